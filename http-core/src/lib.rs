@@ -1,0 +1,56 @@
+//! HTTP/1.1 without I/O.
+//!
+//! Bytes go in, what to do next comes out. This crate parses requests, judges their framing, runs a connection's
+//! state machine, chooses handlers and writes answers. It opens no socket and no file, asks no clock and starts
+//! no thread: an engine does that, and there can be as many kinds of engine as there are ways to wait.
+//!
+//! | room | what is in it | stands on |
+//! |---|---|---|
+//! | words | [`chars`], [`Method`], [`Status`], [`Version`], [`ParseError`], [`Limits`], [`Clock`] | nothing |
+//! | semantics | [`path`], [`range`], [`conditional`]: pure functions | nothing |
+//! | wire | [`head`], [`framing`], [`chunked`], [`encode`], [`RecvBuf`], [`SendQueue`], [`BufPool`] | words |
+//! | messages | [`Request`], [`Response`], [`Fields`], [`Body`], [`Rejection`] | wire, semantics |
+//! | connection | [`Connection`]: the state machine | messages, wire |
+//! | service | [`Handler`], [`Reply`], [`Middleware`], [`Router`] | messages, semantics |
+//!
+//! A request answered from a string of bytes, without a socket, stands in [`conn`]'s documentation.
+
+#![forbid(unsafe_code)]
+
+pub mod conn;
+mod messages;
+mod semantics;
+mod service;
+mod wire;
+mod words;
+
+pub use conn::{CloseReason, Connection, Step};
+pub use messages::{
+    body::Body,
+    fields::{FieldError, Fields, ReadyFields},
+    rejection::Rejection,
+    request::Request,
+    response::Response,
+};
+pub use semantics::{conditional, path, range};
+pub use service::{
+    handler::{Handler, Job, Reply, Responder},
+    middleware::{Middleware, Next, Stack},
+    router::Router,
+};
+pub use wire::{
+    buf_pool::{BufPool, Buffers},
+    chunked, encode, framing,
+    head::{self, HeadIndex},
+    recv_buf::RecvBuf,
+    send_queue::{ChunkSource, FileSlice, Gathered, SendQueue, Transmit},
+};
+pub use words::{
+    chars,
+    clock::Clock,
+    error::ParseError,
+    limits::{Config, Limits, Timeouts},
+    method::Method,
+    status::Status,
+    version::Version,
+};

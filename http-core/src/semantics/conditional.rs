@@ -1,0 +1,350 @@
+//! Preconditions: whether a request still wants what it asks for (RFC 9110 §13).
+//!
+//! A client that holds a copy sends back the validators it got with it (§8.8). Held against the current ones
+//! they say: proceed, you have it already (304), or it is not what you think it is (412). This file must never
+//! take something malformed for a match: such an entity tag matches nothing, such a date was never sent.
+//!
+//! ```
+//! use http_core::conditional::{self, Validators, Verdict};
+//!
+//! let current = Validators { etag: Some("\"v2\""), last_modified: None };
+//! let fields = [("Host", &b"a"[..]), ("if-none-match", b"\"v1\", W/\"v2\"")];
+//! assert_eq!(conditional::evaluate(true, fields, &current), Verdict::NotModified);
+//! assert_eq!(conditional::evaluate(false, fields, &current), Verdict::PreconditionFailed);
+//! assert!(!conditional::range_applies(Some(b"\"v1\""), &current));
+//! ```
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What tells the current representation from earlier and later ones (§8.8).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Validators<'a> {
+    /// The value of its `ETag` field, quotes and `W/` and all. A malformed one matches nothing, and is our bug.
+    pub etag: Option<&'a str>,
+    /// The value of its `Last-Modified` field, of which whole seconds count. A time before 1970 is none.
+    pub last_modified: Option<SystemTime>,
+}
+
+/// What the preconditions of a request ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Answer as if there were none.
+    Proceed,
+    /// 304: the client has this representation. Only ever for GET and HEAD.
+    NotModified,
+    /// 412: do nothing, for the representation is not the one the client has in mind.
+    PreconditionFailed,
+}
+
+/// Evaluates `If-Match`, `If-None-Match`, `If-Modified-Since` and `If-Unmodified-Since` in the order of §13.2.2.
+///
+/// `fields` are all fields of the request, in any order and case; one pass over them, and nothing is allocated.
+/// To be called only when the answer would be a success (§13.2.1), hence for a representation that exists.
+#[must_use]
+pub fn evaluate<'a>(
+    get_or_head: bool,
+    fields: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    validators: &Validators<'_>,
+) -> Verdict {
+    let sent = Preconditions::collect(fields, validators.entity_tag());
+    let modified_since = |date| Some(validators.modified_seconds()? > unix_seconds(date?)?);
+
+    // Steps 1 and 2. §13.1.4: a date that is invalid, or has nothing to be compared with, is ignored.
+    let unchanged = sent.if_match.unwrap_or_else(|| modified_since(sent.if_unmodified_since) != Some(true));
+    // Steps 3 and 4. §13.1.3: If-Modified-Since is for GET and HEAD alone.
+    let held = sent
+        .if_none_match
+        .unwrap_or_else(|| get_or_head && modified_since(sent.if_modified_since) == Some(false));
+
+    match (unchanged, held) {
+        (true, false) => Verdict::Proceed,
+        (true, true) if get_or_head => Verdict::NotModified,
+        _ => Verdict::PreconditionFailed,
+    }
+}
+
+/// Whether a `Range` field counts, given the `If-Range` that came with it (§13.1.5, step 5 of §13.2.2).
+///
+/// Without one it does. Otherwise the entity tag must match strongly or the date to the second, or the client
+/// would join parts of two representations. There is no clock here to tell whether a date is a strong
+/// validator (§8.8.2.2): whoever serves what changes twice a second should send an `ETag`.
+#[must_use]
+pub fn range_applies(if_range: Option<&[u8]>, validators: &Validators<'_>) -> bool {
+    let Some(value) = if_range else { return true };
+    match EntityTag::parse(value) {
+        Some(tag) => validators.entity_tag().is_some_and(|current| tag.strongly_equals(current)),
+        None => unix_seconds(value).is_some_and(|date| validators.modified_seconds() == Some(date)),
+    }
+}
+
+impl<'a> Validators<'a> {
+    fn entity_tag(&self) -> Option<EntityTag<'a>> {
+        let tag = EntityTag::parse(self.etag?.as_bytes());
+        debug_assert!(tag.is_some(), "our own entity-tag is malformed: {:?}", self.etag);
+        tag
+    }
+
+    fn modified_seconds(&self) -> Option<u64> {
+        Some(self.last_modified?.duration_since(UNIX_EPOCH).ok()?.as_secs())
+    }
+}
+
+/// What the four fields say; `None` stands for a field that was not sent.
+#[derive(Default)]
+struct Preconditions<'a> {
+    /// Whether some tag on some line of it matched.
+    if_match: Option<bool>,
+    if_none_match: Option<bool>,
+    /// The date as sent, read only if it matters: an entity tag that came along outranks it.
+    if_modified_since: Option<&'a [u8]>,
+    if_unmodified_since: Option<&'a [u8]>,
+}
+
+impl<'a> Preconditions<'a> {
+    fn collect(
+        fields: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+        current: Option<EntityTag<'_>>,
+    ) -> Self {
+        let mut sent = Self::default();
+        for (name, value) in fields {
+            if name.eq_ignore_ascii_case("if-none-match") {
+                *sent.if_none_match.get_or_insert(false) |= lists(value, current, EntityTag::weakly_equals);
+            } else if name.eq_ignore_ascii_case("if-modified-since") {
+                note_date(&mut sent.if_modified_since, value);
+            } else if name.eq_ignore_ascii_case("if-match") {
+                *sent.if_match.get_or_insert(false) |= lists(value, current, EntityTag::strongly_equals);
+            } else if name.eq_ignore_ascii_case("if-unmodified-since") {
+                note_date(&mut sent.if_unmodified_since, value);
+            }
+        }
+        sent
+    }
+}
+
+/// §13.1.3, §13.1.4: a date sent twice is as good as an invalid one, and an empty date is invalid.
+fn note_date<'a>(date: &mut Option<&'a [u8]>, value: &'a [u8]) {
+    *date = Some(if date.is_none() { value } else { b"" });
+}
+
+/// Seconds since 1970 of an HTTP-date in any of its three formats (§5.6.7).
+fn unix_seconds(date: &[u8]) -> Option<u64> {
+    let date = httpdate::parse_http_date(str::from_utf8(date).ok()?).ok()?;
+    Some(date.duration_since(UNIX_EPOCH).ok()?.as_secs())
+}
+
+/// Whether one line of `If-Match` or `If-None-Match` lists `current`; `*` lists whatever there is.
+fn lists<'a>(
+    line: &'a [u8],
+    current: Option<EntityTag<'a>>,
+    same: fn(EntityTag<'a>, EntityTag<'a>) -> bool,
+) -> bool {
+    line.trim_ascii() == b"*" || current.is_some_and(|current| EntityTags(line).any(|tag| same(tag, current)))
+}
+
+/// The entity tags of a list, up to the first that is malformed: where that one ends, nobody can say.
+struct EntityTags<'a>(&'a [u8]);
+
+impl<'a> Iterator for EntityTags<'a> {
+    type Item = EntityTag<'a>;
+
+    fn next(&mut self) -> Option<EntityTag<'a>> {
+        // §5.6.1.2: a recipient skips empty list elements.
+        while let [b' ' | b'\t' | b',', rest @ ..] = self.0 {
+            self.0 = rest;
+        }
+        let (tag, rest) = EntityTag::split_from(self.0)?;
+        self.0 = rest.trim_ascii_start();
+        (self.0.is_empty() || self.0.starts_with(b",")).then_some(tag)
+    }
+}
+
+/// An entity tag without its quotes (§8.8.3).
+#[derive(Clone, Copy)]
+struct EntityTag<'a> {
+    weak: bool,
+    opaque: &'a [u8],
+}
+
+impl<'a> EntityTag<'a> {
+    fn parse(text: &'a [u8]) -> Option<Self> {
+        let (tag, rest) = Self::split_from(text.trim_ascii())?;
+        rest.is_empty().then_some(tag)
+    }
+
+    /// The tag `text` begins with, and what follows it. Inside the quotes a comma is a character like any other.
+    fn split_from(text: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (weak, text) = text.strip_prefix(b"W/").map_or((false, text), |rest| (true, rest));
+        let text = text.strip_prefix(b"\"")?;
+        let end = text.iter().position(|byte| !matches!(byte, 0x21 | 0x23..=0x7E | 0x80..=0xFF))?;
+        let (opaque, rest) = text.split_at(end);
+        Some((Self { weak, opaque }, rest.strip_prefix(b"\"")?))
+    }
+
+    /// The same byte for byte (§8.8.3.2).
+    fn strongly_equals(self, other: Self) -> bool {
+        !self.weak && !other.weak && self.opaque == other.opaque
+    }
+
+    /// The same to whoever reads it (§8.8.3.2).
+    fn weakly_equals(self, other: Self) -> bool {
+        self.opaque == other.opaque
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Verdict::{NotModified, PreconditionFailed as Failed, Proceed};
+    use std::time::Duration;
+
+    const NONE: Validators<'_> = Validators { etag: None, last_modified: None };
+    const WEAK: Validators<'_> = Validators { etag: Some("W/\"a\""), last_modified: None };
+
+    /// The entity tag `"a"`, last modified half-way through the second SAME.
+    fn current() -> Validators<'static> {
+        let last_modified = UNIX_EPOCH + Duration::from_millis(784_111_777_500);
+        Validators { etag: Some("\"a\""), last_modified: Some(last_modified) }
+    }
+
+    /// In the tables below `'` stands for a double quote, and three words for dates.
+    fn spelled_out(text: &str) -> String {
+        text.replace('\'', "\"")
+            .replace("EARLIER", "Sun, 06 Nov 1994 08:49:36 GMT")
+            .replace("SAME", "Sun, 06 Nov 1994 08:49:37 GMT")
+            .replace("LATER", "Sun, 06 Nov 1994 08:49:38 GMT")
+    }
+
+    /// GET and then PUT, with a head of lines `Name: value`.
+    fn check_with(validators: Validators<'_>, head: &str, get: Verdict, put: Verdict) {
+        let text = spelled_out(head);
+        let fields = text.lines().map(|line| line.split_once(": ").unwrap()).map(|(n, v)| (n, v.as_bytes()));
+        assert_eq!(evaluate(true, fields.clone(), &validators), get, "GET {head}");
+        assert_eq!(evaluate(false, fields, &validators), put, "PUT {head}");
+    }
+
+    fn check(head: &str, get: Verdict, put: Verdict) {
+        check_with(current(), head, get, put);
+    }
+
+    #[test]
+    fn step_1_if_match() {
+        check("If-Match: 'a'", Proceed, Proceed);
+        check("If-Match: *", Proceed, Proceed);
+        check("If-Match: 'b'", Failed, Failed);
+        check("If-Match: W/'a'", Failed, Failed);
+        // outranks If-Unmodified-Since, both ways
+        check("If-Unmodified-Since: EARLIER\nIf-Match: 'a'", Proceed, Proceed);
+        check("If-Match: 'b'\nIf-Unmodified-Since: LATER", Failed, Failed);
+    }
+
+    #[test]
+    fn step_2_if_unmodified_since() {
+        check("If-Unmodified-Since: EARLIER", Failed, Failed);
+        check("If-Unmodified-Since: SAME", Proceed, Proceed);
+        check("If-Unmodified-Since: LATER", Proceed, Proceed);
+    }
+
+    #[test]
+    fn step_3_if_none_match() {
+        check("If-None-Match: 'b'", Proceed, Proceed);
+        check("If-None-Match: 'a'", NotModified, Failed);
+        check("If-None-Match: W/'a'", NotModified, Failed);
+        check("If-None-Match: *", NotModified, Failed);
+        // asked after steps 1 and 2
+        check("If-None-Match: 'a'\nIf-Match: 'a'", NotModified, Failed);
+        check("If-None-Match: 'a'\nIf-Match: 'b'", Failed, Failed);
+        check("If-None-Match: 'a'\nIf-Unmodified-Since: SAME", NotModified, Failed);
+        check("If-None-Match: 'a'\nIf-Unmodified-Since: EARLIER", Failed, Failed);
+        // outranks If-Modified-Since, both ways
+        check("If-Modified-Since: LATER\nIf-None-Match: 'b'", Proceed, Proceed);
+        check("If-None-Match: 'a'\nIf-Modified-Since: EARLIER", NotModified, Failed);
+    }
+
+    #[test]
+    fn step_4_if_modified_since() {
+        check("If-Modified-Since: EARLIER", Proceed, Proceed);
+        check("If-Modified-Since: SAME", NotModified, Proceed);
+        check("If-Modified-Since: LATER", NotModified, Proceed);
+        // asked after steps 1 and 2
+        check("If-Modified-Since: SAME\nIf-Match: 'a'", NotModified, Proceed);
+        check("If-Modified-Since: SAME\nIf-Match: 'b'", Failed, Failed);
+        check("If-Modified-Since: SAME\nIf-Unmodified-Since: SAME", NotModified, Proceed);
+        check("If-Modified-Since: SAME\nIf-Unmodified-Since: EARLIER", Failed, Failed);
+    }
+
+    #[test]
+    fn step_5_if_range() {
+        fn check(if_range: &str, validators: Validators<'_>, applies: bool) {
+            let value = spelled_out(if_range);
+            assert_eq!(range_applies(Some(value.as_bytes()), &validators), applies, "{value} {validators:?}");
+        }
+        assert!(range_applies(None, &NONE));
+        for same in ["'a'", "SAME", "Sunday, 06-Nov-94 08:49:37 GMT"] {
+            check(same, current(), true);
+            check(same, NONE, false);
+        }
+        for other in ["'b'", "W/'a'", "a", "'a", "'a', 'a'", "*", "", "soon", "EARLIER", "LATER"] {
+            check(other, current(), false);
+            check(other, NONE, false);
+        }
+        check("'a'", WEAK, false);
+        check("W/'a'", WEAK, false);
+    }
+
+    #[test]
+    fn step_6_no_precondition() {
+        check("", Proceed, Proceed);
+        check("Host: a\nIf-Range: 'b'\nRange: bytes=0-1", Proceed, Proceed);
+    }
+
+    #[test]
+    fn lists_are_read_by_their_quotes() {
+        for list in ["'b', 'a'", " ,\t,'b' ,,'a' ,", "W/'b', W/'a'", "'','a'", "'a' \t"] {
+            check(&format!("If-None-Match: {list}"), NotModified, Failed);
+        }
+        check("If-None-Match: 'b'\niF-nONE-mATCH: 'a'\nIf-None-Match: 'c'", NotModified, Failed);
+        check("If-Match: 'b'\niF-mATCH: 'a'\nIf-Match: 'c'", Proceed, Proceed);
+        let with_commas = Validators { etag: Some("\"a,,é!~\""), ..NONE };
+        check_with(with_commas, "If-None-Match: 'b', 'a,,é!~'", NotModified, Failed);
+    }
+
+    #[test]
+    fn malformed_tags_match_nothing() {
+        for list in ["", "a", "a'", "'a", "w/'a'", "'b,a'", "'a''a'", "'a' 'b'", "'b c','a'", "'b',*"] {
+            check(&format!("If-None-Match: {list}"), Proceed, Proceed);
+            check(&format!("If-Match: {list}"), Failed, Failed);
+        }
+    }
+
+    #[test]
+    fn dates_come_in_three_formats() {
+        for date in ["SAME", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+            check(&format!("If-Modified-Since: {date}"), NotModified, Proceed);
+        }
+    }
+
+    #[test]
+    fn invalid_and_repeated_dates_are_ignored() {
+        for date in ["", "784111777", "Mon, 06 Nov 1994 08:49:37 GMT", "EARLIER, EARLIER", "LATER é"] {
+            check(&format!("If-Modified-Since: {date}"), Proceed, Proceed);
+            check(&format!("If-Unmodified-Since: {date}"), Proceed, Proceed);
+        }
+        check(&"If-Modified-Since: LATER\n".repeat(3), Proceed, Proceed);
+        check(&"If-Unmodified-Since: EARLIER\n".repeat(3), Proceed, Proceed);
+    }
+
+    #[test]
+    fn validators_may_be_missing_or_weak() {
+        check_with(NONE, "If-Match: *", Proceed, Proceed);
+        check_with(NONE, "If-Match: 'a'", Failed, Failed);
+        check_with(NONE, "If-None-Match: *", NotModified, Failed);
+        check_with(NONE, "If-None-Match: 'a'", Proceed, Proceed);
+        check_with(NONE, "If-Modified-Since: LATER", Proceed, Proceed);
+        check_with(NONE, "If-Unmodified-Since: EARLIER", Proceed, Proceed);
+        check_with(WEAK, "If-None-Match: 'a'", NotModified, Failed);
+        check_with(WEAK, "If-Match: 'a', W/'a'", Failed, Failed);
+        let before_1970 = UNIX_EPOCH.checked_sub(Duration::from_secs(1));
+        let ancient = Validators { last_modified: before_1970, ..NONE };
+        check_with(ancient, "If-Modified-Since: LATER", Proceed, Proceed);
+    }
+}

@@ -1,0 +1,247 @@
+//! `Range`: which bytes of a representation a request asks for (RFC 9110 §14).
+//!
+//! A range is a wish. What is malformed, in an unknown unit or wasteful is not an error but ignored, and the
+//! whole representation answers (§14.2). Whether the field counts at all (the method is GET, the preconditions
+//! hold, `If-Range` agrees) is for the caller to decide first. This file must never let a short field ask for
+//! more bytes than the representation has.
+//!
+//! ```
+//! use http_core::range::{self, ByteRange, Ranges};
+//!
+//! let Ranges::Partial(parts) = range::resolve(b"bytes=0-9, -5", 100, 16) else { unreachable!() };
+//! assert_eq!(parts, [ByteRange { first: 0, last: 9 }, ByteRange { first: 95, last: 99 }]);
+//! assert_eq!(parts[0].content_range(100), "bytes 0-9/100");
+//!
+//! assert_eq!(range::resolve(b"bytes=100-", 100, 16), Ranges::Unsatisfiable);
+//! assert_eq!(range::unsatisfied(100), "bytes */100");
+//! ```
+
+/// A run of bytes that lies within the representation: `first` and `last` are offsets, both inclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ByteRange {
+    /// Offset of the first byte.
+    pub first: u64,
+    /// Offset of the last byte, never less than `first`.
+    pub last: u64,
+}
+
+impl ByteRange {
+    /// How many bytes these are: at least one.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "no range is empty: Content-Range could not say it")]
+    pub fn len(self) -> u64 {
+        debug_assert!(self.first <= self.last, "{self:?} is reversed");
+        self.last.saturating_sub(self.first).saturating_add(1)
+    }
+
+    /// The value of `Content-Range` for this part of `complete` bytes (§14.4): `bytes 0-9/100`.
+    #[must_use]
+    pub fn content_range(self, complete: u64) -> String {
+        format!("bytes {}-{}/{complete}", self.first, self.last)
+    }
+}
+
+/// What to answer with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ranges {
+    /// 200 and everything: the field is to be ignored.
+    Whole,
+    /// 206 and these parts, at least one, in the order asked for.
+    Partial(Vec<ByteRange>),
+    /// 416: the field is sound, but none of its ranges has a byte of this representation.
+    Unsatisfiable,
+}
+
+/// Resolves the value of a `Range` field against a representation of `length` bytes (§14.1.2, §14.2).
+///
+/// Ranges that no byte satisfies are dropped as long as another is left. A field of more than `max_parts` ranges
+/// is ignored, and so is one whose parts add up to more than `length`: overlapping ranges would make the
+/// server send the same bytes again and again (§17.15). An empty representation satisfies no range.
+///
+/// ```
+/// # use http_core::range::{resolve, ByteRange, Ranges};
+/// assert_eq!(resolve(b"bytes=90-999", 100, 16), Ranges::Partial(vec![ByteRange { first: 90, last: 99 }]));
+/// assert_eq!(resolve(b"lines=1-2", 100, 16), Ranges::Whole);
+/// assert_eq!(resolve(b"bytes=0-,0-", 100, 16), Ranges::Whole);
+/// ```
+#[must_use]
+pub fn resolve(field: &[u8], length: u64, max_parts: usize) -> Ranges {
+    match satisfiable_parts(field, length, max_parts) {
+        None => Ranges::Whole,
+        Some(parts) if parts.is_empty() => Ranges::Unsatisfiable,
+        Some(parts) => Ranges::Partial(parts),
+    }
+}
+
+/// The value of `Content-Range` in a 416 answer (§14.4): `bytes */100`.
+#[must_use]
+pub fn unsatisfied(length: u64) -> String {
+    format!("bytes */{length}")
+}
+
+/// `None` if the field is to be ignored.
+fn satisfiable_parts(field: &[u8], length: u64, max_parts: usize) -> Option<Vec<ByteRange>> {
+    let (unit, range_set) = field.split_at_checked(b"bytes=".len())?;
+    if !unit.eq_ignore_ascii_case(b"bytes=") {
+        return None;
+    }
+
+    let mut parts = Vec::new();
+    let mut asked = 0;
+    let mut unsent = length;
+    // §5.6.1.2: a recipient skips empty list elements. OWS is the only white space that a field value can hold.
+    let members = range_set.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+    for member in members.filter(|text| !text.is_empty()) {
+        let spec = RangeSpec::parse(member)?;
+        asked += 1;
+        if asked > max_parts {
+            return None;
+        }
+        if let Some(part) = spec.within(length) {
+            unsent = unsent.checked_sub(part.len())?;
+            parts.push(part);
+        }
+    }
+    (asked > 0).then_some(parts)
+}
+
+/// One member of a range-set, as sent (§14.1.1). A number beyond `u64` is as good as the largest.
+enum RangeSpec {
+    Int { first: u64, last: u64 },
+    Suffix { length: u64 },
+}
+
+impl RangeSpec {
+    fn parse(text: &[u8]) -> Option<Self> {
+        let dash = text.iter().position(|&byte| byte == b'-')?;
+        match (&text[..dash], &text[dash + 1..]) {
+            (b"", length) => Some(Self::Suffix { length: number(length)? }),
+            (first, b"") => Some(Self::Int { first: number(first)?, last: u64::MAX }),
+            (first, last) => {
+                let (first, last) = (number(first)?, number(last)?);
+                (first <= last).then_some(Self::Int { first, last })
+            }
+        }
+    }
+
+    /// The bytes of a representation of `length` that are meant, if there are any (§14.1.2).
+    fn within(self, length: u64) -> Option<ByteRange> {
+        let end = length.checked_sub(1)?;
+        match self {
+            Self::Int { first, .. } if first > end => None,
+            Self::Int { first, last } => Some(ByteRange { first, last: last.min(end) }),
+            Self::Suffix { length: 0 } => None,
+            Self::Suffix { length: suffix } => {
+                Some(ByteRange { first: length.saturating_sub(suffix), last: end })
+            }
+        }
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(digits.iter().fold(0_u64, |n, digit| n.saturating_mul(10).saturating_add(u64::from(digit - b'0'))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Ranges::{Unsatisfiable, Whole};
+    use proptest::prelude::*;
+
+    const MAX_PARTS: usize = 3;
+
+    fn check(field: &str, length: u64, expected: &Ranges) {
+        assert_eq!(&resolve(field.as_bytes(), length, MAX_PARTS), expected, "{field:?} of {length}");
+    }
+
+    fn parts<const N: usize>(pairs: [(u64, u64); N]) -> Ranges {
+        Ranges::Partial(pairs.map(|(first, last)| ByteRange { first, last }).to_vec())
+    }
+
+    #[test]
+    fn one_range() {
+        check("bytes=0-0", 100, &parts([(0, 0)]));
+        check("bytes=10-19", 100, &parts([(10, 19)]));
+        check("bytes=99-", 100, &parts([(99, 99)]));
+        check("bytes=0-99", 100, &parts([(0, 99)]));
+        check("bytes=50-100", 100, &parts([(50, 99)]));
+        check("bytes=-1", 100, &parts([(99, 99)]));
+        check("bytes=-100", 100, &parts([(0, 99)]));
+        check("bytes=-101", 100, &parts([(0, 99)]));
+        check("ByTeS=007-8", 100, &parts([(7, 8)]));
+    }
+
+    #[test]
+    fn several_ranges_keep_their_order() {
+        check("bytes=5-9,0-4", 100, &parts([(5, 9), (0, 4)]));
+        check("bytes= ,0-0 ,\t1-1,, -1 ,", 100, &parts([(0, 0), (1, 1), (99, 99)]));
+        check("bytes=100-,0-0,-0", 100, &parts([(0, 0)]));
+    }
+
+    #[test]
+    fn unsatisfiable_when_no_byte_is_meant() {
+        check("bytes=100-", 100, &Unsatisfiable);
+        check("bytes=100-200,300-,-0", 100, &Unsatisfiable);
+        check("bytes=-0", 100, &Unsatisfiable);
+        for field in ["bytes=0-", "bytes=0-0", "bytes=-1", "bytes=-0"] {
+            check(field, 0, &Unsatisfiable);
+        }
+    }
+
+    #[test]
+    fn malformed_fields_are_ignored() {
+        for set in ["", ",", "-", "1", "a-", "0-a", "+0-1", "--1", "0-1-2", "0 -1", "0-1;2-3", "*", "2-1"] {
+            check(&format!("bytes={set}"), 100, &Whole);
+        }
+        for field in ["", "0-1", "bytes", "bytes:0-1", "bytes =0-1", "byte=0-1", "bytess=0-1", "lines=0-1"] {
+            check(field, 100, &Whole);
+        }
+        check("bytes=0-0,x", 100, &Whole);
+        check("bytes=0-0,2-1", 100, &Whole);
+        check("bytes=100-,2-1", 100, &Whole);
+    }
+
+    #[test]
+    fn numbers_saturate() {
+        check("bytes=0-99999999999999999999999", 100, &parts([(0, 99)]));
+        check("bytes=-99999999999999999999999", 100, &parts([(0, 99)]));
+        check("bytes=99999999999999999999999-", u64::MAX, &Unsatisfiable);
+        check("bytes=18446744073709551616-", 100, &Unsatisfiable); // 2^64: wrapped, it would be 0
+        check("bytes=0-", u64::MAX, &parts([(0, u64::MAX - 1)]));
+    }
+
+    #[test]
+    fn amplification_is_ignored() {
+        check("bytes=0-0,1-1,2-2,3-3", 100, &Whole);
+        check("bytes=200-,200-,200-,200-", 100, &Whole);
+        check("bytes=0-49,0-49", 100, &parts([(0, 49), (0, 49)]));
+        check("bytes=0-49,0-50", 100, &Whole);
+        check("bytes=0-,0-", u64::MAX, &Whole);
+        assert_eq!(resolve(b"bytes=0-0", 100, 0), Whole);
+    }
+
+    #[test]
+    fn lengths_and_content_range() {
+        assert_eq!(ByteRange { first: 7, last: 7 }.len(), 1);
+        assert_eq!(ByteRange { first: 0, last: u64::MAX }.len(), u64::MAX);
+        assert_eq!(ByteRange { first: 500, last: 999 }.content_range(1234), "bytes 500-999/1234");
+        assert_eq!(unsatisfied(0), "bytes */0");
+    }
+
+    proptest! {
+        #[test]
+        fn parts_lie_within_and_never_exceed_the_whole(
+            field in prop_oneof![".*", "bytes=([0-9]{0,2}-[0-9]{0,2}[, ]{1,2}){1,4}"],
+            length in prop_oneof![0..100_u64, any::<u64>()],
+        ) {
+            if let Ranges::Partial(parts) = resolve(field.as_bytes(), length, MAX_PARTS) {
+                prop_assert!((1..=MAX_PARTS).contains(&parts.len()));
+                prop_assert!(parts.iter().all(|part| part.first <= part.last && part.last < length));
+                prop_assert!(parts.iter().map(|part| u128::from(part.len())).sum::<u128>() <= u128::from(length));
+            }
+        }
+    }
+}

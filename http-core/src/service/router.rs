@@ -1,0 +1,175 @@
+//! Chooses a handler by path and method.
+
+use super::handler::{Handler, Reply};
+use crate::{
+    messages::{request::Request, response::Response},
+    semantics::path::RelativePath,
+    words::{method::Method, status::Status},
+};
+use std::collections::HashMap;
+
+/// What answers on one path.
+type Methods = Vec<(Method, Box<dyn Handler>)>;
+
+/// Handlers by path and method.
+///
+/// Exact paths win over prefixes, longer prefixes over shorter ones, and all of them over the fallback. Paths
+/// are compared decoded and without dot segments (RFC 3986 §6.2.2), so `/%68ello` is `/hello`. HEAD is answered
+/// by GET's handler, OPTIONS by the library, other methods by 405 with Allow.
+///
+/// ```
+/// use http_core::{Method, Request, Response, Router};
+///
+/// let router = Router::new()
+///     .route(Method::Get, "/hello", |_: &Request<'_>| Response::text("Hello"))
+///     .prefix("/static/", |request: &Request<'_>| Response::text(request.path().to_owned()));
+/// ```
+#[derive(Default)]
+pub struct Router {
+    exact: HashMap<String, Methods>,
+    /// Longest first.
+    prefixes: Vec<(String, Box<dyn Handler>)>,
+    fallback: Option<Box<dyn Handler>>,
+}
+
+impl Router {
+    /// A router without routes; it answers 404.
+    pub fn new() -> Router {
+        Router::default()
+    }
+
+    /// Lets `handler` answer `method` on exactly this path. The last word on the same pair counts.
+    pub fn route(mut self, method: Method, path: &str, handler: impl Handler + 'static) -> Router {
+        let methods = self.exact.entry(path.to_owned()).or_default();
+        methods.retain(|(known, _)| *known != method);
+        methods.push((method, Box::new(handler)));
+        self
+    }
+
+    /// Lets `handler` answer every method on every path that begins with `prefix`.
+    pub fn prefix(mut self, prefix: &str, handler: impl Handler + 'static) -> Router {
+        self.prefixes.push((prefix.to_owned(), Box::new(handler)));
+        self.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        self
+    }
+
+    /// Lets `handler` answer whatever no route matches.
+    pub fn fallback(mut self, handler: impl Handler + 'static) -> Router {
+        self.fallback = Some(Box::new(handler));
+        self
+    }
+
+    /// The methods that answer on a path of its own, with those the library adds.
+    fn allowed(methods: &[(Method, Box<dyn Handler>)]) -> Vec<Method> {
+        let mut allowed: Vec<Method> = methods.iter().map(|(method, _)| *method).collect();
+        for (implied, by) in [(Method::Head, Some(Method::Get)), (Method::Options, None)] {
+            if !allowed.contains(&implied) && by.is_none_or(|by| allowed.contains(&by)) {
+                allowed.push(implied);
+            }
+        }
+        allowed
+    }
+
+    fn among(methods: &[(Method, Box<dyn Handler>)], request: &Request<'_>) -> Reply {
+        let find = |wanted| methods.iter().find(|(method, _)| *method == wanted).map(|(_, handler)| handler);
+        let handler = match request.method() {
+            Method::Head => find(Method::Head).or_else(|| find(Method::Get)),
+            method => find(method),
+        };
+        match handler {
+            Some(handler) => handler.handle(request),
+            None if request.method() == Method::Options => {
+                Response::new(Status::NO_CONTENT).allow(&Router::allowed(methods)).into()
+            }
+            None => Response::method_refused(request.method(), &Router::allowed(methods)).into(),
+        }
+    }
+}
+
+impl Handler for Router {
+    fn handle(&self, request: &Request<'_>) -> Reply {
+        if request.path() == "*" {
+            // RFC 9110 §9.3.7: a question about the server as a whole.
+            return Response::new(Status::NO_CONTENT).into();
+        }
+        let Ok(path) = RelativePath::parse(request.path()) else {
+            return Response::error(Status::BAD_REQUEST).into();
+        };
+        let mut decoded = String::from_utf8_lossy(path.as_bytes()).into_owned();
+        decoded.insert(0, '/');
+        if path.names_directory() && decoded.len() > 1 {
+            decoded.push('/');
+        }
+        if let Some(methods) = self.exact.get(&decoded) {
+            return Router::among(methods, request);
+        }
+        let prefixed = self.prefixes.iter().find(|(prefix, _)| decoded.starts_with(prefix.as_str()));
+        match prefixed.map(|(_, handler)| handler).or(self.fallback.as_ref()) {
+            Some(handler) => handler.handle(request),
+            None => Response::error(Status::NOT_FOUND).into(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Router {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut paths: Vec<_> = self.exact.keys().map(String::as_str).collect();
+        paths.sort_unstable();
+        f.debug_struct("Router").field("exact", &paths).field("prefixes", &self.prefixes.len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::HeadIndex;
+    use std::time::Instant;
+
+    fn says(text: &'static str) -> impl Handler {
+        move |_: &Request<'_>| Response::new(Status::OK).header("Says", text)
+    }
+
+    fn router() -> Router {
+        Router::new()
+            .route(Method::Get, "/hello", says("hello"))
+            .route(Method::Post, "/hello", says("posted"))
+            .route(Method::Get, "/", says("index"))
+            .prefix("/s/", says("short"))
+            .prefix("/s/long/", says("long"))
+    }
+
+    fn check(router: &Router, line: &str, status: Status, says: &str, allow: &str) {
+        let bytes = format!("{line} HTTP/1.0\r\n\r\n");
+        let mut index = HeadIndex::default();
+        let request = Request::parse(bytes.as_bytes(), &mut index, Instant::now()).expect("a request");
+        let Reply::Now(response) = router.handle(&request) else { panic!("now") };
+        let text = |name| response.field(name).map(String::from_utf8_lossy).unwrap_or_default().into_owned();
+        assert_eq!(
+            (response.status(), text("Says").as_str(), text("Allow").as_str()),
+            (status, says, allow),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn routes() {
+        let router = &router();
+        check(router, "GET /hello", Status::OK, "hello", "");
+        check(router, "GET /hello?q", Status::OK, "hello", "");
+        check(router, "GET /%68ell%6F", Status::OK, "hello", "");
+        check(router, "GET /x/../hello", Status::OK, "hello", "");
+        check(router, "HEAD /hello", Status::OK, "hello", "");
+        check(router, "POST /hello", Status::OK, "posted", "");
+        check(router, "GET /", Status::OK, "index", "");
+        check(router, "GET /s/a", Status::OK, "short", "");
+        check(router, "POST /s/long/a", Status::OK, "long", "");
+        check(router, "GET /hello/", Status::NOT_FOUND, "", "");
+        check(router, "GET /hell", Status::NOT_FOUND, "", "");
+        check(router, "GET /%00", Status::BAD_REQUEST, "", "");
+        check(router, "PUT /hello", Status::METHOD_NOT_ALLOWED, "", "GET, POST, HEAD, OPTIONS");
+        check(router, "OPTIONS /hello", Status::NO_CONTENT, "", "GET, POST, HEAD, OPTIONS");
+        check(router, "OPTIONS *", Status::NO_CONTENT, "", "");
+        check(router, "BREW /hello", Status::NOT_IMPLEMENTED, "", "");
+        check(&Router::new().fallback(says("rest")), "GET /any", Status::OK, "rest", "");
+    }
+}

@@ -1,0 +1,9 @@
+//! Bytes to meaning and back: the parser, the framing rules, the two codings, and the buffers they work in.
+
+pub mod buf_pool;
+pub mod chunked;
+pub mod encode;
+pub mod framing;
+pub mod head;
+pub mod recv_buf;
+pub mod send_queue;

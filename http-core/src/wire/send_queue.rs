@@ -1,0 +1,387 @@
+//! What is to be sent, in order: texts, shared bytes, stretches of files, and sources that yield chunks.
+//!
+//! The queue says what comes next and is told how much of it went. It never writes by itself.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::{self, IoSlice, Write},
+    ops::Range,
+    sync::Arc,
+};
+
+/// How many slices one gathered write takes: a head and a body, a few times over.
+pub const MAX_SLICES: usize = 8;
+
+/// Bodies up to this size are copied behind their head, so that both leave as one slice of one `send`.
+const COPY_AT_MOST: usize = 4 * 1024;
+
+/// What a text buffer may keep when it is empty.
+const TEXT_CAPACITY: usize = 64 * 1024;
+
+/// Part of an open file.
+#[derive(Clone, Debug)]
+pub struct FileSlice {
+    /// The file, shared with whoever keeps it open.
+    pub file: Arc<File>,
+    /// First byte to send.
+    pub offset: u64,
+    /// Number of bytes to send.
+    pub len: u64,
+}
+
+/// Yields content of unknown length, piece by piece, as fast as the peer takes it.
+pub trait ChunkSource: Send {
+    /// Appends the next piece to `chunk`; leaving it empty ends the content. It must not block: an event loop
+    /// waits for it.
+    ///
+    /// # Errors
+    ///
+    /// An error ends the connection without the mark of completeness, so that the peer sees the content is cut.
+    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<()>;
+}
+
+/// One thing to send.
+pub(crate) enum Piece {
+    /// A stretch of the queue's own text.
+    Text(Range<usize>),
+    Static(&'static [u8]),
+    Owned(Vec<u8>, Range<usize>),
+    Shared(Arc<[u8]>, Range<usize>),
+    File(FileSlice),
+    Stream {
+        source: Box<dyn ChunkSource>,
+        /// Whether each piece is coded as a chunk; else the end of the connection ends the content.
+        chunked: bool,
+    },
+}
+
+/// What to hand to the socket next.
+#[derive(Debug)]
+pub enum Transmit<'q> {
+    /// Nothing is left.
+    Empty,
+    /// These bytes; `more` says that something follows at once and need not be pushed yet.
+    Bytes {
+        /// Never empty.
+        slices: Gathered<'q>,
+        /// Whether a file or a stream stands behind them.
+        more: bool,
+    },
+    /// A stretch of a file; its length is never 0.
+    File {
+        /// The file.
+        slice: &'q FileSlice,
+        /// Whether something stands behind it.
+        more: bool,
+    },
+    /// A source failed: the connection must be closed.
+    Broken(io::Error),
+}
+
+/// Up to [`MAX_SLICES`] slices for a gathered write.
+#[derive(Debug)]
+pub struct Gathered<'q> {
+    slices: [IoSlice<'q>; MAX_SLICES],
+    count: usize,
+}
+
+impl Gathered<'_> {
+    /// The slices in one piece: for transports that cannot gather, and for tests.
+    pub fn concat(&self) -> Vec<u8> {
+        self.iter().flat_map(|slice| slice.iter().copied()).collect()
+    }
+}
+
+impl<'q> std::ops::Deref for Gathered<'q> {
+    type Target = [IoSlice<'q>];
+    fn deref(&self) -> &[IoSlice<'q>] {
+        &self.slices[..self.count]
+    }
+}
+
+/// Answers on their way to one peer.
+#[derive(Default)]
+pub struct SendQueue {
+    text: Vec<u8>,
+    pieces: VecDeque<Piece>,
+    /// Bytes queued and not sent; a stream counts once it yields.
+    pending: u64,
+    /// Bytes sent since the queue was made: a change in it is progress.
+    sent: u64,
+    scratch: Vec<u8>,
+}
+
+impl SendQueue {
+    /// Whether everything is sent.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Bytes queued and not sent.
+    #[inline]
+    pub fn pending(&self) -> u64 {
+        self.pending
+    }
+
+    /// Bytes sent so far.
+    #[inline]
+    pub(crate) fn total_sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Appends what `write` appends to a text.
+    #[inline]
+    pub(crate) fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let from = self.text.len();
+        write(&mut self.text);
+        let end = self.text.len();
+        self.pending += (end - from) as u64;
+        match self.pieces.back_mut() {
+            Some(Piece::Text(range)) if range.end == from => range.end = end,
+            _ if end > from => self.pieces.push_back(Piece::Text(from..end)),
+            _ => {}
+        }
+    }
+
+    /// Appends a piece; small bytes become text.
+    #[inline]
+    pub(crate) fn push(&mut self, piece: Piece) {
+        match piece.bytes() {
+            Some(bytes) if bytes.len() <= COPY_AT_MOST => self.write(|text| text.extend_from_slice(bytes)),
+            _ => {
+                self.pending += piece.remaining();
+                self.pieces.push_back(piece);
+            }
+        }
+    }
+
+    /// What comes next. Call [`sent`](SendQueue::sent) with what went of it, then ask again.
+    #[inline]
+    pub fn transmit(&mut self) -> Transmit<'_> {
+        if let Some(Piece::Stream { .. }) = self.pieces.front()
+            && let Err(error) = self.pull()
+        {
+            return Transmit::Broken(error);
+        }
+        match self.pieces.front() {
+            None => Transmit::Empty,
+            Some(Piece::File(slice)) => Transmit::File { slice, more: self.pieces.len() > 1 },
+            Some(_) => self.gather(),
+        }
+    }
+
+    #[inline]
+    fn gather(&self) -> Transmit<'_> {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let mut count = 0;
+        let mut bytes = self.pieces.iter().map_while(|piece| self.bytes_of(piece));
+        for (slot, slice) in slices.iter_mut().zip(&mut bytes) {
+            *slot = IoSlice::new(slice);
+            count += 1;
+        }
+        Transmit::Bytes { slices: Gathered { slices, count }, more: count < self.pieces.len() }
+    }
+
+    fn bytes_of<'q>(&'q self, piece: &'q Piece) -> Option<&'q [u8]> {
+        if let Piece::Text(range) = piece { self.text.get(range.clone()) } else { piece.bytes() }
+    }
+
+    /// Replaces the stream at the front by its next piece, coded, and puts the stream behind it.
+    fn pull(&mut self) -> io::Result<()> {
+        let Some(Piece::Stream { mut source, chunked }) = self.pieces.pop_front() else { return Ok(()) };
+        self.scratch.clear();
+        source.next_chunk(&mut self.scratch)?;
+        let ended = self.scratch.is_empty();
+        let mut coded = Vec::with_capacity(self.scratch.len() + 16);
+        match (chunked, ended) {
+            (true, true) => coded.extend_from_slice(b"0\r\n\r\n"),
+            (true, false) => {
+                write!(coded, "{:x}\r\n", self.scratch.len())?;
+                coded.extend_from_slice(&self.scratch);
+                coded.extend_from_slice(b"\r\n");
+            }
+            (false, _) => coded.extend_from_slice(&self.scratch),
+        }
+        if !ended {
+            self.pieces.push_front(Piece::Stream { source, chunked });
+        }
+        if !coded.is_empty() {
+            self.pending += coded.len() as u64;
+            let all = 0..coded.len();
+            self.pieces.push_front(Piece::Owned(coded, all));
+        }
+        Ok(())
+    }
+
+    /// Takes `count` sent bytes off the front.
+    #[inline]
+    pub fn sent(&mut self, count: usize) {
+        let mut left = count as u64;
+        self.pending = self.pending.saturating_sub(left);
+        self.sent += left;
+        while let Some(piece) = self.pieces.front_mut() {
+            let len = piece.remaining();
+            if len > left || matches!(piece, Piece::Stream { .. }) {
+                piece.advance(left);
+                return;
+            }
+            left -= len;
+            self.pieces.pop_front();
+        }
+        debug_assert_eq!(left, 0, "more sent than was queued");
+        self.text.clear();
+    }
+
+    /// Drops everything.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.pieces.clear();
+        self.text.clear();
+        self.text.shrink_to(TEXT_CAPACITY);
+        self.scratch = Vec::new();
+        self.pending = 0;
+    }
+}
+
+impl Piece {
+    /// The bytes that it brings with it.
+    #[inline]
+    fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Piece::Static(bytes) => Some(bytes),
+            Piece::Owned(bytes, range) => bytes.get(range.clone()),
+            Piece::Shared(bytes, range) => bytes.get(range.clone()),
+            Piece::Text(_) | Piece::File(_) | Piece::Stream { .. } => None,
+        }
+    }
+
+    fn remaining(&self) -> u64 {
+        match self {
+            Piece::Text(range) | Piece::Owned(_, range) | Piece::Shared(_, range) => range.len() as u64,
+            Piece::Static(bytes) => bytes.len() as u64,
+            Piece::File(slice) => slice.len,
+            Piece::Stream { .. } => 0,
+        }
+    }
+
+    /// Skips `count` bytes, fewer than remain.
+    fn advance(&mut self, count: u64) {
+        match self {
+            Piece::Text(range) | Piece::Owned(_, range) | Piece::Shared(_, range) => {
+                range.start += count as usize;
+            }
+            Piece::Static(bytes) => *bytes = &bytes[count as usize..],
+            Piece::File(slice) => {
+                slice.offset += count;
+                slice.len -= count;
+            }
+            Piece::Stream { .. } => {}
+        }
+    }
+}
+
+impl std::fmt::Debug for SendQueue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SendQueue({} pieces, {} bytes pending)", self.pieces.len(), self.pending)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sends everything, `step` bytes at a time; files stand as `<offset+len>`.
+    fn drain(queue: &mut SendQueue, step: usize) -> String {
+        let mut all = Vec::new();
+        loop {
+            let count = match queue.transmit() {
+                Transmit::Empty => break,
+                Transmit::Broken(error) => {
+                    all.extend_from_slice(format!("<{error}>").as_bytes());
+                    break;
+                }
+                Transmit::File { slice, .. } => {
+                    all.extend_from_slice(format!("<{}+{}>", slice.offset, slice.len).as_bytes());
+                    (slice.len as usize).min(step)
+                }
+                Transmit::Bytes { slices, .. } => {
+                    let bytes = slices.concat();
+                    let count = bytes.len().min(step);
+                    all.extend_from_slice(&bytes[..count]);
+                    count
+                }
+            };
+            queue.sent(count);
+        }
+        String::from_utf8(all).expect("text")
+    }
+
+    fn mixed() -> SendQueue {
+        let mut queue = SendQueue::default();
+        queue.write(|text| text.extend_from_slice(b"head "));
+        queue.push(Piece::Static(b"small "));
+        queue.push(Piece::Shared(vec![b's'; 10_000].into(), 10..9_010));
+        queue.push(Piece::Owned(vec![b'o'; 5_000], 0..5_000));
+        queue.write(|text| text.extend_from_slice(b" tail"));
+        queue
+    }
+
+    #[test]
+    fn pieces_leave_in_order_however_the_writes_are_cut() {
+        let expected = format!("head small {}{} tail", "s".repeat(9_000), "o".repeat(5_000));
+        for step in [1, 7, 4_096, usize::MAX] {
+            let mut queue = mixed();
+            assert_eq!(queue.pending(), expected.len() as u64);
+            assert_eq!(drain(&mut queue, step), expected, "by {step}");
+            assert_eq!((queue.pending(), queue.total_sent()), (0, expected.len() as u64));
+        }
+    }
+
+    #[test]
+    fn small_texts_become_one_slice() {
+        let mut queue = SendQueue::default();
+        queue.write(|text| text.extend_from_slice(b"head"));
+        queue.push(Piece::Static(b"body"));
+        let Transmit::Bytes { slices, more } = queue.transmit() else { panic!("bytes") };
+        assert_eq!((slices.len(), &slices[0][..], more), (1, &b"headbody"[..], false));
+    }
+
+    #[test]
+    fn a_file_stands_alone_and_moves_on() {
+        let file = Arc::new(File::open("/dev/null").expect("/dev/null"));
+        let mut queue = SendQueue::default();
+        queue.write(|text| text.extend_from_slice(b"head"));
+        queue.push(Piece::File(FileSlice { file: file.clone(), offset: 5, len: 10 }));
+        queue.push(Piece::File(FileSlice { file, offset: 0, len: 0 }));
+        queue.write(|text| text.extend_from_slice(b"next"));
+        let Transmit::Bytes { more: true, .. } = queue.transmit() else {
+            panic!("more must follow the head")
+        };
+        assert_eq!(drain(&mut queue, 6), "head<5+10><11+4>next");
+    }
+
+    struct Countdown(u8);
+
+    impl ChunkSource for Countdown {
+        fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
+            self.0 = self.0.checked_sub(1).ok_or(io::ErrorKind::Other)?;
+            chunk.extend(std::iter::repeat_n(b'c', usize::from(self.0) * 10));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_stream_is_pulled_as_it_is_sent() {
+        let stream = |count, chunked| {
+            let mut queue = SendQueue::default();
+            queue.push(Piece::Stream { source: Box::new(Countdown(count)), chunked });
+            queue
+        };
+        let (ten, twenty) = ("c".repeat(10), "c".repeat(20));
+        assert_eq!(drain(&mut stream(3, true), 3), format!("14\r\n{twenty}\r\na\r\n{ten}\r\n0\r\n\r\n"));
+        assert_eq!(drain(&mut stream(3, false), 3), format!("{twenty}{ten}"));
+        assert_eq!(drain(&mut stream(0, true), 3), "<other error>");
+    }
+}

@@ -1,0 +1,128 @@
+//! Status codes: one table that yields the constants, their reasons, status lines and error pages.
+
+/// A three-digit status code (RFC 9110 §15) that this library can send.
+///
+/// Only the codes of the table exist, so a status line is always a ready text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Status(u16);
+
+macro_rules! statuses {
+    ($($name:ident $code:literal $reason:literal)*) => {
+        impl Status {
+            $(
+                #[doc = concat!($code, " ", $reason)]
+                pub const $name: Status = Status($code);
+            )*
+
+            /// The status with this code, if it is one of the table.
+            pub const fn from_code(code: u16) -> Option<Status> {
+                match code { $($code)|* => Some(Status(code)), _ => None }
+            }
+
+            /// The reason phrase (RFC 9110 §15).
+            pub const fn reason(self) -> &'static str {
+                match self.0 { $($code => $reason,)* _ => "" }
+            }
+
+            /// The whole status line with its CRLF.
+            #[inline]
+            pub(crate) const fn line(self) -> &'static str {
+                match self.0 { $($code => concat!("HTTP/1.1 ", $code, " ", $reason, "\r\n"),)* _ => "" }
+            }
+
+            /// A small page that names the status, for people who look at it in a browser.
+            pub(crate) const fn page(self) -> &'static str {
+                match self.0 {
+                    $($code => concat!(
+                        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>", $code, " ", $reason,
+                        "</title>\n<style>body{font:1.2em system-ui;margin:20vh auto;max-width:30em;text-align:center;",
+                        "color-scheme:light dark}</style>\n<h1>", $code, "</h1>\n<p>", $reason, "</p>\n</html>\n"
+                    ),)*
+                    _ => "",
+                }
+            }
+        }
+    };
+}
+
+statuses! {
+    CONTINUE 100 "Continue"
+    OK 200 "OK"
+    CREATED 201 "Created"
+    ACCEPTED 202 "Accepted"
+    NO_CONTENT 204 "No Content"
+    RESET_CONTENT 205 "Reset Content"
+    PARTIAL_CONTENT 206 "Partial Content"
+    MULTIPLE_CHOICES 300 "Multiple Choices"
+    MOVED_PERMANENTLY 301 "Moved Permanently"
+    FOUND 302 "Found"
+    SEE_OTHER 303 "See Other"
+    NOT_MODIFIED 304 "Not Modified"
+    TEMPORARY_REDIRECT 307 "Temporary Redirect"
+    PERMANENT_REDIRECT 308 "Permanent Redirect"
+    BAD_REQUEST 400 "Bad Request"
+    UNAUTHORIZED 401 "Unauthorized"
+    FORBIDDEN 403 "Forbidden"
+    NOT_FOUND 404 "Not Found"
+    METHOD_NOT_ALLOWED 405 "Method Not Allowed"
+    NOT_ACCEPTABLE 406 "Not Acceptable"
+    REQUEST_TIMEOUT 408 "Request Timeout"
+    CONFLICT 409 "Conflict"
+    GONE 410 "Gone"
+    LENGTH_REQUIRED 411 "Length Required"
+    PRECONDITION_FAILED 412 "Precondition Failed"
+    CONTENT_TOO_LARGE 413 "Content Too Large"
+    URI_TOO_LONG 414 "URI Too Long"
+    UNSUPPORTED_MEDIA_TYPE 415 "Unsupported Media Type"
+    RANGE_NOT_SATISFIABLE 416 "Range Not Satisfiable"
+    EXPECTATION_FAILED 417 "Expectation Failed"
+    UNPROCESSABLE_CONTENT 422 "Unprocessable Content"
+    TOO_MANY_REQUESTS 429 "Too Many Requests"
+    REQUEST_HEADER_FIELDS_TOO_LARGE 431 "Request Header Fields Too Large"
+    INTERNAL_SERVER_ERROR 500 "Internal Server Error"
+    NOT_IMPLEMENTED 501 "Not Implemented"
+    BAD_GATEWAY 502 "Bad Gateway"
+    SERVICE_UNAVAILABLE 503 "Service Unavailable"
+    GATEWAY_TIMEOUT 504 "Gateway Timeout"
+    HTTP_VERSION_NOT_SUPPORTED 505 "HTTP Version Not Supported"
+}
+
+impl Status {
+    /// The code as a number.
+    pub const fn code(self) -> u16 {
+        self.0
+    }
+
+    /// Whether an answer with this status can have content at all (RFC 9112 §6.3, rule 1).
+    #[inline]
+    pub const fn has_content(self) -> bool {
+        self.0 >= 200 && self.0 != 204 && self.0 != 304
+    }
+}
+
+impl std::fmt::Debug for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.0, self.reason())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_of_the_table_yields_its_line_and_page() {
+        for code in 0..=999 {
+            let Some(status) = Status::from_code(code) else { continue };
+            assert_eq!(status.line(), format!("HTTP/1.1 {status}\r\n"));
+            assert!(status.page().contains(&format!("<title>{status}</title>")));
+        }
+        assert_eq!(Status::from_code(299), None);
+    }
+}
