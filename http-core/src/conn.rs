@@ -119,6 +119,8 @@ enum State {
     Rejecting {
         method: Method,
     },
+    /// It was accepted only to be turned away.
+    Refused,
     /// The last answer is queued. `linger` says that the peer may still be sending.
     Finishing {
         linger: bool,
@@ -193,6 +195,11 @@ impl Connection {
         }
     }
 
+    /// A connection that is accepted only to be told that there is no room ([`Rejection::Overloaded`]).
+    pub fn refused(config: Arc<Config>, now: Instant) -> Connection {
+        Connection { state: State::Refused, ..Connection::new(config, now) }
+    }
+
     /// The next thing to do. The request in it borrows only `input`.
     #[inline]
     pub fn poll<'b>(&mut self, input: &'b mut RecvBuf, out: &mut SendQueue, now: Instant) -> Step<'b> {
@@ -205,7 +212,6 @@ impl Connection {
             }
             Decision::Receive => {
                 input.make_room();
-                self.flushing = None;
                 Step::Receive
             }
             Decision::Flush => {
@@ -214,10 +220,7 @@ impl Connection {
                 }
                 Step::Flush
             }
-            Decision::AwaitAnswer => {
-                self.flushing = None;
-                Step::AwaitAnswer
-            }
+            Decision::AwaitAnswer => Step::AwaitAnswer,
             Decision::Reject(why) => Step::Reject(why),
             Decision::ShutdownWrite => Step::ShutdownWrite,
             Decision::Close(reason) => Step::Close(reason),
@@ -227,6 +230,9 @@ impl Connection {
     fn decide(&mut self, input: &mut RecvBuf, out: &mut SendQueue, now: Instant) -> Decision {
         if self.used > 0 {
             input.consume(std::mem::take(&mut self.used));
+        }
+        if out.is_empty() && self.flushing.take().is_some() {
+            self.begin_waiting(now);
         }
         loop {
             // Whatever is waited for, what is queued goes first; but more requests may join it up to a bound.
@@ -243,12 +249,12 @@ impl Connection {
                     if flush_first {
                         return Decision::Flush;
                     }
-                    if self.peer_closed || self.closing {
-                        self.state = State::Closed(if self.closing {
-                            CloseReason::Done
-                        } else {
-                            CloseReason::PeerClosed
-                        });
+                    if self.closing {
+                        self.state = State::Finishing { linger: false };
+                        continue;
+                    }
+                    if self.peer_closed {
+                        self.state = State::Closed(CloseReason::PeerClosed);
                         continue;
                     }
                     self.deadline = *since + self.config.timeouts.idle;
@@ -288,6 +294,10 @@ impl Connection {
                     self.deadline = *since + self.config.timeouts.answer;
                     return Decision::AwaitAnswer;
                 }
+                State::Refused => {
+                    self.state = State::Rejecting { method: Method::Get };
+                    return Decision::Reject(Rejection::Overloaded);
+                }
                 State::Rejecting { .. } => {
                     debug_assert!(false, "polled with a rejection unanswered");
                     self.state = State::Finishing { linger: false };
@@ -311,6 +321,18 @@ impl Connection {
                 }
                 State::Closed(reason) => return Decision::Close(*reason),
             }
+        }
+    }
+
+    /// Nobody reads while there is something to send, so the peer's time begins when all is sent.
+    fn begin_waiting(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Idle { since } | State::Head { since } => *since = now,
+            State::Body(content) => {
+                content.since = now;
+                content.seen_at = now;
+            }
+            _ => {}
         }
     }
 
@@ -417,7 +439,8 @@ impl Connection {
                 self.state = State::Closed(CloseReason::Idle);
                 return None;
             }
-            State::Rejecting { .. }
+            State::Refused
+            | State::Rejecting { .. }
             | State::Finishing { .. }
             | State::Lingering { .. }
             | State::Closed(_) => {

@@ -16,6 +16,7 @@
 //! A request answered from a string of bytes, without a socket, stands in [`conn`]'s documentation.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test needs some moment to begin at"))]
 
 pub mod conn;
 mod messages;

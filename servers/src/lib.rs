@@ -1,1 +1,12 @@
+//! Two engines for [`http_core`], and what is built on them.
+//!
+//! [`engine::event_loop`] waits for many connections in each of a few threads; [`engine::blocking`] gives each
+//! connection a thread. Both take the same [`Handler`](http_core::Handler) and neither needs an async runtime.
+//! Linux only.
 
+pub mod engine;
+pub mod listener;
+pub mod pool;
+#[allow(unsafe_code)]
+mod sockopt;
+pub mod stop;

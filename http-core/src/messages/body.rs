@@ -53,7 +53,10 @@ impl Body {
                 let all = 0..bytes.len();
                 out.push(Piece::Owned(bytes, all));
             }
-            Body::Shared(bytes, range) if range.end <= bytes.len() => out.push(Piece::Shared(bytes, range)),
+            // A range that is no part of the bytes would be a piece that never gets sent.
+            Body::Shared(bytes, range) if bytes.get(range.clone()).is_some() => {
+                out.push(Piece::Shared(bytes, range));
+            }
             Body::Shared(..) => {}
             Body::File(slice) => out.push(Piece::File(slice)),
             Body::Parts(parts) => {
@@ -103,5 +106,32 @@ impl From<&'static [u8]> for Body {
 impl From<FileSlice> for Body {
     fn from(slice: FileSlice) -> Body {
         Body::File(slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::send_queue::Transmit;
+
+    #[test]
+    #[expect(clippy::reversed_empty_ranges, reason = "what an application may get wrong")]
+    fn a_shared_range_that_is_no_part_of_the_bytes_is_empty() {
+        let bytes: Arc<[u8]> = b"0123456789".as_slice().into();
+        let check = |range: Range<usize>, expected: &[u8]| {
+            let body = Body::Shared(bytes.clone(), range);
+            assert_eq!(body.len(), Some(expected.len() as u64));
+            let mut out = SendQueue::default();
+            body.queue(&mut out, false);
+            match out.transmit() {
+                Transmit::Bytes { slices, .. } => assert_eq!(slices.concat(), expected),
+                other => assert!(matches!(other, Transmit::Empty) && expected.is_empty(), "{other:?}"),
+            }
+        };
+        check(2..5, b"234");
+        check(0..10, b"0123456789");
+        for empty in [3..3, 10..10, 5..3, 9..11, 11..12, usize::MAX..0] {
+            check(empty, b"");
+        }
     }
 }

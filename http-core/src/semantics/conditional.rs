@@ -1,8 +1,8 @@
 //! Preconditions: whether a request still wants what it asks for (RFC 9110 §13).
 //!
 //! A client that holds a copy sends back the validators it got with it (§8.8). Held against the current ones
-//! they say: proceed, you have it already (304), or it is not what you think it is (412). This file must never
-//! take something malformed for a match: such an entity tag matches nothing, such a date was never sent.
+//! they say: proceed, you have it already (304), or it is not what you think it is (412). This file must
+//! never take something malformed for a match: such an entity tag matches nothing, such a date says nothing.
 //!
 //! ```
 //! use http_core::conditional::{self, Validators, Verdict};
@@ -19,7 +19,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// What tells the current representation from earlier and later ones (§8.8).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Validators<'a> {
-    /// The value of its `ETag` field, quotes and `W/` and all. A malformed one matches nothing, and is our bug.
+    /// The value of its `ETag` field, quotes and `W/` and all. A malformed one matches nothing: our bug.
     pub etag: Option<&'a str>,
     /// The value of its `Last-Modified` field, of which whole seconds count. A time before 1970 is none.
     pub last_modified: Option<SystemTime>,
@@ -36,9 +36,9 @@ pub enum Verdict {
     PreconditionFailed,
 }
 
-/// Evaluates `If-Match`, `If-None-Match`, `If-Modified-Since` and `If-Unmodified-Since` in the order of §13.2.2.
+/// Holds the precondition fields of a request against the current validators, in the order of §13.2.2.
 ///
-/// `fields` are all fields of the request, in any order and case; one pass over them, and nothing is allocated.
+/// `fields` are all its fields, in any order and case; this is one pass over them and allocates nothing.
 /// To be called only when the answer would be a success (§13.2.1), hence for a representation that exists.
 #[must_use]
 pub fn evaluate<'a>(
@@ -171,7 +171,7 @@ impl<'a> EntityTag<'a> {
         rest.is_empty().then_some(tag)
     }
 
-    /// The tag `text` begins with, and what follows it. Inside the quotes a comma is a character like any other.
+    /// The tag `text` begins with, and what follows it. A comma inside the quotes is part of it.
     fn split_from(text: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (weak, text) = text.strip_prefix(b"W/").map_or((false, text), |rest| (true, rest));
         let text = text.strip_prefix(b"\"")?;

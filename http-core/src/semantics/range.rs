@@ -1,9 +1,9 @@
 //! `Range`: which bytes of a representation a request asks for (RFC 9110 §14).
 //!
 //! A range is a wish. What is malformed, in an unknown unit or wasteful is not an error but ignored, and the
-//! whole representation answers (§14.2). Whether the field counts at all (the method is GET, the preconditions
-//! hold, `If-Range` agrees) is for the caller to decide first. This file must never let a short field ask for
-//! more bytes than the representation has.
+//! whole representation answers (§14.2). Whether the field counts at all (the method is GET, the
+//! preconditions hold, `If-Range` agrees) is for the caller to decide first. This file must never let a short
+//! field ask for more bytes than the representation has.
 //!
 //! ```
 //! use http_core::range::{self, ByteRange, Ranges};
@@ -54,9 +54,9 @@ pub enum Ranges {
 
 /// Resolves the value of a `Range` field against a representation of `length` bytes (§14.1.2, §14.2).
 ///
-/// Ranges that no byte satisfies are dropped as long as another is left. A field of more than `max_parts` ranges
-/// is ignored, and so is one whose parts add up to more than `length`: overlapping ranges would make the
-/// server send the same bytes again and again (§17.15). An empty representation satisfies no range.
+/// Ranges that no byte satisfies are dropped as long as another is left. A field of more than `max_parts`
+/// ranges is ignored, and so is one whose parts add up to more than `length`: overlapping ranges would make
+/// the server send the same bytes again and again (§17.15). An empty representation satisfies no range.
 ///
 /// ```
 /// # use http_core::range::{resolve, ByteRange, Ranges};
@@ -89,7 +89,7 @@ fn satisfiable_parts(field: &[u8], length: u64, max_parts: usize) -> Option<Vec<
     let mut parts = Vec::new();
     let mut asked = 0;
     let mut unsent = length;
-    // §5.6.1.2: a recipient skips empty list elements. OWS is the only white space that a field value can hold.
+    // §5.6.1.2: a recipient skips empty list elements. OWS is the only white space in a field value.
     let members = range_set.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
     for member in members.filter(|text| !text.is_empty()) {
         let spec = RangeSpec::parse(member)?;
@@ -240,7 +240,8 @@ mod tests {
             if let Ranges::Partial(parts) = resolve(field.as_bytes(), length, MAX_PARTS) {
                 prop_assert!((1..=MAX_PARTS).contains(&parts.len()));
                 prop_assert!(parts.iter().all(|part| part.first <= part.last && part.last < length));
-                prop_assert!(parts.iter().map(|part| u128::from(part.len())).sum::<u128>() <= u128::from(length));
+                let sum: u128 = parts.iter().map(|part| u128::from(part.len())).sum();
+                prop_assert!(sum <= u128::from(length));
             }
         }
     }

@@ -134,6 +134,9 @@ impl SendQueue {
     /// Appends what `write` appends to a text.
     #[inline]
     pub(crate) fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.text.len() >= TEXT_CAPACITY {
+            self.compact();
+        }
         let from = self.text.len();
         write(&mut self.text);
         let end = self.text.len();
@@ -142,6 +145,26 @@ impl SendQueue {
             Some(Piece::Text(range)) if range.end == from => range.end = end,
             _ if end > from => self.pieces.push_back(Piece::Text(from..end)),
             _ => {}
+        }
+    }
+
+    /// Drops text that is sent, once it is the greater part. A peer that always leaves a little in the queue
+    /// would otherwise make it grow with each answer.
+    #[cold]
+    fn compact(&mut self) {
+        let unsent = self.pieces.iter().find_map(|piece| match piece {
+            Piece::Text(range) => Some(range.start),
+            _ => None,
+        });
+        let gone = unsent.unwrap_or(self.text.len());
+        if gone <= self.text.len() / 2 {
+            return;
+        }
+        self.text.drain(..gone);
+        for piece in &mut self.pieces {
+            if let Piece::Text(range) = piece {
+                *range = range.start - gone..range.end - gone;
+            }
         }
     }
 
@@ -337,6 +360,32 @@ mod tests {
             assert_eq!(drain(&mut queue, step), expected, "by {step}");
             assert_eq!((queue.pending(), queue.total_sent()), (0, expected.len() as u64));
         }
+    }
+
+    #[test]
+    fn text_is_bounded_by_what_is_unsent_and_not_by_what_was_ever_queued() {
+        let mut queue = SendQueue::default();
+        let (mut expected, mut sent) = (Vec::new(), Vec::new());
+        for number in 0..5_000u32 {
+            let line = format!("{number:0100}");
+            expected.extend_from_slice(line.as_bytes());
+            queue.write(|text| text.extend_from_slice(line.as_bytes()));
+            if number % 50 == 0 {
+                queue.push(Piece::Static(&[b'-'; COPY_AT_MOST + 1]));
+                expected.extend([b'-'; COPY_AT_MOST + 1]);
+            }
+            // A little always stays behind.
+            while queue.pending() > 300 {
+                let Transmit::Bytes { slices, .. } = queue.transmit() else { panic!("bytes") };
+                let mut bytes = slices.concat();
+                bytes.truncate((queue.pending() - 300) as usize);
+                queue.sent(bytes.len());
+                sent.extend(bytes);
+            }
+            assert!(queue.text.len() <= 2 * TEXT_CAPACITY, "{} bytes of text", queue.text.len());
+        }
+        sent.extend(drain(&mut queue, 7).into_bytes());
+        assert!(sent == expected, "lost, doubled or out of order");
     }
 
     #[test]

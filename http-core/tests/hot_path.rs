@@ -1,0 +1,162 @@
+//! A keep-alive GET costs no allocation once its connection is warm, and a peer that does not read costs no more
+//! memory than the limits allow.
+//!
+//! A test binary of its own, because it replaces the global allocator by one that counts, thread by thread.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
+#![allow(clippy::disallowed_methods, reason = "a test needs some moment to begin at")]
+
+use http_core::{
+    Body, BufPool, Buffers, Clock, Config, Connection, Fields, ReadyFields, Response, Status, Step, Transmit,
+};
+use std::{
+    hint::black_box,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+const GET: &[u8] =
+    b"GET /index.html?v=1 HTTP/1.1\r\nHost: example.org\r\nUser-Agent: test/1.0 (like others)\r\n\
+    Accept: text/html,*/*;q=0.8\r\nAccept-Encoding: gzip, br\r\nConnection: keep-alive\r\n\r\n";
+
+struct Server {
+    conn: Connection,
+    clock: Clock,
+    ready: ReadyFields,
+    content: Arc<[u8]>,
+}
+
+impl Server {
+    fn new(content_len: usize, config: Config) -> Server {
+        let clock = Clock::new("test", Instant::now(), SystemTime::UNIX_EPOCH);
+        let mut fields = Fields::default();
+        fields.push("Content-Type", "text/html; charset=utf-8").unwrap();
+        fields.push("ETag", "\"abc\"").unwrap();
+        Server {
+            conn: Connection::new(Arc::new(config), clock.now()),
+            clock,
+            ready: fields.freeze(),
+            content: vec![b'x'; content_len].into(),
+        }
+    }
+
+    /// Receives these bytes, answers what is in them, and sends all of it; returns how much that was.
+    fn turn(&mut self, buffers: &mut Buffers, bytes: &[u8]) -> usize {
+        let Buffers { input, out } = buffers;
+        assert!(matches!(self.conn.poll(input, out, self.clock.now()), Step::Receive));
+        input.spare()[..bytes.len()].copy_from_slice(bytes);
+        input.filled(bytes.len());
+        let mut sent = 0;
+        loop {
+            match self.conn.poll(input, out, self.clock.now()) {
+                Step::Request(request) => {
+                    assert!(request.path() == "/index.html" && request.host() == Some("example.org"));
+                    black_box(request.field("Accept-Encoding"));
+                    let all = 0..self.content.len();
+                    let response = Response::new(Status::OK)
+                        .with_ready(self.ready.clone())
+                        .with_body(Body::Shared(self.content.clone(), all));
+                    self.conn.respond(response, out, &self.clock);
+                }
+                Step::Flush => {
+                    while let Transmit::Bytes { slices, .. } = out.transmit() {
+                        let count = slices.iter().map(|slice| slice.len()).sum();
+                        out.sent(count);
+                        sent += count;
+                    }
+                }
+                Step::Receive => return sent,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+/// Lets a warm connection answer `requests` at a time, a hundred times, without an allocation.
+fn check(content_len: usize, requests: usize) {
+    let mut server = Server::new(content_len, Config::default());
+    let mut pool = BufPool::new(1);
+    let bytes = GET.repeat(requests);
+    let mut turn = || {
+        // An idle connection holds no buffers: the pool's lending and cleaning belongs to the hot path.
+        let mut buffers = pool.take();
+        let sent = server.turn(&mut buffers, &bytes);
+        pool.put(buffers);
+        sent
+    };
+    for _ in 0..3 {
+        assert!(turn() > requests * content_len, "content and a head each");
+    }
+    let counted = allocation_counter::measure(|| {
+        black_box((0..100).map(|_| turn()).sum::<usize>());
+    });
+    assert_eq!(counted.count_total, 0, "{content_len} bytes, {requests} at a time: {counted:?}");
+}
+
+#[test]
+fn a_warm_keep_alive_get_allocates_nothing() {
+    for content_len in [0, 1_000, 4_096, 4_097, 100_000, 5_000_000] {
+        check(content_len, 1);
+    }
+    check(1_000, 16);
+    check(100_000, 16);
+}
+
+#[test]
+fn the_counter_counts() {
+    let counted = allocation_counter::measure(|| drop(black_box(Box::new(7))));
+    assert_eq!(counted.count_total, 1);
+}
+
+/// The peer sends a large content to make the receive buffer grow, then fills it with requests, and takes each time
+/// less than is queued, so that the queue is never empty.
+#[test]
+fn a_peer_that_reads_slowly_holds_no_more_than_the_limits_allow() {
+    const CONTENT: usize = 1_000;
+    let config = Config::default();
+    let bound =
+        4 * (config.limits.head_bytes + config.limits.body_bytes) + 8 * config.limits.queued_bytes as usize;
+    let mut server = Server::new(CONTENT, config);
+    let mut taken = 0;
+    let counted = allocation_counter::measure(|| {
+        let mut buffers = Buffers::default();
+        let length = 1_000_000;
+        let head =
+            format!("POST /index.html HTTP/1.1\r\nHost: example.org\r\nContent-Length: {length}\r\n\r\n");
+        let get = b"GET /index.html HTTP/1.1\r\nHost: example.org\r\n\r\n";
+        buffers.input.extend(&[head.as_bytes(), &vec![b'x'; length]].concat());
+        server.answer(&mut buffers, usize::MAX);
+        buffers.input.spare().chunks_exact_mut(get.len()).for_each(|room| room.copy_from_slice(get));
+        let filled = buffers.input.spare().len() / get.len() * get.len();
+        buffers.input.filled(filled);
+        while !buffers.input.is_empty() {
+            taken += server.answer(&mut buffers, 1_500);
+        }
+    });
+    assert!(taken > 20_000_000, "only {taken} bytes were answered: the peer did not ask enough");
+    assert!(counted.bytes_max < bound as u64, "{} bytes held", counted.bytes_max);
+}
+
+impl Server {
+    /// Answers what is there until something is to be sent, and sends at most `room` bytes of it.
+    fn answer(&mut self, buffers: &mut Buffers, room: usize) -> usize {
+        let Buffers { input, out } = buffers;
+        loop {
+            match self.conn.poll(input, out, self.clock.now()) {
+                Step::Request(_) => {
+                    let body = Body::Shared(self.content.clone(), 0..self.content.len());
+                    self.conn.respond(Response::new(Status::OK).with_body(body), out, &self.clock);
+                }
+                Step::Flush => {
+                    let Transmit::Bytes { slices, .. } = out.transmit() else { panic!("bytes") };
+                    let queued: usize = slices.iter().map(|slice| slice.len()).sum();
+                    let count = queued.min(room);
+                    out.sent(count);
+                    return count;
+                }
+                Step::Receive => return 0,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Known attacks and classic faults, each with a request smuggled in behind it.
+//!
+//! A bug found in the wild becomes a row here first.
+
+use crate::{app::echo, drive::Drive};
+use http_core::{CloseReason, Config, Rejection};
+
+const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// Sends `attack` and a request behind it, whole and byte by byte: the answer must have this status and be the
+/// last, and nothing is served.
+fn check(attack: impl AsRef<[u8]>, status: u16) {
+    let attack = attack.as_ref();
+    for cut in [usize::MAX, 1] {
+        let mut drive = Drive::new(Config::default(), echo);
+        drive.send_cut(&[attack, SMUGGLED.as_bytes()].concat(), &[cut]);
+        drive.end();
+        drive.run();
+        let shown = attack[..attack.len().min(300)].escape_ascii();
+        let [reply] = &drive.replies()[..] else { panic!("{:?} to {shown}", drive.steps) };
+        assert_eq!(reply.status, status, "{shown}");
+        assert!(reply.close && drive.closed == Some(CloseReason::Done), "still open behind {shown}");
+        assert!(matches!(drive.rejections[..], [Rejection::Malformed(_)]), "{:?}", drive.rejections);
+        assert!(drive.seen.is_empty(), "{:?} served behind {shown}", drive.seen);
+    }
+}
+
+/// Sends what looks like an attack and is none: these targets are served, the last of them from behind it.
+fn check_harmless(request: &str, targets: &[&str]) {
+    for cut in [usize::MAX, 1] {
+        let mut drive = Drive::new(Config::default(), echo);
+        drive.send_cut(&[request, SMUGGLED].concat().into_bytes(), &[cut]);
+        drive.end();
+        drive.run();
+        let seen: Vec<_> = drive.seen.iter().map(|seen| seen.target.as_str()).collect();
+        assert_eq!(seen, targets, "{request}");
+        assert!(drive.all_answered() && drive.rejections.is_empty(), "{request}");
+    }
+}
+
+/// A POST with these lines behind Host, and this behind its head.
+fn post(lines: &str, rest: &str) -> String {
+    format!("POST / HTTP/1.1\r\nHost: x\r\n{lines}\r\n{rest}")
+}
+
+/// A GET with these lines and Host.
+fn get(lines: &str) -> String {
+    format!("GET / HTTP/1.1\r\n{lines}Host: x\r\n\r\n")
+}
+
+#[test]
+fn two_lengths() {
+    // CL.TE and TE.CL: one party goes by the one, another by the other.
+    check(post("Content-Length: 6\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\nG"), 400);
+    check(post("Transfer-Encoding: chunked\r\nContent-Length: 4\r\n", "5c\r\n"), 400);
+    check(post("Transfer-Encoding: chunked\r\nContent-Length: 0\r\n", "0\r\n\r\n"), 400);
+    check(post("Content-Length: 5\r\nContent-Length: 0\r\n", "abcde"), 400);
+    check(post("Content-Length: 0\r\nContent-Length: 5\r\n", "abcde"), 400);
+    check(post("Content-Length: 5, 5\r\n", "abcde"), 400);
+    check(post("Content-Length: 0, 5\r\n", "abcde"), 400);
+}
+
+#[test]
+fn hidden_codings() {
+    // TE.TE: a field that one party sees and another does not.
+    for lines in [
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-encoding: identity\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: xchunked\r\n",
+        "Transfer-Encoding: chunkedx\r\n",
+        "Transfer-Encoding: identity\r\n",
+        "Transfer-Encoding: chunked, identity\r\n",
+        "Transfer-Encoding: chunked, chunked\r\n",
+        "Transfer-Encoding: , chunked\r\n",
+        "Transfer-Encoding: \"chunked\"\r\n",
+        "Transfer-Encoding: 'chunked'\r\n",
+        "Transfer-Encoding: chunked;a=b\r\n",
+        "Transfer-Encoding:\r\n",
+        "Transfer-Encoding : chunked\r\n",
+        "Transfer-Encoding\t: chunked\r\n",
+        "Transfer-Encoding\r\n: chunked\r\n",
+        "Transfer-Encoding:\r\n chunked\r\n",
+        " Transfer-Encoding: chunked\r\n",
+        "X: x\nTransfer-Encoding: chunked\r\n",
+        "X: x\rTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: \x0bchunked\r\n",
+        "Transfer-Encoding: chunked\x0c\r\n",
+        "Transfer-Encoding: chunk\0ed\r\n",
+        "Transfer-Encoding\0: chunked\r\n",
+        "Transfer-Encoding: chunked\r\r\n",
+        "Transfer-Encoding: chun\u{212a}ed\r\n",
+    ] {
+        check(post(lines, "0\r\n\r\n"), 400);
+    }
+    check(post("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"), 501);
+    check(post("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"), 501);
+    check("POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400);
+}
+
+#[test]
+fn lengths_that_are_no_numbers() {
+    for value in ["", "+5", "-5", "-0", "0x5", "5.0", "1e1", "5 5", "five", "5;", "\u{665}", "5\u{a0}"] {
+        check(post(&format!("Content-Length: {value}\r\n"), "abcde"), 400);
+    }
+    check(post("Content-Length: 5\0\r\n", "abcde"), 400);
+    check(post("Content-Length: 1048577\r\n", ""), 413);
+    check(post("Content-Length: 18446744073709551615\r\n", ""), 413);
+    check(post("Content-Length: 18446744073709551616\r\n", ""), 413);
+    check(post("Content-Length: 18446744073709551621\r\n", "abcde"), 413);
+}
+
+#[test]
+fn broken_chunks() {
+    let chunked = |rest: &str| post("Transfer-Encoding: chunked\r\n", rest);
+    for rest in [
+        "\r\n",
+        "g\r\n",
+        "-1\r\n",
+        "+1\r\n",
+        "0x1\r\na\r\n0\r\n\r\n",
+        " 1\r\na\r\n0\r\n\r\n",
+        "1 \r\na\r\n0\r\n\r\n",
+        "1,1\r\n",
+        "1\na\r\n0\r\n\r\n",
+        "1\ra\r\n0\r\n\r\n",
+        "1;a\nb\r\na\r\n0\r\n\r\n",
+        "1;a\rb\r\na\r\n0\r\n\r\n",
+        "1;\0\r\na\r\n0\r\n\r\n",
+        "1\r\nab\r\n0\r\n\r\n",
+        "1\r\na0\r\n\r\n",
+        "1\r\na\n0\r\n\r\n",
+        "1\r\na\r0\r\n\r\n",
+        "5\r\nabc\r\n0\r\n\r\n",
+        "0\n\r\n",
+        "0\r\n\n",
+        "0\r\n\rx",
+        "00000000000000000\r\n\r\n",
+        "0\r\n a: b\r\n\r\n",
+        "0\r\na b: c\r\n\r\n",
+        "0\r\na\r\n\r\n",
+        "0\r\na: b\nc: d\r\n\r\n",
+        "0\r\na: \0\r\n\r\n",
+    ] {
+        check(chunked(rest), 400);
+    }
+    check(chunked("100001\r\n"), 413);
+    check(chunked("10000000000000000\r\n"), 413);
+    check(chunked("ffffffffffffffff\r\n"), 413);
+    check(chunked("fffffffffffffff0\r\n"), 413);
+    check(chunked(&format!("0;{}\r\n\r\n", "e".repeat(20_000))), 431);
+    check(chunked(&format!("0\r\n{}\r\n", "a: b\r\n".repeat(5_000))), 431);
+}
+
+#[test]
+fn malformed_lines() {
+    for lines in [
+        "A: b\r\n folded\r\n",
+        "A: b\r\n\tfolded\r\n",
+        "A: b\r\n \r\n",
+        "A : b\r\n",
+        "A b: c\r\n",
+        ": b\r\n",
+        "A\r\n",
+        "A\0: b\r\n",
+        "\u{e9}: b\r\n",
+        "A: b\0\r\n",
+        "A: b\x08\r\n",
+        "A: b\x7f\r\n",
+        "A: b\n",
+        "A: b\rC: d\r\n",
+        "A: b\n\n",
+        "\nA: b\r\n",
+        "\rA: b\r\n",
+        "(A): b\r\n",
+    ] {
+        check(get(lines), 400);
+    }
+    check("GET / HTTP/1.1\nHost: x\n\n", 400);
+    check("GET / HTTP/1.1\rHost: x\r\r", 400);
+    check("GET / HTTP/1.1\r\n Host: x\r\n\r\n", 400);
+}
+
+#[test]
+fn hosts() {
+    check("GET / HTTP/1.1\r\n\r\n", 400);
+    check(get("Host: y\r\n"), 400);
+    check(get("host: x\r\n"), 400);
+    for host in
+        ["", "x, y", "x y", "u@x", "x/", "x?y", "x#y", "x:y", "x:1:2", "x:99999999", "[::1", "[x]", "\u{e9}"]
+    {
+        check(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"), 400);
+    }
+    // The other host that an absolute form names does not excuse a wrong Host (RFC 9112 §3.2.2).
+    check("GET http://x/ HTTP/1.1\r\n\r\n", 400);
+    check("GET http://x/ HTTP/1.1\r\nHost: a b\r\n\r\n", 400);
+}
+
+#[test]
+fn request_lines() {
+    for line in [
+        "GET  / HTTP/1.1",
+        "GET\t/ HTTP/1.1",
+        "GET /  HTTP/1.1",
+        "GET / HTTP/1.1 ",
+        "GET /a b HTTP/1.1",
+        " GET / HTTP/1.1",
+        "GET",
+        "GET / ",
+        "G\0T / HTTP/1.1",
+        "GET /\0 HTTP/1.1",
+        "GET /\u{e9} HTTP/1.1",
+        "GET /\x7f HTTP/1.1",
+        "GET / http/1.1",
+        "GET / HTTP/1",
+        "GET / HTTP/1.1.1",
+        "GET / HTTP/1.10",
+        "GET / HTTP/+1.1",
+        "GET / HTTPS/1.1",
+        "GET / HTTP/1.1\r",
+        "GET * HTTP/1.1",
+        "GET x HTTP/1.1",
+        "GET x:80 HTTP/1.1",
+        "GET ?a HTTP/1.1",
+        "GET http:///a HTTP/1.1",
+        "GET http://u:p@x/ HTTP/1.1",
+        "GET file:///etc/passwd HTTP/1.1",
+        "GET javascript:x HTTP/1.1",
+        "CONNECT / HTTP/1.1",
+        "CONNECT x HTTP/1.1",
+        "CONNECT http://x:80/ HTTP/1.1",
+    ] {
+        check(format!("{line}\r\nHost: x\r\n\r\n"), 400);
+    }
+    check("GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505);
+    check("GET / HTTP/0.9\r\nHost: x\r\n\r\n", 505);
+    check("\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", 400);
+    check("\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", 400);
+}
+
+#[test]
+fn other_protocols() {
+    // HTTP/0.9 has no version, and its answers no head.
+    check("GET /\r\n", 400);
+    check("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505);
+    check(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400);
+    check("SSH-2.0-OpenSSH_9.9\r\n", 400);
+    check("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", 400);
+    check(b"\r\n\r\n\x00\r\nQUIT\n", 400);
+    check("EHLO example.org\r\n", 400);
+    check(b"\x05\x01\x00", 400);
+}
+
+#[test]
+fn overlong_elements() {
+    check(format!("{} / HTTP/1.1\r\n", "M".repeat(33)), 501);
+    check(format!("GET /{} HTTP/1.1\r\n", "t".repeat(8 * 1024)), 414);
+    check(get(&format!("{}: v\r\n", "n".repeat(40_000))), 431);
+    check(get(&format!("A: {}\r\n", "v".repeat(40_000))), 431);
+    check(get(&format!("A:{}v\r\n", " ".repeat(40_000))), 431);
+    check(get(&"A: b\r\n".repeat(100)), 431);
+    check(get("Expect: 200-ok\r\n"), 417);
+    check(get("Expect: 100-continue, x\r\n"), 417);
+}
+
+#[test]
+fn what_looks_like_an_attack_and_is_none() {
+    let both = &["/", "/smuggled"];
+    check_harmless(&post("Content-Length: 5\r\nContent-Length: 5\r\n", "abcde"), both);
+    check_harmless(&post("Content-Length: 005 \t\r\n", "abcde"), both);
+    check_harmless(
+        &post("Transfer-Encoding:\tCHUNKED \r\n", "5;a=\"\t\"\r\nabcde\r\n000;b\r\nC: d\r\n\r\n"),
+        both,
+    );
+    check_harmless(&post("Transfer_Encoding: chunked\r\nContent-Length: 5\r\n", "abcde"), both);
+    check_harmless(&post("X: Transfer-Encoding: chunked\r\n", ""), both);
+    check_harmless(&post("Connection: Content-Length\r\nContent-Length: 5\r\n", "abcde"), both);
+    check_harmless(
+        &get("Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\n"),
+        both,
+    );
+    check_harmless(&get("A: \u{e9}\t\r\nB:\r\n"), both);
+    check_harmless("\r\n\r\nGET / HTTP/1.9\r\nHost: x\r\n\r\n", both);
+    check_harmless("get / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", both);
+    check_harmless("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", &["*", "/smuggled"]);
+    check_harmless("GET http://y/a HTTP/1.1\r\nHost: x\r\n\r\n", &["http://y/a", "/smuggled"]);
+    // What a length declares is content, whatever it looks like.
+    check_harmless(&get(&format!("Content-Length: {}\r\n", SMUGGLED.len())), &["/"]);
+}

@@ -1,0 +1,291 @@
+//! The law of a sans-I/O protocol: however the bytes are cut on their way in and out, the same requests are
+//! understood, the same faults found, and the same answers sent. And whatever the bytes are, what is sent is
+//! well-formed, nothing is served behind a fault, and memory stays bounded.
+
+use crate::{
+    app::{Answer, echo},
+    drive::{Drive, Seen},
+};
+use http_core::{CloseReason, Config, Limits, Rejection, Response};
+use proptest::{collection::vec, prelude::*, sample::select};
+
+/// What must not depend on how the bytes were cut. Interim answers may: who has begun to send the content when
+/// its head is looked at is not asked for it (RFC 9110 §10.1.1).
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    seen: Vec<Seen>,
+    rejections: Vec<Rejection>,
+    answers: Vec<Vec<u8>>,
+    closed: Option<CloseReason>,
+}
+
+/// Plays a whole connection, and checks what holds for every one.
+fn outcome(limits: &Limits, input: &[u8], cuts: &[usize], writes: &[usize]) -> Outcome {
+    let config = Config { limits: limits.clone(), ..Config::default() };
+    let mut drive = Drive::new(config, echo).writing(writes);
+    drive.send_cut(input, cuts);
+    drive.end();
+    drive.run();
+    let replies = drive.replies();
+    assert_eq!(replies.len(), drive.seen.len() + drive.rejections.len(), "one answer for each");
+    assert!(drive.closed.is_some(), "still open behind the end");
+    assert!(drive.rejections.len() <= 1, "something was read behind a fault");
+    let rejected = drive.steps.iter().position(|step| step.starts_with("Malformed"));
+    let behind = rejected.map_or(&[][..], |place| &drive.steps[place..]);
+    assert!(!behind.iter().any(|step| step == "request"), "something was served behind a fault");
+    let bound = 4 * (limits.head_bytes + limits.body_bytes) + 64 * 1024;
+    assert!(drive.most_input <= bound, "{} bytes held", drive.most_input);
+    Outcome {
+        seen: drive.seen,
+        rejections: drive.rejections,
+        answers: replies.into_iter().map(|reply| reply.raw).collect(),
+        closed: drive.closed,
+    }
+}
+
+/// Compares the input in one piece with itself byte by byte, cut once, and cut into these sizes.
+fn check(limits: &Limits, input: &[u8], cuts: &[usize], writes: &[usize]) {
+    let whole = outcome(limits, input, &[usize::MAX], &[usize::MAX]);
+    let once = cuts.iter().sum::<usize>() % input.len().max(1);
+    for (cuts, writes) in [(&[1][..], writes), (&[once, usize::MAX], &[usize::MAX]), (cuts, writes)] {
+        let cut = outcome(limits, input, cuts, writes);
+        assert_eq!(cut, whole, "cut by {cuts:?}, written by {writes:?}");
+    }
+}
+
+/// Few enough that the whole crate is tested in seconds; PROPTEST_CASES asks for more.
+pub fn cases(usual: u32) -> ProptestConfig {
+    let asked_for = std::env::var_os("PROPTEST_CASES").is_some();
+    let cases = if asked_for { ProptestConfig::default().cases } else { usual };
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(cases(600))]
+
+    #[test]
+    fn valid_requests_survive_any_split(
+        limits in limits(),
+        requests in vec(request(), 1..6),
+        cuts in cuts(),
+        writes in writes(),
+    ) {
+        check(&limits, &requests.concat(), &cuts, &writes);
+    }
+
+    #[test]
+    fn damaged_requests_survive_any_split(
+        limits in limits(),
+        requests in vec(request(), 1..4),
+        damages in vec(damage(), 1..4),
+        cuts in cuts(),
+        writes in writes(),
+    ) {
+        let mut input = requests.concat();
+        damages.iter().for_each(|damage| damage.apply(&mut input));
+        check(&limits, &input, &cuts, &writes);
+    }
+
+    #[test]
+    fn scrambled_protocol_elements_survive_any_split(
+        limits in limits(),
+        elements in vec(select(ELEMENTS), 0..60),
+        cuts in cuts(),
+        writes in writes(),
+    ) {
+        check(&limits, &elements.concat(), &cuts, &writes);
+    }
+
+    #[test]
+    fn random_bytes_survive_any_split(
+        limits in limits(),
+        input in vec(any::<u8>(), 0..300),
+        cuts in cuts(),
+        writes in writes(),
+    ) {
+        check(&limits, &input, &cuts, &writes);
+    }
+}
+
+/// The limits as they come, and some that ordinary requests run into.
+fn limits() -> impl Strategy<Value = Limits> {
+    prop_oneof![
+        Just(Limits::default()),
+        Just(Limits { queued_bytes: 1, ..Limits::default() }),
+        Just(Limits {
+            target_bytes: 40,
+            head_bytes: 160,
+            fields: 5,
+            body_bytes: 60,
+            chunk_overhead_bytes: 20,
+            queued_bytes: 500,
+        }),
+    ]
+}
+
+fn cuts() -> impl Strategy<Value = Vec<usize>> {
+    vec(1usize..50, 1..8)
+}
+
+fn writes() -> impl Strategy<Value = Vec<usize>> {
+    vec(prop_oneof![1usize..20, 100usize..5_000], 1..6)
+}
+
+fn request() -> impl Strategy<Value = Vec<u8>> {
+    let line_and_fields = (select(METHODS), select(TARGETS), select(VERSIONS), vec(select(FIELDS), 0..4));
+    (line_and_fields, content()).prop_map(|((method, target, version, fields), content)| {
+        let head = format!("{method} {target} HTTP/{version}\r\nHost: example.org\r\n{}", fields.concat());
+        [head.as_bytes(), &content].concat()
+    })
+}
+
+const METHODS: &[&str] = &["GET", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PROPFIND"];
+
+const TARGETS: &[&str] = &[
+    "/",
+    "/a%20b?c=d",
+    "/a/long/enough/path/to/run/into/a/limit",
+    "http://other.example/a",
+    "/close",
+    "/later",
+    "/stream",
+    "/file",
+    "/big",
+    "/parts",
+    "/none",
+    "/same",
+];
+
+const VERSIONS: &[&str] = &["1.1", "1.1", "1.1", "1.0", "1.7"];
+
+const FIELDS: &[&str] = &[
+    "Accept: */*\r\n",
+    "X-Empty:\r\n",
+    "X-Blank: \t padded \t \r\n",
+    "X-Octets: caf\u{e9}\r\n",
+    "Connection: keep-alive\r\n",
+    "connection: te, Close\r\n",
+    "Expect: 100-continue\r\n",
+    "If-None-Match: \"a\"\r\n",
+];
+
+/// The fields that delimit the content, the empty line, and the content.
+fn content() -> impl Strategy<Value = Vec<u8>> {
+    let chunk =
+        (vec(any::<u8>(), 1..30), select(&["", ";a", "; a=\"b;c\"", " ;a"][..]), select(&["", "0"][..]));
+    let trailers = select(&["", "A: b\r\n", "A:\r\nB: c\r\n"][..]);
+    prop_oneof![
+        2 => Just(b"\r\n".to_vec()),
+        2 => vec(any::<u8>(), 0..80).prop_map(|body| {
+            [format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes(), &body].concat()
+        }),
+        2 => (vec(chunk, 0..4), trailers).prop_map(|(chunks, trailers)| {
+            let mut coded = b"Transfer-Encoding: chunked\r\n\r\n".to_vec();
+            for (data, extension, zeros) in chunks {
+                coded.extend(format!("{zeros}{:X}{extension}\r\n", data.len()).bytes());
+                coded.extend([&data[..], b"\r\n"].concat());
+            }
+            coded.extend(format!("0\r\n{trailers}\r\n").bytes());
+            coded
+        }),
+    ]
+}
+
+#[derive(Clone, Debug)]
+struct Damage {
+    place: prop::sample::Index,
+    kind: u8,
+    byte: u8,
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    let byte = prop_oneof![any::<u8>(), select(&b"\r\n\t \0:;,/\x0b\x7f\xff09af"[..])];
+    (any::<prop::sample::Index>(), 0u8..4, byte).prop_map(|(place, kind, byte)| Damage { place, kind, byte })
+}
+
+impl Damage {
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        let place = self.place.index(bytes.len() + 1).min(bytes.len());
+        match (self.kind, bytes.get_mut(place)) {
+            (0, Some(byte)) => *byte = self.byte,
+            (1, Some(byte)) => *byte ^= 1 << (self.byte % 8),
+            (2, Some(_)) => drop(bytes.remove(place)),
+            _ => bytes.insert(place, self.byte),
+        }
+    }
+}
+
+/// What requests are made of, and what often goes wrong in them.
+const ELEMENTS: &[&[u8]] = &[
+    b"GET / HTTP/1.1\r\n",
+    b"HEAD /stream HTTP/1.1\r\n",
+    b"POST /later HTTP/1.0\r\n",
+    b"CONNECT a:1 HTTP/1.1\r\n",
+    b"Host: a\r\n",
+    b"Host: a\r\n\r\n",
+    b"Content-Length: 3\r\n",
+    b"Content-Length: 0\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n",
+    b"Connection: keep-alive\r\n",
+    b"Expect: 100-continue\r\n\r\n",
+    b"3\r\nabc\r\n",
+    b"0\r\n\r\n",
+    b"0\r\n",
+    b"abc",
+    b"\r\n",
+    b"\r\n\r\n",
+    b"\r",
+    b"\n",
+    b" ",
+    b"\t",
+    b":",
+    b";",
+    b"\0",
+    b"\xff",
+    b"HTTP/1.1",
+    b"http://a/",
+    b"ffffffffffffffff",
+];
+
+/// Floods: 8 MiB of something that never ends, given as fast as there is room.
+#[test]
+fn no_flood_makes_the_buffer_grow_beyond_its_bound() {
+    let limits = Limits::default();
+    let post = |fields: &str| format!("POST / HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
+    for (start, repeated) in [
+        (String::new(), &b"G"[..]),
+        ("GET /".to_owned(), b"t"),
+        ("GET / HTTP/1.1\r\n".to_owned(), b"n"),
+        ("GET / HTTP/1.1\r\nA: ".to_owned(), b"v"),
+        ("GET / HTTP/1.1\r\nA:".to_owned(), b" "),
+        ("GET / HTTP/1.1\r\n".to_owned(), b"A: b\r\n"),
+        (String::new(), b"\r\n"),
+        (post("Content-Length: 1048576\r\n"), b"c"),
+        (post("Content-Length: 1048577\r\n"), b"c"),
+        (post("Transfer-Encoding: chunked\r\n"), b"0"),
+        (post("Transfer-Encoding: chunked\r\n"), b"1\r\nc\r\n"),
+        (post("Transfer-Encoding: chunked\r\n"), b"1;extension\r\nc\r\n"),
+        (post("Transfer-Encoding: chunked\r\n") + "0\r\n", b"A: b\r\n"),
+        (String::new(), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+    ] {
+        let mut input = start.into_bytes();
+        input.extend(repeated.iter().cycle().take(8 << 20));
+        let limits = Limits { queued_bytes: 4_096, ..limits.clone() };
+        let config = Config { limits, ..Config::default() };
+        let mut drive = Drive::new(config, |request| {
+            let length = request.body().len().to_string();
+            Answer::Now(Response::text(length))
+        });
+        drive.send(&input);
+        drive.run();
+        let bound = 4 * (32 * 1024 + 1024 * 1024);
+        assert!(
+            drive.most_input <= bound,
+            "{} bytes held for {}",
+            drive.most_input,
+            input[..60].escape_ascii()
+        );
+        assert!(drive.most_pending <= 4_096 + 1_024, "{} bytes queued", drive.most_pending);
+    }
+}

@@ -1,0 +1,87 @@
+//! The queue that ready threads wait at.
+//!
+//! All wait in one epoll, which wakes one of them for each connection and all of them when it is time to stop.
+
+use crate::stop::Stop;
+use http_core::Timeouts;
+use rustix::{
+    event::{Timespec, epoll},
+    io::Errno,
+    net::{
+        SocketFlags, accept_with,
+        sockopt::{Timeout, set_socket_timeout},
+    },
+};
+use std::{
+    io,
+    net::TcpListener,
+    os::fd::OwnedFd,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+/// How long a thread that found no descriptor or memory leaves the queue alone.
+const PAUSE: Duration = Duration::from_millis(100);
+
+const STOP: u64 = u64::MAX;
+
+/// What waiting has brought.
+pub(super) enum Accepted {
+    Connection(OwnedFd),
+    /// It is time to stop.
+    Stop,
+}
+
+/// Listening sockets and the order to stop, in one place to wait at.
+pub(super) struct Acceptor {
+    epoll: OwnedFd,
+    listeners: Vec<TcpListener>,
+    stop: Arc<Stop>,
+}
+
+impl Acceptor {
+    /// Accepted sockets inherit the timeouts of the listening one, which saves setting them for each: a receive
+    /// waits as long as a connection may be idle, a send as long as its peer may stall.
+    pub(super) fn new(listeners: Vec<TcpListener>, timeouts: &Timeouts, stop: &Arc<Stop>) -> io::Result<Acceptor> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        for (number, listener) in listeners.iter().enumerate() {
+            set_socket_timeout(listener, Timeout::Recv, Some(timeouts.idle))?;
+            set_socket_timeout(listener, Timeout::Send, Some(timeouts.write_stall))?;
+            let flags = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
+            epoll::add(&epoll, listener, epoll::EventData::new_u64(number as u64), flags)?;
+        }
+        epoll::add(&epoll, &**stop, epoll::EventData::new_u64(STOP), epoll::EventFlags::IN)?;
+        Ok(Acceptor { epoll, listeners, stop: Arc::clone(stop) })
+    }
+
+    /// Waits for the next connection, or for the end.
+    pub(super) fn next(&self) -> Accepted {
+        loop {
+            let mut events = Vec::with_capacity(1);
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), None::<&Timespec>) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => {
+                    // epoll fails only when its descriptor is none: nothing will come any more.
+                    eprintln!("accepting ends: {error}");
+                    return Accepted::Stop;
+                }
+            }
+            if self.stop.is_asked() {
+                return Accepted::Stop;
+            }
+            let Some(listener) = events.first().and_then(|event: &epoll::Event| {
+                let number = event.data.u64();
+                self.listeners.get(usize::try_from(number).ok()?)
+            }) else {
+                continue;
+            };
+            match accept_with(listener, SocketFlags::CLOEXEC) {
+                Ok(socket) => return Accepted::Connection(socket),
+                Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => thread::sleep(PAUSE),
+                // Another thread was faster, or the peer has gone again.
+                Err(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The blocking engine: a thread for each connection.
+//!
+//! A few threads stand ready to accept. One that takes a connection serves it to its end; when none is left to
+//! accept, another is started, up to the connection limit. Beyond that the longest-idle connection makes room,
+//! and if none is idle, the newcomer is told 503.
+
+mod acceptor;
+mod registry;
+mod session;
+
+use super::{MakeApp, Settings};
+use crate::stop::Stop;
+use acceptor::{Accepted, Acceptor};
+use http_core::{Buffers, Clock, Config, Connection, Handler};
+use registry::Registry;
+use session::Session;
+use std::{
+    io,
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Instant, SystemTime},
+};
+
+/// Connections, and so threads, held at once unless the settings say otherwise.
+pub const MAX_CONNECTIONS: usize = 1024;
+
+/// Stack of a thread. Most of it is never touched; handlers that recurse deeply are none of ours.
+const STACK: usize = 256 * 1024;
+
+/// What all threads of an engine share.
+struct Shared {
+    acceptor: Acceptor,
+    registry: Registry,
+    /// Threads waiting for a connection.
+    ready: AtomicUsize,
+    /// Threads there are.
+    threads: AtomicUsize,
+    workers: usize,
+    max_connections: usize,
+    apps: Vec<Arc<dyn Handler>>,
+    config: Arc<Config>,
+    server: String,
+    stop: Arc<Stop>,
+}
+
+/// Starts the threads that stand ready, and one that keeps house when the engine is stopped.
+///
+/// # Errors
+///
+/// When the system lacks threads or descriptors.
+pub fn start(
+    listeners: Vec<TcpListener>,
+    settings: &Settings,
+    make_app: &MakeApp,
+    stop: &Arc<Stop>,
+) -> io::Result<Vec<JoinHandle<()>>> {
+    let workers = settings.workers.max(1);
+    let shared = Arc::new(Shared {
+        acceptor: Acceptor::new(listeners, &settings.protocol.timeouts, stop)?,
+        registry: Registry::default(),
+        ready: AtomicUsize::new(0),
+        threads: AtomicUsize::new(0),
+        workers,
+        max_connections: settings.max_connections.unwrap_or(MAX_CONNECTIONS).max(1),
+        apps: (0..workers).map(|number| make_app(number)).collect(),
+        config: Arc::new(settings.protocol.clone()),
+        server: settings.server.clone(),
+        stop: Arc::clone(stop),
+    });
+    for _ in 0..workers {
+        spawn(&shared)?;
+    }
+    let keeper = Arc::clone(&shared);
+    let keep = move || keeper.registry.drain(&keeper.stop);
+    Ok(vec![thread::Builder::new().name("keeper".to_owned()).stack_size(STACK).spawn(keep)?])
+}
+
+/// Starts a thread that stands ready.
+fn spawn(shared: &Arc<Shared>) -> io::Result<()> {
+    let number = shared.threads.fetch_add(1, Ordering::SeqCst);
+    // Counted before it runs: whoever looks meanwhile must not start yet another.
+    shared.ready.fetch_add(1, Ordering::SeqCst);
+    let own = Arc::clone(shared);
+    let run = move || {
+        own.work(&*own.apps[number % own.workers]);
+        own.threads.fetch_sub(1, Ordering::SeqCst);
+    };
+    let started = thread::Builder::new().name(format!("thread-{number}")).stack_size(STACK).spawn(run);
+    if started.is_err() {
+        shared.ready.fetch_sub(1, Ordering::SeqCst);
+        shared.threads.fetch_sub(1, Ordering::SeqCst);
+    }
+    started.map(drop)
+}
+
+impl Shared {
+    /// Accepts and serves, one connection after the other, until there are threads enough without this one.
+    fn work(self: &Arc<Shared>, app: &dyn Handler) {
+        let mut buffers = Box::<Buffers>::default();
+        loop {
+            let accepted = self.acceptor.next();
+            let left = self.ready.fetch_sub(1, Ordering::SeqCst) - 1;
+            let Accepted::Connection(socket) = accepted else { return };
+            // One thread beyond the limit stands ready when all others are busy: somebody has to say 503.
+            if left == 0 && self.threads.load(Ordering::SeqCst) <= self.max_connections {
+                // Without another thread, connections wait in the queue until this one is done.
+                let _ = spawn(self);
+            }
+            let room = self.registry.len() < self.max_connections || self.registry.evict();
+            let seat = self.registry.enter(socket);
+            let now = Instant::now();
+            let conn = if room {
+                Connection::new(Arc::clone(&self.config), now)
+            } else {
+                Connection::refused(Arc::clone(&self.config), now)
+            };
+            let clock = Clock::new(&self.server, now, SystemTime::now());
+            Session::new(&seat, conn, Arc::clone(&self.config), app, clock, &self.stop).serve(&mut buffers);
+            self.registry.leave(&seat);
+            buffers.input.clear();
+            buffers.out.clear();
+            if self.ready.fetch_add(1, Ordering::SeqCst) >= self.workers {
+                self.ready.fetch_sub(1, Ordering::SeqCst);
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The event loop: each worker waits for all of its connections at once, in epoll, by way of mio.
+//!
+//! Workers share nothing but the pool for offloaded work. Each has listening sockets, buffers, timers and an
+//! application of its own.
+
+mod mailbox;
+mod peers;
+mod timers;
+mod worker;
+
+use super::{MakeApp, Settings};
+use crate::{
+    listener::{self, Sharing},
+    pool::Pool,
+    stop::Stop,
+};
+use std::{io, net::TcpListener, sync::Arc, thread, thread::JoinHandle};
+
+/// Connections held at once unless the settings say otherwise: at some hundred bytes for an idle one, and two
+/// pairs of 16 KiB for a busy one, this is what a small machine carries.
+pub const MAX_CONNECTIONS: usize = 10_000;
+
+/// Starts a thread for each worker.
+///
+/// # Errors
+///
+/// When the system lacks threads or descriptors, or another socket cannot be bound to the same address.
+pub fn start(
+    listeners: Vec<TcpListener>,
+    sharing: Sharing,
+    settings: &Settings,
+    make_app: &MakeApp,
+    stop: &Arc<Stop>,
+) -> io::Result<Vec<JoinHandle<()>>> {
+    let workers = settings.workers.max(1);
+    let pool = Pool::start(settings.pool_threads, settings.pool_queue)?;
+    let mut sets = Vec::with_capacity(workers);
+    for _ in 1..workers {
+        sets.push(match sharing {
+            Sharing::EachItsOwn => listener::another_for_each(&listeners)?,
+            Sharing::OneForAll => listeners.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?,
+        });
+    }
+    sets.push(listeners);
+    let max_connections = settings.max_connections.unwrap_or(MAX_CONNECTIONS).div_ceil(workers);
+    let mut threads = Vec::with_capacity(workers);
+    for (number, listeners) in sets.into_iter().enumerate() {
+        let around = worker::Surroundings {
+            config: Arc::new(settings.protocol.clone()),
+            app: make_app(number),
+            pool: pool.clone(),
+            stop: Arc::clone(stop),
+            max_connections,
+        };
+        let worker = worker::Worker::new(listeners, &settings.server, around)?;
+        let name = format!("loop-{number}");
+        threads.push(thread::Builder::new().name(name).spawn(move || worker.run())?);
+    }
+    Ok(threads)
+}

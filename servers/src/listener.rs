@@ -1,0 +1,86 @@
+//! Listening sockets: bound once, shared by threads or processes, or one for each worker.
+
+use crate::sockopt;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
+
+/// Connections that wait to be accepted, for each socket; the kernel caps it at `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// How long the kernel holds back a connection on which nothing has arrived.
+const DEFER: Duration = Duration::from_secs(1);
+
+/// Whether the sockets of several workers may be bound to one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// Each worker has a socket of its own, and the kernel spreads connections over them (`SO_REUSEPORT`).
+    EachItsOwn,
+    /// All workers accept from one queue, so that none who waits in it is lost when a worker dies.
+    OneForAll,
+}
+
+/// Binds `address`, ready to be accepted from without blocking.
+///
+/// # Errors
+///
+/// Whatever the system says: address in use, not permitted, not available.
+pub fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
+    let socket = bound(address, sharing)?;
+    // Accepted sockets inherit this: answers leave at once, Nagle's algorithm has nothing to add.
+    socket.set_tcp_nodelay(true)?;
+    sockopt::defer_accept(&socket, DEFER)?;
+    socket.set_nonblocking(true)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn bound(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restarted server must not wait until its old connections have left TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    if sharing == Sharing::EachItsOwn {
+        socket.set_reuse_port(true)?;
+    }
+    if address.is_ipv6() {
+        // `[::]` and `0.0.0.0` are two addresses, each bound only if it is asked for.
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// Binds every address; with port 0, the port that the first gets is used for all.
+///
+/// # Errors
+///
+/// The first address that cannot be bound, and why.
+pub fn bind_all(addresses: &[SocketAddr], sharing: Sharing) -> Result<Vec<TcpListener>, (SocketAddr, io::Error)> {
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    for &(mut address) in addresses {
+        if address.port() == 0
+            && let Some(Ok(first)) = listeners.first().map(TcpListener::local_addr)
+        {
+            address.set_port(first.port());
+        }
+        // With SO_REUSEPORT a second server of the same user would take part of the port's connections, and
+        // nobody would notice. Without it, a port in use is an error: so try that first.
+        if address.port() != 0 {
+            bound(address, Sharing::OneForAll).map_err(|error| (address, error))?;
+        }
+        listeners.push(bind(address, sharing).map_err(|error| (address, error))?);
+    }
+    Ok(listeners)
+}
+
+/// Binds another socket to each address that `listeners` are bound to, for another worker.
+///
+/// # Errors
+///
+/// Whatever the system says.
+pub fn another_for_each(listeners: &[TcpListener]) -> io::Result<Vec<TcpListener>> {
+    listeners.iter().map(|listener| bind(listener.local_addr()?, Sharing::EachItsOwn)).collect()
+}
