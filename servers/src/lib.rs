@@ -5,8 +5,11 @@
 //! Linux only.
 
 pub mod engine;
+pub mod files;
+pub mod launch;
 pub mod listener;
 pub mod pool;
+pub mod prefork;
 #[allow(unsafe_code)]
 mod sockopt;
 pub mod stop;

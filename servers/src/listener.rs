@@ -58,7 +58,10 @@ fn bound(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
 /// # Errors
 ///
 /// The first address that cannot be bound, and why.
-pub fn bind_all(addresses: &[SocketAddr], sharing: Sharing) -> Result<Vec<TcpListener>, (SocketAddr, io::Error)> {
+pub fn bind_all(
+    addresses: &[SocketAddr],
+    sharing: Sharing,
+) -> Result<Vec<TcpListener>, (SocketAddr, io::Error)> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     for &(mut address) in addresses {
         if address.port() == 0

@@ -39,7 +39,9 @@ impl Pool {
     /// The task, when there is no room for it.
     pub fn submit(&self, task: Task) -> Result<(), Task> {
         self.queue.try_send(task).map_err(|refused| match refused {
-            std::sync::mpsc::TrySendError::Full(task) | std::sync::mpsc::TrySendError::Disconnected(task) => task,
+            std::sync::mpsc::TrySendError::Full(task) | std::sync::mpsc::TrySendError::Disconnected(task) => {
+                task
+            }
         })
     }
 }

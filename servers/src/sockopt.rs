@@ -1,6 +1,10 @@
 //! The one system call that no kept crate offers in safe form.
 
-use std::{io, os::fd::{AsFd, AsRawFd}, time::Duration};
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd},
+    time::Duration,
+};
 
 /// Lets a listening socket hand out a connection only once its first bytes are there, or `patience` is over.
 ///

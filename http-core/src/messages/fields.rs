@@ -67,6 +67,11 @@ impl Fields {
         Ok(())
     }
 
+    /// Appends all lines of another.
+    pub fn append_all(&mut self, other: &Fields) {
+        self.text.extend_from_slice(&other.text);
+    }
+
     /// Appends a line that the library itself wrote and knows to be right.
     pub(crate) fn append(&mut self, name: &str, value: &[u8]) {
         debug_assert!(value.iter().copied().all(chars::is_field_content));

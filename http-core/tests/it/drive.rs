@@ -143,6 +143,13 @@ impl Drive {
         self.peer_ended = true;
     }
 
+    /// The peer is known to have ended, though nobody has asked to receive.
+    pub fn hang_up(&mut self) {
+        self.end();
+        self.end_reported = true;
+        self.conn.peer_closed();
+    }
+
     /// The peer takes this many more bytes and then none.
     pub fn take(&mut self, bytes: usize) {
         self.window = bytes;

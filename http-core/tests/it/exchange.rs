@@ -6,7 +6,7 @@ use crate::{
     app::echo,
     drive::Drive,
     script::{
-        Act::{CloseAfterThis, End, Fail, Hold, Release, Send, Take, TakeAll},
+        Act::{CloseAfterThis, End, Fail, HangUp, Hold, Release, Send, Take, TakeAll},
         check, play,
     },
 };
@@ -243,6 +243,19 @@ fn what_was_asked_before_a_half_close_is_answered() {
     );
     let chunked = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n";
     check(&[Send(chunked), End], "receive Truncated", &[]);
+}
+
+#[test]
+fn a_peer_that_is_known_to_have_ended_is_not_received_from() {
+    let kept = "200 keep-alive length=11 content=11";
+    check(&[HangUp], "PeerClosed", &[]);
+    check(&[Send("GET"), HangUp], "receive Truncated", &[]);
+    check(&[Hold, Send(&get("/later")), HangUp, Release], "receive request await flush PeerClosed", &[kept]);
+    // Nobody is left to linger for.
+    let closed = "200 close length=11 content=11";
+    let steps = "receive request flush Done";
+    check(&[Take(5), Send(&get("/close")), HangUp, TakeAll], steps, &[closed]);
+    check(&[Send(&get("/close")), HangUp], "receive request flush shutdown receive Done", &[closed]);
 }
 
 #[test]

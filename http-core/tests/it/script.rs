@@ -10,6 +10,8 @@ pub enum Act<'a> {
     Send(&'a str),
     /// The peer ends its sending side.
     End,
+    /// The same, but the engine hears of it at once, as some ways to wait tell it.
+    HangUp,
     /// The peer takes this many more bytes, and then none.
     Take(usize),
     TakeAll,
@@ -31,6 +33,7 @@ pub fn play(config: Config, acts: &[Act<'_>]) -> Drive {
         match *act {
             Act::Send(text) => drive.send(text.as_bytes()),
             Act::End => drive.end(),
+            Act::HangUp => drive.hang_up(),
             Act::Take(bytes) => drive.take(bytes),
             Act::TakeAll => drive.take(usize::MAX),
             Act::Hold => drive.hold = true,

@@ -81,12 +81,22 @@ pub fn expire(conn: &mut Connection, buffers: &mut Buffers, app: &dyn Handler, c
     }
 }
 
-fn respond_rejected(conn: &mut Connection, buffers: &mut Buffers, app: &dyn Handler, clock: &Clock, why: Rejection) {
+fn respond_rejected(
+    conn: &mut Connection,
+    buffers: &mut Buffers,
+    app: &dyn Handler,
+    clock: &Clock,
+    why: Rejection,
+) {
     let response = fenced(|| app.rejected(why, why.response())).unwrap_or_else(Rejection::response);
     conn.respond(response, &mut buffers.out, clock);
 }
 
-/// Runs application code. The panic itself has been reported by the panic hook.
+/// Runs application code.
+///
+/// # Errors
+///
+/// [`Rejection::Panicked`] when it panics; the panic hook has reported it by then.
 pub fn fenced<T>(run: impl FnOnce() -> T) -> Result<T, Rejection> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|_| Rejection::Panicked)
 }

@@ -113,7 +113,8 @@ impl Server {
     /// When the system lacks threads, descriptors or memory.
     pub fn start(self, engine: Engine, handler: impl Handler + 'static) -> io::Result<Running> {
         let handler: Arc<dyn Handler> = Arc::new(handler);
-        self.start_each(engine, Arc::new(move |_| Arc::clone(&handler)))
+        let make_app: MakeApp = Arc::new(move |_| Arc::clone(&handler));
+        self.start_each(engine, &make_app)
     }
 
     /// Starts serving with a handler for each worker.
@@ -121,14 +122,14 @@ impl Server {
     /// # Errors
     ///
     /// When the system lacks threads, descriptors or memory.
-    pub fn start_each(self, engine: Engine, make_app: MakeApp) -> io::Result<Running> {
+    pub fn start_each(self, engine: Engine, make_app: &MakeApp) -> io::Result<Running> {
         let addresses = self.listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
         let stop = Arc::new(Stop::new()?);
         let threads = match engine {
             Engine::EventLoop => {
-                event_loop::start(self.listeners, self.sharing, &self.settings, &make_app, &stop)?
+                event_loop::start(self.listeners, self.sharing, &self.settings, make_app, &stop)?
             }
-            Engine::Blocking => blocking::start(self.listeners, &self.settings, &make_app, &stop)?,
+            Engine::Blocking => blocking::start(self.listeners, &self.settings, make_app, &stop)?,
         };
         Ok(Running { addresses, stop, threads })
     }

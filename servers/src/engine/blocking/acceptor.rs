@@ -12,14 +12,7 @@ use rustix::{
         sockopt::{Timeout, set_socket_timeout},
     },
 };
-use std::{
-    io,
-    net::TcpListener,
-    os::fd::OwnedFd,
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{io, net::TcpListener, os::fd::OwnedFd, sync::Arc, thread, time::Duration};
 
 /// How long a thread that found no descriptor or memory leaves the queue alone.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -43,7 +36,11 @@ pub(super) struct Acceptor {
 impl Acceptor {
     /// Accepted sockets inherit the timeouts of the listening one, which saves setting them for each: a receive
     /// waits as long as a connection may be idle, a send as long as its peer may stall.
-    pub(super) fn new(listeners: Vec<TcpListener>, timeouts: &Timeouts, stop: &Arc<Stop>) -> io::Result<Acceptor> {
+    pub(super) fn new(
+        listeners: Vec<TcpListener>,
+        timeouts: &Timeouts,
+        stop: &Arc<Stop>,
+    ) -> io::Result<Acceptor> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         for (number, listener) in listeners.iter().enumerate() {
             set_socket_timeout(listener, Timeout::Recv, Some(timeouts.idle))?;

@@ -84,7 +84,8 @@ impl Registry {
     pub(super) fn evict(&self) -> bool {
         let seats = self.seats();
         let staying = seats.taken.values().filter(|seat| !seat.leaving.load(Ordering::SeqCst));
-        let longest = staying.filter_map(|seat| Some((seat.idle_since()?, seat))).min_by_key(|(since, _)| *since);
+        let longest =
+            staying.filter_map(|seat| Some((seat.idle_since()?, seat))).min_by_key(|(since, _)| *since);
         match longest {
             Some((_, seat)) => {
                 seat.let_go();
@@ -108,7 +109,8 @@ impl Registry {
         loop {
             // Sessions look at the order after they call themselves idle, so none slips through for good.
             seats.taken.values().filter(|seat| seat.idle_since().is_some()).for_each(|seat| seat.let_go());
-            let time_left = stop.deadline().map_or(Duration::ZERO, |end| end.saturating_duration_since(Instant::now()));
+            let time_left =
+                stop.deadline().map_or(Duration::ZERO, |end| end.saturating_duration_since(Instant::now()));
             if seats.taken.is_empty() || time_left.is_zero() {
                 return;
             }

@@ -1,0 +1,83 @@
+//! A worker's memory of what paths led to. What it says is never older than a second.
+
+use super::document::Found;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+/// How long an answer is given without another look at the file system.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Entries kept.
+const ENTRIES: usize = 16 * 1024;
+/// Bytes of content kept.
+const BYTES: usize = 64 * 1024 * 1024;
+/// Files kept open: few enough that eight workers' caches leave room for connections under the usual limit.
+const OPEN: usize = 64;
+/// The longest path that is remembered: what nobody can have linked to is not worth the room.
+const PATH: usize = 1024;
+
+struct Entry {
+    found: Found,
+    looked_up: Instant,
+    /// Asked for since the last sweep.
+    used: bool,
+}
+
+/// What paths led to.
+#[derive(Default)]
+pub(super) struct Cache {
+    entries: HashMap<Box<str>, Entry>,
+    bytes: usize,
+    open: usize,
+}
+
+impl Cache {
+    /// What `path` led to when it was last looked up, and whether that was less than a second ago.
+    #[inline]
+    pub(super) fn find(&mut self, path: &str, now: Instant) -> Option<(Found, bool)> {
+        let entry = self.entries.get_mut(path)?;
+        entry.used = true;
+        Some((entry.found.clone(), now.saturating_duration_since(entry.looked_up) < FRESH))
+    }
+
+    /// Remembers what a lookup has just found.
+    pub(super) fn keep(&mut self, path: &str, found: &Found, now: Instant) {
+        self.forget(path);
+        if path.len() <= PATH && found.is_worth_keeping() {
+            self.make_room(found);
+            self.bytes += found.held();
+            self.open += usize::from(found.is_open());
+            self.entries.insert(path.into(), Entry { found: found.clone(), looked_up: now, used: true });
+        }
+    }
+
+    fn forget(&mut self, path: &str) {
+        if let Some(entry) = self.entries.remove(path) {
+            self.bytes -= entry.found.held();
+            self.open -= usize::from(entry.found.is_open());
+        }
+    }
+
+    /// Sweeps out what has not been asked for since the last sweep, and everything if that is not enough. It
+    /// happens once in as many misses as there is room for, so each miss pays a constant share of it.
+    fn make_room(&mut self, coming: &Found) {
+        for keep_used in [true, false] {
+            let open = self.open + usize::from(coming.is_open());
+            if self.entries.len() < ENTRIES && self.bytes + coming.held() <= BYTES && open <= OPEN {
+                return;
+            }
+            self.entries.retain(|_, entry| std::mem::take(&mut entry.used) && keep_used);
+            self.bytes = self.entries.values().map(|entry| entry.found.held()).sum();
+            self.open = self.entries.values().filter(|entry| entry.found.is_open()).count();
+        }
+    }
+}
+
+impl Found {
+    /// Misses and errors are not kept: there are too many paths that lead nowhere.
+    fn is_worth_keeping(&self) -> bool {
+        matches!(self, Found::Document(_))
+    }
+}

@@ -1,0 +1,148 @@
+//! Serves the files beneath a document root: decides what a path leads to, then answers with it.
+
+mod cache;
+mod document;
+mod mime;
+mod parts;
+mod root;
+
+pub use root::Root;
+
+use cache::Cache;
+use document::{Document, Found};
+use http_core::{
+    Handler, Method, Reply, Request, Response, Status,
+    conditional::{self, Verdict},
+    path::{PathError, RelativePath},
+    range::{self, Ranges},
+};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// What can be done with a file.
+const ALLOWED: [Method; 2] = [Method::Get, Method::Head];
+
+/// The most ranges that one answer is cut into: more is nothing that a viewer or a download wants.
+const MAX_PARTS: usize = 16;
+
+/// Answers with the files of a document root.
+///
+/// Each worker wants one of its own: it remembers what paths led to, and a memory that is shared is waited for.
+pub struct Files {
+    root: Arc<Root>,
+    cache: Mutex<Cache>,
+}
+
+impl Files {
+    /// Serves what lies beneath `root`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Root::open`].
+    pub fn new(root: &Path) -> std::io::Result<Files> {
+        Ok(Files::beneath(Arc::new(Root::open(root)?)))
+    }
+
+    /// Serves what lies beneath a root that is open.
+    pub fn beneath(root: Arc<Root>) -> Files {
+        Files { root, cache: Mutex::default() }
+    }
+
+    #[inline]
+    fn find(&self, request: &Request<'_>) -> Result<Found, PathError> {
+        let (path, now) = (request.path(), request.received());
+        let known = match self.cache().find(path, now) {
+            Some((found, true)) => return Ok(found),
+            stale => stale.map(|(found, _)| found),
+        };
+        // The lock is free while the file system is asked.
+        let found = Found::look_up(&self.root, &RelativePath::parse(path)?, known.as_ref());
+        self.cache().keep(path, &found, now);
+        Ok(found)
+    }
+
+    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Handler for Files {
+    #[inline]
+    fn handle(&self, request: &Request<'_>) -> Reply {
+        if !ALLOWED.contains(&request.method()) {
+            return Response::method_refused(request.method(), &ALLOWED).into();
+        }
+        let response = match self.find(request) {
+            Ok(Found::Document(document)) if request.is_conditional() => {
+                conditional_answer(request, &document)
+            }
+            Ok(Found::Document(document)) => whole(&document),
+            Ok(Found::Moved(path)) => moved(&path, request.query()),
+            Ok(Found::Refused(status)) => Response::error(status),
+            Err(error) => Response::error(status(error)),
+        };
+        response.into()
+    }
+}
+
+impl std::fmt::Debug for Files {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Files").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+fn status(error: PathError) -> Status {
+    match error {
+        PathError::NotAbsolute | PathError::BadEscape | PathError::Nul => Status::BAD_REQUEST,
+        PathError::AboveRoot => Status::FORBIDDEN,
+        PathError::EncodedSlash => Status::NOT_FOUND,
+    }
+}
+
+#[inline]
+fn whole(document: &Document) -> Response {
+    Response::new(Status::OK).with_ready(document.fields.clone()).with_body(document.whole())
+}
+
+/// Preconditions first, then ranges (RFC 9110 §13.2.2).
+fn conditional_answer(request: &Request<'_>, document: &Document) -> Response {
+    let validators = document.validators();
+    let bare = |status| Response::new(status).with_ready(document.validators.clone());
+    match conditional::evaluate(true, request.fields(), &validators) {
+        Verdict::NotModified => return bare(Status::NOT_MODIFIED),
+        Verdict::PreconditionFailed => {
+            return Response::error(Status::PRECONDITION_FAILED).with_ready(document.validators.clone());
+        }
+        Verdict::Proceed => {}
+    }
+    // RFC 9110 §14.2: Range is defined for GET alone.
+    let field = request.field("Range").filter(|_| request.method() == Method::Get);
+    let Some(field) = field.filter(|_| conditional::range_applies(request.field("If-Range"), &validators))
+    else {
+        return whole(document);
+    };
+    match range::resolve(field, document.len(), MAX_PARTS) {
+        Ranges::Whole => whole(document),
+        Ranges::Unsatisfiable => Response::error(Status::RANGE_NOT_SATISFIABLE)
+            .with_ready(document.validators.clone())
+            .header("Content-Range", range::unsatisfied(document.len())),
+        Ranges::Partial(ranges) => match ranges[..] {
+            [one] => Response::new(Status::PARTIAL_CONTENT)
+                .with_ready(document.fields.clone())
+                .header("Content-Range", one.content_range(document.len()))
+                .with_body(document.part(one)),
+            _ => parts::answer(document, &ranges),
+        },
+    }
+}
+
+/// A path that is ours, on this site, and the query as it came: ASCII without white space or controls.
+fn moved(path: &str, query: Option<&str>) -> Response {
+    let location = match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    Response::error(Status::MOVED_PERMANENTLY).header("Location", location)
+}
