@@ -21,7 +21,7 @@ pub fn echo(request: &Request<'_>) -> Answer {
     }
     let said = [request.method_token(), " ", request.target(), "\n"].concat().into_bytes();
     let body = match request.path() {
-        "/stream" => Body::Stream(Box::new(Pieces(vec![b"three", b"two", b"one"]))),
+        "/stream" => Body::Stream(Box::new(Pieces(vec![b"three and more", b"two", b"one"]))),
         "/broken" => Body::Stream(Box::new(Pieces(vec![b"error", b"one"]))),
         "/file" => Body::File(some_file()),
         "/big" => Body::Shared(BIG.clone(), 10..6_010),

@@ -264,6 +264,37 @@ fn overlong_elements() {
 }
 
 #[test]
+fn what_is_too_long_is_refused_before_it_ends() {
+    let check = |start: &str, repeated: &str, times: usize, status: u16| {
+        let mut drive = Drive::new(Config::default(), echo);
+        drive.send(&[start, &repeated.repeat(times)].concat().into_bytes());
+        drive.run();
+        let statuses: Vec<_> = drive.replies().iter().map(|reply| reply.status).collect();
+        assert_eq!(statuses, [status], "{start}{repeated}...");
+    };
+    check("", "M", 33, 501);
+    check("GET ", "t", 8 * 1024 + 1, 414);
+    check("GET / HTTP/1.1\r\n", "n", 32 * 1024, 431);
+    check("GET / HTTP/1.1\r\nA: ", "v", 32 * 1024, 431);
+    check("GET / HTTP/1.1\r\nA:", " ", 32 * 1024, 431);
+    check("GET / HTTP/1.1\r\n", "A: b\r\n", 101, 431);
+    check("", "\r\n", 5, 400);
+    let chunked = post("Transfer-Encoding: chunked\r\n", "");
+    check(&chunked, "0", 17, 400);
+    check(&chunked, "8", 6, 413);
+    check(&(chunked.clone() + "1;"), "e", 16 * 1024, 431);
+    check(&(chunked + "0\r\n"), "t", 16 * 1024 + 1, 431);
+}
+
+#[test]
+fn the_absolute_forms_authority_wins() {
+    let mut drive = Drive::new(Config::default(), echo);
+    drive.send(b"GET http://inner:8080/a HTTP/1.1\r\nHost: outer\r\n\r\n");
+    drive.run();
+    assert_eq!(drive.seen[0].host.as_deref(), Some("inner:8080"));
+}
+
+#[test]
 fn what_looks_like_an_attack_and_is_none() {
     let both = &["/", "/smuggled"];
     check_harmless(&post("Content-Length: 5\r\nContent-Length: 5\r\n", "abcde"), both);

@@ -106,6 +106,18 @@ fn an_answer_must_come() {
 }
 
 #[test]
+fn a_late_answer_to_head_has_no_content_either() {
+    let half = "HEAD /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab";
+    let later = LATER.replace("GET", "HEAD");
+    for (acts, status) in
+        [([Hold, Send(half), Pass(15_000)], 408), ([Hold, Send(&later), Pass(120_000)], 503)]
+    {
+        let replies = play(Config::default(), &acts).replies();
+        assert_eq!((replies[0].status, replies[0].content.len()), (status, 0));
+    }
+}
+
+#[test]
 fn a_peer_that_takes_nothing_is_dropped() {
     check_ends(&[Take(0), Send(GET)], 30_000, "WriteStall");
     check_ends(&[Take(5), Send(GET)], 30_000, "WriteStall");

@@ -52,6 +52,8 @@ pub struct Drive {
     buffers: Buffers,
     clock: Clock,
     app: App,
+    /// Makes the answer to what the application does not see.
+    pub on_reject: fn(Rejection) -> Response,
     /// Sent by the peer and not received: each piece is a receive of its own.
     arriving: VecDeque<Vec<u8>>,
     /// How much of the first piece is received.
@@ -91,6 +93,7 @@ impl Drive {
             buffers: Buffers::default(),
             clock,
             app: Box::new(app),
+            on_reject: Rejection::response,
             arriving: VecDeque::new(),
             received: 0,
             peer_ended: false,
@@ -261,9 +264,10 @@ impl Drive {
     }
 
     fn reject(&mut self, why: Rejection) {
+        assert!(self.rejections.is_empty(), "something is read behind {:?}", self.rejections);
         self.rejections.push(why);
         self.note(format!("{why:?}").into());
-        self.conn.respond(why.response(), &mut self.buffers.out, &self.clock);
+        self.conn.respond((self.on_reject)(why), &mut self.buffers.out, &self.clock);
     }
 
     fn receive(&mut self) -> bool {

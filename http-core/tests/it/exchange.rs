@@ -5,12 +5,13 @@
 use crate::{
     app::echo,
     drive::Drive,
+    reply::Reply,
     script::{
         Act::{CloseAfterThis, End, Fail, HangUp, Hold, Release, Send, Take, TakeAll},
         check, play,
     },
 };
-use http_core::{Config, Rejection};
+use http_core::{Config, Rejection, Response};
 
 /// A request without content: `line` is its method and target, `fields` whole lines.
 fn ask(line: &str, version: &str, fields: &str) -> String {
@@ -131,12 +132,12 @@ fn a_rejected_head_has_no_content() {
 
 #[test]
 fn streams() {
-    let whole = "200 keep-alive chunked content=11";
+    let whole = "200 keep-alive chunked content=20";
     let two = [get("/stream"), get("/a")].concat();
     let replies = [whole, "200 keep-alive length=7 content=7"];
     check(&[Send(&two), End], "receive request flush receive PeerClosed", &replies);
     // HTTP/1.0 knows no chunks, so only the end of the connection can end the content.
-    let old = "200 close until-close content=11";
+    let old = "200 close until-close content=20";
     check(&[Send(&ask("GET /stream", "1.0", "")), End], "receive request flush Done", &[old]);
     let kept = ask("GET /stream", "1.0", "Connection: keep-alive\r\n");
     check(&[Send(&kept), End], "receive request flush shutdown receive Done", &[old]);
@@ -172,7 +173,7 @@ fn who_does_not_wait_for_100_gets_none() {
         let head = ask("POST /a", version, fields);
         let drive = play(Config::default(), &[Send(&format!("{head}{first}")), Send(rest), End]);
         assert!(drive.steps.join(" ").starts_with("receive request flush"), "{fields} {:?}", drive.steps);
-        let words: Vec<_> = drive.replies().iter().map(crate::reply::Reply::words).collect();
+        let words: Vec<_> = drive.replies().iter().map(Reply::words).collect();
         assert_eq!(words, [reply], "{fields}");
     };
     let kept = "200 keep-alive length=13 content=13";
@@ -220,6 +221,17 @@ fn a_rejection_is_not_lost_to_a_reset() {
 }
 
 #[test]
+fn a_rejection_is_the_last_answer_whatever_the_application_makes_of_it() {
+    let mut drive = Drive::new(Config::default(), echo);
+    drive.on_reject = |why| Response::text("nothing wrong").with_status(why.status());
+    drive.send(&[b"GET / HTTP/1.1\r\n\r\n", get("/a").as_bytes()].concat());
+    drive.end();
+    drive.run();
+    let words: Vec<_> = drive.replies().iter().map(Reply::words).collect();
+    assert_eq!((words, drive.seen.len()), (vec!["400 close length=13 content=13".to_owned()], 0));
+}
+
+#[test]
 fn what_was_asked_before_a_half_close_is_answered() {
     let answer = "200 keep-alive length=7 content=7";
     check(&[End], "receive PeerClosed", &[]);
@@ -251,6 +263,9 @@ fn a_peer_that_is_known_to_have_ended_is_not_received_from() {
     check(&[HangUp], "PeerClosed", &[]);
     check(&[Send("GET"), HangUp], "receive Truncated", &[]);
     check(&[Hold, Send(&get("/later")), HangUp, Release], "receive request await flush PeerClosed", &[kept]);
+    let two = get("/later") + &get("/b");
+    let replies = [kept, "200 keep-alive length=7 content=7"];
+    check(&[Hold, Send(&two), HangUp, Release], "receive request await request flush PeerClosed", &replies);
     // Nobody is left to linger for.
     let closed = "200 close length=11 content=11";
     let steps = "receive request flush Done";

@@ -3,9 +3,11 @@
 //! Workers share nothing but the pool for offloaded work. Each has listening sockets, buffers, timers and an
 //! application of its own.
 
+mod doors;
 mod mailbox;
 mod peers;
 mod timers;
+mod turn;
 mod worker;
 
 use super::{MakeApp, Settings};

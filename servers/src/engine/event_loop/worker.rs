@@ -4,30 +4,25 @@
 //! a receive that does not fill its buffer has emptied the socket, so no second one is needed to find that out.
 
 use super::{
+    doors::Doors,
     mailbox::{self, Letter, Sending},
     peers::{Key, Peer, Peers, Registered},
     timers::Timers,
+    turn::{Exchange, Rest},
 };
 use crate::{
-    engine::{
-        exchange::{self, Turn, advance, fenced},
-        transmit::{Sent, transmit},
-    },
+    engine::exchange::{self, fenced},
     pool::Pool,
     stop::Stop,
 };
-use http_core::{BufPool, Buffers, Clock, Config, Connection, Handler, Rejection, Reply, Responder};
+use http_core::{BufPool, Clock, Config, Connection, Handler, Rejection, Response};
 use mio::{Events, Interest, Poll, Token, unix::SourceFd};
-use rustix::{
-    event::epoll,
-    io::Errno,
-    net::{RecvFlags, Shutdown, SocketFlags, accept_with, recv, shutdown},
-};
+use rustix::event::epoll;
 use std::{
     collections::VecDeque,
     io,
     net::TcpListener,
-    os::fd::{AsFd, AsRawFd},
+    os::fd::AsRawFd,
     sync::{Arc, mpsc::Receiver},
     time::{Duration, Instant, SystemTime},
 };
@@ -35,20 +30,12 @@ use std::{
 /// Tokens that are no connection's: a connection's place never comes near them.
 const STOP: Token = Token(usize::MAX);
 const MAILBOX: Token = Token(usize::MAX - 1);
-const LISTENERS: usize = usize::MAX - 1024;
+const FIRST_DOOR: usize = usize::MAX - 1024;
 
 /// Events taken from one wait.
 const EVENTS: usize = 512;
 /// Connections accepted before others have their turn again.
 const ACCEPTS_A_TURN: usize = 64;
-/// Requests answered for one connection before others have their turn: pipelining is no way to the front.
-const REQUESTS_A_TURN: u32 = 64;
-/// Bytes sent to one connection before others have their turn.
-const BYTES_A_TURN: u64 = 1024 * 1024;
-/// How long a worker that ran out of descriptors or of memory leaves new connections in the queue.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Beyond any timeout, and well within what an `Instant` can hold.
-const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Free buffers kept for the next connections that become busy.
 const FREE_BUFFERS: usize = 64;
 
@@ -61,22 +48,11 @@ pub(super) struct Surroundings {
     pub(super) max_connections: usize,
 }
 
-/// Whether new connections are taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Accepting {
-    Yes,
-    /// At the connection limit, until one ends.
-    Full,
-    /// The system lacks something, until then.
-    Paused(Instant),
-}
-
 /// One event loop with all that is its own.
 pub(super) struct Worker {
     around: Surroundings,
     poll: Poll,
-    listeners: Vec<TcpListener>,
-    accepting: Accepting,
+    doors: Doors,
     peers: Peers,
     buffers: BufPool,
     clock: Clock,
@@ -99,9 +75,8 @@ impl Worker {
         let now = Instant::now();
         let (sending, inbox) = mailbox::open(&poll, MAILBOX)?;
         let worker = Worker {
+            doors: Doors::open(&poll, listeners, FIRST_DOOR)?,
             poll,
-            listeners,
-            accepting: Accepting::Yes,
             peers: Peers::default(),
             buffers: BufPool::new(FREE_BUFFERS),
             clock: Clock::new(server, now, SystemTime::now()),
@@ -112,7 +87,6 @@ impl Worker {
             draining: false,
             around,
         };
-        worker.watch_listeners()?;
         // Level-triggered and never read: whoever comes late sees it too.
         let data = epoll::EventData::new_u64(STOP.0 as u64);
         epoll::add(worker.poll.registry(), &*worker.around.stop, data, epoll::EventFlags::IN)?;
@@ -135,7 +109,7 @@ impl Worker {
                 match event.token() {
                     STOP => self.drain(),
                     MAILBOX => self.read_mail(),
-                    Token(token) if token >= LISTENERS => self.accept(token - LISTENERS),
+                    Token(token) if token >= FIRST_DOOR => drop(self.let_in(token - FIRST_DOOR)),
                     token => {
                         let key = Key::of(token);
                         let Some(peer) = self.peers.find(key) else { continue };
@@ -163,14 +137,10 @@ impl Worker {
     /// How long nothing has to be done but what epoll reports.
     fn patience(&self) -> Option<Duration> {
         let now = self.clock.now();
-        let pause = match self.accepting {
-            _ if !self.queue.is_empty() => Some(Duration::ZERO),
-            Accepting::Paused(until) => Some(until.saturating_duration_since(now)),
-            _ => None,
-        };
+        let queue = (!self.queue.is_empty()).then_some(Duration::ZERO);
         let stop = self.draining.then(|| self.around.stop.deadline()).flatten();
         let stop = stop.map(|deadline| deadline.saturating_duration_since(now));
-        pause.into_iter().chain(stop).chain(self.timers.idle_for(now)).min()
+        queue.into_iter().chain(stop).chain(self.doors.closed_for(now)).chain(self.timers.idle_for(now)).min()
     }
 
     fn is_over(&self) -> bool {
@@ -178,59 +148,17 @@ impl Worker {
         self.draining && (self.peers.len() == 0 || late())
     }
 
-    // --- listening ---------------------------------------------------------------------------------------------
-
-    /// Level-triggered, so that a connection left in the queue is reported again; exclusive, so that of several
-    /// workers at one queue not all are woken for it.
-    fn watch_listeners(&self) -> io::Result<()> {
-        for (number, listener) in self.listeners.iter().enumerate() {
-            let data = epoll::EventData::new_u64((LISTENERS + number) as u64);
-            let flags = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
-            epoll::add(self.poll.registry(), listener, data, flags)?;
-        }
-        Ok(())
-    }
-
-    fn stop_accepting(&mut self, accepting: Accepting) {
-        if self.accepting == Accepting::Yes {
-            for listener in &self.listeners {
-                let _ = epoll::delete(self.poll.registry(), listener);
-            }
-        }
-        self.accepting = accepting;
-    }
-
-    fn accept_again(&mut self) {
-        self.accepting = Accepting::Yes;
-        if let Err(error) = self.watch_listeners() {
-            eprintln!("cannot watch a listening socket: {error}");
-            self.stop_accepting(Accepting::Paused(self.clock.now() + ACCEPT_PAUSE));
-        }
-    }
-
-    fn accept(&mut self, number: usize) {
+    /// Takes what waits at this door, and goes on with each at once. Whether there may be more.
+    fn let_in(&mut self, door: usize) -> bool {
         for _ in 0..ACCEPTS_A_TURN {
-            if self.peers.len() >= self.around.max_connections {
-                return self.stop_accepting(Accepting::Full);
-            }
-            let Some(listener) = self.listeners.get(number) else { return };
-            match accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-                Ok(socket) => {
-                    let conn = Connection::new(Arc::clone(&self.around.config), self.clock.now());
-                    let key = self.peers.insert(Peer::new(socket, conn));
-                    self.go_on(key);
-                }
-                Err(Errno::AGAIN) => return,
-                Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
-                    return self.stop_accepting(Accepting::Paused(self.clock.now() + ACCEPT_PAUSE));
-                }
-                // The peer has gone again, or the network has: the next one may be fine.
-                Err(_) => {}
-            }
+            let room = self.peers.len() < self.around.max_connections;
+            let Some(socket) = self.doors.accept(door, room, self.clock.now()) else { return false };
+            let conn = Connection::new(Arc::clone(&self.around.config), self.clock.now());
+            let key = self.peers.insert(Peer::new(socket, conn));
+            self.go_on(key);
         }
+        true
     }
-
-    // --- connections -------------------------------------------------------------------------------------------
 
     /// Takes a connection as far as it goes now, and sees to it that it is woken when it can go on.
     fn go_on(&mut self, key: Key) {
@@ -240,7 +168,8 @@ impl Worker {
             key,
             peer,
             buffers: &mut buffers,
-            around: &self.around,
+            app: &*self.around.app,
+            pool: &self.around.pool,
             clock: &self.clock,
             timers: &mut self.timers,
             sending: &self.sending,
@@ -278,13 +207,11 @@ impl Worker {
         if let Some(buffers) = peer.buffers {
             self.buffers.put(buffers);
         }
-        if self.accepting == Accepting::Full && !self.draining {
-            self.accept_again();
-        }
+        self.doors.room();
     }
 
     /// Hands a connection the answer that it waits for, if it still does.
-    fn settle(&mut self, key: Key, answer: Result<http_core::Response, Rejection>) {
+    fn settle(&mut self, key: Key, answer: Result<Response, Rejection>) {
         let Some(peer) = self.peers.find(key) else { return };
         let mut buffers = peer.buffers.take().unwrap_or_else(|| self.buffers.take());
         peer.waits_until = None;
@@ -309,12 +236,7 @@ impl Worker {
         while let Some((key, job)) = self.timers.over(now) {
             self.settle(key, fenced(job));
         }
-        if let Accepting::Paused(until) = self.accepting
-            && until <= now
-            && !self.draining
-        {
-            self.accept_again();
-        }
+        self.doors.reopen(now);
     }
 
     fn look_at_deadline(&mut self, key: Key, second: u32) {
@@ -333,11 +255,11 @@ impl Worker {
     fn drain(&mut self) {
         let _ = epoll::delete(self.poll.registry(), &*self.around.stop);
         // Who has been let in by the kernel before the order came is still served.
-        for number in 0..self.listeners.len() {
-            self.accept(number);
+        for door in 0..self.doors.count() {
+            while self.let_in(door) {}
         }
+        self.doors.shut();
         self.draining = true;
-        self.listeners.clear();
         for key in self.peers.keys() {
             if let Some(peer) = self.peers.find(key) {
                 peer.conn.close_after_this();
@@ -366,103 +288,4 @@ fn register(poll: &Poll, key: Key, peer: &mut Peer) -> io::Result<()> {
         Registered::Readable | Registered::Both => {}
     }
     Ok(())
-}
-
-/// How a connection's turn ended.
-enum Rest {
-    /// It waits for its peer, or for its answer.
-    Waiting,
-    /// It could go on, but others come first.
-    Share,
-    /// It is to be closed.
-    Over,
-}
-
-/// A connection's turn, and what it may use.
-struct Exchange<'w> {
-    key: Key,
-    peer: &'w mut Peer,
-    buffers: &'w mut Buffers,
-    around: &'w Surroundings,
-    clock: &'w Clock,
-    timers: &'w mut Timers,
-    sending: &'w Sending,
-}
-
-impl Exchange<'_> {
-    #[inline]
-    fn run(&mut self) -> Rest {
-        let mut share = REQUESTS_A_TURN;
-        let mut blocked = false;
-        loop {
-            match advance(&mut self.peer.conn, self.buffers, &*self.around.app, self.clock, &mut share) {
-                Turn::Receive if self.peer.drained => return Rest::Waiting,
-                Turn::Receive => {
-                    if !self.receive() {
-                        return Rest::Over;
-                    }
-                }
-                Turn::Send if blocked => return Rest::Waiting,
-                Turn::Send => match transmit(self.peer.socket.as_fd(), &mut self.buffers.out, BYTES_A_TURN) {
-                    Ok(Sent::All) => {}
-                    // Around once more: the protocol sees how far it came, and so tells slow from stalled.
-                    Ok(Sent::Blocked) => blocked = true,
-                    Ok(Sent::Share) => return Rest::Share,
-                    Err(_) => return Rest::Over,
-                },
-                Turn::Yield => return Rest::Share,
-                Turn::Later(reply) => self.bring_about(reply),
-                Turn::AwaitAnswer => return Rest::Waiting,
-                Turn::ShutdownWrite => {
-                    if shutdown(&self.peer.socket, Shutdown::Write).is_err() {
-                        return Rest::Over;
-                    }
-                }
-                Turn::Close(_) => return Rest::Over,
-            }
-        }
-    }
-
-    /// Receives once. Whether the connection still stands.
-    #[inline]
-    fn receive(&mut self) -> bool {
-        let room = self.buffers.input.spare();
-        let size = room.len();
-        match recv(&self.peer.socket, room, RecvFlags::empty()) {
-            Ok((0, _)) => self.peer.conn.peer_closed(),
-            Ok((count, _)) => {
-                self.buffers.input.filled(count);
-                self.peer.drained = count < size && !self.peer.hangup;
-            }
-            Err(Errno::AGAIN) => self.peer.drained = true,
-            Err(Errno::INTR) => {}
-            Err(_) => return false,
-        }
-        true
-    }
-
-    /// Files a reply where its answer will come from. None of these places blocks.
-    fn bring_about(&mut self, reply: Reply) {
-        let key = self.key;
-        let refused = match reply {
-            Reply::Now(response) => Some(Ok(response)),
-            Reply::After(wait, job) => {
-                self.timers.wait(self.clock.now() + wait.min(LONGEST_WAIT), key, self.peer, job);
-                None
-            }
-            Reply::Offload(job) => {
-                let sending = self.sending.clone();
-                let task = Box::new(move || sending.send(key, fenced(job)));
-                self.around.pool.submit(task).err().map(|_| Err(Rejection::Overloaded))
-            }
-            Reply::Deferred(start) => {
-                let sending = self.sending.clone();
-                let responder = Responder::new(move |answer| sending.send(key, answer));
-                fenced(|| start(responder)).err().map(Err)
-            }
-        };
-        if let Some(answer) = refused {
-            exchange::settle(&mut self.peer.conn, self.buffers, &*self.around.app, self.clock, answer);
-        }
-    }
 }
