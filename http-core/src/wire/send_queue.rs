@@ -7,6 +7,7 @@ use std::{
     fs::File,
     io::{self, IoSlice, Write},
     ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
@@ -215,7 +216,9 @@ impl SendQueue {
     fn pull(&mut self) -> io::Result<()> {
         let Some(Piece::Stream { mut source, chunked }) = self.pieces.pop_front() else { return Ok(()) };
         self.scratch.clear();
-        source.next_chunk(&mut self.scratch)?;
+        // The source is application code that runs outside of any handler: its panic must end here.
+        catch_unwind(AssertUnwindSafe(|| source.next_chunk(&mut self.scratch)))
+            .unwrap_or_else(|_| Err(io::Error::other("the source of a stream panicked")))?;
         let ended = self.scratch.is_empty();
         let mut coded = Vec::with_capacity(self.scratch.len() + 16);
         match (chunked, ended) {
@@ -411,10 +414,12 @@ mod tests {
         assert_eq!(drain(&mut queue, 6), "head<5+10><11+4>next");
     }
 
+    /// Yields ever less, fails after that, and panics at 13.
     struct Countdown(u8);
 
     impl ChunkSource for Countdown {
         fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
+            assert_ne!(self.0, 13, "a source that panics");
             self.0 = self.0.checked_sub(1).ok_or(io::ErrorKind::Other)?;
             chunk.extend(std::iter::repeat_n(b'c', usize::from(self.0) * 10));
             Ok(())
@@ -432,5 +437,6 @@ mod tests {
         assert_eq!(drain(&mut stream(3, true), 3), format!("14\r\n{twenty}\r\na\r\n{ten}\r\n0\r\n\r\n"));
         assert_eq!(drain(&mut stream(3, false), 3), format!("{twenty}{ten}"));
         assert_eq!(drain(&mut stream(0, true), 3), "<other error>");
+        assert_eq!(drain(&mut stream(13, true), 3), "<the source of a stream panicked>");
     }
 }

@@ -175,17 +175,21 @@ impl Drive {
     pub fn pass(&mut self, time: Duration) {
         let now = self.clock.now() + time;
         self.clock.advance(now, || SystemTime::UNIX_EPOCH);
-        if self.closed.is_some() || now < self.conn.deadline() {
+        if self.closed.is_some() {
             return;
         }
+        let due = now >= self.conn.deadline();
         if let Some(why) = self.conn.expire(now) {
+            assert!(due, "{why:?} before its time");
             if why == Rejection::TooSlow {
                 self.asked.push(Asked::Refused);
             }
             self.owed = None;
             self.reject(why);
         }
-        self.run();
+        if due {
+            self.run();
+        }
     }
 
     /// Polls and obeys until that needs the peer, the clock or the application.

@@ -303,6 +303,14 @@ fn a_server_that_goes_down_finishes_what_is_in_hand() {
     // While it is sent: it is sent whole.
     let kept = "200 keep-alive length=7 content=7";
     check(&[Take(5), Send(&get("/a")), CloseAfterThis, TakeAll], "receive request flush Done", &[kept]);
+    // What has been asked behind it, and not been looked at, is not answered; the answer before it must not be
+    // lost to a reset for that.
+    let mut config = Config::default();
+    config.limits.queued_bytes = 1;
+    let two = [get("/a"), get("/b")].concat();
+    let drive = play(config, &[Take(5), Send(&two), CloseAfterThis, TakeAll, End]);
+    assert_eq!(drive.steps.join(" "), "receive request flush shutdown receive Done");
+    assert_eq!(drive.replies().iter().map(Reply::words).collect::<Vec<_>>(), [kept]);
     // After the end: nothing changes.
     check(
         &[Send(&get("/close")), CloseAfterThis, End, CloseAfterThis],
