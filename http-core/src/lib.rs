@@ -10,22 +10,22 @@
 //! | semantics | [`path`], [`range`], [`conditional`]: pure functions | nothing |
 //! | wire | [`head`], [`framing`], [`chunked`], [`encode`], [`RecvBuf`], [`SendQueue`], [`BufPool`] | words |
 //! | messages | [`Request`], [`Response`], [`Fields`], [`Body`], [`Rejection`] | wire, semantics |
-//! | connection | [`Connection`]: the state machine | messages, wire |
+//! | connection | [`Connection`], [`Step`]: the state machine | messages, wire |
 //! | service | [`Handler`], [`Reply`], [`Middleware`], [`Router`] | messages, semantics |
 //!
-//! A request answered from a string of bytes, without a socket, stands in [`conn`]'s documentation.
+//! A request answered from a string of bytes, without a socket, stands in [`connection`]'s documentation.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test needs some moment to begin at"))]
 
-pub mod conn;
+pub mod connection;
 mod messages;
 mod semantics;
 mod service;
 mod wire;
 mod words;
 
-pub use conn::{CloseReason, Connection, Step};
+pub use connection::{CloseReason, Connection, Step};
 pub use messages::{
     body::Body,
     fields::{FieldError, Fields, ReadyFields},

@@ -115,7 +115,7 @@ impl Response {
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Response {
         match self.fields.push(name, value) {
             Ok(()) => self,
-            Err(_) => Response::error(Status::INTERNAL_SERVER_ERROR),
+            Err(_) => Response { close: self.close, ..Response::error(Status::INTERNAL_SERVER_ERROR) },
         }
     }
 
@@ -161,6 +161,10 @@ mod tests {
         assert_eq!(response.status(), Status::INTERNAL_SERVER_ERROR);
         assert_eq!(response.field("Set-Cookie"), None);
         assert_eq!(response.field("Location"), None);
+        assert!(
+            Response::text("x").close().header("X", "\n").close,
+            "what was asked for besides still counts"
+        );
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub const MAX_FIELDS: usize = 128;
 const MAX_METHOD: usize = 32;
 
 /// How many empty lines before a request line are forgiven (RFC 9112 §2.2).
-const MAX_LEADING_CRLF: usize = 4;
+pub(crate) const MAX_LEADING_CRLF: usize = 4;
 
 /// A stretch of the head. Offsets, not pointers: the bytes may move and the index stays true.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -212,10 +212,6 @@ impl HeadIndex {
                 6 if byte == b'.' => {}
                 8 if rest[5] != b'1' => return Err(ParseError::VersionUnsupported),
                 8 if byte == b'\r' => {}
-                9 if byte == b'\n' => {
-                    self.minor = rest[7];
-                    return Ok(self.enter(Phase::LineStart, self.at + 1));
-                }
                 8 | 9 if matches!(byte, b'\n') || rest[8] == b'\r' => return Err(ParseError::LineEnding),
                 _ => return Err(ParseError::Version),
             }

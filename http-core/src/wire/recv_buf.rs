@@ -2,7 +2,7 @@
 //!
 //! It is filled by an engine and emptied by the connection. It never reads by itself.
 
-use super::head::{HeadIndex, Progress};
+use super::head::{HeadIndex, MAX_LEADING_CRLF, Progress};
 use crate::words::{error::ParseError, limits::Limits};
 
 /// What a fresh buffer holds: any usual head, and a page of pipelined requests.
@@ -61,6 +61,17 @@ impl RecvBuf {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.start == self.end
+    }
+
+    /// Whether anything but empty lines is here, which may stand before a request line (RFC 9112 §2.2).
+    #[inline]
+    pub(crate) fn begins_head(&self) -> bool {
+        let empty_lines = |bytes: &[u8]| bytes.chunks(2).all(|line| line == b"\r\n" || line == b"\r");
+        match self.unread() {
+            [] => false,
+            // So many that the parser has something to say about them.
+            bytes => bytes.len() > 2 * MAX_LEADING_CRLF || !empty_lines(bytes),
+        }
     }
 
     /// Forgets everything, and gives back what a large body made it grow to.

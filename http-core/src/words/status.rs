@@ -2,7 +2,8 @@
 
 /// A three-digit status code (RFC 9110 §15) that this library can send.
 ///
-/// Only the codes of the table exist, so a status line is always a ready text.
+/// Only the codes of the table exist, so a status line is always a ready text. Interim ones (1xx) are not among
+/// them: the library alone sends those.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Status(u16);
 
@@ -46,7 +47,6 @@ macro_rules! statuses {
 }
 
 statuses! {
-    CONTINUE 100 "Continue"
     OK 200 "OK"
     CREATED 201 "Created"
     ACCEPTED 202 "Accepted"
@@ -93,10 +93,15 @@ impl Status {
         self.0
     }
 
+    /// Whether it says that the request was understood and accepted (RFC 9110 §15.3).
+    pub const fn is_success(self) -> bool {
+        self.0 < 300
+    }
+
     /// Whether an answer with this status can have content at all (RFC 9112 §6.3, rule 1).
     #[inline]
     pub const fn has_content(self) -> bool {
-        self.0 >= 200 && self.0 != 204 && self.0 != 304
+        self.0 != 204 && self.0 != 304
     }
 }
 

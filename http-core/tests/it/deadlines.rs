@@ -38,6 +38,8 @@ fn idle() {
     check_ends(&[Send("")], 60_000, "Idle");
     check_ends(&[Pass(59_000), Send(GET)], 60_000, "Idle");
     check_ends(&[Send(GET), Pass(59_999), Send(GET)], 60_000, "Idle");
+    // An empty line behind a request is no beginning of the next (RFC 9112 §2.2), and buys no time either.
+    check_ends(&[Send(GET), Pass(59_000), Send("\r\n\r")], 1_000, "Idle");
 }
 
 #[test]

@@ -55,6 +55,13 @@ fn nothing_may_follow_connect() {
 }
 
 #[test]
+fn success_is_no_answer_to_connect_where_there_are_no_tunnels() {
+    let drive = play(Config::default(), &[Send(&ask("CONNECT tunnel:1", "1.1", "")), End]);
+    let replies = drive.replies();
+    assert_eq!((replies.len(), replies[0].status, replies[0].close), (1, 501, true));
+}
+
+#[test]
 fn pipelined_requests_are_answered_in_order_and_at_once() {
     let three = [get("/1"), get("/22"), get("/333")].concat();
     let replies = [

@@ -2,15 +2,15 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-/// What each room may import besides itself. `conn` and `lib` are files, and rooms of their own.
+/// What each room may import besides itself. `lib` is a file, and a room of its own.
 const FLOORS: &[(&str, &[&str])] = &[
     ("words", &[]),
     ("semantics", &[]),
     ("wire", &["words"]),
     ("messages", &["wire", "semantics", "words"]),
     ("service", &["messages", "semantics", "words"]),
-    ("conn", &["messages", "wire", "words"]),
-    ("lib", &["conn", "service", "messages", "semantics", "wire", "words"]),
+    ("connection", &["messages", "wire", "words"]),
+    ("lib", &["connection", "service", "messages", "semantics", "wire", "words"]),
 ];
 
 /// What only an engine may do.
@@ -70,16 +70,16 @@ fn imports_are_found_however_they_are_written() {
     check("wire/a.rs", "use crate::words::chars;", &["words"]);
     check(
         "wire/a.rs",
-        "use crate::{\n    wire::{b, c::{d}},\n    words,\n    conn::Step\n};",
-        &["wire", "words", "conn"],
+        "use crate::{\n    wire::{b, c::{d}},\n    words,\n    connection::Step\n};",
+        &["wire", "words", "connection"],
     );
     check("wire/a.rs", "fn f() { crate::service::g() }", &["service"]);
-    check("wire/a.rs", "use super::b; // crate::conn", &["wire"]);
-    check("wire/mod.rs", "use super::conn::Step;", &["conn"]);
-    check("wire/a.rs", "use super::super::conn::Step;", &["conn"]);
-    check("conn.rs", "use super::service::Handler;", &["service"]);
-    check("wire/a.rs", "pub(crate) fn f() {}\n#[cfg(test)]\nmod tests { use crate::conn; }\n", &[]);
-    check("wire/a.rs", "let a = b\"http://\"; crate::conn::f()", &["conn"]);
+    check("wire/a.rs", "use super::b; // crate::connection", &["wire"]);
+    check("wire/mod.rs", "use super::connection::Step;", &["connection"]);
+    check("wire/a.rs", "use super::super::connection::Step;", &["connection"]);
+    check("connection/mod.rs", "use super::service::Handler;", &["service"]);
+    check("wire/a.rs", "pub(crate) fn f() {}\n#[cfg(test)]\nmod tests { use crate::connection; }\n", &[]);
+    check("wire/a.rs", "let a = b\"http://\"; crate::connection::f()", &["connection"]);
 }
 
 struct Source {
