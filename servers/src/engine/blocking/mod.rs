@@ -75,7 +75,7 @@ pub fn start(
         spawn(&shared)?;
     }
     let keeper = Arc::clone(&shared);
-    let keep = move || keeper.registry.drain(&keeper.stop);
+    let keep = move || keeper.registry.drain(&keeper.stop, &keeper.threads);
     Ok(vec![thread::Builder::new().name("keeper".to_owned()).stack_size(STACK).spawn(keep)?])
 }
 
@@ -88,6 +88,7 @@ fn spawn(shared: &Arc<Shared>) -> io::Result<()> {
     let run = move || {
         own.work(&*own.apps[number % own.workers]);
         own.threads.fetch_sub(1, Ordering::SeqCst);
+        own.registry.look_again();
     };
     let started = thread::Builder::new().name(format!("thread-{number}")).stack_size(STACK).spawn(run);
     if started.is_err() {

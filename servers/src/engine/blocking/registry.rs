@@ -11,7 +11,7 @@ use std::{
     os::fd::OwnedFd,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -40,7 +40,7 @@ impl Seat {
 
     /// Ends what its thread waits for. A request that has just arrived is still read and answered: only what
     /// would come after it is cut off.
-    fn let_go(&self) {
+    pub(super) fn let_go(&self) {
         self.leaving.store(true, Ordering::SeqCst);
         let _ = shutdown(&self.socket, Shutdown::Read);
     }
@@ -95,9 +95,16 @@ impl Registry {
         }
     }
 
+    /// Has [`drain`](Registry::drain) look again: a thread has ended.
+    pub(super) fn look_again(&self) {
+        let _seats = self.seats();
+        self.left.notify_all();
+    }
+
     /// Waits for the order to stop; then lets idle connections go, gives the others until the deadline, and
-    /// returns when none is left or the time is over.
-    pub(super) fn drain(&self, stop: &Stop) {
+    /// returns when no thread is left or the time is over. Threads and not connections, because one that has just
+    /// been accepted has no place yet.
+    pub(super) fn drain(&self, stop: &Stop, threads: &AtomicUsize) {
         let mut events = [PollFd::new(stop, PollFlags::IN)];
         while !stop.is_asked() {
             match poll(&mut events, None::<&Timespec>) {
@@ -111,7 +118,7 @@ impl Registry {
             seats.taken.values().filter(|seat| seat.idle_since().is_some()).for_each(|seat| seat.let_go());
             let time_left =
                 stop.deadline().map_or(Duration::ZERO, |end| end.saturating_duration_since(Instant::now()));
-            if seats.taken.is_empty() || time_left.is_zero() {
+            if threads.load(Ordering::SeqCst) == 0 || time_left.is_zero() {
                 return;
             }
             let waited = self.left.wait_timeout(seats, time_left.min(LOOK));

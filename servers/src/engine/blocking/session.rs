@@ -54,7 +54,8 @@ impl<'t> Session<'t> {
     /// Serves the connection to its end.
     pub(super) fn serve(mut self, buffers: &mut Buffers) {
         loop {
-            if self.stop.is_asked() {
+            // One that is idle is let go where it would wait: what has arrived by then is still answered.
+            if self.stop.is_asked() && !self.conn.is_idle() {
                 self.conn.close_after_this();
             }
             let mut share = u32::MAX;
@@ -100,8 +101,7 @@ impl<'t> Session<'t> {
             self.seat.set_idle(Some(self.clock.now()));
             // The order to stop may have come before this connection called itself idle.
             if self.stop.is_asked() {
-                self.conn.close_after_this();
-                return true;
+                self.seat.let_go();
             }
         }
         if !self.be_patient() {

@@ -1,0 +1,128 @@
+//! All places taken: who is turned away, who makes room, and who waits.
+
+use crate::{
+    client::{Client, PATIENCE, get, until},
+    reply::Asked,
+    server::{Threads, settings},
+};
+use http_core::{Reply, Request, Responder, Response};
+use servers::engine::{Engine, Settings};
+use std::sync::mpsc::{Receiver, channel};
+
+/// A server with two places, and the answers that it owes for `/held`.
+struct Small {
+    server: Threads,
+    owed: Receiver<Responder>,
+}
+
+impl Small {
+    fn start(engine: Engine) -> Small {
+        let (sender, owed) = channel();
+        let app = move |request: &Request<'_>| match request.path() {
+            "/held" => {
+                let sender = sender.clone();
+                Reply::Deferred(Box::new(move |responder| drop(sender.send(responder))))
+            }
+            path => Response::text(path.to_owned()).into(),
+        };
+        let settings = Settings { workers: 1, max_connections: Some(2), ..settings() };
+        Small { server: Threads::start(engine, settings, app), owed }
+    }
+
+    /// A connection whose answer is owed, and what it is owed by.
+    fn busy(&self) -> (Client, Responder) {
+        let mut client = self.server.connect();
+        client.send(get("/held"));
+        (client, self.owed.recv_timeout(PATIENCE).expect("the application is asked"))
+    }
+
+    /// A connection that has been answered and is kept.
+    fn idle(&self) -> Client {
+        let mut client = self.server.connect();
+        check(&mut client, "/idle");
+        client
+    }
+}
+
+fn check(client: &mut Client, path: &str) {
+    let reply = client.ask(get(path));
+    assert_eq!((reply.status, &*reply.text(), reply.close), (200, path, false));
+}
+
+fn check_held(mut client: Client, responder: Responder) {
+    responder.respond(Response::text("held"));
+    assert_eq!(client.reply(Asked::Http11).text(), "held");
+    client.finish();
+}
+
+#[test]
+fn blocking_turns_newcomers_away_when_all_are_busy() {
+    let small = Small::start(Engine::Blocking);
+    let held = [small.busy(), small.busy()];
+    for _ in 0..3 {
+        let mut newcomer = small.server.connect();
+        newcomer.send(get("/new") + &get("/new"));
+        let reply = newcomer.reply(Asked::Http11);
+        assert_eq!((reply.status, reply.field("Retry-After"), reply.close), (503, Some("1"), true));
+        newcomer.finish();
+    }
+    held.into_iter().for_each(|(client, responder)| check_held(client, responder));
+    // A place is free when its thread is done with it, which nobody is told.
+    let mut newcomer = until("a free place", || {
+        let mut newcomer = small.server.connect();
+        (newcomer.ask(get("/new")).status == 200).then_some(newcomer)
+    });
+    check(&mut newcomer, "/again");
+    newcomer.finish();
+}
+
+#[test]
+fn blocking_lets_go_of_an_idle_connection_for_a_newcomer() {
+    let small = Small::start(Engine::Blocking);
+    let (busy, responder) = small.busy();
+    let mut idle = small.idle();
+    // Its thread calls itself idle a moment after the answer has arrived.
+    let mut newcomer = until("the idle one makes room", || {
+        let mut newcomer = small.server.connect();
+        (newcomer.ask(get("/new")).status == 200).then_some(newcomer)
+    });
+    idle.ends();
+    check(&mut newcomer, "/again");
+    newcomer.finish();
+    check_held(busy, responder);
+}
+
+#[test]
+fn blocking_lets_go_of_the_one_that_is_idle_for_longest() {
+    let small = Small::start(Engine::Blocking);
+    let mut first = small.idle();
+    let mut second = small.idle();
+    check(&mut first, "/used-again");
+    let mut newcomer = until("an idle one makes room", || {
+        let mut newcomer = small.server.connect();
+        (newcomer.ask(get("/new")).status == 200).then_some(newcomer)
+    });
+    second.ends();
+    check(&mut first, "/used-again");
+    check(&mut newcomer, "/again");
+}
+
+/// An event loop has room for so many that nobody is turned away: who comes beyond that waits in the queue.
+#[test]
+fn the_event_loop_serves_newcomers_when_others_have_ended() {
+    let small = Small::start(Engine::EventLoop);
+    let mut first = small.idle();
+    let (second, responder) = small.busy();
+    let mut newcomer = small.server.connect();
+    newcomer.send(get("/held"));
+    // The loop goes round, and sees to those that it has.
+    for _ in 0..3 {
+        check(&mut first, "/first");
+    }
+    assert!(small.owed.try_recv().is_err(), "the newcomer has no place yet");
+    first.finish();
+    let owed = small.owed.recv_timeout(PATIENCE).expect("the newcomer's turn");
+    check_held(newcomer, owed);
+    check_held(second, responder);
+    drop([small.idle(), small.idle()]);
+}

@@ -1,0 +1,277 @@
+//! What a method and a path are answered with: status, type, content, and where a redirect leads.
+
+use crate::{
+    client::{get, request},
+    reply::{Framed, Reply},
+    server::TestServer,
+    site::FILES,
+};
+
+/// Asks for `target` with GET and with HEAD, which must agree in everything but the content. Yields GET's answer.
+pub fn check(server: &TestServer, target: &str, fields: &str, status: u16) -> Reply {
+    let mut client = server.connect();
+    let got = client.ask(request("GET", target, fields));
+    let head = client.ask(request("HEAD", target, fields));
+    client.finish();
+    assert_eq!((got.status, got.close), (status, false), "GET {target} {fields}: {got:?}");
+    assert_eq!(
+        (head.status, head.lasting_fields()),
+        (status, got.lasting_fields()),
+        "HEAD {target} {fields}"
+    );
+    match got.framed {
+        Framed::Length(length) => assert_eq!(length, got.content.len() as u64),
+        framed => assert_eq!((framed, status), (Framed::Never, 304), "{target}"),
+    }
+    got
+}
+
+fn check_file(server: &TestServer, target: &str, media_type: &str, content: &str) {
+    let reply = check(server, target, "", 200);
+    assert_eq!(reply.text(), content, "{target}");
+    assert_eq!(reply.field("Content-Type"), Some(media_type), "{target}");
+    assert_eq!(reply.field("Accept-Ranges"), Some("bytes"), "{target}");
+    let tag = reply.field("ETag").expect("an entity tag");
+    assert!(tag.len() > 2 && tag.starts_with('"') && tag.ends_with('"'), "{target}: {tag} is not strong");
+    let modified = reply.field("Last-Modified").expect("a date");
+    assert!(
+        httpdate::parse_http_date(modified).is_ok() && modified.ends_with(" GMT"),
+        "{target}: {modified}"
+    );
+}
+
+fn check_redirect(server: &TestServer, target: &str, location: &str) {
+    let reply = check(server, target, "", 301);
+    assert_eq!(reply.field("Location"), Some(location), "{target}");
+    assert!(!location.starts_with("//"), "{location} leads off the site");
+}
+
+/// Errors say what they are, in a page that is none of the site's.
+fn check_error(server: &TestServer, target: &str, status: u16) {
+    let reply = check(server, target, "", status);
+    assert_eq!(reply.field("Content-Type"), Some("text/html; charset=utf-8"), "{target}");
+    assert!(reply.text().contains(&status.to_string()), "{target}: {}", reply.text());
+    for absent in ["ETag", "Last-Modified", "Accept-Ranges", "Location"] {
+        assert_eq!(reply.field(absent), None, "{target}");
+    }
+}
+
+fn content(name: &str) -> &'static str {
+    FILES.iter().find(|(known, _)| *known == name).expect("a file of the site").1
+}
+
+both_engines! {
+    fn types_follow_extensions(server: &TestServer) {
+        for (name, media_type) in [
+            ("page.html", "text/html"),
+            ("style.css", "text/css"),
+            ("app.js", "text/javascript"),
+            ("photo.jpg", "image/jpeg"),
+            ("photo.jpeg", "image/jpeg"),
+            ("image.png", "image/png"),
+            ("moving.gif", "image/gif"),
+            ("film.swf", "application/x-shockwave-flash"),
+            ("drawing.svg", "image/svg+xml"),
+            ("notes.txt", "text/plain"),
+            ("empty.txt", "text/plain"),
+            ("text..txt", "text/plain"),
+            ("blob.unheard-of", "application/octet-stream"),
+            ("noextension", "application/octet-stream"),
+        ] {
+            check_file(server, &format!("/{name}"), media_type, content(name));
+        }
+    }
+
+    fn names_are_decoded_exactly_once(server: &TestServer) {
+        for (target, name) in [
+            ("/space%20in%20name.txt", "space in name.txt"),
+            ("/n%C3%A4me%20%e2%98%83.txt", "näme ☃.txt"),
+            ("/%6E%6f%74%65s.txt", "notes.txt"),
+            ("/100%25.txt", "100%.txt"),
+            ("/%2541.txt", "%41.txt"),
+            ("/a%3Fb%23c.txt", "a?b#c.txt"),
+            ("/plus+and&;=.txt", "plus+and&;=.txt"),
+            ("/plus%2band%26%3b%3d.txt", "plus+and&;=.txt"),
+            ("/back%5Cslash.txt", "back\\slash.txt"),
+        ] {
+            check_file(server, target, "text/plain", content(name));
+        }
+        for target in ["/%252e%252e/notes.txt", "/%2525.txt", "/100%2525.txt", "/space+in+name.txt", "/A.txt"]
+        {
+            check_error(server, target, 404);
+        }
+    }
+
+    fn queries_and_fragments_are_no_part_of_a_name(server: &TestServer) {
+        for target in ["/notes.txt?", "/notes.txt?a=b&c=/../d", "/notes.txt?%00%zz", "/notes.txt#top"] {
+            check_file(server, target, "text/plain", content("notes.txt"));
+        }
+        check_file(server, "/?page=/notes.txt", "text/html", content("index.html"));
+        // RFC 9112 §3.2.2: a server accepts the absolute form as well.
+        check_file(server, "http://test/notes.txt?a", "text/plain", content("notes.txt"));
+        check_file(server, "http://elsewhere", "text/html", content("index.html"));
+    }
+
+    fn directories_answer_with_their_index(server: &TestServer) {
+        check_file(server, "/", "text/html", content("index.html"));
+        check_file(server, "/dir/", "text/html", content("dir/index.html"));
+        check_file(server, "/dir/inner/..", "text/html", content("dir/index.html"));
+        check_file(server, "/dir%20with%20space/.", "text/html", content("dir with space/index.html"));
+        for target in ["/bare/", "/dir/inner/", "/nowhere/", "/odd/"] {
+            check_error(server, target, 404);
+        }
+    }
+
+    fn a_directory_without_its_slash_is_redirected(server: &TestServer) {
+        for (target, location) in [
+            ("/dir", "/dir/"),
+            ("/dir?", "/dir/?"),
+            ("/dir?a=b&c=%20//d?", "/dir/?a=b&c=%20//d?"),
+            ("/%64ir", "/dir/"),
+            ("/bare", "/bare/"),
+            ("/dir/inner", "/dir/inner/"),
+            ("/dir/../bare", "/bare/"),
+            ("/dir%20with%20space", "/dir%20with%20space/"),
+            ("/linked", "/linked/"),
+            ("/odd/index.html", "/odd/index.html/"),
+        ] {
+            check_redirect(server, target, location);
+        }
+    }
+
+    fn no_redirect_leaves_the_site_or_breaks_a_line(server: &TestServer) {
+        for (target, location) in [
+            ("//evil.example", "/evil.example/"),
+            ("///evil.example?//x", "/evil.example/?//x"),
+            ("//other.example/../evil.example", "/evil.example/"),
+            ("/./evil.example", "/evil.example/"),
+            ("http://evil.example/dir", "/dir/"),
+            ("http://evil.example//dir", "/dir/"),
+            ("/line%0d%0abreak", "/line%0D%0Abreak/"),
+        ] {
+            check_redirect(server, target, location);
+        }
+        check_file(server, "//evil.example/..", "text/html", content("index.html"));
+        check_error(server, "//other.example/dir", 404);
+        check_error(server, "/%5cevil.example", 404);
+    }
+
+    fn a_file_is_no_directory(server: &TestServer) {
+        for target in ["/notes.txt/", "/notes.txt/.", "/notes.txt/x", "/page.html//", "/index.html/"] {
+            check_error(server, target, 404);
+        }
+        check_file(server, "/notes.txt/../notes.txt", "text/plain", content("notes.txt"));
+    }
+
+    fn nothing_above_the_root_is_reached(server: &TestServer) {
+        for target in [
+            "/..",
+            "/../",
+            "/../etc/passwd",
+            "/%2e%2e/etc/passwd",
+            "/%2E./etc/passwd",
+            "/.%2e/",
+            "/dir/../../etc/passwd",
+            "/dir/%2e%2e/%2e%2e/etc/passwd",
+            "/./../x",
+            "//..",
+            "/nowhere/../../x",
+        ] {
+            check_error(server, target, 403);
+        }
+        for target in ["/..%2fetc/passwd", "/%2e%2e%2fetc%2fpasswd", "/..%5c..%5cetc", "/....//etc/passwd"] {
+            check_error(server, target, 404);
+        }
+        check_file(server, "/dir/../dir/./inner/deep.txt", "text/plain", "deep");
+    }
+
+    fn what_no_name_can_hold_is_refused(server: &TestServer) {
+        for target in ["/%00", "/notes.txt%00", "/notes.txt%00.html", "/%00/../notes.txt"] {
+            check_error(server, target, 400);
+        }
+        for target in ["/%", "/%4", "/%zz", "/notes%2", "/%%34", "/%u0041", "/nowhere/%"] {
+            check_error(server, target, 400);
+        }
+        for target in ["/dir%2Findex.html", "/dir%2f", "/%2F", "/%2f%2fevil.example"] {
+            check_error(server, target, 404);
+        }
+        check_error(server, &format!("/{}", "n".repeat(256)), 404);
+        check_error(server, &"/d".repeat(3000), 404);
+    }
+
+    fn hidden_files_are_not_there(server: &TestServer) {
+        for target in [
+            "/.hidden",
+            "/.git/config",
+            "/.git/",
+            "/.git",
+            "/dir/.htaccess",
+            "/%2ehidden",
+            "/.nowhere",
+            "/...",
+        ] {
+            check_error(server, target, 404);
+        }
+        check_error(server, "/.well-known/.secret", 404);
+        check_file(server, "/.well-known/x", "application/octet-stream", "known");
+    }
+
+    fn special_files_are_not_there_and_nobody_waits_for_them(server: &TestServer) {
+        for target in ["/pipe", "/socket", "/to-pipe", "/pipe/", "/socket/x"] {
+            check_error(server, target, 404);
+        }
+        check_file(server, "/notes.txt", "text/plain", content("notes.txt"));
+    }
+
+    fn links_are_followed_within_the_root_alone(server: &TestServer) {
+        check_file(server, "/link.html", "text/html", content("page.html"));
+        check_file(server, "/dir/up.html", "text/html", content("page.html"));
+        check_file(server, "/linked/", "text/html", content("dir/index.html"));
+        check_file(server, "/linked/inner/deep.txt", "text/plain", "deep");
+        for target in ["/out-absolute", "/out-relative", "/dir/out", "/dir/out/x", "/out-and-in", "/loop"] {
+            check_error(server, target, 403);
+        }
+        for target in ["/dangling", "/dangling/", "/dangling/x"] {
+            check_error(server, target, 404);
+        }
+    }
+
+    /// Whatever the path: what cannot be done is not looked for.
+    fn methods_other_than_get_and_head_are_refused(server: &TestServer) {
+        for target in ["/notes.txt", "/dir", "/nowhere", "/../x", "/%zz"] {
+            for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"] {
+                let mut client = server.connect();
+                let reply = client.ask(request(method, target, ""));
+                assert_eq!((reply.status, reply.close), (405, false), "{method} {target}");
+                assert_eq!(reply.field("Allow"), Some("GET, HEAD"), "{method} {target}");
+                assert_eq!(client.ask(get("/notes.txt")).status, 200, "after {method}");
+                client.finish();
+            }
+            // RFC 9110 §9.1: 501 for a method that is not recognised; names are case-sensitive.
+            for method in ["PROPFIND", "get", "Head", "X-Y"] {
+                let mut client = server.connect();
+                let reply = client.ask(request(method, target, ""));
+                assert_eq!((reply.status, reply.close, reply.field("Allow")), (501, false, None), "{method}");
+                client.finish();
+            }
+        }
+        let mut client = server.connect();
+        let reply = client.ask(request("OPTIONS", "*", ""));
+        assert_eq!((reply.status, reply.field("Allow")), (405, Some("GET, HEAD")));
+        // What follows a CONNECT might be meant for the tunnel, so nothing may follow.
+        let reply = client.ask(request("CONNECT", "test:443", ""));
+        assert_eq!((reply.status, reply.field("Allow"), reply.close), (405, Some("GET, HEAD"), true));
+        client.finish();
+    }
+
+    fn content_that_comes_with_a_request_is_taken_and_ignored(server: &TestServer) {
+        let mut client = server.connect();
+        let with_content = request("GET", "/notes.txt", "Content-Length: 5\r\n") + "GET /";
+        assert_eq!(client.ask(with_content).text(), content("notes.txt"));
+        let chunked =
+            request("POST", "/notes.txt", "Transfer-Encoding: chunked\r\n") + "3\r\nabc\r\n0\r\n\r\n";
+        assert_eq!(client.ask(chunked).status, 405);
+        assert_eq!(client.ask(get("/page.html")).text(), content("page.html"));
+        client.finish();
+    }
+}
