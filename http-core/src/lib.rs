@@ -7,7 +7,7 @@
 //! | room | what is in it | stands on |
 //! |---|---|---|
 //! | words | [`chars`], [`Method`], [`Status`], [`Version`], [`ParseError`], [`Limits`], [`Clock`] | nothing |
-//! | semantics | [`path`], [`range`], [`conditional`]: pure functions | nothing |
+//! | semantics | [`path`], [`spelling`], [`range`], [`conditional`]: pure functions | nothing |
 //! | wire | [`head`], [`framing`], [`chunked`], [`encode`], [`RecvBuf`], [`SendQueue`], [`BufPool`] | words |
 //! | messages | [`Request`], [`Response`], [`Fields`], [`Body`], [`Rejection`] | wire, semantics |
 //! | connection | [`Connection`], [`Step`]: the state machine | messages, wire |
@@ -33,7 +33,7 @@ pub use messages::{
     request::Request,
     response::Response,
 };
-pub use semantics::{conditional, path, range};
+pub use semantics::{conditional, path, range, spelling};
 pub use service::{
     handler::{Handler, Job, Reply, Responder},
     middleware::{Middleware, Next, Stack},

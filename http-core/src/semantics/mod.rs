@@ -3,3 +3,4 @@
 pub mod conditional;
 pub mod path;
 pub mod range;
+pub mod spelling;

@@ -212,7 +212,7 @@ fn is_authority(text: &[u8]) -> bool {
         _ => {
             let end = text.iter().position(|&byte| byte == b':').unwrap_or(text.len());
             let (name, port) = text.split_at(end);
-            (!name.is_empty() && name.iter().all(|&byte| chars::is_host(byte)), port)
+            (!name.is_empty() && is_host(name), port)
         }
     };
     host && match port {
@@ -220,6 +220,12 @@ fn is_authority(text: &[u8]) -> bool {
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     }
+}
+
+/// A registered name or an IPv4 address; its escapes must be whole (RFC 3986 §2.1, §3.2.2).
+fn is_host(name: &[u8]) -> bool {
+    let escape = |at: usize| matches!(name[at..], [_, high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
+    name.iter().enumerate().all(|(at, &byte)| chars::is_host(byte) && (byte != b'%' || escape(at)))
 }
 
 /// The elements of a comma-separated list, without the white space around them (RFC 9110 §5.6.1).
@@ -291,9 +297,10 @@ mod tests {
         for host in ["x", "x:80", "x:", "a.b-c_d", "127.0.0.1:8080", "[::1]", "[::1]:80", "%41"] {
             assert_eq!(with(&format!("Host: {host}\r\n")), Ok(()), "{host}");
         }
-        for host in
-            ["", "a b", "a@b", "a/b", "x:y", "x:123456", "[::1", "[]", "[::g]", ":80", "a,b", "a?b", "\u{e9}"]
-        {
+        for host in [
+            "", "a b", "a@b", "a/b", "x:y", "x:123456", "[::1", "[]", "[::g]", ":80", "a,b", "a?b", "\u{e9}",
+            "%zz", "a%4",
+        ] {
             assert_eq!(with(&format!("Host: {host}\r\n")), Err(ParseError::Host), "{host}");
         }
         assert_eq!(with(""), Err(ParseError::HostMissing));

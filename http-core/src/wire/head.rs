@@ -356,6 +356,7 @@ mod tests {
             ("GET /\x7f HTTP/1.1", Err(ParseError::Target)),
             ("GET /\u{e9} HTTP/1.1", Err(ParseError::Target)),
             ("GET /a b HTTP/1.1", Err(ParseError::Version)),
+            ("GET /a#b HTTP/1.1", Err(ParseError::Target)),
             ("GET /", Err(ParseError::Target)),
             ("GET / ", Err(ParseError::Version)),
             ("GET / http/1.1", Err(ParseError::Version)),

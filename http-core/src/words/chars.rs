@@ -5,7 +5,8 @@
 
 /// `tchar` of RFC 9110 §5.6.2.
 const TOKEN: u8 = 1;
-/// Visible ASCII, the octets a request target may consist of (RFC 9112 §3.2, with fragments tolerated).
+/// What a request target is read as: visible ASCII, but for `#`, which no target has (RFC 9112 §3.2). What a URI
+/// has no room for besides is for `spelling` to judge.
 const TARGET: u8 = 2;
 /// What may stand in a registered name (RFC 3986 §3.2.2), but for the comma: two Host fields joined into one
 /// must not pass for a name.
@@ -20,7 +21,7 @@ const CLASSES: [u8; 256] = {
         if alphanumeric || contains(b"!#$%&'*+-.^_`|~", byte) {
             table[octet] |= TOKEN;
         }
-        if byte.is_ascii_graphic() {
+        if byte.is_ascii_graphic() && byte != b'#' {
             table[octet] |= TARGET;
         }
         if alphanumeric || contains(b"-._~!$&'()*+;=%", byte) {

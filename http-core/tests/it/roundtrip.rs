@@ -15,7 +15,7 @@ proptest! {
     #[test]
     fn a_request_is_read_as_it_was_written(
         method in "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}".prop_filter("its target has another form", |m| m != "CONNECT"),
-        target in "/[!-~]{0,200}",
+        target in "/[!-\"$-~]{0,200}",
         minor in 0..=9u8,
         fields in vec((field_name(), field_value()), 0..20),
         blanks in ("[ \t]{0,3}", "[ \t]{0,3}"),

@@ -15,6 +15,7 @@ use http_core::{
     conditional::{self, Verdict},
     path::{PathError, RelativePath},
     range::{self, Ranges},
+    spelling,
 };
 use std::{
     path::Path,
@@ -57,8 +58,13 @@ impl Files {
             Some((found, true)) => return Ok(found),
             stale => stale.map(|(found, _)| found),
         };
+        let relative = RelativePath::parse(path)?;
         // The lock is free while the file system is asked.
-        let found = Found::look_up(&self.root, &RelativePath::parse(path)?, known.as_ref());
+        let found = if spelling::is_sound(path) {
+            Found::look_up(&self.root, &relative, known.as_ref())
+        } else {
+            Found::Moved(relative.encode().into())
+        };
         self.cache().keep(path, &found, now);
         Ok(found)
     }
@@ -75,6 +81,7 @@ impl Handler for Files {
             return Response::method_refused(request.method(), &ALLOWED).into();
         }
         let response = match self.find(request) {
+            Ok(Found::Document(_)) if !request.query().is_none_or(spelling::is_sound) => respelled(request),
             Ok(Found::Document(document)) if request.is_conditional() => {
                 conditional_answer(request, &document)
             }
@@ -138,10 +145,18 @@ fn conditional_answer(request: &Request<'_>, document: &Document) -> Response {
     }
 }
 
-/// A path that is ours, on this site, and the query as it came: ASCII without white space or controls.
+/// A redirect to the same target, spelled as it may be (RFC 9112 §3).
+fn respelled(request: &Request<'_>) -> Response {
+    match RelativePath::parse(request.path()) {
+        Ok(path) => moved(&path.encode(), request.query()),
+        Err(error) => Response::error(status(error)),
+    }
+}
+
+/// A path that is ours, on this site, and the query as it came, or as it ought to have come.
 fn moved(path: &str, query: Option<&str>) -> Response {
     let location = match query {
-        Some(query) => format!("{path}?{query}"),
+        Some(query) => format!("{path}?{}", spelling::mended_query(query)),
         None => path.to_owned(),
     };
     Response::error(Status::MOVED_PERMANENTLY).header("Location", location)

@@ -3,7 +3,7 @@
 use crate::{
     client::{Client, get, until},
     program::Program,
-    reply::{Asked, Reply},
+    reply::{Asked, Reply, uninterrupted},
     server::TestServer,
     site::{LARGE, Site},
 };
@@ -30,7 +30,7 @@ fn read_in_steps(client: &mut Client, step: usize) -> Vec<u8> {
     let mut all = Vec::with_capacity(LARGE + 1024);
     let mut some = vec![0; step];
     loop {
-        match client.stream.read(&mut some).expect("more of the answer") {
+        match uninterrupted(|| client.stream.read(&mut some)).expect("more of the answer") {
             0 => return all,
             count => all.extend(&some[..count]),
         }

@@ -102,8 +102,8 @@ both_engines! {
         }
     }
 
-    fn queries_and_fragments_are_no_part_of_a_name(server: &TestServer) {
-        for target in ["/notes.txt?", "/notes.txt?a=b&c=/../d", "/notes.txt?%00%zz", "/notes.txt#top"] {
+    fn a_query_is_no_part_of_a_name(server: &TestServer) {
+        for target in ["/notes.txt?", "/notes.txt?a=b&c=/../d", "/notes.txt?%00?"] {
             check_file(server, target, "text/plain", content("notes.txt"));
         }
         check_file(server, "/?page=/notes.txt", "text/html", content("index.html"));
@@ -134,6 +134,19 @@ both_engines! {
             ("/dir%20with%20space", "/dir%20with%20space/"),
             ("/linked", "/linked/"),
             ("/odd/index.html", "/odd/index.html/"),
+        ] {
+            check_redirect(server, target, location);
+        }
+    }
+
+    /// RFC 9112 §3: what browsers send raw is understood, and redirected to how it is spelled.
+    fn a_target_that_is_misspelled_is_redirected(server: &TestServer) {
+        for (target, location) in [
+            ("/a|b", "/a%7Cb"),
+            ("/notes.txt|?a=b", "/notes.txt%7C?a=b"),
+            ("/notes.txt?100%", "/notes.txt?100%25"),
+            ("/%6eotes.txt?<%20>", "/notes.txt?%3C%20%3E"),
+            ("//evil.example\\", "/evil.example%5C"),
         ] {
             check_redirect(server, target, location);
         }

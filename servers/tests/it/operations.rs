@@ -3,7 +3,7 @@
 use crate::{
     client::{Client, get},
     program::{self, Program},
-    reply::Asked,
+    reply::{Asked, uninterrupted},
     server::Kind,
     site::Site,
 };
@@ -37,7 +37,7 @@ fn begin_download(address: SocketAddr, target: &str) -> Client {
     let mut client = Client::connect_narrow(address);
     client.send(get(target));
     // What is looked at is not taken.
-    while client.stream.peek(&mut [0; 15]).expect("the answer begins") < 15 {}
+    while uninterrupted(|| client.stream.peek(&mut [0; 15])).expect("the answer begins") < 15 {}
     client
 }
 

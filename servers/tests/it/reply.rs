@@ -2,7 +2,10 @@
 //!
 //! It forgives nothing that RFC 9112 allows a recipient to forgive: what a server sends must be exact.
 
-use std::{fmt, io::Read};
+use std::{
+    fmt,
+    io::{self, Read},
+};
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -188,11 +191,21 @@ impl<R: Read> Reader<R> {
         self.bytes.drain(..std::mem::take(&mut self.taken));
         let known = self.bytes.len();
         self.bytes.resize(known + 64 * 1024, 0);
-        let count = self.source.read(&mut self.bytes[known..]);
+        let count = uninterrupted(|| self.source.read(&mut self.bytes[known..]));
         self.bytes.truncate(known + *count.as_ref().unwrap_or(&0));
         match count {
             Ok(count) => Ok(count > 0),
             Err(error) => Err(format!("reading failed after {known} bytes: {error}")),
+        }
+    }
+}
+
+/// Tries again what a signal has interrupted: with a timeout set, the system does not do that by itself.
+pub fn uninterrupted<T>(mut act: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match act() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     client::{Client, PATIENCE, get, request, until},
-    reply::Asked,
+    reply::{Asked, uninterrupted},
     server::{Threads, settings},
 };
 use http_core::{Body, ChunkSource, Request, Response};
@@ -51,7 +51,7 @@ fn check_too_slow(server: &Threads, beginnings: &[&str], drop: &str) {
 /// Sends a little from time to time until an answer comes.
 fn drip(client: &mut Client, drop: &str) {
     client.stream.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
-    until("an answer", || match client.stream.peek(&mut [0]) {
+    until("an answer", || match uninterrupted(|| client.stream.peek(&mut [0])) {
         Ok(_) => Some(()),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             // It may have given up by now; then its answer comes next.

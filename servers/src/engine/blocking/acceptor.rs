@@ -52,10 +52,12 @@ impl Acceptor {
         Ok(Acceptor { epoll, listeners, stop: Arc::clone(stop) })
     }
 
-    /// Waits for the next connection, or for the end.
+    /// Waits for the next connection, or for the end. Who has been let in by the kernel before the order to stop
+    /// came is still served.
     pub(super) fn next(&self) -> Accepted {
-        loop {
-            let mut events = Vec::with_capacity(1);
+        let mut events: Vec<epoll::Event> = Vec::with_capacity(1);
+        while !self.stop.is_asked() {
+            events.clear();
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), None::<&Timespec>) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => {
@@ -64,21 +66,24 @@ impl Acceptor {
                     return Accepted::Stop;
                 }
             }
-            if self.stop.is_asked() {
-                return Accepted::Stop;
+            let ready = events.first().and_then(|event| usize::try_from(event.data.u64()).ok());
+            if let Some(socket) = ready.and_then(|number| accept(self.listeners.get(number)?)) {
+                return Accepted::Connection(socket);
             }
-            let Some(listener) = events.first().and_then(|event: &epoll::Event| {
-                let number = event.data.u64();
-                self.listeners.get(usize::try_from(number).ok()?)
-            }) else {
-                continue;
-            };
-            match accept_with(listener, SocketFlags::CLOEXEC) {
-                Ok(socket) => return Accepted::Connection(socket),
-                Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => thread::sleep(PAUSE),
-                // Another thread was faster, or the peer has gone again.
-                Err(_) => {}
+        }
+        self.listeners.iter().find_map(accept).map_or(Accepted::Stop, Accepted::Connection)
+    }
+}
+
+/// The next connection, if one is there, and this thread was the fastest to take it.
+fn accept(listener: &TcpListener) -> Option<OwnedFd> {
+    match accept_with(listener, SocketFlags::CLOEXEC) {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            if matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) {
+                thread::sleep(PAUSE);
             }
+            None
         }
     }
 }
