@@ -1,13 +1,15 @@
 //! Says back what it was sent, so that body handling can be judged from outside.
 //!
 //! `GET /` is `OK`, `POST` anywhere is its own content, and `/echo` is the request's field lines as text.
+//!
 //! Run it with `cargo run --example echo -- [event-loop|blocking] [ADDRESS]`.
 
 use http_core::{Method, Request, Response, Status};
 use servers::engine::{Engine, Server};
 use std::{env, io};
 
-fn echo(request: &Request<'_>) -> Response {
+/// The application.
+pub fn echo(request: &Request<'_>) -> Response {
     match (request.method(), request.path()) {
         (_, "/echo") => Response::text(field_lines(request)),
         (Method::Post, _) => Response::bytes(request.body().to_vec()),

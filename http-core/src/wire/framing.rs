@@ -112,8 +112,8 @@ fn collect(index: &HeadIndex, bytes: &[u8]) -> Result<Collected, ParseError> {
                 }
             }
             17 if name.eq_ignore_ascii_case(b"Transfer-Encoding") => {
-                list(value)
-                    .for_each(|coding| collected.coding = Some(Coding::after(collected.coding, coding)));
+                let before = collected.coding.unwrap_or(Coding::None);
+                collected.coding = Some(list(value).fold(before, Coding::followed_by));
             }
             _ => {}
         }
@@ -125,24 +125,26 @@ fn collect(index: &HeadIndex, bytes: &[u8]) -> Result<Collected, ParseError> {
 /// What the Transfer-Encoding elements seen so far amount to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Coding {
+    /// The field is there and says nothing.
+    None,
     /// `chunked` alone.
     Chunked,
+    /// Codings that are not implemented.
+    Unknown,
     /// `chunked`, at the end, behind codings that are not implemented.
     UnknownThenChunked,
-    /// Something else is at the end, or an element is empty, or `chunked` stands twice.
+    /// Something stands behind `chunked`, itself perhaps.
     Wrong,
-    /// Unknown codings only, so far.
-    Unknown,
 }
 
 impl Coding {
-    fn after(before: Option<Coding>, element: &[u8]) -> Coding {
-        let chunked = element.eq_ignore_ascii_case(b"chunked");
-        match before {
-            _ if element.is_empty() => Coding::Wrong,
-            None if chunked => Coding::Chunked,
-            None | Some(Coding::Unknown) if !chunked => Coding::Unknown,
-            Some(Coding::Unknown) => Coding::UnknownThenChunked,
+    fn followed_by(self, element: &[u8]) -> Coding {
+        match (self, element.eq_ignore_ascii_case(b"chunked")) {
+            // RFC 9110 §5.6.1.2: empty elements of a list are ignored.
+            _ if element.is_empty() => self,
+            (Coding::None, true) => Coding::Chunked,
+            (Coding::Unknown, true) => Coding::UnknownThenChunked,
+            (Coding::None | Coding::Unknown, false) => Coding::Unknown,
             _ => Coding::Wrong,
         }
     }
@@ -158,7 +160,7 @@ fn body_length(version: Version, fields: &Collected) -> Result<BodyLength, Parse
         (Some(Coding::Chunked), None) => Ok(BodyLength::Chunked),
         (Some(Coding::UnknownThenChunked), None) => Err(ParseError::CodingUnknown),
         // RFC 9112 §6.3, rule 4.3: without chunked at the end no length can be told.
-        (Some(Coding::Wrong | Coding::Unknown), None) => Err(ParseError::TransferEncoding),
+        (Some(Coding::None | Coding::Unknown | Coding::Wrong), None) => Err(ParseError::TransferEncoding),
     }
 }
 
@@ -167,6 +169,8 @@ fn keep_alive(method: Method, version: Version, fields: &Collected) -> bool {
     let wanted = version == Version::Http11 || fields.keep_alive;
     wanted && !fields.close && method != Method::Connect
 }
+
+const HTTP: &[u8] = b"http://";
 
 /// The target's authority, if it has one, and its origin-form part (RFC 9112 §3.2).
 fn target_form(method: Method, target: Span, bytes: &[u8]) -> Result<(Option<Span>, Span), ParseError> {
@@ -182,7 +186,16 @@ fn target_form(method: Method, target: Span, bytes: &[u8]) -> Result<(Option<Spa
         (_, [b'/', ..]) => Ok((None, target)),
         (Method::Options, b"*") => Ok((None, target)),
         _ => {
-            let start = scheme_length(text).ok_or(ParseError::Target)?;
+            let begins =
+                |scheme: &[u8]| text.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme));
+            if begins(b"https://") {
+                // RFC 9110 §7.4: such a resource is served over a secured connection only.
+                return Err(ParseError::Misdirected);
+            }
+            if !begins(HTTP) {
+                return Err(ParseError::Target);
+            }
+            let start = HTTP.len();
             let rest = &text[start..];
             let length = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
             if !is_authority(&rest[..length]) {
@@ -191,12 +204,6 @@ fn target_form(method: Method, target: Span, bytes: &[u8]) -> Result<(Option<Spa
             Ok((Some(sub(start, start + length)), sub(start + length, text.len())))
         }
     }
-}
-
-/// The length of `http://` or `https://` at the front of an absolute-form target.
-fn scheme_length(target: &[u8]) -> Option<usize> {
-    let begins = |scheme: &[u8]| target.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme));
-    [&b"http://"[..], b"https://"].into_iter().find(|scheme| begins(scheme)).map(<[u8]>::len)
 }
 
 /// Whether `text` is a non-empty host with an optional port, and no userinfo (RFC 9110 §4.2, RFC 3986 §3.2.2).
@@ -277,9 +284,8 @@ mod tests {
         check("Transfer-Encoding: CHUNKED\r\n", Ok(BodyLength::Chunked));
         check("Transfer-Encoding: gzip, chunked\r\n", Err(ParseError::CodingUnknown));
         check("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", Err(ParseError::CodingUnknown));
-        for value in
-            ["", "gzip", "identity", "chunked, gzip", "chunked, chunked", "chunked,", ",chunked", "xchunked"]
-        {
+        check("Transfer-Encoding: , chunked ,\r\n", Ok(BodyLength::Chunked));
+        for value in ["", ",", "gzip", "identity", "chunked, gzip", "chunked, chunked", "xchunked"] {
             check(&format!("Transfer-Encoding: {value}\r\n"), Err(ParseError::TransferEncoding));
         }
         for value in ["chunked;q=1", "\"chunked\"", "chunked chunked", "chun\u{212a}ed"] {
@@ -287,6 +293,7 @@ mod tests {
         }
         check("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", Err(ParseError::BothLengths));
         check("Content-Length: 0\r\nTransfer-Encoding: x\r\n", Err(ParseError::BothLengths));
+        check("Content-Length: 5\r\nTransfer-Encoding:\r\n", Err(ParseError::BothLengths));
         let old = framing("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n");
         assert_eq!(old, Err(ParseError::TransferEncoding));
     }
@@ -321,13 +328,15 @@ mod tests {
         check("GET", "/a?b", Some(("host", "/a?b")));
         check("GET", "//a", Some(("host", "//a")));
         check("GET", "http://other:81/a?b", Some(("other:81", "/a?b")));
-        check("GET", "HTTPS://other", Some(("other", "")));
+        check("GET", "HTTP://other", Some(("other", "")));
         check("GET", "http://other?b", Some(("other", "?b")));
         check("OPTIONS", "*", Some(("host", "*")));
         check("CONNECT", "other:443", Some(("other:443", "")));
         for target in ["*", "a", "ftp://x/", "http:///a", "http://u@x/", "http:/x", "other:443", "?a"] {
             check("GET", target, None);
         }
+        let secured = framing("GET HTTPS://other/ HTTP/1.1\r\nHost: other\r\n\r\n");
+        assert_eq!(secured, Err(ParseError::Misdirected));
         for target in ["/", "other", "other:", "http://x/", "*", "u@x:443"] {
             check("CONNECT", target, None);
         }

@@ -33,6 +33,8 @@ parse_errors! {
     Target BAD_REQUEST "malformed request target"
     /// The target exceeds [`Limits::target_bytes`](crate::Limits::target_bytes).
     TargetTooLong URI_TOO_LONG "request target too long"
+    /// The target is an `https` resource, and no TLS is spoken here (RFC 9110 §7.4).
+    Misdirected MISDIRECTED_REQUEST "https target without TLS"
     /// What stands for the version is none, as in HTTP/0.9 (RFC 9112 §2.3).
     Version BAD_REQUEST "malformed version"
     /// A version with another major number.

@@ -72,7 +72,7 @@ fn hidden_codings() {
         "Transfer-Encoding: identity\r\n",
         "Transfer-Encoding: chunked, identity\r\n",
         "Transfer-Encoding: chunked, chunked\r\n",
-        "Transfer-Encoding: , chunked\r\n",
+        "Transfer-Encoding: ,\r\n",
         "Transfer-Encoding: \"chunked\"\r\n",
         "Transfer-Encoding: 'chunked'\r\n",
         "Transfer-Encoding: chunked;a=b\r\n",

@@ -121,6 +121,10 @@ impl Document {
         self.identity.len
     }
 
+    pub(super) fn entity_tag(&self) -> &str {
+        &self.entity_tag
+    }
+
     pub(super) fn validators(&self) -> Validators<'_> {
         Validators { etag: Some(&self.entity_tag), last_modified: self.modified }
     }

@@ -125,23 +125,34 @@ fn conditional_answer(request: &Request<'_>, document: &Document) -> Response {
         Verdict::Proceed => {}
     }
     // RFC 9110 §14.2: Range is defined for GET alone.
-    let field = request.field("Range").filter(|_| request.method() == Method::Get);
-    let Some(field) = field.filter(|_| conditional::range_applies(request.field("If-Range"), &validators))
-    else {
-        return whole(document);
+    let range = request.field("Range").filter(|_| request.method() == Method::Get);
+    let if_range = request.field("If-Range");
+    match range.filter(|_| conditional::range_applies(if_range, &validators)) {
+        Some(field) => partial(document, field, if_range.is_some()),
+        None => whole(document),
+    }
+}
+
+/// The parts that a Range field asks for. Who knows the document already is not told again what it is
+/// (RFC 9110 §15.3.7).
+fn partial(document: &Document, field: &[u8], known: bool) -> Response {
+    let ranges = match range::resolve(field, document.len(), MAX_PARTS) {
+        Ranges::Whole => return whole(document),
+        Ranges::Unsatisfiable => {
+            return Response::error(Status::RANGE_NOT_SATISFIABLE)
+                .with_ready(document.validators.clone())
+                .header("Content-Range", range::unsatisfied(document.len()));
+        }
+        Ranges::Partial(ranges) => ranges,
     };
-    match range::resolve(field, document.len(), MAX_PARTS) {
-        Ranges::Whole => whole(document),
-        Ranges::Unsatisfiable => Response::error(Status::RANGE_NOT_SATISFIABLE)
-            .with_ready(document.validators.clone())
-            .header("Content-Range", range::unsatisfied(document.len())),
-        Ranges::Partial(ranges) => match ranges[..] {
-            [one] => Response::new(Status::PARTIAL_CONTENT)
-                .with_ready(document.fields.clone())
-                .header("Content-Range", one.content_range(document.len()))
-                .with_body(document.part(one)),
-            _ => parts::answer(document, &ranges),
-        },
+    let [one] = ranges[..] else { return parts::answer(document, &ranges) };
+    let response = Response::new(Status::PARTIAL_CONTENT)
+        .header("Content-Range", one.content_range(document.len()))
+        .with_body(document.part(one));
+    if known {
+        response.header("ETag", document.entity_tag())
+    } else {
+        response.with_ready(document.fields.clone())
     }
 }
 

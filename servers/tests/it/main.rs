@@ -8,6 +8,7 @@
 //! | [`contents`] | large, changing and unreadable files |
 //! | [`protocol`] | keep-alive, pipelining, half-close, faults, answers given early |
 //! | [`public_suite`] | what the public http-test-suite checks |
+//! | [`conformance`] | the whole of http-test-suite |
 //! | [`replies`] | every way in which an application may answer |
 //! | [`timeouts`] | every wait ends |
 //! | [`capacity`] | what happens when all places are taken |
@@ -60,6 +61,7 @@ macro_rules! both_engines {
 mod capacity;
 mod client;
 mod conditional;
+mod conformance;
 mod contents;
 mod files;
 mod floors;

@@ -1,12 +1,24 @@
 //! Servers to test: the engines in this process, and the program in processes of its own.
 
-use crate::{client::Client, program::Program, shared::Shared, site::Site};
+use crate::{
+    client::{Client, PATIENCE},
+    program::Program,
+    shared::Shared,
+    site::Site,
+};
 use http_core::Handler;
 use servers::{
     engine::{Engine, MakeApp, Running, Server, Settings},
     files::{Files, Root},
 };
-use std::{net::SocketAddr, ops::Deref, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    ops::Deref,
+    path::Path,
+    sync::{Arc, mpsc::channel},
+    thread,
+    time::Duration,
+};
 
 /// The four shapes of a file server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +78,15 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        if let Some(running) = self.running.take() {
+        let Some(running) = self.running.take() else { return };
+        let (stopped, has_stopped) = channel();
+        thread::spawn(move || {
             running.stop(Duration::ZERO);
-        }
+            stopped.send(())
+        });
+        // An engine that hangs must not take the tests with it.
+        let stopped = has_stopped.recv_timeout(PATIENCE);
+        assert!(stopped.is_ok() || thread::panicking(), "the engine does not stop");
     }
 }
 

@@ -1,0 +1,103 @@
+//! A request head is understood the same however it is cut, and as the grammar says.
+//!
+//! Property: on any bytes in any pieces `HeadIndex::parse` does not panic and comes to the same end as in one piece. It
+//! accepts exactly the heads that a strict reader accepts, up to the limits; everything it found lies within the head
+//! and is what that reader found; and a head that it accepted parses again: alone, one octet short of it, and written
+//! anew.
+//!
+//! Input: limits, three pieces, line feed; then the bytes.
+
+#![no_main]
+
+use http_core::{
+    HeadIndex, Limits, ParseError, Request,
+    framing::{self, Framing},
+    head::{MAX_FIELDS, Progress},
+};
+use http_core_fuzz::{plan, requests};
+use libfuzzer_sys::fuzz_target;
+use std::time::Instant;
+
+fuzz_target!(|data: &[u8]| {
+    let Some(([limits, pieces @ .., _], bytes)) = data.split_first_chunk::<5>() else { return };
+    let limits = plan::limits(*limits);
+
+    let mut index = HeadIndex::default();
+    let whole = parse(&mut index, bytes, &limits, b"@");
+    check_against_grammar(whole.0, bytes, &limits);
+    for pieces in [pieces.as_slice(), b"a"] {
+        // An index that is forgotten must be as good as new.
+        index.reset();
+        assert_eq!(parse(&mut index, bytes, &limits, pieces), whole, "it depends on how the head is cut");
+    }
+});
+
+type Outcome = (Result<Progress, ParseError>, Option<Result<Framing, ParseError>>);
+
+/// Parses up to the first outcome, and judges what is complete: a judgement shows where things stand.
+fn parse(index: &mut HeadIndex, bytes: &[u8], limits: &Limits, pieces: &[u8]) -> Outcome {
+    let mut progress = index.parse(&[], limits);
+    for end in plan::ends(pieces, bytes.len()) {
+        if progress != Ok(Progress::Partial) {
+            break;
+        }
+        progress = index.parse(&bytes[..end], limits);
+    }
+    let complete = matches!(progress, Ok(Progress::Complete(_)));
+    (progress, complete.then(|| framing::judge(index, bytes)))
+}
+
+fn check_against_grammar(progress: Result<Progress, ParseError>, bytes: &[u8], limits: &Limits) {
+    let head = requests::head(bytes);
+    let lines = bytes.iter().filter(|&&byte| byte == b'\n').count();
+    match progress {
+        Ok(Progress::Complete(len)) => {
+            let head = head.expect("accepted what is no head");
+            assert_eq!(len, head.len);
+            assert!(head.target.len() <= limits.target_bytes && head.fields.len() <= limits.fields);
+            check_again(&bytes[..len], &head, limits);
+        }
+        Err(ParseError::MethodTooLong) => assert!(head.is_none_or(|head| head.method.len() > 32)),
+        Err(ParseError::TargetTooLong) => assert!(bytes.len() > limits.target_bytes),
+        Err(ParseError::HeadTooLarge) => assert!(bytes.len() > limits.head_bytes),
+        Err(ParseError::TooManyFields) => assert!(lines > limits.fields.min(MAX_FIELDS)),
+        Ok(Progress::Partial) | Err(_) => assert_eq!(head, None, "refused: {progress:?}"),
+    }
+}
+
+/// `text` is a complete head and `head` what stands in it.
+fn check_again(text: &[u8], head: &requests::Head<'_>, limits: &Limits) {
+    let alone = |text: &[u8]| HeadIndex::default().parse(text, limits);
+    assert_eq!(alone(text), Ok(Progress::Complete(text.len())));
+    assert_eq!(alone(&text[..text.len() - 1]), Ok(Progress::Partial));
+
+    let mut index = HeadIndex::default();
+    // Wrong framing hides what was found, and the usual limits may be narrower than those of this run.
+    let Ok(request) = Request::parse(text, &mut index, Instant::now()) else { return };
+    assert_eq!(request.method_token().as_bytes(), head.method);
+    assert_eq!(request.target().as_bytes(), head.target);
+    let fields = || request.fields().map(|(name, value)| (name.as_bytes(), value));
+    assert!(fields().eq(head.fields.iter().copied()), "the fields are not those that were sent");
+    let within = |part: &[u8]| {
+        let (whole, part) = (text.as_ptr_range(), part.as_ptr_range());
+        whole.start <= part.start && part.end <= whole.end
+    };
+    assert!(fields().all(|(name, value)| within(name) && (value.is_empty() || within(value))));
+    assert!(request.body().is_empty());
+
+    let line = [head.method, b" ", head.target, b" HTTP/1.", &[head.minor], b"\r\n"].concat();
+    let lines = fields().map(|(name, value)| [name, b": ", value, b"\r\n"].concat());
+    let rewritten = [line, lines.collect::<Vec<_>>().concat(), b"\r\n".to_vec()].concat();
+    let mut index = HeadIndex::default();
+    // Written anew it may be longer: a blank for each field.
+    if let Ok(again) = Request::parse(&rewritten, &mut index, Instant::now()) {
+        assert!(again.target() == request.target() && again.fields().eq(request.fields()));
+        assert_eq!((again.method(), again.version()), (request.method(), request.version()));
+        assert_eq!(
+            (again.host(), again.path(), again.query()),
+            (request.host(), request.path(), request.query())
+        );
+    } else {
+        assert!(rewritten.len() > Limits::default().head_bytes, "rewritten, it is no head");
+    }
+}

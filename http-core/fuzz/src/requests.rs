@@ -1,0 +1,268 @@
+//! A judge: what the bytes of a peer ask for, by RFC 9112 read as strictly as it can be. Imports nothing.
+//!
+//! Each function is given all the bytes there are. `None` says that no complete and well-formed thing stands at their
+//! front, be it wrong or unfinished. There are no limits here, and no rule about Host or the target's form.
+
+/// A request head.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Head<'m> {
+    /// The method.
+    pub method: &'m [u8],
+    /// The target.
+    pub target: &'m [u8],
+    /// The minor version, as its digit.
+    pub minor: u8,
+    /// Names, and values without the white space around them.
+    pub fields: Vec<(&'m [u8], &'m [u8])>,
+    /// Bytes of all this, with empty lines in front and the one behind.
+    pub len: usize,
+}
+
+/// Content that was delimited by the chunked coding.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Dechunked {
+    /// The content.
+    pub content: Vec<u8>,
+    /// Bytes of extensions and trailers.
+    pub overhead: usize,
+    /// Bytes of the coded content.
+    pub len: usize,
+}
+
+/// The head at the front (RFC 9112 §2.2, §3, §5). Up to four empty lines before it are forgiven.
+pub fn head(bytes: &[u8]) -> Option<Head<'_>> {
+    let mut empty_lines = 0;
+    let mut text = bytes;
+    while let Some(rest) = text.strip_prefix(b"\r\n")
+        && empty_lines < 4
+    {
+        empty_lines += 1;
+        text = rest;
+    }
+    let end = find(text, b"\r\n\r\n")?;
+    let len = empty_lines * 2 + end + 4;
+    let mut lines = Lines(&text[..end + 2]);
+
+    let mut words = lines.next()??.split(|&byte| byte == b' ');
+    let (method, target, version) = (words.next()?, words.next()?, words.next()?);
+    let minor = match version.strip_prefix(b"HTTP/1.")? {
+        [digit @ b'0'..=b'9'] => *digit,
+        _ => return None,
+    };
+    // RFC 9112 §3.2: no form of a target has a fragment.
+    let is_target = !target.is_empty() && target.iter().all(|&byte| byte.is_ascii_graphic() && byte != b'#');
+    if words.next().is_some() || !is_token(method) || !is_target {
+        return None;
+    }
+    let fields = lines.map(|line| field(line?)).collect::<Option<_>>()?;
+    Some(Head { method, target, minor, fields, len })
+}
+
+fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = line.iter().position(|&byte| byte == b':')?;
+    let (name, value) = (&line[..colon], &line[colon + 1..]);
+    (is_token(name) && is_field_text(value)).then(|| (name, trim(value)))
+}
+
+impl Head<'_> {
+    /// The values of all fields with this name.
+    fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.fields
+            .iter()
+            .filter(move |field| field.0.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|field| field.1)
+    }
+
+    /// The elements of all lists with this name.
+    fn elements(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.values(name).flat_map(|value| value.split(|&byte| byte == b',')).map(trim)
+    }
+
+    /// The content behind this head, and how many of the bytes delimit and hold it (RFC 9112 §6.3).
+    pub fn content(&self, rest: &[u8]) -> Option<(Vec<u8>, usize)> {
+        let lengths: Vec<_> = self.values("Content-Length").map(number).collect::<Option<_>>()?;
+        let codings: Vec<_> = self.elements("Transfer-Encoding").collect();
+        match (&lengths[..], &codings[..]) {
+            ([], []) => Some((Vec::new(), 0)),
+            ([length, others @ ..], []) if others.iter().all(|other| other == length) => {
+                Some((rest.get(..*length)?.to_vec(), *length))
+            }
+            ([], [coding]) if coding.eq_ignore_ascii_case(b"chunked") && self.minor > b'0' => {
+                dechunk(rest).map(|coded| (coded.content, coded.len))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the connection must end with the answer to this (RFC 9112 §9.3; nothing may follow CONNECT).
+    pub fn is_last(&self) -> bool {
+        let says = |option: &[u8]| self.elements("Connection").any(|said| said.eq_ignore_ascii_case(option));
+        says(b"close") || self.method == b"CONNECT" || self.minor == b'0' && !says(b"keep-alive")
+    }
+
+    /// Whether an interim answer may be what the peer waits for (RFC 9110 §10.1.1).
+    pub fn expects_interim(&self) -> bool {
+        let expects = self.values("Expect").any(|said| said.eq_ignore_ascii_case(b"100-continue"));
+        expects && self.minor > b'0'
+    }
+}
+
+/// The chunked content at the front (RFC 9112 §7.1), with no blanks but those before an extension.
+pub fn dechunk(coded: &[u8]) -> Option<Dechunked> {
+    let mut lines = Lines(coded);
+    let (mut content, mut overhead) = (Vec::new(), 0);
+    loop {
+        let line = lines.next()??;
+        let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let (size, extension) = line.split_at(digits);
+        let is_extension = trim(extension).starts_with(b";") && is_field_text(extension);
+        if !(1..=16).contains(&digits) || !(extension.is_empty() || is_extension) {
+            return None;
+        }
+        overhead += extension.len();
+        let size = usize::from_str_radix(str::from_utf8(size).ok()?, 16).ok()?;
+        if size == 0 {
+            break;
+        }
+        let (data, rest) = lines.0.split_at_checked(size)?;
+        content.extend_from_slice(data);
+        lines = Lines(rest.strip_prefix(b"\r\n")?);
+    }
+    loop {
+        let line = lines.next()??;
+        if line.is_empty() {
+            return Some(Dechunked { content, overhead, len: coded.len() - lines.0.len() });
+        }
+        field(line)?;
+        overhead += line.len();
+    }
+}
+
+/// Lines up to their CRLF, which is the only CR and the only LF in each; `Some(None)` is a line that is not so.
+struct Lines<'b>(&'b [u8]);
+
+impl<'b> Iterator for Lines<'b> {
+    type Item = Option<&'b [u8]>;
+
+    fn next(&mut self) -> Option<Option<&'b [u8]>> {
+        let end = find(self.0, b"\r\n")?;
+        let line = &self.0[..end];
+        self.0 = &self.0[end + 2..];
+        Some((!line.contains(&b'\r') && !line.contains(&b'\n')).then_some(line))
+    }
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|window| window == what)
+}
+
+fn number(digits: &[u8]) -> Option<usize> {
+    let all_digits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    all_digits.then(|| str::from_utf8(digits).ok()?.parse().ok())?
+}
+
+fn is_token(text: &[u8]) -> bool {
+    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !text.is_empty() && text.iter().all(legal)
+}
+
+fn is_field_text(text: &[u8]) -> bool {
+    text.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..))
+}
+
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads() {
+        let good = b"\r\nGET /a HTTP/1.1\r\nA:b\r\nC: \td e \r\n\r\nrest";
+        let fields = vec![(&b"A"[..], &b"b"[..]), (b"C", b"d e")];
+        let expected = Head { method: b"GET", target: b"/a", minor: b'1', fields, len: good.len() - 4 };
+        assert_eq!(head(good), Some(expected));
+        for bad in [
+            "GET /a HTTP/1.1\r\n",
+            "GET  /a HTTP/1.1\r\n\r\n",
+            "GET /a HTTP/1.1 \r\n\r\n",
+            "GET /a HTTP/2.0\r\n\r\n",
+            "GET /a\r\n\r\n",
+            " GET /a HTTP/1.1\r\n\r\n",
+            "GET /\x7f HTTP/1.1\r\n\r\n",
+            "GET /a#b HTTP/1.1\r\n\r\n",
+            "GET /a HTTP/1.1\nA: b\r\n\r\n",
+            "GET /a HTTP/1.1\r\nA: b\rc\r\n\r\n",
+            "GET /a HTTP/1.1\r\nA : b\r\n\r\n",
+            "GET /a HTTP/1.1\r\n A: b\r\n\r\n",
+            "GET /a HTTP/1.1\r\nA: \0\r\n\r\n",
+            "GET /a HTTP/1.1\r\n\r\r\n\r\n",
+            "\r\n\r\n\r\n\r\n\r\nGET /a HTTP/1.1\r\n\r\n",
+            "\nGET /a HTTP/1.1\r\n\r\n",
+        ] {
+            assert_eq!(head(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn chunks() {
+        let good = b"3;e\r\nabc\r\n0\r\nT: u\r\n\r\nrest";
+        let expected = Dechunked { content: b"abc".to_vec(), overhead: 6, len: good.len() - 4 };
+        assert_eq!(dechunk(good), Some(expected));
+        for bad in [
+            "",
+            "0\r\n",
+            "\r\n\r\n",
+            "3\r\nab\r\n0\r\n\r\n",
+            "3 \r\nabc\r\n0\r\n\r\n",
+            "+0\r\n\r\n",
+            "0\n\r\n",
+            "0;\n\r\n\r\n",
+            "0\r\nT\r\n\r\n",
+            "0\r\n T: u\r\n\r\n",
+            "00000000000000000\r\n\r\n",
+            "0x0\r\n\r\n",
+        ] {
+            assert_eq!(dechunk(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn contents() {
+        let check = |fields: &str, expected: Option<&[u8]>| {
+            let text = format!("POST / HTTP/1.1\r\n{fields}\r\n0\r\n\r\n");
+            let head = head(text.as_bytes()).unwrap();
+            let content = head.content(&text.as_bytes()[head.len..]);
+            assert_eq!(content.as_ref().map(|(content, _)| &content[..]), expected, "{fields}");
+        };
+        check("", Some(b""));
+        check("Content-Length: 1\r\n", Some(b"0"));
+        check("Content-Length: 1\r\ncontent-length: 01\r\n", Some(b"0"));
+        check("Transfer-Encoding: Chunked\r\n", Some(b""));
+        check("Content-Length: 6\r\n", None);
+        check("Content-Length: +1\r\n", None);
+        check("Content-Length: 1, 1\r\n", None);
+        check("Content-Length: 1\r\nContent-Length: 2\r\n", None);
+        check("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", None);
+        check("Transfer-Encoding: gzip, chunked\r\n", None);
+        check("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", None);
+    }
+
+    #[test]
+    fn last_requests() {
+        let check = |line: &str, fields: &str, expected: bool| {
+            let text = format!("{line}\r\n{fields}\r\n");
+            assert_eq!(head(text.as_bytes()).unwrap().is_last(), expected, "{text}");
+        };
+        check("GET / HTTP/1.1", "", false);
+        check("GET / HTTP/1.1", "Connection: te, CLOSE\r\n", true);
+        check("GET / HTTP/1.0", "", true);
+        check("GET / HTTP/1.0", "Connection: keep-alive\r\n", false);
+        check("CONNECT a:1 HTTP/1.1", "", true);
+    }
+}

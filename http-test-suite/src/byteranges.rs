@@ -1,0 +1,134 @@
+//! The strict reader of replies 206: which part of a file each says it has, one or several (RFC 9110 §14.6).
+
+use crate::escape;
+use crate::reply::Reply;
+
+/// A part of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The offset of its first byte.
+    pub first: usize,
+    /// The offset of its last byte.
+    pub last: usize,
+    /// How long the file is; `None` if the part does not say.
+    pub complete: Option<usize>,
+    /// The media type that the part names, or the reply, where it has no other part.
+    pub media_type: Option<String>,
+    /// As many bytes as `first` and `last` say.
+    pub bytes: Vec<u8>,
+}
+
+/// The parts of a 206, in the order in which they came.
+///
+/// # Errors
+///
+/// Says what is wrong with the reply.
+pub fn parts(reply: &Reply) -> Result<Vec<Part>, String> {
+    let media_type = reply.field("Content-Type");
+    match (reply.field("Content-Range"), media_type.and_then(boundary)) {
+        (Some(range), None) => Ok(vec![part(range, media_type, reply.body.clone())?]),
+        (None, Some(boundary)) => multipart(&reply.body, boundary),
+        _ => Err("neither Content-Range nor multipart/byteranges".into()),
+    }
+}
+
+/// RFC 2046 §5.1.1: 1 to 70 characters, quoted if need be.
+fn boundary(media_type: &str) -> Option<&str> {
+    let (kind, parameter) = media_type.split_once(';')?;
+    let value = parameter.trim().strip_prefix("boundary=")?.trim_matches('"');
+    let fits = kind.trim().eq_ignore_ascii_case("multipart/byteranges") && (1..=70).contains(&value.len());
+    fits.then_some(value)
+}
+
+/// The first delimiter may do without its CRLF. What stands before it and behind the last one says nothing.
+fn multipart(content: &[u8], boundary: &str) -> Result<Vec<Part>, String> {
+    let content = [b"\r\n", content].concat();
+    let delimiter = format!("\r\n--{boundary}");
+    let mut at = find(&content, delimiter.as_bytes()).ok_or("no part")? + delimiter.len();
+    let mut parts = Vec::new();
+    while !content[at..].starts_with(b"--") {
+        let body = at + find(&content[at..], b"\r\n\r\n").ok_or("a part without an empty line")? + 4;
+        let end = body + find(&content[body..], delimiter.as_bytes()).ok_or("a part without an end")?;
+        let head = String::from_utf8_lossy(&content[at..body]);
+        if !head.starts_with("\r\n") {
+            return Err(format!("{:?} behind a boundary", escape::line(head.as_bytes(), 20)));
+        }
+        let field = |wanted: &str| {
+            let mut lines = head.lines().filter_map(|line| line.split_once(':'));
+            lines.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
+        };
+        let range = field("Content-Range").ok_or("a part without Content-Range")?;
+        parts.push(part(range, field("Content-Type"), content[body..end].to_vec())?);
+        at = end + delimiter.len();
+    }
+    Ok(parts)
+}
+
+/// `bytes 2-5/10`, or `bytes 2-5/*`.
+fn part(range: &str, media_type: Option<&str>, bytes: Vec<u8>) -> Result<Part, String> {
+    let number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok());
+    let numbers = || {
+        let (range, complete) = range.strip_prefix("bytes ")?.split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let complete = if complete == "*" { None } else { Some(number(complete)??) };
+        Some((number(first)??, number(last)??, complete))
+    };
+    let (first, last, complete): (usize, usize, _) =
+        numbers().ok_or_else(|| format!("Content-Range: {range}"))?;
+    if first > last || last >= complete.unwrap_or(usize::MAX) || bytes.len() != last - first + 1 {
+        return Err(format!("{} bytes with Content-Range: {range}", bytes.len()));
+    }
+    Ok(Part { first, last, complete, media_type: media_type.map(str::to_owned), bytes })
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reply::{Asked, read};
+
+    fn check(fields: &str, content: &str, expected: Result<&[(usize, &str)], &str>) {
+        let reply =
+            format!("HTTP/1.1 206 \r\n{fields}\r\nContent-Length: {}\r\n\r\n{content}", content.len());
+        let (reply, _) = read(reply.as_bytes(), Asked::default(), true).unwrap().unwrap();
+        match (parts(&reply), expected) {
+            (Ok(parts), Ok(expected)) => {
+                let actual: Vec<_> = parts.iter().map(|part| (part.first, part.bytes.as_slice())).collect();
+                let expected: Vec<_> =
+                    expected.iter().map(|(first, text)| (*first, text.as_bytes())).collect();
+                assert_eq!(actual, expected);
+            }
+            (Err(why), Err(expected)) => assert!(why.contains(expected), "{why}, not {expected}"),
+            (actual, expected) => panic!("{actual:?}, not {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn reads_one_part() {
+        check("Content-Range: bytes 2-4/10", "234", Ok(&[(2, "234")]));
+        check("Content-Range: bytes 2-4/*", "234", Ok(&[(2, "234")]));
+        check("Content-Range: bytes 2-5/10", "234", Err("3 bytes with"));
+        check("Content-Range: bytes 8-10/10", "89a", Err("3 bytes with"));
+        check("Content-Range: bytes=2-4/10", "234", Err("Content-Range: bytes="));
+        check("Content-Range: bytes +2-4/10", "234", Err("Content-Range: bytes +"));
+        check("X: y", "234", Err("neither"));
+    }
+
+    #[test]
+    fn reads_several_parts() {
+        let check = |content: &str, expected| {
+            check("Content-Type: multipart/byteranges; boundary=\"b b\"", content, expected);
+        };
+        let one = "\r\nContent-Type: text/plain\r\nContent-Range: bytes 0-1/9\r\n\r\n01";
+        check(&format!("--b b{one}\r\n--b b--"), Ok(&[(0, "01")]));
+        check(&format!("x\r\n--b b{one}\r\n--b b{one}\r\n--b b--\r\n"), Ok(&[(0, "01"), (0, "01")]));
+        check("--b b--", Ok(&[]));
+        check(&format!("--b b{one}\r\n--b b"), Err("empty line"));
+        check(&format!("--b b{one}"), Err("without an end"));
+        check("--b b\r\nX: y\r\n\r\n01\r\n--b b--", Err("without Content-Range"));
+        check("--c\r\n", Err("no part"));
+    }
+}

@@ -1,0 +1,258 @@
+//! What goes in must come out: content and field lines as they were sent, however they were cut. Needs an echo.
+
+use crate::escape;
+
+use super::prelude::*;
+
+/// The cases of this file.
+pub fn section() -> Section {
+    let cases = [content(), chunks(), splits(), large(), in_order(), expectation(), field_lines()];
+    Section::new("echo", "Echo", cases).on(Needs::Echo)
+}
+
+/// All bytes there are, in both directions.
+fn bytes() -> Vec<u8> {
+    (0..=255).chain((0..=255).rev()).collect()
+}
+
+fn content() -> Vec<Case> {
+    vec![
+        must("echo/1", "Content comes back").send(post("/", "hello")).expect(echo("hello")),
+        must("echo/2", "Chunked content comes back without its chunks")
+            .send(request("POST", "/").chunked(["hello"]))
+            .expect(echo("hello")),
+        must("echo/3", "No content comes back as none").send(post("/", "")).expect(echo("")),
+        must("echo/4", "No chunk but the last comes back as nothing")
+            .send(request("POST", "/").chunked([""; 0]))
+            .expect(echo("")),
+        must("echo/5", "Every byte comes back").send(post("/", bytes())).expect(echo(bytes())),
+        must("echo/6", "Every byte of a chunk comes back")
+            .send(request("POST", "/").chunked([bytes()]))
+            .expect(echo(bytes())),
+        must("echo/7", "Content that looks like a request comes back, and is not served")
+            .send(post("/", SMUGGLED.repeat(2)))
+            .expect([replies([200]), body(SMUGGLED.repeat(2))]),
+        must("echo/8", "Chunks that look like the end of chunks come back")
+            .send(request("POST", "/").chunked(["0\r\n\r\n", "\r\n0\r\n", "\r\n\r\n"]))
+            .expect(echo("0\r\n\r\n\r\n0\r\n\r\n\r\n")),
+        must("echo/9", "Content in HTTP/1.0 comes back")
+            .send(post("/", "hello").http10())
+            .expect([echo("hello"), closes()]),
+        robust("echo/10", "Content of a client that has ended its side comes back")
+            .send(post("/", "hello"))
+            .half_close()
+            .expect([echo("hello"), closes()]),
+    ]
+}
+
+/// RFC 9112 §7.1: sizes in hex of any case and any count of zeros; what is not understood is ignored.
+fn chunks() -> Vec<Case> {
+    let bodies = [
+        ("sizes in capitals", "A\r\n0123456789\r\n0\r\n\r\n", "0123456789"),
+        ("sizes in small letters", "a\r\n0123456789\r\n0\r\n\r\n", "0123456789"),
+        ("sizes that begin with zeros", "0005\r\nhello\r\n000\r\n\r\n", "hello"),
+        ("extensions", "5;a=b\r\nhello\r\n1;c;d=\"e;\\\"f\"\r\n!\r\n0;g=h\r\n\r\n", "hello!"),
+        ("trailers", "5\r\nhello\r\n0\r\nX: y\r\nContent-Length: 1\r\n\r\n", "hello"),
+    ];
+    let case = |((what, chunks, content), number): ((&str, &str, &str), u32)| {
+        must(format!("echo/{number}"), format!("Chunks with {what} come back without"))
+            .send(request("POST", "/").with("Transfer-Encoding: chunked"))
+            .send(chunks)
+            .expect(echo(content))
+    };
+    bodies.into_iter().zip(20..).map(case).collect()
+}
+
+/// Where chunks end and where segments do says nothing about the content.
+fn splits() -> Vec<Case> {
+    const TEXT: &str = "0123456789";
+    let chunked = || Vec::from(request("POST", "/").chunked(["01", "234", "56789"]));
+    let head_len = |request: &[u8]| request.windows(4).position(|end| end == b"\r\n\r\n").unwrap_or(0);
+    let in_two =
+        (1..TEXT.len()).map(|at| Vec::from(request("POST", "/").chunked([&TEXT[..at], &TEXT[at..]])));
+    let all_cuts = |case: Case, request: Vec<u8>| {
+        (head_len(&request)..request.len()).enumerate().fold(case, |case, (index, at)| {
+            case.send(&request[..at]).pause().send(&request[at..]).await_replies(index + 1)
+        })
+    };
+    vec![
+        must("echo/30", "Chunks of one byte come back")
+            .send(request("POST", "/").chunked(bytes().chunks(1)))
+            .expect(echo(bytes())),
+        must("echo/31", "Two chunks come back, wherever the one ends")
+            .send(in_two.collect::<Vec<_>>().concat())
+            .expect(echoes(TEXT, TEXT.len() - 1)),
+        must("echo/32", "Content that comes byte by byte comes back")
+            .send_bytewise(post("/", TEXT))
+            .expect(echo(TEXT)),
+        must("echo/33", "Chunks that come byte by byte come back")
+            .send_bytewise(chunked())
+            .expect(echo(TEXT)),
+        all_cuts(must("echo/34", "Chunks come back, wherever a segment ends"), chunked())
+            .expect(echoes(TEXT, chunked().len() - head_len(&chunked()))),
+        all_cuts(must("echo/35", "Content comes back, wherever a segment ends"), post("/", TEXT).into())
+            .expect(echoes(TEXT, TEXT.len() + 4)),
+    ]
+}
+
+/// More than one buffer of most servers.
+fn large() -> Vec<Case> {
+    let much = || bytes().repeat(128);
+    vec![
+        must("echo/40", "64 KiB come back").send(post("/", much())).expect(echo(much())),
+        must("echo/41", "64 KiB in one chunk come back")
+            .send(request("POST", "/").chunked([much()]))
+            .expect(echo(much())),
+        must("echo/42", "64 KiB in chunks of 1000 bytes come back")
+            .send(request("POST", "/").chunked(much().chunks(1000)))
+            .expect(echo(much())),
+        must("echo/43", "64 KiB come back though their second half comes later")
+            .send(&Vec::from(post("/", much()))[..40_000])
+            .pause()
+            .send(&Vec::from(post("/", much()))[40_000..])
+            .expect(echo(much())),
+    ]
+}
+
+fn in_order() -> Vec<Case> {
+    vec![
+        must("echo/50", "Pipelined content comes back in order, whichever way it is framed")
+            .send(post("/", "one"))
+            .send(request("POST", "/").chunked(["t", "wo"]))
+            .send(post("/", ""))
+            .send(post("/", "four"))
+            .send(request("POST", "/").chunked(["five"]))
+            .expect([
+                replies([200; 5]),
+                body("one"),
+                nth(1, body("two")),
+                nth(2, body("")),
+                nth(3, body("four")),
+                nth(4, body("five")),
+            ]),
+        must("echo/51", "Sixteen times 64 KiB come back to a client that first sends all")
+            .send(Vec::from(post("/", bytes().repeat(128))).repeat(16))
+            .expect(echoes(bytes().repeat(128), 16)),
+        must("echo/52", "A thousand small contents come back")
+            .send(Vec::from(post("/", "small")).repeat(1000))
+            .expect(either(echoes("small", 1000), closes())),
+    ]
+}
+
+/// RFC 9110 §10.1.1.
+fn expectation() -> Vec<Case> {
+    let expecting = || request("POST", "/").with("Expect: 100-continue");
+    vec![
+        must("echo/60", "Content that waited for 100 comes back")
+            .send(expecting().with("Content-Length: 5"))
+            .await_continue()
+            .send("hello")
+            .expect([interim(100), echo("hello")]),
+        must("echo/61", "Chunks that waited for 100 come back")
+            .send(expecting().with("Transfer-Encoding: chunked"))
+            .await_continue()
+            .send("5\r\nhello\r\n0\r\n\r\n")
+            .expect([interim(100), echo("hello")]),
+        must("echo/62", "Content that did not wait for 100 comes back")
+            .send(expecting().content("hello"))
+            .expect(echo("hello")),
+        must("echo/63", "What is pipelined behind content that waited for 100 comes back, too")
+            .send(expecting().with("Content-Length: 5"))
+            .await_continue()
+            .send("hello")
+            .send(post("/", "again"))
+            .expect([replies([200, 200]), body("hello"), nth(1, body("again"))]),
+    ]
+}
+
+/// RFC 9110 §5.5 and RFC 9112 §5.1: a value is what stands between the whitespace around it.
+fn field_lines() -> Vec<Case> {
+    let values: [(&str, &[u8], &[u8]); 7] = [
+        ("Whitespace around a value is no part of it", b" \t padded \t ", b"padded"),
+        ("A value needs no whitespace in front", b"bare", b"bare"),
+        ("Whitespace within a value is part of it", b" a  b\t c", b"a  b\t c"),
+        ("A value may be empty", b"", b""),
+        ("A value may be empty but for whitespace", b" \t ", b""),
+        (
+            "Colons, commas, quotes and backslashes are part of a value",
+            b" :a:, \"b\\\" ;=",
+            b":a:, \"b\\\" ;=",
+        ),
+        ("A percent sign is a percent sign", b" %0d%0a%41", b"%0d%0a%41"),
+    ];
+    let with = |lines: &[u8]| [b"GET /echo HTTP/1.1\r\nHost: test\r\n", lines, b"\r\n"].concat();
+    let case = move |((requirement, sent, value), number): ((&str, &[u8], &'static [u8]), u32)| {
+        must(format!("echo/{number}"), requirement)
+            .send(with(&[b"X-Value:", sent, b"\r\n"].concat()))
+            .expect([status(200), has_field("X-Value", value)])
+    };
+    let others = [
+        // RFC 9110 §5.5: obs-text SHOULD be treated as opaque data.
+        should("echo/79", "Bytes beyond ASCII are part of a value, whatever their encoding")
+            .send(with(b"X-Value: caf\xe9 \xff\x80 \xe2\x82\xac\r\n"))
+            .expect([status(200), has_field("X-Value", b"caf\xe9 \xff\x80 \xe2\x82\xac")]),
+        must("echo/80", "Lines of one name keep their order, whatever stands between")
+            .send(with(b"X-A: 1\r\nX-B: 2\r\nx-a: 3\r\nX-B: 4\r\nX-A: 5\r\n"))
+            .expect([status(200), has_field("X-A", b"1, 3, 5"), has_field("X-B", b"2, 4")]),
+        robust("echo/81", "A value of 4000 bytes arrives whole")
+            .send(get("/echo").with(format!("X-Long: {}", "0123456789".repeat(400))))
+            .expect([status(200), has_field("X-Long", "0123456789".repeat(400).as_bytes())]),
+        must("echo/82", "A name of any token characters is a name")
+            .send(get("/echo").with("!#$%&'*+-.^_`|~1a: odd"))
+            .expect([status(200), has_field("!#$%&'*+-.^_`|~1a", b"odd")]),
+        must("echo/83", "Field lines that come byte by byte arrive whole")
+            .send_bytewise(get("/echo").with("X-A: \t 1 ").with("X-B:2"))
+            .expect([status(200), has_field("X-A", b"1"), has_field("X-B", b"2")]),
+        must("echo/84", "Lines of one request are not found in the next")
+            .send(get("/echo").with("X-A: 1"))
+            .send(get("/echo").with("X-B: 2"))
+            .expect([nth(1, has_field("X-B", b"2")), nth(1, has_no_field("X-A"))]),
+        must("echo/85", "A trailer is not merged into the field lines")
+            .send(request("POST", "/echo").with("Transfer-Encoding: chunked"))
+            .send("5\r\nhello\r\n0\r\nX-Trailer: y\r\n\r\n")
+            .expect([status(200), has_no_field("X-Trailer")]),
+    ];
+    values.into_iter().zip(70..).map(case).chain(others).collect()
+}
+
+/// One reply 200, with this content.
+fn echo(content: impl Into<Vec<u8>>) -> Expect {
+    echoes(content, 1)
+}
+
+/// So many replies 200, each with this content.
+fn echoes(content: impl Into<Vec<u8>>, count: usize) -> Expect {
+    let content = content.into();
+    let says = format!("{count} times 200 with the {} bytes that were sent", content.len());
+    whole(says, count, None, move |exchange| {
+        let odd = exchange.replies.iter().position(|reply| reply.status != 200 || reply.body != content);
+        match odd {
+            Some(index) => {
+                let reply = &exchange.replies[index];
+                Err(format!("{} with {} bytes as reply {}", reply.describe(), reply.body.len(), index + 1))
+            }
+            None if exchange.replies.len() < count => Err(exchange.absence(count - 1)),
+            None => Ok(()),
+        }
+    })
+}
+
+/// The echoed field lines have this name, in any case of letters, with this value; lines of one name may be joined.
+fn has_field(name: &'static str, value: &[u8]) -> Expect {
+    let value = value.to_owned();
+    let says = format!("the field line {name}: {}", escape::line(&value, 60));
+    body_that(says, move |content| values_of(name, content).join(&b", "[..]) == value)
+}
+
+fn has_no_field(name: &'static str) -> Expect {
+    body_that(format!("no field line {name}"), move |content| values_of(name, content).is_empty())
+}
+
+fn values_of<'a>(name: &str, content: &'a [u8]) -> Vec<&'a [u8]> {
+    let lines = content.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let fields = lines.filter_map(|line| {
+        let colon = line.iter().position(|&byte| byte == b':')?;
+        line[..colon].eq_ignore_ascii_case(name.as_bytes()).then(|| line[colon + 1..].trim_ascii())
+    });
+    fields.collect()
+}

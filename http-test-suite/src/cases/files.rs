@@ -1,0 +1,398 @@
+//! From targets to files: what is found by which spelling, what must never be, and where a redirect leads.
+
+use crate::fixtures::{self, HELLO, PATTERN_LEN, pattern};
+
+use super::prelude::*;
+
+/// The cases of this file.
+pub fn section() -> Section {
+    let cases = [
+        spellings(),
+        other_names(),
+        dot_segments(),
+        out_of_the_root(),
+        hidden(),
+        links(),
+        directories(),
+        off_the_site(),
+        injection(),
+        contents(),
+        as_by_get(),
+        httptest(),
+        httptest_files(),
+    ];
+    Section::new("files", "Files", cases).on(Needs::Fixtures)
+}
+
+/// RFC 3986 §2.1: escapes are decoded once, hex digits in any case. A plus is a plus in a path.
+fn spellings() -> Vec<Case> {
+    let files = [
+        ("/%68ello%2Etxt", HELLO),
+        ("/with%20space.txt", "A space in the name.\n"),
+        ("/gr%C3%BC%C3%9Fe.txt", "Grüße in UTF-8.\n"),
+        ("/gr%c3%bc%c3%9fe.txt", "Grüße in UTF-8.\n"),
+        ("/100%25.txt", "A percent sign in the name.\n"),
+        ("/plus+sign.txt", "A plus sign in the name.\n"),
+        ("/a&b=c.txt", "Query characters in the name.\n"),
+        ("/semi;colon.txt", "A semicolon in the name.\n"),
+        ("/hello.txt?/../.hidden", HELLO),
+        ("/hello.txt?name=digits.txt&%00", HELLO),
+        ("/dir/sub/deep.txt", "Deep.\n"),
+    ];
+    let case = |((target, content), number)| {
+        robust(format!("files/{number}"), format!("The target {target} is the file of that name"))
+            .send(get(target))
+            .expect([status(200), body(content)])
+    };
+    files.into_iter().zip(1..).map(case).collect()
+}
+
+/// Near a name is not the name.
+fn other_names() -> Vec<Case> {
+    let targets = [
+        ("/%2568ello.txt", "decoded twice it were a file"),
+        ("/with+space.txt", "a plus is no space"),
+        ("/gr%FC%DFe.txt", "Latin-1 is not UTF-8"),
+        ("/hello.txt%3Fq", "an encoded question mark begins no query"),
+        ("/hello.txt;v=1", "a parameter is part of the name"),
+        ("/HELLO.TXT", "paths are case-sensitive"),
+        ("/hello.txt%20", "a space at the end is part of the name"),
+        ("/hello.txt%00", "a NUL does not end a name"),
+        ("/hello.txt%00.html", "a NUL does not end a name before its suffix, either"),
+        ("/hello.txt/", "a file is no directory"),
+        ("/hello.txt/x", "a file has no files in it"),
+        ("/dir%5Cpage.txt", "a backslash is no slash"),
+    ];
+    let case = |((target, why), number)| {
+        robust(format!("files/{number}"), format!("There is no {target}: {why}"))
+            .send(get(target))
+            .expect([any_of([404, 400]), no_field("Location")])
+    };
+    targets.into_iter().zip(30..).map(case).collect()
+}
+
+/// RFC 3986 §6.2.2.3: clients take them away. Who does not may be served, sent on, or refused, but nothing else.
+fn dot_segments() -> Vec<Case> {
+    let targets = [
+        "/./hello.txt",
+        "/dir/../hello.txt",
+        "/%2e/hello.txt",
+        "/dir/%2E%2e/hello.txt",
+        "/dir/sub/../.././hello.txt",
+    ];
+    let case = |(target, number)| {
+        robust(format!("files/{number}"), format!("The target {target} is /hello.txt or refused"))
+            .send(get(target))
+            .expect(either(body(HELLO), any_of([301, 308, 400, 403, 404])))
+    };
+    let slashes = ["//hello.txt", "/dir//page.txt", "/dir///page.txt"];
+    let slashes = slashes.into_iter().zip(70..).map(|(target, number)| {
+        robust(format!("files/{number}"), format!("Empty segments in {target} do no harm"))
+            .send(get(target))
+            .expect([any_of([200, 301, 308, 400, 404]), stays_here()])
+    });
+    targets.into_iter().zip(60..).map(case).chain(slashes).collect()
+}
+
+/// RFC 9110 §17.3: a server needs to avoid names that the file system gives a meaning of its own.
+fn out_of_the_root() -> Vec<Case> {
+    let steps = [
+        "../",
+        "%2E%2e%2F",
+        "..%2f",
+        "..%5c",
+        "dir/../../",
+        "hello.txt/../../",
+        "..;/",
+        "....//",
+        "%00../",
+        // Decoded twice.
+        "%252e%252e/",
+        // UTF-8 longer than it may be: of a dot, of a slash.
+        "%c0%ae%c0%ae/",
+        "..%c0%af",
+        // What is folded to a dot by those who care too much.
+        "%ef%bc%8e%ef%bc%8e/",
+    ];
+    let case = |(step, number): (&str, u32)| {
+        should(format!("files/{number}"), format!("Steps of {step} do not lead out of the root"))
+            .send(get(&format!("/{}etc/passwd", step.repeat(16))))
+            .expect([any_of([400, 403, 404]), stays_here()])
+    };
+    let absolute = ["//etc/passwd", "/%2fetc/passwd", "/~root/"];
+    let absolute = absolute.into_iter().zip(100..).map(|(target, number)| {
+        should(format!("files/{number}"), format!("The target {target} is no file outside the root"))
+            .send(get(target))
+            .expect([any_of([400, 403, 404]), stays_here()])
+    });
+    steps.into_iter().zip(80..).map(case).chain(absolute).collect()
+}
+
+fn hidden() -> Vec<Case> {
+    let targets = ["/.hidden", "/%2ehidden", "/dir/../.hidden", "/./.hidden"];
+    let case = |(target, number)| {
+        robust(format!("files/{number}"), format!("The target {target} is hidden, and not served"))
+            .send(get(target))
+            .expect(any_of([400, 403, 404]))
+    };
+    // RFC 8615.
+    let well_known = robust("files/114", "What is well known is served, though its name begins with a dot")
+        .send(get("/.well-known/security.txt"))
+        .expect([status(200), body("Contact: mailto:nobody@example.org\n")]);
+    targets.into_iter().zip(110..).map(case).chain([well_known]).collect()
+}
+
+fn links() -> Vec<Case> {
+    vec![
+        robust("files/120", "A link within the root is the file that it points at, or not there")
+            .send(get("/link.txt"))
+            .expect(either(body(HELLO), any_of([403, 404]))),
+        robust("files/121", "A link to a file outside the root is not served")
+            .send(get("/link-out.txt"))
+            .expect(any_of([403, 404])),
+        robust("files/122", "A link to a directory outside the root is not followed")
+            .send(get("/link-out-dir/passwd"))
+            .expect(any_of([403, 404])),
+        robust("files/123", "A link that points nowhere is not there")
+            .send(get("/link-nowhere.txt"))
+            .expect(status(404)),
+        robust("files/124", "What is neither file nor directory is refused, and nobody waits for it")
+            .send(get("/socket"))
+            .expect(any_of([403, 404])),
+    ]
+}
+
+fn directories() -> Vec<Case> {
+    vec![
+        // Else the links in its page would lead elsewhere.
+        robust("files/130", "A directory without its slash is a redirect to where it has one")
+            .send(get("/dir"))
+            .expect([any_of([301, 302, 307, 308]), location_path("/dir/")]),
+        robust("files/131", "The redirect to a directory keeps the query")
+            .send(get("/dir?a=b&c"))
+            .expect([any_of([301, 302, 307, 308]), location_path("/dir/?a=b&c")]),
+        robust("files/132", "The redirect to a directory is for its whole path")
+            .send(get("/httptest/dir1/dir12"))
+            .expect([any_of([301, 302, 307, 308]), location_path("/httptest/dir1/dir12/")]),
+        robust("files/133", "A directory is its index")
+            .after(get("/dir/index.html"))
+            .send(get("/dir/"))
+            .expect([status(200), same_field("Content-Type"), same_field("ETag"), same_body()]),
+        robust("files/134", "The root is its index")
+            .after(get("/index.html"))
+            .send(get("/"))
+            .expect([status(200), same_body()]),
+        robust("files/135", "A directory with a query is its index")
+            .after(get("/dir/"))
+            .send(get("/dir/?a=b"))
+            .expect([status(200), same_body()]),
+        robust("files/136", "A directory without an index does not tell what it holds")
+            .send(get("/no-index/"))
+            .expect(any_of([403, 404])),
+        robust("files/137", "A directory that is not there is no redirect")
+            .send(get("/no-such-dir/"))
+            .expect([status(404), no_field("Location")]),
+    ]
+}
+
+/// RFC 3986 §4.2: what begins with two slashes names another host. Browsers take a backslash for a slash.
+fn off_the_site() -> Vec<Case> {
+    let targets = [
+        "//dir",
+        "/.//dir",
+        "/dir/..//dir",
+        "//example.org/..//dir",
+        "//example.org/%2e%2e/dir",
+        "/%2fdir",
+        "/%2Fexample.org%2F..%2Fdir",
+        "/%5cexample.org/%2e%2e/dir",
+        "/%09/example.org/%2e%2e/%2e%2e/dir",
+    ];
+    let case = |(target, number)| {
+        robust(format!("files/{number}"), format!("The target {target} leads to no other host"))
+            .send(get(target))
+            .expect([any_reply(), stays_here()])
+    };
+    let host = robust("files/159", "A redirect leads to no other host, whatever Host says")
+        .send("GET /dir HTTP/1.1\r\nHost: example.org@test\r\n\r\n")
+        .expect([any_of([400, 301, 302, 307, 308]), stays_here()]);
+    targets.into_iter().zip(140..).map(case).chain([host]).collect()
+}
+
+/// RFC 9110 §5.5: CR, LF and NUL within a value are dangerous; a server that decodes must not let them into one.
+fn injection() -> Vec<Case> {
+    let targets = [
+        "/dir?%0d%0aX-Injected:%20yes",
+        "/dir?%0aX-Injected:%20yes",
+        "/%0d%0aX-Injected:%20yes/../dir",
+        "/%0d%0aX-Injected:%20yes/%2e%2e/dir",
+        "/%0d%0a%0d%0aHTTP/1.1%20200%20OK%0d%0aX-Injected:%20yes",
+        "/%E5%98%8D%E5%98%8AX-Injected:%20yes",
+    ];
+    let case = |(target, number)| {
+        robust(format!("files/{number}"), format!("The target {target} adds no field to the reply"))
+            .send(get(target))
+            .expect([any_of([301, 302, 307, 308, 400, 403, 404]), no_field("X-Injected")])
+    };
+    let markup = robust("files/169", "The page for what is not there has no markup of the client's in it")
+        .send(get("/%3Cscript%3Ealert(1)%3C/script%3E"))
+        .expect([
+            any_of([400, 404]),
+            body_that("content without <script>", |content| {
+                !String::from_utf8_lossy(content).contains("<script>")
+            }),
+        ]);
+    targets.into_iter().zip(160..).map(case).chain([markup]).collect()
+}
+
+fn contents() -> Vec<Case> {
+    vec![
+        robust("files/170", "An empty file is a reply with a length of 0").send(get("/empty.txt")).expect([
+            status(200),
+            field("Content-Length", "0"),
+            body(""),
+        ]),
+        robust("files/171", "A large file is exact, and its length is known before")
+            .send(get("/pattern.bin"))
+            .expect([
+                status(200),
+                field("Content-Length", PATTERN_LEN.to_string()),
+                body(pattern(0..PATTERN_LEN)),
+            ]),
+        robust("files/172", "A large file many times over is exact each time")
+            .send(Vec::from(get("/pattern.bin")).repeat(8))
+            .expect([replies([200; 8]), nth(7, body(pattern(0..PATTERN_LEN)))]),
+        robust("files/173", "A file without a suffix is served")
+            .send(get("/no-extension"))
+            .expect([status(200), body("Text, or is it?\n")]),
+    ]
+}
+
+/// RFC 9110 §9.3.2, where HEAD could be forgotten: beyond files of a few bytes.
+fn as_by_get() -> Vec<Case> {
+    let targets = ["/dir", "/empty.txt", "/pattern.bin", "/.hidden"];
+    let case = |(target, number)| {
+        should(format!("files/{number}"), format!("HEAD {target} says what GET says"))
+            .send(head(target))
+            .expect(same_as_get())
+    };
+    targets.into_iter().zip(180..).map(case).collect()
+}
+
+/// What the public s-stupnikov/http-test-suite asks for, but for the files, which are below.
+fn httptest() -> Vec<Case> {
+    vec![
+        robust("files/200", "A line feed and then nothing does no harm")
+            .send("\n")
+            .half_close()
+            .expect(either(silence(), status(400))),
+        robust("files/201", "A reply names the server")
+            .send(get("/httptest/"))
+            .expect([any_of([200, 403, 404]), field("Server", any_value())]),
+        robust("files/202", "A directory of the public suite has no index")
+            .send(get("/httptest/dir1/"))
+            .expect(any_of([404, 403])),
+        robust("files/203", "A file that is absent is 404")
+            .send(get("/httptest/smdklcdsmvdfjnvdfjvdfvdfvdsfssdmfdsdfsd.html"))
+            .expect(status(404)),
+        robust("files/204", "A slash behind the name of a page is 404")
+            .send(get("/httptest/dir2/page.html/"))
+            .expect(status(404)),
+        robust("files/205", "The root is not left from a directory, either")
+            .send(get("/httptest/../../../../../../../../../../../../../etc/passwd"))
+            .expect(any_of([400, 403, 404])),
+        robust("files/206", "POST to a page is refused")
+            .send(request("POST", "/httptest/dir2/page.html").with("Content-Length: 0"))
+            .expect(any_of([400, 405])),
+        robust("files/207", "HEAD in HTTP/1.0 without any field is answered, and the connection closed")
+            .send("HEAD /httptest/dir2/page.html HTTP/1.0\r\n\r\n")
+            .expect([status(200), field("Content-Length", "38"), closes()]),
+    ]
+}
+
+/// Each with the path that it has on disk, its length, its bytes, and the media type that is asked for there.
+fn httptest_files() -> Vec<Case> {
+    struct Row(&'static str, &'static str, &'static [&'static str]);
+    let rows = [
+        Row("dir2/", "dir2/index.html", &["text/html"]),
+        Row("dir2/page.html", "dir2/page.html", &["text/html"]),
+        Row("dir2/page.html?arg1=value&arg2=value", "dir2/page.html", &["text/html"]),
+        Row("dir2/%70%61%67%65%2e%68%74%6d%6c", "dir2/page.html", &["text/html"]),
+        Row("dir1/dir12/dir123/deep.txt", "dir1/dir12/dir123/deep.txt", &["text/plain"]),
+        Row("space%20in%20name.txt", "space in name.txt", &["text/plain"]),
+        Row("text..txt", "text..txt", &["text/plain"]),
+        Row("wikipedia_russia.html", "wikipedia_russia.html", &["text/html"]),
+        Row("splash.css", "splash.css", &["text/css"]),
+        Row(
+            "jquery-1.9.1.js",
+            "jquery-1.9.1.js",
+            &["text/javascript", "application/javascript", "application/x-javascript"],
+        ),
+        Row("160313.jpg", "160313.jpg", &["image/jpeg"]),
+        Row("ef35c.jpeg", "ef35c.jpeg", &["image/jpeg"]),
+        Row("logo.v2.png", "logo.v2.png", &["image/png"]),
+        Row("pic_ask.gif", "pic_ask.gif", &["image/gif"]),
+        Row("b16261023.swf", "b16261023.swf", &["application/x-shockwave-flash"]),
+    ];
+    let case = |(Row(target, path, types), number): (Row, u32)| {
+        let content = fixtures::httptest(path).unwrap_or_default();
+        robust(format!("files/{number}"), format!("The target /httptest/{target} is served as {}", types[0]))
+            .send(get(&format!("/httptest/{target}")))
+            .expect([
+                status(200),
+                field("Content-Length", content.len().to_string()),
+                field("Content-Type", value_that(format!("of {types:?}"), |value| types.contains(&value))),
+                body(content),
+            ])
+    };
+    rows.into_iter().zip(220..).map(case).collect()
+}
+
+/// No Location, or one on this host: what a browser would make of it counts.
+fn stays_here() -> Expect {
+    of_reply("no Location on another host", |reply| match reply.field("Location") {
+        Some(location) if path_of(location).is_none() => Err(format!("Location: {location}")),
+        _ => Ok(()),
+    })
+}
+
+/// Location is there, and leads to this path and query.
+fn location_path(path: &'static str) -> Expect {
+    field("Location", value_that(format!("of {path}"), move |location| path_of(location) == Some(path)))
+}
+
+/// The path and query of a Location on this host; `None` if it leads to another.
+fn path_of(location: &str) -> Option<&str> {
+    let path = match location.strip_prefix("http://") {
+        // A port may stand there: that of the server, which Host did not name.
+        Some(rest) => rest.strip_prefix(HOST)?.trim_start_matches(|c: char| c == ':' || c.is_ascii_digit()),
+        None => location,
+    };
+    (path.starts_with('/') && !path[1..].starts_with(['/', '\\', '\t', ' '])).then_some(path)
+}
+
+fn same_body() -> Expect {
+    compared_with_prior("the content that the other target has", |reply, prior| reply.body == prior.body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_is_ours_or_is_not() {
+        for (location, expected) in [
+            ("/dir/?q", Some("/dir/?q")),
+            ("http://test/dir/", Some("/dir/")),
+            ("http://test:80/dir/", Some("/dir/")),
+            ("//dir/", None),
+            ("/\\dir/", None),
+            ("dir/", None),
+            ("http://tester/dir/", None),
+            ("http://test@example.org/", None),
+            ("http://test//dir/", None),
+        ] {
+            assert_eq!(path_of(location), expected, "{location}");
+        }
+    }
+}

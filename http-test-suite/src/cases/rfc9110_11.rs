@@ -1,0 +1,51 @@
+//! RFC 9110 §11: credentials where nobody asked for any. They open nothing, they break nothing, and nobody repeats
+//! them.
+
+use crate::fixtures::HELLO;
+
+use super::prelude::*;
+
+/// The cases of this file.
+pub fn section() -> Section {
+    Section::new("9110/11", "Authentication", [unasked(), well_kept()]).on(Needs::Fixtures)
+}
+
+/// What is public stays so for those who bring credentials, and be they no credentials at all.
+fn unasked() -> Vec<Case> {
+    let lines = [
+        ("11.6.2/1", "Authorization: Basic dXNlcjpzM2NyZXQ="),
+        ("11.6.2/2", "Authorization: Basic @@not-base64@@"),
+        ("11.6.2/3", "Authorization: Bearer"),
+        ("11.6.2/4", "Authorization: Digest username=\"user, realm=,=,"),
+        ("11.6.2/5", "Authorization: NoSuchScheme a=b"),
+        ("11.6.2/6", "Authorization:"),
+        ("11.7.2/1", "Proxy-Authorization: Basic dXNlcjpzM2NyZXQ="),
+    ];
+    let case = |(id, line)| {
+        robust(format!("9110/{id}"), format!("A file for everybody is served in spite of {line:?}"))
+            .send(get("/hello.txt").with(line))
+            .expect([status(200), body(HELLO), stays_open()])
+    };
+    lines.into_iter().map(case).collect()
+}
+
+fn well_kept() -> Vec<Case> {
+    let secret = || get("/no/such/thing").with("Authorization: Bearer s3cret");
+    let repeats_nothing = || {
+        reply_that("a reply without the secret", |reply| {
+            let in_content = reply.body.windows(6).any(|six| six == b"s3cret");
+            !in_content && !reply.fields.iter().any(|(_, value)| value.contains("s3cret"))
+        })
+    };
+    vec![
+        robust("9110/11.4/1", "An error does not repeat the credentials of the request")
+            .send(secret())
+            .expect([status(404), repeats_nothing()]),
+        robust("9110/11.4/2", "The refusal of a malformed request does not repeat its credentials")
+            .send(secret().without_host())
+            .expect([status(400), repeats_nothing()]),
+        robust("9110/11.7.1/1", "An origin server asks nobody for a proxy's credentials")
+            .send(get("http://test/hello.txt").with("Proxy-Authorization: Basic @"))
+            .expect([status(200), no_field("Proxy-Authenticate")]),
+    ]
+}

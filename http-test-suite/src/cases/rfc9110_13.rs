@@ -1,0 +1,441 @@
+//! RFC 9110 §13: requests that depend on a condition, each alone, and which of them comes first.
+//!
+//! In the lines below, `TAG` stands for the file's strong entity tag, `DATE` for its modification date, `EARLIER` and
+//! `LATER` for one second before and after. Whoever sends no such validator has nothing to compare, and is skipped.
+
+use crate::fixtures::{DIGITS, MODIFIED};
+use crate::reply::Reply;
+
+use super::prelude::*;
+
+const FILE: &str = "/digits.txt";
+
+/// The cases of this file.
+pub fn section() -> Section {
+    let cases = [
+        if_match(),
+        if_none_match(),
+        lists_that_match(),
+        tags_that_differ(),
+        tags_that_are_none(),
+        if_modified_since(),
+        dates_that_are_none(),
+        if_unmodified_since(),
+        if_range(),
+        only_before_success(),
+        precedence(),
+        not_modified(),
+    ];
+    Section::new("9110/13", "Conditional Requests", cases).on(Needs::Fixtures)
+}
+
+/// §13.1.1: by strong comparison. If the condition is false, the method is not performed.
+fn if_match() -> Vec<Case> {
+    vec![
+        must("9110/13.1.1/1", "If-Match with the file's tag is met")
+            .after(get(FILE))
+            .send_from(with(["If-Match: TAG"]))
+            .expect([status(200), body(DIGITS)]),
+        must("9110/13.1.1/2", "If-Match with another tag is answered with 412")
+            .after(get(FILE))
+            .send_from(with(["If-Match: \"other\""]))
+            .expect(status(412)),
+        must("9110/13.1.1/3", "If-Match does not take a weak tag for the strong one")
+            .after(get(FILE))
+            .send_from(with(["If-Match: W/TAG"]))
+            .expect(status(412)),
+        must("9110/13.1.1/4", "If-Match is met by one of several tags")
+            .after(get(FILE))
+            .send_from(with(["If-Match: \"other\", TAG"]))
+            .expect([status(200), body(DIGITS)]),
+        must("9110/13.1.1/5", "If-Match is met by a tag in its second line")
+            .after(get(FILE))
+            .send_from(with(["If-Match: \"other\"", "If-Match: TAG"]))
+            .expect([status(200), body(DIGITS)]),
+        must("9110/13.1.1/6", "If-Match with an asterisk is met by any file")
+            .send(get(FILE).with("If-Match: *"))
+            .expect([status(200), body(DIGITS)]),
+        must("9110/13.1.1/7", "If-Match holds for HEAD, too")
+            .after(get(FILE))
+            .send_from(|prior| with(["If-Match: \"other\""])(prior).map(into_head))
+            .expect(status(412)),
+    ]
+}
+
+/// §13.1.2: by weak comparison. If the condition is false, GET and HEAD are answered with 304.
+fn if_none_match() -> Vec<Case> {
+    vec![
+        must("9110/13.1.2/1", "If-None-Match with the file's tag is answered with 304")
+            .after(get(FILE))
+            .send_from(with(["If-None-Match: TAG"]))
+            .expect(status(304)),
+        must("9110/13.1.2/2", "If-None-Match with another tag is met")
+            .send(get(FILE).with("If-None-Match: \"other\""))
+            .expect([status(200), body(DIGITS)]),
+        must("9110/13.1.2/3", "If-None-Match takes a weak tag for the strong one")
+            .after(get(FILE))
+            .send_from(with(["If-None-Match: W/TAG"]))
+            .expect(status(304)),
+        must("9110/13.1.2/4", "If-None-Match with an asterisk is not met by any file")
+            .send(get(FILE).with("If-None-Match: *"))
+            .expect(status(304)),
+        must("9110/13.1.2/5", "If-None-Match holds for HEAD, too")
+            .after(get(FILE))
+            .send_from(|prior| with(["If-None-Match: TAG"])(prior).map(into_head))
+            .expect(status(304)),
+        must("9110/13.1.2/6", "If-None-Match finds the tag in its second line")
+            .after(get(FILE))
+            .send_from(with(["If-None-Match: \"other\"", "If-None-Match: TAG"]))
+            .expect(status(304)),
+    ]
+}
+
+/// §8.8.3: a tag may hold commas and obs-text. §5.6.1.2: empty members of a list are ignored.
+fn lists_that_match() -> Vec<Case> {
+    let lists = [
+        "\"other\", TAG",
+        "\"other\",TAG,\"another\"",
+        "W/\"other\" \t,\t W/TAG",
+        "\"a,b\", TAG",
+        "\"\u{e9}\", TAG",
+        "\"back\\\", TAG",
+        ", ,TAG,",
+    ];
+    let case = |(list, number)| {
+        must(format!("9110/13.1.2/{number}"), format!("If-None-Match finds the tag in the list {list:?}"))
+            .after(get(FILE))
+            .send_from(move |prior| Some(get(FILE).with(fill(&format!("If-None-Match: {list}"), prior)?)))
+            .expect(status(304))
+    };
+    lists.into_iter().zip(20..).map(case).collect()
+}
+
+/// §8.8.3.2: equal character by character.
+fn tags_that_differ() -> Vec<Case> {
+    const BAR: char = '"';
+    type Change = fn(&str) -> String;
+    let changes: [(&str, Change); 4] = [
+        ("without its last character", |tag| format!("\"{}\"", &tag[..tag.len() - 1])),
+        ("with one character more", |tag| format!("\"{tag}0\"")),
+        ("with a space in front", |tag| format!("\" {tag}\"")),
+        ("of an asterisk in quotes", |_| "\"*\"".into()),
+    ];
+    let case = |((what, change), number): ((&str, Change), u32)| {
+        must(format!("9110/13.1.2/{number}"), format!("A tag {what} is another tag"))
+            .after(get(FILE))
+            .send_from(move |prior| {
+                let tag = change(strong_tag(prior)?.trim_matches(BAR));
+                Some(get(FILE).with(format!("If-None-Match: {tag}")))
+            })
+            .expect([status(200), body(DIGITS)])
+    };
+    changes.into_iter().zip(40..).map(case).collect()
+}
+
+/// §8.8.3: `entity-tag = [ %s"W/" ] DQUOTE *etagc DQUOTE`. What else to make of a line is left open; a 304 would be a
+/// guess, and the client might have nothing to fall back on.
+fn tags_that_are_none() -> Vec<Case> {
+    let values = ["OPAQUE", "\"OPAQUE", "'OPAQUE'", "w/TAG", ""];
+    let case = |(value, number)| {
+        robust(
+            format!("9110/13.1.2/{number}"),
+            format!("If-None-Match with {value:?}, which is no tag, is met or refused"),
+        )
+        .after(get(FILE))
+        .send_from(move |prior| Some(get(FILE).with(fill(&format!("If-None-Match: {value}"), prior)?)))
+        .expect(either(body(DIGITS), status(400)))
+    };
+    values.into_iter().zip(60..).map(case).collect()
+}
+
+/// §13.1.3: false if the file is as old or older; then GET and HEAD SHOULD be answered with 304.
+fn if_modified_since() -> Vec<Case> {
+    vec![
+        should("9110/13.1.3/1", "If-Modified-Since with the file's date is answered with 304")
+            .after(get(FILE))
+            .send_from(with(["If-Modified-Since: DATE"]))
+            .expect(status(304)),
+        should("9110/13.1.3/2", "If-Modified-Since with the date in the format of RFC 850 is understood")
+            .after(get(FILE))
+            .send_from(with(["If-Modified-Since: Sunday, 06-Nov-94 08:49:37 GMT"]))
+            .expect(status(304)),
+        should("9110/13.1.3/3", "If-Modified-Since with the date in the format of asctime is understood")
+            .after(get(FILE))
+            .send_from(with(["If-Modified-Since: Sun Nov  6 08:49:37 1994"]))
+            .expect(status(304)),
+        should("9110/13.1.3/4", "If-Modified-Since with a later date is answered with 304")
+            .after(get(FILE))
+            .send_from(with(["If-Modified-Since: LATER"]))
+            .expect(status(304)),
+        must("9110/13.1.3/5", "If-Modified-Since with an earlier date is met")
+            .after(get(FILE))
+            .send_from(with(["If-Modified-Since: EARLIER"]))
+            .expect([status(200), body(DIGITS)]),
+        should("9110/13.1.3/6", "If-Modified-Since holds for HEAD, too")
+            .after(get(FILE))
+            .send_from(|prior| with(["If-Modified-Since: DATE"])(prior).map(into_head))
+            .expect(status(304)),
+        must("9110/13.1.3/7", "Two lines of If-Modified-Since are no date, and ignored")
+            .after(get(FILE))
+            .send_from(with(["If-Modified-Since: DATE", "If-Modified-Since: DATE"]))
+            .expect(either(body(DIGITS), status(400))),
+    ]
+}
+
+/// §13.1.3 takes no part in the robustness that §5.6.7 encourages: what is no HTTP-date MUST be ignored. Guessed at,
+/// each of these would be the file's date or a later one.
+fn dates_that_are_none() -> Vec<Case> {
+    let values = [
+        "Sun, 06 Nov 1994 08:49:37",
+        "Sun, 06 Nov 1994 08:49:37 PST",
+        "Sun, 06 Nov 1994 08:49:37 GMT; length=10",
+        "Sun, 06 Nov 1994 08:49:37 GMT, Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sun, 06 Nov 94 08:49:37 GMT",
+        "sun, 06 nov 1994 08:49:37 gmt",
+        "Sun, 06 Nov 1994 24:49:37 GMT",
+        "1994-11-06T08:49:37Z",
+        "784111777",
+    ];
+    let case = |(value, number)| {
+        must(format!("9110/13.1.3/{number}"), format!("If-Modified-Since is ignored with {value:?}, no date"))
+            .send(get(FILE).with(format!("If-Modified-Since: {value}")))
+            .expect([status(200), body(DIGITS)])
+    };
+    values.into_iter().zip(20..).map(case).collect()
+}
+
+/// §13.1.4: false if the file is newer; then the method is not performed.
+fn if_unmodified_since() -> Vec<Case> {
+    vec![
+        must("9110/13.1.4/1", "If-Unmodified-Since with an earlier date is answered with 412")
+            .after(get(FILE))
+            .send_from(with(["If-Unmodified-Since: EARLIER"]))
+            .expect(status(412)),
+        must("9110/13.1.4/2", "If-Unmodified-Since with the file's date is met")
+            .after(get(FILE))
+            .send_from(with(["If-Unmodified-Since: DATE"]))
+            .expect([status(200), body(DIGITS)]),
+        must("9110/13.1.4/3", "If-Unmodified-Since with a later date is met")
+            .after(get(FILE))
+            .send_from(with(["If-Unmodified-Since: LATER"]))
+            .expect([status(200), body(DIGITS)]),
+        // §5.6.7: all three formats MUST be accepted, and a year more than 50 years ahead is one in the past.
+        must("9110/13.1.4/4", "If-Unmodified-Since with a date in the format of RFC 850 is understood")
+            .after(get(FILE))
+            .send_from(with(["If-Unmodified-Since: Sunday, 06-Nov-94 08:49:36 GMT"]))
+            .expect(status(412)),
+        must("9110/13.1.4/5", "If-Unmodified-Since with a date in the format of asctime is understood")
+            .after(get(FILE))
+            .send_from(with(["If-Unmodified-Since: Sun Nov  6 08:49:36 1994"]))
+            .expect(status(412)),
+        must("9110/13.1.4/6", "If-Unmodified-Since is ignored with what is no date")
+            .send(get(FILE).with("If-Unmodified-Since: yesterday"))
+            .expect([status(200), body(DIGITS)]),
+        must("9110/13.1.4/7", "If-Unmodified-Since is ignored with a date in another time zone")
+            .send(get(FILE).with("If-Unmodified-Since: Sat, 05 Nov 1994 08:49:37 PST"))
+            .expect([status(200), body(DIGITS)]),
+    ]
+}
+
+/// §13.1.5: if it is false, Range MUST be ignored; else it SHOULD be heeded. Only for those who serve ranges at all.
+fn if_range() -> Vec<Case> {
+    let part = || [status(206), field("Content-Range", "bytes 2-5/10"), body("2345")];
+    let whole = || [status(200), body(DIGITS)];
+    let case = |case: Case, line: &'static str| {
+        case.after(get(FILE).with("Range: bytes=2-5")).send_from(move |prior| {
+            let serves_ranges = prior.status == 206;
+            with([line, "Range: bytes=2-5"])(prior).filter(|_| serves_ranges)
+        })
+    };
+    vec![
+        case(should("9110/13.1.5/1", "If-Range with the file's tag lets Range be heeded"), "If-Range: TAG")
+            .expect(part()),
+        case(must("9110/13.1.5/2", "If-Range with another tag has Range ignored"), "If-Range: \"other\"")
+            .expect(whole()),
+        case(must("9110/13.1.5/3", "If-Range with a weak tag has Range ignored"), "If-Range: W/TAG")
+            .expect(whole()),
+        case(should("9110/13.1.5/4", "If-Range with the file's date lets Range be heeded"), "If-Range: DATE")
+            .expect(part()),
+        case(must("9110/13.1.5/5", "If-Range with an earlier date has Range ignored"), "If-Range: EARLIER")
+            .expect(whole()),
+        // The date is compared for equality: it says which file the client has a part of.
+        case(must("9110/13.1.5/6", "If-Range with a later date has Range ignored"), "If-Range: LATER")
+            .expect(whole()),
+        case(
+            robust("9110/13.1.5/7", "If-Range with what is neither tag nor date has Range ignored"),
+            "If-Range: OPAQUE",
+        )
+        .expect(whole()),
+        must("9110/13.1.5/8", "If-Range without Range is ignored")
+            .send(get(FILE).with("If-Range: \"other\""))
+            .expect(whole()),
+        must("9110/13.1.5/9", "If-Range that is not met has a range beyond the end ignored, too")
+            .send(get(FILE).with("Range: bytes=10-").with("If-Range: \"other\""))
+            .expect(whole()),
+    ]
+}
+
+/// §13.2.1: ignored if without them the reply were neither a success nor 412.
+fn only_before_success() -> Vec<Case> {
+    vec![
+        must("9110/13.2.1/1", "What is not there is 404, not 304")
+            .send(get("/no/such/thing").with("If-None-Match: *"))
+            .expect(status(404)),
+        must("9110/13.2.1/2", "What is not there is 404, not 412")
+            .send(get("/no/such/thing").with("If-Match: \"other\""))
+            .expect(status(404)),
+        must("9110/13.2.1/3", "A redirect comes before a precondition")
+            .after(get("/dir"))
+            .send(get("/dir").with("If-Match: \"other\"").with("If-None-Match: *"))
+            .expect(same_status()),
+        must("9110/13.2.1/4", "A method that is not allowed is refused before a precondition")
+            .after(post(FILE, "x"))
+            .send(post(FILE, "x").with("If-Match: \"other\""))
+            .expect(same_status()),
+        must("9110/13.2.1/5", "OPTIONS selects no file, so it has no preconditions")
+            .after(request("OPTIONS", FILE))
+            .send(request("OPTIONS", FILE).with("If-Match: \"other\"").with("If-None-Match: *"))
+            .expect(same_status()),
+    ]
+}
+
+/// §13.2.2: If-Match, or else If-Unmodified-Since; then If-None-Match, or else If-Modified-Since; then Range.
+fn precedence() -> Vec<Case> {
+    struct Row(&'static str, &'static [&'static str], u16);
+    let rows = [
+        Row(
+            "If-Match that is met has If-Unmodified-Since ignored",
+            &["If-Match: TAG", "If-Unmodified-Since: EARLIER"],
+            200,
+        ),
+        Row(
+            "If-Match that is not met counts, whatever If-Unmodified-Since says",
+            &["If-Unmodified-Since: LATER", "If-Match: \"other\""],
+            412,
+        ),
+        Row(
+            "If-None-Match that is met has If-Modified-Since ignored",
+            &["If-Modified-Since: DATE", "If-None-Match: \"other\""],
+            200,
+        ),
+        Row(
+            "If-None-Match that is not met counts, whatever If-Modified-Since says",
+            &["If-Modified-Since: EARLIER", "If-None-Match: TAG"],
+            304,
+        ),
+        Row(
+            "If-Match that is met leaves the word to If-None-Match",
+            &["If-None-Match: TAG", "If-Match: TAG"],
+            304,
+        ),
+        Row(
+            "If-Match that is not met comes before If-None-Match",
+            &["If-None-Match: TAG", "If-Match: \"other\""],
+            412,
+        ),
+        Row(
+            "If-Unmodified-Since that is not met comes before If-None-Match",
+            &["If-None-Match: TAG", "If-Unmodified-Since: EARLIER"],
+            412,
+        ),
+        Row(
+            "If-Unmodified-Since that is met leaves the word to If-None-Match",
+            &["If-None-Match: TAG", "If-Unmodified-Since: DATE"],
+            304,
+        ),
+        Row("If-None-Match comes before Range", &["Range: bytes=2-5", "If-None-Match: TAG"], 304),
+        Row(
+            "If-None-Match comes before a Range beyond the end",
+            &["Range: bytes=10-", "If-None-Match: *"],
+            304,
+        ),
+        Row("If-Match comes before Range", &["Range: bytes=2-5", "If-Match: \"other\""], 412),
+        Row(
+            "If-Match comes before If-Range",
+            &["Range: bytes=2-5", "If-Range: TAG", "If-Match: \"other\""],
+            412,
+        ),
+    ];
+    let case = |(Row(requirement, lines, expected), number): (Row, u32)| {
+        let content = if expected == 200 { body(DIGITS) } else { any_reply() };
+        must(format!("9110/13.2.2/{number}"), requirement)
+            .after(get(FILE))
+            .send_from(move |prior| {
+                lines.iter().try_fold(get(FILE), |request, line| Some(request.with(fill(line, prior)?)))
+            })
+            .expect([status(expected), content])
+    };
+    rows.into_iter().zip(1..).map(case).collect()
+}
+
+/// §15.4.5, as far as a precondition brings it about; that it has no content, the strict reader sees.
+fn not_modified() -> Vec<Case> {
+    vec![
+        must("9110/13.1.2/80", "A reply 304 has the fields for caches that 200 has")
+            .after(get(FILE))
+            .send_from(unchanged)
+            .expect([
+                status(304),
+                same_field("ETag"),
+                same_field("Cache-Control"),
+                same_field("Content-Location"),
+                same_field("Vary"),
+            ]),
+        // RFC 9110 §8.6.
+        must("9110/13.1.2/81", "A Content-Length in a reply 304 is the one that 200 has")
+            .after(get(FILE))
+            .send_from(unchanged)
+            .expect([status(304), same_length_if_any()]),
+        should("9110/13.1.2/82", "A reply 304 does not describe the content that it does not have")
+            .after(get(FILE))
+            .send_from(unchanged)
+            .expect([status(304), no_field("Content-Type"), no_field("Content-Encoding")]),
+        must("9110/13.1.2/83", "Replies 304 leave the connection in step")
+            .after(get(FILE))
+            .send_from(unchanged)
+            .send_from(|prior| unchanged(prior).map(into_head))
+            .send(get(FILE))
+            .expect([replies([304, 304, 200]), nth(2, body(DIGITS))]),
+    ]
+}
+
+/// A GET for the file with these lines.
+fn with<const N: usize>(lines: [&'static str; N]) -> impl Fn(&Reply) -> Option<Request> {
+    move |prior| lines.iter().try_fold(get(FILE), |request, line| Some(request.with(fill(line, prior)?)))
+}
+
+fn unchanged(prior: &Reply) -> Option<Request> {
+    with(["If-None-Match: TAG"])(prior)
+}
+
+/// The line with the file's validators in it; `None` if the file lacks one that it speaks of.
+fn fill(line: &str, prior: &Reply) -> Option<String> {
+    let dated = ["DATE", "EARLIER", "LATER", "Since"].iter().any(|word| line.contains(word));
+    let tagged = ["TAG", "OPAQUE"].iter().any(|word| line.contains(word));
+    // A file that was touched since it was written has another date than the fixtures.
+    if dated && prior.field("Last-Modified") != Some(MODIFIED) {
+        return None;
+    }
+    let tag = if tagged { strong_tag(prior)? } else { "" };
+    let line = line.replace("OPAQUE", tag.trim_matches('"')).replace("TAG", tag);
+    let date = |second| MODIFIED.replace(":37 ", second);
+    Some(line.replace("DATE", MODIFIED).replace("EARLIER", &date(":36 ")).replace("LATER", &date(":38 ")))
+}
+
+fn strong_tag(prior: &Reply) -> Option<&str> {
+    prior.field("ETag").filter(|tag| tag.starts_with('"') && tag.len() > 2)
+}
+
+fn into_head(request: Request) -> Request {
+    request.method("HEAD")
+}
+
+fn same_status() -> Expect {
+    compared_with_prior("the status without preconditions", |reply, prior| reply.status == prior.status)
+}
+
+fn same_length_if_any() -> Expect {
+    compared_with_prior("no Content-Length, or that of 200", |reply, prior| {
+        reply.field("Content-Length").is_none_or(|length| length == prior.body.len().to_string())
+    })
+}

@@ -1,0 +1,352 @@
+//! RFC 9110 §14: parts of a file. A server MAY answer with the whole instead; what it MUST not do is to answer with a
+//! part that is not what it says to be.
+
+use std::ops::Range;
+
+use crate::byteranges::{Part, parts};
+use crate::fixtures::{DIGITS, PATTERN_LEN, pattern};
+
+use super::prelude::*;
+
+const FILE: &str = "/digits.txt";
+
+/// The cases of this file.
+pub fn section() -> Section {
+    let cases = [
+        one_range(),
+        large_file(),
+        several_ranges(),
+        many_ranges(),
+        beyond_the_end(),
+        malformed(),
+        ignored(),
+        what_else_it_says(),
+        accept_ranges(),
+    ];
+    Section::new("9110/14", "Range Requests", cases).on(Needs::Fixtures)
+}
+
+/// §14.1.2: offsets count from 0 and include the last one; `-n` is the last n bytes.
+fn one_range() -> Vec<Case> {
+    let ranges = [
+        ("bytes=2-5", "2345"),
+        ("bytes=0-0", "0"),
+        ("bytes=0-9", "0123456789"),
+        ("bytes=7-", "789"),
+        ("bytes=9-9", "9"),
+        ("bytes=-3", "789"),
+        // Longer than the file: all of it.
+        ("bytes=-11", "0123456789"),
+        ("bytes=8-11", "89"),
+        ("bytes=0-18446744073709551616", "0123456789"),
+        ("bytes=5-18446744073709551617", "56789"),
+        ("bytes=-18446744073709551617", "0123456789"),
+        // §14.1: names of units are not case-sensitive. §5.6.1.2: empty members of a list are ignored.
+        ("BYTES=2-5", "2345"),
+        ("bytes=, 2-5 ,", "2345"),
+    ];
+    let ask = |range: &str| get(FILE).with(format!("Range: {range}"));
+    let case = |((range, content), number): ((&str, &'static str), u32)| {
+        must(
+            format!("9110/14.1.2/{number}"),
+            format!("To {range} of ten digits, no part answers but {content}"),
+        )
+        .send(ask(range))
+        .expect([honest(DIGITS), within(content)])
+    };
+    // §15.3.7: less than what was asked for is allowed, "for reasons of its own". There are none here.
+    let served = robust("9110/14.2/1", "Ranges of all kinds are served, not only the simplest");
+    let served = ranges.iter().fold(served, |case, (range, _)| case.send(ask(range)));
+    let parts = ranges.iter().enumerate().map(|(index, (_, content))| nth(index, is_part(content)));
+    let served = served.expect(parts.collect::<Vec<_>>());
+    ranges.into_iter().zip(1..).map(case).chain([served]).collect()
+}
+
+/// Whatever the size of a server's buffers, some of these cross the end of one.
+fn large_file() -> Vec<Case> {
+    const LAST: usize = PATTERN_LEN - 1;
+    let ranges = [
+        ("bytes=65535-65536".to_owned(), 65_535..65_537),
+        ("bytes=1000-300000".to_owned(), 1000..300_001),
+        (format!("bytes={LAST}-"), LAST..PATTERN_LEN),
+        ("bytes=-70000".to_owned(), PATTERN_LEN - 70_000..PATTERN_LEN),
+        ("bytes=1-".to_owned(), 1..PATTERN_LEN),
+    ];
+    let ask = |range: &str| get("/pattern.bin").with(format!("Range: {range}"));
+    let case = |((range, offsets), number): (&(String, Range<usize>), u32)| {
+        robust(format!("9110/14.2/{number}"), format!("To {range} of a large file, the answer is that part"))
+            .send(ask(range))
+            .expect([honest(pattern(0..PATTERN_LEN)), body(pattern(offsets.clone()))])
+    };
+    let honest = must("9110/14.1.2/30", "Parts of a large file are what they say").expect(
+        (0..ranges.len()).map(|index| nth(index, honest(pattern(0..PATTERN_LEN)))).collect::<Vec<_>>(),
+    );
+    let honest = ranges.iter().fold(honest, |case, (range, _)| case.send(ask(range)));
+    ranges.iter().zip(50..).map(case).chain([honest]).collect()
+}
+
+/// §15.3.7.2: parts that say what they are, in one reply or in a multipart one; or the whole file.
+fn several_ranges() -> Vec<Case> {
+    let ask = |range: &str| get(FILE).with(format!("Range: {range}"));
+    let ranges = [
+        ("bytes=0-0,9-9", "09"),
+        ("bytes=1-2, 5-5,\t-2", "12589"),
+        ("bytes=8-,4-5,0-1", "014589"),
+        // RFC 9110 §15.3.7.2: these MAY be joined.
+        ("bytes=0-4,5-9", DIGITS),
+        ("bytes=0-6,4-9", DIGITS),
+        // One that cannot be satisfied does not spoil the other.
+        ("bytes=20-30,2-5", "2345"),
+    ];
+    let case = |((range, _), number): (&(&str, &str), u32)| {
+        must(format!("9110/14.6/{number}"), format!("To {range} of ten digits, all parts are what they say"))
+            .send(ask(range))
+            .expect(honest(DIGITS))
+    };
+    let all = robust("9110/14.2/2", "Of several ranges, none is left out");
+    let all = ranges.iter().fold(all, |case, (range, _)| case.send(ask(range)));
+    let digits = ranges.iter().enumerate().map(|(index, (_, digits))| nth(index, covers(digits)));
+    let others = vec![
+        must("9110/14.6/7", "Ranges in two lines are answered with parts, or the whole file, or refused")
+            .send(ask("bytes=0-0").with("Range: bytes=9-9"))
+            .expect(either(honest(DIGITS), any_of([400, 416]))),
+        must("9110/14.6/8", "Parts of a large file are exact")
+            .send(get("/pattern.bin").with("Range: bytes=0-99999,300000-300000,1000000-"))
+            .expect(honest(pattern(0..PATTERN_LEN))),
+        // §15.3.7.2: not if a single range was asked for.
+        must("9110/14.6/9", "A single range is not answered with a multipart reply")
+            .send(ask("bytes=2-5"))
+            .expect(of_reply("no multipart/byteranges", |reply| match reply.field("Content-Type") {
+                Some(kind) if kind.starts_with("multipart/byteranges") => Err(kind.into()),
+                _ => Ok(()),
+            }))
+            .expect(honest(DIGITS)),
+        should("9110/14.6/10", "Parts are in the order in which they were asked for")
+            .send(ask("bytes=8-8,4-4,0-0"))
+            .expect(of_parts("parts in the order 8, 4, 0, or the whole file", |parts| {
+                parts.iter().rev().is_sorted_by_key(|part| part.first)
+            })),
+        should("9110/14.6/11", "Each part names the media type that the whole file has")
+            .after(get(FILE))
+            .send(ask("bytes=0-0,9-9"))
+            .expect(compared_with_prior("the media type of the file in each part", |reply, prior| {
+                reply.status == 200
+                    || parts(reply).is_ok_and(|parts| {
+                        parts.iter().all(|part| part.media_type.as_deref() == prior.field("Content-Type"))
+                    })
+            })),
+        all.expect(digits.collect::<Vec<_>>()),
+    ];
+    ranges.iter().zip(1..).map(case).chain(others).collect()
+}
+
+/// §17.15: few bytes that ask for many parts, which overlap or are tiny, are an attack.
+fn many_ranges() -> Vec<Case> {
+    let ask = |ranges: Vec<String>| get("/pattern.bin").with(format!("Range: bytes={}", ranges.join(",")));
+    let modest =
+        || body_that("content of no more than twice the file", |content| content.len() <= 2 * PATTERN_LEN);
+    vec![
+        should("9110/14.2/3", "A hundred ranges that overlap do not make a reply of a hundred files")
+            .send(ask(vec!["0-".into(); 100]))
+            .expect([any_of([200, 206, 400, 416]), modest()]),
+        should("9110/14.2/4", "Many ranges that overlap by all but a byte do not, either")
+            .send(ask((0..500).map(|first| format!("{first}-")).collect()))
+            .expect([any_of([200, 206, 400, 416]), modest()]),
+        should("9110/14.2/5", "Many tiny ranges in descending order are served, ignored or refused")
+            .send(ask((0..500).rev().map(|first| format!("{0}-{0}", first * 100)).collect()))
+            .expect([any_of([200, 206, 400, 416]), modest()]),
+    ]
+}
+
+/// §14.2: if no range can be satisfied, the answer SHOULD be 416; §15.5.17: with the length the file has.
+fn beyond_the_end() -> Vec<Case> {
+    let ranges = [
+        "bytes=10-",
+        "bytes=50-99",
+        "bytes=-0",
+        "bytes=10-10,20-30,-0",
+        "bytes=18446744073709551616-",
+        "bytes=340282366920938463463374607431768211456-",
+    ];
+    let case = |(range, number)| {
+        should(
+            format!("9110/14.4/{number}"),
+            format!("The Range {range} of ten bytes is answered with 416 and the length"),
+        )
+        .send(get(FILE).with(format!("Range: {range}")))
+        .expect([status(416), field("Content-Range", "bytes */10")])
+    };
+    let empty = [
+        should("9110/14.4/20", "No range of an empty file can be satisfied")
+            .send(get("/empty.txt").with("Range: bytes=0-0"))
+            .expect([status(416), field("Content-Range", "bytes */0")]),
+        // It can be satisfied by the letter, but no Content-Range can say so.
+        robust("9110/14.4/21", "The last bytes of an empty file are no part of it")
+            .send(get("/empty.txt").with("Range: bytes=-5"))
+            .expect(any_of([200, 416])),
+    ];
+    ranges.into_iter().zip(1..).map(case).chain(empty).collect()
+}
+
+/// §14.2: a server MAY ignore or reject a set of ranges that is invalid.
+fn malformed() -> Vec<Case> {
+    let ranges = [
+        "bytes=5-2",
+        "bytes=0-0,5-2",
+        "bytes=",
+        "bytes=-",
+        "bytes=2",
+        "bytes=0x2-0x5",
+        "bytes=+2-5",
+        "bytes=2-5-7",
+        "bytes=2 - 5",
+        "bytes=2-5,x",
+        "bytes 2-5",
+        "2-5",
+    ];
+    let case = |(range, number)| {
+        robust(
+            format!("9110/14.1.1/{number}"),
+            format!("The Range {range:?} is ignored or refused: it is invalid"),
+        )
+        .send(get(FILE).with(format!("Range: {range}")))
+        .expect(either(status_and_body(200, DIGITS), any_of([400, 416])))
+    };
+    ranges.into_iter().zip(1..).map(case).collect()
+}
+
+/// §14.2: Range is defined for GET, and for units that the server understands; beyond that it MUST be ignored.
+fn ignored() -> Vec<Case> {
+    vec![
+        must("9110/14.2/20", "A range of an unknown unit is ignored")
+            .send(get(FILE).with("Range: lines=2-5"))
+            .expect(status_and_body(200, DIGITS)),
+        must("9110/14.2/21", "A range of a unit whose name only begins like bytes is ignored")
+            .send(get(FILE).with("Range: bytes2=2-5"))
+            .expect(status_and_body(200, DIGITS)),
+        must("9110/14.2/22", "HEAD has no ranges: its reply describes the whole file")
+            .after(head(FILE))
+            .send(head(FILE).with("Range: bytes=2-5"))
+            .expect([status(200), same_field("Content-Length")]),
+        must("9110/14.2/23", "HEAD is not refused for a range beyond the end")
+            .send(head(FILE).with("Range: bytes=10-"))
+            .expect(status(200)),
+        must("9110/14.2/24", "POST has no ranges")
+            .after(post(FILE, "x"))
+            .send(post(FILE, "x").with("Range: bytes=10-"))
+            .expect(compared_with_prior("the status without Range", |reply, prior| {
+                reply.status == prior.status
+            })),
+        // §14.2: Range is evaluated after everything that would have made another answer than 200.
+        should("9110/14.2/25", "What is not there has no ranges")
+            .send(get("/no/such/thing").with("Range: bytes=2-5"))
+            .expect(status(404)),
+        should("9110/14.2/26", "A redirect has no ranges")
+            .after(get("/dir"))
+            .send(get("/dir").with("Range: bytes=0-0"))
+            .expect(compared_with_prior("the status and Location without Range", |reply, prior| {
+                reply.status == prior.status && reply.field("Location") == prior.field("Location")
+            })),
+    ]
+}
+
+/// §15.3.7: what a 206 says besides is what the 200 would have said, so that the parts can be put together.
+fn what_else_it_says() -> Vec<Case> {
+    vec![
+        must("9110/14.2/40", "A part comes with the fields that the whole file has")
+            .after(get(FILE))
+            .send(get(FILE).with("Range: bytes=2-5"))
+            .expect([
+                honest(DIGITS),
+                same_field("ETag"),
+                same_field("Last-Modified"),
+                same_field("Cache-Control"),
+                same_field("Vary"),
+                same_field("Content-Type"),
+            ]),
+        should(
+            "9110/14.2/41",
+            "A part does not describe the file again to a client that knows it by If-Range",
+        )
+        .after(get(FILE))
+        .send_from(|prior| {
+            Some(get(FILE).with("Range: bytes=2-5").with(format!("If-Range: {}", prior.field("ETag")?)))
+        })
+        .expect(either(status_and_body(200, DIGITS), no_field("Content-Type"))),
+    ]
+}
+
+/// §14.3.
+fn accept_ranges() -> Vec<Case> {
+    vec![
+        robust("9110/14.3/1", "Who serves ranges says so")
+            .after(get(FILE).with("Range: bytes=2-5"))
+            .send_from(|prior| (prior.status == 206).then(|| get(FILE)))
+            .expect([status_and_body(200, DIGITS), field("Accept-Ranges", listing("bytes"))]),
+    ]
+}
+
+fn status_and_body(status: u16, content: impl Into<Vec<u8>>) -> Expect {
+    let content = content.into();
+    reply_that(format!("status {status} with the content of {} bytes", content.len()), move |reply| {
+        reply.status == status && reply.body == content
+    })
+}
+
+/// A 206 with this piece of the digits, and nothing else.
+fn is_part(piece: &'static str) -> Expect {
+    of_reply(format!("206 with {piece} and the Content-Range of it"), move |reply| {
+        let parts = parts(reply).map_err(|why| format!("{} with {why}", reply.describe()))?;
+        let is_it = |part: &Part| part.bytes == piece.as_bytes() && DIGITS.find(piece) == Some(part.first);
+        match parts.as_slice() {
+            [part] if reply.status == 206 && is_it(part) => Ok(()),
+            parts => Err(format!("{} with {parts:?}", reply.describe())),
+        }
+    })
+}
+
+/// The whole file, or parts of it that are where they say to be.
+fn honest(file: impl Into<Vec<u8>>) -> Expect {
+    let file = file.into();
+    of_reply("the file, or parts that are what they say", move |reply| match reply.status {
+        200 if reply.body == file => Ok(()),
+        206 => {
+            let parts = parts(reply)?;
+            let is_honest = |part: &Part| {
+                file.get(part.first..=part.last) == Some(&part.bytes)
+                    && part.complete.is_none_or(|complete| complete == file.len())
+            };
+            let liar = parts.iter().find(|part| !is_honest(part));
+            match liar {
+                _ if parts.is_empty() => Err("no parts".into()),
+                Some(part) => Err(format!("other bytes as {}-{}", part.first, part.last)),
+                None => Ok(()),
+            }
+        }
+        _ => Err(reply.describe()),
+    })
+}
+
+/// The whole file, or parts that pass a test.
+fn of_parts(says: impl Into<String>, test: impl Fn(&[Part]) -> bool + Send + Sync + 'static) -> Expect {
+    of_reply(says, move |reply| match reply.status {
+        200 if reply.body == DIGITS.as_bytes() => Ok(()),
+        206 if test(&parts(reply)?) => Ok(()),
+        206 => Err(format!("parts {:?}", parts(reply)?)),
+        _ => Err(reply.describe()),
+    })
+}
+
+/// No other digits than these.
+fn within(digits: &'static str) -> Expect {
+    of_parts(format!("no other digits than {digits}, or the whole file"), move |parts| {
+        parts.iter().flat_map(|part| &part.bytes).all(|digit| digits.as_bytes().contains(digit))
+    })
+}
+
+/// Each of these digits is in one part at least.
+fn covers(digits: &'static str) -> Expect {
+    of_parts(format!("the digits {digits}, or the whole file"), move |parts| {
+        digits.bytes().all(|digit| parts.iter().any(|part| part.bytes.contains(&digit)))
+    })
+}

@@ -1,0 +1,216 @@
+//! RFC 9110 §15: which status for what, and what each must bring along.
+
+use crate::reply::Reply;
+
+use super::prelude::*;
+
+/// The cases of this file.
+pub fn section() -> Section {
+    let cases = [redirects(), locations(), not_found(), not_allowed(), explained(), harmless()];
+    Section::new("9110/15", "Status Codes", cases).on(Needs::Fixtures)
+}
+
+fn redirects() -> Vec<Case> {
+    vec![
+        robust("9110/15.4/1", "A directory without its slash is a redirect to the one with it")
+            .send(get("/dir"))
+            .expect([
+                any_of([301, 302, 303, 307, 308]),
+                location("a path /dir/", |to| path_of(to) == "/dir/"),
+            ]),
+        robust("9110/15.4/2", "A redirect keeps the query")
+            .send(get("/dir?a=b&c=%2F?d"))
+            .expect(location("the query a=b&c=%2F?d", |to| to.ends_with("/dir/?a=b&c=%2F?d"))),
+        robust("9110/15.4/3", "A redirect in a directory below keeps the whole path")
+            .send(get("/dir/sub"))
+            .expect(location("a path /dir/sub/", |to| ["/dir/sub/", "sub/"].contains(&path_of(to)))),
+        robust("9110/15.4/4", "A redirect is one in HTTP/1.0 without Host, too")
+            .send(get("/dir").http10().without_host())
+            .expect([any_of([301, 302, 303, 307, 308]), field("Location", any_value())]),
+        robust("9110/15.4/5", "Where a redirect leads to is there")
+            .after(get("/dir"))
+            .send_from(|prior| Some(get(path_of(prior.field("Location")?))))
+            .expect(status(200)),
+        // RFC 9112 §3.2.2: the Host is ignored then.
+        must("9110/15.4/6", "A redirect of an absolute form does not lead to the Host beside it")
+            .send("GET http://test/dir HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n")
+            .expect(location("none on elsewhere.example", |to| !to.contains("elsewhere.example"))),
+    ]
+}
+
+/// §10.2.2: a Location is a URI reference. Only encoded can it have what such a reference cannot.
+fn locations() -> Vec<Case> {
+    let targets = [
+        "/dir",
+        "/dir?q=%22%3C%3E",
+        "/dir?%0d%0aSet-Cookie:%20a=b",
+        "//dir",
+        "//elsewhere.example/%2e%2e/dir",
+        "/%2fdir",
+        "/%5cdir",
+        "///dir/../dir",
+    ];
+    let case = |(target, number)| {
+        must(
+            format!("9110/15.4/{number}"),
+            format!("The target {target:?} leads nowhere, or to a URI on this site"),
+        )
+        .send(get(target))
+        .expect([any_of([200, 301, 302, 303, 307, 308, 400, 403, 404]), location_is_a_reference_here()])
+    };
+    targets.into_iter().zip(40..).map(case).collect()
+}
+
+fn not_found() -> Vec<Case> {
+    let targets =
+        ["/no/such/thing", "/hello.tx", "/HELLO.TXT", "/hello.txt%20", "/hello.txt/more", "/dir/no-such.txt"];
+    let case = |(target, number)| {
+        should(format!("9110/15.5.5/{number}"), format!("The target {target:?} is not there: 404"))
+            .send(get(target))
+            .expect(any_of([404, 410]))
+    };
+    targets.into_iter().zip(1..).map(case).collect()
+}
+
+/// §15.5.6: a 405 says which methods the resource does support.
+fn not_allowed() -> Vec<Case> {
+    let methods = ["POST", "DELETE", "OPTIONS", "TRACE"];
+    let case = |(method, number)| {
+        let says = format!("an Allow with GET and HEAD and without {method}");
+        must(format!("9110/15.5.6/{number}"), format!("A 405 to {method} says what is allowed: not that"))
+            .send(request(method, "/hello.txt"))
+            .expect(reply_that(says, move |reply| {
+                let allows = |method| reply.lists("Allow", method);
+                reply.status != 405 || (allows("GET") && allows("HEAD") && !allows(method))
+            }))
+    };
+    let mut cases: Vec<_> = methods.into_iter().zip(1..).map(case).collect();
+    cases.push(
+        must("9110/15.5.6/20", "Allow is a list of methods, which are tokens")
+            .send(request("DELETE", "/hello.txt"))
+            .expect([any_error(), reply_that("an Allow of tokens, or none", allow_has_tokens)]),
+    );
+    cases
+}
+
+/// §15.5 and §15.6: but to HEAD, an error should come with an explanation; and whoever shows it needs its type.
+fn explained() -> Vec<Case> {
+    let long = |length| "x".repeat(length);
+    let asked = [
+        ("400", get("/").without_host()),
+        ("404", get("/no/such/thing")),
+        ("405", request("DELETE", "/hello.txt")),
+        ("414", get(&format!("/{}", long(1 << 20)))),
+        ("416", get("/digits.txt").with("Range: bytes=100-")),
+        ("431", get("/").with(format!("X: {}", long(1 << 20)))),
+        ("501", request("BREW", "/")),
+        ("a directory that is not listed", get("/no-index/")),
+    ];
+    let case = |((what, request), number)| {
+        should(format!("9110/15.5/{number}"), format!("An error comes with an explanation: {what}"))
+            .send(request)
+            .expect([any_error(), has_explanation()])
+    };
+    let mut cases: Vec<_> = asked.into_iter().zip(1..).map(case).collect();
+    cases.push(
+        should("9110/15.6.6/1", "505 comes with an explanation")
+            .send("GET / HTTP/2.0\r\nHost: test\r\n\r\n")
+            .expect([any_of([400, 505]), has_explanation()]),
+    );
+    cases
+}
+
+fn harmless() -> Vec<Case> {
+    let script = |content: &[u8]| content.windows(8).any(|eight| eight.eq_ignore_ascii_case(b"<script>"));
+    let repeats_no_script = move || body_that("no markup of the request", move |content| !script(content));
+    vec![
+        robust("9110/15.5.5/20", "404 does not repeat the markup in a path")
+            .send(get("/%3Cscript%3Ealert(1)%3C/script%3E"))
+            .expect([status(404), repeats_no_script()]),
+        robust("9110/15.4/20", "A redirect does not repeat the markup in a query")
+            .send(get("/dir?%3Cscript%3E<script>"))
+            .expect([any_of([301, 302, 303, 307, 308, 400]), repeats_no_script()]),
+        robust("9110/15.5.1/1", "400 does not repeat the markup in what is malformed")
+            .send("GET / <script>\r\nHost: test\r\n\r\n")
+            .expect([status(400), repeats_no_script()]),
+        robust("9110/15.5.5/21", "404 does not say where on the disk it has looked")
+            .send(get("/no/such/thing"))
+            .expect([
+                status(404),
+                body_that("no path of the file system", |content| {
+                    !["/home/", "/tmp/", "/var/", "/usr/"]
+                        .iter()
+                        .any(|dir| content.windows(dir.len()).any(|window| window == dir.as_bytes()))
+                }),
+            ]),
+    ]
+}
+
+/// A Location that passes a test.
+fn location(what: &str, fits: fn(&str) -> bool) -> Expect {
+    field("Location", value_that(format!("with {what}"), fits))
+}
+
+/// Without its scheme, its authority and its query.
+fn path_of(location: &str) -> &str {
+    let after = location.split_once("://").map(|(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
+    after.unwrap_or(location).split(['?', '#']).next().unwrap_or_default()
+}
+
+fn location_is_a_reference_here() -> Expect {
+    of_reply("no Location but a URI reference on this site", |reply| match reply.field("Location") {
+        Some(to) if !is_reference(to) || !stays_here(to) => Err(format!("Location: {to}")),
+        _ => Ok(()),
+    })
+}
+
+/// RFC 3986 §2: unreserved, reserved, or a percent sign with two digits.
+fn is_reference(text: &str) -> bool {
+    let encoded = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    !text.is_empty()
+        && text.split('%').skip(1).all(encoded)
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c))
+}
+
+/// A path, or the authority that was asked; a browser takes a backslash for a slash.
+fn stays_here(location: &str) -> bool {
+    match location.split_once("://") {
+        Some((scheme, rest)) if !scheme.contains(['/', '?']) => {
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            scheme.eq_ignore_ascii_case("http") && authority.split(':').next() == Some(HOST)
+        }
+        _ => !location.starts_with("//") && !location.starts_with("/\\"),
+    }
+}
+
+fn allow_has_tokens(reply: &Reply) -> bool {
+    let is_method = |text: &str| {
+        text.is_empty() || text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+    };
+    reply.values("Allow").flat_map(|value| value.split(',')).all(|method| is_method(method.trim()))
+}
+
+fn has_explanation() -> Expect {
+    reply_that("content, and its Content-Type", |reply| {
+        !reply.body.is_empty() && reply.field("Content-Type").is_some()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_references() {
+        assert!(is_reference("/dir/?a=%2F") && is_reference("http://[::1]:80/"));
+        assert!(
+            !is_reference("") && !is_reference("/a b") && !is_reference("/%4") && !is_reference("/\u{e9}")
+        );
+        assert!(stays_here("/dir/") && stays_here("http://test:8080/dir/") && stays_here("/x?u=http://y/"));
+        assert!(!stays_here("//dir/") && !stays_here("/\\dir") && !stays_here("https://test.example/"));
+        assert_eq!(
+            (path_of("http://test/dir/?a"), path_of("/dir/?a"), path_of("http://x")),
+            ("/dir/", "/dir/", "/")
+        );
+    }
+}

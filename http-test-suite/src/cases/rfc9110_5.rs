@@ -1,0 +1,83 @@
+//! RFC 9110 §5: field names, the order of field lines, and values. Lists are judged where one decides something: by
+//! Connection and by If-None-Match. How much of it all a server takes is for `limits`.
+
+use super::prelude::*;
+
+/// The cases of this file.
+pub fn section() -> Section {
+    let cases = [names(), unknown_names(), names_that_look_alike(), order(), values()];
+    Section::new("9110/5", "Fields", cases)
+}
+
+fn names() -> Vec<Case> {
+    vec![
+        must("9110/5.1/1", "If-None-Match is found in any case of letters")
+            .on(Needs::Fixtures)
+            .send(get("/hello.txt").with("iF-nONE-mATCH: *"))
+            .expect(status(304)),
+        must("9110/5.1/2", "Connection is found in any case of letters")
+            .send(get("/").with("cONNECTION: close"))
+            .expect([status(200), closes()]),
+    ]
+}
+
+/// §5.1: a server should ignore the fields it does not know. In a request, those of a reply are such.
+fn unknown_names() -> Vec<Case> {
+    let lines = [
+        "X: y",
+        "X-Empty:",
+        "!#$%&'*+-.^_`|~09aZ: y",
+        "Status: 500 Oops",
+        "Location: http://elsewhere/",
+        "ETag: nonsense",
+        "Date: yesterday",
+        "Set-Cookie: a=b",
+        "Proxy: http://elsewhere/",
+        "X-Original-URL: /no/such/thing",
+        "X-Forwarded-Host: a b",
+    ];
+    let case = |(line, number)| {
+        should(format!("9110/5.1/{number}"), format!("The field {line:?} means nothing and is ignored"))
+            .send(get("/").with(line))
+            .expect([status(200), stays_open()])
+    };
+    lines.into_iter().zip(20..).map(case).collect()
+}
+
+/// §5.1: a name is a name as a whole. Whoever takes one for another frames otherwise than the proxy before it.
+fn names_that_look_alike() -> Vec<Case> {
+    let lines =
+        ["Content-Length-: 1000", "X-Content-Length: 1000", "Transfer-Encodings: chunked", "X-Host: other"];
+    let case = |(line, number)| {
+        should(
+            format!("9110/5.1/{number}"),
+            format!("The field {line:?} only looks like one, and is ignored"),
+        )
+        .send(get("/").with(line))
+        .send(get("/"))
+        .expect(replies([200, 200]))
+    };
+    lines.into_iter().zip(40..).map(case).collect()
+}
+
+/// §5.3: no reply before the whole header section is there; later lines may change everything.
+fn order() -> Vec<Case> {
+    vec![
+        must("9110/5.3/1", "The last field line counts, even if it comes late")
+            .send("GET / HTTP/1.1\r\nHost: test\r\n")
+            .pause()
+            .send("Host: other\r\n\r\n")
+            .expect(status(400)),
+    ]
+}
+
+fn values() -> Vec<Case> {
+    vec![
+        should("9110/5.5/1", "Bytes beyond ASCII in a value are opaque, and no fault")
+            .send(b"GET / HTTP/1.1\r\nHost: test\r\nX: \x80\xe9\xff\r\n\r\n")
+            .expect(status(200)),
+        should("9110/5.5/2", "A value that ends inside a quoted string or a comment is no fault")
+            .send(get("/").with("X: \"open (and \\"))
+            .expect(status(200)),
+    ]
+}

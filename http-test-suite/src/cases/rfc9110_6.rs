@@ -1,0 +1,77 @@
+//! RFC 9110 §6: the content of a message, its trailers, and the Date of a reply.
+
+use std::time::SystemTime;
+
+use crate::always::moment;
+use crate::fixtures::HELLO;
+
+use super::prelude::*;
+
+/// The cases of this file.
+pub fn section() -> Section {
+    Section::new("9110/6", "Message Abstraction", [content(), trailers(), dates()])
+}
+
+fn content() -> Vec<Case> {
+    vec![
+        // RFC 9110 §9.3.1: content in a GET has no meaning of its own.
+        robust("9110/6.4/1", "Content in a GET does not change what is served, or is refused")
+            .on(Needs::Fixtures)
+            .send(get("/hello.txt").content("q=/digits.txt"))
+            .expect(either(body(HELLO), client_error())),
+    ]
+}
+
+/// §6.5.1: a trailer field is not merged into the header section.
+fn trailers() -> Vec<Case> {
+    let trailed = |request: Request, line: &str| {
+        let chunked = request.with("Transfer-Encoding: chunked");
+        [Vec::from(chunked), format!("3\r\nabc\r\n0\r\n{line}\r\n\r\n").into()].concat()
+    };
+    let refused = || any_of([400, 411, 413]);
+    vec![
+        must("9110/6.5.1/1", "A Range in the trailers chooses no range")
+            .on(Needs::Fixtures)
+            .send(trailed(get("/hello.txt"), "Range: bytes=0-3"))
+            .expect(either(body(HELLO), refused())),
+        must("9110/6.5.1/2", "A precondition in the trailers is none")
+            .on(Needs::Fixtures)
+            .send(trailed(get("/hello.txt"), "If-None-Match: *"))
+            .expect(either(body(HELLO), refused())),
+        should("9110/6.6.2/1", "A Trailer field that announces what never comes is no fault")
+            .send(get("/").with("Trailer: X-Checksum"))
+            .expect(status(200)),
+    ]
+}
+
+/// §6.6.1: the best available approximation of the moment at which the message was made. A minute is for clocks that
+/// differ.
+fn dates() -> Vec<Case> {
+    let asked = [
+        ("a file", get("/hello.txt")),
+        ("a redirect", get("/dir")),
+        ("304", get("/hello.txt").with("If-None-Match: *")),
+        ("what is not there", get("/no/such/thing")),
+        ("a malformed request", get("/").without_host()),
+        ("a method that is not allowed", post("/hello.txt", "abc")),
+    ];
+    let case = |((what, request), number)| {
+        should(format!("9110/6.6.1/{number}"), format!("The Date of the reply for {what} is the present"))
+            .on(Needs::Fixtures)
+            .send(request)
+            .expect(field("Date", value_that("that is the present", is_present)))
+    };
+    let mut cases: Vec<_> = asked.into_iter().zip(1..).map(case).collect();
+    // §6.6.1: a server may leave it out of 5xx.
+    cases.push(
+        robust("9110/6.6.1/20", "The reply to a method that nobody knows has a Date, too")
+            .send(request("BREW", "/"))
+            .expect([any_error(), field("Date", value_that("that is the present", is_present))]),
+    );
+    cases
+}
+
+fn is_present(date: &str) -> bool {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    moment(date).is_some_and(|moment| moment.abs_diff(now.cast_signed()) <= 60)
+}

@@ -1,0 +1,110 @@
+//! RFC 9110 §7: which resource a request is for, which fields are for this connection alone, and what to do with an
+//! offer to speak something else.
+
+use crate::fixtures::HELLO;
+
+use super::prelude::*;
+
+/// The cases of this file.
+pub fn section() -> Section {
+    let cases = [targets(), misdirected(), connection_options(), forwarding(), upgrades()];
+    Section::new("9110/7", "Routing", cases)
+}
+
+fn targets() -> Vec<Case> {
+    vec![
+        // §7.1: the authority of the target is that of the absolute form; the connection stays where it is.
+        robust("9110/7.1/1", "A request for another authority is not forwarded to it")
+            .on(Needs::Fixtures)
+            .send(get("http://127.0.0.1:1/hello.txt"))
+            .expect(either(body(HELLO), any_of([400, 403, 404, 421]))),
+        robust("9110/7.2/1", "A Host that is nobody's is served or refused, and no fault of the server")
+            .send("GET / HTTP/1.1\r\nHost: no-such-host.invalid\r\n\r\n")
+            .expect(either(status(200), client_error())),
+        robust("9110/7.2/2", "A Host with another port is served or refused, and no fault of the server")
+            .send("GET / HTTP/1.1\r\nHost: test:1\r\n\r\n")
+            .expect(either(status(200), client_error())),
+    ]
+}
+
+/// §7.4: a request is rejected if the requirements of its target's scheme are not met.
+fn misdirected() -> Vec<Case> {
+    let foreign = |id: &str, target: &str| {
+        should(id, format!("The target {target:?}, in a scheme that is not spoken here, is refused"))
+            .send(get(target))
+            .expect(any_error())
+    };
+    vec![
+        must(
+            "9110/7.4/1",
+            "A request for an https resource over a connection that is not secured is refused",
+        )
+        .send(get("https://test/"))
+        .expect(client_error()),
+        must("9110/7.4/2", "A request for an https resource is refused in any case of letters")
+            .send(get("HTTPS://test/"))
+            .expect(client_error()),
+        foreign("9110/7.4/3", "ftp://test/"),
+        foreign("9110/7.4/4", "file:///etc/passwd"),
+        foreign("9110/7.4/5", "httpx://test/"),
+        foreign("9110/7.4/6", "urn:example:x"),
+    ]
+}
+
+fn connection_options() -> Vec<Case> {
+    vec![
+        should("9110/7.6.1/1", "A connection option that nobody knows, and its field, are ignored")
+            .send(get("/").with("Connection: x-option").with("X-Option: y"))
+            .expect([status(200), stays_open()]),
+        robust("9110/7.6.1/2", "A Connection that lists Host takes no Host away, or is refused")
+            .send(get("/").with("Connection: Host"))
+            .expect(any_of([200, 400])),
+        robust("9110/7.6.1/3", "A Connection that is no list of tokens is ignored or refused")
+            .send(get("/").with("Connection: @, \"close, a b"))
+            .expect(any_of([200, 400])),
+        // RFC 9112 §C.2.2: servers that understand Proxy-Connection make a proxy's connection hang.
+        robust("9110/7.6.1/4", "Proxy-Connection is no Connection")
+            .send(get("/").http10().with("Proxy-Connection: keep-alive"))
+            .expect([status(200), closes()]),
+    ]
+}
+
+fn forwarding() -> Vec<Case> {
+    vec![
+        // §7.6.2: for any method but OPTIONS and TRACE it may be ignored.
+        robust("9110/7.6.2/1", "Max-Forwards does not keep a GET from being answered")
+            .send(get("/").with("Max-Forwards: 0"))
+            .expect(status(200)),
+        must("9110/7.6.2/2", "OPTIONS that may not be forwarded is answered here")
+            .send(request("OPTIONS", "*").with("Max-Forwards: 0"))
+            .expect(any_of([200, 204, 400, 405, 501])),
+        should("9110/7.6.3/1", "A request that came through proxies is answered like any other")
+            .send(get("/").with("Via: 1.0 fred, 1.1 p.example.com:80 (Proxy (nested) \\) 1.0)"))
+            .expect([status(200), stays_open()]),
+        robust("9110/7.6.3/2", "A Via that is no list of hops is no reason to refuse")
+            .send(get("/").with("Via: ,/ (((").with("Forwarded: for=\"_"))
+            .expect(status(200)),
+    ]
+}
+
+/// §7.8: a server may ignore an Upgrade, and must not switch to what it does not speak.
+fn upgrades() -> Vec<Case> {
+    let offer = |protocol: &str| get("/").with("Connection: Upgrade").with(format!("Upgrade: {protocol}"));
+    vec![
+        must("9110/7.8/1", "An offer of a protocol that nobody knows is not taken")
+            .send(offer("no-such-protocol/7.0"))
+            .expect([status(200), stays_open()]),
+        must("9110/7.8/2", "An offer in HTTP/1.0 is ignored")
+            .send(offer("h2c").http10())
+            .expect([status(200), no_field("Upgrade")]),
+        should("9110/7.8/3", "An offer that Connection does not list is ignored")
+            .send(get("/").with("Upgrade: websocket"))
+            .expect([status(200), stays_open()]),
+        should("9110/7.8/4", "An offer of HTTP/2 that is malformed is ignored")
+            .send(offer("h2c").with("HTTP2-Settings: @").with("Connection: HTTP2-Settings"))
+            .expect([status(200), stays_open()]),
+        should("9110/7.8/5", "An Upgrade to a WebSocket where there is none is ignored or refused")
+            .send(offer("websocket").with("Sec-WebSocket-Version: 13"))
+            .expect(either(status(200), client_error())),
+    ]
+}

@@ -1,0 +1,181 @@
+//! RFC 9110 §8: what a reply says about the representation it carries, and whether it goes on saying so.
+
+use crate::always::{is_imf_fixdate, moment};
+use crate::fixtures::{MODIFIED, PATTERN_LEN};
+use crate::reply::Reply;
+
+use super::prelude::*;
+
+/// The cases of this file.
+pub fn section() -> Section {
+    let cases = [media_types(), codings(), lengths(), last_modified(), entity_tags()];
+    Section::new("9110/8", "Representations", cases).on(Needs::Fixtures)
+}
+
+/// §8.3: a sender should say which media type its content has.
+fn media_types() -> Vec<Case> {
+    let types: [(&str, &[&str]); 10] = [
+        ("/page.html", &["text/html"]),
+        ("/", &["text/html"]),
+        ("/hello.txt", &["text/plain"]),
+        ("/style.css", &["text/css"]),
+        // RFC 9239 makes the second obsolete.
+        ("/script.js", &["text/javascript", "application/javascript"]),
+        ("/data.json", &["application/json"]),
+        ("/image.svg", &["image/svg+xml"]),
+        ("/image.png", &["image/png"]),
+        ("/httptest/pic_ask.gif", &["image/gif"]),
+        ("/httptest/160313.jpg", &["image/jpeg"]),
+    ];
+    let case = |((target, names), number): ((&str, &'static [&str]), _)| {
+        should(format!("9110/8.3/{number}"), format!("The file at {target} is said to be {}", names[0]))
+            .send(get(target))
+            .expect([status(200), field("Content-Type", media_type(names))])
+    };
+    let mut cases: Vec<_> = types.into_iter().zip(1..).map(case).collect();
+    cases.extend([
+        // §8.3: where the type is not known, leave the field out or say octet-stream.
+        robust("9110/8.3/20", "A file without an extension is not said to be anything that runs")
+            .send(get("/no-extension"))
+            .expect([status(200), not_html()]),
+        robust("9110/8.3/21", "A query does not change the media type")
+            .send(get("/hello.txt?page.html"))
+            .expect(field("Content-Type", media_type(&["text/plain"]))),
+    ]);
+    cases
+}
+
+fn codings() -> Vec<Case> {
+    vec![
+        // §12.5.3 lets a server choose; who says nothing is seldom able to decode.
+        robust("9110/8.4/1", "Content that nobody asked to be encoded is not")
+            .send(get("/page.html"))
+            .expect([status(200), no_field("Content-Encoding")]),
+        should("9110/8.4.1/1", "Content that is not encoded is not said to be in the coding identity")
+            .send(get("/page.html").with("Accept-Encoding: identity"))
+            .expect([status(200), no_field("Content-Encoding")]),
+    ]
+}
+
+/// §8.6: a server should say the length that it knows.
+fn lengths() -> Vec<Case> {
+    let sized = |id: &str, request: Request, length: usize| {
+        should(id, format!("A reply that has {length} bytes of content says so"))
+            .send(request)
+            .expect([status(200), field("Content-Length", length.to_string())])
+    };
+    vec![
+        sized("9110/8.6/1", get("/digits.txt"), 10),
+        sized("9110/8.6/2", get("/empty.txt"), 0),
+        sized("9110/8.6/3", get("/pattern.bin"), PATTERN_LEN),
+        // In characters it would be fewer.
+        sized("9110/8.6/4", get("/gr%C3%BC%C3%9Fe.txt"), "Grüße in UTF-8.\n".len()),
+        should("9110/8.6/5", "An error says how long it is")
+            .send(get("/no/such/thing"))
+            .expect([status(404), field("Content-Length", any_value())]),
+        must("9110/8.6/6", "HEAD gives the length that GET has, or none")
+            .after(get("/hello.txt"))
+            .send(head("/hello.txt"))
+            .expect([status(200), length_of_prior()]),
+    ]
+}
+
+fn last_modified() -> Vec<Case> {
+    vec![
+        should("9110/8.8.2/1", "A file has a Last-Modified, and it is the file's own")
+            .send(get("/hello.txt"))
+            .expect(field("Last-Modified", MODIFIED)),
+        should("9110/8.8.2/2", "HEAD gives the same Last-Modified")
+            .send(head("/hello.txt"))
+            .expect(field("Last-Modified", MODIFIED)),
+        must("9110/8.8.2/3", "Last-Modified is an IMF-fixdate, wherever it is")
+            .on(Needs::Nothing)
+            .send(get("/"))
+            .expect([status(200), if_there("Last-Modified", "an IMF-fixdate", is_imf_fixdate)]),
+        // §8.8.2.1.
+        must("9110/8.8.2/4", "Last-Modified is not later than Date")
+            .send(get("/"))
+            .expect([status(200), reply_that("a Last-Modified not after Date", not_from_the_future)]),
+    ]
+}
+
+fn entity_tags() -> Vec<Case> {
+    vec![
+        should("9110/8.8.3/1", "A file has an entity tag")
+            .send(get("/hello.txt"))
+            .expect([status(200), field("ETag", any_value())]),
+        must("9110/8.8.3/2", "An entity tag is quoted, with nothing around it but the mark of weakness")
+            .send(get("/hello.txt"))
+            .expect([status(200), if_there("ETag", "an entity tag", is_entity_tag)]),
+        should("9110/8.8.3/3", "An entity tag stays the same as long as the file does")
+            .after(get("/hello.txt"))
+            .send(get("/hello.txt"))
+            .expect([status(200), same_field("ETag"), same_field("Last-Modified")]),
+        robust("9110/8.8.3/4", "Files of the same age but of other content have other entity tags")
+            .after(get("/hello.txt"))
+            .send(get("/digits.txt"))
+            .expect([
+                status(200),
+                compared_with_prior("another ETag", |reply, prior| {
+                    reply.field("ETag").is_some() && reply.field("ETag") != prior.field("ETag")
+                }),
+            ]),
+        // §8.8.1: prefer strong validators; only those resume a download.
+        robust("9110/8.8.3/5", "The entity tag of a file that has long been the same is strong")
+            .send(get("/pattern.bin"))
+            .expect(field("ETag", value_that("that is strong", |tag| tag.starts_with('"')))),
+        // §8.8.3.3.
+        must("9110/8.8.3/6", "What is encoded has another strong entity tag than what is not")
+            .after(get("/httptest/wikipedia_russia.html"))
+            .send(get("/httptest/wikipedia_russia.html").with("Accept-Encoding: gzip, br"))
+            .expect([
+                status(200),
+                compared_with_prior("another strong ETag, if encoded", tags_differ_if_encoded),
+            ]),
+    ]
+}
+
+/// One of these, with or without parameters.
+fn media_type(names: &'static [&str]) -> Value {
+    value_that(format!("with the media type {}", names[0]), |value| {
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        names.iter().any(|name| essence.eq_ignore_ascii_case(name))
+    })
+}
+
+fn not_html() -> Expect {
+    if_there("Content-Type", "text/plain or application/octet-stream", |value| {
+        ["text/plain", "application/octet-stream"].iter().any(|name| value.starts_with(name))
+    })
+}
+
+fn if_there(name: &'static str, what: &str, fits: fn(&str) -> bool) -> Expect {
+    of_reply(format!("no {name} but {what}"), move |reply| match reply.field(name) {
+        Some(value) if !fits(value) => Err(format!("{name}: {value}")),
+        _ => Ok(()),
+    })
+}
+
+fn length_of_prior() -> Expect {
+    compared_with_prior("the Content-Length that GET has, or none", |reply, prior| {
+        reply.field("Content-Length").is_none_or(|length| length == prior.body.len().to_string())
+    })
+}
+
+fn not_from_the_future(reply: &Reply) -> bool {
+    let of = |name| reply.field(name).and_then(moment);
+    of("Last-Modified").is_none_or(|modified| of("Date").is_some_and(|date| modified <= date))
+}
+
+/// §8.8.3: `[ "W/" ] DQUOTE *etagc DQUOTE`; no space and no control is an etagc.
+fn is_entity_tag(tag: &str) -> bool {
+    let quoted = tag.strip_prefix("W/").unwrap_or(tag);
+    let opaque = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    opaque.is_some_and(|opaque| opaque.chars().all(|c| c > ' ' && c != '"' && c != '\x7f'))
+}
+
+fn tags_differ_if_encoded(reply: &Reply, plain: &Reply) -> bool {
+    let same_coding = reply.field("Content-Encoding") == plain.field("Content-Encoding");
+    let weak = reply.field("ETag").is_none_or(|tag| tag.starts_with("W/"));
+    same_coding || weak || reply.field("ETag") != plain.field("ETag")
+}

@@ -1,0 +1,189 @@
+//! RFC 9110 §9: what the methods mean, which are known, and that those which are refused leave everything as it was.
+
+use crate::fixtures::HELLO;
+use crate::reply::Reply;
+
+use super::prelude::*;
+
+/// The cases of this file.
+pub fn section() -> Section {
+    let cases = [
+        known(),
+        unknown(),
+        not_allowed(),
+        without_effect(),
+        safe(),
+        same_by_head(),
+        options(),
+        connect(),
+        trace(),
+    ];
+    Section::new("9110/9", "Methods", cases)
+}
+
+/// What no other case asks for: were it lost, only the cases here would notice.
+const VICTIM: &str = "/no-index/file.txt";
+
+/// What [`VICTIM`] has.
+const UNHARMED: &str = "A file in a directory without an index.\n";
+
+fn known() -> Vec<Case> {
+    vec![
+        must("9110/9.1/1", "GET is supported").send(get("/")).expect(status(200)),
+        must("9110/9.1/2", "HEAD is supported").send(head("/")).expect(status(200)),
+    ]
+}
+
+/// §9.1: a method that is not recognized should be answered with 501.
+fn unknown() -> Vec<Case> {
+    let methods = ["BREW", "GETX", "GE", "HEADER", "0"];
+    let case = |(method, number)| {
+        should(format!("9110/9.1/{number}"), format!("The method {method} is not recognized: 501"))
+            .send(request(method, "/"))
+            .expect(status(501))
+    };
+    methods.into_iter().zip(20..).map(case).collect()
+}
+
+/// §9.1: known but not allowed is 405, not implemented is 501.
+fn not_allowed() -> Vec<Case> {
+    let methods = ["POST", "PUT", "DELETE", "PATCH", "PROPFIND"];
+    let case = |(method, number)| {
+        should(format!("9110/9.1/{number}"), format!("{method} on a file is answered with 405 or 501"))
+            .on(Needs::Fixtures)
+            .send(request(method, VICTIM).content("x"))
+            .expect(any_of([405, 501]))
+    };
+    let mut cases: Vec<_> = methods.into_iter().zip(40..).map(case).collect();
+    cases.extend([
+        robust("9110/9.3.3/1", "POST without content is refused where POST is")
+            .on(Needs::Fixtures)
+            .send(request("POST", VICTIM))
+            .expect(any_of([405, 411, 501])),
+        robust("9110/9.3.3/2", "POST to what is not there is refused")
+            .send(post("/no/such/thing", "x"))
+            .expect(any_of([403, 404, 405, 501])),
+        // §14.5: a server that does not do partial PUT must not take the part for the whole.
+        must("9110/9.3.4/1", "PUT of a range is refused by who does not understand it")
+            .on(Needs::Fixtures)
+            .send(request("PUT", VICTIM).with("Content-Range: bytes 0-0/40").content("x"))
+            .expect(any_error()),
+    ]);
+    cases
+}
+
+fn without_effect() -> Vec<Case> {
+    let methods = ["PUT", "PATCH", "DELETE", "MOVE"];
+    let case = |(method, number)| {
+        should(format!("9110/9.1/{number}"), format!("{method} is refused, and the file is what it was"))
+            .on(Needs::Fixtures)
+            .after(request(method, VICTIM).with("Destination: /moved.txt").content("gone"))
+            .send(get(VICTIM))
+            .expect([
+                status(200),
+                body(UNHARMED),
+                compared_with_prior("a refusal before", |_, prior| prior.status >= 400),
+            ])
+    };
+    methods.into_iter().zip(60..).map(case).collect()
+}
+
+/// §9.2.1: whoever follows a link must not change anything by it.
+fn safe() -> Vec<Case> {
+    let requests = [
+        ("OPTIONS", request("OPTIONS", VICTIM)),
+        ("TRACE", request("TRACE", VICTIM)),
+        ("GET with a query that names a method", get(&format!("{VICTIM}?_method=DELETE&delete=1"))),
+        ("GET with a field that names a method", get(VICTIM).with("X-HTTP-Method-Override: DELETE")),
+    ];
+    let case = |((what, request), number)| {
+        must(format!("9110/9.2.1/{number}"), format!("{what} leaves the file what it was"))
+            .on(Needs::Fixtures)
+            .after(request)
+            .send(get(VICTIM))
+            .expect([status(200), body(UNHARMED)])
+    };
+    requests.into_iter().zip(1..).map(case).collect()
+}
+
+/// §9.3.2: HEAD is GET without the content, whatever comes of it. That there is none is seen to everywhere.
+fn same_by_head() -> Vec<Case> {
+    let asked = [
+        ("the root", head("/")),
+        ("a file", head("/hello.txt")),
+        ("an empty file", head("/empty.txt")),
+        ("a large file", head("/pattern.bin")),
+        ("a file in HTTP/1.0", head("/hello.txt").http10()),
+        ("a directory without its slash", head("/dir")),
+        ("a directory without an index", head("/no-index/")),
+        ("what is not there", head("/no/such/thing")),
+        ("a malformed target", head("/%zz")),
+        ("a request without Host", head("/").without_host()),
+        ("a tag that fits", head("/hello.txt").with("If-None-Match: *")),
+        ("a tag that does not fit", head("/hello.txt").with("If-Match: \"none\"")),
+        ("an unknown expectation", head("/hello.txt").with("Expect: x-unknown")),
+    ];
+    let case = |((what, request), number)| {
+        should(format!("9110/9.3.2/{number}"), format!("HEAD says what GET does: {what}"))
+            .on(Needs::Fixtures)
+            .send(request)
+            .expect(same_as_get())
+    };
+    asked.into_iter().zip(1..).map(case).collect()
+}
+
+fn options() -> Vec<Case> {
+    vec![
+        // §9.3.7: a successful reply should tell of optional features; Allow is the one that everybody has.
+        should("9110/9.3.7/1", "OPTIONS on a file says which methods are allowed, or is not implemented")
+            .on(Needs::Fixtures)
+            .send(request("OPTIONS", "/hello.txt"))
+            .expect([any_of([200, 204, 405, 501]), allows_get_and_head_or_501()]),
+        robust("9110/9.3.7/2", "OPTIONS on what is not there is no fault of the server")
+            .send(request("OPTIONS", "/no/such/thing"))
+            .expect(any_of([200, 204, 404, 405, 501])),
+        robust("9110/9.3.7/3", "OPTIONS with an Origin grants nobody else's site anything")
+            .send(request("OPTIONS", "/").with("Origin: null").with("Access-Control-Request-Method: PUT"))
+            .expect([any_of([200, 204, 405, 501]), no_field("Access-Control-Allow-Methods")]),
+    ]
+}
+
+/// §9.3.6: an empty or invalid port must be rejected; and an origin server makes no tunnels at all.
+fn connect() -> Vec<Case> {
+    let targets = ["test", "test:", "test:99999", "http://test/"];
+    let case = |(target, number)| {
+        must(format!("9110/9.3.6/{number}"), format!("CONNECT to {target:?} is refused"))
+            .send(request("CONNECT", target))
+            .smuggled()
+            .expect([any_error(), not_served()])
+    };
+    targets.into_iter().zip(1..).map(case).collect()
+}
+
+/// §9.3.8: the reply repeats the request, but for what is likely to be secret.
+fn trace() -> Vec<Case> {
+    vec![
+        should("9110/9.3.8/1", "TRACE is refused, or answered with a message/http")
+            .send(request("TRACE", "/"))
+            .expect(either(
+                any_of([403, 405, 501]),
+                field("Content-Type", value_that("message/http", |value| value.starts_with("message/http"))),
+            )),
+        should("9110/9.3.8/2", "TRACE does not repeat what is secret")
+            .send(request("TRACE", "/").with("Cookie: id=s3cret").with("Authorization: Bearer s3cret"))
+            .expect([
+                any_of([200, 403, 405, 501]),
+                body_that("no secret", |content| !content.windows(6).any(|six| six == b"s3cret")),
+            ]),
+        should("9110/9.3.8/3", "GET does not become TRACE by a field")
+            .on(Needs::Fixtures)
+            .send(get("/hello.txt").with("X-Method-Override: TRACE"))
+            .expect([status(200), body(HELLO)]),
+    ]
+}
+
+fn allows_get_and_head_or_501() -> Expect {
+    reply_that("an Allow that lists GET and HEAD, or 501", |reply: &Reply| {
+        reply.status == 501 || (reply.lists("Allow", "GET") && reply.lists("Allow", "HEAD"))
+    })
+}

@@ -1,0 +1,40 @@
+//! RFC 9112 §4: the status line, which is all that a client has before it knows anything else.
+//!
+//! The strict reader refuses every reply whose status line is malformed, in whatever case it comes. Here is what one
+//! that is well formed must say besides.
+
+use super::prelude::*;
+
+/// The cases of this file.
+pub fn section() -> Section {
+    Section::new("9112/4", "Status Line", [versions(), reasons()])
+}
+
+/// RFC 9110 §2.5: a reply's version is the highest that the server conforms to, whatever became of the request.
+fn versions() -> Vec<Case> {
+    let requests = [
+        ("what is not there", Vec::from(get("/no/such/thing"))),
+        ("what is not there in HTTP/1.0", get("/no/such/thing").http10().into()),
+        ("a method that nobody knows", request("BREW", "/").into()),
+        ("a request without Host", get("/").without_host().into()),
+        ("a version that nobody speaks", "GET / HTTP/3.0\r\nHost: test\r\n\r\n".into()),
+        ("bytes that are no HTTP", "HELO example.org\r\n\r\n".into()),
+    ];
+    let case = |((what, bytes), number)| {
+        should(format!("9112/4/{number}"), format!("The reply to {what} is an error in HTTP/1.1"))
+            .send(bytes)
+            .expect([any_error(), reply_that("version HTTP/1.1", |reply| reply.version == (1, 1))])
+    };
+    requests.into_iter().zip(1..).map(case).collect()
+}
+
+fn reasons() -> Vec<Case> {
+    vec![
+        robust("9112/4/20", "The reason phrase repeats nothing of what the client sent")
+            .send(get("/no/such/xyzzy"))
+            .expect([
+                client_error(),
+                reply_that("no word of the target", |reply| !reply.reason.contains("xyzzy")),
+            ]),
+    ]
+}

@@ -1,0 +1,247 @@
+//! RFC 9112 §7: the chunked coding, octet by octet. It allows no bare LF, no sign and no space that is not said.
+
+use super::prelude::*;
+
+/// The cases of this file.
+pub fn section() -> Section {
+    let cases = [
+        good_chunks(),
+        pieces(),
+        bad_sizes(),
+        large_sizes(),
+        bad_lines(),
+        bad_extensions(),
+        much_overhead(),
+        good_trailers(),
+        bad_trailers(),
+        trailers_are_no_fields(),
+    ];
+    Section::new("9112/7", "Chunked Coding", cases)
+}
+
+/// §7.1: a recipient MUST be able to decode the chunked coding, and MUST ignore extensions that it does not know.
+fn good_chunks() -> Vec<Case> {
+    let coded = [
+        ("a chunk", "3\r\nabc\r\n0\r\n\r\n", "abc"),
+        ("no chunk but the last", "0\r\n\r\n", ""),
+        ("a last chunk of many zeros", "1\r\na\r\n0000\r\n\r\n", "a"),
+        ("a size in lower case", "a\r\n0123456789\r\n0\r\n\r\n", "0123456789"),
+        ("a size in upper case", "A\r\n0123456789\r\n0\r\n\r\n", "0123456789"),
+        ("a size with leading zeros", "000003\r\nabc\r\n0\r\n\r\n", "abc"),
+        ("chunk data that looks like chunks", "9\r\n\r\n0\r\n\r\n\r\n\r\n0\r\n\r\n", "\r\n0\r\n\r\n\r\n"),
+        ("an extension without a value", "3;a\r\nabc\r\n0\r\n\r\n", "abc"),
+        ("an extension with a value", "3;a=b\r\nabc\r\n0\r\n\r\n", "abc"),
+        ("an extension with a quoted value", "3;a=\"b;c=\\\"d\\\\\"\r\nabc\r\n0\r\n\r\n", "abc"),
+        ("several extensions", "3;a=b;c;d=\"\"\r\nabc\r\n0;e\r\n\r\n", "abc"),
+        // §7.1.1: bad whitespace must be parsed, and removed (RFC 9110 §5.6.3).
+        ("whitespace around the parts of an extension", "3 ;\ta = b\t; c\r\nabc\r\n0\r\n\r\n", "abc"),
+    ];
+    let case = |((what, coded, content), number)| {
+        must(format!("9112/7.1/{number}"), format!("Content is decoded: {what}"))
+            .on(Needs::Echo)
+            .send(chunked(coded))
+            .send(post("/", "next"))
+            .expect([replies([200, 200]), body(content), nth(1, body("next"))])
+    };
+    coded.into_iter().zip(1..).map(case).collect()
+}
+
+fn pieces() -> Vec<Case> {
+    let content: Vec<u8> = (0..20_000_usize).map(|at| (at % 251) as u8).collect();
+    vec![
+        must("9112/7.1/20", "Chunks that come byte by byte are chunks")
+            .on(Needs::Echo)
+            .send_bytewise(chunked("3;a=\"b\"\r\nabc\r\n002\r\n\r\n\r\n0\r\nX: y\r\n\r\n"))
+            .send(post("/", "next"))
+            .expect([replies([200, 200]), body("abc\r\n"), nth(1, body("next"))]),
+        must("9112/7.1/21", "A thousand chunks of a byte are a thousand bytes")
+            .on(Needs::Echo)
+            .send(request("POST", "/").chunked(["x"; 1000]))
+            .expect([status(200), body("x".repeat(1000))]),
+        must("9112/7.1/22", "Chunks of any size are joined in their order")
+            .on(Needs::Echo)
+            .send(request("POST", "/").chunked(content.chunks(777)))
+            .send(post("/", "next"))
+            .expect([replies([200, 200]), body(content.clone()), nth(1, body("next"))]),
+    ]
+}
+
+/// §7.1: `chunk-size = 1*HEXDIG`. What does not match SHOULD be answered with 400 and the close (§2.2).
+fn bad_sizes() -> Vec<Case> {
+    let sizes = ["", "-3", "+3", "0x3", "3g", "3,3", "3_", " 3", "\"3\"", "3 3", "3\x0b", "\u{ff13}", ";a"];
+    let case = |(size, number)| {
+        should(format!("9112/7.1/{number}"), format!("The chunk size {size:?} is refused"))
+            .send(ignored(&format!("{size}\r\nabc\r\n0\r\n\r\n")))
+            .smuggled()
+            .expect([status(400), not_served()])
+    };
+    // §7.1.1 allows whitespace before an extension only; old senders pad a size with spaces.
+    let padded = robust("9112/7.1/60", "A space behind the chunk size is ignored or refused")
+        .send(ignored("3 \r\nabc\r\n0\r\n\r\n"))
+        .send(get("/"))
+        .expect(either(replies([400]), replies([200, 200])));
+    sizes.into_iter().zip(30..).map(case).chain([padded]).collect()
+}
+
+/// §7.1: a recipient MUST anticipate large numerals. Each of these is 3 to whoever has too few bits.
+fn large_sizes() -> Vec<Case> {
+    let sizes = ["100000003", "10000000000000003", "100000000000000000000000000000003"];
+    let case = |(size, number)| {
+        must(format!("9112/7.1/{number}"), format!("The chunk size {size} is not taken for a smaller one"))
+            .send(ignored(&format!("{size}\r\nabc\r\n0\r\n\r\n")))
+            .smuggled()
+            .half_close()
+            .expect([either(any_reply(), silence()), not_served()])
+    };
+    // -1 and -2 to whoever has a sign.
+    let negative = ["ffffffff", "FFFFFFFFFFFFFFFE"];
+    sizes.into_iter().chain(negative).zip(70..).map(case).collect()
+}
+
+/// §7.1: each line of the coding ends with CRLF, and so does the data of each chunk.
+fn bad_lines() -> Vec<Case> {
+    let coded = [
+        ("a bare LF behind the size", "3\nabc\r\n0\r\n\r\n"),
+        ("a bare CR behind the size", "3\rabc\r\n0\r\n\r\n"),
+        ("a bare LF behind an extension", "3;a\nabc\r\n0\r\n\r\n"),
+        ("two CRs behind the size", "3\r\r\nabc\r\n0\r\n\r\n"),
+        ("a bare LF behind the data", "3\r\nabc\n0\r\n\r\n"),
+        ("a bare CR behind the data", "3\r\nabc\r0\r\n\r\n"),
+        ("nothing behind the data", "3\r\nabc0\r\n\r\n"),
+        ("a bare LF behind the last chunk", "3\r\nabc\r\n0\n\r\n"),
+        ("a bare LF for the empty line at the end", "3\r\nabc\r\n0\r\n\n"),
+        ("a bare CR for the empty line at the end", "3\r\nabc\r\n0\r\n\r\r"),
+        ("more data than the size says", "3\r\nabcd\r\n0\r\n\r\n"),
+        ("less data than the size says", "4\r\nabc\r\n0\r\n\r\n"),
+    ];
+    let case = |((what, coded), number)| {
+        should(format!("9112/7.1/{number}"), format!("Chunks are refused: {what}"))
+            .send(ignored(coded))
+            .smuggled()
+            .expect([status(400), not_served()])
+    };
+    coded.into_iter().zip(90..).map(case).collect()
+}
+
+/// §7.1.1: `chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )`.
+fn bad_extensions() -> Vec<Case> {
+    let control = |(byte, number): (&str, u32)| {
+        should(
+            format!("9112/7.1.1/{number}"),
+            format!("The control character {byte:?} in an extension is refused"),
+        )
+        .send(ignored(&format!("3;a{byte}b\r\nabc\r\n0\r\n\r\n")))
+        .smuggled()
+        .expect([status(400), not_served()])
+    };
+    let controls = ["\0", "\x0b", "\x7f", "\r"].into_iter().zip(1..).map(control);
+    // Most recipients skip to the end of the line. What must not be is another end.
+    let odd = |(extension, number): (&str, u32)| {
+        robust(
+            format!("9112/7.1.1/{number}"),
+            format!("The malformed extension {extension:?} is skipped or refused"),
+        )
+        .on(Needs::Echo)
+        .send(chunked(&format!("3{extension}\r\nabc\r\n0\r\n\r\n")))
+        .send(post("/", "next"))
+        .expect([either(replies([400]), replies([200, 200])), either(status(400), body("abc"))])
+    };
+    let odds = [";", ";=b", ";a b", ";a=\"b", ";a=\"b\\"].into_iter().zip(20..).map(odd);
+    controls.chain(odds).collect()
+}
+
+/// §7.1.1: a server ought to limit extensions in total, and answer 4xx beyond it.
+fn much_overhead() -> Vec<Case> {
+    let long = "a".repeat(1 << 20);
+    vec![
+        robust("9112/7.1.1/40", "An extension of a megabyte is refused")
+            .send(ignored(&format!("3;{long}\r\nabc\r\n0\r\n\r\n")))
+            .smuggled()
+            .expect([client_error(), not_served()]),
+        robust("9112/7.1.1/41", "Extensions of a megabyte in many chunks are refused")
+            .send(ignored(&format!("{}0\r\n\r\n", "1;aaaaaaaaaaaaa\r\nx\r\n".repeat(1 << 16))))
+            .smuggled()
+            .expect([client_error(), not_served()]),
+        robust("9112/7.1.2/40", "A trailer field of a megabyte is refused")
+            .send(ignored(&format!("0\r\nX: {long}\r\n\r\n")))
+            .smuggled()
+            .expect([client_error(), not_served()]),
+        robust("9112/7.1/110", "A chunk size of a megabyte of zeros is refused")
+            .send(ignored(&format!("{}3\r\nabc\r\n0\r\n\r\n", "0".repeat(1 << 20))))
+            .smuggled()
+            .expect([client_error(), not_served()]),
+    ]
+}
+
+fn good_trailers() -> Vec<Case> {
+    let trailers = ["X: y\r\n", "X: y\r\nX: z\r\nY: \t a b \t\r\n", "X: \"\r\n"];
+    let case = |(trailer, number)| {
+        must(
+            format!("9112/7.1.2/{number}"),
+            format!("The request ends behind the trailer section {trailer:?}"),
+        )
+        .on(Needs::Echo)
+        .send(chunked(&format!("3\r\nabc\r\n0\r\n{trailer}\r\n")))
+        .send(post("/", "next"))
+        .expect([replies([200, 200]), body("abc"), nth(1, body("next"))])
+    };
+    trailers.into_iter().zip(1..).map(case).collect()
+}
+
+/// §7.1.2: trailers are field lines, with the syntax of §5.
+fn bad_trailers() -> Vec<Case> {
+    let trailers = ["X : y\r\n", "X\r\n", ": y\r\n", " X: y\r\n", "X(: y\r\n"];
+    let case = |(trailer, number)| {
+        should(format!("9112/7.1.2/{number}"), format!("The trailer section {trailer:?} is refused"))
+            .send(ignored(&format!("3\r\nabc\r\n0\r\n{trailer}\r\n")))
+            .smuggled()
+            .expect([status(400), not_served()])
+    };
+    trailers.into_iter().zip(20..).map(case).collect()
+}
+
+/// §7.1.2: a recipient MUST NOT merge trailers into the header section unless their definition says how.
+fn trailers_are_no_fields() -> Vec<Case> {
+    let with = |trailer: &str| chunked(&format!("3\r\nabc\r\n0\r\n{trailer}\r\n\r\n"));
+    let framing = ["Content-Length: 30", "Transfer-Encoding: gzip", "Host: other", "Connection: close"];
+    let case = |(trailer, number)| {
+        must(
+            format!("9112/7.1.2/{number}"),
+            format!("The trailer {trailer:?} says nothing about the connection"),
+        )
+        .on(Needs::Echo)
+        .send(with(trailer))
+        .send(post("/", "next"))
+        .expect([replies([200, 200]), body("abc"), nth(1, body("next")), stays_open()])
+    };
+    let merged = must("9112/7.1.2/50", "A trailer is not among the fields of the header section")
+        .on(Needs::Echo)
+        .send(request("POST", "/echo").with("X-Header: y").with(CHUNKED))
+        .send("3\r\nabc\r\n0\r\nX-Trailer: z\r\n\r\n")
+        .expect([
+            status(200),
+            body_that("the header section as content", |content| holds(content, "X-Header: y")),
+            body_that("no trailer as content", |content| !holds(content, "X-Trailer")),
+        ]);
+    let host = must("9112/7.1.2/51", "A Host in the trailer section is no Host")
+        .send(request("GET", "/").without_host().with(CHUNKED))
+        .send("0\r\nHost: test\r\n\r\n")
+        .expect(status(400));
+    framing.into_iter().zip(60..).map(case).chain([merged, host]).collect()
+}
+
+const CHUNKED: &str = "Transfer-Encoding: chunked";
+
+/// A request that is answered with its content.
+fn chunked(coded: &str) -> Vec<u8> {
+    [Vec::from(request("POST", "/").with(CHUNKED)), coded.into()].concat()
+}
+
+/// A request that has no use for its content, and must delimit it all the same.
+fn ignored(coded: &str) -> Vec<u8> {
+    [Vec::from(get("/").with(CHUNKED)), coded.into()].concat()
+}
+
+fn holds(content: &[u8], text: &str) -> bool {
+    String::from_utf8_lossy(content).to_ascii_lowercase().contains(&text.to_ascii_lowercase())
+}

@@ -1,0 +1,83 @@
+//! RFC 9112 §8: messages that end before they are complete. They may be answered with an error, never served.
+
+use super::prelude::*;
+
+/// The cases of this file.
+pub fn section() -> Section {
+    Section::new("9112/8", "Incomplete Messages", [heads(), contents(), behind_others()])
+}
+
+/// A head is complete with its empty line.
+fn heads() -> Vec<Case> {
+    let heads = [
+        "G",
+        "GET /",
+        "GET / HTTP/1.1\r\nHost: te",
+        "GET / HTTP/1.1\r\nHost: test\r\n",
+        "GET / HTTP/1.1\r\nHost: test\r\n\r",
+        "GET / HTTP/1.0\r\n",
+    ];
+    let case = |(head, number)| {
+        must(
+            format!("9112/8/{number}"),
+            format!("A connection that ends behind {head:?} gets an error or nothing"),
+        )
+        .send(head)
+        .half_close()
+        .expect([refused_or_silence(), closes()])
+    };
+    heads.into_iter().zip(1..).map(case).collect()
+}
+
+/// §8: content is incomplete below its Content-Length, and before the last chunk and the end of its trailers.
+fn contents() -> Vec<Case> {
+    let contents = [
+        ("Content-Length: 4", ""),
+        ("Content-Length: 4", "abc"),
+        ("Transfer-Encoding: chunked", ""),
+        ("Transfer-Encoding: chunked", "3"),
+        ("Transfer-Encoding: chunked", "3\r\nab"),
+        ("Transfer-Encoding: chunked", "3\r\nabc\r\n"),
+        ("Transfer-Encoding: chunked", "3\r\nabc\r\n0"),
+        ("Transfer-Encoding: chunked", "3\r\nabc\r\n0\r\n"),
+        ("Transfer-Encoding: chunked", "3\r\nabc\r\n0\r\nX: y\r\n"),
+    ];
+    let case = |((framing, content), number)| {
+        must(
+            format!("9112/8/{number}"),
+            format!("Content by {framing:?} that ends behind {content:?} is not served"),
+        )
+        .on(Needs::Echo)
+        .send(request("POST", "/").with(framing))
+        .send(content)
+        .half_close()
+        .expect([refused_or_silence(), closes()])
+    };
+    contents.into_iter().zip(20..).map(case).collect()
+}
+
+fn behind_others() -> Vec<Case> {
+    vec![
+        must("9112/8/40", "An incomplete request behind a whole one is not served, and the whole one is")
+            .send(get("/"))
+            .send("GET / HTTP/1.1\r\nHost: test\r\n")
+            .half_close()
+            .expect([status(200), either(nth(1, any_error()), replies([200])), closes()]),
+        must("9112/8/41", "A request inside content that is cut short is not served")
+            .send(get("/").with("Content-Length: 1000"))
+            .smuggled()
+            .half_close()
+            .expect([either(any_reply(), silence()), not_served()]),
+        must("9112/8/42", "A request inside a chunk that is cut short is not served")
+            .send(get("/").with("Transfer-Encoding: chunked"))
+            .send("fff\r\n")
+            .smuggled()
+            .half_close()
+            .expect([either(any_reply(), silence()), not_served()]),
+    ]
+}
+
+/// §8: a server MAY send an error before it closes.
+fn refused_or_silence() -> Expect {
+    either(any_error(), silence())
+}

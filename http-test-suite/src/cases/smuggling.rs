@@ -1,0 +1,243 @@
+//! Request smuggling: requests hidden where a careless server looks for one, as attackers write them.
+//!
+//! Each is delimited in two ways by two kinds of careless servers; one of the two finds the request for
+//! `/smuggled.txt`. RFC 9112 §11.2 says what comes of it; the other files have each rule by itself.
+
+use super::prelude::*;
+
+/// The cases of this file.
+pub fn section() -> Section {
+    let cases = [
+        both_framings(),
+        disguised_codings(),
+        disguised_lengths(),
+        unread_content(),
+        chunk_lines(),
+        heads_that_end_early(),
+        request_lines(),
+        expectations(),
+    ];
+    Section::new("smuggling", "Request Smuggling", cases)
+}
+
+const CHUNKED: &str = "Transfer-Encoding: chunked";
+
+/// Content that is at its end for whoever decodes chunks, and goes on for whoever counts.
+fn behind_last_chunk() -> String {
+    format!("0\r\n\r\n{SMUGGLED}")
+}
+
+/// Content that is one chunk for whoever decodes chunks.
+fn in_a_chunk() -> String {
+    format!("{:x}\r\n{SMUGGLED}\r\n0\r\n\r\n", SMUGGLED.len())
+}
+
+fn length(content: &str) -> String {
+    format!("Content-Length: {}", content.len())
+}
+
+/// RFC 9112 §6.1: refuse, or go by Transfer-Encoding, and close in any case.
+fn both_framings() -> Vec<Case> {
+    let (behind, within) = (behind_last_chunk(), in_a_chunk());
+    // The line with the size of the chunk, so that what is in it comes next.
+    let size_line = length(&within[..4]);
+    vec![
+        must(
+            "smuggling/1",
+            "CL.TE: a request behind the last chunk, inside the Content-Length, is not served",
+        )
+        .send(get("/").with(length(&behind)).with(CHUNKED))
+        .send(behind.as_str())
+        .expect([any_of([200, 400]), not_served(), closes()]),
+        must("smuggling/2", "TE.CL: a request inside a chunk, behind the Content-Length, is not served")
+            .send(get("/").with(CHUNKED).with(size_line.clone()))
+            .send(within.as_str())
+            .expect([any_of([200, 400]), not_served(), closes()]),
+        must("smuggling/4", "Two Content-Lengths: a request behind the smaller is not served")
+            .send(get("/").with(length(SMUGGLED)).with("Content-Length: 0"))
+            .smuggled()
+            .expect([status(400), not_served(), closes()]),
+        // RFC 9110 §7.6.1: what Connection names is for this hop only; to the last hop it still counts.
+        must("smuggling/6", "A Content-Length that Connection names still frames the content")
+            .send(get("/").with("Connection: keep-alive, Content-Length").content(SMUGGLED))
+            .expect([any_reply(), not_served()]),
+        must(
+            "smuggling/7",
+            "A Transfer-Encoding that Connection names does not give way to a Content-Length",
+        )
+        .send(get("/").with("Connection: keep-alive, Transfer-Encoding").with(size_line).with(CHUNKED))
+        .send(within)
+        .expect([any_of([200, 400]), not_served(), closes()]),
+    ]
+}
+
+/// TE.TE: each line hides a Transfer-Encoding from some. If it does not count, the request is within the content that
+/// Content-Length frames; if it does, the request is behind the content, where the server has to close.
+fn disguised_codings() -> Vec<Case> {
+    let content = behind_last_chunk();
+    let bytes = |line: &[u8]| {
+        let head = [b"GET / HTTP/1.1\r\nHost: test\r\n", length(&content).as_bytes(), b"\r\n", line].concat();
+        [&head[..], b"\r\n\r\n", content.as_bytes()].concat()
+    };
+    let case = |number: u32, line: &[u8], expect: Expect| {
+        let what = line.escape_ascii();
+        must(format!("smuggling/{number}"), format!("TE.TE: \"{what}\" makes no request out of content"))
+            .send(bytes(line))
+            .expect([expect, not_served()])
+    };
+    // RFC 9112 §5.1: whitespace before the colon is answered with 400.
+    let spaced: [&[u8]; 2] = [b"Transfer-Encoding : chunked", b"Transfer-Encoding\t: chunked"];
+    // RFC 9112 §6.3: not chunked, or not chunked alone.
+    let unknown: [&[u8]; 4] = [
+        b"Transfer-Encoding: xchunked",
+        b"Transfer-Encoding: \x0cchunked",
+        b"Transfer-Encoding: cow\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: cow",
+    ];
+    // Nothing, or a Transfer-Encoding, or a fault: the RFC leaves it to the server, or says SHOULD.
+    let unclear: [&[u8]; 12] = [
+        b"Transfer_Encoding: chunked",
+        b"Transfer Encoding: chunked",
+        b"Transfer-Encoding\0: chunked",
+        b"Transfer-Encoding\x0b: chunked",
+        b"Transfer-Encoding\r: chunked",
+        b"\xa0Transfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\0",
+        b"X: y\nTransfer-Encoding: chunked",
+        b"X: y\rTransfer-Encoding: chunked",
+        b"X: y\r\n Transfer-Encoding: chunked",
+        b"Transfer-Encoding:\r\n chunked",
+        b"tRANSFER-eNCODING:chunked",
+    ];
+    let spaced = spaced.into_iter().zip(20..).map(|(line, number)| case(number, line, status(400)));
+    let unknown = unknown.into_iter().zip(30..).map(|(line, number)| case(number, line, any_of([400, 501])));
+    let unclear = unclear.into_iter().zip(40..).map(|(line, number)| case(number, line, any_of([200, 400])));
+    spaced.chain(unknown).chain(unclear).collect()
+}
+
+/// The same for a Content-Length of zero behind one that is right.
+fn disguised_lengths() -> Vec<Case> {
+    let lines: [&[u8]; 4] = [
+        b"Content-Length\0: 0",
+        b"Content-Length\x0b: 0",
+        b"X: y\rContent-Length: 0",
+        b"X: y\r\n Content-Length: 0",
+    ];
+    let case = |(line, number): (&[u8], u32)| {
+        let head = [b"GET / HTTP/1.1\r\nHost: test\r\n", length(SMUGGLED).as_bytes(), b"\r\n", line].concat();
+        must(
+            format!("smuggling/{number}"),
+            format!("The line \"{}\" does not shorten the content", line.escape_ascii()),
+        )
+        .send([&head[..], b"\r\n\r\n"].concat())
+        .smuggled()
+        .expect([any_of([200, 400]), not_served()])
+    };
+    let underscore = robust("smuggling/90", "Content_Length frames nothing")
+        .send(get("/").with("Content_Length: 1000"))
+        .send(get("/"))
+        .expect(either(replies([400]), replies([200, 200])));
+    lines.into_iter().zip(80..).map(case).chain([underscore]).collect()
+}
+
+/// CL.0: routes on which servers forget that a request has content. RFC 9112 §9.3: read it, or close.
+fn unread_content() -> Vec<Case> {
+    let requests = [
+        ("a redirect", get("/dir")),
+        ("a reply 304", get("/hello.txt").with("If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT")),
+        ("a reply 412", get("/hello.txt").with("If-Match: \"other\"")),
+        ("a reply 416", get("/hello.txt").with("Range: bytes=1000-")),
+        ("a file without content", get("/empty.txt")),
+        ("HEAD of a file", head("/hello.txt")),
+        ("OPTIONS *", request("OPTIONS", "*")),
+        ("POST to a file", request("POST", "/hello.txt")),
+    ];
+    let case = |((what, request), number): ((_, Request), u32)| {
+        must(
+            format!("smuggling/{number}"),
+            format!("CL.0: content of a request for {what} is not taken for a request"),
+        )
+        .on(Needs::Fixtures)
+        .send(request.content(SMUGGLED))
+        .expect([any_reply(), not_served()])
+    };
+    requests.into_iter().zip(100..).map(case).collect()
+}
+
+/// Lines of the chunked coding that end in different places. The request is inside a chunk for one reader.
+fn chunk_lines() -> Vec<Case> {
+    let coded = |number: u32, what: &str, coded: String| {
+        should(format!("smuggling/{number}"), format!("A request hidden by {what} is not served"))
+            .send(get("/").with(CHUNKED))
+            .send(coded)
+            .expect([status(400), not_served()])
+    };
+    // Whoever ends the line there has the chunk `XX`, and then one that holds the request. Whoever reads on has a
+    // chunk of what is meant for a size, then the last, and the request behind it.
+    let size = behind_last_chunk().len();
+    vec![
+        coded(
+            120,
+            "a bare LF in an extension",
+            format!("2;\nXX\r\n{size:x}\r\n0\r\n\r\n{SMUGGLED}\r\n0\r\n\r\n"),
+        ),
+        coded(
+            121,
+            "a bare CR in an extension",
+            format!("2;\rXX\r\n{size:x}\r\n0\r\n\r\n{SMUGGLED}\r\n0\r\n\r\n"),
+        ),
+        coded(122, "a NUL behind the size", format!("0\0\r\n\r\n{SMUGGLED}")),
+        // The two bytes behind the data, whatever they are; or the rest of the line, however long.
+        coded(123, "any two bytes for the CRLF behind data", format!("3\r\nabcXX0\r\n\r\n{SMUGGLED}")),
+        coded(124, "a longer line for the CRLF behind data", format!("3\r\nabcXX\r\n0\r\n\r\n{SMUGGLED}")),
+        coded(125, "a last chunk that a bare LF ends", format!("0\n\n{SMUGGLED}")),
+        coded(
+            126,
+            "a size that ends at its first strange character",
+            format!("0x{:x}\r\n\r\n{SMUGGLED}\r\n0\r\n\r\n", SMUGGLED.len() + 2),
+        ),
+        coded(127, "a negative size", format!("-1\r\n\r\n{SMUGGLED}")),
+        coded(128, "a trailer section that a space ends", format!("0\r\n \r\n{SMUGGLED}")),
+    ]
+}
+
+/// Lines that look empty to some.
+fn heads_that_end_early() -> Vec<Case> {
+    let lines = ["\r\r\n", "\0\r\n", "\x0b\r\n", "\r"];
+    let case = |(line, number)| {
+        must(
+            format!("smuggling/{number}"),
+            format!("The line {line:?} is not empty, and nothing behind it is served"),
+        )
+        .send(format!("GET / HTTP/1.1\r\nHost: test\r\n{line}"))
+        .smuggled()
+        .expect([status(400), not_served()])
+    };
+    lines.into_iter().zip(140..).map(case).collect()
+}
+
+/// Request lines that hold two requests, or end where some think they do.
+fn request_lines() -> Vec<Case> {
+    let starts = ["GET /\r\n", "GET / HTTP/1.1\r", "GET / HTTP/1.1 ", "GET /?\0", "0\r\n", "x=y"];
+    let case = |(start, number)| {
+        should(
+            format!("smuggling/{number}"),
+            format!("A request line that {start:?} comes before is not one of its own"),
+        )
+        .send(start)
+        .smuggled()
+        .expect([any_of([400, 501]), not_served()])
+    };
+    starts.into_iter().zip(160..).map(case).collect()
+}
+
+/// 0.CL: whether content comes is a matter of the framing, not of Expect (RFC 9110 §10.1.1).
+fn expectations() -> Vec<Case> {
+    let lines = ["Expect: 100-continue", "Expect: y 100-continue"];
+    let case = |(line, number)| {
+        must(format!("smuggling/{number}"), format!("Content beside {line:?} is not taken for a request"))
+            .send(get("/").with(line).content(SMUGGLED))
+            .expect([any_reply(), not_served()])
+    };
+    lines.into_iter().zip(180..).map(case).collect()
+}

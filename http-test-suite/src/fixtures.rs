@@ -1,0 +1,196 @@
+//! The document root that the cases expect, made by code so that nothing depends on how it was checked out.
+//!
+//! ```text
+//! index.html  hello.txt  digits.txt  empty.txt  pattern.bin  smuggled.txt  .hidden  .well-known/security.txt
+//! page.html  style.css  script.js  data.json  image.svg  image.png  no-extension        what a media type is read from
+//! with space.txt  grüße.txt  100%.txt  plus+sign.txt  a&b=c.txt  semi;colon.txt         what needs encoding
+//! dir/{index.html, page.txt, sub/deep.txt}  no-index/file.txt                           with an index, and without
+//! link.txt → hello.txt   link-out.txt → /etc/passwd   link-out-dir → /etc   link-nowhere.txt   socket
+//! httptest/                                                                             the embedded fixture tree
+//! ```
+
+use std::fs::{self, File};
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+/// The content of `/hello.txt`.
+pub const HELLO: &str = "Hello, world!\n";
+
+/// The content of `/digits.txt`: the byte at each offset is the offset.
+pub const DIGITS: &str = "0123456789";
+
+/// The content of `/smuggled.txt`. Whoever receives it has been served a request that should not have been seen.
+pub const SMUGGLED: &str = "This is the answer to a smuggled request.\n";
+
+/// The length of `/pattern.bin`.
+pub const PATTERN_LEN: usize = 1024 * 1024;
+
+/// When every fixture was last modified, as Last-Modified says it. Long ago, so that it is a strong validator.
+pub const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+const MODIFIED_SECONDS: u64 = 784_111_777;
+
+/// Bytes `range` of `/pattern.bin`. The period is a prime, so no two pieces in reach of a mistake look alike.
+pub fn pattern(range: Range<usize>) -> Vec<u8> {
+    range.map(|offset| (offset % 251) as u8).collect()
+}
+
+/// Files of text.
+const TEXTS: &[(&str, &str)] = &[
+    ("index.html", "<!DOCTYPE html>\n<title>Fixtures</title>\n<p>The root of the fixtures.\n"),
+    ("hello.txt", HELLO),
+    ("digits.txt", DIGITS),
+    ("empty.txt", ""),
+    ("smuggled.txt", SMUGGLED),
+    (".hidden", "Nobody may read this.\n"),
+    (".well-known/security.txt", "Contact: mailto:nobody@example.org\n"),
+    ("page.html", "<!DOCTYPE html>\n<title>A page</title>\n"),
+    ("style.css", "body { color: black }\n"),
+    ("script.js", "export const answer = 42;\n"),
+    ("data.json", "{\"answer\": 42}\n"),
+    ("image.svg", "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1\" height=\"1\"/>\n"),
+    ("no-extension", "Text, or is it?\n"),
+    ("with space.txt", "A space in the name.\n"),
+    ("grüße.txt", "Grüße in UTF-8.\n"),
+    ("100%.txt", "A percent sign in the name.\n"),
+    ("plus+sign.txt", "A plus sign in the name.\n"),
+    ("a&b=c.txt", "Query characters in the name.\n"),
+    ("semi;colon.txt", "A semicolon in the name.\n"),
+    ("dir/index.html", "<!DOCTYPE html>\n<title>A directory</title>\n"),
+    ("dir/page.txt", "A page in a directory.\n"),
+    ("dir/sub/deep.txt", "Deep.\n"),
+    ("no-index/file.txt", "A file in a directory without an index.\n"),
+];
+
+/// One transparent pixel.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\
+    \0\0\0\x0bIDATx\xdac`\0\x02\0\0\x05\0\x01\xe9\xfa\xdc\xd8\0\0\0\0IEND\xaeB`\x82";
+
+/// Names, and what they point at.
+const LINKS: &[(&str, &str)] = &[
+    ("link.txt", "hello.txt"),
+    ("link-nowhere.txt", "there-is-no-such-file"),
+    ("link-out.txt", "/etc/passwd"),
+    ("link-out-dir", "/etc"),
+];
+
+/// The files of `httptest/`, each as its path and its bytes.
+macro_rules! httptest {
+    ($($path:literal,)*) => {
+        &[$(($path, include_bytes!(concat!("../httptest/", $path)).as_slice())),*]
+    };
+}
+
+/// The tree whose paths the public s-stupnikov/http-test-suite asks for.
+const HTTPTEST: &[(&str, &[u8])] = httptest![
+    "160313.jpg",
+    "b16261023.swf",
+    "dir1/dir12/dir123/deep.txt",
+    "dir2/index.html",
+    "dir2/page.html",
+    "ef35c.jpeg",
+    "jquery-1.9.1.js",
+    "logo.v2.png",
+    "pic_ask.gif",
+    "space in name.txt",
+    "splash.css",
+    "text..txt",
+    "wikipedia_russia.html",
+    "wikipedia_russia_files/100px-Cathedral_Square.jpg",
+    "wikipedia_russia_files/17px-North.png",
+    "wikipedia_russia_files/32px-Flag_of_Russia.png",
+    "wikipedia_russia_files/load.css",
+];
+
+/// The content of `/httptest/{path}`.
+pub fn httptest(path: &str) -> Option<&'static [u8]> {
+    HTTPTEST.iter().find(|(name, _)| *name == path).map(|(_, bytes)| *bytes)
+}
+
+/// Writes the fixtures into `dir`, which is made if it is not there. What is there already is written over.
+///
+/// # Errors
+///
+/// Those of the file system.
+pub fn write(dir: impl AsRef<Path>) -> io::Result<()> {
+    let dir = dir.as_ref();
+    for (path, text) in TEXTS {
+        write_file(&dir.join(path), text.as_bytes())?;
+    }
+    for (path, bytes) in HTTPTEST {
+        write_file(&dir.join("httptest").join(path), bytes)?;
+    }
+    write_file(&dir.join("image.png"), PNG)?;
+    write_file(&dir.join("pattern.bin"), &pattern(0..PATTERN_LEN))?;
+    for (path, to) in LINKS {
+        symlink(to, vacant(&dir.join(path))?)?;
+    }
+    // A special file: whoever opens it without care gets an error, or waits.
+    UnixListener::bind(vacant(&dir.join("socket"))?)?;
+    Ok(())
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    fs::write(path, bytes)?;
+    File::options()
+        .write(true)
+        .open(path)?
+        .set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(MODIFIED_SECONDS))
+}
+
+/// `path`, after what stood there is gone.
+fn vacant(path: &Path) -> io::Result<&Path> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn files_in(dir: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        entries.flat_map(|path| if path.is_dir() { files_in(&path) } else { vec![path] }).collect()
+    }
+
+    #[test]
+    fn the_embedded_tree_is_the_one_on_disk() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("httptest");
+        let mut on_disk: Vec<_> =
+            files_in(&root).iter().map(|path| path.strip_prefix(&root).unwrap().to_owned()).collect();
+        on_disk.sort();
+        let mut embedded: Vec<_> = HTTPTEST.iter().map(|(path, _)| PathBuf::from(path)).collect();
+        embedded.sort();
+        assert_eq!(embedded, on_disk);
+    }
+
+    #[test]
+    fn can_be_written_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path()).unwrap();
+        write(dir.path()).unwrap();
+        let file = |name: &str| dir.path().join(name);
+        assert_eq!(fs::read_to_string(file("link.txt")).unwrap(), HELLO);
+        assert_eq!(fs::metadata(file("pattern.bin")).unwrap().len(), PATTERN_LEN as u64);
+        let modified = fs::metadata(file("dir/sub/deep.txt")).unwrap().modified().unwrap();
+        assert_eq!(modified.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs(), MODIFIED_SECONDS);
+        assert!(file("httptest/wikipedia_russia_files/load.css").is_file());
+    }
+
+    #[test]
+    fn the_pattern_is_the_same_from_wherever_it_is_cut() {
+        assert_eq!(pattern(1000..1010), pattern(0..2000)[1000..1010]);
+        assert_eq!(DIGITS.as_bytes()[7], b'7');
+    }
+}

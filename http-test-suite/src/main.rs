@@ -1,0 +1,150 @@
+//! The command line: arguments to options, outcomes to a progress bar, the report to where it is wanted.
+
+#![forbid(unsafe_code)]
+
+use std::error::Error;
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use http_test_suite::{Options, Report, Target, cases, fixtures, run_with};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Judges an HTTP/1.1 server by the bytes it answers.
+///
+/// Exit codes: 0 every MUST is met (with --strict, every SHOULD too); 1 some are not; 2 wrong usage, or the server cannot
+/// be reached.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    /// The server
+    #[arg(value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    server: String,
+
+    /// A server that echoes, for the cases that need one
+    #[arg(long, value_name = "HOST:PORT")]
+    echo: Option<String>,
+
+    /// Only cases whose id begins so; may be repeated
+    #[arg(long, value_name = "ID-PREFIX")]
+    only: Vec<String>,
+
+    /// Lists the cases and judges nobody
+    #[arg(long)]
+    list: bool,
+
+    /// SHOULDs count for the exit code, too
+    #[arg(long)]
+    strict: bool,
+
+    /// Where to write the report as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Where to write the report as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+
+    /// Conversations at the same time
+    #[arg(long, value_name = "N", default_value_t = Options::default().jobs)]
+    jobs: usize,
+
+    /// How long the wait for a reply may take
+    #[arg(long, value_name = "SECONDS", default_value_t = Options::default().timeout.as_secs_f64(), value_parser = seconds)]
+    timeout: f64,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Writes the document root that the cases expect
+    Fixtures {
+        /// Made if it is not there
+        dir: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match act(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("http-test-suite: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+impl Arguments {
+    fn options(&self) -> Options {
+        let timeout = Duration::from_secs_f64(self.timeout);
+        Options { only: self.only.clone(), jobs: self.jobs, timeout, ..Options::default() }
+    }
+}
+
+/// Whether all is well.
+fn act(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
+    if let Some(Command::Fixtures { dir }) = &arguments.command {
+        fixtures::write(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+        return Ok(true);
+    }
+    if arguments.list {
+        print(&list(&arguments.options()))?;
+        return Ok(true);
+    }
+    let report = judge(arguments)?;
+    if report.outcomes.is_empty() {
+        return Err("--only chooses no case".into());
+    }
+    if let Some(file) = &arguments.json {
+        fs::write(file, report.json()?).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    if let Some(file) = &arguments.junit {
+        fs::write(file, report.junit()).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    print(&format!("{report}\n"))?;
+    Ok(report.passes(arguments.strict))
+}
+
+fn judge(arguments: &Arguments) -> Result<Report, Box<dyn Error>> {
+    let server = &arguments.server;
+    let mut target = Target::new(server).map_err(|error| format!("{server}: {error}"))?;
+    if let Some(echo) = &arguments.echo {
+        target = target.with_echo(echo).map_err(|error| format!("{echo}: {error}"))?;
+    }
+    // Shows itself on a terminal only.
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")?);
+    let report = run_with(&target, &arguments.options(), |outcome, count| {
+        bar.set_length(count as u64);
+        bar.set_message(outcome.id.clone());
+        bar.inc(1);
+    });
+    bar.finish_and_clear();
+    Ok(report?)
+}
+
+fn list(options: &Options) -> String {
+    let cases =
+        cases::all().iter().flat_map(|section| &section.cases).filter(|case| options.chooses(&case.id));
+    cases.map(|case| format!("{:18} {:6} {}\n", case.id, case.level, case.requirement)).collect()
+}
+
+/// To standard output, until its reader has had enough.
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    // Zero would be no timeout at all to the sockets.
+    if (0.001..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("between 0.001 and 3600".into()) }
+}

@@ -1,0 +1,315 @@
+//! What came of it: for people, for programs (JSON), for build servers (JUnit).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::case::{Case, Level, Section};
+use crate::escape::{self, SHOWN};
+use crate::exchange::Exchange;
+
+/// The outcome of every case, in the order of the RFCs.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The address that was judged.
+    pub server: String,
+    /// One for each case that was chosen.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// The outcome of one case.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// The id of the case.
+    pub id: String,
+    /// The heading of its file: `RFC 9112 §2 Message`.
+    pub heading: String,
+    /// Where the requirement stands: `RFC 9112 §2.2`.
+    pub section: String,
+    /// How binding it is.
+    pub level: Level,
+    /// What the server has to do.
+    pub requirement: String,
+    /// Whether it does.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// What was sent, escaped, line by line.
+    pub sent: Vec<String>,
+    /// What came back, likewise.
+    pub received: Vec<String>,
+    /// How long it took.
+    pub milliseconds: u64,
+}
+
+/// How a case ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "verdict", rename_all = "lowercase")]
+pub enum Verdict {
+    /// All that was expected is true.
+    Passed,
+    /// Something else is.
+    Failed(Failure),
+    /// It could not be tried.
+    Skipped {
+        /// Why not.
+        why: String,
+    },
+}
+
+/// The first thing that was not as expected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// Ends the sentence "expected …".
+    pub expected: String,
+    /// Ends the sentence "but it was …".
+    pub actual: String,
+}
+
+/// How many cases ended how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// As expected.
+    pub passed: usize,
+    /// Not as expected.
+    pub failed: usize,
+    /// Not tried.
+    pub skipped: usize,
+}
+
+impl Failure {
+    /// The verdict that says so.
+    pub fn of(expected: impl Into<String>, actual: impl Into<String>) -> Verdict {
+        Verdict::Failed(Failure { expected: expected.into(), actual: actual.into() })
+    }
+}
+
+impl Outcome {
+    /// `exchange` is what the verdict was found in.
+    #[expect(clippy::needless_pass_by_value, reason = "it ends here: only its escaped text lives on")]
+    pub fn new(section: &Section, case: &Case, verdict: Verdict, exchange: Exchange, took: Duration) -> Self {
+        Outcome {
+            id: case.id.clone(),
+            heading: section.heading(),
+            section: case.section(),
+            level: case.level,
+            requirement: case.requirement.clone(),
+            verdict,
+            sent: escape::lines(&exchange.sent, SHOWN),
+            received: escape::lines(&exchange.received, SHOWN),
+            milliseconds: took.as_millis().try_into().unwrap_or(u64::MAX),
+        }
+    }
+
+    /// What was not as expected.
+    pub fn failure(&self) -> Option<&Failure> {
+        match &self.verdict {
+            Verdict::Failed(failure) => Some(failure),
+            Verdict::Passed | Verdict::Skipped { .. } => None,
+        }
+    }
+}
+
+impl Report {
+    /// Whether the server meets every MUST, and with `strict` every SHOULD.
+    pub fn passes(&self, strict: bool) -> bool {
+        self.failures().all(|outcome| match outcome.level {
+            Level::Must => false,
+            Level::Should => !strict,
+            Level::Robust => true,
+        })
+    }
+
+    /// The cases that failed.
+    pub fn failures(&self) -> impl Iterator<Item = &Outcome> {
+        self.outcomes.iter().filter(|outcome| outcome.failure().is_some())
+    }
+
+    /// How many cases ended how.
+    pub fn tally(&self) -> Tally {
+        Tally::of(&self.outcomes)
+    }
+
+    /// All of it as JSON, in the shape of these types.
+    ///
+    /// # Errors
+    ///
+    /// None that is known: there are no maps here, and no numbers that JSON lacks.
+    pub fn json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self)
+    }
+
+    /// All of it as JUnit XML: a suite for each heading.
+    pub fn junit(&self) -> String {
+        let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
+        for (heading, outcomes) in self.by_heading() {
+            let Tally { failed, skipped, .. } = Tally::of(outcomes);
+            let (name, count) = (xml_text(heading), outcomes.len());
+            xml.push_str(&format!(
+                "  <testsuite name=\"{name}\" tests=\"{count}\" failures=\"{failed}\" skipped=\"{skipped}\">\n"
+            ));
+            for outcome in outcomes {
+                xml.push_str(&junit_case(outcome));
+            }
+            xml.push_str("  </testsuite>\n");
+        }
+        xml.push_str("</testsuites>\n");
+        xml
+    }
+
+    fn reasons_to_skip(&self) -> BTreeMap<&str, usize> {
+        let mut reasons = BTreeMap::new();
+        for outcome in &self.outcomes {
+            if let Verdict::Skipped { why } = &outcome.verdict {
+                *reasons.entry(why.as_str()).or_default() += 1;
+            }
+        }
+        reasons
+    }
+
+    /// Outcomes stand in the order of their headings.
+    fn by_heading(&self) -> impl Iterator<Item = (&str, &[Outcome])> {
+        self.outcomes.chunk_by(|a, b| a.heading == b.heading).map(|group| (group[0].heading.as_str(), group))
+    }
+}
+
+impl Tally {
+    fn of(outcomes: &[Outcome]) -> Tally {
+        outcomes.iter().fold(Tally::default(), |mut tally, outcome| {
+            match outcome.verdict {
+                Verdict::Passed => tally.passed += 1,
+                Verdict::Failed(_) => tally.failed += 1,
+                Verdict::Skipped { .. } => tally.skipped += 1,
+            }
+            tally
+        })
+    }
+}
+
+/// The failures, a table, why cases were skipped, and one line that counts.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for outcome in self.failures() {
+            writeln!(f, "{outcome}")?;
+        }
+        let width = self.outcomes.iter().map(|outcome| outcome.heading.chars().count()).max().unwrap_or(0);
+        writeln!(f, "{:width$}  passed  failed  skipped", "")?;
+        for (heading, outcomes) in self.by_heading() {
+            let Tally { passed, failed, skipped } = Tally::of(outcomes);
+            writeln!(f, "{heading:width$}  {passed:6}  {failed:6}  {skipped:7}")?;
+        }
+        writeln!(f)?;
+        for (why, count) in self.reasons_to_skip() {
+            writeln!(f, "{count} skipped: {why}")?;
+        }
+        let Tally { passed, failed, skipped } = self.tally();
+        write!(f, "{passed} passed, {failed} failed, {skipped} skipped")
+    }
+}
+
+/// The whole story of one case, over several lines.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Outcome { id, section, level, requirement, .. } = self;
+        writeln!(f, "{id}  {level}  {requirement} ({section})")?;
+        match &self.verdict {
+            Verdict::Passed => writeln!(f, "    passed")?,
+            Verdict::Skipped { why } => writeln!(f, "    skipped: {why}")?,
+            Verdict::Failed(Failure { expected, actual }) => {
+                writeln!(f, "    expected {expected}\n    but it was {actual}")?;
+            }
+        }
+        self.sent.iter().try_for_each(|line| writeln!(f, "    > {line}"))?;
+        self.received.iter().try_for_each(|line| writeln!(f, "    < {line}"))
+    }
+}
+
+fn junit_case(outcome: &Outcome) -> String {
+    let (id, requirement) = (xml_text(&outcome.id), xml_text(&outcome.requirement));
+    let seconds = Duration::from_millis(outcome.milliseconds).as_secs_f64();
+    let open = format!("    <testcase classname=\"{id}\" name=\"{requirement}\" time=\"{seconds:.3}\"");
+    match &outcome.verdict {
+        Verdict::Passed => format!("{open}/>\n"),
+        Verdict::Skipped { why } => format!("{open}><skipped message=\"{}\"/></testcase>\n", xml_text(why)),
+        Verdict::Failed(Failure { expected, actual }) => {
+            let message = xml_text(&format!("expected {expected}, but it was {actual}"));
+            let (kind, story) = (outcome.level, xml_text(&outcome.to_string()));
+            format!("{open}><failure type=\"{kind}\" message=\"{message}\">{story}</failure></testcase>\n")
+        }
+    }
+}
+
+/// Escaped for attributes and text. Control characters, which XML 1.0 cannot hold, become U+FFFD.
+fn xml_text(text: &str) -> String {
+    let mut xml = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => xml.push_str("&amp;"),
+            '<' => xml.push_str("&lt;"),
+            '>' => xml.push_str("&gt;"),
+            '"' => xml.push_str("&quot;"),
+            c if c.is_control() && c != '\n' => xml.push('\u{fffd}'),
+            c => xml.push(c),
+        }
+    }
+    xml
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::{must, robust, should};
+
+    fn report(cases: Vec<(Case, Verdict)>) -> Report {
+        let section = Section::new("9112/2", "Message", []);
+        let outcome = |(case, verdict): (Case, _)| {
+            Outcome::new(&section, &case, verdict, Exchange::default(), Duration::from_millis(7))
+        };
+        Report { server: "here".into(), outcomes: cases.into_iter().map(outcome).collect() }
+    }
+
+    fn failed() -> Verdict {
+        Failure::of("status 400", "status 200 \"<OK>\"")
+    }
+
+    #[test]
+    fn musts_count_always_shoulds_when_strict() {
+        let one = |case| report(vec![(case, failed())]);
+        let all = |report: Report| (report.passes(false), report.passes(true));
+        assert_eq!(all(one(must("9112/2/1", "x"))), (false, false));
+        assert_eq!(all(one(should("9112/2/1", "x"))), (true, false));
+        assert_eq!(all(one(robust("9112/2/1", "x"))), (true, true));
+    }
+
+    #[test]
+    fn ends_with_the_count() {
+        let skipped = Verdict::Skipped { why: "no echo".into() };
+        let cases = vec![
+            (must("a/1", "x"), failed()),
+            (must("a/2", "y"), Verdict::Passed),
+            (must("a/3", "z"), skipped),
+        ];
+        let text = report(cases).to_string();
+        assert!(text.ends_with("\n1 passed, 1 failed, 1 skipped"), "{text}");
+        assert!(text.contains("\n1 skipped: no echo\n"), "{text}");
+        assert!(text.contains("expected status 400\n    but it was status 200"), "{text}");
+    }
+
+    #[test]
+    fn junit_is_escaped() {
+        let xml = report(vec![(must("9112/2/1", "a & b"), failed())]).junit();
+        assert!(xml.contains("name=\"a &amp; b\" time=\"0.007\""), "{xml}");
+        assert!(xml.contains("&quot;&lt;OK&gt;&quot;"), "{xml}");
+        assert!(xml.contains("tests=\"1\" failures=\"1\" skipped=\"0\""), "{xml}");
+    }
+
+    #[test]
+    fn json_has_the_verdict_beside_the_id() {
+        let json = report(vec![(must("9112/2/1", "x"), failed())]).json().unwrap();
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let outcome = &value["outcomes"][0];
+        assert_eq!((&outcome["verdict"], &outcome["expected"]), (&"failed".into(), &"status 400".into()));
+        assert_eq!(outcome["level"], "MUST");
+    }
+}

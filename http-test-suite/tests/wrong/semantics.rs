@@ -1,0 +1,229 @@
+//! A server that is right about a handful of targets, and as many that differ from it in one thing.
+//!
+//! They prove that the cases about meaning look where they say: a case must pass with the right server, and notice
+//! the one thing. It serves no files; whatever is there is [`HELLO`].
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use http_test_suite::fixtures::HELLO;
+use http_test_suite::{Options, Target, run};
+
+use super::{DATE, Then, Wrong, start};
+
+/// What is wrong, and the cases that must notice.
+type Slip = (&'static str, fn(&str) -> String, &'static [&'static str]);
+
+const SLIPS: &[Slip] = &[
+    (
+        "Last-Modified in the future",
+        |head| right(head).replace("Last-Modified: Sun, 06 Nov 1994", "Last-Modified: Sat, 06 Nov 2094"),
+        &["9110/8.8.2/1", "9110/8.8.2/4"],
+    ),
+    (
+        "Last-Modified as RFC 850 has it",
+        |head| right(head).replace("Last-Modified: Sun, 06 Nov 1994", "Last-Modified: Sunday, 06-Nov-94"),
+        &["9110/8.8.2/1", "9110/8.8.2/3"],
+    ),
+    ("a tag without quotes", |head| right(head).replace("ETag: \"5", "ETag: 5"), &["9110/8.8.3/2"]),
+    ("one tag for all files", |head| retag(head, "always"), &["9110/8.8.3/4"]),
+    ("a tag for every reply", |head| retag(head, &count()), &["9110/8.8.3/3"]),
+    ("weak tags", |head| right(head).replace("ETag: ", "ETag: W/"), &["9110/8.8.3/5"]),
+    (
+        "no Content-Type",
+        |head| right(head).replace("Content-Type", "X-Type"),
+        &["9110/8.3/3", "9110/15.5/2", "9110/15.5/3"],
+    ),
+    ("text/plain for everything", |head| retype(head, "text/plain"), &["9110/8.3/1", "9110/8.3/8"]),
+    ("text/html for everything", |head| retype(head, "text/html"), &["9110/8.3/3", "9110/8.3/20"]),
+    (
+        "a length of nothing for HEAD",
+        |head| match head.starts_with("HEAD ") {
+            true => right(head).replace("Content-Length: 14", "Content-Length: 0"),
+            false => right(head),
+        },
+        &["9110/8.6/6"],
+    ),
+    (
+        "HEAD knows no errors",
+        |head| if head.starts_with("HEAD ") { ok(head, "") } else { right(head) },
+        &["9110/9.3.2/6", "9110/9.3.2/8"],
+    ),
+    (
+        "HEAD has no tag",
+        |head| match head.starts_with("HEAD ") {
+            true => right(head).replace("ETag", "X-Tag"),
+            false => right(head),
+        },
+        &["9110/9.3.2/2"],
+    ),
+    (
+        "an encoding that nobody asked for",
+        |head| ok(head, "Content-Encoding: gzip\r\n"),
+        &["9110/8.4/1", "9110/12.5.3/1", "9110/12.5.3/4"],
+    ),
+    (
+        "content by language, without Vary",
+        |head| ok(head, if head.contains(": ru\r") { "Content-Language: ru\r\n" } else { "" }),
+        &["9110/12.5.5/2"],
+    ),
+    (
+        "an override of the method",
+        |head| if head.contains("Override") { refused(head, "405 No") } else { right(head) },
+        &["9110/9.3.8/3"],
+    ),
+    (
+        "methods by their beginning",
+        |head| right(&head.replacen("GETX ", "GET ", 1).replacen("HEADER ", "GET ", 1)),
+        &["9110/9.1/21", "9110/9.1/23"],
+    ),
+    (
+        "any method is GET",
+        |head| right(&format!("GET {}", head.split_once(' ').unwrap_or_default().1)),
+        &["9110/9.1/20", "9110/9.1/41"],
+    ),
+    (
+        "TRACE repeats it all",
+        |head| match head.starts_with("TRACE ") {
+            true => format!(
+                "HTTP/1.1 200 OK\r\n{DATE}Content-Type: message/http\r\nContent-Length: {}\r\n\r\n{head}",
+                head.len()
+            ),
+            false => right(head),
+        },
+        &["9110/9.3.8/2"],
+    ),
+    (
+        "Allow lists everything",
+        |head| right(head).replace("Allow: GET, HEAD", "Allow: GET, HEAD, POST, DELETE"),
+        &["9110/15.5.6/1", "9110/15.5.6/2"],
+    ),
+    (
+        "Allow lists no HEAD",
+        |head| right(head).replace("Allow: GET, HEAD", "Allow: GET"),
+        &["9110/9.3.7/1", "9110/15.5.6/1"],
+    ),
+    (
+        "a redirect forgets the query",
+        |head| right(head).replace("/dir/?", "/dir/\r\nX-Query: "),
+        &["9110/15.4/2"],
+    ),
+    ("a redirect leaves the site", |head| right(head).replace(": /dir/", ": //dir/"), &["9110/15.4/40"]),
+    ("a redirect with a space", |head| right(head).replace(": /dir/", ": /dir /"), &["9110/15.4/40"]),
+    ("a Server that is no product", |head| right(head).replace("right/1", "right (1"), &["9110/10.2.4/1"]),
+    (
+        "serves https in the clear",
+        |head| right(&head.replace("https:", "http:").replace("HTTPS:", "http:")),
+        &["9110/7.4/1", "9110/7.4/2"],
+    ),
+    (
+        "takes every offer",
+        |head| match head.contains("Upgrade:") {
+            true => format!("HTTP/1.1 101 Well\r\n{DATE}Upgrade: no-such-protocol/7.0\r\n\r\n"),
+            false => right(head),
+        },
+        &["9110/7.8/1", "9110/7.8/2", "9110/7.8/3"],
+    ),
+    (
+        "asks for better credentials",
+        |head| match head.contains("Authorization:") {
+            true => refused(head, "401 No").replace("Allow", "WWW-Authenticate: Basic\r\nAllow"),
+            false => right(head),
+        },
+        &["9110/11.6.2/1", "9110/11.7.2/1"],
+    ),
+    (
+        "repeats the request in its errors",
+        |head| match right(head) {
+            reply if reply.starts_with("HTTP/1.1 404") => {
+                reply.replace("Server: ", &format!("X: {}\r\nServer: ", one_line(head)))
+            }
+            reply => reply,
+        },
+        &["9110/11.4/1"],
+    ),
+    (
+        "stumbles over a weight",
+        |head| if head.contains(";q") { refused(head, "500 Oops") } else { right(head) },
+        &["9110/12.5.1/1", "9110/12.4/2"],
+    ),
+];
+
+#[test]
+fn one_slip_is_noticed() {
+    let passes = |wrong: Wrong, only: &[&str]| -> Vec<String> {
+        let only = only.iter().map(ToString::to_string).collect();
+        let (timeout, quiet) = (Duration::from_secs(1), Duration::from_millis(30));
+        let options = Options { only, timeout, quiet, probe: false, ..Options::default() };
+        let report = run(&Target::new(start(wrong)).unwrap(), &options).unwrap();
+        super::passed(&report).map(|outcome| outcome.id.clone()).collect()
+    };
+    for &(name, answer, ids) in SLIPS {
+        let by_the_right = passes(Wrong { name: "right", answer: right, then: Then::GoOn }, ids);
+        assert_eq!(by_the_right, ids, "the right server fails beside {name:?}");
+        let unnoticed = passes(Wrong { name, answer, then: Then::GoOn }, ids);
+        assert!(unnoticed.is_empty(), "{name}: {unnoticed:?} noticed nothing");
+    }
+}
+
+/// Right about what the cases above ask.
+pub fn right(head: &str) -> String {
+    let mut words = head.split(' ');
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let path = target.strip_prefix("http://test").unwrap_or(target);
+    match (method, path.split('?').next().unwrap_or_default()) {
+        ("CONNECT", _) => refused(head, "400 No tunnel"),
+        ("POST" | "PUT" | "DELETE" | "PATCH" | "OPTIONS" | "TRACE", _) => refused(head, "405 No"),
+        (method, _) if method != "GET" && method != "HEAD" => refused(head, "501 What"),
+        (_, "/dir") => refused(head, "301 There")
+            .replace("Server", &format!("Location: /dir/{}\r\nServer", &path["/dir".len()..])),
+        (_, path) if !path.starts_with('/') || !head.contains("Host: ") => refused(head, "400 No"),
+        (_, path) if path.starts_with("/no/") => refused(head, "404 Nothing"),
+        _ => ok(head, ""),
+    }
+}
+
+fn ok(head: &str, fields: &str) -> String {
+    let path = head.split(' ').nth(1).unwrap_or_default();
+    let media_type = match path.rsplit('.').next() {
+        Some("txt" | "/no-extension") => "text/plain",
+        Some("png") => "image/png",
+        _ => "text/html",
+    };
+    let validators = format!("ETag: \"5{path}\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+    reply(head, "200 OK", &format!("{validators}{fields}"), media_type)
+}
+
+fn refused(head: &str, status: &str) -> String {
+    reply(head, status, "Allow: GET, HEAD\r\n", "text/plain")
+}
+
+fn reply(head: &str, status: &str, fields: &str, media_type: &str) -> String {
+    let content = if head.starts_with("HEAD ") { "" } else { HELLO };
+    format!(
+        "HTTP/1.1 {status}\r\nServer: right/1\r\n{DATE}{fields}Content-Type: {media_type}\r\nContent-Length: 14\r\n\r\n{content}"
+    )
+}
+
+fn retag(head: &str, tag: &str) -> String {
+    let reply = right(head);
+    match reply.split_once("ETag: ").and_then(|(before, rest)| Some((before, rest.split_once("\r\n")?.1))) {
+        Some((before, behind)) => format!("{before}ETag: \"{tag}\"\r\n{behind}"),
+        None => reply,
+    }
+}
+
+fn retype(head: &str, media_type: &str) -> String {
+    ["text/html", "text/plain", "image/png"].iter().fold(right(head), |reply, old| {
+        reply.replace(&format!("Content-Type: {old}"), &format!("Content-Type: {media_type}"))
+    })
+}
+
+fn count() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    COUNT.fetch_add(1, Ordering::Relaxed).to_string()
+}
+
+fn one_line(head: &str) -> String {
+    head.trim_end().replace("\r\n", " ")
+}
