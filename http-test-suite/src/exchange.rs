@@ -147,7 +147,8 @@ impl Talk {
             Step::Pause => thread::sleep(PAUSE),
             Step::AwaitReplies(count) => self.await_that(|heard| heard.replies.len() >= *count),
             Step::AwaitContinue => {
-                self.await_that(|heard| !heard.interim.is_empty() || !heard.replies.is_empty());
+                let before = self.heard.replies.len();
+                self.await_that(|heard| !heard.interim.is_empty() || heard.replies.len() > before);
             }
             Step::HalfClose => self.wire.half_close(),
         }

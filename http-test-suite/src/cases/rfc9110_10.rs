@@ -39,7 +39,7 @@ fn awaited() -> Vec<Case> {
             .send("abc")
             .await_replies(1)
             .send(asking(request("POST", "/")).with("Content-Length: 3"))
-            .pause()
+            .await_continue()
             .send("def")
             .expect([
                 in_time(),

@@ -34,7 +34,12 @@ fn redirects() -> Vec<Case> {
         // RFC 9112 §3.2.2: the Host is ignored then.
         must("9110/15.4/6", "A redirect of an absolute form does not lead to the Host beside it")
             .send("GET http://test/dir HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n")
-            .expect(location("none on elsewhere.example", |to| !to.contains("elsewhere.example"))),
+            .expect([
+                any_of([200, 301, 302, 303, 307, 308, 404]),
+                reply_that("no Location on elsewhere.example", |reply| {
+                    reply.values("Location").all(|to| !to.contains("elsewhere.example"))
+                }),
+            ]),
     ]
 }
 
@@ -113,7 +118,7 @@ fn explained() -> Vec<Case> {
     };
     let mut cases: Vec<_> = asked.into_iter().zip(1..).map(case).collect();
     cases.push(
-        should("9110/15.6.6/1", "505 comes with an explanation")
+        should("9110/15.6.6/1", "A reply 505 comes with an explanation")
             .send("GET / HTTP/2.0\r\nHost: test\r\n\r\n")
             .expect([any_of([400, 505]), has_explanation()]),
     );
@@ -124,16 +129,16 @@ fn harmless() -> Vec<Case> {
     let script = |content: &[u8]| content.windows(8).any(|eight| eight.eq_ignore_ascii_case(b"<script>"));
     let repeats_no_script = move || body_that("no markup of the request", move |content| !script(content));
     vec![
-        robust("9110/15.5.5/20", "404 does not repeat the markup in a path")
+        robust("9110/15.5.5/20", "A reply 404 does not repeat the markup in a path")
             .send(get("/%3Cscript%3Ealert(1)%3C/script%3E"))
             .expect([status(404), repeats_no_script()]),
         robust("9110/15.4/20", "A redirect does not repeat the markup in a query")
             .send(get("/dir?%3Cscript%3E<script>"))
             .expect([any_of([301, 302, 303, 307, 308, 400]), repeats_no_script()]),
-        robust("9110/15.5.1/1", "400 does not repeat the markup in what is malformed")
+        robust("9110/15.5.1/1", "A reply 400 does not repeat the markup in what is malformed")
             .send("GET / <script>\r\nHost: test\r\n\r\n")
             .expect([status(400), repeats_no_script()]),
-        robust("9110/15.5.5/21", "404 does not say where on the disk it has looked")
+        robust("9110/15.5.5/21", "A reply 404 does not say where on the disk it has looked")
             .send(get("/no/such/thing"))
             .expect([
                 status(404),

@@ -63,8 +63,8 @@ fn not_allowed() -> Vec<Case> {
         robust("9110/9.3.3/2", "POST to what is not there is refused")
             .send(post("/no/such/thing", "x"))
             .expect(any_of([403, 404, 405, 501])),
-        // §14.5: a server that does not do partial PUT must not take the part for the whole.
-        must("9110/9.3.4/1", "PUT of a range is refused by who does not understand it")
+        // §14.5: 400, lest the part be taken for the whole.
+        should("9110/9.3.4/1", "PUT of a range is refused by who does not understand it")
             .on(Needs::Fixtures)
             .send(request("PUT", VICTIM).with("Content-Range: bytes 0-0/40").content("x"))
             .expect(any_error()),
@@ -150,7 +150,7 @@ fn options() -> Vec<Case> {
 
 /// §9.3.6: an empty or invalid port must be rejected; and an origin server makes no tunnels at all.
 fn connect() -> Vec<Case> {
-    let targets = ["test", "test:", "test:99999", "http://test/"];
+    let targets = ["test", "test:", "test:99999"];
     let case = |(target, number)| {
         must(format!("9110/9.3.6/{number}"), format!("CONNECT to {target:?} is refused"))
             .send(request("CONNECT", target))

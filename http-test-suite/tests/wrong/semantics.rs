@@ -108,6 +108,14 @@ const SLIPS: &[Slip] = &[
         |head| right(head).replace("/dir/?", "/dir/\r\nX-Query: "),
         &["9110/15.4/2"],
     ),
+    (
+        "a redirect to the Host beside an absolute form",
+        |head| match head.contains("Host: elsewhere") {
+            true => right(head).replace(": /dir/", ": http://elsewhere.example/dir/"),
+            false => right(head),
+        },
+        &["9110/15.4/6"],
+    ),
     ("a redirect leaves the site", |head| right(head).replace(": /dir/", ": //dir/"), &["9110/15.4/40"]),
     ("a redirect with a space", |head| right(head).replace(": /dir/", ": /dir /"), &["9110/15.4/40"]),
     ("a Server that is no product", |head| right(head).replace("right/1", "right (1"), &["9110/10.2.4/1"]),
