@@ -113,8 +113,13 @@ pub fn hold(
     due: usize,
     ending: Ending,
 ) -> io::Result<Exchange> {
-    let mut talk =
-        Talk { wire: Wire::dial(server, patience)?, patience, read: 0, heard: Exchange::default() };
+    let mut talk = Talk {
+        wire: Wire::dial(server, patience)?,
+        patience,
+        read: 0,
+        answered: 0,
+        heard: Exchange::default(),
+    };
     talk.heard.due = due;
     for step in script {
         talk.perform(step);
@@ -130,6 +135,8 @@ struct Talk {
     patience: Patience,
     /// How much of `wire.received` has been read into replies.
     read: usize,
+    /// How much of `wire.sent` ends with the last request line that a final reply has answered.
+    answered: usize,
     /// Sent, received and end are filled in last.
     heard: Exchange,
 }
@@ -203,11 +210,15 @@ impl Talk {
     fn read_replies(&mut self) {
         let ended = self.wire.end != End::Open;
         while self.read < self.wire.received.len() {
-            let asked = asked(&self.wire.sent, self.heard.replies.len());
+            let (asked, line_len) = asked(&self.wire.sent[self.answered..]);
             match reply::read(&self.wire.received[self.read..], asked, ended) {
                 Ok(Some((reply, length))) => {
                     self.read += length;
+                    let before = self.heard.replies.len();
                     self.heard.take(reply);
+                    if self.heard.replies.len() > before {
+                        self.answered += line_len;
+                    }
                 }
                 Ok(None) => return,
                 Err(why) => {
@@ -230,15 +241,20 @@ impl Talk {
     }
 }
 
-/// What the final reply number `index` answers, judged by the lines sent so far that look like a request line.
-/// A reply to anything else is read as one to GET.
-fn asked(sent: &[u8], index: usize) -> Asked {
-    let mut lines = sent.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end).filter(|line| {
+/// What the next final reply answers, judged by the first line in `sent` that looks like a request line, and how far
+/// into `sent` that reaches. A reply to anything else is read as one to GET.
+fn asked(sent: &[u8]) -> (Asked, usize) {
+    let mut reach = 0;
+    for line in sent.split_inclusive(|&byte| byte == b'\n') {
+        reach += line.len();
+        let line = line.trim_ascii_end();
         let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
-        version.len() == 8 && version.starts_with(b"HTTP/") && line.len() > version.len()
-    });
-    let line = lines.nth(index).unwrap_or_default();
-    Asked { head: line.starts_with(b"HEAD "), http10: line.ends_with(b" HTTP/1.0") }
+        if version.len() == 8 && version.starts_with(b"HTTP/") && line.len() > version.len() {
+            let asked = Asked { head: line.starts_with(b"HEAD "), http10: line.ends_with(b" HTTP/1.0") };
+            return (asked, reach);
+        }
+    }
+    (Asked::default(), 0)
 }
 
 #[cfg(test)]

@@ -128,7 +128,14 @@ fn note_date<'a>(date: &mut Option<&'a [u8]>, value: &'a [u8]) {
 
 /// Seconds since 1970 of an HTTP-date in any of its three formats (§5.6.7).
 fn unix_seconds(date: &[u8]) -> Option<u64> {
-    let date = httpdate::parse_http_date(str::from_utf8(date).ok()?).ok()?;
+    let text = str::from_utf8(date).ok()?.trim_ascii();
+    // httpdate takes any octet between date and time of the second format; only a blank may stand there.
+    if let [.., between, _, _, b':', _, _, b':', _, _, b' ', b'G', b'M', b'T'] = text.as_bytes()
+        && *between != b' '
+    {
+        return None;
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
     Some(date.duration_since(UNIX_EPOCH).ok()?.as_secs())
 }
 
@@ -323,9 +330,12 @@ mod tests {
         }
     }
 
+    const BLOTTED: &str = "Sunday, 06-Nov-94x08:49:37 GMT";
+
     #[test]
     fn invalid_and_repeated_dates_are_ignored() {
-        for date in ["", "784111777", "Mon, 06 Nov 1994 08:49:37 GMT", "EARLIER, EARLIER", "LATER é"] {
+        for date in ["", "784111777", "Mon, 06 Nov 1994 08:49:37 GMT", "EARLIER, EARLIER", "LATER é", BLOTTED]
+        {
             check(&format!("If-Modified-Since: {date}"), Proceed, Proceed);
             check(&format!("If-Unmodified-Since: {date}"), Proceed, Proceed);
         }
