@@ -14,6 +14,8 @@ use std::time::Duration;
 use http_test_suite::report::{Outcome, Verdict};
 use http_test_suite::{Options, Report, Target, cases, run};
 
+#[path = "wrong/files.rs"]
+mod files;
 #[path = "wrong/framing.rs"]
 mod framing;
 #[path = "wrong/semantics.rs"]
@@ -152,7 +154,7 @@ fn reply(status: &str, fields: &str, head: &str) -> String {
 fn every_case_fails_against_a_civil_server() {
     let mut failing = BTreeSet::new();
     let mut all = BTreeSet::new();
-    for wrong in CIVIL {
+    for wrong in CIVIL.iter().chain(files::CIVIL) {
         let report = judge(start(*wrong));
         all.extend(report.outcomes.iter().map(|outcome| outcome.id.clone()));
         failing.extend(report.failures().map(|outcome| outcome.id.clone()));

@@ -80,7 +80,7 @@ pub enum Transmit<'q> {
     Broken(io::Error),
 }
 
-/// Up to [`MAX_SLICES`] slices for a gathered write.
+/// A few slices for one gathered write.
 #[derive(Debug)]
 pub struct Gathered<'q> {
     slices: [IoSlice<'q>; MAX_SLICES],
