@@ -44,8 +44,8 @@
 //! # Rooms
 //!
 //! [`cases`] → [`case`], [`request`], [`expect`] → [`exchange`] → [`reply`], [`wire`]. [`runner`] carries cases out,
-//! [`report`] tells. [`fixtures`] writes the document root that cases expect. Nothing here is shared with a server: the
-//! judge must not inherit the bugs of the accused.
+//! [`report`] tells. [`byteranges`] reads the parts of a reply 206. [`fixtures`] writes the document root that cases
+//! expect. Nothing here is shared with a server: the judge must not inherit the bugs of the accused.
 
 #![forbid(unsafe_code)]
 

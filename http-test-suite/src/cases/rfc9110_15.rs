@@ -84,10 +84,13 @@ fn not_allowed() -> Vec<Case> {
         let says = format!("an Allow with GET and HEAD and without {method}");
         must(format!("9110/15.5.6/{number}"), format!("A 405 to {method} says what is allowed: not that"))
             .send(request(method, "/hello.txt"))
-            .expect(reply_that(says, move |reply| {
-                let allows = |method| reply.lists("Allow", method);
-                reply.status != 405 || (allows("GET") && allows("HEAD") && !allows(method))
-            }))
+            .expect([
+                any_of([200, 204, 400, 403, 404, 405, 411, 501]),
+                reply_that(says, move |reply| {
+                    let allows = |method| reply.lists("Allow", method);
+                    reply.status != 405 || (allows("GET") && allows("HEAD") && !allows(method))
+                }),
+            ])
     };
     let mut cases: Vec<_> = methods.into_iter().zip(1..).map(case).collect();
     cases.push(
