@@ -10,6 +10,5 @@ pub mod launch;
 pub mod listener;
 pub mod pool;
 pub mod prefork;
-#[allow(unsafe_code)]
 mod sockopt;
 pub mod stop;
