@@ -1,7 +1,7 @@
 //! A client on a real socket: sends bytes as they are given, reads with [`Reader`], and never waits for ever.
 
 use crate::reply::{Asked, Reader, Reply};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use std::{
     io::{self, Write},
     net::{Shutdown, SocketAddr, TcpStream},
@@ -87,9 +87,21 @@ impl Client {
         })
     }
 
+    /// Asks on a connection that may have ended.
+    pub fn ask_again(&mut self, request: impl AsRef<[u8]>) -> Result<Reply, String> {
+        let request = request.as_ref();
+        self.try_send(request).map_err(|error| error.to_string())?;
+        self.try_reply(Asked::by(request))
+    }
+
     /// Reads the interim answer that asks for the content.
     pub fn await_continue(&mut self) {
         self.reader.interim().unwrap_or_else(|fault| panic!("{fault}"));
+    }
+
+    /// Goes away in a way that the server cannot take for a half-close: with a reset.
+    pub fn reset(self) {
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("a socket");
     }
 
     pub fn end_sending(&self) {

@@ -98,6 +98,8 @@ both_engines! {
 
     fn a_slow_reader_gets_all_of_it(server: &TestServer) {
         let mut client = Client::connect_narrow(server.address);
+        // A connection that has been waited on for requests, and is now waited on for its answer.
+        assert_eq!(client.ask(get("/notes.txt")).text(), "notes\n");
         client.send("GET /large.bin HTTP/1.0\r\n\r\n");
         let all = read_in_steps(&mut client, 1500);
         let head = all.len() - LARGE;

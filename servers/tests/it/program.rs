@@ -118,8 +118,9 @@ impl Program {
     /// Waits for its end, and for that of every process that writes where it wrote.
     pub fn exit(mut self) -> Exit {
         let code = self.wait();
-        let stdout = read_to_end(&mut self.stdout, "the end of its output");
-        let stderr = read_to_end(&mut self.stderr, "the end of its complaints");
+        let endless = |said| -> String { panic!("somebody still has its output; it said {said:?}") };
+        let stdout = read_to_end(&mut self.stdout).unwrap_or_else(endless);
+        let stderr = read_to_end(&mut self.stderr).unwrap_or_else(endless);
         Exit { code, stdout, stderr }
     }
 
@@ -146,22 +147,25 @@ impl Drop for Program {
             let _ = self.child.wait();
         }
         if thread::panicking() {
-            let said = read_to_end(&mut self.stderr, "the end of its complaints");
+            let (Ok(said) | Err(said)) = read_to_end(&mut self.stderr);
             eprintln!("httpd said: {said}");
         }
     }
 }
 
-fn read_to_end(pipe: &mut (impl Read + AsFd), what: &str) -> String {
+/// All that is written, or what was written before patience was over.
+fn read_to_end(pipe: &mut (impl Read + AsFd)) -> Result<String, String> {
     let mut all = Vec::new();
     let mut some = [0; 4096];
-    loop {
-        await_readable(&*pipe, what);
-        match pipe.read(&mut some).expect("a pipe") {
-            0 => return String::from_utf8_lossy(&all).into_owned(),
-            count => all.extend(&some[..count]),
+    let text = |all: &[u8]| String::from_utf8_lossy(all).into_owned();
+    while readable(&*pipe) {
+        match pipe.read(&mut some) {
+            Ok(0) => return Ok(text(&all)),
+            Ok(count) => all.extend(&some[..count]),
+            Err(_) => break,
         }
     }
+    Err(text(&all))
 }
 
 fn await_readable(source: impl AsFd, what: &str) {

@@ -207,30 +207,52 @@ both_engines! {
         check(&mut server.connect(), "/now", "now");
     }
 
-    /// It comes when another has been given in its place: nobody gets it.
+    /// It comes when its connection has ended and others have taken the place: nobody gets it.
     fn an_answer_that_comes_too_late_reaches_nobody(engine: Engine) {
         let (sender, responders) = channel();
-        let server = start_impatient(engine, move |request: &Request<'_>| match request.path() {
+        let mut settings = settings();
+        settings.workers = 1;
+        let server = Threads::start(engine, settings, move |request: &Request<'_>| match request.path() {
             "/held" => {
                 let sender = sender.clone();
                 Reply::Deferred(Box::new(move |responder| drop(sender.send(responder))))
             }
             path => Response::text(path.to_owned()).into(),
         });
+        let ask = || {
+            let mut client = server.connect();
+            client.send(get("/held"));
+            let responder: Responder = responders.recv_timeout(PATIENCE).expect("it is asked for");
+            (client, responder)
+        };
+        let (going, gone): (Vec<Client>, Vec<Responder>) = (0..4).map(|_| ask()).unzip();
+        going.into_iter().for_each(Client::reset);
+        // Once others have been answered, the loop has been round and knows it.
+        for _ in 0..3 {
+            check(&mut server.connect(), "/other", "/other");
+        }
+        let here: Vec<(Client, Responder)> = (0..8).map(|_| ask()).collect();
+        gone.into_iter().for_each(|responder| responder.respond(Response::text("too late")));
+        check(&mut server.connect(), "/other", "/other");
+        for (number, (mut client, responder)) in here.into_iter().enumerate() {
+            responder.respond(Response::text(format!("{number}")));
+            assert_eq!(client.reply(Asked::Http11).text(), number.to_string());
+            client.finish();
+        }
+    }
+
+    fn an_answer_to_what_has_been_given_up_is_dropped(engine: Engine) {
+        let (sender, responders) = channel();
+        let server = start_impatient(engine, move |_: &Request<'_>| {
+            let sender = sender.clone();
+            Reply::Deferred(Box::new(move |responder| drop(sender.send(responder))))
+        });
         let mut client = server.connect();
-        client.send(get("/held"));
+        client.send(get("/"));
         let responder: Responder = responders.recv_timeout(PATIENCE).expect("it is asked for");
         assert_eq!(client.reply(Asked::Http11).status, 503);
-        let mut others: Vec<Client> = (0..4).map(|_| server.connect()).collect();
-        for other in &mut others {
-            check(other, "/other", "/other");
-        }
         responder.respond(Response::text("too late"));
         client.ends();
-        for mut other in others {
-            check(&mut other, "/other", "/other");
-            other.finish();
-        }
     }
 
     fn a_panic_costs_its_own_connection_and_no_other(engine: Engine) {

@@ -6,6 +6,7 @@ use crate::{
     server::Kind,
 };
 use rustix::process::{Pid, Signal, kill_process};
+use std::thread;
 
 fn start(engine: Kind) -> Program {
     Program::serve(engine.arguments())
@@ -61,9 +62,22 @@ fn check_both_replaced(kind: Kind) {
     assert_eq!(program.exit().code, Some(0));
 }
 
+/// Processes that nobody else can end any more, should a test fail.
+struct Orphans([Pid; 2]);
+
+impl Drop for Orphans {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            for orphan in self.0 {
+                let _ = kill_process(orphan, Signal::KILL);
+            }
+        }
+    }
+}
+
 fn check_orphans(kind: Kind) {
     let program = start(kind);
-    both(&program);
+    let _orphans = Orphans(both(&program));
     let mut idle = Client::connect(program.address());
     assert_eq!(idle.ask(get("/notes.txt")).status, 200);
     program.signal(Signal::KILL);
