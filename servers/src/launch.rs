@@ -79,7 +79,7 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     let addresses = addresses(&listeners);
     let announce = || announce(settings, &addresses);
     if settings.prefork {
-        let supervised = prefork::supervise(&listeners, settings.workers, settings.grace, announce);
+        let supervised = prefork::supervise(listeners, settings.workers, settings.grace, announce);
         return supervised.map_err(failed("cannot run worker processes"));
     }
     let running = start(settings, settings.workers, listeners, sharing, &make_app)?;

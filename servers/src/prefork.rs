@@ -105,7 +105,7 @@ struct Place {
 ///
 /// When a worker cannot be started at all; one that cannot be replaced later is tried again and again.
 pub fn supervise(
-    listeners: &[TcpListener],
+    listeners: Vec<TcpListener>,
     workers: usize,
     grace: Duration,
     started: impl FnOnce(),
@@ -113,14 +113,16 @@ pub fn supervise(
     let signals = signals()?;
     let mut places = Vec::with_capacity(workers);
     for number in 0..workers {
-        let worker = Some(Worker::start(number, listeners)?);
+        let worker = Some(Worker::start(number, &listeners)?);
         places.push(Place { number, worker, start_at: Instant::now(), pause: Duration::ZERO });
     }
     for worker in running(&mut places) {
         worker.wait_until_serving()?;
     }
     started();
-    look_after(&mut places, listeners, &signals);
+    look_after(&mut places, &listeners, &signals);
+    // Once the workers have closed theirs too, newcomers are refused, instead of waiting for nobody.
+    drop(listeners);
     for worker in running(&mut places) {
         worker.tell(Signal::TERM);
     }

@@ -1,7 +1,7 @@
 //! The program as an operator meets it: arguments, the line at start, exit codes, signals.
 
 use crate::{
-    client::{Client, get},
+    client::{Client, get, until},
     program::{self, Program},
     reply::{Asked, uninterrupted},
     server::Kind,
@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use std::{
     fs,
     io::Read,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
     os::unix::fs::symlink,
     sync::atomic::{AtomicU16, Ordering},
 };
@@ -50,6 +50,8 @@ fn check_stop(kind: Kind, signal: Signal) {
     let mut download = begin_download(program.address(), "/large.bin");
     program.signal(signal);
     idle.ends();
+    // Nobody is left to wait for a server that goes, and the download still stands.
+    until("newcomers are refused", || TcpStream::connect(program.address()).is_err().then_some(()));
     let reply = download.reply(Asked::Http11);
     assert!(reply.content == site.large, "{} of the bytes", reply.content.len());
     download.ends();

@@ -12,10 +12,24 @@ use rustix::{
         sockopt::{Timeout, set_socket_timeout},
     },
 };
-use std::{io, net::TcpListener, os::fd::OwnedFd, sync::Arc, thread, time::Duration};
+use std::{
+    io,
+    net::TcpListener,
+    os::fd::OwnedFd,
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 /// How long a thread that found no descriptor or memory leaves the queue alone.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that are still served when the order to stop has come: as many as may have been waiting, and not
+/// all that go on coming.
+const LAST_CALL: usize = 4096;
 
 const STOP: u64 = u64::MAX;
 
@@ -29,7 +43,10 @@ pub(super) enum Accepted {
 /// Listening sockets and the order to stop, in one place to wait at.
 pub(super) struct Acceptor {
     epoll: OwnedFd,
-    listeners: Vec<TcpListener>,
+    /// None any more once they are closed.
+    listeners: RwLock<Vec<TcpListener>>,
+    /// How many more are let in after the order to stop.
+    last_call: AtomicUsize,
     stop: Arc<Stop>,
 }
 
@@ -49,7 +66,8 @@ impl Acceptor {
             epoll::add(&epoll, listener, epoll::EventData::new_u64(number as u64), flags)?;
         }
         epoll::add(&epoll, &**stop, epoll::EventData::new_u64(STOP), epoll::EventFlags::IN)?;
-        Ok(Acceptor { epoll, listeners, stop: Arc::clone(stop) })
+        let last_call = AtomicUsize::new(LAST_CALL);
+        Ok(Acceptor { epoll, listeners: RwLock::new(listeners), last_call, stop: Arc::clone(stop) })
     }
 
     /// Waits for the next connection, or for the end. Who has been let in by the kernel before the order to stop
@@ -67,11 +85,24 @@ impl Acceptor {
                 }
             }
             let ready = events.first().and_then(|event| usize::try_from(event.data.u64()).ok());
-            if let Some(socket) = ready.and_then(|number| accept(self.listeners.get(number)?)) {
+            if let Some(socket) = ready.and_then(|number| accept(self.listeners().get(number)?)) {
                 return Accepted::Connection(socket);
             }
         }
-        self.listeners.iter().find_map(accept).map_or(Accepted::Stop, Accepted::Connection)
+        let let_in = |left: usize| left.checked_sub(1);
+        if self.last_call.fetch_update(Ordering::SeqCst, Ordering::SeqCst, let_in).is_err() {
+            return Accepted::Stop;
+        }
+        self.listeners().iter().find_map(accept).map_or(Accepted::Stop, Accepted::Connection)
+    }
+
+    /// Closes the listening sockets: who comes now is refused, instead of waiting for nobody.
+    pub(super) fn close(&self) {
+        self.listeners.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn listeners(&self) -> RwLockReadGuard<'_, Vec<TcpListener>> {
+        self.listeners.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -75,7 +75,14 @@ pub fn start(
         spawn(&shared)?;
     }
     let keeper = Arc::clone(&shared);
-    let keep = move || keeper.registry.drain(&keeper.stop, &keeper.threads);
+    let keep = move || {
+        keeper.registry.drain(&keeper.stop, || {
+            if keeper.ready.load(Ordering::SeqCst) == 0 {
+                keeper.acceptor.close();
+            }
+            keeper.threads.load(Ordering::SeqCst) == 0
+        });
+    };
     Ok(vec![thread::Builder::new().name("keeper".to_owned()).stack_size(STACK).spawn(keep)?])
 }
 

@@ -11,7 +11,7 @@ use std::{
     os::fd::OwnedFd,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -102,9 +102,9 @@ impl Registry {
     }
 
     /// Waits for the order to stop; then lets idle connections go, gives the others until the deadline, and
-    /// returns when no thread is left or the time is over. Threads and not connections, because one that has just
-    /// been accepted has no place yet.
-    pub(super) fn drain(&self, stop: &Stop, threads: &AtomicUsize) {
+    /// returns when all is `over` or the time is. That connections have gone is not enough: one that has just been
+    /// accepted has no place yet.
+    pub(super) fn drain(&self, stop: &Stop, over: impl Fn() -> bool) {
         let mut events = [PollFd::new(stop, PollFlags::IN)];
         while !stop.is_asked() {
             match poll(&mut events, None::<&Timespec>) {
@@ -118,7 +118,7 @@ impl Registry {
             seats.taken.values().filter(|seat| seat.idle_since().is_some()).for_each(|seat| seat.let_go());
             let time_left =
                 stop.deadline().map_or(Duration::ZERO, |end| end.saturating_duration_since(Instant::now()));
-            if threads.load(Ordering::SeqCst) == 0 || time_left.is_zero() {
+            if over() || time_left.is_zero() {
                 return;
             }
             let waited = self.left.wait_timeout(seats, time_left.min(LOOK));

@@ -36,6 +36,8 @@ const FIRST_DOOR: usize = usize::MAX - 1024;
 const EVENTS: usize = 512;
 /// Connections accepted before others have their turn again.
 const ACCEPTS_A_TURN: usize = 64;
+/// Turns of accepting that are left when the order to stop has come.
+const LAST_CALL: usize = 64;
 /// Free buffers kept for the next connections that become busy.
 const FREE_BUFFERS: usize = 64;
 
@@ -256,7 +258,8 @@ impl Worker {
         let _ = epoll::delete(self.poll.registry(), &*self.around.stop);
         // Who has been let in by the kernel before the order came is still served.
         for door in 0..self.doors.count() {
-            while self.let_in(door) {}
+            // As many as may have been waiting, and not all that go on coming.
+            let _ = (0..LAST_CALL).all(|_| self.let_in(door));
         }
         self.doors.shut();
         self.draining = true;
