@@ -11,7 +11,7 @@ mod session;
 use super::{MakeApp, Settings};
 use crate::stop::Stop;
 use acceptor::{Accepted, Acceptor};
-use http_core::{Buffers, Clock, Config, Connection, Handler};
+use http_core::{BufPool, Clock, Config, Connection, Handler};
 use registry::Registry;
 use session::Session;
 use std::{
@@ -108,7 +108,8 @@ fn spawn(shared: &Arc<Shared>) -> io::Result<()> {
 impl Shared {
     /// Accepts and serves, one connection after the other, until there are threads enough without this one.
     fn work(self: &Arc<Shared>, app: &dyn Handler) {
-        let mut buffers = Box::<Buffers>::default();
+        // One pair is enough for one thread; the pool is what empties it between two connections.
+        let mut pool = BufPool::new(1);
         loop {
             let accepted = self.acceptor.next();
             let left = self.ready.fetch_sub(1, Ordering::SeqCst) - 1;
@@ -127,10 +128,10 @@ impl Shared {
                 Connection::refused(Arc::clone(&self.config), now)
             };
             let clock = Clock::new(&self.server, now, SystemTime::now());
+            let mut buffers = pool.take();
             Session::new(&seat, conn, Arc::clone(&self.config), app, clock, &self.stop).serve(&mut buffers);
             self.registry.leave(&seat);
-            buffers.input.clear();
-            buffers.out.clear();
+            pool.put(buffers);
             if self.ready.fetch_add(1, Ordering::SeqCst) >= self.workers {
                 self.ready.fetch_sub(1, Ordering::SeqCst);
                 return;

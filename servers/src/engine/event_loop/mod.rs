@@ -18,8 +18,8 @@ use crate::{
 };
 use std::{io, net::TcpListener, sync::Arc, thread, thread::JoinHandle};
 
-/// Connections held at once unless the settings say otherwise: at some hundred bytes for an idle one, and two
-/// pairs of 16 KiB for a busy one, this is what a small machine carries.
+/// Connections held at once unless the settings say otherwise: at some hundred bytes for an idle one, and
+/// 16 KiB and its answers for a busy one, this is what a small machine carries.
 pub const MAX_CONNECTIONS: usize = 10_000;
 
 /// Starts a thread for each worker.
