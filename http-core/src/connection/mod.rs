@@ -76,9 +76,11 @@ enum State {
         framing: Framing,
         received: Instant,
     },
-    /// A rejection was handed out; its answer is owed.
+    /// A rejection was handed out; its answer is owed. The request is there if its head has been understood and
+    /// is still in the buffer.
     Rejecting {
         method: Method,
+        request: Option<Framing>,
     },
     /// It was accepted only to be turned away.
     Refused,
@@ -181,7 +183,7 @@ impl Connection {
                 State::Head { since } => self.head(*since, input, out, now),
                 State::Body(_) => self.body(input, out, now),
                 State::Refused => {
-                    self.state = State::Rejecting { method: Method::Get };
+                    self.state = State::Rejecting { method: Method::Get, request: None };
                     Some(Decision::Reject(Rejection::Overloaded))
                 }
                 // Its answer comes first: without one, nothing can be said any more.
@@ -271,7 +273,7 @@ impl Connection {
                 now,
             )),
             Ok((framing, head_len)) => self.expect_content(framing, head_len, input, out, now),
-            Err(error) => Some(self.reject(error, input)),
+            Err(error) => Some(self.reject(error, input, None)),
         }
     }
 
@@ -285,7 +287,7 @@ impl Connection {
     ) -> Option<Decision> {
         let here = input.unread().len();
         match Content::expect(framing, head_len, here, &self.config.limits, now) {
-            Err(error) => Some(self.reject(error, input)),
+            Err(error) => Some(self.reject(error, input, Some(framing))),
             Ok(content) => {
                 // RFC 9110 §10.1.1: who has begun to send the content is not waiting for leave to do so.
                 if framing.expect_continue && here == head_len {
@@ -298,16 +300,14 @@ impl Connection {
 
     fn body(&mut self, input: &mut RecvBuf, out: &SendQueue, now: Instant) -> Option<Decision> {
         let State::Body(content) = &mut self.state else { return None };
+        let (framing, head_len) = (content.framing, content.head_len);
         match content.progress(input, &self.config.limits) {
-            Ok(Some(complete)) => {
-                let (framing, head_len) = (content.framing, content.head_len);
-                Some(self.hand_out(framing, head_len, complete, now))
-            }
+            Ok(Some(complete)) => Some(self.hand_out(framing, head_len, complete, now)),
             Ok(None) => {
                 let deadline = content.deadline(input.unread().len(), &self.config.timeouts, now);
                 self.wait(deadline, out)
             }
-            Err(error) => Some(self.reject(error, input)),
+            Err(error) => Some(self.reject(error, input, Some(framing))),
         }
     }
 
@@ -331,8 +331,8 @@ impl Connection {
         Decision::Request { head_len, content_len: complete.content_len }
     }
 
-    fn reject(&mut self, error: ParseError, input: &RecvBuf) -> Decision {
-        self.state = State::Rejecting { method: input.index.method_in(input.unread()) };
+    fn reject(&mut self, error: ParseError, input: &RecvBuf, request: Option<Framing>) -> Decision {
+        self.state = State::Rejecting { method: input.index.method_in(input.unread()), request };
         Decision::Reject(Rejection::Malformed(error))
     }
 
@@ -344,7 +344,7 @@ impl Connection {
             State::Answering { framing, .. } => {
                 (framing.method, framing.version, framing.keep_alive, framing.keep_alive)
             }
-            State::Rejecting { method } => (*method, Version::Http11, false, true),
+            State::Rejecting { method, .. } => (*method, Version::Http11, false, true),
             _ => return,
         };
         let response = answer::corrected(response, method);
@@ -363,7 +363,19 @@ impl Connection {
     /// Answers the request in hand with a rejection after all: its handler failed or is over capacity.
     pub fn fail(&mut self) {
         if let State::Answering { framing, .. } = &self.state {
-            self.state = State::Rejecting { method: framing.method };
+            let request = (self.used > 0).then_some(*framing);
+            self.state = State::Rejecting { method: framing.method, request };
+        }
+    }
+
+    /// The request that a rejection is about, without its content: if its head has been understood, and until
+    /// [`respond`](Connection::respond) has answered it. A handler that failed later than at once has none any more.
+    pub fn rejected_request<'b>(&self, input: &'b RecvBuf, now: Instant) -> Option<Request<'b>> {
+        match &self.state {
+            State::Rejecting { request: Some(framing), .. } => {
+                Some(Request::new(&input.index, input.unread(), &[], *framing, now))
+            }
+            _ => None,
         }
     }
 
@@ -399,12 +411,13 @@ impl Connection {
                 return None;
             }
         };
-        let method = match &self.state {
-            State::Answering { framing, .. } => framing.method,
-            State::Body(content) => content.framing.method,
-            _ => Method::Extension,
+        self.state = match &self.state {
+            State::Body(content) => {
+                State::Rejecting { method: content.framing.method, request: Some(content.framing) }
+            }
+            State::Answering { framing, .. } => State::Rejecting { method: framing.method, request: None },
+            _ => State::Rejecting { method: Method::Extension, request: None },
         };
-        self.state = State::Rejecting { method };
         Some(why)
     }
 

@@ -1,7 +1,11 @@
 //! The boundary between HTTP and an application: one request in, one reply out, now or later.
 
 use crate::messages::{rejection::Rejection, request::Request, response::Response};
-use std::{sync::Arc, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 /// Work that yields an answer, away from the connection it is for.
 pub type Job = Box<dyn FnOnce() -> Response + Send>;
@@ -14,9 +18,10 @@ pub trait Handler: Send + Sync {
     /// Answers a complete request.
     fn handle(&self, request: &Request<'_>) -> Reply;
 
-    /// Sees the library's own answer to what no handler saw or answered, and may change it.
-    fn rejected(&self, why: Rejection, response: Response) -> Response {
-        let _ = why;
+    /// Sees the library's own answer to what no handler saw or answered, and may change it. The request is there,
+    /// without its content, if its head has been understood and is still at hand.
+    fn rejected(&self, why: Rejection, request: Option<&Request<'_>>, response: Response) -> Response {
+        let _ = (why, request);
         response
     }
 }
@@ -45,6 +50,24 @@ impl Reply {
             }
         }
     }
+
+    /// Answers in the place of a job that panics, or of a responder that is dropped. Of a handler that panics
+    /// before it has replied, [`Handler::rejected`] hears.
+    pub fn recover(self, instead: impl FnOnce(Rejection) -> Response + Send + 'static) -> Reply {
+        match self {
+            Reply::Now(response) => Reply::Now(response),
+            Reply::After(wait, job) => Reply::After(wait, recovering(job, instead)),
+            Reply::Offload(job) => Reply::Offload(recovering(job, instead)),
+            Reply::Deferred(start) => {
+                Reply::Deferred(Box::new(move |responder| start(responder.recovering(instead))))
+            }
+        }
+    }
+}
+
+fn recovering(job: Job, instead: impl FnOnce(Rejection) -> Response + Send + 'static) -> Job {
+    let fenced = || catch_unwind(AssertUnwindSafe(job));
+    Box::new(move || fenced().unwrap_or_else(|_| instead(Rejection::Panicked)))
 }
 
 impl From<Response> for Reply {
@@ -92,6 +115,10 @@ impl Responder {
             Err(_) => drop(self),
         })
     }
+
+    fn recovering(self, instead: impl FnOnce(Rejection) -> Response + Send + 'static) -> Responder {
+        Responder::new(move |answer| self.respond(answer.unwrap_or_else(instead)))
+    }
 }
 
 impl Drop for Responder {
@@ -125,7 +152,7 @@ impl Handler for Arc<dyn Handler> {
         (**self).handle(request)
     }
 
-    fn rejected(&self, why: Rejection, response: Response) -> Response {
-        (**self).rejected(why, response)
+    fn rejected(&self, why: Rejection, request: Option<&Request<'_>>, response: Response) -> Response {
+        (**self).rejected(why, request, response)
     }
 }

@@ -21,9 +21,10 @@ pub trait Middleware: Send + Sync {
     /// Answers the request, usually by way of [`Next::run`].
     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply;
 
-    /// Sees the library's own answer to what no handler saw or answered, and may change it.
-    fn rejected(&self, why: Rejection, response: Response) -> Response {
-        let _ = why;
+    /// Sees the library's own answer to what no handler saw or answered, and may change it; see
+    /// [`Handler::rejected`].
+    fn rejected(&self, why: Rejection, request: Option<&Request<'_>>, response: Response) -> Response {
+        let _ = (why, request);
         response
     }
 }
@@ -78,9 +79,9 @@ impl Handler for Stack {
         Next { layers: &self.layers, handler: &*self.handler }.run(request)
     }
 
-    fn rejected(&self, why: Rejection, response: Response) -> Response {
-        let inner = self.handler.rejected(why, response);
-        self.layers.iter().rev().fold(inner, |response, layer| layer.rejected(why, response))
+    fn rejected(&self, why: Rejection, request: Option<&Request<'_>>, response: Response) -> Response {
+        let inner = self.handler.rejected(why, request, response);
+        self.layers.iter().rev().fold(inner, |response, layer| layer.rejected(why, request, response))
     }
 }
 
@@ -110,7 +111,7 @@ mod tests {
             next.run(request).map(move |response| response.header("Mark", name))
         }
 
-        fn rejected(&self, _: Rejection, response: Response) -> Response {
+        fn rejected(&self, _: Rejection, _: Option<&Request<'_>>, response: Response) -> Response {
             response.header("Mark", self.0)
         }
     }
@@ -122,6 +123,10 @@ mod tests {
             "/offload" => Reply::Offload(Box::new(answer)),
             "/deferred" => Reply::Deferred(Box::new(move |responder: Responder| responder.respond(answer()))),
             "/dropped" => Reply::Deferred(Box::new(drop)),
+            "/recovered" => Reply::Deferred(Box::new(drop)).recover(|why| Response::new(why.status())),
+            "/fenced" => {
+                Reply::Offload(Box::new(|| panic!("on purpose"))).recover(|why| Response::new(why.status()))
+            }
             _ => answer().into(),
         }
     }
@@ -157,12 +162,15 @@ mod tests {
             check(path, Ok((Status::ACCEPTED, b"Mark: inner\r\nMark: outer\r\n")));
         }
         check("/dropped", Err(Rejection::Panicked));
+        for path in ["/recovered", "/fenced"] {
+            check(path, Ok((Status::INTERNAL_SERVER_ERROR, b"Mark: inner\r\nMark: outer\r\n")));
+        }
         check("/short", Ok((Status::FORBIDDEN, b"")));
     }
 
     #[test]
     fn rejections_pass_them_too() {
-        let response = stack().rejected(Rejection::TooSlow, Response::new(Status::REQUEST_TIMEOUT));
+        let response = stack().rejected(Rejection::TooSlow, None, Response::new(Status::REQUEST_TIMEOUT));
         assert_eq!(response.fields.as_bytes(), b"Mark: inner\r\nMark: outer\r\n");
     }
 }

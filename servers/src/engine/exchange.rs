@@ -88,7 +88,9 @@ fn respond_rejected(
     clock: &Clock,
     why: Rejection,
 ) {
-    let response = fenced(|| app.rejected(why, why.response())).unwrap_or_else(Rejection::response);
+    let request = conn.rejected_request(&buffers.input, clock.now());
+    let changed = fenced(|| app.rejected(why, request.as_ref(), why.response()));
+    let response = changed.unwrap_or_else(Rejection::response);
     conn.respond(response, &mut buffers.out, clock);
 }
 

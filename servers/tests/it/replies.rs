@@ -91,8 +91,9 @@ impl Middleware for Mark {
         next.run(request).map(|response| response.header("X-Mark", "handled"))
     }
 
-    fn rejected(&self, why: Rejection, response: Response) -> Response {
-        response.header("X-Mark", why.to_string())
+    fn rejected(&self, why: Rejection, request: Option<&Request<'_>>, response: Response) -> Response {
+        let path = request.map_or("", |request| request.path());
+        response.header("X-Mark", format!("{why} {path}").trim_end())
     }
 }
 
@@ -350,14 +351,16 @@ both_engines! {
             (get("/offload"), 200, "handled"),
             (get("/deferred"), 200, "handled"),
             (get("/panic-offload"), 500, "the handler panicked"),
-            (get("/panic"), 500, "the handler panicked"),
+            (get("/panic"), 500, "the handler panicked /panic"),
             (get("/dropped"), 500, "the handler panicked"),
             (get("/never"), 503, "the answer was not ready in time"),
             ("garbage\r\n\r\n".to_owned(), 400, "malformed method"),
-            (request("POST", "/echo", "Content-Length: 9999999\r\n"), 413, "content too large"),
+            (request("POST", "/echo", "Content-Length: 9999999\r\n"), 413, "content too large /echo"),
         ] {
             let reply = server.connect().ask(&request);
-            assert_eq!((reply.status, reply.field("X-Mark")), (status, Some(mark)), "{request}");
+            // Of a handler that fails later, one engine still has the request and the other has not.
+            let marked = reply.field("X-Mark").is_some_and(|seen| seen.starts_with(mark));
+            assert!(reply.status == status && marked, "{request}: {reply:?}");
         }
     }
 }
