@@ -82,6 +82,12 @@ impl Fields {
         self.text.extend_from_slice(b"\r\n");
     }
 
+    /// Removes all lines with this name, in any case.
+    pub fn remove(&mut self, name: &str) {
+        let lines = self.text.split_inclusive(|&byte| byte == b'\n');
+        self.text = lines.filter(|line| find(line, name).is_none()).flatten().copied().collect();
+    }
+
     /// The value of the first line with this name, in any case.
     pub fn find(&self, name: &str) -> Option<&[u8]> {
         find(&self.text, name)

@@ -103,6 +103,12 @@ impl Response {
         self
     }
 
+    /// Sets the content and its media type, which must be a legal field value, in the place of what was set.
+    pub fn with_content(mut self, media_type: &str, body: impl Into<Body>) -> Response {
+        self.fields.remove("Content-Type");
+        self.with_body(body).header("Content-Type", media_type)
+    }
+
     /// Sets fields that many answers share.
     #[inline]
     pub fn with_ready(mut self, ready: ReadyFields) -> Response {
@@ -165,6 +171,14 @@ mod tests {
             Response::text("x").close().header("X", "\n").close,
             "what was asked for besides still counts"
         );
+    }
+
+    #[test]
+    fn other_content_takes_the_place_of_the_first() {
+        let response = Response::error(Status::METHOD_NOT_ALLOWED).allow(&[Method::Get]);
+        let response = response.with_content("application/json", "{}");
+        assert_eq!(response.fields.as_bytes(), b"Allow: GET\r\nContent-Type: application/json\r\n");
+        assert_eq!(response.body.len(), Some(2));
     }
 
     #[test]

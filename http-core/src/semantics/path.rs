@@ -95,6 +95,31 @@ impl<'a> RelativePath<'a> {
         below.split(|&byte| byte == b'/').any(|segment| segment.starts_with(b"."))
     }
 
+    /// What is left of it beneath a directory, which has no slash at either end.
+    ///
+    /// ```
+    /// # use http_core::path::RelativePath;
+    /// let path = RelativePath::parse("/docs/a/b")?;
+    /// assert_eq!(path.below(b"docs").as_ref().map(RelativePath::as_bytes), Some(&b"a/b"[..]));
+    /// assert_eq!(RelativePath::parse("/docsa/b")?.below(b"docs"), None);
+    /// # Ok::<(), http_core::path::PathError>(())
+    /// ```
+    #[must_use]
+    pub fn below(mut self, directory: &[u8]) -> Option<Self> {
+        let rest = self.segments.strip_prefix(directory)?;
+        let slash = match rest {
+            [] if self.directory => 0,
+            [b'/', ..] => 1,
+            _ => return None,
+        };
+        let gone = directory.len() + slash;
+        match &mut self.segments {
+            Cow::Borrowed(segments) => *segments = &segments[gone..],
+            Cow::Owned(segments) => drop(segments.drain(..gone)),
+        }
+        Some(self)
+    }
+
     /// The one canonical spelling of this path, fit for a `Location` field or a link in a page.
     ///
     /// It begins with exactly one slash and holds neither `\` nor a control character, so it can never name

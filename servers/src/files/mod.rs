@@ -33,6 +33,8 @@ const MAX_PARTS: usize = 16;
 /// Each worker wants one of its own: it remembers what paths led to, and a memory that is shared is waited for.
 pub struct Files {
     root: Arc<Root>,
+    /// The directory of the site that the root takes the place of, as `/static`; empty for the site itself.
+    mount: &'static str,
     cache: Mutex<Cache>,
 }
 
@@ -48,7 +50,12 @@ impl Files {
 
     /// Serves what lies beneath a root that is open.
     pub fn beneath(root: Arc<Root>) -> Files {
-        Files { root, cache: Mutex::default() }
+        Files { root, mount: "", cache: Mutex::default() }
+    }
+
+    /// Serves it as the directory `mount` of the site, as `/static`; what lies outside of that is not found.
+    pub fn mounted(self, mount: &'static str) -> Files {
+        Files { mount, ..self }
     }
 
     #[inline]
@@ -58,7 +65,13 @@ impl Files {
             Some((found, true)) => return Ok(found),
             stale => stale.map(|(found, _)| found),
         };
-        let relative = RelativePath::parse(path)?;
+        let mut relative = RelativePath::parse(path)?;
+        if let Some(mount) = self.mount.strip_prefix('/') {
+            let Some(below) = relative.below(mount.as_bytes()) else {
+                return Ok(Found::Refused(Status::NOT_FOUND));
+            };
+            relative = below;
+        }
         // The lock is free while the file system is asked.
         let found = if spelling::is_sound(path) {
             Found::look_up(&self.root, &relative, known.as_ref())
@@ -86,7 +99,7 @@ impl Handler for Files {
                 conditional_answer(request, &document)
             }
             Ok(Found::Document(document)) => whole(&document),
-            Ok(Found::Moved(path)) => moved(&path, request.query()),
+            Ok(Found::Moved(path)) => moved(&format!("{}{path}", self.mount), request.query()),
             Ok(Found::Refused(status)) => Response::error(status),
             Err(error) => Response::error(status(error)),
         };
