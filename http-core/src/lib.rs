@@ -7,10 +7,11 @@
 //! | room | what is in it | stands on |
 //! |---|---|---|
 //! | words | [`chars`], [`Method`], [`Status`], [`Version`], [`ParseError`], [`Limits`], [`Clock`] | nothing |
-//! | semantics | [`path`], [`spelling`], [`range`], [`conditional`]: pure functions | nothing |
+//! | semantics | [`path`], [`spelling`], [`range`], [`conditional`], [`negotiate`], [`MediaType`], [`form`], [`multipart`] | nothing |
 //! | wire | [`head`], [`framing`], [`chunked`], [`encode`], [`RecvBuf`], [`SendQueue`], [`BufPool`] | words |
 //! | messages | [`Request`], [`Response`], [`Fields`], [`Body`], [`Rejection`] | wire, semantics |
 //! | connection | [`Connection`], [`Step`]: the state machine | messages, wire |
+//! | client | [`client`]: the mirror image, requests written and responses read | messages, wire |
 //! | service | [`Handler`], [`Reply`], [`Middleware`], [`Router`] | messages, semantics |
 //!
 //! A request answered from a string of bytes, without a socket, stands in [`connection`]'s documentation.
@@ -18,6 +19,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test needs some moment to begin at"))]
 
+pub mod client;
 pub mod connection;
 mod messages;
 mod semantics;
@@ -33,7 +35,7 @@ pub use messages::{
     request::Request,
     response::Response,
 };
-pub use semantics::{conditional, path, range, spelling};
+pub use semantics::{conditional, form, media_type::MediaType, multipart, negotiate, path, range, spelling};
 pub use service::{
     handler::{Handler, Job, Reply, Responder},
     middleware::{Middleware, Next, Stack},

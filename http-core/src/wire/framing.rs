@@ -3,17 +3,13 @@
 //! Judged once, before any routing, so that no handler's answer can hide a request that two parties might
 //! delimit differently (RFC 9112 §3.2, §6, §9.3; RFC 9110 §10.1.1).
 
-use super::head::{HeadIndex, Span};
-use crate::words::{chars, error::ParseError, method::Method, version::Version};
+pub use super::delimiting::BodyLength;
 
-/// How the content that follows a head is delimited (RFC 9112 §6.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyLength {
-    /// This many bytes; 0 when the request declares none.
-    Exact(u64),
-    /// As many as the chunked coding says.
-    Chunked,
-}
+use super::{
+    delimiting::Delimiting,
+    head::{HeadIndex, Span},
+};
+use crate::words::{chars, error::ParseError, method::Method, version::Version};
 
 /// What a head says about the message and the connection it came on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +53,9 @@ pub fn judge(index: &HeadIndex, bytes: &[u8]) -> Result<Framing, ParseError> {
     Ok(Framing {
         method,
         version,
-        body: body_length(version, &fields)?,
-        keep_alive: keep_alive(method, version, &fields),
+        body: fields.delimiting.body_length(version)?.unwrap_or(BodyLength::Exact(0)),
+        // After CONNECT the peer may take whatever follows for a tunnel, so nothing may follow.
+        keep_alive: fields.delimiting.keeps_alive(version) && method != Method::Connect,
         // RFC 9110 §10.1.1: an HTTP/1.0 client cannot be waiting for an interim response.
         expect_continue: fields.expect_continue && version == Version::Http11,
         conditional: fields.conditional,
@@ -71,11 +68,8 @@ pub fn judge(index: &HeadIndex, bytes: &[u8]) -> Result<Framing, ParseError> {
 /// What the fields that bear on framing say, collected in one pass.
 #[derive(Default)]
 struct Collected {
+    delimiting: Delimiting,
     host: Option<Span>,
-    length: Option<u64>,
-    coding: Option<Coding>,
-    close: bool,
-    keep_alive: bool,
     expect_continue: bool,
     unknown_expectation: bool,
     conditional: bool,
@@ -98,76 +92,11 @@ fn collect(index: &HeadIndex, bytes: &[u8]) -> Result<Collected, ParseError> {
                 collected.expect_continue |= known;
                 collected.unknown_expectation |= !known;
             }
-            10 if name.eq_ignore_ascii_case(b"Connection") => {
-                for option in list(value) {
-                    collected.close |= option.eq_ignore_ascii_case(b"close");
-                    collected.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-                }
-            }
-            14 if name.eq_ignore_ascii_case(b"Content-Length") => {
-                let length = decimal(value)?;
-                // RFC 9112 §6.3: equal repetitions say one thing, different ones are smuggling; refuse.
-                if collected.length.replace(length).is_some_and(|before| before != length) {
-                    return Err(ParseError::ContentLength);
-                }
-            }
-            17 if name.eq_ignore_ascii_case(b"Transfer-Encoding") => {
-                let before = collected.coding.unwrap_or(Coding::None);
-                collected.coding = Some(list(value).fold(before, Coding::followed_by));
-            }
-            _ => {}
+            _ => collected.delimiting.field(name, value)?,
         }
         collected.conditional |= matches!(name, [b'I' | b'i', b'F' | b'f', b'-', ..]);
     }
     Ok(collected)
-}
-
-/// What the Transfer-Encoding elements seen so far amount to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Coding {
-    /// The field is there and says nothing.
-    None,
-    /// `chunked` alone.
-    Chunked,
-    /// Codings that are not implemented.
-    Unknown,
-    /// `chunked`, at the end, behind codings that are not implemented.
-    UnknownThenChunked,
-    /// Something stands behind `chunked`, itself perhaps.
-    Wrong,
-}
-
-impl Coding {
-    fn followed_by(self, element: &[u8]) -> Coding {
-        match (self, element.eq_ignore_ascii_case(b"chunked")) {
-            // RFC 9110 §5.6.1.2: empty elements of a list are ignored.
-            _ if element.is_empty() => self,
-            (Coding::None, true) => Coding::Chunked,
-            (Coding::Unknown, true) => Coding::UnknownThenChunked,
-            (Coding::None | Coding::Unknown, false) => Coding::Unknown,
-            _ => Coding::Wrong,
-        }
-    }
-}
-
-fn body_length(version: Version, fields: &Collected) -> Result<BodyLength, ParseError> {
-    match (fields.coding, fields.length) {
-        (None, length) => Ok(BodyLength::Exact(length.unwrap_or(0))),
-        // RFC 9112 §6.3, rule 3: both present is how requests are smuggled; refuse.
-        (Some(_), Some(_)) => Err(ParseError::BothLengths),
-        // RFC 9112 §6.1: a coding from HTTP/1.0 means that someone on the way did not know it; refuse.
-        (Some(_), None) if version == Version::Http10 => Err(ParseError::TransferEncoding),
-        (Some(Coding::Chunked), None) => Ok(BodyLength::Chunked),
-        (Some(Coding::UnknownThenChunked), None) => Err(ParseError::CodingUnknown),
-        // RFC 9112 §6.3, rule 4.3: without chunked at the end no length can be told.
-        (Some(Coding::None | Coding::Unknown | Coding::Wrong), None) => Err(ParseError::TransferEncoding),
-    }
-}
-
-fn keep_alive(method: Method, version: Version, fields: &Collected) -> bool {
-    // After CONNECT the peer may take whatever follows for a tunnel, so nothing may follow.
-    let wanted = version == Version::Http11 || fields.keep_alive;
-    wanted && !fields.close && method != Method::Connect
 }
 
 const HTTP: &[u8] = b"http://";
@@ -207,7 +136,7 @@ fn target_form(method: Method, target: Span, bytes: &[u8]) -> Result<(Option<Spa
 }
 
 /// Whether `text` is a non-empty host with an optional port, and no userinfo (RFC 9110 §4.2, RFC 3986 §3.2.2).
-fn is_authority(text: &[u8]) -> bool {
+pub(crate) fn is_authority(text: &[u8]) -> bool {
     let (host, port) = match text {
         [b'[', rest @ ..] => {
             let Some(end) = rest.iter().position(|&byte| byte == b']') else { return false };
@@ -233,19 +162,6 @@ fn is_authority(text: &[u8]) -> bool {
 fn is_host(name: &[u8]) -> bool {
     let escape = |at: usize| matches!(name[at..], [_, high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
     name.iter().enumerate().all(|(at, &byte)| chars::is_host(byte) && (byte != b'%' || escape(at)))
-}
-
-/// The elements of a comma-separated list, without the white space around them (RFC 9110 §5.6.1).
-fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',').map(chars::trim_ows)
-}
-
-/// `1*DIGIT`: no sign, no list, no white space. What does not fit 64 bits is too large by any limit.
-fn decimal(text: &[u8]) -> Result<u64, ParseError> {
-    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
-        return Err(ParseError::ContentLength);
-    }
-    Ok(text.iter().fold(0u64, |sum, &digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0'))))
 }
 
 #[cfg(test)]

@@ -111,6 +111,11 @@ impl Default for HeadIndex {
 }
 
 impl HeadIndex {
+    /// An index of field lines alone, which begin at `at`: for a head whose start line is no request line.
+    pub(crate) fn of_fields(at: usize) -> HeadIndex {
+        HeadIndex { phase: Phase::LineStart, at, mark: at, ..HeadIndex::default() }
+    }
+
     /// Forgets the head, for the next one.
     #[inline]
     pub fn reset(&mut self) {

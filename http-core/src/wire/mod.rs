@@ -2,6 +2,7 @@
 
 pub mod buf_pool;
 pub mod chunked;
+pub mod delimiting;
 pub mod encode;
 pub mod framing;
 pub mod head;

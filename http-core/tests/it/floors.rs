@@ -10,7 +10,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("messages", &["wire", "semantics", "words"]),
     ("service", &["messages", "semantics", "words"]),
     ("connection", &["messages", "wire", "words"]),
-    ("lib", &["connection", "service", "messages", "semantics", "wire", "words"]),
+    ("client", &["messages", "wire", "words"]),
+    ("lib", &["client", "connection", "service", "messages", "semantics", "wire", "words"]),
 ];
 
 /// What only an engine may do.

@@ -106,12 +106,12 @@ proptest! {
 }
 
 /// Any name but those that would change the framing, or that answers may not set.
-fn field_name() -> impl Strategy<Value = String> {
+pub fn field_name() -> impl Strategy<Value = String> {
     "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,20}".prop_map(|name| format!("x{name}"))
 }
 
 /// Any value without white space at its ends, which is no part of it (RFC 9110 §5.5).
-fn field_value() -> impl Strategy<Value = Vec<u8>> {
+pub fn field_value() -> impl Strategy<Value = Vec<u8>> {
     let octet = prop_oneof![5 => b' '..=b'~', 1 => 0x80..=0xffu8, 1 => Just(b'\t')];
     vec(octet, 0..60).prop_map(|value| {
         let blank = |byte: &u8| *byte == b' ' || *byte == b'\t';
@@ -122,7 +122,7 @@ fn field_value() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// The content in one of the shapes that a body can have; the stream has its own.
-fn body(kind: u8, content: Vec<u8>) -> Body {
+pub fn body(kind: u8, content: Vec<u8>) -> Body {
     let middle = content.len() / 2;
     match kind {
         0 => Body::Bytes(content),

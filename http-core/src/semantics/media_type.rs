@@ -1,0 +1,155 @@
+//! Media types: what a sender says that content is (RFC 9110 §8.3).
+//!
+//! ```
+//! use http_core::MediaType;
+//!
+//! let html = MediaType::parse(b"Text/HTML; Charset=\"utf-8\"").ok_or("malformed")?;
+//! assert!(html.is("text/html"));
+//! assert_eq!(html.parameter("charset").as_deref(), Some(&b"utf-8"[..]));
+//! assert!(MediaType::parse(b"text/html; charset").is_none());
+//! # Ok::<(), &str>(())
+//! ```
+
+use super::parameters::{self, Parameter, split_token};
+use std::borrow::Cow;
+
+/// A media type that is sound in all its parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MediaType<'a> {
+    top_level: &'a str,
+    subtype: &'a str,
+    /// From the first semicolon on.
+    parameters: &'a [u8],
+}
+
+impl<'a> MediaType<'a> {
+    /// Reads the value of a `Content-Type` field, or one member of an `Accept` field; `None` if it is malformed.
+    #[must_use]
+    pub fn parse(value: &'a [u8]) -> Option<MediaType<'a>> {
+        let (top_level, rest) = split_token(value.trim_ascii())?;
+        let (subtype, parameters) = split_token(rest.strip_prefix(b"/")?)?;
+        parameters::parse(parameters).all(|parameter| parameter.is_ok()).then_some(MediaType {
+            top_level,
+            subtype,
+            parameters,
+        })
+    }
+
+    /// What stands before the slash, as sent: `text`. Case does not matter.
+    #[must_use]
+    pub fn top_level(&self) -> &'a str {
+        self.top_level
+    }
+
+    /// What stands behind the slash, as sent: `html`. Case does not matter.
+    #[must_use]
+    pub fn subtype(&self) -> &'a str {
+        self.subtype
+    }
+
+    /// The syntax that its subtype is built on, as sent: `json` of `problem+json` (RFC 6838 §4.2.8).
+    #[must_use]
+    pub fn suffix(&self) -> Option<&'a str> {
+        self.subtype.rsplit_once('+').map(|(_, suffix)| suffix)
+    }
+
+    /// Whether it is `essence`, such as `text/html`, whatever its parameters.
+    #[must_use]
+    pub fn is(&self, essence: &str) -> bool {
+        essence.split_once('/').is_some_and(|(top_level, subtype)| {
+            self.top_level.eq_ignore_ascii_case(top_level) && self.subtype.eq_ignore_ascii_case(subtype)
+        })
+    }
+
+    /// The value of the first parameter with this name, in any case, without quotes and backslashes.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<Cow<'a, [u8]>> {
+        self.parameters()
+            .find(|parameter| parameter.name.eq_ignore_ascii_case(name))
+            .map(|found| found.value())
+    }
+
+    pub(super) fn parameters(&self) -> impl Iterator<Item = Parameter<'a>> + use<'a> {
+        parameters::parse(self.parameters).filter_map(Result::ok)
+    }
+}
+
+/// Type and subtype in lower case, and the parameters as sent.
+impl std::fmt::Display for MediaType<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parameters = String::from_utf8_lossy(self.parameters);
+        write!(f, "{}/{}{parameters}", self.top_level.to_ascii_lowercase(), self.subtype.to_ascii_lowercase())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `expected` is how the type is shown, and its charset, if it has one.
+    fn check(value: &str, expected: Option<(&str, Option<&str>)>) {
+        let read = MediaType::parse(value.as_bytes()).map(|media_type| {
+            let charset = media_type.parameter("charset");
+            (media_type.to_string(), charset.map(|charset| charset.escape_ascii().to_string()))
+        });
+        let read = read.as_ref().map(|(shown, charset)| (shown.as_str(), charset.as_deref()));
+        assert_eq!(read, expected, "{value:?}");
+    }
+
+    #[test]
+    fn essence_and_parameters() {
+        check("text/html", Some(("text/html", None)));
+        check("\tTEXT/Html ", Some(("text/html", None)));
+        check("image/svg+xml ;", Some(("image/svg+xml ;", None)));
+        check("text/html;charset=utf-8", Some(("text/html;charset=utf-8", Some("utf-8"))));
+        let twice = "text/html; a=b; CHARSET=\"u\\tf-8\"; charset=c";
+        check(twice, Some((twice, Some("utf-8"))));
+        check("*/*", Some(("*/*", None)));
+    }
+
+    #[test]
+    fn malformed() {
+        for value in [
+            "",
+            "/",
+            "text",
+            "text/",
+            "/html",
+            "text /html",
+            "text/ html",
+            "text/html/x",
+            "text/html x",
+            "text/html,",
+            "text/html; a",
+            "text/html; a=\"",
+            "text/html; a=b, text/plain",
+            "te\u{e9}xt/html",
+        ] {
+            check(value, None);
+        }
+    }
+
+    #[test]
+    fn a_suffix_is_what_follows_the_last_plus() {
+        let check = |value: &str, expected| {
+            assert_eq!(MediaType::parse(value.as_bytes()).expect("sound").suffix(), expected, "{value}");
+        };
+        check("application/problem+JSON; q=a+b", Some("JSON"));
+        check("application/a+b+xml", Some("xml"));
+        check("a+json/json", None);
+    }
+
+    #[test]
+    fn a_type_is_compared_whole_and_in_any_case() {
+        let check = |essence, expected| {
+            let json = MediaType::parse(b"Application/JSON; q=1").expect("sound");
+            assert_eq!(json.is(essence), expected, "{essence}");
+        };
+        check("application/json", true);
+        for other in
+            ["application/jso", "application/", "application", "text/json", "application/json; q=1", ""]
+        {
+            check(other, false);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Client and server understand each other: what one of them writes is what the other reads.
+
+use crate::{
+    app::{Answer, echo},
+    client::read,
+    drive::{Drive, Seen},
+    roundtrip::{body, field_name, field_value},
+    split::cases,
+};
+use http_core::{
+    Config, HeadIndex, Limits, Method, Response, Status, Version,
+    client::{Request, RequestError, ResponseError},
+};
+use proptest::{collection::vec, prelude::*, sample::select};
+use std::time::Instant;
+
+#[test]
+fn requests_are_written_whole() {
+    let check = |request: Request, expected: &str| {
+        assert_eq!(String::from_utf8_lossy(&request.to_bytes()), expected);
+    };
+    let new = |method| Request::new(method, "a:1", "/b?c").unwrap();
+    check(new(Method::Get), "GET /b?c HTTP/1.1\r\nHost: a:1\r\nConnection: close\r\n\r\n");
+    check(new(Method::Delete).keep_alive(), "DELETE /b?c HTTP/1.1\r\nHost: a:1\r\n\r\n");
+    for method in [Method::Post, Method::Put, Method::Patch] {
+        let line = format!("{} /b?c HTTP/1.1\r\nHost: a:1\r\n", method.as_str());
+        check(new(method).keep_alive(), &format!("{line}Content-Length: 0\r\n\r\n"));
+        let full = new(method).field("A", "b").unwrap().body("c/d", "e").unwrap();
+        let fields = "A: b\r\nContent-Type: c/d\r\nContent-Length: 1\r\nConnection: close\r\n";
+        check(full, &format!("{line}{fields}\r\ne"));
+    }
+    let empty = new(Method::Get).keep_alive().body("c/d", "").unwrap();
+    check(empty, "GET /b?c HTTP/1.1\r\nHost: a:1\r\nContent-Type: c/d\r\nContent-Length: 0\r\n\r\n");
+    let asterisk = Request::new(Method::Options, "a", "*").unwrap().keep_alive();
+    check(asterisk, "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
+}
+
+#[test]
+fn what_could_break_a_request_is_refused() {
+    let check = |method, authority: &str, target: &str, expected: RequestError| {
+        let outcome = Request::new(method, authority, target).map(|request| request.to_bytes());
+        assert_eq!(outcome, Err(expected), "{authority:?} {target:?}");
+    };
+    for method in [Method::Connect, Method::Trace, Method::Extension] {
+        check(method, "a", "/", RequestError::Method);
+    }
+    for authority in ["", "a b", "a/b", "u@a", "a:x", "a\r\nB: c", "\u{e9}", "[::1"] {
+        check(Method::Get, authority, "/", RequestError::Authority);
+    }
+    for target in ["", "*", "a", "http://a/", "?b", "/a b", "/a#b", "/a\tb", "/a\r\nB: c", "/\u{e9}", "/\0"] {
+        check(Method::Get, "a", target, RequestError::Target);
+    }
+    let request = Request::new(Method::Post, "a", "/").unwrap();
+    for name in
+        ["Host", "TE", "content-length", "Transfer-Encoding", "CONNECTION", "Upgrade", "Trailer", "A B", ""]
+    {
+        assert!(request.clone().field(name, "b").is_err(), "{name}");
+    }
+    assert!(request.clone().field("A", "b\r\nC: d").is_err());
+    assert!(request.body("a/b\r\nC: d", "").is_err());
+}
+
+#[test]
+fn an_answer_that_broke_off_is_no_response() {
+    let mut drive = Drive::new(Config::default(), echo);
+    drive.send(&asked(Method::Get, "/broken", false, true));
+    drive.run();
+    let outcome = read(Method::Get, &Limits::default(), &drive.output, &[usize::MAX]);
+    assert_eq!(outcome, Err(ResponseError::Truncated));
+}
+
+proptest! {
+    #![proptest_config(cases(400))]
+
+    #[test]
+    fn a_server_reads_what_the_client_wrote(
+        method in select(&[Method::Get, Method::Head, Method::Post, Method::Put, Method::Delete, Method::Patch][..]),
+        authority in select(&["example.org", "localhost:8001", "127.0.0.1", "[::1]:80"][..]),
+        target in "/[!-\"$-~]{0,200}",
+        fields in vec((field_name(), field_value()), 0..12),
+        content in prop::option::of(vec(any::<u8>(), 0..300)),
+        keep_alive in any::<bool>(),
+    ) {
+        let mut request = Request::new(method, authority, &target).unwrap();
+        for (name, value) in &fields {
+            request = request.field(name, value).unwrap();
+        }
+        if let Some(content) = &content {
+            request = request.body("application/octet-stream", content.clone()).unwrap();
+        }
+        if keep_alive {
+            request = request.keep_alive();
+        }
+        let bytes = request.to_bytes();
+        let mut drive = Drive::new(Config::default(), |_| Answer::Now(Response::new(Status::OK)));
+        drive.send(&bytes);
+        drive.run();
+        prop_assert_eq!(drive.seen.len(), 1);
+        prop_assert_eq!(drive.replies()[0].close, !keep_alive);
+        let mut index = HeadIndex::default();
+        let parsed = http_core::Request::parse(&bytes, &mut index, Instant::now());
+        prop_assert_eq!(parsed.map(|request| Seen::of(&request)), Ok(drive.seen[0].clone()));
+
+        let seen = &drive.seen[0];
+        prop_assert_eq!((seen.method.as_str(), &seen.target, seen.version), (method.as_str(), &target, Version::Http11));
+        prop_assert_eq!(seen.host.as_deref(), Some(authority));
+        prop_assert_eq!(&seen.body, &content.unwrap_or_default());
+        let said = |(name, _): &&(String, Vec<u8>)| name.starts_with('x');
+        prop_assert!(seen.fields.iter().filter(said).eq(&fields), "{:?}", seen.fields);
+    }
+
+    #[test]
+    fn the_client_reads_what_a_server_answered(
+        method in select(&[Method::Get, Method::Head, Method::Post][..]),
+        status in select(&[200u16, 204, 206, 304, 404, 500][..]),
+        fields in vec((field_name(), field_value()), 0..8),
+        content in vec(any::<u8>(), 0..9_000),
+        kind in 0..5u8,
+        old in any::<bool>(),
+        keep_alive in any::<bool>(),
+        sizes in vec(1usize..3_000, 1..4),
+    ) {
+        let mut drive = Drive::new(Config::default(), move |_| {
+            let response = Response::new(Status::from_code(status).unwrap()).with_body(body(kind, content.clone()));
+            Answer::Now(fields.iter().fold(response, |response, (name, value)| response.header(name, value)))
+        });
+        drive.send(&asked(method, "/", old, keep_alive));
+        drive.run();
+        understood(method, &drive, &sizes)?;
+    }
+
+    #[test]
+    fn the_client_reads_every_kind_of_answer(
+        method in select(&[Method::Get, Method::Head, Method::Post][..]),
+        target in select(&["/", "/stream", "/file", "/big", "/parts", "/none", "/same", "/close", "/later"][..]),
+        old in any::<bool>(),
+        keep_alive in any::<bool>(),
+        sizes in vec(1usize..3_000, 1..4),
+    ) {
+        let mut drive = Drive::new(Config::default(), echo);
+        drive.send(&asked(method, target, old, keep_alive));
+        drive.run();
+        understood(method, &drive, &sizes)?;
+    }
+}
+
+/// A request that the client writes, passed off as HTTP/1.0 if asked for.
+fn asked(method: Method, target: &str, old: bool, keep_alive: bool) -> Vec<u8> {
+    let request = Request::new(method, "example.org", target).unwrap();
+    let mut bytes = if keep_alive { request.keep_alive() } else { request }.to_bytes();
+    let minor = bytes.iter().position(|&byte| byte == b'\r').unwrap() - 1;
+    bytes[minor] = if old { b'0' } else { b'1' };
+    bytes
+}
+
+/// Compares what the client reads with what the strict reader of these tests makes of the same answer.
+fn understood(method: Method, drive: &Drive, sizes: &[usize]) -> Result<(), TestCaseError> {
+    let replies = drive.replies();
+    prop_assert_eq!(replies.len(), 1);
+    let response = read(method, &Limits::default(), &drive.output, sizes);
+    let lines =
+        replies[0].fields.iter().map(|(name, value)| [name.as_bytes(), b": ", value, b"\r\n"].concat());
+    let fields = lines.collect::<Vec<_>>().concat();
+    prop_assert_eq!(
+        response.map(|read| (read.status, read.fields.as_bytes().to_vec(), read.body, read.reusable)),
+        Ok((replies[0].status, fields, replies[0].content.clone(), !replies[0].close))
+    );
+    Ok(())
+}
