@@ -1,7 +1,11 @@
 //! From settings to a server at work: the only file that knows the application and the engines both.
 
+pub use crate::engine::Engine;
+
+#[cfg(feature = "demo")]
+use crate::app::{self, App};
 use crate::{
-    engine::{self, Engine, MakeApp, Running, Server},
+    engine::{self, MakeApp, Running, Server},
     files::{Files, Root},
     listener::{self, Sharing},
     prefork::{self, Inherited},
@@ -20,13 +24,23 @@ use std::{
     time::Duration,
 };
 
+/// What is served.
+#[derive(Clone, Debug)]
+pub enum Application {
+    /// The files of this directory.
+    Files(PathBuf),
+    /// The demo application.
+    #[cfg(feature = "demo")]
+    Demo(app::Settings),
+}
+
 /// What an operator can choose.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The program's name, for its messages.
     pub name: &'static str,
-    /// The directory whose files are served.
-    pub root: PathBuf,
+    /// What is served.
+    pub application: Application,
     /// Addresses to listen on; none means the loopback addresses that the machine has.
     pub binds: Vec<IpAddr>,
     /// The port on all of them; 0 for one that is free.
@@ -39,6 +53,39 @@ pub struct Settings {
     pub prefork: bool,
     /// How long what is in flight may take after the order to stop.
     pub grace: Duration,
+}
+
+/// Workers unless the operator says how many: one for each core, and at most 8.
+pub fn default_workers() -> usize {
+    engine::Settings::default().workers
+}
+
+impl Application {
+    /// Opens what all workers share, and tells how each gets an application of its own.
+    fn open(&self) -> Result<MakeApp, Failure> {
+        match self {
+            Application::Files(root) => {
+                let open = Root::open(root).map_err(failed(format!("cannot serve {}", root.display())))?;
+                let root = Arc::new(open);
+                Ok(Arc::new(move |_| -> Arc<dyn Handler> { Arc::new(Files::beneath(Arc::clone(&root))) }))
+            }
+            #[cfg(feature = "demo")]
+            Application::Demo(settings) => {
+                let app = App::open(settings).map_err(failed("cannot serve the demo application"))?;
+                Ok(Arc::new(move |number| app.worker(number)))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Application {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Application::Files(root) => root.display().fmt(f),
+            #[cfg(feature = "demo")]
+            Application::Demo(_) => f.write_str("the demo application"),
+        }
+    }
 }
 
 /// Why a server could not start, or could not go on.
@@ -67,9 +114,7 @@ fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> Failure {
 ///
 /// What stands in the way of serving, as a sentence.
 pub fn run(settings: &Settings) -> Result<(), Failure> {
-    let root =
-        Root::open(&settings.root).map_err(failed(format!("cannot serve {}", settings.root.display())))?;
-    let make_app = file_server(Arc::new(root));
+    let make_app = settings.application.open()?;
     raise_descriptor_limit();
     if let Some(inherited) = Inherited::take().map_err(failed("cannot start as a worker process"))? {
         return be_worker(settings, inherited, &make_app);
@@ -90,15 +135,13 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     wait(running)
 }
 
-/// Each worker gets a file server of its own beneath the one root.
-fn file_server(root: Arc<Root>) -> MakeApp {
-    Arc::new(move |_| -> Arc<dyn Handler> { Arc::new(Files::beneath(Arc::clone(&root))) })
-}
-
 /// A worker process: one worker's engine on the master's sockets, stopped by the master's SIGTERM or its death.
 fn be_worker(settings: &Settings, mut inherited: Inherited, make_app: &MakeApp) -> Result<(), Failure> {
     let listeners = std::mem::take(&mut inherited.listeners);
-    let running = start(settings, 1, listeners, Sharing::OneForAll, make_app)?;
+    // To itself it is the only worker; its number among all it has from the master.
+    let (make, number) = (Arc::clone(make_app), inherited.number);
+    let make_app: MakeApp = Arc::new(move |_| make(number));
+    let running = start(settings, 1, listeners, Sharing::OneForAll, &make_app)?;
     let (stopper, grace) = (running.stopper(), settings.grace);
     let orphaned = running.stopper();
     // A terminal's SIGINT reaches the master as well, and it is the master who decides: here it does nothing.
@@ -184,10 +227,13 @@ fn announce(settings: &Settings, addresses: &[SocketAddr]) {
         (_, true) => "es",
         (_, false) => "s",
     };
-    let (name, root, urls) = (settings.name, settings.root.display(), urls.join(" and "));
+    let (name, application, urls) = (settings.name, &settings.application, urls.join(" and "));
     let mut stdout = io::stdout();
-    let _ =
-        writeln!(stdout, "{name} serves {root} at {urls} ({engine}, {} {kind}{plural})", settings.workers);
+    let _ = writeln!(
+        stdout,
+        "{name} serves {application} at {urls} ({engine}, {} {kind}{plural})",
+        settings.workers
+    );
     let _ = stdout.flush();
 }
 

@@ -4,10 +4,15 @@
 //! connection a thread. Both take the same [`Handler`](http_core::Handler) and neither needs an async runtime.
 //! Linux only.
 
+#[cfg(feature = "demo")]
+pub mod app;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod engine;
 pub mod files;
 pub mod launch;
 pub mod listener;
+pub mod middleware;
 pub mod pool;
 pub mod prefork;
 mod sockopt;

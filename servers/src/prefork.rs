@@ -49,6 +49,8 @@ const BEYOND_GRACE: Duration = Duration::from_secs(1);
 pub struct Inherited {
     /// What it accepts from.
     pub listeners: Vec<TcpListener>,
+    /// Which of the workers this process is.
+    pub number: usize,
     master: UnixStream,
 }
 
@@ -59,12 +61,11 @@ impl Inherited {
     ///
     /// When standard input is not the socket that a master gives its workers.
     pub fn take() -> io::Result<Option<Inherited>> {
-        if env::var_os(VARIABLE).is_none() {
-            return Ok(None);
-        }
+        let Some(number) = env::var_os(VARIABLE) else { return Ok(None) };
+        let number = number.to_str().and_then(|number| number.parse().ok()).unwrap_or_default();
         let master = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
         let listeners = receive(&master)?.into_iter().map(TcpListener::from).collect();
-        Ok(Some(Inherited { listeners, master }))
+        Ok(Some(Inherited { listeners, number, master }))
     }
 
     /// Tells the master that this worker serves. `orphaned` is called when the master has gone.

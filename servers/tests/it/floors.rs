@@ -3,9 +3,11 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// What the rooms must never name.
-const CEILINGS: [(&str, &[&str]); 2] = [
-    ("engine", &["files", "app", "middleware", "launch", "prefork"]),
-    ("files", &["engine", "launch", "prefork"]),
+const CEILINGS: [(&str, &[&str]); 4] = [
+    ("engine", &["app", "cli", "files", "launch", "middleware", "prefork"]),
+    ("files", &["app", "cli", "engine", "launch", "middleware", "prefork"]),
+    ("middleware", &["app", "cli", "engine", "files", "launch", "prefork"]),
+    ("app", &["cli", "engine", "launch", "prefork"]),
 ];
 
 /// What only `launch` brings together: an engine on the one side, an application on the other.

@@ -13,10 +13,12 @@
 //! | [`timeouts`] | every wait ends |
 //! | [`capacity`] | what happens when all places are taken |
 //! | [`operations`] | the program: arguments, exit codes, signals |
+//! | [`app`] | the demo application: routes, errors, what stands on every answer |
+//! | [`app_echo`] | what is posted comes back as JSON, or is told where it is wrong |
 //! | [`workers`] | worker processes: replaced when they die, gone with their master |
 //! | [`floors`] | which room may import which |
 //!
-//! [`server`], [`program`] and [`site`] set up what is tested; [`client`] and [`reply`] play the other side. The
+//! [`server`], [`demo`], [`program`] and [`site`] set up what is tested; [`client`] and [`reply`] play the other side. The
 //! client shares no code with the core: the judge must not inherit the bugs of the accused.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
@@ -58,11 +60,14 @@ macro_rules! both_engines {
     };
 }
 
+mod app;
+mod app_echo;
 mod capacity;
 mod client;
 mod conditional;
 mod conformance;
 mod contents;
+mod demo;
 mod files;
 mod floors;
 mod operations;

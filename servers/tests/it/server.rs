@@ -40,6 +40,13 @@ impl Kind {
         }
     }
 
+    pub fn engine(self) -> Engine {
+        match self {
+            Kind::EventLoop | Kind::EventLoopPrefork => Engine::EventLoop,
+            Kind::Blocking | Kind::BlockingPrefork => Engine::Blocking,
+        }
+    }
+
     pub fn is_prefork(self) -> bool {
         matches!(self, Kind::EventLoopPrefork | Kind::BlockingPrefork)
     }
@@ -58,7 +65,8 @@ impl Threads {
         Threads::start_each(engine, settings, &(Arc::new(move |_| Arc::clone(&app)) as MakeApp))
     }
 
-    fn start_each(engine: Engine, settings: Settings, make_app: &MakeApp) -> Threads {
+    /// Starts an engine with an application for each worker.
+    pub fn start_each(engine: Engine, settings: Settings, make_app: &MakeApp) -> Threads {
         let server = Server::bind("127.0.0.1:0").expect("a free port").with(settings);
         let running = server.start_each(engine, make_app).expect("an engine");
         Threads { address: running.addresses()[0], running: Some(running) }
@@ -111,8 +119,7 @@ impl FileServer {
     pub fn start(kind: Kind, root: &Path) -> FileServer {
         let (address, process) = match kind {
             Kind::EventLoop | Kind::Blocking => {
-                let engine = if kind == Kind::EventLoop { Engine::EventLoop } else { Engine::Blocking };
-                let threads = Threads::serve(engine, root);
+                let threads = Threads::serve(kind.engine(), root);
                 (threads.address, Process::This { _threads: threads })
             }
             Kind::EventLoopPrefork | Kind::BlockingPrefork => {

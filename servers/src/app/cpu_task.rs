@@ -1,0 +1,46 @@
+//! `GET /cpu_task?n=100000`: an answer that has to be computed.
+//!
+//! `place=inline` computes it where requests are served, and so shows what that does to everybody else on an event
+//! loop; `place=offload`, the default, is how it is done rightly.
+
+use super::{Outcome, Problem, parameters::Parameters};
+use http_core::{Reply, Request, Response, Status};
+
+/// What `n` is unless it is said: some ten milliseconds of work.
+const USUAL: u32 = 100_000;
+/// Some seconds of work.
+const MOST: u32 = 5_000_000;
+
+pub(super) fn handle(request: &Request<'_>) -> Outcome {
+    let parameters = Parameters::of(request, &["n", "place"])?;
+    let n = parameters.number("n", 0..=MOST)?.unwrap_or(USUAL);
+    let answer = move || {
+        Response::json(format!("{{\"task\":\"cpu\",\"n\":{n},\"primes_below_n\":{}}}\n", primes_below(n)))
+    };
+    match parameters.text("place") {
+        None | Some("offload") => Ok(Reply::Offload(Box::new(answer))),
+        Some("inline") => Ok(answer().into()),
+        Some(_) => Err(Problem::new(Status::BAD_REQUEST, "must be offload or inline").about("place")),
+    }
+}
+
+/// Counts by trial division: it shall cost time, and no memory.
+fn primes_below(n: u32) -> u32 {
+    let divides = |number: u32| (2u32..).take_while(move |&divisor| divisor * divisor <= number);
+    let is_prime = |&number: &u32| divides(number).all(|divisor| number % divisor != 0);
+    (2..n).filter(is_prime).count() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::primes_below;
+
+    #[test]
+    fn primes_are_counted() {
+        // OEIS A000720.
+        for (n, primes) in [(0, 0), (2, 0), (3, 1), (10, 4), (12, 5), (100, 25), (1000, 168), (100_000, 9592)]
+        {
+            assert_eq!(primes_below(n), primes, "below {n}");
+        }
+    }
+}
