@@ -57,6 +57,10 @@ pub mod escape;
 pub mod exchange;
 pub mod expect;
 pub mod fixtures;
+#[cfg(feature = "cli")]
+pub mod lab;
+#[cfg(feature = "cli")]
+pub mod load;
 pub mod reply;
 pub mod report;
 pub mod request;

@@ -1,0 +1,50 @@
+//! `load-test compare`: two results of the lab, and what has changed between them.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use http_test_suite::lab::{Comparison, Metric, Results};
+
+use crate::print;
+
+/// Holds one run of the lab against an earlier one, cell by cell.
+///
+/// A change counts if it is greater than the bound and the rounds of the two runs do not overlap. Exit codes: 0 nothing has
+/// become worse; 1 something has, or fails now; 2 a file is of no use, or the two cannot be compared.
+#[derive(Args)]
+pub struct Arguments {
+    /// results.json of the earlier run
+    before: PathBuf,
+
+    /// results.json of the later run
+    after: PathBuf,
+
+    /// The change that is tolerated
+    #[arg(long, value_name = "PERCENT", default_value = "10%", value_parser = share)]
+    bound: f64,
+
+    /// What to compare; may be repeated
+    #[arg(long, value_name = "METRIC", default_values = ["throughput", "cpu"], value_parser = metric)]
+    metric: Vec<Metric>,
+}
+
+/// Whether nothing has become worse.
+pub fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
+    let read = |path: &Path| Results::read(path).map_err(|error| format!("{} {error}", path.display()));
+    let (before, after) = (read(&arguments.before)?, read(&arguments.after)?);
+    let comparison = Comparison::of(&before, &after, &arguments.metric, arguments.bound)?;
+    print(&format!("{comparison}\n"))?;
+    Ok(comparison.passes())
+}
+
+/// `10%` or `10` is 0.1.
+fn share(text: &str) -> Result<f64, String> {
+    let percent: f64 = text.trim_end_matches('%').parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1000.0).contains(&percent) { Ok(percent / 100.0) } else { Err("between 0 and 1000".into()) }
+}
+
+fn metric(name: &str) -> Result<Metric, String> {
+    let known = || Metric::ALL.map(Metric::id).join(", ");
+    Metric::named(name).ok_or_else(|| format!("one of {}", known()))
+}

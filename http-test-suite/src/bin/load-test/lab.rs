@@ -1,0 +1,96 @@
+//! `load-test lab`: from one command to a report.
+
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use http_test_suite::lab::{self, Plan, Programs, Results, Stage, html, plot};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::print;
+
+/// Starts the demo servers in every architecture, measures them under every workload, and writes a report.
+///
+/// The servers are built first if this program stands in its workspace. Exit codes: 0 every answer was right; 1 some cell
+/// failed; 2 the lab could not work.
+#[derive(Args)]
+pub struct Arguments {
+    /// Where results.json, report.html and the pictures go
+    #[arg(long, value_name = "DIR", default_value = "lab-results")]
+    out: PathBuf,
+
+    /// Few connections, one round, half a second each: about a minute in all
+    #[arg(long)]
+    quick: bool,
+
+    /// Only this workload or architecture; may be repeated
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+
+    /// How often each cell is measured
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=99))]
+    rounds: Option<u16>,
+
+    /// How long each time
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    secs: Option<f64>,
+
+    /// Event loops, or processes, of the architectures that have several
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=64))]
+    workers: Option<u16>,
+
+    /// Where the servers are; by default beside this program
+    #[arg(long, value_name = "DIR")]
+    bin_dir: Option<PathBuf>,
+}
+
+impl Arguments {
+    fn plan(&self) -> Result<Plan, String> {
+        let mut plan = if self.quick { Plan::quick() } else { Plan::default() };
+        plan.rounds = self.rounds.map_or(plan.rounds, usize::from);
+        plan.time = self.secs.map_or(plan.time, Duration::from_secs_f64);
+        plan.workers = self.workers.map_or(plan.workers, usize::from);
+        plan.only(&self.only).map_err(|name| format!("--only {name} names no workload and no architecture"))
+    }
+}
+
+/// Whether every answer was right.
+pub fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
+    let plan = arguments.plan()?;
+    let programs = Programs::find(arguments.bin_dir.as_deref())?;
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")?);
+    let watch = |stage: Stage| {
+        bar.set_length(stage.of as u64);
+        bar.set_position(stage.done as u64);
+        let (round, workload, architecture) = (stage.round, stage.workload.id, stage.architecture.title());
+        bar.set_message(format!("round {round}: {workload}, {} × {architecture}", stage.connections));
+    };
+    let results = plan.run(&programs, &watch);
+    bar.finish_and_clear();
+    let results = results?;
+    write(&results, arguments)?;
+    print(&lab::table(&results))?;
+    print(&format!("\n{}\n", arguments.out.join("report.html").display()))?;
+    Ok(results.cells.iter().all(|cell| cell.failure.is_none()))
+}
+
+/// The numbers first: whatever may go wrong with the pictures, they are kept.
+fn write(results: &Results, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let out = &arguments.out;
+    fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
+    results.write(&out.join("results.json"))?;
+    let drawings = plot::draw(results)?;
+    for drawing in &drawings {
+        fs::write(out.join(drawing.name).with_extension("svg"), &drawing.svg)?;
+    }
+    fs::write(out.join("report.html"), html::page(results, &drawings))?;
+    Ok(())
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    // The servers are looked at meanwhile, and looking takes time.
+    if (0.5..=600.0).contains(&seconds) { Ok(seconds) } else { Err("between 0.5 and 600".into()) }
+}

@@ -1,0 +1,68 @@
+//! The command line: what kind of test is wanted, and how it went as an exit code.
+
+#![forbid(unsafe_code)]
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod compare;
+mod duration;
+mod lab;
+mod quick;
+mod report;
+mod url;
+
+/// Puts load on an HTTP/1.1 server, checks its answers, and tells how fast they came.
+///
+/// Connections are kept alive unless --close is given: where `ab` is given -k, give nothing, and where it is not, give
+/// --close. Without -n and -z the test takes ten seconds.
+///
+/// Exit codes: 0 every request was answered well; 1 some were not; 2 wrong usage, or the server cannot be reached.
+#[derive(Parser)]
+#[command(name = "load-test", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[group(skip)]
+struct Arguments {
+    #[command(flatten)]
+    quick: quick::Arguments,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Lab(lab::Arguments),
+    Compare(compare::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match act(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("load-test: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether all is well.
+fn act(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
+    match &arguments.command {
+        None => quick::run(&arguments.quick),
+        Some(Command::Lab(arguments)) => lab::run(arguments),
+        Some(Command::Compare(arguments)) => compare::run(arguments),
+    }
+}
+
+/// To standard output, until its reader has had enough.
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}

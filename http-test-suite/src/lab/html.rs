@@ -1,0 +1,134 @@
+//! One page that needs nothing else: pictures inline, what they teach, the numbers behind them, and how to repeat it.
+
+use std::fmt::Write;
+
+use super::architectures::Architecture;
+use super::findings::findings;
+use super::metric::Metric;
+use super::plot::Drawing;
+use super::results::{Cell, Machine, Results, Settings};
+use super::table::{COLUMNS, in_order, remark};
+
+const STYLE: &str = include_str!("report.css");
+
+/// The page.
+pub fn page(results: &Results, drawings: &[Drawing]) -> String {
+    let mut html = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Server architectures compared</title>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+         <h1>Server architectures compared</h1>\n"
+    );
+    html.push_str(&circumstances(&results.machine, results));
+    html.push_str(&contents(drawings));
+    for drawing in drawings {
+        html.push_str(&section(results, drawing));
+    }
+    html.push_str(&method(&results.settings));
+    html.push_str("</body>\n</html>\n");
+    html
+}
+
+/// Where, when and with what.
+fn circumstances(machine: &Machine, results: &Results) -> String {
+    let gib = machine.memory_bytes as f64 / (1u64 << 30) as f64;
+    let failed = results.cells.iter().filter(|cell| cell.failure.is_some()).count();
+    let verdict = match failed {
+        0 => "every answer was right".to_owned(),
+        _ => format!("{failed} of {} cells failed, and count for nothing", results.cells.len()),
+    };
+    format!(
+        "<p>One application on two engines, each in the shapes it can be run in. {}, {} × {}, {gib:.1} GiB, {}; \
+         load average before the run {:.2}; {}; {verdict}.</p>\n",
+        text(&machine.date),
+        machine.cpus,
+        text(&machine.cpu),
+        text(&machine.kernel),
+        machine.load_before,
+        text(&results.programs.join(", ")),
+    )
+}
+
+fn contents(drawings: &[Drawing]) -> String {
+    let link = |drawing: &Drawing| format!("<a href=\"#{0}\">{0}</a>", drawing.name);
+    format!(
+        "<nav>{} <a href=\"#method\">method</a></nav>\n",
+        drawings.iter().map(link).collect::<Vec<_>>().join(" ")
+    )
+}
+
+fn section(results: &Results, drawing: &Drawing) -> String {
+    let mut html =
+        format!("<section id=\"{}\">\n<p class=\"shows\">{}</p>\n", drawing.name, text(drawing.shows));
+    let _ = writeln!(html, "<figure>{}</figure>\n<ul>", drawing.svg);
+    for finding in drawing.workloads.iter().flat_map(|workload| findings(results, workload)) {
+        let _ = writeln!(html, "<li>{}</li>", text(&finding));
+    }
+    html.push_str("</ul>\n<details><summary>All numbers</summary>\n");
+    for workload in &drawing.workloads {
+        let cells: Vec<Cell> = results.of_workload(workload.id).cloned().collect();
+        let _ = writeln!(html, "<h3>{}</h3>\n{}", text(workload.title), table(&in_order(&cells)));
+    }
+    html.push_str("</details>\n</section>\n");
+    html
+}
+
+fn table(cells: &[&Cell]) -> String {
+    let mut html = String::from("<table>\n<tr><th>architecture</th><th>connections</th>");
+    for (metric, name) in COLUMNS {
+        let _ = write!(html, "<th title=\"{}\">{name}</th>", metric.title());
+    }
+    html.push_str("<th></th></tr>\n");
+    for cell in cells {
+        let title = Architecture::named(&cell.architecture).map_or("", Architecture::title);
+        let _ = write!(html, "<tr><td>{title}</td><td>{}</td>", cell.connections);
+        for (metric, _) in COLUMNS {
+            let _ = write!(html, "<td>{}</td>", number(cell, metric));
+        }
+        let _ = writeln!(html, "<td class=\"remark\">{}</td></tr>", text(&remark(cell)));
+    }
+    html.push_str("</table>");
+    html
+}
+
+/// The median, and its spread where it is worth a word.
+fn number(cell: &Cell, metric: Metric) -> String {
+    let Some(spread) = cell.spread(metric) else { return "–".to_owned() };
+    let percent = spread.relative() * 100.0;
+    let beside = if percent >= 1.0 { format!(" <small>±{percent:.0}%</small>") } else { String::new() };
+    metric.format(spread.middle) + &beside
+}
+
+fn method(settings: &Settings) -> String {
+    let Settings { rounds, seconds, workers, server_cpus, driver_cpus } = settings;
+    let list = |cpus: &[usize]| cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+    let (server, driver) = (list(server_cpus), list(driver_cpus));
+    let several = if server_cpus.len() < *workers {
+        "As there are more workers than CPUs for them, several workers cannot be faster here than one; what they \
+         show is their price. Where each has a CPU, they multiply the throughput instead."
+    } else {
+        "There is a CPU for each worker, so that several can be faster than one. CPU seconds per 1,000 requests say \
+         what each answer costs, whoever gives it."
+    };
+    format!(
+        "<section id=\"method\">\n<h2>Method</h2>\n\
+         <p>Servers ran on CPU {server}, the load driver and the weather stub on CPU {driver}. ×N and prefork stand \
+         for {workers} workers; nginx has a process for each of its CPUs. {several}</p>\n\
+         <p>Each cell was measured {rounds} times for {seconds} s, in rounds: in each, all servers of a workload stand \
+         ready and take turns, and another one begins. Numbers and marks are medians, whiskers and ± the extremes of \
+         the rounds. Connections are kept alive, and each asks again once it is answered (a closed loop), but for \
+         bystanders, who ask at a steady pace and whose latency counts from when a request was due (an open loop).</p>\n\
+         <p>Every answer is checked: status and content, byte by byte, against one that was checked before by what \
+         the lab itself knows (for the weather, which is another one each time, the status and the framing). One wrong \
+         answer, one lost connection, and the cell has failed. Where the driver's busiest thread had no time left \
+         while the server had, the table says so: then the server could do more than the number says.</p>\n\
+         <p>CPU time, memory (Pss: what processes share is counted once), threads and context switches are those of \
+         all processes of a server, taken from /proc while the load is on. Latency is measured in nanoseconds from \
+         before the request is sent until the last byte of its answer is there.</p>\n\
+         <p>To repeat it: <code>cargo run --release -p http-test-suite --bin load-test -- lab</code></p>\n</section>\n"
+    )
+}
+
+/// Escaped for content and attributes.
+fn text(plain: &str) -> String {
+    plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

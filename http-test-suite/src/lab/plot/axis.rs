@@ -1,0 +1,152 @@
+//! Axes that a person can read: round numbers, few of them, and a logarithmic scale where a linear one would show only
+//! the largest.
+
+use std::ops::Range;
+
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+
+/// The largest may be so many times the smallest before the scale is logarithmic.
+const LINEAR_UP_TO: f64 = 20.0;
+
+/// How many steps a linear axis has at most.
+const STEPS: f64 = 5.0;
+
+/// A scale, and the numbers written beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Axis {
+    /// Whether equal distances are equal ratios.
+    pub is_log: bool,
+    /// The numbers written beside it, ascending.
+    pub ticks: Vec<f64>,
+    low: f64,
+    high: f64,
+}
+
+impl Axis {
+    /// For these values, none of them negative: linear from zero, or logarithmic.
+    pub fn fitting(values: impl IntoIterator<Item = f64>) -> Axis {
+        let (mut low, mut high) = (f64::INFINITY, 0.0_f64);
+        for value in values.into_iter().filter(|value| value.is_finite() && *value > 0.0) {
+            (low, high) = (low.min(value), high.max(value));
+        }
+        if high == 0.0 {
+            return Axis { is_log: false, ticks: vec![0.0, 1.0], low: 0.0, high: 1.0 };
+        }
+        if high / low > LINEAR_UP_TO { Axis::log(low, high) } else { Axis::linear(high) }
+    }
+
+    /// Logarithmic, and exactly these numbers beside it; some room is left at both ends.
+    pub fn at(ticks: &[usize]) -> Axis {
+        let ticks: Vec<f64> = ticks.iter().map(|tick| *tick as f64).collect();
+        let (low, high) = (ticks.first().copied().unwrap_or(1.0), ticks.last().copied().unwrap_or(1.0));
+        Axis { is_log: true, ticks, low: low / 1.4, high: high * 1.4 }
+    }
+
+    /// For groups side by side, the first around 0.
+    pub fn groups(count: usize) -> Axis {
+        let ticks: Vec<f64> = (0..count).map(|group| group as f64).collect();
+        Axis { is_log: false, ticks, low: -0.5, high: count as f64 - 0.5 }
+    }
+
+    fn linear(highest: f64) -> Axis {
+        let rough = highest / STEPS;
+        let decade = 10_f64.powf(rough.log10().floor());
+        let step =
+            [1.0, 2.0, 5.0, 10.0].map(|factor| factor * decade).into_iter().find(|step| *step >= rough);
+        let step = step.unwrap_or(rough);
+        let count = (highest / step).ceil();
+        let ticks = (0..=count as u32).map(|index| f64::from(index) * step).collect();
+        Axis { is_log: false, ticks, low: 0.0, high: count * step * 1.05 }
+    }
+
+    fn log(lowest: f64, highest: f64) -> Axis {
+        let decades = highest.log10().floor() as i32 - lowest.log10().floor() as i32;
+        let factors: &[f64] = if decades > 2 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+        let exponents = lowest.log10().floor() as i32 - 1..=highest.log10().ceil() as i32;
+        let all =
+            exponents.flat_map(|exponent| factors.iter().map(move |factor| factor * 10_f64.powi(exponent)));
+        // One number below everything, so that the smallest bar has some height.
+        let all: Vec<f64> = all.collect();
+        let first = all.iter().rposition(|tick| *tick < lowest).unwrap_or(0);
+        let last = all.iter().position(|tick| *tick >= highest).unwrap_or(all.len() - 1);
+        let ticks = all[first..=last].to_vec();
+        Axis { is_log: true, low: ticks[0], high: ticks[ticks.len() - 1] * 1.2, ticks }
+    }
+
+    /// How far along a value lies: 0 at the low end, 1 at the high one.
+    fn share(&self, value: f64) -> f64 {
+        let scaled = |value: f64| if self.is_log { value.log10() } else { value };
+        let (low, high) = (scaled(self.low), scaled(self.high));
+        (scaled(value.clamp(self.low, self.high)) - low) / (high - low)
+    }
+}
+
+impl Ranged for Axis {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, (from, to): (i32, i32)) -> i32 {
+        from + (f64::from(to - from) * self.share(*value)).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
+        self.ticks.clone()
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.low..self.high
+    }
+}
+
+impl ValueFormatter<f64> for Axis {
+    fn format(value: &f64) -> String {
+        label(*value)
+    }
+}
+
+/// A number as it stands beside an axis: no more digits than it has.
+pub fn label(value: f64) -> String {
+    // What powers of ten have added is none of the number.
+    let value = format!("{value:.3e}").parse().unwrap_or(value);
+    match value {
+        1e6.. => format!("{}M", value / 1e6),
+        1e4.. => format!("{}k", value / 1e3),
+        _ => format!("{value}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_few() {
+        let check = |values: &[f64], is_log: bool, ticks: &[&str]| {
+            let axis = Axis::fitting(values.iter().copied());
+            let labels: Vec<String> = axis.ticks.iter().map(|tick| label(*tick)).collect();
+            assert_eq!(
+                (axis.is_log, labels),
+                (is_log, ticks.iter().map(|tick| (*tick).to_owned()).collect())
+            );
+        };
+        check(&[], false, &["0", "1"]);
+        check(&[0.0, 0.0], false, &["0", "1"]);
+        check(&[41_000.0, 98_000.0], false, &["0", "20k", "40k", "60k", "80k", "100k"]);
+        check(&[0.007, 0.011], false, &["0", "0.005", "0.01", "0.015"]);
+        check(&[0.3, 40.0], true, &["0.2", "0.5", "1", "2", "5", "10", "20", "50"]);
+        check(&[0.03, 400.0], true, &["0.01", "0.1", "1", "10", "100", "1000"]);
+        check(&[1.0, 100.0], true, &["0.5", "1", "2", "5", "10", "20", "50", "100"]);
+    }
+
+    #[test]
+    fn values_lie_in_order_between_the_ends() {
+        for axis in [Axis::fitting([3.0, 4.0]), Axis::fitting([3.0, 400.0]), Axis::at(&[1, 16, 1000])] {
+            let places: Vec<i32> = axis.ticks.iter().map(|tick| axis.map(tick, (100, 0))).collect();
+            assert!(places.is_sorted_by(|a, b| a > b), "{axis:?}: {places:?}");
+            assert_eq!((axis.map(&axis.low, (100, 0)), axis.map(&axis.high, (100, 0))), (100, 0));
+            assert_eq!(axis.map(&f64::MAX, (100, 0)), 0);
+        }
+        let thousand = Axis { is_log: true, ticks: vec![], low: 1.0, high: 1000.0 };
+        assert_eq!([1.0, 10.0, 100.0].map(|value| thousand.map(&value, (0, 300))), [0, 100, 200]);
+    }
+}

@@ -1,0 +1,86 @@
+//! The programs that the lab starts: found beside it, or built where that is possible.
+
+use std::env;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where each program is.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// The demo application on the blocking engine.
+    pub sync_server: PathBuf,
+    /// The same on event loops.
+    pub async_server: PathBuf,
+    /// What stands in for the weather service.
+    pub weather_stub: PathBuf,
+    /// The reference, where it is installed.
+    pub nginx: Option<PathBuf>,
+}
+
+impl Programs {
+    /// Finds them in `dir`; by default in the directory that this program is in, where they are built first if there
+    /// is a workspace around it: an old server would be measured under a new one's name.
+    ///
+    /// # Errors
+    ///
+    /// If one is nowhere, or cannot be built.
+    pub fn find(dir: Option<&Path>) -> Result<Programs, Box<dyn Error>> {
+        let own = env::current_exe()?;
+        let dir = match dir {
+            Some(dir) => dir,
+            None => {
+                let dir = own.parent().ok_or("this program is in no directory")?;
+                build(dir)?;
+                dir
+            }
+        };
+        let find = |name: &str| {
+            let mut places = [dir.join(name), dir.join("examples").join(name)].into_iter();
+            places.find(|place| place.is_file()).ok_or_else(|| format!("{name} is not in {}", dir.display()))
+        };
+        Ok(Programs {
+            sync_server: find("sync-server")?,
+            async_server: find("async-server")?,
+            weather_stub: find("weather-stub")?,
+            nginx: installed("nginx"),
+        })
+    }
+
+    /// Each program's answer to the question for its version.
+    pub fn versions(&self) -> Vec<String> {
+        let ours =
+            [&self.sync_server, &self.async_server].into_iter().map(|program| version(program, "--version"));
+        let own = format!("load-test {}", env!("CARGO_PKG_VERSION"));
+        let nginx = self.nginx.as_ref().map(|program| version(program, "-v"));
+        ours.chain(nginx).chain([own]).collect()
+    }
+}
+
+/// Builds the programs into `dir`, a `target/release`, if the workspace that `target` belongs to is still there.
+fn build(dir: &Path) -> Result<(), Box<dyn Error>> {
+    let Some(target) = dir.parent() else { return Ok(()) };
+    let Some(workspace) = target.parent().filter(|dir| dir.join("servers/Cargo.toml").is_file()) else {
+        return Ok(());
+    };
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--release", "--quiet", "-p", "servers", "--bins", "--example", "weather-stub"]);
+    command.arg("--target-dir").arg(target).current_dir(workspace);
+    let status = command.status().map_err(|error| format!("cannot start cargo: {error}"))?;
+    if status.success() { Ok(()) } else { Err("the servers cannot be built".into()) }
+}
+
+/// Looks where a shell would, and where Debian keeps servers.
+fn installed(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let dirs = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    dirs.map(|dir| dir.join(name)).find(|program| program.is_file())
+}
+
+fn version(program: &Path, flag: &str) -> String {
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    let said = Command::new(program).arg(flag).output().map(|output| [output.stdout, output.stderr].concat());
+    let text = said.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()).unwrap_or_default();
+    text.lines().next().map_or_else(|| name.to_string(), str::to_owned)
+}

@@ -1,0 +1,141 @@
+//! What a load came to. Each thread keeps a tally of its own; they are added up at the end.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+/// The longest latency that is told from longer ones: an hour, in nanoseconds.
+const LONGEST_NS: u64 = 3_600_000_000_000;
+
+/// What a load came to. Every request that was begun is either among `requests` or among `errors`.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// Of the requests that were answered rightly, in **nanoseconds**, to three significant digits: from the time a
+    /// request was due to the last byte of its answer. Due is, in an open loop, its intended start; in a closed
+    /// loop, the moment it could be sent, or, if it has a connection of its own, the start of connecting.
+    pub latencies: Histogram<u64>,
+    /// Requests that were answered rightly.
+    pub requests: u64,
+    /// From the start to the last answer or fault.
+    pub elapsed: Duration,
+    /// All bytes that came, right or wrong.
+    pub bytes_received: u64,
+    /// Requests that were not answered rightly, by what went wrong.
+    pub errors: BTreeMap<Fault, u64>,
+    /// Well-formed answers by status code, expected or not.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Well-formed answers by the value of [`Load::count_field`](super::Load::count_field); empty without one, and
+    /// `""` counts those that lack the field.
+    pub by_field: BTreeMap<String, u64>,
+    /// CPU time of all driver threads together.
+    pub driver_cpu: Duration,
+    /// The share of the elapsed time that the busiest driver thread was on the CPU. Near 1, it was the driver that
+    /// could do no more, not the server.
+    pub busiest_thread: f64,
+}
+
+/// What went wrong with a request. The connection it happened on is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// No connection: refused, unreachable, or no descriptor left.
+    Connect,
+    /// No connection, because all local ports towards the server are taken, most by connections in TIME-WAIT.
+    NoPort,
+    /// No answer in time, or no close behind it where one was due.
+    Timeout,
+    /// In an open loop: no connection became free in time, so it was never sent.
+    NeverSent,
+    /// The server reset the connection.
+    Reset,
+    /// The server closed before the answer was complete.
+    EarlyClose,
+    /// What came is no HTTP/1.1 answer.
+    Malformed,
+    /// Bytes behind the answer that nobody had asked for.
+    Unasked,
+    /// A well-formed answer with another status than expected.
+    WrongStatus,
+    /// A well-formed answer with other content than expected.
+    WrongBody,
+}
+
+impl Tally {
+    /// The share of the latencies, in percent, that took no longer than what this returns: `percentile(99.0)`. Zero
+    /// if there are none.
+    pub fn percentile(&self, percent: f64) -> Duration {
+        Duration::from_nanos(self.latencies.value_at_quantile(percent / 100.0))
+    }
+
+    /// Right answers per second of the elapsed time.
+    pub fn requests_per_second(&self) -> f64 {
+        let seconds = self.elapsed.as_secs_f64();
+        if seconds > 0.0 { self.requests as f64 / seconds } else { 0.0 }
+    }
+
+    /// Faults of all kinds.
+    pub fn error_count(&self) -> u64 {
+        self.errors.values().sum()
+    }
+
+    /// Adds what another thread did at the same time.
+    pub fn merge(&mut self, other: &Tally) {
+        // Both have the bounds that `default` gives them, which is all that adding asks for.
+        let added = self.latencies.add(&other.latencies);
+        debug_assert!(added.is_ok());
+        self.requests += other.requests;
+        self.elapsed = self.elapsed.max(other.elapsed);
+        self.bytes_received += other.bytes_received;
+        add(&mut self.errors, &other.errors);
+        add(&mut self.statuses, &other.statuses);
+        add(&mut self.by_field, &other.by_field);
+        self.driver_cpu += other.driver_cpu;
+        self.busiest_thread = self.busiest_thread.max(other.busiest_thread);
+    }
+}
+
+fn add<K: Clone + Ord>(sums: &mut BTreeMap<K, u64>, counts: &BTreeMap<K, u64>) {
+    for (key, count) in counts {
+        *sums.entry(key.clone()).or_default() += count;
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fault::Connect => "cannot connect",
+            Fault::NoPort => "no local port left",
+            Fault::Timeout => "no answer in time",
+            Fault::NeverSent => "never sent, no connection was free in time",
+            Fault::Reset => "connection reset",
+            Fault::EarlyClose => "closed before the answer was complete",
+            Fault::Malformed => "malformed answer",
+            Fault::Unasked => "bytes that nobody had asked for",
+            Fault::WrongStatus => "wrong status",
+            Fault::WrongBody => "wrong content",
+        })
+    }
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        // These bounds are in order, which is all that can be wrong with them; without, the histogram would grow.
+        let latencies = Histogram::new_with_bounds(1, LONGEST_NS, 3).or_else(|_| Histogram::new(3));
+        #[expect(clippy::expect_used, reason = "three digits are among the digits there are")]
+        let latencies = latencies.expect("three significant digits");
+        Tally {
+            latencies,
+            requests: 0,
+            elapsed: Duration::ZERO,
+            bytes_received: 0,
+            errors: BTreeMap::new(),
+            statuses: BTreeMap::new(),
+            by_field: BTreeMap::new(),
+            driver_cpu: Duration::ZERO,
+            busiest_thread: 0.0,
+        }
+    }
+}
