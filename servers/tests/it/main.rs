@@ -15,6 +15,7 @@
 //! | [`operations`] | the program: arguments, exit codes, signals |
 //! | [`app`] | the demo application: routes, errors, what stands on every answer |
 //! | [`app_echo`] | what is posted comes back as JSON, or is told where it is wrong |
+//! | [`app_weather`] | the weather: what is told, how seldom upstream is asked, what its faults become |
 //! | [`workers`] | worker processes: replaced when they die, gone with their master |
 //! | [`floors`] | which room may import which |
 //!
@@ -62,6 +63,7 @@ macro_rules! both_engines {
 
 mod app;
 mod app_echo;
+mod app_weather;
 mod capacity;
 mod client;
 mod conditional;

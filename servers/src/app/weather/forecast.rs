@@ -217,10 +217,10 @@ mod tests {
     /// What is told because of these two.
     fn check(search: &str, forecast: &str, expected: Option<&Value>) {
         let place = serde_json::from_str::<Search>(search).ok().and_then(Search::best);
-        let forecast = serde_json::from_str(forecast).ok();
-        let report = place.zip(forecast).map(|(place, forecast)| Report::new(place, forecast));
+        let weather = serde_json::from_str::<Forecast>(forecast).ok();
+        let report = place.zip(weather).map(|(place, weather)| Report::new(place, weather));
         let told = report.map(|report| serde_json::to_value(&report).expect("JSON"));
-        assert_eq!(told.as_ref(), expected);
+        assert_eq!(told.as_ref(), expected, "{search} {forecast}");
     }
 
     #[test]
