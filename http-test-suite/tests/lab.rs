@@ -7,8 +7,9 @@
 )]
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use http_test_suite::lab::compare::{Incomparable, Verdict};
@@ -74,6 +75,7 @@ fn a_cell_that_fails_now_is_a_regression() {
     let passes = |before, after| Comparison::of(before, after, &[Metric::Throughput], 0.1).unwrap().passes();
     assert!(!passes(&good, &bad));
     assert!(passes(&bad, &good) && passes(&bad, &bad));
+    assert_eq!(bad.cells[0].spread(Metric::Throughput), None);
 }
 
 #[test]
@@ -303,6 +305,8 @@ fn the_fine_clock_unless_it_has_missed_a_thread() {
         assert_eq!(after.since(&before), spent);
     };
     check(process(100, &[(1, 103)]), process(200, &[(1, 207)]), 104, 104, 0);
+    // Ticks are coarse.
+    check(process(100, &[(1, 100)]), process(140, &[(1, 103)]), 3, 3, 0);
     // Another thread has come, and stayed.
     check(process(100, &[(1, 103)]), process(200, &[(1, 153), (2, 50)]), 100, 100, 1);
     // Another has come and gone.
@@ -312,18 +316,14 @@ fn the_fine_clock_unless_it_has_missed_a_thread() {
 }
 
 #[test]
-fn the_tree_of_a_process_and_its_children() {
-    let mut child = Command::new("sh")
-        .args(["-c", "sleep 60 & echo; wait"])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    // It prints once the grandchild is there.
-    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+fn the_tree_of_a_process_and_its_descendants() {
+    // The innermost prints once all are there.
+    let script = "sh -c 'sleep 60 & echo; wait'; exit";
+    let mut child = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
     let tree = Tree::of(child.id()).unwrap();
-    assert_eq!((tree.pids().len(), tree.pids()[0]), (2, child.id()));
-    let usage = tree.usage().unwrap();
-    assert_eq!(usage.threads(), 2);
+    assert_eq!((tree.pids().len(), tree.pids()[0]), (3, child.id()));
+    assert_eq!(tree.usage().unwrap().threads(), 3);
     assert!(tree.memory_bytes().unwrap() > 0);
     for pid in tree.pids() {
         Command::new("kill").arg(pid.to_string()).status().unwrap();

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -128,6 +128,19 @@ fn connects_anew_for_each_request_without_keep_alive() {
 }
 
 #[test]
+fn opens_as_many_connections_as_it_is_told() {
+    // Nobody is answered before all have asked.
+    let all = Arc::new(Barrier::new(7));
+    let server = listen(move |mut stream| {
+        while request(&mut stream).is_some() {
+            all.wait();
+            say(&mut stream, &[ANSWER]);
+        }
+    });
+    check(&Load { threads: 3, ..asking(server, 14, 7) }, 14, &[]);
+}
+
+#[test]
 fn reads_every_framing_in_pieces() {
     let chunked =
         &["HTTP/1.1 200 OK\r\nTransfer-Enc", "oding: chunked\r\n\r\n1\r", "\na\r\n2\r\nbc\r\n0\r\n", "\r\n"];
@@ -162,10 +175,11 @@ fn sends_more_than_fits_into_one_send() {
     // This one answers at once, and wants to hear no more.
     let hasty = listen(|mut stream| {
         say(&mut stream, &[ANSWER]);
-        while stream.peek(&mut [0]).is_err() {}
         thread::park();
     });
-    check(&Load { asks, ..asking(hasty, 4, 2) }, 4, &[]);
+    for load in [|load| load, closing] {
+        check(&load(Load { asks: asks.clone(), ..asking(hasty, 4, 2) }), 4, &[]);
+    }
 }
 
 #[test]
@@ -187,8 +201,12 @@ fn tells_faults_apart() {
     check(answering_once(&[]), Fault::EarlyClose);
     check(answering_once(&["hello"]), Fault::Malformed);
     check(answering_once(&["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP"]), Fault::Unasked);
-    // To close with something unread is a reset.
-    check(listen(|stream| assert!(stream.peek(&mut [0]).is_ok())), Fault::Reset);
+    // To close with something unread is a reset, and no end to an answer.
+    let resetting = |answer: &'static str| {
+        listen(move |mut stream| assert!(stream.peek(&mut [0]).is_ok() && say(&mut stream, &[answer])))
+    };
+    check(resetting(""), Fault::Reset);
+    check(resetting("HTTP/1.1 200 OK\r\n\r\nabc"), Fault::Reset);
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     check(nobody, Fault::Connect);
 }

@@ -1,1 +1,134 @@
-//! In the making.
+//! The program as people run it: what it puts on the wire, what it prints, and with which code it ends.
+
+#![allow(clippy::unwrap_used, reason = "the lints know tests by their attribute, not their folder")]
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+
+const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
+
+/// Runs it against a server that reads as many bytes as it should, says `answer`, and closes. `PORT` among the
+/// arguments is that server's.
+fn run(arguments: &[&str], input: &str, expected: &str, answer: &'static str) -> Output {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let expected = expected.replace("PORT", &port);
+    let mut program = Command::new(env!("CARGO_BIN_EXE_send-to-server"))
+        .args(["127.0.0.1", &port])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let server = thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        let mut request = vec![0; expected.len()];
+        stream.read_exact(&mut request).unwrap();
+        assert_eq!(String::from_utf8_lossy(&request), expected);
+        stream.write_all(answer.as_bytes()).unwrap();
+    });
+    program.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = program.wait_with_output().unwrap();
+    server.join().unwrap();
+    output
+}
+
+/// Compares what the server gets, what is printed, and the exit code.
+fn check(arguments: &[&str], input: &str, sent: &str, answer: &'static str, code: i32) {
+    let output = run(arguments, input, sent, answer);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), answer, "{arguments:?}");
+    assert_eq!(output.status.code(), Some(code), "{arguments:?} {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn sends_what_is_written_and_prints_what_comes() {
+    let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    check(&[r"GET / HTTP/1.1\r\nHost: a\r\n\r\n"], "", request, ANSWER, 0);
+    check(&[], request, request, ANSWER, 0);
+    check(&["--file", "-"], request, request, ANSWER, 0);
+    check(&[r"no \x00 request"], "", "no \0 request", "HTTP/1.1 400 No\r\n\r\n", 0);
+    check(
+        &[r"HEAD / HTTP/1.1\r\n\r\n"],
+        "",
+        "HEAD / HTTP/1.1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n",
+        0,
+    );
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "GET \\n\n").unwrap();
+    check(&["--file", file.path().to_str().unwrap()], "", "GET \\n\n", ANSWER, 0);
+}
+
+#[test]
+fn completes_when_asked() {
+    let whole = "GET / HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\n\r\n";
+    check(&["--complete", "GET / HTTP/1.1"], "", whole, ANSWER, 0);
+    let whole = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na\nb";
+    check(&["--complete"], "POST / HTTP/1.1\nHost: a\n\na\nb", whole, ANSWER, 0);
+}
+
+#[test]
+fn sends_in_pieces() {
+    let request = r"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    for pieces in ["3", "1,2", "1,1,1,1"] {
+        let output = run(
+            &["--explain", "--pause", "1ms", "--pieces", pieces, request],
+            "",
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            ANSWER,
+        );
+        let text = String::from_utf8(output.stdout).unwrap();
+        let lengths = match pieces {
+            "3" => "[9, 9, 9]",
+            "1,2" => "[1, 2, 24]",
+            _ => "[1, 1, 1, 1, 23]",
+        };
+        assert!(text.starts_with(&format!("sent 27 of 27 bytes in pieces of {lengths}\n")), "{text}");
+    }
+}
+
+#[test]
+fn explains() {
+    let answer = "HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: b\r\n\r\n3\r\na\x00c\r\n0\r\nT: u\r\n\r\n";
+    let output = run(&["--explain", "GET / HTTP/1.1"], "", "GET / HTTP/1.1", answer);
+    let text = String::from_utf8(output.stdout).unwrap();
+    for part in [
+        "status 100 Go on, complete after",
+        "status 200 OK, complete after",
+        "  field     A: b\n",
+        "  content   3 bytes, delimited by its chunks\n            a\\x00c\n",
+        "  trailer   T: u\n",
+        "first byte  after",
+        "connection  closed by the server\n",
+    ] {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+}
+
+#[test]
+fn says_when_the_reply_is_wrong_or_missing() {
+    check(&["GET / HTTP/1.1"], "", "GET / HTTP/1.1", "", 1);
+    check(&["GET / HTTP/1.1"], "", "GET / HTTP/1.1", "hello", 1);
+    check(&["GET / HTTP/1.1"], "", "GET / HTTP/1.1", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", 1);
+    check(&["GET / HTTP/1.1"], "", "GET / HTTP/1.1", "HTTP/1.1 204 No\r\n\r\nstray", 1);
+    let two = r"GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n";
+    check(&[two], "", "GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n", ANSWER, 1);
+}
+
+#[test]
+fn refuses_wrong_usage() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    for arguments in [
+        &["127.0.0.1", nobody.as_str(), "GET / HTTP/1.1"][..],
+        &["127.0.0.1", "x", "GET / HTTP/1.1"],
+        &["127.0.0.1", nobody.as_str(), r"\q"],
+        &["127.0.0.1", nobody.as_str(), "--pieces", "0", "a"],
+        &["127.0.0.1", nobody.as_str(), "--file", "/does/not/exist"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_send-to-server")).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+}

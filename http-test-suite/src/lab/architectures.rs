@@ -1,6 +1,6 @@
 //! The architectures that are compared, and how each is called to life.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use super::programs::Programs;
@@ -96,9 +96,10 @@ impl Architecture {
         }
     }
 
-    /// What starts it. All but nginx choose a free port and say which; nginx is told `port`.
-    pub fn command(self, programs: &Programs, around: &Surroundings<'_>, port: u16) -> Option<Command> {
-        let program: &PathBuf = match self {
+    /// What starts it, if it is installed. All but nginx choose a free port and say which; nginx reads its
+    /// [configuration](nginx_conf) in the scratch directory.
+    pub fn command(self, programs: &Programs, around: &Surroundings<'_>) -> Option<Command> {
+        let program = match self {
             Architecture::Threads | Architecture::PreforkThreads => &programs.sync_server,
             Architecture::Loop | Architecture::Loops | Architecture::PreforkLoops => &programs.async_server,
             Architecture::Nginx => programs.nginx.as_ref()?,
@@ -108,7 +109,7 @@ impl Architecture {
             command.arg("-p").arg(around.scratch).args(["-c", "nginx.conf", "-e", "stderr"]);
             return Some(command);
         }
-        command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]).arg("--root").arg(around.root);
+        command.args(["--bind", "127.0.0.1", "--port", "0"]).arg("--root").arg(around.root);
         if let Some(url) = around.weather_url {
             command.args(["--weather-url", url]);
         }

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::architectures::Architecture;
-use super::findings::findings;
+use super::findings::Findings;
+use super::lessons::{Lesson, lessons};
 use super::metric::Metric;
 use super::plot::Drawing;
 use super::results::{Cell, Machine, Results, Settings};
@@ -19,6 +20,7 @@ pub fn page(results: &Results, drawings: &[Drawing]) -> String {
          <h1>Server architectures compared</h1>\n"
     );
     html.push_str(&circumstances(&results.machine, results));
+    html.push_str(&summary(results));
     html.push_str(&contents(drawings));
     for drawing in drawings {
         html.push_str(&section(results, drawing));
@@ -48,6 +50,13 @@ fn circumstances(machine: &Machine, results: &Results) -> String {
     )
 }
 
+/// The questions that all of this is about.
+fn summary(results: &Results) -> String {
+    let entry =
+        |lesson: Lesson| format!("<dt>{}</dt>\n<dd>{}</dd>\n", text(lesson.question), text(&lesson.answer));
+    format!("<dl>\n{}</dl>\n", lessons(results).into_iter().map(entry).collect::<String>())
+}
+
 fn contents(drawings: &[Drawing]) -> String {
     let link = |drawing: &Drawing| format!("<a href=\"#{0}\">{0}</a>", drawing.name);
     format!(
@@ -57,13 +66,19 @@ fn contents(drawings: &[Drawing]) -> String {
 }
 
 fn section(results: &Results, drawing: &Drawing) -> String {
-    let mut html =
-        format!("<section id=\"{}\">\n<p class=\"shows\">{}</p>\n", drawing.name, text(drawing.shows));
-    let _ = writeln!(html, "<figure>{}</figure>\n<ul>", drawing.svg);
-    for finding in drawing.workloads.iter().flat_map(|workload| findings(results, workload)) {
-        let _ = writeln!(html, "<li>{}</li>", text(&finding));
+    let mut html = format!(
+        "<section id=\"{}\">\n<h2>{}</h2>\n<p class=\"shows\">{}</p>\n",
+        drawing.name,
+        text(drawing.title),
+        text(drawing.shows)
+    );
+    let _ = writeln!(html, "<figure>{}</figure>", drawing.svg);
+    for findings in drawing.workloads.iter().filter_map(|workload| Findings::of(results, workload)) {
+        let sentences = findings.sentences.iter().map(|sentence| format!("<li>{}</li>\n", text(sentence)));
+        let _ =
+            writeln!(html, "<p>{}:</p>\n<ul>\n{}</ul>", text(&findings.place), sentences.collect::<String>());
     }
-    html.push_str("</ul>\n<details><summary>All numbers</summary>\n");
+    html.push_str("<details><summary>All numbers</summary>\n");
     for workload in &drawing.workloads {
         let cells: Vec<Cell> = results.of_workload(workload.id).cloned().collect();
         let _ = writeln!(html, "<h3>{}</h3>\n{}", text(workload.title), table(&in_order(&cells)));

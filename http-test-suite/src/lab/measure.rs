@@ -9,7 +9,7 @@ use super::neighbours::{Drips, Herd};
 use super::observe::Usage;
 use super::results::Sample;
 use super::server::{Cpus, Server};
-use super::workloads::{Neighbours, Question, Scene, Workload};
+use super::workloads::{BYSTANDER_CONNECTIONS, BYSTANDER_RATE, Neighbours, Question, Scene, Workload};
 use crate::load::{self, Ask, Load, Progress, Tally, Until};
 
 /// How long any answer may take.
@@ -18,11 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a server is asked before anything counts.
 const WARM_UP: Duration = Duration::from_millis(100);
 
-/// Requests per second of a bystander, and the connections it has for them.
-const BYSTANDER: (f64, usize) = (500.0, 8);
-
 /// How much longer the neighbours of a bystander are busy than it looks.
 const MARGIN: Duration = Duration::from_millis(100);
+
+/// When a server is looked at whose answers all come after a second.
+const BEFORE_ALL_AT_ONCE: Duration = Duration::from_millis(700);
 
 /// What tells the workers of a server apart.
 const WORKER_FIELD: &str = "X-Served-By";
@@ -72,12 +72,12 @@ impl Bench<'_> {
         match workload.scene {
             Scene::Busy(question) => {
                 let asks = question.asks(address, self.turn)?;
-                self.sample(&self.load(asks, connections), connections, self.server.processes.memory_bytes()?)
+                self.sample(&self.load(asks, connections), self.server.processes.memory_bytes()?)
             }
             Scene::AllAtOnce(question) => {
                 let until = Until::Requests(connections as u64);
                 let load = Load { until, ..self.load(question.asks(address, self.turn)?, connections) };
-                self.sample(&load, connections, self.server.processes.memory_bytes()?)
+                self.sample(&load, self.server.processes.memory_bytes()?)
             }
             Scene::Bystander(neighbours) => self.beside(neighbours, connections),
         }
@@ -88,9 +88,9 @@ impl Bench<'_> {
         let address = self.server.address;
         let asks = Question::Hello.asks(address, self.turn)?;
         let memory_before = self.server.processes.memory_bytes()?;
-        let (rate, connections) = BYSTANDER;
-        let bystander = Load { rate: Some(rate), ..self.load(asks, connections) };
-        let sample = || self.sample(&bystander, connections, memory_before);
+        let rate = Some(f64::from(BYSTANDER_RATE));
+        let bystander = Load { rate, ..self.load(asks, BYSTANDER_CONNECTIONS) };
+        let sample = || self.sample(&bystander, memory_before);
         match neighbours {
             Neighbours::Nobody => sample(),
             Neighbours::Idle => {
@@ -133,34 +133,24 @@ impl Bench<'_> {
     }
 
     /// Runs a load and says what came of it, for it and for the server.
-    fn sample(&self, load: &Load, connections: usize, memory_before_bytes: u64) -> io::Result<Sample> {
-        debug_assert!(connections > 0);
+    fn sample(&self, load: &Load, memory_before_bytes: u64) -> io::Result<Sample> {
         let before = self.server.processes.usage()?;
-        let look = Mutex::new(None);
-        let start = Instant::now();
-        let tally = load::run(load, &|progress| {
-            let mut look = look.lock().unwrap_or_else(PoisonError::into_inner);
-            if look.is_none() && start.elapsed() > self.time.mul_f64(0.6) {
-                *look = self.look(&progress).ok();
-            }
-        })?;
-        all_right(&tally)?;
-        let look = look.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let look = look.ok_or_else(|| io::Error::other("too short to look at the server meanwhile"))?;
+        let (tally, look) = self.run(load)?;
         let seconds = tally.elapsed.as_secs_f64();
         // Where nothing was answered by then, it is the end that counts; threads that are gone by now are forgiven.
         let (usage, requests, until) = match load.until {
-            Until::Time(_) => (look.usage.clone(), look.requests, look.seconds),
-            Until::Requests(_) => (self.server.processes.usage()?, tally.requests as f64, seconds),
+            Until::Time(_) => (&look.usage, look.requests, look.seconds),
+            Until::Requests(_) => (&self.server.processes.usage()?, tally.requests as f64, seconds),
         };
         let spent = usage.since(&before);
-        let each = |total: f64| if requests > 0.0 { total / requests } else { 0.0 };
         let cpu_seconds = spent.cpu.as_secs_f64();
+        let each = |total: f64| if requests > 0.0 { total / requests } else { 0.0 };
+        let micros = |percent| tally.percentile(percent).as_secs_f64() * 1e6;
         Ok(Sample {
             seconds,
             requests: tally.requests,
-            p50_micros: tally.percentile(50.0).as_secs_f64() * 1e6,
-            p99_micros: tally.percentile(99.0).as_secs_f64() * 1e6,
+            p50_micros: micros(50.0),
+            p99_micros: micros(99.0),
             paced: load.rate.is_some(),
             cpu_micros: each(cpu_seconds * 1e6),
             server_busy: cpu_seconds / until / self.cpus.server.len() as f64,
@@ -172,6 +162,25 @@ impl Bench<'_> {
             preemptions: each(spent.preemptions as f64),
             workers: tally.by_field,
         })
+    }
+
+    /// Runs a load, and looks at the server once meanwhile.
+    fn run(&self, load: &Load) -> io::Result<(Tally, Look)> {
+        let look_at = match load.until {
+            Until::Time(time) => time.mul_f64(0.6),
+            Until::Requests(_) => BEFORE_ALL_AT_ONCE,
+        };
+        let look = Mutex::new(None);
+        let tally = load::run(load, &|progress| {
+            let mut look = look.lock().unwrap_or_else(PoisonError::into_inner);
+            if look.is_none() && progress.elapsed > look_at {
+                *look = Some(self.look(&progress));
+            }
+        })?;
+        all_right(&tally)?;
+        let look = look.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let look = look.ok_or_else(|| io::Error::other("too short to look at the server meanwhile"))?;
+        Ok((tally, look?))
     }
 
     /// Looking takes a while with a thousand threads, and the load goes on: what counts is the middle of it.

@@ -1,5 +1,4 @@
-//! What is measured, in which order: rounds, and in each round every workload on every architecture in turn, so that
-//! what disturbs the machine for a while disturbs them all alike.
+//! What is measured, and how thoroughly; and what has to be there before it can be.
 
 use std::error::Error;
 use std::fs;
@@ -11,10 +10,10 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::architectures::{Architecture, Surroundings};
-use super::measure::Bench;
 use super::programs::Programs;
 use super::questions;
-use super::results::{Cell, Machine, Results, Sample, Settings, VERSION};
+use super::results::{Machine, Results, Settings, VERSION};
+use super::rounds::{Rounds, Stage};
 use super::server::{Cpus, Server, bind_to};
 use super::workloads::{self, Workload};
 
@@ -33,23 +32,6 @@ pub struct Plan {
     pub workers: usize,
     /// Whether only the connections of [`Workload::quick`] are tried.
     pub quick: bool,
-}
-
-/// What is being measured.
-#[derive(Clone, Copy, Debug)]
-pub struct Stage {
-    /// Measurements behind it.
-    pub done: usize,
-    /// Measurements in all.
-    pub of: usize,
-    /// The round, from 1.
-    pub round: usize,
-    /// The workload.
-    pub workload: &'static Workload,
-    /// The architecture.
-    pub architecture: Architecture,
-    /// Connections, or neighbours.
-    pub connections: usize,
 }
 
 impl Default for Plan {
@@ -71,38 +53,42 @@ impl Plan {
         Plan { rounds: 1, time: Duration::from_millis(500), quick: true, ..Plan::default() }
     }
 
-    /// Keeps the workloads and architectures with these names; a word that names neither is given back. Where only
-    /// workloads are named, all architectures stay, and the other way round.
-    ///
-    /// # Errors
-    ///
-    /// The first word that names nothing.
-    pub fn only(mut self, names: &[String]) -> Result<Plan, String> {
-        let workloads: Vec<_> = names.iter().filter_map(|name| Workload::named(name)).collect();
-        let architectures: Vec<_> = names.iter().filter_map(|name| Architecture::named(name)).collect();
-        let names_something =
-            |name: &&String| Workload::named(name).is_none() && Architecture::named(name).is_none();
-        if let Some(unknown) = names.iter().find(names_something) {
-            return Err(unknown.clone());
+    /// Keeps the workloads and architectures with these names. Where only workloads are named, all architectures stay,
+    /// and the other way round.
+    pub fn only(mut self, names: &[String]) -> Plan {
+        let is_named = |id: &str| names.iter().any(|name| name == id);
+        if self.workloads.iter().any(|workload| is_named(workload.id)) {
+            self.workloads.retain(|workload| is_named(workload.id));
         }
-        if !workloads.is_empty() {
-            self.workloads.retain(|kept| workloads.iter().any(|named| named.id == kept.id));
+        if self.architectures.iter().any(|architecture| is_named(architecture.id())) {
+            self.architectures.retain(|architecture| is_named(architecture.id()));
         }
-        if !architectures.is_empty() {
-            self.architectures.retain(|kept| architectures.contains(kept));
-        }
-        Ok(self)
+        self
+    }
+
+    /// All that [`only`](Plan::only) understands.
+    pub fn names() -> Vec<&'static str> {
+        let workloads = workloads::ALL.iter().map(|workload| workload.id);
+        workloads.chain(Architecture::ALL.map(Architecture::id)).collect()
+    }
+
+    /// How many measurements that makes.
+    pub(super) fn measurements(&self, programs: &Programs) -> usize {
+        let of = |workload: &&Workload| {
+            self.connections(workload).len() * self.competitors(workload, programs).len()
+        };
+        self.workloads.iter().map(of).sum::<usize>() * self.rounds
     }
 
     /// The architectures that take part in a workload.
-    fn competitors(&self, workload: &Workload, programs: &Programs) -> Vec<Architecture> {
+    pub(super) fn competitors(&self, workload: &Workload, programs: &Programs) -> Vec<Architecture> {
         let fits = |architecture: &Architecture| {
             *architecture != Architecture::Nginx || (workload.is_static() && programs.nginx.is_some())
         };
         self.architectures.iter().copied().filter(fits).collect()
     }
 
-    fn connections(&self, workload: &Workload) -> &'static [usize] {
+    pub(super) fn connections(&self, workload: &Workload) -> &'static [usize] {
         if self.quick { workload.quick } else { workload.connections }
     }
 
@@ -131,13 +117,7 @@ impl Plan {
             workers: self.workers,
             scratch: scratch.path(),
         };
-        let mut run = Run { plan: self, programs, around, cpus: &cpus, watch, done: 0, cells: Vec::new() };
-        for round in 0..self.rounds {
-            for workload in &self.workloads {
-                run.round_of(workload, round)?;
-            }
-        }
-        let cells = run.cells;
+        let cells = Rounds::of(self, programs, around, &cpus, watch).run()?;
         let settings = Settings {
             rounds: self.rounds,
             seconds: self.time.as_secs_f64(),
@@ -146,111 +126,6 @@ impl Plan {
             driver_cpus: cpus.driver.clone(),
         };
         Ok(Results { version: VERSION, machine, settings, programs: programs.versions(), cells })
-    }
-}
-
-/// A plan on its way.
-struct Run<'a> {
-    plan: &'a Plan,
-    programs: &'a Programs,
-    around: Surroundings<'a>,
-    cpus: &'a Cpus,
-    watch: &'a dyn Fn(Stage),
-    done: usize,
-    cells: Vec<Cell>,
-}
-
-impl Run<'_> {
-    /// All servers stand ready side by side, idle but for the one that is measured.
-    fn round_of(&mut self, workload: &'static Workload, round: usize) -> io::Result<()> {
-        let mut architectures = self.plan.competitors(workload, self.programs);
-        if architectures.is_empty() {
-            return Ok(());
-        }
-        // Nobody is the first, or the last, each time.
-        let count = architectures.len();
-        architectures.rotate_left(round % count);
-        let start = |architecture| {
-            let server = Server::start(architecture, self.programs, &self.around, self.cpus)?;
-            self.bench(&server, 0).warm_up(workload)?;
-            Ok(server)
-        };
-        let servers: Vec<(Architecture, io::Result<Server>)> =
-            architectures.into_iter().map(|architecture| (architecture, start(architecture))).collect();
-        // Whatever happens, this thread is to stay where the driver is.
-        bind_to(&self.cpus.driver)?;
-        for connections in self.plan.connections(workload).iter().copied() {
-            for (architecture, server) in &servers {
-                let (done, of) = (self.done, self.measurements());
-                let (architecture, round) = (*architecture, round + 1);
-                (self.watch)(Stage { done, of, round, workload, architecture, connections });
-                let measured = match server {
-                    Ok(server) => self.bench(server, self.done as u32 + 1).measure(workload, connections),
-                    Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
-                };
-                let mut measured = measured.map_err(|error| error.to_string());
-                if let Ok(sample) = &mut measured {
-                    count_idle_workers(sample, architecture.workers(self.plan.workers));
-                }
-                self.record(workload, architecture, connections, measured);
-                self.done += 1;
-            }
-        }
-        for (architecture, server) in servers {
-            if let Err(error) = server.and_then(Server::stop) {
-                self.blame(workload, architecture, &error.to_string());
-            }
-        }
-        Ok(())
-    }
-
-    fn bench<'s>(&'s self, server: &'s Server, turn: u32) -> Bench<'s> {
-        Bench { server, cpus: self.cpus, time: self.plan.time, turn }
-    }
-
-    fn measurements(&self) -> usize {
-        let of = |workload: &&Workload| {
-            self.plan.connections(workload).len() * self.plan.competitors(workload, self.programs).len()
-        };
-        self.plan.workloads.iter().map(of).sum::<usize>() * self.plan.rounds
-    }
-
-    fn record(
-        &mut self,
-        workload: &Workload,
-        architecture: Architecture,
-        connections: usize,
-        measured: Result<Sample, String>,
-    ) {
-        let place = (workload.id, architecture.id(), connections);
-        let index = self.cells.iter().position(|cell| cell.place() == place).unwrap_or_else(|| {
-            let (workload, architecture) = (workload.id.to_owned(), architecture.id().to_owned());
-            self.cells.push(Cell { workload, architecture, connections, samples: Vec::new(), failure: None });
-            self.cells.len() - 1
-        });
-        match measured {
-            Ok(sample) => self.cells[index].samples.push(sample),
-            Err(why) => self.cells[index].failure = Some(why),
-        }
-    }
-
-    /// A server that does not even stop has nothing to be proud of.
-    fn blame(&mut self, workload: &Workload, architecture: Architecture, why: &str) {
-        let theirs =
-            |cell: &&mut Cell| cell.workload == workload.id && cell.architecture == architecture.id();
-        for cell in self.cells.iter_mut().filter(theirs) {
-            cell.failure.get_or_insert_with(|| why.to_owned());
-        }
-    }
-}
-
-/// Those that answered nothing belong to the picture, too.
-fn count_idle_workers(sample: &mut Sample, workers: usize) {
-    let Some(named) = sample.workers.keys().next() else { return };
-    let Some((prefix, _)) = named.split_once("worker=") else { return };
-    let prefix = prefix.to_owned();
-    for number in 0..workers {
-        sample.workers.entry(format!("{prefix}worker={number}")).or_default();
     }
 }
 

@@ -26,14 +26,9 @@ impl Programs {
     ///
     /// If one is nowhere, or cannot be built.
     pub fn find(dir: Option<&Path>) -> Result<Programs, Box<dyn Error>> {
-        let own = env::current_exe()?;
         let dir = match dir {
-            Some(dir) => dir,
-            None => {
-                let dir = own.parent().ok_or("this program is in no directory")?;
-                build(dir)?;
-                dir
-            }
+            Some(dir) => dir.to_owned(),
+            None => built(env::current_exe()?.parent().ok_or("this program is in no directory")?)?,
         };
         let find = |name: &str| {
             let mut places = [dir.join(name), dir.join("examples").join(name)].into_iter();
@@ -57,18 +52,18 @@ impl Programs {
     }
 }
 
-/// Builds the programs into `dir`, a `target/release`, if the workspace that `target` belongs to is still there.
-fn build(dir: &Path) -> Result<(), Box<dyn Error>> {
-    let Some(target) = dir.parent() else { return Ok(()) };
+/// Builds the programs, if `dir` is below a workspace's `target`. Returns where they are then; otherwise `dir`.
+fn built(dir: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    let target = dir.parent().unwrap_or(dir);
     let Some(workspace) = target.parent().filter(|dir| dir.join("servers/Cargo.toml").is_file()) else {
-        return Ok(());
+        return Ok(dir.to_owned());
     };
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--release", "--quiet", "-p", "servers", "--bins", "--example", "weather-stub"]);
     command.arg("--target-dir").arg(target).current_dir(workspace);
     let status = command.status().map_err(|error| format!("cannot start cargo: {error}"))?;
-    if status.success() { Ok(()) } else { Err("the servers cannot be built".into()) }
+    if status.success() { Ok(target.join("release")) } else { Err("the servers cannot be built".into()) }
 }
 
 /// Looks where a shell would, and where Debian keeps servers.

@@ -87,7 +87,7 @@ impl Server {
         let server = if architecture == Architecture::Nginx {
             start_nginx(programs, around, cpus.server.len())
         } else {
-            let command = architecture.command(programs, around, 0).ok_or(io::ErrorKind::NotFound)?;
+            let command = architecture.command(programs, around).ok_or(io::ErrorKind::NotFound)?;
             Server::announced(command, around.scratch)
         };
         bind_to(&cpus.driver)?;
@@ -122,7 +122,7 @@ impl Server {
     ///
     /// If it does not stop in time, or stops with an error.
     pub fn stop(mut self) -> io::Result<()> {
-        signal(&self.child, Signal::TERM);
+        signal(self.child.id(), Signal::TERM);
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             match self.child.try_wait()? {
@@ -137,7 +137,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        end(&mut self.child);
+        if matches!(self.child.try_wait(), Ok(None)) {
+            // A master that is killed takes no worker along.
+            self.processes.pids().iter().for_each(|pid| signal(*pid, Signal::KILL));
+            end(&mut self.child);
+        }
     }
 }
 
@@ -146,7 +150,7 @@ fn start_nginx(programs: &Programs, around: &Surroundings<'_>, processes: usize)
     let port = free_port()?;
     let conf = nginx_conf(around, processes, port, getuid().is_root());
     fs::write(around.scratch.join("nginx.conf"), conf)?;
-    let command = Architecture::Nginx.command(programs, around, port);
+    let command = Architecture::Nginx.command(programs, around);
     let mut command = command.ok_or_else(|| io::Error::other("nginx is not installed"))?;
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|error| named(&command, &error))?;
@@ -186,17 +190,15 @@ fn address_in(line: &str) -> Option<SocketAddr> {
     words.map(|word| word.trim_matches(',')).find_map(|word| word.parse().ok())
 }
 
-fn signal(child: &Child, signal: Signal) {
-    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+fn signal(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         // It may have ended already.
         let _ = kill_process(pid, signal);
     }
 }
 
 fn end(child: &mut Child) {
-    if matches!(child.try_wait(), Ok(Some(_))) {
-        return;
-    }
+    // It may have ended already.
     let _ = child.kill();
     let _ = child.wait();
 }

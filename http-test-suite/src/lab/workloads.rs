@@ -71,10 +71,16 @@ pub enum Neighbours {
 /// The sizes of the files there are.
 pub const FILES_KIB: &[usize] = &[1, 1024];
 
+/// Requests per second of a bystander. A neighbour that holds up everybody for a while must not make it fall behind for
+/// good: it shall wait for its neighbours, not for itself.
+pub const BYSTANDER_RATE: u32 = 250;
+/// The connections it has for them; together with a thousand neighbours, not more than blocking engines hold.
+pub const BYSTANDER_CONNECTIONS: usize = 16;
+
 /// Some ten milliseconds of work.
-const MUCH: u32 = 100_000;
+const MUCH: u32 = 180_000;
 /// Some two milliseconds of work.
-const LITTLE: u32 = 25_000;
+const LITTLE: u32 = 60_000;
 
 /// All workloads, in the order of the report.
 pub const ALL: &[Workload] = &[

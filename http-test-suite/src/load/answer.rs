@@ -303,6 +303,8 @@ mod tests {
                 assert!(reader.has_content(content.as_bytes()), "{:?}", String::from_utf8_lossy(input));
             }
         }
+        // Whatever that was, the next answer begins at its beginning.
+        assert_eq!(read(&mut reader, false, b"", &[b"HTTP/1.1 204 No\r\n\r\n"]), whole(204, 0, true));
     }
 
     fn read(reader: &mut Reader, head: bool, content: &[u8], pieces: &[&[u8]]) -> Read {
@@ -357,6 +359,7 @@ mod tests {
     #[test]
     fn waits_for_what_is_missing() {
         check("", Read::Partial);
+        check("HTTP/1.1 2", Read::Partial);
         check("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n", Read::Partial);
         check("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc", Read::Partial);
         check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n", Read::Partial);
@@ -424,8 +427,8 @@ mod tests {
 
     #[test]
     fn tells_the_counted_field() {
+        let mut reader = Reader::new(Some("x-count"));
         for (fields, expected) in [("X-COUNT:  worker 1 ", "worker 1"), ("X-Counted: 1", "")] {
-            let mut reader = Reader::new(Some("x-count"));
             let input = format!("HTTP/1.1 204 No\r\n{fields}\r\n\r\n");
             assert_eq!(read(&mut reader, false, b"", &[input.as_bytes()]), whole(204, 0, true));
             assert_eq!(reader.counted(), expected.as_bytes());

@@ -2,12 +2,12 @@
 //! waiting, and says what came of the request; whether there is another is for the `worker`.
 //!
 //! A request costs a `send` and a `recv`. A receive that does not fill the buffer has emptied the socket, so there is no
-//! second one to find that out; and a connection is registered with epoll once, unless a request is too large for one
-//! `send`.
+//! second one to find that out; and a connection is registered with epoll once, for both directions, edge-triggered.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
+use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
@@ -69,7 +69,6 @@ struct Socket {
     stream: TcpStream,
     /// Set by the first `send` that succeeds. Until then, whatever is wrong is wrong with connecting.
     connected: bool,
-    registered: Option<Interest>,
 }
 
 impl Connection {
@@ -100,25 +99,29 @@ impl Connection {
     pub(super) fn begin(&mut self, request: Request, around: &mut Surroundings<'_>) -> Turn {
         debug_assert!(self.is_idle());
         self.reader.begin(around.load.asks[request.ask].head);
-        if self.socket.is_none() {
-            match connect(around.load) {
-                Ok(socket) => self.socket = Some(socket),
-                Err(error) => return self.fail(not_connected(&error)),
-            }
-        }
         self.state = State::Sending(request, 0);
-        match self.send(around) {
-            Ok(()) => Turn::Waiting,
-            Err(fault) => self.fail(fault),
+        if self.socket.is_some() {
+            return self.send(around).map_or_else(|fault| self.fail(fault), |()| Turn::Waiting);
         }
+        match connect(around, self.token) {
+            // To send at once would often work within one machine. But then each request wakes the server on its own,
+            // which costs the server a sixth more.
+            Ok(socket) => self.socket = Some(socket),
+            Err(error) => return self.fail(not_connected(&error)),
+        }
+        Turn::Waiting
     }
 
-    /// Goes on when the socket is ready; `ended`: the server has closed, in order, behind what is there to receive.
-    pub(super) fn go_on(&mut self, ended: bool, around: &mut Surroundings<'_>) -> Turn {
-        match self.send(around) {
-            // A server may answer before it has read all.
-            Ok(()) => self.receive(ended, around),
-            Err(fault) => self.fail(fault),
+    /// Goes on with what the socket has become ready for.
+    pub(super) fn go_on(&mut self, event: &Event, around: &mut Surroundings<'_>) -> Turn {
+        if let Err(fault) = self.send(around) {
+            return self.fail(fault);
+        }
+        // A server may answer before it has read all.
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.receive(event, around)
+        } else {
+            Turn::Waiting
         }
     }
 
@@ -151,10 +154,14 @@ impl Connection {
         }
         let all = sent == bytes.len();
         self.state = if all { State::Receiving(request) } else { State::Sending(request, sent) };
-        socket.watch(self.token, !all, around.registry).map_err(|_| Fault::Connect)
+        Ok(())
     }
 
-    fn receive(&mut self, ended: bool, around: &mut Surroundings<'_>) -> Turn {
+    /// Takes what is there.
+    fn receive(&mut self, event: &Event, around: &mut Surroundings<'_>) -> Turn {
+        // A reset is an end too, but not one in order. Nothing more tells of it: it must be received, behind the rest.
+        let reset = event.is_error();
+        let ended = event.is_read_closed() && !reset;
         loop {
             let Some(socket) = &mut self.socket else { return Turn::Waiting };
             let count = match socket.stream.read(around.buffer) {
@@ -170,7 +177,7 @@ impl Connection {
             let emptied = count < around.buffer.len();
             match self.take(&around.buffer[..count], around.load) {
                 Turn::Waiting if emptied && ended => return self.close(around.load),
-                Turn::Waiting if emptied => return Turn::Waiting,
+                Turn::Waiting if emptied && !reset => return Turn::Waiting,
                 Turn::Waiting => {}
                 Turn::Over(outcome) => {
                     if ended {
@@ -244,25 +251,12 @@ impl Connection {
     }
 }
 
-impl Socket {
-    /// Asks epoll to tell when there is something to receive, and if it is `blocked`, when there is room to send.
-    fn watch(&mut self, token: Token, blocked: bool, registry: &Registry) -> io::Result<()> {
-        let interest = if blocked { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        match self.registered {
-            None => registry.register(&mut self.stream, token, interest)?,
-            Some(Interest::READABLE) if blocked => registry.reregister(&mut self.stream, token, interest)?,
-            Some(_) => return Ok(()),
-        }
-        self.registered = Some(interest);
-        Ok(())
-    }
-}
-
-/// Begins to connect. Linux often has a local connection ready when the first `send` comes.
-fn connect(load: &Load) -> io::Result<Socket> {
-    let stream = TcpStream::connect(load.address)?;
+/// Begins to connect.
+fn connect(around: &Surroundings<'_>, token: Token) -> io::Result<Socket> {
+    let mut stream = TcpStream::connect(around.load.address)?;
     stream.set_nodelay(true)?;
-    Ok(Socket { stream, connected: false, registered: None })
+    around.registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+    Ok(Socket { stream, connected: false })
 }
 
 fn not_connected(error: &io::Error) -> Fault {

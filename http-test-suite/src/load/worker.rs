@@ -157,10 +157,8 @@ impl<'a> Worker<'a> {
 
     fn wake(&mut self, event: &Event) {
         let index = event.token().0;
-        // A reset is an end too, but not one in order: it must be received.
-        let ended = event.is_read_closed() && !event.is_error();
         let was_idle = self.connections[index].is_idle();
-        match self.with(index, |connection, around| connection.go_on(ended, around)) {
+        match self.with(index, |connection, around| connection.go_on(event, around)) {
             Turn::Over(Err(fault)) if was_idle => self.count(fault),
             turn => self.settle(index, turn),
         }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use http_test_suite::lab::{self, Plan, Programs, Results, Stage, html, plot};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -18,7 +19,7 @@ use crate::print;
 #[derive(Args)]
 pub struct Arguments {
     /// Where results.json, report.html and the pictures go
-    #[arg(long, value_name = "DIR", default_value = "lab-results")]
+    #[arg(long, value_name = "DIR", default_value = "target/lab")]
     out: PathBuf,
 
     /// Few connections, one round, half a second each: about a minute in all
@@ -26,7 +27,7 @@ pub struct Arguments {
     quick: bool,
 
     /// Only this workload or architecture; may be repeated
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Plan::names()))]
     only: Vec<String>,
 
     /// How often each cell is measured
@@ -47,18 +48,18 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    fn plan(&self) -> Result<Plan, String> {
+    fn plan(&self) -> Plan {
         let mut plan = if self.quick { Plan::quick() } else { Plan::default() };
         plan.rounds = self.rounds.map_or(plan.rounds, usize::from);
         plan.time = self.secs.map_or(plan.time, Duration::from_secs_f64);
         plan.workers = self.workers.map_or(plan.workers, usize::from);
-        plan.only(&self.only).map_err(|name| format!("--only {name} names no workload and no architecture"))
+        plan.only(&self.only)
     }
 }
 
 /// Whether every answer was right.
 pub fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
-    let plan = arguments.plan()?;
+    let plan = arguments.plan();
     let programs = Programs::find(arguments.bin_dir.as_deref())?;
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")?);
     let watch = |stage: Stage| {
@@ -70,6 +71,9 @@ pub fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let results = plan.run(&programs, &watch);
     bar.finish_and_clear();
     let results = results?;
+    if results.cells.is_empty() {
+        return Err("--only leaves nothing to measure".into());
+    }
     write(&results, arguments)?;
     print(&lab::table(&results))?;
     print(&format!("\n{}\n", arguments.out.join("report.html").display()))?;

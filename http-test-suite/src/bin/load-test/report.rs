@@ -94,7 +94,7 @@ impl fmt::Display for Report {
         let kept = if self.keep_alive { "kept alive" } else { "one for each request" };
         let pace = self.rate.map_or("closed loop".to_owned(), |rate| format!("{rate} requests/s wanted"));
         writeln!(f, "{}", self.urls.join("\n"))?;
-        writeln!(f, "{} connections, {kept}; {} driver threads; {pace}\n", self.connections, self.threads)?;
+        writeln!(f, "connections: {}, {kept}; {pace}; driver threads: {}\n", self.connections, self.threads)?;
         let megabytes = self.bytes_received as f64 / 1e6 / self.elapsed_seconds.max(f64::MIN_POSITIVE);
         writeln!(
             f,

@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 
+use crate::lab::results::Spread;
+
 /// The largest may be so many times the smallest before the scale is logarithmic.
 const LINEAR_UP_TO: f64 = 20.0;
 
@@ -23,16 +25,21 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// For these values, none of them negative: linear from zero, or logarithmic.
-    pub fn fitting(values: impl IntoIterator<Item = f64>) -> Axis {
-        let (mut low, mut high) = (f64::INFINITY, 0.0_f64);
-        for value in values.into_iter().filter(|value| value.is_finite() && *value > 0.0) {
-            (low, high) = (low.min(value), high.max(value));
-        }
+    /// For these, none of them negative: linear from zero, or logarithmic. All rounds find room, but only medians
+    /// decide which it is: an outlier shall not hide what the others have to say.
+    pub fn fitting<'s>(spreads: impl IntoIterator<Item = &'s Spread>) -> Axis {
+        let spreads: Vec<&Spread> = spreads.into_iter().collect();
+        let ends = |of: fn(&Spread) -> f64| {
+            let positive = spreads.iter().map(|spread| of(spread)).filter(|value| *value > 0.0);
+            positive.fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)))
+        };
+        let (low, high) = (ends(|spread| spread.low).0, ends(|spread| spread.high).1);
+        let (lowest_middle, highest_middle) = ends(|spread| spread.middle);
         if high == 0.0 {
             return Axis { is_log: false, ticks: vec![0.0, 1.0], low: 0.0, high: 1.0 };
         }
-        if high / low > LINEAR_UP_TO { Axis::log(low, high) } else { Axis::linear(high) }
+        let is_log = highest_middle / lowest_middle > LINEAR_UP_TO;
+        if is_log { Axis::log(low.min(lowest_middle), high) } else { Axis::linear(high) }
     }
 
     /// Logarithmic, and exactly these numbers beside it; some room is left at both ends.
@@ -67,7 +74,7 @@ impl Axis {
             exponents.flat_map(|exponent| factors.iter().map(move |factor| factor * 10_f64.powi(exponent)));
         // One number below everything, so that the smallest bar has some height.
         let all: Vec<f64> = all.collect();
-        let first = all.iter().rposition(|tick| *tick < lowest).unwrap_or(0);
+        let first = all.iter().rposition(|tick| *tick < lowest / 1.3).unwrap_or(0);
         let last = all.iter().position(|tick| *tick >= highest).unwrap_or(all.len() - 1);
         let ticks = all[first..=last].to_vec();
         Axis { is_log: true, low: ticks[0], high: ticks[ticks.len() - 1] * 1.2, ticks }
@@ -119,28 +126,41 @@ pub fn label(value: f64) -> String {
 mod tests {
     use super::*;
 
+    fn exactly(value: f64) -> Spread {
+        Spread { low: value, middle: value, high: value }
+    }
+
     #[test]
     fn ticks_are_round_and_few() {
-        let check = |values: &[f64], is_log: bool, ticks: &[&str]| {
-            let axis = Axis::fitting(values.iter().copied());
+        let check = |values: [f64; 2], is_log: bool, ticks: &[&str]| {
+            let axis = Axis::fitting(&values.map(exactly));
             let labels: Vec<String> = axis.ticks.iter().map(|tick| label(*tick)).collect();
             assert_eq!(
                 (axis.is_log, labels),
                 (is_log, ticks.iter().map(|tick| (*tick).to_owned()).collect())
             );
         };
-        check(&[], false, &["0", "1"]);
-        check(&[0.0, 0.0], false, &["0", "1"]);
-        check(&[41_000.0, 98_000.0], false, &["0", "20k", "40k", "60k", "80k", "100k"]);
-        check(&[0.007, 0.011], false, &["0", "0.005", "0.01", "0.015"]);
-        check(&[0.3, 40.0], true, &["0.2", "0.5", "1", "2", "5", "10", "20", "50"]);
-        check(&[0.03, 400.0], true, &["0.01", "0.1", "1", "10", "100", "1000"]);
-        check(&[1.0, 100.0], true, &["0.5", "1", "2", "5", "10", "20", "50", "100"]);
+        check([0.0, 0.0], false, &["0", "1"]);
+        check([41_000.0, 98_000.0], false, &["0", "20k", "40k", "60k", "80k", "100k"]);
+        check([0.007, 0.011], false, &["0", "0.005", "0.01", "0.015"]);
+        check([0.21, 40.0], true, &["0.1", "0.2", "0.5", "1", "2", "5", "10", "20", "50"]);
+        check([0.03, 400.0], true, &["0.01", "0.1", "1", "10", "100", "1000"]);
+        check([1.0, 100.0], true, &["0.5", "1", "2", "5", "10", "20", "50", "100"]);
+    }
+
+    #[test]
+    fn an_outlier_finds_room_and_decides_nothing() {
+        let axis = Axis::fitting(&[exactly(3.0), Spread { low: 0.01, middle: 4.0, high: 40.0 }]);
+        assert!(!axis.is_log && axis.high > 40.0, "{axis:?}");
+        let axis = Axis::fitting(&[exactly(3.0), Spread { low: 0.0, middle: 100.0, high: 900.0 }]);
+        assert!(axis.is_log && axis.high > 900.0 && axis.low < 3.0, "{axis:?}");
+        assert_eq!(Axis::fitting(&[]).ticks, [0.0, 1.0]);
     }
 
     #[test]
     fn values_lie_in_order_between_the_ends() {
-        for axis in [Axis::fitting([3.0, 4.0]), Axis::fitting([3.0, 400.0]), Axis::at(&[1, 16, 1000])] {
+        let fitting = |values: [f64; 2]| Axis::fitting(&values.map(exactly));
+        for axis in [fitting([3.0, 4.0]), fitting([3.0, 400.0]), Axis::at(&[1, 16, 1000])] {
             let places: Vec<i32> = axis.ticks.iter().map(|tick| axis.map(tick, (100, 0))).collect();
             assert!(places.is_sorted_by(|a, b| a > b), "{axis:?}: {places:?}");
             assert_eq!((axis.map(&axis.low, (100, 0)), axis.map(&axis.high, (100, 0))), (100, 0));

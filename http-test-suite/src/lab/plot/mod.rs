@@ -8,7 +8,7 @@ use super::architectures::Architecture;
 use super::metric::Metric;
 use super::results::{Cell, Results};
 use super::table::in_order;
-use super::workloads::{self, Scene, Workload};
+use super::workloads::{self, BYSTANDER_RATE, Scene, Workload};
 use panel::{Kind, Panel, Picture};
 
 pub use panel::Undrawn;
@@ -18,6 +18,8 @@ pub use panel::Undrawn;
 pub struct Drawing {
     /// The name of its file, without `.svg`.
     pub name: &'static str,
+    /// What it is about.
+    pub title: &'static str,
     /// What it shows, as a sentence.
     pub shows: &'static str,
     /// The workloads in it.
@@ -56,7 +58,7 @@ fn of_workload(results: &Results, workload: &'static Workload) -> Result<Drawing
     let is_swept = cells.iter().any(|cell| cell.connections != cells[0].connections);
     let metrics = match workload.scene {
         Scene::Busy(_) => [Metric::Throughput, Metric::P99, Metric::Cpu, Metric::Memory],
-        Scene::AllAtOnce(_) => [Metric::Elapsed, Metric::P99, Metric::Memory, Metric::Threads],
+        Scene::AllAtOnce(_) => [Metric::Elapsed, Metric::Memory, Metric::Threads, Metric::Cpu],
         Scene::Bystander(_) => [Metric::P99, Metric::Busy, Metric::MemoryEach, Metric::Threads],
     };
     let panel = |metric| {
@@ -71,7 +73,13 @@ fn of_workload(results: &Results, workload: &'static Workload) -> Result<Drawing
     };
     let panels = metrics.map(panel).into();
     let svg = Picture { title: &title, architectures: seen(&cells), panels }.svg()?;
-    Ok(Drawing { name: workload.id, shows: workload.shows, workloads: vec![workload], svg })
+    Ok(Drawing {
+        name: workload.id,
+        title: workload.title,
+        shows: workload.shows,
+        workloads: vec![workload],
+        svg,
+    })
 }
 
 /// What neighbours do to the latency of a bystander: a group of bars for each kind of neighbour.
@@ -83,13 +91,16 @@ fn of_bystander(results: &Results, beside: &[&'static Workload]) -> Result<Drawi
     };
     let groups = Kind::Bars(beside.iter().map(group).collect());
     let all: Vec<Cell> = beside.iter().flat_map(|workload| cells_of(workload)).collect();
+    let title =
+        format!("What neighbours do to a bystander that asks for /hello {BYSTANDER_RATE} times a second");
     let picture = Picture {
-        title: "What neighbours do to a bystander that asks for /hello 500 times a second",
+        title: &title,
         architectures: seen(&all.iter().collect::<Vec<_>>()),
         panels: vec![Panel { metric: Metric::P99, kind: groups }],
     };
     Ok(Drawing {
         name: "bystander",
+        title: "A bystander and its neighbours",
         shows: "A few requests that cost nothing by themselves, and how long they take because of who else is \
                 there. Nothing shows better what an architecture shares among those it serves.",
         workloads: beside.to_vec(),

@@ -77,13 +77,13 @@ impl Picture<'_> {
 
     fn head(&self, area: &Sheet<'_>) -> Result<(), Undrawn> {
         let left = Pos::new(HPos::Left, VPos::Center);
-        area.draw(&Text::new(self.title, (16, 24), font(20).pos(left)))?;
+        area.draw(&Text::new(self.title, (16, 24), font(24).pos(left)))?;
         let mut x = 16;
         for architecture in &self.architectures {
             let title = architecture.title();
             area.draw(&Rectangle::new([(x, 50), (x + 14, 64)], colour(*architecture).filled()))?;
-            area.draw(&Text::new(title, (x + 20, 57), font(13).pos(left)))?;
-            x += 44 + title.chars().count() as i32 * 7;
+            area.draw(&Text::new(title, (x + 20, 57), font(16).pos(left)))?;
+            x += 44 + title.chars().count() as i32 * 8;
         }
         Ok(())
     }
@@ -103,7 +103,7 @@ impl Panel {
         connections.sort_unstable();
         connections.dedup();
         let x = Axis::at(&connections);
-        let y = Axis::fitting(points().flat_map(|(_, spread)| [spread.low, spread.high]));
+        let y = Axis::fitting(points().map(|(_, spread)| spread));
         let mut chart = self.frame(area, x, y, "connections (log scale)", label)?;
         for (architecture, points) in lines {
             let colour = colour(*architecture);
@@ -122,7 +122,7 @@ impl Panel {
         groups: &[(&'static str, Vec<(Architecture, Spread)>)],
     ) -> Result<(), Undrawn> {
         let bars = || groups.iter().flat_map(|(_, bars)| bars);
-        let y = Axis::fitting(bars().flat_map(|(_, spread)| [spread.low, spread.high]));
+        let y = Axis::fitting(bars().map(|(_, spread)| spread));
         let most = groups.iter().map(|(_, bars)| bars.len()).max().unwrap_or(1).max(1) as f64;
         let names = |place: f64| groups.get(place.round() as usize).map_or("", |(name, _)| *name).to_owned();
         let floor = y.range().start;
@@ -143,7 +143,7 @@ impl Panel {
                     BLACK.stroke_width(1),
                     0,
                 )])?;
-                let above = font(11).pos(Pos::new(HPos::Center, VPos::Bottom));
+                let above = font(14).pos(Pos::new(HPos::Center, VPos::Bottom));
                 let number = Text::new(self.metric.format(*middle), (0, -4), above);
                 chart.draw_series([EmptyElement::at((centre, *high)) + number])?;
             }
@@ -163,15 +163,18 @@ impl Panel {
         let scale = if y.is_log { " (log scale)" } else { "" };
         let mut chart = ChartBuilder::on(area)
             .margin(12)
-            .caption(format!("{}{scale}", self.metric.title()), font(14))
-            .x_label_area_size(if x_title.is_empty() { 26 } else { 40 })
-            .y_label_area_size(56)
+            .caption(format!("{}{scale}", self.metric.title()), font(17))
+            .x_label_area_size(if x_title.is_empty() { 28 } else { 46 })
+            .y_label_area_size(60)
             .build_cartesian_2d(x, y)?;
-        chart
-            .configure_mesh()
-            .x_desc(x_title)
+        let mut mesh = chart.configure_mesh();
+        if x_title.is_empty() {
+            // Bars stand by themselves.
+            mesh.disable_x_mesh();
+        }
+        mesh.x_desc(x_title)
             .x_label_formatter(&|value: &f64| x_label(*value))
-            .label_style(font(12))
+            .label_style(font(15))
             .axis_style(GREY)
             .bold_line_style(FAINT)
             .light_line_style(TRANSPARENT)
