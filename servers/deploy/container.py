@@ -1,8 +1,8 @@
 """Runs an image's root folder as an engine would: process 1 of its own namespaces, unprivileged, on a read-only root.
 
-What takes an engine is left out: limits of memory and processes, restarts, images as layers, networks between hosts. All
-containers share one network namespace here, cut off from the machine's, so that the ports are free and the names of
-others lead to 127.0.0.1.
+What takes an engine is left out: limits of memory and processes, restarts, images as layers, networks between hosts.
+All containers share one network namespace here, cut off from the machine's, so that the ports are free and the names
+of others lead to 127.0.0.1.
 """
 
 import os
@@ -79,9 +79,9 @@ class Container:
 
     def run(self, command, seconds):
         """What a command in the image writes, or None when it fails or takes too long."""
-        enter = ["nsenter", f"--net={self.network}", "chroot", f"--userspec={self.stage.user()}", "--groups="]
+        enter = ["nsenter", f"--net={self.network}", "chroot", f"--userspec={self.stage.user()}", "--groups=", self.root]
         try:
-            return subprocess.run([*enter, self.root, *command], timeout=seconds, check=True, capture_output=True).stdout
+            return subprocess.run([*enter, *command], timeout=seconds, check=True, capture_output=True).stdout
         except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
             return None
 

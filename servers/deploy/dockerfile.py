@@ -1,7 +1,7 @@
 """Reads a Dockerfile, and says what is wrong with it. It builds nothing and runs nothing.
 
-It knows as much of the language as the Dockerfiles here use. What it does not know (variables, heredocs, ONBUILD …) is a
-fault, so that nothing goes by unread.
+It knows as much of the language as the Dockerfiles here use. What it does not know (variables, heredocs, ONBUILD …) is
+a fault, so that nothing goes by unread.
 """
 
 import json
@@ -117,7 +117,8 @@ def faults(stages, in_context):
                 yield from faults_of_copy(i, earlier, in_context)
             if i.keyword == "RUN" and re.search(r"\bcargo (build|install)\b(?!.*--locked)", i.rest):
                 yield f"line {i.line}: cargo without --locked builds something else tomorrow"
-        used = {i.flag("from") for s in stages[index + 1:] for i in s.all("COPY")} | {s.base for s in stages[index + 1:]}
+        later = stages[index + 1:]
+        used = {s.base for s in later} | {i.flag("from") for s in later for i in s.all("COPY")}
         if not final and stage.name not in used:
             yield f"line {stage.line}: nobody uses the stage {stage.name}"
     yield from faults_of_final(stages[-1])

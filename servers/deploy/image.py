@@ -13,8 +13,8 @@ import subprocess
 # Native on Alpine, where the build stage comes from.
 TARGET = f"{os.uname().machine}-unknown-linux-musl"
 
-# $1 written files, $2 work, $3 where to look at both; then pairs of a cache and the folder it is mounted on.
-# The shell's mounts are its own and go with it.
+# $1 takes what is written, $2 is the overlay's own, $3 is where both are seen with the machine's files beneath; $4 the
+# working folder, $5 the command; then pairs of a cache and where it is mounted. The mounts go when the shell goes.
 CHROOT = """
 merged=$3; workdir=$4; command=$5
 mount -t overlay overlay -o "lowerdir=/,upperdir=$1,workdir=$2" "$merged"
