@@ -8,7 +8,8 @@ use std::path::Path;
 const MANIFEST: &str = include_str!("../Cargo.toml");
 
 /// What a verdict may stand on. Whoever adds to this list has made sure that it knows no HTTP.
-const DEPENDENCIES: &[&str] = &["clap", "indicatif", "serde", "serde_json", "tempfile"];
+const DEPENDENCIES: &[&str] =
+    &["clap", "hdrhistogram", "indicatif", "mio", "plotters", "rustix", "serde", "serde_json", "tempfile"];
 
 #[test]
 fn depends_on_nothing_that_knows_http() {

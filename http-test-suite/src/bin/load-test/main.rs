@@ -22,7 +22,12 @@ mod url;
 ///
 /// Exit codes: 0 every request was answered well; 1 some were not; 2 wrong usage, or the server cannot be reached.
 #[derive(Parser)]
-#[command(name = "load-test", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    name = "load-test",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 #[group(skip)]
 struct Arguments {
     #[command(flatten)]
