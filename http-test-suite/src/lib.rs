@@ -65,6 +65,8 @@ pub mod reply;
 pub mod report;
 pub mod request;
 pub mod runner;
+#[cfg(feature = "cli")]
+pub mod soak;
 pub mod wire;
 
 pub use report::Report;

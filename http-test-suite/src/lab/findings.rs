@@ -11,7 +11,7 @@ use super::workloads::{Scene, Workload};
 pub struct Findings {
     /// Where: `1,000 connections`, or who the neighbours are.
     pub place: String,
-    /// A sentence for each metric that matters here, and for each failure.
+    /// A sentence for each metric that matters here.
     pub sentences: Vec<String>,
 }
 
@@ -34,9 +34,8 @@ impl Findings {
                 format!("{} connections", Metric::Threads.format(most as f64))
             }
         };
-        let measured = metrics.iter().filter_map(|metric| extremes(&cells, *metric));
-        let failed = cells.iter().filter_map(|cell| failure(cell));
-        Some(Findings { place, sentences: measured.chain(failed).collect() })
+        let sentences = metrics.iter().filter_map(|metric| extremes(&cells, *metric)).collect();
+        Some(Findings { place, sentences })
     }
 }
 
@@ -60,11 +59,6 @@ fn extremes(cells: &[&Cell], metric: Metric) -> Option<String> {
     // Next to nothing, everything is many times as much.
     let ratio = if low > high / 1000.0 { format!(", {:.1} times apart", high / low) } else { String::new() };
     Some(format!("{name}: from {from} ({best}) to {to} ({worst}){ratio}."))
-}
-
-fn failure(cell: &Cell) -> Option<String> {
-    let why = cell.failure.as_ref()?;
-    Some(format!("{} failed: {why}.", title(cell)?))
 }
 
 fn title(cell: &Cell) -> Option<&'static str> {

@@ -15,8 +15,10 @@ const STYLE: &str = include_str!("report.css");
 /// The page.
 pub fn page(results: &Results, drawings: &[Drawing]) -> String {
     let mut html = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Server architectures compared</title>\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <title>Server architectures compared</title>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <style>\n{STYLE}</style>\n</head>\n<body>\n\
          <h1>Server architectures compared</h1>\n"
     );
     html.push_str(&circumstances(&results.machine, results));
@@ -33,21 +35,31 @@ pub fn page(results: &Results, drawings: &[Drawing]) -> String {
 /// Where, when and with what.
 fn circumstances(machine: &Machine, results: &Results) -> String {
     let gib = machine.memory_bytes as f64 / (1u64 << 30) as f64;
-    let failed = results.cells.iter().filter(|cell| cell.failure.is_some()).count();
-    let verdict = match failed {
-        0 => "every answer was right".to_owned(),
-        _ => format!("{failed} of {} cells failed, and count for nothing", results.cells.len()),
-    };
     format!(
         "<p>One application on two engines, each in the shapes it can be run in. {}, {} × {}, {gib:.1} GiB, {}; \
-         load average before the run {:.2}; {}; {verdict}.</p>\n",
+         load average before the run {:.2}; {}.</p>\n{}",
         text(&machine.date),
         machine.cpus,
         text(&machine.cpu),
         text(&machine.kernel),
         machine.load_before,
         text(&results.programs.join(", ")),
+        verdict(results)
     )
+}
+
+/// Whether every answer was right; if not, which cells count for nothing, and why.
+fn verdict(results: &Results) -> String {
+    let failed = results.cells.iter().filter_map(|cell| {
+        let (workload, architecture, connections) = cell.place();
+        let why = text(cell.failure.as_ref()?);
+        Some(format!("<li>{workload} / {architecture} / {connections}: {why}</li>\n"))
+    });
+    let failed: String = failed.collect();
+    if failed.is_empty() {
+        return "<p>Every answer was right.</p>\n".to_owned();
+    }
+    format!("<p>Failed, and no numbers of them count:</p>\n<ul class=\"remark\">\n{failed}</ul>\n")
 }
 
 /// The questions that all of this is about.
@@ -80,8 +92,8 @@ fn section(results: &Results, drawing: &Drawing) -> String {
     }
     html.push_str("<details><summary>All numbers</summary>\n");
     for workload in &drawing.workloads {
-        let cells: Vec<Cell> = results.of_workload(workload.id).cloned().collect();
-        let _ = writeln!(html, "<h3>{}</h3>\n{}", text(workload.title), table(&in_order(&cells)));
+        let cells = in_order(results.of_workload(workload.id));
+        let _ = writeln!(html, "<h3>{}</h3>\n{}", text(workload.title), table(&cells));
     }
     html.push_str("</details>\n</section>\n");
     html
@@ -118,8 +130,8 @@ fn method(settings: &Settings) -> String {
     let list = |cpus: &[usize]| cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
     let (server, driver) = (list(server_cpus), list(driver_cpus));
     let several = if server_cpus.len() < *workers {
-        "As there are more workers than CPUs for them, several workers cannot be faster here than one; what they \
-         show is their price. Where each has a CPU, they multiply the throughput instead."
+        "As there are more workers than CPUs for them, several workers cannot be faster here than one: what is seen \
+         is their price, and not what they gain where each has a CPU."
     } else {
         "There is a CPU for each worker, so that several can be faster than one. CPU seconds per 1,000 requests say \
          what each answer costs, whoever gives it."
@@ -129,16 +141,18 @@ fn method(settings: &Settings) -> String {
          <p>Servers ran on CPU {server}, the load driver and the weather stub on CPU {driver}. ×N and prefork stand \
          for {workers} workers; nginx has a process for each of its CPUs. {several}</p>\n\
          <p>Each cell was measured {rounds} times for {seconds} s, in rounds: in each, all servers of a workload stand \
-         ready and take turns, and another one begins. Numbers and marks are medians, whiskers and ± the extremes of \
-         the rounds. Connections are kept alive, and each asks again once it is answered (a closed loop), but for \
-         bystanders, who ask at a steady pace and whose latency counts from when a request was due (an open loop).</p>\n\
+         ready and take turns, and another one begins. Numbers and marks are medians; whiskers are the extremes of \
+         the rounds, and ± is half the distance between them. Connections are kept alive, and each asks again once \
+         it is answered (a closed loop), but for bystanders, who ask at a steady pace and whose latency counts from \
+         when a request was due (an open loop).</p>\n\
          <p>Every answer is checked: status and content, byte by byte, against one that was checked before by what \
          the lab itself knows (for the weather, which is another one each time, the status and the framing). One wrong \
          answer, one lost connection, and the cell has failed. Where the driver's busiest thread had no time left \
          while the server had, the table says so: then the server could do more than the number says.</p>\n\
          <p>CPU time, memory (Pss: what processes share is counted once), threads and context switches are those of \
-         all processes of a server, taken from /proc while the load is on. Latency is measured in nanoseconds from \
-         before the request is sent until the last byte of its answer is there.</p>\n\
+         all processes of a server, taken from /proc while the load is on; of threads that had ended by then, only the \
+         CPU time is known. Latency is measured in nanoseconds from before the request is sent until the last byte \
+         of its answer is there.</p>\n\
          <p>To repeat it: <code>cargo run --release -p http-test-suite --bin load-test -- lab</code></p>\n</section>\n"
     )
 }

@@ -1,5 +1,5 @@
 //! The questions that the lab is there to answer, and what this run answers. A question stays open where its cells were
-//! not measured, and no answer claims what the spread of the rounds could explain as well.
+//! not measured, and nothing is called a victory that the spread of the rounds could explain as well.
 
 use super::architectures::Architecture;
 use super::metric::Metric;

@@ -106,10 +106,8 @@ impl Plan {
         let root = scratch.path().join("root");
         fs::create_dir(&root)?;
         questions::write_files(&root)?;
-        let stub = match self.workloads.iter().any(|workload| workload.asks_for_weather()) {
-            true => Some(weather_stub(programs, scratch.path())?),
-            false => None,
-        };
+        let asks_for_weather = self.workloads.iter().any(|workload| workload.asks_for_weather());
+        let stub = asks_for_weather.then(|| weather_stub(programs, scratch.path())).transpose()?;
         let weather_url = stub.as_ref().map(|stub| format!("http://{}", stub.address));
         let around = Surroundings {
             root: &root,

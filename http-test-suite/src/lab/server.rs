@@ -111,7 +111,10 @@ impl Server {
                 let mut complained = String::new();
                 complaints.rewind()?;
                 complaints.read_to_string(&mut complained)?;
-                Err(named(&command, &io::Error::other(format!("did not start: {said}{complained}"))))
+                Err(named(
+                    &command,
+                    &io::Error::other(format!("did not start: {}", (said + &complained).trim())),
+                ))
             }
         }
     }

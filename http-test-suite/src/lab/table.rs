@@ -44,8 +44,8 @@ pub fn table(results: &Results) -> String {
 }
 
 /// The cells of one workload by connections, then in the order of architectures.
-pub fn in_order(cells: &[Cell]) -> Vec<&Cell> {
-    let mut cells: Vec<&Cell> = cells.iter().collect();
+pub fn in_order<'c>(cells: impl IntoIterator<Item = &'c Cell>) -> Vec<&'c Cell> {
+    let mut cells: Vec<&Cell> = cells.into_iter().collect();
     let place = |id: &str| Architecture::ALL.iter().position(|architecture| architecture.id() == id);
     cells.sort_by_key(|cell| (cell.connections, place(&cell.architecture)));
     cells

@@ -13,6 +13,7 @@ mod duration;
 mod lab;
 mod quick;
 mod report;
+mod soak;
 mod url;
 
 /// Puts load on an HTTP/1.1 server, checks its answers, and tells how fast they came.
@@ -41,6 +42,7 @@ struct Arguments {
 enum Command {
     Lab(lab::Arguments),
     Compare(compare::Arguments),
+    Soak(soak::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +63,7 @@ fn act(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         None => quick::run(&arguments.quick),
         Some(Command::Lab(arguments)) => lab::run(arguments),
         Some(Command::Compare(arguments)) => compare::run(arguments),
+        Some(Command::Soak(arguments)) => soak::run(arguments),
     }
 }
 

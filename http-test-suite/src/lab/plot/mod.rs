@@ -6,7 +6,7 @@ mod panel;
 
 use super::architectures::Architecture;
 use super::metric::Metric;
-use super::results::{Cell, Results};
+use super::results::{Cell, Results, Spread};
 use super::table::in_order;
 use super::workloads::{self, BYSTANDER_RATE, Scene, Workload};
 use panel::{Kind, Panel, Picture};
@@ -53,8 +53,7 @@ pub fn draw(results: &Results) -> Result<Vec<Drawing>, Undrawn> {
 
 /// Four panels about one workload: lines where connections were swept, bars where not.
 fn of_workload(results: &Results, workload: &'static Workload) -> Result<Drawing, Undrawn> {
-    let cells: Vec<Cell> = results.of_workload(workload.id).cloned().collect();
-    let cells = in_order(&cells);
+    let cells = in_order(results.of_workload(workload.id));
     let is_swept = cells.iter().any(|cell| cell.connections != cells[0].connections);
     let metrics = match workload.scene {
         Scene::Busy(_) => [Metric::Throughput, Metric::P99, Metric::Cpu, Metric::Memory],
@@ -84,18 +83,15 @@ fn of_workload(results: &Results, workload: &'static Workload) -> Result<Drawing
 
 /// What neighbours do to the latency of a bystander: a group of bars for each kind of neighbour.
 fn of_bystander(results: &Results, beside: &[&'static Workload]) -> Result<Drawing, Undrawn> {
-    let cells_of = |workload: &Workload| results.of_workload(workload.id).cloned().collect::<Vec<Cell>>();
-    let group = |workload: &&'static Workload| {
-        let cells = cells_of(workload);
-        (workload.title, bars(&in_order(&cells), Metric::P99))
-    };
+    let cells_of = |workload: &&'static Workload| in_order(results.of_workload(workload.id));
+    let group = |workload: &&'static Workload| (workload.title, bars(&cells_of(workload), Metric::P99));
     let groups = Kind::Bars(beside.iter().map(group).collect());
-    let all: Vec<Cell> = beside.iter().flat_map(|workload| cells_of(workload)).collect();
+    let all: Vec<&Cell> = beside.iter().flat_map(cells_of).collect();
     let title =
         format!("What neighbours do to a bystander that asks for /hello {BYSTANDER_RATE} times a second");
     let picture = Picture {
         title: &title,
-        architectures: seen(&all.iter().collect::<Vec<_>>()),
+        architectures: seen(&all),
         panels: vec![Panel { metric: Metric::P99, kind: groups }],
     };
     Ok(Drawing {
@@ -124,7 +120,7 @@ fn lines(cells: &[&Cell], metric: Metric) -> Kind {
     Kind::Lines(seen(cells).into_iter().map(line).collect())
 }
 
-fn bars(cells: &[&Cell], metric: Metric) -> Vec<(Architecture, super::results::Spread)> {
+fn bars(cells: &[&Cell], metric: Metric) -> Vec<(Architecture, Spread)> {
     let bar = |cell: &&Cell| Some((Architecture::named(&cell.architecture)?, cell.spread(metric)?));
     cells.iter().filter_map(bar).collect()
 }

@@ -130,22 +130,16 @@ impl Panel {
         // A fifth of each group's room stays free.
         let width = 0.8 / most;
         for (index, (_, bars)) in groups.iter().enumerate() {
-            for (number, (architecture, Spread { low, middle, high })) in bars.iter().enumerate() {
+            for (number, (architecture, Spread { low, middle, high })) in bars.iter().copied().enumerate() {
                 let left = index as f64 - 0.4 + width * number as f64;
-                let corners = [(left + width * 0.06, floor), (left + width * 0.94, *middle)];
-                chart.draw_series([Rectangle::new(corners, colour(*architecture).filled())])?;
                 let centre = left + width / 2.0;
-                chart.draw_series([ErrorBar::new_vertical(
-                    centre,
-                    *low,
-                    *middle,
-                    *high,
-                    BLACK.stroke_width(1),
-                    0,
-                )])?;
+                let corners = [(left + width * 0.06, floor), (left + width * 0.94, middle)];
+                let whisker = ErrorBar::new_vertical(centre, low, middle, high, BLACK.stroke_width(1), 0);
                 let above = font(14).pos(Pos::new(HPos::Center, VPos::Bottom));
-                let number = Text::new(self.metric.format(*middle), (0, -4), above);
-                chart.draw_series([EmptyElement::at((centre, *high)) + number])?;
+                let number = Text::new(self.metric.format(middle), (0, -4), above);
+                chart.draw_series([Rectangle::new(corners, colour(architecture).filled())])?;
+                chart.draw_series([whisker])?;
+                chart.draw_series([EmptyElement::at((centre, high)) + number])?;
             }
         }
         Ok(())
