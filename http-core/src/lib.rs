@@ -45,8 +45,9 @@ pub use wire::{
     buf_pool::{BufPool, Buffers},
     chunked, encode, framing,
     head::{self, HeadIndex},
+    piece::{ChunkSource, FileSlice, Sent},
     recv_buf::RecvBuf,
-    send_queue::{ChunkSource, FileSlice, Gathered, SendQueue, Transmit},
+    send_queue::{Gathered, SendQueue, Transmit},
 };
 pub use words::{
     chars,

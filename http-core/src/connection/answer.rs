@@ -4,6 +4,7 @@ use crate::{
     messages::response::Response,
     wire::{
         encode::{self, Delimiter},
+        piece::Piece,
         send_queue::SendQueue,
     },
     words::{clock::Clock, method::Method, status::Status},
@@ -16,7 +17,7 @@ pub(super) fn corrected(response: Response, method: Method) -> Response {
         Status::METHOD_NOT_ALLOWED if response.field("Allow").is_none() => response.allow(&[]),
         // RFC 9110 §9.3.6: success would mean that a tunnel is open, and there are none here.
         status if method == Method::Connect && status.is_success() => {
-            Response::error(Status::NOT_IMPLEMENTED)
+            Response { when_sent: response.when_sent, ..Response::error(Status::NOT_IMPLEMENTED) }
         }
         _ => response,
     }
@@ -38,7 +39,11 @@ pub(super) fn write(
         fields: response.fields.as_bytes(),
     };
     encode::head(out, head, delimiter, keep_alive, clock);
+    let from = out.total_queued();
     if encode::carries_content(response.status, method) {
         response.body.queue(out, delimiter == Delimiter::Chunked);
+    }
+    if let Some(then) = response.when_sent {
+        out.push(Piece::End { from, then });
     }
 }

@@ -1,6 +1,9 @@
 //! The content of an answer. An enum, not a trait: an engine must recognise a file to call `sendfile`.
 
-use crate::wire::send_queue::{ChunkSource, FileSlice, Piece, SendQueue};
+use crate::wire::{
+    piece::{ChunkSource, FileSlice, Piece},
+    send_queue::SendQueue,
+};
 use std::{ops::Range, sync::Arc};
 
 /// The content of an answer.

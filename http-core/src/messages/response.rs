@@ -5,7 +5,7 @@ use super::{
     fields::{FieldError, Fields, ReadyFields},
 };
 use crate::{
-    wire::send_queue::FileSlice,
+    wire::piece::{FileSlice, Sent, WhenSent},
     words::{method::Method, status::Status},
 };
 
@@ -17,20 +17,27 @@ use crate::{
 /// let response = Response::text("Hello").with_status(Status::CREATED).header("Location", "/hello/1");
 /// assert_eq!(response.field("location"), Some(&b"/hello/1"[..]));
 /// ```
-#[derive(Debug)]
 pub struct Response {
     pub(crate) status: Status,
     pub(crate) ready: Option<ReadyFields>,
     pub(crate) fields: Fields,
     pub(crate) body: Body,
     pub(crate) close: bool,
+    pub(crate) when_sent: Option<WhenSent>,
 }
 
 impl Response {
     /// An answer without content.
     #[inline]
     pub fn new(status: Status) -> Response {
-        Response { status, ready: None, fields: Fields::default(), body: Body::Empty, close: false }
+        Response {
+            status,
+            ready: None,
+            fields: Fields::default(),
+            body: Body::Empty,
+            close: false,
+            when_sent: None,
+        }
     }
 
     /// 200 with content of this media type, which must be a legal field value; else the answer is a 500.
@@ -121,7 +128,10 @@ impl Response {
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Response {
         match self.fields.push(name, value) {
             Ok(()) => self,
-            Err(_) => Response { close: self.close, ..Response::error(Status::INTERNAL_SERVER_ERROR) },
+            Err(_) => {
+                let Response { close, when_sent, .. } = self;
+                Response { close, when_sent, ..Response::error(Status::INTERNAL_SERVER_ERROR) }
+            }
         }
     }
 
@@ -141,6 +151,12 @@ impl Response {
         self
     }
 
+    /// Has `hear` told how much of the content was sent, once the last of it has been, or the connection has ended
+    /// before. It runs between requests and must not block. The last word counts.
+    pub fn when_sent(self, hear: impl FnOnce(Sent) + Send + 'static) -> Response {
+        Response { when_sent: Some(Box::new(hear)), ..self }
+    }
+
     /// The status.
     pub fn status(&self) -> Status {
         self.status
@@ -154,6 +170,19 @@ impl Response {
     /// The content.
     pub fn body(&self) -> &Body {
         &self.body
+    }
+}
+
+impl std::fmt::Debug for Response {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Response { status, ready, fields, body, close, when_sent: _ } = self;
+        f.debug_struct("Response")
+            .field("status", status)
+            .field("ready", ready)
+            .field("fields", fields)
+            .field("body", body)
+            .field("close", close)
+            .finish_non_exhaustive()
     }
 }
 

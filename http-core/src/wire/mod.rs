@@ -6,5 +6,6 @@ pub mod delimiting;
 pub mod encode;
 pub mod framing;
 pub mod head;
+pub mod piece;
 pub mod recv_buf;
 pub mod send_queue;

@@ -2,13 +2,11 @@
 //!
 //! The queue says what comes next and is told how much of it went. It never writes by itself.
 
+use super::piece::{FileSlice, Piece, Sent, WhenSent};
 use std::{
     collections::VecDeque,
-    fs::File,
     io::{self, IoSlice, Write},
-    ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
 };
 
 /// How many slices one gathered write takes: a head and a body, a few times over.
@@ -19,43 +17,6 @@ const COPY_AT_MOST: usize = 4 * 1024;
 
 /// What a text buffer may keep when it is empty.
 const TEXT_CAPACITY: usize = 64 * 1024;
-
-/// Part of an open file.
-#[derive(Clone, Debug)]
-pub struct FileSlice {
-    /// The file, shared with whoever keeps it open.
-    pub file: Arc<File>,
-    /// First byte to send.
-    pub offset: u64,
-    /// Number of bytes to send.
-    pub len: u64,
-}
-
-/// Yields content of unknown length, piece by piece, as fast as the peer takes it.
-pub trait ChunkSource: Send {
-    /// Appends the next piece to `chunk`; leaving it empty ends the content. It must not block: an event loop
-    /// waits for it.
-    ///
-    /// # Errors
-    ///
-    /// An error ends the connection without the mark of completeness, so that the peer sees the content is cut.
-    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<()>;
-}
-
-/// One thing to send.
-pub(crate) enum Piece {
-    /// A stretch of the queue's own text.
-    Text(Range<usize>),
-    Static(&'static [u8]),
-    Owned(Vec<u8>, Range<usize>),
-    Shared(Arc<[u8]>, Range<usize>),
-    File(FileSlice),
-    Stream {
-        source: Box<dyn ChunkSource>,
-        /// Whether each piece is coded as a chunk; else the end of the connection ends the content.
-        chunked: bool,
-    },
-}
 
 /// What to hand to the socket next.
 #[derive(Debug)]
@@ -132,6 +93,12 @@ impl SendQueue {
         self.sent
     }
 
+    /// Bytes that will have been sent when all that is queued is.
+    #[inline]
+    pub(crate) fn total_queued(&self) -> u64 {
+        self.sent + self.pending
+    }
+
     /// Appends what `write` appends to a text.
     #[inline]
     pub(crate) fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
@@ -191,7 +158,10 @@ impl SendQueue {
         }
         match self.pieces.front() {
             None => Transmit::Empty,
-            Some(Piece::File(slice)) => Transmit::File { slice, more: self.pieces.len() > 1 },
+            Some(Piece::File(slice)) => {
+                let more = self.pieces.iter().skip(1).any(|piece| !piece.is_end());
+                Transmit::File { slice, more }
+            }
             Some(_) => self.gather(),
         }
     }
@@ -200,12 +170,14 @@ impl SendQueue {
     fn gather(&self) -> Transmit<'_> {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let mut count = 0;
-        let mut bytes = self.pieces.iter().map_while(|piece| self.bytes_of(piece));
-        for (slot, slice) in slices.iter_mut().zip(&mut bytes) {
-            *slot = IoSlice::new(slice);
+        let mut pieces = self.pieces.iter().filter(|piece| !piece.is_end()).peekable();
+        for slot in &mut slices {
+            let Some(bytes) = pieces.peek().and_then(|piece| self.bytes_of(piece)) else { break };
+            *slot = IoSlice::new(bytes);
             count += 1;
+            pieces.next();
         }
-        Transmit::Bytes { slices: Gathered { slices, count }, more: count < self.pieces.len() }
+        Transmit::Bytes { slices: Gathered { slices, count }, more: pieces.peek().is_some() }
     }
 
     fn bytes_of<'q>(&'q self, piece: &'q Piece) -> Option<&'q [u8]> {
@@ -238,6 +210,8 @@ impl SendQueue {
             let all = 0..coded.len();
             self.pieces.push_front(Piece::Owned(coded, all));
         }
+        // A stream that ends without a last chunk may have been all that stood before an end.
+        self.sent(0);
         Ok(())
     }
 
@@ -254,7 +228,9 @@ impl SendQueue {
                 return;
             }
             left -= len;
-            self.pieces.pop_front();
+            if let Some(Piece::End { from, then }) = self.pieces.pop_front() {
+                tell(then, Sent { bytes: self.sent - left - from, complete: true });
+            }
         }
         debug_assert_eq!(left, 0, "more sent than was queued");
         self.text.clear();
@@ -263,7 +239,11 @@ impl SendQueue {
     /// Drops everything.
     #[inline]
     pub fn clear(&mut self) {
-        self.pieces.clear();
+        for piece in self.pieces.drain(..) {
+            if let Piece::End { from, then } = piece {
+                tell(then, Sent { bytes: self.sent.saturating_sub(from), complete: false });
+            }
+        }
         self.text.clear();
         self.text.shrink_to(TEXT_CAPACITY);
         self.scratch = Vec::new();
@@ -271,40 +251,14 @@ impl SendQueue {
     }
 }
 
-impl Piece {
-    /// The bytes that it brings with it.
-    #[inline]
-    fn bytes(&self) -> Option<&[u8]> {
-        match self {
-            Piece::Static(bytes) => Some(bytes),
-            Piece::Owned(bytes, range) => bytes.get(range.clone()),
-            Piece::Shared(bytes, range) => bytes.get(range.clone()),
-            Piece::Text(_) | Piece::File(_) | Piece::Stream { .. } => None,
-        }
-    }
+/// Whoever hears it is application code that runs outside of any handler: its panic must end here.
+fn tell(then: WhenSent, sent: Sent) {
+    let _ = catch_unwind(AssertUnwindSafe(|| then(sent)));
+}
 
-    fn remaining(&self) -> u64 {
-        match self {
-            Piece::Text(range) | Piece::Owned(_, range) | Piece::Shared(_, range) => range.len() as u64,
-            Piece::Static(bytes) => bytes.len() as u64,
-            Piece::File(slice) => slice.len,
-            Piece::Stream { .. } => 0,
-        }
-    }
-
-    /// Skips `count` bytes, fewer than remain.
-    fn advance(&mut self, count: u64) {
-        match self {
-            Piece::Text(range) | Piece::Owned(_, range) | Piece::Shared(_, range) => {
-                range.start += count as usize;
-            }
-            Piece::Static(bytes) => *bytes = &bytes[count as usize..],
-            Piece::File(slice) => {
-                slice.offset += count;
-                slice.len -= count;
-            }
-            Piece::Stream { .. } => {}
-        }
+impl Drop for SendQueue {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 
@@ -317,6 +271,8 @@ impl std::fmt::Debug for SendQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::piece::ChunkSource;
+    use std::{fs::File, sync::Arc};
 
     /// Sends everything, `step` bytes at a time; files stand as `<offset+len>`.
     fn drain(queue: &mut SendQueue, step: usize) -> String {
@@ -438,5 +394,55 @@ mod tests {
         assert_eq!(drain(&mut stream(3, false), 3), format!("{twenty}{ten}"));
         assert_eq!(drain(&mut stream(0, true), 3), "<other error>");
         assert_eq!(drain(&mut stream(13, true), 3), "<the source of a stream panicked>");
+    }
+
+    /// Two answers of 7 and 3 bytes behind heads of 5, sent up to `until`: what is told of their contents.
+    fn check_ends(until: usize, expected: &[(u64, bool)]) {
+        let (told, tell) = std::sync::mpsc::channel();
+        let mut queue = SendQueue::default();
+        for (head, content) in [("head ", "content"), ("tail ", "end")] {
+            queue.write(|text| text.extend_from_slice(head.as_bytes()));
+            let from = queue.total_queued();
+            queue.push(Piece::Static(content.as_bytes()));
+            let told = told.clone();
+            let then =
+                Box::new(move |sent: Sent| told.send((sent.bytes, sent.complete)).expect("a listener"));
+            queue.push(Piece::End { from, then });
+        }
+        let mut left = until;
+        while left > 0 {
+            let Transmit::Bytes { slices, .. } = queue.transmit() else { panic!("bytes") };
+            let count = slices.concat().len().min(left);
+            queue.sent(count);
+            left -= count;
+        }
+        assert_eq!(queue.is_empty(), until == 20);
+        drop((queue, told));
+        assert_eq!(tell.iter().collect::<Vec<_>>(), expected, "after {until}");
+    }
+
+    #[test]
+    fn whoever_asked_hears_how_an_answer_ended() {
+        check_ends(20, &[(7, true), (3, true)]);
+        check_ends(18, &[(7, true), (1, false)]);
+        check_ends(12, &[(7, true), (0, false)]);
+        check_ends(11, &[(6, false), (0, false)]);
+        check_ends(0, &[(0, false), (0, false)]);
+    }
+
+    #[test]
+    fn an_end_is_nothing_to_send() {
+        let mut queue = SendQueue::default();
+        queue.write(|text| text.extend_from_slice(b"head"));
+        let from = queue.total_queued();
+        queue.push(Piece::End { from, then: Box::new(|_| panic!("as applications do")) });
+        let Transmit::Bytes { more: false, .. } = queue.transmit() else { panic!("nothing follows") };
+        queue.sent(4);
+        assert!(queue.is_empty());
+        let (told, tell) = std::sync::mpsc::channel();
+        queue.push(Piece::Stream { source: Box::new(Countdown(1)), chunked: false });
+        queue.push(Piece::End { from: 4, then: Box::new(move |sent| told.send(sent).expect("a listener")) });
+        assert_eq!(drain(&mut queue, 1), "");
+        assert_eq!(tell.recv(), Ok(Sent { bytes: 0, complete: true }));
     }
 }
