@@ -31,7 +31,7 @@ pub use connection::{CloseReason, Connection, Step};
 pub use messages::{
     body::Body,
     fields::{FieldError, Fields, ReadyFields},
-    rejection::Rejection,
+    rejection::{Rejected, Rejection},
     request::Request,
     response::Response,
 };

@@ -1,10 +1,15 @@
 //! Listening sockets: bound once, shared by threads or processes, or one for each worker.
 
 use crate::sockopt;
+use rustix::{
+    io::Errno,
+    net::{SocketFlags, acceptfrom_with},
+};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    os::fd::OwnedFd,
     time::Duration,
 };
 
@@ -36,6 +41,16 @@ pub fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Takes the next connection, and says where it comes from if that is an address.
+///
+/// # Errors
+///
+/// Whatever the system says: nobody waits, or it lacks something.
+pub fn accept(listener: &TcpListener, flags: SocketFlags) -> Result<(OwnedFd, Option<SocketAddr>), Errno> {
+    let (socket, address) = acceptfrom_with(listener, flags | SocketFlags::CLOEXEC)?;
+    Ok((socket, address.and_then(|address| SocketAddr::try_from(address).ok())))
 }
 
 fn bound(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {

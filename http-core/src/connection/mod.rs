@@ -40,12 +40,17 @@
 
 mod answer;
 mod content;
+mod flushing;
 mod step;
 
 pub use step::{CloseReason, Step};
 
 use crate::{
-    messages::{rejection::Rejection, request::Request, response::Response},
+    messages::{
+        rejection::{Rejected, Rejection},
+        request::Request,
+        response::Response,
+    },
     wire::{
         encode::{self, Delimiter},
         framing::{self, BodyLength, Framing},
@@ -56,6 +61,8 @@ use crate::{
     words::{clock::Clock, error::ParseError, limits::Config, method::Method, version::Version},
 };
 use content::{Complete, Content};
+use core::net::SocketAddr;
+use flushing::Flushing;
 use std::{sync::Arc, time::Instant};
 
 /// Where a connection stands; each variant owns what only it needs.
@@ -117,8 +124,9 @@ pub struct Connection {
     used: usize,
     /// When the step last handed out has taken too long.
     deadline: Instant,
-    /// What had been sent when that step was handed out, if it was `Flush`.
-    flushing: Option<u64>,
+    /// How sending goes on, if that step was `Flush`.
+    flushing: Option<Flushing>,
+    peer: Option<SocketAddr>,
     peer_closed: bool,
     closing: bool,
 }
@@ -133,6 +141,7 @@ impl Connection {
             used: 0,
             deadline,
             flushing: None,
+            peer: None,
             peer_closed: false,
             closing: false,
         }
@@ -143,6 +152,11 @@ impl Connection {
         Connection { state: State::Refused, ..Connection::new(config, now) }
     }
 
+    /// Says where it comes from, for requests to tell.
+    pub fn with_peer(self, peer: SocketAddr) -> Connection {
+        Connection { peer: Some(peer), ..self }
+    }
+
     /// The next thing to do. The request in it borrows only `input`.
     #[inline]
     pub fn poll<'b>(&mut self, input: &'b mut RecvBuf, out: &mut SendQueue, now: Instant) -> Step<'b> {
@@ -151,16 +165,15 @@ impl Connection {
                 let State::Answering { framing, received } = &self.state else { return Step::AwaitAnswer };
                 let bytes = input.unread();
                 let content = &bytes[head_len..head_len + content_len];
-                Step::Request(Request::new(&input.index, bytes, content, *framing, *received))
+                Step::Request(Request::new(&input.index, bytes, content, *framing, *received, self.peer))
             }
             Decision::Receive => {
                 input.make_room();
                 Step::Receive
             }
             Decision::Flush => {
-                if self.flushing.replace(out.total_sent()) != Some(out.total_sent()) {
-                    self.deadline = now + self.config.timeouts.write_stall;
-                }
+                let flushing = self.flushing.get_or_insert_with(|| Flushing::begin(out.total_sent(), now));
+                self.deadline = flushing.deadline(out.total_sent(), &self.config.timeouts, now);
                 Step::Flush
             }
             Decision::AwaitAnswer => Step::AwaitAnswer,
@@ -368,15 +381,16 @@ impl Connection {
         }
     }
 
-    /// The request that a rejection is about, without its content: if its head has been understood, and until
-    /// [`respond`](Connection::respond) has answered it. A handler that failed later than at once has none any more.
-    pub fn rejected_request<'b>(&self, input: &'b RecvBuf, now: Instant) -> Option<Request<'b>> {
-        match &self.state {
+    /// What is known of the request that has been rejected, until [`respond`](Connection::respond) has answered it. Of
+    /// one whose handler failed later than at once, that is nothing any more.
+    pub fn rejected<'b>(&self, why: Rejection, input: &'b RecvBuf, now: Instant) -> Rejected<'b> {
+        let request = match &self.state {
             State::Rejecting { request: Some(framing), .. } => {
-                Some(Request::new(&input.index, input.unread(), &[], *framing, now))
+                Some(Request::new(&input.index, input.unread(), &[], *framing, now, self.peer))
             }
             _ => None,
-        }
+        };
+        Rejected { why, peer: self.peer, request }
     }
 
     /// The moment at which [`expire`](Connection::expire) wants to be called, for the step last handed out.
@@ -435,6 +449,14 @@ impl Connection {
     #[inline]
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle { .. }) && self.used == 0
+    }
+
+    /// Since when it is between requests, if it is and nothing is left to be sent.
+    pub fn idle_since(&self) -> Option<Instant> {
+        match self.state {
+            State::Idle { since } if self.used == 0 && self.flushing.is_none() => Some(since),
+            _ => None,
+        }
     }
 
     /// Whether an answer is owed.

@@ -1,7 +1,8 @@
 //! Why the library itself answers, in the application's place.
 
-use super::response::Response;
+use super::{request::Request, response::Response};
 use crate::words::{error::ParseError, status::Status};
+use core::net::SocketAddr;
 
 /// A request that no handler sees, or whose handler did not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +39,17 @@ impl Rejection {
             response
         }
     }
+}
+
+/// A rejection, and what is known of the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Rejected<'r> {
+    /// Why nobody else answers.
+    pub why: Rejection,
+    /// Where the connection comes from, if that has been said.
+    pub peer: Option<SocketAddr>,
+    /// The request without its content, if its head has been understood and is still at hand.
+    pub request: Option<Request<'r>>,
 }
 
 impl std::fmt::Display for Rejection {

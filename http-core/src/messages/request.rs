@@ -8,6 +8,7 @@ use crate::{
     },
     words::{error::ParseError, limits::Limits, method::Method, version::Version},
 };
+use core::net::SocketAddr;
 use std::time::Instant;
 
 /// A complete request whose framing has been judged.
@@ -19,6 +20,7 @@ pub struct Request<'b> {
     content: &'b [u8],
     framing: Framing,
     received: Instant,
+    peer: Option<SocketAddr>,
 }
 
 impl<'b> Request<'b> {
@@ -28,8 +30,9 @@ impl<'b> Request<'b> {
         content: &'b [u8],
         framing: Framing,
         received: Instant,
+        peer: Option<SocketAddr>,
     ) -> Request<'b> {
-        Request { index, bytes, content, framing, received }
+        Request { index, bytes, content, framing, received, peer }
     }
 
     /// Reads a request that is whole in memory, its content being everything behind the head: for handlers' tests.
@@ -58,7 +61,7 @@ impl<'b> Request<'b> {
             return Err(ParseError::HeadTooLarge);
         };
         let framing = framing::judge(index, bytes)?;
-        Ok(Request { index, bytes, content: &bytes[head_len..], framing, received })
+        Ok(Request { index, bytes, content: &bytes[head_len..], framing, received, peer: None })
     }
 
     /// The method.
@@ -136,6 +139,11 @@ impl<'b> Request<'b> {
     /// The content, whole and decoded.
     pub fn body(&self) -> &'b [u8] {
         self.content
+    }
+
+    /// Where it comes from, if whoever drives the connection [has said so](crate::Connection::with_peer).
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
     }
 
     /// When its last byte was seen.

@@ -1,6 +1,10 @@
 //! The boundary between HTTP and an application: one request in, one reply out, now or later.
 
-use crate::messages::{rejection::Rejection, request::Request, response::Response};
+use crate::messages::{
+    rejection::{Rejected, Rejection},
+    request::Request,
+    response::Response,
+};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -18,10 +22,9 @@ pub trait Handler: Send + Sync {
     /// Answers a complete request.
     fn handle(&self, request: &Request<'_>) -> Reply;
 
-    /// Sees the library's own answer to what no handler saw or answered, and may change it. The request is there,
-    /// without its content, if its head has been understood and is still at hand.
-    fn rejected(&self, why: Rejection, request: Option<&Request<'_>>, response: Response) -> Response {
-        let _ = (why, request);
+    /// Sees the library's own answer to what no handler saw or answered, and may change it.
+    fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
+        let _ = rejected;
         response
     }
 }
@@ -152,7 +155,7 @@ impl Handler for Arc<dyn Handler> {
         (**self).handle(request)
     }
 
-    fn rejected(&self, why: Rejection, request: Option<&Request<'_>>, response: Response) -> Response {
-        (**self).rejected(why, request, response)
+    fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
+        (**self).rejected(rejected, response)
     }
 }

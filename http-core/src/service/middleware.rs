@@ -1,7 +1,7 @@
 //! What wraps a handler: sees each request before it and each reply after it, and rejections too.
 
 use super::handler::{Handler, Reply};
-use crate::messages::{rejection::Rejection, request::Request, response::Response};
+use crate::messages::{rejection::Rejected, request::Request, response::Response};
 
 /// Wraps whatever comes next.
 ///
@@ -21,10 +21,9 @@ pub trait Middleware: Send + Sync {
     /// Answers the request, usually by way of [`Next::run`].
     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply;
 
-    /// Sees the library's own answer to what no handler saw or answered, and may change it; see
-    /// [`Handler::rejected`].
-    fn rejected(&self, why: Rejection, request: Option<&Request<'_>>, response: Response) -> Response {
-        let _ = (why, request);
+    /// Sees the library's own answer to what no handler saw or answered, and may change it.
+    fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
+        let _ = rejected;
         response
     }
 }
@@ -79,9 +78,9 @@ impl Handler for Stack {
         Next { layers: &self.layers, handler: &*self.handler }.run(request)
     }
 
-    fn rejected(&self, why: Rejection, request: Option<&Request<'_>>, response: Response) -> Response {
-        let inner = self.handler.rejected(why, request, response);
-        self.layers.iter().rev().fold(inner, |response, layer| layer.rejected(why, request, response))
+    fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
+        let inner = self.handler.rejected(rejected, response);
+        self.layers.iter().rev().fold(inner, |response, layer| layer.rejected(rejected, response))
     }
 }
 
@@ -94,7 +93,7 @@ impl std::fmt::Debug for Stack {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{HeadIndex, Responder, Status};
+    use crate::{HeadIndex, Rejection, Responder, Status};
     use std::{
         sync::mpsc,
         time::{Duration, Instant},
@@ -111,7 +110,7 @@ mod tests {
             next.run(request).map(move |response| response.header("Mark", name))
         }
 
-        fn rejected(&self, _: Rejection, _: Option<&Request<'_>>, response: Response) -> Response {
+        fn rejected(&self, _: &Rejected<'_>, response: Response) -> Response {
             response.header("Mark", self.0)
         }
     }
@@ -170,7 +169,8 @@ mod tests {
 
     #[test]
     fn rejections_pass_them_too() {
-        let response = stack().rejected(Rejection::TooSlow, None, Response::new(Status::REQUEST_TIMEOUT));
+        let rejected = Rejected { why: Rejection::TooSlow, peer: None, request: None };
+        let response = stack().rejected(&rejected, Response::new(Status::REQUEST_TIMEOUT));
         assert_eq!(response.fields.as_bytes(), b"Mark: inner\r\nMark: outer\r\n");
     }
 }

@@ -47,6 +47,9 @@ pub struct Timeouts {
     pub answer: Duration,
     /// Without any progress while an answer is being sent: a peer that does not read is dropped.
     pub write_stall: Duration,
+    /// Bytes per second that a peer must take of its answers on average once `write_stall` has passed: sipping is
+    /// no way round.
+    pub send_rate: u32,
     /// Between two requests on one connection.
     pub idle: Duration,
     /// For reading and dropping what a peer still sends after an early last answer, so that the answer is not
@@ -62,6 +65,7 @@ impl Default for Timeouts {
             body_rate: 512,
             answer: Duration::from_secs(120),
             write_stall: Duration::from_secs(30),
+            send_rate: 512,
             idle: Duration::from_secs(60),
             linger: Duration::from_secs(5),
         }

@@ -44,11 +44,11 @@ fn idle() {
 
 #[test]
 fn an_answer_that_took_long_to_send_does_not_count_as_idleness() {
-    let slow = [Take(5), Send(GET), Pass(29_000), Take(5), Pass(29_000), Take(5), Pass(29_000), TakeAll];
+    let slow = [Take(5), Send(GET), Pass(15_000), Take(5), Pass(14_000), TakeAll];
     check_ends(&slow, 60_000, "Idle");
     // Nor as a slow head, for nobody read: half of the next one came meanwhile.
     let begun = [GET, "GET /b"].concat();
-    let slow = [Take(5), Send(&begun), Pass(29_000), Take(5), Pass(29_000), TakeAll];
+    let slow = [Take(5), Send(&begun), Pass(15_000), Take(5), Pass(14_000), TakeAll];
     check_status(&slow, 15_000, "TooSlow", 408);
     // Nor as a slow content, while the leave to send it was on its way.
     let post = "POST /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
@@ -123,9 +123,8 @@ fn a_late_answer_to_head_has_no_content_either() {
 fn a_peer_that_takes_nothing_is_dropped() {
     check_ends(&[Take(0), Send(GET)], 30_000, "WriteStall");
     check_ends(&[Take(5), Send(GET)], 30_000, "WriteStall");
-    // Each byte taken begins the wait anew.
-    let dripped = [Take(5), Send(GET), Pass(29_999), Take(1), Pass(29_999), Take(1)];
-    check_ends(&dripped, 30_000, "WriteStall");
+    // A byte now and then does not begin the wait anew: that is sipping.
+    check_ends(&[Take(5), Send(GET), Pass(29_999), Take(1)], 1, "WriteStall");
     // Asking for more is no progress.
     let asking = [Take(5), Send(GET), Pass(20_000), Send(GET)];
     check_ends(&asking, 10_000, "WriteStall");
@@ -133,6 +132,16 @@ fn a_peer_that_takes_nothing_is_dropped() {
     check_ends(&[Take(5), Send("GET /close HTTP/1.1\r\nHost: x\r\n\r\n")], 30_000, "WriteStall");
     check_ends(&[Take(5), Send("GET / HTTP/1.1\r\n\r\n")], 30_000, "WriteStall");
     check_ends(&[Hold, Take(5), Send(&[GET, LATER].concat())], 30_000, "WriteStall");
+}
+
+#[test]
+fn each_piece_taken_earns_time_for_the_rest() {
+    let mut config = Config::default();
+    config.timeouts.send_rate = 1;
+    // 5 bytes at once and 10 later, a second for each beyond the 30 that anybody has.
+    let taken = [Take(5), Send(GET), Pass(29_999), Take(10), Pass(15_000)];
+    assert_eq!(play(config.clone(), &taken).closed, None);
+    assert_eq!(play(config, &[&taken[..], &[Pass(1)]].concat()).closed, Some(CloseReason::WriteStall));
 }
 
 #[test]

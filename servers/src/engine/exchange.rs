@@ -88,8 +88,8 @@ fn respond_rejected(
     clock: &Clock,
     why: Rejection,
 ) {
-    let request = conn.rejected_request(&buffers.input, clock.now());
-    let changed = fenced(|| app.rejected(why, request.as_ref(), why.response()));
+    let rejected = conn.rejected(why, &buffers.input, clock.now());
+    let changed = fenced(|| app.rejected(&rejected, why.response()));
     let response = changed.unwrap_or_else(Rejection::response);
     conn.respond(response, &mut buffers.out, clock);
 }

@@ -3,6 +3,7 @@
 //! An engine accepts, receives, sends and watches deadlines. What the bytes mean is `http-core`'s business, what
 //! to answer is the application's: an engine knows it only as a [`Handler`].
 
+mod addresses;
 pub mod blocking;
 pub mod event_loop;
 pub mod exchange;
@@ -41,6 +42,8 @@ pub struct Settings {
     /// Connections that the engine holds at once, over all workers; `None` for the engine's own default:
     /// [`blocking::MAX_CONNECTIONS`] or [`event_loop::MAX_CONNECTIONS`].
     pub max_connections: Option<usize>,
+    /// Connections that one address holds at once, over all workers of a process; `None` for as many as there are.
+    pub max_connections_per_address: Option<usize>,
     /// Threads for [`Reply::Offload`](http_core::Reply::Offload) on an event loop.
     pub pool_threads: usize,
     /// Tasks that wait for such a thread before more are answered 503.
@@ -58,6 +61,8 @@ impl Default for Settings {
             // More event loops than cores only take turns; more than 8 want measuring first.
             workers: cores.min(8),
             max_connections: None,
+            // Many people may share an address, and tests do.
+            max_connections_per_address: None,
             pool_threads: cores,
             pool_queue: 1024,
             server: concat!("http-core/", env!("CARGO_PKG_VERSION")).to_owned(),

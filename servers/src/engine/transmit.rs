@@ -22,7 +22,7 @@ pub enum Sent {
 /// The most that one `sendfile` is asked for, so that a turn stays short whatever the socket would take.
 const FILE_AT_ONCE: u64 = 1024 * 1024;
 
-/// Sends what is queued until all is gone, the peer takes no more, or `share` bytes went.
+/// Sends what is queued until all is gone, the peer takes no more, or at least `share` bytes went.
 ///
 /// # Errors
 ///
@@ -30,9 +30,12 @@ const FILE_AT_ONCE: u64 = 1024 * 1024;
 #[inline]
 pub fn transmit(socket: BorrowedFd<'_>, out: &mut SendQueue, mut share: u64) -> io::Result<Sent> {
     loop {
+        // Asked before the queue is: what that says of a source that failed, it says once.
+        if share == 0 && !out.is_empty() {
+            return Ok(Sent::Share);
+        }
         let outcome = match out.transmit() {
             Transmit::Empty => return Ok(Sent::All),
-            _ if share == 0 => return Ok(Sent::Share),
             Transmit::Broken(error) => return Err(error),
             Transmit::Bytes { slices, more } => {
                 let flags = if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
@@ -43,7 +46,7 @@ pub fn transmit(socket: BorrowedFd<'_>, out: &mut SendQueue, mut share: u64) -> 
             }
             Transmit::File { slice, .. } => {
                 let mut offset = slice.offset;
-                let count = slice.len.min(FILE_AT_ONCE).min(share) as usize;
+                let count = slice.len.min(FILE_AT_ONCE) as usize;
                 match sendfile(socket, &slice.file, Some(&mut offset), count) {
                     // The file has shrunk: its promised length cannot be kept, and asking again would spin.
                     Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),

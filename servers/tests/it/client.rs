@@ -44,6 +44,15 @@ impl Client {
         Client::over(TcpStream::connect_timeout(&address, PATIENCE).expect("a connection"))
     }
 
+    /// A client at this address.
+    pub fn connect_from(from: &str, address: SocketAddr) -> Client {
+        let from: SocketAddr = from.parse().expect("an address");
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+        socket.bind(&from.into()).expect("an address of this machine");
+        socket.connect_timeout(&address.into(), PATIENCE).expect("a connection");
+        Client::over(socket.into())
+    }
+
     /// A client whose system takes no more than some kilobytes before they are read.
     pub fn connect_narrow(address: SocketAddr) -> Client {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");

@@ -6,7 +6,7 @@ use crate::{
     server::{Threads, settings},
 };
 use http_core::{
-    Body, ChunkSource, Handler, Middleware, Next, Rejection, Reply, Request, Responder, Response, Stack,
+    Body, ChunkSource, Handler, Middleware, Next, Rejected, Reply, Request, Responder, Response, Stack,
     Status,
 };
 use servers::engine::{Engine, Settings};
@@ -91,9 +91,9 @@ impl Middleware for Mark {
         next.run(request).map(|response| response.header("X-Mark", "handled"))
     }
 
-    fn rejected(&self, why: Rejection, request: Option<&Request<'_>>, response: Response) -> Response {
-        let path = request.map_or("", |request| request.path());
-        response.header("X-Mark", format!("{why} {path}").trim_end())
+    fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
+        let path = rejected.request.map_or("", |request| request.path());
+        response.header("X-Mark", format!("{} {path}", rejected.why).trim_end())
     }
 }
 

@@ -2,19 +2,19 @@
 //!
 //! All wait in one epoll, which wakes one of them for each connection and all of them when it is time to stop.
 
-use crate::stop::Stop;
+use crate::{listener, stop::Stop};
 use http_core::Timeouts;
 use rustix::{
     event::{Timespec, epoll},
     io::Errno,
     net::{
-        SocketFlags, accept_with,
+        SocketFlags,
         sockopt::{Timeout, set_socket_timeout},
     },
 };
 use std::{
     io,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     os::fd::OwnedFd,
     sync::{
         Arc, PoisonError, RwLock, RwLockReadGuard,
@@ -35,7 +35,7 @@ const STOP: u64 = u64::MAX;
 
 /// What waiting has brought.
 pub(super) enum Accepted {
-    Connection(OwnedFd),
+    Connection(OwnedFd, Option<SocketAddr>),
     /// It is time to stop.
     Stop,
 }
@@ -85,15 +85,16 @@ impl Acceptor {
                 }
             }
             let ready = events.first().and_then(|event| usize::try_from(event.data.u64()).ok());
-            if let Some(socket) = ready.and_then(|number| accept(self.listeners().get(number)?)) {
-                return Accepted::Connection(socket);
+            if let Some((socket, peer)) = ready.and_then(|number| accept(self.listeners().get(number)?)) {
+                return Accepted::Connection(socket, peer);
             }
         }
         let let_in = |left: usize| left.checked_sub(1);
         if self.last_call.fetch_update(Ordering::SeqCst, Ordering::SeqCst, let_in).is_err() {
             return Accepted::Stop;
         }
-        self.listeners().iter().find_map(accept).map_or(Accepted::Stop, Accepted::Connection)
+        let last = self.listeners().iter().find_map(accept);
+        last.map_or(Accepted::Stop, |(socket, peer)| Accepted::Connection(socket, peer))
     }
 
     /// Closes the listening sockets: who comes now is refused, instead of waiting for nobody.
@@ -107,9 +108,9 @@ impl Acceptor {
 }
 
 /// The next connection, if one is there, and this thread was the fastest to take it.
-fn accept(listener: &TcpListener) -> Option<OwnedFd> {
-    match accept_with(listener, SocketFlags::CLOEXEC) {
-        Ok(socket) => Some(socket),
+fn accept(listener: &TcpListener) -> Option<(OwnedFd, Option<SocketAddr>)> {
+    match listener::accept(listener, SocketFlags::empty()) {
+        Ok(accepted) => Some(accepted),
         Err(error) => {
             if matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) {
                 thread::sleep(PAUSE);

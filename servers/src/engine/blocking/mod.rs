@@ -8,7 +8,7 @@ mod acceptor;
 mod registry;
 mod session;
 
-use super::{MakeApp, Settings};
+use super::{MakeApp, Settings, addresses::Addresses};
 use crate::stop::Stop;
 use acceptor::{Accepted, Acceptor};
 use http_core::{BufPool, Clock, Config, Connection, Handler};
@@ -28,6 +28,9 @@ use std::{
 /// Connections, and so threads, held at once unless the settings say otherwise.
 pub const MAX_CONNECTIONS: usize = 1024;
 
+/// Threads beyond the connections that may be held: they say 503 to who is one too many.
+const REFUSING: usize = 16;
+
 /// Stack of a thread. Most of it is never touched; handlers that recurse deeply are none of ours.
 const STACK: usize = 256 * 1024;
 
@@ -41,6 +44,8 @@ struct Shared {
     threads: AtomicUsize,
     workers: usize,
     max_connections: usize,
+    /// How many each address may hold, if that is limited.
+    addresses: Option<Arc<Addresses>>,
     apps: Vec<Arc<dyn Handler>>,
     config: Arc<Config>,
     server: String,
@@ -66,6 +71,7 @@ pub fn start(
         threads: AtomicUsize::new(0),
         workers,
         max_connections: settings.max_connections.unwrap_or(MAX_CONNECTIONS).max(1),
+        addresses: settings.max_connections_per_address.map(Addresses::at_most),
         apps: (0..workers).map(|number| make_app(number)).collect(),
         config: Arc::new(settings.protocol.clone()),
         server: settings.server.clone(),
@@ -113,20 +119,22 @@ impl Shared {
         loop {
             let accepted = self.acceptor.next();
             let left = self.ready.fetch_sub(1, Ordering::SeqCst) - 1;
-            let Accepted::Connection(socket) = accepted else { return };
-            // One thread beyond the limit stands ready when all others are busy: somebody has to say 503.
-            if left == 0 && self.threads.load(Ordering::SeqCst) <= self.max_connections {
+            let Accepted::Connection(socket, address) = accepted else { return };
+            // Some threads beyond the limit stand ready when all others are busy: somebody has to say 503.
+            if left == 0 && self.threads.load(Ordering::SeqCst) < self.max_connections + REFUSING {
                 // Without another thread, connections wait in the queue until this one is done.
                 let _ = spawn(self);
             }
-            let room = self.registry.len() < self.max_connections || self.registry.evict();
+            let counted = self.addresses.as_ref().zip(address);
+            let visit = counted.map(|(addresses, address)| addresses.enter(address.ip())).transpose();
+            let full = self.registry.len() >= self.max_connections && !self.registry.evict();
             let seat = self.registry.enter(socket);
             let now = Instant::now();
-            let conn = if room {
-                Connection::new(Arc::clone(&self.config), now)
-            } else {
-                Connection::refused(Arc::clone(&self.config), now)
-            };
+            let make = if full || visit.is_err() { Connection::refused } else { Connection::new };
+            let mut conn = make(Arc::clone(&self.config), now);
+            if let Some(address) = address {
+                conn = conn.with_peer(address);
+            }
             let clock = Clock::new(&self.server, now, SystemTime::now());
             let mut buffers = pool.take();
             Session::new(&seat, conn, Arc::clone(&self.config), app, clock, &self.stop).serve(&mut buffers);

@@ -26,6 +26,9 @@ use std::{
 /// The shortest timeout that a socket is given: 0 would mean none.
 const SHORTEST: Duration = Duration::from_millis(1);
 
+/// The share of one round of sending: whatever one system call moves.
+const ONE_SEND: u64 = 1;
+
 /// A connection and its thread.
 pub(super) struct Session<'t> {
     seat: &'t Seat,
@@ -53,6 +56,7 @@ impl<'t> Session<'t> {
 
     /// Serves the connection to its end.
     pub(super) fn serve(mut self, buffers: &mut Buffers) {
+        let mut later = None;
         loop {
             // One that is idle is let go where it would wait: what has arrived by then is still answered.
             if self.stop.is_asked() && !self.conn.is_idle() {
@@ -70,11 +74,10 @@ impl<'t> Session<'t> {
                         return;
                     }
                 }
-                Turn::Later(reply) => {
-                    // Answers to earlier requests do not wait for this one.
-                    if !self.send(buffers) {
-                        return;
-                    }
+                // Answers to earlier requests do not wait for this one: they are sent first.
+                Turn::Later(reply) => later = Some(reply),
+                Turn::AwaitAnswer => {
+                    let Some(reply) = later.take() else { return };
                     let answer = bring_about(reply, self.config.timeouts.answer);
                     self.tick();
                     exchange::settle(&mut self.conn, buffers, self.app, &self.clock, answer);
@@ -84,7 +87,7 @@ impl<'t> Session<'t> {
                         return;
                     }
                 }
-                Turn::Yield | Turn::AwaitAnswer => {}
+                Turn::Yield => {}
                 Turn::Close(_) => return,
             }
         }
@@ -136,16 +139,21 @@ impl<'t> Session<'t> {
         set_socket_timeout(&self.seat.socket, Timeout::Recv, Some(wanted)).is_ok()
     }
 
-    /// Sends all that is queued. Whether the connection still stands.
+    /// Sends once, which is all there is or as much as the peer takes in time. Whether the connection still stands.
     fn send(&mut self, buffers: &mut Buffers) -> bool {
-        loop {
-            match transmit(self.seat.socket.as_fd(), &mut buffers.out, u64::MAX) {
-                Ok(Sent::All) => return true,
-                // A send that moved something before its timeout has been counted and tried again; this one
-                // moved nothing for as long as a peer may stall.
-                Ok(Sent::Blocked) | Err(_) => return false,
-                Ok(Sent::Share) => {}
+        if self.conn.deadline() <= self.clock.now() {
+            exchange::expire(&mut self.conn, buffers, self.app, &self.clock);
+            return true;
+        }
+        match transmit(self.seat.socket.as_fd(), &mut buffers.out, ONE_SEND) {
+            Ok(Sent::All) => true,
+            // Around once more: the protocol sees how far it came, and whether that is fast enough.
+            Ok(Sent::Share) => {
+                self.tick();
+                true
             }
+            // Nothing moved for as long as a peer may stall.
+            Ok(Sent::Blocked) | Err(_) => false,
         }
     }
 }

@@ -3,15 +3,12 @@
 //! Level-triggered, so that a connection left in the queue is reported again; exclusive, so that of several workers
 //! at one queue not all are woken for it.
 
+use crate::listener;
 use mio::{Poll, Registry};
-use rustix::{
-    event::epoll,
-    io::Errno,
-    net::{SocketFlags, accept_with},
-};
+use rustix::{event::epoll, io::Errno, net::SocketFlags};
 use std::{
     io,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     os::fd::OwnedFd,
     time::{Duration, Instant},
 };
@@ -49,16 +46,21 @@ impl Doors {
         self.listeners.len()
     }
 
-    /// The next connection that waits at this door, if there is one and `room` for it.
-    pub(super) fn accept(&mut self, door: usize, room: bool, now: Instant) -> Option<OwnedFd> {
+    /// The next connection that waits at this door and where it comes from, if there is one and `room` for it.
+    pub(super) fn accept(
+        &mut self,
+        door: usize,
+        room: bool,
+        now: Instant,
+    ) -> Option<(OwnedFd, Option<SocketAddr>)> {
         if !room {
             self.close(State::Full);
             return None;
         }
         let listener = self.listeners.get(door)?;
         loop {
-            match accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-                Ok(socket) => return Some(socket),
+            match listener::accept(listener, SocketFlags::NONBLOCK) {
+                Ok(accepted) => return Some(accepted),
                 Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
                     self.close(State::Paused(now + PAUSE));
                     return None;

@@ -10,7 +10,7 @@ mod timers;
 mod turn;
 mod worker;
 
-use super::{MakeApp, Settings};
+use super::{MakeApp, Settings, addresses::Addresses};
 use crate::{
     listener::{self, Sharing},
     pool::Pool,
@@ -45,6 +45,7 @@ pub fn start(
     }
     sets.push(listeners);
     let max_connections = settings.max_connections.unwrap_or(MAX_CONNECTIONS).div_ceil(workers);
+    let addresses = settings.max_connections_per_address.map(Addresses::at_most);
     let mut threads = Vec::with_capacity(workers);
     for (number, listeners) in sets.into_iter().enumerate() {
         let around = worker::Surroundings {
@@ -53,6 +54,7 @@ pub fn start(
             pool: pool.clone(),
             stop: Arc::clone(stop),
             max_connections,
+            addresses: addresses.clone(),
         };
         let worker = worker::Worker::new(listeners, &settings.server, around)?;
         let name = format!("loop-{number}");

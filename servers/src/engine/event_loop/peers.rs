@@ -1,5 +1,6 @@
 //! The connections of one worker, by number, with a generation so that what is late reaches no stranger.
 
+use crate::engine::addresses::Visit;
 use http_core::{Buffers, Connection};
 use mio::Token;
 use std::{os::fd::OwnedFd, time::Instant};
@@ -21,6 +22,9 @@ impl Key {
     }
 }
 
+/// Idle connections looked for at once.
+const IDLEST: usize = 64;
+
 /// What epoll has been asked to report for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Registered {
@@ -36,6 +40,9 @@ pub(super) enum Registered {
 pub(super) struct Peer {
     pub(super) socket: OwnedFd,
     pub(super) conn: Connection,
+    /// Its place among those of its address, if these are counted.
+    #[expect(dead_code, reason = "it is held, and given back when it is dropped")]
+    pub(super) visit: Option<Box<Visit>>,
     /// Lent while there is something in them.
     pub(super) buffers: Option<Box<Buffers>>,
     pub(super) registered: Registered,
@@ -56,6 +63,7 @@ impl Peer {
         Peer {
             socket,
             conn,
+            visit: None,
             buffers: None,
             registered: Registered::No,
             drained: false,
@@ -78,6 +86,8 @@ pub(super) struct Peers {
     places: Vec<Place>,
     free: Vec<u32>,
     count: usize,
+    /// Some that had been idle for longest when they were last looked for, the longest at the end.
+    idlest: Vec<(Instant, Key)>,
 }
 
 impl Peers {
@@ -118,10 +128,40 @@ impl Peers {
 
     /// The names of all connections there are now.
     pub(super) fn keys(&self) -> Vec<Key> {
-        let taken = |(place, slot): (usize, &Place)| {
-            slot.peer.as_ref().map(|_| Key { place: place as u32, generation: slot.generation })
-        };
-        self.places.iter().enumerate().filter_map(taken).collect()
+        self.all().map(|(key, _)| key).collect()
+    }
+
+    /// The connection that has been idle for longest, if one is idle. Many are looked for at once, so that a crowd at
+    /// the limit does not have them all counted for each of its members.
+    pub(super) fn idlest(&mut self) -> Option<Key> {
+        self.still_idlest().or_else(|| {
+            let idle = self.all().filter_map(|(key, peer)| Some((peer.conn.idle_since()?, key)));
+            let mut idle: Vec<_> = idle.collect();
+            if idle.len() > IDLEST {
+                idle.select_nth_unstable(IDLEST);
+                idle.truncate(IDLEST);
+            }
+            idle.sort_unstable_by(|one, other| other.cmp(one));
+            self.idlest = idle;
+            self.still_idlest()
+        })
+    }
+
+    /// The next of those found that has not been heard of since.
+    fn still_idlest(&mut self) -> Option<Key> {
+        while let Some((since, key)) = self.idlest.pop() {
+            if self.find(key).is_some_and(|peer| peer.conn.idle_since() == Some(since)) {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    fn all(&self) -> impl Iterator<Item = (Key, &Peer)> {
+        self.places.iter().enumerate().filter_map(|(place, slot)| {
+            let key = Key { place: place as u32, generation: slot.generation };
+            Some((key, slot.peer.as_ref()?))
+        })
     }
 }
 

@@ -11,7 +11,10 @@ use super::{
     turn::{Exchange, Rest},
 };
 use crate::{
-    engine::exchange::{self, fenced},
+    engine::{
+        addresses::Addresses,
+        exchange::{self, fenced},
+    },
     pool::Pool,
     stop::Stop,
 };
@@ -21,8 +24,8 @@ use rustix::event::epoll;
 use std::{
     collections::VecDeque,
     io,
-    net::TcpListener,
-    os::fd::AsRawFd,
+    net::{SocketAddr, TcpListener},
+    os::fd::{AsRawFd, OwnedFd},
     sync::{Arc, mpsc::Receiver},
     time::{Duration, Instant, SystemTime},
 };
@@ -36,6 +39,8 @@ const FIRST_DOOR: usize = usize::MAX - 1024;
 const EVENTS: usize = 512;
 /// Connections accepted before others have their turn again.
 const ACCEPTS_A_TURN: usize = 64;
+/// Connections beyond the limit that are being told so; further ones wait in the kernel's queue.
+const REFUSED_AT_ONCE: usize = 64;
 /// Turns of accepting that are left when the order to stop has come.
 const LAST_CALL: usize = 64;
 /// Free buffers kept for the next connections that become busy.
@@ -48,6 +53,8 @@ pub(super) struct Surroundings {
     pub(super) pool: Pool,
     pub(super) stop: Arc<Stop>,
     pub(super) max_connections: usize,
+    /// How many each address may hold, if that is limited.
+    pub(super) addresses: Option<Arc<Addresses>>,
 }
 
 /// One event loop with all that is its own.
@@ -153,13 +160,37 @@ impl Worker {
     /// Takes what waits at this door, and goes on with each at once. Whether there may be more.
     fn let_in(&mut self, door: usize) -> bool {
         for _ in 0..ACCEPTS_A_TURN {
-            let room = self.peers.len() < self.around.max_connections;
-            let Some(socket) = self.doors.accept(door, room, self.clock.now()) else { return false };
-            let conn = Connection::new(Arc::clone(&self.around.config), self.clock.now());
-            let key = self.peers.insert(Peer::new(socket, conn));
+            let now = self.clock.now();
+            let room = self.peers.len() < self.around.max_connections + REFUSED_AT_ONCE;
+            let Some((socket, address)) = self.doors.accept(door, room, now) else { return false };
+            let peer = self.receive(socket, address);
+            let key = self.peers.insert(peer);
             self.go_on(key);
         }
         true
+    }
+
+    /// Gives a newcomer a place, be it that of the longest-idle connection; or has it told that there is none.
+    fn receive(&mut self, socket: OwnedFd, address: Option<SocketAddr>) -> Peer {
+        let counted = self.around.addresses.as_ref().zip(address);
+        let visit = counted.map(|(addresses, address)| addresses.enter(address.ip())).transpose();
+        let full = self.peers.len() >= self.around.max_connections && !self.evict();
+        let config = Arc::clone(&self.around.config);
+        let make = if full || visit.is_err() { Connection::refused } else { Connection::new };
+        let mut conn = make(config, self.clock.now());
+        if let Some(address) = address {
+            conn = conn.with_peer(address);
+        }
+        Peer { visit: visit.ok().flatten().map(Box::new), ..Peer::new(socket, conn) }
+    }
+
+    /// Lets go of the connection that has been idle for longest. Whether there was one.
+    fn evict(&mut self) -> bool {
+        let idlest = self.peers.idlest();
+        if let Some(key) = idlest {
+            self.close(key);
+        }
+        idlest.is_some()
     }
 
     /// Takes a connection as far as it goes now, and sees to it that it is woken when it can go on.
