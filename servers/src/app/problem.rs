@@ -4,7 +4,9 @@
 //! no handler saw or answered.
 
 use super::Outcome;
-use http_core::{Handler, Middleware, Next, Rejection, Reply, Request, Response, Status, negotiate};
+use http_core::{
+    Handler, Middleware, Next, Rejected, Rejection, Reply, Request, Response, Status, negotiate,
+};
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -118,8 +120,9 @@ impl Middleware for Problems {
         reply.recover(move |why| rejection(why, why.response(), format))
     }
 
-    fn rejected(&self, why: Rejection, request: Option<&Request<'_>>, response: Response) -> Response {
-        rejection(why, response, request.map_or(Format::Json, Format::wanted_by))
+    fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
+        let format = rejected.request.as_ref().map_or(Format::Json, Format::wanted_by);
+        rejection(rejected.why, response, format)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Says on every answer who gave it.
 
-use http_core::{Middleware, Next, Rejection, Reply, Request, Response};
+use http_core::{Middleware, Next, Rejected, Reply, Request, Response};
 
 /// Puts `X-Served-By` on every answer, error pages and rejected requests included.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ impl Middleware for ServedBy {
         next.run(request).map(move |response| response.header(FIELD, name))
     }
 
-    fn rejected(&self, _: Rejection, _: Option<&Request<'_>>, response: Response) -> Response {
+    fn rejected(&self, _: &Rejected<'_>, response: Response) -> Response {
         response.header(FIELD, &self.name)
     }
 }

@@ -1,6 +1,6 @@
 //! Says on every answer how long the application took for it.
 
-use http_core::{Middleware, Next, Rejection, Reply, Request, Response};
+use http_core::{Middleware, Next, Rejected, Reply, Request, Response};
 use std::time::Duration;
 
 /// Puts `Server-Timing: app;dur=…` (W3C Server Timing, milliseconds) on every answer: the time from a request's last
@@ -14,8 +14,8 @@ impl Middleware for ServerTiming {
         next.run(request).map(move |response| stamped(response, received.elapsed()))
     }
 
-    fn rejected(&self, _: Rejection, request: Option<&Request<'_>>, response: Response) -> Response {
-        stamped(response, request.map_or(Duration::ZERO, |request| request.received().elapsed()))
+    fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
+        stamped(response, rejected.request.map_or(Duration::ZERO, |request| request.received().elapsed()))
     }
 }
 
