@@ -1,25 +1,39 @@
 //! From settings to a server at work: the only file that knows the application and the engines both.
+//!
+//! A process is one of two. The `master` is the one that an operator talks to: it binds, or takes over what a
+//! predecessor or a service manager has bound, and serves with threads of its own or looks after worker processes.
+//! A `worker` has everything from its master.
+
+mod addresses;
+mod descriptors;
+mod master;
+pub mod reload;
+mod renewal;
+mod worker;
 
 pub use crate::engine::Engine;
 
 #[cfg(feature = "demo")]
 use crate::app::{self, App};
 use crate::{
-    engine::{self, MakeApp, Running, Server},
+    engine::{self, MakeApp, Server, blocking, event_loop},
     files::{Files, Root},
-    listener::{self, Sharing},
-    prefork::{self, Inherited},
+    handover::{Inherited, Role, path_of},
+    listener::Sharing,
+    log::{self, Logs},
+    middleware::AccessLog,
+    signals::{Caught, Order},
+    stop::Stop,
 };
-use http_core::Handler;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use http_core::{Config, Handler, Stack};
+use renewal::Apps;
+use rustix::fs::{Mode, OFlags, open};
 use std::{
     fmt, io,
-    io::Write,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
-    path::PathBuf,
-    process,
-    sync::Arc,
+    net::{IpAddr, TcpListener},
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc::Sender},
     thread,
     time::Duration,
 };
@@ -53,6 +67,21 @@ pub struct Settings {
     pub prefork: bool,
     /// How long what is in flight may take after the order to stop.
     pub grace: Duration,
+    /// Connections held at once, over all processes; `None` for the engine's own default. No more than open files
+    /// are allowed.
+    pub max_connections: Option<usize>,
+    /// Connections that one address holds at once in a process; `None` for as many as there are.
+    pub max_connections_per_address: Option<usize>,
+    /// The protocol's limits and timeouts.
+    pub protocol: Config,
+    /// What is logged, and where.
+    pub log: log::Settings,
+    /// Where the master writes its process number.
+    pub pid_file: Option<PathBuf>,
+    /// Whom to serve as, and the group if it is not that user's own.
+    pub user: Option<(String, Option<String>)>,
+    /// Whether to give up all access to files but what serving takes.
+    pub confine: bool,
 }
 
 /// Workers unless the operator says how many: one for each core, and at most 8.
@@ -60,7 +89,55 @@ pub fn default_workers() -> usize {
     engine::Settings::default().workers
 }
 
+/// Serves until it is told to stop, or a successor serves instead.
+///
+/// # Errors
+///
+/// What stands in the way of serving, as a sentence.
+pub fn run(settings: &Settings) -> Result<(), Failure> {
+    // First of all: who signals a program that has just been started must not kill it.
+    let caught = Caught::new().map_err(failed("cannot handle signals"))?;
+    descriptors::raise_limit();
+    let inherited =
+        Inherited::take().map_err(failed("cannot take over from the process that started this"))?;
+    match inherited {
+        Some(inherited) => match inherited.role {
+            Role::Worker(number) => worker::run(settings, number, inherited, caught),
+            Role::Successor => master::run(settings, Some(inherited), caught),
+        },
+        None => master::run(settings, None, caught),
+    }
+}
+
 impl Application {
+    /// The directory whose files are served, if there is one.
+    fn root_path(&self) -> Option<&Path> {
+        match self {
+            Application::Files(root) => Some(root),
+            #[cfg(feature = "demo")]
+            Application::Demo(settings) => settings.root.as_deref(),
+        }
+    }
+
+    /// That directory, as its name leads to it now.
+    fn root(&self) -> Result<Option<OwnedFd>, Failure> {
+        let Some(path) = self.root_path() else { return Ok(None) };
+        let opened = open(path, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        opened.map(Some).map_err(io::Error::from).map_err(failed(format!("cannot serve {}", path.display())))
+    }
+
+    /// The same application with the files of this directory.
+    fn at(&self, root: &OwnedFd) -> Application {
+        let root = path_of(root);
+        match self {
+            Application::Files(_) => Application::Files(root),
+            #[cfg(feature = "demo")]
+            Application::Demo(settings) => {
+                Application::Demo(app::Settings { root: Some(root), ..settings.clone() })
+            }
+        }
+    }
+
     /// Opens what all workers share, and tells how each gets an application of its own.
     fn open(&self) -> Result<MakeApp, Failure> {
         match self {
@@ -88,6 +165,72 @@ impl fmt::Display for Application {
     }
 }
 
+/// An engine in this process.
+struct Threads {
+    stop: Arc<Stop>,
+    apps: Arc<Apps>,
+}
+
+impl Threads {
+    /// Starts it, with the applications that `make` makes for each worker, one of which is this whole process if
+    /// that is a worker. When all of its threads have ended, whoever takes the orders is told.
+    fn start(
+        settings: &Settings,
+        listeners: Vec<TcpListener>,
+        make: impl Fn(usize) -> Arc<dyn Handler>,
+        logs: &Logs,
+        orders: Sender<Order>,
+    ) -> Result<Threads, Failure> {
+        let workers = settings.workers_here();
+        let apps = Apps::new(workers, make);
+        let (current, access) = (Arc::clone(&apps), logs.access());
+        let make_app: MakeApp = Arc::new(move |number| {
+            let app = current.of_worker(number);
+            match access.clone().and_then(|(log, format)| AccessLog::new(log, format)) {
+                Some(layer) => Arc::new(Stack::new(app).wrapped_in(layer)),
+                None => app,
+            }
+        });
+        let engine = engine::Settings {
+            workers,
+            max_connections: Some(settings.connections(listeners.len()).fitting()),
+            max_connections_per_address: settings.max_connections_per_address,
+            server: format!("{}/{}", settings.name, env!("CARGO_PKG_VERSION")),
+            protocol: settings.protocol.clone(),
+            ..engine::Settings::default()
+        };
+        let cannot = "cannot start serving";
+        // There are as many as there ought to be: bound so, or handed over.
+        let server = Server::on(listeners, Sharing::OneForAll).with(engine);
+        let running = server.start_each(settings.engine, &make_app).map_err(failed(cannot))?;
+        let stop = running.stopper();
+        let join = move || {
+            running.wait();
+            let _ = orders.send(Order::Ended);
+        };
+        thread::Builder::new().name("join".to_owned()).spawn(join).map_err(failed(cannot))?;
+        Ok(Threads { stop, apps })
+    }
+}
+
+impl Settings {
+    /// How many of the workers are in one process.
+    fn workers_here(&self) -> usize {
+        if self.prefork { 1 } else { self.workers }
+    }
+
+    /// How many connections a process may hold that accepts from this many sockets.
+    fn connections(&self, listeners: usize) -> descriptors::Connections {
+        let otherwise = match self.engine {
+            Engine::Blocking => blocking::MAX_CONNECTIONS,
+            Engine::EventLoop => event_loop::MAX_CONNECTIONS,
+        };
+        let processes = if self.prefork { self.workers } else { 1 };
+        let wanted = self.max_connections.unwrap_or(otherwise).div_ceil(processes);
+        descriptors::Connections::within_limit(wanted, self.workers_here(), listeners)
+    }
+}
+
 /// Why a server could not start, or could not go on.
 #[derive(Debug)]
 pub struct Failure {
@@ -108,137 +251,7 @@ fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> Failure {
     move |why| Failure { what, why }
 }
 
-/// Serves until SIGTERM or SIGINT has stopped everything.
-///
-/// # Errors
-///
-/// What stands in the way of serving, as a sentence.
-pub fn run(settings: &Settings) -> Result<(), Failure> {
-    let make_app = settings.application.open()?;
-    raise_descriptor_limit();
-    if let Some(inherited) = Inherited::take().map_err(failed("cannot start as a worker process"))? {
-        return be_worker(settings, inherited, &make_app);
-    }
-    let sharing = if settings.prefork { Sharing::OneForAll } else { Sharing::EachItsOwn };
-    let listeners = bind(settings, sharing)?;
-    let addresses = addresses(&listeners);
-    let announce = || announce(settings, &addresses);
-    if settings.prefork {
-        let supervised = prefork::supervise(listeners, settings.workers, settings.grace, announce);
-        return supervised.map_err(failed("cannot run worker processes"));
-    }
-    let running = start(settings, settings.workers, listeners, sharing, &make_app)?;
-    let stopper = running.stopper();
-    let grace = settings.grace;
-    on_signals(&[SIGTERM, SIGINT], move || stopper.ask(grace)).map_err(failed("cannot handle signals"))?;
-    announce();
-    wait(running)
-}
-
-/// A worker process: one worker's engine on the master's sockets, stopped by the master's SIGTERM or its death.
-fn be_worker(settings: &Settings, mut inherited: Inherited, make_app: &MakeApp) -> Result<(), Failure> {
-    let listeners = std::mem::take(&mut inherited.listeners);
-    // To itself it is the only worker; its number among all it has from the master.
-    let (make, number) = (Arc::clone(make_app), inherited.number);
-    let make_app: MakeApp = Arc::new(move |_| make(number));
-    let running = start(settings, 1, listeners, Sharing::OneForAll, &make_app)?;
-    let (stopper, grace) = (running.stopper(), settings.grace);
-    let orphaned = running.stopper();
-    // A terminal's SIGINT reaches the master as well, and it is the master who decides: here it does nothing.
-    signal_hook::flag::register(SIGINT, Arc::default()).map_err(failed("cannot handle signals"))?;
-    on_signals(&[SIGTERM], move || stopper.ask(grace)).map_err(failed("cannot handle signals"))?;
-    inherited.serving(move || orphaned.ask(grace)).map_err(failed("cannot reach the master process"))?;
-    wait(running)
-}
-
-fn start(
-    settings: &Settings,
-    workers: usize,
-    listeners: Vec<TcpListener>,
-    sharing: Sharing,
-    make_app: &MakeApp,
-) -> Result<Running, Failure> {
-    let server = format!("{}/{}", settings.name, env!("CARGO_PKG_VERSION"));
-    let engine = engine::Settings { workers, server, ..engine::Settings::default() };
-    let server = Server::on(listeners, sharing).with(engine);
-    server.start_each(settings.engine, make_app).map_err(failed("cannot start serving"))
-}
-
-fn wait(running: Running) -> Result<(), Failure> {
-    let stopper = running.stopper();
-    running.wait();
-    if stopper.is_asked() {
-        return Ok(());
-    }
-    Err(Failure {
-        what: "serving ended by itself".to_owned(),
-        why: io::Error::other("all workers have gone"),
-    })
-}
-
-/// Calls `act` at the first of these signals; the second ends the process at once.
-fn on_signals(signals: &[i32], act: impl Fn() + Send + 'static) -> io::Result<()> {
-    let mut signals = signal_hook::iterator::Signals::new(signals)?;
-    let watch = move || {
-        let mut signals = signals.forever();
-        if signals.next().is_some() {
-            act();
-        }
-        if signals.next().is_some() {
-            process::exit(0);
-        }
-    };
-    thread::Builder::new().name("signals".to_owned()).spawn(watch).map(drop)
-}
-
-/// Binds what was asked for, or the loopback addresses: IPv4's always, IPv6's where the machine has one.
-fn bind(settings: &Settings, sharing: Sharing) -> Result<Vec<TcpListener>, Failure> {
-    let all = |addresses: &[IpAddr]| -> Vec<SocketAddr> {
-        addresses.iter().map(|address| SocketAddr::new(*address, settings.port)).collect()
-    };
-    let cannot =
-        |(address, error): (SocketAddr, io::Error)| failed(format!("cannot listen on {address}"))(error);
-    if !settings.binds.is_empty() {
-        return listener::bind_all(&all(&settings.binds), sharing).map_err(cannot);
-    }
-    let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    match listener::bind_all(&all(&both), sharing) {
-        Err((address, error)) if address.is_ipv6() && error.kind() != io::ErrorKind::AddrInUse => {
-            listener::bind_all(&all(&both[..1]), sharing).map_err(cannot)
-        }
-        outcome => outcome.map_err(cannot),
-    }
-}
-
-fn addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
-    listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
-}
-
-/// The one line at start. Nobody has to read it, so it may fail.
-fn announce(settings: &Settings, addresses: &[SocketAddr]) {
-    let urls: Vec<String> = addresses.iter().map(|address| format!("http://{address}/")).collect();
-    let engine = match settings.engine {
-        Engine::EventLoop => "event loop",
-        Engine::Blocking => "blocking",
-    };
-    let kind = if settings.prefork { "worker process" } else { "worker" };
-    let plural = match (settings.workers, settings.prefork) {
-        (1, _) => "",
-        (_, true) => "es",
-        (_, false) => "s",
-    };
-    let (name, application, urls) = (settings.name, &settings.application, urls.join(" and "));
-    let mut stdout = io::stdout();
-    let _ = writeln!(
-        stdout,
-        "{name} serves {application} at {urls} ({engine}, {} {kind}{plural})",
-        settings.workers
-    );
-    let _ = stdout.flush();
-}
-
-/// Connections are descriptors: take as many as the operator lets us have.
-fn raise_descriptor_limit() {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+/// What it is when nobody has given the order to stop, and yet all threads have ended.
+fn ended_by_itself() -> Failure {
+    failed("serving ended by itself")(io::Error::other("all workers have gone"))
 }

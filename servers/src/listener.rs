@@ -7,7 +7,8 @@ use rustix::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
-    io,
+    collections::BTreeMap,
+    io, iter,
     net::{SocketAddr, TcpListener},
     os::fd::OwnedFd,
     time::Duration,
@@ -94,11 +95,74 @@ pub fn bind_all(
     Ok(listeners)
 }
 
-/// Binds another socket to each address that `listeners` are bound to, for another worker.
+/// Binds further sockets to each address that `listeners` are bound to, so that each worker has a set of its own.
 ///
 /// # Errors
 ///
 /// Whatever the system says.
-pub fn another_for_each(listeners: &[TcpListener]) -> io::Result<Vec<TcpListener>> {
-    listeners.iter().map(|listener| bind(listener.local_addr()?, Sharing::EachItsOwn)).collect()
+pub fn one_for_each(listeners: Vec<TcpListener>, workers: usize) -> io::Result<Vec<Vec<TcpListener>>> {
+    let another = |listener: &TcpListener| bind(listener.local_addr()?, Sharing::EachItsOwn);
+    let others = (1..workers).map(|_| listeners.iter().map(another).collect());
+    let mut sets: Vec<_> = others.collect::<io::Result<_>>()?;
+    sets.insert(0, listeners);
+    Ok(sets)
+}
+
+/// Deals sockets out to workers, so that each has one for every address. If there are several for an address, each
+/// worker gets another one as far as they go; then they share. None is left alone: somebody may be waiting there.
+///
+/// # Errors
+///
+/// When the system lacks descriptors.
+pub fn dealt_out(listeners: Vec<TcpListener>, workers: usize) -> io::Result<Vec<Vec<TcpListener>>> {
+    let mut addresses: BTreeMap<SocketAddr, Vec<TcpListener>> = BTreeMap::new();
+    for listener in listeners {
+        addresses.entry(listener.local_addr()?).or_default().push(listener);
+    }
+    let mut sets: Vec<Vec<TcpListener>> = iter::repeat_with(Vec::new).take(workers).collect();
+    for sockets in addresses.values() {
+        for turn in 0..sockets.len().max(workers) {
+            sets[turn % workers].push(sockets[turn % sockets.len()].try_clone()?);
+        }
+    }
+    Ok(sets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// For so many sockets at each of two addresses, how many each worker gets, and how many are in use.
+    fn check(sockets: usize, workers: usize, expected: &[usize]) {
+        let first = bind_all(
+            &["127.0.0.1:0", "127.0.0.2:0"].map(|address| address.parse().expect("one")),
+            Sharing::EachItsOwn,
+        );
+        let sets = one_for_each(first.expect("ports"), sockets).expect("sockets");
+        let inode = |listener: &TcpListener| rustix::fs::fstat(listener).expect("a socket").st_ino;
+        let all: BTreeSet<u64> = sets.iter().flatten().map(inode).collect();
+        assert_eq!(all.len(), 2 * sockets);
+        let dealt = dealt_out(sets.into_iter().flatten().collect(), workers).expect("descriptors");
+        assert_eq!(dealt.iter().map(Vec::len).collect::<Vec<_>>(), expected, "{sockets} for {workers}");
+        assert_eq!(
+            dealt.iter().flatten().map(inode).collect::<BTreeSet<_>>(),
+            all,
+            "{sockets} for {workers}"
+        );
+        for set in dealt {
+            let addresses: BTreeSet<_> =
+                set.iter().map(|listener| listener.local_addr().expect("one")).collect();
+            assert_eq!(addresses.len(), 2, "{sockets} for {workers}");
+        }
+    }
+
+    #[test]
+    fn each_worker_listens_everywhere_and_no_socket_is_left_alone() {
+        check(1, 1, &[2]);
+        check(1, 3, &[2, 2, 2]);
+        check(3, 3, &[2, 2, 2]);
+        check(3, 2, &[4, 2]);
+        check(2, 3, &[2, 2, 2]);
+    }
 }

@@ -6,7 +6,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 /// Serves the files of a directory over HTTP/1.1.
 ///
-/// Exit codes: 0 stopped by a signal; 1 could not start or go on; 2 wrong usage.
+/// Exit codes: 0 stopped by a signal, or handed over; 1 could not start or go on; 2 wrong usage.
 #[derive(Parser)]
 struct Arguments {
     /// The directory to serve
@@ -40,5 +40,5 @@ fn main() -> ExitCode {
         Engine::Blocking => launch::Engine::Blocking,
     };
     let application = launch::Application::Files(root.unwrap_or(positional_root));
-    cli::run(&common.settings("httpd", application, engine))
+    common.run("httpd", application, engine)
 }

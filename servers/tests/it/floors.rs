@@ -3,11 +3,29 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// What the rooms must never name.
-const CEILINGS: [(&str, &[&str]); 4] = [
-    ("engine", &["app", "cli", "files", "launch", "middleware", "prefork"]),
-    ("files", &["app", "cli", "engine", "launch", "middleware", "prefork"]),
-    ("middleware", &["app", "cli", "engine", "files", "launch", "prefork"]),
-    ("app", &["cli", "engine", "launch", "prefork"]),
+const CEILINGS: [(&str, &[&str]); 8] = [
+    (
+        "log",
+        &[
+            "app",
+            "cli",
+            "engine",
+            "files",
+            "handover",
+            "launch",
+            "middleware",
+            "prefork",
+            "service",
+            "signals",
+        ],
+    ),
+    ("service", &["app", "cli", "engine", "files", "handover", "launch", "middleware", "prefork", "signals"]),
+    ("signals", &["app", "cli", "engine", "files", "handover", "launch", "middleware", "prefork", "service"]),
+    ("handover", &["app", "cli", "engine", "files", "launch", "middleware", "prefork", "service"]),
+    ("engine", &["app", "cli", "files", "handover", "launch", "middleware", "prefork", "service", "signals"]),
+    ("files", &["app", "cli", "engine", "handover", "launch", "middleware", "prefork", "service", "signals"]),
+    ("middleware", &["app", "cli", "engine", "files", "handover", "launch", "prefork", "service", "signals"]),
+    ("app", &["cli", "engine", "handover", "launch", "prefork", "service", "signals"]),
 ];
 
 /// What only `launch` brings together: an engine on the one side, an application on the other.

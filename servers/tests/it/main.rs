@@ -12,11 +12,15 @@
 //! | [`replies`] | every way in which an application may answer |
 //! | [`timeouts`] | every wait ends |
 //! | [`capacity`] | what happens when all places are taken |
+//! | [`logs`] | what stands in the access log, and that nobody waits for it |
 //! | [`operations`] | the program: arguments, exit codes, signals |
+//! | [`signals`] | what SIGHUP, SIGUSR1 and SIGPIPE do to a server at work |
+//! | [`handover`] | listening sockets that go to a successor, or come from a service manager |
 //! | [`app`] | the demo application: routes, errors, what stands on every answer |
 //! | [`app_echo`] | what is posted comes back as JSON, or is told where it is wrong |
 //! | [`app_weather`] | the weather: what is told, how seldom upstream is asked, what its faults become |
 //! | [`workers`] | worker processes: replaced when they die, gone with their master |
+//! | [`service`] | as a service: its pid file, whom it becomes, what it can open, what a manager hears |
 //! | [`floors`] | which room may import which |
 //!
 //! [`server`], [`demo`], [`program`] and [`site`] set up what is tested; [`client`] and [`reply`] play the other side. The
@@ -72,6 +76,8 @@ mod contents;
 mod demo;
 mod files;
 mod floors;
+mod handover;
+mod logs;
 mod operations;
 mod program;
 mod protocol;
@@ -80,7 +86,9 @@ mod ranges;
 mod replies;
 mod reply;
 mod server;
+mod service;
 mod shared;
+mod signals;
 mod site;
 mod timeouts;
 mod workers;

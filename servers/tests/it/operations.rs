@@ -1,18 +1,20 @@
 //! The program as an operator meets it: arguments, the line at start, exit codes, signals.
 
 use crate::{
-    client::{Client, get, until},
+    client::{Client, get, request, until},
     program::{self, Program},
     reply::{Asked, uninterrupted},
     server::Kind,
     site::Site,
 };
 use rustix::process::Signal;
+use servers::engine::Engine;
 use std::{
     fs,
     io::Read,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
     os::unix::fs::symlink,
+    process::Command,
     sync::atomic::{AtomicU16, Ordering},
 };
 
@@ -33,7 +35,7 @@ fn check_served(address: SocketAddr) {
 }
 
 /// A download that has begun, and whose client takes no more of it for now.
-fn begin_download(address: SocketAddr, target: &str) -> Client {
+pub fn begin_download(address: SocketAddr, target: &str) -> Client {
     let mut client = Client::connect_narrow(address);
     client.send(get(target));
     // What is looked at is not taken.
@@ -107,6 +109,88 @@ both_engines! {
         check_served(Program::serve(&arguments).address());
     }
 
+    fn what_is_in_flight_is_answered_and_that_is_all(kind: Kind) {
+        let program = Program::start(&mut demo(kind));
+        let mut idle = Client::connect(program.address());
+        assert_eq!(idle.ask(get("/hello")).status, 200);
+        let mut busy = Client::connect(program.address());
+        busy.send(get("/io_task?ms=400"));
+        program.signal(Signal::TERM);
+        idle.ends();
+        let reply = busy.reply(Asked::Http11);
+        assert_eq!((reply.status, reply.field("Connection")), (200, Some("close")));
+        busy.ends();
+        assert_eq!(program.exit().code, Some(0));
+    }
+
+    fn requests_are_as_large_as_they_may(kind: Kind) {
+        let program = Program::serve(&[kind.arguments(), &["--max-head", "256", "--max-body", "10"]].concat());
+        let ask = |request: String| Client::connect(program.address()).ask(request).status;
+        assert_eq!(ask(request("GET", "/notes.txt", "")), 200);
+        assert_eq!(ask(request("GET", "/notes.txt", &format!("A: {}\r\n", "a".repeat(256)))), 431);
+        assert_eq!(ask(request("POST", "/notes.txt", "Content-Length: 10\r\n") + "0123456789"), 405);
+        assert_eq!(ask(request("POST", "/notes.txt", "Content-Length: 11\r\n")), 413);
+    }
+
+    fn waits_are_as_long_as_they_may(kind: Kind) {
+        let timeouts = ["--head-timeout", "1", "--body-timeout", "1", "--idle-timeout", "1"];
+        let program = Program::serve(&[kind.arguments(), &timeouts].concat());
+        let begun = |bytes: &str| {
+            let mut client = Client::connect(program.address());
+            client.send(bytes);
+            client
+        };
+        let mut idle = begun(&get("/notes.txt"));
+        let mut slow = [begun("GET / HT"), begun(&request("POST", "/", "Content-Length: 2\r\n")), ];
+        assert_eq!(idle.reply(Asked::Http11).status, 200);
+        idle.ends();
+        for client in &mut slow {
+            assert_eq!(client.reply(Asked::Http11).status, 408);
+            client.ends();
+        }
+    }
+
+    /// However many processes or loops share in it. One of them may be full before the others are.
+    fn connections_are_as_many_as_they_may(kind: Kind) {
+        let program = Program::serve(&[kind.arguments(), &["--max-connections", "2"]].concat());
+        let downloads: Vec<_> = (0..5).map(|_| begin_download(program.address(), "/huge.bin")).collect();
+        let served = downloads.iter().filter(|client| {
+            let mut head = [0; 12];
+            let length = uninterrupted(|| client.stream.peek(&mut head)).expect("the answer has begun");
+            head[..length] == *b"HTTP/1.1 200"
+        });
+        let served = served.count();
+        assert!((1..=2).contains(&served), "{served}");
+    }
+
+    fn connections_of_an_address_are_as_many_as_they_may(kind: Kind) {
+        let program = Program::serve(&[kind.arguments(), &["--max-connections-per-ip", "1"]].concat());
+        let mut held: Vec<_> = (0..3).map(|_| Client::connect(program.address())).collect();
+        let statuses: Vec<_> = held.iter_mut().map(|client| client.ask(get("/notes.txt")).status).collect();
+        let served = statuses.iter().filter(|status| **status == 200).count();
+        // Processes do not tell each other.
+        let most = if kind.is_prefork() { 2 } else { 1 };
+        assert!((1..=most).contains(&served) && statuses.contains(&503), "{statuses:?}");
+        assert_eq!(Client::connect_from("127.0.0.2:0", program.address()).ask(get("/notes.txt")).status, 200);
+    }
+
+    fn connections_are_no_more_than_files_may_be_open(kind: Kind) {
+        let site = Site::shared();
+        let program = Program::start(&mut limited(kind, &site, 64, ""));
+        check_served(program.address());
+        program.signal(Signal::TERM);
+        let exit = program.exit();
+        assert_eq!((exit.code, exit.stderr.lines().count()), (Some(0), 1), "{exit:?}");
+        let wanted = match kind {
+            Kind::EventLoop => 10_000,
+            Kind::Blocking => 1024,
+            Kind::EventLoopPrefork => 5_000,
+            Kind::BlockingPrefork => 512,
+        };
+        let said = format!("64 open files leave room for 16 connections, and not for {wanted}\n");
+        assert!(exit.stderr.ends_with(&said), "{exit:?}");
+    }
+
     fn it_says_in_one_line_where_it_serves(kind: Kind) {
         let site = Site::shared();
         let program = Program::serve(kind.arguments());
@@ -176,7 +260,7 @@ fn a_second_program_does_not_share_the_port_of_the_first() {
 #[test]
 fn without_an_address_it_listens_on_the_loopback_addresses() {
     let root = Site::shared();
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_httpd"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_httpd"));
     let program = Program::start(command.args(["-p", "0", "-w", "1"]).current_dir(root.root()));
     assert!(program.announced.starts_with("httpd serves . at http://127.0.0.1:"), "{}", program.announced);
     assert!(program.announced.ends_with("/ (event loop, 1 worker)\n"), "{}", program.announced);
@@ -201,6 +285,15 @@ fn wrong_usage_is_exit_code_2() {
         &["-b", "localhost"],
         &["--engine", "async"],
         &["--grace", "-1"],
+        &["--max-connections", "0"],
+        &["--max-connections-per-ip", "many"],
+        &["--max-head", "65536"],
+        &["--max-body", "-1"],
+        &["--head-timeout", "0"],
+        &["--idle-timeout", "86401"],
+        &["--log", "all"],
+        &["--group", "web"],
+        &["--reload"],
         &["one", "two"],
         &["one", "-r", "two"],
         &addresses,
@@ -217,8 +310,11 @@ fn it_explains_itself() {
     for help in ["-h", "--help"] {
         let exit = program::run(&[help]);
         assert_eq!((exit.code, &*exit.stderr), (Some(0), ""));
-        for option in ["--port", "--root", "--workers", "--engine", "--prefork", "--bind", "--grace"] {
-            assert!(exit.stdout.contains(option), "{help} does not name {option}");
+        let options = "port root workers engine prefork bind grace max-connections max-connections-per-ip max-head \
+            max-body head-timeout body-timeout write-timeout idle-timeout log log-file error-log pid-file user group \
+            confine reload";
+        for option in options.split(' ').map(|option| format!("--{option}")) {
+            assert!(exit.stdout.contains(&option), "{help} does not name {option}");
         }
     }
 }
@@ -239,6 +335,28 @@ fn the_root_may_be_a_link() {
     fs::remove_file(&link).and_then(|()| symlink("two", &link)).expect("another link");
     assert_eq!(client.ask(get("/?again")).text(), "one");
     client.finish();
+}
+
+/// The demo application.
+fn demo(kind: Kind) -> Command {
+    let mut command = Command::new(match kind.engine() {
+        Engine::EventLoop => env!("CARGO_BIN_EXE_async-server"),
+        Engine::Blocking => env!("CARGO_BIN_EXE_sync-server"),
+    });
+    command.args(["-w", "2", "-b", "127.0.0.1", "-p", "0"]);
+    if kind.is_prefork() {
+        command.arg("--prefork");
+    }
+    command
+}
+
+/// The program where so many files may be open, with all that it is run by.
+pub fn limited(kind: Kind, site: &Site, files: usize, by: &str) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -n {files}; exec {by} \"$@\"");
+    command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_httpd"), "-w", "2", "-b", "127.0.0.1", "-p", "0"]);
+    command.args(kind.arguments()).arg("-r").arg(site.root());
+    command
 }
 
 /// A port that is free, and stays so: none that the system gives to whoever asks for any.

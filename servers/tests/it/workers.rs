@@ -2,11 +2,13 @@
 
 use crate::{
     client::{Client, get, until},
+    operations::limited,
     program::Program,
     server::Kind,
+    site::Site,
 };
 use rustix::process::{Pid, Signal, kill_process};
-use std::thread;
+use std::{process::Stdio, thread};
 
 fn start(engine: Kind) -> Program {
     Program::serve(engine.arguments())
@@ -158,4 +160,19 @@ fn workers_that_keep_dying_are_replaced_again_and_again() {
     }
     program.signal(Signal::TERM);
     assert_eq!(program.exit().code, Some(0));
+}
+
+/// Its master needs less than it does, so there is a number of files with which only the worker fails.
+#[test]
+fn a_worker_that_cannot_start_ends_its_master() {
+    let site = Site::shared();
+    let said = (9..32).find_map(|files| {
+        let mut command = limited(Kind::EventLoopPrefork, &site, files, "timeout 5");
+        let exit = command.stdin(Stdio::null()).output().expect("a shell");
+        let said = String::from_utf8_lossy(&exit.stderr).into_owned();
+        (exit.status.code() == Some(1) && exit.stdout.is_empty() && said.lines().count() > 1).then_some(said)
+    });
+    let said = said.expect("too few for a worker");
+    let expected = "httpd: cannot run worker processes: worker 0 ended before it served\n";
+    assert!(said.starts_with("httpd: cannot ") && said.ends_with(expected), "{said}");
 }

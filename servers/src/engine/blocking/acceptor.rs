@@ -2,7 +2,7 @@
 //!
 //! All wait in one epoll, which wakes one of them for each connection and all of them when it is time to stop.
 
-use crate::{listener, stop::Stop};
+use crate::{listener, log, stop::Stop};
 use http_core::Timeouts;
 use rustix::{
     event::{Timespec, epoll},
@@ -80,7 +80,7 @@ impl Acceptor {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => {
                     // epoll fails only when its descriptor is none: nothing will come any more.
-                    eprintln!("accepting ends: {error}");
+                    log::error(format_args!("accepting ends: {error}"));
                     return Accepted::Stop;
                 }
             }

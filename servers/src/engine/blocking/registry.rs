@@ -1,6 +1,6 @@
 //! Which connections there are, and since when each is idle: to let go of one, or of all.
 
-use crate::stop::Stop;
+use crate::{log, stop::Stop};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -109,7 +109,10 @@ impl Registry {
         while !stop.is_asked() {
             match poll(&mut events, None::<&Timespec>) {
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return eprintln!("waiting for the order to stop failed: {error}"),
+                Err(error) => {
+                    log::error(format_args!("waiting for the order to stop failed: {error}"));
+                    return;
+                }
             }
         }
         let mut seats = self.seats();

@@ -80,6 +80,9 @@ impl<'t> Session<'t> {
                     let Some(reply) = later.take() else { return };
                     let answer = bring_about(reply, self.config.timeouts.answer);
                     self.tick();
+                    if self.stop.is_asked() {
+                        self.conn.close_after_this();
+                    }
                     exchange::settle(&mut self.conn, buffers, self.app, &self.clock, answer);
                 }
                 Turn::ShutdownWrite => {

@@ -36,14 +36,10 @@ pub fn start(
 ) -> io::Result<Vec<JoinHandle<()>>> {
     let workers = settings.workers.max(1);
     let pool = Pool::start(settings.pool_threads, settings.pool_queue)?;
-    let mut sets = Vec::with_capacity(workers);
-    for _ in 1..workers {
-        sets.push(match sharing {
-            Sharing::EachItsOwn => listener::another_for_each(&listeners)?,
-            Sharing::OneForAll => listeners.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?,
-        });
-    }
-    sets.push(listeners);
+    let sets = match sharing {
+        Sharing::EachItsOwn => listener::one_for_each(listeners, workers)?,
+        Sharing::OneForAll => listener::dealt_out(listeners, workers)?,
+    };
     let max_connections = settings.max_connections.unwrap_or(MAX_CONNECTIONS).div_ceil(workers);
     let addresses = settings.max_connections_per_address.map(Addresses::at_most);
     let mut threads = Vec::with_capacity(workers);

@@ -15,6 +15,7 @@ use crate::{
         addresses::Addresses,
         exchange::{self, fenced},
     },
+    log,
     pool::Pool,
     stop::Stop,
 };
@@ -110,7 +111,10 @@ impl Worker {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 // epoll itself fails only when its descriptor is not one: nothing could be served any more.
-                Err(error) => return eprintln!("event loop ends: {error}"),
+                Err(error) => {
+                    log::error(format_args!("event loop ends: {error}"));
+                    return;
+                }
             }
             self.clock.advance(Instant::now(), SystemTime::now);
             self.look_at_deadlines();
@@ -277,6 +281,15 @@ impl Worker {
         peer.filed = None;
         if peer.conn.deadline() > self.clock.now() {
             return self.timers.file(key, peer);
+        }
+        // epoll tells of room once a third of the socket's buffer is free, which takes a slow peer longer than it may
+        // stall: whether it has taken anything, only sending tells.
+        if peer.buffers.as_ref().is_some_and(|buffers| !buffers.out.is_empty()) {
+            self.go_on(key);
+        }
+        let Some(peer) = self.peers.find(key) else { return };
+        if peer.queued || peer.conn.deadline() > self.clock.now() {
+            return;
         }
         let mut buffers = peer.buffers.take().unwrap_or_else(|| self.buffers.take());
         exchange::expire(&mut peer.conn, &mut buffers, &*self.around.app, &self.clock);
