@@ -95,7 +95,7 @@ impl Document {
             let mut bytes = vec![0; identity.len as usize];
             file.read_exact_at(&mut bytes, 0)?;
             // What was written in between may have come to pieces.
-            if Identity::of(&file)? != identity {
+            if !Identity::of(&file)?.has_content_of(&identity) {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             Content::Bytes(bytes.into())

@@ -59,6 +59,12 @@ impl Identity {
         Ok(fstat(file)?.into())
     }
 
+    /// Whether nothing was written between the two states. A name given or taken away, as when another file is renamed
+    /// over this one, is no such change.
+    pub(super) fn has_content_of(&self, other: &Identity) -> bool {
+        (self.len, self.modified) == (other.len, other.modified)
+    }
+
     /// The time of the last modification, if the protocol can express it: from 1970 to 9999.
     pub(super) fn modified(&self) -> Option<SystemTime> {
         let seconds = u64::try_from(self.modified.0).ok().filter(|seconds| *seconds <= 253_402_300_799)?;
@@ -152,5 +158,27 @@ fn status(error: Errno) -> Status {
         Errno::ACCESS | Errno::PERM | Errno::XDEV | Errno::LOOP => Status::FORBIDDEN,
         Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN => Status::SERVICE_UNAVAILABLE,
         _ => Status::INTERNAL_SERVER_ERROR,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_file_that_loses_its_name_keeps_its_content_and_one_that_is_written_does_not() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (path, other) = (directory.path().join("file"), directory.path().join("other"));
+        fs::write(&path, "before").and_then(|()| fs::write(&other, "after")).expect("two files");
+        let file = File::open(&path).expect("a file");
+        let before = Identity::of(&file).expect("its state");
+        fs::rename(&other, &path).expect("renamed");
+        let replaced = Identity::of(&file).expect("its state");
+        assert!(replaced != before && replaced.has_content_of(&before), "{before:?}, {replaced:?}");
+        let file = File::options().write(true).open(&path).expect("a file");
+        let before = Identity::of(&file).expect("its state");
+        file.set_len(3).expect("another length");
+        assert!(!Identity::of(&file).expect("its state").has_content_of(&before));
     }
 }
