@@ -44,8 +44,8 @@ pub struct Common {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Limits")]
 struct Bounds {
-    /// Connections held at once, over all processes, as far as open files are allowed [default: 10000 on event loops,
-    /// 1024 with a thread for each]
+    /// Connections held at once, divided evenly among processes, as far as open files are allowed [default: 10000 on
+    /// event loops, 1024 with a thread for each; in each process]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: Option<u32>,
 

@@ -67,8 +67,8 @@ pub struct Settings {
     pub prefork: bool,
     /// How long what is in flight may take after the order to stop.
     pub grace: Duration,
-    /// Connections held at once, over all processes; `None` for the engine's own default. No more than open files
-    /// are allowed.
+    /// Connections held at once, divided evenly among processes; `None` for the engine's own default in each of them.
+    /// No more than open files are allowed.
     pub max_connections: Option<usize>,
     /// Connections that one address holds at once in a process; `None` for as many as there are.
     pub max_connections_per_address: Option<usize>,
@@ -225,8 +225,10 @@ impl Settings {
             Engine::Blocking => blocking::MAX_CONNECTIONS,
             Engine::EventLoop => event_loop::MAX_CONNECTIONS,
         };
+        // What an operator asks for is shared out. The default is not: the kernel deals connections out unevenly, and
+        // a process that is full must be so for a reason.
         let processes = if self.prefork { self.workers } else { 1 };
-        let wanted = self.max_connections.unwrap_or(otherwise).div_ceil(processes);
+        let wanted = self.max_connections.map_or(otherwise, |asked| asked.div_ceil(processes));
         descriptors::Connections::within_limit(wanted, self.workers_here(), listeners)
     }
 }

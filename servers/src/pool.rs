@@ -1,48 +1,52 @@
 //! Threads for work that would hold up an event loop, behind a queue with a bound.
 
 use std::{
-    io,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
-    sync::{Arc, Mutex, PoisonError},
+    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     thread,
 };
 
 /// A unit of work. It must not panic: whoever makes it fences what may.
 pub type Task = Box<dyn FnOnce() + Send>;
 
-/// A pool of threads. They end when the last handle is dropped and the queue is empty.
+/// A pool of threads. They are started for the first task, and end when the last handle is dropped and the queue is
+/// empty.
 #[derive(Clone, Debug)]
 pub struct Pool {
     queue: SyncSender<Task>,
+    tasks: Arc<Mutex<Receiver<Task>>>,
+    threads: usize,
+    /// How many have been started.
+    started: Arc<OnceLock<usize>>,
 }
 
 impl Pool {
-    /// Starts `threads` threads behind a queue of at most `queued` tasks.
-    ///
-    /// # Errors
-    ///
-    /// When a thread cannot be started.
-    pub fn start(threads: usize, queued: usize) -> io::Result<Pool> {
-        let (queue, tasks) = sync_channel::<Task>(queued);
-        let tasks = Arc::new(Mutex::new(tasks));
-        for number in 0..threads.max(1) {
-            let tasks = Arc::clone(&tasks);
-            thread::Builder::new().name(format!("pool-{number}")).spawn(move || work(&tasks))?;
-        }
-        Ok(Pool { queue })
+    /// A pool of `threads` threads behind a queue of at most `queued` tasks.
+    pub fn new(threads: usize, queued: usize) -> Pool {
+        let (queue, tasks) = sync_channel(queued);
+        Pool { queue, tasks: Arc::new(Mutex::new(tasks)), threads: threads.max(1), started: Arc::default() }
     }
 
-    /// Queues a task, or gives it back when the queue is full.
+    /// Queues a task.
     ///
     /// # Errors
     ///
-    /// The task, when there is no room for it.
+    /// The task, when there is no room for it, or no thread could be started.
     pub fn submit(&self, task: Task) -> Result<(), Task> {
+        if *self.started.get_or_init(|| self.start()) == 0 {
+            return Err(task);
+        }
         self.queue.try_send(task).map_err(|refused| match refused {
-            std::sync::mpsc::TrySendError::Full(task) | std::sync::mpsc::TrySendError::Disconnected(task) => {
-                task
-            }
+            TrySendError::Full(task) | TrySendError::Disconnected(task) => task,
         })
+    }
+
+    fn start(&self) -> usize {
+        let start = |number: usize| {
+            let tasks = Arc::clone(&self.tasks);
+            thread::Builder::new().name(format!("pool-{number}")).spawn(move || work(&tasks))
+        };
+        (0..self.threads).map_while(|number| start(number).ok()).count()
     }
 }
 
@@ -64,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_gives_the_task_back() {
-        let pool = Pool::start(1, 1).expect("a thread");
+        let pool = Pool::new(1, 1);
         let (started, has_started) = channel();
         let (release, released) = channel::<()>();
         let (done, all_done) = channel();

@@ -63,7 +63,8 @@ impl Default for Settings {
             max_connections: None,
             // Many people may share an address, and tests do.
             max_connections_per_address: None,
-            pool_threads: cores,
+            // One that waits for something slow must not hold up all others, even on a single core.
+            pool_threads: cores.max(4),
             pool_queue: 1024,
             server: concat!("http-core/", env!("CARGO_PKG_VERSION")).to_owned(),
             protocol: Config::default(),

@@ -35,7 +35,7 @@ pub fn start(
     stop: &Arc<Stop>,
 ) -> io::Result<Vec<JoinHandle<()>>> {
     let workers = settings.workers.max(1);
-    let pool = Pool::start(settings.pool_threads, settings.pool_queue)?;
+    let pool = Pool::new(settings.pool_threads, settings.pool_queue);
     let sets = match sharing {
         Sharing::EachItsOwn => listener::one_for_each(listeners, workers)?,
         Sharing::OneForAll => listener::dealt_out(listeners, workers)?,
