@@ -68,9 +68,12 @@ fn rules(needs: &Needs, mappings: &str) -> Result<RulesetCreated, Box<dyn Error 
     Ok(ruleset)
 }
 
-/// The folders of these files. What is no file, but a terminal or a pipe, opens none: `/dev` least of all.
+/// The folders of these files. What is no file, but a terminal or a pipe, opens none: `/dev` least of all, where a
+/// name may lead to a file that is somewhere else.
 fn folders(files: &[PathBuf]) -> BTreeSet<&Path> {
-    let is_file = |path: &&PathBuf| fs::metadata(path).map_or(true, |metadata| metadata.is_file());
+    let is_file = |path: &&PathBuf| {
+        !path.starts_with("/dev") && fs::metadata(path).map_or(true, |metadata| metadata.is_file())
+    };
     let folders = files.iter().filter(is_file).filter_map(|path| path.parent());
     folders.map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).collect()
 }
