@@ -140,10 +140,16 @@ impl Shared {
             Session::new(&seat, conn, Arc::clone(&self.config), app, clock, &self.stop).serve(&mut buffers);
             self.registry.leave(&seat);
             pool.put(buffers);
-            if self.ready.fetch_add(1, Ordering::SeqCst) >= self.workers {
-                self.ready.fetch_sub(1, Ordering::SeqCst);
+            if !self.stands_ready() {
                 return;
             }
         }
+    }
+
+    /// Counts this thread among those that stand ready, unless there are enough. It must not count itself in even for
+    /// a moment otherwise: whoever accepts in that moment would take it for the next in line.
+    fn stands_ready(&self) -> bool {
+        let one_more = |ready: usize| (ready < self.workers).then_some(ready + 1);
+        self.ready.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
     }
 }
