@@ -181,11 +181,9 @@ both_engines! {
         program.signal(Signal::TERM);
         let exit = program.exit();
         assert_eq!((exit.code, exit.stderr.lines().count()), (Some(0), 1), "{exit:?}");
-        let wanted = match kind {
-            Kind::EventLoop => 10_000,
-            Kind::Blocking => 1024,
-            Kind::EventLoopPrefork => 5_000,
-            Kind::BlockingPrefork => 512,
+        let wanted = match kind.engine() {
+            Engine::EventLoop => 10_000,
+            Engine::Blocking => 1024,
         };
         let said = format!("64 open files leave room for 16 connections, and not for {wanted}\n");
         assert!(exit.stderr.ends_with(&said), "{exit:?}");
