@@ -41,6 +41,7 @@
 mod answer;
 mod content;
 mod flushing;
+mod state;
 mod step;
 
 pub use step::{CloseReason, Step};
@@ -63,57 +64,8 @@ use crate::{
 use content::{Complete, Content};
 use core::net::SocketAddr;
 use flushing::Flushing;
+use state::{Decision, State};
 use std::{sync::Arc, time::Instant};
-
-/// Where a connection stands; each variant owns what only it needs.
-#[derive(Debug)]
-enum State {
-    /// Between requests: nothing of the next one is here.
-    Idle {
-        since: Instant,
-    },
-    /// Part of a head is here.
-    Head {
-        since: Instant,
-    },
-    /// The head is complete, part of the content is here.
-    Body(Box<Content>),
-    /// A request was handed out; its answer is owed.
-    Answering {
-        framing: Framing,
-        received: Instant,
-    },
-    /// A rejection was handed out; its answer is owed. The request is there if its head has been understood and
-    /// is still in the buffer.
-    Rejecting {
-        method: Method,
-        request: Option<Framing>,
-    },
-    /// It was accepted only to be turned away.
-    Refused,
-    /// The last answer is queued. `linger` says that the peer may still be sending.
-    Finishing {
-        linger: bool,
-    },
-    /// The sending side is shut down; what comes is dropped.
-    Lingering,
-    Closed(CloseReason),
-}
-
-/// What `decide` found, free of borrows.
-enum Decision {
-    Receive,
-    /// A request whose head and content end at these offsets.
-    Request {
-        head_len: usize,
-        content_len: usize,
-    },
-    Reject(Rejection),
-    AwaitAnswer,
-    Flush,
-    ShutdownWrite,
-    Close(CloseReason),
-}
 
 /// The protocol state of one connection.
 #[derive(Debug)]
