@@ -21,6 +21,7 @@ mod url;
 pub use url::{Url, UrlError};
 
 use super::{Outcome, problem::Format};
+use crate::log;
 use cache::{Finding, Known, Lifetimes};
 use flight::{Board, Lead, Turn};
 use forecast::Report;
@@ -29,7 +30,6 @@ use place::Place;
 use serde::Serialize;
 use std::{
     fmt,
-    io::{self, Write},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -92,15 +92,14 @@ struct Answer<'r> {
 }
 
 impl Weather {
-    /// Knows nothing yet, and logs to standard error.
+    /// Knows nothing yet, and logs where all messages go.
     pub fn new(settings: Settings) -> Weather {
         let Settings { fresh, stale, pause, places, .. } = settings;
         Weather {
             upstream: Upstream::new(settings),
             board: Board::new(Lifetimes { fresh, stale, pause, places }),
             fresh,
-            // Nobody has to read it, so it may fail.
-            log: Box::new(|line| drop(writeln!(io::stderr(), "{line}"))),
+            log: Box::new(|line| log::note(line)),
         }
     }
 
