@@ -181,10 +181,10 @@ mod tests {
         let Turn::Follow(late) = turn(&board) else { panic!("nobody leads") };
         assert!(waiting.iter().all(|told| told.try_recv().is_err()), "told too early");
         assert!(lead.land(Ok(Report::sample(1.0)), Instant::now()).is_ok());
-        waiting.iter().for_each(|told| check(told, Ok("1 degrees Celsius, rain")));
+        waiting.iter().for_each(|told| check(told, Ok("1 C, rain")));
         let (sender, told) = channel();
         late.wait(move |finding| sender.send(finding).expect("a receiver"));
-        check(&told, Ok("1 degrees Celsius, rain"));
+        check(&told, Ok("1 C, rain"));
         assert!(matches!(turn(&board), Turn::Tell(Ok(_))));
     }
 

@@ -102,7 +102,7 @@ impl Report {
 
     /// In a line, for the log.
     pub(super) fn summary(&self) -> String {
-        format!("{} degrees Celsius, {}", self.current.temperature_celsius, self.current.weather)
+        format!("{} C, {}", self.current.temperature_celsius, self.current.weather)
     }
 }
 
