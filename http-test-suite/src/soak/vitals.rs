@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// held before.
 const MEMORY_TOLERANCE: (u64, u64) = (2 * 1024 * 1024, 10);
 
+/// Descriptors that may be more: a worker that keeps large files open may have met some of them for the first time.
+const KEPT_FILES: usize = 8;
+
 /// What a server and all processes that it started hold at a moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Vitals {
@@ -62,7 +65,7 @@ impl Vitals {
         let (bytes, part) = MEMORY_TOLERANCE;
         let memory_most = before.memory_bytes + bytes + before.memory_bytes / part;
         let all = [
-            (self.descriptors > before.descriptors)
+            (self.descriptors > before.descriptors + KEPT_FILES)
                 .then(|| format!("descriptors: {} before, {} after", before.descriptors, self.descriptors)),
             (self.threads > before.threads)
                 .then(|| format!("threads: {} before, {} after", before.threads, self.threads)),
@@ -163,7 +166,8 @@ mod tests {
     fn tells_what_has_not_been_given_back() {
         check((10, 4, 20, 2), &[]);
         check((9, 3, 24, 2), &[]);
-        check((11, 4, 20, 2), &["descriptors"]);
+        check((18, 4, 20, 2), &[]);
+        check((19, 4, 20, 2), &["descriptors"]);
         check((10, 5, 20, 2), &["threads"]);
         check((10, 4, 25, 2), &["memory"]);
         check((10, 4, 20, 3), &["processes"]);
