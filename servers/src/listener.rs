@@ -20,6 +20,10 @@ const BACKLOG: i32 = 4096;
 /// How long the kernel holds back a connection on which nothing has arrived.
 const DEFER: Duration = Duration::from_secs(1);
 
+/// Bytes that the kernel takes from us for a peer that has no room for them yet. Megabytes that lie there cost memory for
+/// each slow download, and half of the CPU for a large file to a fast one; with too few, a socket asks for more too often.
+const UNSENT: u32 = 64 * 1024;
+
 /// Whether the sockets of several workers may be bound to one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
@@ -36,12 +40,22 @@ pub enum Sharing {
 /// Whatever the system says: address in use, not permitted, not available.
 pub fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
     let socket = bound(address, sharing)?;
-    // Accepted sockets inherit this: answers leave at once, Nagle's algorithm has nothing to add.
-    socket.set_tcp_nodelay(true)?;
+    prepare(&socket)?;
     sockopt::defer_accept(&socket, DEFER)?;
-    socket.set_nonblocking(true)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Sets what accepted sockets are to inherit, whoever has bound the socket that they come from.
+///
+/// # Errors
+///
+/// Whatever the system says.
+pub fn prepare(socket: &Socket) -> io::Result<()> {
+    // Answers leave at once: Nagle's algorithm has nothing to add.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT)?;
+    socket.set_nonblocking(true)
 }
 
 /// Takes the next connection, and says where it comes from if that is an address.
