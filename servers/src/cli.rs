@@ -8,7 +8,7 @@ use crate::{
 };
 use clap::{Args, Parser};
 use http_core::{Config, Limits, Timeouts};
-use std::{fmt, net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{fmt, net::IpAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 /// Addresses that can be listened on: more than anybody has, and with a socket for each of some workers still few
 /// enough to be watched.
@@ -173,7 +173,7 @@ impl Common {
     fn settings(
         self,
         name: &'static str,
-        application: launch::Application,
+        application: Arc<dyn launch::Application>,
         engine: Engine,
     ) -> launch::Settings {
         let Common { port, bind, workers, prefork, bounds, service } = self;
@@ -197,7 +197,12 @@ impl Common {
     }
 
     /// Does what is asked for: serves this until a signal, or has another process start a successor.
-    pub fn run(self, name: &'static str, application: launch::Application, engine: Engine) -> ExitCode {
+    pub fn run(
+        self,
+        name: &'static str,
+        application: Arc<dyn launch::Application>,
+        engine: Engine,
+    ) -> ExitCode {
         if self.bind.len() > MAX_BINDS {
             eprintln!("{name}: at most {MAX_BINDS} addresses can be listened on");
             return ExitCode::from(2);
@@ -248,5 +253,5 @@ pub fn demo(name: &'static str, served_by: &'static str, port: &'static str, eng
     let Demo { common, root, weather_url } = parse(name, port);
     let weather = weather::Settings { url: weather_url, ..weather::Settings::default() };
     let app = app::Settings { name: served_by, root, weather };
-    common.run(name, launch::Application::Demo(app), engine)
+    common.run(name, Arc::new(app), engine)
 }

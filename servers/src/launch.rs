@@ -1,10 +1,11 @@
-//! From settings to a server at work: the only file that knows the application and the engines both.
+//! From settings to a server at work.
 //!
 //! A process is one of two. The `master` is the one that an operator talks to: it binds, or takes over what a
 //! predecessor or a service manager has bound, and serves with threads of its own or looks after worker processes.
 //! A `worker` has everything from its master.
 
 mod addresses;
+mod application;
 mod descriptors;
 mod master;
 pub mod reload;
@@ -12,12 +13,10 @@ mod renewal;
 mod worker;
 
 pub use crate::engine::Engine;
+pub use application::{Application, Site};
 
-#[cfg(feature = "demo")]
-use crate::app::{self, App};
 use crate::{
     engine::{self, MakeApp, Server, blocking, event_loop},
-    files::{Files, Root},
     handover::{Inherited, Role, path_of},
     listener::Sharing,
     log::{self, Logs},
@@ -32,21 +31,11 @@ use std::{
     fmt, io,
     net::{IpAddr, TcpListener},
     os::fd::OwnedFd,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, mpsc::Sender},
     thread,
     time::Duration,
 };
-
-/// What is served.
-#[derive(Clone, Debug)]
-pub enum Application {
-    /// The files of this directory.
-    Files(PathBuf),
-    /// The demo application.
-    #[cfg(feature = "demo")]
-    Demo(app::Settings),
-}
 
 /// What an operator can choose.
 #[derive(Clone, Debug)]
@@ -54,7 +43,7 @@ pub struct Settings {
     /// The program's name, for its messages.
     pub name: &'static str,
     /// What is served.
-    pub application: Application,
+    pub application: Arc<dyn Application>,
     /// Addresses to listen on; none means the loopback addresses that the machine has.
     pub binds: Vec<IpAddr>,
     /// The port on all of them; 0 for one that is free.
@@ -109,62 +98,6 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
     }
 }
 
-impl Application {
-    /// The directory whose files are served, if there is one.
-    fn root_path(&self) -> Option<&Path> {
-        match self {
-            Application::Files(root) => Some(root),
-            #[cfg(feature = "demo")]
-            Application::Demo(settings) => settings.root.as_deref(),
-        }
-    }
-
-    /// That directory, as its name leads to it now.
-    fn root(&self) -> Result<Option<OwnedFd>, Failure> {
-        let Some(path) = self.root_path() else { return Ok(None) };
-        let opened = open(path, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
-        opened.map(Some).map_err(io::Error::from).map_err(failed(format!("cannot serve {}", path.display())))
-    }
-
-    /// The same application with the files of this directory.
-    fn at(&self, root: &OwnedFd) -> Application {
-        let root = path_of(root);
-        match self {
-            Application::Files(_) => Application::Files(root),
-            #[cfg(feature = "demo")]
-            Application::Demo(settings) => {
-                Application::Demo(app::Settings { root: Some(root), ..settings.clone() })
-            }
-        }
-    }
-
-    /// Opens what all workers share, and tells how each gets an application of its own.
-    fn open(&self) -> Result<MakeApp, Failure> {
-        match self {
-            Application::Files(root) => {
-                let open = Root::open(root).map_err(failed(format!("cannot serve {}", root.display())))?;
-                let root = Arc::new(open);
-                Ok(Arc::new(move |_| -> Arc<dyn Handler> { Arc::new(Files::beneath(Arc::clone(&root))) }))
-            }
-            #[cfg(feature = "demo")]
-            Application::Demo(settings) => {
-                let app = App::open(settings).map_err(failed("cannot serve the demo application"))?;
-                Ok(Arc::new(move |number| app.worker(number)))
-            }
-        }
-    }
-}
-
-impl fmt::Display for Application {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Application::Files(root) => root.display().fmt(f),
-            #[cfg(feature = "demo")]
-            Application::Demo(_) => f.write_str("the demo application"),
-        }
-    }
-}
-
 /// An engine in this process.
 struct Threads {
     stop: Arc<Stop>,
@@ -214,6 +147,19 @@ impl Threads {
 }
 
 impl Settings {
+    /// The directory whose files are served, if there is one, as its name leads to it now.
+    fn open_root(&self) -> Result<Option<OwnedFd>, Failure> {
+        let Some(path) = self.application.root() else { return Ok(None) };
+        let opened = open(path, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        opened.map(Some).map_err(io::Error::from).map_err(failed(format!("cannot serve {}", path.display())))
+    }
+
+    /// The application with the files of `root`.
+    fn open_application(&self, root: Option<&OwnedFd>) -> Result<MakeApp, Failure> {
+        let opened = self.application.open(root.map(path_of).as_deref());
+        opened.map_err(failed(format!("cannot serve {}", self.application)))
+    }
+
     /// How many of the workers are in one process.
     fn workers_here(&self) -> usize {
         if self.prefork { 1 } else { self.workers }

@@ -2,7 +2,7 @@
 
 use clap::{Parser, ValueEnum};
 use servers::{cli, launch};
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 /// Serves the files of a directory over HTTP/1.1.
 ///
@@ -39,6 +39,5 @@ fn main() -> ExitCode {
         Engine::EventLoop => launch::Engine::EventLoop,
         Engine::Blocking => launch::Engine::Blocking,
     };
-    let application = launch::Application::Files(root.unwrap_or(positional_root));
-    common.run("httpd", application, engine)
+    common.run("httpd", Arc::new(launch::Site(root.unwrap_or(positional_root))), engine)
 }

@@ -102,8 +102,8 @@ impl Master<'_> {
         let claimed =
             settings.pid_file.as_ref().filter(|_| inherited.is_none()).map(|path| PidFile::claim(path));
         let claimed = claimed.transpose().map_err(no_pid_file())?;
-        let root = settings.application.root()?;
-        let make = settings.application.open()?;
+        let root = settings.open_root()?;
+        let make = settings.open_application(root.as_ref())?;
         let (listeners, handed_over) = match inherited {
             Some(Inherited { listeners, pid_file, line, .. }) => (listeners, Some((line, pid_file))),
             None => (addresses::listen(settings)?, None),
@@ -208,14 +208,13 @@ impl Master<'_> {
 
     /// Opens the document root anew by its name, which may lead somewhere else by now.
     fn renew_root(&mut self) -> Result<(), Failure> {
-        let application = &self.settings.application;
-        let Some(root) = application.root()? else { return Ok(()) };
+        let Some(root) = self.settings.open_root()? else { return Ok(()) };
         if self.settings.confine {
             // Opening alone takes no right. Under Landlock, reading does.
             fs::read_dir(path_of(&root))
-                .map_err(failed(format!("confined, and so cannot serve {application}")))?;
+                .map_err(failed(format!("confined, and so cannot serve {}", self.settings.application)))?;
         }
-        let make = application.open()?;
+        let make = self.settings.open_application(Some(&root))?;
         match &self.work {
             Work::Threads(threads) => threads.apps.renew(|number| make(number)),
             Work::Processes(crew) => crew.tell(|line| line.send_root(&root)),
@@ -299,7 +298,7 @@ fn confine(settings: &Settings) -> Result<Option<Confinement>, Failure> {
     }
     let files = |file: &Option<PathBuf>| file.iter().cloned().collect::<Vec<_>>();
     let needs = Needs {
-        roots: settings.application.root_path().map(Path::to_owned).into_iter().collect(),
+        roots: settings.application.root().map(Path::to_owned).into_iter().collect(),
         logs: [files(&settings.log.file), files(&settings.log.errors)].concat(),
         removed: files(&settings.pid_file),
     };

@@ -21,11 +21,7 @@ pub(super) fn run(
     let no_log = || failed("cannot write a log");
     let logs = settings.log.open().map_err(no_log())?.start().map_err(no_log())?;
     let orders = caught.orders(Order::to_worker).map_err(failed("cannot handle signals"))?;
-    let application = match &inherited.root {
-        Some(root) => settings.application.at(root),
-        None => settings.application.clone(),
-    };
-    let make = application.open()?;
+    let make = settings.open_application(inherited.root.as_ref())?;
     // To itself it is the only worker; its number among all it has from the master.
     let threads = Threads::start(settings, inherited.listeners, |_| make(number), &logs, orders.giver())?;
     inherited.line.say_serving().map_err(failed("cannot reach the master process"))?;
@@ -78,7 +74,7 @@ impl Worker<'_> {
     }
 
     fn serve_files_of(&self, root: &OwnedFd) {
-        match self.settings.application.at(root).open() {
+        match self.settings.open_application(Some(root)) {
             Ok(make) => self.threads.apps.renew(|_| make(self.number)),
             Err(failure) => log::error(format_args!("{failure}; what was served before still is")),
         }

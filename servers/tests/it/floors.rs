@@ -69,7 +69,7 @@ fn only_launch_knows_engines_and_applications_both() {
         })
         .map(|source| source.name)
         .collect();
-    assert_eq!(both, ["launch.rs"]);
+    assert_eq!(both, ["launch/application.rs"]);
 }
 
 #[test]
