@@ -1,0 +1,66 @@
+//! Preconditions held against a file's validators, and ranges against its length.
+
+use criterion::Criterion;
+use http_core::{
+    conditional::{self, Validators, Verdict},
+    range::{self, Ranges},
+};
+use std::{
+    hint::black_box,
+    time::{Duration, SystemTime},
+};
+
+/// A file of today: its length, its entity tag, its last modification in seconds since 1970, and that as a date.
+const LENGTH: u64 = 955_000;
+const TAG: &str = "\"400-69b577463141592f\"";
+const MODIFIED: u64 = 1_773_500_966;
+const DATE: &str = "Sat, 14 Mar 2026 15:09:26 GMT";
+
+pub fn bench(criterion: &mut Criterion) {
+    preconditions(criterion);
+    ranges(criterion);
+}
+
+fn preconditions(criterion: &mut Criterion) {
+    let current = Validators {
+        etag: Some(TAG),
+        last_modified: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(MODIFIED)),
+    };
+    let list = format!("\"a\", \"b\", W/\"c\", \"d\", \"e\", \"f\", \"g\", {TAG}");
+    let mut group = criterion.benchmark_group("conditional");
+    for (name, field, value, expected) in [
+        ("none", "Cookie", "night=yes", Verdict::Proceed),
+        ("tag", "If-None-Match", TAG, Verdict::NotModified),
+        ("eight-tags", "If-None-Match", &list, Verdict::NotModified),
+        ("date", "If-Modified-Since", DATE, Verdict::NotModified),
+        ("older-tag", "If-Match", "\"3ff-69b5000011111111\"", Verdict::PreconditionFailed),
+    ] {
+        // Among as many other fields as a browser sends.
+        let mut fields = vec![("Accept-Language", &b"en-GB,en;q=0.9"[..]); 12];
+        fields.push((field, value.as_bytes()));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let verdict = conditional::evaluate(true, black_box(&fields).iter().copied(), &current);
+                assert_eq!(verdict, expected);
+            });
+        });
+    }
+    group.finish();
+}
+
+fn ranges(criterion: &mut Criterion) {
+    let sixteen: Vec<String> = (0..16).map(|part| format!("{0}000-{0}499", part + 1)).collect();
+    let sixteen = format!("bytes={}", sixteen.join(", "));
+    let mut group = criterion.benchmark_group("range");
+    for (name, field, parts) in
+        [("one", "bytes=1000-1999", 1), ("suffix", "bytes=-500", 1), ("sixteen", &sixteen, 16)]
+    {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let resolved = range::resolve(black_box(field.as_bytes()), LENGTH, 16);
+                assert!(matches!(resolved, Ranges::Partial(ranges) if ranges.len() == parts));
+            });
+        });
+    }
+    group.finish();
+}

@@ -1,0 +1,36 @@
+//! Heads: indexed by the parser alone, and judged by `framing` as well, as every request is.
+
+use crate::heads::HEADS;
+use criterion::{Criterion, Throughput};
+use http_core::{HeadIndex, Limits, framing, head::Progress};
+use std::hint::black_box;
+
+pub fn bench(criterion: &mut Criterion) {
+    let limits = Limits::default();
+    // Used again and again, as a connection's own is.
+    let mut index = HeadIndex::default();
+    let mut group = criterion.benchmark_group("parse");
+    for (name, head) in HEADS {
+        let bytes = head.as_bytes();
+        group.throughput(Throughput::Bytes(bytes.len() as u64));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                index.reset();
+                let progress = index.parse(black_box(bytes), &limits);
+                assert_eq!(progress, Ok(Progress::Complete(bytes.len())));
+            });
+        });
+    }
+    group.finish();
+
+    let mut group = criterion.benchmark_group("judge");
+    for (name, head) in HEADS {
+        let bytes = head.as_bytes();
+        index.reset();
+        index.parse(bytes, &limits).unwrap();
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| framing::judge(&index, black_box(bytes)).unwrap());
+        });
+    }
+    group.finish();
+}
