@@ -31,11 +31,16 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// all that go on coming.
 const LAST_CALL: usize = 4096;
 
+/// How long a thread that is one more than must stand ready does so for nobody.
+const RESERVE_PATIENCE: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+
 const STOP: u64 = u64::MAX;
 
 /// What waiting has brought.
 pub(super) enum Accepted {
     Connection(OwnedFd, Option<SocketAddr>),
+    /// Nobody has come for a while.
+    Nobody,
     /// It is time to stop.
     Stop,
 }
@@ -71,12 +76,14 @@ impl Acceptor {
     }
 
     /// Waits for the next connection, or for the end. Who has been let in by the kernel before the order to stop
-    /// came is still served.
-    pub(super) fn next(&self) -> Accepted {
+    /// came is still served. Only a thread that `is_reserve` hears that nobody comes.
+    pub(super) fn next(&self, is_reserve: bool) -> Accepted {
+        let patience = is_reserve.then_some(&RESERVE_PATIENCE);
         let mut events: Vec<epoll::Event> = Vec::with_capacity(1);
         while !self.stop.is_asked() {
             events.clear();
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), None::<&Timespec>) {
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), patience) {
+                Ok(0) => return Accepted::Nobody,
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => {
                     // epoll fails only when its descriptor is none: nothing will come any more.

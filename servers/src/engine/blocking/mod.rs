@@ -2,7 +2,8 @@
 //!
 //! A few threads stand ready to accept. One that takes a connection serves it to its end; when none is left to
 //! accept, another is started, up to the connection limit. Beyond that the longest-idle connection makes room,
-//! and if none is idle, the newcomer is told 503.
+//! and if none is idle, the newcomer is told 503. Who has served stands ready again, for a while even where there are
+//! enough: to start a thread for each connection costs as much as to serve it.
 
 mod acceptor;
 mod registry;
@@ -30,6 +31,9 @@ pub const MAX_CONNECTIONS: usize = 1024;
 
 /// Threads beyond the connections that may be held: they say 503 to who is one too many.
 const REFUSING: usize = 16;
+
+/// Threads that stand ready beyond those that always do, for as long as there is something to do for them.
+const RESERVE: usize = 16;
 
 /// Stack of a thread. Most of it is never touched; handlers that recurse deeply are none of ours.
 const STACK: usize = 256 * 1024;
@@ -116,8 +120,16 @@ impl Shared {
     fn work(self: &Arc<Shared>, app: &dyn Handler) {
         // One pair is enough for one thread; the pool is what empties it between two connections.
         let mut pool = BufPool::new(1);
+        let mut clock = Clock::new(&self.server, Instant::now(), SystemTime::now());
         loop {
-            let accepted = self.acceptor.next();
+            let is_reserve = self.ready.load(Ordering::SeqCst) > self.workers;
+            let accepted = self.acceptor.next(is_reserve);
+            if matches!(accepted, Accepted::Nobody) {
+                if self.steps_down() {
+                    return;
+                }
+                continue;
+            }
             let left = self.ready.fetch_sub(1, Ordering::SeqCst) - 1;
             let Accepted::Connection(socket, address) = accepted else { return };
             // Some threads beyond the limit stand ready when all others are busy: somebody has to say 503.
@@ -129,15 +141,14 @@ impl Shared {
             let visit = counted.map(|(addresses, address)| addresses.enter(address.ip())).transpose();
             let full = self.registry.len() >= self.max_connections && !self.registry.evict();
             let seat = self.registry.enter(socket);
-            let now = Instant::now();
+            clock.advance(Instant::now(), SystemTime::now);
             let make = if full || visit.is_err() { Connection::refused } else { Connection::new };
-            let mut conn = make(Arc::clone(&self.config), now);
+            let mut conn = make(Arc::clone(&self.config), clock.now());
             if let Some(address) = address {
                 conn = conn.with_peer(address);
             }
-            let clock = Clock::new(&self.server, now, SystemTime::now());
             let mut buffers = pool.take();
-            Session::new(&seat, conn, Arc::clone(&self.config), app, clock, &self.stop).serve(&mut buffers);
+            Session::new(&seat, conn, &self.config, app, &mut clock, &self.stop).serve(&mut buffers);
             self.registry.leave(&seat);
             pool.put(buffers);
             if !self.stands_ready() {
@@ -149,7 +160,13 @@ impl Shared {
     /// Counts this thread among those that stand ready, unless there are enough. It must not count itself in even for
     /// a moment otherwise: whoever accepts in that moment would take it for the next in line.
     fn stands_ready(&self) -> bool {
-        let one_more = |ready: usize| (ready < self.workers).then_some(ready + 1);
+        let one_more = |ready: usize| (ready < self.workers + RESERVE).then_some(ready + 1);
         self.ready.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
+    }
+
+    /// Takes this thread from those that stand ready, if there are enough without it.
+    fn steps_down(&self) -> bool {
+        let one_less = |ready: usize| (ready > self.workers).then(|| ready - 1);
+        self.ready.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok()
     }
 }

@@ -18,7 +18,7 @@ use rustix::{
 };
 use std::{
     os::fd::AsFd,
-    sync::{Arc, mpsc},
+    sync::mpsc,
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -33,9 +33,9 @@ const ONE_SEND: u64 = 1;
 pub(super) struct Session<'t> {
     seat: &'t Seat,
     conn: Connection,
-    config: Arc<Config>,
+    config: &'t Config,
     app: &'t dyn Handler,
-    clock: Clock,
+    clock: &'t mut Clock,
     stop: &'t Stop,
     /// What the socket's receive timeout is set to, at first by [`Acceptor`](super::acceptor::Acceptor).
     patience: Option<Duration>,
@@ -45,9 +45,9 @@ impl<'t> Session<'t> {
     pub(super) fn new(
         seat: &'t Seat,
         conn: Connection,
-        config: Arc<Config>,
+        config: &'t Config,
         app: &'t dyn Handler,
-        clock: Clock,
+        clock: &'t mut Clock,
         stop: &'t Stop,
     ) -> Session<'t> {
         let patience = Some(config.timeouts.idle);
@@ -63,7 +63,7 @@ impl<'t> Session<'t> {
                 self.conn.close_after_this();
             }
             let mut share = u32::MAX;
-            match advance(&mut self.conn, buffers, self.app, &self.clock, &mut share) {
+            match advance(&mut self.conn, buffers, self.app, self.clock, &mut share) {
                 Turn::Receive => {
                     if !self.receive(buffers) {
                         return;
@@ -83,7 +83,7 @@ impl<'t> Session<'t> {
                     if self.stop.is_asked() {
                         self.conn.close_after_this();
                     }
-                    exchange::settle(&mut self.conn, buffers, self.app, &self.clock, answer);
+                    exchange::settle(&mut self.conn, buffers, self.app, self.clock, answer);
                 }
                 Turn::ShutdownWrite => {
                     if shutdown(&self.seat.socket, Shutdown::Write).is_err() {
@@ -123,7 +123,7 @@ impl<'t> Session<'t> {
             Ok((count, _)) => buffers.input.filled(count),
             Err(Errno::AGAIN) => {
                 self.patience = None;
-                exchange::expire(&mut self.conn, buffers, self.app, &self.clock);
+                exchange::expire(&mut self.conn, buffers, self.app, self.clock);
             }
             Err(Errno::INTR) => {}
             Err(_) => return false,
@@ -145,7 +145,7 @@ impl<'t> Session<'t> {
     /// Sends once, which is all there is or as much as the peer takes in time. Whether the connection still stands.
     fn send(&mut self, buffers: &mut Buffers) -> bool {
         if self.conn.deadline() <= self.clock.now() {
-            exchange::expire(&mut self.conn, buffers, self.app, &self.clock);
+            exchange::expire(&mut self.conn, buffers, self.app, self.clock);
             return true;
         }
         match transmit(self.seat.socket.as_fd(), &mut buffers.out, ONE_SEND) {
