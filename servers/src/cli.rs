@@ -8,7 +8,15 @@ use crate::{
 };
 use clap::{Args, Parser};
 use http_core::{Config, Limits, Timeouts};
-use std::{fmt, net::IpAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    io::{self, Write},
+    net::IpAddr,
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 /// Addresses that can be listened on: more than anybody has, and with a socket for each of some workers still few
 /// enough to be watched.
@@ -214,7 +222,8 @@ impl Common {
         match outcome {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
-                eprintln!("{name}: {failure}");
+                // In one piece: workers that fail together share a standard error, which may be closed, too.
+                let _ = io::stderr().write_all(format!("{name}: {failure}\n").as_bytes());
                 ExitCode::FAILURE
             }
         }
