@@ -57,7 +57,8 @@ pub(crate) struct FieldSpans {
     pub(crate) value: Span,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// In the order in which they come; behind `Value`, `LineStart` comes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Start,
     Method,
@@ -134,24 +135,38 @@ impl HeadIndex {
     /// The first fault, in the order of the bytes, wherever they were cut on their way here.
     pub fn parse(&mut self, bytes: &[u8], limits: &Limits) -> Result<Progress, ParseError> {
         let ceiling = limits.head_bytes.min(usize::from(u16::MAX));
+        if self.phase < Phase::LineStart && !self.request_line(bytes, limits.target_bytes.min(ceiling))? {
+            return Ok(Progress::Partial);
+        }
+        self.field_lines(bytes, ceiling, limits.fields.min(MAX_FIELDS))
+    }
+
+    /// Enters the phase that it is in, and falls through those behind it. Whether the line is complete.
+    #[inline]
+    fn request_line(&mut self, bytes: &[u8], ceiling: usize) -> Result<bool, ParseError> {
+        Ok((self.phase > Phase::Start || self.start(bytes)?)
+            && (self.phase > Phase::Method || self.method(bytes)?)
+            && (self.phase > Phase::Target || self.target(bytes, ceiling)?)
+            && (self.phase > Phase::Version || self.version(bytes)?))
+    }
+
+    #[inline]
+    fn field_lines(&mut self, bytes: &[u8], ceiling: usize, most: usize) -> Result<Progress, ParseError> {
         loop {
-            let more = match self.phase {
-                Phase::Start => self.start(bytes)?,
-                Phase::Method => self.method(bytes)?,
-                Phase::Target => self.target(bytes, limits.target_bytes.min(ceiling))?,
-                Phase::Version => self.version(bytes)?,
-                Phase::LineStart => self.line_start(bytes)?,
-                Phase::Name => self.name(bytes, ceiling)?,
-                Phase::BeforeValue => self.before_value(bytes, ceiling)?,
-                Phase::Value => self.value(bytes, ceiling, limits.fields.min(MAX_FIELDS))?,
-                Phase::Done => return Ok(Progress::Complete(self.at)),
-            };
+            let more = (self.phase > Phase::LineStart || self.line_start(bytes)?)
+                && (self.phase > Phase::Name || self.name(bytes, ceiling)?)
+                && (self.phase > Phase::BeforeValue || self.before_value(bytes, ceiling)?)
+                && (self.phase > Phase::Value || self.value(bytes, ceiling, most)?);
+            if self.phase == Phase::Done {
+                return Ok(Progress::Complete(self.at));
+            }
             if !more {
                 return Ok(Progress::Partial);
             }
         }
     }
 
+    #[inline]
     fn enter(&mut self, phase: Phase, at: usize) -> bool {
         self.phase = phase;
         self.at = at;
@@ -159,15 +174,15 @@ impl HeadIndex {
         true
     }
 
+    #[inline]
     fn start(&mut self, bytes: &[u8]) -> Result<bool, ParseError> {
-        match bytes.get(self.at..).unwrap_or_default() {
-            [] | [b'\r'] => Ok(false),
-            [b'\r', b'\n', ..] if self.at < MAX_LEADING_CRLF * 2 => {
-                self.at += 2;
-                Ok(true)
+        loop {
+            match bytes.get(self.at..).unwrap_or_default() {
+                [] | [b'\r'] => return Ok(false),
+                [b'\r', b'\n', ..] if self.at < MAX_LEADING_CRLF * 2 => self.at += 2,
+                [b'\r' | b'\n', ..] => return Err(ParseError::LineEnding),
+                _ => return Ok(self.enter(Phase::Method, self.at)),
             }
-            [b'\r' | b'\n', ..] => Err(ParseError::LineEnding),
-            _ => Ok(self.enter(Phase::Method, self.at)),
         }
     }
 

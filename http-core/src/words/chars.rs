@@ -89,9 +89,16 @@ fn run_end(bytes: &[u8], at: usize, belongs: impl Fn(u8) -> bool) -> usize {
 
 /// The end of the run of field-content octets that starts at `at`: the first control other than HTAB.
 ///
-/// Values are the bulk of a head, so eight octets are judged in one step.
+/// Values are the bulk of a head, so sixteen octets are judged in one step, and eight where one of them stops. Names and
+/// targets are shorter: there, one after the other measured faster than eight at once.
 #[inline]
 pub fn field_content_end(bytes: &[u8], mut at: usize) -> usize {
+    // No early end, no table: the compiler makes vector instructions of it.
+    let is_plain =
+        |block: &[u8; 16]| block.iter().fold(true, |all, &byte| all & (byte >= 0x20) & (byte != 0x7f));
+    while bytes.get(at..).and_then(|rest| rest.first_chunk()).is_some_and(is_plain) {
+        at += 16;
+    }
     while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let stops = controls(u64::from_le_bytes(*word));
         if stops == 0 {
@@ -140,8 +147,8 @@ mod tests {
     #[test]
     fn field_content_ends_at_every_control_but_tab_wherever_it_stands() {
         for octet in 0..=255u8 {
-            for place in 0..20 {
-                let mut line = vec![b'v'; 20];
+            for place in 0..40 {
+                let mut line = vec![b'v'; 40];
                 line[place] = octet;
                 let stops = (octet < 0x20 && octet != b'\t') || octet == 0x7f;
                 let expected = if stops { place } else { line.len() };
