@@ -1,7 +1,6 @@
 //! A complete request, borrowed from the buffer it arrived in.
 
 use crate::{
-    semantics::path,
     wire::{
         framing::{self, Framing},
         head::{HeadIndex, Progress},
@@ -83,20 +82,16 @@ impl<'b> Request<'b> {
     /// The target's path, not decoded: `/` if the target has none, `*` for `OPTIONS *`, empty for CONNECT.
     #[inline]
     pub fn path(&self) -> &'b str {
-        match path::split(self.origin()).0 {
+        match text(self.framing.path.of(self.bytes)) {
             "" if self.method() != Method::Connect => "/",
             path => path,
         }
     }
 
     /// The target's query, not decoded and without its `?`.
-    pub fn query(&self) -> Option<&'b str> {
-        path::split(self.origin()).1
-    }
-
     #[inline]
-    fn origin(&self) -> &'b str {
-        text(self.framing.origin.of(self.bytes))
+    pub fn query(&self) -> Option<&'b str> {
+        self.framing.query.map(|query| text(query.of(self.bytes)))
     }
 
     /// Host and port that the request is for; only HTTP/1.0 may leave them out (RFC 9110 §7.2).

@@ -28,8 +28,10 @@ pub struct Framing {
     pub conditional: bool,
     /// Host and port: the target's authority if it has one, else Host's; absent only in HTTP/1.0.
     pub(crate) authority: Option<Span>,
-    /// The origin-form part of the target: path and query.
-    pub(crate) origin: Span,
+    /// The target's path; empty if it has none.
+    pub(crate) path: Span,
+    /// The target's query, without its `?`.
+    pub(crate) query: Option<Span>,
 }
 
 /// Judges a complete head.
@@ -42,6 +44,7 @@ pub fn judge(index: &HeadIndex, bytes: &[u8]) -> Result<Framing, ParseError> {
     let version = index.version_spoken();
     let fields = collect(index, bytes)?;
     let (target_authority, origin) = target_form(method, index.target, bytes)?;
+    let (path, query) = split_query(origin, bytes);
     let host = match fields.host {
         None if version == Version::Http11 => return Err(ParseError::HostMissing),
         Some(host) if !is_authority(host.of(bytes)) => return Err(ParseError::Host),
@@ -61,7 +64,8 @@ pub fn judge(index: &HeadIndex, bytes: &[u8]) -> Result<Framing, ParseError> {
         conditional: fields.conditional,
         // RFC 9112 §3.2.2: the absolute form's authority wins over Host.
         authority: target_authority.or(host),
-        origin,
+        path,
+        query,
     })
 }
 
@@ -104,13 +108,12 @@ const HTTP: &[u8] = b"http://";
 /// The target's authority, if it has one, and its origin-form part (RFC 9112 §3.2).
 fn target_form(method: Method, target: Span, bytes: &[u8]) -> Result<(Option<Span>, Span), ParseError> {
     let text = target.of(bytes);
-    let sub = |from: usize, to: usize| Span::new(target.start() + from, target.start() + to);
     match (method, text) {
         (Method::Connect, _) => {
             let named_port =
                 text.iter().rposition(|&byte| byte == b':').is_some_and(|colon| colon + 1 < text.len());
             let fits = named_port && is_authority(text);
-            if fits { Ok((Some(target), sub(0, 0))) } else { Err(ParseError::Target) }
+            if fits { Ok((Some(target), target.split_at(0).0)) } else { Err(ParseError::Target) }
         }
         (_, [b'/', ..]) => Ok((None, target)),
         (Method::Options, b"*") => Ok((None, target)),
@@ -124,14 +127,25 @@ fn target_form(method: Method, target: Span, bytes: &[u8]) -> Result<(Option<Spa
             if !begins(HTTP) {
                 return Err(ParseError::Target);
             }
-            let start = HTTP.len();
-            let rest = &text[start..];
+            let rest = &text[HTTP.len()..];
             let length = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
             if !is_authority(&rest[..length]) {
                 return Err(ParseError::Target);
             }
-            Ok((Some(sub(start, start + length)), sub(start + length, text.len())))
+            let (authority, origin) = target.split_at(HTTP.len()).1.split_at(length);
+            Ok((Some(authority), origin))
         }
+    }
+}
+
+/// Path and query of the origin form (RFC 9112 §3.2.1).
+fn split_query(origin: Span, bytes: &[u8]) -> (Span, Option<Span>) {
+    match origin.of(bytes).iter().position(|&byte| byte == b'?') {
+        Some(length) => {
+            let (path, query) = origin.split_at(length);
+            (path, Some(query.split_at(1).1))
+        }
+        None => (origin, None),
     }
 }
 
@@ -146,9 +160,8 @@ pub(crate) fn is_authority(text: &[u8]) -> bool {
             (is_address, &rest[end + 1..])
         }
         _ => {
-            let end = text.iter().position(|&byte| byte == b':').unwrap_or(text.len());
-            let (name, port) = text.split_at(end);
-            (!name.is_empty() && is_host(name), port)
+            let (name, port) = text.split_at(host_end(text));
+            (!name.is_empty(), port)
         }
     };
     host && match port {
@@ -158,10 +171,16 @@ pub(crate) fn is_authority(text: &[u8]) -> bool {
     }
 }
 
-/// A registered name or an IPv4 address; its escapes must be whole (RFC 3986 §2.1, §3.2.2).
-fn is_host(name: &[u8]) -> bool {
-    let escape = |at: usize| matches!(name[at..], [_, high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
-    name.iter().enumerate().all(|(at, &byte)| chars::is_host(byte) && (byte != b'%' || escape(at)))
+/// Where a registered name or an IPv4 address ends; its escapes must be whole (RFC 3986 §2.1, §3.2.2).
+fn host_end(text: &[u8]) -> usize {
+    let mut at = 0;
+    loop {
+        at = chars::host_end(text, at);
+        match text[at..] {
+            [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => at += 3,
+            _ => return at,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -233,21 +252,24 @@ mod tests {
 
     #[test]
     fn target_forms() {
-        let check = |method: &str, target: &str, expected: Option<(&str, &str)>| {
+        let check = |method: &str, target: &str, expected: Option<(&str, &str, &str)>| {
             let head = format!("{method} {target} HTTP/1.1\r\nHost: host\r\n\r\n");
             let outcome = framing(&head).ok().map(|framing| {
                 let text = |span: Span| std::str::from_utf8(span.of(head.as_bytes())).expect("ASCII");
-                (text(framing.authority.expect("a host")), text(framing.origin))
+                let query = framing.query.map_or("", text);
+                (text(framing.authority.expect("a host")), text(framing.path), query)
             });
             assert_eq!(outcome, expected, "{method} {target}");
         };
-        check("GET", "/a?b", Some(("host", "/a?b")));
-        check("GET", "//a", Some(("host", "//a")));
-        check("GET", "http://other:81/a?b", Some(("other:81", "/a?b")));
-        check("GET", "HTTP://other", Some(("other", "")));
-        check("GET", "http://other?b", Some(("other", "?b")));
-        check("OPTIONS", "*", Some(("host", "*")));
-        check("CONNECT", "other:443", Some(("other:443", "")));
+        check("GET", "/a?b", Some(("host", "/a", "b")));
+        check("GET", "/a?b?c", Some(("host", "/a", "b?c")));
+        check("GET", "/?", Some(("host", "/", "")));
+        check("GET", "//a", Some(("host", "//a", "")));
+        check("GET", "http://other:81/a?b", Some(("other:81", "/a", "b")));
+        check("GET", "HTTP://other", Some(("other", "", "")));
+        check("GET", "http://other?b", Some(("other", "", "b")));
+        check("OPTIONS", "*", Some(("host", "*", "")));
+        check("CONNECT", "other:443", Some(("other:443", "", "")));
         for target in ["*", "a", "ftp://x/", "http:///a", "http://u@x/", "http:/x", "other:443", "?a"] {
             check("GET", target, None);
         }

@@ -43,10 +43,11 @@ impl Span {
         bytes.get(usize::from(self.start)..usize::from(self.end)).unwrap_or_default()
     }
 
-    /// Where it begins.
+    /// Its first `length` octets, and those behind them.
     #[inline]
-    pub(crate) fn start(self) -> usize {
-        usize::from(self.start)
+    pub(crate) fn split_at(self, length: usize) -> (Span, Span) {
+        let (start, end) = (usize::from(self.start), usize::from(self.end));
+        (Span::new(start, start + length), Span::new(start + length, end))
     }
 }
 

@@ -8,8 +8,8 @@ const TOKEN: u8 = 1;
 /// What a request target is read as: visible ASCII, but for `#`, which no target has (RFC 9112 §3.2). What a URI
 /// has no room for besides is for `spelling` to judge.
 const TARGET: u8 = 2;
-/// What may stand in a registered name (RFC 3986 §3.2.2), but for the comma: two Host fields joined into one
-/// must not pass for a name.
+/// What may stand in a registered name (RFC 3986 §3.2.2) besides escapes, but for the comma: two Host fields joined into
+/// one must not pass for a name.
 const HOST: u8 = 4;
 
 const CLASSES: [u8; 256] = {
@@ -24,7 +24,7 @@ const CLASSES: [u8; 256] = {
         if byte.is_ascii_graphic() && byte != b'#' {
             table[octet] |= TARGET;
         }
-        if alphanumeric || contains(b"-._~!$&'()*+;=%", byte) {
+        if alphanumeric || contains(b"-._~!$&'()*+;=", byte) {
             table[octet] |= HOST;
         }
         octet += 1;
@@ -49,12 +49,6 @@ pub const fn is_token(byte: u8) -> bool {
     CLASSES[byte as usize] & TOKEN != 0
 }
 
-/// Whether `byte` may stand in a `reg-name` or IPv4 host (RFC 3986 §3.2.2).
-#[inline]
-pub const fn is_host(byte: u8) -> bool {
-    CLASSES[byte as usize] & HOST != 0
-}
-
 /// Whether `byte` is optional white space: SP or HTAB (RFC 9110 §5.6.3).
 #[inline]
 pub const fn is_ows(byte: u8) -> bool {
@@ -77,6 +71,12 @@ pub fn token_end(bytes: &[u8], at: usize) -> usize {
 #[inline]
 pub fn target_end(bytes: &[u8], at: usize) -> usize {
     run_end(bytes, at, |byte| CLASSES[byte as usize] & TARGET != 0)
+}
+
+/// The end of the run of octets that starts at `at` and may stand in a host unescaped.
+#[inline]
+pub fn host_end(bytes: &[u8], at: usize) -> usize {
+    run_end(bytes, at, |byte| CLASSES[byte as usize] & HOST != 0)
 }
 
 #[inline]
