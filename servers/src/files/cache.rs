@@ -1,6 +1,8 @@
 //! A worker's memory of what paths led to. What it says is never older than a second.
 
-use super::document::Found;
+use super::{document::Found, misses::Misses};
+use foldhash::fast::RandomState;
+use http_core::Status;
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
@@ -28,7 +30,10 @@ struct Entry {
 /// What paths led to.
 #[derive(Default)]
 pub(super) struct Cache {
-    entries: HashMap<Box<str>, Entry>,
+    /// Whoever finds two paths whose hashes agree gains little, for only paths to files stand here. The seed is random
+    /// all the same.
+    entries: HashMap<Box<str>, Entry, RandomState>,
+    misses: Misses,
     bytes: usize,
     open: usize,
 }
@@ -37,7 +42,9 @@ impl Cache {
     /// What `path` led to when it was last looked up, and whether that was less than a second ago.
     #[inline]
     pub(super) fn find(&mut self, path: &str, now: Instant) -> Option<(Found, bool)> {
-        let entry = self.entries.get_mut(path)?;
+        let Some(entry) = self.entries.get_mut(path) else {
+            return self.misses.hold(path, now, FRESH).then_some((Found::Refused(Status::NOT_FOUND), true));
+        };
         entry.used = true;
         Some((entry.found.clone(), now.saturating_duration_since(entry.looked_up) < FRESH))
     }
@@ -50,6 +57,8 @@ impl Cache {
             self.bytes += found.held();
             self.open += usize::from(found.is_open());
             self.entries.insert(path.into(), Entry { found: found.clone(), looked_up: now, used: true });
+        } else if matches!(found, Found::Refused(Status::NOT_FOUND)) {
+            self.misses.keep(path, now);
         }
     }
 
@@ -76,7 +85,6 @@ impl Cache {
 }
 
 impl Found {
-    /// Misses and errors are not kept: there are too many paths that lead nowhere.
     fn is_worth_keeping(&self) -> bool {
         matches!(self, Found::Document(_))
     }

@@ -3,6 +3,7 @@
 mod cache;
 mod document;
 mod mime;
+mod misses;
 mod parts;
 mod root;
 
