@@ -67,6 +67,8 @@ pub mod request;
 pub mod runner;
 #[cfg(feature = "cli")]
 pub mod soak;
+#[cfg(feature = "cli")]
+pub mod versus;
 pub mod wire;
 
 pub use report::Report;

@@ -114,6 +114,20 @@ fn asks_in_turn() {
 }
 
 #[test]
+fn the_connections_stand_while_it_is_looked_at() {
+    let open = Arc::new(AtomicU64::new(0));
+    let counting = Arc::clone(&open);
+    let server = listen(move |mut stream| {
+        counting.fetch_add(1, Ordering::SeqCst);
+        while request(&mut stream).is_some_and(|_| say(&mut stream, &[ANSWER])) {}
+        counting.fetch_sub(1, Ordering::SeqCst);
+    });
+    let load = asking(server, 5, 5);
+    let (tally, standing) = load::run_and_look(&load, &|_| {}, || open.load(Ordering::SeqCst)).unwrap();
+    assert_eq!((tally.requests, standing), (5, 5));
+}
+
+#[test]
 fn connects_anew_for_each_request_without_keep_alive() {
     let accepted = Arc::new(AtomicU64::new(0));
     let counting = Arc::clone(&accepted);
@@ -171,7 +185,9 @@ fn sends_more_than_fits_into_one_send() {
         }
     });
     let asks = vec![Ask::new(post("/", vec![0; LEN])).expect_body(*b"abc")];
-    check(&Load { asks: asks.clone(), ..asking(server, 4, 2) }, 4, &[]);
+    for pipeline in [1, 3] {
+        check(&Load { asks: asks.clone(), pipeline, ..asking(server, 6, 2) }, 6, &[]);
+    }
     // This one answers at once, and wants to hear no more.
     let hasty = listen(|mut stream| {
         say(&mut stream, &[ANSWER]);
@@ -209,6 +225,82 @@ fn tells_faults_apart() {
     check(resetting("HTTP/1.1 200 OK\r\n\r\nabc"), Fault::Reset);
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     check(nobody, Fault::Connect);
+}
+
+/// Waits for `count` requests, then answers each with its target as content: what `answer` makes of them.
+fn echoing(count: usize, answer: fn(Vec<String>) -> Vec<String>) -> SocketAddr {
+    listen(move |mut stream| {
+        let (mut heads, mut buffer) = (String::new(), [0; 4096]);
+        while let Ok(len @ 1..) = stream.read(&mut buffer) {
+            heads += str::from_utf8(&buffer[..len]).unwrap();
+            let whole = heads.matches("\r\n\r\n").count();
+            assert!(whole <= count);
+            if whole == count {
+                let answers = heads.split_terminator("\r\n\r\n").map(|head| {
+                    let target = head.split(' ').nth(1).unwrap();
+                    let content = if head.starts_with("HEAD ") { "" } else { target };
+                    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{content}", target.len())
+                });
+                let pieces = answer(answers.collect());
+                let said = say(&mut stream, &pieces.iter().map(String::as_str).collect::<Vec<_>>());
+                // An empty piece is the end of the connection.
+                if !said || pieces.last().is_none_or(String::is_empty) {
+                    return;
+                }
+                heads.clear();
+            }
+        }
+    })
+}
+
+#[test]
+fn sends_requests_together_and_reads_their_answers_in_order() {
+    let together = |server, pipeline, connections| {
+        let mut asks =
+            ["/a", "/bc", "/def"].map(|path| Ask::new(get(path)).expect_body(path.as_bytes())).to_vec();
+        asks.push(Ask::new(head("/ghij")).expect_body(*b""));
+        Load { asks, pipeline, count_field: None, ..asking(server, 400, connections) }
+    };
+    for whole in [|answers: Vec<String>| vec![answers.concat()], |answers: Vec<String>| answers] {
+        check(&together(echoing(20, whole), 20, 4), 400, &[]);
+        // More than one send takes.
+        check(&together(echoing(40, whole), 40, 2), 400, &[]);
+    }
+    let bytewise = |answers: Vec<String>| answers.concat().chars().map(String::from).collect();
+    check(&together(echoing(5, bytewise), 5, 4), 400, &[]);
+    let swapped = |mut answers: Vec<String>| {
+        answers.swap(1, 2);
+        answers
+    };
+    let mut wrong = together(echoing(4, swapped), 4, 1);
+    wrong.asks.truncate(3);
+    check(&wrong, 200, &[(Fault::WrongBody, 200)]);
+}
+
+#[test]
+fn whatever_a_broken_connection_leaves_unanswered_has_failed() {
+    let together = |server| {
+        let ask = Ask::new(get("/")).expect_length(1);
+        Load { asks: vec![ask], pipeline: 4, count_field: None, ..asking(server, 40, 2) }
+    };
+    check(&together(echoing(4, |_| Vec::new())), 0, &[(Fault::EarlyClose, 40)]);
+    // Three answers and a word that there will be no more; it is the driver's turn to hear the end.
+    let announced = |answers: Vec<String>| {
+        let last = answers[2].replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+        vec![answers[..2].concat() + &last, String::new()]
+    };
+    check(&together(echoing(4, announced)), 30, &[(Fault::EarlyClose, 10)]);
+    let unasked = |mut answers: Vec<String>| {
+        answers.push(answers[0].clone());
+        vec![answers.concat()]
+    };
+    check(&together(echoing(4, unasked)), 30, &[(Fault::Unasked, 10)]);
+    let length = Ask::new(get("/")).expect_length(2);
+    check(
+        &Load { asks: vec![length], ..together(echoing(4, |answers| answers)) },
+        0,
+        &[(Fault::WrongBody, 40)],
+    );
 }
 
 #[test]
@@ -309,6 +401,8 @@ fn refuses_what_makes_no_sense() {
         Load { asks: vec![Ask::new("")], ..load() },
         Load { connections: 0, ..load() },
         Load { threads: 0, ..load() },
+        Load { pipeline: 0, ..load() },
+        Load { pipeline: 2, ..closing(load()) },
         Load { timeout: Duration::ZERO, ..load() },
         Load { rate: Some(0.0), ..load() },
         Load { rate: Some(f64::NAN), ..load() },

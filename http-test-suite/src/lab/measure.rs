@@ -124,6 +124,7 @@ impl Bench<'_> {
             asks,
             connections,
             keep_alive: true,
+            pipeline: 1,
             until: Until::Time(self.time),
             rate: None,
             threads: self.cpus.driver.len(),

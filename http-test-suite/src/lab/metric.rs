@@ -139,7 +139,8 @@ fn fairness(sample: &Sample) -> Option<f64> {
     (sample.workers.len() > 1 && *most > 0).then(|| *least as f64 / *most as f64)
 }
 
-fn three_digits(value: f64) -> String {
+/// With three digits at least, and no more behind the point than mean something.
+pub(crate) fn three_digits(value: f64) -> String {
     match value.abs() {
         ..10.0 => format!("{value:.2}"),
         10.0..100.0 => format!("{value:.1}"),
@@ -148,7 +149,7 @@ fn three_digits(value: f64) -> String {
 }
 
 /// Whole, with a comma between every three digits.
-fn thousands(value: f64) -> String {
+pub(crate) fn thousands(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());
     let mut text = if value <= -0.5 { String::from("-") } else { String::new() };
     for (index, digit) in digits.chars().enumerate() {

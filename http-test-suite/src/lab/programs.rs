@@ -67,15 +67,17 @@ fn built(dir: &Path) -> Result<PathBuf, Box<dyn Error>> {
 }
 
 /// Looks where a shell would, and where Debian keeps servers.
-fn installed(name: &str) -> Option<PathBuf> {
+pub fn installed(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let dirs = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
     dirs.map(|dir| dir.join(name)).find(|program| program.is_file())
 }
 
-fn version(program: &Path, flag: &str) -> String {
+/// The first line of a program's answer to the question for its version; its name if it has none.
+pub fn version(program: &Path, flag: &str) -> String {
     let name = program.file_name().unwrap_or_default().to_string_lossy();
-    let said = Command::new(program).arg(flag).output().map(|output| [output.stdout, output.stderr].concat());
-    let text = said.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()).unwrap_or_default();
+    let output = Command::new(program).arg(flag).output().ok().filter(|output| output.status.success());
+    let said = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
+    let text = String::from_utf8_lossy(&said).trim().to_owned();
     text.lines().next().map_or_else(|| name.to_string(), str::to_owned)
 }

@@ -1,6 +1,6 @@
 //! A server in its own process or processes: started on the CPUs it may use, awaited, watched, and stopped.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -19,8 +19,11 @@ use super::programs::Programs;
 /// How long a server may take until it answers, and how long until it has stopped.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often is looked where nothing tells.
+/// How often is looked where nothing tells whether a program has stopped.
 const LOOK: Duration = Duration::from_millis(5);
+
+/// The same where nothing tells whether it serves, which may be what is measured.
+const GLANCE: Duration = Duration::from_micros(200);
 
 /// Which CPUs are whose.
 #[derive(Clone, Debug)]
@@ -100,23 +103,57 @@ impl Server {
     ///
     /// If it ends, or says nothing of the kind in time.
     pub fn announced(mut command: Command, scratch: &Path) -> io::Result<Server> {
-        let mut complaints = tempfile::tempfile_in(scratch)?;
+        let complaints = tempfile::tempfile_in(scratch)?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(complaints.try_clone()?);
         let mut child = command.spawn().map_err(|error| named(&command, &error))?;
         let said = child.stdout.take().map(first_line).unwrap_or_default();
         match address_in(&said) {
             Some(address) => Ok(Server { address, processes: Tree::of(child.id())?, child }),
-            None => {
-                end(&mut child);
-                let mut complained = String::new();
-                complaints.rewind()?;
-                complaints.read_to_string(&mut complained)?;
-                Err(named(
-                    &command,
-                    &io::Error::other(format!("did not start: {}", (said + &complained).trim())),
-                ))
-            }
+            None => Err(did_not_start(&mut child, &command, said, complaints)),
         }
+    }
+
+    /// Starts a program that has been told where to serve, and tells nobody when it does. `is_ready` is asked again and
+    /// again, with the number of its process.
+    ///
+    /// # Errors
+    ///
+    /// If it ends, or is not ready in time, with what it said on standard error.
+    pub fn awaited(
+        mut command: Command,
+        address: SocketAddr,
+        scratch: &Path,
+        mut is_ready: impl FnMut(u32) -> bool,
+    ) -> io::Result<Server> {
+        let complaints = tempfile::tempfile_in(scratch)?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(complaints.try_clone()?);
+        let mut child = command.spawn().map_err(|error| named(&command, &error))?;
+        let deadline = Instant::now() + PATIENCE;
+        while !is_ready(child.id()) {
+            if Instant::now() > deadline || child.try_wait()?.is_some() {
+                return Err(did_not_start(&mut child, &command, String::new(), complaints));
+            }
+            thread::sleep(GLANCE);
+        }
+        Ok(Server { address, processes: Tree::of(child.id())?, child })
+    }
+
+    /// As [`awaited`](Server::awaited): until it lets clients connect, and the process has started so many others.
+    ///
+    /// # Errors
+    ///
+    /// Likewise.
+    pub fn listening(
+        command: Command,
+        address: SocketAddr,
+        scratch: &Path,
+        children: usize,
+    ) -> io::Result<Server> {
+        // A master listens before its workers are there; counting them is part of waiting for them.
+        Server::awaited(command, address, scratch, |pid| {
+            TcpStream::connect(address).is_ok()
+                && (children == 0 || observe::children(pid).is_ok_and(|all| all.len() >= children))
+        })
     }
 
     /// Asks it to stop, and waits until it has.
@@ -154,24 +191,17 @@ fn start_nginx(programs: &Programs, around: &Surroundings<'_>, processes: usize)
     let conf = nginx_conf(around, processes, port, getuid().is_root());
     fs::write(around.scratch.join("nginx.conf"), conf)?;
     let command = Architecture::Nginx.command(programs, around);
-    let mut command = command.ok_or_else(|| io::Error::other("nginx is not installed"))?;
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|error| named(&command, &error))?;
+    let command = command.ok_or_else(|| io::Error::other("nginx is not installed"))?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let deadline = Instant::now() + PATIENCE;
-    // The master listens before its workers are there; counting them is part of waiting for them.
-    while TcpStream::connect(address).is_err() || observe::children(child.id())?.len() < processes {
-        if Instant::now() > deadline || child.try_wait()?.is_some() {
-            end(&mut child);
-            return Err(io::Error::other("nginx did not start"));
-        }
-        thread::sleep(LOOK);
-    }
-    Ok(Server { address, processes: Tree::of(child.id())?, child })
+    Server::listening(command, address, around.scratch, processes)
 }
 
-/// Nobody is promised it; but the kernel does not offer it to the next one at once.
-fn free_port() -> io::Result<u16> {
+/// A port that is free now. Nobody is promised it; but the kernel does not offer it to the next one at once.
+///
+/// # Errors
+///
+/// If there is none.
+pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
@@ -191,6 +221,15 @@ fn first_line(stdout: impl Read + Send + 'static) -> String {
 fn address_in(line: &str) -> Option<SocketAddr> {
     let words = line.split(|c: char| c.is_whitespace() || c == '/');
     words.map(|word| word.trim_matches(',')).find_map(|word| word.parse().ok())
+}
+
+/// Ends it, and tells why it is of no use.
+fn did_not_start(child: &mut Child, command: &Command, mut said: String, mut complaints: File) -> io::Error {
+    end(child);
+    if complaints.rewind().and_then(|()| complaints.read_to_string(&mut said)).is_err() {
+        said.push_str("nobody knows why");
+    }
+    named(command, &io::Error::other(format!("did not start: {}", said.trim())))
 }
 
 fn signal(pid: u32, signal: Signal) {

@@ -31,7 +31,7 @@ pub(super) struct Reader {
     chunked: bool,
     counted: Vec<u8>,
     /// Bytes of content so far.
-    content_len: usize,
+    pub(super) content_len: usize,
     /// Set where the content is not the expected.
     differs: bool,
 }

@@ -1,27 +1,33 @@
-//! One client: a connection, or the place of one, and the request that is on it. It goes as far as it can without
-//! waiting, and says what came of the request; whether there is another is for the `worker`.
+//! One client: a connection, or the place of one, and the requests that are on it. It goes as far as it can without
+//! waiting, and tells the `ledger` what came of each request; whether there are more is for the `worker`.
 //!
-//! A request costs a `send` and a `recv`. A receive that does not fill the buffer has emptied the socket, so there is no
-//! second one to find that out; and a connection is registered with epoll once, for both directions, edge-triggered.
+//! Requests that come together cost one `send`, and mostly one `recv`. A receive that does not fill the buffer has
+//! emptied the socket, so there is no second one to find that out; and a connection is registered with epoll once, for
+//! both directions, edge-triggered.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::time::{Duration, Instant};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::time::Instant;
 
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
 use super::answer::Reader;
+use super::ledger::{Ledger, Outcome};
 use super::plan::Load;
 use super::syntax::Malformed;
 use super::tally::Fault;
+
+/// Requests that one `send` takes, at most.
+const SENT_TOGETHER: usize = 32;
 
 /// What a connection is lent while it goes on.
 pub(super) struct Surroundings<'a> {
     pub(super) load: &'a Load,
     pub(super) registry: &'a Registry,
     pub(super) buffer: &'a mut [u8],
-    pub(super) bytes_received: &'a mut u64,
+    pub(super) ledger: &'a mut Ledger,
 }
 
 /// A request on its way.
@@ -33,35 +39,30 @@ pub(super) struct Request {
     pub(super) due: Instant,
 }
 
-/// How far it has come.
-#[derive(Clone, Copy, Debug)]
-enum State {
-    /// There is none; there may be no connection either.
-    Idle,
-    /// So many of its bytes are sent. The connection may not stand yet.
-    Sending(Request, usize),
-    /// Part of the answer may be there.
-    Receiving(Request),
-    /// The answer is complete, with that outcome; now the server has to close.
-    Closing(Request, Outcome),
-}
-
-/// The latency of a right answer, or why there is none.
-pub(super) type Outcome = Result<Duration, Fault>;
-
 /// What a step led to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     /// The socket has to become ready.
     Waiting,
     /// The connection is idle again.
-    Over(Outcome),
+    Over,
+    /// It is idle, because there is no connection to be had.
+    Unconnected,
 }
 
 pub(super) struct Connection {
     token: Token,
-    state: State,
+    /// What is on its way, in the order in which it has to be answered. The connection is idle if nothing is; it may not
+    /// even stand then.
+    requests: VecDeque<Request>,
+    /// How many of them are not sent whole: the last ones.
+    unsent: usize,
+    /// Bytes sent of the first of those.
+    offset: usize,
+    /// What the first request came to, if its answer is complete and the server now has to close.
+    closing: Option<Outcome>,
     socket: Option<Socket>,
+    /// Of the answer to the first request.
     reader: Reader,
 }
 
@@ -73,41 +74,46 @@ struct Socket {
 
 impl Connection {
     pub(super) fn new(token: Token, load: &Load) -> Connection {
-        Connection { token, state: State::Idle, socket: None, reader: Reader::new(load.count_field) }
-    }
-
-    pub(super) fn is_idle(&self) -> bool {
-        matches!(self.state, State::Idle)
-    }
-
-    /// Since when the request has been due, if there is one.
-    pub(super) fn due(&self) -> Option<Instant> {
-        match self.state {
-            State::Idle => None,
-            State::Sending(request, _) | State::Receiving(request) | State::Closing(request, _) => {
-                Some(request.due)
-            }
+        Connection {
+            token,
+            requests: VecDeque::with_capacity(load.pipeline),
+            unsent: 0,
+            offset: 0,
+            closing: None,
+            socket: None,
+            reader: Reader::new(load.count_field),
         }
     }
 
-    /// The reader of an answer that was complete, right or wrong.
-    pub(super) fn answer(&self) -> Option<&Reader> {
-        self.reader.is_complete().then_some(&self.reader)
+    pub(super) fn is_idle(&self) -> bool {
+        self.requests.is_empty()
     }
 
-    /// Begins a request, on a new connection if there is none.
-    pub(super) fn begin(&mut self, request: Request, around: &mut Surroundings<'_>) -> Turn {
-        debug_assert!(self.is_idle());
-        self.reader.begin(around.load.asks[request.ask].head);
-        self.state = State::Sending(request, 0);
+    /// Since when the first of its requests has been due, if there is one.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.requests.front().map(|request| request.due)
+    }
+
+    /// Adds a request to those that the next [`begin`](Connection::begin) sends.
+    pub(super) fn put(&mut self, request: Request) {
+        debug_assert_eq!(self.unsent, self.requests.len());
+        self.requests.push_back(request);
+        self.unsent += 1;
+    }
+
+    /// Begins what was put here, on a new connection if there is none.
+    pub(super) fn begin(&mut self, around: &mut Surroundings<'_>) -> Turn {
+        self.begin_answer(around.load);
         if self.socket.is_some() {
-            return self.send(around).map_or_else(|fault| self.fail(fault), |()| Turn::Waiting);
+            return self
+                .send(around)
+                .map_or_else(|fault| self.fail(fault, around.ledger), |()| Turn::Waiting);
         }
         match connect(around, self.token) {
             // To send at once would often work within one machine. But then each request wakes the server on its own,
             // which costs the server a sixth more.
             Ok(socket) => self.socket = Some(socket),
-            Err(error) => return self.fail(not_connected(&error)),
+            Err(error) => return self.fail(not_connected(&error), around.ledger),
         }
         Turn::Waiting
     }
@@ -115,7 +121,7 @@ impl Connection {
     /// Goes on with what the socket has become ready for.
     pub(super) fn go_on(&mut self, event: &Event, around: &mut Surroundings<'_>) -> Turn {
         if let Err(fault) = self.send(around) {
-            return self.fail(fault);
+            return self.fail(fault, around.ledger);
         }
         // A server may answer before it has read all.
         if event.is_readable() || event.is_read_closed() || event.is_error() {
@@ -125,35 +131,52 @@ impl Connection {
         }
     }
 
-    /// Gives up the connection, and what is on it.
-    pub(super) fn fail(&mut self, fault: Fault) -> Turn {
-        self.socket = None;
-        self.state = State::Idle;
-        Turn::Over(Err(fault))
+    /// Gives up the connection, and all that is on it.
+    pub(super) fn fail(&mut self, fault: Fault, ledger: &mut Ledger) -> Turn {
+        if self.is_idle() {
+            ledger.count(fault);
+        }
+        while !self.is_idle() {
+            self.finish(Err(fault), ledger);
+        }
+        (self.socket, self.closing, self.unsent, self.offset) = (None, None, 0, 0);
+        if matches!(fault, Fault::Connect | Fault::NoPort) { Turn::Unconnected } else { Turn::Over }
     }
 
-    /// Sends what is left of the request, if there is any, as far as the socket takes it.
+    /// Sends what is left of the requests, if there is anything, as far as the socket takes it.
     fn send(&mut self, around: &mut Surroundings<'_>) -> Result<(), Fault> {
-        let (State::Sending(mut request, mut sent), Some(socket)) = (self.state, &mut self.socket) else {
-            return Ok(());
-        };
-        if !socket.connected && around.load.keep_alive && around.load.rate.is_none() {
+        let Some(socket) = &mut self.socket else { return Ok(()) };
+        if self.unsent > 0 && !socket.connected && around.load.keep_alive && around.load.rate.is_none() {
             // A connection that many requests share is no part of any.
-            request.due = Instant::now();
+            let now = Instant::now();
+            self.requests.iter_mut().for_each(|request| request.due = now);
         }
-        let bytes = &around.load.asks[request.ask].bytes;
-        while sent < bytes.len() {
-            match socket.stream.write(&bytes[sent..]) {
-                Ok(count) => sent += count,
+        while self.unsent > 0 {
+            let bytes_of = |request: &Request| &*around.load.asks[request.ask].bytes;
+            let mut slices = [IoSlice::new(&[]); SENT_TOGETHER];
+            let unsent = self.requests.range(self.requests.len() - self.unsent..).map(bytes_of);
+            for (slice, bytes) in slices.iter_mut().zip(unsent) {
+                *slice = IoSlice::new(bytes);
+            }
+            slices[0] =
+                IoSlice::new(&bytes_of(&self.requests[self.requests.len() - self.unsent])[self.offset..]);
+            let sent = match &slices[..self.unsent.min(SENT_TOGETHER)] {
+                [one] => socket.stream.write(one),
+                several => socket.stream.write_vectored(several),
+            };
+            match sent {
+                Ok(count) => self.offset += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if !socket.connected => return Err(not_connected(&error)),
                 Err(_) => return Err(Fault::Reset),
             }
             socket.connected = true;
+            while let Some(request) = self.requests.get(self.requests.len() - self.unsent) {
+                let Some(rest) = self.offset.checked_sub(bytes_of(request).len()) else { break };
+                (self.offset, self.unsent) = (rest, self.unsent - 1);
+            }
         }
-        let all = sent == bytes.len();
-        self.state = if all { State::Receiving(request) } else { State::Sending(request, sent) };
         Ok(())
     }
 
@@ -165,76 +188,110 @@ impl Connection {
         loop {
             let Some(socket) = &mut self.socket else { return Turn::Waiting };
             let count = match socket.stream.read(around.buffer) {
-                Ok(0) => return self.close(around.load),
+                Ok(0) => return self.close(around),
                 Ok(count) => count,
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => continue,
                     ErrorKind::WouldBlock => return Turn::Waiting,
-                    _ => return self.reset(around.load),
+                    _ => return self.reset(around),
                 },
             };
-            *around.bytes_received += count as u64;
             let emptied = count < around.buffer.len();
-            match self.take(&around.buffer[..count], around.load) {
-                Turn::Waiting if emptied && ended => return self.close(around.load),
+            match self.take(count, around) {
+                Turn::Waiting if emptied && ended => return self.close(around),
                 Turn::Waiting if emptied && !reset => return Turn::Waiting,
                 Turn::Waiting => {}
-                Turn::Over(outcome) => {
+                turn => {
                     if ended {
                         self.socket = None;
                     }
-                    return Turn::Over(outcome);
+                    return turn;
                 }
             }
         }
     }
 
-    /// Takes received bytes, which must all belong to the answer.
-    fn take(&mut self, bytes: &[u8], load: &Load) -> Turn {
-        let (State::Receiving(request) | State::Sending(request, _)) = self.state else {
-            return self.fail(Fault::Unasked);
-        };
-        match self.reader.take(bytes, load.asks[request.ask].expect.body.as_deref()) {
-            Err(Malformed) => return self.fail(Fault::Malformed),
-            Ok(len) if len < bytes.len() => return self.fail(Fault::Unasked),
-            Ok(_) if !self.reader.is_complete() => return Turn::Waiting,
-            Ok(_) => {}
+    /// Takes `count` received bytes, which must all belong to answers that are due.
+    fn take(&mut self, count: usize, around: &mut Surroundings<'_>) -> Turn {
+        let Surroundings { load, buffer, ledger, .. } = around;
+        let mut bytes = &buffer[..count];
+        ledger.tally.bytes_received += count as u64;
+        while !bytes.is_empty() {
+            let Some(request) = self.requests.front().copied().filter(|_| self.closing.is_none()) else {
+                return self.fail(Fault::Unasked, ledger);
+            };
+            match self.reader.take(bytes, load.asks[request.ask].expect.body.as_deref()) {
+                Err(Malformed) => return self.fail(Fault::Malformed, ledger),
+                Ok(len) => bytes = &bytes[len..],
+            }
+            if !self.reader.is_complete() {
+                continue;
+            }
+            let sent = self.unsent < self.requests.len();
+            let stays = load.keep_alive && self.reader.keeps_alive();
+            if !bytes.is_empty() && (self.requests.len() == 1 || !stays) {
+                return self.fail(Fault::Unasked, ledger);
+            }
+            let outcome = self.outcome(request, load);
+            if sent && !stays {
+                self.closing = Some(outcome);
+                return Turn::Waiting;
+            }
+            self.finish(outcome, ledger);
+            if !sent {
+                // The server wanted no more of it. Neither of us could say where the next request begins.
+                return self.give_up_rest(ledger);
+            }
+            self.begin_answer(load);
         }
-        let outcome = self.outcome(request, load);
-        let sent_all = matches!(self.state, State::Receiving(_));
-        if !sent_all {
-            // The server wanted no more of it. Neither of us could say where the next request begins.
-            self.socket = None;
-        }
-        if !sent_all || (load.keep_alive && self.reader.keeps_alive()) {
-            self.state = State::Idle;
-            return Turn::Over(outcome);
-        }
-        self.state = State::Closing(request, outcome);
-        Turn::Waiting
+        if self.is_idle() { Turn::Over } else { Turn::Waiting }
     }
 
     /// The server has closed, in order.
-    fn close(&mut self, load: &Load) -> Turn {
-        self.socket = None;
-        match std::mem::replace(&mut self.state, State::Idle) {
-            State::Idle => Turn::Waiting,
-            State::Closing(_, outcome) => Turn::Over(outcome),
-            State::Sending(request, _) | State::Receiving(request) if self.reader.close() => {
-                Turn::Over(self.outcome(request, load))
-            }
-            State::Sending(..) | State::Receiving(_) => Turn::Over(Err(Fault::EarlyClose)),
-        }
+    fn close(&mut self, around: &mut Surroundings<'_>) -> Turn {
+        let Some(request) = self.requests.front().copied() else {
+            self.socket = None;
+            return Turn::Waiting;
+        };
+        let outcome = match self.closing.take() {
+            Some(outcome) => outcome,
+            None if self.reader.close() => self.outcome(request, around.load),
+            None => Err(Fault::EarlyClose),
+        };
+        self.finish(outcome, around.ledger);
+        self.give_up_rest(around.ledger)
     }
 
     /// The server has broken the connection off, which is no matter where it was done with it.
-    fn reset(&mut self, load: &Load) -> Turn {
-        match self.state {
-            State::Idle | State::Closing(..) => self.close(load),
-            State::Sending(_, _) | State::Receiving(_) => {
-                let connected = self.socket.as_ref().is_some_and(|socket| socket.connected);
-                self.fail(if connected { Fault::Reset } else { Fault::Connect })
-            }
+    fn reset(&mut self, around: &mut Surroundings<'_>) -> Turn {
+        if self.is_idle() || self.closing.is_some() {
+            return self.close(around);
+        }
+        let connected = self.socket.as_ref().is_some_and(|socket| socket.connected);
+        self.fail(if connected { Fault::Reset } else { Fault::Connect }, around.ledger)
+    }
+
+    /// Nothing behind the last answer will be answered on this connection.
+    fn give_up_rest(&mut self, ledger: &mut Ledger) -> Turn {
+        while !self.is_idle() {
+            self.finish(Err(Fault::EarlyClose), ledger);
+        }
+        (self.socket, self.unsent, self.offset) = (None, 0, 0);
+        Turn::Over
+    }
+
+    /// Is done with the first request.
+    fn finish(&mut self, outcome: Outcome, ledger: &mut Ledger) {
+        ledger.note(outcome, self.reader.is_complete().then_some(&self.reader));
+        self.requests.pop_front();
+        // What comes behind has not been answered yet.
+        self.reader.begin(false);
+    }
+
+    /// Whatever comes next is the answer to the first request.
+    fn begin_answer(&mut self, load: &Load) {
+        if let Some(request) = self.requests.front() {
+            self.reader.begin(load.asks[request.ask].head);
         }
     }
 
@@ -244,7 +301,9 @@ impl Connection {
         if expect.status.is_some_and(|status| status != self.reader.status()) {
             return Err(Fault::WrongStatus);
         }
-        if expect.body.as_ref().is_some_and(|body| !self.reader.has_content(body)) {
+        if expect.body.as_ref().is_some_and(|body| !self.reader.has_content(body))
+            || expect.length.is_some_and(|length| length != self.reader.content_len)
+        {
             return Err(Fault::WrongBody);
         }
         Ok(request.due.elapsed())

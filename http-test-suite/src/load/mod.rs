@@ -17,18 +17,19 @@
 //! # Rooms
 //!
 //! `plan` and `tally` are data. `driver` starts the threads; each has an event loop in `worker`, which asks the `agenda`
-//! what is due and gives it to a `connection`, which reads with `answer` and `syntax`. None of it looks at
-//! [`reply`](crate::reply): that reader keeps everything for a verdict, this one nothing.
+//! what is due and gives it to a `connection`, which reads with `answer` and `syntax` and enters in the `ledger` what came
+//! of it. None of it looks at [`reply`](crate::reply): that reader keeps everything for a verdict, this one nothing.
 
 mod agenda;
 mod answer;
 mod connection;
 mod driver;
+mod ledger;
 mod plan;
 mod syntax;
 mod tally;
 mod worker;
 
-pub use driver::{Progress, run};
+pub use driver::{Progress, run, run_and_look};
 pub use plan::{Ask, Expect, Load, Until};
 pub use tally::{Fault, Tally};

@@ -17,6 +17,10 @@ pub struct Load {
     /// `Connection: close`: like `ab`, the driver then waits for the server to close, so that it is the server's
     /// port that stays in TIME-WAIT.
     pub keep_alive: bool,
+    /// Requests that a connection sends together, before the first of them is answered (RFC 9112 §9.3.2); the next ones
+    /// follow when all are. At least one; more only if connections are kept alive. A connection that ends early fails
+    /// all that were on it.
+    pub pipeline: usize,
     /// When it is over. What has begun by then is waited for, no longer than the timeout.
     pub until: Until,
     /// Requests per second, at even intervals, whether or not the server keeps up (an *open* loop): a request's
@@ -58,6 +62,8 @@ pub struct Expect {
     pub status: Option<u16>,
     /// The content, without any transfer coding.
     pub body: Option<Arc<[u8]>>,
+    /// The length of the content in bytes, where that is all that is known of it.
+    pub length: Option<usize>,
 }
 
 impl Ask {
@@ -70,6 +76,12 @@ impl Ask {
     /// Expects this status code.
     pub fn expect_status(mut self, status: u16) -> Ask {
         self.expect.status = Some(status);
+        self
+    }
+
+    /// Expects content of this length, in bytes.
+    pub fn expect_length(mut self, length: usize) -> Ask {
+        self.expect.length = Some(length);
         self
     }
 
@@ -89,6 +101,7 @@ impl Load {
             asks: vec![ask],
             connections: 50,
             keep_alive: true,
+            pipeline: 1,
             until: Until::Time(Duration::from_secs(10)),
             rate: None,
             threads: 1,

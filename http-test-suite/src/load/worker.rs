@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -19,7 +20,8 @@ use rustix::time::{
 };
 
 use super::agenda::{Agenda, Next};
-use super::connection::{Connection, Outcome, Request, Surroundings, Turn};
+use super::connection::{Connection, Request, Surroundings, Turn};
+use super::ledger::Ledger;
 use super::plan::Load;
 use super::tally::{Fault, Tally};
 
@@ -59,10 +61,9 @@ pub(super) struct Worker<'a> {
     /// Set when the agenda has said so.
     over: bool,
     buffer: Vec<u8>,
-    tally: Tally,
-    /// What of the tally stands in `counts` already.
+    ledger: Ledger,
+    /// What of the ledger stands in `counts` already.
     told: (u64, u64),
-    last_outcome: Instant,
 }
 
 impl<'a> Worker<'a> {
@@ -88,14 +89,13 @@ impl<'a> Worker<'a> {
             resting: Vec::new(),
             over: false,
             buffer: vec![0; BUFFER_LEN],
-            tally: Tally::default(),
+            ledger: Ledger::new(load.count_field.is_some()),
             told: (0, 0),
-            last_outcome: Instant::now(),
         })
     }
 
-    /// Asks until it is over, and tells what came of it since `start`.
-    pub(super) fn run(mut self, start: Instant) -> io::Result<Tally> {
+    /// Asks until it is over, and tells what came of it since `start`. The connections stand until this is dropped.
+    pub(super) fn run(&mut self, start: Instant) -> io::Result<Tally> {
         let look = (self.load.timeout / LOOKS).clamp(Duration::from_millis(1), LOOK_MAX);
         let mut events = Events::with_capacity(EVENTS);
         let mut next_look = start + look;
@@ -116,26 +116,38 @@ impl<'a> Worker<'a> {
                 self.look(now);
             }
             self.begin_due()?;
+            self.tell();
         }
-        self.tell();
-        self.tally.elapsed = self.last_outcome.saturating_duration_since(start);
-        self.tally.driver_cpu = thread_cpu();
-        self.tally.busiest_thread = share(self.tally.driver_cpu, self.tally.elapsed);
-        Ok(self.tally)
+        let mut tally = mem::take(&mut self.ledger.tally);
+        tally.elapsed = self.ledger.last_outcome.saturating_duration_since(start);
+        tally.driver_cpu = thread_cpu();
+        tally.busiest_thread = share(tally.driver_cpu, tally.elapsed);
+        Ok(tally)
     }
 
     /// Gives idle connections what is due, and sets the timer for what is due next.
     fn begin_due(&mut self) -> io::Result<()> {
         while let Some(&index) = self.idle.front() {
-            match self.next_request(Instant::now()) {
-                Ok(request) => {
+            match self.supply(index, Instant::now()) {
+                Ok(()) => {
                     self.idle.pop_front();
-                    let turn = self.with(index, |connection, around| connection.begin(request, around));
+                    let turn = self.with(index, Connection::begin);
                     self.settle(index, turn);
                 }
                 Err(Some(at)) => return self.wake_at(at),
                 Err(None) => break,
             }
+        }
+        Ok(())
+    }
+
+    /// Gives a connection as many requests as are due and may be sent together; or tells when there will be one, if ever.
+    fn supply(&mut self, index: usize, now: Instant) -> Result<(), Option<Instant>> {
+        let first = self.next_request(now)?;
+        self.connections[index].put(first);
+        for _ in 1..self.load.pipeline {
+            let Ok(request) = self.next_request(now) else { break };
+            self.connections[index].put(request);
         }
         Ok(())
     }
@@ -158,69 +170,46 @@ impl<'a> Worker<'a> {
     fn wake(&mut self, event: &Event) {
         let index = event.token().0;
         let was_idle = self.connections[index].is_idle();
-        match self.with(index, |connection, around| connection.go_on(event, around)) {
-            Turn::Over(Err(fault)) if was_idle => self.count(fault),
-            turn => self.settle(index, turn),
+        let turn = self.with(index, |connection, around| connection.go_on(event, around));
+        if !was_idle {
+            self.settle(index, turn);
         }
     }
 
-    /// Counts what came of a request, and goes on with the next on the same connection, if one is due.
+    /// Goes on with what is due next on a connection that is done with everything, if anything is.
     fn settle(&mut self, index: usize, mut turn: Turn) {
-        while let Turn::Over(outcome) = turn {
-            self.last_outcome = Instant::now();
-            self.record(index, outcome);
-            if matches!(outcome, Err(Fault::Connect | Fault::NoPort)) {
+        while turn != Turn::Waiting {
+            if turn == Turn::Unconnected {
                 return self.resting.push(index);
             }
-            let Ok(request) = self.next_request(self.last_outcome) else { return self.idle.push_back(index) };
-            turn = self.with(index, |connection, around| connection.begin(request, around));
-        }
-    }
-
-    fn record(&mut self, index: usize, outcome: Outcome) {
-        match outcome {
-            Ok(latency) => {
-                self.tally.requests += 1;
-                self.tally.latencies.saturating_record(latency.as_nanos().try_into().unwrap_or(u64::MAX));
+            if self.supply(index, self.ledger.last_outcome).is_err() {
+                return self.idle.push_back(index);
             }
-            Err(fault) => self.count(fault),
-        }
-        let Some(answer) = self.connections[index].answer() else { return };
-        *self.tally.statuses.entry(answer.status()).or_default() += 1;
-        if self.load.count_field.is_some() {
-            let value = String::from_utf8_lossy(answer.counted());
-            match self.tally.by_field.get_mut(value.as_ref()) {
-                Some(count) => *count += 1,
-                None => drop(self.tally.by_field.insert(value.into_owned(), 1)),
-            }
+            turn = self.with(index, Connection::begin);
         }
     }
 
-    fn count(&mut self, fault: Fault) {
-        *self.tally.errors.entry(fault).or_default() += 1;
-    }
-
-    /// Finds what has waited too long, lets those try again that could not connect, and tells how far we are.
+    /// Finds what has waited too long, and lets those try again that could not connect.
     fn look(&mut self, now: Instant) {
         if let (Some(_), Some(long_ago)) = (self.load.rate, now.checked_sub(self.load.timeout)) {
             while self.idle.is_empty() && self.next_request(long_ago).is_ok() {
-                self.count(Fault::NeverSent);
-                self.last_outcome = now;
+                self.ledger.count(Fault::NeverSent);
+                self.ledger.last_outcome = now;
             }
         }
         for index in 0..self.connections.len() {
             let connection = &mut self.connections[index];
             if connection.due().is_some_and(|due| now.saturating_duration_since(due) >= self.load.timeout) {
-                let turn = connection.fail(Fault::Timeout);
+                let turn = connection.fail(Fault::Timeout, &mut self.ledger);
                 self.settle(index, turn);
             }
         }
         self.idle.extend(self.resting.drain(..));
-        self.tell();
     }
 
+    /// Tells how far we are.
     fn tell(&mut self) {
-        let (requests, errors) = (self.tally.requests, self.tally.error_count());
+        let (requests, errors) = (self.ledger.tally.requests, self.ledger.tally.error_count());
         self.counts.requests.fetch_add(requests - self.told.0, Ordering::Relaxed);
         self.counts.errors.fetch_add(errors - self.told.1, Ordering::Relaxed);
         self.told = (requests, errors);
@@ -247,7 +236,7 @@ impl<'a> Worker<'a> {
             load: self.load,
             registry: self.poll.registry(),
             buffer: &mut self.buffer,
-            bytes_received: &mut self.tally.bytes_received,
+            ledger: &mut self.ledger,
         };
         step(&mut self.connections[index], &mut around)
     }

@@ -15,6 +15,7 @@ mod quick;
 mod report;
 mod soak;
 mod url;
+mod versus;
 
 /// Puts load on an HTTP/1.1 server, checks its answers, and tells how fast they came.
 ///
@@ -43,6 +44,7 @@ enum Command {
     Lab(lab::Arguments),
     Compare(compare::Arguments),
     Soak(soak::Arguments),
+    Versus(versus::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -64,6 +66,7 @@ fn act(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         Some(Command::Lab(arguments)) => lab::run(arguments),
         Some(Command::Compare(arguments)) => compare::run(arguments),
         Some(Command::Soak(arguments)) => soak::run(arguments),
+        Some(Command::Versus(arguments)) => versus::run(arguments),
     }
 }
 

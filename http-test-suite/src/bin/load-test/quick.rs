@@ -39,6 +39,10 @@ pub(crate) struct Arguments {
     #[arg(long)]
     close: bool,
 
+    /// Requests that a connection sends together, before the first is answered
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one, conflicts_with = "close")]
+    pipeline: usize,
+
     /// Threads of the driver
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
     threads: usize,
@@ -105,6 +109,7 @@ impl Arguments {
             asks: self.urls.iter().map(|url| self.ask(url, content.as_deref())).collect(),
             connections: self.connections,
             keep_alive: !self.close,
+            pipeline: self.pipeline,
             until: match self.requests {
                 Some(count) => Until::Requests(count),
                 None => Until::Time(self.time.unwrap_or(TIME)),

@@ -1,0 +1,148 @@
+//! The order of it all: in each round, every work on every server in turn. A server is started for each measurement and
+//! stopped behind it, so that none finds what another work has left in its caches.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::measure::{Bench, Measured};
+use super::plan::Plan;
+use super::results::{Cell, Round};
+use super::rivals::{Entrant, Place};
+use super::site::Site;
+use super::works::{Manner, Point, Work};
+use crate::lab::server::{Cpus, bind_to};
+
+/// What is being measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Stage {
+    /// Measurements behind it.
+    pub done: usize,
+    /// Measurements in all.
+    pub of: usize,
+    /// The round, from 1.
+    pub round: usize,
+    /// The work.
+    pub work: &'static Work,
+    /// Where it is measured.
+    pub point: &'static Point,
+    /// [`Rival::id`](super::Rival::id).
+    pub server: &'static str,
+}
+
+/// A plan on its way.
+pub(super) struct Contest<'a> {
+    plan: &'a Plan,
+    entrants: &'a [Entrant],
+    site: &'a Site,
+    scratch: &'a Path,
+    /// Where server and driver are kept apart, and where they are not.
+    apart: &'a Cpus,
+    together: Cpus,
+    watch: &'a dyn Fn(Stage),
+    done: usize,
+    cells: Vec<Cell>,
+    unable: Vec<String>,
+}
+
+impl<'a> Contest<'a> {
+    /// Nothing has been measured yet.
+    pub(super) fn of(
+        plan: &'a Plan,
+        entrants: &'a [Entrant],
+        site: &'a Site,
+        scratch: &'a Path,
+        cpus: &'a Cpus,
+        watch: &'a dyn Fn(Stage),
+    ) -> Contest<'a> {
+        let mut all = [&*cpus.server, &*cpus.driver].concat();
+        all.sort_unstable();
+        all.dedup();
+        let together = Cpus { server: all.clone(), driver: all };
+        let (done, cells, unable) = (0, Vec::new(), Vec::new());
+        Contest { plan, entrants, site, scratch, apart: cpus, together, watch, done, cells, unable }
+    }
+
+    /// Measures everything. Tells as well who could not be asked for something, and why.
+    ///
+    /// # Errors
+    ///
+    /// If nobody can be measured here.
+    pub(super) fn run(mut self) -> io::Result<(Vec<Cell>, Vec<String>)> {
+        let of = self.stages().count() * self.plan.rounds;
+        for round in 1..=self.plan.rounds {
+            let stages: Vec<_> = self.stages().collect();
+            for group in stages.chunk_by(|a, b| (a.0.id, a.1.name) == (b.0.id, b.1.name)) {
+                // Nobody is the first, or the last, each time.
+                let (later, first) = group.split_at(round % group.len());
+                for (work, point, entrant) in first.iter().chain(later).copied() {
+                    let (done, server) = (self.done, entrant.rival.id);
+                    (self.watch)(Stage { done, of, round, work, point, server });
+                    let measured = self.measure(work, point, entrant);
+                    self.record(round, (work, point, server), measured);
+                    self.done += 1;
+                }
+            }
+        }
+        bind_to(&self.apart.driver)?;
+        Ok((self.cells, self.unable))
+    }
+
+    /// Whatever has to be measured in a round.
+    fn stages(&self) -> impl Iterator<Item = (&'static Work, &'static Point, &'a Entrant)> + use<'_, 'a> {
+        let points =
+            self.plan.works.iter().flat_map(|work| work.points.iter().map(move |point| (*work, point)));
+        points.flat_map(|(work, point)| {
+            let fits =
+                move |entrant: &&Entrant| work.is_for(entrant.rival) && work.is_at(point, entrant.rival);
+            self.entrants.iter().filter(fits).map(move |entrant| (work, point, entrant))
+        })
+    }
+
+    fn measure(&self, work: &'static Work, point: &Point, entrant: &Entrant) -> io::Result<Measured> {
+        let scratch = self.scratch.join(format!("{}-{}", entrant.rival.id, self.done));
+        fs::create_dir(&scratch)?;
+        let Manner { logs, shares_cpus, .. } = work.manner();
+        let (cpus, workers) = match shares_cpus {
+            true => (&self.together, self.together.server.len()),
+            false => (self.apart, self.plan.workers),
+        };
+        // Whoever starts it gives it a port, and knows whether it is root.
+        let place =
+            Place { root: &self.site.root, scratch: &scratch, port: 0, workers, logs, is_root: false };
+        let bench = Bench { entrant, place, cpus, time: self.plan.time };
+        let measured = bench.measure(work, point);
+        // What does not go now goes with the rest in the end.
+        let _ = fs::remove_dir_all(&scratch);
+        measured
+    }
+
+    fn record(
+        &mut self,
+        round: usize,
+        (work, point, server): (&Work, &Point, &str),
+        measured: io::Result<Measured>,
+    ) {
+        let sample = match measured {
+            Ok(Measured::Sample(sample)) => Ok(sample),
+            Ok(Measured::Unable(why)) => {
+                let line = format!("{server} at {}: {why}", work.id);
+                if !self.unable.contains(&line) {
+                    self.unable.push(line);
+                }
+                return;
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        let place = (work.id, point.name, server);
+        let index = self.cells.iter().position(|cell| cell.place() == place).unwrap_or_else(|| {
+            self.cells.push(Cell::at(place));
+            self.cells.len() - 1
+        });
+        let cell = &mut self.cells[index];
+        match sample {
+            Ok(sample) => cell.rounds.push(Round { round, sample }),
+            Err(why) => cell.failures.push(format!("round {round}: {why}")),
+        }
+    }
+}

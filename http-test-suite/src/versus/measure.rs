@@ -1,0 +1,174 @@
+//! One measurement: a server is started, asked, looked at, and stopped.
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::results::Sample;
+use super::rivals::{Entrant, Place};
+use super::site::answers;
+use super::works::{Manner, Point, Task, Work};
+use crate::lab::observe::Usage;
+use crate::lab::server::{Cpus, Server};
+use crate::load::{self, Load, Progress, Tally, Until};
+
+/// How long any answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a server is asked before anything counts: caches fill, and connections come to stand, each of which takes
+/// its time.
+const WARM_UP: Duration = Duration::from_millis(200);
+const WARM_UP_EACH: Duration = Duration::from_micros(100);
+
+/// Starts of which one measurement has the median.
+const STARTS: usize = 11;
+
+/// A server to measure, and with what.
+pub(super) struct Bench<'a> {
+    /// Who is measured.
+    pub(super) entrant: &'a Entrant,
+    /// What it is given.
+    pub(super) place: Place<'a>,
+    /// The CPUs of both sides.
+    pub(super) cpus: &'a Cpus,
+    /// How long a load counts.
+    pub(super) time: Duration,
+}
+
+/// What a measurement comes to.
+pub(super) enum Measured {
+    /// Numbers.
+    Sample(Sample),
+    /// None, because the server does not do what is asked for.
+    Unable(&'static str),
+}
+
+/// What a server had done when it began to count.
+#[derive(Default)]
+struct Outset {
+    usage: Usage,
+    /// Right answers by then.
+    requests: f64,
+    /// Seconds by then.
+    seconds: f64,
+}
+
+impl Bench<'_> {
+    /// # Errors
+    ///
+    /// What went wrong: then there are no numbers.
+    pub(super) fn measure(&self, work: &Work, point: &Point) -> io::Result<Measured> {
+        if work.task == Task::Start {
+            return self.starts().map(Measured::Sample);
+        }
+        let server = self.entrant.start(&self.place, self.cpus, None)?;
+        let Manner { keep_alive, pipeline, .. } = work.manner();
+        let skill = self.entrant.rival.skill;
+        let Some(asks) = point.question.asks(server.address, skill, keep_alive)? else {
+            return Ok(Measured::Unable("it gives files no tags"));
+        };
+        let load = Load {
+            address: server.address,
+            asks,
+            connections: point.connections,
+            keep_alive,
+            pipeline,
+            until: Until::Time(warm_up(point.connections) + self.time),
+            rate: None,
+            threads: self.cpus.driver.len(),
+            timeout: PATIENCE,
+            count_field: None,
+        };
+        let sample = match work.task {
+            Task::Load(_) => self.load(&server, &load)?,
+            Task::Idle | Task::Start => idle(&server, load)?,
+        };
+        // How it stops is not what is measured; one that will not is killed.
+        drop(server.stop());
+        Ok(Measured::Sample(sample))
+    }
+
+    /// What requests cost, from when all connections have been answered once to when the last answer is there.
+    fn load(&self, server: &Server, load: &Load) -> io::Result<Sample> {
+        let none = Outset { usage: server.processes.usage()?, ..Outset::default() };
+        let outset = Mutex::new(None);
+        // Whoever is too slow for a warm-up is measured from the beginning: too little would be left to count.
+        let latest = warm_up(load.connections) + self.time / 2;
+        let watch = |progress: Progress| {
+            let mut outset = outset.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_warm = progress.requests >= load.connections as u64 && progress.elapsed < latest;
+            if outset.is_none() && is_warm {
+                *outset = Some(begin(server, &progress));
+            }
+        };
+        let (tally, usage) = load::run_and_look(load, &watch, || server.processes.usage())?;
+        let usage = usage?;
+        something_right(&tally)?;
+        let outset = outset.into_inner().unwrap_or_else(PoisonError::into_inner).transpose()?;
+        let outset = outset.filter(|outset| outset.requests < tally.requests as f64).unwrap_or(none);
+        let cpu_seconds = usage.since(&outset.usage).cpu.as_secs_f64();
+        let requests = tally.requests as f64 - outset.requests;
+        let seconds = tally.elapsed.as_secs_f64() - outset.seconds;
+        let micros = |percent| tally.percentile(percent).as_secs_f64() * 1e6;
+        Ok(Sample::Load {
+            seconds,
+            requests: requests.round() as u64,
+            per_second: requests / seconds,
+            cpu_micros: cpu_seconds * 1e6 / requests,
+            p50_micros: micros(50.0),
+            p99_micros: micros(99.0),
+            server_busy: cpu_seconds / seconds / self.place.workers.min(self.cpus.server.len()) as f64,
+            driver_busy: tally.busiest_thread,
+            wrong: tally.errors,
+        })
+    }
+
+    /// How long it takes from nothing to the first answer.
+    fn starts(&self) -> io::Result<Sample> {
+        let start = |_| {
+            let begin = Instant::now();
+            let server = self.entrant.start(&self.place, self.cpus, Some(answers))?;
+            let elapsed = begin.elapsed();
+            drop(server.stop());
+            Ok(elapsed.as_secs_f64() * 1e3)
+        };
+        let mut millis = (0..STARTS).map(start).collect::<io::Result<Vec<f64>>>()?;
+        millis.sort_by(f64::total_cmp);
+        Ok(Sample::Start { median_millis: millis[STARTS / 2], millis })
+    }
+}
+
+/// What connections cost that have asked once.
+fn idle(server: &Server, load: Load) -> io::Result<Sample> {
+    let connections = load.connections;
+    // A single thread gives each connection a request before it looks for answers, so that each asks exactly once.
+    let load = Load { until: Until::Requests(connections as u64), threads: 1, ..load };
+    let start_bytes = server.processes.memory_bytes()?;
+    let (tally, bytes) = load::run_and_look(&load, &|_| {}, || server.processes.memory_bytes())?;
+    something_right(&tally)?;
+    let full_bytes = bytes?;
+    let each_bytes = (full_bytes as f64 - start_bytes as f64) / connections as f64;
+    Ok(Sample::Idle { connections, start_bytes, full_bytes, each_bytes, wrong: tally.errors })
+}
+
+fn warm_up(connections: usize) -> Duration {
+    WARM_UP + WARM_UP_EACH * u32::try_from(connections).unwrap_or(u32::MAX)
+}
+
+/// Looking takes a while with a thousand threads, and the load goes on: what counts is the middle of it.
+fn begin(server: &Server, progress: &Progress) -> io::Result<Outset> {
+    let look = Instant::now();
+    let usage = server.processes.usage()?;
+    let seconds = progress.elapsed.as_secs_f64() + look.elapsed().as_secs_f64() / 2.0;
+    let requests = progress.requests as f64 * seconds / progress.elapsed.as_secs_f64();
+    Ok(Outset { usage, requests, seconds })
+}
+
+/// Numbers that stand on nothing are none. Where some answers are wrong, they are told beside the numbers.
+fn something_right(tally: &Tally) -> io::Result<()> {
+    if tally.requests > 0 {
+        return Ok(());
+    }
+    let wrong: Vec<String> = tally.errors.iter().map(|(fault, count)| format!("{count} × {fault}")).collect();
+    Err(io::Error::other(format!("nothing was answered rightly: {}", wrong.join(", "))))
+}
