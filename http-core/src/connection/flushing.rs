@@ -19,7 +19,7 @@ impl Flushing {
         Flushing { since: now, from: sent, sent, sent_at: now }
     }
 
-    /// When patience ends: each piece must be taken soon, and all of them fast enough on average.
+    /// When patience ends, now that it goes on: each piece must be taken soon, and all of them fast enough on average.
     pub(super) fn deadline(&mut self, sent: u64, timeouts: &Timeouts, now: Instant) -> Instant {
         if sent != self.sent {
             self.sent = sent;

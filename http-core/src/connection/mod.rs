@@ -124,8 +124,13 @@ impl Connection {
                 Step::Receive
             }
             Decision::Flush => {
-                let flushing = self.flushing.get_or_insert_with(|| Flushing::begin(out.total_sent(), now));
-                self.deadline = flushing.deadline(out.total_sent(), &self.config.timeouts, now);
+                self.deadline = match &mut self.flushing {
+                    Some(flushing) => flushing.deadline(out.total_sent(), &self.config.timeouts, now),
+                    None => {
+                        self.flushing = Some(Flushing::begin(out.total_sent(), now));
+                        now + self.config.timeouts.write_stall
+                    }
+                };
                 Step::Flush
             }
             Decision::AwaitAnswer => Step::AwaitAnswer,

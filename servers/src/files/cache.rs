@@ -22,7 +22,7 @@ const PATH: usize = 1024;
 
 struct Entry {
     found: Found,
-    looked_up: Instant,
+    fresh_until: Instant,
     /// Asked for since the last sweep.
     used: bool,
 }
@@ -32,7 +32,7 @@ struct Entry {
 pub(super) struct Cache {
     /// Whoever finds two paths whose hashes agree gains little, for only paths to files stand here. The seed is random
     /// all the same.
-    entries: HashMap<Box<str>, Entry, RandomState>,
+    entries: HashMap<Box<[u8]>, Entry, RandomState>,
     misses: Misses,
     bytes: usize,
     open: usize,
@@ -41,28 +41,29 @@ pub(super) struct Cache {
 impl Cache {
     /// What `path` led to when it was last looked up, and whether that was less than a second ago.
     #[inline]
-    pub(super) fn find(&mut self, path: &str, now: Instant) -> Option<(Found, bool)> {
+    pub(super) fn find(&mut self, path: &[u8], now: Instant) -> Option<(Found, bool)> {
         let Some(entry) = self.entries.get_mut(path) else {
-            return self.misses.hold(path, now, FRESH).then_some((Found::Refused(Status::NOT_FOUND), true));
+            return self.misses.hold(path, now).then_some((Found::Refused(Status::NOT_FOUND), true));
         };
         entry.used = true;
-        Some((entry.found.clone(), now.saturating_duration_since(entry.looked_up) < FRESH))
+        Some((entry.found.clone(), now < entry.fresh_until))
     }
 
     /// Remembers what a lookup has just found.
-    pub(super) fn keep(&mut self, path: &str, found: &Found, now: Instant) {
+    pub(super) fn keep(&mut self, path: &[u8], found: &Found, now: Instant) {
+        let fresh_until = now + FRESH;
         self.forget(path);
         if path.len() <= PATH && found.is_worth_keeping() {
             self.make_room(found);
             self.bytes += found.held();
             self.open += usize::from(found.is_open());
-            self.entries.insert(path.into(), Entry { found: found.clone(), looked_up: now, used: true });
+            self.entries.insert(path.into(), Entry { found: found.clone(), fresh_until, used: true });
         } else if matches!(found, Found::Refused(Status::NOT_FOUND)) {
-            self.misses.keep(path, now);
+            self.misses.keep(path, fresh_until);
         }
     }
 
-    fn forget(&mut self, path: &str) {
+    fn forget(&mut self, path: &[u8]) {
         if let Some(entry) = self.entries.remove(path) {
             self.bytes -= entry.found.held();
             self.open -= usize::from(entry.found.is_open());

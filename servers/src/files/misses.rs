@@ -2,10 +2,7 @@
 //! goes to whoever came last.
 
 use foldhash::fast::RandomState;
-use std::{
-    hash::BuildHasher,
-    time::{Duration, Instant},
-};
+use std::{hash::BuildHasher, time::Instant};
 
 /// What is asked for again and again and is not there: some icons, some paths of a page that has moved.
 const PLACES: usize = 256;
@@ -14,8 +11,8 @@ const PLACES: usize = 256;
 const PATH: usize = 256;
 
 struct Miss {
-    path: String,
-    looked_up: Instant,
+    path: Vec<u8>,
+    fresh_until: Instant,
 }
 
 /// Paths that led nowhere.
@@ -28,26 +25,28 @@ pub(super) struct Misses {
 }
 
 impl Misses {
-    /// Whether `path` was looked up less than `fresh` ago, and led nowhere.
-    pub(super) fn hold(&self, path: &str, now: Instant, fresh: Duration) -> bool {
+    /// Whether `path` is known to lead nowhere.
+    #[inline]
+    pub(super) fn hold(&self, path: &[u8], now: Instant) -> bool {
         let miss = self.places.get(self.place(path)).and_then(Option::as_ref);
-        miss.is_some_and(|miss| miss.path == path && now.saturating_duration_since(miss.looked_up) < fresh)
+        miss.is_some_and(|miss| miss.path == path && now < miss.fresh_until)
     }
 
     /// Remembers what a lookup has just not found.
-    pub(super) fn keep(&mut self, path: &str, now: Instant) {
+    pub(super) fn keep(&mut self, path: &[u8], fresh_until: Instant) {
         if path.len() > PATH {
             return;
         }
         self.places.resize_with(PLACES, || None);
         let place = self.place(path);
-        let miss = self.places[place].get_or_insert_with(|| Miss { path: String::new(), looked_up: now });
+        let miss = self.places[place].get_or_insert_with(|| Miss { path: Vec::new(), fresh_until });
         miss.path.clear();
-        miss.path.push_str(path);
-        miss.looked_up = now;
+        miss.path.extend_from_slice(path);
+        miss.fresh_until = fresh_until;
     }
 
-    fn place(&self, path: &str) -> usize {
+    #[inline]
+    fn place(&self, path: &[u8]) -> usize {
         self.hasher.hash_one(path) as usize % PLACES
     }
 }
@@ -55,31 +54,31 @@ impl Misses {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const FRESH: Duration = Duration::from_secs(1);
+    use std::time::Duration;
 
     #[test]
     fn a_miss_holds_for_its_own_path_and_its_time() {
         let mut misses = Misses::default();
         let now = Instant::now();
-        assert!(!misses.hold("/a", now, FRESH));
-        misses.keep("/a", now);
         let after = |millis| now + Duration::from_millis(millis);
-        assert!(misses.hold("/a", after(999), FRESH) && !misses.hold("/a", after(1000), FRESH));
-        assert!(!misses.hold("/A", now, FRESH));
-        misses.keep("/a", after(500));
-        assert!(misses.hold("/a", after(1499), FRESH));
+        assert!(!misses.hold(b"/a", now));
+        misses.keep(b"/a", after(1000));
+        assert!(misses.hold(b"/a", after(999)) && !misses.hold(b"/a", after(1000)));
+        assert!(!misses.hold(b"/A", now));
+        misses.keep(b"/a", after(1500));
+        assert!(misses.hold(b"/a", after(1499)));
     }
 
     #[test]
     fn endlessly_many_misses_take_no_more_room() {
         let mut misses = Misses::default();
         let now = Instant::now();
+        let later = now + Duration::from_secs(1);
         let long = "x".repeat(PATH + 1);
-        misses.keep(&long, now);
-        assert!(!misses.hold(&long, now, FRESH));
-        (0..10_000).for_each(|number| misses.keep(&format!("/{number}"), now));
+        misses.keep(long.as_bytes(), later);
+        assert!(!misses.hold(long.as_bytes(), now));
+        (0..10_000).for_each(|number| misses.keep(format!("/{number}").as_bytes(), later));
         assert_eq!(misses.places.len(), PLACES);
-        assert!(misses.hold("/9999", now, FRESH));
+        assert!(misses.hold(b"/9999", now));
     }
 }

@@ -61,11 +61,12 @@ impl Files {
 
     #[inline]
     fn find(&self, request: &Request<'_>) -> Result<Found, PathError> {
-        let (path, now) = (request.path(), request.received());
-        let known = match self.cache().find(path, now) {
+        let (octets, now) = (request.path_bytes(), request.received());
+        let known = match self.cache().find(octets, now) {
             Some((found, true)) => return Ok(found),
             stale => stale.map(|(found, _)| found),
         };
+        let path = request.path();
         let mut relative = RelativePath::parse(path)?;
         if let Some(mount) = self.mount.strip_prefix('/') {
             let Some(below) = relative.below(mount.as_bytes()) else {
@@ -79,7 +80,7 @@ impl Files {
         } else {
             Found::Moved(relative.encode().into())
         };
-        self.cache().keep(path, &found, now);
+        self.cache().keep(octets, &found, now);
         Ok(found)
     }
 
