@@ -5,10 +5,7 @@
 
 pub use super::delimiting::BodyLength;
 
-use super::{
-    delimiting::Delimiting,
-    head::{HeadIndex, Span},
-};
+use super::{delimiting::Delimiting, head::HeadIndex, span::Span};
 use crate::words::{chars, error::ParseError, method::Method, version::Version};
 
 /// What a head says about the message and the connection it came on.

@@ -11,6 +11,7 @@
 //!                         Value ◄── BeforeValue ◄── Name
 //! ```
 
+use super::span::Span;
 use crate::words::{chars, error::ParseError, limits::Limits, method::Method, version::Version};
 
 /// The most field lines that an index can hold, whatever [`Limits::fields`] says.
@@ -21,35 +22,6 @@ const MAX_METHOD: usize = 32;
 
 /// How many empty lines before a request line are forgiven (RFC 9112 §2.2).
 pub(crate) const MAX_LEADING_CRLF: usize = 4;
-
-/// A stretch of the head. Offsets, not pointers: the bytes may move and the index stays true.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
-    start: u16,
-    end: u16,
-}
-
-impl Span {
-    /// The span from `start` to `end`, both below 64 KiB because no head is longer.
-    #[inline]
-    pub(crate) fn new(start: usize, end: usize) -> Span {
-        debug_assert!(start <= end && end <= usize::from(u16::MAX));
-        Span { start: start as u16, end: end as u16 }
-    }
-
-    /// The bytes it stands for; empty if they are not there.
-    #[inline]
-    pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
-        bytes.get(usize::from(self.start)..usize::from(self.end)).unwrap_or_default()
-    }
-
-    /// Its first `length` octets, and those behind them.
-    #[inline]
-    pub(crate) fn split_at(self, length: usize) -> (Span, Span) {
-        let (start, end) = (usize::from(self.start), usize::from(self.end));
-        (Span::new(start, start + length), Span::new(start + length, end))
-    }
-}
 
 /// A field line: its name, and its value without the white space around it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,3 +9,4 @@ pub mod head;
 pub mod piece;
 pub mod recv_buf;
 pub mod send_queue;
+pub mod span;
