@@ -19,5 +19,5 @@ pub mod pool;
 pub mod prefork;
 pub mod service;
 pub mod signals;
-mod sockopt;
+pub mod sockopt;
 pub mod stop;

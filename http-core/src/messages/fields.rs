@@ -1,7 +1,7 @@
 //! Field lines of an answer, kept as the text that goes on the wire, checked as they are set.
 
 use crate::words::chars;
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// Fields that the library decides and no application may set: they delimit the message, rule the connection,
 /// or stand on every answer anyway.
@@ -42,10 +42,16 @@ impl std::error::Error for FieldError {}
 /// Field lines, each checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
-    text: Vec<u8>,
+    /// Borrowed where the library's own lines are all there are: an error page allocates none.
+    text: Cow<'static, [u8]>,
 }
 
 impl Fields {
+    /// Lines that the library itself wrote and knows to be right.
+    pub(crate) const fn of(lines: &'static [u8]) -> Fields {
+        Fields { text: Cow::Borrowed(lines) }
+    }
+
     /// Appends a field line.
     ///
     /// # Errors
@@ -69,17 +75,18 @@ impl Fields {
 
     /// Appends all lines of another.
     pub fn append_all(&mut self, other: &Fields) {
-        self.text.extend_from_slice(&other.text);
+        self.text.to_mut().extend_from_slice(&other.text);
     }
 
     /// Appends a line that the library itself wrote and knows to be right.
     pub(crate) fn append(&mut self, name: &str, value: &[u8]) {
         debug_assert!(value.iter().copied().all(chars::is_field_content));
-        self.text.reserve(name.len() + value.len() + 4);
-        self.text.extend_from_slice(name.as_bytes());
-        self.text.extend_from_slice(b": ");
-        self.text.extend_from_slice(value);
-        self.text.extend_from_slice(b"\r\n");
+        let text = self.text.to_mut();
+        text.reserve(name.len() + value.len() + 4);
+        text.extend_from_slice(name.as_bytes());
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(value);
+        text.extend_from_slice(b"\r\n");
     }
 
     /// Removes all lines with this name, in any case.

@@ -77,9 +77,8 @@ impl Response {
 
     /// The library's page for a status. Use [`method_refused`](Response::method_refused) for 405, which owes an Allow.
     pub fn error(status: Status) -> Response {
-        let mut response = Response::new(status).with_body(status.page());
-        response.fields.append("Content-Type", b"text/html; charset=utf-8");
-        response
+        const PAGE: Fields = Fields::of(b"Content-Type: text/html; charset=utf-8\r\n");
+        Response { fields: PAGE, ..Response::new(status).with_body(status.page()) }
     }
 
     /// 405 with what is allowed instead (RFC 9110 §15.5.6); for a method nobody here knows, 501 (§9.1).

@@ -17,7 +17,6 @@ use std::{
 };
 
 pub mod hyper;
-pub mod sockopt;
 
 /// Connections that wait to be accepted, for each socket.
 const BACKLOG: i32 = 4096;

@@ -11,13 +11,14 @@
 
 use clap::Parser;
 use memchr::{memchr, memmem::Finder};
-use peers::{Listening, announce, on_threads, sockopt};
+use peers::{Listening, announce, on_threads};
 use rustix::{
     buffer::spare_capacity,
     event::epoll::{self, CreateFlags, EventData, EventFlags},
     io::{Errno, retry_on_intr},
     net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send},
 };
+use servers::sockopt::defer_accept;
 use std::{
     io,
     net::TcpListener,
@@ -27,6 +28,9 @@ use std::{
 
 /// How long a peer may leave its answers unread.
 const STALL: Duration = Duration::from_secs(5);
+
+/// How long a connection on which nothing has arrived is held back.
+const DEFER: Duration = Duration::from_secs(1);
 
 /// Events that are taken at once.
 const EVENTS: usize = 512;
@@ -67,7 +71,7 @@ fn main() -> io::Result<()> {
         // Connections block when they send, and inherit how long.
         socket2::SockRef::from(listener).set_write_timeout(Some(STALL))?;
         if eager {
-            sockopt::defer_accept(listener)?;
+            defer_accept(listener, DEFER)?;
         }
     }
     announce(if eager { "limit-eager" } else { "limit" }, &listeners[0])?;
