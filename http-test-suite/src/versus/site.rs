@@ -11,14 +11,10 @@ use super::works::{Question, Work};
 use crate::load::Ask;
 use crate::request::{Request, get, head};
 
-/// Bytes of a page: as many as those answer with who have but one answer.
+/// Bytes of a page, and of each file of a directory: as many as those answer with who have but one answer.
 const PAGE_LEN: usize = ANSWER_LEN;
 /// Bytes of the large file.
 const LARGE_LEN: usize = 954_824;
-/// Bytes of a file of a directory of so many: a page's, unless that would fill memory.
-const fn file_len(files: usize) -> usize {
-    if files > 10_000 { 64 } else { PAGE_LEN }
-}
 
 /// How long the one answer may take that is asked for before the load.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -85,7 +81,7 @@ impl Question {
                 let numbers = (0..asked).map(|number| number * files / asked.max(1));
                 let file = |number| {
                     let request = ask(get(&format!("/{files}/{}", file_name(number)))).expect_status(200);
-                    request.expect_body(content(&file_name(number), file_len(files)))
+                    request.expect_body(content(&file_name(number), PAGE_LEN))
                 };
                 numbers.map(file).collect()
             }
@@ -135,7 +131,7 @@ fn write_directory(root: &Path, files: usize) -> io::Result<()> {
     }
     fs::create_dir(&dir)?;
     let mut names = (0..files).map(file_name);
-    names.try_for_each(|name| fs::write(dir.join(&name), content(&name, file_len(files))))
+    names.try_for_each(|name| fs::write(dir.join(&name), content(&name, PAGE_LEN)))
 }
 
 fn file_name(number: usize) -> String {

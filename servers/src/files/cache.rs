@@ -30,8 +30,8 @@ struct Entry {
 /// What paths led to.
 #[derive(Default)]
 pub(super) struct Cache {
-    /// Whoever finds two paths whose hashes agree gains little, for only paths to files stand here. The seed is random
-    /// all the same.
+    /// Keys are paths that led to a file, in as many spellings as somebody likes, up to [`ENTRIES`]; the hash is fast
+    /// rather than strong, but its seed is random.
     entries: HashMap<Box<[u8]>, Entry, RandomState>,
     misses: Misses,
     bytes: usize,
