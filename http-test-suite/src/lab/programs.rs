@@ -55,12 +55,12 @@ impl Programs {
 /// Builds the programs, if `dir` is below a workspace's `target`. Returns where they are then; otherwise `dir`.
 fn built(dir: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let target = dir.parent().unwrap_or(dir);
-    let Some(workspace) = target.parent().filter(|dir| dir.join("servers/Cargo.toml").is_file()) else {
+    let Some(workspace) = target.parent().filter(|dir| dir.join("servers/demo/Cargo.toml").is_file()) else {
         return Ok(dir.to_owned());
     };
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--release", "--quiet", "-p", "servers", "--bins", "--example", "weather-stub"]);
+    command.args(["build", "--release", "--quiet", "-p", "demo", "-p", "httpd", "--bins"]);
     command.arg("--target-dir").arg(target).current_dir(workspace);
     let status = command.status().map_err(|error| format!("cannot start cargo: {error}"))?;
     if status.success() { Ok(target.join("release")) } else { Err("the servers cannot be built".into()) }

@@ -1,13 +1,11 @@
 //! Command lines: arguments to settings, failures to exit codes. What the programs have in common stands here once.
 
-#[cfg(feature = "demo")]
-use crate::app::{self, weather};
 use crate::{
-    launch::{self, Engine, reload},
-    log,
+    launch::{self, reload},
+    logs,
 };
 use clap::{Args, Parser};
-use http_core::{Config, Limits, Timeouts};
+use http_engine::{Config, Engine, Limits, Timeouts};
 use std::{
     fmt,
     io::{self, Write},
@@ -96,8 +94,8 @@ struct Bounds {
 #[command(next_help_heading = "Service")]
 struct Service {
     /// How requests are logged
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = log::Format::Off)]
-    log: log::Format,
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = logs::Format::Off)]
+    log: logs::Format,
 
     /// File that requests are logged to, opened anew at SIGUSR1 and SIGHUP [default: standard output]
     #[arg(long, value_name = "FILE")]
@@ -197,7 +195,7 @@ impl Common {
             max_connections: bounds.max_connections.map(wide),
             max_connections_per_address: bounds.max_connections_per_ip.map(wide),
             protocol: bounds.protocol(),
-            log: log::Settings { access: service.log, file: service.log_file, errors: service.error_log },
+            log: logs::Settings { access: service.log, file: service.log_file, errors: service.error_log },
             pid_file: service.pid_file,
             user: service.user.map(|user| (user, service.group)),
             confine: service.confine,
@@ -236,31 +234,4 @@ pub fn parse<P: Parser>(name: &'static str, port: &'static str) -> P {
         P::command().name(name).bin_name(name).version(env!("CARGO_PKG_VERSION")).max_term_width(100);
     let command = command.mut_arg("port", |argument| argument.required(false).default_value(port));
     P::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
-}
-
-/// Serves the demo application over HTTP/1.1.
-///
-/// Exit codes: 0 stopped by a signal, or handed over; 1 could not start or go on; 2 wrong usage.
-#[cfg(feature = "demo")]
-#[derive(Parser)]
-struct Demo {
-    #[command(flatten)]
-    common: Common,
-
-    /// A directory whose files are served as /static/
-    #[arg(short, long, value_name = "DIRECTORY")]
-    root: Option<PathBuf>,
-
-    /// Where the weather comes from, in the place of open-meteo.com
-    #[arg(long, value_name = "URL", env = "WEATHER_URL")]
-    weather_url: Option<weather::Url>,
-}
-
-/// The demo application on one engine: all there is to its two programs.
-#[cfg(feature = "demo")]
-pub fn demo(name: &'static str, served_by: &'static str, port: &'static str, engine: Engine) -> ExitCode {
-    let Demo { common, root, weather_url } = parse(name, port);
-    let weather = weather::Settings { url: weather_url, ..weather::Settings::default() };
-    let app = app::Settings { name: served_by, root, weather };
-    common.run(name, Arc::new(app), engine)
 }

@@ -2,10 +2,7 @@
 //!
 //! All workers accept from one queue, so that nobody who waits in it is lost when one of them dies.
 
-use crate::{
-    handover::{Bequest, Heir, Line, Role},
-    log,
-};
+use crate::handoff::{Bequest, Heir, Line, Role};
 use rustix::process::Signal;
 use std::{
     io,
@@ -57,7 +54,7 @@ impl Crew {
     pub fn tell(&self, message: impl Fn(&Line) -> io::Result<()>) {
         for worker in self.workers() {
             if let Err(error) = message(worker.line()) {
-                log::error(format_args!("process {} cannot be told anything: {error}", worker.id()));
+                log::error!("process {} cannot be told anything: {error}", worker.id());
             }
         }
     }
@@ -99,7 +96,7 @@ impl Place {
     fn bury(&mut self, now: Instant) {
         let Some(worker) = &mut self.worker else { return };
         let Some(status) = worker.ended() else { return };
-        log::error(format_args!("worker {} (process {}) ended: {status}", self.number, worker.id()));
+        log::error!("worker {} (process {}) ended: {status}", self.number, worker.id());
         let lived = now.saturating_duration_since(worker.started);
         self.pause = if lived >= SHORT_LIFE {
             Duration::ZERO
@@ -114,7 +111,7 @@ impl Place {
         match Heir::start(Role::Worker(self.number), bequest) {
             Ok(worker) => self.worker = Some(worker),
             Err(error) => {
-                log::error(format_args!("worker {} cannot be started: {error}", self.number));
+                log::error!("worker {} cannot be started: {error}", self.number);
                 self.pause = (self.pause * 2).clamp(SHORT_LIFE, LONGEST_PAUSE);
                 self.start_at = now + self.pause;
             }

@@ -4,7 +4,7 @@
 //! loop; `place=offload`, the default, is how it is done rightly.
 
 use super::{Outcome, Problem, parameters::Parameters};
-use http_core::{Reply, Request, Response, Status};
+use http_engine::{Reply, Request, Response, Status};
 
 /// What `n` is unless it is said: some ten milliseconds of work.
 const USUAL: u32 = 100_000;

@@ -1,7 +1,7 @@
 //! `GET /error_task`: a handler that goes wrong on purpose. Whichever way it does, its peer gets a clean 500.
 
 use super::{Outcome, Problem, parameters::Parameters};
-use http_core::{Reply, Request, Status};
+use http_engine::{Reply, Request, Status};
 
 pub(super) fn handle(request: &Request<'_>) -> Outcome {
     let parameters = Parameters::of(request, &["kind"])?;

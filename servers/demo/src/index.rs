@@ -4,7 +4,7 @@ use super::{
     Outcome,
     problem::{Format, escaped},
 };
-use http_core::{Request, Response};
+use http_engine::{Request, Response};
 use serde::Serialize;
 
 #[derive(Serialize)]

@@ -1,7 +1,7 @@
 //! `GET /io_task?ms=1000`: an answer that only takes time, as one from a disk or a database would.
 
 use super::{Outcome, parameters::Parameters};
-use http_core::{Reply, Request, Response};
+use http_engine::{Reply, Request, Response};
 use std::time::Duration;
 
 /// Well below the time that an engine grants for an answer.

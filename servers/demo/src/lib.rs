@@ -8,17 +8,17 @@ mod echo;
 mod error_task;
 mod index;
 mod io_task;
+mod middleware;
 mod parameters;
 mod problem;
+pub mod program;
 pub mod weather;
 
 pub use problem::{Format, Problem, Problems};
 
-use crate::{
-    files::{Files, Root},
-    middleware::{ServedBy, ServerTiming},
-};
-use http_core::{Handler, Method, Reply, Request, Response, Router, Stack, Status};
+use http_engine::{Handler, Method, Reply, Request, Response, Router, Stack, Status};
+use http_files::{Files, Root};
+use middleware::{ServedBy, ServerTiming};
 use problem::answering;
 use std::{io, path::PathBuf, sync::Arc};
 use weather::Weather;

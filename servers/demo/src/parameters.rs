@@ -1,7 +1,7 @@
 //! The parameters of a query: each known, each at most once, each in its range.
 
 use super::Problem;
-use http_core::{Request, Status, form};
+use http_engine::{Request, Status, form};
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
 /// What a query says, name by name.

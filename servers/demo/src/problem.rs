@@ -4,7 +4,7 @@
 //! no handler saw or answered.
 
 use super::Outcome;
-use http_core::{
+use http_engine::{
     Handler, Middleware, Next, Rejected, Rejection, Reply, Request, Response, Status, negotiate,
 };
 use serde::Serialize;

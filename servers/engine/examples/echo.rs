@@ -4,8 +4,8 @@
 //!
 //! Run it with `cargo run --example echo -- [event-loop|blocking] [ADDRESS]`.
 
-use http_core::{Method, Request, Response, Status};
-use servers::engine::{Engine, Server};
+use http_engine::{Engine, Server};
+use http_engine::{Method, Request, Response, Status};
 use std::{env, io};
 
 /// The application.

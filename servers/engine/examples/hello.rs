@@ -1,7 +1,7 @@
 //! A closure served by either engine: `cargo run --example hello -- event-loop` (or `blocking`).
 
-use http_core::{Request, Response};
-use servers::engine::{Engine, Server};
+use http_engine::{Engine, Server};
+use http_engine::{Request, Response};
 
 fn main() -> std::io::Result<()> {
     let blocking = std::env::args().nth(1).is_some_and(|name| name == "blocking");

@@ -1,23 +1,26 @@
-//! Two engines for [`http_core`], and what is built on them.
+//! HTTP/1.1 servers for [`http_core`]: a blocking engine and an event loop, without an async runtime. Linux only.
 //!
-//! [`engine::event_loop`] waits for many connections in each of a few threads; [`engine::blocking`] gives each
-//! connection a thread. Both take the same [`Handler`](http_core::Handler) and neither needs an async runtime.
-//! Linux only.
+//! An engine accepts connections, receives, sends and watches deadlines. What the bytes mean is `http-core`'s part;
+//! what to respond is the application's, which an engine knows only as a [`Handler`]. The [`Engine::EventLoop`] waits
+//! for many connections in each of a few threads (epoll); [`Engine::Blocking`] gives each connection a thread. Both
+//! run the same handler.
+//!
+//! This crate re-exports all of `http-core`, so that an application depends on this crate alone.
 
-#[cfg(feature = "demo")]
-pub mod app;
-#[cfg(feature = "cli")]
-pub mod cli;
-pub mod engine;
-pub mod files;
-pub mod handover;
-pub mod launch;
+mod admission;
+mod blocking;
+#[doc(hidden)]
+pub mod drive;
+mod event_loop;
 pub mod listener;
-pub mod log;
-pub mod middleware;
-pub mod pool;
-pub mod prefork;
-pub mod service;
-pub mod signals;
+mod pool;
+mod server;
+mod shutdown;
+#[doc(hidden)]
 pub mod sockopt;
-pub mod stop;
+mod transmit;
+
+#[doc(no_inline)]
+pub use http_core::*;
+pub use server::{Engine, MakeHandler, Running, Server, Settings};
+pub use shutdown::Shutdown;

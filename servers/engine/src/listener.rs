@@ -5,12 +5,12 @@ use rustix::{
     io::Errno,
     net::{SocketFlags, acceptfrom_with},
 };
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::{
     collections::BTreeMap,
     io, iter,
     net::{SocketAddr, TcpListener},
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     time::Duration,
 };
 
@@ -51,7 +51,8 @@ pub fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
 /// # Errors
 ///
 /// Whatever the system says.
-pub fn prepare(socket: &Socket) -> io::Result<()> {
+pub fn prepare(socket: &impl AsFd) -> io::Result<()> {
+    let socket = SockRef::from(socket);
     // Answers leave at once: Nagle's algorithm has nothing to add.
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_notsent_lowat(UNSENT)?;

@@ -3,15 +3,10 @@
 //! An engine accepts, receives, sends and watches deadlines. What the bytes mean is `http-core`'s business, what
 //! to answer is the application's: an engine knows it only as a [`Handler`].
 
-mod addresses;
-pub mod blocking;
-pub mod event_loop;
-pub mod exchange;
-pub mod transmit;
-
 use crate::{
+    blocking, event_loop,
     listener::{self, Sharing},
-    stop::Stop,
+    shutdown::Shutdown,
 };
 use http_core::{Config, Handler};
 use std::{
@@ -31,8 +26,18 @@ pub enum Engine {
     EventLoop,
 }
 
+impl Engine {
+    /// Connections that this engine holds at once unless [`Settings::max_connections`] says otherwise.
+    pub fn default_max_connections(self) -> usize {
+        match self {
+            Engine::Blocking => blocking::MAX_CONNECTIONS,
+            Engine::EventLoop => event_loop::MAX_CONNECTIONS,
+        }
+    }
+}
+
 /// Makes the application of the worker with this number. Workers share nothing that it does not make them share.
-pub type MakeApp = Arc<dyn Fn(usize) -> Arc<dyn Handler> + Send + Sync>;
+pub type MakeHandler = Arc<dyn Fn(usize) -> Arc<dyn Handler> + Send + Sync>;
 
 /// How an engine is set up.
 #[derive(Clone, Debug)]
@@ -119,7 +124,7 @@ impl Server {
     /// When the system lacks threads, descriptors or memory.
     pub fn start(self, engine: Engine, handler: impl Handler + 'static) -> io::Result<Running> {
         let handler: Arc<dyn Handler> = Arc::new(handler);
-        let make_app: MakeApp = Arc::new(move |_| Arc::clone(&handler));
+        let make_app: MakeHandler = Arc::new(move |_| Arc::clone(&handler));
         self.start_each(engine, &make_app)
     }
 
@@ -128,9 +133,9 @@ impl Server {
     /// # Errors
     ///
     /// When the system lacks threads, descriptors or memory.
-    pub fn start_each(self, engine: Engine, make_app: &MakeApp) -> io::Result<Running> {
+    pub fn start_each(self, engine: Engine, make_app: &MakeHandler) -> io::Result<Running> {
         let addresses = self.listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
-        let stop = Arc::new(Stop::new()?);
+        let stop = Arc::new(Shutdown::new()?);
         let threads = match engine {
             Engine::EventLoop => {
                 event_loop::start(self.listeners, self.sharing, &self.settings, make_app, &stop)?
@@ -145,7 +150,7 @@ impl Server {
 #[derive(Debug)]
 pub struct Running {
     addresses: Vec<SocketAddr>,
-    stop: Arc<Stop>,
+    stop: Arc<Shutdown>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -156,7 +161,7 @@ impl Running {
     }
 
     /// What tells it to stop, from any thread.
-    pub fn stopper(&self) -> Arc<Stop> {
+    pub fn stopper(&self) -> Arc<Shutdown> {
         Arc::clone(&self.stop)
     }
 

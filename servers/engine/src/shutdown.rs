@@ -16,21 +16,21 @@ use std::{
 
 /// A flag that can be waited for. Once set it stays set, and its descriptor stays readable.
 #[derive(Debug)]
-pub struct Stop {
+pub struct Shutdown {
     event: OwnedFd,
     asked: AtomicBool,
     deadline: Mutex<Option<Instant>>,
 }
 
-impl Stop {
+impl Shutdown {
     /// A flag not yet set.
     ///
     /// # Errors
     ///
     /// When the system has no descriptor left.
-    pub fn new() -> io::Result<Stop> {
+    pub fn new() -> io::Result<Shutdown> {
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Stop { event, asked: AtomicBool::new(false), deadline: Mutex::new(None) })
+        Ok(Shutdown { event, asked: AtomicBool::new(false), deadline: Mutex::new(None) })
     }
 
     /// Asks everyone to stop accepting, finish what is in flight, and be gone within `grace`. Asked again, the
@@ -57,7 +57,7 @@ impl Stop {
     }
 }
 
-impl AsFd for Stop {
+impl AsFd for Shutdown {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.event.as_fd()
     }

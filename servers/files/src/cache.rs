@@ -1,6 +1,6 @@
 //! A worker's memory of what paths led to. What it says is never older than a second.
 
-use super::{document::Found, misses::Misses};
+use super::{document::Found, negative_cache::Misses};
 use foldhash::fast::RandomState;
 use http_core::Status;
 use std::{

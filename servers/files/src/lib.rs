@@ -1,10 +1,10 @@
 //! Serves the files beneath a document root: decides what a path leads to, then answers with it.
 
+mod byteranges;
 mod cache;
 mod document;
 mod mime;
-mod misses;
-mod parts;
+mod negative_cache;
 mod root;
 
 pub use root::Root;
@@ -160,7 +160,7 @@ fn partial(document: &Document, field: &[u8], known: bool) -> Response {
         }
         Ranges::Partial(ranges) => ranges,
     };
-    let [one] = ranges[..] else { return parts::answer(document, &ranges) };
+    let [one] = ranges[..] else { return byteranges::answer(document, &ranges) };
     let response = Response::new(Status::PARTIAL_CONTENT)
         .header("Content-Range", one.content_range(document.len()))
         .with_body(document.part(one));

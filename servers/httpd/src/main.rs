@@ -1,7 +1,10 @@
 //! `httpd`: serves the files of a directory over HTTP/1.1.
 
+mod site;
+
 use clap::{Parser, ValueEnum};
-use servers::{cli, launch};
+use http_daemon::options;
+use site::Site;
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 /// Serves the files of a directory over HTTP/1.1.
@@ -18,7 +21,7 @@ struct Arguments {
     root: Option<PathBuf>,
 
     #[command(flatten)]
-    common: cli::Common,
+    common: options::Common,
 
     /// How to wait for clients
     #[arg(long, value_enum, default_value_t = Engine::EventLoop)]
@@ -34,10 +37,10 @@ enum Engine {
 }
 
 fn main() -> ExitCode {
-    let Arguments { positional_root, root, common, engine } = cli::parse("httpd", "8080");
+    let Arguments { positional_root, root, common, engine } = options::parse("httpd", "8080");
     let engine = match engine {
-        Engine::EventLoop => launch::Engine::EventLoop,
-        Engine::Blocking => launch::Engine::Blocking,
+        Engine::EventLoop => http_engine::Engine::EventLoop,
+        Engine::Blocking => http_engine::Engine::Blocking,
     };
-    common.run("httpd", Arc::new(launch::Site(root.unwrap_or(positional_root))), engine)
+    common.run("httpd", Arc::new(Site(root.unwrap_or(positional_root))), engine)
 }

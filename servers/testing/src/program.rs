@@ -10,7 +10,6 @@ use std::{
     io::Read,
     net::SocketAddr,
     os::fd::AsFd,
-    path::Path,
     process::{Child, ChildStderr, ChildStdout, Command, Stdio},
     sync::Arc,
     thread,
@@ -39,39 +38,20 @@ pub struct Program {
     site: Option<Arc<Site>>,
 }
 
-/// Runs `httpd` with these arguments to its end.
-pub fn run(arguments: &[&str]) -> Exit {
-    Program::spawn(Command::new(env!("CARGO_BIN_EXE_httpd")).args(arguments)).expect("httpd").exit()
-}
-
 impl Program {
-    /// Serves the shared site, on a free port of the loopback address unless the arguments say otherwise.
-    pub fn serve(arguments: &[&str]) -> Program {
-        let site = Site::shared();
-        let mut program = Program::serve_root(site.root(), arguments);
-        program.site = Some(site);
-        program
-    }
-
-    /// The same for another root, which whoever calls must keep.
-    pub fn serve_root(root: &Path, arguments: &[&str]) -> Program {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_httpd"));
-        command.args(["-w", "2", "-r"]).arg(root).args(arguments);
-        for (option, value) in [("-b", "127.0.0.1"), ("-p", "0")] {
-            if !arguments.contains(&option) {
-                command.args([option, value]);
-            }
-        }
-        Program::start(&mut command)
+    /// Keeps `site` for as long as the program runs.
+    pub fn serving(mut self, site: Arc<Site>) -> Program {
+        self.site = Some(site);
+        self
     }
 
     /// Starts a server; returns when it serves.
     pub fn start(command: &mut Command) -> Program {
-        let mut program = Program::spawn(command).expect("httpd");
+        let mut program = Program::spawn(command).expect("the program");
         let mut line = Vec::new();
         while !line.ends_with(b"\n") {
             let mut byte = [0];
-            await_readable(&program.stdout, "httpd's first line");
+            await_readable(&program.stdout, "the program's first line");
             if program.stdout.read(&mut byte).expect("its output") == 0 {
                 panic!("{command:?} does not serve: {:?}", program.exit());
             }
@@ -84,7 +64,12 @@ impl Program {
         program
     }
 
-    fn spawn(command: &mut Command) -> std::io::Result<Program> {
+    /// Starts a program that may end by itself.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn spawn(command: &mut Command) -> std::io::Result<Program> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
@@ -148,7 +133,7 @@ impl Drop for Program {
         }
         if thread::panicking() {
             let (Ok(said) | Err(said)) = read_to_end(&mut self.stderr);
-            eprintln!("httpd said: {said}");
+            eprintln!("the program said: {said}");
         }
     }
 }

@@ -18,7 +18,7 @@ use rustix::{
     io::{Errno, retry_on_intr},
     net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send},
 };
-use servers::sockopt::defer_accept;
+use http_engine::sockopt::defer_accept;
 use std::{
     io,
     net::TcpListener,

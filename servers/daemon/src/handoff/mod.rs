@@ -3,12 +3,12 @@
 //! No fork without exec, and so no `unsafe`: worker and successor are this program once more, with one end of a
 //! socket pair as standard input. Through it come the descriptors; back goes a byte once the process serves; and
 //! when it closes, the other side is gone. A service manager hands its sockets over in a way of its own:
-//! [`activation`].
+//! [`socket_activation`].
 
-pub mod activation;
-mod line;
+mod control_socket;
+pub mod socket_activation;
 
-pub use line::{Line, MAX_LISTENERS, Message};
+pub use control_socket::{Line, MAX_LISTENERS, Message};
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::{

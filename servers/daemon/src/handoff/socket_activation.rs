@@ -1,6 +1,6 @@
 //! Sockets that a service manager has bound and hands over (sd_listen_fds(3)).
 
-use crate::listener;
+use http_engine::listener;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use socket2::SockRef;
 use std::{
@@ -46,7 +46,7 @@ fn adopted(descriptor: OwnedFd) -> io::Result<TcpListener> {
     if !(is_tcp && socket.is_listener()?) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no listening TCP socket"));
     }
-    listener::prepare(&socket)?;
+    listener::prepare(&listener)?;
     Ok(listener)
 }
 

@@ -1,8 +1,9 @@
 //! Where a server listens: bound anew, or as it comes from whoever has bound it already.
 
-use super::{Engine, Failure, Settings, failed};
-use crate::{
-    handover::activation,
+use super::{Failure, Settings, failed};
+use crate::handoff::socket_activation;
+use http_engine::{
+    Engine,
     listener::{self, Sharing},
 };
 use std::{
@@ -14,7 +15,8 @@ use std::{
 /// What a service manager has bound, or else what the settings name: for event loops a socket each, so that the
 /// kernel spreads connections over them. All of them go to a successor, and with them whoever waits there.
 pub(super) fn listen(settings: &Settings) -> Result<Vec<TcpListener>, Failure> {
-    let activated = activation::listeners().map_err(failed("cannot listen on what was handed over"))?;
+    let activated =
+        socket_activation::listeners().map_err(failed("cannot listen on what was handed over"))?;
     if let Some(listeners) = activated {
         return Ok(listeners);
     }

@@ -1,9 +1,9 @@
 //! The process that an operator talks to: it starts whatever serves, carries out orders, hands over to a successor.
 
-use super::{Engine, Failure, MakeApp, Settings, Threads, addresses, ended_by_itself, failed};
+use super::{Failure, Settings, Threads, addresses, ended_by_itself, failed};
 use crate::{
-    handover::{Bequest, Heir, Inherited, Line, Role, path_of},
-    log::{self, Logs},
+    handoff::{Bequest, Heir, Inherited, Line, Role, path_of},
+    logs::Logs,
     prefork::Crew,
     service::{
         PidFile,
@@ -13,6 +13,7 @@ use crate::{
     },
     signals::{Caught, Order, Orders},
 };
+use http_engine::{Engine, MakeHandler};
 use std::{
     fs::{self, File},
     io::{self, Write},
@@ -67,7 +68,7 @@ impl Work {
         settings: &Settings,
         listeners: &[TcpListener],
         root: Option<&OwnedFd>,
-        make: &MakeApp,
+        make: &MakeHandler,
         logs: &Logs,
         orders: Sender<Order>,
     ) -> Result<Work, Failure> {
@@ -119,7 +120,7 @@ impl Master<'_> {
         let logs = logs.start().map_err(failed("cannot write a log"))?;
         let orders = caught.orders(Order::to_master).map_err(failed("cannot handle signals"))?;
         if connections.is_lowered() {
-            log::warn(connections);
+            log::warn!("{connections}");
         }
         let work = Work::start(settings, &listeners, root.as_ref(), &make, &logs, orders.giver())?;
         let mut master =
@@ -201,7 +202,7 @@ impl Master<'_> {
         tell(State::Reloading);
         self.reopen();
         if let Err(failure) = self.renew_root() {
-            log::error(format_args!("{failure}; what was served before still is"));
+            log::error!("{failure}; what was served before still is");
         }
         tell(State::Ready);
     }
@@ -226,7 +227,8 @@ impl Master<'_> {
     /// Starts a successor, and goes on until it serves.
     fn replace(&mut self) {
         if self.heir.is_some() {
-            return log::warn("a successor is being started already");
+            log::warn!("a successor is being started already");
+            return;
         }
         let pid_file = self.pid_file.as_ref().map(AsFd::as_fd);
         let bequest = Bequest { listeners: &self.listeners, root: None, pid_file };
@@ -246,16 +248,16 @@ impl Master<'_> {
     /// There is no successor.
     fn go_on(&mut self, why: &io::Error) {
         self.heir = None;
-        log::error(format_args!("cannot hand over: {why}"));
+        log::error!("cannot hand over: {why}");
         if let Some(Err(error)) = self.pid_file.as_ref().map(name_this_process) {
-            log::error(format_args!("the pid file cannot be written: {error}"));
+            log::error!("the pid file cannot be written: {error}");
         }
     }
 
     /// Leaves everything to the successor.
     fn retire(&mut self) {
         let Some(heir) = self.heir.take() else { return };
-        log::note(format_args!("process {} has taken over", heir.id()));
+        log::info!("process {} has taken over", heir.id());
         tell(State::MainProcess(heir.id()));
         heir.let_go();
     }
@@ -308,6 +310,6 @@ fn confine(settings: &Settings) -> Result<Option<Confinement>, Failure> {
 /// Tells the service manager, if there is one.
 fn tell(state: State) {
     if let Err(error) = notify::tell(state) {
-        log::warn(format_args!("the service manager cannot be told {state:?}: {error}"));
+        log::warn!("the service manager cannot be told {state:?}: {error}");
     }
 }

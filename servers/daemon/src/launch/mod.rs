@@ -9,23 +9,17 @@ mod application;
 mod descriptors;
 mod master;
 pub mod reload;
-mod renewal;
+mod swap;
 mod worker;
 
-pub use crate::engine::Engine;
-pub use application::{Application, Site};
+pub use application::Application;
 
 use crate::{
-    engine::{self, MakeApp, Server, blocking, event_loop},
-    handover::{Inherited, Role, path_of},
-    listener::Sharing,
-    log::{self, Logs},
-    middleware::AccessLog,
+    handoff::{Inherited, Role, path_of},
+    logs::{self, AccessLog, Logs},
     signals::{Caught, Order},
-    stop::Stop,
 };
-use http_core::{Config, Handler, Stack};
-use renewal::Apps;
+use http_engine::{Config, Engine, Handler, MakeHandler, Server, Shutdown, Stack, listener::Sharing};
 use rustix::fs::{Mode, OFlags, open};
 use std::{
     fmt, io,
@@ -36,6 +30,7 @@ use std::{
     thread,
     time::Duration,
 };
+use swap::Apps;
 
 /// What an operator can choose.
 #[derive(Clone, Debug)]
@@ -64,7 +59,7 @@ pub struct Settings {
     /// The protocol's limits and timeouts.
     pub protocol: Config,
     /// What is logged, and where.
-    pub log: log::Settings,
+    pub log: logs::Settings,
     /// Where the master writes its process number.
     pub pid_file: Option<PathBuf>,
     /// Whom to serve as, and the group if it is not that user's own.
@@ -75,7 +70,7 @@ pub struct Settings {
 
 /// Workers unless the operator says how many: one for each core, and at most 8.
 pub fn default_workers() -> usize {
-    engine::Settings::default().workers
+    http_engine::Settings::default().workers
 }
 
 /// Serves until it is told to stop, or a successor serves instead.
@@ -86,6 +81,7 @@ pub fn default_workers() -> usize {
 pub fn run(settings: &Settings) -> Result<(), Failure> {
     // First of all: who signals a program that has just been started must not kill it.
     let caught = Caught::new().map_err(failed("cannot handle signals"))?;
+    logs::install_logger();
     descriptors::raise_limit();
     let inherited =
         Inherited::take().map_err(failed("cannot take over from the process that started this"))?;
@@ -100,7 +96,7 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
 
 /// An engine in this process.
 struct Threads {
-    stop: Arc<Stop>,
+    stop: Arc<Shutdown>,
     apps: Arc<Apps>,
 }
 
@@ -117,20 +113,20 @@ impl Threads {
         let workers = settings.workers_here();
         let apps = Apps::new(workers, make);
         let (current, access) = (Arc::clone(&apps), logs.access());
-        let make_app: MakeApp = Arc::new(move |number| {
+        let make_app: MakeHandler = Arc::new(move |number| {
             let app = current.of_worker(number);
             match access.clone().and_then(|(log, format)| AccessLog::new(log, format)) {
                 Some(layer) => Arc::new(Stack::new(app).wrapped_in(layer)),
                 None => app,
             }
         });
-        let engine = engine::Settings {
+        let engine = http_engine::Settings {
             workers,
             max_connections: Some(settings.connections(listeners.len()).fitting()),
             max_connections_per_address: settings.max_connections_per_address,
             server: format!("{}/{}", settings.name, env!("CARGO_PKG_VERSION")),
             protocol: settings.protocol.clone(),
-            ..engine::Settings::default()
+            ..http_engine::Settings::default()
         };
         let cannot = "cannot start serving";
         // There are as many as there ought to be: bound so, or handed over.
@@ -155,7 +151,7 @@ impl Settings {
     }
 
     /// The application with the files of `root`.
-    fn open_application(&self, root: Option<&OwnedFd>) -> Result<MakeApp, Failure> {
+    fn open_application(&self, root: Option<&OwnedFd>) -> Result<MakeHandler, Failure> {
         let opened = self.application.open(root.map(path_of).as_deref());
         opened.map_err(failed(format!("cannot serve {}", self.application)))
     }
@@ -167,14 +163,12 @@ impl Settings {
 
     /// How many connections a process may hold that accepts from this many sockets.
     fn connections(&self, listeners: usize) -> descriptors::Connections {
-        let otherwise = match self.engine {
-            Engine::Blocking => blocking::MAX_CONNECTIONS,
-            Engine::EventLoop => event_loop::MAX_CONNECTIONS,
-        };
         // What an operator asks for is shared out. The default is not: the kernel deals connections out unevenly, and
         // a process that is full must be so for a reason.
         let processes = if self.prefork { self.workers } else { 1 };
-        let wanted = self.max_connections.map_or(otherwise, |asked| asked.div_ceil(processes));
+        let wanted = self
+            .max_connections
+            .map_or(self.engine.default_max_connections(), |asked| asked.div_ceil(processes));
         descriptors::Connections::within_limit(wanted, self.workers_here(), listeners)
     }
 }

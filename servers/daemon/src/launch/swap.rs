@@ -1,6 +1,6 @@
 //! An application that can be replaced while it serves: what has been asked of the old one, it still answers.
 
-use http_core::{Handler, Rejected, Reply, Request, Response};
+use http_engine::{Handler, Rejected, Reply, Request, Response};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// What each worker serves just now.
@@ -56,7 +56,7 @@ impl Handler for Current {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_core::{HeadIndex, Status};
+    use http_engine::{HeadIndex, Status};
     use std::time::Instant;
 
     fn answering(statuses: [Status; 2]) -> impl Fn(usize) -> Arc<dyn Handler> {

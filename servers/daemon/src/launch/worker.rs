@@ -2,8 +2,8 @@
 
 use super::{Failure, Settings, Threads, ended_by_itself, failed};
 use crate::{
-    handover::{Inherited, Line, Message},
-    log::{self, Logs},
+    handoff::{Inherited, Line, Message},
+    logs::Logs,
     signals::{Caught, Order, Orders},
 };
 use std::{os::fd::OwnedFd, sync::mpsc::Sender, thread, time::Duration};
@@ -76,7 +76,7 @@ impl Worker<'_> {
     fn serve_files_of(&self, root: &OwnedFd) {
         match self.settings.open_application(Some(root)) {
             Ok(make) => self.threads.apps.renew(|_| make(self.number)),
-            Err(failure) => log::error(format_args!("{failure}; what was served before still is")),
+            Err(failure) => log::error!("{failure}; what was served before still is"),
         }
     }
 

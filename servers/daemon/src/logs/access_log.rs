@@ -1,7 +1,7 @@
 //! Says of every answer to whom it went, what had been asked, and how much of it was sent.
 
-use crate::log::{Draft, Format, Log, Outcome};
-use http_core::{Middleware, Next, Rejected, Reply, Request, Response, Sent};
+use crate::logs::{Draft, Format, Log, Outcome};
+use http_engine::{Middleware, Next, Rejected, Reply, Request, Response, Sent};
 use std::time::Instant;
 
 /// Appends a line to a log once an answer has been sent, or its connection has ended before. To be wrapped around

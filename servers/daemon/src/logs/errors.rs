@@ -1,6 +1,7 @@
 //! The error log: the one place where a process says what went wrong, and never waits for anybody to read it.
 
-use super::{LONGEST_LINE, escape::Escape, stamp::Stamp, writer::Log};
+use super::{LONGEST_LINE, escape::Escape, timestamp::Stamp, writer::Log};
+use log::Level;
 use std::{
     any::Any,
     fmt,
@@ -17,14 +18,6 @@ const MESSAGE: usize = LONGEST_LINE - 100;
 
 static LOG: OnceLock<Log> = OnceLock::new();
 
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Level {
-    Error,
-    Warning,
-    Note,
-}
-
 /// Has all messages of this process appended to `log` from now on. The first word counts; before it, they go to
 /// standard error.
 pub fn report_to(log: Log) {
@@ -33,22 +26,33 @@ pub fn report_to(log: Log) {
 
 /// Has panics reported like everything else that goes wrong, each in one line.
 pub fn report_panics() {
-    panic::set_hook(Box::new(|panic| error(panic_message(panic.payload(), panic.location()))));
+    panic::set_hook(Box::new(|panic| {
+        say(Level::Error, panic_message(panic.payload(), panic.location()));
+    }));
 }
 
-/// Reports what went wrong.
-pub fn error(message: impl fmt::Display) {
-    say(Level::Error, message);
+/// Sends the messages of this process, which arrive through the `log` facade, to its error log.
+pub fn install_logger() {
+    if log::set_logger(&ErrorLog).is_ok() {
+        log::set_max_level(log::LevelFilter::Info);
+    }
 }
 
-/// Reports what may go wrong, or did so without much harm.
-pub fn warn(message: impl fmt::Display) {
-    say(Level::Warning, message);
-}
+/// The `log` facade's way into the error log.
+struct ErrorLog;
 
-/// Reports what an operator may want to know.
-pub fn note(message: impl fmt::Display) {
-    say(Level::Note, message);
+impl log::Log for ErrorLog {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            say(record.level(), record.args());
+        }
+    }
+
+    fn flush(&self) {}
 }
 
 /// Reports something. Whether there was room for it.
@@ -71,8 +75,8 @@ pub(super) fn say(level: Level, message: impl fmt::Display) -> bool {
 fn write(line: &mut Vec<u8>, stamp: &Stamp, process: u32, level: Level, message: &str) {
     let level = match level {
         Level::Error => "error",
-        Level::Warning => "warning",
-        Level::Note => "note",
+        Level::Warn => "warning",
+        Level::Info | Level::Debug | Level::Trace => "info",
     };
     let _ = write!(line, "{} {level} {process}: ", stamp.rfc3339());
     Escape::Message.write(line, message.as_bytes(), MESSAGE);
@@ -103,9 +107,9 @@ mod tests {
     #[test]
     fn a_message_is_one_line() {
         check(Level::Error, "cannot open \"x\"", "error 4711: cannot open \"x\"");
-        check(Level::Warning, "a\nb\u{e4}", r"warning 4711: a\x0Ab\xC3\xA4");
+        check(Level::Warn, "a\nb\u{e4}", r"warning 4711: a\x0Ab\xC3\xA4");
         let long = "x".repeat(MESSAGE);
-        check(Level::Note, &format!("{long}y"), &format!("note 4711: {long}..."));
+        check(Level::Info, &format!("{long}y"), &format!("info 4711: {long}..."));
     }
 
     #[test]

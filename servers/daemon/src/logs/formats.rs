@@ -3,13 +3,12 @@
 //! A line is begun when its request is at hand, and finished when its answer has been sent and the request is
 //! gone: a [`Draft`] lies between.
 
-use super::{escape::Escape, stamp::Stamp};
-use http_core::{Request, Sent, Status, Version};
+use super::{escape::Escape, timestamp::Stamp};
+use http_engine::{Request, Sent, Status, Version};
 use std::{io::Write, net::SocketAddr, time::Duration};
 
 /// How the access log is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// No access log
     #[default]
@@ -156,7 +155,7 @@ fn version(request: &Request<'_>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_core::HeadIndex;
+    use http_engine::HeadIndex;
     use std::time::{Instant, SystemTime};
 
     const PEER: &str = "[::ffff:192.0.2.7]:4711";

@@ -4,14 +4,16 @@
 //! reported. What peers have chosen is escaped. Several processes may write to one file or pipe, and no line of
 //! one is torn by another.
 
+mod access_log;
 mod errors;
 mod escape;
 mod formats;
 mod output;
-mod stamp;
+mod timestamp;
 mod writer;
 
-pub use errors::{error, note, report_panics, report_to, warn};
+pub use access_log::AccessLog;
+pub use errors::{install_logger, report_panics, report_to};
 pub use formats::Format;
 pub(crate) use formats::{Draft, Outcome};
 pub use output::Output;

@@ -5,10 +5,9 @@
 //! when there is no room for more, they are dropped and counted, and once it goes on, the count is reported.
 
 use super::{
-    LONGEST_LINE,
-    errors::{self, Level},
+    LONGEST_LINE, errors,
     output::{Lines, Lost, Output},
-    stamp::Stamp,
+    timestamp::Stamp,
 };
 use std::{
     fmt,
@@ -222,7 +221,8 @@ impl Shared {
         let count = gathered.lost - gathered.reported;
         gathered.reported = gathered.lost;
         drop(gathered);
-        if count > 0 && !errors::say(Level::Warning, format_args!("lines lost for {}: {count}", self.output))
+        if count > 0
+            && !errors::say(log::Level::Warn, format_args!("lines lost for {}: {count}", self.output))
         {
             self.gathered().reported -= count;
         }
@@ -270,7 +270,7 @@ impl Writer {
     fn reopen(&mut self) {
         match self.shared.output.open() {
             Ok(file) => self.lines = Lines::new(file),
-            Err(error) => errors::error(format_args!("cannot reopen {}: {error}", self.shared.output)),
+            Err(error) => log::error!("cannot reopen {}: {error}", self.shared.output),
         }
     }
 
@@ -284,7 +284,7 @@ impl Writer {
             Err(Lost { lines, why }) => {
                 self.shared.gathered().lost += lines;
                 if !mem::replace(&mut self.failing, true) {
-                    errors::error(format_args!("cannot write to {}: {why}", self.shared.output));
+                    log::error!("cannot write to {}: {why}", self.shared.output);
                 }
             }
         }

@@ -1,8 +1,9 @@
 //! `async-server`: the demo application on the event loop.
 
-use servers::{cli, launch::Engine};
+use demo::program;
+use http_engine::Engine;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::demo("async-server", "async", "8002", Engine::EventLoop)
+    program::run("async-server", "async", "8002", Engine::EventLoop)
 }

@@ -1,8 +1,9 @@
 //! `sync-server`: the demo application on the blocking engine.
 
-use servers::{cli, launch::Engine};
+use demo::program;
+use http_engine::Engine;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::demo("sync-server", "sync", "8001", Engine::Blocking)
+    program::run("sync-server", "sync", "8001", Engine::Blocking)
 }

@@ -6,11 +6,11 @@
 //! for the one at latitude -80 and the longitude that is the number of its line: `error` and -80, 3 are status 500.
 //! No city is called `nowhere`. `GET /count` tells how often each place was asked for.
 //!
-//! Run it with `cargo run --example weather-stub -- [ADDRESS]` and point a server at it with `--weather-url`.
+//! Run it with `cargo run --bin weather-stub -- [ADDRESS]` and point a server at it with `--weather-url`.
 
 #![allow(dead_code, reason = "tests use what the program does not, and the other way round")]
 
-use http_core::{HeadIndex, Request, form};
+use http_engine::{HeadIndex, Request, form};
 use std::{
     collections::BTreeMap,
     env, fmt,

@@ -1,8 +1,8 @@
 //! Forms as JSON.
 
 use super::{malformed, text};
-use crate::app::Problem;
-use http_core::{
+use crate::Problem;
+use http_engine::{
     MediaType, form,
     multipart::{self, Fault},
 };

@@ -2,7 +2,7 @@
 //! came twice, and the same digits in every number (RFC 8259).
 
 use super::{malformed, place, text};
-use crate::app::Problem;
+use crate::Problem;
 use serde::de::IgnoredAny;
 
 /// Arrays and objects within each other. Checking takes no stack, but who reads the answer may need it.

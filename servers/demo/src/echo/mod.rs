@@ -13,7 +13,7 @@ mod json;
 
 use super::{Outcome, Problem};
 use base64::{Engine, prelude::BASE64_STANDARD};
-use http_core::{MediaType, Request, Response, Status};
+use http_engine::{MediaType, Request, Response, Status};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 

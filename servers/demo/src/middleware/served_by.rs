@@ -1,6 +1,6 @@
 //! Says on every answer who gave it.
 
-use http_core::{Middleware, Next, Rejected, Reply, Request, Response};
+use http_engine::{Middleware, Next, Rejected, Reply, Request, Response};
 
 /// Puts `X-Served-By` on every answer, error pages and rejected requests included.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! Says on every answer how long the application took for it.
 
-use http_core::{Middleware, Next, Rejected, Reply, Request, Response};
+use http_engine::{Middleware, Next, Rejected, Reply, Request, Response};
 use std::time::Duration;
 
 /// Puts `Server-Timing: app;dur=…` (W3C Server Timing, milliseconds) on every answer: the time from a request's last

@@ -110,7 +110,7 @@ fn is_within(lifetime: Duration, since: Instant, now: Instant) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::weather::failure::{Fault, Step};
+    use crate::weather::failure::{Fault, Step};
 
     const DOWN: Failure = Failure::Upstream(Step::Forecast, Fault::Unreachable);
 

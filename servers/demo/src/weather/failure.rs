@@ -1,7 +1,7 @@
 //! What can go wrong with upstream, and the one map from there to an answer.
 
-use crate::app::problem::{Format, Problem};
-use http_core::{Response, Status};
+use crate::problem::{Format, Problem};
+use http_engine::{Response, Status};
 use std::fmt;
 
 /// Which of upstream's services was asked.

@@ -1,7 +1,7 @@
 //! One GET over a connection of its own, within its deadlines. All that blocks stands here.
 
 use super::{failure::Fault, url::Url};
-use http_core::{
+use http_engine::{
     Limits, Method, ParseError,
     client::{Progress, Request, Response, ResponseError, ResponseReader},
 };

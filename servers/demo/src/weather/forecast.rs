@@ -200,7 +200,7 @@ mod tests {
 
     impl Report {
         /// Rain at so many degrees, somewhere.
-        pub(in crate::app::weather) fn sample(celsius: f64) -> Report {
+        pub(in crate::weather) fn sample(celsius: f64) -> Report {
             let within = "within bounds";
             let (latitude, longitude) = (0.0.try_into().expect(within), 0.0.try_into().expect(within));
             let weather = Weather {

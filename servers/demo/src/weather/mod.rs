@@ -21,11 +21,10 @@ mod url;
 pub use url::{Url, UrlError};
 
 use super::{Outcome, problem::Format};
-use crate::log;
 use cache::{Finding, Known, Lifetimes};
 use flight::{Board, Lead, Turn};
 use forecast::Report;
-use http_core::{Reply, Request, Response};
+use http_engine::{Reply, Request, Response};
 use place::Place;
 use serde::Serialize;
 use std::{
@@ -99,7 +98,7 @@ impl Weather {
             upstream: Upstream::new(settings),
             board: Board::new(Lifetimes { fresh, stale, pause, places }),
             fresh,
-            log: Box::new(|line| log::note(line)),
+            log: Box::new(|line| log::info!("{line}")),
         }
     }
 

@@ -1,8 +1,8 @@
 //! What is asked for: the query of `/weather`, checked, becomes a place.
 
 use super::measure::{Latitude, Longitude};
-use crate::app::{parameters::Parameters, problem::Problem};
-use http_core::{Request, Status};
+use crate::{parameters::Parameters, problem::Problem};
+use http_engine::{Request, Status};
 use std::{borrow::Cow, fmt};
 
 /// Characters of a city's name. The longest name of a place in use has 85.

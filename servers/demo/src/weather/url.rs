@@ -1,6 +1,6 @@
 //! Where upstream is: a base URL, checked at start, and the targets below it.
 
-use http_core::{Method, client};
+use http_engine::{Method, client};
 use std::{fmt, str::FromStr};
 
 /// An `http` URL that services lie below, as in `http://localhost:8080` or `http://example.org/weather`.

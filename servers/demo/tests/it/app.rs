@@ -42,7 +42,7 @@ fn check_problem(kind: Kind, request: &str, status: u16, title: &str, others: &V
     assert_eq!(serde_json::from_slice::<Value>(&reply.content).expect("JSON"), wanted, "{request}");
 }
 
-both_engines! {
+http_testing::both_engines! {
     fn it_greets(kind: Kind) {
         check(kind, "/hello", 200, "text/plain; charset=utf-8", "Hello, World!");
         assert_eq!(ask(kind, &request("HEAD", "/hello", "")).field("Content-Length"), Some("13"));

@@ -46,7 +46,7 @@ fn nested(levels: usize) -> String {
     "[".repeat(levels) + &"]".repeat(levels)
 }
 
-both_engines! {
+http_testing::both_engines! {
     fn json_is_said_back_character_for_character(kind: Kind) {
         let check = |content: &str| check(kind, "application/json", content, content);
         check("null");

@@ -1,6 +1,6 @@
 //! The weather: what is told of a place, how seldom upstream is asked for it, and what upstream's faults become.
 
-#[path = "../../examples/weather-stub.rs"]
+#[path = "../../src/bin/weather-stub.rs"]
 mod weather_stub;
 
 use crate::{
@@ -9,15 +9,13 @@ use crate::{
     reply::Asked,
     server::{self, Kind, Threads},
 };
-use http_core::{Handler, Reply, Request};
-use serde_json::{Value, json};
-use servers::{
-    app::{
-        Format,
-        weather::{Settings, Weather},
-    },
-    engine::{self, Engine},
+use demo::{
+    Format,
+    weather::{Settings, Weather},
 };
+use http_engine::Engine;
+use http_engine::{Handler, Reply, Request};
+use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -126,7 +124,7 @@ fn check_stale(client: &mut Client, query: &str, stale: bool) {
     assert_eq!(told["current"]["temperature_celsius"], json!(4.0));
 }
 
-both_engines! {
+http_testing::both_engines! {
     fn the_weather_of_a_place_is_told(kind: Kind) {
         let (stub, demo) = start(kind);
         let client = &mut demo.connect();
@@ -255,7 +253,7 @@ both_engines! {
 mod adjusted {
     use super::*;
 
-    both_engines! {
+    http_testing::both_engines! {
         fn an_old_report_stands_in_while_upstream_fails(engine: Engine) {
             let stub = stub();
             let server = start_weather(engine, &stub, forgetful());
@@ -335,7 +333,7 @@ fn on_an_event_loop_a_full_pool_leaves_nobody_waiting() {
     let stub = stub();
     stub.behave(Some(Manner::Held));
     let (app, _logged) = weather(&stub, Settings::default());
-    let narrow = engine::Settings { pool_threads: 1, pool_queue: 1, ..server::settings() };
+    let narrow = http_engine::Settings { pool_threads: 1, pool_queue: 1, ..server::settings() };
     let server = Threads::start(Engine::EventLoop, narrow, app);
     let [mut first, mut second, mut third] = [(); 3].map(|()| server.connect());
     first.send(get("/weather?city=a"));

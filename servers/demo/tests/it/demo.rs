@@ -1,15 +1,13 @@
 //! The demo application to test, in the four shapes that a server can have.
 
-use crate::{
+use demo::{self as app, App, weather};
+use http_engine::Engine;
+use http_testing::{
     client::Client,
     program::Program,
     server::{Kind, Threads, settings},
     shared::Shared,
     site::Site,
-};
-use servers::{
-    app::{self, App, weather},
-    engine::Engine,
 };
 use std::{net::SocketAddr, process::Command, sync::Arc};
 

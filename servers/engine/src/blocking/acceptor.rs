@@ -2,7 +2,7 @@
 //!
 //! All wait in one epoll, which wakes one of them for each connection and all of them when it is time to stop.
 
-use crate::{listener, log, stop::Stop};
+use crate::{listener, shutdown::Shutdown};
 use http_core::Timeouts;
 use rustix::{
     event::{Timespec, epoll},
@@ -42,7 +42,7 @@ pub(super) enum Accepted {
     /// Nobody has come for a while.
     Nobody,
     /// It is time to stop.
-    Stop,
+    Shutdown,
 }
 
 /// Listening sockets and the order to stop, in one place to wait at.
@@ -52,7 +52,7 @@ pub(super) struct Acceptor {
     listeners: RwLock<Vec<TcpListener>>,
     /// How many more are let in after the order to stop.
     last_call: AtomicUsize,
-    stop: Arc<Stop>,
+    stop: Arc<Shutdown>,
 }
 
 impl Acceptor {
@@ -61,7 +61,7 @@ impl Acceptor {
     pub(super) fn new(
         listeners: Vec<TcpListener>,
         timeouts: &Timeouts,
-        stop: &Arc<Stop>,
+        stop: &Arc<Shutdown>,
     ) -> io::Result<Acceptor> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         for (number, listener) in listeners.iter().enumerate() {
@@ -87,8 +87,8 @@ impl Acceptor {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => {
                     // epoll fails only when its descriptor is none: nothing will come any more.
-                    log::error(format_args!("accepting ends: {error}"));
-                    return Accepted::Stop;
+                    log::error!("accepting ends: {error}");
+                    return Accepted::Shutdown;
                 }
             }
             let ready = events.first().and_then(|event| usize::try_from(event.data.u64()).ok());
@@ -98,10 +98,10 @@ impl Acceptor {
         }
         let let_in = |left: usize| left.checked_sub(1);
         if self.last_call.fetch_update(Ordering::SeqCst, Ordering::SeqCst, let_in).is_err() {
-            return Accepted::Stop;
+            return Accepted::Shutdown;
         }
         let last = self.listeners().iter().find_map(accept);
-        last.map_or(Accepted::Stop, |(socket, peer)| Accepted::Connection(socket, peer))
+        last.map_or(Accepted::Shutdown, |(socket, peer)| Accepted::Connection(socket, peer))
     }
 
     /// Closes the listening sockets: who comes now is refused, instead of waiting for nobody.

@@ -9,8 +9,8 @@ mod acceptor;
 mod registry;
 mod session;
 
-use super::{MakeApp, Settings, addresses::Addresses};
-use crate::stop::Stop;
+use crate::shutdown::Shutdown;
+use crate::{MakeHandler, Settings, admission::Addresses};
 use acceptor::{Accepted, Acceptor};
 use http_core::{BufPool, Clock, Config, Connection, Handler};
 use registry::Registry;
@@ -53,7 +53,7 @@ struct Shared {
     apps: Vec<Arc<dyn Handler>>,
     config: Arc<Config>,
     server: String,
-    stop: Arc<Stop>,
+    stop: Arc<Shutdown>,
 }
 
 /// Starts the threads that stand ready, and one that keeps house when the engine is stopped.
@@ -64,8 +64,8 @@ struct Shared {
 pub fn start(
     listeners: Vec<TcpListener>,
     settings: &Settings,
-    make_app: &MakeApp,
-    stop: &Arc<Stop>,
+    make_app: &MakeHandler,
+    stop: &Arc<Shutdown>,
 ) -> io::Result<Vec<JoinHandle<()>>> {
     let workers = settings.workers.max(1);
     let shared = Arc::new(Shared {

@@ -1,10 +1,10 @@
 //! Which connections there are, and since when each is idle: to let go of one, or of all.
 
-use crate::{log, stop::Stop};
+use crate::shutdown::Shutdown;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    net::{Shutdown, shutdown},
+    net,
 };
 use std::{
     collections::HashMap,
@@ -42,7 +42,7 @@ impl Seat {
     /// would come after it is cut off.
     pub(super) fn let_go(&self) {
         self.leaving.store(true, Ordering::SeqCst);
-        let _ = shutdown(&self.socket, Shutdown::Read);
+        let _ = net::shutdown(&self.socket, net::Shutdown::Read);
     }
 }
 
@@ -104,13 +104,13 @@ impl Registry {
     /// Waits for the order to stop; then lets idle connections go, gives the others until the deadline, and
     /// returns when all is `over` or the time is. That connections have gone is not enough: one that has just been
     /// accepted has no place yet.
-    pub(super) fn drain(&self, stop: &Stop, over: impl Fn() -> bool) {
+    pub(super) fn drain(&self, stop: &Shutdown, over: impl Fn() -> bool) {
         let mut events = [PollFd::new(stop, PollFlags::IN)];
         while !stop.is_asked() {
             match poll(&mut events, None::<&Timespec>) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => {
-                    log::error(format_args!("waiting for the order to stop failed: {error}"));
+                    log::error!("waiting for the order to stop failed: {error}");
                     return;
                 }
             }

@@ -2,17 +2,15 @@
 
 use super::registry::Seat;
 use crate::{
-    engine::{
-        exchange::{self, Turn, advance, fenced},
-        transmit::{Sent, transmit},
-    },
-    stop::Stop,
+    drive::{self, Turn, advance, fenced},
+    shutdown::Shutdown,
+    transmit::{Sent, transmit},
 };
 use http_core::{Buffers, Clock, Config, Connection, Handler, Rejection, Reply, Responder, Response};
 use rustix::{
     io::Errno,
     net::{
-        RecvFlags, Shutdown, recv, shutdown,
+        self, RecvFlags, recv,
         sockopt::{Timeout, set_socket_timeout},
     },
 };
@@ -36,7 +34,7 @@ pub(super) struct Session<'t> {
     config: &'t Config,
     app: &'t dyn Handler,
     clock: &'t mut Clock,
-    stop: &'t Stop,
+    stop: &'t Shutdown,
     /// What the socket's receive timeout is set to, at first by [`Acceptor`](super::acceptor::Acceptor).
     patience: Option<Duration>,
 }
@@ -48,7 +46,7 @@ impl<'t> Session<'t> {
         config: &'t Config,
         app: &'t dyn Handler,
         clock: &'t mut Clock,
-        stop: &'t Stop,
+        stop: &'t Shutdown,
     ) -> Session<'t> {
         let patience = Some(config.timeouts.idle);
         Session { seat, conn, config, app, clock, stop, patience }
@@ -83,10 +81,10 @@ impl<'t> Session<'t> {
                     if self.stop.is_asked() {
                         self.conn.close_after_this();
                     }
-                    exchange::settle(&mut self.conn, buffers, self.app, self.clock, answer);
+                    drive::settle(&mut self.conn, buffers, self.app, self.clock, answer);
                 }
                 Turn::ShutdownWrite => {
-                    if shutdown(&self.seat.socket, Shutdown::Write).is_err() {
+                    if net::shutdown(&self.seat.socket, net::Shutdown::Write).is_err() {
                         return;
                     }
                 }
@@ -123,7 +121,7 @@ impl<'t> Session<'t> {
             Ok((count, _)) => buffers.input.filled(count),
             Err(Errno::AGAIN) => {
                 self.patience = None;
-                exchange::expire(&mut self.conn, buffers, self.app, self.clock);
+                drive::expire(&mut self.conn, buffers, self.app, self.clock);
             }
             Err(Errno::INTR) => {}
             Err(_) => return false,
@@ -145,7 +143,7 @@ impl<'t> Session<'t> {
     /// Sends once, which is all there is or as much as the peer takes in time. Whether the connection still stands.
     fn send(&mut self, buffers: &mut Buffers) -> bool {
         if self.conn.deadline() <= self.clock.now() {
-            exchange::expire(&mut self.conn, buffers, self.app, self.clock);
+            drive::expire(&mut self.conn, buffers, self.app, self.clock);
             return true;
         }
         match transmit(self.seat.socket.as_fd(), &mut buffers.out, ONE_SEND) {

@@ -1,6 +1,6 @@
 //! The way back into an event loop for answers that were found elsewhere.
 
-use super::peers::Key;
+use super::connections::Key;
 use http_core::{Rejection, Response};
 use mio::{Poll, Token, Waker};
 use std::{

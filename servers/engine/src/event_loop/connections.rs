@@ -1,6 +1,6 @@
 //! The connections of one worker, by number, with a generation so that what is late reaches no stranger.
 
-use crate::engine::addresses::Visit;
+use crate::admission::Visit;
 use http_core::{Buffers, Connection};
 use mio::Token;
 use std::{os::fd::OwnedFd, time::Instant};

@@ -3,7 +3,7 @@
 //! Level-triggered, so that a connection left in the queue is reported again; exclusive, so that of several workers
 //! at one queue not all are woken for it.
 
-use crate::{listener, log};
+use crate::listener;
 use mio::{Poll, Registry};
 use rustix::{event::epoll, io::Errno, net::SocketFlags};
 use std::{
@@ -112,7 +112,7 @@ impl Doors {
     fn watch_again(&mut self) {
         self.state = State::Open;
         if let Err(error) = self.watch() {
-            log::error(format_args!("cannot watch a listening socket: {error}"));
+            log::error!("cannot watch a listening socket: {error}");
             self.close(State::Paused(Instant::now() + PAUSE));
         }
     }

@@ -3,18 +3,18 @@
 //! Workers share nothing but the pool for offloaded work. Each has listening sockets, buffers, timers and an
 //! application of its own.
 
-mod doors;
-mod mailbox;
-mod peers;
+mod completions;
+mod connections;
+mod listeners;
 mod timers;
 mod turn;
 mod worker;
 
-use super::{MakeApp, Settings, addresses::Addresses};
+use crate::{MakeHandler, Settings, admission::Addresses};
 use crate::{
     listener::{self, Sharing},
     pool::Pool,
-    stop::Stop,
+    shutdown::Shutdown,
 };
 use std::{io, net::TcpListener, sync::Arc, thread, thread::JoinHandle};
 
@@ -31,8 +31,8 @@ pub fn start(
     listeners: Vec<TcpListener>,
     sharing: Sharing,
     settings: &Settings,
-    make_app: &MakeApp,
-    stop: &Arc<Stop>,
+    make_app: &MakeHandler,
+    stop: &Arc<Shutdown>,
 ) -> io::Result<Vec<JoinHandle<()>>> {
     let workers = settings.workers.max(1);
     let pool = Pool::new(settings.pool_threads, settings.pool_queue);

@@ -4,7 +4,7 @@
 //! connection's second comes up, the wheel looks what its deadline is by then and files it again. Only a deadline
 //! that has become earlier must be filed at once.
 
-use super::peers::{Key, Peer};
+use super::connections::{Key, Peer};
 use http_core::Job;
 use std::{
     collections::BTreeMap,
@@ -95,7 +95,7 @@ impl Timers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::event_loop::peers::Peers;
+    use crate::event_loop::connections::Peers;
     use http_core::{Config, Connection, Response, Status, Timeouts};
     use std::{fs::File, sync::Arc};
 

@@ -1,21 +1,19 @@
 //! One connection's turn: receive, advance, send, until it must wait for its peer, its answer, or its next share.
 
 use super::{
-    mailbox::Sending,
-    peers::{Key, Peer},
+    completions::Sending,
+    connections::{Key, Peer},
     timers::Timers,
 };
 use crate::{
-    engine::{
-        exchange::{self, Turn, advance, fenced},
-        transmit::{Sent, transmit},
-    },
+    drive::{self, Turn, advance, fenced},
     pool::Pool,
+    transmit::{Sent, transmit},
 };
 use http_core::{Buffers, Clock, Handler, Rejection, Reply, Responder};
 use rustix::{
     io::Errno,
-    net::{RecvFlags, Shutdown, recv, shutdown},
+    net::{self, RecvFlags, recv},
 };
 use std::{os::fd::AsFd, time::Duration};
 
@@ -73,7 +71,7 @@ impl Exchange<'_> {
                 Turn::Later(reply) => self.bring_about(reply),
                 Turn::AwaitAnswer => return Rest::Waiting,
                 Turn::ShutdownWrite => {
-                    if shutdown(&self.peer.socket, Shutdown::Write).is_err() {
+                    if net::shutdown(&self.peer.socket, net::Shutdown::Write).is_err() {
                         return Rest::Over;
                     }
                 }
@@ -121,7 +119,7 @@ impl Exchange<'_> {
             }
         };
         if let Some(answer) = refused {
-            exchange::settle(&mut self.peer.conn, self.buffers, self.app, self.clock, answer);
+            drive::settle(&mut self.peer.conn, self.buffers, self.app, self.clock, answer);
         }
     }
 }

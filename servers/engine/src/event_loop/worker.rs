@@ -4,20 +4,17 @@
 //! a receive that does not fill its buffer has emptied the socket, so no second one is needed to find that out.
 
 use super::{
-    doors::Doors,
-    mailbox::{self, Letter, Sending},
-    peers::{Key, Peer, Peers, Registered},
+    completions::{self, Letter, Sending},
+    connections::{Key, Peer, Peers, Registered},
+    listeners::Doors,
     timers::Timers,
     turn::{Exchange, Rest},
 };
 use crate::{
-    engine::{
-        addresses::Addresses,
-        exchange::{self, fenced},
-    },
-    log,
+    admission::Addresses,
+    drive::{self, fenced},
     pool::Pool,
-    stop::Stop,
+    shutdown::Shutdown,
 };
 use http_core::{BufPool, Clock, Config, Connection, Handler, Rejection, Response};
 use mio::{Events, Interest, Poll, Token, unix::SourceFd};
@@ -52,7 +49,7 @@ pub(super) struct Surroundings {
     pub(super) config: Arc<Config>,
     pub(super) app: Arc<dyn Handler>,
     pub(super) pool: Pool,
-    pub(super) stop: Arc<Stop>,
+    pub(super) stop: Arc<Shutdown>,
     pub(super) max_connections: usize,
     /// How many each address may hold, if that is limited.
     pub(super) addresses: Option<Arc<Addresses>>,
@@ -83,7 +80,7 @@ impl Worker {
     pub(super) fn new(listeners: Vec<TcpListener>, server: &str, around: Surroundings) -> io::Result<Worker> {
         let poll = Poll::new()?;
         let now = Instant::now();
-        let (sending, inbox) = mailbox::open(&poll, MAILBOX)?;
+        let (sending, inbox) = completions::open(&poll, MAILBOX)?;
         let worker = Worker {
             doors: Doors::open(&poll, listeners, FIRST_DOOR)?,
             poll,
@@ -112,7 +109,7 @@ impl Worker {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 // epoll itself fails only when its descriptor is not one: nothing could be served any more.
                 Err(error) => {
-                    log::error(format_args!("event loop ends: {error}"));
+                    log::error!("event loop ends: {error}");
                     return;
                 }
             }
@@ -252,7 +249,7 @@ impl Worker {
         let Some(peer) = self.peers.find(key) else { return };
         let mut buffers = peer.buffers.take().unwrap_or_else(|| self.buffers.take());
         peer.waits_until = None;
-        exchange::settle(&mut peer.conn, &mut buffers, &*self.around.app, &self.clock, answer);
+        drive::settle(&mut peer.conn, &mut buffers, &*self.around.app, &self.clock, answer);
         peer.buffers = Some(buffers);
         self.go_on(key);
     }
@@ -292,7 +289,7 @@ impl Worker {
             return;
         }
         let mut buffers = peer.buffers.take().unwrap_or_else(|| self.buffers.take());
-        exchange::expire(&mut peer.conn, &mut buffers, &*self.around.app, &self.clock);
+        drive::expire(&mut peer.conn, &mut buffers, &*self.around.app, &self.clock);
         peer.buffers = Some(buffers);
         self.go_on(key);
     }

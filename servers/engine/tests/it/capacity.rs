@@ -5,8 +5,8 @@ use crate::{
     reply::Asked,
     server::{Threads, settings},
 };
-use http_core::{Reply, Request, Responder, Response};
-use servers::engine::{Engine, Settings};
+use http_engine::{Engine, Settings};
+use http_engine::{Reply, Request, Responder, Response};
 use std::sync::mpsc::{Receiver, channel};
 
 /// A server with two places, and the answers that it owes for `/held`.
@@ -62,7 +62,7 @@ fn check_held(mut client: Client, responder: Responder) {
     client.finish();
 }
 
-both_engines! {
+http_testing::both_engines! {
     fn newcomers_are_turned_away_when_all_are_busy(engine: Engine) {
         let small = Small::start(engine);
         let held = [small.busy(), small.busy()];

@@ -5,11 +5,11 @@ use crate::{
     reply::{Asked, Framed},
     server::{Threads, settings},
 };
-use http_core::{
+use http_engine::{
     Body, ChunkSource, Handler, Middleware, Next, Rejected, Reply, Request, Responder, Response, Stack,
     Status,
 };
-use servers::engine::{Engine, Settings};
+use http_engine::{Engine, Settings};
 use std::{
     io, mem, panic,
     sync::mpsc::{Receiver, channel},
@@ -131,7 +131,7 @@ fn check_echo(client: &mut Client, fields: &str, sent: &str, content: &str) {
     assert_eq!((reply.status, &*reply.text()), (200, content), "{fields}");
 }
 
-both_engines! {
+http_testing::both_engines! {
     fn answers_come_now_or_later_and_in_order(engine: Engine) {
         let server = start(engine);
         let mut client = server.connect();

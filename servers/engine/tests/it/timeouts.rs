@@ -5,8 +5,8 @@ use crate::{
     reply::{Asked, uninterrupted},
     server::{Threads, settings},
 };
-use http_core::{Body, ChunkSource, Request, Response};
-use servers::engine::Engine;
+use http_engine::Engine;
+use http_engine::{Body, ChunkSource, Request, Response};
 use std::{
     io::{self, Read},
     sync::mpsc::{Sender, channel},
@@ -18,11 +18,11 @@ const SHORT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(3600);
 
 /// A server all of whose timeouts are long but those that `shorten` shortens.
-fn start(engine: Engine, shorten: impl FnOnce(&mut http_core::Timeouts)) -> Threads {
+fn start(engine: Engine, shorten: impl FnOnce(&mut http_engine::Timeouts)) -> Threads {
     Threads::start(engine, impatient(shorten), |_: &Request<'_>| Response::text("here"))
 }
 
-fn impatient(shorten: impl FnOnce(&mut http_core::Timeouts)) -> servers::engine::Settings {
+fn impatient(shorten: impl FnOnce(&mut http_engine::Timeouts)) -> http_engine::Settings {
     let mut settings = settings();
     let timeouts = &mut settings.protocol.timeouts;
     (timeouts.head, timeouts.body_idle, timeouts.answer) = (LONG, LONG, LONG);
@@ -87,7 +87,7 @@ impl Drop for Endless {
     }
 }
 
-both_engines! {
+http_testing::both_engines! {
     fn a_slow_head(engine: Engine) {
         let server = start(engine, |timeouts| timeouts.head = SHORT);
         check_too_slow(&server, &["G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: te"], "s");

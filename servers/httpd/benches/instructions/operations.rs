@@ -5,14 +5,14 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a count of what went wrong is worth nothing")]
 
-#[path = "../../../http-core/benches/protocol/heads.rs"]
+#[path = "../../../../http-core/benches/protocol/heads.rs"]
 mod heads;
 #[path = "../site/mod.rs"]
 mod site;
 mod steps;
 
 use heads::HEADS;
-use http_core::{
+use http_engine::{
     Clock, Fields, HeadIndex, Limits, SendQueue, Status,
     encode::{self, Delimiter, Head},
     head::Progress,

@@ -4,11 +4,9 @@
 //! The clock stands still, so what `Files` has found once stays fresh: it is the memory that is asked, but for
 //! what is not remembered.
 
-use http_core::{Buffers, Clock, Connection, Response, Status, Transmit};
-use servers::{
-    engine::exchange::{Turn, advance},
-    files::Files,
-};
+use http_engine::drive::{Turn, advance};
+use http_engine::{Buffers, Clock, Connection, Response, Status, Transmit};
+use http_files::Files;
 use std::{
     fs::{self, File},
     io::IoSlice,

@@ -37,7 +37,7 @@ fn may_trace() -> bool {
     run.is_ok_and(|status| status.success())
 }
 
-each! {
+http_testing::both_engines! {
     fn an_error_in_mid_file_ends_that_connection(kind: Kind) {
         if !may_trace() {
             return eprintln!("skipped: strace is not here, or may not trace");

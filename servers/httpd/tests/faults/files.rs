@@ -125,7 +125,7 @@ fn check_rewritten(kind: Kind, rewrite: impl Fn(&Path, &[u8])) {
     }
 }
 
-each! {
+http_testing::both_engines! {
     fn a_file_cut_in_mid_transfer(kind: Kind) {
         check(kind, Fate::Cut, |_, path| open(path).set_len(0).expect("no length"));
         check(kind, Fate::Cut, |_, path| open(path).set_len(LEN as u64 - 1).expect("another length"));

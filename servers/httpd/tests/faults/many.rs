@@ -2,14 +2,16 @@
 
 use crate::{
     client::{Client, get, until},
+    program,
     program::Program,
     reply::{Asked, Reader},
     server::{Kind, Threads, settings},
+    start,
     subject::{Subject, has_ended, plain},
 };
-use http_core::{Request, Response};
+use http_engine::Settings;
+use http_engine::{Request, Response};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
-use servers::engine::Settings;
 use std::{fs, net::TcpStream};
 
 /// Descriptors that a process has left once they are made scarce.
@@ -68,9 +70,9 @@ fn await_room(subject: &Subject) {
     });
 }
 
-each! {
+http_testing::both_engines! {
     fn descriptors_that_run_out(kind: Kind) {
-        let subject = Subject::start(kind);
+        let subject = start(kind);
         let scarce = make_scarce(kind, &subject.program);
         let newcomer = |_| plain(subject.address(), get("/notes.txt"));
         let mut crowd: Vec<TcpStream> = (0..4 * LEFT).map(newcomer).collect();
@@ -99,7 +101,7 @@ each! {
     fn more_connections_than_places(kind: Kind) {
         let limit = PLACES.to_string();
         let arguments = [kind.arguments(), &["--max-connections", &limit]].concat();
-        let subject = Subject::of(kind, "/notes.txt", || Program::serve(&arguments));
+        let subject = Subject::of(kind, "/notes.txt", || program::serve(&arguments));
         let busy = crowd_in(&subject);
         assert!((1..=PLACES).contains(&busy.len()), "{} of {CROWD} were let in", busy.len());
         subject.is_calm("all places are busy");
@@ -111,7 +113,7 @@ each! {
     fn more_connections_than_one_address_may_have(kind: Kind) {
         let limit = PLACES.to_string();
         let arguments = [kind.arguments(), &["--max-connections-per-ip", &limit]].concat();
-        let subject = Subject::of(kind, "/notes.txt", || Program::serve(&arguments));
+        let subject = Subject::of(kind, "/notes.txt", || program::serve(&arguments));
         let busy = crowd_in(&subject);
         // Each process counts by itself.
         let most = PLACES * if kind.is_prefork() { 2 } else { 1 };
@@ -125,7 +127,7 @@ each! {
     }
 }
 
-each! {
+http_testing::both_engines! {
     fn a_crowd_where_all_places_are_idle(engine: Engine) {
         let settings = Settings { workers: 1, max_connections: Some(PLACES), ..settings() };
         let server = Threads::start(engine, settings, |_: &Request<'_>| Response::text("here"));

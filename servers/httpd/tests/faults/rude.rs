@@ -4,6 +4,7 @@ use crate::{
     client::{Client, get, request},
     reply::Asked,
     site::Site,
+    start,
     subject::{Subject, plain},
 };
 use socket2::SockRef;
@@ -60,9 +61,9 @@ fn check_refused(subject: &Subject, bytes: &[u8]) {
     client.ends();
 }
 
-each! {
+http_testing::both_engines! {
     fn ten_thousand_resets_in_mid_transfer(kind: Kind) {
-        let subject = Subject::start(kind);
+        let subject = start(kind);
         for number in 0..RESETS {
             let mut stream = plain(subject.address(), get("/large.bin"));
             // Some go before the answer has come, some after its first bytes.
@@ -76,7 +77,7 @@ each! {
     }
 
     fn who_has_ended_its_side_gets_the_whole_answer(kind: Kind) {
-        let (subject, site) = (Subject::start(kind), Site::shared());
+        let (subject, site) = (start(kind), Site::shared());
         let ask = |_| {
             let mut client = subject.connect();
             client.send(get("/large.bin") + &get("/notes.txt"));
@@ -92,7 +93,7 @@ each! {
     }
 
     fn ten_thousand_requests_in_one_write_are_answered_in_order(kind: Kind) {
-        let subject = Subject::start(kind);
+        let subject = start(kind);
         let mut client = subject.connect();
         let mut sending = client.stream.try_clone().expect("a second handle");
         let sender = thread::spawn(move || sending.write_all(pipeline().as_bytes()));
@@ -108,9 +109,9 @@ each! {
 
     /// Who asks and does not read is not listened to any longer, so what is held for it is bounded.
     fn ten_thousand_requests_whose_answers_nobody_reads(kind: Kind) {
-        let subject = Subject::start(kind);
+        let subject = start(kind);
         subject.bystander();
-        let before = subject.vitals();
+        let before = subject.resources();
         let all = get("/large.bin").repeat(PIPELINED);
         let mut deaf: Vec<Client> = (0..DEAF).map(|_| Client::connect_narrow(subject.address())).collect();
         let mut sent = [0; DEAF];
@@ -126,7 +127,7 @@ each! {
             subject.comes_to_rest();
         }
         subject.watch("10,000 requests each, whose answers nobody reads", || {});
-        let held = subject.vitals().resident_kib.saturating_sub(before.resident_kib);
+        let held = subject.resources().resident_kib.saturating_sub(before.resident_kib);
         eprintln!("{kind:?}: {held} KiB held, for {} KiB of requests", sent.iter().sum::<usize>() / 1024);
         assert!(held < DEAF * HELD_KIB, "{held} KiB are held for {DEAF} clients");
         drop(deaf);
@@ -134,7 +135,7 @@ each! {
     }
 
     fn what_is_no_http_is_refused(kind: Kind) {
-        let subject = Subject::start(kind);
+        let subject = start(kind);
         let noise: Vec<u8> = (0..=255).cycle().take(4096).collect();
         for _ in 0..50 {
             check_refused(&subject, TLS_HELLO);
@@ -146,7 +147,7 @@ each! {
     }
 
     fn requests_too_large_are_told_so_while_they_are_sent(kind: Kind) {
-        let subject = Subject::start(kind);
+        let subject = start(kind);
         let check = |head: &str, piece: &str, status| {
             check_told_meanwhile(subject.address(), head, piece, status);
         };
@@ -162,7 +163,7 @@ each! {
 
     /// As simple clients do it: first everything is sent, then the answer is read.
     fn eight_megabytes_for_a_file_are_answered_every_time(kind: Kind) {
-        let subject = Subject::start(kind);
+        let subject = start(kind);
         let content = vec![b'x'; 8 * 1024 * 1024];
         let head = request("POST", "/notes.txt", &format!("Content-Length: {}\r\n", content.len()));
         for number in 0..POSTS {

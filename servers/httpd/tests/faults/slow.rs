@@ -2,13 +2,14 @@
 
 use crate::{
     client::{Client, PATIENCE, get, request, until},
-    program::Program,
+    program,
     reply::{Asked, uninterrupted},
     server::{Threads, settings},
+    start,
     subject::{Subject, affordable, has_ended, is_answered, plain},
 };
-use http_core::{Body, ChunkSource, Request, Response, Timeouts};
-use servers::engine::{Engine, Settings};
+use http_engine::{Body, ChunkSource, Request, Response, Timeouts};
+use http_engine::{Engine, Settings};
 use std::{
     io::{self, Read, Write},
     net::TcpStream,
@@ -25,9 +26,9 @@ const SHORT: Duration = Duration::from_millis(500);
 /// How often something little is sent or read: never so seldom that it counts as nothing.
 const PACE: Duration = Duration::from_millis(20);
 
-each! {
+http_testing::both_engines! {
     fn heads_that_drip(kind: Kind) {
-        let subject = Subject::start(kind);
+        let subject = start(kind);
         let begun = || plain(subject.address(), "GET / HTTP/1.1\r\nHost: test\r\nX-Slow: ");
         let mut dripping: Vec<TcpStream> = (0..DRIPPING).map(|_| begun()).collect();
         subject.holds(DRIPPING);
@@ -41,7 +42,7 @@ each! {
     }
 
     fn downloads_that_nobody_reads(kind: Kind) {
-        let subject = Subject::start(kind);
+        let subject = start(kind);
         let mut unread: Vec<Client> = (0..UNREAD).map(|_| Client::connect_narrow(subject.address())).collect();
         for client in &mut unread {
             client.send(get("/huge.bin"));
@@ -57,7 +58,7 @@ each! {
         let short = ["--head-timeout", "--body-timeout", "--write-timeout", "--idle-timeout"];
         let short = short.map(|option| [option, "1"]).concat();
         let arguments = [kind.arguments(), &short].concat();
-        let subject = Subject::of(kind, "/notes.txt", || Program::serve(&arguments));
+        let subject = Subject::of(kind, "/notes.txt", || program::serve(&arguments));
         let half = request("POST", "/notes.txt", "Content-Length: 10\r\n") + "half";
         let beginnings = ["GET / HTTP/1.1\r\nX-Slow: ".to_owned(), half, get("/notes.txt")];
         let slow = beginnings.iter().cycle().take(DRIPPING);
@@ -73,7 +74,7 @@ each! {
 
     /// Half of them have asked once, the others never. Where a connection is a thread, the longest idle make room.
     fn connections_that_idle(kind: Kind) {
-        let subject = Subject::start(kind);
+        let subject = start(kind);
         let count = affordable(IDLE);
         let idle: Vec<TcpStream> = (0..count)
             .map(|number| {
@@ -168,7 +169,7 @@ fn check_sips(engine: Engine, send_rate: u32, dropped: bool) {
     assert_eq!(is_dropped, dropped, "at {send_rate} bytes a second");
 }
 
-each! {
+http_testing::both_engines! {
     fn heads_that_drip_come_to_an_end(engine: Engine) {
         check_let_go(impatient(|timeouts| timeouts.head = SHORT), engine, "GET / HTTP/1.1\r\nX: ", "x");
     }

@@ -27,7 +27,7 @@ fn check(server: &TestServer, fields: &[&str], status: u16) {
     }
 }
 
-both_engines! {
+http_testing::both_engines! {
     fn if_none_match(server: &TestServer) {
         for held in ["TAG", "W/TAG", "\"a\", TAG", "\"a,b\",W/\"c\" , W/TAG", "*"] {
             check(server, &[&format!("If-None-Match: {held}")], 304);

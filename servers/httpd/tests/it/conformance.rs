@@ -1,15 +1,15 @@
 //! The conformance suite, held against every shape of the servers: nothing that the RFCs demand or recommend may fail.
 
 use crate::server::{FileServer, Kind, Threads, settings};
+use http_engine::Engine;
 use http_test_suite::{Options, Target, fixtures, run};
-use servers::engine::Engine;
 
 /// The example, so that what is judged here is what others are told to judge.
-#[path = "../../examples/echo.rs"]
+#[path = "../../../engine/examples/echo.rs"]
 #[allow(dead_code, reason = "its main is not called here")]
 mod echo;
 
-both_engines! {
+http_testing::both_engines! {
     fn every_must_and_every_should_holds(kind: Kind) {
         let root = tempfile::tempdir().unwrap();
         fixtures::write(root.path()).unwrap();

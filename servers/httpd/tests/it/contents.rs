@@ -80,7 +80,7 @@ impl<'s> Scratch<'s> {
     }
 }
 
-both_engines! {
+http_testing::both_engines! {
     fn a_large_file_arrives_as_it_is(server: &TestServer) {
         let mut client = server.connect();
         check_large(server, &client.ask(get("/large.bin")));

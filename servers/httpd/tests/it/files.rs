@@ -60,7 +60,7 @@ fn content(name: &str) -> &'static str {
     FILES.iter().find(|(known, _)| *known == name).expect("a file of the site").1
 }
 
-both_engines! {
+http_testing::both_engines! {
     fn types_follow_extensions(server: &TestServer) {
         for (name, media_type) in [
             ("page.html", "text/html"),

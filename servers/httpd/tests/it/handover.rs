@@ -139,7 +139,7 @@ fn check_served(client: &mut Client) {
     assert_eq!(client.ask(get("/notes.txt")).text(), "notes\n");
 }
 
-both_engines! {
+http_testing::both_engines! {
     fn successors_lose_nobody(kind: Kind) {
         let dynasty = Dynasty::found(kind, &[]);
         let (over, port) = (AtomicBool::new(false), dynasty.founder().address().port());

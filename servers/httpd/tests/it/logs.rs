@@ -2,28 +2,23 @@
 
 use crate::{
     client::{Client, get, request, until},
-    program::Program,
+    program,
     reply::{Asked, Reply},
     server::{Kind, Threads, settings},
     site::{HUGE, Site},
 };
-use http_core::{Handler, Reply as Answer, Request, Response, Stack};
+use http_daemon::logs::{AccessLog, Format, Log, Output};
+use http_engine::{Engine, Handler, Reply as Answer, Request, Response, Settings, Stack};
+use http_files::{Files, Root};
 use rustix::{
     fs::{CWD, FileType, Mode, mknodat},
     process::Signal,
-};
-use servers::{
-    engine::{Engine, Settings},
-    files::{Files, Root},
-    log::{Format, Log, Output},
-    middleware::AccessLog,
 };
 use std::{
     fs::{self, File, OpenOptions},
     io::{BufRead, BufReader, Read},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    process::Command,
     sync::Arc,
     thread,
     time::Duration,
@@ -153,7 +148,7 @@ fn lines_until(reader: File, last: &str) -> Vec<String> {
     lines
 }
 
-both_engines! {
+http_testing::both_engines! {
     fn a_line_says_what_was_asked_and_how_it_was_answered(engine: Engine) {
         let logged = Logged::start(engine, Format::Combined, settings());
         let named = "Referer: http://a/?b\r\nUser-Agent: Agent/1 (x; y)\r\n";
@@ -360,7 +355,7 @@ fn what_cannot_be_opened_is_an_error() {
 fn every_kind_of_server_tells_what_it_lost() {
     for kind in [Kind::EventLoop, Kind::Blocking, Kind::EventLoopPrefork, Kind::BlockingPrefork] {
         let program =
-            Program::serve(&[kind.arguments(), &["--log", "combined", "--log-file", "/dev/full"]].concat());
+            program::serve(&[kind.arguments(), &["--log", "combined", "--log-file", "/dev/full"]].concat());
         ask_many(Client::connect(program.address()), "x", 7);
         program.signal(Signal::TERM);
         let said = program.exit().stderr;
@@ -369,21 +364,6 @@ fn every_kind_of_server_tells_what_it_lost() {
         let lost: u64 = lost.map(|(_, count)| count.parse::<u64>().expect("a number")).sum();
         assert_eq!(lost, 7, "{kind:?}: {said}");
     }
-}
-
-#[test]
-fn a_panic_is_a_line_in_the_error_log() {
-    let directory = TempDir::new().expect("a directory");
-    let errors = directory.path().join("error.log");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_async-server"));
-    let program = Program::start(command.args(["-b", "127.0.0.1", "-p", "0", "--error-log"]).arg(&errors));
-    let reply = Client::connect(program.address()).ask(get("/error_task?kind=panic"));
-    assert_eq!(reply.status, 500);
-    program.signal(Signal::TERM);
-    assert_eq!(program.exit().stderr, "");
-    let [line] = &lines_of(&errors)[..] else { panic!("one line") };
-    assert!(line.contains("Z error ") && line.contains(" panicked at "), "{line}");
-    assert!(line.ends_with(": this task panics on purpose"), "{line}");
 }
 
 #[test]

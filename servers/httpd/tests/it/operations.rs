@@ -7,8 +7,8 @@ use crate::{
     server::Kind,
     site::Site,
 };
+use http_engine::Engine;
 use rustix::process::Signal;
-use servers::engine::Engine;
 use std::{
     fs,
     io::Read,
@@ -46,7 +46,7 @@ pub fn begin_download(address: SocketAddr, target: &str) -> Client {
 /// An order to stop, and everything that must be true until the program has stopped.
 fn check_stop(kind: Kind, signal: Signal) {
     let site = Site::shared();
-    let program = Program::serve(kind.arguments());
+    let program = program::serve(kind.arguments());
     let mut idle = Client::connect(program.address());
     assert_eq!(idle.ask(get("/notes.txt")).status, 200);
     let mut download = begin_download(program.address(), "/large.bin");
@@ -61,7 +61,7 @@ fn check_stop(kind: Kind, signal: Signal) {
     assert_eq!((exit.code, &*exit.stdout, &*exit.stderr), (Some(0), "", ""), "{kind:?} {signal:?}");
 }
 
-both_engines! {
+http_testing::both_engines! {
     fn sigterm_lets_what_is_in_flight_finish(kind: Kind) {
         check_stop(kind, Signal::TERM);
     }
@@ -74,7 +74,7 @@ both_engines! {
         for (first, second) in
             [(Signal::TERM, Signal::TERM), (Signal::INT, Signal::TERM), (Signal::INT, Signal::INT)]
         {
-            let program = Program::serve(kind.arguments());
+            let program = program::serve(kind.arguments());
             let mut idle = Client::connect(program.address());
             assert_eq!(idle.ask(get("/notes.txt")).status, 200);
             let mut download = begin_download(program.address(), "/huge.bin");
@@ -88,7 +88,7 @@ both_engines! {
     }
 
     fn the_grace_has_an_end(kind: Kind) {
-        let program = Program::serve(&[kind.arguments(), &["--grace", "1"]].concat());
+        let program = program::serve(&[kind.arguments(), &["--grace", "1"]].concat());
         let download = begin_download(program.address(), "/huge.bin");
         program.signal(Signal::TERM);
         let exit = program.exit();
@@ -99,32 +99,18 @@ both_engines! {
     fn a_stopped_program_leaves_its_port(kind: Kind) {
         let port = quiet_port().to_string();
         let arguments = [kind.arguments(), &["-p", &port]].concat();
-        let program = Program::serve(&arguments);
+        let program = program::serve(&arguments);
         let mut client = Client::connect(program.address());
         assert_eq!(client.ask(get("/notes.txt")).status, 200);
         program.signal(Signal::TERM);
         client.ends();
         assert_eq!(program.exit().code, Some(0));
         // A connection of before waits out its time, and is no hindrance.
-        check_served(Program::serve(&arguments).address());
-    }
-
-    fn what_is_in_flight_is_answered_and_that_is_all(kind: Kind) {
-        let program = Program::start(&mut demo(kind));
-        let mut idle = Client::connect(program.address());
-        assert_eq!(idle.ask(get("/hello")).status, 200);
-        let mut busy = Client::connect(program.address());
-        busy.send(get("/io_task?ms=400"));
-        program.signal(Signal::TERM);
-        idle.ends();
-        let reply = busy.reply(Asked::Http11);
-        assert_eq!((reply.status, reply.field("Connection")), (200, Some("close")));
-        busy.ends();
-        assert_eq!(program.exit().code, Some(0));
+        check_served(program::serve(&arguments).address());
     }
 
     fn requests_are_as_large_as_they_may(kind: Kind) {
-        let program = Program::serve(&[kind.arguments(), &["--max-head", "256", "--max-body", "10"]].concat());
+        let program = program::serve(&[kind.arguments(), &["--max-head", "256", "--max-body", "10"]].concat());
         let ask = |request: String| Client::connect(program.address()).ask(request).status;
         assert_eq!(ask(request("GET", "/notes.txt", "")), 200);
         assert_eq!(ask(request("GET", "/notes.txt", &format!("A: {}\r\n", "a".repeat(256)))), 431);
@@ -134,7 +120,7 @@ both_engines! {
 
     fn waits_are_as_long_as_they_may(kind: Kind) {
         let timeouts = ["--head-timeout", "1", "--body-timeout", "1", "--idle-timeout", "1"];
-        let program = Program::serve(&[kind.arguments(), &timeouts].concat());
+        let program = program::serve(&[kind.arguments(), &timeouts].concat());
         let begun = |bytes: &str| {
             let mut client = Client::connect(program.address());
             client.send(bytes);
@@ -152,7 +138,7 @@ both_engines! {
 
     /// However many processes or loops share in it. One of them may be full before the others are.
     fn connections_are_as_many_as_they_may(kind: Kind) {
-        let program = Program::serve(&[kind.arguments(), &["--max-connections", "2"]].concat());
+        let program = program::serve(&[kind.arguments(), &["--max-connections", "2"]].concat());
         let downloads: Vec<_> = (0..5).map(|_| begin_download(program.address(), "/huge.bin")).collect();
         let served = downloads.iter().filter(|client| {
             let mut head = [0; 12];
@@ -164,7 +150,7 @@ both_engines! {
     }
 
     fn connections_of_an_address_are_as_many_as_they_may(kind: Kind) {
-        let program = Program::serve(&[kind.arguments(), &["--max-connections-per-ip", "1"]].concat());
+        let program = program::serve(&[kind.arguments(), &["--max-connections-per-ip", "1"]].concat());
         let mut held: Vec<_> = (0..3).map(|_| Client::connect(program.address())).collect();
         let statuses: Vec<_> = held.iter_mut().map(|client| client.ask(get("/notes.txt")).status).collect();
         let served = statuses.iter().filter(|status| **status == 200).count();
@@ -191,7 +177,7 @@ both_engines! {
 
     fn it_says_in_one_line_where_it_serves(kind: Kind) {
         let site = Site::shared();
-        let program = Program::serve(kind.arguments());
+        let program = program::serve(kind.arguments());
         let (root, address) = (site.root().display().to_string(), program.address());
         let engine =
             if matches!(kind, Kind::EventLoop | Kind::EventLoopPrefork) { "event loop" } else { "blocking" };
@@ -208,7 +194,7 @@ both_engines! {
 
     fn it_listens_wherever_it_is_told(kind: Kind) {
         let bound = [kind.arguments(), &["-b", "127.0.0.1", "-b", "127.0.0.2"]].concat();
-        let program = Program::serve(&bound);
+        let program = program::serve(&bound);
         let port = program.address().port();
         let expected = [Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2)];
         assert_eq!(program.addresses, expected.map(|address| SocketAddr::new(address.into(), port)));
@@ -216,7 +202,7 @@ both_engines! {
         if !ipv6_is_here() {
             return println!("skipped: there is no IPv6 here");
         }
-        let program = Program::serve(&[kind.arguments(), &["-b", "::1"]].concat());
+        let program = program::serve(&[kind.arguments(), &["-b", "::1"]].concat());
         assert!(program.addresses.len() == 1 && program.address().is_ipv6(), "{}", program.announced);
         check_served(program.address());
     }
@@ -245,7 +231,7 @@ both_engines! {
 #[test]
 fn a_second_program_does_not_share_the_port_of_the_first() {
     let site = Site::shared();
-    let first = Program::serve(&[]);
+    let first = program::serve(&[]);
     let port = first.address().port().to_string();
     let root = site.root().to_str().expect("text");
     for engine in [Kind::EventLoop, Kind::Blocking, Kind::EventLoopPrefork] {
@@ -327,25 +313,12 @@ fn the_root_may_be_a_link() {
     }
     let link = directory.path().join("link");
     symlink("one", &link).expect("a link");
-    let program = Program::serve_root(&link, &[]);
+    let program = program::serve_root(&link, &[]);
     let mut client = Client::connect(program.address());
     assert_eq!(client.ask(get("/")).text(), "one");
     fs::remove_file(&link).and_then(|()| symlink("two", &link)).expect("another link");
     assert_eq!(client.ask(get("/?again")).text(), "one");
     client.finish();
-}
-
-/// The demo application.
-fn demo(kind: Kind) -> Command {
-    let mut command = Command::new(match kind.engine() {
-        Engine::EventLoop => env!("CARGO_BIN_EXE_async-server"),
-        Engine::Blocking => env!("CARGO_BIN_EXE_sync-server"),
-    });
-    command.args(["-w", "2", "-b", "127.0.0.1", "-p", "0"]);
-    if kind.is_prefork() {
-        command.arg("--prefork");
-    }
-    command
 }
 
 /// The program where so many files may be open, with all that it is run by.

@@ -83,7 +83,7 @@ fn is_recent(reply: &Reply) -> bool {
     date.is_some_and(|date| date > now - hour && date < now + hour)
 }
 
-both_engines! {
+http_testing::both_engines! {
     /// That they stand there exactly once is what the reader sees to, on each answer of each test.
     fn every_answer_has_its_server_and_date(server: &TestServer) {
         let mut client = server.connect();

@@ -2,7 +2,7 @@
 
 use crate::{
     client::{Client, get},
-    program::Program,
+    program,
     server::{FileServer, Kind},
 };
 use std::{
@@ -43,7 +43,7 @@ impl Suite {
     }
 }
 
-both_engines! {
+http_testing::both_engines! {
     fn an_empty_request(kind: Kind) {
         let suite = Suite::on(kind);
         let mut client = suite.0.connect();
@@ -125,7 +125,7 @@ both_engines! {
 /// The suite's own way to a server: everything on the command line, `-r` for the root.
 #[test]
 fn as_the_suite_starts_it() {
-    let program = Program::serve_root(&root(), &[]);
+    let program = program::serve_root(&root(), &[]);
     let mut client = Client::connect(program.address());
     assert_eq!(client.ask(get("/httptest/dir2/page.html")).text(), PAGE);
     client.finish();

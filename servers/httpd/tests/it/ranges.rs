@@ -85,7 +85,7 @@ fn ranged(fields: &str) -> String {
     request("GET", "/digits.txt", fields)
 }
 
-both_engines! {
+http_testing::both_engines! {
     fn one_range(server: &TestServer) {
         for (ranges, content_range, content) in [
             ("bytes=0-3", "bytes 0-3/36", "0123"),

@@ -44,7 +44,7 @@ impl Place {
     fn serve(&self, kind: Kind, arguments: &[&str]) -> Program {
         let pid_file = self.path("run/pid");
         let arguments = [kind.arguments(), &["--pid-file", &pid_file], arguments].concat();
-        Program::serve_root(Path::new(&self.path("www")), &arguments)
+        program::serve_root(Path::new(&self.path("www")), &arguments)
     }
 }
 
@@ -77,7 +77,7 @@ fn statuses(program: &Program, field: &str) -> Vec<String> {
     tasks.filter_map(|task| fs::read_to_string(task.join("status")).ok()).map(value).collect()
 }
 
-both_engines! {
+http_testing::both_engines! {
     fn the_pid_file_is_there_as_long_as_it_serves(kind: Kind) {
         let place = Place::new();
         // As after a crash.

@@ -2,7 +2,7 @@
 
 use crate::{
     client::{Client, get, until},
-    program::Program,
+    program::{self, Program},
     server::Kind,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -43,7 +43,7 @@ impl Releases {
     fn serve(&self, kind: Kind) -> Program {
         let (errors, log) = (self.path("errors"), self.path("log"));
         let files = ["--error-log", text(&errors), "--log", "common", "--log-file", text(&log)];
-        Program::serve_root(&self.path("current"), &[kind.arguments(), &files].concat())
+        program::serve_root(&self.path("current"), &[kind.arguments(), &files].concat())
     }
 }
 
@@ -97,7 +97,7 @@ fn check_reopened(kind: Kind, signal: Signal) {
     assert!(errors.exists());
 }
 
-both_engines! {
+http_testing::both_engines! {
     fn sigusr1_reopens_the_logs(kind: Kind) {
         check_reopened(kind, Signal::USR1);
     }
@@ -132,7 +132,7 @@ both_engines! {
     }
 
     fn sigpipe_kills_nobody(kind: Kind) {
-        let program = Program::serve(kind.arguments());
+        let program = program::serve(kind.arguments());
         let before = processes(&program);
         let mut kept = Client::connect(program.address());
         for process in &before {

@@ -3,7 +3,7 @@
 use crate::{
     client::{Client, get, until},
     operations::limited,
-    program::Program,
+    program::{self, Program},
     server::Kind,
     site::Site,
 };
@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::{process::Stdio, thread};
 
 fn start(engine: Kind) -> Program {
-    Program::serve(engine.arguments())
+    program::serve(engine.arguments())
 }
 
 /// Requests on connections of their own, each answered.

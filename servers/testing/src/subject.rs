@@ -4,8 +4,8 @@ use crate::{
     client::{Client, PATIENCE, get, until},
     program::Program,
     reply::{Asked, Reader},
+    resources::Resources,
     server::Kind,
-    vitals::Vitals,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
@@ -47,23 +47,18 @@ pub struct Subject {
     pub program: Program,
     /// What bystanders ask for.
     notes: &'static str,
-    before: Vitals,
+    before: Resources,
     /// Subjects come one after the other: what is measured of one must not be another's doing.
     _alone: MutexGuard<'static, ()>,
 }
 
 impl Subject {
-    /// Serves the shared site.
-    pub fn start(kind: Kind) -> Subject {
-        Subject::of(kind, "/notes.txt", || Program::serve(kind.arguments()))
-    }
-
     /// Puts a program under fire that `start` starts, and that serves the site's `notes.txt` as `notes`.
     pub fn of(kind: Kind, notes: &'static str, start: impl FnOnce() -> Program) -> Subject {
         static ALONE: Mutex<()> = Mutex::new(());
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let program = start();
-        let before = Vitals::of(&program);
+        let before = Resources::of(&program);
         Subject { kind, program, notes, before, _alone: alone }
     }
 
@@ -75,8 +70,8 @@ impl Subject {
         Client::connect(self.address())
     }
 
-    pub fn vitals(&self) -> Vitals {
-        Vitals::of(&self.program)
+    pub fn resources(&self) -> Resources {
+        Resources::of(&self.program)
     }
 
     /// How long somebody waits who comes, asks and goes.
@@ -91,7 +86,7 @@ impl Subject {
 
     /// How many connections it has accepted and not closed.
     pub fn connections(&self) -> usize {
-        self.vitals().descriptors.saturating_sub(self.before.descriptors)
+        self.resources().descriptors.saturating_sub(self.before.descriptors)
     }
 
     /// Waits until it has that many. Something may have been open for a moment when it was counted first.
@@ -102,9 +97,9 @@ impl Subject {
 
     /// Waits until the program has done all there was to do.
     pub fn comes_to_rest(&self) {
-        let (mut since, mut cpu) = (Instant::now(), self.vitals().cpu);
+        let (mut since, mut cpu) = (Instant::now(), self.resources().cpu);
         until("it comes to rest", || {
-            let now = self.vitals().cpu;
+            let now = self.resources().cpu;
             if now != cpu {
                 (since, cpu) = (Instant::now(), now);
             }
@@ -130,13 +125,13 @@ impl Subject {
     }
 
     fn measure(&self, what: &str, mut each_time: impl FnMut()) -> bool {
-        let (start, before) = (Instant::now(), self.vitals());
+        let (start, before) = (Instant::now(), self.resources());
         while start.elapsed() < WATCH {
             each_time();
             // It is time itself that has to pass: who spins would use all of it.
             thread::sleep(PACE);
         }
-        let (lasted, now) = (start.elapsed(), self.vitals());
+        let (lasted, now) = (start.elapsed(), self.resources());
         let cpu = now.cpu.saturating_sub(before.cpu);
         eprintln!("{:?}, {what}: {cpu:?} of processor time in {lasted:?}, {now:?}", self.kind);
         cpu < lasted / CALM
@@ -149,7 +144,7 @@ impl Subject {
 
     /// The same, but for threads that it has started on purpose.
     pub fn recovers_but_for(&self, threads: usize) {
-        let allowed = Vitals {
+        let allowed = Resources {
             descriptors: self.before.descriptors + KEPT_OPEN,
             threads: self.before.threads + KEPT_THREADS + threads,
             resident_kib: self.before.resident_kib + KEPT_KIB,
@@ -157,8 +152,8 @@ impl Subject {
         };
         self.bystander();
         let start = Instant::now();
-        let mut now = self.vitals();
-        let as_before = |now: &Vitals| {
+        let mut now = self.resources();
+        let as_before = |now: &Resources| {
             now.descriptors <= allowed.descriptors
                 && now.threads <= allowed.threads
                 && now.resident_kib <= allowed.resident_kib
@@ -171,7 +166,7 @@ impl Subject {
                 self.before
             );
             thread::sleep(PACE / 5);
-            now = self.vitals();
+            now = self.resources();
         }
         eprintln!("{:?}: as before after {:?}: {:?}, now {now:?}", self.kind, start.elapsed(), self.before);
     }

@@ -1,6 +1,9 @@
 //! Application code that panics: its peer gets a 500 and loses the connection, and that is all.
 
-use crate::{
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
+
+use http_engine::{Body, ChunkSource, Engine, Request, Response, Settings};
+use http_testing::{
     client::{Client, PATIENCE, get},
     program::Program,
     reply::Asked,
@@ -8,8 +11,6 @@ use crate::{
     site::Site,
     subject::Subject,
 };
-use http_core::{Body, ChunkSource, Request, Response};
-use servers::engine::{Engine, Settings};
 use std::{io, panic, process::Command, sync::mpsc::channel};
 
 /// How often each way of failing is taken: more often than its messages fit into a pipe that nobody reads.
@@ -29,7 +30,7 @@ fn start(kind: Kind, site: &Site) -> Program {
     Program::start(&mut command)
 }
 
-each! {
+http_testing::both_engines! {
     fn handlers_that_panic(kind: Kind) {
         let site = Site::shared();
         let subject = Subject::of(kind, "/static/notes.txt", || start(kind, &site));
@@ -76,7 +77,7 @@ fn fail() -> ! {
     panic::resume_unwind(Box::new("meant"))
 }
 
-each! {
+http_testing::both_engines! {
     /// What runs behind a handler is the application's as well: the source of its content, and whoever hears that all
     /// is sent.
     fn code_behind_a_handler_that_panics(engine: Engine) {

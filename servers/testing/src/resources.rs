@@ -8,20 +8,20 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// What one or several processes use.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Vitals {
+pub struct Resources {
     pub descriptors: usize,
     pub threads: usize,
     pub resident_kib: usize,
     pub cpu: Duration,
 }
 
-impl Vitals {
+impl Resources {
     /// What the program and its workers use together. A worker that ends meanwhile counts as nothing.
-    pub fn of(program: &Program) -> Vitals {
-        processes(program).into_iter().filter_map(Vitals::of_process).sum()
+    pub fn of(program: &Program) -> Resources {
+        processes(program).into_iter().filter_map(Resources::of_process).sum()
     }
 
-    fn of_process(pid: i32) -> Option<Vitals> {
+    fn of_process(pid: i32) -> Option<Resources> {
         let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).ok();
         let (status, stat) = (read("status")?, read("stat")?);
         let line = |name: &str| {
@@ -31,7 +31,7 @@ impl Vitals {
         // Behind the name, which stands in brackets and may hold anything, utime and stime are the 12th and 13th.
         let ticks = stat.rsplit_once(") ")?.1.split(' ').skip(11).take(2);
         let ticks: u32 = ticks.filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
-        Some(Vitals {
+        Some(Resources {
             descriptors: fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count(),
             threads: line("Threads:")?,
             resident_kib: line("VmRSS:")?,
@@ -46,11 +46,11 @@ pub fn processes(program: &Program) -> Vec<i32> {
     [program.pid().as_raw_nonzero().get()].into_iter().chain(workers).collect()
 }
 
-impl Add for Vitals {
-    type Output = Vitals;
+impl Add for Resources {
+    type Output = Resources;
 
-    fn add(self, other: Vitals) -> Vitals {
-        Vitals {
+    fn add(self, other: Resources) -> Resources {
+        Resources {
             descriptors: self.descriptors + other.descriptors,
             threads: self.threads + other.threads,
             resident_kib: self.resident_kib + other.resident_kib,
@@ -59,8 +59,8 @@ impl Add for Vitals {
     }
 }
 
-impl Sum for Vitals {
-    fn sum<I: Iterator<Item = Vitals>>(all: I) -> Vitals {
-        all.fold(Vitals::default(), Add::add)
+impl Sum for Resources {
+    fn sum<I: Iterator<Item = Resources>>(all: I) -> Resources {
+        all.fold(Resources::default(), Add::add)
     }
 }

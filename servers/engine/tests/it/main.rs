@@ -1,0 +1,15 @@
+//! The engines, tested from outside with small handlers: bytes in and bytes out, over loopback sockets.
+//!
+//! | module | what it tests |
+//! |---|---|
+//! | [`replies`] | every kind of reply and body |
+//! | [`timeouts`] | every wait ends at its deadline |
+//! | [`capacity`] | the connection limit: eviction of idle connections, then 503 |
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
+
+mod capacity;
+mod replies;
+mod timeouts;
+
+use http_testing::{client, reply, server};
