@@ -4,52 +4,56 @@
 //! state machine, chooses handlers and writes answers. It opens no socket and no file, asks no clock and starts
 //! no thread: an engine does that, and there can be as many kinds of engine as there are ways to wait.
 //!
-//! | room | what is in it | stands on |
+//! | module | contents | imports |
 //! |---|---|---|
-//! | words | [`chars`], [`Method`], [`Status`], [`Version`], [`ParseError`], [`Limits`], [`Clock`] | nothing |
-//! | semantics | [`path`], [`spelling`], [`range`], [`conditional`], [`negotiate`], [`MediaType`], [`form`], [`multipart`] | nothing |
-//! | wire | [`head`], [`framing`], [`chunked`], [`encode`], [`RecvBuf`], [`SendQueue`], [`BufPool`] | words |
-//! | messages | [`Request`], [`Response`], [`Fields`], [`Body`], [`Rejection`] | wire, semantics |
-//! | connection | [`Connection`], [`Step`]: the state machine | messages, wire |
-//! | client | [`client`]: the mirror image, requests written and responses read | messages, wire |
-//! | service | [`Handler`], [`Reply`], [`Middleware`], [`Router`] | messages, semantics |
+//! | types | [`chars`], [`Method`], [`Status`], [`Version`], [`ParseError`], [`Limits`], [`Clock`] | nothing |
+//! | semantics | [`path`], [`uri`], [`range`], [`conditional`], [`negotiate`], [`MediaType`], [`form`], [`multipart`] | types |
+//! | codec | [`head`], [`framing`], [`chunked`], [`encode`] | types |
+//! | buffer | [`RecvBuf`], [`SendQueue`], [`BufPool`] | codec, types |
+//! | message | [`Request`], [`Response`], [`Fields`], [`Body`], [`Rejection`] | buffer, codec, semantics, types |
+//! | connection | [`Connection`], [`Step`]: the state machine | message and below |
+//! | handler | [`Handler`], [`Reply`], [`Middleware`], [`Router`] | message and below |
+//! | client | [`client`]: requests written and responses read | message and below |
 //!
 //! A request answered from a string of bytes, without a socket, stands in [`connection`]'s documentation.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test needs some moment to begin at"))]
 
+mod buffer;
 pub mod client;
+mod codec;
 pub mod connection;
-mod messages;
+mod handler;
+mod message;
 mod semantics;
-mod service;
-mod wire;
-mod words;
+mod types;
 
-pub use connection::{CloseReason, Connection, Step};
-pub use messages::{
-    body::Body,
-    fields::{FieldError, Fields, ReadyFields},
-    rejection::{Rejected, Rejection},
-    request::Request,
-    response::Response,
+pub use buffer::{
+    pool::{BufPool, Buffers},
+    recv_buf::RecvBuf,
+    segment::{ChunkSource, FileSlice, Sent},
+    send_queue::{Gathered, SendQueue, Transmit},
 };
-pub use semantics::{conditional, form, media_type::MediaType, multipart, negotiate, path, range, spelling};
-pub use service::{
+pub use codec::{
+    chunked, encode, framing,
+    head::{self, HeadIndex},
+};
+pub use connection::{CloseReason, Connection, Step};
+pub use handler::{
     handler::{Handler, Job, Reply, Responder},
     middleware::{Middleware, Next, Stack},
     router::Router,
 };
-pub use wire::{
-    buf_pool::{BufPool, Buffers},
-    chunked, encode, framing,
-    head::{self, HeadIndex},
-    piece::{ChunkSource, FileSlice, Sent},
-    recv_buf::RecvBuf,
-    send_queue::{Gathered, SendQueue, Transmit},
+pub use message::{
+    body::Body,
+    headers::{FieldError, Fields, ReadyFields},
+    rejection::{Rejected, Rejection},
+    request::Request,
+    response::Response,
 };
-pub use words::{
+pub use semantics::{conditional, form, media_type::MediaType, multipart, negotiate, path, range, uri};
+pub use types::{
     chars,
     clock::Clock,
     error::ParseError,

@@ -1,11 +1,11 @@
 //! A response's content on its way in: what belongs to it, and when it is all here.
 
 use crate::{
-    wire::{
+    codec::{
         chunked::{Decoded, Decoder},
         delimiting::BodyLength,
     },
-    words::{error::ParseError, limits::Limits},
+    types::{error::ParseError, limits::Limits},
 };
 
 /// Content of which something may still be to come.

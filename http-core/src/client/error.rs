@@ -1,6 +1,6 @@
 //! What can be wrong with a response.
 
-use crate::words::error::ParseError;
+use crate::types::error::ParseError;
 
 /// A fault of the peer's, behind which nothing of its connection can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,12 +2,12 @@
 
 use super::error::ResponseError;
 use crate::{
-    messages::fields::Fields,
-    wire::{
+    codec::{
         delimiting::Delimiting,
         head::{HeadIndex, Progress},
     },
-    words::{chars, error::ParseError, limits::Limits, version::Version},
+    message::headers::Fields,
+    types::{chars, error::ParseError, limits::Limits, version::Version},
 };
 
 /// A head, as far as it has come, and what came with its last piece behind it.

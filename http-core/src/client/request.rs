@@ -3,9 +3,9 @@
 //! What delimits the message and rules the connection it writes itself, as `encode` does for answers.
 
 use crate::{
-    messages::fields::{FieldError, Fields},
-    wire::framing,
-    words::{chars, method::Method},
+    codec::framing,
+    message::headers::{FieldError, Fields},
+    types::{chars, method::Method},
 };
 
 /// Fields that follow from the request, besides those that [`Fields`] keeps for the library anyway. TE would

@@ -2,9 +2,9 @@
 
 use super::{content::Content, error::ResponseError, head::Head};
 use crate::{
-    messages::fields::Fields,
-    wire::{delimiting::BodyLength, head},
-    words::{limits::Limits, method::Method, version::Version},
+    codec::{delimiting::BodyLength, head},
+    message::headers::Fields,
+    types::{limits::Limits, method::Method, version::Version},
 };
 
 /// How many interim responses are passed over; a server has no use for more than a few (RFC 9110 §15.2).

@@ -1,13 +1,10 @@
 //! An answer's last corrections, and its way into the queue.
 
 use crate::{
-    messages::response::Response,
-    wire::{
-        encode::{self, Delimiter},
-        piece::Piece,
-        send_queue::SendQueue,
-    },
-    words::{clock::Clock, method::Method, status::Status},
+    buffer::{segment::Piece, send_queue::SendQueue},
+    codec::encode::{self, Delimiter},
+    message::response::Response,
+    types::{clock::Clock, method::Method, status::Status},
 };
 
 /// Turns what an application must not say to this request into what it may.

@@ -1,12 +1,12 @@
 //! A request's content on its way in: whether it is all here, and whether it comes fast enough.
 
 use crate::{
-    wire::{
+    buffer::recv_buf::RecvBuf,
+    codec::{
         chunked::{Decoded, Decoder},
         framing::{BodyLength, Framing},
-        recv_buf::RecvBuf,
     },
-    words::{
+    types::{
         error::ParseError,
         limits::{Limits, Timeouts},
     },

@@ -1,6 +1,6 @@
 //! Answers on their way out: whether the peer takes them, and fast enough.
 
-use crate::words::limits::Timeouts;
+use crate::types::limits::Timeouts;
 use std::time::{Duration, Instant};
 
 /// Sending that has begun and not ended.

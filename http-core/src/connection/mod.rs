@@ -47,19 +47,18 @@ mod step;
 pub use step::{CloseReason, Step};
 
 use crate::{
-    messages::{
+    buffer::{recv_buf::RecvBuf, send_queue::SendQueue},
+    codec::{
+        encode::{self, Delimiter},
+        framing::{self, BodyLength, Framing},
+        head::Progress,
+    },
+    message::{
         rejection::{Rejected, Rejection},
         request::Request,
         response::Response,
     },
-    wire::{
-        encode::{self, Delimiter},
-        framing::{self, BodyLength, Framing},
-        head::Progress,
-        recv_buf::RecvBuf,
-        send_queue::SendQueue,
-    },
-    words::{clock::Clock, error::ParseError, limits::Config, method::Method, version::Version},
+    types::{clock::Clock, error::ParseError, limits::Config, method::Method, version::Version},
 };
 use content::{Complete, Content};
 use core::net::SocketAddr;

@@ -1,7 +1,7 @@
 //! Where a connection can stand, and what can follow.
 
 use super::{content::Content, step::CloseReason};
-use crate::{messages::rejection::Rejection, wire::framing::Framing, words::method::Method};
+use crate::{codec::framing::Framing, message::rejection::Rejection, types::method::Method};
 use std::time::Instant;
 
 /// Where a connection stands; each variant owns what only it needs.

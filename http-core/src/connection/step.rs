@@ -1,6 +1,6 @@
 //! What a connection asks of whoever drives it.
 
-use crate::messages::{rejection::Rejection, request::Request};
+use crate::message::{rejection::Rejection, request::Request};
 
 /// What to do next for a connection.
 #[derive(Debug)]

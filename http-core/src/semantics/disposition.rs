@@ -3,7 +3,7 @@
 //! Programs and browsers write quotes into a name by different rules. This file must never let either rule change
 //! what needs no escape at all, such as the backslashes of `C:\dir\file`.
 
-use super::parameters;
+use crate::types::grammar as parameters;
 
 /// What the field says of a part.
 #[derive(Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@
 //! # Ok::<(), &str>(())
 //! ```
 
-use super::parameters::{self, Parameter, split_token};
+use crate::types::grammar::{self as parameters, Parameter, split_token};
 use std::borrow::Cow;
 
 /// A media type that is sound in all its parameters.

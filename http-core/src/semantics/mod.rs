@@ -6,7 +6,6 @@ pub mod form;
 pub mod media_type;
 pub mod multipart;
 pub mod negotiate;
-mod parameters;
 pub mod path;
 pub mod range;
-pub mod spelling;
+pub mod uri;

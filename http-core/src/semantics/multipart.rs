@@ -17,8 +17,8 @@
 use super::{
     disposition::{Disposition, once},
     media_type::MediaType,
-    parameters::{is_field_content, split_token},
 };
+use crate::types::grammar::{is_field_content, split_token};
 
 /// More parts than any form has. Each costs a reader more memory than it costs a peer to send.
 pub const MAX_PARTS: usize = 1024;

@@ -9,7 +9,6 @@
 //! | [`both_sides`] | what client or server writes is what the other reads |
 //! | [`exchange`] | keep-alive, framing, pipelining, 100-continue, lingering, closing |
 //! | [`deadlines`] | every wait ends when its setting says, on a clock that only the test moves |
-//! | [`floors`] | which room may import which |
 //!
 //! [`drive`] plays the engine, [`app`] the application, [`reply`] the client, and [`script`] a peer with a plan.
 //! The client shares no code with the core: the judge must not inherit the bugs of the accused.
@@ -24,7 +23,6 @@ mod corpus;
 mod deadlines;
 mod drive;
 mod exchange;
-mod floors;
 mod reply;
 mod roundtrip;
 mod script;

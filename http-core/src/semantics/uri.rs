@@ -24,7 +24,7 @@ const UNSOUND: &AsciiSet = &CONTROLS
 /// Whether a path or query consists of what may stand in one, its escapes being whole.
 ///
 /// ```
-/// use http_core::spelling::is_sound;
+/// use http_core::uri::is_sound;
 ///
 /// assert!(is_sound("/a%20b/c?d") && is_sound("q=100%25"));
 /// assert!(!is_sound("/a|b") && !is_sound("q=100%") && !is_sound("q=%zz"));
@@ -46,7 +46,7 @@ pub fn is_sound(part: &str) -> bool {
 /// that may not stand there.
 ///
 /// ```
-/// assert_eq!(http_core::spelling::mended_query("a=<1>&b=100%&c=%2f"), "a=%3C1%3E&b=100%25&c=%2f");
+/// assert_eq!(http_core::uri::mended_query("a=<1>&b=100%&c=%2f"), "a=%3C1%3E&b=100%25&c=%2f");
 /// ```
 #[must_use]
 pub fn mended_query(query: &str) -> String {

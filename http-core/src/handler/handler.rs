@@ -1,6 +1,6 @@
 //! The boundary between HTTP and an application: one request in, one reply out, now or later.
 
-use crate::messages::{
+use crate::message::{
     rejection::{Rejected, Rejection},
     request::Request,
     response::Response,

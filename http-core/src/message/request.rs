@@ -1,11 +1,11 @@
 //! A complete request, borrowed from the buffer it arrived in.
 
 use crate::{
-    wire::{
+    codec::{
         framing::{self, Framing},
         head::{HeadIndex, Progress},
     },
-    words::{error::ParseError, limits::Limits, method::Method, version::Version},
+    types::{error::ParseError, limits::Limits, method::Method, version::Version},
 };
 use core::net::SocketAddr;
 use std::time::Instant;

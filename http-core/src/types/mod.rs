@@ -3,6 +3,7 @@
 pub mod chars;
 pub mod clock;
 pub mod error;
+pub mod grammar;
 pub mod limits;
 pub mod method;
 pub mod status;

@@ -12,7 +12,7 @@
 //! ```
 
 use super::span::Span;
-use crate::words::{chars, error::ParseError, limits::Limits, method::Method, version::Version};
+use crate::types::{chars, error::ParseError, limits::Limits, method::Method, version::Version};
 
 /// The most field lines that an index can hold, whatever [`Limits::fields`] says.
 pub const MAX_FIELDS: usize = 128;

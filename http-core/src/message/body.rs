@@ -1,7 +1,7 @@
 //! The content of an answer. An enum, not a trait: an engine must recognise a file to call `sendfile`.
 
-use crate::wire::{
-    piece::{ChunkSource, FileSlice, Piece},
+use crate::buffer::{
+    segment::{ChunkSource, FileSlice, Piece},
     send_queue::SendQueue,
 };
 use std::{ops::Range, sync::Arc};
@@ -115,7 +115,7 @@ impl From<FileSlice> for Body {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::send_queue::Transmit;
+    use crate::buffer::send_queue::Transmit;
 
     #[test]
     #[expect(clippy::reversed_empty_ranges, reason = "what an application may get wrong")]

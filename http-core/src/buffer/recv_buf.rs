@@ -2,8 +2,8 @@
 //!
 //! It is filled by an engine and emptied by the connection. It never reads by itself.
 
-use super::head::{HeadIndex, MAX_LEADING_CRLF, Progress};
-use crate::words::{error::ParseError, limits::Limits};
+use crate::codec::head::{HeadIndex, MAX_LEADING_CRLF, Progress};
+use crate::types::{error::ParseError, limits::Limits};
 
 /// What a fresh buffer holds: any usual head, and a page of pipelined requests.
 const FIRST_CAPACITY: usize = 16 * 1024;

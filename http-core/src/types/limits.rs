@@ -10,7 +10,7 @@ pub struct Limits {
     /// Bytes of a whole head, request line included; beyond it 431. At most 65,535, for the head is indexed
     /// with 16-bit offsets. Large cookies fit; a thousand such heads still fit in 32 MiB.
     pub head_bytes: usize,
-    /// Field lines of a head; beyond it 431. At most [`MAX_FIELDS`](crate::wire::head::MAX_FIELDS).
+    /// Field lines of a head; beyond it 431. At most [`MAX_FIELDS`](crate::codec::head::MAX_FIELDS).
     pub fields: usize,
     /// Bytes of a request's content, which is held in memory whole; beyond it 413.
     pub body_bytes: usize,

@@ -3,8 +3,8 @@
 //! What delimits an answer follows from its body and from the request alone (RFC 9112 §6), never from a field
 //! that an application has set: [`Fields`](crate::Fields) refuses those.
 
-use super::send_queue::SendQueue;
-use crate::words::{clock::Clock, method::Method, status::Status, version::Version};
+use crate::buffer::send_queue::SendQueue;
+use crate::types::{clock::Clock, method::Method, status::Status, version::Version};
 
 /// The interim answer that asks for the content (RFC 9110 §15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -92,7 +92,7 @@ fn decimal(text: &mut Vec<u8>, mut number: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::send_queue::Transmit;
+    use crate::buffer::send_queue::Transmit;
     use std::time::{Instant, SystemTime};
 
     fn check(status: Status, delimiter: Delimiter, keep_alive: bool, expected: &str) {

@@ -3,7 +3,7 @@
 //! Strict where two parsers could disagree: CRLF only, plain hexadecimal sizes, no white space but before an
 //! extension. Extensions and trailers are checked, counted and dropped.
 
-use crate::words::{chars, error::ParseError, limits::Limits};
+use crate::types::{chars, error::ParseError, limits::Limits};
 
 /// More digits than a 64-bit size has are refused, leading zeros included.
 const MAX_SIZE_DIGITS: u8 = 16;

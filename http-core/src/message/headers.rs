@@ -1,6 +1,6 @@
 //! Field lines of an answer, kept as the text that goes on the wire, checked as they are set.
 
-use crate::words::chars;
+use crate::types::chars;
 use std::{borrow::Cow, sync::Arc};
 
 /// Fields that the library decides and no application may set: they delimit the message, rule the connection,

@@ -6,7 +6,7 @@
 pub use super::delimiting::BodyLength;
 
 use super::{delimiting::Delimiting, head::HeadIndex, span::Span};
-use crate::words::{chars, error::ParseError, method::Method, version::Version};
+use crate::types::{chars, error::ParseError, method::Method, version::Version};
 
 /// What a head says about the message and the connection it came on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,7 +183,7 @@ fn host_end(text: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::limits::Limits;
+    use crate::types::limits::Limits;
 
     fn framing(head: &str) -> Result<Framing, ParseError> {
         let mut index = HeadIndex::default();

@@ -2,11 +2,11 @@
 
 use super::{
     body::Body,
-    fields::{FieldError, Fields, ReadyFields},
+    headers::{FieldError, Fields, ReadyFields},
 };
 use crate::{
-    wire::piece::{FileSlice, Sent, WhenSent},
-    words::{method::Method, status::Status},
+    buffer::segment::{FileSlice, Sent, WhenSent},
+    types::{method::Method, status::Status},
 };
 
 /// An answer to a request.

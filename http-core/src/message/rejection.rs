@@ -1,7 +1,7 @@
 //! Why the library itself answers, in the application's place.
 
 use super::{request::Request, response::Response};
-use crate::words::{error::ParseError, status::Status};
+use crate::types::{error::ParseError, status::Status};
 use core::net::SocketAddr;
 
 /// A request that no handler sees, or whose handler did not answer.

@@ -2,9 +2,9 @@
 
 use super::handler::{Handler, Reply};
 use crate::{
-    messages::{request::Request, response::Response},
+    message::{request::Request, response::Response},
     semantics::path::RelativePath,
-    words::{method::Method, status::Status},
+    types::{method::Method, status::Status},
 };
 use std::collections::HashMap;
 

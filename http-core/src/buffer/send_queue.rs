@@ -2,7 +2,7 @@
 //!
 //! The queue says what comes next and is told how much of it went. It never writes by itself.
 
-use super::piece::{FileSlice, Piece, Sent, WhenSent};
+use super::segment::{FileSlice, Piece, Sent, WhenSent};
 use std::{
     collections::VecDeque,
     io::{self, IoSlice, Write},
@@ -271,7 +271,7 @@ impl std::fmt::Debug for SendQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::piece::ChunkSource;
+    use crate::buffer::segment::ChunkSource;
     use std::{fs::File, sync::Arc};
 
     /// Sends everything, `step` bytes at a time; files stand as `<offset+len>`.

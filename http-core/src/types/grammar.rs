@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 /// One parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Parameter<'a> {
+pub(crate) struct Parameter<'a> {
     /// As sent; case does not matter.
     pub name: &'a str,
     /// A token, or what stands between the quotes, backslashes and all.
@@ -31,10 +31,10 @@ impl<'a> Parameter<'a> {
 
 /// Here stands what is no parameter; where the next one begins, nobody can say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 /// Reads what follows a value: parameters in their order, and nothing behind a fault. Empty ones are skipped.
-pub(super) fn parse(text: &[u8]) -> impl Iterator<Item = Result<Parameter<'_>, Malformed>> {
+pub(crate) fn parse(text: &[u8]) -> impl Iterator<Item = Result<Parameter<'_>, Malformed>> {
     let mut rest = text;
     std::iter::from_fn(move || {
         loop {
@@ -75,7 +75,7 @@ fn split_from(text: &[u8]) -> Option<(Option<Parameter<'_>>, &[u8])> {
 }
 
 /// The token that `text` begins with, and what follows it (§5.6.2).
-pub(super) fn split_token(text: &[u8]) -> Option<(&str, &[u8])> {
+pub(crate) fn split_token(text: &[u8]) -> Option<(&str, &[u8])> {
     let end = text.iter().position(|&octet| !is_token(octet)).unwrap_or(text.len());
     let (token, rest) = text.split_at(end);
     let token = str::from_utf8(token).ok().filter(|token| !token.is_empty())?;
@@ -98,7 +98,7 @@ fn is_token(octet: u8) -> bool {
 }
 
 /// Visible, SP, HTAB or obs-text (§5.5).
-pub(super) fn is_field_content(octet: u8) -> bool {
+pub(crate) fn is_field_content(octet: u8) -> bool {
     octet == b'\t' || !octet.is_ascii_control()
 }
 

@@ -3,7 +3,7 @@
 //!
 //! It judges what these fields say together, never what a message without them means: there the two differ.
 
-use crate::words::{chars, error::ParseError, version::Version};
+use crate::types::{chars, error::ParseError, version::Version};
 
 /// How the content that follows a head is delimited (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

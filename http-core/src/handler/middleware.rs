@@ -1,7 +1,7 @@
 //! What wraps a handler: sees each request before it and each reply after it, and rejections too.
 
 use super::handler::{Handler, Reply};
-use crate::messages::{rejection::Rejected, request::Request, response::Response};
+use crate::message::{rejection::Rejected, request::Request, response::Response};
 
 /// Wraps whatever comes next.
 ///
