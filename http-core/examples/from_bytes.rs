@@ -1,20 +1,23 @@
 //! Answers a request from a string of bytes and prints the answer: no socket, no thread, nothing to wait for.
 #![expect(clippy::disallowed_methods, reason = "a program may ask what time it is; only the core may not")]
 
-use http_core::{Buffers, Clock, Connection, Response, Step, Transmit};
+use http_core::{Buffers, Clock, Connection, Misuse, Response, Step, Transmit};
 use std::{sync::Arc, time::Instant, time::SystemTime};
 
-fn main() {
+fn main() -> Result<(), Misuse> {
     let clock = Clock::new("from-bytes", Instant::now(), SystemTime::now());
     let mut conn = Connection::new(Arc::default(), clock.now());
     let Buffers { mut input, mut out } = Buffers::default();
     input.extend(b"POST /hello?who=you HTTP/1.1\r\nHost: example.org\r\nContent-Length: 5\r\n\r\nworld");
-    if let Step::Request(request) = conn.poll(&mut input, &mut out, clock.now()) {
+    if conn.poll(&mut input, &mut out, clock.now()) == Step::Request
+        && let Some(request) = conn.request(&input)
+    {
         let body = String::from_utf8_lossy(request.body());
-        let answer = Response::text(format!("{} says {body}\n", request.path()));
-        conn.respond(answer, &mut out, &clock);
+        let response = Response::text(format!("{} received {body}\n", request.path()));
+        conn.respond(response, &mut out, &clock)?;
     }
     if let Transmit::Bytes { slices, .. } = out.transmit() {
         print!("{}", String::from_utf8_lossy(&slices.concat()));
     }
+    Ok(())
 }

@@ -9,8 +9,8 @@
 //! | types | [`chars`], [`Method`], [`Status`], [`Version`], [`ParseError`], [`Limits`], [`Clock`] | nothing |
 //! | semantics | [`path`], [`uri`], [`range`], [`conditional`], [`negotiate`], [`MediaType`], [`form`], [`multipart`] | types |
 //! | codec | [`head`], [`framing`], [`chunked`], [`encode`] | types |
-//! | buffer | [`RecvBuf`], [`SendQueue`], [`BufPool`] | codec, types |
-//! | message | [`Request`], [`Response`], [`Fields`], [`Body`], [`Rejection`] | buffer, codec, semantics, types |
+//! | buffer | [`RecvBuf`], [`SendQueue`], [`BufferPool`] | codec, types |
+//! | message | [`Request`], [`Response`], [`Headers`], [`Body`], [`Rejection`] | buffer, codec, semantics, types |
 //! | connection | [`Connection`], [`Step`]: the state machine | message and below |
 //! | handler | [`Handler`], [`Reply`], [`Middleware`], [`Router`] | message and below |
 //! | client | [`client`]: requests written and responses read | message and below |
@@ -30,24 +30,24 @@ mod semantics;
 mod types;
 
 pub use buffer::{
-    pool::{BufPool, Buffers},
+    pool::{BufferPool, Buffers},
     recv_buf::RecvBuf,
     segment::{ChunkSource, FileSlice, Sent},
-    send_queue::{Gathered, SendQueue, Transmit},
+    send_queue::{IoSlices, SendQueue, Transmit},
 };
 pub use codec::{
     chunked, encode, framing,
     head::{self, HeadIndex},
 };
-pub use connection::{CloseReason, Connection, Step};
+pub use connection::{CloseReason, Connection, Misuse, Step};
 pub use handler::{
-    handler::{Handler, Job, Reply, Responder},
+    handler::{Handler, Job, Reply, Responder, catch_panic},
     middleware::{Middleware, Next, Stack},
     router::Router,
 };
 pub use message::{
     body::Body,
-    headers::{FieldError, Fields, ReadyFields},
+    headers::{HeaderError, Headers, SharedHeaders},
     rejection::{Rejected, Rejection},
     request::Request,
     response::Response,
@@ -58,7 +58,6 @@ pub use types::{
     clock::Clock,
     error::ParseError,
     limits::{Config, Limits, Timeouts},
-    method::Method,
+    method::{Method, Version},
     status::Status,
-    version::Version,
 };

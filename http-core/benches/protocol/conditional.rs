@@ -2,7 +2,7 @@
 
 use criterion::Criterion;
 use http_core::{
-    conditional::{self, Validators, Verdict},
+    conditional::{self, Precondition, Validators},
     range::{self, Ranges},
 };
 use std::{
@@ -29,11 +29,11 @@ fn preconditions(criterion: &mut Criterion) {
     let list = format!("\"a\", \"b\", W/\"c\", \"d\", \"e\", \"f\", \"g\", {TAG}");
     let mut group = criterion.benchmark_group("conditional");
     for (name, field, value, expected) in [
-        ("none", "Cookie", "night=yes", Verdict::Proceed),
-        ("tag", "If-None-Match", TAG, Verdict::NotModified),
-        ("eight-tags", "If-None-Match", &list, Verdict::NotModified),
-        ("date", "If-Modified-Since", DATE, Verdict::NotModified),
-        ("older-tag", "If-Match", "\"3ff-69b5000011111111\"", Verdict::PreconditionFailed),
+        ("none", "Cookie", "night=yes", Precondition::Passed),
+        ("tag", "If-None-Match", TAG, Precondition::NotModified),
+        ("eight-tags", "If-None-Match", &list, Precondition::NotModified),
+        ("date", "If-Modified-Since", DATE, Precondition::NotModified),
+        ("older-tag", "If-Match", "\"3ff-69b5000011111111\"", Precondition::Failed),
     ] {
         // Among as many other fields as a browser sends.
         let mut fields = vec![("Accept-Language", &b"en-GB,en;q=0.9"[..]); 12];

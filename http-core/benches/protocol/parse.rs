@@ -2,7 +2,7 @@
 
 use crate::heads::HEADS;
 use criterion::{Criterion, Throughput};
-use http_core::{HeadIndex, Limits, framing, head::Progress};
+use http_core::{HeadIndex, Limits, framing, head::ParseStatus};
 use std::hint::black_box;
 
 pub fn bench(criterion: &mut Criterion) {
@@ -17,7 +17,7 @@ pub fn bench(criterion: &mut Criterion) {
             bencher.iter(|| {
                 index.reset();
                 let progress = index.parse(black_box(bytes), &limits);
-                assert_eq!(progress, Ok(Progress::Complete(bytes.len())));
+                assert_eq!(progress, Ok(ParseStatus::Complete(bytes.len())));
             });
         });
     }
@@ -29,7 +29,7 @@ pub fn bench(criterion: &mut Criterion) {
         index.reset();
         index.parse(bytes, &limits).unwrap();
         group.bench_function(name, |bencher| {
-            bencher.iter(|| framing::judge(&index, black_box(bytes)).unwrap());
+            bencher.iter(|| framing::validate(&index, black_box(bytes)).unwrap());
         });
     }
     group.finish();

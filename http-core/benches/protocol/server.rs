@@ -1,6 +1,6 @@
 //! One keep-alive connection and the engine that drives it, with memory where the socket would be.
 
-use http_core::{Body, Buffers, Clock, Connection, Fields, ReadyFields, Response, Status, Step, Transmit};
+use http_core::{Body, Buffers, Clock, Connection, Headers, Response, SharedHeaders, Status, Step, Transmit};
 use std::{
     sync::Arc,
     time::{Instant, SystemTime},
@@ -41,10 +41,11 @@ impl Server {
                     input.filled(here.len());
                     arriving = later;
                 }
-                Step::Request(request) => {
+                Step::Request => {
                     requests += 1;
+                    let request = self.conn.request(input).unwrap();
                     content_bytes += request.body().len();
-                    self.conn.respond(self.answer.shared(), out, &self.clock);
+                    self.conn.respond(self.answer.shared(), out, &self.clock).unwrap();
                 }
                 Step::Flush => {
                     while let Transmit::Bytes { slices, .. } = out.transmit() {
@@ -63,7 +64,7 @@ pub fn answering(clock: &Clock, request: &[u8]) -> Connection {
     let mut conn = Connection::new(Arc::default(), clock.now());
     let Buffers { mut input, mut out } = Buffers::default();
     input.extend(request);
-    assert!(matches!(conn.poll(&mut input, &mut out, clock.now()), Step::Request(_)));
+    assert!(matches!(conn.poll(&mut input, &mut out, clock.now()), Step::Request));
     conn
 }
 
@@ -74,22 +75,22 @@ pub fn clock() -> Clock {
 
 /// An answer made ready beforehand, as a file server keeps it.
 pub struct Answer {
-    fields: ReadyFields,
+    fields: SharedHeaders,
     content: Arc<[u8]>,
 }
 
 impl Default for Answer {
     fn default() -> Answer {
-        let mut fields = Fields::default();
+        let mut fields = Headers::default();
         for (name, value) in [
             ("Content-Type", "text/html; charset=utf-8"),
             ("Last-Modified", "Sat, 14 Mar 2026 15:09:26 GMT"),
             ("ETag", "\"400-69b577463141592f\""),
             ("Accept-Ranges", "bytes"),
         ] {
-            fields.push(name, value).unwrap();
+            fields.append(name, value).unwrap();
         }
-        Answer { fields: fields.freeze(), content: [b'x'; CONTENT].into() }
+        Answer { fields: fields.into_shared(), content: [b'x'; CONTENT].into() }
     }
 }
 
@@ -97,6 +98,6 @@ impl Answer {
     /// A response that shares both its fields and its content.
     pub fn shared(&self) -> Response {
         let body = Body::Shared(Arc::clone(&self.content), 0..CONTENT);
-        Response::new(Status::OK).with_ready(self.fields.clone()).with_body(body)
+        Response::new(Status::OK).with_shared_headers(self.fields.clone()).with_body(body)
     }
 }

@@ -10,7 +10,7 @@
 
 #![no_main]
 
-use http_core::conditional::{self, Validators, Verdict};
+use http_core::conditional::{self, Precondition, Validators};
 use libfuzzer_sys::fuzz_target;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -50,16 +50,16 @@ fn field(line: &[u8]) -> Option<(&str, &[u8])> {
 }
 
 /// What a GET and what another method are told.
-fn verdicts(fields: &[(&str, &[u8])], validators: &Validators<'_>) -> (Verdict, Verdict) {
+fn verdicts(fields: &[(&str, &[u8])], validators: &Validators<'_>) -> (Precondition, Precondition) {
     let tell = |get_or_head| conditional::evaluate(get_or_head, fields.iter().copied(), validators);
     (tell(true), tell(false))
 }
 
 fn check_verdicts(fields: &[(&str, &[u8])], validators: &Validators<'_>) {
-    use Verdict::{NotModified, PreconditionFailed as Failed, Proceed};
+    use Precondition::{Failed, NotModified, Passed};
     let (get, other) = verdicts(fields, validators);
     assert!(
-        matches!((get, other), (Proceed, Proceed) | (Failed, Failed) | (NotModified, Proceed | Failed)),
+        matches!((get, other), (Passed, Passed) | (Failed, Failed) | (NotModified, Passed | Failed)),
         "GET {get:?}, others {other:?}"
     );
 
@@ -84,7 +84,7 @@ fn check_verdicts(fields: &[(&str, &[u8])], validators: &Validators<'_>) {
         let by_date =
             !sent("if-none-match") && sent("if-modified-since") && validators.last_modified.is_some();
         assert!(may_match("if-none-match", false) || by_date, "not modified, and no field says so");
-        assert_eq!(other == Proceed, by_date, "a date makes no difference but to a GET");
+        assert_eq!(other == Passed, by_date, "a date makes no difference but to a GET");
     }
     if sent("if-match") && !may_match("if-match", true) {
         assert_eq!((get, other), (Failed, Failed), "an entity tag matched that was not sent");
@@ -112,13 +112,13 @@ fn check_if_range(value: &[u8], validators: &Validators<'_>) {
     }
     let told = |name| verdicts(&[(name, value)], validators);
     if lists(value.trim_ascii(), validators, true) {
-        assert_eq!(told("If-Match"), (Verdict::Proceed, Verdict::Proceed));
-        assert_eq!(told("If-None-Match"), (Verdict::NotModified, Verdict::PreconditionFailed));
+        assert_eq!(told("If-Match"), (Precondition::Passed, Precondition::Passed));
+        assert_eq!(told("If-None-Match"), (Precondition::NotModified, Precondition::Failed));
     } else {
         let compared = validators.last_modified.is_some() && looks_like_date(value);
         assert!(compared, "a part of another representation");
-        assert_eq!(told("If-Unmodified-Since"), (Verdict::Proceed, Verdict::Proceed));
-        assert_eq!(told("If-Modified-Since"), (Verdict::NotModified, Verdict::Proceed));
+        assert_eq!(told("If-Unmodified-Since"), (Precondition::Passed, Precondition::Passed));
+        assert_eq!(told("If-Modified-Since"), (Precondition::NotModified, Precondition::Passed));
     }
 }
 

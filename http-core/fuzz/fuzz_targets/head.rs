@@ -11,8 +11,8 @@
 
 use http_core::{
     HeadIndex, Limits, ParseError, Request,
-    framing::{self, Framing},
-    head::{MAX_FIELDS, Progress},
+    framing::{self, RequestFraming},
+    head::{MAX_HEADERS, ParseStatus},
 };
 use http_core_fuzz::{plan, requests};
 use libfuzzer_sys::fuzz_target;
@@ -32,51 +32,51 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-type Outcome = (Result<Progress, ParseError>, Option<Result<Framing, ParseError>>);
+type Outcome = (Result<ParseStatus, ParseError>, Option<Result<RequestFraming, ParseError>>);
 
 /// Parses up to the first outcome, and judges what is complete: a judgement shows where things stand.
 fn parse(index: &mut HeadIndex, bytes: &[u8], limits: &Limits, pieces: &[u8]) -> Outcome {
     let mut progress = index.parse(&[], limits);
     for end in plan::ends(pieces, bytes.len()) {
-        if progress != Ok(Progress::Partial) {
+        if progress != Ok(ParseStatus::Partial) {
             break;
         }
         progress = index.parse(&bytes[..end], limits);
     }
-    let complete = matches!(progress, Ok(Progress::Complete(_)));
-    (progress, complete.then(|| framing::judge(index, bytes)))
+    let complete = matches!(progress, Ok(ParseStatus::Complete(_)));
+    (progress, complete.then(|| framing::validate(index, bytes)))
 }
 
-fn check_against_grammar(progress: Result<Progress, ParseError>, bytes: &[u8], limits: &Limits) {
+fn check_against_grammar(progress: Result<ParseStatus, ParseError>, bytes: &[u8], limits: &Limits) {
     let head = requests::head(bytes);
     let lines = bytes.iter().filter(|&&byte| byte == b'\n').count();
     match progress {
-        Ok(Progress::Complete(len)) => {
+        Ok(ParseStatus::Complete(len)) => {
             let head = head.expect("accepted what is no head");
             assert_eq!(len, head.len);
-            assert!(head.target.len() <= limits.target_bytes && head.fields.len() <= limits.fields);
+            assert!(head.target.len() <= limits.target_bytes && head.fields.len() <= limits.headers);
             check_again(&bytes[..len], &head, limits);
         }
         Err(ParseError::MethodTooLong) => assert!(head.is_none_or(|head| head.method.len() > 32)),
         Err(ParseError::TargetTooLong) => assert!(bytes.len() > limits.target_bytes),
         Err(ParseError::HeadTooLarge) => assert!(bytes.len() > limits.head_bytes),
-        Err(ParseError::TooManyFields) => assert!(lines > limits.fields.min(MAX_FIELDS)),
-        Ok(Progress::Partial) | Err(_) => assert_eq!(head, None, "refused: {progress:?}"),
+        Err(ParseError::TooManyHeaders) => assert!(lines > limits.headers.min(MAX_HEADERS)),
+        Ok(ParseStatus::Partial) | Err(_) => assert_eq!(head, None, "refused: {progress:?}"),
     }
 }
 
 /// `text` is a complete head and `head` what stands in it.
 fn check_again(text: &[u8], head: &requests::Head<'_>, limits: &Limits) {
     let alone = |text: &[u8]| HeadIndex::default().parse(text, limits);
-    assert_eq!(alone(text), Ok(Progress::Complete(text.len())));
-    assert_eq!(alone(&text[..text.len() - 1]), Ok(Progress::Partial));
+    assert_eq!(alone(text), Ok(ParseStatus::Complete(text.len())));
+    assert_eq!(alone(&text[..text.len() - 1]), Ok(ParseStatus::Partial));
 
     let mut index = HeadIndex::default();
     // Wrong framing hides what was found, and the usual limits may be narrower than those of this run.
     let Ok(request) = Request::parse(text, &mut index, Instant::now()) else { return };
     assert_eq!(request.method_token().as_bytes(), head.method);
     assert_eq!(request.target().as_bytes(), head.target);
-    let fields = || request.fields().map(|(name, value)| (name.as_bytes(), value));
+    let fields = || request.headers().map(|(name, value)| (name.as_bytes(), value));
     assert!(fields().eq(head.fields.iter().copied()), "the fields are not those that were sent");
     let within = |part: &[u8]| {
         let (whole, part) = (text.as_ptr_range(), part.as_ptr_range());
@@ -91,7 +91,7 @@ fn check_again(text: &[u8], head: &requests::Head<'_>, limits: &Limits) {
     let mut index = HeadIndex::default();
     // Written anew it may be longer: a blank for each field.
     if let Ok(again) = Request::parse(&rewritten, &mut index, Instant::now()) {
-        assert!(again.target() == request.target() && again.fields().eq(request.fields()));
+        assert!(again.target() == request.target() && again.headers().eq(request.headers()));
         assert_eq!((again.method(), again.version()), (request.method(), request.version()));
         assert_eq!(
             (again.host(), again.path(), again.query()),

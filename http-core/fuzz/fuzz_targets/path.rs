@@ -27,7 +27,7 @@ fuzz_target!(|target: &str| {
         match (&parsed, walk(raw)) {
             (Ok(path), Some(expected)) => {
                 assert_eq!(segments(path), expected.segments);
-                assert_eq!(path.names_directory(), expected.directory);
+                assert_eq!(path.is_directory(), expected.directory);
                 check_safe(path);
                 check_encoded(path);
             }
@@ -62,7 +62,7 @@ fn check_encoded(path: &RelativePath<'_>) {
     let meaningful = |byte: u8| !byte.is_ascii_graphic() || b"\\\"'<>&?#`{}|^[]".contains(&byte);
     assert!(encoded.starts_with('/') && !encoded.starts_with("//"), "{encoded} may name another host");
     assert!(!encoded.bytes().any(meaningful), "{encoded} has more than one meaning");
-    assert_eq!(encoded.ends_with('/'), path.names_directory());
+    assert_eq!(encoded.ends_with('/'), path.is_directory());
     assert_eq!(path::split(&encoded), (&encoded[..], None));
     let again = RelativePath::parse(&encoded);
     assert_eq!(again.as_ref(), Ok(path));

@@ -85,7 +85,7 @@ impl<'i> Engine<'i> {
     fn new(input: &'i [u8], plan: &'i Plan) -> Engine<'i> {
         let config = Config { limits: plan.limits.clone(), ..Config::default() };
         let clock = Clock::new("fuzz", Instant::now(), UNIX_EPOCH);
-        let accept = if plan.mood == Mood::Refused { Connection::refused } else { Connection::new };
+        let accept = if plan.mood == Mood::Refused { Connection::over_limit } else { Connection::new };
         Engine {
             plan,
             conn: accept(Arc::new(config), clock.now()),
@@ -114,19 +114,20 @@ impl<'i> Engine<'i> {
     fn step(&mut self) -> bool {
         self.polls_left = self.polls_left.checked_sub(1).expect("the connection spins");
         match self.conn.poll(&mut self.buffers.input, &mut self.buffers.out, self.clock.now()) {
-            Step::Request(request) => {
+            Step::Request => {
+                let request = self.conn.request(&self.buffers.input).expect("a request after Step::Request");
                 assert_eq!(self.rejection, None, "something is served behind a rejection");
                 let mut owed = self.peer.asked(&request);
                 let answer = app::answer(&request);
                 self.served += 1;
                 if self.plan.mood == Mood::GoesDown {
-                    self.conn.close_after_this();
+                    self.conn.disable_keep_alive();
                     owed.last = true;
                 }
                 self.answer(answer, owed);
             }
             Step::Reject(why) => self.reject(why, self.peer.refused()),
-            Step::AwaitAnswer => self.await_answer(),
+            Step::AwaitReply => self.await_answer(),
             Step::Receive => self.receive(),
             Step::Flush => self.flush(),
             Step::ShutdownWrite => {
@@ -165,7 +166,8 @@ impl<'i> Engine<'i> {
     fn respond(&mut self, response: Response, owed: Owed) {
         self.waiting = None;
         self.owed.push(owed);
-        self.conn.respond(response, &mut self.buffers.out, &self.clock);
+        let queued = self.conn.respond(response, &mut self.buffers.out, &self.clock);
+        queued.expect("a valid response that is due");
     }
 
     fn await_answer(&mut self) {
@@ -174,8 +176,8 @@ impl<'i> Engine<'i> {
         }
         let (answer, owed) = self.later.take().expect("an answer is waited for that nobody makes");
         if self.plan.mood == Mood::Fails {
-            self.conn.fail();
-            self.reject(Rejection::Panicked, owed);
+            self.conn.reject();
+            self.reject(Rejection::HandlerPanicked, owed);
         } else {
             self.answer(answer, owed);
         }
@@ -196,12 +198,12 @@ impl<'i> Engine<'i> {
             self.pass_to(deadline);
         } else {
             self.waiting = Some(deadline);
-            self.clock.advance(now + (deadline - now) / 2, || UNIX_EPOCH);
+            self.clock.update(now + (deadline - now) / 2, || UNIX_EPOCH);
         }
     }
 
     fn pass_to(&mut self, now: Instant) {
-        self.clock.advance(now, || UNIX_EPOCH);
+        self.clock.update(now, || UNIX_EPOCH);
         if let Some(why) = self.conn.expire(now) {
             let owed = match self.later.take() {
                 Some((_, owed)) => owed,
@@ -223,7 +225,7 @@ impl<'i> Engine<'i> {
             if now >= self.conn.deadline() {
                 return self.pass_to(now);
             }
-            self.clock.advance(now, || UNIX_EPOCH);
+            self.clock.update(now, || UNIX_EPOCH);
         }
         if self.piece_left == 0 {
             self.piece_left = plan::size(self.plan.pieces[self.pieces % 3]);
@@ -243,7 +245,7 @@ impl<'i> Engine<'i> {
 
     fn hang_up(&mut self) {
         self.end_reported = true;
-        self.conn.peer_closed();
+        self.conn.receive_eof();
     }
 
     fn flush(&mut self) {
@@ -286,7 +288,7 @@ impl<'i> Engine<'i> {
         let lost = self.broken || self.closed == Some(CloseReason::WriteStall);
         assert!(all || lost, "{} of {} answers came", read.complete.len(), self.owed.len());
         match self.closed {
-            Some(CloseReason::PeerClosed | CloseReason::Idle) => {
+            Some(CloseReason::ClientClosed | CloseReason::Idle) => {
                 // RFC 9112 §2.2: empty lines may come before a request, and are none themselves.
                 let only_lines = b"\r\n\r\n\r\n\r\n".starts_with(&self.peer.input[self.peer.used..]);
                 assert!(only_lines, "idle, with part of a request here");

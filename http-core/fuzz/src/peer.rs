@@ -39,13 +39,13 @@ impl<'i> Peer<'i> {
     pub fn asked(&mut self, request: &Request<'_>) -> Owed {
         let head = self.next().expect("served what is no request");
         let content = head.content(&self.unused()[head.len..]);
-        let (content, content_len) = content.expect("served what has no certain end");
-        let fields = request.fields().map(|(name, value)| (name.as_bytes(), value));
+        let (content, body_len) = content.expect("served what has no certain end");
+        let fields = request.headers().map(|(name, value)| (name.as_bytes(), value));
         assert_eq!(request.method_token().as_bytes(), head.method);
         assert_eq!(request.target().as_bytes(), head.target);
         assert!(fields.eq(head.fields.iter().copied()), "the fields are not those that were sent");
         assert_eq!(request.body(), content);
-        self.used += head.len + content_len;
+        self.used += head.len + body_len;
         Owed {
             status: 200,
             content: if head.method == b"HEAD" { Content::Withheld } else { Content::Any },

@@ -32,7 +32,7 @@ pub fn limits(letter: u8) -> Limits {
         b's' => Limits {
             target_bytes: 40,
             head_bytes: 160,
-            fields: 5,
+            headers: 5,
             body_bytes: 60,
             chunk_overhead_bytes: 20,
             queued_bytes: 500,
@@ -40,7 +40,7 @@ pub fn limits(letter: u8) -> Limits {
         b'h' => Limits {
             target_bytes: usize::MAX,
             head_bytes: usize::MAX,
-            fields: usize::MAX,
+            headers: usize::MAX,
             body_bytes: usize::MAX,
             chunk_overhead_bytes: usize::MAX,
             queued_bytes: u64::MAX,

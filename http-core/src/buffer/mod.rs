@@ -1,4 +1,4 @@
-//! Buffers of one connection: received bytes, bytes to send, and the pool that keeps both between connections.
+//! The buffers of a connection: received bytes, bytes to send, and the pool that keeps both while they are unused.
 
 pub mod pool;
 pub mod recv_buf;

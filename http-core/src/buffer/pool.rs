@@ -1,51 +1,53 @@
-//! Buffers for connections that are busy. An idle connection holds none.
+//! A pool of buffers for busy connections. An idle connection holds no buffers.
 
 use super::{recv_buf::RecvBuf, send_queue::SendQueue};
 
-/// What a connection works in: what came, and what goes.
+/// The receive buffer and the send queue of one connection.
 #[derive(Debug, Default)]
 pub struct Buffers {
-    /// Received and not used up.
+    /// Bytes received and not consumed.
     pub input: RecvBuf,
-    /// To be sent.
+    /// Responses to send.
     pub out: SendQueue,
 }
 
 impl Buffers {
-    /// Whether nothing in them belongs to a connection any more.
+    /// Returns whether both are empty, so that they can go back to the pool.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.input.is_empty() && self.out.is_empty()
     }
 }
 
-/// A bounded store of buffers, last in first out so that the next one is warm in the cache.
+/// A bounded pool of buffers: last in, first out, so that the next one is still in the CPU cache.
 #[derive(Debug)]
-pub struct BufPool {
-    #[expect(clippy::vec_box, reason = "lent as boxes, so that a connection without buffers keeps one word")]
+pub struct BufferPool {
+    #[expect(
+        clippy::vec_box,
+        reason = "lent as boxes, so that a connection without buffers stores one word"
+    )]
     free: Vec<Box<Buffers>>,
-    most: usize,
+    max_free: usize,
 }
 
-impl BufPool {
-    /// A pool that keeps at most this many free buffers.
-    pub fn new(most: usize) -> BufPool {
-        BufPool { free: Vec::new(), most }
+impl BufferPool {
+    /// Creates a pool that keeps at most `max_free` unused buffers.
+    pub fn new(max_free: usize) -> BufferPool {
+        BufferPool { free: Vec::new(), max_free }
     }
 
-    /// Lends a pair of empty buffers.
+    /// Takes empty buffers from the pool, or creates them.
     #[inline]
     pub fn take(&mut self) -> Box<Buffers> {
         self.free.pop().unwrap_or_default()
     }
 
-    /// Takes buffers back. This is the only way back, and it always empties them: what one peer left behind
-    /// must never reach the next.
+    /// Returns buffers to the pool. Always clears them: the bytes of one client must never reach another.
     #[inline]
     pub fn put(&mut self, mut buffers: Box<Buffers>) {
         buffers.input.clear();
         buffers.out.clear();
-        if self.free.len() < self.most {
+        if self.free.len() < self.max_free {
             self.free.push(buffers);
         }
     }
@@ -56,8 +58,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dirty_buffer_comes_back_clean() {
-        let mut pool = BufPool::new(1);
+    fn returned_buffers_are_cleared() {
+        let mut pool = BufferPool::new(1);
         let mut buffers = pool.take();
         buffers.input.extend(b"secret");
         buffers.out.write(|text| text.extend_from_slice(b"secret"));

@@ -1,17 +1,19 @@
-//! What a peer has sent and nobody has used up yet, with the index of the head that stands at its front.
+//! The bytes that a client has sent and the connection has not consumed, with the index of the head at their front.
 //!
-//! It is filled by an engine and emptied by the connection. It never reads by itself.
+//! The engine fills the buffer, the connection empties it. The buffer never reads from a socket.
 
-use crate::codec::head::{HeadIndex, MAX_LEADING_CRLF, Progress};
-use crate::types::{error::ParseError, limits::Limits};
+use crate::{
+    codec::head::{HeadIndex, MAX_LEADING_CRLF, ParseStatus},
+    types::{error::ParseError, limits::Limits},
+};
 
-/// What a fresh buffer holds: any usual head, and a page of pipelined requests.
+/// The capacity of a new buffer: room for any usual head, or a few dozen pipelined requests.
 const FIRST_CAPACITY: usize = 16 * 1024;
 
-/// Bytes received, from the first that is not used up.
+/// The receive buffer of one connection.
 #[derive(Clone, Debug)]
 pub struct RecvBuf {
-    /// Always initialised to its whole length; `start..end` holds what was received.
+    /// Initialised over its whole length; `start..end` holds the received bytes.
     bytes: Vec<u8>,
     start: usize,
     end: usize,
@@ -25,24 +27,24 @@ impl Default for RecvBuf {
 }
 
 impl RecvBuf {
-    /// Room for the next receive; never empty after a [`Step::Receive`](crate::Step::Receive).
+    /// Returns the room for the next receive. It is never empty after [`Step::Receive`](crate::Step::Receive).
     #[inline]
     pub fn spare(&mut self) -> &mut [u8] {
         &mut self.bytes[self.end..]
     }
 
-    /// Counts the first `count` bytes of the room as received.
+    /// Marks the first `count` bytes of [`spare`](RecvBuf::spare) as received.
     ///
     /// # Panics
     ///
-    /// If there was no such room.
+    /// If `count` exceeds the length of `spare`.
     #[inline]
     pub fn filled(&mut self, count: usize) {
-        assert!(count <= self.bytes.len() - self.end, "more received than there was room for");
+        assert!(count <= self.bytes.len() - self.end, "more bytes received than there was room for");
         self.end += count;
     }
 
-    /// Copies bytes in, growing as needed: for tests and for transports that bring their own buffers.
+    /// Copies `bytes` in as received, growing as needed: for tests, and for transports with buffers of their own.
     pub fn extend(&mut self, bytes: &[u8]) {
         if self.spare().len() < bytes.len() {
             self.reserve(bytes.len());
@@ -51,30 +53,30 @@ impl RecvBuf {
         self.filled(bytes.len());
     }
 
-    /// Bytes received and not used up.
+    /// Returns the bytes received and not consumed.
     #[inline]
     pub fn unread(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
 
-    /// Whether there are none.
+    /// Returns whether [`unread`](RecvBuf::unread) is empty.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
-    /// Whether anything but empty lines is here, which may stand before a request line (RFC 9112 §2.2).
+    /// Returns whether a head has begun. The empty lines allowed before a request line (RFC 9112 §2.2) do not count.
     #[inline]
     pub(crate) fn begins_head(&self) -> bool {
         let empty_lines = |bytes: &[u8]| bytes.chunks(2).all(|line| line == b"\r\n" || line == b"\r");
         match self.unread() {
             [] => false,
-            // So many that the parser has something to say about them.
+            // With more empty lines than are allowed, the parser must run to reject them.
             bytes => bytes.len() > 2 * MAX_LEADING_CRLF || !empty_lines(bytes),
         }
     }
 
-    /// Forgets everything, and gives back what a large body made it grow to.
+    /// Removes all bytes, and frees the memory beyond the capacity of a new buffer.
     #[inline]
     pub fn clear(&mut self) {
         self.start = 0;
@@ -86,13 +88,13 @@ impl RecvBuf {
         }
     }
 
-    /// Goes on parsing the head at the front.
+    /// Continues to parse the head at the front.
     #[inline]
-    pub(crate) fn parse_head(&mut self, limits: &Limits) -> Result<Progress, ParseError> {
+    pub(crate) fn parse_head(&mut self, limits: &Limits) -> Result<ParseStatus, ParseError> {
         self.index.parse(&self.bytes[self.start..self.end], limits)
     }
 
-    /// What follows the first `head_len` unread bytes.
+    /// Returns the unread bytes after the first `head_len`.
     pub(crate) fn after_mut(&mut self, head_len: usize) -> &mut [u8] {
         &mut self.bytes[self.start + head_len..self.end]
     }
@@ -102,7 +104,7 @@ impl RecvBuf {
         self.end = self.end.min(self.start + count);
     }
 
-    /// Uses up the first `count` unread bytes, with the head in them.
+    /// Removes the first `count` unread bytes, and forgets the head in them.
     #[inline]
     pub(crate) fn consume(&mut self, count: usize) {
         debug_assert!(count <= self.end - self.start);
@@ -114,8 +116,8 @@ impl RecvBuf {
         }
     }
 
-    /// Makes room for at least one more byte, at most doubling: memory follows what a peer has sent, not what
-    /// it has announced.
+    /// Makes room for at least one more byte, and at most doubles the buffer: its size follows the bytes received, not
+    /// the length announced.
     #[inline]
     pub(crate) fn make_room(&mut self) {
         if self.end == self.bytes.len() {
@@ -127,7 +129,7 @@ impl RecvBuf {
         self.bytes.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        // Half a buffer free is room enough; less, and many small receives would copy too often.
+        // With less than half of the buffer free, many small receives would move the bytes too often.
         if self.bytes.len() - self.end < count.max(self.bytes.len() / 2) {
             self.bytes.resize((self.bytes.len() * 2).max(self.end + count), 0);
         }
@@ -139,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_survive_growing_and_moving() {
+    fn growing_and_moving_keeps_the_bytes() {
         let mut buf = RecvBuf::default();
         let all: Vec<u8> = (0..=255).cycle().take(100_000).collect();
         buf.extend(&all[..10_000]);
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn room_follows_what_came_and_is_given_back() {
+    fn grows_with_received_bytes_and_shrinks_when_cleared() {
         let mut buf = RecvBuf::default();
         while buf.unread().len() < 1_000_000 {
             buf.make_room();

@@ -1,44 +1,44 @@
-//! What a send queue holds, piece by piece.
+//! The entries of a send queue, and the sources from which it takes files and streams.
 
 use std::{fs::File, io, ops::Range, sync::Arc};
 
 /// Part of an open file.
 #[derive(Clone, Debug)]
 pub struct FileSlice {
-    /// The file, shared with whoever keeps it open.
+    /// The file; its owner may keep it open for other responses.
     pub file: Arc<File>,
-    /// First byte to send.
+    /// Offset of the first byte to send.
     pub offset: u64,
     /// Number of bytes to send.
     pub len: u64,
 }
 
-/// Yields content of unknown length, piece by piece, as fast as the peer takes it.
+/// Produces a body of unknown length, chunk by chunk, as fast as the client reads it.
 pub trait ChunkSource: Send {
-    /// Appends the next piece to `chunk`; leaving it empty ends the content. It must not block: an event loop
-    /// waits for it.
+    /// Appends the next chunk to `chunk`, which is empty. Appending nothing ends the body. Must not block: the event
+    /// loop waits for it.
     ///
     /// # Errors
     ///
-    /// An error ends the connection without the mark of completeness, so that the peer sees the content is cut.
+    /// An error closes the connection without the final chunk, so that the client sees that the body is incomplete.
     fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<()>;
 }
 
-/// How much of an answer's content has been sent when nothing more of it will be.
+/// How much of a response body was sent, once no more of it will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// Bytes of content, coding included, that the transport has taken.
+    /// Bytes of the body, chunk framing included, that the transport has accepted.
     pub bytes: u64,
-    /// Whether that was all of it.
+    /// Whether that was the whole body.
     pub complete: bool,
 }
 
-/// Hears how an answer ended.
-pub(crate) type WhenSent = Box<dyn FnOnce(Sent) + Send>;
+/// The callback for the end of a response body.
+pub(crate) type OnSent = Box<dyn FnOnce(Sent) + Send>;
 
-/// One thing to send.
-pub(crate) enum Piece {
-    /// A stretch of the queue's own text.
+/// One entry of a send queue.
+pub(crate) enum Segment {
+    /// A range of the queue's own text buffer.
     Text(Range<usize>),
     Static(&'static [u8]),
     Owned(Vec<u8>, Range<usize>),
@@ -46,53 +46,54 @@ pub(crate) enum Piece {
     File(FileSlice),
     Stream {
         source: Box<dyn ChunkSource>,
-        /// Whether each piece is coded as a chunk; else the end of the connection ends the content.
+        /// Whether to send each chunk in the chunked coding; else the end of the connection ends the body.
         chunked: bool,
     },
-    /// Nothing: the end of content that began `from` bytes into all that the queue ever sends.
+    /// The end of a body, without bytes. The body began when the queue had sent `from` bytes in total.
     End {
         from: u64,
-        then: WhenSent,
+        on_sent: OnSent,
     },
 }
 
-impl Piece {
+impl Segment {
     pub(super) fn is_end(&self) -> bool {
-        matches!(self, Piece::End { .. })
+        matches!(self, Segment::End { .. })
     }
 
-    /// The bytes that it brings with it.
+    /// Returns the bytes that the segment itself holds.
     #[inline]
     pub(super) fn bytes(&self) -> Option<&[u8]> {
         match self {
-            Piece::Static(bytes) => Some(bytes),
-            Piece::Owned(bytes, range) => bytes.get(range.clone()),
-            Piece::Shared(bytes, range) => bytes.get(range.clone()),
-            Piece::Text(_) | Piece::File(_) | Piece::Stream { .. } | Piece::End { .. } => None,
+            Segment::Static(bytes) => Some(bytes),
+            Segment::Owned(bytes, range) => bytes.get(range.clone()),
+            Segment::Shared(bytes, range) => bytes.get(range.clone()),
+            Segment::Text(_) | Segment::File(_) | Segment::Stream { .. } | Segment::End { .. } => None,
         }
     }
 
+    /// Returns the number of bytes not sent yet, as far as it is known: 0 for a stream.
     pub(super) fn remaining(&self) -> u64 {
         match self {
-            Piece::Text(range) | Piece::Owned(_, range) | Piece::Shared(_, range) => range.len() as u64,
-            Piece::Static(bytes) => bytes.len() as u64,
-            Piece::File(slice) => slice.len,
-            Piece::Stream { .. } | Piece::End { .. } => 0,
+            Segment::Text(range) | Segment::Owned(_, range) | Segment::Shared(_, range) => range.len() as u64,
+            Segment::Static(bytes) => bytes.len() as u64,
+            Segment::File(slice) => slice.len,
+            Segment::Stream { .. } | Segment::End { .. } => 0,
         }
     }
 
-    /// Skips `count` bytes, fewer than remain.
+    /// Skips `count` sent bytes, which must be fewer than remain.
     pub(super) fn advance(&mut self, count: u64) {
         match self {
-            Piece::Text(range) | Piece::Owned(_, range) | Piece::Shared(_, range) => {
+            Segment::Text(range) | Segment::Owned(_, range) | Segment::Shared(_, range) => {
                 range.start += count as usize;
             }
-            Piece::Static(bytes) => *bytes = &bytes[count as usize..],
-            Piece::File(slice) => {
+            Segment::Static(bytes) => *bytes = &bytes[count as usize..],
+            Segment::File(slice) => {
                 slice.offset += count;
                 slice.len -= count;
             }
-            Piece::Stream { .. } | Piece::End { .. } => {}
+            Segment::Stream { .. } | Segment::End { .. } => {}
         }
     }
 }

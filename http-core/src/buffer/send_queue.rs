@@ -1,105 +1,106 @@
-//! What is to be sent, in order: texts, shared bytes, stretches of files, and sources that yield chunks.
+//! The responses to send on one connection, in order: text, shared bytes, parts of files, and streams.
 //!
-//! The queue says what comes next and is told how much of it went. It never writes by itself.
+//! The engine asks the queue for the next bytes and reports how many it has sent. The queue never writes to a socket.
 
-use super::segment::{FileSlice, Piece, Sent, WhenSent};
+use super::segment::{FileSlice, OnSent, Segment, Sent};
+use crate::codec::chunked;
 use std::{
     collections::VecDeque,
-    io::{self, IoSlice, Write},
+    io::{self, IoSlice},
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-/// How many slices one gathered write takes: a head and a body, a few times over.
+/// The most slices of one gathered write: a few heads with their bodies.
 pub const MAX_SLICES: usize = 8;
 
-/// Bodies up to this size are copied behind their head, so that both leave as one slice of one `send`.
-const COPY_AT_MOST: usize = 4 * 1024;
+/// Bodies up to this size are copied after their head, so that one `send` takes both as one slice.
+const MAX_COPIED_BYTES: usize = 4 * 1024;
 
-/// What a text buffer may keep when it is empty.
+/// The capacity that the text buffer keeps when it is emptied.
 const TEXT_CAPACITY: usize = 64 * 1024;
 
-/// What to hand to the socket next.
+/// What the engine sends next.
 #[derive(Debug)]
 pub enum Transmit<'q> {
-    /// Nothing is left.
+    /// The queue is empty.
     Empty,
-    /// These bytes; `more` says that something follows at once and need not be pushed yet.
+    /// Bytes in memory.
     Bytes {
-        /// Never empty.
-        slices: Gathered<'q>,
-        /// Whether a file or a stream stands behind them.
+        /// The bytes, at least one.
+        slices: IoSlices<'q>,
+        /// Whether more follows at once, so that the transport may delay these bytes (`MSG_MORE`).
         more: bool,
     },
-    /// A stretch of a file; its length is never 0.
+    /// Part of a file, at least one byte.
     File {
-        /// The file.
+        /// The part.
         slice: &'q FileSlice,
-        /// Whether something stands behind it.
+        /// Whether more follows at once.
         more: bool,
     },
-    /// A source failed: the connection must be closed.
+    /// A [`ChunkSource`](crate::ChunkSource) failed. The engine must close the connection.
     Broken(io::Error),
 }
 
-/// A few slices for one gathered write.
+/// Up to eight slices for one gathered write.
 #[derive(Debug)]
-pub struct Gathered<'q> {
+pub struct IoSlices<'q> {
     slices: [IoSlice<'q>; MAX_SLICES],
     count: usize,
 }
 
-impl Gathered<'_> {
-    /// The slices in one piece: for transports that cannot gather, and for tests.
+impl IoSlices<'_> {
+    /// Copies all slices into one vector: for transports without gathered writes, and for tests.
     pub fn concat(&self) -> Vec<u8> {
         self.iter().flat_map(|slice| slice.iter().copied()).collect()
     }
 }
 
-impl<'q> std::ops::Deref for Gathered<'q> {
+impl<'q> std::ops::Deref for IoSlices<'q> {
     type Target = [IoSlice<'q>];
     fn deref(&self) -> &[IoSlice<'q>] {
         &self.slices[..self.count]
     }
 }
 
-/// Answers on their way to one peer.
+/// The responses to send on one connection.
 #[derive(Default)]
 pub struct SendQueue {
     text: Vec<u8>,
-    pieces: VecDeque<Piece>,
-    /// Bytes queued and not sent; a stream counts once it yields.
+    segments: VecDeque<Segment>,
+    /// Bytes queued and not sent. A stream counts only with the chunks that it has produced.
     pending: u64,
-    /// Bytes sent since the queue was made: a change in it is progress.
+    /// Bytes sent since the queue was created.
     sent: u64,
     scratch: Vec<u8>,
 }
 
 impl SendQueue {
-    /// Whether everything is sent.
+    /// Returns whether everything is sent.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.segments.is_empty()
     }
 
-    /// Bytes queued and not sent.
+    /// Returns the number of bytes queued and not sent. A stream counts only with the chunks that it has produced.
     #[inline]
     pub fn pending(&self) -> u64 {
         self.pending
     }
 
-    /// Bytes sent so far.
+    /// Returns the number of bytes sent since the queue was created.
     #[inline]
     pub(crate) fn total_sent(&self) -> u64 {
         self.sent
     }
 
-    /// Bytes that will have been sent when all that is queued is.
+    /// Returns the number of bytes queued since the queue was created.
     #[inline]
     pub(crate) fn total_queued(&self) -> u64 {
         self.sent + self.pending
     }
 
-    /// Appends what `write` appends to a text.
+    /// Queues the bytes that `write` appends to the text buffer.
     #[inline]
     pub(crate) fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         if self.text.len() >= TEXT_CAPACITY {
@@ -109,57 +110,59 @@ impl SendQueue {
         write(&mut self.text);
         let end = self.text.len();
         self.pending += (end - from) as u64;
-        match self.pieces.back_mut() {
-            Some(Piece::Text(range)) if range.end == from => range.end = end,
-            _ if end > from => self.pieces.push_back(Piece::Text(from..end)),
+        match self.segments.back_mut() {
+            Some(Segment::Text(range)) if range.end == from => range.end = end,
+            _ if end > from => self.segments.push_back(Segment::Text(from..end)),
             _ => {}
         }
     }
 
-    /// Drops text that is sent, once it is the greater part. A peer that always leaves a little in the queue
-    /// would otherwise make it grow with each answer.
+    /// Removes the sent part of the text buffer if it is more than half. Otherwise the buffer would grow with each
+    /// response to a client that never reads everything.
     #[cold]
     fn compact(&mut self) {
-        let unsent = self.pieces.iter().find_map(|piece| match piece {
-            Piece::Text(range) => Some(range.start),
+        let unsent = self.segments.iter().find_map(|segment| match segment {
+            Segment::Text(range) => Some(range.start),
             _ => None,
         });
-        let gone = unsent.unwrap_or(self.text.len());
-        if gone <= self.text.len() / 2 {
+        let sent = unsent.unwrap_or(self.text.len());
+        if sent <= self.text.len() / 2 {
             return;
         }
-        self.text.drain(..gone);
-        for piece in &mut self.pieces {
-            if let Piece::Text(range) = piece {
-                *range = range.start - gone..range.end - gone;
+        self.text.drain(..sent);
+        for segment in &mut self.segments {
+            if let Segment::Text(range) = segment {
+                *range = range.start - sent..range.end - sent;
             }
         }
     }
 
-    /// Appends a piece; small bytes become text.
+    /// Queues a segment. Small bytes are copied into the text buffer.
     #[inline]
-    pub(crate) fn push(&mut self, piece: Piece) {
-        match piece.bytes() {
-            Some(bytes) if bytes.len() <= COPY_AT_MOST => self.write(|text| text.extend_from_slice(bytes)),
+    pub(crate) fn push(&mut self, segment: Segment) {
+        match segment.bytes() {
+            Some(bytes) if bytes.len() <= MAX_COPIED_BYTES => {
+                self.write(|text| text.extend_from_slice(bytes));
+            }
             _ => {
-                self.pending += piece.remaining();
-                self.pieces.push_back(piece);
+                self.pending += segment.remaining();
+                self.segments.push_back(segment);
             }
         }
     }
 
-    /// What comes next. Call [`sent`](SendQueue::sent) with what went of it, then ask again.
+    /// Returns what to send next. After sending, call [`sent`](SendQueue::sent), then this again.
     #[inline]
     pub fn transmit(&mut self) -> Transmit<'_> {
-        if let Some(Piece::Stream { .. }) = self.pieces.front()
+        if let Some(Segment::Stream { .. }) = self.segments.front()
             && let Err(error) = self.pull()
         {
             return Transmit::Broken(error);
         }
-        match self.pieces.front() {
+        match self.segments.front() {
             None => Transmit::Empty,
-            Some(Piece::File(slice)) => {
-                let more = self.pieces.iter().skip(1).any(|piece| !piece.is_end());
+            Some(Segment::File(slice)) => {
+                let more = self.segments.iter().skip(1).any(|segment| !segment.is_end());
                 Transmit::File { slice, more }
             }
             Some(_) => self.gather(),
@@ -170,78 +173,73 @@ impl SendQueue {
     fn gather(&self) -> Transmit<'_> {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let mut count = 0;
-        let mut pieces = self.pieces.iter().filter(|piece| !piece.is_end()).peekable();
-        for slot in &mut slices {
-            let Some(bytes) = pieces.peek().and_then(|piece| self.bytes_of(piece)) else { break };
-            *slot = IoSlice::new(bytes);
+        let mut segments = self.segments.iter().filter(|segment| !segment.is_end()).peekable();
+        for slice in &mut slices {
+            let Some(bytes) = segments.peek().and_then(|segment| self.bytes_of(segment)) else { break };
+            *slice = IoSlice::new(bytes);
             count += 1;
-            pieces.next();
+            segments.next();
         }
-        Transmit::Bytes { slices: Gathered { slices, count }, more: pieces.peek().is_some() }
+        Transmit::Bytes { slices: IoSlices { slices, count }, more: segments.peek().is_some() }
     }
 
-    fn bytes_of<'q>(&'q self, piece: &'q Piece) -> Option<&'q [u8]> {
-        if let Piece::Text(range) = piece { self.text.get(range.clone()) } else { piece.bytes() }
+    fn bytes_of<'q>(&'q self, segment: &'q Segment) -> Option<&'q [u8]> {
+        if let Segment::Text(range) = segment { self.text.get(range.clone()) } else { segment.bytes() }
     }
 
-    /// Replaces the stream at the front by its next piece, coded, and puts the stream behind it.
+    /// Takes the next chunk from the stream at the front, and queues it before the stream.
     fn pull(&mut self) -> io::Result<()> {
-        let Some(Piece::Stream { mut source, chunked }) = self.pieces.pop_front() else { return Ok(()) };
+        let Some(Segment::Stream { mut source, chunked }) = self.segments.pop_front() else { return Ok(()) };
         self.scratch.clear();
-        // The source is application code that runs outside of any handler: its panic must end here.
+        // A source is application code that runs in the engine: catch its panic here.
         catch_unwind(AssertUnwindSafe(|| source.next_chunk(&mut self.scratch)))
             .unwrap_or_else(|_| Err(io::Error::other("the source of a stream panicked")))?;
-        let ended = self.scratch.is_empty();
         let mut coded = Vec::with_capacity(self.scratch.len() + 16);
-        match (chunked, ended) {
-            (true, true) => coded.extend_from_slice(b"0\r\n\r\n"),
-            (true, false) => {
-                write!(coded, "{:x}\r\n", self.scratch.len())?;
-                coded.extend_from_slice(&self.scratch);
-                coded.extend_from_slice(b"\r\n");
-            }
-            (false, _) => coded.extend_from_slice(&self.scratch),
+        if chunked {
+            chunked::encode_chunk(&self.scratch, &mut coded);
+        } else {
+            coded.extend_from_slice(&self.scratch);
         }
-        if !ended {
-            self.pieces.push_front(Piece::Stream { source, chunked });
+        if !self.scratch.is_empty() {
+            self.segments.push_front(Segment::Stream { source, chunked });
         }
         if !coded.is_empty() {
             self.pending += coded.len() as u64;
             let all = 0..coded.len();
-            self.pieces.push_front(Piece::Owned(coded, all));
+            self.segments.push_front(Segment::Owned(coded, all));
         }
-        // A stream that ends without a last chunk may have been all that stood before an end.
+        // A stream that ends without a final chunk may leave an `End` at the front.
         self.sent(0);
         Ok(())
     }
 
-    /// Takes `count` sent bytes off the front.
+    /// Removes `count` sent bytes from the front.
     #[inline]
     pub fn sent(&mut self, count: usize) {
         let mut left = count as u64;
         self.pending = self.pending.saturating_sub(left);
         self.sent += left;
-        while let Some(piece) = self.pieces.front_mut() {
-            let len = piece.remaining();
-            if len > left || matches!(piece, Piece::Stream { .. }) {
-                piece.advance(left);
+        while let Some(segment) = self.segments.front_mut() {
+            let len = segment.remaining();
+            if len > left || matches!(segment, Segment::Stream { .. }) {
+                segment.advance(left);
                 return;
             }
             left -= len;
-            if let Some(Piece::End { from, then }) = self.pieces.pop_front() {
-                tell(then, Sent { bytes: self.sent - left - from, complete: true });
+            if let Some(Segment::End { from, on_sent }) = self.segments.pop_front() {
+                notify(on_sent, Sent { bytes: self.sent - left - from, complete: true });
             }
         }
-        debug_assert_eq!(left, 0, "more sent than was queued");
+        debug_assert_eq!(left, 0, "sent more bytes than were queued");
         self.text.clear();
     }
 
-    /// Drops everything.
+    /// Removes everything. Bodies that were not sent completely report that to their callbacks.
     #[inline]
     pub fn clear(&mut self) {
-        for piece in self.pieces.drain(..) {
-            if let Piece::End { from, then } = piece {
-                tell(then, Sent { bytes: self.sent.saturating_sub(from), complete: false });
+        for segment in self.segments.drain(..) {
+            if let Segment::End { from, on_sent } = segment {
+                notify(on_sent, Sent { bytes: self.sent.saturating_sub(from), complete: false });
             }
         }
         self.text.clear();
@@ -251,9 +249,9 @@ impl SendQueue {
     }
 }
 
-/// Whoever hears it is application code that runs outside of any handler: its panic must end here.
-fn tell(then: WhenSent, sent: Sent) {
-    let _ = catch_unwind(AssertUnwindSafe(|| then(sent)));
+/// Calls a callback, which is application code that runs in the engine, and catches its panic.
+fn notify(on_sent: OnSent, sent: Sent) {
+    let _ = catch_unwind(AssertUnwindSafe(|| on_sent(sent)));
 }
 
 impl Drop for SendQueue {
@@ -264,7 +262,7 @@ impl Drop for SendQueue {
 
 impl std::fmt::Debug for SendQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "SendQueue({} pieces, {} bytes pending)", self.pieces.len(), self.pending)
+        write!(f, "SendQueue({} segments, {} bytes pending)", self.segments.len(), self.pending)
     }
 }
 
@@ -303,15 +301,15 @@ mod tests {
     fn mixed() -> SendQueue {
         let mut queue = SendQueue::default();
         queue.write(|text| text.extend_from_slice(b"head "));
-        queue.push(Piece::Static(b"small "));
-        queue.push(Piece::Shared(vec![b's'; 10_000].into(), 10..9_010));
-        queue.push(Piece::Owned(vec![b'o'; 5_000], 0..5_000));
+        queue.push(Segment::Static(b"small "));
+        queue.push(Segment::Shared(vec![b's'; 10_000].into(), 10..9_010));
+        queue.push(Segment::Owned(vec![b'o'; 5_000], 0..5_000));
         queue.write(|text| text.extend_from_slice(b" tail"));
         queue
     }
 
     #[test]
-    fn pieces_leave_in_order_however_the_writes_are_cut() {
+    fn segments_leave_in_order_however_the_writes_are_cut() {
         let expected = format!("head small {}{} tail", "s".repeat(9_000), "o".repeat(5_000));
         for step in [1, 7, 4_096, usize::MAX] {
             let mut queue = mixed();
@@ -322,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_bounded_by_what_is_unsent_and_not_by_what_was_ever_queued() {
+    fn the_text_buffer_does_not_grow_with_sent_text() {
         let mut queue = SendQueue::default();
         let (mut expected, mut sent) = (Vec::new(), Vec::new());
         for number in 0..5_000u32 {
@@ -330,10 +328,10 @@ mod tests {
             expected.extend_from_slice(line.as_bytes());
             queue.write(|text| text.extend_from_slice(line.as_bytes()));
             if number % 50 == 0 {
-                queue.push(Piece::Static(&[b'-'; COPY_AT_MOST + 1]));
-                expected.extend([b'-'; COPY_AT_MOST + 1]);
+                queue.push(Segment::Static(&[b'-'; MAX_COPIED_BYTES + 1]));
+                expected.extend([b'-'; MAX_COPIED_BYTES + 1]);
             }
-            // A little always stays behind.
+            // A few bytes always stay queued.
             while queue.pending() > 300 {
                 let Transmit::Bytes { slices, .. } = queue.transmit() else { panic!("bytes") };
                 let mut bytes = slices.concat();
@@ -344,33 +342,33 @@ mod tests {
             assert!(queue.text.len() <= 2 * TEXT_CAPACITY, "{} bytes of text", queue.text.len());
         }
         sent.extend(drain(&mut queue, 7).into_bytes());
-        assert!(sent == expected, "lost, doubled or out of order");
+        assert!(sent == expected, "bytes are missing, repeated or out of order");
     }
 
     #[test]
-    fn small_texts_become_one_slice() {
+    fn small_bodies_share_a_slice_with_their_head() {
         let mut queue = SendQueue::default();
         queue.write(|text| text.extend_from_slice(b"head"));
-        queue.push(Piece::Static(b"body"));
+        queue.push(Segment::Static(b"body"));
         let Transmit::Bytes { slices, more } = queue.transmit() else { panic!("bytes") };
         assert_eq!((slices.len(), &slices[0][..], more), (1, &b"headbody"[..], false));
     }
 
     #[test]
-    fn a_file_stands_alone_and_moves_on() {
+    fn a_file_is_sent_alone_and_in_parts() {
         let file = Arc::new(File::open("/dev/null").expect("/dev/null"));
         let mut queue = SendQueue::default();
         queue.write(|text| text.extend_from_slice(b"head"));
-        queue.push(Piece::File(FileSlice { file: file.clone(), offset: 5, len: 10 }));
-        queue.push(Piece::File(FileSlice { file, offset: 0, len: 0 }));
+        queue.push(Segment::File(FileSlice { file: file.clone(), offset: 5, len: 10 }));
+        queue.push(Segment::File(FileSlice { file, offset: 0, len: 0 }));
         queue.write(|text| text.extend_from_slice(b"next"));
         let Transmit::Bytes { more: true, .. } = queue.transmit() else {
-            panic!("more must follow the head")
+            panic!("bytes with more to follow")
         };
         assert_eq!(drain(&mut queue, 6), "head<5+10><11+4>next");
     }
 
-    /// Yields ever less, fails after that, and panics at 13.
+    /// Appends 10 bytes fewer each time and fails at 0; panics when created with 13.
     struct Countdown(u8);
 
     impl ChunkSource for Countdown {
@@ -383,10 +381,10 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_pulled_as_it_is_sent() {
+    fn a_stream_produces_chunks_as_they_are_sent() {
         let stream = |count, chunked| {
             let mut queue = SendQueue::default();
-            queue.push(Piece::Stream { source: Box::new(Countdown(count)), chunked });
+            queue.push(Segment::Stream { source: Box::new(Countdown(count)), chunked });
             queue
         };
         let (ten, twenty) = ("c".repeat(10), "c".repeat(20));
@@ -396,53 +394,54 @@ mod tests {
         assert_eq!(drain(&mut stream(13, true), 3), "<the source of a stream panicked>");
     }
 
-    /// Two answers of 7 and 3 bytes behind heads of 5, sent up to `until`: what is told of their contents.
-    fn check_ends(until: usize, expected: &[(u64, bool)]) {
-        let (told, tell) = std::sync::mpsc::channel();
+    /// Queues bodies of 7 and 3 bytes after heads of 5, sends `count` bytes, and compares what the callbacks receive.
+    fn check_callbacks(count: usize, expected: &[(u64, bool)]) {
+        let (sender, receiver) = std::sync::mpsc::channel();
         let mut queue = SendQueue::default();
-        for (head, content) in [("head ", "content"), ("tail ", "end")] {
+        for (head, body) in [("head ", "content"), ("tail ", "end")] {
             queue.write(|text| text.extend_from_slice(head.as_bytes()));
             let from = queue.total_queued();
-            queue.push(Piece::Static(content.as_bytes()));
-            let told = told.clone();
-            let then =
-                Box::new(move |sent: Sent| told.send((sent.bytes, sent.complete)).expect("a listener"));
-            queue.push(Piece::End { from, then });
+            queue.push(Segment::Static(body.as_bytes()));
+            let sender = sender.clone();
+            let on_sent =
+                Box::new(move |sent: Sent| sender.send((sent.bytes, sent.complete)).expect("a receiver"));
+            queue.push(Segment::End { from, on_sent });
         }
-        let mut left = until;
+        let mut left = count;
         while left > 0 {
             let Transmit::Bytes { slices, .. } = queue.transmit() else { panic!("bytes") };
             let count = slices.concat().len().min(left);
             queue.sent(count);
             left -= count;
         }
-        assert_eq!(queue.is_empty(), until == 20);
-        drop((queue, told));
-        assert_eq!(tell.iter().collect::<Vec<_>>(), expected, "after {until}");
+        assert_eq!(queue.is_empty(), count == 20);
+        drop((queue, sender));
+        assert_eq!(receiver.iter().collect::<Vec<_>>(), expected, "after {count}");
     }
 
     #[test]
-    fn whoever_asked_hears_how_an_answer_ended() {
-        check_ends(20, &[(7, true), (3, true)]);
-        check_ends(18, &[(7, true), (1, false)]);
-        check_ends(12, &[(7, true), (0, false)]);
-        check_ends(11, &[(6, false), (0, false)]);
-        check_ends(0, &[(0, false), (0, false)]);
+    fn callbacks_receive_the_number_of_body_bytes_sent() {
+        check_callbacks(20, &[(7, true), (3, true)]);
+        check_callbacks(18, &[(7, true), (1, false)]);
+        check_callbacks(12, &[(7, true), (0, false)]);
+        check_callbacks(11, &[(6, false), (0, false)]);
+        check_callbacks(0, &[(0, false), (0, false)]);
     }
 
     #[test]
-    fn an_end_is_nothing_to_send() {
+    fn the_end_of_a_body_has_no_bytes_to_send() {
         let mut queue = SendQueue::default();
         queue.write(|text| text.extend_from_slice(b"head"));
         let from = queue.total_queued();
-        queue.push(Piece::End { from, then: Box::new(|_| panic!("as applications do")) });
+        queue.push(Segment::End { from, on_sent: Box::new(|_| panic!("on purpose")) });
         let Transmit::Bytes { more: false, .. } = queue.transmit() else { panic!("nothing follows") };
         queue.sent(4);
         assert!(queue.is_empty());
-        let (told, tell) = std::sync::mpsc::channel();
-        queue.push(Piece::Stream { source: Box::new(Countdown(1)), chunked: false });
-        queue.push(Piece::End { from: 4, then: Box::new(move |sent| told.send(sent).expect("a listener")) });
+        let (sender, receiver) = std::sync::mpsc::channel();
+        queue.push(Segment::Stream { source: Box::new(Countdown(1)), chunked: false });
+        let on_sent = Box::new(move |sent| sender.send(sent).expect("a receiver"));
+        queue.push(Segment::End { from: 4, on_sent });
         assert_eq!(drain(&mut queue, 1), "");
-        assert_eq!(tell.recv(), Ok(Sent { bytes: 0, complete: true }));
+        assert_eq!(receiver.recv(), Ok(Sent { bytes: 0, complete: true }));
     }
 }

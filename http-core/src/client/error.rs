@@ -1,33 +1,57 @@
-//! What can be wrong with a response.
+//! Errors of the client: requests that cannot be written, and responses that cannot be read.
 
 use crate::types::error::ParseError;
 
-/// A fault of the peer's, behind which nothing of its connection can be trusted.
+/// The reason why a request cannot be created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RequestError {
+    /// The client does not support this method.
+    Method,
+    /// The authority is not a host with an optional port (RFC 9110 §7.2).
+    Authority,
+    /// The target is not a path with an optional query, or contains white space, a control character, `#` or a
+    /// character outside ASCII (RFC 9112 §3.2.1).
+    Target,
+}
+
+impl std::fmt::Display for RequestError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            RequestError::Method => "the client does not support this method",
+            RequestError::Authority => "an authority must be a host with an optional port",
+            RequestError::Target => "a target must begin with / and contain only characters of a URI",
+        })
+    }
+}
+
+impl std::error::Error for RequestError {}
+
+/// An error in a response, after which the connection cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ResponseError {
-    /// What stands for the status line is none (RFC 9112 §4).
+    /// The status line is malformed (RFC 9112 §4).
     StatusLine,
-    /// More interim responses than anybody has use for (RFC 9110 §15.2).
+    /// The server sent more than eight interim responses (RFC 9110 §15.2).
     TooManyInterims,
-    /// 101, though no other protocol was asked for (RFC 9110 §15.2.2).
+    /// The server sent 101, but the request asked for no other protocol (RFC 9110 §15.2.2).
     SwitchedProtocols,
-    /// The connection ended before the response did (RFC 9112 §8).
+    /// The connection ended before the response was complete (RFC 9112 §8).
     Truncated,
-    /// Nothing more was to come: the response is complete already, or has failed. This fault is the caller's.
-    Over,
-    /// A fault that a request can have as well: in a line's end, a field, the framing, a chunk, or a size.
+    /// The reader was called after the response was complete or had failed: a bug of the caller.
+    Finished,
+    /// An error that requests can have as well: in a line ending, a header, the framing, a chunk or a size.
     Malformed(ParseError),
 }
 
 impl ResponseError {
-    /// The fault in words, for a log.
+    /// A description for a log.
     pub const fn as_str(self) -> &'static str {
         match self {
             ResponseError::StatusLine => "malformed status line",
             ResponseError::TooManyInterims => "too many interim responses",
-            ResponseError::SwitchedProtocols => "switched protocols unasked",
-            ResponseError::Truncated => "ended before the response was complete",
-            ResponseError::Over => "nothing more to receive",
+            ResponseError::SwitchedProtocols => "unrequested switch of protocols",
+            ResponseError::Truncated => "connection closed before the response was complete",
+            ResponseError::Finished => "response reader used after its end",
             ResponseError::Malformed(error) => error.as_str(),
         }
     }

@@ -1,51 +1,52 @@
-//! The other side of the wire, without its socket: a request goes out as bytes, bytes come in until they are a
-//! response.
+//! The client side of HTTP/1.1, without sockets: a request becomes bytes, and received bytes become a response.
 //!
 //! ```text
-//!   Request ─► to_bytes ─► the peer ─► receive ─┐
-//!                                               ▼
-//!                                   ┌──────── Head ◄─┐ 1xx
-//!                                   │           │────┘
-//!                       no content, │           ▼        length reached, last chunk,
-//!                       or length 0 │        Content ──┐ or the end where that delimits
-//!                                   └─► Complete ◄─────┘
+//! ClientRequest ─► to_bytes ─► server ─► receive ─┐
+//!                                                 ▼
+//!                                     ┌──────── Head ◄─┐ 1xx
+//!                                     │           │────┘
+//!                            no body, │           ▼        length reached, last chunk,
+//!                            length 0 │         Body ────┐ or end of the connection
+//!                                     └─► Complete ◄─────┘
 //! ```
 //!
-//! It holds a response to the rules that the server holds a request to, field lines, framing and chunks by the
-//! same code: who asks a server that another party can write to is as easily deceived as the server itself. It
-//! asks no clock; whoever has the socket decides how long a response may take, and whether to try again.
+//! The reader applies the same rules to a response as the server to a request, with the same code for headers, framing
+//! and chunks. It reads no clock: the owner of the socket decides how long to wait for a response, and whether to retry.
 //!
 //! ```
-//! use http_core::{Limits, Method, client::{Progress, Request, ResponseReader}};
+//! use http_core::{Limits, Method, client::{ClientRequest, ReadStatus, ResponseReader}};
 //!
-//! let request = Request::new(Method::Get, "example.org", "/hello?who=you")?.field("Accept", "text/plain")?;
+//! let request = ClientRequest::new(Method::Get, "example.org", "/hello?who=you")?
+//!     .with_header("Accept", "text/plain")?;
 //! assert_eq!(
 //!     request.to_bytes(),
 //!     b"GET /hello?who=you HTTP/1.1\r\nHost: example.org\r\nAccept: text/plain\r\nConnection: close\r\n\r\n"
 //! );
 //!
-//! let mut reader = ResponseReader::new(Method::Get, Limits::default());
-//! let arriving = [&b"HTTP/1.1 200 OK\r\nContent-Type: text/pl"[..], b"ain\r\nContent-Length: 5\r\n\r\nHel", b"lo"];
-//! let mut pieces = arriving.into_iter();
+//! let mut reader = ResponseReader::new(request.method(), Limits::default());
+//! let mut receives = [
+//!     &b"HTTP/1.1 200 OK\r\nContent-Type: text/pl"[..],
+//!     b"ain\r\nContent-Length: 5\r\n\r\nHel",
+//!     b"lo",
+//! ]
+//! .into_iter();
 //! let response = loop {
-//!     // A piece is what one receive yields; none is the end of the connection.
-//!     let Some(piece) = pieces.next() else { break reader.ended()? };
-//!     if let Progress::Complete(response) = reader.receive(piece)? {
+//!     let Some(bytes) = receives.next() else { break reader.receive_eof()? };
+//!     if let ReadStatus::Complete(response) = reader.receive(bytes)? {
 //!         break response;
 //!     }
 //! };
 //! assert!(response.is_success() && response.reusable);
-//! assert_eq!(response.field("content-type"), Some(&b"text/plain"[..]));
+//! assert_eq!(response.header("content-type"), Some(&b"text/plain"[..]));
 //! assert_eq!(response.body, b"Hello");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod content;
 mod error;
 mod head;
 mod request;
 mod response;
 
-pub use error::ResponseError;
-pub use request::{Request, RequestError};
-pub use response::{Progress, Response, ResponseReader};
+pub use error::{RequestError, ResponseError};
+pub use request::ClientRequest;
+pub use response::{ClientResponse, ReadStatus, ResponseReader};

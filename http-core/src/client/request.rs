@@ -1,150 +1,133 @@
-//! The request writer: what it has accepted cannot become anything but one well-formed request.
+//! The request writer: a request that it accepts is always sent as exactly one well-formed message.
 //!
-//! What delimits the message and rules the connection it writes itself, as `encode` does for answers.
+//! It writes the headers that delimit the message and control the connection itself, as `encode` does for responses.
 
+use super::error::RequestError;
 use crate::{
-    codec::framing,
-    message::headers::{FieldError, Fields},
-    types::{chars, method::Method},
+    message::headers::{HeaderError, Headers},
+    types::{chars, grammar, method::Method},
 };
 
-/// Fields that follow from the request, besides those that [`Fields`] keeps for the library anyway. TE would
-/// invite codings that are not understood here.
+/// Headers that only the library sets, in addition to those that [`Headers`] rejects. TE would invite transfer codings
+/// that are not implemented.
 const RESERVED: [&str; 2] = ["Host", "TE"];
 
-/// A request to be sent.
+/// A request to send.
 ///
 /// ```
-/// use http_core::{Method, client::Request};
+/// use http_core::{Method, client::ClientRequest};
 ///
-/// let request = Request::new(Method::Post, "localhost:8001", "/echo")?.body("text/plain", "Hello")?.keep_alive();
-/// let lines = "Host: localhost:8001\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n";
-/// assert_eq!(request.to_bytes(), format!("POST /echo HTTP/1.1\r\n{lines}\r\nHello").as_bytes());
+/// let request = ClientRequest::new(Method::Post, "localhost:8001", "/echo")?
+///     .with_body("text/plain", "Hello")?
+///     .with_keep_alive();
+/// let headers = "Host: localhost:8001\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n";
+/// assert_eq!(request.to_bytes(), format!("POST /echo HTTP/1.1\r\n{headers}\r\nHello").as_bytes());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct ClientRequest {
     method: Method,
     target: String,
     authority: String,
-    fields: Fields,
-    content: Option<Vec<u8>>,
+    headers: Headers,
+    body: Option<Vec<u8>>,
     keep_alive: bool,
 }
 
-impl Request {
-    /// A request for `target`, a path with an optional query (or `*` for OPTIONS), of the host and port that
-    /// `authority` names.
+impl ClientRequest {
+    /// Creates a request to the host and port in `authority`, for `target`: a path with an optional query, or `*` for
+    /// OPTIONS.
     ///
     /// # Errors
     ///
-    /// If one of them could break the request line or Host, or if no request with such a method is written here.
-    pub fn new(method: Method, authority: &str, target: &str) -> Result<Request, RequestError> {
-        // CONNECT's target has another form, TRACE must not have content (RFC 9110 §9.3.8), and an extension's
-        // name is not known.
+    /// If the authority or the target is malformed, or the method is CONNECT, TRACE or an extension.
+    pub fn new(method: Method, authority: &str, target: &str) -> Result<ClientRequest, RequestError> {
+        // The target of CONNECT has another form, TRACE must not have a body (RFC 9110 §9.3.8), and the name of an
+        // extension is unknown.
         if matches!(method, Method::Connect | Method::Trace | Method::Extension) {
             return Err(RequestError::Method);
         }
-        if !framing::is_authority(authority.as_bytes()) {
+        if !grammar::is_authority(authority.as_bytes()) {
             return Err(RequestError::Authority);
         }
         if !is_target(method, target) {
             return Err(RequestError::Target);
         }
-        Ok(Request {
+        Ok(ClientRequest {
             method,
             target: target.to_owned(),
             authority: authority.to_owned(),
-            fields: Fields::default(),
-            content: None,
+            headers: Headers::default(),
+            body: None,
             keep_alive: false,
         })
     }
 
-    /// Adds a field.
+    /// Adds a header.
     ///
     /// # Errors
     ///
-    /// If the name or the value could break the message, or the field is the library's to set.
-    pub fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Request, FieldError> {
+    /// If the name or the value could break the message, or only the library sets this header.
+    pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<ClientRequest, HeaderError> {
         if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
-            return Err(FieldError::Reserved);
+            return Err(HeaderError::Reserved);
         }
-        self.fields.push(name, value)?;
+        self.headers.append(name, value)?;
         Ok(self)
     }
 
-    /// Sets the content, and adds Content-Type.
+    /// Sets the body, and adds Content-Type.
     ///
     /// # Errors
     ///
-    /// If the media type is no legal field value.
-    pub fn body(self, media_type: &str, content: impl Into<Vec<u8>>) -> Result<Request, FieldError> {
-        let request = self.field("Content-Type", media_type)?;
-        Ok(Request { content: Some(content.into()), ..request })
+    /// If the media type is not a legal header value.
+    pub fn with_body(self, media_type: &str, body: impl Into<Vec<u8>>) -> Result<ClientRequest, HeaderError> {
+        let request = self.with_header("Content-Type", media_type)?;
+        Ok(ClientRequest { body: Some(body.into()), ..request })
     }
 
-    /// Leaves the connection open for another request; unasked, the peer is told to close it.
-    pub fn keep_alive(mut self) -> Request {
+    /// Keeps the connection open for another request. Without this, the request asks the server to close it.
+    pub fn with_keep_alive(mut self) -> ClientRequest {
         self.keep_alive = true;
         self
     }
 
-    /// The method, which a [`ResponseReader`](super::ResponseReader) needs to know.
+    /// Returns the method, which [`ResponseReader::new`](super::ResponseReader::new) needs.
     pub fn method(&self) -> Method {
         self.method
     }
 
-    /// The whole request as it goes on the wire.
+    /// Returns the value of the first header with this name that was added.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers.get(name)
+    }
+
+    /// Returns the whole request as it goes on the wire.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut fields = Fields::default();
-        // RFC 9110 §7.2: Host is best the first.
-        fields.append("Host", self.authority.as_bytes());
-        fields.append_all(&self.fields);
+        let mut headers = Headers::default();
+        // RFC 9110 §7.2 recommends to send Host first.
+        headers.append_unchecked("Host", self.authority.as_bytes());
+        headers.append_all(&self.headers);
         if let Some(length) = self.content_length() {
-            fields.append("Content-Length", length.to_string().as_bytes());
+            headers.append_unchecked("Content-Length", length.to_string().as_bytes());
         }
         if !self.keep_alive {
-            fields.append("Connection", b"close");
+            headers.append_unchecked("Connection", b"close");
         }
         let line = [self.method.as_str(), " ", &self.target, " HTTP/1.1\r\n"].concat();
-        let content = self.content.as_deref().unwrap_or_default();
-        [line.as_bytes(), fields.as_bytes(), b"\r\n", content].concat()
+        let body = self.body.as_deref().unwrap_or_default();
+        [line.as_bytes(), headers.as_bytes(), b"\r\n", body].concat()
     }
 
-    /// RFC 9110 §8.6: a length stands with content, and without it where the method leads one to expect some.
+    /// RFC 9110 §8.6: Content-Length is sent with a body, and also without one if the method usually has one.
     fn content_length(&self) -> Option<usize> {
-        let expected = matches!(self.method, Method::Post | Method::Put | Method::Patch);
-        self.content.as_ref().map(Vec::len).or(expected.then_some(0))
+        let usual = matches!(self.method, Method::Post | Method::Put | Method::Patch);
+        self.body.as_ref().map(Vec::len).or(usual.then_some(0))
     }
 }
 
-/// Whether it is a target in origin form, or the asterisk of OPTIONS (RFC 9112 §3.2).
+/// Returns whether `target` is in origin form, or the asterisk of OPTIONS (RFC 9112 §3.2).
 fn is_target(method: Method, target: &str) -> bool {
-    let origin = target.starts_with('/') && chars::target_end(target.as_bytes(), 0) == target.len();
-    origin || method == Method::Options && target == "*"
+    let is_origin = target.starts_with('/') && chars::target_end(target.as_bytes(), 0) == target.len();
+    is_origin || method == Method::Options && target == "*"
 }
-
-/// Why no request can be made of this.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RequestError {
-    /// No request with this method is written here.
-    Method,
-    /// The authority is no host with an optional port (RFC 9110 §7.2).
-    Authority,
-    /// The target is no path with an optional query, or holds white space, a control, `#` or something beyond
-    /// ASCII (RFC 9112 §3.2.1).
-    Target,
-}
-
-impl std::fmt::Display for RequestError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            RequestError::Method => "no request with this method can be written",
-            RequestError::Authority => "an authority must be a host with an optional port",
-            RequestError::Target => "a target must begin with / and hold only what a URI can",
-        })
-    }
-}
-
-impl std::error::Error for RequestError {}

@@ -1,165 +1,173 @@
-//! The response reader: pieces of bytes in, a whole response out, wherever the network cuts it.
+//! The response reader: received bytes in, a whole response out, however the network splits it.
 
-use super::{content::Content, error::ResponseError, head::Head};
+use super::{error::ResponseError, head::ReceivingHead};
 use crate::{
-    codec::{delimiting::BodyLength, head},
-    message::headers::Fields,
-    types::{limits::Limits, method::Method, version::Version},
+    codec::{body::BodyDecoder, chunked::DecodeStatus, framing::BodyLength, head::ParseStatus},
+    message::headers::Headers,
+    types::{
+        limits::Limits,
+        method::{Method, Version},
+    },
 };
 
-/// How many interim responses are passed over; a server has no use for more than a few (RFC 9110 §15.2).
+/// The most interim responses that the reader skips (RFC 9110 §15.2).
 const MAX_INTERIMS: u8 = 8;
 
 /// A complete response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Response {
-    /// The code, from 200 to 999. It is no [`Status`](crate::Status), for a peer may send others than this
-    /// library does; one that is not known is understood by its first digit (RFC 9110 §15).
+pub struct ClientResponse {
+    /// The status code, from 200 to 999. Not a [`Status`](crate::Status): a server may send codes that this library does
+    /// not. Treat an unknown code as the first one of its class, such as 400 (RFC 9110 §15).
     pub status: u16,
-    /// The version that the peer speaks.
+    /// The server's protocol version.
     pub version: Version,
-    /// The field lines, without the white space around their values.
-    pub fields: Fields,
-    /// The content, whole and decoded.
+    /// The headers, without the white space around their values.
+    pub headers: Headers,
+    /// The whole body, decoded.
     pub body: Vec<u8>,
-    /// Whether the peer keeps the connection for another request (RFC 9112 §9.3), and nothing has come on it that
-    /// does not belong to this response. A request that asked for the end has ruled it out already.
+    /// Whether the connection can be used for another request: the server keeps it open (RFC 9112 §9.3), and no bytes
+    /// follow this response. Not so if the request asked the server to close it.
     pub reusable: bool,
 }
 
-impl Response {
-    /// Whether it says that the request was understood and accepted (RFC 9110 §15.3).
+impl ClientResponse {
+    /// Returns whether the server has accepted the request (RFC 9110 §15.3).
     pub fn is_success(&self) -> bool {
         matches!(self.status, 200..=299)
     }
 
-    /// The value of the first field with this name, in any case.
-    pub fn field(&self, name: &str) -> Option<&[u8]> {
-        self.fields.find(name)
+    /// Returns the value of the first header with this name, which is compared without case.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers.get(name)
     }
 }
 
-/// Whether the response is complete.
+/// Whether a response is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum ReadStatus {
     /// More bytes are needed, or the end of the connection.
     Partial,
-    /// All of it is here.
-    Complete(Response),
+    /// The response is complete.
+    Complete(ClientResponse),
 }
 
-/// A reader for the response to one request.
+/// The reader of the response to one request.
 #[derive(Clone, Debug)]
 pub struct ResponseReader {
     method: Method,
     limits: Limits,
-    /// Interim responses passed over so far.
+    /// The number of interim responses skipped.
     interims: u8,
-    state: State,
+    state: ReaderState,
 }
 
-/// What is being read; a fault leaves nothing.
 #[derive(Clone, Debug)]
-enum State {
-    Head(Box<Head>),
-    /// The response still lacks this content.
-    Content(Content, Response),
-    Over,
+enum ReaderState {
+    Head(Box<ReceivingHead>),
+    Body(BodyDecoder, ClientResponse),
+    /// The response is complete or has failed.
+    Finished,
 }
 
 impl ResponseReader {
-    /// A reader for the response to a request with this method, on which it depends whether there is content.
+    /// Creates a reader for the response to a request with this method, which determines whether there is a body.
     ///
-    /// Of the `limits`, those on a head's bytes and fields, on the content's bytes and on the overhead of chunks
-    /// count here as they do for requests.
+    /// All `limits` of heads, bodies and chunk overhead apply to responses as they do to requests.
     pub fn new(method: Method, limits: Limits) -> ResponseReader {
-        ResponseReader { method, limits, interims: 0, state: State::Head(Box::default()) }
+        ResponseReader { method, limits, interims: 0, state: ReaderState::Head(Box::default()) }
     }
 
-    /// Takes in what has arrived. Call it again with what comes next until the response is complete.
+    /// Reads received bytes. Call it again with the next ones until the response is complete.
     ///
     /// # Errors
     ///
-    /// The first fault, in the order of the bytes, wherever they were cut on their way here.
-    pub fn receive(&mut self, piece: &[u8]) -> Result<Progress, ResponseError> {
-        match std::mem::replace(&mut self.state, State::Over) {
-            State::Head(head) => self.head(head, piece),
-            State::Content(content, response) => self.content(content, response, piece),
-            State::Over => Err(ResponseError::Over),
+    /// The first error in byte order. It does not depend on how the bytes are split into calls.
+    pub fn receive(&mut self, bytes: &[u8]) -> Result<ReadStatus, ResponseError> {
+        match std::mem::replace(&mut self.state, ReaderState::Finished) {
+            ReaderState::Head(head) => self.receive_head(head, bytes),
+            ReaderState::Body(decoder, response) => self.receive_body(decoder, response, bytes),
+            ReaderState::Finished => Err(ResponseError::Finished),
         }
     }
 
-    /// The peer has ended the connection. That completes a response that nothing else delimits.
+    /// Tells the reader that the server has closed the connection. That completes a response without framing headers.
     ///
     /// # Errors
     ///
-    /// [`ResponseError::Truncated`] for any other.
-    pub fn ended(&mut self) -> Result<Response, ResponseError> {
-        match std::mem::replace(&mut self.state, State::Over) {
-            State::Content(content, response) if content.ends_with_connection() => {
-                Ok(Response { body: content.into_bytes(), ..response })
-            }
-            State::Head(_) | State::Content(..) => Err(ResponseError::Truncated),
-            State::Over => Err(ResponseError::Over),
+    /// [`ResponseError::Truncated`] if the response is incomplete.
+    pub fn receive_eof(&mut self) -> Result<ClientResponse, ResponseError> {
+        match std::mem::replace(&mut self.state, ReaderState::Finished) {
+            ReaderState::Body(BodyDecoder::UntilClose, response) => Ok(response),
+            ReaderState::Head(_) | ReaderState::Body(..) => Err(ResponseError::Truncated),
+            ReaderState::Finished => Err(ResponseError::Finished),
         }
     }
 
-    fn head(&mut self, mut head: Box<Head>, piece: &[u8]) -> Result<Progress, ResponseError> {
-        let mut progress = head.receive(piece, &self.limits)?;
-        while let head::Progress::Complete(head_len) = progress {
+    fn receive_head(
+        &mut self,
+        mut head: Box<ReceivingHead>,
+        bytes: &[u8],
+    ) -> Result<ReadStatus, ResponseError> {
+        let mut status = head.receive(bytes, &self.limits)?;
+        while let ParseStatus::Complete(head_len) = status {
             if head.status() >= 200 {
-                return self.judge(&head, head.rest(head_len));
+                return self.begin_body(&head, head.rest(head_len));
             }
-            self.pass_over(&head)?;
-            let mut next = Box::<Head>::default();
-            progress = next.receive(head.rest(head_len), &self.limits)?;
+            self.skip_interim(head.status())?;
+            let mut next = Box::<ReceivingHead>::default();
+            status = next.receive(head.rest(head_len), &self.limits)?;
             head = next;
         }
-        self.state = State::Head(head);
-        Ok(Progress::Partial)
+        self.state = ReaderState::Head(head);
+        Ok(ReadStatus::Partial)
     }
 
-    /// RFC 9110 §15.2: an interim response may be ignored, but behind 101 nothing would be HTTP any more.
-    fn pass_over(&mut self, interim: &Head) -> Result<(), ResponseError> {
-        if interim.status() == 101 {
+    /// RFC 9110 §15.2: interim responses may be ignored. After a 101, the bytes are not HTTP any more.
+    fn skip_interim(&mut self, status: u16) -> Result<(), ResponseError> {
+        if status == 101 {
             return Err(ResponseError::SwitchedProtocols);
         }
         self.interims += 1;
         if self.interims > MAX_INTERIMS { Err(ResponseError::TooManyInterims) } else { Ok(()) }
     }
 
-    /// Decides what content follows the head of the final response (RFC 9112 §6.3).
-    fn judge(&mut self, head: &Head, rest: &[u8]) -> Result<Progress, ResponseError> {
+    /// Determines the length of the body after the head of the final response (RFC 9112 §6.3).
+    fn begin_body(&mut self, head: &ReceivingHead, rest: &[u8]) -> Result<ReadStatus, ResponseError> {
         let (status, version) = (head.status(), head.version());
-        let delimiting = head.delimiting()?;
-        // Rule 2: what follows is a tunnel, and no message of this connection any more.
+        let framing = head.framing()?;
+        // Rule 2: a tunnel follows, and no message.
         let tunnel = self.method == Method::Connect && matches!(status, 200..=299);
-        // Rule 1: whatever the fields say.
+        // Rule 1: no body, whatever the headers say.
         let length = if tunnel || self.method == Method::Head || matches!(status, 204 | 304) {
-            Some(BodyLength::Exact(0))
+            BodyLength::Exact(0)
         } else {
-            delimiting.body_length(version)?
+            framing.length(version, BodyLength::UntilClose)?
         };
-        let reusable = length.is_some() && !tunnel && delimiting.keeps_alive(version);
-        let content = Content::of(length, &self.limits)?;
-        let response = Response { status, version, fields: head.fields(), body: Vec::new(), reusable };
-        self.content(content, response, rest)
+        let reusable = length != BodyLength::UntilClose && !tunnel && framing.keeps_alive(version);
+        let decoder = BodyDecoder::new(length, &self.limits)?;
+        let response =
+            ClientResponse { status, version, headers: head.headers(), body: Vec::new(), reusable };
+        self.receive_body(decoder, response, rest)
     }
 
-    fn content(
+    fn receive_body(
         &mut self,
-        mut content: Content,
-        response: Response,
-        piece: &[u8],
-    ) -> Result<Progress, ResponseError> {
-        Ok(match content.receive(piece, &self.limits)? {
-            Some(excess) => {
-                let reusable = response.reusable && excess == 0;
-                Progress::Complete(Response { body: content.into_bytes(), reusable, ..response })
+        mut decoder: BodyDecoder,
+        mut response: ClientResponse,
+        bytes: &[u8],
+    ) -> Result<ReadStatus, ResponseError> {
+        response.body.extend_from_slice(bytes);
+        let received = response.body.len();
+        let status = decoder.decode(&mut response.body, &self.limits)?;
+        response.body.truncate(decoder.body_len(received));
+        Ok(match status {
+            DecodeStatus::Complete(end) => {
+                response.reusable &= end == received;
+                ReadStatus::Complete(response)
             }
-            None => {
-                self.state = State::Content(content, response);
-                Progress::Partial
+            DecodeStatus::Partial => {
+                self.state = ReaderState::Body(decoder, response);
+                ReadStatus::Partial
             }
         })
     }

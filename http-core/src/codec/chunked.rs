@@ -1,15 +1,17 @@
-//! The chunked coding (RFC 9112 §7.1), decoded in place: content moves down over the framing it came in.
+//! The chunked coding (RFC 9112 §7.1): a decoder that works in place, and the encoder.
 //!
-//! Strict where two parsers could disagree: CRLF only, plain hexadecimal sizes, no white space but before an
-//! extension. Extensions and trailers are checked, counted and dropped.
+//! The decoder moves the content over the framing it arrived in. It is strict where two parsers could disagree: CRLF
+//! only, plain hexadecimal sizes, no white space except before an extension. It checks, counts and drops extensions and
+//! trailers.
 
 use crate::types::{chars, error::ParseError, limits::Limits};
 
-/// More digits than a 64-bit size has are refused, leading zeros included.
+/// The most digits of a chunk size, leading zeros included: those of a 64-bit number.
 const MAX_SIZE_DIGITS: u8 = 16;
 
+/// What the decoder expects next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ChunkPhase {
     Size { digits: u8 },
     BeforeExtension,
     Extension,
@@ -25,106 +27,107 @@ enum State {
     Done,
 }
 
-/// Where a message's content ended.
+/// Whether a body is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decoded {
-    /// All was content so far; everything given is used up.
+pub enum DecodeStatus {
+    /// More bytes are needed.
     Partial,
-    /// The content is complete, and what follows the message begins at this offset.
+    /// The body is complete. The bytes from this offset on follow the message.
     Complete(usize),
 }
 
-/// A decoder for one message.
+/// The decoder of one chunked body.
 #[derive(Clone, Debug)]
-pub struct Decoder {
-    state: State,
-    /// Bytes of the current chunk still to come, or its size as far as it is read.
+pub struct ChunkedDecoder {
+    phase: ChunkPhase,
+    /// Bytes of the current chunk not received yet; within a chunk size, the value of the digits so far.
     remaining: u64,
-    content: usize,
+    body_len: usize,
     overhead: usize,
 }
 
-impl Default for Decoder {
-    fn default() -> Decoder {
-        Decoder { state: State::Size { digits: 0 }, remaining: 0, content: 0, overhead: 0 }
+impl Default for ChunkedDecoder {
+    fn default() -> ChunkedDecoder {
+        ChunkedDecoder { phase: ChunkPhase::Size { digits: 0 }, remaining: 0, body_len: 0, overhead: 0 }
     }
 }
 
-impl Decoder {
-    /// Bytes of content decoded so far; they stand at the front of the body.
-    pub fn content_len(&self) -> usize {
-        self.content
+impl ChunkedDecoder {
+    /// Returns the number of bytes decoded so far. They are at the front of the buffer.
+    pub fn body_len(&self) -> usize {
+        self.body_len
     }
 
-    /// Decodes a `body` whose first [`content_len`](Decoder::content_len) bytes are content and whose others
-    /// are still coded. On [`Decoded::Partial`] only the content is worth keeping.
+    /// Decodes in place. The first [`body_len`](ChunkedDecoder::body_len) bytes of `bytes` are decoded already; the
+    /// others are coded. After [`DecodeStatus::Partial`], keep only the decoded bytes.
     ///
     /// # Errors
     ///
-    /// The first fault in the coding, or a limit exceeded.
-    pub fn decode(&mut self, body: &mut [u8], limits: &Limits) -> Result<Decoded, ParseError> {
-        let mut at = self.content;
-        while self.state != State::Done {
-            let Some(&byte) = body.get(at) else { return Ok(Decoded::Partial) };
-            if self.state == State::Data {
-                at += self.take_data(body, at);
+    /// The first error in the coding, or [`ParseError::BodyTooLarge`] or [`ParseError::ChunkOverhead`] when a limit is
+    /// exceeded.
+    pub fn decode(&mut self, bytes: &mut [u8], limits: &Limits) -> Result<DecodeStatus, ParseError> {
+        let mut at = self.body_len;
+        while self.phase != ChunkPhase::Done {
+            let Some(&byte) = bytes.get(at) else { return Ok(DecodeStatus::Partial) };
+            if self.phase == ChunkPhase::Data {
+                at += self.take_data(bytes, at);
             } else {
-                self.state = self.next(byte, limits)?;
+                self.phase = self.next(byte, limits)?;
                 at += 1;
             }
         }
-        Ok(Decoded::Complete(at))
+        Ok(DecodeStatus::Complete(at))
     }
 
-    /// Moves chunk data that begins at `at` behind the content before it; returns how much.
-    fn take_data(&mut self, body: &mut [u8], at: usize) -> usize {
-        let here = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(body.len() - at);
-        body.copy_within(at..at + here, self.content);
-        self.content += here;
-        self.remaining -= here as u64;
+    /// Moves the chunk data at `at` to the end of the decoded bytes, and returns its length.
+    fn take_data(&mut self, bytes: &mut [u8], at: usize) -> usize {
+        let count = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(bytes.len() - at);
+        bytes.copy_within(at..at + count, self.body_len);
+        self.body_len += count;
+        self.remaining -= count as u64;
         if self.remaining == 0 {
-            self.state = State::DataCr;
+            self.phase = ChunkPhase::DataCr;
         }
-        here
+        count
     }
 
-    /// The state behind one octet of framing.
-    fn next(&mut self, byte: u8, limits: &Limits) -> Result<State, ParseError> {
-        Ok(match (self.state, byte) {
-            (State::Size { digits }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+    /// Returns the phase after one byte of framing.
+    fn next(&mut self, byte: u8, limits: &Limits) -> Result<ChunkPhase, ParseError> {
+        Ok(match (self.phase, byte) {
+            (ChunkPhase::Size { digits }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 self.size_digit(digits, byte, limits)?
             }
-            (State::Size { digits: 1.. } | State::Extension, b'\r') => State::SizeLf,
-            (State::Size { digits: 1.. } | State::BeforeExtension, b';') => {
-                self.overhead(State::Extension, limits)?
+            (ChunkPhase::Size { digits: 1.. } | ChunkPhase::Extension, b'\r') => ChunkPhase::SizeLf,
+            (ChunkPhase::Size { digits: 1.. } | ChunkPhase::BeforeExtension, b';') => {
+                self.overhead(ChunkPhase::Extension, limits)?
             }
-            (State::Size { digits: 1.. } | State::BeforeExtension, b' ' | b'\t') => {
-                self.overhead(State::BeforeExtension, limits)?
+            (ChunkPhase::Size { digits: 1.. } | ChunkPhase::BeforeExtension, b' ' | b'\t') => {
+                self.overhead(ChunkPhase::BeforeExtension, limits)?
             }
-            (State::Extension, _) if chars::is_field_content(byte) => {
-                self.overhead(State::Extension, limits)?
+            (ChunkPhase::Extension, _) if chars::is_header_value(byte) => {
+                self.overhead(ChunkPhase::Extension, limits)?
             }
-            (State::SizeLf, b'\n') if self.remaining == 0 => State::TrailerStart,
-            (State::SizeLf, b'\n') => State::Data,
-            (State::DataCr, b'\r') => State::DataLf,
-            (State::DataLf, b'\n') => State::Size { digits: 0 },
-            (State::TrailerStart, b'\r') => State::LastLf,
-            (State::TrailerStart | State::TrailerName, _) if chars::is_token(byte) => {
-                self.overhead(State::TrailerName, limits)?
+            (ChunkPhase::SizeLf, b'\n') if self.remaining == 0 => ChunkPhase::TrailerStart,
+            (ChunkPhase::SizeLf, b'\n') => ChunkPhase::Data,
+            (ChunkPhase::DataCr, b'\r') => ChunkPhase::DataLf,
+            (ChunkPhase::DataLf, b'\n') => ChunkPhase::Size { digits: 0 },
+            (ChunkPhase::TrailerStart, b'\r') => ChunkPhase::LastLf,
+            (ChunkPhase::TrailerStart | ChunkPhase::TrailerName, _) if chars::is_token(byte) => {
+                self.overhead(ChunkPhase::TrailerName, limits)?
             }
-            (State::TrailerName, b':') => self.overhead(State::TrailerValue, limits)?,
-            (State::TrailerValue, b'\r') => State::TrailerLf,
-            (State::TrailerValue, _) if chars::is_field_content(byte) => {
-                self.overhead(State::TrailerValue, limits)?
+            (ChunkPhase::TrailerName, b':') => self.overhead(ChunkPhase::TrailerValue, limits)?,
+            (ChunkPhase::TrailerValue, b'\r') => ChunkPhase::TrailerLf,
+            (ChunkPhase::TrailerValue, _) if chars::is_header_value(byte) => {
+                self.overhead(ChunkPhase::TrailerValue, limits)?
             }
-            (State::TrailerLf, b'\n') => State::TrailerStart,
-            (State::LastLf, b'\n') => State::Done,
+            (ChunkPhase::TrailerLf, b'\n') => ChunkPhase::TrailerStart,
+            (ChunkPhase::LastLf, b'\n') => ChunkPhase::Done,
             (
-                State::TrailerStart
-                | State::TrailerName
-                | State::TrailerValue
-                | State::TrailerLf
-                | State::LastLf,
+                ChunkPhase::TrailerStart
+                | ChunkPhase::TrailerName
+                | ChunkPhase::TrailerValue
+                | ChunkPhase::TrailerLf
+                | ChunkPhase::LastLf,
                 _,
             ) => {
                 return Err(ParseError::Trailer);
@@ -133,25 +136,34 @@ impl Decoder {
         })
     }
 
-    fn size_digit(&mut self, digits: u8, digit: u8, limits: &Limits) -> Result<State, ParseError> {
+    fn size_digit(&mut self, digits: u8, digit: u8, limits: &Limits) -> Result<ChunkPhase, ParseError> {
         if digits == MAX_SIZE_DIGITS {
             return Err(ParseError::Chunk);
         }
-        let before = if digits == 0 { 0 } else { self.remaining };
-        // Sixteen digits fill 64 bits exactly, so the shift loses nothing.
-        self.remaining = before << 4 | u64::from((digit as char).to_digit(16).unwrap_or(0));
-        let room = limits.body_bytes.saturating_sub(self.content) as u64;
+        let previous = if digits == 0 { 0 } else { self.remaining };
+        // 16 digits have exactly 64 bits: the shift loses none.
+        self.remaining = previous << 4 | u64::from((digit as char).to_digit(16).unwrap_or(0));
+        let room = limits.body_bytes.saturating_sub(self.body_len) as u64;
         if self.remaining > room {
             Err(ParseError::BodyTooLarge)
         } else {
-            Ok(State::Size { digits: digits + 1 })
+            Ok(ChunkPhase::Size { digits: digits + 1 })
         }
     }
 
-    fn overhead(&mut self, next: State, limits: &Limits) -> Result<State, ParseError> {
+    fn overhead(&mut self, next: ChunkPhase, limits: &Limits) -> Result<ChunkPhase, ParseError> {
         self.overhead += 1;
         if self.overhead > limits.chunk_overhead_bytes { Err(ParseError::ChunkOverhead) } else { Ok(next) }
     }
+}
+
+/// Appends `chunk` in the chunked coding. An empty chunk ends the body.
+pub(crate) fn encode_chunk(chunk: &[u8], out: &mut Vec<u8>) {
+    use std::io::Write;
+    // Writing to a vector cannot fail.
+    let _ = write!(out, "{:x}\r\n", chunk.len());
+    out.extend_from_slice(chunk);
+    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]
@@ -162,42 +174,44 @@ mod tests {
         Limits { body_bytes: 32, chunk_overhead_bytes: 24, ..Limits::default() }
     }
 
-    /// Decodes in one piece and byte by byte; yields the content and what follows it.
+    /// Decodes at once and byte by byte, and compares the body and the bytes after it.
     fn check(coded: &[u8], expected: Result<(&[u8], &[u8]), ParseError>) {
-        let whole = decode(&mut Decoder::default(), &mut coded.to_vec());
+        let whole = decode(&mut ChunkedDecoder::default(), &mut coded.to_vec());
         assert_eq!(
             whole,
             expected.map(|(a, b)| Some((a.to_vec(), b.to_vec()))),
             "whole: {}",
             coded.escape_ascii()
         );
-        let (mut decoder, mut body, mut outcome) = (Decoder::default(), Vec::new(), Ok(None));
-        for (place, &byte) in coded.iter().enumerate() {
+        let (mut decoder, mut body, mut outcome) = (ChunkedDecoder::default(), Vec::new(), Ok(None));
+        for (index, &byte) in coded.iter().enumerate() {
             body.push(byte);
             outcome = decode(&mut decoder, &mut body);
             match &mut outcome {
-                Ok(None) => body.truncate(decoder.content_len()),
+                Ok(None) => body.truncate(decoder.body_len()),
                 Ok(Some((_, rest))) => {
-                    rest.extend(&coded[place + 1..]);
+                    rest.extend(&coded[index + 1..]);
                     break;
                 }
                 Err(_) => break,
             }
         }
-        assert_eq!(outcome, whole, "dripped: {}", coded.escape_ascii());
+        assert_eq!(outcome, whole, "byte by byte: {}", coded.escape_ascii());
     }
 
     type Outcome = Result<Option<(Vec<u8>, Vec<u8>)>, ParseError>;
 
-    fn decode(decoder: &mut Decoder, body: &mut [u8]) -> Outcome {
+    fn decode(decoder: &mut ChunkedDecoder, body: &mut [u8]) -> Outcome {
         Ok(match decoder.decode(body, &limits())? {
-            Decoded::Partial => None,
-            Decoded::Complete(rest) => Some((body[..decoder.content_len()].to_vec(), body[rest..].to_vec())),
+            DecodeStatus::Partial => None,
+            DecodeStatus::Complete(rest) => {
+                Some((body[..decoder.body_len()].to_vec(), body[rest..].to_vec()))
+            }
         })
     }
 
     #[test]
-    fn content_is_joined_and_the_rest_is_left() {
+    fn joins_chunks_and_keeps_the_bytes_after_the_body() {
         check(b"0\r\n\r\nGET /", Ok((b"", b"GET /")));
         check(b"3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\nnext", Ok((b"abc0123456789", b"next")));
         check(b"0003;name=value\r\nabc\r\n0;last\r\n\r\n", Ok((b"abc", b"")));
@@ -207,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_chunks_are_refused() {
+    fn rejects_malformed_chunks() {
         for coded in [
             "\r\n",
             ";x\r\n",
@@ -238,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn each_ceiling_holds_to_the_byte() {
+    fn limits_are_exact() {
         let full = [b"20\r\n", &[b'x'; 32][..], b"\r\n0\r\n\r\n"].concat();
         check(&full, Ok((&[b'x'; 32], b"")));
         check(b"21\r\n", Err(ParseError::BodyTooLarge));

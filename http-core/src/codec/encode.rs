@@ -1,79 +1,74 @@
-//! The response writer: the one place that writes a status line or a framing field.
+//! The response writer: the only code that writes status lines and framing headers.
 //!
-//! What delimits an answer follows from its body and from the request alone (RFC 9112 §6), never from a field
-//! that an application has set: [`Fields`](crate::Fields) refuses those.
+//! How a body is delimited depends only on the body, the status and the request (RFC 9112 §6). A handler cannot set these
+//! headers: [`Headers`](crate::Headers) rejects them.
 
-use crate::buffer::send_queue::SendQueue;
-use crate::types::{clock::Clock, method::Method, status::Status, version::Version};
+use super::framing::BodyLength;
+use crate::types::{
+    clock::Clock,
+    method::{Method, Version},
+    status::Status,
+};
 
-/// The interim answer that asks for the content (RFC 9110 §15.2.1).
+/// The interim response that asks the client for the body (RFC 9110 §15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// How an answer's content is delimited on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delimiter {
-    /// By a known length.
-    Length(u64),
-    /// By the chunked coding.
-    Chunked,
-    /// By the end of the connection.
-    Close,
-}
-
-/// An answer's head, but for the framing fields.
+/// The head of a response, without the headers that the library adds.
 #[derive(Clone, Copy, Debug)]
-pub struct Head<'a> {
+pub struct ResponseHead<'a> {
     /// The status.
     pub status: Status,
-    /// Field lines made ready beforehand.
-    pub ready: &'a [u8],
-    /// Field lines of this answer.
-    pub fields: &'a [u8],
+    /// Header lines shared with other responses, each with its CRLF.
+    pub shared_headers: &'a [u8],
+    /// Header lines of this response, each with its CRLF.
+    pub headers: &'a [u8],
+    /// How the body is delimited.
+    pub body: BodyLength,
+    /// Whether the connection stays open after this response.
+    pub keep_alive: bool,
 }
 
-/// The delimiter for content of this length; `None` is a length not known yet.
-pub fn delimiter(length: Option<u64>, version: Version) -> Delimiter {
+/// Returns how to delimit a body of this length (`None`: unknown) for a client of this version (RFC 9112 §6.1).
+pub fn body_length(length: Option<u64>, version: Version) -> BodyLength {
     match length {
-        Some(length) => Delimiter::Length(length),
-        None if version == Version::Http11 => Delimiter::Chunked,
-        None => Delimiter::Close,
+        Some(length) => BodyLength::Exact(length),
+        None if version == Version::Http11 => BodyLength::Chunked,
+        None => BodyLength::UntilClose,
     }
 }
 
-/// Whether the answer to such a request carries its content (RFC 9110 §9.3.2, §6.4.1).
+/// Returns whether a response to this method carries a body (RFC 9110 §9.3.2, §6.4.1).
 #[inline]
-pub fn carries_content(status: Status, method: Method) -> bool {
-    method != Method::Head && status.has_content()
+pub fn carries_body(status: Status, method: Method) -> bool {
+    method != Method::Head && status.has_body()
 }
 
-/// Writes a head: status line, Server, Date, the answer's fields, what delimits the content, Connection.
+/// Appends a head: status line, Server, Date, the response's headers, the framing header, Connection.
 #[inline]
-pub fn head(out: &mut SendQueue, head: Head<'_>, delimiter: Delimiter, keep_alive: bool, clock: &Clock) {
-    out.write(|text| {
-        text.extend_from_slice(head.status.line().as_bytes());
-        text.extend_from_slice(clock.stamp());
-        text.extend_from_slice(head.ready);
-        text.extend_from_slice(head.fields);
-        match delimiter {
-            // RFC 9110 §8.6: neither field may stand in a 204, and a 304 needs none.
-            _ if !head.status.has_content() => {}
-            Delimiter::Length(length) => {
-                text.extend_from_slice(b"Content-Length: ");
-                decimal(text, length);
-                text.extend_from_slice(b"\r\n");
-            }
-            Delimiter::Chunked => text.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-            Delimiter::Close => {}
+pub fn response_head(text: &mut Vec<u8>, head: &ResponseHead<'_>, clock: &Clock) {
+    text.extend_from_slice(head.status.line().as_bytes());
+    text.extend_from_slice(clock.headers());
+    text.extend_from_slice(head.shared_headers);
+    text.extend_from_slice(head.headers);
+    match head.body {
+        // RFC 9110 §8.6: a 204 must not have a framing header, and a 304 needs none.
+        _ if !head.status.has_body() => {}
+        BodyLength::Exact(length) => {
+            text.extend_from_slice(b"Content-Length: ");
+            decimal(text, length);
+            text.extend_from_slice(b"\r\n");
         }
-        text.extend_from_slice(if keep_alive {
-            b"Connection: keep-alive\r\n\r\n"
-        } else {
-            b"Connection: close\r\n\r\n"
-        });
+        BodyLength::Chunked => text.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        BodyLength::UntilClose => {}
+    }
+    text.extend_from_slice(if head.keep_alive {
+        b"Connection: keep-alive\r\n\r\n"
+    } else {
+        b"Connection: close\r\n\r\n"
     });
 }
 
-/// Appends `number` in decimal digits, without the formatting machinery.
+/// Appends `number` in decimal digits. Faster than `write!`.
 #[inline]
 fn decimal(text: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; 20];
@@ -92,54 +87,43 @@ fn decimal(text: &mut Vec<u8>, mut number: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::buffer::send_queue::Transmit;
     use std::time::{Instant, SystemTime};
 
-    fn check(status: Status, delimiter: Delimiter, keep_alive: bool, expected: &str) {
+    #[test]
+    fn writes_heads() {
         let clock = Clock::new("s", Instant::now(), SystemTime::UNIX_EPOCH);
-        let mut out = SendQueue::default();
-        head(
-            &mut out,
-            Head { status, ready: b"A: b\r\n", fields: b"C: d\r\n" },
-            delimiter,
-            keep_alive,
-            &clock,
-        );
-        let Transmit::Bytes { slices, .. } = out.transmit() else { panic!("a head") };
-        let stamp = "Server: s\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
-        let expected = format!("HTTP/1.1 {status}\r\n{stamp}A: b\r\nC: d\r\n{expected}\r\n");
-        assert_eq!(String::from_utf8_lossy(&slices[0]), expected);
+        let check = |status, body, keep_alive, expected: &str| {
+            let mut text = Vec::new();
+            let head =
+                ResponseHead { status, shared_headers: b"A: b\r\n", headers: b"C: d\r\n", body, keep_alive };
+            response_head(&mut text, &head, &clock);
+            let constant = "Server: s\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nA: b\r\nC: d\r\n";
+            let expected = format!("HTTP/1.1 {status}\r\n{constant}{expected}\r\n");
+            assert_eq!(String::from_utf8_lossy(&text), expected);
+        };
+        let (keep, close) = ("Connection: keep-alive\r\n", "Connection: close\r\n");
+        let max = format!("Content-Length: 18446744073709551615\r\n{close}");
+        check(Status::OK, BodyLength::Exact(0), true, &format!("Content-Length: 0\r\n{keep}"));
+        check(Status::OK, BodyLength::Exact(u64::MAX), false, &max);
+        check(Status::OK, BodyLength::Chunked, true, &format!("Transfer-Encoding: chunked\r\n{keep}"));
+        check(Status::OK, BodyLength::UntilClose, false, close);
+        check(Status::NO_CONTENT, BodyLength::Exact(5), true, keep);
+        check(Status::NOT_MODIFIED, BodyLength::Chunked, true, keep);
     }
 
     #[test]
-    fn heads() {
-        use Delimiter::*;
-        check(Status::OK, Length(0), true, "Content-Length: 0\r\nConnection: keep-alive\r\n");
-        check(
-            Status::OK,
-            Length(u64::MAX),
-            false,
-            "Content-Length: 18446744073709551615\r\nConnection: close\r\n",
-        );
-        check(Status::OK, Chunked, true, "Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n");
-        check(Status::OK, Close, false, "Connection: close\r\n");
-        check(Status::NO_CONTENT, Length(5), true, "Connection: keep-alive\r\n");
-        check(Status::NOT_MODIFIED, Chunked, true, "Connection: keep-alive\r\n");
+    fn unknown_lengths_are_chunked_only_in_http_1_1() {
+        assert_eq!(body_length(Some(3), Version::Http10), BodyLength::Exact(3));
+        assert_eq!(body_length(None, Version::Http11), BodyLength::Chunked);
+        assert_eq!(body_length(None, Version::Http10), BodyLength::UntilClose);
     }
 
     #[test]
-    fn unknown_lengths_are_chunked_only_where_chunks_are_known() {
-        assert_eq!(delimiter(Some(3), Version::Http10), Delimiter::Length(3));
-        assert_eq!(delimiter(None, Version::Http11), Delimiter::Chunked);
-        assert_eq!(delimiter(None, Version::Http10), Delimiter::Close);
-    }
-
-    #[test]
-    fn content_is_carried_but_for_head_204_and_304() {
-        assert!(carries_content(Status::OK, Method::Get));
-        assert!(!carries_content(Status::OK, Method::Head));
-        assert!(!carries_content(Status::NOT_FOUND, Method::Head));
-        assert!(!carries_content(Status::NO_CONTENT, Method::Get));
-        assert!(!carries_content(Status::NOT_MODIFIED, Method::Get));
+    fn responses_to_head_and_with_204_or_304_carry_no_body() {
+        assert!(carries_body(Status::OK, Method::Get));
+        assert!(!carries_body(Status::OK, Method::Head));
+        assert!(!carries_body(Status::NOT_FOUND, Method::Head));
+        assert!(!carries_body(Status::NO_CONTENT, Method::Get));
+        assert!(!carries_body(Status::NOT_MODIFIED, Method::Get));
     }
 }

@@ -1,127 +1,229 @@
-//! Every rule that looks at more than one field: target form and Host, the body's length, keep-alive, Expect.
+//! Every rule that combines headers: the form of the target and Host, the length of the body, keep-alive, Expect.
 //!
-//! Judged once, before any routing, so that no handler's answer can hide a request that two parties might
-//! delimit differently (RFC 9112 §3.2, §6, §9.3; RFC 9110 §10.1.1).
+//! A request is validated once, before routing. No handler sees a request whose end two parties could determine
+//! differently: that is how requests are smuggled (RFC 9112 §3.2, §6, §9.3; RFC 9110 §10.1.1).
 
-pub use super::delimiting::BodyLength;
+use super::head::{HeadIndex, Span};
+use crate::types::{
+    error::ParseError,
+    grammar::{decimal, is_authority, list},
+    method::{Method, Version},
+};
 
-use super::{delimiting::Delimiting, head::HeadIndex, span::Span};
-use crate::types::{chars, error::ParseError, method::Method, version::Version};
-
-/// What a head says about the message and the connection it came on.
+/// How the end of a body is determined (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Framing {
+pub enum BodyLength {
+    /// This number of bytes; 0 if there is no body.
+    Exact(u64),
+    /// The chunked coding marks the end.
+    Chunked,
+    /// The end of the connection is the end of the body: only in responses.
+    UntilClose,
+}
+
+/// What a valid request head says about the message and the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestFraming {
     /// The method.
     pub method: Method,
-    /// The version the peer speaks.
+    /// The client's protocol version.
     pub version: Version,
-    /// The content's length.
+    /// The length of the body.
     pub body: BodyLength,
-    /// Whether the peer would keep the connection after this exchange (RFC 9112 §9.3).
+    /// Whether the client keeps the connection open after the response (RFC 9112 §9.3).
     pub keep_alive: bool,
-    /// Whether the peer waits for 100 before it sends the content.
+    /// Whether the client waits for a 100 before it sends the body.
     pub expect_continue: bool,
-    /// Whether any precondition or Range field is there, so that others need not look.
+    /// Whether the head has a precondition or a Range header. If not, handlers need not search for them.
     pub conditional: bool,
-    /// Host and port: the target's authority if it has one, else Host's; absent only in HTTP/1.0.
+    /// Host and port: of the target if it names them, else of Host. `None` only in HTTP/1.0.
     pub(crate) authority: Option<Span>,
-    /// The target's path; empty if it has none.
+    /// The path of the target; empty if it has none.
     pub(crate) path: Span,
-    /// The target's query, without its `?`.
+    /// The query of the target, without its `?`.
     pub(crate) query: Option<Span>,
 }
 
-/// Judges a complete head.
+/// Validates a complete head.
 ///
 /// # Errors
 ///
-/// The fault that makes the request ambiguous or impossible to serve.
-pub fn judge(index: &HeadIndex, bytes: &[u8]) -> Result<Framing, ParseError> {
-    let method = index.method_in(bytes);
-    let version = index.version_spoken();
-    let fields = collect(index, bytes)?;
+/// If the request is ambiguous, or cannot be served.
+pub fn validate(index: &HeadIndex, bytes: &[u8]) -> Result<RequestFraming, ParseError> {
+    let method = index.method(bytes);
+    let version = index.version();
+    let headers = collect(index, bytes)?;
     let (target_authority, origin) = target_form(method, index.target, bytes)?;
     let (path, query) = split_query(origin, bytes);
-    let host = match fields.host {
+    let host = match headers.host {
         None if version == Version::Http11 => return Err(ParseError::HostMissing),
         Some(host) if !is_authority(host.of(bytes)) => return Err(ParseError::Host),
         host => host,
     };
-    if fields.unknown_expectation {
+    if headers.unknown_expectation {
         return Err(ParseError::Expectation);
     }
-    Ok(Framing {
+    Ok(RequestFraming {
         method,
         version,
-        body: fields.delimiting.body_length(version)?.unwrap_or(BodyLength::Exact(0)),
-        // After CONNECT the peer may take whatever follows for a tunnel, so nothing may follow.
-        keep_alive: fields.delimiting.keeps_alive(version) && method != Method::Connect,
-        // RFC 9110 §10.1.1: an HTTP/1.0 client cannot be waiting for an interim response.
-        expect_continue: fields.expect_continue && version == Version::Http11,
-        conditional: fields.conditional,
-        // RFC 9112 §3.2.2: the absolute form's authority wins over Host.
+        body: headers.body.length(version, BodyLength::Exact(0))?,
+        // The bytes after a CONNECT may be meant for a tunnel: they must not be parsed as a request.
+        keep_alive: headers.body.keeps_alive(version) && method != Method::Connect,
+        // RFC 9110 §10.1.1: ignored in HTTP/1.0, which has no interim responses.
+        expect_continue: headers.expect_continue && version == Version::Http11,
+        conditional: headers.conditional,
+        // RFC 9112 §3.2.2: the authority of the absolute form replaces Host.
         authority: target_authority.or(host),
         path,
         query,
     })
 }
 
-/// What the fields that bear on framing say, collected in one pass.
+/// The headers that affect framing, collected in one pass.
 #[derive(Default)]
-struct Collected {
-    delimiting: Delimiting,
+struct FramingHeaders {
+    body: BodyFraming,
     host: Option<Span>,
     expect_continue: bool,
     unknown_expectation: bool,
     conditional: bool,
 }
 
-fn collect(index: &HeadIndex, bytes: &[u8]) -> Result<Collected, ParseError> {
-    let mut collected = Collected::default();
-    for field in index.field_spans() {
-        let name = field.name.of(bytes);
-        let value = field.value.of(bytes);
-        // Names are told apart by their length first: most fields are none of ours.
+fn collect(index: &HeadIndex, bytes: &[u8]) -> Result<FramingHeaders, ParseError> {
+    let mut headers = FramingHeaders::default();
+    for header in index.header_spans() {
+        let name = header.name.of(bytes);
+        let value = header.value.of(bytes);
+        // Comparing the length first skips most headers.
         match name.len() {
-            4 if name.eq_ignore_ascii_case(b"Host") => match collected.host.replace(field.value) {
+            4 if name.eq_ignore_ascii_case(b"Host") => match headers.host.replace(header.value) {
                 None => {}
                 Some(_) => return Err(ParseError::Host),
             },
-            5 => collected.conditional |= name.eq_ignore_ascii_case(b"Range"),
+            5 => headers.conditional |= name.eq_ignore_ascii_case(b"Range"),
             6 if name.eq_ignore_ascii_case(b"Expect") => {
                 let known = value.eq_ignore_ascii_case(b"100-continue");
-                collected.expect_continue |= known;
-                collected.unknown_expectation |= !known;
+                headers.expect_continue |= known;
+                headers.unknown_expectation |= !known;
             }
-            _ => collected.delimiting.field(name, value)?,
+            _ => headers.body.add(name, value)?,
         }
-        collected.conditional |= matches!(name, [b'I' | b'i', b'F' | b'f', b'-', ..]);
+        headers.conditional |= matches!(name, [b'I' | b'i', b'F' | b'f', b'-', ..]);
     }
-    Ok(collected)
+    Ok(headers)
+}
+
+/// What Content-Length, Transfer-Encoding and Connection say, in requests and responses alike (RFC 9112 §6, §9.3).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct BodyFraming {
+    content_length: Option<u64>,
+    coding: Option<TransferCoding>,
+    close: bool,
+    keep_alive: bool,
+}
+
+impl BodyFraming {
+    /// Adds a header, if it is one of these.
+    #[inline]
+    pub(crate) fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), ParseError> {
+        match name.len() {
+            10 if name.eq_ignore_ascii_case(b"Connection") => {
+                for option in list(value) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            14 if name.eq_ignore_ascii_case(b"Content-Length") => {
+                let length = decimal(value).ok_or(ParseError::ContentLength)?;
+                // RFC 9112 §6.3: repetitions of one value are allowed, different values are smuggling.
+                if self.content_length.replace(length).is_some_and(|previous| previous != length) {
+                    return Err(ParseError::ContentLength);
+                }
+            }
+            17 if name.eq_ignore_ascii_case(b"Transfer-Encoding") => {
+                let previous = self.coding.unwrap_or(TransferCoding::None);
+                self.coding = Some(list(value).fold(previous, TransferCoding::followed_by));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Returns the length of the body: `default` if neither Content-Length nor Transfer-Encoding is present.
+    #[inline]
+    pub(crate) fn length(self, version: Version, default: BodyLength) -> Result<BodyLength, ParseError> {
+        match (self.coding, self.content_length) {
+            (None, length) => Ok(length.map_or(default, BodyLength::Exact)),
+            // RFC 9112 §6.3, rule 3: a message with both is a smuggling attempt.
+            (Some(_), Some(_)) => Err(ParseError::BothLengths),
+            // RFC 9112 §6.1: in HTTP/1.0, some party before us may not have understood the coding.
+            (Some(_), None) if version == Version::Http10 => Err(ParseError::TransferEncoding),
+            (Some(TransferCoding::Chunked), None) => Ok(BodyLength::Chunked),
+            (Some(TransferCoding::UnknownThenChunked), None) => Err(ParseError::CodingUnknown),
+            // RFC 9112 §6.3, rule 4: if chunked is not the last coding, the end of a request is unknown, and a
+            // response would end with the connection, in a coding that is not implemented.
+            (Some(_), None) => Err(ParseError::TransferEncoding),
+        }
+    }
+
+    /// Returns whether the sender keeps the connection open after this message (RFC 9112 §9.3).
+    #[inline]
+    pub(crate) fn keeps_alive(self, version: Version) -> bool {
+        !self.close && (version == Version::Http11 || self.keep_alive)
+    }
+}
+
+/// The transfer codings listed so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TransferCoding {
+    /// The header is present, but lists no coding.
+    None,
+    /// Only `chunked`.
+    Chunked,
+    /// Only codings that are not implemented.
+    Unknown,
+    /// Codings that are not implemented, then `chunked`.
+    UnknownThenChunked,
+    /// A coding follows `chunked`, which must be the last.
+    Malformed,
+}
+
+impl TransferCoding {
+    fn followed_by(self, coding: &[u8]) -> TransferCoding {
+        match (self, coding.eq_ignore_ascii_case(b"chunked")) {
+            (TransferCoding::None, true) => TransferCoding::Chunked,
+            (TransferCoding::Unknown, true) => TransferCoding::UnknownThenChunked,
+            (TransferCoding::None | TransferCoding::Unknown, false) => TransferCoding::Unknown,
+            _ => TransferCoding::Malformed,
+        }
+    }
 }
 
 const HTTP: &[u8] = b"http://";
 
-/// The target's authority, if it has one, and its origin-form part (RFC 9112 §3.2).
+/// Returns the authority in the target, if it has one, and the path with the query (RFC 9112 §3.2).
 fn target_form(method: Method, target: Span, bytes: &[u8]) -> Result<(Option<Span>, Span), ParseError> {
     let text = target.of(bytes);
     match (method, text) {
         (Method::Connect, _) => {
-            let named_port =
+            let has_port =
                 text.iter().rposition(|&byte| byte == b':').is_some_and(|colon| colon + 1 < text.len());
-            let fits = named_port && is_authority(text);
-            if fits { Ok((Some(target), target.split_at(0).0)) } else { Err(ParseError::Target) }
+            if has_port && is_authority(text) {
+                Ok((Some(target), target.split_at(0).0))
+            } else {
+                Err(ParseError::Target)
+            }
         }
         (_, [b'/', ..]) => Ok((None, target)),
         (Method::Options, b"*") => Ok((None, target)),
         _ => {
-            let begins =
+            let has_scheme =
                 |scheme: &[u8]| text.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme));
-            if begins(b"https://") {
-                // RFC 9110 §7.4: such a resource is served over a secured connection only.
+            if has_scheme(b"https://") {
+                // RFC 9110 §7.4: an https URI must not be served over an insecure connection.
                 return Err(ParseError::Misdirected);
             }
-            if !begins(HTTP) {
+            if !has_scheme(HTTP) {
                 return Err(ParseError::Target);
             }
             let rest = &text[HTTP.len()..];
@@ -135,7 +237,7 @@ fn target_form(method: Method, target: Span, bytes: &[u8]) -> Result<(Option<Spa
     }
 }
 
-/// Path and query of the origin form (RFC 9112 §3.2.1).
+/// Splits the path from the query (RFC 9112 §3.2.1).
 fn split_query(origin: Span, bytes: &[u8]) -> (Span, Option<Span>) {
     match origin.of(bytes).iter().position(|&byte| byte == b'?') {
         Some(length) => {
@@ -146,55 +248,21 @@ fn split_query(origin: Span, bytes: &[u8]) -> (Span, Option<Span>) {
     }
 }
 
-/// Whether `text` is a non-empty host with an optional port, and no userinfo (RFC 9110 §4.2, RFC 3986 §3.2.2).
-pub(crate) fn is_authority(text: &[u8]) -> bool {
-    let (host, port) = match text {
-        [b'[', rest @ ..] => {
-            let Some(end) = rest.iter().position(|&byte| byte == b']') else { return false };
-            let literal = &rest[..end];
-            let is_address = !literal.is_empty()
-                && literal.iter().all(|&byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'));
-            (is_address, &rest[end + 1..])
-        }
-        _ => {
-            let (name, port) = text.split_at(host_end(text));
-            (!name.is_empty(), port)
-        }
-    };
-    host && match port {
-        [] => true,
-        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
-        _ => false,
-    }
-}
-
-/// Where a registered name or an IPv4 address ends; its escapes must be whole (RFC 3986 §2.1, §3.2.2).
-fn host_end(text: &[u8]) -> usize {
-    let mut at = 0;
-    loop {
-        at = chars::host_end(text, at);
-        match text[at..] {
-            [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => at += 3,
-            _ => return at,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::types::limits::Limits;
 
-    fn framing(head: &str) -> Result<Framing, ParseError> {
+    fn framing(head: &str) -> Result<RequestFraming, ParseError> {
         let mut index = HeadIndex::default();
         index.parse(head.as_bytes(), &Limits::default()).expect("a well-formed head");
-        judge(&index, head.as_bytes())
+        validate(&index, head.as_bytes())
     }
 
-    /// Judges a POST with these field lines, Host among them.
-    fn check(fields: &str, expected: Result<BodyLength, ParseError>) {
-        let head = format!("POST / HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
-        assert_eq!(framing(&head).map(|framing| framing.body), expected, "{fields}");
+    /// Validates a POST with Host and these headers.
+    fn check(headers: &str, expected: Result<BodyLength, ParseError>) {
+        let head = format!("POST / HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
+        assert_eq!(framing(&head).map(|framing| framing.body), expected, "{headers}");
     }
 
     #[test]
@@ -232,7 +300,7 @@ mod tests {
 
     #[test]
     fn host() {
-        let with = |fields: &str| framing(&format!("GET / HTTP/1.1\r\n{fields}\r\n")).map(|_| ());
+        let with = |headers: &str| framing(&format!("GET / HTTP/1.1\r\n{headers}\r\n")).map(|_| ());
         for host in ["x", "x:80", "x:", "a.b-c_d", "127.0.0.1:8080", "[::1]", "[::1]:80", "%41"] {
             assert_eq!(with(&format!("Host: {host}\r\n")), Ok(()), "{host}");
         }
@@ -311,10 +379,10 @@ mod tests {
     }
 
     #[test]
-    fn preconditions_and_ranges_are_noticed() {
-        let check = |field: &str, expected: bool| {
-            let head = format!("GET / HTTP/1.1\r\nHost: x\r\n{field}: v\r\n\r\n");
-            assert_eq!(framing(&head).map(|framing| framing.conditional), Ok(expected), "{field}");
+    fn detects_preconditions_and_ranges() {
+        let check = |name: &str, expected: bool| {
+            let head = format!("GET / HTTP/1.1\r\nHost: x\r\n{name}: v\r\n\r\n");
+            assert_eq!(framing(&head).map(|framing| framing.conditional), Ok(expected), "{name}");
         };
         check("rANGE", true);
         check("If-None-Match", true);

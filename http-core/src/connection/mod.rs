@@ -1,21 +1,21 @@
-//! One connection's protocol, without its socket: bytes and the time go in, the next thing to do comes out.
+//! The protocol state of one connection, without its socket: bytes and the time go in, the next step comes out.
 //!
 //! ```text
-//!            bytes            head complete          content complete
-//!   Idle ───────────► Head ───────────────► Body ───────────────────┐
-//!    ▲                 │ fault, late          │ fault, late          ▼
-//!    │                 └──────────┬───────────┘                  Answering
-//!    │                            ▼                       respond │   │ late, panic
-//!    │                        Rejecting ◄─────────────────────────┼───┘
-//!    │                            │ respond                       │
-//!    │ keep-alive                 ▼            close              │
-//!    ├──────────────────────  Finishing ◄─────────────────────────┤
-//!    └────────────────────────────┼───────────────────────────────┘
-//!                  flushed        ▼
-//!              Lingering ──────► Closed
+//! Idle ─HeadStarted─► Head ─HeadComplete─► Body ─RequestComplete─► AwaitingReply ─KeepAliveResponse─► Idle
+//!                     Head ──────────────────────RequestComplete─► AwaitingReply ─LastResponse─► Finishing
+//!                     Head|Body ─Malformed|Expired─► Rejecting
+//!                     AwaitingReply ─Rejected|Expired─► Rejecting ─LastResponse|NoResponse─► Finishing
+//!                                   OverLimit ─Rejected─► Rejecting
+//! Idle ─KeepAliveDisabled─► Finishing ─FlushedUnread─► Lingering ─Eof|Expired─► Closed
+//!
+//! Finishing ─Flushed─► Closed
+//! Idle|Head|Body ─Eof─► Closed
+//! Idle|OverLimit|Rejecting|Finishing ─Expired─► Closed
+//! Idle|Head|Body|AwaitingReply|Rejecting|Finishing ─WriteStalled─► Closed
 //! ```
 //!
-//! Whoever drives it calls [`Connection::poll`] and does what the [`Step`] says, until that needs the peer.
+//! The engine calls [`Connection::poll`] and does what the returned [`Step`] says, until that has to wait for the client,
+//! for the handler or for the deadline.
 //!
 //! ```
 //! use http_core::{Buffers, Clock, Connection, Response, Step, Transmit};
@@ -23,47 +23,55 @@
 //!
 //! let clock = Clock::new("example", Instant::now(), SystemTime::UNIX_EPOCH);
 //! let mut conn = Connection::new(Arc::default(), clock.now());
-//! let mut buffers = Buffers::default();
-//! buffers.input.extend(b"GET /hello HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n");
+//! let Buffers { mut input, mut out } = Buffers::default();
+//! input.extend(b"GET /hello HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n");
 //!
-//! let Step::Request(request) = conn.poll(&mut buffers.input, &mut buffers.out, clock.now()) else { panic!() };
-//! let answer = Response::text(format!("you asked for {}", request.path()));
-//! conn.respond(answer, &mut buffers.out, &clock);
+//! assert_eq!(conn.poll(&mut input, &mut out, clock.now()), Step::Request);
+//! let request = conn.request(&input).ok_or("no request")?;
+//! let response = Response::text(format!("you asked for {}", request.path()));
+//! conn.respond(response, &mut out, &clock)?;
 //!
-//! assert!(matches!(conn.poll(&mut buffers.input, &mut buffers.out, clock.now()), Step::Flush));
-//! let Transmit::Bytes { slices, .. } = buffers.out.transmit() else { panic!() };
+//! assert_eq!(conn.poll(&mut input, &mut out, clock.now()), Step::Flush);
+//! let Transmit::Bytes { slices, .. } = out.transmit() else { return Err("nothing to send".into()) };
 //! assert!(slices[0].starts_with(b"HTTP/1.1 200 OK\r\n") && slices[0].ends_with(b"you asked for /hello"));
 //! let sent = slices[0].len();
-//! buffers.out.sent(sent);
-//! assert!(matches!(conn.poll(&mut buffers.input, &mut buffers.out, clock.now()), Step::Close(_)));
+//! out.sent(sent);
+//! assert!(matches!(conn.poll(&mut input, &mut out, clock.now()), Step::Close(_)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod answer;
-mod content;
-mod flushing;
+mod progress;
+mod receiving;
+mod respond;
 mod state;
 mod step;
 
+pub use crate::types::error::Misuse;
 pub use step::{CloseReason, Step};
 
 use crate::{
     buffer::{recv_buf::RecvBuf, send_queue::SendQueue},
     codec::{
-        encode::{self, Delimiter},
-        framing::{self, BodyLength, Framing},
-        head::Progress,
+        encode,
+        framing::{self, BodyLength, RequestFraming},
+        head::ParseStatus,
     },
     message::{
         rejection::{Rejected, Rejection},
         request::Request,
         response::Response,
     },
-    types::{clock::Clock, error::ParseError, limits::Config, method::Method, version::Version},
+    types::{
+        clock::Clock,
+        error::ParseError,
+        limits::Config,
+        method::{Method, Version},
+    },
 };
-use content::{Complete, Content};
 use core::net::SocketAddr;
-use flushing::Flushing;
-use state::{Decision, State};
+use progress::ProgressClock;
+use receiving::{ReceivingBody, RequestLens};
+use state::{Event, State, TRANSITIONS};
 use std::{sync::Arc, time::Instant};
 
 /// The protocol state of one connection.
@@ -71,19 +79,19 @@ use std::{sync::Arc, time::Instant};
 pub struct Connection {
     config: Arc<Config>,
     state: State,
-    /// Bytes of the request being answered, used up when the next step is asked for.
+    /// Bytes of the request that the engine has; the next poll removes them from the receive buffer.
     used: usize,
-    /// When the step last handed out has taken too long.
+    /// When the last step must be done.
     deadline: Instant,
-    /// How sending goes on, if that step was `Flush`.
-    flushing: Option<Flushing>,
-    peer: Option<SocketAddr>,
-    peer_closed: bool,
-    closing: bool,
+    /// Runs while the client must read: from the first `Flush` until the send queue is empty.
+    flush_clock: Option<ProgressClock>,
+    client_addr: Option<SocketAddr>,
+    eof: bool,
+    keep_alive_disabled: bool,
 }
 
 impl Connection {
-    /// A connection that has just been accepted.
+    /// Creates the state of a connection that was accepted `now`.
     pub fn new(config: Arc<Config>, now: Instant) -> Connection {
         let deadline = now + config.timeouts.idle;
         Connection {
@@ -91,332 +99,360 @@ impl Connection {
             state: State::Idle { since: now },
             used: 0,
             deadline,
-            flushing: None,
-            peer: None,
-            peer_closed: false,
-            closing: false,
+            flush_clock: None,
+            client_addr: None,
+            eof: false,
+            keep_alive_disabled: false,
         }
     }
 
-    /// A connection that is accepted only to be told that there is no room ([`Rejection::Overloaded`]).
-    pub fn refused(config: Arc<Config>, now: Instant) -> Connection {
-        Connection { state: State::Refused, ..Connection::new(config, now) }
+    /// Creates the state of a connection that exceeds the server's limit: its first step is
+    /// [`Rejection::Overloaded`].
+    pub fn over_limit(config: Arc<Config>, now: Instant) -> Connection {
+        Connection { state: State::OverLimit, ..Connection::new(config, now) }
     }
 
-    /// Says where it comes from, for requests to tell.
-    pub fn with_peer(self, peer: SocketAddr) -> Connection {
-        Connection { peer: Some(peer), ..self }
+    /// Sets the client's address, which requests and rejections then return.
+    pub fn with_client_addr(self, client_addr: SocketAddr) -> Connection {
+        Connection { client_addr: Some(client_addr), ..self }
     }
 
-    /// The next thing to do. The request in it borrows only `input`.
-    #[inline]
-    pub fn poll<'b>(&mut self, input: &'b mut RecvBuf, out: &mut SendQueue, now: Instant) -> Step<'b> {
-        match self.decide(input, out, now) {
-            Decision::Request { head_len, content_len } => {
-                let State::Answering { framing, received } = &self.state else { return Step::AwaitAnswer };
-                let bytes = input.unread();
-                let content = &bytes[head_len..head_len + content_len];
-                Step::Request(Request::new(&input.index, bytes, content, *framing, *received, self.peer))
-            }
-            Decision::Receive => {
-                input.make_room();
-                Step::Receive
-            }
-            Decision::Flush => {
-                self.deadline = match &mut self.flushing {
-                    Some(flushing) => flushing.deadline(out.total_sent(), &self.config.timeouts, now),
-                    None => {
-                        self.flushing = Some(Flushing::begin(out.total_sent(), now));
-                        now + self.config.timeouts.write_stall
-                    }
-                };
-                Step::Flush
-            }
-            Decision::AwaitAnswer => Step::AwaitAnswer,
-            Decision::Reject(why) => Step::Reject(why),
-            Decision::ShutdownWrite => Step::ShutdownWrite,
-            Decision::Close(reason) => Step::Close(reason),
-        }
-    }
-
-    fn decide(&mut self, input: &mut RecvBuf, out: &mut SendQueue, now: Instant) -> Decision {
+    /// Returns the next step. Call it again when the step is done.
+    pub fn poll(&mut self, input: &mut RecvBuf, out: &mut SendQueue, now: Instant) -> Step {
         if self.used > 0 {
             input.consume(std::mem::take(&mut self.used));
         }
-        if out.is_empty() && self.flushing.take().is_some() {
+        if out.is_empty() && self.flush_clock.take().is_some() {
             self.restart(now);
         }
         loop {
-            let decision = match &self.state {
-                State::Idle { since } => self.idle(*since, input, out, now),
-                State::Head { since } => self.head(*since, input, out, now),
-                State::Body(_) => self.body(input, out, now),
-                State::Refused => {
-                    self.state = State::Rejecting { method: Method::Get, request: None };
-                    Some(Decision::Reject(Rejection::Overloaded))
+            let step = match &self.state {
+                State::Idle { since } => self.poll_idle(*since, input, out, now),
+                State::Head { since } => self.poll_head(*since, input, out, now),
+                State::Body(_) => self.poll_body(input, out, now),
+                State::OverLimit => {
+                    self.transition(Event::Rejected, State::Rejecting { method: Method::Get, request: None });
+                    Some(Step::Reject(Rejection::Overloaded))
                 }
-                // Its answer comes first: without one, nothing can be said any more.
-                State::Rejecting { .. } => self.enter(State::Finishing { linger: false }),
-                // Whatever is waited for, what is queued goes first.
-                State::Answering { .. } | State::Finishing { .. } if !out.is_empty() => Some(Decision::Flush),
-                State::Answering { .. } => Some(Decision::AwaitAnswer),
-                State::Finishing { linger } if (*linger || !input.is_empty()) && !self.peer_closed => {
+                State::Rejecting { .. } => {
+                    debug_assert!(false, "polled a connection without responding to its rejection");
+                    self.enter(Event::NoResponse, State::Finishing { linger: false })
+                }
+                // A late response waits behind those that are queued: send them first.
+                State::AwaitingReply { .. } | State::Finishing { .. } if !out.is_empty() => {
+                    Some(self.flush(out, now))
+                }
+                State::AwaitingReply { .. } => Some(Step::AwaitReply),
+                State::Finishing { linger } if (*linger || !input.is_empty()) && !self.eof => {
                     self.deadline = now + self.config.timeouts.linger;
-                    self.state = State::Lingering;
-                    Some(Decision::ShutdownWrite)
+                    self.transition(Event::FlushedUnread, State::Lingering);
+                    Some(Step::ShutdownWrite)
                 }
-                State::Finishing { .. } => self.enter(State::Closed(CloseReason::Done)),
+                State::Finishing { .. } => self.enter(Event::Flushed, State::Closed(CloseReason::Done)),
                 State::Lingering => {
                     input.clear();
-                    if self.peer_closed {
-                        self.enter(State::Closed(CloseReason::Done))
+                    if self.eof {
+                        self.enter(Event::Eof, State::Closed(CloseReason::Done))
                     } else {
-                        Some(Decision::Receive)
+                        Some(Step::Receive)
                     }
                 }
-                State::Closed(reason) => Some(Decision::Close(*reason)),
+                State::Closed(reason) => Some(Step::Close(*reason)),
             };
-            if let Some(decision) = decision {
-                return decision;
+            if let Some(step) = step {
+                return step;
             }
         }
     }
 
-    /// Changes the state; what to do in it is yet to be decided.
-    fn enter(&mut self, state: State) -> Option<Decision> {
-        self.state = state;
+    /// Changes the state. Every change goes through here; in debug builds it must be one of [`TRANSITIONS`].
+    #[inline]
+    fn transition(&mut self, event: Event, next: State) {
+        let transition = (self.state.name(), event, next.name());
+        debug_assert!(TRANSITIONS.contains(&transition), "{transition:?} is not in the table");
+        self.state = next;
+    }
+
+    /// Changes the state, and lets `poll` determine the step in the new one.
+    #[inline]
+    fn enter(&mut self, event: Event, next: State) -> Option<Step> {
+        self.transition(event, next);
         None
     }
 
-    /// Nobody reads while there is something to send, so the peer's time begins when all is sent.
+    /// Restarts the client's timers: while the server was sending, it did not read.
     fn restart(&mut self, now: Instant) {
         match &mut self.state {
             State::Idle { since } | State::Head { since } => *since = now,
-            State::Body(content) => content.restart(now),
+            State::Body(receiving) => receiving.clock.restart(now),
             _ => {}
         }
     }
 
     #[inline]
-    fn idle(&mut self, since: Instant, input: &RecvBuf, out: &SendQueue, now: Instant) -> Option<Decision> {
-        // Answers to pipelined requests leave together, up to a bound.
+    fn poll_idle(
+        &mut self,
+        since: Instant,
+        input: &mut RecvBuf,
+        out: &SendQueue,
+        now: Instant,
+    ) -> Option<Step> {
+        // The responses to pipelined requests are sent together, up to a limit.
         if out.pending() >= self.config.limits.queued_bytes {
-            return Some(Decision::Flush);
+            return Some(self.flush(out, now));
         }
-        if input.begins_head() && !self.closing {
-            return self.enter(State::Head { since: now });
+        if input.begins_head() && !self.keep_alive_disabled {
+            return self.enter(Event::HeadStarted, State::Head { since: now });
         }
         if !out.is_empty() {
-            return Some(Decision::Flush);
+            return Some(self.flush(out, now));
         }
-        if self.closing {
-            return self.enter(State::Finishing { linger: false });
+        if self.keep_alive_disabled {
+            return self.enter(Event::KeepAliveDisabled, State::Finishing { linger: false });
         }
-        if self.peer_closed {
-            return self.enter(State::Closed(CloseReason::PeerClosed));
-        }
-        self.deadline = since + self.config.timeouts.idle;
-        Some(Decision::Receive)
+        self.receive(input, since + self.config.timeouts.idle, CloseReason::ClientClosed)
     }
 
     #[inline]
-    fn head(
+    fn poll_head(
         &mut self,
         since: Instant,
         input: &mut RecvBuf,
         out: &mut SendQueue,
         now: Instant,
-    ) -> Option<Decision> {
-        let judged = match input.parse_head(&self.config.limits) {
-            Ok(Progress::Partial) => return self.wait(since + self.config.timeouts.head, out),
-            Ok(Progress::Complete(head_len)) => {
-                framing::judge(&input.index, input.unread()).map(|framing| (framing, head_len))
+    ) -> Option<Step> {
+        let validated = match input.parse_head(&self.config.limits) {
+            Ok(ParseStatus::Partial) => {
+                return self.flush_or_receive(input, out, since + self.config.timeouts.head, now);
+            }
+            Ok(ParseStatus::Complete(head_len)) => {
+                framing::validate(&input.index, input.unread()).map(|framing| (framing, head_len))
             }
             Err(error) => Err(error),
         };
-        match judged {
-            Ok((framing, head_len)) if framing.body == BodyLength::Exact(0) => Some(self.hand_out(
-                framing,
-                head_len,
-                Complete { content_len: 0, message_len: head_len },
-                now,
-            )),
-            Ok((framing, head_len)) => self.expect_content(framing, head_len, input, out, now),
-            Err(error) => Some(self.reject(error, input, None)),
+        match validated {
+            Ok((framing, head)) if framing.body == BodyLength::Exact(0) => {
+                Some(self.request_complete(framing, RequestLens { head, body: 0, message: head }, now))
+            }
+            Ok((framing, head_len)) => self.expect_body(framing, head_len, input, out, now),
+            Err(error) => Some(self.malformed(error, input, None, now)),
         }
     }
 
-    fn expect_content(
+    fn expect_body(
         &mut self,
-        framing: Framing,
+        framing: RequestFraming,
         head_len: usize,
         input: &RecvBuf,
         out: &mut SendQueue,
         now: Instant,
-    ) -> Option<Decision> {
-        let here = input.unread().len();
-        match Content::expect(framing, head_len, here, &self.config.limits, now) {
-            Err(error) => Some(self.reject(error, input, Some(framing))),
-            Ok(content) => {
-                // RFC 9110 §10.1.1: who has begun to send the content is not waiting for leave to do so.
-                if framing.expect_continue && here == head_len {
+    ) -> Option<Step> {
+        match ReceivingBody::new(framing, head_len, &self.config.limits, now) {
+            Err(error) => Some(self.malformed(error, input, Some(framing), now)),
+            Ok(receiving) => {
+                // RFC 9110 §10.1.1: a client that has begun to send the body does not wait for a 100.
+                if framing.expect_continue && input.unread().len() == head_len {
                     out.write(|text| text.extend_from_slice(encode::CONTINUE));
                 }
-                self.enter(State::Body(Box::new(content)))
+                self.enter(Event::HeadComplete, State::Body(Box::new(receiving)))
             }
         }
     }
 
-    fn body(&mut self, input: &mut RecvBuf, out: &SendQueue, now: Instant) -> Option<Decision> {
-        let State::Body(content) = &mut self.state else { return None };
-        let (framing, head_len) = (content.framing, content.head_len);
-        match content.progress(input, &self.config.limits) {
-            Ok(Some(complete)) => Some(self.hand_out(framing, head_len, complete, now)),
+    fn poll_body(&mut self, input: &mut RecvBuf, out: &SendQueue, now: Instant) -> Option<Step> {
+        let State::Body(receiving) = &mut self.state else { return None };
+        let framing = receiving.framing;
+        match receiving.decode(input, &self.config.limits) {
+            Ok(Some(lens)) => Some(self.request_complete(framing, lens, now)),
             Ok(None) => {
-                let deadline = content.deadline(input.unread().len(), &self.config.timeouts, now);
-                self.wait(deadline, out)
+                let deadline = receiving.deadline(input, &self.config.timeouts, now);
+                self.flush_or_receive(input, out, deadline, now)
             }
-            Err(error) => Some(self.reject(error, input, Some(framing))),
+            Err(error) => Some(self.malformed(error, input, Some(framing), now)),
         }
     }
 
-    /// Waits for more of a request.
-    fn wait(&mut self, deadline: Instant, out: &SendQueue) -> Option<Decision> {
-        if !out.is_empty() {
-            return Some(Decision::Flush);
+    /// Waits for more bytes of a request. Sends the queued responses first.
+    fn flush_or_receive(
+        &mut self,
+        input: &mut RecvBuf,
+        out: &SendQueue,
+        deadline: Instant,
+        now: Instant,
+    ) -> Option<Step> {
+        if out.is_empty() {
+            self.receive(input, deadline, CloseReason::Truncated)
+        } else {
+            Some(self.flush(out, now))
         }
-        if self.peer_closed {
-            return self.enter(State::Closed(CloseReason::Truncated));
+    }
+
+    /// Waits for bytes until `deadline`. After the client's last byte, closes for this reason instead.
+    #[inline]
+    fn receive(&mut self, input: &mut RecvBuf, deadline: Instant, at_eof: CloseReason) -> Option<Step> {
+        if self.eof {
+            return self.enter(Event::Eof, State::Closed(at_eof));
         }
         self.deadline = deadline;
-        Some(Decision::Receive)
+        input.make_room();
+        Some(Step::Receive)
     }
 
     #[inline]
-    fn hand_out(&mut self, framing: Framing, head_len: usize, complete: Complete, now: Instant) -> Decision {
-        self.used = complete.message_len;
-        self.deadline = now + self.config.timeouts.answer;
-        self.state = State::Answering { framing, received: now };
-        Decision::Request { head_len, content_len: complete.content_len }
+    fn flush(&mut self, out: &SendQueue, now: Instant) -> Step {
+        let timeouts = &self.config.timeouts;
+        let sent = out.total_sent();
+        let clock = self.flush_clock.get_or_insert_with(|| ProgressClock::start(sent, now));
+        self.deadline = clock.deadline(sent, timeouts.write_stall, timeouts.send_rate, now);
+        Step::Flush
     }
 
-    fn reject(&mut self, error: ParseError, input: &RecvBuf, request: Option<Framing>) -> Decision {
-        self.state = State::Rejecting { method: input.index.method_in(input.unread()), request };
-        Decision::Reject(Rejection::Malformed(error))
-    }
-
-    /// Queues the answer that the last [`Step::Request`] or [`Step::Reject`] asked for. One that nothing has asked
-    /// for, or that comes after [`expire`](Connection::expire) has given it up, is dropped.
     #[inline]
-    pub fn respond(&mut self, response: Response, out: &mut SendQueue, clock: &Clock) {
-        let (method, version, wanted, linger) = match &self.state {
-            State::Answering { framing, .. } => {
+    fn request_complete(&mut self, framing: RequestFraming, lens: RequestLens, now: Instant) -> Step {
+        self.used = lens.message;
+        self.deadline = now + self.config.timeouts.reply;
+        self.transition(Event::RequestComplete, State::AwaitingReply { framing, lens, received_at: now });
+        Step::Request
+    }
+
+    fn malformed(
+        &mut self,
+        error: ParseError,
+        input: &RecvBuf,
+        framing: Option<RequestFraming>,
+        now: Instant,
+    ) -> Step {
+        let method = input.index.method(input.unread());
+        let request = framing.map(|framing| (framing, now));
+        self.transition(Event::Malformed, State::Rejecting { method, request });
+        Step::Reject(Rejection::Malformed(error))
+    }
+
+    /// Returns the request after [`Step::Request`], until the next poll. After a rejection, returns the request without
+    /// its body, if its head is valid and still in the buffer.
+    #[inline]
+    pub fn request<'b>(&self, input: &'b RecvBuf) -> Option<Request<'b>> {
+        let bytes = input.unread();
+        let (framing, received_at, body) = match &self.state {
+            State::AwaitingReply { framing, lens, received_at } if self.used > 0 => {
+                (framing, received_at, bytes.get(lens.head..lens.head + lens.body)?)
+            }
+            State::Rejecting { request: Some((framing, received_at)), .. } => (framing, received_at, &[][..]),
+            _ => return None,
+        };
+        Some(Request::new(&input.index, bytes, body, *framing, *received_at, self.client_addr))
+    }
+
+    /// Queues the response to the last [`Step::Request`] or [`Step::Reject`].
+    ///
+    /// # Errors
+    ///
+    /// If no response is due, or the body of the response is invalid. The state does not change. If a response is still
+    /// due, call [`reject`](Connection::reject) and respond with a valid one.
+    #[inline]
+    pub fn respond(&mut self, response: Response, out: &mut SendQueue, clock: &Clock) -> Result<(), Misuse> {
+        let (method, version, wants_keep_alive, linger) = match &self.state {
+            State::AwaitingReply { framing, .. } => {
                 (framing.method, framing.version, framing.keep_alive, framing.keep_alive)
             }
             State::Rejecting { method, .. } => (*method, Version::Http11, false, true),
-            _ => return,
+            _ => return Err(Misuse::NoResponseDue),
         };
-        let response = answer::corrected(response, method);
-        let delimiter = encode::delimiter(response.body.len(), version);
-        let keep_alive = wanted && !response.close && !self.closing && delimiter != Delimiter::Close;
-        answer::write(response, method, delimiter, keep_alive, out, clock);
-        self.state = if keep_alive {
-            State::Idle { since: clock.now() }
+        response.body.check()?;
+        let response = respond::correct(response, method);
+        let body = encode::body_length(response.body.len(), version);
+        let keep_alive = wants_keep_alive
+            && !response.close
+            && !self.keep_alive_disabled
+            && body != BodyLength::UntilClose;
+        respond::write(response, method, body, keep_alive, out, clock);
+        if keep_alive {
+            self.transition(Event::KeepAliveResponse, State::Idle { since: clock.now() });
         } else {
-            // A peer that asked for the end sends no more. One that did not may be sending, and must not have its
-            // answer lost to a reset (RFC 9112 §9.6).
-            State::Finishing { linger }
-        };
+            // A client that asked to close sends no more. Another one may be sending: closing at once would reset the
+            // connection and could destroy the response (RFC 9112 §9.6).
+            self.transition(Event::LastResponse, State::Finishing { linger });
+        }
+        Ok(())
     }
 
-    /// Answers the request in hand with a rejection after all: its handler failed or is over capacity.
-    pub fn fail(&mut self) {
-        if let State::Answering { framing, .. } = &self.state {
-            let request = (self.used > 0).then_some(*framing);
-            self.state = State::Rejecting { method: framing.method, request };
+    /// Rejects the request whose response is due: its handler failed or is over capacity. Then call
+    /// [`respond`](Connection::respond). Does nothing if no response is due.
+    pub fn reject(&mut self) {
+        if let State::AwaitingReply { framing, received_at, .. } = &self.state {
+            let request = (self.used > 0).then_some((*framing, *received_at));
+            self.transition(Event::Rejected, State::Rejecting { method: framing.method, request });
         }
     }
 
-    /// What is known of the request that has been rejected, until [`respond`](Connection::respond) has answered it. Of
-    /// one whose handler failed later than at once, that is nothing any more.
-    pub fn rejected<'b>(&self, why: Rejection, input: &'b RecvBuf, now: Instant) -> Rejected<'b> {
-        let request = match &self.state {
-            State::Rejecting { request: Some(framing), .. } => {
-                Some(Request::new(&input.index, input.unread(), &[], *framing, now, self.peer))
-            }
-            _ => None,
-        };
-        Rejected { why, peer: self.peer, request }
+    /// Returns what is known of a rejected request, until [`respond`](Connection::respond) is called.
+    pub fn rejected<'b>(&self, reason: Rejection, input: &'b RecvBuf) -> Rejected<'b> {
+        Rejected { reason, client_addr: self.client_addr, request: self.request(input) }
     }
 
-    /// The moment at which [`expire`](Connection::expire) wants to be called, for the step last handed out.
+    /// Returns when to call [`expire`](Connection::expire), if the last step is not done by then.
     #[inline]
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// Gives up on what took too long. A rejection in return is owed an answer, as after [`Step::Reject`];
-    /// in either case poll again.
+    /// Ends the wait whose deadline has passed; does nothing before. If it returns a rejection, respond to it, as after
+    /// [`Step::Reject`]. Poll in either case.
     pub fn expire(&mut self, now: Instant) -> Option<Rejection> {
         if now < self.deadline {
             return None;
         }
-        let why = match &self.state {
-            _ if self.flushing.is_some() => {
-                self.state = State::Closed(CloseReason::WriteStall);
-                return None;
+        let stalled = self.flush_clock.is_some();
+        let (rejection, method, request) = match &self.state {
+            State::Closed(_) => return None,
+            State::Head { .. } if !stalled => (Rejection::RequestTimeout, Method::Extension, None),
+            State::Body(receiving) if !stalled => {
+                let framing = receiving.framing;
+                (Rejection::RequestTimeout, framing.method, Some((framing, now)))
             }
-            State::Head { .. } | State::Body(_) => Rejection::TooSlow,
-            State::Answering { .. } => Rejection::Unanswered,
-            State::Idle { .. } => {
-                self.state = State::Closed(CloseReason::Idle);
-                return None;
+            State::AwaitingReply { framing, .. } if !stalled => {
+                (Rejection::ReplyTimeout, framing.method, None)
             }
-            State::Refused
-            | State::Rejecting { .. }
-            | State::Finishing { .. }
-            | State::Lingering
-            | State::Closed(_) => {
-                self.state = State::Closed(CloseReason::Done);
+            state => {
+                let (event, reason) = match state {
+                    _ if stalled => (Event::WriteStalled, CloseReason::WriteStall),
+                    State::Idle { .. } => (Event::Expired, CloseReason::Idle),
+                    _ => (Event::Expired, CloseReason::Done),
+                };
+                self.transition(event, State::Closed(reason));
                 return None;
             }
         };
-        self.state = match &self.state {
-            State::Body(content) => {
-                State::Rejecting { method: content.framing.method, request: Some(content.framing) }
-            }
-            State::Answering { framing, .. } => State::Rejecting { method: framing.method, request: None },
-            _ => State::Rejecting { method: Method::Extension, request: None },
-        };
-        Some(why)
+        self.transition(Event::Expired, State::Rejecting { method, request });
+        Some(rejection)
     }
 
-    /// The peer has ended its sending side. What it has asked for is still answered.
-    pub fn peer_closed(&mut self) {
-        self.peer_closed = true;
+    /// Tells the connection that the client has ended its sending side. Requests received before still get responses.
+    pub fn receive_eof(&mut self) {
+        self.eof = true;
     }
 
-    /// Ends the connection after the request in hand, or at once if there is none.
-    pub fn close_after_this(&mut self) {
-        self.closing = true;
+    /// Closes the connection after the request in progress, or at the next poll if there is none.
+    pub fn disable_keep_alive(&mut self) {
+        self.keep_alive_disabled = true;
     }
 
-    /// Whether the connection is between requests, and so needs no buffers and may be let go.
+    /// Returns whether the connection is between requests, and needs no buffers.
     #[inline]
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle { .. }) && self.used == 0
     }
 
-    /// Since when it is between requests, if it is and nothing is left to be sent.
+    /// Returns since when the connection is between requests with nothing left to send.
     pub fn idle_since(&self) -> Option<Instant> {
         match self.state {
-            State::Idle { since } if self.used == 0 && self.flushing.is_none() => Some(since),
+            State::Idle { since } if self.used == 0 && self.flush_clock.is_none() => Some(since),
             _ => None,
         }
     }
 
-    /// Whether an answer is owed.
-    pub fn is_answering(&self) -> bool {
-        matches!(self.state, State::Answering { .. })
+    /// Returns whether a response to a request is due.
+    pub fn is_awaiting_reply(&self) -> bool {
+        matches!(self.state, State::AwaitingReply { .. })
     }
 }

@@ -1,38 +1,40 @@
-//! What a connection asks of whoever drives it.
+//! What a connection asks its engine to do.
 
-use crate::message::{rejection::Rejection, request::Request};
+use crate::message::rejection::Rejection;
 
-/// What to do next for a connection.
-#[derive(Debug)]
-pub enum Step<'b> {
-    /// Receive into [`RecvBuf::spare`](crate::RecvBuf::spare), or report [`Connection::peer_closed`](crate::Connection::peer_closed); then poll again.
+/// The next thing that the engine does for a connection, then calls [`Connection::poll`](crate::Connection::poll) again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Receive into [`RecvBuf::spare`](crate::RecvBuf::spare), or call
+    /// [`receive_eof`](crate::Connection::receive_eof). Do not poll before either has happened.
     Receive,
-    /// Answer this with [`respond`](crate::Connection::respond), now or later; then poll again.
-    Request(Request<'b>),
-    /// Answer this with [`respond`](crate::Connection::respond) at once; then poll again.
+    /// Read the request with [`Connection::request`](crate::Connection::request), and pass the response to
+    /// [`respond`](crate::Connection::respond), now or later. The next poll removes the request from the buffer.
+    Request,
+    /// Pass a response to [`respond`](crate::Connection::respond) before the next poll.
     Reject(Rejection),
-    /// An answer is owed and not there. Poll again after [`respond`](crate::Connection::respond).
-    AwaitAnswer,
-    /// Send what [`SendQueue::transmit`](crate::SendQueue::transmit) yields. Poll again when the queue is empty, and also whenever the peer
-    /// takes no more for now, so that a stall is noticed.
+    /// Wait for the handler's response. Do not poll before [`respond`](crate::Connection::respond).
+    AwaitReply,
+    /// Send what [`SendQueue::transmit`](crate::SendQueue::transmit) returns. Poll when the queue is empty, and whenever
+    /// the socket accepts no more for now: the poll updates the deadline that detects a stalled client.
     Flush,
-    /// Shut down the sending side, then poll again: the peer shall see the end of the last answer.
+    /// Shut down the sending side of the socket, so that the client sees the end of the last response.
     ShutdownWrite,
-    /// Close the socket. Nothing else will come.
+    /// Close the socket. No other step follows.
     Close(CloseReason),
 }
 
-/// Why a connection ends.
+/// The reason why a connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
-    /// The last exchange is complete.
+    /// The last response is sent.
     Done,
-    /// The peer closed between two requests.
-    PeerClosed,
-    /// The peer closed in the middle of a request.
+    /// The client closed the connection between two requests.
+    ClientClosed,
+    /// The client closed the connection within a request.
     Truncated,
-    /// Nothing was asked for too long.
+    /// The client sent no request in time.
     Idle,
-    /// The peer took nothing of its answer for too long.
+    /// The client did not read its response in time.
     WriteStall,
 }

@@ -11,66 +11,74 @@ use std::{
     time::Duration,
 };
 
-/// Work that yields an answer, away from the connection it is for.
+/// Work that produces a response, away from the connection.
 pub type Job = Box<dyn FnOnce() -> Response + Send>;
 
-/// Answers requests. Any `Fn(&Request) -> Response`, or `-> Reply`, is one.
+/// Replies to requests. Every `Fn(&Request) -> Response` and `Fn(&Request) -> Reply` is a handler.
 ///
-/// An engine may call it from several threads at once. On an event loop it must not block: what would, goes
-/// into [`Reply::Offload`] or [`Reply::After`].
+/// An engine may call it from several threads at once. On an event loop it must not block: return [`Reply::Offload`] or
+/// [`Reply::After`] instead.
 pub trait Handler: Send + Sync {
-    /// Answers a complete request.
+    /// Replies to a complete request.
     fn handle(&self, request: &Request<'_>) -> Reply;
 
-    /// Sees the library's own answer to what no handler saw or answered, and may change it.
+    /// Returns the response to a rejected request. `response` is the library's own; the default returns it unchanged.
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
         let _ = rejected;
         response
     }
 }
 
-/// An answer, or how it will come about.
+/// A response, or how to get it.
 pub enum Reply {
-    /// Here it is.
+    /// The response.
     Now(Response),
-    /// After a wait that holds no thread on an event loop.
+    /// Run the job after this time. An event loop blocks no thread while it waits.
     After(Duration, Job),
-    /// From work that blocks or computes; an event loop gives it to its pool.
+    /// Run the job where it may block or compute for long: an event loop runs it in its thread pool.
     Offload(Job),
-    /// From anywhere, by way of the [`Responder`].
+    /// Call the function with a [`Responder`], which takes the response later, from any thread.
     Deferred(Box<dyn FnOnce(Responder) + Send>),
 }
 
 impl Reply {
-    /// Changes the answer, now or when it is there.
+    /// Changes the response once it is there.
     pub fn map(self, change: impl FnOnce(Response) -> Response + Send + 'static) -> Reply {
         match self {
             Reply::Now(response) => Reply::Now(change(response)),
             Reply::After(wait, job) => Reply::After(wait, Box::new(move || change(job()))),
             Reply::Offload(job) => Reply::Offload(Box::new(move || change(job()))),
             Reply::Deferred(start) => {
-                Reply::Deferred(Box::new(move |responder| start(responder.mapped(change))))
+                Reply::Deferred(Box::new(move |responder| start(responder.map(change))))
             }
         }
     }
 
-    /// Answers in the place of a job that panics, or of a responder that is dropped. Of a handler that panics
-    /// before it has replied, [`Handler::rejected`] hears.
-    pub fn recover(self, instead: impl FnOnce(Rejection) -> Response + Send + 'static) -> Reply {
+    /// Responds with `fallback` if a job panics or a responder is dropped. If the handler itself panics, before it has
+    /// replied, the engine calls [`Handler::rejected`].
+    pub fn recover(self, fallback: impl FnOnce(Rejection) -> Response + Send + 'static) -> Reply {
         match self {
             Reply::Now(response) => Reply::Now(response),
-            Reply::After(wait, job) => Reply::After(wait, recovering(job, instead)),
-            Reply::Offload(job) => Reply::Offload(recovering(job, instead)),
+            Reply::After(wait, job) => {
+                Reply::After(wait, Box::new(move || catch_panic(job).unwrap_or_else(fallback)))
+            }
+            Reply::Offload(job) => {
+                Reply::Offload(Box::new(move || catch_panic(job).unwrap_or_else(fallback)))
+            }
             Reply::Deferred(start) => {
-                Reply::Deferred(Box::new(move |responder| start(responder.recovering(instead))))
+                Reply::Deferred(Box::new(move |responder| start(responder.recover(fallback))))
             }
         }
     }
 }
 
-fn recovering(job: Job, instead: impl FnOnce(Rejection) -> Response + Send + 'static) -> Job {
-    let fenced = || catch_unwind(AssertUnwindSafe(job));
-    Box::new(move || fenced().unwrap_or_else(|_| instead(Rejection::Panicked)))
+/// Runs application code and catches its panic, which the panic hook has reported by then.
+///
+/// # Errors
+///
+/// [`Rejection::HandlerPanicked`] if it panics.
+pub fn catch_panic<T>(run: impl FnOnce() -> T) -> Result<T, Rejection> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|_| Rejection::HandlerPanicked)
 }
 
 impl From<Response> for Reply {
@@ -93,41 +101,41 @@ impl std::fmt::Debug for Reply {
 
 type Deliver = Box<dyn FnOnce(Result<Response, Rejection>) + Send>;
 
-/// Takes a deferred answer, once and from any thread. Dropped without one, it answers 500.
+/// Takes a deferred response, once and from any thread. If it is dropped without one, the response is a 500.
 pub struct Responder {
     deliver: Option<Deliver>,
 }
 
 impl Responder {
-    /// A responder that hands its answer to `deliver`: for engines.
+    /// Creates a responder that passes the response to `deliver`: for engines.
     pub fn new(deliver: impl FnOnce(Result<Response, Rejection>) + Send + 'static) -> Responder {
         Responder { deliver: Some(Box::new(deliver)) }
     }
 
-    /// Answers.
+    /// Delivers the response.
     pub fn respond(mut self, response: Response) {
         if let Some(deliver) = self.deliver.take() {
             deliver(Ok(response));
         }
     }
 
-    fn mapped(self, change: impl FnOnce(Response) -> Response + Send + 'static) -> Responder {
-        Responder::new(move |answer| match answer {
+    fn map(self, change: impl FnOnce(Response) -> Response + Send + 'static) -> Responder {
+        Responder::new(move |result| match result {
             Ok(response) => self.respond(change(response)),
-            // Dropped in its turn, it rejects.
+            // The drop of this responder delivers the rejection.
             Err(_) => drop(self),
         })
     }
 
-    fn recovering(self, instead: impl FnOnce(Rejection) -> Response + Send + 'static) -> Responder {
-        Responder::new(move |answer| self.respond(answer.unwrap_or_else(instead)))
+    fn recover(self, fallback: impl FnOnce(Rejection) -> Response + Send + 'static) -> Responder {
+        Responder::new(move |result| self.respond(result.unwrap_or_else(fallback)))
     }
 }
 
 impl Drop for Responder {
     fn drop(&mut self) {
         if let Some(deliver) = self.deliver.take() {
-            deliver(Err(Rejection::Panicked));
+            deliver(Err(Rejection::HandlerPanicked));
         }
     }
 }

@@ -1,9 +1,9 @@
-//! What wraps a handler: sees each request before it and each reply after it, and rejections too.
+//! Middleware: code that wraps a handler, and sees each request before it, each reply after it, and each rejection.
 
 use super::handler::{Handler, Reply};
 use crate::message::{rejection::Rejected, request::Request, response::Response};
 
-/// Wraps whatever comes next.
+/// Wraps the rest of a [`Stack`]: more middleware, and the handler.
 ///
 /// ```
 /// use http_core::{Middleware, Next, Reply, Request};
@@ -13,22 +13,23 @@ use crate::message::{rejection::Rejected, request::Request, response::Response};
 /// impl Middleware for ServedBy {
 ///     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
 ///         let name = self.0;
-///         next.run(request).map(move |response| response.header("X-Served-By", name))
+///         next.run(request).map(move |response| response.with_header("X-Served-By", name))
 ///     }
 /// }
 /// ```
 pub trait Middleware: Send + Sync {
-    /// Answers the request, usually by way of [`Next::run`].
+    /// Replies to a request, usually by calling [`Next::run`].
     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply;
 
-    /// Sees the library's own answer to what no handler saw or answered, and may change it.
+    /// Returns the response to a rejected request. `response` is that of the inner layers; the default returns it
+    /// unchanged.
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
         let _ = rejected;
         response
     }
 }
 
-/// The rest of a stack: the middleware further in, and the handler at its bottom.
+/// The inner layers of a stack, and its handler.
 #[derive(Clone, Copy)]
 pub struct Next<'a> {
     layers: &'a [Box<dyn Middleware>],
@@ -36,7 +37,7 @@ pub struct Next<'a> {
 }
 
 impl Next<'_> {
-    /// Answers with what comes next.
+    /// Passes the request to the next layer, or to the handler after the last one.
     #[inline]
     pub fn run(self, request: &Request<'_>) -> Reply {
         match self.layers.split_first() {
@@ -52,7 +53,7 @@ impl std::fmt::Debug for Next<'_> {
     }
 }
 
-/// A handler with middleware around it.
+/// A handler with layers of middleware around it.
 pub struct Stack {
     /// Outermost first.
     layers: Vec<Box<dyn Middleware>>,
@@ -60,13 +61,13 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// A bare handler.
+    /// Creates a stack without layers.
     pub fn new(handler: impl Handler + 'static) -> Stack {
         Stack { layers: Vec::new(), handler: Box::new(handler) }
     }
 
-    /// Wraps another layer around all there is.
-    pub fn wrapped_in(mut self, layer: impl Middleware + 'static) -> Stack {
+    /// Adds an outermost layer.
+    pub fn wrap(mut self, layer: impl Middleware + 'static) -> Stack {
         self.layers.insert(0, Box::new(layer));
         self
     }
@@ -107,41 +108,42 @@ mod tests {
             if request.path() == "/short" && name == "outer" {
                 return Response::new(Status::FORBIDDEN).into();
             }
-            next.run(request).map(move |response| response.header("Mark", name))
+            next.run(request).map(move |response| response.with_header("Mark", name))
         }
 
         fn rejected(&self, _: &Rejected<'_>, response: Response) -> Response {
-            response.header("Mark", self.0)
+            response.with_header("Mark", self.0)
         }
     }
 
     fn deferred(request: &Request<'_>) -> Reply {
-        let answer = || Response::new(Status::ACCEPTED);
+        let response = || Response::new(Status::ACCEPTED);
         match request.path() {
-            "/after" => Reply::After(Duration::ZERO, Box::new(answer)),
-            "/offload" => Reply::Offload(Box::new(answer)),
-            "/deferred" => Reply::Deferred(Box::new(move |responder: Responder| responder.respond(answer()))),
-            "/dropped" => Reply::Deferred(Box::new(drop)),
-            "/recovered" => Reply::Deferred(Box::new(drop)).recover(|why| Response::new(why.status())),
-            "/fenced" => {
-                Reply::Offload(Box::new(|| panic!("on purpose"))).recover(|why| Response::new(why.status()))
+            "/after" => Reply::After(Duration::ZERO, Box::new(response)),
+            "/offload" => Reply::Offload(Box::new(response)),
+            "/deferred" => {
+                Reply::Deferred(Box::new(move |responder: Responder| responder.respond(response())))
             }
-            _ => answer().into(),
+            "/dropped" => Reply::Deferred(Box::new(drop)),
+            "/recovered" => Reply::Deferred(Box::new(drop)).recover(|reason| Response::new(reason.status())),
+            "/panics" => Reply::Offload(Box::new(|| panic!("on purpose")))
+                .recover(|reason| Response::new(reason.status())),
+            _ => response().into(),
         }
     }
 
     fn stack() -> Stack {
-        Stack::new(deferred).wrapped_in(Mark("inner")).wrapped_in(Mark("outer"))
+        Stack::new(deferred).wrap(Mark("inner")).wrap(Mark("outer"))
     }
 
-    fn settle(reply: Reply) -> Result<Response, Rejection> {
+    fn complete(reply: Reply) -> Result<Response, Rejection> {
         match reply {
             Reply::Now(response) => Ok(response),
             Reply::After(_, job) | Reply::Offload(job) => Ok(job()),
             Reply::Deferred(start) => {
                 let (sender, receiver) = mpsc::channel();
-                start(Responder::new(move |answer| sender.send(answer).expect("a receiver")));
-                receiver.recv().expect("an answer")
+                start(Responder::new(move |result| sender.send(result).expect("a receiver")));
+                receiver.recv().expect("a result")
             }
         }
     }
@@ -150,27 +152,27 @@ mod tests {
         let mut index = HeadIndex::default();
         let bytes = format!("GET {path} HTTP/1.0\r\n\r\n");
         let request = Request::parse(bytes.as_bytes(), &mut index, Instant::now()).expect("a request");
-        let answer = settle(stack().handle(&request));
-        let seen = answer.map(|response| (response.status(), response.fields.as_bytes().to_vec()));
-        assert_eq!(seen, expected.map(|(status, fields)| (status, fields.to_vec())), "{path}");
+        let result = complete(stack().handle(&request));
+        let result = result.map(|response| (response.status(), response.headers.as_bytes().to_vec()));
+        assert_eq!(result, expected.map(|(status, headers)| (status, headers.to_vec())), "{path}");
     }
 
     #[test]
-    fn every_kind_of_reply_passes_the_layers_from_the_inside_out() {
+    fn every_kind_of_reply_passes_through_the_layers_from_the_inside_out() {
         for path in ["/now", "/after", "/offload", "/deferred"] {
             check(path, Ok((Status::ACCEPTED, b"Mark: inner\r\nMark: outer\r\n")));
         }
-        check("/dropped", Err(Rejection::Panicked));
-        for path in ["/recovered", "/fenced"] {
+        check("/dropped", Err(Rejection::HandlerPanicked));
+        for path in ["/recovered", "/panics"] {
             check(path, Ok((Status::INTERNAL_SERVER_ERROR, b"Mark: inner\r\nMark: outer\r\n")));
         }
         check("/short", Ok((Status::FORBIDDEN, b"")));
     }
 
     #[test]
-    fn rejections_pass_them_too() {
-        let rejected = Rejected { why: Rejection::TooSlow, peer: None, request: None };
+    fn rejections_pass_through_the_layers() {
+        let rejected = Rejected { reason: Rejection::RequestTimeout, client_addr: None, request: None };
         let response = stack().rejected(&rejected, Response::new(Status::REQUEST_TIMEOUT));
-        assert_eq!(response.fields.as_bytes(), b"Mark: inner\r\nMark: outer\r\n");
+        assert_eq!(response.headers.as_bytes(), b"Mark: inner\r\nMark: outer\r\n");
     }
 }

@@ -1,4 +1,4 @@
-//! What answers: handlers, what wraps them, and what chooses between them. None of it knows a connection.
+//! What responds to requests: handlers, middleware around them, and a router. Nothing here depends on connections.
 
 #[expect(clippy::module_inception, reason = "the file is named after the trait in it")]
 pub mod handler;

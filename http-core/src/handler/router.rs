@@ -1,4 +1,4 @@
-//! Chooses a handler by path and method.
+//! The router: chooses a handler by path and method.
 
 use super::handler::{Handler, Reply};
 use crate::{
@@ -8,14 +8,14 @@ use crate::{
 };
 use std::collections::HashMap;
 
-/// What answers on one path.
+/// The handlers of one path.
 type Methods = Vec<(Method, Box<dyn Handler>)>;
 
 /// Handlers by path and method.
 ///
-/// Exact paths win over prefixes, longer prefixes over shorter ones, and all of them over the fallback. Paths
-/// are compared decoded and without dot segments (RFC 3986 §6.2.2), so `/%68ello` is `/hello`. HEAD is answered
-/// by GET's handler, OPTIONS by the library, other methods by 405 with Allow.
+/// An exact path takes precedence over prefixes, a longer prefix over a shorter one, and each of them over the fallback.
+/// Paths are compared decoded and without dot segments (RFC 3986 §6.2.2): `/%68ello` is `/hello`. For an exact path, HEAD
+/// requests go to the handler of GET, the router itself replies to OPTIONS, and other methods get 405 with Allow.
 ///
 /// ```
 /// use http_core::{Method, Request, Response, Router};
@@ -33,12 +33,12 @@ pub struct Router {
 }
 
 impl Router {
-    /// A router without routes; it answers 404.
+    /// Creates a router without routes: it replies 404 to every request.
     pub fn new() -> Router {
         Router::default()
     }
 
-    /// Lets `handler` answer `method` on exactly this path. The last word on the same pair counts.
+    /// Sets the handler of one method of exactly this path. A later call replaces an earlier one.
     pub fn route(mut self, method: Method, path: &str, handler: impl Handler + 'static) -> Router {
         let methods = self.exact.entry(path.to_owned()).or_default();
         methods.retain(|(known, _)| *known != method);
@@ -46,20 +46,20 @@ impl Router {
         self
     }
 
-    /// Lets `handler` answer every method on every path that begins with `prefix`.
+    /// Sets the handler of all methods of all paths that begin with `prefix`.
     pub fn prefix(mut self, prefix: &str, handler: impl Handler + 'static) -> Router {
         self.prefixes.push((prefix.to_owned(), Box::new(handler)));
         self.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         self
     }
 
-    /// Lets `handler` answer whatever no route matches.
+    /// Sets the handler of requests that match no route.
     pub fn fallback(mut self, handler: impl Handler + 'static) -> Router {
         self.fallback = Some(Box::new(handler));
         self
     }
 
-    /// The methods that answer on a path of its own, with those the library adds.
+    /// Returns the methods with a handler, and those that the router adds: HEAD to GET, and OPTIONS.
     fn allowed(methods: &[(Method, Box<dyn Handler>)]) -> Vec<Method> {
         let mut allowed: Vec<Method> = methods.iter().map(|(method, _)| *method).collect();
         for (implied, by) in [(Method::Head, Some(Method::Get)), (Method::Options, None)] {
@@ -70,7 +70,7 @@ impl Router {
         allowed
     }
 
-    fn among(methods: &[(Method, Box<dyn Handler>)], request: &Request<'_>) -> Reply {
+    fn dispatch(methods: &[(Method, Box<dyn Handler>)], request: &Request<'_>) -> Reply {
         let find = |wanted| methods.iter().find(|(method, _)| *method == wanted).map(|(_, handler)| handler);
         let handler = match request.method() {
             Method::Head => find(Method::Head).or_else(|| find(Method::Get)),
@@ -79,9 +79,9 @@ impl Router {
         match handler {
             Some(handler) => handler.handle(request),
             None if request.method() == Method::Options => {
-                Response::new(Status::NO_CONTENT).allow(&Router::allowed(methods)).into()
+                Response::new(Status::NO_CONTENT).with_allow(&Router::allowed(methods)).into()
             }
-            None => Response::method_refused(request.method(), &Router::allowed(methods)).into(),
+            None => Response::method_not_allowed(request.method(), &Router::allowed(methods)).into(),
         }
     }
 }
@@ -89,7 +89,7 @@ impl Router {
 impl Handler for Router {
     fn handle(&self, request: &Request<'_>) -> Reply {
         if request.path() == "*" {
-            // RFC 9110 §9.3.7: a question about the server as a whole.
+            // RFC 9110 §9.3.7: OPTIONS for the server as a whole.
             return Response::new(Status::NO_CONTENT).into();
         }
         let Ok(path) = RelativePath::parse(request.path()) else {
@@ -97,11 +97,11 @@ impl Handler for Router {
         };
         let mut decoded = String::from_utf8_lossy(path.as_bytes()).into_owned();
         decoded.insert(0, '/');
-        if path.names_directory() && decoded.len() > 1 {
+        if path.is_directory() && decoded.len() > 1 {
             decoded.push('/');
         }
         if let Some(methods) = self.exact.get(&decoded) {
-            return Router::among(methods, request);
+            return Router::dispatch(methods, request);
         }
         let prefixed = self.prefixes.iter().find(|(prefix, _)| decoded.starts_with(prefix.as_str()));
         match prefixed.map(|(_, handler)| handler).or(self.fallback.as_ref()) {
@@ -126,7 +126,7 @@ mod tests {
     use std::time::Instant;
 
     fn says(text: &'static str) -> impl Handler {
-        move |_: &Request<'_>| Response::new(Status::OK).header("Says", text)
+        move |_: &Request<'_>| Response::new(Status::OK).with_header("Says", text)
     }
 
     fn router() -> Router {
@@ -143,7 +143,7 @@ mod tests {
         let mut index = HeadIndex::default();
         let request = Request::parse(bytes.as_bytes(), &mut index, Instant::now()).expect("a request");
         let Reply::Now(response) = router.handle(&request) else { panic!("now") };
-        let text = |name| response.field(name).map(String::from_utf8_lossy).unwrap_or_default().into_owned();
+        let text = |name| response.header(name).map(String::from_utf8_lossy).unwrap_or_default().into_owned();
         assert_eq!(
             (response.status(), text("Says").as_str(), text("Allow").as_str()),
             (status, says, allow),
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn routes() {
+    fn chooses_by_path_and_method() {
         let router = &router();
         check(router, "GET /hello", Status::OK, "hello", "");
         check(router, "GET /hello?q", Status::OK, "hello", "");

@@ -1,74 +1,85 @@
-//! The content of an answer. An enum, not a trait: an engine must recognise a file to call `sendfile`.
+//! The body of a response. It is an enum and not a trait because an engine must recognise a file to call `sendfile`.
 
-use crate::buffer::{
-    segment::{ChunkSource, FileSlice, Piece},
-    send_queue::SendQueue,
+use crate::{
+    buffer::{
+        segment::{ChunkSource, FileSlice, Segment},
+        send_queue::SendQueue,
+    },
+    types::error::Misuse,
 };
 use std::{ops::Range, sync::Arc};
 
-/// The content of an answer.
+/// The body of a response.
 #[derive(Default)]
 pub enum Body {
-    /// None; its length is 0.
+    /// No body; its length is 0.
     #[default]
     Empty,
-    /// Bytes that live as long as the program.
+    /// Constant bytes.
     Static(&'static [u8]),
-    /// Bytes of this answer's own.
+    /// Bytes that belong to this response alone.
     Bytes(Vec<u8>),
-    /// A stretch of bytes shared with a cache. A range beyond the bytes counts as empty.
+    /// Part of bytes that are shared, with a cache for example. The range must lie within the bytes.
     Shared(Arc<[u8]>, Range<usize>),
-    /// Part of a file, sent without passing through memory.
+    /// Part of a file. An engine can send it without copying it to user space.
     File(FileSlice),
-    /// Several bodies of known length, one behind the other; a stream among them is left out.
+    /// Several bodies, one after the other. None of them may be a stream.
     Parts(Vec<Body>),
-    /// Content whose length nobody knows yet: chunked in HTTP/1.1, until close in HTTP/1.0.
+    /// Content of unknown length: sent chunked in HTTP/1.1, and until the connection closes in HTTP/1.0.
     Stream(Box<dyn ChunkSource>),
 }
 
 impl Body {
-    /// Bytes of content, if that is known.
+    /// Returns the length in bytes, or `None` for a stream.
     #[inline]
     pub fn len(&self) -> Option<u64> {
         match self {
             Body::Empty => Some(0),
             Body::Static(bytes) => Some(bytes.len() as u64),
             Body::Bytes(bytes) => Some(bytes.len() as u64),
-            Body::Shared(bytes, range) => Some(bytes.get(range.clone()).unwrap_or_default().len() as u64),
+            Body::Shared(_, range) => Some(range.len() as u64),
             Body::File(slice) => Some(slice.len),
-            Body::Parts(parts) => Some(parts.iter().filter_map(Body::len).sum()),
+            Body::Parts(parts) => parts.iter().map(Body::len).sum(),
             Body::Stream(_) => None,
         }
     }
 
-    /// Whether it is known to be empty.
+    /// Returns whether the body is known to be empty.
     pub fn is_empty(&self) -> bool {
         self.len() == Some(0)
     }
 
-    /// Queues the content. Only a body whose length is unknown looks at `chunked`.
+    /// Checks what the types cannot rule out.
+    ///
+    /// # Errors
+    ///
+    /// If the range of a [`Body::Shared`] lies outside its bytes, or a stream is among [`Body::Parts`].
+    #[inline]
+    pub(crate) fn check(&self) -> Result<(), Misuse> {
+        match self {
+            Body::Shared(bytes, range) if bytes.get(range.clone()).is_none() => Err(Misuse::RangeOutOfBounds),
+            Body::Parts(parts) => parts.iter().try_for_each(|part| match part {
+                Body::Stream(_) => Err(Misuse::StreamInParts),
+                part => part.check(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Queues a body that [`check`](Body::check) has accepted. `chunked` matters only for a stream.
     #[inline]
     pub(crate) fn queue(self, out: &mut SendQueue, chunked: bool) {
         match self {
             Body::Empty => {}
-            Body::Static(bytes) => out.push(Piece::Static(bytes)),
+            Body::Static(bytes) => out.push(Segment::Static(bytes)),
             Body::Bytes(bytes) => {
                 let all = 0..bytes.len();
-                out.push(Piece::Owned(bytes, all));
+                out.push(Segment::Owned(bytes, all));
             }
-            // A range that is no part of the bytes would be a piece that never gets sent.
-            Body::Shared(bytes, range) if bytes.get(range.clone()).is_some() => {
-                out.push(Piece::Shared(bytes, range));
-            }
-            Body::Shared(..) => {}
-            Body::File(slice) => out.push(Piece::File(slice)),
-            Body::Parts(parts) => {
-                parts
-                    .into_iter()
-                    .filter(|part| part.len().is_some())
-                    .for_each(|part| part.queue(out, chunked));
-            }
-            Body::Stream(source) => out.push(Piece::Stream { source, chunked }),
+            Body::Shared(bytes, range) => out.push(Segment::Shared(bytes, range)),
+            Body::File(slice) => out.push(Segment::File(slice)),
+            Body::Parts(parts) => parts.into_iter().for_each(|part| part.queue(out, chunked)),
+            Body::Stream(source) => out.push(Segment::Stream { source, chunked }),
         }
     }
 }
@@ -117,25 +128,41 @@ mod tests {
     use super::*;
     use crate::buffer::send_queue::Transmit;
 
+    fn shared(range: Range<usize>) -> Body {
+        Body::Shared(b"0123456789".as_slice().into(), range)
+    }
+
     #[test]
-    #[expect(clippy::reversed_empty_ranges, reason = "what an application may get wrong")]
-    fn a_shared_range_that_is_no_part_of_the_bytes_is_empty() {
-        let bytes: Arc<[u8]> = b"0123456789".as_slice().into();
-        let check = |range: Range<usize>, expected: &[u8]| {
-            let body = Body::Shared(bytes.clone(), range);
-            assert_eq!(body.len(), Some(expected.len() as u64));
+    fn a_shared_body_is_the_bytes_in_its_range() {
+        for (range, expected) in [(2..5, "234"), (0..10, "0123456789"), (3..3, ""), (10..10, "")] {
+            let body = shared(range);
+            assert_eq!((body.check(), body.len()), (Ok(()), Some(expected.len() as u64)));
             let mut out = SendQueue::default();
             body.queue(&mut out, false);
             let sent = match out.transmit() {
                 Transmit::Bytes { slices, .. } => slices.concat(),
                 _ => Vec::new(),
             };
-            assert_eq!((sent.as_slice(), out.is_empty()), (expected, expected.is_empty()));
-        };
-        check(2..5, b"234");
-        check(0..10, b"0123456789");
-        for empty in [3..3, 10..10, 5..3, 9..11, 11..12, usize::MAX..0] {
-            check(empty, b"");
+            assert_eq!((sent.as_slice(), out.is_empty()), (expected.as_bytes(), expected.is_empty()));
         }
+    }
+
+    #[test]
+    #[expect(clippy::reversed_empty_ranges, reason = "what a handler may get wrong")]
+    fn detects_invalid_bodies() {
+        for range in [5..3, 9..11, 11..12, usize::MAX..0] {
+            assert_eq!(shared(range.clone()).check(), Err(Misuse::RangeOutOfBounds));
+            let nested = Body::Parts(vec![Body::Parts(vec![Body::Empty, shared(range)])]);
+            assert_eq!(nested.check(), Err(Misuse::RangeOutOfBounds));
+        }
+        struct Endless;
+        impl ChunkSource for Endless {
+            fn next_chunk(&mut self, _: &mut Vec<u8>) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let stream = || Body::Stream(Box::new(Endless));
+        assert_eq!(stream().check(), Ok(()));
+        assert_eq!(Body::Parts(vec![Body::Static(b"a"), stream()]).check(), Err(Misuse::StreamInParts));
     }
 }

@@ -1,10 +1,9 @@
-//! Field lines of an answer, kept as the text that goes on the wire, checked as they are set.
+//! Header lines of a message to send, kept as the text that goes on the wire and checked when they are set.
 
 use crate::types::chars;
 use std::{borrow::Cow, sync::Arc};
 
-/// Fields that the library decides and no application may set: they delimit the message, rule the connection,
-/// or stand on every answer anyway.
+/// Headers that only the library sets: they delimit the message, control the connection, or are in every response.
 const RESERVED: [&str; 8] = [
     "Content-Length",
     "Transfer-Encoding",
@@ -16,71 +15,71 @@ const RESERVED: [&str; 8] = [
     "Server",
 ];
 
-/// Why a field was refused.
+/// The reason why a header cannot be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FieldError {
-    /// The name is empty or no token (RFC 9110 §5.1).
+pub enum HeaderError {
+    /// The name is empty or not a token (RFC 9110 §5.1).
     Name,
-    /// The value holds CR, LF, NUL or another control: header injection (RFC 9110 §5.5).
+    /// The value contains CR, LF, NUL or another control character: header injection (RFC 9110 §5.5).
     Value,
-    /// The field is the library's to set.
+    /// Only the library sets this header.
     Reserved,
 }
 
-impl std::fmt::Display for FieldError {
+impl std::fmt::Display for HeaderError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            FieldError::Name => "a field name must be a token",
-            FieldError::Value => "a field value must not hold control characters",
-            FieldError::Reserved => "the library sets this field itself",
+            HeaderError::Name => "a header name must be a token",
+            HeaderError::Value => "a header value must not contain control characters",
+            HeaderError::Reserved => "the library sets this header itself",
         })
     }
 }
 
-impl std::error::Error for FieldError {}
+impl std::error::Error for HeaderError {}
 
-/// Field lines, each checked.
+/// Header lines, each checked when it was added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fields {
-    /// Borrowed where the library's own lines are all there are: an error page allocates none.
+pub struct Headers {
+    /// Borrowed as long as it holds only constant lines of the library: an error page allocates no headers.
     text: Cow<'static, [u8]>,
 }
 
-impl Fields {
-    /// Lines that the library itself wrote and knows to be right.
-    pub(crate) const fn of(lines: &'static [u8]) -> Fields {
-        Fields { text: Cow::Borrowed(lines) }
+impl Headers {
+    /// Takes constant lines without a check. Each must be well-formed and end in CRLF.
+    pub(crate) const fn from_static(lines: &'static [u8]) -> Headers {
+        Headers { text: Cow::Borrowed(lines) }
     }
 
-    /// Appends a field line.
+    /// Appends a header line.
     ///
     /// # Errors
     ///
-    /// If the name or the value could break the message, or the field is the library's; then nothing is
-    /// appended.
-    pub fn push(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), FieldError> {
+    /// If the name is not a token, the value contains a control character, or only the library sets this header.
+    /// Then nothing is appended.
+    pub fn append(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), HeaderError> {
         let value = value.as_ref();
         if name.is_empty() || !name.bytes().all(chars::is_token) {
-            return Err(FieldError::Name);
+            return Err(HeaderError::Name);
         }
         if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
-            return Err(FieldError::Reserved);
+            return Err(HeaderError::Reserved);
         }
-        if !value.iter().copied().all(chars::is_field_content) {
-            return Err(FieldError::Value);
+        if !value.iter().copied().all(chars::is_header_value) {
+            return Err(HeaderError::Value);
         }
-        self.append(name, value);
+        self.append_unchecked(name, value);
         Ok(())
     }
 
-    /// Appends all lines of another.
-    pub fn append_all(&mut self, other: &Fields) {
+    /// Appends all lines of `other`.
+    pub fn append_all(&mut self, other: &Headers) {
         self.text.to_mut().extend_from_slice(&other.text);
     }
 
-    /// Appends a line that the library itself wrote and knows to be right.
-    pub(crate) fn append(&mut self, name: &str, value: &[u8]) {
-        debug_assert!(value.iter().copied().all(chars::is_field_content));
+    /// Appends a header line without a check: for the library's own headers, and for those that its parser has read.
+    pub(crate) fn append_unchecked(&mut self, name: &str, value: &[u8]) {
+        debug_assert!(value.iter().copied().all(chars::is_header_value));
         let text = self.text.to_mut();
         text.reserve(name.len() + value.len() + 4);
         text.extend_from_slice(name.as_bytes());
@@ -89,46 +88,46 @@ impl Fields {
         text.extend_from_slice(b"\r\n");
     }
 
-    /// Removes all lines with this name, in any case.
+    /// Removes all lines with this name, which is compared without case.
     pub fn remove(&mut self, name: &str) {
         let lines = self.text.split_inclusive(|&byte| byte == b'\n');
-        self.text = lines.filter(|line| find(line, name).is_none()).flatten().copied().collect();
+        self.text = lines.filter(|line| get(line, name).is_none()).flatten().copied().collect();
     }
 
-    /// The value of the first line with this name, in any case.
-    pub fn find(&self, name: &str) -> Option<&[u8]> {
-        find(&self.text, name)
+    /// Returns the value of the first header with this name, which is compared without case.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        get(&self.text, name)
     }
 
-    /// The lines as they go on the wire.
+    /// Returns the lines as they go on the wire.
     pub fn as_bytes(&self) -> &[u8] {
         &self.text
     }
 
-    /// The lines made ready for many answers: they are shared, not copied.
-    pub fn freeze(self) -> ReadyFields {
-        ReadyFields(self.text.into())
+    /// Converts the lines for use in many responses: a clone of the result shares them.
+    pub fn into_shared(self) -> SharedHeaders {
+        SharedHeaders(self.text.into())
     }
 }
 
-/// Field lines that many answers share.
+/// Header lines that many responses share.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadyFields(Arc<[u8]>);
+pub struct SharedHeaders(Arc<[u8]>);
 
-impl ReadyFields {
-    /// The lines as they go on the wire.
+impl SharedHeaders {
+    /// Returns the lines as they go on the wire.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The value of the first line with this name, in any case.
-    pub fn find(&self, name: &str) -> Option<&[u8]> {
-        find(&self.0, name)
+    /// Returns the value of the first header with this name, which is compared without case.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        get(&self.0, name)
     }
 }
 
-fn find<'t>(text: &'t [u8], name: &str) -> Option<&'t [u8]> {
+fn get<'t>(text: &'t [u8], name: &str) -> Option<&'t [u8]> {
     text.split(|&byte| byte == b'\n').find_map(|line| {
         let (candidate, rest) = line.split_at_checked(name.len())?;
         let value = rest.strip_prefix(b": ")?.strip_suffix(b"\r")?;
@@ -141,34 +140,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_break_the_message_is_refused() {
-        let check = |name: &str, value: &[u8], expected: Result<(), FieldError>| {
-            let mut fields = Fields::default();
-            assert_eq!(fields.push(name, value), expected, "{name}: {}", value.escape_ascii());
-            assert_eq!(fields.as_bytes().is_empty(), expected.is_err());
+    fn rejects_headers_that_could_break_the_message() {
+        let check = |name: &str, value: &[u8], expected: Result<(), HeaderError>| {
+            let mut headers = Headers::default();
+            assert_eq!(headers.append(name, value), expected, "{name}: {}", value.escape_ascii());
+            assert_eq!(headers.as_bytes().is_empty(), expected.is_err());
         };
         check("X-A", b"caf\xc3\xa9\tb", Ok(()));
         check("X-A", b"", Ok(()));
         for value in [&b"a\r\nSet-Cookie: b"[..], b"a\nb", b"a\rb", b"a\0", b"\x7f"] {
-            check("X-A", value, Err(FieldError::Value));
+            check("X-A", value, Err(HeaderError::Value));
         }
         for name in ["", "X A", "X-A:", "X\r\n", "X\u{e9}"] {
-            check(name, b"v", Err(FieldError::Name));
+            check(name, b"v", Err(HeaderError::Name));
         }
         for name in ["Content-Length", "transfer-encoding", "CONNECTION", "Date", "server"] {
-            check(name, b"1", Err(FieldError::Reserved));
+            check(name, b"1", Err(HeaderError::Reserved));
         }
     }
 
     #[test]
-    fn lines_are_found_by_name_in_any_case() {
-        let mut fields = Fields::default();
-        fields.push("X-Long", "no").and_then(|()| fields.push("X", "1")).expect("valid");
-        assert_eq!(fields.as_bytes(), b"X-Long: no\r\nX: 1\r\n");
+    fn finds_headers_by_name_in_any_case() {
+        let mut headers = Headers::default();
+        headers.append("X-Long", "no").and_then(|()| headers.append("X", "1")).expect("valid");
+        assert_eq!(headers.as_bytes(), b"X-Long: no\r\nX: 1\r\n");
         assert_eq!(
-            (fields.find("x"), fields.find("x-long"), fields.find("lon")),
+            (headers.get("x"), headers.get("x-long"), headers.get("lon")),
             (Some(&b"1"[..]), Some(&b"no"[..]), None)
         );
-        assert_eq!(fields.freeze().find("X"), Some(&b"1"[..]));
+        assert_eq!(headers.into_shared().get("X"), Some(&b"1"[..]));
     }
 }

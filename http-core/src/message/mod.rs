@@ -1,4 +1,4 @@
-//! What an application sees: a request that is right, and a response that cannot be wrong.
+//! The messages that an application reads and writes: valid requests, and responses that cannot be malformed.
 
 pub mod body;
 pub mod headers;

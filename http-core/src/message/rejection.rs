@@ -1,54 +1,55 @@
-//! Why the library itself answers, in the application's place.
+//! Rejections: responses that the library makes itself, in place of a handler.
 
 use super::{request::Request, response::Response};
 use crate::types::{error::ParseError, status::Status};
 use core::net::SocketAddr;
 
-/// A request that no handler sees, or whose handler did not answer.
+/// The reason why the library responds to a request itself: it reached no handler, or its handler failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rejection {
-    /// The request is wrong.
+    /// The request is malformed, or exceeds a limit.
     Malformed(ParseError),
     /// The request did not arrive in time.
-    TooSlow,
-    /// The answer was not ready in time.
-    Unanswered,
-    /// The server holds as many connections, or as much work, as it may.
+    RequestTimeout,
+    /// The handler did not reply in time.
+    ReplyTimeout,
+    /// The server has reached its limit of connections or of queued work.
     Overloaded,
     /// The handler panicked.
-    Panicked,
+    HandlerPanicked,
 }
 
 impl Rejection {
-    /// The status that says so.
+    /// Returns the status of the response.
     pub const fn status(self) -> Status {
         match self {
             Rejection::Malformed(error) => error.status(),
-            Rejection::TooSlow => Status::REQUEST_TIMEOUT,
-            Rejection::Unanswered | Rejection::Overloaded => Status::SERVICE_UNAVAILABLE,
-            Rejection::Panicked => Status::INTERNAL_SERVER_ERROR,
+            Rejection::RequestTimeout => Status::REQUEST_TIMEOUT,
+            Rejection::ReplyTimeout | Rejection::Overloaded => Status::SERVICE_UNAVAILABLE,
+            Rejection::HandlerPanicked => Status::INTERNAL_SERVER_ERROR,
         }
     }
 
-    /// The answer, before any middleware has seen it. It closes the connection.
+    /// Returns the response, which closes the connection. The engine passes it to
+    /// [`Handler::rejected`](crate::Handler::rejected) before it is sent.
     pub fn response(self) -> Response {
-        let response = Response::error(self.status()).close();
+        let response = Response::error(self.status()).with_close();
         if self.status() == Status::SERVICE_UNAVAILABLE {
-            response.header("Retry-After", "1")
+            response.with_header("Retry-After", "1")
         } else {
             response
         }
     }
 }
 
-/// A rejection, and what is known of the request.
+/// A rejection, and what is known of the rejected request.
 #[derive(Clone, Copy, Debug)]
 pub struct Rejected<'r> {
-    /// Why nobody else answers.
-    pub why: Rejection,
-    /// Where the connection comes from, if that has been said.
-    pub peer: Option<SocketAddr>,
-    /// The request without its content, if its head has been understood and is still at hand.
+    /// The reason.
+    pub reason: Rejection,
+    /// The client's address, if the engine [has set it](crate::Connection::with_client_addr).
+    pub client_addr: Option<SocketAddr>,
+    /// The request without its body, if its head is complete, valid and still in the receive buffer.
     pub request: Option<Request<'r>>,
 }
 
@@ -56,10 +57,10 @@ impl std::fmt::Display for Rejection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Rejection::Malformed(error) => error.as_str(),
-            Rejection::TooSlow => "the request did not arrive in time",
-            Rejection::Unanswered => "the answer was not ready in time",
+            Rejection::RequestTimeout => "the request did not arrive in time",
+            Rejection::ReplyTimeout => "the handler did not reply in time",
             Rejection::Overloaded => "over capacity",
-            Rejection::Panicked => "the handler panicked",
+            Rejection::HandlerPanicked => "the handler panicked",
         })
     }
 }

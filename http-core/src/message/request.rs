@@ -1,44 +1,49 @@
-//! A complete request, borrowed from the buffer it arrived in.
+//! A complete request, borrowed from the receive buffer.
 
 use crate::{
     codec::{
-        framing::{self, Framing},
-        head::{HeadIndex, Progress},
+        framing::{self, RequestFraming},
+        head::{HeadIndex, ParseStatus},
     },
-    types::{error::ParseError, limits::Limits, method::Method, version::Version},
+    types::{
+        error::ParseError,
+        limits::Limits,
+        method::{Method, Version},
+    },
 };
 use core::net::SocketAddr;
 use std::time::Instant;
 
-/// A complete request whose framing has been judged.
+/// A complete request with a valid head. It borrows the buffer that the request arrived in.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'b> {
     index: &'b HeadIndex,
     /// The head, and whatever follows it.
     bytes: &'b [u8],
-    content: &'b [u8],
-    framing: Framing,
-    received: Instant,
-    peer: Option<SocketAddr>,
+    body: &'b [u8],
+    framing: RequestFraming,
+    received_at: Instant,
+    client_addr: Option<SocketAddr>,
 }
 
 impl<'b> Request<'b> {
+    #[inline]
     pub(crate) fn new(
         index: &'b HeadIndex,
         bytes: &'b [u8],
-        content: &'b [u8],
-        framing: Framing,
-        received: Instant,
-        peer: Option<SocketAddr>,
+        body: &'b [u8],
+        framing: RequestFraming,
+        received_at: Instant,
+        client_addr: Option<SocketAddr>,
     ) -> Request<'b> {
-        Request { index, bytes, content, framing, received, peer }
+        Request { index, bytes, body, framing, received_at, client_addr }
     }
 
-    /// Reads a request that is whole in memory, its content being everything behind the head: for handlers' tests.
+    /// Parses a request from memory: for tests of handlers. All bytes after the head are the body.
     ///
     /// # Errors
     ///
-    /// The fault, if the head is wrong; [`ParseError::HeadTooLarge`] also if it does not end.
+    /// The first error in the head. A head without an end is [`ParseError::HeadTooLarge`].
     ///
     /// ```
     /// use http_core::{HeadIndex, Request};
@@ -53,39 +58,40 @@ impl<'b> Request<'b> {
     pub fn parse(
         bytes: &'b [u8],
         index: &'b mut HeadIndex,
-        received: Instant,
+        received_at: Instant,
     ) -> Result<Request<'b>, ParseError> {
         index.reset();
-        let Progress::Complete(head_len) = index.parse(bytes, &Limits::default())? else {
+        let ParseStatus::Complete(head_len) = index.parse(bytes, &Limits::default())? else {
             return Err(ParseError::HeadTooLarge);
         };
-        let framing = framing::judge(index, bytes)?;
-        Ok(Request { index, bytes, content: &bytes[head_len..], framing, received, peer: None })
+        let framing = framing::validate(index, bytes)?;
+        Ok(Request::new(index, bytes, &bytes[head_len..], framing, received_at, None))
     }
 
-    /// The method.
+    /// Returns the method.
     #[inline]
     pub fn method(&self) -> Method {
         self.framing.method
     }
 
-    /// The method's name as it was sent, for [`Method::Extension`].
+    /// Returns the method's name as the client sent it, also for [`Method::Extension`].
     pub fn method_token(&self) -> &'b str {
         text(self.index.method.of(self.bytes))
     }
 
-    /// The target as it was sent: ASCII without white space or controls.
+    /// Returns the target as the client sent it: ASCII without white space and control characters.
     pub fn target(&self) -> &'b str {
         text(self.index.target.of(self.bytes))
     }
 
-    /// The target's path, not decoded: `/` if the target has none, `*` for `OPTIONS *`, empty for CONNECT.
+    /// Returns the target's path, still percent-encoded: `/` if the target has none, `*` for `OPTIONS *`, empty for
+    /// CONNECT.
     #[inline]
     pub fn path(&self) -> &'b str {
         text(self.path_bytes())
     }
 
-    /// The same as octets: enough for a memory of paths, and cheaper, for nobody has to see to it that they are text.
+    /// Returns the path as bytes. Cheaper than [`path`](Request::path): skips UTF-8 validation.
     #[inline]
     pub fn path_bytes(&self) -> &'b [u8] {
         match self.framing.path.of(self.bytes) {
@@ -94,67 +100,70 @@ impl<'b> Request<'b> {
         }
     }
 
-    /// The target's query, not decoded and without its `?`.
+    /// Returns the target's query without its `?`, still percent-encoded.
     #[inline]
     pub fn query(&self) -> Option<&'b str> {
         self.framing.query.map(|query| text(query.of(self.bytes)))
     }
 
-    /// Host and port that the request is for; only HTTP/1.0 may leave them out (RFC 9110 §7.2).
+    /// Returns the host and port that the request is for; `None` only in HTTP/1.0 (RFC 9110 §7.2).
     pub fn host(&self) -> Option<&'b str> {
         self.framing.authority.map(|span| text(span.of(self.bytes)))
     }
 
-    /// The version.
+    /// Returns the protocol version.
     pub fn version(&self) -> Version {
         self.framing.version
     }
 
-    /// The value of the first field with this name, in any case.
-    pub fn field(&self, name: &str) -> Option<&'b [u8]> {
-        self.fields_named(name).next()
+    /// Returns the value of the first header with this name, which is compared without case.
+    pub fn header(&self, name: &str) -> Option<&'b [u8]> {
+        self.header_values(name).next()
     }
 
-    /// The values of all fields with this name, in any case, in their order.
-    pub fn fields_named(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
+    /// Returns the values of all headers with this name, which is compared without case, in the order received.
+    pub fn header_values(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
         let bytes = self.bytes;
         self.index
-            .field_spans()
+            .header_spans()
             .iter()
-            .filter(move |field| field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes()))
-            .map(move |field| field.value.of(bytes))
+            .filter(move |header| header.name.of(bytes).eq_ignore_ascii_case(name.as_bytes()))
+            .map(move |header| header.value.of(bytes))
     }
 
-    /// All fields, in their order.
-    pub fn fields(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> {
+    /// Returns the names and values of all headers in the order received.
+    pub fn headers(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> {
         let bytes = self.bytes;
-        self.index.field_spans().iter().map(move |field| (text(field.name.of(bytes)), field.value.of(bytes)))
+        self.index
+            .header_spans()
+            .iter()
+            .map(move |header| (text(header.name.of(bytes)), header.value.of(bytes)))
     }
 
-    /// Whether a precondition or a Range is among the fields.
+    /// Returns whether the request has a precondition or a Range header.
     #[inline]
     pub fn is_conditional(&self) -> bool {
         self.framing.conditional
     }
 
-    /// The content, whole and decoded.
+    /// Returns the whole body, decoded.
     pub fn body(&self) -> &'b [u8] {
-        self.content
+        self.body
     }
 
-    /// Where it comes from, if whoever drives the connection [has said so](crate::Connection::with_peer).
-    pub fn peer(&self) -> Option<SocketAddr> {
-        self.peer
+    /// Returns the client's address, if the engine [has set it](crate::Connection::with_client_addr).
+    pub fn client_addr(&self) -> Option<SocketAddr> {
+        self.client_addr
     }
 
-    /// When its last byte was seen.
+    /// Returns the time at which the connection had parsed the request's last byte.
     #[inline]
-    pub fn received(&self) -> Instant {
-        self.received
+    pub fn received_at(&self) -> Instant {
+        self.received_at
     }
 }
 
-/// The parser lets only ASCII pass where this is used.
+/// Converts bytes in which the parser has accepted only ASCII.
 #[inline]
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()

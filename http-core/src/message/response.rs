@@ -1,172 +1,175 @@
-//! An answer: status, fields and content. What delimits it is not its business.
+//! A response: status, headers and body. The connection decides how the body is delimited.
 
 use super::{
     body::Body,
-    headers::{FieldError, Fields, ReadyFields},
+    headers::{HeaderError, Headers, SharedHeaders},
 };
 use crate::{
-    buffer::segment::{FileSlice, Sent, WhenSent},
+    buffer::segment::{FileSlice, OnSent, Sent},
     types::{method::Method, status::Status},
 };
 
-/// An answer to a request.
+/// A response to a request.
 ///
 /// ```
 /// use http_core::{Response, Status};
 ///
-/// let response = Response::text("Hello").with_status(Status::CREATED).header("Location", "/hello/1");
-/// assert_eq!(response.field("location"), Some(&b"/hello/1"[..]));
+/// let response = Response::text("Hello").with_status(Status::CREATED).with_header("Location", "/hello/1");
+/// assert_eq!(response.header("location"), Some(&b"/hello/1"[..]));
 /// ```
 pub struct Response {
     pub(crate) status: Status,
-    pub(crate) ready: Option<ReadyFields>,
-    pub(crate) fields: Fields,
+    pub(crate) shared_headers: Option<SharedHeaders>,
+    pub(crate) headers: Headers,
     pub(crate) body: Body,
     pub(crate) close: bool,
-    pub(crate) when_sent: Option<WhenSent>,
+    pub(crate) on_sent: Option<OnSent>,
 }
 
 impl Response {
-    /// An answer without content.
+    /// Creates a response without headers and body.
     #[inline]
     pub fn new(status: Status) -> Response {
         Response {
             status,
-            ready: None,
-            fields: Fields::default(),
+            shared_headers: None,
+            headers: Headers::default(),
             body: Body::Empty,
             close: false,
-            when_sent: None,
+            on_sent: None,
         }
     }
 
-    /// 200 with content of this media type, which must be a legal field value; else the answer is a 500.
-    pub fn content(media_type: &str, body: impl Into<Body>) -> Response {
-        Response::new(Status::OK).with_body(body).header("Content-Type", media_type)
+    /// Creates a 200 with a body of this media type. If the type is not a legal header value, the result is a 500.
+    pub fn of_type(media_type: &str, body: impl Into<Body>) -> Response {
+        Response::new(Status::OK).with_body(body).with_header("Content-Type", media_type)
     }
 
-    /// 200 with plain text.
+    /// Creates a 200 with a plain text body in UTF-8.
     pub fn text(body: impl Into<Body>) -> Response {
-        Response::content("text/plain; charset=utf-8", body)
+        Response::of_type("text/plain; charset=utf-8", body)
     }
 
-    /// 200 with a page.
+    /// Creates a 200 with an HTML body in UTF-8.
     pub fn html(body: impl Into<Body>) -> Response {
-        Response::content("text/html; charset=utf-8", body)
+        Response::of_type("text/html; charset=utf-8", body)
     }
 
-    /// 200 with JSON that is text already.
+    /// Creates a 200 with a body that is JSON text already.
     pub fn json(body: impl Into<Body>) -> Response {
-        Response::content("application/json", body)
+        Response::of_type("application/json", body)
     }
 
-    /// 200 with bytes of no particular type.
+    /// Creates a 200 with a body of type `application/octet-stream`.
     pub fn bytes(body: impl Into<Body>) -> Response {
-        Response::content("application/octet-stream", body)
+        Response::of_type("application/octet-stream", body)
     }
 
-    /// 200 with part of a file.
+    /// Creates a 200 with part of a file as its body.
     pub fn file(media_type: &str, slice: FileSlice) -> Response {
-        Response::content(media_type, slice)
+        Response::of_type(media_type, slice)
     }
 
-    /// A redirect to `location`, a URI reference.
+    /// Creates a redirect to `location`, a URI reference.
     pub fn redirect(status: Status, location: &str) -> Response {
-        Response::new(status).header("Location", location)
+        Response::new(status).with_header("Location", location)
     }
 
-    /// The library's page for a status. Use [`method_refused`](Response::method_refused) for 405, which owes an Allow.
+    /// Creates a response with the library's HTML page for this status. For 405, which needs an Allow header, use
+    /// [`method_not_allowed`](Response::method_not_allowed).
     pub fn error(status: Status) -> Response {
-        const PAGE: Fields = Fields::of(b"Content-Type: text/html; charset=utf-8\r\n");
-        Response { fields: PAGE, ..Response::new(status).with_body(status.page()) }
+        const HTML: Headers = Headers::from_static(b"Content-Type: text/html; charset=utf-8\r\n");
+        Response { headers: HTML, ..Response::new(status).with_body(status.page()) }
     }
 
-    /// 405 with what is allowed instead (RFC 9110 §15.5.6); for a method nobody here knows, 501 (§9.1).
-    pub fn method_refused(method: Method, allowed: &[Method]) -> Response {
+    /// Creates a 405 that lists the allowed methods (RFC 9110 §15.5.6), or a 501 for [`Method::Extension`] (§9.1).
+    pub fn method_not_allowed(method: Method, allowed: &[Method]) -> Response {
         if method == Method::Extension {
             return Response::error(Status::NOT_IMPLEMENTED);
         }
-        Response::error(Status::METHOD_NOT_ALLOWED).allow(allowed)
+        Response::error(Status::METHOD_NOT_ALLOWED).with_allow(allowed)
     }
 
-    /// Names the methods that the target supports (RFC 9110 §10.2.1).
-    pub fn allow(mut self, allowed: &[Method]) -> Response {
+    /// Adds an Allow header with the methods that the target supports (RFC 9110 §10.2.1).
+    pub fn with_allow(mut self, allowed: &[Method]) -> Response {
         let names: Vec<&str> = allowed.iter().map(|method| method.as_str()).collect();
-        self.fields.append("Allow", names.join(", ").as_bytes());
+        self.headers.append_unchecked("Allow", names.join(", ").as_bytes());
         self
     }
 
-    /// Sets another status.
+    /// Sets the status.
     pub fn with_status(mut self, status: Status) -> Response {
         self.status = status;
         self
     }
 
-    /// Sets the content.
+    /// Sets the body.
     #[inline]
     pub fn with_body(mut self, body: impl Into<Body>) -> Response {
         self.body = body.into();
         self
     }
 
-    /// Sets the content and its media type, which must be a legal field value, in the place of what was set.
-    pub fn with_content(mut self, media_type: &str, body: impl Into<Body>) -> Response {
-        self.fields.remove("Content-Type");
-        self.with_body(body).header("Content-Type", media_type)
+    /// Sets the body and Content-Type, replacing both. If the type is not a legal header value, the result is a 500.
+    pub fn with_typed_body(mut self, media_type: &str, body: impl Into<Body>) -> Response {
+        self.headers.remove("Content-Type");
+        self.with_body(body).with_header("Content-Type", media_type)
     }
 
-    /// Sets fields that many answers share.
+    /// Sets headers that this response shares with others. They are sent before its own.
     #[inline]
-    pub fn with_ready(mut self, ready: ReadyFields) -> Response {
-        self.ready = Some(ready);
+    pub fn with_shared_headers(mut self, headers: SharedHeaders) -> Response {
+        self.shared_headers = Some(headers);
         self
     }
 
-    /// Adds a field. A name or value that could break the message makes the answer a 500 instead of reaching the
-    /// peer; [`try_header`](Response::try_header) is for those who want to know.
-    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Response {
-        match self.fields.push(name, value) {
+    /// Adds a header. If it could break the message, the whole response becomes a 500;
+    /// [`try_with_header`](Response::try_with_header) returns an error instead.
+    pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Response {
+        match self.headers.append(name, value) {
             Ok(()) => self,
-            Err(_) => {
-                let Response { close, when_sent, .. } = self;
-                Response { close, when_sent, ..Response::error(Status::INTERNAL_SERVER_ERROR) }
-            }
+            Err(_) => Response {
+                close: self.close,
+                on_sent: self.on_sent,
+                ..Response::error(Status::INTERNAL_SERVER_ERROR)
+            },
         }
     }
 
-    /// Adds a field.
+    /// Adds a header.
     ///
     /// # Errors
     ///
-    /// If the name or the value could break the message, or the field is the library's to set.
-    pub fn try_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<&mut Response, FieldError> {
-        self.fields.push(name, value)?;
+    /// If the name or the value could break the message, or only the library sets this header.
+    pub fn try_with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Response, HeaderError> {
+        self.headers.append(name, value)?;
         Ok(self)
     }
 
-    /// Closes the connection after this answer.
-    pub fn close(mut self) -> Response {
+    /// Closes the connection after this response.
+    pub fn with_close(mut self) -> Response {
         self.close = true;
         self
     }
 
-    /// Has `hear` told how much of the content was sent, once the last of it has been, or the connection has ended
-    /// before. It runs between requests and must not block. The last word counts.
-    pub fn when_sent(self, hear: impl FnOnce(Sent) + Send + 'static) -> Response {
-        Response { when_sent: Some(Box::new(hear)), ..self }
+    /// Calls `callback` once, with the number of body bytes sent: after the last of them, or when the connection ends
+    /// before. It runs in the engine and must not block. A second call of this method replaces the callback.
+    pub fn on_sent(self, callback: impl FnOnce(Sent) + Send + 'static) -> Response {
+        Response { on_sent: Some(Box::new(callback)), ..self }
     }
 
-    /// The status.
+    /// Returns the status.
     pub fn status(&self) -> Status {
         self.status
     }
 
-    /// The value of the first field with this name that has been set.
-    pub fn field(&self, name: &str) -> Option<&[u8]> {
-        self.fields.find(name).or_else(|| self.ready.as_ref()?.find(name))
+    /// Returns the value of the first header with this name, which is compared without case. Headers that the library
+    /// adds when it sends the response are not included.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers.get(name).or_else(|| self.shared_headers.as_ref()?.get(name))
     }
 
-    /// The content.
+    /// Returns the body.
     pub fn body(&self) -> &Body {
         &self.body
     }
@@ -174,11 +177,11 @@ impl Response {
 
 impl std::fmt::Debug for Response {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Response { status, ready, fields, body, close, when_sent: _ } = self;
+        let Response { status, shared_headers, headers, body, close, on_sent: _ } = self;
         f.debug_struct("Response")
             .field("status", status)
-            .field("ready", ready)
-            .field("fields", fields)
+            .field("shared_headers", shared_headers)
+            .field("headers", headers)
             .field("body", body)
             .field("close", close)
             .finish_non_exhaustive()
@@ -190,33 +193,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_injected_field_becomes_a_500_and_nothing_else() {
-        let response = Response::text("x").header("Location", "/\r\nSet-Cookie: a=b");
+    fn an_injected_header_makes_the_response_a_500() {
+        let response = Response::text("x").with_header("Location", "/\r\nSet-Cookie: a=b");
         assert_eq!(response.status(), Status::INTERNAL_SERVER_ERROR);
-        assert_eq!(response.field("Set-Cookie"), None);
-        assert_eq!(response.field("Location"), None);
-        assert!(
-            Response::text("x").close().header("X", "\n").close,
-            "what was asked for besides still counts"
-        );
+        assert_eq!(response.header("Set-Cookie"), None);
+        assert_eq!(response.header("Location"), None);
+        assert!(Response::text("x").with_close().with_header("X", "\n").close, "the 500 lost `close`");
     }
 
     #[test]
-    fn other_content_takes_the_place_of_the_first() {
-        let response = Response::error(Status::METHOD_NOT_ALLOWED).allow(&[Method::Get]);
-        let response = response.with_content("application/json", "{}");
-        assert_eq!(response.fields.as_bytes(), b"Allow: GET\r\nContent-Type: application/json\r\n");
+    fn a_typed_body_replaces_the_previous_type() {
+        let response = Response::error(Status::METHOD_NOT_ALLOWED).with_allow(&[Method::Get]);
+        let response = response.with_typed_body("application/json", "{}");
+        assert_eq!(response.headers.as_bytes(), b"Allow: GET\r\nContent-Type: application/json\r\n");
         assert_eq!(response.body.len(), Some(2));
     }
 
     #[test]
-    fn a_refused_method_names_what_is_allowed() {
-        let refused = Response::method_refused(Method::Post, &[Method::Get, Method::Head]);
+    fn a_405_lists_the_allowed_methods() {
+        let response = Response::method_not_allowed(Method::Post, &[Method::Get, Method::Head]);
         assert_eq!(
-            (refused.status(), refused.field("Allow")),
+            (response.status(), response.header("Allow")),
             (Status::METHOD_NOT_ALLOWED, Some(&b"GET, HEAD"[..]))
         );
-        let unknown = Response::method_refused(Method::Extension, &[Method::Get]);
+        let unknown = Response::method_not_allowed(Method::Extension, &[Method::Get]);
         assert_eq!(unknown.status(), Status::NOT_IMPLEMENTED);
     }
 }

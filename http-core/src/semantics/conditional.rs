@@ -5,12 +5,12 @@
 //! never take something malformed for a match: such an entity tag matches nothing, such a date says nothing.
 //!
 //! ```
-//! use http_core::conditional::{self, Validators, Verdict};
+//! use http_core::conditional::{self, Validators, Precondition};
 //!
 //! let current = Validators { etag: Some("\"v2\""), last_modified: None };
 //! let fields = [("Host", &b"a"[..]), ("if-none-match", b"\"v1\", W/\"v2\"")];
-//! assert_eq!(conditional::evaluate(true, fields, &current), Verdict::NotModified);
-//! assert_eq!(conditional::evaluate(false, fields, &current), Verdict::PreconditionFailed);
+//! assert_eq!(conditional::evaluate(true, fields, &current), Precondition::NotModified);
+//! assert_eq!(conditional::evaluate(false, fields, &current), Precondition::Failed);
 //! assert!(!conditional::range_applies(Some(b"\"v1\""), &current));
 //! ```
 
@@ -27,13 +27,13 @@ pub struct Validators<'a> {
 
 /// What the preconditions of a request ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Precondition {
     /// Answer as if there were none.
-    Proceed,
+    Passed,
     /// 304: the client has this representation. Only ever for GET and HEAD.
     NotModified,
     /// 412: do nothing, for the representation is not the one the client has in mind.
-    PreconditionFailed,
+    Failed,
 }
 
 /// Holds the precondition fields of a request against the current validators, in the order of §13.2.2.
@@ -45,7 +45,7 @@ pub fn evaluate<'a>(
     get_or_head: bool,
     fields: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     validators: &Validators<'_>,
-) -> Verdict {
+) -> Precondition {
     let sent = Preconditions::collect(fields, validators.entity_tag());
     let modified_since = |date| Some(validators.modified_seconds()? > unix_seconds(date?)?);
 
@@ -57,9 +57,9 @@ pub fn evaluate<'a>(
         .unwrap_or_else(|| get_or_head && modified_since(sent.if_modified_since) == Some(false));
 
     match (unchanged, held) {
-        (true, false) => Verdict::Proceed,
-        (true, true) if get_or_head => Verdict::NotModified,
-        _ => Verdict::PreconditionFailed,
+        (true, false) => Precondition::Passed,
+        (true, true) if get_or_head => Precondition::NotModified,
+        _ => Precondition::Failed,
     }
 }
 
@@ -201,7 +201,7 @@ impl<'a> EntityTag<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Verdict::{NotModified, PreconditionFailed as Failed, Proceed};
+    use Precondition::{Failed, NotModified, Passed};
     use std::time::Duration;
 
     const NONE: Validators<'_> = Validators { etag: None, last_modified: None };
@@ -222,38 +222,38 @@ mod tests {
     }
 
     /// GET and then PUT, with a head of lines `Name: value`.
-    fn check_with(validators: Validators<'_>, head: &str, get: Verdict, put: Verdict) {
+    fn check_with(validators: Validators<'_>, head: &str, get: Precondition, put: Precondition) {
         let text = spelled_out(head);
         let fields = text.lines().map(|line| line.split_once(": ").unwrap()).map(|(n, v)| (n, v.as_bytes()));
         assert_eq!(evaluate(true, fields.clone(), &validators), get, "GET {head}");
         assert_eq!(evaluate(false, fields, &validators), put, "PUT {head}");
     }
 
-    fn check(head: &str, get: Verdict, put: Verdict) {
+    fn check(head: &str, get: Precondition, put: Precondition) {
         check_with(current(), head, get, put);
     }
 
     #[test]
     fn step_1_if_match() {
-        check("If-Match: 'a'", Proceed, Proceed);
-        check("If-Match: *", Proceed, Proceed);
+        check("If-Match: 'a'", Passed, Passed);
+        check("If-Match: *", Passed, Passed);
         check("If-Match: 'b'", Failed, Failed);
         check("If-Match: W/'a'", Failed, Failed);
         // outranks If-Unmodified-Since, both ways
-        check("If-Unmodified-Since: EARLIER\nIf-Match: 'a'", Proceed, Proceed);
+        check("If-Unmodified-Since: EARLIER\nIf-Match: 'a'", Passed, Passed);
         check("If-Match: 'b'\nIf-Unmodified-Since: LATER", Failed, Failed);
     }
 
     #[test]
     fn step_2_if_unmodified_since() {
         check("If-Unmodified-Since: EARLIER", Failed, Failed);
-        check("If-Unmodified-Since: SAME", Proceed, Proceed);
-        check("If-Unmodified-Since: LATER", Proceed, Proceed);
+        check("If-Unmodified-Since: SAME", Passed, Passed);
+        check("If-Unmodified-Since: LATER", Passed, Passed);
     }
 
     #[test]
     fn step_3_if_none_match() {
-        check("If-None-Match: 'b'", Proceed, Proceed);
+        check("If-None-Match: 'b'", Passed, Passed);
         check("If-None-Match: 'a'", NotModified, Failed);
         check("If-None-Match: W/'a'", NotModified, Failed);
         check("If-None-Match: *", NotModified, Failed);
@@ -263,19 +263,19 @@ mod tests {
         check("If-None-Match: 'a'\nIf-Unmodified-Since: SAME", NotModified, Failed);
         check("If-None-Match: 'a'\nIf-Unmodified-Since: EARLIER", Failed, Failed);
         // outranks If-Modified-Since, both ways
-        check("If-Modified-Since: LATER\nIf-None-Match: 'b'", Proceed, Proceed);
+        check("If-Modified-Since: LATER\nIf-None-Match: 'b'", Passed, Passed);
         check("If-None-Match: 'a'\nIf-Modified-Since: EARLIER", NotModified, Failed);
     }
 
     #[test]
     fn step_4_if_modified_since() {
-        check("If-Modified-Since: EARLIER", Proceed, Proceed);
-        check("If-Modified-Since: SAME", NotModified, Proceed);
-        check("If-Modified-Since: LATER", NotModified, Proceed);
+        check("If-Modified-Since: EARLIER", Passed, Passed);
+        check("If-Modified-Since: SAME", NotModified, Passed);
+        check("If-Modified-Since: LATER", NotModified, Passed);
         // asked after steps 1 and 2
-        check("If-Modified-Since: SAME\nIf-Match: 'a'", NotModified, Proceed);
+        check("If-Modified-Since: SAME\nIf-Match: 'a'", NotModified, Passed);
         check("If-Modified-Since: SAME\nIf-Match: 'b'", Failed, Failed);
-        check("If-Modified-Since: SAME\nIf-Unmodified-Since: SAME", NotModified, Proceed);
+        check("If-Modified-Since: SAME\nIf-Unmodified-Since: SAME", NotModified, Passed);
         check("If-Modified-Since: SAME\nIf-Unmodified-Since: EARLIER", Failed, Failed);
     }
 
@@ -300,8 +300,8 @@ mod tests {
 
     #[test]
     fn step_6_no_precondition() {
-        check("", Proceed, Proceed);
-        check("Host: a\nIf-Range: 'b'\nRange: bytes=0-1", Proceed, Proceed);
+        check("", Passed, Passed);
+        check("Host: a\nIf-Range: 'b'\nRange: bytes=0-1", Passed, Passed);
     }
 
     #[test]
@@ -310,7 +310,7 @@ mod tests {
             check(&format!("If-None-Match: {list}"), NotModified, Failed);
         }
         check("If-None-Match: 'b'\niF-nONE-mATCH: 'a'\nIf-None-Match: 'c'", NotModified, Failed);
-        check("If-Match: 'b'\niF-mATCH: 'a'\nIf-Match: 'c'", Proceed, Proceed);
+        check("If-Match: 'b'\niF-mATCH: 'a'\nIf-Match: 'c'", Passed, Passed);
         let with_commas = Validators { etag: Some("\"a,,é!~\""), ..NONE };
         check_with(with_commas, "If-None-Match: 'b', 'a,,é!~'", NotModified, Failed);
     }
@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn malformed_tags_match_nothing() {
         for list in ["", "a", "a'", "'a", "w/'a'", "'b,a'", "'a''a'", "'a' 'b'", "'b c','a'", "'b',*"] {
-            check(&format!("If-None-Match: {list}"), Proceed, Proceed);
+            check(&format!("If-None-Match: {list}"), Passed, Passed);
             check(&format!("If-Match: {list}"), Failed, Failed);
         }
     }
@@ -326,7 +326,7 @@ mod tests {
     #[test]
     fn dates_come_in_three_formats() {
         for date in ["SAME", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
-            check(&format!("If-Modified-Since: {date}"), NotModified, Proceed);
+            check(&format!("If-Modified-Since: {date}"), NotModified, Passed);
         }
     }
 
@@ -336,25 +336,25 @@ mod tests {
     fn invalid_and_repeated_dates_are_ignored() {
         for date in ["", "784111777", "Mon, 06 Nov 1994 08:49:37 GMT", "EARLIER, EARLIER", "LATER é", BLOTTED]
         {
-            check(&format!("If-Modified-Since: {date}"), Proceed, Proceed);
-            check(&format!("If-Unmodified-Since: {date}"), Proceed, Proceed);
+            check(&format!("If-Modified-Since: {date}"), Passed, Passed);
+            check(&format!("If-Unmodified-Since: {date}"), Passed, Passed);
         }
-        check(&"If-Modified-Since: LATER\n".repeat(3), Proceed, Proceed);
-        check(&"If-Unmodified-Since: EARLIER\n".repeat(3), Proceed, Proceed);
+        check(&"If-Modified-Since: LATER\n".repeat(3), Passed, Passed);
+        check(&"If-Unmodified-Since: EARLIER\n".repeat(3), Passed, Passed);
     }
 
     #[test]
     fn validators_may_be_missing_or_weak() {
-        check_with(NONE, "If-Match: *", Proceed, Proceed);
+        check_with(NONE, "If-Match: *", Passed, Passed);
         check_with(NONE, "If-Match: 'a'", Failed, Failed);
         check_with(NONE, "If-None-Match: *", NotModified, Failed);
-        check_with(NONE, "If-None-Match: 'a'", Proceed, Proceed);
-        check_with(NONE, "If-Modified-Since: LATER", Proceed, Proceed);
-        check_with(NONE, "If-Unmodified-Since: EARLIER", Proceed, Proceed);
+        check_with(NONE, "If-None-Match: 'a'", Passed, Passed);
+        check_with(NONE, "If-Modified-Since: LATER", Passed, Passed);
+        check_with(NONE, "If-Unmodified-Since: EARLIER", Passed, Passed);
         check_with(WEAK, "If-None-Match: 'a'", NotModified, Failed);
         check_with(WEAK, "If-Match: 'a', W/'a'", Failed, Failed);
         let before_1970 = UNIX_EPOCH.checked_sub(Duration::from_secs(1));
         let ancient = Validators { last_modified: before_1970, ..NONE };
-        check_with(ancient, "If-Modified-Since: LATER", Proceed, Proceed);
+        check_with(ancient, "If-Modified-Since: LATER", Passed, Passed);
     }
 }

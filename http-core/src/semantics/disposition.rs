@@ -3,7 +3,7 @@
 //! Programs and browsers write quotes into a name by different rules. This file must never let either rule change
 //! what needs no escape at all, such as the backslashes of `C:\dir\file`.
 
-use crate::types::grammar as parameters;
+use crate::types::grammar::{parameters, split_token};
 
 /// What the field says of a part.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,10 +15,9 @@ pub(super) struct Disposition {
 impl Disposition {
     /// `None` if the field is malformed, of another kind, without a name, or says something twice.
     pub fn parse(value: &[u8]) -> Option<Disposition> {
-        let (_, rest) =
-            parameters::split_token(value).filter(|(kind, _)| kind.eq_ignore_ascii_case("form-data"))?;
+        let (_, rest) = split_token(value).filter(|(kind, _)| kind.eq_ignore_ascii_case("form-data"))?;
         let (mut name, mut file_name) = (None, None);
-        for parameter in parameters::parse(rest) {
+        for parameter in parameters(rest) {
             let parameter = parameter.ok()?;
             if parameter.name.eq_ignore_ascii_case("name") {
                 once(&mut name, text(parameter.raw))?;

@@ -10,7 +10,7 @@
 //! # Ok::<(), &str>(())
 //! ```
 
-use crate::types::grammar::{self as parameters, Parameter, split_token};
+use crate::types::grammar::{self, Parameter, split_token};
 use std::borrow::Cow;
 
 /// A media type that is sound in all its parameters.
@@ -28,7 +28,7 @@ impl<'a> MediaType<'a> {
     pub fn parse(value: &'a [u8]) -> Option<MediaType<'a>> {
         let (top_level, rest) = split_token(value.trim_ascii())?;
         let (subtype, parameters) = split_token(rest.strip_prefix(b"/")?)?;
-        parameters::parse(parameters).all(|parameter| parameter.is_ok()).then_some(MediaType {
+        grammar::parameters(parameters).all(|parameter| parameter.is_ok()).then_some(MediaType {
             top_level,
             subtype,
             parameters,
@@ -70,7 +70,7 @@ impl<'a> MediaType<'a> {
     }
 
     pub(super) fn parameters(&self) -> impl Iterator<Item = Parameter<'a>> + use<'a> {
-        parameters::parse(self.parameters).filter_map(Result::ok)
+        grammar::parameters(self.parameters).filter_map(Result::ok)
     }
 }
 

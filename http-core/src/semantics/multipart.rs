@@ -18,7 +18,7 @@ use super::{
     disposition::{Disposition, once},
     media_type::MediaType,
 };
-use crate::types::grammar::{is_field_content, split_token};
+use crate::types::{chars::is_header_value, grammar::split_token};
 
 /// More parts than any form has. Each costs a reader more memory than it costs a peer to send.
 pub const MAX_PARTS: usize = 1024;
@@ -41,7 +41,7 @@ pub struct Part<'a> {
 
 /// What is wrong with a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum MultipartError {
     /// The media type has no boundary, or one that is none: 1 to 70 characters of a small set (RFC 2046 §5.1.1).
     Boundary,
     /// No delimiter line stands in the content.
@@ -64,35 +64,37 @@ pub enum Fault {
     TooManyParts,
 }
 
-impl std::fmt::Display for Fault {
+impl std::fmt::Display for MultipartError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Fault::Boundary => "the media type names no boundary, or a malformed one",
-            Fault::Start => "no line holds the boundary",
-            Fault::Delimiter => "a line that begins with the boundary holds more, or does not end",
-            Fault::End => "the form has no end",
-            Fault::Head => "the field lines of a part are malformed",
-            Fault::HeadTooLarge => "the field lines of a part are too long",
-            Fault::Disposition => "a part has no sound Content-Disposition with a name",
-            Fault::MediaType => "the Content-Type of a part is malformed",
-            Fault::Encoding => "a part has a Content-Transfer-Encoding",
-            Fault::TooManyParts => "the form has too many parts",
+            MultipartError::Boundary => "the media type names no boundary, or a malformed one",
+            MultipartError::Start => "no line holds the boundary",
+            MultipartError::Delimiter => "a line that begins with the boundary holds more, or does not end",
+            MultipartError::End => "the form has no end",
+            MultipartError::Head => "the field lines of a part are malformed",
+            MultipartError::HeadTooLarge => "the field lines of a part are too long",
+            MultipartError::Disposition => "a part has no sound Content-Disposition with a name",
+            MultipartError::MediaType => "the Content-Type of a part is malformed",
+            MultipartError::Encoding => "a part has a Content-Transfer-Encoding",
+            MultipartError::TooManyParts => "the form has too many parts",
         })
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for MultipartError {}
 
 /// Takes a form apart. What stands before its first delimiter and behind its last counts for nothing.
 ///
 /// # Errors
 ///
-/// [`Fault::Boundary`] at once; any other comes in its place among the parts, and nothing after it.
-pub fn parts<'a>(media_type: &MediaType<'_>, content: &'a [u8]) -> Result<Parts<'a>, Fault> {
-    let boundary =
-        media_type.parameter("boundary").filter(|value| is_boundary(value)).ok_or(Fault::Boundary)?;
+/// [`MultipartError::Boundary`] at once; any other comes in its place among the parts, and nothing after it.
+pub fn parts<'a>(media_type: &MediaType<'_>, content: &'a [u8]) -> Result<Parts<'a>, MultipartError> {
+    let boundary = media_type
+        .parameter("boundary")
+        .filter(|value| is_boundary(value))
+        .ok_or(MultipartError::Boundary)?;
     let delimiter = [b"\r\n--", &*boundary].concat();
-    Ok(Parts { delimiter, place: Place::Preamble(content), left: MAX_PARTS })
+    Ok(Parts { delimiter, place: Position::Preamble(content), left: MAX_PARTS })
 }
 
 /// `bcharsnospace`, and spaces but for the last octet (RFC 2046 §5.1.1).
@@ -106,14 +108,14 @@ fn is_boundary(value: &[u8]) -> bool {
 pub struct Parts<'a> {
     /// CRLF, two hyphens and the boundary: the CRLF is no part of the content before it.
     delimiter: Vec<u8>,
-    place: Place<'a>,
+    place: Position<'a>,
     /// How many parts may still come.
     left: usize,
 }
 
 /// How far the form has been read, and what follows.
 #[derive(Clone, Debug)]
-enum Place<'a> {
+enum Position<'a> {
     Preamble(&'a [u8]),
     Part(&'a [u8]),
     /// The end, or a fault.
@@ -121,31 +123,31 @@ enum Place<'a> {
 }
 
 impl<'a> Iterator for Parts<'a> {
-    type Item = Result<Part<'a>, Fault>;
+    type Item = Result<Part<'a>, MultipartError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let part = self.advance();
         if part.is_err() {
-            self.place = Place::Over;
+            self.place = Position::Over;
         }
         part.transpose()
     }
 }
 
 impl<'a> Parts<'a> {
-    fn advance(&mut self) -> Result<Option<Part<'a>>, Fault> {
-        if let Place::Preamble(content) = self.place {
+    fn advance(&mut self) -> Result<Option<Part<'a>>, MultipartError> {
+        if let Position::Preamble(content) = self.place {
             // The first delimiter may begin the content, and then it has no CRLF before it.
             let rest = match content.strip_prefix(&self.delimiter[2..]) {
                 Some(rest) => rest,
-                None => self.split(content).ok_or(Fault::Start)?.1,
+                None => self.split(content).ok_or(MultipartError::Start)?.1,
             };
-            self.place = Place::after_delimiter(rest)?;
+            self.place = Position::after_delimiter(rest)?;
         }
-        let Place::Part(text) = self.place else { return Ok(None) };
-        let (part, rest) = self.split(text).ok_or(Fault::End)?;
-        self.place = Place::after_delimiter(rest)?;
-        self.left = self.left.checked_sub(1).ok_or(Fault::TooManyParts)?;
+        let Position::Part(text) = self.place else { return Ok(None) };
+        let (part, rest) = self.split(text).ok_or(MultipartError::End)?;
+        self.place = Position::after_delimiter(rest)?;
+        self.left = self.left.checked_sub(1).ok_or(MultipartError::TooManyParts)?;
         Part::parse(part).map(Some)
     }
 
@@ -157,55 +159,55 @@ impl<'a> Parts<'a> {
     }
 }
 
-impl<'a> Place<'a> {
+impl<'a> Position<'a> {
     /// Reads the rest of a delimiter line: two hyphens if it is the last one, then padding (RFC 2046 §5.1.1).
-    fn after_delimiter(text: &'a [u8]) -> Result<Place<'a>, Fault> {
+    fn after_delimiter(text: &'a [u8]) -> Result<Position<'a>, MultipartError> {
         let (last, padding) = text.strip_prefix(b"--").map_or((false, text), |rest| (true, rest));
         let end = padding.iter().position(|octet| !matches!(octet, b' ' | b'\t')).unwrap_or(padding.len());
         match (padding[end..].strip_prefix(b"\r\n"), last) {
-            (Some(part), false) => Ok(Place::Part(part)),
-            (Some(_), true) => Ok(Place::Over),
-            (None, true) if end == padding.len() => Ok(Place::Over),
-            (None, _) => Err(Fault::Delimiter),
+            (Some(part), false) => Ok(Position::Part(part)),
+            (Some(_), true) => Ok(Position::Over),
+            (None, true) if end == padding.len() => Ok(Position::Over),
+            (None, _) => Err(MultipartError::Delimiter),
         }
     }
 }
 
 impl<'a> Part<'a> {
-    fn parse(text: &'a [u8]) -> Result<Part<'a>, Fault> {
+    fn parse(text: &'a [u8]) -> Result<Part<'a>, MultipartError> {
         let (head, content) = split_head(text)?;
         let (mut disposition, mut media_type) = (None, None);
         for line in head.split_inclusive(|&octet| octet == b'\n') {
-            let (name, value) = field(line).ok_or(Fault::Head)?;
+            let (name, value) = field(line).ok_or(MultipartError::Head)?;
             if name.eq_ignore_ascii_case("content-disposition") {
-                let read = Disposition::parse(value).ok_or(Fault::Disposition)?;
-                once(&mut disposition, read).ok_or(Fault::Disposition)?;
+                let read = Disposition::parse(value).ok_or(MultipartError::Disposition)?;
+                once(&mut disposition, read).ok_or(MultipartError::Disposition)?;
             } else if name.eq_ignore_ascii_case("content-type") {
-                let read = MediaType::parse(value).ok_or(Fault::MediaType)?;
-                once(&mut media_type, read).ok_or(Fault::MediaType)?;
+                let read = MediaType::parse(value).ok_or(MultipartError::MediaType)?;
+                once(&mut media_type, read).ok_or(MultipartError::MediaType)?;
             } else if name.eq_ignore_ascii_case("content-transfer-encoding") && !is_identity(value) {
-                return Err(Fault::Encoding);
+                return Err(MultipartError::Encoding);
             }
         }
-        let Disposition { name, file_name } = disposition.ok_or(Fault::Disposition)?;
+        let Disposition { name, file_name } = disposition.ok_or(MultipartError::Disposition)?;
         Ok(Part { name, file_name, media_type, content })
     }
 }
 
 /// A part's field lines, each with its CRLF, and the content behind the empty line.
-fn split_head(part: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
+fn split_head(part: &[u8]) -> Result<(&[u8], &[u8]), MultipartError> {
     const EMPTY_LINE: &[u8] = b"\r\n\r\n";
     let within = &part[..part.len().min(MAX_PART_HEAD + EMPTY_LINE.len())];
     match within.windows(EMPTY_LINE.len()).position(|window| window == EMPTY_LINE) {
         Some(end) => Ok((&part[..end + 2], &part[end + 4..])),
-        None if within.len() < part.len() => Err(Fault::HeadTooLarge),
-        None => Err(Fault::Head),
+        None if within.len() < part.len() => Err(MultipartError::HeadTooLarge),
+        None => Err(MultipartError::Head),
     }
 }
 
 /// Name and value of a field line. One that is folded has no name.
 fn field(line: &[u8]) -> Option<(&str, &[u8])> {
-    let line = line.strip_suffix(b"\r\n").filter(|line| line.iter().copied().all(is_field_content))?;
+    let line = line.strip_suffix(b"\r\n").filter(|line| line.iter().copied().all(is_header_value))?;
     let (name, rest) = split_token(line)?;
     Some((name, rest.strip_prefix(b":")?.trim_ascii()))
 }
@@ -225,12 +227,12 @@ mod tests {
         text.replace("CD", "Content-Disposition: form-data").replace('\n', "\r\n").into_bytes()
     }
 
-    fn read<'a>(media_type: &str, content: &'a [u8]) -> Result<Vec<Part<'a>>, Fault> {
+    fn read<'a>(media_type: &str, content: &'a [u8]) -> Result<Vec<Part<'a>>, MultipartError> {
         parts(&MediaType::parse(media_type.as_bytes()).expect("a media type"), content)?.collect()
     }
 
     /// Parts are spelled `name=content`, `name(file name)=content`, and `name(file name, type)=content`.
-    fn check(content: &[u8], expected: Result<&[&str], Fault>) {
+    fn check(content: &[u8], expected: Result<&[&str], MultipartError>) {
         let spell = |part: &Part<'_>| {
             let media_type = part.media_type.map(|media_type| format!(", {media_type}")).unwrap_or_default();
             let file =
@@ -247,12 +249,12 @@ mod tests {
         );
     }
 
-    fn check_form(text: &str, expected: Result<&[&str], Fault>) {
+    fn check_form(text: &str, expected: Result<&[&str], MultipartError>) {
         check(&spelled_out(text), expected);
     }
 
     /// A form of one part with these field lines.
-    fn check_head(head: &str, expected: Result<&str, Fault>) {
+    fn check_head(head: &str, expected: Result<&str, MultipartError>) {
         let expected = expected.map(|part| vec![part]);
         check_form(&format!("--b\n{head}\n\n1\n--b--\n"), expected.as_deref().map_err(|fault| *fault));
     }
@@ -280,18 +282,18 @@ mod tests {
 
     #[test]
     fn a_form_that_does_not_end_or_begin_is_none() {
-        check_form("", Err(Fault::Start));
-        check_form("--a\nCD; name=a\n\n1\n--a--\n", Err(Fault::Start));
-        check_form(" --b--\n", Err(Fault::Start));
-        check_form("--b\nCD; name=a\n\n1\n", Err(Fault::End));
-        check_form("--b\nCD; name=a\n\n1\n--b\n", Err(Fault::End));
-        check_form("--b\n--b--", Err(Fault::End));
+        check_form("", Err(MultipartError::Start));
+        check_form("--a\nCD; name=a\n\n1\n--a--\n", Err(MultipartError::Start));
+        check_form(" --b--\n", Err(MultipartError::Start));
+        check_form("--b\nCD; name=a\n\n1\n", Err(MultipartError::End));
+        check_form("--b\nCD; name=a\n\n1\n--b\n", Err(MultipartError::End));
+        check_form("--b\n--b--", Err(MultipartError::End));
         for line in ["--b", "--b-", "--b-\n", "--bc\n", "--b--c", "--b --\n", "--b--\r", "--b\n\n"] {
-            let fault = if line == "--b\n\n" { Fault::End } else { Fault::Delimiter };
+            let fault = if line == "--b\n\n" { MultipartError::End } else { MultipartError::Delimiter };
             check_form(line, Err(fault));
             check_form(&format!("--b\nCD; name=a\n\n1\n{line}"), Err(fault));
         }
-        check(b"--b\nContent-Disposition: form-data; name=a\n\n1\n--b--\n", Err(Fault::Delimiter));
+        check(b"--b\nContent-Disposition: form-data; name=a\n\n1\n--b--\n", Err(MultipartError::Delimiter));
     }
 
     #[test]
@@ -301,7 +303,7 @@ mod tests {
         check_head("CD; name=a; filename=f\nContent-Type: Text/HTML; q=1", Ok("a(f, text/html; q=1)=1"));
         check_head("X-Other: 1\nCD; name=a\nContent-Transfer-Encoding: 8BIT", Ok("a=1"));
         for head in ["X: 1", "CD", "CD; name=a\nCD; name=a", "Content-Disposition: attachment; name=a"] {
-            check_head(head, Err(Fault::Disposition));
+            check_head(head, Err(MultipartError::Disposition));
         }
     }
 
@@ -310,15 +312,18 @@ mod tests {
         for line in
             ["", "CD; name=a\n b", "CD; name=a\nX", "CD; name=a\nX : 1", "CD; name=a\n: 1", "CD; name=a\0"]
         {
-            check_head(line, Err(Fault::Head));
+            check_head(line, Err(MultipartError::Head));
         }
-        check_form("--b\n\nCD; name=a\n\n1\n--b--", Err(Fault::Head));
-        check_form("--b\nCD; name=a\n\n--b--", Err(Fault::Head));
-        check_form("--b\nCD; name=a\n--b--", Err(Fault::Head));
-        check(b"--b\r\nContent-Disposition: form-data; name=a\nX: 1\r\n\r\n1\r\n--b--", Err(Fault::Head));
-        check_head("CD; name=a\nContent-Type: text", Err(Fault::MediaType));
-        check_head("CD; name=a\nContent-Type: a/b\nContent-Type: a/b", Err(Fault::MediaType));
-        check_head("CD; name=a\nContent-Transfer-Encoding: base64", Err(Fault::Encoding));
+        check_form("--b\n\nCD; name=a\n\n1\n--b--", Err(MultipartError::Head));
+        check_form("--b\nCD; name=a\n\n--b--", Err(MultipartError::Head));
+        check_form("--b\nCD; name=a\n--b--", Err(MultipartError::Head));
+        check(
+            b"--b\r\nContent-Disposition: form-data; name=a\nX: 1\r\n\r\n1\r\n--b--",
+            Err(MultipartError::Head),
+        );
+        check_head("CD; name=a\nContent-Type: text", Err(MultipartError::MediaType));
+        check_head("CD; name=a\nContent-Type: a/b\nContent-Type: a/b", Err(MultipartError::MediaType));
+        check_head("CD; name=a\nContent-Transfer-Encoding: base64", Err(MultipartError::Encoding));
     }
 
     #[test]
@@ -326,7 +331,7 @@ mod tests {
         let content = spelled_out("--b\nX: 1\n\n1\n--b\nCD; name=a\n\n1\n--b--");
         let media_type = MediaType::parse(b"multipart/form-data; boundary=b").expect("a media type");
         let read: Vec<_> = parts(&media_type, &content).expect("a boundary").collect();
-        assert_eq!(read, [Err(Fault::Disposition)]);
+        assert_eq!(read, [Err(MultipartError::Disposition)]);
     }
 
     #[test]
@@ -336,16 +341,16 @@ mod tests {
             head.to_owned() + &"x".repeat(len - head.len() - 1)
         };
         check_head(&filled(MAX_PART_HEAD), Ok("a=1"));
-        check_head(&filled(MAX_PART_HEAD + 1), Err(Fault::HeadTooLarge));
+        check_head(&filled(MAX_PART_HEAD + 1), Err(MultipartError::HeadTooLarge));
 
         let form = |parts: usize| "--b\nCD; name=a\n\n1\n".repeat(parts) + "--b--";
         check_form(&form(MAX_PARTS), Ok(&["a=1"; MAX_PARTS]));
-        check_form(&form(MAX_PARTS + 1), Err(Fault::TooManyParts));
+        check_form(&form(MAX_PARTS + 1), Err(MultipartError::TooManyParts));
     }
 
     #[test]
     fn boundaries() {
-        let check = |parameters: &str, expected: Result<&str, Fault>| {
+        let check = |parameters: &str, expected: Result<&str, MultipartError>| {
             let content = format!("--{}--", expected.unwrap_or_default());
             let read = read(&format!("multipart/form-data{parameters}"), content.as_bytes());
             assert_eq!(read, expected.map(|_| Vec::new()), "{parameters}");
@@ -363,9 +368,9 @@ mod tests {
             "; boundary=a|b",
             "; boundaries=a",
         ] {
-            check(none, Err(Fault::Boundary));
+            check(none, Err(MultipartError::Boundary));
         }
-        check(&format!("; boundary={longest}x"), Err(Fault::Boundary));
+        check(&format!("; boundary={longest}x"), Err(MultipartError::Boundary));
     }
 
     /// Name, file name and content.

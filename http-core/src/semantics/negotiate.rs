@@ -14,6 +14,7 @@
 //! ```
 
 use super::media_type::MediaType;
+use crate::types::grammar::quoted_list;
 use std::cmp::Reverse;
 
 /// The index of the offer that the peer likes best, the first of equals; `None` when it wants none of them.
@@ -28,7 +29,7 @@ pub fn preferred<'a>(accept: impl IntoIterator<Item = &'a [u8]>, offers: &[&str]
 
     let mut indifferent = true;
     let mut liked: Vec<Option<(Precision, Weight)>> = vec![None; offers.len()];
-    for range in accept.into_iter().flat_map(members).filter_map(MediaRange::parse) {
+    for range in accept.into_iter().flat_map(quoted_list).filter_map(MediaRange::parse) {
         indifferent = false;
         for (liked, offer) in liked.iter_mut().zip(&offers) {
             let precision = offer.and_then(|offer| range.precision_for(offer));
@@ -38,17 +39,6 @@ pub fn preferred<'a>(accept: impl IntoIterator<Item = &'a [u8]>, offers: &[&str]
     let weight =
         |place: &usize| if indifferent { ONE } else { liked[*place].map_or(0, |(_, weight)| weight) };
     (0..offers.len()).filter(|place| weight(place) > 0).min_by_key(|place| Reverse(weight(place)))
-}
-
-/// The members of a list that are not empty (§5.6.1.2). A comma inside quotes is part of one.
-fn members(list: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let (mut quoted, mut escaped) = (false, false);
-    let members = list.split(move |&octet| {
-        quoted ^= octet == b'"' && !escaped;
-        escaped = octet == b'\\' && quoted && !escaped;
-        octet == b',' && !quoted
-    });
-    members.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 
 /// How closely a range describes an offer: asterisks filled by a name, then parameters in common (§12.5.1).

@@ -13,7 +13,7 @@
 //!
 //! let path = RelativePath::parse(raw)?;
 //! assert_eq!(path.as_bytes(), b"docs");
-//! assert!(path.names_directory());
+//! assert!(path.is_directory());
 //! assert_eq!(path.encode(), "/docs/");
 //!
 //! assert_eq!(RelativePath::parse("/%2e%2e/etc/passwd"), Err(PathError::AboveRoot));
@@ -79,7 +79,7 @@ impl<'a> RelativePath<'a> {
 
     /// Whether only a directory can be meant: the path ended in `/`, `/.` or `/..`.
     #[must_use]
-    pub fn names_directory(&self) -> bool {
+    pub fn is_directory(&self) -> bool {
         self.directory
     }
 
@@ -100,12 +100,12 @@ impl<'a> RelativePath<'a> {
     /// ```
     /// # use http_core::path::RelativePath;
     /// let path = RelativePath::parse("/docs/a/b")?;
-    /// assert_eq!(path.below(b"docs").as_ref().map(RelativePath::as_bytes), Some(&b"a/b"[..]));
-    /// assert_eq!(RelativePath::parse("/docsa/b")?.below(b"docs"), None);
+    /// assert_eq!(path.strip_prefix(b"docs").as_ref().map(RelativePath::as_bytes), Some(&b"a/b"[..]));
+    /// assert_eq!(RelativePath::parse("/docsa/b")?.strip_prefix(b"docs"), None);
     /// # Ok::<(), http_core::path::PathError>(())
     /// ```
     #[must_use]
-    pub fn below(mut self, directory: &[u8]) -> Option<Self> {
+    pub fn strip_prefix(mut self, directory: &[u8]) -> Option<Self> {
         let rest = self.segments.strip_prefix(directory)?;
         let slash = match rest {
             [] if self.directory => 0,
@@ -266,7 +266,7 @@ mod tests {
     /// `expected` ends in a slash if the path names a directory; the root is just that slash.
     fn check(raw: &str, expected: Result<&str, PathError>) {
         let actual = RelativePath::parse(raw).map(|path| {
-            let slash = if path.names_directory() { "/" } else { "" };
+            let slash = if path.is_directory() { "/" } else { "" };
             String::from_utf8_lossy(path.as_bytes()).into_owned() + slash
         });
         assert_eq!(actual, expected.map(str::to_owned), "{raw:?}");
@@ -368,7 +368,7 @@ mod tests {
             let encoded = path.encode();
             prop_assert!(encoded.starts_with('/') && !encoded.starts_with("//"));
             prop_assert!(encoded.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\'));
-            prop_assert_eq!(encoded.ends_with('/'), path.names_directory());
+            prop_assert_eq!(encoded.ends_with('/'), path.is_directory());
             prop_assert_eq!(RelativePath::parse(&encoded), Ok(path));
         }
     }

@@ -16,6 +16,8 @@
 //! assert_eq!(range::unsatisfied(100), "bytes */100");
 //! ```
 
+use crate::types::grammar::{decimal, list};
+
 /// A run of bytes that lies within the representation: `first` and `last` are offsets, both inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ByteRange {
@@ -89,9 +91,7 @@ fn satisfiable_parts(field: &[u8], length: u64, max_parts: usize) -> Option<Vec<
     let mut parts = Vec::new();
     let mut asked = 0;
     let mut unsent = length;
-    // §5.6.1.2: a recipient skips empty list elements. OWS is the only white space in a field value.
-    let members = range_set.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-    for member in members.filter(|text| !text.is_empty()) {
+    for member in list(range_set) {
         let spec = RangeSpec::parse(member)?;
         asked += 1;
         if asked > max_parts {
@@ -115,10 +115,10 @@ impl RangeSpec {
     fn parse(text: &[u8]) -> Option<Self> {
         let dash = text.iter().position(|&byte| byte == b'-')?;
         match (&text[..dash], &text[dash + 1..]) {
-            (b"", length) => Some(Self::Suffix { length: number(length)? }),
-            (first, b"") => Some(Self::Int { first: number(first)?, last: u64::MAX }),
+            (b"", length) => Some(Self::Suffix { length: decimal(length)? }),
+            (first, b"") => Some(Self::Int { first: decimal(first)?, last: u64::MAX }),
             (first, last) => {
-                let (first, last) = (number(first)?, number(last)?);
+                let (first, last) = (decimal(first)?, decimal(last)?);
                 (first <= last).then_some(Self::Int { first, last })
             }
         }
@@ -136,13 +136,6 @@ impl RangeSpec {
             }
         }
     }
-}
-
-fn number(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    Some(digits.iter().fold(0_u64, |n, digit| n.saturating_mul(10).saturating_add(u64::from(digit - b'0'))))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Browsers send some octets raw that a URI has no room for, `|` in a path among them. They are understood well
 //! enough to be answered with a redirect to what was meant (RFC 9112 §3).
 
+use crate::types::grammar::begins_escape;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 /// All that `pchar`, `/` and `?` leave out, but for `%`, which is another matter.
@@ -24,13 +25,13 @@ const UNSOUND: &AsciiSet = &CONTROLS
 /// Whether a path or query consists of what may stand in one, its escapes being whole.
 ///
 /// ```
-/// use http_core::uri::is_sound;
+/// use http_core::uri::is_valid;
 ///
-/// assert!(is_sound("/a%20b/c?d") && is_sound("q=100%25"));
-/// assert!(!is_sound("/a|b") && !is_sound("q=100%") && !is_sound("q=%zz"));
+/// assert!(is_valid("/a%20b/c?d") && is_valid("q=100%25"));
+/// assert!(!is_valid("/a|b") && !is_valid("q=100%") && !is_valid("q=%zz"));
 /// ```
 #[must_use]
-pub fn is_sound(part: &str) -> bool {
+pub fn is_valid(part: &str) -> bool {
     let bytes = part.as_bytes();
     bytes.iter().enumerate().all(|(place, &byte)| match byte {
         b'%' => begins_escape(&bytes[place..]),
@@ -46,10 +47,10 @@ pub fn is_sound(part: &str) -> bool {
 /// that may not stand there.
 ///
 /// ```
-/// assert_eq!(http_core::uri::mended_query("a=<1>&b=100%&c=%2f"), "a=%3C1%3E&b=100%25&c=%2f");
+/// assert_eq!(http_core::uri::normalize_query("a=<1>&b=100%&c=%2f"), "a=%3C1%3E&b=100%25&c=%2f");
 /// ```
 #[must_use]
-pub fn mended_query(query: &str) -> String {
+pub fn normalize_query(query: &str) -> String {
     let mut mended = String::with_capacity(query.len() + 16);
     let mut rest = query;
     while let Some(place) = rest.find('%') {
@@ -61,10 +62,6 @@ pub fn mended_query(query: &str) -> String {
     mended
 }
 
-fn begins_escape(bytes: &[u8]) -> bool {
-    matches!(bytes, [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,13 +70,13 @@ mod tests {
     #[test]
     fn what_is_sound_stays_as_it_is() {
         for sound in ["", "/", "a=b&c=d", "%41%2f", "/?:@!$&'()*+,;=-._~"] {
-            assert!(is_sound(sound), "{sound}");
-            assert_eq!(mended_query(sound), sound);
+            assert!(is_valid(sound), "{sound}");
+            assert_eq!(normalize_query(sound), sound);
         }
         for octet in (0..=255u8).filter(|octet| !octet.is_ascii_alphanumeric()) {
             let part = char::from(octet).to_string();
             let sound = octet.is_ascii() && "/?:@!$&'()*+,;=-._~".contains(char::from(octet));
-            assert_eq!(is_sound(&part), sound, "{part:?}");
+            assert_eq!(is_valid(&part), sound, "{part:?}");
         }
     }
 
@@ -88,15 +85,15 @@ mod tests {
         for (broken, mended) in
             [("%", "%25"), ("%4", "%254"), ("%zz", "%25zz"), ("%%41", "%25%41"), ("é", "%C3%A9")]
         {
-            assert!(!is_sound(broken), "{broken}");
-            assert_eq!(mended_query(broken), mended);
+            assert!(!is_valid(broken), "{broken}");
+            assert_eq!(normalize_query(broken), mended);
         }
     }
 
     proptest! {
         #[test]
         fn whatever_is_mended_is_sound(query in ".{0,40}") {
-            prop_assert!(is_sound(&mended_query(&query)), "{}", mended_query(&query));
+            prop_assert!(is_valid(&normalize_query(&query)), "{}", normalize_query(&query));
         }
     }
 }

@@ -1,33 +1,33 @@
-//! Which octet may stand where, and how far a run of allowed octets reaches.
+//! Character classes of HTTP, and scanners for the end of a run of one class.
 //!
-//! The scanners are where a request spends its parsing time. Each takes a slice and a start and returns the
-//! first index that does not belong, or the slice's length; none of them looks at an octet twice.
+//! Most of the time of parsing a request is spent in the scanners. Each takes a slice and a start, and returns the index
+//! of the first byte outside its class, or the length of the slice. None of them reads a byte twice.
 
 /// `tchar` of RFC 9110 §5.6.2.
 const TOKEN: u8 = 1;
-/// What a request target is read as: visible ASCII, but for `#`, which no target has (RFC 9112 §3.2). What a URI
-/// has no room for besides is for `spelling` to judge.
+/// The bytes accepted in a request target: visible ASCII without `#`, because a target has no fragment (RFC 9112
+/// §3.2). `semantics::uri` tells which of them a URI does not allow.
 const TARGET: u8 = 2;
-/// What may stand in a registered name (RFC 3986 §3.2.2) besides escapes, but for the comma: two Host fields joined into
-/// one must not pass for a name.
+/// The bytes of a registered name (RFC 3986 §3.2.2) other than escapes, without the comma: two Host headers joined into
+/// one must not look like one name.
 const HOST: u8 = 4;
 
 const CLASSES: [u8; 256] = {
     let mut table = [0; 256];
-    let mut octet = 0;
-    while octet < 256 {
-        let byte = octet as u8;
+    let mut code = 0;
+    while code < 256 {
+        let byte = code as u8;
         let alphanumeric = byte.is_ascii_alphanumeric();
         if alphanumeric || contains(b"!#$%&'*+-.^_`|~", byte) {
-            table[octet] |= TOKEN;
+            table[code] |= TOKEN;
         }
         if byte.is_ascii_graphic() && byte != b'#' {
-            table[octet] |= TARGET;
+            table[code] |= TARGET;
         }
         if alphanumeric || contains(b"-._~!$&'()*+;=", byte) {
-            table[octet] |= HOST;
+            table[code] |= HOST;
         }
-        octet += 1;
+        code += 1;
     }
     table
 };
@@ -43,37 +43,37 @@ const fn contains(set: &[u8], byte: u8) -> bool {
     false
 }
 
-/// Whether `byte` may stand in a token (method, field name, connection option).
+/// Returns whether a token may contain `byte`: a method, a header name, a connection option.
 #[inline]
 pub const fn is_token(byte: u8) -> bool {
     CLASSES[byte as usize] & TOKEN != 0
 }
 
-/// Whether `byte` is optional white space: SP or HTAB (RFC 9110 §5.6.3).
+/// Returns whether `byte` is optional white space: SP or HTAB (RFC 9110 §5.6.3).
 #[inline]
 pub const fn is_ows(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
 }
 
-/// Whether `byte` may stand inside a field value: visible, SP, HTAB or obs-text (RFC 9110 §5.5).
+/// Returns whether a header value may contain `byte`: visible ASCII, SP, HTAB or obs-text (RFC 9110 §5.5).
 #[inline]
-pub const fn is_field_content(byte: u8) -> bool {
+pub const fn is_header_value(byte: u8) -> bool {
     byte >= 0x20 && byte != 0x7f || byte == b'\t'
 }
 
-/// The end of the run of token octets that starts at `at`.
+/// Returns the end of the run of token bytes that starts at `at`.
 #[inline]
 pub fn token_end(bytes: &[u8], at: usize) -> usize {
     run_end(bytes, at, |byte| CLASSES[byte as usize] & TOKEN != 0)
 }
 
-/// The end of the run of request-target octets that starts at `at`.
+/// Returns the end of the run of request-target bytes that starts at `at`.
 #[inline]
 pub fn target_end(bytes: &[u8], at: usize) -> usize {
     run_end(bytes, at, |byte| CLASSES[byte as usize] & TARGET != 0)
 }
 
-/// The end of the run of octets that starts at `at` and may stand in a host unescaped.
+/// Returns the end of the run of bytes that starts at `at` and that a host may contain unescaped.
 #[inline]
 pub fn host_end(bytes: &[u8], at: usize) -> usize {
     run_end(bytes, at, |byte| CLASSES[byte as usize] & HOST != 0)
@@ -87,13 +87,13 @@ fn run_end(bytes: &[u8], at: usize, belongs: impl Fn(u8) -> bool) -> usize {
     }
 }
 
-/// The end of the run of field-content octets that starts at `at`: the first control other than HTAB.
+/// Returns the end of the run of header-value bytes that starts at `at`: the first control character other than HTAB.
 ///
-/// Values are the bulk of a head, so sixteen octets are judged in one step, and eight where one of them stops. Names and
-/// targets are shorter: there, one after the other measured faster than eight at once.
+/// Values are most of a head, so the scanner tests 16 bytes at once, then 8. For names and targets, which are shorter,
+/// one byte at a time measured faster.
 #[inline]
-pub fn field_content_end(bytes: &[u8], mut at: usize) -> usize {
-    // No early end, no table: the compiler makes vector instructions of it.
+pub fn header_value_end(bytes: &[u8], mut at: usize) -> usize {
+    // Without an early exit and a table, the compiler vectorises this.
     let is_plain =
         |block: &[u8; 16]| block.iter().fold(true, |all, &byte| all & (byte >= 0x20) & (byte != 0x7f));
     while bytes.get(at..).and_then(|rest| rest.first_chunk()).is_some_and(is_plain) {
@@ -111,10 +111,10 @@ pub fn field_content_end(bytes: &[u8], mut at: usize) -> usize {
         }
         at += 1;
     }
-    run_end(bytes, at, is_field_content)
+    run_end(bytes, at, is_header_value)
 }
 
-/// A set high bit in the lowest lane that holds an octet below 0x20 or DEL; lanes above it may be wrong.
+/// Sets the high bit of the lowest byte that is below 0x20 or DEL. Bits of the bytes above it may be wrong.
 #[inline]
 fn controls(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xff;
@@ -125,45 +125,30 @@ fn controls(word: u64) -> u64 {
     (below_space | delete) & HIGHS
 }
 
-/// `bytes` without optional white space at both ends.
-pub fn trim_ows(mut bytes: &[u8]) -> &[u8] {
-    while let [first, rest @ ..] = bytes
-        && is_ows(*first)
-    {
-        bytes = rest;
-    }
-    while let [rest @ .., last] = bytes
-        && is_ows(*last)
-    {
-        bytes = rest;
-    }
-    bytes
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn field_content_ends_at_every_control_but_tab_wherever_it_stands() {
-        for octet in 0..=255u8 {
-            for place in 0..40 {
+    fn a_header_value_ends_at_every_control_character_but_tab() {
+        for byte in 0..=255u8 {
+            for index in 0..40 {
                 let mut line = vec![b'v'; 40];
-                line[place] = octet;
-                let stops = (octet < 0x20 && octet != b'\t') || octet == 0x7f;
-                let expected = if stops { place } else { line.len() };
-                assert_eq!(field_content_end(&line, 0), expected, "octet {octet:#x} at {place}");
+                line[index] = byte;
+                let stops = (byte < 0x20 && byte != b'\t') || byte == 0x7f;
+                let expected = if stops { index } else { line.len() };
+                assert_eq!(header_value_end(&line, 0), expected, "byte {byte:#x} at {index}");
             }
         }
     }
 
     #[test]
-    fn an_octet_above_ascii_beside_a_stop_does_not_hide_it() {
-        assert_eq!(field_content_end(b"\xff\x80\t\xfe\x7f\xff\xff\xff\xff", 0), 4);
+    fn bytes_above_ascii_do_not_hide_a_control_character() {
+        assert_eq!(header_value_end(b"\xff\x80\t\xfe\x7f\xff\xff\xff\xff", 0), 4);
     }
 
     #[test]
-    fn tokens_are_what_the_grammar_says() {
+    fn token_bytes_are_those_of_the_grammar() {
         let tokens: Vec<u8> = (0..=255).filter(|&byte| is_token(byte)).collect();
         assert_eq!(
             tokens,
@@ -172,8 +157,8 @@ mod tests {
     }
 
     #[test]
-    fn a_start_beyond_the_end_is_the_end() {
+    fn a_start_beyond_the_end_returns_the_length() {
         assert_eq!(token_end(b"ab", 5), 2);
-        assert_eq!(field_content_end(b"ab", 5), 2);
+        assert_eq!(header_value_end(b"ab", 5), 2);
     }
 }

@@ -1,74 +1,74 @@
-//! The time, handed in: the core asks no clock.
+//! The current time, which the engine passes in: the core never reads a clock.
 
 use httpdate::HttpDate;
 use std::time::{Duration, Instant, SystemTime};
 
-/// What time it is, and the `Server` and `Date` lines that go with it.
+/// The current time, and the `Server` and `Date` headers of the responses sent now.
 ///
-/// Whoever drives a connection moves the clock on; the text is made anew once a second, not once an answer.
+/// The engine updates it before it polls connections. The headers are formatted once a second, not once a response.
 ///
 /// ```
 /// use http_core::Clock;
 /// use std::time::{Duration, Instant, SystemTime};
 ///
 /// let clock = Clock::new("example", Instant::now(), SystemTime::UNIX_EPOCH + Duration::from_secs(784111777));
-/// assert_eq!(clock.stamp(), b"Server: example\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+/// assert_eq!(clock.headers(), b"Server: example\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
 /// ```
 #[derive(Clone, Debug)]
 pub struct Clock {
     now: Instant,
-    /// When the wall clock's next second begins, seen on the monotonic one.
+    /// When the next second of the wall clock begins, on the monotonic clock.
     next_second: Instant,
-    /// Bytes of `stamp` in front of the date.
+    headers: Vec<u8>,
+    /// Bytes of `headers` before the date.
     prefix: usize,
-    stamp: Vec<u8>,
 }
 
 impl Clock {
-    /// A clock at `now` and `wall`, for a server of this name (RFC 9110 §10.2.4).
+    /// Creates a clock that shows `now` and `wall`, with a `Server` header of this value (RFC 9110 §10.2.4).
     ///
-    /// Octets that cannot stand in a field value are left out of the name.
+    /// Characters other than visible ASCII and spaces are removed from the value.
     pub fn new(server: &str, now: Instant, wall: SystemTime) -> Clock {
         let name: String = server.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect();
-        let stamp = format!("Server: {name}\r\nDate: ").into_bytes();
-        let mut clock = Clock { now, next_second: now, prefix: stamp.len(), stamp };
-        clock.advance(now, || wall);
+        let headers = format!("Server: {name}\r\nDate: ").into_bytes();
+        let mut clock = Clock { now, next_second: now, prefix: headers.len(), headers };
+        clock.update(now, || wall);
         clock
     }
 
-    /// Moves on to `now`; `wall` is asked only when a second has passed.
+    /// Sets the time to `now`. Calls `wall` only when a new second has begun.
     #[inline]
-    pub fn advance(&mut self, now: Instant, wall: impl FnOnce() -> SystemTime) {
+    pub fn update(&mut self, now: Instant, wall: impl FnOnce() -> SystemTime) {
         self.now = now;
         if now >= self.next_second {
-            self.restamp(wall());
+            self.format_date(wall());
         }
     }
 
     #[cold]
-    fn restamp(&mut self, wall: SystemTime) {
+    fn format_date(&mut self, wall: SystemTime) {
         use std::io::Write;
         let since_epoch = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.next_second =
             self.now + Duration::from_secs(1) - Duration::from_nanos(since_epoch.subsec_nanos().into());
-        self.stamp.truncate(self.prefix);
-        // Years beyond 9999 are the one date that httpdate cannot write; the epoch stands in for them.
+        self.headers.truncate(self.prefix);
+        // httpdate panics for years after 9999: write the epoch instead.
         let last = Duration::from_secs(253_402_300_799);
         let date =
             if since_epoch > last { SystemTime::UNIX_EPOCH } else { SystemTime::UNIX_EPOCH + since_epoch };
-        let _ = write!(self.stamp, "{}\r\n", HttpDate::from(date));
+        let _ = write!(self.headers, "{}\r\n", HttpDate::from(date));
     }
 
-    /// The moment of the last [`advance`](Clock::advance).
+    /// Returns the time of the last [`update`](Clock::update).
     #[inline]
     pub fn now(&self) -> Instant {
         self.now
     }
 
-    /// The `Server` and `Date` field lines, ready for the wire.
+    /// Returns the `Server` and `Date` header lines as they go on the wire.
     #[inline]
-    pub fn stamp(&self) -> &[u8] {
-        &self.stamp
+    pub fn headers(&self) -> &[u8] {
+        &self.headers
     }
 }
 
@@ -83,8 +83,8 @@ mod tests {
         let mut clock = Clock::new("s", start, wall);
         let check = |clock: &mut Clock, after_millis: u64, expected: &str| {
             let passed = Duration::from_millis(after_millis);
-            clock.advance(start + passed, || wall + passed);
-            assert_eq!(clock.stamp(), format!("Server: s\r\nDate: {expected}\r\n").as_bytes());
+            clock.update(start + passed, || wall + passed);
+            assert_eq!(clock.headers(), format!("Server: s\r\nDate: {expected}\r\n").as_bytes());
         };
         check(&mut clock, 299, "Thu, 01 Jan 1970 00:00:01 GMT");
         check(&mut clock, 300, "Thu, 01 Jan 1970 00:00:02 GMT");
@@ -93,10 +93,10 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_clock_at_its_ends_is_no_panic() {
+    fn extreme_wall_clock_times_do_not_panic() {
         let far = SystemTime::UNIX_EPOCH + Duration::from_secs(400_000_000_000);
         let before = SystemTime::UNIX_EPOCH - Duration::from_secs(5);
-        assert!(Clock::new("s\r\nx", Instant::now(), far).stamp().starts_with(b"Server: sx\r\nDate: "));
-        assert!(Clock::new("s", Instant::now(), before).stamp().ends_with(b"00:00:00 GMT\r\n"));
+        assert!(Clock::new("s\r\nx", Instant::now(), far).headers().starts_with(b"Server: sx\r\nDate: "));
+        assert!(Clock::new("s", Instant::now(), before).headers().ends_with(b"00:00:00 GMT\r\n"));
     }
 }

@@ -1,22 +1,22 @@
-//! What can be wrong with a request, and the one total map from there to the answer's status.
+//! Errors: what a client does wrong, with the status of the response to it, and what a caller of this crate does wrong.
 
 use super::status::Status;
 
 macro_rules! parse_errors {
     ($($(#[$doc:meta])* $variant:ident $status:ident $text:literal)*) => {
-        /// A fault of the peer's that ends its connection. What stands behind it is neither read nor served.
+        /// An error in a received message. It ends the connection: the bytes after it are neither parsed nor served.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum ParseError {
             $($(#[$doc])* $variant,)*
         }
 
         impl ParseError {
-            /// The status that answers this fault.
+            /// The status of the response to a request with this error.
             pub const fn status(self) -> Status {
                 match self { $(ParseError::$variant => Status::$status,)* }
             }
 
-            /// The fault in words, for a log.
+            /// A description for a log.
             pub const fn as_str(self) -> &'static str {
                 match self { $(ParseError::$variant => $text,)* }
             }
@@ -25,54 +25,54 @@ macro_rules! parse_errors {
 }
 
 parse_errors! {
-    /// The method is empty or holds an octet that is no token (RFC 9110 §9.1).
+    /// The method is empty or contains a byte that is not allowed in a token (RFC 9110 §9.1).
     Method BAD_REQUEST "malformed method"
-    /// The method is longer than any that exists (RFC 9112 §3).
+    /// The method is longer than any registered one (RFC 9112 §3).
     MethodTooLong NOT_IMPLEMENTED "method too long"
-    /// The target is empty, holds a forbidden octet, or its form does not fit the method (RFC 9112 §3.2).
+    /// The target is empty, contains a forbidden byte, or has a form that the method does not allow (RFC 9112 §3.2).
     Target BAD_REQUEST "malformed request target"
     /// The target exceeds [`Limits::target_bytes`](crate::Limits::target_bytes).
     TargetTooLong URI_TOO_LONG "request target too long"
-    /// The target is an `https` resource, and no TLS is spoken here (RFC 9110 §7.4).
+    /// The target is an `https` URI, which is only served over TLS (RFC 9110 §7.4).
     Misdirected MISDIRECTED_REQUEST "https target without TLS"
-    /// What stands for the version is none, as in HTTP/0.9 (RFC 9112 §2.3).
+    /// The version is missing, as in HTTP/0.9, or malformed (RFC 9112 §2.3).
     Version BAD_REQUEST "malformed version"
-    /// A version with another major number.
+    /// The major version is not 1.
     VersionUnsupported HTTP_VERSION_NOT_SUPPORTED "unsupported major version"
     /// CR without LF, or LF without CR (RFC 9112 §2.2).
     LineEnding BAD_REQUEST "bare CR or LF"
-    /// A field name is empty, no token, or has white space before its colon (RFC 9112 §5.1).
-    FieldName BAD_REQUEST "malformed field name"
-    /// A field value holds NUL or another control (RFC 9110 §5.5).
-    FieldValue BAD_REQUEST "malformed field value"
-    /// A line begins with white space (RFC 9112 §5.2).
-    ObsFold BAD_REQUEST "folded field line"
+    /// A header name is empty, is not a token, or is followed by white space (RFC 9112 §5.1).
+    HeaderName BAD_REQUEST "malformed header name"
+    /// A header value contains NUL or another control character (RFC 9110 §5.5).
+    HeaderValue BAD_REQUEST "malformed header value"
+    /// A header line begins with white space (RFC 9112 §5.2).
+    ObsFold BAD_REQUEST "folded header line"
     /// The head exceeds [`Limits::head_bytes`](crate::Limits::head_bytes).
     HeadTooLarge REQUEST_HEADER_FIELDS_TOO_LARGE "head too large"
-    /// The head exceeds [`Limits::fields`](crate::Limits::fields).
-    TooManyFields REQUEST_HEADER_FIELDS_TOO_LARGE "too many fields"
-    /// An HTTP/1.1 request without Host (RFC 9112 §3.2).
+    /// The head has more header lines than [`Limits::headers`](crate::Limits::headers).
+    TooManyHeaders REQUEST_HEADER_FIELDS_TOO_LARGE "too many headers"
+    /// An HTTP/1.1 request has no Host (RFC 9112 §3.2).
     HostMissing BAD_REQUEST "Host missing"
-    /// More than one Host, or one that is no authority.
+    /// Host is repeated, or is not a host with an optional port.
     Host BAD_REQUEST "malformed or repeated Host"
-    /// Content-Length is no number, or several that differ (RFC 9112 §6.3, rule 5).
+    /// Content-Length is not a number, or is repeated with another value (RFC 9112 §6.3, rule 5).
     ContentLength BAD_REQUEST "malformed Content-Length"
-    /// Transfer-Encoding beside Content-Length: smuggling (RFC 9112 §6.1).
+    /// Both Transfer-Encoding and Content-Length are present: a smuggling attempt (RFC 9112 §6.1).
     BothLengths BAD_REQUEST "Transfer-Encoding and Content-Length"
-    /// Transfer-Encoding that does not end in chunked, names it twice, or comes from HTTP/1.0 (RFC 9112 §6.1).
+    /// Transfer-Encoding does not end in chunked, names it twice, or comes with HTTP/1.0 (RFC 9112 §6.1).
     TransferEncoding BAD_REQUEST "malformed Transfer-Encoding"
-    /// A transfer coding that is not implemented (RFC 9112 §6.1).
+    /// The transfer coding is not implemented (RFC 9112 §6.1).
     CodingUnknown NOT_IMPLEMENTED "unknown transfer coding"
-    /// An expectation other than 100-continue (RFC 9110 §10.1.1).
+    /// Expect has a value other than 100-continue (RFC 9110 §10.1.1).
     Expectation EXPECTATION_FAILED "unknown expectation"
-    /// A chunk's size, extension or end is malformed (RFC 9112 §7.1).
+    /// A chunk's size, extension or line ending is malformed (RFC 9112 §7.1).
     Chunk BAD_REQUEST "malformed chunk"
-    /// Chunk extensions or trailers exceed [`Limits::chunk_overhead_bytes`](crate::Limits::chunk_overhead_bytes).
+    /// Chunk extensions and trailers exceed [`Limits::chunk_overhead_bytes`](crate::Limits::chunk_overhead_bytes).
     ChunkOverhead REQUEST_HEADER_FIELDS_TOO_LARGE "chunk extensions or trailers too large"
-    /// A trailer field is malformed (RFC 9112 §7.1.2).
-    Trailer BAD_REQUEST "malformed trailer field"
-    /// The content exceeds [`Limits::body_bytes`](crate::Limits::body_bytes).
-    BodyTooLarge CONTENT_TOO_LARGE "content too large"
+    /// A trailer line is malformed (RFC 9112 §7.1.2).
+    Trailer BAD_REQUEST "malformed trailer"
+    /// The body exceeds [`Limits::body_bytes`](crate::Limits::body_bytes).
+    BodyTooLarge CONTENT_TOO_LARGE "body too large"
 }
 
 impl std::fmt::Display for ParseError {
@@ -82,3 +82,29 @@ impl std::fmt::Display for ParseError {
 }
 
 impl std::error::Error for ParseError {}
+
+/// A call of [`Connection::respond`](crate::Connection::respond) that breaks its contract: a bug of the engine or of
+/// the handler, never of the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Misuse {
+    /// The connection awaits no response: it has one already, or its request timed out.
+    NoResponseDue,
+    /// A [`Body::Shared`](crate::Body::Shared) has a range that lies outside its bytes.
+    RangeOutOfBounds,
+    /// A [`Body::Stream`](crate::Body::Stream), whose length is unknown, is one of several
+    /// [`Body::Parts`](crate::Body::Parts).
+    StreamInParts,
+}
+
+impl std::fmt::Display for Misuse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Misuse::NoResponseDue => "cannot respond: the connection awaits no response",
+            Misuse::RangeOutOfBounds => "cannot respond: the range of a shared body lies outside its bytes",
+            Misuse::StreamInParts => "cannot respond: a stream is one of the parts of a body",
+        })
+    }
+}
+
+impl std::error::Error for Misuse {}

@@ -1,51 +1,119 @@
-//! Parameters, as several fields carry them behind their value: `; name=token; name="quoted"` (RFC 9110 §5.6.6).
+//! Grammar that several headers share: lists, numbers, tokens, quoted strings, parameters and authorities (RFC 9110 §5.6).
 //!
-//! Whoever reads a field knows what a parameter means; this file only finds where each begins and ends. It must
-//! never take a semicolon inside quotes for the end of anything.
+//! The functions find where each element begins and ends. What the elements mean is up to the module that reads the
+//! header. Inside a header value there is no white space other than SP and HTAB, so `trim_ascii` removes just those.
 
+use super::chars;
 use std::borrow::Cow;
 
-/// One parameter.
+/// Returns the non-empty elements of a comma-separated list whose elements contain no quoted strings (RFC 9110 §5.6.1).
+#[inline]
+pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
+}
+
+/// Returns the non-empty elements of a comma-separated list. A comma inside a quoted string belongs to the element.
+pub(crate) fn quoted_list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    let elements = value.split(move |&byte| {
+        quoted ^= byte == b'"' && !escaped;
+        escaped = byte == b'\\' && quoted && !escaped;
+        byte == b',' && !quoted
+    });
+    elements.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
+}
+
+/// Parses `1*DIGIT`, without sign and white space. A number beyond 64 bits becomes the largest of 64 bits, which exceeds
+/// every limit.
+#[inline]
+pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let append = |number: u64, &digit: &u8| number.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
+    Some(text.iter().fold(0, append))
+}
+
+/// Returns whether `text` begins with a percent-escape: `%` and two hexadecimal digits (RFC 3986 §2.1).
+pub(crate) fn begins_escape(text: &[u8]) -> bool {
+    matches!(text, [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
+}
+
+/// Returns whether `text` is a host with an optional port and without userinfo (RFC 9110 §4.2, RFC 3986 §3.2.2).
+pub(crate) fn is_authority(text: &[u8]) -> bool {
+    let (is_host, port) = match text {
+        [b'[', rest @ ..] => {
+            let Some(end) = rest.iter().position(|&byte| byte == b']') else { return false };
+            let address = &rest[..end];
+            let allowed = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+            (!address.is_empty() && address.iter().all(allowed), &rest[end + 1..])
+        }
+        _ => {
+            let (name, port) = text.split_at(host_end(text));
+            (!name.is_empty(), port)
+        }
+    };
+    is_host
+        && match port {
+            [] => true,
+            [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+            _ => false,
+        }
+}
+
+/// Returns the end of a registered name or an IPv4 address; its percent-escapes must be complete.
+fn host_end(text: &[u8]) -> usize {
+    let mut at = 0;
+    loop {
+        at = chars::host_end(text, at);
+        if !begins_escape(&text[at..]) {
+            return at;
+        }
+        at += 3;
+    }
+}
+
+/// One parameter of a header value: `name=token` or `name="quoted string"` (RFC 9110 §5.6.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Parameter<'a> {
-    /// As sent; case does not matter.
+    /// The name as sent; compare it without case.
     pub name: &'a str,
-    /// A token, or what stands between the quotes, backslashes and all.
+    /// A token, or the text between the quotes with its backslashes.
     pub raw: &'a [u8],
 }
 
 impl<'a> Parameter<'a> {
-    /// The value, with quoted pairs resolved (§5.6.4). No token holds a backslash, so none is changed by this.
+    /// Returns the value with its quoted pairs resolved (§5.6.4). A token contains no backslash.
     pub fn value(&self) -> Cow<'a, [u8]> {
         if !self.raw.contains(&b'\\') {
             return Cow::Borrowed(self.raw);
         }
         let mut value = Vec::with_capacity(self.raw.len());
-        let mut octets = self.raw.iter();
-        while let Some(octet) = octets.next() {
-            value.push(if *octet == b'\\' { *octets.next().unwrap_or(octet) } else { *octet });
+        let mut bytes = self.raw.iter();
+        while let Some(byte) = bytes.next() {
+            value.push(if *byte == b'\\' { *bytes.next().unwrap_or(byte) } else { *byte });
         }
         Cow::Owned(value)
     }
 }
 
-/// Here stands what is no parameter; where the next one begins, nobody can say.
+/// A malformed parameter. Where the next one would begin is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// Reads what follows a value: parameters in their order, and nothing behind a fault. Empty ones are skipped.
-pub(crate) fn parse(text: &[u8]) -> impl Iterator<Item = Result<Parameter<'_>, Malformed>> {
+/// Returns the parameters in `text`, which begins with a semicolon, in order. Skips empty ones, and stops after the first
+/// malformed one.
+pub(crate) fn parameters(text: &[u8]) -> impl Iterator<Item = Result<Parameter<'_>, Malformed>> {
     let mut rest = text;
     std::iter::from_fn(move || {
         loop {
-            // Inside a field value there is no white space but OWS.
             rest = rest.trim_ascii_start();
             if rest.is_empty() {
                 return None;
             }
-            match split_from(rest) {
-                Some((parameter, behind)) => {
-                    rest = behind;
+            match split_parameter(rest) {
+                Some((parameter, after)) => {
+                    rest = after;
                     if parameter.is_some() {
                         return parameter.map(Ok);
                     }
@@ -59,8 +127,8 @@ pub(crate) fn parse(text: &[u8]) -> impl Iterator<Item = Result<Parameter<'_>, M
     })
 }
 
-/// The parameter, if it is not an empty one, that `text` begins with from its semicolon on; and what follows it.
-fn split_from(text: &[u8]) -> Option<(Option<Parameter<'_>>, &[u8])> {
+/// Splits off the parameter after the leading semicolon, or `None` for an empty one, from the text after it.
+fn split_parameter(text: &[u8]) -> Option<(Option<Parameter<'_>>, &[u8])> {
     let text = text.strip_prefix(b";")?.trim_ascii_start();
     if text.is_empty() || text.starts_with(b";") {
         return Some((None, text));
@@ -74,49 +142,50 @@ fn split_from(text: &[u8]) -> Option<(Option<Parameter<'_>>, &[u8])> {
     Some((Some(Parameter { name, raw }), rest))
 }
 
-/// The token that `text` begins with, and what follows it (§5.6.2).
+/// Splits off the token at the front from the text after it (§5.6.2).
 pub(crate) fn split_token(text: &[u8]) -> Option<(&str, &[u8])> {
-    let end = text.iter().position(|&octet| !is_token(octet)).unwrap_or(text.len());
-    let (token, rest) = text.split_at(end);
+    let (token, rest) = text.split_at(chars::token_end(text, 0));
     let token = str::from_utf8(token).ok().filter(|token| !token.is_empty())?;
     Some((token, rest))
 }
 
-/// What stands before the closing quote, and what follows that. `text` begins behind the opening one.
+/// Splits the text before the closing quote from the text after it. `text` begins after the opening quote.
 fn split_quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut escaped = false;
-    let end = text.iter().position(|&octet| {
-        let closes = octet == b'"' && !escaped;
-        escaped = octet == b'\\' && !escaped;
-        closes || !is_field_content(octet)
+    let end = text.iter().position(|&byte| {
+        let closes = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        closes || !chars::is_header_value(byte)
     })?;
     Some((&text[..end], text[end..].strip_prefix(b"\"")?))
-}
-
-fn is_token(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet)
-}
-
-/// Visible, SP, HTAB or obs-text (§5.5).
-pub(crate) fn is_field_content(octet: u8) -> bool {
-    octet == b'\t' || !octet.is_ascii_control()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// `expected` spells each parameter `name=value`, and what is malformed `!`.
+    #[test]
+    fn lists_skip_empty_elements() {
+        let check = |value: &[u8], plain: &[&[u8]], quoted: &[&[u8]]| {
+            assert_eq!(list(value).collect::<Vec<_>>(), plain, "{}", value.escape_ascii());
+            assert_eq!(quoted_list(value).collect::<Vec<_>>(), quoted, "{}", value.escape_ascii());
+        };
+        check(b"", &[], &[]);
+        check(b" ,\t, a ,b c,", &[b"a", b"b c"], &[b"a", b"b c"]);
+        check(b"a=\"b,\\\",c\", d", &[b"a=\"b", b"\\\"", b"c\"", b"d"], &[b"a=\"b,\\\",c\"", b"d"]);
+    }
+
+    /// Writes each parameter as `name=value`, and a malformed one as `!`.
     fn check(text: &[u8], expected: &[&str]) {
         let read = |parameter: Result<Parameter<'_>, _>| match parameter {
             Ok(parameter) => format!("{}={}", parameter.name, parameter.value().escape_ascii()),
             Err(Malformed) => "!".to_owned(),
         };
-        assert_eq!(parse(text).map(read).collect::<Vec<_>>(), expected, "{}", text.escape_ascii());
+        assert_eq!(parameters(text).map(read).collect::<Vec<_>>(), expected, "{}", text.escape_ascii());
     }
 
     #[test]
-    fn tokens_and_quoted_strings() {
+    fn parses_tokens_and_quoted_strings() {
         check(b"", &[]);
         check(b";a=b", &["a=b"]);
         check(b" ;\ta=b ; C=\"d\" ", &["a=b", "C=d"]);
@@ -129,8 +198,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_read_behind_a_fault() {
-        for faulty in [
+    fn stops_after_a_malformed_parameter() {
+        for malformed in [
             "a=b",
             ";a",
             ";a=",
@@ -143,8 +212,8 @@ mod tests {
             ";a=\"b\"c",
             ";a=\"\n\"",
         ] {
-            let text = format!(";x=y {faulty};z=z");
-            let read: Vec<_> = parse(text.as_bytes()).collect();
+            let text = format!(";x=y {malformed};z=z");
+            let read: Vec<_> = parameters(text.as_bytes()).collect();
             assert_eq!(read.first(), Some(&Ok(Parameter { name: "x", raw: b"y" })), "{text}");
             assert_eq!(read.last(), Some(&Err(Malformed)), "{text}");
         }

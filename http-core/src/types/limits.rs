@@ -1,23 +1,23 @@
-//! How much and how long: every size has a ceiling and every wait an end, each a setting with its reason.
+//! Limits and timeouts of a connection: the maximum of each size and of each wait, with the reason for its default.
 
 use std::time::Duration;
 
-/// Ceilings on what one connection may make the server hold.
+/// The most that one connection may make the server hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a request target; beyond it 414. RFC 9112 §3 asks for at least 8,000 in the whole line.
+    /// Bytes of a request target; a longer one gets 414. RFC 9112 §3 recommends at least 8,000 for the whole line.
     pub target_bytes: usize,
-    /// Bytes of a whole head, request line included; beyond it 431. At most 65,535, for the head is indexed
-    /// with 16-bit offsets. Large cookies fit; a thousand such heads still fit in 32 MiB.
+    /// Bytes of a head, request line included; a larger one gets 431. At most 65,535, because the head index holds
+    /// 16-bit offsets. The default has room for large cookies, and a thousand such heads fit in 32 MiB.
     pub head_bytes: usize,
-    /// Field lines of a head; beyond it 431. At most [`MAX_FIELDS`](crate::codec::head::MAX_FIELDS).
-    pub fields: usize,
-    /// Bytes of a request's content, which is held in memory whole; beyond it 413.
+    /// Header lines of a head; more get 431. At most [`MAX_HEADERS`](crate::codec::head::MAX_HEADERS).
+    pub headers: usize,
+    /// Bytes of a request body, which is held in memory as a whole; a larger one gets 413.
     pub body_bytes: usize,
-    /// Bytes of chunk extensions and trailers in one request, which carry nothing and cost work; beyond it 431.
+    /// Bytes of chunk extensions and trailers in one request; more get 431. They carry no content and cost time.
     pub chunk_overhead_bytes: usize,
-    /// Bytes of answers queued before the next pipelined request is looked at: memory stays bounded when a
-    /// peer asks and does not read.
+    /// Bytes of queued responses. The connection parses no further pipelined request until fewer are queued, so that
+    /// a client that sends and does not read cannot make the queue grow.
     pub queued_bytes: u64,
 }
 
@@ -26,7 +26,7 @@ impl Default for Limits {
         Limits {
             target_bytes: 8 * 1024,
             head_bytes: 32 * 1024,
-            fields: 100,
+            headers: 100,
             body_bytes: 1024 * 1024,
             chunk_overhead_bytes: 16 * 1024,
             queued_bytes: 64 * 1024,
@@ -34,26 +34,26 @@ impl Default for Limits {
     }
 }
 
-/// How long a connection may make the server wait.
+/// The longest that a connection may make the server wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From a head's first byte to its end, however it drips: a slow writer must not hold a connection.
+    /// From the first byte of a head to its last; then 408. Bytes that arrive in between do not extend it.
     pub head: Duration,
-    /// Between two pieces of a body.
+    /// Between two reads of a body; then 408.
     pub body_idle: Duration,
-    /// Bytes per second that a body must reach on average once `body_idle` has passed: dripping is no way round.
+    /// Bytes per second that a body must reach on average once `body_idle` has passed; else 408.
     pub body_rate: u32,
-    /// From a request to its answer when that is not ready at once; then 503.
-    pub answer: Duration,
-    /// Without any progress while an answer is being sent: a peer that does not read is dropped.
+    /// From a request to its response, when the handler does not reply at once; then 503.
+    pub reply: Duration,
+    /// Between two writes of a response; then the connection is closed, because the client does not read.
     pub write_stall: Duration,
-    /// Bytes per second that a peer must take of its answers on average once `write_stall` has passed: sipping is
-    /// no way round.
+    /// Bytes per second that the client must read on average once `write_stall` has passed; else the connection is
+    /// closed.
     pub send_rate: u32,
-    /// Between two requests on one connection.
+    /// Between two requests on one connection; then it is closed.
     pub idle: Duration,
-    /// For reading and dropping what a peer still sends after an early last answer, so that the answer is not
-    /// lost to a reset (RFC 9112 §9.6).
+    /// For reading and dropping what the client still sends after the last response. Closing at once would reset the
+    /// connection and could destroy the response (RFC 9112 §9.6).
     pub linger: Duration,
 }
 
@@ -63,7 +63,7 @@ impl Default for Timeouts {
             head: Duration::from_secs(15),
             body_idle: Duration::from_secs(15),
             body_rate: 512,
-            answer: Duration::from_secs(120),
+            reply: Duration::from_secs(120),
             write_stall: Duration::from_secs(30),
             send_rate: 512,
             idle: Duration::from_secs(60),
@@ -72,11 +72,11 @@ impl Default for Timeouts {
     }
 }
 
-/// Everything a connection is set up with.
+/// The limits and timeouts of a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
-    /// Sizes.
+    /// The maximum sizes.
     pub limits: Limits,
-    /// Waits.
+    /// The maximum waits.
     pub timeouts: Timeouts,
 }

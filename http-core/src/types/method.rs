@@ -1,4 +1,4 @@
-//! Request methods (RFC 9110 §9, RFC 5789).
+//! Request methods (RFC 9110 §9, RFC 5789) and protocol versions (RFC 9112 §2.3).
 
 macro_rules! methods {
     ($($(#[$doc:meta])* $variant:ident $token:literal)*) => {
@@ -6,20 +6,20 @@ macro_rules! methods {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Method {
             $($(#[$doc])* $variant,)*
-            /// Any other token; [`Request::method_token`](crate::Request::method_token) has its name.
-            /// What does not know it answers 501.
+            /// Any other token. [`Request::method_token`](crate::Request::method_token) returns its name. Handlers
+            /// that do not know it respond with 501.
             Extension,
         }
 
         impl Method {
-            /// The method that `token` names.
+            /// Returns the method with this name, or [`Method::Extension`].
             #[inline]
             pub fn of(token: &[u8]) -> Method {
                 $(if token == $token.as_bytes() { return Method::$variant; })*
                 Method::Extension
             }
 
-            /// The method's name on the wire; empty for [`Method::Extension`].
+            /// Returns the method's name as sent on the wire; empty for [`Method::Extension`].
             pub const fn as_str(self) -> &'static str {
                 match self { $(Method::$variant => $token,)* Method::Extension => "" }
             }
@@ -30,22 +30,33 @@ macro_rules! methods {
 methods! {
     /// Transfer a representation of the target (§9.3.1).
     Get "GET"
-    /// As GET, without the content (§9.3.2).
+    /// Same as GET, but without a response body (§9.3.2).
     Head "HEAD"
-    /// Let the target process the content (§9.3.3).
+    /// Let the target process the request body (§9.3.3).
     Post "POST"
-    /// Replace the target's state by the content (§9.3.4).
+    /// Replace the target's state by the request body (§9.3.4).
     Put "PUT"
     /// Remove the target (§9.3.5).
     Delete "DELETE"
     /// Open a tunnel (§9.3.6).
     Connect "CONNECT"
-    /// Ask what the target supports (§9.3.7).
+    /// Ask which methods the target supports (§9.3.7).
     Options "OPTIONS"
     /// Send the request back (§9.3.8).
     Trace "TRACE"
     /// Change part of the target's state (RFC 5789).
     Patch "PATCH"
+}
+
+/// A protocol version. Every version from 1.2 to 1.9 is treated as 1.1 (RFC 9110 §2.5); other major versions are
+/// rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    /// HTTP/1.0: closes the connection after each response unless the client asks for keep-alive; has no chunked
+    /// coding.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The vocabulary: small values that every other room speaks in. They stand on nothing.
+//! Types and grammar that every other module uses. Imports no other module of this crate.
 
 pub mod chars;
 pub mod clock;
@@ -7,4 +7,3 @@ pub mod grammar;
 pub mod limits;
 pub mod method;
 pub mod status;
-pub mod version;

@@ -1,9 +1,9 @@
-//! Status codes: one table that yields the constants, their reasons, status lines and error pages.
+//! Status codes: one table that generates the constants, reason phrases, status lines and error pages.
 
-/// A three-digit status code (RFC 9110 §15) that this library can send.
+/// A status code (RFC 9110 §15) that this library can send.
 ///
-/// Only the codes of the table exist, so a status line is always a ready text. Interim ones (1xx) are not among
-/// them: the library alone sends those.
+/// Only the codes of the table exist, so that every status line is a constant. Interim codes (1xx) are not among them:
+/// only the library sends those.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Status(u16);
 
@@ -15,23 +15,23 @@ macro_rules! statuses {
                 pub const $name: Status = Status($code);
             )*
 
-            /// The status with this code, if it is one of the table.
+            /// Returns the status with this code, if it is in the table.
             pub const fn from_code(code: u16) -> Option<Status> {
                 match code { $($code)|* => Some(Status(code)), _ => None }
             }
 
-            /// The reason phrase (RFC 9110 §15).
+            /// Returns the reason phrase (RFC 9110 §15).
             pub const fn reason(self) -> &'static str {
                 match self.0 { $($code => $reason,)* _ => "" }
             }
 
-            /// The whole status line with its CRLF.
+            /// Returns the status line with its CRLF.
             #[inline]
             pub(crate) const fn line(self) -> &'static str {
                 match self.0 { $($code => concat!("HTTP/1.1 ", $code, " ", $reason, "\r\n"),)* _ => "" }
             }
 
-            /// A small page that names the status, for people who look at it in a browser.
+            /// Returns a small HTML page with the code and the reason phrase.
             pub(crate) const fn page(self) -> &'static str {
                 match self.0 {
                     $($code => concat!(
@@ -79,7 +79,7 @@ statuses! {
     MISDIRECTED_REQUEST 421 "Misdirected Request"
     UNPROCESSABLE_CONTENT 422 "Unprocessable Content"
     TOO_MANY_REQUESTS 429 "Too Many Requests"
-    REQUEST_HEADER_FIELDS_TOO_LARGE 431 "Request Header Fields Too Large"
+    REQUEST_HEADER_FIELDS_TOO_LARGE 431 "Request Header Headers Too Large"
     INTERNAL_SERVER_ERROR 500 "Internal Server Error"
     NOT_IMPLEMENTED 501 "Not Implemented"
     BAD_GATEWAY 502 "Bad Gateway"
@@ -89,19 +89,19 @@ statuses! {
 }
 
 impl Status {
-    /// The code as a number.
+    /// Returns the code as a number.
     pub const fn code(self) -> u16 {
         self.0
     }
 
-    /// Whether it says that the request was understood and accepted (RFC 9110 §15.3).
+    /// Returns whether the code is not an error or a redirect: below 300 (RFC 9110 §15.3).
     pub const fn is_success(self) -> bool {
         self.0 < 300
     }
 
-    /// Whether an answer with this status can have content at all (RFC 9112 §6.3, rule 1).
+    /// Returns whether a response with this status can have a body (RFC 9112 §6.3, rule 1).
     #[inline]
-    pub const fn has_content(self) -> bool {
+    pub const fn has_body(self) -> bool {
         self.0 != 204 && self.0 != 304
     }
 }
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_of_the_table_yields_its_line_and_page() {
+    fn every_status_has_a_line_and_a_page() {
         for code in 0..=999 {
             let Some(status) = Status::from_code(code) else { continue };
             assert_eq!(status.line(), format!("HTTP/1.1 {status}\r\n"));

@@ -17,7 +17,7 @@ pub enum Answer {
 /// Says method, target and a line feed, and then the content it was sent.
 pub fn echo(request: &Request<'_>) -> Answer {
     if request.method() == Method::Connect && request.target() != "tunnel:1" {
-        return Answer::Now(Response::method_refused(Method::Connect, &[Method::Get]));
+        return Answer::Now(Response::method_not_allowed(Method::Connect, &[Method::Get]));
     }
     let said = [request.method_token(), " ", request.target(), "\n"].concat().into_bytes();
     let body = match request.path() {
@@ -37,7 +37,7 @@ pub fn echo(request: &Request<'_>) -> Answer {
     };
     let response = Response::text("").with_body(body);
     match request.path() {
-        "/close" => Answer::Now(response.close()),
+        "/close" => Answer::Now(response.with_close()),
         "/none" => Answer::Now(response.with_status(Status::NO_CONTENT)),
         "/same" => Answer::Now(response.with_status(Status::NOT_MODIFIED)),
         "/later" => Answer::Later(response),

@@ -9,36 +9,36 @@ use crate::{
 };
 use http_core::{
     Config, HeadIndex, Limits, Method, Response, Status, Version,
-    client::{Request, RequestError, ResponseError},
+    client::{ClientRequest, RequestError, ResponseError},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 use std::time::Instant;
 
 #[test]
 fn requests_are_written_whole() {
-    let check = |request: Request, expected: &str| {
+    let check = |request: ClientRequest, expected: &str| {
         assert_eq!(String::from_utf8_lossy(&request.to_bytes()), expected);
     };
-    let new = |method| Request::new(method, "a:1", "/b?c").unwrap();
+    let new = |method| ClientRequest::new(method, "a:1", "/b?c").unwrap();
     check(new(Method::Get), "GET /b?c HTTP/1.1\r\nHost: a:1\r\nConnection: close\r\n\r\n");
-    check(new(Method::Delete).keep_alive(), "DELETE /b?c HTTP/1.1\r\nHost: a:1\r\n\r\n");
+    check(new(Method::Delete).with_keep_alive(), "DELETE /b?c HTTP/1.1\r\nHost: a:1\r\n\r\n");
     for method in [Method::Post, Method::Put, Method::Patch] {
         let line = format!("{} /b?c HTTP/1.1\r\nHost: a:1\r\n", method.as_str());
-        check(new(method).keep_alive(), &format!("{line}Content-Length: 0\r\n\r\n"));
-        let full = new(method).field("A", "b").unwrap().body("c/d", "e").unwrap();
+        check(new(method).with_keep_alive(), &format!("{line}Content-Length: 0\r\n\r\n"));
+        let full = new(method).with_header("A", "b").unwrap().with_body("c/d", "e").unwrap();
         let fields = "A: b\r\nContent-Type: c/d\r\nContent-Length: 1\r\nConnection: close\r\n";
         check(full, &format!("{line}{fields}\r\ne"));
     }
-    let empty = new(Method::Get).keep_alive().body("c/d", "").unwrap();
+    let empty = new(Method::Get).with_keep_alive().with_body("c/d", "").unwrap();
     check(empty, "GET /b?c HTTP/1.1\r\nHost: a:1\r\nContent-Type: c/d\r\nContent-Length: 0\r\n\r\n");
-    let asterisk = Request::new(Method::Options, "a", "*").unwrap().keep_alive();
+    let asterisk = ClientRequest::new(Method::Options, "a", "*").unwrap().with_keep_alive();
     check(asterisk, "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
 }
 
 #[test]
 fn what_could_break_a_request_is_refused() {
     let check = |method, authority: &str, target: &str, expected: RequestError| {
-        let outcome = Request::new(method, authority, target).map(|request| request.to_bytes());
+        let outcome = ClientRequest::new(method, authority, target).map(|request| request.to_bytes());
         assert_eq!(outcome, Err(expected), "{authority:?} {target:?}");
     };
     for method in [Method::Connect, Method::Trace, Method::Extension] {
@@ -50,14 +50,14 @@ fn what_could_break_a_request_is_refused() {
     for target in ["", "*", "a", "http://a/", "?b", "/a b", "/a#b", "/a\tb", "/a\r\nB: c", "/\u{e9}", "/\0"] {
         check(Method::Get, "a", target, RequestError::Target);
     }
-    let request = Request::new(Method::Post, "a", "/").unwrap();
+    let request = ClientRequest::new(Method::Post, "a", "/").unwrap();
     for name in
         ["Host", "TE", "content-length", "Transfer-Encoding", "CONNECTION", "Upgrade", "Trailer", "A B", ""]
     {
-        assert!(request.clone().field(name, "b").is_err(), "{name}");
+        assert!(request.clone().with_header(name, "b").is_err(), "{name}");
     }
-    assert!(request.clone().field("A", "b\r\nC: d").is_err());
-    assert!(request.body("a/b\r\nC: d", "").is_err());
+    assert!(request.clone().with_header("A", "b\r\nC: d").is_err());
+    assert!(request.with_body("a/b\r\nC: d", "").is_err());
 }
 
 #[test]
@@ -81,15 +81,15 @@ proptest! {
         content in prop::option::of(vec(any::<u8>(), 0..300)),
         keep_alive in any::<bool>(),
     ) {
-        let mut request = Request::new(method, authority, &target).unwrap();
+        let mut request = ClientRequest::new(method, authority, &target).unwrap();
         for (name, value) in &fields {
-            request = request.field(name, value).unwrap();
+            request = request.with_header(name, value).unwrap();
         }
         if let Some(content) = &content {
-            request = request.body("application/octet-stream", content.clone()).unwrap();
+            request = request.with_body("application/octet-stream", content.clone()).unwrap();
         }
         if keep_alive {
-            request = request.keep_alive();
+            request = request.with_keep_alive();
         }
         let bytes = request.to_bytes();
         let mut drive = Drive::new(Config::default(), |_| Answer::Now(Response::new(Status::OK)));
@@ -122,7 +122,7 @@ proptest! {
     ) {
         let mut drive = Drive::new(Config::default(), move |_| {
             let response = Response::new(Status::from_code(status).unwrap()).with_body(body(kind, content.clone()));
-            Answer::Now(fields.iter().fold(response, |response, (name, value)| response.header(name, value)))
+            Answer::Now(fields.iter().fold(response, |response, (name, value)| response.with_header(name, value)))
         });
         drive.send(&asked(method, "/", old, keep_alive));
         drive.run();
@@ -146,8 +146,8 @@ proptest! {
 
 /// A request that the client writes, passed off as HTTP/1.0 if asked for.
 fn asked(method: Method, target: &str, old: bool, keep_alive: bool) -> Vec<u8> {
-    let request = Request::new(method, "example.org", target).unwrap();
-    let mut bytes = if keep_alive { request.keep_alive() } else { request }.to_bytes();
+    let request = ClientRequest::new(method, "example.org", target).unwrap();
+    let mut bytes = if keep_alive { request.with_keep_alive() } else { request }.to_bytes();
     let minor = bytes.iter().position(|&byte| byte == b'\r').unwrap() - 1;
     bytes[minor] = if old { b'0' } else { b'1' };
     bytes
@@ -162,7 +162,7 @@ fn understood(method: Method, drive: &Drive, sizes: &[usize]) -> Result<(), Test
         replies[0].fields.iter().map(|(name, value)| [name.as_bytes(), b": ", value, b"\r\n"].concat());
     let fields = lines.collect::<Vec<_>>().concat();
     prop_assert_eq!(
-        response.map(|read| (read.status, read.fields.as_bytes().to_vec(), read.body, read.reusable)),
+        response.map(|read| (read.status, read.headers.as_bytes().to_vec(), read.body, read.reusable)),
         Ok((replies[0].status, fields, replies[0].content.clone(), !replies[0].close))
     );
     Ok(())

@@ -6,7 +6,7 @@ use crate::split::cases;
 use ResponseError::Malformed;
 use http_core::{
     Limits, Method, ParseError,
-    client::{Progress, Response, ResponseError, ResponseReader},
+    client::{ClientResponse, ReadStatus, ResponseError, ResponseReader},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -17,7 +17,7 @@ pub fn read(
     limits: &Limits,
     mut bytes: &[u8],
     sizes: &[usize],
-) -> Result<Response, ResponseError> {
+) -> Result<ClientResponse, ResponseError> {
     let mut reader = ResponseReader::new(method, limits.clone());
     for &size in sizes.iter().cycle() {
         if bytes.is_empty() {
@@ -25,13 +25,13 @@ pub fn read(
         }
         let (piece, rest) = bytes.split_at(size.clamp(1, bytes.len()));
         bytes = rest;
-        if let Progress::Complete(response) = reader.receive(piece)? {
-            assert_eq!(reader.receive(b""), Err(ResponseError::Over));
-            return Ok(Response { reusable: response.reusable && rest.is_empty(), ..response });
+        if let ReadStatus::Complete(response) = reader.receive(piece)? {
+            assert_eq!(reader.receive(b""), Err(ResponseError::Finished));
+            return Ok(ClientResponse { reusable: response.reusable && rest.is_empty(), ..response });
         }
     }
-    let outcome = reader.ended();
-    assert_eq!(reader.receive(b"HTTP/1.1 200 OK\r\n\r\n"), Err(ResponseError::Over));
+    let outcome = reader.receive_eof();
+    assert_eq!(reader.receive(b"HTTP/1.1 200 OK\r\n\r\n"), Err(ResponseError::Finished));
     outcome
 }
 
@@ -41,7 +41,7 @@ type Expected = Result<(u16, &'static str, bool), ResponseError>;
 /// Reads the response to this method in one piece and byte by byte.
 fn check_for(method: Method, bytes: impl AsRef<[u8]>, expected: Expected) {
     let limits =
-        Limits { head_bytes: 200, fields: 4, body_bytes: 12, chunk_overhead_bytes: 8, ..Limits::default() };
+        Limits { head_bytes: 200, headers: 4, body_bytes: 12, chunk_overhead_bytes: 8, ..Limits::default() };
     let bytes = bytes.as_ref();
     for size in [usize::MAX, 1] {
         let outcome = read(method, &limits, bytes, &[size]);
@@ -96,15 +96,15 @@ fn status_lines() {
 #[test]
 fn field_lines_are_held_to_the_rules_of_requests() {
     for (line, error) in [
-        ("A : b", ParseError::FieldName),
-        (": b", ParseError::FieldName),
-        ("A", ParseError::FieldName),
-        ("A: b\0", ParseError::FieldValue),
+        ("A : b", ParseError::HeaderName),
+        (": b", ParseError::HeaderName),
+        ("A", ParseError::HeaderName),
+        ("A: b\0", ParseError::HeaderValue),
         (" folded", ParseError::ObsFold),
         ("A: b\r\n\tfolded", ParseError::ObsFold),
         ("A: b\nC: d", ParseError::LineEnding),
         ("A: b\rC: d", ParseError::LineEnding),
-        ("A: b\r\nA: b\r\nA: b\r\nA: b\r\nA: b", ParseError::TooManyFields),
+        ("A: b\r\nA: b\r\nA: b\r\nA: b\r\nA: b", ParseError::TooManyHeaders),
     ] {
         check(format!("HTTP/1.1 200 OK\r\n{line}\r\n\r\n"), Err(Malformed(error)));
     }
@@ -197,7 +197,7 @@ fn interim_responses_are_passed_over() {
     check(with(&"HTTP/1.1 102 X\r\n\r\n".repeat(8)), Ok((200, "Hello", true)));
     check(with(&"HTTP/1.1 102 X\r\n\r\n".repeat(9)), Err(ResponseError::TooManyInterims));
     check(with("HTTP/1.1 101 Switching Protocols\r\n\r\n"), Err(ResponseError::SwitchedProtocols));
-    check(with("HTTP/1.1 100 Continue\r\nA : b\r\n\r\n"), Err(Malformed(ParseError::FieldName)));
+    check(with("HTTP/1.1 100 Continue\r\nA : b\r\n\r\n"), Err(Malformed(ParseError::HeaderName)));
     check("HTTP/1.1 100 Continue\r\n\r\n", Err(ResponseError::Truncated));
     check(with("\r\n"), Err(ResponseError::StatusLine));
 }
@@ -242,10 +242,10 @@ fn fields_are_kept_as_they_came() {
     let bytes = b"HTTP/1.1 200 OK\r\nX-A: \t padded \t\r\nx-a:caf\xe9\r\nEmpty:\r\nContent-Length: 0\r\n\r\n";
     let response = read(Method::Get, &Limits::default(), bytes, &[7]).unwrap();
     assert_eq!(
-        response.fields.as_bytes(),
+        response.headers.as_bytes(),
         b"X-A: padded\r\nx-a: caf\xe9\r\nEmpty: \r\nContent-Length: 0\r\n"
     );
-    assert_eq!((response.field("x-A"), response.field("empty")), (Some(&b"padded"[..]), Some(&b""[..])));
+    assert_eq!((response.header("x-A"), response.header("empty")), (Some(&b"padded"[..]), Some(&b""[..])));
 }
 
 proptest! {
@@ -277,7 +277,7 @@ proptest! {
 /// The limits as they come, and some that ordinary responses run into.
 fn limits() -> impl Strategy<Value = Limits> {
     let narrow =
-        Limits { head_bytes: 100, fields: 3, body_bytes: 10, chunk_overhead_bytes: 8, ..Limits::default() };
+        Limits { head_bytes: 100, headers: 3, body_bytes: 10, chunk_overhead_bytes: 8, ..Limits::default() };
     select(vec![Limits::default(), narrow])
 }
 

@@ -49,31 +49,31 @@ fn an_answer_that_took_long_to_send_does_not_count_as_idleness() {
     // Nor as a slow head, for nobody read: half of the next one came meanwhile.
     let begun = [GET, "GET /b"].concat();
     let slow = [Take(5), Send(&begun), Pass(15_000), Take(5), Pass(14_000), TakeAll];
-    check_status(&slow, 15_000, "TooSlow", 408);
+    check_status(&slow, 15_000, "RequestTimeout", 408);
     // Nor as a slow content, while the leave to send it was on its way.
     let post = "POST /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
     let slow = [Take(5), Send(post), Pass(29_000), TakeAll];
-    check_status(&slow, 15_000, "TooSlow", 408);
+    check_status(&slow, 15_000, "RequestTimeout", 408);
 }
 
 #[test]
 fn a_head_has_one_deadline_however_it_drips() {
-    check_status(&[Send("G")], 15_000, "TooSlow", 408);
-    check_status(&[Pass(10_000), Send("G")], 15_000, "TooSlow", 408);
-    check_status(&[Send(GET), Pass(10_000), Send("GET")], 15_000, "TooSlow", 408);
+    check_status(&[Send("G")], 15_000, "RequestTimeout", 408);
+    check_status(&[Pass(10_000), Send("G")], 15_000, "RequestTimeout", 408);
+    check_status(&[Send(GET), Pass(10_000), Send("GET")], 15_000, "RequestTimeout", 408);
     let dripped: Vec<_> = (0..14).flat_map(|at| [Send(&GET[at..=at]), Pass(1_000)]).collect();
-    check_status(&dripped, 1_000, "TooSlow", 408);
+    check_status(&dripped, 1_000, "RequestTimeout", 408);
     // In time to the millisecond is in time.
     check(&[Send("G"), Pass(14_999), Send(&GET[1..])], "receive request flush receive", &[ANSWER]);
 }
 
 #[test]
 fn a_body_must_not_pause() {
-    check_status(&[Send(POST)], 15_000, "TooSlow", 408);
+    check_status(&[Send(POST)], 15_000, "RequestTimeout", 408);
     let piece = "x".repeat(50_000);
-    check_status(&[Send(POST), Pass(14_000), Send(&piece)], 15_000, "TooSlow", 408);
+    check_status(&[Send(POST), Pass(14_000), Send(&piece)], 15_000, "RequestTimeout", 408);
     let chunked = "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc";
-    check_status(&[Send(chunked)], 15_000, "TooSlow", 408);
+    check_status(&[Send(chunked)], 15_000, "RequestTimeout", 408);
     // A pause is measured from the last piece.
     let pieces = [Send(POST), Send(&piece), Pass(14_999), Send(&piece)];
     check(&pieces, "receive request flush receive", &["200 keep-alive length=100008 content=100008"]);
@@ -83,14 +83,14 @@ fn a_body_must_not_pause() {
 fn a_body_must_come_fast_enough_on_average() {
     // 512 bytes earn a second more; half of them each second are not enough.
     let (half, enough) = ("x".repeat(256), "x".repeat(512));
-    check_status(&dripping(POST, "x", 14), 1_000, "TooSlow", 408);
-    check_status(&dripping(POST, &half, 27), 1_000, "TooSlow", 408);
+    check_status(&dripping(POST, "x", 14), 1_000, "RequestTimeout", 408);
+    check_status(&dripping(POST, &half, 27), 1_000, "RequestTimeout", 408);
     let drive = play(Config::default(), &dripping(POST, &enough, 150));
     assert_eq!(drive.steps.join(" "), "receive");
     // Only content counts, not what it is wrapped in.
     let chunked = "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
     let wrapped = dripping(chunked, "1;a long and useless extension\r\nx\r\n", 14);
-    check_status(&wrapped, 1_000, "TooSlow", 408);
+    check_status(&wrapped, 1_000, "RequestTimeout", 408);
 }
 
 /// This head, and then this piece each second.
@@ -101,9 +101,9 @@ fn dripping<'a>(head: &'a str, piece: &'a str, seconds: usize) -> Vec<Act<'a>> {
 
 #[test]
 fn an_answer_must_come() {
-    check_status(&[Hold, Send(LATER)], 120_000, "Unanswered", 503);
-    check_status(&[Hold, Send(GET), Pass(50_000), Send(LATER)], 120_000, "Unanswered", 503);
-    let drive = check_ends(&[Hold, Send(LATER)], 120_000, "Unanswered flush shutdown receive");
+    check_status(&[Hold, Send(LATER)], 120_000, "ReplyTimeout", 503);
+    check_status(&[Hold, Send(GET), Pass(50_000), Send(LATER)], 120_000, "ReplyTimeout", 503);
+    let drive = check_ends(&[Hold, Send(LATER)], 120_000, "ReplyTimeout flush shutdown receive");
     assert_eq!(drive.replies()[0].values("Retry-After").collect::<Vec<_>>(), [b"1"]);
 }
 
@@ -160,12 +160,12 @@ fn every_setting_is_looked_at() {
     let mut config = Config::default();
     let seconds = Duration::from_secs;
     let timeouts = &mut config.timeouts;
-    (timeouts.head, timeouts.body_idle, timeouts.answer) = (seconds(1), seconds(2), seconds(3));
+    (timeouts.head, timeouts.body_idle, timeouts.reply) = (seconds(1), seconds(2), seconds(3));
     (timeouts.write_stall, timeouts.idle, timeouts.linger) = (seconds(4), seconds(5), seconds(6));
     for (acts, millis, ends_with) in [
-        (&[Send("G")][..], 1_000, "TooSlow flush shutdown receive"),
-        (&[Send(POST)], 2_000, "TooSlow flush shutdown receive"),
-        (&[Hold, Send(LATER)], 3_000, "Unanswered flush shutdown receive"),
+        (&[Send("G")][..], 1_000, "RequestTimeout flush shutdown receive"),
+        (&[Send(POST)], 2_000, "RequestTimeout flush shutdown receive"),
+        (&[Hold, Send(LATER)], 3_000, "ReplyTimeout flush shutdown receive"),
         (&[Take(0), Send(GET)], 4_000, "WriteStall"),
         (&[Send(GET)], 5_000, "Idle"),
         (&[Send("GET\r\n")], 6_000, "Done"),

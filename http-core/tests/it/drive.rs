@@ -40,7 +40,7 @@ impl Seen {
             target: request.target().to_owned(),
             version: request.version(),
             host: request.host().map(str::to_owned),
-            fields: request.fields().map(|(name, value)| (name.to_owned(), value.to_vec())).collect(),
+            fields: request.headers().map(|(name, value)| (name.to_owned(), value.to_vec())).collect(),
             body: request.body().to_vec(),
         }
     }
@@ -150,7 +150,7 @@ impl Drive {
     pub fn hang_up(&mut self) {
         self.end();
         self.end_reported = true;
-        self.conn.peer_closed();
+        self.conn.receive_eof();
     }
 
     /// The peer takes this many more bytes and then none.
@@ -160,28 +160,28 @@ impl Drive {
     }
 
     /// Ends the connection after the request in hand.
-    pub fn close_after_this(&mut self) {
-        self.conn.close_after_this();
+    pub fn disable_keep_alive(&mut self) {
+        self.conn.disable_keep_alive();
     }
 
     /// The application fails, or there is no capacity for it: the request in hand is rejected.
     pub fn fail(&mut self, why: Rejection) {
-        self.conn.fail();
+        self.conn.reject();
         self.owed = None;
-        self.conn.respond(why.response(), &mut self.buffers.out, &self.clock);
+        self.respond(why.response());
     }
 
     /// Lets time pass, and the connection notice if that was too long.
     pub fn pass(&mut self, time: Duration) {
         let now = self.clock.now() + time;
-        self.clock.advance(now, || SystemTime::UNIX_EPOCH);
+        self.clock.update(now, || SystemTime::UNIX_EPOCH);
         if self.closed.is_some() {
             return;
         }
         let due = now >= self.conn.deadline();
         if let Some(why) = self.conn.expire(now) {
             assert!(due, "{why:?} before its time");
-            if why == Rejection::TooSlow {
+            if why == Rejection::RequestTimeout {
                 self.asked.push(Asked::Refused);
             }
             self.owed = None;
@@ -210,11 +210,12 @@ impl Drive {
     /// One poll; says whether the next can follow at once.
     fn step(&mut self) -> bool {
         match self.conn.poll(&mut self.buffers.input, &mut self.buffers.out, self.clock.now()) {
-            Step::Request(request) => {
+            Step::Request => {
+                let request = self.conn.request(&self.buffers.input).expect("a request after Step::Request");
                 self.seen.push(Seen::of(&request));
                 self.asked.push(Asked::of(request.method_token(), request.version() == Version::Http11));
                 match (self.app)(&request) {
-                    Answer::Now(response) => self.conn.respond(response, &mut self.buffers.out, &self.clock),
+                    Answer::Now(response) => self.respond(response),
                     Answer::Later(response) => self.owed = Some(response),
                 }
                 self.note("request".into())
@@ -228,13 +229,13 @@ impl Drive {
                 self.note("receive".into());
                 self.receive()
             }
-            Step::AwaitAnswer => {
+            Step::AwaitReply => {
                 self.note("await".into());
                 if self.hold {
                     return false;
                 }
                 let response = self.owed.take().expect("an answer is waited for that nobody makes");
-                self.conn.respond(response, &mut self.buffers.out, &self.clock);
+                self.respond(response);
                 true
             }
             Step::Flush => {
@@ -271,7 +272,13 @@ impl Drive {
         assert!(self.rejections.is_empty(), "something is read behind {:?}", self.rejections);
         self.rejections.push(why);
         self.note(format!("{why:?}").into());
-        self.conn.respond((self.on_reject)(why), &mut self.buffers.out, &self.clock);
+        self.respond((self.on_reject)(why));
+    }
+
+    fn respond(&mut self, response: Response) {
+        self.conn
+            .respond(response, &mut self.buffers.out, &self.clock)
+            .expect("a valid response that is due");
     }
 
     fn receive(&mut self) -> bool {
@@ -281,7 +288,7 @@ impl Drive {
             if self.peer_ended {
                 assert!(!self.end_reported, "asked to receive behind the end");
                 self.end_reported = true;
-                self.conn.peer_closed();
+                self.conn.receive_eof();
             }
             return self.peer_ended;
         };

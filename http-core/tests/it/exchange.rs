@@ -7,7 +7,7 @@ use crate::{
     drive::Drive,
     reply::Reply,
     script::{
-        Act::{CloseAfterThis, End, Fail, HangUp, Hold, Release, Send, Take, TakeAll},
+        Act::{DisableKeepAlive, End, Fail, HangUp, Hold, Release, Send, Take, TakeAll},
         check, play,
     },
 };
@@ -24,7 +24,7 @@ fn get(target: &str) -> String {
 
 #[test]
 fn who_keeps_the_connection() {
-    let kept = "receive request flush receive PeerClosed";
+    let kept = "receive request flush receive ClientClosed";
     let keep =
         |version, fields, steps, reply| check(&[Send(&ask("GET /a", version, fields)), End], steps, &[reply]);
     keep("1.1", "", kept, "200 keep-alive length=7 content=7");
@@ -69,7 +69,7 @@ fn pipelined_requests_are_answered_in_order_and_at_once() {
         "200 keep-alive length=8 content=8",
         "200 keep-alive length=9 content=9",
     ];
-    check(&[Send(&three), End], "receive request flush receive PeerClosed", &replies);
+    check(&[Send(&three), End], "receive request flush receive ClientClosed", &replies);
     // An answer that is not there holds up those behind it, and not those before it.
     let later = [get("/1"), get("/later"), get("/333")].concat();
     let replies = [replies[0], "200 keep-alive length=11 content=11", replies[2]];
@@ -109,7 +109,7 @@ fn head_204_and_304_have_no_content() {
         // A second answer shows that the first ended where it should.
         let two = ask(line, "1.1", "") + &get("/a");
         let replies = [reply, "200 keep-alive length=7 content=7"];
-        check(&[Send(&two), End], "receive request flush receive PeerClosed", &replies);
+        check(&[Send(&two), End], "receive request flush receive ClientClosed", &replies);
     };
     one("HEAD /a", "200 keep-alive length=8 content=0");
     one("HEAD /big", "200 keep-alive length=6000 content=0");
@@ -132,7 +132,7 @@ fn a_rejected_head_has_no_content() {
     }
     let drive = play(
         Config::default(),
-        &[Hold, Send(&ask("HEAD /later", "1.1", "")), Fail(Rejection::Panicked), End],
+        &[Hold, Send(&ask("HEAD /later", "1.1", "")), Fail(Rejection::HandlerPanicked), End],
     );
     assert_eq!((drive.replies()[0].status, drive.replies()[0].content.len()), (500, 0));
 }
@@ -142,7 +142,7 @@ fn streams() {
     let whole = "200 keep-alive chunked content=20";
     let two = [get("/stream"), get("/a")].concat();
     let replies = [whole, "200 keep-alive length=7 content=7"];
-    check(&[Send(&two), End], "receive request flush receive PeerClosed", &replies);
+    check(&[Send(&two), End], "receive request flush receive ClientClosed", &replies);
     // HTTP/1.0 knows no chunks, so only the end of the connection can end the content.
     let old = "200 close until-close content=20";
     check(&[Send(&ask("GET /stream", "1.0", "")), End], "receive request flush Done", &[old]);
@@ -241,16 +241,16 @@ fn a_rejection_is_the_last_answer_whatever_the_application_makes_of_it() {
 #[test]
 fn what_was_asked_before_a_half_close_is_answered() {
     let answer = "200 keep-alive length=7 content=7";
-    check(&[End], "receive PeerClosed", &[]);
+    check(&[End], "receive ClientClosed", &[]);
     let two = [get("/a"), get("/b")].concat();
     check(
         &[Take(0), Send(&two), End, TakeAll],
-        "receive request flush receive PeerClosed",
+        "receive request flush receive ClientClosed",
         &[answer, answer],
     );
     let later = [get("/later"), get("/b")].concat();
     let waited = "200 keep-alive length=11 content=11";
-    let steps = "receive request await request flush receive PeerClosed";
+    let steps = "receive request await request flush receive ClientClosed";
     check(&[Hold, Send(&later), End, Release], steps, &[waited, answer]);
     // Half a request is none.
     let cut = get("/a") + "GET /b HT";
@@ -267,12 +267,16 @@ fn what_was_asked_before_a_half_close_is_answered() {
 #[test]
 fn a_peer_that_is_known_to_have_ended_is_not_received_from() {
     let kept = "200 keep-alive length=11 content=11";
-    check(&[HangUp], "PeerClosed", &[]);
+    check(&[HangUp], "ClientClosed", &[]);
     check(&[Send("GET"), HangUp], "receive Truncated", &[]);
-    check(&[Hold, Send(&get("/later")), HangUp, Release], "receive request await flush PeerClosed", &[kept]);
+    check(
+        &[Hold, Send(&get("/later")), HangUp, Release],
+        "receive request await flush ClientClosed",
+        &[kept],
+    );
     let two = get("/later") + &get("/b");
     let replies = [kept, "200 keep-alive length=7 content=7"];
-    check(&[Hold, Send(&two), HangUp, Release], "receive request await request flush PeerClosed", &replies);
+    check(&[Hold, Send(&two), HangUp, Release], "receive request await request flush ClientClosed", &replies);
     // Nobody is left to linger for.
     let closed = "200 close length=11 content=11";
     let steps = "receive request flush Done";
@@ -283,44 +287,44 @@ fn a_peer_that_is_known_to_have_ended_is_not_received_from() {
 #[test]
 fn a_server_that_goes_down_finishes_what_is_in_hand() {
     let last = "200 close length=7 content=7";
-    check(&[CloseAfterThis], "Done", &[]);
-    check(&[Send(""), CloseAfterThis], "receive Done", &[]);
+    check(&[DisableKeepAlive], "Done", &[]);
+    check(&[Send(""), DisableKeepAlive], "receive Done", &[]);
     // Half a head, or half a content, is in hand.
     let whole = get("/a");
     let (start, rest) = whole.split_at(9);
     check(
-        &[Send(start), CloseAfterThis, Send(rest), End],
+        &[Send(start), DisableKeepAlive, Send(rest), End],
         "receive request flush shutdown receive Done",
         &[last],
     );
     let post = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na";
     let posted = "200 close length=10 content=10";
     check(
-        &[Send(post), CloseAfterThis, Send("bc"), End],
+        &[Send(post), DisableKeepAlive, Send("bc"), End],
         "receive request flush shutdown receive Done",
         &[posted],
     );
     // While the answer is made: it says that it is the last, and nothing behind it is served.
     let later = [get("/later"), get("/b")].concat();
     check(
-        &[Hold, Send(&later), CloseAfterThis, Release, End],
+        &[Hold, Send(&later), DisableKeepAlive, Release, End],
         "receive request await flush shutdown receive Done",
         &["200 close length=11 content=11"],
     );
     // While it is sent: it is sent whole.
     let kept = "200 keep-alive length=7 content=7";
-    check(&[Take(5), Send(&get("/a")), CloseAfterThis, TakeAll], "receive request flush Done", &[kept]);
+    check(&[Take(5), Send(&get("/a")), DisableKeepAlive, TakeAll], "receive request flush Done", &[kept]);
     // What has been asked behind it, and not been looked at, is not answered; the answer before it must not be
     // lost to a reset for that.
     let mut config = Config::default();
     config.limits.queued_bytes = 1;
     let two = [get("/a"), get("/b")].concat();
-    let drive = play(config, &[Take(5), Send(&two), CloseAfterThis, TakeAll, End]);
+    let drive = play(config, &[Take(5), Send(&two), DisableKeepAlive, TakeAll, End]);
     assert_eq!(drive.steps.join(" "), "receive request flush shutdown receive Done");
     assert_eq!(drive.replies().iter().map(Reply::words).collect::<Vec<_>>(), [kept]);
     // After the end: nothing changes.
     check(
-        &[Send(&get("/close")), CloseAfterThis, End, CloseAfterThis],
+        &[Send(&get("/close")), DisableKeepAlive, End, DisableKeepAlive],
         "receive request flush shutdown receive Done",
         &["200 close length=11 content=11"],
     );
@@ -328,7 +332,7 @@ fn a_server_that_goes_down_finishes_what_is_in_hand() {
 
 #[test]
 fn a_failing_application_is_answered_for() {
-    for (why, status, retry) in [(Rejection::Panicked, 500, 0), (Rejection::Overloaded, 503, 1)] {
+    for (why, status, retry) in [(Rejection::HandlerPanicked, 500, 0), (Rejection::Overloaded, 503, 1)] {
         let acts = [Hold, Send(&(get("/later") + &get("/b"))), Fail(why), End];
         let drive = play(Config::default(), &acts);
         assert_eq!(drive.steps.join(" "), "receive request await flush shutdown receive Done");

@@ -5,7 +5,7 @@ use crate::{
     drive::{Drive, Seen},
     split::cases,
 };
-use http_core::{Body, Config, Fields, HeadIndex, Request, Response, Status, Version};
+use http_core::{Body, Config, HeadIndex, Headers, Request, Response, Status, Version};
 use proptest::{collection::vec, prelude::*, sample::select};
 use std::time::Instant;
 
@@ -75,16 +75,16 @@ proptest! {
         old in any::<bool>(),
         writes in vec(1usize..9_000, 1..4),
     ) {
-        let (mut shared, mut own) = (Fields::default(), Fields::default());
-        ready.iter().for_each(|(name, value)| shared.push(name, value).unwrap());
-        fields.iter().for_each(|(name, value)| own.push(name, value).unwrap());
-        let shared = shared.freeze();
+        let (mut shared, mut own) = (Headers::default(), Headers::default());
+        ready.iter().for_each(|(name, value)| shared.append(name, value).unwrap());
+        fields.iter().for_each(|(name, value)| own.append(name, value).unwrap());
+        let shared = shared.into_shared();
         let (given, said) = (content.clone(), fields.clone());
         let mut drive = Drive::new(Config::default(), move |_| {
-            let response = Response::new(Status::from_code(status).unwrap()).with_ready(shared.clone());
+            let response = Response::new(Status::from_code(status).unwrap()).with_shared_headers(shared.clone());
             let mut response = response.with_body(body(kind, given.clone()));
             for (name, value) in &said {
-                response.try_header(name, value).unwrap();
+                response = response.try_with_header(name, value).unwrap();
             }
             Answer::Now(response)
         })

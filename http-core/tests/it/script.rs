@@ -21,7 +21,7 @@ pub enum Act<'a> {
     /// The application fails the request that it holds.
     Fail(Rejection),
     /// The server is going down.
-    CloseAfterThis,
+    DisableKeepAlive,
     /// Time passes, in milliseconds.
     Pass(u64),
 }
@@ -39,7 +39,7 @@ pub fn play(config: Config, acts: &[Act<'_>]) -> Drive {
             Act::Hold => drive.hold = true,
             Act::Release => drive.hold = false,
             Act::Fail(why) => drive.fail(why),
-            Act::CloseAfterThis => drive.close_after_this(),
+            Act::DisableKeepAlive => drive.disable_keep_alive(),
             Act::Pass(millis) => {
                 drive.pass(Duration::from_millis(millis));
                 continue;

@@ -115,7 +115,7 @@ fn limits() -> impl Strategy<Value = Limits> {
         Just(Limits {
             target_bytes: 40,
             head_bytes: 160,
-            fields: 5,
+            headers: 5,
             body_bytes: 60,
             chunk_overhead_bytes: 20,
             queued_bytes: 500,
