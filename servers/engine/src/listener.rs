@@ -1,6 +1,6 @@
-//! Listening sockets: bound once, shared by threads or processes, or one for each worker.
+//! Listening sockets: one per worker, or one queue shared by threads or processes.
 
-use crate::sockopt;
+use crate::{sockopt, transport::Transport};
 use rustix::{
     io::Errno,
     net::{SocketFlags, acceptfrom_with},
@@ -10,81 +10,84 @@ use std::{
     collections::BTreeMap,
     io, iter,
     net::{SocketAddr, TcpListener},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
     time::Duration,
 };
 
-/// Connections that wait to be accepted, for each socket; the kernel caps it at `net.core.somaxconn`.
+/// Connections that wait to be accepted, per socket. The kernel limits it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// How long the kernel holds back a connection on which nothing has arrived.
-const DEFER: Duration = Duration::from_secs(1);
+/// How long the kernel delays a connection on which no bytes have arrived (`TCP_DEFER_ACCEPT`).
+const DEFER_ACCEPT: Duration = Duration::from_secs(1);
 
-/// Bytes that the kernel takes from us for a peer that has no room for them yet. Megabytes that lie there cost memory for
-/// each slow download, and half of the CPU for a large file to a fast one; with too few, a socket asks for more too often.
-const UNSENT: u32 = 64 * 1024;
+/// Unsent bytes that the kernel queues for one client (`TCP_NOTSENT_LOWAT`). More costs memory for each slow download
+/// and, measured, twice the CPU for a large file on a fast link; less makes the socket ask for more too often.
+const NOTSENT_LOWAT: u32 = 64 * 1024;
 
-/// Whether the sockets of several workers may be bound to one address.
+/// How the workers of a server share its addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
-    /// Each worker has a socket of its own, and the kernel spreads connections over them (`SO_REUSEPORT`).
-    EachItsOwn,
-    /// All workers accept from one queue, so that none who waits in it is lost when a worker dies.
-    OneForAll,
+    /// Each worker has a socket of its own, and the kernel distributes connections among them (`SO_REUSEPORT`).
+    PerWorker,
+    /// All workers accept from one socket. If a worker process dies, the others accept what waits in the queue.
+    Shared,
 }
 
-/// Binds `address`, ready to be accepted from without blocking.
+/// Binds `address`. The socket is non-blocking and listens.
 ///
 /// # Errors
 ///
-/// Whatever the system says: address in use, not permitted, not available.
+/// The address is in use, not permitted, or not available.
 pub fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
     let socket = bound(address, sharing)?;
     prepare(&socket)?;
-    sockopt::defer_accept(&socket, DEFER)?;
+    sockopt::defer_accept(&socket, DEFER_ACCEPT)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
-/// Sets what accepted sockets are to inherit, whoever has bound the socket that they come from.
+/// Sets the options that accepted sockets inherit. [`bind`] does it; sockets from elsewhere (systemd) need it.
 ///
 /// # Errors
 ///
-/// Whatever the system says.
+/// The descriptor is not a TCP socket.
 pub fn prepare(socket: &impl AsFd) -> io::Result<()> {
     let socket = SockRef::from(socket);
-    // Answers leave at once: Nagle's algorithm has nothing to add.
+    // Responses are written in one piece: Nagle's algorithm would only delay them.
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_notsent_lowat(UNSENT)?;
+    socket.set_tcp_notsent_lowat(NOTSENT_LOWAT)?;
     socket.set_nonblocking(true)
 }
 
-/// Takes the next connection, and says where it comes from if that is an address.
+/// Accepts the next connection, with the client's address if it is an IP address.
 ///
 /// # Errors
 ///
-/// Whatever the system says: nobody waits, or it lacks something.
-pub fn accept(listener: &TcpListener, flags: SocketFlags) -> Result<(OwnedFd, Option<SocketAddr>), Errno> {
+/// No connection waits, or the system has no descriptors or memory left.
+pub(crate) fn accept(
+    listener: &TcpListener,
+    flags: SocketFlags,
+) -> Result<(Transport, Option<SocketAddr>), Errno> {
     let (socket, address) = acceptfrom_with(listener, flags | SocketFlags::CLOEXEC)?;
-    Ok((socket, address.and_then(|address| SocketAddr::try_from(address).ok())))
+    Ok((Transport::new(socket), address.and_then(|address| SocketAddr::try_from(address).ok())))
 }
 
 fn bound(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restarted server must not wait until its old connections have left TIME_WAIT.
     socket.set_reuse_address(true)?;
-    if sharing == Sharing::EachItsOwn {
+    if sharing == Sharing::PerWorker {
         socket.set_reuse_port(true)?;
     }
     if address.is_ipv6() {
-        // `[::]` and `0.0.0.0` are two addresses, each bound only if it is asked for.
+        // `[::]` must not also bind `0.0.0.0`.
         socket.set_only_v6(true)?;
     }
     socket.bind(&address.into())?;
     Ok(socket)
 }
 
-/// Binds every address; with port 0, the port that the first gets is used for all.
+/// Binds every address. Where the port is 0, all addresses get the port that the kernel chose for the first one.
 ///
 /// # Errors
 ///
@@ -100,44 +103,45 @@ pub fn bind_all(
         {
             address.set_port(first.port());
         }
-        // With SO_REUSEPORT a second server of the same user would take part of the port's connections, and
-        // nobody would notice. Without it, a port in use is an error: so try that first.
+        // With SO_REUSEPORT, a second server of the same user would silently take part of the port's connections.
+        // Bind once without it, so that a port in use is an error.
         if address.port() != 0 {
-            bound(address, Sharing::OneForAll).map_err(|error| (address, error))?;
+            bound(address, Sharing::Shared).map_err(|error| (address, error))?;
         }
         listeners.push(bind(address, sharing).map_err(|error| (address, error))?);
     }
     Ok(listeners)
 }
 
-/// Binds further sockets to each address that `listeners` are bound to, so that each worker has a set of its own.
+/// Binds more sockets to the addresses of `listeners`, so that each of `workers` workers has a set of its own.
+/// The first set is `listeners` itself.
 ///
 /// # Errors
 ///
-/// Whatever the system says.
-pub fn one_for_each(listeners: Vec<TcpListener>, workers: usize) -> io::Result<Vec<Vec<TcpListener>>> {
-    let another = |listener: &TcpListener| bind(listener.local_addr()?, Sharing::EachItsOwn);
+/// A socket cannot be bound, or the system has no descriptors left.
+pub fn bind_per_worker(listeners: Vec<TcpListener>, workers: usize) -> io::Result<Vec<Vec<TcpListener>>> {
+    let another = |listener: &TcpListener| bind(listener.local_addr()?, Sharing::PerWorker);
     let others = (1..workers).map(|_| listeners.iter().map(another).collect());
     let mut sets: Vec<_> = others.collect::<io::Result<_>>()?;
     sets.insert(0, listeners);
     Ok(sets)
 }
 
-/// Deals sockets out to workers, so that each has one for every address. If there are several for an address, each
-/// worker gets another one as far as they go; then they share. None is left alone: somebody may be waiting there.
+/// Distributes sockets among workers: each worker gets at least one per address, and each socket at least one worker.
+/// Workers share sockets where there are fewer sockets than workers.
 ///
 /// # Errors
 ///
-/// When the system lacks descriptors.
-pub fn dealt_out(listeners: Vec<TcpListener>, workers: usize) -> io::Result<Vec<Vec<TcpListener>>> {
+/// The system has no descriptors left.
+pub(crate) fn distribute(listeners: Vec<TcpListener>, workers: usize) -> io::Result<Vec<Vec<TcpListener>>> {
     let mut addresses: BTreeMap<SocketAddr, Vec<TcpListener>> = BTreeMap::new();
     for listener in listeners {
         addresses.entry(listener.local_addr()?).or_default().push(listener);
     }
     let mut sets: Vec<Vec<TcpListener>> = iter::repeat_with(Vec::new).take(workers).collect();
     for sockets in addresses.values() {
-        for turn in 0..sockets.len().max(workers) {
-            sets[turn % workers].push(sockets[turn % sockets.len()].try_clone()?);
+        for number in 0..sockets.len().max(workers) {
+            sets[number % workers].push(sockets[number % sockets.len()].try_clone()?);
         }
     }
     Ok(sets)
@@ -148,24 +152,20 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    /// For so many sockets at each of two addresses, how many each worker gets, and how many are in use.
+    /// Distributes `sockets` sockets at each of two addresses among `workers`; `expected` is the number each one gets.
     fn check(sockets: usize, workers: usize, expected: &[usize]) {
         let first = bind_all(
             &["127.0.0.1:0", "127.0.0.2:0"].map(|address| address.parse().expect("one")),
-            Sharing::EachItsOwn,
+            Sharing::PerWorker,
         );
-        let sets = one_for_each(first.expect("ports"), sockets).expect("sockets");
+        let sets = bind_per_worker(first.expect("ports"), sockets).expect("sockets");
         let inode = |listener: &TcpListener| rustix::fs::fstat(listener).expect("a socket").st_ino;
         let all: BTreeSet<u64> = sets.iter().flatten().map(inode).collect();
         assert_eq!(all.len(), 2 * sockets);
-        let dealt = dealt_out(sets.into_iter().flatten().collect(), workers).expect("descriptors");
-        assert_eq!(dealt.iter().map(Vec::len).collect::<Vec<_>>(), expected, "{sockets} for {workers}");
-        assert_eq!(
-            dealt.iter().flatten().map(inode).collect::<BTreeSet<_>>(),
-            all,
-            "{sockets} for {workers}"
-        );
-        for set in dealt {
+        let sets = distribute(sets.into_iter().flatten().collect(), workers).expect("descriptors");
+        assert_eq!(sets.iter().map(Vec::len).collect::<Vec<_>>(), expected, "{sockets} for {workers}");
+        assert_eq!(sets.iter().flatten().map(inode).collect::<BTreeSet<_>>(), all, "{sockets} for {workers}");
+        for set in sets {
             let addresses: BTreeSet<_> =
                 set.iter().map(|listener| listener.local_addr().expect("one")).collect();
             assert_eq!(addresses.len(), 2, "{sockets} for {workers}");
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn each_worker_listens_everywhere_and_no_socket_is_left_alone() {
+    fn each_worker_gets_every_address_and_each_socket_a_worker() {
         check(1, 1, &[2]);
         check(1, 3, &[2, 2, 2]);
         check(3, 3, &[2, 2, 2]);

@@ -1,4 +1,4 @@
-//! The one system call that no kept crate offers in safe form.
+//! `setsockopt(TCP_DEFER_ACCEPT)`: the only `unsafe` code of the workspace, because no maintained crate offers it.
 
 use std::{
     io,
@@ -6,18 +6,20 @@ use std::{
     time::Duration,
 };
 
-/// Lets a listening socket hand out a connection only once its first bytes are there, or `patience` is over.
+/// Makes a listening socket report a connection only when its first bytes have arrived, or after `delay` (whole
+/// seconds; tcp(7), `TCP_DEFER_ACCEPT`).
 ///
-/// An accepted connection can then be read at once, and one that asks for one thing never needs epoll at all.
+/// The first receive on an accepted connection then finds data, and a connection that carries one request never has
+/// to be registered with epoll.
 ///
 /// # Errors
 ///
-/// Whatever `setsockopt` reports.
+/// The descriptor is not a TCP socket.
 #[allow(unsafe_code)]
-pub fn defer_accept(socket: impl AsFd, patience: Duration) -> io::Result<()> {
-    let seconds = libc::c_int::try_from(patience.as_secs()).unwrap_or(libc::c_int::MAX);
-    // SAFETY: the descriptor is open for as long as `socket` is borrowed, and the pointer and length describe
-    // `seconds`, which outlives the call; the kernel only reads it.
+pub fn defer_accept(socket: impl AsFd, delay: Duration) -> io::Result<()> {
+    let seconds = libc::c_int::try_from(delay.as_secs()).unwrap_or(libc::c_int::MAX);
+    // SAFETY: the descriptor is open while `socket` is borrowed. Pointer and length describe `seconds`, which
+    // outlives the call; the kernel only reads it.
     let outcome = unsafe {
         libc::setsockopt(
             socket.as_fd().as_raw_fd(),

@@ -1,0 +1,113 @@
+//! The handlers of a server's workers, and how they are replaced while the server runs.
+
+use http_core::Handler;
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// Makes the handler of the worker with this number (from 0). Workers share only what the function makes them share.
+pub type MakeHandler = Arc<dyn Fn(usize) -> Arc<dyn Handler> + Send + Sync>;
+
+/// The current handler of each worker.
+pub(crate) struct Handlers {
+    /// Incremented by each replacement. Workers compare it on every wake-up, which costs one atomic load.
+    generation: AtomicUsize,
+    current: Mutex<Vec<Arc<dyn Handler>>>,
+}
+
+impl Handlers {
+    /// Makes a handler for each of `workers` workers.
+    pub(crate) fn new(workers: usize, make: &MakeHandler) -> Arc<Handlers> {
+        let current = Mutex::new((0..workers).map(|number| make(number)).collect());
+        Arc::new(Handlers { generation: AtomicUsize::new(0), current })
+    }
+
+    /// Replaces all handlers. Requests that a handler has already received still get its response.
+    pub(crate) fn replace(&self, make: &MakeHandler) {
+        let replacement = (0..self.current().len()).map(|number| make(number)).collect();
+        *self.current() = replacement;
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// The handler of the worker with this number. Numbers beyond the number of workers start again at 0.
+    pub(crate) fn of_worker(self: &Arc<Handlers>, number: usize) -> WorkerHandler {
+        let generation = self.generation.load(Ordering::Acquire);
+        let current = self.current();
+        let number = number % current.len();
+        WorkerHandler {
+            handler: Arc::clone(&current[number]),
+            handlers: Arc::clone(self),
+            number,
+            generation,
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Vec<Arc<dyn Handler>>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Handlers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handlers").field("generation", &self.generation).finish_non_exhaustive()
+    }
+}
+
+/// One worker's own reference to its current handler.
+pub(crate) struct WorkerHandler {
+    handlers: Arc<Handlers>,
+    number: usize,
+    generation: usize,
+    handler: Arc<dyn Handler>,
+}
+
+impl WorkerHandler {
+    /// Takes the new handler if it was replaced. Workers call this when they wake up, not for each request.
+    #[inline]
+    pub(crate) fn refresh(&mut self) {
+        if self.generation != self.handlers.generation.load(Ordering::Acquire) {
+            *self = self.handlers.of_worker(self.number);
+        }
+    }
+
+    /// The handler, as of the last [`refresh`](WorkerHandler::refresh).
+    #[inline]
+    pub(crate) fn get(&self) -> &dyn Handler {
+        &*self.handler
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_core::{HeadIndex, Reply, Request, Response, Status};
+    use std::time::Instant;
+
+    fn responding(statuses: [Status; 2]) -> MakeHandler {
+        Arc::new(move |number| Arc::new(move |_: &Request<'_>| Response::new(statuses[number])))
+    }
+
+    fn check(worker: &mut WorkerHandler, expected: Status) {
+        worker.refresh();
+        let mut index = HeadIndex::default();
+        let bytes = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let request = Request::parse(bytes, &mut index, Instant::now()).expect("a request");
+        let Reply::Now(response) = worker.get().handle(&request) else { panic!("an immediate reply") };
+        assert_eq!(response.status(), expected);
+    }
+
+    #[test]
+    fn each_worker_switches_to_its_own_new_handler() {
+        let handlers = Handlers::new(2, &responding([Status::OK, Status::CREATED]));
+        let (mut first, mut second, mut third) =
+            (handlers.of_worker(0), handlers.of_worker(1), handlers.of_worker(2));
+        check(&mut first, Status::OK);
+        check(&mut second, Status::CREATED);
+        check(&mut third, Status::OK);
+        handlers.replace(&responding([Status::ACCEPTED, Status::NOT_FOUND]));
+        check(&mut first, Status::ACCEPTED);
+        check(&mut second, Status::NOT_FOUND);
+        check(&mut third, Status::ACCEPTED);
+    }
+}

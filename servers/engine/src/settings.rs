@@ -1,0 +1,77 @@
+//! How a server is set up: its engine, its workers, its limits.
+
+use http_core::Config;
+
+/// The two ways to wait for clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// One thread per connection.
+    Blocking,
+    /// A few threads, each waiting for many connections in epoll.
+    EventLoop,
+}
+
+impl Engine {
+    /// Connections that this engine holds at once unless [`Settings::max_connections`] says otherwise.
+    ///
+    /// An event loop uses a few hundred bytes for an idle connection, and 16 KiB plus its responses for a busy one:
+    /// a small machine carries 10,000 of them. The blocking engine needs a thread for each: 1,024.
+    pub fn default_max_connections(self) -> usize {
+        match self {
+            Engine::Blocking => 1024,
+            Engine::EventLoop => 10_000,
+        }
+    }
+}
+
+/// The settings of a server. Build one with `Settings { workers: 2, ..Settings::default() }`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Number of event loops; with [`Engine::Blocking`], number of threads that always wait for new connections.
+    pub workers: usize,
+    /// Maximum number of open connections, over all workers; `None` for [`Engine::default_max_connections`].
+    ///
+    /// At the limit, a new connection replaces the one that has been idle for longest. If none is idle, the new one
+    /// gets 503.
+    pub max_connections: Option<usize>,
+    /// Maximum number of open connections from one IP address, over all workers of the process; `None` for no limit.
+    pub max_connections_per_address: Option<usize>,
+    /// Threads that run [`Reply::Offload`](http_core::Reply::Offload) jobs on the event loop engine.
+    pub pool_threads: usize,
+    /// Maximum number of jobs that wait for such a thread. Further requests for one get 503.
+    pub pool_queue: usize,
+    /// The value of the `Server` header.
+    pub server: String,
+    /// The limits and timeouts of the protocol.
+    pub protocol: Config,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Settings {
+            // More event loops than cores do not help; above 8, measure first.
+            workers: cores.min(8),
+            max_connections: None,
+            // Many clients may share one address (NAT).
+            max_connections_per_address: None,
+            // One slow job must not delay all others, even on a single core.
+            pool_threads: cores.max(4),
+            pool_queue: 1024,
+            server: concat!("http-core/", env!("CARGO_PKG_VERSION")).to_owned(),
+            protocol: Config::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// The number of workers, at least 1.
+    pub(crate) fn workers(&self) -> usize {
+        self.workers.max(1)
+    }
+
+    /// The connection limit of `engine`, at least 1.
+    pub(crate) fn connection_limit(&self, engine: Engine) -> usize {
+        self.max_connections.unwrap_or(engine.default_max_connections()).max(1)
+    }
+}
