@@ -1,4 +1,4 @@
-//! The order to stop, seen by every thread that waits in an epoll.
+//! The shutdown signal of a server: a flag that every waiting thread sees in its epoll.
 
 use rustix::{
     event::{EventfdFlags, eventfd},
@@ -14,45 +14,44 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A flag that can be waited for. Once set it stays set, and its descriptor stays readable.
+/// A flag with a deadline. Once set it stays set, and its descriptor (an eventfd) stays readable.
 #[derive(Debug)]
-pub struct Shutdown {
+pub(crate) struct Shutdown {
     event: OwnedFd,
-    asked: AtomicBool,
+    begun: AtomicBool,
     deadline: Mutex<Option<Instant>>,
 }
 
 impl Shutdown {
-    /// A flag not yet set.
+    /// Creates the flag, not set.
     ///
     /// # Errors
     ///
-    /// When the system has no descriptor left.
-    pub fn new() -> io::Result<Shutdown> {
+    /// The system has no descriptor left.
+    pub(crate) fn new() -> io::Result<Shutdown> {
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Shutdown { event, asked: AtomicBool::new(false), deadline: Mutex::new(None) })
+        Ok(Shutdown { event, begun: AtomicBool::new(false), deadline: Mutex::new(None) })
     }
 
-    /// Asks everyone to stop accepting, finish what is in flight, and be gone within `grace`. Asked again, the
-    /// earlier end counts.
-    pub fn ask(&self, grace: Duration) {
+    /// Begins the shutdown, which must be complete after `grace`. A later call can only bring the deadline forward.
+    pub(crate) fn begin(&self, grace: Duration) {
         let wanted = Instant::now() + grace;
         {
             let mut deadline = self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
             *deadline = Some(deadline.map_or(wanted, |known| known.min(wanted)));
         }
-        self.asked.store(true, Ordering::SeqCst);
-        // The counter can only be full if it is readable already.
+        self.begun.store(true, Ordering::SeqCst);
+        // A write fails only if the counter is full, and then the descriptor is readable already.
         let _ = write(&self.event, &1u64.to_ne_bytes());
     }
 
-    /// Whether stopping has been asked for.
-    pub fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::SeqCst)
+    /// Whether the shutdown has begun.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::SeqCst)
     }
 
-    /// When everything must have ended, once stopping has been asked for.
-    pub fn deadline(&self) -> Option<Instant> {
+    /// The end of the grace period, once the shutdown has begun.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
