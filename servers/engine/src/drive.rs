@@ -1,104 +1,147 @@
-//! Connection × handler: the one place where a request meets the application, for both engines.
+//! Drives a connection between two system calls: polls the protocol, calls the handler, queues the response.
+//!
+//! Both engines use this. It does no I/O and never waits.
 
-use http_core::{Buffers, Clock, CloseReason, Connection, Handler, Rejection, Reply, Response, Step};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use http_core::{
+    Buffers, Clock, Connection, Handler, Job, Misuse, Rejection, Reply, Responder, Response, Step,
+    catch_panic,
+};
+use std::time::Duration;
 
-/// What an engine does next for a connection.
+/// What the engine must do next for a connection.
 #[derive(Debug)]
-pub enum Turn {
-    /// Receive more.
+pub enum Action {
+    /// Receive more bytes.
     Receive,
-    /// Send what is queued.
+    /// Transmit the send queue.
     Send,
-    /// Bring this reply about and hand its answer to [`settle`].
-    Later(Reply),
-    /// Wait for the answer that is being brought about.
-    AwaitAnswer,
-    /// Its share of this turn is used up; others first.
+    /// Start this reply with [`start_reply`]; pass its outcome to [`Driver::complete`] when it is known.
+    StartReply(Reply),
+    /// Wait for the outcome of the reply that was started.
+    AwaitReply,
+    /// Serve other connections first: this one has used up its request budget.
     Yield,
-    /// Shut down the sending side.
+    /// Shut down the sending side of the socket.
     ShutdownWrite,
     /// Close the socket.
-    Close(CloseReason),
+    Close,
 }
 
-/// Takes a connection as far as it goes without the peer, answering at most `share` requests.
-///
-/// A handler's panic ends here: its peer gets a 500 and loses the connection, nobody else notices.
-#[inline]
-pub fn advance(
-    conn: &mut Connection,
-    buffers: &mut Buffers,
-    app: &dyn Handler,
-    clock: &Clock,
-    share: &mut u32,
-) -> Turn {
-    loop {
-        match conn.poll(&mut buffers.input, &mut buffers.out, clock.now()) {
-            Step::Request(request) => match fenced(|| app.handle(&request)) {
-                Ok(Reply::Now(response)) => conn.respond(response, &mut buffers.out, clock),
-                Ok(later) => return Turn::Later(later),
-                Err(why) => settle(conn, buffers, app, clock, Err(why)),
-            },
-            Step::Reject(why) => respond_rejected(conn, buffers, app, clock, why),
-            Step::Receive => return Turn::Receive,
-            Step::Flush => return Turn::Send,
-            Step::AwaitAnswer => return Turn::AwaitAnswer,
-            Step::ShutdownWrite => return Turn::ShutdownWrite,
-            Step::Close(reason) => return Turn::Close(reason),
-        }
-        *share = share.saturating_sub(1);
-        if *share == 0 {
-            return Turn::Yield;
-        }
-    }
+/// The outcome of a reply: the response, or why there is none.
+pub type Outcome = Result<Response, Rejection>;
+
+/// A connection and what it is driven with.
+pub struct Driver<'d> {
+    /// The protocol state.
+    pub conn: &'d mut Connection,
+    /// The received bytes and the send queue.
+    pub buffers: &'d mut Buffers,
+    /// The application.
+    pub handler: &'d dyn Handler,
+    /// The time of this turn.
+    pub clock: &'d Clock,
 }
 
-/// Gives a connection the answer that it has been waiting for. One that waits no longer takes no notice.
-pub fn settle(
-    conn: &mut Connection,
-    buffers: &mut Buffers,
-    app: &dyn Handler,
-    clock: &Clock,
-    answer: Result<Response, Rejection>,
-) {
-    if !conn.is_answering() {
-        return;
-    }
-    match answer {
-        Ok(response) => conn.respond(response, &mut buffers.out, clock),
-        Err(why) => {
-            conn.fail();
-            respond_rejected(conn, buffers, app, clock, why);
+impl Driver<'_> {
+    /// Advances the connection as far as possible without I/O. Each request or rejection that gets a response reduces
+    /// `budget` by one; at zero the function returns [`Action::Yield`].
+    ///
+    /// A panic in the handler ends here: its client gets 500 and the connection closes.
+    #[inline]
+    pub fn drive(&mut self, budget: &mut u32) -> Action {
+        loop {
+            match self.conn.poll(&mut self.buffers.input, &mut self.buffers.out, self.clock.now()) {
+                Step::Request => {
+                    let Some(request) = self.conn.request(&self.buffers.input) else { return Action::Close };
+                    match catch_panic(|| self.handler.handle(&request)) {
+                        Ok(Reply::Now(response)) => self.respond(response),
+                        Ok(later) => return Action::StartReply(later),
+                        Err(reason) => self.complete(Err(reason)),
+                    }
+                }
+                Step::Reject(reason) => self.respond_rejected(reason),
+                Step::Receive => return Action::Receive,
+                Step::Flush => return Action::Send,
+                Step::AwaitReply => return Action::AwaitReply,
+                Step::ShutdownWrite => return Action::ShutdownWrite,
+                Step::Close(_) => return Action::Close,
+            }
+            *budget = budget.saturating_sub(1);
+            if *budget == 0 {
+                return Action::Yield;
+            }
         }
     }
-}
 
-/// Gives up on what took too long, if something did.
-pub fn expire(conn: &mut Connection, buffers: &mut Buffers, app: &dyn Handler, clock: &Clock) {
-    if let Some(why) = conn.expire(clock.now()) {
-        respond_rejected(conn, buffers, app, clock, why);
+    /// Queues the response for the outcome of a reply. Does nothing if the connection no longer waits for one, because
+    /// its deadline has passed.
+    pub fn complete(&mut self, outcome: Outcome) {
+        if !self.conn.is_awaiting_reply() {
+            return;
+        }
+        match outcome {
+            Ok(response) => self.respond(response),
+            Err(reason) => {
+                self.conn.reject();
+                self.respond_rejected(reason);
+            }
+        }
+    }
+
+    /// Ends what has passed its deadline: queues a rejection, or marks the connection for closing.
+    pub fn expire(&mut self) {
+        if let Some(reason) = self.conn.expire(self.clock.now()) {
+            self.respond_rejected(reason);
+        }
+    }
+
+    /// Queues a handler's response. One that cannot be sent becomes 500.
+    #[inline]
+    fn respond(&mut self, response: Response) {
+        if let Err(misuse) = self.conn.respond(response, &mut self.buffers.out, self.clock) {
+            report(misuse);
+            self.conn.reject();
+            self.respond_rejected(Rejection::HandlerPanicked);
+        }
+    }
+
+    #[cold]
+    fn respond_rejected(&mut self, reason: Rejection) {
+        let rejected = self.conn.rejected(reason, &self.buffers.input);
+        let response = catch_panic(|| self.handler.rejected(&rejected, reason.response()));
+        let response = response.unwrap_or_else(Rejection::response);
+        if let Err(misuse) = self.conn.respond(response, &mut self.buffers.out, self.clock) {
+            report(misuse);
+            // The library's own response is always valid.
+            let _ = self.conn.respond(reason.response(), &mut self.buffers.out, self.clock);
+        }
     }
 }
 
-fn respond_rejected(
-    conn: &mut Connection,
-    buffers: &mut Buffers,
-    app: &dyn Handler,
-    clock: &Clock,
-    why: Rejection,
-) {
-    let rejected = conn.rejected(why, &buffers.input, clock.now());
-    let changed = fenced(|| app.rejected(&rejected, why.response()));
-    let response = changed.unwrap_or_else(Rejection::response);
-    conn.respond(response, &mut buffers.out, clock);
+#[cold]
+fn report(misuse: Misuse) {
+    log::error!("cannot send the handler's response: {misuse}; responding 500 instead");
 }
 
-/// Runs application code.
-///
-/// # Errors
-///
-/// [`Rejection::Panicked`] when it panics; the panic hook has reported it by then.
-pub fn fenced<T>(run: impl FnOnce() -> T) -> Result<T, Rejection> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|_| Rejection::Panicked)
+/// How an engine waits for a reply that is not immediate. Each method returns the outcome if it is known on return.
+pub trait RunReply {
+    /// Runs `job` after `delay`.
+    fn run_after(&mut self, delay: Duration, job: Job) -> Option<Outcome>;
+    /// Runs `job`, which may block or compute for long.
+    fn offload(&mut self, job: Job) -> Option<Outcome>;
+    /// Creates the responder of a deferred reply.
+    fn responder(&mut self) -> Responder;
+}
+
+/// Starts a reply. Returns its outcome if it is known already; otherwise the engine learns it as `run` arranges.
+pub fn start_reply(reply: Reply, run: &mut impl RunReply) -> Option<Outcome> {
+    match reply {
+        Reply::Now(response) => Some(Ok(response)),
+        Reply::After(delay, job) => run.run_after(delay, job),
+        Reply::Offload(job) => run.offload(job),
+        Reply::Deferred(start) => {
+            let responder = run.responder();
+            catch_panic(|| start(responder)).err().map(Err)
+        }
+    }
 }

@@ -1,9 +1,17 @@
 //! HTTP/1.1 servers for [`http_core`]: a blocking engine and an event loop, without an async runtime. Linux only.
 //!
 //! An engine accepts connections, receives, sends and watches deadlines. What the bytes mean is `http-core`'s part;
-//! what to respond is the application's, which an engine knows only as a [`Handler`]. The [`Engine::EventLoop`] waits
-//! for many connections in each of a few threads (epoll); [`Engine::Blocking`] gives each connection a thread. Both
-//! run the same handler.
+//! what to respond is the application's, which an engine knows only as a [`Handler`]. [`Engine::EventLoop`] waits for
+//! many connections in each of a few threads (epoll); [`Engine::Blocking`] gives each connection a thread. Both run
+//! the same handler.
+//!
+//! ```no_run
+//! use http_engine::{Engine, Request, Response, Server};
+//!
+//! let hello = |request: &Request<'_>| Response::text(format!("Hello from {}\n", request.path()));
+//! Server::bind("127.0.0.1:8080")?.start(Engine::EventLoop, hello)?.wait();
+//! # Ok::<(), std::io::Error>(())
+//! ```
 //!
 //! This crate re-exports all of `http-core`, so that an application depends on this crate alone.
 
@@ -12,15 +20,18 @@ mod blocking;
 #[doc(hidden)]
 pub mod drive;
 mod event_loop;
+mod handlers;
 pub mod listener;
 mod pool;
 mod server;
+mod settings;
 mod shutdown;
 #[doc(hidden)]
 pub mod sockopt;
-mod transmit;
+mod transport;
 
+pub use handlers::MakeHandler;
 #[doc(no_inline)]
 pub use http_core::*;
-pub use server::{Engine, MakeHandler, Running, Server, Settings};
-pub use shutdown::Shutdown;
+pub use server::{Running, Server, ServerHandle};
+pub use settings::{Engine, Settings};
