@@ -1,7 +1,6 @@
-//! The way back into an event loop for answers that were found elsewhere.
+//! How late responses return to an event loop: other threads send them into a queue and wake the loop.
 
-use super::connections::Key;
-use http_core::{Rejection, Response};
+use crate::drive::Outcome;
 use mio::{Poll, Token, Waker};
 use std::{
     io,
@@ -11,28 +10,42 @@ use std::{
     },
 };
 
-/// An answer and the connection it is for. There is at most one for each connection, which bounds the box.
-pub(super) type Letter = (Key, Result<Response, Rejection>);
+/// The receiving end of one event loop. Each connection `K` has at most one outcome in it, which bounds the queue.
+pub(super) struct Completions<K> {
+    queue: Receiver<(K, Outcome)>,
+    sender: CompletionSender<K>,
+}
 
-/// Drops letters into a worker's mailbox, from any thread.
+/// Sends outcomes to an event loop, from any thread.
 #[derive(Clone)]
-pub(super) struct Sending {
-    letters: Sender<Letter>,
+pub(super) struct CompletionSender<K> {
+    queue: Sender<(K, Outcome)>,
     waker: Arc<Waker>,
 }
 
-impl Sending {
-    pub(super) fn send(&self, key: Key, answer: Result<Response, Rejection>) {
-        // If the worker is gone, so is the connection.
-        if self.letters.send((key, answer)).is_ok() {
-            let _ = self.waker.wake();
-        }
+impl<K: Copy + Send + 'static> Completions<K> {
+    /// A queue whose arrivals wake `poll` with `token`.
+    pub(super) fn new(poll: &Poll, token: Token) -> io::Result<Completions<K>> {
+        let (sender, queue) = channel();
+        let waker = Arc::new(Waker::new(poll.registry(), token)?);
+        Ok(Completions { queue, sender: CompletionSender { queue: sender, waker } })
+    }
+
+    /// The next outcome, if one has arrived.
+    pub(super) fn next(&self) -> Option<(K, Outcome)> {
+        self.queue.try_recv().ok()
+    }
+
+    pub(super) fn sender(&self) -> CompletionSender<K> {
+        self.sender.clone()
     }
 }
 
-/// A mailbox whose arrivals wake `poll` with `token`.
-pub(super) fn open(poll: &Poll, token: Token) -> io::Result<(Sending, Receiver<Letter>)> {
-    let (letters, inbox) = channel();
-    let waker = Arc::new(Waker::new(poll.registry(), token)?);
-    Ok((Sending { letters, waker }, inbox))
+impl<K> CompletionSender<K> {
+    pub(super) fn send(&self, key: K, outcome: Outcome) {
+        // If the worker has ended, the connection has closed.
+        if self.queue.send((key, outcome)).is_ok() {
+            let _ = self.waker.wake();
+        }
+    }
 }

@@ -1,166 +1,326 @@
-//! The connections of one worker, by number, with a generation so that what is late reaches no stranger.
+//! The connections of one event loop: each one's socket and state, and the slab that holds them.
+//!
+//! A key names a connection for as long as the worker lives. Its generation ensures that a late response or event
+//! never reaches the next connection in the same slot.
 
-use crate::admission::Visit;
-use http_core::{Buffers, Connection};
-use mio::Token;
-use std::{os::fd::OwnedFd, time::Instant};
+use super::{
+    completions::Completions,
+    timers::{Scheduled, Timers},
+};
+use crate::{
+    admission::Permit,
+    drive::{Action, Driver, Outcome, RunReply, start_reply},
+    pool::Pool,
+    transport::{Received, Transmitted, Transport},
+};
+use http_core::{Buffers, Clock, Connection, Handler, Job, Rejection, Responder, catch_panic};
+use mio::{Interest, Registry, Token, unix::SourceFd};
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd},
+    time::{Duration, Instant},
+};
 
-/// Names a connection for as long as the worker lives: no other ever gets the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Requests answered for one connection per turn: a client that pipelines must not delay the others.
+const REQUESTS_PER_TURN: u32 = 64;
+/// Bytes sent to one connection per turn.
+const BYTES_PER_TURN: u64 = 1024 * 1024;
+/// The longest delay of a reply: more than any timeout, and well within the range of `Instant`.
+const MAX_DELAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// Idle connections that one search for the longest idle ones remembers.
+const IDLE_CANDIDATES: usize = 64;
+
+/// Names a connection of one worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
-    place: u32,
+    index: u32,
     generation: u32,
 }
 
 impl Key {
     pub(super) fn token(self) -> Token {
-        Token((self.generation as usize) << 32 | self.place as usize)
+        Token((self.generation as usize) << 32 | self.index as usize)
     }
 
-    pub(super) fn of(token: Token) -> Key {
-        Key { place: token.0 as u32, generation: (token.0 >> 32) as u32 }
+    pub(super) fn from_token(token: Token) -> Key {
+        Key { index: token.0 as u32, generation: (token.0 >> 32) as u32 }
     }
 }
-
-/// Idle connections looked for at once.
-const IDLEST: usize = 64;
 
 /// What epoll has been asked to report for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Registered {
-    /// Nothing: the connection may be over before epoll need hear of it.
+enum Watched {
+    /// Nothing: a connection that never has to wait is never registered.
     No,
     Readable,
-    /// Both, once the peer has been slow to take an answer.
+    /// Both directions, since the client has once been slow to take a response.
     Both,
 }
 
-/// One connection.
+/// One connection of an event loop.
 #[derive(Debug)]
-pub(super) struct Peer {
-    pub(super) socket: OwnedFd,
+pub(super) struct ClientConnection {
+    transport: Transport,
     pub(super) conn: Connection,
-    /// Its place among those of its address, if these are counted.
-    #[expect(dead_code, reason = "it is held, and given back when it is dropped")]
-    pub(super) visit: Option<Box<Visit>>,
-    /// Lent while there is something in them.
+    #[expect(dead_code, reason = "held until the connection closes")]
+    permit: Option<Box<Permit>>,
+    /// Borrowed from the pool while there are bytes in them.
     pub(super) buffers: Option<Box<Buffers>>,
-    pub(super) registered: Registered,
-    /// A receive has emptied the socket: epoll will report when there is more.
-    pub(super) drained: bool,
-    /// The peer has ended its side: the end must be read, for epoll will not report it again.
-    pub(super) hangup: bool,
-    /// Whether it stands in the queue of those that have used up their share.
-    pub(super) queued: bool,
-    /// The second of the wheel it is filed under; set by [`Timers`](super::timers::Timers).
-    pub(super) filed: Option<u32>,
-    /// When the wait that its application has asked for is over; set by the same.
-    pub(super) waits_until: Option<Instant>,
+    watched: Watched,
+    /// The last receive has emptied the socket: epoll reports when more bytes arrive.
+    socket_empty: bool,
+    /// The client has ended its side. epoll reports that only once, so the end must be read now.
+    half_closed: bool,
+    /// Whether the connection waits in the worker's queue for its next turn.
+    pub(super) yielded: bool,
+    pub(super) scheduled: Scheduled,
+    /// When the delayed job of its reply is due.
+    pub(super) job_due: Option<Instant>,
 }
 
-impl Peer {
-    pub(super) fn new(socket: OwnedFd, conn: Connection) -> Peer {
-        Peer {
-            socket,
+impl ClientConnection {
+    pub(super) fn new(
+        transport: Transport,
+        conn: Connection,
+        permit: Option<Box<Permit>>,
+    ) -> ClientConnection {
+        ClientConnection {
+            transport,
             conn,
-            visit: None,
+            permit,
             buffers: None,
-            registered: Registered::No,
-            drained: false,
-            hangup: false,
-            queued: false,
-            filed: None,
-            waits_until: None,
+            watched: Watched::No,
+            socket_empty: false,
+            half_closed: false,
+            yielded: false,
+            scheduled: None,
+            job_due: None,
+        }
+    }
+
+    /// Notes what epoll has reported.
+    #[inline]
+    pub(super) fn note_event(&mut self, readable: bool, read_closed: bool) {
+        self.socket_empty &= !readable;
+        self.half_closed |= read_closed;
+    }
+
+    /// Registers with epoll, edge-triggered, what the connection waits for and has not registered yet.
+    #[inline]
+    pub(super) fn watch(&mut self, registry: &Registry, key: Key) -> io::Result<()> {
+        let sending = self.buffers.as_ref().is_some_and(|buffers| !buffers.out.is_empty());
+        let wanted = if sending { Watched::Both } else { Watched::Readable };
+        let interest = match wanted {
+            Watched::Both => Interest::READABLE | Interest::WRITABLE,
+            _ => Interest::READABLE,
+        };
+        let descriptor = self.transport.as_fd().as_raw_fd();
+        let mut source = SourceFd(&descriptor);
+        match self.watched {
+            Watched::No => registry.register(&mut source, key.token(), interest)?,
+            Watched::Readable if sending => registry.reregister(&mut source, key.token(), interest)?,
+            Watched::Readable | Watched::Both => return Ok(()),
+        }
+        self.watched = wanted;
+        Ok(())
+    }
+}
+
+/// One turn of a connection, and what the connection uses in it.
+pub(super) struct Turn<'w> {
+    pub(super) key: Key,
+    pub(super) client: &'w mut ClientConnection,
+    pub(super) buffers: &'w mut Buffers,
+    pub(super) handler: &'w dyn Handler,
+    pub(super) clock: &'w Clock,
+    pub(super) pool: &'w Pool,
+    pub(super) timers: &'w mut Timers<Key>,
+    pub(super) completions: &'w Completions<Key>,
+}
+
+impl Turn<'_> {
+    /// Receives, drives the protocol and sends, until the connection must wait. Returns what it waits for, or
+    /// [`Action::Yield`], or [`Action::Close`].
+    #[inline]
+    pub(super) fn run(&mut self) -> Action {
+        let mut budget = REQUESTS_PER_TURN;
+        let mut blocked = false;
+        loop {
+            match self.driver().drive(&mut budget) {
+                Action::Receive if self.client.socket_empty => return Action::Receive,
+                Action::Receive => match self.client.transport.receive(&mut self.buffers.input) {
+                    Ok(Received::Bytes { emptied }) => {
+                        self.client.socket_empty = emptied && !self.client.half_closed;
+                    }
+                    Ok(Received::Eof) => self.client.conn.receive_eof(),
+                    Ok(Received::WouldBlock) => self.client.socket_empty = true,
+                    Err(_) => return Action::Close,
+                },
+                Action::Send if blocked => return Action::Send,
+                Action::Send => match self.client.transport.transmit(&mut self.buffers.out, BYTES_PER_TURN) {
+                    Ok(Transmitted::All) => {}
+                    // Drive once more: the protocol must see how many bytes the client has taken.
+                    Ok(Transmitted::WouldBlock) => blocked = true,
+                    Ok(Transmitted::BudgetSpent) => return Action::Yield,
+                    Err(_) => return Action::Close,
+                },
+                Action::StartReply(reply) => {
+                    if let Some(outcome) = start_reply(reply, self) {
+                        self.driver().complete(outcome);
+                    }
+                }
+                Action::ShutdownWrite => {
+                    if self.client.transport.shutdown_write().is_err() {
+                        return Action::Close;
+                    }
+                }
+                action @ (Action::AwaitReply | Action::Yield | Action::Close) => return action,
+            }
+        }
+    }
+
+    /// Continues with the outcome of a reply.
+    pub(super) fn run_completed(&mut self, outcome: Outcome) -> Action {
+        self.client.job_due = None;
+        self.driver().complete(outcome);
+        self.run()
+    }
+
+    /// Continues after the deadline has passed.
+    pub(super) fn run_expired(&mut self) -> Action {
+        // epoll reports a writable socket only when a third of its buffer is free, which a slow client may reach
+        // later than its timeout. Sending shows whether it has taken anything.
+        if !self.buffers.out.is_empty() {
+            let action = self.run();
+            let is_over = matches!(action, Action::Close | Action::Yield);
+            if is_over || self.client.conn.deadline() > self.clock.now() {
+                return action;
+            }
+        }
+        self.driver().expire();
+        self.run()
+    }
+
+    #[inline]
+    fn driver(&mut self) -> Driver<'_> {
+        Driver {
+            conn: &mut self.client.conn,
+            buffers: self.buffers,
+            handler: self.handler,
+            clock: self.clock,
         }
     }
 }
 
-struct Place {
+/// No reply blocks the loop: the timers, the pool and other threads deliver the outcomes.
+impl RunReply for Turn<'_> {
+    fn run_after(&mut self, delay: Duration, job: Job) -> Option<Outcome> {
+        let due = self.clock.now() + delay.min(MAX_DELAY);
+        self.client.job_due = Some(due);
+        self.timers.delay(due, self.key, job);
+        None
+    }
+
+    fn offload(&mut self, job: Job) -> Option<Outcome> {
+        let (sender, key) = (self.completions.sender(), self.key);
+        let task = Box::new(move || sender.send(key, catch_panic(job)));
+        self.pool.submit(task).err().map(|_| Err(Rejection::Overloaded))
+    }
+
+    fn responder(&mut self) -> Responder {
+        let (sender, key) = (self.completions.sender(), self.key);
+        Responder::new(move |outcome| sender.send(key, outcome))
+    }
+}
+
+/// One entry of the slab.
+struct Slot {
     generation: u32,
-    peer: Option<Peer>,
+    connection: Option<ClientConnection>,
 }
 
-/// All connections of a worker.
+/// The slab of all connections of a worker.
 #[derive(Default)]
-pub(super) struct Peers {
-    places: Vec<Place>,
+pub(super) struct Connections {
+    slots: Vec<Slot>,
     free: Vec<u32>,
-    count: usize,
-    /// Some that had been idle for longest when they were last looked for, the longest at the end.
-    idlest: Vec<(Instant, Key)>,
+    len: usize,
+    /// The connections that had been idle for longest at the last search, the longest at the end.
+    idle: Vec<(Instant, Key)>,
 }
 
-impl Peers {
+impl Connections {
     pub(super) fn len(&self) -> usize {
-        self.count
+        self.len
     }
 
-    pub(super) fn insert(&mut self, peer: Peer) -> Key {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.places.push(Place { generation: 0, peer: None });
-            self.places.len() as u32 - 1
+    pub(super) fn insert(&mut self, connection: ClientConnection) -> Key {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, connection: None });
+            self.slots.len() as u32 - 1
         });
-        self.count += 1;
-        let slot = &mut self.places[place as usize];
-        slot.peer = Some(peer);
-        Key { place, generation: slot.generation }
+        self.len += 1;
+        let slot = &mut self.slots[index as usize];
+        slot.connection = Some(connection);
+        Key { index, generation: slot.generation }
     }
 
-    pub(super) fn find(&mut self, key: Key) -> Option<&mut Peer> {
-        let place = self.places.get_mut(key.place as usize)?;
-        if place.generation == key.generation { place.peer.as_mut() } else { None }
+    #[inline]
+    pub(super) fn get(&mut self, key: Key) -> Option<&mut ClientConnection> {
+        let slot = self.slots.get_mut(key.index as usize)?;
+        if slot.generation == key.generation { slot.connection.as_mut() } else { None }
     }
 
-    pub(super) fn remove(&mut self, key: Key) -> Option<Peer> {
-        let place = self.places.get_mut(key.place as usize)?;
-        if place.generation != key.generation {
+    pub(super) fn remove(&mut self, key: Key) -> Option<ClientConnection> {
+        let slot = self.slots.get_mut(key.index as usize)?;
+        if slot.generation != key.generation {
             return None;
         }
-        let peer = place.peer.take()?;
-        self.count -= 1;
-        place.generation += 1;
-        // A place whose generations are used up is given up, so that no key comes twice.
-        if place.generation < u32::MAX {
-            self.free.push(key.place);
+        let connection = slot.connection.take()?;
+        self.len -= 1;
+        slot.generation += 1;
+        // A slot without unused generations is abandoned, so that no key is ever reused.
+        if slot.generation < u32::MAX {
+            self.free.push(key.index);
         }
-        Some(peer)
+        Some(connection)
     }
 
-    /// The names of all connections there are now.
+    /// The keys of all connections.
     pub(super) fn keys(&self) -> Vec<Key> {
-        self.all().map(|(key, _)| key).collect()
+        self.iter().map(|(key, _)| key).collect()
     }
 
-    /// The connection that has been idle for longest, if one is idle. Many are looked for at once, so that a crowd at
-    /// the limit does not have them all counted for each of its members.
-    pub(super) fn idlest(&mut self) -> Option<Key> {
-        self.still_idlest().or_else(|| {
-            let idle = self.all().filter_map(|(key, peer)| Some((peer.conn.idle_since()?, key)));
+    /// The connection that has been idle for longest. One search finds many, so that a burst of new connections at
+    /// the limit does not search all connections for each of them.
+    pub(super) fn longest_idle(&mut self) -> Option<Key> {
+        self.next_candidate().or_else(|| {
+            let idle = self.iter().filter_map(|(key, client)| Some((client.conn.idle_since()?, key)));
             let mut idle: Vec<_> = idle.collect();
-            if idle.len() > IDLEST {
-                idle.select_nth_unstable(IDLEST);
-                idle.truncate(IDLEST);
+            if idle.len() > IDLE_CANDIDATES {
+                idle.select_nth_unstable(IDLE_CANDIDATES);
+                idle.truncate(IDLE_CANDIDATES);
             }
-            idle.sort_unstable_by(|one, other| other.cmp(one));
-            self.idlest = idle;
-            self.still_idlest()
+            idle.sort_unstable_by(|a, b| b.cmp(a));
+            self.idle = idle;
+            self.next_candidate()
         })
     }
 
-    /// The next of those found that has not been heard of since.
-    fn still_idlest(&mut self) -> Option<Key> {
-        while let Some((since, key)) = self.idlest.pop() {
-            if self.find(key).is_some_and(|peer| peer.conn.idle_since() == Some(since)) {
+    /// The next candidate of the last search that has been idle ever since.
+    fn next_candidate(&mut self) -> Option<Key> {
+        while let Some((since, key)) = self.idle.pop() {
+            if self.get(key).is_some_and(|client| client.conn.idle_since() == Some(since)) {
                 return Some(key);
             }
         }
         None
     }
 
-    fn all(&self) -> impl Iterator<Item = (Key, &Peer)> {
-        self.places.iter().enumerate().filter_map(|(place, slot)| {
-            let key = Key { place: place as u32, generation: slot.generation };
-            Some((key, slot.peer.as_ref()?))
+    fn iter(&self) -> impl Iterator<Item = (Key, &ClientConnection)> {
+        self.slots.iter().enumerate().filter_map(|(index, slot)| {
+            let key = Key { index: index as u32, generation: slot.generation };
+            Some((key, slot.connection.as_ref()?))
         })
     }
 }
@@ -170,21 +330,22 @@ mod tests {
     use super::*;
     use std::{fs::File, sync::Arc};
 
-    fn peer() -> Peer {
+    fn client() -> ClientConnection {
         let socket = File::open("/dev/null").expect("/dev/null").into();
-        Peer::new(socket, Connection::new(Arc::default(), Instant::now()))
+        let conn = Connection::new(Arc::default(), Instant::now());
+        ClientConnection::new(Transport::new(socket), conn, None)
     }
 
     #[test]
-    fn a_key_dies_with_its_connection() {
-        let mut peers = Peers::default();
-        let first = peers.insert(peer());
-        assert!(peers.find(first).is_some());
-        assert!(peers.remove(first).is_some());
-        let second = peers.insert(peer());
-        assert_eq!(second.place, first.place, "the place is used again");
-        assert!(peers.find(first).is_none() && peers.remove(first).is_none());
-        assert_eq!(Key::of(second.token()), second);
-        assert_eq!((peers.len(), peers.keys()), (1, vec![second]));
+    fn a_key_is_invalid_once_its_connection_is_removed() {
+        let mut connections = Connections::default();
+        let first = connections.insert(client());
+        assert!(connections.get(first).is_some());
+        assert!(connections.remove(first).is_some());
+        let second = connections.insert(client());
+        assert_eq!(second.index, first.index, "the slot is reused");
+        assert!(connections.get(first).is_none() && connections.remove(first).is_none());
+        assert_eq!(Key::from_token(second.token()), second);
+        assert_eq!((connections.len(), connections.keys()), (1, vec![second]));
     }
 }

@@ -1,129 +1,124 @@
-//! A worker's listening sockets, and whether they are watched just now.
+//! The listening sockets of one event loop, and whether epoll watches them.
 //!
-//! Level-triggered, so that a connection left in the queue is reported again; exclusive, so that of several workers
-//! at one queue not all are woken for it.
+//! Level-triggered, so that a connection left in the queue is reported again; exclusive, so that a new connection
+//! wakes only one of several workers at one queue.
 
-use crate::listener;
+use crate::{listener, transport::Transport};
 use mio::{Poll, Registry};
 use rustix::{event::epoll, io::Errno, net::SocketFlags};
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    os::fd::OwnedFd,
     time::{Duration, Instant},
 };
 
-/// How long a worker that ran out of descriptors or memory leaves new connections in the queue.
+/// How long a worker without descriptors or memory leaves new connections in the kernel's queue.
 const PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Open,
-    /// At the connection limit, until one ends.
+enum Watch {
+    Active,
+    /// Off until a connection closes: the connection limit is reached.
     Full,
-    /// The system lacks something, until then.
-    Paused(Instant),
+    /// Off until then: the system has no descriptors or memory left.
+    PausedUntil(Instant),
 }
 
-/// The ways into a worker.
-pub(super) struct Doors {
-    listeners: Vec<TcpListener>,
+/// The listening sockets of a worker.
+pub(super) struct Listeners {
+    sockets: Vec<TcpListener>,
     registry: Registry,
     first_token: usize,
-    state: State,
+    watch: Watch,
 }
 
-impl Doors {
-    /// Watches these sockets in `poll`, with tokens from `first_token` on.
-    pub(super) fn open(poll: &Poll, listeners: Vec<TcpListener>, first_token: usize) -> io::Result<Doors> {
+impl Listeners {
+    /// Watches the sockets in `poll`, under tokens from `first_token` on.
+    pub(super) fn new(poll: &Poll, sockets: Vec<TcpListener>, first_token: usize) -> io::Result<Listeners> {
         let registry = poll.registry().try_clone()?;
-        let doors = Doors { listeners, registry, first_token, state: State::Open };
-        doors.watch()?;
-        Ok(doors)
+        let listeners = Listeners { sockets, registry, first_token, watch: Watch::Active };
+        listeners.register()?;
+        Ok(listeners)
     }
 
-    pub(super) fn count(&self) -> usize {
-        self.listeners.len()
+    pub(super) fn len(&self) -> usize {
+        self.sockets.len()
     }
 
-    /// The next connection that waits at this door and where it comes from, if there is one and `room` for it.
-    pub(super) fn accept(
-        &mut self,
-        door: usize,
-        room: bool,
-        now: Instant,
-    ) -> Option<(OwnedFd, Option<SocketAddr>)> {
-        if !room {
-            self.close(State::Full);
-            return None;
-        }
-        let listener = self.listeners.get(door)?;
+    /// Accepts the next connection of the socket with this index; `None` if there is none or it must wait.
+    pub(super) fn accept(&mut self, index: usize, now: Instant) -> Option<(Transport, Option<SocketAddr>)> {
+        let socket = self.sockets.get(index)?;
         loop {
-            match listener::accept(listener, SocketFlags::NONBLOCK) {
+            match listener::accept(socket, SocketFlags::NONBLOCK) {
                 Ok(accepted) => return Some(accepted),
                 Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
-                    self.close(State::Paused(now + PAUSE));
+                    self.suspend(Watch::PausedUntil(now + PAUSE));
                     return None;
                 }
-                // The peer has gone again: the next one may be there still.
+                // This client has closed its connection already; the next one may be there.
                 Err(Errno::CONNABORTED | Errno::INTR) => {}
-                // Nobody is there, or the network has failed: epoll will say when that changes.
+                // No connection waits, or the network has failed: epoll reports when that changes.
                 Err(_) => return None,
             }
         }
     }
 
-    /// A connection has ended, so there is room for one.
-    pub(super) fn room(&mut self) {
-        if self.state == State::Full {
-            self.watch_again();
+    /// Stops watching until [`has_room`](Listeners::has_room): the connection limit is reached.
+    pub(super) fn suspend_while_full(&mut self) {
+        self.suspend(Watch::Full);
+    }
+
+    /// Watches again after the connection limit was reached: a connection has closed.
+    pub(super) fn has_room(&mut self) {
+        if self.watch == Watch::Full {
+            self.resume();
         }
     }
 
-    /// Tries again once a pause is over.
-    pub(super) fn reopen(&mut self, now: Instant) {
-        if matches!(self.state, State::Paused(until) if until <= now) {
-            self.watch_again();
+    /// Watches again if a pause is over.
+    pub(super) fn end_pause(&mut self, now: Instant) {
+        if matches!(self.watch, Watch::PausedUntil(until) if until <= now) {
+            self.resume();
         }
     }
 
-    /// How long a pause still lasts.
-    pub(super) fn closed_for(&self, now: Instant) -> Option<Duration> {
-        match self.state {
-            State::Paused(until) => Some(until.saturating_duration_since(now)),
-            State::Open | State::Full => None,
+    /// The rest of a pause, if there is one.
+    pub(super) fn pause_left(&self, now: Instant) -> Option<Duration> {
+        match self.watch {
+            Watch::PausedUntil(until) => Some(until.saturating_duration_since(now)),
+            Watch::Active | Watch::Full => None,
         }
     }
 
-    /// Gives the sockets up.
-    pub(super) fn shut(&mut self) {
-        self.close(State::Full);
-        self.listeners.clear();
+    /// Closes the sockets: the kernel refuses new connections from now on.
+    pub(super) fn close(&mut self) {
+        self.suspend(Watch::Full);
+        self.sockets.clear();
     }
 
-    fn watch(&self) -> io::Result<()> {
-        for (door, listener) in self.listeners.iter().enumerate() {
-            let data = epoll::EventData::new_u64((self.first_token + door) as u64);
-            epoll::add(&self.registry, listener, data, epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE)?;
+    fn register(&self) -> io::Result<()> {
+        for (index, socket) in self.sockets.iter().enumerate() {
+            let data = epoll::EventData::new_u64((self.first_token + index) as u64);
+            epoll::add(&self.registry, socket, data, epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE)?;
         }
         Ok(())
     }
 
-    fn watch_again(&mut self) {
-        self.state = State::Open;
-        if let Err(error) = self.watch() {
-            log::error!("cannot watch a listening socket: {error}");
-            self.close(State::Paused(Instant::now() + PAUSE));
+    fn resume(&mut self) {
+        self.watch = Watch::Active;
+        if let Err(error) = self.register() {
+            log::error!("cannot watch a listening socket: {error}; trying again in {PAUSE:?}");
+            self.suspend(Watch::PausedUntil(Instant::now() + PAUSE));
         }
     }
 
-    fn close(&mut self, state: State) {
-        if self.state == State::Open {
-            for listener in &self.listeners {
-                // One that could not be watched is not there to be deleted.
-                let _ = epoll::delete(&self.registry, listener);
+    fn suspend(&mut self, watch: Watch) {
+        if self.watch == Watch::Active {
+            for socket in &self.sockets {
+                // An error means that the socket was not registered.
+                let _ = epoll::delete(&self.registry, socket);
             }
         }
-        self.state = state;
+        self.watch = watch;
     }
 }

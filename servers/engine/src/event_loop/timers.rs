@@ -1,51 +1,55 @@
-//! A worker's deadlines: a wheel of seconds for connections, an ordered map for the waits that applications ask for.
+//! The timers of one event loop: a wheel of one-second slots for deadlines, an ordered map for delayed jobs.
 //!
-//! The wheel is lazy. A connection's deadline moves with each request, and nobody tells the wheel; when a
-//! connection's second comes up, the wheel looks what its deadline is by then and files it again. Only a deadline
-//! that has become earlier must be filed at once.
+//! The wheel is lazy. A connection's deadline moves with every request, but its entry stays where it is; when the
+//! entry's second is over, the worker compares the deadline and schedules the connection again if it is later. Only
+//! an earlier deadline needs a new entry at once. `K` is the key of a connection.
 
-use super::connections::{Key, Peer};
 use http_core::Job;
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
 
-/// Seconds in the wheel. A connection is looked at so often at least, which bounds what dead ones leave behind.
-const SECONDS: u32 = 16;
+/// Slots of the wheel, one second each. Deadlines further away are looked at again after this time, so that the
+/// entries of closed connections do not stay longer.
+const SLOTS: u32 = 16;
 
-/// What a worker has to come back to.
-pub(super) struct Timers {
+/// The second under which a connection is scheduled; `None` if it is not.
+pub(super) type Scheduled = Option<u32>;
+
+/// Everything that an event loop must do at a given time.
+pub(super) struct Timers<K> {
     start: Instant,
-    /// The first second that has not come up.
+    /// The first second whose slot has not been taken.
     next: u32,
-    wheel: [Vec<Key>; SECONDS as usize],
-    filed: usize,
-    /// At most one for each connection.
-    waits: BTreeMap<(Instant, Key), Job>,
+    wheel: [Vec<K>; SLOTS as usize],
+    scheduled: usize,
+    /// At most one job per connection.
+    jobs: BTreeMap<(Instant, K), Job>,
 }
 
-impl Timers {
-    pub(super) fn new(now: Instant) -> Timers {
-        Timers { start: now, next: 0, wheel: Default::default(), filed: 0, waits: BTreeMap::new() }
+impl<K: Copy + Ord> Timers<K> {
+    pub(super) fn new(now: Instant) -> Timers<K> {
+        Timers { start: now, next: 0, wheel: Default::default(), scheduled: 0, jobs: BTreeMap::new() }
     }
 
-    /// Files a connection under its deadline, unless it stands under an earlier second already.
+    /// Schedules the connection `key` for its deadline, unless it is `scheduled` for an earlier second already.
     #[inline]
-    pub(super) fn file(&mut self, key: Key, peer: &mut Peer) {
-        // A second that has begun is looked at when it is over, so that no deadline is looked at too early.
-        let due = self.second(peer.conn.deadline()).clamp(self.next, self.next + SECONDS - 1);
-        if peer.filed.is_some_and(|filed| filed <= due) {
+    pub(super) fn schedule(&mut self, key: K, deadline: Instant, scheduled: &mut Scheduled) {
+        // A second that has begun is taken when it is over, so that no deadline is looked at too early.
+        let due = self.second(deadline).clamp(self.next, self.next + SLOTS - 1);
+        if scheduled.is_some_and(|second| second <= due) {
             return;
         }
-        peer.filed = Some(due);
-        self.filed += 1;
-        self.wheel[(due % SECONDS) as usize].push(key);
+        *scheduled = Some(due);
+        self.scheduled += 1;
+        self.wheel[(due % SLOTS) as usize].push(key);
     }
 
-    /// The next second that has come up, with the connections filed under it; stale names are among them.
-    pub(super) fn turn(&mut self, now: Instant) -> Option<(u32, Vec<Key>)> {
-        if self.filed == 0 {
+    /// Takes the next second that is over, and the keys scheduled for it. Some of them may be closed or scheduled for
+    /// another second by now.
+    pub(super) fn take_second(&mut self, now: Instant) -> Option<(u32, Vec<K>)> {
+        if self.scheduled == 0 {
             self.next = self.next.max(self.second(now));
             return None;
         }
@@ -54,36 +58,33 @@ impl Timers {
         }
         let second = self.next;
         self.next += 1;
-        let keys = std::mem::take(&mut self.wheel[(second % SECONDS) as usize]);
-        self.filed -= keys.len();
+        let keys = std::mem::take(&mut self.wheel[(second % SLOTS) as usize]);
+        self.scheduled -= keys.len();
         Some((second, keys))
     }
 
-    /// Has `job` run when `until` has come, for the connection's answer.
-    pub(super) fn wait(&mut self, until: Instant, key: Key, peer: &mut Peer, job: Job) {
-        peer.waits_until = Some(until);
-        self.waits.insert((until, key), job);
+    /// Runs `job` at `due`, for the connection `key`.
+    pub(super) fn delay(&mut self, due: Instant, key: K, job: Job) {
+        self.jobs.insert((due, key), job);
     }
 
-    /// Drops the wait of a connection that has ended: peers that come and go must leave nothing behind.
-    pub(super) fn forget(&mut self, key: Key, peer: &Peer) {
-        if let Some(until) = peer.waits_until {
-            self.waits.remove(&(until, key));
-        }
+    /// Drops a delayed job whose connection has closed.
+    pub(super) fn cancel(&mut self, due: Instant, key: K) {
+        self.jobs.remove(&(due, key));
     }
 
-    /// The next wait that is over.
-    pub(super) fn over(&mut self, now: Instant) -> Option<(Key, Job)> {
-        let first = self.waits.first_entry().filter(|first| first.key().0 <= now)?;
+    /// Takes the next delayed job that is due.
+    pub(super) fn take_job(&mut self, now: Instant) -> Option<(K, Job)> {
+        let first = self.jobs.first_entry().filter(|first| first.key().0 <= now)?;
         let ((_, key), job) = first.remove_entry();
         Some((key, job))
     }
 
-    /// How long nothing is due.
-    pub(super) fn idle_for(&self, now: Instant) -> Option<Duration> {
-        let wheel = (self.filed > 0).then(|| self.start + Duration::from_secs(u64::from(self.next) + 1));
-        let wait = self.waits.first_key_value().map(|((until, _), _)| *until);
-        let due = wheel.into_iter().chain(wait).min()?;
+    /// How long nothing is due; `None` if nothing is scheduled.
+    pub(super) fn next_due(&self, now: Instant) -> Option<Duration> {
+        let wheel = (self.scheduled > 0).then(|| self.start + Duration::from_secs(u64::from(self.next) + 1));
+        let job = self.jobs.first_key_value().map(|((due, _), _)| *due);
+        let due = wheel.into_iter().chain(job).min()?;
         Some(due.saturating_duration_since(now))
     }
 
@@ -95,42 +96,37 @@ impl Timers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event_loop::connections::Peers;
-    use http_core::{Config, Connection, Response, Status, Timeouts};
-    use std::{fs::File, sync::Arc};
+    use http_core::{Response, Status};
 
-    /// A connection whose idle deadline is `idle` seconds after `now`.
-    fn peer(now: Instant, idle: u64) -> Peer {
-        let timeouts = Timeouts { idle: Duration::from_secs(idle), ..Timeouts::default() };
-        let config = Config { timeouts, ..Config::default() };
-        Peer::new(File::open("/dev/null").expect("/dev/null").into(), Connection::new(Arc::new(config), now))
+    const KEY: u8 = 7;
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
     }
 
-    /// The seconds after the start at which a connection with this deadline comes up.
-    fn check(idle: u64, expected: u64) {
+    /// Schedules a deadline `after` seconds from the start; it must come up after `expected` seconds.
+    fn check(after: u64, expected: u64) {
         let start = Instant::now();
-        let (mut timers, mut peers) = (Timers::new(start), Peers::default());
-        let key = peers.insert(peer(start, idle));
-        timers.file(key, peers.find(key).expect("there"));
+        let (mut timers, mut scheduled) = (Timers::new(start), None);
+        let deadline = start + seconds(after);
+        timers.schedule(KEY, deadline, &mut scheduled);
         let mut now = start;
         loop {
-            now += timers.idle_for(now).expect("something is filed");
-            let Some((second, keys)) = timers.turn(now) else { continue };
+            now += timers.next_due(now).expect("an entry");
+            let Some((second, keys)) = timers.take_second(now) else { continue };
             for key in keys {
-                let peer = peers.find(key).expect("there");
-                assert_eq!(peer.filed, Some(second));
-                peer.filed = None;
-                if peer.conn.deadline() <= now {
+                assert_eq!((key, scheduled.take()), (KEY, Some(second)));
+                if deadline <= now {
                     assert_eq!((now - start).as_secs(), expected);
                     return;
                 }
-                timers.file(key, peer);
+                timers.schedule(key, deadline, &mut scheduled);
             }
         }
     }
 
     #[test]
-    fn a_deadline_comes_up_within_a_second_after_it_however_far_it_is() {
+    fn a_deadline_comes_up_within_a_second_after_it() {
         check(0, 1);
         check(5, 6);
         check(15, 16);
@@ -139,34 +135,28 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_that_has_become_earlier_is_filed_again() {
+    fn only_an_earlier_deadline_is_scheduled_again() {
         let start = Instant::now();
-        let (mut timers, mut peers) = (Timers::new(start), Peers::default());
-        let key = peers.insert(peer(start, 10));
-        timers.file(key, peers.find(key).expect("there"));
-        peers.find(key).expect("there").conn = peer(start, 3).conn;
-        timers.file(key, peers.find(key).expect("there"));
-        assert_eq!(peers.find(key).expect("there").filed, Some(3));
-        peers.find(key).expect("there").conn = peer(start, 20).conn;
-        timers.file(key, peers.find(key).expect("there"));
-        assert_eq!(peers.find(key).expect("there").filed, Some(3), "a later one is left where it is");
+        let (mut timers, mut scheduled) = (Timers::new(start), None);
+        for (after, expected) in [(10, 10), (3, 3), (12, 3)] {
+            timers.schedule(KEY, start + seconds(after), &mut scheduled);
+            assert_eq!(scheduled, Some(expected));
+        }
     }
 
     #[test]
-    fn waits_are_over_in_their_order() {
+    fn delayed_jobs_are_due_in_order() {
         let start = Instant::now();
-        let (mut timers, mut peers) = (Timers::new(start), Peers::default());
-        let keys: Vec<Key> = (0..3).map(|_| peers.insert(peer(start, 60))).collect();
-        let after = |seconds| start + Duration::from_secs(seconds);
-        for (key, seconds) in keys.iter().zip([3, 1, 2]) {
-            let peer = peers.find(*key).expect("there");
-            timers.wait(after(seconds), *key, peer, Box::new(|| Response::new(Status::OK)));
+        let mut timers = Timers::new(start);
+        for (key, after) in [(0, 3), (1, 1), (2, 2)] {
+            timers.delay(start + seconds(after), key, Box::new(|| Response::new(Status::OK)));
         }
-        assert_eq!(timers.idle_for(start), Some(Duration::from_secs(1)));
-        assert!(timers.over(start).is_none());
-        timers.forget(keys[2], &peers.remove(keys[2]).expect("there"));
-        let order: Vec<Key> = std::iter::from_fn(|| timers.over(after(9)).map(|(key, _)| key)).collect();
-        assert_eq!(order, [keys[1], keys[0]]);
-        assert_eq!(timers.idle_for(start), None);
+        assert_eq!(timers.next_due(start), Some(seconds(1)));
+        assert!(timers.take_job(start).is_none());
+        timers.cancel(start + seconds(2), 2);
+        let keys: Vec<u8> =
+            std::iter::from_fn(|| timers.take_job(start + seconds(9)).map(|(key, _)| key)).collect();
+        assert_eq!(keys, [1, 0]);
+        assert_eq!(timers.next_due(start), None);
     }
 }

@@ -1,335 +1,306 @@
-//! One event loop: waits in epoll, wakes, and takes each connection that can go on as far as it goes.
+//! One event loop: waits in epoll, then lets every connection that can go on do so.
 //!
-//! A connection is accepted and read at once. Only one that has to wait is registered with epoll, edge-triggered;
-//! a receive that does not fill its buffer has emptied the socket, so no second one is needed to find that out.
+//! A new connection is read at once. Only one that has to wait is registered with epoll, edge-triggered; a receive
+//! that does not fill the buffer has emptied the socket, so no second receive is needed to find that out.
 
 use super::{
-    completions::{self, Letter, Sending},
-    connections::{Key, Peer, Peers, Registered},
-    listeners::Doors,
+    completions::Completions,
+    connections::{ClientConnection, Connections, Key, Turn},
+    listeners::Listeners,
     timers::Timers,
-    turn::{Exchange, Rest},
 };
 use crate::{
-    admission::Addresses,
-    drive::{self, fenced},
+    admission::Admission,
+    drive::{Action, Outcome},
+    handlers::WorkerHandler,
     pool::Pool,
     shutdown::Shutdown,
 };
-use http_core::{BufPool, Clock, Config, Connection, Handler, Rejection, Response};
-use mio::{Events, Interest, Poll, Token, unix::SourceFd};
+use http_core::{BufferPool, Clock, catch_panic};
+use mio::{Events, Poll, Token, event::Event};
 use rustix::event::epoll;
 use std::{
     collections::VecDeque,
     io,
-    net::{SocketAddr, TcpListener},
-    os::fd::{AsRawFd, OwnedFd},
-    sync::{Arc, mpsc::Receiver},
+    net::TcpListener,
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
-/// Tokens that are no connection's: a connection's place never comes near them.
-const STOP: Token = Token(usize::MAX);
-const MAILBOX: Token = Token(usize::MAX - 1);
-const FIRST_DOOR: usize = usize::MAX - 1024;
+/// Tokens that are not keys: the index of a connection never comes near them.
+const SHUTDOWN: Token = Token(usize::MAX);
+const COMPLETIONS: Token = Token(usize::MAX - 1);
+const FIRST_LISTENER: usize = usize::MAX - 1024;
 
-/// Events taken from one wait.
+/// Events taken from one `epoll_wait`.
 const EVENTS: usize = 512;
-/// Connections accepted before others have their turn again.
-const ACCEPTS_A_TURN: usize = 64;
-/// Connections beyond the limit that are being told so; further ones wait in the kernel's queue.
-const REFUSED_AT_ONCE: usize = 64;
-/// Turns of accepting that are left when the order to stop has come.
-const LAST_CALL: usize = 64;
-/// Free buffers kept for the next connections that become busy.
+/// Connections accepted from one listening socket per turn, so that new clients do not delay the others.
+const ACCEPTS_PER_TURN: usize = 64;
+/// Connections beyond the limit that are getting their 503. Further ones wait in the kernel's queue.
+const MAX_REJECTED: usize = 64;
+/// Turns of accepting once the shutdown has begun: enough for every queued connection, but not for a flood.
+const LAST_ACCEPT_TURNS: usize = 64;
+/// Free buffers kept for connections that become busy.
 const FREE_BUFFERS: usize = 64;
 
-/// What a worker is given.
-pub(super) struct Surroundings {
-    pub(super) config: Arc<Config>,
-    pub(super) app: Arc<dyn Handler>,
-    pub(super) pool: Pool,
-    pub(super) stop: Arc<Shutdown>,
-    pub(super) max_connections: usize,
-    /// How many each address may hold, if that is limited.
-    pub(super) addresses: Option<Arc<Addresses>>,
+/// What lets a connection go on.
+enum Wakeup {
+    /// Its socket is ready, or it was accepted or yielded.
+    Ready,
+    /// The outcome of its reply is known.
+    Completed(Outcome),
+    /// Its deadline has passed.
+    Expired,
 }
 
-/// One event loop with all that is its own.
+/// One event loop and everything it owns.
 pub(super) struct Worker {
-    around: Surroundings,
+    handler: WorkerHandler,
+    admission: Admission,
+    pool: Pool,
+    shutdown: Arc<Shutdown>,
     poll: Poll,
-    doors: Doors,
-    peers: Peers,
-    buffers: BufPool,
+    listeners: Listeners,
+    connections: Connections,
+    buffers: BufferPool,
     clock: Clock,
-    timers: Timers,
-    sending: Sending,
-    inbox: Receiver<Letter>,
-    /// Those that used up their share, in the order in which they go on.
-    queue: VecDeque<Key>,
+    timers: Timers<Key>,
+    completions: Completions<Key>,
+    /// Connections that have used up their budget, in the order of their next turns.
+    yielded: VecDeque<Key>,
     draining: bool,
 }
 
 impl Worker {
-    /// Sets up a loop on these sockets.
+    /// Creates a loop that accepts from `listeners`.
     ///
     /// # Errors
     ///
-    /// When the system lacks descriptors.
-    pub(super) fn new(listeners: Vec<TcpListener>, server: &str, around: Surroundings) -> io::Result<Worker> {
+    /// The system has no descriptors left.
+    pub(super) fn new(
+        listeners: Vec<TcpListener>,
+        server: &str,
+        handler: WorkerHandler,
+        admission: Admission,
+        pool: Pool,
+        shutdown: &Arc<Shutdown>,
+    ) -> io::Result<Worker> {
         let poll = Poll::new()?;
         let now = Instant::now();
-        let (sending, inbox) = completions::open(&poll, MAILBOX)?;
-        let worker = Worker {
-            doors: Doors::open(&poll, listeners, FIRST_DOOR)?,
-            poll,
-            peers: Peers::default(),
-            buffers: BufPool::new(FREE_BUFFERS),
+        // Level-triggered and never read, so that every worker sees it.
+        let data = epoll::EventData::new_u64(SHUTDOWN.0 as u64);
+        epoll::add(poll.registry(), &**shutdown, data, epoll::EventFlags::IN)?;
+        Ok(Worker {
+            handler,
+            admission,
+            pool,
+            shutdown: Arc::clone(shutdown),
+            listeners: Listeners::new(&poll, listeners, FIRST_LISTENER)?,
+            connections: Connections::default(),
+            buffers: BufferPool::new(FREE_BUFFERS),
             clock: Clock::new(server, now, SystemTime::now()),
             timers: Timers::new(now),
-            sending,
-            inbox,
-            queue: VecDeque::new(),
+            completions: Completions::new(&poll, COMPLETIONS)?,
+            yielded: VecDeque::new(),
             draining: false,
-            around,
-        };
-        // Level-triggered and never read: whoever comes late sees it too.
-        let data = epoll::EventData::new_u64(STOP.0 as u64);
-        epoll::add(worker.poll.registry(), &*worker.around.stop, data, epoll::EventFlags::IN)?;
-        Ok(worker)
+            poll,
+        })
     }
 
-    /// Serves until it is told to stop and everything has ended, or the time for that is over.
+    /// Serves until the shutdown is complete: all connections have closed, or its deadline has passed.
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
-        while !self.is_over() {
-            match self.poll.poll(&mut events, self.patience()) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // epoll itself fails only when its descriptor is not one: nothing could be served any more.
+        while !self.is_finished() {
+            match self.poll.poll(&mut events, self.poll_timeout()) {
+                Ok(()) => self.turn(&events, Instant::now()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // epoll itself fails only if its descriptor is invalid.
                 Err(error) => {
-                    log::error!("event loop ends: {error}");
+                    log::error!("cannot wait for events: {error}; this worker stops");
                     return;
-                }
-            }
-            self.clock.advance(Instant::now(), SystemTime::now);
-            self.look_at_deadlines();
-            for event in &events {
-                match event.token() {
-                    STOP => self.drain(),
-                    MAILBOX => self.read_mail(),
-                    Token(token) if token >= FIRST_DOOR => drop(self.let_in(token - FIRST_DOOR)),
-                    token => {
-                        let key = Key::of(token);
-                        let Some(peer) = self.peers.find(key) else { continue };
-                        peer.drained &= !event.is_readable();
-                        peer.hangup |= event.is_read_closed();
-                        // Both directions are dead. A half-closed peer still gets its answers.
-                        if event.is_error() || event.is_write_closed() {
-                            self.close(key);
-                        } else {
-                            self.go_on(key);
-                        }
-                    }
-                }
-            }
-            for _ in 0..self.queue.len() {
-                let Some(key) = self.queue.pop_front() else { break };
-                if let Some(peer) = self.peers.find(key) {
-                    peer.queued = false;
-                    self.go_on(key);
                 }
             }
         }
     }
 
-    /// How long nothing has to be done but what epoll reports.
-    fn patience(&self) -> Option<Duration> {
+    /// One turn of the loop: runs the timers that are due, handles `events`, then continues connections that yielded.
+    fn turn(&mut self, events: &Events, now: Instant) {
+        self.clock.update(now, SystemTime::now);
+        self.handler.refresh();
+        self.run_timers(now);
+        for event in events {
+            match event.token() {
+                SHUTDOWN => self.drain(),
+                COMPLETIONS => self.run_completions(),
+                Token(token) if token >= FIRST_LISTENER => drop(self.accept(token - FIRST_LISTENER)),
+                token => self.handle_event(Key::from_token(token), event),
+            }
+        }
+        for _ in 0..self.yielded.len() {
+            let Some(key) = self.yielded.pop_front() else { break };
+            if let Some(client) = self.connections.get(key) {
+                client.yielded = false;
+                self.resume(key, Wakeup::Ready);
+            }
+        }
+    }
+
+    /// How long the loop may wait for events.
+    fn poll_timeout(&self) -> Option<Duration> {
         let now = self.clock.now();
-        let queue = (!self.queue.is_empty()).then_some(Duration::ZERO);
-        let stop = self.draining.then(|| self.around.stop.deadline()).flatten();
-        let stop = stop.map(|deadline| deadline.saturating_duration_since(now));
-        queue.into_iter().chain(stop).chain(self.doors.closed_for(now)).chain(self.timers.idle_for(now)).min()
+        let yielded = (!self.yielded.is_empty()).then_some(Duration::ZERO);
+        let grace = self.draining.then(|| self.shutdown.deadline()).flatten();
+        let grace = grace.map(|deadline| deadline.saturating_duration_since(now));
+        [yielded, grace, self.listeners.pause_left(now), self.timers.next_due(now)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
-    fn is_over(&self) -> bool {
-        let late = || self.around.stop.deadline().is_some_and(|deadline| deadline <= self.clock.now());
-        self.draining && (self.peers.len() == 0 || late())
+    fn is_finished(&self) -> bool {
+        let late = || self.shutdown.deadline().is_some_and(|deadline| deadline <= self.clock.now());
+        self.draining && (self.connections.len() == 0 || late())
     }
 
-    /// Takes what waits at this door, and goes on with each at once. Whether there may be more.
-    fn let_in(&mut self, door: usize) -> bool {
-        for _ in 0..ACCEPTS_A_TURN {
+    fn handle_event(&mut self, key: Key, event: &Event) {
+        let Some(client) = self.connections.get(key) else { return };
+        client.note_event(event.is_readable(), event.is_read_closed());
+        // Both directions are closed. A client that has only closed its sending side still gets its responses.
+        if event.is_error() || event.is_write_closed() {
+            self.close(key);
+        } else {
+            self.resume(key, Wakeup::Ready);
+        }
+    }
+
+    /// Accepts what waits at a listening socket, and serves each connection at once. Returns whether more may wait.
+    fn accept(&mut self, listener: usize) -> bool {
+        for _ in 0..ACCEPTS_PER_TURN {
+            if self.connections.len() >= self.admission.max_connections() + MAX_REJECTED {
+                self.listeners.suspend_while_full();
+                return false;
+            }
             let now = self.clock.now();
-            let room = self.peers.len() < self.around.max_connections + REFUSED_AT_ONCE;
-            let Some((socket, address)) = self.doors.accept(door, room, now) else { return false };
-            let peer = self.receive(socket, address);
-            let key = self.peers.insert(peer);
-            self.go_on(key);
+            let Some((transport, client_addr)) = self.listeners.accept(listener, now) else { return false };
+            let has_room = self.connections.len() < self.admission.max_connections() || self.evict_idle();
+            let (conn, permit) = self.admission.admit(client_addr, has_room, now);
+            let key = self.connections.insert(ClientConnection::new(transport, conn, permit));
+            self.resume(key, Wakeup::Ready);
         }
         true
     }
 
-    /// Gives a newcomer a place, be it that of the longest-idle connection; or has it told that there is none.
-    fn receive(&mut self, socket: OwnedFd, address: Option<SocketAddr>) -> Peer {
-        let counted = self.around.addresses.as_ref().zip(address);
-        let visit = counted.map(|(addresses, address)| addresses.enter(address.ip())).transpose();
-        let full = self.peers.len() >= self.around.max_connections && !self.evict();
-        let config = Arc::clone(&self.around.config);
-        let make = if full || visit.is_err() { Connection::refused } else { Connection::new };
-        let mut conn = make(config, self.clock.now());
-        if let Some(address) = address {
-            conn = conn.with_peer(address);
-        }
-        Peer { visit: visit.ok().flatten().map(Box::new), ..Peer::new(socket, conn) }
-    }
-
-    /// Lets go of the connection that has been idle for longest. Whether there was one.
-    fn evict(&mut self) -> bool {
-        let idlest = self.peers.idlest();
-        if let Some(key) = idlest {
+    /// Closes the connection that has been idle for longest. Returns whether there was one.
+    fn evict_idle(&mut self) -> bool {
+        let idle = self.connections.longest_idle();
+        if let Some(key) = idle {
             self.close(key);
         }
-        idlest.is_some()
+        idle.is_some()
     }
 
-    /// Takes a connection as far as it goes now, and sees to it that it is woken when it can go on.
-    fn go_on(&mut self, key: Key) {
-        let Some(peer) = self.peers.find(key) else { return };
-        let mut buffers = peer.buffers.take().unwrap_or_else(|| self.buffers.take());
-        let mut exchange = Exchange {
+    /// Lets a connection go on as far as it can, and arranges what wakes it next.
+    fn resume(&mut self, key: Key, wakeup: Wakeup) {
+        let Some(client) = self.connections.get(key) else { return };
+        let mut buffers = client.buffers.take().unwrap_or_else(|| self.buffers.take());
+        let mut turn = Turn {
             key,
-            peer,
+            client,
             buffers: &mut buffers,
-            app: &*self.around.app,
-            pool: &self.around.pool,
+            handler: self.handler.get(),
             clock: &self.clock,
+            pool: &self.pool,
             timers: &mut self.timers,
-            sending: &self.sending,
+            completions: &self.completions,
         };
-        let rest = exchange.run();
-        match rest {
-            Rest::Over => {
+        let action = match wakeup {
+            Wakeup::Ready => turn.run(),
+            Wakeup::Completed(outcome) => turn.run_completed(outcome),
+            Wakeup::Expired => turn.run_expired(),
+        };
+        match action {
+            Action::Close => {
                 self.buffers.put(buffers);
                 self.close(key);
             }
-            Rest::Waiting => {
+            Action::Yield => {
+                client.buffers = Some(buffers);
+                if !std::mem::replace(&mut client.yielded, true) {
+                    self.yielded.push_back(key);
+                }
+            }
+            _ => {
                 if buffers.is_empty() {
                     self.buffers.put(buffers);
                 } else {
-                    peer.buffers = Some(buffers);
+                    client.buffers = Some(buffers);
                 }
-                self.timers.file(key, peer);
-                if register(&self.poll, key, peer).is_err() {
+                self.timers.schedule(key, client.conn.deadline(), &mut client.scheduled);
+                if client.watch(self.poll.registry(), key).is_err() {
                     self.close(key);
-                }
-            }
-            Rest::Share => {
-                peer.buffers = Some(buffers);
-                if !std::mem::replace(&mut peer.queued, true) {
-                    self.queue.push_back(key);
                 }
             }
         }
     }
 
     fn close(&mut self, key: Key) {
-        // Closing the socket takes it out of epoll.
-        let Some(peer) = self.peers.remove(key) else { return };
-        self.timers.forget(key, &peer);
-        if let Some(buffers) = peer.buffers {
+        // Closing the socket also removes it from epoll.
+        let Some(client) = self.connections.remove(key) else { return };
+        if let Some(due) = client.job_due {
+            self.timers.cancel(due, key);
+        }
+        if let Some(buffers) = client.buffers {
             self.buffers.put(buffers);
         }
-        self.doors.room();
+        self.listeners.has_room();
     }
 
-    /// Hands a connection the answer that it waits for, if it still does.
-    fn settle(&mut self, key: Key, answer: Result<Response, Rejection>) {
-        let Some(peer) = self.peers.find(key) else { return };
-        let mut buffers = peer.buffers.take().unwrap_or_else(|| self.buffers.take());
-        peer.waits_until = None;
-        drive::settle(&mut peer.conn, &mut buffers, &*self.around.app, &self.clock, answer);
-        peer.buffers = Some(buffers);
-        self.go_on(key);
-    }
-
-    fn read_mail(&mut self) {
-        while let Ok((key, answer)) = self.inbox.try_recv() {
-            self.settle(key, answer);
+    fn run_completions(&mut self) {
+        while let Some((key, outcome)) = self.completions.next() {
+            self.resume(key, Wakeup::Completed(outcome));
         }
     }
 
-    fn look_at_deadlines(&mut self) {
-        let now = self.clock.now();
-        while let Some((second, keys)) = self.timers.turn(now) {
+    fn run_timers(&mut self, now: Instant) {
+        while let Some((second, keys)) = self.timers.take_second(now) {
             for key in keys {
-                self.look_at_deadline(key, second);
+                self.check_deadline(key, second);
             }
         }
-        while let Some((key, job)) = self.timers.over(now) {
-            self.settle(key, fenced(job));
+        while let Some((key, job)) = self.timers.take_job(now) {
+            self.resume(key, Wakeup::Completed(catch_panic(job)));
         }
-        self.doors.reopen(now);
+        self.listeners.end_pause(now);
     }
 
-    fn look_at_deadline(&mut self, key: Key, second: u32) {
-        let Some(peer) = self.peers.find(key).filter(|peer| peer.filed == Some(second)) else { return };
-        peer.filed = None;
-        if peer.conn.deadline() > self.clock.now() {
-            return self.timers.file(key, peer);
-        }
-        // epoll tells of room once a third of the socket's buffer is free, which takes a slow peer longer than it may
-        // stall: whether it has taken anything, only sending tells.
-        if peer.buffers.as_ref().is_some_and(|buffers| !buffers.out.is_empty()) {
-            self.go_on(key);
-        }
-        let Some(peer) = self.peers.find(key) else { return };
-        if peer.queued || peer.conn.deadline() > self.clock.now() {
+    /// Handles the entry of a connection that was scheduled for `second`.
+    fn check_deadline(&mut self, key: Key, second: u32) {
+        let Some(client) = self.connections.get(key).filter(|client| client.scheduled == Some(second)) else {
             return;
+        };
+        client.scheduled = None;
+        let deadline = client.conn.deadline();
+        if deadline > self.clock.now() {
+            self.timers.schedule(key, deadline, &mut client.scheduled);
+        } else {
+            self.resume(key, Wakeup::Expired);
         }
-        let mut buffers = peer.buffers.take().unwrap_or_else(|| self.buffers.take());
-        drive::expire(&mut peer.conn, &mut buffers, &*self.around.app, &self.clock);
-        peer.buffers = Some(buffers);
-        self.go_on(key);
     }
 
-    /// Stops accepting, lets idle connections go, and tells busy ones that this answer is their last.
+    /// Begins the shutdown: accepts what the kernel has queued, then closes the listening sockets and idle
+    /// connections, and ends keep-alive on all others.
     fn drain(&mut self) {
-        let _ = epoll::delete(self.poll.registry(), &*self.around.stop);
-        // Who has been let in by the kernel before the order came is still served.
-        for door in 0..self.doors.count() {
-            // As many as may have been waiting, and not all that go on coming.
-            let _ = (0..LAST_CALL).all(|_| self.let_in(door));
+        let _ = epoll::delete(self.poll.registry(), &*self.shutdown);
+        for listener in 0..self.listeners.len() {
+            let _ = (0..LAST_ACCEPT_TURNS).all(|_| self.accept(listener));
         }
-        self.doors.shut();
+        self.listeners.close();
         self.draining = true;
-        for key in self.peers.keys() {
-            if let Some(peer) = self.peers.find(key) {
-                peer.conn.close_after_this();
-                self.go_on(key);
+        for key in self.connections.keys() {
+            if let Some(client) = self.connections.get(key) {
+                client.conn.disable_keep_alive();
+                self.resume(key, Wakeup::Ready);
             }
         }
     }
-}
-
-/// Asks epoll for what the connection waits for, as far as it has not been asked already.
-fn register(poll: &Poll, key: Key, peer: &mut Peer) -> io::Result<()> {
-    let blocked = peer.buffers.as_ref().is_some_and(|buffers| !buffers.out.is_empty());
-    let descriptor = peer.socket.as_raw_fd();
-    let mut source = SourceFd(&descriptor);
-    let both = Interest::READABLE | Interest::WRITABLE;
-    match peer.registered {
-        Registered::No => {
-            let interest = if blocked { both } else { Interest::READABLE };
-            poll.registry().register(&mut source, key.token(), interest)?;
-            peer.registered = if blocked { Registered::Both } else { Registered::Readable };
-        }
-        Registered::Readable if blocked => {
-            poll.registry().reregister(&mut source, key.token(), both)?;
-            peer.registered = Registered::Both;
-        }
-        Registered::Readable | Registered::Both => {}
-    }
-    Ok(())
 }
