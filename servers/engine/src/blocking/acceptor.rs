@@ -1,8 +1,8 @@
-//! The queue that ready threads wait at.
+//! Where ready threads wait for connections.
 //!
-//! All wait in one epoll, which wakes one of them for each connection and all of them when it is time to stop.
+//! All of them wait in one epoll, which wakes one thread for each connection, and every thread for the shutdown.
 
-use crate::{listener, shutdown::Shutdown};
+use crate::{listener, shutdown::Shutdown, transport::Transport};
 use http_core::Timeouts;
 use rustix::{
     event::{Timespec, epoll},
@@ -24,44 +24,42 @@ use std::{
     time::Duration,
 };
 
-/// How long a thread that found no descriptor or memory leaves the queue alone.
+/// How long a thread that found no descriptor or memory leaves new connections in the kernel's queue.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections that are still served when the order to stop has come: as many as may have been waiting, and not
-/// all that go on coming.
-const LAST_CALL: usize = 4096;
+/// Connections accepted after the shutdown has begun: enough for every queued connection, but not for a flood.
+const LAST_ACCEPTS: usize = 4096;
 
-/// How long a thread that is one more than must stand ready does so for nobody.
-const RESERVE_PATIENCE: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+/// How long a thread beyond the configured number waits for a connection before it ends.
+const SPARE_TIMEOUT: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
-const STOP: u64 = u64::MAX;
+const SHUTDOWN: u64 = u64::MAX;
 
-/// What waiting has brought.
+/// What a waiting thread gets.
 pub(super) enum Accepted {
-    Connection(OwnedFd, Option<SocketAddr>),
-    /// Nobody has come for a while.
-    Nobody,
-    /// It is time to stop.
+    Connection(Transport, Option<SocketAddr>),
+    /// No connection came in time. Only spare threads get this.
+    TimedOut,
+    /// The shutdown has begun, and no queued connection is left.
     Shutdown,
 }
 
-/// Listening sockets and the order to stop, in one place to wait at.
+/// The listening sockets and the shutdown signal in one epoll.
 pub(super) struct Acceptor {
     epoll: OwnedFd,
-    /// None any more once they are closed.
+    /// Empty once they are closed.
     listeners: RwLock<Vec<TcpListener>>,
-    /// How many more are let in after the order to stop.
-    last_call: AtomicUsize,
-    stop: Arc<Shutdown>,
+    last_accepts: AtomicUsize,
+    shutdown: Arc<Shutdown>,
 }
 
 impl Acceptor {
-    /// Accepted sockets inherit the timeouts of the listening one, which saves setting them for each: a receive
-    /// waits as long as a connection may be idle, a send as long as its peer may stall.
+    /// Accepted sockets inherit the timeouts set here, which saves two system calls for each connection: receiving
+    /// waits for the idle timeout, sending for the write-stall timeout.
     pub(super) fn new(
         listeners: Vec<TcpListener>,
         timeouts: &Timeouts,
-        stop: &Arc<Shutdown>,
+        shutdown: &Arc<Shutdown>,
     ) -> io::Result<Acceptor> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         for (number, listener) in listeners.iter().enumerate() {
@@ -70,41 +68,47 @@ impl Acceptor {
             let flags = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
             epoll::add(&epoll, listener, epoll::EventData::new_u64(number as u64), flags)?;
         }
-        epoll::add(&epoll, &**stop, epoll::EventData::new_u64(STOP), epoll::EventFlags::IN)?;
-        let last_call = AtomicUsize::new(LAST_CALL);
-        Ok(Acceptor { epoll, listeners: RwLock::new(listeners), last_call, stop: Arc::clone(stop) })
+        epoll::add(&epoll, &**shutdown, epoll::EventData::new_u64(SHUTDOWN), epoll::EventFlags::IN)?;
+        Ok(Acceptor {
+            epoll,
+            listeners: RwLock::new(listeners),
+            last_accepts: AtomicUsize::new(LAST_ACCEPTS),
+            shutdown: Arc::clone(shutdown),
+        })
     }
 
-    /// Waits for the next connection, or for the end. Who has been let in by the kernel before the order to stop
-    /// came is still served. Only a thread that `is_reserve` hears that nobody comes.
-    pub(super) fn next(&self, is_reserve: bool) -> Accepted {
-        let patience = is_reserve.then_some(&RESERVE_PATIENCE);
+    /// Waits for the next connection or the shutdown; a spare thread waits at most [`SPARE_TIMEOUT`]. Connections that
+    /// the kernel has queued before the shutdown are still returned.
+    pub(super) fn next(&self, is_spare: bool) -> Accepted {
+        let timeout = is_spare.then_some(&SPARE_TIMEOUT);
         let mut events: Vec<epoll::Event> = Vec::with_capacity(1);
-        while !self.stop.is_asked() {
+        while !self.shutdown.has_begun() {
             events.clear();
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), patience) {
-                Ok(0) => return Accepted::Nobody,
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout) {
+                Ok(0) => return Accepted::TimedOut,
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => {
-                    // epoll fails only when its descriptor is none: nothing will come any more.
-                    log::error!("accepting ends: {error}");
+                    // epoll itself fails only if its descriptor is invalid.
+                    log::error!("cannot wait for connections: {error}; this thread stops");
                     return Accepted::Shutdown;
                 }
             }
-            let ready = events.first().and_then(|event| usize::try_from(event.data.u64()).ok());
-            if let Some((socket, peer)) = ready.and_then(|number| accept(self.listeners().get(number)?)) {
-                return Accepted::Connection(socket, peer);
+            let number = events.first().and_then(|event| usize::try_from(event.data.u64()).ok());
+            if let Some((transport, client_addr)) =
+                number.and_then(|number| accept(self.listeners().get(number)?))
+            {
+                return Accepted::Connection(transport, client_addr);
             }
         }
-        let let_in = |left: usize| left.checked_sub(1);
-        if self.last_call.fetch_update(Ordering::SeqCst, Ordering::SeqCst, let_in).is_err() {
+        let one_less = |left: usize| left.checked_sub(1);
+        if self.last_accepts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_err() {
             return Accepted::Shutdown;
         }
-        let last = self.listeners().iter().find_map(accept);
-        last.map_or(Accepted::Shutdown, |(socket, peer)| Accepted::Connection(socket, peer))
+        let queued = self.listeners().iter().find_map(accept);
+        queued.map_or(Accepted::Shutdown, |(transport, addr)| Accepted::Connection(transport, addr))
     }
 
-    /// Closes the listening sockets: who comes now is refused, instead of waiting for nobody.
+    /// Closes the listening sockets: the kernel refuses new connections from now on.
     pub(super) fn close(&self) {
         self.listeners.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -114,8 +118,8 @@ impl Acceptor {
     }
 }
 
-/// The next connection, if one is there, and this thread was the fastest to take it.
-fn accept(listener: &TcpListener) -> Option<(OwnedFd, Option<SocketAddr>)> {
+/// The next connection, unless another thread has taken it.
+fn accept(listener: &TcpListener) -> Option<(Transport, Option<SocketAddr>)> {
     match listener::accept(listener, SocketFlags::empty()) {
         Ok(accepted) => Some(accepted),
         Err(error) => {

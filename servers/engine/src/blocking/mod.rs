@@ -1,18 +1,22 @@
-//! The blocking engine: a thread for each connection.
+//! The blocking engine: one thread per connection.
 //!
-//! A few threads stand ready to accept. One that takes a connection serves it to its end; when none is left to
-//! accept, another is started, up to the connection limit. Beyond that the longest-idle connection makes room,
-//! and if none is idle, the newcomer is told 503. Who has served stands ready again, for a while even where there are
-//! enough: to start a thread for each connection costs as much as to serve it.
+//! A few threads wait for connections. A thread that accepts one serves it until it closes; if no other thread is
+//! waiting then, it first starts one, up to the connection limit. At the limit the longest idle connection is closed
+//! for a new one, or the new one gets 503. A thread whose connection has closed waits again, for a while even if
+//! enough others do: to start a thread for each short connection costs as much as to serve it.
 
 mod acceptor;
 mod registry;
 mod session;
 
-use crate::shutdown::Shutdown;
-use crate::{MakeHandler, Settings, admission::Addresses};
+use crate::{
+    admission::Admission,
+    handlers::Handlers,
+    settings::{Engine, Settings},
+    shutdown::Shutdown,
+};
 use acceptor::{Accepted, Acceptor};
-use http_core::{BufPool, Clock, Config, Connection, Handler};
+use http_core::{BufferPool, Clock};
 use registry::Registry;
 use session::Session;
 use std::{
@@ -26,147 +30,138 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-/// Connections, and so threads, held at once unless the settings say otherwise.
-pub const MAX_CONNECTIONS: usize = 1024;
+/// Threads beyond the connection limit: they send 503.
+const REJECTING_THREADS: usize = 16;
 
-/// Threads beyond the connections that may be held: they say 503 to who is one too many.
-const REFUSING: usize = 16;
+/// Threads beyond the configured number that wait for connections, for as long as some come.
+const SPARE_THREADS: usize = 16;
 
-/// Threads that stand ready beyond those that always do, for as long as there is something to do for them.
-const RESERVE: usize = 16;
+/// Bytes of a thread's stack. Most of it is never touched; handlers must not recurse deeply.
+const STACK_SIZE: usize = 256 * 1024;
 
-/// Stack of a thread. Most of it is never touched; handlers that recurse deeply are none of ours.
-const STACK: usize = 256 * 1024;
-
-/// What all threads of an engine share.
+/// What all threads of the engine share.
 struct Shared {
     acceptor: Acceptor,
     registry: Registry,
-    /// Threads waiting for a connection.
-    ready: AtomicUsize,
-    /// Threads there are.
+    /// Threads that wait for a connection.
+    waiting: AtomicUsize,
+    /// All threads.
     threads: AtomicUsize,
+    /// Threads that always wait for connections.
     workers: usize,
-    max_connections: usize,
-    /// How many each address may hold, if that is limited.
-    addresses: Option<Arc<Addresses>>,
-    apps: Vec<Arc<dyn Handler>>,
-    config: Arc<Config>,
+    admission: Admission,
+    handlers: Arc<Handlers>,
     server: String,
-    stop: Arc<Shutdown>,
+    shutdown: Arc<Shutdown>,
 }
 
-/// Starts the threads that stand ready, and one that keeps house when the engine is stopped.
+/// Starts the threads that wait for connections, and one that supervises the shutdown.
 ///
 /// # Errors
 ///
-/// When the system lacks threads or descriptors.
-pub fn start(
+/// The system has no threads or descriptors left.
+pub(crate) fn start(
     listeners: Vec<TcpListener>,
     settings: &Settings,
-    make_app: &MakeHandler,
-    stop: &Arc<Shutdown>,
+    handlers: &Arc<Handlers>,
+    shutdown: &Arc<Shutdown>,
 ) -> io::Result<Vec<JoinHandle<()>>> {
-    let workers = settings.workers.max(1);
     let shared = Arc::new(Shared {
-        acceptor: Acceptor::new(listeners, &settings.protocol.timeouts, stop)?,
+        acceptor: Acceptor::new(listeners, &settings.protocol.timeouts, shutdown)?,
         registry: Registry::default(),
-        ready: AtomicUsize::new(0),
+        waiting: AtomicUsize::new(0),
         threads: AtomicUsize::new(0),
-        workers,
-        max_connections: settings.max_connections.unwrap_or(MAX_CONNECTIONS).max(1),
-        addresses: settings.max_connections_per_address.map(Addresses::at_most),
-        apps: (0..workers).map(|number| make_app(number)).collect(),
-        config: Arc::new(settings.protocol.clone()),
+        workers: settings.workers(),
+        admission: Admission::new(settings, settings.connection_limit(Engine::Blocking)),
+        handlers: Arc::clone(handlers),
         server: settings.server.clone(),
-        stop: Arc::clone(stop),
+        shutdown: Arc::clone(shutdown),
     });
-    for _ in 0..workers {
-        spawn(&shared)?;
+    for _ in 0..shared.workers {
+        spawn_thread(&shared)?;
     }
-    let keeper = Arc::clone(&shared);
-    let keep = move || {
-        keeper.registry.drain(&keeper.stop, || {
-            if keeper.ready.load(Ordering::SeqCst) == 0 {
-                keeper.acceptor.close();
+    let supervise = move || {
+        shared.registry.drain(&shared.shutdown, || {
+            if shared.waiting.load(Ordering::SeqCst) == 0 {
+                shared.acceptor.close();
             }
-            keeper.threads.load(Ordering::SeqCst) == 0
+            shared.threads.load(Ordering::SeqCst) == 0
         });
     };
-    Ok(vec![thread::Builder::new().name("keeper".to_owned()).stack_size(STACK).spawn(keep)?])
+    let supervisor = thread::Builder::new().name("supervisor".to_owned()).stack_size(STACK_SIZE);
+    Ok(vec![supervisor.spawn(supervise)?])
 }
 
-/// Starts a thread that stands ready.
-fn spawn(shared: &Arc<Shared>) -> io::Result<()> {
+/// Starts a thread that waits for connections.
+fn spawn_thread(shared: &Arc<Shared>) -> io::Result<()> {
     let number = shared.threads.fetch_add(1, Ordering::SeqCst);
-    // Counted before it runs: whoever looks meanwhile must not start yet another.
-    shared.ready.fetch_add(1, Ordering::SeqCst);
+    // Counted before it runs, so that no other thread starts one more meanwhile.
+    shared.waiting.fetch_add(1, Ordering::SeqCst);
     let own = Arc::clone(shared);
     let run = move || {
-        own.work(&*own.apps[number % own.workers]);
+        own.accept_and_serve(number);
         own.threads.fetch_sub(1, Ordering::SeqCst);
-        own.registry.look_again();
+        own.registry.notify();
     };
-    let started = thread::Builder::new().name(format!("thread-{number}")).stack_size(STACK).spawn(run);
+    let started = thread::Builder::new().name(format!("thread-{number}")).stack_size(STACK_SIZE).spawn(run);
     if started.is_err() {
-        shared.ready.fetch_sub(1, Ordering::SeqCst);
+        shared.waiting.fetch_sub(1, Ordering::SeqCst);
         shared.threads.fetch_sub(1, Ordering::SeqCst);
     }
     started.map(drop)
 }
 
 impl Shared {
-    /// Accepts and serves, one connection after the other, until there are threads enough without this one.
-    fn work(self: &Arc<Shared>, app: &dyn Handler) {
-        // One pair is enough for one thread; the pool is what empties it between two connections.
-        let mut pool = BufPool::new(1);
+    /// Serves one connection after the other, until enough other threads wait for the next.
+    fn accept_and_serve(self: &Arc<Shared>, number: usize) {
+        let mut handler = self.handlers.of_worker(number);
+        // A thread needs one pair of buffers; the pool clears it between two connections.
+        let mut pool = BufferPool::new(1);
         let mut clock = Clock::new(&self.server, Instant::now(), SystemTime::now());
         loop {
-            let is_reserve = self.ready.load(Ordering::SeqCst) > self.workers;
-            let accepted = self.acceptor.next(is_reserve);
-            if matches!(accepted, Accepted::Nobody) {
-                if self.steps_down() {
+            let is_spare = self.waiting.load(Ordering::SeqCst) > self.workers;
+            let accepted = self.acceptor.next(is_spare);
+            if matches!(accepted, Accepted::TimedOut) {
+                if self.stop_waiting_if_spare() {
                     return;
                 }
                 continue;
             }
-            let left = self.ready.fetch_sub(1, Ordering::SeqCst) - 1;
-            let Accepted::Connection(socket, address) = accepted else { return };
-            // Some threads beyond the limit stand ready when all others are busy: somebody has to say 503.
-            if left == 0 && self.threads.load(Ordering::SeqCst) < self.max_connections + REFUSING {
-                // Without another thread, connections wait in the queue until this one is done.
-                let _ = spawn(self);
+            let waiting = self.waiting.fetch_sub(1, Ordering::SeqCst) - 1;
+            let Accepted::Connection(transport, client_addr) = accepted else { return };
+            // Threads beyond the connection limit wait too: they are needed to send 503.
+            let max_threads = self.admission.max_connections() + REJECTING_THREADS;
+            if waiting == 0 && self.threads.load(Ordering::SeqCst) < max_threads {
+                // Without another thread, new connections wait in the kernel's queue until this one closes.
+                let _ = spawn_thread(self);
             }
-            let counted = self.addresses.as_ref().zip(address);
-            let visit = counted.map(|(addresses, address)| addresses.enter(address.ip())).transpose();
-            let full = self.registry.len() >= self.max_connections && !self.registry.evict();
-            let seat = self.registry.enter(socket);
-            clock.advance(Instant::now(), SystemTime::now);
-            let make = if full || visit.is_err() { Connection::refused } else { Connection::new };
-            let mut conn = make(Arc::clone(&self.config), clock.now());
-            if let Some(address) = address {
-                conn = conn.with_peer(address);
-            }
+            clock.update(Instant::now(), SystemTime::now);
+            handler.refresh();
+            let has_room =
+                self.registry.len() < self.admission.max_connections() || self.registry.evict_idle();
+            let (conn, _permit) = self.admission.admit(client_addr, has_room, clock.now());
+            let open = self.registry.insert(transport);
             let mut buffers = pool.take();
-            Session::new(&seat, conn, &self.config, app, &mut clock, &self.stop).serve(&mut buffers);
-            self.registry.leave(&seat);
+            let timeouts = &self.admission.config().timeouts;
+            Session::new(&open, conn, timeouts, &mut handler, &mut clock, &self.shutdown).serve(&mut buffers);
+            self.registry.remove(&open);
             pool.put(buffers);
-            if !self.stands_ready() {
+            if !self.wait_again() {
                 return;
             }
         }
     }
 
-    /// Counts this thread among those that stand ready, unless there are enough. It must not count itself in even for
-    /// a moment otherwise: whoever accepts in that moment would take it for the next in line.
-    fn stands_ready(&self) -> bool {
-        let one_more = |ready: usize| (ready < self.workers + RESERVE).then_some(ready + 1);
-        self.ready.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
+    /// Counts this thread as waiting, unless enough others wait. It must not be counted even for a moment otherwise:
+    /// a thread that accepts in that moment would rely on it to accept the next connection.
+    fn wait_again(&self) -> bool {
+        let one_more = |waiting: usize| (waiting < self.workers + SPARE_THREADS).then_some(waiting + 1);
+        self.waiting.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
     }
 
-    /// Takes this thread from those that stand ready, if there are enough without it.
-    fn steps_down(&self) -> bool {
-        let one_less = |ready: usize| (ready > self.workers).then(|| ready - 1);
-        self.ready.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok()
+    /// Ends this thread's wait if enough others wait. Returns whether it did.
+    fn stop_waiting_if_spare(&self) -> bool {
+        let one_less = |waiting: usize| (waiting > self.workers).then(|| waiting - 1);
+        self.waiting.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok()
     }
 }

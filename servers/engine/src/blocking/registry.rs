@@ -1,14 +1,13 @@
-//! Which connections there are, and since when each is idle: to let go of one, or of all.
+//! The open connections of the blocking engine and since when each is idle: to close the longest idle one at the
+//! connection limit, and all idle ones at the shutdown.
 
-use crate::shutdown::Shutdown;
+use crate::{shutdown::Shutdown, transport::Transport};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    net,
 };
 use std::{
     collections::HashMap,
-    os::fd::OwnedFd,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -16,20 +15,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often the end of a drain is looked for when nothing else tells of it.
-const LOOK: Duration = Duration::from_millis(250);
+/// How often [`Registry::drain`] checks for the end without being notified.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A connection's place. The socket closes when the last holder lets go.
-pub(super) struct Seat {
-    pub(super) socket: OwnedFd,
+/// One open connection. The socket closes when the last reference is dropped.
+pub(super) struct OpenConnection {
+    pub(super) transport: Transport,
     number: u64,
     idle_since: Mutex<Option<Instant>>,
-    /// Whether it has been told to go.
-    leaving: AtomicBool,
+    closing: AtomicBool,
 }
 
-impl Seat {
-    /// Says that its thread is about to wait for a next request, or has got one.
+impl OpenConnection {
+    /// Notes that its thread begins to wait for the next request (`Some`), or that the wait is over (`None`).
     pub(super) fn set_idle(&self, since: Option<Instant>) {
         *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
@@ -38,98 +36,91 @@ impl Seat {
         *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends what its thread waits for. A request that has just arrived is still read and answered: only what
-    /// would come after it is cut off.
-    pub(super) fn let_go(&self) {
-        self.leaving.store(true, Ordering::SeqCst);
-        let _ = net::shutdown(&self.socket, net::Shutdown::Read);
+    /// Ends the wait of its thread. A request that has already arrived is still read and answered; the connection
+    /// closes after it.
+    pub(super) fn close_when_idle(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        self.transport.shutdown_read();
     }
 }
 
 #[derive(Default)]
-struct Seats {
-    taken: HashMap<u64, Arc<Seat>>,
+struct Table {
+    open: HashMap<u64, Arc<OpenConnection>>,
     next: u64,
 }
 
-/// All connections of an engine.
+/// All open connections of an engine.
 #[derive(Default)]
 pub(super) struct Registry {
-    seats: Mutex<Seats>,
-    left: Condvar,
+    table: Mutex<Table>,
+    changed: Condvar,
 }
 
 impl Registry {
     pub(super) fn len(&self) -> usize {
-        self.seats().taken.len()
+        self.table().open.len()
     }
 
-    /// Gives a connection a place. Its session gives it back with [`leave`](Registry::leave).
-    pub(super) fn enter(&self, socket: OwnedFd) -> Arc<Seat> {
-        let mut seats = self.seats();
-        seats.next += 1;
-        let (number, idle_since, leaving) = (seats.next, Mutex::new(None), AtomicBool::new(false));
-        let seat = Arc::new(Seat { socket, number, idle_since, leaving });
-        seats.taken.insert(number, Arc::clone(&seat));
-        seat
+    /// Adds a connection. Its session removes it with [`remove`](Registry::remove).
+    pub(super) fn insert(&self, transport: Transport) -> Arc<OpenConnection> {
+        let mut table = self.table();
+        table.next += 1;
+        let (number, idle_since, closing) = (table.next, Mutex::new(None), AtomicBool::new(false));
+        let connection = Arc::new(OpenConnection { transport, number, idle_since, closing });
+        table.open.insert(number, Arc::clone(&connection));
+        connection
     }
 
-    /// Frees a connection's place.
-    pub(super) fn leave(&self, seat: &Seat) {
-        self.seats().taken.remove(&seat.number);
-        self.left.notify_all();
+    pub(super) fn remove(&self, connection: &OpenConnection) {
+        self.table().open.remove(&connection.number);
+        self.changed.notify_all();
     }
 
-    /// Lets go of the connection that has been idle for longest. Whether there was one.
-    pub(super) fn evict(&self) -> bool {
-        let seats = self.seats();
-        let staying = seats.taken.values().filter(|seat| !seat.leaving.load(Ordering::SeqCst));
-        let longest =
-            staying.filter_map(|seat| Some((seat.idle_since()?, seat))).min_by_key(|(since, _)| *since);
-        match longest {
-            Some((_, seat)) => {
-                seat.let_go();
-                true
-            }
-            None => false,
-        }
+    /// Closes the connection that has been idle for longest. Returns whether there was one.
+    pub(super) fn evict_idle(&self) -> bool {
+        let table = self.table();
+        let open = table.open.values().filter(|connection| !connection.closing.load(Ordering::SeqCst));
+        let idle = open.filter_map(|connection| Some((connection.idle_since()?, connection)));
+        let longest = idle.min_by_key(|(since, _)| *since);
+        longest.inspect(|(_, connection)| connection.close_when_idle()).is_some()
     }
 
-    /// Has [`drain`](Registry::drain) look again: a thread has ended.
-    pub(super) fn look_again(&self) {
-        let _seats = self.seats();
-        self.left.notify_all();
+    /// Makes [`drain`](Registry::drain) check at once: a thread has ended.
+    pub(super) fn notify(&self) {
+        let _table = self.table();
+        self.changed.notify_all();
     }
 
-    /// Waits for the order to stop; then lets idle connections go, gives the others until the deadline, and
-    /// returns when all is `over` or the time is. That connections have gone is not enough: one that has just been
-    /// accepted has no place yet.
-    pub(super) fn drain(&self, stop: &Shutdown, over: impl Fn() -> bool) {
-        let mut events = [PollFd::new(stop, PollFlags::IN)];
-        while !stop.is_asked() {
+    /// Waits for the shutdown, then closes idle connections until `is_finished` or the end of the grace period. An
+    /// empty registry does not mean that all is finished: a connection may have been accepted and not inserted yet.
+    pub(super) fn drain(&self, shutdown: &Shutdown, is_finished: impl Fn() -> bool) {
+        let mut events = [PollFd::new(shutdown, PollFlags::IN)];
+        while !shutdown.has_begun() {
             match poll(&mut events, None::<&Timespec>) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => {
-                    log::error!("waiting for the order to stop failed: {error}");
+                    log::error!("cannot wait for the shutdown: {error}");
                     return;
                 }
             }
         }
-        let mut seats = self.seats();
+        let mut table = self.table();
         loop {
-            // Sessions look at the order after they call themselves idle, so none slips through for good.
-            seats.taken.values().filter(|seat| seat.idle_since().is_some()).for_each(|seat| seat.let_go());
-            let time_left =
-                stop.deadline().map_or(Duration::ZERO, |end| end.saturating_duration_since(Instant::now()));
-            if over() || time_left.is_zero() {
+            // A session checks for the shutdown after `set_idle`, so that none is missed between the two.
+            let idle = table.open.values().filter(|connection| connection.idle_since().is_some());
+            idle.for_each(|connection| connection.close_when_idle());
+            let left = |end: Instant| end.saturating_duration_since(Instant::now());
+            let left = shutdown.deadline().map_or(Duration::ZERO, left);
+            if is_finished() || left.is_zero() {
                 return;
             }
-            let waited = self.left.wait_timeout(seats, time_left.min(LOOK));
-            seats = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let waited = self.changed.wait_timeout(table, left.min(CHECK_INTERVAL));
+            table = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    fn seats(&self) -> MutexGuard<'_, Seats> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

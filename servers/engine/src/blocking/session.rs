@@ -1,183 +1,183 @@
-//! One connection on a thread of its own: receive, advance, send, and wait in place.
+//! One connection on a thread of its own: receives, drives the protocol, sends, and waits in place.
 
-use super::registry::Seat;
+use super::registry::OpenConnection;
 use crate::{
-    drive::{self, Turn, advance, fenced},
+    drive::{Action, Driver, Outcome, RunReply, start_reply},
+    handlers::WorkerHandler,
     shutdown::Shutdown,
-    transmit::{Sent, transmit},
+    transport::{Received, Transmitted},
 };
-use http_core::{Buffers, Clock, Config, Connection, Handler, Rejection, Reply, Responder, Response};
-use rustix::{
-    io::Errno,
-    net::{
-        self, RecvFlags, recv,
-        sockopt::{Timeout, set_socket_timeout},
-    },
-};
+use http_core::{Buffers, Clock, Connection, Job, Rejection, Reply, Responder, Timeouts, catch_panic};
 use std::{
-    os::fd::AsFd,
-    sync::mpsc,
+    sync::mpsc::{Receiver, channel},
     thread,
     time::{Duration, Instant, SystemTime},
 };
 
-/// The shortest timeout that a socket is given: 0 would mean none.
-const SHORTEST: Duration = Duration::from_millis(1);
-
-/// The share of one round of sending: whatever one system call moves.
+/// The byte budget of one transmission: the amount that a single system call sends.
 const ONE_SEND: u64 = 1;
 
-/// A connection and its thread.
+/// A connection and what its thread serves it with.
 pub(super) struct Session<'t> {
-    seat: &'t Seat,
+    open: &'t OpenConnection,
     conn: Connection,
-    config: &'t Config,
-    app: &'t dyn Handler,
+    timeouts: &'t Timeouts,
+    handler: &'t mut WorkerHandler,
     clock: &'t mut Clock,
-    stop: &'t Shutdown,
-    /// What the socket's receive timeout is set to, at first by [`Acceptor`](super::acceptor::Acceptor).
-    patience: Option<Duration>,
+    shutdown: &'t Shutdown,
+    /// The receive timeout that the socket has, if it is known and has not expired.
+    receive_timeout: Option<Duration>,
 }
 
 impl<'t> Session<'t> {
+    /// The socket must have the idle timeout as its receive timeout, as [`Acceptor`](super::acceptor::Acceptor) sets it.
     pub(super) fn new(
-        seat: &'t Seat,
+        open: &'t OpenConnection,
         conn: Connection,
-        config: &'t Config,
-        app: &'t dyn Handler,
+        timeouts: &'t Timeouts,
+        handler: &'t mut WorkerHandler,
         clock: &'t mut Clock,
-        stop: &'t Shutdown,
+        shutdown: &'t Shutdown,
     ) -> Session<'t> {
-        let patience = Some(config.timeouts.idle);
-        Session { seat, conn, config, app, clock, stop, patience }
+        Session { open, conn, timeouts, handler, clock, shutdown, receive_timeout: Some(timeouts.idle) }
     }
 
-    /// Serves the connection to its end.
+    /// Serves the connection until it must be closed.
     pub(super) fn serve(mut self, buffers: &mut Buffers) {
-        let mut later = None;
+        let mut reply = None;
         loop {
-            // One that is idle is let go where it would wait: what has arrived by then is still answered.
-            if self.stop.is_asked() && !self.conn.is_idle() {
-                self.conn.close_after_this();
+            // An idle connection is closed where it waits: a request that has arrived by then is still answered.
+            if self.shutdown.has_begun() && !self.conn.is_idle() {
+                self.conn.disable_keep_alive();
             }
-            let mut share = u32::MAX;
-            match advance(&mut self.conn, buffers, self.app, self.clock, &mut share) {
-                Turn::Receive => {
-                    if !self.receive(buffers) {
-                        return;
-                    }
+            let goes_on = match self.driver(buffers).drive(&mut u32::MAX.clone()) {
+                Action::Receive => self.receive(buffers),
+                Action::Send => self.send(buffers),
+                // Responses to earlier requests do not wait for this one: they are sent first.
+                Action::StartReply(started) => {
+                    reply = Some(started);
+                    true
                 }
-                Turn::Send => {
-                    if !self.send(buffers) {
-                        return;
-                    }
-                }
-                // Answers to earlier requests do not wait for this one: they are sent first.
-                Turn::Later(reply) => later = Some(reply),
-                Turn::AwaitAnswer => {
-                    let Some(reply) = later.take() else { return };
-                    let answer = bring_about(reply, self.config.timeouts.answer);
-                    self.tick();
-                    if self.stop.is_asked() {
-                        self.conn.close_after_this();
-                    }
-                    drive::settle(&mut self.conn, buffers, self.app, self.clock, answer);
-                }
-                Turn::ShutdownWrite => {
-                    if net::shutdown(&self.seat.socket, net::Shutdown::Write).is_err() {
-                        return;
-                    }
-                }
-                Turn::Yield => {}
-                Turn::Close(_) => return,
+                Action::AwaitReply => reply.take().is_some_and(|reply| self.run_reply(buffers, reply)),
+                Action::ShutdownWrite => self.open.transport.shutdown_write().is_ok(),
+                Action::Yield => true,
+                Action::Close => false,
+            };
+            if !goes_on {
+                return;
             }
         }
     }
 
-    fn tick(&mut self) {
-        self.clock.advance(Instant::now(), SystemTime::now);
+    fn update_clock(&mut self) {
+        self.clock.update(Instant::now(), SystemTime::now);
     }
 
-    /// Waits for bytes until the deadline. Whether the connection still stands.
+    fn driver<'d>(&'d mut self, buffers: &'d mut Buffers) -> Driver<'d> {
+        Driver { conn: &mut self.conn, buffers, handler: self.handler.get(), clock: self.clock }
+    }
+
+    /// Waits for bytes until the deadline. Returns whether the connection is still usable.
     fn receive(&mut self, buffers: &mut Buffers) -> bool {
         let idle = self.conn.is_idle();
         if idle {
-            self.seat.set_idle(Some(self.clock.now()));
-            // The order to stop may have come before this connection called itself idle.
-            if self.stop.is_asked() {
-                self.seat.let_go();
+            self.open.set_idle(Some(self.clock.now()));
+            // The shutdown may have begun before this connection was known to be idle.
+            if self.shutdown.has_begun() {
+                self.open.close_when_idle();
             }
         }
-        if !self.be_patient() {
+        if !self.limit_receive() {
             return false;
         }
-        let received = recv(&self.seat.socket, buffers.input.spare(), RecvFlags::empty());
+        let received = self.open.transport.receive(&mut buffers.input);
         if idle {
-            self.seat.set_idle(None);
+            self.open.set_idle(None);
         }
-        self.tick();
+        self.update_clock();
+        self.handler.refresh();
         match received {
-            Ok((0, _)) => self.conn.peer_closed(),
-            Ok((count, _)) => buffers.input.filled(count),
-            Err(Errno::AGAIN) => {
-                self.patience = None;
-                drive::expire(&mut self.conn, buffers, self.app, self.clock);
+            Ok(Received::Bytes { .. }) => {}
+            Ok(Received::Eof) => self.conn.receive_eof(),
+            Ok(Received::WouldBlock) => {
+                self.receive_timeout = None;
+                self.driver(buffers).expire();
             }
-            Err(Errno::INTR) => {}
             Err(_) => return false,
         }
         true
     }
 
-    /// Sees to it that a receive ends by the deadline. A timeout that is too short costs no more than another look
-    /// at the time, so only one that is too long, or has run out, is set anew; a busy connection sets none.
-    fn be_patient(&mut self) -> bool {
-        let wanted = self.conn.deadline().saturating_duration_since(self.clock.now()).max(SHORTEST);
-        if self.patience.is_some_and(|set| set <= wanted) {
+    /// Ensures that the next receive ends by the deadline. A timeout that is too short only costs another look at the
+    /// clock, so the socket's timeout is set only if it is too long or has expired; a busy connection sets none.
+    fn limit_receive(&mut self) -> bool {
+        let wanted = self.conn.deadline().saturating_duration_since(self.clock.now());
+        if self.receive_timeout.is_some_and(|timeout| timeout <= wanted) {
             return true;
         }
-        self.patience = Some(wanted);
-        set_socket_timeout(&self.seat.socket, Timeout::Recv, Some(wanted)).is_ok()
+        self.receive_timeout = Some(wanted);
+        self.open.transport.set_receive_timeout(wanted).is_ok()
     }
 
-    /// Sends once, which is all there is or as much as the peer takes in time. Whether the connection still stands.
+    /// Sends once: everything, or as much as the client takes in time. Returns whether the connection is still usable.
     fn send(&mut self, buffers: &mut Buffers) -> bool {
         if self.conn.deadline() <= self.clock.now() {
-            drive::expire(&mut self.conn, buffers, self.app, self.clock);
+            self.driver(buffers).expire();
             return true;
         }
-        match transmit(self.seat.socket.as_fd(), &mut buffers.out, ONE_SEND) {
-            Ok(Sent::All) => true,
-            // Around once more: the protocol sees how far it came, and whether that is fast enough.
-            Ok(Sent::Share) => {
-                self.tick();
+        match self.open.transport.transmit(&mut buffers.out, ONE_SEND) {
+            Ok(Transmitted::All) => true,
+            // Drive once more: the protocol must see whether the client takes the response fast enough.
+            Ok(Transmitted::BudgetSpent) => {
+                self.update_clock();
                 true
             }
-            // Nothing moved for as long as a peer may stall.
-            Ok(Sent::Blocked) | Err(_) => false,
+            // The client has taken nothing for the whole write-stall timeout.
+            Ok(Transmitted::WouldBlock) | Err(_) => false,
         }
+    }
+
+    /// Runs a reply on this thread and queues its response.
+    fn run_reply(&mut self, buffers: &mut Buffers, reply: Reply) -> bool {
+        let mut run = ThreadReply { timeout: self.timeouts.reply, deferred: None };
+        let outcome = start_reply(reply, &mut run).unwrap_or_else(|| run.wait());
+        self.update_clock();
+        if self.shutdown.has_begun() {
+            self.conn.disable_keep_alive();
+        }
+        self.driver(buffers).complete(outcome);
+        true
     }
 }
 
-/// Brings an answer about in place: sleeps, calls, waits.
-fn bring_about(reply: Reply, patience: Duration) -> Result<Response, Rejection> {
-    match reply {
-        Reply::Now(response) => Ok(response),
-        Reply::After(wait, _) if wait > patience => {
-            thread::sleep(patience);
-            Err(Rejection::Unanswered)
-        }
-        Reply::After(wait, job) => {
-            thread::sleep(wait);
-            fenced(job)
-        }
-        Reply::Offload(job) => fenced(job),
-        Reply::Deferred(start) => {
-            let (sender, answer) = mpsc::channel();
-            // The receiver may have given up; then nobody wants the answer.
-            let responder = Responder::new(move |answer| drop(sender.send(answer)));
-            fenced(|| start(responder))?;
-            answer.recv_timeout(patience).unwrap_or(Err(Rejection::Unanswered))
-        }
+/// Runs replies on the connection's own thread: sleeps, calls, waits.
+struct ThreadReply {
+    timeout: Duration,
+    deferred: Option<Receiver<Outcome>>,
+}
+
+impl ThreadReply {
+    /// Waits for the outcome of a deferred reply.
+    fn wait(&self) -> Outcome {
+        let outcome = self.deferred.as_ref().and_then(|deferred| deferred.recv_timeout(self.timeout).ok());
+        outcome.unwrap_or(Err(Rejection::ReplyTimeout))
+    }
+}
+
+impl RunReply for ThreadReply {
+    fn run_after(&mut self, delay: Duration, job: Job) -> Option<Outcome> {
+        thread::sleep(delay.min(self.timeout));
+        Some(if delay > self.timeout { Err(Rejection::ReplyTimeout) } else { catch_panic(job) })
+    }
+
+    fn offload(&mut self, job: Job) -> Option<Outcome> {
+        Some(catch_panic(job))
+    }
+
+    fn responder(&mut self) -> Responder {
+        let (sender, receiver) = channel();
+        self.deferred = Some(receiver);
+        // The receiver is gone if the reply has timed out.
+        Responder::new(move |outcome| drop(sender.send(outcome)))
     }
 }
