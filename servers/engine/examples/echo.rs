@@ -1,27 +1,26 @@
-//! Says back what it was sent, so that body handling can be judged from outside.
+//! Sends requests back: the server for conformance cases about request bodies.
 //!
-//! `GET /` is `OK`, `POST` anywhere is its own content, and `/echo` is the request's field lines as text.
+//! `GET /` returns `OK`, `POST` to any path returns the request's body, and `/echo` returns the request's headers.
 //!
 //! Run it with `cargo run --example echo -- [event-loop|blocking] [ADDRESS]`.
 
-use http_engine::{Engine, Server};
-use http_engine::{Method, Request, Response, Status};
+use http_engine::{Engine, Method, Request, Response, Server, Status};
 use std::{env, io};
 
-/// The application.
+/// The handler.
 pub fn echo(request: &Request<'_>) -> Response {
     match (request.method(), request.path()) {
-        (_, "/echo") => Response::text(field_lines(request)),
+        (_, "/echo") => Response::text(headers(request)),
         (Method::Post, _) => Response::bytes(request.body().to_vec()),
         (Method::Get | Method::Head, "/") => Response::text("OK"),
         (Method::Get | Method::Head, _) => Response::error(Status::NOT_FOUND),
-        (method, _) => Response::method_refused(method, &[Method::Get, Method::Head, Method::Post]),
+        (method, _) => Response::method_not_allowed(method, &[Method::Get, Method::Head, Method::Post]),
     }
 }
 
-fn field_lines(request: &Request<'_>) -> Vec<u8> {
+fn headers(request: &Request<'_>) -> Vec<u8> {
     let line = |(name, value): (&str, &[u8])| [name.as_bytes(), b": ", value, b"\r\n"].concat();
-    request.fields().flat_map(line).collect()
+    request.headers().flat_map(line).collect()
 }
 
 fn main() -> io::Result<()> {

@@ -1,7 +1,6 @@
-//! A closure served by either engine: `cargo run --example hello -- event-loop` (or `blocking`).
+//! Serves a closure on either engine: `cargo run --example hello -- event-loop` (or `blocking`).
 
-use http_engine::{Engine, Server};
-use http_engine::{Request, Response};
+use http_engine::{Engine, Request, Response, Server};
 
 fn main() -> std::io::Result<()> {
     let blocking = std::env::args().nth(1).is_some_and(|name| name == "blocking");

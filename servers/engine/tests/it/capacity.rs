@@ -1,24 +1,23 @@
-//! All places taken: who is turned away, and who makes room.
+//! The connection limits: an idle connection is closed for a new one; without an idle one the new one gets 503.
 
 use crate::{
     client::{Client, PATIENCE, get, until},
     reply::Asked,
     server::{Threads, settings},
 };
-use http_engine::{Engine, Settings};
-use http_engine::{Reply, Request, Responder, Response};
+use http_engine::{Engine, Reply, Request, Responder, Response, Settings};
 use std::sync::mpsc::{Receiver, channel};
 
-/// A server with two places, and the answers that it owes for `/held`.
-struct Small {
+/// A server for two connections, and the responders of its requests for `/held`.
+struct SmallServer {
     server: Threads,
-    owed: Receiver<Responder>,
+    responders: Receiver<Responder>,
 }
 
-impl Small {
-    fn start(engine: Engine) -> Small {
-        let (sender, owed) = channel();
-        let app = move |request: &Request<'_>| match request.path() {
+impl SmallServer {
+    fn start(engine: Engine) -> SmallServer {
+        let (sender, responders) = channel();
+        let handler = move |request: &Request<'_>| match request.path() {
             "/held" => {
                 let sender = sender.clone();
                 Reply::Deferred(Box::new(move |responder| drop(sender.send(responder))))
@@ -26,17 +25,17 @@ impl Small {
             path => Response::text(path.to_owned()).into(),
         };
         let settings = Settings { workers: 1, max_connections: Some(2), ..settings() };
-        Small { server: Threads::start(engine, settings, app), owed }
+        SmallServer { server: Threads::start(engine, settings, handler), responders }
     }
 
-    /// A connection whose answer is owed, and what it is owed by.
+    /// A connection that waits for its response, and the responder.
     fn busy(&self) -> (Client, Responder) {
         let mut client = self.server.connect();
         client.send(get("/held"));
-        (client, self.owed.recv_timeout(PATIENCE).expect("the application is asked"))
+        (client, self.responders.recv_timeout(PATIENCE).expect("the handler is called"))
     }
 
-    /// A connection that has been answered and is kept.
+    /// A connection that has its response and stays open.
     fn idle(&self) -> Client {
         let mut client = self.server.connect();
         check(&mut client, "/idle");
@@ -49,11 +48,11 @@ fn check(client: &mut Client, path: &str) {
     assert_eq!((reply.status, &*reply.text(), reply.close), (200, path, false));
 }
 
-fn check_turned_away(mut newcomer: Client) {
-    newcomer.send(get("/new") + &get("/new"));
-    let reply = newcomer.reply(Asked::Http11);
+fn check_over_limit(mut client: Client) {
+    client.send(get("/new") + &get("/new"));
+    let reply = client.reply(Asked::Http11);
     assert_eq!((reply.status, reply.field("Retry-After"), reply.close), (503, Some("1"), true));
-    newcomer.finish();
+    client.finish();
 }
 
 fn check_held(mut client: Client, responder: Responder) {
@@ -63,65 +62,65 @@ fn check_held(mut client: Client, responder: Responder) {
 }
 
 http_testing::both_engines! {
-    fn newcomers_are_turned_away_when_all_are_busy(engine: Engine) {
-        let small = Small::start(engine);
+    fn a_new_connection_gets_503_when_all_are_busy(engine: Engine) {
+        let small = SmallServer::start(engine);
         let held = [small.busy(), small.busy()];
         for _ in 0..3 {
-            check_turned_away(small.server.connect());
+            check_over_limit(small.server.connect());
         }
         held.into_iter().for_each(|(client, responder)| check_held(client, responder));
-        // A place is free when its thread is done with it, which nobody is told.
-        let mut newcomer = until("a free place", || {
-            let mut newcomer = small.server.connect();
-            (newcomer.ask(get("/new")).status == 200).then_some(newcomer)
+        // A thread leaves its connection some time after the client has seen the end.
+        let mut client = until("room for a connection", || {
+            let mut client = small.server.connect();
+            (client.ask(get("/new")).status == 200).then_some(client)
         });
-        check(&mut newcomer, "/again");
-        newcomer.finish();
+        check(&mut client, "/again");
+        client.finish();
     }
 
-    fn an_idle_connection_makes_room_for_a_newcomer(engine: Engine) {
-        let small = Small::start(engine);
+    fn an_idle_connection_is_closed_for_a_new_one(engine: Engine) {
+        let small = SmallServer::start(engine);
         let (busy, responder) = small.busy();
         let mut idle = small.idle();
-        // A thread calls itself idle a moment after the answer has arrived.
-        let mut newcomer = until("the idle one makes room", || {
-            let mut newcomer = small.server.connect();
-            (newcomer.ask(get("/new")).status == 200).then_some(newcomer)
+        // A connection counts as idle a moment after its response has arrived.
+        let mut client = until("the idle connection closes", || {
+            let mut client = small.server.connect();
+            (client.ask(get("/new")).status == 200).then_some(client)
         });
         idle.ends();
-        check(&mut newcomer, "/again");
-        newcomer.finish();
+        check(&mut client, "/again");
+        client.finish();
         check_held(busy, responder);
     }
 
-    fn the_one_that_is_idle_for_longest_makes_room(engine: Engine) {
-        // Whose thread has not yet called itself idle is passed over, and nobody is told when it does. So once in a
-        // while it is another one that goes, but not always.
-        until("the one that is idle for longest makes room", || {
-            let small = Small::start(engine);
+    fn the_longest_idle_connection_is_closed_first(engine: Engine) {
+        // A connection counts as idle a moment after its response has arrived, so now and then the other one closes.
+        // Try until it is the longest idle one.
+        until("the longest idle connection closes", || {
+            let small = SmallServer::start(engine);
             let [mut first, mut second] = [small.idle(), small.idle()];
             check(&mut first, "/used-again");
-            let newcomer = small.server.connect().ask(get("/new"));
+            let client = small.server.connect().ask(get("/new"));
             let stays = first.ask_again(get("/used-again")).is_ok_and(|reply| reply.status == 200);
-            (newcomer.status == 200 && stays).then(|| second.ends())
+            (client.status == 200 && stays).then(|| second.ends())
         });
     }
 
-    fn one_address_takes_no_more_than_its_places(engine: Engine) {
+    fn an_address_at_its_limit_gets_503(engine: Engine) {
         let settings = Settings { max_connections_per_address: Some(2), ..settings() };
         let server = Threads::start(engine, settings, |request: &Request<'_>| {
-            Response::text(request.peer().map(|peer| peer.ip().to_string()).unwrap_or_default())
+            Response::text(request.client_addr().map(|client| client.ip().to_string()).unwrap_or_default())
         });
-        let stranger = || Client::connect_from("127.0.0.2:0", server.address);
+        let other_address = || Client::connect_from("127.0.0.2:0", server.address);
         let mut held = [server.connect(), server.connect()];
         for client in &mut held {
             assert_eq!(client.ask(get("/")).text(), "127.0.0.1");
         }
-        check_turned_away(server.connect());
-        assert_eq!(stranger().ask(get("/")).text(), "127.0.0.2");
+        check_over_limit(server.connect());
+        assert_eq!(other_address().ask(get("/")).text(), "127.0.0.2");
         let [first, mut second] = held;
         first.finish();
-        until("a place that is free again", || (server.connect().ask(get("/")).status == 200).then_some(()));
-        assert_eq!(second.ask(get("/")).status, 200, "nobody had to make room");
+        until("room for the address", || (server.connect().ask(get("/")).status == 200).then_some(()));
+        assert_eq!(second.ask(get("/")).status, 200, "no connection was closed for another");
     }
 }

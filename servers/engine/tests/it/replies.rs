@@ -1,4 +1,4 @@
-//! Every way in which an application may answer, on both engines: now, later, from elsewhere, in pieces, or never.
+//! Every kind of reply and body on both engines: immediate, delayed, offloaded, deferred, streamed, and none at all.
 
 use crate::{
     client::{Client, PATIENCE, get, request, until},
@@ -6,10 +6,9 @@ use crate::{
     server::{Threads, settings},
 };
 use http_engine::{
-    Body, ChunkSource, Handler, Middleware, Next, Rejected, Reply, Request, Responder, Response, Stack,
-    Status,
+    Body, ChunkSource, Engine, Handler, Middleware, Next, Rejected, Reply, Request, Responder, Response,
+    Settings, Stack, Status,
 };
-use http_engine::{Engine, Settings};
 use std::{
     io, mem, panic,
     sync::mpsc::{Receiver, channel},
@@ -17,8 +16,8 @@ use std::{
     time::Duration,
 };
 
-/// An application that answers as its paths say.
-fn app(request: &Request<'_>) -> Reply {
+/// Replies in the way that the path names.
+fn handle(request: &Request<'_>) -> Reply {
     let text = |text: &'static str| move || Response::text(text);
     match request.path() {
         "/now" => text("now")().into(),
@@ -44,28 +43,28 @@ fn app(request: &Request<'_>) -> Reply {
         "/stream-of-nothing" => stream(0, Ok(())).into(),
         "/stream-cut" => stream(3, Err(io::ErrorKind::Other)).into(),
         "/no-content" => Response::new(Status::NO_CONTENT).into(),
-        "/injected" => Response::text("x").header("X", "a\r\nSet-Cookie: b").into(),
+        "/injected" => Response::text("x").with_header("X", "a\r\nSet-Cookie: b").into(),
         "/echo" => Response::bytes(request.body().to_vec()).into(),
         _ => Response::error(Status::NOT_FOUND).into(),
     }
 }
 
-/// Panics without a report: this one is meant.
+/// Panics without a message on standard error: the panic is part of the test.
 fn fail() -> ! {
-    panic::resume_unwind(Box::new("meant"))
+    panic::resume_unwind(Box::new("intended"))
 }
 
-fn stream(pieces: u8, end: Result<(), io::ErrorKind>) -> Response {
-    Response::text(Body::Stream(Box::new(Pieces { left: pieces, end })))
+fn stream(chunks: u8, end: Result<(), io::ErrorKind>) -> Response {
+    Response::text(Body::Stream(Box::new(Chunks { left: chunks, end })))
 }
 
-/// Pieces of 1000 bytes, and then an end or an error.
-struct Pieces {
+/// Yields chunks of 1000 bytes, then ends or fails.
+struct Chunks {
     left: u8,
     end: Result<(), io::ErrorKind>,
 }
 
-impl ChunkSource for Pieces {
+impl ChunkSource for Chunks {
     fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
         match self.left.checked_sub(1) {
             Some(left) => {
@@ -78,42 +77,42 @@ impl ChunkSource for Pieces {
     }
 }
 
-/// What `stream` sends.
-fn pieces() -> Vec<u8> {
+/// The body that `stream(3, Ok(()))` sends.
+fn streamed() -> Vec<u8> {
     [[b'2'; 1000], [b'1'; 1000], [b'0'; 1000]].concat()
 }
 
-/// Sets a field on every answer, whoever it is from.
+/// Adds a header to every response of the handler and of the library.
 struct Mark;
 
 impl Middleware for Mark {
     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
-        next.run(request).map(|response| response.header("X-Mark", "handled"))
+        next.run(request).map(|response| response.with_header("X-Mark", "handled"))
     }
 
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
         let path = rejected.request.map_or("", |request| request.path());
-        response.header("X-Mark", format!("{} {path}", rejected.why).trim_end())
+        response.with_header("X-Mark", format!("{} {path}", rejected.reason).trim_end())
     }
 }
 
 fn start(engine: Engine) -> Threads {
-    Threads::start(engine, settings(), app)
+    Threads::start(engine, settings(), handle)
 }
 
-fn start_impatient(engine: Engine, app: impl Handler + 'static) -> Threads {
+fn start_with_timeout(engine: Engine, handler: impl Handler + 'static) -> Threads {
     let mut settings = settings();
-    settings.protocol.timeouts.answer = Duration::from_millis(600);
-    Threads::start(engine, settings, app)
+    settings.protocol.timeouts.reply = Duration::from_millis(600);
+    Threads::start(engine, settings, handler)
 }
 
-/// A path and what answers it, with the connection going on.
+/// Requests `path`; expects 200 with `text` on a connection that stays open.
 fn check(client: &mut Client, path: &str, text: &str) {
     let reply = client.ask(get(path));
     assert_eq!((reply.status, &*reply.text(), reply.close), (200, text, false), "{path}");
 }
 
-/// A path whose answer is an error and the last of its connection.
+/// Requests `path`; expects `status` on a connection that closes, although another request follows.
 fn check_failure(server: &Threads, path: &str, status: u16, retry_after: Option<&str>) {
     let mut client = server.connect();
     client.send(get(path) + &get("/now"));
@@ -132,7 +131,7 @@ fn check_echo(client: &mut Client, fields: &str, sent: &str, content: &str) {
 }
 
 http_testing::both_engines! {
-    fn answers_come_now_or_later_and_in_order(engine: Engine) {
+    fn replies_of_every_kind_arrive_in_order(engine: Engine) {
         let server = start(engine);
         let mut client = server.connect();
         let paths = ["now", "after", "offload", "deferred", "now"];
@@ -147,7 +146,7 @@ http_testing::both_engines! {
         client.finish();
     }
 
-    fn later_answers_to_head_and_old_clients(engine: Engine) {
+    fn late_responses_fit_head_and_http_1_0(engine: Engine) {
         let server = start(engine);
         for path in ["/after", "/offload", "/deferred"] {
             let mut client = server.connect();
@@ -158,11 +157,11 @@ http_testing::both_engines! {
         }
     }
 
-    /// One after the other they would take twice as long as anybody here waits.
-    fn waits_hold_nobody_up(engine: Engine) {
+    /// One after the other, the delays would take twice as long as the test waits.
+    fn delayed_replies_do_not_block_others(engine: Engine) {
         let at_once = 2 * PATIENCE.as_millis() as usize / 300;
         let settings = Settings { workers: 1, pool_threads: 1, ..settings() };
-        let server = Threads::start(engine, settings, app);
+        let server = Threads::start(engine, settings, handle);
         let mut waiting: Vec<Client> = (0..at_once).map(|_| server.connect()).collect();
         for client in &mut waiting {
             client.send(get("/after"));
@@ -174,42 +173,41 @@ http_testing::both_engines! {
         }
     }
 
-    /// What is in front of an answer that takes its time does not wait for it.
-    fn earlier_answers_do_not_wait_for_later_ones(engine: Engine) {
+    fn earlier_responses_do_not_wait_for_later_ones(engine: Engine) {
         let (sender, responders) = channel();
-        let app = move |request: &Request<'_>| match request.path() {
+        let handle = move |request: &Request<'_>| match request.path() {
             "/held" => {
                 let sender = sender.clone();
                 Reply::Deferred(Box::new(move |responder| drop(sender.send(responder))))
             }
             path => Response::text(path.to_owned()).into(),
         };
-        let server = Threads::start(engine, settings(), app);
+        let server = Threads::start(engine, settings(), handle);
         let mut client = server.connect();
         client.send(get("/first") + &get("/held") + &get("/last"));
         assert_eq!(client.reply(Asked::Http11).text(), "/first");
-        let responder: Responder = responders.recv_timeout(PATIENCE).expect("the second is asked for");
+        let responder: Responder = responders.recv_timeout(PATIENCE).expect("the second request arrives");
         responder.respond(Response::text("held"));
         assert_eq!(client.reply(Asked::Http11).text(), "held");
         assert_eq!(client.reply(Asked::Http11).text(), "/last");
         client.finish();
     }
 
-    fn a_responder_that_is_dropped_is_a_500(engine: Engine) {
+    fn a_dropped_responder_becomes_500(engine: Engine) {
         let server = start(engine);
         check_failure(&server, "/dropped", 500, None);
         check_failure(&server, "/dropped-elsewhere", 500, None);
     }
 
-    fn an_answer_that_never_comes_is_a_503(engine: Engine) {
-        let server = start_impatient(engine, app);
+    fn a_reply_after_the_timeout_becomes_503(engine: Engine) {
+        let server = start_with_timeout(engine, handle);
         check_failure(&server, "/never", 503, Some("1"));
         check_failure(&server, "/too-late", 503, Some("1"));
         check(&mut server.connect(), "/now", "now");
     }
 
-    /// It comes when its connection has ended and others have taken the place: nobody gets it.
-    fn an_answer_that_comes_too_late_reaches_nobody(engine: Engine) {
+    /// Its connection has closed, and other connections use the same slots.
+    fn a_late_response_never_reaches_another_connection(engine: Engine) {
         let (sender, responders) = channel();
         let mut settings = settings();
         settings.workers = 1;
@@ -223,40 +221,40 @@ http_testing::both_engines! {
         let ask = || {
             let mut client = server.connect();
             client.send(get("/held"));
-            let responder: Responder = responders.recv_timeout(PATIENCE).expect("it is asked for");
+            let responder: Responder = responders.recv_timeout(PATIENCE).expect("the request arrives");
             (client, responder)
         };
-        let (going, gone): (Vec<Client>, Vec<Responder>) = (0..4).map(|_| ask()).unzip();
-        going.into_iter().for_each(Client::reset);
-        // Once others have been answered, the loop has been round and knows it.
+        let (closing, closed): (Vec<Client>, Vec<Responder>) = (0..4).map(|_| ask()).unzip();
+        closing.into_iter().for_each(Client::reset);
+        // Once these have their responses, the loop has seen the resets.
         for _ in 0..3 {
             check(&mut server.connect(), "/other", "/other");
         }
-        let here: Vec<(Client, Responder)> = (0..8).map(|_| ask()).collect();
-        gone.into_iter().for_each(|responder| responder.respond(Response::text("too late")));
+        let open: Vec<(Client, Responder)> = (0..8).map(|_| ask()).collect();
+        closed.into_iter().for_each(|responder| responder.respond(Response::text("too late")));
         check(&mut server.connect(), "/other", "/other");
-        for (number, (mut client, responder)) in here.into_iter().enumerate() {
+        for (number, (mut client, responder)) in open.into_iter().enumerate() {
             responder.respond(Response::text(format!("{number}")));
             assert_eq!(client.reply(Asked::Http11).text(), number.to_string());
             client.finish();
         }
     }
 
-    fn an_answer_to_what_has_been_given_up_is_dropped(engine: Engine) {
+    fn a_response_after_the_timeout_is_dropped(engine: Engine) {
         let (sender, responders) = channel();
-        let server = start_impatient(engine, move |_: &Request<'_>| {
+        let server = start_with_timeout(engine, move |_: &Request<'_>| {
             let sender = sender.clone();
             Reply::Deferred(Box::new(move |responder| drop(sender.send(responder))))
         });
         let mut client = server.connect();
         client.send(get("/"));
-        let responder: Responder = responders.recv_timeout(PATIENCE).expect("it is asked for");
+        let responder: Responder = responders.recv_timeout(PATIENCE).expect("the request arrives");
         assert_eq!(client.reply(Asked::Http11).status, 503);
         responder.respond(Response::text("too late"));
         client.ends();
     }
 
-    fn a_panic_costs_its_own_connection_and_no_other(engine: Engine) {
+    fn a_panic_closes_only_its_own_connection(engine: Engine) {
         let server = start(engine);
         let mut bystander = server.connect();
         for path in ["/panic", "/panic-after", "/panic-offload", "/panic-deferred"] {
@@ -267,10 +265,10 @@ http_testing::both_engines! {
         bystander.finish();
     }
 
-    fn streams_are_chunked_or_end_with_the_connection(engine: Engine) {
+    fn streams_are_chunked_or_end_by_closing(engine: Engine) {
         let server = start(engine);
         let mut client = server.connect();
-        for (path, content) in [("/stream", pieces()), ("/stream-of-nothing", Vec::new())] {
+        for (path, content) in [("/stream", streamed()), ("/stream-of-nothing", Vec::new())] {
             let reply = client.ask(get(path));
             assert_eq!((reply.status, reply.framed, reply.close), (200, Framed::Chunked, false), "{path}");
             assert!(reply.content == content, "{path}");
@@ -278,26 +276,26 @@ http_testing::both_engines! {
             assert_eq!((head.status, head.framed), (200, Framed::Chunked), "{path}");
         }
         client.send(get("/stream") + &get("/now"));
-        assert!(client.reply(Asked::Http11).content == pieces());
+        assert!(client.reply(Asked::Http11).content == streamed());
         assert_eq!(client.reply(Asked::Http11).text(), "now");
         client.finish();
         let mut client = server.connect();
         let reply = client.ask("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
         assert_eq!((reply.framed, reply.close), (Framed::UntilClose, true));
-        assert!(reply.content == pieces());
+        assert!(reply.content == streamed());
         client.ends();
     }
 
-    /// RFC 9112 §8: without its last chunk, an answer is known to be incomplete.
-    fn a_stream_that_fails_is_seen_to_be_cut(engine: Engine) {
+    /// RFC 9112 §8: without the last chunk, the client knows that the response is incomplete.
+    fn a_failed_stream_ends_without_its_last_chunk(engine: Engine) {
         let server = start(engine);
         let mut client = server.connect();
         client.send(get("/stream-cut"));
-        let fault = client.try_reply(Asked::Http11).expect_err("it has no end");
+        let fault = client.try_reply(Asked::Http11).expect_err("the last chunk is missing");
         assert!(fault.contains("unfinished line"), "{fault}");
     }
 
-    fn answers_without_content_have_none(engine: Engine) {
+    fn responses_without_a_body_have_none(engine: Engine) {
         let server = start(engine);
         let mut client = server.connect();
         let reply = client.ask(get("/no-content"));
@@ -307,7 +305,7 @@ http_testing::both_engines! {
         client.finish();
     }
 
-    fn content_is_handed_over_decoded(engine: Engine) {
+    fn the_handler_gets_the_decoded_body(engine: Engine) {
         let server = start(engine);
         let mut client = server.connect();
         check_echo(&mut client, "", "", "");
@@ -330,7 +328,7 @@ http_testing::both_engines! {
         client.finish();
     }
 
-    fn content_may_wait_for_leave_to_come(engine: Engine) {
+    fn sends_100_continue_when_the_client_waits_for_it(engine: Engine) {
         let server = start(engine);
         let mut client = server.connect();
         for (length, content) in
@@ -344,8 +342,8 @@ http_testing::both_engines! {
         client.finish();
     }
 
-    fn middleware_sees_every_answer(engine: Engine) {
-        let server = start_impatient(engine, Stack::new(app).wrapped_in(Mark));
+    fn middleware_sees_every_response(engine: Engine) {
+        let server = start_with_timeout(engine, Stack::new(handle).wrap(Mark));
         for (request, status, mark) in [
             (get("/now"), 200, "handled"),
             (get("/offload"), 200, "handled"),
@@ -353,50 +351,50 @@ http_testing::both_engines! {
             (get("/panic-offload"), 500, "the handler panicked"),
             (get("/panic"), 500, "the handler panicked /panic"),
             (get("/dropped"), 500, "the handler panicked"),
-            (get("/never"), 503, "the answer was not ready in time"),
+            (get("/never"), 503, "the handler did not reply in time"),
             ("garbage\r\n\r\n".to_owned(), 400, "malformed method"),
-            (request("POST", "/echo", "Content-Length: 9999999\r\n"), 413, "content too large /echo"),
+            (request("POST", "/echo", "Content-Length: 9999999\r\n"), 413, "body too large /echo"),
         ] {
             let reply = server.connect().ask(&request);
-            // Of a handler that fails later, one engine still has the request and the other has not.
+            // After a late failure the blocking engine still has the request; the event loop does not.
             let marked = reply.field("X-Mark").is_some_and(|seen| seen.starts_with(mark));
             assert!(reply.status == status && marked, "{request}: {reply:?}");
         }
     }
 }
 
-/// The blocking engine has no such queue: it does the work where it is.
+/// The blocking engine has no such queue: it runs the job on the connection's thread.
 #[test]
-fn on_the_event_loop_alone_a_full_queue_for_offloaded_work_is_a_503() {
+fn a_full_pool_queue_becomes_503_on_the_event_loop() {
     let (started, has_started) = channel();
     let (handled, was_handled) = channel();
     let (release, released) = channel::<()>();
     let released = std::sync::Arc::new(std::sync::Mutex::new(released));
-    let app = move |_: &Request<'_>| {
+    let handler = move |_: &Request<'_>| {
         let (started, released) = (started.clone(), released.clone());
-        handled.send(()).expect("the test goes on");
+        handled.send(()).expect("the test still runs");
         Reply::Offload(Box::new(move || {
-            started.send(()).expect("the test goes on");
+            started.send(()).expect("the test still runs");
             let released: &Receiver<()> = &released.lock().expect("no panic");
-            released.recv_timeout(PATIENCE).expect("the test lets it go");
+            released.recv_timeout(PATIENCE).expect("the test releases it");
             Response::text("done")
         }))
     };
     let settings = Settings { workers: 1, pool_threads: 1, pool_queue: 1, ..settings() };
-    let server = Threads::start(Engine::EventLoop, settings, app);
-    let [mut working, mut queued, mut refused] = [(); 3].map(|()| server.connect());
+    let server = Threads::start(Engine::EventLoop, settings, handler);
+    let [mut working, mut queued, mut rejected] = [(); 3].map(|()| server.connect());
     working.send(get("/"));
-    has_started.recv_timeout(PATIENCE).expect("the first occupies the thread");
+    has_started.recv_timeout(PATIENCE).expect("the first job occupies the thread");
     queued.send(get("/"));
-    was_handled.recv_timeout(PATIENCE).expect("the first was seen");
-    was_handled.recv_timeout(PATIENCE).expect("the second was seen, and is queued before another is");
-    let reply = refused.ask(get("/"));
+    was_handled.recv_timeout(PATIENCE).expect("the first request was handled");
+    was_handled.recv_timeout(PATIENCE).expect("the second request was handled: its job is queued first");
+    let reply = rejected.ask(get("/"));
     assert_eq!((reply.status, reply.field("Retry-After"), reply.close), (503, Some("1"), true));
     for client in [&mut working, &mut queued] {
-        release.send(()).expect("somebody waits");
+        release.send(()).expect("a job waits");
         assert_eq!(client.reply(Asked::Http11).text(), "done");
     }
-    // And there is room again.
-    release.send(()).expect("somebody will wait");
+    // The queue has room again.
+    release.send(()).expect("a job will wait");
     until("room in the queue", || (server.connect().ask(get("/")).status == 200).then_some(()));
 }
