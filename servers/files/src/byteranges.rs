@@ -1,36 +1,73 @@
-//! Several ranges in one answer: `multipart/byteranges` (RFC 9110 §14.6), without buffering the file.
+//! Responses to Range requests: one range, or several as `multipart/byteranges` (RFC 9110 §14).
+//!
+//! It never reads the file: a response with several ranges alternates text in memory with stretches of the document.
 
-use super::document::Document;
-use http_core::{Body, Response, Status, range::ByteRange};
+use crate::document::Document;
+use http_core::{
+    Body, Response, Status,
+    range::{self, ByteRange, Ranges},
+};
 use std::{
     hash::{BuildHasher, RandomState},
     sync::OnceLock,
 };
 
-/// Answers with these parts of a document, in the order they were asked for.
-pub(super) fn answer(document: &Document, ranges: &[ByteRange]) -> Response {
+/// The most ranges that one response holds. A Range header with more is ignored.
+const MAX_RANGES: usize = 16;
+
+/// Responds to a Range header whose preconditions hold: 206 or 416. Returns `None` if the header must be ignored.
+///
+/// `if_range` says that the request has an If-Range header, so the client knows the document's headers already: a
+/// response with one range then repeats only the ETag (RFC 9110 §15.3.7).
+pub(super) fn respond(document: &Document, range: &[u8], if_range: bool) -> Option<Response> {
+    let ranges = match range::resolve(range, document.len(), MAX_RANGES) {
+        Ranges::Whole => return None,
+        Ranges::Unsatisfiable => {
+            let response = Response::error(Status::RANGE_NOT_SATISFIABLE)
+                .with_ready(document.validator_headers.clone())
+                .header("Content-Range", range::unsatisfied(document.len()));
+            return Some(response);
+        }
+        Ranges::Partial(ranges) => ranges,
+    };
+    let [range] = ranges[..] else { return Some(multipart(document, &ranges)) };
+    let response = Response::new(Status::PARTIAL_CONTENT)
+        .header("Content-Range", range.content_range(document.len()))
+        .with_body(body(document, range));
+    Some(if if_range {
+        response.header("ETag", &document.entity_tag)
+    } else {
+        response.with_ready(document.headers.clone())
+    })
+}
+
+/// Responds with several ranges, in the order in which the client listed them (RFC 9110 §14.6).
+fn multipart(document: &Document, ranges: &[ByteRange]) -> Response {
     let boundary = boundary(document);
     let mut parts = Vec::with_capacity(2 * ranges.len() + 1);
-    for (number, range) in ranges.iter().enumerate() {
-        let before = if number == 0 { "" } else { "\r\n" };
+    let mut line_end = "";
+    for range in ranges {
         let (media_type, content_range) = (document.media_type, range.content_range(document.len()));
-        let head = format!(
-            "{before}--{boundary}\r\nContent-Type: {media_type}\r\nContent-Range: {content_range}\r\n\r\n"
-        );
-        parts.push(Body::from(head));
-        parts.push(document.part(*range));
+        parts.push(Body::from(format!(
+            "{line_end}--{boundary}\r\nContent-Type: {media_type}\r\nContent-Range: {content_range}\r\n\r\n"
+        )));
+        parts.push(body(document, *range));
+        line_end = "\r\n";
     }
     parts.push(Body::from(format!("\r\n--{boundary}--\r\n")));
     Response::new(Status::PARTIAL_CONTENT)
-        .with_ready(document.validators.clone())
+        .with_ready(document.validator_headers.clone())
         .header("Content-Type", format!("multipart/byteranges; boundary={boundary}"))
         .with_body(Body::Parts(parts))
 }
 
-/// A line that the document does not contain: 64 bits of it depend on a secret of this process, so that nobody
-/// can write a document that does.
+fn body(document: &Document, range: ByteRange) -> Body {
+    document.body(range.first..range.last + 1)
+}
+
+/// A boundary that the document does not contain. It depends on a secret of this process, so no author can write a
+/// document that contains it.
 fn boundary(document: &Document) -> String {
     static SECRET: OnceLock<RandomState> = OnceLock::new();
-    let tag = document.fields.find("ETag");
-    format!("part-{:016x}", SECRET.get_or_init(RandomState::new).hash_one(tag))
+    format!("part-{:016x}", SECRET.get_or_init(RandomState::new).hash_one(&document.entity_tag))
 }

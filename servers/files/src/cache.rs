@@ -1,92 +1,171 @@
-//! A worker's memory of what paths led to. What it says is never older than a second.
+//! One worker's cache of documents, by the path as it was sent.
+//!
+//! A cached result is at most one second old: it is looked up again after that. The cache never makes a system call.
 
-use super::{document::Found, negative_cache::Misses};
+use crate::{document::Document, lookup::Outcome, negative_cache::NegativeCache};
 use foldhash::fast::RandomState;
 use http_core::Status;
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-/// How long an answer is given without another look at the file system.
-const FRESH: Duration = Duration::from_secs(1);
+/// How long a result is used without another look at the file system.
+const FRESH_FOR: Duration = Duration::from_secs(1);
 
-/// Entries kept.
-const ENTRIES: usize = 16 * 1024;
-/// Bytes of content kept.
-const BYTES: usize = 64 * 1024 * 1024;
-/// Files kept open: few enough that eight workers' caches leave room for connections under the usual limit.
-const OPEN: usize = 64;
-/// The longest path that is remembered: what nobody can have linked to is not worth the room.
-const PATH: usize = 1024;
+/// Documents kept.
+const MAX_ENTRIES: usize = 16 * 1024;
+/// Bytes of content kept in memory.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Files kept open: few enough that the caches of eight workers leave room for connections under the usual limit of
+/// 1024 descriptors.
+const MAX_OPEN_FILES: usize = 64;
+/// The longest path that is cached, in bytes. Nothing links to longer ones.
+const MAX_PATH_LEN: usize = 1024;
+
+/// What the cache holds for a path.
+#[derive(Debug)]
+pub(super) enum Cached {
+    /// The outcome of a lookup less than [`FRESH_FOR`] ago.
+    Fresh(Outcome),
+    /// A document found earlier. If the file has not changed, it need not be read again.
+    Stale(Arc<Document>),
+    Absent,
+}
+
+#[derive(Default)]
+pub(super) struct Cache {
+    /// Clients choose the keys, many spellings of one path included. The hash is fast rather than strong; its seed is
+    /// random.
+    entries: HashMap<Box<[u8]>, Entry, RandomState>,
+    not_found: NegativeCache,
+    bytes: usize,
+    open_files: usize,
+}
 
 struct Entry {
-    found: Found,
+    document: Arc<Document>,
     fresh_until: Instant,
-    /// Asked for since the last sweep.
+    /// Whether the document was requested since the last eviction.
     used: bool,
 }
 
-/// What paths led to.
-#[derive(Default)]
-pub(super) struct Cache {
-    /// Keys are paths that led to a file, in as many spellings as somebody likes, up to [`ENTRIES`]; the hash is fast
-    /// rather than strong, but its seed is random.
-    entries: HashMap<Box<[u8]>, Entry, RandomState>,
-    misses: Misses,
-    bytes: usize,
-    open: usize,
-}
-
 impl Cache {
-    /// What `path` led to when it was last looked up, and whether that was less than a second ago.
     #[inline]
-    pub(super) fn find(&mut self, path: &[u8], now: Instant) -> Option<(Found, bool)> {
-        let Some(entry) = self.entries.get_mut(path) else {
-            return self.misses.hold(path, now).then_some((Found::Refused(Status::NOT_FOUND), true));
-        };
-        entry.used = true;
-        Some((entry.found.clone(), now < entry.fresh_until))
-    }
-
-    /// Remembers what a lookup has just found.
-    pub(super) fn keep(&mut self, path: &[u8], found: &Found, now: Instant) {
-        let fresh_until = now + FRESH;
-        self.forget(path);
-        if path.len() <= PATH && found.is_worth_keeping() {
-            self.make_room(found);
-            self.bytes += found.held();
-            self.open += usize::from(found.is_open());
-            self.entries.insert(path.into(), Entry { found: found.clone(), fresh_until, used: true });
-        } else if matches!(found, Found::Refused(Status::NOT_FOUND)) {
-            self.misses.keep(path, fresh_until);
+    pub(super) fn get(&mut self, path: &[u8], now: Instant) -> Cached {
+        match self.entries.get_mut(path) {
+            Some(entry) => {
+                entry.used = true;
+                let document = Arc::clone(&entry.document);
+                if now < entry.fresh_until {
+                    Cached::Fresh(Outcome::Document(document))
+                } else {
+                    Cached::Stale(document)
+                }
+            }
+            None if self.not_found.contains(path, now) => Cached::Fresh(Outcome::Error(Status::NOT_FOUND)),
+            None => Cached::Absent,
         }
     }
 
-    fn forget(&mut self, path: &[u8]) {
-        if let Some(entry) = self.entries.remove(path) {
-            self.bytes -= entry.found.held();
-            self.open -= usize::from(entry.found.is_open());
+    /// Replaces what is cached for `path` by the outcome of a lookup at `now`. Keeps documents and 404 results only.
+    pub(super) fn insert(&mut self, path: &[u8], outcome: &Outcome, now: Instant) {
+        self.remove(path);
+        let fresh_until = now + FRESH_FOR;
+        match outcome {
+            Outcome::Document(document) if path.len() <= MAX_PATH_LEN => {
+                self.make_room_for(document);
+                self.bytes += document.memory_bytes();
+                self.open_files += document.open_files();
+                let entry = Entry { document: Arc::clone(document), fresh_until, used: true };
+                self.entries.insert(path.into(), entry);
+            }
+            Outcome::Error(Status::NOT_FOUND) => self.not_found.insert(path, fresh_until),
+            _ => {}
         }
     }
 
-    /// Sweeps out what has not been asked for since the last sweep, and everything if that is not enough. It
-    /// happens once in as many misses as there is room for, so each miss pays a constant share of it.
-    fn make_room(&mut self, coming: &Found) {
+    fn remove(&mut self, path: &[u8]) {
+        if let Some(Entry { document, .. }) = self.entries.remove(path) {
+            self.bytes -= document.memory_bytes();
+            self.open_files -= document.open_files();
+        }
+    }
+
+    /// Makes room for `document`: evicts the documents not requested since the last eviction, then, if that is not
+    /// enough, all others. It looks at every entry, but only when the cache is full.
+    fn make_room_for(&mut self, document: &Document) {
         for keep_used in [true, false] {
-            let open = self.open + usize::from(coming.is_open());
-            if self.entries.len() < ENTRIES && self.bytes + coming.held() <= BYTES && open <= OPEN {
+            if self.entries.len() < MAX_ENTRIES
+                && self.bytes + document.memory_bytes() <= MAX_BYTES
+                && self.open_files + document.open_files() <= MAX_OPEN_FILES
+            {
                 return;
             }
             self.entries.retain(|_, entry| std::mem::take(&mut entry.used) && keep_used);
-            self.bytes = self.entries.values().map(|entry| entry.found.held()).sum();
-            self.open = self.entries.values().filter(|entry| entry.found.is_open()).count();
+            self.bytes = self.entries.values().map(|entry| entry.document.memory_bytes()).sum();
+            self.open_files = self.entries.values().map(|entry| entry.document.open_files()).sum();
         }
     }
 }
 
-impl Found {
-    fn is_worth_keeping(&self) -> bool {
-        matches!(self, Found::Document(_))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{document::MAX_IN_MEMORY, root::FileVersion};
+
+    fn document(len: u64) -> Arc<Document> {
+        let file = tempfile::tempfile().expect("a file");
+        file.set_len(len).expect("a length");
+        let version = FileVersion::of(&file).expect("its version");
+        Arc::new(Document::read(file, version, "text/plain").expect("a document"))
+    }
+
+    fn check(cached: &Cached, expected: &str) {
+        assert!(format!("{cached:?}").starts_with(expected), "{cached:?}, expected {expected}");
+    }
+
+    #[test]
+    fn results_are_fresh_for_one_second() {
+        let (mut cache, start) = (Cache::default(), Instant::now());
+        let [before, after] = [999, 1000].map(|millis| start + Duration::from_millis(millis));
+        for (path, outcome, fresh, expired) in [
+            ("/document", Outcome::Document(document(1)), "Fresh(Document", "Stale"),
+            ("/missing", Outcome::Error(Status::NOT_FOUND), "Fresh(Error", "Absent"),
+            ("/forbidden", Outcome::Error(Status::FORBIDDEN), "Absent", "Absent"),
+            ("/directory", Outcome::Redirect("/directory/".to_owned()), "Absent", "Absent"),
+        ] {
+            cache.insert(path.as_bytes(), &outcome, start);
+            check(&cache.get(path.as_bytes(), before), fresh);
+            check(&cache.get(path.as_bytes(), after), expired);
+        }
+        cache.insert(b"/document", &Outcome::Error(Status::NOT_FOUND), after);
+        check(&cache.get(b"/document", after), "Fresh(Error");
+        assert_eq!(cache.bytes, 0);
+    }
+
+    #[test]
+    fn evicts_documents_not_requested_since_the_last_eviction() {
+        let (mut cache, now) = (Cache::default(), Instant::now());
+        let large = Outcome::Document(document(MAX_IN_MEMORY + 1));
+        let path = |number: usize| format!("/{number}").into_bytes();
+        // The first insertion beyond the limit finds all entries used, and evicts all of them.
+        (0..=MAX_OPEN_FILES).for_each(|number| cache.insert(&path(number), &large, now));
+        assert_eq!((cache.entries.len(), cache.open_files), (1, 1));
+        (1..MAX_OPEN_FILES).for_each(|number| cache.insert(&path(number), &large, now));
+        cache.entries.values_mut().for_each(|entry| entry.used = false);
+        check(&cache.get(&path(7), now), "Fresh");
+        cache.insert(b"/new", &large, now);
+        assert_eq!((cache.entries.len(), cache.open_files), (2, 2));
+        check(&cache.get(&path(7), now), "Fresh");
+    }
+
+    #[test]
+    fn does_not_cache_long_paths() {
+        let (mut cache, now) = (Cache::default(), Instant::now());
+        let long = vec![b'x'; MAX_PATH_LEN + 1];
+        cache.insert(&long, &Outcome::Document(document(1)), now);
+        check(&cache.get(&long, now), "Absent");
     }
 }

@@ -1,171 +1,111 @@
-//! A file made ready to be answered with, again and again: its fields as text, its bytes or its descriptor.
+//! A file ready to be sent again and again: its headers as text, its content as bytes or as an open descriptor.
+//!
+//! A file is read once, when the document is made. It is never mapped into memory: a file that shrinks would end the
+//! process with SIGBUS.
 
-use super::{
-    mime,
-    root::{Identity, Opened, Root},
-};
-use http_core::{
-    Body, Fields, FileSlice, ReadyFields, Status, conditional::Validators, path::RelativePath,
-    range::ByteRange,
-};
-use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc, time::SystemTime};
+use crate::root::FileVersion;
+use http_core::{Body, Fields, FileSlice, ReadyFields};
+use std::{fs::File, io, ops::Range, os::unix::fs::FileExt, sync::Arc, time::SystemTime};
 
-/// Files up to this size are kept as bytes; larger ones leave by `sendfile` and are kept open.
-pub(super) const SMALL: u64 = 64 * 1024;
+/// The longest file, in bytes, whose content is kept in memory. Longer files are kept open and sent by `sendfile`.
+pub(super) const MAX_IN_MEMORY: u64 = 64 * 1024;
 
-/// How often a file is read that changes while it is read.
-const READS: u32 = 3;
-
-/// What a path is answered with, as long as the file system does not change.
-#[derive(Clone, Debug)]
-pub(super) enum Found {
-    Document(Arc<Document>),
-    /// A directory named without its slash; the path that names it rightly.
-    Moved(Arc<str>),
-    Refused(Status),
-}
-
-/// A file's representation.
 #[derive(Debug)]
 pub(super) struct Document {
-    pub(super) identity: Identity,
-    /// Content-Type and all of `validators`.
-    pub(super) fields: ReadyFields,
-    /// Last-Modified, ETag and Accept-Ranges: what also stands in a 304, 412 or 416.
-    pub(super) validators: ReadyFields,
+    pub(super) version: FileVersion,
     pub(super) media_type: &'static str,
-    entity_tag: String,
-    modified: Option<SystemTime>,
+    pub(super) entity_tag: String,
+    pub(super) last_modified: Option<SystemTime>,
+    /// The headers of a 200: Content-Type and all of `validator_headers`.
+    pub(super) headers: ReadyFields,
+    /// Last-Modified, ETag and Accept-Ranges: what a 304, a 412 and a 416 hold as well.
+    pub(super) validator_headers: ReadyFields,
     content: Content,
 }
 
 #[derive(Debug)]
 enum Content {
-    Bytes(Arc<[u8]>),
-    Open(Arc<File>),
-}
-
-impl Found {
-    /// Looks a path up in the file system. A file that is as it was `known` to be is not read again.
-    pub(super) fn look_up(root: &Root, path: &RelativePath<'_>, known: Option<&Found>) -> Found {
-        for _ in 0..READS {
-            let (file, identity) = match root.look_up(path) {
-                Opened::File(file, identity) => (file, identity),
-                Opened::Directory => return Found::Moved((path.encode() + "/").into()),
-                Opened::Refused(status) => return Found::Refused(status),
-            };
-            match known {
-                Some(Found::Document(known)) if known.identity == identity => {
-                    return Found::Document(Arc::clone(known));
-                }
-                _ => {}
-            }
-            match Document::read(file, identity, path) {
-                Ok(document) => return Found::Document(Arc::new(document)),
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
-                Err(_) => break,
-            }
-        }
-        Found::Refused(Status::INTERNAL_SERVER_ERROR)
-    }
-
-    /// Whether keeping it keeps a descriptor open.
-    pub(super) fn is_open(&self) -> bool {
-        matches!(self, Found::Document(document) if matches!(document.content, Content::Open(_)))
-    }
-
-    /// Bytes of content that keeping it keeps in memory.
-    pub(super) fn held(&self) -> usize {
-        match self {
-            Found::Document(document) => match &document.content {
-                Content::Bytes(bytes) => bytes.len(),
-                Content::Open(_) => 0,
-            },
-            Found::Moved(_) | Found::Refused(_) => 0,
-        }
-    }
+    Memory(Arc<[u8]>),
+    File(Arc<File>),
 }
 
 impl Document {
-    fn read(file: File, identity: Identity, path: &RelativePath<'_>) -> io::Result<Document> {
-        let name = if path.names_directory() { b"index.html" } else { path.as_bytes() };
-        let (media_type, entity_tag, modified) =
-            (mime::media_type(name), identity.entity_tag(), identity.modified());
-        let content = if identity.len <= SMALL {
-            let mut bytes = vec![0; identity.len as usize];
+    /// Reads an open file of this version.
+    ///
+    /// # Errors
+    ///
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the file changed while it was read: open it again. Other errors
+    /// are those of the system calls.
+    pub(super) fn read(file: File, version: FileVersion, media_type: &'static str) -> io::Result<Document> {
+        let content = if version.len <= MAX_IN_MEMORY {
+            let mut bytes = vec![0; version.len as usize];
             file.read_exact_at(&mut bytes, 0)?;
-            // What was written in between may have come to pieces.
-            if !Identity::of(&file)?.has_content_of(&identity) {
+            // A write during the read may have left a mixture of old and new bytes.
+            if !FileVersion::of(&file)?.has_content_of(&version) {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            Content::Bytes(bytes.into())
+            Content::Memory(bytes.into())
         } else {
-            Content::Open(Arc::new(file))
+            Content::File(Arc::new(file))
         };
-        let validators = validators(&entity_tag, modified);
-        let mut fields = Fields::default();
-        push(&mut fields, "Content-Type", media_type);
-        fields.append_all(&validators);
+        let (entity_tag, last_modified) = (version.entity_tag(), version.last_modified());
+        let mut validator_headers = Fields::default();
+        if let Some(last_modified) = last_modified {
+            push(&mut validator_headers, "Last-Modified", &httpdate::fmt_http_date(last_modified));
+        }
+        push(&mut validator_headers, "ETag", &entity_tag);
+        push(&mut validator_headers, "Accept-Ranges", "bytes");
+        let mut headers = Fields::default();
+        push(&mut headers, "Content-Type", media_type);
+        headers.append_all(&validator_headers);
         Ok(Document {
-            identity,
-            fields: fields.freeze(),
-            validators: validators.freeze(),
+            version,
             media_type,
             entity_tag,
-            modified,
+            last_modified,
+            headers: headers.freeze(),
+            validator_headers: validator_headers.freeze(),
             content,
         })
     }
 
-    pub(super) fn len(&self) -> u64 {
-        self.identity.len
-    }
-
-    pub(super) fn entity_tag(&self) -> &str {
-        &self.entity_tag
-    }
-
-    pub(super) fn validators(&self) -> Validators<'_> {
-        Validators { etag: Some(&self.entity_tag), last_modified: self.modified }
-    }
-
-    /// The whole content.
     #[inline]
-    pub(super) fn whole(&self) -> Body {
+    pub(super) fn len(&self) -> u64 {
+        self.version.len
+    }
+
+    /// The bytes of the content in `range`, which must lie within it.
+    #[inline]
+    pub(super) fn body(&self, range: Range<u64>) -> Body {
+        debug_assert!(range.start <= range.end && range.end <= self.len(), "{range:?} of {}", self.len());
         match &self.content {
-            Content::Bytes(bytes) => Body::Shared(Arc::clone(bytes), 0..bytes.len()),
-            Content::Open(file) => {
-                Body::File(FileSlice { file: Arc::clone(file), offset: 0, len: self.len() })
+            // Content in memory is at most MAX_IN_MEMORY bytes long, so its offsets fit into a usize.
+            Content::Memory(bytes) => {
+                Body::Shared(Arc::clone(bytes), range.start as usize..range.end as usize)
+            }
+            Content::File(file) => {
+                let (offset, len) = (range.start, range.end - range.start);
+                Body::File(FileSlice { file: Arc::clone(file), offset, len })
             }
         }
     }
 
-    /// Part of the content; the range lies within it.
-    pub(super) fn part(&self, range: ByteRange) -> Body {
+    /// Bytes of content that the document keeps in memory.
+    pub(super) fn memory_bytes(&self) -> usize {
         match &self.content {
-            // Content held as bytes is small, so its offsets fit.
-            Content::Bytes(bytes) => {
-                Body::Shared(Arc::clone(bytes), range.first as usize..range.last as usize + 1)
-            }
-            Content::Open(file) => {
-                Body::File(FileSlice { file: Arc::clone(file), offset: range.first, len: range.len() })
-            }
+            Content::Memory(bytes) => bytes.len(),
+            Content::File(_) => 0,
         }
     }
-}
 
-fn validators(entity_tag: &str, modified: Option<SystemTime>) -> Fields {
-    let mut fields = Fields::default();
-    if let Some(modified) = modified {
-        push(&mut fields, "Last-Modified", &httpdate::fmt_http_date(modified));
+    /// Descriptors that the document keeps open: 0 or 1.
+    pub(super) fn open_files(&self) -> usize {
+        usize::from(matches!(self.content, Content::File(_)))
     }
-    push(&mut fields, "ETag", entity_tag);
-    push(&mut fields, "Accept-Ranges", "bytes");
-    fields
 }
 
-/// All names and values here are our own, so none is refused.
-fn push(fields: &mut Fields, name: &str, value: &str) {
-    let pushed = fields.push(name, value);
+/// Adds a header whose name and value are known to be valid.
+fn push(headers: &mut Fields, name: &str, value: &str) {
+    let pushed = headers.push(name, value);
     debug_assert_eq!(pushed, Ok(()), "{name}: {value}");
 }

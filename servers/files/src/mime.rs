@@ -1,6 +1,6 @@
 //! Media types by file extension.
 
-/// What `mime_guess` names otherwise than browsers and servers do today (RFC 9239, RFC 8081 and habit).
+/// Types that browsers and other servers use today in place of those of `mime_guess` (RFC 9239, RFC 8081, convention).
 const OVERRIDES: [(&str, &str); 10] = [
     ("js", "text/javascript"),
     ("mjs", "text/javascript"),
@@ -14,12 +14,12 @@ const OVERRIDES: [(&str, &str); 10] = [
     ("gz", "application/gzip"),
 ];
 
-/// For a name that says nothing (RFC 9110 §8.3).
+/// The type of a file with no extension or an unknown one (RFC 9110 §8.3).
 const UNKNOWN: &str = "application/octet-stream";
 
 /// The media type of a file with this name.
 ///
-/// Text types come without a `charset`: the file says what it is encoded in, or its author's tools do.
+/// Text types have no `charset` parameter: only the author knows the encoding, and HTML files declare it themselves.
 pub(super) fn media_type(name: &[u8]) -> &'static str {
     let dot = name.iter().rposition(|&byte| byte == b'.').unwrap_or(name.len());
     let Some(extension) = name.get(dot + 1..).and_then(|extension| std::str::from_utf8(extension).ok())
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_by_extension() {
+    fn the_extension_decides_the_type() {
         for (name, expected) in [
             ("a.html", "text/html"),
             ("a.htm", "text/html"),

@@ -1,53 +1,53 @@
-//! A worker's memory of paths that lead nowhere. Of these there are endlessly many, so it has a few places, and each
-//! goes to whoever came last.
+//! A fixed-size cache of paths that do not exist: the 404 results.
+//!
+//! There is no end to the paths that clients can invent, so the number of slots is fixed, and a path replaces the one
+//! whose slot it shares.
 
 use foldhash::fast::RandomState;
 use std::{hash::BuildHasher, time::Instant};
 
-/// What is asked for again and again and is not there: some icons, some paths of a page that has moved.
-const PLACES: usize = 256;
+/// Enough for the missing paths that browsers request again and again: icons, pages that have moved.
+const SLOTS: usize = 256;
 
-/// The longest path that is remembered.
-const PATH: usize = 256;
+/// The longest path that is cached, in bytes.
+const MAX_PATH_LEN: usize = 256;
 
-struct Miss {
+#[derive(Default)]
+pub(super) struct NegativeCache {
+    /// Empty before the first insertion, then always [`SLOTS`] long.
+    slots: Vec<Option<MissingPath>>,
+    /// Its seed is random: no client can tell which paths share a slot.
+    hasher: RandomState,
+}
+
+struct MissingPath {
     path: Vec<u8>,
     fresh_until: Instant,
 }
 
-/// Paths that led nowhere.
-#[derive(Default)]
-pub(super) struct Misses {
-    /// None before the first miss, then always all of them.
-    places: Vec<Option<Miss>>,
-    /// Seeded at random: nobody can tell which paths share a place.
-    hasher: RandomState,
-}
-
-impl Misses {
-    /// Whether `path` is known to lead nowhere.
+impl NegativeCache {
+    /// Whether a lookup has found `path` missing, and that result is still fresh.
     #[inline]
-    pub(super) fn hold(&self, path: &[u8], now: Instant) -> bool {
-        let miss = self.places.get(self.place(path)).and_then(Option::as_ref);
-        miss.is_some_and(|miss| miss.path == path && now < miss.fresh_until)
+    pub(super) fn contains(&self, path: &[u8], now: Instant) -> bool {
+        let missing = self.slots.get(self.slot(path)).and_then(Option::as_ref);
+        missing.is_some_and(|missing| missing.path == path && now < missing.fresh_until)
     }
 
-    /// Remembers what a lookup has just not found.
-    pub(super) fn keep(&mut self, path: &[u8], fresh_until: Instant) {
-        if path.len() > PATH {
+    pub(super) fn insert(&mut self, path: &[u8], fresh_until: Instant) {
+        if path.len() > MAX_PATH_LEN {
             return;
         }
-        self.places.resize_with(PLACES, || None);
-        let place = self.place(path);
-        let miss = self.places[place].get_or_insert_with(|| Miss { path: Vec::new(), fresh_until });
-        miss.path.clear();
-        miss.path.extend_from_slice(path);
-        miss.fresh_until = fresh_until;
+        self.slots.resize_with(SLOTS, || None);
+        let slot = self.slot(path);
+        let missing = self.slots[slot].get_or_insert_with(|| MissingPath { path: Vec::new(), fresh_until });
+        missing.path.clear();
+        missing.path.extend_from_slice(path);
+        missing.fresh_until = fresh_until;
     }
 
     #[inline]
-    fn place(&self, path: &[u8]) -> usize {
-        self.hasher.hash_one(path) as usize % PLACES
+    fn slot(&self, path: &[u8]) -> usize {
+        self.hasher.hash_one(path) as usize % SLOTS
     }
 }
 
@@ -57,28 +57,28 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_miss_holds_for_its_own_path_and_its_time() {
-        let mut misses = Misses::default();
+    fn contains_a_path_until_it_expires() {
+        let mut cache = NegativeCache::default();
         let now = Instant::now();
         let after = |millis| now + Duration::from_millis(millis);
-        assert!(!misses.hold(b"/a", now));
-        misses.keep(b"/a", after(1000));
-        assert!(misses.hold(b"/a", after(999)) && !misses.hold(b"/a", after(1000)));
-        assert!(!misses.hold(b"/A", now));
-        misses.keep(b"/a", after(1500));
-        assert!(misses.hold(b"/a", after(1499)));
+        assert!(!cache.contains(b"/a", now));
+        cache.insert(b"/a", after(1000));
+        assert!(cache.contains(b"/a", after(999)) && !cache.contains(b"/a", after(1000)));
+        assert!(!cache.contains(b"/A", now));
+        cache.insert(b"/a", after(1500));
+        assert!(cache.contains(b"/a", after(1499)));
     }
 
     #[test]
-    fn endlessly_many_misses_take_no_more_room() {
-        let mut misses = Misses::default();
+    fn has_a_fixed_size() {
+        let mut cache = NegativeCache::default();
         let now = Instant::now();
         let later = now + Duration::from_secs(1);
-        let long = "x".repeat(PATH + 1);
-        misses.keep(long.as_bytes(), later);
-        assert!(!misses.hold(long.as_bytes(), now));
-        (0..10_000).for_each(|number| misses.keep(format!("/{number}").as_bytes(), later));
-        assert_eq!(misses.places.len(), PLACES);
-        assert!(misses.hold(b"/9999", now));
+        let long = "x".repeat(MAX_PATH_LEN + 1);
+        cache.insert(long.as_bytes(), later);
+        assert!(!cache.contains(long.as_bytes(), now));
+        (0..10_000).for_each(|number| cache.insert(format!("/{number}").as_bytes(), later));
+        assert_eq!(cache.slots.len(), SLOTS);
+        assert!(cache.contains(b"/9999", now));
     }
 }

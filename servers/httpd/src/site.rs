@@ -20,7 +20,7 @@ impl Application for Site {
 
     fn open(&self, root: Option<&Path>) -> io::Result<MakeHandler> {
         let root = Arc::new(Root::open(root.unwrap_or(&self.0))?);
-        Ok(Arc::new(move |_| -> Arc<dyn Handler> { Arc::new(Files::beneath(Arc::clone(&root))) }))
+        Ok(Arc::new(move |_| -> Arc<dyn Handler> { Arc::new(Files::from_root(Arc::clone(&root))) }))
     }
 }
 

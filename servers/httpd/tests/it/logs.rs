@@ -27,7 +27,7 @@ use tempfile::TempDir;
 
 /// Files, and some ways in which an application may answer besides.
 fn app(site: &Site) -> impl Handler + 'static {
-    let files = Files::beneath(Arc::new(Root::open(site.root()).expect("a document root")));
+    let files = Files::from_root(Arc::new(Root::open(site.root()).expect("a document root")));
     move |request: &Request<'_>| match request.path() {
         "/after" => Answer::After(Duration::ZERO, Box::new(|| Response::text("after"))),
         "/offload" => Answer::Offload(Box::new(|| Response::text("offload"))),

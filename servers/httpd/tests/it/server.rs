@@ -11,7 +11,7 @@ use std::{net::SocketAddr, ops::Deref, path::Path, sync::Arc};
 /// Starts a file server in this process, as the program does it.
 fn serve(engine: Engine, root: &Path) -> Threads {
     let root = Arc::new(Root::open(root).expect("a document root"));
-    let files = move |_| Arc::new(Files::beneath(Arc::clone(&root))) as Arc<dyn Handler>;
+    let files = move |_| Arc::new(Files::from_root(Arc::clone(&root))) as Arc<dyn Handler>;
     Threads::start_each(engine, settings(), &(Arc::new(files) as _))
 }
 

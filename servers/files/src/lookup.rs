@@ -1,0 +1,110 @@
+//! Finds the file that a path names, and decides the outcome of the request.
+//!
+//! It never decides by the method or the headers of a request: the same path always has the same outcome as long as
+//! the file system does not change, so outcomes can be cached by path.
+
+use crate::{
+    document::Document,
+    mime,
+    root::{Entry, Root},
+};
+use http_core::{Status, path::RelativePath};
+use rustix::io::Errno;
+use std::{borrow::Cow, io, sync::Arc};
+
+/// How often a file is read again because it changed while it was read.
+const MAX_READS: u32 = 3;
+
+const INDEX: &[u8] = b"index.html";
+
+/// What a request for a path leads to.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Document(Arc<Document>),
+    /// The right spelling of the path: encoded, relative to the document root, beginning with a slash.
+    Redirect(String),
+    Error(Status),
+}
+
+/// Looks up `path` in the file system. Returns the `stale` document, without reading the file, if the file has not
+/// changed since.
+pub(super) fn lookup(root: &Root, path: &RelativePath<'_>, stale: Option<&Arc<Document>>) -> Outcome {
+    // Answered before any system call: a client must not learn whether a hidden file exists.
+    if path.is_hidden() {
+        return Outcome::Error(Status::NOT_FOUND);
+    }
+    let name = file_name(path);
+    for _ in 0..MAX_READS {
+        let (file, version) = match root.open_entry(&name) {
+            Ok(Entry::File(file, version)) => (file, version),
+            Ok(Entry::Directory) if !path.names_directory() => {
+                return Outcome::Redirect(path.encode() + "/");
+            }
+            Ok(Entry::Directory | Entry::Special) => return Outcome::Error(Status::NOT_FOUND),
+            Err(errno) => return Outcome::Error(error_status(errno)),
+        };
+        if let Some(document) = stale.filter(|document| document.version == version) {
+            return Outcome::Document(Arc::clone(document));
+        }
+        match Document::read(file, version, mime::media_type(&name)) {
+            Ok(document) => return Outcome::Document(Arc::new(document)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+            Err(_) => break,
+        }
+    }
+    Outcome::Error(Status::INTERNAL_SERVER_ERROR)
+}
+
+/// The file to open for `path`, relative to the root: the index of a directory, or the path itself.
+fn file_name<'p>(path: &'p RelativePath<'_>) -> Cow<'p, [u8]> {
+    match path.as_bytes() {
+        file if !path.names_directory() => file.into(),
+        b"" => INDEX.into(),
+        directory => [directory, b"/", INDEX].concat().into(),
+    }
+}
+
+/// The status of a response to a request for a file that could not be opened.
+fn error_status(errno: Errno) -> Status {
+    match errno {
+        // ENXIO: a socket, or a device without a driver.
+        Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::NXIO | Errno::NODEV => Status::NOT_FOUND,
+        // EXDEV: a symbolic link leaves the root. ELOOP: links form a loop.
+        Errno::ACCESS | Errno::PERM | Errno::XDEV | Errno::LOOP => Status::FORBIDDEN,
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN => Status::SERVICE_UNAVAILABLE,
+        _ => Status::INTERNAL_SERVER_ERROR,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opens_the_index_of_a_directory() {
+        for (path, expected) in [
+            ("/", "index.html"),
+            ("/a/", "a/index.html"),
+            ("/a/..", "index.html"),
+            ("/a", "a"),
+            ("/a/b", "a/b"),
+        ] {
+            let path = RelativePath::parse(path).expect("a path");
+            assert_eq!(file_name(&path), expected.as_bytes(), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn errors_of_the_file_system_become_statuses() {
+        for (errno, status) in [
+            (Errno::NOENT, Status::NOT_FOUND),
+            (Errno::NOTDIR, Status::NOT_FOUND),
+            (Errno::XDEV, Status::FORBIDDEN),
+            (Errno::ACCESS, Status::FORBIDDEN),
+            (Errno::MFILE, Status::SERVICE_UNAVAILABLE),
+            (Errno::IO, Status::INTERNAL_SERVER_ERROR),
+        ] {
+            assert_eq!(error_status(errno), status, "{errno:?}");
+        }
+    }
+}
