@@ -1,6 +1,8 @@
-//! A client on a real socket: sends bytes as they are given, reads with [`Reader`], and never waits for ever.
+//! A client on a real socket: sends bytes as they are, reads responses with [`ReplyReader`].
+//!
+//! Every wait ends after [`TIMEOUT`], so that a test fails and does not hang.
 
-use crate::reply::{Asked, Reader, Reply};
+use crate::reply::{Reply, ReplyReader};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::{
     io::{self, Write},
@@ -9,123 +11,145 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long anything may take here. Far more than it does; when it is over, a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// The timeout of every wait in a test: far longer than any of them takes.
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Repeats `look` until it finds something: for what tells nobody when it happens.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+/// Calls `poll` every few milliseconds until it returns a value. Panics with `what` after [`TIMEOUT`].
+pub fn wait_for<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + TIMEOUT;
     loop {
-        if let Some(found) = look() {
-            return found;
+        if let Some(value) = poll() {
+            return value;
         }
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        assert!(Instant::now() < deadline, "timed out waiting for {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// An HTTP/1.1 request with these further field lines, each with its CRLF.
-pub fn request(method: &str, target: &str, fields: &str) -> String {
-    format!("{method} {target} HTTP/1.1\r\nHost: test\r\n{fields}\r\n")
+/// Calls `operation` again as long as a signal interrupts it: the kernel does not restart it if a timeout is set.
+pub fn retry_on_eintr<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match operation() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// The head of an HTTP/1.1 request. `headers` are further header lines, each with its CRLF.
+pub fn request(method: &str, target: &str, headers: &str) -> String {
+    format!("{method} {target} HTTP/1.1\r\nHost: test\r\n{headers}\r\n")
 }
 
 pub fn get(target: &str) -> String {
     request("GET", target, "")
 }
 
-/// One connection.
+/// A connection to a server.
 pub struct Client {
     pub stream: TcpStream,
-    reader: Reader<TcpStream>,
+    reader: ReplyReader<TcpStream>,
 }
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Client {
-        Client::over(TcpStream::connect_timeout(&address, PATIENCE).expect("a connection"))
+        Client::from_stream(TcpStream::connect_timeout(&address, TIMEOUT).expect("a connection"))
     }
 
-    /// A client at this address.
+    /// Connects from the local address `from`, for example `127.0.0.2:0`.
     pub fn connect_from(from: &str, address: SocketAddr) -> Client {
         let from: SocketAddr = from.parse().expect("an address");
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
-        socket.bind(&from.into()).expect("an address of this machine");
-        socket.connect_timeout(&address.into(), PATIENCE).expect("a connection");
-        Client::over(socket.into())
+        Client::connect_with(address, |socket| socket.bind(&from.into()))
     }
 
-    /// A client whose system takes no more than some kilobytes before they are read.
-    pub fn connect_narrow(address: SocketAddr) -> Client {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
-        socket.set_recv_buffer_size(4 * 1024).expect("a small buffer");
-        socket.connect_timeout(&address.into(), PATIENCE).expect("a connection");
-        Client::over(socket.into())
+    /// Connects with a receive buffer of a few kilobytes, so that the server can send little before the client reads.
+    pub fn connect_with_small_buffer(address: SocketAddr) -> Client {
+        Client::connect_with(address, |socket| socket.set_recv_buffer_size(4 * 1024))
     }
 
-    fn over(stream: TcpStream) -> Client {
+    fn connect_with(address: SocketAddr, set_up: impl FnOnce(&Socket) -> io::Result<()>) -> Client {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+        set_up(&socket).expect("a local address, or a small buffer");
+        socket.connect_timeout(&address.into(), TIMEOUT).expect("a connection");
+        Client::from_stream(socket.into())
+    }
+
+    fn from_stream(stream: TcpStream) -> Client {
         stream.set_nodelay(true).expect("no delay");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout");
-        let reader = Reader::new(stream.try_clone().expect("a second handle"));
+        stream.set_read_timeout(Some(TIMEOUT)).expect("a read timeout");
+        stream.set_write_timeout(Some(TIMEOUT)).expect("a write timeout");
+        let reader = ReplyReader::new(stream.try_clone().expect("a second handle"));
         Client { stream, reader }
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).expect("the server takes it");
+        self.try_send(bytes).expect("the server receives");
     }
 
-    /// Sends what may arrive at a closed door.
+    /// Sends to a server that may have closed the connection.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.write_all(bytes.as_ref())
     }
 
-    /// The answer to a request that was sent.
-    pub fn reply(&mut self, asked: Asked) -> Reply {
-        self.try_reply(asked).unwrap_or_else(|fault| panic!("{fault}"))
+    /// Reads the response to a request that was sent, unless its method was HEAD or its version HTTP/1.0: for these use
+    /// [`reply_to`](Client::reply_to).
+    pub fn reply(&mut self) -> Reply {
+        self.try_reply().unwrap_or_else(|error| panic!("{error}"))
     }
 
-    pub fn try_reply(&mut self, asked: Asked) -> Result<Reply, String> {
-        self.reader.reply(asked)
+    pub fn try_reply(&mut self) -> Result<Reply, String> {
+        self.reader.reply()
     }
 
-    /// Sends a request and reads its answer.
-    pub fn ask(&mut self, request: impl AsRef<[u8]>) -> Reply {
+    /// Reads the response to this request, which was sent before.
+    pub fn reply_to(&mut self, request: impl AsRef<[u8]>) -> Reply {
         let request = request.as_ref();
-        self.send(request);
-        self.try_reply(Asked::by(request)).unwrap_or_else(|fault| {
-            panic!("{fault}, for {}", request[..request.len().min(400)].escape_ascii())
+        self.reader.reply_to(request).unwrap_or_else(|error| {
+            panic!("{error}, in response to {}", request[..request.len().min(400)].escape_ascii())
         })
     }
 
-    /// Asks on a connection that may have ended.
-    pub fn ask_again(&mut self, request: impl AsRef<[u8]>) -> Result<Reply, String> {
-        let request = request.as_ref();
-        self.try_send(request).map_err(|error| error.to_string())?;
-        self.try_reply(Asked::by(request))
+    /// Sends a request and reads its response.
+    pub fn fetch(&mut self, request: impl AsRef<[u8]>) -> Reply {
+        self.send(&request);
+        self.reply_to(request)
     }
 
-    /// Reads the interim answer that asks for the content.
-    pub fn await_continue(&mut self) {
-        self.reader.interim().unwrap_or_else(|fault| panic!("{fault}"));
+    /// The same on a connection that the server may have closed.
+    pub fn try_fetch(&mut self, request: impl AsRef<[u8]>) -> Result<Reply, String> {
+        self.try_send(&request).map_err(|error| error.to_string())?;
+        self.reader.reply_to(request.as_ref())
     }
 
-    /// Goes away in a way that the server cannot take for a half-close: with a reset.
+    /// Reads `100 Continue`.
+    pub fn read_continue(&mut self) {
+        self.reader.read_continue().unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Waits until a response has begun to arrive, without reading it.
+    pub fn await_status_line(&self) {
+        let mut start = [0; b"HTTP/1.1 200 OK".len()];
+        while retry_on_eintr(|| self.stream.peek(&mut start)).expect("a response begins") < start.len() {}
+    }
+
+    /// Closes the connection with a reset, which the server cannot mistake for a half-close.
     pub fn reset(self) {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("a socket");
     }
 
-    pub fn end_sending(&self) {
+    pub fn shutdown_write(&self) {
         self.stream.shutdown(Shutdown::Write).expect("an open connection");
     }
 
-    /// The server ends the connection, and says nothing more before.
-    pub fn ends(&mut self) {
-        self.reader.end().unwrap_or_else(|fault| panic!("{fault}"));
+    /// Waits until the server closes the connection. It must not send anything before.
+    pub fn expect_eof(&mut self) {
+        self.reader.expect_eof().unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// Says that there will be no more requests: then there must be no more answers.
+    /// Sends no more requests, and checks that the server sends no more responses.
     pub fn finish(mut self) {
-        // A server that has closed first may have taken the whole connection with it.
+        // This fails if the server has already closed the connection.
         let _ = self.stream.shutdown(Shutdown::Write);
-        self.ends();
+        self.expect_eof();
     }
 }

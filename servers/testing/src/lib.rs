@@ -1,11 +1,14 @@
-//! What the tests of the servers share: a client, a strict reply reader, a document root, and servers to test.
+//! Support for the tests of the server crates: a client, a strict reply reader, a document root, and servers to test.
 //!
-//! The client shares no code with `http-core`: a test must not repeat the bugs of the code under test.
+//! The client shares no code with `http-core`: otherwise a bug in a parser could hide the same bug in a test.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::missing_panics_doc,
+    clippy::missing_errors_doc,
+    clippy::new_without_default,
     missing_docs,
     reason = "this whole crate is tests"
 )]
@@ -15,46 +18,46 @@ pub mod program;
 pub mod reply;
 pub mod resources;
 pub mod server;
-pub mod shared;
+pub mod server_under_test;
 pub mod site;
-pub mod subject;
 
 pub use http_engine::Engine;
+pub use server::ServerKind;
 
-/// Makes each function a test for each kind of server, in a module with that kind's name.
+/// Turns each function into several tests: one for each engine, or one for each kind of server.
 ///
-/// What a function takes says what it is run on: `&TestServer` a server of files in each of its four shapes, `Kind`
-/// the same four without a server, `Engine` the two engines in this process.
+/// The parameter of the function decides: with `Engine` it runs on the two engines in this process, with `ServerKind` on
+/// the four kinds of server, with `&TestServer` (a type of the test crate) on a running server of each of the four kinds.
+/// The tests of one engine or kind stand in a module of that name.
 #[macro_export]
 macro_rules! both_engines {
-    ($($(#[$about:meta])* fn $name:ident($server:ident: &TestServer) $body:block)+) => {
-        $($(#[$about])* fn $name($server: &crate::server::TestServer) $body)+
-        $crate::both_engines!(@event_loop: $($name)+, &crate::server::TestServer::shared($crate::server::Kind::EventLoop));
-        $crate::both_engines!(@blocking: $($name)+, &crate::server::TestServer::shared($crate::server::Kind::Blocking));
-        $crate::both_engines!(
-            @event_loop_prefork: $($name)+,
-            &crate::server::TestServer::shared($crate::server::Kind::EventLoopPrefork)
-        );
-        $crate::both_engines!(
-            @blocking_prefork: $($name)+,
-            &crate::server::TestServer::shared($crate::server::Kind::BlockingPrefork)
-        );
+    ($($(#[$meta:meta])* fn $name:ident($engine:ident: Engine) $body:block)+) => {
+        $($(#[$meta])* fn $name($engine: $crate::Engine) $body)+
+        $crate::both_engines!(@tests event_loop_in_process: $($name)+, $crate::run_on, $crate::Engine::EventLoop);
+        $crate::both_engines!(@tests blocking_in_process: $($name)+, $crate::run_on, $crate::Engine::Blocking);
     };
-    ($($(#[$about:meta])* fn $name:ident($kind:ident: Kind) $body:block)+) => {
-        $($(#[$about])* fn $name($kind: $crate::server::Kind) $body)+
-        $crate::both_engines!(@event_loop: $($name)+, $crate::server::Kind::EventLoop);
-        $crate::both_engines!(@blocking: $($name)+, $crate::server::Kind::Blocking);
-        $crate::both_engines!(@event_loop_prefork: $($name)+, $crate::server::Kind::EventLoopPrefork);
-        $crate::both_engines!(@blocking_prefork: $($name)+, $crate::server::Kind::BlockingPrefork);
+    ($($(#[$meta:meta])* fn $name:ident($kind:ident: ServerKind) $body:block)+) => {
+        $($(#[$meta])* fn $name($kind: $crate::ServerKind) $body)+
+        $crate::both_engines!(@kinds $($name)+, $crate::run_on);
     };
-    ($($(#[$about:meta])* fn $name:ident($engine:ident: Engine) $body:block)+) => {
-        $($(#[$about])* fn $name($engine: $crate::Engine) $body)+
-        $crate::both_engines!(@event_loop_in_process: $($name)+, $crate::Engine::EventLoop);
-        $crate::both_engines!(@blocking_in_process: $($name)+, $crate::Engine::Blocking);
+    ($($(#[$meta:meta])* fn $name:ident($server:ident: &TestServer) $body:block)+) => {
+        $($(#[$meta])* fn $name($server: &crate::server::TestServer) $body)+
+        $crate::both_engines!(@kinds $($name)+, crate::server::TestServer::run_on);
     };
-    (@$module:ident: $($name:ident)+, $argument:expr) => {
+    (@kinds $($name:ident)+, $run_on:path) => {
+        $crate::both_engines!(@tests event_loop: $($name)+, $run_on, $crate::ServerKind::EventLoop);
+        $crate::both_engines!(@tests blocking: $($name)+, $run_on, $crate::ServerKind::Blocking);
+        $crate::both_engines!(@tests event_loop_prefork: $($name)+, $run_on, $crate::ServerKind::EventLoopPrefork);
+        $crate::both_engines!(@tests blocking_prefork: $($name)+, $run_on, $crate::ServerKind::BlockingPrefork);
+    };
+    (@tests $module:ident: $($name:ident)+, $run_on:path, $argument:expr) => {
         mod $module {
-            $(#[test] fn $name() { super::$name($argument); })+
+            $(#[test] fn $name() { $run_on($argument, super::$name); })+
         }
     };
+}
+
+/// Runs a test on an engine or a kind of server: what [`both_engines!`] expands to.
+pub fn run_on<T>(argument: T, test: fn(T)) {
+    test(argument);
 }

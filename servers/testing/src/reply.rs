@@ -1,198 +1,187 @@
-//! A strict reader of answers, written from the RFCs and sharing no code with the core.
+//! A strict reader of responses, written from the RFCs. It shares no code with the servers.
 //!
-//! It forgives nothing that RFC 9112 allows a recipient to forgive: what a server sends must be exact.
+//! It accepts none of the deviations that RFC 9112 allows a recipient to accept: what a server sends must be exact.
 
-use std::{
-    fmt,
-    io::{self, Read},
-};
+use crate::client::retry_on_eintr;
+use std::{fmt, io::Read};
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// What an answer's framing depends on besides itself (RFC 9112 §6.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    Head,
-    /// Any other method in HTTP/1.1, or nothing that was understood.
-    Http11,
-    /// Any other method in HTTP/1.0, which knows no chunks.
-    Http10,
-}
-
-impl Asked {
-    /// What the answer to this request depends on.
-    pub fn by(request: &[u8]) -> Asked {
-        let line = request.split(|&byte| byte == b'\r').next().unwrap_or_default();
-        if line.starts_with(b"HEAD ") {
-            Asked::Head
-        } else if line.ends_with(b" HTTP/1.0") {
-            Asked::Http10
-        } else {
-            Asked::Http11
-        }
-    }
-}
-
-/// How an answer's content is delimited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framed {
-    Length(u64),
-    Chunked,
-    UntilClose,
-    /// There cannot be any, and no field says otherwise.
-    Never,
-}
-
-/// A final answer that was read to its end.
+/// A final response, read to its end.
 pub struct Reply {
     pub status: u16,
-    pub fields: Vec<(String, String)>,
-    pub framed: Framed,
-    pub content: Vec<u8>,
+    pub headers: Vec<(String, String)>,
+    pub framing: BodyFraming,
+    pub body: Vec<u8>,
+    /// Whether the response says `Connection: close`.
     pub close: bool,
 }
 
+/// How the end of a response's body is found (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyFraming {
+    Length(u64),
+    Chunked,
+    UntilClose,
+    /// A status that never has a body.
+    NoBody,
+}
+
 impl Reply {
-    /// The value of the field with this name, in any case.
-    pub fn field(&self, name: &str) -> Option<&str> {
-        let mut values = self.fields.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
-        let value = values.next();
-        assert!(values.next().is_none(), "{name} stands there twice: {:?}", self.fields);
-        value.map(|(_, value)| value.as_str())
+    /// The value of the header with this name, in any case. Panics if there are several.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        match self.header_values(name)[..] {
+            [] => None,
+            [value] => Some(value),
+            _ => panic!("several {name} headers: {:?}", self.headers),
+        }
     }
 
-    /// All fields but Date, which may differ from one answer to the next.
-    pub fn lasting_fields(&self) -> Vec<&(String, String)> {
-        self.fields.iter().filter(|(name, _)| name != "Date").collect()
+    /// All headers but Date, which may differ between two responses.
+    pub fn headers_without_date(&self) -> Vec<&(String, String)> {
+        self.headers.iter().filter(|(name, _)| name != "Date").collect()
     }
 
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.content).into_owned()
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    fn header_values(&self, name: &str) -> Vec<&str> {
+        let named = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.as_str()).collect()
     }
 }
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {:?}, {:?}, ", self.status, self.framed, self.fields)?;
-        write!(f, "{}", self.content[..self.content.len().min(100)].escape_ascii())
+        write!(f, "{}, {:?}, {:?}, ", self.status, self.framing, self.headers)?;
+        write!(f, "{}", self.body[..self.body.len().min(100)].escape_ascii())
     }
 }
 
-/// Reads answers, one behind the other, and knows when there should be no more.
-pub struct Reader<R> {
+/// Reads the responses on one connection. Its errors say in which way the server broke the protocol.
+pub struct ReplyReader<R> {
     source: R,
-    bytes: Vec<u8>,
-    taken: usize,
+    buffer: Vec<u8>,
+    /// How many bytes of the buffer were returned already.
+    consumed: usize,
 }
 
-impl<R: Read> Reader<R> {
-    pub fn new(source: R) -> Reader<R> {
-        Reader { source, bytes: Vec::new(), taken: 0 }
+impl<R: Read> ReplyReader<R> {
+    pub fn new(source: R) -> ReplyReader<R> {
+        ReplyReader { source, buffer: Vec::new(), consumed: 0 }
     }
 
-    /// The next answer, which must be a final one.
-    pub fn reply(&mut self, asked: Asked) -> Result<Reply, String> {
-        let status = status(&self.line()?)?;
-        let mut fields = Vec::new();
+    /// Reads the final response to an HTTP/1.1 request whose method is not HEAD, or to one that was malformed.
+    pub fn reply(&mut self) -> Result<Reply, String> {
+        self.reply_to(b"")
+    }
+
+    /// Reads the final response to this request.
+    pub fn reply_to(&mut self, request: &[u8]) -> Result<Reply, String> {
+        let request_line = request.split(|&byte| byte == b'\r').next().unwrap_or_default();
+        let status = parse_status_line(&self.line()?)?;
+        let mut headers = Vec::new();
         loop {
             match self.line()? {
                 line if line.is_empty() => break,
-                line => fields.push(field(&line)?),
+                line => headers.push(parse_header(&line)?),
             }
         }
-        let mut reply = Reply { status, fields, framed: Framed::Never, content: Vec::new(), close: false };
-        reply.close = ends_connection(&reply)?;
-        reply.framed = framing(&reply, asked)?;
-        if asked != Asked::Head {
-            reply.content = self.content(reply.framed)?;
+        let framing = BodyFraming::NoBody;
+        let mut reply = Reply { status, headers, framing, body: Vec::new(), close: false };
+        reply.close = check_general_headers(&reply)?;
+        // RFC 9112 §7.1: HTTP/1.0 has no chunked coding.
+        reply.framing = find_framing(&reply, !request_line.ends_with(b" HTTP/1.0"))?;
+        if !request_line.starts_with(b"HEAD ") {
+            reply.body = self.body(reply.framing)?;
         }
         Ok(reply)
     }
 
-    /// The interim answer that asks for the content.
-    pub fn interim(&mut self) -> Result<(), String> {
-        let seen = self.exactly(CONTINUE.len() as u64)?;
-        if seen == CONTINUE { Ok(()) } else { Err(format!("no interim answer: {}", seen.escape_ascii())) }
+    /// Reads `100 Continue`.
+    pub fn read_continue(&mut self) -> Result<(), String> {
+        let read = self.exactly(CONTINUE.len() as u64)?;
+        if read == CONTINUE { Ok(()) } else { Err(format!("not 100 Continue: {}", read.escape_ascii())) }
     }
 
-    /// The end of the connection, with nothing in front of it.
-    pub fn end(&mut self) -> Result<(), String> {
-        if self.taken == self.bytes.len() && !self.fill()? {
+    /// Reads the end of the connection. Bytes before it are an error.
+    pub fn expect_eof(&mut self) -> Result<(), String> {
+        if self.unread().is_empty() && !self.fill()? {
             return Ok(());
         }
-        let stray = &self.bytes[self.taken..];
-        Err(format!("stray bytes: {}", stray[..stray.len().min(200)].escape_ascii()))
+        Err(format!("stray bytes: {}", self.unread()[..self.unread().len().min(200)].escape_ascii()))
     }
 
-    /// A line up to its CRLF, which is the only CR and the only LF in it.
+    fn unread(&self) -> &[u8] {
+        &self.buffer[self.consumed..]
+    }
+
+    /// A line without its CRLF. No other CR or LF may stand in it.
     fn line(&mut self) -> Result<Vec<u8>, String> {
-        let mut seen = 0;
+        let mut searched = 0;
         let end = loop {
-            let rest = &self.bytes[self.taken..];
-            match rest[seen..].iter().position(|&byte| byte == b'\n') {
-                Some(at) => break seen + at,
-                None => seen = rest.len(),
+            if let Some(end) = self.unread()[searched..].iter().position(|&byte| byte == b'\n') {
+                break searched + end;
             }
+            searched = self.unread().len();
             if !self.fill()? {
-                return Err(format!("an unfinished line: {}", self.bytes[self.taken..].escape_ascii()));
+                return Err(format!("an unfinished line: {}", self.unread().escape_ascii()));
             }
         };
-        let line = self.bytes[self.taken..self.taken + end].to_vec();
-        self.taken += end + 1;
-        let line = line.strip_suffix(b"\r").ok_or("a bare LF")?;
+        let line = self.exactly(end as u64 + 1)?;
+        let line = line.strip_suffix(b"\r\n").ok_or("a bare LF")?;
         if line.contains(&b'\r') { Err("a bare CR".to_owned()) } else { Ok(line.to_vec()) }
     }
 
-    fn content(&mut self, framed: Framed) -> Result<Vec<u8>, String> {
-        match framed {
-            Framed::Never => Ok(Vec::new()),
-            Framed::Length(length) => self.exactly(length),
-            Framed::Chunked => self.chunks(),
-            Framed::UntilClose => {
+    fn body(&mut self, framing: BodyFraming) -> Result<Vec<u8>, String> {
+        match framing {
+            BodyFraming::NoBody => Ok(Vec::new()),
+            BodyFraming::Length(length) => self.exactly(length),
+            BodyFraming::Chunked => self.chunks(),
+            BodyFraming::UntilClose => {
                 while self.fill()? {}
-                self.exactly((self.bytes.len() - self.taken) as u64)
+                self.exactly(self.unread().len() as u64)
             }
         }
     }
 
     fn chunks(&mut self) -> Result<Vec<u8>, String> {
-        let mut content = Vec::new();
+        let mut body = Vec::new();
         loop {
             let line = String::from_utf8_lossy(&self.line()?).into_owned();
             let size = u64::from_str_radix(&line, 16).map_err(|_| format!("chunk size {line}"))?;
             if line != format!("{size:x}") {
-                return Err(format!("chunk size {line}, not in its plainest form"));
+                return Err(format!("chunk size {line}, not in its shortest form"));
             }
-            content.extend(self.exactly(size)?);
+            body.extend(self.exactly(size)?);
             if self.exactly(2)? != b"\r\n" {
-                return Err("a chunk without its end".to_owned());
+                return Err("a chunk without CRLF at its end".to_owned());
             }
             if size == 0 {
-                return Ok(content);
+                return Ok(body);
             }
         }
     }
 
     fn exactly(&mut self, count: u64) -> Result<Vec<u8>, String> {
-        let here = |reader: &Reader<R>| (reader.bytes.len() - reader.taken) as u64;
-        while here(self) < count {
+        while (self.unread().len() as u64) < count {
             if !self.fill()? {
-                return Err(format!("content cut short: {} of {count} bytes", here(self)));
+                return Err(format!("body cut short: {} of {count} bytes", self.unread().len()));
             }
         }
-        let end = self.taken + count as usize;
-        let bytes = self.bytes[self.taken..end].to_vec();
-        self.taken = end;
+        let bytes = self.unread()[..count as usize].to_vec();
+        self.consumed += bytes.len();
         Ok(bytes)
     }
 
-    /// Reads once more. Whether something came.
+    /// Reads from the source once. Returns false at its end.
     fn fill(&mut self) -> Result<bool, String> {
-        self.bytes.drain(..std::mem::take(&mut self.taken));
-        let known = self.bytes.len();
-        self.bytes.resize(known + 64 * 1024, 0);
-        let count = uninterrupted(|| self.source.read(&mut self.bytes[known..]));
-        self.bytes.truncate(known + *count.as_ref().unwrap_or(&0));
+        self.buffer.drain(..std::mem::take(&mut self.consumed));
+        let known = self.buffer.len();
+        self.buffer.resize(known + 64 * 1024, 0);
+        let count = retry_on_eintr(|| self.source.read(&mut self.buffer[known..]));
+        self.buffer.truncate(known + *count.as_ref().unwrap_or(&0));
         match count {
             Ok(count) => Ok(count > 0),
             Err(error) => Err(format!("reading failed after {known} bytes: {error}")),
@@ -200,50 +189,41 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// Tries again what a signal has interrupted: with a timeout set, the system does not do that by itself.
-pub fn uninterrupted<T>(mut act: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match act() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            outcome => return outcome,
-        }
-    }
-}
-
-fn status(line: &[u8]) -> Result<u16, String> {
-    let fault = || format!("status line {}", line.escape_ascii());
-    let rest = line.strip_prefix(b"HTTP/1.1 ").ok_or_else(fault)?;
-    let [code @ .., b' '] = rest.get(..4).ok_or_else(fault)? else { return Err(fault()) };
+fn parse_status_line(line: &[u8]) -> Result<u16, String> {
+    let error = || format!("status line {}", line.escape_ascii());
+    let rest = line.strip_prefix(b"HTTP/1.1 ").ok_or_else(error)?;
+    let [code @ .., b' '] = rest.get(..4).ok_or_else(error)? else { return Err(error()) };
     let reason = &rest[4..];
     if reason.is_empty() || !reason.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
-        return Err(fault());
+        return Err(error());
     }
-    let code = std::str::from_utf8(code).ok().and_then(|code| code.parse().ok()).ok_or_else(fault)?;
-    if (200..600).contains(&code) { Ok(code) } else { Err(fault()) }
+    let code = std::str::from_utf8(code).ok().and_then(|code| code.parse().ok()).ok_or_else(error)?;
+    if (200..600).contains(&code) { Ok(code) } else { Err(error()) }
 }
 
-fn field(line: &[u8]) -> Result<(String, String), String> {
-    let fault = || format!("field line {}", line.escape_ascii());
-    let text = std::str::from_utf8(line).map_err(|_| fault())?;
-    let (name, value) = text.split_once(": ").ok_or_else(fault)?;
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+fn parse_header(line: &[u8]) -> Result<(String, String), String> {
+    let error = || format!("header line {}", line.escape_ascii());
+    let text = std::str::from_utf8(line).map_err(|_| error())?;
+    let (name, value) = text.split_once(": ").ok_or_else(error)?;
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     let padded = value.starts_with([' ', '\t']) || value.ends_with([' ', '\t']);
-    if name.is_empty() || !name.bytes().all(token) || padded || value.chars().any(|c| c.is_ascii_control()) {
-        return Err(fault());
+    if name.is_empty() || !name.bytes().all(is_token) || padded || value.chars().any(|c| c.is_ascii_control())
+    {
+        return Err(error());
     }
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// Checks the fields that every answer has once, and says whether it is the last.
-fn ends_connection(reply: &Reply) -> Result<bool, String> {
-    let one = |name: &str| match values(reply, name)[..] {
+/// Checks the headers that every response must have exactly once. Returns whether Connection says `close`.
+fn check_general_headers(reply: &Reply) -> Result<bool, String> {
+    let one = |name: &str| match reply.header_values(name)[..] {
         [value] => Ok(value),
         ref values => Err(format!("{} times {name}", values.len())),
     };
     if one("Server")?.is_empty() {
         return Err("an empty Server".to_owned());
     }
-    // RFC 9110 §5.6.7: a sender writes IMF-fixdate, which has one length and one end.
+    // RFC 9110 §5.6.7: a sender writes IMF-fixdate, which has a fixed length.
     let date = one("Date")?;
     if date.len() != 29 || !date.ends_with(" GMT") {
         return Err(format!("Date {date}"));
@@ -255,84 +235,80 @@ fn ends_connection(reply: &Reply) -> Result<bool, String> {
     }
 }
 
-fn framing(reply: &Reply, asked: Asked) -> Result<Framed, String> {
-    let never = matches!(reply.status, 204 | 304);
-    match (&values(reply, "Content-Length")[..], &values(reply, "Transfer-Encoding")[..]) {
-        ([], []) if never => Ok(Framed::Never),
-        ([text], []) if !never => match text.parse::<u64>() {
-            Ok(length) if *text == length.to_string() => Ok(Framed::Length(length)),
+fn find_framing(reply: &Reply, may_be_chunked: bool) -> Result<BodyFraming, String> {
+    let no_body = matches!(reply.status, 204 | 304);
+    let values = |name| reply.header_values(name);
+    match (&values("Content-Length")[..], &values("Transfer-Encoding")[..]) {
+        ([], []) if no_body => Ok(BodyFraming::NoBody),
+        ([text], []) if !no_body => match text.parse::<u64>() {
+            Ok(length) if *text == length.to_string() => Ok(BodyFraming::Length(length)),
             _ => Err(format!("Content-Length {text}")),
         },
-        ([], ["chunked"]) if !never && asked != Asked::Http10 => Ok(Framed::Chunked),
-        ([], []) if reply.close => Ok(Framed::UntilClose),
+        ([], ["chunked"]) if !no_body && may_be_chunked => Ok(BodyFraming::Chunked),
+        ([], []) if reply.close => Ok(BodyFraming::UntilClose),
         (lengths, codings) => {
             Err(format!("{} lengths and {} codings for {}", lengths.len(), codings.len(), reply.status))
         }
     }
 }
 
-fn values<'r>(reply: &'r Reply, name: &str) -> Vec<&'r str> {
-    let named = reply.fields.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
-    named.map(|(_, value)| value.as_str()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const STAMP: &str = "Server: s\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+    const SERVER_AND_DATE: &str = "Server: s\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
 
-    /// Reads one answer to a GET and the end behind it; `rest` follows Server and Date.
-    fn check(line: &str, rest: &str, expected: Result<(Framed, &str), &str>) {
-        let output = format!("HTTP/1.1 {line}\r\n{STAMP}{rest}");
-        let mut reader = Reader::new(output.as_bytes());
-        let outcome = reader.reply(Asked::Http11).and_then(|reply| reader.end().map(|()| reply));
-        match (outcome, expected) {
-            (Ok(reply), Ok(expected)) => assert_eq!((reply.framed, &*reply.text()), expected),
-            (Err(fault), Err(expected)) => assert!(fault.contains(expected), "{fault}, not {expected}"),
-            (outcome, _) => panic!("{outcome:?}, not {expected:?}, for {output}"),
+    /// Reads one response to a GET, then the end of the connection. `rest` follows the Server and Date headers.
+    fn check(line: &str, rest: &str, expected: Result<(BodyFraming, &str), &str>) {
+        let output = format!("HTTP/1.1 {line}\r\n{SERVER_AND_DATE}{rest}");
+        let mut reader = ReplyReader::new(output.as_bytes());
+        let result = reader.reply().and_then(|reply| reader.expect_eof().map(|()| reply));
+        match (result, expected) {
+            (Ok(reply), Ok(expected)) => assert_eq!((reply.framing, &*reply.text()), expected),
+            (Err(error), Err(expected)) => assert!(error.contains(expected), "{error}, not {expected}"),
+            (result, _) => panic!("{result:?}, not {expected:?}, for {output}"),
         }
     }
 
     #[test]
-    fn it_reads_what_is_right() {
+    fn reads_valid_responses() {
         let keep = "Connection: keep-alive\r\n";
-        check("200 OK", &format!("{keep}Content-Length: 2\r\n\r\nab"), Ok((Framed::Length(2), "ab")));
+        check("200 OK", &format!("{keep}Content-Length: 2\r\n\r\nab"), Ok((BodyFraming::Length(2), "ab")));
         let chunks = "a\r\n0123456789\r\n1\r\na\r\n0\r\n\r\n";
         let coded = format!("{keep}Transfer-Encoding: chunked\r\n\r\n{chunks}");
-        check("200 OK", &coded, Ok((Framed::Chunked, "0123456789a")));
-        check("200 OK", "Connection: close\r\n\r\nabc", Ok((Framed::UntilClose, "abc")));
-        check("304 Not Modified", &format!("{keep}\r\n"), Ok((Framed::Never, "")));
+        check("200 OK", &coded, Ok((BodyFraming::Chunked, "0123456789a")));
+        check("200 OK", "Connection: close\r\n\r\nabc", Ok((BodyFraming::UntilClose, "abc")));
+        check("304 Not Modified", &format!("{keep}\r\n"), Ok((BodyFraming::NoBody, "")));
     }
 
     #[test]
-    fn it_refuses_what_is_not() {
+    fn rejects_invalid_responses() {
         let keep = "Connection: keep-alive\r\n";
         let empty = format!("{keep}Content-Length: 0\r\n\r\n");
         for line in ["200", "200 ", "099 Odd", "100 Continue", "2000 OK", " 200 OK"] {
             check(line, &empty, Err("status line"));
         }
-        for (rest, fault) in [
+        for (rest, error) in [
             (format!("{keep}Content-Length: 0\r\n\n"), "a bare LF"),
             (format!("{keep}X: a\rb\r\n\r\n"), "a bare CR"),
-            (format!("{keep}X : a\r\n\r\n"), "field line"),
-            (format!("{keep}X:a\r\n\r\n"), "field line"),
-            (format!("{keep}X: a \r\n\r\n"), "field line"),
-            (format!("{keep}X: a\0\r\n\r\n"), "field line"),
+            (format!("{keep}X : a\r\n\r\n"), "header line"),
+            (format!("{keep}X:a\r\n\r\n"), "header line"),
+            (format!("{keep}X: a \r\n\r\n"), "header line"),
+            (format!("{keep}X: a\0\r\n\r\n"), "header line"),
             (format!("{keep}{empty}"), "2 times Connection"),
             ("Content-Length: 0\r\n\r\n".to_owned(), "0 times Connection"),
-            (format!("{STAMP}{empty}"), "2 times Server"),
+            (format!("{SERVER_AND_DATE}{empty}"), "2 times Server"),
             (format!("{keep}\r\n"), "0 lengths and 0 codings"),
             (format!("{keep}Content-Length: 00\r\n\r\n"), "Content-Length 00"),
             (format!("Content-Length: 0\r\n{empty}"), "2 lengths and 0 codings"),
-            (format!("{keep}Content-Length: 3\r\n\r\nab"), "content cut short"),
+            (format!("{keep}Content-Length: 3\r\n\r\nab"), "body cut short"),
             (format!("{keep}Content-Length: 1\r\n\r\nab"), "stray bytes: b"),
             (format!("{keep}Transfer-Encoding: chunked\r\n\r\n01\r\na\r\n"), "chunk size 01"),
-            (format!("{keep}Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n"), "without its end"),
+            (format!("{keep}Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n"), "without CRLF"),
             (format!("{keep}Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n"), "an unfinished line"),
-            (format!("{keep}Transfer-Encoding: chunked\r\n\r\n0\r\n"), "content cut short"),
+            (format!("{keep}Transfer-Encoding: chunked\r\n\r\n0\r\n"), "body cut short"),
         ] {
-            check("200 OK", &rest, Err(fault));
+            check("200 OK", &rest, Err(error));
         }
         check("304 Not Modified", &empty, Err("1 lengths and 0 codings"));
     }

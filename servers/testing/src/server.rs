@@ -1,6 +1,6 @@
-//! Servers to test: the engines in this process.
+//! Kinds of servers to test, and the engines as servers in this process.
 
-use crate::client::{Client, PATIENCE};
+use crate::client::{Client, TIMEOUT};
 use http_engine::{Engine, Handler, MakeHandler, Running, Server, Settings};
 use std::{
     net::SocketAddr,
@@ -9,56 +9,57 @@ use std::{
     time::Duration,
 };
 
-/// The four shapes of a file server.
+/// A server with one of the two engines, its workers being threads or processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ServerKind {
     EventLoop,
     Blocking,
     EventLoopPrefork,
     BlockingPrefork,
 }
 
-impl Kind {
-    /// What the program is told to become this one.
+impl ServerKind {
+    /// The command-line arguments that make `httpd` a server of this kind.
     pub fn arguments(self) -> &'static [&'static str] {
         match self {
-            Kind::EventLoop => &["--engine", "event-loop"],
-            Kind::Blocking => &["--engine", "blocking"],
-            Kind::EventLoopPrefork => &["--engine", "event-loop", "--prefork"],
-            Kind::BlockingPrefork => &["--engine", "blocking", "--prefork"],
+            ServerKind::EventLoop => &["--engine", "event-loop"],
+            ServerKind::Blocking => &["--engine", "blocking"],
+            ServerKind::EventLoopPrefork => &["--engine", "event-loop", "--prefork"],
+            ServerKind::BlockingPrefork => &["--engine", "blocking", "--prefork"],
         }
     }
 
     pub fn engine(self) -> Engine {
         match self {
-            Kind::EventLoop | Kind::EventLoopPrefork => Engine::EventLoop,
-            Kind::Blocking | Kind::BlockingPrefork => Engine::Blocking,
+            ServerKind::EventLoop | ServerKind::EventLoopPrefork => Engine::EventLoop,
+            ServerKind::Blocking | ServerKind::BlockingPrefork => Engine::Blocking,
         }
     }
 
     pub fn is_prefork(self) -> bool {
-        matches!(self, Kind::EventLoopPrefork | Kind::BlockingPrefork)
+        matches!(self, ServerKind::EventLoopPrefork | ServerKind::BlockingPrefork)
     }
 }
 
-/// An engine in this process, stopped when it is dropped.
-pub struct Threads {
+/// An engine that runs in this process until it is dropped.
+pub struct InProcessServer {
     pub address: SocketAddr,
     running: Option<Running>,
 }
 
-impl Threads {
-    /// Starts an engine with one application for all workers.
-    pub fn start(engine: Engine, settings: Settings, app: impl Handler + 'static) -> Threads {
-        let app: Arc<dyn Handler> = Arc::new(app);
-        Threads::start_each(engine, settings, &(Arc::new(move |_| Arc::clone(&app)) as MakeHandler))
+impl InProcessServer {
+    /// Starts an engine whose workers share one handler.
+    pub fn start(engine: Engine, settings: Settings, handler: impl Handler + 'static) -> InProcessServer {
+        let handler: Arc<dyn Handler> = Arc::new(handler);
+        let make_handler: MakeHandler = Arc::new(move |_| Arc::clone(&handler));
+        InProcessServer::start_each(engine, settings, &make_handler)
     }
 
-    /// Starts an engine with an application for each worker.
-    pub fn start_each(engine: Engine, settings: Settings, make_app: &MakeHandler) -> Threads {
+    /// Starts an engine with a handler for each worker.
+    pub fn start_each(engine: Engine, settings: Settings, make_handler: &MakeHandler) -> InProcessServer {
         let server = Server::bind("127.0.0.1:0").expect("a free port").with(settings);
-        let running = server.start_each(engine, make_app).expect("an engine");
-        Threads { address: running.addresses()[0], running: Some(running) }
+        let running = server.start_each(engine, make_handler).expect("an engine");
+        InProcessServer { address: running.addresses()[0], running: Some(running) }
     }
 
     pub fn connect(&self) -> Client {
@@ -66,21 +67,22 @@ impl Threads {
     }
 }
 
-impl Drop for Threads {
+impl Drop for InProcessServer {
     fn drop(&mut self) {
         let Some(running) = self.running.take() else { return };
-        let (stopped, has_stopped) = channel();
+        let (sender, receiver) = channel();
         thread::spawn(move || {
             running.stop(Duration::ZERO);
-            stopped.send(())
+            sender.send(())
         });
-        // An engine that hangs must not take the tests with it.
-        let stopped = has_stopped.recv_timeout(PATIENCE);
+        // An engine that does not stop makes this test fail, instead of hanging all of them.
+        let stopped = receiver.recv_timeout(TIMEOUT);
         assert!(stopped.is_ok() || thread::panicking(), "the engine does not stop");
     }
 }
 
-/// Two workers under a name of their own, and the timeouts that the program has: no test meets one by being slow.
+/// The settings of engines in tests: two workers, a server name of their own, and the default timeouts, which no test
+/// reaches by being slow.
 pub fn settings() -> Settings {
     Settings { workers: 2, server: "engine/1".to_owned(), ..Settings::default() }
 }

@@ -1,6 +1,5 @@
-//! The document root that the file tests ask for: every kind of name, file and link that matters.
+//! The document root of the tests: every kind of name, file and link that a file server treats differently.
 
-use crate::shared::Shared;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::{
     fs::{self, File},
@@ -9,24 +8,24 @@ use std::{
         net::UnixListener,
     },
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, SystemTime},
 };
 use tempfile::TempDir;
 
-/// When `page.html` was last modified: RFC 9110's own example, Sun, 06 Nov 1994 08:49:37 GMT.
+/// When `page.html` was last modified: Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110.
 pub const PAGE_MODIFIED: Duration = Duration::from_secs(784_111_777);
 
 pub const PAGE: &str = "<p>A page, and not a long one.</p>\n";
 
-/// Well beyond what is kept in memory, and beyond what sockets buffer.
-pub const LARGE: usize = 6 * 1024 * 1024 + 13;
+/// The length of `large.bin`: more than the server keeps in memory, and more than sockets buffer.
+pub const LARGE_LEN: usize = 6 * 1024 * 1024 + 13;
 
-/// The length of `huge.bin`, whose last bytes are [`HUGE_END`]: nothing else of it is on the disk.
-pub const HUGE: u64 = 5 * 1024 * 1024 * 1024;
+/// The length of `huge.bin`, a sparse file: only its last bytes, [`HUGE_END`], are on the disk.
+pub const HUGE_LEN: u64 = 5 * 1024 * 1024 * 1024;
 pub const HUGE_END: &[u8] = b"behind four gigabytes";
 
-/// Content by which files are told apart.
+/// Names and contents of the small files.
 pub const FILES: &[(&str, &str)] = &[
     ("index.html", "<h1>Start</h1>\n"),
     ("page.html", PAGE),
@@ -65,21 +64,22 @@ pub const FILES: &[(&str, &str)] = &[
     (".well-known/.secret", "secret"),
 ];
 
-/// A document root in a directory of its own, gone when it is dropped.
+/// A document root in a temporary directory.
 pub struct Site {
     directory: TempDir,
     pub large: Vec<u8>,
 }
 
 impl Site {
-    /// The one that all tests look at. What a test changes in it must have a name of its own.
+    /// The document root that tests share. A test that writes a file chooses a name that no other test uses.
     pub fn shared() -> Arc<Site> {
         static SITE: Shared<Site> = Shared::new();
-        SITE.take(Site::build)
+        SITE.get_or_make(Site::build)
     }
 
     fn build() -> Site {
-        let site = Site { directory: TempDir::new().expect("a directory"), large: noise(LARGE) };
+        let site =
+            Site { directory: TempDir::new().expect("a directory"), large: pseudo_random_bytes(LARGE_LEN) };
         for (name, content) in FILES {
             site.write(name, content.as_bytes());
         }
@@ -97,8 +97,8 @@ impl Site {
             .and_then(|page| page.set_modified(modified))
             .expect("a time of modification");
         let huge = File::create(self.path("huge.bin")).expect("a file");
-        huge.set_len(HUGE).expect("a sparse file");
-        huge.write_all_at(HUGE_END, HUGE - HUGE_END.len() as u64).expect("its end");
+        huge.set_len(HUGE_LEN).expect("a sparse file");
+        huge.write_all_at(HUGE_END, HUGE_LEN - HUGE_END.len() as u64).expect("its end");
         mknodat(CWD, self.path("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
         drop(UnixListener::bind(self.path("socket")).expect("a socket"));
         fs::create_dir_all(self.path("odd/index.html")).expect("a directory called index.html");
@@ -137,10 +137,28 @@ impl Site {
     }
 }
 
-/// Bytes without a pattern (Marsaglia's xorshift64), the same each time.
-pub fn noise(count: usize) -> Vec<u8> {
+/// A value that tests share: the first test makes it, and it is dropped, unlike a static, when the last has ended.
+pub struct Shared<T>(Mutex<Weak<T>>);
+
+impl<T> Shared<T> {
+    pub const fn new() -> Shared<T> {
+        Shared(Mutex::new(Weak::new()))
+    }
+
+    pub fn get_or_make(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let value = Arc::new(make());
+            *shared = Arc::downgrade(&value);
+            value
+        })
+    }
+}
+
+/// Bytes without a pattern (Marsaglia's xorshift64), the same in each run.
+pub fn pseudo_random_bytes(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    let mut bytes = vec![0; count];
+    let mut bytes = vec![0; len];
     for word in bytes.chunks_mut(8) {
         state ^= state << 13;
         state ^= state >> 7;

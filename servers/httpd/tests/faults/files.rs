@@ -1,10 +1,10 @@
-//! Files that change while they are sent: what was begun is finished or cut, and never made up.
+//! Files that change while they are sent: the response is completed or cut short, and never holds other bytes.
 
 use crate::{
-    client::{Client, get, until},
-    reply::{Asked, Reader, uninterrupted},
-    server::{FileServer, Kind},
-    site::noise,
+    client::{Client, get, wait_for},
+    reply::ReplyReader,
+    server::{FileServer, ServerKind},
+    site::pseudo_random_bytes,
 };
 use std::{
     collections::HashMap,
@@ -18,205 +18,204 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Far more than lies in sockets while nobody reads.
+/// The length of `file.bin`: far more than sockets buffer while the client does not read.
 const LEN: usize = 16 * 1024 * 1024;
 
-/// A changed file shows within a second; this is for machines that do something else besides.
-const SOON: Duration = Duration::from_secs(5);
+/// How long a change may take to show. It takes a second, unless the machine is busy with other work.
+const MAX_DELAY: Duration = Duration::from_secs(5);
 
-/// A document root of a test's own, served.
-struct Grounds {
+/// A document root that only one test uses, and its server.
+struct ScratchRoot {
     root: TempDir,
     server: FileServer,
 }
 
-impl Grounds {
-    fn start(kind: Kind) -> Grounds {
+impl ScratchRoot {
+    fn start(kind: ServerKind) -> ScratchRoot {
         let root = TempDir::new().expect("a directory");
         fs::write(root.path().join("next.txt"), "next\n").expect("a file");
-        Grounds { server: FileServer::start(kind, root.path()), root }
+        ScratchRoot { server: FileServer::start(kind, root.path()), root }
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }
 
-    /// Replaces a file as careful programs do: by renaming another over it.
+    /// Replaces a file atomically: renames another one over it.
     fn replace(&self, name: &str, content: &[u8]) {
         let other = self.path(&format!("{name}.new"));
         fs::write(&other, content).and_then(|()| fs::rename(&other, self.path(name))).expect("another file");
     }
 }
 
-/// What becomes of an answer whose file changes.
+/// What the client receives of a file that changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// It is what the file held when it began, all of it, and the next answer follows.
-    Whole,
-    /// It is the beginning of that, and then the connection ends.
-    Cut,
+enum Received {
+    /// All of the old content, then the next response.
+    Complete,
+    /// A part of the old content, then the end of the connection.
+    CutShort,
 }
 
-/// Changes a file in the middle of its answer, with another request waiting behind it.
-fn check(kind: Kind, fate: Fate, change: impl Fn(&Grounds, &Path)) {
-    let (grounds, old) = (Grounds::start(kind), noise(LEN));
-    let path = grounds.path("file.bin");
+/// Changes `file.bin` while it is sent, with another request pipelined behind it.
+fn check(kind: ServerKind, expected: Received, change: impl Fn(&ScratchRoot, &Path)) {
+    let (root, old) = (ScratchRoot::start(kind), pseudo_random_bytes(LEN));
+    let path = root.path("file.bin");
     fs::write(&path, &old).expect("a file");
-    let answers = transfer(&grounds, || change(&grounds, &path));
-    let content = content(&answers);
-    match content.strip_prefix(&*old) {
+    let received = transfer(&root, || change(&root, &path));
+    let body = body(&received);
+    match body.strip_prefix(&*old) {
         Some(rest) => {
-            assert_eq!(fate, Fate::Whole);
+            assert_eq!(expected, Received::Complete);
             check_next(rest);
         }
         None => {
-            assert!(old.starts_with(content), "{} bytes, and not all are the file's", content.len());
-            assert_eq!(fate, Fate::Cut, "after {} of {LEN} bytes", content.len());
+            assert!(old.starts_with(body), "{} bytes, not all of them the file's", body.len());
+            assert_eq!(expected, Received::CutShort, "after {} of {LEN} bytes", body.len());
         }
     }
-    assert_eq!(grounds.server.connect().ask(get("/next.txt")).text(), "next\n");
+    assert_eq!(root.server.connect().fetch(get("/next.txt")).text(), "next\n");
 }
 
-/// All that is answered to a request for the file and one behind it, to the end of the connection.
-fn transfer(grounds: &Grounds, change: impl FnOnce()) -> Vec<u8> {
-    let mut client = Client::connect_narrow(grounds.server.address);
+/// Requests `file.bin` and `next.txt`, and calls `change` when the first response has begun. Returns all that is received.
+fn transfer(root: &ScratchRoot, change: impl FnOnce()) -> Vec<u8> {
+    let mut client = Client::connect_with_small_buffer(root.server.address);
     client.send(get("/file.bin") + &get("/next.txt"));
-    client.end_sending();
-    // What is looked at is not taken.
-    while uninterrupted(|| client.stream.peek(&mut [0; 15])).expect("the answer begins") < 15 {}
+    client.shutdown_write();
+    client.await_status_line();
     change();
     let mut all = Vec::with_capacity(LEN + 1024);
-    client.stream.read_to_end(&mut all).expect("an orderly end");
+    client.stream.read_to_end(&mut all).expect("an end without a reset");
     all
 }
 
-/// What stands behind the first head, which promises the length that the file had.
-fn content(answers: &[u8]) -> &[u8] {
-    let head_len = answers.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
-    let head = String::from_utf8_lossy(&answers[..head_len]);
+/// What follows the first head, whose Content-Length must be the old length of the file.
+fn body(received: &[u8]) -> &[u8] {
+    let head_len = received.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
+    let head = String::from_utf8_lossy(&received[..head_len]);
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains(&format!("Content-Length: {LEN}\r\n")));
-    &answers[head_len..]
+    &received[head_len..]
 }
 
 fn check_next(rest: &[u8]) {
-    let mut reader = Reader::new(rest);
-    assert_eq!(reader.reply(Asked::Http11).expect("the next answer").text(), "next\n");
-    reader.end().expect("nothing behind it");
+    let mut reader = ReplyReader::new(rest);
+    assert_eq!(reader.reply().expect("the next response").text(), "next\n");
+    reader.expect_eof().expect("nothing after it");
 }
 
 fn open(path: &Path) -> File {
     File::options().write(true).open(path).expect("a file")
 }
 
-/// Nothing tells rewriting from appending, so what is written over arrives; careful programs replace. But it arrives in
-/// its place, and in the length that was promised, or the connection ends.
-fn check_rewritten(kind: Kind, rewrite: impl Fn(&Path, &[u8])) {
-    let (grounds, old) = (Grounds::start(kind), noise(LEN));
-    let path = grounds.path("file.bin");
+/// The server cannot tell rewriting from appending, so a client may receive new bytes after old ones. But each byte is at
+/// its offset, and the length is the announced one, or the connection is closed.
+fn check_rewritten(kind: ServerKind, rewrite: impl Fn(&Path, &[u8])) {
+    let (root, old) = (ScratchRoot::start(kind), pseudo_random_bytes(LEN));
+    let path = root.path("file.bin");
     fs::write(&path, &old).expect("a file");
     let new: Vec<u8> = old.iter().map(|byte| !byte).collect();
-    let answers = transfer(&grounds, || rewrite(&path, &new));
-    let content = content(&answers);
-    let (content, rest) = content.split_at(content.len().min(LEN));
-    let change = content.iter().zip(&old).take_while(|(is, was)| is == was).count();
-    assert!(content[change..] == new[change..content.len()], "what follows the old is not the new");
-    if content.len() == LEN {
+    let received = transfer(&root, || rewrite(&path, &new));
+    let body = body(&received);
+    let (body, rest) = body.split_at(body.len().min(LEN));
+    let change = body.iter().zip(&old).take_while(|(received, old)| received == old).count();
+    assert!(body[change..] == new[change..body.len()], "the bytes after the old ones are not the new ones");
+    if body.len() == LEN {
         check_next(rest);
     }
 }
 
 http_testing::both_engines! {
-    fn a_file_cut_in_mid_transfer(kind: Kind) {
-        check(kind, Fate::Cut, |_, path| open(path).set_len(0).expect("no length"));
-        check(kind, Fate::Cut, |_, path| open(path).set_len(LEN as u64 - 1).expect("another length"));
+    fn closes_the_connection_if_the_file_is_truncated(kind: ServerKind) {
+        check(kind, Received::CutShort, |_, path| open(path).set_len(0).expect("no length"));
+        check(kind, Received::CutShort, |_, path| open(path).set_len(LEN as u64 - 1).expect("another length"));
     }
 
-    fn a_file_replaced_in_mid_transfer(kind: Kind) {
-        check(kind, Fate::Whole, |grounds, _| grounds.replace("file.bin", b"another"));
+    fn completes_a_replaced_file(kind: ServerKind) {
+        check(kind, Received::Complete, |root, _| root.replace("file.bin", b"another"));
     }
 
-    fn a_file_removed_in_mid_transfer(kind: Kind) {
-        check(kind, Fate::Whole, |_, path| fs::remove_file(path).expect("it was there"));
+    fn completes_a_removed_file(kind: ServerKind) {
+        check(kind, Received::Complete, |_, path| fs::remove_file(path).expect("it was there"));
     }
 
-    fn a_file_lengthened_in_mid_transfer(kind: Kind) {
-        check(kind, Fate::Whole, |_, path| {
-            open(path).write_all_at(b"and more", LEN as u64).expect("written");
+    fn completes_a_lengthened_file_with_its_old_length(kind: ServerKind) {
+        check(kind, Received::Complete, |_, path| {
+            open(path).write_all_at(b"and more", LEN as u64).expect("a write");
         });
     }
 
-    fn a_file_rewritten_in_mid_transfer(kind: Kind) {
-        check_rewritten(kind, |path, new| open(path).write_all_at(new, 0).expect("written"));
-        check_rewritten(kind, |path, new| fs::write(path, new).expect("cut, and written anew"));
+    fn sends_each_byte_of_a_rewritten_file_at_its_offset(kind: ServerKind) {
+        check_rewritten(kind, |path, new| open(path).write_all_at(new, 0).expect("a write"));
+        check_rewritten(kind, |path, new| fs::write(path, new).expect("a rewrite"));
     }
 
-    fn what_changes_shows_within_about_a_second(kind: Kind) {
-        let grounds = Grounds::start(kind);
-        fs::write(grounds.path("changed.txt"), "before").expect("a file");
-        fs::write(grounds.path("removed.txt"), "before").expect("a file");
-        let mut client = grounds.server.connect();
+    fn serves_changed_files_within_about_a_second(kind: ServerKind) {
+        let root = ScratchRoot::start(kind);
+        fs::write(root.path("changed.txt"), "before").expect("a file");
+        fs::write(root.path("removed.txt"), "before").expect("a file");
+        let mut client = root.server.connect();
         for (target, status) in [("/changed.txt", 200), ("/removed.txt", 200), ("/new.txt", 404)] {
-            assert_eq!(client.ask(get(target)).status, status);
+            assert_eq!(client.fetch(get(target)).status, status);
         }
-        fs::write(grounds.path("changed.txt"), "afterwards").expect("a file");
-        fs::remove_file(grounds.path("removed.txt")).expect("it was there");
-        fs::write(grounds.path("new.txt"), "new").expect("a file");
+        fs::write(root.path("changed.txt"), "afterwards").expect("a file");
+        fs::remove_file(root.path("removed.txt")).expect("it was there");
+        fs::write(root.path("new.txt"), "new").expect("a file");
         let start = Instant::now();
         for (target, status, content) in
             [("/changed.txt", 200, "afterwards"), ("/removed.txt", 404, ""), ("/new.txt", 200, "new")]
         {
-            until(target, || {
-                let reply = client.ask(get(target));
+            wait_for(target, || {
+                let reply = client.fetch(get(target));
                 (reply.status == status && (status == 404 || reply.text() == content)).then_some(())
             });
         }
-        eprintln!("{kind:?}: all changes show after {:?}", start.elapsed());
-        assert!(start.elapsed() < SOON);
+        eprintln!("{kind:?}: all changes visible after {:?}", start.elapsed());
+        assert!(start.elapsed() < MAX_DELAY);
         client.finish();
     }
 
-    fn replacement_under_load_is_never_torn(kind: Kind) {
+    fn never_mixes_two_versions_of_a_replaced_file(kind: ServerKind) {
         check_replacement(kind, 10_000);
         check_replacement(kind, 200_000);
     }
 }
 
-/// One version of a file: one letter over and over, in a length that only this letter has.
+/// A version of a file: one letter, repeated. Each letter has a length of its own.
 fn version(letter: u8, len: usize) -> Vec<u8> {
     vec![letter; len + usize::from(letter)]
 }
 
-/// Replaces a file again and again while several clients read it: each answer is one version, whole.
-fn check_replacement(kind: Kind, len: usize) {
+/// Replaces a file again and again while several clients request it. Each response is one complete version.
+fn check_replacement(kind: ServerKind, len: usize) {
     const READERS: usize = 4;
-    let grounds = Grounds::start(kind);
-    grounds.replace("file.txt", &version(b'a', len));
-    let over = AtomicBool::new(false);
+    let root = ScratchRoot::start(kind);
+    root.replace("file.txt", &version(b'a', len));
+    let done = AtomicBool::new(false);
     let (written, seen) = thread::scope(|scope| {
         let writer = scope.spawn(|| {
-            let letters = (b'a'..=b'z').cycle().take_while(|_| !over.load(Ordering::Relaxed));
-            letters.map(|letter| grounds.replace("file.txt", &version(letter, len))).count()
+            let letters = (b'a'..=b'z').cycle().take_while(|_| !done.load(Ordering::Relaxed));
+            letters.map(|letter| root.replace("file.txt", &version(letter, len))).count()
         });
-        let read = |reader| read_versions(&grounds, reader, len);
+        let read = |reader| read_versions(&root, reader, len);
         let readers: Vec<_> = (0..READERS).map(|reader| scope.spawn(move || read(reader))).collect();
         let seen: Vec<_> = readers.into_iter().map(thread::ScopedJoinHandle::join).collect();
-        over.store(true, Ordering::Relaxed);
+        done.store(true, Ordering::Relaxed);
         (writer.join().expect("no panic"), seen)
     });
     let seen = seen.into_iter().map(|seen| seen.expect("no panic")).max().unwrap_or(0);
     eprintln!("{kind:?}: {written} versions of {len} bytes written, {seen} seen by one reader");
-    assert!(seen > 10, "hardly anything changes");
+    assert!(seen > 10, "the readers see too few versions");
 }
 
-/// Asks again and again, each time in a spelling that no memory knows. Yields how many versions came.
-fn read_versions(grounds: &Grounds, reader: usize, len: usize) -> usize {
-    let mut client = grounds.server.connect();
+/// Requests the file many times, each time by a path that no cache holds. Returns how many versions it received.
+fn read_versions(root: &ScratchRoot, reader: usize, len: usize) -> usize {
+    let mut client = root.server.connect();
     let mut tags = HashMap::new();
     for number in 0..200 {
-        let reply = client.ask(get(&format!("/{reader}-{number}/../file.txt")));
-        let letter = *reply.content.first().expect("content");
-        assert!(reply.content == version(letter, len), "torn: {reply:?}, {} bytes", reply.content.len());
-        let tag = reply.field("ETag").expect("an entity tag").to_owned();
+        let reply = client.fetch(get(&format!("/{reader}-{number}/../file.txt")));
+        let letter = *reply.body.first().expect("a body");
+        assert!(reply.body == version(letter, len), "torn: {reply:?}, {} bytes", reply.body.len());
+        let tag = reply.header("ETag").expect("an entity tag").to_owned();
         assert_eq!(*tags.entry(tag).or_insert(letter), letter, "one tag for two versions");
     }
     client.finish();

@@ -1,40 +1,39 @@
-//! The servers under fire, from outside: peers that are slow, many or rude, files that change while they are sent,
-//! disks and handlers that fail. Every time somebody else is served meanwhile, and nothing is left behind.
+//! Fault tests of the file server: clients that are slow, many or misbehaving, files that change while they are sent, a disk
+//! that fails. Each time, other clients are served meanwhile, and the server releases all resources afterwards.
 //!
-//! | module | what happens |
+//! | module | fault |
 //! |---|---|
-//! | [`slow`] | heads that drip, downloads that nobody reads, connections that idle, peers slower than they may be |
-//! | [`many`] | more connections than places, or than descriptors |
-//! | [`rude`] | resets, half-closes, endless pipelines, garbage, requests larger than they may be |
-//! | [`files`] | files cut, replaced, removed, lengthened or rewritten in mid-transfer |
-//! | [`disk`] | reading fails in mid-transfer |
-//! | [`panics`] | application code panics, wherever it can |
+//! | [`slow`] | heads that arrive byte by byte, downloads that no client reads, idle connections, timeouts, minimum rates |
+//! | [`many`] | more connections than the limits allow, or than there are descriptors |
+//! | [`misbehaving`] | resets, half-closes, long pipelines, bytes that are not HTTP, oversized requests |
+//! | [`files`] | files truncated, replaced, removed, lengthened or rewritten while they are sent |
+//! | [`disk`] | a read error while a file is sent |
 //!
-//! [`subject`] is the program that has to bear it, and [`resources`] what it uses. How to talk to a server stands in `it`,
-//! of which this binary takes what it needs.
+//! The tests take minutes, so they are a test binary apart from `it`, with which they share two files.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 
-#[allow(dead_code, reason = "other tests use the rest")]
+#[allow(dead_code, reason = "`it` uses the rest")]
 #[path = "../it/program.rs"]
 mod program;
-#[allow(dead_code, reason = "other tests use the rest")]
+#[allow(dead_code, reason = "`it` uses the rest")]
 #[path = "../it/server.rs"]
 mod server;
 
 use http_testing::{
-    client, reply, site,
-    subject::{self, Subject},
+    client, reply,
+    server_under_test::{self, ServerUnderTest},
+    site,
 };
-use server::Kind;
+use server::ServerKind;
 
 mod disk;
 mod files;
 mod many;
-mod rude;
+mod misbehaving;
 mod slow;
 
-/// Serves the shared site with `httpd`.
-fn start(kind: Kind) -> Subject {
-    Subject::of(kind, "/notes.txt", || program::serve(kind.arguments()))
+/// Starts `httpd` with the shared site.
+fn start(kind: ServerKind) -> ServerUnderTest {
+    ServerUnderTest::start(kind, "/notes.txt", || program::serve(kind.arguments()))
 }

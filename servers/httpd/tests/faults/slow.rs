@@ -1,15 +1,15 @@
-//! Peers that take their time: they hold up nobody but themselves, and are let go of when it is over.
+//! Slow clients: they do not delay other clients, and the server closes their connections when a timeout expires.
 
 use crate::{
-    client::{Client, PATIENCE, get, request, until},
+    client::{Client, TIMEOUT, get, request, retry_on_eintr, wait_for},
     program,
-    reply::{Asked, uninterrupted},
-    server::{Threads, settings},
+    server::{InProcessServer, settings},
+    server_under_test::{
+        ServerUnderTest, connect_and_send, is_closed, raise_descriptor_limit, receives_notes,
+    },
     start,
-    subject::{Subject, affordable, has_ended, is_answered, plain},
 };
-use http_engine::{Body, ChunkSource, Request, Response, Timeouts};
-use http_engine::{Engine, Settings};
+use http_engine::{Body, ChunkSource, Engine, Request, Response, Settings, Timeouts};
 use std::{
     io::{self, Read, Write},
     net::TcpStream,
@@ -17,86 +17,87 @@ use std::{
     time::{Duration, Instant},
 };
 
-const DRIPPING: usize = 400;
+const SLOW: usize = 400;
 const UNREAD: usize = 100;
 const IDLE: usize = 5_000;
 
-/// Timeouts short enough to be waited for. An event loop looks at deadlines once a second.
+/// A timeout that a test can wait for. An event loop checks deadlines once a second.
 const SHORT: Duration = Duration::from_millis(500);
-/// How often something little is sent or read: never so seldom that it counts as nothing.
+/// How often a client sends or reads a few bytes: often enough that no idle timeout expires.
 const PACE: Duration = Duration::from_millis(20);
 
 http_testing::both_engines! {
-    fn heads_that_drip(kind: Kind) {
-        let subject = start(kind);
-        let begun = || plain(subject.address(), "GET / HTTP/1.1\r\nHost: test\r\nX-Slow: ");
-        let mut dripping: Vec<TcpStream> = (0..DRIPPING).map(|_| begun()).collect();
-        subject.holds(DRIPPING);
-        subject.watch("400 heads that drip", || {
-            for stream in &mut dripping {
-                stream.write_all(b"x").expect("it is still listened to");
+    fn serves_others_while_heads_arrive_byte_by_byte(kind: ServerKind) {
+        let server = start(kind);
+        let begin = |_| connect_and_send(server.address(), "GET / HTTP/1.1\r\nHost: test\r\nX-Slow: ");
+        let mut slow: Vec<TcpStream> = (0..SLOW).map(begin).collect();
+        server.wait_for_connections(SLOW);
+        server.check_responsive("400 heads that arrive byte by byte", || {
+            for stream in &mut slow {
+                stream.write_all(b"x").expect("the connection is still open");
             }
         });
-        drop(dripping);
-        subject.recovers();
+        drop(slow);
+        server.check_recovers();
     }
 
-    fn downloads_that_nobody_reads(kind: Kind) {
-        let subject = start(kind);
-        let mut unread: Vec<Client> = (0..UNREAD).map(|_| Client::connect_narrow(subject.address())).collect();
+    fn serves_others_while_downloads_are_not_read(kind: ServerKind) {
+        let server = start(kind);
+        let mut unread: Vec<Client> = (0..UNREAD).map(|_| Client::connect_with_small_buffer(server.address())).collect();
         for client in &mut unread {
             client.send(get("/huge.bin"));
         }
-        subject.holds(UNREAD);
-        subject.watch("100 downloads that nobody reads", || {});
+        server.wait_for_connections(UNREAD);
+        server.check_responsive("100 downloads that no client reads", || {});
         drop(unread);
-        subject.recovers();
+        server.check_recovers();
     }
 
-    /// All of them at once, with short deadlines: they are let go of while they hold on.
-    fn who_takes_too_long_is_let_go(kind: Kind) {
+    /// The clients keep their connections open, so the server must close them.
+    fn closes_connections_whose_timeouts_expire(kind: ServerKind) {
         let short = ["--head-timeout", "--body-timeout", "--write-timeout", "--idle-timeout"];
         let short = short.map(|option| [option, "1"]).concat();
         let arguments = [kind.arguments(), &short].concat();
-        let subject = Subject::of(kind, "/notes.txt", || program::serve(&arguments));
+        let server = ServerUnderTest::start(kind, "/notes.txt", || program::serve(&arguments));
         let half = request("POST", "/notes.txt", "Content-Length: 10\r\n") + "half";
         let beginnings = ["GET / HTTP/1.1\r\nX-Slow: ".to_owned(), half, get("/notes.txt")];
-        let slow = beginnings.iter().cycle().take(DRIPPING);
-        let slow: Vec<TcpStream> = slow.map(|beginning| plain(subject.address(), beginning)).collect();
-        let mut unread: Vec<Client> = (0..UNREAD).map(|_| Client::connect_narrow(subject.address())).collect();
+        let slow = beginnings.iter().cycle().take(SLOW);
+        let slow: Vec<TcpStream> = slow.map(|beginning| connect_and_send(server.address(), beginning)).collect();
+        let mut unread: Vec<Client> = (0..UNREAD).map(|_| Client::connect_with_small_buffer(server.address())).collect();
         for client in &mut unread {
             client.send(get("/huge.bin"));
         }
-        subject.holds(UNREAD);
-        subject.recovers();
+        server.wait_for_connections(UNREAD);
+        server.check_recovers();
         drop((slow, unread));
     }
 
-    /// Half of them have asked once, the others never. Where a connection is a thread, the longest idle make room.
-    fn connections_that_idle(kind: Kind) {
-        let subject = start(kind);
-        let count = affordable(IDLE);
+    /// Half of them have sent a request. A blocking server evicts those that are idle for longest.
+    fn serves_others_while_connections_are_idle(kind: ServerKind) {
+        let server = start(kind);
+        let count = raise_descriptor_limit(IDLE);
         let idle: Vec<TcpStream> = (0..count)
             .map(|number| {
-                let asks = number % 2 == 0;
-                let stream = plain(subject.address(), if asks { get("/notes.txt") } else { String::new() });
-                assert!(!asks || is_answered(&stream), "number {number}");
+                let sends = number % 2 == 0;
+                let request = if sends { get("/notes.txt") } else { String::new() };
+                let stream = connect_and_send(server.address(), request);
+                assert!(!sends || receives_notes(&stream), "number {number}");
                 stream
             })
             .collect();
-        // Who says nothing is let in late, and who has been idle for longest may have gone by then.
-        until("all have been let in", || {
-            let gone = idle.iter().filter(|stream| has_ended(stream)).count();
-            (subject.connections() + gone >= count).then_some(())
+        // Connections that send nothing are accepted late (TCP_DEFER_ACCEPT). Others may have been evicted by then.
+        wait_for("all connections to be accepted", || {
+            let closed = idle.iter().filter(|stream| is_closed(stream)).count();
+            (server.connections() + closed >= count).then_some(())
         });
-        subject.watch("5,000 idle connections", || {});
+        server.check_responsive("5,000 idle connections", || {});
         drop(idle);
-        subject.recovers();
+        server.check_recovers();
     }
 }
 
-/// Timeouts that are none, but for those that `shorten` shortens.
-fn impatient(shorten: impl FnOnce(&mut Timeouts)) -> Settings {
+/// Settings whose timeouts never expire, except those that `shorten` sets.
+fn with_timeouts(shorten: impl FnOnce(&mut Timeouts)) -> Settings {
     const NEVER: Duration = Duration::from_secs(3600);
     let mut settings = settings();
     let timeouts = &mut settings.protocol.timeouts;
@@ -106,9 +107,9 @@ fn impatient(shorten: impl FnOnce(&mut Timeouts)) -> Settings {
     settings
 }
 
-/// Peers who send `beginning` and then `drop` after `drop` are told that they are too slow, every one of them.
-fn check_let_go(settings: Settings, engine: Engine, beginning: &str, drop: &str) {
-    let server = Threads::start(engine, settings, |_: &Request<'_>| Response::text("here"));
+/// Clients send `beginning`, then `drop` again and again. Each receives 408.
+fn check_408(settings: Settings, engine: Engine, beginning: &str, drop: &str) {
+    let server = InProcessServer::start(engine, settings, |_: &Request<'_>| Response::text("here"));
     let begin = |_| {
         let mut client = server.connect();
         client.send(beginning);
@@ -116,24 +117,24 @@ fn check_let_go(settings: Settings, engine: Engine, beginning: &str, drop: &str)
         client
     };
     let mut clients: Vec<Client> = (0..50).map(begin).collect();
-    until("all are answered", || {
+    wait_for("a response for each client", || {
         let waiting = clients.iter_mut().filter_map(|client| {
-            let came = uninterrupted(|| client.stream.peek(&mut [0]));
-            // It may be given up by now; then its answer comes next.
-            came.is_err().then(|| client.try_send(drop))
+            let peeked = retry_on_eintr(|| client.stream.peek(&mut [0]));
+            // Sending fails if the server closes the connection now. The response arrives next then.
+            peeked.is_err().then(|| client.try_send(drop))
         });
         (waiting.count() == 0).then_some(())
     });
     for mut client in clients {
-        client.stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let reply = client.reply(Asked::Http11);
+        client.stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
+        let reply = client.reply();
         assert_eq!((reply.status, reply.close), (408, true), "{beginning}");
-        client.ends();
+        client.expect_eof();
     }
-    assert_eq!(server.connect().ask(get("/")).text(), "here");
+    assert_eq!(server.connect().fetch(get("/")).text(), "here");
 }
 
-/// Content without an end. When it is dropped, so is the connection it was for.
+/// A body without an end. It is dropped with its connection.
 struct Endless(Sender<()>);
 
 impl ChunkSource for Endless {
@@ -145,48 +146,49 @@ impl ChunkSource for Endless {
 
 impl Drop for Endless {
     fn drop(&mut self) {
-        // The test may have ended first.
+        // The test may end first.
         let _ = self.0.send(());
     }
 }
 
-/// Reads an answer in sips, without ever pausing, where `send_rate` bytes a second are asked for.
-fn check_sips(engine: Engine, send_rate: u32, dropped: bool) {
-    let settings = impatient(|timeouts| (timeouts.write_stall, timeouts.send_rate) = (2 * SHORT, send_rate));
+/// Reads a response slowly but without a pause, from a server with this minimum rate in bytes per second.
+fn check_slow_reader(engine: Engine, send_rate: u32, is_closed: bool) {
+    let settings =
+        with_timeouts(|timeouts| (timeouts.write_stall, timeouts.send_rate) = (2 * SHORT, send_rate));
     let (sender, was_dropped) = channel();
-    let server = Threads::start(engine, settings, move |_: &Request<'_>| {
+    let server = InProcessServer::start(engine, settings, move |_: &Request<'_>| {
         Response::bytes(Body::Stream(Box::new(Endless(sender.clone()))))
     });
-    let mut client = Client::connect_narrow(server.address);
+    let mut client = Client::connect_with_small_buffer(server.address);
     client.send(get("/"));
-    let (start, mut sip) = (Instant::now(), [0; 1024]);
+    let (start, mut buffer) = (Instant::now(), [0; 1024]);
     let mut is_dropped = false;
     while !is_dropped && start.elapsed() < 8 * SHORT {
-        let count = uninterrupted(|| client.stream.read(&mut sip)).expect("there is always more to read");
-        assert!(count > 0 || dropped, "it ends");
+        let count = retry_on_eintr(|| client.stream.read(&mut buffer)).expect("more of the response");
+        assert!(count > 0 || is_closed, "the connection is closed");
         is_dropped = was_dropped.recv_timeout(PACE).is_ok();
     }
-    assert_eq!(is_dropped, dropped, "at {send_rate} bytes a second");
+    assert_eq!(is_dropped, is_closed, "at {send_rate} bytes a second");
 }
 
 http_testing::both_engines! {
-    fn heads_that_drip_come_to_an_end(engine: Engine) {
-        check_let_go(impatient(|timeouts| timeouts.head = SHORT), engine, "GET / HTTP/1.1\r\nX: ", "x");
+    fn a_head_that_arrives_byte_by_byte_gets_408(engine: Engine) {
+        check_408(with_timeouts(|timeouts| timeouts.head = SHORT), engine, "GET / HTTP/1.1\r\nX: ", "x");
     }
 
-    fn content_that_pauses_comes_to_an_end(engine: Engine) {
+    fn a_body_that_pauses_gets_408(engine: Engine) {
         let post = request("POST", "/", "Content-Length: 10\r\n");
-        check_let_go(impatient(|timeouts| timeouts.body_idle = SHORT), engine, &post, "");
+        check_408(with_timeouts(|timeouts| timeouts.body_idle = SHORT), engine, &post, "");
     }
 
-    /// It never pauses, and is slower than it may be all the same.
-    fn content_that_drips_comes_to_an_end(engine: Engine) {
-        let settings = impatient(|timeouts| (timeouts.body_idle, timeouts.body_rate) = (SHORT, 1 << 20));
-        check_let_go(settings, engine, &request("POST", "/", "Content-Length: 1000000\r\n"), "x");
+    /// It never pauses, but it is slower than the minimum rate.
+    fn a_body_that_arrives_too_slowly_gets_408(engine: Engine) {
+        let settings = with_timeouts(|timeouts| (timeouts.body_idle, timeouts.body_rate) = (SHORT, 1 << 20));
+        check_408(settings, engine, &request("POST", "/", "Content-Length: 1000000\r\n"), "x");
     }
 
-    fn answers_that_are_sipped_come_to_an_end(engine: Engine) {
-        check_sips(engine, 1, false);
-        check_sips(engine, 1 << 30, true);
+    fn a_response_that_is_read_too_slowly_is_aborted(engine: Engine) {
+        check_slow_reader(engine, 1, false);
+        check_slow_reader(engine, 1 << 30, true);
     }
 }

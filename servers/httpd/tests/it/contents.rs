@@ -1,11 +1,11 @@
-//! What files hold, byte for byte: large ones, read fast or slowly; changing ones; ones that may not be read.
+//! The bytes of files: large files, read fast or slowly, files that change, and files without read permission.
 
 use crate::{
-    client::{Client, get, until},
+    client::{Client, get, retry_on_eintr, wait_for},
     program::Program,
-    reply::{Asked, Reply, uninterrupted},
+    reply::Reply,
     server::TestServer,
-    site::{LARGE, Site},
+    site::{LARGE_LEN, Site},
 };
 use std::{
     collections::HashMap,
@@ -17,36 +17,36 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-/// An account without any rights; on Linux systems, nobody's.
+/// The user `nobody` on Linux systems: an account without privileges.
 const NOBODY: u32 = 65_534;
 
 fn check_large(server: &TestServer, reply: &Reply) {
-    assert_eq!((reply.status, reply.content.len()), (200, LARGE));
-    assert!(reply.content == server.site.large, "other bytes than the file's");
+    assert_eq!((reply.status, reply.body.len()), (200, LARGE_LEN));
+    assert!(reply.body == server.site.large, "other bytes than the file's");
 }
 
-/// Reads the whole answer through a narrow socket, `step` bytes at a time, to the end of the connection.
+/// Reads to the end of the connection, `step` bytes at a time.
 fn read_in_steps(client: &mut Client, step: usize) -> Vec<u8> {
-    let mut all = Vec::with_capacity(LARGE + 1024);
-    let mut some = vec![0; step];
+    let mut all = Vec::with_capacity(LARGE_LEN + 1024);
+    let mut buffer = vec![0; step];
     loop {
-        match uninterrupted(|| client.stream.read(&mut some)).expect("more of the answer") {
+        match retry_on_eintr(|| client.stream.read(&mut buffer)).expect("more of the response") {
             0 => return all,
-            count => all.extend(&some[..count]),
+            count => all.extend(&buffer[..count]),
         }
     }
 }
 
-/// A file of this test's own beneath the shared root.
-struct Scratch<'s> {
+/// A file in the shared document root that only one test uses.
+struct ScratchFile<'s> {
     server: &'s TestServer,
     name: String,
 }
 
-impl<'s> Scratch<'s> {
-    fn new(server: &'s TestServer, about: &str) -> Scratch<'s> {
+impl<'s> ScratchFile<'s> {
+    fn new(server: &'s TestServer, about: &str) -> ScratchFile<'s> {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        Scratch { server, name: format!("{about}-{}.txt", NUMBER.fetch_add(1, Ordering::Relaxed)) }
+        ScratchFile { server, name: format!("{about}-{}.txt", NUMBER.fetch_add(1, Ordering::Relaxed)) }
     }
 
     fn write(&self, content: &[u8]) {
@@ -55,16 +55,16 @@ impl<'s> Scratch<'s> {
 
     fn append(&self, content: &[u8]) {
         let file = File::options().append(true).open(self.server.site.path(&self.name));
-        file.and_then(|mut file| file.write_all(content)).expect("written");
+        file.and_then(|mut file| file.write_all(content)).expect("a write");
     }
 
-    /// Cuts it, or lengthens it by nothing that takes room.
+    /// Truncates the file, or lengthens it without using disk space.
     fn set_len(&self, len: u64) {
         let file = File::options().write(true).open(self.server.site.path(&self.name));
         file.and_then(|file| file.set_len(len)).expect("another length");
     }
 
-    /// Replaces it as careful programs do: by renaming another over it.
+    /// Replaces the file atomically: renames another one over it.
     fn replace(&self, content: &[u8]) {
         let other = format!("{}.new", self.name);
         self.server.site.write(&other, content);
@@ -81,109 +81,107 @@ impl<'s> Scratch<'s> {
 }
 
 http_testing::both_engines! {
-    fn a_large_file_arrives_as_it_is(server: &TestServer) {
+    fn sends_a_large_file(server: &TestServer) {
         let mut client = server.connect();
-        check_large(server, &client.ask(get("/large.bin")));
+        check_large(server, &client.fetch(get("/large.bin")));
         client.finish();
     }
 
-    fn two_large_files_pipelined(server: &TestServer) {
+    fn sends_large_files_pipelined_with_small_ones(server: &TestServer) {
         let mut client = server.connect();
         client.send(get("/large.bin") + &get("/notes.txt") + &get("/large.bin"));
-        check_large(server, &client.reply(Asked::Http11));
-        assert_eq!(client.reply(Asked::Http11).text(), "notes\n");
-        check_large(server, &client.reply(Asked::Http11));
+        check_large(server, &client.reply());
+        assert_eq!(client.reply().text(), "notes\n");
+        check_large(server, &client.reply());
         client.finish();
     }
 
-    fn a_slow_reader_gets_all_of_it(server: &TestServer) {
-        let mut client = Client::connect_narrow(server.address);
-        // A connection that has been waited on for requests, and is now waited on for its answer.
-        assert_eq!(client.ask(get("/notes.txt")).text(), "notes\n");
+    fn sends_a_large_file_to_a_slow_client(server: &TestServer) {
+        let mut client = Client::connect_with_small_buffer(server.address);
+        // The second request is on a connection that has waited to read and now waits to write.
+        assert_eq!(client.fetch(get("/notes.txt")).text(), "notes\n");
         client.send("GET /large.bin HTTP/1.0\r\n\r\n");
         let all = read_in_steps(&mut client, 1500);
-        let head = all.len() - LARGE;
+        let head = all.len() - LARGE_LEN;
         assert!(all.starts_with(b"HTTP/1.1 200 OK\r\n") && all[..head].ends_with(b"\r\n\r\n"));
         assert!(all[head..] == server.site.large, "other bytes than the file's");
     }
 
-    /// Nobody who is slow holds up anybody else.
-    fn a_reader_who_stops_is_alone_in_that(server: &TestServer) {
-        let mut stopped: Vec<Client> = (0..8).map(|_| Client::connect_narrow(server.address)).collect();
+    fn clients_that_stop_reading_do_not_block_others(server: &TestServer) {
+        let mut stopped: Vec<Client> = (0..8).map(|_| Client::connect_with_small_buffer(server.address)).collect();
         for client in &mut stopped {
             client.send(get("/large.bin"));
             let mut first = [0; 15];
-            client.stream.read_exact(&mut first).expect("the answer begins");
+            client.stream.read_exact(&mut first).expect("the response begins");
             assert_eq!(&first, b"HTTP/1.1 200 OK");
         }
         for _ in 0..8 {
             let mut client = server.connect();
-            check_large(server, &client.ask(get("/large.bin")));
+            check_large(server, &client.fetch(get("/large.bin")));
             client.finish();
         }
     }
 
-    fn changes_are_seen_within_about_a_second(server: &TestServer) {
+    fn serves_changed_files_within_about_a_second(server: &TestServer) {
         let [changed, replaced, deleted, new] =
-            ["changed", "replaced", "deleted", "new"].map(|about| Scratch::new(server, about));
+            ["changed", "replaced", "deleted", "new"].map(|about| ScratchFile::new(server, about));
         let mut client = server.connect();
         let mut tags = HashMap::new();
         for scratch in [&changed, &replaced, &deleted] {
             scratch.write(b"before");
-            let reply = client.ask(get(&scratch.target()));
+            let reply = client.fetch(get(&scratch.target()));
             assert_eq!(reply.text(), "before");
-            tags.insert(&scratch.name, reply.field("ETag").map(str::to_owned));
+            tags.insert(&scratch.name, reply.header("ETag").map(str::to_owned));
         }
-        assert_eq!(client.ask(get(&new.target())).status, 404);
+        assert_eq!(client.fetch(get(&new.target())).status, 404);
         tags.insert(&new.name, None);
-        changed.append(b" and behind");
+        changed.append(b" and after");
         replaced.replace(b"another");
         deleted.remove();
         new.write(b"new");
         for (scratch, (before, status), content) in [
             (&new, (404, 200), "new"),
-            (&changed, (200, 200), "before and behind"),
+            (&changed, (200, 200), "before and after"),
             (&replaced, (200, 200), "another"),
             (&deleted, (200, 404), ""),
         ] {
-            until(&scratch.name, || {
-                let reply = client.ask(get(&scratch.target()));
+            wait_for(&scratch.name, || {
+                let reply = client.fetch(get(&scratch.target()));
                 let is = |status, content| reply.status == status && (status == 404 || reply.text() == content);
                 let is_new = is(status, content);
-                // Old or new, and nothing in between; and the entity tag tells one from the other.
+                // Either the old content or the new one, each with an entity tag of its own.
                 assert!(is_new || is(before, "before"), "{}: {}", scratch.name, reply.text());
                 let same_tag =
-                    tags.get(&scratch.name).is_some_and(|tag| tag.as_deref() == reply.field("ETag"));
-                assert_eq!(same_tag, !is_new, "{}: {:?}", scratch.name, reply.field("ETag"));
+                    tags.get(&scratch.name).is_some_and(|tag| tag.as_deref() == reply.header("ETag"));
+                assert_eq!(same_tag, !is_new, "{}: {:?}", scratch.name, reply.header("ETag"));
                 is_new.then_some(())
             });
         }
         client.finish();
     }
 
-    /// What was promised cannot be kept, so the connection ends; nothing is made up.
-    fn a_file_that_shrinks_cuts_its_answer(server: &TestServer) {
-        // More than any socket buffers.
+    /// The response cannot reach its Content-Length, so the server closes the connection. It never sends other bytes instead.
+    fn closes_the_connection_if_the_file_shrinks(server: &TestServer) {
+        // More than sockets buffer.
         let len = 1024 * 1024 * 1024;
-        let scratch = Scratch::new(server, "shrinking");
+        let scratch = ScratchFile::new(server, "shrinking");
         scratch.write(b"");
         scratch.set_len(len);
-        let mut client = Client::connect_narrow(server.address);
+        let mut client = Client::connect_with_small_buffer(server.address);
         client.send(get(&scratch.target()));
-        let mut first = [0; 15];
-        client.stream.read_exact(&mut first).expect("the answer begins");
+        client.await_status_line();
         scratch.set_len(10);
         let rest = client.stream.read_to_end(&mut Vec::new());
-        assert!(rest.is_ok_and(|count| (count as u64) < len), "it must end early, and not with a reset");
+        assert!(rest.is_ok_and(|count| (count as u64) < len), "the connection must end early, without a reset");
         let mut other = server.connect();
-        assert_eq!(other.ask(get("/notes.txt")).text(), "notes\n");
+        assert_eq!(other.fetch(get("/notes.txt")).text(), "notes\n");
         other.finish();
     }
 }
 
-/// Root may read everything, so then the program runs as somebody who may not.
+/// The superuser may read every file, so as root this test runs the program as another user.
 #[test]
-fn what_may_not_be_read_is_forbidden() {
+fn responds_with_403_if_a_file_may_not_be_read() {
     let site = tempfile::tempdir().expect("a directory");
     let root = site.path();
     fs::write(root.join("secret.txt"), "secret").expect("a file");
@@ -197,32 +195,32 @@ fn what_may_not_be_read_is_forbidden() {
     let mut command = Command::new(program);
     command.args(["-p", "0", "-b", "127.0.0.1", "-w", "1"]).arg(root).current_dir("/");
     if File::open(root.join("secret.txt")).is_ok() {
-        if !(anybody_may_reach(program) && anybody_may_reach(root)) {
-            return println!("skipped: this user may read everything, and no other can reach {program:?}");
+        if !(is_accessible_to_all(program) && is_accessible_to_all(root)) {
+            return println!("skipped: this user may read every file, and no other user can run {program:?}");
         }
         command.uid(NOBODY).gid(NOBODY);
     }
     let server = Program::start(&mut command);
     let mut client = Client::connect(server.address());
     for target in ["/secret.txt", "/closed/", "/closed/index.html", "/closed"] {
-        assert_eq!(client.ask(get(target)).status, 403, "{target}");
+        assert_eq!(client.fetch(get(target)).status, 403, "{target}");
     }
-    assert_eq!(client.ask(get("/open.txt")).text(), "open");
+    assert_eq!(client.fetch(get("/open.txt")).text(), "open");
     client.finish();
-    // Or even its owner could not remove it.
+    // Otherwise the directory could not be removed.
     allow("closed", 0o755).expect("permissions");
 }
 
-/// Whether anybody may pass every directory on the way, and execute what is there.
-fn anybody_may_reach(path: &Path) -> bool {
+/// Whether all users may read and execute the file and enter each directory above it.
+fn is_accessible_to_all(path: &Path) -> bool {
     path.ancestors()
-        .all(|path| fs::metadata(path).is_ok_and(|there| there.permissions().mode() & 0o005 == 0o005))
+        .all(|path| fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o005 == 0o005))
 }
 
-/// The site that tests share must be whole before any of them judges what is served from it.
+/// The other tests rely on this.
 #[test]
-fn the_site_is_what_it_should_be() {
+fn the_shared_site_holds_its_large_file() {
     let site = Site::shared();
     assert_eq!(fs::read(site.path("large.bin")).expect("a file"), site.large);
-    assert_eq!(site.large.len(), LARGE);
+    assert_eq!(site.large.len(), LARGE_LEN);
 }

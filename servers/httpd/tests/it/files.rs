@@ -1,27 +1,27 @@
-//! What a method and a path are answered with: status, type, content, and where a redirect leads.
+//! Responses by method and path: status, media type, body, and the target of a redirect.
 
 use crate::{
     client::{get, request},
-    reply::{Framed, Reply},
+    reply::{BodyFraming, Reply},
     server::TestServer,
     site::FILES,
 };
 
-/// Asks for `target` with GET and with HEAD, which must agree in everything but the content. Yields GET's answer.
-pub fn check(server: &TestServer, target: &str, fields: &str, status: u16) -> Reply {
+/// Requests `target` with GET and with HEAD: the responses must differ in the body only. Returns the response to GET.
+pub fn check(server: &TestServer, target: &str, headers: &str, status: u16) -> Reply {
     let mut client = server.connect();
-    let got = client.ask(request("GET", target, fields));
-    let head = client.ask(request("HEAD", target, fields));
+    let got = client.fetch(request("GET", target, headers));
+    let head = client.fetch(request("HEAD", target, headers));
     client.finish();
-    assert_eq!((got.status, got.close), (status, false), "GET {target} {fields}: {got:?}");
+    assert_eq!((got.status, got.close), (status, false), "GET {target} {headers}: {got:?}");
     assert_eq!(
-        (head.status, head.lasting_fields()),
-        (status, got.lasting_fields()),
-        "HEAD {target} {fields}"
+        (head.status, head.headers_without_date()),
+        (status, got.headers_without_date()),
+        "HEAD {target} {headers}"
     );
-    match got.framed {
-        Framed::Length(length) => assert_eq!(length, got.content.len() as u64),
-        framed => assert_eq!((framed, status), (Framed::Never, 304), "{target}"),
+    match got.framing {
+        BodyFraming::Length(length) => assert_eq!(length, got.body.len() as u64),
+        framing => assert_eq!((framing, status), (BodyFraming::NoBody, 304), "{target}"),
     }
     got
 }
@@ -29,11 +29,11 @@ pub fn check(server: &TestServer, target: &str, fields: &str, status: u16) -> Re
 fn check_file(server: &TestServer, target: &str, media_type: &str, content: &str) {
     let reply = check(server, target, "", 200);
     assert_eq!(reply.text(), content, "{target}");
-    assert_eq!(reply.field("Content-Type"), Some(media_type), "{target}");
-    assert_eq!(reply.field("Accept-Ranges"), Some("bytes"), "{target}");
-    let tag = reply.field("ETag").expect("an entity tag");
+    assert_eq!(reply.header("Content-Type"), Some(media_type), "{target}");
+    assert_eq!(reply.header("Accept-Ranges"), Some("bytes"), "{target}");
+    let tag = reply.header("ETag").expect("an entity tag");
     assert!(tag.len() > 2 && tag.starts_with('"') && tag.ends_with('"'), "{target}: {tag} is not strong");
-    let modified = reply.field("Last-Modified").expect("a date");
+    let modified = reply.header("Last-Modified").expect("a date");
     assert!(
         httpdate::parse_http_date(modified).is_ok() && modified.ends_with(" GMT"),
         "{target}: {modified}"
@@ -42,17 +42,17 @@ fn check_file(server: &TestServer, target: &str, media_type: &str, content: &str
 
 fn check_redirect(server: &TestServer, target: &str, location: &str) {
     let reply = check(server, target, "", 301);
-    assert_eq!(reply.field("Location"), Some(location), "{target}");
-    assert!(!location.starts_with("//"), "{location} leads off the site");
+    assert_eq!(reply.header("Location"), Some(location), "{target}");
+    assert!(!location.starts_with("//"), "{location} leaves the site");
 }
 
-/// Errors say what they are, in a page that is none of the site's.
+/// An error page has the status in its text, and none of the headers of a file.
 fn check_error(server: &TestServer, target: &str, status: u16) {
     let reply = check(server, target, "", status);
-    assert_eq!(reply.field("Content-Type"), Some("text/html; charset=utf-8"), "{target}");
+    assert_eq!(reply.header("Content-Type"), Some("text/html; charset=utf-8"), "{target}");
     assert!(reply.text().contains(&status.to_string()), "{target}: {}", reply.text());
     for absent in ["ETag", "Last-Modified", "Accept-Ranges", "Location"] {
-        assert_eq!(reply.field(absent), None, "{target}");
+        assert_eq!(reply.header(absent), None, "{target}");
     }
 }
 
@@ -61,7 +61,7 @@ fn content(name: &str) -> &'static str {
 }
 
 http_testing::both_engines! {
-    fn types_follow_extensions(server: &TestServer) {
+    fn the_extension_decides_the_media_type(server: &TestServer) {
         for (name, media_type) in [
             ("page.html", "text/html"),
             ("style.css", "text/css"),
@@ -82,7 +82,7 @@ http_testing::both_engines! {
         }
     }
 
-    fn names_are_decoded_exactly_once(server: &TestServer) {
+    fn decodes_paths_exactly_once(server: &TestServer) {
         for (target, name) in [
             ("/space%20in%20name.txt", "space in name.txt"),
             ("/n%C3%A4me%20%e2%98%83.txt", "näme ☃.txt"),
@@ -102,17 +102,17 @@ http_testing::both_engines! {
         }
     }
 
-    fn a_query_is_no_part_of_a_name(server: &TestServer) {
+    fn ignores_the_query(server: &TestServer) {
         for target in ["/notes.txt?", "/notes.txt?a=b&c=/../d", "/notes.txt?%00?"] {
             check_file(server, target, "text/plain", content("notes.txt"));
         }
         check_file(server, "/?page=/notes.txt", "text/html", content("index.html"));
-        // RFC 9112 §3.2.2: a server accepts the absolute form as well.
+        // RFC 9112 §3.2.2: a server must accept the absolute form.
         check_file(server, "http://test/notes.txt?a", "text/plain", content("notes.txt"));
         check_file(server, "http://elsewhere", "text/html", content("index.html"));
     }
 
-    fn directories_answer_with_their_index(server: &TestServer) {
+    fn serves_the_index_of_a_directory(server: &TestServer) {
         check_file(server, "/", "text/html", content("index.html"));
         check_file(server, "/dir/", "text/html", content("dir/index.html"));
         check_file(server, "/dir/inner/..", "text/html", content("dir/index.html"));
@@ -122,7 +122,7 @@ http_testing::both_engines! {
         }
     }
 
-    fn a_directory_without_its_slash_is_redirected(server: &TestServer) {
+    fn redirects_a_directory_without_a_slash(server: &TestServer) {
         for (target, location) in [
             ("/dir", "/dir/"),
             ("/dir?", "/dir/?"),
@@ -139,8 +139,8 @@ http_testing::both_engines! {
         }
     }
 
-    /// RFC 9112 §3: what browsers send raw is understood, and redirected to how it is spelled.
-    fn a_target_that_is_misspelled_is_redirected(server: &TestServer) {
+    /// RFC 9112 §3: browsers send some characters unescaped that a URI must not hold.
+    fn redirects_an_invalid_target_to_its_valid_spelling(server: &TestServer) {
         for (target, location) in [
             ("/a|b", "/a%7Cb"),
             ("/notes.txt|?a=b", "/notes.txt%7C?a=b"),
@@ -152,7 +152,7 @@ http_testing::both_engines! {
         }
     }
 
-    fn no_redirect_leaves_the_site_or_breaks_a_line(server: &TestServer) {
+    fn redirects_never_leave_the_site_or_break_a_header(server: &TestServer) {
         for (target, location) in [
             ("//evil.example", "/evil.example/"),
             ("///evil.example?//x", "/evil.example/?//x"),
@@ -169,14 +169,14 @@ http_testing::both_engines! {
         check_error(server, "/%5cevil.example", 404);
     }
 
-    fn a_file_is_no_directory(server: &TestServer) {
+    fn responds_with_404_for_a_file_with_a_slash(server: &TestServer) {
         for target in ["/notes.txt/", "/notes.txt/.", "/notes.txt/x", "/page.html//", "/index.html/"] {
             check_error(server, target, 404);
         }
         check_file(server, "/notes.txt/../notes.txt", "text/plain", content("notes.txt"));
     }
 
-    fn nothing_above_the_root_is_reached(server: &TestServer) {
+    fn rejects_paths_above_the_root(server: &TestServer) {
         for target in [
             "/..",
             "/../",
@@ -198,7 +198,7 @@ http_testing::both_engines! {
         check_file(server, "/dir/../dir/./inner/deep.txt", "text/plain", "deep");
     }
 
-    fn what_no_name_can_hold_is_refused(server: &TestServer) {
+    fn rejects_paths_that_no_file_can_have(server: &TestServer) {
         for target in ["/%00", "/notes.txt%00", "/notes.txt%00.html", "/%00/../notes.txt"] {
             check_error(server, target, 400);
         }
@@ -212,7 +212,7 @@ http_testing::both_engines! {
         check_error(server, &"/d".repeat(3000), 404);
     }
 
-    fn hidden_files_are_not_there(server: &TestServer) {
+    fn hides_files_whose_name_begins_with_a_dot(server: &TestServer) {
         for target in [
             "/.hidden",
             "/.git/config",
@@ -229,14 +229,14 @@ http_testing::both_engines! {
         check_file(server, "/.well-known/x", "application/octet-stream", "known");
     }
 
-    fn special_files_are_not_there_and_nobody_waits_for_them(server: &TestServer) {
+    fn responds_with_404_for_special_files_without_blocking(server: &TestServer) {
         for target in ["/pipe", "/socket", "/to-pipe", "/pipe/", "/socket/x"] {
             check_error(server, target, 404);
         }
         check_file(server, "/notes.txt", "text/plain", content("notes.txt"));
     }
 
-    fn links_are_followed_within_the_root_alone(server: &TestServer) {
+    fn follows_symbolic_links_within_the_root_only(server: &TestServer) {
         check_file(server, "/link.html", "text/html", content("page.html"));
         check_file(server, "/dir/up.html", "text/html", content("page.html"));
         check_file(server, "/linked/", "text/html", content("dir/index.html"));
@@ -249,42 +249,42 @@ http_testing::both_engines! {
         }
     }
 
-    /// Whatever the path: what cannot be done is not looked for.
-    fn methods_other_than_get_and_head_are_refused(server: &TestServer) {
+    /// The method is checked before the path.
+    fn rejects_methods_other_than_get_and_head(server: &TestServer) {
         for target in ["/notes.txt", "/dir", "/nowhere", "/../x", "/%zz"] {
             for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"] {
                 let mut client = server.connect();
-                let reply = client.ask(request(method, target, ""));
+                let reply = client.fetch(request(method, target, ""));
                 assert_eq!((reply.status, reply.close), (405, false), "{method} {target}");
-                assert_eq!(reply.field("Allow"), Some("GET, HEAD"), "{method} {target}");
-                assert_eq!(client.ask(get("/notes.txt")).status, 200, "after {method}");
+                assert_eq!(reply.header("Allow"), Some("GET, HEAD"), "{method} {target}");
+                assert_eq!(client.fetch(get("/notes.txt")).status, 200, "after {method}");
                 client.finish();
             }
-            // RFC 9110 §9.1: 501 for a method that is not recognised; names are case-sensitive.
+            // RFC 9110 §9.1: 501 for an unknown method. Names are case-sensitive.
             for method in ["PROPFIND", "get", "Head", "X-Y"] {
                 let mut client = server.connect();
-                let reply = client.ask(request(method, target, ""));
-                assert_eq!((reply.status, reply.close, reply.field("Allow")), (501, false, None), "{method}");
+                let reply = client.fetch(request(method, target, ""));
+                assert_eq!((reply.status, reply.close, reply.header("Allow")), (501, false, None), "{method}");
                 client.finish();
             }
         }
         let mut client = server.connect();
-        let reply = client.ask(request("OPTIONS", "*", ""));
-        assert_eq!((reply.status, reply.field("Allow")), (405, Some("GET, HEAD")));
-        // What follows a CONNECT might be meant for the tunnel, so nothing may follow.
-        let reply = client.ask(request("CONNECT", "test:443", ""));
-        assert_eq!((reply.status, reply.field("Allow"), reply.close), (405, Some("GET, HEAD"), true));
+        let reply = client.fetch(request("OPTIONS", "*", ""));
+        assert_eq!((reply.status, reply.header("Allow")), (405, Some("GET, HEAD")));
+        // Bytes after a CONNECT may be meant for the tunnel, so the connection must close.
+        let reply = client.fetch(request("CONNECT", "test:443", ""));
+        assert_eq!((reply.status, reply.header("Allow"), reply.close), (405, Some("GET, HEAD"), true));
         client.finish();
     }
 
-    fn content_that_comes_with_a_request_is_taken_and_ignored(server: &TestServer) {
+    fn ignores_the_body_of_a_request(server: &TestServer) {
         let mut client = server.connect();
-        let with_content = request("GET", "/notes.txt", "Content-Length: 5\r\n") + "GET /";
-        assert_eq!(client.ask(with_content).text(), content("notes.txt"));
+        let with_body = request("GET", "/notes.txt", "Content-Length: 5\r\n") + "GET /";
+        assert_eq!(client.fetch(with_body).text(), content("notes.txt"));
         let chunked =
             request("POST", "/notes.txt", "Transfer-Encoding: chunked\r\n") + "3\r\nabc\r\n0\r\n\r\n";
-        assert_eq!(client.ask(chunked).status, 405);
-        assert_eq!(client.ask(get("/page.html")).text(), content("page.html"));
+        assert_eq!(client.fetch(chunked).status, 405);
+        assert_eq!(client.fetch(get("/page.html")).text(), content("page.html"));
         client.finish();
     }
 }

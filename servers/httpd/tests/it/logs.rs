@@ -1,14 +1,14 @@
-//! The access log: what stands in it whatever peers send, and that nobody waits for it, whoever reads it or does not.
+//! The access log: its lines are complete whatever clients send, and no request waits for the log.
 
 use crate::{
-    client::{Client, get, request, until},
+    client::{Client, get, request, wait_for},
     program,
-    reply::{Asked, Reply},
-    server::{Kind, Threads, settings},
-    site::{HUGE, Site},
+    reply::Reply,
+    server::{InProcessServer, ServerKind, settings},
+    site::{HUGE_LEN, Site},
 };
 use http_daemon::logs::{AccessLog, Format, Log, Output};
-use http_engine::{Engine, Handler, Reply as Answer, Request, Response, Settings, Stack};
+use http_engine::{Engine, Handler, Reply as HandlerReply, Request, Response, Settings, Stack};
 use http_files::{Files, Root};
 use rustix::{
     fs::{CWD, FileType, Mode, mknodat},
@@ -25,47 +25,53 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Files, and some ways in which an application may answer besides.
-fn app(site: &Site) -> impl Handler + 'static {
+/// A handler that serves files, and replies in other ways at some paths.
+fn handler(site: &Site) -> impl Handler + 'static {
     let files = Files::from_root(Arc::new(Root::open(site.root()).expect("a document root")));
     move |request: &Request<'_>| match request.path() {
-        "/after" => Answer::After(Duration::ZERO, Box::new(|| Response::text("after"))),
-        "/offload" => Answer::Offload(Box::new(|| Response::text("offload"))),
+        "/after" => HandlerReply::After(Duration::ZERO, Box::new(|| Response::text("after"))),
+        "/offload" => HandlerReply::Offload(Box::new(|| Response::text("offload"))),
         "/panic" => panic!("on purpose"),
-        "/panic-offload" => Answer::Offload(Box::new(|| panic!("on purpose"))),
+        "/panic-offload" => HandlerReply::Offload(Box::new(|| panic!("on purpose"))),
         _ => files.handle(request),
     }
 }
 
-/// A server and its log.
-struct Logged {
-    server: Threads,
+/// A server in this process and its access log.
+struct LoggedServer {
+    server: InProcessServer,
     log: Log,
     output: PathBuf,
     _site: Arc<Site>,
     _directory: TempDir,
 }
 
-impl Logged {
-    /// One that writes to a file.
-    fn start(engine: Engine, format: Format, settings: Settings) -> Logged {
+impl LoggedServer {
+    /// Starts a server that logs to a file of its own.
+    fn start(engine: Engine, format: Format, settings: Settings) -> LoggedServer {
         let directory = TempDir::new().expect("a directory");
         let output = directory.path().join("access.log");
-        Logged::to(engine, format, settings, directory, output)
+        LoggedServer::with_output(engine, format, settings, directory, output)
     }
 
-    fn to(engine: Engine, format: Format, settings: Settings, directory: TempDir, output: PathBuf) -> Logged {
+    fn with_output(
+        engine: Engine,
+        format: Format,
+        settings: Settings,
+        directory: TempDir,
+        output: PathBuf,
+    ) -> LoggedServer {
         let site = Site::shared();
         let log = Log::open(Output::File(output.clone())).expect("a log");
-        let layer = AccessLog::new(log.clone(), format).expect("it is not off");
-        let server = Threads::start(engine, settings, Stack::new(app(&site)).wrapped_in(layer));
-        Logged { server, log, output, _site: site, _directory: directory }
+        let layer = AccessLog::new(log.clone(), format).expect("a format other than off");
+        let server = InProcessServer::start(engine, settings, Stack::new(handler(&site)).wrapped_in(layer));
+        LoggedServer { server, log, output, _site: site, _directory: directory }
     }
 
-    /// All lines, once there are as many. Who has read an answer may be faster than the line about it.
+    /// Waits for `count` lines: a client may receive a response before its line is written.
     fn lines(&self, count: usize) -> Vec<String> {
-        until("lines", || {
-            assert!(self.log.flush(Duration::from_secs(20)), "the log does not come to an end");
+        wait_for("lines", || {
+            assert!(self.log.flush(Duration::from_secs(20)), "the log is not written");
             let lines = lines_of(&self.output);
             (lines.len() >= count).then_some(lines)
         })
@@ -78,39 +84,39 @@ fn lines_of(path: &Path) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Checks that a line of the combined format has a time where it should, and takes it out.
-fn timeless(line: &str) -> String {
-    let (before, behind) = line.split_once(" [").expect("a time");
-    let (time, behind) = behind.split_once("] ").expect("its end");
+/// Checks the form of the time in a line of the common or combined format, and removes it.
+fn without_time(line: &str) -> String {
+    let (before, after) = line.split_once(" [").expect("a time");
+    let (time, after) = after.split_once("] ").expect("its end");
     let shape = time.replace(|c: char| c.is_ascii_digit(), "0");
     assert!(
         shape.len() == 26 && shape.starts_with("00/") && shape.ends_with("/0000:00:00:00 +0000"),
         "{time}"
     );
-    format!("{before} {behind}")
+    format!("{before} {after}")
 }
 
-/// What is sent on a connection of its own, and what the line about it must say behind the time: the request line,
-/// the status, the bytes that the client got, and what else there is.
-fn check(logged: &Logged, number: usize, sent: &[u8], expected: &str, others: &str) {
+/// Sends bytes on a new connection and checks line `number` of the log: its request line, status, body length, and what
+/// follows them.
+fn check(logged: &LoggedServer, number: usize, sent: &[u8], request_line: &str, rest: &str) {
     let mut client = logged.server.connect();
-    let Reply { status, content, .. } = client.ask(sent);
-    let line = timeless(&logged.lines(number + 1)[number]);
-    assert_eq!(line, format!("127.0.0.1 - - \"{expected}\" {status} {} {others}", content.len()));
+    let Reply { status, body, .. } = client.fetch(sent);
+    let line = without_time(&logged.lines(number + 1)[number]);
+    assert_eq!(line, format!("127.0.0.1 - - \"{request_line}\" {status} {} {rest}", body.len()));
 }
 
-/// Asks for as many different things, so that each line is about a request of its own.
-fn ask_many(mut client: Client, name: &str, count: usize) {
+/// Sends `count` requests that differ in their query, so that each has a line of its own.
+fn fetch_many(mut client: Client, name: &str, count: usize) {
     for number in 0..count {
-        assert_eq!(client.ask(get(&format!("/notes.txt?{name}-{number}"))).status, 200);
+        assert_eq!(client.fetch(get(&format!("/notes.txt?{name}-{number}"))).status, 200);
     }
     client.finish();
 }
 
-/// The queries in these lines, every one of which must be whole.
+/// The sorted queries in these lines, each of which must be complete.
 fn queries(lines: impl IntoIterator<Item = String>) -> Vec<String> {
     let query = |line: String| {
-        let line = timeless(&line);
+        let line = without_time(&line);
         let query = line.strip_prefix("127.0.0.1 - - \"GET /notes.txt?").expect("the beginning of a line");
         query.strip_suffix(" HTTP/1.1\" 200 6 \"-\" \"-\"").expect("the end of a line").to_owned()
     };
@@ -126,7 +132,7 @@ fn expected_queries(names: &[String], count: usize) -> Vec<String> {
     queries
 }
 
-/// A FIFO whose reader reads when it is told to.
+/// A FIFO and its reader, which has read nothing yet.
 fn fifo(directory: &TempDir) -> (PathBuf, File) {
     let path = directory.path().join("pipe");
     mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
@@ -135,9 +141,9 @@ fn fifo(directory: &TempDir) -> (PathBuf, File) {
     (path, reader)
 }
 
-/// The lines that come out of a pipe, up to the one with this in it.
+/// Reads the lines of a pipe up to one that contains `last`.
 fn lines_until(reader: File, last: &str) -> Vec<String> {
-    rustix::io::ioctl_fionbio(&reader, false).expect("a pipe that waits");
+    rustix::io::ioctl_fionbio(&reader, false).expect("a blocking pipe");
     let mut lines = Vec::new();
     for line in BufReader::new(reader).lines() {
         lines.push(line.expect("text"));
@@ -149,11 +155,11 @@ fn lines_until(reader: File, last: &str) -> Vec<String> {
 }
 
 http_testing::both_engines! {
-    fn a_line_says_what_was_asked_and_how_it_was_answered(engine: Engine) {
-        let logged = Logged::start(engine, Format::Combined, settings());
+    fn logs_the_request_and_the_response(engine: Engine) {
+        let logged = LoggedServer::start(engine, Format::Combined, settings());
         let named = "Referer: http://a/?b\r\nUser-Agent: Agent/1 (x; y)\r\n";
         let (none, both) = (r#""-" "-""#, r#""http://a/?b" "Agent/1 (x; y)""#);
-        for (number, (sent, line, others)) in [
+        for (number, (sent, line, rest)) in [
             (get("/notes.txt"), "GET /notes.txt HTTP/1.1", none),
             (request("GET", "/notes.txt?a=b", named), "GET /notes.txt?a=b HTTP/1.1", both),
             ("GET /notes.txt HTTP/1.0\r\n\r\n".to_owned(), "GET /notes.txt HTTP/1.0", none),
@@ -168,20 +174,20 @@ http_testing::both_engines! {
             (get("/after"), "GET /after HTTP/1.1", none),
             (get("/offload"), "GET /offload HTTP/1.1", none),
             (get("/panic"), "GET /panic HTTP/1.1", none),
-            // Of a request whose work failed later than at once, nothing is known any more.
+            // A job that panics on the pool no longer has the request line.
             (get("/panic-offload"), "-", none),
         ].into_iter().enumerate() {
-            check(&logged, number, sent.as_bytes(), line, others);
+            check(&logged, number, sent.as_bytes(), line, rest);
         }
     }
 
-    fn what_was_refused_has_its_line(engine: Engine) {
-        let logged = Logged::start(engine, Format::Combined, settings());
+    fn logs_rejected_requests(engine: Engine) {
+        let logged = LoggedServer::start(engine, Format::Combined, settings());
         let none = r#""-" "-""#;
         let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(9000));
         let fields = "Transfer-Encoding: chunked\r\nReferer: me\r\n";
         let chunked = request("POST", "/notes.txt", fields) + "xyz\r\n";
-        for (number, (sent, line, others)) in [
+        for (number, (sent, line, rest)) in [
             ("garbage\r\n\r\n", "-", none),
             ("\x16\x03\x01\x02\r\n", "-", none),
             ("GET / HTTP/1.1\r\n\r\n", "-", none),
@@ -189,185 +195,193 @@ http_testing::both_engines! {
             (&request("POST", "/notes.txt", "Content-Length: 1048577\r\n"), "POST /notes.txt HTTP/1.1", none),
             (&chunked, "POST /notes.txt HTTP/1.1", r#""me" "-""#),
         ].into_iter().enumerate() {
-            check(&logged, number, sent.as_bytes(), line, others);
+            check(&logged, number, sent.as_bytes(), line, rest);
         }
     }
 
-    fn who_is_turned_away_has_a_line(engine: Engine) {
+    fn logs_rejected_connections(engine: Engine) {
         let settings = Settings { max_connections_per_address: Some(1), ..settings() };
-        let logged = Logged::start(engine, Format::Common, settings);
+        let logged = LoggedServer::start(engine, Format::Common, settings);
         let mut first = logged.server.connect();
-        assert_eq!(first.ask(get("/notes.txt")).status, 200);
+        assert_eq!(first.fetch(get("/notes.txt")).status, 200);
         logged.lines(1);
-        let Reply { status, content, .. } = logged.server.connect().ask(get("/notes.txt"));
-        let line = timeless(&logged.lines(2)[1]);
-        assert_eq!((status, line), (503, format!("127.0.0.1 - - \"-\" 503 {}", content.len())));
+        let Reply { status, body, .. } = logged.server.connect().fetch(get("/notes.txt"));
+        let line = without_time(&logged.lines(2)[1]);
+        assert_eq!((status, line), (503, format!("127.0.0.1 - - \"-\" 503 {}", body.len())));
         first.finish();
     }
 
-    fn no_peer_can_forge_a_line(engine: Engine) {
-        let logged = Logged::start(engine, Format::Combined, settings());
+    fn escapes_what_could_forge_a_line(engine: Engine) {
+        let logged = LoggedServer::start(engine, Format::Combined, settings());
         let agent = b"\" 200 0 \"-\" \"\\\xff\x09\xc3\xa4";
         let head = b"GET /\"%0A\\x HTTP/1.1\r\nHost: test\r\nUser-Agent: ";
-        let others = r#""-" "\x22 200 0 \x22-\x22 \x22\x5C\xFF\x09\xC3\xA4""#;
-        check(&logged, 0, &[&head[..], agent, b"\r\n\r\n"].concat(), r"GET /\x22%0A\x5Cx HTTP/1.1", others);
+        let rest = r#""-" "\x22 200 0 \x22-\x22 \x22\x5C\xFF\x09\xC3\xA4""#;
+        check(&logged, 0, &[&head[..], agent, b"\r\n\r\n"].concat(), r"GET /\x22%0A\x5Cx HTTP/1.1", rest);
     }
 
-    fn json_has_typed_members(engine: Engine) {
-        let logged = Logged::start(engine, Format::Json, settings());
+    fn json_lines_have_typed_members(engine: Engine) {
+        let logged = LoggedServer::start(engine, Format::Json, settings());
         let fields = "Range: bytes=1-3\r\nUser-Agent: \"\u{e4}\\\r\n";
-        assert_eq!(logged.server.connect().ask(request("GET", "/notes.txt?q", fields)).status, 206);
+        assert_eq!(logged.server.connect().fetch(request("GET", "/notes.txt?q", fields)).status, 206);
         logged.lines(1);
-        assert_eq!(logged.server.connect().ask("garbage\r\n\r\n").status, 400);
+        assert_eq!(logged.server.connect().fetch("garbage\r\n\r\n").status, 400);
         let lines = logged.lines(2);
-        let [mut asked, refused] =
+        let [mut served, rejected] =
             [0, 1].map(|at| serde_json::from_str::<serde_json::Value>(&lines[at]).expect("JSON"));
-        assert!(asked["duration_ms"].take().as_f64().is_some_and(|duration| duration >= 0.0));
-        let time = asked["time"].take().as_str().map(|time| time.replace(|c: char| c.is_ascii_digit(), "0"));
+        assert!(served["duration_ms"].take().as_f64().is_some_and(|duration| duration >= 0.0));
+        let time = served["time"].take().as_str().map(|time| time.replace(|c: char| c.is_ascii_digit(), "0"));
         assert_eq!(time.as_deref(), Some("0000-00-00T00:00:00Z"));
-        assert_eq!(asked, serde_json::json!({
+        assert_eq!(served, serde_json::json!({
             "time": null, "peer": "127.0.0.1", "method": "GET", "target": "/notes.txt?q", "version": "HTTP/1.1",
             "status": 206, "bytes": 3, "complete": true, "duration_ms": null, "referer": null,
             "user_agent": "\"\u{c3}\u{a4}\\",
         }));
-        assert_eq!((&refused["target"], &refused["status"]), (&serde_json::Value::Null, &400.into()));
+        assert_eq!((&rejected["target"], &rejected["status"]), (&serde_json::Value::Null, &400.into()));
     }
 
-    fn of_a_download_that_was_broken_off_only_what_was_sent_counts(engine: Engine) {
-        let logged = Logged::start(engine, Format::Json, settings());
-        let mut client = Client::connect_narrow(logged.server.address);
+    fn counts_only_the_bytes_sent_of_an_aborted_download(engine: Engine) {
+        let logged = LoggedServer::start(engine, Format::Json, settings());
+        let mut client = Client::connect_with_small_buffer(logged.server.address);
         client.send(get("/huge.bin"));
         client.stream.read_exact(&mut [0; 100_000]).expect("the download begins");
         client.reset();
         let line: serde_json::Value = serde_json::from_str(&logged.lines(1)[0]).expect("JSON");
         let sent = line["bytes"].as_u64().expect("a number");
-        assert!(sent > 90_000 && sent < HUGE, "{line}");
+        assert!(sent > 90_000 && sent < HUGE_LEN, "{line}");
         assert_eq!((&line["status"], &line["complete"]), (&200.into(), &false.into()));
     }
 
-    fn pipelined_requests_have_their_lines_in_order(engine: Engine) {
-        let logged = Logged::start(engine, Format::Combined, settings());
+    fn logs_pipelined_requests_in_order(engine: Engine) {
+        let logged = LoggedServer::start(engine, Format::Combined, settings());
         let mut client = logged.server.connect();
         client.send((0..100).map(|number| get(&format!("/notes.txt?{number:02}"))).collect::<String>());
-        (0..100).for_each(|_| assert_eq!(client.reply(Asked::Http11).status, 200));
+        (0..100).for_each(|_| assert_eq!(client.reply().status, 200));
         client.finish();
         let expected: Vec<String> = (0..100).map(|number| format!("{number:02}")).collect();
         assert_eq!(queries(logged.lines(100)), expected);
     }
 
-    /// Nobody reads the pipe: all are served, what does not fit is counted, and what comes out later is whole.
-    fn a_pipe_that_nobody_reads_holds_nobody_up(engine: Engine) {
+    /// Lines that do not fit into the pipe are dropped and counted. Those that fit are complete.
+    fn a_full_pipe_does_not_delay_requests(engine: Engine) {
         let directory = TempDir::new().expect("a directory");
         let (path, reader) = fifo(&directory);
-        let logged = Logged::to(engine, Format::Combined, settings(), directory, path);
-        let (mut client, mut asked) = (logged.server.connect(), 0);
+        let logged = LoggedServer::with_output(engine, Format::Combined, settings(), directory, path);
+        let (mut client, mut sent) = (logged.server.connect(), 0);
         let long = get(&format!("/notes.txt?{}", "q".repeat(1900)));
         while logged.log.lost() == 0 {
-            assert!(asked < 10_000, "there is no end to what the log takes");
-            assert_eq!(client.ask(&long).status, 200);
-            asked += 1;
+            assert!(sent < 10_000, "the log never drops a line");
+            assert_eq!(client.fetch(&long).status, 200);
+            sent += 1;
         }
-        assert!(!logged.log.flush(Duration::ZERO), "nobody has read anything");
+        assert!(!logged.log.flush(Duration::ZERO), "the pipe is full");
         let reading = thread::spawn(move || lines_until(reader, "?last "));
-        assert!(logged.log.flush(Duration::from_secs(20)), "it goes on when somebody reads");
-        assert_eq!(client.ask(get("/notes.txt?last")).status, 200);
+        assert!(logged.log.flush(Duration::from_secs(20)), "the log is written while the pipe is read");
+        assert_eq!(client.fetch(get("/notes.txt?last")).status, 200);
         let lines = queries(reading.join().expect("all lines"));
         let lost = logged.log.lost();
-        assert_eq!((lost > 0, lines.len() as u64 + lost), (true, asked + 1));
+        assert_eq!((lost > 0, lines.len() as u64 + lost), (true, sent + 1));
         client.finish();
     }
 
-    fn reopening_loses_and_doubles_nothing(engine: Engine) {
-        let logged = Logged::start(engine, Format::Combined, settings());
+    fn reopening_loses_no_line(engine: Engine) {
+        let logged = LoggedServer::start(engine, Format::Combined, settings());
         let (clients, count) = (4, 500);
         let names: Vec<String> = (0..clients).map(|client| client.to_string()).collect();
         let mut rotated = Vec::new();
         thread::scope(|scope| {
-            let asking: Vec<_> = names
+            let senders: Vec<_> = names
                 .iter()
-                .map(|name| scope.spawn(|| ask_many(logged.server.connect(), name, count)))
+                .map(|name| scope.spawn(|| fetch_many(logged.server.connect(), name, count)))
                 .collect();
-            while asking.iter().any(|asking| !asking.is_finished()) || rotated.len() < 3 {
+            while senders.iter().any(|sender| !sender.is_finished()) || rotated.len() < 3 {
                 let old = logged.output.with_extension(rotated.len().to_string());
-                fs::rename(&logged.output, &old).expect("a log that is renamed");
+                fs::rename(&logged.output, &old).expect("a rename");
                 rotated.push(old);
                 logged.log.reopen();
-                until("a new file", || logged.output.exists().then_some(()));
+                wait_for("a new file", || logged.output.exists().then_some(()));
             }
         });
-        let all = until("all lines", || {
+        let all = wait_for("all lines", || {
             assert!(logged.log.flush(Duration::from_secs(20)));
             let files = rotated.iter().chain([&logged.output]);
             let all: Vec<String> = files.flat_map(|file| lines_of(file)).collect();
             (all.len() >= clients * count).then_some(all)
         });
-        assert!(queries(all) == expected_queries(&names, count), "lost, doubled or torn");
+        assert!(queries(all) == expected_queries(&names, count), "lines are lost, duplicated or torn");
         assert_eq!(logged.log.lost(), 0);
     }
 
-    /// As worker processes do: each has the file open for itself.
-    fn several_can_write_to_one_file(engine: Engine) {
+    /// Worker processes do this: each opens the file itself.
+    fn several_logs_can_append_to_one_file(engine: Engine) {
         let directory = TempDir::new().expect("a directory");
         let output = directory.path().join("access.log");
         let own = || TempDir::new().expect("a directory");
-        let start = |_| Logged::to(engine, Format::Combined, settings(), own(), output.clone());
-        let all: Vec<Logged> = (0..3).map(start).collect();
+        let start = |_| LoggedServer::with_output(engine, Format::Combined, settings(), own(), output.clone());
+        let all: Vec<LoggedServer> = (0..3).map(start).collect();
         let names = ["a", "b", "c"].map(str::to_owned);
         thread::scope(|scope| {
             for (logged, name) in all.iter().zip(&names) {
-                scope.spawn(|| ask_many(logged.server.connect(), name, 500));
+                scope.spawn(|| fetch_many(logged.server.connect(), name, 500));
             }
         });
-        let lines = until("all lines", || {
+        let lines = wait_for("all lines", || {
             all.iter().for_each(|logged| assert!(logged.log.flush(Duration::from_secs(20))));
             let lines = lines_of(&output);
             (lines.len() >= 1500).then_some(lines)
         });
-        assert!(queries(lines) == expected_queries(&names, 500), "lost, doubled or torn");
+        assert!(queries(lines) == expected_queries(&names, 500), "lines are lost, duplicated or torn");
     }
 
-    fn a_full_disk_costs_lines_and_nothing_else(engine: Engine) {
+    fn a_full_disk_loses_lines_and_no_request(engine: Engine) {
         let directory = TempDir::new().expect("a directory");
-        let logged = Logged::to(engine, Format::Combined, settings(), directory, "/dev/full".into());
-        ask_many(logged.server.connect(), "x", 100);
-        until("a hundred lines that are lost", || {
+        let logged = LoggedServer::with_output(engine, Format::Combined, settings(), directory, "/dev/full".into());
+        fetch_many(logged.server.connect(), "x", 100);
+        wait_for("a hundred lost lines", || {
             logged.log.flush(Duration::from_secs(20));
             (logged.log.lost() == 100).then_some(())
         });
-        ask_many(logged.server.connect(), "y", 10);
+        fetch_many(logged.server.connect(), "y", 10);
     }
 }
 
 #[test]
-fn what_cannot_be_opened_is_an_error() {
+fn reports_a_log_that_cannot_be_opened() {
     let directory = TempDir::new().expect("a directory");
     let check = |path: PathBuf| assert!(Log::open(Output::File(path.clone())).is_err(), "{}", path.display());
     check(directory.path().join("nowhere/access.log"));
     check(directory.path().to_owned());
-    // A FIFO that nobody reads must not hold up a start.
+    // Opening a FIFO without a reader must not block the start.
     let (path, reader) = fifo(&directory);
     drop(reader);
     check(path);
 }
 
-/// Even if the disk stays full to the end: the last word of a process is how many lines are missing.
+/// The disk stays full to the end, so each process reports the count when it exits.
 #[test]
-fn every_kind_of_server_tells_what_it_lost() {
-    for kind in [Kind::EventLoop, Kind::Blocking, Kind::EventLoopPrefork, Kind::BlockingPrefork] {
+fn every_kind_of_server_reports_lost_lines() {
+    for kind in [
+        ServerKind::EventLoop,
+        ServerKind::Blocking,
+        ServerKind::EventLoopPrefork,
+        ServerKind::BlockingPrefork,
+    ] {
         let program =
             program::serve(&[kind.arguments(), &["--log", "combined", "--log-file", "/dev/full"]].concat());
-        ask_many(Client::connect(program.address()), "x", 7);
+        fetch_many(Client::connect(program.address()), "x", 7);
         program.signal(Signal::TERM);
-        let said = program.exit().stderr;
-        assert!(said.contains(": cannot write to /dev/full: No space left on device"), "{kind:?}: {said}");
-        let lost = said.lines().filter_map(|line| line.split_once("lines lost for /dev/full: "));
+        let stderr = program.wait().stderr;
+        assert!(
+            stderr.contains(": cannot write to /dev/full: No space left on device"),
+            "{kind:?}: {stderr}"
+        );
+        let lost = stderr.lines().filter_map(|line| line.split_once("lines lost for /dev/full: "));
         let lost: u64 = lost.map(|(_, count)| count.parse::<u64>().expect("a number")).sum();
-        assert_eq!(lost, 7, "{kind:?}: {said}");
+        assert_eq!(lost, 7, "{kind:?}: {stderr}");
     }
 }
 
 #[test]
-fn what_is_off_is_not_there() {
+fn the_format_off_makes_no_access_log() {
     let log = Log::open(Output::File("/dev/null".into())).expect("a log");
     assert!(AccessLog::new(log, Format::Off).is_none());
 }

@@ -1,23 +1,24 @@
-//! The servers, tested from outside: bytes in and bytes out, over loopback sockets.
+//! Tests of the file server from outside: bytes in and bytes out, over loopback sockets.
 //!
-//! | module | what it holds the servers to |
+//! | module | what it tests |
 //! |---|---|
-//! | [`files`] | which answer a method and a path get, and what stands in it |
+//! | [`files`] | responses by method and path |
 //! | [`conditional`] | preconditions: 304, 412, and their precedence |
-//! | [`ranges`] | parts of files, one or several, also beyond 4 GiB |
-//! | [`contents`] | large, changing and unreadable files |
-//! | [`protocol`] | keep-alive, pipelining, half-close, faults, answers given early |
-//! | [`public_suite`] | what the public http-test-suite checks |
-//! | [`conformance`] | the whole of http-test-suite |
-//! | [`logs`] | what stands in the access log, and that nobody waits for it |
-//! | [`operations`] | the program: arguments, exit codes, signals |
-//! | [`signals`] | what SIGHUP, SIGUSR1 and SIGPIPE do to a server at work |
-//! | [`handover`] | listening sockets that go to a successor, or come from a service manager |
-//! | [`workers`] | worker processes: replaced when they die, gone with their master |
-//! | [`service`] | as a service: its pid file, whom it becomes, what it can open, what a manager hears |
+//! | [`ranges`] | Range requests: one range, several, beyond 4 GiB |
+//! | [`contents`] | the bytes of large, changing and unreadable files |
+//! | [`protocol`] | keep-alive, pipelining, half-close, malformed requests, early responses |
+//! | [`public_suite`] | the checks of the public http-test-suite |
+//! | [`conformance`] | our http-test-suite |
+//! | [`logs`] | the access log |
+//! | [`operations`] | the program: arguments, startup line, exit codes, limits, stopping |
+//! | [`signals`] | SIGHUP, SIGUSR1 and SIGPIPE |
+//! | [`handoff`] | listening sockets that pass to a successor, or come from a service manager |
+//! | [`workers`] | worker processes: replaced when they die, ended with their master |
+//! | [`service`] | the program as a service: pid file, privileges, confinement, notification |
+//! | [`workspace`] | rules for the source tree that no crate boundary can express |
 //!
-//! [`server`], [`demo`], [`program`] and [`site`] set up what is tested; [`client`] and [`reply`] play the other side. The
-//! client shares no code with the core: the judge must not inherit the bugs of the accused.
+//! [`server`], [`program`] and [`site`] set up what is tested. [`client`] and [`reply`] are the other side; they share no
+//! code with the servers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 
@@ -27,7 +28,7 @@ mod conditional;
 mod conformance;
 mod contents;
 mod files;
-mod handover;
+mod handoff;
 mod logs;
 mod operations;
 mod program;
@@ -38,3 +39,4 @@ mod server;
 mod service;
 mod signals;
 mod workers;
+mod workspace;

@@ -1,10 +1,9 @@
-//! The program as an operator meets it: arguments, the line at start, exit codes, signals.
+//! The program from an operator's view: arguments, the startup line, exit codes, limits, signals.
 
 use crate::{
-    client::{Client, get, request, until},
+    client::{Client, get, request, retry_on_eintr, wait_for},
     program::{self, Program},
-    reply::{Asked, uninterrupted},
-    server::Kind,
+    server::ServerKind,
     site::Site,
 };
 use http_engine::Engine;
@@ -18,239 +17,242 @@ use std::{
     sync::atomic::{AtomicU16, Ordering},
 };
 
-/// Arguments with which the program cannot start, and what it says.
-fn check_failure(arguments: &[&str], code: i32, said: &[&str]) {
+/// Runs the program, which must exit with this code and with these messages on standard error.
+fn check_failure(arguments: &[&str], code: i32, messages: &[&str]) {
     let exit = program::run(arguments);
     assert_eq!((exit.code, &*exit.stdout), (Some(code), ""), "{arguments:?}: {}", exit.stderr);
-    for text in said {
+    for text in messages {
         assert!(exit.stderr.contains(text), "{arguments:?}: no {text:?} in {:?}", exit.stderr);
     }
     assert!(!exit.stderr.contains("panicked") && !exit.stderr.contains("Os {"), "{}", exit.stderr);
 }
 
-fn check_served(address: SocketAddr) {
+pub fn check_served(address: SocketAddr) {
     let mut client = Client::connect(address);
-    assert_eq!(client.ask(get("/notes.txt")).text(), "notes\n", "{address}");
+    assert_eq!(client.fetch(get("/notes.txt")).text(), "notes\n", "{address}");
     client.finish();
 }
 
-/// A download that has begun, and whose client takes no more of it for now.
+/// Starts a download and reads nothing of it.
 pub fn begin_download(address: SocketAddr, target: &str) -> Client {
-    let mut client = Client::connect_narrow(address);
+    let mut client = Client::connect_with_small_buffer(address);
     client.send(get(target));
-    // What is looked at is not taken.
-    while uninterrupted(|| client.stream.peek(&mut [0; 15])).expect("the answer begins") < 15 {}
+    client.await_status_line();
     client
 }
 
-/// An order to stop, and everything that must be true until the program has stopped.
-fn check_stop(kind: Kind, signal: Signal) {
+/// Stops the program by `signal`: it closes idle connections, accepts no more, finishes the download, and exits with 0.
+fn check_drains(kind: ServerKind, signal: Signal) {
     let site = Site::shared();
     let program = program::serve(kind.arguments());
     let mut idle = Client::connect(program.address());
-    assert_eq!(idle.ask(get("/notes.txt")).status, 200);
+    assert_eq!(idle.fetch(get("/notes.txt")).status, 200);
     let mut download = begin_download(program.address(), "/large.bin");
     program.signal(signal);
-    idle.ends();
-    // Nobody is left to wait for a server that goes, and the download still stands.
-    until("newcomers are refused", || TcpStream::connect(program.address()).is_err().then_some(()));
-    let reply = download.reply(Asked::Http11);
-    assert!(reply.content == site.large, "{} of the bytes", reply.content.len());
-    download.ends();
-    let exit = program.exit();
+    idle.expect_eof();
+    wait_for("new connections to be refused", || {
+        TcpStream::connect(program.address()).is_err().then_some(())
+    });
+    let reply = download.reply();
+    assert!(reply.body == site.large, "{} of the bytes", reply.body.len());
+    download.expect_eof();
+    let exit = program.wait();
     assert_eq!((exit.code, &*exit.stdout, &*exit.stderr), (Some(0), "", ""), "{kind:?} {signal:?}");
 }
 
 http_testing::both_engines! {
-    fn sigterm_lets_what_is_in_flight_finish(kind: Kind) {
-        check_stop(kind, Signal::TERM);
+    fn sigterm_finishes_requests_in_flight(kind: ServerKind) {
+        check_drains(kind, Signal::TERM);
     }
 
-    fn sigint_lets_what_is_in_flight_finish(kind: Kind) {
-        check_stop(kind, Signal::INT);
+    fn sigint_finishes_requests_in_flight(kind: ServerKind) {
+        check_drains(kind, Signal::INT);
     }
 
-    fn a_second_signal_ends_it_at_once(kind: Kind) {
+    fn a_second_signal_ends_the_program_at_once(kind: ServerKind) {
         for (first, second) in
             [(Signal::TERM, Signal::TERM), (Signal::INT, Signal::TERM), (Signal::INT, Signal::INT)]
         {
             let program = program::serve(kind.arguments());
             let mut idle = Client::connect(program.address());
-            assert_eq!(idle.ask(get("/notes.txt")).status, 200);
+            assert_eq!(idle.fetch(get("/notes.txt")).status, 200);
             let mut download = begin_download(program.address(), "/huge.bin");
             program.signal(first);
-            // Now the first has been seen: two of a kind at once could become one.
-            idle.ends();
+            // The program has received the first signal then. Two pending signals of one kind would become one.
+            idle.expect_eof();
             program.signal(second);
-            assert_eq!(program.exit().code, Some(0), "{first:?} {second:?}");
+            assert_eq!(program.wait().code, Some(0), "{first:?} {second:?}");
             let _ = download.stream.read_to_end(&mut Vec::new());
         }
     }
 
-    fn the_grace_has_an_end(kind: Kind) {
+    fn the_grace_period_expires(kind: ServerKind) {
         let program = program::serve(&[kind.arguments(), &["--grace", "1"]].concat());
         let download = begin_download(program.address(), "/huge.bin");
         program.signal(Signal::TERM);
-        let exit = program.exit();
+        let exit = program.wait();
         assert_eq!((exit.code, &*exit.stderr), (Some(0), ""));
         drop(download);
     }
 
-    fn a_stopped_program_leaves_its_port(kind: Kind) {
-        let port = quiet_port().to_string();
+    fn a_stopped_program_frees_its_port(kind: ServerKind) {
+        let port = unassigned_port().to_string();
         let arguments = [kind.arguments(), &["-p", &port]].concat();
         let program = program::serve(&arguments);
         let mut client = Client::connect(program.address());
-        assert_eq!(client.ask(get("/notes.txt")).status, 200);
+        assert_eq!(client.fetch(get("/notes.txt")).status, 200);
         program.signal(Signal::TERM);
-        client.ends();
-        assert_eq!(program.exit().code, Some(0));
-        // A connection of before waits out its time, and is no hindrance.
+        client.expect_eof();
+        assert_eq!(program.wait().code, Some(0));
+        // A connection in TIME_WAIT must not prevent this.
         check_served(program::serve(&arguments).address());
     }
 
-    fn requests_are_as_large_as_they_may(kind: Kind) {
+    fn requests_beyond_the_size_limits_are_rejected(kind: ServerKind) {
         let program = program::serve(&[kind.arguments(), &["--max-head", "256", "--max-body", "10"]].concat());
-        let ask = |request: String| Client::connect(program.address()).ask(request).status;
-        assert_eq!(ask(request("GET", "/notes.txt", "")), 200);
-        assert_eq!(ask(request("GET", "/notes.txt", &format!("A: {}\r\n", "a".repeat(256)))), 431);
-        assert_eq!(ask(request("POST", "/notes.txt", "Content-Length: 10\r\n") + "0123456789"), 405);
-        assert_eq!(ask(request("POST", "/notes.txt", "Content-Length: 11\r\n")), 413);
+        let status = |request: String| Client::connect(program.address()).fetch(request).status;
+        assert_eq!(status(request("GET", "/notes.txt", "")), 200);
+        assert_eq!(status(request("GET", "/notes.txt", &format!("A: {}\r\n", "a".repeat(256)))), 431);
+        assert_eq!(status(request("POST", "/notes.txt", "Content-Length: 10\r\n") + "0123456789"), 405);
+        assert_eq!(status(request("POST", "/notes.txt", "Content-Length: 11\r\n")), 413);
     }
 
-    fn waits_are_as_long_as_they_may(kind: Kind) {
+    fn timeouts_can_be_set(kind: ServerKind) {
         let timeouts = ["--head-timeout", "1", "--body-timeout", "1", "--idle-timeout", "1"];
         let program = program::serve(&[kind.arguments(), &timeouts].concat());
-        let begun = |bytes: &str| {
+        let send = |bytes: &str| {
             let mut client = Client::connect(program.address());
             client.send(bytes);
             client
         };
-        let mut idle = begun(&get("/notes.txt"));
-        let mut slow = [begun("GET / HT"), begun(&request("POST", "/", "Content-Length: 2\r\n")), ];
-        assert_eq!(idle.reply(Asked::Http11).status, 200);
-        idle.ends();
+        let mut idle = send(&get("/notes.txt"));
+        let mut slow = [send("GET / HT"), send(&request("POST", "/", "Content-Length: 2\r\n"))];
+        assert_eq!(idle.reply().status, 200);
+        idle.expect_eof();
         for client in &mut slow {
-            assert_eq!(client.reply(Asked::Http11).status, 408);
-            client.ends();
+            assert_eq!(client.reply().status, 408);
+            client.expect_eof();
         }
     }
 
-    /// However many processes or loops share in it. One of them may be full before the others are.
-    fn connections_are_as_many_as_they_may(kind: Kind) {
+    /// Workers divide the limit among them, so one worker may reach its part before the others do.
+    fn connections_beyond_the_limit_are_rejected(kind: ServerKind) {
         let program = program::serve(&[kind.arguments(), &["--max-connections", "2"]].concat());
         let downloads: Vec<_> = (0..5).map(|_| begin_download(program.address(), "/huge.bin")).collect();
         let served = downloads.iter().filter(|client| {
             let mut head = [0; 12];
-            let length = uninterrupted(|| client.stream.peek(&mut head)).expect("the answer has begun");
+            let length = retry_on_eintr(|| client.stream.peek(&mut head)).expect("the response begins");
             head[..length] == *b"HTTP/1.1 200"
         });
         let served = served.count();
         assert!((1..=2).contains(&served), "{served}");
     }
 
-    fn connections_of_an_address_are_as_many_as_they_may(kind: Kind) {
+    fn connections_of_one_address_beyond_the_limit_are_rejected(kind: ServerKind) {
         let program = program::serve(&[kind.arguments(), &["--max-connections-per-ip", "1"]].concat());
         let mut held: Vec<_> = (0..3).map(|_| Client::connect(program.address())).collect();
-        let statuses: Vec<_> = held.iter_mut().map(|client| client.ask(get("/notes.txt")).status).collect();
+        let statuses: Vec<_> = held.iter_mut().map(|client| client.fetch(get("/notes.txt")).status).collect();
         let served = statuses.iter().filter(|status| **status == 200).count();
-        // Processes do not tell each other.
+        // Each process counts its own connections.
         let most = if kind.is_prefork() { 2 } else { 1 };
         assert!((1..=most).contains(&served) && statuses.contains(&503), "{statuses:?}");
-        assert_eq!(Client::connect_from("127.0.0.2:0", program.address()).ask(get("/notes.txt")).status, 200);
+        assert_eq!(Client::connect_from("127.0.0.2:0", program.address()).fetch(get("/notes.txt")).status, 200);
     }
 
-    fn connections_are_no_more_than_files_may_be_open(kind: Kind) {
+    fn the_limit_on_open_files_lowers_the_connection_limit(kind: ServerKind) {
         let site = Site::shared();
-        let program = Program::start(&mut limited(kind, &site, 64, ""));
+        let program = Program::start(&mut with_file_limit(kind, &site, 64, ""));
         check_served(program.address());
         program.signal(Signal::TERM);
-        let exit = program.exit();
+        let exit = program.wait();
         assert_eq!((exit.code, exit.stderr.lines().count()), (Some(0), 1), "{exit:?}");
         let wanted = match kind.engine() {
             Engine::EventLoop => 10_000,
             Engine::Blocking => 1024,
         };
-        let said = format!("64 open files leave room for 16 connections, and not for {wanted}\n");
-        assert!(exit.stderr.ends_with(&said), "{exit:?}");
+        let message = format!("64 open files leave room for 16 connections, and not for {wanted}\n");
+        assert!(exit.stderr.ends_with(&message), "{exit:?}");
     }
 
-    fn it_says_in_one_line_where_it_serves(kind: Kind) {
+    fn prints_one_line_at_startup(kind: ServerKind) {
         let site = Site::shared();
         let program = program::serve(kind.arguments());
         let (root, address) = (site.root().display().to_string(), program.address());
-        let engine =
-            if matches!(kind, Kind::EventLoop | Kind::EventLoopPrefork) { "event loop" } else { "blocking" };
+        let engine = if kind.engine() == Engine::EventLoop { "event loop" } else { "blocking" };
         let workers = if kind.is_prefork() { "2 worker processes" } else { "2 workers" };
         assert_eq!(
-            program.announced,
+            program.startup_line,
             format!("httpd serves {root} at http://{address}/ ({engine}, {workers})\n")
         );
         assert_ne!(address.port(), 0);
         check_served(address);
         program.signal(Signal::TERM);
-        assert_eq!(program.exit().stdout, "");
+        assert_eq!(program.wait().stdout, "");
     }
 
-    fn it_listens_wherever_it_is_told(kind: Kind) {
+    fn listens_on_all_given_addresses(kind: ServerKind) {
         let bound = [kind.arguments(), &["-b", "127.0.0.1", "-b", "127.0.0.2"]].concat();
         let program = program::serve(&bound);
         let port = program.address().port();
         let expected = [Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2)];
         assert_eq!(program.addresses, expected.map(|address| SocketAddr::new(address.into(), port)));
         program.addresses.iter().for_each(|address| check_served(*address));
-        if !ipv6_is_here() {
-            return println!("skipped: there is no IPv6 here");
+        if !has_ipv6() {
+            return println!("skipped: no IPv6");
         }
         let program = program::serve(&[kind.arguments(), &["-b", "::1"]].concat());
-        assert!(program.addresses.len() == 1 && program.address().is_ipv6(), "{}", program.announced);
+        assert!(program.addresses.len() == 1 && program.address().is_ipv6(), "{}", program.startup_line);
         check_served(program.address());
     }
 
-    fn what_stands_in_the_way_is_named(kind: Kind) {
+    fn reports_why_it_cannot_start(kind: ServerKind) {
         let site = Site::shared();
         let root = site.root().to_str().expect("text");
-        let with = |arguments: &[&str], said: &[&str]| {
-            check_failure(&[kind.arguments(), arguments].concat(), 1, said);
+        let check = |arguments: &[&str], messages: &[&str]| {
+            check_failure(&[kind.arguments(), arguments].concat(), 1, messages);
         };
         let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = taken.local_addr().expect("an address");
         let port = address.port().to_string();
-        let said = [format!("httpd: cannot listen on {address}: "), "in use".to_owned()];
-        with(&["-r", root, "-b", "127.0.0.1", "-p", &port], &said.each_ref().map(String::as_str));
-        // Not an address of this machine (RFC 5737).
-        with(&["-r", root, "-b", "192.0.2.1", "-p", "0"], &["httpd: cannot listen on 192.0.2.1:0: "]);
+        let messages = [format!("httpd: cannot listen on {address}: "), "in use".to_owned()];
+        check(&["-r", root, "-b", "127.0.0.1", "-p", &port], &messages.each_ref().map(String::as_str));
+        // An address that no machine has (RFC 5737).
+        check(&["-r", root, "-b", "192.0.2.1", "-p", "0"], &["httpd: cannot listen on 192.0.2.1:0: "]);
         let missing = format!("{root}/nowhere");
-        with(&["-p", "0", &missing], &[&format!("httpd: cannot serve {missing}: "), "No such file"]);
+        check(&["-p", "0", &missing], &[&format!("httpd: cannot serve {missing}: "), "No such file"]);
         let file = format!("{root}/page.html");
-        with(&["-p", "0", "-r", &file], &[&format!("httpd: cannot serve {file}: "), "Not a directory"]);
+        check(&["-p", "0", "-r", &file], &[&format!("httpd: cannot serve {file}: "), "Not a directory"]);
     }
 }
 
-/// Two of them on one port would share its connections, and nobody would notice.
+/// With SO_REUSEPORT, two programs could share a port, and the kernel would divide the connections between them.
 #[test]
-fn a_second_program_does_not_share_the_port_of_the_first() {
+fn a_second_program_cannot_use_the_port_of_the_first() {
     let site = Site::shared();
     let first = program::serve(&[]);
     let port = first.address().port().to_string();
     let root = site.root().to_str().expect("text");
-    for engine in [Kind::EventLoop, Kind::Blocking, Kind::EventLoopPrefork] {
-        let arguments = [engine.arguments(), &["-r", root, "-b", "127.0.0.1", "-p", &port]].concat();
+    for kind in [ServerKind::EventLoop, ServerKind::Blocking, ServerKind::EventLoopPrefork] {
+        let arguments = [kind.arguments(), &["-r", root, "-b", "127.0.0.1", "-p", &port]].concat();
         check_failure(&arguments, 1, &["cannot listen on"]);
     }
     check_served(first.address());
 }
 
 #[test]
-fn without_an_address_it_listens_on_the_loopback_addresses() {
-    let root = Site::shared();
+fn listens_on_the_loopback_addresses_by_default() {
+    let site = Site::shared();
     let mut command = Command::new(env!("CARGO_BIN_EXE_httpd"));
-    let program = Program::start(command.args(["-p", "0", "-w", "1"]).current_dir(root.root()));
-    assert!(program.announced.starts_with("httpd serves . at http://127.0.0.1:"), "{}", program.announced);
-    assert!(program.announced.ends_with("/ (event loop, 1 worker)\n"), "{}", program.announced);
+    let program = Program::start(command.args(["-p", "0", "-w", "1"]).current_dir(site.root()));
+    assert!(
+        program.startup_line.starts_with("httpd serves . at http://127.0.0.1:"),
+        "{}",
+        program.startup_line
+    );
+    assert!(program.startup_line.ends_with("/ (event loop, 1 worker)\n"), "{}", program.startup_line);
     let port = program.address().port();
     let mut expected = vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)];
-    if ipv6_is_here() {
+    if has_ipv6() {
         expected.push(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port));
     }
     assert_eq!(program.addresses, expected);
@@ -258,7 +260,7 @@ fn without_an_address_it_listens_on_the_loopback_addresses() {
 }
 
 #[test]
-fn wrong_usage_is_exit_code_2() {
+fn wrong_usage_exits_with_2() {
     let addresses = ["-b", "127.0.0.1"].repeat(65);
     for arguments in [
         &["--nonsense"][..],
@@ -287,7 +289,7 @@ fn wrong_usage_is_exit_code_2() {
 }
 
 #[test]
-fn it_explains_itself() {
+fn prints_its_version_and_all_options() {
     let version = program::run(&["-V"]);
     let expected = format!("httpd {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!((version.code, version.stdout, version.stderr), (Some(0), expected, String::new()));
@@ -303,9 +305,9 @@ fn it_explains_itself() {
     }
 }
 
-/// The root is opened once: what its name comes to mean later changes nothing.
+/// The program opens the root once, so it goes on serving the same directory when the link changes.
 #[test]
-fn the_root_may_be_a_link() {
+fn the_root_may_be_a_symbolic_link() {
     let directory = tempfile::tempdir().expect("a directory");
     for name in ["one", "two"] {
         fs::create_dir(directory.path().join(name)).expect("a directory");
@@ -315,28 +317,28 @@ fn the_root_may_be_a_link() {
     symlink("one", &link).expect("a link");
     let program = program::serve_root(&link, &[]);
     let mut client = Client::connect(program.address());
-    assert_eq!(client.ask(get("/")).text(), "one");
+    assert_eq!(client.fetch(get("/")).text(), "one");
     fs::remove_file(&link).and_then(|()| symlink("two", &link)).expect("another link");
-    assert_eq!(client.ask(get("/?again")).text(), "one");
+    assert_eq!(client.fetch(get("/?again")).text(), "one");
     client.finish();
 }
 
-/// The program where so many files may be open, with all that it is run by.
-pub fn limited(kind: Kind, site: &Site, files: usize, by: &str) -> Command {
+/// A command that runs `httpd` with this limit on open files. `wrapper` is a command such as `timeout 5`, or empty.
+pub fn with_file_limit(kind: ServerKind, site: &Site, files: usize, wrapper: &str) -> Command {
     let mut command = Command::new("sh");
-    let script = format!("ulimit -n {files}; exec {by} \"$@\"");
+    let script = format!("ulimit -n {files}; exec {wrapper} \"$@\"");
     command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_httpd"), "-w", "2", "-b", "127.0.0.1", "-p", "0"]);
     command.args(kind.arguments()).arg("-r").arg(site.root());
     command
 }
 
-/// A port that is free, and stays so: none that the system gives to whoever asks for any.
-fn quiet_port() -> u16 {
+/// A free port below the range from which the kernel takes ports for connections and for port 0.
+fn unassigned_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(20_000);
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::SeqCst)).find(free).expect("a free port")
 }
 
-fn ipv6_is_here() -> bool {
+fn has_ipv6() -> bool {
     TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }

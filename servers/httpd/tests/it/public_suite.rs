@@ -1,9 +1,9 @@
-//! What the public s-stupnikov/http-test-suite checks, test by test and in its order, on our own fixture tree.
+//! The checks of the public s-stupnikov/http-test-suite, in its order, with our own files.
 
 use crate::{
     client::{Client, get},
     program,
-    server::{FileServer, Kind},
+    server::{FileServer, ServerKind},
 };
 use std::{
     fs,
@@ -12,100 +12,100 @@ use std::{
 
 const PAGE: &str = "<html><body>Page Sample</body></html>\n";
 
-/// The directory in which `httptest` stands.
+/// The directory that contains `httptest`.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../http-test-suite")
 }
 
-/// A server of that directory, and the suite's way to ask: a connection for each request.
+/// A server of that directory. Each request has a connection of its own, as in the suite.
 struct Suite(FileServer);
 
 impl Suite {
-    fn on(kind: Kind) -> Suite {
+    fn start(kind: ServerKind) -> Suite {
         Suite(FileServer::start(kind, &root()))
     }
 
     fn check(&self, path: &str, status: u16) {
         let mut client = self.0.connect();
-        let reply = client.ask(get(&format!("/httptest/{path}")));
+        let reply = client.fetch(get(&format!("/httptest/{path}")));
         client.finish();
         assert_eq!(reply.status, status, "{path}");
-        assert!(reply.field("Server").is_some());
+        assert!(reply.header("Server").is_some());
     }
 
-    fn check_content(&self, path: &str, media_type: &str, content: &[u8]) {
+    fn check_body(&self, path: &str, media_type: &str, body: &[u8]) {
         let mut client = self.0.connect();
-        let reply = client.ask(get(&format!("/httptest/{path}")));
+        let reply = client.fetch(get(&format!("/httptest/{path}")));
         client.finish();
-        assert_eq!((reply.status, reply.field("Content-Type")), (200, Some(media_type)), "{path}");
-        assert_eq!(reply.field("Content-Length"), Some(content.len().to_string().as_str()), "{path}");
-        assert!(reply.content == content, "{path}: other bytes than the file's");
+        assert_eq!((reply.status, reply.header("Content-Type")), (200, Some(media_type)), "{path}");
+        assert_eq!(reply.header("Content-Length"), Some(body.len().to_string().as_str()), "{path}");
+        assert!(reply.body == body, "{path}: other bytes than the file's");
     }
 }
 
 http_testing::both_engines! {
-    fn an_empty_request(kind: Kind) {
-        let suite = Suite::on(kind);
+    fn survives_an_empty_request(kind: ServerKind) {
+        let suite = Suite::start(kind);
         let mut client = suite.0.connect();
         client.send("\n");
         drop(client);
         suite.check("dir2/", 200);
-        // And whoever sends it and stays is told, or let go.
+        // A client that stays receives 400 or the end of the connection.
         let mut client = suite.0.connect();
         client.send("\n");
-        client.end_sending();
-        if let Ok(reply) = client.try_reply(crate::reply::Asked::Http11) {
+        client.shutdown_write();
+        if let Ok(reply) = client.try_reply() {
             assert_eq!(reply.status, 400);
-            client.ends();
+            client.expect_eof();
         }
         suite.check("dir2/", 200);
     }
 
-    fn directories(kind: Kind) {
-        let suite = Suite::on(kind);
+    fn serves_the_index_of_a_directory(kind: ServerKind) {
+        let suite = Suite::start(kind);
         suite.check("", 404);
-        suite.check_content("dir2/", "text/html", b"<html>Directory index file</html>\n");
+        suite.check_body("dir2/", "text/html", b"<html>Directory index file</html>\n");
         suite.check("dir1/", 404);
         suite.check("smdklcdsmvdfjnvdfjvdfvdfvdsfssdmfdsdfsd.html", 404);
     }
 
-    fn names(kind: Kind) {
-        let suite = Suite::on(kind);
-        suite.check_content("dir1/dir12/dir123/deep.txt", "text/plain", b"bingo, you found it\n");
+    fn decodes_paths_and_ignores_queries(kind: ServerKind) {
+        let suite = Suite::start(kind);
+        suite.check_body("dir1/dir12/dir123/deep.txt", "text/plain", b"bingo, you found it\n");
         suite.check("dir2/page.html/", 404);
-        suite.check_content("dir2/page.html?arg1=value&arg2=value", "text/html", PAGE.as_bytes());
-        suite.check_content("space%20in%20name.txt", "text/plain", b"letters and spaces\n");
-        suite.check_content("dir2/%70%61%67%65%2e%68%74%6d%6c", "text/html", PAGE.as_bytes());
-        suite.check_content("text..txt", "text/plain", b"hello");
+        suite.check_body("dir2/page.html?arg1=value&arg2=value", "text/html", PAGE.as_bytes());
+        suite.check_body("space%20in%20name.txt", "text/plain", b"letters and spaces\n");
+        suite.check_body("dir2/%70%61%67%65%2e%68%74%6d%6c", "text/html", PAGE.as_bytes());
+        suite.check_body("text..txt", "text/plain", b"hello");
     }
 
-    fn a_large_file(kind: Kind) {
-        let suite = Suite::on(kind);
+    fn serves_a_large_file(kind: ServerKind) {
+        let suite = Suite::start(kind);
         let content = fs::read(root().join("httptest/wikipedia_russia.html")).expect("a file");
         let holds = |text: &[u8]| content.windows(text.len()).any(|window| window == text);
-        assert!(holds(b"Wikimedia Foundation, Inc."), "the suite looks for it");
-        suite.check_content("wikipedia_russia.html", "text/html", &content);
+        assert!(holds(b"Wikimedia Foundation, Inc."), "the suite expects this text");
+        suite.check_body("wikipedia_russia.html", "text/html", &content);
     }
 
-    fn escaping_the_root(kind: Kind) {
-        let suite = Suite::on(kind);
+    fn rejects_a_path_above_the_root(kind: ServerKind) {
+        let suite = Suite::start(kind);
         suite.check("../../../../../../../../../../../../../etc/passwd", 403);
     }
 
-    fn methods(kind: Kind) {
-        let suite = Suite::on(kind);
+    fn responds_to_get_and_head_only(kind: ServerKind) {
+        let suite = Suite::start(kind);
         let mut client = suite.0.connect();
         let post = "POST /httptest/dir2/page.html HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n";
-        assert_eq!(client.ask(post).status, 405);
+        assert_eq!(client.fetch(post).status, 405);
         client.finish();
         let mut client = suite.0.connect();
-        let head = client.ask("HEAD /httptest/dir2/page.html HTTP/1.0\r\n\r\n");
-        assert_eq!((head.status, head.field("Content-Length"), head.close), (200, Some("38"), true));
-        client.ends();
+        let head = client.fetch("HEAD /httptest/dir2/page.html HTTP/1.0\r\n\r\n");
+        assert_eq!((head.status, head.header("Content-Length"), head.close), (200, Some("38"), true));
+        client.expect_eof();
     }
 
-    fn media_types(kind: Kind) {
-        let suite = Suite::on(kind);
+    fn sends_the_media_types_that_the_suite_expects(kind: ServerKind) {
+        let suite = Suite::start(kind);
         for (name, media_type) in [
             ("dir2/page.html", "text/html"),
             ("splash.css", "text/css"),
@@ -117,16 +117,16 @@ http_testing::both_engines! {
             ("b16261023.swf", "application/x-shockwave-flash"),
         ] {
             let content = fs::read(root().join("httptest").join(name)).expect("a file");
-            suite.check_content(name, media_type, &content);
+            suite.check_body(name, media_type, &content);
         }
     }
 }
 
-/// The suite's own way to a server: everything on the command line, `-r` for the root.
+/// The suite passes the root by `-r`.
 #[test]
-fn as_the_suite_starts_it() {
+fn starts_as_the_suite_starts_it() {
     let program = program::serve_root(&root(), &[]);
     let mut client = Client::connect(program.address());
-    assert_eq!(client.ask(get("/httptest/dir2/page.html")).text(), PAGE);
+    assert_eq!(client.fetch(get("/httptest/dir2/page.html")).text(), PAGE);
     client.finish();
 }

@@ -1,9 +1,9 @@
-//! The program as a service: its pid file, the rights it keeps, and what a service manager hears of it.
+//! The program as a service: its pid file, its privileges, its confinement, and the messages to a service manager.
 
 use crate::{
-    client::{Client, PATIENCE, get, until},
+    client::{Client, TIMEOUT, get, wait_for},
     program::{self, Program},
-    server::Kind,
+    server::ServerKind,
     site::Site,
 };
 use rustix::process::{Pid, Signal, geteuid, kill_process};
@@ -16,21 +16,22 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A directory for one page, and for what a service writes.
-struct Place(TempDir);
+/// Directories for a document root, logs and a pid file.
+struct ServiceDirectory(TempDir);
 
-impl Place {
-    fn new() -> Place {
-        let place = Place(tempfile::tempdir().expect("a directory"));
+impl ServiceDirectory {
+    fn new() -> ServiceDirectory {
+        let directory = ServiceDirectory(tempfile::tempdir().expect("a directory"));
         for name in ["www", "log", "run"] {
-            fs::create_dir(place.0.path().join(name)).expect("a directory");
+            fs::create_dir(directory.0.path().join(name)).expect("a directory");
         }
-        fs::write(place.0.path().join("www/page"), "page").expect("a file");
-        // For whomever the program becomes.
+        fs::write(directory.0.path().join("www/page"), "page").expect("a file");
+        // A program that gives up root must still reach these directories.
         for name in ["", "www"] {
-            fs::set_permissions(place.0.path().join(name), PermissionsExt::from_mode(0o755)).expect("ours");
+            fs::set_permissions(directory.0.path().join(name), PermissionsExt::from_mode(0o755))
+                .expect("ours");
         }
-        place
+        directory
     }
 
     fn path(&self, name: &str) -> String {
@@ -41,33 +42,32 @@ impl Place {
         fs::read_to_string(self.path(name)).ok()
     }
 
-    fn serve(&self, kind: Kind, arguments: &[&str]) -> Program {
+    fn serve(&self, kind: ServerKind, arguments: &[&str]) -> Program {
         let pid_file = self.path("run/pid");
         let arguments = [kind.arguments(), &["--pid-file", &pid_file], arguments].concat();
         program::serve_root(Path::new(&self.path("www")), &arguments)
     }
 }
 
-fn line(pid: Pid) -> Option<String> {
+fn pid_line(pid: Pid) -> Option<String> {
     Some(format!("{pid}\n"))
 }
 
 fn check_served(address: SocketAddr) {
     let mut client = Client::connect(address);
-    assert_eq!(client.ask(get("/page")).text(), "page");
+    assert_eq!(client.fetch(get("/page")).text(), "page");
     client.finish();
 }
 
-fn check_ends(program: Program) {
+fn check_stops(program: Program) {
     program.signal(Signal::TERM);
-    let exit = program.exit();
+    let exit = program.wait();
     assert_eq!((exit.code, &*exit.stderr), (Some(0), ""));
 }
 
-/// What proc_pid_status(5) says in this field, of every thread of the program and of its workers.
-fn statuses(program: &Program, field: &str) -> Vec<String> {
-    let workers = program.workers().into_iter().map(|(worker, _)| worker);
-    let tasks = workers.chain([program.pid()]).flat_map(|process| {
+/// The value of this field of proc_pid_status(5) for every thread of the program and its workers.
+fn status_of_threads(program: &Program, field: &str) -> Vec<String> {
+    let tasks = program.processes().into_iter().flat_map(|process| {
         fs::read_dir(format!("/proc/{process}/task")).expect("threads").map(|task| task.expect("one").path())
     });
     let value = |status: String| {
@@ -78,38 +78,38 @@ fn statuses(program: &Program, field: &str) -> Vec<String> {
 }
 
 http_testing::both_engines! {
-    fn the_pid_file_is_there_as_long_as_it_serves(kind: Kind) {
-        let place = Place::new();
-        // As after a crash.
-        fs::write(place.path("run/pid"), "4194304\n").expect("a file");
-        let program = place.serve(kind, &[]);
-        assert_eq!(place.read("run/pid"), line(program.pid()));
+    fn the_pid_file_exists_while_the_program_serves(kind: ServerKind) {
+        let directory = ServiceDirectory::new();
+        // A pid file that remained after a crash.
+        fs::write(directory.path("run/pid"), "4194304\n").expect("a file");
+        let program = directory.serve(kind, &[]);
+        assert_eq!(directory.read("run/pid"), pid_line(program.pid()));
         check_served(program.address());
-        check_ends(program);
-        assert_eq!(place.read("run/pid"), None);
+        check_stops(program);
+        assert_eq!(directory.read("run/pid"), None);
     }
 
-    fn a_second_one_is_told_who_serves(kind: Kind) {
-        let place = Place::new();
-        let program = place.serve(kind, &[]);
-        let (root, pid_file) = (place.path("www"), place.path("run/pid"));
+    fn a_second_program_with_the_same_pid_file_exits(kind: ServerKind) {
+        let directory = ServiceDirectory::new();
+        let program = directory.serve(kind, &[]);
+        let (root, pid_file) = (directory.path("www"), directory.path("run/pid"));
         let second = [kind.arguments(), &["-p", "0", "-r", &root, "--pid-file", &pid_file]].concat();
         let exit = program::run(&second);
         let expected = format!("process {} runs already", program.pid());
         assert_eq!((exit.code, &*exit.stdout), (Some(1), ""));
         assert!(exit.stderr.contains(&expected), "{}", exit.stderr);
-        assert_eq!(place.read("run/pid"), line(program.pid()));
+        assert_eq!(directory.read("run/pid"), pid_line(program.pid()));
         check_served(program.address());
     }
 
-    fn privileges_are_gone_before_the_first_request(kind: Kind) {
+    fn gives_up_privileges_before_the_first_request(kind: ServerKind) {
         if !geteuid().is_root() {
             return println!("skipped: only root has privileges to drop");
         }
-        let place = Place::new();
-        fs::write(place.path("www/secret"), "").expect("a file");
-        fs::set_permissions(place.path("www/secret"), PermissionsExt::from_mode(0o600)).expect("ours");
-        let program = place.serve(kind, &["--user", "54321", "--group", "54322"]);
+        let directory = ServiceDirectory::new();
+        fs::write(directory.path("www/secret"), "").expect("a file");
+        fs::set_permissions(directory.path("www/secret"), PermissionsExt::from_mode(0o600)).expect("ours");
+        let program = directory.serve(kind, &["--user", "54321", "--group", "54322"]);
         for (field, expected) in [
             ("Uid", "54321 54321 54321 54321"),
             ("Gid", "54322 54322 54322 54322"),
@@ -117,58 +117,58 @@ http_testing::both_engines! {
             ("CapPrm", "0000000000000000"),
             ("NoNewPrivs", "1"),
         ] {
-            for status in statuses(&program, field) {
+            for status in status_of_threads(&program, field) {
                 assert_eq!(status, expected, "{field}");
             }
         }
         check_served(program.address());
         let mut client = Client::connect(program.address());
-        assert_eq!(client.ask(get("/secret")).status, 403);
+        assert_eq!(client.fetch(get("/secret")).status, 403);
         client.finish();
-        check_ends(program);
-        // Its folder is root's, so that it cannot be removed any more. But it names nobody.
-        assert_eq!(place.read("run/pid").as_deref(), Some(""));
+        check_stops(program);
+        // The directory belongs to root, so the program can only empty the file, not remove it.
+        assert_eq!(directory.read("run/pid").as_deref(), Some(""));
     }
 
-    fn a_confined_one_does_all_that_it_should(kind: Kind) {
-        let place = Place::new();
-        let log = place.path("log/access");
-        let program = place.serve(kind, &["--confine", "--log", "common", "--log-file", &log]);
-        if program.announced.contains("not confined") {
+    fn a_confined_program_serves_logs_and_replaces_workers(kind: ServerKind) {
+        let directory = ServiceDirectory::new();
+        let log = directory.path("log/access");
+        let program = directory.serve(kind, &["--confine", "--log", "common", "--log-file", &log]);
+        if program.startup_line.contains("not confined") {
             return println!("skipped: this kernel has no Landlock");
         }
-        assert!(program.announced.contains("confined to its files"), "{}", program.announced);
+        assert!(program.startup_line.contains("confined to its files"), "{}", program.startup_line);
         check_served(program.address());
-        fs::rename(&log, place.path("log/old")).expect("a log");
+        fs::rename(&log, directory.path("log/old")).expect("a log");
         program.signal(Signal::USR1);
-        until("another log", || place.read("log/access"));
+        wait_for("a new log", || directory.read("log/access"));
         check_served(program.address());
         let logged = || {
-            let lines = ["log/old", "log/access"].map(|name| place.read(name).unwrap_or_default()).concat();
+            let lines = ["log/old", "log/access"].map(|name| directory.read(name).unwrap_or_default()).concat();
             lines.matches("\"GET /page HTTP/1.1\" 200 4\n").count()
         };
-        until("two lines", || (logged() == 2).then_some(()));
+        wait_for("two lines", || (logged() == 2).then_some(()));
         if kind.is_prefork() {
-            // Another worker is started as the first ones were, although its master is confined.
+            // The confined master can still start a worker.
             let [(killed, _), ..] = program.workers()[..] else { panic!("no workers") };
             kill_process(killed, Signal::KILL).expect("a worker");
             let is_whole = |workers: &[(Pid, char)]| {
                 workers.len() == 2 && workers.iter().all(|(worker, state)| *worker != killed && *state != 'Z')
             };
-            until("another worker", || is_whole(&program.workers()).then_some(()));
+            wait_for("a new worker", || is_whole(&program.workers()).then_some(()));
         }
         check_served(program.address());
         program.signal(Signal::TERM);
-        assert_eq!(program.exit().code, Some(0));
-        assert_eq!((place.read("run/pid"), logged()), (None, 3));
+        assert_eq!(program.wait().code, Some(0));
+        assert_eq!((directory.read("run/pid"), logged()), (None, 3));
     }
 
-    fn a_service_manager_hears_how_it_is(kind: Kind) {
-        let (site, place) = (Site::shared(), Place::new());
-        let socket = place.path("run/notify");
+    fn notifies_a_service_manager(kind: ServerKind) {
+        let (site, directory) = (Site::shared(), ServiceDirectory::new());
+        let socket = directory.path("run/notify");
         let manager = UnixDatagram::bind(&socket).expect("a socket");
-        manager.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let heard = || {
+        manager.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
+        let receive = || {
             let mut datagram = [0; 128];
             let length = manager.recv(&mut datagram).expect("a datagram");
             String::from_utf8_lossy(&datagram[..length]).into_owned()
@@ -176,22 +176,22 @@ http_testing::both_engines! {
         let mut command = Command::new(env!("CARGO_BIN_EXE_httpd"));
         command.args(["-p", "0", "-w", "2", "-r"]).arg(site.root()).args(kind.arguments());
         let program = Program::start(command.env("NOTIFY_SOCKET", &socket));
-        assert_eq!(heard(), "READY=1");
+        assert_eq!(receive(), "READY=1");
         program.signal(Signal::HUP);
-        assert!(heard().starts_with("RELOADING=1\nMONOTONIC_USEC="));
-        assert_eq!(heard(), "READY=1");
+        assert!(receive().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+        assert_eq!(receive(), "READY=1");
         program.signal(Signal::TERM);
-        assert_eq!(heard(), "STOPPING=1");
-        assert_eq!(program.exit().code, Some(0));
+        assert_eq!(receive(), "STOPPING=1");
+        assert_eq!(program.wait().code, Some(0));
         manager.set_nonblocking(true).expect("a socket");
-        assert!(manager.recv(&mut [0]).is_err(), "and no more");
+        assert!(manager.recv(&mut [0]).is_err(), "no further message");
     }
 }
 
 #[test]
-fn whom_it_cannot_become_is_said() {
+fn rejects_users_and_groups_that_it_cannot_switch_to() {
     if !geteuid().is_root() {
-        return println!("skipped: only root can become somebody else");
+        return println!("skipped: only root can switch to another user");
     }
     let check = |arguments: &[&str], expected: &str| {
         let exit = program::run(&[&["-p", "0"], arguments].concat());

@@ -1,11 +1,11 @@
-//! What an operator's signals do to a server at work, besides ending it.
+//! Signals that do not stop a running server: SIGHUP, SIGUSR1, SIGPIPE.
 
 use crate::{
-    client::{Client, get, until},
+    client::{Client, get, wait_for},
     program::{self, Program},
-    server::Kind,
+    server::ServerKind,
 };
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use std::{
     fs,
     os::unix::fs::symlink,
@@ -13,7 +13,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Two releases of a site, and a link to one of them, which is what is served.
+/// Two releases of a site, and a symbolic link to one of them. The link is the document root.
 struct Releases {
     directory: TempDir,
 }
@@ -36,11 +36,11 @@ impl Releases {
 
     fn switch_to(&self, name: &str) {
         symlink(name, self.path("next")).expect("a link");
-        fs::rename(self.path("next"), self.path("current")).expect("a new name");
+        fs::rename(self.path("next"), self.path("current")).expect("a rename");
     }
 
-    /// Serves the current one, with messages in `errors` and requests in `log`.
-    fn serve(&self, kind: Kind) -> Program {
+    /// Serves the current release. The error log is `errors`, the access log `log`.
+    fn serve(&self, kind: ServerKind) -> Program {
         let (errors, log) = (self.path("errors"), self.path("log"));
         let files = ["--error-log", text(&errors), "--log", "common", "--log-file", text(&log)];
         program::serve_root(&self.path("current"), &[kind.arguments(), &files].concat())
@@ -51,46 +51,41 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("text")
 }
 
-/// The process and its workers.
-fn processes(program: &Program) -> Vec<Pid> {
-    program.workers().into_iter().map(|(worker, _)| worker).chain([program.pid()]).collect()
-}
-
-/// Whether any of them has this file open.
+/// Whether a process of the program has this file open.
 fn is_open(program: &Program, path: &Path) -> bool {
-    processes(program).into_iter().any(|process| {
+    program.processes().into_iter().any(|process| {
         let descriptors = fs::read_dir(format!("/proc/{process}/fd")).expect("descriptors");
         descriptors
             .flatten()
-            .any(|descriptor| fs::read_link(descriptor.path()).is_ok_and(|leads| leads == path))
+            .any(|descriptor| fs::read_link(descriptor.path()).is_ok_and(|target| target == path))
     })
 }
 
-fn end(program: Program) {
+fn stop(program: Program) {
     program.signal(Signal::TERM);
-    let exit = program.exit();
+    let exit = program.wait();
     assert_eq!((exit.code, &*exit.stdout, &*exit.stderr), (Some(0), "", ""));
 }
 
-fn check_reopened(kind: Kind, signal: Signal) {
+fn check_reopens_logs(kind: ServerKind, signal: Signal) {
     let releases = Releases::new();
     let program = releases.serve(kind);
     let mut kept = Client::connect(program.address());
-    assert_eq!(kept.ask(get("/before")).status, 404);
+    assert_eq!(kept.fetch(get("/before")).status, 404);
     let (log, errors) = (releases.path("log"), releases.path("errors"));
     let lines = |path: &Path| fs::read_to_string(path).expect("a log");
-    until("a line of it", || lines(&log).ends_with('\n').then_some(()));
+    wait_for("a line in the access log", || lines(&log).ends_with('\n').then_some(()));
     let rotated = [&log, &errors].map(|path| path.with_extension("1"));
     for (path, rotated) in [&log, &errors].into_iter().zip(&rotated) {
-        fs::rename(path, rotated).expect("a new name");
+        fs::rename(path, rotated).expect("a rename");
     }
     program.signal(signal);
-    until("the old files are let go", || {
+    wait_for("the old files to be closed", || {
         (!rotated.iter().any(|rotated| is_open(&program, rotated))).then_some(())
     });
-    assert_eq!(kept.ask(get("/after")).status, 404);
+    assert_eq!(kept.fetch(get("/after")).status, 404);
     kept.finish();
-    end(program);
+    stop(program);
     let (old, new) = (lines(&rotated[0]), lines(&log));
     assert!(old.contains("GET /before ") && !old.contains("GET /after "), "{old}");
     assert!(new.contains("GET /after ") && !new.contains("GET /before "), "{new}");
@@ -98,84 +93,84 @@ fn check_reopened(kind: Kind, signal: Signal) {
 }
 
 http_testing::both_engines! {
-    fn sigusr1_reopens_the_logs(kind: Kind) {
-        check_reopened(kind, Signal::USR1);
+    fn sigusr1_reopens_the_logs(kind: ServerKind) {
+        check_reopens_logs(kind, Signal::USR1);
     }
 
-    fn sighup_reopens_the_logs(kind: Kind) {
-        check_reopened(kind, Signal::HUP);
+    fn sighup_reopens_the_logs(kind: ServerKind) {
+        check_reopens_logs(kind, Signal::HUP);
     }
 
-    fn sighup_serves_what_the_root_leads_to_now(kind: Kind) {
+    fn sighup_opens_the_document_root_again(kind: ServerKind) {
         let releases = Releases::new();
         let program = releases.serve(kind);
-        // Enough for every worker to have some.
+        // Enough connections for each worker to have one.
         let mut kept: Vec<_> = (0..8).map(|_| Client::connect(program.address())).collect();
-        let mut all_see = |expected: &str| {
-            kept.iter_mut().all(|client| client.ask(get("/")).text() == expected)
+        let mut all_receive = |expected: &str| {
+            kept.iter_mut().all(|client| client.fetch(get("/")).text() == expected)
         };
-        assert!(all_see("one"));
+        assert!(all_receive("one"));
         releases.switch_to("two");
-        assert!(all_see("one"), "nobody has been told");
+        assert!(all_receive("one"), "no signal was sent yet");
         program.signal(Signal::HUP);
-        until("the new release", || all_see("two").then_some(()));
-        // Where its name leads nowhere, what is served stays.
-        fs::rename(releases.path("current"), releases.path("gone")).expect("a new name");
+        wait_for("the new release", || all_receive("two").then_some(()));
+        // If the new root cannot be opened, the program goes on serving the old one.
+        fs::rename(releases.path("current"), releases.path("gone")).expect("a rename");
         program.signal(Signal::HUP);
-        let said = until("a message", || {
-            fs::read_to_string(releases.path("errors")).ok().filter(|said| said.ends_with('\n'))
+        let errors = wait_for("a message", || {
+            fs::read_to_string(releases.path("errors")).ok().filter(|errors| errors.ends_with('\n'))
         });
-        assert!(said.contains("cannot serve") && said.contains("No such file"), "{said}");
-        assert!(all_see("two"));
+        assert!(errors.contains("cannot serve") && errors.contains("No such file"), "{errors}");
+        assert!(all_receive("two"));
         kept.into_iter().for_each(Client::finish);
-        end(program);
+        stop(program);
     }
 
-    fn sigpipe_kills_nobody(kind: Kind) {
+    fn sigpipe_ends_no_process(kind: ServerKind) {
         let program = program::serve(kind.arguments());
-        let before = processes(&program);
+        let before = program.processes();
         let mut kept = Client::connect(program.address());
         for process in &before {
             kill_process(*process, Signal::PIPE).expect("a process");
         }
-        assert_eq!(kept.ask(get("/notes.txt")).text(), "notes\n");
+        assert_eq!(kept.fetch(get("/notes.txt")).text(), "notes\n");
         kept.finish();
-        assert_eq!(processes(&program), before);
-        end(program);
+        assert_eq!(program.processes(), before);
+        stop(program);
     }
 }
 
-/// What a worker serves that comes later, whatever the root's name leads to by then.
+/// Without a reload, a new worker must not serve the new release.
 #[test]
-fn a_replaced_worker_serves_what_the_others_do() {
+fn a_new_worker_serves_the_same_root_as_the_others() {
     let releases = Releases::new();
-    let program = releases.serve(Kind::EventLoopPrefork);
+    let program = releases.serve(ServerKind::EventLoopPrefork);
     releases.switch_to("two");
-    let dying = program.workers();
-    for (worker, _) in &dying {
+    let killed = program.workers();
+    for (worker, _) in &killed {
         kill_process(*worker, Signal::KILL).expect("a worker");
     }
     for _ in 0..4 {
         let mut client = Client::connect(program.address());
-        assert_eq!(client.ask(get("/")).text(), "one");
+        assert_eq!(client.fetch(get("/")).text(), "one");
     }
-    end(program);
+    stop(program);
 }
 
-/// A terminal or killall sends to everybody what only the master should act on.
+/// A terminal or `killall` sends the master's signals to the workers too.
 #[test]
-fn workers_survive_signals_for_their_master() {
+fn workers_ignore_signals_for_their_master() {
     let releases = Releases::new();
-    let program = releases.serve(Kind::BlockingPrefork);
-    let before = processes(&program);
+    let program = releases.serve(ServerKind::BlockingPrefork);
+    let before = program.processes();
     for (worker, _) in program.workers() {
         for signal in [Signal::INT, Signal::HUP, Signal::USR1, Signal::USR2] {
             kill_process(worker, signal).expect("a worker");
         }
     }
     for _ in 0..4 {
-        assert_eq!(Client::connect(program.address()).ask(get("/")).text(), "one");
+        assert_eq!(Client::connect(program.address()).fetch(get("/")).text(), "one");
     }
-    assert_eq!(processes(&program), before);
-    end(program);
+    assert_eq!(program.processes(), before);
+    stop(program);
 }
