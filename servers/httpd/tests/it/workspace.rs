@@ -1,0 +1,38 @@
+//! Rules for the source tree that neither a crate boundary nor a lint can express.
+
+use std::{fs, path::Path};
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// `.deny.toml` lists the crates that implement HTTP.
+#[test]
+fn depends_on_no_http_crate() {
+    let [lock, deny] = ["Cargo.lock", ".deny.toml"]
+        .map(|name| fs::read_to_string(Path::new(ROOT).join(name)).expect("a file of the workspace"));
+    let forbidden = deny.lines().filter_map(|line| line.trim().strip_prefix("{ crate = ")?.split(' ').next());
+    let found: Vec<_> = forbidden.map(|name| (name, lock.contains(&format!("name = {name}\n")))).collect();
+    assert!(found.len() > 10 && found.iter().all(|(_, is_locked)| !is_locked), "{found:?}");
+}
+
+#[test]
+fn every_file_is_documented_and_only_sockopt_is_unsafe() {
+    check_directory(&Path::new(ROOT).join("servers"));
+}
+
+fn check_directory(directory: &Path) {
+    for path in fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path()) {
+        if path.is_dir() {
+            check_directory(&path);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let source = fs::read_to_string(&path).expect("a file");
+            assert!(source.starts_with("//!"), "{} does not begin with //!", path.display());
+            let is_unsafe = ["{", "fn", "impl"].iter().any(|word| source.contains(&format!("unsafe {word}")));
+            assert_eq!(
+                is_unsafe,
+                path.ends_with("engine/src/sockopt.rs"),
+                "unsafe code in {}",
+                path.display()
+            );
+        }
+    }
+}
