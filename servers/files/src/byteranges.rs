@@ -24,20 +24,20 @@ pub(super) fn respond(document: &Document, range: &[u8], if_range: bool) -> Opti
         Ranges::Whole => return None,
         Ranges::Unsatisfiable => {
             let response = Response::error(Status::RANGE_NOT_SATISFIABLE)
-                .with_ready(document.validator_headers.clone())
-                .header("Content-Range", range::unsatisfied(document.len()));
+                .with_shared_headers(document.validator_headers.clone())
+                .with_header("Content-Range", range::unsatisfied(document.len()));
             return Some(response);
         }
         Ranges::Partial(ranges) => ranges,
     };
     let [range] = ranges[..] else { return Some(multipart(document, &ranges)) };
     let response = Response::new(Status::PARTIAL_CONTENT)
-        .header("Content-Range", range.content_range(document.len()))
+        .with_header("Content-Range", range.content_range(document.len()))
         .with_body(body(document, range));
     Some(if if_range {
-        response.header("ETag", &document.entity_tag)
+        response.with_header("ETag", &document.entity_tag)
     } else {
-        response.with_ready(document.headers.clone())
+        response.with_shared_headers(document.headers.clone())
     })
 }
 
@@ -56,8 +56,8 @@ fn multipart(document: &Document, ranges: &[ByteRange]) -> Response {
     }
     parts.push(Body::from(format!("\r\n--{boundary}--\r\n")));
     Response::new(Status::PARTIAL_CONTENT)
-        .with_ready(document.validator_headers.clone())
-        .header("Content-Type", format!("multipart/byteranges; boundary={boundary}"))
+        .with_shared_headers(document.validator_headers.clone())
+        .with_header("Content-Type", format!("multipart/byteranges; boundary={boundary}"))
         .with_body(Body::Parts(parts))
 }
 

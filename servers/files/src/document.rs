@@ -4,7 +4,7 @@
 //! process with SIGBUS.
 
 use crate::root::FileVersion;
-use http_core::{Body, Fields, FileSlice, ReadyFields};
+use http_core::{Body, FileSlice, Headers, SharedHeaders};
 use std::{fs::File, io, ops::Range, os::unix::fs::FileExt, sync::Arc, time::SystemTime};
 
 /// The longest file, in bytes, whose content is kept in memory. Longer files are kept open and sent by `sendfile`.
@@ -17,9 +17,9 @@ pub(super) struct Document {
     pub(super) entity_tag: String,
     pub(super) last_modified: Option<SystemTime>,
     /// The headers of a 200: Content-Type and all of `validator_headers`.
-    pub(super) headers: ReadyFields,
+    pub(super) headers: SharedHeaders,
     /// Last-Modified, ETag and Accept-Ranges: what a 304, a 412 and a 416 hold as well.
-    pub(super) validator_headers: ReadyFields,
+    pub(super) validator_headers: SharedHeaders,
     content: Content,
 }
 
@@ -49,22 +49,22 @@ impl Document {
             Content::File(Arc::new(file))
         };
         let (entity_tag, last_modified) = (version.entity_tag(), version.last_modified());
-        let mut validator_headers = Fields::default();
+        let mut validator_headers = Headers::default();
         if let Some(last_modified) = last_modified {
-            push(&mut validator_headers, "Last-Modified", &httpdate::fmt_http_date(last_modified));
+            append(&mut validator_headers, "Last-Modified", &httpdate::fmt_http_date(last_modified));
         }
-        push(&mut validator_headers, "ETag", &entity_tag);
-        push(&mut validator_headers, "Accept-Ranges", "bytes");
-        let mut headers = Fields::default();
-        push(&mut headers, "Content-Type", media_type);
+        append(&mut validator_headers, "ETag", &entity_tag);
+        append(&mut validator_headers, "Accept-Ranges", "bytes");
+        let mut headers = Headers::default();
+        append(&mut headers, "Content-Type", media_type);
         headers.append_all(&validator_headers);
         Ok(Document {
             version,
             media_type,
             entity_tag,
             last_modified,
-            headers: headers.freeze(),
-            validator_headers: validator_headers.freeze(),
+            headers: headers.into_shared(),
+            validator_headers: validator_headers.into_shared(),
             content,
         })
     }
@@ -105,7 +105,7 @@ impl Document {
 }
 
 /// Adds a header whose name and value are known to be valid.
-fn push(headers: &mut Fields, name: &str, value: &str) {
-    let pushed = headers.push(name, value);
-    debug_assert_eq!(pushed, Ok(()), "{name}: {value}");
+fn append(headers: &mut Headers, name: &str, value: &str) {
+    let appended = headers.append(name, value);
+    debug_assert_eq!(appended, Ok(()), "{name}: {value}");
 }

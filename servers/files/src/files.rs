@@ -12,9 +12,9 @@ use crate::{
 };
 use http_core::{
     Handler, Method, Reply, Request, Response, Status,
-    conditional::{self, Validators, Verdict},
+    conditional::{self, Precondition, Validators},
     path::{PathError, RelativePath},
-    spelling,
+    uri,
 };
 use std::{
     fmt, io,
@@ -59,7 +59,7 @@ impl Files {
     fn outcome(&self, request: &Request<'_>) -> Outcome {
         let outcome = self.find(request);
         // Browsers send characters in a query that a URI must not hold (RFC 9112 §3).
-        if matches!(outcome, Outcome::Document(_)) && !request.query().is_none_or(spelling::is_sound) {
+        if matches!(outcome, Outcome::Document(_)) && !request.query().is_none_or(uri::is_valid) {
             let path = resolve(request.path(), self.prefix);
             return path.map_or_else(|outcome| outcome, |path| Outcome::Redirect(path.encode()));
         }
@@ -68,7 +68,7 @@ impl Files {
 
     #[inline]
     fn find(&self, request: &Request<'_>) -> Outcome {
-        let (key, now) = (request.path_bytes(), request.received());
+        let (key, now) = (request.path_bytes(), request.received_at());
         let stale = match self.cache().get(key, now) {
             Cached::Fresh(outcome) => return outcome,
             Cached::Stale(document) => Some(document),
@@ -93,11 +93,13 @@ impl Handler for Files {
     #[inline]
     fn handle(&self, request: &Request<'_>) -> Reply {
         if !ALLOWED_METHODS.contains(&request.method()) {
-            return Response::method_refused(request.method(), &ALLOWED_METHODS).into();
+            return Response::method_not_allowed(request.method(), &ALLOWED_METHODS).into();
         }
         let response = match self.outcome(request) {
-            Outcome::Document(document) if request.is_conditional() => conditional(request, &document),
-            Outcome::Document(document) => full(&document),
+            Outcome::Document(document) if request.is_conditional() => {
+                conditional_response(request, &document)
+            }
+            Outcome::Document(document) => full_response(&document),
             Outcome::Redirect(path) => redirect(self.prefix, &path, request.query()),
             Outcome::Error(status) => Response::error(status),
         };
@@ -122,36 +124,35 @@ fn resolve<'r>(requested: &'r str, prefix: &str) -> Result<RelativePath<'r>, Out
         })
     })?;
     if let Some(prefix) = prefix.strip_prefix('/') {
-        path = path.below(prefix.as_bytes()).ok_or(Outcome::Error(Status::NOT_FOUND))?;
+        path = path.strip_prefix(prefix.as_bytes()).ok_or(Outcome::Error(Status::NOT_FOUND))?;
     }
-    if spelling::is_sound(requested) { Ok(path) } else { Err(Outcome::Redirect(path.encode())) }
+    if uri::is_valid(requested) { Ok(path) } else { Err(Outcome::Redirect(path.encode())) }
 }
 
 #[inline]
-fn full(document: &Document) -> Response {
-    Response::new(Status::OK).with_ready(document.headers.clone()).with_body(document.body(0..document.len()))
+fn full_response(document: &Document) -> Response {
+    Response::new(Status::OK)
+        .with_shared_headers(document.headers.clone())
+        .with_body(document.body(0..document.len()))
 }
 
 /// Evaluates preconditions, then ranges (RFC 9110 §13.2.2).
-fn conditional(request: &Request<'_>, document: &Document) -> Response {
+fn conditional_response(request: &Request<'_>, document: &Document) -> Response {
     let validators = Validators { etag: Some(&document.entity_tag), last_modified: document.last_modified };
-    match conditional::evaluate(true, request.fields(), &validators) {
-        Verdict::NotModified => {
-            return Response::new(Status::NOT_MODIFIED).with_ready(document.validator_headers.clone());
+    let response = match conditional::evaluate(true, request.headers(), &validators) {
+        Precondition::NotModified => Response::new(Status::NOT_MODIFIED),
+        Precondition::Failed => Response::error(Status::PRECONDITION_FAILED),
+        Precondition::Passed => {
+            // RFC 9110 §14.2: Range is defined for GET only.
+            let range = request.header("Range").filter(|_| request.method() == Method::Get);
+            let if_range = request.header("If-Range");
+            return range
+                .filter(|_| conditional::range_applies(if_range, &validators))
+                .and_then(|range| byteranges::respond(document, range, if_range.is_some()))
+                .unwrap_or_else(|| full_response(document));
         }
-        Verdict::PreconditionFailed => {
-            return Response::error(Status::PRECONDITION_FAILED)
-                .with_ready(document.validator_headers.clone());
-        }
-        Verdict::Proceed => {}
-    }
-    // RFC 9110 §14.2: Range is defined for GET only.
-    let range = request.field("Range").filter(|_| request.method() == Method::Get);
-    let if_range = request.field("If-Range");
-    range
-        .filter(|_| conditional::range_applies(if_range, &validators))
-        .and_then(|range| byteranges::respond(document, range, if_range.is_some()))
-        .unwrap_or_else(|| full(document))
+    };
+    response.with_shared_headers(document.validator_headers.clone())
 }
 
 /// Redirects to `path` beneath `prefix`, with the query of the request in a valid spelling.
@@ -159,10 +160,10 @@ fn conditional(request: &Request<'_>, document: &Document) -> Response {
 /// `path` begins with exactly one slash ([`RelativePath::encode`]), so the redirect never leaves the site.
 fn redirect(prefix: &str, path: &str, query: Option<&str>) -> Response {
     let location = match query {
-        Some(query) => format!("{prefix}{path}?{}", spelling::mended_query(query)),
+        Some(query) => format!("{prefix}{path}?{}", uri::normalize_query(query)),
         None => format!("{prefix}{path}"),
     };
-    Response::error(Status::MOVED_PERMANENTLY).header("Location", location)
+    Response::error(Status::MOVED_PERMANENTLY).with_header("Location", location)
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub(super) fn lookup(root: &Root, path: &RelativePath<'_>, stale: Option<&Arc<Do
     for _ in 0..MAX_READS {
         let (file, version) = match root.open_entry(&name) {
             Ok(Entry::File(file, version)) => (file, version),
-            Ok(Entry::Directory) if !path.names_directory() => {
+            Ok(Entry::Directory) if !path.is_directory() => {
                 return Outcome::Redirect(path.encode() + "/");
             }
             Ok(Entry::Directory | Entry::Special) => return Outcome::Error(Status::NOT_FOUND),
@@ -58,7 +58,7 @@ pub(super) fn lookup(root: &Root, path: &RelativePath<'_>, stale: Option<&Arc<Do
 /// The file to open for `path`, relative to the root: the index of a directory, or the path itself.
 fn file_name<'p>(path: &'p RelativePath<'_>) -> Cow<'p, [u8]> {
     match path.as_bytes() {
-        file if !path.names_directory() => file.into(),
+        file if !path.is_directory() => file.into(),
         b"" => INDEX.into(),
         directory => [directory, b"/", INDEX].concat().into(),
     }

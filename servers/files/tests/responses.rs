@@ -17,7 +17,7 @@ fn outcomes_become_responses() {
         let mut index = HeadIndex::default();
         let request = Request::parse(head.as_bytes(), &mut index, Instant::now()).expect("a request");
         let Reply::Now(response) = files.handle(&request) else { panic!("{head}: a late reply") };
-        let actual = response.field(name).map(|value| String::from_utf8_lossy(value).into_owned());
+        let actual = response.header(name).map(|value| String::from_utf8_lossy(value).into_owned());
         assert_eq!((response.status(), actual.as_deref()), (status, Some(value)), "{head}");
     };
     // The second time, the document is in the cache.
