@@ -3,16 +3,15 @@
 //! Each route shows one way to answer: at once, after a wait, from work that computes, from another server, and not
 //! at all.
 
-mod cpu_task;
 mod echo;
-mod error_task;
 mod index;
-mod io_task;
 mod middleware;
 mod parameters;
 mod problem;
 pub mod program;
+mod tasks;
 pub mod weather;
+pub mod weather_stub;
 
 pub use problem::{Format, Problem, Problems};
 
@@ -70,9 +69,9 @@ impl App {
             .route(Method::Get, "/hello", |_: &Request<'_>| Response::text("Hello, World!"))
             .route(Method::Post, "/echo", answering(echo::handle))
             .route(Method::Get, "/weather", answering(move |request: &Request<'_>| weather.handle(request)))
-            .route(Method::Get, "/io_task", answering(io_task::handle))
-            .route(Method::Get, "/cpu_task", answering(cpu_task::handle))
-            .route(Method::Get, "/error_task", answering(error_task::handle))
+            .route(Method::Get, "/io_task", answering(tasks::io_task))
+            .route(Method::Get, "/cpu_task", answering(tasks::cpu_task))
+            .route(Method::Get, "/error_task", answering(tasks::error_task))
             .fallback(answering(|_| {
                 Err(Problem::new(Status::NOT_FOUND, "nothing is here; / lists what there is"))
             }));

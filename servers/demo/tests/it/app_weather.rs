@@ -1,8 +1,5 @@
 //! The weather: what is told of a place, how seldom upstream is asked for it, and what upstream's faults become.
 
-#[path = "../../src/bin/weather-stub.rs"]
-mod weather_stub;
-
 use crate::{
     client::{Client, PATIENCE, get, request},
     demo::Demo,
@@ -12,6 +9,7 @@ use crate::{
 use demo::{
     Format,
     weather::{Settings, Weather},
+    weather_stub::{MANNERS, Manner, Stub},
 };
 use http_engine::Engine;
 use http_engine::{Handler, Reply, Request};
@@ -25,7 +23,6 @@ use std::{
     },
     time::Duration,
 };
-use weather_stub::{MANNERS, Manner, Stub};
 
 /// The demo application, pointed at a stand-in of its own.
 fn start(kind: Kind) -> (Stub, Demo) {

@@ -1,17 +1,25 @@
-//! `GET /cpu_task?n=100000`: an answer that has to be computed.
-//!
-//! `place=inline` computes it where requests are served, and so shows what that does to everybody else on an event
-//! loop; `place=offload`, the default, is how it is done rightly.
+//! `GET /io_task`, `GET /cpu_task`, `GET /error_task`: handlers that take time or fail on purpose.
 
 use super::{Outcome, Problem, parameters::Parameters};
 use http_engine::{Reply, Request, Response, Status};
+use std::time::Duration;
+
+/// Well below the time that an engine grants for an answer.
+const LONGEST_MS: u64 = 60_000;
+
+pub(super) fn io_task(request: &Request<'_>) -> Outcome {
+    let parameters = Parameters::of(request, &["ms"])?;
+    let ms = parameters.number("ms", 0..=LONGEST_MS)?.unwrap_or(1000);
+    let answer = move || Response::json(format!("{{\"task\":\"io\",\"waited_ms\":{ms}}}\n"));
+    Ok(Reply::After(Duration::from_millis(ms), Box::new(answer)))
+}
 
 /// What `n` is unless it is said: some ten milliseconds of work.
 const USUAL: u32 = 100_000;
 /// Some seconds of work.
 const MOST: u32 = 5_000_000;
 
-pub(super) fn handle(request: &Request<'_>) -> Outcome {
+pub(super) fn cpu_task(request: &Request<'_>) -> Outcome {
     let parameters = Parameters::of(request, &["n", "place"])?;
     let n = parameters.number("n", 0..=MOST)?.unwrap_or(USUAL);
     let answer = move || {
@@ -29,6 +37,25 @@ fn primes_below(n: u32) -> u32 {
     let divides = |number: u32| (2u32..).take_while(move |&divisor| divisor * divisor <= number);
     let is_prime = |&number: &u32| divides(number).all(|divisor| number % divisor != 0);
     (2..n).filter(is_prime).count() as u32
+}
+
+pub(super) fn error_task(request: &Request<'_>) -> Outcome {
+    let parameters = Parameters::of(request, &["kind"])?;
+    match parameters.text("kind") {
+        None | Some("panic") => panics(),
+        Some("panic-offload") => Ok(Reply::Offload(Box::new(|| panics()))),
+        Some("dropped") => Ok(Reply::Deferred(Box::new(drop))),
+        Some("fail") => Err(Problem::new(Status::INTERNAL_SERVER_ERROR, "this task fails on purpose")),
+        Some(_) => {
+            Err(Problem::new(Status::BAD_REQUEST, "must be panic, panic-offload, dropped or fail")
+                .about("kind"))
+        }
+    }
+}
+
+#[expect(clippy::panic, reason = "it is what this route is for")]
+fn panics() -> ! {
+    panic!("this task panics on purpose")
 }
 
 #[cfg(test)]

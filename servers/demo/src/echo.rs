@@ -8,13 +8,14 @@
 //! | `text/plain` | a string |
 //! | anything else, or nothing said | `{"type", "length", "base64"}` |
 
-mod forms;
-mod json;
-
 use super::{Outcome, Problem};
 use base64::{Engine, prelude::BASE64_STANDARD};
-use http_engine::{MediaType, Request, Response, Status};
-use serde_json::{Value, json};
+use http_engine::{
+    MediaType, Request, Response, Status, form,
+    multipart::{self, Fault},
+};
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
 pub(super) fn handle(request: &Request<'_>) -> Outcome {
@@ -36,11 +37,11 @@ fn media_type<'r>(request: &Request<'r>) -> Result<Option<MediaType<'r>>, Proble
 fn represent(content: &[u8], media_type: Option<MediaType<'_>>) -> Result<String, Problem> {
     let Some(said) = media_type else { return Ok(opaque(content, None).to_string()) };
     if is_json(&said) {
-        json::sound(content).map(str::to_owned)
+        sound(content).map(str::to_owned)
     } else if said.is("application/x-www-form-urlencoded") {
-        Ok(forms::url_encoded(content).to_string())
+        Ok(url_encoded(content).to_string())
     } else if said.is("multipart/form-data") {
-        forms::multipart(content, &said).map(|form| form.to_string())
+        multipart(content, &said).map(|form| form.to_string())
     } else if said.is("text/plain") {
         plain(content, &said).map(|text| Value::from(text).to_string())
     } else {
@@ -88,4 +89,82 @@ fn place(content: &[u8], offset: usize) -> String {
     let line = before.iter().filter(|octet| **octet == b'\n').count() + 1;
     let column = before.iter().rev().take_while(|octet| **octet != b'\n').count() + 1;
     format!("line {line} column {column}")
+}
+
+/// Arrays and objects within each other. Checking takes no stack, but who reads the answer may need it.
+const MAX_DEPTH: usize = 128;
+
+/// The content as text, without white space around it, if it is one JSON value.
+///
+/// # Errors
+///
+/// 400 that says where, if it is none or nests too deeply.
+fn sound(content: &[u8]) -> Result<&str, Problem> {
+    let text = text(content)?;
+    serde_json::from_str::<IgnoredAny>(text)
+        .map_err(|error| malformed(format!("malformed JSON: {error}")))?;
+    match beyond_depth(text) {
+        Some(offset) => {
+            let place = place(content, offset);
+            Err(malformed(format!("JSON nested deeper than {MAX_DEPTH} levels at {place}")))
+        }
+        None => Ok(text.trim_ascii()),
+    }
+}
+
+/// The offset of the bracket that opens one level too many. For sound JSON, where a backslash stands in strings only.
+fn beyond_depth(json: &str) -> Option<usize> {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    json.bytes().position(|octet| {
+        match octet {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => depth += 1,
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > MAX_DEPTH
+    })
+}
+
+/// An object of strings in the order of the form. A name that comes again has an array of them.
+fn url_encoded(content: &[u8]) -> Value {
+    let mut members = Map::new();
+    for (name, value) in form::pairs(content) {
+        match members.get_mut(&name) {
+            Some(Value::Array(values)) => values.push(value.into()),
+            Some(first) => *first = json!([first.take(), value]),
+            None => drop(members.insert(name, value.into())),
+        }
+    }
+    members.into()
+}
+
+/// Fields with their values, files with their names, types and sizes in bytes, both in the order of the form.
+///
+/// # Errors
+///
+/// 400 if the form is malformed or a field is not UTF-8.
+fn multipart(content: &[u8], media_type: &MediaType<'_>) -> Result<Value, Problem> {
+    let (mut fields, mut files) = (Vec::new(), Vec::new());
+    for part in multipart::parts(media_type, content).map_err(told)? {
+        let part = part.map_err(told)?;
+        match part.file_name {
+            None => fields.push(json!({ "name": part.name, "value": text(part.content)? })),
+            Some(file_name) => files.push(json!({
+                "name": part.name,
+                "file_name": file_name,
+                // RFC 7578 §4.4: what is not said is text/plain.
+                "type": part.media_type.map_or("text/plain".to_owned(), |media_type| media_type.to_string()),
+                "size": part.content.len(),
+            })),
+        }
+    }
+    Ok(json!({ "fields": fields, "files": files }))
+}
+
+fn told(fault: Fault) -> Problem {
+    let problem = malformed(format!("malformed form: {fault}"));
+    if fault == Fault::Boundary { problem.about("Content-Type") } else { problem }
 }
