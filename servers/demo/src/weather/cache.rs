@@ -1,105 +1,89 @@
-//! What is known of places: for how long it counts, what stands in for it when upstream fails, and which failures
-//! are too young to try again. It asks no clock: time comes in.
+//! The cache of weather reports. It serves a stale report while upstream fails, and remembers failures for a short
+//! time. It never reads the clock: callers pass the time.
 
-use super::{failure::Failure, forecast::Report, place::Place};
+use super::{open_meteo::Report, place::Place, settings::WeatherSettings};
+use crate::problem::Problem;
 use std::{
     collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-/// How long things count, and how many.
-#[derive(Clone, Debug)]
-pub(super) struct Lifetimes {
-    pub(super) fresh: Duration,
-    pub(super) stale: Duration,
-    pub(super) pause: Duration,
-    pub(super) places: usize,
-}
+/// The response to a request for a place: a report or an error.
+pub(super) type WeatherResult = Result<CachedReport, Problem>;
 
-/// What there is to tell about a place.
-pub(super) type Finding = Result<Known, Failure>;
-
-/// A report, and how far it is to be trusted.
+/// A report and the time of its fetch.
 #[derive(Clone, Debug)]
-pub(super) struct Known {
+pub(super) struct CachedReport {
     pub(super) report: Arc<Report>,
-    pub(super) fetched: Instant,
-    /// It stands in for what could not be fetched anew.
+    pub(super) fetched_at: Instant,
+    /// Whether the last fetch failed, so that this report of an earlier one is served instead.
     pub(super) stale: bool,
 }
 
-/// What is known of places.
-#[derive(Debug)]
+/// The last fetch of each place.
 pub(super) struct Cache {
-    lifetimes: Lifetimes,
+    settings: WeatherSettings,
     entries: HashMap<Place, Entry>,
 }
 
-/// What came of the last tries.
-#[derive(Debug)]
+/// The last fetch of a place.
 struct Entry {
-    report: Option<(Arc<Report>, Instant)>,
-    /// Of the last try, if it failed.
-    failure: Option<(Failure, Instant)>,
-    tried: Instant,
+    ended_at: Instant,
+    /// The report, or the error with the report of the last successful fetch.
+    result: Result<CachedReport, (Problem, Option<CachedReport>)>,
 }
 
 impl Cache {
-    pub(super) fn new(lifetimes: Lifetimes) -> Cache {
-        Cache { lifetimes, entries: HashMap::new() }
+    pub(super) fn new(settings: WeatherSettings) -> Cache {
+        Cache { settings, entries: HashMap::new() }
     }
 
-    /// What can be told of a place without asking upstream.
-    pub(super) fn find(&self, place: &Place, now: Instant) -> Option<Finding> {
+    /// Returns what to respond for a place, or `None` if upstream has to be asked.
+    pub(super) fn get(&self, place: &Place, now: Instant) -> Option<WeatherResult> {
         let entry = self.entries.get(place)?;
-        if let Some((failure, failed)) = entry.failure {
-            return is_within(self.lifetimes.pause, failed, now).then(|| self.instead(entry, failure, now));
-        }
-        let (report, fetched) = entry.report.as_ref()?;
-        let known = || Known { report: Arc::clone(report), fetched: *fetched, stale: false };
-        is_within(self.lifetimes.fresh, *fetched, now).then(|| Ok(known()))
+        let settings = &self.settings;
+        let lifetime = if entry.result.is_ok() { settings.max_age } else { settings.retry_delay };
+        is_within(lifetime, entry.ended_at, now).then(|| self.response(entry, now))
     }
 
-    /// Remembers what came of asking upstream, and says what to tell because of it.
-    pub(super) fn keep(&mut self, place: &Place, asked: Result<Report, Failure>, now: Instant) -> Finding {
-        if !self.entries.contains_key(place) {
-            self.make_room();
-        }
-        let unknown = || Entry { report: None, failure: None, tried: now };
-        let entry = self.entries.entry(place.clone()).or_insert_with(unknown);
-        entry.tried = now;
-        entry.failure = asked.as_ref().err().map(|&failure| (failure, now));
-        match asked {
-            Ok(report) => {
-                let report = Arc::new(report);
-                entry.report = Some((Arc::clone(&report), now));
-                Ok(Known { report, fetched: now, stale: false })
-            }
-            Err(failure) => {
-                self.entries.get(place).map_or(Err(failure), |entry| self.instead(entry, failure, now))
-            }
-        }
+    /// Stores the result of a fetch, and returns what to respond because of it.
+    pub(super) fn insert(
+        &mut self,
+        place: &Place,
+        fetched: Result<Report, Problem>,
+        now: Instant,
+    ) -> WeatherResult {
+        let last_report = self.entries.remove(place).and_then(|last| match last.result {
+            Ok(report) => Some(report),
+            Err((_, report)) => report,
+        });
+        let fetched =
+            fetched.map(|report| CachedReport { report: Arc::new(report), fetched_at: now, stale: false });
+        let entry = Entry { ended_at: now, result: fetched.map_err(|problem| (problem, last_report)) };
+        let response = self.response(&entry, now);
+        self.make_room();
+        self.entries.insert(place.clone(), entry);
+        response
     }
 
-    /// The last report, if it may stand in for one that could not be had.
-    fn instead(&self, entry: &Entry, failure: Failure, now: Instant) -> Finding {
-        match &entry.report {
-            Some((report, fetched)) if is_within(self.lifetimes.stale, *fetched, now) => {
-                Ok(Known { report: Arc::clone(report), fetched: *fetched, stale: true })
+    fn response(&self, entry: &Entry, now: Instant) -> WeatherResult {
+        match &entry.result {
+            Ok(report) => Ok(report.clone()),
+            Err((_, Some(last))) if is_within(self.settings.stale_if_error, last.fetched_at, now) => {
+                Ok(CachedReport { stale: true, ..last.clone() })
             }
-            _ => Err(failure),
+            Err((problem, _)) => Err(problem.clone()),
         }
     }
 
-    /// Forgets the place that was tried the longest ago, if there is no room for another. Looking at all of them is
-    /// nothing beside what has just been fetched.
+    /// Removes the oldest entry if the cache is full. The search through all entries is cheap beside the fetch.
     fn make_room(&mut self) {
-        if self.entries.len() < self.lifetimes.places {
-            return;
+        if self.entries.len() >= self.settings.max_places {
+            let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.ended_at);
+            let oldest = oldest.map(|(place, _)| place.clone());
+            oldest.and_then(|place| self.entries.remove(&place));
         }
-        let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.tried).map(|(place, _)| place.clone());
-        oldest.and_then(|place| self.entries.remove(&place));
     }
 }
 
@@ -110,72 +94,76 @@ fn is_within(lifetime: Duration, since: Instant, now: Instant) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weather::failure::{Fault, Step};
+    use http_engine::Status;
 
-    const DOWN: Failure = Failure::Upstream(Step::Forecast, Fault::Unreachable);
-
-    fn place(name: &str) -> Place {
+    fn city(name: &str) -> Place {
         Place::City(name.to_owned())
     }
 
-    /// One that keeps two places, reports for 10 s, in need for 100 s, and failures for 2 s.
     fn cache() -> Cache {
-        let [fresh, stale, pause] = [10, 100, 2].map(Duration::from_secs);
-        Cache::new(Lifetimes { fresh, stale, pause, places: 2 })
+        let [max_age, stale_if_error, retry_delay] = [10, 100, 2].map(Duration::from_secs);
+        let settings = WeatherSettings::default();
+        Cache::new(WeatherSettings { max_age, stale_if_error, retry_delay, max_places: 2, ..settings })
     }
 
-    /// The temperature that is told and whether it is stale, or the failure.
-    fn told(finding: Finding) -> Result<(String, bool), Failure> {
-        finding.map(|known| (known.report.summary(), known.stale))
-    }
+    /// What a step inserts: a report of this temperature, or an error with this detail. `None` looks the place up.
+    type Inserted = Option<Result<f64, &'static str>>;
 
-    #[test]
-    fn a_report_counts_until_it_is_old_and_stands_in_until_it_is_ancient() {
-        let start = Instant::now();
-        let (mut cache, place) = (cache(), place("a"));
-        let at = |second| start + Duration::from_secs(second);
-        let check = |cache: &Cache, second, expected: Option<Result<(&str, bool), Failure>>| {
-            let expected = expected.map(|told| told.map(|(text, stale)| (text.to_owned(), stale)));
-            assert_eq!(cache.find(&place, at(second)).map(told), expected, "{second} s");
-        };
-        let (first, second) = ("1 C, rain", "2 C, rain");
-        check(&cache, 0, None);
-        assert_eq!(told(cache.keep(&place, Ok(Report::sample(1.0)), at(0))), Ok((first.to_owned(), false)));
-        check(&cache, 9, Some(Ok((first, false))));
-        check(&cache, 10, None);
-        assert_eq!(told(cache.keep(&place, Err(DOWN), at(10))), Ok((first.to_owned(), true)));
-        check(&cache, 11, Some(Ok((first, true))));
-        check(&cache, 12, None);
-        assert_eq!(told(cache.keep(&place, Err(DOWN), at(99))), Ok((first.to_owned(), true)));
-        check(&cache, 99, Some(Ok((first, true))));
-        check(&cache, 100, Some(Err(DOWN)));
-        check(&cache, 101, None);
-        assert_eq!(told(cache.keep(&place, Err(DOWN), at(101))), Err(DOWN));
-        assert_eq!(
-            told(cache.keep(&place, Ok(Report::sample(2.0)), at(103))),
-            Ok((second.to_owned(), false))
-        );
-        check(&cache, 112, Some(Ok((second, false))));
-    }
-
-    #[test]
-    fn what_was_never_known_is_a_failure_for_a_short_time() {
-        let start = Instant::now();
-        let (mut cache, place) = (cache(), place("a"));
-        assert_eq!(told(cache.keep(&place, Err(DOWN), start)), Err(DOWN));
-        assert_eq!(cache.find(&place, start + Duration::from_millis(1999)).map(told), Some(Err(DOWN)));
-        assert!(cache.find(&place, start + Duration::from_secs(2)).is_none());
-    }
-
-    #[test]
-    fn the_place_that_was_tried_the_longest_ago_makes_room() {
-        let start = Instant::now();
-        let mut cache = cache();
-        for (millisecond, name) in [(0, "a"), (1, "b"), (2, "a"), (3, "c")] {
-            let now = start + Duration::from_millis(millisecond);
-            assert!(cache.keep(&place(name), Ok(Report::sample(1.0)), now).is_ok());
+    /// Each step has a time in milliseconds and the response that the cache returns then.
+    fn check(steps: &[(u64, Inserted, &str)]) {
+        let (start, mut cache, place) = (Instant::now(), cache(), city("a"));
+        for (ms, inserted, expected) in steps {
+            let now = start + Duration::from_millis(*ms);
+            let response = match *inserted {
+                None => cache.get(&place, now),
+                Some(fetched) => {
+                    let fetched = fetched.map(Report::sample);
+                    let fetched = fetched.map_err(|detail| Problem::new(Status::BAD_GATEWAY, detail));
+                    Some(cache.insert(&place, fetched, now))
+                }
+            };
+            let summary = match response {
+                None => "none".to_owned(),
+                Some(Err(problem)) => problem.detail().to_owned(),
+                Some(Ok(cached)) => cached.report.summary() + if cached.stale { ", stale" } else { "" },
+            };
+            assert_eq!(summary, *expected, "after {ms} ms");
         }
-        let known = ["a", "b", "c"].map(|name| cache.find(&place(name), start).is_some());
-        assert_eq!(known, [true, false, true]);
+    }
+
+    #[test]
+    fn serves_a_stale_report_while_upstream_fails() {
+        check(&[
+            (0, None, "none"),
+            (0, Some(Ok(1.0)), "1 C, light snowfall"),
+            (9_000, None, "1 C, light snowfall"),
+            (10_000, None, "none"),
+            (10_000, Some(Err("down")), "1 C, light snowfall, stale"),
+            (11_000, None, "1 C, light snowfall, stale"),
+            (12_000, None, "none"),
+            (99_000, Some(Err("down")), "1 C, light snowfall, stale"),
+            (99_000, None, "1 C, light snowfall, stale"),
+            (100_000, None, "down"),
+            (101_000, None, "none"),
+            (101_000, Some(Err("down")), "down"),
+            (103_000, Some(Ok(2.0)), "2 C, light snowfall"),
+            (112_000, None, "2 C, light snowfall"),
+        ]);
+    }
+
+    #[test]
+    fn remembers_a_failure_for_the_retry_delay() {
+        check(&[(0, Some(Err("down")), "down"), (1_999, None, "down"), (2_000, None, "none")]);
+    }
+
+    #[test]
+    fn evicts_the_oldest_entry() {
+        let (start, mut cache) = (Instant::now(), cache());
+        for (ms, name) in [(0, "a"), (1, "b"), (2, "a"), (3, "c")] {
+            let now = start + Duration::from_millis(ms);
+            assert!(cache.insert(&city(name), Ok(Report::sample(1.0)), now).is_ok());
+        }
+        let cached = ["a", "b", "c"].map(|name| cache.get(&city(name), start).is_some());
+        assert_eq!(cached, [true, false, true]);
     }
 }

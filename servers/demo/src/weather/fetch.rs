@@ -1,87 +1,109 @@
-//! One GET over a connection of its own, within its deadlines. All that blocks stands here.
+//! A GET over a new connection, with timeouts. It blocks the thread, so it must never run on an event loop.
 
-use super::{failure::Fault, url::Url};
+use super::settings::Url;
 use http_engine::{
     Limits, Method, ParseError,
-    client::{Progress, Request, Response, ResponseError, ResponseReader},
+    client::{ClientRequest, ClientResponse, ReadStatus, ResponseError, ResponseReader},
 };
 use std::{
+    fmt,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream, ToSocketAddrs},
     time::{Duration, Instant},
 };
 
-/// Bytes of an answer. Upstream's have about a kilobyte.
-const ANSWER_BYTES: usize = 64 * 1024;
-/// Bytes received at once.
-const PIECE_BYTES: usize = 4 * 1024;
-/// What the request says of who asks.
+/// The largest body of a response. Upstream's bodies have about one kilobyte.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+const READ_BYTES: usize = 4 * 1024;
 const USER_AGENT: &str = concat!("http-core/", env!("CARGO_PKG_VERSION"));
 
-/// How long a fetch may take.
+/// Why a fetch failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FetchError {
+    /// The host has no address, or none accepts the connection.
+    Unreachable,
+    /// A timeout expired.
+    Timeout,
+    /// The connection ended before the response was complete.
+    ConnectionLost,
+    /// The response is not HTTP, or not what this service sends.
+    Malformed,
+    /// The response exceeds a limit.
+    TooLarge,
+    /// The status is not 200.
+    Status(u16),
+}
+
+/// The timeouts of a fetch.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
-    /// For a connection to one address.
-    pub(super) connect: Duration,
-    /// Without any progress.
-    pub(super) stall: Duration,
-    /// When it has to be over.
-    pub(super) until: Instant,
+pub(super) struct Timeouts {
+    /// For connecting to one address, and for each read and write.
+    pub(super) idle: Duration,
+    /// When the whole fetch has to be complete.
+    pub(super) deadline: Instant,
 }
 
-impl Patience {
-    /// How long the next wait may be.
-    fn left(&self, at_most: Duration) -> Result<Duration, Fault> {
-        match self.until.saturating_duration_since(Instant::now()) {
-            Duration::ZERO => Err(Fault::Slow),
-            left => Ok(left.min(at_most)),
+impl Timeouts {
+    /// The timeout of the next operation: the idle timeout, or what remains until the deadline if that is less.
+    ///
+    /// # Errors
+    ///
+    /// [`FetchError::Timeout`] if the deadline has passed.
+    fn next_timeout(&self) -> Result<Duration, FetchError> {
+        match self.deadline.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(FetchError::Timeout),
+            remaining => Ok(remaining.min(self.idle)),
         }
     }
 }
 
-/// The content of what is at this target. Resolving a name has no deadline but the resolver's own.
-pub(super) fn get(url: &Url, target: &str, patience: &Patience) -> Result<Vec<u8>, Fault> {
+/// Fetches `target` from the host of `url` and returns the body. The deadline does not apply to name resolution, which
+/// only the resolver's own timeout limits.
+pub(super) fn get(url: &Url, target: &str, timeouts: &Timeouts) -> Result<Vec<u8>, FetchError> {
     let request = request(url, target)?;
-    let addresses = (url.host.as_str(), url.port).to_socket_addrs().map_err(|_| Fault::Unreachable)?;
-    let mut stream = connect(addresses, patience)?;
-    stream.set_write_timeout(Some(patience.left(patience.stall)?))?;
+    let addresses = (url.host.as_str(), url.port).to_socket_addrs().map_err(|_| FetchError::Unreachable)?;
+    let mut stream = connect(addresses, timeouts)?;
+    stream.set_write_timeout(Some(timeouts.next_timeout()?))?;
     stream.write_all(&request)?;
-    let response = receive(&mut stream, patience)?;
-    if response.status == 200 { Ok(response.body) } else { Err(Fault::Status(response.status)) }
+    let response = receive(&mut stream, timeouts)?;
+    if response.status == 200 { Ok(response.body) } else { Err(FetchError::Status(response.status)) }
 }
 
-/// The URL has been checked and the target is made for it: what cannot be written here is no upstream's fault, yet
-/// the safest answer is that none can be reached.
-fn request(url: &Url, target: &str) -> Result<Vec<u8>, Fault> {
-    let request = Request::new(Method::Get, &url.authority, target).map_err(|_| Fault::Unreachable)?;
-    let fields = [("Accept", "application/json"), ("User-Agent", USER_AGENT)];
-    let request = fields.into_iter().try_fold(request, |request, (name, value)| request.field(name, value));
-    Ok(request.map_err(|_| Fault::Unreachable)?.to_bytes())
+/// Writes the request. None of the errors occurs: [`Url`] has checked the authority and encodes the target.
+fn request(url: &Url, target: &str) -> Result<Vec<u8>, FetchError> {
+    let request =
+        ClientRequest::new(Method::Get, &url.authority, target).map_err(|_| FetchError::Unreachable)?;
+    let request = request.with_header("Accept", "application/json");
+    let request = request.and_then(|request| request.with_header("User-Agent", USER_AGENT));
+    Ok(request.map_err(|_| FetchError::Unreachable)?.to_bytes())
 }
 
-/// Tries all addresses in their order.
-fn connect(addresses: impl Iterator<Item = SocketAddr>, patience: &Patience) -> Result<TcpStream, Fault> {
-    let mut fault = Fault::Unreachable;
+/// Connects to the first address that accepts. Reports the error of the last one.
+fn connect(
+    addresses: impl Iterator<Item = SocketAddr>,
+    timeouts: &Timeouts,
+) -> Result<TcpStream, FetchError> {
+    let mut last_error = FetchError::Unreachable;
     for address in addresses {
-        match TcpStream::connect_timeout(&address, patience.left(patience.connect)?) {
+        match TcpStream::connect_timeout(&address, timeouts.next_timeout()?) {
             Ok(stream) => return Ok(stream),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => fault = Fault::Slow,
-            Err(_) => fault = Fault::Unreachable,
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => last_error = FetchError::Timeout,
+            Err(_) => last_error = FetchError::Unreachable,
         }
     }
-    Err(fault)
+    Err(last_error)
 }
 
-fn receive(stream: &mut TcpStream, patience: &Patience) -> Result<Response, Fault> {
-    let limits = Limits { body_bytes: ANSWER_BYTES, ..Limits::default() };
+fn receive(stream: &mut TcpStream, timeouts: &Timeouts) -> Result<ClientResponse, FetchError> {
+    let limits = Limits { body_bytes: MAX_BODY_BYTES, ..Limits::default() };
     let mut reader = ResponseReader::new(Method::Get, limits);
-    let mut piece = [0; PIECE_BYTES];
+    let mut buffer = [0; READ_BYTES];
     loop {
-        stream.set_read_timeout(Some(patience.left(patience.stall)?))?;
-        match stream.read(&mut piece) {
-            Ok(0) => return Ok(reader.ended()?),
+        stream.set_read_timeout(Some(timeouts.next_timeout()?))?;
+        match stream.read(&mut buffer) {
+            Ok(0) => return Ok(reader.receive_eof()?),
             Ok(count) => {
-                if let Progress::Complete(response) = reader.receive(&piece[..count])? {
+                if let ReadStatus::Complete(response) = reader.receive(&buffer[..count])? {
                     return Ok(response);
                 }
             }
@@ -91,28 +113,41 @@ fn receive(stream: &mut TcpStream, patience: &Patience) -> Result<Response, Faul
     }
 }
 
-/// A fault of a connection that stood.
-impl From<io::Error> for Fault {
-    fn from(error: io::Error) -> Fault {
+/// For errors of an established connection.
+impl From<io::Error> for FetchError {
+    fn from(error: io::Error) -> FetchError {
         match error.kind() {
-            // What a socket's timeout is called differs from system to system.
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Fault::Slow,
-            _ => Fault::Broken,
+            // Which of the two a socket timeout causes depends on the system.
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => FetchError::Timeout,
+            _ => FetchError::ConnectionLost,
         }
     }
 }
 
-impl From<ResponseError> for Fault {
-    fn from(error: ResponseError) -> Fault {
+impl From<ResponseError> for FetchError {
+    fn from(error: ResponseError) -> FetchError {
         match error {
-            ResponseError::Truncated => Fault::Broken,
+            ResponseError::Truncated => FetchError::ConnectionLost,
             ResponseError::Malformed(
                 ParseError::BodyTooLarge
                 | ParseError::HeadTooLarge
-                | ParseError::TooManyFields
+                | ParseError::TooManyHeaders
                 | ParseError::ChunkOverhead,
-            ) => Fault::TooLarge,
-            _ => Fault::Malformed,
+            ) => FetchError::TooLarge,
+            _ => FetchError::Malformed,
+        }
+    }
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FetchError::Unreachable => f.write_str("upstream cannot be reached"),
+            FetchError::Timeout => f.write_str("upstream did not respond in time"),
+            FetchError::ConnectionLost => f.write_str("upstream closed the connection early"),
+            FetchError::Malformed => f.write_str("upstream sent a malformed response"),
+            FetchError::TooLarge => f.write_str("upstream sent a response that is too large"),
+            FetchError::Status(code) => write!(f, "upstream responded with status {code}"),
         }
     }
 }
@@ -123,26 +158,25 @@ mod tests {
     use socket2::{Domain, Socket, Type};
     use std::net::{Ipv4Addr, TcpListener};
 
-    fn check(addresses: &[SocketAddr], total: Duration, expected: Result<SocketAddr, Fault>) {
-        let hour = Duration::from_secs(3600);
-        let patience = Patience { connect: hour, stall: hour, until: Instant::now() + total };
-        let connected = connect(addresses.iter().copied(), &patience);
-        assert_eq!(connected.map(|stream| stream.peer_addr().expect("a peer")), expected, "{addresses:?}");
-    }
-
     #[test]
-    fn all_addresses_are_tried_while_there_is_time() {
+    fn tries_each_address_until_the_deadline() {
+        let check = |addresses: &[SocketAddr], total: Duration, expected: Result<SocketAddr, FetchError>| {
+            let timeouts = Timeouts { idle: Duration::from_secs(3600), deadline: Instant::now() + total };
+            let stream = connect(addresses.iter().copied(), &timeouts);
+            let connected_to = stream.map(|stream| stream.peer_addr().expect("a connected socket"));
+            assert_eq!(connected_to, expected, "{addresses:?}");
+        };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let open = listener.local_addr().expect("its address");
-        // Bound, so that nobody else gets it, and not listening.
-        let closed = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        closed.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
-        let refusing = closed.local_addr().ok().and_then(|address| address.as_socket()).expect("its address");
+        // Bound, so that no other process gets the port, but not listening.
+        let unused = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        unused.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+        let closed = unused.local_addr().ok().and_then(|address| address.as_socket()).expect("its address");
         let minute = Duration::from_secs(60);
         check(&[open], minute, Ok(open));
-        check(&[refusing, open], minute, Ok(open));
-        check(&[refusing], minute, Err(Fault::Unreachable));
-        check(&[], minute, Err(Fault::Unreachable));
-        check(&[open], Duration::ZERO, Err(Fault::Slow));
+        check(&[closed, open], minute, Ok(open));
+        check(&[closed], minute, Err(FetchError::Unreachable));
+        check(&[], minute, Err(FetchError::Unreachable));
+        check(&[open], Duration::ZERO, Err(FetchError::Timeout));
     }
 }

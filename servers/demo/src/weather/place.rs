@@ -1,67 +1,104 @@
-//! What is asked for: the query of `/weather`, checked, becomes a place.
+//! The place whose weather a request asks for, parsed from its query.
 
-use super::measure::{Latitude, Longitude};
 use crate::{parameters::Parameters, problem::Problem};
-use http_engine::{Request, Status};
-use std::{borrow::Cow, fmt};
+use http_engine::Request;
+use std::fmt;
 
-/// Characters of a city's name. The longest name of a place in use has 85.
-const NAME: usize = 100;
+/// The longest city name, in characters. The longest place name in use has 85.
+const MAX_NAME: usize = 100;
 
-/// A place by its name or by where it lies. Equal places have the same weather.
+/// A place. It is the key of the cache: equal places have the same weather.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Place {
-    /// A name in lower case: upstream's search makes no difference.
+    /// A city's name in lower case. Open-Meteo's search ignores case.
     City(String),
-    /// Coordinates.
-    At(Latitude, Longitude),
+    /// Latitude and longitude in hundredths of a degree. One hundredth is about a kilometre, less than a cell of a
+    /// forecast's grid.
+    Coordinates(i32, i32),
 }
 
 impl Place {
-    /// The place that a request names: by `city`, or by `latitude` and `longitude`.
+    /// Parses the query of a request: `city`, or `latitude` and `longitude`.
     ///
     /// # Errors
     ///
     /// 400 that names the parameter which is wrong.
-    pub(super) fn asked_for(request: &Request<'_>) -> Result<Place, Problem> {
-        let parameters = Parameters::of(request, &["city", "latitude", "longitude"])?;
-        let latitude = parameters.number("latitude", Latitude::ALL)?;
-        let longitude = parameters.number("longitude", Longitude::ALL)?;
-        match (parameters.text("city"), latitude, longitude) {
-            (Some(name), None, None) => Place::named(name),
-            (None, Some(latitude), Some(longitude)) => Ok(Place::At(latitude, longitude)),
-            (Some(_), _, _) => Err(wrong("city", "must not stand beside coordinates")),
-            (None, Some(_), None) => Err(wrong("longitude", "must be given with a latitude")),
-            (None, None, Some(_)) => Err(wrong("latitude", "must be given with a longitude")),
-            (None, None, None) => Err(wrong("city", "must be given, or else latitude and longitude")),
+    pub(super) fn parse(request: &Request<'_>) -> Result<Place, Problem> {
+        let parameters = Parameters::parse(request, &["city", "latitude", "longitude"])?;
+        let latitude = parameters.number("latitude", -90.0..=90.0)?.map(hundredths);
+        let longitude = parameters.number("longitude", -180.0..=180.0)?.map(hundredths);
+        match (parameters.get("city"), latitude, longitude) {
+            (Some(name), None, None) => Place::city(name),
+            (None, Some(latitude), Some(longitude)) => Ok(Place::Coordinates(latitude, longitude)),
+            (Some(_), _, _) => Err(Problem::invalid("city", "must not be combined with coordinates")),
+            (None, Some(_), None) => Err(Problem::invalid("longitude", "is required with latitude")),
+            (None, None, Some(_)) => Err(Problem::invalid("latitude", "is required with longitude")),
+            (None, None, None) => Err(Problem::invalid("city", "is required, or latitude and longitude")),
         }
     }
 
-    fn named(name: &str) -> Result<Place, Problem> {
+    fn city(name: &str) -> Result<Place, Problem> {
         let name = name.trim();
         if name.is_empty() {
-            return Err(wrong("city", "must not be empty"));
+            return Err(Problem::invalid("city", "must not be empty"));
         }
-        if name.chars().count() > NAME {
-            return Err(wrong("city", format!("must not have more than {NAME} characters")));
+        if name.chars().count() > MAX_NAME {
+            return Err(Problem::invalid("city", format!("must not exceed {MAX_NAME} characters")));
         }
-        // The replacement character stands where there was no UTF-8.
+        // The query decoder puts the replacement character in the place of bytes that are not UTF-8.
         if name.chars().any(|c| c.is_control() || c == char::REPLACEMENT_CHARACTER) {
-            return Err(wrong("city", "must be text without control characters"));
+            return Err(Problem::invalid("city", "must be text without control characters"));
         }
         Ok(Place::City(name.to_lowercase()))
     }
 }
 
-fn wrong(field: &'static str, detail: impl Into<Cow<'static, str>>) -> Problem {
-    Problem::new(Status::BAD_REQUEST, detail).about(field)
+/// Rounds a number to hundredths.
+pub(super) fn hundredths(number: f64) -> i32 {
+    (number * 100.0).round() as i32
+}
+
+/// The number that [`hundredths`] has rounded.
+pub(super) fn from_hundredths(hundredths: i32) -> f64 {
+    f64::from(hundredths) / 100.0
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Place::City(name) => write!(f, "{name:?}"),
-            Place::At(latitude, longitude) => write!(f, "{latitude}, {longitude}"),
+        match *self {
+            Place::City(ref name) => write!(f, "{name:?}"),
+            Place::Coordinates(latitude, longitude) => {
+                write!(f, "{}, {}", from_hundredths(latitude), from_hundredths(longitude))
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_engine::HeadIndex;
+    use std::time::Instant;
+
+    #[test]
+    fn rounds_coordinates_and_rejects_those_out_of_range() {
+        let check = |latitude: &str, expected: Option<&str>| {
+            let head = format!("GET /weather?longitude=0&latitude={latitude} HTTP/1.0\r\n\r\n");
+            let mut index = HeadIndex::default();
+            let request = Request::parse(head.as_bytes(), &mut index, Instant::now()).expect("a request");
+            let place = Place::parse(&request).ok().map(|place| place.to_string());
+            assert_eq!(place, expected.map(|latitude| format!("{latitude}, 0")), "{latitude:?}");
+        };
+        check("52.52437", Some("52.52"));
+        check("52.526", Some("52.53"));
+        check("-0.29", Some("-0.29"));
+        check("-90", Some("-90"));
+        check("90.0", Some("90"));
+        check("9e1", Some("90"));
+        check("-0.001", Some("0"));
+        check("7.3", Some("7.3"));
+        let invalid =
+            ["", "+", "90.001", "-90.001", "NaN", "inf", "-inf", "1e999", "5%C2%B0", "+5", "5,5", "0x5"];
+        invalid.iter().for_each(|latitude| check(latitude, None));
     }
 }

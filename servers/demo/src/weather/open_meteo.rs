@@ -1,0 +1,344 @@
+//! The client of Open-Meteo's two services: the search for a city's coordinates, and the forecast.
+//!
+//! The models follow open-meteo.com/en/docs and open-meteo.com/en/docs/geocoding-api. They name only the members that
+//! are read. One that is missing, null or out of range makes the response malformed.
+//!
+//! The documentation names `https` URLs, but both services respond to plain HTTP on the same hosts too, without a
+//! redirect. Neither the queries nor the weather is secret, so the client does not need TLS.
+
+use super::{
+    fetch::{self, FetchError, Timeouts},
+    place::{Place, from_hundredths, hundredths},
+    settings::{Url, WeatherSettings},
+};
+use crate::problem::Problem;
+use http_engine::Status;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error},
+};
+use std::time::Instant;
+
+const SEARCH_HOST: &str = "geocoding-api.open-meteo.com";
+const FORECAST_HOST: &str = "api.open-meteo.com";
+/// The variables of the forecast that [`Current`] reads.
+const VARIABLES: &str = "temperature_2m,wind_speed_10m,wind_direction_10m,weather_code";
+
+/// The client. Its methods block.
+#[derive(Debug)]
+pub(super) struct OpenMeteo {
+    search_url: Url,
+    forecast_url: Url,
+    settings: WeatherSettings,
+}
+
+/// The weather at a place, in the form of a response of `/weather`.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    place: Location,
+    current: Current,
+}
+
+/// A place on the map.
+#[derive(Debug, Deserialize, Serialize)]
+struct Location {
+    /// Required of a search result; `None` for a place that the client gave by its coordinates.
+    #[serde(deserialize_with = "required", skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// `None` where no country is, such as in Antarctica.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    country: Option<String>,
+    #[serde(deserialize_with = "within::<_, { -90 }, 90>")]
+    latitude: f64,
+    #[serde(deserialize_with = "within::<_, { -180 }, 180>")]
+    longitude: f64,
+}
+
+/// The weather at one time, read with Open-Meteo's names and written with ours.
+#[derive(Debug, Deserialize, Serialize)]
+struct Current {
+    #[serde(deserialize_with = "utc_minute")]
+    time: String,
+    /// The lowest and the highest temperature ever measured are -90 and 57.
+    #[serde(rename(deserialize = "temperature_2m"), deserialize_with = "within::<_, { -100 }, 70>")]
+    temperature_celsius: f64,
+    /// The strongest gust ever measured had 408.
+    #[serde(rename(deserialize = "wind_speed_10m"), deserialize_with = "within::<_, 0, 500>")]
+    wind_speed_kmh: f64,
+    #[serde(rename(deserialize = "wind_direction_10m"), deserialize_with = "within::<_, 0, 360>")]
+    wind_direction_degrees: f64,
+    /// A code of WMO table 4677, from 0 to 99.
+    #[serde(deserialize_with = "weather_code")]
+    weather_code: u8,
+    /// The code in words. [`Report::new`] sets it.
+    #[serde(skip_deserializing)]
+    weather: &'static str,
+}
+
+/// The response of the search.
+#[derive(Debug, Deserialize)]
+struct Search {
+    /// The matches, the best one first. Open-Meteo omits an empty list.
+    #[serde(default)]
+    results: Vec<Location>,
+    /// In every response. Tells a response without results from an object that is not a response of the search.
+    #[serde(rename = "generationtime_ms")]
+    _generation_time_ms: f64,
+}
+
+/// The response of the forecast.
+#[derive(Debug, Deserialize)]
+struct Forecast {
+    current: Current,
+}
+
+impl OpenMeteo {
+    pub(super) fn new(settings: WeatherSettings) -> OpenMeteo {
+        let url = |host| settings.url.clone().unwrap_or_else(|| Url::from_host(host));
+        OpenMeteo { search_url: url(SEARCH_HOST), forecast_url: url(FORECAST_HOST), settings }
+    }
+
+    /// Fetches the weather at a place.
+    ///
+    /// # Errors
+    ///
+    /// 404 if no city has this name, 504 if a service exceeds a timeout, 502 if it fails otherwise (RFC 9110 §15.6).
+    pub(super) fn report(&self, place: &Place) -> Result<Report, Problem> {
+        let WeatherSettings { idle_timeout, total_timeout, .. } = self.settings;
+        let timeouts = Timeouts { idle: idle_timeout, deadline: Instant::now() + total_timeout };
+        let location = match *place {
+            Place::City(ref name) => self.search(name, &timeouts)?,
+            Place::Coordinates(latitude, longitude) => Location {
+                name: None,
+                country: None,
+                latitude: from_hundredths(latitude),
+                longitude: from_hundredths(longitude),
+            },
+        };
+        let forecast = self.forecast(&location, &timeouts)?;
+        Ok(Report::new(location, forecast))
+    }
+
+    fn search(&self, name: &str, timeouts: &Timeouts) -> Result<Location, Problem> {
+        let query = [("name", name), ("count", "1"), ("language", "en"), ("format", "json")];
+        let target = self.search_url.target("/v1/search", &query);
+        let search: Search = get_json("city search", &self.search_url, &target, timeouts)?;
+        let no_such_city = || Problem::new(Status::NOT_FOUND, "no city has this name").with_field("city");
+        search.results.into_iter().next().ok_or_else(no_such_city)
+    }
+
+    /// The units and the time zone are the defaults. They are named because [`Current`] depends on them.
+    fn forecast(&self, location: &Location, timeouts: &Timeouts) -> Result<Forecast, Problem> {
+        let query = [
+            ("latitude", &*location.latitude.to_string()),
+            ("longitude", &*location.longitude.to_string()),
+            ("current", VARIABLES),
+            ("temperature_unit", "celsius"),
+            ("wind_speed_unit", "kmh"),
+            ("timezone", "GMT"),
+        ];
+        let target = self.forecast_url.target("/v1/forecast", &query);
+        get_json("forecast", &self.forecast_url, &target, timeouts)
+    }
+}
+
+fn get_json<T: DeserializeOwned>(
+    service: &'static str,
+    url: &Url,
+    target: &str,
+    timeouts: &Timeouts,
+) -> Result<T, Problem> {
+    let body = fetch::get(url, target, timeouts);
+    let parsed = body.and_then(|body| serde_json::from_slice(&body).map_err(|_| FetchError::Malformed));
+    parsed.map_err(|error| {
+        let is_timeout = error == FetchError::Timeout;
+        let status = if is_timeout { Status::GATEWAY_TIMEOUT } else { Status::BAD_GATEWAY };
+        Problem::new(status, format!("the {service} failed: {error}"))
+    })
+}
+
+impl Report {
+    fn new(place: Location, Forecast { mut current }: Forecast) -> Report {
+        current.weather = describe(current.weather_code);
+        Report { place, current }
+    }
+
+    /// One line for the log.
+    pub(super) fn summary(&self) -> String {
+        format!("{} C, {}", self.current.temperature_celsius, self.current.weather)
+    }
+}
+
+/// Deserializes an optional member that has to be present.
+fn required<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
+}
+
+/// Deserializes a number from `LOW` to `HIGH`, rounded to hundredths.
+fn within<'de, D: Deserializer<'de>, const LOW: i32, const HIGH: i32>(
+    deserializer: D,
+) -> Result<f64, D::Error> {
+    let number = f64::deserialize(deserializer)?;
+    if (f64::from(LOW)..=f64::from(HIGH)).contains(&number) {
+        Ok(from_hundredths(hundredths(number)))
+    } else {
+        Err(D::Error::custom("number out of range"))
+    }
+}
+
+/// Deserializes a time such as `2026-01-02T03:45`, which is in UTC, and adds seconds and the zone (RFC 3339).
+fn utc_minute<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let matches = |(byte, form): (u8, u8)| if form == b'0' { byte.is_ascii_digit() } else { byte == form };
+    let has_form = text.len() == 16 && text.bytes().zip(*b"0000-00-00T00:00").all(matches);
+    let in_range = |at: usize, low: u8, high: u8| {
+        text[at..at + 2].parse().is_ok_and(|number: u8| (low..=high).contains(&number))
+    };
+    if has_form && in_range(5, 1, 12) && in_range(8, 1, 31) && in_range(11, 0, 23) && in_range(14, 0, 59) {
+        Ok(text + ":00Z")
+    } else {
+        Err(D::Error::custom("not a time in minutes"))
+    }
+}
+
+fn weather_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    let code = u8::deserialize(deserializer)?;
+    if code <= 99 { Ok(code) } else { Err(D::Error::custom("not a weather code")) }
+}
+
+/// The meaning of a weather code; `undocumented` if Open-Meteo does not document it.
+const fn describe(weather_code: u8) -> &'static str {
+    match weather_code {
+        0 => "clear sky",
+        1 => "mainly clear",
+        2 => "partly cloudy",
+        3 => "overcast",
+        45 => "fog",
+        48 => "rime fog",
+        51 => "light drizzle",
+        53 => "drizzle",
+        55 => "dense drizzle",
+        56 => "light freezing drizzle",
+        57 => "freezing drizzle",
+        61 => "light rain",
+        63 => "rain",
+        65 => "heavy rain",
+        66 => "light freezing rain",
+        67 => "heavy freezing rain",
+        71 => "light snowfall",
+        73 => "snowfall",
+        75 => "heavy snowfall",
+        77 => "snow grains",
+        80 => "light showers",
+        81 => "showers",
+        82 => "violent showers",
+        85 => "light snow showers",
+        86 => "heavy snow showers",
+        95 => "thunderstorm",
+        96 => "thunderstorm with light hail",
+        99 => "thunderstorm with heavy hail",
+        _ => "undocumented",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const SEARCH: &str = r#"{
+        "results": [
+            {"id":2950159,"name":"Berlin","latitude":52.52437,"longitude":13.41053,"country":"Germany"},
+            {"id":5083330,"name":"Berlin","latitude":44.46867,"longitude":-71.18508,"country":"United States"}
+        ],
+        "generationtime_ms":0.6
+    }"#;
+    const FORECAST: &str = r#"{
+        "latitude":52.52,"longitude":13.42,"utc_offset_seconds":0,"timezone":"GMT",
+        "current": {
+            "time":"2026-10-01T11:45","interval":900,
+            "temperature_2m":-0.4,"wind_speed_10m":12.3,"wind_direction_10m":241,"weather_code":71
+        }
+    }"#;
+
+    impl Report {
+        /// Light snowfall at this temperature.
+        pub(in crate::weather) fn sample(celsius: f64) -> Report {
+            report(SEARCH, &FORECAST.replacen("-0.4", &celsius.to_string(), 1))
+                .expect("well-formed responses")
+        }
+    }
+
+    /// The report that two responses result in; `None` if one is malformed.
+    fn report(search: &str, forecast: &str) -> Option<Report> {
+        let search: Search = serde_json::from_str(search).ok()?;
+        Some(Report::new(search.results.into_iter().next()?, serde_json::from_str(forecast).ok()?))
+    }
+
+    fn check(search: &str, forecast: &str, expected: Option<&Value>) {
+        let json = report(search, forecast).map(|report| serde_json::to_value(report).expect("JSON"));
+        assert_eq!(json.as_ref(), expected, "{search} {forecast}");
+    }
+
+    #[test]
+    fn makes_a_report_of_both_responses() {
+        let mut report = json!({
+            "place": { "name": "Berlin", "country": "Germany", "latitude": 52.52, "longitude": 13.41 },
+            "current": {
+                "time": "2026-10-01T11:45:00Z",
+                "temperature_celsius": -0.4,
+                "wind_speed_kmh": 12.3,
+                "wind_direction_degrees": 241.0,
+                "weather_code": 71,
+                "weather": "light snowfall",
+            },
+        });
+        check(SEARCH, FORECAST, Some(&report));
+        report["place"].as_object_mut().and_then(|place| place.remove("country")).expect("a country");
+        check(&SEARCH.replacen(r#","country":"Germany""#, "", 1), FORECAST, Some(&report));
+    }
+
+    #[test]
+    fn accepts_a_search_without_results() {
+        for json in [r#"{"generationtime_ms":0.5}"#, r#"{"results":[],"generationtime_ms":0.5}"#] {
+            let search: Search = serde_json::from_str(json).expect("a response");
+            assert!(search.results.is_empty(), "{json}");
+        }
+    }
+
+    #[test]
+    fn rejects_missing_members_and_values_out_of_range() {
+        let cases: [(&str, &[&str]); 6] = [
+            ("\"name\":\"Berlin\",", &[""]),
+            ("\"Berlin\"", &["null"]),
+            ("52.52437", &["90.5", "\"52.52437\""]),
+            ("13.41053", &["-180.01"]),
+            ("generationtime_ms", &["took_ms"]),
+            ("}", &[""]),
+        ];
+        for (valid, invalid) in cases {
+            invalid.iter().for_each(|invalid| check(&SEARCH.replacen(valid, invalid, 1), FORECAST, None));
+        }
+        let time = "2026-10-01T11:45";
+        let cases: [(&str, &[&str]); 9] = [
+            ("current", &["hourly"]),
+            (time, &["2026-13-01T11:45", "2026-10-00T11:45", "2026-10-01T24:00", "2026-10-01T11:60"]),
+            (time, &["2026-10-01 11:45", "2026-10-01T11:45Z", "2026-1é-1T11:45"]),
+            ("-0.4", &["-100.4", "null", "NaN", "1e999"]),
+            ("12.3", &["-0.1", "-1", "500.1", "1e400", "null", "\"1\"", "[]"]),
+            ("241", &["361"]),
+            (":71", &[":100", ":-1", ":7.1"]),
+            (",\"weather_code\":71", &[""]),
+            ("}", &[""]),
+        ];
+        for (valid, invalid) in cases {
+            invalid.iter().for_each(|invalid| check(SEARCH, &FORECAST.replacen(valid, invalid, 1), None));
+        }
+    }
+
+    #[test]
+    fn describes_each_documented_code() {
+        let documented = (0..=99).filter(|&code| describe(code) != "undocumented").count();
+        assert_eq!(documented, 28);
+    }
+}

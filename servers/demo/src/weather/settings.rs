@@ -1,0 +1,157 @@
+//! The settings of `/weather`, and the base URL of the services that it asks.
+
+use http_engine::{
+    Method,
+    client::{ClientRequest, RequestError},
+};
+use std::{str::FromStr, time::Duration};
+
+/// The settings of `/weather`.
+#[derive(Clone, Debug)]
+pub struct WeatherSettings {
+    /// The base URL of both upstream services; `None` asks the public ones of open-meteo.com.
+    pub url: Option<Url>,
+    /// Timeout for connecting to one address, and for each read and write. Upstream usually responds within 100 ms.
+    pub idle_timeout: Duration,
+    /// Timeout for the whole fetch from both services. It does not interrupt name resolution.
+    pub total_timeout: Duration,
+    /// How long a report is served before upstream is asked again. Upstream updates its own every 15 minutes.
+    pub max_age: Duration,
+    /// How long after its fetch a report may still be served when upstream fails (RFC 5861 §4).
+    pub stale_if_error: Duration,
+    /// How long after a failed fetch upstream is not asked again for the same place.
+    pub retry_delay: Duration,
+    /// The largest number of places in the cache. Each takes about one kilobyte.
+    pub max_places: usize,
+}
+
+impl Default for WeatherSettings {
+    fn default() -> WeatherSettings {
+        WeatherSettings {
+            url: None,
+            idle_timeout: Duration::from_secs(3),
+            total_timeout: Duration::from_secs(5),
+            max_age: Duration::from_secs(10 * 60),
+            stale_if_error: Duration::from_secs(6 * 60 * 60),
+            retry_delay: Duration::from_secs(2),
+            max_places: 1000,
+        }
+    }
+}
+
+/// An `http` base URL, such as `http://localhost:8080` or `http://example.org/weather`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    /// Host and port as in the URL, for the `Host` header.
+    pub(super) authority: String,
+    /// A name, or an address without brackets.
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// The path without its final slash.
+    prefix: String,
+}
+
+impl Url {
+    /// The URL of a host name, without a path and with port 80.
+    pub(super) fn from_host(host: &str) -> Url {
+        Url { authority: host.to_owned(), host: host.to_owned(), port: 80, prefix: String::new() }
+    }
+
+    /// The request target for `path` below this URL, with a query of these names and values.
+    pub(super) fn target(&self, path: &str, query: &[(&str, &str)]) -> String {
+        let pairs: Vec<String> =
+            query.iter().map(|(name, value)| format!("{name}={}", percent_encode(value))).collect();
+        format!("{}{path}?{}", self.prefix, pairs.join("&"))
+    }
+}
+
+/// Encodes all but the unreserved characters (RFC 3986 §2.3).
+fn percent_encode(text: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encode).collect()
+}
+
+const BAD_SCHEME: &str = "the URL must begin with http://";
+const HTTPS: &str = "https:// is not supported; use an http:// URL";
+const BAD_AUTHORITY: &str = "http:// must be followed by a host, or a host and a port";
+const BAD_PATH: &str = "the host may be followed by a path, but not by a query or a fragment";
+
+impl FromStr for Url {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Url, &'static str> {
+        let (scheme, rest) = text.split_once("://").ok_or(BAD_SCHEME)?;
+        match scheme.to_ascii_lowercase().as_str() {
+            "http" => {}
+            "https" => return Err(HTTPS),
+            _ => return Err(BAD_SCHEME),
+        }
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (host, port) = match authority.rsplit_once(':') {
+            // The last colon may be part of an IPv6 address.
+            Some((host, port)) if !port.ends_with(']') => (host, port),
+            _ => (authority, ""),
+        };
+        let port = if port.is_empty() { Some(80) } else { port.parse().ok().filter(|&port| port > 0) };
+        let port = port.filter(|_| !host.is_empty()).ok_or(BAD_AUTHORITY)?;
+        let prefix = path.trim_end_matches('/');
+        match ClientRequest::new(Method::Get, authority, &[prefix, "/"].concat()) {
+            Ok(_) if !prefix.contains('?') => {}
+            Err(RequestError::Authority) => return Err(BAD_AUTHORITY),
+            _ => return Err(BAD_PATH),
+        }
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Ok(Url { authority: authority.to_owned(), host: host.to_owned(), port, prefix: prefix.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses_a_host_with_an_optional_port_and_path() {
+        let check = |text: &str, expected: Result<(&str, &str, u16, &str), &str>| {
+            let url = text.parse::<Url>();
+            let parts = url.as_ref().map(|url| (&*url.authority, &*url.host, url.port, &*url.prefix));
+            assert_eq!(parts.map_err(|&error| error), expected, "{text:?}");
+        };
+        check("http://localhost", Ok(("localhost", "localhost", 80, "")));
+        check("HTTP://localhost:8080/", Ok(("localhost:8080", "localhost", 8080, "")));
+        check("http://10.0.0.1:/a/b/", Ok(("10.0.0.1:", "10.0.0.1", 80, "/a/b")));
+        check("http://[::1]", Ok(("[::1]", "::1", 80, "")));
+        check("http://[::1]:81/a", Ok(("[::1]:81", "::1", 81, "/a")));
+        let invalid: [(&str, &[&str]); 6] = [
+            (HTTPS, &["https://localhost"]),
+            (BAD_SCHEME, &["", "localhost", "localhost:80", "ftp://localhost", "//localhost"]),
+            (
+                BAD_AUTHORITY,
+                &["http://", "http:///a", "http://user@a", "http://[::1", "http://ä", "http://a b"],
+            ),
+            (
+                BAD_AUTHORITY,
+                &["http://:80", "http://a:0", "http://a:65536", "http://a:b", "http://a\r\nX: y"],
+            ),
+            (BAD_AUTHORITY, &["http://a?b", "http://a#b"]),
+            (BAD_PATH, &["http://a/?b", "http://a/b#c", "http://a/b c", "http://a/\r\n"]),
+        ];
+        for (error, texts) in invalid {
+            texts.iter().for_each(|text| check(text, Err(error)));
+        }
+    }
+
+    #[test]
+    fn percent_encodes_query_values() {
+        let check = |base: &str, value: &str, expected: &str| {
+            let url: Url = base.parse().expect("a URL");
+            assert_eq!(url.target("/v1/search", &[("name", value), ("count", "1")]), expected);
+        };
+        check("http://a", "berlin", "/v1/search?name=berlin&count=1");
+        check("http://a/b/", "-9.5", "/b/v1/search?name=-9.5&count=1");
+        check("http://a", "são paulo", "/v1/search?name=s%C3%A3o%20paulo&count=1");
+        check("http://a", "a&b=c#d%+/\u{7f}", "/v1/search?name=a%26b%3Dc%23d%25%2B%2F%7F&count=1");
+    }
+}
