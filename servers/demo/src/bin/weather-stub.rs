@@ -1,12 +1,19 @@
-//! `weather-stub`: stands in for open-meteo.com; see [`weather_stub`](demo::weather_stub).
+//! `weather-stub [ADDRESS]`: runs the [stub of Open-Meteo](demo::weather_stub). The default address is 127.0.0.1:8090.
+//! A demo server asks it for the weather with `--weather-url http://127.0.0.1:8090`.
 
 use demo::weather_stub::Stub;
-use std::{env, io, thread};
+use std::{env, process::ExitCode, thread};
 
-fn main() -> io::Result<()> {
+fn main() -> ExitCode {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8090".to_owned());
-    let stub = Stub::start(&address)?;
-    println!("weather at {}", stub.url());
+    let stub = match Stub::start(&address) {
+        Ok(stub) => stub,
+        Err(error) => {
+            eprintln!("weather-stub: cannot bind {address}: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("weather-stub serves at {}", stub.url());
     loop {
         thread::park();
     }
