@@ -1,122 +1,84 @@
-//! `POST /echo`: the JSON representation of what was posted.
+//! `POST /echo`: the body of the request as JSON.
 //!
-//! | posted as | comes back as |
+//! | `Content-Type` | response |
 //! |---|---|
-//! | `application/json`, `…+json` | itself, character for character |
-//! | `application/x-www-form-urlencoded` | an object; a name that comes again has an array |
+//! | `application/json`, `…+json` | the body, character for character |
+//! | `application/x-www-form-urlencoded` | an object; a repeated name has an array |
 //! | `multipart/form-data` | `{"fields": […], "files": […]}` |
 //! | `text/plain` | a string |
-//! | anything else, or nothing said | `{"type", "length", "base64"}` |
+//! | any other, or none | `{"type", "length", "base64"}` |
+//!
+//! JSON is checked and never rebuilt, so the order of members, repeated members and the digits of numbers survive
+//! (RFC 8259 leaves their meaning to the reader).
 
-use super::{Outcome, Problem};
+use crate::problem::{HandlerResult, Problem};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http_engine::{
     MediaType, Request, Response, Status, form,
-    multipart::{self, Fault},
+    multipart::{self, MultipartError},
 };
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
-use std::borrow::Cow;
 
-pub(super) fn handle(request: &Request<'_>) -> Outcome {
-    let media_type = media_type(request)?;
-    match request.body() {
-        [] => Err(malformed("there is no content to echo")),
-        content => Ok(Response::json(represent(content, media_type)? + "\n").into()),
-    }
-}
-
-/// What the content is said to be, if anything is said.
-fn media_type<'r>(request: &Request<'r>) -> Result<Option<MediaType<'r>>, Problem> {
-    let mut values = request.fields_named("Content-Type");
-    let Some(value) = values.next() else { return Ok(None) };
-    let sole = MediaType::parse(value).filter(|_| values.next().is_none());
-    sole.map(Some).ok_or_else(|| malformed("must be one media type").about("Content-Type"))
-}
-
-fn represent(content: &[u8], media_type: Option<MediaType<'_>>) -> Result<String, Problem> {
-    let Some(said) = media_type else { return Ok(opaque(content, None).to_string()) };
-    if is_json(&said) {
-        sound(content).map(str::to_owned)
-    } else if said.is("application/x-www-form-urlencoded") {
-        Ok(url_encoded(content).to_string())
-    } else if said.is("multipart/form-data") {
-        multipart(content, &said).map(|form| form.to_string())
-    } else if said.is("text/plain") {
-        plain(content, &said).map(|text| Value::from(text).to_string())
-    } else {
-        Ok(opaque(content, Some(said)).to_string())
-    }
-}
-
-fn is_json(said: &MediaType<'_>) -> bool {
-    said.is("application/json") || said.suffix().is_some_and(|suffix| suffix.eq_ignore_ascii_case("json"))
-}
-
-fn plain<'c>(content: &'c [u8], said: &MediaType<'_>) -> Result<&'c str, Problem> {
-    let charset = said.parameter("charset");
-    let known = |charset: &[u8]| {
-        ["utf-8", "us-ascii"].iter().any(|name| charset.eq_ignore_ascii_case(name.as_bytes()))
-    };
-    if !charset.is_none_or(|charset| known(&charset)) {
-        let detail = "the charset must be utf-8 or us-ascii";
-        return Err(Problem::new(Status::UNSUPPORTED_MEDIA_TYPE, detail).about("Content-Type"));
-    }
-    text(content)
-}
-
-/// Text in UTF-8, of which US-ASCII is a part.
-fn text(content: &[u8]) -> Result<&str, Problem> {
-    str::from_utf8(content)
-        .map_err(|error| malformed(format!("not UTF-8 at {}", place(content, error.valid_up_to()))))
-}
-
-fn opaque(content: &[u8], said: Option<MediaType<'_>>) -> Value {
-    json!({
-        "type": said.map(|media_type| media_type.to_string()),
-        "length": content.len(),
-        "base64": BASE64_STANDARD.encode(content),
-    })
-}
-
-fn malformed(detail: impl Into<Cow<'static, str>>) -> Problem {
-    Problem::new(Status::BAD_REQUEST, detail)
-}
-
-/// Line and column of an octet, both from 1, the column in octets.
-fn place(content: &[u8], offset: usize) -> String {
-    let before = &content[..offset.min(content.len())];
-    let line = before.iter().filter(|octet| **octet == b'\n').count() + 1;
-    let column = before.iter().rev().take_while(|octet| **octet != b'\n').count() + 1;
-    format!("line {line} column {column}")
-}
-
-/// Arrays and objects within each other. Checking takes no stack, but who reads the answer may need it.
+/// How deeply arrays and objects may nest. The check itself needs no stack; a reader of the response may.
 const MAX_DEPTH: usize = 128;
 
-/// The content as text, without white space around it, if it is one JSON value.
-///
-/// # Errors
-///
-/// 400 that says where, if it is none or nests too deeply.
-fn sound(content: &[u8]) -> Result<&str, Problem> {
-    let text = text(content)?;
-    serde_json::from_str::<IgnoredAny>(text)
-        .map_err(|error| malformed(format!("malformed JSON: {error}")))?;
-    match beyond_depth(text) {
-        Some(offset) => {
-            let place = place(content, offset);
-            Err(malformed(format!("JSON nested deeper than {MAX_DEPTH} levels at {place}")))
-        }
-        None => Ok(text.trim_ascii()),
+pub(crate) fn handle(request: &Request<'_>) -> HandlerResult {
+    let media_type = media_type(request)?;
+    match request.body() {
+        [] => Err(Problem::bad_request("there is no body to echo")),
+        body => Ok(Response::json(echo(body, media_type.as_ref())? + "\n").into()),
     }
 }
 
-/// The offset of the bracket that opens one level too many. For sound JSON, where a backslash stands in strings only.
-fn beyond_depth(json: &str) -> Option<usize> {
+/// Parses the `Content-Type` header, if there is one.
+fn media_type<'r>(request: &Request<'r>) -> Result<Option<MediaType<'r>>, Problem> {
+    let mut values = request.header_values("Content-Type");
+    let Some(value) = values.next() else { return Ok(None) };
+    match MediaType::parse(value) {
+        Some(media_type) if values.next().is_none() => Ok(Some(media_type)),
+        _ => Err(Problem::invalid("Content-Type", "must be one media type")),
+    }
+}
+
+fn echo(body: &[u8], media_type: Option<&MediaType<'_>>) -> Result<String, Problem> {
+    let value = match media_type {
+        Some(json) if is_json(json) => return check_json(body).map(str::to_owned),
+        Some(form) if form.is("application/x-www-form-urlencoded") => urlencoded_form(body),
+        Some(form) if form.is("multipart/form-data") => multipart_form(body, form)?,
+        Some(plain) if plain.is("text/plain") => plain_text(body, plain)?.into(),
+        other => json!({
+            "type": other.map(ToString::to_string),
+            "length": body.len(),
+            "base64": BASE64_STANDARD.encode(body),
+        }),
+    };
+    Ok(value.to_string())
+}
+
+fn is_json(media_type: &MediaType<'_>) -> bool {
+    let suffix = media_type.suffix();
+    media_type.is("application/json") || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("json"))
+}
+
+/// Returns the body, without white space around it, if it is one JSON value.
+fn check_json(body: &[u8]) -> Result<&str, Problem> {
+    let text = utf8(body)?;
+    serde_json::from_str::<IgnoredAny>(text)
+        .map_err(|error| Problem::bad_request(format!("malformed JSON: {error}")))?;
+    if let Some(offset) = find_too_deep(text) {
+        let position = position(body, offset);
+        let detail = format!("JSON nested deeper than {MAX_DEPTH} levels at {position}");
+        return Err(Problem::bad_request(detail));
+    }
+    Ok(text.trim_ascii())
+}
+
+/// Finds the bracket that opens one level too many. Takes well-formed JSON, where backslashes occur only in strings.
+fn find_too_deep(json: &str) -> Option<usize> {
     let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
-    json.bytes().position(|octet| {
-        match octet {
+    json.bytes().position(|byte| {
+        match byte {
             _ if escaped => escaped = false,
             b'\\' => escaped = true,
             b'"' => quoted = !quoted,
@@ -128,10 +90,10 @@ fn beyond_depth(json: &str) -> Option<usize> {
     })
 }
 
-/// An object of strings in the order of the form. A name that comes again has an array of them.
-fn url_encoded(content: &[u8]) -> Value {
+/// An object of strings, in the order of the form. The values of a repeated name become an array.
+fn urlencoded_form(body: &[u8]) -> Value {
     let mut members = Map::new();
-    for (name, value) in form::pairs(content) {
+    for (name, value) in form::pairs(body) {
         match members.get_mut(&name) {
             Some(Value::Array(values)) => values.push(value.into()),
             Some(first) => *first = json!([first.take(), value]),
@@ -141,21 +103,17 @@ fn url_encoded(content: &[u8]) -> Value {
     members.into()
 }
 
-/// Fields with their values, files with their names, types and sizes in bytes, both in the order of the form.
-///
-/// # Errors
-///
-/// 400 if the form is malformed or a field is not UTF-8.
-fn multipart(content: &[u8], media_type: &MediaType<'_>) -> Result<Value, Problem> {
+/// Fields with their values, and files with their names, types and sizes in bytes, each in the order of the form.
+fn multipart_form(body: &[u8], media_type: &MediaType<'_>) -> Result<Value, Problem> {
     let (mut fields, mut files) = (Vec::new(), Vec::new());
-    for part in multipart::parts(media_type, content).map_err(told)? {
-        let part = part.map_err(told)?;
+    for part in multipart::parts(media_type, body).map_err(malformed_form)? {
+        let part = part.map_err(malformed_form)?;
         match part.file_name {
-            None => fields.push(json!({ "name": part.name, "value": text(part.content)? })),
+            None => fields.push(json!({ "name": part.name, "value": utf8(part.content)? })),
             Some(file_name) => files.push(json!({
                 "name": part.name,
                 "file_name": file_name,
-                // RFC 7578 §4.4: what is not said is text/plain.
+                // RFC 7578 §4.4: the default type.
                 "type": part.media_type.map_or("text/plain".to_owned(), |media_type| media_type.to_string()),
                 "size": part.content.len(),
             })),
@@ -164,7 +122,32 @@ fn multipart(content: &[u8], media_type: &MediaType<'_>) -> Result<Value, Proble
     Ok(json!({ "fields": fields, "files": files }))
 }
 
-fn told(fault: Fault) -> Problem {
-    let problem = malformed(format!("malformed form: {fault}"));
-    if fault == Fault::Boundary { problem.about("Content-Type") } else { problem }
+fn malformed_form(error: MultipartError) -> Problem {
+    let problem = Problem::bad_request(format!("malformed form: {error}"));
+    if error == MultipartError::Boundary { problem.with_field("Content-Type") } else { problem }
+}
+
+fn plain_text<'b>(body: &'b [u8], media_type: &MediaType<'_>) -> Result<&'b str, Problem> {
+    let charset = media_type.parameter("charset");
+    let is_utf8 =
+        |charset: &[u8]| [&b"utf-8"[..], b"us-ascii"].iter().any(|name| charset.eq_ignore_ascii_case(name));
+    if charset.is_some_and(|charset| !is_utf8(&charset)) {
+        let detail = "the charset must be utf-8 or us-ascii";
+        return Err(Problem::new(Status::UNSUPPORTED_MEDIA_TYPE, detail).with_field("Content-Type"));
+    }
+    utf8(body)
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Problem> {
+    str::from_utf8(bytes).map_err(|error| {
+        Problem::bad_request(format!("not UTF-8 at {}", position(bytes, error.valid_up_to())))
+    })
+}
+
+/// The line and column of a byte. Both count from 1; columns count bytes.
+fn position(bytes: &[u8], offset: usize) -> String {
+    let before = &bytes[..offset.min(bytes.len())];
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+    format!("line {line} column {column}")
 }

@@ -1,51 +1,36 @@
-//! `GET /`: what there is to ask for.
+//! `GET /`: lists the routes, as JSON or as a page.
 
-use super::{
-    Outcome,
-    problem::{Format, escaped},
-};
+use crate::problem::{Format, HandlerResult, escape_html};
 use http_engine::{Request, Response};
-use serde::Serialize;
+use serde_json::{Value, json};
 
-#[derive(Serialize)]
-struct Route {
-    method: &'static str,
-    target: &'static str,
-    about: &'static str,
-}
-
-const fn route(method: &'static str, target: &'static str, about: &'static str) -> Route {
-    Route { method, target, about }
-}
-
-const ROUTES: [Route; 11] = [
-    route("GET", "/hello", "a greeting"),
-    route("POST", "/echo", "what was posted, as JSON"),
-    route("GET", "/weather?city=Berlin", "the weather of a place, by its name"),
-    route("GET", "/weather?latitude=52.52&longitude=13.41", "the weather of a place, by its coordinates"),
-    route("GET", "/io_task?ms=1000", "an answer that takes time, and nothing else"),
-    route(
-        "GET",
-        "/cpu_task?n=100000",
-        "an answer that has to be computed: how many primes there are below n",
-    ),
-    route("GET", "/cpu_task?n=100000&place=inline", "the same, computed where requests are served"),
-    route("GET", "/error_task", "a handler that panics: a clean 500"),
-    route(
-        "GET",
-        "/error_task?kind=fail",
-        "a handler that fails: the same; kind may be panic-offload or dropped, too",
-    ),
-    route("GET", "/static/", "files, if there is a directory for them"),
-    route("GET", "/", "this list"),
+/// Method, target and description of each route.
+const ROUTES: [(&str, &str, &str); 11] = [
+    ("GET", "/hello", "a greeting"),
+    ("POST", "/echo", "the body of the request, as JSON"),
+    ("GET", "/weather?city=Berlin", "the weather in a city"),
+    ("GET", "/weather?latitude=52.52&longitude=13.41", "the weather at coordinates"),
+    ("GET", "/io_task?ms=1000", "a response after a delay"),
+    ("GET", "/cpu_task?n=100000", "the number of primes below n, computed in the thread pool"),
+    ("GET", "/cpu_task?n=100000&place=inline", "the same, computed where requests are handled"),
+    ("GET", "/error_task", "500: the handler panics"),
+    ("GET", "/error_task?kind=fail", "500: the handler returns an error; also panic-offload and dropped"),
+    ("GET", "/static/", "the files of the document root, if the server has one"),
+    ("GET", "/", "this list"),
 ];
 
-pub(super) fn handle(request: &Request<'_>) -> Outcome {
-    let response = match Format::wanted_by(request) {
-        Format::Json => Response::json(serde_json::to_string_pretty(&ROUTES).unwrap_or_default() + "\n"),
+pub(crate) fn handle(request: &Request<'_>) -> HandlerResult {
+    let response = match Format::preferred_by(request) {
+        Format::Json => Response::json(json()),
         Format::Html => Response::html(page()),
     };
-    Ok(response.header("Vary", "Accept").into())
+    Ok(response.with_header("Vary", "Accept").into())
+}
+
+fn json() -> String {
+    let routes =
+        ROUTES.map(|(method, target, about)| json!({ "method": method, "target": target, "about": about }));
+    format!("{:#}\n", Value::from_iter(routes))
 }
 
 fn page() -> String {
@@ -57,11 +42,8 @@ fn page() -> String {
     )
 }
 
-fn row(Route { method, target, about }: &Route) -> String {
-    let target = escaped(target);
-    let shown = match *method {
-        "GET" => format!("<a href=\"{target}\">{target}</a>"),
-        _ => target,
-    };
-    format!("<tr><td>{method}<td>{shown}<td>{about}\n")
+fn row(&(method, target, about): &(&str, &str, &str)) -> String {
+    let target = escape_html(target);
+    let target = if method == "GET" { format!("<a href=\"{target}\">{target}</a>") } else { target };
+    format!("<tr><td>{method}<td>{target}<td>{about}\n")
 }

@@ -1,7 +1,17 @@
-//! The demo application: written once, against `http-core` alone, it runs on either engine.
+//! The demo application: one application for both engines, written against [`http_engine`].
 //!
-//! Each route shows one way to answer: at once, after a wait, from work that computes, from another server, and not
-//! at all.
+//! Each route shows one way to reply:
+//!
+//! | route | how it replies |
+//! |---|---|
+//! | `GET /`, `GET /hello`, `POST /echo` | at once |
+//! | `GET /io_task` | after a delay: [`Reply::After`](http_engine::Reply::After) |
+//! | `GET /cpu_task` | from the engine's thread pool: [`Reply::Offload`](http_engine::Reply::Offload) |
+//! | `GET /weather` | when another server has responded: [`Reply::Deferred`](http_engine::Reply::Deferred) |
+//! | `GET /error_task` | with a failure: a panic, a dropped reply, an error |
+//! | `GET /static/…` | with a file |
+//!
+//! [`App`] puts the parts together: a router, and the middleware around it.
 
 mod echo;
 mod index;
@@ -10,76 +20,72 @@ mod parameters;
 mod problem;
 pub mod program;
 mod tasks;
-pub mod weather;
+mod weather;
 pub mod weather_stub;
 
-pub use problem::{Format, Problem, Problems};
+pub use weather::{Url, WeatherSettings};
 
-use http_engine::{Handler, Method, Reply, Request, Response, Router, Stack, Status};
+use http_daemon::Application;
+use http_engine::{MakeHandler, Method, Request, Response, Router, Stack, Status};
 use http_files::{Files, Root};
 use middleware::{ServedBy, ServerTiming};
-use problem::answering;
-use std::{io, path::PathBuf, sync::Arc};
+use problem::{Problem, Problems, handler};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use weather::Weather;
 
-/// What a handler of this application comes to.
-type Outcome = Result<Reply, Problem>;
-
-/// What an operator can choose.
+/// The demo application and its settings.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// What `X-Served-By` calls the server.
-    pub name: &'static str,
-    /// The directory whose files are served as `/static/`.
-    pub root: Option<PathBuf>,
-    /// Where the weather comes from.
-    pub weather: weather::Settings,
-}
-
-/// What all workers of a process share.
-#[derive(Debug)]
 pub struct App {
-    name: &'static str,
-    root: Option<Arc<Root>>,
-    weather: Arc<Weather>,
+    /// The server's name in `X-Served-By`.
+    pub name: &'static str,
+    /// The document root, which is served below `/static/`; `None` serves no files.
+    pub root: Option<PathBuf>,
+    /// The settings of `/weather`.
+    pub weather: WeatherSettings,
 }
 
-impl App {
-    /// Opens what the application needs.
-    ///
-    /// # Errors
-    ///
-    /// When the directory cannot be served.
-    pub fn open(settings: &Settings) -> io::Result<App> {
-        let root = settings.root.as_deref().map(Root::open).transpose()?.map(Arc::new);
-        let weather = Arc::new(Weather::new(settings.weather.clone()));
-        Ok(App { name: settings.name, root, weather })
+impl Application for App {
+    fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
     }
 
-    /// The application of the worker with this number.
-    pub fn worker(&self, number: usize) -> Arc<dyn Handler> {
-        let stack = Stack::new(self.router()).wrapped_in(Problems).wrapped_in(ServerTiming);
-        Arc::new(stack.wrapped_in(ServedBy::worker(self.name, number)))
+    /// All workers share the document root and the weather cache; each has a router and middleware of its own.
+    fn open(&self, root: Option<&Path>) -> io::Result<MakeHandler> {
+        let name = self.name;
+        let root = root.map(Root::open).transpose()?.map(Arc::new);
+        let weather = Arc::new(Weather::new(&self.weather));
+        Ok(Arc::new(move |worker| {
+            let stack = Stack::new(router(root.clone(), Arc::clone(&weather)));
+            let stack = stack.wrap(Problems).wrap(ServerTiming);
+            Arc::new(stack.wrap(ServedBy::worker(name, worker)))
+        }))
     }
+}
 
-    fn router(&self) -> Router {
-        let weather = Arc::clone(&self.weather);
-        let router = Router::new()
-            .route(Method::Get, "/", answering(index::handle))
-            .route(Method::Get, "/hello", |_: &Request<'_>| Response::text("Hello, World!"))
-            .route(Method::Post, "/echo", answering(echo::handle))
-            .route(Method::Get, "/weather", answering(move |request: &Request<'_>| weather.handle(request)))
-            .route(Method::Get, "/io_task", answering(tasks::io_task))
-            .route(Method::Get, "/cpu_task", answering(tasks::cpu_task))
-            .route(Method::Get, "/error_task", answering(tasks::error_task))
-            .fallback(answering(|_| {
-                Err(Problem::new(Status::NOT_FOUND, "nothing is here; / lists what there is"))
-            }));
-        let Some(root) = &self.root else { return router };
-        router
-            .route(Method::Get, "/static", |_: &Request<'_>| {
-                Response::redirect(Status::MOVED_PERMANENTLY, "/static/")
-            })
-            .prefix("/static/", Files::beneath(Arc::clone(root)).mounted("/static"))
+impl fmt::Display for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the demo application")
     }
+}
+
+fn router(root: Option<Arc<Root>>, weather: Arc<Weather>) -> Router {
+    let router = Router::new()
+        .route(Method::Get, "/", handler(index::handle))
+        .route(Method::Get, "/hello", |_: &Request<'_>| Response::text("Hello, World!"))
+        .route(Method::Post, "/echo", handler(echo::handle))
+        .route(Method::Get, "/weather", handler(move |request| weather.handle(request)))
+        .route(Method::Get, "/io_task", handler(tasks::io_task))
+        .route(Method::Get, "/cpu_task", handler(tasks::cpu_task))
+        .route(Method::Get, "/error_task", handler(tasks::error_task))
+        .fallback(handler(|_| Err(Problem::new(Status::NOT_FOUND, "no such route; / lists all routes"))));
+    let Some(root) = root else { return router };
+    router
+        .route(Method::Get, "/static", |_: &Request<'_>| {
+            Response::redirect(Status::MOVED_PERMANENTLY, "/static/")
+        })
+        .prefix("/static/", Files::from_root(root).with_prefix("/static"))
 }

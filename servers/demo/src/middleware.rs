@@ -1,50 +1,52 @@
-//! What can be wrapped around any application. It knows neither engines nor files.
+//! Middleware that adds a header to every response. It works around any handler, and also sees the responses to
+//! requests that no handler saw.
 
 use http_engine::{Middleware, Next, Rejected, Reply, Request, Response};
 use std::time::Duration;
 
-/// Puts `X-Served-By` on every answer, error pages and rejected requests included.
+/// Adds `X-Served-By`: the server and the worker that responded.
 #[derive(Clone, Debug)]
-pub struct ServedBy {
-    name: String,
+pub(crate) struct ServedBy {
+    value: String,
 }
 
 impl ServedBy {
-    /// The worker with this number of the server `name`: `async; worker=2`.
-    pub fn worker(name: &'static str, number: usize) -> ServedBy {
-        ServedBy { name: format!("{name}; worker={number}") }
+    /// Names worker `number` of the server `name`: `async; worker=2`.
+    pub(crate) fn worker(name: &'static str, number: usize) -> ServedBy {
+        ServedBy { value: format!("{name}; worker={number}") }
     }
 }
 
-const FIELD: &str = "X-Served-By";
+const SERVED_BY: &str = "X-Served-By";
 
 impl Middleware for ServedBy {
     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
-        let name = self.name.clone();
-        next.run(request).map(move |response| response.header(FIELD, name))
+        let value = self.value.clone();
+        next.run(request).map(move |response| response.with_header(SERVED_BY, value))
     }
 
     fn rejected(&self, _: &Rejected<'_>, response: Response) -> Response {
-        response.header(FIELD, &self.name)
+        response.with_header(SERVED_BY, &self.value)
     }
 }
 
-/// Puts `Server-Timing: app;dur=…` (W3C Server Timing, milliseconds) on every answer: the time from a request's last
-/// byte to its answer, waits included. For what the application never saw that is 0.
+/// Adds `Server-Timing: app;dur=…` (W3C Server Timing): the milliseconds from the last byte of the request to its
+/// response, delays included; 0 for a request without a valid head.
 #[derive(Clone, Copy, Debug)]
-pub struct ServerTiming;
+pub(crate) struct ServerTiming;
 
 impl Middleware for ServerTiming {
     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
-        let received = request.received();
-        next.run(request).map(move |response| stamped(response, received.elapsed()))
+        let received_at = request.received_at();
+        next.run(request).map(move |response| with_timing(response, received_at.elapsed()))
     }
 
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
-        stamped(response, rejected.request.map_or(Duration::ZERO, |request| request.received().elapsed()))
+        let duration = rejected.request.map_or(Duration::ZERO, |request| request.received_at().elapsed());
+        with_timing(response, duration)
     }
 }
 
-fn stamped(response: Response, took: Duration) -> Response {
-    response.header("Server-Timing", format!("app;dur={:.3}", took.as_secs_f64() * 1000.0))
+fn with_timing(response: Response, duration: Duration) -> Response {
+    response.with_header("Server-Timing", format!("app;dur={:.3}", duration.as_secs_f64() * 1000.0))
 }

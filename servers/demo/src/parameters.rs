@@ -1,61 +1,56 @@
-//! The parameters of a query: each known, each at most once, each in its range.
+//! Query parameters. An unknown name, a repeated one and a number out of range are errors, never ignored.
 
-use super::Problem;
-use http_engine::{Request, Status, form};
+use crate::problem::Problem;
+use http_engine::{Request, form};
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
-/// What a query says, name by name.
+/// The parameters of one query.
 #[derive(Debug)]
-pub(super) struct Parameters {
+pub(crate) struct Parameters {
     values: Vec<(&'static str, String)>,
 }
 
 impl Parameters {
-    /// Takes the query apart.
+    /// Parses the query of a request.
     ///
     /// # Errors
     ///
-    /// 400 if it names what is not `known`, or anything twice.
-    pub(super) fn of(request: &Request<'_>, known: &[&'static str]) -> Result<Parameters, Problem> {
+    /// 400 if it holds a name that is not in `known`, or one name twice.
+    pub(crate) fn parse(request: &Request<'_>, known: &[&'static str]) -> Result<Parameters, Problem> {
         let mut values: Vec<(&'static str, String)> = Vec::new();
         for (name, value) in form::pairs(request.query().unwrap_or_default().as_bytes()) {
             let Some(name) = known.iter().find(|known| **known == name) else {
                 let known = known.join(", ");
-                let detail = format!("there is no parameter {name:?} here; known: {known}");
-                return Err(Problem::new(Status::BAD_REQUEST, detail));
+                return Err(Problem::bad_request(format!("unknown parameter {name:?}; known: {known}")));
             };
             if values.iter().any(|(seen, _)| seen == name) {
-                return Err(Problem::new(Status::BAD_REQUEST, "given more than once").about(name));
+                return Err(Problem::invalid(name, "given more than once"));
             }
             values.push((name, value));
         }
         Ok(Parameters { values })
     }
 
-    /// The value of a parameter, if it was given.
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
+    /// The value of a parameter, decoded; `None` if the query does not have it.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.values.iter().find(|(given, _)| *given == name).map(|(_, value)| value.as_str())
     }
 
-    /// The number that a parameter holds, if it was given.
+    /// The value of a parameter as a number; `None` if the query does not have it.
     ///
     /// # Errors
     ///
-    /// 400 if it is no number, or none of those allowed.
-    pub(super) fn number<N>(
-        &self,
-        name: &'static str,
-        allowed: RangeInclusive<N>,
-    ) -> Result<Option<N>, Problem>
+    /// 400 if the value is not a number, or not one in `range`.
+    pub(crate) fn number<N>(&self, name: &'static str, range: RangeInclusive<N>) -> Result<Option<N>, Problem>
     where
         N: FromStr + PartialOrd + Display,
     {
-        let Some(text) = self.text(name) else { return Ok(None) };
+        let Some(text) = self.get(name) else { return Ok(None) };
         match text.parse() {
-            Ok(number) if allowed.contains(&number) => Ok(Some(number)),
+            Ok(number) if range.contains(&number) => Ok(Some(number)),
             _ => {
-                let detail = format!("must be a number from {} to {}", allowed.start(), allowed.end());
-                Err(Problem::new(Status::BAD_REQUEST, detail).about(name))
+                let detail = format!("must be a number from {} to {}", range.start(), range.end());
+                Err(Problem::invalid(name, detail))
             }
         }
     }

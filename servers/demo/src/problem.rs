@@ -1,18 +1,20 @@
-//! What went wrong, told in the form that the peer reads: JSON to programs (RFC 9457), a page to people.
+//! Error responses in the format that the client prefers: JSON (RFC 9457) or an HTML page.
 //!
-//! All errors pass here: those that the application finds, the router's and the file server's, and the requests that
-//! no handler saw or answered.
+//! The middleware [`Problems`] sees every error response: those of handlers, which are in that format already, those
+//! of the router and the file server, and the library's rejections. None must reach the client in another format.
 
-use super::Outcome;
 use http_engine::{
     Handler, Middleware, Next, Rejected, Rejection, Reply, Request, Response, Status, negotiate,
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 
-/// How an error is told.
+/// The result of a handler that can fail.
+pub(crate) type HandlerResult = Result<Reply, Problem>;
+
+/// The format of an error response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// `application/problem+json`.
     Json,
     /// `text/html`.
@@ -20,75 +22,83 @@ pub enum Format {
 }
 
 impl Format {
-    /// What the peer prefers by its Accept fields, JSON being as good as HTML to one that does not say.
-    pub fn wanted_by(request: &Request<'_>) -> Format {
+    /// Chooses by the request's `Accept` headers. JSON unless they prefer HTML.
+    pub(crate) fn preferred_by(request: &Request<'_>) -> Format {
         let offers = ["application/json", "text/html", "application/problem+json"];
-        match negotiate::preferred(request.fields_named("Accept"), &offers) {
+        match negotiate::preferred(request.header_values("Accept"), &offers) {
             Some(1) => Format::Html,
             _ => Format::Json,
         }
     }
 }
 
-/// An error, and what is known about it.
-#[derive(Clone, Debug)]
-pub struct Problem {
+/// An error. It serializes as the problem details object of RFC 9457 §3.1, whose `type` is the default `about:blank`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Problem {
+    title: &'static str,
+    #[serde(serialize_with = "serialize_code")]
     status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<Cow<'static, str>>,
+    /// The parameter or header which is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'static str>,
 }
 
-/// Its JSON (RFC 9457 §3.1); `type` is `about:blank`, which need not be said.
-#[derive(Serialize)]
-struct Members<'p> {
-    title: &'p str,
-    status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'p str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<&'p str>,
-}
-
 impl Problem {
-    /// An error with a sentence for who asked.
-    pub fn new(status: Status, detail: impl Into<Cow<'static, str>>) -> Problem {
-        Problem { status, detail: Some(detail.into()), field: None }
+    /// An error with a sentence for the user.
+    pub(crate) fn new(status: Status, detail: impl Into<Cow<'static, str>>) -> Problem {
+        Problem { title: status.reason(), status, detail: Some(detail.into()), field: None }
     }
 
-    /// Names the parameter or member that is wrong.
-    pub fn about(self, field: &'static str) -> Problem {
+    /// 400 with a sentence for the user.
+    pub(crate) fn bad_request(detail: impl Into<Cow<'static, str>>) -> Problem {
+        Problem::new(Status::BAD_REQUEST, detail)
+    }
+
+    /// 400 that names the parameter or header which is wrong.
+    pub(crate) fn invalid(field: &'static str, detail: impl Into<Cow<'static, str>>) -> Problem {
+        Problem::bad_request(detail).with_field(field)
+    }
+
+    /// Names the parameter or header which is wrong.
+    pub(crate) fn with_field(self, field: &'static str) -> Problem {
         Problem { field: Some(field), ..self }
     }
 
-    /// The answer that tells it.
-    pub fn response(&self, format: Format) -> Response {
-        self.tell(Response::new(self.status), format)
+    /// The response that reports the error. A 503 tells the client to retry after one second.
+    pub(crate) fn response(&self, format: Format) -> Response {
+        let response = self.write_to(Response::new(self.status), format);
+        if self.status == Status::SERVICE_UNAVAILABLE {
+            response.with_header("Retry-After", "1")
+        } else {
+            response
+        }
     }
 
-    /// The same answer with this as its content.
-    fn tell(&self, response: Response, format: Format) -> Response {
-        let told = match format {
-            Format::Json => response.with_content("application/problem+json", self.json()),
-            Format::Html => response.with_content("text/html; charset=utf-8", self.page()),
+    /// The sentence for the user; empty if there is none.
+    pub(crate) fn detail(&self) -> &str {
+        self.detail.as_deref().unwrap_or_default()
+    }
+
+    /// Replaces the body of a response by the report of this error.
+    fn write_to(&self, response: Response, format: Format) -> Response {
+        let response = match format {
+            Format::Json => response.with_typed_body("application/problem+json", self.json()),
+            Format::Html => response.with_typed_body("text/html; charset=utf-8", self.page()),
         };
-        told.header("Vary", "Accept")
+        response.with_header("Vary", "Accept")
     }
 
     fn json(&self) -> String {
-        let members = Members {
-            title: self.status.reason(),
-            status: self.status.code(),
-            detail: self.detail.as_deref(),
-            field: self.field,
-        };
-        // Strings and a number: there is nothing in it that cannot be written.
-        serde_json::to_string(&members).unwrap_or_default() + "\n"
+        // Serializing strings and a number cannot fail.
+        serde_json::to_string(self).unwrap_or_default() + "\n"
     }
 
     fn page(&self) -> String {
-        let (code, reason) = (self.status.code(), self.status.reason());
+        let (code, reason) = (self.status.code(), self.title);
         let field = self.field.map(|field| format!("{field}: ")).unwrap_or_default();
-        let detail = escaped(&(field + self.detail.as_deref().unwrap_or("")));
+        let detail = escape_html(&(field + self.detail()));
         format!(
             "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{code} {reason}</title>\n\
              <style>body{{font:1.1em system-ui;margin:20vh auto;max-width:36em;color-scheme:light dark}}</style>\n\
@@ -97,46 +107,51 @@ impl Problem {
     }
 }
 
-/// Text that cannot be taken for markup.
-pub(super) fn escaped(text: &str) -> String {
+/// Serializes a status as its number.
+fn serialize_code<S: Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.code())
+}
+
+/// Escapes the characters that HTML treats as markup.
+pub(crate) fn escape_html(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// A handler out of a function that may find a problem.
-pub(super) fn answering(answer: impl Fn(&Request<'_>) -> Outcome + Send + Sync) -> impl Handler {
+/// Makes a handler from a function that can fail.
+pub(crate) fn handler(handle: impl Fn(&Request<'_>) -> HandlerResult + Send + Sync) -> impl Handler {
     move |request: &Request<'_>| {
-        answer(request).unwrap_or_else(|problem| problem.response(Format::wanted_by(request)).into())
+        handle(request).unwrap_or_else(|problem| problem.response(Format::preferred_by(request)).into())
     }
 }
 
-/// Tells in the peer's format the errors that were told without regard to it, and those that nobody has told.
+/// Rewrites error responses in the client's format, and reports handlers that panic or drop their reply.
 #[derive(Clone, Copy, Debug)]
-pub struct Problems;
+pub(crate) struct Problems;
 
 impl Middleware for Problems {
     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
-        let format = Format::wanted_by(request);
-        let reply = next.run(request).map(move |response| retold(response, format));
-        reply.recover(move |why| rejection(why, why.response(), format))
+        let format = Format::preferred_by(request);
+        let reply = next.run(request).map(move |response| rewrite(response, format));
+        reply.recover(move |rejection| report(rejection, rejection.response(), format))
     }
 
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
-        let format = rejected.request.as_ref().map_or(Format::Json, Format::wanted_by);
-        rejection(rejected.why, response, format)
+        let format = rejected.request.as_ref().map_or(Format::Json, Format::preferred_by);
+        report(rejected.reason, response, format)
     }
 }
 
-/// The library and the file server tell errors in pages of their own, which have no [`Vary`](Problem::tell).
-fn retold(response: Response, format: Format) -> Response {
+/// Rewrites an error page of the router or the file server. [`Problem::write_to`] has set `Vary`; they do not.
+fn rewrite(response: Response, format: Format) -> Response {
     let status = response.status();
-    if status.code() < 400 || response.field("Vary").is_some() {
+    if status.code() < 400 || response.header("Vary").is_some() {
         return response;
     }
-    let allowed = response.field("Allow").map(String::from_utf8_lossy);
-    let detail = allowed.map(|allowed| format!("allowed here: {allowed}").into());
-    Problem { status, detail, field: None }.tell(response, format)
+    let allowed = response.header("Allow").map(String::from_utf8_lossy);
+    let detail = allowed.map(|methods| format!("allowed methods: {methods}").into());
+    Problem { title: status.reason(), status, detail, field: None }.write_to(response, format)
 }
 
-fn rejection(why: Rejection, response: Response, format: Format) -> Response {
-    Problem::new(why.status(), why.to_string()).tell(response, format)
+fn report(rejection: Rejection, response: Response, format: Format) -> Response {
+    Problem::new(rejection.status(), rejection.to_string()).write_to(response, format)
 }

@@ -1,61 +1,67 @@
-//! `GET /io_task`, `GET /cpu_task`, `GET /error_task`: handlers that take time or fail on purpose.
+//! `GET /io_task`, `/cpu_task` and `/error_task`: a reply that waits, one that computes, and several that fail.
 
-use super::{Outcome, Problem, parameters::Parameters};
+use crate::{
+    parameters::Parameters,
+    problem::{HandlerResult, Problem},
+};
 use http_engine::{Reply, Request, Response, Status};
 use std::time::Duration;
 
-/// Well below the time that an engine grants for an answer.
-const LONGEST_MS: u64 = 60_000;
+/// The longest delay of `/io_task`. Well below the engine's timeout for a reply.
+const MAX_DELAY_MS: u64 = 60_000;
 
-pub(super) fn io_task(request: &Request<'_>) -> Outcome {
-    let parameters = Parameters::of(request, &["ms"])?;
-    let ms = parameters.number("ms", 0..=LONGEST_MS)?.unwrap_or(1000);
-    let answer = move || Response::json(format!("{{\"task\":\"io\",\"waited_ms\":{ms}}}\n"));
-    Ok(Reply::After(Duration::from_millis(ms), Box::new(answer)))
+/// The default `n` of `/cpu_task`: about ten milliseconds of work.
+const DEFAULT_N: u32 = 100_000;
+/// The largest `n` of `/cpu_task`: some seconds of work.
+const MAX_N: u32 = 5_000_000;
+
+/// `GET /io_task?ms=1000`: replies after a delay, as if a disk or a database had to respond first.
+pub(crate) fn io_task(request: &Request<'_>) -> HandlerResult {
+    let parameters = Parameters::parse(request, &["ms"])?;
+    let ms = parameters.number("ms", 0..=MAX_DELAY_MS)?.unwrap_or(1000);
+    let respond = move || Response::json(format!("{{\"task\":\"io\",\"waited_ms\":{ms}}}\n"));
+    Ok(Reply::After(Duration::from_millis(ms), Box::new(respond)))
 }
 
-/// What `n` is unless it is said: some ten milliseconds of work.
-const USUAL: u32 = 100_000;
-/// Some seconds of work.
-const MOST: u32 = 5_000_000;
-
-pub(super) fn cpu_task(request: &Request<'_>) -> Outcome {
-    let parameters = Parameters::of(request, &["n", "place"])?;
-    let n = parameters.number("n", 0..=MOST)?.unwrap_or(USUAL);
-    let answer = move || {
+/// `GET /cpu_task?n=100000`: counts the primes below `n`.
+///
+/// `place=offload`, the default, computes in the engine's thread pool, as an application should. `place=inline`
+/// computes where requests are handled, and so blocks every other connection of an event loop meanwhile.
+pub(crate) fn cpu_task(request: &Request<'_>) -> HandlerResult {
+    let parameters = Parameters::parse(request, &["n", "place"])?;
+    let n = parameters.number("n", 0..=MAX_N)?.unwrap_or(DEFAULT_N);
+    let respond = move || {
         Response::json(format!("{{\"task\":\"cpu\",\"n\":{n},\"primes_below_n\":{}}}\n", primes_below(n)))
     };
-    match parameters.text("place") {
-        None | Some("offload") => Ok(Reply::Offload(Box::new(answer))),
-        Some("inline") => Ok(answer().into()),
-        Some(_) => Err(Problem::new(Status::BAD_REQUEST, "must be offload or inline").about("place")),
+    match parameters.get("place") {
+        None | Some("offload") => Ok(Reply::Offload(Box::new(respond))),
+        Some("inline") => Ok(respond().into()),
+        Some(_) => Err(Problem::invalid("place", "must be offload or inline")),
     }
 }
 
-/// Counts by trial division: it shall cost time, and no memory.
-fn primes_below(n: u32) -> u32 {
-    let divides = |number: u32| (2u32..).take_while(move |&divisor| divisor * divisor <= number);
-    let is_prime = |&number: &u32| divides(number).all(|divisor| number % divisor != 0);
-    (2..n).filter(is_prime).count() as u32
-}
-
-pub(super) fn error_task(request: &Request<'_>) -> Outcome {
-    let parameters = Parameters::of(request, &["kind"])?;
-    match parameters.text("kind") {
-        None | Some("panic") => panics(),
-        Some("panic-offload") => Ok(Reply::Offload(Box::new(|| panics()))),
+/// `GET /error_task`: fails in the way that `kind` names. The client receives a 500 each time.
+pub(crate) fn error_task(request: &Request<'_>) -> HandlerResult {
+    let parameters = Parameters::parse(request, &["kind"])?;
+    match parameters.get("kind") {
+        None | Some("panic") => fail(),
+        Some("panic-offload") => Ok(Reply::Offload(Box::new(|| fail()))),
         Some("dropped") => Ok(Reply::Deferred(Box::new(drop))),
         Some("fail") => Err(Problem::new(Status::INTERNAL_SERVER_ERROR, "this task fails on purpose")),
-        Some(_) => {
-            Err(Problem::new(Status::BAD_REQUEST, "must be panic, panic-offload, dropped or fail")
-                .about("kind"))
-        }
+        Some(_) => Err(Problem::invalid("kind", "must be panic, panic-offload, dropped or fail")),
     }
 }
 
-#[expect(clippy::panic, reason = "it is what this route is for")]
-fn panics() -> ! {
+#[expect(clippy::panic, reason = "the route shows what a panic does")]
+fn fail() -> ! {
     panic!("this task panics on purpose")
+}
+
+/// Counts by trial division, which takes time and no memory.
+fn primes_below(n: u32) -> u32 {
+    let divisors = |number: u32| (2u32..).take_while(move |&divisor| divisor * divisor <= number);
+    let is_prime = |&number: &u32| divisors(number).all(|divisor| number % divisor != 0);
+    (2..n).filter(is_prime).count() as u32
 }
 
 #[cfg(test)]
@@ -63,7 +69,7 @@ mod tests {
     use super::primes_below;
 
     #[test]
-    fn primes_are_counted() {
+    fn counts_primes() {
         // OEIS A000720.
         for (n, primes) in [(0, 0), (2, 0), (3, 1), (10, 4), (12, 5), (100, 25), (1000, 168), (100_000, 9592)]
         {

@@ -1,4 +1,4 @@
-//! `async-server`: the demo application on the event loop.
+//! `async-server`: the demo application on the event-loop engine.
 
 use demo::program;
 use http_engine::Engine;
