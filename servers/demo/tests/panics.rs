@@ -1,23 +1,22 @@
-//! Application code that panics: its peer gets a 500 and loses the connection, and that is all.
+//! Application code that panics: the client gets a 500 and a closed connection, and nothing else is affected.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 
 use http_engine::{Body, ChunkSource, Engine, Request, Response, Settings};
 use http_testing::{
-    client::{Client, PATIENCE, get},
+    client::{Client, TIMEOUT, get},
     program::Program,
-    reply::Asked,
-    server::{Kind, Threads, settings},
+    server::{InProcessServer, ServerKind, settings},
+    server_under_test::ServerUnderTest,
     site::Site,
-    subject::Subject,
 };
 use std::{io, panic, process::Command, sync::mpsc::channel};
 
-/// How often each way of failing is taken: more often than its messages fit into a pipe that nobody reads.
+/// Requests per kind of failure. Their log messages fill the pipe of standard error, which the test does not read.
 const PANICS: usize = 400;
 
 /// The demo application, whose `/error_task` panics on purpose.
-fn start(kind: Kind, site: &Site) -> Program {
+fn start(kind: ServerKind, site: &Site) -> Program {
     let program = match kind.engine() {
         Engine::Blocking => env!("CARGO_BIN_EXE_sync-server"),
         Engine::EventLoop => env!("CARGO_BIN_EXE_async-server"),
@@ -31,32 +30,32 @@ fn start(kind: Kind, site: &Site) -> Program {
 }
 
 http_testing::both_engines! {
-    fn handlers_that_panic(kind: Kind) {
+    fn a_panicking_handler_closes_its_own_connection_only(kind: ServerKind) {
         let site = Site::shared();
-        let subject = Subject::of(kind, "/static/notes.txt", || start(kind, &site));
-        let mut kept = subject.connect();
-        assert_eq!(kept.ask(get("/static/notes.txt")).status, 200);
-        let mut download = Client::connect_narrow(subject.address());
+        let server = ServerUnderTest::start(kind, "/static/notes.txt", || start(kind, &site));
+        let mut kept = server.connect();
+        assert_eq!(kept.fetch(get("/static/notes.txt")).status, 200);
+        let mut download = Client::connect_with_small_buffer(server.address());
         download.send(get("/static/large.bin"));
         for target in ["/error_task", "/error_task?kind=panic-offload", "/error_task?kind=dropped"] {
             for _ in 0..PANICS {
-                let mut client = subject.connect();
+                let mut client = server.connect();
                 client.send(get(target) + &get("/static/notes.txt"));
-                let reply = client.reply(Asked::Http11);
+                let reply = client.reply();
                 assert_eq!((reply.status, reply.close), (500, true), "{target}");
-                client.ends();
+                client.expect_eof();
             }
         }
-        assert_eq!(kept.ask(get("/static/notes.txt")).text(), "notes\n");
-        assert!(download.reply(Asked::Http11).content == site.large, "other bytes than the file's");
+        assert_eq!(kept.fetch(get("/static/notes.txt")).text(), "notes\n");
+        assert!(download.reply().body == site.large, "not the bytes of the file");
         kept.finish();
         download.finish();
-        // The pools for offloaded work are started for the first of it, one in each process.
-        subject.recovers_but_for(2 * Settings::default().pool_threads);
+        // Each process starts its thread pool with the first offloaded job.
+        server.check_recovers_with_threads(2 * Settings::default().pool_threads);
     }
 }
 
-/// Content that breaks off in the middle, by a panic or an error.
+/// A body that ends early, by a panic or by an error.
 struct Faulty {
     panics: bool,
     yielded: bool,
@@ -68,27 +67,26 @@ impl ChunkSource for Faulty {
             chunk.extend_from_slice(b"so far");
             return Ok(());
         }
-        if self.panics { fail() } else { Err(io::Error::other("meant")) }
+        if self.panics { fail() } else { Err(io::Error::other("on purpose")) }
     }
 }
 
-/// Panics without a report: this one is meant.
+/// Panics without a message on standard error.
 fn fail() -> ! {
-    panic::resume_unwind(Box::new("meant"))
+    panic::resume_unwind(Box::new("on purpose"))
 }
 
 http_testing::both_engines! {
-    /// What runs behind a handler is the application's as well: the source of its content, and whoever hears that all
-    /// is sent.
-    fn code_behind_a_handler_that_panics(engine: Engine) {
-        let (sender, heard) = channel();
-        let server = Threads::start(engine, settings(), move |request: &Request<'_>| {
+    /// The source of a body and the callback of `on_sent` are application code as well.
+    fn a_panicking_body_or_callback_closes_its_own_connection_only(engine: Engine) {
+        let (sender, called) = channel();
+        let server = InProcessServer::start(engine, settings(), move |request: &Request<'_>| {
             let faulty = |panics| Response::bytes(Body::Stream(Box::new(Faulty { panics, yielded: false })));
             let sender = sender.clone();
             match request.path() {
                 "/panics" => faulty(true),
                 "/fails" => faulty(false),
-                _ => Response::text("here").when_sent(move |_| {
+                _ => Response::text("here").on_sent(move |_| {
                     let _ = sender.send(());
                     fail()
                 }),
@@ -99,11 +97,11 @@ http_testing::both_engines! {
             for target in ["/panics", "/fails"] {
                 let mut client = server.connect();
                 client.send(get(target) + &get("/"));
-                let fault = client.try_reply(Asked::Http11).expect_err("it breaks off");
+                let fault = client.try_reply().expect_err("an incomplete response");
                 assert!(fault.contains("cut short") || fault.contains("unfinished"), "{target}: {fault}");
             }
-            assert_eq!(kept.ask(get("/")).text(), "here");
-            heard.recv_timeout(PATIENCE).expect("somebody hears of it");
+            assert_eq!(kept.fetch(get("/")).text(), "here");
+            called.recv_timeout(TIMEOUT).expect("a call of the callback");
         }
         kept.finish();
     }

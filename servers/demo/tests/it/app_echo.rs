@@ -1,43 +1,43 @@
-//! `POST /echo`: what is posted comes back as JSON, whatever it is; what is malformed is told where.
+//! `POST /echo`: responds with the body as JSON, and says where a malformed body is wrong.
 
-use crate::{client::request, demo::Demo, reply::Reply, server::Kind};
+use crate::{client::request, demo::Demo, reply::Reply, server::ServerKind};
 use serde_json::{Value, json};
 
-/// Posts content with these field lines besides its length.
-fn post(kind: Kind, fields: &str, content: &[u8]) -> Reply {
-    let head = request("POST", "/echo", &format!("Content-Length: {}\r\n{fields}", content.len()));
-    Demo::shared(kind).connect().ask([head.as_bytes(), content].concat())
+/// Posts body with these headers besides its length.
+fn post(kind: ServerKind, headers: &str, body: &[u8]) -> Reply {
+    let head = request("POST", "/echo", &format!("Content-Length: {}\r\n{headers}", body.len()));
+    Demo::shared(kind).connect().fetch([head.as_bytes(), body].concat())
 }
 
-fn post_as(kind: Kind, media_type: &str, content: &[u8]) -> Reply {
-    post(kind, &format!("Content-Type: {media_type}\r\n"), content)
+fn post_as(kind: ServerKind, media_type: &str, body: &[u8]) -> Reply {
+    post(kind, &format!("Content-Type: {media_type}\r\n"), body)
 }
 
-/// `expected` is the answer, but for the newline at its end.
-fn check(kind: Kind, media_type: &str, content: impl AsRef<[u8]>, expected: &str) {
-    let content = content.as_ref();
-    let reply = post_as(kind, media_type, content);
+/// `expected` is the response without the newline at its end.
+fn check(kind: ServerKind, media_type: &str, body: impl AsRef<[u8]>, expected: &str) {
+    let body = body.as_ref();
+    let reply = post_as(kind, media_type, body);
     assert_eq!(
-        (reply.status, reply.field("Content-Type"), reply.text()),
+        (reply.status, reply.header("Content-Type"), reply.text()),
         (200, Some("application/json"), format!("{expected}\n")),
         "{media_type}: {}",
-        content.escape_ascii()
+        body.escape_ascii()
     );
 }
 
-/// `detail` is what the answer says, and the field that it names, if it names one.
-fn check_refusal(reply: &Reply, status: u16, detail: (&str, Option<&str>)) {
-    let told: Value = serde_json::from_slice(&reply.content).expect("JSON");
-    let seen = (reply.status, told["detail"].as_str(), told["field"].as_str());
-    assert_eq!(seen, (status, Some(detail.0), detail.1));
-    assert_eq!(reply.field("Content-Type"), Some("application/problem+json"));
+/// `expected` is the detail of the error, and the header or parameter that it names.
+fn check_error(reply: &Reply, status: u16, expected: (&str, Option<&str>)) {
+    let problem: Value = serde_json::from_slice(&reply.body).expect("JSON");
+    let seen = (reply.status, problem["detail"].as_str(), problem["field"].as_str());
+    assert_eq!(seen, (status, Some(expected.0), expected.1));
+    assert_eq!(reply.header("Content-Type"), Some("application/problem+json"));
 }
 
-fn check_malformed(kind: Kind, media_type: &str, content: impl AsRef<[u8]>, detail: &str) {
-    check_refusal(&post_as(kind, media_type, content.as_ref()), 400, (detail, None));
+fn check_malformed(kind: ServerKind, media_type: &str, body: impl AsRef<[u8]>, detail: &str) {
+    check_error(&post_as(kind, media_type, body.as_ref()), 400, (detail, None));
 }
 
-/// A form in which a line ends in CRLF.
+/// Ends each line in CRLF.
 fn form(lines: &str) -> String {
     lines.replace('\n', "\r\n")
 }
@@ -47,8 +47,8 @@ fn nested(levels: usize) -> String {
 }
 
 http_testing::both_engines! {
-    fn json_is_said_back_character_for_character(kind: Kind) {
-        let check = |content: &str| check(kind, "application/json", content, content);
+    fn json_is_returned_character_for_character(kind: ServerKind) {
+        let check = |body: &str| check(kind, "application/json", body, body);
         check("null");
         check("\"\\u00e9\u{e9}\\ud800\"");
         check("{\"b\": 1,\n\"a\": [{}, [], true], \"b\": {\"\": 2}}");
@@ -58,14 +58,14 @@ http_testing::both_engines! {
         check(&format!("[{}1]", "[[]], ".repeat(200)));
     }
 
-    fn json_has_many_names(kind: Kind) {
+    fn recognizes_all_json_media_types(kind: ServerKind) {
         check(kind, "APPLICATION/Json; charset=utf-8", " \t\r\n[1]\n ", "[1]");
         check(kind, "application/problem+JSON", "{}", "{}");
         check(kind, "image/a+b+json", "{}", "{}");
     }
 
-    fn malformed_json_is_told_where(kind: Kind) {
-        let check = |content: &str, detail: &str| check_malformed(kind, "application/json", content, detail);
+    fn reports_where_json_is_malformed(kind: ServerKind) {
+        let check = |body: &str, detail: &str| check_malformed(kind, "application/json", body, detail);
         check("{\n  \"a\": x}", "malformed JSON: expected value at line 2 column 8");
         check("[1,", "malformed JSON: EOF while parsing a value at line 1 column 3");
         check("1 2", "malformed JSON: trailing characters at line 1 column 3");
@@ -78,9 +78,9 @@ http_testing::both_engines! {
         check_malformed(kind, "application/json", b"[\n \"\xff\"]", "not UTF-8 at line 2 column 3");
     }
 
-    fn a_form_is_an_object(kind: Kind) {
-        let check = |content: &str, expected: &str| {
-            check(kind, "application/x-www-form-urlencoded; charset=utf-8", content, expected);
+    fn urlencoded_form_becomes_an_object(kind: ServerKind) {
+        let check = |body: &str, expected: &str| {
+            check(kind, "application/x-www-form-urlencoded; charset=utf-8", body, expected);
         };
         check("b=1&a=S%C3%A3o+Paulo", "{\"b\":\"1\",\"a\":\"S\u{e3}o Paulo\"}");
         check("a=1&b=2&a=3&a=", "{\"a\":[\"1\",\"3\",\"\"],\"b\":\"2\"}");
@@ -88,18 +88,18 @@ http_testing::both_engines! {
         check("&", "{}");
     }
 
-    fn text_is_a_string(kind: Kind) {
+    fn plain_text_becomes_a_string(kind: ServerKind) {
         check(kind, "text/plain", "a \"b\"\\\r\n\0\u{e9}", "\"a \\\"b\\\"\\\\\\r\\n\\u0000\u{e9}\"");
         check(kind, "text/plain; charset=UTF-8", "\u{20ac}", "\"\u{20ac}\"");
         check(kind, "text/plain;format=flowed;charset=\"us-ascii\"", "a", "\"a\"");
         check_malformed(kind, "text/plain", b"a\nb\xc3", "not UTF-8 at line 2 column 2");
         for charset in ["iso-8859-1", "utf-16", "\"\"", "utf-80"] {
             let reply = post_as(kind, &format!("text/plain; charset={charset}"), b"a");
-            check_refusal(&reply, 415, ("the charset must be utf-8 or us-ascii", Some("Content-Type")));
+            check_error(&reply, 415, ("the charset must be utf-8 or us-ascii", Some("Content-Type")));
         }
     }
 
-    fn a_form_with_files_is_listed(kind: Kind) {
+    fn multipart_form_lists_fields_and_files(kind: ServerKind) {
         let lines = "--x\n\
             Content-Disposition: form-data; name=\"city\"\n\nS\u{e3}o Paulo\n\
             --x\n\
@@ -110,7 +110,7 @@ http_testing::both_engines! {
             --x\n\
             Content-Disposition: form-data; name=\"notes\"; filename=\"%22.txt\"\n\n\n\
             --x--\n";
-        let listed = json!({
+        let expected = json!({
             "fields": [{ "name": "city", "value": "S\u{e3}o Paulo" }, { "name": "city", "value": "" }],
             "files": [
                 { "name": "picture", "file_name": "a \"b\".png", "type": "image/png; a=b", "size": 5 },
@@ -118,13 +118,13 @@ http_testing::both_engines! {
             ],
         });
         let reply = post_as(kind, "multipart/form-data; boundary=x", form(lines).as_bytes());
-        assert_eq!((reply.status, serde_json::from_slice(&reply.content).ok()), (200, Some(listed)));
+        assert_eq!((reply.status, serde_json::from_slice(&reply.body).ok()), (200, Some(expected)));
         check(kind, "multipart/form-data; boundary=\"x y\"", "--x y--\r\n", "{\"fields\":[],\"files\":[]}");
     }
 
-    fn a_malformed_form_is_told_why(kind: Kind) {
-        let check = |content: String, detail: &str| {
-            check_malformed(kind, "multipart/form-data; boundary=x", content, detail);
+    fn reports_why_a_form_is_malformed(kind: ServerKind) {
+        let check = |body: String, detail: &str| {
+            check_malformed(kind, "multipart/form-data; boundary=x", body, detail);
         };
         let field = "--x\nContent-Disposition: form-data; name=a\n\n1\n";
         check(form(field), "malformed form: the form has no end");
@@ -138,14 +138,14 @@ http_testing::both_engines! {
         check_malformed(kind, "multipart/form-data; boundary=x", latin, "not UTF-8 at line 1 column 2");
         let unbounded = post_as(kind, "multipart/form-data", b"--x--\r\n");
         let detail = "malformed form: the media type names no boundary, or a malformed one";
-        check_refusal(&unbounded, 400, (detail, Some("Content-Type")));
+        check_error(&unbounded, 400, (detail, Some("Content-Type")));
     }
 
-    fn anything_else_is_said_back_in_base64(kind: Kind) {
-        let check = |media_type: &str, content: &[u8], base64: &str| {
-            let len = content.len();
-            let said = format!("{{\"type\":\"{media_type}\",\"length\":{len},\"base64\":\"{base64}\"}}");
-            check(kind, media_type, content, &said);
+    fn other_types_are_returned_in_base64(kind: ServerKind) {
+        let check = |media_type: &str, body: &[u8], base64: &str| {
+            let len = body.len();
+            let expected = format!("{{\"type\":\"{media_type}\",\"length\":{len},\"base64\":\"{base64}\"}}");
+            check(kind, media_type, body, &expected);
         };
         check("image/png; a=b", b"\0\xff~", "AP9+");
         check("application/jsonl", b"{}", "e30=");
@@ -155,31 +155,31 @@ http_testing::both_engines! {
         assert_eq!((untyped.status, untyped.text().as_str()), (200, expected));
     }
 
-    fn content_may_come_in_chunks(kind: Kind) {
-        let fields = "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n";
-        let head = request("POST", "/echo", fields);
-        let reply = Demo::shared(kind).connect().ask(head.clone() + "2\r\n[1\r\n3\r\n, 2\r\n1\r\n]\r\n0\r\n\r\n");
+    fn accepts_a_chunked_body(kind: ServerKind) {
+        let headers = "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n";
+        let head = request("POST", "/echo", headers);
+        let reply = Demo::shared(kind).connect().fetch(head.clone() + "2\r\n[1\r\n3\r\n, 2\r\n1\r\n]\r\n0\r\n\r\n");
         assert_eq!((reply.status, reply.text().as_str()), (200, "[1, 2]\n"));
-        let empty = Demo::shared(kind).connect().ask(head + "0\r\n\r\n");
-        check_refusal(&empty, 400, ("there is no content to echo", None));
+        let empty = Demo::shared(kind).connect().fetch(head + "0\r\n\r\n");
+        check_error(&empty, 400, ("there is no body to echo", None));
     }
 
-    fn what_cannot_be_echoed_is_refused(kind: Kind) {
-        let none = ("there is no content to echo", None);
-        check_refusal(&post(kind, "", b""), 400, none);
-        check_refusal(&post_as(kind, "application/json", b""), 400, none);
-        check_refusal(&Demo::shared(kind).connect().ask(request("POST", "/echo", "")), 400, none);
+    fn rejects_what_cannot_be_echoed(kind: ServerKind) {
+        let none = ("there is no body to echo", None);
+        check_error(&post(kind, "", b""), 400, none);
+        check_error(&post_as(kind, "application/json", b""), 400, none);
+        check_error(&Demo::shared(kind).connect().fetch(request("POST", "/echo", "")), 400, none);
 
         let untyped = ("must be one media type", Some("Content-Type"));
         for media_type in ["", "json", "text/", "text/plain; charset", "text/plain, text/plain", "*"] {
-            check_refusal(&post_as(kind, media_type, b"{}"), 400, untyped);
+            check_error(&post_as(kind, media_type, b"{}"), 400, untyped);
         }
         let twice = "Content-Type: text/plain\r\ncontent-type: text/plain\r\n";
-        check_refusal(&post(kind, twice, b"{}"), 400, untyped);
+        check_error(&post(kind, twice, b"{}"), 400, untyped);
 
-        let vast = request("POST", "/echo", "Content-Type: application/json\r\nContent-Length: 1048577\r\n");
-        assert_eq!(Demo::shared(kind).connect().ask(vast).status, 413);
-        let other = Demo::shared(kind).connect().ask(request("GET", "/echo", ""));
-        assert_eq!((other.status, other.field("Allow")), (405, Some("POST, OPTIONS")));
+        let too_large = request("POST", "/echo", "Content-Type: application/json\r\nContent-Length: 1048577\r\n");
+        assert_eq!(Demo::shared(kind).connect().fetch(too_large).status, 413);
+        let other = Demo::shared(kind).connect().fetch(request("GET", "/echo", ""));
+        assert_eq!((other.status, other.header("Allow")), (405, Some("POST, OPTIONS")));
     }
 }

@@ -1,54 +1,56 @@
-//! The demo application to test, in the four shapes that a server can have.
+//! The demo application under test: on both engines, in this process and as a prefork program.
 
-use demo::{self as app, App, weather};
-use http_engine::Engine;
+use demo::{App, WeatherSettings};
+use http_daemon::Application;
+use http_engine::{Engine, Settings};
 use http_testing::{
     client::Client,
     program::Program,
-    server::{Kind, Threads, settings},
-    shared::Shared,
-    site::Site,
+    server::{InProcessServer, ServerKind, settings},
+    site::{Shared, Site},
 };
 use std::{net::SocketAddr, process::Command, sync::Arc};
 
-/// The demo application at work.
+/// A running demo application. It stops when it is dropped.
 pub struct Demo {
     pub address: SocketAddr,
-    /// What it calls itself in `X-Served-By`.
+    /// Its name in `X-Served-By`.
     pub name: &'static str,
-    _process: Process,
-    /// What it serves as `/static/`, for as long as it does.
+    _server: RunningServer,
+    /// The document root, kept while the server runs.
     pub site: Arc<Site>,
 }
 
-/// Where it runs; dropped, it ends.
-enum Process {
-    This { _threads: Threads },
-    Another { _program: Program },
+enum RunningServer {
+    InProcess { _server: InProcessServer },
+    Program { _program: Program },
 }
 
 impl Demo {
-    /// The one of its kind that all tests ask that need no weather.
-    pub fn shared(kind: Kind) -> Arc<Demo> {
+    /// The server of this kind that is shared by all tests which need no weather.
+    pub fn shared(kind: ServerKind) -> Arc<Demo> {
         static DEMOS: [Shared<Demo>; 4] = [const { Shared::new() }; 4];
-        DEMOS[kind as usize].take(|| Demo::start(kind, None))
+        DEMOS[kind as usize].get_or_make(|| Demo::start(kind, None))
     }
 
-    /// Starts one that asks `weather_url` for the weather.
-    pub fn start(kind: Kind, weather_url: Option<&str>) -> Demo {
+    /// Starts a server that asks `weather_url` for the weather.
+    pub fn start(kind: ServerKind, weather_url: Option<&str>) -> Demo {
         let site = Site::shared();
-        let name = match kind.engine() {
-            Engine::Blocking => "sync",
-            Engine::EventLoop => "async",
-        };
-        let (address, process) = if kind.is_prefork() {
-            let program = program(name, &site, weather_url);
-            (program.address(), Process::Another { _program: program })
+        let name = if kind.engine() == Engine::Blocking { "sync" } else { "async" };
+        let (address, server) = if kind.is_prefork() {
+            let mut command = program(kind);
+            command.arg("--root").arg(site.root());
+            command.args(weather_url.into_iter().flat_map(|url| ["--weather-url", url]));
+            let program = Program::start(&mut command);
+            (program.address(), RunningServer::Program { _program: program })
         } else {
-            let threads = threads(kind.engine(), name, &site, weather_url);
-            (threads.address, Process::This { _threads: threads })
+            let url = weather_url.map(|url| url.parse().expect("a URL"));
+            let weather = WeatherSettings { url, ..WeatherSettings::default() };
+            let app = App { name, root: Some(site.root().to_owned()), weather };
+            let server = start_in_process(kind.engine(), settings(), &app);
+            (server.address, RunningServer::InProcess { _server: server })
         };
-        Demo { address, name, _process: process, site }
+        Demo { address, name, _server: server, site }
     }
 
     pub fn connect(&self) -> Client {
@@ -56,22 +58,19 @@ impl Demo {
     }
 }
 
-fn threads(engine: Engine, name: &'static str, site: &Site, weather_url: Option<&str>) -> Threads {
-    let url = weather_url.map(|url| url.parse().expect("a URL"));
-    let weather = weather::Settings { url, ..weather::Settings::default() };
-    let root = Some(site.root().to_owned());
-    let app = App::open(&app::Settings { name, root, weather }).expect("the demo application");
-    Threads::start_each(engine, settings(), &(Arc::new(move |number| app.worker(number)) as _))
+/// Starts an application in this process.
+pub fn start_in_process(engine: Engine, settings: Settings, app: &App) -> InProcessServer {
+    let make_handler = app.open(app.root()).expect("the document root");
+    InProcessServer::start_each(engine, settings, &make_handler)
 }
 
-fn program(name: &str, site: &Site, weather_url: Option<&str>) -> Program {
-    let mut command = Command::new(match name {
-        "sync" => env!("CARGO_BIN_EXE_sync-server"),
-        _ => env!("CARGO_BIN_EXE_async-server"),
+/// The program for this kind of server, with two workers and a free port.
+pub fn program(kind: ServerKind) -> Command {
+    let mut command = Command::new(match kind.engine() {
+        Engine::Blocking => env!("CARGO_BIN_EXE_sync-server"),
+        Engine::EventLoop => env!("CARGO_BIN_EXE_async-server"),
     });
-    command.args(["-b", "127.0.0.1", "-p", "0", "-w", "2", "--prefork", "--root"]).arg(site.root());
-    if let Some(url) = weather_url {
-        command.args(["--weather-url", url]);
-    }
-    Program::start(&mut command)
+    command.args(["-b", "127.0.0.1", "-p", "0", "-w", "2"]);
+    command.args(kind.is_prefork().then_some("--prefork"));
+    command
 }

@@ -1,11 +1,11 @@
-//! The demo application, tested from outside on both engines, prefork too.
+//! The demo application, tested from outside: on both engines, as threads and as processes.
 //!
-//! | module | what it tests |
+//! | module | tests |
 //! |---|---|
 //! | [`app`] | routes, errors, and the headers of every response |
-//! | [`app_echo`] | `/echo` returns what was posted as JSON, or says where it is wrong |
-//! | [`operations`] | the programs: graceful shutdown, panics in the error log |
-//! | [`app_weather`] | `/weather`: what it returns, how often upstream is asked, what upstream's faults become |
+//! | [`app_echo`] | `/echo` |
+//! | [`app_weather`] | `/weather` |
+//! | [`operations`] | graceful shutdown and the error log of the programs |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 

@@ -1,57 +1,68 @@
-//! The two programs in processes of their own: a graceful shutdown, and a panic in the error log.
+//! The two programs in processes of their own: graceful shutdown, and what they write to the error log.
 
-use http_engine::Engine;
+use crate::demo::program;
+use demo::weather_stub::Stub;
 use http_testing::{
     client::{Client, get},
     program::Program,
-    reply::Asked,
-    server::Kind,
+    server::ServerKind,
 };
 use rustix::process::Signal;
-use std::{fs, process::Command};
+use std::fs;
 use tempfile::TempDir;
 
+/// Requests these targets on one connection, stops the server, and returns the lines of its error log.
+fn error_log(kind: ServerKind, weather_url: &str, targets: &[&str]) -> Vec<String> {
+    let directory = TempDir::new().expect("a directory");
+    let log = directory.path().join("error.log");
+    let program = Program::start(program(kind).args(["--weather-url", weather_url, "--error-log"]).arg(&log));
+    let mut client = Client::connect(program.address());
+    for target in targets {
+        client.fetch(get(target));
+    }
+    drop(client);
+    program.signal(Signal::TERM);
+    assert_eq!(program.wait().stderr, "");
+    fs::read_to_string(&log).expect("the error log").lines().map(str::to_owned).collect()
+}
+
 http_testing::both_engines! {
-    fn what_is_in_flight_is_answered_and_that_is_all(kind: Kind) {
-        let program = Program::start(&mut demo(kind));
+    fn shutdown_answers_requests_in_flight(kind: ServerKind) {
+        let program = Program::start(&mut program(kind));
         let mut idle = Client::connect(program.address());
-        assert_eq!(idle.ask(get("/hello")).status, 200);
+        assert_eq!(idle.fetch(get("/hello")).status, 200);
         let mut busy = Client::connect(program.address());
         busy.send(get("/io_task?ms=400"));
         program.signal(Signal::TERM);
-        idle.ends();
-        let reply = busy.reply(Asked::Http11);
-        assert_eq!((reply.status, reply.field("Connection")), (200, Some("close")));
-        busy.ends();
-        assert_eq!(program.exit().code, Some(0));
+        idle.expect_eof();
+        let reply = busy.reply();
+        assert_eq!((reply.status, reply.header("Connection")), (200, Some("close")));
+        busy.expect_eof();
+        drop((idle, busy));
+        assert_eq!(program.wait().code, Some(0));
     }
-}
 
-#[test]
-fn a_panic_is_a_line_in_the_error_log() {
-    let directory = TempDir::new().expect("a directory");
-    let errors = directory.path().join("error.log");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_async-server"));
-    let program = Program::start(command.args(["-b", "127.0.0.1", "-p", "0", "--error-log"]).arg(&errors));
-    let reply = Client::connect(program.address()).ask(get("/error_task?kind=panic"));
-    assert_eq!(reply.status, 500);
-    program.signal(Signal::TERM);
-    assert_eq!(program.exit().stderr, "");
-    let log = fs::read_to_string(&errors).expect("the error log");
-    let [line] = log.lines().collect::<Vec<_>>()[..] else { panic!("one line") };
-    assert!(line.contains("Z error ") && line.contains(" panicked at "), "{line}");
-    assert!(line.ends_with(": this task panics on purpose"), "{line}");
-}
-
-/// The demo application.
-fn demo(kind: Kind) -> Command {
-    let mut command = Command::new(match kind.engine() {
-        Engine::EventLoop => env!("CARGO_BIN_EXE_async-server"),
-        Engine::Blocking => env!("CARGO_BIN_EXE_sync-server"),
-    });
-    command.args(["-w", "2", "-b", "127.0.0.1", "-p", "0"]);
-    if kind.is_prefork() {
-        command.arg("--prefork");
+    fn logs_a_panic_in_one_line(kind: ServerKind) {
+        let lines = error_log(kind, "http://localhost", &["/error_task?kind=panic"]);
+        let [line] = &lines[..] else { panic!("not one line: {lines:?}") };
+        assert!(line.contains("Z error ") && line.contains(" panicked at "), "{line}");
+        assert!(line.ends_with(": this task panics on purpose"), "{line}");
     }
-    command
+
+    fn logs_each_weather_fetch_in_one_line(kind: ServerKind) {
+        let stub = Stub::start("127.0.0.1:0").expect("a free port");
+        let here = "latitude=1&longitude=2";
+        let queries = ["city=Berlin", "city=berlin", here, "city=error", "city=", "city=%22%27"];
+        let targets = queries.map(|query| format!("/weather?{query}"));
+        let lines = error_log(kind, &stub.url(), &targets.each_ref().map(String::as_str));
+        let fetches = lines.iter().filter_map(|line| line.split_once("weather of ")?.1.rsplit_once(", after "));
+        let (fetches, durations): (Vec<&str>, Vec<&str>) = fetches.unzip();
+        assert!(durations.iter().all(|duration| duration.ends_with(" ms")), "{lines:?}");
+        assert_eq!(fetches, [
+            "\"berlin\": 4 C, light rain",
+            "1, 2: 30 C, light rain",
+            "\"error\": the city search failed: upstream responded with status 500",
+            "\"\\x5C\"'\": 10 C, light rain",
+        ]);
+    }
 }
