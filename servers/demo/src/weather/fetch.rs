@@ -2,7 +2,7 @@
 
 use super::settings::Url;
 use http_engine::{
-    Limits, Method, ParseError,
+    Limits, Method,
     client::{ClientRequest, ClientResponse, ReadStatus, ResponseError, ResponseReader},
 };
 use std::{
@@ -24,14 +24,14 @@ pub(super) enum FetchError {
     Unreachable,
     /// A timeout expired.
     Timeout,
-    /// The connection ended before the response was complete.
+    /// The connection failed.
     ConnectionLost,
-    /// The response is not HTTP, or not what this service sends.
-    Malformed,
-    /// The response exceeds a limit.
-    TooLarge,
+    /// The response is malformed, incomplete or too large.
+    Response(ResponseError),
     /// The status is not 200.
     Status(u16),
+    /// The body is not the JSON that the service should send.
+    Json,
 }
 
 /// The timeouts of a fetch.
@@ -126,16 +126,7 @@ impl From<io::Error> for FetchError {
 
 impl From<ResponseError> for FetchError {
     fn from(error: ResponseError) -> FetchError {
-        match error {
-            ResponseError::Truncated => FetchError::ConnectionLost,
-            ResponseError::Malformed(
-                ParseError::BodyTooLarge
-                | ParseError::HeadTooLarge
-                | ParseError::TooManyHeaders
-                | ParseError::ChunkOverhead,
-            ) => FetchError::TooLarge,
-            _ => FetchError::Malformed,
-        }
+        FetchError::Response(error)
     }
 }
 
@@ -144,10 +135,10 @@ impl fmt::Display for FetchError {
         match self {
             FetchError::Unreachable => f.write_str("upstream cannot be reached"),
             FetchError::Timeout => f.write_str("upstream did not respond in time"),
-            FetchError::ConnectionLost => f.write_str("upstream closed the connection early"),
-            FetchError::Malformed => f.write_str("upstream sent a malformed response"),
-            FetchError::TooLarge => f.write_str("upstream sent a response that is too large"),
+            FetchError::ConnectionLost => f.write_str("the connection to upstream failed"),
+            FetchError::Response(error) => write!(f, "invalid response from upstream: {error}"),
             FetchError::Status(code) => write!(f, "upstream responded with status {code}"),
+            FetchError::Json => f.write_str("unexpected JSON from upstream"),
         }
     }
 }

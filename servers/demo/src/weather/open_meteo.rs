@@ -149,7 +149,7 @@ fn get_json<T: DeserializeOwned>(
     timeouts: &Timeouts,
 ) -> Result<T, Problem> {
     let body = fetch::get(url, target, timeouts);
-    let parsed = body.and_then(|body| serde_json::from_slice(&body).map_err(|_| FetchError::Malformed));
+    let parsed = body.and_then(|body| serde_json::from_slice(&body).map_err(|_| FetchError::Json));
     parsed.map_err(|error| {
         let is_timeout = error == FetchError::Timeout;
         let status = if is_timeout { Status::GATEWAY_TIMEOUT } else { Status::BAD_GATEWAY };

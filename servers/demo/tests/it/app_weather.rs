@@ -82,6 +82,8 @@ fn problem(status: u16, title: &str, detail: &str, field: Option<&str>) -> Parts
     (status, "application/problem+json".to_owned(), None, json)
 }
 
+const INCOMPLETE: &str = "invalid response from upstream: connection closed before the response was complete";
+
 fn bad_gateway(detail: &str) -> Parts {
     problem(502, "Bad Gateway", detail, None)
 }
@@ -164,13 +166,13 @@ http_testing::both_engines! {
         for (latitude, (city, behaviour, fault)) in [
             ("error", Behaviour::Error, "upstream responded with status 500"),
             ("redirect", Behaviour::Redirect, "upstream responded with status 302"),
-            ("html", Behaviour::Html, "upstream sent a malformed response"),
-            ("not-http", Behaviour::NotHttp, "upstream sent a malformed response"),
-            ("null-member", Behaviour::NullMember, "upstream sent a malformed response"),
-            ("out-of-range", Behaviour::OutOfRange, "upstream sent a malformed response"),
-            ("hangup", Behaviour::Hangup, "upstream closed the connection early"),
-            ("truncated", Behaviour::Truncated, "upstream closed the connection early"),
-            ("oversized", Behaviour::Oversized, "upstream sent a response that is too large"),
+            ("html", Behaviour::Html, "unexpected JSON from upstream"),
+            ("not-http", Behaviour::NotHttp, "invalid response from upstream: malformed status line"),
+            ("null-member", Behaviour::NullMember, "unexpected JSON from upstream"),
+            ("out-of-range", Behaviour::OutOfRange, "unexpected JSON from upstream"),
+            ("hangup", Behaviour::Hangup, INCOMPLETE),
+            ("truncated", Behaviour::Truncated, INCOMPLETE),
+            ("oversized", Behaviour::Oversized, "invalid response from upstream: body too large"),
         ].into_iter().enumerate() {
             let expected = bad_gateway(&format!("the city search failed: {fault}"));
             assert_eq!(ask(client, &format!("city={city}")), expected, "{city}");
@@ -271,7 +273,7 @@ mod adjusted {
             let client = &mut server.connect();
             stub.set_behaviour(Some(Behaviour::Hangup));
             for _ in 0..2 {
-                let expected = bad_gateway("the city search failed: upstream closed the connection early");
+                let expected = bad_gateway(&format!("the city search failed: {INCOMPLETE}"));
                 assert_eq!(ask(client, "city=berlin"), expected);
                 stub.set_behaviour(None);
             }
