@@ -43,12 +43,12 @@ fn media_type<'r>(request: &Request<'r>) -> Result<Option<MediaType<'r>>, Proble
 
 fn echo(body: &[u8], media_type: Option<&MediaType<'_>>) -> Result<String, Problem> {
     let value = match media_type {
-        Some(json) if is_json(json) => return check_json(body).map(str::to_owned),
-        Some(form) if form.is("application/x-www-form-urlencoded") => urlencoded_form(body),
-        Some(form) if form.is("multipart/form-data") => multipart_form(body, form)?,
-        Some(plain) if plain.is("text/plain") => plain_text(body, plain)?.into(),
-        other => json!({
-            "type": other.map(ToString::to_string),
+        Some(media_type) if is_json(media_type) => return check_json(body).map(str::to_owned),
+        Some(media_type) if media_type.is("application/x-www-form-urlencoded") => urlencoded_form(body),
+        Some(media_type) if media_type.is("multipart/form-data") => multipart_form(body, media_type)?,
+        Some(media_type) if media_type.is("text/plain") => plain_text(body, media_type)?.into(),
+        media_type => json!({
+            "type": media_type.map(ToString::to_string),
             "length": body.len(),
             "base64": BASE64_STANDARD.encode(body),
         }),

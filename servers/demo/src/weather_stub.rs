@@ -147,7 +147,7 @@ impl Stub {
         }
     }
 
-    /// Counts a request, and returns how to respond to it.
+    /// Counts a request, and returns the behaviour for it.
     fn record(&self, place: &str) -> Behaviour {
         let mut state = self.state();
         *state.counts.entry(place.to_owned()).or_default() += 1;

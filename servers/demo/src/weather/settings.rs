@@ -127,15 +127,9 @@ mod tests {
         let invalid: [(&str, &[&str]); 6] = [
             (HTTPS, &["https://localhost"]),
             (BAD_SCHEME, &["", "localhost", "localhost:80", "ftp://localhost", "//localhost"]),
-            (
-                BAD_AUTHORITY,
-                &["http://", "http:///a", "http://user@a", "http://[::1", "http://ä", "http://a b"],
-            ),
-            (
-                BAD_AUTHORITY,
-                &["http://:80", "http://a:0", "http://a:65536", "http://a:b", "http://a\r\nX: y"],
-            ),
-            (BAD_AUTHORITY, &["http://a?b", "http://a#b"]),
+            (BAD_AUTHORITY, &["http://", "http:///a", "http://user@a", "http://[::1", "http://ä"]),
+            (BAD_AUTHORITY, &["http://:80", "http://a:0", "http://a:65536", "http://a:b"]),
+            (BAD_AUTHORITY, &["http://a b", "http://a\r\nX: y", "http://a?b", "http://a#b"]),
             (BAD_PATH, &["http://a/?b", "http://a/b#c", "http://a/b c", "http://a/\r\n"]),
         ];
         for (error, texts) in invalid {
