@@ -150,7 +150,7 @@ http_testing::both_engines! {
         assert_eq!(ask(kind, &get("/static/../../etc/passwd")).status, 400);
     }
 
-    fn answers_pipelined_requests_in_order(kind: ServerKind) {
+    fn responds_to_pipelined_requests_in_order(kind: ServerKind) {
         let demo = Demo::shared(kind);
         let mut client = demo.connect();
         let targets = ["/hello", "/io_task?ms=1", "/cpu_task?n=10", "/nowhere", "/static/", "/error_task?kind=fail"];

@@ -27,7 +27,7 @@ fn error_log(kind: ServerKind, weather_url: &str, targets: &[&str]) -> Vec<Strin
 }
 
 http_testing::both_engines! {
-    fn shutdown_answers_requests_in_flight(kind: ServerKind) {
+    fn shutdown_responds_to_requests_in_flight(kind: ServerKind) {
         let program = Program::start(&mut program(kind));
         let mut idle = Client::connect(program.address());
         assert_eq!(idle.fetch(get("/hello")).status, 200);
