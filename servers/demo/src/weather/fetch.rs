@@ -101,9 +101,10 @@ fn receive(stream: &mut TcpStream, timeouts: &Timeouts) -> Result<ClientResponse
     loop {
         stream.set_read_timeout(Some(timeouts.next_timeout()?))?;
         match stream.read(&mut buffer) {
-            Ok(0) => return Ok(reader.receive_eof()?),
+            Ok(0) => return reader.receive_eof().map_err(FetchError::Response),
             Ok(count) => {
-                if let ReadStatus::Complete(response) = reader.receive(&buffer[..count])? {
+                let status = reader.receive(&buffer[..count]).map_err(FetchError::Response)?;
+                if let ReadStatus::Complete(response) = status {
                     return Ok(response);
                 }
             }
@@ -121,12 +122,6 @@ impl From<io::Error> for FetchError {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => FetchError::Timeout,
             _ => FetchError::ConnectionLost,
         }
-    }
-}
-
-impl From<ResponseError> for FetchError {
-    fn from(error: ResponseError) -> FetchError {
-        FetchError::Response(error)
     }
 }
 
