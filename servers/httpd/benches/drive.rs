@@ -1,33 +1,32 @@
-//! What a request costs a file server between two system calls: received, answered by `Files`, and sent, by
-//! `exchange::advance` and with memory where the socket would be.
+//! Measures what a file server does for a request between two system calls: parse, handle, encode, queue.
 //!
-//! `cargo bench -p servers --bench advance`, with a name behind `--` for one alone: `-- advance/small`.
+//! `cargo bench -p httpd --bench drive`, or `cargo bench -p httpd --bench drive -- drive/small` for one case.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a measurement of what went wrong is worth nothing")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a failure must end the measurement")]
 
 mod site;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use site::{SMALL_BYTES, Site, get};
+use site::{PREFIX, SMALL_LEN, Site, get};
 use std::hint::black_box;
 
-/// Files asked for one after the other: more than a processor's nearest caches hold.
+/// Files requested in turn: more than the nearest caches of a processor hold.
 const MANY: usize = 5_000;
 
 fn bench(criterion: &mut Criterion) {
     let mut site = Site::new();
-    for question in site.questions() {
-        criterion.bench_function(&format!("advance/{}", question.name), |bencher| {
-            bencher.iter(|| site.ask(black_box(&question.request)));
+    for case in site.cases() {
+        criterion.bench_function(&format!("{PREFIX}/{}", case.name), |bencher| {
+            bencher.iter(|| site.exchange(black_box(&case.request)));
         });
     }
     let names: Vec<String> = (0..MANY).map(|number| format!("{number:04}.html")).collect();
-    names.iter().for_each(|name| site.add(name, SMALL_BYTES));
+    names.iter().for_each(|name| site.add_file(name, SMALL_LEN));
     let requests: Vec<Vec<u8>> = names.iter().map(|name| get(&format!("/{name}"), "")).collect();
-    requests.iter().for_each(|request| assert!(site.ask(request) > SMALL_BYTES));
+    requests.iter().for_each(|request| assert!(site.exchange(request) > SMALL_LEN));
     let mut next = requests.iter().cycle();
-    criterion.bench_function("advance/one-of-5000", |bencher| {
-        bencher.iter(|| next.next().map(|request| site.ask(black_box(request))));
+    criterion.bench_function(&format!("{PREFIX}/one-of-5000"), |bencher| {
+        bencher.iter(|| next.next().map(|request| site.exchange(black_box(request))));
     });
 }
 

@@ -1,11 +1,15 @@
 //! `httpd`: serves the files of a directory over HTTP/1.1.
 
-mod site;
-
 use clap::{Parser, ValueEnum};
-use http_daemon::options;
-use site::Site;
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use http_daemon::{Application, options};
+use http_engine::{Handler, MakeHandler};
+use http_files::{Files, Root};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 /// Serves the files of a directory over HTTP/1.1.
 ///
@@ -16,7 +20,7 @@ struct Arguments {
     #[arg(value_name = "ROOT", default_value = ".", conflicts_with = "root")]
     positional_root: PathBuf,
 
-    /// The directory to serve, by name
+    /// The directory to serve, as an option
     #[arg(short, long, value_name = "ROOT")]
     root: Option<PathBuf>,
 
@@ -24,23 +28,44 @@ struct Arguments {
     common: options::Common,
 
     /// How to wait for clients
-    #[arg(long, value_enum, default_value_t = Engine::EventLoop)]
-    engine: Engine,
+    #[arg(long, value_enum, default_value_t = EngineOption::EventLoop)]
+    engine: EngineOption,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Engine {
-    /// A few threads, each with many connections
+enum EngineOption {
+    /// A few threads, each serving many connections
     EventLoop,
-    /// A thread for each connection
+    /// One thread per connection
     Blocking,
 }
 
 fn main() -> ExitCode {
     let Arguments { positional_root, root, common, engine } = options::parse("httpd", "8080");
     let engine = match engine {
-        Engine::EventLoop => http_engine::Engine::EventLoop,
-        Engine::Blocking => http_engine::Engine::Blocking,
+        EngineOption::EventLoop => http_engine::Engine::EventLoop,
+        EngineOption::Blocking => http_engine::Engine::Blocking,
     };
     common.run("httpd", Arc::new(Site(root.unwrap_or(positional_root))), engine)
+}
+
+/// What `httpd` serves: the files of a directory.
+#[derive(Debug)]
+struct Site(PathBuf);
+
+impl Application for Site {
+    fn root(&self) -> Option<&Path> {
+        Some(&self.0)
+    }
+
+    fn open(&self, root: Option<&Path>) -> io::Result<MakeHandler> {
+        let root = Arc::new(Root::open(root.unwrap_or(&self.0))?);
+        Ok(Arc::new(move |_| -> Arc<dyn Handler> { Arc::new(Files::from_root(Arc::clone(&root))) }))
+    }
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.display().fmt(f)
+    }
 }

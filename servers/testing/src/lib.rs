@@ -30,6 +30,7 @@ pub use server::ServerKind;
 /// the four kinds of server, with `&TestServer` (a type of the test crate) on a running server of each of the four kinds.
 /// The tests of one engine or kind stand in a module of that name.
 #[macro_export]
+#[allow(clippy::crate_in_macro_def, reason = "`TestServer` is a type of the crate that uses the macro")]
 macro_rules! both_engines {
     ($($(#[$meta:meta])* fn $name:ident($engine:ident: Engine) $body:block)+) => {
         $($(#[$meta])* fn $name($engine: $crate::Engine) $body)+

@@ -1,9 +1,9 @@
-//! Prints how many instructions each thing on the hot path takes, one `NAME COUNT` a line: what
-//! `.ci/count-instructions` holds against its bounds.
+//! Prints how many instructions each operation of the hot path takes, one `NAME COUNT` a line. `.ci/count-instructions`
+//! compares them with its bounds.
 //!
-//! Nothing is timed, so nothing else on the machine shows in the figures. [`steps`] says how they come about.
+//! It counts instructions instead of measuring time, so other work on the machine does not change the figures.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a count of what went wrong is worth nothing")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a failure must end the measurement")]
 
 #[path = "../../../../http-core/benches/protocol/heads.rs"]
 mod heads;
@@ -13,11 +13,12 @@ mod steps;
 
 use heads::HEADS;
 use http_engine::{
-    Clock, Fields, HeadIndex, Limits, SendQueue, Status,
-    encode::{self, Delimiter, Head},
-    head::Progress,
+    Clock, HeadIndex, Headers, Limits, Status,
+    encode::{self, ResponseHead},
+    framing::BodyLength,
+    head::ParseStatus,
 };
-use site::Site;
+use site::{PREFIX, Site};
 use std::{
     env,
     hint::black_box,
@@ -26,7 +27,7 @@ use std::{
 
 fn main() {
     match env::args().nth(1) {
-        Some(name) => work(&name),
+        Some(name) => run(&name),
         None => names().iter().for_each(|name| println!("{name} {}", steps::count(name))),
     }
 }
@@ -34,21 +35,21 @@ fn main() {
 fn names() -> Vec<String> {
     let mut names: Vec<String> = HEADS.iter().map(|(name, _)| format!("parse-{name}")).collect();
     names.push("encode".to_owned());
-    names.extend(Site::new().questions().iter().map(|question| format!("advance-{}", question.name)));
+    names.extend(Site::new().cases().iter().map(|case| format!("{PREFIX}-{}", case.name)));
     names
 }
 
-/// Does what is to be counted, in a process of its own.
-fn work(name: &str) {
+/// Runs the operation of this name in this process, whose parent counts the instructions.
+fn run(name: &str) {
     match name.split_once('-') {
         Some(("parse", name)) => parse(name),
-        Some(("advance", name)) => advance(name),
+        Some((PREFIX, name)) => drive(name),
         _ if name == "encode" => encode(),
-        _ => panic!("{name} is nothing that is counted"),
+        _ => panic!("there is no operation {name}"),
     }
 }
 
-/// A head's way into the index.
+/// Parses a request head.
 fn parse(name: &str) {
     let (_, head) = HEADS.into_iter().find(|(known, _)| *known == name).expect("a head of this name");
     let limits = Limits::default();
@@ -57,32 +58,36 @@ fn parse(name: &str) {
         index.reset();
         index.parse(black_box(head.as_bytes()), &limits)
     };
-    assert_eq!(parse(), Ok(Progress::Complete(head.len())));
-    steps::show(parse);
+    assert_eq!(parse(), Ok(ParseStatus::Complete(head.len())));
+    steps::run_counted(parse);
 }
 
-/// An answer's head on its way into the send queue.
+/// Encodes a response head.
 fn encode() {
     let clock = Clock::new("site", Instant::now(), SystemTime::UNIX_EPOCH);
-    let mut fields = Fields::default();
-    fields.push("Content-Type", "text/html; charset=utf-8").expect("a field");
-    fields.push("ETag", "\"400-69b577463141592f\"").expect("a field");
-    let mut out = SendQueue::default();
+    let mut headers = Headers::default();
+    headers.append("Content-Type", "text/html; charset=utf-8").expect("a header");
+    headers.append("ETag", "\"400-69b577463141592f\"").expect("a header");
+    let mut text = Vec::new();
     let mut encode = || {
-        let head = Head { status: Status::OK, ready: black_box(fields.as_bytes()), fields: b"" };
-        encode::head(&mut out, head, black_box(Delimiter::Length(1024)), true, &clock);
-        let queued = out.pending();
-        out.clear();
-        queued
+        text.clear();
+        let head = ResponseHead {
+            status: Status::OK,
+            shared_headers: black_box(headers.as_bytes()),
+            headers: b"",
+            body: black_box(BodyLength::Exact(1024)),
+            keep_alive: true,
+        };
+        encode::response_head(&mut text, &head, &clock);
+        text.len()
     };
     assert_eq!(encode(), 186, "bytes of a head");
-    steps::show(encode);
+    steps::run_counted(encode);
 }
 
-/// A request's way through the file server, from one wait for the peer to the next.
-fn advance(name: &str) {
+/// Serves a request with the file server, up to the point where the connection waits for the next one.
+fn drive(name: &str) {
     let mut site = Site::new();
-    let questions = site.questions();
-    let question = questions.iter().find(|question| question.name == name).expect("a question of this name");
-    steps::show(|| site.ask(black_box(&question.request)));
+    let case = site.case(name);
+    steps::run_counted(|| site.exchange(black_box(&case.request)));
 }

@@ -1,8 +1,8 @@
-//! Instructions counted one by one: a child process stops before and after what it shows, and is single-stepped from
-//! one stop to the next (ptrace).
+//! Counts instructions: a child process stops before and after an operation, and the parent single-steps it from one stop
+//! to the next (ptrace).
 //!
-//! The count is exact and has no start-up in it. Valgrind's callgrind comes to the same figures where it can run the
-//! work; but 3.19, which is Debian 12's, does not know `openat2`, without which no document root opens.
+//! The count is exact and excludes the start of the process. Valgrind's callgrind counts the same where it can run the
+//! operation, but version 3.19, that of Debian 12, does not know `openat2`, which the document root needs.
 
 use nix::{
     sys::{
@@ -18,45 +18,27 @@ use std::{
     process::{Command, exit},
 };
 
-/// The C library picks its routines by the processor. Without these extensions the choice is the same everywhere, and
-/// so are the counts.
-const PLAIN_PROCESSOR: &str = "glibc.cpu.hwcaps=-AVX512VL,-AVX512BW,-AVX2,-BMI2,-ERMS,-FSRM";
+/// The C library chooses its routines by the processor's extensions. Without these, the choice is the same on all machines,
+/// and so are the counts.
+const BASIC_PROCESSOR: &str = "glibc.cpu.hwcaps=-AVX512VL,-AVX512BW,-AVX2,-BMI2,-ERMS,-FSRM";
 
-/// The exit code that says that no process may be traced here, as in some containers.
-const UNTRACED: i32 = 77;
+/// The exit code if processes cannot be traced, as in some containers.
+const CANNOT_TRACE: i32 = 77;
 
-/// Runs `work` where it can be counted: between the second and the third stop. Between the first two there is nothing,
-/// which tells what stopping itself costs.
-pub fn show<T>(mut work: impl FnMut() -> T) {
-    // Once unseen: what is made or looked up on first use is not what is counted.
-    black_box(work());
-    if ptrace::traceme().is_err() {
-        exit(UNTRACED);
-    }
-    stop();
-    stop();
-    black_box(work());
-    stop();
-}
-
-fn stop() {
-    raise(Signal::SIGSTOP).expect("a signal to itself");
-}
-
-/// Instructions that the work of this name takes, in a process of its own.
+/// Counts the instructions of the operation of this name, which it runs in a child process.
 pub fn count(name: &str) -> usize {
     let program = env::current_exe().expect("this program");
     let mut child =
-        Command::new(program).arg(name).env("GLIBC_TUNABLES", PLAIN_PROCESSOR).spawn().expect("a child");
+        Command::new(program).arg(name).env("GLIBC_TUNABLES", BASIC_PROCESSOR).spawn().expect("a child");
     let pid = Pid::from_raw(i32::try_from(child.id()).expect("a process number"));
     match waitpid(pid, None).expect("its first stop") {
         WaitStatus::Stopped(_, Signal::SIGSTOP) => {}
-        WaitStatus::Exited(_, UNTRACED) => exit(UNTRACED),
+        WaitStatus::Exited(_, CANNOT_TRACE) => exit(CANNOT_TRACE),
         other => panic!("{name}: {other:?}"),
     }
     let stopping = steps_to_stop(pid);
     let count = steps_to_stop(pid) - stopping;
-    ptrace::cont(pid, None).expect("the child going on");
+    ptrace::cont(pid, None).expect("a child that continues");
     assert!(child.wait().expect("its end").success(), "{name}");
     count
 }
@@ -72,4 +54,22 @@ fn steps_to_stop(pid: Pid) -> usize {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// Runs `operation` in the child, between its second and third stop. Between the first and the second there is nothing:
+/// these instructions are the cost of stopping.
+pub fn run_counted<T>(mut operation: impl FnMut() -> T) {
+    // The first run, which allocates and resolves symbols, is not counted.
+    black_box(operation());
+    if ptrace::traceme().is_err() {
+        exit(CANNOT_TRACE);
+    }
+    stop();
+    stop();
+    black_box(operation());
+    stop();
+}
+
+fn stop() {
+    raise(Signal::SIGSTOP).expect("a signal to itself");
 }

@@ -1,11 +1,12 @@
-//! A document root and one keep-alive connection to it, with memory where the socket would be: what `advance` is
-//! measured, counted and tested with.
+//! A file server with one keep-alive connection whose other end is memory instead of a socket: what the benchmark, the
+//! instruction counts and the allocation test measure.
 //!
-//! The clock stands still, so what `Files` has found once stays fresh: it is the memory that is asked, but for
-//! what is not remembered.
+//! The clock stands still, so a cached file stays fresh: only the first request for a path looks at the file system.
 
-use http_engine::drive::{Turn, advance};
-use http_engine::{Buffers, Clock, Connection, Response, Status, Transmit};
+use http_engine::{
+    Buffers, Clock, Connection, Response, Status, Transmit,
+    drive::{Action, Driver},
+};
 use http_files::Files;
 use std::{
     fs::{self, File},
@@ -15,14 +16,17 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Bytes of the file that is kept in memory, and of the one that is kept open.
-pub const SMALL_BYTES: usize = 1024;
-pub const LARGE_BYTES: usize = 955_000;
+/// The first part of the names of these measurements: `drive/small` in benchmarks, `drive-small` in counts.
+#[allow(dead_code, reason = "the allocation test needs no names")]
+pub const PREFIX: &str = "drive";
 
-/// When every file was last modified, in seconds since 1970: heads are the same in each run.
+/// Bytes of a file that the server keeps in memory, and of one that it keeps open.
+pub const SMALL_LEN: usize = 1024;
+pub const LARGE_LEN: usize = 955_000;
+
+/// When every file was last modified, in seconds since 1970. It is fixed, so that response heads are the same in each run.
 const MODIFIED: u64 = 1_773_500_966;
 
-/// A file server and the one who asks it.
 pub struct Site {
     directory: TempDir,
     files: Files,
@@ -31,15 +35,13 @@ pub struct Site {
     clock: Clock,
 }
 
-/// A request, and what must come of it.
-pub struct Question {
-    /// What its figures go by.
+/// A request and the expected response.
+pub struct Case {
     pub name: &'static str,
-    /// A whole head.
+    /// The whole head.
     pub request: Vec<u8>,
     status_line: &'static str,
-    /// Bytes of content that the answer carries.
-    content_bytes: usize,
+    body_len: usize,
 }
 
 impl Site {
@@ -49,82 +51,76 @@ impl Site {
         let clock = Clock::new("site", Instant::now(), SystemTime::UNIX_EPOCH);
         let conn = Connection::new(Arc::default(), clock.now());
         let site = Site { directory, files, conn, buffers: Buffers::default(), clock };
-        site.add("small.html", SMALL_BYTES);
-        site.add("large.html", LARGE_BYTES);
+        site.add_file("small.html", SMALL_LEN);
+        site.add_file("large.html", LARGE_LEN);
         site
     }
 
-    /// Adds a file of so many bytes.
-    pub fn add(&self, name: &str, bytes: usize) {
+    pub fn add_file(&self, name: &str, len: usize) {
         let path = self.directory.path().join(name);
         let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(MODIFIED);
-        fs::write(&path, vec![b'x'; bytes]).expect("a file");
-        File::options()
-            .write(true)
-            .open(path)
-            .and_then(|file| file.set_modified(modified))
-            .expect("its time");
+        fs::write(&path, vec![b'x'; len]).expect("a file");
+        let file = File::options().write(true).open(path);
+        file.and_then(|file| file.set_modified(modified)).expect("its modification time");
     }
 
-    /// Every kind of question, each asked once already: what is remembered is remembered now.
-    pub fn questions(&mut self) -> [Question; 5] {
+    /// One case for each kind of response that needs no file system. Each has been requested once, so it is in the cache.
+    pub fn cases(&mut self) -> [Case; 5] {
         let small = get("/small.html", "");
-        let head = self.head(&small);
+        let head = self.response_head(&small);
         let tag = head.lines().find_map(|line| line.strip_prefix("ETag: ")).expect("an entity tag");
-        let page = Response::error(Status::NOT_FOUND).body().len().expect("a known length") as usize;
-        let question = |name, request, status_line, content_bytes| Question {
-            name,
-            request,
-            status_line,
-            content_bytes,
-        };
-        let questions = [
-            question("head", [b"HEAD", &small[3..]].concat(), "HTTP/1.1 200 OK", 0),
-            question(
-                "not-modified",
-                get("/small.html", &format!("If-None-Match: {tag}\r\n")),
-                "HTTP/1.1 304 Not Modified",
-                0,
-            ),
-            question("missing", get("/nowhere.html", ""), "HTTP/1.1 404 Not Found", page),
-            question("large", get("/large.html", ""), "HTTP/1.1 200 OK", LARGE_BYTES),
-            question("small", small, "HTTP/1.1 200 OK", SMALL_BYTES),
+        let if_none_match = get("/small.html", &format!("If-None-Match: {tag}\r\n"));
+        let page_len = Response::error(Status::NOT_FOUND).body().len().expect("a known length") as usize;
+        let case = |name, request, status_line, body_len| Case { name, request, status_line, body_len };
+        let cases = [
+            case("head", [b"HEAD", &small[3..]].concat(), "HTTP/1.1 200 OK", 0),
+            case("not-modified", if_none_match, "HTTP/1.1 304 Not Modified", 0),
+            case("missing", get("/nowhere.html", ""), "HTTP/1.1 404 Not Found", page_len),
+            case("large", get("/large.html", ""), "HTTP/1.1 200 OK", LARGE_LEN),
+            case("small", small, "HTTP/1.1 200 OK", SMALL_LEN),
         ];
-        for question in &questions {
-            let head = self.head(&question.request);
-            assert!(head.starts_with(question.status_line), "{}: {head}", question.name);
-            assert_eq!(self.ask(&question.request), head.len() + question.content_bytes, "{}", question.name);
+        for case in &cases {
+            let head = self.response_head(&case.request);
+            assert!(head.starts_with(case.status_line), "{}: {head}", case.name);
+            assert_eq!(self.exchange(&case.request), head.len() + case.body_len, "{}", case.name);
         }
-        questions
+        cases
     }
 
-    /// Receives a request, takes it as far as its answer, sends that, and goes on to where the next is waited for:
-    /// how many bytes that sent, content included.
+    /// The case of this name.
+    #[allow(dead_code, reason = "the benchmark runs all cases")]
+    pub fn case(&mut self, name: &str) -> Case {
+        self.cases().into_iter().find(|case| case.name == name).expect("a case of this name")
+    }
+
+    /// Receives a request, sends the response, and drives the connection until it waits for the next request. Returns the
+    /// length of the response.
     #[inline]
-    pub fn ask(&mut self, request: &[u8]) -> usize {
-        self.turn(request, |_| {})
+    pub fn exchange(&mut self, request: &[u8]) -> usize {
+        self.exchange_observed(request, |_| {})
     }
 
-    /// The head of an answer.
-    fn head(&mut self, request: &[u8]) -> String {
+    fn response_head(&mut self, request: &[u8]) -> String {
         let mut sent = Vec::new();
-        self.turn(request, |slices| slices.iter().for_each(|slice| sent.extend_from_slice(slice)));
+        self.exchange_observed(request, |slices| {
+            slices.iter().for_each(|slice| sent.extend_from_slice(slice));
+        });
         let sent = String::from_utf8(sent).expect("text");
         let end = sent.find("\r\n\r\n").expect("a whole head") + 4;
         sent[..end].to_owned()
     }
 
     #[inline]
-    fn turn(&mut self, request: &[u8], mut see: impl FnMut(&[IoSlice<'_>])) -> usize {
+    fn exchange_observed(&mut self, request: &[u8], mut observe: impl FnMut(&[IoSlice<'_>])) -> usize {
         self.buffers.input.spare()[..request.len()].copy_from_slice(request);
         self.buffers.input.filled(request.len());
-        assert!(matches!(self.advance(), Turn::Send));
+        assert!(matches!(self.drive(), Action::Send));
         let mut sent = 0;
         loop {
             let count = match self.buffers.out.transmit() {
                 Transmit::Empty => break,
                 Transmit::Bytes { slices, .. } => {
-                    see(&slices);
+                    observe(&slices);
                     slices.iter().map(|slice| slice.len()).sum()
                 }
                 Transmit::File { slice, .. } => slice.len as usize,
@@ -133,17 +129,18 @@ impl Site {
             self.buffers.out.sent(count);
             sent += count;
         }
-        assert!(matches!(self.advance(), Turn::Receive));
+        assert!(matches!(self.drive(), Action::Receive));
         sent
     }
 
     #[inline]
-    fn advance(&mut self) -> Turn {
-        advance(&mut self.conn, &mut self.buffers, &self.files, &self.clock, &mut u32::MAX.clone())
+    fn drive(&mut self) -> Action {
+        let Site { conn, buffers, files, clock, .. } = self;
+        Driver { conn, buffers, handler: files, clock }.drive(&mut u32::MAX.clone())
     }
 }
 
-/// A request for a path, with these further field lines.
-pub fn get(path: &str, fields: &str) -> Vec<u8> {
-    format!("GET {path} HTTP/1.1\r\nHost: localhost:8000\r\n{fields}\r\n").into_bytes()
+/// The head of a GET request. `headers` are further header lines, each with its CRLF.
+pub fn get(path: &str, headers: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost:8000\r\n{headers}\r\n").into_bytes()
 }

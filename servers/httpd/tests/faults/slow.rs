@@ -101,7 +101,7 @@ fn with_timeouts(shorten: impl FnOnce(&mut Timeouts)) -> Settings {
     const NEVER: Duration = Duration::from_secs(3600);
     let mut settings = settings();
     let timeouts = &mut settings.protocol.timeouts;
-    (timeouts.head, timeouts.body_idle, timeouts.answer) = (NEVER, NEVER, NEVER);
+    (timeouts.head, timeouts.body_idle, timeouts.reply) = (NEVER, NEVER, NEVER);
     (timeouts.idle, timeouts.write_stall) = (NEVER, NEVER);
     shorten(timeouts);
     settings

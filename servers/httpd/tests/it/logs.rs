@@ -64,7 +64,7 @@ impl LoggedServer {
         let site = Site::shared();
         let log = Log::open(Output::File(output.clone())).expect("a log");
         let layer = AccessLog::new(log.clone(), format).expect("a format other than off");
-        let server = InProcessServer::start(engine, settings, Stack::new(handler(&site)).wrapped_in(layer));
+        let server = InProcessServer::start(engine, settings, Stack::new(handler(&site)).wrap(layer));
         LoggedServer { server, log, output, _site: site, _directory: directory }
     }
 
