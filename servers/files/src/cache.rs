@@ -38,13 +38,13 @@ pub(super) enum Cached {
 pub(super) struct Cache {
     /// Clients choose the keys, many spellings of one path included. The hash is fast rather than strong; its seed is
     /// random.
-    entries: HashMap<Box<[u8]>, Entry, RandomState>,
+    entries: HashMap<Box<[u8]>, CacheEntry, RandomState>,
     not_found: NegativeCache,
     bytes: usize,
     open_files: usize,
 }
 
-struct Entry {
+struct CacheEntry {
     document: Arc<Document>,
     fresh_until: Instant,
     /// Whether the document was requested since the last eviction.
@@ -78,7 +78,7 @@ impl Cache {
                 self.make_room_for(document);
                 self.bytes += document.memory_bytes();
                 self.open_files += document.open_files();
-                let entry = Entry { document: Arc::clone(document), fresh_until, used: true };
+                let entry = CacheEntry { document: Arc::clone(document), fresh_until, used: true };
                 self.entries.insert(path.into(), entry);
             }
             Outcome::Error(Status::NOT_FOUND) => self.not_found.insert(path, fresh_until),
@@ -87,7 +87,7 @@ impl Cache {
     }
 
     fn remove(&mut self, path: &[u8]) {
-        if let Some(Entry { document, .. }) = self.entries.remove(path) {
+        if let Some(CacheEntry { document, .. }) = self.entries.remove(path) {
             self.bytes -= document.memory_bytes();
             self.open_files -= document.open_files();
         }

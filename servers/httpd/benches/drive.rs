@@ -4,29 +4,29 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a failure must end the measurement")]
 
-mod site;
+mod memory_server;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use site::{PREFIX, SMALL_LEN, Site, get};
+use memory_server::{MemoryServer, PREFIX, SMALL_LEN, get};
 use std::hint::black_box;
 
 /// Files requested in turn: more than the nearest caches of a processor hold.
 const MANY: usize = 5_000;
 
 fn bench(criterion: &mut Criterion) {
-    let mut site = Site::new();
-    for case in site.cases() {
+    let mut server = MemoryServer::new();
+    for case in server.cases() {
         criterion.bench_function(&format!("{PREFIX}/{}", case.name), |bencher| {
-            bencher.iter(|| site.exchange(black_box(&case.request)));
+            bencher.iter(|| server.exchange(black_box(&case.request)));
         });
     }
     let names: Vec<String> = (0..MANY).map(|number| format!("{number:04}.html")).collect();
-    names.iter().for_each(|name| site.add_file(name, SMALL_LEN));
+    names.iter().for_each(|name| server.add_file(name, SMALL_LEN));
     let requests: Vec<Vec<u8>> = names.iter().map(|name| get(&format!("/{name}"), "")).collect();
-    requests.iter().for_each(|request| assert!(site.exchange(request) > SMALL_LEN));
+    requests.iter().for_each(|request| assert!(server.exchange(request) > SMALL_LEN));
     let mut next = requests.iter().cycle();
     criterion.bench_function(&format!("{PREFIX}/one-of-5000"), |bencher| {
-        bencher.iter(|| next.next().map(|request| site.exchange(black_box(request))));
+        bencher.iter(|| next.next().map(|request| server.exchange(black_box(request))));
     });
 }
 

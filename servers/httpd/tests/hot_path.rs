@@ -5,18 +5,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 
 #[allow(dead_code, reason = "the benchmark uses the rest")]
-#[path = "../benches/site/mod.rs"]
-mod site;
+#[path = "../benches/memory_server/mod.rs"]
+mod memory_server;
 
-use site::Site;
+use memory_server::MemoryServer;
 use std::hint::black_box;
 
 /// Counts the allocations of a hundred requests.
 fn check(name: &str) {
-    let mut site = Site::new();
-    let case = site.case(name);
+    let mut server = MemoryServer::new();
+    let case = server.case(name);
     let counted = allocation_counter::measure(|| {
-        black_box((0..100).map(|_| site.exchange(&case.request)).sum::<usize>());
+        black_box((0..100).map(|_| server.exchange(&case.request)).sum::<usize>());
     });
     assert_eq!(counted.count_total, 0, "{name}: {counted:?}");
 }

@@ -7,8 +7,8 @@
 
 #[path = "../../../../http-core/benches/protocol/heads.rs"]
 mod heads;
-#[path = "../site/mod.rs"]
-mod site;
+#[path = "../memory_server/mod.rs"]
+mod memory_server;
 mod steps;
 
 use heads::HEADS;
@@ -18,7 +18,7 @@ use http_engine::{
     framing::BodyLength,
     head::ParseStatus,
 };
-use site::{PREFIX, Site};
+use memory_server::{MemoryServer, PREFIX};
 use std::{
     env,
     hint::black_box,
@@ -35,7 +35,7 @@ fn main() {
 fn names() -> Vec<String> {
     let mut names: Vec<String> = HEADS.iter().map(|(name, _)| format!("parse-{name}")).collect();
     names.push("encode".to_owned());
-    names.extend(Site::new().cases().iter().map(|case| format!("{PREFIX}-{}", case.name)));
+    names.extend(MemoryServer::new().cases().iter().map(|case| format!("{PREFIX}-{}", case.name)));
     names
 }
 
@@ -87,7 +87,7 @@ fn encode() {
 
 /// Serves a request with the file server, up to the point where the connection waits for the next one.
 fn drive(name: &str) {
-    let mut site = Site::new();
-    let case = site.case(name);
-    steps::run_counted(|| site.exchange(black_box(&case.request)));
+    let mut server = MemoryServer::new();
+    let case = server.case(name);
+    steps::run_counted(|| server.exchange(black_box(&case.request)));
 }

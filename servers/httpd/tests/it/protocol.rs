@@ -229,7 +229,7 @@ http_testing::both_engines! {
         check_early_response(server, "garbage\r\n\r\n", &[b'x'; 1024], 400);
     }
 
-    fn reads_a_body_of_the_maximal_size(server: &TestServer) {
+    fn reads_a_body_of_the_maximum_size(server: &TestServer) {
         let mut client = server.connect();
         let body = "x".repeat(1024 * 1024);
         let post = request("POST", "/notes.txt", &format!("Content-Length: {}\r\n", body.len())) + &body;

@@ -133,7 +133,7 @@ http_testing::both_engines! {
         check_unsatisfiable(server, "/huge.bin", "bytes=5368709120-", "bytes */5368709120");
     }
 
-    fn several_ranges_are_several_parts(server: &TestServer) {
+    fn sends_several_ranges_as_multipart(server: &TestServer) {
         let mut client = server.connect();
         check_parts(
             &mut client,

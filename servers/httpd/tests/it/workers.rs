@@ -2,7 +2,7 @@
 
 use crate::{
     client::{Client, get, wait_for},
-    operations::with_file_limit,
+    operations::{self, with_file_limit},
     program::{self, Program},
     server::ServerKind,
     site::Site,
@@ -16,11 +16,7 @@ fn start(kind: ServerKind) -> Program {
 
 /// Sends `count` requests, each on a connection of its own.
 fn check_served(program: &Program, count: usize) {
-    for number in 0..count {
-        let mut client = Client::connect(program.address());
-        assert_eq!(client.fetch(get("/notes.txt")).text(), "notes\n", "number {number}");
-        client.finish();
-    }
+    (0..count).for_each(|_| operations::check_served(program.address()));
 }
 
 /// Waits for two running workers.

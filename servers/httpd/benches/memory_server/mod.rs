@@ -17,7 +17,6 @@ use std::{
 use tempfile::TempDir;
 
 /// The first part of the names of these measurements: `drive/small` in benchmarks, `drive-small` in counts.
-#[allow(dead_code, reason = "the allocation test needs no names")]
 pub const PREFIX: &str = "drive";
 
 /// Bytes of a file that the server keeps in memory, and of one that it keeps open.
@@ -27,7 +26,7 @@ pub const LARGE_LEN: usize = 955_000;
 /// When every file was last modified, in seconds since 1970. It is fixed, so that response heads are the same in each run.
 const MODIFIED: u64 = 1_773_500_966;
 
-pub struct Site {
+pub struct MemoryServer {
     directory: TempDir,
     files: Files,
     conn: Connection,
@@ -44,16 +43,16 @@ pub struct Case {
     body_len: usize,
 }
 
-impl Site {
-    pub fn new() -> Site {
+impl MemoryServer {
+    pub fn new() -> MemoryServer {
         let directory = tempfile::tempdir().expect("a directory");
         let files = Files::new(directory.path()).expect("a document root");
         let clock = Clock::new("site", Instant::now(), SystemTime::UNIX_EPOCH);
         let conn = Connection::new(Arc::default(), clock.now());
-        let site = Site { directory, files, conn, buffers: Buffers::default(), clock };
-        site.add_file("small.html", SMALL_LEN);
-        site.add_file("large.html", LARGE_LEN);
-        site
+        let server = MemoryServer { directory, files, conn, buffers: Buffers::default(), clock };
+        server.add_file("small.html", SMALL_LEN);
+        server.add_file("large.html", LARGE_LEN);
+        server
     }
 
     pub fn add_file(&self, name: &str, len: usize) {
@@ -135,7 +134,7 @@ impl Site {
 
     #[inline]
     fn drive(&mut self) -> Action {
-        let Site { conn, buffers, files, clock, .. } = self;
+        let MemoryServer { conn, buffers, files, clock, .. } = self;
         Driver { conn, buffers, handler: files, clock }.drive(&mut u32::MAX.clone())
     }
 }
