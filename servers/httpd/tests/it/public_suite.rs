@@ -14,7 +14,7 @@ const PAGE: &str = "<html><body>Page Sample</body></html>\n";
 
 /// The directory that contains `httptest`.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../http-test-suite")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../http-test-suite")
 }
 
 /// A server of that directory. Each request has a connection of its own, as in the suite.

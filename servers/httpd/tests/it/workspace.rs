@@ -24,15 +24,12 @@ fn check_directory(directory: &Path) {
         if path.is_dir() {
             check_directory(&path);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let source = fs::read_to_string(&path).expect("a file");
-            assert!(source.starts_with("//!"), "{} does not begin with //!", path.display());
-            let is_unsafe = ["{", "fn", "impl"].iter().any(|word| source.contains(&format!("unsafe {word}")));
-            assert_eq!(
-                is_unsafe,
-                path.ends_with("engine/src/sockopt.rs"),
-                "unsafe code in {}",
-                path.display()
-            );
+            let (source, name) = (fs::read_to_string(&path).expect("a file"), path.display());
+            assert!(source.starts_with("//!"), "{name} does not begin with //!");
+            // The escaped space keeps this file from matching.
+            let is_unsafe =
+                ["{", "fn", "impl"].iter().any(|word| source.contains(&format!("unsafe\x20{word}")));
+            assert_eq!(is_unsafe, path.ends_with("engine/src/sockopt.rs"), "unsafe code in {name}");
         }
     }
 }
