@@ -13,7 +13,7 @@ use std::{
 
 /// Serves the files of a directory over HTTP/1.1.
 ///
-/// Exit codes: 0 stopped by a signal, or handed over; 1 could not start or go on; 2 wrong usage.
+/// Exit codes: 0 after a signal or a handoff; 1 if the server could not start or continue; 2 for wrong usage.
 #[derive(Parser)]
 struct Arguments {
     /// The directory to serve
