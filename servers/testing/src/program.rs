@@ -105,6 +105,18 @@ impl Program {
         self.workers().into_iter().map(|(pid, _)| pid).chain([self.pid()]).collect()
     }
 
+    /// Sends SIGTERM and waits as [`wait`](Program::wait) does.
+    pub fn stop(self) -> Exit {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// Stops the program, which must exit with 0 and print nothing.
+    pub fn stop_cleanly(self) {
+        let Exit { code, stdout, stderr } = self.stop();
+        assert_eq!((code, &*stdout, &*stderr), (Some(0), "", ""));
+    }
+
     /// Waits until the program has ended, and all other processes that write to its standard output and error.
     pub fn wait(mut self) -> Exit {
         let code = self.wait_for_exit_code();

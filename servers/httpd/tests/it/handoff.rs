@@ -249,9 +249,7 @@ http_testing::both_engines! {
         for address in expected {
             check_served(address);
         }
-        program.signal(Signal::TERM);
-        let exit = program.wait();
-        assert_eq!((exit.code, &*exit.stderr), (Some(0), ""));
+        program.stop_cleanly();
     }
 }
 

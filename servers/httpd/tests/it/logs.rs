@@ -368,8 +368,7 @@ fn every_kind_of_server_reports_lost_lines() {
         let program =
             program::serve(&[kind.arguments(), &["--log", "combined", "--log-file", "/dev/full"]].concat());
         fetch_many(Client::connect(program.address()), "x", 7);
-        program.signal(Signal::TERM);
-        let stderr = program.wait().stderr;
+        let stderr = program.stop().stderr;
         assert!(
             stderr.contains(": cannot write to /dev/full: No space left on device"),
             "{kind:?}: {stderr}"

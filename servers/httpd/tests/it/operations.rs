@@ -89,9 +89,7 @@ http_testing::both_engines! {
     fn the_grace_period_expires(kind: ServerKind) {
         let program = program::serve(&[kind.arguments(), &["--grace", "1"]].concat());
         let download = begin_download(program.address(), "/huge.bin");
-        program.signal(Signal::TERM);
-        let exit = program.wait();
-        assert_eq!((exit.code, &*exit.stderr), (Some(0), ""));
+        program.stop_cleanly();
         drop(download);
     }
 
@@ -163,8 +161,7 @@ http_testing::both_engines! {
         let site = Site::shared();
         let program = Program::start(&mut with_file_limit(kind, &site, 64, ""));
         check_served(program.address());
-        program.signal(Signal::TERM);
-        let exit = program.wait();
+        let exit = program.stop();
         assert_eq!((exit.code, exit.stderr.lines().count()), (Some(0), 1), "{exit:?}");
         let wanted = match kind.engine() {
             Engine::EventLoop => 10_000,
@@ -186,8 +183,7 @@ http_testing::both_engines! {
         );
         assert_ne!(address.port(), 0);
         check_served(address);
-        program.signal(Signal::TERM);
-        assert_eq!(program.wait().stdout, "");
+        program.stop_cleanly();
     }
 
     fn listens_on_all_given_addresses(kind: ServerKind) {

@@ -59,12 +59,6 @@ fn check_served(address: SocketAddr) {
     client.finish();
 }
 
-fn check_stops(program: Program) {
-    program.signal(Signal::TERM);
-    let exit = program.wait();
-    assert_eq!((exit.code, &*exit.stderr), (Some(0), ""));
-}
-
 /// The value of this field of proc_pid_status(5) for every thread of the program and its workers.
 fn status_of_threads(program: &Program, field: &str) -> Vec<String> {
     let tasks = program.processes().into_iter().flat_map(|process| {
@@ -85,7 +79,7 @@ http_testing::both_engines! {
         let program = directory.serve(kind, &[]);
         assert_eq!(directory.read("run/pid"), pid_line(program.pid()));
         check_served(program.address());
-        check_stops(program);
+        program.stop_cleanly();
         assert_eq!(directory.read("run/pid"), None);
     }
 
@@ -125,7 +119,7 @@ http_testing::both_engines! {
         let mut client = Client::connect(program.address());
         assert_eq!(client.fetch(get("/secret")).status, 403);
         client.finish();
-        check_stops(program);
+        program.stop_cleanly();
         // The directory belongs to root, so the program can only empty the file, not remove it.
         assert_eq!(directory.read("run/pid").as_deref(), Some(""));
     }
@@ -158,8 +152,7 @@ http_testing::both_engines! {
             wait_for("a new worker", || is_whole(&program.workers()).then_some(()));
         }
         check_served(program.address());
-        program.signal(Signal::TERM);
-        assert_eq!(program.wait().code, Some(0));
+        assert_eq!(program.stop().code, Some(0));
         assert_eq!((directory.read("run/pid"), logged()), (None, 3));
     }
 

@@ -61,12 +61,6 @@ fn is_open(program: &Program, path: &Path) -> bool {
     })
 }
 
-fn stop(program: Program) {
-    program.signal(Signal::TERM);
-    let exit = program.wait();
-    assert_eq!((exit.code, &*exit.stdout, &*exit.stderr), (Some(0), "", ""));
-}
-
 fn check_reopens_logs(kind: ServerKind, signal: Signal) {
     let releases = Releases::new();
     let program = releases.serve(kind);
@@ -85,7 +79,7 @@ fn check_reopens_logs(kind: ServerKind, signal: Signal) {
     });
     assert_eq!(kept.fetch(get("/after")).status, 404);
     kept.finish();
-    stop(program);
+    program.stop_cleanly();
     let (old, new) = (lines(&rotated[0]), lines(&log));
     assert!(old.contains("GET /before ") && !old.contains("GET /after "), "{old}");
     assert!(new.contains("GET /after ") && !new.contains("GET /before "), "{new}");
@@ -123,7 +117,7 @@ http_testing::both_engines! {
         assert!(errors.contains("cannot serve") && errors.contains("No such file"), "{errors}");
         assert!(all_receive("two"));
         kept.into_iter().for_each(Client::finish);
-        stop(program);
+        program.stop_cleanly();
     }
 
     fn sigpipe_ends_no_process(kind: ServerKind) {
@@ -136,7 +130,7 @@ http_testing::both_engines! {
         assert_eq!(kept.fetch(get("/notes.txt")).text(), "notes\n");
         kept.finish();
         assert_eq!(program.processes(), before);
-        stop(program);
+        program.stop_cleanly();
     }
 }
 
@@ -154,7 +148,7 @@ fn a_new_worker_serves_the_same_root_as_the_others() {
         let mut client = Client::connect(program.address());
         assert_eq!(client.fetch(get("/")).text(), "one");
     }
-    stop(program);
+    program.stop_cleanly();
 }
 
 /// A terminal or `killall` sends the master's signals to the workers too.
@@ -172,5 +166,5 @@ fn workers_ignore_signals_for_their_master() {
         assert_eq!(Client::connect(program.address()).fetch(get("/")).text(), "one");
     }
     assert_eq!(program.processes(), before);
-    stop(program);
+    program.stop_cleanly();
 }

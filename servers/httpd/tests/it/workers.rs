@@ -40,8 +40,7 @@ fn check_replaced(kind: ServerKind, signal: Signal) {
     });
     assert!(after.contains(&other), "{other:?} goes on");
     check_served(&program, 20);
-    program.signal(Signal::TERM);
-    let exit = program.wait();
+    let exit = program.stop();
     assert_eq!((exit.code, &*exit.stdout), (Some(0), ""));
     let logged =
         exit.stderr.lines().count() == 1 && exit.stderr.contains(&killed.as_raw_nonzero().to_string());
@@ -59,8 +58,7 @@ fn check_both_replaced(kind: ServerKind) {
     wait_for("two other workers", || {
         killed.iter().all(|worker| !both_workers(&program).contains(worker)).then_some(())
     });
-    program.signal(Signal::TERM);
-    assert_eq!(program.wait().code, Some(0));
+    assert_eq!(program.stop().code, Some(0));
 }
 
 /// Worker processes without a master. If the test fails, this ends them.
@@ -156,8 +154,7 @@ fn replaces_workers_that_die_repeatedly() {
         });
         check_served(&program, 5);
     }
-    program.signal(Signal::TERM);
-    assert_eq!(program.wait().code, Some(0));
+    assert_eq!(program.stop().code, Some(0));
 }
 
 /// A worker needs more descriptors than its master, so with some limit only the worker fails.
