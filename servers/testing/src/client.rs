@@ -2,7 +2,7 @@
 //!
 //! Every wait ends after [`TIMEOUT`], so that a test fails and does not hang.
 
-use crate::reply::{Reply, ReplyReader};
+use crate::reply::{Reply, ReplyReader, retry_on_eintr};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::{
     io::{self, Write},
@@ -23,16 +23,6 @@ pub fn wait_for<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
         }
         assert!(Instant::now() < deadline, "timed out waiting for {what}");
         thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Calls `operation` again as long as a signal interrupts it: the kernel does not restart it if a timeout is set.
-pub fn retry_on_eintr<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match operation() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! It accepts none of the deviations that RFC 9112 allows a recipient to accept: what a server sends must be exact.
 
-use crate::client::retry_on_eintr;
-use std::{fmt, io::Read};
+use std::{
+    fmt,
+    io::{self, Read},
+};
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -185,6 +187,16 @@ impl<R: Read> ReplyReader<R> {
         match count {
             Ok(count) => Ok(count > 0),
             Err(error) => Err(format!("reading failed after {known} bytes: {error}")),
+        }
+    }
+}
+
+/// Calls `operation` again as long as a signal interrupts it: the kernel does not restart it if a timeout is set.
+pub fn retry_on_eintr<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match operation() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
         }
     }
 }

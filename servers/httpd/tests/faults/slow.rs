@@ -1,8 +1,9 @@
 //! Slow clients: they do not delay other clients, and the server closes their connections when a timeout expires.
 
 use crate::{
-    client::{Client, TIMEOUT, get, request, retry_on_eintr, wait_for},
+    client::{Client, TIMEOUT, get, request, wait_for},
     program,
+    reply::retry_on_eintr,
     server::{InProcessServer, settings},
     server_under_test::{
         ServerUnderTest, connect_and_send, is_closed, raise_descriptor_limit, receives_notes,

@@ -1,9 +1,9 @@
 //! The bytes of files: large files, read fast or slowly, files that change, and files without read permission.
 
 use crate::{
-    client::{Client, get, retry_on_eintr, wait_for},
+    client::{Client, get, wait_for},
     program::Program,
-    reply::Reply,
+    reply::{Reply, retry_on_eintr},
     server::TestServer,
     site::{LARGE_LEN, Site},
 };

@@ -10,10 +10,7 @@ use crate::{
 use http_daemon::logs::{AccessLog, Format, Log, Output};
 use http_engine::{Engine, Handler, Reply as HandlerReply, Request, Response, Settings, Stack};
 use http_files::{Files, Root};
-use rustix::{
-    fs::{CWD, FileType, Mode, mknodat},
-    process::Signal,
-};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::{
     fs::{self, File, OpenOptions},
     io::{BufRead, BufReader, Read},

@@ -1,8 +1,9 @@
 //! The program from an operator's view: arguments, the startup line, exit codes, limits, signals.
 
 use crate::{
-    client::{Client, get, request, retry_on_eintr, wait_for},
+    client::{Client, get, request, wait_for},
     program::{self, Program},
+    reply::retry_on_eintr,
     server::ServerKind,
     site::Site,
 };
