@@ -20,25 +20,29 @@ const MAX_RANGES: usize = 16;
 /// `if_range` says that the request has an If-Range header, so the client knows the document's headers already: a
 /// response with one range then repeats only the ETag (RFC 9110 §15.3.7).
 pub(super) fn respond(document: &Document, range: &[u8], if_range: bool) -> Option<Response> {
-    let ranges = match range::resolve(range, document.len(), MAX_RANGES) {
-        Ranges::Whole => return None,
+    match range::resolve(range, document.len(), MAX_RANGES) {
+        Ranges::Whole => None,
         Ranges::Unsatisfiable => {
             let response = Response::error(Status::RANGE_NOT_SATISFIABLE)
-                .with_shared_headers(document.validator_headers.clone())
-                .with_header("Content-Range", range::unsatisfied(document.len()));
-            return Some(response);
+                .with_shared_headers(document.validator_headers.clone());
+            Some(response.with_header("Content-Range", range::unsatisfied(document.len())))
         }
-        Ranges::Partial(ranges) => ranges,
-    };
-    let [range] = ranges[..] else { return Some(multipart(document, &ranges)) };
+        Ranges::Partial(ranges) => Some(match ranges[..] {
+            [range] => single(document, range, if_range),
+            _ => multipart(document, &ranges),
+        }),
+    }
+}
+
+fn single(document: &Document, range: ByteRange, if_range: bool) -> Response {
     let response = Response::new(Status::PARTIAL_CONTENT)
         .with_header("Content-Range", range.content_range(document.len()))
         .with_body(body(document, range));
-    Some(if if_range {
+    if if_range {
         response.with_header("ETag", &document.entity_tag)
     } else {
         response.with_shared_headers(document.headers.clone())
-    })
+    }
 }
 
 /// Responds with several ranges, in the order in which the client listed them (RFC 9110 §14.6).

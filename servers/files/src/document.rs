@@ -34,8 +34,8 @@ impl Document {
     ///
     /// # Errors
     ///
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the file changed while it was read: open it again. Other errors
-    /// are those of the system calls.
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the file changed while it was read: open it again. Other
+    /// errors are those of the system calls.
     pub(super) fn read(file: File, version: FileVersion, media_type: &'static str) -> io::Result<Document> {
         let content = if version.len <= MAX_IN_MEMORY {
             let mut bytes = vec![0; version.len as usize];

@@ -26,8 +26,8 @@ const ALLOWED_METHODS: [Method; 2] = [Method::Get, Method::Head];
 
 /// Serves the files beneath a document root.
 ///
-/// Give each worker its own `Files`: each has its own cache, so that workers do not wait for each other's lock. Workers
-/// may share the [`Root`].
+/// Give each worker its own `Files`: each has its own cache, so that workers do not wait for each other's lock.
+/// Workers may share the [`Root`].
 pub struct Files {
     root: Arc<Root>,
     /// The directory of the site under which the root appears, for example `/static`; empty for the whole site.

@@ -1,6 +1,7 @@
 //! Media types by file extension.
 
-/// Types that browsers and other servers use today in place of those of `mime_guess` (RFC 9239, RFC 8081, convention).
+/// Types that browsers and other servers use today in place of those of `mime_guess` (RFC 9239, RFC 8081,
+/// convention).
 const OVERRIDES: [(&str, &str); 10] = [
     ("js", "text/javascript"),
     ("mjs", "text/javascript"),

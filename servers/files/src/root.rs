@@ -1,8 +1,8 @@
 //! The document root: opens files beneath one directory, never a file outside it.
 //!
-//! Two guards keep a path inside. [`RelativePath`](http_core::path::RelativePath) removes `..` from its text. The kernel
-//! then resolves every component beneath the root (`openat2` with `RESOLVE_BENEATH`), so that neither a symbolic link nor
-//! a concurrent rename leads outside.
+//! Two guards keep a path inside. [`RelativePath`](http_core::path::RelativePath) removes `..` from its text. The
+//! kernel then resolves every component beneath the root (`openat2` with `RESOLVE_BENEATH`), so that neither a
+//! symbolic link nor a concurrent rename leads outside.
 
 use rustix::{
     fs::{FileType, Mode, OFlags, ResolveFlags, Stat, fstat, open, openat2},
@@ -38,14 +38,12 @@ impl Root {
     pub fn open(path: &Path) -> io::Result<Root> {
         let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
         let root = Root { directory: open(path, flags, Mode::empty())? };
-        match root.resolve(b".") {
-            Err(Errno::NOSYS) => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "this kernel has no openat2 (Linux 5.6 or later)",
-            )),
-            // Other errors do not matter: a root may be entered although it may not be listed.
-            _ => Ok(root),
+        // Other errors do not matter: a root may be entered although it may not be listed.
+        if root.resolve(b".").err() == Some(Errno::NOSYS) {
+            let message = "this kernel has no openat2 (Linux 5.6 or later)";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
         }
+        Ok(root)
     }
 
     /// Opens what `path`, relative to the root, names.
@@ -60,7 +58,8 @@ impl Root {
     }
 
     fn resolve(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
-        // NONBLOCK: opening a FIFO must not wait for a writer. NOCTTY: a terminal must not become the controlling one.
+        // NONBLOCK: opening a FIFO must not wait for a writer. NOCTTY: a terminal must not become the controlling
+        // one.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         let mut retries = 0;
@@ -111,8 +110,8 @@ impl FileVersion {
         }
     }
 
-    /// Whether the file was not written to between the two versions. Other changes, such as the removal of its name when
-    /// another file is renamed over it, do not count.
+    /// Whether the file was not written to between the two versions. Other changes, such as the removal of its name
+    /// when another file is renamed over it, do not count.
     pub(super) fn has_content_of(&self, other: &FileVersion) -> bool {
         (self.len, self.modified) == (other.len, other.modified)
     }

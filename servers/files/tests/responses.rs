@@ -1,4 +1,5 @@
-//! What requests to a [`Files`] handler are answered with, tested without a server: a head goes in, a response comes out.
+//! What requests to a [`Files`] handler are answered with, tested without a server: a head goes in, a response
+//! comes out.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 

@@ -81,8 +81,8 @@ impl Client {
         self.stream.write_all(bytes.as_ref())
     }
 
-    /// Reads the response to a request that was sent, unless its method was HEAD or its version HTTP/1.0: for these use
-    /// [`reply_to`](Client::reply_to).
+    /// Reads the response to a request that was sent, unless its method was HEAD or its version HTTP/1.0: for these
+    /// use [`reply_to`](Client::reply_to).
     pub fn reply(&mut self) -> Reply {
         self.try_reply().unwrap_or_else(|error| panic!("{error}"))
     }

@@ -26,9 +26,9 @@ pub use server::ServerKind;
 
 /// Turns each function into several tests: one for each engine, or one for each kind of server.
 ///
-/// The parameter of the function decides: with `Engine` it runs on the two engines in this process, with `ServerKind` on
-/// the four kinds of server, with `&TestServer` (a type of the test crate) on a running server of each of the four kinds.
-/// The tests of one engine or kind stand in a module of that name.
+/// The parameter of the function decides: with `Engine` it runs on the two engines in this process, with
+/// `ServerKind` on the four kinds of server, with `&TestServer` (a type of the test crate) on a running server of
+/// each of the four kinds. The tests of one engine or kind stand in a module of that name.
 #[macro_export]
 #[allow(clippy::crate_in_macro_def, reason = "`TestServer` is a type of the crate that uses the macro")]
 macro_rules! both_engines {

@@ -156,7 +156,8 @@ impl Drop for Program {
     }
 }
 
-/// Reads to the end, which comes when all writers have closed the pipe. Returns `Err` with what was read before a timeout.
+/// Reads to the end, which comes when all writers have closed the pipe. Returns `Err` with what was read before a
+/// timeout.
 fn read_to_end(pipe: &mut (impl Read + AsFd)) -> Result<String, String> {
     let mut all = Vec::new();
     let mut buffer = [0; 4096];

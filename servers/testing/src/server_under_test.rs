@@ -23,8 +23,8 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// How long a bystander may wait for a response. It takes milliseconds, unless the machine is busy with other work.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// The largest share of one processor, as its inverse, that a server may use while it has little to do. A busy loop would
-/// use all of it.
+/// The largest share of one processor, as its inverse, that a server may use while it has little to do. A busy loop
+/// would use all of it.
 const MAX_CPU_SHARE: u32 = 4;
 
 /// How long a server must use no processor time to count as idle.
@@ -72,7 +72,7 @@ impl ServerUnderTest {
         Resources::of(&self.program)
     }
 
-    /// Requests `notes.txt` on a new connection, as a client that is not part of the load. Returns how long that took.
+    /// Requests `notes.txt` on a new connection, as a client that is not part of the load. Returns the time it took.
     pub fn bystander(&self) -> Duration {
         let start = Instant::now();
         let mut client = self.connect();
@@ -87,8 +87,8 @@ impl ServerUnderTest {
         self.resources().descriptors.saturating_sub(self.before.descriptors)
     }
 
-    /// Waits until the server has accepted this many connections. Descriptors that were open at the start for a moment
-    /// only do not count.
+    /// Waits until the server has accepted this many connections, or almost: the first count of its descriptors may
+    /// include some that were open for a moment only.
     pub fn wait_for_connections(&self, count: usize) {
         let accepted = || self.connections() + KEPT_DESCRIPTORS >= count;
         wait_for("all connections to be accepted", || accepted().then_some(()));
@@ -106,7 +106,8 @@ impl ServerUnderTest {
         });
     }
 
-    /// Repeats `load` for a while. Checks that bystanders are served soon, and that the server uses little processor time.
+    /// Repeats `load` for a while. Checks that bystanders are served soon, and that the server uses little
+    /// processor time.
     pub fn check_responsive(&self, what: &str, mut load: impl FnMut()) {
         let mut slowest = Duration::ZERO;
         self.check_low_cpu(what, || {
@@ -155,7 +156,8 @@ impl ServerUnderTest {
     }
 }
 
-/// Raises this process's limit on descriptors as far as it may. Returns how many of the `wanted` connections it allows.
+/// Raises this process's limit on descriptors as far as it may. Returns how many of the `wanted` connections it
+/// allows.
 pub fn raise_descriptor_limit(wanted: usize) -> usize {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });

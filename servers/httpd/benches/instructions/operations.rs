@@ -1,5 +1,5 @@
-//! Prints how many instructions each operation of the hot path takes, one `NAME COUNT` a line. `.ci/count-instructions`
-//! compares them with its bounds.
+//! Prints how many instructions each operation of the hot path takes, one `NAME COUNT` a line.
+//! `.ci/count-instructions` compares them with its bounds.
 //!
 //! It counts instructions instead of measuring time, so other work on the machine does not change the figures.
 

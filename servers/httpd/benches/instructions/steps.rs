@@ -1,8 +1,8 @@
-//! Counts instructions: a child process stops before and after an operation, and the parent single-steps it from one stop
-//! to the next (ptrace).
+//! Counts instructions: a child process stops before and after an operation, and the parent single-steps it from
+//! one stop to the next (ptrace).
 //!
-//! The count is exact and excludes the start of the process. Valgrind's callgrind counts the same where it can run the
-//! operation, but version 3.19, that of Debian 12, does not know `openat2`, which the document root needs.
+//! The count is exact and excludes the start of the process. Valgrind's callgrind counts the same where it can run
+//! the operation, but version 3.19, that of Debian 12, does not know `openat2`, which the document root needs.
 
 use nix::{
     sys::{
@@ -18,8 +18,8 @@ use std::{
     process::{Command, exit},
 };
 
-/// The C library chooses its routines by the processor's extensions. Without these, the choice is the same on all machines,
-/// and so are the counts.
+/// The C library chooses its routines by the processor's extensions. Without these, the choice is the same on all
+/// machines, and so are the counts.
 const BASIC_PROCESSOR: &str = "glibc.cpu.hwcaps=-AVX512VL,-AVX512BW,-AVX2,-BMI2,-ERMS,-FSRM";
 
 /// The exit code if processes cannot be traced, as in some containers.
@@ -56,8 +56,8 @@ fn steps_to_stop(pid: Pid) -> usize {
     }
 }
 
-/// Runs `operation` in the child, between its second and third stop. Between the first and the second there is nothing:
-/// these instructions are the cost of stopping.
+/// Runs `operation` in the child, between its second and third stop. Between the first and the second there is
+/// nothing: these instructions are the cost of stopping.
 pub fn run_counted<T>(mut operation: impl FnMut() -> T) {
     // The first run, which allocates and resolves symbols, is not counted.
     black_box(operation());

@@ -1,5 +1,5 @@
-//! A file server with one keep-alive connection whose other end is memory instead of a socket: what the benchmark, the
-//! instruction counts and the allocation test measure.
+//! A file server with one keep-alive connection whose other end is memory instead of a socket: what the benchmark,
+//! the instruction counts and the allocation test measure.
 //!
 //! The clock stands still, so a cached file stays fresh: only the first request for a path looks at the file system.
 
@@ -23,7 +23,8 @@ pub const PREFIX: &str = "drive";
 pub const SMALL_LEN: usize = 1024;
 pub const LARGE_LEN: usize = 955_000;
 
-/// When every file was last modified, in seconds since 1970. It is fixed, so that response heads are the same in each run.
+/// When every file was last modified, in seconds since 1970. It is fixed, so that response heads are the same in
+/// each run.
 const MODIFIED: u64 = 1_773_500_966;
 
 pub struct MemoryServer {
@@ -63,7 +64,8 @@ impl MemoryServer {
         file.and_then(|file| file.set_modified(modified)).expect("its modification time");
     }
 
-    /// One case for each kind of response that needs no file system. Each has been requested once, so it is in the cache.
+    /// One case for each kind of response that needs no file system. Each has been requested once, so it is in the
+    /// cache.
     pub fn cases(&mut self) -> [Case; 5] {
         let small = get("/small.html", "");
         let head = self.response_head(&small);
@@ -92,8 +94,8 @@ impl MemoryServer {
         self.cases().into_iter().find(|case| case.name == name).expect("a case of this name")
     }
 
-    /// Receives a request, sends the response, and drives the connection until it waits for the next request. Returns the
-    /// length of the response.
+    /// Receives a request, sends the response, and drives the connection until it waits for the next request.
+    /// Returns the length of the response.
     #[inline]
     pub fn exchange(&mut self, request: &[u8]) -> usize {
         self.exchange_observed(request, |_| {})

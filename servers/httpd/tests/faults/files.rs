@@ -77,7 +77,8 @@ fn check(kind: ServerKind, expected: Received, change: impl Fn(&ScratchRoot, &Pa
     assert_eq!(root.server.connect().fetch(get("/next.txt")).text(), "next\n");
 }
 
-/// Requests `file.bin` and `next.txt`, and calls `change` when the first response has begun. Returns all that is received.
+/// Requests `file.bin` and `next.txt`, and calls `change` when the first response has begun. Returns all that is
+/// received.
 fn transfer(root: &ScratchRoot, change: impl FnOnce()) -> Vec<u8> {
     let mut client = Client::connect_with_small_buffer(root.server.address);
     client.send(get("/file.bin") + &get("/next.txt"));
@@ -107,8 +108,8 @@ fn open(path: &Path) -> File {
     File::options().write(true).open(path).expect("a file")
 }
 
-/// The server cannot tell rewriting from appending, so a client may receive new bytes after old ones. But each byte is at
-/// its offset, and the length is the announced one, or the connection is closed.
+/// The server cannot tell rewriting from appending, so a client may receive new bytes after old ones. But each byte
+/// is at its offset, and the length is the announced one, or the connection is closed.
 fn check_rewritten(kind: ServerKind, rewrite: impl Fn(&Path, &[u8])) {
     let (root, old) = (ScratchRoot::start(kind), pseudo_random_bytes(LEN));
     let path = root.path("file.bin");

@@ -1,5 +1,6 @@
-//! Fault tests of the file server: clients that are slow, many or misbehaving, files that change while they are sent, a disk
-//! that fails. Each time, other clients are served meanwhile, and the server releases all resources afterwards.
+//! Fault tests of the file server: clients that are slow, many or misbehaving, files that change while they are
+//! sent, a disk that fails. Each time, other clients are served meanwhile, and the server releases all resources
+//! afterwards.
 //!
 //! | module | fault |
 //! |---|---|

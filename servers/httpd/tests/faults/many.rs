@@ -1,4 +1,5 @@
-//! More connections than the limits allow, or than there are descriptors: some wait or are rejected, and the server goes on.
+//! More connections than the limits allow, or than there are descriptors: some wait or are rejected, and the server
+//! goes on.
 
 use crate::{
     client::{Client, get, wait_for},
@@ -44,8 +45,8 @@ fn received_status(stream: &TcpStream) -> Option<u16> {
     is_readable.then(|| ReplyReader::new(stream).reply().expect("a response").status)
 }
 
-/// Opens connections that each send a request and the beginning of another, so that none is idle. Returns those that the
-/// server serves. It must reject all others with 503.
+/// Opens connections that each send a request and the beginning of another, so that none is idle. Returns those
+/// that the server serves. It must reject all others with 503.
 fn connect_busy_clients(server: &ServerUnderTest) -> Vec<TcpStream> {
     let clients: Vec<TcpStream> =
         (0..CLIENTS).map(|_| connect_and_send(server.address(), get("/notes.txt") + "GET / HT")).collect();
@@ -79,8 +80,8 @@ http_testing::both_engines! {
             limits.iter().all(|(pid, limit)| descriptors(*pid) >= *limit).then_some(())
         });
         server.check_low_cpu("no free descriptors", || {});
-        // A connection that closes makes room for one that waits. A request that finds no descriptor left for its file
-        // gets 503. Each client gets a response.
+        // A connection that closes makes room for one that waits. A request that finds no descriptor left for its
+        // file gets 503. Each client gets a response.
         let mut counts = [0, 0];
         wait_for("a response for each client", || {
             clients.retain(|stream| match received_status(stream) {

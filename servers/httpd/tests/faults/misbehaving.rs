@@ -111,7 +111,8 @@ http_testing::both_engines! {
         server.bystander();
         let before = server.resources();
         let all = get("/large.bin").repeat(PIPELINED);
-        let mut clients: Vec<Client> = (0..UNREAD).map(|_| Client::connect_with_small_buffer(server.address())).collect();
+        let connect = |_| Client::connect_with_small_buffer(server.address());
+        let mut clients: Vec<Client> = (0..UNREAD).map(connect).collect();
         let mut sent = [0; UNREAD];
         // Each client sends until the server reads no more.
         let mut progress = 1;

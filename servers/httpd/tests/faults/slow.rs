@@ -44,7 +44,8 @@ http_testing::both_engines! {
 
     fn serves_others_while_downloads_are_not_read(kind: ServerKind) {
         let server = start(kind);
-        let mut unread: Vec<Client> = (0..UNREAD).map(|_| Client::connect_with_small_buffer(server.address())).collect();
+        let connect = |_| Client::connect_with_small_buffer(server.address());
+        let mut unread: Vec<Client> = (0..UNREAD).map(connect).collect();
         for client in &mut unread {
             client.send(get("/huge.bin"));
         }
@@ -63,8 +64,10 @@ http_testing::both_engines! {
         let half = request("POST", "/notes.txt", "Content-Length: 10\r\n") + "half";
         let beginnings = ["GET / HTTP/1.1\r\nX-Slow: ".to_owned(), half, get("/notes.txt")];
         let slow = beginnings.iter().cycle().take(SLOW);
-        let slow: Vec<TcpStream> = slow.map(|beginning| connect_and_send(server.address(), beginning)).collect();
-        let mut unread: Vec<Client> = (0..UNREAD).map(|_| Client::connect_with_small_buffer(server.address())).collect();
+        let begin = |beginning| connect_and_send(server.address(), beginning);
+        let slow: Vec<TcpStream> = slow.map(begin).collect();
+        let connect = |_| Client::connect_with_small_buffer(server.address());
+        let mut unread: Vec<Client> = (0..UNREAD).map(connect).collect();
         for client in &mut unread {
             client.send(get("/huge.bin"));
         }

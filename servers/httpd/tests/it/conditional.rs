@@ -2,8 +2,8 @@
 
 use crate::{files, server::TestServer};
 
-/// When `page.html` was last modified, in the format that servers send and in the two obsolete ones that they must accept
-/// (RFC 9110 §5.6.7).
+/// When `page.html` was last modified, in the format that servers send and in the two obsolete ones that they must
+/// accept (RFC 9110 §5.6.7).
 const DATES: [&str; 3] =
     ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"];
 

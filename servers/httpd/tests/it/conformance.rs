@@ -1,4 +1,4 @@
-//! Runs http-test-suite against each kind of server. Every requirement and every recommendation of the RFCs must hold.
+//! Runs http-test-suite against each kind of server: each MUST and each SHOULD of the RFCs must hold.
 
 use crate::server::{FileServer, InProcessServer, settings};
 use http_test_suite::{Options, Target, fixtures, run};

@@ -108,7 +108,8 @@ http_testing::both_engines! {
     }
 
     fn clients_that_stop_reading_do_not_block_others(server: &TestServer) {
-        let mut stopped: Vec<Client> = (0..8).map(|_| Client::connect_with_small_buffer(server.address)).collect();
+        let connect = |_| Client::connect_with_small_buffer(server.address);
+        let mut stopped: Vec<Client> = (0..8).map(connect).collect();
         for client in &mut stopped {
             client.send(get("/large.bin"));
             let mut first = [0; 15];
@@ -160,7 +161,8 @@ http_testing::both_engines! {
         client.finish();
     }
 
-    /// The response cannot reach its Content-Length, so the server closes the connection. It never sends other bytes instead.
+    /// The response cannot reach its Content-Length, so the server closes the connection. It never sends other
+    /// bytes instead.
     fn closes_the_connection_if_the_file_shrinks(server: &TestServer) {
         // More than sockets buffer.
         let len = 1024 * 1024 * 1024;

@@ -113,8 +113,8 @@ fn install(path: &Path, program: &str) {
     fs::rename(new, path).expect("a new name");
 }
 
-/// The inodes of the sockets that listen on this port (proc_net_tcp(5)): local address, state and inode are the second,
-/// fourth and tenth column.
+/// The inodes of the sockets that listen on this port (proc_net_tcp(5)): local address, state and inode are the
+/// second, fourth and tenth column.
 fn listening(port: u16) -> BTreeSet<String> {
     let table = fs::read_to_string("/proc/net/tcp").expect("a table");
     let inode = |line: &str| {

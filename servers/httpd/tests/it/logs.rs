@@ -93,8 +93,8 @@ fn without_time(line: &str) -> String {
     format!("{before} {after}")
 }
 
-/// Sends bytes on a new connection and checks line `number` of the log: its request line, status, body length, and what
-/// follows them.
+/// Sends bytes on a new connection and checks line `number` of the log: its request line, status, body length, and
+/// what follows them.
 fn check(logged: &LoggedServer, number: usize, sent: &[u8], request_line: &str, rest: &str) {
     let mut client = logged.server.connect();
     let Reply { status, body, .. } = client.fetch(sent);

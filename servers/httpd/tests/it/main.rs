@@ -17,8 +17,8 @@
 //! | [`service`] | the program as a service: pid file, privileges, confinement, notification |
 //! | [`workspace`] | rules for the source tree that no crate boundary can express |
 //!
-//! [`server`], [`program`] and [`site`] set up what is tested. [`client`] and [`reply`] are the other side; they share no
-//! code with the servers.
+//! [`server`], [`program`] and [`site`] set up what is tested. [`client`] and [`reply`] are the other side; they
+//! share no code with the servers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 

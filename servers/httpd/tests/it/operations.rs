@@ -42,7 +42,7 @@ pub fn begin_download(address: SocketAddr, target: &str) -> Client {
     client
 }
 
-/// Stops the program by `signal`: it closes idle connections, accepts no more, finishes the download, and exits with 0.
+/// Stops the program by `signal`: it closes idle connections, accepts no others, finishes downloads, exits with 0.
 fn check_drains(kind: ServerKind, signal: Signal) {
     let site = Site::shared();
     let program = program::serve(kind.arguments());

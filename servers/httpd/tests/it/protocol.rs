@@ -1,4 +1,4 @@
-//! Connections: keep-alive and close, pipelining, half-close, malformed requests, responses before the end of a request.
+//! Connections: keep-alive and close, pipelining, half-close, malformed requests, early responses.
 
 use crate::{
     client::{Client, get, request},
@@ -25,7 +25,7 @@ const MIXED: [(&str, &str, &str, u16); 10] = [
     ("HEAD", "/%zz", "", 400),
 ];
 
-/// Sends a request of this version with this Connection header, and checks whether the server then closes the connection.
+/// Sends a request of this version with this Connection header. Checks whether the server closes the connection.
 fn check_connection(server: &TestServer, version: &str, connection: &str, close: bool) {
     let mut client = server.connect();
     let headers = if connection.is_empty() { String::new() } else { format!("Connection: {connection}\r\n") };

@@ -176,7 +176,8 @@ http_testing::both_engines! {
         let at = HUGE_LEN - HUGE_END.len() as u64;
         let last = client.fetch(request("GET", "/huge.bin", &format!("Range: bytes={at}-\r\n")));
         assert_eq!((last.status, &*last.body), (206, HUGE_END));
-        assert_eq!(last.header("Content-Range"), Some(format!("bytes {at}-{}/{HUGE_LEN}", HUGE_LEN - 1).as_str()));
+        let content_range = format!("bytes {at}-{}/{HUGE_LEN}", HUGE_LEN - 1);
+        assert_eq!(last.header("Content-Range"), Some(content_range.as_str()));
         let across = client.fetch(request("GET", "/huge.bin", "Range: bytes=4294967290-4294967300\r\n"));
         assert_eq!((across.status, &*across.body), (206, &[0; 11][..]));
         let suffix = format!("bytes {}-{}/{HUGE_LEN}", HUGE_LEN - 4, HUGE_LEN - 1);
