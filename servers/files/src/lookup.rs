@@ -93,18 +93,4 @@ mod tests {
             assert_eq!(file_name(&path), expected.as_bytes(), "{path:?}");
         }
     }
-
-    #[test]
-    fn errors_of_the_file_system_become_statuses() {
-        for (errno, status) in [
-            (Errno::NOENT, Status::NOT_FOUND),
-            (Errno::NOTDIR, Status::NOT_FOUND),
-            (Errno::XDEV, Status::FORBIDDEN),
-            (Errno::ACCESS, Status::FORBIDDEN),
-            (Errno::MFILE, Status::SERVICE_UNAVAILABLE),
-            (Errno::IO, Status::INTERNAL_SERVER_ERROR),
-        ] {
-            assert_eq!(error_status(errno), status, "{errno:?}");
-        }
-    }
 }
