@@ -1,16 +1,15 @@
 //! The connection limits: an idle connection is closed for a new one; without an idle one the new one gets 503.
 
 use crate::{
-    client::{Client, PATIENCE, get, until},
-    reply::Asked,
-    server::{Threads, settings},
+    client::{Client, TIMEOUT, get, wait_for},
+    server::{InProcessServer, settings},
 };
 use http_engine::{Engine, Reply, Request, Responder, Response, Settings};
 use std::sync::mpsc::{Receiver, channel};
 
 /// A server for two connections, and the responders of its requests for `/held`.
 struct SmallServer {
-    server: Threads,
+    server: InProcessServer,
     responders: Receiver<Responder>,
 }
 
@@ -25,14 +24,14 @@ impl SmallServer {
             path => Response::text(path.to_owned()).into(),
         };
         let settings = Settings { workers: 1, max_connections: Some(2), ..settings() };
-        SmallServer { server: Threads::start(engine, settings, handler), responders }
+        SmallServer { server: InProcessServer::start(engine, settings, handler), responders }
     }
 
     /// A connection that waits for its response, and the responder.
     fn busy(&self) -> (Client, Responder) {
         let mut client = self.server.connect();
         client.send(get("/held"));
-        (client, self.responders.recv_timeout(PATIENCE).expect("the handler is called"))
+        (client, self.responders.recv_timeout(TIMEOUT).expect("the handler is called"))
     }
 
     /// A connection that has its response and stays open.
@@ -44,20 +43,20 @@ impl SmallServer {
 }
 
 fn check(client: &mut Client, path: &str) {
-    let reply = client.ask(get(path));
+    let reply = client.fetch(get(path));
     assert_eq!((reply.status, &*reply.text(), reply.close), (200, path, false));
 }
 
 fn check_over_limit(mut client: Client) {
     client.send(get("/new") + &get("/new"));
-    let reply = client.reply(Asked::Http11);
-    assert_eq!((reply.status, reply.field("Retry-After"), reply.close), (503, Some("1"), true));
+    let reply = client.reply();
+    assert_eq!((reply.status, reply.header("Retry-After"), reply.close), (503, Some("1"), true));
     client.finish();
 }
 
 fn check_held(mut client: Client, responder: Responder) {
     responder.respond(Response::text("held"));
-    assert_eq!(client.reply(Asked::Http11).text(), "held");
+    assert_eq!(client.reply().text(), "held");
     client.finish();
 }
 
@@ -70,9 +69,9 @@ http_testing::both_engines! {
         }
         held.into_iter().for_each(|(client, responder)| check_held(client, responder));
         // A thread leaves its connection some time after the client has seen the end.
-        let mut client = until("room for a connection", || {
+        let mut client = wait_for("room for a connection", || {
             let mut client = small.server.connect();
-            (client.ask(get("/new")).status == 200).then_some(client)
+            (client.fetch(get("/new")).status == 200).then_some(client)
         });
         check(&mut client, "/again");
         client.finish();
@@ -83,11 +82,11 @@ http_testing::both_engines! {
         let (busy, responder) = small.busy();
         let mut idle = small.idle();
         // A connection counts as idle a moment after its response has arrived.
-        let mut client = until("the idle connection closes", || {
+        let mut client = wait_for("the idle connection closes", || {
             let mut client = small.server.connect();
-            (client.ask(get("/new")).status == 200).then_some(client)
+            (client.fetch(get("/new")).status == 200).then_some(client)
         });
-        idle.ends();
+        idle.expect_eof();
         check(&mut client, "/again");
         client.finish();
         check_held(busy, responder);
@@ -96,31 +95,31 @@ http_testing::both_engines! {
     fn the_longest_idle_connection_is_closed_first(engine: Engine) {
         // A connection counts as idle a moment after its response has arrived, so now and then the other one closes.
         // Try until it is the longest idle one.
-        until("the longest idle connection closes", || {
+        wait_for("the longest idle connection closes", || {
             let small = SmallServer::start(engine);
             let [mut first, mut second] = [small.idle(), small.idle()];
             check(&mut first, "/used-again");
-            let client = small.server.connect().ask(get("/new"));
-            let stays = first.ask_again(get("/used-again")).is_ok_and(|reply| reply.status == 200);
-            (client.status == 200 && stays).then(|| second.ends())
+            let client = small.server.connect().fetch(get("/new"));
+            let stays = first.try_fetch(get("/used-again")).is_ok_and(|reply| reply.status == 200);
+            (client.status == 200 && stays).then(|| second.expect_eof())
         });
     }
 
     fn an_address_at_its_limit_gets_503(engine: Engine) {
         let settings = Settings { max_connections_per_address: Some(2), ..settings() };
-        let server = Threads::start(engine, settings, |request: &Request<'_>| {
+        let server = InProcessServer::start(engine, settings, |request: &Request<'_>| {
             Response::text(request.client_addr().map(|client| client.ip().to_string()).unwrap_or_default())
         });
         let other_address = || Client::connect_from("127.0.0.2:0", server.address);
         let mut held = [server.connect(), server.connect()];
         for client in &mut held {
-            assert_eq!(client.ask(get("/")).text(), "127.0.0.1");
+            assert_eq!(client.fetch(get("/")).text(), "127.0.0.1");
         }
         check_over_limit(server.connect());
-        assert_eq!(other_address().ask(get("/")).text(), "127.0.0.2");
+        assert_eq!(other_address().fetch(get("/")).text(), "127.0.0.2");
         let [first, mut second] = held;
         first.finish();
-        until("room for the address", || (server.connect().ask(get("/")).status == 200).then_some(()));
-        assert_eq!(second.ask(get("/")).status, 200, "no connection was closed for another");
+        wait_for("room for the address", || (server.connect().fetch(get("/")).status == 200).then_some(()));
+        assert_eq!(second.fetch(get("/")).status, 200, "no connection was closed for another");
     }
 }

@@ -1,9 +1,9 @@
 //! Every kind of reply and body on both engines: immediate, delayed, offloaded, deferred, streamed, and none at all.
 
 use crate::{
-    client::{Client, PATIENCE, get, request, until},
-    reply::{Asked, Framed},
-    server::{Threads, settings},
+    client::{Client, TIMEOUT, get, request, wait_for},
+    reply::BodyFraming,
+    server::{InProcessServer, settings},
 };
 use http_engine::{
     Body, ChunkSource, Engine, Handler, Middleware, Next, Rejected, Reply, Request, Responder, Response,
@@ -96,37 +96,37 @@ impl Middleware for Mark {
     }
 }
 
-fn start(engine: Engine) -> Threads {
-    Threads::start(engine, settings(), handle)
+fn start(engine: Engine) -> InProcessServer {
+    InProcessServer::start(engine, settings(), handle)
 }
 
-fn start_with_timeout(engine: Engine, handler: impl Handler + 'static) -> Threads {
+fn start_with_timeout(engine: Engine, handler: impl Handler + 'static) -> InProcessServer {
     let mut settings = settings();
     settings.protocol.timeouts.reply = Duration::from_millis(600);
-    Threads::start(engine, settings, handler)
+    InProcessServer::start(engine, settings, handler)
 }
 
 /// Requests `path`; expects 200 with `text` on a connection that stays open.
 fn check(client: &mut Client, path: &str, text: &str) {
-    let reply = client.ask(get(path));
+    let reply = client.fetch(get(path));
     assert_eq!((reply.status, &*reply.text(), reply.close), (200, text, false), "{path}");
 }
 
 /// Requests `path`; expects `status` on a connection that closes, although another request follows.
-fn check_failure(server: &Threads, path: &str, status: u16, retry_after: Option<&str>) {
+fn check_failure(server: &InProcessServer, path: &str, status: u16, retry_after: Option<&str>) {
     let mut client = server.connect();
     client.send(get(path) + &get("/now"));
-    let reply = client.reply(Asked::Http11);
+    let reply = client.reply();
     assert_eq!(
-        (reply.status, reply.close, reply.field("Retry-After")),
+        (reply.status, reply.close, reply.header("Retry-After")),
         (status, true, retry_after),
         "{path}"
     );
-    client.ends();
+    client.expect_eof();
 }
 
 fn check_echo(client: &mut Client, fields: &str, sent: &str, content: &str) {
-    let reply = client.ask(request("POST", "/echo", fields) + sent);
+    let reply = client.fetch(request("POST", "/echo", fields) + sent);
     assert_eq!((reply.status, &*reply.text()), (200, content), "{fields}");
 }
 
@@ -141,7 +141,7 @@ http_testing::both_engines! {
         check(&mut client, "/deferred-at-once", "at once");
         client.send(paths.map(|path| get(&format!("/{path}"))).concat());
         for path in paths {
-            assert_eq!(client.reply(Asked::Http11).text(), path);
+            assert_eq!(client.reply().text(), path);
         }
         client.finish();
     }
@@ -150,25 +150,25 @@ http_testing::both_engines! {
         let server = start(engine);
         for path in ["/after", "/offload", "/deferred"] {
             let mut client = server.connect();
-            let head = client.ask(request("HEAD", path, ""));
-            assert_eq!(head.field("Content-Length"), Some((path.len() - 1).to_string().as_str()), "{path}");
-            assert_eq!(client.ask(format!("GET {path} HTTP/1.0\r\n\r\n")).text(), path[1..]);
-            client.ends();
+            let head = client.fetch(request("HEAD", path, ""));
+            assert_eq!(head.header("Content-Length"), Some((path.len() - 1).to_string().as_str()), "{path}");
+            assert_eq!(client.fetch(format!("GET {path} HTTP/1.0\r\n\r\n")).text(), path[1..]);
+            client.expect_eof();
         }
     }
 
     /// One after the other, the delays would take twice as long as the test waits.
     fn delayed_replies_do_not_block_others(engine: Engine) {
-        let at_once = 2 * PATIENCE.as_millis() as usize / 300;
+        let at_once = 2 * TIMEOUT.as_millis() as usize / 300;
         let settings = Settings { workers: 1, pool_threads: 1, ..settings() };
-        let server = Threads::start(engine, settings, handle);
+        let server = InProcessServer::start(engine, settings, handle);
         let mut waiting: Vec<Client> = (0..at_once).map(|_| server.connect()).collect();
         for client in &mut waiting {
             client.send(get("/after"));
         }
         check(&mut server.connect(), "/now", "now");
         for mut client in waiting {
-            assert_eq!(client.reply(Asked::Http11).text(), "after");
+            assert_eq!(client.reply().text(), "after");
             client.finish();
         }
     }
@@ -182,14 +182,14 @@ http_testing::both_engines! {
             }
             path => Response::text(path.to_owned()).into(),
         };
-        let server = Threads::start(engine, settings(), handle);
+        let server = InProcessServer::start(engine, settings(), handle);
         let mut client = server.connect();
         client.send(get("/first") + &get("/held") + &get("/last"));
-        assert_eq!(client.reply(Asked::Http11).text(), "/first");
-        let responder: Responder = responders.recv_timeout(PATIENCE).expect("the second request arrives");
+        assert_eq!(client.reply().text(), "/first");
+        let responder: Responder = responders.recv_timeout(TIMEOUT).expect("the second request arrives");
         responder.respond(Response::text("held"));
-        assert_eq!(client.reply(Asked::Http11).text(), "held");
-        assert_eq!(client.reply(Asked::Http11).text(), "/last");
+        assert_eq!(client.reply().text(), "held");
+        assert_eq!(client.reply().text(), "/last");
         client.finish();
     }
 
@@ -211,7 +211,7 @@ http_testing::both_engines! {
         let (sender, responders) = channel();
         let mut settings = settings();
         settings.workers = 1;
-        let server = Threads::start(engine, settings, move |request: &Request<'_>| match request.path() {
+        let server = InProcessServer::start(engine, settings, move |request: &Request<'_>| match request.path() {
             "/held" => {
                 let sender = sender.clone();
                 Reply::Deferred(Box::new(move |responder| drop(sender.send(responder))))
@@ -221,7 +221,7 @@ http_testing::both_engines! {
         let ask = || {
             let mut client = server.connect();
             client.send(get("/held"));
-            let responder: Responder = responders.recv_timeout(PATIENCE).expect("the request arrives");
+            let responder: Responder = responders.recv_timeout(TIMEOUT).expect("the request arrives");
             (client, responder)
         };
         let (closing, closed): (Vec<Client>, Vec<Responder>) = (0..4).map(|_| ask()).unzip();
@@ -235,7 +235,7 @@ http_testing::both_engines! {
         check(&mut server.connect(), "/other", "/other");
         for (number, (mut client, responder)) in open.into_iter().enumerate() {
             responder.respond(Response::text(format!("{number}")));
-            assert_eq!(client.reply(Asked::Http11).text(), number.to_string());
+            assert_eq!(client.reply().text(), number.to_string());
             client.finish();
         }
     }
@@ -248,10 +248,10 @@ http_testing::both_engines! {
         });
         let mut client = server.connect();
         client.send(get("/"));
-        let responder: Responder = responders.recv_timeout(PATIENCE).expect("the request arrives");
-        assert_eq!(client.reply(Asked::Http11).status, 503);
+        let responder: Responder = responders.recv_timeout(TIMEOUT).expect("the request arrives");
+        assert_eq!(client.reply().status, 503);
         responder.respond(Response::text("too late"));
-        client.ends();
+        client.expect_eof();
     }
 
     fn a_panic_closes_only_its_own_connection(engine: Engine) {
@@ -269,21 +269,21 @@ http_testing::both_engines! {
         let server = start(engine);
         let mut client = server.connect();
         for (path, content) in [("/stream", streamed()), ("/stream-of-nothing", Vec::new())] {
-            let reply = client.ask(get(path));
-            assert_eq!((reply.status, reply.framed, reply.close), (200, Framed::Chunked, false), "{path}");
-            assert!(reply.content == content, "{path}");
-            let head = client.ask(request("HEAD", path, ""));
-            assert_eq!((head.status, head.framed), (200, Framed::Chunked), "{path}");
+            let reply = client.fetch(get(path));
+            assert_eq!((reply.status, reply.framing, reply.close), (200, BodyFraming::Chunked, false), "{path}");
+            assert!(reply.body == content, "{path}");
+            let head = client.fetch(request("HEAD", path, ""));
+            assert_eq!((head.status, head.framing), (200, BodyFraming::Chunked), "{path}");
         }
         client.send(get("/stream") + &get("/now"));
-        assert!(client.reply(Asked::Http11).content == streamed());
-        assert_eq!(client.reply(Asked::Http11).text(), "now");
+        assert!(client.reply().body == streamed());
+        assert_eq!(client.reply().text(), "now");
         client.finish();
         let mut client = server.connect();
-        let reply = client.ask("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
-        assert_eq!((reply.framed, reply.close), (Framed::UntilClose, true));
-        assert!(reply.content == streamed());
-        client.ends();
+        let reply = client.fetch("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+        assert_eq!((reply.framing, reply.close), (BodyFraming::UntilClose, true));
+        assert!(reply.body == streamed());
+        client.expect_eof();
     }
 
     /// RFC 9112 §8: without the last chunk, the client knows that the response is incomplete.
@@ -291,17 +291,17 @@ http_testing::both_engines! {
         let server = start(engine);
         let mut client = server.connect();
         client.send(get("/stream-cut"));
-        let fault = client.try_reply(Asked::Http11).expect_err("the last chunk is missing");
+        let fault = client.try_reply().expect_err("the last chunk is missing");
         assert!(fault.contains("unfinished line"), "{fault}");
     }
 
     fn responses_without_a_body_have_none(engine: Engine) {
         let server = start(engine);
         let mut client = server.connect();
-        let reply = client.ask(get("/no-content"));
-        assert_eq!((reply.status, reply.framed), (204, Framed::Never));
-        let reply = client.ask(get("/injected"));
-        assert_eq!((reply.status, reply.field("Set-Cookie")), (500, None));
+        let reply = client.fetch(get("/no-content"));
+        assert_eq!((reply.status, reply.framing), (204, BodyFraming::NoBody));
+        let reply = client.fetch(get("/injected"));
+        assert_eq!((reply.status, reply.header("Set-Cookie")), (500, None));
         client.finish();
     }
 
@@ -335,9 +335,9 @@ http_testing::both_engines! {
             [("Content-Length: 5", "hello"), ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n")]
         {
             client.send(request("POST", "/echo", &format!("{length}\r\nExpect: 100-continue\r\n")));
-            client.await_continue();
+            client.read_continue();
             client.send(content);
-            assert_eq!(client.reply(Asked::Http11).text(), "hello");
+            assert_eq!(client.reply().text(), "hello");
         }
         client.finish();
     }
@@ -355,9 +355,9 @@ http_testing::both_engines! {
             ("garbage\r\n\r\n".to_owned(), 400, "malformed method"),
             (request("POST", "/echo", "Content-Length: 9999999\r\n"), 413, "body too large /echo"),
         ] {
-            let reply = server.connect().ask(&request);
+            let reply = server.connect().fetch(&request);
             // After a late failure the blocking engine still has the request; the event loop does not.
-            let marked = reply.field("X-Mark").is_some_and(|seen| seen.starts_with(mark));
+            let marked = reply.header("X-Mark").is_some_and(|seen| seen.starts_with(mark));
             assert!(reply.status == status && marked, "{request}: {reply:?}");
         }
     }
@@ -376,25 +376,25 @@ fn a_full_pool_queue_becomes_503_on_the_event_loop() {
         Reply::Offload(Box::new(move || {
             started.send(()).expect("the test still runs");
             let released: &Receiver<()> = &released.lock().expect("no panic");
-            released.recv_timeout(PATIENCE).expect("the test releases it");
+            released.recv_timeout(TIMEOUT).expect("the test releases it");
             Response::text("done")
         }))
     };
     let settings = Settings { workers: 1, pool_threads: 1, pool_queue: 1, ..settings() };
-    let server = Threads::start(Engine::EventLoop, settings, handler);
+    let server = InProcessServer::start(Engine::EventLoop, settings, handler);
     let [mut working, mut queued, mut rejected] = [(); 3].map(|()| server.connect());
     working.send(get("/"));
-    has_started.recv_timeout(PATIENCE).expect("the first job occupies the thread");
+    has_started.recv_timeout(TIMEOUT).expect("the first job occupies the thread");
     queued.send(get("/"));
-    was_handled.recv_timeout(PATIENCE).expect("the first request was handled");
-    was_handled.recv_timeout(PATIENCE).expect("the second request was handled: its job is queued first");
-    let reply = rejected.ask(get("/"));
-    assert_eq!((reply.status, reply.field("Retry-After"), reply.close), (503, Some("1"), true));
+    was_handled.recv_timeout(TIMEOUT).expect("the first request was handled");
+    was_handled.recv_timeout(TIMEOUT).expect("the second request was handled: its job is queued first");
+    let reply = rejected.fetch(get("/"));
+    assert_eq!((reply.status, reply.header("Retry-After"), reply.close), (503, Some("1"), true));
     for client in [&mut working, &mut queued] {
         release.send(()).expect("a job waits");
-        assert_eq!(client.reply(Asked::Http11).text(), "done");
+        assert_eq!(client.reply().text(), "done");
     }
     // The queue has room again.
     release.send(()).expect("a job will wait");
-    until("room in the queue", || (server.connect().ask(get("/")).status == 200).then_some(()));
+    wait_for("room in the queue", || (server.connect().fetch(get("/")).status == 200).then_some(()));
 }

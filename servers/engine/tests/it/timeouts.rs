@@ -1,9 +1,9 @@
 //! Every wait has a deadline: for a head, a body, the next request, a client that does not read or does not close.
 
 use crate::{
-    client::{Client, PATIENCE, get, request, until},
-    reply::{Asked, uninterrupted},
-    server::{Threads, settings},
+    client::{Client, TIMEOUT, get, request, wait_for},
+    reply::retry_on_eintr,
+    server::{InProcessServer, settings},
 };
 use http_engine::{Body, ChunkSource, Engine, Request, Response, Settings, Timeouts};
 use std::{
@@ -17,8 +17,8 @@ const SHORT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(3600);
 
 /// Starts a server whose timeouts are long, except those that `shorten` sets.
-fn start(engine: Engine, shorten: impl FnOnce(&mut Timeouts)) -> Threads {
-    Threads::start(engine, with_timeouts(shorten), |_: &Request<'_>| Response::text("here"))
+fn start(engine: Engine, shorten: impl FnOnce(&mut Timeouts)) -> InProcessServer {
+    InProcessServer::start(engine, with_timeouts(shorten), |_: &Request<'_>| Response::text("here"))
 }
 
 fn with_timeouts(shorten: impl FnOnce(&mut Timeouts)) -> Settings {
@@ -31,7 +31,7 @@ fn with_timeouts(shorten: impl FnOnce(&mut Timeouts)) -> Settings {
 }
 
 /// Sends the start of each request and expects 408. The last client keeps sending `drop`, which must not help it.
-fn check_too_slow(server: &Threads, beginnings: &[&str], drop: &str) {
+fn check_too_slow(server: &InProcessServer, beginnings: &[&str], drop: &str) {
     let begin = |beginning: &&str| {
         let mut client = server.connect();
         client.send(beginning);
@@ -49,7 +49,7 @@ fn check_too_slow(server: &Threads, beginnings: &[&str], drop: &str) {
 /// Sends `drop` again and again until a response arrives.
 fn drip(client: &mut Client, drop: &str) {
     client.stream.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
-    until("a response", || match uninterrupted(|| client.stream.peek(&mut [0])) {
+    wait_for("a response", || match retry_on_eintr(|| client.stream.peek(&mut [0])) {
         Ok(_) => Some(()),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             // The server may have closed already; then its response is the next thing to arrive.
@@ -58,14 +58,14 @@ fn drip(client: &mut Client, drop: &str) {
         }
         Err(error) => panic!("{error}"),
     });
-    client.stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    client.stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
 }
 
 fn check_408(client: &mut Client, beginning: &str) {
-    let outcome = client.try_reply(Asked::Http11);
+    let outcome = client.try_reply();
     let reply = outcome.unwrap_or_else(|fault| panic!("{fault}, for {beginning}"));
     assert_eq!((reply.status, reply.close), (408, true), "{beginning}");
-    client.ends();
+    client.expect_eof();
 }
 
 /// A body without an end. The server drops it together with its connection.
@@ -95,7 +95,7 @@ http_testing::both_engines! {
         let server = start(engine, |timeouts| timeouts.head = SHORT);
         let mut client = server.connect();
         client.send(get("/") + "GET / HT");
-        assert_eq!(client.reply(Asked::Http11).text(), "here");
+        assert_eq!(client.reply().text(), "here");
         check_408(&mut client, "the second of two");
     }
 
@@ -111,9 +111,9 @@ http_testing::both_engines! {
         let server = start(engine, |timeouts| timeouts.idle = SHORT);
         let mut never_asked = server.connect();
         let mut asked = server.connect();
-        assert_eq!(asked.ask(get("/")).text(), "here");
-        asked.ends();
-        never_asked.ends();
+        assert_eq!(asked.fetch(get("/")).text(), "here");
+        asked.expect_eof();
+        never_asked.expect_eof();
     }
 
     /// Each request restarts the idle timeout.
@@ -121,26 +121,26 @@ http_testing::both_engines! {
         let server = start(engine, |timeouts| timeouts.idle = Duration::from_secs(2));
         let mut busy = server.connect();
         let mut idle = server.connect();
-        assert_eq!(idle.ask(get("/")).text(), "here");
+        assert_eq!(idle.fetch(get("/")).text(), "here");
         idle.stream.set_nonblocking(true).expect("a socket");
         // The busy connection lives longer than the idle timeout.
-        until("the idle one is closed", || {
-            assert_eq!(busy.ask(get("/")).text(), "here");
+        wait_for("the idle one is closed", || {
+            assert_eq!(busy.fetch(get("/")).text(), "here");
             idle.stream.read(&mut [0]).is_ok_and(|count| count == 0).then_some(())
         });
-        assert_eq!(busy.ask(get("/")).text(), "here");
+        assert_eq!(busy.fetch(get("/")).text(), "here");
         busy.finish();
     }
 
     fn a_client_that_never_reads_is_disconnected(engine: Engine) {
         let (dropped, was_dropped) = channel();
         let settings = with_timeouts(|timeouts| timeouts.write_stall = SHORT);
-        let server = Threads::start(engine, settings, move |_: &Request<'_>| {
+        let server = InProcessServer::start(engine, settings, move |_: &Request<'_>| {
             Response::bytes(Body::Stream(Box::new(Endless(dropped.clone()))))
         });
         let mut client = server.connect();
         client.send(get("/"));
-        was_dropped.recv_timeout(PATIENCE).expect("the response is dropped");
+        was_dropped.recv_timeout(TIMEOUT).expect("the response is dropped");
         // What was sent before arrives, without the last chunk.
         let mut all = Vec::new();
         let _ = client.stream.read_to_end(&mut all);
@@ -151,8 +151,8 @@ http_testing::both_engines! {
     fn a_client_that_never_closes_is_disconnected(engine: Engine) {
         let server = start(engine, |timeouts| timeouts.linger = SHORT);
         let mut client = server.connect();
-        assert_eq!(client.ask("garbage\r\n\r\n").status, 400);
-        client.ends();
-        until("the kernel rejects what the client sends", || client.try_send("more").is_err().then_some(()));
+        assert_eq!(client.fetch("garbage\r\n\r\n").status, 400);
+        client.expect_eof();
+        wait_for("the kernel rejects what the client sends", || client.try_send("more").is_err().then_some(()));
     }
 }
