@@ -118,6 +118,7 @@ impl Connection {
     }
 
     /// Returns the next step. Call it again when the step is done.
+    #[inline]
     pub fn poll(&mut self, input: &mut RecvBuf, out: &mut SendQueue, now: Instant) -> Step {
         if self.used > 0 {
             input.consume(std::mem::take(&mut self.used));
@@ -302,8 +303,13 @@ impl Connection {
     fn flush(&mut self, out: &SendQueue, now: Instant) -> Step {
         let timeouts = &self.config.timeouts;
         let sent = out.total_sent();
-        let clock = self.flush_clock.get_or_insert_with(|| ProgressClock::start(sent, now));
-        self.deadline = clock.deadline(sent, timeouts.write_stall, timeouts.send_rate, now);
+        self.deadline = match &mut self.flush_clock {
+            Some(clock) => clock.deadline(sent, timeouts.write_stall, timeouts.send_rate, now),
+            None => {
+                self.flush_clock = Some(ProgressClock::start(sent, now));
+                now + timeouts.write_stall
+            }
+        };
         Step::Flush
     }
 
@@ -315,6 +321,7 @@ impl Connection {
         Step::Request
     }
 
+    #[cold]
     fn malformed(
         &mut self,
         error: ParseError,

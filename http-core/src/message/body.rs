@@ -58,12 +58,16 @@ impl Body {
     pub(crate) fn check(&self) -> Result<(), Misuse> {
         match self {
             Body::Shared(bytes, range) if bytes.get(range.clone()).is_none() => Err(Misuse::RangeOutOfBounds),
-            Body::Parts(parts) => parts.iter().try_for_each(|part| match part {
-                Body::Stream(_) => Err(Misuse::StreamInParts),
-                part => part.check(),
-            }),
+            Body::Parts(parts) => Body::check_parts(parts),
             _ => Ok(()),
         }
+    }
+
+    fn check_parts(parts: &[Body]) -> Result<(), Misuse> {
+        parts.iter().try_for_each(|part| match part {
+            Body::Stream(_) => Err(Misuse::StreamInParts),
+            part => part.check(),
+        })
     }
 
     /// Queues a body that [`check`](Body::check) has accepted. `chunked` matters only for a stream.
