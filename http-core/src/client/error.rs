@@ -1,30 +1,19 @@
 //! Errors of the client: requests that cannot be written, and responses that cannot be read.
 
-use crate::types::error::ParseError;
+use crate::types::error::{ParseError, error_enum};
 
-/// The reason why a request cannot be created.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RequestError {
-    /// The client does not support this method.
-    Method,
-    /// The authority is not a host with an optional port (RFC 9110 §7.2).
-    Authority,
-    /// The target is not a path with an optional query, or contains white space, a control character, `#` or a
-    /// character outside ASCII (RFC 9112 §3.2.1).
-    Target,
-}
-
-impl std::fmt::Display for RequestError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            RequestError::Method => "the client does not support this method",
-            RequestError::Authority => "an authority must be a host with an optional port",
-            RequestError::Target => "a target must begin with / and contain only characters of a URI",
-        })
+error_enum! {
+    /// The reason why a request cannot be created.
+    RequestError {
+        /// The client does not support this method.
+        Method "the client does not support this method"
+        /// The authority is not a host with an optional port (RFC 9110 §7.2).
+        Authority "an authority must be a host with an optional port"
+        /// The target is not a path with an optional query, or contains white space, a control character, `#` or a
+        /// character outside ASCII (RFC 9112 §3.2.1).
+        Target "a target must begin with / and contain only characters of a URI"
     }
 }
-
-impl std::error::Error for RequestError {}
 
 /// An error in a response, after which the connection cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,7 +33,7 @@ pub enum ResponseError {
 }
 
 impl ResponseError {
-    /// A description for a log.
+    /// Returns the description, for a log.
     pub const fn as_str(self) -> &'static str {
         match self {
             ResponseError::StatusLine => "malformed status line",

@@ -71,7 +71,7 @@ use crate::{
 use core::net::SocketAddr;
 use progress::ProgressClock;
 use receiving::{ReceivingBody, RequestLens};
-use state::{Event, State, TRANSITIONS};
+use state::{Event, State};
 use std::{sync::Arc, time::Instant};
 
 /// The protocol state of one connection.
@@ -88,6 +88,13 @@ pub struct Connection {
     client_addr: Option<SocketAddr>,
     eof: bool,
     keep_alive_disabled: bool,
+}
+
+/// What one call of [`Connection::poll`] works with.
+struct Io<'a> {
+    input: &'a mut RecvBuf,
+    out: &'a mut SendQueue,
+    now: Instant,
 }
 
 impl Connection {
@@ -126,11 +133,12 @@ impl Connection {
         if out.is_empty() && self.flush_clock.take().is_some() {
             self.restart(now);
         }
+        let io = &mut Io { input, out, now };
         loop {
             let step = match &self.state {
-                State::Idle { since } => self.poll_idle(*since, input, out, now),
-                State::Head { since } => self.poll_head(*since, input, out, now),
-                State::Body(_) => self.poll_body(input, out, now),
+                State::Idle { since } => self.poll_idle(*since, io),
+                State::Head { since } => self.poll_head(*since, io),
+                State::Body(_) => self.poll_body(io),
                 State::OverLimit => {
                     self.transition(Event::Rejected, State::Rejecting { method: Method::Get, request: None });
                     Some(Step::Reject(Rejection::Overloaded))
@@ -140,18 +148,18 @@ impl Connection {
                     self.enter(Event::NoResponse, State::Finishing { linger: false })
                 }
                 // A late response waits behind those that are queued: send them first.
-                State::AwaitingReply { .. } | State::Finishing { .. } if !out.is_empty() => {
-                    Some(self.flush(out, now))
+                State::AwaitingReply { .. } | State::Finishing { .. } if !io.out.is_empty() => {
+                    Some(self.flush(io))
                 }
                 State::AwaitingReply { .. } => Some(Step::AwaitReply),
-                State::Finishing { linger } if (*linger || !input.is_empty()) && !self.eof => {
+                State::Finishing { linger } if (*linger || !io.input.is_empty()) && !self.eof => {
                     self.deadline = now + self.config.timeouts.linger;
                     self.transition(Event::FlushedUnread, State::Lingering);
                     Some(Step::ShutdownWrite)
                 }
                 State::Finishing { .. } => self.enter(Event::Flushed, State::Closed(CloseReason::Done)),
                 State::Lingering => {
-                    input.clear();
+                    io.input.clear();
                     if self.eof {
                         self.enter(Event::Eof, State::Closed(CloseReason::Done))
                     } else {
@@ -166,11 +174,11 @@ impl Connection {
         }
     }
 
-    /// Changes the state. Every change goes through here; in debug builds it must be one of [`TRANSITIONS`].
+    /// Changes the state. Every change goes through here; debug builds compare it with the table of transitions.
     #[inline]
     fn transition(&mut self, event: Event, next: State) {
-        let transition = (self.state.name(), event, next.name());
-        debug_assert!(TRANSITIONS.contains(&transition), "{transition:?} is not in the table");
+        let state = self.state.name();
+        debug_assert_eq!(state.after(event), Some(next.name()), "after {event:?} in state {state:?}");
         self.state = next;
     }
 
@@ -191,123 +199,100 @@ impl Connection {
     }
 
     #[inline]
-    fn poll_idle(
-        &mut self,
-        since: Instant,
-        input: &mut RecvBuf,
-        out: &SendQueue,
-        now: Instant,
-    ) -> Option<Step> {
+    fn poll_idle(&mut self, since: Instant, io: &mut Io<'_>) -> Option<Step> {
         // The responses to pipelined requests are sent together, up to a limit.
-        if out.pending() >= self.config.limits.queued_bytes {
-            return Some(self.flush(out, now));
+        if io.out.pending() >= self.config.limits.queued_bytes {
+            return Some(self.flush(io));
         }
-        if input.begins_head() && !self.keep_alive_disabled {
-            return self.enter(Event::HeadStarted, State::Head { since: now });
+        if io.input.begins_head() && !self.keep_alive_disabled {
+            return self.enter(Event::HeadStarted, State::Head { since: io.now });
         }
-        if !out.is_empty() {
-            return Some(self.flush(out, now));
+        if !io.out.is_empty() {
+            return Some(self.flush(io));
         }
         if self.keep_alive_disabled {
             return self.enter(Event::KeepAliveDisabled, State::Finishing { linger: false });
         }
-        self.receive(input, since + self.config.timeouts.idle, CloseReason::ClientClosed)
+        self.receive(io, since + self.config.timeouts.idle, CloseReason::ClientClosed)
     }
 
     #[inline]
-    fn poll_head(
-        &mut self,
-        since: Instant,
-        input: &mut RecvBuf,
-        out: &mut SendQueue,
-        now: Instant,
-    ) -> Option<Step> {
-        let validated = match input.parse_head(&self.config.limits) {
+    fn poll_head(&mut self, since: Instant, io: &mut Io<'_>) -> Option<Step> {
+        let validated = match io.input.parse_head(&self.config.limits) {
             Ok(ParseStatus::Partial) => {
-                return self.flush_or_receive(input, out, since + self.config.timeouts.head, now);
+                return self.flush_or_receive(io, since + self.config.timeouts.head);
             }
             Ok(ParseStatus::Complete(head_len)) => {
-                framing::validate(&input.index, input.unread()).map(|framing| (framing, head_len))
+                framing::validate(&io.input.index, io.input.unread()).map(|framing| (framing, head_len))
             }
             Err(error) => Err(error),
         };
         match validated {
             Ok((framing, head)) if framing.body == BodyLength::Exact(0) => {
-                Some(self.request_complete(framing, RequestLens { head, body: 0, message: head }, now))
+                Some(self.request_complete(framing, RequestLens { head, body: 0, message: head }, io.now))
             }
-            Ok((framing, head_len)) => self.expect_body(framing, head_len, input, out, now),
-            Err(error) => Some(self.malformed(error, input, None, now)),
+            Ok((framing, head_len)) => self.expect_body(framing, head_len, io),
+            Err(error) => Some(self.malformed(error, None, io.input, io.now)),
         }
     }
 
-    fn expect_body(
-        &mut self,
-        framing: RequestFraming,
-        head_len: usize,
-        input: &RecvBuf,
-        out: &mut SendQueue,
-        now: Instant,
-    ) -> Option<Step> {
-        match ReceivingBody::new(framing, head_len, &self.config.limits, now) {
-            Err(error) => Some(self.malformed(error, input, Some(framing), now)),
+    #[inline]
+    fn expect_body(&mut self, framing: RequestFraming, head_len: usize, io: &mut Io<'_>) -> Option<Step> {
+        match ReceivingBody::new(framing, head_len, &self.config.limits, io.now) {
+            Err(error) => Some(self.malformed(error, Some(framing), io.input, io.now)),
             Ok(receiving) => {
                 // RFC 9110 §10.1.1: a client that has begun to send the body does not wait for a 100.
-                if framing.expect_continue && input.unread().len() == head_len {
-                    out.write(|text| text.extend_from_slice(encode::CONTINUE));
+                if framing.expect_continue && io.input.unread().len() == head_len {
+                    io.out.write(|text| text.extend_from_slice(encode::CONTINUE));
                 }
                 self.enter(Event::HeadComplete, State::Body(Box::new(receiving)))
             }
         }
     }
 
-    fn poll_body(&mut self, input: &mut RecvBuf, out: &SendQueue, now: Instant) -> Option<Step> {
+    #[inline]
+    fn poll_body(&mut self, io: &mut Io<'_>) -> Option<Step> {
         let State::Body(receiving) = &mut self.state else { return None };
         let framing = receiving.framing;
-        match receiving.decode(input, &self.config.limits) {
-            Ok(Some(lens)) => Some(self.request_complete(framing, lens, now)),
+        match receiving.decode(io.input, &self.config.limits) {
+            Ok(Some(lens)) => Some(self.request_complete(framing, lens, io.now)),
             Ok(None) => {
-                let deadline = receiving.deadline(input, &self.config.timeouts, now);
-                self.flush_or_receive(input, out, deadline, now)
+                let deadline = receiving.deadline(io.input, &self.config.timeouts, io.now);
+                self.flush_or_receive(io, deadline)
             }
-            Err(error) => Some(self.malformed(error, input, Some(framing), now)),
+            Err(error) => Some(self.malformed(error, Some(framing), io.input, io.now)),
         }
     }
 
     /// Waits for more bytes of a request. Sends the queued responses first.
-    fn flush_or_receive(
-        &mut self,
-        input: &mut RecvBuf,
-        out: &SendQueue,
-        deadline: Instant,
-        now: Instant,
-    ) -> Option<Step> {
-        if out.is_empty() {
-            self.receive(input, deadline, CloseReason::Truncated)
+    fn flush_or_receive(&mut self, io: &mut Io<'_>, deadline: Instant) -> Option<Step> {
+        if io.out.is_empty() {
+            self.receive(io, deadline, CloseReason::Truncated)
         } else {
-            Some(self.flush(out, now))
+            Some(self.flush(io))
         }
     }
 
-    /// Waits for bytes until `deadline`. After the client's last byte, closes for this reason instead.
+    /// Waits for bytes until `deadline`. If the client sends no more, closes for the reason `at_eof`.
     #[inline]
-    fn receive(&mut self, input: &mut RecvBuf, deadline: Instant, at_eof: CloseReason) -> Option<Step> {
+    fn receive(&mut self, io: &mut Io<'_>, deadline: Instant, at_eof: CloseReason) -> Option<Step> {
         if self.eof {
             return self.enter(Event::Eof, State::Closed(at_eof));
         }
         self.deadline = deadline;
-        input.make_room();
+        io.input.make_room();
         Some(Step::Receive)
     }
 
     #[inline]
-    fn flush(&mut self, out: &SendQueue, now: Instant) -> Step {
+    fn flush(&mut self, io: &Io<'_>) -> Step {
         let timeouts = &self.config.timeouts;
-        let sent = out.total_sent();
+        let sent = io.out.total_sent();
         self.deadline = match &mut self.flush_clock {
-            Some(clock) => clock.deadline(sent, timeouts.write_stall, timeouts.send_rate, now),
+            Some(clock) => clock.deadline(sent, timeouts.write_stall, timeouts.send_rate, io.now),
             None => {
-                self.flush_clock = Some(ProgressClock::start(sent, now));
-                now + timeouts.write_stall
+                self.flush_clock = Some(ProgressClock::start(sent, io.now));
+                io.now + timeouts.write_stall
             }
         };
         Step::Flush
@@ -321,12 +306,13 @@ impl Connection {
         Step::Request
     }
 
+    /// Takes no [`Io`], which stays in registers that way.
     #[cold]
     fn malformed(
         &mut self,
         error: ParseError,
-        input: &RecvBuf,
         framing: Option<RequestFraming>,
+        input: &RecvBuf,
         now: Instant,
     ) -> Step {
         let method = input.index.method(input.unread());
@@ -340,14 +326,21 @@ impl Connection {
     #[inline]
     pub fn request<'b>(&self, input: &'b RecvBuf) -> Option<Request<'b>> {
         let bytes = input.unread();
-        let (framing, received_at, body) = match &self.state {
+        let (framing, received_at, body) = match self.state {
             State::AwaitingReply { framing, lens, received_at } if self.used > 0 => {
                 (framing, received_at, bytes.get(lens.head..lens.head + lens.body)?)
             }
             State::Rejecting { request: Some((framing, received_at)), .. } => (framing, received_at, &[][..]),
             _ => return None,
         };
-        Some(Request::new(&input.index, bytes, body, *framing, *received_at, self.client_addr))
+        Some(Request {
+            index: &input.index,
+            bytes,
+            body,
+            framing,
+            received_at,
+            client_addr: self.client_addr,
+        })
     }
 
     /// Queues the response to the last [`Step::Request`] or [`Step::Reject`].

@@ -1,6 +1,6 @@
 //! Header lines of a message to send, kept as the text that goes on the wire and checked when they are set.
 
-use crate::types::chars;
+use crate::types::{chars, error::error_enum};
 use std::{borrow::Cow, sync::Arc};
 
 /// Headers that only the library sets: they delimit the message, control the connection, or are in every response.
@@ -15,28 +15,17 @@ const RESERVED: [&str; 8] = [
     "Server",
 ];
 
-/// The reason why a header cannot be set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeaderError {
-    /// The name is empty or not a token (RFC 9110 §5.1).
-    Name,
-    /// The value contains CR, LF, NUL or another control character: header injection (RFC 9110 §5.5).
-    Value,
-    /// Only the library sets this header.
-    Reserved,
-}
-
-impl std::fmt::Display for HeaderError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            HeaderError::Name => "a header name must be a token",
-            HeaderError::Value => "a header value must not contain control characters",
-            HeaderError::Reserved => "the library sets this header itself",
-        })
+error_enum! {
+    /// The reason why a header cannot be set.
+    HeaderError {
+        /// The name is empty or not a token (RFC 9110 §5.1).
+        Name "a header name must be a token"
+        /// The value contains CR, LF, NUL or another control character: header injection (RFC 9110 §5.5).
+        Value "a header value must not contain control characters"
+        /// Only the library sets this header.
+        Reserved "the library sets this header itself"
     }
 }
-
-impl std::error::Error for HeaderError {}
 
 /// Header lines, each checked when it was added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

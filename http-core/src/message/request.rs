@@ -17,28 +17,16 @@ use std::time::Instant;
 /// A complete request with a valid head. It borrows the buffer that the request arrived in.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'b> {
-    index: &'b HeadIndex,
+    pub(crate) index: &'b HeadIndex,
     /// The head, and whatever follows it.
-    bytes: &'b [u8],
-    body: &'b [u8],
-    framing: RequestFraming,
-    received_at: Instant,
-    client_addr: Option<SocketAddr>,
+    pub(crate) bytes: &'b [u8],
+    pub(crate) body: &'b [u8],
+    pub(crate) framing: RequestFraming,
+    pub(crate) received_at: Instant,
+    pub(crate) client_addr: Option<SocketAddr>,
 }
 
 impl<'b> Request<'b> {
-    #[inline]
-    pub(crate) fn new(
-        index: &'b HeadIndex,
-        bytes: &'b [u8],
-        body: &'b [u8],
-        framing: RequestFraming,
-        received_at: Instant,
-        client_addr: Option<SocketAddr>,
-    ) -> Request<'b> {
-        Request { index, bytes, body, framing, received_at, client_addr }
-    }
-
     /// Parses a request from memory: for tests of handlers. All bytes after the head are the body.
     ///
     /// # Errors
@@ -65,7 +53,7 @@ impl<'b> Request<'b> {
             return Err(ParseError::HeadTooLarge);
         };
         let framing = framing::validate(index, bytes)?;
-        Ok(Request::new(index, bytes, &bytes[head_len..], framing, received_at, None))
+        Ok(Request { index, bytes, body: &bytes[head_len..], framing, received_at, client_addr: None })
     }
 
     /// Returns the method.

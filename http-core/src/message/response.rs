@@ -5,7 +5,7 @@ use super::{
     headers::{HeaderError, Headers, SharedHeaders},
 };
 use crate::{
-    buffer::segment::{FileSlice, OnSent, Sent},
+    buffer::segment::{OnSent, Sent},
     types::{method::Method, status::Status},
 };
 
@@ -63,11 +63,6 @@ impl Response {
     /// Creates a 200 with a body of type `application/octet-stream`.
     pub fn bytes(body: impl Into<Body>) -> Response {
         Response::of_type("application/octet-stream", body)
-    }
-
-    /// Creates a 200 with part of a file as its body.
-    pub fn file(media_type: &str, slice: FileSlice) -> Response {
-        Response::of_type(media_type, slice)
     }
 
     /// Creates a redirect to `location`, a URI reference.

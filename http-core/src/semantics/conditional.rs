@@ -1,73 +1,73 @@
-//! Preconditions: whether a request still wants what it asks for (RFC 9110 §13).
+//! Preconditions: whether a request applies to the current representation of a resource (RFC 9110 §13).
 //!
-//! A client that holds a copy sends back the validators it got with it (§8.8). Held against the current ones
-//! they say: proceed, you have it already (304), or it is not what you think it is (412). This file must
-//! never take something malformed for a match: such an entity tag matches nothing, such a date says nothing.
+//! A client that has a copy sends its validators (§8.8) with the next request. Compared with the current ones they mean:
+//! proceed, the copy is current (304), or the representation has changed (412). This module never takes anything
+//! malformed for a match: a malformed entity tag matches nothing, a malformed date is ignored.
 //!
 //! ```
-//! use http_core::conditional::{self, Validators, Precondition};
+//! use http_core::conditional::{self, Precondition, Validators};
 //!
 //! let current = Validators { etag: Some("\"v2\""), last_modified: None };
-//! let fields = [("Host", &b"a"[..]), ("if-none-match", b"\"v1\", W/\"v2\"")];
-//! assert_eq!(conditional::evaluate(true, fields, &current), Precondition::NotModified);
-//! assert_eq!(conditional::evaluate(false, fields, &current), Precondition::Failed);
+//! let headers = [("Host", &b"a"[..]), ("if-none-match", b"\"v1\", W/\"v2\"")];
+//! assert_eq!(conditional::evaluate(true, headers, &current), Precondition::NotModified);
+//! assert_eq!(conditional::evaluate(false, headers, &current), Precondition::Failed);
 //! assert!(!conditional::range_applies(Some(b"\"v1\""), &current));
 //! ```
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What tells the current representation from earlier and later ones (§8.8).
+/// The validators of the current representation, which distinguish it from others (§8.8).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Validators<'a> {
-    /// The value of its `ETag` field, quotes and `W/` and all. A malformed one matches nothing: our bug.
+    /// The value of its `ETag` header, with quotes and `W/`. A malformed one matches nothing, and is a bug of the caller.
     pub etag: Option<&'a str>,
-    /// The value of its `Last-Modified` field, of which whole seconds count. A time before 1970 is none.
+    /// The time in its `Last-Modified` header. Fractions of a second are ignored, and so is a time before 1970.
     pub last_modified: Option<SystemTime>,
 }
 
-/// What the preconditions of a request ask for.
+/// The result of the preconditions of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precondition {
-    /// Answer as if there were none.
+    /// They hold, or there are none: respond as usual.
     Passed,
-    /// 304: the client has this representation. Only ever for GET and HEAD.
+    /// 304: the client has this representation. Only for GET and HEAD.
     NotModified,
-    /// 412: do nothing, for the representation is not the one the client has in mind.
+    /// 412: the representation is not the one that the client expects. Do nothing.
     Failed,
 }
 
-/// Holds the precondition fields of a request against the current validators, in the order of §13.2.2.
+/// Compares the precondition headers of a request with the current validators, in the order of §13.2.2.
 ///
-/// `fields` are all its fields, in any order and case; this is one pass over them and allocates nothing.
-/// To be called only when the answer would be a success (§13.2.1), hence for a representation that exists.
+/// `headers` are all headers of the request, in any order and case. Reads them once, and allocates nothing. Call this
+/// only if the response would be a success (§13.2.1): the representation exists.
 #[must_use]
 pub fn evaluate<'a>(
     get_or_head: bool,
-    fields: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     validators: &Validators<'_>,
 ) -> Precondition {
-    let sent = Preconditions::collect(fields, validators.entity_tag());
+    let sent = ConditionalHeaders::collect(headers, validators.entity_tag());
     let modified_since = |date| Some(validators.modified_seconds()? > unix_seconds(date?)?);
 
-    // Steps 1 and 2. §13.1.4: a date that is invalid, or has nothing to be compared with, is ignored.
+    // Steps 1 and 2. §13.1.4: a date is ignored if it is invalid, or there is none to compare it with.
     let unchanged = sent.if_match.unwrap_or_else(|| modified_since(sent.if_unmodified_since) != Some(true));
-    // Steps 3 and 4. §13.1.3: If-Modified-Since is for GET and HEAD alone.
-    let held = sent
+    // Steps 3 and 4. §13.1.3: If-Modified-Since applies only to GET and HEAD.
+    let current = sent
         .if_none_match
         .unwrap_or_else(|| get_or_head && modified_since(sent.if_modified_since) == Some(false));
 
-    match (unchanged, held) {
+    match (unchanged, current) {
         (true, false) => Precondition::Passed,
         (true, true) if get_or_head => Precondition::NotModified,
         _ => Precondition::Failed,
     }
 }
 
-/// Whether a `Range` field counts, given the `If-Range` that came with it (§13.1.5, step 5 of §13.2.2).
+/// Returns whether a `Range` header applies, given the `If-Range` of the request (§13.1.5, step 5 of §13.2.2).
 ///
-/// Without one it does. Otherwise the entity tag must match strongly or the date to the second, or the client
-/// would join parts of two representations. There is no clock here to tell whether a date is a strong
-/// validator (§8.8.2.2): whoever serves what changes twice a second should send an `ETag`.
+/// Without `If-Range` it does. Otherwise the entity tag must match strongly, or the date to the second; else the client
+/// would combine parts of two representations. This function has no clock to tell whether a date is a strong validator
+/// (§8.8.2.2): a server whose files change twice a second should send an `ETag`.
 #[must_use]
 pub fn range_applies(if_range: Option<&[u8]>, validators: &Validators<'_>) -> bool {
     let Some(value) = if_range else { return true };
@@ -80,7 +80,7 @@ pub fn range_applies(if_range: Option<&[u8]>, validators: &Validators<'_>) -> bo
 impl<'a> Validators<'a> {
     fn entity_tag(&self) -> Option<EntityTag<'a>> {
         let tag = EntityTag::parse(self.etag?.as_bytes());
-        debug_assert!(tag.is_some(), "our own entity-tag is malformed: {:?}", self.etag);
+        debug_assert!(tag.is_some(), "malformed entity tag of the server: {:?}", self.etag);
         tag
     }
 
@@ -89,47 +89,49 @@ impl<'a> Validators<'a> {
     }
 }
 
-/// What the four fields say; `None` stands for a field that was not sent.
+/// The four precondition headers; `None` if a header was not sent.
 #[derive(Default)]
-struct Preconditions<'a> {
-    /// Whether some tag on some line of it matched.
+struct ConditionalHeaders<'a> {
+    /// Whether an entity tag in one of these headers matched.
     if_match: Option<bool>,
     if_none_match: Option<bool>,
-    /// The date as sent, read only if it matters: an entity tag that came along outranks it.
+    /// The date as sent. Parsed only if no entity tag takes precedence.
     if_modified_since: Option<&'a [u8]>,
     if_unmodified_since: Option<&'a [u8]>,
 }
 
-impl<'a> Preconditions<'a> {
+impl<'a> ConditionalHeaders<'a> {
     fn collect(
-        fields: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+        headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
         current: Option<EntityTag<'_>>,
     ) -> Self {
         let mut sent = Self::default();
-        for (name, value) in fields {
+        for (name, value) in headers {
             if name.eq_ignore_ascii_case("if-none-match") {
-                *sent.if_none_match.get_or_insert(false) |= lists(value, current, EntityTag::weakly_equals);
+                *sent.if_none_match.get_or_insert(false) |=
+                    list_contains(value, current, EntityTag::weakly_equals);
             } else if name.eq_ignore_ascii_case("if-modified-since") {
-                note_date(&mut sent.if_modified_since, value);
+                add_date(&mut sent.if_modified_since, value);
             } else if name.eq_ignore_ascii_case("if-match") {
-                *sent.if_match.get_or_insert(false) |= lists(value, current, EntityTag::strongly_equals);
+                *sent.if_match.get_or_insert(false) |=
+                    list_contains(value, current, EntityTag::strongly_equals);
             } else if name.eq_ignore_ascii_case("if-unmodified-since") {
-                note_date(&mut sent.if_unmodified_since, value);
+                add_date(&mut sent.if_unmodified_since, value);
             }
         }
         sent
     }
 }
 
-/// §13.1.3, §13.1.4: a date sent twice is as good as an invalid one, and an empty date is invalid.
-fn note_date<'a>(date: &mut Option<&'a [u8]>, value: &'a [u8]) {
+/// §13.1.3, §13.1.4: a repeated date is invalid. The empty value stored for it is as well.
+fn add_date<'a>(date: &mut Option<&'a [u8]>, value: &'a [u8]) {
     *date = Some(if date.is_none() { value } else { b"" });
 }
 
-/// Seconds since 1970 of an HTTP-date in any of its three formats (§5.6.7).
+/// Parses an HTTP-date in any of the three formats (§5.6.7). Returns seconds since 1970.
 fn unix_seconds(date: &[u8]) -> Option<u64> {
     let text = str::from_utf8(date).ok()?.trim_ascii();
-    // httpdate takes any octet between date and time of the second format; only a blank may stand there.
+    // httpdate accepts any byte between date and time of the second format; only a space is allowed.
     if let [.., between, _, _, b':', _, _, b':', _, _, b' ', b'G', b'M', b'T'] = text.as_bytes()
         && *between != b' '
     {
@@ -139,23 +141,24 @@ fn unix_seconds(date: &[u8]) -> Option<u64> {
     Some(date.duration_since(UNIX_EPOCH).ok()?.as_secs())
 }
 
-/// Whether one line of `If-Match` or `If-None-Match` lists `current`; `*` lists whatever there is.
-fn lists<'a>(
-    line: &'a [u8],
+/// Returns whether an `If-Match` or `If-None-Match` header contains `current`, or `*`, which matches every tag.
+fn list_contains<'a>(
+    value: &'a [u8],
     current: Option<EntityTag<'a>>,
     same: fn(EntityTag<'a>, EntityTag<'a>) -> bool,
 ) -> bool {
-    line.trim_ascii() == b"*" || current.is_some_and(|current| EntityTags(line).any(|tag| same(tag, current)))
+    value.trim_ascii() == b"*"
+        || current.is_some_and(|current| EntityTags(value).any(|tag| same(tag, current)))
 }
 
-/// The entity tags of a list, up to the first that is malformed: where that one ends, nobody can say.
+/// The entity tags of a list, up to the first malformed one, whose end is unknown.
 struct EntityTags<'a>(&'a [u8]);
 
 impl<'a> Iterator for EntityTags<'a> {
     type Item = EntityTag<'a>;
 
     fn next(&mut self) -> Option<EntityTag<'a>> {
-        // §5.6.1.2: a recipient skips empty list elements.
+        // §5.6.1.2: a recipient skips empty elements.
         while let [b' ' | b'\t' | b',', rest @ ..] = self.0 {
             self.0 = rest;
         }
@@ -178,7 +181,7 @@ impl<'a> EntityTag<'a> {
         rest.is_empty().then_some(tag)
     }
 
-    /// The tag `text` begins with, and what follows it. A comma inside the quotes is part of it.
+    /// Splits off the tag at the front from the text after it. A comma inside the quotes is part of the tag.
     fn split_from(text: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (weak, text) = text.strip_prefix(b"W/").map_or((false, text), |rest| (true, rest));
         let text = text.strip_prefix(b"\"")?;
@@ -187,12 +190,12 @@ impl<'a> EntityTag<'a> {
         Some((Self { weak, opaque }, rest.strip_prefix(b"\"")?))
     }
 
-    /// The same byte for byte (§8.8.3.2).
+    /// Strong comparison: neither tag is weak (§8.8.3.2).
     fn strongly_equals(self, other: Self) -> bool {
         !self.weak && !other.weak && self.opaque == other.opaque
     }
 
-    /// The same to whoever reads it (§8.8.3.2).
+    /// Weak comparison (§8.8.3.2).
     fn weakly_equals(self, other: Self) -> bool {
         self.opaque == other.opaque
     }
@@ -207,26 +210,26 @@ mod tests {
     const NONE: Validators<'_> = Validators { etag: None, last_modified: None };
     const WEAK: Validators<'_> = Validators { etag: Some("W/\"a\""), last_modified: None };
 
-    /// The entity tag `"a"`, last modified half-way through the second SAME.
+    /// The entity tag `"a"`, last modified within the second SAME.
     fn current() -> Validators<'static> {
         let last_modified = UNIX_EPOCH + Duration::from_millis(784_111_777_500);
         Validators { etag: Some("\"a\""), last_modified: Some(last_modified) }
     }
 
-    /// In the tables below `'` stands for a double quote, and three words for dates.
-    fn spelled_out(text: &str) -> String {
+    /// Expands the shorthand of the tables below: `'` is a double quote, and three words are dates.
+    fn expand(text: &str) -> String {
         text.replace('\'', "\"")
             .replace("EARLIER", "Sun, 06 Nov 1994 08:49:36 GMT")
             .replace("SAME", "Sun, 06 Nov 1994 08:49:37 GMT")
             .replace("LATER", "Sun, 06 Nov 1994 08:49:38 GMT")
     }
 
-    /// GET and then PUT, with a head of lines `Name: value`.
+    /// Evaluates the headers, lines of `Name: value`, for GET and for PUT.
     fn check_with(validators: Validators<'_>, head: &str, get: Precondition, put: Precondition) {
-        let text = spelled_out(head);
-        let fields = text.lines().map(|line| line.split_once(": ").unwrap()).map(|(n, v)| (n, v.as_bytes()));
-        assert_eq!(evaluate(true, fields.clone(), &validators), get, "GET {head}");
-        assert_eq!(evaluate(false, fields, &validators), put, "PUT {head}");
+        let text = expand(head);
+        let headers = text.lines().map(|line| line.split_once(": ").unwrap()).map(|(n, v)| (n, v.as_bytes()));
+        assert_eq!(evaluate(true, headers.clone(), &validators), get, "GET {head}");
+        assert_eq!(evaluate(false, headers, &validators), put, "PUT {head}");
     }
 
     fn check(head: &str, get: Precondition, put: Precondition) {
@@ -239,7 +242,7 @@ mod tests {
         check("If-Match: *", Passed, Passed);
         check("If-Match: 'b'", Failed, Failed);
         check("If-Match: W/'a'", Failed, Failed);
-        // outranks If-Unmodified-Since, both ways
+        // Takes precedence over If-Unmodified-Since, both ways.
         check("If-Unmodified-Since: EARLIER\nIf-Match: 'a'", Passed, Passed);
         check("If-Match: 'b'\nIf-Unmodified-Since: LATER", Failed, Failed);
     }
@@ -257,12 +260,12 @@ mod tests {
         check("If-None-Match: 'a'", NotModified, Failed);
         check("If-None-Match: W/'a'", NotModified, Failed);
         check("If-None-Match: *", NotModified, Failed);
-        // asked after steps 1 and 2
+        // Evaluated after steps 1 and 2.
         check("If-None-Match: 'a'\nIf-Match: 'a'", NotModified, Failed);
         check("If-None-Match: 'a'\nIf-Match: 'b'", Failed, Failed);
         check("If-None-Match: 'a'\nIf-Unmodified-Since: SAME", NotModified, Failed);
         check("If-None-Match: 'a'\nIf-Unmodified-Since: EARLIER", Failed, Failed);
-        // outranks If-Modified-Since, both ways
+        // Takes precedence over If-Modified-Since, both ways.
         check("If-Modified-Since: LATER\nIf-None-Match: 'b'", Passed, Passed);
         check("If-None-Match: 'a'\nIf-Modified-Since: EARLIER", NotModified, Failed);
     }
@@ -272,7 +275,7 @@ mod tests {
         check("If-Modified-Since: EARLIER", Passed, Passed);
         check("If-Modified-Since: SAME", NotModified, Passed);
         check("If-Modified-Since: LATER", NotModified, Passed);
-        // asked after steps 1 and 2
+        // Evaluated after steps 1 and 2.
         check("If-Modified-Since: SAME\nIf-Match: 'a'", NotModified, Passed);
         check("If-Modified-Since: SAME\nIf-Match: 'b'", Failed, Failed);
         check("If-Modified-Since: SAME\nIf-Unmodified-Since: SAME", NotModified, Passed);
@@ -282,7 +285,7 @@ mod tests {
     #[test]
     fn step_5_if_range() {
         fn check(if_range: &str, validators: Validators<'_>, applies: bool) {
-            let value = spelled_out(if_range);
+            let value = expand(if_range);
             assert_eq!(range_applies(Some(value.as_bytes()), &validators), applies, "{value} {validators:?}");
         }
         assert!(range_applies(None, &NONE));
@@ -305,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_read_by_their_quotes() {
+    fn parses_lists_by_their_quotes() {
         for list in ["'b', 'a'", " ,\t,'b' ,,'a' ,", "W/'b', W/'a'", "'','a'", "'a' \t"] {
             check(&format!("If-None-Match: {list}"), NotModified, Failed);
         }
@@ -324,17 +327,19 @@ mod tests {
     }
 
     #[test]
-    fn dates_come_in_three_formats() {
+    fn accepts_three_date_formats() {
         for date in ["SAME", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
             check(&format!("If-Modified-Since: {date}"), NotModified, Passed);
         }
     }
 
-    const BLOTTED: &str = "Sunday, 06-Nov-94x08:49:37 GMT";
+    /// A date with another byte in place of a space.
+    const X_FOR_SPACE: &str = "Sunday, 06-Nov-94x08:49:37 GMT";
 
     #[test]
-    fn invalid_and_repeated_dates_are_ignored() {
-        for date in ["", "784111777", "Mon, 06 Nov 1994 08:49:37 GMT", "EARLIER, EARLIER", "LATER é", BLOTTED]
+    fn ignores_invalid_and_repeated_dates() {
+        for date in
+            ["", "784111777", "Mon, 06 Nov 1994 08:49:37 GMT", "EARLIER, EARLIER", "LATER é", X_FOR_SPACE]
         {
             check(&format!("If-Modified-Since: {date}"), Passed, Passed);
             check(&format!("If-Unmodified-Since: {date}"), Passed, Passed);
@@ -344,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn validators_may_be_missing_or_weak() {
+    fn handles_missing_and_weak_validators() {
         check_with(NONE, "If-Match: *", Passed, Passed);
         check_with(NONE, "If-Match: 'a'", Failed, Failed);
         check_with(NONE, "If-None-Match: *", NotModified, Failed);

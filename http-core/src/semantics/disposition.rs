@@ -1,11 +1,11 @@
-//! `Content-Disposition: form-data`: what the parts of a form are called (RFC 7578 §4.2).
+//! `Content-Disposition: form-data`: the names of the parts of a form (RFC 7578 §4.2).
 //!
-//! Programs and browsers write quotes into a name by different rules. This file must never let either rule change
-//! what needs no escape at all, such as the backslashes of `C:\dir\file`.
+//! Programs and browsers escape quotes in a name by different rules. This module never changes text that needs no escape
+//! under either rule, such as the backslashes of `C:\dir\file`.
 
 use crate::types::grammar::{parameters, split_token};
 
-/// What the field says of a part.
+/// The names of a part.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Disposition {
     pub name: String,
@@ -13,40 +13,41 @@ pub(super) struct Disposition {
 }
 
 impl Disposition {
-    /// `None` if the field is malformed, of another kind, without a name, or says something twice.
+    /// Parses the value of a `Content-Disposition` header. Returns `None` if it is malformed, is not `form-data`, has no
+    /// name, or repeats a parameter.
     pub fn parse(value: &[u8]) -> Option<Disposition> {
         let (_, rest) = split_token(value).filter(|(kind, _)| kind.eq_ignore_ascii_case("form-data"))?;
         let (mut name, mut file_name) = (None, None);
         for parameter in parameters(rest) {
             let parameter = parameter.ok()?;
             if parameter.name.eq_ignore_ascii_case("name") {
-                once(&mut name, text(parameter.raw))?;
+                set_once(&mut name, unescape(parameter.raw))?;
             } else if parameter.name.eq_ignore_ascii_case("filename") {
-                once(&mut file_name, text(parameter.raw))?;
+                set_once(&mut file_name, unescape(parameter.raw))?;
             }
         }
         Some(Disposition { name: name?, file_name })
     }
 }
 
-/// Fills a place that is empty.
-pub(super) fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
-    place.replace(value).is_none().then_some(())
+/// Sets a value that must not be set twice.
+pub(super) fn set_once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
+    slot.replace(value).is_none().then_some(())
 }
 
-/// How writers say what no quoted string can hold: programs by backslash, browsers by percent sign (HTML Standard
-/// §4.10.21.8). A backslash or a percent sign before anything else stands for itself.
+/// The escapes of programs, which use a backslash, and of browsers, which use a percent sign (HTML Standard §4.10.21.8).
+/// A backslash or a percent sign before anything else is literal.
 const ESCAPES: [(&str, &str); 5] =
     [("\\\"", "\""), ("\\\\", "\\"), ("%22", "\""), ("%0D", "\r"), ("%0A", "\n")];
 
-fn text(raw: &[u8]) -> String {
+fn unescape(raw: &[u8]) -> String {
     let raw = String::from_utf8_lossy(raw);
     let (mut text, mut rest) = (String::with_capacity(raw.len()), &*raw);
     while let Some(at) = rest.find(['\\', '%']) {
         let (before, escape) = rest.split_at(at);
-        let itself = (&escape[..1], &escape[..1]);
+        let literal = (&escape[..1], &escape[..1]);
         let (written, meant) =
-            ESCAPES.into_iter().find(|(written, _)| escape.starts_with(written)).unwrap_or(itself);
+            ESCAPES.into_iter().find(|(written, _)| escape.starts_with(written)).unwrap_or(literal);
         text.extend([before, meant]);
         rest = &escape[written.len()..];
     }
@@ -57,7 +58,7 @@ fn text(raw: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// What follows `form-data`, and the name and file name in it.
+    /// Parses `form-data` followed by `parameters`, and compares the name and the file name.
     fn check(parameters: &str, expected: Option<(&str, Option<&str>)>) {
         let read = Disposition::parse(format!("form-data{parameters}").as_bytes());
         let expected = expected.map(|(name, file_name)| Disposition {
@@ -68,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn names() {
+    fn parses_names() {
         check("; name=a", Some(("a", None)));
         check("; NAME=\"a; b\" ; x=y", Some(("a; b", None)));
         check("; name=\"\"; filename=\"\"", Some(("", Some(""))));
@@ -79,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_of_programs_and_of_browsers() {
+    fn resolves_escapes_of_programs_and_browsers() {
         check("; name=\"a\\\"\\\\b\"", Some(("a\"\\b", None)));
         check("; name=\"%22%0D%0A%\"", Some(("\"\r\n%", None)));
         check("; name=\"\\\\%22%%220\"", Some(("\\\"%\"0", None)));
@@ -87,19 +88,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_missing_or_said_twice() {
-        for parameters in [
-            "",
-            "; name",
-            "; filename=f",
-            "; name=a; name=b",
-            "; name=a; filename=f; filename=f",
-            "; name=\"a",
-            "; name=a b",
-            "/x; name=a",
-            "x; name=a",
-        ] {
+    fn rejects_missing_and_repeated_names() {
+        for parameters in ["", "; name", "; name=\"a", "; name=a b", "/x; name=a", "x; name=a"] {
             check(parameters, None);
         }
+        check("; filename=f", None);
+        check("; name=a; name=b", None);
+        check("; name=a; filename=f; filename=f", None);
     }
 }

@@ -1,5 +1,4 @@
-//! Names and values of a form, as `application/x-www-form-urlencoded` content and query strings write them
-//! (URL Standard §5.1).
+//! Names and values of a form, in an `application/x-www-form-urlencoded` body or a query string (URL Standard §5.1).
 //!
 //! ```
 //! let pairs: Vec<_> = http_core::form::pairs(b"city=S%C3%A3o+Paulo&days").collect();
@@ -8,18 +7,18 @@
 
 use percent_encoding::percent_decode;
 
-/// The pairs in their order, decoded: `+` is a space, an escape that is none stays as it is, and what is not
-/// UTF-8 becomes U+FFFD. No input is malformed.
+/// Returns the pairs of names and values in order, decoded. `+` is a space; an incomplete escape is kept as it is; bytes
+/// that are not UTF-8 become U+FFFD. No input is an error.
 pub fn pairs(input: &[u8]) -> impl Iterator<Item = (String, String)> {
-    input.split(|&octet| octet == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let end = pair.iter().position(|&octet| octet == b'=').unwrap_or(pair.len());
+    input.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let end = pair.iter().position(|&byte| byte == b'=').unwrap_or(pair.len());
         let (name, value) = pair.split_at(end);
-        (decoded(name), decoded(value.strip_prefix(b"=").unwrap_or_default()))
+        (decode(name), decode(value.strip_prefix(b"=").unwrap_or_default()))
     })
 }
 
-fn decoded(text: &[u8]) -> String {
-    let spaced: Vec<u8> = text.iter().map(|&octet| if octet == b'+' { b' ' } else { octet }).collect();
+fn decode(text: &[u8]) -> String {
+    let spaced: Vec<u8> = text.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
     percent_decode(&spaced).decode_utf8_lossy().into_owned()
 }
 
@@ -36,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_are_parted_at_the_first_sign() {
+    fn splits_a_pair_at_its_first_equals_sign() {
         check(b"", &[]);
         check(b"&&", &[]);
         check(b"a", &[("a", "")]);
@@ -48,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_are_decoded_after_the_parting() {
+    fn decodes_escapes_after_splitting() {
         check(b"a+b=c+%2B+d", &[("a b", "c + d")]);
         check(b"a%3Db=c%26d", &[("a=b", "c&d")]);
         check(b"%c3%A9=\xc3\xa9", &[("\u{e9}", "\u{e9}")]);
@@ -56,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_escapes_stay_and_broken_text_is_replaced() {
+    fn keeps_incomplete_escapes_and_replaces_invalid_utf_8() {
         check(
             b"a=%&b=%4&c=%zz&d=%%41&e=100%+x",
             &[("a", "%"), ("b", "%4"), ("c", "%zz"), ("d", "%A"), ("e", "100% x")],
@@ -66,7 +65,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_encoded_is_read_back(sent in prop::collection::vec(("(?s).{0,9}", "(?s).{0,9}"), 0..5)) {
+        fn reads_back_what_was_encoded(sent in prop::collection::vec(("(?s).{0,9}", "(?s).{0,9}"), 0..5)) {
             let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
             let pair = |(name, value): &(String, String)| format!("{}={}", encoded(name), encoded(value));
             let input = sent.iter().map(pair).collect::<Vec<_>>().join("&").replace("%20", "+");

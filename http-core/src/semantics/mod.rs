@@ -1,4 +1,4 @@
-//! What a request means for a file or any other representation: pure functions from field bytes to a value.
+//! The meaning of headers, paths and bodies: pure functions from their bytes to values.
 
 pub mod conditional;
 mod disposition;

@@ -1,7 +1,7 @@
-//! Proactive negotiation: which of several representations a peer likes best (RFC 9110 §12.5.1).
+//! Proactive negotiation: which of several representations a client prefers (RFC 9110 §12.5.1).
 //!
-//! A wish is not an order: what is malformed is ignored, and what to do when everything on offer is refused is
-//! for the caller to say. This file must never prefer by chance: among equals the first offer wins.
+//! Malformed preferences are ignored. What to do if the client accepts no offer is up to the caller. The choice is
+//! deterministic: among equals the first offer wins.
 //!
 //! ```
 //! use http_core::negotiate::preferred;
@@ -17,34 +17,34 @@ use super::media_type::MediaType;
 use crate::types::grammar::quoted_list;
 use std::cmp::Reverse;
 
-/// The index of the offer that the peer likes best, the first of equals; `None` when it wants none of them.
+/// Returns the index of the offer that the client prefers, the first among equals; `None` if it accepts none.
 ///
-/// `accept` are the values of all its `Accept` fields, `offers` media types. The most specific range that an
-/// offer falls in decides how much it is liked; one that falls in none is not wanted. Without a field, or
-/// without a sound member in it, any offer is as good as the other.
+/// `accept` are the values of all `Accept` headers, `offers` are media types. The weight of an offer is that of the most
+/// specific range that matches it; an offer that no range matches is not acceptable. Without a valid member in `accept`,
+/// all offers are equal.
 #[must_use]
 pub fn preferred<'a>(accept: impl IntoIterator<Item = &'a [u8]>, offers: &[&str]) -> Option<usize> {
     let offers: Vec<_> = offers.iter().map(|offer| MediaType::parse(offer.as_bytes())).collect();
-    debug_assert!(offers.iter().all(Option::is_some), "an offer of ours is malformed");
+    debug_assert!(offers.iter().all(Option::is_some), "malformed offer of the server");
 
-    let mut indifferent = true;
-    let mut liked: Vec<Option<(Precision, Weight)>> = vec![None; offers.len()];
+    let mut no_preference = true;
+    let mut best: Vec<Option<(Precision, Weight)>> = vec![None; offers.len()];
     for range in accept.into_iter().flat_map(quoted_list).filter_map(MediaRange::parse) {
-        indifferent = false;
-        for (liked, offer) in liked.iter_mut().zip(&offers) {
+        no_preference = false;
+        for (best, offer) in best.iter_mut().zip(&offers) {
             let precision = offer.and_then(|offer| range.precision_for(offer));
-            *liked = (*liked).max(precision.map(|precision| (precision, range.weight)));
+            *best = (*best).max(precision.map(|precision| (precision, range.weight)));
         }
     }
     let weight =
-        |place: &usize| if indifferent { ONE } else { liked[*place].map_or(0, |(_, weight)| weight) };
-    (0..offers.len()).filter(|place| weight(place) > 0).min_by_key(|place| Reverse(weight(place)))
+        |index: &usize| if no_preference { ONE } else { best[*index].map_or(0, |(_, weight)| weight) };
+    (0..offers.len()).filter(|index| weight(index) > 0).min_by_key(|index| Reverse(weight(index)))
 }
 
-/// How closely a range describes an offer: asterisks filled by a name, then parameters in common (§12.5.1).
+/// How specific a matching range is: type and subtype that are not `*`, then matching parameters (§12.5.1).
 type Precision = (u8, usize);
 
-/// Thousandths.
+/// A weight in thousandths.
 type Weight = u16;
 
 const ONE: Weight = 1000;
@@ -63,7 +63,7 @@ impl<'a> MediaRange<'a> {
         (!half_open).then_some(MediaRange { range, weight })
     }
 
-    /// `None` if the offer does not fall in this range.
+    /// Returns how specific this range is for an offer, or `None` if it does not match.
     fn precision_for(&self, offer: MediaType<'_>) -> Option<Precision> {
         let named = match (self.range.top_level(), self.range.subtype()) {
             ("*", _) => 0,
@@ -75,11 +75,11 @@ impl<'a> MediaRange<'a> {
             }
         };
         let mut shared = 0;
-        // What follows the weight is an extension that RFC 9110 did away with.
+        // Parameters after the weight are extensions, which RFC 9110 has removed.
         for wanted in
             self.range.parameters().take_while(|parameter| !parameter.name.eq_ignore_ascii_case("q"))
         {
-            // Many a client names a charset out of habit; no representation was ever chosen by it here.
+            // Clients name a charset out of habit: it does not select a representation.
             if !wanted.name.eq_ignore_ascii_case("charset") {
                 offer.parameter(wanted.name).filter(|value| value.eq_ignore_ascii_case(&wanted.value()))?;
                 shared += 1;
@@ -89,7 +89,7 @@ impl<'a> MediaRange<'a> {
     }
 }
 
-/// A weight (§12.4.2): from 0 to 1, with at most three digits behind the point.
+/// Parses a weight (§12.4.2): from 0 to 1, with at most three decimals.
 fn qvalue(text: &[u8]) -> Option<Weight> {
     let (whole, decimals) = match text {
         [whole] => (whole, &b""[..]),
@@ -114,13 +114,13 @@ mod tests {
     const HTML: Option<usize> = Some(1);
     const FLOWED: Option<usize> = Some(2);
 
-    /// `accept` is a field line for each line of it.
+    /// Each line of `accept` is the value of one header.
     fn check(accept: &str, expected: Option<usize>) {
         assert_eq!(preferred(accept.lines().map(str::as_bytes), &OFFERS), expected, "{accept:?}");
     }
 
     #[test]
-    fn without_a_wish_the_first_offer_wins() {
+    fn without_a_preference_the_first_offer_wins() {
         check("", JSON);
         check(" , ", JSON);
         check("*/*", JSON);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals() {
+    fn a_weight_of_zero_excludes_an_offer() {
         check("*/*;q=0", None);
         check("*/*;q=0.000", None);
         check("image/png, image/*", None);
@@ -164,27 +164,16 @@ mod tests {
     }
 
     #[test]
-    fn malformed_members_are_ignored() {
-        for member in [
-            "text",
-            "*",
-            "*/html",
-            "/",
-            "text/html q=1",
-            "text/html;q",
-            "text/html;q=",
-            "text/html;q=2",
-            "text/html;q=1.001",
-            "text/html;q=0.1234",
-            "text/html;q=.5",
-            "text/html;q=-1",
-            "text/html;q=1e0",
-            "text/html;q=0x",
-            "text/html; q = 1",
-            "text/html;q=\"",
-        ] {
+    fn ignores_malformed_members() {
+        let check_ignored = |member: &str| {
             check(member, JSON);
             check(&format!("text/plain;format=flowed;q=0.001, {member}"), FLOWED);
+        };
+        for member in ["text", "*", "*/html", "/", "text/html q=1", "text/html; q = 1"] {
+            check_ignored(member);
+        }
+        for weight in ["", "=", "=2", "=1.001", "=0.1234", "=.5", "=-1", "=1e0", "=0x", "=\""] {
+            check_ignored(&format!("text/html;q{weight}"));
         }
         check("text/html;a=\"b\\\",c\", text/plain;format=flowed;q=0.001", FLOWED);
         check("text/html ; q=0.0,,application/json; q=1.", JSON);
@@ -192,15 +181,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_order_of_ranges_says_nothing(
+        fn the_order_of_ranges_does_not_matter(
             ranges in prop::collection::vec(
                 "(text|application|\\*)/(html|json|plain|\\*)(;format=(flowed|fixed))?(;q=(0|1|0\\.[0-9]|2))?",
                 0..6,
             ),
         ) {
-            let forth = ranges.join(", ");
-            let back: Vec<_> = ranges.iter().rev().map(String::as_bytes).collect();
-            prop_assert_eq!(preferred([forth.as_bytes()], &OFFERS), preferred(back, &OFFERS));
+            let forward = ranges.join(", ");
+            let backward: Vec<_> = ranges.iter().rev().map(String::as_bytes).collect();
+            prop_assert_eq!(preferred([forward.as_bytes()], &OFFERS), preferred(backward, &OFFERS));
         }
     }
 }

@@ -1,17 +1,13 @@
-//! The path of a request target: decoded once, and safe to open beneath a document root.
+//! The path of a request target: decoded once, and safe to open below a document root.
 //!
-//! A [`RelativePath`] has no way to point outside the directory it is joined to: it has no leading slash, no
-//! `.` or `..` segment and no NUL, whatever the peer escaped and however often. That it stays inside when a
-//! symbolic link leads away is for whoever opens it to see to. This file must never touch a disk, and never
-//! decode a second time: `%252e` is the three characters `%2e`, a name like any other.
+//! A [`RelativePath`] cannot name a file outside the directory that it is joined to: it has no leading slash, no `.` or
+//! `..` segment and no NUL, whatever the client has escaped. The code that opens the file must prevent symbolic links
+//! from leading outside. This module never reads a disk, and never decodes twice: `%252e` is the name `%2e`.
 //!
 //! ```
-//! use http_core::path::{self, PathError, RelativePath};
+//! use http_core::path::{PathError, RelativePath};
 //!
-//! let (raw, query) = path::split("/docs//a%20b/../?page=2");
-//! assert_eq!(query, Some("page=2"));
-//!
-//! let path = RelativePath::parse(raw)?;
+//! let path = RelativePath::parse("/docs//a%20b/../")?;
 //! assert_eq!(path.as_bytes(), b"docs");
 //! assert!(path.is_directory());
 //! assert_eq!(path.encode(), "/docs/");
@@ -20,48 +16,31 @@
 //! # Ok::<(), PathError>(())
 //! ```
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use super::uri::all_ascii_except;
+use crate::types::error::error_enum;
+use percent_encoding::{AsciiSet, percent_encode};
 use std::borrow::Cow;
-use std::{error, fmt};
 
-/// The path and the query of an origin-form target, both still escaped (RFC 9112 §3.2.1).
+/// A decoded path without dot segments, relative to a root: `a/b`, or empty for the root itself.
 ///
-/// A fragment is never sent by a sound client (RFC 9110 §7.1); one that is, is cut off.
-///
-/// ```
-/// # use http_core::path::split;
-/// assert_eq!(split("/a?b=/c?d"), ("/a", Some("b=/c?d")));
-/// assert_eq!(split("/a#b?c"), ("/a", None));
-/// ```
-#[must_use]
-pub fn split(target: &str) -> (&str, Option<&str>) {
-    let target = target.split_once('#').map_or(target, |(before, _)| before);
-    match target.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (target, None),
-    }
-}
-
-/// A decoded path without dot segments, relative to a root: `a/b`, or nothing for the root itself.
-///
-/// Two that are equal name the same file. The bytes need not be UTF-8, as those of a Unix file name need not.
+/// Equal paths name the same file. Like the names of Unix files, the bytes need not be UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RelativePath<'a> {
-    /// Non-empty segments joined by single slashes; borrowed when the raw path was in this form already.
+    /// Non-empty segments joined by single slashes; borrowed if the raw path was in this form already.
     segments: Cow<'a, [u8]>,
     directory: bool,
 }
 
 impl<'a> RelativePath<'a> {
-    /// Decodes the path part of a target, as [`split`] yields it.
+    /// Decodes the path of a target, without its query.
     ///
-    /// Each `%XX` is decoded once, and only then are dot segments removed (RFC 3986 §5.2.4), since `%2e` is
-    /// `.` by §6.2.2.2. Runs of slashes count as one, as they do to the file system. Nothing is allocated
-    /// unless the raw path holds an escape, a run of slashes or a dot segment.
+    /// Decodes each `%XX` once, then removes dot segments (RFC 3986 §5.2.4), because `%2e` means `.` (§6.2.2.2). Several
+    /// slashes count as one, as in the file system. Allocates only if the path contains an escape, several slashes in a
+    /// row or a dot segment.
     ///
     /// # Errors
     ///
-    /// The first fault from the left, as a [`PathError`].
+    /// The first error from the left.
     pub fn parse(raw_path: &'a str) -> Result<Self, PathError> {
         let raw = raw_path.as_bytes().strip_prefix(b"/").ok_or(PathError::NotAbsolute)?;
         if !is_plain(raw) {
@@ -71,31 +50,31 @@ impl<'a> RelativePath<'a> {
         Ok(Self { segments: Cow::Borrowed(segments), directory: raw.is_empty() || raw.ends_with(b"/") })
     }
 
-    /// The decoded segments joined by slashes: none leading, none trailing, and empty for the root.
+    /// Returns the decoded segments, joined by slashes without a leading or trailing one; empty for the root.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.segments
     }
 
-    /// Whether only a directory can be meant: the path ended in `/`, `/.` or `/..`.
+    /// Returns whether the path can only name a directory: it ended in `/`, `/.` or `/..`.
     #[must_use]
     pub fn is_directory(&self) -> bool {
         self.directory
     }
 
-    /// Whether some segment begins with a dot, as `.git` and `.htpasswd` do.
+    /// Returns whether a segment begins with a dot, as `.git` and `.htpasswd` do.
     ///
-    /// The first segment may be `.well-known`, which exists to be served (RFC 8615 §3).
+    /// A first segment `.well-known` does not count, because it is meant to be served (RFC 8615 §3).
     #[must_use]
     pub fn is_hidden(&self) -> bool {
-        let below = match self.segments.strip_prefix(b".well-known") {
-            Some(below) if below.is_empty() || below.starts_with(b"/") => below,
+        let rest = match self.segments.strip_prefix(b".well-known") {
+            Some(rest) if rest.is_empty() || rest.starts_with(b"/") => rest,
             _ => &self.segments[..],
         };
-        below.split(|&byte| byte == b'/').any(|segment| segment.starts_with(b"."))
+        rest.split(|&byte| byte == b'/').any(|segment| segment.starts_with(b"."))
     }
 
-    /// What is left of it beneath a directory, which has no slash at either end.
+    /// Returns the path relative to `directory`, which has no slash at either end; `None` if it is not below it.
     ///
     /// ```
     /// # use http_core::path::RelativePath;
@@ -112,19 +91,19 @@ impl<'a> RelativePath<'a> {
             [b'/', ..] => 1,
             _ => return None,
         };
-        let gone = directory.len() + slash;
+        let removed = directory.len() + slash;
         match &mut self.segments {
-            Cow::Borrowed(segments) => *segments = &segments[gone..],
-            Cow::Owned(segments) => drop(segments.drain(..gone)),
+            Cow::Borrowed(segments) => *segments = &segments[removed..],
+            Cow::Owned(segments) => drop(segments.drain(..removed)),
         }
         Some(self)
     }
 
-    /// The one canonical spelling of this path, fit for a `Location` field or a link in a page.
+    /// Returns the canonical encoding of this path, safe in a `Location` header and in HTML.
     ///
-    /// It begins with exactly one slash and holds neither `\` nor a control character, so it can never name
-    /// another host (`//host`, or `/\host` to a browser) nor break a header line; nor any character that
-    /// means something to HTML. It ends in a slash exactly if it names a directory.
+    /// It begins with exactly one slash and contains no `\` and no control character: it cannot name another host
+    /// (`//host`, or `/\host` in a browser) and cannot break a header line. It contains no character that is special in
+    /// HTML. It ends in a slash if, and only if, the path names a directory.
     ///
     /// ```
     /// # use http_core::path::RelativePath;
@@ -139,50 +118,30 @@ impl<'a> RelativePath<'a> {
     }
 }
 
-/// Why a raw path names nothing that could be opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PathError {
-    /// It does not begin with `/`: the target is not in origin-form (RFC 9112 §3.2.1).
-    NotAbsolute,
-    /// A `%` is not followed by two hexadecimal digits (RFC 3986 §2.1).
-    BadEscape,
-    /// It holds a NUL, where a system call would take the name to end.
-    Nul,
-    /// It holds `%2F`: a slash inside a segment, which no file name can have (RFC 3986 §2.2).
-    EncodedSlash,
-    /// A `..` leads out of the root.
-    AboveRoot,
-}
-
-impl fmt::Display for PathError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotAbsolute => "path does not begin with a slash",
-            Self::BadEscape => "malformed percent-escape in path",
-            Self::Nul => "NUL in path",
-            Self::EncodedSlash => "escaped slash in path",
-            Self::AboveRoot => "path leads above the root",
-        })
+error_enum! {
+    /// The reason why a path cannot name a file.
+    PathError {
+        /// The path does not begin with `/`: the target is not in origin form (RFC 9112 §3.2.1).
+        NotAbsolute "path does not begin with a slash"
+        /// A `%` is not followed by two hexadecimal digits (RFC 3986 §2.1).
+        BadEscape "malformed percent-escape in path"
+        /// The path contains NUL, where a system call would end the name.
+        Nul "NUL in path"
+        /// The path contains `%2F`, a slash within a segment: no file name can contain one (RFC 3986 §2.2).
+        EncodedSlash "escaped slash in path"
+        /// A `..` leads out of the root.
+        AboveRoot "path leads above the root"
     }
 }
 
-impl error::Error for PathError {}
+/// The characters to escape: all but `/` and `pchar` (RFC 3986 §3.3), and also `&` and `'`, which are special in HTML.
+const ESCAPED: &AsciiSet = &all_ascii_except(b"/-._~!$()*+,;=:@");
 
-/// All but `/` and `pchar` (RFC 3986 §3.3), of which `&` and `'` are escaped too: both matter to HTML.
-const ESCAPED: &AsciiSet = &{
-    let mut set = NON_ALPHANUMERIC.remove(b'/');
-    let mut kept: &[u8] = b"-._~!$()*+,;=:@";
-    while let [byte, rest @ ..] = kept {
-        set = set.remove(*byte);
-        kept = rest;
-    }
-    set
-};
-
-/// Whether a path, its leading slash gone, has nothing to decode and nothing to remove: the common case.
+/// Returns whether a path without its leading slash has nothing to decode and nothing to remove: the common case.
 fn is_plain(raw: &[u8]) -> bool {
     const NAME: u8 = 3;
-    let mut dots = 0; // the segment so far: empty, `.`, `..`, or a NAME that no later byte can undo
+    // The segment so far: 0 to 2 dots, or a name, which stays one whatever follows.
+    let mut dots = 0;
     for &byte in raw {
         dots = match byte {
             b'/' if dots == NAME => 0,
@@ -194,7 +153,7 @@ fn is_plain(raw: &[u8]) -> bool {
     dots == 0 || dots == NAME
 }
 
-/// The same for every other path: segment by segment, each decoded before it is looked at.
+/// Decodes any other path, segment by segment.
 fn decode(raw: &[u8]) -> Result<RelativePath<'static>, PathError> {
     let mut path = Vec::with_capacity(raw.len());
     let mut directory = true;
@@ -230,15 +189,11 @@ fn decode_segment(segment: &[u8], path: &mut Vec<u8>) -> Result<(), PathError> {
 }
 
 fn hex(digit: Option<u8>) -> Result<u8, PathError> {
-    match digit.ok_or(PathError::BadEscape)? {
-        digit @ b'0'..=b'9' => Ok(digit - b'0'),
-        digit @ b'a'..=b'f' => Ok(digit - b'a' + 10),
-        digit @ b'A'..=b'F' => Ok(digit - b'A' + 10),
-        _ => Err(PathError::BadEscape),
-    }
+    let value = digit.and_then(|digit| char::from(digit).to_digit(16));
+    value.map(|value| value as u8).ok_or(PathError::BadEscape)
 }
 
-/// How many bytes are left of a path without its last segment.
+/// Returns the length of a path without its last segment.
 fn parent_len(path: &[u8]) -> Result<usize, PathError> {
     if path.is_empty() {
         return Err(PathError::AboveRoot);
@@ -251,19 +206,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    #[test]
-    fn path_and_query_are_told_apart() {
-        fn check(target: &str, path: &str, query: Option<&str>) {
-            assert_eq!(split(target), (path, query), "{target:?}");
-        }
-        check("/", "/", None);
-        check("/a?", "/a", Some(""));
-        check("/a?b?c/d", "/a", Some("b?c/d"));
-        check("/a?b#f", "/a", Some("b"));
-        check("/a#f?b", "/a", None);
-    }
-
-    /// `expected` ends in a slash if the path names a directory; the root is just that slash.
+    /// `expected` ends in a slash if the path names a directory; the root is a single slash.
     fn check(raw: &str, expected: Result<&str, PathError>) {
         let actual = RelativePath::parse(raw).map(|path| {
             let slash = if path.is_directory() { "/" } else { "" };
@@ -273,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_paths_are_borrowed() {
+    fn borrows_plain_paths() {
         check("/", Ok("/"));
         for raw in ["/a", "/a/", "/a/b.c", "/.well-known/x", "/...", "/..a/b..", "/a/.b/", "/é?", "/a\\b"] {
             check(raw, Ok(&raw[1..]));
@@ -282,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_are_decoded_exactly_once() {
+    fn decodes_escapes_exactly_once() {
         check("/space%20in%20name.txt", Ok("space in name.txt"));
         check("/%41%6a%6A", Ok("Ajj"));
         check("/%2541", Ok("%41"));
@@ -292,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn slashes_collapse_and_dots_vanish_after_decoding() {
+    fn removes_dot_segments_and_double_slashes_after_decoding() {
         check("//", Ok("/"));
         check("//a///b//", Ok("a/b/"));
         check("/./a/.", Ok("a/"));
@@ -306,14 +249,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leads_above_the_root() {
+    fn rejects_paths_above_the_root() {
         for raw in ["/..", "/../", "/a/../..", "//..", "/./..", "/%2e%2e/a", "/.%2e/a", "/a/..//../a"] {
             check(raw, Err(PathError::AboveRoot));
         }
     }
 
     #[test]
-    fn what_no_file_can_be_named_is_refused() {
+    fn rejects_paths_that_name_no_file() {
         for raw in ["", "a/b", "*", "http://a/", "%2Fa"] {
             check(raw, Err(PathError::NotAbsolute));
         }
@@ -329,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_is_a_leading_dot_save_well_known() {
+    fn hidden_segments_begin_with_a_dot_except_well_known() {
         fn check(raw: &str, hidden: bool) {
             assert_eq!(RelativePath::parse(raw).unwrap().is_hidden(), hidden, "{raw:?}");
         }
@@ -342,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn encoding_is_canonical_and_stays_on_this_host() {
+    fn the_encoding_is_canonical_and_cannot_name_another_host() {
         fn check(raw: &str, expected: &str) {
             assert_eq!(RelativePath::parse(raw).unwrap().encode(), expected, "{raw:?}");
         }
@@ -358,7 +301,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn refused_or_safe(raw in prop_oneof![".*", "/(/|\\.|%2e|%2F|%25|%00|%|a|\\\\|é|\0){0,12}"]) {
+        fn an_accepted_path_is_safe(raw in prop_oneof![".*", "/(/|\\.|%2e|%2F|%25|%00|%|a|\\\\|é|\0){0,12}"]) {
             let Ok(path) = RelativePath::parse(&raw) else { return Ok(()) };
             let bytes = path.as_bytes();
             let mut segments = bytes.split(|&byte| byte == b'/');

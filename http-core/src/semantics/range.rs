@@ -1,9 +1,8 @@
 //! `Range`: which bytes of a representation a request asks for (RFC 9110 §14).
 //!
-//! A range is a wish. What is malformed, in an unknown unit or wasteful is not an error but ignored, and the
-//! whole representation answers (§14.2). Whether the field counts at all (the method is GET, the
-//! preconditions hold, `If-Range` agrees) is for the caller to decide first. This file must never let a short
-//! field ask for more bytes than the representation has.
+//! A header that is malformed, in an unknown unit or wasteful is no error: it is ignored, and the response is the whole
+//! representation (§14.2). The caller decides before whether the header applies: the method is GET, the preconditions
+//! hold, `If-Range` matches. This module never lets a header select more bytes than the representation has.
 //!
 //! ```
 //! use http_core::range::{self, ByteRange, Ranges};
@@ -18,47 +17,47 @@
 
 use crate::types::grammar::{decimal, list};
 
-/// A run of bytes that lies within the representation: `first` and `last` are offsets, both inclusive.
+/// A range of bytes within the representation, from `first` to `last` inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ByteRange {
     /// Offset of the first byte.
     pub first: u64,
-    /// Offset of the last byte, never less than `first`.
+    /// Offset of the last byte, at least `first`.
     pub last: u64,
 }
 
 impl ByteRange {
-    /// How many bytes these are: at least one.
+    /// Returns the number of bytes, at least one.
     #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "no range is empty: Content-Range could not say it")]
+    #[expect(clippy::len_without_is_empty, reason = "no range is empty: Content-Range has no syntax for it")]
     pub fn len(self) -> u64 {
         debug_assert!(self.first <= self.last, "{self:?} is reversed");
         self.last.saturating_sub(self.first).saturating_add(1)
     }
 
-    /// The value of `Content-Range` for this part of `complete` bytes (§14.4): `bytes 0-9/100`.
+    /// Returns the value of `Content-Range` for this part of `complete` bytes (§14.4): `bytes 0-9/100`.
     #[must_use]
     pub fn content_range(self, complete: u64) -> String {
         format!("bytes {}-{}/{complete}", self.first, self.last)
     }
 }
 
-/// What to answer with.
+/// Which response a `Range` header asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ranges {
-    /// 200 and everything: the field is to be ignored.
+    /// 200 with the whole representation: the header is ignored.
     Whole,
-    /// 206 and these parts, at least one, in the order asked for.
+    /// 206 with these parts, at least one, in the order requested.
     Partial(Vec<ByteRange>),
-    /// 416: the field is sound, but none of its ranges has a byte of this representation.
+    /// 416: the header is valid, but none of its ranges contains a byte of the representation.
     Unsatisfiable,
 }
 
-/// Resolves the value of a `Range` field against a representation of `length` bytes (§14.1.2, §14.2).
+/// Resolves the value of a `Range` header for a representation of `length` bytes (§14.1.2, §14.2).
 ///
-/// Ranges that no byte satisfies are dropped as long as another is left. A field of more than `max_parts`
-/// ranges is ignored, and so is one whose parts add up to more than `length`: overlapping ranges would make
-/// the server send the same bytes again and again (§17.15). An empty representation satisfies no range.
+/// Drops ranges without a byte of the representation, unless no other remains. Ignores a header with more than
+/// `max_parts` ranges, and one whose parts add up to more than `length`: overlapping ranges would make the server send
+/// the same bytes many times (§17.15). An empty representation satisfies no range.
 ///
 /// ```
 /// # use http_core::range::{resolve, ByteRange, Ranges};
@@ -67,45 +66,45 @@ pub enum Ranges {
 /// assert_eq!(resolve(b"bytes=0-,0-", 100, 16), Ranges::Whole);
 /// ```
 #[must_use]
-pub fn resolve(field: &[u8], length: u64, max_parts: usize) -> Ranges {
-    match satisfiable_parts(field, length, max_parts) {
+pub fn resolve(value: &[u8], length: u64, max_parts: usize) -> Ranges {
+    match satisfiable_parts(value, length, max_parts) {
         None => Ranges::Whole,
         Some(parts) if parts.is_empty() => Ranges::Unsatisfiable,
         Some(parts) => Ranges::Partial(parts),
     }
 }
 
-/// The value of `Content-Range` in a 416 answer (§14.4): `bytes */100`.
+/// Returns the value of `Content-Range` in a 416 response (§14.4): `bytes */100`.
 #[must_use]
 pub fn unsatisfied(length: u64) -> String {
     format!("bytes */{length}")
 }
 
-/// `None` if the field is to be ignored.
-fn satisfiable_parts(field: &[u8], length: u64, max_parts: usize) -> Option<Vec<ByteRange>> {
-    let (unit, range_set) = field.split_at_checked(b"bytes=".len())?;
+/// Returns the parts to send, or `None` if the header is ignored.
+fn satisfiable_parts(value: &[u8], length: u64, max_parts: usize) -> Option<Vec<ByteRange>> {
+    let (unit, range_set) = value.split_at_checked(b"bytes=".len())?;
     if !unit.eq_ignore_ascii_case(b"bytes=") {
         return None;
     }
 
     let mut parts = Vec::new();
-    let mut asked = 0;
-    let mut unsent = length;
+    let mut requested = 0;
+    let mut remaining = length;
     for member in list(range_set) {
         let spec = RangeSpec::parse(member)?;
-        asked += 1;
-        if asked > max_parts {
+        requested += 1;
+        if requested > max_parts {
             return None;
         }
         if let Some(part) = spec.within(length) {
-            unsent = unsent.checked_sub(part.len())?;
+            remaining = remaining.checked_sub(part.len())?;
             parts.push(part);
         }
     }
-    (asked > 0).then_some(parts)
+    (requested > 0).then_some(parts)
 }
 
-/// One member of a range-set, as sent (§14.1.1). A number beyond `u64` is as good as the largest.
+/// One member of a range-set, as sent (§14.1.1). A number beyond `u64` counts as its maximum.
 enum RangeSpec {
     Int { first: u64, last: u64 },
     Suffix { length: u64 },
@@ -124,7 +123,7 @@ impl RangeSpec {
         }
     }
 
-    /// The bytes of a representation of `length` that are meant, if there are any (§14.1.2).
+    /// Returns the selected bytes of a representation of `length` bytes, if there are any (§14.1.2).
     fn within(self, length: u64) -> Option<ByteRange> {
         let end = length.checked_sub(1)?;
         match self {
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn one_range() {
+    fn resolves_one_range() {
         check("bytes=0-0", 100, &parts([(0, 0)]));
         check("bytes=10-19", 100, &parts([(10, 19)]));
         check("bytes=99-", 100, &parts([(99, 99)]));
@@ -168,14 +167,14 @@ mod tests {
     }
 
     #[test]
-    fn several_ranges_keep_their_order() {
+    fn keeps_the_order_of_several_ranges() {
         check("bytes=5-9,0-4", 100, &parts([(5, 9), (0, 4)]));
         check("bytes= ,0-0 ,\t1-1,, -1 ,", 100, &parts([(0, 0), (1, 1), (99, 99)]));
         check("bytes=100-,0-0,-0", 100, &parts([(0, 0)]));
     }
 
     #[test]
-    fn unsatisfiable_when_no_byte_is_meant() {
+    fn ranges_without_a_byte_are_unsatisfiable() {
         check("bytes=100-", 100, &Unsatisfiable);
         check("bytes=100-200,300-,-0", 100, &Unsatisfiable);
         check("bytes=-0", 100, &Unsatisfiable);
@@ -185,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_fields_are_ignored() {
+    fn ignores_malformed_headers() {
         for set in ["", ",", "-", "1", "a-", "0-a", "+0-1", "--1", "0-1-2", "0 -1", "0-1;2-3", "*", "2-1"] {
             check(&format!("bytes={set}"), 100, &Whole);
         }
@@ -198,16 +197,16 @@ mod tests {
     }
 
     #[test]
-    fn numbers_saturate() {
+    fn large_numbers_saturate() {
         check("bytes=0-99999999999999999999999", 100, &parts([(0, 99)]));
         check("bytes=-99999999999999999999999", 100, &parts([(0, 99)]));
         check("bytes=99999999999999999999999-", u64::MAX, &Unsatisfiable);
-        check("bytes=18446744073709551616-", 100, &Unsatisfiable); // 2^64: wrapped, it would be 0
+        check("bytes=18446744073709551616-", 100, &Unsatisfiable); // 2^64, which must not wrap to 0
         check("bytes=0-", u64::MAX, &parts([(0, u64::MAX - 1)]));
     }
 
     #[test]
-    fn amplification_is_ignored() {
+    fn ignores_headers_that_amplify_the_response() {
         check("bytes=0-0,1-1,2-2,3-3", 100, &Whole);
         check("bytes=200-,200-,200-,200-", 100, &Whole);
         check("bytes=0-49,0-49", 100, &parts([(0, 49), (0, 49)]));
@@ -217,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_and_content_range() {
+    fn formats_lengths_and_content_range() {
         assert_eq!(ByteRange { first: 7, last: 7 }.len(), 1);
         assert_eq!(ByteRange { first: 0, last: u64::MAX }.len(), u64::MAX);
         assert_eq!(ByteRange { first: 500, last: 999 }.content_range(1234), "bytes 500-999/1234");
@@ -226,7 +225,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parts_lie_within_and_never_exceed_the_whole(
+        fn parts_never_exceed_the_representation(
             field in prop_oneof![".*", "bytes=([0-9]{0,2}-[0-9]{0,2}[, ]{1,2}){1,4}"],
             length in prop_oneof![0..100_u64, any::<u64>()],
         ) {

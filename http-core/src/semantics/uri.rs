@@ -1,28 +1,28 @@
-//! How a path or a query may be spelled (RFC 3986 §3.3, §3.4), and how one that is not ought to be.
+//! The characters of a path or a query in a URI (RFC 3986 §3.3, §3.4), and the correction of a query with others.
 //!
-//! Browsers send some octets raw that a URI has no room for, `|` in a path among them. They are understood well
-//! enough to be answered with a redirect to what was meant (RFC 9112 §3).
+//! Browsers send some characters unescaped that a URI does not allow, such as `|`. A server can redirect such a request
+//! to the corrected target (RFC 9112 §3).
 
-use crate::types::grammar::begins_escape;
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use crate::types::{
+    chars::{self, URI_PUNCTUATION},
+    grammar::begins_escape,
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// All that `pchar`, `/` and `?` leave out, but for `%`, which is another matter.
-const UNSOUND: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'<')
-    .add(b'>')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
+/// The characters that a query must escape, without `%`.
+const ESCAPED: &AsciiSet = &all_ascii_except(URI_PUNCTUATION).remove(b'%');
 
-/// Whether a path or query consists of what may stand in one, its escapes being whole.
+/// Returns all ASCII characters except letters, digits and those in `kept`.
+pub(super) const fn all_ascii_except(mut kept: &[u8]) -> AsciiSet {
+    let mut set = NON_ALPHANUMERIC.add(b'%');
+    while let [byte, rest @ ..] = kept {
+        set = set.remove(*byte);
+        kept = rest;
+    }
+    set
+}
+
+/// Returns whether a path or query contains only characters that a URI allows, and complete percent-escapes.
 ///
 /// ```
 /// use http_core::uri::is_valid;
@@ -33,33 +33,26 @@ const UNSOUND: &AsciiSet = &CONTROLS
 #[must_use]
 pub fn is_valid(part: &str) -> bool {
     let bytes = part.as_bytes();
-    bytes.iter().enumerate().all(|(place, &byte)| match byte {
-        b'%' => begins_escape(&bytes[place..]),
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b'?' | b':' | b'@' => {
-            true
-        }
-        b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => true,
-        _ => false,
-    })
+    bytes.iter().enumerate().all(|(at, &byte)| chars::is_uri(byte) || begins_escape(&bytes[at..]))
 }
 
-/// A query that says what `query` meant: its escapes are kept, a `%` that begins none is escaped, and so is all
-/// that may not stand there.
+/// Escapes what a URI does not allow in a query: other characters, and each `%` that begins no escape. Keeps complete
+/// escapes.
 ///
 /// ```
 /// assert_eq!(http_core::uri::normalize_query("a=<1>&b=100%&c=%2f"), "a=%3C1%3E&b=100%25&c=%2f");
 /// ```
 #[must_use]
 pub fn normalize_query(query: &str) -> String {
-    let mut mended = String::with_capacity(query.len() + 16);
+    let mut normalized = String::with_capacity(query.len() + 16);
     let mut rest = query;
-    while let Some(place) = rest.find('%') {
-        mended.extend(utf8_percent_encode(&rest[..place], UNSOUND));
-        mended.push_str(if begins_escape(&rest.as_bytes()[place..]) { "%" } else { "%25" });
-        rest = &rest[place + 1..];
+    while let Some(at) = rest.find('%') {
+        normalized.extend(utf8_percent_encode(&rest[..at], ESCAPED));
+        normalized.push_str(if begins_escape(&rest.as_bytes()[at..]) { "%" } else { "%25" });
+        rest = &rest[at + 1..];
     }
-    mended.extend(utf8_percent_encode(rest, UNSOUND));
-    mended
+    normalized.extend(utf8_percent_encode(rest, ESCAPED));
+    normalized
 }
 
 #[cfg(test)]
@@ -68,31 +61,31 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_is_sound_stays_as_it_is() {
-        for sound in ["", "/", "a=b&c=d", "%41%2f", "/?:@!$&'()*+,;=-._~"] {
-            assert!(is_valid(sound), "{sound}");
-            assert_eq!(normalize_query(sound), sound);
+    fn keeps_valid_text() {
+        for valid in ["", "/", "a=b&c=d", "%41%2f", "/?:@!$&'()*+,;=-._~"] {
+            assert!(is_valid(valid), "{valid}");
+            assert_eq!(normalize_query(valid), valid);
         }
-        for octet in (0..=255u8).filter(|octet| !octet.is_ascii_alphanumeric()) {
-            let part = char::from(octet).to_string();
-            let sound = octet.is_ascii() && "/?:@!$&'()*+,;=-._~".contains(char::from(octet));
-            assert_eq!(is_valid(&part), sound, "{part:?}");
+        for byte in (0..=255u8).filter(|byte| !byte.is_ascii_alphanumeric()) {
+            let text = char::from(byte).to_string();
+            let valid = byte.is_ascii() && "/?:@!$&'()*+,;=-._~".contains(char::from(byte));
+            assert_eq!(is_valid(&text), valid, "{text:?}");
         }
     }
 
     #[test]
-    fn escapes_are_whole_or_mended() {
-        for (broken, mended) in
+    fn escapes_invalid_text() {
+        for (invalid, normalized) in
             [("%", "%25"), ("%4", "%254"), ("%zz", "%25zz"), ("%%41", "%25%41"), ("é", "%C3%A9")]
         {
-            assert!(!is_valid(broken), "{broken}");
-            assert_eq!(normalize_query(broken), mended);
+            assert!(!is_valid(invalid), "{invalid}");
+            assert_eq!(normalize_query(invalid), normalized);
         }
     }
 
     proptest! {
         #[test]
-        fn whatever_is_mended_is_sound(query in ".{0,40}") {
+        fn a_normalized_query_is_valid(query in ".{0,40}") {
             prop_assert!(is_valid(&normalize_query(&query)), "{}", normalize_query(&query));
         }
     }

@@ -6,11 +6,17 @@
 /// `tchar` of RFC 9110 §5.6.2.
 const TOKEN: u8 = 1;
 /// The bytes accepted in a request target: visible ASCII without `#`, because a target has no fragment (RFC 9112
-/// §3.2). `semantics::uri` tells which of them a URI does not allow.
+/// §3.2). [`uri::is_valid`](crate::uri::is_valid) accepts fewer: those that a URI allows.
 const TARGET: u8 = 2;
 /// The bytes of a registered name (RFC 3986 §3.2.2) other than escapes, without the comma: two Host headers joined into
 /// one must not look like one name.
 const HOST: u8 = 4;
+
+/// The bytes of a path or a query in a URI (RFC 3986 §3.3, §3.4) other than escapes.
+const URI: u8 = 8;
+
+/// The bytes of [`URI`] that are not letters or digits.
+pub(crate) const URI_PUNCTUATION: &[u8] = b"-._~/?:@!$&'()*+,;=";
 
 const CLASSES: [u8; 256] = {
     let mut table = [0; 256];
@@ -26,6 +32,9 @@ const CLASSES: [u8; 256] = {
         }
         if alphanumeric || contains(b"-._~!$&'()*+;=", byte) {
             table[code] |= HOST;
+        }
+        if alphanumeric || contains(URI_PUNCTUATION, byte) {
+            table[code] |= URI;
         }
         code += 1;
     }
@@ -47,6 +56,12 @@ const fn contains(set: &[u8], byte: u8) -> bool {
 #[inline]
 pub const fn is_token(byte: u8) -> bool {
     CLASSES[byte as usize] & TOKEN != 0
+}
+
+/// Returns whether a path or a query may contain `byte` unescaped.
+#[inline]
+pub(crate) const fn is_uri(byte: u8) -> bool {
+    CLASSES[byte as usize] & URI != 0
 }
 
 /// Returns whether `byte` is optional white space: SP or HTAB (RFC 9110 §5.6.3).

@@ -2,23 +2,44 @@
 
 use super::status::Status;
 
+/// Declares an error enum. `Display` writes the description of the variant.
+macro_rules! error_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident $text:literal)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)*
+        }
+
+        impl $name {
+            /// Returns the description, for a log.
+            pub const fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $text,)* }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl std::error::Error for $name {}
+    };
+}
+pub(crate) use error_enum;
+
 macro_rules! parse_errors {
     ($($(#[$doc:meta])* $variant:ident $status:ident $text:literal)*) => {
-        /// An error in a received message. It ends the connection: the bytes after it are neither parsed nor served.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum ParseError {
-            $($(#[$doc])* $variant,)*
+        error_enum! {
+            /// An error in a received message. It ends the connection: the bytes after it are neither parsed nor served.
+            ParseError { $($(#[$doc])* $variant $text)* }
         }
 
         impl ParseError {
-            /// The status of the response to a request with this error.
+            /// Returns the status of the response to a request with this error.
             pub const fn status(self) -> Status {
                 match self { $(ParseError::$variant => Status::$status,)* }
-            }
-
-            /// A description for a log.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(ParseError::$variant => $text,)* }
             }
         }
     };
@@ -75,36 +96,17 @@ parse_errors! {
     BodyTooLarge CONTENT_TOO_LARGE "body too large"
 }
 
-impl std::fmt::Display for ParseError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
+error_enum! {
+    /// A call of [`Connection::respond`](crate::Connection::respond) that breaks its contract: a bug of the engine or of
+    /// the handler, never of the client.
+    #[non_exhaustive]
+    Misuse {
+        /// The connection awaits no response: it has one already, or its request timed out.
+        NoResponseDue "cannot respond: the connection awaits no response"
+        /// A [`Body::Shared`](crate::Body::Shared) has a range that lies outside its bytes.
+        RangeOutOfBounds "cannot respond: the range of a shared body lies outside its bytes"
+        /// A [`Body::Stream`](crate::Body::Stream), whose length is unknown, is one of several
+        /// [`Body::Parts`](crate::Body::Parts).
+        StreamInParts "cannot respond: a stream is one of the parts of a body"
     }
 }
-
-impl std::error::Error for ParseError {}
-
-/// A call of [`Connection::respond`](crate::Connection::respond) that breaks its contract: a bug of the engine or of
-/// the handler, never of the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Misuse {
-    /// The connection awaits no response: it has one already, or its request timed out.
-    NoResponseDue,
-    /// A [`Body::Shared`](crate::Body::Shared) has a range that lies outside its bytes.
-    RangeOutOfBounds,
-    /// A [`Body::Stream`](crate::Body::Stream), whose length is unknown, is one of several
-    /// [`Body::Parts`](crate::Body::Parts).
-    StreamInParts,
-}
-
-impl std::fmt::Display for Misuse {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Misuse::NoResponseDue => "cannot respond: the connection awaits no response",
-            Misuse::RangeOutOfBounds => "cannot respond: the range of a shared body lies outside its bytes",
-            Misuse::StreamInParts => "cannot respond: a stream is one of the parts of a body",
-        })
-    }
-}
-
-impl std::error::Error for Misuse {}

@@ -199,19 +199,9 @@ mod tests {
 
     #[test]
     fn stops_after_a_malformed_parameter() {
-        for malformed in [
-            "a=b",
-            ";a",
-            ";a=",
-            ";=b",
-            ";a =b",
-            ";a= b",
-            ";a=b c",
-            ";a=\"b",
-            ";a=\"b\\\"",
-            ";a=\"b\"c",
-            ";a=\"\n\"",
-        ] {
+        let values = ["", "=", "= b", "=b c", " =b", "=\"b", "=\"b\\\"", "=\"b\"c", "=\"\n\""];
+        let with_values = values.map(|value| format!(";a{value}"));
+        for malformed in with_values.iter().map(String::as_str).chain(["a=b", ";=b"]) {
             let text = format!(";x=y {malformed};z=z");
             let read: Vec<_> = parameters(text.as_bytes()).collect();
             assert_eq!(read.first(), Some(&Ok(Parameter { name: "x", raw: b"y" })), "{text}");
