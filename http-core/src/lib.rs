@@ -1,24 +1,24 @@
 //! HTTP/1.1 without I/O.
 //!
-//! Bytes go in, what to do next comes out. This crate parses requests, judges their framing, runs a connection's
-//! state machine, chooses handlers and writes answers. It opens no socket and no file, asks no clock and starts
-//! no thread: an engine does that, and there can be as many kinds of engine as there are ways to wait.
+//! Bytes and the time go in, the next step comes out. This crate parses and validates requests, runs the state machine of
+//! a connection, routes requests to handlers and writes responses. It opens no sockets and no files, reads no clock and
+//! starts no threads: an engine does that.
 //!
 //! | module | contents | imports |
 //! |---|---|---|
-//! | types | [`chars`], [`Method`], [`Status`], [`Version`], [`ParseError`], [`Limits`], [`Clock`] | nothing |
+//! | types | [`chars`], [`Method`], [`Status`], [`Version`], [`ParseError`], [`Limits`], [`Clock`] | |
 //! | semantics | [`path`], [`uri`], [`range`], [`conditional`], [`negotiate`], [`MediaType`], [`form`], [`multipart`] | types |
 //! | codec | [`head`], [`framing`], [`chunked`], [`encode`] | types |
 //! | buffer | [`RecvBuf`], [`SendQueue`], [`BufferPool`] | codec, types |
 //! | message | [`Request`], [`Response`], [`Headers`], [`Body`], [`Rejection`] | buffer, codec, semantics, types |
-//! | connection | [`Connection`], [`Step`]: the state machine | message and below |
-//! | handler | [`Handler`], [`Reply`], [`Middleware`], [`Router`] | message and below |
-//! | client | [`client`]: requests written and responses read | message and below |
+//! | connection | [`Connection`], [`Step`]: the state machine | message and those below |
+//! | handler | [`Handler`], [`Reply`], [`Middleware`], [`Router`] | message and those below |
+//! | client | [`client`]: writes requests, reads responses | message and those below |
 //!
-//! A request answered from a string of bytes, without a socket, stands in [`connection`]'s documentation.
+//! [`connection`] shows how to respond to a request without a socket.
 
 #![forbid(unsafe_code)]
-#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test needs some moment to begin at"))]
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test needs a start time"))]
 
 mod buffer;
 pub mod client;

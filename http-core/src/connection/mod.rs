@@ -42,7 +42,6 @@
 
 mod progress;
 mod receiving;
-mod respond;
 mod state;
 mod step;
 
@@ -359,13 +358,13 @@ impl Connection {
             _ => return Err(Misuse::NoResponseDue),
         };
         response.body.check()?;
-        let response = respond::correct(response, method);
+        let response = response.corrected(method);
         let body = encode::body_length(response.body.len(), version);
         let keep_alive = wants_keep_alive
             && !response.close
             && !self.keep_alive_disabled
             && body != BodyLength::UntilClose;
-        respond::write(response, method, body, keep_alive, out, clock);
+        response.queue(method, body, keep_alive, out, clock);
         if keep_alive {
             self.transition(Event::KeepAliveResponse, State::Idle { since: clock.now() });
         } else {

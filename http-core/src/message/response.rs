@@ -5,8 +5,15 @@ use super::{
     headers::{HeaderError, Headers, SharedHeaders},
 };
 use crate::{
-    buffer::segment::{OnSent, Sent},
-    types::{method::Method, status::Status},
+    buffer::{
+        segment::{OnSent, Segment, Sent},
+        send_queue::SendQueue,
+    },
+    codec::{
+        encode::{self, ResponseHead},
+        framing::BodyLength,
+    },
+    types::{clock::Clock, method::Method, status::Status},
 };
 
 /// A response to a request.
@@ -167,6 +174,46 @@ impl Response {
     /// Returns the body.
     pub fn body(&self) -> &Body {
         &self.body
+    }
+
+    /// Corrects what a handler must not send in response to this method.
+    pub(crate) fn corrected(self, method: Method) -> Response {
+        match self.status {
+            // RFC 9110 §15.5.6: every 405 must have an Allow header. An empty one means that no method is allowed.
+            Status::METHOD_NOT_ALLOWED if self.header("Allow").is_none() => self.with_allow(&[]),
+            // RFC 9110 §9.3.6: a success means that a tunnel is open, and this library opens none.
+            status if method == Method::Connect && status.is_success() => {
+                Response { on_sent: self.on_sent, ..Response::error(Status::NOT_IMPLEMENTED) }
+            }
+            _ => self,
+        }
+    }
+
+    /// Queues the head and the body, which must be valid.
+    #[inline]
+    pub(crate) fn queue(
+        self,
+        method: Method,
+        body: BodyLength,
+        keep_alive: bool,
+        out: &mut SendQueue,
+        clock: &Clock,
+    ) {
+        let head = ResponseHead {
+            status: self.status,
+            shared_headers: self.shared_headers.as_ref().map_or(&[], |headers| headers.as_bytes()),
+            headers: self.headers.as_bytes(),
+            body,
+            keep_alive,
+        };
+        out.write(|text| encode::response_head(text, &head, clock));
+        let from = out.total_queued();
+        if encode::carries_body(self.status, method) {
+            self.body.queue(out, body == BodyLength::Chunked);
+        }
+        if let Some(on_sent) = self.on_sent {
+            out.push(Segment::End { from, on_sent });
+        }
     }
 }
 

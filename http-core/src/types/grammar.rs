@@ -104,42 +104,31 @@ pub(crate) struct Malformed;
 /// Returns the parameters in `text`, which begins with a semicolon, in order. Skips empty ones, and stops after the first
 /// malformed one.
 pub(crate) fn parameters(text: &[u8]) -> impl Iterator<Item = Result<Parameter<'_>, Malformed>> {
-    let mut rest = text;
+    let mut rest = text.trim_ascii_start();
     std::iter::from_fn(move || {
-        loop {
-            rest = rest.trim_ascii_start();
-            if rest.is_empty() {
-                return None;
-            }
-            match split_parameter(rest) {
-                Some((parameter, after)) => {
-                    rest = after;
-                    if parameter.is_some() {
-                        return parameter.map(Ok);
-                    }
-                }
-                None => {
-                    rest = b"";
-                    return Some(Err(Malformed));
-                }
-            }
+        while let [b';', after @ ..] = rest
+            && let after @ ([] | [b';', ..]) = after.trim_ascii_start()
+        {
+            rest = after;
         }
+        if rest.is_empty() {
+            return None;
+        }
+        let parameter = split_parameter(rest);
+        rest = parameter.map_or(b"", |(_, after)| after.trim_ascii_start());
+        Some(parameter.map(|(parameter, _)| parameter).ok_or(Malformed))
     })
 }
 
-/// Splits off the parameter after the leading semicolon, or `None` for an empty one, from the text after it.
-fn split_parameter(text: &[u8]) -> Option<(Option<Parameter<'_>>, &[u8])> {
-    let text = text.strip_prefix(b";")?.trim_ascii_start();
-    if text.is_empty() || text.starts_with(b";") {
-        return Some((None, text));
-    }
-    let (name, text) = split_token(text)?;
+/// Splits off the parameter after the leading semicolon from the text after it.
+fn split_parameter(text: &[u8]) -> Option<(Parameter<'_>, &[u8])> {
+    let (name, text) = split_token(text.strip_prefix(b";")?.trim_ascii_start())?;
     let text = text.strip_prefix(b"=")?;
     let (raw, rest) = match text.strip_prefix(b"\"") {
         Some(quoted) => split_quoted(quoted)?,
         None => split_token(text).map(|(token, rest)| (token.as_bytes(), rest))?,
     };
-    Some((Some(Parameter { name, raw }), rest))
+    Some((Parameter { name, raw }, rest))
 }
 
 /// Splits off the token at the front from the text after it (§5.6.2).

@@ -1,20 +1,21 @@
-//! The laws of the core, tested from outside: bytes in, steps and bytes out.
+//! Tests of http-core through its public interface: bytes in, steps and bytes out.
 //!
-//! | module | what it holds the core to |
+//! | module | what it tests |
 //! |---|---|
-//! | [`split`] | however input and output are cut, the same is understood and answered |
-//! | [`roundtrip`] | what was written is what is read, for requests and for answers |
-//! | [`corpus`] | known attacks and classic faults get their status, and nothing behind them is served |
-//! | [`client`] | good and bad responses, read alike however they are cut |
-//! | [`both_sides`] | what client or server writes is what the other reads |
-//! | [`exchange`] | keep-alive, framing, pipelining, 100-continue, lingering, closing |
-//! | [`deadlines`] | every wait ends when its setting says, on a clock that only the test moves |
+//! | [`split`] | however input and output are split, the same requests are read and the same responses sent |
+//! | [`roundtrip`] | reading returns what was written, for requests and responses |
+//! | [`corpus`] | known attacks and common errors get their status, and nothing after them is served |
+//! | [`client`] | valid and invalid responses are read alike, however they are split |
+//! | [`both_sides`] | client and server read what the other one writes |
+//! | [`exchange`] | keep-alive, framing, pipelining, 100-continue, lingering, closing, misuse |
+//! | [`deadlines`] | every wait ends after its timeout, on a clock that the test controls |
+//! | [`layers`] | modules import only lower ones |
 //!
-//! [`drive`] plays the engine, [`app`] the application, [`reply`] the client, and [`script`] a peer with a plan.
-//! The client shares no code with the core: the judge must not inherit the bugs of the accused.
+//! [`drive`] simulates the engine, [`app`] the application, [`reply`] the client, and [`script`] runs a list of actions.
+//! The simulated client shares no code with http-core, so that it cannot share its bugs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
-#![allow(clippy::disallowed_methods, reason = "a test needs some moment to begin at, and a file to send")]
+#![allow(clippy::disallowed_methods, reason = "a test needs a start time, and a file to send")]
 
 mod app;
 mod both_sides;
@@ -23,6 +24,7 @@ mod corpus;
 mod deadlines;
 mod drive;
 mod exchange;
+mod layers;
 mod reply;
 mod roundtrip;
 mod script;
