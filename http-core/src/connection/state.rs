@@ -4,7 +4,8 @@ use super::{
     receiving::{ReceivingBody, RequestLens},
     step::CloseReason,
 };
-use crate::{codec::framing::RequestFraming, types::method::Method};
+use crate::codec::framing::RequestFraming;
+use crate::types::method::Method;
 use std::time::Instant;
 
 /// The state of a connection. Each variant owns the data that only this state needs.

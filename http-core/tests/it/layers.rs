@@ -29,17 +29,14 @@ fn modules_import_only_lower_ones() {
     assert!(imports > 40, "only {imports} imports found");
 }
 
-/// Returns the modules in `use crate::module::…` and in the first level of `use crate::{…}`.
+/// Returns the modules in `use crate::module::…;` and in the first level of `use crate::{…};`, one module a line.
 fn imported_modules(code: &str) -> impl Iterator<Item = &str> {
     let mut in_group = false;
     code.lines().filter_map(move |line| {
-        let line = line.trim_start_matches("pub(crate) ").trim_start_matches("pub ");
-        let path = match (line.strip_prefix("use crate::"), line.strip_prefix("    ")) {
-            (Some(path), _) => path,
-            (None, Some(path)) if in_group => path,
-            _ => "",
-        };
-        in_group = if in_group { line != "};" } else { line == "use crate::{" };
-        path.split("::").next().filter(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))
+        let import = line.trim_start_matches("pub(crate) ").strip_prefix("use crate::");
+        let path = import.or(line.strip_prefix("    ").filter(|_| in_group)).unwrap_or_default();
+        assert!(!path.starts_with('{') || path == "{", "more than one module a line: {line}");
+        in_group = line == "use crate::{" || in_group && line != "};";
+        path.split("::").next().filter(|module| module.starts_with(|c: char| c.is_ascii_lowercase()))
     })
 }
