@@ -1,4 +1,4 @@
-//! The application of most tests: says what it was asked, and has a path for every kind of answer.
+//! The application of most tests: echoes each request, and has a path for every kind of response.
 
 use http_core::{Body, ChunkSource, FileSlice, Method, Request, Response, Status};
 use std::{
@@ -7,41 +7,42 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-/// What an application does with a request.
-pub enum Answer {
+/// What the application does with a request.
+pub enum AppReply {
+    /// Responds at once.
     Now(Response),
-    /// There when the connection says that it waits for it.
+    /// Responds after [`Step::AwaitReply`](http_core::Step::AwaitReply).
     Later(Response),
 }
 
-/// Says method, target and a line feed, and then the content it was sent.
-pub fn echo(request: &Request<'_>) -> Answer {
+/// Responds with the method, the target, a line feed and the request body.
+pub fn echo(request: &Request<'_>) -> AppReply {
     if request.method() == Method::Connect && request.target() != "tunnel:1" {
-        return Answer::Now(Response::method_not_allowed(Method::Connect, &[Method::Get]));
+        return AppReply::Now(Response::method_not_allowed(Method::Connect, &[Method::Get]));
     }
-    let said = [request.method_token(), " ", request.target(), "\n"].concat().into_bytes();
+    let line = [request.method_token(), " ", request.target(), "\n"].concat().into_bytes();
     let body = match request.path() {
-        "/stream" => Body::Stream(Box::new(Pieces(vec![b"three and more", b"two", b"one"]))),
-        "/broken" => Body::Stream(Box::new(Pieces(vec![b"error", b"one"]))),
+        "/stream" => Body::Stream(Box::new(Chunks(vec![b"three and more", b"two", b"one"]))),
+        "/broken" => Body::Stream(Box::new(Chunks(vec![b"error", b"one"]))),
         "/file" => Body::File(some_file()),
         "/big" => Body::Shared(BIG.clone(), 10..6_010),
         "/parts" => Body::Parts(vec![
             Body::Static(b"static "),
             Body::Empty,
-            Body::Bytes(said),
+            Body::Bytes(line),
             Body::Shared(BIG.clone(), 0..5_000),
             Body::File(some_file()),
             Body::File(FileSlice { len: 0, ..some_file() }),
         ]),
-        _ => Body::Bytes([said.as_slice(), request.body()].concat()),
+        _ => Body::Bytes([line.as_slice(), request.body()].concat()),
     };
     let response = Response::text("").with_body(body);
     match request.path() {
-        "/close" => Answer::Now(response.with_close()),
-        "/none" => Answer::Now(response.with_status(Status::NO_CONTENT)),
-        "/same" => Answer::Now(response.with_status(Status::NOT_MODIFIED)),
-        "/later" => Answer::Later(response),
-        _ => Answer::Now(response),
+        "/close" => AppReply::Now(response.with_close()),
+        "/none" => AppReply::Now(response.with_status(Status::NO_CONTENT)),
+        "/same" => AppReply::Now(response.with_status(Status::NOT_MODIFIED)),
+        "/later" => AppReply::Later(response),
+        _ => AppReply::Now(response),
     }
 }
 
@@ -53,16 +54,16 @@ fn some_file() -> FileSlice {
     FileSlice { file: FILE.clone(), offset: 3, len: 100 }
 }
 
-/// Yields these from the last to the first; at `error` it fails.
-pub struct Pieces(pub Vec<&'static [u8]>);
+/// Returns these chunks from the last to the first. The chunk `error` is an error.
+pub struct Chunks(pub Vec<&'static [u8]>);
 
-impl ChunkSource for Pieces {
+impl ChunkSource for Chunks {
     fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
-        let piece = self.0.pop().unwrap_or_default();
-        if piece == b"error" {
+        let next = self.0.pop().unwrap_or_default();
+        if next == b"error" {
             return Err(io::ErrorKind::Other.into());
         }
-        chunk.extend_from_slice(piece);
+        chunk.extend_from_slice(next);
         Ok(())
     }
 }

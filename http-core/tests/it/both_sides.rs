@@ -1,10 +1,10 @@
-//! Client and server understand each other: what one of them writes is what the other reads.
+//! Client and server: each reads what the other one writes.
 
 use crate::{
-    app::{Answer, echo},
+    app::{AppReply, echo},
     client::read,
-    drive::{Drive, Seen},
-    roundtrip::{body, field_name, field_value},
+    drive::{Drive, SeenRequest},
+    roundtrip::{body, header_name, header_value},
     split::cases,
 };
 use http_core::{
@@ -15,7 +15,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use std::time::Instant;
 
 #[test]
-fn requests_are_written_whole() {
+fn writes_requests() {
     let check = |request: ClientRequest, expected: &str| {
         assert_eq!(String::from_utf8_lossy(&request.to_bytes()), expected);
     };
@@ -26,8 +26,8 @@ fn requests_are_written_whole() {
         let line = format!("{} /b?c HTTP/1.1\r\nHost: a:1\r\n", method.as_str());
         check(new(method).with_keep_alive(), &format!("{line}Content-Length: 0\r\n\r\n"));
         let full = new(method).with_header("A", "b").unwrap().with_body("c/d", "e").unwrap();
-        let fields = "A: b\r\nContent-Type: c/d\r\nContent-Length: 1\r\nConnection: close\r\n";
-        check(full, &format!("{line}{fields}\r\ne"));
+        let headers = "A: b\r\nContent-Type: c/d\r\nContent-Length: 1\r\nConnection: close\r\n";
+        check(full, &format!("{line}{headers}\r\ne"));
     }
     let empty = new(Method::Get).with_keep_alive().with_body("c/d", "").unwrap();
     check(empty, "GET /b?c HTTP/1.1\r\nHost: a:1\r\nContent-Type: c/d\r\nContent-Length: 0\r\n\r\n");
@@ -36,7 +36,7 @@ fn requests_are_written_whole() {
 }
 
 #[test]
-fn what_could_break_a_request_is_refused() {
+fn rejects_what_could_break_a_request() {
     let check = |method, authority: &str, target: &str, expected: RequestError| {
         let outcome = ClientRequest::new(method, authority, target).map(|request| request.to_bytes());
         assert_eq!(outcome, Err(expected), "{authority:?} {target:?}");
@@ -61,9 +61,9 @@ fn what_could_break_a_request_is_refused() {
 }
 
 #[test]
-fn an_answer_that_broke_off_is_no_response() {
+fn a_truncated_response_is_an_error() {
     let mut drive = Drive::new(Config::default(), echo);
-    drive.send(&asked(Method::Get, "/broken", false, true));
+    drive.send(&request(Method::Get, "/broken", false, true));
     drive.run();
     let outcome = read(Method::Get, &Limits::default(), &drive.output, &[usize::MAX]);
     assert_eq!(outcome, Err(ResponseError::Truncated));
@@ -73,16 +73,16 @@ proptest! {
     #![proptest_config(cases(400))]
 
     #[test]
-    fn a_server_reads_what_the_client_wrote(
+    fn the_server_reads_what_the_client_writes(
         method in select(&[Method::Get, Method::Head, Method::Post, Method::Put, Method::Delete, Method::Patch][..]),
         authority in select(&["example.org", "localhost:8001", "127.0.0.1", "[::1]:80"][..]),
         target in "/[!-\"$-~]{0,200}",
-        fields in vec((field_name(), field_value()), 0..12),
+        headers in vec((header_name(), header_value()), 0..12),
         content in prop::option::of(vec(any::<u8>(), 0..300)),
         keep_alive in any::<bool>(),
     ) {
         let mut request = ClientRequest::new(method, authority, &target).unwrap();
-        for (name, value) in &fields {
+        for (name, value) in &headers {
             request = request.with_header(name, value).unwrap();
         }
         if let Some(content) = &content {
@@ -92,28 +92,28 @@ proptest! {
             request = request.with_keep_alive();
         }
         let bytes = request.to_bytes();
-        let mut drive = Drive::new(Config::default(), |_| Answer::Now(Response::new(Status::OK)));
+        let mut drive = Drive::new(Config::default(), |_| AppReply::Now(Response::new(Status::OK)));
         drive.send(&bytes);
         drive.run();
         prop_assert_eq!(drive.seen.len(), 1);
-        prop_assert_eq!(drive.replies()[0].close, !keep_alive);
+        prop_assert_eq!(drive.responses()[0].close, !keep_alive);
         let mut index = HeadIndex::default();
         let parsed = http_core::Request::parse(&bytes, &mut index, Instant::now());
-        prop_assert_eq!(parsed.map(|request| Seen::of(&request)), Ok(drive.seen[0].clone()));
+        prop_assert_eq!(parsed.map(|request| SeenRequest::of(&request)), Ok(drive.seen[0].clone()));
 
         let seen = &drive.seen[0];
         prop_assert_eq!((seen.method.as_str(), &seen.target, seen.version), (method.as_str(), &target, Version::Http11));
         prop_assert_eq!(seen.host.as_deref(), Some(authority));
         prop_assert_eq!(&seen.body, &content.unwrap_or_default());
-        let said = |(name, _): &&(String, Vec<u8>)| name.starts_with('x');
-        prop_assert!(seen.fields.iter().filter(said).eq(&fields), "{:?}", seen.fields);
+        let added = |(name, _): &&(String, Vec<u8>)| name.starts_with('x');
+        prop_assert!(seen.headers.iter().filter(added).eq(&headers), "{:?}", seen.headers);
     }
 
     #[test]
-    fn the_client_reads_what_a_server_answered(
+    fn the_client_reads_what_the_server_writes(
         method in select(&[Method::Get, Method::Head, Method::Post][..]),
         status in select(&[200u16, 204, 206, 304, 404, 500][..]),
-        fields in vec((field_name(), field_value()), 0..8),
+        headers in vec((header_name(), header_value()), 0..8),
         content in vec(any::<u8>(), 0..9_000),
         kind in 0..5u8,
         old in any::<bool>(),
@@ -122,15 +122,15 @@ proptest! {
     ) {
         let mut drive = Drive::new(Config::default(), move |_| {
             let response = Response::new(Status::from_code(status).unwrap()).with_body(body(kind, content.clone()));
-            Answer::Now(fields.iter().fold(response, |response, (name, value)| response.with_header(name, value)))
+            AppReply::Now(headers.iter().fold(response, |response, (name, value)| response.with_header(name, value)))
         });
-        drive.send(&asked(method, "/", old, keep_alive));
+        drive.send(&request(method, "/", old, keep_alive));
         drive.run();
-        understood(method, &drive, &sizes)?;
+        check_response(method, &drive, &sizes)?;
     }
 
     #[test]
-    fn the_client_reads_every_kind_of_answer(
+    fn the_client_reads_every_kind_of_response(
         method in select(&[Method::Get, Method::Head, Method::Post][..]),
         target in select(&["/", "/stream", "/file", "/big", "/parts", "/none", "/same", "/close", "/later"][..]),
         old in any::<bool>(),
@@ -138,14 +138,14 @@ proptest! {
         sizes in vec(1usize..3_000, 1..4),
     ) {
         let mut drive = Drive::new(Config::default(), echo);
-        drive.send(&asked(method, target, old, keep_alive));
+        drive.send(&request(method, target, old, keep_alive));
         drive.run();
-        understood(method, &drive, &sizes)?;
+        check_response(method, &drive, &sizes)?;
     }
 }
 
-/// A request that the client writes, passed off as HTTP/1.0 if asked for.
-fn asked(method: Method, target: &str, old: bool, keep_alive: bool) -> Vec<u8> {
+/// Writes a request as the client does, in HTTP/1.0 if `old`.
+fn request(method: Method, target: &str, old: bool, keep_alive: bool) -> Vec<u8> {
     let request = ClientRequest::new(method, "example.org", target).unwrap();
     let mut bytes = if keep_alive { request.with_keep_alive() } else { request }.to_bytes();
     let minor = bytes.iter().position(|&byte| byte == b'\r').unwrap() - 1;
@@ -153,17 +153,17 @@ fn asked(method: Method, target: &str, old: bool, keep_alive: bool) -> Vec<u8> {
     bytes
 }
 
-/// Compares what the client reads with what the strict reader of these tests makes of the same answer.
-fn understood(method: Method, drive: &Drive, sizes: &[usize]) -> Result<(), TestCaseError> {
-    let replies = drive.replies();
-    prop_assert_eq!(replies.len(), 1);
+/// Compares what the client reads with what the strict reader of these tests reads.
+fn check_response(method: Method, drive: &Drive, sizes: &[usize]) -> Result<(), TestCaseError> {
+    let responses = drive.responses();
+    prop_assert_eq!(responses.len(), 1);
     let response = read(method, &Limits::default(), &drive.output, sizes);
     let lines =
-        replies[0].fields.iter().map(|(name, value)| [name.as_bytes(), b": ", value, b"\r\n"].concat());
-    let fields = lines.collect::<Vec<_>>().concat();
+        responses[0].headers.iter().map(|(name, value)| [name.as_bytes(), b": ", value, b"\r\n"].concat());
+    let headers = lines.collect::<Vec<_>>().concat();
     prop_assert_eq!(
         response.map(|read| (read.status, read.headers.as_bytes().to_vec(), read.body, read.reusable)),
-        Ok((replies[0].status, fields, replies[0].content.clone(), !replies[0].close))
+        Ok((responses[0].status, headers, responses[0].body.clone(), !responses[0].close))
     );
     Ok(())
 }

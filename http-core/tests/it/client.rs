@@ -1,6 +1,6 @@
-//! The client's reader: good and bad responses, read alike however they are cut.
+//! The client's response reader: valid and invalid responses are read alike, however they are split.
 //!
-//! A response found in the wild that is misread becomes a row here first.
+//! A response that is misread becomes a row here before the reader is fixed.
 
 use crate::split::cases;
 use ResponseError::Malformed;
@@ -10,8 +10,8 @@ use http_core::{
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
-/// Plays whoever has the socket: hands in pieces of these sizes, over and over, and then the end. Who has bytes
-/// left when the response is complete cannot use the connection again.
+/// Simulates the owner of the socket: receives pieces of these sizes, repeated, and then the end. If bytes are left when
+/// the response is complete, the connection is not reusable.
 pub fn read(
     method: Method,
     limits: &Limits,
@@ -35,10 +35,10 @@ pub fn read(
     outcome
 }
 
-/// Status, content, and whether the connection can be used again.
+/// Status, body, and whether the connection is reusable.
 type Expected = Result<(u16, &'static str, bool), ResponseError>;
 
-/// Reads the response to this method in one piece and byte by byte.
+/// Reads the response to this method at once and byte by byte.
 fn check_for(method: Method, bytes: impl AsRef<[u8]>, expected: Expected) {
     let limits =
         Limits { head_bytes: 200, headers: 4, body_bytes: 12, chunk_overhead_bytes: 8, ..Limits::default() };
@@ -57,7 +57,7 @@ fn check(bytes: impl AsRef<[u8]>, expected: Expected) {
 }
 
 #[test]
-fn status_lines() {
+fn parses_status_lines() {
     for (line, expected) in [
         ("HTTP/1.1 200 OK", Ok((200, "", true))),
         ("HTTP/1.1 200 ", Ok((200, "", true))),
@@ -94,7 +94,7 @@ fn status_lines() {
 }
 
 #[test]
-fn field_lines_are_held_to_the_rules_of_requests() {
+fn header_lines_follow_the_rules_for_requests() {
     for (line, error) in [
         ("A : b", ParseError::HeaderName),
         (": b", ParseError::HeaderName),
@@ -116,8 +116,8 @@ fn field_lines_are_held_to_the_rules_of_requests() {
 }
 
 #[test]
-fn content_lengths() {
-    let with = |fields: &str, rest: &str| format!("HTTP/1.1 200 OK\r\n{fields}\r\n{rest}");
+fn parses_content_lengths() {
+    let with = |headers: &str, rest: &str| format!("HTTP/1.1 200 OK\r\n{headers}\r\n{rest}");
     check(with("Content-Length: 5\r\n", "Hello"), Ok((200, "Hello", true)));
     check(with("content-length:005\r\n", "Hello"), Ok((200, "Hello", true)));
     check(with("Content-Length: 5\r\nContent-Length: 5\r\n", "Hello"), Ok((200, "Hello", true)));
@@ -137,8 +137,8 @@ fn content_lengths() {
 }
 
 #[test]
-fn codings() {
-    let with = |fields: &str, rest: &str| format!("HTTP/1.1 200 OK\r\n{fields}\r\n{rest}");
+fn parses_transfer_codings() {
+    let with = |headers: &str, rest: &str| format!("HTTP/1.1 200 OK\r\n{headers}\r\n{rest}");
     let chunked = "Transfer-Encoding: chunked\r\n";
     check(with(chunked, "5\r\nHello\r\n0\r\n\r\n"), Ok((200, "Hello", true)));
     check(with(chunked, "2;a=b\r\nHe\r\n03\r\nllo\r\n0\r\nA: b\r\n\r\n"), Ok((200, "Hello", true)));
@@ -164,7 +164,7 @@ fn codings() {
 }
 
 #[test]
-fn what_nothing_else_delimits_ends_with_the_connection() {
+fn without_framing_the_body_ends_with_the_connection() {
     check("HTTP/1.1 200 OK\r\n\r\nHello", Ok((200, "Hello", false)));
     check("HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n\r\n", Ok((200, "", false)));
     check("HTTP/1.0 404 Not Found\r\n\r\nHello", Ok((404, "Hello", false)));
@@ -174,13 +174,13 @@ fn what_nothing_else_delimits_ends_with_the_connection() {
 }
 
 #[test]
-fn what_cannot_have_content_has_none() {
-    for fields in ["", "Content-Length: 99999\r\n", "Transfer-Encoding: chunked\r\n"] {
+fn responses_that_cannot_have_a_body_have_none() {
+    for headers in ["", "Content-Length: 99999\r\n", "Transfer-Encoding: chunked\r\n"] {
         for status in [204, 304] {
-            check(format!("HTTP/1.1 {status} X\r\n{fields}\r\n"), Ok((status, "", true)));
+            check(format!("HTTP/1.1 {status} X\r\n{headers}\r\n"), Ok((status, "", true)));
         }
-        check_for(Method::Head, format!("HTTP/1.1 200 OK\r\n{fields}\r\n"), Ok((200, "", true)));
-        check_for(Method::Connect, format!("HTTP/1.1 200 OK\r\n{fields}\r\n"), Ok((200, "", false)));
+        check_for(Method::Head, format!("HTTP/1.1 200 OK\r\n{headers}\r\n"), Ok((200, "", true)));
+        check_for(Method::Connect, format!("HTTP/1.1 200 OK\r\n{headers}\r\n"), Ok((200, "", false)));
     }
     check("HTTP/1.1 204 No Content\r\n\r\nHello", Ok((204, "", false)));
     check_for(Method::Head, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHello", Ok((200, "", false)));
@@ -188,7 +188,7 @@ fn what_cannot_have_content_has_none() {
 }
 
 #[test]
-fn interim_responses_are_passed_over() {
+fn skips_interim_responses() {
     let last = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHello";
     let with = |interims: &str| format!("{interims}{last}");
     check(with("HTTP/1.1 100 Continue\r\n\r\n"), Ok((200, "Hello", true)));
@@ -203,7 +203,7 @@ fn interim_responses_are_passed_over() {
 }
 
 #[test]
-fn the_peer_says_whether_the_connection_stays() {
+fn the_server_decides_whether_the_connection_is_reusable() {
     let check = |version: &str, connection: &str, expected: bool| {
         let head = format!("HTTP/{version} 200 OK\r\nConnection: {connection}\r\nContent-Length: 1\r\n\r\n!");
         check(head, Ok((200, "!", expected)));
@@ -216,7 +216,7 @@ fn the_peer_says_whether_the_connection_stays() {
 }
 
 #[test]
-fn each_ceiling_holds_to_the_byte() {
+fn limits_are_exact() {
     let length = |n: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {n}\r\n\r\n0123456789ab");
     check(length(12), Ok((200, "0123456789ab", true)));
     check(length(13), Err(Malformed(ParseError::BodyTooLarge)));
@@ -238,7 +238,7 @@ fn each_ceiling_holds_to_the_byte() {
 }
 
 #[test]
-fn fields_are_kept_as_they_came() {
+fn keeps_the_headers_as_received() {
     let bytes = b"HTTP/1.1 200 OK\r\nX-A: \t padded \t\r\nx-a:caf\xe9\r\nEmpty:\r\nContent-Length: 0\r\n\r\n";
     let response = read(Method::Get, &Limits::default(), bytes, &[7]).unwrap();
     assert_eq!(
@@ -252,20 +252,20 @@ proptest! {
     #![proptest_config(cases(600))]
 
     #[test]
-    fn any_split_gives_the_same_response(
+    fn the_response_does_not_depend_on_the_split(
         method in select(&[Method::Get, Method::Head, Method::Connect][..]),
         limits in limits(),
         line in select(STATUS_LINES),
-        fields in vec(select(FIELDS), 0..3),
-        content in select(CONTENTS),
+        headers in vec(select(HEADERS), 0..3),
+        body in select(BODIES),
         elements in vec(select(ELEMENTS), 0..4),
         damage in prop::option::weighted(0.3, (any::<prop::sample::Index>(), any::<u8>())),
         sizes in vec(1usize..50, 1..8),
     ) {
-        let mut bytes = [line, &fields.concat(), content, &elements.concat()].concat();
-        if let Some((place, octet)) = damage {
-            let place = place.index(bytes.len());
-            bytes[place] = octet;
+        let mut bytes = [line, &headers.concat(), body, &elements.concat()].concat();
+        if let Some((index, byte)) = damage {
+            let index = index.index(bytes.len());
+            bytes[index] = byte;
         }
         let whole = read(method, &limits, &bytes, &[usize::MAX]);
         prop_assert_eq!(&read(method, &limits, &bytes, &[1]), &whole);
@@ -274,7 +274,7 @@ proptest! {
     }
 }
 
-/// The limits as they come, and some that ordinary responses run into.
+/// The default limits, and some that ordinary responses exceed.
 fn limits() -> impl Strategy<Value = Limits> {
     let narrow =
         Limits { head_bytes: 100, headers: 3, body_bytes: 10, chunk_overhead_bytes: 8, ..Limits::default() };
@@ -290,7 +290,7 @@ const STATUS_LINES: &[&[u8]] = &[
     b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 404 Not Found\r\n",
 ];
 
-const FIELDS: &[&[u8]] = &[
+const HEADERS: &[&[u8]] = &[
     b"Content-Length: 3\r\n",
     b"Content-Length: 11\r\n",
     b"Transfer-Encoding: chunked\r\n",
@@ -299,10 +299,10 @@ const FIELDS: &[&[u8]] = &[
     b"X-Y: \t some words \r\n",
 ];
 
-/// The empty line and the content, whether or not it fits the fields.
-const CONTENTS: &[&[u8]] =
+/// The empty line and a body, which may contradict the headers.
+const BODIES: &[&[u8]] =
     &[b"\r\n", b"\r\nabc", b"\r\n0123456789a", b"\r\n3;x\r\nabc\r\n0\r\n\r\n", b"\r\n3\r\nabc\r\n", b""];
 
-/// What may follow, and what often goes wrong there.
+/// What may follow, and what is often wrong there.
 const ELEMENTS: &[&[u8]] =
     &[b"\r\n", b"0\r\n\r\n", b"0\r\nA: b\r\n\r\n", b"3\r\nabc\r\n", b"abc", b"\r", b"\n", b" ", b"\0"];

@@ -1,56 +1,56 @@
-//! Known attacks and classic faults, each with a request smuggled in behind it.
+//! Known attacks and common errors, each followed by a smuggled request.
 //!
-//! A bug found in the wild becomes a row here first.
+//! A bug becomes a row here before it is fixed.
 
 use crate::{app::echo, drive::Drive};
 use http_core::{CloseReason, Config, Rejection};
 
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// Sends `attack` and a request behind it, whole and byte by byte: the answer must have this status and be the
-/// last, and nothing is served.
+/// Sends `attack` and a request after it, at once and byte by byte. The only response must have this status and close the
+/// connection, and no request may be served.
 fn check(attack: impl AsRef<[u8]>, status: u16) {
     let attack = attack.as_ref();
-    for cut in [usize::MAX, 1] {
+    for size in [usize::MAX, 1] {
         let mut drive = Drive::new(Config::default(), echo);
-        drive.send_cut(&[attack, SMUGGLED.as_bytes()].concat(), &[cut]);
+        drive.send_split(&[attack, SMUGGLED.as_bytes()].concat(), &[size]);
         drive.end();
         drive.run();
         let shown = attack[..attack.len().min(300)].escape_ascii();
-        let [reply] = &drive.replies()[..] else { panic!("{:?} to {shown}", drive.steps) };
-        assert_eq!(reply.status, status, "{shown}");
-        assert!(reply.close && drive.closed == Some(CloseReason::Done), "still open behind {shown}");
+        let [response] = &drive.responses()[..] else { panic!("{:?} to {shown}", drive.steps) };
+        assert_eq!(response.status, status, "{shown}");
+        assert!(response.close && drive.closed == Some(CloseReason::Done), "still open after {shown}");
         assert!(matches!(drive.rejections[..], [Rejection::Malformed(_)]), "{:?}", drive.rejections);
-        assert!(drive.seen.is_empty(), "{:?} served behind {shown}", drive.seen);
+        assert!(drive.seen.is_empty(), "served {:?} after {shown}", drive.seen);
     }
 }
 
-/// Sends what looks like an attack and is none: these targets are served, the last of them from behind it.
+/// Sends a request that only looks like an attack, and one after it: these targets must be served.
 fn check_harmless(request: &str, targets: &[&str]) {
-    for cut in [usize::MAX, 1] {
+    for size in [usize::MAX, 1] {
         let mut drive = Drive::new(Config::default(), echo);
-        drive.send_cut(&[request, SMUGGLED].concat().into_bytes(), &[cut]);
+        drive.send_split(&[request, SMUGGLED].concat().into_bytes(), &[size]);
         drive.end();
         drive.run();
         let seen: Vec<_> = drive.seen.iter().map(|seen| seen.target.as_str()).collect();
         assert_eq!(seen, targets, "{request}");
-        assert!(drive.all_answered() && drive.rejections.is_empty(), "{request}");
+        assert!(drive.all_responded() && drive.rejections.is_empty(), "{request}");
     }
 }
 
-/// A POST with these lines behind Host, and this behind its head.
-fn post(lines: &str, rest: &str) -> String {
-    format!("POST / HTTP/1.1\r\nHost: x\r\n{lines}\r\n{rest}")
+/// A POST with these headers after Host, and `rest` after its head.
+fn post(headers: &str, rest: &str) -> String {
+    format!("POST / HTTP/1.1\r\nHost: x\r\n{headers}\r\n{rest}")
 }
 
-/// A GET with these lines and Host.
-fn get(lines: &str) -> String {
-    format!("GET / HTTP/1.1\r\n{lines}Host: x\r\n\r\n")
+/// A GET with these headers before Host.
+fn get(headers: &str) -> String {
+    format!("GET / HTTP/1.1\r\n{headers}Host: x\r\n\r\n")
 }
 
 #[test]
-fn two_lengths() {
-    // CL.TE and TE.CL: one party goes by the one, another by the other.
+fn rejects_conflicting_lengths() {
+    // CL.TE and TE.CL: one party uses Content-Length, another one Transfer-Encoding.
     check(post("Content-Length: 6\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\nG"), 400);
     check(post("Transfer-Encoding: chunked\r\nContent-Length: 4\r\n", "5c\r\n"), 400);
     check(post("Transfer-Encoding: chunked\r\nContent-Length: 0\r\n", "0\r\n\r\n"), 400);
@@ -61,8 +61,8 @@ fn two_lengths() {
 }
 
 #[test]
-fn hidden_codings() {
-    // TE.TE: a field that one party sees and another does not.
+fn rejects_obfuscated_transfer_codings() {
+    // TE.TE: a header that one party recognises and another one does not.
     for lines in [
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n",
         "Transfer-Encoding: chunked\r\nTransfer-encoding: identity\r\n",
@@ -99,7 +99,7 @@ fn hidden_codings() {
 }
 
 #[test]
-fn lengths_that_are_no_numbers() {
+fn rejects_malformed_lengths() {
     for value in ["", "+5", "-5", "-0", "0x5", "5.0", "1e1", "5 5", "five", "5;", "\u{665}", "5\u{a0}"] {
         check(post(&format!("Content-Length: {value}\r\n"), "abcde"), 400);
     }
@@ -111,7 +111,7 @@ fn lengths_that_are_no_numbers() {
 }
 
 #[test]
-fn broken_chunks() {
+fn rejects_malformed_chunks() {
     let chunked = |rest: &str| post("Transfer-Encoding: chunked\r\n", rest);
     for rest in [
         "\r\n",
@@ -153,7 +153,7 @@ fn broken_chunks() {
 }
 
 #[test]
-fn malformed_lines() {
+fn rejects_malformed_header_lines() {
     for lines in [
         "A: b\r\n folded\r\n",
         "A: b\r\n\tfolded\r\n",
@@ -182,7 +182,7 @@ fn malformed_lines() {
 }
 
 #[test]
-fn hosts() {
+fn rejects_malformed_hosts() {
     check("GET / HTTP/1.1\r\n\r\n", 400);
     check(get("Host: y\r\n"), 400);
     check(get("host: x\r\n"), 400);
@@ -191,13 +191,13 @@ fn hosts() {
     {
         check(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"), 400);
     }
-    // The other host that an absolute form names does not excuse a wrong Host (RFC 9112 §3.2.2).
+    // The host of an absolute form does not replace a malformed Host (RFC 9112 §3.2.2).
     check("GET http://x/ HTTP/1.1\r\n\r\n", 400);
     check("GET http://x/ HTTP/1.1\r\nHost: a b\r\n\r\n", 400);
 }
 
 #[test]
-fn request_lines() {
+fn rejects_malformed_request_lines() {
     for line in [
         "GET  / HTTP/1.1",
         "GET\t/ HTTP/1.1",
@@ -239,8 +239,8 @@ fn request_lines() {
 }
 
 #[test]
-fn other_protocols() {
-    // HTTP/0.9 has no version, and its answers no head.
+fn rejects_other_protocols() {
+    // An HTTP/0.9 request has no version.
     check("GET /\r\n", 400);
     check("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505);
     check(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400);
@@ -252,7 +252,7 @@ fn other_protocols() {
 }
 
 #[test]
-fn overlong_elements() {
+fn rejects_elements_beyond_their_limit() {
     check(format!("{} / HTTP/1.1\r\n", "M".repeat(33)), 501);
     check(format!("GET /{} HTTP/1.1\r\n", "t".repeat(8 * 1024)), 414);
     check(get(&format!("{}: v\r\n", "n".repeat(40_000))), 431);
@@ -264,12 +264,12 @@ fn overlong_elements() {
 }
 
 #[test]
-fn what_is_too_long_is_refused_before_it_ends() {
+fn rejects_long_elements_before_they_end() {
     let check = |start: &str, repeated: &str, times: usize, status: u16| {
         let mut drive = Drive::new(Config::default(), echo);
         drive.send(&[start, &repeated.repeat(times)].concat().into_bytes());
         drive.run();
-        let statuses: Vec<_> = drive.replies().iter().map(|reply| reply.status).collect();
+        let statuses: Vec<_> = drive.responses().iter().map(|response| response.status).collect();
         assert_eq!(statuses, [status], "{start}{repeated}...");
     };
     check("", "M", 33, 501);
@@ -287,7 +287,7 @@ fn what_is_too_long_is_refused_before_it_ends() {
 }
 
 #[test]
-fn the_absolute_forms_authority_wins() {
+fn the_authority_of_the_absolute_form_replaces_host() {
     let mut drive = Drive::new(Config::default(), echo);
     drive.send(b"GET http://inner:8080/a HTTP/1.1\r\nHost: outer\r\n\r\n");
     drive.run();
@@ -295,7 +295,7 @@ fn the_absolute_forms_authority_wins() {
 }
 
 #[test]
-fn what_looks_like_an_attack_and_is_none() {
+fn serves_requests_that_only_look_like_attacks() {
     let both = &["/", "/smuggled"];
     check_harmless(&post("Content-Length: 5\r\nContent-Length: 5\r\n", "abcde"), both);
     check_harmless(&post("Content-Length: 005 \t\r\n", "abcde"), both);
@@ -315,6 +315,6 @@ fn what_looks_like_an_attack_and_is_none() {
     check_harmless("get / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", both);
     check_harmless("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", &["*", "/smuggled"]);
     check_harmless("GET http://y/a HTTP/1.1\r\nHost: x\r\n\r\n", &["http://y/a", "/smuggled"]);
-    // What a length declares is content, whatever it looks like.
+    // The bytes of a body may look like a request.
     check_harmless(&get(&format!("Content-Length: {}\r\n", SMUGGLED.len())), &["/"]);
 }

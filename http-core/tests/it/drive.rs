@@ -1,11 +1,11 @@
-//! Plays the engine: does what each step says, on a clock that only the test moves.
+//! Simulates the engine: does what each step says, on a clock that only the test moves.
 //!
-//! It writes down what happened and panics wherever an engine would hang, spin, or be given nothing to work with,
-//! so that every test that goes through it holds the core to that as well.
+//! It records what happens. It panics wherever an engine would hang, loop without progress, or have nothing to do, so that
+//! every test that uses it also tests for that.
 
 use crate::{
-    app::Answer,
-    reply::{Asked, Reply, read},
+    app::AppReply,
+    reply::{ReceivedResponse, RequestKind, read},
 };
 use http_core::{
     Buffers, Clock, CloseReason, Config, Connection, Rejection, Request, Response, SendQueue, Step, Transmit,
@@ -20,73 +20,74 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-type App = Box<dyn FnMut(&Request<'_>) -> Answer>;
+type App = Box<dyn FnMut(&Request<'_>) -> AppReply>;
 
 /// A request as the application saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct SeenRequest {
     pub method: String,
     pub target: String,
     pub version: Version,
     pub host: Option<String>,
-    pub fields: Vec<(String, Vec<u8>)>,
+    pub headers: Vec<(String, Vec<u8>)>,
     pub body: Vec<u8>,
 }
 
-impl Seen {
-    pub fn of(request: &Request<'_>) -> Seen {
-        Seen {
+impl SeenRequest {
+    pub fn of(request: &Request<'_>) -> SeenRequest {
+        SeenRequest {
             method: request.method_token().to_owned(),
             target: request.target().to_owned(),
             version: request.version(),
             host: request.host().map(str::to_owned),
-            fields: request.headers().map(|(name, value)| (name.to_owned(), value.to_vec())).collect(),
+            headers: request.headers().map(|(name, value)| (name.to_owned(), value.to_vec())).collect(),
             body: request.body().to_vec(),
         }
     }
 }
 
-/// A connection, what it works in, and what has come of it.
+/// A connection with its buffers, and the record of what happened.
 pub struct Drive {
     conn: Connection,
     buffers: Buffers,
     clock: Clock,
     app: App,
-    /// Makes the answer to what the application does not see.
+    /// Creates the response to a rejection.
     pub on_reject: fn(Rejection) -> Response,
-    /// Sent by the peer and not received: each piece is a receive of its own.
+    /// Sent by the client and not received yet: one item for each receive.
     arriving: VecDeque<Vec<u8>>,
-    /// How much of the first piece is received.
+    /// The received bytes of the first item.
     received: usize,
-    peer_ended: bool,
-    end_reported: bool,
-    /// The sizes of the writes, over and over.
+    client_ended: bool,
+    eof_reported: bool,
+    /// The sizes of the writes, repeated.
     writes: Vec<usize>,
     writes_done: usize,
-    /// Bytes that the peer still takes.
+    /// The number of bytes that the client still reads.
     window: usize,
     blocked: bool,
-    /// An answer in the making, and whether it stays so.
-    owed: Option<Response>,
+    /// The response that the application delays.
+    delayed: Option<Response>,
+    /// Whether it goes on delaying responses.
     pub hold: bool,
     shut: bool,
     broken: bool,
-    /// Each received or sent byte earns a few polls; whoever polls without either, spins.
+    /// Each received or sent byte allows a few polls. Polls without either are a busy loop.
     polls_left: usize,
-    /// The steps in short words, repetitions left out.
+    /// The names of the steps, without repetitions.
     pub steps: Vec<Cow<'static, str>>,
-    pub seen: Vec<Seen>,
-    asked: Vec<Asked>,
+    pub seen: Vec<SeenRequest>,
+    kinds: Vec<RequestKind>,
     pub rejections: Vec<Rejection>,
     pub output: Vec<u8>,
     pub closed: Option<CloseReason>,
-    /// The most room that the receive buffer offered or held.
+    /// The largest size of the receive buffer.
     pub most_input: usize,
     pub most_pending: u64,
 }
 
 impl Drive {
-    pub fn new(config: Config, app: impl FnMut(&Request<'_>) -> Answer + 'static) -> Drive {
+    pub fn new(config: Config, app: impl FnMut(&Request<'_>) -> AppReply + 'static) -> Drive {
         let clock = Clock::new("test", Instant::now(), SystemTime::UNIX_EPOCH);
         Drive {
             conn: Connection::new(Arc::new(config), clock.now()),
@@ -96,20 +97,20 @@ impl Drive {
             on_reject: Rejection::response,
             arriving: VecDeque::new(),
             received: 0,
-            peer_ended: false,
-            end_reported: false,
+            client_ended: false,
+            eof_reported: false,
             writes: vec![usize::MAX],
             writes_done: 0,
             window: usize::MAX,
             blocked: false,
-            owed: None,
+            delayed: None,
             hold: false,
             shut: false,
             broken: false,
             polls_left: 0,
             steps: Vec::new(),
             seen: Vec::new(),
-            asked: Vec::new(),
+            kinds: Vec::new(),
             rejections: Vec::new(),
             output: Vec::new(),
             closed: None,
@@ -118,14 +119,14 @@ impl Drive {
         }
     }
 
-    /// Cuts the output into writes of these sizes.
+    /// Splits the output into writes of these sizes, repeated.
     pub fn writing(mut self, sizes: &[usize]) -> Drive {
         self.writes = sizes.to_vec();
         self
     }
 
-    /// The peer sends this, to be received in pieces of these sizes, over and over.
-    pub fn send_cut(&mut self, mut bytes: &[u8], sizes: &[usize]) {
+    /// The client sends this. The engine receives it in pieces of these sizes, repeated.
+    pub fn send_split(&mut self, mut bytes: &[u8], sizes: &[usize]) {
         for &size in sizes.iter().cycle() {
             if bytes.is_empty() {
                 return;
@@ -136,42 +137,42 @@ impl Drive {
         }
     }
 
-    /// The peer sends this.
+    /// The client sends this. The engine receives it at once.
     pub fn send(&mut self, bytes: &[u8]) {
-        self.send_cut(bytes, &[usize::MAX]);
+        self.send_split(bytes, &[usize::MAX]);
     }
 
-    /// The peer ends its sending side behind what it has sent.
+    /// The client ends its sending side after what it has sent.
     pub fn end(&mut self) {
-        self.peer_ended = true;
+        self.client_ended = true;
     }
 
-    /// The peer is known to have ended, though nobody has asked to receive.
+    /// The client ends its sending side, and the engine reports it at once.
     pub fn hang_up(&mut self) {
         self.end();
-        self.end_reported = true;
+        self.eof_reported = true;
         self.conn.receive_eof();
     }
 
-    /// The peer takes this many more bytes and then none.
-    pub fn take(&mut self, bytes: usize) {
+    /// The client reads this many more bytes, and then none.
+    pub fn read(&mut self, bytes: usize) {
         self.window = bytes;
         self.blocked = false;
     }
 
-    /// Ends the connection after the request in hand.
+    /// Closes the connection after the current request.
     pub fn disable_keep_alive(&mut self) {
         self.conn.disable_keep_alive();
     }
 
-    /// The application fails, or there is no capacity for it: the request in hand is rejected.
-    pub fn fail(&mut self, why: Rejection) {
+    /// Rejects the request whose response is delayed.
+    pub fn reject_held(&mut self, reason: Rejection) {
         self.conn.reject();
-        self.owed = None;
-        self.respond(why.response());
+        self.delayed = None;
+        self.respond(reason.response());
     }
 
-    /// Lets time pass, and the connection notice if that was too long.
+    /// Lets time pass, and reports it to the connection if its deadline is over.
     pub fn pass(&mut self, time: Duration) {
         let now = self.clock.now() + time;
         self.clock.update(now, || SystemTime::UNIX_EPOCH);
@@ -179,100 +180,101 @@ impl Drive {
             return;
         }
         let due = now >= self.conn.deadline();
-        if let Some(why) = self.conn.expire(now) {
-            assert!(due, "{why:?} before its time");
-            if why == Rejection::RequestTimeout {
-                self.asked.push(Asked::Refused);
+        if let Some(reason) = self.conn.expire(now) {
+            assert!(due, "{reason:?} before the deadline");
+            if reason == Rejection::RequestTimeout {
+                self.kinds.push(RequestKind::Unknown);
             }
-            self.owed = None;
-            self.reject(why);
+            self.delayed = None;
+            self.reject(reason);
         }
         if due {
             self.run();
         }
     }
 
-    /// Polls and obeys until that needs the peer, the clock or the application.
+    /// Polls, and does the steps, until one has to wait for the client, the clock or the application.
     pub fn run(&mut self) {
         self.polls_left += 16;
         while self.closed.is_none() && !self.broken {
-            self.polls_left = self.polls_left.checked_sub(1).expect("the connection spins");
-            let goes_on = self.step();
+            self.polls_left = self.polls_left.checked_sub(1).expect("polled too often without progress");
+            let can_continue = self.step();
             let input = &mut self.buffers.input;
             self.most_input = self.most_input.max(input.unread().len() + input.spare().len());
             self.most_pending = self.most_pending.max(self.buffers.out.pending());
-            if !goes_on {
+            if !can_continue {
                 return;
             }
         }
     }
 
-    /// One poll; says whether the next can follow at once.
+    /// Polls once. Returns whether it can poll again at once.
     fn step(&mut self) -> bool {
         match self.conn.poll(&mut self.buffers.input, &mut self.buffers.out, self.clock.now()) {
             Step::Request => {
                 let request = self.conn.request(&self.buffers.input).expect("a request after Step::Request");
-                self.seen.push(Seen::of(&request));
-                self.asked.push(Asked::of(request.method_token(), request.version() == Version::Http11));
+                self.seen.push(SeenRequest::of(&request));
+                self.kinds
+                    .push(RequestKind::of(request.method_token(), request.version() == Version::Http11));
                 match (self.app)(&request) {
-                    Answer::Now(response) => self.respond(response),
-                    Answer::Later(response) => self.owed = Some(response),
+                    AppReply::Now(response) => self.respond(response),
+                    AppReply::Later(response) => self.delayed = Some(response),
                 }
-                self.note("request".into())
+                self.record("request".into())
             }
-            Step::Reject(why) => {
-                self.asked.push(Asked::Refused);
-                self.reject(why);
+            Step::Reject(reason) => {
+                self.kinds.push(RequestKind::Unknown);
+                self.reject(reason);
                 true
             }
             Step::Receive => {
-                self.note("receive".into());
+                self.record("receive".into());
                 self.receive()
             }
             Step::AwaitReply => {
-                self.note("await".into());
+                self.record("await".into());
                 if self.hold {
                     return false;
                 }
-                let response = self.owed.take().expect("an answer is waited for that nobody makes");
+                let response = self.delayed.take().expect("a delayed response");
                 self.respond(response);
                 true
             }
             Step::Flush => {
-                assert!(!self.shut, "something is to be sent after the end");
-                self.note("flush".into());
+                assert!(!self.shut, "bytes to send after the shutdown");
+                self.record("flush".into());
                 self.flush()
             }
             Step::ShutdownWrite => {
-                assert!(!self.shut && self.buffers.out.is_empty(), "shut down twice, or too early");
+                assert!(!self.shut && self.buffers.out.is_empty(), "shut down twice, or before all was sent");
                 self.shut = true;
-                self.note("shutdown".into())
+                self.record("shutdown".into())
             }
-            Step::Close(why) => {
-                let all_sent = self.buffers.out.is_empty() || why == CloseReason::WriteStall;
-                assert!(all_sent, "closed with answers unsent");
-                self.closed = Some(why);
-                self.note(format!("{why:?}").into())
+            Step::Close(reason) => {
+                let all_sent = self.buffers.out.is_empty() || reason == CloseReason::WriteStall;
+                assert!(all_sent, "closed before all was sent");
+                self.closed = Some(reason);
+                self.record(format!("{reason:?}").into())
             }
         }
     }
 
-    /// Writes a step down.
-    fn note(&mut self, word: Cow<'static, str>) -> bool {
-        if word != "flush" {
+    /// Records a step, unless it is the same as the last one.
+    fn record(&mut self, name: Cow<'static, str>) -> bool {
+        if name != "flush" {
             self.blocked = false;
         }
-        if self.steps.last() != Some(&word) {
-            self.steps.push(word);
+        if self.steps.last() != Some(&name) {
+            self.steps.push(name);
         }
         true
     }
 
-    fn reject(&mut self, why: Rejection) {
-        assert!(self.rejections.is_empty(), "something is read behind {:?}", self.rejections);
-        self.rejections.push(why);
-        self.note(format!("{why:?}").into());
-        self.respond((self.on_reject)(why));
+    fn reject(&mut self, reason: Rejection) {
+        assert!(self.rejections.is_empty(), "parsed bytes after {:?}", self.rejections);
+        self.rejections.push(reason);
+        self.record(format!("{reason:?}").into());
+        self.respond((self.on_reject)(reason));
     }
 
     fn respond(&mut self, response: Response) {
@@ -283,14 +285,14 @@ impl Drive {
 
     fn receive(&mut self) -> bool {
         let spare = self.buffers.input.spare();
-        assert!(!spare.is_empty(), "asked to receive into no room");
+        assert!(!spare.is_empty(), "no room to receive into");
         let Some(piece) = self.arriving.front() else {
-            if self.peer_ended {
-                assert!(!self.end_reported, "asked to receive behind the end");
-                self.end_reported = true;
+            if self.client_ended {
+                assert!(!self.eof_reported, "receive after the end");
+                self.eof_reported = true;
                 self.conn.receive_eof();
             }
-            return self.peer_ended;
+            return self.client_ended;
         };
         let count = spare.len().min(piece.len() - self.received);
         spare[..count].copy_from_slice(&piece[self.received..][..count]);
@@ -306,7 +308,7 @@ impl Drive {
 
     fn flush(&mut self) -> bool {
         if self.window == 0 {
-            // As an engine does: one more poll when the peer takes no more, and then it waits.
+            // An engine polls once more when the socket accepts no more, and then waits.
             return !std::mem::replace(&mut self.blocked, true);
         }
         let size = self.writes[self.writes_done % self.writes.len()].min(self.window);
@@ -319,34 +321,34 @@ impl Drive {
             }
             Err(_) => {
                 self.broken = true;
-                self.note("broken".into());
+                self.record("broken".into());
                 false
             }
         }
     }
 
-    /// What the peer makes of the output. It must be well-formed, with one answer for each request at most.
-    pub fn replies(&self) -> Vec<Reply> {
-        match read(&self.output, &self.asked, self.closed.is_some()) {
-            Ok(replies) => replies,
-            Err(fault) => panic!("{fault} in {}", self.output.escape_ascii()),
+    /// Parses the output. Panics if it is malformed, or has more responses than requests.
+    pub fn responses(&self) -> Vec<ReceivedResponse> {
+        match read(&self.output, &self.kinds, self.closed.is_some()) {
+            Ok(responses) => responses,
+            Err(error) => panic!("{error} in {}", self.output.escape_ascii()),
         }
     }
 
-    /// Whether every request and rejection has been answered.
-    pub fn all_answered(&self) -> bool {
-        self.replies().len() == self.asked.len()
+    /// Returns whether every request and rejection has a response.
+    pub fn all_responded(&self) -> bool {
+        self.responses().len() == self.kinds.len()
     }
 }
 
-/// Sends at most `size` bytes of what comes next.
+/// Writes at most `size` bytes of what is to be sent next.
 fn write(out: &mut SendQueue, size: usize, output: &mut Vec<u8>) -> io::Result<usize> {
     let before = output.len();
     match out.transmit() {
         Transmit::Empty => {}
         Transmit::Broken(error) => return Err(error),
         Transmit::File { slice, .. } => {
-            assert!(slice.len > 0, "an empty stretch of a file to send");
+            assert!(slice.len > 0, "an empty part of a file to send");
             output.resize(before + size.min(slice.len as usize), 0);
             slice.file.read_exact_at(&mut output[before..], slice.offset)?;
         }

@@ -1,211 +1,220 @@
-//! Whole exchanges: who keeps the connection and who ends it, what delimits an answer, and in which order.
+//! Whole exchanges: whether the connection stays open, how responses are delimited, and in which order they are sent.
 //!
-//! The echo application says `METHOD target` and a line feed, and then the content it was sent.
+//! The echo application responds with `METHOD target`, a line feed and the request body.
 
 use crate::{
-    app::echo,
+    app::{Chunks, echo},
     drive::Drive,
-    reply::Reply,
+    reply::ReceivedResponse,
     script::{
-        Act::{DisableKeepAlive, End, Fail, HangUp, Hold, Release, Send, Take, TakeAll},
-        check, play,
+        Act::{DisableKeepAlive, End, HangUp, Hold, Read, ReadAll, Reject, Release, Send},
+        check, run,
     },
 };
-use http_core::{Config, Rejection, Response};
+use http_core::{Body, Buffers, Clock, Config, Connection, Misuse, Rejection, Response, Step};
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
-/// A request without content: `line` is its method and target, `fields` whole lines.
-fn ask(line: &str, version: &str, fields: &str) -> String {
-    format!("{line} HTTP/{version}\r\nHost: x\r\n{fields}\r\n")
+/// A request without a body: `line` is its method and target, `headers` are whole lines.
+fn request(line: &str, version: &str, headers: &str) -> String {
+    format!("{line} HTTP/{version}\r\nHost: x\r\n{headers}\r\n")
 }
 
 fn get(target: &str) -> String {
-    ask(&format!("GET {target}"), "1.1", "")
+    request(&format!("GET {target}"), "1.1", "")
 }
 
 #[test]
-fn who_keeps_the_connection() {
+fn keeps_the_connection_open_when_the_client_does() {
     let kept = "receive request flush receive ClientClosed";
-    let keep =
-        |version, fields, steps, reply| check(&[Send(&ask("GET /a", version, fields)), End], steps, &[reply]);
-    keep("1.1", "", kept, "200 keep-alive length=7 content=7");
-    keep("1.0", "Connection: keep-alive\r\n", kept, "200 keep-alive length=7 content=7");
+    let keep = |version, headers, steps, response| {
+        check(&[Send(&request("GET /a", version, headers)), End], steps, &[response])
+    };
+    keep("1.1", "", kept, "200 keep-alive length=7 body=7");
+    keep("1.0", "Connection: keep-alive\r\n", kept, "200 keep-alive length=7 body=7");
     let ended = "receive request flush Done";
-    keep("1.1", "Connection: close\r\n", ended, "200 close length=7 content=7");
-    keep("1.0", "", ended, "200 close length=7 content=7");
-    keep("1.0", "Connection: keep-alive, close\r\n", ended, "200 close length=7 content=7");
+    keep("1.1", "Connection: close\r\n", ended, "200 close length=7 body=7");
+    keep("1.0", "", ended, "200 close length=7 body=7");
+    keep("1.0", "Connection: keep-alive, close\r\n", ended, "200 close length=7 body=7");
 }
 
 #[test]
-fn an_end_that_the_peer_did_not_ask_for_lingers() {
+fn lingers_when_the_server_closes() {
     let ended = "receive request flush shutdown receive Done";
-    check(&[Send(&get("/close")), End], ended, &["200 close length=11 content=11"]);
-    let old = ask("GET /close", "1.0", "Connection: keep-alive\r\n");
-    check(&[Send(&old), End], ended, &["200 close length=11 content=11"]);
-    // Nor did it ask for it that it has sent more behind what it called the last.
-    let last = ask("GET /a", "1.1", "Connection: close\r\n") + &get("/b");
-    check(&[Send(&last), End], ended, &["200 close length=7 content=7"]);
+    check(&[Send(&get("/close")), End], ended, &["200 close length=11 body=11"]);
+    let old = request("GET /close", "1.0", "Connection: keep-alive\r\n");
+    check(&[Send(&old), End], ended, &["200 close length=11 body=11"]);
+    // A client that sends more after its last request may still be sending.
+    let last = request("GET /a", "1.1", "Connection: close\r\n") + &get("/b");
+    check(&[Send(&last), End], ended, &["200 close length=7 body=7"]);
 }
 
 #[test]
-fn nothing_may_follow_connect() {
-    let drive = play(Config::default(), &[Send(&(ask("CONNECT a:1", "1.1", "") + &get("/a"))), End]);
-    let replies = drive.replies();
-    assert_eq!((replies.len(), replies[0].status, replies[0].close), (1, 405, true));
-    assert_eq!(replies[0].values("Allow").collect::<Vec<_>>(), [b"GET"]);
+fn nothing_is_parsed_after_connect() {
+    let drive = run(Config::default(), &[Send(&(request("CONNECT a:1", "1.1", "") + &get("/a"))), End]);
+    let responses = drive.responses();
+    assert_eq!((responses.len(), responses[0].status, responses[0].close), (1, 405, true));
+    assert_eq!(responses[0].values("Allow").collect::<Vec<_>>(), [b"GET"]);
 }
 
 #[test]
-fn success_is_no_answer_to_connect_where_there_are_no_tunnels() {
-    let drive = play(Config::default(), &[Send(&ask("CONNECT tunnel:1", "1.1", "")), End]);
-    let replies = drive.replies();
-    assert_eq!((replies.len(), replies[0].status, replies[0].close), (1, 501, true));
+fn a_success_in_response_to_connect_becomes_501() {
+    let drive = run(Config::default(), &[Send(&request("CONNECT tunnel:1", "1.1", "")), End]);
+    let responses = drive.responses();
+    assert_eq!((responses.len(), responses[0].status, responses[0].close), (1, 501, true));
 }
 
 #[test]
-fn pipelined_requests_are_answered_in_order_and_at_once() {
+fn pipelined_responses_are_sent_in_order_and_together() {
     let three = [get("/1"), get("/22"), get("/333")].concat();
-    let replies = [
-        "200 keep-alive length=7 content=7",
-        "200 keep-alive length=8 content=8",
-        "200 keep-alive length=9 content=9",
+    let responses = [
+        "200 keep-alive length=7 body=7",
+        "200 keep-alive length=8 body=8",
+        "200 keep-alive length=9 body=9",
     ];
-    check(&[Send(&three), End], "receive request flush receive ClientClosed", &replies);
-    // An answer that is not there holds up those behind it, and not those before it.
+    check(&[Send(&three), End], "receive request flush receive ClientClosed", &responses);
+    // A delayed response delays those after it, and not those before it.
     let later = [get("/1"), get("/later"), get("/333")].concat();
-    let replies = [replies[0], "200 keep-alive length=11 content=11", replies[2]];
+    let responses = [responses[0], "200 keep-alive length=11 body=11", responses[2]];
     let before = "receive request flush await";
-    check(&[Hold, Send(&later)], before, &replies[..1]);
-    check(&[Hold, Send(&later), Release], &format!("{before} request flush receive"), &replies);
+    check(&[Hold, Send(&later)], before, &responses[..1]);
+    check(&[Hold, Send(&later), Release], &format!("{before} request flush receive"), &responses);
 }
 
 #[test]
-fn a_thousandfold_pipeline_is_answered_within_bounds() {
+fn a_long_pipeline_stays_within_the_queue_limit() {
     const MOST: u64 = 4_096;
     let mut config = Config::default();
     config.limits.queued_bytes = MOST;
     let requests: String = (0..10_000).map(|number| get(&format!("/{number}"))).collect();
     let mut drive = Drive::new(config, echo).writing(&[700, 1, 90]);
-    drive.take(0);
+    drive.read(0);
     drive.send(requests.as_bytes());
     drive.run();
-    let asked_and_unread = drive.seen.len();
-    assert!((10..50).contains(&asked_and_unread), "{asked_and_unread} answers for a peer that does not read");
-    for taken in [1, 10_000, 100] {
-        drive.take(taken);
+    let served = drive.seen.len();
+    assert!((10..50).contains(&served), "served {served} requests of a client that does not read");
+    for bytes in [1, 10_000, 100] {
+        drive.read(bytes);
         drive.run();
     }
-    drive.take(usize::MAX);
+    drive.read(usize::MAX);
     drive.end();
     drive.run();
-    let contents: Vec<_> = drive.replies().into_iter().map(|reply| reply.content).collect();
+    let bodies: Vec<_> = drive.responses().into_iter().map(|response| response.body).collect();
     let expected = (0..10_000).map(|number| format!("GET /{number}\n").into_bytes());
-    assert!(contents.into_iter().eq(expected), "lost, doubled or out of order");
+    assert!(bodies.into_iter().eq(expected), "responses are missing, repeated or out of order");
     assert!(drive.most_pending <= MOST + 300, "{} bytes queued", drive.most_pending);
 }
 
 #[test]
-fn head_204_and_304_have_no_content() {
-    let one = |line, reply| {
-        // A second answer shows that the first ended where it should.
-        let two = ask(line, "1.1", "") + &get("/a");
-        let replies = [reply, "200 keep-alive length=7 content=7"];
-        check(&[Send(&two), End], "receive request flush receive ClientClosed", &replies);
+fn head_204_and_304_have_no_body() {
+    let one = |line, response| {
+        // The second response shows that the first one ended in the right place.
+        let two = request(line, "1.1", "") + &get("/a");
+        let responses = [response, "200 keep-alive length=7 body=7"];
+        check(&[Send(&two), End], "receive request flush receive ClientClosed", &responses);
     };
-    one("HEAD /a", "200 keep-alive length=8 content=0");
-    one("HEAD /big", "200 keep-alive length=6000 content=0");
-    one("HEAD /file", "200 keep-alive length=100 content=0");
-    one("HEAD /stream", "200 keep-alive chunked content=0");
-    one("GET /none", "204 keep-alive never content=0");
-    one("GET /same", "304 keep-alive never content=0");
-    one("HEAD /none", "204 keep-alive never content=0");
-    one("GET /big", "200 keep-alive length=6000 content=6000");
-    one("GET /file", "200 keep-alive length=100 content=100");
-    one("GET /parts", "200 keep-alive length=5118 content=5118");
+    one("HEAD /a", "200 keep-alive length=8 body=0");
+    one("HEAD /big", "200 keep-alive length=6000 body=0");
+    one("HEAD /file", "200 keep-alive length=100 body=0");
+    one("HEAD /stream", "200 keep-alive chunked body=0");
+    one("GET /none", "204 keep-alive no-body body=0");
+    one("GET /same", "304 keep-alive no-body body=0");
+    one("HEAD /none", "204 keep-alive no-body body=0");
+    one("GET /big", "200 keep-alive length=6000 body=6000");
+    one("GET /file", "200 keep-alive length=100 body=100");
+    one("GET /parts", "200 keep-alive length=5118 body=5118");
 }
 
 #[test]
-fn a_rejected_head_has_no_content() {
+fn the_rejection_of_a_head_has_no_body() {
     let bad = |method: &str| format!("{method} /a HTTP/1.1\r\n\r\n");
     for (method, empty) in [("HEAD", true), ("GET", false)] {
-        let drive = play(Config::default(), &[Send(&bad(method)), End]);
-        assert_eq!(drive.replies()[0].content.is_empty(), empty, "{method}");
+        let drive = run(Config::default(), &[Send(&bad(method)), End]);
+        assert_eq!(drive.responses()[0].body.is_empty(), empty, "{method}");
     }
-    let drive = play(
+    let drive = run(
         Config::default(),
-        &[Hold, Send(&ask("HEAD /later", "1.1", "")), Fail(Rejection::HandlerPanicked), End],
+        &[Hold, Send(&request("HEAD /later", "1.1", "")), Reject(Rejection::HandlerPanicked), End],
     );
-    assert_eq!((drive.replies()[0].status, drive.replies()[0].content.len()), (500, 0));
+    assert_eq!((drive.responses()[0].status, drive.responses()[0].body.len()), (500, 0));
 }
 
 #[test]
-fn streams() {
-    let whole = "200 keep-alive chunked content=20";
+fn streams_are_chunked_or_end_with_the_connection() {
+    let whole = "200 keep-alive chunked body=20";
     let two = [get("/stream"), get("/a")].concat();
-    let replies = [whole, "200 keep-alive length=7 content=7"];
-    check(&[Send(&two), End], "receive request flush receive ClientClosed", &replies);
-    // HTTP/1.0 knows no chunks, so only the end of the connection can end the content.
-    let old = "200 close until-close content=20";
-    check(&[Send(&ask("GET /stream", "1.0", "")), End], "receive request flush Done", &[old]);
-    let kept = ask("GET /stream", "1.0", "Connection: keep-alive\r\n");
+    let responses = [whole, "200 keep-alive length=7 body=7"];
+    check(&[Send(&two), End], "receive request flush receive ClientClosed", &responses);
+    // HTTP/1.0 has no chunked coding: the end of the connection ends the body.
+    let old = "200 close until-close body=20";
+    check(&[Send(&request("GET /stream", "1.0", "")), End], "receive request flush Done", &[old]);
+    let kept = request("GET /stream", "1.0", "Connection: keep-alive\r\n");
     check(&[Send(&kept), End], "receive request flush shutdown receive Done", &[old]);
 }
 
 #[test]
-fn a_broken_stream_does_not_pass_for_a_whole_one() {
+fn a_failed_stream_has_no_final_chunk() {
     for version in ["1.1", "1.0"] {
-        let drive = play(Config::default(), &[Send(&ask("GET /broken", version, ""))]);
+        let drive = run(Config::default(), &[Send(&request("GET /broken", version, ""))]);
         assert_eq!(drive.steps.join(" "), "receive request flush broken");
         assert!(drive.output.ends_with(b"one") || drive.output.ends_with(b"3\r\none\r\n"));
     }
 }
 
 #[test]
-fn who_waits_for_100_gets_it() {
-    let post = |version, fields: &str| ask("POST /a", version, &format!("Expect: 100-continue\r\n{fields}"));
-    let five = post("1.1", "Content-Length: 5\r\n");
-    let asked = ["100 200 keep-alive length=13 content=13"];
-    check(&[Send(&five), Send("abcde")], "receive flush receive request flush receive", &asked);
-    let chunked = post("1.1", "Transfer-Encoding: chunked\r\n");
+fn sends_100_to_a_client_that_waits_for_it() {
+    let post = |headers: &str| request("POST /a", "1.1", &format!("Expect: 100-continue\r\n{headers}"));
+    let five = post("Content-Length: 5\r\n");
+    let expected = ["100 200 keep-alive length=13 body=13"];
+    check(&[Send(&five), Send("abcde")], "receive flush receive request flush receive", &expected);
+    let chunked = post("Transfer-Encoding: chunked\r\n");
     let coded = "5\r\nabcde\r\n0\r\n\r\n";
-    check(&[Send(&chunked), Send(coded)], "receive flush receive request flush receive", &asked);
-    // Behind the answer before it, not in the middle of it.
+    check(&[Send(&chunked), Send(coded)], "receive flush receive request flush receive", &expected);
+    // After the previous response, not within it.
     let second = [get("/b"), five.clone()].concat();
-    let replies = ["200 keep-alive length=7 content=7", asked[0]];
-    check(&[Send(&second), Send("abcde")], "receive request flush receive request flush receive", &replies);
+    let responses = ["200 keep-alive length=7 body=7", expected[0]];
+    check(&[Send(&second), Send("abcde")], "receive request flush receive request flush receive", &responses);
 }
 
 #[test]
-fn who_does_not_wait_for_100_gets_none() {
-    let check_silent = |fields: &str, version: &str, first: &str, rest: &str, reply: &str| {
-        let head = ask("POST /a", version, fields);
-        let drive = play(Config::default(), &[Send(&format!("{head}{first}")), Send(rest), End]);
-        assert!(drive.steps.join(" ").starts_with("receive request flush"), "{fields} {:?}", drive.steps);
-        let words: Vec<_> = drive.replies().iter().map(Reply::words).collect();
-        assert_eq!(words, [reply], "{fields}");
+fn sends_no_100_to_other_clients() {
+    let check_silent = |headers: &str, version: &str, first: &str, rest: &str, response: &str| {
+        let head = request("POST /a", version, headers);
+        let drive = run(Config::default(), &[Send(&format!("{head}{first}")), Send(rest), End]);
+        assert!(drive.steps.join(" ").starts_with("receive request flush"), "{headers} {:?}", drive.steps);
+        let summaries: Vec<_> = drive.responses().iter().map(ReceivedResponse::summary).collect();
+        assert_eq!(summaries, [response], "{headers}");
     };
-    let kept = "200 keep-alive length=13 content=13";
+    let kept = "200 keep-alive length=13 body=13";
     let expect = "Expect: 100-continue\r\nContent-Length: 5\r\n";
     check_silent("Content-Length: 5\r\n", "1.1", "", "abcde", kept);
     check_silent(expect, "1.1", "a", "bcde", kept);
     check_silent(expect, "1.1", "abcde", "", kept);
-    check_silent(expect, "1.0", "", "abcde", "200 close length=13 content=13");
-    let none = "200 keep-alive length=8 content=8";
+    check_silent(expect, "1.0", "", "abcde", "200 close length=13 body=13");
+    let none = "200 keep-alive length=8 body=8";
     check_silent("Expect: 100-continue\r\nContent-Length: 0\r\n", "1.1", "", "", none);
     check_silent("Expect: 100-continue\r\n", "1.1", "", "", none);
 }
 
 #[test]
-fn who_will_be_refused_is_not_asked_for_the_content() {
-    let refused = |fields: &str, status: u16| {
-        let head = ask("POST /a", "1.1", &format!("Expect: 100-continue\r\n{fields}"));
-        let drive = play(Config::default(), &[Send(&head)]);
-        let replies = drive.replies();
-        assert_eq!((replies.len(), replies[0].interims, replies[0].status), (1, 0, status), "{fields}");
+fn sends_no_100_to_a_client_that_will_be_rejected() {
+    let check = |headers: &str, status: u16| {
+        let head = request("POST /a", "1.1", &format!("Expect: 100-continue\r\n{headers}"));
+        let drive = run(Config::default(), &[Send(&head)]);
+        let responses = drive.responses();
+        assert_eq!(
+            (responses.len(), responses[0].interims, responses[0].status),
+            (1, 0, status),
+            "{headers}"
+        );
     };
-    refused("Content-Length: 1048577\r\n", 413);
-    refused("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", 400);
-    refused("Content-Length: 5\r\nHost: y\r\n", 400);
-    refused("Content-Length: 5\r\nExpect: more\r\n", 417);
+    check("Content-Length: 1048577\r\n", 413);
+    check("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", 400);
+    check("Content-Length: 5\r\nHost: y\r\n", 400);
+    check("Content-Length: 5\r\nExpect: more\r\n", 417);
 }
 
 #[test]
@@ -214,47 +223,48 @@ fn a_rejection_is_not_lost_to_a_reset() {
     let lingering = "receive Malformed(HostMissing) flush shutdown receive";
     let rest = "x".repeat(100_000);
     for acts in [&[Send(bad)][..], &[Send(bad), Send(&rest)], &[Send(bad), Send(&get("/a")), Send(&rest)]] {
-        let drive = play(Config::default(), acts);
+        let drive = run(Config::default(), acts);
         assert_eq!((drive.steps.join(" "), drive.closed), (lingering.to_owned(), None));
         assert!(drive.most_input <= 16 * 1024, "{} bytes kept of what is dropped", drive.most_input);
-        let drive = play(Config::default(), &[acts, &[End]].concat());
+        let drive = run(Config::default(), &[acts, &[End]].concat());
         assert_eq!(drive.steps.join(" "), format!("{lingering} Done"));
-        assert_eq!((drive.replies().len(), drive.seen.len()), (1, 0));
+        assert_eq!((drive.responses().len(), drive.seen.len()), (1, 0));
     }
-    // What was asked before it is still answered, and in front of it.
-    let drive = play(Config::default(), &[Send(&(get("/a") + bad)), End]);
-    let statuses: Vec<_> = drive.replies().iter().map(|reply| (reply.status, reply.close)).collect();
+    // Requests before it still get their responses, before its own.
+    let drive = run(Config::default(), &[Send(&(get("/a") + bad)), End]);
+    let statuses: Vec<_> =
+        drive.responses().iter().map(|response| (response.status, response.close)).collect();
     assert_eq!(statuses, [(200, false), (400, true)]);
 }
 
 #[test]
-fn a_rejection_is_the_last_answer_whatever_the_application_makes_of_it() {
+fn a_rejection_closes_even_if_the_application_replaces_its_response() {
     let mut drive = Drive::new(Config::default(), echo);
-    drive.on_reject = |why| Response::text("nothing wrong").with_status(why.status());
+    drive.on_reject = |reason| Response::text("nothing wrong").with_status(reason.status());
     drive.send(&[b"GET / HTTP/1.1\r\n\r\n", get("/a").as_bytes()].concat());
     drive.end();
     drive.run();
-    let words: Vec<_> = drive.replies().iter().map(Reply::words).collect();
-    assert_eq!((words, drive.seen.len()), (vec!["400 close length=13 content=13".to_owned()], 0));
+    let summaries: Vec<_> = drive.responses().iter().map(ReceivedResponse::summary).collect();
+    assert_eq!((summaries, drive.seen.len()), (vec!["400 close length=13 body=13".to_owned()], 0));
 }
 
 #[test]
-fn what_was_asked_before_a_half_close_is_answered() {
-    let answer = "200 keep-alive length=7 content=7";
+fn responds_to_requests_received_before_a_half_close() {
+    let response = "200 keep-alive length=7 body=7";
     check(&[End], "receive ClientClosed", &[]);
     let two = [get("/a"), get("/b")].concat();
     check(
-        &[Take(0), Send(&two), End, TakeAll],
+        &[Read(0), Send(&two), End, ReadAll],
         "receive request flush receive ClientClosed",
-        &[answer, answer],
+        &[response, response],
     );
     let later = [get("/later"), get("/b")].concat();
-    let waited = "200 keep-alive length=11 content=11";
+    let delayed = "200 keep-alive length=11 body=11";
     let steps = "receive request await request flush receive ClientClosed";
-    check(&[Hold, Send(&later), End, Release], steps, &[waited, answer]);
-    // Half a request is none.
+    check(&[Hold, Send(&later), End, Release], steps, &[delayed, response]);
+    // Half a request gets no response.
     let cut = get("/a") + "GET /b HT";
-    check(&[Send(&cut), End], "receive request flush receive Truncated", &[answer]);
+    check(&[Send(&cut), End], "receive request flush receive Truncated", &[response]);
     check(
         &[Send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabcd"), End],
         "receive Truncated",
@@ -265,8 +275,8 @@ fn what_was_asked_before_a_half_close_is_answered() {
 }
 
 #[test]
-fn a_peer_that_is_known_to_have_ended_is_not_received_from() {
-    let kept = "200 keep-alive length=11 content=11";
+fn does_not_receive_after_a_reported_hang_up() {
+    let kept = "200 keep-alive length=11 body=11";
     check(&[HangUp], "ClientClosed", &[]);
     check(&[Send("GET"), HangUp], "receive Truncated", &[]);
     check(
@@ -275,21 +285,25 @@ fn a_peer_that_is_known_to_have_ended_is_not_received_from() {
         &[kept],
     );
     let two = get("/later") + &get("/b");
-    let replies = [kept, "200 keep-alive length=7 content=7"];
-    check(&[Hold, Send(&two), HangUp, Release], "receive request await request flush ClientClosed", &replies);
-    // Nobody is left to linger for.
-    let closed = "200 close length=11 content=11";
+    let responses = [kept, "200 keep-alive length=7 body=7"];
+    check(
+        &[Hold, Send(&two), HangUp, Release],
+        "receive request await request flush ClientClosed",
+        &responses,
+    );
+    // After the end of the client there is nothing to linger for.
+    let closed = "200 close length=11 body=11";
     let steps = "receive request flush Done";
-    check(&[Take(5), Send(&get("/close")), HangUp, TakeAll], steps, &[closed]);
+    check(&[Read(5), Send(&get("/close")), HangUp, ReadAll], steps, &[closed]);
     check(&[Send(&get("/close")), HangUp], "receive request flush shutdown receive Done", &[closed]);
 }
 
 #[test]
-fn a_server_that_goes_down_finishes_what_is_in_hand() {
-    let last = "200 close length=7 content=7";
+fn a_shutdown_finishes_the_current_request() {
+    let last = "200 close length=7 body=7";
     check(&[DisableKeepAlive], "Done", &[]);
     check(&[Send(""), DisableKeepAlive], "receive Done", &[]);
-    // Half a head, or half a content, is in hand.
+    // A partial head or body is a current request.
     let whole = get("/a");
     let (start, rest) = whole.split_at(9);
     check(
@@ -298,46 +312,70 @@ fn a_server_that_goes_down_finishes_what_is_in_hand() {
         &[last],
     );
     let post = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na";
-    let posted = "200 close length=10 content=10";
+    let posted = "200 close length=10 body=10";
     check(
         &[Send(post), DisableKeepAlive, Send("bc"), End],
         "receive request flush shutdown receive Done",
         &[posted],
     );
-    // While the answer is made: it says that it is the last, and nothing behind it is served.
+    // Before the response: it announces that it is the last, and nothing after it is served.
     let later = [get("/later"), get("/b")].concat();
     check(
         &[Hold, Send(&later), DisableKeepAlive, Release, End],
         "receive request await flush shutdown receive Done",
-        &["200 close length=11 content=11"],
+        &["200 close length=11 body=11"],
     );
-    // While it is sent: it is sent whole.
-    let kept = "200 keep-alive length=7 content=7";
-    check(&[Take(5), Send(&get("/a")), DisableKeepAlive, TakeAll], "receive request flush Done", &[kept]);
-    // What has been asked behind it, and not been looked at, is not answered; the answer before it must not be
-    // lost to a reset for that.
+    // While the response is sent: it is sent completely.
+    let kept = "200 keep-alive length=7 body=7";
+    check(&[Read(5), Send(&get("/a")), DisableKeepAlive, ReadAll], "receive request flush Done", &[kept]);
+    // A pipelined request that is not parsed yet gets no response. The connection lingers, so that closing it does not
+    // destroy the response before.
     let mut config = Config::default();
     config.limits.queued_bytes = 1;
     let two = [get("/a"), get("/b")].concat();
-    let drive = play(config, &[Take(5), Send(&two), DisableKeepAlive, TakeAll, End]);
+    let drive = run(config, &[Read(5), Send(&two), DisableKeepAlive, ReadAll, End]);
     assert_eq!(drive.steps.join(" "), "receive request flush shutdown receive Done");
-    assert_eq!(drive.replies().iter().map(Reply::words).collect::<Vec<_>>(), [kept]);
-    // After the end: nothing changes.
+    assert_eq!(drive.responses().iter().map(ReceivedResponse::summary).collect::<Vec<_>>(), [kept]);
+    // After the end, nothing changes.
     check(
         &[Send(&get("/close")), DisableKeepAlive, End, DisableKeepAlive],
         "receive request flush shutdown receive Done",
-        &["200 close length=11 content=11"],
+        &["200 close length=11 body=11"],
     );
 }
 
 #[test]
-fn a_failing_application_is_answered_for() {
-    for (why, status, retry) in [(Rejection::HandlerPanicked, 500, 0), (Rejection::Overloaded, 503, 1)] {
-        let acts = [Hold, Send(&(get("/later") + &get("/b"))), Fail(why), End];
-        let drive = play(Config::default(), &acts);
+fn responds_when_the_handler_fails() {
+    for (reason, status, retry) in [(Rejection::HandlerPanicked, 500, 0), (Rejection::Overloaded, 503, 1)] {
+        let acts = [Hold, Send(&(get("/later") + &get("/b"))), Reject(reason), End];
+        let drive = run(Config::default(), &acts);
         assert_eq!(drive.steps.join(" "), "receive request await flush shutdown receive Done");
-        let replies = drive.replies();
-        assert_eq!((replies.len(), replies[0].status, replies[0].close), (1, status, true));
-        assert_eq!(replies[0].values("Retry-After").count(), retry);
+        let responses = drive.responses();
+        assert_eq!((responses.len(), responses[0].status, responses[0].close), (1, status, true));
+        assert_eq!(responses[0].values("Retry-After").count(), retry);
     }
+}
+
+#[test]
+fn misuse_is_an_error_and_changes_nothing() {
+    let clock = Clock::new("test", Instant::now(), SystemTime::UNIX_EPOCH);
+    let mut conn = Connection::new(Arc::default(), clock.now());
+    let Buffers { mut input, mut out } = Buffers::default();
+    assert_eq!(conn.respond(Response::text(""), &mut out, &clock), Err(Misuse::NoResponseDue));
+    assert!(conn.request(&input).is_none());
+    input.extend(get("/a").as_bytes());
+    assert_eq!(conn.poll(&mut input, &mut out, clock.now()), Step::Request);
+    for (body, misuse) in [
+        (Body::Shared(b"0123".as_slice().into(), 2..5), Misuse::RangeOutOfBounds),
+        (Body::Parts(vec![Body::Stream(Box::new(Chunks(Vec::new())))]), Misuse::StreamInParts),
+    ] {
+        assert_eq!(conn.respond(Response::text("").with_body(body), &mut out, &clock), Err(misuse));
+        assert!(conn.is_awaiting_reply() && out.is_empty());
+    }
+    conn.reject();
+    assert_eq!(conn.request(&input).map(|request| request.target()), Some("/a"));
+    let response = Rejection::HandlerPanicked.response();
+    assert_eq!(conn.respond(response, &mut out, &clock), Ok(()));
+    assert_eq!(conn.respond(Response::text(""), &mut out, &clock), Err(Misuse::NoResponseDue));
+    assert_eq!(conn.poll(&mut input, &mut out, clock.now()), Step::Flush);
 }

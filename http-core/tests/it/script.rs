@@ -1,44 +1,46 @@
-//! What a peer, an application and a clock do to a connection, act by act.
+//! Scripts: what a client, an application and a clock do to a connection, one action after the other.
 
-use crate::{app::echo, drive::Drive, reply::Reply};
+use crate::{app::echo, drive::Drive, reply::ReceivedResponse};
 use http_core::{Config, Rejection};
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug)]
 pub enum Act<'a> {
-    /// The peer sends this.
+    /// The client sends this.
     Send(&'a str),
-    /// The peer ends its sending side.
+    /// The client ends its sending side. The engine notices when it receives next.
     End,
-    /// The same, but the engine hears of it at once, as some ways to wait tell it.
+    /// The same, but the engine notices at once, as epoll reports it.
     HangUp,
-    /// The peer takes this many more bytes, and then none.
-    Take(usize),
-    TakeAll,
-    /// The application makes its later answers wait.
+    /// The client reads this many more bytes, and then none.
+    Read(usize),
+    /// The client reads everything from now on.
+    ReadAll,
+    /// The application delays the responses that come later.
     Hold,
+    /// The application delays them no more.
     Release,
-    /// The application fails the request that it holds.
-    Fail(Rejection),
-    /// The server is going down.
+    /// The engine rejects the request that the application holds.
+    Reject(Rejection),
+    /// The server shuts down.
     DisableKeepAlive,
     /// Time passes, in milliseconds.
     Pass(u64),
 }
 
-/// Plays the acts against the echo application; the connection does what it can after each.
-pub fn play(config: Config, acts: &[Act<'_>]) -> Drive {
+/// Runs the script with the echo application. After each action, the connection does what it can.
+pub fn run(config: Config, acts: &[Act<'_>]) -> Drive {
     let mut drive = Drive::new(config, echo);
     for act in acts {
         match *act {
             Act::Send(text) => drive.send(text.as_bytes()),
             Act::End => drive.end(),
             Act::HangUp => drive.hang_up(),
-            Act::Take(bytes) => drive.take(bytes),
-            Act::TakeAll => drive.take(usize::MAX),
+            Act::Read(bytes) => drive.read(bytes),
+            Act::ReadAll => drive.read(usize::MAX),
             Act::Hold => drive.hold = true,
             Act::Release => drive.hold = false,
-            Act::Fail(why) => drive.fail(why),
+            Act::Reject(reason) => drive.reject_held(reason),
             Act::DisableKeepAlive => drive.disable_keep_alive(),
             Act::Pass(millis) => {
                 drive.pass(Duration::from_millis(millis));
@@ -50,10 +52,10 @@ pub fn play(config: Config, acts: &[Act<'_>]) -> Drive {
     drive
 }
 
-/// Plays the acts, and compares the steps that they led to and the answers in short words.
-pub fn check(acts: &[Act<'_>], steps: &str, replies: &[&str]) {
-    let drive = play(Config::default(), acts);
+/// Runs the script, and compares the steps and the summaries of the responses.
+pub fn check(acts: &[Act<'_>], steps: &str, responses: &[&str]) {
+    let drive = run(Config::default(), acts);
     assert_eq!(drive.steps.join(" "), steps, "{acts:?}");
-    let words: Vec<_> = drive.replies().iter().map(Reply::words).collect();
-    assert_eq!(words, replies, "{acts:?}");
+    let summaries: Vec<_> = drive.responses().iter().map(ReceivedResponse::summary).collect();
+    assert_eq!(summaries, responses, "{acts:?}");
 }

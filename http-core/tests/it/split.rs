@@ -1,62 +1,61 @@
-//! The law of a sans-I/O protocol: however the bytes are cut on their way in and out, the same requests are
-//! understood, the same faults found, and the same answers sent. And whatever the bytes are, what is sent is
-//! well-formed, nothing is served behind a fault, and memory stays bounded.
+//! However input and output are split, the connection parses the same requests, finds the same errors and sends the same
+//! responses. Whatever the input is, the output is well-formed, nothing is served after an error, and memory is bounded.
 
 use crate::{
-    app::{Answer, echo},
-    drive::{Drive, Seen},
+    app::{AppReply, echo},
+    drive::{Drive, SeenRequest},
 };
 use http_core::{CloseReason, Config, Limits, Rejection, Response};
 use proptest::{collection::vec, prelude::*, sample::select};
 
-/// What must not depend on how the bytes were cut. Interim answers may: who has begun to send the content when
-/// its head is looked at is not asked for it (RFC 9110 §10.1.1).
+/// What must not depend on how the input is split. Interim responses may: a client that has begun to send the body when
+/// its head is parsed gets none (RFC 9110 §10.1.1).
 #[derive(Debug, PartialEq)]
 struct Outcome {
-    seen: Vec<Seen>,
+    seen: Vec<SeenRequest>,
     rejections: Vec<Rejection>,
-    answers: Vec<Vec<u8>>,
+    responses: Vec<Vec<u8>>,
     closed: Option<CloseReason>,
 }
 
-/// Plays a whole connection, and checks what holds for every one.
-fn outcome(limits: &Limits, input: &[u8], cuts: &[usize], writes: &[usize]) -> Outcome {
+/// Runs a whole connection, and checks what holds for every one.
+fn outcome(limits: &Limits, input: &[u8], sizes: &[usize], writes: &[usize]) -> Outcome {
     let config = Config { limits: limits.clone(), ..Config::default() };
     let mut drive = Drive::new(config, echo).writing(writes);
-    drive.send_cut(input, cuts);
+    drive.send_split(input, sizes);
     drive.end();
     drive.run();
-    let replies = drive.replies();
-    assert_eq!(replies.len(), drive.seen.len() + drive.rejections.len(), "one answer for each");
-    assert!(drive.closed.is_some(), "still open behind the end");
-    assert!(drive.rejections.len() <= 1, "something was read behind a fault");
+    let responses = drive.responses();
+    assert_eq!(responses.len(), drive.seen.len() + drive.rejections.len(), "one response to each request");
+    assert!(drive.closed.is_some(), "still open after the end");
+    assert!(drive.rejections.len() <= 1, "parsed bytes after an error");
     let rejected = drive.steps.iter().position(|step| step.starts_with("Malformed"));
-    let behind = rejected.map_or(&[][..], |place| &drive.steps[place..]);
-    assert!(!behind.iter().any(|step| step == "request"), "something was served behind a fault");
+    let after = rejected.map_or(&[][..], |index| &drive.steps[index..]);
+    assert!(!after.iter().any(|step| step == "request"), "served a request after an error");
     let bound = 4 * (limits.head_bytes + limits.body_bytes) + 64 * 1024;
     assert!(drive.most_input <= bound, "{} bytes held", drive.most_input);
     Outcome {
         seen: drive.seen,
         rejections: drive.rejections,
-        answers: replies.into_iter().map(|reply| reply.raw).collect(),
+        responses: responses.into_iter().map(|response| response.raw).collect(),
         closed: drive.closed,
     }
 }
 
-/// Compares the input in one piece with itself byte by byte, cut once, and cut into these sizes.
-fn check(limits: &Limits, input: &[u8], cuts: &[usize], writes: &[usize]) {
+/// Compares the outcome of the whole input with those of the input byte by byte, split once, and split into these sizes.
+fn check(limits: &Limits, input: &[u8], sizes: &[usize], writes: &[usize]) {
     let whole = outcome(limits, input, &[usize::MAX], &[usize::MAX]);
-    let once = cuts.iter().sum::<usize>() % input.len().max(1);
-    for (cuts, writes) in [(&[1][..], writes), (&[once, usize::MAX], &[usize::MAX]), (cuts, writes)] {
-        let cut = outcome(limits, input, cuts, writes);
-        assert_eq!(cut, whole, "cut by {cuts:?}, written by {writes:?}");
+    let once = sizes.iter().sum::<usize>() % input.len().max(1);
+    for (sizes, writes) in [(&[1][..], writes), (&[once, usize::MAX], &[usize::MAX]), (sizes, writes)] {
+        let split = outcome(limits, input, sizes, writes);
+        assert_eq!(split, whole, "split into {sizes:?}, written by {writes:?}");
     }
 }
 
-/// Few enough that the whole crate is tested in seconds; PROPTEST_CASES asks for more.
+/// Few cases, so that all tests take seconds. The variable PROPTEST_CASES sets another number.
 pub fn cases(usual: u32) -> ProptestConfig {
-    let asked_for = std::env::var_os("PROPTEST_CASES").is_some();
-    let cases = if asked_for { ProptestConfig::default().cases } else { usual };
+    let configured = std::env::var_os("PROPTEST_CASES").is_some();
+    let cases = if configured { ProptestConfig::default().cases } else { usual };
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
@@ -64,50 +63,50 @@ proptest! {
     #![proptest_config(cases(600))]
 
     #[test]
-    fn valid_requests_survive_any_split(
+    fn valid_requests_do_not_depend_on_the_split(
         limits in limits(),
         requests in vec(request(), 1..6),
-        cuts in cuts(),
+        sizes in sizes(),
         writes in writes(),
     ) {
-        check(&limits, &requests.concat(), &cuts, &writes);
+        check(&limits, &requests.concat(), &sizes, &writes);
     }
 
     #[test]
-    fn damaged_requests_survive_any_split(
+    fn damaged_requests_do_not_depend_on_the_split(
         limits in limits(),
         requests in vec(request(), 1..4),
         damages in vec(damage(), 1..4),
-        cuts in cuts(),
+        sizes in sizes(),
         writes in writes(),
     ) {
         let mut input = requests.concat();
         damages.iter().for_each(|damage| damage.apply(&mut input));
-        check(&limits, &input, &cuts, &writes);
+        check(&limits, &input, &sizes, &writes);
     }
 
     #[test]
-    fn scrambled_protocol_elements_survive_any_split(
+    fn random_protocol_elements_do_not_depend_on_the_split(
         limits in limits(),
         elements in vec(select(ELEMENTS), 0..60),
-        cuts in cuts(),
+        sizes in sizes(),
         writes in writes(),
     ) {
-        check(&limits, &elements.concat(), &cuts, &writes);
+        check(&limits, &elements.concat(), &sizes, &writes);
     }
 
     #[test]
-    fn random_bytes_survive_any_split(
+    fn random_bytes_do_not_depend_on_the_split(
         limits in limits(),
         input in vec(any::<u8>(), 0..300),
-        cuts in cuts(),
+        sizes in sizes(),
         writes in writes(),
     ) {
-        check(&limits, &input, &cuts, &writes);
+        check(&limits, &input, &sizes, &writes);
     }
 }
 
-/// The limits as they come, and some that ordinary requests run into.
+/// The default limits, and some that ordinary requests exceed.
 fn limits() -> impl Strategy<Value = Limits> {
     prop_oneof![
         Just(Limits::default()),
@@ -123,7 +122,7 @@ fn limits() -> impl Strategy<Value = Limits> {
     ]
 }
 
-fn cuts() -> impl Strategy<Value = Vec<usize>> {
+fn sizes() -> impl Strategy<Value = Vec<usize>> {
     vec(1usize..50, 1..8)
 }
 
@@ -132,10 +131,10 @@ fn writes() -> impl Strategy<Value = Vec<usize>> {
 }
 
 fn request() -> impl Strategy<Value = Vec<u8>> {
-    let line_and_fields = (select(METHODS), select(TARGETS), select(VERSIONS), vec(select(FIELDS), 0..4));
-    (line_and_fields, content()).prop_map(|((method, target, version, fields), content)| {
-        let head = format!("{method} {target} HTTP/{version}\r\nHost: example.org\r\n{}", fields.concat());
-        [head.as_bytes(), &content].concat()
+    let line_and_headers = (select(METHODS), select(TARGETS), select(VERSIONS), vec(select(HEADERS), 0..4));
+    (line_and_headers, body()).prop_map(|((method, target, version, headers), body)| {
+        let head = format!("{method} {target} HTTP/{version}\r\nHost: example.org\r\n{}", headers.concat());
+        [head.as_bytes(), &body].concat()
     })
 }
 
@@ -158,7 +157,7 @@ const TARGETS: &[&str] = &[
 
 const VERSIONS: &[&str] = &["1.1", "1.1", "1.1", "1.0", "1.7"];
 
-const FIELDS: &[&str] = &[
+const HEADERS: &[&str] = &[
     "Accept: */*\r\n",
     "X-Empty:\r\n",
     "X-Blank: \t padded \t \r\n",
@@ -169,8 +168,8 @@ const FIELDS: &[&str] = &[
     "If-None-Match: \"a\"\r\n",
 ];
 
-/// The fields that delimit the content, the empty line, and the content.
-fn content() -> impl Strategy<Value = Vec<u8>> {
+/// The framing header, the empty line, and the body.
+fn body() -> impl Strategy<Value = Vec<u8>> {
     let chunk =
         (vec(any::<u8>(), 1..30), select(&["", ";a", "; a=\"b;c\"", " ;a"][..]), select(&["", "0"][..]));
     let trailers = select(&["", "A: b\r\n", "A:\r\nB: c\r\n"][..]);
@@ -193,29 +192,29 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
 
 #[derive(Clone, Debug)]
 struct Damage {
-    place: prop::sample::Index,
+    index: prop::sample::Index,
     kind: u8,
     byte: u8,
 }
 
 fn damage() -> impl Strategy<Value = Damage> {
     let byte = prop_oneof![any::<u8>(), select(&b"\r\n\t \0:;,/\x0b\x7f\xff09af"[..])];
-    (any::<prop::sample::Index>(), 0u8..4, byte).prop_map(|(place, kind, byte)| Damage { place, kind, byte })
+    (any::<prop::sample::Index>(), 0u8..4, byte).prop_map(|(index, kind, byte)| Damage { index, kind, byte })
 }
 
 impl Damage {
     fn apply(&self, bytes: &mut Vec<u8>) {
-        let place = self.place.index(bytes.len() + 1).min(bytes.len());
-        match (self.kind, bytes.get_mut(place)) {
+        let index = self.index.index(bytes.len() + 1).min(bytes.len());
+        match (self.kind, bytes.get_mut(index)) {
             (0, Some(byte)) => *byte = self.byte,
             (1, Some(byte)) => *byte ^= 1 << (self.byte % 8),
-            (2, Some(_)) => drop(bytes.remove(place)),
-            _ => bytes.insert(place, self.byte),
+            (2, Some(_)) => drop(bytes.remove(index)),
+            _ => bytes.insert(index, self.byte),
         }
     }
 }
 
-/// What requests are made of, and what often goes wrong in them.
+/// Elements of requests, and what is often wrong in them.
 const ELEMENTS: &[&[u8]] = &[
     b"GET / HTTP/1.1\r\n",
     b"HEAD /stream HTTP/1.1\r\n",
@@ -248,9 +247,9 @@ const ELEMENTS: &[&[u8]] = &[
     b"ffffffffffffffff",
 ];
 
-/// Floods: 8 MiB of something that never ends, given as fast as there is room.
+/// Sends 8 MiB of an element that never ends, as fast as there is room.
 #[test]
-fn no_flood_makes_the_buffer_grow_beyond_its_bound() {
+fn no_flood_exceeds_the_memory_bound() {
     let limits = Limits::default();
     let post = |fields: &str| format!("POST / HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
     for (start, repeated) in [
@@ -275,7 +274,7 @@ fn no_flood_makes_the_buffer_grow_beyond_its_bound() {
         let config = Config { limits, ..Config::default() };
         let mut drive = Drive::new(config, |request| {
             let length = request.body().len().to_string();
-            Answer::Now(Response::text(length))
+            AppReply::Now(Response::text(length))
         });
         drive.send(&input);
         drive.run();
