@@ -1,5 +1,5 @@
-//! Answers a request from a string of bytes and prints the answer: no socket, no thread, nothing to wait for.
-#![expect(clippy::disallowed_methods, reason = "a program may ask what time it is; only the core may not")]
+//! Responds to a request in memory and prints the response, without sockets and threads.
+#![expect(clippy::disallowed_methods, reason = "a program may read the clock; only the core may not")]
 
 use http_core::{Buffers, Clock, Connection, Misuse, Response, Step, Transmit};
 use std::{sync::Arc, time::Instant, time::SystemTime};

@@ -1,10 +1,10 @@
-//! A keep-alive GET costs no allocation once its connection is warm, and a peer that does not read costs no more
-//! memory than the limits allow.
+//! Memory: a keep-alive GET on a warm connection allocates nothing, and a client that does not read cannot make the
+//! server hold more than the limits allow.
 //!
-//! A test binary of its own, because it replaces the global allocator by one that counts, thread by thread.
+//! A separate test binary, because it replaces the global allocator by one that counts allocations per thread.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
-#![allow(clippy::disallowed_methods, reason = "a test needs some moment to begin at")]
+#![allow(clippy::disallowed_methods, reason = "a test needs a start time")]
 
 use http_core::{
     Body, BufferPool, Buffers, Clock, Config, Connection, Headers, Response, SharedHeaders, Status, Step,
@@ -23,25 +23,25 @@ const GET: &[u8] =
 struct Server {
     conn: Connection,
     clock: Clock,
-    ready: SharedHeaders,
+    headers: SharedHeaders,
     content: Arc<[u8]>,
 }
 
 impl Server {
     fn new(body_len: usize, config: Config) -> Server {
         let clock = Clock::new("test", Instant::now(), SystemTime::UNIX_EPOCH);
-        let mut fields = Headers::default();
-        fields.append("Content-Type", "text/html; charset=utf-8").unwrap();
-        fields.append("ETag", "\"abc\"").unwrap();
+        let mut headers = Headers::default();
+        headers.append("Content-Type", "text/html; charset=utf-8").unwrap();
+        headers.append("ETag", "\"abc\"").unwrap();
         Server {
             conn: Connection::new(Arc::new(config), clock.now()),
             clock,
-            ready: fields.into_shared(),
+            headers: headers.into_shared(),
             content: vec![b'x'; body_len].into(),
         }
     }
 
-    /// Receives these bytes, answers what is in them, and sends all of it; returns how much that was.
+    /// Receives these bytes, responds to the requests in them, and sends everything. Returns the number of bytes sent.
     fn turn(&mut self, buffers: &mut Buffers, bytes: &[u8]) -> usize {
         let Buffers { input, out } = buffers;
         assert!(matches!(self.conn.poll(input, out, self.clock.now()), Step::Receive));
@@ -56,7 +56,7 @@ impl Server {
                     black_box(request.header("Accept-Encoding"));
                     let all = 0..self.content.len();
                     let response = Response::new(Status::OK)
-                        .with_shared_headers(self.ready.clone())
+                        .with_shared_headers(self.headers.clone())
                         .with_body(Body::Shared(self.content.clone(), all));
                     self.conn.respond(response, out, &self.clock).unwrap();
                 }
@@ -74,20 +74,20 @@ impl Server {
     }
 }
 
-/// Lets a warm connection answer `requests` at a time, a hundred times, without an allocation.
+/// Sends `requests` at once to a warm connection, a hundred times, and checks that nothing is allocated.
 fn check(body_len: usize, requests: usize) {
     let mut server = Server::new(body_len, Config::default());
     let mut pool = BufferPool::new(1);
     let bytes = GET.repeat(requests);
     let mut turn = || {
-        // An idle connection holds no buffers: the pool's lending and cleaning belongs to the hot path.
+        // An idle connection holds no buffers: taking them from the pool and clearing them belongs to the hot path.
         let mut buffers = pool.take();
         let sent = server.turn(&mut buffers, &bytes);
         pool.put(buffers);
         sent
     };
     for _ in 0..3 {
-        assert!(turn() > requests * body_len, "content and a head each");
+        assert!(turn() > requests * body_len, "a head and a body each");
     }
     let counted = allocation_counter::measure(|| {
         black_box((0..100).map(|_| turn()).sum::<usize>());
@@ -105,21 +105,21 @@ fn a_warm_keep_alive_get_allocates_nothing() {
 }
 
 #[test]
-fn the_counter_counts() {
+fn the_allocator_counts() {
     let counted = allocation_counter::measure(|| drop(black_box(Box::new(7))));
     assert_eq!(counted.count_total, 1);
 }
 
-/// The peer sends a large content to make the receive buffer grow, then fills it with requests, and takes each time
-/// less than is queued, so that the queue is never empty.
+/// The client sends a large body to make the receive buffer grow, then fills it with requests, and always reads less than
+/// is queued, so that the queue is never empty.
 #[test]
-fn a_peer_that_reads_slowly_holds_no_more_than_the_limits_allow() {
+fn a_slow_client_cannot_exceed_the_memory_limits() {
     const CONTENT: usize = 1_000;
     let config = Config::default();
     let bound =
         4 * (config.limits.head_bytes + config.limits.body_bytes) + 8 * config.limits.queued_bytes as usize;
     let mut server = Server::new(CONTENT, config);
-    let mut taken = 0;
+    let mut read = 0;
     let counted = allocation_counter::measure(|| {
         let mut buffers = Buffers::default();
         let length = 1_000_000;
@@ -127,21 +127,21 @@ fn a_peer_that_reads_slowly_holds_no_more_than_the_limits_allow() {
             format!("POST /index.html HTTP/1.1\r\nHost: example.org\r\nContent-Length: {length}\r\n\r\n");
         let get = b"GET /index.html HTTP/1.1\r\nHost: example.org\r\n\r\n";
         buffers.input.extend(&[head.as_bytes(), &vec![b'x'; length]].concat());
-        server.answer(&mut buffers, usize::MAX);
+        server.respond(&mut buffers, usize::MAX);
         buffers.input.spare().chunks_exact_mut(get.len()).for_each(|room| room.copy_from_slice(get));
         let filled = buffers.input.spare().len() / get.len() * get.len();
         buffers.input.filled(filled);
         while !buffers.input.is_empty() {
-            taken += server.answer(&mut buffers, 1_500);
+            read += server.respond(&mut buffers, 1_500);
         }
     });
-    assert!(taken > 20_000_000, "only {taken} bytes were answered: the peer did not ask enough");
+    assert!(read > 20_000_000, "only {read} bytes of responses: the client did not send enough requests");
     assert!(counted.bytes_max < bound as u64, "{} bytes held", counted.bytes_max);
 }
 
 impl Server {
-    /// Answers what is there until something is to be sent, and sends at most `room` bytes of it.
-    fn answer(&mut self, buffers: &mut Buffers, room: usize) -> usize {
+    /// Responds to requests until the queue must be flushed, and sends at most `room` bytes of it.
+    fn respond(&mut self, buffers: &mut Buffers, room: usize) -> usize {
         let Buffers { input, out } = buffers;
         loop {
             match self.conn.poll(input, out, self.clock.now()) {

@@ -1,4 +1,4 @@
-//! Whole exchanges: bytes in, poll, respond, transmit, sent. What an engine adds to this is system calls.
+//! Whole exchanges: receive, poll, respond, transmit, sent. An engine adds only system calls.
 
 use crate::{
     heads::{BROWSER, HEADS, WRK},
@@ -7,7 +7,7 @@ use crate::{
 use criterion::{Criterion, Throughput};
 use std::hint::black_box;
 
-/// Requests in one receive.
+/// The number of requests in one receive.
 const PIPELINED: usize = 16;
 
 pub fn bench(criterion: &mut Criterion) {
@@ -17,12 +17,12 @@ pub fn bench(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(requests as u64));
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let answered = receives.iter().map(|bytes| server.turn(black_box(bytes)).0);
-                assert_eq!(answered.sum::<usize>(), requests);
+                let served = receives.iter().map(|bytes| server.turn(black_box(bytes)).0);
+                assert_eq!(served.sum::<usize>(), requests);
             });
         });
     };
-    // ApacheBench's is HTTP/1.0 and ends its connection.
+    // The request of ApacheBench is HTTP/1.0 and closes the connection.
     for (name, head) in HEADS.into_iter().filter(|(name, _)| *name != "ab") {
         check(name, &[head.as_bytes()], 1);
     }

@@ -1,20 +1,20 @@
-//! Four request heads, from the shortest that a load generator sends to one that carries a shop's cookies.
+//! Four request heads of realistic sizes, from the short one of a load generator to one with many cookies.
 //!
-//! Their sizes and numbers of fields are what one meets: figures of two parsers compare only over the same heads.
+//! Results of two parsers are comparable only for the same heads.
 
-/// Each head with the name that its figures go by.
+/// The heads, with the names in the results.
 pub const HEADS: [(&str, &str); 4] = [("ab", AB), ("wrk", WRK), ("browser", BROWSER), ("cookies", COOKIES)];
 
-/// 82 bytes, three fields, HTTP/1.0.
+/// 82 bytes, three headers, HTTP/1.0.
 pub const AB: &str = "GET / HTTP/1.0\r\n\
     Host: 127.0.0.1:8000\r\n\
     User-Agent: ApacheBench/2.3\r\n\
     Accept: */*\r\n\r\n";
 
-/// 49 bytes, one field.
+/// 49 bytes, one header.
 pub const WRK: &str = "GET /note.html HTTP/1.1\r\nHost: localhost:8000\r\n\r\n";
 
-/// 570 bytes, 13 fields: a page's style sheet.
+/// 570 bytes, 13 headers: a page's style sheet.
 pub const BROWSER: &str = "GET /gallery/harbour_at_night/style_for_screens.css HTTP/1.1\r\n\
     Host: localhost:8000\r\n\
     Connection: keep-alive\r\n\
@@ -30,7 +30,7 @@ pub const BROWSER: &str = "GET /gallery/harbour_at_night/style_for_screens.css H
     Accept-Encoding: gzip, deflate, br, zstd\r\n\
     Accept-Language: en-GB,en;q=0.9\r\n\r\n";
 
-/// 974 bytes, 14 fields, most of them one long value.
+/// 974 bytes, 14 headers, most of them one long value.
 pub const COOKIES: &str = "GET /basket/items?sort=newest&page=3 HTTP/1.1\r\n\
     Host: books.example.org\r\n\
     User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:148.0) Gecko/20100101 Firefox/148.0\r\n\

@@ -1,10 +1,10 @@
-//! What http-core costs, through its public interface alone: one connection's bytes in and out, without a socket.
+//! Benchmarks of http-core through its public interface: the bytes of one connection, without a socket.
 //!
-//! `cargo bench -p http-core --bench protocol` measures everything, a name behind `--` what has it in its own:
-//! `-- parse/cookies`. Each module here is a subject; [`server`] plays the engine where one is needed.
+//! `cargo bench -p http-core --bench protocol` measures everything; `-- parse/cookies` measures what has this in its
+//! name. Each module is a subject. [`server`] simulates the engine.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a measurement of what went wrong is worth nothing")]
-#![expect(clippy::disallowed_methods, reason = "a program may ask what time it is; only the core may not")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a measurement of an error is worthless")]
+#![expect(clippy::disallowed_methods, reason = "a program may read the clock; only the core may not")]
 
 mod chunked;
 mod conditional;
@@ -19,7 +19,7 @@ use criterion::Criterion;
 use std::time::Duration;
 
 fn main() {
-    // Shorter than criterion's own, so that all of it takes two minutes.
+    // Shorter than the defaults, so that all benchmarks take two minutes.
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2))

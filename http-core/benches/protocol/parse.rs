@@ -1,4 +1,4 @@
-//! Heads: indexed by the parser alone, and judged by `framing` as well, as every request is.
+//! Parsing and validating heads.
 
 use crate::heads::HEADS;
 use criterion::{Criterion, Throughput};
@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 pub fn bench(criterion: &mut Criterion) {
     let limits = Limits::default();
-    // Used again and again, as a connection's own is.
+    // Reused, as a connection reuses its own.
     let mut index = HeadIndex::default();
     let mut group = criterion.benchmark_group("parse");
     for (name, head) in HEADS {
@@ -23,7 +23,7 @@ pub fn bench(criterion: &mut Criterion) {
     }
     group.finish();
 
-    let mut group = criterion.benchmark_group("judge");
+    let mut group = criterion.benchmark_group("validate");
     for (name, head) in HEADS {
         let bytes = head.as_bytes();
         index.reset();

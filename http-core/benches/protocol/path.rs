@@ -1,4 +1,4 @@
-//! Raw paths made safe to open.
+//! Parsing paths.
 
 use criterion::{Criterion, Throughput};
 use http_core::path::RelativePath;

@@ -30,7 +30,7 @@ fn get(target: &str) -> String {
 fn keeps_the_connection_open_when_the_client_does() {
     let kept = "receive request flush receive ClientClosed";
     let keep = |version, headers, steps, response| {
-        check(&[Send(&request("GET /a", version, headers)), End], steps, &[response])
+        check(&[Send(&request("GET /a", version, headers)), End], steps, &[response]);
     };
     keep("1.1", "", kept, "200 keep-alive length=7 body=7");
     keep("1.0", "Connection: keep-alive\r\n", kept, "200 keep-alive length=7 body=7");
