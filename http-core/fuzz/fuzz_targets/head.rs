@@ -1,9 +1,8 @@
-//! A request head is understood the same however it is cut, and as the grammar says.
+//! A request head is parsed as the grammar says, however it is split.
 //!
-//! Property: on any bytes in any pieces `HeadIndex::parse` does not panic and comes to the same end as in one piece. It
-//! accepts exactly the heads that a strict reader accepts, up to the limits; everything it found lies within the head
-//! and is what that reader found; and a head that it accepted parses again: alone, one octet short of it, and written
-//! anew.
+//! Property: for any bytes in any pieces, `HeadIndex::parse` does not panic and has the same result as for all bytes at
+//! once. Up to the limits, it accepts exactly the heads that a strict reader accepts. Every element it found lies within
+//! the head and is what that reader found. An accepted head is parsed again: alone, without its last byte, and rewritten.
 //!
 //! Input: limits, three pieces, line feed; then the bytes.
 
@@ -26,70 +25,70 @@ fuzz_target!(|data: &[u8]| {
     let whole = parse(&mut index, bytes, &limits, b"@");
     check_against_grammar(whole.0, bytes, &limits);
     for pieces in [pieces.as_slice(), b"a"] {
-        // An index that is forgotten must be as good as new.
+        // A reset index must equal a new one.
         index.reset();
-        assert_eq!(parse(&mut index, bytes, &limits, pieces), whole, "it depends on how the head is cut");
+        assert_eq!(parse(&mut index, bytes, &limits, pieces), whole, "the result depends on the split");
     }
 });
 
 type Outcome = (Result<ParseStatus, ParseError>, Option<Result<RequestFraming, ParseError>>);
 
-/// Parses up to the first outcome, and judges what is complete: a judgement shows where things stand.
+/// Parses up to the first result, and validates a complete head, so that the offsets are compared.
 fn parse(index: &mut HeadIndex, bytes: &[u8], limits: &Limits, pieces: &[u8]) -> Outcome {
-    let mut progress = index.parse(&[], limits);
+    let mut status = index.parse(&[], limits);
     for end in plan::ends(pieces, bytes.len()) {
-        if progress != Ok(ParseStatus::Partial) {
+        if status != Ok(ParseStatus::Partial) {
             break;
         }
-        progress = index.parse(&bytes[..end], limits);
+        status = index.parse(&bytes[..end], limits);
     }
-    let complete = matches!(progress, Ok(ParseStatus::Complete(_)));
-    (progress, complete.then(|| framing::validate(index, bytes)))
+    let complete = matches!(status, Ok(ParseStatus::Complete(_)));
+    (status, complete.then(|| framing::validate(index, bytes)))
 }
 
-fn check_against_grammar(progress: Result<ParseStatus, ParseError>, bytes: &[u8], limits: &Limits) {
+fn check_against_grammar(status: Result<ParseStatus, ParseError>, bytes: &[u8], limits: &Limits) {
     let head = requests::head(bytes);
     let lines = bytes.iter().filter(|&&byte| byte == b'\n').count();
-    match progress {
+    match status {
         Ok(ParseStatus::Complete(len)) => {
-            let head = head.expect("accepted what is no head");
+            let head = head.expect("accepted a malformed head");
             assert_eq!(len, head.len);
-            assert!(head.target.len() <= limits.target_bytes && head.fields.len() <= limits.headers);
+            assert!(head.target.len() <= limits.target_bytes && head.headers.len() <= limits.headers);
             check_again(&bytes[..len], &head, limits);
         }
         Err(ParseError::MethodTooLong) => assert!(head.is_none_or(|head| head.method.len() > 32)),
         Err(ParseError::TargetTooLong) => assert!(bytes.len() > limits.target_bytes),
         Err(ParseError::HeadTooLarge) => assert!(bytes.len() > limits.head_bytes),
         Err(ParseError::TooManyHeaders) => assert!(lines > limits.headers.min(MAX_HEADERS)),
-        Ok(ParseStatus::Partial) | Err(_) => assert_eq!(head, None, "refused: {progress:?}"),
+        Ok(ParseStatus::Partial) | Err(_) => assert_eq!(head, None, "rejected: {status:?}"),
     }
 }
 
-/// `text` is a complete head and `head` what stands in it.
+/// `text` is a complete head, and `head` what the strict reader found in it.
 fn check_again(text: &[u8], head: &requests::Head<'_>, limits: &Limits) {
     let alone = |text: &[u8]| HeadIndex::default().parse(text, limits);
     assert_eq!(alone(text), Ok(ParseStatus::Complete(text.len())));
     assert_eq!(alone(&text[..text.len() - 1]), Ok(ParseStatus::Partial));
 
     let mut index = HeadIndex::default();
-    // Wrong framing hides what was found, and the usual limits may be narrower than those of this run.
+    // Invalid framing hides the elements, and the default limits may be lower than those of this run.
     let Ok(request) = Request::parse(text, &mut index, Instant::now()) else { return };
     assert_eq!(request.method_token().as_bytes(), head.method);
     assert_eq!(request.target().as_bytes(), head.target);
-    let fields = || request.headers().map(|(name, value)| (name.as_bytes(), value));
-    assert!(fields().eq(head.fields.iter().copied()), "the fields are not those that were sent");
+    let headers = || request.headers().map(|(name, value)| (name.as_bytes(), value));
+    assert!(headers().eq(head.headers.iter().copied()), "the headers are not those that were sent");
     let within = |part: &[u8]| {
         let (whole, part) = (text.as_ptr_range(), part.as_ptr_range());
         whole.start <= part.start && part.end <= whole.end
     };
-    assert!(fields().all(|(name, value)| within(name) && (value.is_empty() || within(value))));
+    assert!(headers().all(|(name, value)| within(name) && (value.is_empty() || within(value))));
     assert!(request.body().is_empty());
 
     let line = [head.method, b" ", head.target, b" HTTP/1.", &[head.minor], b"\r\n"].concat();
-    let lines = fields().map(|(name, value)| [name, b": ", value, b"\r\n"].concat());
+    let lines = headers().map(|(name, value)| [name, b": ", value, b"\r\n"].concat());
     let rewritten = [line, lines.collect::<Vec<_>>().concat(), b"\r\n".to_vec()].concat();
     let mut index = HeadIndex::default();
-    // Written anew it may be longer: a blank for each field.
+    // The rewritten head may be longer: a space for each header.
     if let Ok(again) = Request::parse(&rewritten, &mut index, Instant::now()) {
         assert!(again.target() == request.target() && again.headers().eq(request.headers()));
         assert_eq!((again.method(), again.version()), (request.method(), request.version()));
@@ -98,6 +97,6 @@ fn check_again(text: &[u8], head: &requests::Head<'_>, limits: &Limits) {
             (request.host(), request.path(), request.query())
         );
     } else {
-        assert!(rewritten.len() > Limits::default().head_bytes, "rewritten, it is no head");
+        assert!(rewritten.len() > Limits::default().head_bytes, "the rewritten head is malformed");
     }
 }

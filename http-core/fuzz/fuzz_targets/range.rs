@@ -1,10 +1,10 @@
-//! No Range field makes a server send more than the representation, nor anything beyond it.
+//! A Range header never makes a server send more than the representation, or bytes outside it.
 //!
 //! Property: `resolve` does not panic. Every part has `first <= last < length`; there are at least one and at most
-//! `max_parts`; together they are no longer than the representation. Which parts these are is what RFC 9110 §14 says,
-//! read again here with numbers that cannot overflow.
+//! `max_parts`; together they are no longer than the representation. The parts are those of RFC 9110 §14, computed here
+//! with numbers that cannot overflow.
 //!
-//! Input: the length in decimal digits, line feed; then the value of the field.
+//! Input: the length in decimal digits, line feed; then the value of the header.
 
 #![no_main]
 
@@ -12,7 +12,7 @@ use http_core::range::{self, ByteRange, Ranges};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let (line, field) = match data.iter().position(|&byte| byte == b'\n') {
+    let (line, value) = match data.iter().position(|&byte| byte == b'\n') {
         Some(end) => (&data[..end], &data[end + 1..]),
         None => (data, &[][..]),
     };
@@ -20,9 +20,9 @@ fuzz_target!(|data: &[u8]| {
     let length = u64::try_from(number(&line[..digits]).unwrap_or(0)).unwrap_or(u64::MAX);
 
     for max_parts in [0, 1, 3, 16, usize::MAX] {
-        let ranges = range::resolve(field, length, max_parts);
+        let ranges = range::resolve(value, length, max_parts);
         check_safe(&ranges, length, max_parts);
-        assert_eq!(ranges, expected(field, length.into(), max_parts), "of {length} in {max_parts} parts");
+        assert_eq!(ranges, expected(value, length.into(), max_parts), "of {length} in {max_parts} parts");
     }
 });
 
@@ -39,13 +39,14 @@ fn check_safe(ranges: &Ranges, length: u64, max_parts: usize) {
     assert!(sum <= u128::from(length), "{sum} bytes of {length}");
 }
 
-/// A judge: what the field asks for.
-fn expected(field: &[u8], length: u128, max_parts: usize) -> Ranges {
-    let Some(specs) = read(field).filter(|specs| !specs.is_empty() && specs.len() <= max_parts) else {
+/// A judge: what the header asks for.
+fn expected(value: &[u8], length: u128, max_parts: usize) -> Ranges {
+    let Some(specs) = read(value).filter(|specs| !specs.is_empty() && specs.len() <= max_parts) else {
         return Ranges::Whole;
     };
-    let parts: Vec<(u128, u128)> = specs.into_iter().filter_map(|spec| place(spec, length)).collect();
-    // First and one behind last.
+    let parts: Vec<(u128, u128)> =
+        specs.into_iter().filter_map(|spec| resolve_member(spec, length)).collect();
+    // From first to one after last.
     let sum: u128 = parts.iter().map(|(first, end)| end - first).sum();
     match parts.len() {
         0 => Ranges::Unsatisfiable,
@@ -57,9 +58,9 @@ fn expected(field: &[u8], length: u128, max_parts: usize) -> Ranges {
     }
 }
 
-/// Both ends of each member as they were sent; `None` if the field is malformed.
-fn read(field: &[u8]) -> Option<Vec<(Option<u128>, Option<u128>)>> {
-    let (unit, set) = field.split_at_checked(6)?;
+/// Returns both ends of each member as sent; `None` if the header is malformed.
+fn read(value: &[u8]) -> Option<Vec<(Option<u128>, Option<u128>)>> {
+    let (unit, set) = value.split_at_checked(6)?;
     if !unit.eq_ignore_ascii_case(b"bytes=") {
         return None;
     }
@@ -80,8 +81,8 @@ fn read(field: &[u8]) -> Option<Vec<(Option<u128>, Option<u128>)>> {
         .collect()
 }
 
-/// Where a member begins and where it is over; `None` if it has no byte.
-fn place(spec: (Option<u128>, Option<u128>), length: u128) -> Option<(u128, u128)> {
+/// Returns the start and the end of a member; `None` if it contains no byte.
+fn resolve_member(spec: (Option<u128>, Option<u128>), length: u128) -> Option<(u128, u128)> {
     let (first, end) = match spec {
         (Some(first), Some(last)) => (first, length.min(last + 1)),
         (Some(first), None) => (first, length),
@@ -90,7 +91,7 @@ fn place(spec: (Option<u128>, Option<u128>), length: u128) -> Option<(u128, u128
     (first < end).then_some((first, end))
 }
 
-/// A number beyond 64 bits is as good as the largest of 64 bits, which lies beyond every representation.
+/// Parses a number. One beyond 64 bits counts as the largest of 64 bits, which lies outside every representation.
 fn number(digits: &[u8]) -> Option<u128> {
     let all_digits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     let add = |sum: u128, digit: &u8| (sum * 10 + u128::from(digit - b'0')).min(u64::MAX.into());

@@ -1,7 +1,7 @@
-//! The application behind a fuzzed connection: a path for every kind of answer, and it says what it has answered.
+//! The application behind a fuzzed connection. It has a path for every kind of response, and returns what it has sent.
 //!
-//! The path chooses the content and the status, the query how the answer is given: `/stream?later`, `/big?close`. A
-//! query is also tried as the name of a field, with the request's content for its value: neither is to be trusted.
+//! The path selects the body and the status, the query how the response is given: `/stream?later`, `/big?close`. The
+//! application also adds a header with the query as its name and the request body as its value, if both are valid.
 
 use http_core::{Body, ChunkSource, FileSlice, Headers, Method, Request, Response, Status};
 use std::{
@@ -10,25 +10,25 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-/// An answer, and what the peer must make of it.
-pub struct Answer {
-    /// The answer.
+/// A response, and what the client must read.
+pub struct AppReply {
+    /// The response.
     pub response: Response,
     /// Its status.
     pub status: u16,
-    /// Its content, written down before http-core saw it.
-    pub content: Vec<u8>,
-    /// Whether it is there only later.
+    /// Its body, copied before http-core receives it.
+    pub body: Vec<u8>,
+    /// Whether the response is delayed.
     pub later: bool,
 }
 
-/// Answers a request.
-pub fn answer(request: &Request<'_>) -> Answer {
+/// Responds to a request.
+pub fn reply(request: &Request<'_>) -> AppReply {
     if request.method() == Method::Connect {
         let response = Response::method_not_allowed(Method::Connect, &[Method::Get]).with_body("no tunnel");
-        return Answer { response, status: 405, content: b"no tunnel".to_vec(), later: false };
+        return AppReply { response, status: 405, body: b"no tunnel".to_vec(), later: false };
     }
-    let (body, content) = body(request);
+    let (body, bytes) = body(request);
     let status = match request.path() {
         "/none" => 204,
         "/same" => 304,
@@ -47,7 +47,7 @@ pub fn answer(request: &Request<'_>) -> Answer {
     if query == "close" {
         response = response.with_close();
     }
-    Answer { response, status, content, later: query == "later" }
+    AppReply { response, status, body: bytes, later: query == "later" }
 }
 
 fn body(request: &Request<'_>) -> (Body, Vec<u8>) {
@@ -55,14 +55,14 @@ fn body(request: &Request<'_>) -> (Body, Vec<u8>) {
         .concat();
     match request.path() {
         "/stream" => (
-            Body::Stream(Box::new(Pieces(vec![b"two", b"three and more", b"one"]))),
+            Body::Stream(Box::new(Chunks(vec![b"two", b"three and more", b"one"]))),
             b"onethree and moretwo".to_vec(),
         ),
-        "/broken" => (Body::Stream(Box::new(Pieces(vec![b"error", b"one"]))), b"one".to_vec()),
-        "/file" => (Body::File(file(3, 5_000)), file_content(3, 5_000)),
+        "/broken" => (Body::Stream(Box::new(Chunks(vec![b"error", b"one"]))), b"one".to_vec()),
+        "/file" => (Body::File(file(3, 5_000)), file_bytes(3, 5_000)),
         "/big" => (Body::Shared(BIG.clone(), 10..6_010), BIG[10..6_010].to_vec()),
         "/parts" => {
-            let content = [b"static ", &echo[..], &BIG[..5_000], &file_content(7, 100)].concat();
+            let bytes = [b"static ", &echo[..], &BIG[..5_000], &file_bytes(7, 100)].concat();
             let parts = vec![
                 Body::Static(b"static "),
                 Body::Empty,
@@ -71,7 +71,7 @@ fn body(request: &Request<'_>) -> (Body, Vec<u8>) {
                 Body::File(file(7, 100)),
                 Body::File(file(7, 0)),
             ];
-            (Body::Parts(parts), content)
+            (Body::Parts(parts), bytes)
         }
         _ => (Body::Bytes(echo.clone()), echo),
     }
@@ -85,21 +85,21 @@ fn file(offset: u64, len: u64) -> FileSlice {
     FileSlice { file: FILE.clone(), offset, len }
 }
 
-/// What a file holds from `offset` on. No file is ever read: each octet follows from its place.
-pub fn file_content(offset: u64, len: u64) -> Vec<u8> {
-    (offset..offset + len).map(|place| (place % 251) as u8).collect()
+/// Returns the bytes of a file from `offset` on. No file is read: each byte is computed from its offset.
+pub fn file_bytes(offset: u64, len: u64) -> Vec<u8> {
+    (offset..offset + len).map(|at| (at % 251) as u8).collect()
 }
 
-/// Yields these from the last to the first; at `error` it fails.
-struct Pieces(Vec<&'static [u8]>);
+/// Returns these chunks from the last to the first. The chunk `error` is an error.
+struct Chunks(Vec<&'static [u8]>);
 
-impl ChunkSource for Pieces {
+impl ChunkSource for Chunks {
     fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
-        let piece = self.0.pop().unwrap_or_default();
-        if piece == b"error" {
+        let next = self.0.pop().unwrap_or_default();
+        if next == b"error" {
             return Err(io::ErrorKind::Other.into());
         }
-        chunk.extend_from_slice(piece);
+        chunk.extend_from_slice(next);
         Ok(())
     }
 }

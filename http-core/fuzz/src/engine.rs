@@ -1,14 +1,16 @@
-//! Plays engine and clock around one connection, and panics wherever http-core breaks a promise to them or the peer.
+//! Simulates the engine and the clock of one connection. Panics where http-core breaks a promise to the engine or the
+//! client.
 //!
-//! An engine must never hang, spin, or be told to receive into no room. A peer must never get anything that the judges
-//! do not understand, nor anything served that they would not have read the same way. Time only passes here.
+//! An engine must never hang, poll without progress, or receive into an empty buffer. A client must never receive what the
+//! judges do not understand, and no request may be served that the judges read differently. Only this module advances the
+//! clock.
 
 use crate::{
-    answers::{self, Content, Owed},
-    app::{self, Answer},
-    peer::Peer,
-    plan::{self, Mood, Plan},
+    app::{self, AppReply},
+    client::Client,
+    plan::{self, Plan, Scenario},
     requests,
+    responses::{self, BodyRule, ExpectedResponse},
 };
 use http_core::{
     Buffers, Clock, CloseReason, Config, Connection, Rejection, Response, SendQueue, Step, Transmit,
@@ -19,29 +21,29 @@ use std::{
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
-/// More than a fresh buffer holds, so that one must grow or be used up.
-const FLOOD: usize = 24 * 1024;
+/// More bytes than a new buffer holds.
+const FLOOD_BYTES: usize = 24 * 1024;
 
-/// What has come of a connection, and must not depend on how its bytes were cut.
+/// The result of a connection, which must not depend on how its bytes are split.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Requests served.
+    /// The number of requests served.
     pub served: usize,
-    /// Octets of input that they took.
+    /// The number of bytes of these requests.
     pub used: usize,
-    /// What the library itself answered, in the end.
+    /// The rejection at the end, if there was one.
     pub rejection: Option<Rejection>,
-    /// The answers, without interim ones: who is asked for content depends on what has come by then.
-    pub answers: Vec<Vec<u8>>,
-    /// How it ended, if it was not broken off.
+    /// The responses without interim ones, which depend on how the input is split.
+    pub responses: Vec<Vec<u8>>,
+    /// How the connection ended, unless a stream failed.
     pub closed: Option<CloseReason>,
 }
 
-/// Plays a whole connection on which the peer sends `input`.
+/// Runs a whole connection on which the client sends `input`.
 pub fn run(input: &[u8], plan: &Plan) -> Outcome {
     let flood: Vec<u8>;
-    let input = if plan.mood == Mood::Floods {
-        flood = input.iter().copied().cycle().take(FLOOD).collect();
+    let input = if plan.scenario == Scenario::Flood {
+        flood = input.iter().copied().cycle().take(FLOOD_BYTES).collect();
         &flood
     } else {
         input
@@ -58,23 +60,23 @@ struct Engine<'i> {
     conn: Connection,
     buffers: Buffers,
     clock: Clock,
-    peer: Peer<'i>,
-    /// What is left of the piece that is being received, and how many pieces came before.
+    client: Client<'i>,
+    /// The bytes left of the current piece, and the number of pieces.
     piece_left: usize,
     pieces: usize,
     writes: usize,
-    /// How much more the peer takes.
+    /// The number of bytes that the client still reads.
     window: usize,
-    /// The deadline, if half of the time up to it has passed and nothing else has happened.
+    /// The deadline, if half of the time up to it has passed without any progress.
     waiting: Option<Instant>,
-    end_reported: bool,
+    eof_reported: bool,
     shut: bool,
-    /// Given when the connection waits for it.
-    later: Option<(Answer, Owed)>,
-    /// Each octet on its way earns a few polls; who polls without any, spins.
+    /// The delayed response.
+    later: Option<(AppReply, ExpectedResponse)>,
+    /// Each byte transferred allows a few polls. Polls without any are a busy loop.
     polls_left: usize,
     output: Vec<u8>,
-    owed: Vec<Owed>,
+    expected: Vec<ExpectedResponse>,
     served: usize,
     rejection: Option<Rejection>,
     closed: Option<CloseReason>,
@@ -85,24 +87,29 @@ impl<'i> Engine<'i> {
     fn new(input: &'i [u8], plan: &'i Plan) -> Engine<'i> {
         let config = Config { limits: plan.limits.clone(), ..Config::default() };
         let clock = Clock::new("fuzz", Instant::now(), UNIX_EPOCH);
-        let accept = if plan.mood == Mood::Refused { Connection::over_limit } else { Connection::new };
+        let accept =
+            if plan.scenario == Scenario::OverLimit { Connection::over_limit } else { Connection::new };
         Engine {
             plan,
             conn: accept(Arc::new(config), clock.now()),
             buffers: Buffers::default(),
             clock,
-            peer: Peer::new(input),
+            client: Client::new(input),
             piece_left: 0,
             pieces: 0,
             writes: 0,
-            window: if plan.mood == Mood::Stalls { plan::size(plan.writes[1]) } else { usize::MAX },
+            window: if plan.scenario == Scenario::WriteStall {
+                plan::size(plan.writes[1])
+            } else {
+                usize::MAX
+            },
             waiting: None,
-            end_reported: false,
+            eof_reported: false,
             shut: false,
             later: None,
             polls_left: 64,
             output: Vec::new(),
-            owed: Vec::new(),
+            expected: Vec::new(),
             served: 0,
             rejection: None,
             closed: None,
@@ -110,90 +117,91 @@ impl<'i> Engine<'i> {
         }
     }
 
-    /// One poll; says whether another may follow.
+    /// Polls once. Returns whether another poll may follow.
     fn step(&mut self) -> bool {
-        self.polls_left = self.polls_left.checked_sub(1).expect("the connection spins");
+        self.polls_left = self.polls_left.checked_sub(1).expect("polled too often without progress");
         match self.conn.poll(&mut self.buffers.input, &mut self.buffers.out, self.clock.now()) {
             Step::Request => {
                 let request = self.conn.request(&self.buffers.input).expect("a request after Step::Request");
-                assert_eq!(self.rejection, None, "something is served behind a rejection");
-                let mut owed = self.peer.asked(&request);
-                let answer = app::answer(&request);
+                assert_eq!(self.rejection, None, "served a request after a rejection");
+                let mut expected = self.client.served(&request);
+                let reply = app::reply(&request);
                 self.served += 1;
-                if self.plan.mood == Mood::GoesDown {
+                if self.plan.scenario == Scenario::Shutdown {
                     self.conn.disable_keep_alive();
-                    owed.last = true;
+                    expected.last = true;
                 }
-                self.answer(answer, owed);
+                self.reply(reply, expected);
             }
-            Step::Reject(why) => self.reject(why, self.peer.refused()),
-            Step::AwaitReply => self.await_answer(),
+            Step::Reject(reason) => self.reject(reason, self.client.rejected()),
+            Step::AwaitReply => self.await_reply(),
             Step::Receive => self.receive(),
             Step::Flush => self.flush(),
             Step::ShutdownWrite => {
                 self.waiting = None;
-                assert!(!self.shut && self.buffers.out.is_empty(), "shut down twice or too early");
+                assert!(!self.shut && self.buffers.out.is_empty(), "shut down twice, or before all was sent");
                 self.shut = true;
             }
-            Step::Close(why) => {
-                let all_sent = self.buffers.out.is_empty() || why == CloseReason::WriteStall;
-                assert!(all_sent, "closed with answers unsent: {why:?}");
-                self.closed = Some(why);
+            Step::Close(reason) => {
+                let all_sent = self.buffers.out.is_empty() || reason == CloseReason::WriteStall;
+                assert!(all_sent, "closed before all was sent: {reason:?}");
+                self.closed = Some(reason);
             }
         }
         self.closed.is_none() && !self.broken
     }
 
-    fn answer(&mut self, mut answer: Answer, owed: Owed) {
-        if std::mem::take(&mut answer.later) {
-            self.later = Some((answer, owed));
+    fn reply(&mut self, mut reply: AppReply, expected: ExpectedResponse) {
+        if std::mem::take(&mut reply.later) {
+            self.later = Some((reply, expected));
             return;
         }
-        let content = match owed.content {
-            Content::Any => Content::Exactly(answer.content),
+        let body = match expected.body {
+            BodyRule::Any => BodyRule::Exactly(reply.body),
             other => other,
         };
-        self.respond(answer.response, Owed { status: answer.status, content, ..owed });
+        self.respond(reply.response, ExpectedResponse { status: reply.status, body, ..expected });
     }
 
-    fn reject(&mut self, why: Rejection, owed: Owed) {
-        assert_eq!(self.rejection.replace(why), None, "something is read behind a rejection");
-        // An application may have a page of its own, and need not say that it is the last.
-        let response = Response::error(why.status());
-        self.respond(response, Owed { status: why.status().code(), last: true, ..owed });
+    fn reject(&mut self, reason: Rejection, expected: ExpectedResponse) {
+        assert_eq!(self.rejection.replace(reason), None, "parsed bytes after a rejection");
+        // An application may replace the response, and the replacement need not close the connection.
+        let response = Response::error(reason.status());
+        let status = reason.status().code();
+        self.respond(response, ExpectedResponse { status, last: true, ..expected });
     }
 
-    fn respond(&mut self, response: Response, owed: Owed) {
+    fn respond(&mut self, response: Response, expected: ExpectedResponse) {
         self.waiting = None;
-        self.owed.push(owed);
+        self.expected.push(expected);
         let queued = self.conn.respond(response, &mut self.buffers.out, &self.clock);
         queued.expect("a valid response that is due");
     }
 
-    fn await_answer(&mut self) {
-        if self.plan.mood == Mood::Unanswered {
+    fn await_reply(&mut self) {
+        if self.plan.scenario == Scenario::NoReply {
             return self.wait();
         }
-        let (answer, owed) = self.later.take().expect("an answer is waited for that nobody makes");
-        if self.plan.mood == Mood::Fails {
+        let (reply, expected) = self.later.take().expect("a delayed response");
+        if self.plan.scenario == Scenario::HandlerFailure {
             self.conn.reject();
-            self.reject(Rejection::HandlerPanicked, owed);
+            self.reject(Rejection::HandlerPanicked, expected);
         } else {
-            self.answer(answer, owed);
+            self.reply(reply, expected);
         }
     }
 
-    /// Lets time pass until the connection has waited long enough. Half-way there it is polled once more for no reason,
-    /// which must not win anyone time: a stalled peer is polled whenever its socket says that nothing has changed.
+    /// Lets time pass until the deadline. Half-way there, the connection is polled once more without any progress, which
+    /// must not move the deadline: an engine polls whenever the socket accepts no more bytes.
     fn wait(&mut self) {
         let (now, deadline) = (self.clock.now(), self.conn.deadline());
-        assert!(deadline > now, "a deadline that is over when it is set");
+        assert!(deadline > now, "a deadline in the past");
         if let Some(before) = self.waiting.take() {
-            assert_eq!(deadline, before, "a deadline that moves though nothing else does");
+            assert_eq!(deadline, before, "the deadline moved without progress");
             assert_eq!(
                 self.conn.expire(deadline - Duration::from_nanos(1)),
                 None,
-                "given up before its time"
+                "expired before the deadline"
             );
             self.pass_to(deadline);
         } else {
@@ -204,23 +212,23 @@ impl<'i> Engine<'i> {
 
     fn pass_to(&mut self, now: Instant) {
         self.clock.update(now, || UNIX_EPOCH);
-        if let Some(why) = self.conn.expire(now) {
-            let owed = match self.later.take() {
-                Some((_, owed)) => owed,
-                None => self.peer.refused(),
+        if let Some(reason) = self.conn.expire(now) {
+            let expected = match self.later.take() {
+                Some((_, expected)) => expected,
+                None => self.client.rejected(),
             };
-            self.reject(why, owed);
+            self.reject(reason, expected);
         }
     }
 
     fn receive(&mut self) {
-        assert!(!self.end_reported, "asked to receive behind the end");
+        assert!(!self.eof_reported, "receive after the end");
         let room = self.buffers.input.spare().len();
-        assert!(room > 0, "asked to receive into no room");
-        if self.peer.sent == self.peer.input.len() {
-            return if self.plan.mood == Mood::Silent { self.wait() } else { self.hang_up() };
+        assert!(room > 0, "no room to receive into");
+        if self.client.sent == self.client.input.len() {
+            return if self.plan.scenario == Scenario::Silence { self.wait() } else { self.hang_up() };
         }
-        if self.plan.mood == Mood::Slow {
+        if self.plan.scenario == Scenario::SlowSend {
             let now = self.clock.now() + Duration::from_secs(1);
             if now >= self.conn.deadline() {
                 return self.pass_to(now);
@@ -231,25 +239,25 @@ impl<'i> Engine<'i> {
             self.piece_left = plan::size(self.plan.pieces[self.pieces % 3]);
             self.pieces += 1;
         }
-        let arriving = &self.peer.input[self.peer.sent..];
+        let arriving = &self.client.input[self.client.sent..];
         let count = room.min(self.piece_left).min(arriving.len());
         self.buffers.input.spare()[..count].copy_from_slice(&arriving[..count]);
         self.buffers.input.filled(count);
         self.piece_left -= count;
-        self.peer.sent += count;
+        self.client.sent += count;
         self.polls_left += 4 * count;
-        if self.plan.mood == Mood::HangsUp && self.peer.sent == self.peer.input.len() {
+        if self.plan.scenario == Scenario::HangUp && self.client.sent == self.client.input.len() {
             self.hang_up();
         }
     }
 
     fn hang_up(&mut self) {
-        self.end_reported = true;
+        self.eof_reported = true;
         self.conn.receive_eof();
     }
 
     fn flush(&mut self) {
-        assert!(!self.shut, "something is to be sent behind the end");
+        assert!(!self.shut, "bytes to send after the shutdown");
         if self.window == 0 {
             return self.wait();
         }
@@ -257,9 +265,9 @@ impl<'i> Engine<'i> {
         self.writes += 1;
         match write(&mut self.buffers.out, size, &mut self.output) {
             Ok(count) => {
-                // A stream that ends where its connection ends leaves nothing behind it.
+                // A stream that ends with the connection adds no last bytes.
                 let nothing_left = self.buffers.out.is_empty();
-                assert!(count > 0 || nothing_left, "told to send, and nothing is there");
+                assert!(count > 0 || nothing_left, "flush without bytes to send");
                 self.window = if self.window == usize::MAX { self.window } else { self.window - count };
                 self.polls_left += 4 * count;
             }
@@ -267,56 +275,56 @@ impl<'i> Engine<'i> {
         }
     }
 
-    /// Memory follows what the peer has sent and what the limits let be queued, never what anyone announces.
+    /// Memory is bounded by the bytes sent and by the limit of the queue, not by announced lengths.
     fn check_memory(&mut self) {
         let input = &mut self.buffers.input;
         let held = input.unread().len() + input.spare().len();
-        assert!(held <= 4 * self.peer.sent + 32 * 1024, "room for {held} after {} octets", self.peer.sent);
-        let largest_answer = 2 * self.peer.sent as u64 + 16 * 1024;
-        let most = self.plan.limits.queued_bytes.saturating_add(largest_answer);
+        assert!(held <= 4 * self.client.sent + 32 * 1024, "room for {held} after {} bytes", self.client.sent);
+        let largest_response = 2 * self.client.sent as u64 + 16 * 1024;
+        let most = self.plan.limits.queued_bytes.saturating_add(largest_response);
         let pending = self.buffers.out.pending();
-        assert!(pending <= most, "{pending} octets queued, {most} at most");
+        assert!(pending <= most, "{pending} bytes queued, {most} at most");
     }
 
-    /// Lets the judges have their say on the whole connection.
+    /// Lets the judges check the whole connection.
     fn outcome(self) -> Outcome {
-        let ahead = self.peer.next();
-        let asking = ahead.as_ref().is_some_and(requests::Head::expects_interim);
-        let read = answers::read(&self.output, &self.owed, asking);
-        let read = read.unwrap_or_else(|fault| panic!("{fault}\nin {}", self.output.escape_ascii()));
-        let all = !read.cut && read.complete.len() == self.owed.len();
+        let next = self.client.next();
+        let interim = next.as_ref().is_some_and(requests::Head::expects_interim);
+        let read = responses::read(&self.output, &self.expected, interim);
+        let read = read.unwrap_or_else(|error| panic!("{error}\nin {}", self.output.escape_ascii()));
+        let all = !read.truncated && read.complete.len() == self.expected.len();
         let lost = self.broken || self.closed == Some(CloseReason::WriteStall);
-        assert!(all || lost, "{} of {} answers came", read.complete.len(), self.owed.len());
+        assert!(all || lost, "{} of {} responses", read.complete.len(), self.expected.len());
         match self.closed {
             Some(CloseReason::ClientClosed | CloseReason::Idle) => {
-                // RFC 9112 §2.2: empty lines may come before a request, and are none themselves.
-                let only_lines = b"\r\n\r\n\r\n\r\n".starts_with(&self.peer.input[self.peer.used..]);
-                assert!(only_lines, "idle, with part of a request here");
+                // RFC 9112 §2.2: empty lines may come before a request.
+                let only_lines = b"\r\n\r\n\r\n\r\n".starts_with(&self.client.input[self.client.used..]);
+                assert!(only_lines, "idle after part of a request");
             }
             Some(CloseReason::Truncated) => {
-                let content = ahead.and_then(|head| head.content(&self.peer.unused()[head.len..]));
-                assert_eq!(content, None, "a whole request was here and not served");
+                let body = next.and_then(|head| head.body(&self.client.unused()[head.len..]));
+                assert_eq!(body, None, "a complete request was not served");
             }
             Some(CloseReason::Done | CloseReason::WriteStall) | None => {}
         }
         Outcome {
             served: self.served,
-            used: self.peer.used,
+            used: self.client.used,
             rejection: self.rejection,
-            answers: read.complete.into_iter().map(<[u8]>::to_vec).collect(),
+            responses: read.complete.into_iter().map(<[u8]>::to_vec).collect(),
             closed: self.closed,
         }
     }
 }
 
-/// Sends at most `size` octets of what comes next.
+/// Writes at most `size` bytes of what is to be sent next.
 fn write(out: &mut SendQueue, size: usize, output: &mut Vec<u8>) -> io::Result<usize> {
     let before = output.len();
     match out.transmit() {
         Transmit::Empty => {}
         Transmit::Broken(error) => return Err(error),
         Transmit::File { slice, .. } => {
-            output.extend(app::file_content(slice.offset, slice.len.min(size as u64)));
+            output.extend(app::file_bytes(slice.offset, slice.len.min(size as u64)));
         }
         Transmit::Bytes { slices, .. } => {
             for slice in slices.iter() {

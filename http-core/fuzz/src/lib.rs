@@ -1,23 +1,22 @@
-//! What the fuzz targets share: how an input directs its run, an engine and an application to drive a connection
-//! with, and the judges.
+//! What the fuzz targets share: the plan of a run, a simulated engine and application, and independent judges.
 //!
-//! | module | what it is | knows http-core |
+//! | module | contents | uses http-core |
 //! |---|---|---|
-//! | [`plan`] | how the first line of an input directs its run | yes |
-//! | [`engine`] | plays engine and clock around a connection | yes |
-//! | [`peer`] | the peer of it, who knows what it has asked for | yes |
-//! | [`app`] | the application behind it | yes |
-//! | [`requests`] | a judge: what the bytes of a peer ask for | no |
-//! | [`answers`] | a judge: what a client makes of the output | no |
+//! | [`plan`] | how the first line of an input controls the run | yes |
+//! | [`engine`] | simulates the engine and the clock of a connection | yes |
+//! | [`client`] | the client of the connection, which knows what it has requested | yes |
+//! | [`app`] | the application behind the connection | yes |
+//! | [`requests`] | a judge: which requests the bytes of a client contain | no |
+//! | [`responses`] | a judge: which responses a client finds in the output | no |
 //!
-//! A judge must not inherit the bugs of the accused, so `requests` and `answers` import nothing. They may be as slow
-//! and as plain as they like: each looks at all bytes at once, where http-core takes them as they come.
+//! A judge must not share the bugs of what it judges, so `requests` and `responses` import nothing. They may be slow and
+//! simple: they read all bytes at once, where http-core reads them as they arrive.
 
 #![forbid(unsafe_code)]
 
-pub mod answers;
 pub mod app;
+pub mod client;
 pub mod engine;
-pub mod peer;
 pub mod plan;
 pub mod requests;
+pub mod responses;

@@ -1,13 +1,12 @@
-//! How the first line of an input directs its run. The fuzzer thus learns where to cut as it learns what to write.
+//! How the first line of an input controls the run. The fuzzer thereby learns where to split as well as what to send.
 //!
-//! A plan is a line of letters, so that a seed can be written by hand. For a size, `a` to `z` are 1 to 26 octets,
-//! `A` to `Z` are 32 to 832 in steps of 32, and anything else is all that is left. For limits, `s` are small ones,
-//! `h` huge ones, `q` the usual ones with next to no room for answers, and anything else the usual ones. For moods see
-//! [`Mood`].
+//! A plan is a line of letters, so that a seed can be written by hand. For a size, `a` to `z` are 1 to 26 bytes, `A` to
+//! `Z` are 32 to 832 in steps of 32, and any other letter is the rest. For limits, `s` are small, `h` huge, `q` the
+//! default ones with almost no room for responses, and any other letter the default ones. For scenarios see [`Scenario`].
 
 use http_core::Limits;
 
-/// The size that a letter stands for.
+/// Returns the size of a letter.
 pub fn size(letter: u8) -> usize {
     match letter {
         b'a'..=b'z' => usize::from(letter - b'a') + 1,
@@ -16,7 +15,7 @@ pub fn size(letter: u8) -> usize {
     }
 }
 
-/// Where pieces of these sizes, over and over, end in `len` octets. The last end is `len`; an empty input has none.
+/// Returns where pieces of these sizes, repeated, end in `len` bytes. The last end is `len`; an empty input has none.
 pub fn ends(letters: &[u8], len: usize) -> impl Iterator<Item = usize> {
     let mut end = 0;
     letters.iter().cycle().map_while(move |&letter| {
@@ -26,7 +25,7 @@ pub fn ends(letters: &[u8], len: usize) -> impl Iterator<Item = usize> {
     })
 }
 
-/// The limits that a letter stands for.
+/// Returns the limits of a letter.
 pub fn limits(letter: u8) -> Limits {
     match letter {
         b's' => Limits {
@@ -52,63 +51,63 @@ pub fn limits(letter: u8) -> Limits {
 
 /// What happens to a connection besides bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mood {
-    /// The peer sends, takes all answers, and ends its side.
-    Peaceful,
-    /// The same, but the engine hears of the end at once and not when it next wants to receive.
-    HangsUp,
-    /// The peer falls silent instead of ending.
-    Silent,
-    /// The peer sends the same again and again, until it has filled a buffer and more.
-    Floods,
+pub enum Scenario {
+    /// The client sends, reads all responses, and ends its side.
+    Normal,
+    /// The same, but the engine reports the end at once, not with the next receive.
+    HangUp,
+    /// The client stops sending without ending its side.
+    Silence,
+    /// The client repeats its input until it has filled more than one buffer.
+    Flood,
     /// A second passes before each piece.
-    Slow,
-    /// The peer takes only some octets of the output, as many as the second write would have.
-    Stalls,
-    /// Later answers never come.
-    Unanswered,
-    /// The handler fails in the place of a later answer.
-    Fails,
-    /// The server goes down with the first request.
-    GoesDown,
-    /// The server has no room for this connection.
-    Refused,
+    SlowSend,
+    /// The client reads only some bytes of the output, as many as the second write would have.
+    WriteStall,
+    /// Delayed responses never come.
+    NoReply,
+    /// The handler fails instead of giving a delayed response.
+    HandlerFailure,
+    /// The server shuts down with the first request.
+    Shutdown,
+    /// The server is over its limit of connections.
+    OverLimit,
 }
 
-/// How the run of a connection is directed.
+/// The plan of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What the server allows.
+    /// The limits of the server.
     pub limits: Limits,
-    /// In what pieces the input comes.
+    /// The sizes of the pieces of the input.
     pub pieces: [u8; 3],
-    /// In what writes the output goes.
+    /// The sizes of the writes of the output.
     pub writes: [u8; 2],
     /// What else happens.
-    pub mood: Mood,
+    pub scenario: Scenario,
 }
 
 impl Plan {
-    /// Reads a first line: limits, three pieces, two writes, mood, line feed.
+    /// Parses a first line: limits, three pieces, two writes, scenario, line feed.
     pub fn of(line: [u8; 8]) -> Plan {
-        let [limits, a, b, c, x, y, mood, _] = line;
-        let mood = match mood {
-            b'h' => Mood::HangsUp,
-            b's' => Mood::Silent,
-            b'm' => Mood::Floods,
-            b't' => Mood::Slow,
-            b'w' => Mood::Stalls,
-            b'u' => Mood::Unanswered,
-            b'f' => Mood::Fails,
-            b'g' => Mood::GoesDown,
-            b'r' => Mood::Refused,
-            _ => Mood::Peaceful,
+        let [limits, a, b, c, x, y, scenario, _] = line;
+        let scenario = match scenario {
+            b'h' => Scenario::HangUp,
+            b's' => Scenario::Silence,
+            b'm' => Scenario::Flood,
+            b't' => Scenario::SlowSend,
+            b'w' => Scenario::WriteStall,
+            b'u' => Scenario::NoReply,
+            b'f' => Scenario::HandlerFailure,
+            b'g' => Scenario::Shutdown,
+            b'r' => Scenario::OverLimit,
+            _ => Scenario::Normal,
         };
-        Plan { limits: self::limits(limits), pieces: [a, b, c], writes: [x, y], mood }
+        Plan { limits: self::limits(limits), pieces: [a, b, c], writes: [x, y], scenario }
     }
 
-    /// The same with everything in one piece.
-    pub fn uncut(&self) -> Plan {
+    /// Returns the same plan with input and output in one piece.
+    pub fn unsplit(&self) -> Plan {
         Plan { pieces: [b'@'; 3], writes: [b'@'; 2], ..self.clone() }
     }
 }

@@ -1,7 +1,7 @@
-//! A judge: what the bytes of a peer ask for, by RFC 9112 read as strictly as it can be. Imports nothing.
+//! A judge: which requests the bytes of a client contain, by a strict reading of RFC 9112. Imports nothing.
 //!
-//! Each function is given all the bytes there are. `None` says that no complete and well-formed thing stands at their
-//! front, be it wrong or unfinished. There are no limits here, and no rule about Host or the target's form.
+//! Each function gets all bytes at once. It returns `None` if no complete, well-formed element is at their front, whether
+//! malformed or incomplete. There are no limits, and no rules about Host or the form of the target.
 
 /// A request head.
 #[derive(Debug, PartialEq, Eq)]
@@ -10,26 +10,26 @@ pub struct Head<'m> {
     pub method: &'m [u8],
     /// The target.
     pub target: &'m [u8],
-    /// The minor version, as its digit.
+    /// The digit of the minor version.
     pub minor: u8,
     /// Names, and values without the white space around them.
-    pub fields: Vec<(&'m [u8], &'m [u8])>,
-    /// Bytes of all this, with empty lines in front and the one behind.
+    pub headers: Vec<(&'m [u8], &'m [u8])>,
+    /// The length in bytes, with the empty lines before and the one after.
     pub len: usize,
 }
 
-/// Content that was delimited by the chunked coding.
+/// A body in the chunked coding.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Dechunked {
-    /// The content.
-    pub content: Vec<u8>,
-    /// Bytes of extensions and trailers.
+    /// The decoded body.
+    pub body: Vec<u8>,
+    /// The number of bytes of extensions and trailers.
     pub overhead: usize,
-    /// Bytes of the coded content.
+    /// The length of the coded body.
     pub len: usize,
 }
 
-/// The head at the front (RFC 9112 §2.2, §3, §5). Up to four empty lines before it are forgiven.
+/// Returns the head at the front (RFC 9112 §2.2, §3, §5). Up to four empty lines may come before it.
 pub fn head(bytes: &[u8]) -> Option<Head<'_>> {
     let mut empty_lines = 0;
     let mut text = bytes;
@@ -49,37 +49,37 @@ pub fn head(bytes: &[u8]) -> Option<Head<'_>> {
         [digit @ b'0'..=b'9'] => *digit,
         _ => return None,
     };
-    // RFC 9112 §3.2: no form of a target has a fragment.
+    // RFC 9112 §3.2: a target has no fragment.
     let is_target = !target.is_empty() && target.iter().all(|&byte| byte.is_ascii_graphic() && byte != b'#');
     if words.next().is_some() || !is_token(method) || !is_target {
         return None;
     }
-    let fields = lines.map(|line| field(line?)).collect::<Option<_>>()?;
-    Some(Head { method, target, minor, fields, len })
+    let headers = lines.map(|line| header(line?)).collect::<Option<_>>()?;
+    Some(Head { method, target, minor, headers, len })
 }
 
-fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+fn header(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = line.iter().position(|&byte| byte == b':')?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);
-    (is_token(name) && is_field_text(value)).then(|| (name, trim(value)))
+    (is_token(name) && is_header_value(value)).then(|| (name, trim(value)))
 }
 
 impl Head<'_> {
-    /// The values of all fields with this name.
+    /// Returns the values of all headers with this name.
     fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.fields
+        self.headers
             .iter()
-            .filter(move |field| field.0.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|field| field.1)
+            .filter(move |header| header.0.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|header| header.1)
     }
 
-    /// The elements of all lists with this name.
+    /// Returns the elements of all lists with this name.
     fn elements(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         self.values(name).flat_map(|value| value.split(|&byte| byte == b',')).map(trim)
     }
 
-    /// The content behind this head, and how many of the bytes delimit and hold it (RFC 9112 §6.3).
-    pub fn content(&self, rest: &[u8]) -> Option<(Vec<u8>, usize)> {
+    /// Returns the body after this head, and its length with the chunk framing (RFC 9112 §6.3).
+    pub fn body(&self, rest: &[u8]) -> Option<(Vec<u8>, usize)> {
         let lengths: Vec<_> = self.values("Content-Length").map(number).collect::<Option<_>>()?;
         let codings: Vec<_> = self.elements("Transfer-Encoding").collect();
         match (&lengths[..], &codings[..]) {
@@ -88,34 +88,34 @@ impl Head<'_> {
                 Some((rest.get(..*length)?.to_vec(), *length))
             }
             ([], [coding]) if coding.eq_ignore_ascii_case(b"chunked") && self.minor > b'0' => {
-                dechunk(rest).map(|coded| (coded.content, coded.len))
+                dechunk(rest).map(|coded| (coded.body, coded.len))
             }
             _ => None,
         }
     }
 
-    /// Whether the connection must end with the answer to this (RFC 9112 §9.3; nothing may follow CONNECT).
+    /// Returns whether the response must close the connection (RFC 9112 §9.3; nothing may follow CONNECT).
     pub fn is_last(&self) -> bool {
-        let says = |option: &[u8]| self.elements("Connection").any(|said| said.eq_ignore_ascii_case(option));
-        says(b"close") || self.method == b"CONNECT" || self.minor == b'0' && !says(b"keep-alive")
+        let has = |option: &[u8]| self.elements("Connection").any(|sent| sent.eq_ignore_ascii_case(option));
+        has(b"close") || self.method == b"CONNECT" || self.minor == b'0' && !has(b"keep-alive")
     }
 
-    /// Whether an interim answer may be what the peer waits for (RFC 9110 §10.1.1).
+    /// Returns whether the client may wait for an interim response (RFC 9110 §10.1.1).
     pub fn expects_interim(&self) -> bool {
-        let expects = self.values("Expect").any(|said| said.eq_ignore_ascii_case(b"100-continue"));
+        let expects = self.values("Expect").any(|value| value.eq_ignore_ascii_case(b"100-continue"));
         expects && self.minor > b'0'
     }
 }
 
-/// The chunked content at the front (RFC 9112 §7.1), with no blanks but those before an extension.
+/// Decodes the chunked body at the front (RFC 9112 §7.1). White space is allowed only before an extension.
 pub fn dechunk(coded: &[u8]) -> Option<Dechunked> {
     let mut lines = Lines(coded);
-    let (mut content, mut overhead) = (Vec::new(), 0);
+    let (mut body, mut overhead) = (Vec::new(), 0);
     loop {
         let line = lines.next()??;
         let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         let (size, extension) = line.split_at(digits);
-        let is_extension = trim(extension).starts_with(b";") && is_field_text(extension);
+        let is_extension = trim(extension).starts_with(b";") && is_header_value(extension);
         if !(1..=16).contains(&digits) || !(extension.is_empty() || is_extension) {
             return None;
         }
@@ -125,20 +125,20 @@ pub fn dechunk(coded: &[u8]) -> Option<Dechunked> {
             break;
         }
         let (data, rest) = lines.0.split_at_checked(size)?;
-        content.extend_from_slice(data);
+        body.extend_from_slice(data);
         lines = Lines(rest.strip_prefix(b"\r\n")?);
     }
     loop {
         let line = lines.next()??;
         if line.is_empty() {
-            return Some(Dechunked { content, overhead, len: coded.len() - lines.0.len() });
+            return Some(Dechunked { body, overhead, len: coded.len() - lines.0.len() });
         }
-        field(line)?;
+        header(line)?;
         overhead += line.len();
     }
 }
 
-/// Lines up to their CRLF, which is the only CR and the only LF in each; `Some(None)` is a line that is not so.
+/// Lines up to their CRLF. `Some(None)` is a line with another CR or LF.
 struct Lines<'b>(&'b [u8]);
 
 impl<'b> Iterator for Lines<'b> {
@@ -166,7 +166,7 @@ fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(legal)
 }
 
-fn is_field_text(text: &[u8]) -> bool {
+fn is_header_value(text: &[u8]) -> bool {
     text.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..))
 }
 
@@ -182,10 +182,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn heads() {
+    fn parses_heads() {
         let good = b"\r\nGET /a HTTP/1.1\r\nA:b\r\nC: \td e \r\n\r\nrest";
-        let fields = vec![(&b"A"[..], &b"b"[..]), (b"C", b"d e")];
-        let expected = Head { method: b"GET", target: b"/a", minor: b'1', fields, len: good.len() - 4 };
+        let headers = vec![(&b"A"[..], &b"b"[..]), (b"C", b"d e")];
+        let expected = Head { method: b"GET", target: b"/a", minor: b'1', headers, len: good.len() - 4 };
         assert_eq!(head(good), Some(expected));
         for bad in [
             "GET /a HTTP/1.1\r\n",
@@ -210,9 +210,9 @@ mod tests {
     }
 
     #[test]
-    fn chunks() {
+    fn decodes_chunks() {
         let good = b"3;e\r\nabc\r\n0\r\nT: u\r\n\r\nrest";
-        let expected = Dechunked { content: b"abc".to_vec(), overhead: 6, len: good.len() - 4 };
+        let expected = Dechunked { body: b"abc".to_vec(), overhead: 6, len: good.len() - 4 };
         assert_eq!(dechunk(good), Some(expected));
         for bad in [
             "",
@@ -233,12 +233,12 @@ mod tests {
     }
 
     #[test]
-    fn contents() {
-        let check = |fields: &str, expected: Option<&[u8]>| {
-            let text = format!("POST / HTTP/1.1\r\n{fields}\r\n0\r\n\r\n");
+    fn delimits_bodies() {
+        let check = |headers: &str, expected: Option<&[u8]>| {
+            let text = format!("POST / HTTP/1.1\r\n{headers}\r\n0\r\n\r\n");
             let head = head(text.as_bytes()).unwrap();
-            let content = head.content(&text.as_bytes()[head.len..]);
-            assert_eq!(content.as_ref().map(|(content, _)| &content[..]), expected, "{fields}");
+            let body = head.body(&text.as_bytes()[head.len..]);
+            assert_eq!(body.as_ref().map(|(body, _)| &body[..]), expected, "{headers}");
         };
         check("", Some(b""));
         check("Content-Length: 1\r\n", Some(b"0"));
@@ -254,9 +254,9 @@ mod tests {
     }
 
     #[test]
-    fn last_requests() {
-        let check = |line: &str, fields: &str, expected: bool| {
-            let text = format!("{line}\r\n{fields}\r\n");
+    fn detects_last_requests() {
+        let check = |line: &str, headers: &str, expected: bool| {
+            let text = format!("{line}\r\n{headers}\r\n");
             assert_eq!(head(text.as_bytes()).unwrap().is_last(), expected, "{text}");
         };
         check("GET / HTTP/1.1", "", false);

@@ -1,0 +1,66 @@
+//! The client of a fuzzed connection: knows what it has sent, and which responses it expects.
+//!
+//! It compares each request that is served with what a strict reader finds in the bytes received. It never asks http-core
+//! what was sent.
+
+use crate::{
+    requests,
+    responses::{BodyRule, ExpectedResponse},
+};
+use http_core::Request;
+
+/// The client.
+pub struct Client<'i> {
+    /// All bytes that it sends.
+    pub input: &'i [u8],
+    /// The number of bytes received by the engine.
+    pub sent: usize,
+    /// The number of bytes of the requests served so far.
+    pub used: usize,
+}
+
+impl<'i> Client<'i> {
+    /// Creates a client that sends `input`.
+    pub fn new(input: &'i [u8]) -> Client<'i> {
+        Client { input, sent: 0, used: 0 }
+    }
+
+    /// Returns the received bytes after the requests served so far.
+    pub fn unused(&self) -> &'i [u8] {
+        &self.input[self.used..self.sent]
+    }
+
+    /// Returns the head of the next request, if it is complete.
+    pub fn next(&self) -> Option<requests::Head<'i>> {
+        requests::head(self.unused())
+    }
+
+    /// Checks that a served request is the one that was sent. Returns the expected response.
+    pub fn served(&mut self, request: &Request<'_>) -> ExpectedResponse {
+        let head = self.next().expect("served bytes that are not a request");
+        let body = head.body(&self.unused()[head.len..]);
+        let (body, body_len) = body.expect("served a request without a certain end");
+        let headers = request.headers().map(|(name, value)| (name.as_bytes(), value));
+        assert_eq!(request.method_token().as_bytes(), head.method);
+        assert_eq!(request.target().as_bytes(), head.target);
+        assert!(headers.eq(head.headers.iter().copied()), "the headers are not those that were sent");
+        assert_eq!(request.body(), body);
+        self.used += head.len + body_len;
+        ExpectedResponse {
+            status: 200,
+            body: if head.method == b"HEAD" { BodyRule::None } else { BodyRule::Any },
+            last: head.is_last() || request.query() == Some("close"),
+            http11: head.minor > b'0',
+            interim: head.expects_interim(),
+        }
+    }
+
+    /// Returns the expected response to a rejected request.
+    pub fn rejected(&self) -> ExpectedResponse {
+        let blank = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        let line = &self.unused()[self.unused().iter().take_while(|byte| blank(byte)).count()..];
+        let body = if line.starts_with(b"HEAD ") { BodyRule::AnyOrNone } else { BodyRule::Any };
+        let interim = self.next().is_some_and(|head| head.expects_interim());
+        ExpectedResponse { status: 400, body, last: true, http11: false, interim }
+    }
+}
