@@ -2,12 +2,15 @@
 //!
 //! It knows no application: what is served is an [`Application`], which a program implements.
 
+mod confinement;
 mod handoff;
 mod launch;
 pub mod logs;
+mod notify;
 pub mod options;
+mod pid_file;
 mod prefork;
-mod service;
+mod privileges;
 mod signals;
 
 pub use launch::{Application, Failure, Settings, run};

@@ -1,6 +1,6 @@
 //! Where a server listens: bound anew, or as it comes from whoever has bound it already.
 
-use super::{Failure, Settings, failed};
+use super::settings::{Failure, Settings, failed};
 use crate::handoff::socket_activation;
 use http_engine::{
     Engine,

@@ -1,16 +1,18 @@
 //! The process that an operator talks to: it starts whatever serves, carries out orders, hands over to a successor.
 
-use super::{Failure, Settings, Threads, addresses, ended_by_itself, failed};
+use super::{
+    addresses,
+    settings::{Failure, Settings, failed},
+    threads::{Threads, ended_by_itself},
+};
 use crate::{
+    confinement::{self, Confinement, Needs},
     handoff::{Bequest, Heir, Inherited, Line, Role, path_of},
     logs::Logs,
+    notify::{self, State},
+    pid_file::PidFile,
     prefork::Crew,
-    service::{
-        PidFile,
-        confinement::{self, Confinement, Needs},
-        notify::{self, State},
-        privileges,
-    },
+    privileges,
     signals::{Caught, Order, Orders},
 };
 use http_engine::{Engine, MakeHandler};

@@ -1,6 +1,6 @@
 //! Asks a server for a successor, and waits until that serves: the other side of SIGUSR2.
 
-use super::{Failure, failed};
+use super::settings::{Failure, failed};
 use rustix::{
     fs::{FlockOperation, flock},
     process::{Pid, Signal, kill_process, test_kill_process},

@@ -1,6 +1,9 @@
 //! A worker process: one worker's engine on the master's sockets, stopped by the master's SIGTERM or its death.
 
-use super::{Failure, Settings, Threads, ended_by_itself, failed};
+use super::{
+    settings::{Failure, Settings, failed},
+    threads::{Threads, ended_by_itself},
+};
 use crate::{
     handoff::{Inherited, Line, Message},
     logs::Logs,

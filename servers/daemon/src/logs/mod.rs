@@ -5,17 +5,17 @@
 //! one is torn by another.
 
 mod access_log;
-mod errors;
+mod error_log;
 mod escape;
-mod formats;
+mod format;
 mod output;
 mod timestamp;
 mod writer;
 
 pub use access_log::AccessLog;
-pub use errors::{install_logger, report_panics, report_to};
-pub use formats::Format;
-pub(crate) use formats::{Draft, Outcome};
+pub use error_log::{install_logger, report_panics, report_to};
+pub use format::Format;
+pub(crate) use format::{Draft, Outcome};
 pub use output::Output;
 pub use writer::{Log, Opened};
 

@@ -5,7 +5,7 @@
 //! when there is no room for more, they are dropped and counted, and once it goes on, the count is reported.
 
 use super::{
-    LONGEST_LINE, errors,
+    LONGEST_LINE, error_log,
     output::{Lines, Lost, Output},
     timestamp::Stamp,
 };
@@ -222,7 +222,7 @@ impl Shared {
         gathered.reported = gathered.lost;
         drop(gathered);
         if count > 0
-            && !errors::say(log::Level::Warn, format_args!("lines lost for {}: {count}", self.output))
+            && !error_log::say(log::Level::Warn, format_args!("lines lost for {}: {count}", self.output))
         {
             self.gathered().reported -= count;
         }

@@ -1,6 +1,6 @@
 //! Where Landlock is not built in, nothing is confined.
 
-use super::confinement::{Confinement, Needs};
+use super::{Confinement, Needs};
 use std::io;
 
 #[expect(clippy::unnecessary_wraps, reason = "with Landlock it can fail")]

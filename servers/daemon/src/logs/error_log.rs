@@ -118,7 +118,7 @@ mod tests {
             let message = panic_message(payload, Some(Location::caller()));
             let (where_from, text) = message.split_once(" panicked at ").expect("a place");
             let (file, place) = text.split_once(".rs:").expect("a file");
-            assert!(where_from.starts_with("thread ") && file.ends_with("errors"), "{message}");
+            assert!(where_from.starts_with("thread ") && file.ends_with("error_log"), "{message}");
             assert_eq!(place.split_once(": ").map(|(_, text)| text), Some(expected));
         };
         check(&"a literal", "a literal");

@@ -3,7 +3,6 @@
 //! Names are looked up in `/etc/passwd` and `/etc/group`. A user who is known elsewhere, as in a directory service,
 //! is named by number.
 
-use super::only_thread;
 use rustix::{
     process::{Gid, Uid, getegid, geteuid, getgid, getuid},
     thread::{
@@ -34,6 +33,16 @@ pub fn drop_to(user: &str, group: Option<&str>) -> io::Result<()> {
         return Err(io::Error::other("root could be regained"));
     }
     Ok(())
+}
+
+/// Makes sure that no second thread would keep what this one gives up.
+pub(crate) fn only_thread() -> io::Result<()> {
+    match fs::read_dir("/proc/self/task")?.count() {
+        1 => Ok(()),
+        threads => {
+            Err(io::Error::other(format!("{threads} threads run already, where there may be but one")))
+        }
+    }
 }
 
 fn read(path: &str) -> io::Result<String> {

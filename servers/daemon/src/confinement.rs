@@ -3,7 +3,9 @@
 //! It holds for what is opened from now on. Descriptors that are open already, the listening sockets among them, stay
 //! as good as they were. Workers and successors inherit it, and cannot be rid of it.
 
-use super::ruleset;
+#[cfg_attr(not(feature = "confine"), path = "confinement/no_ruleset.rs")]
+mod ruleset;
+
 use std::{fmt, io, path::PathBuf};
 
 /// What a confined process still has to do with the file system.

@@ -1,9 +1,7 @@
 //! Needs as Landlock's rules: which folder may be opened for what.
 
-use super::{
-    confinement::{Confinement, Needs},
-    only_thread,
-};
+use super::{Confinement, Needs};
+use crate::privileges::only_thread;
 use landlock::{
     ABI, Access as _, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreated,
     RulesetCreatedAttr, RulesetStatus, make_bitflags, path_beneath_rules,
