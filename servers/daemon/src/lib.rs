@@ -1,8 +1,23 @@
-//! Runs an [`http_engine`] server as a Unix service: options, launch, logs, signals, worker processes, privileges.
+//! Runs an [`http_engine`] server as a Unix service: command line, listeners, logs, signals, worker processes,
+//! privileges.
 //!
-//! It knows no application: what is served is an [`Application`], which a program implements.
+//! A program implements [`Application`] and passes it to [`options::Common::run`] with its parsed command line, or to
+//! [`run`] with [`ServerSettings`] from another source. This crate must not know any particular application.
+//!
+//! | module | role |
+//! |---|---|
+//! | [`options`] | the command line |
+//! | `launch` | master process, worker process, and what they need to start |
+//! | [`logs`] | access log and error log |
+//! | `signals` | the queue of signals to a process |
+//! | `prefork` | supervises worker processes |
+//! | `handoff` | passes sockets from one process to another |
+//! | `privileges`, `confinement` | give up root, and access to other files |
+//! | `pid_file`, `notify` | tell operator and service manager which process serves, and in which state |
+//! | `error` | names the operation that failed |
 
 mod confinement;
+mod error;
 mod handoff;
 mod launch;
 pub mod logs;
@@ -13,4 +28,4 @@ mod prefork;
 mod privileges;
 mod signals;
 
-pub use launch::{Application, Failure, Settings, run};
+pub use launch::{Application, ServerSettings, run};

@@ -1,7 +1,7 @@
-//! What a service manager is told: systemd's notification protocol, sd_notify(3).
+//! Notifies the service manager of the service's state, with systemd's protocol (sd_notify(3)).
 //!
-//! A datagram with lines of `NAME=value` goes to the socket that the environment names. Where it names none, there is
-//! no such manager, and nothing happens.
+//! A notification is a datagram with lines of the form `NAME=value`. Without a `NOTIFY_SOCKET` variable there is no
+//! service manager, and nothing is sent.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::{
@@ -18,64 +18,63 @@ use std::{
     time::Duration,
 };
 
-/// Names the manager's socket: a path, or `@` and an abstract name.
-const VARIABLE: &str = "NOTIFY_SOCKET";
+/// Holds the address of the service manager's socket: a path, or `@` and an abstract name.
+const SOCKET_VARIABLE: &str = "NOTIFY_SOCKET";
 
-/// How long a manager that takes nothing can hold us up.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a service manager that does not receive can block this process.
+const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Where this service stands.
+/// A state of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It serves; again, after [`State::Reloading`].
+pub enum ServiceState {
+    /// It serves: after the start, and after [`ServiceState::Reloading`].
     Ready,
-    /// It takes up settings anew. [`State::Ready`] must follow.
+    /// It reopens its logs and its document root. [`ServiceState::Ready`] must follow.
     Reloading,
-    /// It finishes what is in flight, and ends.
+    /// It finishes the requests in flight, then ends.
     Stopping,
-    /// The process with this number is the main one from now on: a successor, announced by its predecessor.
+    /// The process with this PID, a successor of this one, is the main process from now on.
     MainProcess(u32),
 }
 
-impl fmt::Display for State {
+impl fmt::Display for ServiceState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            State::Ready => f.write_str("READY=1"),
-            State::Reloading => {
-                // By the time the manager can tell this reload's readiness from one that was on its way before.
-                let now = clock_gettime(ClockId::Monotonic);
-                let microseconds = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
-                write!(f, "RELOADING=1\nMONOTONIC_USEC={microseconds}")
-            }
-            State::Stopping => f.write_str("STOPPING=1"),
-            State::MainProcess(number) => write!(f, "MAINPID={number}"),
+            ServiceState::Ready => f.write_str("READY=1"),
+            // With the time, the manager can tell the `READY=1` that follows from an earlier one.
+            ServiceState::Reloading => write!(f, "RELOADING=1\nMONOTONIC_USEC={}", monotonic_micros()),
+            ServiceState::Stopping => f.write_str("STOPPING=1"),
+            ServiceState::MainProcess(pid) => write!(f, "MAINPID={pid}"),
         }
     }
 }
 
-/// Tells the service manager, if there is one.
-///
-/// # Errors
-///
-/// When a socket is named, but cannot be reached. That is worth a message, and no reason not to serve.
-pub fn tell(state: State) -> io::Result<()> {
-    env::var_os(VARIABLE).map_or(Ok(()), |address| tell_at(&address, state))
+/// Notifies the service manager, if there is one. A failure is logged and otherwise ignored.
+pub fn notify(state: ServiceState) {
+    if let Some(address) = env::var_os(SOCKET_VARIABLE)
+        && let Err(error) = send(&address, state)
+    {
+        log::warn!("cannot notify the service manager of {state:?}: {error}");
+    }
 }
 
-fn tell_at(address: &OsStr, state: State) -> io::Result<()> {
+fn send(address: &OsStr, state: ServiceState) -> io::Result<()> {
     let address = match address.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
         [b'/', ..] => SocketAddr::from_pathname(address)?,
         _ => {
-            return Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                format!("{VARIABLE} is neither path nor @name"),
-            ));
+            let message = format!("{SOCKET_VARIABLE} is neither an absolute path nor @NAME");
+            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
         }
     };
     let socket = UnixDatagram::unbound()?;
-    socket.set_write_timeout(Some(PATIENCE))?;
+    socket.set_write_timeout(Some(SEND_TIMEOUT))?;
     socket.send_to_addr(state.to_string().as_bytes(), &address).map(drop)
+}
+
+fn monotonic_micros() -> i64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
 }
 
 #[cfg(test)]
@@ -83,54 +82,47 @@ mod tests {
     use super::*;
 
     fn check(address: &OsStr, receiver: &UnixDatagram) {
-        for (state, expected) in [
-            (State::Ready, "READY=1"),
-            (State::Stopping, "STOPPING=1"),
-            (State::MainProcess(4711), "MAINPID=4711"),
-        ] {
-            tell_at(address, state).expect("a receiver");
-            assert_eq!(received(receiver), expected);
-        }
-        let clock = || clock_gettime(ClockId::Monotonic);
-        let microseconds = |time: rustix::time::Timespec| time.tv_sec * 1_000_000 + time.tv_nsec / 1_000;
-        let before = microseconds(clock());
-        tell_at(address, State::Reloading).expect("a receiver");
-        let text = received(receiver);
-        let time =
-            text.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect("a time").parse().expect("a number");
-        assert!((before..=microseconds(clock())).contains(&time), "{text}");
-    }
-
-    fn received(receiver: &UnixDatagram) -> String {
-        let mut datagram = [0; 128];
-        let length = receiver.recv(&mut datagram).expect("a datagram");
-        String::from_utf8_lossy(&datagram[..length]).into_owned()
+        let sent = |state| {
+            send(address, state).expect("a receiver");
+            let mut datagram = [0; 128];
+            let length = receiver.recv(&mut datagram).expect("a datagram");
+            String::from_utf8_lossy(&datagram[..length]).into_owned()
+        };
+        assert_eq!(sent(ServiceState::Ready), "READY=1");
+        assert_eq!(sent(ServiceState::Stopping), "STOPPING=1");
+        assert_eq!(sent(ServiceState::MainProcess(4711)), "MAINPID=4711");
+        let before = monotonic_micros();
+        let text = sent(ServiceState::Reloading);
+        let time = text.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect("a time");
+        let time = time.parse().expect("a number");
+        assert!((before..=monotonic_micros()).contains(&time), "{text}");
     }
 
     #[test]
-    fn a_socket_in_the_file_system_is_told() {
+    fn notifies_a_socket_in_the_file_system() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("notify");
         check(path.as_os_str(), &UnixDatagram::bind(&path).expect("a socket"));
     }
 
     #[test]
-    fn an_abstract_socket_is_told() {
-        let name = format!("http-core notify {}", std::process::id());
+    fn notifies_an_abstract_socket() {
+        let name = format!("http-daemon notify {}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).expect("a name");
         let receiver = UnixDatagram::bind_addr(&address).expect("a socket");
         check(format!("@{name}").as_ref(), &receiver);
     }
 
     #[test]
-    fn what_cannot_be_told_is_an_error() {
-        let check = |address: &str, expected: io::ErrorKind| {
-            let error = tell_at(address.as_ref(), State::Ready).expect_err(address);
+    fn an_unusable_address_is_an_error() {
+        for (address, expected) in [
+            ("/nowhere/at/all", io::ErrorKind::NotFound),
+            ("@no such socket", io::ErrorKind::ConnectionRefused),
+            ("vsock:2:1234", io::ErrorKind::Unsupported),
+            ("", io::ErrorKind::Unsupported),
+        ] {
+            let error = send(address.as_ref(), ServiceState::Ready).expect_err(address);
             assert_eq!(error.kind(), expected, "{address}: {error}");
-        };
-        check("/nowhere/at/all", io::ErrorKind::NotFound);
-        check("@nobody listens here", io::ErrorKind::ConnectionRefused);
-        check("vsock:2:1234", io::ErrorKind::Unsupported);
-        check("", io::ErrorKind::Unsupported);
+        }
     }
 }

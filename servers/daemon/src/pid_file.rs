@@ -1,9 +1,9 @@
-//! The pid file: tells an operator which process serves, and makes sure that it is only one.
+//! The PID file: tells an operator which process serves, and ensures that it is only one.
 //!
-//! A number alone proves nothing, for it may be another process's by now. What counts is the lock on the file: the
-//! kernel gives it to one process and takes it back when that is gone, however it went. So a file without a lock is
-//! stale, whatever stands in it.
+//! The PID in the file proves nothing, because the kernel can reuse it. What counts is the lock on the file, which the
+//! kernel releases when its holder ends, however it ends. A file without a lock is stale, whatever it contains.
 
+use crate::error::Context;
 use rustix::{
     fs::{FlockOperation, OFlags, flock},
     io::Errno,
@@ -17,73 +17,77 @@ use std::{
         unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
-/// A pid file has at most this many bytes; a longer one is none.
-const LONGEST: usize = 16;
+/// The longest content of a PID file in bytes.
+const MAX_LENGTH: usize = 16;
 
-/// How often a file is claimed that goes away meanwhile. Each time, another process has just ended.
-const TRIES: u32 = 100;
+/// How often [`PidFile::claim`] retries when the file is removed after it was opened. Each retry means that another
+/// process has just ended.
+const MAX_ATTEMPTS: u32 = 100;
 
-/// A locked file with this process's number, removed when this is dropped, unless a successor has taken it over.
+/// A locked file with the PID of this process. Dropping it removes the file, unless a successor has taken it over.
 #[derive(Debug)]
 pub struct PidFile {
     path: PathBuf,
-    /// Holds the lock, together with a successor that it was sent to.
+    /// Holds the lock; a successor that received this descriptor holds it too.
     file: File,
 }
 
 impl PidFile {
-    /// Makes this process the one that `path` names. Of several that try at once, exactly one succeeds.
+    /// Locks the file and writes the PID of this process. If several processes try this at once, exactly one succeeds.
     ///
-    /// # Errors
-    ///
-    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy), naming the process, while another one holds the file;
-    /// [`InvalidData`](io::ErrorKind::InvalidData) for a file that holds anything but a number, which is left as it
-    /// is; whatever else keeps the file from being written.
+    /// The error is [`ResourceBusy`](io::ErrorKind::ResourceBusy) if another process holds the file, and
+    /// [`InvalidData`](io::ErrorKind::InvalidData) if it contains something other than a PID; then it stays as it is.
     pub fn claim(path: &Path) -> io::Result<PidFile> {
         let path = std::path::absolute(path)?;
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let file = open(&path)?;
             lock(&file)?;
-            // Whoever had the lock may just have removed the file: then this is no longer what the name leads to.
+            // The previous holder may have removed the file between the two calls; then this one has no name.
             if is_named(&file, &path)? {
-                return PidFile { path, file }.record();
+                return PidFile::record(path, file);
             }
         }
-        Err(io::Error::new(io::ErrorKind::ResourceBusy, "it is another file each time it is opened"))
+        let message = format!("the file was removed {MAX_ATTEMPTS} times by other processes");
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, message))
     }
 
-    /// Takes over a predecessor's pid file, together with its lock: `file` is its descriptor, sent from there. To be
-    /// called before the predecessor is told that it may go, for it removes a file that still names it.
+    /// Takes over the PID file of a predecessor, which has sent its descriptor `file`, with the lock. Must be called
+    /// before the predecessor learns that this process serves, because it removes a file that still holds its own PID.
     ///
-    /// # Errors
-    ///
-    /// When `file` is not what `path` names, is locked by a third process, or cannot be written.
+    /// Fails if `path` no longer names this file, if a third process holds the lock, or if it cannot be written.
     pub fn take_over(path: &Path, file: OwnedFd) -> io::Result<PidFile> {
         let (path, file) = (std::path::absolute(path)?, File::from(file));
-        // The lock belongs to what both descriptors stand for: whoever shares it has it already.
+        // Both processes share the lock, so this succeeds although the predecessor holds it.
         lock(&file)?;
         if !is_named(&file, &path)? {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "it is not the file that was handed over"));
+            let message = "the path names a different file than the one handed over";
+            return Err(io::Error::new(io::ErrorKind::NotFound, message));
         }
-        PidFile { path, file }.record()
+        PidFile::record(path, file)
     }
 
-    /// Writes this process's number.
-    fn record(self) -> io::Result<PidFile> {
-        // Refuses what was named by mistake and is no pid file.
-        recorded(&self.file)?;
+    /// Writes the PID of this process, which also updates the file's time.
+    pub fn write_pid(&self) -> io::Result<()> {
         let line = format!("{}\n", getpid());
-        // In this order the first line is at any time the old one, or none, or this: never a part of one.
+        // In this order a reader never sees a part of a PID: the first line is the old one, or none, or this one.
         self.file.write_all_at(line.as_bytes(), 0)?;
-        self.file.set_len(line.len() as u64)?;
-        Ok(self)
+        self.file.set_len(line.len() as u64)
+    }
+
+    fn record(path: PathBuf, file: File) -> io::Result<PidFile> {
+        // Rejects a file that the operator named by mistake.
+        parse(&file)?;
+        let pid_file = PidFile { path, file };
+        pid_file.write_pid()?;
+        Ok(pid_file)
     }
 }
 
 impl AsFd for PidFile {
-    /// What is sent to a successor, which then holds the lock as well.
+    /// The descriptor to hand over to a successor, which then holds the lock too.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
@@ -91,15 +95,29 @@ impl AsFd for PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        let ours = recorded(&self.file).is_ok_and(|process| process == Some(getpid()));
-        if ours && is_named(&self.file, &self.path).unwrap_or(false) && fs::remove_file(&self.path).is_err() {
-            // The folder may belong to root, which this process no longer is. An empty file names nobody.
+        let is_ours = parse(&self.file).is_ok_and(|pid| pid == Some(getpid()));
+        let is_named = is_named(&self.file, &self.path).unwrap_or(false);
+        if is_ours && is_named && fs::remove_file(&self.path).is_err() {
+            // The directory may be root's, and this process may have dropped root. An empty file names no process.
             let _ = self.file.set_len(0);
         }
     }
 }
 
-/// Opens or makes the file; never through a link that somebody has laid there.
+/// Whether a running process holds the PID file. Fails if the file cannot be opened.
+pub fn is_held(path: &Path) -> io::Result<bool> {
+    let file = File::open(path).context(format_args!("cannot open {}", path.display()))?;
+    Ok(flock(&file, FlockOperation::NonBlockingLockShared).is_err())
+}
+
+/// The PID in the file, if there is one, and when the file was last written.
+pub fn read(path: &Path) -> io::Result<(Option<Pid>, SystemTime)> {
+    let file = File::open(path).context(format_args!("cannot open {}", path.display()))?;
+    let modified = file.metadata()?.modified()?;
+    Ok((parse(&file).unwrap_or(None), modified))
+}
+
+/// Opens or creates the file. Does not follow a symbolic link, which another user may have placed there.
 fn open(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits();
     let mut options = OpenOptions::new();
@@ -109,39 +127,39 @@ fn open(path: &Path) -> io::Result<File> {
 
 fn lock(file: &File) -> io::Result<()> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => Err(io::Error::new(io::ErrorKind::ResourceBusy, holder(file))),
-        outcome => Ok(outcome?),
+        Err(Errno::WOULDBLOCK) => Err(io::Error::new(io::ErrorKind::ResourceBusy, describe_holder(file))),
+        result => Ok(result?),
     }
 }
 
-/// Who it is that holds the lock, in words.
-fn holder(file: &File) -> String {
-    match recorded(file) {
-        Ok(Some(process)) if test_kill_process(process) != Err(Errno::SRCH) => {
-            format!("process {process} runs already")
+fn describe_holder(file: &File) -> String {
+    match parse(file) {
+        Ok(Some(pid)) if test_kill_process(pid) != Err(Errno::SRCH) => {
+            format!("process {pid} is already running")
         }
-        // It has the lock, but has not yet written its number over that of a process long gone.
-        _ => "another process is just starting".to_owned(),
+        // The holder has not yet replaced the PID of a process that has ended.
+        _ => "another process is starting".to_owned(),
     }
 }
 
-/// The process whose number stands in the file, if any does.
-fn recorded(file: &File) -> io::Result<Option<Pid>> {
-    let mut content = [0; LONGEST + 1];
+/// The PID in the file, or `None` if it is empty. Fails if it contains anything else.
+fn parse(file: &File) -> io::Result<Option<Pid>> {
+    let mut content = [0; MAX_LENGTH + 1];
     let length = file.read_at(&mut content, 0)?;
     if length == 0 {
         return Ok(None);
     }
-    let text = str::from_utf8(&content[..length]).ok().filter(|text| text.len() <= LONGEST);
+    let text = str::from_utf8(&content[..length]).ok().filter(|text| text.len() <= MAX_LENGTH);
     let number = text.and_then(|text| text.lines().next()).and_then(|line| line.trim().parse::<u32>().ok());
     match number.and_then(|number| Pid::from_raw(number.try_into().ok()?)) {
         None => {
-            Err(io::Error::new(io::ErrorKind::InvalidData, "it holds something else than a process's number"))
+            Err(io::Error::new(io::ErrorKind::InvalidData, "the file contains something other than a PID"))
         }
-        process => Ok(process),
+        pid => Ok(pid),
     }
 }
 
+/// Whether `path` still names the open file.
 fn is_named(file: &File, path: &Path) -> io::Result<bool> {
     let open = file.metadata()?;
     match fs::symlink_metadata(path) {
@@ -163,83 +181,84 @@ mod tests {
         },
         thread,
     };
+    use tempfile::TempDir;
 
-    fn folder() -> tempfile::TempDir {
-        tempfile::tempdir().expect("a directory")
+    /// A directory, and the path of a PID file in it.
+    fn directory() -> (TempDir, PathBuf) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("pid");
+        (directory, path)
     }
 
     fn own_line() -> String {
         format!("{}\n", id())
     }
 
-    /// Claims a file that holds this already, or none.
-    fn check(content: Option<&str>, expected: Result<&str, io::ErrorKind>) {
-        let folder = folder();
-        let path = folder.path().join("pid");
-        content.iter().for_each(|content| fs::write(&path, content).expect("a file"));
+    fn content(path: &Path) -> Option<String> {
+        fs::read_to_string(path).ok()
+    }
+
+    fn check_busy(path: &Path, message: &str) {
+        let error = PidFile::claim(path).expect_err("another process holds it");
+        assert_eq!((error.kind(), &*error.to_string()), (io::ErrorKind::ResourceBusy, message));
+    }
+
+    /// Claims a file with this content, or a missing one.
+    fn check(before: Option<&str>, expected: Result<(), io::ErrorKind>) {
+        let (_directory, path) = directory();
+        before.iter().for_each(|text| fs::write(&path, text).expect("a file"));
         let claimed = PidFile::claim(&path);
-        let read = || fs::read_to_string(&path).ok();
-        match expected {
-            Ok(line) => {
-                assert_eq!(read().as_deref(), Some(line), "{content:?}: {claimed:?}");
-                drop(claimed);
-                assert_eq!(read(), None, "{content:?}");
-            }
-            Err(kind) => {
-                assert_eq!(claimed.expect_err("refused").kind(), kind, "{content:?}");
-                assert_eq!(read().as_deref(), content);
-            }
+        assert_eq!(claimed.as_ref().map(drop).map_err(io::Error::kind), expected, "{before:?}");
+        if claimed.is_ok() {
+            assert_eq!(content(&path), Some(own_line()), "{before:?}");
+            drop(claimed);
+            assert_eq!(content(&path), None, "{before:?}");
+        } else {
+            assert_eq!(content(&path).as_deref(), before);
         }
     }
 
     #[test]
-    fn a_file_that_nobody_holds_is_claimed() {
+    fn claims_a_file_that_no_process_holds() {
         let mut child = Command::new("/bin/true").spawn().expect("a process");
         child.wait().expect("its end");
-        check(None, Ok(&own_line()));
-        check(Some(""), Ok(&own_line()));
-        check(Some(&format!("{}\n", child.id())), Ok(&own_line()));
-        check(Some("  4194304  \r\n\n"), Ok(&own_line()));
-        // The number is somebody's by now, and yet nobody has the lock.
-        check(Some("1"), Ok(&own_line()));
+        check(None, Ok(()));
+        check(Some(""), Ok(()));
+        check(Some(&format!("{}\n", child.id())), Ok(()));
+        check(Some("  4194304  \r\n\n"), Ok(()));
+        // The process exists, but does not hold the lock.
+        check(Some("1"), Ok(()));
     }
 
     #[test]
-    fn what_is_no_pid_file_is_left_alone() {
+    fn leaves_a_file_alone_that_is_not_a_pid_file() {
         for content in ["listen 80\n", "0", "-1", "\n", "4294967295", "80\nlisten\nwork\nmore\n", "\0"] {
             check(Some(content), Err(io::ErrorKind::InvalidData));
         }
-        let folder = folder();
-        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        let (directory, link) = directory();
+        let file = directory.path().join("file");
         fs::write(&file, "").and_then(|()| symlink(&file, &link)).expect("a link");
         PidFile::claim(&link).expect_err("a link");
-        PidFile::claim(folder.path()).expect_err("a directory");
-        PidFile::claim(&folder.path().join("missing/pid")).expect_err("no directory");
+        PidFile::claim(directory.path()).expect_err("a directory");
+        PidFile::claim(&directory.path().join("missing/pid")).expect_err("no directory");
     }
 
     #[test]
-    fn whoever_holds_the_file_is_named() {
-        let folder = folder();
-        let path = folder.path().join("pid");
-        let check = |expected: &str| {
-            let error = PidFile::claim(&path).expect_err("another has it");
-            assert_eq!((error.kind(), &*error.to_string()), (io::ErrorKind::ResourceBusy, expected));
-        };
-        let held = PidFile::claim(&path).expect("nobody has it");
-        check(&format!("process {} runs already", id()));
-        assert_eq!(fs::read_to_string(&path).ok(), Some(own_line()));
-        fs::write(&path, "").expect("as if it had not been written yet");
-        check("another process is just starting");
-        fs::write(&path, own_line()).expect("as it was");
+    fn names_the_process_that_holds_the_file() {
+        let (_directory, path) = directory();
+        let held = PidFile::claim(&path).expect("a free file");
+        check_busy(&path, &format!("process {} is already running", id()));
+        assert_eq!(content(&path), Some(own_line()));
+        fs::write(&path, "").expect("as before the PID is written");
+        check_busy(&path, "another process is starting");
+        held.write_pid().expect("as before");
         drop(held);
-        PidFile::claim(&path).expect("nobody has it");
+        PidFile::claim(&path).expect("a free file");
     }
 
-    /// In a crowd that comes and goes there is never more than one.
     #[test]
-    fn one_of_many_wins() {
-        let folder = folder();
-        let path = folder.path().join("pid");
+    fn one_of_many_concurrent_claims_succeeds() {
+        let (_directory, path) = directory();
         let (holders, wins, start) = (AtomicUsize::new(0), AtomicUsize::new(0), Barrier::new(4));
         let compete = || {
             start.wait();
@@ -247,7 +266,7 @@ mod tests {
                 match PidFile::claim(&path) {
                     Ok(held) => {
                         assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "two hold it");
-                        assert_eq!(fs::read_to_string(&path).ok(), Some(own_line()));
+                        assert_eq!(content(&path), Some(own_line()));
                         wins.fetch_add(1, Ordering::SeqCst);
                         holders.fetch_sub(1, Ordering::SeqCst);
                         drop(held);
@@ -261,50 +280,48 @@ mod tests {
     }
 
     #[test]
-    fn a_successor_takes_the_lock_over() {
-        let folder = folder();
-        let path = folder.path().join("pid");
-        let predecessor = PidFile::claim(&path).expect("nobody has it");
-        let sent = || predecessor.as_fd().try_clone_to_owned().expect("a descriptor");
-        let successor = PidFile::take_over(&path, sent()).expect("it was sent");
+    fn a_successor_takes_over_the_lock() {
+        let (_directory, path) = directory();
+        let predecessor = PidFile::claim(&path).expect("a free file");
+        let sent = predecessor.as_fd().try_clone_to_owned().expect("a descriptor");
+        let successor = PidFile::take_over(&path, sent).expect("the file handed over");
         fs::write(&path, "1\n").expect("as if the successor were another process");
         drop(predecessor);
-        assert_eq!(fs::read_to_string(&path).ok().as_deref(), Some("1\n"), "not the predecessor's any more");
-        PidFile::claim(&path).expect_err("the successor has the lock");
-        fs::write(&path, own_line()).expect("as it was");
+        assert_eq!(content(&path).as_deref(), Some("1\n"), "the predecessor must not remove it");
+        PidFile::claim(&path).expect_err("the successor holds the lock");
+        successor.write_pid().expect("as before");
         drop(successor);
         assert!(!path.exists());
     }
 
     #[test]
-    fn only_what_was_sent_is_taken_over() {
-        let folder = folder();
-        let path = folder.path().join("pid");
-        let held = PidFile::claim(&path).expect("nobody has it");
-        let another = File::open(&path).expect("the same file, opened by itself");
-        let refused = PidFile::take_over(&path, another.into()).expect_err("it comes without the lock");
-        assert_eq!(refused.kind(), io::ErrorKind::ResourceBusy);
+    fn takes_over_only_the_file_that_was_sent() {
+        let (directory, path) = directory();
+        let held = PidFile::claim(&path).expect("a free file");
+        let check = |file: OwnedFd, expected: io::ErrorKind| {
+            assert_eq!(PidFile::take_over(&path, file).expect_err("not the same file").kind(), expected);
+        };
+        // The same file, but opened separately and so without the lock.
+        check(File::open(&path).expect("a file").into(), io::ErrorKind::ResourceBusy);
         let sent = held.as_fd().try_clone_to_owned().expect("a descriptor");
-        fs::rename(&path, folder.path().join("moved")).expect("another name");
-        let refused = PidFile::take_over(&path, sent).expect_err("the name leads elsewhere");
-        assert_eq!(refused.kind(), io::ErrorKind::NotFound);
+        fs::rename(&path, directory.path().join("moved")).expect("another name");
+        check(sent, io::ErrorKind::NotFound);
     }
 
-    /// Whoever was root when the file was made may be nobody when it goes. To the kernel a user belongs to a thread.
+    /// Drops the file as another user than the one that created it. To the kernel a user belongs to a thread.
     #[test]
-    fn what_cannot_be_removed_names_nobody() {
+    fn empties_a_file_that_it_may_not_remove() {
         if !rustix::process::geteuid().is_root() {
-            return println!("skipped: only root can become somebody who may do less");
+            return println!("skipped: only root can become another user");
         }
-        let folder = folder();
-        let path = folder.path().join("pid");
-        let held = PidFile::claim(&path).expect("nobody has it");
+        let (_directory, path) = directory();
+        let held = PidFile::claim(&path).expect("a free file");
         let drop_as_nobody = || {
             rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(65534)).expect("root may");
             drop(held);
         };
         thread::scope(|scope| scope.spawn(drop_as_nobody).join()).expect("no panic");
-        assert_eq!(fs::read(&path).ok(), Some(Vec::new()));
-        PidFile::claim(&path).expect("nobody has it");
+        assert_eq!(content(&path).as_deref(), Some(""));
+        PidFile::claim(&path).expect("a free file");
     }
 }

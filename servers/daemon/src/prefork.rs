@@ -1,119 +1,112 @@
-//! Workers as processes: started once for each place, and replaced when they die.
+//! Runs the workers as processes, and replaces those that end.
 //!
-//! All workers accept from one queue, so that nobody who waits in it is lost when one of them dies.
+//! All workers accept from the same listeners, so that no connection in a listener's queue is lost when a worker ends.
 
-use crate::handoff::{Bequest, Heir, Line, Role};
-use rustix::process::Signal;
+use crate::handoff::{Child, Handoff, Message, Role};
 use std::{
     io,
+    os::fd::BorrowedFd,
     time::{Duration, Instant},
 };
 
-/// A worker that lived less did not die of what it served.
-const SHORT_LIFE: Duration = Duration::from_secs(1);
-/// The pause before a worker that has died early is started again; twice as long each further time.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest such pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A worker that ended within this time failed to start, rather than while it served.
+const MIN_LIFETIME: Duration = Duration::from_secs(1);
+/// The delay before a worker is restarted after an early end. It doubles with each further one.
+const MIN_BACKOFF: Duration = Duration::from_millis(100);
+/// The longest delay before a restart.
+const MAX_BACKOFF: Duration = Duration::from_secs(10);
 
-/// The workers of a master. Dropping it kills those that are left, and buries them.
+/// The worker processes of a master. Dropping the pool kills those that still run.
 #[derive(Debug)]
-pub struct Crew {
-    places: Vec<Place>,
+pub struct WorkerPool {
+    slots: Vec<WorkerSlot>,
 }
 
-impl Crew {
-    /// Starts this many workers; returns when all of them serve.
-    ///
-    /// # Errors
-    ///
-    /// When one cannot be started, or does not come to serve. A worker that cannot be replaced later is tried again
-    /// and again.
-    pub fn start(workers: usize, bequest: Bequest<'_>) -> io::Result<Crew> {
-        let places = (0..workers).map(|number| Place::start(number, bequest)).collect::<io::Result<_>>()?;
-        let crew = Crew { places };
-        crew.workers().try_for_each(Heir::await_serving)?;
-        Ok(crew)
+impl WorkerPool {
+    /// Starts the workers and waits until all of them serve. Fails if one does not: only the replacements of workers
+    /// that once served are retried.
+    pub fn start(workers: usize, handoff: Handoff<'_>) -> io::Result<WorkerPool> {
+        let slots =
+            (0..workers).map(|number| WorkerSlot::start(number, handoff)).collect::<io::Result<_>>()?;
+        let pool = WorkerPool { slots };
+        pool.workers().try_for_each(Child::wait_until_ready)?;
+        Ok(pool)
     }
 
-    /// Buries workers that have died, starts others where it is time, and says when to look again, if nothing
-    /// happens before.
-    pub fn look_after(&mut self, bequest: Bequest<'_>) -> Option<Instant> {
+    /// Reaps the workers that have ended, and starts the replacements that are due. Returns when the next one is due.
+    pub fn maintain(&mut self, handoff: Handoff<'_>) -> Option<Instant> {
         let now = Instant::now();
-        for place in &mut self.places {
-            place.bury(now);
-            if place.worker.is_none() && place.start_at <= now {
-                place.fill(bequest, now);
+        for slot in &mut self.slots {
+            slot.reap(now);
+            if slot.worker.is_none() && slot.restart_at <= now {
+                slot.restart(handoff, now);
             }
         }
-        let empty = self.places.iter().filter(|place| place.worker.is_none());
-        empty.map(|place| place.start_at).min()
+        self.slots.iter().filter(|slot| slot.worker.is_none()).map(|slot| slot.restart_at).min()
     }
 
-    /// Tells each worker something.
-    pub fn tell(&self, message: impl Fn(&Line) -> io::Result<()>) {
+    /// Sends a message to each worker. Failures are logged.
+    pub fn broadcast(&self, message: &Message<BorrowedFd<'_>>) {
         for worker in self.workers() {
-            if let Err(error) = message(worker.line()) {
-                log::error!("process {} cannot be told anything: {error}", worker.id());
+            if let Err(error) = worker.send(message) {
+                log::error!("cannot send a message to worker process {}: {error}", worker.pid());
             }
         }
     }
 
-    /// Has all of them finish what is in flight.
+    /// Tells all workers to finish the requests in flight and end.
     pub fn stop(&self) {
-        self.workers().for_each(|worker| worker.signal(Signal::TERM));
+        self.workers().for_each(Child::terminate);
     }
 
-    /// Whether all of them have ended.
-    pub fn is_gone(&mut self) -> bool {
-        self.places
-            .iter_mut()
-            .filter_map(|place| place.worker.as_mut())
-            .all(|worker| worker.ended().is_some())
+    /// Whether all workers have ended.
+    pub fn has_ended(&mut self) -> bool {
+        let mut workers = self.slots.iter_mut().filter_map(|slot| slot.worker.as_mut());
+        workers.all(|worker| worker.exit_status().is_some())
     }
 
-    fn workers(&self) -> impl Iterator<Item = &Heir> {
-        self.places.iter().filter_map(|place| place.worker.as_ref())
+    fn workers(&self) -> impl Iterator<Item = &Child> {
+        self.slots.iter().filter_map(|slot| slot.worker.as_ref())
     }
 }
 
-/// A place for a worker, empty while its next one waits to be started.
+/// A worker, or the time at which its replacement is due.
 #[derive(Debug)]
-struct Place {
+struct WorkerSlot {
     number: usize,
-    worker: Option<Heir>,
-    start_at: Instant,
-    pause: Duration,
+    worker: Option<Child>,
+    restart_at: Instant,
+    backoff: Duration,
 }
 
-impl Place {
-    fn start(number: usize, bequest: Bequest<'_>) -> io::Result<Place> {
-        let worker = Some(Heir::start(Role::Worker(number), bequest)?);
-        Ok(Place { number, worker, start_at: Instant::now(), pause: Duration::ZERO })
+impl WorkerSlot {
+    fn start(number: usize, handoff: Handoff<'_>) -> io::Result<WorkerSlot> {
+        let worker = Some(Child::start(Role::Worker(number), handoff)?);
+        Ok(WorkerSlot { number, worker, restart_at: Instant::now(), backoff: Duration::ZERO })
     }
 
-    /// Notices that the worker has died, and decides when to start the next.
-    fn bury(&mut self, now: Instant) {
+    /// If the worker has ended, logs its exit status and schedules its replacement.
+    fn reap(&mut self, now: Instant) {
         let Some(worker) = &mut self.worker else { return };
-        let Some(status) = worker.ended() else { return };
-        log::error!("worker {} (process {}) ended: {status}", self.number, worker.id());
-        let lived = now.saturating_duration_since(worker.started);
-        self.pause = if lived >= SHORT_LIFE {
+        let Some(status) = worker.exit_status() else { return };
+        log::error!("worker {} (process {}) ended: {status}", self.number, worker.pid());
+        let lifetime = now.saturating_duration_since(worker.started_at);
+        self.backoff = if lifetime >= MIN_LIFETIME {
             Duration::ZERO
         } else {
-            (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE)
+            (self.backoff * 2).clamp(MIN_BACKOFF, MAX_BACKOFF)
         };
-        self.start_at = now + self.pause;
+        self.restart_at = now + self.backoff;
         self.worker = None;
     }
 
-    fn fill(&mut self, bequest: Bequest<'_>, now: Instant) {
-        match Heir::start(Role::Worker(self.number), bequest) {
+    fn restart(&mut self, handoff: Handoff<'_>, now: Instant) {
+        match Child::start(Role::Worker(self.number), handoff) {
             Ok(worker) => self.worker = Some(worker),
             Err(error) => {
-                log::error!("worker {} cannot be started: {error}", self.number);
-                self.pause = (self.pause * 2).clamp(SHORT_LIFE, LONGEST_PAUSE);
-                self.start_at = now + self.pause;
+                log::error!("cannot restart worker {}: {error}", self.number);
+                self.backoff = (self.backoff * 2).clamp(MIN_LIFETIME, MAX_BACKOFF);
+                self.restart_at = now + self.backoff;
             }
         }
     }

@@ -1,8 +1,9 @@
-//! Giving up root: what only it may do is done, and what peers send is read by somebody who may do little.
+//! Drops root privileges: the process becomes an unprivileged user before it reads anything from a client.
 //!
-//! Names are looked up in `/etc/passwd` and `/etc/group`. A user who is known elsewhere, as in a directory service,
-//! is named by number.
+//! Users and groups are looked up in `/etc/passwd` and `/etc/group` only. A user from another source, such as a
+//! directory service, can be given by number.
 
+use crate::error::Context;
 use rustix::{
     process::{Gid, Uid, getegid, geteuid, getgid, getuid},
     thread::{
@@ -12,81 +13,72 @@ use rustix::{
 };
 use std::{fs, io};
 
-/// Becomes this user, with this group or the user's own, and with the user's supplementary groups; for good, and so
-/// that no program started from here gains anything either. Each is a name or a number. Where this process is that
-/// user already, as a worker or a successor is, it stays so.
+/// Switches this process to `user`, to `group` or the user's own group, and to the user's supplementary groups, for
+/// good: programs that it starts cannot gain privileges either (`no_new_privs`). User and group are names or numbers.
+/// If the process already is that user, as a worker is, its groups stay as they are.
 ///
-/// # Errors
-///
-/// When there is no such user or group, or it is root; when there is a second thread, which would keep its
-/// privileges; when this process may not change its user; and when root could be regained afterwards: then the
-/// process may be root again, and must end.
-pub fn drop_to(user: &str, group: Option<&str>) -> io::Result<()> {
+/// Fails if the user or group does not exist, if the user is root, if the process has a second thread, which would keep
+/// its privileges, or if the kernel refuses. Also fails if the process could become root again; then it may have done
+/// so, and must end.
+pub fn switch_user(user: &str, group: Option<&str>) -> io::Result<()> {
     let accounts = Accounts { passwd: read("/etc/passwd")?, group: read("/etc/group")? };
     let identity = accounts.identity(user, group)?;
-    if !identity.is_ours() {
-        only_thread()?;
+    if !identity.is_current() {
+        require_single_thread()?;
         identity.assume()?;
     }
-    set_no_new_privs(true)?;
+    set_no_new_privs(true).context("cannot set no_new_privs")?;
     if identity.can_regain_root() {
-        return Err(io::Error::other("root could be regained"));
+        return Err(io::Error::other("cannot drop root privileges: the process can become root again"));
     }
     Ok(())
 }
 
-/// Makes sure that no second thread would keep what this one gives up.
-pub(crate) fn only_thread() -> io::Result<()> {
+/// Fails if this process has more than one thread. Privileges and Landlock rules belong to threads, so other threads
+/// would keep what this one gives up.
+pub fn require_single_thread() -> io::Result<()> {
     match fs::read_dir("/proc/self/task")?.count() {
         1 => Ok(()),
         threads => {
-            Err(io::Error::other(format!("{threads} threads run already, where there may be but one")))
+            Err(io::Error::other(format!("cannot restrict a process with {threads} threads: expected one")))
         }
     }
 }
 
 fn read(path: &str) -> io::Result<String> {
-    let content = fs::read(path).map_err(failed(path))?;
+    let content = fs::read(path).context(format_args!("cannot read {path}"))?;
     Ok(String::from_utf8_lossy(&content).into_owned())
 }
 
-/// Puts what was tried before the system's own words.
-fn failed<E: Into<io::Error>>(what: &str) -> impl FnOnce(E) -> io::Error {
-    move |why| {
-        let why = why.into();
-        io::Error::new(why.kind(), format!("{what}: {why}"))
-    }
-}
-
-/// Who a process is to the kernel.
+/// The user and the groups of a process.
 #[derive(Debug, PartialEq, Eq)]
 struct Identity {
     user: Uid,
     group: Gid,
-    /// Sorted, the group among them.
+    /// In ascending order, including `group`.
     supplementary: Vec<Gid>,
 }
 
 impl Identity {
     fn assume(&self) -> io::Result<()> {
         let Identity { user, group, supplementary } = self;
-        // The user comes last: whoever is no longer root can change no groups.
-        set_thread_groups(supplementary).map_err(failed("supplementary groups"))?;
-        set_thread_res_gid(*group, *group, *group).map_err(failed("group"))?;
-        set_thread_res_uid(*user, *user, *user).map_err(failed("user"))
+        // The user last, because only root may change groups.
+        set_thread_groups(supplementary).context("cannot set the supplementary groups")?;
+        set_thread_res_gid(*group, *group, *group).context("cannot set the group")?;
+        set_thread_res_uid(*user, *user, *user).context("cannot set the user")
     }
 
-    fn is_ours(&self) -> bool {
+    fn is_current(&self) -> bool {
         [getuid(), geteuid()] == [self.user; 2] && [getgid(), getegid()] == [self.group; 2]
     }
 
-    /// Tries it, for nothing else proves it.
+    /// Tries to become root, because only that proves it impossible.
     fn can_regain_root(&self) -> bool {
         set_thread_uid(Uid::ROOT).is_ok() || (!self.group.is_root() && set_thread_gid(Gid::ROOT).is_ok())
     }
 }
 
-/// The texts of passwd(5) and group(5).
+/// The contents of passwd(5) and group(5).
 struct Accounts {
     passwd: String,
     group: String,
@@ -95,29 +87,30 @@ struct Accounts {
 impl Accounts {
     fn identity(&self, user: &str, group: Option<&str>) -> io::Result<Identity> {
         let account = self.account(user);
-        let (number, own_group) = match &account {
-            Some(account) => (account.user, Some(account.group)),
-            None => (number(user).ok_or_else(|| unknown("user", user))?, None),
-        };
-        if number == 0 {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "root is what is to be given up"));
+        let number = account.as_ref().map(|account| account.user).or_else(|| number(user));
+        let uid = number.ok_or_else(|| not_found("user", user, "/etc/passwd"))?;
+        if uid == 0 {
+            let message = format!("refusing --user {user}: choose an unprivileged user");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        let group = match group {
-            Some(group) => self.group(group).ok_or_else(|| unknown("group", group))?,
-            None => own_group.ok_or_else(|| {
-                let why = format!("user {user} has no entry, so a group must be named");
-                io::Error::new(io::ErrorKind::InvalidInput, why)
-            })?,
+        let gid = match (group, &account) {
+            (Some(group), _) => self.group(group).ok_or_else(|| not_found("group", group, "/etc/group"))?,
+            (None, Some(account)) => account.group,
+            (None, None) => {
+                let message =
+                    format!("cannot find the group of user {user}: not in /etc/passwd (add --group)");
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            }
         };
         let mut supplementary = account.map_or_else(Vec::new, |account| self.memberships(account.name));
-        supplementary.push(group);
+        supplementary.push(gid);
         supplementary.sort_unstable();
         supplementary.dedup();
         let supplementary = supplementary.into_iter().map(Gid::from_raw).collect();
-        Ok(Identity { user: Uid::from_raw(number), group: Gid::from_raw(group), supplementary })
+        Ok(Identity { user: Uid::from_raw(uid), group: Gid::from_raw(gid), supplementary })
     }
 
-    /// The user of this name, or else of this number: a name may consist of digits.
+    /// The account with this name or, because a name may consist of digits, only then the one with this number.
     fn account(&self, user: &str) -> Option<Account<'_>> {
         let accounts = || self.passwd.lines().filter_map(Account::parse);
         let number = number(user);
@@ -131,13 +124,13 @@ impl Accounts {
         named.map(|(_, number, _)| number).or_else(|| number(group))
     }
 
-    /// The groups that have this user as a member.
+    /// The groups that list this user as a member.
     fn memberships(&self, user: &str) -> Vec<u32> {
-        let has = |members: &str| members.split(',').any(|member| member == user);
-        self.groups().filter(|(.., members)| has(members)).map(|(_, number, _)| number).collect()
+        let has_user = |members: &str| members.split(',').any(|member| member == user);
+        self.groups().filter(|(.., members)| has_user(members)).map(|(_, number, _)| number).collect()
     }
 
-    /// Names, numbers, and members with commas between.
+    /// Name, number and comma-separated members of each group.
     fn groups(&self) -> impl Iterator<Item = (&str, u32, &str)> {
         self.group.lines().filter_map(|line| {
             let mut fields = line.split(':');
@@ -159,13 +152,13 @@ impl Account<'_> {
     }
 }
 
-/// A user's or group's number. The largest is none: to the kernel it means "leave it as it is".
+/// A user's or group's number. `u32::MAX` is not one: to the kernel it means "no change".
 fn number(text: &str) -> Option<u32> {
     text.parse().ok().filter(|number| *number != u32::MAX && text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-fn unknown(kind: &str, name: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, format!("there is no {kind} {name}"))
+fn not_found(kind: &str, name: &str, file: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("cannot find {kind} {name}: not in {file}"))
 }
 
 #[cfg(test)]
@@ -183,19 +176,23 @@ mod tests {
     const GROUP: &str = "root:x:0:\nlogs:x:4:web,someone\nweb:x:33:\nwebs:x:50:web2\nown:x:34:web\n\
         users:x:100:someone,web\nbroken:x:no:web";
 
-    fn check(user: &str, group: Option<&str>, expected: Result<(u32, u32, &[u32]), &str>) {
-        let accounts = Accounts { passwd: PASSWD.to_owned(), group: GROUP.to_owned() };
-        let found = accounts.identity(user, group).map_err(|error| error.to_string());
-        let expected = expected.map(|(user, group, supplementary)| Identity {
+    fn identity(user: u32, group: u32, supplementary: &[u32]) -> Identity {
+        Identity {
             user: Uid::from_raw(user),
             group: Gid::from_raw(group),
             supplementary: supplementary.iter().copied().map(Gid::from_raw).collect(),
-        });
+        }
+    }
+
+    fn check(user: &str, group: Option<&str>, expected: Result<(u32, u32, &[u32]), &str>) {
+        let accounts = Accounts { passwd: PASSWD.to_owned(), group: GROUP.to_owned() };
+        let found = accounts.identity(user, group).map_err(|error| error.to_string());
+        let expected = expected.map(|(user, group, supplementary)| identity(user, group, supplementary));
         assert_eq!(found, expected.map_err(str::to_owned), "{user}, {group:?}");
     }
 
     #[test]
-    fn users_and_groups_are_found_by_name_and_number() {
+    fn finds_users_and_groups_by_name_and_number() {
         check("web", None, Ok((33, 34, &[4, 34, 100])));
         check("33", None, Ok((33, 34, &[4, 34, 100])));
         check("web", Some("web"), Ok((33, 33, &[4, 33, 34, 100])));
@@ -203,92 +200,88 @@ mod tests {
         check("nobody", None, Ok((65534, 65534, &[65534])));
         check("nobody", Some("12345"), Ok((65534, 12345, &[12345])));
         check("54321", Some("logs"), Ok((54321, 4, &[4])));
-        // A name goes before a number.
+        // A name takes precedence over a number.
         check("1000", None, Ok((7, 8, &[8])));
     }
 
     #[test]
-    fn who_is_not_there_is_said() {
-        check("nobody2", None, Err("there is no user nobody2"));
-        check("", None, Err("there is no user "));
-        check("broken", None, Err("there is no user broken"));
-        check("-1", None, Err("there is no user -1"));
-        check("+33", None, Err("there is no user +33"));
-        check("4294967295", Some("web"), Err("there is no user 4294967295"));
-        check("4294967296", Some("web"), Err("there is no user 4294967296"));
-        check("web", Some("broken"), Err("there is no group broken"));
-        check("web", Some(""), Err("there is no group "));
-        check("web", Some("4294967295"), Err("there is no group 4294967295"));
-        check("54321", None, Err("user 54321 has no entry, so a group must be named"));
-    }
-
-    #[test]
-    fn root_is_refused() {
-        check("root", None, Err("root is what is to be given up"));
-        check("0", Some("web"), Err("root is what is to be given up"));
-    }
-
-    #[test]
-    fn two_threads_are_one_too_many() {
-        if !geteuid().is_root() {
-            return println!("skipped: only root has privileges to drop");
+    fn rejects_root_and_unknown_users_and_groups() {
+        for user in ["nobody2", "", "broken", "-1", "+33", "4294967295", "4294967296"] {
+            check(user, Some("web"), Err(&format!("cannot find user {user}: not in /etc/passwd")));
+            check(user, None, Err(&format!("cannot find user {user}: not in /etc/passwd")));
         }
-        // A test is a thread beside the one that waits for it.
-        let refused = drop_to("12345", Some("12345")).expect_err("the other thread would stay root");
-        assert!(refused.to_string().contains("threads run already"), "{refused}");
-        assert!(geteuid().is_root());
+        for group in ["broken", "", "4294967295"] {
+            check("web", Some(group), Err(&format!("cannot find group {group}: not in /etc/group")));
+        }
+        let no_group = "cannot find the group of user 54321: not in /etc/passwd (add --group)";
+        check("54321", None, Err(no_group));
+        check("root", None, Err("refusing --user root: choose an unprivileged user"));
+        check("0", Some("web"), Err("refusing --user 0: choose an unprivileged user"));
     }
 
-    /// To the kernel a user belongs to a thread, so a thread can try it out.
-    #[test]
-    fn nothing_of_root_is_left() {
-        if !geteuid().is_root() {
-            return println!("skipped: only root has privileges to drop");
+    /// Whether this process can test dropping privileges; says so if it cannot.
+    fn is_root() -> bool {
+        let is_root = geteuid().is_root();
+        if !is_root {
+            println!("skipped: only root has privileges to drop");
         }
-        let identity = Identity {
-            user: Uid::from_raw(12345),
-            group: Gid::from_raw(12346),
-            supplementary: [4, 12346].map(Gid::from_raw).to_vec(),
-        };
-        let dropped = move || {
-            assert!(!identity.is_ours());
+        is_root
+    }
+
+    #[test]
+    fn refuses_to_drop_privileges_beside_a_second_thread() {
+        if is_root() {
+            // A test runs in another thread than the one that waits for it.
+            let error = switch_user("12345", Some("12345")).expect_err("the other thread would stay root");
+            assert!(error.to_string().contains("threads: expected one"), "{error}");
+            assert!(geteuid().is_root());
+        }
+    }
+
+    /// To the kernel a user belongs to a thread, so a thread can drop privileges that the other tests need.
+    #[test]
+    fn drops_all_privileges() {
+        if !is_root() {
+            return;
+        }
+        let dropped = || {
+            let identity = identity(12345, 12346, &[4, 12346]);
+            assert!(!identity.is_current());
             identity.assume().expect("root may");
-            assert!(identity.is_ours() && !identity.can_regain_root());
+            assert!(identity.is_current() && !identity.can_regain_root());
             fs::read_to_string("/proc/thread-self/status").expect("its status")
         };
         let status = thread::spawn(dropped).join().expect("no panic");
-        for (name, expected) in [
-            ("Uid", "12345 12345 12345 12345"),
-            ("Gid", "12346 12346 12346 12346"),
-            ("Groups", "4 12346"),
-            ("CapPrm", "0000000000000000"),
-            ("CapEff", "0000000000000000"),
+        let status: Vec<_> =
+            status.lines().map(|line| line.replace('\t', " ").trim_end().to_owned()).collect();
+        for expected in [
+            "Uid: 12345 12345 12345 12345",
+            "Gid: 12346 12346 12346 12346",
+            "Groups: 4 12346",
+            "CapPrm: 0000000000000000",
+            "CapEff: 0000000000000000",
         ] {
-            let fields = status.lines().filter_map(|line| line.split_once(':'));
-            let value =
-                fields.filter(|(field, _)| *field == name).map(|(_, value)| value).next().unwrap_or("");
-            assert_eq!(value.split_whitespace().collect::<Vec<_>>().join(" "), expected, "{name}");
+            assert!(status.iter().any(|line| line == expected), "no {expected:?} in {status:?}");
         }
     }
 
-    /// A drop that leaves a way back must not go unnoticed.
     #[test]
-    fn half_a_drop_is_noticed() {
-        if !geteuid().is_root() {
-            return println!("skipped: only root has privileges to drop");
-        }
+    fn notices_an_incomplete_drop() {
         let check = |saved_group: u32, saved_user: u32, expected: bool| {
-            let (user, group) = (Uid::from_raw(12345), Gid::from_raw(12346));
-            let half = move || {
+            let identity = identity(12345, 12346, &[]);
+            let drop_some = move || {
+                let (user, group) = (identity.user, identity.group);
                 set_thread_res_gid(group, group, Gid::from_raw(saved_group)).expect("root may");
                 set_thread_res_uid(user, user, Uid::from_raw(saved_user)).expect("root may");
-                Identity { user, group, supplementary: Vec::new() }.can_regain_root()
+                identity.can_regain_root()
             };
-            let noticed = thread::spawn(half).join().expect("no panic");
+            let noticed = thread::spawn(drop_some).join().expect("no panic");
             assert_eq!(noticed, expected, "{saved_group}, {saved_user}");
         };
-        check(12346, 12345, false);
-        check(0, 12345, true);
-        check(12346, 0, true);
+        if is_root() {
+            check(12346, 12345, false);
+            check(0, 12345, true);
+            check(12346, 0, true);
+        }
     }
 }

@@ -1,5 +1,6 @@
-//! Orders to a process, whoever gives them: an operator by signals, a master by its line, its own threads. All wait
-//! in one queue and are carried out one after the other, so that no two of them ever meet half done.
+//! The queue of signals to a process: Unix signals, messages from its master, and events of its own threads.
+//!
+//! The main thread handles them one after the other, so that no two of them interleave.
 
 use signal_hook::{
     consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2},
@@ -13,107 +14,99 @@ use std::{
     time::Instant,
 };
 
-/// The signals that mean something; all others keep the system's meaning, but for SIGPIPE, which the standard
-/// library ignores: a peer or a reader of our output that has gone is an error of one write.
-const SIGNALS: [i32; 6] = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD];
+/// The Unix signals that are handled. All others keep their default action, except SIGPIPE, which the standard library
+/// ignores: writing to a closed connection or pipe fails with an error instead.
+const HANDLED: [i32; 6] = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD];
 
-/// What a process is to do next.
+/// What a process must do next, or has to know.
 #[derive(Debug)]
-pub enum Order {
-    /// Finish what is in flight and end; given again, end at once.
+pub enum Signal {
+    /// Finish the requests in flight and end. A second one ends the process at once.
     Stop,
-    /// Open the log files anew: they have been moved away.
-    Reopen,
-    /// Read anew whatever can change without dropping a connection.
-    Renew,
-    /// Start the program anew, and let it go on in this one's place.
-    Replace,
-    /// See what has become of the processes that this one has started.
-    Look,
+    /// Reopen the log files, which were renamed.
+    ReopenLogs,
+    /// Reopen the log files and the document root by their names.
+    Refresh,
+    /// Start a successor from the program file and hand the listeners over to it.
+    StartSuccessor,
+    /// Check the child processes: one of them has ended, or the time given to [`SignalQueue::next`] has come.
+    CheckWorkers,
     /// The successor serves.
-    Succeeded,
-    /// There will be no successor, for this reason.
-    Unsucceeded(io::Error),
-    /// From a master to its worker: serve the files of this directory from now on.
-    Root(OwnedFd),
-    /// The master has gone.
-    Orphaned,
-    /// All threads that served have ended.
-    Ended,
+    SuccessorReady,
+    /// The successor could not start.
+    SuccessorFailed(io::Error),
+    /// To a worker process: serve this directory from now on.
+    ServeRoot(OwnedFd),
+    /// To a worker process: the master process has ended.
+    MasterEnded,
+    /// The threads of the engine have ended.
+    EngineEnded,
 }
 
-impl Order {
-    /// What a signal means to the process that an operator talks to.
-    pub fn to_master(signal: i32) -> Option<Order> {
-        match signal {
-            SIGTERM | SIGINT => Some(Order::Stop),
-            SIGUSR1 => Some(Order::Reopen),
-            SIGHUP => Some(Order::Renew),
-            SIGUSR2 => Some(Order::Replace),
-            SIGCHLD => Some(Order::Look),
+impl Signal {
+    /// The meaning of a Unix signal to a master process.
+    pub fn for_master(number: i32) -> Option<Signal> {
+        match number {
+            SIGTERM | SIGINT => Some(Signal::Stop),
+            SIGUSR1 => Some(Signal::ReopenLogs),
+            SIGHUP => Some(Signal::Refresh),
+            SIGUSR2 => Some(Signal::StartSuccessor),
+            SIGCHLD => Some(Signal::CheckWorkers),
             _ => None,
         }
     }
 
-    /// What a signal means to a worker process. A terminal sends SIGINT, and killall whatever it is told, to the
-    /// master as well, and it is the master who decides.
-    pub fn to_worker(signal: i32) -> Option<Order> {
-        match signal {
-            SIGTERM => Some(Order::Stop),
-            SIGUSR1 | SIGHUP => Some(Order::Reopen),
+    /// The meaning of a Unix signal to a worker process. Workers ignore SIGINT and SIGUSR2: a terminal and `killall`
+    /// send them to the master too, which decides what its workers do.
+    pub fn for_worker(number: i32) -> Option<Signal> {
+        match number {
+            SIGTERM => Some(Signal::Stop),
+            SIGUSR1 | SIGHUP => Some(Signal::ReopenLogs),
             _ => None,
         }
     }
 }
 
-/// Signals that are caught from now on, and wait until somebody asks for [`orders`](Caught::orders).
+/// Installed handlers of Unix signals. The signals wait until [`into_queue`](SignalHandlers::into_queue) is called.
 #[derive(Debug)]
-pub struct Caught(Signals);
+pub struct SignalHandlers(Signals);
 
-impl Caught {
-    /// Catches them. Starts no thread: privileges can be dropped only by a process that has one.
-    ///
-    /// # Errors
-    ///
-    /// When the system lacks descriptors.
-    pub fn new() -> io::Result<Caught> {
-        Signals::new(SIGNALS).map(Caught)
+impl SignalHandlers {
+    /// Installs the handlers. Starts no thread, because only a single-threaded process can drop its privileges.
+    pub fn install() -> io::Result<SignalHandlers> {
+        Signals::new(HANDLED).map(SignalHandlers)
     }
 
-    /// Passes them on as what they mean.
-    ///
-    /// # Errors
-    ///
-    /// When no thread can be started.
-    pub fn orders(mut self, meaning: fn(i32) -> Option<Order>) -> io::Result<Orders> {
+    /// Starts a thread that translates Unix signals with `meaning` and puts them into a queue.
+    pub fn into_queue(mut self, meaning: fn(i32) -> Option<Signal>) -> io::Result<SignalQueue> {
         let (sender, receiver) = channel();
-        let giver = sender.clone();
-        let forward = move || self.0.forever().filter_map(meaning).all(|order| giver.send(order).is_ok());
+        let own = sender.clone();
+        let forward = move || self.0.forever().filter_map(meaning).all(|signal| own.send(signal).is_ok());
         thread::Builder::new().name("signals".to_owned()).spawn(forward)?;
-        Ok(Orders { sender, receiver })
+        Ok(SignalQueue { sender, receiver })
     }
 }
 
-/// The queue of what is to be done.
+/// The signals that the process has not handled yet.
 #[derive(Debug)]
-pub struct Orders {
-    sender: Sender<Order>,
-    receiver: Receiver<Order>,
+pub struct SignalQueue {
+    sender: Sender<Signal>,
+    receiver: Receiver<Signal>,
 }
 
-impl Orders {
-    /// For threads that give orders, too.
-    pub fn giver(&self) -> Sender<Order> {
+impl SignalQueue {
+    /// A sender for another thread.
+    pub fn sender(&self) -> Sender<Signal> {
         self.sender.clone()
     }
 
-    /// Waits for the next order. When `until` comes first, it is to look.
-    pub fn next(&self, until: Option<Instant>) -> Order {
-        let received = match until {
-            Some(until) => self.receiver.recv_timeout(until.saturating_duration_since(Instant::now())),
+    /// Waits for the next signal. Returns [`Signal::CheckWorkers`] at `deadline` if none has come.
+    pub fn next(&self, deadline: Option<Instant>) -> Signal {
+        let received = match deadline {
+            Some(deadline) => self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())),
             None => self.receiver.recv().map_err(RecvTimeoutError::from),
         };
-        // As we hold a sender ourselves, only time can have run out.
-        received.unwrap_or(Order::Look)
+        // Only the timeout can fail: the queue holds a sender itself, so it is never disconnected.
+        received.unwrap_or(Signal::CheckWorkers)
     }
 }

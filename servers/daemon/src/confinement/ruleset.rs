@@ -1,7 +1,7 @@
-//! Needs as Landlock's rules: which folder may be opened for what.
+//! Translates the needs of a process into Landlock rules: which directory may be accessed how.
 
-use super::{Confinement, Needs};
-use crate::privileges::only_thread;
+use super::needs::{Confinement, Needs};
+use crate::{error::Context, privileges::require_single_thread};
 use landlock::{
     ABI, Access as _, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreated,
     RulesetCreatedAttr, RulesetStatus, make_bitflags, path_beneath_rules,
@@ -14,86 +14,90 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Every access to files that Landlock knew when this was written; what came later is about other things.
-const KNOWN: ABI = ABI::V5;
+/// All kinds of file access that Landlock controls up to this version. Later versions only add other kinds of access.
+const LANDLOCK_VERSION: ABI = ABI::V5;
 
-pub(super) fn enforce(needs: &Needs) -> io::Result<Confinement> {
+/// Confines this process to its needs, for good and as far as the kernel supports it.
+///
+/// It can still start itself as a worker or a successor: the directories of its executable and libraries stay readable.
+///
+/// Fails if a document root cannot be opened, or if the process has a second thread, which would stay unconfined.
+pub fn confine(needs: &Needs) -> io::Result<Confinement> {
     let mappings = match fs::read_to_string("/proc/self/maps") {
-        // Everybody may read this, but who is confined already.
+        // Every process may read its own mappings unless it is confined already.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return inherit(needs),
-        outcome => outcome?,
+        result => result.context("cannot read /proc/self/maps")?,
     };
-    only_thread()?;
+    require_single_thread()?;
     restrict(needs, &mappings).map_err(io::Error::other)
 }
 
-/// The confinement of a predecessor or master will do, unless a root's name leads elsewhere by now.
+/// Keeps the rules of the parent process. Fails if a root's name now refers to a directory that they exclude.
 fn inherit(needs: &Needs) -> io::Result<Confinement> {
-    // What access(2) grants and open(2) refuses is refused by Landlock, of which the former knows nothing.
-    let is_beyond = |root: &PathBuf| access(root, Access::READ_OK).is_ok() && fs::read_dir(root).is_err();
-    let Some(root) = needs.roots.iter().find(|root| is_beyond(root)) else {
+    // access(2) ignores Landlock. What it grants and open(2) refuses is therefore excluded by Landlock.
+    let is_excluded = |root: &PathBuf| access(root, Access::READ_OK).is_ok() && fs::read_dir(root).is_err();
+    let Some(root) = needs.roots.iter().find(|root| is_excluded(root)) else {
         return Ok(Confinement::Inherited);
     };
-    let why = format!("{} lies outside of what this process has been confined to", root.display());
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+    let message =
+        format!("{} is outside the directories that the parent process is confined to", root.display());
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
 }
 
 fn restrict(needs: &Needs, mappings: &str) -> Result<Confinement, Box<dyn Error + Send + Sync>> {
     Ok(match rules(needs, mappings)?.restrict_self()?.ruleset {
-        RulesetStatus::FullyEnforced => Confinement::Whole,
+        RulesetStatus::FullyEnforced => Confinement::Full,
         RulesetStatus::PartiallyEnforced => Confinement::Partial,
         RulesetStatus::NotEnforced => Confinement::Unavailable,
     })
 }
 
 fn rules(needs: &Needs, mappings: &str) -> Result<RulesetCreated, Box<dyn Error + Send + Sync>> {
-    let serving = make_bitflags!(AccessFs::{ReadFile | ReadDir});
-    let logging = make_bitflags!(AccessFs::{WriteFile | MakeReg});
-    let starting = make_bitflags!(AccessFs::{ReadFile | Execute});
-    let nothing = make_bitflags!(AccessFs::{ReadFile | WriteFile});
-    let mut ruleset = Ruleset::default().handle_access(AccessFs::from_all(KNOWN))?.create()?;
-    // A root that is not there is an error. Of all else, what is not there is not needed.
+    let serve = make_bitflags!(AccessFs::{ReadFile | ReadDir});
+    let log = make_bitflags!(AccessFs::{WriteFile | MakeReg});
+    let execute = make_bitflags!(AccessFs::{ReadFile | Execute});
+    let read_write = make_bitflags!(AccessFs::{ReadFile | WriteFile});
+    let mut ruleset = Ruleset::default().handle_access(AccessFs::from_all(LANDLOCK_VERSION))?.create()?;
+    // A missing root is an error. All other missing files are ignored.
     for root in &needs.roots {
-        ruleset = ruleset.add_rule(PathBeneath::new(PathFd::new(root)?, serving))?;
+        ruleset = ruleset.add_rule(PathBeneath::new(PathFd::new(root)?, serve))?;
     }
     let ruleset = ruleset
-        .add_rules(path_beneath_rules(folders(&needs.logs), logging))?
-        .add_rules(path_beneath_rules(folders(&needs.removed), AccessFs::RemoveFile))?
-        .add_rules(path_beneath_rules(programs(mappings), starting))?
+        .add_rules(path_beneath_rules(directories(&needs.logs), log))?
+        .add_rules(path_beneath_rules(directories(&needs.removed), AccessFs::RemoveFile))?
+        .add_rules(path_beneath_rules(executables(mappings), execute))?
         .add_rules(path_beneath_rules(["/etc/ld.so.cache"], AccessFs::ReadFile))?
-        // What a program that starts puts in the place of a standard stream it was not given.
-        .add_rules(path_beneath_rules(["/dev/null"], nothing))?;
+        // A starting program opens it in place of a missing standard stream.
+        .add_rules(path_beneath_rules(["/dev/null"], read_write))?;
     Ok(ruleset)
 }
 
-/// The folders of these files. What is no file, but a terminal or a pipe, opens none: `/dev` least of all, where a
-/// name may lead to a file that is somewhere else.
-fn folders(files: &[PathBuf]) -> BTreeSet<&Path> {
+/// The directories of these files. Terminals and pipes need no rule, and no rule opens `/dev`, where a name can refer to
+/// a file elsewhere.
+fn directories(files: &[PathBuf]) -> BTreeSet<&Path> {
     let is_file = |path: &&PathBuf| {
         !path.starts_with("/dev") && fs::metadata(path).map_or(true, |metadata| metadata.is_file())
     };
-    let folders = files.iter().filter(is_file).filter_map(|path| path.parent());
-    folders.map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).collect()
+    let parents = files.iter().filter(is_file).filter_map(|path| path.parent());
+    parents.map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent }).collect()
 }
 
-/// What must be opened to start this program: its executable and its libraries, which are what is mapped to be
-/// executed. It is their folders, for a newer version is another file.
-fn programs(mappings: &str) -> BTreeSet<&Path> {
-    mappings.lines().filter(|line| is_executed(line)).filter_map(mapped).map(folder_of_program).collect()
+/// The directories of the executable and its libraries: the files that are mapped with permission to execute. Their
+/// directories, because a new version of the program is a different file.
+fn executables(mappings: &str) -> BTreeSet<&Path> {
+    mappings.lines().filter_map(executable).map(program_directory).collect()
 }
 
-/// A line of proc_pid_maps(5) has the range, what may be done there, the offset, device and inode, and the path.
-fn is_executed(mapping: &str) -> bool {
-    mapping.split_whitespace().nth(1).is_some_and(|allowed| allowed.contains('x'))
+/// The path in a line of proc_pid_maps(5) if it is executable. The second column holds the permissions, the last the path.
+fn executable(mapping: &str) -> Option<&Path> {
+    let permissions = mapping.split_whitespace().nth(1)?;
+    let path = mapping.find('/').map(|start| Path::new(&mapping[start..]));
+    path.filter(|_| permissions.contains('x'))
 }
 
-fn mapped(mapping: &str) -> Option<&Path> {
-    mapping.find('/').map(|start| Path::new(&mapping[start..]))
-}
-
-/// Its folder; but a program that stands alone in a container's root must not open all there is.
-fn folder_of_program(path: &Path) -> &Path {
-    path.parent().filter(|folder| folder.parent().is_some()).unwrap_or(path)
+/// The program's directory; for a program in `/`, as in a minimal container, the program itself.
+fn program_directory(path: &Path) -> &Path {
+    path.parent().filter(|directory| directory.parent().is_some()).unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -102,10 +106,10 @@ mod tests {
     use std::{fs::File, os::unix::fs::symlink, process::Command, thread};
 
     #[test]
-    fn a_program_is_started_from_its_folders() {
+    fn finds_the_directories_of_executable_and_libraries() {
         let check = |mappings: &str, expected: &[&str]| {
             let expected: BTreeSet<_> = expected.iter().map(Path::new).collect();
-            assert_eq!(programs(mappings), expected, "{mappings}");
+            assert_eq!(executables(mappings), expected, "{mappings}");
         };
         check(
             "5f00-5f01 r--p 00000000 fe:00 17 /usr/local/bin/httpd\n\
@@ -122,10 +126,10 @@ mod tests {
     }
 
     #[test]
-    fn only_files_open_their_folders() {
+    fn finds_the_directories_of_regular_files_only() {
         let check = |files: &[&str], expected: &[&str]| {
             let files: Vec<_> = files.iter().map(PathBuf::from).collect();
-            assert_eq!(folders(&files), expected.iter().map(Path::new).collect(), "{files:?}");
+            assert_eq!(directories(&files), expected.iter().map(Path::new).collect(), "{files:?}");
         };
         check(&["/var/log/httpd/access", "/var/log/httpd/error"], &["/var/log/httpd"]);
         check(&["access", "logs/access"], &[".", "logs"]);
@@ -133,23 +137,23 @@ mod tests {
     }
 
     #[test]
-    fn two_threads_are_one_too_many() {
-        // A test is a thread beside the one that waits for it.
-        let refused = enforce(&Needs::default()).expect_err("the other thread would stay free");
-        assert!(refused.to_string().contains("threads run already"), "{refused}");
+    fn refuses_to_confine_one_of_two_threads() {
+        // A test runs in another thread than the one that waits for it.
+        let error = confine(&Needs::default()).expect_err("the other thread would stay unconfined");
+        assert!(error.to_string().contains("threads: expected one"), "{error}");
     }
 
     #[test]
-    fn a_root_that_is_not_there_is_an_error() {
+    fn a_missing_root_is_an_error() {
         let needs = Needs { roots: vec!["/nowhere/at/all".into()], ..Needs::default() };
-        let refused = restrict(&needs, "").expect_err("nothing to serve");
-        assert!(refused.to_string().contains("/nowhere/at/all"), "{refused}");
+        let error = restrict(&needs, "").expect_err("a missing root");
+        assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
     }
 
-    /// To the kernel the rules belong to a thread and what it starts, so a thread can try them out.
+    /// Runs `act` in a confined thread. To the kernel the rules belong to a thread and the processes that it starts.
     fn confined(needs: Needs, act: impl FnOnce() + Send + 'static) {
         let confined = move || {
-            let mappings = fs::read_to_string("/proc/self/maps").expect("its own");
+            let mappings = fs::read_to_string("/proc/self/maps").expect("its own mappings");
             match restrict(&needs, &mappings).expect("rules") {
                 Confinement::Unavailable => println!("skipped: {}", Confinement::Unavailable),
                 _ => act(),
@@ -158,13 +162,13 @@ mod tests {
         thread::spawn(confined).join().expect("no panic");
     }
 
-    fn check_denied<T>(outcome: io::Result<T>, what: &str) {
-        let error = outcome.map(drop).expect_err(what);
+    fn check_denied<T>(result: io::Result<T>, what: &str) {
+        let error = result.map(drop).expect_err(what);
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{what}: {error}");
     }
 
     #[test]
-    fn only_what_is_needed_can_be_opened() {
+    fn allows_only_what_is_needed() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = |name: &str| directory.path().join(name);
         for name in ["www/below", "log", "run", "other"] {
@@ -188,22 +192,22 @@ mod tests {
             append("log/access").expect("a log");
             append("log/access.new").expect("a log");
             fs::remove_file(path("run/pid")).expect("a pid file");
-            check_denied(append("www/below/page"), "writing what is served");
-            check_denied(append("www/new"), "making a file where files are served");
-            check_denied(fs::remove_file(path("www/below/page")), "removing what is served");
+            check_denied(append("www/below/page"), "writing a served file");
+            check_denied(append("www/new"), "creating a file in a root");
+            check_denied(fs::remove_file(path("www/below/page")), "removing a served file");
             check_denied(fs::read(path("log/access")), "reading a log");
             check_denied(fs::remove_file(path("log/access")), "removing a log");
-            check_denied(append("run/pid"), "making a file where the pid file was");
+            check_denied(append("run/pid"), "creating a file in the PID file's directory");
             check_denied(fs::read(path("other/secret")), "reading another file");
-            check_denied(fs::read(path("www/link")), "reading another file by a link");
+            check_denied(fs::read(path("www/link")), "reading another file through a link");
             check_denied(fs::read_dir(path("other")), "reading another directory");
-            check_denied(fs::read("/etc/passwd"), "reading the users");
-            check_denied(fs::read_to_string("/proc/self/maps"), "reading what it has mapped");
+            check_denied(fs::read("/etc/passwd"), "reading /etc/passwd");
+            check_denied(fs::read_to_string("/proc/self/maps"), "reading its mappings");
         });
     }
 
     #[test]
-    fn the_program_can_be_started_again_and_no_other() {
+    fn can_start_its_own_program_and_no_other() {
         confined(Needs::default(), || {
             let again = Command::new("/proc/self/exe").arg("--list").output().expect("this program");
             assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
@@ -212,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_confined_already_stays_so() {
+    fn a_confined_process_keeps_its_rules() {
         let directory = tempfile::tempdir().expect("a directory");
         let needs = |root| Needs { roots: vec![directory.path().join(root)], ..Needs::default() };
         for root in ["old", "new"] {
@@ -220,9 +224,9 @@ mod tests {
         }
         let (old, new) = (needs("old"), needs("new"));
         confined(old.clone(), move || {
-            assert_eq!(enforce(&old).ok(), Some(Confinement::Inherited));
-            let refused = enforce(&new).expect_err("it could serve nothing");
-            assert!(refused.to_string().contains("new lies outside"), "{refused}");
+            assert_eq!(confine(&old).ok(), Some(Confinement::Inherited));
+            let error = confine(&new).expect_err("the rules exclude the new root");
+            assert!(error.to_string().contains("new is outside"), "{error}");
         });
     }
 }

@@ -1,6 +1,7 @@
-//! Starts another process of this program and hands over what it needs.
+//! Starts another process of this program as a worker or as a successor, and hands sockets over to it.
 
-use super::control_socket::{Line, MAX_LISTENERS};
+use super::control_socket::{ControlSocket, MAX_LISTENERS, Message};
+use crate::error::Context;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     env,
@@ -8,38 +9,38 @@ use std::{
     fmt, io,
     net::TcpListener,
     os::{
-        fd::{BorrowedFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::{net::UnixStream, process::CommandExt},
     },
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{self, Command, ExitStatus, Stdio},
     str::FromStr,
     thread,
     time::{Duration, Instant},
 };
 
-/// Tells a process that it was started by another one of us, and what for.
-pub(super) const VARIABLE: &str = "HTTPD_ROLE";
+/// The environment variable that holds the role of a process that was started by another one of this program.
+pub(super) const ROLE_VARIABLE: &str = "HTTPD_ROLE";
 
 /// What a process is started for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// To serve as the worker with this number, for as long as its master lives.
     Worker(usize),
-    /// To go on in the place of the one that started it.
+    /// To replace the process that started it.
     Successor,
 }
 
 impl Role {
-    /// How long it may take until it serves: a successor starts workers of its own.
-    fn patience(self) -> Duration {
+    /// How long the process may take to start serving. A successor takes longer, because it starts workers.
+    fn start_timeout(self) -> Duration {
         match self {
             Role::Worker(_) => Duration::from_secs(10),
             Role::Successor => Duration::from_secs(30),
         }
     }
 
-    /// A worker is the same program as its master, even if its file has been replaced; a successor is whatever now
-    /// stands where this program was started from.
+    /// A worker runs the same executable as its master, even if the file was replaced; a successor runs the file that
+    /// the program's name now refers to.
     fn program(self, name: OsString) -> Command {
         match self {
             Role::Worker(_) => {
@@ -68,131 +69,119 @@ impl FromStr for Role {
         match text.strip_prefix("worker ") {
             Some(number) => number.parse().map(Role::Worker).map_err(io::Error::other),
             None if text == "successor" => Ok(Role::Successor),
-            None => Err(io::Error::other(format!("{VARIABLE} says {text:?}"))),
+            None => Err(io::Error::other(format!("unknown role {text:?}"))),
         }
     }
 }
 
-/// What is handed over, as it is lent by the process that has it.
+/// The descriptors that a process hands over, borrowed from it.
 #[derive(Clone, Copy, Debug)]
-pub struct Bequest<'a> {
-    /// What to accept from.
+pub struct Handoff<'a> {
+    /// The sockets to accept connections from.
     pub listeners: &'a [TcpListener],
-    /// The document root: whatever its name comes to mean, all workers serve the same.
+    /// The document root, so that all workers serve the same directory even if its name refers to another one later.
     pub root: Option<BorrowedFd<'a>>,
-    /// The pid file, locked.
+    /// The PID file, locked.
     pub pid_file: Option<BorrowedFd<'a>>,
 }
 
-/// The side of the process that starts another. Dropping it ends the other one, unless it has been let go.
+/// A started process, as seen by the process that started it. Dropping it kills the process, unless it was
+/// [detached](Child::detach).
 #[derive(Debug)]
-pub struct Heir {
-    child: Option<Child>,
+pub struct Child {
+    process: Option<process::Child>,
     role: Role,
-    /// Kept open for as long as this process lives.
-    line: Line,
-    /// When it was started.
-    pub started: Instant,
+    /// Closing it tells the child that this process has ended.
+    socket: ControlSocket,
+    /// When the process was started.
+    pub started_at: Instant,
 }
 
-impl Heir {
-    /// Starts this program once more, with the same arguments, and hands over what it needs.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be started, or ends before it has taken everything.
-    pub fn start(role: Role, bequest: Bequest<'_>) -> io::Result<Heir> {
-        let (line, theirs) = UnixStream::pair()?;
+impl Child {
+    /// Starts this program with the same arguments, and hands `handoff` over. Fails if the program cannot be started,
+    /// or ends before it has received everything.
+    pub fn start(role: Role, handoff: Handoff<'_>) -> io::Result<Child> {
+        let (socket, theirs) = UnixStream::pair()?;
         let mut arguments = env::args_os();
         let mut program = role.program(arguments.next().unwrap_or_else(|| "/proc/self/exe".into()));
-        let child = program
+        program
             .args(arguments)
-            .env(VARIABLE, role.to_string())
-            // Sockets of a service manager are this process's; its number may one day be another's.
+            .env(ROLE_VARIABLE, role.to_string())
+            // The service manager's sockets belong to this process, whose PID the kernel may reuse one day.
             .env_remove("LISTEN_PID")
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .spawn()
-            .map_err(|error| {
-                let name = program.get_program().display();
-                io::Error::new(error.kind(), format!("{name}: {error}"))
-            })?;
-        let heir = Heir { child: Some(child), role, line: line.into(), started: Instant::now() };
-        for sockets in bequest.listeners.chunks(MAX_LISTENERS) {
-            heir.line.send_listeners(sockets)?;
+            .stdin(Stdio::from(OwnedFd::from(theirs)));
+        let process = program.spawn().context(program.get_program().display())?;
+        let socket = ControlSocket::from(socket);
+        let child = Child { process: Some(process), role, socket, started_at: Instant::now() };
+        for listeners in handoff.listeners.chunks(MAX_LISTENERS) {
+            child.send(&Message::Listeners(listeners.iter().map(AsFd::as_fd).collect()))?;
         }
-        if let Some(root) = bequest.root {
-            heir.line.send_root(root)?;
+        if let Some(root) = handoff.root {
+            child.send(&Message::Root(root))?;
         }
-        if let Some(file) = bequest.pid_file {
-            heir.line.send_pid_file(file)?;
+        if let Some(file) = handoff.pid_file {
+            child.send(&Message::PidFile(file))?;
         }
-        heir.line.send_serve()?;
-        Ok(heir)
+        child.send(&Message::Serve)?;
+        Ok(child)
     }
 
-    /// Returns when it serves.
-    ///
-    /// # Errors
-    ///
-    /// When it has ended instead, or takes too long.
-    pub fn await_serving(&self) -> io::Result<()> {
-        served(&self.line, self.role)
+    /// Waits until the process serves. Fails if it ends instead, or takes longer than its role allows.
+    pub fn wait_until_ready(&self) -> io::Result<()> {
+        wait_until_ready(&self.socket, self.role)
     }
 
-    /// Calls `tell` with what comes of it, as soon as that is known.
-    ///
-    /// # Errors
-    ///
-    /// When no thread can be started.
-    pub fn when_serving(&self, tell: impl FnOnce(io::Result<()>) + Send + 'static) -> io::Result<()> {
-        let (line, role) = (self.line.try_clone()?, self.role);
-        thread::Builder::new().name("heir".to_owned()).spawn(move || tell(served(&line, role))).map(drop)
+    /// Calls `notify` from another thread with the result of [`wait_until_ready`](Child::wait_until_ready).
+    pub fn on_ready(&self, notify: impl FnOnce(io::Result<()>) + Send + 'static) -> io::Result<()> {
+        let (socket, role) = (self.socket.try_clone()?, self.role);
+        let wait = move || notify(wait_until_ready(&socket, role));
+        thread::Builder::new().name("handoff".to_owned()).spawn(wait).map(drop)
     }
 
-    /// The way to tell it something.
-    pub fn line(&self) -> &Line {
-        &self.line
+    /// Sends a message, as [`ControlSocket::send`] does.
+    pub fn send(&self, message: &Message<BorrowedFd<'_>>) -> io::Result<()> {
+        self.socket.send(message)
     }
 
-    /// Its number among the processes.
-    pub fn id(&self) -> u32 {
-        self.child.as_ref().map_or(0, Child::id)
+    /// The process ID.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().map_or(0, process::Child::id)
     }
 
-    /// How it has ended, if it has.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.as_mut()?.try_wait().ok().flatten()
+    /// The exit status, or `None` while the process runs.
+    pub fn exit_status(&mut self) -> Option<ExitStatus> {
+        self.process.as_mut()?.try_wait().ok().flatten()
     }
 
-    /// Sends it a signal.
-    pub fn signal(&self, signal: Signal) {
-        if let Some(child) = &self.child {
-            // It may be dead by now, but it is not reaped, so its number is nobody else's.
-            let _ = kill_process(Pid::from_child(child), signal);
+    /// Sends SIGTERM to the process.
+    pub fn terminate(&self) {
+        if let Some(process) = &self.process {
+            // A process that has ended keeps its PID until it is reaped, so the signal cannot reach another one.
+            let _ = kill_process(Pid::from_child(process), Signal::TERM);
         }
     }
 
-    /// Leaves it to itself.
-    pub fn let_go(mut self) {
-        self.child = None;
+    /// Lets the process continue after this value is dropped.
+    pub fn detach(mut self) {
+        self.process = None;
     }
 }
 
-fn served(line: &Line, role: Role) -> io::Result<()> {
-    match line.await_serving(role.patience()) {
-        Ok(true) => Ok(()),
-        // It has said itself what is wrong.
-        Ok(false) => Err(io::Error::other(format!("{role} ended before it served"))),
-        Err(_) => Err(io::Error::other(format!("{role} did not serve in time"))),
-    }
-}
-
-impl Drop for Heir {
-    /// Who gives up leaves nobody behind.
+impl Drop for Child {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            let _ = child.kill();
-            let _ = child.wait();
+        if let Some(process) = &mut self.process {
+            let _ = process.kill();
+            let _ = process.wait();
         }
+    }
+}
+
+fn wait_until_ready(socket: &ControlSocket, role: Role) -> io::Result<()> {
+    let timeout = role.start_timeout();
+    match socket.wait_until_ready(timeout) {
+        Ok(true) => Ok(()),
+        // The process has reported the cause itself.
+        Ok(false) => Err(io::Error::other(format!("{role} ended before it was ready"))),
+        Err(_) => Err(io::Error::other(format!("{role} was not ready within {} s", timeout.as_secs()))),
     }
 }

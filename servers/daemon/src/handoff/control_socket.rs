@@ -1,4 +1,5 @@
-//! The line between two processes: one byte says what a message is, descriptors come with it (SCM_RIGHTS, unix(7)).
+//! The socket pair between a process and one that it started. A message is one byte that says what it is, and the
+//! descriptors that come with it (`SCM_RIGHTS`, unix(7)).
 
 use rustix::{
     io::Errno,
@@ -10,72 +11,65 @@ use rustix::{
 use std::{
     io::{self, IoSlice, IoSliceMut, Read, Write},
     mem::MaybeUninit,
-    net::TcpListener,
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
+        fd::{BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
+    slice,
     time::Duration,
 };
 
-/// Listening sockets that fit into one message; the kernel's own limit is 253.
+/// The most listeners in one message. The kernel's own limit is 253 descriptors.
 pub const MAX_LISTENERS: usize = 64;
 
 const LISTENERS: u8 = b'L';
 const ROOT: u8 = b'R';
 const PID_FILE: u8 = b'P';
 const SERVE: u8 = b'S';
-const REOPEN: u8 = b'O';
-const SERVING: u8 = b'+';
+const REOPEN_LOGS: u8 = b'O';
+/// The only byte in the other direction, from the started process.
+const READY: u8 = b'+';
 
-/// What a process is told by the one that started it.
+/// A message to the started process. The sender borrows the descriptors, the receiver owns them.
 #[derive(Debug)]
-pub enum Message {
-    /// Accept from these.
-    Listeners(Vec<OwnedFd>),
+pub enum Message<D> {
+    /// Accept connections from these sockets, at most [`MAX_LISTENERS`].
+    Listeners(Vec<D>),
     /// Serve the files of this directory.
-    Root(OwnedFd),
-    /// Take this pid file over, once you serve.
-    PidFile(OwnedFd),
-    /// That was all: begin.
+    Root(D),
+    /// Take over this PID file once you serve.
+    PidFile(D),
+    /// The handoff is complete: start serving.
     Serve,
-    /// Open the log files anew.
-    Reopen,
+    /// Reopen the log files.
+    ReopenLogs,
 }
 
-/// One end of it.
+/// One end of the socket pair.
 #[derive(Debug)]
-pub struct Line(UnixStream);
+pub struct ControlSocket(UnixStream);
 
-impl From<UnixStream> for Line {
-    fn from(stream: UnixStream) -> Line {
-        Line(stream)
+impl From<UnixStream> for ControlSocket {
+    fn from(stream: UnixStream) -> ControlSocket {
+        ControlSocket(stream)
     }
 }
 
-impl Line {
+impl ControlSocket {
     /// Another handle of the same end.
-    ///
-    /// # Errors
-    ///
-    /// When the system lacks descriptors.
-    pub fn try_clone(&self) -> io::Result<Line> {
-        self.0.try_clone().map(Line)
+    pub fn try_clone(&self) -> io::Result<ControlSocket> {
+        self.0.try_clone().map(ControlSocket)
     }
 
-    /// Waits for a message; `None` when the other side has gone.
-    ///
-    /// # Errors
-    ///
-    /// Whatever the system says, and when it is none of our messages.
-    pub fn receive(&self) -> io::Result<Option<Message>> {
+    /// Waits for a message. Returns `None` when the other process has ended.
+    pub fn receive(&self) -> io::Result<Option<Message<OwnedFd>>> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_LISTENERS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut kind = [0];
         let received = loop {
             match recvmsg(&self.0, &mut [IoSliceMut::new(&mut kind)], &mut control, RecvFlags::CMSG_CLOEXEC) {
                 Err(Errno::INTR) => {}
-                outcome => break outcome?.bytes,
+                result => break result?.bytes,
             }
         };
         if received == 0 {
@@ -94,162 +88,123 @@ impl Line {
             (ROOT, Some(root)) => Ok(Some(Message::Root(root))),
             (PID_FILE, Some(file)) => Ok(Some(Message::PidFile(file))),
             (SERVE, None) => Ok(Some(Message::Serve)),
-            (REOPEN, None) => Ok(Some(Message::Reopen)),
-            _ => Err(io::Error::other("a message that is none")),
+            (REOPEN_LOGS, None) => Ok(Some(Message::ReopenLogs)),
+            _ => Err(io::Error::other("unknown control message")),
         }
     }
 
-    /// Says [`Message::Listeners`], of at most [`MAX_LISTENERS`].
-    ///
-    /// # Errors
-    ///
-    /// When the other side has gone, or does not listen.
-    pub fn send_listeners(&self, listeners: &[TcpListener]) -> io::Result<()> {
-        let sockets: Vec<BorrowedFd<'_>> = listeners.iter().map(AsFd::as_fd).collect();
-        self.send(LISTENERS, &sockets)
-    }
-
-    /// Says [`Message::Root`].
-    ///
-    /// # Errors
-    ///
-    /// As [`send_listeners`](Line::send_listeners).
-    pub fn send_root(&self, root: impl AsFd) -> io::Result<()> {
-        self.send(ROOT, &[root.as_fd()])
-    }
-
-    /// Says [`Message::PidFile`].
-    ///
-    /// # Errors
-    ///
-    /// As [`send_listeners`](Line::send_listeners).
-    pub fn send_pid_file(&self, file: impl AsFd) -> io::Result<()> {
-        self.send(PID_FILE, &[file.as_fd()])
-    }
-
-    /// Says [`Message::Serve`].
-    ///
-    /// # Errors
-    ///
-    /// As [`send_listeners`](Line::send_listeners).
-    pub fn send_serve(&self) -> io::Result<()> {
-        self.send(SERVE, &[])
-    }
-
-    /// Says [`Message::Reopen`].
-    ///
-    /// # Errors
-    ///
-    /// As [`send_listeners`](Line::send_listeners).
-    pub fn send_reopen(&self) -> io::Result<()> {
-        self.send(REOPEN, &[])
-    }
-
-    /// Says that this process serves.
-    ///
-    /// # Errors
-    ///
-    /// When the other side has gone.
-    pub fn say_serving(&self) -> io::Result<()> {
-        (&self.0).write_all(&[SERVING])
-    }
-
-    /// Waits until the other side serves. Whether it does; if not, it has gone.
-    ///
-    /// # Errors
-    ///
-    /// When it takes too long.
-    pub fn await_serving(&self, patience: Duration) -> io::Result<bool> {
-        self.0.set_read_timeout(Some(patience))?;
-        let mut said = [0];
-        loop {
-            match (&self.0).read(&mut said) {
-                Ok(count) => return Ok(count == 1 && said == [SERVING]),
-                // It ended without having read everything.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(false),
-                // By the signal that tells of its end, as it is.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Never waits: one process that hangs must not hold up the one that looks after it.
-    fn send(&self, kind: u8, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    /// Sends a message without waiting: a process that hangs must not block the one that supervises it. Fails if the
+    /// other process has ended, or if its queue is full.
+    pub fn send(&self, message: &Message<BorrowedFd<'_>>) -> io::Result<()> {
+        let (kind, descriptors) = match message {
+            Message::Listeners(listeners) => (LISTENERS, listeners.as_slice()),
+            Message::Root(root) => (ROOT, slice::from_ref(root)),
+            Message::PidFile(file) => (PID_FILE, slice::from_ref(file)),
+            Message::Serve => (SERVE, [].as_slice()),
+            Message::ReopenLogs => (REOPEN_LOGS, [].as_slice()),
+        };
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_LISTENERS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
-            return Err(io::Error::other("too many descriptors for one message"));
+            return Err(io::Error::other("too many descriptors for one control message"));
         }
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         sendmsg(&self.0, &[IoSlice::new(&[kind])], &mut control, flags)?;
         Ok(())
+    }
+
+    /// Tells the process that started this one that this one serves.
+    pub fn send_ready(&self) -> io::Result<()> {
+        (&self.0).write_all(&[READY])
+    }
+
+    /// Waits until the started process serves. Returns false if it has ended instead; fails when `timeout` expires.
+    pub fn wait_until_ready(&self, timeout: Duration) -> io::Result<bool> {
+        self.0.set_read_timeout(Some(timeout))?;
+        let mut byte = [0];
+        loop {
+            match (&self.0).read(&mut byte) {
+                Ok(count) => return Ok(count == 1 && byte == [READY]),
+                // The process has ended without reading all messages.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(false),
+                // SIGCHLD can arrive before the end of the stream.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsRawFd;
+    use std::{
+        net::TcpListener,
+        os::fd::{AsFd, AsRawFd},
+    };
 
-    fn pair() -> (Line, Line) {
+    fn pair() -> (ControlSocket, ControlSocket) {
         let (one, other) = UnixStream::pair().expect("a pair");
         (one.into(), other.into())
     }
 
-    /// What arrives, as text: the kind of each message, and how many descriptors came with it.
-    fn check(say: impl FnOnce(&Line) -> io::Result<()>, expected: &str) {
+    /// Checks what arrives, as text: the kind of each message, and the number of descriptors that came with it.
+    fn check(send: impl FnOnce(&ControlSocket, BorrowedFd<'_>) -> io::Result<()>, expected: &str) {
         let (ours, theirs) = pair();
-        say(&ours).expect("it is taken");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        send(&ours, listener.as_fd()).expect("the queue has room");
         drop(ours);
-        let mut heard = String::new();
+        let mut received = String::new();
         loop {
-            heard += &match theirs.receive() {
+            received += &match theirs.receive() {
                 Ok(Some(Message::Listeners(sockets))) => format!("listeners {}, ", sockets.len()),
                 Ok(Some(Message::Root(_))) => "root, ".to_owned(),
                 Ok(Some(Message::PidFile(_))) => "pid file, ".to_owned(),
                 Ok(Some(Message::Serve)) => "serve, ".to_owned(),
-                Ok(Some(Message::Reopen)) => "reopen, ".to_owned(),
-                Ok(None) => break heard += "end",
-                Err(error) => break heard += &error.to_string(),
+                Ok(Some(Message::ReopenLogs)) => "reopen logs, ".to_owned(),
+                Ok(None) => break received += "end",
+                Err(error) => break received += &error.to_string(),
             };
         }
-        assert_eq!(heard, expected);
+        assert_eq!(received, expected);
     }
 
     #[test]
-    fn messages_arrive_one_by_one() {
-        let listener = || TcpListener::bind("127.0.0.1:0").expect("a port");
-        check(|_| Ok(()), "end");
+    fn messages_arrive_separately_and_in_order() {
+        check(|_, _| Ok(()), "end");
         check(
-            |line| {
-                line.send_listeners(&[listener(), listener()])?;
-                line.send_listeners(&[listener()])?;
-                line.send_root(listener())?;
-                line.send_pid_file(listener())?;
-                line.send_serve()?;
-                line.send_reopen()
+            |socket, descriptor| {
+                socket.send(&Message::Listeners(vec![descriptor; 2]))?;
+                socket.send(&Message::Listeners(vec![descriptor]))?;
+                socket.send(&Message::Root(descriptor))?;
+                socket.send(&Message::PidFile(descriptor))?;
+                socket.send(&Message::Serve)?;
+                socket.send(&Message::ReopenLogs)
             },
-            "listeners 2, listeners 1, root, pid file, serve, reopen, end",
+            "listeners 2, listeners 1, root, pid file, serve, reopen logs, end",
         );
         check(
-            |line| line.send_root(listener()).and_then(|()| line.say_serving()),
-            "root, a message that is none",
+            |socket, descriptor| {
+                socket.send(&Message::Root(descriptor))?;
+                socket.send_ready()
+            },
+            "root, unknown control message",
         );
     }
 
     #[test]
-    fn a_line_is_never_waited_for() {
+    fn sending_to_a_full_queue_fails_at_once() {
         let (ours, _theirs) = pair();
-        let full = std::iter::repeat_with(|| ours.send_reopen()).find_map(Result::err).expect("an end");
+        let mut results = std::iter::repeat_with(|| ours.send(&Message::ReopenLogs));
+        let full = results.find_map(Result::err).expect("a full queue");
         assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]
-    fn descriptors_lead_to_what_was_sent() {
+    fn a_received_descriptor_is_the_socket_that_was_sent() {
         let (ours, theirs) = pair();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        ours.send_listeners(std::slice::from_ref(&listener)).expect("it is taken");
+        ours.send(&Message::Listeners(vec![listener.as_fd()])).expect("the queue has room");
         let Ok(Some(Message::Listeners(mut sockets))) = theirs.receive() else { panic!("no sockets") };
         let received = TcpListener::from(sockets.remove(0));
         assert_ne!(received.as_raw_fd(), listener.as_raw_fd());

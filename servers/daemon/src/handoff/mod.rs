@@ -1,15 +1,15 @@
-//! What a process gets from the one that started it: listening sockets, the document root, and a line to it.
+//! Passes listening sockets, the document root and the PID file from one process to another.
 //!
-//! No fork without exec, and so no `unsafe`: worker and successor are this program once more, with one end of a
-//! socket pair as standard input. Through it come the descriptors; back goes a byte once the process serves; and
-//! when it closes, the other side is gone. A service manager hands its sockets over in a way of its own:
-//! [`socket_activation`].
+//! Worker processes and successors are this program started once more, not forked, so that no `unsafe` is needed. The
+//! new process has one end of a socket pair as its standard input. It receives descriptors through it, sends one byte
+//! back when it serves, and learns from its end that the other process has ended. A service manager passes sockets in
+//! a different way: see [`socket_activation`].
 
 mod child;
 mod control_socket;
 mod inherited;
 pub mod socket_activation;
 
-pub use child::{Bequest, Heir, Role};
-pub use control_socket::{Line, Message};
-pub use inherited::{Inherited, path_of};
+pub use child::{Child, Handoff, Role};
+pub use control_socket::{ControlSocket, Message};
+pub use inherited::Inherited;

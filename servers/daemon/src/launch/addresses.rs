@@ -1,7 +1,7 @@
-//! Where a server listens: bound anew, or as it comes from whoever has bound it already.
+//! Gets the listeners of a new server: from the service manager, or by binding the addresses in the settings.
 
-use super::settings::{Failure, Settings, failed};
-use crate::handoff::socket_activation;
+use super::settings::ServerSettings;
+use crate::{error::Context, handoff::socket_activation};
 use http_engine::{
     Engine,
     listener::{self, Sharing},
@@ -12,11 +12,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
 };
 
-/// What a service manager has bound, or else what the settings name: for event loops a socket each, so that the
-/// kernel spreads connections over them. All of them go to a successor, and with them whoever waits there.
-pub(super) fn listen(settings: &Settings) -> Result<Vec<TcpListener>, Failure> {
-    let activated =
-        socket_activation::listeners().map_err(failed("cannot listen on what was handed over"))?;
+/// The sockets of the service manager if it has passed any, else newly bound ones. Event loops in one process get a
+/// socket each for every address, so that the kernel distributes connections among them; a successor receives them all.
+pub(super) fn listen(settings: &ServerSettings) -> io::Result<Vec<TcpListener>> {
+    let activated = socket_activation::listeners().context("cannot use the service manager's sockets")?;
     if let Some(listeners) = activated {
         return Ok(listeners);
     }
@@ -24,32 +23,39 @@ pub(super) fn listen(settings: &Settings) -> Result<Vec<TcpListener>, Failure> {
         return bind(settings, Sharing::OneForAll);
     }
     let first = bind(settings, Sharing::EachItsOwn)?;
-    let sets = listener::one_for_each(first, settings.workers);
-    Ok(sets.map_err(failed("cannot listen with another socket"))?.into_iter().flatten().collect())
+    let sets =
+        listener::one_for_each(first, settings.workers).context("cannot bind a socket for each worker")?;
+    Ok(sets.into_iter().flatten().collect())
 }
 
-/// Each address once, in the order in which they were asked for.
-pub(super) fn of(listeners: &[TcpListener]) -> Vec<SocketAddr> {
-    let mut known = BTreeSet::new();
+/// The addresses of the listeners in their order, each once.
+pub(super) fn distinct(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+    let mut seen = BTreeSet::new();
     let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok());
-    addresses.filter(|address| known.insert(*address)).collect()
+    addresses.filter(|address| seen.insert(*address)).collect()
 }
 
-/// Binds what was asked for, or the loopback addresses: IPv4's always, IPv6's where the machine has one.
-fn bind(settings: &Settings, sharing: Sharing) -> Result<Vec<TcpListener>, Failure> {
-    let all = |addresses: &[IpAddr]| -> Vec<SocketAddr> {
-        addresses.iter().map(|address| SocketAddr::new(*address, settings.port)).collect()
-    };
-    let cannot =
-        |(address, error): (SocketAddr, io::Error)| failed(format!("cannot listen on {address}"))(error);
-    if !settings.binds.is_empty() {
-        return listener::bind_all(&all(&settings.binds), sharing).map_err(cannot);
-    }
-    let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    match listener::bind_all(&all(&both), sharing) {
-        Err((address, error)) if address.is_ipv6() && error.kind() != io::ErrorKind::AddrInUse => {
-            listener::bind_all(&all(&both[..1]), sharing).map_err(cannot)
+/// Binds the addresses in the settings. Without any, binds the IPv4 loopback address, and the IPv6 one if the machine
+/// has IPv6.
+fn bind(settings: &ServerSettings, sharing: Sharing) -> io::Result<Vec<TcpListener>> {
+    let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    let binds = if settings.binds.is_empty() { &loopback[..] } else { &settings.binds };
+    let addresses: Vec<_> = binds.iter().map(|address| SocketAddr::new(*address, settings.port)).collect();
+    let bound = match listener::bind_all(&addresses, sharing) {
+        Err((address, error))
+            if settings.binds.is_empty() && address.is_ipv6() && error.kind() != io::ErrorKind::AddrInUse =>
+        {
+            listener::bind_all(&addresses[..1], sharing)
         }
-        outcome => outcome.map_err(cannot),
-    }
+        result => result,
+    };
+    bound.map_err(|(address, error)| {
+        let remedy = match error.kind() {
+            io::ErrorKind::PermissionDenied if address.port() < 1024 => {
+                " (ports below 1024 need root or CAP_NET_BIND_SERVICE)"
+            }
+            _ => "",
+        };
+        io::Error::new(error.kind(), format!("cannot bind {address}: {error}{remedy}"))
+    })
 }

@@ -1,55 +1,61 @@
-//! Connections are descriptors: as many as the operator lets us have, less what else is open.
+//! Fits the number of connections to the limit on open files.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fmt;
 
-/// Descriptors of a process that belong to no worker: its output, logs, pools, signals.
-const OF_PROCESS: usize = 32;
-/// Descriptors of a worker: what it waits with, and the files that its cache keeps open.
-const OF_WORKER: usize = 8 + 64;
+/// Descriptors of a process that belong to no worker: output, logs, thread pool, signals.
+const PER_PROCESS: usize = 32;
+/// Descriptors of a worker: epoll and eventfd, and the files that its cache keeps open.
+const PER_WORKER: usize = 8 + 64;
 
-/// Raises the limit of open files as far as this process may.
+/// Raises the soft limit on open files to the hard limit.
 pub(super) fn raise_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
-/// How many connections a process may hold.
+/// The number of connections that a process may have open. Its `Display` output is the warning that it is too low.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Connections {
+pub(super) struct ConnectionLimit {
     wanted: usize,
-    /// Open files that this process is allowed.
-    limit: usize,
-    /// Of these, what is not for connections.
-    others: usize,
+    /// The limit on open files.
+    open_files: usize,
+    /// Open files that are not connections.
+    reserved: usize,
 }
 
-impl Connections {
-    /// Those of a process with these workers and listening sockets.
-    pub(super) fn within_limit(wanted: usize, workers: usize, listeners: usize) -> Connections {
-        // No limit at all is more than anybody can open.
+impl ConnectionLimit {
+    /// The limit of a process with this number of workers and listeners.
+    pub(super) fn new(wanted: usize, workers: usize, listeners: usize) -> ConnectionLimit {
         let limit = getrlimit(Resource::Nofile).current;
-        let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-        // Whoever hands sockets to another process has each of them twice.
-        Connections { wanted, limit, others: OF_PROCESS + workers * OF_WORKER + listeners * 2 }
+        let open_files = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+        // A master process has each listener twice: for its engine, and to hand it over.
+        let reserved = PER_PROCESS + workers * PER_WORKER + listeners * 2;
+        ConnectionLimit { wanted, open_files, reserved }
     }
 
-    /// As many as are wanted, or as fit. Where hardly anything remains, connections and all else have to share what
-    /// there is.
-    pub(super) fn fitting(self) -> usize {
-        self.wanted.min(self.limit.saturating_sub(self.others).max(self.limit / 4)).max(1)
+    /// The wanted number, or as many connections as fit. If hardly any fit, they may use a quarter of the open files,
+    /// and compete with the other descriptors.
+    pub(super) fn effective(self) -> usize {
+        let available = self.open_files.saturating_sub(self.reserved).max(self.open_files / 4);
+        self.wanted.min(available).max(1)
     }
 
-    /// Whether there are fewer than wanted.
-    pub(super) fn is_lowered(self) -> bool {
-        self.fitting() < self.wanted
+    /// Whether fewer connections fit than wanted.
+    pub(super) fn is_reduced(self) -> bool {
+        self.effective() < self.wanted
     }
 }
 
-impl fmt::Display for Connections {
+impl fmt::Display for ConnectionLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Connections { wanted, limit, .. } = self;
-        write!(f, "{limit} open files leave room for {} connections, and not for {wanted}", self.fitting())
+        let ConnectionLimit { wanted, open_files, .. } = self;
+        write!(
+            f,
+            "cannot allow {wanted} connections: a limit of {open_files} open files leaves room for {} \
+             (raise it with ulimit -n)",
+            self.effective()
+        )
     }
 }
 
@@ -57,14 +63,14 @@ impl fmt::Display for Connections {
 mod tests {
     use super::*;
 
-    fn check((wanted, limit, others): (usize, usize, usize), expected: usize) {
-        let connections = Connections { wanted, limit, others };
-        assert_eq!(connections.fitting(), expected, "{connections:?}");
-        assert_eq!(connections.is_lowered(), expected < wanted, "{connections:?}");
+    fn check((wanted, open_files, reserved): (usize, usize, usize), expected: usize) {
+        let limit = ConnectionLimit { wanted, open_files, reserved };
+        assert_eq!(limit.effective(), expected, "{limit:?}");
+        assert_eq!(limit.is_reduced(), expected < wanted, "{limit:?}");
     }
 
     #[test]
-    fn connections_get_what_is_left() {
+    fn connections_fit_into_the_limit_on_open_files() {
         check((10_000, 20_000, 180), 10_000);
         check((30_000, 20_000, 180), 19_820);
         check((10_000, 1024, 640), 384);

@@ -1,317 +1,313 @@
-//! The process that an operator talks to: it starts whatever serves, carries out orders, hands over to a successor.
+//! The master process: starts the workers, handles the operator's signals, and hands over to a successor.
 
 use super::{
     addresses,
-    settings::{Failure, Settings, failed},
-    threads::{Threads, ended_by_itself},
+    settings::{ServerSettings, descriptor_path},
+    threads::{EngineThreads, ended_unexpectedly},
 };
 use crate::{
     confinement::{self, Confinement, Needs},
-    handoff::{Bequest, Heir, Inherited, Line, Role, path_of},
+    error::Context,
+    handoff::{Child, ControlSocket, Handoff, Inherited, Message, Role},
     logs::Logs,
-    notify::{self, State},
+    notify::{ServiceState, notify},
     pid_file::PidFile,
-    prefork::Crew,
+    prefork::WorkerPool,
     privileges,
-    signals::{Caught, Order, Orders},
+    signals::{Signal, SignalHandlers, SignalQueue},
 };
 use http_engine::{Engine, MakeHandler};
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Write},
     net::TcpListener,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::fs::FileExt,
-    },
-    path::{Path, PathBuf},
-    process,
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
     sync::mpsc::Sender,
     time::{Duration, Instant},
 };
 
-/// What worker processes get beyond their own grace before they are killed.
-const BEYOND_GRACE: Duration = Duration::from_secs(1);
+/// How much longer than the grace period worker processes may take before they are killed.
+const KILL_DELAY: Duration = Duration::from_secs(1);
 
-/// How long the last lines of a log may take to be written.
-const LAST_LINES: Duration = Duration::from_secs(2);
+/// How long writing the last lines of each log may take at the end.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Serves until it is told to stop, or a successor serves; `inherited` is what a predecessor has handed over.
-pub(super) fn run(settings: &Settings, inherited: Option<Inherited>, caught: Caught) -> Result<(), Failure> {
-    let mut master = Master::prepare(settings, inherited, caught)?;
-    let outcome = master.serve().map(|()| master.drain());
-    master.logs.flush(LAST_LINES);
-    outcome
+/// Serves until a signal stops the server or a successor serves. `inherited` is what a predecessor has handed over.
+pub(super) fn run(
+    settings: &ServerSettings,
+    inherited: Option<Inherited>,
+    handlers: SignalHandlers,
+) -> io::Result<()> {
+    let mut master = Master::start(settings, inherited, handlers)?;
+    let result = master.serve().map(|()| master.drain());
+    master.logs.flush(FLUSH_TIMEOUT);
+    result
 }
 
 struct Master<'a> {
-    settings: &'a Settings,
-    orders: Orders,
+    settings: &'a ServerSettings,
+    signals: SignalQueue,
     logs: Logs,
-    /// What is accepted from, for workers and successors to come.
+    /// Kept open to hand them over to later workers and successors.
     listeners: Vec<TcpListener>,
-    /// The document root, for workers to come.
+    /// The document root, for later workers.
     root: Option<OwnedFd>,
-    work: Work,
+    workers: Workers,
     /// A successor that does not serve yet.
-    heir: Option<Heir>,
+    successor: Option<Child>,
     pid_file: Option<PidFile>,
 }
 
-/// What serves.
-enum Work {
-    Threads(Threads),
-    Processes(Crew),
+/// What serves the requests.
+enum Workers {
+    Threads(EngineThreads),
+    Processes(WorkerPool),
 }
 
-impl Work {
-    /// Returns when it serves.
+impl Workers {
+    /// Starts the workers, and returns when they serve.
     fn start(
-        settings: &Settings,
+        settings: &ServerSettings,
         listeners: &[TcpListener],
         root: Option<&OwnedFd>,
         make: &MakeHandler,
         logs: &Logs,
-        orders: Sender<Order>,
-    ) -> Result<Work, Failure> {
+        signals: Sender<Signal>,
+    ) -> io::Result<Workers> {
         if settings.prefork {
-            let bequest = Bequest { listeners, root: root.map(AsFd::as_fd), pid_file: None };
-            let crew = Crew::start(settings.workers, bequest);
-            return crew.map(Work::Processes).map_err(failed("cannot run worker processes"));
+            let pool = WorkerPool::start(settings.workers, worker_handoff(listeners, root));
+            return pool.map(Workers::Processes).context("cannot start worker processes");
         }
         let own = listeners.iter().map(TcpListener::try_clone).collect::<io::Result<_>>();
-        let own = own.map_err(failed("cannot start serving"))?;
-        Threads::start(settings, own, |number| make(number), logs, orders).map(Work::Threads)
-    }
-
-    /// Whether nothing is left of it. Threads say themselves when they end.
-    fn is_over(&mut self) -> bool {
-        match self {
-            Work::Threads(_) => false,
-            Work::Processes(crew) => crew.is_gone(),
-        }
+        let own = own.context("cannot duplicate the listeners")?;
+        EngineThreads::start(settings, own, make, logs, signals).map(Workers::Threads)
     }
 }
 
 impl Master<'_> {
-    /// Does everything in the one order in which it works: what takes rights before they are given up, and that
-    /// before the first thread is started; the new number in the pid file before the predecessor may go.
-    fn prepare(
-        settings: &Settings,
+    /// Starts the server in the order that [`launch`](super) explains.
+    fn start(
+        settings: &ServerSettings,
         inherited: Option<Inherited>,
-        caught: Caught,
-    ) -> Result<Master<'_>, Failure> {
-        let no_pid_file = || failed("cannot have the pid file");
-        let claimed =
-            settings.pid_file.as_ref().filter(|_| inherited.is_none()).map(|path| PidFile::claim(path));
-        let claimed = claimed.transpose().map_err(no_pid_file())?;
+        handlers: SignalHandlers,
+    ) -> io::Result<Master<'_>> {
+        let is_successor = inherited.is_some();
+        let claimed = match &settings.pid_file {
+            Some(path) if !is_successor => Some(PidFile::claim(path).context(pid_file_failure(path))?),
+            _ => None,
+        };
         let root = settings.open_root()?;
         let make = settings.open_application(root.as_ref())?;
-        let (listeners, handed_over) = match inherited {
-            Some(Inherited { listeners, pid_file, line, .. }) => (listeners, Some((line, pid_file))),
+        let (listeners, predecessor) = match inherited {
+            Some(Inherited { listeners, pid_file, socket, .. }) => (listeners, Some((socket, pid_file))),
             None => (addresses::listen(settings)?, None),
         };
-        let connections = settings.connections(listeners.len());
-        // A successor has no more rights than its predecessor had, and perhaps not those to look the user up again.
-        if let (Some((user, group)), None) = (&settings.user, &handed_over) {
-            privileges::drop_to(user, group.as_deref()).map_err(failed(format!("cannot serve as {user}")))?;
+        let connection_limit = settings.connection_limit(listeners.len());
+        // A successor has the user of its predecessor, and may not be allowed to read the accounts again.
+        if let (Some((user, group)), false) = (&settings.user, is_successor) {
+            privileges::switch_user(user, group.as_deref())?;
         }
-        // Opened with the rights that are left, and so they can be opened again, and by worker processes.
-        let logs = settings.log.open().map_err(failed("cannot write a log"))?;
+        let logs = settings.logs.open()?;
         let confinement = confine(settings)?;
-        let logs = logs.start().map_err(failed("cannot write a log"))?;
-        let orders = caught.orders(Order::to_master).map_err(failed("cannot handle signals"))?;
-        if connections.is_lowered() {
-            log::warn!("{connections}");
+        let logs = logs.start()?;
+        let signals = handlers.into_queue(Signal::for_master).context("cannot start the signal thread")?;
+        if connection_limit.is_reduced() {
+            log::warn!("{connection_limit}");
         }
-        let work = Work::start(settings, &listeners, root.as_ref(), &make, &logs, orders.giver())?;
+        let workers = Workers::start(settings, &listeners, root.as_ref(), &make, &logs, signals.sender())?;
         let mut master =
-            Master { settings, orders, logs, listeners, root, work, heir: None, pid_file: claimed };
+            Master { settings, signals, logs, listeners, root, workers, successor: None, pid_file: claimed };
         master.announce(confinement);
-        tell(State::Ready);
-        if let Some((line, pid_file)) = handed_over {
-            if let Some((path, file)) = settings.pid_file.as_ref().zip(pid_file) {
-                master.pid_file = Some(PidFile::take_over(path, file).map_err(no_pid_file())?);
-            }
-            // If the predecessor has died meanwhile, serving is all the more important.
-            let _ = line.say_serving();
+        notify(ServiceState::Ready);
+        if let Some((socket, pid_file)) = predecessor {
+            master.take_over(&socket, pid_file)?;
         }
         Ok(master)
     }
 
-    /// The one line at start. Nobody has to read it, so it may fail.
+    /// Takes over from the predecessor: first the PID file, then it may end.
+    fn take_over(&mut self, predecessor: &ControlSocket, pid_file: Option<OwnedFd>) -> io::Result<()> {
+        if let Some((path, file)) = self.settings.pid_file.as_ref().zip(pid_file) {
+            self.pid_file = Some(PidFile::take_over(path, file).context(pid_file_failure(path))?);
+        }
+        // A predecessor that has crashed meanwhile is no reason not to serve.
+        let _ = predecessor.send_ready();
+        Ok(())
+    }
+
+    /// Prints the line that says where the server listens. A failure is ignored, because standard output may be closed.
     fn announce(&self, confinement: Option<Confinement>) {
-        let Settings { name, application, workers, prefork, .. } = self.settings;
-        let addresses = addresses::of(&self.listeners);
-        let urls: Vec<String> = addresses.iter().map(|address| format!("http://{address}/")).collect();
-        let engine = match self.settings.engine {
+        let ServerSettings { name, application, workers, prefork, engine, .. } = self.settings;
+        let urls =
+            addresses::distinct(&self.listeners).into_iter().map(|address| format!("http://{address}/"));
+        let urls = urls.collect::<Vec<_>>().join(" and ");
+        let engine = match engine {
             Engine::EventLoop => "event loop",
             Engine::Blocking => "blocking",
         };
-        let kind = if *prefork { "worker process" } else { "worker" };
-        let plural = match (workers, prefork) {
-            (1, _) => "",
-            (_, true) => "es",
-            (_, false) => "s",
+        let unit = match (workers, prefork) {
+            (1, false) => "worker",
+            (_, false) => "workers",
+            (1, true) => "worker process",
+            (_, true) => "worker processes",
         };
         let confinement = confinement.map_or_else(String::new, |confinement| format!(", {confinement}"));
-        let line = format!(
-            "{name} serves {application} at {} ({engine}, {workers} {kind}{plural}{confinement})\n",
-            urls.join(" and ")
-        );
-        // In one piece: the line of a predecessor or a log may come at the same time.
+        let line =
+            format!("{name} serves {application} at {urls} ({engine}, {workers} {unit}{confinement})\n");
+        // A single write, because a predecessor or a log may write to the same output.
         let _ = io::stdout().write_all(line.as_bytes()).and_then(|()| io::stdout().flush());
     }
 
-    /// Carries out orders until it is time to stop.
-    fn serve(&mut self) -> Result<(), Failure> {
+    /// Handles signals until it is time to stop.
+    fn serve(&mut self) -> io::Result<()> {
         loop {
-            let look_at = self.look_after();
-            match self.orders.next(look_at) {
-                Order::Stop => {
-                    tell(State::Stopping);
+            let next_restart = self.maintain_workers();
+            match self.signals.next(next_restart) {
+                Signal::Stop => {
+                    notify(ServiceState::Stopping);
                     return Ok(());
                 }
-                Order::Reopen => self.reopen(),
-                Order::Renew => self.renew(),
-                Order::Replace => self.replace(),
-                Order::Unsucceeded(why) => self.go_on(&why),
-                Order::Succeeded => {
+                Signal::ReopenLogs => self.reopen_logs(),
+                Signal::Refresh => self.refresh(),
+                Signal::StartSuccessor => self.start_successor(),
+                Signal::SuccessorFailed(error) => self.continue_without_successor(&error),
+                Signal::SuccessorReady => {
                     self.retire();
                     return Ok(());
                 }
-                Order::Ended => return Err(ended_by_itself()),
-                Order::Look | Order::Root(_) | Order::Orphaned => {}
+                Signal::EngineEnded => return Err(ended_unexpectedly()),
+                Signal::CheckWorkers | Signal::ServeRoot(_) | Signal::MasterEnded => {}
             }
         }
     }
 
-    /// Replaces workers that have died; says when to look again.
-    fn look_after(&mut self) -> Option<Instant> {
-        let Work::Processes(crew) = &mut self.work else { return None };
-        let root = self.root.as_ref().map(AsFd::as_fd);
-        crew.look_after(Bequest { listeners: &self.listeners, root, pid_file: None })
+    /// Replaces worker processes that have ended. Returns when the next restart is due.
+    fn maintain_workers(&mut self) -> Option<Instant> {
+        let Workers::Processes(pool) = &mut self.workers else { return None };
+        pool.maintain(worker_handoff(&self.listeners, self.root.as_ref()))
     }
 
-    fn reopen(&self) {
+    fn reopen_logs(&self) {
         self.logs.reopen();
-        if let Work::Processes(crew) = &self.work {
-            crew.tell(Line::send_reopen);
+        if let Workers::Processes(pool) = &self.workers {
+            pool.broadcast(&Message::ReopenLogs);
         }
     }
 
-    fn renew(&mut self) {
-        tell(State::Reloading);
-        self.reopen();
-        if let Err(failure) = self.renew_root() {
-            log::error!("{failure}; what was served before still is");
+    fn refresh(&mut self) {
+        notify(ServiceState::Reloading);
+        self.reopen_logs();
+        if let Err(error) = self.reopen_root() {
+            log::error!("{error} (still serving the previous document root)");
         }
-        tell(State::Ready);
+        notify(ServiceState::Ready);
     }
 
-    /// Opens the document root anew by its name, which may lead somewhere else by now.
-    fn renew_root(&mut self) -> Result<(), Failure> {
+    /// Opens the document root by its name, which may refer to another directory now, and serves it.
+    fn reopen_root(&mut self) -> io::Result<()> {
         let Some(root) = self.settings.open_root()? else { return Ok(()) };
         if self.settings.confine {
-            // Opening alone takes no right. Under Landlock, reading does.
-            fs::read_dir(path_of(&root))
-                .map_err(failed(format!("confined, and so cannot serve {}", self.settings.application)))?;
+            // Landlock does not restrict opening a directory as a path, only reading it.
+            let operation = format!("cannot serve {} under --confine", self.settings.application);
+            fs::read_dir(descriptor_path(&root)).context(operation)?;
         }
         let make = self.settings.open_application(Some(&root))?;
-        match &self.work {
-            Work::Threads(threads) => threads.apps.renew(|number| make(number)),
-            Work::Processes(crew) => crew.tell(|line| line.send_root(&root)),
+        match &self.workers {
+            Workers::Threads(threads) => threads.replace_handlers(&make),
+            Workers::Processes(pool) => pool.broadcast(&Message::Root(root.as_fd())),
         }
         self.root = Some(root);
         Ok(())
     }
 
-    /// Starts a successor, and goes on until it serves.
-    fn replace(&mut self) {
-        if self.heir.is_some() {
-            log::warn!("a successor is being started already");
+    /// Starts a successor, and continues to serve until the successor does.
+    fn start_successor(&mut self) {
+        if self.successor.is_some() {
+            log::warn!("ignoring SIGUSR2: a successor is already starting");
             return;
         }
+        // It opens the document root itself, because the root's name may refer to another directory now.
         let pid_file = self.pid_file.as_ref().map(AsFd::as_fd);
-        let bequest = Bequest { listeners: &self.listeners, root: None, pid_file };
-        let orders = self.orders.giver();
-        let tell = move |outcome: io::Result<()>| {
-            let _ = orders.send(outcome.map_or_else(Order::Unsucceeded, |()| Order::Succeeded));
+        let handoff = Handoff { listeners: &self.listeners, root: None, pid_file };
+        let signals = self.signals.sender();
+        let forward = move |result: io::Result<()>| {
+            let _ = signals.send(result.map_or_else(Signal::SuccessorFailed, |()| Signal::SuccessorReady));
         };
-        match Heir::start(Role::Successor, bequest) {
-            Ok(heir) => match heir.when_serving(tell) {
-                Ok(()) => self.heir = Some(heir),
-                Err(error) => self.go_on(&error),
-            },
-            Err(error) => self.go_on(&error),
+        let started = Child::start(Role::Successor, handoff).and_then(|child| {
+            child.on_ready(forward)?;
+            Ok(child)
+        });
+        match started {
+            Ok(child) => self.successor = Some(child),
+            Err(error) => self.continue_without_successor(&error),
         }
     }
 
-    /// There is no successor.
-    fn go_on(&mut self, why: &io::Error) {
-        self.heir = None;
-        log::error!("cannot hand over: {why}");
-        if let Some(Err(error)) = self.pid_file.as_ref().map(name_this_process) {
-            log::error!("the pid file cannot be written: {error}");
+    fn continue_without_successor(&mut self, error: &io::Error) {
+        self.successor = None;
+        log::error!("cannot hand over: {error}");
+        // The successor may have written its own PID. A process that waits for the reload watches the file, too.
+        if let Some(Err(error)) = self.pid_file.as_ref().map(PidFile::write_pid) {
+            log::error!("cannot write the PID file: {error}");
         }
     }
 
-    /// Leaves everything to the successor.
+    /// Leaves the service to the successor.
     fn retire(&mut self) {
-        let Some(heir) = self.heir.take() else { return };
-        log::info!("process {} has taken over", heir.id());
-        tell(State::MainProcess(heir.id()));
-        heir.let_go();
+        let Some(successor) = self.successor.take() else { return };
+        log::info!("process {} has taken over", successor.pid());
+        notify(ServiceState::MainProcess(successor.pid()));
+        successor.detach();
     }
 
-    /// Has what is in flight finish, for the time that it is granted, or until the order to stop comes again.
+    /// Waits until the requests in flight are finished, the grace period is over, or a second signal to stop comes.
     fn drain(&mut self) {
-        // It does not serve yet, and is not to.
-        self.heir = None;
-        // Once whatever serves has closed its own, newcomers are refused, instead of waiting for nobody.
+        // Kills a successor that does not serve yet.
+        self.successor = None;
+        // When the workers have closed their listeners too, the kernel refuses new connections instead of queuing them.
         self.listeners.clear();
         let grace = self.settings.grace;
-        let deadline = Instant::now() + grace + BEYOND_GRACE;
-        match &self.work {
-            Work::Threads(threads) => threads.stop.ask(grace),
-            Work::Processes(crew) => crew.stop(),
+        let deadline = Instant::now() + grace + KILL_DELAY;
+        match &self.workers {
+            Workers::Threads(threads) => threads.begin_shutdown(grace),
+            Workers::Processes(pool) => pool.stop(),
         }
-        while Instant::now() < deadline && !self.work.is_over() {
-            match self.orders.next(Some(deadline)) {
-                Order::Stop | Order::Ended => return,
-                Order::Reopen | Order::Renew => self.reopen(),
+        while Instant::now() < deadline {
+            // The threads of an engine send a signal when they have ended.
+            if let Workers::Processes(pool) = &mut self.workers
+                && pool.has_ended()
+            {
+                return;
+            }
+            match self.signals.next(Some(deadline)) {
+                Signal::Stop | Signal::EngineEnded => return,
+                Signal::ReopenLogs | Signal::Refresh => self.reopen_logs(),
                 _ => {}
             }
         }
     }
 }
 
-/// Writes once more who serves: a successor may have written its own number before it failed, and whoever has asked for
-/// one learns by the file's time that this is over.
-fn name_this_process(pid_file: &PidFile) -> io::Result<()> {
-    let file = File::from(pid_file.as_fd().try_clone_to_owned()?);
-    let line = format!("{}\n", process::id());
-    file.write_all_at(line.as_bytes(), 0)?;
-    file.set_len(line.len() as u64)
+/// What a worker process receives.
+fn worker_handoff<'a>(listeners: &'a [TcpListener], root: Option<&'a OwnedFd>) -> Handoff<'a> {
+    Handoff { listeners, root: root.map(AsFd::as_fd), pid_file: None }
 }
 
-/// Gives up, if that is wanted, all files but those that serving takes.
-fn confine(settings: &Settings) -> Result<Option<Confinement>, Failure> {
+fn pid_file_failure(path: &Path) -> String {
+    format!("cannot claim the PID file {}", path.display())
+}
+
+/// Confines this process, if the operator asks for it.
+fn confine(settings: &ServerSettings) -> io::Result<Option<Confinement>> {
     if !settings.confine {
         return Ok(None);
     }
-    let files = |file: &Option<PathBuf>| file.iter().cloned().collect::<Vec<_>>();
+    let logs = &settings.logs;
     let needs = Needs {
         roots: settings.application.root().map(Path::to_owned).into_iter().collect(),
-        logs: [files(&settings.log.file), files(&settings.log.errors)].concat(),
-        removed: files(&settings.pid_file),
+        logs: [&logs.access_log, &logs.error_log].into_iter().flatten().cloned().collect(),
+        removed: settings.pid_file.iter().cloned().collect(),
     };
-    confinement::confine(&needs).map(Some).map_err(failed("cannot be confined"))
-}
-
-/// Tells the service manager, if there is one.
-fn tell(state: State) {
-    if let Err(error) = notify::tell(state) {
-        log::warn!("the service manager cannot be told {state:?}: {error}");
-    }
+    confinement::confine(&needs).map(Some).context("cannot confine the process")
 }

@@ -1,81 +1,70 @@
-//! Asks a server for a successor, and waits until that serves: the other side of SIGUSR2.
+//! `--reload`: makes a running server start a successor, and waits until the successor serves.
+//!
+//! This process is not the server. It knows only the PID file: the successor writes its PID into it before it serves,
+//! and a server whose successor failed writes its own PID again.
 
-use super::settings::{Failure, failed};
-use rustix::{
-    fs::{FlockOperation, flock},
-    process::{Pid, Signal, kill_process, test_kill_process},
-};
+use crate::{error::Context, pid_file};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use std::{
-    fs::File,
-    io::{self, ErrorKind, Read},
+    io::{self, ErrorKind},
     path::Path,
     thread,
     time::{Duration, Instant, SystemTime},
 };
 
-/// Longer than a server waits for its successor.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// How long to wait for the successor; longer than a server waits for it.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// How often the pid file is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often the PID file is read.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Has the process that this pid file names start a successor; returns when that serves.
+/// Makes the process that holds this PID file start a successor, and returns when the successor serves.
 ///
-/// # Errors
-///
-/// When no process has the file, when the one that has goes on, or when nothing comes of it in time.
-pub fn reload(pid_file: &Path) -> Result<(), Failure> {
-    replace(pid_file).map_err(failed(format!("cannot reload by {}", pid_file.display())))
+/// Fails if no process holds the file, if the process continues without a successor, or after [`RELOAD_TIMEOUT`].
+pub fn reload(pid_file: &Path) -> io::Result<()> {
+    start_successor(pid_file).context("cannot reload")
 }
 
-fn replace(pid_file: &Path) -> io::Result<()> {
-    let file = File::open(pid_file)?;
-    // Whoever serves has it locked. Without that, the number may be anybody's by now, and the signal deadly.
-    if flock(&file, FlockOperation::NonBlockingLockShared).is_ok() {
-        return Err(io::Error::new(ErrorKind::NotFound, "nobody serves who has written it"));
+fn start_successor(pid_file: &Path) -> io::Result<()> {
+    let name = pid_file.display();
+    // A server locks its PID file. Without the lock the PID may belong to another process, which SIGUSR2 would kill.
+    if !pid_file::is_held(pid_file)? {
+        return Err(io::Error::new(ErrorKind::NotFound, format!("no running server holds {name}")));
     }
-    let (Some(process), before) = settled(pid_file)? else {
-        return Err(io::Error::new(ErrorKind::InvalidData, "it names no process"));
+    let (Some(server), before) = read_settled(pid_file)? else {
+        return Err(io::Error::new(ErrorKind::InvalidData, format!("{name} contains no PID")));
     };
-    kill_process(process, Signal::USR2)?;
-    let deadline = Instant::now() + PATIENCE;
-    let mut touched = false;
+    kill_process(server, Signal::USR2).context(format_args!("cannot signal process {server}"))?;
+    let deadline = Instant::now() + RELOAD_TIMEOUT;
+    let mut modified = false;
     while Instant::now() < deadline {
-        thread::sleep(LOOK);
-        let (named, modified) = look(pid_file)?;
-        if named.is_some_and(|named| named != process) {
+        thread::sleep(POLL_INTERVAL);
+        let (pid, time) = pid_file::read(pid_file)?;
+        if pid.is_some_and(|pid| pid != server) {
             return Ok(());
         }
-        if test_kill_process(process).is_err() {
-            return Err(io::Error::other(format!("process {process} has gone")));
+        if test_kill_process(server).is_err() {
+            return Err(io::Error::other(format!("process {server} has ended")));
         }
-        // Touched, and still the same: there is no successor. A second look, for the time may change before the
-        // number does.
-        if touched && named.is_some() {
-            return Err(io::Error::other(format!("process {process} goes on; what it has said tells why")));
+        // The file was written again with the same PID, so there is no successor. Decided only at the second read after
+        // the write, because the time can change before the PID does.
+        if modified && pid.is_some() {
+            let message = format!("process {server} continues without a successor (see its error log)");
+            return Err(io::Error::other(message));
         }
-        touched = modified != before;
+        modified = time != before;
     }
-    Err(io::Error::new(ErrorKind::TimedOut, format!("process {process} has not answered")))
+    let message = format!("process {server} has started no successor within {} s", RELOAD_TIMEOUT.as_secs());
+    Err(io::Error::new(ErrorKind::TimedOut, message))
 }
 
-/// The same, once it has stopped changing: its process may just have taken over itself.
-fn settled(pid_file: &Path) -> io::Result<(Option<Pid>, SystemTime)> {
+/// Reads the PID file until two reads agree: its process may itself be a successor that is just taking over.
+fn read_settled(pid_file: &Path) -> io::Result<(Option<Pid>, SystemTime)> {
     loop {
-        let seen = look(pid_file)?;
-        thread::sleep(LOOK);
-        if look(pid_file)? == seen {
-            return Ok(seen);
+        let first = pid_file::read(pid_file)?;
+        thread::sleep(POLL_INTERVAL);
+        if pid_file::read(pid_file)? == first {
+            return Ok(first);
         }
     }
-}
-
-/// Which process a pid file names, and since when.
-fn look(pid_file: &Path) -> io::Result<(Option<Pid>, SystemTime)> {
-    let mut text = String::new();
-    let mut file = File::open(pid_file)?;
-    let modified = file.metadata()?.modified()?;
-    file.read_to_string(&mut text)?;
-    let number = text.lines().next().and_then(|line| line.parse().ok());
-    Ok((number.and_then(Pid::from_raw), modified))
 }

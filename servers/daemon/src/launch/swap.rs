@@ -1,55 +1,52 @@
-//! An application that can be replaced while it serves: what has been asked of the old one, it still answers.
+//! Replaces the handlers of a running engine. A request that has begun is finished by the handler that received it.
 
-use http_engine::{Handler, Rejected, Reply, Request, Response};
+use http_engine::{Handler, MakeHandler, Rejected, Reply, Request, Response};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// What each worker serves just now.
-pub(super) struct Apps {
-    // A lock for each: a worker's own is never waited for, but at the moment of a renewal.
-    current: Vec<RwLock<Arc<dyn Handler>>>,
+/// The current handler of each worker of an engine.
+pub(super) struct HandlerSwap {
+    /// One lock for each worker: only [`HandlerSwap::replace`] ever makes a worker wait for it.
+    handlers: Vec<Arc<CurrentHandler>>,
 }
 
-impl Apps {
-    /// The applications of this many workers.
-    pub(super) fn new(workers: usize, make: impl Fn(usize) -> Arc<dyn Handler>) -> Arc<Apps> {
-        Arc::new(Apps { current: (0..workers).map(|number| RwLock::new(make(number))).collect() })
+impl HandlerSwap {
+    /// Makes the handlers of this number of workers.
+    pub(super) fn new(workers: usize, make: &MakeHandler) -> HandlerSwap {
+        let handlers = (0..workers).map(|number| Arc::new(CurrentHandler(RwLock::new(make(number)))));
+        HandlerSwap { handlers: handlers.collect() }
     }
 
-    /// Replaces all of them.
-    pub(super) fn renew(&self, make: impl Fn(usize) -> Arc<dyn Handler>) {
-        for (number, current) in self.current.iter().enumerate() {
-            *current.write().unwrap_or_else(PoisonError::into_inner) = make(number);
+    /// Makes a new handler for each worker. The worker uses it from its next request on.
+    pub(super) fn replace(&self, make: &MakeHandler) {
+        for (number, current) in self.handlers.iter().enumerate() {
+            *current.0.write().unwrap_or_else(PoisonError::into_inner) = make(number);
         }
     }
 
-    /// What always answers as the worker with this number does just then.
-    pub(super) fn of_worker(self: &Arc<Apps>, number: usize) -> Arc<dyn Handler> {
-        Arc::new(Current { apps: Arc::clone(self), number })
+    /// A handler that delegates to the worker's current handler.
+    pub(super) fn handler(&self, worker: usize) -> Arc<dyn Handler> {
+        Arc::clone(&self.handlers[worker]) as Arc<dyn Handler>
     }
 }
 
-/// One worker's.
-struct Current {
-    apps: Arc<Apps>,
-    number: usize,
-}
+struct CurrentHandler(RwLock<Arc<dyn Handler>>);
 
-impl Current {
-    /// The lock is free again while the application works.
+impl CurrentHandler {
+    /// Releases the lock before the handler runs.
     #[inline]
-    fn app(&self) -> Arc<dyn Handler> {
-        Arc::clone(&self.apps.current[self.number].read().unwrap_or_else(PoisonError::into_inner))
+    fn get(&self) -> Arc<dyn Handler> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Handler for Current {
+impl Handler for CurrentHandler {
     #[inline]
     fn handle(&self, request: &Request<'_>) -> Reply {
-        self.app().handle(request)
+        self.get().handle(request)
     }
 
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
-        self.app().rejected(rejected, response)
+        self.get().rejected(rejected, response)
     }
 }
 
@@ -59,26 +56,27 @@ mod tests {
     use http_engine::{HeadIndex, Status};
     use std::time::Instant;
 
-    fn answering(statuses: [Status; 2]) -> impl Fn(usize) -> Arc<dyn Handler> {
-        move |number| Arc::new(move |_: &Request<'_>| Response::new(statuses[number]))
+    fn responding(statuses: [Status; 2]) -> MakeHandler {
+        Arc::new(move |number| Arc::new(move |_: &Request<'_>| Response::new(statuses[number])))
     }
 
-    fn check(app: &dyn Handler, expected: Status) {
+    fn check(handlers: &[Arc<dyn Handler>], expected: [Status; 2]) {
         let mut index = HeadIndex::default();
         let bytes = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         let request = Request::parse(bytes, &mut index, Instant::now()).expect("a request");
-        let Reply::Now(response) = app.handle(&request) else { panic!("it answers at once") };
-        assert_eq!(response.status(), expected);
+        for (handler, expected) in handlers.iter().zip(expected) {
+            let Reply::Now(response) = handler.handle(&request) else { panic!("a reply at once") };
+            assert_eq!(response.status(), expected);
+        }
     }
 
     #[test]
-    fn each_worker_goes_over_to_its_own_new_application() {
-        let apps = Apps::new(2, answering([Status::OK, Status::CREATED]));
-        let workers = [apps.of_worker(0), apps.of_worker(1)];
-        check(&*workers[0], Status::OK);
-        check(&*workers[1], Status::CREATED);
-        apps.renew(answering([Status::ACCEPTED, Status::NOT_FOUND]));
-        check(&*workers[0], Status::ACCEPTED);
-        check(&*workers[1], Status::NOT_FOUND);
+    fn replaces_the_handler_of_each_worker() {
+        let (old, new) = ([Status::OK, Status::CREATED], [Status::ACCEPTED, Status::NOT_FOUND]);
+        let swap = HandlerSwap::new(2, &responding(old));
+        let handlers = [swap.handler(0), swap.handler(1)];
+        check(&handlers, old);
+        swap.replace(&responding(new));
+        check(&handlers, new);
     }
 }

@@ -1,97 +1,112 @@
-//! A worker process: one worker's engine on the master's sockets, stopped by the master's SIGTERM or its death.
+//! A worker process: serves with the listeners of its master until the master stops it or ends.
 
 use super::{
-    settings::{Failure, Settings, failed},
-    threads::{Threads, ended_by_itself},
+    settings::ServerSettings,
+    threads::{EngineThreads, ended_unexpectedly},
 };
 use crate::{
-    handoff::{Inherited, Line, Message},
+    error::Context,
+    handoff::{ControlSocket, Inherited, Message},
     logs::Logs,
-    signals::{Caught, Order, Orders},
+    signals::{Signal, SignalHandlers, SignalQueue},
 };
-use std::{os::fd::OwnedFd, sync::mpsc::Sender, thread, time::Duration};
+use http_engine::MakeHandler;
+use std::{
+    io,
+    os::fd::OwnedFd,
+    sync::{Arc, mpsc::Sender},
+    thread,
+    time::Duration,
+};
 
-/// How long the last lines of a log may take to be written.
-const LAST_LINES: Duration = Duration::from_secs(1);
+/// How long writing the last lines of each log may take at the end.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves as the worker with this number until the master stops it, or has gone.
+/// Serves as the worker with this number.
 pub(super) fn run(
-    settings: &Settings,
+    settings: &ServerSettings,
     number: usize,
     inherited: Inherited,
-    caught: Caught,
-) -> Result<(), Failure> {
-    let no_log = || failed("cannot write a log");
-    let logs = settings.log.open().map_err(no_log())?.start().map_err(no_log())?;
-    let orders = caught.orders(Order::to_worker).map_err(failed("cannot handle signals"))?;
-    let make = settings.open_application(inherited.root.as_ref())?;
-    // To itself it is the only worker; its number among all it has from the master.
-    let threads = Threads::start(settings, inherited.listeners, |_| make(number), &logs, orders.giver())?;
-    inherited.line.say_serving().map_err(failed("cannot reach the master process"))?;
-    listen(inherited.line, orders.giver())?;
-    let worker = Worker { settings, number, orders, logs, threads };
-    let outcome = worker.serve().map(|()| worker.drain());
-    worker.logs.flush(LAST_LINES);
-    outcome
+    handlers: SignalHandlers,
+) -> io::Result<()> {
+    let Inherited { listeners, root, socket, .. } = inherited;
+    let logs = settings.logs.open()?.start()?;
+    let signals = handlers.into_queue(Signal::for_worker).context("cannot start the signal thread")?;
+    let make = open_application(settings, number, root.as_ref())?;
+    let threads = EngineThreads::start(settings, listeners, &make, &logs, signals.sender())?;
+    socket.send_ready().context("cannot notify the master process")?;
+    forward_messages(socket, signals.sender()).context("cannot start the control thread")?;
+    let worker = Worker { settings, number, signals, logs, threads };
+    let result = worker.serve().map(|()| worker.drain());
+    worker.logs.flush(FLUSH_TIMEOUT);
+    result
 }
 
-/// Passes on what the master says, and that it says nothing more.
-fn listen(line: Line, orders: Sender<Order>) -> Result<(), Failure> {
-    let listen = move || {
+/// Opens the application. The process has a single worker, whose number among the worker processes is `number`.
+fn open_application(
+    settings: &ServerSettings,
+    number: usize,
+    root: Option<&OwnedFd>,
+) -> io::Result<MakeHandler> {
+    let make = settings.open_application(root)?;
+    Ok(Arc::new(move |_| make(number)))
+}
+
+/// Starts a thread that puts the messages of the master, and then its end, into the signal queue.
+fn forward_messages(socket: ControlSocket, signals: Sender<Signal>) -> io::Result<()> {
+    let forward = move || {
         loop {
-            let order = match line.receive() {
-                Ok(Some(Message::Root(root))) => Order::Root(root),
-                Ok(Some(Message::Reopen)) => Order::Reopen,
+            let signal = match socket.receive() {
+                Ok(Some(Message::Root(root))) => Signal::ServeRoot(root),
+                Ok(Some(Message::ReopenLogs)) => Signal::ReopenLogs,
                 Ok(Some(_)) => continue,
-                Ok(None) | Err(_) => break drop(orders.send(Order::Orphaned)),
+                Ok(None) | Err(_) => break drop(signals.send(Signal::MasterEnded)),
             };
-            if orders.send(order).is_err() {
+            if signals.send(signal).is_err() {
                 break;
             }
         }
     };
-    let started = thread::Builder::new().name("line".to_owned()).spawn(listen);
-    started.map(drop).map_err(failed("cannot listen to the master process"))
+    thread::Builder::new().name("control".to_owned()).spawn(forward).map(drop)
 }
 
 struct Worker<'a> {
-    settings: &'a Settings,
+    settings: &'a ServerSettings,
     number: usize,
-    orders: Orders,
+    signals: SignalQueue,
     logs: Logs,
-    threads: Threads,
+    threads: EngineThreads,
 }
 
 impl Worker<'_> {
-    /// Carries out orders until it is time to stop.
-    fn serve(&self) -> Result<(), Failure> {
+    /// Handles signals until it is time to stop.
+    fn serve(&self) -> io::Result<()> {
         loop {
-            match self.orders.next(None) {
-                Order::Stop | Order::Orphaned => return Ok(()),
-                Order::Reopen => self.logs.reopen(),
-                Order::Root(root) => self.serve_files_of(&root),
-                Order::Ended => return Err(ended_by_itself()),
+            match self.signals.next(None) {
+                Signal::Stop | Signal::MasterEnded => return Ok(()),
+                Signal::ReopenLogs => self.logs.reopen(),
+                Signal::ServeRoot(root) => self.serve_root(&root),
+                Signal::EngineEnded => return Err(ended_unexpectedly()),
                 _ => {}
             }
         }
     }
 
-    fn serve_files_of(&self, root: &OwnedFd) {
-        match self.settings.open_application(Some(root)) {
-            Ok(make) => self.threads.apps.renew(|_| make(self.number)),
-            Err(failure) => log::error!("{failure}; what was served before still is"),
+    fn serve_root(&self, root: &OwnedFd) {
+        match open_application(self.settings, self.number, Some(root)) {
+            Ok(make) => self.threads.replace_handlers(&make),
+            Err(error) => log::error!("{error} (still serving the previous document root)"),
         }
     }
 
-    /// Has what is in flight finish, for the time that it is granted, or until the order to stop comes again.
+    /// Waits until the requests in flight are finished, the grace period is over, or a second signal to stop comes.
     fn drain(&self) {
-        let grace = self.settings.grace;
-        self.threads.stop.ask(grace);
+        self.threads.begin_shutdown(self.settings.grace);
         loop {
-            match self.orders.next(None) {
-                Order::Stop | Order::Ended => return,
-                Order::Reopen => self.logs.reopen(),
-                // The master may die meanwhile: that changes nothing.
+            match self.signals.next(None) {
+                Signal::Stop | Signal::EngineEnded => return,
+                Signal::ReopenLogs => self.logs.reopen(),
+                // The end of the master changes nothing now.
                 _ => {}
             }
         }

@@ -1,11 +1,15 @@
-//! Says of every answer to whom it went, what had been asked, and how much of it was sent.
+//! Logs each response with its client, its request, and the number of bytes that were sent.
 
-use crate::logs::{Draft, Format, Log, Outcome};
+use super::{
+    format::{Format, RecordBuilder, SentResponse},
+    queue::Log,
+};
 use http_engine::{Middleware, Next, Rejected, Reply, Request, Response, Sent};
 use std::time::Instant;
 
-/// Appends a line to a log once an answer has been sent, or its connection has ended before. To be wrapped around
-/// everything else: what a layer further out changes, no line tells.
+/// Middleware that appends a line to a log once a response is sent, or its connection has ended before that.
+///
+/// Wrap it around all other layers: a line shows the response as this layer sees it.
 #[derive(Clone, Debug)]
 pub struct AccessLog {
     log: Log,
@@ -13,7 +17,8 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    /// Writes to `log` in this format; `None` if that is [`Format::Off`], so that no request bears any cost of it.
+    /// Logs to `log` in this format. Returns `None` for [`Format::Off`], so that a server without an access log runs no
+    /// code for one.
     pub fn new(log: Log, format: Format) -> Option<AccessLog> {
         (format != Format::Off).then_some(AccessLog { log, format })
     }
@@ -22,23 +27,23 @@ impl AccessLog {
 impl Middleware for AccessLog {
     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
         let reply = next.run(request);
-        let draft = Draft::begin(self.format, request.peer(), Some(request));
-        let (log, received) = (self.log.clone(), request.received());
-        reply.map(move |response| logged(response, log, draft, received))
+        let record = RecordBuilder::new(self.format, request.peer(), Some(request));
+        let (log, received_at) = (self.log.clone(), request.received());
+        reply.map(move |response| log_when_sent(response, log, record, received_at))
     }
 
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
         let Rejected { peer, request, .. } = rejected;
-        let draft = Draft::begin(self.format, *peer, request.as_ref());
-        let received = request.map_or_else(Instant::now, |request| request.received());
-        logged(response, self.log.clone(), draft, received)
+        let record = RecordBuilder::new(self.format, *peer, request.as_ref());
+        let received_at = request.map_or_else(Instant::now, |request| request.received());
+        log_when_sent(response, self.log.clone(), record, received_at)
     }
 }
 
-fn logged(response: Response, log: Log, draft: Draft, received: Instant) -> Response {
+fn log_when_sent(response: Response, log: Log, record: RecordBuilder, received_at: Instant) -> Response {
     let status = response.status();
     response.when_sent(move |sent: Sent| {
-        let outcome = Outcome { status, sent, took: received.elapsed() };
-        log.append(|line, stamp| draft.finish(line, stamp, &outcome));
+        let response = SentResponse { status, sent, duration: received_at.elapsed() };
+        log.append(|line, timestamp| record.finish(line, timestamp, &response));
     })
 }

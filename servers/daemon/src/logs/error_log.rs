@@ -1,6 +1,8 @@
-//! The error log: the one place where a process says what went wrong, and never waits for anybody to read it.
+//! The error log: receives the process's messages from the `log` facade, and its panics.
+//!
+//! Reporting a message must never block. A line has the form `TIME LEVEL PID: MESSAGE`.
 
-use super::{LONGEST_LINE, escape::Escape, timestamp::Stamp, writer::Log};
+use super::{escape::Escape, output::MAX_LINE_BYTES, queue::Log, timestamp::Timestamp};
 use log::Level;
 use std::{
     any::Any,
@@ -13,82 +15,74 @@ use std::{
     time::SystemTime,
 };
 
-/// Room for a message once it is escaped, so that with all else its line stays below the limit.
-const MESSAGE: usize = LONGEST_LINE - 100;
+/// The most bytes that a message takes, once escaped; the rest of the line fits into the remaining 100 bytes.
+const MAX_MESSAGE: usize = MAX_LINE_BYTES - 100;
 
 static LOG: OnceLock<Log> = OnceLock::new();
 
-/// Has all messages of this process appended to `log` from now on. The first word counts; before it, they go to
-/// standard error.
-pub fn report_to(log: Log) {
-    let _ = LOG.set(log);
-}
-
-/// Has panics reported like everything else that goes wrong, each in one line.
-pub fn report_panics() {
-    panic::set_hook(Box::new(|panic| {
-        say(Level::Error, panic_message(panic.payload(), panic.location()));
-    }));
-}
-
-/// Sends the messages of this process, which arrive through the `log` facade, to its error log.
+/// Routes the messages of the `log` facade to the error log. Until [`set_log`] is called they go to standard error.
 pub fn install_logger() {
-    if log::set_logger(&ErrorLog).is_ok() {
+    if log::set_logger(&ErrorLogger).is_ok() {
         log::set_max_level(log::LevelFilter::Info);
     }
 }
 
-/// The `log` facade's way into the error log.
-struct ErrorLog;
+/// Makes `log` the error log of this process, and reports panics to it too, one line each. Only the first call has an
+/// effect on where messages go.
+pub(super) fn set_log(log: Log) {
+    let _ = LOG.set(log);
+    panic::set_hook(Box::new(|panic| {
+        report(Level::Error, panic_message(panic.payload(), panic.location()));
+    }));
+}
 
-impl log::Log for ErrorLog {
+/// Appends a message to the error log. Returns false if there was no room for it.
+pub(super) fn report(level: Level, message: impl fmt::Display) -> bool {
+    // Formatted before the log is locked, because an argument's `Display` can panic.
+    let (message, pid) = (message.to_string(), process::id());
+    let Some(log) = LOG.get() else {
+        let mut line = Vec::new();
+        write_line(&mut line, &Timestamp::at(SystemTime::now()), pid, level, &message);
+        // A macro, because test harnesses capture its output but not that of the stream.
+        eprint!("{}", String::from_utf8_lossy(&line));
+        return true;
+    };
+    log.append(|line, timestamp| write_line(line, timestamp, pid, level, &message))
+}
+
+struct ErrorLogger;
+
+impl log::Log for ErrorLogger {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
         metadata.level() <= log::max_level()
     }
 
     fn log(&self, record: &log::Record<'_>) {
         if self.enabled(record.metadata()) {
-            say(record.level(), record.args());
+            report(record.level(), record.args());
         }
     }
 
     fn flush(&self) {}
 }
 
-/// Reports something. Whether there was room for it.
-pub(super) fn say(level: Level, message: impl fmt::Display) -> bool {
-    // Made before anything is locked: what it is made of is not ours, and may panic.
-    let (message, process) = (message.to_string(), process::id());
-    match LOG.get() {
-        Some(log) => log.append(|line, stamp| write(line, stamp, process, level, &message)),
-        None => {
-            let mut line = Vec::new();
-            write(&mut line, &Stamp::at(SystemTime::now()), process, level, &message);
-            // The macro, and not the stream, because that is what a test harness captures.
-            eprint!("{}", String::from_utf8_lossy(&line));
-            true
-        }
-    }
-}
-
-/// `time level process: message`. A message is one line, whatever names and texts of others stand in it.
-fn write(line: &mut Vec<u8>, stamp: &Stamp, process: u32, level: Level, message: &str) {
+fn write_line(line: &mut Vec<u8>, timestamp: &Timestamp, pid: u32, level: Level, message: &str) {
     let level = match level {
         Level::Error => "error",
         Level::Warn => "warning",
         Level::Info | Level::Debug | Level::Trace => "info",
     };
-    let _ = write!(line, "{} {level} {process}: ", stamp.rfc3339());
-    Escape::Message.write(line, message.as_bytes(), MESSAGE);
+    let _ = write!(line, "{} {level} {pid}: ", timestamp.rfc3339());
+    Escape::Message.write(line, message.as_bytes(), MAX_MESSAGE);
     line.push(b'\n');
 }
 
-fn panic_message(payload: &dyn Any, place: Option<&Location<'_>>) -> String {
+fn panic_message(payload: &dyn Any, location: Option<&Location<'_>>) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    let (thread, text) = (thread::current(), text.unwrap_or("with no message"));
-    let place = place.map_or_else(|| "?".to_owned(), ToString::to_string);
-    format!("thread {} panicked at {place}: {text}", thread.name().unwrap_or("?"))
+    let (thread, text) = (thread::current(), text.unwrap_or("no message"));
+    let location = location.map_or_else(|| "?".to_owned(), ToString::to_string);
+    format!("thread {} panicked at {location}: {text}", thread.name().unwrap_or("?"))
 }
 
 #[cfg(test)]
@@ -98,31 +92,31 @@ mod tests {
 
     fn check(level: Level, message: &str, expected: &str) {
         let mut line = Vec::new();
-        let stamp = Stamp::at(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777));
-        write(&mut line, &stamp, 4711, level, message);
-        assert!(line.len() <= LONGEST_LINE);
+        let timestamp = Timestamp::at(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777));
+        write_line(&mut line, &timestamp, 4711, level, message);
+        assert!(line.len() <= MAX_LINE_BYTES);
         assert_eq!(String::from_utf8_lossy(&line), format!("1994-11-06T08:49:37Z {expected}\n"));
     }
 
     #[test]
-    fn a_message_is_one_line() {
+    fn a_message_is_one_line_of_bounded_length() {
         check(Level::Error, "cannot open \"x\"", "error 4711: cannot open \"x\"");
         check(Level::Warn, "a\nb\u{e4}", r"warning 4711: a\x0Ab\xC3\xA4");
-        let long = "x".repeat(MESSAGE);
+        let long = "x".repeat(MAX_MESSAGE);
         check(Level::Info, &format!("{long}y"), &format!("info 4711: {long}..."));
     }
 
     #[test]
-    fn a_panic_says_where_and_what() {
+    fn a_panic_message_names_thread_location_and_text() {
         let check = |payload: &dyn Any, expected: &str| {
             let message = panic_message(payload, Some(Location::caller()));
-            let (where_from, text) = message.split_once(" panicked at ").expect("a place");
-            let (file, place) = text.split_once(".rs:").expect("a file");
-            assert!(where_from.starts_with("thread ") && file.ends_with("error_log"), "{message}");
-            assert_eq!(place.split_once(": ").map(|(_, text)| text), Some(expected));
+            let (thread, panic) = message.split_once(" panicked at ").expect("a location");
+            let (file, position) = panic.split_once(".rs:").expect("a file");
+            assert!(thread.starts_with("thread ") && file.ends_with("error_log"), "{message}");
+            assert_eq!(position.split_once(": ").map(|(_, text)| text), Some(expected));
         };
         check(&"a literal", "a literal");
-        check(&"made of parts".to_owned(), "made of parts");
-        check(&0u8, "with no message");
+        check(&"a formatted text".to_owned(), "a formatted text");
+        check(&0u8, "no message");
     }
 }

@@ -1,114 +1,100 @@
-//! The logs: a line for each request that is over, and a line for each thing that went wrong.
+//! The logs of a process: an access log with a line per response, and an error log with a line per message.
 //!
-//! Neither ever makes a connection wait. What cannot be written in time is dropped and counted, and the count is
-//! reported. What peers have chosen is escaped. Several processes may write to one file or pipe, and no line of
-//! one is torn by another.
+//! Logging never makes a connection wait: lines that cannot be written in time are dropped and counted, and the error
+//! log reports the count. Text that clients choose is escaped. Several processes may write to the same file or pipe
+//! without mixing their lines.
 
 mod access_log;
 mod error_log;
 mod escape;
 mod format;
 mod output;
+mod queue;
 mod timestamp;
 mod writer;
 
 pub use access_log::AccessLog;
-pub use error_log::{install_logger, report_panics, report_to};
+pub(crate) use error_log::install_logger;
 pub use format::Format;
-pub(crate) use format::{Draft, Outcome};
 pub use output::Output;
-pub use writer::{Log, Opened};
+pub use queue::Log;
 
 use std::{io, path::PathBuf, time::Duration};
+use writer::OpenedLog;
 
-/// The most bytes a line has, its end included: what pipe(7) promises not to mix with the lines of others. All that
-/// a peer chooses is cut to fit.
-const LONGEST_LINE: usize = 4096;
-
-/// What an operator can choose.
+/// Which logs a server writes, and where.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// How requests are logged, if they are.
-    pub access: Format,
-    /// Where to; `None` for standard output.
-    pub file: Option<PathBuf>,
-    /// Where messages go; `None` for standard error.
-    pub errors: Option<PathBuf>,
+pub struct LogSettings {
+    /// The format of the access log; [`Format::Off`] for no access log.
+    pub format: Format,
+    /// The file of the access log; `None` for standard output.
+    pub access_log: Option<PathBuf>,
+    /// The file of the error log; `None` for standard error.
+    pub error_log: Option<PathBuf>,
 }
 
-impl Settings {
-    /// Opens what is to be written, while there are the rights to do so.
-    ///
-    /// # Errors
-    ///
-    /// When a file cannot be opened for writing; which one, the error says.
-    pub fn open(&self) -> io::Result<OpenedLogs> {
-        let open = |file: &Option<PathBuf>, otherwise: Output| {
-            let output = file.clone().map_or(otherwise, Output::File);
-            let name = output.to_string();
-            Opened::new(output).map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))
+impl LogSettings {
+    /// Opens the outputs with the privileges that the process still has. The error names the file.
+    pub(crate) fn open(&self) -> io::Result<OpenedLogs> {
+        let open = |file: &Option<PathBuf>, default: Output| {
+            OpenedLog::new(file.clone().map_or(default, Output::File))
         };
-        let errors = open(&self.errors, Output::Stderr)?;
-        let access = match self.access {
+        let errors = open(&self.error_log, Output::Stderr)?;
+        let access = match self.format {
             Format::Off => None,
-            _ => Some(open(&self.file, Output::Stdout)?),
+            format => Some((open(&self.access_log, Output::Stdout)?, format)),
         };
-        Ok(OpenedLogs { access, errors, format: self.access })
+        Ok(OpenedLogs { access, errors })
     }
 }
 
-/// Logs that are open and not written yet.
+/// Logs whose outputs are open and whose writer threads have not started.
 #[derive(Debug)]
-pub struct OpenedLogs {
-    access: Option<Opened>,
-    errors: Opened,
-    format: Format,
+pub(crate) struct OpenedLogs {
+    access: Option<(OpenedLog, Format)>,
+    errors: OpenedLog,
 }
 
 impl OpenedLogs {
-    /// Starts writing, with the rights that are left. From now on the messages of this process go to its error log,
-    /// and so do panics.
-    ///
-    /// # Errors
-    ///
-    /// When the system lacks threads.
-    pub fn start(self) -> io::Result<Logs> {
+    /// Starts the writer threads. From now on the messages and panics of this process go to its error log.
+    pub(crate) fn start(self) -> io::Result<Logs> {
         let errors = self.errors.start()?;
-        report_to(errors.clone());
-        report_panics();
-        let access = self.access.map(Opened::start).transpose()?;
-        Ok(Logs { access, errors, format: self.format })
+        error_log::set_log(errors.clone());
+        let access = match self.access {
+            Some((log, format)) => Some((log.start()?, format)),
+            None => None,
+        };
+        Ok(Logs { access, errors })
     }
 }
 
 /// The logs of a process.
 #[derive(Clone, Debug)]
-pub struct Logs {
-    access: Option<Log>,
+pub(crate) struct Logs {
+    access: Option<(Log, Format)>,
     errors: Log,
-    format: Format,
 }
 
 impl Logs {
-    /// The access log and its format, unless it is off.
-    pub fn access(&self) -> Option<(Log, Format)> {
-        self.access.clone().map(|log| (log, self.format))
+    /// The middleware that writes the access log, unless it is off.
+    pub(crate) fn access_log(&self) -> Option<AccessLog> {
+        self.access.clone().and_then(|(log, format)| AccessLog::new(log, format))
     }
 
-    /// Opens the files anew by their names, after they have been renamed.
-    pub fn reopen(&self) {
-        self.access.iter().chain([&self.errors]).for_each(Log::reopen);
+    /// Reopens the files by their names, for log rotation.
+    pub(crate) fn reopen(&self) {
+        let access = self.access.iter().map(|(log, _)| log);
+        access.chain([&self.errors]).for_each(Log::reopen);
     }
 
-    /// Waits until all is written that has been said by now, for at most `within` each. Whether it is. Lines that were
-    /// lost are reported, even if their output never took another one.
-    pub fn flush(&self, within: Duration) -> bool {
-        let access = self.access.as_ref().is_none_or(|log| {
-            let done = log.flush(within);
-            log.report_lost();
-            done
-        });
-        // The error log comes last, whatever became of the other one: that is what it may have to tell.
-        self.errors.flush(within) && access
+    /// Waits until all lines so far are written, for at most `timeout` per log, and reports lost lines of the access
+    /// log.
+    pub(crate) fn flush(&self, timeout: Duration) {
+        if let Some((access, _)) = &self.access {
+            access.flush(timeout);
+            writer::report_lost(access.queue());
+        }
+        // Last, because it may have to report the access log's failures.
+        self.errors.flush(timeout);
     }
 }

@@ -1,8 +1,10 @@
-//! Where lines end up: whole ones, whatever the disk, the reader, or another process that writes there does.
+//! Writes whole lines to a file, a pipe or a terminal.
+//!
+//! Other processes may write to the same output, and a write may be interrupted, incomplete or refused. No line may
+//! mix with another because of that.
 
-use super::LONGEST_LINE;
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
+    event::{PollFd, PollFlags, poll},
     fs::{Mode, OFlags, open},
     io::Errno,
 };
@@ -14,10 +16,14 @@ use std::{
     path::PathBuf,
 };
 
+/// The longest log line in bytes, with its newline: pipe(7) writes this many bytes atomically (`PIPE_BUF`). Text that a
+/// client chooses is truncated to fit.
+pub(super) const MAX_LINE_BYTES: usize = 4096;
+
 /// Where a log is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Appended to this file, made if need be; a FIFO or a device will do as well.
+    /// Appends to this file, which is created if it does not exist. It may be a FIFO or a device.
     File(PathBuf),
     /// Standard output.
     Stdout,
@@ -26,15 +32,15 @@ pub enum Output {
 }
 
 impl Output {
-    /// Opens it. Several processes may, and write whole lines each.
+    /// Opens the output for writing. A FIFO without a reader is an error.
     pub(super) fn open(&self) -> io::Result<File> {
         let descriptor = match self {
             Output::File(path) => {
-                // To append is what keeps processes from writing over each other. Not to block is for a FIFO that
-                // nobody reads: that is an error, and not a server that does not start.
+                // APPEND keeps processes from overwriting each other; NONBLOCK keeps a FIFO without a reader from
+                // blocking the start.
                 let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
                 let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-                // Who asked for what is nobody's business but the operator's.
+                // Logs hold client addresses, so other users must not read them.
                 open(path, flags, Mode::RUSR | Mode::WUSR | Mode::RGRP)?
             }
             Output::Stdout => io::stdout().as_fd().try_clone_to_owned()?,
@@ -54,70 +60,72 @@ impl fmt::Display for Output {
     }
 }
 
-/// Lines that could not be written.
+/// A failed write: how many lines are lost, and why.
 #[derive(Debug)]
-pub(super) struct Lost {
-    pub(super) lines: u64,
-    pub(super) why: io::Error,
+pub(super) struct WriteError {
+    pub(super) lines_lost: u64,
+    pub(super) cause: io::Error,
 }
 
-/// Writes lines.
-pub(super) struct Lines<W> {
-    to: W,
-    /// Whether the last byte written does not end a line.
-    torn: bool,
+/// Writes lines to an open output.
+pub(super) struct LineWriter<W> {
+    output: W,
+    /// Whether the last write ended in the middle of a line.
+    mid_line: bool,
 }
 
-impl<W: Write + AsFd> Lines<W> {
-    pub(super) fn new(to: W) -> Lines<W> {
-        Lines { to, torn: false }
+impl<W: Write + AsFd> LineWriter<W> {
+    pub(super) fn new(output: W) -> LineWriter<W> {
+        LineWriter { output, mid_line: false }
     }
 
-    /// Writes all of these lines, as soon as the output takes them. One that got stuck half-way is ended in front of
-    /// them, so that it spoils no other.
-    pub(super) fn write(&mut self, mut text: &[u8]) -> Result<(), Lost> {
-        while self.torn && !text.is_empty() {
-            self.write_some(b"\n").map_err(|why| lost(text, why))?;
+    /// Writes all lines of `text`, and waits while the output is full. If the previous call failed in the middle of a
+    /// line, this one writes a newline first.
+    pub(super) fn write(&mut self, text: &[u8]) -> Result<(), WriteError> {
+        let mut rest = text;
+        self.write_rest(&mut rest).map_err(|cause| {
+            let lines_lost = rest.iter().filter(|byte| **byte == b'\n').count() as u64;
+            WriteError { lines_lost, cause }
+        })
+    }
+
+    fn write_rest(&mut self, rest: &mut &[u8]) -> io::Result<()> {
+        while self.mid_line && !rest.is_empty() {
+            self.write_once(b"\n")?;
         }
-        while !text.is_empty() {
-            let count = self.write_some(some_lines(text)).map_err(|why| lost(text, why))?;
-            text = &text[count..];
+        while !rest.is_empty() {
+            let count = self.write_once(whole_lines(rest))?;
+            *rest = &rest[count..];
         }
         Ok(())
     }
 
-    fn write_some(&mut self, lines: &[u8]) -> io::Result<usize> {
+    fn write_once(&mut self, bytes: &[u8]) -> io::Result<usize> {
         loop {
-            match self.to.write(lines) {
+            match self.output.write(bytes) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => {
-                    self.torn = lines[count - 1] != b'\n';
+                    self.mid_line = bytes[count - 1] != b'\n';
                     return Ok(count);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => await_reader(&self.to)?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    match poll(&mut [PollFd::new(&self.output, PollFlags::OUT)], None) {
+                        Ok(_) | Err(Errno::INTR) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
     }
 }
 
-/// As many whole lines as one write may hold and not be torn: pipe(7) promises it for that many bytes.
-fn some_lines(text: &[u8]) -> &[u8] {
-    let at_most = &text[..text.len().min(LONGEST_LINE)];
-    let end = at_most.iter().rposition(|byte| *byte == b'\n').map_or(at_most.len(), |at| at + 1);
+/// As many whole lines as one atomic write can hold ([`MAX_LINE_BYTES`]); a part of the first line if it is longer.
+fn whole_lines(text: &[u8]) -> &[u8] {
+    let window = &text[..text.len().min(MAX_LINE_BYTES)];
+    let end = window.iter().rposition(|byte| *byte == b'\n').map_or(window.len(), |at| at + 1);
     &text[..end]
-}
-
-fn lost(text: &[u8], why: io::Error) -> Lost {
-    Lost { lines: text.iter().filter(|byte| **byte == b'\n').count() as u64, why }
-}
-
-fn await_reader(output: impl AsFd) -> io::Result<()> {
-    match poll(&mut [PollFd::new(&output, PollFlags::OUT)], None::<&Timespec>) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 #[cfg(test)]
@@ -125,14 +133,15 @@ mod tests {
     use super::*;
     use std::{collections::VecDeque, os::fd::BorrowedFd};
 
-    /// Takes so many bytes at each write, fails with the error, or takes all once the script is over.
-    struct Scripted {
+    /// Handles each write as the next step of the script says: accepts so many bytes, or fails. After the script,
+    /// accepts everything.
+    struct ScriptedOutput {
         script: VecDeque<Result<usize, ErrorKind>>,
         written: Vec<u8>,
         always_writable: File,
     }
 
-    impl Write for Scripted {
+    impl Write for ScriptedOutput {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let count = self.script.pop_front().unwrap_or(Ok(usize::MAX))?.min(bytes.len());
             self.written.extend_from_slice(&bytes[..count]);
@@ -144,25 +153,25 @@ mod tests {
         }
     }
 
-    impl AsFd for Scripted {
+    impl AsFd for ScriptedOutput {
         fn as_fd(&self) -> BorrowedFd<'_> {
             self.always_writable.as_fd()
         }
     }
 
-    /// Writes three lines, and then one more: what arrives, and how many of the three are lost.
-    fn check(script: &[Result<usize, ErrorKind>], written: &str, lost: u64) {
+    /// Writes three lines and then a fourth; checks what arrives, and how many of the three are lost.
+    fn check(script: &[Result<usize, ErrorKind>], written: &str, lines_lost: u64) {
         let always_writable = Output::File("/dev/null".into()).open().expect("/dev/null");
         let script = script.iter().copied().collect();
-        let mut lines = Lines::new(Scripted { script, written: Vec::new(), always_writable });
-        let outcome = lines.write(b"one\ntwo\nthree\n");
-        assert_eq!(outcome.map_or_else(|lost| lost.lines, |()| 0), lost, "{written:?}");
-        lines.write(b"four\n").expect("the script is over");
-        assert_eq!(String::from_utf8_lossy(&lines.to.written), written);
+        let mut writer = LineWriter::new(ScriptedOutput { script, written: Vec::new(), always_writable });
+        let result = writer.write(b"one\ntwo\nthree\n");
+        assert_eq!(result.map_or_else(|error| error.lines_lost, |()| 0), lines_lost, "{written:?}");
+        writer.write(b"four\n").expect("the script is over");
+        assert_eq!(String::from_utf8_lossy(&writer.output.written), written);
     }
 
     #[test]
-    fn every_line_that_arrives_is_a_line() {
+    fn lines_stay_whole_after_short_and_failed_writes() {
         let full = Err(ErrorKind::StorageFull);
         let (interrupted, blocked) = (Err(ErrorKind::Interrupted), Err(ErrorKind::WouldBlock));
         check(&[], "one\ntwo\nthree\nfour\n", 0);
@@ -175,14 +184,11 @@ mod tests {
     }
 
     #[test]
-    fn a_write_holds_whole_lines_and_no_more_than_a_pipe_takes_at_once() {
+    fn a_write_holds_whole_lines_and_at_most_pipe_buf_bytes() {
         let line = [&[b'x'; 999][..], b"\n"].concat();
-        let check = |lines: usize, expected: usize| {
-            assert_eq!(some_lines(&line.repeat(lines)).len(), expected, "{lines}");
-        };
-        check(1, 1000);
-        check(4, 4000);
-        check(5, 4000);
-        assert_eq!(some_lines(&[b'x'; 5000]).len(), LONGEST_LINE, "one that is too long goes in pieces");
+        for (lines, expected) in [(1, 1000), (4, 4000), (5, 4000)] {
+            assert_eq!(whole_lines(&line.repeat(lines)).len(), expected, "{lines}");
+        }
+        assert_eq!(whole_lines(&[b'x'; 5000]).len(), MAX_LINE_BYTES, "a line that is too long");
     }
 }

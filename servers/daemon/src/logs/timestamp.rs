@@ -1,55 +1,55 @@
-//! The time as logs spell it, made anew once a second and not once a line. It is always UTC: lines of one log can be
-//! compared whatever the season, and no time zone has to be known.
+//! The time in the formats of the logs, always UTC. Formatted once per second, not once per line.
 
 use httpdate::HttpDate;
 use std::time::{Duration, SystemTime};
 
-/// The last second that has four digits for its year; `httpdate` writes no later one.
-const LAST: Duration = Duration::from_secs(253_402_300_799);
+/// The last second of the year 9999, the last one that `httpdate` can format.
+const MAX_TIME: Duration = Duration::from_secs(253_402_300_799);
 
 const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
-/// A second, in both spellings.
+/// One second, formatted in both ways that the logs use.
 #[derive(Debug)]
-pub(crate) struct Stamp {
+pub(super) struct Timestamp {
     since_epoch: Duration,
     clf: String,
     rfc3339: String,
 }
 
-impl Stamp {
-    pub(super) fn at(time: SystemTime) -> Stamp {
-        let mut stamp = Stamp { since_epoch: Duration::MAX, clf: String::new(), rfc3339: String::new() };
-        stamp.advance(time);
-        stamp
+impl Timestamp {
+    pub(super) fn at(time: SystemTime) -> Timestamp {
+        let mut timestamp =
+            Timestamp { since_epoch: Duration::MAX, clf: String::new(), rfc3339: String::new() };
+        timestamp.update(time);
+        timestamp
     }
 
-    /// Moves on to `time`, which may also have been set back.
+    /// Sets the time to `time`, which may be earlier than before: an operator can set the clock back.
     #[inline]
-    pub(super) fn advance(&mut self, time: SystemTime) {
+    pub(super) fn update(&mut self, time: SystemTime) {
         let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         if since_epoch.as_secs() != self.since_epoch.as_secs() {
             self.since_epoch = since_epoch;
-            self.spell();
+            self.format();
         }
     }
 
     #[cold]
-    fn spell(&mut self) {
-        let date = HttpDate::from(SystemTime::UNIX_EPOCH + self.since_epoch.min(LAST)).to_string();
-        // RFC 9110 §5.6.7: every part of an IMF-fixdate has its place, as in `Sun, 06 Nov 1994 08:49:37 GMT`.
+    fn format(&mut self) {
+        let date = HttpDate::from(SystemTime::UNIX_EPOCH + self.since_epoch.min(MAX_TIME)).to_string();
+        // An IMF-fixdate has fixed columns (RFC 9110 §5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
         let (day, month, year, time) = (&date[5..7], &date[8..11], &date[12..16], &date[17..25]);
         let number = MONTHS.find(month).map_or(0, |at| at / 3 + 1);
         self.clf = format!("{day}/{month}/{year}:{time} +0000");
         self.rfc3339 = format!("{year}-{number:02}-{day}T{time}Z");
     }
 
-    /// As in the common log format: `06/Nov/1994:08:49:37 +0000`.
+    /// The time as in the Common Log Format: `06/Nov/1994:08:49:37 +0000`.
     pub(super) fn clf(&self) -> &str {
         &self.clf
     }
 
-    /// As in RFC 3339: `1994-11-06T08:49:37Z`.
+    /// The time as in RFC 3339: `1994-11-06T08:49:37Z`.
     pub(super) fn rfc3339(&self) -> &str {
         &self.rfc3339
     }
@@ -59,20 +59,24 @@ impl Stamp {
 mod tests {
     use super::*;
 
-    fn check(stamp: &mut Stamp, seconds: f64, clf: &str, rfc3339: &str) {
-        stamp.advance(SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds));
-        assert_eq!((stamp.clf(), stamp.rfc3339()), (clf, rfc3339), "{seconds}");
+    fn check(timestamp: &mut Timestamp, seconds: f64, clf: &str, rfc3339: &str) {
+        timestamp.update(SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds));
+        assert_eq!((timestamp.clf(), timestamp.rfc3339()), (clf, rfc3339), "{seconds}");
     }
 
     #[test]
-    fn it_follows_the_clock_wherever_that_is_set() {
-        let mut stamp = Stamp::at(SystemTime::UNIX_EPOCH);
-        check(&mut stamp, 0.0, "01/Jan/1970:00:00:00 +0000", "1970-01-01T00:00:00Z");
-        check(&mut stamp, 784_111_777.9, "06/Nov/1994:08:49:37 +0000", "1994-11-06T08:49:37Z");
-        check(&mut stamp, 784_111_778.0, "06/Nov/1994:08:49:38 +0000", "1994-11-06T08:49:38Z");
-        check(&mut stamp, 1_709_251_199.0, "29/Feb/2024:23:59:59 +0000", "2024-02-29T23:59:59Z");
-        check(&mut stamp, 1_735_689_599.0, "31/Dec/2024:23:59:59 +0000", "2024-12-31T23:59:59Z");
-        check(&mut stamp, 60.0, "01/Jan/1970:00:01:00 +0000", "1970-01-01T00:01:00Z");
-        check(&mut stamp, 4e11, "31/Dec/9999:23:59:59 +0000", "9999-12-31T23:59:59Z");
+    fn follows_the_clock_forward_and_back() {
+        let mut timestamp = Timestamp::at(SystemTime::UNIX_EPOCH);
+        for (seconds, clf, rfc3339) in [
+            (0.0, "01/Jan/1970:00:00:00 +0000", "1970-01-01T00:00:00Z"),
+            (784_111_777.9, "06/Nov/1994:08:49:37 +0000", "1994-11-06T08:49:37Z"),
+            (784_111_778.0, "06/Nov/1994:08:49:38 +0000", "1994-11-06T08:49:38Z"),
+            (1_709_251_199.0, "29/Feb/2024:23:59:59 +0000", "2024-02-29T23:59:59Z"),
+            (1_735_689_599.0, "31/Dec/2024:23:59:59 +0000", "2024-12-31T23:59:59Z"),
+            (60.0, "01/Jan/1970:00:01:00 +0000", "1970-01-01T00:01:00Z"),
+            (4e11, "31/Dec/9999:23:59:59 +0000", "9999-12-31T23:59:59Z"),
+        ] {
+            check(&mut timestamp, seconds, clf, rfc3339);
+        }
     }
 }
