@@ -1,23 +1,12 @@
-//! The command line that all servers share: turns arguments into settings, and failures into exit codes.
+//! The options that all servers share. Each is defined and documented here only: the texts are also those of `--help`.
 
-use crate::{
-    launch::{self, Application, ServerSettings},
-    logs::{Format, LogSettings},
-};
+use crate::logs::LogSettings;
 use clap::{Args, Parser, builder::RangedU64ValueParser};
-use http_engine::{Config, Engine, Limits, Timeouts};
-use std::{
-    io::{self, Write},
-    net::IpAddr,
-    ops::RangeInclusive,
-    path::PathBuf,
-    process::ExitCode,
-    sync::Arc,
-    time::Duration,
-};
+use http_engine::{Config, Limits, Timeouts};
+use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 /// The most `--bind` options: with a socket per worker and address, a server can still watch them all.
-const MAX_BINDS: usize = 64;
+pub(crate) const MAX_BINDS: usize = 64;
 
 /// The largest count or size.
 const MAX_NUMBER: u64 = u32::MAX as u64;
@@ -26,172 +15,113 @@ const MAX_NUMBER: u64 = u32::MAX as u64;
 const MAX_SECONDS: u64 = 86_400;
 
 /// The options of every server.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Common {
     /// Port to listen on; 0 selects a free port
     #[arg(short, long)]
-    port: u16,
+    pub port: u16,
 
     /// Address to listen on; can be repeated [default: 127.0.0.1, and ::1 if the machine has IPv6]
     #[arg(short, long, value_name = "ADDRESS")]
-    bind: Vec<IpAddr>,
+    pub bind: Vec<IpAddr>,
 
     /// Number of event loops, of threads kept ready, or of worker processes [default: CPU cores, at most 8]
     #[arg(short, long, value_parser = number::<usize>(1..=1024))]
-    workers: Option<usize>,
+    pub workers: Option<usize>,
 
     /// Run each worker as a separate process and replace it if it ends
     #[arg(long)]
-    prefork: bool,
+    pub prefork: bool,
 
+    /// Limits of clients and timeouts.
     #[command(flatten)]
-    limits: LimitOptions,
+    pub limits: LimitOptions,
 
+    /// Logs, PID file, user, and other matters of a service.
     #[command(flatten)]
-    service: ServiceOptions,
+    pub service: ServiceOptions,
 }
 
 /// The options that bound what clients may use, and for how long.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Limits")]
-struct LimitOptions {
+pub struct LimitOptions {
     /// Connections open at once, divided evenly among worker processes and reduced to fit the limit on open files
     /// [default: 10000 with event loops, 1024 with a thread for each; per process]
     #[arg(long, value_name = "COUNT", value_parser = number::<usize>(1..=MAX_NUMBER))]
-    max_connections: Option<usize>,
+    pub max_connections: Option<usize>,
 
     /// Connections open at once from one client address, per process [default: no limit]
     #[arg(long, value_name = "COUNT", value_parser = number::<usize>(1..=MAX_NUMBER))]
-    max_connections_per_ip: Option<usize>,
+    pub max_connections_per_ip: Option<usize>,
 
     /// Size of a request head in bytes; a larger one is rejected with status 431
     #[arg(long, value_name = "BYTES", value_parser = number::<usize>(256..=65_535),
         default_value_t = Limits::default().head_bytes)]
-    max_head: usize,
+    pub max_head: usize,
 
     /// Size of a request body in bytes; a larger one is rejected with status 413
     #[arg(long, value_name = "BYTES", value_parser = number::<usize>(0..=MAX_NUMBER),
         default_value_t = Limits::default().body_bytes)]
-    max_body: usize,
+    pub max_body: usize,
 
     /// Time to receive a request head, from its first byte
     #[arg(long, value_name = "SECONDS", value_parser = number::<u64>(1..=MAX_SECONDS),
         default_value_t = Timeouts::default().head.as_secs())]
-    head_timeout: u64,
+    pub head_timeout: u64,
 
     /// Time that a client may pause while it sends a request body
     #[arg(long, value_name = "SECONDS", value_parser = number::<u64>(1..=MAX_SECONDS),
         default_value_t = Timeouts::default().body_idle.as_secs())]
-    body_timeout: u64,
+    pub body_timeout: u64,
 
     /// Time that a client may pause while it receives a response
     #[arg(long, value_name = "SECONDS", value_parser = number::<u64>(1..=MAX_SECONDS),
         default_value_t = Timeouts::default().write_stall.as_secs())]
-    write_timeout: u64,
+    pub write_timeout: u64,
 
     /// Time that a connection may stay open between two requests
     #[arg(long, value_name = "SECONDS", value_parser = number::<u64>(1..=MAX_SECONDS),
         default_value_t = Timeouts::default().idle.as_secs())]
-    idle_timeout: u64,
+    pub idle_timeout: u64,
 
     /// Time to finish the requests in flight after SIGTERM, SIGINT or a reload
     #[arg(long, value_name = "SECONDS", value_parser = number::<u64>(0..=MAX_SECONDS), default_value_t = 30)]
-    grace: u64,
+    pub grace: u64,
 }
 
 /// The options that concern the rest of the system.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Service")]
-struct ServiceOptions {
-    /// Format of the access log
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Off)]
-    log: Format,
-
-    /// File of the access log, reopened on SIGUSR1 and SIGHUP [default: standard output]
-    #[arg(long, value_name = "FILE")]
-    log_file: Option<PathBuf>,
-
-    /// File of the error log, reopened on SIGUSR1 and SIGHUP [default: standard error]
-    #[arg(long, value_name = "FILE")]
-    error_log: Option<PathBuf>,
+pub struct ServiceOptions {
+    /// The access log and the error log.
+    #[command(flatten)]
+    pub logs: LogSettings,
 
     /// File that holds the PID while the server runs [default: none]
     #[arg(long, value_name = "FILE")]
-    pid_file: Option<PathBuf>,
+    pub pid_file: Option<PathBuf>,
 
     /// User to switch to once the port is bound, by name or number [default: no switch]
     #[arg(long, value_name = "USER")]
-    user: Option<String>,
+    pub user: Option<String>,
 
     /// Group to switch to with the user, by name or number [default: the user's group]
     #[arg(long, value_name = "GROUP", requires = "user")]
-    group: Option<String>,
+    pub group: Option<String>,
 
     /// Restrict file access to the served directory, the logs and the PID file (Landlock)
     #[arg(long)]
-    confine: bool,
+    pub confine: bool,
 
     /// Make the server that holds the PID file start the program again and hand over to it, as SIGUSR2 does; then exit
     #[arg(long, requires = "pid_file")]
-    reload: bool,
-}
-
-impl Common {
-    /// Serves the application until a signal, or makes a running server start a successor (`--reload`). Prints a
-    /// failure to standard error.
-    pub fn run(self, name: &'static str, application: Arc<dyn Application>, engine: Engine) -> ExitCode {
-        if self.bind.len() > MAX_BINDS {
-            let count = self.bind.len();
-            eprintln!("{name}: cannot listen on {count} addresses: at most {MAX_BINDS} can be given");
-            return ExitCode::from(2);
-        }
-        let result = match &self.service {
-            ServiceOptions { reload: true, pid_file: Some(pid_file), .. } => launch::reload(pid_file),
-            _ => launch::run(&self.settings(name, application, engine)),
-        };
-        match result {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                // A single write, because workers that fail at the same time share standard error. It may be closed.
-                let _ = io::stderr().write_all(format!("{name}: {error}\n").as_bytes());
-                ExitCode::FAILURE
-            }
-        }
-    }
-
-    fn settings(
-        self,
-        name: &'static str,
-        application: Arc<dyn Application>,
-        engine: Engine,
-    ) -> ServerSettings {
-        let Common { port, bind, workers, prefork, limits, service } = self;
-        ServerSettings {
-            name,
-            application,
-            binds: bind,
-            port,
-            workers: workers.unwrap_or_else(launch::default_workers),
-            engine,
-            prefork,
-            grace: Duration::from_secs(limits.grace),
-            max_connections: limits.max_connections,
-            max_connections_per_address: limits.max_connections_per_ip,
-            protocol: limits.protocol(),
-            logs: LogSettings {
-                format: service.log,
-                access_log: service.log_file,
-                error_log: service.error_log,
-            },
-            pid_file: service.pid_file,
-            user: service.user.map(|user| (user, service.group)),
-            confine: service.confine,
-        }
-    }
+    pub reload: bool,
 }
 
 impl LimitOptions {
-    fn protocol(&self) -> Config {
+    /// The limits and timeouts of the protocol.
+    pub(crate) fn protocol(&self) -> Config {
         let limits = Limits { head_bytes: self.max_head, body_bytes: self.max_body, ..Limits::default() };
         let timeouts = Timeouts {
             head: Duration::from_secs(self.head_timeout),

@@ -87,22 +87,22 @@ struct Accounts {
 impl Accounts {
     fn identity(&self, user: &str, group: Option<&str>) -> io::Result<Identity> {
         let account = self.account(user);
-        let number = account.as_ref().map(|account| account.user).or_else(|| number(user));
-        let uid = number.ok_or_else(|| not_found("user", user, "/etc/passwd"))?;
+        let uid = account.map(|(_, uid, _)| uid).or_else(|| number(user));
+        let uid = uid.ok_or_else(|| not_found("user", user, "/etc/passwd"))?;
         if uid == 0 {
             let message = format!("refusing --user {user}: choose an unprivileged user");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        let gid = match (group, &account) {
+        let gid = match (group, account) {
             (Some(group), _) => self.group(group).ok_or_else(|| not_found("group", group, "/etc/group"))?,
-            (None, Some(account)) => account.group,
+            (None, Some((.., gid))) => gid,
             (None, None) => {
                 let message =
                     format!("cannot find the group of user {user}: not in /etc/passwd (add --group)");
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
             }
         };
-        let mut supplementary = account.map_or_else(Vec::new, |account| self.memberships(account.name));
+        let mut supplementary = account.map_or_else(Vec::new, |(name, ..)| self.memberships(name));
         supplementary.push(gid);
         supplementary.sort_unstable();
         supplementary.dedup();
@@ -110,46 +110,37 @@ impl Accounts {
         Ok(Identity { user: Uid::from_raw(uid), group: Gid::from_raw(gid), supplementary })
     }
 
-    /// The account with this name or, because a name may consist of digits, only then the one with this number.
-    fn account(&self, user: &str) -> Option<Account<'_>> {
-        let accounts = || self.passwd.lines().filter_map(Account::parse);
-        let number = number(user);
-        accounts()
-            .find(|account| account.name == user)
-            .or_else(|| accounts().find(|account| Some(account.user) == number))
+    /// Name, user and group of the account with this name or, if there is none, with this number: a name may consist of
+    /// digits.
+    fn account(&self, user: &str) -> Option<(&str, u32, u32)> {
+        let accounts = || {
+            let group = |rest: &str| number(rest.split(':').next()?);
+            entries(&self.passwd).filter_map(move |(name, user, rest)| Some((name, user, group(rest)?)))
+        };
+        let named = accounts().find(|(name, ..)| *name == user);
+        named.or_else(|| accounts().find(|(_, uid, _)| Some(*uid) == number(user)))
     }
 
     fn group(&self, group: &str) -> Option<u32> {
-        let named = self.groups().find(|(name, ..)| *name == group);
+        let named = entries(&self.group).find(|(name, ..)| *name == group);
         named.map(|(_, number, _)| number).or_else(|| number(group))
     }
 
     /// The groups that list this user as a member.
     fn memberships(&self, user: &str) -> Vec<u32> {
         let has_user = |members: &str| members.split(',').any(|member| member == user);
-        self.groups().filter(|(.., members)| has_user(members)).map(|(_, number, _)| number).collect()
-    }
-
-    /// Name, number and comma-separated members of each group.
-    fn groups(&self) -> impl Iterator<Item = (&str, u32, &str)> {
-        self.group.lines().filter_map(|line| {
-            let mut fields = line.split(':');
-            Some((fields.next()?, number(fields.nth(1)?)?, fields.next()?))
-        })
+        let groups = entries(&self.group).filter(|(.., members)| has_user(members));
+        groups.map(|(_, number, _)| number).collect()
     }
 }
 
-struct Account<'a> {
-    name: &'a str,
-    user: u32,
-    group: u32,
-}
-
-impl Account<'_> {
-    fn parse(line: &str) -> Option<Account<'_>> {
-        let mut fields = line.split(':');
-        Some(Account { name: fields.next()?, user: number(fields.nth(1)?)?, group: number(fields.next()?)? })
-    }
+/// Name, number and further fields of each valid line: in both files a line begins with `name:password:number:`. The
+/// next field is the group in passwd(5), and the list of members in group(5).
+fn entries(text: &str) -> impl Iterator<Item = (&str, u32, &str)> {
+    text.lines().filter_map(|line| {
+        let mut fields = line.splitn(4, ':');
+        Some((fields.next()?, number(fields.nth(1)?)?, fields.next()?))
+    })
 }
 
 /// A user's or group's number. `u32::MAX` is not one: to the kernel it means "no change".

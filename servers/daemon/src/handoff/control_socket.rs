@@ -45,6 +45,18 @@ pub enum Message<D> {
     ReopenLogs,
 }
 
+impl<D> Message<D> {
+    fn parts(&self) -> (u8, &[D]) {
+        match self {
+            Message::Listeners(listeners) => (LISTENERS, listeners),
+            Message::Root(root) => (ROOT, slice::from_ref(root)),
+            Message::PidFile(file) => (PID_FILE, slice::from_ref(file)),
+            Message::Serve => (SERVE, &[]),
+            Message::ReopenLogs => (REOPEN_LOGS, &[]),
+        }
+    }
+}
+
 /// One end of the socket pair.
 #[derive(Debug)]
 pub struct ControlSocket(UnixStream);
@@ -96,13 +108,7 @@ impl ControlSocket {
     /// Sends a message without waiting: a process that hangs must not block the one that supervises it. Fails if the
     /// other process has ended, or if its queue is full.
     pub fn send(&self, message: &Message<BorrowedFd<'_>>) -> io::Result<()> {
-        let (kind, descriptors) = match message {
-            Message::Listeners(listeners) => (LISTENERS, listeners.as_slice()),
-            Message::Root(root) => (ROOT, slice::from_ref(root)),
-            Message::PidFile(file) => (PID_FILE, slice::from_ref(file)),
-            Message::Serve => (SERVE, [].as_slice()),
-            Message::ReopenLogs => (REOPEN_LOGS, [].as_slice()),
-        };
+        let (kind, descriptors) = message.parts();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_LISTENERS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
@@ -118,20 +124,24 @@ impl ControlSocket {
         (&self.0).write_all(&[READY])
     }
 
-    /// Waits until the started process serves. Returns false if it has ended instead; fails when `timeout` expires.
-    pub fn wait_until_ready(&self, timeout: Duration) -> io::Result<bool> {
+    /// Waits until the started process serves. Fails if it ends instead, or when `timeout` expires.
+    pub fn wait_until_ready(&self, timeout: Duration) -> io::Result<()> {
         self.0.set_read_timeout(Some(timeout))?;
         let mut byte = [0];
-        loop {
+        let ready = loop {
             match (&self.0).read(&mut byte) {
-                Ok(count) => return Ok(count == 1 && byte == [READY]),
-                // The process has ended without reading all messages.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(false),
+                Ok(count) => break count == 1 && byte == [READY],
                 // SIGCHLD can arrive before the end of the stream.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                // The process has ended without receiving all messages.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break false,
+                Err(_) => {
+                    return Err(io::Error::other(format!("not ready within {} s", timeout.as_secs())));
+                }
             }
-        }
+        };
+        // The process has reported the cause itself.
+        if ready { Ok(()) } else { Err(io::Error::other("ended before it was ready")) }
     }
 }
 
@@ -148,7 +158,7 @@ mod tests {
         (one.into(), other.into())
     }
 
-    /// Checks what arrives, as text: the kind of each message, and the number of descriptors that came with it.
+    /// Checks what arrives: the kind of each message, and the number of its descriptors.
     fn check(send: impl FnOnce(&ControlSocket, BorrowedFd<'_>) -> io::Result<()>, expected: &str) {
         let (ours, theirs) = pair();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -156,15 +166,14 @@ mod tests {
         drop(ours);
         let mut received = String::new();
         loop {
-            received += &match theirs.receive() {
-                Ok(Some(Message::Listeners(sockets))) => format!("listeners {}, ", sockets.len()),
-                Ok(Some(Message::Root(_))) => "root, ".to_owned(),
-                Ok(Some(Message::PidFile(_))) => "pid file, ".to_owned(),
-                Ok(Some(Message::Serve)) => "serve, ".to_owned(),
-                Ok(Some(Message::ReopenLogs)) => "reopen logs, ".to_owned(),
+            match theirs.receive() {
+                Ok(Some(message)) => {
+                    let (kind, descriptors) = message.parts();
+                    received += &format!("{}{} ", char::from(kind), descriptors.len());
+                }
                 Ok(None) => break received += "end",
                 Err(error) => break received += &error.to_string(),
-            };
+            }
         }
         assert_eq!(received, expected);
     }
@@ -181,14 +190,11 @@ mod tests {
                 socket.send(&Message::Serve)?;
                 socket.send(&Message::ReopenLogs)
             },
-            "listeners 2, listeners 1, root, pid file, serve, reopen logs, end",
+            "L2 L1 R1 P1 S0 O0 end",
         );
         check(
-            |socket, descriptor| {
-                socket.send(&Message::Root(descriptor))?;
-                socket.send_ready()
-            },
-            "root, unknown control message",
+            |socket, root| socket.send(&Message::Root(root)).and_then(|()| socket.send_ready()),
+            "R1 unknown control message",
         );
     }
 

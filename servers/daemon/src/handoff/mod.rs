@@ -5,11 +5,211 @@
 //! back when it serves, and learns from its end that the other process has ended. A service manager passes sockets in
 //! a different way: see [`socket_activation`].
 
-mod child;
 mod control_socket;
-mod inherited;
 pub mod socket_activation;
 
-pub use child::{Child, Handoff, Role};
 pub use control_socket::{ControlSocket, Message};
-pub use inherited::Inherited;
+
+use crate::error::Context;
+use control_socket::MAX_LISTENERS;
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    env,
+    ffi::OsString,
+    fmt, io,
+    net::TcpListener,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::{net::UnixStream, process::CommandExt},
+    },
+    process::{self, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The environment variable that holds the role of a process that was started by another one of this program.
+const ROLE_VARIABLE: &str = "HTTPD_ROLE";
+
+/// What a process is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// To serve as the worker with this number, for as long as its master lives.
+    Worker(usize),
+    /// To replace the process that started it.
+    Successor,
+}
+
+impl Role {
+    /// How long the process may take to start serving. A successor takes longer, because it starts workers.
+    fn start_timeout(self) -> Duration {
+        match self {
+            Role::Worker(_) => Duration::from_secs(10),
+            Role::Successor => Duration::from_secs(30),
+        }
+    }
+
+    /// A worker runs the same executable as its master, even if the file was replaced; a successor runs the file that
+    /// the program's name now refers to.
+    fn program(self, name: OsString) -> Command {
+        match self {
+            Role::Worker(_) => {
+                let mut command = Command::new("/proc/self/exe");
+                command.arg0(name);
+                command
+            }
+            Role::Successor => Command::new(name),
+        }
+    }
+
+    /// Parses the `Display` output of a role.
+    fn parse(text: &str) -> Option<Role> {
+        match text.strip_prefix("worker ") {
+            Some(number) => number.parse().ok().map(Role::Worker),
+            None => (text == "successor").then_some(Role::Successor),
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Role::Worker(number) => write!(f, "worker {number}"),
+            Role::Successor => f.write_str("successor"),
+        }
+    }
+}
+
+/// The descriptors that a process hands over, borrowed from it.
+#[derive(Clone, Copy, Debug)]
+pub struct Handoff<'a> {
+    /// The sockets to accept connections from.
+    pub listeners: &'a [TcpListener],
+    /// The document root, so that all workers serve the same directory even if its name refers to another one later.
+    pub root: Option<BorrowedFd<'a>>,
+    /// The PID file, locked.
+    pub pid_file: Option<BorrowedFd<'a>>,
+}
+
+/// A started process, as seen by the process that started it. Dropping it kills the process, unless it was
+/// [detached](Child::detach).
+#[derive(Debug)]
+pub struct Child {
+    process: process::Child,
+    detached: bool,
+    role: Role,
+    /// Closing it tells the child that this process has ended.
+    socket: ControlSocket,
+    /// When the process was started.
+    pub started_at: Instant,
+}
+
+impl Child {
+    /// Starts this program with the same arguments, and hands `handoff` over. Fails if the program cannot be started,
+    /// or ends before it has received everything.
+    pub fn start(role: Role, handoff: Handoff<'_>) -> io::Result<Child> {
+        let (socket, theirs) = UnixStream::pair()?;
+        let mut arguments = env::args_os();
+        let mut program = role.program(arguments.next().unwrap_or_else(|| "/proc/self/exe".into()));
+        program
+            .args(arguments)
+            .env(ROLE_VARIABLE, role.to_string())
+            // The service manager's sockets belong to this process, whose PID the kernel may reuse one day.
+            .env_remove("LISTEN_PID")
+            .stdin(Stdio::from(OwnedFd::from(theirs)));
+        let process = program.spawn().context(program.get_program().display())?;
+        let socket = ControlSocket::from(socket);
+        let child = Child { process, detached: false, role, socket, started_at: Instant::now() };
+        for listeners in handoff.listeners.chunks(MAX_LISTENERS) {
+            child.send(&Message::Listeners(listeners.iter().map(AsFd::as_fd).collect()))?;
+        }
+        let (root, pid_file) = (handoff.root.map(Message::Root), handoff.pid_file.map(Message::PidFile));
+        let rest = [root, pid_file, Some(Message::Serve)];
+        rest.iter().flatten().try_for_each(|message| child.send(message))?;
+        Ok(child)
+    }
+
+    /// Waits until the process serves. Fails if it ends instead, or takes longer than its role allows.
+    pub fn wait_until_ready(&self) -> io::Result<()> {
+        self.socket.wait_until_ready(self.role.start_timeout()).context(self.role)
+    }
+
+    /// Calls `notify` from another thread with the result of [`wait_until_ready`](Child::wait_until_ready).
+    pub fn on_ready(&self, notify: impl FnOnce(io::Result<()>) + Send + 'static) -> io::Result<()> {
+        let (socket, role) = (self.socket.try_clone()?, self.role);
+        let wait = move || notify(socket.wait_until_ready(role.start_timeout()).context(role));
+        thread::Builder::new().name("handoff".to_owned()).spawn(wait).map(drop)
+    }
+
+    /// Sends a message, as [`ControlSocket::send`] does.
+    pub fn send(&self, message: &Message<BorrowedFd<'_>>) -> io::Result<()> {
+        self.socket.send(message)
+    }
+
+    /// The process ID.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The exit status, or `None` while the process runs.
+    pub fn exit_status(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().ok().flatten()
+    }
+
+    /// Sends SIGTERM to the process.
+    pub fn terminate(&self) {
+        // A process that has ended keeps its PID until it is reaped, so the signal cannot reach another one.
+        let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
+    }
+
+    /// Lets the process continue after this value is dropped.
+    pub fn detach(mut self) {
+        self.detached = true;
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.detached {
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+        }
+    }
+}
+
+/// What a worker or a successor has received.
+#[derive(Debug)]
+pub struct Inherited {
+    /// What this process was started for.
+    pub role: Role,
+    /// The sockets to accept connections from; at least one.
+    pub listeners: Vec<TcpListener>,
+    /// The document root.
+    pub root: Option<OwnedFd>,
+    /// The PID file, locked.
+    pub pid_file: Option<OwnedFd>,
+    /// The connection to the process that started this one.
+    pub socket: ControlSocket,
+}
+
+impl Inherited {
+    /// Receives the handoff. Returns `None` if this process was not started by another one of this program. Fails if
+    /// standard input is not a control socket, or closes too early.
+    pub fn receive() -> io::Result<Option<Inherited>> {
+        let Some(role) = env::var_os(ROLE_VARIABLE) else { return Ok(None) };
+        let invalid = || io::Error::other(format!("invalid {ROLE_VARIABLE} {role:?}"));
+        let role = role.to_str().and_then(Role::parse).ok_or_else(invalid)?;
+        let socket = ControlSocket::from(UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?));
+        let mut inherited = Inherited { role, listeners: Vec::new(), root: None, pid_file: None, socket };
+        loop {
+            match inherited.socket.receive()? {
+                Some(Message::Listeners(sockets)) => {
+                    inherited.listeners.extend(sockets.into_iter().map(TcpListener::from));
+                }
+                Some(Message::Root(root)) => inherited.root = Some(root),
+                Some(Message::PidFile(file)) => inherited.pid_file = Some(file),
+                Some(Message::Serve) if !inherited.listeners.is_empty() => return Ok(Some(inherited)),
+                _ => return Err(io::Error::other("no listening sockets were received")),
+            }
+        }
+    }
+}

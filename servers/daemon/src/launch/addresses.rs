@@ -19,12 +19,12 @@ pub(super) fn listen(settings: &ServerSettings) -> io::Result<Vec<TcpListener>> 
     if let Some(listeners) = activated {
         return Ok(listeners);
     }
-    if settings.prefork || settings.engine == Engine::Blocking {
-        return bind(settings, Sharing::OneForAll);
+    if settings.options.prefork || settings.engine == Engine::Blocking {
+        return bind(settings, Sharing::Shared);
     }
-    let first = bind(settings, Sharing::EachItsOwn)?;
-    let sets =
-        listener::one_for_each(first, settings.workers).context("cannot bind a socket for each worker")?;
+    let first = bind(settings, Sharing::PerWorker)?;
+    let sets = listener::bind_per_worker(first, settings.workers())
+        .context("cannot bind a socket for each worker")?;
     Ok(sets.into_iter().flatten().collect())
 }
 
@@ -38,12 +38,13 @@ pub(super) fn distinct(listeners: &[TcpListener]) -> Vec<SocketAddr> {
 /// Binds the addresses in the settings. Without any, binds the IPv4 loopback address, and the IPv6 one if the machine
 /// has IPv6.
 fn bind(settings: &ServerSettings, sharing: Sharing) -> io::Result<Vec<TcpListener>> {
+    let (binds, port) = (&settings.options.bind, settings.options.port);
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    let binds = if settings.binds.is_empty() { &loopback[..] } else { &settings.binds };
-    let addresses: Vec<_> = binds.iter().map(|address| SocketAddr::new(*address, settings.port)).collect();
+    let hosts = if binds.is_empty() { &loopback[..] } else { binds };
+    let addresses: Vec<_> = hosts.iter().map(|host| SocketAddr::new(*host, port)).collect();
     let bound = match listener::bind_all(&addresses, sharing) {
         Err((address, error))
-            if settings.binds.is_empty() && address.is_ipv6() && error.kind() != io::ErrorKind::AddrInUse =>
+            if binds.is_empty() && address.is_ipv6() && error.kind() != io::ErrorKind::AddrInUse =>
         {
             listener::bind_all(&addresses[..1], sharing)
         }

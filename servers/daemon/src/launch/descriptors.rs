@@ -18,10 +18,9 @@ pub(super) fn raise_limit() {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ConnectionLimit {
     wanted: usize,
-    /// The limit on open files.
     open_files: usize,
-    /// Open files that are not connections.
-    reserved: usize,
+    /// The wanted number, or as many connections as fit.
+    pub(super) effective: usize,
 }
 
 impl ConnectionLimit {
@@ -30,32 +29,27 @@ impl ConnectionLimit {
         let limit = getrlimit(Resource::Nofile).current;
         let open_files = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
         // A master process has each listener twice: for its engine, and to hand it over.
-        let reserved = PER_PROCESS + workers * PER_WORKER + listeners * 2;
-        ConnectionLimit { wanted, open_files, reserved }
+        ConnectionLimit::within(wanted, open_files, PER_PROCESS + workers * PER_WORKER + listeners * 2)
     }
 
-    /// The wanted number, or as many connections as fit. If hardly any fit, they may use a quarter of the open files,
-    /// and compete with the other descriptors.
-    pub(super) fn effective(self) -> usize {
-        let available = self.open_files.saturating_sub(self.reserved).max(self.open_files / 4);
-        self.wanted.min(available).max(1)
+    /// If hardly any connections fit beside the `reserved` open files, they may use a quarter of all open files, and
+    /// compete with the others.
+    fn within(wanted: usize, open_files: usize, reserved: usize) -> ConnectionLimit {
+        let available = open_files.saturating_sub(reserved).max(open_files / 4);
+        ConnectionLimit { wanted, open_files, effective: wanted.min(available).max(1) }
     }
 
     /// Whether fewer connections fit than wanted.
     pub(super) fn is_reduced(self) -> bool {
-        self.effective() < self.wanted
+        self.effective < self.wanted
     }
 }
 
 impl fmt::Display for ConnectionLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ConnectionLimit { wanted, open_files, .. } = self;
-        write!(
-            f,
-            "cannot allow {wanted} connections: a limit of {open_files} open files leaves room for {} \
-             (raise it with ulimit -n)",
-            self.effective()
-        )
+        let ConnectionLimit { wanted, open_files, effective } = self;
+        write!(f, "cannot allow {wanted} connections: a limit of {open_files} open files leaves room for ")?;
+        write!(f, "{effective} (raise it with ulimit -n)")
     }
 }
 
@@ -63,20 +57,19 @@ impl fmt::Display for ConnectionLimit {
 mod tests {
     use super::*;
 
-    fn check((wanted, open_files, reserved): (usize, usize, usize), expected: usize) {
-        let limit = ConnectionLimit { wanted, open_files, reserved };
-        assert_eq!(limit.effective(), expected, "{limit:?}");
-        assert_eq!(limit.is_reduced(), expected < wanted, "{limit:?}");
-    }
-
     #[test]
     fn connections_fit_into_the_limit_on_open_files() {
-        check((10_000, 20_000, 180), 10_000);
-        check((30_000, 20_000, 180), 19_820);
-        check((10_000, 1024, 640), 384);
-        check((100, 1024, 640), 100);
-        check((10_000, 64, 180), 16);
-        check((1, 1, 100), 1);
-        check((usize::MAX, usize::MAX, 100), usize::MAX - 100);
+        for (wanted, open_files, reserved, expected) in [
+            (10_000, 20_000, 180, 10_000),
+            (30_000, 20_000, 180, 19_820),
+            (10_000, 1024, 640, 384),
+            (100, 1024, 640, 100),
+            (10_000, 64, 180, 16),
+            (1, 1, 100, 1),
+            (usize::MAX, usize::MAX, 100, usize::MAX - 100),
+        ] {
+            let limit = ConnectionLimit::within(wanted, open_files, reserved);
+            assert_eq!((limit.effective, limit.is_reduced()), (expected, expected < wanted), "{limit:?}");
+        }
     }
 }

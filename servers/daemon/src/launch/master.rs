@@ -1,9 +1,8 @@
 //! The master process: starts the workers, handles the operator's signals, and hands over to a successor.
 
 use super::{
-    addresses,
+    addresses, engine,
     settings::{ServerSettings, descriptor_path},
-    threads::{EngineThreads, ended_unexpectedly},
 };
 use crate::{
     confinement::{self, Confinement, Needs},
@@ -16,7 +15,7 @@ use crate::{
     privileges,
     signals::{Signal, SignalHandlers, SignalQueue},
 };
-use http_engine::{Engine, MakeHandler};
+use http_engine::{Engine, MakeHandler, ServerHandle};
 use std::{
     fs,
     io::{self, Write},
@@ -61,7 +60,7 @@ struct Master<'a> {
 
 /// What serves the requests.
 enum Workers {
-    Threads(EngineThreads),
+    Threads(ServerHandle),
     Processes(WorkerPool),
 }
 
@@ -72,16 +71,15 @@ impl Workers {
         listeners: &[TcpListener],
         root: Option<&OwnedFd>,
         make: &MakeHandler,
-        logs: &Logs,
         signals: Sender<Signal>,
     ) -> io::Result<Workers> {
-        if settings.prefork {
-            let pool = WorkerPool::start(settings.workers, worker_handoff(listeners, root));
+        if settings.options.prefork {
+            let pool = WorkerPool::start(settings.workers(), worker_handoff(listeners, root));
             return pool.map(Workers::Processes).context("cannot start worker processes");
         }
         let own = listeners.iter().map(TcpListener::try_clone).collect::<io::Result<_>>();
         let own = own.context("cannot duplicate the listeners")?;
-        EngineThreads::start(settings, own, make, logs, signals).map(Workers::Threads)
+        engine::start(settings, own, make, signals).map(Workers::Threads)
     }
 }
 
@@ -92,8 +90,8 @@ impl Master<'_> {
         inherited: Option<Inherited>,
         handlers: SignalHandlers,
     ) -> io::Result<Master<'_>> {
-        let is_successor = inherited.is_some();
-        let claimed = match &settings.pid_file {
+        let (service, is_successor) = (&settings.options.service, inherited.is_some());
+        let claimed = match &service.pid_file {
             Some(path) if !is_successor => Some(PidFile::claim(path).context(pid_file_failure(path))?),
             _ => None,
         };
@@ -105,17 +103,18 @@ impl Master<'_> {
         };
         let connection_limit = settings.connection_limit(listeners.len());
         // A successor has the user of its predecessor, and may not be allowed to read the accounts again.
-        if let (Some((user, group)), false) = (&settings.user, is_successor) {
-            privileges::switch_user(user, group.as_deref())?;
+        if let (Some(user), false) = (&service.user, is_successor) {
+            privileges::switch_user(user, service.group.as_deref())?;
         }
-        let logs = settings.logs.open()?;
+        let logs = service.logs.open()?;
         let confinement = confine(settings)?;
         let logs = logs.start()?;
         let signals = handlers.into_queue(Signal::for_master).context("cannot start the signal thread")?;
         if connection_limit.is_reduced() {
             log::warn!("{connection_limit}");
         }
-        let workers = Workers::start(settings, &listeners, root.as_ref(), &make, &logs, signals.sender())?;
+        let workers =
+            Workers::start(settings, &listeners, root.as_ref(), &logs.wrap(make), signals.sender())?;
         let mut master =
             Master { settings, signals, logs, listeners, root, workers, successor: None, pid_file: claimed };
         master.announce(confinement);
@@ -128,7 +127,7 @@ impl Master<'_> {
 
     /// Takes over from the predecessor: first the PID file, then it may end.
     fn take_over(&mut self, predecessor: &ControlSocket, pid_file: Option<OwnedFd>) -> io::Result<()> {
-        if let Some((path, file)) = self.settings.pid_file.as_ref().zip(pid_file) {
+        if let Some((path, file)) = self.settings.options.service.pid_file.as_ref().zip(pid_file) {
             self.pid_file = Some(PidFile::take_over(path, file).context(pid_file_failure(path))?);
         }
         // A predecessor that has crashed meanwhile is no reason not to serve.
@@ -138,7 +137,8 @@ impl Master<'_> {
 
     /// Prints the line that says where the server listens. A failure is ignored, because standard output may be closed.
     fn announce(&self, confinement: Option<Confinement>) {
-        let ServerSettings { name, application, workers, prefork, engine, .. } = self.settings;
+        let ServerSettings { name, application, engine, options } = self.settings;
+        let workers = self.settings.workers();
         let urls =
             addresses::distinct(&self.listeners).into_iter().map(|address| format!("http://{address}/"));
         let urls = urls.collect::<Vec<_>>().join(" and ");
@@ -146,7 +146,7 @@ impl Master<'_> {
             Engine::EventLoop => "event loop",
             Engine::Blocking => "blocking",
         };
-        let unit = match (workers, prefork) {
+        let unit = match (workers, options.prefork) {
             (1, false) => "worker",
             (_, false) => "workers",
             (1, true) => "worker process",
@@ -176,7 +176,7 @@ impl Master<'_> {
                     self.retire();
                     return Ok(());
                 }
-                Signal::EngineEnded => return Err(ended_unexpectedly()),
+                Signal::EngineEnded => return Err(engine::ended_unexpectedly()),
                 Signal::CheckWorkers | Signal::ServeRoot(_) | Signal::MasterEnded => {}
             }
         }
@@ -207,12 +207,12 @@ impl Master<'_> {
     /// Opens the document root by its name, which may refer to another directory now, and serves it.
     fn reopen_root(&mut self) -> io::Result<()> {
         let Some(root) = self.settings.open_root()? else { return Ok(()) };
-        if self.settings.confine {
+        if self.settings.options.service.confine {
             // Landlock does not restrict opening a directory as a path, only reading it.
             let operation = format!("cannot serve {} under --confine", self.settings.application);
             fs::read_dir(descriptor_path(&root)).context(operation)?;
         }
-        let make = self.settings.open_application(Some(&root))?;
+        let make = self.logs.wrap(self.settings.open_application(Some(&root))?);
         match &self.workers {
             Workers::Threads(threads) => threads.replace_handlers(&make),
             Workers::Processes(pool) => pool.broadcast(&Message::Root(root.as_fd())),
@@ -267,10 +267,10 @@ impl Master<'_> {
         self.successor = None;
         // When the workers have closed their listeners too, the kernel refuses new connections instead of queuing them.
         self.listeners.clear();
-        let grace = self.settings.grace;
+        let grace = self.settings.grace();
         let deadline = Instant::now() + grace + KILL_DELAY;
         match &self.workers {
-            Workers::Threads(threads) => threads.begin_shutdown(grace),
+            Workers::Threads(threads) => threads.shut_down(grace),
             Workers::Processes(pool) => pool.stop(),
         }
         while Instant::now() < deadline {
@@ -300,14 +300,14 @@ fn pid_file_failure(path: &Path) -> String {
 
 /// Confines this process, if the operator asks for it.
 fn confine(settings: &ServerSettings) -> io::Result<Option<Confinement>> {
-    if !settings.confine {
+    let service = &settings.options.service;
+    if !service.confine {
         return Ok(None);
     }
-    let logs = &settings.logs;
     let needs = Needs {
         roots: settings.application.root().map(Path::to_owned).into_iter().collect(),
-        logs: [&logs.access_log, &logs.error_log].into_iter().flatten().cloned().collect(),
-        removed: settings.pid_file.iter().cloned().collect(),
+        logs: [&service.logs.log_file, &service.logs.error_log].into_iter().flatten().cloned().collect(),
+        removed: service.pid_file.iter().cloned().collect(),
     };
     confinement::confine(&needs).map(Some).context("cannot confine the process")
 }

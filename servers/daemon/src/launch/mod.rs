@@ -18,23 +18,54 @@
 
 mod addresses;
 mod descriptors;
+mod engine;
 mod master;
 mod reload;
 mod settings;
-mod swap;
-mod threads;
 mod worker;
 
-pub use reload::reload;
-pub use settings::{Application, ServerSettings, default_workers};
+pub use settings::{Application, ServerSettings};
 
 use crate::{
     error::Context,
     handoff::{Inherited, Role},
     logs,
+    options::{Common, MAX_BINDS},
     signals::SignalHandlers,
 };
-use std::io;
+use http_engine::Engine;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    sync::Arc,
+};
+
+impl Common {
+    /// Does what the command line of the program `name` asks for: serves the application until a signal stops it, or
+    /// makes a running server start a successor (`--reload`).
+    ///
+    /// Prints a failure to standard error. The exit code is 0 after a stop or a handoff, 1 after a failure, and 2 for
+    /// wrong usage.
+    pub fn run(self, name: &'static str, application: Arc<dyn Application>, engine: Engine) -> ExitCode {
+        let (addresses, service) = (self.bind.len(), &self.service);
+        if addresses > MAX_BINDS {
+            eprintln!("{name}: cannot listen on {addresses} addresses: at most {MAX_BINDS} can be given");
+            return ExitCode::from(2);
+        }
+        let result = match &service.pid_file {
+            Some(pid_file) if service.reload => reload::reload(pid_file),
+            _ => run(&ServerSettings { name, application, engine, options: self }),
+        };
+        match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                // A single write, because workers that fail at the same time share standard error. It may be closed.
+                let _ = io::stderr().write_all(format!("{name}: {error}\n").as_bytes());
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
 
 /// Serves until a signal stops the server or a successor replaces it.
 ///

@@ -1,12 +1,11 @@
-//! The settings of a server, and the interface of the application that it serves.
+//! What a server serves, and with which settings.
 
 use super::descriptors::ConnectionLimit;
-use crate::{error::Context, logs::LogSettings};
-use http_engine::{Config, Engine, MakeHandler};
+use crate::{error::Context, options::Common};
+use http_engine::{Engine, MakeHandler};
 use rustix::fs::{Mode, OFlags, open};
 use std::{
     fmt, io,
-    net::IpAddr,
     os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,8 +18,10 @@ pub trait Application: fmt::Display + fmt::Debug + Send + Sync {
     fn root(&self) -> Option<&Path>;
 
     /// Opens what all workers of a process share, such as the files of `root`, and returns the function that makes a
-    /// handler for each worker. Called again when the server reopens its document root; `root` is a path to the same
-    /// directory as [`Application::root`] that works even if the directory was renamed.
+    /// handler for each worker. Called again when the server reopens its document root.
+    ///
+    /// `root` is a path to the directory that [`Application::root`] named when the server opened it. It is valid only
+    /// during the call.
     ///
     /// # Errors
     ///
@@ -35,38 +36,10 @@ pub struct ServerSettings {
     pub name: &'static str,
     /// What the server serves.
     pub application: Arc<dyn Application>,
-    /// The addresses to listen on; empty for the loopback addresses of the machine.
-    pub binds: Vec<IpAddr>,
-    /// The port to listen on, the same on all addresses; 0 for a free port.
-    pub port: u16,
-    /// The number of event loops, of threads kept ready, or of worker processes.
-    pub workers: usize,
     /// The engine.
     pub engine: Engine,
-    /// Whether each worker is a process of its own.
-    pub prefork: bool,
-    /// The grace period: how long requests in flight may take after a signal to stop.
-    pub grace: Duration,
-    /// Connections open at once, divided evenly among worker processes; `None` for the engine's default in each
-    /// process. The limit on open files reduces it further.
-    pub max_connections: Option<usize>,
-    /// Connections open at once from one client address, in each process; `None` for no limit.
-    pub max_connections_per_address: Option<usize>,
-    /// The protocol's limits and timeouts.
-    pub protocol: Config,
-    /// The access log and the error log.
-    pub logs: LogSettings,
-    /// The file that holds the PID of the master process.
-    pub pid_file: Option<PathBuf>,
-    /// The user to switch to, and the group if it is not the user's own.
-    pub user: Option<(String, Option<String>)>,
-    /// Whether to restrict file access to the files that serving needs.
-    pub confine: bool,
-}
-
-/// The default number of workers: one per core, at most 8.
-pub fn default_workers() -> usize {
-    http_engine::Settings::default().workers
+    /// The options that the operator chose.
+    pub options: Common,
 }
 
 impl ServerSettings {
@@ -83,17 +56,27 @@ impl ServerSettings {
         opened.context(format_args!("cannot serve {}", self.application))
     }
 
+    /// How long requests in flight may take after a signal to stop.
+    pub(super) fn grace(&self) -> Duration {
+        Duration::from_secs(self.options.limits.grace)
+    }
+
+    /// The number of workers, over all processes.
+    pub(super) fn workers(&self) -> usize {
+        self.options.workers.unwrap_or_else(|| http_engine::Settings::default().workers)
+    }
+
     /// The number of workers in one process.
     pub(super) fn workers_per_process(&self) -> usize {
-        if self.prefork { 1 } else { self.workers }
+        if self.options.prefork { 1 } else { self.workers() }
     }
 
     /// The limit on connections of a process with this number of listeners.
     pub(super) fn connection_limit(&self, listeners: usize) -> ConnectionLimit {
+        let processes = self.workers() / self.workers_per_process();
         // The operator's number is divided. The default is not: the kernel distributes connections unevenly, and no
         // process should reject any while others have room.
-        let processes = if self.prefork { self.workers } else { 1 };
-        let wanted = match self.max_connections {
+        let wanted = match self.options.limits.max_connections {
             Some(total) => total.div_ceil(processes),
             None => self.engine.default_max_connections(),
         };

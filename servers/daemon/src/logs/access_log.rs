@@ -4,8 +4,8 @@ use super::{
     format::{Format, RecordBuilder, SentResponse},
     queue::Log,
 };
-use http_engine::{Middleware, Next, Rejected, Reply, Request, Response, Sent};
-use std::time::Instant;
+use http_engine::{Middleware, Next, Rejected, Reply, Request, Response};
+use std::{net::SocketAddr, time::Instant};
 
 /// Middleware that appends a line to a log once a response is sent, or its connection has ended before that.
 ///
@@ -22,28 +22,33 @@ impl AccessLog {
     pub fn new(log: Log, format: Format) -> Option<AccessLog> {
         (format != Format::Off).then_some(AccessLog { log, format })
     }
+
+    /// Returns a function that makes the response to `request` append its line once it is sent.
+    fn record(
+        &self,
+        client_addr: Option<SocketAddr>,
+        request: Option<&Request<'_>>,
+    ) -> impl FnOnce(Response) -> Response + Send + use<> {
+        let record = RecordBuilder::new(self.format, client_addr, request);
+        let received_at = request.map_or_else(Instant::now, Request::received_at);
+        let log = self.log.clone();
+        move |response| {
+            let status = response.status();
+            response.on_sent(move |sent| {
+                let response = SentResponse { status, sent, duration: received_at.elapsed() };
+                log.append(|line, timestamp| record.finish(line, timestamp, &response));
+            })
+        }
+    }
 }
 
 impl Middleware for AccessLog {
     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
         let reply = next.run(request);
-        let record = RecordBuilder::new(self.format, request.peer(), Some(request));
-        let (log, received_at) = (self.log.clone(), request.received());
-        reply.map(move |response| log_when_sent(response, log, record, received_at))
+        reply.map(self.record(request.client_addr(), Some(request)))
     }
 
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
-        let Rejected { peer, request, .. } = rejected;
-        let record = RecordBuilder::new(self.format, *peer, request.as_ref());
-        let received_at = request.map_or_else(Instant::now, |request| request.received());
-        log_when_sent(response, self.log.clone(), record, received_at)
+        self.record(rejected.client_addr, rejected.request.as_ref())(response)
     }
-}
-
-fn log_when_sent(response: Response, log: Log, record: RecordBuilder, received_at: Instant) -> Response {
-    let status = response.status();
-    response.when_sent(move |sent: Sent| {
-        let response = SentResponse { status, sent, duration: received_at.elapsed() };
-        log.append(|line, timestamp| record.finish(line, timestamp, &response));
-    })
 }

@@ -53,14 +53,13 @@ pub(super) fn report(level: Level, message: impl fmt::Display) -> bool {
 struct ErrorLogger;
 
 impl log::Log for ErrorLogger {
-    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.level() <= log::max_level()
+    /// Not needed: the `log` macros compare the maximum level first.
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        if self.enabled(record.metadata()) {
-            report(record.level(), record.args());
-        }
+        report(record.level(), record.args());
     }
 
     fn flush(&self) {}

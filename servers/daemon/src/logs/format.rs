@@ -148,7 +148,7 @@ fn member(text: &mut Vec<u8>, name: &str, value: Option<&[u8]>, room: usize) {
 }
 
 fn header<'r>(request: Option<&Request<'r>>, name: &str) -> Option<&'r [u8]> {
-    request.and_then(|request| request.field(name))
+    request.and_then(|request| request.header(name))
 }
 
 fn version(request: &Request<'_>) -> &'static str {

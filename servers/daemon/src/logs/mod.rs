@@ -19,82 +19,88 @@ pub use format::Format;
 pub use output::Output;
 pub use queue::Log;
 
-use std::{io, path::PathBuf, time::Duration};
-use writer::OpenedLog;
+use http_engine::{MakeHandler, Stack};
+use std::{fs::File, io, path::PathBuf, sync::Arc, time::Duration};
 
 /// Which logs a server writes, and where.
-#[derive(Clone, Debug, Default)]
+#[derive(clap::Args, Clone, Debug, Default)]
 pub struct LogSettings {
-    /// The format of the access log; [`Format::Off`] for no access log.
+    /// Format of the access log
+    #[arg(long = "log", value_name = "FORMAT", value_enum, default_value_t = Format::Off)]
     pub format: Format,
-    /// The file of the access log; `None` for standard output.
-    pub access_log: Option<PathBuf>,
-    /// The file of the error log; `None` for standard error.
+
+    /// File of the access log, reopened on SIGUSR1 and SIGHUP [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+
+    /// File of the error log, reopened on SIGUSR1 and SIGHUP [default: standard error]
+    #[arg(long, value_name = "FILE")]
     pub error_log: Option<PathBuf>,
 }
 
 impl LogSettings {
-    /// Opens the outputs with the privileges that the process still has. The error names the file.
+    /// Opens the outputs with the privileges that the process has now.
     pub(crate) fn open(&self) -> io::Result<OpenedLogs> {
-        let open = |file: &Option<PathBuf>, default: Output| {
-            OpenedLog::new(file.clone().map_or(default, Output::File))
+        let open = |file: &Option<PathBuf>, default| {
+            let output = file.clone().map_or(default, Output::File);
+            output.open().map(|file| (output, file))
         };
         let errors = open(&self.error_log, Output::Stderr)?;
         let access = match self.format {
             Format::Off => None,
-            format => Some((open(&self.access_log, Output::Stdout)?, format)),
+            _ => Some(open(&self.log_file, Output::Stdout)?),
         };
-        Ok(OpenedLogs { access, errors })
+        Ok(OpenedLogs { access, errors, format: self.format })
     }
 }
 
-/// Logs whose outputs are open and whose writer threads have not started.
-#[derive(Debug)]
+/// Logs whose outputs are open and whose writer threads have not started: the process may open them with more
+/// privileges than its threads get.
 pub(crate) struct OpenedLogs {
-    access: Option<(OpenedLog, Format)>,
-    errors: OpenedLog,
+    access: Option<(Output, File)>,
+    errors: (Output, File),
+    format: Format,
 }
 
 impl OpenedLogs {
     /// Starts the writer threads. From now on the messages and panics of this process go to its error log.
     pub(crate) fn start(self) -> io::Result<Logs> {
-        let errors = self.errors.start()?;
+        let start = |(output, file)| writer::start(output, file);
+        let errors = start(self.errors)?;
         error_log::set_log(errors.clone());
-        let access = match self.access {
-            Some((log, format)) => Some((log.start()?, format)),
-            None => None,
-        };
-        Ok(Logs { access, errors })
+        Ok(Logs { access: self.access.map(start).transpose()?, errors, format: self.format })
     }
 }
 
 /// The logs of a process.
-#[derive(Clone, Debug)]
 pub(crate) struct Logs {
-    access: Option<(Log, Format)>,
+    access: Option<Log>,
     errors: Log,
+    format: Format,
 }
 
 impl Logs {
-    /// The middleware that writes the access log, unless it is off.
-    pub(crate) fn access_log(&self) -> Option<AccessLog> {
-        self.access.clone().and_then(|(log, format)| AccessLog::new(log, format))
+    /// Makes handlers whose responses appear in the access log, unless it is off.
+    pub(crate) fn wrap(&self, make: MakeHandler) -> MakeHandler {
+        match self.access.clone().and_then(|log| AccessLog::new(log, self.format)) {
+            Some(layer) => Arc::new(move |worker| Arc::new(Stack::new(make(worker)).wrap(layer.clone()))),
+            None => make,
+        }
     }
 
     /// Reopens the files by their names, for log rotation.
     pub(crate) fn reopen(&self) {
-        let access = self.access.iter().map(|(log, _)| log);
-        access.chain([&self.errors]).for_each(Log::reopen);
+        self.access.iter().chain([&self.errors]).for_each(Log::reopen);
     }
 
-    /// Waits until all lines so far are written, for at most `timeout` per log, and reports lost lines of the access
-    /// log.
+    /// Waits until all lines so far are written, for at most `timeout` per log. Reports the lines that the access log
+    /// has lost.
     pub(crate) fn flush(&self, timeout: Duration) {
-        if let Some((access, _)) = &self.access {
+        if let Some(access) = &self.access {
             access.flush(timeout);
-            writer::report_lost(access.queue());
+            writer::report_lost(access.buffer());
         }
-        // Last, because it may have to report the access log's failures.
+        // Last, because it may have to report failures of the access log.
         self.errors.flush(timeout);
     }
 }

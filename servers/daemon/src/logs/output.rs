@@ -3,6 +3,7 @@
 //! Other processes may write to the same output, and a write may be interrupted, incomplete or refused. No line may
 //! mix with another because of that.
 
+use crate::error::Context;
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::{Mode, OFlags, open},
@@ -12,7 +13,7 @@ use std::{
     fmt,
     fs::File,
     io::{self, ErrorKind, Write},
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
     path::PathBuf,
 };
 
@@ -34,19 +35,22 @@ pub enum Output {
 impl Output {
     /// Opens the output for writing. A FIFO without a reader is an error.
     pub(super) fn open(&self) -> io::Result<File> {
-        let descriptor = match self {
+        self.open_descriptor().map(File::from).context(format_args!("cannot open {self}"))
+    }
+
+    fn open_descriptor(&self) -> io::Result<OwnedFd> {
+        match self {
             Output::File(path) => {
                 // APPEND keeps processes from overwriting each other; NONBLOCK keeps a FIFO without a reader from
                 // blocking the start.
                 let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
                 let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
                 // Logs hold client addresses, so other users must not read them.
-                open(path, flags, Mode::RUSR | Mode::WUSR | Mode::RGRP)?
+                Ok(open(path, flags, Mode::RUSR | Mode::WUSR | Mode::RGRP)?)
             }
-            Output::Stdout => io::stdout().as_fd().try_clone_to_owned()?,
-            Output::Stderr => io::stderr().as_fd().try_clone_to_owned()?,
-        };
-        Ok(File::from(descriptor))
+            Output::Stdout => io::stdout().as_fd().try_clone_to_owned(),
+            Output::Stderr => io::stderr().as_fd().try_clone_to_owned(),
+        }
     }
 }
 

@@ -4,22 +4,21 @@ use httpdate::HttpDate;
 use std::time::{Duration, SystemTime};
 
 /// The last second of the year 9999, the last one that `httpdate` can format.
-const MAX_TIME: Duration = Duration::from_secs(253_402_300_799);
+const MAX_SECOND: u64 = 253_402_300_799;
 
 const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
-/// One second, formatted in both ways that the logs use.
-#[derive(Debug)]
+/// One second, formatted in both ways that the logs use. The default value holds no time yet.
+#[derive(Debug, Default)]
 pub(super) struct Timestamp {
-    since_epoch: Duration,
+    second: Option<u64>,
     clf: String,
     rfc3339: String,
 }
 
 impl Timestamp {
     pub(super) fn at(time: SystemTime) -> Timestamp {
-        let mut timestamp =
-            Timestamp { since_epoch: Duration::MAX, clf: String::new(), rfc3339: String::new() };
+        let mut timestamp = Timestamp::default();
         timestamp.update(time);
         timestamp
     }
@@ -27,16 +26,17 @@ impl Timestamp {
     /// Sets the time to `time`, which may be earlier than before: an operator can set the clock back.
     #[inline]
     pub(super) fn update(&mut self, time: SystemTime) {
-        let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        if since_epoch.as_secs() != self.since_epoch.as_secs() {
-            self.since_epoch = since_epoch;
-            self.format();
+        let second = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        if self.second != Some(second) {
+            self.second = Some(second);
+            self.format(second);
         }
     }
 
     #[cold]
-    fn format(&mut self) {
-        let date = HttpDate::from(SystemTime::UNIX_EPOCH + self.since_epoch.min(MAX_TIME)).to_string();
+    fn format(&mut self, second: u64) {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(second.min(MAX_SECOND));
+        let date = HttpDate::from(time).to_string();
         // An IMF-fixdate has fixed columns (RFC 9110 §5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
         let (day, month, year, time) = (&date[5..7], &date[8..11], &date[12..16], &date[17..25]);
         let number = MONTHS.find(month).map_or(0, |at| at / 3 + 1);
@@ -59,14 +59,9 @@ impl Timestamp {
 mod tests {
     use super::*;
 
-    fn check(timestamp: &mut Timestamp, seconds: f64, clf: &str, rfc3339: &str) {
-        timestamp.update(SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds));
-        assert_eq!((timestamp.clf(), timestamp.rfc3339()), (clf, rfc3339), "{seconds}");
-    }
-
     #[test]
     fn follows_the_clock_forward_and_back() {
-        let mut timestamp = Timestamp::at(SystemTime::UNIX_EPOCH);
+        let mut timestamp = Timestamp::default();
         for (seconds, clf, rfc3339) in [
             (0.0, "01/Jan/1970:00:00:00 +0000", "1970-01-01T00:00:00Z"),
             (784_111_777.9, "06/Nov/1994:08:49:37 +0000", "1994-11-06T08:49:37Z"),
@@ -76,7 +71,8 @@ mod tests {
             (60.0, "01/Jan/1970:00:01:00 +0000", "1970-01-01T00:01:00Z"),
             (4e11, "31/Dec/9999:23:59:59 +0000", "9999-12-31T23:59:59Z"),
         ] {
-            check(&mut timestamp, seconds, clf, rfc3339);
+            timestamp.update(SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds));
+            assert_eq!((timestamp.clf(), timestamp.rfc3339()), (clf, rfc3339), "{seconds}");
         }
     }
 }

@@ -3,110 +3,111 @@
 use super::{
     error_log,
     output::{LineWriter, Output, WriteError},
-    queue::{Log, Queue},
+    queue::{Buffer, Command, Log},
 };
 use crate::error::Context;
-use std::{fs::File, io, mem, sync::Arc, thread};
+use std::{
+    fs::File,
+    io, mem,
+    sync::{Arc, mpsc::Receiver},
+    thread,
+    time::Duration,
+};
 
-/// A log whose output is open and whose writer thread has not started: it can be opened with privileges that the
-/// process drops before it starts threads.
-#[derive(Debug)]
-pub struct OpenedLog {
-    output: Output,
-    file: File,
-}
+/// How long the thread waits for further lines before it writes the first one.
+const WRITE_DELAY: Duration = Duration::from_millis(200);
 
-impl OpenedLog {
-    /// Opens the output.
-    pub fn new(output: Output) -> io::Result<OpenedLog> {
-        let file = output.open().context(format_args!("cannot open {output}"))?;
-        Ok(OpenedLog { output, file })
-    }
-
-    /// Starts the writer thread, which has the privileges of the calling thread.
-    pub fn start(self) -> io::Result<Log> {
-        let queue = Arc::new(Queue::new(self.output));
-        let writer = Writer { queue: Arc::clone(&queue), lines: LineWriter::new(self.file), failing: false };
-        let thread = thread::Builder::new().name("log".to_owned()).spawn(move || writer.run());
-        thread.context("cannot start a log thread")?;
-        Ok(Log::new(queue))
-    }
+/// Starts the thread that writes a log to `file`, which is the open `output`.
+pub(super) fn start(output: Output, file: File) -> io::Result<Log> {
+    let (log, buffer, commands) = Log::new(output);
+    let writer = Writer { buffer, lines: Vec::new(), file: LineWriter::new(file), failing: false };
+    let thread = thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(&commands));
+    thread.context("cannot start a log thread")?;
+    Ok(log)
 }
 
 impl Log {
-    /// Opens a log and starts its writer thread.
+    /// Opens a log and starts the thread that writes it.
     ///
     /// # Errors
     ///
     /// If the output cannot be opened for writing or the thread cannot be started.
     pub fn open(output: Output) -> io::Result<Log> {
-        OpenedLog::new(output)?.start()
+        let file = output.open()?;
+        start(output, file)
     }
 }
 
 /// Reports the lines of this log that were lost since the last report, if there are any.
-pub fn report_lost(queue: &Queue) {
-    queue.report_lost(|count| {
-        error_log::report(log::Level::Warn, format_args!("lines lost for {}: {count}", queue.output))
+pub(super) fn report_lost(buffer: &Buffer) {
+    buffer.report_lost(|count| {
+        error_log::report(log::Level::Warn, format_args!("lines lost for {}: {count}", buffer.output))
     });
 }
 
 struct Writer {
-    queue: Arc<Queue>,
-    lines: LineWriter<File>,
+    buffer: Arc<Buffer>,
+    /// The lines that are being written.
+    lines: Vec<u8>,
+    file: LineWriter<File>,
     /// Whether the last write failed.
     failing: bool,
 }
 
 impl Writer {
-    fn run(mut self) {
-        let mut lines = Vec::new();
-        loop {
-            let batch = self.queue.take(&mut lines);
-            if batch.reopen {
+    /// Handles commands until the last handle of the log is dropped.
+    fn run(mut self, commands: &Receiver<Command>) {
+        while let Ok(mut command) = commands.recv() {
+            if matches!(command, Command::Wait) {
+                command = commands.recv_timeout(WRITE_DELAY).unwrap_or(Command::Wait);
+            }
+            if matches!(command, Command::Reopen) {
                 self.reopen();
             }
-            if !lines.is_empty() {
-                self.write(&lines);
-                lines.clear();
-            }
-            self.queue.finish_batch();
-            if batch.last {
-                return;
+            self.write();
+            if let Command::Confirm(confirm) = command {
+                // Fails if the timeout of the flush has expired.
+                let _ = confirm.send(());
             }
         }
+        self.write();
     }
 
     fn reopen(&mut self) {
-        match self.queue.output.open() {
-            Ok(file) => self.lines = LineWriter::new(file),
-            Err(error) => log::error!("cannot reopen {}: {error}", self.queue.output),
+        match self.buffer.output.open() {
+            Ok(file) => self.file = LineWriter::new(file),
+            Err(error) => log::error!("{error} (still writing to the file opened before)"),
         }
     }
 
-    /// Writes the lines. Of several failures in a row only the first is reported; the lost lines are reported once
-    /// writing succeeds again.
-    fn write(&mut self, lines: &[u8]) {
-        match self.lines.write(lines) {
+    /// Writes the buffered lines. Of several failures in a row only the first is reported; the lost lines are reported
+    /// when a write succeeds again.
+    fn write(&mut self) {
+        self.buffer.take(&mut self.lines);
+        if self.lines.is_empty() {
+            return;
+        }
+        match self.file.write(&self.lines) {
             Ok(()) => {
                 self.failing = false;
-                report_lost(&self.queue);
+                report_lost(&self.buffer);
             }
             Err(WriteError { lines_lost, cause }) => {
-                self.queue.count_lost(lines_lost);
+                self.buffer.count_lost(lines_lost);
                 if !mem::replace(&mut self.failing, true) {
-                    log::error!("cannot write to {}: {cause}", self.queue.output);
+                    log::error!("cannot write to {}: {cause}", self.buffer.output);
                 }
             }
         }
+        self.lines.clear();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
-    use std::{fs, io::Read, time::Duration};
+    use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+    use std::{fs, io::Read};
     use tempfile::TempDir;
 
     /// Far longer than any step of a test takes.
@@ -131,8 +132,9 @@ mod tests {
         let directory = TempDir::new().expect("a directory");
         let path = directory.path().join("pipe");
         mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
-        let mut reader =
-            File::from(open(&path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).expect("a reader"));
+        let mut reader = File::from(
+            rustix::fs::open(&path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).expect("a reader"),
+        );
         let log = Log::open(Output::File(path)).expect("a log");
         let clone = log.clone();
         assert!(log.append(|lines, _| lines.extend_from_slice(b"one\n")));

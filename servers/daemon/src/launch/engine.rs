@@ -1,0 +1,39 @@
+//! Starts an engine with threads of this process.
+
+use super::settings::ServerSettings;
+use crate::{error::Context, signals::Signal};
+use http_engine::{MakeHandler, Server, ServerHandle, listener::Sharing};
+use std::{io, net::TcpListener, sync::mpsc::Sender, thread};
+
+/// Starts an engine that accepts from `listeners`, with a handler for each worker in this process. When all of its
+/// threads have ended, sends [`Signal::EngineEnded`].
+pub(super) fn start(
+    settings: &ServerSettings,
+    listeners: Vec<TcpListener>,
+    make: &MakeHandler,
+    signals: Sender<Signal>,
+) -> io::Result<ServerHandle> {
+    let engine = http_engine::Settings {
+        workers: settings.workers_per_process(),
+        max_connections: Some(settings.connection_limit(listeners.len()).effective),
+        max_connections_per_address: settings.options.limits.max_connections_per_ip,
+        server: format!("{}/{}", settings.name, env!("CARGO_PKG_VERSION")),
+        protocol: settings.options.limits.protocol(),
+        ..http_engine::Settings::default()
+    };
+    // The listeners are as many as the engine needs: they were bound for it, or handed over by one like it.
+    let server = Server::on(listeners, Sharing::Shared).with(engine);
+    let running = server.start_each(settings.engine, make).context("cannot start the engine")?;
+    let handle = running.handle();
+    let join = move || {
+        running.wait();
+        let _ = signals.send(Signal::EngineEnded);
+    };
+    thread::Builder::new().name("join".to_owned()).spawn(join).context("cannot start the engine")?;
+    Ok(handle)
+}
+
+/// The error that all threads of the engine have ended although no signal has stopped it.
+pub(super) fn ended_unexpectedly() -> io::Error {
+    io::Error::other("cannot continue: all worker threads have ended")
+}
