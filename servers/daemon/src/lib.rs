@@ -17,7 +17,7 @@
 //! | `error` | names the operation that failed |
 
 mod confinement;
-mod error;
+
 mod handoff;
 mod launch;
 pub mod logs;
@@ -27,5 +27,6 @@ mod pid_file;
 mod prefork;
 mod privileges;
 mod signals;
+mod system;
 
 pub use launch::{Application, ServerSettings, run};

@@ -3,7 +3,7 @@
 //! The PID in the file proves nothing, because the kernel can reuse it. What counts is the lock on the file, which the
 //! kernel releases when its holder ends, however it ends. A file without a lock is stale, whatever it contains.
 
-use crate::error::Context;
+use crate::system::Context;
 use rustix::{
     fs::{FlockOperation, OFlags, flock},
     io::Errno,
@@ -260,12 +260,11 @@ mod tests {
         let compete = || {
             for _ in 0..250 {
                 match PidFile::claim(&path) {
-                    Ok(held) => {
+                    Ok(_held) => {
                         assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "two hold it");
                         assert_eq!(content(&path), Some(own_line()));
                         wins.fetch_add(1, Ordering::SeqCst);
                         holders.fetch_sub(1, Ordering::SeqCst);
-                        drop(held);
                     }
                     Err(error) => assert_eq!(error.kind(), io::ErrorKind::ResourceBusy, "{error}"),
                 }

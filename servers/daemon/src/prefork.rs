@@ -26,9 +26,8 @@ impl WorkerPool {
     /// Starts the workers and waits until all of them serve. Fails if one does not: only the replacements of workers
     /// that once served are retried.
     pub fn start(workers: usize, handoff: Handoff<'_>) -> io::Result<WorkerPool> {
-        let slots =
-            (0..workers).map(|number| WorkerSlot::start(number, handoff)).collect::<io::Result<_>>()?;
-        let pool = WorkerPool { slots };
+        let slots = (0..workers).map(|number| WorkerSlot::start(number, handoff));
+        let pool = WorkerPool { slots: slots.collect::<io::Result<_>>()? };
         pool.workers().try_for_each(Child::wait_until_ready)?;
         Ok(pool)
     }

@@ -3,7 +3,7 @@
 //! Users and groups are looked up in `/etc/passwd` and `/etc/group` only. A user from another source, such as a
 //! directory service, can be given by number.
 
-use crate::error::Context;
+use crate::system::{Context, require_single_thread};
 use rustix::{
     process::{Gid, Uid, getegid, geteuid, getgid, getuid},
     thread::{
@@ -34,17 +34,6 @@ pub fn switch_user(user: &str, group: Option<&str>) -> io::Result<()> {
     Ok(())
 }
 
-/// Fails if this process has more than one thread. Privileges and Landlock rules belong to threads, so other threads
-/// would keep what this one gives up.
-pub fn require_single_thread() -> io::Result<()> {
-    match fs::read_dir("/proc/self/task")?.count() {
-        1 => Ok(()),
-        threads => {
-            Err(io::Error::other(format!("cannot restrict a process with {threads} threads: expected one")))
-        }
-    }
-}
-
 fn read(path: &str) -> io::Result<String> {
     let content = fs::read(path).context(format_args!("cannot read {path}"))?;
     Ok(String::from_utf8_lossy(&content).into_owned())
@@ -60,6 +49,15 @@ struct Identity {
 }
 
 impl Identity {
+    /// `supplementary` need not include `group`.
+    fn new(user: u32, group: u32, mut supplementary: Vec<u32>) -> Identity {
+        supplementary.push(group);
+        supplementary.sort_unstable();
+        supplementary.dedup();
+        let supplementary = supplementary.into_iter().map(Gid::from_raw).collect();
+        Identity { user: Uid::from_raw(user), group: Gid::from_raw(group), supplementary }
+    }
+
     fn assume(&self) -> io::Result<()> {
         let Identity { user, group, supplementary } = self;
         // The user last, because only root may change groups.
@@ -90,8 +88,7 @@ impl Accounts {
         let uid = account.map(|(_, uid, _)| uid).or_else(|| number(user));
         let uid = uid.ok_or_else(|| not_found("user", user, "/etc/passwd"))?;
         if uid == 0 {
-            let message = format!("refusing --user {user}: choose an unprivileged user");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            return Err(io::Error::other(format!("refusing --user {user}: choose an unprivileged user")));
         }
         let gid = match (group, account) {
             (Some(group), _) => self.group(group).ok_or_else(|| not_found("group", group, "/etc/group"))?,
@@ -99,15 +96,11 @@ impl Accounts {
             (None, None) => {
                 let message =
                     format!("cannot find the group of user {user}: not in /etc/passwd (add --group)");
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+                return Err(io::Error::other(message));
             }
         };
-        let mut supplementary = account.map_or_else(Vec::new, |(name, ..)| self.memberships(name));
-        supplementary.push(gid);
-        supplementary.sort_unstable();
-        supplementary.dedup();
-        let supplementary = supplementary.into_iter().map(Gid::from_raw).collect();
-        Ok(Identity { user: Uid::from_raw(uid), group: Gid::from_raw(gid), supplementary })
+        let supplementary = account.map_or_else(Vec::new, |(name, ..)| self.memberships(name));
+        Ok(Identity::new(uid, gid, supplementary))
     }
 
     /// Name, user and group of the account with this name or, if there is none, with this number: a name may consist of
@@ -149,7 +142,7 @@ fn number(text: &str) -> Option<u32> {
 }
 
 fn not_found(kind: &str, name: &str, file: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, format!("cannot find {kind} {name}: not in {file}"))
+    io::Error::other(format!("cannot find {kind} {name}: not in {file}"))
 }
 
 #[cfg(test)]
@@ -167,18 +160,10 @@ mod tests {
     const GROUP: &str = "root:x:0:\nlogs:x:4:web,someone\nweb:x:33:\nwebs:x:50:web2\nown:x:34:web\n\
         users:x:100:someone,web\nbroken:x:no:web";
 
-    fn identity(user: u32, group: u32, supplementary: &[u32]) -> Identity {
-        Identity {
-            user: Uid::from_raw(user),
-            group: Gid::from_raw(group),
-            supplementary: supplementary.iter().copied().map(Gid::from_raw).collect(),
-        }
-    }
-
     fn check(user: &str, group: Option<&str>, expected: Result<(u32, u32, &[u32]), &str>) {
         let accounts = Accounts { passwd: PASSWD.to_owned(), group: GROUP.to_owned() };
         let found = accounts.identity(user, group).map_err(|error| error.to_string());
-        let expected = expected.map(|(user, group, supplementary)| identity(user, group, supplementary));
+        let expected = expected.map(|(user, group, others)| Identity::new(user, group, others.to_vec()));
         assert_eq!(found, expected.map_err(str::to_owned), "{user}, {group:?}");
     }
 
@@ -236,30 +221,28 @@ mod tests {
             return;
         }
         let dropped = || {
-            let identity = identity(12345, 12346, &[4, 12346]);
+            let identity = Identity::new(12345, 12346, vec![4]);
             assert!(!identity.is_current());
             identity.assume().expect("root may");
             assert!(identity.is_current() && !identity.can_regain_root());
             fs::read_to_string("/proc/thread-self/status").expect("its status")
         };
         let status = thread::spawn(dropped).join().expect("no panic");
-        let status: Vec<_> =
-            status.lines().map(|line| line.replace('\t', " ").trim_end().to_owned()).collect();
         for expected in [
-            "Uid: 12345 12345 12345 12345",
-            "Gid: 12346 12346 12346 12346",
-            "Groups: 4 12346",
-            "CapPrm: 0000000000000000",
-            "CapEff: 0000000000000000",
+            "\nUid:\t12345\t12345\t12345\t12345\n",
+            "\nGid:\t12346\t12346\t12346\t12346\n",
+            "\nGroups:\t4 12346 \n",
+            "\nCapPrm:\t0000000000000000\n",
+            "\nCapEff:\t0000000000000000\n",
         ] {
-            assert!(status.iter().any(|line| line == expected), "no {expected:?} in {status:?}");
+            assert!(status.contains(expected), "no {expected:?} in {status}");
         }
     }
 
     #[test]
     fn notices_an_incomplete_drop() {
         let check = |saved_group: u32, saved_user: u32, expected: bool| {
-            let identity = identity(12345, 12346, &[]);
+            let identity = Identity::new(12345, 12346, Vec::new());
             let drop_some = move || {
                 let (user, group) = (identity.user, identity.group);
                 set_thread_res_gid(group, group, Gid::from_raw(saved_group)).expect("root may");

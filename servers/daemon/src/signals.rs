@@ -2,6 +2,7 @@
 //!
 //! The main thread handles them one after the other, so that no two of them interleave.
 
+use crate::system::spawn;
 use signal_hook::{
     consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2},
     iterator::Signals,
@@ -9,8 +10,7 @@ use signal_hook::{
 use std::{
     io,
     os::fd::OwnedFd,
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
-    thread,
+    sync::mpsc::{Receiver, Sender, channel},
     time::Instant,
 };
 
@@ -81,8 +81,9 @@ impl SignalHandlers {
     pub fn into_queue(mut self, meaning: fn(i32) -> Option<Signal>) -> io::Result<SignalQueue> {
         let (sender, receiver) = channel();
         let own = sender.clone();
-        let forward = move || self.0.forever().filter_map(meaning).all(|signal| own.send(signal).is_ok());
-        thread::Builder::new().name("signals".to_owned()).spawn(forward)?;
+        spawn("signals", move || {
+            self.0.forever().filter_map(meaning).all(|signal| own.send(signal).is_ok());
+        })?;
         Ok(SignalQueue { sender, receiver })
     }
 }
@@ -103,10 +104,12 @@ impl SignalQueue {
     /// Waits for the next signal. Returns [`Signal::CheckWorkers`] at `deadline` if none has come.
     pub fn next(&self, deadline: Option<Instant>) -> Signal {
         let received = match deadline {
-            Some(deadline) => self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())),
-            None => self.receiver.recv().map_err(RecvTimeoutError::from),
+            Some(deadline) => {
+                self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
+            }
+            None => self.receiver.recv().ok(),
         };
-        // Only the timeout can fail: the queue holds a sender itself, so it is never disconnected.
+        // The queue has a sender itself, so it is never disconnected, and only the timeout can fail.
         received.unwrap_or(Signal::CheckWorkers)
     }
 }

@@ -1,10 +1,10 @@
 //! Translates the needs of a process into Landlock rules: which directory may be accessed how.
 
 use super::needs::{Confinement, Needs};
-use crate::{error::Context, privileges::require_single_thread};
+use crate::system::{Context, require_single_thread};
 use landlock::{
-    ABI, Access as _, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreated,
-    RulesetCreatedAttr, RulesetStatus, make_bitflags, path_beneath_rules,
+    ABI, Access as _, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus,
+    make_bitflags, path_beneath_rules,
 };
 use rustix::fs::{Access, access};
 use std::{
@@ -39,20 +39,10 @@ fn inherit(needs: &Needs) -> io::Result<Confinement> {
     let Some(root) = needs.roots.iter().find(|root| is_excluded(root)) else {
         return Ok(Confinement::Inherited);
     };
-    let message =
-        format!("{} is outside the directories that the parent process is confined to", root.display());
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+    Err(io::Error::other(format!("{} is outside the files that its parent is confined to", root.display())))
 }
 
 fn restrict(needs: &Needs, mappings: &str) -> Result<Confinement, Box<dyn Error + Send + Sync>> {
-    Ok(match rules(needs, mappings)?.restrict_self()?.ruleset {
-        RulesetStatus::FullyEnforced => Confinement::Full,
-        RulesetStatus::PartiallyEnforced => Confinement::Partial,
-        RulesetStatus::NotEnforced => Confinement::Unavailable,
-    })
-}
-
-fn rules(needs: &Needs, mappings: &str) -> Result<RulesetCreated, Box<dyn Error + Send + Sync>> {
     let serve = make_bitflags!(AccessFs::{ReadFile | ReadDir});
     let log = make_bitflags!(AccessFs::{WriteFile | MakeReg});
     let execute = make_bitflags!(AccessFs::{ReadFile | Execute});
@@ -69,7 +59,11 @@ fn rules(needs: &Needs, mappings: &str) -> Result<RulesetCreated, Box<dyn Error 
         .add_rules(path_beneath_rules(["/etc/ld.so.cache"], AccessFs::ReadFile))?
         // A starting program opens it in place of a missing standard stream.
         .add_rules(path_beneath_rules(["/dev/null"], read_write))?;
-    Ok(ruleset)
+    Ok(match ruleset.restrict_self()?.ruleset {
+        RulesetStatus::FullyEnforced => Confinement::Full,
+        RulesetStatus::PartiallyEnforced => Confinement::Partial,
+        RulesetStatus::NotEnforced => Confinement::Unavailable,
+    })
 }
 
 /// The directories of these files. Terminals and pipes need no rule, and no rule opens `/dev`, where a name can refer to
@@ -171,10 +165,8 @@ mod tests {
     fn allows_only_what_is_needed() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = |name: &str| directory.path().join(name);
-        for name in ["www/below", "log", "run", "other"] {
-            fs::create_dir_all(path(name)).expect("a directory");
-        }
         for name in ["www/below/page", "log/access", "run/pid", "other/secret"] {
+            fs::create_dir_all(path(name).parent().expect("one")).expect("a directory");
             fs::write(path(name), name).expect("a file");
         }
         symlink("../other/secret", path("www/link")).expect("a link");

@@ -92,17 +92,15 @@ impl ControlSocket {
             _ => None,
         };
         let mut descriptors: Vec<OwnedFd> = control.drain().filter_map(rights).flatten().collect();
-        match (kind[0], descriptors.pop()) {
-            (LISTENERS, Some(last)) => {
-                descriptors.push(last);
-                Ok(Some(Message::Listeners(descriptors)))
-            }
-            (ROOT, Some(root)) => Ok(Some(Message::Root(root))),
-            (PID_FILE, Some(file)) => Ok(Some(Message::PidFile(file))),
-            (SERVE, None) => Ok(Some(Message::Serve)),
-            (REOPEN_LOGS, None) => Ok(Some(Message::ReopenLogs)),
-            _ => Err(io::Error::other("unknown control message")),
-        }
+        let message = match (kind[0], descriptors.len()) {
+            (LISTENERS, 1..) => Message::Listeners(descriptors),
+            (ROOT, 1) => Message::Root(descriptors.remove(0)),
+            (PID_FILE, 1) => Message::PidFile(descriptors.remove(0)),
+            (SERVE, 0) => Message::Serve,
+            (REOPEN_LOGS, 0) => Message::ReopenLogs,
+            _ => return Err(io::Error::other("unknown control message")),
+        };
+        Ok(Some(message))
     }
 
     /// Sends a message without waiting: a process that hangs must not block the one that supervises it. Fails if the
@@ -161,8 +159,7 @@ mod tests {
     /// Checks what arrives: the kind of each message, and the number of its descriptors.
     fn check(send: impl FnOnce(&ControlSocket, BorrowedFd<'_>) -> io::Result<()>, expected: &str) {
         let (ours, theirs) = pair();
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        send(&ours, listener.as_fd()).expect("the queue has room");
+        send(&ours, theirs.0.as_fd()).expect("the queue has room");
         drop(ours);
         let mut received = String::new();
         loop {

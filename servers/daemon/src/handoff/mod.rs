@@ -10,12 +10,12 @@ pub mod socket_activation;
 
 pub use control_socket::{ControlSocket, Message};
 
-use crate::error::Context;
+use crate::system::{Context, spawn};
 use control_socket::MAX_LISTENERS;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     env,
-    ffi::OsString,
+    ffi::OsStr,
     fmt, io,
     net::TcpListener,
     os::{
@@ -23,7 +23,6 @@ use std::{
         unix::{net::UnixStream, process::CommandExt},
     },
     process::{self, Command, ExitStatus, Stdio},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -45,19 +44,6 @@ impl Role {
         match self {
             Role::Worker(_) => Duration::from_secs(10),
             Role::Successor => Duration::from_secs(30),
-        }
-    }
-
-    /// A worker runs the same executable as its master, even if the file was replaced; a successor runs the file that
-    /// the program's name now refers to.
-    fn program(self, name: OsString) -> Command {
-        match self {
-            Role::Worker(_) => {
-                let mut command = Command::new("/proc/self/exe");
-                command.arg0(name);
-                command
-            }
-            Role::Successor => Command::new(name),
         }
     }
 
@@ -109,14 +95,19 @@ impl Child {
     pub fn start(role: Role, handoff: Handoff<'_>) -> io::Result<Child> {
         let (socket, theirs) = UnixStream::pair()?;
         let mut arguments = env::args_os();
-        let mut program = role.program(arguments.next().unwrap_or_else(|| "/proc/self/exe".into()));
-        program
+        let name = arguments.next().unwrap_or_else(|| "/proc/self/exe".into());
+        // A worker runs the same executable as its master, even if the file was replaced; a successor runs the file
+        // that the program's name refers to now.
+        let file = if role == Role::Successor { &*name } else { OsStr::new("/proc/self/exe") };
+        let process = Command::new(file)
+            .arg0(&name)
             .args(arguments)
             .env(ROLE_VARIABLE, role.to_string())
             // The service manager's sockets belong to this process, whose PID the kernel may reuse one day.
             .env_remove("LISTEN_PID")
-            .stdin(Stdio::from(OwnedFd::from(theirs)));
-        let process = program.spawn().context(program.get_program().display())?;
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .spawn()
+            .context(file.display())?;
         let socket = ControlSocket::from(socket);
         let child = Child { process, detached: false, role, socket, started_at: Instant::now() };
         for listeners in handoff.listeners.chunks(MAX_LISTENERS) {
@@ -136,8 +127,7 @@ impl Child {
     /// Calls `notify` from another thread with the result of [`wait_until_ready`](Child::wait_until_ready).
     pub fn on_ready(&self, notify: impl FnOnce(io::Result<()>) + Send + 'static) -> io::Result<()> {
         let (socket, role) = (self.socket.try_clone()?, self.role);
-        let wait = move || notify(socket.wait_until_ready(role.start_timeout()).context(role));
-        thread::Builder::new().name("handoff".to_owned()).spawn(wait).map(drop)
+        spawn("handoff", move || notify(socket.wait_until_ready(role.start_timeout()).context(role)))
     }
 
     /// Sends a message, as [`ControlSocket::send`] does.

@@ -1,6 +1,6 @@
 //! Takes over the sockets that a service manager has bound (sd_listen_fds(3)).
 
-use crate::error::Context;
+use crate::system::Context;
 use http_engine::listener;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use socket2::SockRef;

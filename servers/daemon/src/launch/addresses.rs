@@ -1,7 +1,7 @@
 //! Gets the listeners of a new server: from the service manager, or by binding the addresses in the settings.
 
 use super::settings::ServerSettings;
-use crate::{error::Context, handoff::socket_activation};
+use crate::{handoff::socket_activation, system::Context};
 use http_engine::{
     Engine,
     listener::{self, Sharing},
@@ -51,12 +51,8 @@ fn bind(settings: &ServerSettings, sharing: Sharing) -> io::Result<Vec<TcpListen
         result => result,
     };
     bound.map_err(|(address, error)| {
-        let remedy = match error.kind() {
-            io::ErrorKind::PermissionDenied if address.port() < 1024 => {
-                " (ports below 1024 need root or CAP_NET_BIND_SERVICE)"
-            }
-            _ => "",
-        };
+        let is_privileged = address.port() < 1024 && error.kind() == io::ErrorKind::PermissionDenied;
+        let remedy = if is_privileged { " (ports below 1024 need root or CAP_NET_BIND_SERVICE)" } else { "" };
         io::Error::new(error.kind(), format!("cannot bind {address}: {error}{remedy}"))
     })
 }

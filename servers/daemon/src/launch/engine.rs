@@ -1,9 +1,12 @@
 //! Starts an engine with threads of this process.
 
 use super::settings::ServerSettings;
-use crate::{error::Context, signals::Signal};
+use crate::{
+    signals::Signal,
+    system::{Context, spawn},
+};
 use http_engine::{MakeHandler, Server, ServerHandle, listener::Sharing};
-use std::{io, net::TcpListener, sync::mpsc::Sender, thread};
+use std::{io, net::TcpListener, sync::mpsc::Sender};
 
 /// Starts an engine that accepts from `listeners`, with a handler for each worker in this process. When all of its
 /// threads have ended, sends [`Signal::EngineEnded`].
@@ -25,11 +28,10 @@ pub(super) fn start(
     let server = Server::on(listeners, Sharing::Shared).with(engine);
     let running = server.start_each(settings.engine, make).context("cannot start the engine")?;
     let handle = running.handle();
-    let join = move || {
+    spawn("join", move || {
         running.wait();
         let _ = signals.send(Signal::EngineEnded);
-    };
-    thread::Builder::new().name("join".to_owned()).spawn(join).context("cannot start the engine")?;
+    })?;
     Ok(handle)
 }
 

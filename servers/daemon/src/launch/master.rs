@@ -6,14 +6,14 @@ use super::{
 };
 use crate::{
     confinement::{self, Confinement, Needs},
-    error::Context,
-    handoff::{Child, ControlSocket, Handoff, Inherited, Message, Role},
+    handoff::{Child, Handoff, Inherited, Message, Role},
     logs::Logs,
     notify::{ServiceState, notify},
     pid_file::PidFile,
     prefork::WorkerPool,
     privileges,
     signals::{Signal, SignalHandlers, SignalQueue},
+    system::Context,
 };
 use http_engine::{Engine, MakeHandler, ServerHandle};
 use std::{
@@ -106,10 +106,8 @@ impl Master<'_> {
         if let (Some(user), false) = (&service.user, is_successor) {
             privileges::switch_user(user, service.group.as_deref())?;
         }
-        let logs = service.logs.open()?;
-        let confinement = confine(settings)?;
-        let logs = logs.start()?;
-        let signals = handlers.into_queue(Signal::for_master).context("cannot start the signal thread")?;
+        let (logs, confinement) = service.logs.start(|| confine(settings))?;
+        let signals = handlers.into_queue(Signal::for_master)?;
         if connection_limit.is_reduced() {
             log::warn!("{connection_limit}");
         }
@@ -120,42 +118,33 @@ impl Master<'_> {
         master.announce(confinement);
         notify(ServiceState::Ready);
         if let Some((socket, pid_file)) = predecessor {
-            master.take_over(&socket, pid_file)?;
+            // First the PID file, because the predecessor ends when it learns that this process serves.
+            if let Some((path, file)) = service.pid_file.as_ref().zip(pid_file) {
+                master.pid_file = Some(PidFile::take_over(path, file).context(pid_file_failure(path))?);
+            }
+            // A predecessor that has crashed meanwhile is no reason not to serve.
+            let _ = socket.send_ready();
         }
         Ok(master)
-    }
-
-    /// Takes over from the predecessor: first the PID file, then it may end.
-    fn take_over(&mut self, predecessor: &ControlSocket, pid_file: Option<OwnedFd>) -> io::Result<()> {
-        if let Some((path, file)) = self.settings.options.service.pid_file.as_ref().zip(pid_file) {
-            self.pid_file = Some(PidFile::take_over(path, file).context(pid_file_failure(path))?);
-        }
-        // A predecessor that has crashed meanwhile is no reason not to serve.
-        let _ = predecessor.send_ready();
-        Ok(())
     }
 
     /// Prints the line that says where the server listens. A failure is ignored, because standard output may be closed.
     fn announce(&self, confinement: Option<Confinement>) {
         let ServerSettings { name, application, engine, options } = self.settings;
         let workers = self.settings.workers();
-        let urls =
-            addresses::distinct(&self.listeners).into_iter().map(|address| format!("http://{address}/"));
-        let urls = urls.collect::<Vec<_>>().join(" and ");
+        let addresses = addresses::distinct(&self.listeners).into_iter();
+        let urls = addresses.map(|address| format!("http://{address}/")).collect::<Vec<_>>().join(" and ");
         let engine = match engine {
             Engine::EventLoop => "event loop",
             Engine::Blocking => "blocking",
         };
-        let unit = match (workers, options.prefork) {
-            (1, false) => "worker",
-            (_, false) => "workers",
-            (1, true) => "worker process",
-            (_, true) => "worker processes",
-        };
+        let (one, many) =
+            if options.prefork { ("worker process", "worker processes") } else { ("worker", "workers") };
+        let unit = if workers == 1 { one } else { many };
         let confinement = confinement.map_or_else(String::new, |confinement| format!(", {confinement}"));
-        let line =
-            format!("{name} serves {application} at {urls} ({engine}, {workers} {unit}{confinement})\n");
+        let how = format!("{engine}, {workers} {unit}{confinement}");
         // A single write, because a predecessor or a log may write to the same output.
+        let line = format!("{name} serves {application} at {urls} ({how})\n");
         let _ = io::stdout().write_all(line.as_bytes()).and_then(|()| io::stdout().flush());
     }
 
@@ -164,22 +153,17 @@ impl Master<'_> {
         loop {
             let next_restart = self.maintain_workers();
             match self.signals.next(next_restart) {
-                Signal::Stop => {
-                    notify(ServiceState::Stopping);
-                    return Ok(());
-                }
+                Signal::Stop => break notify(ServiceState::Stopping),
                 Signal::ReopenLogs => self.reopen_logs(),
                 Signal::Refresh => self.refresh(),
                 Signal::StartSuccessor => self.start_successor(),
                 Signal::SuccessorFailed(error) => self.continue_without_successor(&error),
-                Signal::SuccessorReady => {
-                    self.retire();
-                    return Ok(());
-                }
+                Signal::SuccessorReady => break self.retire(),
                 Signal::EngineEnded => return Err(engine::ended_unexpectedly()),
                 Signal::CheckWorkers | Signal::ServeRoot(_) | Signal::MasterEnded => {}
             }
         }
+        Ok(())
     }
 
     /// Replaces worker processes that have ended. Returns when the next restart is due.

@@ -27,11 +27,11 @@ mod worker;
 pub use settings::{Application, ServerSettings};
 
 use crate::{
-    error::Context,
     handoff::{Inherited, Role},
     logs,
     options::{Common, MAX_BINDS},
     signals::SignalHandlers,
+    system::Context,
 };
 use http_engine::Engine;
 use std::{

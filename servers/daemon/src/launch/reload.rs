@@ -3,10 +3,10 @@
 //! This process is not the server. It knows only the PID file: the successor writes its PID into it before it serves,
 //! and a server whose successor failed writes its own PID again.
 
-use crate::{error::Context, pid_file};
+use crate::{pid_file, system::Context};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use std::{
-    io::{self, ErrorKind},
+    io,
     path::Path,
     thread,
     time::{Duration, Instant, SystemTime},
@@ -29,10 +29,10 @@ fn start_successor(pid_file: &Path) -> io::Result<()> {
     let name = pid_file.display();
     // A server locks its PID file. Without the lock the PID may belong to another process, which SIGUSR2 would kill.
     if !pid_file::is_held(pid_file)? {
-        return Err(io::Error::new(ErrorKind::NotFound, format!("no running server holds {name}")));
+        return Err(io::Error::other(format!("no running server holds {name}")));
     }
     let (Some(server), before) = read_settled(pid_file)? else {
-        return Err(io::Error::new(ErrorKind::InvalidData, format!("{name} contains no PID")));
+        return Err(io::Error::other(format!("{name} contains no PID")));
     };
     kill_process(server, Signal::USR2).context(format_args!("cannot signal process {server}"))?;
     let deadline = Instant::now() + RELOAD_TIMEOUT;
@@ -55,7 +55,7 @@ fn start_successor(pid_file: &Path) -> io::Result<()> {
         modified = time != before;
     }
     let message = format!("process {server} has started no successor within {} s", RELOAD_TIMEOUT.as_secs());
-    Err(io::Error::new(ErrorKind::TimedOut, message))
+    Err(io::Error::other(message))
 }
 
 /// Reads the PID file until two reads agree: its process may itself be a successor that is just taking over.

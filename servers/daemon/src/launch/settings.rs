@@ -1,7 +1,7 @@
 //! What a server serves, and with which settings.
 
 use super::descriptors::ConnectionLimit;
-use crate::{error::Context, options::Common};
+use crate::{options::Common, system::Context};
 use http_engine::{Engine, MakeHandler};
 use rustix::fs::{Mode, OFlags, open};
 use std::{

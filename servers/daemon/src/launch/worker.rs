@@ -2,16 +2,15 @@
 
 use super::{engine, settings::ServerSettings};
 use crate::{
-    error::Context,
     handoff::{ControlSocket, Inherited, Message},
     signals::{Signal, SignalHandlers},
+    system::{Context, spawn},
 };
 use http_engine::MakeHandler;
 use std::{
     io,
     os::fd::OwnedFd,
     sync::{Arc, mpsc::Sender},
-    thread,
     time::Duration,
 };
 
@@ -26,8 +25,9 @@ pub(super) fn run(
     handlers: SignalHandlers,
 ) -> io::Result<()> {
     let Inherited { listeners, root, socket, .. } = inherited;
-    let logs = settings.options.service.logs.open()?.start()?;
-    let signals = handlers.into_queue(Signal::for_worker).context("cannot start the signal thread")?;
+    // The process has the user and the Landlock rules of its master.
+    let (logs, ()) = settings.options.service.logs.start(|| Ok(()))?;
+    let signals = handlers.into_queue(Signal::for_worker)?;
     // To its engine the worker has number 0; among the worker processes it has `number`.
     let open_application = |root: Option<&OwnedFd>| -> io::Result<MakeHandler> {
         let make = settings.open_application(root)?;
@@ -35,16 +35,15 @@ pub(super) fn run(
     };
     let engine = engine::start(settings, listeners, &open_application(root.as_ref())?, signals.sender())?;
     socket.send_ready().context("cannot notify the master process")?;
-    forward_messages(socket, signals.sender()).context("cannot start the control thread")?;
+    forward_messages(socket, signals.sender())?;
     let mut draining = false;
     let result = loop {
         match signals.next(None) {
-            Signal::Stop if draining => break Ok(()),
+            Signal::Stop | Signal::EngineEnded if draining => break Ok(()),
             Signal::Stop | Signal::MasterEnded => {
                 draining = true;
                 engine.shut_down(settings.grace());
             }
-            Signal::EngineEnded if draining => break Ok(()),
             Signal::EngineEnded => break Err(engine::ended_unexpectedly()),
             Signal::ReopenLogs => logs.reopen(),
             Signal::ServeRoot(root) => match open_application(Some(&root)) {
@@ -60,7 +59,7 @@ pub(super) fn run(
 
 /// Starts a thread that puts the messages of the master, and then its end, into the signal queue.
 fn forward_messages(socket: ControlSocket, signals: Sender<Signal>) -> io::Result<()> {
-    let forward = move || {
+    spawn("control", move || {
         loop {
             let signal = match socket.receive() {
                 Ok(Some(Message::Root(root))) => Signal::ServeRoot(root),
@@ -73,6 +72,5 @@ fn forward_messages(socket: ControlSocket, signals: Sender<Signal>) -> io::Resul
                 return;
             }
         }
-    };
-    thread::Builder::new().name("control".to_owned()).spawn(forward).map(drop)
+    })
 }

@@ -49,16 +49,12 @@ pub(super) struct RecordBuilder {
 
 impl RecordBuilder {
     /// Writes what a line says about the client and the request. `request` is `None` if its head was not understood.
-    pub(super) fn new(
-        format: Format,
-        client_addr: Option<SocketAddr>,
-        request: Option<&Request<'_>>,
-    ) -> RecordBuilder {
+    pub(super) fn new(format: Format, client: Option<SocketAddr>, request: Option<&Request<'_>>) -> Self {
         let text = Vec::with_capacity(TYPICAL_LINE);
         let mut record = RecordBuilder { format, text, time_at: 0, response_at: 0 };
         match format {
-            Format::Json => record.json(client_addr, request),
-            _ => record.common(client_addr, request),
+            Format::Json => record.json(client, request),
+            _ => record.common(client, request),
         }
         record
     }
@@ -85,9 +81,9 @@ impl RecordBuilder {
     }
 
     /// `client - - [time] "request line" status bytes`; the combined format adds two quoted headers.
-    fn common(&mut self, client_addr: Option<SocketAddr>, request: Option<&Request<'_>>) {
+    fn common(&mut self, client: Option<SocketAddr>, request: Option<&Request<'_>>) {
         let text = &mut self.text;
-        let _ = match client_addr {
+        let _ = match client {
             Some(client) => write!(text, "{} - - [", client.ip().to_canonical()),
             None => write!(text, "- - - ["),
         };
@@ -114,12 +110,12 @@ impl RecordBuilder {
     }
 
     /// An object with always the same members in the same order. `null` means that the client did not send the value.
-    fn json(&mut self, client_addr: Option<SocketAddr>, request: Option<&Request<'_>>) {
+    fn json(&mut self, client: Option<SocketAddr>, request: Option<&Request<'_>>) {
         let text = &mut self.text;
         text.extend_from_slice(b"{\"time\":\"");
         self.time_at = text.len();
         text.extend_from_slice(b"\",");
-        let client = client_addr.map(|client| client.ip().to_canonical().to_string());
+        let client = client.map(|client| client.ip().to_canonical().to_string());
         // The log format is public: this member keeps its name.
         member(text, "peer", client.as_ref().map(String::as_bytes), usize::MAX);
         member(text, "method", request.map(|request| request.method_token().as_bytes()), MAX_METHOD);
@@ -152,10 +148,7 @@ fn header<'r>(request: Option<&Request<'r>>, name: &str) -> Option<&'r [u8]> {
 }
 
 fn version(request: &Request<'_>) -> &'static str {
-    match request.version() {
-        Version::Http10 => "HTTP/1.0",
-        Version::Http11 => "HTTP/1.1",
-    }
+    if request.version() == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" }
 }
 
 #[cfg(test)]

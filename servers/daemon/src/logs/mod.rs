@@ -20,7 +20,7 @@ pub use output::Output;
 pub use queue::Log;
 
 use http_engine::{MakeHandler, Stack};
-use std::{fs::File, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 /// Which logs a server writes, and where.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -39,36 +39,23 @@ pub struct LogSettings {
 }
 
 impl LogSettings {
-    /// Opens the outputs with the privileges that the process has now.
-    pub(crate) fn open(&self) -> io::Result<OpenedLogs> {
+    /// Opens the outputs, calls `restrict`, and starts the writer threads: the outputs may need privileges that the
+    /// process gives up in `restrict`, and it can give up privileges only while it has a single thread.
+    ///
+    /// Afterwards the messages and panics of this process go to its error log.
+    pub(crate) fn start<T>(&self, restrict: impl FnOnce() -> io::Result<T>) -> io::Result<(Logs, T)> {
         let open = |file: &Option<PathBuf>, default| {
             let output = file.clone().map_or(default, Output::File);
             output.open().map(|file| (output, file))
         };
         let errors = open(&self.error_log, Output::Stderr)?;
-        let access = match self.format {
-            Format::Off => None,
-            _ => Some(open(&self.log_file, Output::Stdout)?),
-        };
-        Ok(OpenedLogs { access, errors, format: self.format })
-    }
-}
-
-/// Logs whose outputs are open and whose writer threads have not started: the process may open them with more
-/// privileges than its threads get.
-pub(crate) struct OpenedLogs {
-    access: Option<(Output, File)>,
-    errors: (Output, File),
-    format: Format,
-}
-
-impl OpenedLogs {
-    /// Starts the writer threads. From now on the messages and panics of this process go to its error log.
-    pub(crate) fn start(self) -> io::Result<Logs> {
+        let access =
+            (self.format != Format::Off).then(|| open(&self.log_file, Output::Stdout)).transpose()?;
+        let restricted = restrict()?;
         let start = |(output, file)| writer::start(output, file);
-        let errors = start(self.errors)?;
+        let errors = start(errors)?;
         error_log::set_log(errors.clone());
-        Ok(Logs { access: self.access.map(start).transpose()?, errors, format: self.format })
+        Ok((Logs { access: access.map(start).transpose()?, errors, format: self.format }, restricted))
     }
 }
 

@@ -3,7 +3,7 @@
 //! Other processes may write to the same output, and a write may be interrupted, incomplete or refused. No line may
 //! mix with another because of that.
 
-use crate::error::Context;
+use crate::system::Context;
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::{Mode, OFlags, open},

@@ -9,7 +9,7 @@ use super::{
     timestamp::Timestamp,
 };
 use std::{
-    fmt, mem,
+    mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{Receiver, Sender, channel},
@@ -25,13 +25,14 @@ const WRITE_THRESHOLD: usize = 64 * 1024;
 
 /// A handle to a log. Clones append to the same log. When the last clone is dropped, the writer thread writes the
 /// remaining lines and ends.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Log {
     buffer: Arc<Buffer>,
     commands: Sender<Command>,
 }
 
 /// What the writer thread must do besides writing the buffered lines.
+#[derive(Debug)]
 pub(super) enum Command {
     /// Wait a little for further lines first.
     Wait,
@@ -100,19 +101,14 @@ impl Log {
     }
 }
 
-impl fmt::Debug for Log {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Log({} lost)", self.lost())
-    }
-}
-
 /// The lines that are not written yet.
+#[derive(Debug)]
 pub(super) struct Buffer {
     pub(super) output: Output,
     state: Mutex<BufferState>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct BufferState {
     lines: Vec<u8>,
     timestamp: Timestamp,

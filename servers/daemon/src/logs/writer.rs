@@ -5,12 +5,11 @@ use super::{
     output::{LineWriter, Output, WriteError},
     queue::{Buffer, Command, Log},
 };
-use crate::error::Context;
+use crate::system::spawn;
 use std::{
     fs::File,
     io, mem,
     sync::{Arc, mpsc::Receiver},
-    thread,
     time::Duration,
 };
 
@@ -21,8 +20,7 @@ const WRITE_DELAY: Duration = Duration::from_millis(200);
 pub(super) fn start(output: Output, file: File) -> io::Result<Log> {
     let (log, buffer, commands) = Log::new(output);
     let writer = Writer { buffer, lines: Vec::new(), file: LineWriter::new(file), failing: false };
-    let thread = thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(&commands));
-    thread.context("cannot start a log thread")?;
+    spawn("log", move || writer.run(&commands))?;
     Ok(log)
 }
 

@@ -1,0 +1,51 @@
+//! Calls to the operating system that several modules need, with errors that an operator can read.
+//!
+//! The crate has no error type of its own: each failure is an I/O error whose message names the failed operation, its
+//! object and the cause, as in `cannot open x: Permission denied`.
+
+use std::{fmt::Display, fs, io, thread};
+
+/// Names the operation that a result belongs to.
+pub trait Context<T> {
+    /// Puts `operation` and a colon in front of the error's message. The error's kind stays.
+    fn context(self, operation: impl Display) -> io::Result<T>;
+}
+
+impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
+    fn context(self, operation: impl Display) -> io::Result<T> {
+        self.map_err(|error| {
+            let error = error.into();
+            io::Error::new(error.kind(), format!("{operation}: {error}"))
+        })
+    }
+}
+
+/// Starts a thread with this name.
+pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
+    thread.map(drop).context(format_args!("cannot start the thread {name}"))
+}
+
+/// Fails if this process has more than one thread. Privileges and Landlock rules belong to threads, so other threads
+/// would keep what this one gives up.
+pub fn require_single_thread() -> io::Result<()> {
+    match fs::read_dir("/proc/self/task")?.count() {
+        1 => Ok(()),
+        threads => {
+            Err(io::Error::other(format!("cannot restrict a process with {threads} threads: expected one")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    #[test]
+    fn names_the_operation_and_keeps_the_kind() {
+        let error = Err::<(), _>(Errno::ACCESS).context("cannot open x").expect_err("an error");
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(error.to_string(), "cannot open x: Permission denied (os error 13)");
+    }
+}
