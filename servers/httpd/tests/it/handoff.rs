@@ -194,7 +194,7 @@ http_testing::both_engines! {
             let before = generations.process();
             let exit = generations.reload();
             assert_eq!((exit.code, &*exit.stdout), (Some(1), ""), "{exit:?}");
-            assert!(exit.stderr.contains(" goes on; ") && exit.stderr.lines().count() == 1, "{exit:?}");
+            assert!(exit.stderr.contains(" continues without a successor") && exit.stderr.lines().count() == 1, "{exit:?}");
             assert_eq!(generations.process(), before, "{successor}");
         };
         install(&program, "/bin/false");
@@ -207,7 +207,7 @@ http_testing::both_engines! {
         install(&program, HTTPD);
         generations.check_reload();
         let exit = generations.wait();
-        let expected = ["cannot hand over: successor ended", "cannot hand over: ", "has taken over"];
+        let expected = ["cannot hand over: successor: ended", "cannot hand over: ", "has taken over"];
         assert_eq!(exit.stderr.lines().count(), expected.len(), "{exit:?}");
         for (line, text) in exit.stderr.lines().zip(expected) {
             assert!(line.contains(text), "no {text:?} in {line:?}");
@@ -271,7 +271,7 @@ fn rejects_descriptors_that_are_not_sockets() {
     let exit = command.stdin(Stdio::null()).output().expect("httpd");
     let stderr = String::from_utf8_lossy(&exit.stderr);
     assert_eq!((exit.status.code(), &*exit.stdout), (Some(1), &b""[..]), "{stderr}");
-    assert!(stderr.starts_with("httpd: cannot listen on what was handed over: "), "{stderr}");
+    assert!(stderr.starts_with("httpd: cannot use the service manager's sockets: "), "{stderr}");
 }
 
 /// Runs `httpd --reload` with this pid file, which must fail with `message`.
@@ -290,8 +290,8 @@ fn check_no_reload(content: Option<&str>, message: &str) {
 #[test]
 fn reload_signals_only_a_server_that_holds_the_pid_file() {
     check_no_reload(None, "No such file");
-    check_no_reload(Some(""), "nobody serves");
-    check_no_reload(Some(&format!("{}\n", std::process::id())), "nobody serves");
+    check_no_reload(Some(""), "no running server holds");
+    check_no_reload(Some(&format!("{}\n", std::process::id())), "no running server holds");
 }
 
 #[test]

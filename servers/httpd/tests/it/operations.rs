@@ -168,7 +168,9 @@ http_testing::both_engines! {
             Engine::EventLoop => 10_000,
             Engine::Blocking => 1024,
         };
-        let message = format!("64 open files leave room for 16 connections, and not for {wanted}\n");
+        let message = format!(
+            "cannot allow {wanted} connections: a limit of 64 open files leaves room for 16 (raise it with ulimit -n)\n"
+        );
         assert!(exit.stderr.ends_with(&message), "{exit:?}");
     }
 
@@ -211,10 +213,10 @@ http_testing::both_engines! {
         let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = taken.local_addr().expect("an address");
         let port = address.port().to_string();
-        let messages = [format!("httpd: cannot listen on {address}: "), "in use".to_owned()];
+        let messages = [format!("httpd: cannot bind {address}: "), "in use".to_owned()];
         check(&["-r", root, "-b", "127.0.0.1", "-p", &port], &messages.each_ref().map(String::as_str));
         // An address that no machine has (RFC 5737).
-        check(&["-r", root, "-b", "192.0.2.1", "-p", "0"], &["httpd: cannot listen on 192.0.2.1:0: "]);
+        check(&["-r", root, "-b", "192.0.2.1", "-p", "0"], &["httpd: cannot bind 192.0.2.1:0: "]);
         let missing = format!("{root}/nowhere");
         check(&["-p", "0", &missing], &[&format!("httpd: cannot serve {missing}: "), "No such file"]);
         let file = format!("{root}/page.html");
@@ -231,7 +233,7 @@ fn a_second_program_cannot_use_the_port_of_the_first() {
     let root = site.root().to_str().expect("text");
     for kind in [ServerKind::EventLoop, ServerKind::Blocking, ServerKind::EventLoopPrefork] {
         let arguments = [kind.arguments(), &["-r", root, "-b", "127.0.0.1", "-p", &port]].concat();
-        check_failure(&arguments, 1, &["cannot listen on"]);
+        check_failure(&arguments, 1, &["cannot bind"]);
     }
     check_served(first.address());
 }

@@ -89,7 +89,7 @@ http_testing::both_engines! {
         let (root, pid_file) = (directory.path("www"), directory.path("run/pid"));
         let second = [kind.arguments(), &["-p", "0", "-r", &root, "--pid-file", &pid_file]].concat();
         let exit = program::run(&second);
-        let expected = format!("process {} runs already", program.pid());
+        let expected = format!("process {} is already running", program.pid());
         assert_eq!((exit.code, &*exit.stdout), (Some(1), ""));
         assert!(exit.stderr.contains(&expected), "{}", exit.stderr);
         assert_eq!(directory.read("run/pid"), pid_line(program.pid()));
@@ -191,7 +191,7 @@ fn rejects_users_and_groups_that_it_cannot_switch_to() {
         assert_eq!((exit.code, &*exit.stdout), (Some(1), ""), "{arguments:?}");
         assert!(exit.stderr.contains(expected), "{arguments:?}: {}", exit.stderr);
     };
-    check(&["--user", "no-such-user"], "there is no user no-such-user");
-    check(&["--user", "54321", "--group", "no-such-group"], "there is no group no-such-group");
-    check(&["--user", "root"], "root is what is to be given up");
+    check(&["--user", "no-such-user"], "cannot find user no-such-user");
+    check(&["--user", "54321", "--group", "no-such-group"], "cannot find group no-such-group");
+    check(&["--user", "root"], "refusing --user root");
 }

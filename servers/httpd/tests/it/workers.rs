@@ -169,6 +169,6 @@ fn the_master_exits_if_a_worker_cannot_start() {
             .then_some(stderr)
     });
     let stderr = stderr.expect("a limit with which only the worker fails");
-    let expected = "httpd: cannot run worker processes: worker 0 ended before it served\n";
+    let expected = "httpd: cannot start worker processes: worker 0: ended before it was ready\n";
     assert!(stderr.starts_with("httpd: cannot ") && stderr.ends_with(expected), "{stderr}");
 }
