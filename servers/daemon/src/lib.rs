@@ -12,9 +12,9 @@
 //! | `signals` | the queue of signals to a process |
 //! | `prefork` | supervises worker processes |
 //! | `handoff` | passes sockets from one process to another |
-//! | `privileges`, `confinement` | give up root, and access to other files |
+//! | `privileges`, `confinement` | give up root privileges, and access to files that serving does not need |
 //! | `pid_file`, `notify` | tell operator and service manager which process serves, and in which state |
-//! | `error` | names the operation that failed |
+//! | `system` | threads and error messages |
 
 mod confinement;
 

@@ -5,7 +5,7 @@ use clap::{Args, Parser, builder::RangedU64ValueParser};
 use http_engine::{Config, Limits, Timeouts};
 use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-/// The most `--bind` options: with a socket per worker and address, a server can still watch them all.
+/// The maximum number of addresses. Each can take a socket per worker, and each worker waits for all of its sockets.
 pub(crate) const MAX_BINDS: usize = 64;
 
 /// The largest count or size.
@@ -33,16 +33,16 @@ pub struct Common {
     #[arg(long)]
     pub prefork: bool,
 
-    /// Limits of clients and timeouts.
+    /// What clients may use.
     #[command(flatten)]
     pub limits: LimitOptions,
 
-    /// Logs, PID file, user, and other matters of a service.
+    /// How the server runs as a service.
     #[command(flatten)]
     pub service: ServiceOptions,
 }
 
-/// The options that bound what clients may use, and for how long.
+/// The options that limit what clients may use, and for how long.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitOptions {
@@ -90,7 +90,7 @@ pub struct LimitOptions {
     pub grace: u64,
 }
 
-/// The options that concern the rest of the system.
+/// The options that determine how the server runs as a service.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Service")]
 pub struct ServiceOptions {

@@ -3,6 +3,9 @@
 use std::{fmt, path::PathBuf};
 
 /// The files that a confined process still needs.
+///
+/// A rule names a file or directory that exists. Log files are created again after rotation, and removing a file is a
+/// right to its directory, so these need a rule for their directories.
 #[derive(Clone, Debug, Default)]
 pub struct Needs {
     /// Directories whose files are served: they stay readable.

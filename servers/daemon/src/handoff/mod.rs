@@ -1,9 +1,9 @@
 //! Passes listening sockets, the document root and the PID file from one process to another.
 //!
 //! Worker processes and successors are this program started once more, not forked, so that no `unsafe` is needed. The
-//! new process has one end of a socket pair as its standard input. It receives descriptors through it, sends one byte
-//! back when it serves, and learns from its end that the other process has ended. A service manager passes sockets in
-//! a different way: see [`socket_activation`].
+//! new process has one end of a socket pair as its standard input. It receives descriptors through it, and sends one
+//! byte back when it serves. When either process ends, the other one sees the socket close. A service manager passes
+//! sockets in a different way: see [`socket_activation`].
 
 mod control_socket;
 pub mod socket_activation;
@@ -107,7 +107,7 @@ impl Child {
             .env_remove("LISTEN_PID")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .spawn()
-            .context(file.display())?;
+            .context(format_args!("cannot start {}", file.display()))?;
         let socket = ControlSocket::from(socket);
         let child = Child { process, detached: false, role, socket, started_at: Instant::now() };
         for listeners in handoff.listeners.chunks(MAX_LISTENERS) {

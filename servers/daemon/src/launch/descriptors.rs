@@ -15,7 +15,7 @@ pub(super) fn raise_limit() {
 }
 
 /// The number of connections that a process may have open. Its `Display` output is the warning that it is too low.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionLimit {
     wanted: usize,
     open_files: usize,

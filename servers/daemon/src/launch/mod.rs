@@ -4,7 +4,7 @@
 //! binds them, or receives them from a predecessor or a service manager) and serves with threads of its own or
 //! supervises worker processes. A worker process receives everything from its master.
 //!
-//! The master acquires and drops resources in this order:
+//! The master starts in this order:
 //!
 //! | step | what | why then |
 //! |---|---|---|
@@ -15,6 +15,8 @@
 //! | 5 | logs | opened as the unprivileged user, so that they can be reopened later |
 //! | 6 | Landlock rules | only a process with a single thread can be confined |
 //! | 7 | threads, worker processes | they inherit the privileges and the rules |
+//! | 8 | PID file of a predecessor | the predecessor removes a file that still holds its own PID |
+//! | 9 | readiness | the predecessor ends when its successor is ready |
 
 mod addresses;
 mod descriptors;

@@ -39,8 +39,8 @@ pub struct LogSettings {
 }
 
 impl LogSettings {
-    /// Opens the outputs, calls `restrict`, and starts the writer threads: the outputs may need privileges that the
-    /// process gives up in `restrict`, and it can give up privileges only while it has a single thread.
+    /// Opens the outputs, calls `restrict`, then starts the writer threads. `restrict` may give up access that opening
+    /// the outputs needs, and it must run before the process starts threads.
     ///
     /// Afterwards the messages and panics of this process go to its error log.
     pub(crate) fn start<T>(&self, restrict: impl FnOnce() -> io::Result<T>) -> io::Result<(Logs, T)> {
