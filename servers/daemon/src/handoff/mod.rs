@@ -90,8 +90,7 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts this program with the same arguments, and hands `handoff` over. Fails if the program cannot be started,
-    /// or ends before it has received everything.
+    /// Starts this program with the same arguments, and hands `handoff` over. Fails if the program cannot be started.
     pub fn start(role: Role, handoff: Handoff<'_>) -> io::Result<Child> {
         let (socket, theirs) = UnixStream::pair()?;
         let mut arguments = env::args_os();
@@ -110,13 +109,15 @@ impl Child {
             .context(format_args!("cannot start {}", file.display()))?;
         let socket = ControlSocket::from(socket);
         let child = Child { process, detached: false, role, socket, started_at: Instant::now() };
-        for listeners in handoff.listeners.chunks(MAX_LISTENERS) {
-            child.send(&Message::Listeners(listeners.iter().map(AsFd::as_fd).collect()))?;
-        }
+        let listeners = handoff.listeners.chunks(MAX_LISTENERS);
+        let listeners = listeners.map(|some| Message::Listeners(some.iter().map(AsFd::as_fd).collect()));
         let (root, pid_file) = (handoff.root.map(Message::Root), handoff.pid_file.map(Message::PidFile));
-        let rest = [root, pid_file, Some(Message::Serve)];
-        rest.iter().flatten().try_for_each(|message| child.send(message))?;
-        Ok(child)
+        let rest = [root, pid_file, Some(Message::Serve)].into_iter().flatten();
+        match listeners.chain(rest).try_for_each(|message| child.send(&message)) {
+            // If the process has ended already, `wait_until_ready` and its exit status say so.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(child),
+        }
     }
 
     /// Waits until the process serves. Fails if it ends instead, or takes longer than its role allows.
