@@ -128,7 +128,7 @@ http_testing::both_engines! {
         };
         let field = "--x\nContent-Disposition: form-data; name=a\n\n1\n";
         check(form(field), "malformed form: the form has no end");
-        let detail = "malformed form: a line that begins with the boundary holds more, or does not end";
+        let detail = "malformed form: a line that begins with the boundary contains more, or does not end";
         check(field.to_owned() + "--x--\n", detail);
         check("a=1".to_owned(), "malformed form: no line holds the boundary");
         let detail = "malformed form: a part has no sound Content-Disposition with a name";
