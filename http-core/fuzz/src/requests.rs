@@ -75,14 +75,18 @@ impl Head<'_> {
 
     /// Returns the elements of all lists with this name.
     fn elements(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.values(name).flat_map(|value| value.split(|&byte| byte == b',')).map(trim)
+        let elements = self.values(name).flat_map(|value| value.split(|&byte| byte == b',')).map(trim);
+        // RFC 9110 §5.6.1.2: a recipient ignores empty elements.
+        elements.filter(|element| !element.is_empty())
     }
 
     /// Returns the body after this head, and its length with the chunk framing (RFC 9112 §6.3).
     pub fn body(&self, rest: &[u8]) -> Option<(Vec<u8>, usize)> {
         let lengths: Vec<_> = self.values("Content-Length").map(number).collect::<Option<_>>()?;
         let codings: Vec<_> = self.elements("Transfer-Encoding").collect();
+        let is_coded = self.values("Transfer-Encoding").next().is_some();
         match (&lengths[..], &codings[..]) {
+            (_, []) if is_coded => None,
             ([], []) => Some((Vec::new(), 0)),
             ([length, others @ ..], []) if others.iter().all(|other| other == length) => {
                 Some((rest.get(..*length)?.to_vec(), *length))
@@ -244,6 +248,8 @@ mod tests {
         check("Content-Length: 1\r\n", Some(b"0"));
         check("Content-Length: 1\r\ncontent-length: 01\r\n", Some(b"0"));
         check("Transfer-Encoding: Chunked\r\n", Some(b""));
+        check("Transfer-Encoding: , chunked ,\r\n", Some(b""));
+        check("Transfer-Encoding: ,\r\n", None);
         check("Content-Length: 6\r\n", None);
         check("Content-Length: +1\r\n", None);
         check("Content-Length: 1, 1\r\n", None);
