@@ -47,7 +47,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("empty.txt", ""),
     ("smuggled.txt", SMUGGLED),
     (".hidden", "Nobody may read this.\n"),
-    (".well-known/security.txt", "Contact: mailto:nobody@example.org\n"),
+    (".well-known/security.txt", "Contact: mailto:security@example.org\n"),
     ("page.html", "<!DOCTYPE html>\n<title>A page</title>\n"),
     ("style.css", "body { color: black }\n"),
     ("script.js", "export const answer = 42;\n"),

@@ -1,4 +1,5 @@
-//! What goes in must come out: content and field lines as they were sent, however they were cut. Needs an echo.
+//! Content and field lines must come back exactly as they were sent, in whatever segments they arrived. Needs an echo
+//! server.
 
 use crate::escape;
 
@@ -10,7 +11,7 @@ pub fn section() -> Section {
     Section::new("echo", "Echo", cases).on(Needs::Echo)
 }
 
-/// All bytes there are, in both directions.
+/// All 256 byte values, ascending and then descending.
 fn bytes() -> Vec<u8> {
     (0..=255).chain((0..=255).rev()).collect()
 }
@@ -21,8 +22,10 @@ fn content() -> Vec<Case> {
         must("echo/2", "Chunked content comes back without its chunks")
             .send(request("POST", "/").chunked(["hello"]))
             .expect(echo("hello")),
-        must("echo/3", "No content comes back as none").send(post("/", "")).expect(echo("")),
-        must("echo/4", "No chunk but the last comes back as nothing")
+        must("echo/3", "A request without content gets a reply without content")
+            .send(post("/", ""))
+            .expect(echo("")),
+        must("echo/4", "A body of the last chunk alone comes back as empty content")
             .send(request("POST", "/").chunked([""; 0]))
             .expect(echo("")),
         must("echo/5", "Every byte comes back").send(post("/", bytes())).expect(echo(bytes())),
@@ -38,14 +41,14 @@ fn content() -> Vec<Case> {
         must("echo/9", "Content in HTTP/1.0 comes back")
             .send(post("/", "hello").http10())
             .expect([echo("hello"), closes()]),
-        robust("echo/10", "Content of a client that has ended its side comes back")
+        robust("echo/10", "Content comes back to a client that has closed its sending side")
             .send(post("/", "hello"))
             .half_close()
             .expect([echo("hello"), closes()]),
     ]
 }
 
-/// RFC 9112 §7.1: sizes in hex of any case and any count of zeros; what is not understood is ignored.
+/// RFC 9112 §7.1: sizes are hexadecimal in either case, with any number of leading zeros; extensions are ignored.
 fn chunks() -> Vec<Case> {
     let bodies = [
         ("sizes in capitals", "A\r\n0123456789\r\n0\r\n\r\n", "0123456789"),
@@ -55,7 +58,7 @@ fn chunks() -> Vec<Case> {
         ("trailers", "5\r\nhello\r\n0\r\nX: y\r\nContent-Length: 1\r\n\r\n", "hello"),
     ];
     let case = |((what, chunks, content), number): ((&str, &str, &str), u32)| {
-        must(format!("echo/{number}"), format!("Chunks with {what} come back without"))
+        must(format!("echo/{number}"), format!("Content in chunks with {what} comes back decoded"))
             .send(request("POST", "/").with("Transfer-Encoding: chunked"))
             .send(chunks)
             .expect(echo(content))
@@ -63,7 +66,7 @@ fn chunks() -> Vec<Case> {
     bodies.into_iter().zip(20..).map(case).collect()
 }
 
-/// Where chunks end and where segments do says nothing about the content.
+/// Neither chunk boundaries nor segment boundaries change the content.
 fn splits() -> Vec<Case> {
     const TEXT: &str = "0123456789";
     let chunked = || Vec::from(request("POST", "/").chunked(["01", "234", "56789"]));
@@ -78,7 +81,7 @@ fn splits() -> Vec<Case> {
         must("echo/30", "Chunks of one byte come back")
             .send(request("POST", "/").chunked(bytes().chunks(1)))
             .expect(echo(bytes())),
-        must("echo/31", "Two chunks come back, wherever the one ends")
+        must("echo/31", "Two chunks come back, wherever the first one ends")
             .send(in_two.collect::<Vec<_>>().concat())
             .expect(echoes(TEXT, TEXT.len() - 1)),
         must("echo/32", "Content that comes byte by byte comes back")
@@ -94,7 +97,7 @@ fn splits() -> Vec<Case> {
     ]
 }
 
-/// More than one buffer of most servers.
+/// Content larger than the receive buffer of most servers.
 fn large() -> Vec<Case> {
     let much = || bytes().repeat(128);
     vec![
@@ -129,10 +132,10 @@ fn in_order() -> Vec<Case> {
                 nth(3, body("four")),
                 nth(4, body("five")),
             ]),
-        must("echo/51", "Sixteen times 64 KiB come back to a client that first sends all")
+        must("echo/51", "Sixteen bodies of 64 KiB come back to a client that sends all of them at once")
             .send(Vec::from(post("/", bytes().repeat(128))).repeat(16))
             .expect(echoes(bytes().repeat(128), 16)),
-        must("echo/52", "A thousand small contents come back")
+        must("echo/52", "A thousand small bodies come back")
             .send(Vec::from(post("/", "small")).repeat(1000))
             .expect(either(echoes("small", 1000), closes())),
     ]
@@ -164,10 +167,10 @@ fn expectation() -> Vec<Case> {
     ]
 }
 
-/// RFC 9110 §5.5 and RFC 9112 §5.1: a value is what stands between the whitespace around it.
+/// RFC 9110 §5.5 and RFC 9112 §5.1: leading and trailing whitespace is not part of a value.
 fn field_lines() -> Vec<Case> {
     let values: [(&str, &[u8], &[u8]); 7] = [
-        ("Whitespace around a value is no part of it", b" \t padded \t ", b"padded"),
+        ("Whitespace around a value is not part of it", b" \t padded \t ", b"padded"),
         ("A value needs no whitespace in front", b"bare", b"bare"),
         ("Whitespace within a value is part of it", b" a  b\t c", b"a  b\t c"),
         ("A value may be empty", b"", b""),
@@ -190,7 +193,7 @@ fn field_lines() -> Vec<Case> {
         should("echo/79", "Bytes beyond ASCII are part of a value, whatever their encoding")
             .send(with(b"X-Value: caf\xe9 \xff\x80 \xe2\x82\xac\r\n"))
             .expect([status(200), has_field("X-Value", b"caf\xe9 \xff\x80 \xe2\x82\xac")]),
-        must("echo/80", "Lines of one name keep their order, whatever stands between")
+        must("echo/80", "Lines of one name keep their order, whatever lines stand between them")
             .send(with(b"X-A: 1\r\nX-B: 2\r\nx-a: 3\r\nX-B: 4\r\nX-A: 5\r\n"))
             .expect([status(200), has_field("X-A", b"1, 3, 5"), has_field("X-B", b"2, 4")]),
         robust("echo/81", "A value of 4000 bytes arrives whole")
@@ -202,7 +205,7 @@ fn field_lines() -> Vec<Case> {
         must("echo/83", "Field lines that come byte by byte arrive whole")
             .send_bytewise(get("/echo").with("X-A: \t 1 ").with("X-B:2"))
             .expect([status(200), has_field("X-A", b"1"), has_field("X-B", b"2")]),
-        must("echo/84", "Lines of one request are not found in the next")
+        must("echo/84", "Field lines of one request do not appear in the next")
             .send(get("/echo").with("X-A: 1"))
             .send(get("/echo").with("X-B: 2"))
             .expect([nth(1, has_field("X-B", b"2")), nth(1, has_no_field("X-A"))]),

@@ -1,4 +1,4 @@
-//! From targets to files: what is found by which spelling, what must never be, and where a redirect leads.
+//! Targets and files: which spellings of a target find a file, which must never find one, and where redirects lead.
 
 use crate::fixtures::{self, HELLO, PATTERN_LEN, pattern};
 
@@ -40,17 +40,20 @@ fn spellings() -> Vec<Case> {
         ("/dir/sub/deep.txt", "Deep.\n"),
     ];
     let case = |((target, content), number)| {
-        robust(format!("files/{number}"), format!("The target {target} is the file of that name"))
-            .send(get(target))
-            .expect([status(200), body(content)])
+        robust(
+            format!("files/{number}"),
+            format!("The target {target} is answered with the file of that name"),
+        )
+        .send(get(target))
+        .expect([status(200), body(content)])
     };
     files.into_iter().zip(1..).map(case).collect()
 }
 
-/// Near a name is not the name.
+/// A target that only resembles the name of a file does not find the file.
 fn other_names() -> Vec<Case> {
     let targets = [
-        ("/%2568ello.txt", "decoded twice it were a file"),
+        ("/%2568ello.txt", "it names a file only if it is decoded twice"),
         ("/with+space.txt", "a plus is no space"),
         ("/gr%FC%DFe.txt", "Latin-1 is not UTF-8"),
         ("/hello.txt%3Fq", "an encoded question mark begins no query"),
@@ -64,14 +67,14 @@ fn other_names() -> Vec<Case> {
         ("/dir%5Cpage.txt", "a backslash is no slash"),
     ];
     let case = |((target, why), number)| {
-        robust(format!("files/{number}"), format!("There is no {target}: {why}"))
+        robust(format!("files/{number}"), format!("The target {target} finds no file: {why}"))
             .send(get(target))
             .expect([any_of([404, 400]), no_field("Location")])
     };
     targets.into_iter().zip(30..).map(case).collect()
 }
 
-/// RFC 3986 §6.2.2.3: clients take them away. Who does not may be served, sent on, or refused, but nothing else.
+/// RFC 3986 §6.2.2.3: clients remove dot segments. A target that still has some may be served, redirected or refused.
 fn dot_segments() -> Vec<Case> {
     let targets = [
         "/./hello.txt",
@@ -81,9 +84,12 @@ fn dot_segments() -> Vec<Case> {
         "/dir/sub/../.././hello.txt",
     ];
     let case = |(target, number)| {
-        robust(format!("files/{number}"), format!("The target {target} is /hello.txt or refused"))
-            .send(get(target))
-            .expect(either(body(HELLO), any_of([301, 308, 400, 403, 404])))
+        robust(
+            format!("files/{number}"),
+            format!("The target {target} is served as /hello.txt, redirected or refused"),
+        )
+        .send(get(target))
+        .expect(either(body(HELLO), any_of([301, 308, 400, 403, 404])))
     };
     let slashes = ["//hello.txt", "/dir//page.txt", "/dir///page.txt"];
     let slashes = slashes.into_iter().zip(70..).map(|(target, number)| {
@@ -108,10 +114,10 @@ fn out_of_the_root() -> Vec<Case> {
         "%00../",
         // Decoded twice.
         "%252e%252e/",
-        // UTF-8 longer than it may be: of a dot, of a slash.
+        // Overlong UTF-8: of a dot, of a slash.
         "%c0%ae%c0%ae/",
         "..%c0%af",
-        // What is folded to a dot by those who care too much.
+        // A fullwidth full stop, which Unicode normalization turns into a dot.
         "%ef%bc%8e%ef%bc%8e/",
     ];
     let case = |(step, number): (&str, u32)| {
@@ -121,7 +127,7 @@ fn out_of_the_root() -> Vec<Case> {
     };
     let absolute = ["//etc/passwd", "/%2fetc/passwd", "/~root/"];
     let absolute = absolute.into_iter().zip(100..).map(|(target, number)| {
-        should(format!("files/{number}"), format!("The target {target} is no file outside the root"))
+        should(format!("files/{number}"), format!("The target {target} serves no file outside the root"))
             .send(get(target))
             .expect([any_of([400, 403, 404]), stays_here()])
     });
@@ -136,15 +142,16 @@ fn hidden() -> Vec<Case> {
             .expect(any_of([400, 403, 404]))
     };
     // RFC 8615.
-    let well_known = robust("files/114", "What is well known is served, though its name begins with a dot")
-        .send(get("/.well-known/security.txt"))
-        .expect([status(200), body("Contact: mailto:nobody@example.org\n")]);
+    let well_known =
+        robust("files/114", "A file below /.well-known is served, though that name begins with a dot")
+            .send(get("/.well-known/security.txt"))
+            .expect([status(200), body("Contact: mailto:security@example.org\n")]);
     targets.into_iter().zip(110..).map(case).chain([well_known]).collect()
 }
 
 fn links() -> Vec<Case> {
     vec![
-        robust("files/120", "A link within the root is the file that it points at, or not there")
+        robust("files/120", "A link within the root is answered with its target, or not served")
             .send(get("/link.txt"))
             .expect(either(body(HELLO), any_of([403, 404]))),
         robust("files/121", "A link to a file outside the root is not served")
@@ -153,10 +160,10 @@ fn links() -> Vec<Case> {
         robust("files/122", "A link to a directory outside the root is not followed")
             .send(get("/link-out-dir/passwd"))
             .expect(any_of([403, 404])),
-        robust("files/123", "A link that points nowhere is not there")
+        robust("files/123", "A link that points nowhere is answered with 404")
             .send(get("/link-nowhere.txt"))
             .expect(status(404)),
-        robust("files/124", "What is neither file nor directory is refused, and nobody waits for it")
+        robust("files/124", "A socket is refused, and the server does not wait for it")
             .send(get("/socket"))
             .expect(any_of([403, 404])),
     ]
@@ -164,8 +171,8 @@ fn links() -> Vec<Case> {
 
 fn directories() -> Vec<Case> {
     vec![
-        // Else the links in its page would lead elsewhere.
-        robust("files/130", "A directory without its slash is a redirect to where it has one")
+        // Without the slash, relative links in its page would resolve against the parent directory.
+        robust("files/130", "A directory without its slash is redirected to the target with it")
             .send(get("/dir"))
             .expect([any_of([301, 302, 307, 308]), location_path("/dir/")]),
         robust("files/131", "The redirect to a directory keeps the query")
@@ -174,22 +181,22 @@ fn directories() -> Vec<Case> {
         robust("files/132", "The redirect to a directory is for its whole path")
             .send(get("/httptest/dir1/dir12"))
             .expect([any_of([301, 302, 307, 308]), location_path("/httptest/dir1/dir12/")]),
-        robust("files/133", "A directory is its index")
+        robust("files/133", "A directory is answered with its index")
             .after(get("/dir/index.html"))
             .send(get("/dir/"))
             .expect([status(200), same_field("Content-Type"), same_field("ETag"), same_body()]),
-        robust("files/134", "The root is its index")
+        robust("files/134", "The root is answered with its index")
             .after(get("/index.html"))
             .send(get("/"))
             .expect([status(200), same_body()]),
-        robust("files/135", "A directory with a query is its index")
+        robust("files/135", "A directory with a query is answered with its index")
             .after(get("/dir/"))
             .send(get("/dir/?a=b"))
             .expect([status(200), same_body()]),
-        robust("files/136", "A directory without an index does not tell what it holds")
+        robust("files/136", "A directory without an index does not list its files")
             .send(get("/no-index/"))
             .expect(any_of([403, 404])),
-        robust("files/137", "A directory that is not there is no redirect")
+        robust("files/137", "A directory that does not exist is not redirected")
             .send(get("/no-such-dir/"))
             .expect([status(404), no_field("Location")]),
     ]
@@ -234,7 +241,7 @@ fn injection() -> Vec<Case> {
             .send(get(target))
             .expect([any_of([301, 302, 307, 308, 400, 403, 404]), no_field("X-Injected")])
     };
-    let markup = robust("files/169", "The page for what is not there has no markup of the client's in it")
+    let markup = robust("files/169", "An error page contains no markup from the target")
         .send(get("/%3Cscript%3Ealert(1)%3C/script%3E"))
         .expect([
             any_of([400, 404]),
@@ -268,7 +275,7 @@ fn contents() -> Vec<Case> {
     ]
 }
 
-/// RFC 9110 §9.3.2, where HEAD could be forgotten: beyond files of a few bytes.
+/// RFC 9110 §9.3.2, for files of more than a few bytes: there a server is most likely to treat HEAD as GET.
 fn as_by_get() -> Vec<Case> {
     let targets = ["/dir", "/empty.txt", "/pattern.bin", "/.hidden"];
     let case = |(target, number)| {
@@ -279,7 +286,7 @@ fn as_by_get() -> Vec<Case> {
     targets.into_iter().zip(180..).map(case).collect()
 }
 
-/// What the public s-stupnikov/http-test-suite asks for, but for the files, which are below.
+/// The tests of the public s-stupnikov/http-test-suite, except those of its files, which are below.
 fn httptest() -> Vec<Case> {
     vec![
         robust("files/200", "A line feed and then nothing does no harm")
@@ -298,7 +305,7 @@ fn httptest() -> Vec<Case> {
         robust("files/204", "A slash behind the name of a page is 404")
             .send(get("/httptest/dir2/page.html/"))
             .expect(status(404)),
-        robust("files/205", "The root is not left from a directory, either")
+        robust("files/205", "A target cannot leave the root from a directory, either")
             .send(get("/httptest/../../../../../../../../../../../../../etc/passwd"))
             .expect(any_of([400, 403, 404])),
         robust("files/206", "POST to a page is refused")
@@ -310,7 +317,7 @@ fn httptest() -> Vec<Case> {
     ]
 }
 
-/// Each with the path that it has on disk, its length, its bytes, and the media type that is asked for there.
+/// The files of the public suite: path on disk, length, bytes, and the media type that the suite expects.
 fn httptest_files() -> Vec<Case> {
     struct Row(&'static str, &'static str, &'static [&'static str]);
     let rows = [
@@ -348,7 +355,7 @@ fn httptest_files() -> Vec<Case> {
     rows.into_iter().zip(220..).map(case).collect()
 }
 
-/// No Location, or one on this host: what a browser would make of it counts.
+/// No Location, or a Location on this host, as a browser would resolve it.
 fn stays_here() -> Expect {
     of_reply("no Location on another host", |reply| match reply.field("Location") {
         Some(location) if path_of(location).is_none() => Err(format!("Location: {location}")),
@@ -356,7 +363,7 @@ fn stays_here() -> Expect {
     })
 }
 
-/// Location is there, and leads to this path and query.
+/// The reply has a Location, which leads to this path and query.
 fn location_path(path: &'static str) -> Expect {
     field("Location", value_that(format!("of {path}"), move |location| path_of(location) == Some(path)))
 }
@@ -364,7 +371,7 @@ fn location_path(path: &'static str) -> Expect {
 /// The path and query of a Location on this host; `None` if it leads to another.
 fn path_of(location: &str) -> Option<&str> {
     let path = match location.strip_prefix("http://") {
-        // A port may stand there: that of the server, which Host did not name.
+        // The server may have added its port, which the Host field did not name.
         Some(rest) => rest.strip_prefix(HOST)?.trim_start_matches(|c: char| c == ':' || c.is_ascii_digit()),
         None => location,
     };

@@ -1,10 +1,10 @@
-//! Too much of everything: a server says no in time, its no reaches the client, and what is not too much is served.
+//! Oversized messages: a server refuses them in time, the refusal reaches the client, and ordinary sizes are served.
 
 use crate::request::SMUGGLED;
 
 use super::prelude::*;
 
-/// More than any server should be ready to hold of one head.
+/// More bytes than any server should buffer for one head.
 const TOO_MUCH: usize = 1 << 20;
 
 /// The cases of this file.
@@ -13,7 +13,7 @@ pub fn section() -> Section {
     Section::new("limits", "Limits", cases)
 }
 
-/// A limit is there against abuse. What browsers and proxies send in earnest is below it.
+/// Limits protect against abuse; what browsers and proxies really send must stay below them.
 fn enough() -> Vec<Case> {
     vec![
         robust("limits/1", "A head with a cookie of 4096 bytes is served")
@@ -29,7 +29,7 @@ fn enough() -> Vec<Case> {
 }
 
 /// RFC 9110 §5.4: fields larger than the server wishes to process MUST be answered with a 4xx. RFC 9112 §3: a target
-/// longer than it wishes to parse MUST be, with 414; so the line's end need not come for that.
+/// longer than it wishes to parse MUST be answered with 414; so the server need not wait for the end of the line.
 fn heads() -> Vec<Case> {
     let much = || "x".repeat(TOO_MUCH);
     vec![
@@ -52,13 +52,13 @@ fn heads() -> Vec<Case> {
         robust("limits/15", "Ten thousand small field lines are refused")
             .send((0..10_000).fold(get("/"), |request, _| request.with("X: y")))
             .expect([any_of([431, 400]), no_reset()]),
-        robust("limits/16", "Many field lines of middling size are refused as one large is")
+        robust("limits/16", "Many field lines of medium size are refused like a single large one")
             .send((0..1000).fold(get("/"), |request, _| request.with(format!("X: {}", "y".repeat(1000)))))
             .expect([any_of([431, 400]), no_reset()]),
     ]
 }
 
-/// What never ends is refused, though no single piece of it is large.
+/// A part of a request that never ends is refused, even if it arrives in small pieces.
 fn drips() -> Vec<Case> {
     let dripping =
         |case: Case, piece: String| (0..40).fold(case, |case, _| case.send(piece.as_str()).pause());
@@ -115,13 +115,13 @@ fn contents() -> Vec<Case> {
     const LARGE: usize = 4 << 20;
     let announced = || "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1099511627776\r\n";
     vec![
-        robust("limits/50", "A terabyte that is announced is refused before it comes")
+        robust("limits/50", "A terabyte of content is refused before it is sent")
             .send(format!("{}\r\n", announced()))
             .expect([any_error(), no_reset()]),
-        robust("limits/51", "A terabyte that waits for a 100 gets none")
+        robust("limits/51", "A terabyte of content that waits for 100 gets an error, and no 100")
             .send(format!("{}Expect: 100-continue\r\n\r\n", announced()))
             .expect([any_error(), no_interim()]),
-        robust("limits/52", "A terabyte for an echo is answered with 413")
+        robust("limits/52", "An echo server answers a terabyte of content with 413")
             .on(Needs::Echo)
             .send(format!("{}\r\n", announced()))
             .expect([status(413), no_reset()]),
@@ -176,7 +176,7 @@ fn repetition() -> Vec<Case> {
         )
         .send(Vec::from(get("/")).repeat(3000))
         .expect(all_or_said(3000)),
-        robust("limits/71", "Three thousand pipelined requests for nothing are answered, too")
+        robust("limits/71", "Three thousand pipelined requests for a missing file are answered, too")
             .send(Vec::from(head("/no/such/thing")).repeat(3000))
             .expect(all_or_said(3000)),
         robust("limits/72", "Ten thousand empty lines before a request are ignored or refused")
@@ -186,7 +186,7 @@ fn repetition() -> Vec<Case> {
     ]
 }
 
-/// A path that no file system has room for is not there. It is no fault of the server's.
+/// No file system has such long paths. The client asks for a missing file, so the reply is not 5xx.
 fn paths() -> Vec<Case> {
     let targets = [
         ("a name of a thousand letters", format!("/{}", "a".repeat(1000))),
@@ -203,7 +203,7 @@ fn paths() -> Vec<Case> {
     targets.into_iter().zip(80..).map(case).collect()
 }
 
-/// `count` replies of one status, or fewer of which the last says close.
+/// `count` replies of one status; or fewer, the last of which says `Connection: close`.
 fn all_or_said(count: usize) -> Expect {
     whole(format!("{count} replies, or fewer and then Connection: close"), count, None, move |exchange| {
         let replies = exchange.replies.as_slice();

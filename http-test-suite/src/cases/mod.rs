@@ -1,7 +1,7 @@
-//! The cases, a file for each section of RFC 9112 and RFC 9110, and four for what cuts across them.
+//! The cases: a file for each section of RFC 9112 and RFC 9110, and four files for topics that span several sections.
 //!
-//! A file is a table: an id that never changes, the requirement in our own words, the bytes, what must come of it.
-//! What the RFC says stands above a case where the requirement does not say it already.
+//! Each file is a table of cases: an id that never changes, the requirement in our own words, the bytes to send, and
+//! what the server must do. A comment cites the RFC where the requirement does not say the same already.
 
 use std::sync::LazyLock;
 
@@ -31,14 +31,14 @@ mod rfc9112_8;
 mod rfc9112_9;
 mod smuggling;
 
-/// The words that cases are written with.
+/// What every file of cases imports.
 mod prelude {
     pub(super) use crate::case::*;
     pub(super) use crate::expect::*;
     pub(super) use crate::request::*;
 }
 
-/// All of them: the wire first, then its meaning, then what cuts across.
+/// All sections: RFC 9112 (syntax and framing), RFC 9110 (semantics), then the topics that span several sections.
 pub fn all() -> &'static [Section] {
     static ALL: LazyLock<Vec<Section>> = LazyLock::new(|| {
         vec![
@@ -91,7 +91,7 @@ mod tests {
                     section.prefix
                 );
                 assert!(number.parse::<u32>().is_ok(), "{case:?} has no number");
-                assert!(seen.insert(case.id.clone()), "{case:?} is there twice");
+                assert!(seen.insert(case.id.clone()), "{case:?} appears twice");
             }
         }
     }

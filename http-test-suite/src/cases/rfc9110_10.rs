@@ -8,7 +8,7 @@ pub fn section() -> Section {
     Section::new("9110/10", "Message Context", cases)
 }
 
-/// §10.1.1: who awaits 100 gets that or a final reply before it sends any content.
+/// §10.1.1: a client that waits for 100 gets 100 or a final reply before it sends any content.
 fn awaited() -> Vec<Case> {
     let asking = |request: Request| request.with("Expect: 100-continue");
     let whole = |id: &str, requirement: &str, value: &str| {
@@ -20,19 +20,19 @@ fn awaited() -> Vec<Case> {
             .expect([in_time(), interim(100), status(200), body("abc")])
     };
     vec![
-        must("9110/10.1.1/1", "Who awaits 100 gets that or a final reply before it sends its content")
+        must("9110/10.1.1/1", "A client that waits for 100 gets it or a final reply before it sends content")
             .send(asking(get("/")).with("Content-Length: 3"))
             .await_continue()
             .send("abc")
             .expect([in_time(), any_of([200, 400, 411, 413, 417])]),
-        must("9110/10.1.1/2", "Who awaits 100 for chunked content gets that or a final reply before")
+        must("9110/10.1.1/2", "A client that waits for 100 gets it or a final reply before it sends chunks")
             .send(asking(get("/")).with("Transfer-Encoding: chunked"))
             .await_continue()
             .send("3\r\nabc\r\n0\r\n\r\n")
             .expect([in_time(), any_of([200, 400, 411, 413, 417])]),
         whole("9110/10.1.1/3", "A 100 is followed by the reply to the whole request", "100-continue"),
         whole("9110/10.1.1/4", "The expectation is understood in any case of letters", "100-Continue"),
-        must("9110/10.1.1/5", "Each of two requests that await 100 gets its own")
+        must("9110/10.1.1/5", "Each of two requests that wait for 100 gets a 100 of its own")
             .on(Needs::Echo)
             .send(asking(request("POST", "/")).with("Content-Length: 3"))
             .await_continue()
@@ -68,7 +68,7 @@ fn awaited() -> Vec<Case> {
 
 fn unawaited() -> Vec<Case> {
     vec![
-        must("9110/10.1.1/20", "An expectation without content to wait for does not hold the reply up")
+        must("9110/10.1.1/20", "An expectation without content does not delay the reply")
             .send(get("/").with("Expect: 100-continue"))
             .expect(status(200)),
         must("9110/10.1.1/21", "Content that does not wait for 100 is read all the same")
@@ -82,7 +82,7 @@ fn unawaited() -> Vec<Case> {
             .on(Needs::Echo)
             .send(post("/", "abc").http10().with("Expect: 100-continue"))
             .expect([status(200), body("abc"), no_interim()]),
-        robust("9110/10.1.1/24", "Nobody gets a 100 who has not asked for it")
+        robust("9110/10.1.1/24", "A request without Expect gets no 100")
             .on(Needs::Echo)
             .send(request("POST", "/").with("Content-Length: 3"))
             .pause()
@@ -91,7 +91,7 @@ fn unawaited() -> Vec<Case> {
     ]
 }
 
-/// §10.1.1: any other expectation may be answered with 417. To wait for it would help nobody.
+/// §10.1.1: any other expectation may be answered with 417. The server must not wait because of it.
 fn other_expectations() -> Vec<Case> {
     let values = ["x-unknown", "100-continued", "x=\"y, z\";q", "100-continue, x-unknown"];
     let case = |(value, number)| {
@@ -102,10 +102,10 @@ fn other_expectations() -> Vec<Case> {
     values.into_iter().zip(40..).map(case).collect()
 }
 
-/// What a request says about its user decides nothing: a value that makes no sense is ignored.
+/// Fields that describe the client do not change the reply: a malformed value is ignored.
 fn about_the_client() -> Vec<Case> {
     let lines = [
-        ("10.1.2/1", "From: nobody in particular"),
+        ("10.1.2/1", "From: not a mailbox"),
         ("10.1.3/1", "Referer: about:blank"),
         ("10.1.3/2", "Referer: http://user:password@test/#fragment"),
         ("10.1.4/1", "TE: trailers"),
@@ -159,7 +159,8 @@ fn is_products(value: &str) -> bool {
     !bare.starts_with(char::is_whitespace) && !bare.is_empty() && bare.split_whitespace().all(is_product)
 }
 
-/// `None` if a parenthesis has no partner. Comments nest; what stands behind a backslash is no parenthesis.
+/// The value without its comments; `None` if the parentheses do not match. Comments nest; a backslash escapes the next
+/// character.
 fn without_comments(value: &str) -> Option<String> {
     let (mut depth, mut bare, mut chars) = (0_u32, String::new(), value.chars());
     while let Some(c) = chars.next() {

@@ -1,4 +1,4 @@
-//! RFC 9110 §11: credentials where nobody asked for any. They open nothing, they break nothing, and nobody repeats
+//! RFC 9110 §11: credentials for resources that require none. They open nothing, cause no error, and no reply repeats
 //! them.
 
 use crate::fixtures::HELLO;
@@ -10,7 +10,7 @@ pub fn section() -> Section {
     Section::new("9110/11", "Authentication", [unasked(), well_kept()]).on(Needs::Fixtures)
 }
 
-/// What is public stays so for those who bring credentials, and be they no credentials at all.
+/// A public file stays public for a request that carries credentials, even malformed ones.
 fn unasked() -> Vec<Case> {
     let lines = [
         ("11.6.2/1", "Authorization: Basic dXNlcjpzM2NyZXQ="),
@@ -22,7 +22,7 @@ fn unasked() -> Vec<Case> {
         ("11.7.2/1", "Proxy-Authorization: Basic dXNlcjpzM2NyZXQ="),
     ];
     let case = |(id, line)| {
-        robust(format!("9110/{id}"), format!("A file for everybody is served in spite of {line:?}"))
+        robust(format!("9110/{id}"), format!("A public file is served in spite of {line:?}"))
             .send(get("/hello.txt").with(line))
             .expect([status(200), body(HELLO), stays_open()])
     };
@@ -44,7 +44,7 @@ fn well_kept() -> Vec<Case> {
         robust("9110/11.4/2", "The refusal of a malformed request does not repeat its credentials")
             .send(secret().without_host())
             .expect([status(400), repeats_nothing()]),
-        robust("9110/11.7.1/1", "An origin server asks nobody for a proxy's credentials")
+        robust("9110/11.7.1/1", "An origin server does not ask for proxy credentials")
             .send(get("http://test/hello.txt").with("Proxy-Authorization: Basic @"))
             .expect([status(200), no_field("Proxy-Authenticate")]),
     ]

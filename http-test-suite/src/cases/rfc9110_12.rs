@@ -1,4 +1,4 @@
-//! RFC 9110 §12: preferences of the client. A server may disregard all of them, but not stumble over one.
+//! RFC 9110 §12: preferences of the client. A server may disregard all of them, but must not fail because of one.
 
 use crate::reply::Reply;
 
@@ -13,13 +13,16 @@ pub fn section() -> Section {
 /// Text, and long enough to be worth encoding.
 const TEXT: &str = "/httptest/wikipedia_russia.html";
 
-/// §12.5.1: who has nothing acceptable says 406, or disregards the field.
+/// §12.5.1: a server without an acceptable type answers with 406, or disregards the field.
 fn media_types() -> Vec<Case> {
     let values = ["text/html;level=1;q=0.5, text/*", "application/json", "*/*;q=0.000", ""];
     let case = |(value, number)| {
-        should(format!("9110/12.5.1/{number}"), format!("A page for {value:?} is served, or not acceptable"))
-            .send(get("/page.html").with(format!("Accept: {value}")))
-            .expect(any_of([200, 406]))
+        should(
+            format!("9110/12.5.1/{number}"),
+            format!("A page for Accept {value:?} is served, or answered with 406"),
+        )
+        .send(get("/page.html").with(format!("Accept: {value}")))
+        .expect(any_of([200, 406]))
     };
     values.into_iter().zip(1..).map(case).collect()
 }
@@ -39,7 +42,7 @@ fn languages() -> Vec<Case> {
     lines.into_iter().map(case).collect()
 }
 
-/// What cannot be understood cannot be complied with either, and is no fault of the server.
+/// A malformed preference is ignored or refused; it is not an error of the server.
 fn malformed() -> Vec<Case> {
     let lines = [
         "Accept: ;;,,;q=",
@@ -60,13 +63,13 @@ fn malformed() -> Vec<Case> {
     lines.into_iter().zip(1..).map(case).collect()
 }
 
-/// §12.5.3: whoever asks so gets what is not encoded.
+/// §12.5.3: a request that accepts no other coding gets content that is not encoded.
 fn codings() -> Vec<Case> {
     let values = ["", "identity", "no-such-coding", "GZIP;Q=0.000, br;q=0, deflate;q=0"];
     let case = |(value, number)| {
         should(
             format!("9110/12.5.3/{number}"),
-            format!("Accept-Encoding {value:?} leaves only what is not encoded"),
+            format!("Accept-Encoding {value:?} allows only content that is not encoded"),
         )
         .send(get(TEXT).with(format!("Accept-Encoding: {value}")))
         .expect([status(200), no_field("Content-Encoding")])
@@ -76,27 +79,30 @@ fn codings() -> Vec<Case> {
 
 fn acceptable_codings() -> Vec<Case> {
     vec![
-        should("9110/12.5.3/20", "A coding that is used was asked for")
+        should("9110/12.5.3/20", "The server encodes only with a coding that was asked for")
             .send(get(TEXT).with("Accept-Encoding: gzip, br;q=0"))
             .expect([status(200), coded_as(&["gzip", "x-gzip"])]),
         // §8.4.1.3: x-gzip is gzip.
-        should("9110/12.5.3/21", "A coding that is used was asked for by its old name")
-            .send(get(TEXT).with("Accept-Encoding: x-gzip"))
-            .expect([status(200), coded_as(&["gzip", "x-gzip"])]),
-        // §12.5.3 with §15.5.7: without an acceptable coding, 406 or what is not encoded.
-        should("9110/12.5.3/22", "Who accepts no coding, and not even none, is served or refused")
+        should(
+            "9110/12.5.3/21",
+            "The server encodes only with a coding that was asked for, if by its old name",
+        )
+        .send(get(TEXT).with("Accept-Encoding: x-gzip"))
+        .expect([status(200), coded_as(&["gzip", "x-gzip"])]),
+        // §12.5.3 with §15.5.7: without an acceptable coding, 406 or content that is not encoded.
+        should("9110/12.5.3/22", "A request that excludes even the coding identity is served or refused")
             .send(get("/page.html").with("Accept-Encoding: identity;q=0, *;q=0"))
             .expect(any_of([200, 406, 415])),
-        should("9110/12.5.3/23", "What is encoded already is not encoded again unasked")
+        should("9110/12.5.3/23", "A compressed image is not encoded again unless asked for")
             .send(get("/image.png").with("Accept-Encoding: *;q=0, identity"))
             .expect([status(200), no_field("Content-Encoding")]),
     ]
 }
 
-/// §12.5.5: a cache has to know which fields of the request decided.
+/// §12.5.5: Vary tells a cache which request fields selected the content.
 fn varying() -> Vec<Case> {
     let compared = |id: &str, field_name: &'static str, with: &str, without: &str| {
-        should(id, format!("If {field_name} decides, Vary says so"))
+        should(id, format!("If {field_name} changes the reply, Vary lists it"))
             .after(get(TEXT).with(format!("{field_name}: {without}")))
             .send(get(TEXT).with(format!("{field_name}: {with}")))
             .expect([

@@ -1,7 +1,7 @@
 //! RFC 9110 §13: requests that depend on a condition, each alone, and which of them comes first.
 //!
 //! In the lines below, `TAG` stands for the file's strong entity tag, `DATE` for its modification date, `EARLIER` and
-//! `LATER` for one second before and after. Whoever sends no such validator has nothing to compare, and is skipped.
+//! `LATER` for one second before and after. A case is skipped if the server sends no such validator.
 
 use crate::fixtures::{DIGITS, MODIFIED};
 use crate::reply::Reply;
@@ -29,7 +29,7 @@ pub fn section() -> Section {
     Section::new("9110/13", "Conditional Requests", cases).on(Needs::Fixtures)
 }
 
-/// §13.1.1: by strong comparison. If the condition is false, the method is not performed.
+/// §13.1.1: tags are compared strongly. If the condition is false, the method is not performed.
 fn if_match() -> Vec<Case> {
     vec![
         must("9110/13.1.1/1", "If-Match with the file's tag is met")
@@ -62,7 +62,7 @@ fn if_match() -> Vec<Case> {
     ]
 }
 
-/// §13.1.2: by weak comparison. If the condition is false, GET and HEAD are answered with 304.
+/// §13.1.2: tags are compared weakly. If the condition is false, GET and HEAD are answered with 304.
 fn if_none_match() -> Vec<Case> {
     vec![
         must("9110/13.1.2/1", "If-None-Match with the file's tag is answered with 304")
@@ -110,7 +110,7 @@ fn lists_that_match() -> Vec<Case> {
     lists.into_iter().zip(20..).map(case).collect()
 }
 
-/// §8.8.3.2: equal character by character.
+/// §8.8.3.2: tags are equal if they are equal character by character.
 fn tags_that_differ() -> Vec<Case> {
     type Change = fn(&str) -> String;
     let changes: [(&str, Change); 4] = [
@@ -131,14 +131,14 @@ fn tags_that_differ() -> Vec<Case> {
     changes.into_iter().zip(40..).map(case).collect()
 }
 
-/// §8.8.3: `entity-tag = [ %s"W/" ] DQUOTE *etagc DQUOTE`. What else to make of a line is left open; a 304 would be a
-/// guess, and the client might have nothing to fall back on.
+/// §8.8.3: `entity-tag = [ %s"W/" ] DQUOTE *etagc DQUOTE`. The RFC leaves open how to treat any other value; but a 304
+/// would be a guess, and the client might have no copy of the file.
 fn tags_that_are_none() -> Vec<Case> {
     let values = ["OPAQUE", "\"OPAQUE", "'OPAQUE'", "w/TAG", ""];
     let case = |(value, number)| {
         robust(
             format!("9110/13.1.2/{number}"),
-            format!("If-None-Match with {value:?}, which is no tag, is met or refused"),
+            format!("If-None-Match with {value:?}, which is not a tag, is met or refused"),
         )
         .after(get(FILE))
         .send_from(move |prior| Some(get(FILE).with(fill(&format!("If-None-Match: {value}"), prior)?)))
@@ -147,7 +147,7 @@ fn tags_that_are_none() -> Vec<Case> {
     values.into_iter().zip(60..).map(case).collect()
 }
 
-/// §13.1.3: false if the file is as old or older; then GET and HEAD SHOULD be answered with 304.
+/// §13.1.3: the condition is false if the file is as old or older; then GET and HEAD SHOULD be answered with 304.
 fn if_modified_since() -> Vec<Case> {
     vec![
         should("9110/13.1.3/1", "If-Modified-Since with the file's date is answered with 304")
@@ -174,15 +174,15 @@ fn if_modified_since() -> Vec<Case> {
             .after(get(FILE))
             .send_from(|prior| with(["If-Modified-Since: DATE"])(prior).map(into_head))
             .expect(status(304)),
-        must("9110/13.1.3/7", "Two lines of If-Modified-Since are no date, and ignored")
+        must("9110/13.1.3/7", "Two lines of If-Modified-Since are not a date, and ignored")
             .after(get(FILE))
             .send_from(with(["If-Modified-Since: DATE", "If-Modified-Since: DATE"]))
             .expect(either(body(DIGITS), status(400))),
     ]
 }
 
-/// §13.1.3 takes no part in the robustness that §5.6.7 encourages: what is no HTTP-date MUST be ignored. Guessed at,
-/// each of these would be the file's date or a later one.
+/// §13.1.3: a value that is not a valid HTTP-date MUST be ignored, although §5.6.7 encourages lenient parsing
+/// elsewhere. A lenient parser would read each of these as the file's date or a later date.
 fn dates_that_are_none() -> Vec<Case> {
     let values = [
         "Sun, 06 Nov 1994 08:49:37",
@@ -196,14 +196,17 @@ fn dates_that_are_none() -> Vec<Case> {
         "784111777",
     ];
     let case = |(value, number)| {
-        must(format!("9110/13.1.3/{number}"), format!("If-Modified-Since is ignored with {value:?}, no date"))
-            .send(get(FILE).with(format!("If-Modified-Since: {value}")))
-            .expect([status(200), body(DIGITS)])
+        must(
+            format!("9110/13.1.3/{number}"),
+            format!("If-Modified-Since {value:?} is not a date, and ignored"),
+        )
+        .send(get(FILE).with(format!("If-Modified-Since: {value}")))
+        .expect([status(200), body(DIGITS)])
     };
     values.into_iter().zip(20..).map(case).collect()
 }
 
-/// §13.1.4: false if the file is newer; then the method is not performed.
+/// §13.1.4: the condition is false if the file is newer; then the method is not performed.
 fn if_unmodified_since() -> Vec<Case> {
     vec![
         must("9110/13.1.4/1", "If-Unmodified-Since with an earlier date is answered with 412")
@@ -218,7 +221,7 @@ fn if_unmodified_since() -> Vec<Case> {
             .after(get(FILE))
             .send_from(with(["If-Unmodified-Since: LATER"]))
             .expect([status(200), body(DIGITS)]),
-        // §5.6.7: all three formats MUST be accepted, and a year more than 50 years ahead is one in the past.
+        // §5.6.7: all three formats MUST be accepted, and a two-digit year more than 50 years ahead is in the past.
         must("9110/13.1.4/4", "If-Unmodified-Since with a date in the format of RFC 850 is understood")
             .after(get(FILE))
             .send_from(with(["If-Unmodified-Since: Sunday, 06-Nov-94 08:49:36 GMT"]))
@@ -227,16 +230,17 @@ fn if_unmodified_since() -> Vec<Case> {
             .after(get(FILE))
             .send_from(with(["If-Unmodified-Since: Sun Nov  6 08:49:36 1994"]))
             .expect(status(412)),
-        must("9110/13.1.4/6", "If-Unmodified-Since is ignored with what is no date")
+        must("9110/13.1.4/6", "If-Unmodified-Since with an invalid date is ignored")
             .send(get(FILE).with("If-Unmodified-Since: yesterday"))
             .expect([status(200), body(DIGITS)]),
-        must("9110/13.1.4/7", "If-Unmodified-Since is ignored with a date in another time zone")
+        must("9110/13.1.4/7", "If-Unmodified-Since with a date in another time zone is ignored")
             .send(get(FILE).with("If-Unmodified-Since: Sat, 05 Nov 1994 08:49:37 PST"))
             .expect([status(200), body(DIGITS)]),
     ]
 }
 
-/// §13.1.5: if it is false, Range MUST be ignored; else it SHOULD be heeded. Only for those who serve ranges at all.
+/// §13.1.5: if the condition is false, Range MUST be ignored; else the server SHOULD apply it. Skipped if the server
+/// serves no ranges.
 fn if_range() -> Vec<Case> {
     let part = || [status(206), field("Content-Range", "bytes 2-5/10"), body("2345")];
     let whole = || [status(200), body(DIGITS)];
@@ -247,40 +251,46 @@ fn if_range() -> Vec<Case> {
         })
     };
     vec![
-        case(should("9110/13.1.5/1", "If-Range with the file's tag lets Range be heeded"), "If-Range: TAG")
+        case(should("9110/13.1.5/1", "Range applies beside If-Range with the file's tag"), "If-Range: TAG")
             .expect(part()),
-        case(must("9110/13.1.5/2", "If-Range with another tag has Range ignored"), "If-Range: \"other\"")
+        case(
+            must("9110/13.1.5/2", "Range is ignored beside If-Range with another tag"),
+            "If-Range: \"other\"",
+        )
+        .expect(whole()),
+        case(must("9110/13.1.5/3", "Range is ignored beside If-Range with a weak tag"), "If-Range: W/TAG")
             .expect(whole()),
-        case(must("9110/13.1.5/3", "If-Range with a weak tag has Range ignored"), "If-Range: W/TAG")
-            .expect(whole()),
-        case(should("9110/13.1.5/4", "If-Range with the file's date lets Range be heeded"), "If-Range: DATE")
+        case(should("9110/13.1.5/4", "Range applies beside If-Range with the file's date"), "If-Range: DATE")
             .expect(part()),
-        case(must("9110/13.1.5/5", "If-Range with an earlier date has Range ignored"), "If-Range: EARLIER")
-            .expect(whole()),
-        // The date is compared for equality: it says which file the client has a part of.
-        case(must("9110/13.1.5/6", "If-Range with a later date has Range ignored"), "If-Range: LATER")
+        case(
+            must("9110/13.1.5/5", "Range is ignored beside If-Range with an earlier date"),
+            "If-Range: EARLIER",
+        )
+        .expect(whole()),
+        // The dates must be equal: the date identifies the version that the client has a part of.
+        case(must("9110/13.1.5/6", "Range is ignored beside If-Range with a later date"), "If-Range: LATER")
             .expect(whole()),
         case(
-            robust("9110/13.1.5/7", "If-Range with what is neither tag nor date has Range ignored"),
+            robust("9110/13.1.5/7", "Range is ignored beside If-Range with neither a tag nor a date"),
             "If-Range: OPAQUE",
         )
         .expect(whole()),
         must("9110/13.1.5/8", "If-Range without Range is ignored")
             .send(get(FILE).with("If-Range: \"other\""))
             .expect(whole()),
-        must("9110/13.1.5/9", "If-Range that is not met has a range beyond the end ignored, too")
+        must("9110/13.1.5/9", "A range beyond the end is ignored, too, beside If-Range that is not met")
             .send(get(FILE).with("Range: bytes=10-").with("If-Range: \"other\""))
             .expect(whole()),
     ]
 }
 
-/// §13.2.1: ignored if without them the reply were neither a success nor 412.
+/// §13.2.1: preconditions are ignored if the reply without them would be neither a success nor 412.
 fn only_before_success() -> Vec<Case> {
     vec![
-        must("9110/13.2.1/1", "What is not there is 404, not 304")
+        must("9110/13.2.1/1", "A missing file is answered with 404, not 304")
             .send(get("/no/such/thing").with("If-None-Match: *"))
             .expect(status(404)),
-        must("9110/13.2.1/2", "What is not there is 404, not 412")
+        must("9110/13.2.1/2", "A missing file is answered with 404, not 412")
             .send(get("/no/such/thing").with("If-Match: \"other\""))
             .expect(status(404)),
         must("9110/13.2.1/3", "A redirect comes before a precondition")
@@ -303,7 +313,7 @@ fn precedence() -> Vec<Case> {
     struct Row(&'static str, &'static [&'static str], u16);
     let rows = [
         Row(
-            "If-Match that is met has If-Unmodified-Since ignored",
+            "If-Unmodified-Since is ignored beside If-Match that is met",
             &["If-Match: TAG", "If-Unmodified-Since: EARLIER"],
             200,
         ),
@@ -313,7 +323,7 @@ fn precedence() -> Vec<Case> {
             412,
         ),
         Row(
-            "If-None-Match that is met has If-Modified-Since ignored",
+            "If-Modified-Since is ignored beside If-None-Match that is met",
             &["If-Modified-Since: DATE", "If-None-Match: \"other\""],
             200,
         ),
@@ -323,7 +333,7 @@ fn precedence() -> Vec<Case> {
             304,
         ),
         Row(
-            "If-Match that is met leaves the word to If-None-Match",
+            "If-None-Match decides after If-Match that is met",
             &["If-None-Match: TAG", "If-Match: TAG"],
             304,
         ),
@@ -338,7 +348,7 @@ fn precedence() -> Vec<Case> {
             412,
         ),
         Row(
-            "If-Unmodified-Since that is met leaves the word to If-None-Match",
+            "If-None-Match decides after If-Unmodified-Since that is met",
             &["If-None-Match: TAG", "If-Unmodified-Since: DATE"],
             304,
         ),
@@ -367,7 +377,7 @@ fn precedence() -> Vec<Case> {
     rows.into_iter().zip(1..).map(case).collect()
 }
 
-/// §15.4.5, as far as a precondition brings it about; that it has no content, the strict reader sees.
+/// §15.4.5: replies 304 to a precondition. The strict reader already rejects any content in them.
 fn not_modified() -> Vec<Case> {
     vec![
         must("9110/13.1.2/80", "A reply 304 has the fields for caches that 200 has")
@@ -381,7 +391,7 @@ fn not_modified() -> Vec<Case> {
                 same_field("Vary"),
             ]),
         // RFC 9110 §8.6.
-        must("9110/13.1.2/81", "A Content-Length in a reply 304 is the one that 200 has")
+        must("9110/13.1.2/81", "A Content-Length in a reply 304 is the same as in a reply 200")
             .after(get(FILE))
             .send_from(unchanged)
             .expect([status(304), same_length_if_any()]),
@@ -389,7 +399,7 @@ fn not_modified() -> Vec<Case> {
             .after(get(FILE))
             .send_from(unchanged)
             .expect([status(304), no_field("Content-Type"), no_field("Content-Encoding")]),
-        must("9110/13.1.2/83", "Replies 304 leave the connection in step")
+        must("9110/13.1.2/83", "After replies 304 the next request gets the right reply")
             .after(get(FILE))
             .send_from(unchanged)
             .send_from(|prior| unchanged(prior).map(into_head))
@@ -407,11 +417,11 @@ fn unchanged(prior: &Reply) -> Option<Request> {
     with(["If-None-Match: TAG"])(prior)
 }
 
-/// The line with the file's validators in it; `None` if the file lacks one that it speaks of.
+/// Puts the file's validators into the line; `None` if the prior reply lacks a validator that the line names.
 fn fill(line: &str, prior: &Reply) -> Option<String> {
     let dated = ["DATE", "EARLIER", "LATER", "Since"].iter().any(|word| line.contains(word));
     let tagged = ["TAG", "OPAQUE"].iter().any(|word| line.contains(word));
-    // A file that was touched since it was written has another date than the fixtures.
+    // A fixture that was modified since it was written has another date.
     if dated && prior.field("Last-Modified") != Some(MODIFIED) {
         return None;
     }
@@ -434,7 +444,7 @@ fn same_status() -> Expect {
 }
 
 fn same_length_if_any() -> Expect {
-    compared_with_prior("no Content-Length, or that of 200", |reply, prior| {
+    compared_with_prior("no Content-Length, or the same as in a 200", |reply, prior| {
         reply.field("Content-Length").is_none_or(|length| length == prior.body.len().to_string())
     })
 }

@@ -1,5 +1,5 @@
-//! RFC 9110 §14: parts of a file. A server MAY answer with the whole instead; what it MUST not do is to answer with a
-//! part that is not what it says to be.
+//! RFC 9110 §14: parts of a file. A server MAY answer with the whole file instead, but it MUST NOT answer with a part
+//! that does not match its Content-Range.
 
 use std::ops::Range;
 
@@ -49,12 +49,12 @@ fn one_range() -> Vec<Case> {
     let case = |((range, content), number): ((&str, &'static str), u32)| {
         must(
             format!("9110/14.1.2/{number}"),
-            format!("To {range} of ten digits, no part answers but {content}"),
+            format!("A part for {range} of ten digits holds nothing but {content}"),
         )
         .send(ask(range))
         .expect([honest(DIGITS), within(content)])
     };
-    // §15.3.7: less than what was asked for is allowed, "for reasons of its own". There are none here.
+    // §15.3.7 lets a server send fewer ranges than requested "for reasons of its own". A short file gives no reason.
     let served = robust("9110/14.2/1", "Ranges of all kinds are served, not only the simplest");
     let served = ranges.iter().fold(served, |case, (range, _)| case.send(ask(range)));
     let parts = ranges.iter().enumerate().map(|(index, (_, content))| nth(index, is_part(content)));
@@ -62,7 +62,7 @@ fn one_range() -> Vec<Case> {
     ranges.into_iter().zip(1..).map(case).chain([served]).collect()
 }
 
-/// Whatever the size of a server's buffers, some of these cross the end of one.
+/// Some of these ranges cross the end of a buffer, whatever size of buffer the server uses.
 fn large_file() -> Vec<Case> {
     const LAST: usize = PATTERN_LEN - 1;
     let ranges = [
@@ -74,18 +74,21 @@ fn large_file() -> Vec<Case> {
     ];
     let ask = |range: &str| get("/pattern.bin").with(format!("Range: {range}"));
     let case = |((range, offsets), number): (&(String, Range<usize>), u32)| {
-        robust(format!("9110/14.2/{number}"), format!("To {range} of a large file, the answer is that part"))
-            .send(ask(range))
-            .expect([honest(pattern(0..PATTERN_LEN)), body(pattern(offsets.clone()))])
+        robust(
+            format!("9110/14.2/{number}"),
+            format!("The range {range} of a large file is answered with that part"),
+        )
+        .send(ask(range))
+        .expect([honest(pattern(0..PATTERN_LEN)), body(pattern(offsets.clone()))])
     };
-    let honest = must("9110/14.1.2/30", "Parts of a large file are what they say").expect(
+    let honest = must("9110/14.1.2/30", "Parts of a large file match their Content-Range").expect(
         (0..ranges.len()).map(|index| nth(index, honest(pattern(0..PATTERN_LEN)))).collect::<Vec<_>>(),
     );
     let honest = ranges.iter().fold(honest, |case, (range, _)| case.send(ask(range)));
     ranges.iter().zip(50..).map(case).chain([honest]).collect()
 }
 
-/// §15.3.7.2: parts that say what they are, in one reply or in a multipart one; or the whole file.
+/// §15.3.7.2: parts with their Content-Range, in a plain or a multipart reply; or the whole file.
 fn several_ranges() -> Vec<Case> {
     let ask = |range: &str| get(FILE).with(format!("Range: {range}"));
     let ranges = [
@@ -95,18 +98,18 @@ fn several_ranges() -> Vec<Case> {
         // RFC 9110 §15.3.7.2: these MAY be joined.
         ("bytes=0-4,5-9", DIGITS),
         ("bytes=0-6,4-9", DIGITS),
-        // One that cannot be satisfied does not spoil the other.
+        // A range that cannot be satisfied does not affect the other.
         ("bytes=20-30,2-5", "2345"),
     ];
     let case = |((range, _), number): (&(&str, &str), u32)| {
         must(
             format!("9110/14.6/{number}"),
-            format!("To {range:?} of ten digits, all parts are what they say"),
+            format!("All parts for {range:?} of ten digits match their Content-Range"),
         )
         .send(ask(range))
         .expect(honest(DIGITS))
     };
-    let all = robust("9110/14.2/2", "Of several ranges, none is left out");
+    let all = robust("9110/14.2/2", "None of several ranges is left out");
     let all = ranges.iter().fold(all, |case, (range, _)| case.send(ask(range)));
     let digits = ranges.iter().enumerate().map(|(index, (_, digits))| nth(index, covers(digits)));
     let others = vec![
@@ -116,7 +119,7 @@ fn several_ranges() -> Vec<Case> {
         must("9110/14.6/8", "Parts of a large file are exact")
             .send(get("/pattern.bin").with("Range: bytes=0-99999,300000-300000,1000000-"))
             .expect(honest(pattern(0..PATTERN_LEN))),
-        // §15.3.7.2: not if a single range was asked for.
+        // §15.3.7.2: a multipart reply is not allowed if a single range was requested.
         must("9110/14.6/9", "A single range is not answered with a multipart reply")
             .send(ask("bytes=2-5"))
             .expect(of_reply("no multipart/byteranges", |reply| match reply.field("Content-Type") {
@@ -143,7 +146,7 @@ fn several_ranges() -> Vec<Case> {
     ranges.iter().zip(1..).map(case).chain(others).collect()
 }
 
-/// §17.15: few bytes that ask for many parts, which overlap or are tiny, are an attack.
+/// §17.15: a short request for many parts that overlap or are tiny is an attack.
 fn many_ranges() -> Vec<Case> {
     let ask = |ranges: Vec<String>| get("/pattern.bin").with(format!("Range: bytes={}", ranges.join(",")));
     let modest =
@@ -183,8 +186,8 @@ fn beyond_the_end() -> Vec<Case> {
         should("9110/14.4/20", "No range of an empty file can be satisfied")
             .send(get("/empty.txt").with("Range: bytes=0-0"))
             .expect([status(416), field("Content-Range", "bytes */0")]),
-        // It can be satisfied by the letter, but no Content-Range can say so.
-        robust("9110/14.4/21", "The last bytes of an empty file are no part of it")
+        // By the grammar the range can be satisfied, but no Content-Range can describe the empty part.
+        robust("9110/14.4/21", "The last bytes of an empty file are not answered with a part")
             .send(get("/empty.txt").with("Range: bytes=-5"))
             .expect(any_of([200, 416])),
     ];
@@ -224,27 +227,27 @@ fn ignored() -> Vec<Case> {
         must("9110/14.2/20", "A range of an unknown unit is ignored")
             .send(get(FILE).with("Range: lines=2-5"))
             .expect(status_and_body(200, DIGITS)),
-        must("9110/14.2/21", "A range of a unit whose name only begins like bytes is ignored")
+        must("9110/14.2/21", "A range of a unit whose name only begins with bytes is ignored")
             .send(get(FILE).with("Range: bytes2=2-5"))
             .expect(status_and_body(200, DIGITS)),
-        must("9110/14.2/22", "HEAD has no ranges: its reply describes the whole file")
+        must("9110/14.2/22", "Range is ignored for HEAD: the reply describes the whole file")
             .after(head(FILE))
             .send(head(FILE).with("Range: bytes=2-5"))
             .expect([status(200), same_field("Content-Length")]),
         must("9110/14.2/23", "HEAD is not refused for a range beyond the end")
             .send(head(FILE).with("Range: bytes=10-"))
             .expect(status(200)),
-        must("9110/14.2/24", "POST has no ranges")
+        must("9110/14.2/24", "Range is ignored for POST")
             .after(post(FILE, "x"))
             .send(post(FILE, "x").with("Range: bytes=10-"))
             .expect(compared_with_prior("the status without Range", |reply, prior| {
                 reply.status == prior.status
             })),
-        // §14.2: Range is evaluated after everything that would have made another answer than 200.
-        should("9110/14.2/25", "What is not there has no ranges")
+        // §14.2: Range is evaluated only if the reply without it would be 200.
+        should("9110/14.2/25", "Range is ignored for a missing file")
             .send(get("/no/such/thing").with("Range: bytes=2-5"))
             .expect(status(404)),
-        should("9110/14.2/26", "A redirect has no ranges")
+        should("9110/14.2/26", "Range is ignored for a redirect")
             .after(get("/dir"))
             .send(get("/dir").with("Range: bytes=0-0"))
             .expect(compared_with_prior("the status and Location without Range", |reply, prior| {
@@ -253,7 +256,7 @@ fn ignored() -> Vec<Case> {
     ]
 }
 
-/// §15.3.7: what a 206 says besides is what the 200 would have said, so that the parts can be put together.
+/// §15.3.7: a 206 has the same header fields as the 200 would have, so that clients can combine parts.
 fn what_else_it_says() -> Vec<Case> {
     vec![
         must("9110/14.2/40", "A part comes with the fields that the whole file has")
@@ -282,7 +285,7 @@ fn what_else_it_says() -> Vec<Case> {
 /// §14.3.
 fn accept_ranges() -> Vec<Case> {
     vec![
-        robust("9110/14.3/1", "Who serves ranges says so")
+        robust("9110/14.3/1", "A server that serves ranges says so in Accept-Ranges")
             .after(get(FILE).with("Range: bytes=2-5"))
             .send_from(|prior| (prior.status == 206).then(|| get(FILE)))
             .expect([status_and_body(200, DIGITS), field("Accept-Ranges", listing("bytes"))]),
@@ -296,9 +299,9 @@ fn status_and_body(status: u16, content: impl Into<Vec<u8>>) -> Expect {
     })
 }
 
-/// A 206 with this piece of the digits, and nothing else.
+/// The reply is a 206 with exactly this piece of the digits.
 fn is_part(piece: &'static str) -> Expect {
-    of_reply(format!("206 with {piece} and the Content-Range of it"), move |reply| {
+    of_reply(format!("206 with {piece} and its Content-Range"), move |reply| {
         let parts = parts(reply).map_err(|why| format!("{} with {why}", reply.describe()))?;
         let is_it = |part: &Part| part.bytes == piece.as_bytes() && DIGITS.find(piece) == Some(part.first);
         match parts.as_slice() {
@@ -308,10 +311,10 @@ fn is_part(piece: &'static str) -> Expect {
     })
 }
 
-/// The whole file, or parts of it that are where they say to be.
+/// The reply is the whole file, or parts whose bytes match their Content-Range.
 fn honest(file: impl Into<Vec<u8>>) -> Expect {
     let file = file.into();
-    of_reply("the file, or parts that are what they say", move |reply| match reply.status {
+    of_reply("the file, or parts that match their Content-Range", move |reply| match reply.status {
         200 if reply.body == file => Ok(()),
         206 => {
             let parts = parts(reply)?;
@@ -330,7 +333,7 @@ fn honest(file: impl Into<Vec<u8>>) -> Expect {
     })
 }
 
-/// The whole file, or parts that pass a test.
+/// The reply is the whole file, or parts that pass a test.
 fn of_parts(says: impl Into<String>, test: impl Fn(&[Part]) -> bool + Send + Sync + 'static) -> Expect {
     of_reply(says, move |reply| match reply.status {
         200 if reply.body == DIGITS.as_bytes() => Ok(()),
@@ -340,14 +343,14 @@ fn of_parts(says: impl Into<String>, test: impl Fn(&[Part]) -> bool + Send + Syn
     })
 }
 
-/// No other digits than these.
+/// The parts hold no other digits than these.
 fn within(digits: &'static str) -> Expect {
     of_parts(format!("no other digits than {digits}, or the whole file"), move |parts| {
         parts.iter().flat_map(|part| &part.bytes).all(|digit| digits.as_bytes().contains(digit))
     })
 }
 
-/// Each of these digits is in one part at least.
+/// Each of these digits is in at least one part.
 fn covers(digits: &'static str) -> Expect {
     of_parts(format!("the digits {digits}, or the whole file"), move |parts| {
         digits.bytes().all(|digit| parts.iter().any(|part| part.bytes.contains(&digit)))

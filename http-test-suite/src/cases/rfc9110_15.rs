@@ -1,4 +1,4 @@
-//! RFC 9110 §15: which status for what, and what each must bring along.
+//! RFC 9110 §15: which status is for which request, and which fields and content each status requires.
 
 use crate::reply::Reply;
 
@@ -12,7 +12,7 @@ pub fn section() -> Section {
 
 fn redirects() -> Vec<Case> {
     vec![
-        robust("9110/15.4/1", "A directory without its slash is a redirect to the one with it")
+        robust("9110/15.4/1", "A directory without its slash is redirected to the target with it")
             .send(get("/dir"))
             .expect([
                 any_of([301, 302, 303, 307, 308]),
@@ -24,10 +24,10 @@ fn redirects() -> Vec<Case> {
         robust("9110/15.4/3", "A redirect in a directory below keeps the whole path")
             .send(get("/dir/sub"))
             .expect(location("a path /dir/sub/", |to| ["/dir/sub/", "sub/"].contains(&path_of(to)))),
-        robust("9110/15.4/4", "A redirect is one in HTTP/1.0 without Host, too")
+        robust("9110/15.4/4", "A directory is redirected in HTTP/1.0 without Host, too")
             .send(get("/dir").http10().without_host())
             .expect([any_of([301, 302, 303, 307, 308]), field("Location", any_value())]),
-        robust("9110/15.4/5", "Where a redirect leads to is there")
+        robust("9110/15.4/5", "The target of a redirect exists")
             .after(get("/dir"))
             .send_from(|prior| Some(get(path_of(prior.field("Location")?))))
             .expect(status(200)),
@@ -43,7 +43,7 @@ fn redirects() -> Vec<Case> {
     ]
 }
 
-/// §10.2.2: a Location is a URI reference. Only encoded can it have what such a reference cannot.
+/// §10.2.2: a Location is a URI reference; any other character in it must be percent-encoded.
 fn locations() -> Vec<Case> {
     let targets = [
         "/dir",
@@ -58,7 +58,7 @@ fn locations() -> Vec<Case> {
     let case = |(target, number)| {
         must(
             format!("9110/15.4/{number}"),
-            format!("The target {target:?} leads nowhere, or to a URI on this site"),
+            format!("The target {target:?} is not redirected, or to a URI on this site"),
         )
         .send(get(target))
         .expect([any_of([200, 301, 302, 303, 307, 308, 400, 403, 404]), location_is_a_reference_here()])
@@ -70,7 +70,7 @@ fn not_found() -> Vec<Case> {
     let targets =
         ["/no/such/thing", "/hello.tx", "/HELLO.TXT", "/hello.txt%20", "/hello.txt/more", "/dir/no-such.txt"];
     let case = |(target, number)| {
-        should(format!("9110/15.5.5/{number}"), format!("The target {target:?} is not there: 404"))
+        should(format!("9110/15.5.5/{number}"), format!("The missing target {target:?} is answered with 404"))
             .send(get(target))
             .expect(any_of([404, 410]))
     };
@@ -82,15 +82,18 @@ fn not_allowed() -> Vec<Case> {
     let methods = ["POST", "DELETE", "OPTIONS", "TRACE"];
     let case = |(method, number)| {
         let says = format!("an Allow with GET and HEAD and without {method}");
-        must(format!("9110/15.5.6/{number}"), format!("A 405 to {method} says what is allowed: not that"))
-            .send(request(method, "/hello.txt"))
-            .expect([
-                any_of([200, 204, 400, 403, 404, 405, 411, 501]),
-                reply_that(says, move |reply| {
-                    let allows = |method| reply.lists("Allow", method);
-                    reply.status != 405 || (allows("GET") && allows("HEAD") && !allows(method))
-                }),
-            ])
+        must(
+            format!("9110/15.5.6/{number}"),
+            format!("A 405 to {method} has an Allow that does not list {method}"),
+        )
+        .send(request(method, "/hello.txt"))
+        .expect([
+            any_of([200, 204, 400, 403, 404, 405, 411, 501]),
+            reply_that(says, move |reply| {
+                let allows = |method| reply.lists("Allow", method);
+                reply.status != 405 || (allows("GET") && allows("HEAD") && !allows(method))
+            }),
+        ])
     };
     let mut cases: Vec<_> = methods.into_iter().zip(1..).map(case).collect();
     cases.push(
@@ -101,7 +104,7 @@ fn not_allowed() -> Vec<Case> {
     cases
 }
 
-/// §15.5 and §15.6: but to HEAD, an error should come with an explanation; and whoever shows it needs its type.
+/// §15.5 and §15.6: except to HEAD, an error should come with an explanation; a client needs its type to show it.
 fn explained() -> Vec<Case> {
     let long = |length| "x".repeat(length);
     let asked = [
@@ -141,7 +144,7 @@ fn harmless() -> Vec<Case> {
         robust("9110/15.5.1/1", "A reply 400 does not repeat the markup in what is malformed")
             .send("GET / <script>\r\nHost: test\r\n\r\n")
             .expect([status(400), repeats_no_script()]),
-        robust("9110/15.5.5/21", "A reply 404 does not say where on the disk it has looked")
+        robust("9110/15.5.5/21", "A reply 404 does not reveal a path of the file system")
             .send(get("/no/such/thing"))
             .expect([
                 status(404),
@@ -154,12 +157,12 @@ fn harmless() -> Vec<Case> {
     ]
 }
 
-/// A Location that passes a test.
+/// The reply has a Location that passes a test.
 fn location(what: &str, fits: fn(&str) -> bool) -> Expect {
     field("Location", value_that(format!("with {what}"), fits))
 }
 
-/// Without its scheme, its authority and its query.
+/// The path of a Location, without scheme, authority and query.
 fn path_of(location: &str) -> &str {
     let after = location.split_once("://").map(|(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
     after.unwrap_or(location).split(['?', '#']).next().unwrap_or_default()
@@ -180,7 +183,7 @@ fn is_reference(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c))
 }
 
-/// A path, or the authority that was asked; a browser takes a backslash for a slash.
+/// Whether a Location is a path, or has the authority of the request; a browser takes a backslash for a slash.
 fn stays_here(location: &str) -> bool {
     match location.split_once("://") {
         Some((scheme, rest)) if !scheme.contains(['/', '?']) => {

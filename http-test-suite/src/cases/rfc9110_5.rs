@@ -1,5 +1,5 @@
-//! RFC 9110 §5: field names, the order of field lines, and values. Lists are judged where one decides something: by
-//! Connection and by If-None-Match. How much of it all a server takes is for `limits`.
+//! RFC 9110 §5: field names, the order of field lines, and values. Lists are tested in Connection and If-None-Match,
+//! where a member changes the reply. Limits on size are tested in `limits`.
 
 use super::prelude::*;
 
@@ -21,7 +21,7 @@ fn names() -> Vec<Case> {
     ]
 }
 
-/// §5.1: a server should ignore the fields it does not know. In a request, those of a reply are such.
+/// §5.1: a server should ignore unknown fields; in a request, that includes fields defined only for replies.
 fn unknown_names() -> Vec<Case> {
     let lines = [
         "X: y",
@@ -37,21 +37,22 @@ fn unknown_names() -> Vec<Case> {
         "X-Forwarded-Host: a b",
     ];
     let case = |(line, number)| {
-        should(format!("9110/5.1/{number}"), format!("The field {line:?} means nothing and is ignored"))
+        should(format!("9110/5.1/{number}"), format!("The field {line:?} has no meaning here and is ignored"))
             .send(get("/").with(line))
             .expect([status(200), stays_open()])
     };
     lines.into_iter().zip(20..).map(case).collect()
 }
 
-/// §5.1: a name is a name as a whole. Whoever takes one for another frames otherwise than the proxy before it.
+/// §5.1: field names are compared as a whole. A server that confuses two names frames the message differently from the
+/// proxy in front of it.
 fn names_that_look_alike() -> Vec<Case> {
     let lines =
         ["Content-Length-: 1000", "X-Content-Length: 1000", "Transfer-Encodings: chunked", "X-Host: other"];
     let case = |(line, number)| {
         should(
             format!("9110/5.1/{number}"),
-            format!("The field {line:?} only looks like one, and is ignored"),
+            format!("The field {line:?} only resembles another, and is ignored"),
         )
         .send(get("/").with(line))
         .send(get("/"))
@@ -60,7 +61,7 @@ fn names_that_look_alike() -> Vec<Case> {
     lines.into_iter().zip(40..).map(case).collect()
 }
 
-/// §5.3: no reply before the whole header section is there; later lines may change everything.
+/// §5.3: no reply before the whole header section has arrived; later lines may change everything.
 fn order() -> Vec<Case> {
     vec![
         must("9110/5.3/1", "The last field line counts, even if it comes late")
@@ -73,10 +74,10 @@ fn order() -> Vec<Case> {
 
 fn values() -> Vec<Case> {
     vec![
-        should("9110/5.5/1", "Bytes beyond ASCII in a value are opaque, and no fault")
+        should("9110/5.5/1", "Bytes beyond ASCII in a value are opaque, and no reason to refuse")
             .send(b"GET / HTTP/1.1\r\nHost: test\r\nX: \x80\xe9\xff\r\n\r\n")
             .expect(status(200)),
-        should("9110/5.5/2", "A value that ends inside a quoted string or a comment is no fault")
+        should("9110/5.5/2", "A value that ends inside a quoted string or a comment is not refused")
             .send(get("/").with("X: \"open (and \\"))
             .expect(status(200)),
     ]

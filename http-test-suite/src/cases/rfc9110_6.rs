@@ -30,28 +30,28 @@ fn trailers() -> Vec<Case> {
     };
     let refused = || any_of([400, 411, 413]);
     vec![
-        must("9110/6.5.1/1", "A Range in the trailers chooses no range")
+        must("9110/6.5.1/1", "A Range in the trailers is ignored")
             .on(Needs::Fixtures)
             .send(trailed(get("/hello.txt"), "Range: bytes=0-3"))
             .expect(either(body(HELLO), refused())),
-        must("9110/6.5.1/2", "A precondition in the trailers is none")
+        must("9110/6.5.1/2", "A precondition in the trailers is ignored")
             .on(Needs::Fixtures)
             .send(trailed(get("/hello.txt"), "If-None-Match: *"))
             .expect(either(body(HELLO), refused())),
-        should("9110/6.6.2/1", "A Trailer field that announces what never comes is no fault")
+        should("9110/6.6.2/1", "A Trailer field that announces a missing trailer is not refused")
             .send(get("/").with("Trailer: X-Checksum"))
             .expect(status(200)),
     ]
 }
 
-/// §6.6.1: the best available approximation of the moment at which the message was made. A minute is for clocks that
-/// differ.
+/// §6.6.1: Date is the best available approximation of when the message was made. The cases tolerate a minute between
+/// the clocks.
 fn dates() -> Vec<Case> {
     let asked = [
         ("a file", get("/hello.txt")),
         ("a redirect", get("/dir")),
         ("304", get("/hello.txt").with("If-None-Match: *")),
-        ("what is not there", get("/no/such/thing")),
+        ("a missing file", get("/no/such/thing")),
         ("a malformed request", get("/").without_host()),
         ("a method that is not allowed", post("/hello.txt", "abc")),
     ];
@@ -64,7 +64,7 @@ fn dates() -> Vec<Case> {
     let mut cases: Vec<_> = asked.into_iter().zip(1..).map(case).collect();
     // §6.6.1: a server may leave it out of 5xx.
     cases.push(
-        robust("9110/6.6.1/20", "The reply to a method that nobody knows has a Date, too")
+        robust("9110/6.6.1/20", "The reply to an unknown method has a Date, too")
             .send(request("BREW", "/"))
             .expect([any_error(), field("Date", value_that("that is the present", is_present))]),
     );

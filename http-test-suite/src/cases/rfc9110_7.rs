@@ -1,5 +1,5 @@
-//! RFC 9110 §7: which resource a request is for, which fields are for this connection alone, and what to do with an
-//! offer to speak something else.
+//! RFC 9110 §7: which resource a request is for, which fields are for this connection alone, and how to treat an offer
+//! to switch protocols.
 
 use crate::fixtures::HELLO;
 
@@ -13,15 +13,15 @@ pub fn section() -> Section {
 
 fn targets() -> Vec<Case> {
     vec![
-        // §7.1: the authority of the target is that of the absolute form; the connection stays where it is.
+        // §7.1: the absolute form names the authority; the request is still answered on this connection.
         robust("9110/7.1/1", "A request for another authority is not forwarded to it")
             .on(Needs::Fixtures)
             .send(get("http://127.0.0.1:1/hello.txt"))
             .expect(either(body(HELLO), any_of([400, 403, 404, 421]))),
-        robust("9110/7.2/1", "A Host that is nobody's is served or refused, and no fault of the server")
+        robust("9110/7.2/1", "An unknown Host is served or refused with 4xx")
             .send("GET / HTTP/1.1\r\nHost: no-such-host.invalid\r\n\r\n")
             .expect(either(status(200), client_error())),
-        robust("9110/7.2/2", "A Host with another port is served or refused, and no fault of the server")
+        robust("9110/7.2/2", "A Host with another port is served or refused with 4xx")
             .send("GET / HTTP/1.1\r\nHost: test:1\r\n\r\n")
             .expect(either(status(200), client_error())),
     ]
@@ -30,7 +30,7 @@ fn targets() -> Vec<Case> {
 /// §7.4: a request is rejected if the requirements of its target's scheme are not met.
 fn misdirected() -> Vec<Case> {
     let foreign = |id: &str, target: &str| {
-        should(id, format!("The target {target:?}, in a scheme that is not spoken here, is refused"))
+        should(id, format!("The target {target:?}, in an unsupported scheme, is refused"))
             .send(get(target))
             .expect(any_error())
     };
@@ -53,17 +53,17 @@ fn misdirected() -> Vec<Case> {
 
 fn connection_options() -> Vec<Case> {
     vec![
-        should("9110/7.6.1/1", "A connection option that nobody knows, and its field, are ignored")
+        should("9110/7.6.1/1", "An unknown connection option and the field of that name are ignored")
             .send(get("/").with("Connection: x-option").with("X-Option: y"))
             .expect([status(200), stays_open()]),
-        robust("9110/7.6.1/2", "A Connection that lists Host takes no Host away, or is refused")
+        robust("9110/7.6.1/2", "A Connection that lists Host does not remove Host, or is refused")
             .send(get("/").with("Connection: Host"))
             .expect(any_of([200, 400])),
-        robust("9110/7.6.1/3", "A Connection that is no list of tokens is ignored or refused")
+        robust("9110/7.6.1/3", "A Connection that is not a list of tokens is ignored or refused")
             .send(get("/").with("Connection: @, \"close, a b"))
             .expect(any_of([200, 400])),
         // RFC 9112 §C.2.2: servers that understand Proxy-Connection make a proxy's connection hang.
-        robust("9110/7.6.1/4", "Proxy-Connection is no Connection")
+        robust("9110/7.6.1/4", "Proxy-Connection is not treated as Connection")
             .send(get("/").http10().with("Proxy-Connection: keep-alive"))
             .expect([status(200), closes()]),
     ]
@@ -81,26 +81,26 @@ fn forwarding() -> Vec<Case> {
         should("9110/7.6.3/1", "A request that came through proxies is answered like any other")
             .send(get("/").with("Via: 1.0 fred, 1.1 p.example.com:80 (Proxy (nested) \\) 1.0)"))
             .expect([status(200), stays_open()]),
-        robust("9110/7.6.3/2", "A Via that is no list of hops is no reason to refuse")
+        robust("9110/7.6.3/2", "A malformed Via is no reason to refuse")
             .send(get("/").with("Via: ,/ (((").with("Forwarded: for=\"_"))
             .expect(status(200)),
     ]
 }
 
-/// §7.8: a server may ignore an Upgrade, and must not switch to what it does not speak.
+/// §7.8: a server may ignore an Upgrade, and must not switch to a protocol that the client did not offer.
 fn upgrades() -> Vec<Case> {
     let offer = |protocol: &str| get("/").with("Connection: Upgrade").with(format!("Upgrade: {protocol}"));
     vec![
-        must("9110/7.8/1", "An offer of a protocol that nobody knows is not taken")
+        must("9110/7.8/1", "An Upgrade to an unknown protocol is not accepted")
             .send(offer("no-such-protocol/7.0"))
             .expect(either(status(200), client_error())),
-        must("9110/7.8/2", "An offer in HTTP/1.0 is ignored")
+        must("9110/7.8/2", "An Upgrade in HTTP/1.0 is ignored")
             .send(offer("h2c").http10())
             .expect([status(200), no_field("Upgrade")]),
-        should("9110/7.8/3", "An offer that Connection does not list is ignored")
+        should("9110/7.8/3", "An Upgrade that Connection does not list is ignored")
             .send(get("/").with("Upgrade: websocket"))
             .expect([status(200), stays_open()]),
-        should("9110/7.8/4", "An offer of HTTP/2 that is malformed is ignored")
+        should("9110/7.8/4", "An Upgrade to HTTP/2 with malformed settings is ignored")
             .send(offer("h2c").with("HTTP2-Settings: @").with("Connection: HTTP2-Settings"))
             .expect([status(200), stays_open()]),
         should("9110/7.8/5", "An Upgrade to a WebSocket where there is none is ignored or refused")

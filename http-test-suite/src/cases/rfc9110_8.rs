@@ -1,4 +1,4 @@
-//! RFC 9110 §8: what a reply says about the representation it carries, and whether it goes on saying so.
+//! RFC 9110 §8: what a reply says about the representation that it carries, and whether later replies say the same.
 
 use crate::always::{is_imf_fixdate, moment};
 use crate::fixtures::{MODIFIED, PATTERN_LEN};
@@ -35,7 +35,7 @@ fn media_types() -> Vec<Case> {
     let mut cases: Vec<_> = types.into_iter().zip(1..).map(case).collect();
     cases.extend([
         // §8.3: where the type is not known, leave the field out or say octet-stream.
-        robust("9110/8.3/20", "A file without an extension is not said to be anything that runs")
+        robust("9110/8.3/20", "A file without an extension is not labelled as a type with scripts")
             .send(get("/no-extension"))
             .expect([status(200), not_html()]),
         robust("9110/8.3/21", "A query does not change the media type")
@@ -47,11 +47,11 @@ fn media_types() -> Vec<Case> {
 
 fn codings() -> Vec<Case> {
     vec![
-        // §12.5.3 lets a server choose; who says nothing is seldom able to decode.
-        robust("9110/8.4/1", "Content that nobody asked to be encoded is not")
+        // §12.5.3 lets the server choose, but a client that sends no Accept-Encoding often cannot decode.
+        robust("9110/8.4/1", "Content is not encoded for a request without Accept-Encoding")
             .send(get("/page.html"))
             .expect([status(200), no_field("Content-Encoding")]),
-        should("9110/8.4.1/1", "Content that is not encoded is not said to be in the coding identity")
+        should("9110/8.4.1/1", "Content-Encoding never names the coding identity")
             .send(get("/page.html").with("Accept-Encoding: identity"))
             .expect([status(200), no_field("Content-Encoding")]),
     ]
@@ -68,7 +68,7 @@ fn lengths() -> Vec<Case> {
         sized("9110/8.6/1", get("/digits.txt"), 10),
         sized("9110/8.6/2", get("/empty.txt"), 0),
         sized("9110/8.6/3", get("/pattern.bin"), PATTERN_LEN),
-        // In characters it would be fewer.
+        // Some characters take two bytes, so a count of characters would be less.
         sized("9110/8.6/4", get("/gr%C3%BC%C3%9Fe.txt"), "Grüße in UTF-8.\n".len()),
         should("9110/8.6/5", "An error says how long it is")
             .send(get("/no/such/thing"))
@@ -82,7 +82,7 @@ fn lengths() -> Vec<Case> {
 
 fn last_modified() -> Vec<Case> {
     vec![
-        should("9110/8.8.2/1", "A file has a Last-Modified, and it is the file's own")
+        should("9110/8.8.2/1", "The Last-Modified of a file is its modification time")
             .send(get("/hello.txt"))
             .expect(field("Last-Modified", MODIFIED)),
         should("9110/8.8.2/2", "HEAD gives the same Last-Modified")
@@ -104,14 +104,14 @@ fn entity_tags() -> Vec<Case> {
         should("9110/8.8.3/1", "A file has an entity tag")
             .send(get("/hello.txt"))
             .expect([status(200), field("ETag", any_value())]),
-        must("9110/8.8.3/2", "An entity tag is quoted, with nothing around it but the mark of weakness")
+        must("9110/8.8.3/2", "An entity tag is quoted, with nothing before it but the prefix W/")
             .send(get("/hello.txt"))
             .expect([status(200), if_there("ETag", "an entity tag", is_entity_tag)]),
         should("9110/8.8.3/3", "An entity tag stays the same as long as the file does")
             .after(get("/hello.txt"))
             .send(get("/hello.txt"))
             .expect([status(200), same_field("ETag"), same_field("Last-Modified")]),
-        robust("9110/8.8.3/4", "Files of the same age but of other content have other entity tags")
+        robust("9110/8.8.3/4", "Files of the same age but of different content have different entity tags")
             .after(get("/hello.txt"))
             .send(get("/digits.txt"))
             .expect([
@@ -121,11 +121,11 @@ fn entity_tags() -> Vec<Case> {
                 }),
             ]),
         // §8.8.1: prefer strong validators; only those resume a download.
-        robust("9110/8.8.3/5", "The entity tag of a file that has long been the same is strong")
+        robust("9110/8.8.3/5", "The entity tag of a file that has not changed for long is strong")
             .send(get("/pattern.bin"))
             .expect(field("ETag", value_that("that is strong", |tag| tag.starts_with('"')))),
         // §8.8.3.3.
-        must("9110/8.8.3/6", "What is encoded has another strong entity tag than what is not")
+        must("9110/8.8.3/6", "Encoded and unencoded content have different strong entity tags")
             .after(get("/httptest/wikipedia_russia.html"))
             .send(get("/httptest/wikipedia_russia.html").with("Accept-Encoding: gzip, br"))
             .expect([
@@ -135,7 +135,7 @@ fn entity_tags() -> Vec<Case> {
     ]
 }
 
-/// One of these, with or without parameters.
+/// One of these media types, with or without parameters.
 fn media_type(names: &'static [&str]) -> Value {
     value_that(format!("with the media type {}", names[0]), |value| {
         let essence = value.split(';').next().unwrap_or_default().trim();

@@ -1,4 +1,4 @@
-//! RFC 9110 §9: what the methods mean, which are known, and that those which are refused leave everything as it was.
+//! RFC 9110 §9: what the methods mean, which methods are supported, and that a refused method changes nothing.
 
 use crate::fixtures::HELLO;
 use crate::reply::Reply;
@@ -21,10 +21,10 @@ pub fn section() -> Section {
     Section::new("9110/9", "Methods", cases)
 }
 
-/// What no other case asks for: were it lost, only the cases here would notice.
+/// A file that no other case asks for: if a server deletes or changes it, only the cases here fail.
 const VICTIM: &str = "/no-index/file.txt";
 
-/// What [`VICTIM`] has.
+/// The content of [`VICTIM`].
 const UNHARMED: &str = "A file in a directory without an index.\n";
 
 fn known() -> Vec<Case> {
@@ -45,7 +45,7 @@ fn unknown() -> Vec<Case> {
     methods.into_iter().zip(20..).map(case).collect()
 }
 
-/// §9.1: known but not allowed is 405, not implemented is 501.
+/// §9.1: a method that is known but not allowed is answered with 405, an unimplemented method with 501.
 fn not_allowed() -> Vec<Case> {
     let methods = ["POST", "PUT", "DELETE", "PATCH", "PROPFIND"];
     let case = |(method, number)| {
@@ -60,11 +60,11 @@ fn not_allowed() -> Vec<Case> {
             .on(Needs::Fixtures)
             .send(request("POST", VICTIM))
             .expect(any_of([405, 411, 501])),
-        robust("9110/9.3.3/2", "POST to what is not there is refused")
+        robust("9110/9.3.3/2", "POST to a missing file is refused")
             .send(post("/no/such/thing", "x"))
             .expect(any_of([403, 404, 405, 501])),
-        // §14.5: 400, lest the part be taken for the whole.
-        should("9110/9.3.4/1", "PUT of a range is refused by who does not understand it")
+        // §14.5: answer with 400, or the server would take the part for the whole file.
+        should("9110/9.3.4/1", "PUT of a range is refused by a server that does not support it")
             .on(Needs::Fixtures)
             .send(request("PUT", VICTIM).with("Content-Range: bytes 0-0/40").content("x"))
             .expect(any_error()),
@@ -88,7 +88,7 @@ fn without_effect() -> Vec<Case> {
     methods.into_iter().zip(60..).map(case).collect()
 }
 
-/// §9.2.1: whoever follows a link must not change anything by it.
+/// §9.2.1: safe methods change nothing, so that clients can follow any link.
 fn safe() -> Vec<Case> {
     let requests = [
         ("OPTIONS", request("OPTIONS", VICTIM)),
@@ -106,7 +106,7 @@ fn safe() -> Vec<Case> {
     requests.into_iter().zip(1..).map(case).collect()
 }
 
-/// §9.3.2: HEAD is GET without the content, whatever comes of it. That there is none is seen to everywhere.
+/// §9.3.2: HEAD is GET without the content, whatever the status. The strict reader rejects any content after HEAD.
 fn same_by_head() -> Vec<Case> {
     let asked = [
         ("the root", head("/")),
@@ -116,7 +116,7 @@ fn same_by_head() -> Vec<Case> {
         ("a file in HTTP/1.0", head("/hello.txt").http10()),
         ("a directory without its slash", head("/dir")),
         ("a directory without an index", head("/no-index/")),
-        ("what is not there", head("/no/such/thing")),
+        ("a missing file", head("/no/such/thing")),
         ("a malformed target", head("/%zz")),
         ("a request without Host", head("/").without_host()),
         ("a tag that fits", head("/hello.txt").with("If-None-Match: *")),
@@ -124,7 +124,7 @@ fn same_by_head() -> Vec<Case> {
         ("an unknown expectation", head("/hello.txt").with("Expect: x-unknown")),
     ];
     let case = |((what, request), number)| {
-        should(format!("9110/9.3.2/{number}"), format!("HEAD says what GET does: {what}"))
+        should(format!("9110/9.3.2/{number}"), format!("HEAD has the status and fields of GET: {what}"))
             .on(Needs::Fixtures)
             .send(request)
             .expect(same_as_get())
@@ -134,21 +134,21 @@ fn same_by_head() -> Vec<Case> {
 
 fn options() -> Vec<Case> {
     vec![
-        // §9.3.7: a successful reply should tell of optional features; Allow is the one that everybody has.
+        // §9.3.7: a successful reply should list optional features; every server can list its methods in Allow.
         should("9110/9.3.7/1", "OPTIONS on a file says which methods are allowed, or is not implemented")
             .on(Needs::Fixtures)
             .send(request("OPTIONS", "/hello.txt"))
             .expect([any_of([200, 204, 405, 501]), allows_get_and_head_or_501()]),
-        robust("9110/9.3.7/2", "OPTIONS on what is not there is no fault of the server")
+        robust("9110/9.3.7/2", "OPTIONS on a missing file is not answered with 5xx, except 501")
             .send(request("OPTIONS", "/no/such/thing"))
             .expect(any_of([200, 204, 404, 405, 501])),
-        robust("9110/9.3.7/3", "OPTIONS with an Origin grants nobody else's site anything")
+        robust("9110/9.3.7/3", "OPTIONS with an Origin grants other sites no access")
             .send(request("OPTIONS", "/").with("Origin: null").with("Access-Control-Request-Method: PUT"))
             .expect([any_of([200, 204, 405, 501]), no_field("Access-Control-Allow-Methods")]),
     ]
 }
 
-/// §9.3.6: an empty or invalid port must be rejected; and an origin server makes no tunnels at all.
+/// §9.3.6: an empty or invalid port must be rejected; an origin server makes no tunnels at all.
 fn connect() -> Vec<Case> {
     let targets = ["test", "test:", "test:99999"];
     let case = |(target, number)| {
@@ -160,7 +160,7 @@ fn connect() -> Vec<Case> {
     targets.into_iter().zip(1..).map(case).collect()
 }
 
-/// §9.3.8: the reply repeats the request, but for what is likely to be secret.
+/// §9.3.8: the reply repeats the request, except fields that are likely to be secret.
 fn trace() -> Vec<Case> {
     vec![
         should("9110/9.3.8/1", "TRACE is refused, or answered with a message/http")
@@ -169,7 +169,7 @@ fn trace() -> Vec<Case> {
                 any_of([403, 405, 501]),
                 field("Content-Type", value_that("message/http", |value| value.starts_with("message/http"))),
             )),
-        should("9110/9.3.8/2", "TRACE does not repeat what is secret")
+        should("9110/9.3.8/2", "TRACE does not repeat secret fields")
             .send(request("TRACE", "/").with("Cookie: id=s3cret").with("Authorization: Bearer s3cret"))
             .expect([
                 any_of([200, 403, 405, 501]),

@@ -1,4 +1,4 @@
-//! RFC 9112 §2: how bytes are made into a message, where lines end, and which version it is.
+//! RFC 9112 §2: how bytes are parsed into a message, where lines end, and which version a message has.
 
 use super::prelude::*;
 
@@ -43,17 +43,17 @@ fn parsing() -> Vec<Case> {
             .send("GET / HTTP/1.1\r\nX: y\u{560d}\u{560a}Host: test\r\n\r\n")
             .expect(status(400)),
         // §2.2: reject the message, or ignore the line. Either way there is no Host.
-        must("9112/2.2/9", "A line that begins with a space before the first field is no field")
+        must("9112/2.2/9", "A line that begins with a space before the first field is not a field")
             .send("GET / HTTP/1.1\r\n Host: test\r\n\r\n")
             .expect(status(400)),
-        must("9112/2.2/10", "A line that begins with a tab before the first field is no field")
+        must("9112/2.2/10", "A line that begins with a tab before the first field is not a field")
             .send("GET / HTTP/1.1\r\n\tHost: test\r\n\r\n")
             .expect(status(400)),
         must("9112/2.2/11", "A Content-Length behind a space before the first field frames nothing")
             .send("GET / HTTP/1.1\r\n Content-Length: 30\r\nHost: test\r\n\r\n")
             .send(get("/"))
             .expect(either(replies([400]), replies([200, 200]))),
-        should("9112/2.2/12", "Bytes that are no HTTP are answered with 400, and the connection is closed")
+        should("9112/2.2/12", "Bytes that are not HTTP are answered with 400, and the connection is closed")
             .send("HELO example.org\r\n\r\n")
             .expect([status(400), closes()]),
         should("9112/2.2/13", "The beginning of TLS is answered with 400, and the connection is closed")
@@ -70,18 +70,18 @@ fn parsing() -> Vec<Case> {
     ]
 }
 
-/// A message is a sequence of octets: where the network cuts it says nothing.
+/// A message is a sequence of octets: segment boundaries have no meaning.
 fn pieces() -> Vec<Case> {
     vec![
-        must("9112/2.2/16", "A request that comes byte by byte is a request")
+        must("9112/2.2/16", "A request that comes byte by byte is served")
             .send_bytewise(get("/").with("X: y"))
             .expect(status(200)),
-        must("9112/2.2/17", "A request cut inside its method is a request")
+        must("9112/2.2/17", "A request cut inside its method is served")
             .send("G")
             .pause()
             .send("ET / HTTP/1.1\r\nHost: test\r\n\r\n")
             .expect(status(200)),
-        must("9112/2.2/18", "A request cut between CR and LF is a request")
+        must("9112/2.2/18", "A request cut between CR and LF is served")
             .send("GET / HTTP/1.1\r")
             .pause()
             .send("\nHost: test\r\n\r")
@@ -93,7 +93,7 @@ fn pieces() -> Vec<Case> {
             .pause()
             .send("TP/1.1\r\nHost: test\r\n\r\n")
             .expect(replies([200, 200])),
-        must("9112/2.2/20", "A bare CR is no end of a line where it ends a segment, either")
+        must("9112/2.2/20", "A bare CR at the end of a segment does not end a line, either")
             .send("GET / HTTP/1.1\r\nX: y\r")
             .pause()
             .send("Host: test\r\n\r\n")

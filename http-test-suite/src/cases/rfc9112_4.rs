@@ -1,7 +1,7 @@
-//! RFC 9112 §4: the status line, which is all that a client has before it knows anything else.
+//! RFC 9112 §4: the status line, the first line of every reply.
 //!
-//! The strict reader refuses every reply whose status line is malformed, in whatever case it comes. Here is what one
-//! that is well formed must say besides.
+//! In every case the strict reader already rejects replies with a malformed status line. The cases here check what a
+//! well-formed status line must say.
 
 use super::prelude::*;
 
@@ -10,15 +10,15 @@ pub fn section() -> Section {
     Section::new("9112/4", "Status Line", [versions(), reasons()])
 }
 
-/// RFC 9110 §2.5: a reply's version is the highest that the server conforms to, whatever became of the request.
+/// RFC 9110 §2.5: a reply's version is the highest that the server conforms to, even if the request was refused.
 fn versions() -> Vec<Case> {
     let requests = [
-        ("what is not there", Vec::from(get("/no/such/thing"))),
-        ("what is not there in HTTP/1.0", get("/no/such/thing").http10().into()),
-        ("a method that nobody knows", request("BREW", "/").into()),
+        ("a request for a missing file", Vec::from(get("/no/such/thing"))),
+        ("a request for a missing file in HTTP/1.0", get("/no/such/thing").http10().into()),
+        ("an unknown method", request("BREW", "/").into()),
         ("a request without Host", get("/").without_host().into()),
-        ("a version that nobody speaks", "GET / HTTP/3.0\r\nHost: test\r\n\r\n".into()),
-        ("bytes that are no HTTP", "HELO example.org\r\n\r\n".into()),
+        ("an unknown version", "GET / HTTP/3.0\r\nHost: test\r\n\r\n".into()),
+        ("bytes that are not HTTP", "HELO example.org\r\n\r\n".into()),
     ];
     let case = |((what, bytes), number)| {
         should(format!("9112/4/{number}"), format!("The reply to {what} is an error in HTTP/1.1"))

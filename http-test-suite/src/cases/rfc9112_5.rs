@@ -1,4 +1,5 @@
-//! RFC 9112 §5: field lines: which names and values there are, what surrounds them, and what is none.
+//! RFC 9112 §5: field lines: which names and values are valid, which whitespace may surround them, and which lines are
+//! malformed.
 
 use super::prelude::*;
 
@@ -40,7 +41,7 @@ fn good_lines() -> Vec<Case> {
     ]
 }
 
-/// §5.1: whitespace around a value is no part of it; whitespace inside is.
+/// §5.1: whitespace around a value is not part of it; whitespace inside is.
 fn whitespace() -> Vec<Case> {
     let lines = [
         ("X:y", "X: y"),
@@ -112,7 +113,7 @@ fn bad_names() -> Vec<Case> {
 fn bad_values() -> Vec<Case> {
     // RFC 9110 §5.5: reject CR, LF and NUL, or replace each with a space before anything else.
     let mut cases = vec![
-        must("9112/5/51", "A bare CR in a value is refused, or a space from then on")
+        must("9112/5/51", "A bare CR in a value is refused, or replaced with a space")
             .on(Needs::Echo)
             .send(get("/echo").with("X: a\rb"))
             .expect(either(status(400), has_line("X: a b"))),
@@ -133,7 +134,7 @@ fn bad_values() -> Vec<Case> {
 fn no_fields() -> Vec<Case> {
     let lines = ["X", "X y", ": y", "X\u{ff1a} y"];
     let case = |(line, number)| {
-        should(format!("9112/5/{number}"), format!("The line {line:?} is no field line, and refused"))
+        should(format!("9112/5/{number}"), format!("The line {line:?} is not a field line, and refused"))
             .send(get("/").with(line))
             .smuggled()
             .expect([status(400), not_served()])
@@ -153,7 +154,7 @@ fn folded() -> Vec<Case> {
             .send(get("/echo").with("X: a\r\n\tb\r\n\t \tc"))
             .expect(either(status(400), has_words("X: a b c"))),
         // If the fold is a space, there is no Host.
-        must("9112/5.2/3", "A Host on a folded line is no Host")
+        must("9112/5.2/3", "A Host on a folded line does not count as Host")
             .send("GET / HTTP/1.1\r\nX: y\r\n Host: test\r\n\r\n")
             .expect(status(400)),
         must("9112/5.2/4", "A folded Host has a space in it, and is invalid")
@@ -168,7 +169,7 @@ fn folded() -> Vec<Case> {
             .send("abc")
             .send(get("/"))
             .expect(either(replies([400]), replies([200, 200]))),
-        // The head goes on behind such a line, and has two Hosts.
+        // The head continues after such a line, so it has two Hosts.
         must("9112/5.2/7", "A line of nothing but whitespace does not end the head")
             .send("GET / HTTP/1.1\r\nHost: test\r\n \r\n")
             .smuggled()
@@ -176,7 +177,7 @@ fn folded() -> Vec<Case> {
     ]
 }
 
-/// Every byte that is text and not ASCII.
+/// Every byte of obs-text: 0x80 to 0xFF.
 fn obs_text() -> Vec<u8> {
     (0x80..=0xff).collect()
 }

@@ -1,7 +1,7 @@
 //! RFC 9112 §6: where content ends: Content-Length, Transfer-Encoding, and both at once.
 //!
-//! Two readers that differ here see different requests on one connection. So behind nearly every request stands
-//! another, which may be served only if there is no doubt where it begins.
+//! Two readers that differ here see different requests on one connection. So nearly every case sends a second request
+//! behind the first, which may be served only if there is no doubt where it begins.
 
 use super::prelude::*;
 
@@ -134,7 +134,7 @@ fn repeated_lengths() -> Vec<Case> {
     differing.into_iter().zip(50..).map(case).chain(equal.into_iter().zip(60..).map(equal_case)).collect()
 }
 
-/// RFC 9110 §8.6: anticipate large numerals. Each of these is 3 to whoever has too few bits.
+/// RFC 9110 §8.6: anticipate large numerals. An integer type that is too small wraps each of these around to 3.
 fn large_lengths() -> Vec<Case> {
     let lengths = ["65539", "4294967299", "18446744073709551619", "680564733841876926926749214863536422915"];
     let case = |(length, number)| {
@@ -221,7 +221,7 @@ fn odd_codings() -> Vec<Case> {
             .send(ABC)
             .smuggled()
             .expect([any_of([400, 501]), not_served()]),
-        // §6.1: a sender MUST NOT do that. Whoever decodes once finds chunks in the content.
+        // §6.1: a sender MUST NOT do that. A server that decodes once finds chunks in the content.
         robust("9112/6.1/31", "Chunked twice is refused")
             .send(get("/").with("Transfer-Encoding: chunked, chunked"))
             .send(ABC)
@@ -235,7 +235,7 @@ fn odd_codings() -> Vec<Case> {
     ]
 }
 
-/// §6.1: in HTTP/1.0 it is a fault in framing, even beside a Content-Length: close after processing.
+/// §6.1: in HTTP/1.0, Transfer-Encoding is a framing error, even beside a Content-Length: close after processing.
 fn codings_in_http10() -> Vec<Case> {
     let http10 = || get("/").http10().with("Connection: keep-alive");
     vec![
@@ -249,7 +249,7 @@ fn codings_in_http10() -> Vec<Case> {
             .send(ABC)
             .smuggled()
             .expect([any_of([200, 400, 501]), not_served(), closes()]),
-        must("9112/6.1/42", "What a Transfer-Encoding in HTTP/1.0 leaves behind is not served")
+        must("9112/6.1/42", "Nothing behind the last chunk of an HTTP/1.0 request is served")
             .send(http10().with(CHUNKED).with("Content-Length: 5"))
             .send("0\r\n\r\n")
             .smuggled()

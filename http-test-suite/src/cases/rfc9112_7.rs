@@ -1,4 +1,5 @@
-//! RFC 9112 §7: the chunked coding, octet by octet. It allows no bare LF, no sign and no space that is not said.
+//! RFC 9112 §7: the chunked coding, octet by octet. It allows no bare LF, no sign, and spaces only where the grammar
+//! has them.
 
 use super::prelude::*;
 
@@ -49,7 +50,7 @@ fn good_chunks() -> Vec<Case> {
 fn pieces() -> Vec<Case> {
     let content: Vec<u8> = (0..20_000_usize).map(|at| (at % 251) as u8).collect();
     vec![
-        must("9112/7.1/20", "Chunks that come byte by byte are chunks")
+        must("9112/7.1/20", "Chunks that come byte by byte are decoded")
             .on(Needs::Echo)
             .send_bytewise(chunked("3;a=\"b\"\r\nabc\r\n002\r\n\r\n\r\n0\r\nX: y\r\n\r\n"))
             .send(post("/", "next"))
@@ -83,7 +84,7 @@ fn bad_sizes() -> Vec<Case> {
     sizes.into_iter().zip(30..).map(case).chain([padded]).collect()
 }
 
-/// §7.1: a recipient MUST anticipate large numerals. Each of these is 3 to whoever has too few bits.
+/// §7.1: a recipient MUST anticipate large numerals. An integer type that is too small wraps each of these around to 3.
 fn large_sizes() -> Vec<Case> {
     let sizes = ["100000003", "10000000000000003", "100000000000000000000000000000003"];
     let case = |(size, number)| {
@@ -93,7 +94,7 @@ fn large_sizes() -> Vec<Case> {
             .half_close()
             .expect([either(any_reply(), silence()), not_served()])
     };
-    // -1 and -2 to whoever has a sign.
+    // A signed integer type would hold these as -1 and -2.
     let negative = ["ffffffff", "FFFFFFFFFFFFFFFE"];
     sizes.into_iter().chain(negative).zip(70..).map(case).collect()
 }
@@ -135,7 +136,7 @@ fn bad_extensions() -> Vec<Case> {
         .expect([status(400), not_served()])
     };
     let controls = ["\0", "\x0b", "\x7f", "\r"].into_iter().zip(1..).map(control);
-    // Most recipients skip to the end of the line. What must not be is another end.
+    // Most recipients skip to the end of the line. They must not end the line elsewhere.
     let odd = |(extension, number): (&str, u32)| {
         robust(
             format!("9112/7.1.1/{number}"),
@@ -207,7 +208,7 @@ fn trailers_are_no_fields() -> Vec<Case> {
     let case = |(trailer, number)| {
         must(
             format!("9112/7.1.2/{number}"),
-            format!("The trailer {trailer:?} says nothing about the connection"),
+            format!("The trailer {trailer:?} does not affect the connection"),
         )
         .on(Needs::Echo)
         .send(with(trailer))
@@ -223,7 +224,7 @@ fn trailers_are_no_fields() -> Vec<Case> {
             body_that("the header section as content", |content| holds(content, "X-Header: y")),
             body_that("no trailer as content", |content| !holds(content, "X-Trailer")),
         ]);
-    let host = must("9112/7.1.2/51", "A Host in the trailer section is no Host")
+    let host = must("9112/7.1.2/51", "A Host in the trailer section does not count as Host")
         .send(request("GET", "/").without_host().with(CHUNKED))
         .send("0\r\nHost: test\r\n\r\n")
         .expect(status(400));
@@ -237,7 +238,7 @@ fn chunked(coded: &str) -> Vec<u8> {
     [Vec::from(request("POST", "/").with(CHUNKED)), coded.into()].concat()
 }
 
-/// A request that has no use for its content, and must delimit it all the same.
+/// A request whose content the server ignores, but must delimit all the same.
 fn ignored(coded: &str) -> Vec<u8> {
     [Vec::from(get("/").with(CHUNKED)), coded.into()].concat()
 }

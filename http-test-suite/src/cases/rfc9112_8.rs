@@ -1,4 +1,4 @@
-//! RFC 9112 §8: messages that end before they are complete. They may be answered with an error, never served.
+//! RFC 9112 §8: messages that end before they are complete. A server may answer with an error, but must not serve them.
 
 use super::prelude::*;
 
@@ -7,7 +7,7 @@ pub fn section() -> Section {
     Section::new("9112/8", "Incomplete Messages", [heads(), contents(), behind_others()])
 }
 
-/// A head is complete with its empty line.
+/// A head is complete only with its empty line.
 fn heads() -> Vec<Case> {
     let heads = [
         "G",
@@ -58,7 +58,7 @@ fn contents() -> Vec<Case> {
 
 fn behind_others() -> Vec<Case> {
     vec![
-        must("9112/8/40", "An incomplete request behind a whole one is not served, and the whole one is")
+        must("9112/8/40", "A complete request is served, and an incomplete request behind it is not")
             .send(get("/"))
             .send("GET / HTTP/1.1\r\nHost: test\r\n")
             .half_close()

@@ -1,4 +1,4 @@
-//! RFC 9112 §9: which connections last, in which order replies come, and how a connection ends.
+//! RFC 9112 §9: which connections persist, in which order replies come, and how a connection ends.
 
 use crate::exchange::Ending;
 use crate::fixtures::{DIGITS, HELLO, PATTERN_LEN, pattern};
@@ -13,10 +13,10 @@ pub fn section() -> Section {
 
 fn persistence() -> Vec<Case> {
     vec![
-        should("9112/9.3/1", "A connection lasts beyond its first reply")
+        should("9112/9.3/1", "A connection persists after its first reply")
             .send(get("/"))
             .expect([status(200), stays_open()]),
-        should("9112/9.3/2", "A connection lasts beyond many requests, one after the other")
+        should("9112/9.3/2", "A connection persists through many requests, one after the other")
             .send(get("/"))
             .await_replies(1)
             .send(get("/"))
@@ -26,13 +26,13 @@ fn persistence() -> Vec<Case> {
         should("9112/9.3/3", "Connection: keep-alive is no reason to close")
             .send(get("/").with("Connection: keep-alive"))
             .expect([status(200), stays_open()]),
-        should("9112/9.3/4", "A connection option that only looks like close is none")
+        should("9112/9.3/4", "A connection option that only resembles close is ignored")
             .send(get("/").with("Connection: closed, not-close"))
             .expect([status(200), stays_open()]),
         must("9112/9.3/5", "After a request in HTTP/1.0 the connection closes")
             .send(get("/").http10())
             .expect([status(200), closes()]),
-        must("9112/9.3/6", "A connection that lasts in HTTP/1.0 was asked to, and the reply says so")
+        must("9112/9.3/6", "An HTTP/1.0 connection persists only if asked to, and the reply says so")
             .send(get("/").http10().with("Connection: keep-alive"))
             .expect([status(200), open_only_if_said()]),
         must("9112/9.3/7", "The option close ends the connection in HTTP/1.0 whatever stands beside it")
@@ -41,22 +41,22 @@ fn persistence() -> Vec<Case> {
     ]
 }
 
-/// §9.3: read the content of a request to its end, or close; else it is taken for the next request.
+/// §9.3: read the content of a request to its end, or close; otherwise the content is taken for the next request.
 fn in_step() -> Vec<Case> {
     vec![
-        must("9112/9.3/20", "Content that GET has no use for is not taken for a request")
+        must("9112/9.3/20", "Content of a GET is not taken for a request")
             .send(get("/").content(SMUGGLED))
             .expect([any_of([200, 400, 413]), not_served()]),
-        must("9112/9.3/21", "Chunked content that GET has no use for is not taken for a request")
+        must("9112/9.3/21", "Chunked content of a GET is not taken for a request")
             .send(get("/").chunked([SMUGGLED]))
             .expect([any_of([200, 400, 411, 413]), not_served()]),
         must("9112/9.3/22", "The content of a method that is not allowed is not taken for a request")
             .send(request("DELETE", "/").content(SMUGGLED))
             .expect([any_reply(), not_served()]),
-        must("9112/9.3/23", "The content of a method that nobody knows is not taken for a request")
+        must("9112/9.3/23", "The content of an unknown method is not taken for a request")
             .send(request("BREW", "/").content(SMUGGLED))
             .expect([any_error(), not_served()]),
-        must("9112/9.3/24", "The content of a request for what is not there is not taken for a request")
+        must("9112/9.3/24", "The content of a request for a missing file is not taken for a request")
             .send(get("/no/such/thing").content(SMUGGLED))
             .expect([client_error(), not_served()]),
         must("9112/9.3/25", "Content that comes later than the reply is not taken for a request")
@@ -68,7 +68,7 @@ fn in_step() -> Vec<Case> {
             .send(get("/").content("abc"))
             .send(get("/"))
             .expect(either(replies([200, 200]), closes())),
-        must("9112/9.3/27", "A reply to HEAD leaves the connection in step")
+        must("9112/9.3/27", "After a reply to HEAD the next request gets the right reply")
             .send(head("/"))
             .send(get("/"))
             .send(head("/"))
@@ -120,27 +120,27 @@ fn pipelining() -> Vec<Case> {
     ]
 }
 
-/// §9.6 tells servers to expect that either side ends alone; a client may end its own when all is said.
+/// §9.6: either side may close its half of the connection alone; a client may close its half after its last request.
 fn half_close() -> Vec<Case> {
     vec![
-        robust("9112/9.5/1", "A client that has ended its side still gets its reply")
+        robust("9112/9.5/1", "A client that has closed its sending side still gets its reply")
             .send(get("/"))
             .half_close()
             .expect([status(200), closes()]),
-        robust("9112/9.5/2", "A client that has ended its side still gets all its replies")
+        robust("9112/9.5/2", "A client that has closed its sending side still gets all its replies")
             .send(get("/"))
             .send(get("/"))
             .half_close()
             .expect([replies([200, 200]), closes()]),
-        robust("9112/9.5/3", "A client that has ended its side still gets the whole of a large reply")
+        robust("9112/9.5/3", "A client that has closed its sending side still gets a large reply whole")
             .on(Needs::Fixtures)
             .send(get("/pattern.bin"))
             .half_close()
             .expect([status(200), body(pattern(0..PATTERN_LEN)), closes()]),
-        robust("9112/9.5/4", "A connection on which nothing is said is closed without a word")
+        robust("9112/9.5/4", "A connection without any request is closed without a reply")
             .half_close()
             .expect(silence()),
-        robust("9112/9.5/5", "A connection that ends between requests is closed without a word")
+        robust("9112/9.5/5", "A connection that ends between requests is closed without another reply")
             .send(get("/"))
             .await_replies(1)
             .half_close()
@@ -193,7 +193,7 @@ fn tear_down() -> Vec<Case> {
     ]
 }
 
-/// §9.6: a server that closes at once with bytes unread makes a reset, and the reset can cost the client the reply.
+/// §9.6: if a server closes with bytes unread, the kernel sends a reset, and the reset can cost the client the reply.
 fn still_sending() -> Vec<Case> {
     const MUCH: usize = 4 << 20;
     let much = || vec![b'x'; MUCH];
@@ -219,7 +219,7 @@ fn still_sending() -> Vec<Case> {
     ]
 }
 
-/// What an HTTP/1.0 client that offers to keep the connection can rely on: without a word, it closes.
+/// The connection is open exactly if the reply says keep-alive, as an HTTP/1.0 client that offers keep-alive expects.
 fn open_only_if_said() -> Expect {
     whole(
         "a connection that is open only if the reply says keep-alive",

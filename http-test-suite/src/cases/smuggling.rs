@@ -1,7 +1,7 @@
 //! Request smuggling: requests hidden where a careless server looks for one, as attackers write them.
 //!
-//! Each is delimited in two ways by two kinds of careless servers; one of the two finds the request for
-//! `/smuggled.txt`. RFC 9112 §11.2 says what comes of it; the other files have each rule by itself.
+//! Two kinds of careless servers delimit each of these messages differently, and one of them finds the request for
+//! `/smuggled.txt` in it. RFC 9112 §11.2 describes the attack; the other files test each rule by itself.
 
 use super::prelude::*;
 
@@ -22,12 +22,13 @@ pub fn section() -> Section {
 
 const CHUNKED: &str = "Transfer-Encoding: chunked";
 
-/// Content that is at its end for whoever decodes chunks, and goes on for whoever counts.
+/// Content that ends before the smuggled request for a server that decodes chunks, and behind it for a server that
+/// counts bytes.
 fn behind_last_chunk() -> String {
     format!("0\r\n\r\n{SMUGGLED}")
 }
 
-/// Content that is one chunk for whoever decodes chunks.
+/// Content that is a single chunk for a server that decodes chunks.
 fn in_a_chunk() -> String {
     format!("{:x}\r\n{SMUGGLED}\r\n0\r\n\r\n", SMUGGLED.len())
 }
@@ -39,7 +40,7 @@ fn length(content: &str) -> String {
 /// RFC 9112 §6.1: refuse, or go by Transfer-Encoding, and close in any case.
 fn both_framings() -> Vec<Case> {
     let (behind, within) = (behind_last_chunk(), in_a_chunk());
-    // The line with the size of the chunk, so that what is in it comes next.
+    // The length of the chunk-size line, so that the chunk's data is the next thing read.
     let size_line = length(&within[..4]);
     vec![
         must(
@@ -71,8 +72,9 @@ fn both_framings() -> Vec<Case> {
     ]
 }
 
-/// TE.TE: each line hides a Transfer-Encoding from some. If it does not count, the request is within the content that
-/// Content-Length frames; if it does, the request is behind the content, where the server has to close.
+/// TE.TE: some servers see a Transfer-Encoding in each of these lines, others do not. A server that does not finds the
+/// request inside the content that Content-Length frames; a server that does finds it behind the content, and has to
+/// close there.
 fn disguised_codings() -> Vec<Case> {
     let content = behind_last_chunk();
     let bytes = |line: &[u8]| {
@@ -94,7 +96,7 @@ fn disguised_codings() -> Vec<Case> {
         b"Transfer-Encoding: cow\r\nTransfer-Encoding: chunked",
         b"Transfer-Encoding: chunked\r\nTransfer-Encoding: cow",
     ];
-    // Nothing, or a Transfer-Encoding, or a fault: the RFC leaves it to the server, or says SHOULD.
+    // Ignored, or a Transfer-Encoding, or an error: the RFC leaves it to the server, or says SHOULD.
     let unclear: [&[u8]; 12] = [
         b"Transfer_Encoding: chunked",
         b"Transfer Encoding: chunked",
@@ -115,7 +117,7 @@ fn disguised_codings() -> Vec<Case> {
     spaced.chain(unknown).chain(unclear).collect()
 }
 
-/// The same for a Content-Length of zero behind one that is right.
+/// The same for a Content-Length of zero behind the correct Content-Length.
 fn disguised_lengths() -> Vec<Case> {
     let lines: [&[u8]; 4] = [
         b"Content-Length\0: 0",
@@ -172,8 +174,8 @@ fn chunk_lines() -> Vec<Case> {
             .send(coded)
             .expect([status(400), not_served()])
     };
-    // Whoever ends the line there has the chunk `XX`, and then one that holds the request. Whoever reads on has a
-    // chunk of what is meant for a size, then the last, and the request behind it.
+    // A server that ends the line at the bare LF or CR reads the chunk `XX`, and then a chunk that holds the request.
+    // A server that reads on takes the next chunk size for data, then reads the last chunk, and the request behind it.
     let size = behind_last_chunk().len();
     vec![
         coded(
@@ -187,7 +189,7 @@ fn chunk_lines() -> Vec<Case> {
             format!("2;\rXX\r\n{size:x}\r\n0\r\n\r\n{SMUGGLED}\r\n0\r\n\r\n"),
         ),
         coded(122, "a NUL behind the size", format!("0\0\r\n\r\n{SMUGGLED}")),
-        // The two bytes behind the data, whatever they are; or the rest of the line, however long.
+        // Servers that skip any two bytes behind the data; or the rest of the line, however long.
         coded(123, "any two bytes for the CRLF behind data", format!("3\r\nabcXX0\r\n\r\n{SMUGGLED}")),
         coded(124, "a longer line for the CRLF behind data", format!("3\r\nabcXX\r\n0\r\n\r\n{SMUGGLED}")),
         coded(125, "a last chunk that a bare LF ends", format!("0\n\n{SMUGGLED}")),
@@ -201,7 +203,7 @@ fn chunk_lines() -> Vec<Case> {
     ]
 }
 
-/// Lines that look empty to some.
+/// Lines that some servers take for empty lines.
 fn heads_that_end_early() -> Vec<Case> {
     let lines = ["\r\r\n", "\0\r\n", "\x0b\r\n", "\r"];
     let case = |(line, number)| {
@@ -216,13 +218,13 @@ fn heads_that_end_early() -> Vec<Case> {
     lines.into_iter().zip(140..).map(case).collect()
 }
 
-/// Request lines that hold two requests, or end where some think they do.
+/// Request lines that hold two requests, or that some servers end too early.
 fn request_lines() -> Vec<Case> {
     let starts = ["GET /\r\n", "GET / HTTP/1.1\r", "GET / HTTP/1.1 ", "GET /?\0", "0\r\n", "x=y"];
     let case = |(start, number)| {
         should(
             format!("smuggling/{number}"),
-            format!("A request line that {start:?} comes before is not one of its own"),
+            format!("A request behind {start:?} on its first line is not served"),
         )
         .send(start)
         .smuggled()
