@@ -1,16 +1,16 @@
-//! What every reply must get right, whatever the case asks: a table of rules, each with its section.
+//! Rules that every reply must obey, whatever the case tests: a table, each rule with its section of the RFC.
 //!
-//! The reader in [`reply`](crate::reply) has seen to syntax and framing before. Only MUSTs stand here.
+//! The reader in [`reply`](crate::reply) has already checked syntax and framing. The table has MUSTs only.
 
 use crate::exchange::Exchange;
 use crate::fixtures;
 use crate::reply::{Framing, Reply};
 use crate::wire::End;
 
-/// What is wrong with an answer, and the test that tells.
+/// A description of what is wrong with a reply, and a test that is true for such a reply.
 type Rule = (&'static str, fn(&Reply) -> bool);
 
-/// Each holds for interim and final replies alike.
+/// The rules, for interim and final replies alike.
 const RULES: &[Rule] = &[
     ("a status code above 599 (RFC 9110 §15)", |r| r.status > 599),
     ("no Date (RFC 9110 §6.6.1)", |r| matches!(r.status, 200..=499) && r.field("Date").is_none()),
@@ -66,7 +66,7 @@ fn smuggled(exchange: &Exchange) -> Option<String> {
     served.then(|| "the smuggled request was served".to_owned())
 }
 
-/// RFC 9112 §9.6: who sends `close` closes, and answers nothing more.
+/// RFC 9112 §9.6: a server that sends `close` closes the connection, and sends no further reply.
 fn close_not_kept(exchange: &Exchange) -> Option<String> {
     let says_close = |reply: &Reply| reply.lists("Connection", "close");
     let mut before_last = exchange.replies.iter().rev().skip(usize::from(exchange.farewell.is_none()));
@@ -78,14 +78,14 @@ fn close_not_kept(exchange: &Exchange) -> Option<String> {
     kept_open.then(|| "Connection: close, yet the connection stays open (RFC 9112 §9.6)".into())
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`, with the right day of the week.
+/// Whether `text` is a date such as `Sun, 06 Nov 1994 08:49:37 GMT`, with the right day of the week.
 pub fn is_imf_fixdate(text: &str) -> bool {
     moment(text).is_some()
 }
 
-/// The moment that an IMF-fixdate names, in seconds since the beginning of 1970.
+/// The time that an IMF-fixdate names, in seconds since the beginning of 1970; `None` if `text` is no valid date.
 pub fn moment(text: &str) -> Option<i64> {
-    /// From day 1 of year 1 to that of 1970.
+    /// Days from 1 January of year 1 to 1 January 1970.
     const DAYS_BEFORE_1970: i64 = 719_162;
     const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
     const MONTHS: [&str; 12] =
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_what_is_missing() {
+    fn reports_broken_rules() {
         let with =
             |status: &str, fields: &str| format!("HTTP/1.1 {status} \r\n{fields}Content-Length: 0\r\n\r\n");
         let dated = |status: &str, fields: &str| {
@@ -157,14 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn knows_moments() {
+    fn converts_dates_to_seconds() {
         assert_eq!(moment("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
         assert_eq!(moment("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
         assert_eq!(moment("Thu, 29 Feb 2024 23:59:59 GMT"), Some(1_709_251_199));
     }
 
     #[test]
-    fn knows_dates() {
+    fn accepts_only_valid_fixdates() {
         for good in [
             "Sun, 06 Nov 1994 08:49:37 GMT",
             "Thu, 29 Feb 2024 23:59:60 GMT",

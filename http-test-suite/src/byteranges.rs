@@ -1,4 +1,4 @@
-//! The strict reader of replies 206: which part of a file each says it has, one or several (RFC 9110 §14.6).
+//! The strict reader of replies 206: it returns the part or parts of a file that a reply contains (RFC 9110 §14.6).
 
 use crate::escape;
 use crate::reply::Reply;
@@ -10,19 +10,19 @@ pub struct Part {
     pub first: usize,
     /// The offset of its last byte.
     pub last: usize,
-    /// How long the file is; `None` if the part does not say.
+    /// The length of the whole file; `None` if the part says `*`.
     pub complete: Option<usize>,
-    /// The media type that the part names, or the reply, where it has no other part.
+    /// The media type of the part; of the reply, if the reply is a single part.
     pub media_type: Option<String>,
-    /// As many bytes as `first` and `last` say.
+    /// The bytes of the part, exactly as many as `first` and `last` require.
     pub bytes: Vec<u8>,
 }
 
-/// The parts of a 206, in the order in which they came.
+/// Reads the parts of a 206, in the order of the reply.
 ///
 /// # Errors
 ///
-/// Says what is wrong with the reply.
+/// Describes what is wrong with the reply.
 pub fn parts(reply: &Reply) -> Result<Vec<Part>, String> {
     let media_type = reply.field("Content-Type");
     match (reply.field("Content-Range"), media_type.and_then(boundary)) {
@@ -32,7 +32,7 @@ pub fn parts(reply: &Reply) -> Result<Vec<Part>, String> {
     }
 }
 
-/// RFC 2046 §5.1.1: 1 to 70 characters, quoted if need be.
+/// The boundary in a Content-Type. RFC 2046 §5.1.1: 1 to 70 characters, quoted or not.
 fn boundary(media_type: &str) -> Option<&str> {
     let (kind, parameter) = media_type.split_once(';')?;
     let value = parameter.trim().strip_prefix("boundary=")?.trim_matches('"');
@@ -40,7 +40,7 @@ fn boundary(media_type: &str) -> Option<&str> {
     fits.then_some(value)
 }
 
-/// The first delimiter may do without its CRLF. What stands before it and behind the last one says nothing.
+/// Splits multipart content. The first delimiter needs no CRLF before it; a preamble and an epilogue are ignored.
 fn multipart(content: &[u8], boundary: &str) -> Result<Vec<Part>, String> {
     let content = [b"\r\n", content].concat();
     let delimiter = format!("\r\n--{boundary}");
@@ -64,7 +64,7 @@ fn multipart(content: &[u8], boundary: &str) -> Result<Vec<Part>, String> {
     Ok(parts)
 }
 
-/// `bytes 2-5/10`, or `bytes 2-5/*`.
+/// Reads a Content-Range such as `bytes 2-5/10` or `bytes 2-5/*`.
 fn part(range: &str, media_type: Option<&str>, bytes: Vec<u8>) -> Result<Part, String> {
     let number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok());
     let numbers = || {

@@ -1,4 +1,4 @@
-//! What a case is, and the words it is written with.
+//! What a case is, and the functions that cases are written with.
 //!
 //! ```
 //! use http_test_suite::case::should;
@@ -28,34 +28,34 @@ pub enum Level {
     Must,
     /// SHOULD, SHOULD NOT, RECOMMENDED.
     Should,
-    /// The RFC leaves it open, good sense does not. Never counts for the exit code.
+    /// Required by this suite alone; the RFC leaves it open. Never counts for the exit code.
     Robust,
 }
 
-/// What the server must be for a case to make sense. The runner asks it once.
+/// What the server must offer for a case to make sense. The runner probes the server once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
     /// Any server that answers `GET /` with 200.
     Nothing,
-    /// It serves what [`fixtures::write`](crate::fixtures::write) wrote.
+    /// A server of the files that [`fixtures::write`](crate::fixtures::write) writes.
     Fixtures,
-    /// It answers a POST with the request's content, and `/echo` with the request's field lines.
+    /// A server that answers a POST with the request's content, and `/echo` with the request's field lines.
     Echo,
 }
 
 /// A section of the suite: what one file of [`cases`](crate::cases) holds.
 #[derive(Debug)]
 pub struct Section {
-    /// What the ids of its cases begin with: `9112/2`.
+    /// The prefix of the ids of its cases: `9112/2`.
     pub prefix: &'static str,
-    /// For the report: `Message`.
+    /// The title of the section in the report: `Message`.
     pub title: &'static str,
-    /// In the order of the RFC.
+    /// The cases, in the order of the RFC.
     pub cases: Vec<Case>,
 }
 
 impl Section {
-    /// The cases of one file, in groups.
+    /// Makes a section of the groups of cases in one file.
     pub fn new(
         prefix: &'static str,
         title: &'static str,
@@ -64,7 +64,7 @@ impl Section {
         Section { prefix, title, cases: groups.into_iter().flatten().collect() }
     }
 
-    /// Says for all its cases, but those that say so for themselves, what the server must be.
+    /// Sets `needs` for all cases that have not set it themselves.
     pub fn on(mut self, needs: Needs) -> Self {
         for case in self.cases.iter_mut().filter(|case| case.needs == Needs::Nothing) {
             case.needs = needs;
@@ -72,7 +72,7 @@ impl Section {
         self
     }
 
-    /// `RFC 9112 §2 Message`, or the title alone where no RFC is behind it.
+    /// `RFC 9112 §2 Message`; the title alone if the section belongs to no RFC.
     pub fn heading(&self) -> String {
         match chapter(self.prefix) {
             Some(chapter) => format!("{chapter} {}", self.title),
@@ -83,57 +83,57 @@ impl Section {
 
 /// A requirement, and how to find out whether a server meets it.
 pub struct Case {
-    /// Never changes, and is never used again: `9112/6.3/2`.
+    /// The id, for example `9112/6.3/2`. It never changes, and is never given to another case.
     pub id: String,
     /// How binding it is.
     pub level: Level,
     /// What the server has to do, in one sentence.
     pub requirement: String,
-    /// What the server must be.
+    /// What the server must offer.
     pub needs: Needs,
     prior: Option<Vec<u8>>,
     script: Vec<Part>,
     expects: Vec<Expect>,
 }
 
-/// A part of a script.
+/// A part of a script: fixed bytes and waits, or a request made from an earlier reply.
 enum Part {
     Fixed(Step),
     From(Template),
 }
 
-/// Makes a request out of an earlier reply; `None` if that has not what it takes.
+/// Makes a request from an earlier reply; `None` if that reply lacks what the request needs.
 type Template = Box<dyn Fn(&Reply) -> Option<Vec<u8>> + Send + Sync>;
 
-/// A case for what the RFC demands.
+/// Makes a case for a requirement of the RFC (MUST).
 pub fn must(id: impl Into<String>, requirement: impl Into<String>) -> Case {
     Case::new(Level::Must, id.into(), requirement.into())
 }
 
-/// A case for what the RFC recommends.
+/// Makes a case for a recommendation of the RFC (SHOULD).
 pub fn should(id: impl Into<String>, requirement: impl Into<String>) -> Case {
     Case::new(Level::Should, id.into(), requirement.into())
 }
 
-/// A case for what the RFC leaves open and good sense does not.
+/// Makes a case for a requirement of this suite that the RFC leaves open.
 pub fn robust(id: impl Into<String>, requirement: impl Into<String>) -> Case {
     Case::new(Level::Robust, id.into(), requirement.into())
 }
 
-/// Writing one.
+/// Methods for writing a case.
 impl Case {
     fn new(level: Level, id: String, requirement: String) -> Self {
         let (prior, script, expects) = (None, Vec::new(), Vec::new());
         Case { id, level, requirement, needs: Needs::Nothing, prior, script, expects }
     }
 
-    /// Says what the server must be.
+    /// Sets what the server must offer.
     pub fn on(mut self, needs: Needs) -> Self {
         self.needs = needs;
         self
     }
 
-    /// Sends `bytes`. Calls in a row make one write, hence one segment if it fits.
+    /// Sends `bytes`. Consecutive calls make one write, hence one segment if it fits.
     pub fn send(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         match self.script.last_mut() {
             Some(Part::Fixed(Step::Send(before))) => before.extend(bytes.into()),
@@ -142,52 +142,52 @@ impl Case {
         self
     }
 
-    /// Sends `bytes` one by one. For a few hundred at most: each takes a millisecond.
+    /// Sends `bytes` one by one, a millisecond each; so use it for at most a few hundred bytes.
     pub fn send_bytewise(self, bytes: impl Into<Vec<u8>>) -> Self {
         self.step(Step::SendBytewise(bytes.into()))
     }
 
-    /// Before anything else, sends `request` on a connection of its own. The reply is `prior` for
+    /// Before anything else, sends `request` on a connection of its own. Its reply is `prior` for
     /// [`Case::send_from`] and for expectations.
     pub fn after(mut self, request: impl Into<Vec<u8>>) -> Self {
         self.prior = Some(request.into());
         self
     }
 
-    /// Sends the request that `template` makes out of the prior reply. If it makes none, because the reply lacks a
-    /// field, the case is skipped.
+    /// Sends the request that `template` makes from the prior reply. The case is skipped if `template` returns `None`
+    /// because the reply lacks a field.
     pub fn send_from(mut self, template: impl Fn(&Reply) -> Option<Request> + Send + Sync + 'static) -> Self {
         self.script.push(Part::From(Box::new(move |prior| template(prior).map(Vec::from))));
         self
     }
 
-    /// Sends [`SMUGGLED`] behind what came before, in one write with it.
+    /// Sends [`SMUGGLED`] in one write with the bytes before it.
     pub fn smuggled(self) -> Self {
         self.send(SMUGGLED)
     }
 
-    /// Waits a moment, so that the server sees what was sent apart from what follows.
+    /// Waits a moment, so that the server receives the earlier bytes apart from the next.
     pub fn pause(self) -> Self {
         self.step(Step::Pause)
     }
 
-    /// Waits until `count` final replies are in, counted from the start.
+    /// Waits until `count` final replies have arrived, counted from the start.
     pub fn await_replies(self, count: usize) -> Self {
         self.step(Step::AwaitReplies(count))
     }
 
-    /// Waits for an interim reply such as 100, or a final one in its place. Goes on after the timeout;
-    /// [`in_time`](crate::expect::in_time) makes that a failure.
+    /// Waits for an interim reply such as 100, or for a final reply. Continues after the timeout;
+    /// [`in_time`](crate::expect::in_time) makes the timeout a failure.
     pub fn await_continue(self) -> Self {
         self.step(Step::AwaitContinue)
     }
 
-    /// Ends our side of the connection. The server can still answer.
+    /// Closes the client's side of the connection. The server can still answer.
     pub fn half_close(self) -> Self {
         self.step(Step::HalfClose)
     }
 
-    /// What must hold: one expectation or an array of them.
+    /// Adds expectations: one or an array. All must hold.
     pub fn expect(mut self, expects: impl Into<Vec<Expect>>) -> Self {
         self.expects.extend(expects.into());
         self
@@ -199,15 +199,15 @@ impl Case {
     }
 }
 
-/// Carrying one out.
+/// Methods for running a case.
 impl Case {
-    /// `RFC 9112 §6.3`, or the name of the collection it belongs to.
+    /// `RFC 9112 §6.3`, or the name of the topic for a case outside the RFCs.
     pub fn section(&self) -> String {
         let (section, _) = self.id.rsplit_once('/').unwrap_or((&self.id, ""));
         chapter(section).unwrap_or_else(|| section.to_owned())
     }
 
-    /// The request to send before on a connection of its own.
+    /// The request to send first, on a connection of its own.
     pub fn prior(&self) -> Option<Vec<u8>> {
         let first_send = || {
             self.script.iter().find_map(|part| match part {
@@ -220,7 +220,7 @@ impl Case {
         self.prior.clone().or_else(|| wanted.then(as_get).flatten())
     }
 
-    /// The script; `None` if the prior reply, or the lack of one, does not allow it.
+    /// The script; `None` if it needs a prior reply and `prior` is missing or lacks a field.
     pub fn script(&self, prior: Option<&Reply>) -> Option<Vec<Step>> {
         let step = |part: &Part| match part {
             Part::Fixed(step) => Some(step.clone()),
@@ -229,27 +229,27 @@ impl Case {
         self.script.iter().map(step).collect()
     }
 
-    /// Whether it does anything at all.
+    /// Whether the script has any steps.
     pub fn is_scripted(&self) -> bool {
         !self.script.is_empty()
     }
 
-    /// What must hold, all of it.
+    /// The expectations, all of which must hold.
     pub fn expects(&self) -> &[Expect] {
         &self.expects
     }
 
-    /// Whether the server may meet it without a reply.
+    /// Whether a server can pass without sending a reply.
     pub fn allows_silence(&self) -> bool {
         self.expects.iter().any(Expect::allows_silence)
     }
 
-    /// How many final replies to wait for.
+    /// The number of final replies to wait for.
     pub fn due(&self) -> usize {
         self.expects.iter().map(Expect::due).max().unwrap_or(1)
     }
 
-    /// How to end the conversation: the strongest ending that an expectation wants.
+    /// How to end the conversation: the strongest ending that any expectation requires.
     pub fn ending(&self) -> Ending {
         let wanted = |ending| self.expects.iter().any(|expect| expect.ending() == Some(ending));
         let strongest =
@@ -287,20 +287,20 @@ mod tests {
     use crate::request::{get, head};
 
     #[test]
-    fn sends_in_a_row_are_one_write() {
+    fn joins_consecutive_sends_into_one_write() {
         let case = must("9112/1/1", "x").send("a").send("b").pause().send("c").smuggled();
         let script = case.script(None).unwrap();
         assert!(matches!(&script[..], [Step::Send(ab), Step::Pause, Step::Send(_)] if ab == b"ab"));
     }
 
     #[test]
-    fn a_script_without_its_prior_reply_is_none() {
+    fn needs_the_prior_reply_for_its_script() {
         let case = must("9112/1/1", "x").send_from(|prior| prior.field("ETag").map(|_| get("/")));
         assert!(case.script(None).is_none());
     }
 
     #[test]
-    fn expectations_say_how_long_to_listen() {
+    fn takes_count_and_ending_from_expectations() {
         let case = must("9112/1/1", "x").expect([status(200), nth(2, status(200)), closes()]);
         assert_eq!((case.due(), case.ending()), (3, Ending::Close));
     }

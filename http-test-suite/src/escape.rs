@@ -1,4 +1,4 @@
-//! Bytes made readable, for sentences and reports. Never loses a byte without saying so.
+//! Makes bytes readable for messages and reports. If it leaves bytes out, it says how many.
 
 /// How many bytes of one side of a conversation a report shows.
 pub const SHOWN: usize = 2048;
@@ -23,7 +23,7 @@ pub fn line(bytes: &[u8], most: usize) -> String {
     text
 }
 
-/// As [`line()`], broken behind every line feed.
+/// Like [`line()`], but starts a new line behind every line feed.
 pub fn lines(bytes: &[u8], most: usize) -> Vec<String> {
     let text = line(bytes, most);
     text.split_inclusive("\\n").map(str::to_owned).collect()

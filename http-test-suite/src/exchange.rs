@@ -1,7 +1,7 @@
-//! A conversation with the server, from the first byte to the end, as the requests and replies it was made of.
+//! A conversation with the server, from the first byte to the end of the connection, as requests and replies.
 //!
-//! [`hold`] carries a script out. It decides nothing about right or wrong: that is for
-//! [`always`](crate::always) and [`expect`](crate::expect), which look at the [`Exchange`] it leaves behind.
+//! [`hold`] runs a script and returns an [`Exchange`]. It does not judge: [`always`](crate::always) and
+//! [`expect`](crate::expect) do that, by looking at the exchange.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,72 +12,72 @@ use crate::reply::{self, Asked, Reply};
 use crate::request;
 use crate::wire::{End, Patience, Wire};
 
-/// Long enough for a server on this machine to read what came before, so that it sees the pieces apart.
+/// A pause long enough for a server on this machine to read the earlier bytes before the next arrive.
 const PAUSE: Duration = Duration::from_millis(15);
 
-/// As [`PAUSE`], between single bytes.
+/// Like [`PAUSE`], between single bytes.
 const BYTE_PAUSE: Duration = Duration::from_millis(1);
 
-/// One line of a script.
+/// One step of a script.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// Sends these bytes with one write.
     Send(Vec<u8>),
     /// Sends these bytes one by one.
     SendBytewise(Vec<u8>),
-    /// Lets the server see what was sent so far.
+    /// Waits for [`PAUSE`], so that the server reads the bytes sent so far.
     Pause,
-    /// Waits until so many final replies are in, counted from the start.
+    /// Waits until this many final replies have arrived, counted from the start.
     AwaitReplies(usize),
-    /// Waits for an interim reply, or a final one.
+    /// Waits for an interim or a final reply.
     AwaitContinue,
-    /// Ends our side of the connection.
+    /// Closes the client's side of the connection.
     HalfClose,
 }
 
-/// What to do when the due replies are in.
+/// What to do after the due replies have arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Ask for one more reply and the close: proves the connection to be open, and brings out stray bytes.
+    /// Send one more request with `Connection: close`: its reply proves that the connection is open, and stray bytes show.
     Farewell,
     /// Wait for the server to close.
     Close,
-    /// Listen a moment whether the server says more; if not, say farewell.
+    /// Wait a moment for further bytes; if none come, send the farewell.
     Quiet,
-    /// Leave at once.
+    /// Close at once.
     Leave,
 }
 
-/// What happened. `Default` is a conversation in which nothing did.
+/// What happened in a conversation. `Default` is a conversation without any events.
 #[derive(Debug, Default)]
 pub struct Exchange {
-    /// All bytes the server let us send, the farewell too.
+    /// All bytes that could be sent, the farewell included.
     pub sent: Vec<u8>,
-    /// All bytes that came.
+    /// All bytes received.
     pub received: Vec<u8>,
-    /// Final replies, without the farewell's.
+    /// Final replies, without the reply to the farewell.
     pub replies: Vec<Reply>,
-    /// How many of those the case had asked for.
+    /// The number of final replies that the case expects.
     pub due: usize,
-    /// The answer to the farewell, if there was one.
+    /// The reply to the farewell, if one came.
     pub farewell: Option<Reply>,
-    /// Why the received bytes could not be read to their end.
+    /// Why the strict reader rejected the received bytes, if it did.
     pub broken: Option<String>,
     /// Whether the script waited for a reply that did not come in time.
     pub in_vain: bool,
-    /// Interim replies for which the final one is still out.
+    /// Interim replies without their final reply.
     pub interim: Vec<Reply>,
     /// How the server's side ended.
     pub end: End,
-    /// Whether we left without looking how it would end.
+    /// Whether the client closed without waiting for the server's end.
     pub left: bool,
-    /// The reply to the request that the case sent before, on a connection of its own.
+    /// The reply to the request that the case sent first, on a connection of its own.
     pub prior: Option<Reply>,
 }
 
 impl Exchange {
     fn take(&mut self, mut reply: Reply) {
-        // 101 is final here: what follows it is no HTTP/1.1.
+        // 101 counts as final: the bytes behind it are not HTTP/1.1.
         if reply.status < 200 && reply.status != 101 {
             self.interim.push(reply);
         } else {
@@ -86,7 +86,7 @@ impl Exchange {
         }
     }
 
-    /// What came instead of final reply number `index`, as the end of a sentence.
+    /// Describes the lack of final reply number `index`, as the end of a sentence.
     pub fn absence(&self, index: usize) -> String {
         let end = match self.end {
             End::Open => "within the timeout",
@@ -101,11 +101,11 @@ impl Exchange {
     }
 }
 
-/// Connects, carries out `script`, waits for `due` final replies, and ends as `ending` says.
+/// Connects, runs `script`, waits for `due` final replies, and ends as `ending` says.
 ///
 /// # Errors
 ///
-/// Only those of connecting.
+/// If the connection cannot be made.
 pub fn hold(
     server: SocketAddr,
     patience: Patience,
@@ -129,15 +129,15 @@ pub fn hold(
     Ok(talk.exchange())
 }
 
-/// A conversation under way.
+/// A conversation in progress.
 struct Talk {
     wire: Wire,
     patience: Patience,
     /// How much of `wire.received` has been read into replies.
     read: usize,
-    /// How much of `wire.sent` ends with the last request line that a final reply has answered.
+    /// The length of `wire.sent` up to the end of the last request line that has its final reply.
     answered: usize,
-    /// Sent, received and end are filled in last.
+    /// The result; `sent`, `received` and `end` are filled in last.
     heard: Exchange,
 }
 
@@ -171,7 +171,7 @@ impl Talk {
         let says_close = self.heard.replies.last().is_some_and(|reply| reply.lists("Connection", "close"));
         match ending {
             Ending::Leave => self.heard.left = true,
-            // Whoever has not answered so far, though there was time, will not answer a farewell.
+            // A server that has not sent the due replies in time will not answer a farewell either.
             _ if self.heard.replies.len() < due => {}
             _ if says_close || self.wire.mute => self.listen_to_end(self.patience.timeout),
             Ending::Close => self.listen_to_end(self.patience.timeout),
@@ -199,7 +199,7 @@ impl Talk {
         self.listen(patience, |_| false);
     }
 
-    /// Receives until `enough`, the end, broken bytes, or the end of `patience`.
+    /// Receives until `enough` is true, the connection ends, the reader rejects a reply, or `patience` has passed.
     fn listen(&mut self, patience: Duration, enough: impl Fn(&Exchange) -> bool) {
         let deadline = Instant::now() + patience;
         while !enough(&self.heard) && self.heard.broken.is_none() && self.wire.receive(deadline) {
@@ -235,14 +235,14 @@ impl Talk {
         }
         self.heard.sent = std::mem::take(&mut self.wire.sent);
         self.heard.received = std::mem::take(&mut self.wire.received);
-        // Bytes that nobody took are answered by a reset, even if the end was read before it came.
+        // The server's kernel answers unread bytes with a reset, even if the end of the stream was read before.
         self.heard.end = if self.wire.abandoned { End::Reset } else { self.wire.end };
         self.heard
     }
 }
 
-/// What the next final reply answers, judged by the first line in `sent` that looks like a request line, and how far
-/// into `sent` that reaches. A reply to anything else is read as one to GET.
+/// What the next final reply answers, found by the first line in `sent` that looks like a request line, and the offset
+/// in `sent` behind that line. A reply to anything else is read like a reply to GET.
 fn asked(sent: &[u8]) -> (Asked, usize) {
     let mut reach = 0;
     for line in sent.split_inclusive(|&byte| byte == b'\n') {
@@ -267,7 +267,7 @@ mod tests {
     const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     const BYE: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
-    /// Holds a conversation with a server that sends one of `answers` after each read, and then closes.
+    /// Runs a conversation with a server that sends one of `answers` after each read, and then closes.
     fn with(answers: &[&str], script: &[Step], due: usize, ending: Ending) -> Exchange {
         let patience = Patience { timeout: Duration::from_secs(5), quiet: Duration::from_millis(50) };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn says_farewell_to_an_open_connection() {
+    fn sends_a_farewell_on_an_open_connection() {
         let exchange = with(&[OK, BYE], &[send("GET / HTTP/1.1\r\n\r\n")], 1, Ending::Farewell);
         assert_eq!(
             (exchange.replies.len(), exchange.farewell.is_some(), exchange.end),
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn does_not_take_a_stray_reply_for_the_farewells() {
+    fn tells_a_stray_reply_from_the_reply_to_the_farewell() {
         let exchange =
             with(&[&format!("{OK}{OK}"), BYE], &[send("GET / HTTP/1.1\r\n\r\n")], 1, Ending::Farewell);
         assert_eq!((exchange.replies.len(), exchange.farewell.is_some()), (2, true));
@@ -316,14 +316,14 @@ mod tests {
     }
 
     #[test]
-    fn files_interim_replies_under_the_final_one() {
+    fn attaches_interim_replies_to_the_final_reply() {
         let script = [send("POST / HTTP/1.1\r\n\r\n"), Step::AwaitContinue, send("x")];
         let exchange = with(&["HTTP/1.1 100 Continue\r\n\r\n", BYE], &script, 1, Ending::Close);
         assert_eq!(exchange.replies[0].interim[0].status, 100);
     }
 
     #[test]
-    fn remembers_that_it_waited_in_vain() {
+    fn notes_an_awaited_reply_that_did_not_come() {
         let script = [send("POST / HTTP/1.1\r\n\r\n"), Step::AwaitContinue];
         assert!(!with(&["HTTP/1.1 100 Continue\r\n\r\n", BYE], &script, 0, Ending::Leave).in_vain);
         assert!(!with(&[BYE], &script, 1, Ending::Close).in_vain);
@@ -331,14 +331,14 @@ mod tests {
     }
 
     #[test]
-    fn content_behind_a_reply_to_head_is_broken() {
+    fn rejects_content_behind_a_reply_to_head() {
         let reply = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
         let exchange = with(&[reply], &[send("HEAD / HTTP/1.1\r\n\r\n")], 1, Ending::Close);
         assert!(exchange.broken.unwrap().contains("hello"));
     }
 
     #[test]
-    fn tells_of_absence() {
+    fn describes_a_missing_reply() {
         let exchange = with(&[OK], &[send("GET / HTTP/1.1\r\n\r\n")], 2, Ending::Close);
         assert_eq!(exchange.absence(1), "only 1 of 2 replies before the connection closed");
     }

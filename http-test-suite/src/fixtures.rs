@@ -1,4 +1,5 @@
-//! The document root that the cases expect, made by code so that nothing depends on how it was checked out.
+//! The document root that the cases expect. Code writes it, so that it does not depend on how the repository was
+//! checked out.
 //!
 //! ```text
 //! index.html  hello.txt  digits.txt  empty.txt  pattern.bin  smuggled.txt  .hidden  .well-known/security.txt
@@ -20,21 +21,21 @@ use std::time::{Duration, SystemTime};
 /// The content of `/hello.txt`.
 pub const HELLO: &str = "Hello, world!\n";
 
-/// The content of `/digits.txt`: the byte at each offset is the offset.
+/// The content of `/digits.txt`: each digit is its own offset.
 pub const DIGITS: &str = "0123456789";
 
-/// The content of `/smuggled.txt`. Whoever receives it has been served a request that should not have been seen.
+/// The content of `/smuggled.txt`. A reply with it proves that the server served a request hidden in another.
 pub const SMUGGLED: &str = "This is the answer to a smuggled request.\n";
 
 /// The length of `/pattern.bin`.
 pub const PATTERN_LEN: usize = 1024 * 1024;
 
-/// When every fixture was last modified, as Last-Modified says it. Long ago, so that it is a strong validator.
+/// The modification time of every fixture, as in Last-Modified. Long ago, so that it is a strong validator.
 pub const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 const MODIFIED_SECONDS: u64 = 784_111_777;
 
-/// Bytes `range` of `/pattern.bin`. The period is a prime, so no two pieces in reach of a mistake look alike.
+/// Bytes `range` of `/pattern.bin`. The period is a prime, so a piece read from a slightly wrong offset differs.
 pub fn pattern(range: Range<usize>) -> Vec<u8> {
     range.map(|offset| (offset % 251) as u8).collect()
 }
@@ -46,7 +47,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("digits.txt", DIGITS),
     ("empty.txt", ""),
     ("smuggled.txt", SMUGGLED),
-    (".hidden", "Nobody may read this.\n"),
+    (".hidden", "Servers must not serve this file.\n"),
     (".well-known/security.txt", "Contact: mailto:security@example.org\n"),
     ("page.html", "<!DOCTYPE html>\n<title>A page</title>\n"),
     ("style.css", "body { color: black }\n"),
@@ -70,7 +71,7 @@ const TEXTS: &[(&str, &str)] = &[
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\
     \0\0\0\x0bIDATx\xdac`\0\x02\0\0\x05\0\x01\xe9\xfa\xdc\xd8\0\0\0\0IEND\xaeB`\x82";
 
-/// Names, and what they point at.
+/// Symbolic links: name and target.
 const LINKS: &[(&str, &str)] = &[
     ("link.txt", "hello.txt"),
     ("link-nowhere.txt", "there-is-no-such-file"),
@@ -78,14 +79,14 @@ const LINKS: &[(&str, &str)] = &[
     ("link-out-dir", "/etc"),
 ];
 
-/// The files of `httptest/`, each as its path and its bytes.
+/// Embeds files of `httptest/` as pairs of path and bytes.
 macro_rules! httptest {
     ($($path:literal,)*) => {
         &[$(($path, include_bytes!(concat!("../httptest/", $path)).as_slice())),*]
     };
 }
 
-/// The tree whose paths the public s-stupnikov/http-test-suite asks for.
+/// The files that the public s-stupnikov/http-test-suite requests.
 const HTTPTEST: &[(&str, &[u8])] = httptest![
     "160313.jpg",
     "b16261023.swf",
@@ -111,11 +112,11 @@ pub fn httptest(path: &str) -> Option<&'static [u8]> {
     HTTPTEST.iter().find(|(name, _)| *name == path).map(|(_, bytes)| *bytes)
 }
 
-/// Writes the fixtures into `dir`, which is made if it is not there. What is there already is written over.
+/// Writes the fixtures into `dir`. Creates `dir` if it does not exist, and overwrites existing fixtures.
 ///
 /// # Errors
 ///
-/// Those of the file system.
+/// If a file, link or socket cannot be written.
 pub fn write(dir: impl AsRef<Path>) -> io::Result<()> {
     let dir = dir.as_ref();
     for (path, text) in TEXTS {
@@ -129,7 +130,7 @@ pub fn write(dir: impl AsRef<Path>) -> io::Result<()> {
     for (path, to) in LINKS {
         symlink(to, vacant(&dir.join(path))?)?;
     }
-    // A special file: whoever opens it without care gets an error, or waits.
+    // A special file: opening it fails, or blocks.
     UnixListener::bind(vacant(&dir.join("socket"))?)?;
     Ok(())
 }
@@ -145,7 +146,7 @@ fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(MODIFIED_SECONDS))
 }
 
-/// `path`, after what stood there is gone.
+/// Removes what `path` names, if anything, and returns `path`.
 fn vacant(path: &Path) -> io::Result<&Path> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_embedded_tree_is_the_one_on_disk() {
+    fn embeds_the_tree_that_is_on_disk() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("httptest");
         let mut on_disk: Vec<_> =
             files_in(&root).iter().map(|path| path.strip_prefix(&root).unwrap().to_owned()).collect();
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pattern_is_the_same_from_wherever_it_is_cut() {
+    fn cuts_the_pattern_at_any_offset() {
         assert_eq!(pattern(1000..1010), pattern(0..2000)[1000..1010]);
         assert_eq!(DIGITS.as_bytes()[7], b'7');
     }

@@ -1,7 +1,7 @@
-//! A black-box conformance suite for HTTP/1.1 servers: RFC 9112, RFC 9110, and what the RFCs leave to good sense.
+//! A black-box conformance suite for HTTP/1.1 servers: RFC 9112, RFC 9110, and robustness beyond the RFCs.
 //!
-//! A case sends chosen bytes over a connection of its own, reads what comes back with a strict reader, and compares
-//! it with what a requirement demands. It reads like the row of a table:
+//! A case sends chosen bytes over a connection of its own, reads the replies with a strict reader, and compares them
+//! with a requirement. It is written like a row of a table:
 //!
 //! ```
 //! use http_test_suite::{case::must, expect::{not_served, status}};
@@ -12,16 +12,16 @@
 //!     .expect([status(400), not_served()]);
 //! ```
 //!
-//! # The ingredients
+//! # The parts of a case
 //!
-//! **Level** ([`case`]): [`must`](case::must), [`should`](case::should), [`robust`](case::robust): what the RFC demands,
-//! what it recommends, what it leaves open and good sense does not.
+//! **Level** ([`case`]): [`must`](case::must) for what the RFC requires, [`should`](case::should) for what it
+//! recommends, [`robust`](case::robust) for what it leaves open but this suite requires.
 //!
-//! **Bytes** ([`request`]): text or bytes as they shall stand on the wire, or [`get`](request::get),
+//! **Bytes** ([`request`]): text or bytes exactly as they are sent, or [`get`](request::get),
 //! [`head`](request::head), [`request`](request::request) with [`with`](request::Request::with),
 //! [`content`](request::Request::content), [`chunked`](request::Request::chunked).
 //!
-//! **Script** ([`case::Case`]): [`send`](case::Case::send) (calls in a row make one write),
+//! **Script** ([`case::Case`]): [`send`](case::Case::send) (consecutive calls make one write),
 //! [`pause`](case::Case::pause), [`send_bytewise`](case::Case::send_bytewise),
 //! [`await_replies`](case::Case::await_replies), [`await_continue`](case::Case::await_continue),
 //! [`half_close`](case::Case::half_close), [`smuggled`](case::Case::smuggled);
@@ -31,21 +31,21 @@
 //! [all of them](expect::replies), about [what was not served](expect::not_served) and
 //! [how the connection ended](expect::closes).
 //!
-//! Whatever a case expects, it also fails if any reply breaks the rules that [`reply`] and [`always`] keep, or if more
-//! replies come than were due. So no case says that a reply has a Date or is well framed.
+//! Every case also fails if any reply breaks the rules in [`reply`] and [`always`], or if more replies come than were
+//! due. So no case repeats that a reply has a Date or is well framed.
 //!
 //! # How a conversation ends
 //!
-//! No case waits for silence if it can ask instead. Once the due replies are in, a *farewell*, a request that asks for
-//! the connection to be closed, brings out whatever the server still had to say, and shows whether the connection was
-//! open. Only [`not_served`](expect::not_served) listens to the silence for a moment before; a slow server can then
-//! pass where it should fail, but none can fail where it should pass.
+//! Waiting for a timeout is avoided where a request can give the answer. After the due replies have arrived, the suite
+//! sends a *farewell*: a request with `Connection: close`. Its reply shows that the connection was open, and any stray
+//! bytes arrive before it. Only [`not_served`](expect::not_served) first waits a moment for further bytes; a slow
+//! server can then pass where it should fail, but no server can fail where it should pass.
 //!
-//! # Rooms
+//! # Modules
 //!
-//! [`cases`] → [`case`], [`request`], [`expect`] → [`exchange`] → [`reply`], [`wire`]. [`runner`] carries cases out,
-//! [`report`] tells. [`byteranges`] reads the parts of a reply 206. [`fixtures`] writes the document root that cases
-//! expect. Nothing here is shared with a server: the judge must not inherit the bugs of the accused.
+//! [`cases`] → [`case`], [`request`], [`expect`] → [`exchange`] → [`reply`], [`wire`]. [`runner`] runs cases,
+//! [`report`] shows the outcomes. [`byteranges`] reads the parts of a reply 206. [`fixtures`] writes the document root
+//! that cases expect. The suite shares no code with any server, so that it cannot share a bug.
 
 #![forbid(unsafe_code)]
 

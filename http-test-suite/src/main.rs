@@ -1,4 +1,4 @@
-//! The command line: arguments to options, outcomes to a progress bar, the report to where it is wanted.
+//! The command line of the suite: parses arguments, runs the cases with a progress bar, prints and writes the report.
 
 #![forbid(unsafe_code)]
 
@@ -13,10 +13,10 @@ use clap::{Parser, Subcommand};
 use http_test_suite::{Options, Report, Target, cases, fixtures, run_with};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Judges an HTTP/1.1 server by the bytes it answers.
+/// Tests an HTTP/1.1 server for conformance by the bytes it sends.
 ///
-/// Exit codes: 0 every MUST is met (with --strict, every SHOULD too); 1 some are not; 2 wrong usage, or the server cannot
-/// be reached.
+/// Exit codes: 0 every MUST is met (with --strict, every SHOULD too); 1 some are not met; 2 wrong usage, or the server
+/// cannot be reached.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {
@@ -24,19 +24,19 @@ struct Arguments {
     #[arg(value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     server: String,
 
-    /// A server that echoes, for the cases that need one
+    /// An echo server, for the cases that need one
     #[arg(long, value_name = "HOST:PORT")]
     echo: Option<String>,
 
-    /// Only cases whose id begins so; may be repeated
+    /// Run only cases whose id begins with this; may be repeated
     #[arg(long, value_name = "ID-PREFIX")]
     only: Vec<String>,
 
-    /// Lists the cases and judges nobody
+    /// List the cases without running them
     #[arg(long)]
     list: bool,
 
-    /// SHOULDs count for the exit code, too
+    /// Count failed SHOULDs for the exit code, too
     #[arg(long)]
     strict: bool,
 
@@ -52,7 +52,7 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = Options::default().jobs)]
     jobs: usize,
 
-    /// How long the wait for a reply may take
+    /// Timeout for a reply
     #[arg(long, value_name = "SECONDS", default_value_t = Options::default().timeout.as_secs_f64(), value_parser = seconds)]
     timeout: f64,
 
@@ -62,9 +62,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Writes the document root that the cases expect
+    /// Write the document root that the cases expect
     Fixtures {
-        /// Made if it is not there
+        /// Created if it does not exist
         dir: PathBuf,
     },
 }
@@ -88,7 +88,7 @@ impl Arguments {
     }
 }
 
-/// Whether all is well.
+/// Does what the arguments ask for. Returns false if the server fails a required case.
 fn act(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     if let Some(Command::Fixtures { dir }) = &arguments.command {
         fixtures::write(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
@@ -100,7 +100,7 @@ fn act(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     }
     let report = judge(arguments)?;
     if report.outcomes.is_empty() {
-        return Err("--only chooses no case".into());
+        return Err("no case has an id that begins as --only says".into());
     }
     if let Some(file) = &arguments.json {
         fs::write(file, report.json()?).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -118,7 +118,7 @@ fn judge(arguments: &Arguments) -> Result<Report, Box<dyn Error>> {
     if let Some(echo) = &arguments.echo {
         target = target.with_echo(echo).map_err(|error| format!("{echo}: {error}"))?;
     }
-    // Shows itself on a terminal only.
+    // indicatif draws the bar on a terminal only.
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")?);
     let report = run_with(&target, &arguments.options(), |outcome, count| {
         bar.set_length(count as u64);
@@ -135,7 +135,7 @@ fn list(options: &Options) -> String {
     cases.map(|case| format!("{:18} {:6} {}\n", case.id, case.level, case.requirement)).collect()
 }
 
-/// To standard output, until its reader has had enough.
+/// Writes to standard output; a closed pipe is not an error.
 fn print(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -145,6 +145,10 @@ fn print(text: &str) -> io::Result<()> {
 
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    // Zero would be no timeout at all to the sockets.
-    if (0.001..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("between 0.001 and 3600".into()) }
+    // Sockets reject a timeout of zero.
+    if (0.001..=3600.0).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("must be between 0.001 and 3600".into())
+    }
 }

@@ -1,14 +1,13 @@
-//! The strict reader of replies. Where a browser guesses, it refuses: what it lets through has one meaning.
+//! The strict reader of replies. It rejects every reply that a lenient reader would have to guess about.
 //!
-//! It judges syntax and framing, which every reply must get right. What a well-formed reply must say besides is in
-//! [`always`](crate::always).
+//! It checks syntax and framing. [`always`](crate::always) checks what every well-formed reply must say.
 
 use crate::escape;
 
-/// The longest head that is read, in bytes.
+/// The longest head that the reader accepts, in bytes.
 const HEAD_MAX: usize = 64 * 1024;
 
-/// What a reply's framing depends on besides the reply (RFC 9112 §6.3).
+/// What the framing of a reply depends on in its request (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
     /// The method was HEAD: no content follows, whatever the fields say.
@@ -17,33 +16,33 @@ pub struct Asked {
     pub http10: bool,
 }
 
-/// One reply.
+/// One reply, interim or final.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// The digits of `HTTP/1.1`.
     pub version: (u8, u8),
-    /// 100 to 999.
+    /// The status code, 100 to 999.
     pub status: u16,
-    /// May be empty.
+    /// The reason phrase; may be empty.
     pub reason: String,
-    /// In order, values without the whitespace around them, bytes beyond ASCII as Latin-1.
+    /// Names and values in order; values without surrounding whitespace, bytes beyond ASCII as Latin-1.
     pub fields: Vec<(String, String)>,
-    /// The content, without its chunks.
+    /// The content, with any chunked coding removed.
     pub body: Vec<u8>,
     /// How the content was delimited.
     pub framing: Framing,
-    /// Fields behind the last chunk.
+    /// The trailer fields behind the last chunk.
     pub trailers: Vec<(String, String)>,
-    /// The interim replies (1xx) that came before this one; set by the conversation.
+    /// The interim replies (1xx) before this reply; [`exchange`](crate::exchange) sets them.
     pub interim: Vec<Reply>,
-    /// What it answers.
+    /// What the reply answers.
     pub asked: Asked,
 }
 
 /// How content was delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// None was to come: HEAD, 1xx, 204, 304.
+    /// There can be no content: HEAD, 1xx, 204, 304.
     None,
     /// Content-Length.
     Length,
@@ -71,18 +70,18 @@ impl Reply {
             .any(|item| item.trim().eq_ignore_ascii_case(member))
     }
 
-    /// `status 404 Not Found`, for sentences.
+    /// A short description for messages: `status 404 Not Found`.
     pub fn describe(&self) -> String {
         format!("status {} {}", self.status, self.reason).trim_end().to_owned()
     }
 }
 
-/// Reads the reply at the start of `input`, and tells how many bytes it has. `None`: more must come first, which it
-/// cannot if the connection has `ended`.
+/// Reads the reply at the start of `input`, and returns it with its length in bytes. Returns `None` if the reply is not
+/// complete; if the connection has `ended`, that is an error.
 ///
 /// # Errors
 ///
-/// Says what is wrong with the bytes, as early as they show it.
+/// Describes what is wrong with the bytes, as soon as the bytes show it.
 pub fn read(input: &[u8], asked: Asked, ended: bool) -> Result<Option<(Reply, usize)>, String> {
     let Some(head_len) = head_end(input)? else {
         return if ended { Err("the connection ended inside the head of a reply".into()) } else { Ok(None) };
@@ -108,11 +107,11 @@ pub fn read(input: &[u8], asked: Asked, ended: bool) -> Result<Option<(Reply, us
     }
 }
 
-/// The length of the head with the empty line that ends it.
+/// The length of the head, including the empty line that ends it; `None` if the head is not complete.
 fn head_end(input: &[u8]) -> Result<Option<usize>, String> {
     let start = &input[..input.len().min(7)];
     if !b"HTTP/1.".starts_with(start) {
-        return Err(format!("these bytes begin no reply: {}", escape::line(input, 60)));
+        return Err(format!("these bytes are not the start of a reply: {}", escape::line(input, 60)));
     }
     for (at, &byte) in input.iter().enumerate() {
         match byte {
@@ -128,7 +127,7 @@ fn head_end(input: &[u8]) -> Result<Option<usize>, String> {
     Ok(None)
 }
 
-/// `head` ends with an empty line and has no bare CR or LF.
+/// Parses a head. `head` must end with an empty line and have no bare CR or LF.
 fn head(head: &[u8], asked: Asked) -> Result<Reply, String> {
     // Latin-1: each byte is one character.
     let text: String = head.iter().map(|&byte| char::from(byte)).collect();
@@ -139,14 +138,14 @@ fn head(head: &[u8], asked: Asked) -> Result<Reply, String> {
     Ok(Reply { version, status, reason, fields, body, framing: Framing::None, trailers, interim, asked })
 }
 
-/// RFC 9112 §4: `HTTP/1.1 SP 3DIGIT SP [reason]`; the second SP is no option.
+/// RFC 9112 §4: `HTTP/1.1 SP 3DIGIT SP [reason]`; the second SP is required.
 fn status_line(line: &str) -> Result<((u8, u8), u16, String), String> {
     let wrong = |what: &str| format!("{what} in the status line {line:?} (RFC 9112 §4)");
     let mut parts = line.splitn(3, ' ');
     let minor = match parts.next().unwrap_or_default() {
         "HTTP/1.0" => 0,
         "HTTP/1.1" => 1,
-        _ => return Err(wrong("no HTTP-version that is ours")),
+        _ => return Err(wrong("no version HTTP/1.0 or HTTP/1.1")),
     };
     let code = parts.next().unwrap_or_default();
     if code.len() != 3 || !code.bytes().all(|byte| byte.is_ascii_digit()) || code.starts_with('0') {
@@ -159,7 +158,7 @@ fn status_line(line: &str) -> Result<((u8, u8), u16, String), String> {
     Ok(((1, minor), code.parse().map_err(|_| wrong("no status code"))?, reason.to_owned()))
 }
 
-/// RFC 9112 §5: a token, the colon right behind it, a value that may have whitespace around it.
+/// RFC 9112 §5: a token, a colon right behind it, a value with optional whitespace around it.
 fn field_line(line: &str) -> Result<(String, String), String> {
     let wrong = |what: &str| format!("{what} in the field line {line:?} (RFC 9112 §5)");
     if line.starts_with([' ', '\t']) {
@@ -167,7 +166,7 @@ fn field_line(line: &str) -> Result<(String, String), String> {
     }
     let (name, value) = line.split_once(':').ok_or_else(|| wrong("no colon"))?;
     if name.is_empty() || !name.chars().all(is_token) {
-        return Err(wrong("a name that is no token"));
+        return Err(wrong("a name that is not a token"));
     }
     if !value.chars().all(is_text) {
         return Err(wrong("a control character"));
@@ -175,7 +174,7 @@ fn field_line(line: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()))
 }
 
-/// RFC 9112 §6.3, with every case in which two readers could differ refused.
+/// RFC 9112 §6.3. Rejects every reply that two readers could delimit differently.
 fn framing(reply: &Reply) -> Result<(Framing, usize), String> {
     let lengths: Vec<_> = reply.values("Content-Length").collect();
     let codings: Vec<_> = reply.values("Transfer-Encoding").collect();
@@ -201,10 +200,10 @@ fn framing(reply: &Reply) -> Result<(Framing, usize), String> {
 fn content_length(value: &str) -> Result<usize, String> {
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     let length = if digits { value.parse().ok() } else { None };
-    length.ok_or_else(|| format!("a Content-Length that is no number: {value:?} (RFC 9110 §8.6)"))
+    length.ok_or_else(|| format!("a Content-Length that is not a number: {value:?} (RFC 9110 §8.6)"))
 }
 
-/// RFC 9112 §7.1. `None`: the last chunk and its trailer section are not there yet.
+/// RFC 9112 §7.1. Returns `None` until the last chunk and the trailer section have arrived.
 fn chunked(input: &[u8], trailers: &mut Vec<(String, String)>) -> Result<Option<(Vec<u8>, usize)>, String> {
     let mut body = Vec::new();
     let mut at = 0;
@@ -238,11 +237,11 @@ fn chunk_size(line: &[u8]) -> Result<usize, String> {
     let digits = line.split(|&byte| byte == b';').next().unwrap_or_default();
     let size =
         std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
-    // Seven digits: more than any fixture has, and no overflow.
+    // At most seven digits: more than any fixture needs, and no overflow.
     let size =
         size.filter(|digits| digits.len() <= 7).and_then(|digits| usize::from_str_radix(digits, 16).ok());
     size.ok_or_else(|| {
-        format!("a chunk size that is no number: {:?} (RFC 9112 §7.1)", escape::line(line, 40))
+        format!("a chunk size that is not a number: {:?} (RFC 9112 §7.1)", escape::line(line, 40))
     })
 }
 
@@ -270,13 +269,13 @@ mod tests {
     const GET: Asked = Asked { head: false, http10: false };
     const HEAD: Asked = Asked { head: true, http10: false };
 
-    /// Reads one reply that ends where `input` ends, or does not.
+    /// Reads one reply from `input`, and checks that every shorter prefix is incomplete.
     fn check(input: &str, asked: Asked, expected: Result<Option<&str>, &str>) {
         match (read(input.as_bytes(), asked, false), expected) {
             (Ok(Some((reply, length))), Ok(Some(body))) => {
                 assert_eq!(reply.body, body.as_bytes(), "{input:?}");
                 assert_eq!(length, input.len(), "{input:?}");
-                // Whole, it is read; cut anywhere, it is waited for.
+                // A complete reply is read; a reply cut anywhere is incomplete.
                 for cut in 0..input.len() {
                     assert!(
                         matches!(read(&input.as_bytes()[..cut], asked, false), Ok(None)),
@@ -297,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_is_well_formed() {
+    fn reads_well_formed_replies() {
         check("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", GET, Ok(Some("abc")));
         check("HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n", GET, Ok(Some("")));
         check("HTTP/1.0 304 Not Modified\r\nContent-Length: 3\r\n\r\n", GET, Ok(Some("")));
@@ -310,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_until_the_close_where_nothing_else_delimits() {
+    fn reads_content_until_the_connection_closes() {
         let input = b"HTTP/1.1 200 OK\r\n\r\nabc";
         assert!(matches!(read(input, GET, false), Ok(None)));
         let (reply, length) = read(input, GET, true).unwrap().unwrap();
@@ -318,9 +317,9 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_broken_head() {
-        check("hello", GET, Err("begin no reply"));
-        check("HTTP/2", GET, Err("begin no reply"));
+    fn rejects_a_broken_head() {
+        check("hello", GET, Err("not the start of a reply"));
+        check("HTTP/2", GET, Err("not the start of a reply"));
         check("HTTP/1.1 200 OK\n", GET, Err("bare LF"));
         check("HTTP/1.1 200 OK\rX", GET, Err("bare CR"));
         check("HTTP/1.1 200\r\n\r\n", GET, Err("no space behind"));
@@ -328,24 +327,24 @@ mod tests {
         check("HTTP/1.1 20 OK\r\n\r\n", GET, Err("three digits"));
         check("HTTP/1.1 200 O\x01K\r\n\r\n", GET, Err("control"));
         check("HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n", GET, Err("folded"));
-        check("HTTP/1.1 200 OK\r\nA : b\r\n\r\n", GET, Err("no token"));
-        check("HTTP/1.1 200 OK\r\n: b\r\n\r\n", GET, Err("no token"));
+        check("HTTP/1.1 200 OK\r\nA : b\r\n\r\n", GET, Err("not a token"));
+        check("HTTP/1.1 200 OK\r\n: b\r\n\r\n", GET, Err("not a token"));
         check("HTTP/1.1 200 OK\r\nA\r\n\r\n", GET, Err("no colon"));
         check("HTTP/1.1 200 OK\r\nA: \0\r\n\r\n", GET, Err("control"));
     }
 
     #[test]
-    fn refuses_framing_with_two_meanings() {
+    fn rejects_framing_with_two_meanings() {
         let with = |fields: &str, body: &str| format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n{body}");
         check(&with("Content-Length: 1\r\nContent-Length: 1", "a"), GET, Err("two Content-Length"));
         check(&with("Content-Length: 1\r\nTransfer-Encoding: chunked", "a"), GET, Err("one reply"));
-        check(&with("Content-Length: 1, 1", "a"), GET, Err("no number"));
-        check(&with("Content-Length: +1", "a"), HEAD, Err("no number"));
+        check(&with("Content-Length: 1, 1", "a"), GET, Err("not a number"));
+        check(&with("Content-Length: +1", "a"), HEAD, Err("not a number"));
         check(&with("Transfer-Encoding: gzip, chunked", ""), GET, Err("not asked for"));
     }
 
     #[test]
-    fn refuses_broken_chunks() {
+    fn rejects_broken_chunks() {
         let with = |body: &str| format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
         check(&with("x\r\n"), GET, Err("chunk size"));
         check(&with("\r\n"), GET, Err("chunk size"));

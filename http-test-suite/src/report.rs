@@ -1,4 +1,4 @@
-//! What came of it: for people, for programs (JSON), for build servers (JUnit).
+//! The outcomes of a run: as text, as JSON, and as JUnit XML for build servers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,9 +13,9 @@ use crate::exchange::Exchange;
 /// The outcome of every case, in the order of the RFCs.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// The address that was judged.
+    /// The address of the tested server.
     pub server: String,
-    /// One for each case that was chosen.
+    /// One outcome for each chosen case.
     pub outcomes: Vec<Outcome>,
 }
 
@@ -26,20 +26,20 @@ pub struct Outcome {
     pub id: String,
     /// The heading of its file: `RFC 9112 §2 Message`.
     pub heading: String,
-    /// Where the requirement stands: `RFC 9112 §2.2`.
+    /// The section of the requirement: `RFC 9112 §2.2`.
     pub section: String,
     /// How binding it is.
     pub level: Level,
     /// What the server has to do.
     pub requirement: String,
-    /// Whether it does.
+    /// Whether the server does it.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// What was sent, escaped, line by line.
+    /// The bytes sent, escaped, line by line.
     pub sent: Vec<String>,
-    /// What came back, likewise.
+    /// The bytes received, escaped, line by line.
     pub received: Vec<String>,
-    /// How long it took.
+    /// The duration of the conversation.
     pub milliseconds: u64,
 }
 
@@ -47,18 +47,18 @@ pub struct Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "lowercase")]
 pub enum Verdict {
-    /// All that was expected is true.
+    /// All expectations hold.
     Passed,
-    /// Something else is.
+    /// An expectation does not hold.
     Failed(Failure),
-    /// It could not be tried.
+    /// The case was not run.
     Skipped {
-        /// Why not.
+        /// The reason.
         why: String,
     },
 }
 
-/// The first thing that was not as expected.
+/// The first expectation that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {
     /// Ends the sentence "expected …".
@@ -67,26 +67,26 @@ pub struct Failure {
     pub actual: String,
 }
 
-/// How many cases ended how.
+/// The number of cases by verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// As expected.
+    /// Cases that passed.
     pub passed: usize,
-    /// Not as expected.
+    /// Cases that failed.
     pub failed: usize,
-    /// Not tried.
+    /// Cases that were skipped.
     pub skipped: usize,
 }
 
 impl Failure {
-    /// The verdict that says so.
+    /// A failed verdict with these texts.
     pub fn of(expected: impl Into<String>, actual: impl Into<String>) -> Verdict {
         Verdict::Failed(Failure { expected: expected.into(), actual: actual.into() })
     }
 }
 
 impl Outcome {
-    /// `exchange` is what the verdict was found in.
+    /// Makes the outcome of `case`; `exchange` is the conversation that was judged.
     #[expect(clippy::needless_pass_by_value, reason = "it ends here: only its escaped text lives on")]
     pub fn new(section: &Section, case: &Case, verdict: Verdict, exchange: Exchange, took: Duration) -> Self {
         Outcome {
@@ -102,7 +102,7 @@ impl Outcome {
         }
     }
 
-    /// What was not as expected.
+    /// The failure, if the case failed.
     pub fn failure(&self) -> Option<&Failure> {
         match &self.verdict {
             Verdict::Failed(failure) => Some(failure),
@@ -126,21 +126,21 @@ impl Report {
         self.outcomes.iter().filter(|outcome| outcome.failure().is_some())
     }
 
-    /// How many cases ended how.
+    /// The number of cases by verdict.
     pub fn tally(&self) -> Tally {
         Tally::of(&self.outcomes)
     }
 
-    /// All of it as JSON, in the shape of these types.
+    /// The report as JSON; the fields are those of these types.
     ///
     /// # Errors
     ///
-    /// None that is known: there are no maps here, and no numbers that JSON lacks.
+    /// Never in practice: the types have no maps, and no numbers that JSON cannot hold.
     pub fn json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self)
     }
 
-    /// All of it as JUnit XML: a suite for each heading.
+    /// The report as JUnit XML, with a suite for each heading.
     pub fn junit(&self) -> String {
         let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
         for (heading, outcomes) in self.by_heading() {
@@ -168,7 +168,7 @@ impl Report {
         reasons
     }
 
-    /// Outcomes stand in the order of their headings.
+    /// Groups the outcomes by heading; they are already in the order of the headings.
     fn by_heading(&self) -> impl Iterator<Item = (&str, &[Outcome])> {
         self.outcomes.chunk_by(|a, b| a.heading == b.heading).map(|group| (group[0].heading.as_str(), group))
     }
@@ -187,7 +187,7 @@ impl Tally {
     }
 }
 
-/// The failures, a table, why cases were skipped, and one line that counts.
+/// The failures, a table, the reasons for skipped cases, and one line with the totals.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for outcome in self.failures() {
@@ -208,7 +208,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// The whole story of one case, over several lines.
+/// The requirement, the verdict and the bytes of one case, over several lines.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Outcome { id, section, level, requirement, .. } = self;

@@ -1,15 +1,15 @@
-//! Requests as bytes: a short way to write the good ones, and the two that the suite itself puts behind others.
+//! Requests as bytes: a builder for well-formed requests, and the two requests that the suite sends behind others.
 //!
-//! Nothing is checked here. A case that wants a broken request writes it as text, or breaks one of these.
+//! Nothing is checked here. A case that needs a malformed request writes it as text, or breaks one of these.
 
-/// The value of Host wherever a case does not care.
+/// The value of Host in cases that are not about Host.
 pub const HOST: &str = "test";
 
-/// A request that must never be answered where it stands behind a request that is refused, or inside another's
-/// content. Its answer is the fixture [`SMUGGLED`](crate::fixtures::SMUGGLED), which no other request asks for.
+/// A request that is sent behind a request that must be refused, or inside another's content; a server must not answer
+/// it. Its target is the fixture [`SMUGGLED`](crate::fixtures::SMUGGLED), which no other request asks for.
 pub const SMUGGLED: &str = "GET /smuggled.txt HTTP/1.1\r\nHost: test\r\n\r\n";
 
-/// The request by which a conversation ends: if the connection is open, it is answered, and then the server closes.
+/// The last request of a conversation: on an open connection the server answers it and then closes.
 pub const FAREWELL: &str =
     "GET / HTTP/1.1\r\nHost: test\r\nUser-Agent: farewell\r\nConnection: close\r\n\r\n";
 
@@ -39,13 +39,13 @@ pub fn request(method: &str, target: &str) -> Request {
     }
 }
 
-/// A request in the making; [`Case::send`](crate::case::Case::send) takes it as it is.
+/// A request builder; [`Case::send`](crate::case::Case::send) accepts it directly.
 #[derive(Clone, Debug)]
 pub struct Request {
     method: String,
     target: String,
     version: &'static str,
-    /// Field lines without their CRLF. The first is Host unless [`Request::without_host`] took it.
+    /// Field lines without their CRLF. The first is Host, unless [`Request::without_host`] removed it.
     lines: Vec<String>,
     content: Vec<u8>,
 }
@@ -57,7 +57,7 @@ impl Request {
         self
     }
 
-    /// Makes it a request by another method.
+    /// Changes the method.
     pub fn method(mut self, method: &str) -> Self {
         self.method = method.into();
         self
@@ -68,26 +68,26 @@ impl Request {
         self.with("Connection: close")
     }
 
-    /// Makes it an HTTP/1.0 request. Host stays.
+    /// Changes the version to HTTP/1.0. Host stays.
     pub fn http10(mut self) -> Self {
         self.version = "HTTP/1.0";
         self
     }
 
-    /// Takes the Host line away.
+    /// Removes the Host line.
     pub fn without_host(mut self) -> Self {
         self.lines.retain(|line| !line.starts_with("Host:"));
         self
     }
 
-    /// Adds content, and a Content-Length that fits.
+    /// Adds content and the matching Content-Length.
     pub fn content(mut self, content: impl Into<Vec<u8>>) -> Self {
         self.content = content.into();
         let length = format!("Content-Length: {}", self.content.len());
         self.with(length)
     }
 
-    /// Adds content in these chunks, the last chunk behind them, and `Transfer-Encoding: chunked`.
+    /// Adds `Transfer-Encoding: chunked`, and content in these chunks followed by the last chunk.
     pub fn chunked<C: AsRef<[u8]>>(mut self, chunks: impl IntoIterator<Item = C>) -> Self {
         for chunk in chunks {
             self.content.extend(format!("{:x}\r\n", chunk.as_ref().len()).bytes());
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn stands_on_the_wire_as_written() {
+    fn encodes_requests_exactly_as_built() {
         check(get("/a"), "GET /a HTTP/1.1\r\nHost: test\r\n\r\n");
         check(head("/").http10().without_host(), "HEAD / HTTP/1.0\r\n\r\n");
         check(

@@ -1,4 +1,4 @@
-//! Finds out what the server is, and holds every case up to it.
+//! Probes what the server offers, and runs every case against it.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -17,17 +17,17 @@ use crate::report::{Failure, Outcome, Report, Verdict};
 use crate::request::{Request, get, post};
 use crate::wire::Patience;
 
-/// Who is judged.
+/// The server or servers to test.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// The server; ideally its document root is what [`fixtures::write`] wrote.
+    /// The server. Most cases need it to serve the files of [`fixtures::write`].
     pub server: SocketAddr,
-    /// The server for cases that need an echo, if `server` is not one itself.
+    /// The echo server, if `server` is not an echo server itself.
     pub echo: Option<SocketAddr>,
 }
 
 impl Target {
-    /// The server at `address`, a `HOST:PORT`.
+    /// Makes a target of the server at `address`, a `HOST:PORT`.
     ///
     /// # Errors
     ///
@@ -36,7 +36,7 @@ impl Target {
         Ok(Target { server: resolve(address)?, echo: None })
     }
 
-    /// With another server for cases that need an echo.
+    /// Adds another server for cases that need an echo.
     ///
     /// # Errors
     ///
@@ -46,18 +46,18 @@ impl Target {
     }
 }
 
-/// How to judge.
+/// Options of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Only cases whose id begins with one of these, up to a slash or a dot in it; all if empty.
+    /// Run only cases whose id begins with one of these, up to a slash or a dot; empty runs all cases.
     pub only: Vec<String>,
-    /// How many conversations are held at the same time.
+    /// The number of simultaneous conversations.
     pub jobs: usize,
-    /// How long connecting, a write, or the wait for a reply may take.
+    /// The timeout for connecting, for a write, and for a reply.
     pub timeout: Duration,
-    /// How long silence must last to be believed where it cannot be asked about.
+    /// How long to wait for unexpected bytes before assuming that none will come.
     pub quiet: Duration,
-    /// Whether to ask first what the server is, and to skip the cases that need something else.
+    /// Whether to probe the server first, and to skip cases that need what it does not offer.
     pub probe: bool,
 }
 
@@ -69,7 +69,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Whether the case with this id is one to carry out: `9112/9` chooses `9112/9.3/1`, and not `9112/91/1`.
+    /// Whether `only` selects the case with this id: `9112/9` selects `9112/9.3/1`, but not `9112/91/1`.
     pub fn chooses(&self, id: &str) -> bool {
         let begins = |prefix: &String| {
             let rest = id.strip_prefix(prefix.trim_end_matches('/'));
@@ -79,7 +79,7 @@ impl Options {
     }
 }
 
-/// Holds every case up to the server.
+/// Runs every chosen case against the server.
 ///
 /// # Errors
 ///
@@ -88,7 +88,7 @@ pub fn run(target: &Target, options: &Options) -> io::Result<Report> {
     run_with(target, options, |_, _| {})
 }
 
-/// As [`run`], and tells after each case which it was, and how many there are.
+/// Like [`run`], but calls a function after each case with its id and the number of cases.
 ///
 /// # Errors
 ///
@@ -112,7 +112,7 @@ pub fn run_with(
     Ok(Report { server: target.server.to_string(), outcomes })
 }
 
-/// Maps `items` on `jobs` threads; the results keep the order.
+/// Maps `items` on `jobs` threads; the results are in the order of `items`.
 fn side_by_side<T: Sync, R: Send>(jobs: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(items.len()));
@@ -135,11 +135,11 @@ fn side_by_side<T: Sync, R: Send>(jobs: usize, items: &[T], work: impl Fn(&T) ->
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-/// The server, what it turned out to be, and the patience to have with it.
+/// The server, what the probes found, and the timeouts.
 struct Bench {
     server: SocketAddr,
     serves_fixtures: bool,
-    /// The server that echoes, if there is one.
+    /// The echo server, if there is one.
     echo: Option<SocketAddr>,
     patience: Patience,
 }
@@ -187,7 +187,7 @@ impl Bench {
         }
     }
 
-    /// `None`: the prior reply does not allow to go on.
+    /// Runs the conversation of a case; `None` if the prior reply lacks what the script needs.
     fn converse(&self, case: &Case, server: SocketAddr) -> io::Result<Option<Exchange>> {
         let prior = match case.prior() {
             Some(request) => ask(server, self.patience, request)?.replies.into_iter().next(),
@@ -199,13 +199,13 @@ impl Bench {
     }
 }
 
-/// One request, one reply.
+/// Sends one request and waits for one reply.
 fn ask(server: SocketAddr, patience: Patience, request: impl Into<Vec<u8>>) -> io::Result<Exchange> {
     hold(server, patience, &[Step::Send(request.into())], 1, Ending::Leave)
 }
 
-/// Readable first: an expectation about a reply that cannot be read says nothing. As expected second: that tells more
-/// than the rules for all replies, which come last.
+/// Judges an exchange. Malformed replies come first, because no expectation applies to them; then the case's
+/// expectations, which tell more than the rules for all replies; then those rules.
 fn judge(case: &Case, exchange: &Exchange) -> Verdict {
     if let Some(why) = &exchange.broken {
         return Failure::of("well-formed replies", why.clone());

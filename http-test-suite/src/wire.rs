@@ -1,7 +1,7 @@
-//! One connection to the server, as bytes. It knows no HTTP.
+//! One connection to the server, as bytes, without any knowledge of HTTP.
 //!
-//! A thread reads whatever comes, always: so a server that must write before it reads on is never blocked by us, and
-//! every wait here is a wait for that thread, with a deadline.
+//! A thread reads all the time, so the client never blocks a server that must write before it reads on. Every wait here
+//! waits for that thread, with a deadline.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -9,41 +9,41 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What a conversation may take.
+/// The timeouts of a conversation.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// How long connecting, a write, or the wait for a reply may take.
+    /// The timeout for connecting, for a write, and for a reply.
     pub timeout: Duration,
-    /// How long silence must last to be believed where it cannot be asked about.
+    /// How long to wait for unexpected bytes before assuming that none will come.
     pub quiet: Duration,
 }
 
 /// How the server's side of a connection ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum End {
-    /// It had not, when we left.
+    /// It was still open when the client closed.
     #[default]
     Open,
-    /// In order, with all its bytes received.
+    /// By an orderly close, after all bytes were received.
     Closed,
-    /// By a reset, or while we were still sending: both can cost a client the last reply.
+    /// By a reset, or while the client was still sending: both can cost a client the last reply.
     Reset,
 }
 
-/// A connection, and everything that went either way.
+/// A connection, with all bytes sent and received.
 #[derive(Debug)]
 pub struct Wire {
     stream: TcpStream,
     inbox: Receiver<Arrival>,
-    /// Grows with each write that succeeded.
+    /// Bytes of all writes that succeeded.
     pub sent: Vec<u8>,
-    /// Grows with each [`Wire::receive`].
+    /// Bytes received; [`Wire::receive`] adds to them.
     pub received: Vec<u8>,
     /// Set by [`Wire::receive`] once the server's side ended.
     pub end: End,
-    /// Set by [`Wire::half_close`], and by a write that failed: nothing more can be sent.
+    /// Whether nothing more can be sent: set by [`Wire::half_close`] and by a failed write.
     pub mute: bool,
-    /// Set by a write that failed because nobody is there any more. What had come before may still be received.
+    /// Whether a write failed because the server had closed or reset. Bytes that came before may still be received.
     pub abandoned: bool,
 }
 
@@ -54,14 +54,14 @@ enum Arrival {
 }
 
 impl Wire {
-    /// Connects.
+    /// Connects to the server.
     ///
     /// # Errors
     ///
-    /// Those of connecting, also when it takes longer than the patience.
+    /// If the connection cannot be made within the timeout.
     pub fn dial(server: SocketAddr, patience: Patience) -> io::Result<Wire> {
         let stream = TcpStream::connect_timeout(&server, patience.timeout)?;
-        // Pieces of a script are segments: nothing may hold one back to join it with the next.
+        // Each write must leave as a segment of its own, so Nagle's algorithm must not delay it.
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(patience.timeout))?;
         let (outbox, inbox) = channel();
@@ -78,8 +78,8 @@ impl Wire {
         })
     }
 
-    /// Sends `bytes` with one write if the kernel takes them. A server may refuse to read on, so failure is no error:
-    /// what it answered is what counts.
+    /// Sends `bytes`, with one write if the kernel takes them all. A server may stop reading, so a failed write is not
+    /// an error here; the replies decide.
     pub fn send(&mut self, bytes: &[u8]) {
         if self.mute {
             return;
@@ -93,14 +93,14 @@ impl Wire {
         }
     }
 
-    /// Ends our side; the server's may go on.
+    /// Closes the client's side; the server can still send.
     pub fn half_close(&mut self) {
         self.mute = true;
         drop(self.stream.shutdown(Shutdown::Write));
     }
 
-    /// Waits until more bytes are there or the server's side has ended. False if it already had, or if nothing came
-    /// before the deadline.
+    /// Waits until more bytes arrive or the server's side ends. Returns false if that side had already ended, or if
+    /// nothing came before the deadline.
     pub fn receive(&mut self, deadline: Instant) -> bool {
         if self.end != End::Open {
             return false;
@@ -116,7 +116,7 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        // Wakes the reading thread, which then ends.
+        // Unblocks the reading thread, which then ends.
         drop(self.stream.shutdown(Shutdown::Both));
     }
 }
@@ -168,7 +168,7 @@ mod tests {
     fn tells_a_reset_from_a_close() {
         let (mut wire, server) = dial();
         wire.send(b"unread");
-        // Wait for the bytes: closing with some unread is what makes a reset.
+        // Wait for the bytes: closing a socket with unread bytes sends a reset.
         server.peek(&mut [0]).unwrap();
         drop(server);
         receive_all(&mut wire);
@@ -176,11 +176,11 @@ mod tests {
     }
 
     #[test]
-    fn notices_that_nobody_is_there_any_more() {
+    fn notes_a_write_to_a_closed_connection() {
         let (mut wire, server) = dial();
         drop(server);
         receive_all(&mut wire);
-        // The first write finds out, by a reset that comes back; a later one is told.
+        // The first write causes a reset; a later write fails because of it.
         while !wire.mute {
             wire.send(b"x");
         }
@@ -188,14 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn gives_up_at_the_deadline() {
+    fn returns_at_the_deadline() {
         let (mut wire, _server) = dial();
         assert!(!wire.receive(Instant::now() + PATIENCE.quiet));
         assert_eq!(wire.end, End::Open);
     }
 
     #[test]
-    fn hears_the_answer_after_a_half_close() {
+    fn receives_a_reply_after_a_half_close() {
         let (mut wire, mut server) = dial();
         wire.send(b"abc");
         wire.half_close();

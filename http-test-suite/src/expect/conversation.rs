@@ -1,11 +1,11 @@
-//! What became of the conversation: how many replies came, what was served, how the connection ended.
+//! Expectations about the conversation: how many replies came, what was served, how the connection ended.
 
 use crate::exchange::{Ending, Exchange};
 use crate::wire::End;
 
 use super::{Expect, whole};
 
-/// As many replies as there are statuses here, in this order.
+/// Exactly these replies come, by status, in this order.
 pub fn replies<const N: usize>(statuses: [u16; N]) -> Expect {
     whole(format!("replies {statuses:?}"), N, None, move |exchange| {
         let came: Vec<_> = exchange.replies.iter().map(|reply| reply.status).collect();
@@ -13,14 +13,14 @@ pub fn replies<const N: usize>(statuses: [u16; N]) -> Expect {
     })
 }
 
-/// `expect`, but of reply number `index`; the first is 0.
+/// `expect`, but about reply number `index`; the first reply is 0.
 pub fn nth(index: usize, expect: Expect) -> Expect {
     let Expect { says, due, judge, .. } = expect;
     let judge = Box::new(move |exchange: &Exchange, first| judge(exchange, first + index));
     Expect { says: format!("in reply {}, {says}", index + 1), due: due + index, judge, ..expect }
 }
 
-/// No reply, and the connection closes.
+/// The server sends no reply, and closes the connection.
 pub fn silence() -> Expect {
     let expect = whole("no reply, and the connection closed", 0, Some(Ending::Close), |exchange| {
         match (exchange.replies.first(), exchange.end) {
@@ -32,23 +32,23 @@ pub fn silence() -> Expect {
     Expect { allows_silence: true, ..expect }
 }
 
-/// Nothing is answered but the requests that other expectations are about: whatever stands behind, or inside their
-/// content, is not taken for a request.
+/// No further reply comes: the server does not take bytes behind the expected requests, or inside their content, for a
+/// request.
 pub fn not_served() -> Expect {
-    // The surplus reply itself is found by `always`: it must not come in any other case either.
+    // `always` finds the surplus reply in every case; this expectation makes the conversation wait for it.
     whole("nothing behind it served", 1, Some(Ending::Quiet), |exchange| {
         if exchange.replies.len() > exchange.due { Err("one more reply".into()) } else { Ok(()) }
     })
 }
 
-/// What the script waited for came before the timeout, not only when more had been sent.
+/// The reply that the script waited for came before the timeout, without further bytes from the client.
 pub fn in_time() -> Expect {
     whole("a reply before more was sent", 1, None, |exchange| {
-        if exchange.in_vain { Err("only behind that, if at all".into()) } else { Ok(()) }
+        if exchange.in_vain { Err("only after that, if at all".into()) } else { Ok(()) }
     })
 }
 
-/// One of the two holds.
+/// At least one of the two holds.
 pub fn either(one: Expect, other: Expect) -> Expect {
     Expect {
         says: format!("{}, or {}", one.says, other.says),
@@ -62,7 +62,7 @@ pub fn either(one: Expect, other: Expect) -> Expect {
     }
 }
 
-/// After the due replies the server closes the connection.
+/// The server closes the connection after the due replies.
 pub fn closes() -> Expect {
     whole("the connection closed", 1, Some(Ending::Close), |exchange| match exchange.end {
         _ if exchange.farewell.is_some() => Err("open".into()),
@@ -71,8 +71,8 @@ pub fn closes() -> Expect {
     })
 }
 
-/// The connection does not end by a reset, which can cost a client the reply (RFC 9112 §9.6). For use beside
-/// [`closes`]: a farewell to a connection that is just being closed can be answered by a reset.
+/// The connection does not end by a reset, which can cost a client the reply (RFC 9112 §9.6). Use it together with
+/// [`closes`]: otherwise the suite sends a farewell, and a server that is just closing may answer that with a reset.
 pub fn no_reset() -> Expect {
     whole("no reset of the connection", 1, None, |exchange| match exchange.end {
         End::Reset => Err("reset".into()),
@@ -80,7 +80,7 @@ pub fn no_reset() -> Expect {
     })
 }
 
-/// After the due replies the connection is open, and one more request on it is served.
+/// The connection is open after the due replies, and one more request on it is served.
 pub fn stays_open() -> Expect {
     whole("the connection open for one more request", 1, Some(Ending::Farewell), |exchange| {
         match (&exchange.farewell, exchange.end) {

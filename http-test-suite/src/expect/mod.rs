@@ -1,8 +1,8 @@
-//! What a case may expect. Every function here makes one [`Expect`]; a case holds if all of its hold.
+//! Expectations of cases. Every function here makes one [`Expect`]; a case passes if all its expectations hold.
 //!
-//! Unless it says otherwise, an expectation is about the first final reply; [`nth`] moves it to a later one. The words
-//! are in two files: what one reply says, and what became of the conversation. This one has what both are made with,
-//! which also makes an expectation of one's own.
+//! Unless it says otherwise, an expectation is about the first final reply; [`nth`] moves it to a later reply.
+//! `one_reply` has the expectations about a single reply, `conversation` those about the whole conversation. This file
+//! has the type, and the functions with which both files and single cases make an expectation.
 
 use std::fmt;
 
@@ -15,30 +15,30 @@ mod one_reply;
 pub use conversation::*;
 pub use one_reply::*;
 
-/// A statement about a conversation, and the test whether it is true.
+/// A statement about a conversation, and the function that tests it.
 pub struct Expect {
     /// Ends the sentence "expected …".
     says: String,
-    /// How many final replies it takes to decide.
+    /// The number of final replies that the test needs.
     due: usize,
-    /// How the conversation must end for it to be decided.
+    /// How the conversation must end for the test.
     ending: Option<Ending>,
-    /// Whether the same target must be asked for by GET before.
+    /// Whether the suite must first send a GET for the same target.
     wants_get: bool,
-    /// Whether it can be true though there is no reply at all.
+    /// Whether the statement can be true without any reply.
     allows_silence: bool,
     judge: Judge,
 }
 
-/// Looks at final reply number so and so; the error ends the sentence "but it was …".
+/// The test of final reply number `index`; the error ends the sentence "but it was …".
 type Judge = Box<dyn Fn(&Exchange, usize) -> Result<(), String> + Send + Sync>;
 
-/// The reply passes a test of its own. `says` ends the sentence "expected …".
+/// The reply passes `test`. `says` ends the sentence "expected …".
 pub fn reply_that(says: impl Into<String>, test: impl Fn(&Reply) -> bool + Send + Sync + 'static) -> Expect {
     of_reply(says, move |reply| if test(reply) { Ok(()) } else { Err(reply.describe()) })
 }
 
-/// As [`reply_that`], where the test itself says what it found instead.
+/// Like [`reply_that`], but the test returns what it found instead.
 pub fn of_reply(
     says: impl Into<String>,
     judge: impl Fn(&Reply) -> Result<(), String> + Send + Sync + 'static,
@@ -49,7 +49,7 @@ pub fn of_reply(
     })
 }
 
-/// A statement about the whole conversation, decided by `due` replies and an ending.
+/// A statement about the whole conversation, tested after `due` replies and an ending.
 pub fn whole(
     says: impl Into<String>,
     due: usize,
@@ -59,7 +59,7 @@ pub fn whole(
     whole_at(says, due, ending, move |exchange, _| judge(exchange))
 }
 
-/// A statement about the reply and the prior one.
+/// A statement about the reply and the prior reply.
 fn with_prior(
     says: impl Into<String>,
     judge: impl Fn(&Reply, &Reply) -> Result<(), String> + Send + Sync + 'static,
@@ -87,31 +87,31 @@ impl Expect {
         &self.says
     }
 
-    /// How many final replies it takes to decide.
+    /// The number of final replies that the test needs.
     pub fn due(&self) -> usize {
         self.due
     }
 
-    /// How the conversation must end for it to be decided.
+    /// How the conversation must end for the test.
     pub fn ending(&self) -> Option<Ending> {
         self.ending
     }
 
-    /// Whether the same target must be asked for by GET before.
+    /// Whether the suite must first send a GET for the same target.
     pub fn wants_get(&self) -> bool {
         self.wants_get
     }
 
-    /// Whether it can be true though there is no reply at all.
+    /// Whether the statement can be true without any reply.
     pub fn allows_silence(&self) -> bool {
         self.allows_silence
     }
 
-    /// Whether it is true of `exchange`.
+    /// Tests the statement on `exchange`.
     ///
     /// # Errors
     ///
-    /// Says what is true instead.
+    /// Describes what is true instead.
     pub fn judge(&self, exchange: &Exchange) -> Result<(), String> {
         (self.judge)(exchange, 0)
     }
@@ -147,13 +147,13 @@ mod tests {
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
-    /// `actual` is what is said if it is not true.
+    /// `actual` is the error if the statement is false.
     fn check(expect: Expect, exchange: &Exchange, actual: Option<&str>) {
         assert_eq!(expect.judge(exchange).err().as_deref(), actual, "expected {}", expect.says());
     }
 
     #[test]
-    fn about_one_reply() {
+    fn judges_one_reply() {
         let no = exchange(&[ALLOW]);
         check(status(405), &no, None);
         check(any_of([400, 501]), &no, Some("status 405 No"));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn about_several_replies() {
+    fn judges_several_replies() {
         let two = exchange(&[OK, ALLOW]);
         check(replies([200, 405]), &two, None);
         check(replies([200]), &two, Some("[200, 405]"));
@@ -182,21 +182,21 @@ mod tests {
     }
 
     #[test]
-    fn about_the_connection() {
+    fn judges_the_connection() {
         let ended = |end| Exchange { end, ..exchange(&[OK]) };
         check(closes(), &ended(End::Open), Some("open"));
         check(closes(), &ended(End::Reset), None);
         check(no_reset(), &ended(End::Reset), Some("reset"));
         check(stays_open(), &ended(End::Closed), Some("closed"));
         check(in_time(), &ended(End::Open), None);
-        check(in_time(), &Exchange { in_vain: true, ..exchange(&[OK]) }, Some("only behind that, if at all"));
+        check(in_time(), &Exchange { in_vain: true, ..exchange(&[OK]) }, Some("only after that, if at all"));
         let open = Exchange { farewell: Some(parse(OK)), ..ended(End::Closed) };
         check(stays_open(), &open, None);
         check(closes(), &open, Some("open"));
     }
 
     #[test]
-    fn about_a_reply_and_the_one_before() {
+    fn judges_a_reply_and_the_prior_reply() {
         let after = |before: &str, now: &str| Exchange { prior: Some(parse(before)), ..exchange(&[now]) };
         check(same_as_get(), &after(OK, OK), None);
         check(same_as_get(), &after(OK, ALLOW), Some("status 405 No, by GET status 200 OK"));

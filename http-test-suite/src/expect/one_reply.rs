@@ -1,4 +1,4 @@
-//! What one reply says: status, fields, content; and whether an earlier reply said the same.
+//! Expectations about one reply: status, fields, content; and whether an earlier reply had the same.
 
 use crate::escape;
 use crate::reply::Reply;
@@ -21,17 +21,17 @@ pub fn client_error() -> Expect {
     reply_that("status 4xx", |reply| (400..500).contains(&reply.status))
 }
 
-/// The status is 4xx or 5xx: refused, for whatever reason.
+/// The status is 4xx or 5xx: the server refused, for any reason.
 pub fn any_error() -> Expect {
     reply_that("status 4xx or 5xx", |reply| reply.status >= 400)
 }
 
-/// Any reply at all, as long as it is well formed.
+/// A well-formed reply comes, with any status.
 pub fn any_reply() -> Expect {
     reply_that("a reply", |_| true)
 }
 
-/// Field `name` is there, once, with this value: a text, or one of [`any_value`], [`listing`], [`value_that`].
+/// The reply has exactly one field `name`, with this value: a text, or [`any_value`], [`listing`] or [`value_that`].
 pub fn field(name: &'static str, value: impl Into<Value>) -> Expect {
     let Value { says, fits } = value.into();
     of_reply(format!("{name} {says}"), move |reply| {
@@ -44,7 +44,7 @@ pub fn field(name: &'static str, value: impl Into<Value>) -> Expect {
     })
 }
 
-/// No field `name` is there.
+/// The reply has no field `name`.
 pub fn no_field(name: &'static str) -> Expect {
     of_reply(format!("no {name}"), move |reply| {
         reply.field(name).map_or(Ok(()), |value| Err(format!("{name}: {value}")))
@@ -57,19 +57,19 @@ pub struct Value {
     fits: Box<dyn Fn(&str) -> bool + Send + Sync>,
 }
 
-/// Any value will do.
+/// Any value.
 pub fn any_value() -> Value {
     value_that("with any value", |_| true)
 }
 
-/// A comma-separated list with this member, in any case of letters.
+/// A comma-separated list that has this member, in any case of letters.
 pub fn listing(member: &'static str) -> Value {
     value_that(format!("that lists {member}"), move |value| {
         value.split(',').any(|item| item.trim().eq_ignore_ascii_case(member))
     })
 }
 
-/// A value that passes a test of its own; `says` follows the name of the field.
+/// A value that passes the test `fits`; `says` follows the name of the field in messages.
 pub fn value_that(says: impl Into<String>, fits: impl Fn(&str) -> bool + Send + Sync + 'static) -> Value {
     Value { says: says.into(), fits: Box::new(fits) }
 }
@@ -86,13 +86,13 @@ impl From<String> for Value {
     }
 }
 
-/// The content is exactly this.
+/// The content is exactly `expected`.
 pub fn body(expected: impl Into<Vec<u8>>) -> Expect {
     let expected = expected.into();
     of_reply(format!("the content {}", brief(&expected)), move |reply| same_content(&expected, reply))
 }
 
-/// The content passes a test of its own; `says` names it: "content that ends with a line feed".
+/// The content passes `test`; `says` describes it: "content that ends with a line feed".
 pub fn body_that(says: impl Into<String>, test: impl Fn(&[u8]) -> bool + Send + Sync + 'static) -> Expect {
     of_reply(says, move |reply| if test(&reply.body) { Ok(()) } else { Err(content_of(reply)) })
 }
@@ -112,8 +112,8 @@ pub fn no_interim() -> Expect {
     })
 }
 
-/// To HEAD: the status and the fields that GET has, but for those that depend on the moment (RFC 9110 §9.3.2). Asks
-/// by GET before, on a connection of its own.
+/// For HEAD: the reply has the status and the fields of the reply to GET, except fields that depend on the time (RFC
+/// 9110 §9.3.2). The suite first sends the GET, on a connection of its own.
 pub fn same_as_get() -> Expect {
     const MOMENTARY: [&str; 4] = ["Date", "Connection", "Keep-Alive", "Age"];
     const OF_CONTENT: [&str; 3] = ["Content-Length", "Transfer-Encoding", "Vary"];
@@ -135,7 +135,7 @@ pub fn same_as_get() -> Expect {
     Expect { wants_get: true, ..expect }
 }
 
-/// Compares the reply with the one to the request of [`Case::after`](crate::case::Case::after).
+/// Compares the reply with the prior reply, to the request of [`Case::after`](crate::case::Case::after).
 pub fn compared_with_prior(
     says: impl Into<String>,
     test: impl Fn(&Reply, &Reply) -> bool + Send + Sync + 'static,
@@ -143,7 +143,7 @@ pub fn compared_with_prior(
     with_prior(says, move |reply, prior| if test(reply, prior) { Ok(()) } else { Err(reply.describe()) })
 }
 
-/// Field `name` is the same as in the reply to the request of [`Case::after`](crate::case::Case::after).
+/// Field `name` is the same as in the prior reply, to the request of [`Case::after`](crate::case::Case::after).
 pub fn same_field(name: &'static str) -> Expect {
     with_prior(format!("{name} as before"), move |reply, prior| {
         match (reply.field(name), prior.field(name)) {
