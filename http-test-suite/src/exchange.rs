@@ -38,7 +38,8 @@ pub enum Step {
 /// What to do after the due replies have arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Send one more request with `Connection: close`: its reply proves that the connection is open, and stray bytes show.
+    /// Send one more request with `Connection: close`: its reply proves that the connection is open, and stray bytes
+    /// show.
     Farewell,
     /// Wait for the server to close.
     Close,

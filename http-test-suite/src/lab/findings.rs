@@ -1,5 +1,5 @@
-//! What the numbers say of one workload, in sentences. Nothing is claimed that the spread of the rounds could explain as
-//! well.
+//! What the numbers say of one workload, in sentences. Nothing is claimed that the spread of the rounds could explain
+//! as well.
 
 use super::architectures::Architecture;
 use super::metric::Metric;

@@ -1,8 +1,8 @@
 //! The lab: compares server architectures under the same workloads, and shows what it has seen.
 //!
 //! A [`Plan`] says what is measured; running it starts the servers, puts load on them and watches them, and gives
-//! [`Results`]; these become a [table](table()), [pictures](plot::draw) and a [page](html::page), and are held against others
-//! by a [`Comparison`].
+//! [`Results`]; these become a [table](table()), [pictures](plot::draw) and a [page](html::page), and are held against
+//! others by a [`Comparison`].
 //!
 //! # Rooms
 //!

@@ -1,41 +1,42 @@
-//! When which request is due. A thread that has a connection to spare asks here what to do with it.
+//! The schedule of requests: which request is due at which time. A thread asks here when it has an idle connection.
 //!
-//! In a closed loop that is always the next request. In an open loop each request has a time of its own, fixed before
-//! the first is sent: what is late stays due for when it was, so the server's delay is not lost from the latencies
-//! ("coordinated omission"). Nothing is queued for that: the backlog is the distance between two numbers.
+//! In a closed loop the next request is always due at once. In an open loop each request has a fixed time, determined
+//! by its number. A late request keeps its original time, so the latencies include the server's delay (they avoid
+//! "coordinated omission"). No queue is needed: the backlog is the difference of two numbers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::plan::{Load, Until};
 
-/// What is shared by all threads of one load.
+/// The state that all threads of one load share.
 #[derive(Debug)]
 pub(super) struct Outset {
     pub(super) start: Instant,
-    /// Closed loops with a number of requests take them from here, so that no thread stops while there are some left.
+    /// How many requests the threads have taken. A closed loop with a number of requests counts here, so that no thread
+    /// stops while requests are left.
     taken: AtomicU64,
 }
 
-/// The requests that are one thread's.
+/// The schedule of one thread.
 #[derive(Debug)]
 pub(super) struct Agenda<'a> {
     outset: &'a Outset,
     until: Until,
     rate: Option<f64>,
-    /// The number of the next request, where it is not taken from `Outset`. Threads take turns: each has every
-    /// `threads`th.
+    /// The number of the thread's next request, unless `Outset` counts. The requests are dealt out in turn: each thread
+    /// has every `threads`th.
     number: u64,
     threads: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Request `number`, due since then.
+    /// Request `number` has been due since `since`.
     Due { number: u64, since: Instant },
-    /// Nothing before that time.
+    /// The next request is due at that time.
     At(Instant),
-    /// Nothing any more.
+    /// No further request is due.
     Over,
 }
 
@@ -46,13 +47,13 @@ impl Outset {
 }
 
 impl<'a> Agenda<'a> {
-    /// That of thread `index`.
+    /// The schedule of thread `index`.
     pub(super) fn new(load: &Load, outset: &'a Outset, index: usize, threads: usize) -> Agenda<'a> {
         let (number, threads) = (index as u64, threads as u64);
         Agenda { outset, until: load.until, rate: load.rate, number, threads }
     }
 
-    /// What is due at `now`. A request that is told of is taken: it will not be told of again.
+    /// Takes the next request if it is due at `now`. Each request is returned once.
     pub(super) fn next(&mut self, now: Instant) -> Next {
         match (self.rate, self.until) {
             (Some(rate), _) => self.next_of_rate(rate, now),
@@ -68,7 +69,7 @@ impl<'a> Agenda<'a> {
     }
 
     fn next_of_rate(&mut self, rate: f64, now: Instant) -> Next {
-        // What lies beyond the end of time is not reached.
+        // A time too late for the clock is never reached.
         let Ok(offset) = Duration::try_from_secs_f64(self.number as f64 / rate) else { return Next::Over };
         let Some(since) = self.outset.start.checked_add(offset) else { return Next::Over };
         let over = match self.until {
@@ -96,8 +97,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Asks two threads in turn, at these times (in milliseconds from the start), until both say that it is over; compares
-    /// the numbers of the requests with the times (likewise) for which they were due.
+    /// Asks the schedules of two threads in turn at these times, until both are over. Compares the request numbers and
+    /// due times. All times are in milliseconds from the start.
     fn check(until: Until, rate: Option<f64>, asked_ms: &[u64], expected: &[(u64, u64)]) {
         let load = Load { until, rate, ..Load::new(([127, 0, 0, 1], 1).into(), Ask::new("")) };
         let outset = Outset::now();
@@ -124,11 +125,12 @@ mod tests {
     }
 
     #[test]
-    fn an_open_loop_keeps_its_times() {
+    fn an_open_loop_keeps_the_time_of_late_requests() {
         let all = [(0, 0), (1, 250), (2, 500), (3, 750)];
         for until in [Until::Requests(4), Until::Time(SECOND)] {
             check(until, Some(4.0), &[0, 250, 500, 750, 9000], &all);
-            // Whoever comes late finds all of them, due when they were: here first one thread's, then the other's.
+            // A late caller gets all requests with their original times: here all of the first thread, then of the
+            // second.
             check(until, Some(4.0), &[9000], &[all[0], all[2], all[1], all[3]]);
         }
     }

@@ -1,7 +1,7 @@
-//! The reader of answers under load: as strict as [`reply`](crate::reply), but it keeps nothing except what is counted,
-//! and takes the bytes as they come. Where the network cuts them never matters.
+//! The reader of answers under load. It is as strict as [`reply`](crate::reply), but it reads incrementally, whatever
+//! the segment boundaries, and stores only what is counted.
 //!
-//! It allocates only where a line is cut, and that buffer stays.
+//! It allocates only a buffer for a line cut by the end of a segment, and reuses that buffer.
 
 use std::mem;
 
@@ -10,18 +10,18 @@ use super::syntax::{Malformed, chunk_size, is_text, number, split_field};
 /// The longest head, and the longest line of chunked content, in bytes.
 const HEAD_MAX: usize = 64 * 1024;
 
-/// How every answer begins.
+/// The bytes with which every answer begins.
 const START: &[u8] = b"HTTP/1.";
 
 /// Reads one answer after the other.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    /// In lower case.
+    /// The name of the field to count, in lower case.
     count_field: Option<Vec<u8>>,
-    /// Set by `begin`: the answer has no content, whatever its fields say.
+    /// The request was HEAD, so the answer has no content, whatever its fields say. Set by `begin`.
     head_only: bool,
     place: Place,
-    /// The beginning of a line whose end has not come yet.
+    /// The beginning of a line whose end has not arrived.
     carry: Vec<u8>,
     /// Bytes of lines since the last content, bounded by `HEAD_MAX`.
     lines_len: usize,
@@ -32,7 +32,7 @@ pub(super) struct Reader {
     counted: Vec<u8>,
     /// Bytes of content so far.
     pub(super) content_len: usize,
-    /// Set where the content is not the expected.
+    /// Whether the content differs from the expected content.
     differs: bool,
 }
 
@@ -42,27 +42,27 @@ enum Place {
     #[default]
     StatusLine,
     FieldLine,
-    /// Content that ends after so many more bytes, one at least.
+    /// Content with this many bytes left, at least one.
     Content(u64),
     /// Content that ends with the connection.
     UntilClose,
     ChunkSize,
-    /// As `Content`, of one chunk.
+    /// The data of one chunk, with this many bytes left, at least one.
     Chunk(u64),
     ChunkEnd,
     Trailer,
-    /// Nothing more is part of the answer.
+    /// The answer is complete.
     Complete,
 }
 
 impl Reader {
-    /// `count_field`: the field whose value [`Reader::counted`] shall tell.
+    /// Makes a reader. `count_field` is the field whose value [`Reader::counted`] returns.
     pub(super) fn new(count_field: Option<&str>) -> Reader {
         let count_field = count_field.map(|name| name.to_ascii_lowercase().into_bytes());
         Reader { count_field, ..Reader::default() }
     }
 
-    /// Whatever comes next is the answer to another request, by method HEAD or not.
+    /// Prepares for the next answer; `head` says whether its request is a HEAD.
     pub(super) fn begin(&mut self, head: bool) {
         self.head_only = head;
         self.carry.clear();
@@ -71,8 +71,8 @@ impl Reader {
         self.begin_head();
     }
 
-    /// Takes what belongs to the answer from the start of `input`, and tells how many bytes that is. Content is
-    /// compared with `expected`, which must stay the same for all of an answer.
+    /// Reads bytes of the answer from the start of `input`, and returns how many bytes belong to it. Compares content
+    /// with `expected`, which must be the same for all calls for one answer.
     pub(super) fn take(&mut self, input: &[u8], expected: Option<&[u8]>) -> Result<usize, Malformed> {
         let mut at = 0;
         while at < input.len() && self.place != Place::Complete {
@@ -86,7 +86,7 @@ impl Reader {
         Ok(at)
     }
 
-    /// The connection has ended. Whether the answer is complete.
+    /// Notes that the connection has ended. Returns whether the answer is complete.
     pub(super) fn close(&mut self) -> bool {
         if self.place == Place::UntilClose {
             self.place = Place::Complete;
@@ -107,12 +107,12 @@ impl Reader {
         self.keeps_alive
     }
 
-    /// The value of the field that is counted; empty if the answer lacks it.
+    /// The value of the counted field; empty if the answer lacks the field.
     pub(super) fn counted(&self) -> &[u8] {
         &self.counted
     }
 
-    /// Whether the content of a complete answer is `expected`, with which it was read.
+    /// Whether the content of the complete answer equals `expected`, which must be the value passed to `take`.
     pub(super) fn has_content(&self, expected: &[u8]) -> bool {
         !self.differs && self.content_len == expected.len()
     }
@@ -160,7 +160,7 @@ impl Reader {
             self.whole_line(&line)?;
             line.clear();
         } else if self.place == Place::StatusLine && !begins(&line) {
-            // Whoever speaks something else may never send a line feed.
+            // A server of another protocol may never send a line feed, so check the first bytes early.
             return Err(Malformed);
         }
         self.carry = line;
@@ -214,7 +214,7 @@ impl Reader {
                 return Err(Malformed);
             }
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            // No request here says TE, so no other coding may be used (RFC 9110 §10.1.4), and this one once.
+            // No request has TE, so chunked is the only allowed coding (RFC 9110 §10.1.4), and it may appear once.
             if mem::replace(&mut self.chunked, true) || !value.eq_ignore_ascii_case(b"chunked") {
                 return Err(Malformed);
             }
@@ -231,11 +231,11 @@ impl Reader {
         Ok(Place::FieldLine)
     }
 
-    /// RFC 9112 §6.3, with every case in which two readers could differ refused.
+    /// RFC 9112 §6.3. Rejects every answer that two readers could delimit differently.
     fn framing(&mut self) -> Result<Place, Malformed> {
         match (self.status, self.length, self.chunked) {
             (_, Some(_), true) => Err(Malformed),
-            // Nobody asked for another protocol.
+            // No request asks for a switch of protocols.
             (101, ..) => Err(Malformed),
             (100..=199, ..) => {
                 self.begin_head();
@@ -263,16 +263,16 @@ fn begins(line: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// What became of some bytes and the end of the connection.
+    /// The result of reading some bytes and the end of the connection.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     enum Read {
-        /// The answer is complete, whether or not the connection ends; so many bytes behind it are left.
+        /// The answer is complete, whether or not the connection ends; some bytes behind it may be left.
         Whole {
             status: u16,
             left: usize,
             keeps_alive: bool,
         },
-        /// All bytes are the answer, once the connection has ended.
+        /// The end of the connection completes the answer.
         Closed {
             status: u16,
         },
@@ -285,7 +285,8 @@ mod tests {
         Read::Whole { status, left, keeps_alive }
     }
 
-    /// Reads `input`, all at once, cut in two anywhere, and byte by byte. What is complete must have the content `abc`.
+    /// Reads `input` at once, cut in two at every offset, and byte by byte. A complete answer must have the content
+    /// `abc`.
     fn check(input: &str, expected: Read) {
         check_as(false, "abc", input, expected);
     }
@@ -294,7 +295,7 @@ mod tests {
         let input = input.as_bytes();
         let cuts = (0..input.len()).map(|at| vec![&input[..at], &input[at..]]);
         let bytes: Vec<_> = input.chunks(1).collect();
-        // One reader for all: nothing of an answer may last into the next.
+        // One reader for all, because no state of an answer may leak into the next.
         let mut reader = Reader::new(Some("x-count"));
         for pieces in cuts.chain([vec![input], bytes]) {
             let actual = read(&mut reader, head, content.as_bytes(), &pieces);
@@ -303,7 +304,7 @@ mod tests {
                 assert!(reader.has_content(content.as_bytes()), "{:?}", String::from_utf8_lossy(input));
             }
         }
-        // Whatever that was, the next answer begins at its beginning.
+        // The reader must start the next answer afresh.
         assert_eq!(read(&mut reader, false, b"", &[b"HTTP/1.1 204 No\r\n\r\n"]), whole(204, 0, true));
     }
 
@@ -333,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_what_has_no_content() {
+    fn knows_answers_without_content() {
         check_as(true, "", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", whole(200, 3, true));
         check_as(true, "", "HTTP/1.1 200 OK\r\n\r\n", whole(200, 0, true));
         check_as(false, "", "HTTP/1.1 304 No\r\nContent-Length: 3\r\n\r\n", whole(304, 0, true));
@@ -342,14 +343,14 @@ mod tests {
     }
 
     #[test]
-    fn passes_over_interim_answers() {
+    fn skips_interim_answers() {
         let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nX-Count: no\r\n\r\n";
         check(&format!("{interim}HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"), whole(200, 0, true));
         check("HTTP/1.1 101 Switching Protocols\r\n\r\n", Read::Malformed);
     }
 
     #[test]
-    fn knows_whether_the_connection_stays() {
+    fn knows_whether_the_connection_persists() {
         let with = |fields: &str| format!("HTTP/1.{fields}\r\nContent-Length: 3\r\n\r\nabc");
         check(&with("1 200 OK\r\nConnection: x, Close"), whole(200, 0, false));
         check(&with("0 200 OK"), whole(200, 0, false));
@@ -357,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_for_what_is_missing() {
+    fn reports_an_incomplete_answer() {
         check("", Read::Partial);
         check("HTTP/1.1 2", Read::Partial);
         check("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n", Read::Partial);
@@ -366,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_broken_head() {
+    fn rejects_a_broken_head() {
         let with = |field: &str| format!("HTTP/1.1 200 OK\r\n{field}\r\n\r\n");
         let heads = [
             "hello",
@@ -387,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_framing_with_two_meanings() {
+    fn rejects_framing_with_two_meanings() {
         let with = |fields: &str| format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n");
         for length in ["1, 1", "+1", "", "-1", "1a", "99999999999999999999"] {
             check(&with(&format!("Content-Length: {length}")), Read::Malformed);
@@ -399,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_broken_chunks() {
+    fn rejects_broken_chunks() {
         for chunks in [
             "x\r\n",
             "\r\n",
@@ -426,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_the_counted_field() {
+    fn returns_the_counted_field() {
         let mut reader = Reader::new(Some("x-count"));
         for (fields, expected) in [("X-COUNT:  worker 1 ", "worker 1"), ("X-Counted: 1", "")] {
             let input = format!("HTTP/1.1 204 No\r\n{fields}\r\n\r\n");
@@ -436,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_what_has_no_end() {
+    fn limits_heads_and_lines() {
         let mut reader = Reader::new(None);
         reader.begin(false);
         assert!(reader.take(b"HTTP/1.1 200 OK\r\n", None).is_ok());

@@ -1,8 +1,8 @@
-//! One client: a connection, or the place of one, and the requests that are on it. It goes as far as it can without
-//! waiting, and tells the `ledger` what came of each request; whether there are more is for the `worker`.
+//! One client: its connection, if it has one, and the requests on it. It proceeds until it would block, and reports the
+//! outcome of each request to the `ledger`; the `worker` supplies further requests.
 //!
-//! Requests that come together cost one `send`, and mostly one `recv`. A receive that does not fill the buffer has
-//! emptied the socket, so there is no second one to find that out; and a connection is registered with epoll once, for
+//! A batch of pipelined requests costs one `send`, and mostly one `recv`. A receive that does not fill the buffer has
+//! emptied the socket, so no second `recv` is made to find that out. A connection is registered with epoll once, for
 //! both directions, edge-triggered.
 
 use std::collections::VecDeque;
@@ -19,10 +19,10 @@ use super::plan::Load;
 use super::syntax::Malformed;
 use super::tally::Fault;
 
-/// Requests that one `send` takes, at most.
+/// The most requests in one `send`.
 const SENT_TOGETHER: usize = 32;
 
-/// What a connection is lent while it goes on.
+/// What the worker lends to a connection for one step.
 pub(super) struct Surroundings<'a> {
     pub(super) load: &'a Load,
     pub(super) registry: &'a Registry,
@@ -30,45 +30,45 @@ pub(super) struct Surroundings<'a> {
     pub(super) ledger: &'a mut Ledger,
 }
 
-/// A request on its way.
+/// A request that has been started and not yet answered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
-    /// Its place among the asks.
+    /// Its index in [`Load::asks`].
     pub(super) ask: usize,
-    /// Where its latency and its timeout begin.
+    /// The start of its latency and of its timeout.
     pub(super) due: Instant,
 }
 
-/// What a step led to.
+/// What the connection does after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// The socket has to become ready.
+    /// It waits until the socket becomes ready.
     Waiting,
-    /// The connection is idle again.
+    /// It is idle again.
     Over,
-    /// It is idle, because there is no connection to be had.
+    /// It is idle because it could not connect.
     Unconnected,
 }
 
 pub(super) struct Connection {
     token: Token,
-    /// What is on its way, in the order in which it has to be answered. The connection is idle if nothing is; it may not
-    /// even stand then.
+    /// Started requests, in the order of their answers. If there are none, the client is idle, and may have no
+    /// connection.
     requests: VecDeque<Request>,
-    /// How many of them are not sent whole: the last ones.
+    /// How many of them, at the end, have not been sent completely.
     unsent: usize,
-    /// Bytes sent of the first of those.
+    /// How many bytes of the first unsent request have been sent.
     offset: usize,
-    /// What the first request came to, if its answer is complete and the server now has to close.
+    /// The outcome of the first request, if its answer is complete and the server now has to close.
     closing: Option<Outcome>,
     socket: Option<Socket>,
-    /// Of the answer to the first request.
+    /// Reads the answer to the first request.
     reader: Reader,
 }
 
 struct Socket {
     stream: TcpStream,
-    /// Set by the first `send` that succeeds. Until then, whatever is wrong is wrong with connecting.
+    /// Set by the first `send` that succeeds. An earlier error is an error of connecting.
     connected: bool,
 }
 
@@ -89,19 +89,19 @@ impl Connection {
         self.requests.is_empty()
     }
 
-    /// Since when the first of its requests has been due, if there is one.
+    /// When the first request was due, if there is a request.
     pub(super) fn due(&self) -> Option<Instant> {
         self.requests.front().map(|request| request.due)
     }
 
-    /// Adds a request to those that the next [`begin`](Connection::begin) sends.
+    /// Queues a request for the next [`begin`](Connection::begin).
     pub(super) fn put(&mut self, request: Request) {
         debug_assert_eq!(self.unsent, self.requests.len());
         self.requests.push_back(request);
         self.unsent += 1;
     }
 
-    /// Begins what was put here, on a new connection if there is none.
+    /// Starts the queued requests, on a new connection if there is none.
     pub(super) fn begin(&mut self, around: &mut Surroundings<'_>) -> Turn {
         self.begin_answer(around.load);
         if self.socket.is_some() {
@@ -110,20 +110,20 @@ impl Connection {
                 .map_or_else(|fault| self.fail(fault, around.ledger), |()| Turn::Waiting);
         }
         match connect(around, self.token) {
-            // To send at once would often work within one machine. But then each request wakes the server on its own,
-            // which costs the server a sixth more.
+            // Within one machine, sending at once would often work. But then each request wakes the server separately,
+            // which costs the server a sixth more CPU time.
             Ok(socket) => self.socket = Some(socket),
             Err(error) => return self.fail(not_connected(&error), around.ledger),
         }
         Turn::Waiting
     }
 
-    /// Goes on with what the socket has become ready for.
+    /// Handles a readiness event of the socket.
     pub(super) fn go_on(&mut self, event: &Event, around: &mut Surroundings<'_>) -> Turn {
         if let Err(fault) = self.send(around) {
             return self.fail(fault, around.ledger);
         }
-        // A server may answer before it has read all.
+        // A server may answer before it has read the whole request.
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             self.receive(event, around)
         } else {
@@ -131,7 +131,7 @@ impl Connection {
         }
     }
 
-    /// Gives up the connection, and all that is on it.
+    /// Closes the connection, and fails all requests on it.
     pub(super) fn fail(&mut self, fault: Fault, ledger: &mut Ledger) -> Turn {
         if self.is_idle() {
             ledger.count(fault);
@@ -143,11 +143,11 @@ impl Connection {
         if matches!(fault, Fault::Connect | Fault::NoPort) { Turn::Unconnected } else { Turn::Over }
     }
 
-    /// Sends what is left of the requests, if there is anything, as far as the socket takes it.
+    /// Sends unsent requests until the socket would block.
     fn send(&mut self, around: &mut Surroundings<'_>) -> Result<(), Fault> {
         let Some(socket) = &mut self.socket else { return Ok(()) };
         if self.unsent > 0 && !socket.connected && around.load.keep_alive && around.load.rate.is_none() {
-            // A connection that many requests share is no part of any.
+            // The time to connect counts for none of the requests that share the connection.
             let now = Instant::now();
             self.requests.iter_mut().for_each(|request| request.due = now);
         }
@@ -180,9 +180,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes what is there.
+    /// Receives until the socket is empty.
     fn receive(&mut self, event: &Event, around: &mut Surroundings<'_>) -> Turn {
-        // A reset is an end too, but not one in order. Nothing more tells of it: it must be received, behind the rest.
+        // A reset comes in the same event as bytes before it, and in no other: receive the bytes, then the reset.
         let reset = event.is_error();
         let ended = event.is_read_closed() && !reset;
         loop {
@@ -211,7 +211,7 @@ impl Connection {
         }
     }
 
-    /// Takes `count` received bytes, which must all belong to answers that are due.
+    /// Reads `count` received bytes, which must all belong to answers that are due.
     fn take(&mut self, count: usize, around: &mut Surroundings<'_>) -> Turn {
         let Surroundings { load, buffer, ledger, .. } = around;
         let mut bytes = &buffer[..count];
@@ -239,7 +239,7 @@ impl Connection {
             }
             self.finish(outcome, ledger);
             if !sent {
-                // The server wanted no more of it. Neither of us could say where the next request begins.
+                // The server answered without reading the whole request, so the start of the next request is undefined.
                 return self.give_up_rest(ledger);
             }
             self.begin_answer(load);
@@ -247,7 +247,7 @@ impl Connection {
         if self.is_idle() { Turn::Over } else { Turn::Waiting }
     }
 
-    /// The server has closed, in order.
+    /// Handles an orderly close by the server.
     fn close(&mut self, around: &mut Surroundings<'_>) -> Turn {
         let Some(request) = self.requests.front().copied() else {
             self.socket = None;
@@ -262,7 +262,7 @@ impl Connection {
         self.give_up_rest(around.ledger)
     }
 
-    /// The server has broken the connection off, which is no matter where it was done with it.
+    /// Handles a reset by the server. On an idle connection, or after the last answer, it counts as a close.
     fn reset(&mut self, around: &mut Surroundings<'_>) -> Turn {
         if self.is_idle() || self.closing.is_some() {
             return self.close(around);
@@ -271,7 +271,7 @@ impl Connection {
         self.fail(if connected { Fault::Reset } else { Fault::Connect }, around.ledger)
     }
 
-    /// Nothing behind the last answer will be answered on this connection.
+    /// Fails the remaining requests, which this connection will not answer.
     fn give_up_rest(&mut self, ledger: &mut Ledger) -> Turn {
         while !self.is_idle() {
             self.finish(Err(Fault::EarlyClose), ledger);
@@ -280,22 +280,22 @@ impl Connection {
         Turn::Over
     }
 
-    /// Is done with the first request.
+    /// Records the outcome of the first request, and removes it.
     fn finish(&mut self, outcome: Outcome, ledger: &mut Ledger) {
         ledger.note(outcome, self.reader.is_complete().then_some(&self.reader));
         self.requests.pop_front();
-        // What comes behind has not been answered yet.
+        // The next answer has not begun.
         self.reader.begin(false);
     }
 
-    /// Whatever comes next is the answer to the first request.
+    /// Prepares the reader for the answer to the first request.
     fn begin_answer(&mut self, load: &Load) {
         if let Some(request) = self.requests.front() {
             self.reader.begin(load.asks[request.ask].head);
         }
     }
 
-    /// What a complete answer is worth, now.
+    /// The outcome of the request whose answer is complete now.
     fn outcome(&self, request: Request, load: &Load) -> Outcome {
         let expect = &load.asks[request.ask].expect;
         if expect.status.is_some_and(|status| status != self.reader.status()) {
@@ -310,7 +310,7 @@ impl Connection {
     }
 }
 
-/// Begins to connect.
+/// Starts a non-blocking connect.
 fn connect(around: &Surroundings<'_>, token: Token) -> io::Result<Socket> {
     let mut stream = TcpStream::connect(around.load.address)?;
     stream.set_nodelay(true)?;

@@ -1,4 +1,4 @@
-//! Starts the threads, watches them, and adds up what they bring home.
+//! Starts the driver threads, reports their progress, and adds up their tallies.
 
 use std::io::{self, Error, ErrorKind};
 use std::sync::atomic::Ordering;
@@ -13,40 +13,40 @@ use super::plan::Load;
 use super::tally::Tally;
 use super::worker::{Counts, Worker};
 
-/// From one report of progress to the next.
+/// The time between two reports of progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
-/// Descriptors for everything but the connections: what the process has open, and a few for each thread.
+/// Descriptors for everything but the connections: those that the process has open, and a few for each thread.
 const DESCRIPTORS: u64 = 64;
 
-/// How far a load is, as the threads last told it: each does whenever it has gone as far as it can without waiting.
+/// How far a load has come. Each thread updates its counts before it waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Requests that were answered rightly.
+    /// Requests with a right answer.
     pub requests: u64,
-    /// Requests that were not.
+    /// Failed requests.
     pub errors: u64,
-    /// Since the start.
+    /// Time since the start.
     pub elapsed: Duration,
 }
 
-/// Carries a load out. `watch` is called a few times a second on the calling thread, which does nothing else.
+/// Runs a load. Calls `watch` a few times a second on the calling thread, which does nothing else.
 ///
-/// Whatever goes wrong with a request is counted, not returned.
+/// Failed requests are counted in the tally; they are not errors.
 ///
 /// # Errors
 ///
-/// When the load makes no sense (nothing to ask, no connection or thread, pipelining without keep-alive, a rate or a
-/// timeout that is not positive), or the system lacks threads or descriptors for it.
+/// If the load is invalid (nothing to ask, no connection or thread, pipelining without keep-alive, a rate or a timeout
+/// that is not positive), or if the system lacks threads or descriptors for it.
 pub fn run(load: &Load, watch: &(dyn Fn(Progress) + Sync)) -> io::Result<Tally> {
     run_and_look(load, watch, || ()).map(|(tally, ())| tally)
 }
 
-/// As [`run`], and calls `look` when all is over but the connections still stand: to see what they cost the server, or
-/// what the threads that serve them have used.
+/// Like [`run`], but calls `look` after the last answer, while the connections are still open: to measure what they
+/// cost the server, or what its threads have used.
 ///
 /// # Errors
 ///
-/// Those of [`run`].
+/// As for [`run`].
 pub fn run_and_look<T>(
     load: &Load,
     watch: &(dyn Fn(Progress) + Sync),
@@ -60,19 +60,19 @@ pub fn run_and_look<T>(
         let (outbox, inbox) = channel();
         for index in 0..threads {
             let agenda = Agenda::new(load, &outset, index, threads);
-            // The first ones take what cannot be shared out evenly.
+            // The first threads take the remainder.
             let connections = load.connections / threads + usize::from(index < load.connections % threads);
             let (outbox, counts, start) = (outbox.clone(), &counts, outset.start);
             thread::Builder::new().name(format!("load-{index}")).spawn_scoped(scope, move || {
                 let worker = Worker::new(load, agenda, counts, connections);
                 let done = worker.and_then(|mut worker| Ok((worker.run(start)?, worker)));
-                // Nobody is there to hear only when another thread has failed already.
+                // The receiver is gone only if another thread has already failed.
                 drop(outbox.send(done));
             })?;
         }
         drop(outbox);
         let mut sum = Tally::default();
-        // Their connections stand as long as they do.
+        // The connections stay open until the workers are dropped.
         let mut workers = Vec::with_capacity(threads);
         loop {
             match inbox.recv_timeout(PROGRESS_EVERY) {
@@ -92,7 +92,7 @@ pub fn run_and_look<T>(
     })
 }
 
-/// What is wrong with a load, if anything.
+/// Checks that a load is valid.
 fn check(load: &Load) -> Result<(), &'static str> {
     if load.asks.is_empty() || load.asks.iter().any(|ask| ask.bytes.is_empty()) {
         return Err("nothing to ask");
@@ -109,7 +109,7 @@ fn check(load: &Load) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Raises the limit on open files as far as that is needed and allowed.
+/// Raises the limit on open files if necessary, as far as the hard limit allows.
 fn allow_descriptors(count: u64) -> io::Result<()> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= count) {

@@ -1,17 +1,17 @@
-//! Where a thread writes down what came of each request, as soon as it is known.
+//! The records of one thread: the outcome of each request, recorded as soon as it is known.
 
 use std::time::{Duration, Instant};
 
 use super::answer::Reader;
 use super::tally::{Fault, Tally};
 
-/// The latency of a right answer, or why there is none.
+/// The latency of a right answer, or the fault.
 pub(super) type Outcome = Result<Duration, Fault>;
 
 pub(super) struct Ledger {
     pub(super) tally: Tally,
     pub(super) last_outcome: Instant,
-    /// Whether the answers' counted field is of interest.
+    /// Whether answers are counted by the value of a field.
     by_field: bool,
 }
 
@@ -20,7 +20,7 @@ impl Ledger {
         Ledger { tally: Tally::default(), last_outcome: Instant::now(), by_field }
     }
 
-    /// Notes what a request came to, with its answer if that was complete, right or wrong.
+    /// Records the outcome of a request, and its answer if that was complete, right or wrong.
     pub(super) fn note(&mut self, outcome: Outcome, answer: Option<&Reader>) {
         self.last_outcome = Instant::now();
         match outcome {
@@ -41,7 +41,7 @@ impl Ledger {
         }
     }
 
-    /// Notes a fault that is no request's.
+    /// Records a fault that no answer belongs to.
     pub(super) fn count(&mut self, fault: Fault) {
         *self.tally.errors.entry(fault).or_default() += 1;
     }

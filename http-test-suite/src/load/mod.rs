@@ -1,8 +1,8 @@
-//! Load: many requests, over many connections, and what came of them.
+//! The load driver: it sends many requests over many connections, checks the answers, and measures them.
 //!
-//! A [`Load`] says what to ask and how often; [`run`] asks; a [`Tally`] tells. Every answer is read strictly and compared
-//! with what was expected before it counts. The driver is meant to cost less than any server: on a connection that is
-//! kept alive it makes one `send` and one `recv` for each request, and nothing is allocated on the way.
+//! A [`Load`] says what to ask and how often, [`run`] runs it, and a [`Tally`] is the result. Every answer is read
+//! strictly and compared with the expected answer before it counts. The driver is designed to cost less than any
+//! server: on a keep-alive connection it makes one `send` and one `recv` per request, and does not allocate.
 //!
 //! ```no_run
 //! use http_test_suite::{load::{self, Ask, Load, Until}, request::get};
@@ -14,11 +14,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Rooms
+//! # Modules
 //!
-//! `plan` and `tally` are data. `driver` starts the threads; each has an event loop in `worker`, which asks the `agenda`
-//! what is due and gives it to a `connection`, which reads with `answer` and `syntax` and enters in the `ledger` what came
-//! of it. None of it looks at [`reply`](crate::reply): that reader keeps everything for a verdict, this one nothing.
+//! `plan` and `tally` are data. `driver` starts the threads. Each thread runs an event loop in `worker`, which takes
+//! due requests from the `agenda` and gives them to a `connection`. A connection reads answers with `answer` and
+//! `syntax`, and records outcomes in the `ledger`. [`reply`](crate::reply) is not used here, because it stores every
+//! reply.
 
 mod agenda;
 mod answer;

@@ -1,4 +1,5 @@
-//! What to ask, how often, over how many connections, and what a right answer is. Data; nothing here acts.
+//! The description of a load: what to ask, how often, over how many connections, and which answers are right. Data
+//! only.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,45 +10,44 @@ use std::time::Duration;
 pub struct Load {
     /// The server.
     pub address: SocketAddr,
-    /// What is asked, in turn. At least one.
+    /// The requests, sent in turn. At least one.
     pub asks: Vec<Ask>,
-    /// Connections at the same time: clients. At least one.
+    /// Simultaneous connections, one for each client. At least one.
     pub connections: usize,
-    /// Whether a connection is used again. If not, each request has one of its own, and should say
-    /// `Connection: close`: like `ab`, the driver then waits for the server to close, so that it is the server's
-    /// port that stays in TIME-WAIT.
+    /// Whether connections are kept alive. If not, each request uses a new connection, and should have
+    /// `Connection: close`: like `ab`, the driver then waits for the server to close, so that the server's socket
+    /// enters TIME-WAIT.
     pub keep_alive: bool,
-    /// Requests that a connection sends together, before the first of them is answered (RFC 9112 §9.3.2); the next ones
-    /// follow when all are. At least one; more only if connections are kept alive. A connection that ends early fails
-    /// all that were on it.
+    /// Requests that a connection sends together (RFC 9112 §9.3.2); it sends the next batch when all are answered. At
+    /// least one; more only with keep-alive. A connection that ends early fails all requests on it.
     pub pipeline: usize,
-    /// When it is over. What has begun by then is waited for, no longer than the timeout.
+    /// When the load ends. The driver then waits for requests in progress, no longer than the timeout.
     pub until: Until,
-    /// Requests per second, at even intervals, whether or not the server keeps up (an *open* loop): a request's
-    /// latency then counts from the time at which it was to start, and it waits for a free connection if it must.
-    /// `None`: each connection asks again as soon as it is answered (a *closed* loop).
+    /// Requests per second, at even intervals, whether or not the server keeps up (an *open* loop). A request may have
+    /// to wait for a free connection; its latency counts from its scheduled time. `None`: each connection sends the
+    /// next request as soon as the last is answered (a *closed* loop).
     pub rate: Option<f64>,
-    /// Threads among which the connections are shared out. At least one.
+    /// Driver threads, which share the connections. At least one.
     pub threads: usize,
-    /// How long a request may take, from the start of its latency. Looked at some twenty times a timeout.
+    /// The longest time that a request may take, from the start of its latency. Checked about twenty times per timeout.
     pub timeout: Duration,
-    /// A header field whose values are counted in [`Tally::by_field`](super::Tally::by_field), in any case.
+    /// A header field, in any case of letters, whose values are counted in [`Tally::by_field`](super::Tally::by_field).
     pub count_field: Option<&'static str>,
 }
 
-/// When a load is over.
+/// When a load ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Until {
-    /// After so many requests, answered or failed.
+    /// After this many requests, answered or failed.
     Requests(u64),
     /// After this time.
     Time(Duration),
 }
 
-/// One request, and the answer to expect.
+/// One request, and the expected answer.
 #[derive(Clone, Debug)]
 pub struct Ask {
-    /// As they go over the wire.
+    /// The bytes of the request.
     pub bytes: Vec<u8>,
     /// Whether the method is HEAD, so that the answer has no content (RFC 9112 §6.3).
     pub head: bool,
@@ -55,19 +55,20 @@ pub struct Ask {
     pub expect: Expect,
 }
 
-/// What makes an answer right. The default: that it is well-formed.
+/// What makes an answer right. By default, any well-formed answer is right.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expect {
     /// The status code.
     pub status: Option<u16>,
-    /// The content, without any transfer coding.
+    /// The content, with any transfer coding removed.
     pub body: Option<Arc<[u8]>>,
-    /// The length of the content in bytes, where that is all that is known of it.
+    /// The length of the content in bytes, if its bytes are not known.
     pub length: Option<usize>,
 }
 
 impl Ask {
-    /// A request as text, as bytes, or as a [`Request`](crate::request::Request), with nothing expected.
+    /// Makes an ask of a request: text, bytes or a [`Request`](crate::request::Request). Any well-formed answer is
+    /// right.
     pub fn new(request: impl Into<Vec<u8>>) -> Ask {
         let bytes = request.into();
         Ask { head: bytes.starts_with(b"HEAD "), bytes, expect: Expect::default() }
@@ -93,8 +94,8 @@ impl Ask {
 }
 
 impl Load {
-    /// `ask` over and over: fifty keep-alive connections, closed loop, one thread, for ten seconds, with two seconds
-    /// for each answer. Change what shall be otherwise.
+    /// A load that repeats `ask`: fifty keep-alive connections, a closed loop, one thread, ten seconds, and a timeout
+    /// of two seconds.
     pub fn new(address: SocketAddr, ask: Ask) -> Load {
         Load {
             address,

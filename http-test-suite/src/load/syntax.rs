@@ -1,10 +1,10 @@
-//! What the lines of an answer are made of. Pure functions; whatever does not fit is refused.
+//! Parsers for the lines of an answer: pure functions that reject malformed input.
 
-/// What came is no HTTP/1.1 answer, or has two meanings.
+/// The error for bytes that are not a valid HTTP/1.1 answer, or that are ambiguous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// RFC 9112 §5: a token, the colon right behind it, a value that may have whitespace around it.
+/// RFC 9112 §5: a token, a colon right behind it, a value with optional whitespace around it.
 pub(super) fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     let colon = line.iter().position(|&byte| byte == b':').ok_or(Malformed)?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);

@@ -1,4 +1,4 @@
-//! What a load came to. Each thread keeps a tally of its own; they are added up at the end.
+//! The result of a load. Each thread keeps its own tally; the driver adds them up at the end.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,55 +7,55 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// The longest latency that is told from longer ones: an hour, in nanoseconds.
+/// The upper bound of the histogram: an hour, in nanoseconds.
 const LONGEST_NS: u64 = 3_600_000_000_000;
 
-/// What a load came to. Every request that was begun is either among `requests` or among `errors`.
+/// The result of a load. Every started request counts in either `requests` or `errors`.
 #[derive(Clone, Debug)]
 pub struct Tally {
-    /// Of the requests that were answered rightly, in **nanoseconds**, to three significant digits: from the time a
-    /// request was due to the last byte of its answer. Due is, in an open loop, its intended start; in a closed
-    /// loop, the moment it could be sent, or, if it has a connection of its own, the start of connecting.
+    /// Latencies of right answers in **nanoseconds**, to three significant digits: from the time when a request was due
+    /// to the last byte of its answer. In an open loop a request is due at its scheduled time; in a closed loop, when
+    /// it could be sent, or, with a connection of its own, when connecting started.
     pub latencies: Histogram<u64>,
-    /// Requests that were answered rightly.
+    /// Requests with a right answer.
     pub requests: u64,
-    /// From the start to the last answer or fault.
+    /// Time from the start to the last answer or fault.
     pub elapsed: Duration,
-    /// All bytes that came, right or wrong.
+    /// All bytes received, in right and wrong answers.
     pub bytes_received: u64,
-    /// Requests that were not answered rightly, by what went wrong.
+    /// Failed requests by fault.
     pub errors: BTreeMap<Fault, u64>,
     /// Well-formed answers by status code, expected or not.
     pub statuses: BTreeMap<u16, u64>,
-    /// Well-formed answers by the value of [`Load::count_field`](super::Load::count_field); empty without one, and
-    /// `""` counts those that lack the field.
+    /// Well-formed answers by the value of [`Load::count_field`](super::Load::count_field); empty without a
+    /// `count_field`. Answers without the field count as `""`.
     pub by_field: BTreeMap<String, u64>,
     /// CPU time of all driver threads together.
     pub driver_cpu: Duration,
-    /// The share of the elapsed time that the busiest driver thread was on the CPU. Near 1, it was the driver that
-    /// could do no more, not the server.
+    /// The share of the elapsed time that the busiest driver thread was on the CPU. Near 1, the driver was the
+    /// bottleneck, not the server.
     pub busiest_thread: f64,
 }
 
-/// What went wrong with a request. The connection it happened on is given up.
+/// What went wrong with a request. The driver then closes the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
-    /// No connection: refused, unreachable, or no descriptor left.
+    /// Connecting failed: refused, unreachable, or no descriptor left.
     Connect,
-    /// No connection, because all local ports towards the server are taken, most by connections in TIME-WAIT.
+    /// Connecting failed because all local ports towards the server are taken, most by connections in TIME-WAIT.
     NoPort,
-    /// No answer in time, or no close behind it where one was due.
+    /// No answer in time, or no close in time after the last answer.
     Timeout,
-    /// In an open loop: no connection became free in time, so it was never sent.
+    /// In an open loop: no connection became free in time, so the request was never sent.
     NeverSent,
     /// The server reset the connection.
     Reset,
     /// The server closed before the answer was complete.
     EarlyClose,
-    /// What came is no HTTP/1.1 answer.
+    /// The received bytes are not a valid HTTP/1.1 answer.
     Malformed,
-    /// Bytes behind the answer that nobody had asked for.
+    /// Bytes came behind the last answer that was due.
     Unasked,
     /// A well-formed answer with another status than expected.
     WrongStatus,
@@ -64,8 +64,7 @@ pub enum Fault {
 }
 
 impl Tally {
-    /// The share of the latencies, in percent, that took no longer than what this returns: `percentile(99.0)`. Zero
-    /// if there are none.
+    /// The latency that `percent` percent of the requests did not exceed: `percentile(99.0)`. Zero without requests.
     pub fn percentile(&self, percent: f64) -> Duration {
         Duration::from_nanos(self.latencies.value_at_quantile(percent / 100.0))
     }
@@ -81,9 +80,9 @@ impl Tally {
         self.errors.values().sum()
     }
 
-    /// Adds what another thread did at the same time.
+    /// Adds the tally of another thread that ran at the same time.
     pub fn merge(&mut self, other: &Tally) {
-        // Both have the bounds that `default` gives them, which is all that adding asks for.
+        // Both have the bounds of `default`, and `add` fails only on different bounds.
         let added = self.latencies.add(&other.latencies);
         debug_assert!(added.is_ok());
         self.requests += other.requests;
@@ -113,7 +112,7 @@ impl fmt::Display for Fault {
             Fault::Reset => "connection reset",
             Fault::EarlyClose => "closed before the answer was complete",
             Fault::Malformed => "malformed answer",
-            Fault::Unasked => "bytes that nobody had asked for",
+            Fault::Unasked => "unexpected bytes after the answer",
             Fault::WrongStatus => "wrong status",
             Fault::WrongBody => "wrong content",
         })
@@ -122,9 +121,9 @@ impl fmt::Display for Fault {
 
 impl Default for Tally {
     fn default() -> Self {
-        // These bounds are in order, which is all that can be wrong with them; without, the histogram would grow.
+        // These bounds are valid; fixed bounds keep the histogram from allocating later.
         let latencies = Histogram::new_with_bounds(1, LONGEST_NS, 3).or_else(|_| Histogram::new(3));
-        #[expect(clippy::expect_used, reason = "three digits are among the digits there are")]
+        #[expect(clippy::expect_used, reason = "0 to 5 digits are valid")]
         let latencies = latencies.expect("three significant digits");
         Tally {
             latencies,

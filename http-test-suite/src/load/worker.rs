@@ -1,7 +1,7 @@
-//! One driver thread: its connections, what they have to do, and an event loop that wakes them.
+//! One driver thread: an event loop with its connections and its schedule.
 //!
-//! Timeouts are found by looking at every connection some twenty times a timeout, which costs less than to file each
-//! request with a timer.
+//! To find timeouts, the thread looks at every connection about twenty times per timeout, which costs less than a timer
+//! for each request.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -25,18 +25,18 @@ use super::ledger::Ledger;
 use super::plan::Load;
 use super::tally::{Fault, Tally};
 
-/// The token that is no connection's.
+/// The token of the timer; it is not the index of a connection.
 const TIMER: Token = Token(usize::MAX);
 /// Events taken from one wait.
 const EVENTS: usize = 512;
 /// Bytes received at once. Large enough for most answers to need one `recv`.
 const BUFFER_LEN: usize = 64 * 1024;
-/// Looks for timeouts in the time of one.
+/// How many times per timeout the thread looks for expired requests.
 const LOOKS: u32 = 20;
-/// The longest time from one look to the next. Who could not connect tries again then.
+/// The longest time between two looks. Connections that could not connect try again at the next look.
 const LOOK_MAX: Duration = Duration::from_millis(20);
 
-/// What is known of all threads while they run.
+/// Counts of all threads while they run.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) requests: AtomicU64,
@@ -48,21 +48,20 @@ pub(super) struct Worker<'a> {
     agenda: Agenda<'a>,
     counts: &'a Counts,
     poll: Poll,
-    /// Wakes for the next request of an open loop: epoll's own timeouts are counted in milliseconds.
+    /// Wakes the thread for the next request of an open loop: a timeout of epoll has only milliseconds.
     timer: OwnedFd,
-    /// What the timer is set for.
+    /// The time for which the timer is set.
     alarm: Option<Instant>,
     connections: Vec<Connection>,
-    /// Connections with nothing to do. The one that has been idle longest comes first, so that in an open loop all
-    /// have their turn.
+    /// Idle connections, the longest idle first, so that an open loop uses all of them in turn.
     idle: VecDeque<usize>,
-    /// Connections that could not connect, until the next look.
+    /// Connections that could not connect and try again at the next look.
     resting: Vec<usize>,
-    /// Set when the agenda has said so.
+    /// Whether the schedule has no further requests.
     over: bool,
     buffer: Vec<u8>,
     ledger: Ledger,
-    /// What of the ledger stands in `counts` already.
+    /// The requests and errors of the ledger that `counts` already includes.
     told: (u64, u64),
 }
 
@@ -94,7 +93,8 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// Asks until it is over, and tells what came of it since `start`. The connections stand until this is dropped.
+    /// Runs until all requests are done, and returns the tally since `start`. The connections stay open until the
+    /// worker is dropped.
     pub(super) fn run(&mut self, start: Instant) -> io::Result<Tally> {
         let look = (self.load.timeout / LOOKS).clamp(Duration::from_millis(1), LOOK_MAX);
         let mut events = Events::with_capacity(EVENTS);
@@ -125,7 +125,7 @@ impl<'a> Worker<'a> {
         Ok(tally)
     }
 
-    /// Gives idle connections what is due, and sets the timer for what is due next.
+    /// Starts due requests on idle connections, and sets the timer for the next request.
     fn begin_due(&mut self) -> io::Result<()> {
         while let Some(&index) = self.idle.front() {
             match self.supply(index, Instant::now()) {
@@ -141,7 +141,8 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Gives a connection as many requests as are due and may be sent together; or tells when there will be one, if ever.
+    /// Queues as many due requests on a connection as may be sent together. If none is due, the error is the time of
+    /// the next request, or `None` if there is no further request.
     fn supply(&mut self, index: usize, now: Instant) -> Result<(), Option<Instant>> {
         let first = self.next_request(now)?;
         self.connections[index].put(first);
@@ -152,11 +153,12 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// The next request that is due; or when there will be one, if ever.
+    /// Takes a due request. If none is due, the error is the time of the next request, or `None` if there is no further
+    /// request.
     fn next_request(&mut self, now: Instant) -> Result<Request, Option<Instant>> {
         match self.agenda.next(now) {
             Next::Due { number, since } => {
-                // The remainder is less than a length.
+                // The remainder is less than the length of `asks`, so it fits into a usize.
                 Ok(Request { ask: (number % self.load.asks.len() as u64) as usize, due: since })
             }
             Next::At(at) => Err(Some(at)),
@@ -176,7 +178,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Goes on with what is due next on a connection that is done with everything, if anything is.
+    /// Starts due requests on a connection until it waits for its socket, or is idle because nothing is due.
     fn settle(&mut self, index: usize, mut turn: Turn) {
         while turn != Turn::Waiting {
             if turn == Turn::Unconnected {
@@ -189,7 +191,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Finds what has waited too long, and lets those try again that could not connect.
+    /// Fails requests that have timed out, and makes connections that could not connect available again.
     fn look(&mut self, now: Instant) {
         if let (Some(_), Some(long_ago)) = (self.load.rate, now.checked_sub(self.load.timeout)) {
             while self.idle.is_empty() && self.next_request(long_ago).is_ok() {
@@ -207,7 +209,7 @@ impl<'a> Worker<'a> {
         self.idle.extend(self.resting.drain(..));
     }
 
-    /// Tells how far we are.
+    /// Adds the new requests and errors to the shared counts.
     fn tell(&mut self) {
         let (requests, errors) = (self.ledger.tally.requests, self.ledger.tally.error_count());
         self.counts.requests.fetch_add(requests - self.told.0, Ordering::Relaxed);
@@ -219,7 +221,7 @@ impl<'a> Worker<'a> {
         if self.alarm.replace(at) == Some(at) {
             return Ok(());
         }
-        // Zero would switch the timer off.
+        // Zero would disarm the timer.
         let wait = at.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1));
         let it_value = Timespec::try_from(wait).map_err(|_| ErrorKind::InvalidInput)?;
         let it_interval = Timespec::default();

@@ -151,7 +151,8 @@ pub(super) fn visit(ground: Ground<'_>, time: Duration) -> io::Result<Vec<Score>
     })
 }
 
-/// What one client does: conversations at even intervals, shifted against its fellows'. What is late is not made up for.
+/// What one client does: conversations at even intervals, shifted against its fellows'. What is late is not made up
+/// for.
 fn live(ground: Ground<'_>, kind: &Kind, client: u32, start: Instant, time: Duration) -> Score {
     let mut score = Score { name: kind.name, right: 0, wrong: 0, faults: Vec::new() };
     let interval = Duration::from_secs_f64(f64::from(kind.clients) / kind.per_second);

@@ -62,8 +62,8 @@ impl Soak {
     ///
     /// # Errors
     ///
-    /// If the server does not start, or the system lacks threads or disk for the crowd. What the server does wrong once it
-    /// runs, even if it dies, is in the verdict.
+    /// If the server does not start, or the system lacks threads or disk for the crowd. What the server does wrong once
+    /// it runs, even if it dies, is in the verdict.
     pub fn run(&self) -> io::Result<Verdict> {
         let scratch = tempfile::tempdir()?;
         let documents = documents::write(&scratch.path().join("root"))?;

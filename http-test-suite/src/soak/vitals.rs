@@ -1,4 +1,5 @@
-//! What a server's processes hold, as `/proc` tells it (proc(5)): looked at from outside, so that nothing can be hidden.
+//! What a server's processes hold, as `/proc` tells it (proc(5)): looked at from outside, so that nothing can be
+//! hidden.
 
 use std::fs;
 use std::io;
@@ -36,8 +37,8 @@ pub struct Vitals {
     pub descriptors: usize,
     /// Living ones.
     pub threads: usize,
-    /// Anonymous; pages that several share are divided among them (`Pss_Anon`). Those of the program's file are left out:
-    /// their share changes whenever somebody else starts the same program.
+    /// Anonymous; pages that several share are divided among them (`Pss_Anon`). Those of the program's file are left
+    /// out: their share changes whenever somebody else starts the same program.
     pub memory_bytes: u64,
 }
 

@@ -1,12 +1,12 @@
 //! Versus: `httpd` beside other servers on the same work, in the same minutes, on the same CPUs.
 //!
-//! A [`Plan`] says who is measured at what; running it starts one server after the other, over and over, puts load on it
-//! and looks at what its processes use, and gives [`Results`]; these become a [table](table::page) and a
-//! [picture](plot::svg). Rounds are interleaved (A B C, A B C …), so that what disturbs the machine for a while disturbs
-//! all alike, and a ratio is that of two measurements of the same round.
+//! A [`Plan`] says who is measured at what; running it starts one server after the other, over and over, puts load on
+//! it and looks at what its processes use, and gives [`Results`]; these become a [table](table::page) and a
+//! [picture](plot::svg). Rounds are interleaved (A B C, A B C …), so that what disturbs the machine for a while
+//! disturbs all alike, and a ratio is that of two measurements of the same round.
 //!
-//! What counts is the CPU time of a server for each request: it hardly depends on how fast the driver is, and on a machine
-//! that others use as well it moves least. Latencies are those of a closed loop; they follow the throughput.
+//! What counts is the CPU time of a server for each request: it hardly depends on how fast the driver is, and on a
+//! machine that others use as well it moves least. Latencies are those of a closed loop; they follow the throughput.
 //!
 //! # Rooms
 //!

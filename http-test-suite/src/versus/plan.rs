@@ -36,8 +36,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Everything, three times for two seconds, with one worker. `httpd` is looked for beside this program, and the peers
-    /// in the workspace around it.
+    /// Everything, three times for two seconds, with one worker. `httpd` is looked for beside this program, and the
+    /// peers in the workspace around it.
     ///
     /// # Errors
     ///

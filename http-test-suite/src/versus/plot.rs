@@ -1,5 +1,5 @@
-//! Results as a picture: for each work a bar for each server, as long as its cost beside nginx's. It is written by hand, so
-//! that it can follow the reader's choice of light or dark.
+//! Results as a picture: for each work a bar for each server, as long as its cost beside nginx's. It is written by
+//! hand, so that it can follow the reader's choice of light or dark.
 
 use std::fmt::Write;
 

@@ -1,5 +1,5 @@
-//! What was measured, as it is kept: every round of every cell, and what is needed to measure it again. Ratios are made of
-//! pairs of the same round.
+//! What was measured, as it is kept: every round of every cell, and what is needed to measure it again. Ratios are made
+//! of pairs of the same round.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,5 @@
-//! A file server that does what the soak's clients ask for and no more, a thread for each connection; and the flaws that
-//! it can have.
+//! A file server that does what the soak's clients ask for and no more, a thread for each connection; and the flaws
+//! that it can have.
 
 use std::collections::HashMap;
 use std::fs::{self, File};

@@ -10,8 +10,8 @@ use crate::print;
 
 /// Holds one run of the lab against an earlier one, cell by cell.
 ///
-/// A change counts if it is greater than the bound and the rounds of the two runs do not overlap. Exit codes: 0 nothing has
-/// become worse; 1 something has, or fails now; 2 a file is of no use, or the two cannot be compared.
+/// A change counts if it is greater than the bound and the rounds of the two runs do not overlap. Exit codes: 0 nothing
+/// has become worse; 1 something has, or fails now; 2 a file is of no use, or the two cannot be compared.
 #[derive(Args)]
 pub struct Arguments {
     /// results.json of the earlier run

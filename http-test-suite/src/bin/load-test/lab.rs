@@ -14,8 +14,8 @@ use crate::print;
 
 /// Starts the demo servers in every architecture, measures them under every workload, and writes a report.
 ///
-/// The servers are built first if this program stands in its workspace. Exit codes: 0 every answer was right; 1 some cell
-/// failed; 2 the lab could not work.
+/// The servers are built first if this program stands in its workspace. Exit codes: 0 every answer was right; 1 some
+/// cell failed; 2 the lab could not work.
 #[derive(Args)]
 pub struct Arguments {
     /// Where results.json, report.html and the pictures go

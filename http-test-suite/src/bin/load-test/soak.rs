@@ -15,12 +15,12 @@ use crate::{duration, print};
 /// How often a terminal shows that it goes on.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Lets good, slow, broken and resetting clients at a file server all at once, checks every answer to the byte, and looks
-/// whether descriptors, threads and memory are given back.
+/// Lets good, slow, broken and resetting clients at a file server all at once, checks every answer to the byte, and
+/// looks whether descriptors, threads and memory are given back.
 ///
-/// The server is started on files of its own: HTTPD --port 0 ARGUMENTS DIR. It takes somewhat longer than the time that is
-/// given, for the same crowd comes once before to warm the server up. Exit codes: 0 the server stands; 1 something was
-/// wrong; 2 the soak could not work.
+/// The server is started on files of its own: HTTPD --port 0 ARGUMENTS DIR. It takes somewhat longer than the time that
+/// is given, for the same crowd comes once before to warm the server up. Exit codes: 0 the server stands; 1 something
+/// was wrong; 2 the soak could not work.
 #[derive(Args)]
 pub struct Arguments {
     /// The program; it prints where it listens

@@ -14,8 +14,9 @@ use crate::{duration, print};
 
 /// Measures httpd beside other servers on the same work: CPU time for each request, throughput, latency, memory, start.
 ///
-/// nginx, lighttpd and h2o are those that the system has installed; who is not here is left out, and said so. Exit codes: 0
-/// every answer was right; 1 some were not, or a server could not be measured; 2 wrong usage, or nobody could be.
+/// nginx, lighttpd and h2o are those that the system has installed; who is not here is left out, and said so. Exit
+/// codes: 0 every answer was right; 1 some were not, or a server could not be measured; 2 wrong usage, or nobody could
+/// be.
 #[derive(Args)]
 pub struct Arguments {
     /// Where table.md, results.json and versus.svg go

@@ -1,5 +1,5 @@
-//! Sends bytes to a server as they are, and shows what comes back: for a look at a single exchange, and for requests that
-//! no client would write.
+//! Sends bytes to a server as they are, and shows what comes back: for a look at a single exchange, and for requests
+//! that no client would write.
 //!
 //! It never corrects anything unless told to. Replies are read by the same strict reader as in the suite, and only to
 //! know when to leave and what to explain: without `--explain`, what comes is printed byte for byte.
@@ -35,8 +35,8 @@ use talk::{QUIET, Talk};
 /// A file and standard input are taken as they are, without escapes. It leaves a moment after the last reply is in:
 /// as many as there are lines in the request that end with HTTP/1.0 or HTTP/1.1, one at least.
 ///
-/// Exit codes: 0 all replies came, and were well-formed; 1 they did not, or were not; 2 wrong usage, or the server cannot
-/// be reached.
+/// Exit codes: 0 all replies came, and were well-formed; 1 they did not, or were not; 2 wrong usage, or the server
+/// cannot be reached.
 #[derive(Parser)]
 #[command(version, verbatim_doc_comment)]
 struct Arguments {

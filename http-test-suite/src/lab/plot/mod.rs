@@ -1,5 +1,5 @@
-//! Pictures of results, as SVG: the same colour for the same architecture everywhere, axes with units, and the spread of
-//! the rounds beside every median.
+//! Pictures of results, as SVG: the same colour for the same architecture everywhere, axes with units, and the spread
+//! of the rounds beside every median.
 
 mod axis;
 mod panel;
