@@ -1,4 +1,4 @@
-//! The lab on hand-made numbers: what is compared, kept, drawn and written, and what `/proc` says.
+//! Tests of the lab with hand-made numbers: comparison, files, pictures, page, table, and the parsers of `/proc`.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ use http_test_suite::lab::observe::{Process, Spent, Stat, Thread, Tree};
 use http_test_suite::lab::results::{Cell, Machine, Sample, Settings, Spread, Unusable, VERSION};
 use http_test_suite::lab::{Architecture, Comparison, Metric, Results, html, plot, table};
 
-/// A run of one cell, whose rounds had these requests in a second each.
+/// A run of one cell, whose rounds had this many requests in a second each.
 fn run_of(requests: &[u64]) -> Results {
     results(vec![cell("hello", Architecture::Loop, 16, requests)])
 }
@@ -62,7 +62,7 @@ fn a_change_counts_beyond_the_bound_and_the_spread() {
     check(&[1000, 1010, 1020], &[930, 940, 950], Verdict::Same);
     check(&[1000, 1010, 1020], &[800, 810, 820], Verdict::Worse);
     check(&[1000, 1010, 1020], &[1200, 1210, 1220], Verdict::Better);
-    // One round as slow as one of the others: that may have been chance.
+    // One round is as slow as a round of the other run, so the difference may be chance.
     check(&[815, 1010, 1020], &[800, 810, 820], Verdict::Same);
     check(&[1000, 1010, 1020], &[800, 810, 1000], Verdict::Same);
     check(&[1000], &[800], Verdict::Worse);
@@ -79,7 +79,7 @@ fn a_cell_that_fails_now_is_a_regression() {
 }
 
 #[test]
-fn what_was_measured_otherwise_is_not_compared() {
+fn rejects_runs_that_cannot_be_compared() {
     let check = |change: &dyn Fn(&mut Results), expected: Incomparable| {
         let (before, mut after) = (run_of(&[1000]), run_of(&[1000]));
         change(&mut after);
@@ -92,7 +92,7 @@ fn what_was_measured_otherwise_is_not_compared() {
 }
 
 #[test]
-fn another_machine_is_mentioned() {
+fn mentions_a_different_machine() {
     let (before, mut after) = (run_of(&[1000]), run_of(&[1000]));
     after.machine.cpu = "a slow one".to_owned();
     let comparison = Comparison::of(&before, &after, &[Metric::Throughput], 0.1).unwrap();
@@ -100,7 +100,7 @@ fn another_machine_is_mentioned() {
 }
 
 #[test]
-fn the_program_tells_by_its_exit_code() {
+fn the_exit_code_reports_regressions() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, results: &Results| results.write(&dir.path().join(name)).unwrap();
     write("before", &run_of(&[1000, 1010, 1020]));
@@ -140,7 +140,7 @@ fn results_are_read_as_they_were_written() {
 }
 
 #[test]
-fn another_version_is_refused_whatever_else_it_holds() {
+fn rejects_a_file_of_another_version() {
     assert!(matches!(Results::parse(r#"{"version":2,"all":"new"}"#), Err(Unusable::Version(2))));
     assert!(matches!(Results::parse(r#"{"version":1}"#), Err(Unusable::Malformed(_))));
     assert!(matches!(Results::parse("[]"), Err(Unusable::Malformed(_))));
@@ -208,7 +208,7 @@ fn a_line_for_each_architecture_and_nothing_that_failed() {
         let colour = hex(architecture);
         svg.lines().filter(|line| line.starts_with("<polyline") && line.contains(&colour)).count()
     };
-    // One in each of four panels.
+    // One line in each of four panels.
     assert_eq!([Architecture::Threads, Architecture::Loop].map(lines), [4, 4]);
     assert_eq!(lines(Architecture::Loops), 0);
     for text in
@@ -220,9 +220,9 @@ fn a_line_for_each_architecture_and_nothing_that_failed() {
 }
 
 #[test]
-fn bars_where_nothing_was_swept() {
+fn draws_bars_for_a_single_number_of_connections() {
     let cells = vec![
-        cell("beside-nobody", Architecture::Loop, 0, &[100]),
+        cell("beside-none", Architecture::Loop, 0, &[100]),
         cell("beside-idle", Architecture::Loop, 1000, &[100]),
         cell("beside-idle", Architecture::Threads, 1000, &[100]),
     ];
@@ -231,7 +231,7 @@ fn bars_where_nothing_was_swept() {
     let bars = |svg: &str, architecture| {
         svg.lines().filter(|line| line.starts_with("<rect") && line.contains(&hex(architecture))).count()
     };
-    // And one in the legend.
+    // Two bars, and an entry in the legend.
     assert_eq!(bars(&drawings[0].svg, Architecture::Loop), 2 + 1);
     assert_eq!(bars(&drawings[0].svg, Architecture::Threads), 1 + 1);
 }
@@ -242,7 +242,7 @@ fn hex(architecture: Architecture) -> String {
 }
 
 #[test]
-fn the_page_needs_nothing_else() {
+fn the_page_is_self_contained() {
     let mut cells =
         vec![cell("hello", Architecture::Loop, 16, &[1000]), cell("hello", Architecture::Loops, 16, &[9])];
     cells[1].failure = Some("a <b> & c".to_owned());
@@ -256,7 +256,7 @@ fn the_page_needs_nothing_else() {
 }
 
 #[test]
-fn the_table_says_what_failed_and_who_was_the_bottleneck() {
+fn the_table_names_failures_and_bottlenecks() {
     let mut cells =
         [1, 2, 3].map(|connections| cell("hello", Architecture::Loop, connections, &[1_234_567])).to_vec();
     cells[1].failure = Some("1 × wrong content".to_owned());
@@ -269,7 +269,7 @@ fn the_table_says_what_failed_and_who_was_the_bottleneck() {
 }
 
 #[test]
-fn the_stat_of_a_process() {
+fn parses_the_stat_of_a_process() {
     let check = |text: &str, expected: Option<(u32, u64)>| {
         let stat = Stat::parse(text).map(|stat| (stat.parent, stat.cpu_ticks));
         assert_eq!(stat, expected, "{text}");
@@ -283,7 +283,7 @@ fn the_stat_of_a_process() {
 }
 
 #[test]
-fn what_a_thread_has_used() {
+fn parses_the_usage_of_a_thread() {
     let status = "Name:\tx\nvoluntary_ctxt_switches:\t12\nnonvoluntary_ctxt_switches:\t3\n";
     let thread = Thread { cpu: Duration::from_nanos(5_000_001), waits: 12, preemptions: 3 };
     assert_eq!(Thread::parse("5000001 17 4\n", status), Some(thread));
@@ -292,7 +292,7 @@ fn what_a_thread_has_used() {
 }
 
 #[test]
-fn the_fine_clock_unless_it_has_missed_a_thread() {
+fn uses_the_fine_clock_unless_a_thread_is_missing() {
     let process = |ticks_ms: u64, threads: &[(u32, u64)]| Process {
         cpu: Duration::from_millis(ticks_ms),
         threads: threads
@@ -307,17 +307,17 @@ fn the_fine_clock_unless_it_has_missed_a_thread() {
     check(process(100, &[(1, 103)]), process(200, &[(1, 207)]), 104, 104, 0);
     // Ticks are coarse.
     check(process(100, &[(1, 100)]), process(140, &[(1, 103)]), 3, 3, 0);
-    // Another thread has come, and stayed.
+    // A second thread has started, and is alive.
     check(process(100, &[(1, 103)]), process(200, &[(1, 153), (2, 50)]), 100, 100, 1);
-    // Another has come and gone.
+    // A second thread has started and ended.
     check(process(100, &[(1, 103)]), process(900, &[(1, 153)]), 800, 50, 0);
-    // One that was there has gone.
+    // An earlier thread has ended.
     check(process(100, &[(1, 50), (2, 50)]), process(100, &[(1, 53)]), 3, 3, 0);
 }
 
 #[test]
-fn the_tree_of_a_process_and_its_descendants() {
-    // The innermost prints once all are there.
+fn finds_a_process_and_its_descendants() {
+    // The innermost shell prints a line once all processes run.
     let script = "sh -c 'sleep 60 & echo; wait'; exit";
     let mut child = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
     child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();

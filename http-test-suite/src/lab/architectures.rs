@@ -1,4 +1,4 @@
-//! The architectures that are compared, and how each is called to life.
+//! The compared architectures, and the command that starts each.
 
 use std::path::Path;
 use std::process::Command;
@@ -18,20 +18,20 @@ pub enum Architecture {
     Loops,
     /// Several event loops, each a process.
     PreforkLoops,
-    /// Several event loops, each a process, written by others long ago: the reference for files.
+    /// nginx, with an event loop in each of several processes: the reference for files.
     Nginx,
 }
 
-/// What every server of a workload is given.
+/// The environment that every server of a workload gets.
 #[derive(Clone, Debug)]
 pub struct Surroundings<'a> {
     /// The document root.
     pub root: &'a Path,
-    /// Where forecasts come from, if anybody will ask.
+    /// The URL of the weather service, if the workload needs it.
     pub weather_url: Option<&'a str>,
     /// Event loops or processes of the architectures that have several.
     pub workers: usize,
-    /// A directory for what a server may want to write.
+    /// A directory for files that a server writes.
     pub scratch: &'a Path,
 }
 
@@ -58,7 +58,7 @@ impl Architecture {
         }
     }
 
-    /// The one with this name.
+    /// The architecture with this name.
     pub fn named(id: &str) -> Option<Architecture> {
         Architecture::ALL.into_iter().find(|architecture| architecture.id() == id)
     }
@@ -75,8 +75,8 @@ impl Architecture {
         }
     }
 
-    /// Red, green and blue, the same in every picture. Warm ones block, cold ones loop; all are told apart by those
-    /// who cannot tell red from green, too.
+    /// Its colour as red, green and blue, the same in every picture. Blocking architectures have warm colours, event
+    /// loops cold ones; the palette also works with red-green colour blindness.
     pub fn colour(self) -> (u8, u8, u8) {
         match self {
             Architecture::Threads => (0xd5, 0x5e, 0x00),
@@ -88,7 +88,7 @@ impl Architecture {
         }
     }
 
-    /// How many workers answer, of `workers` where there are several.
+    /// The number of its workers: `workers` for architectures with several, else 1.
     pub fn workers(self, workers: usize) -> usize {
         match self {
             Architecture::Threads | Architecture::Loop => 1,
@@ -96,8 +96,8 @@ impl Architecture {
         }
     }
 
-    /// What starts it, if it is installed. All but nginx choose a free port and say which; nginx reads its
-    /// [configuration](nginx_conf) in the scratch directory.
+    /// The command that starts it; `None` if the program is not installed. All programs but nginx choose a free port
+    /// and print it; nginx reads its [configuration](nginx_conf) from the scratch directory.
     pub fn command(self, programs: &Programs, around: &Surroundings<'_>) -> Option<Command> {
         let program = match self {
             Architecture::Threads | Architecture::PreforkThreads => &programs.sync_server,
@@ -121,10 +121,10 @@ impl Architecture {
     }
 }
 
-/// The reference's configuration: all that makes it fast on files, and nothing it would not do for a stranger.
+/// The configuration of nginx: everything that makes it fast on files, and that is safe in production.
 pub fn nginx_conf(around: &Surroundings<'_>, processes: usize, port: u16, as_root: bool) -> String {
     let root = around.root.display();
-    // Workers leave root behind unless told otherwise, and could then not read a private document root.
+    // By default workers drop root privileges, and could not read a private document root.
     let user = if as_root { "user root;" } else { "" };
     format!(
         "daemon off; {user} pid nginx.pid; worker_processes {processes}; worker_rlimit_nofile 16384;

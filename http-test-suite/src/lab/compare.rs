@@ -1,4 +1,4 @@
-//! Two runs of the lab, cell by cell: what has changed, and whether that can be chance.
+//! Compares two runs of the lab, cell by cell: what has changed, and whether the change exceeds the noise.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use super::results::{Cell, Results, Spread};
 /// What has changed between two runs.
 #[derive(Clone, Debug, Default)]
 pub struct Comparison {
-    /// A line for each metric of each cell that both runs have.
+    /// One entry for each metric of each cell that both runs have.
     pub changes: Vec<Change>,
     /// Cells that failed in the later run, and had not before.
     pub broken: Vec<Broken>,
-    /// What has to be kept in mind about all of it.
+    /// Differences between the runs that limit the comparison, such as another CPU.
     pub remarks: Vec<String>,
 }
 
@@ -27,11 +27,11 @@ pub struct Change {
     pub before: Spread,
     /// In the later one.
     pub after: Spread,
-    /// What to think of it.
+    /// Whether the change is significant, and in which direction.
     pub verdict: Verdict,
 }
 
-/// A cell that has no numbers any more.
+/// A cell that failed in the later run.
 #[derive(Clone, Debug)]
 pub struct Broken {
     /// `workload / architecture / connections`.
@@ -40,18 +40,18 @@ pub struct Broken {
     pub why: String,
 }
 
-/// What to think of a change.
+/// Whether a change is significant, and in which direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Beyond the bound and beyond the spread, to the better.
+    /// Better by more than the bound and the spread.
     Better,
     /// Within the bound, or within the spread.
     Same,
-    /// Beyond the bound and beyond the spread, to the worse.
+    /// Worse by more than the bound and the spread.
     Worse,
 }
 
-/// Why two runs say nothing about each other.
+/// Why two runs cannot be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incomparable {
     /// They were measured with different numbers of workers.
@@ -68,7 +68,7 @@ impl Comparison {
     ///
     /// # Errors
     ///
-    /// If they say nothing about each other.
+    /// If the runs cannot be compared.
     pub fn of(
         before: &Results,
         after: &Results,
@@ -114,7 +114,7 @@ impl Comparison {
 }
 
 impl Change {
-    /// As a share of the earlier median; nothing if that was zero.
+    /// The change as a share of the earlier median; `None` if that was zero.
     pub fn relative(&self) -> Option<f64> {
         (self.before.middle != 0.0).then(|| self.after.middle / self.before.middle - 1.0)
     }
@@ -128,7 +128,7 @@ fn verdict(metric: Metric, before: &Spread, after: &Spread, bound: f64) -> Verdi
     if (change > 0.0) == metric.more_is_better() { Verdict::Better } else { Verdict::Worse }
 }
 
-/// Runs on different machines may be compared, but not in silence.
+/// The differences between two runs that a reader must know of.
 fn remarks(before: &Results, after: &Results) -> Vec<String> {
     let (earlier, later) = (&before.machine, &after.machine);
     let pairs = [
@@ -159,7 +159,7 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// The line without its place.
+/// The line without the name of the cell.
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let side = |spread: &Spread| {

@@ -1,22 +1,21 @@
-//! What the numbers say of one workload, in sentences. Nothing is claimed that the spread of the rounds could explain
-//! as well.
+//! Describes the numbers of one workload in sentences. A difference within the spread of the rounds is not reported.
 
 use super::architectures::Architecture;
 use super::metric::Metric;
 use super::results::{Cell, Results, Spread};
 use super::workloads::{Scene, Workload};
 
-/// What was found with the largest number of connections.
+/// The findings at the largest number of connections.
 #[derive(Clone, Debug)]
 pub struct Findings {
-    /// Where: `1,000 connections`, or who the neighbours are.
+    /// `1,000 connections`, or the kind of neighbours.
     pub place: String,
-    /// A sentence for each metric that matters here.
+    /// A sentence for each metric that matters for the workload.
     pub sentences: Vec<String>,
 }
 
 impl Findings {
-    /// About one workload; nothing if it was not measured.
+    /// The findings about one workload; `None` if it was not measured.
     pub fn of(results: &Results, workload: &Workload) -> Option<Findings> {
         let most = results.of_workload(workload.id).map(|cell| cell.connections).max()?;
         let cells: Vec<&Cell> =
@@ -39,7 +38,7 @@ impl Findings {
     }
 }
 
-/// Who is best, who is worst, and how far apart they are.
+/// Names the best and the worst architecture by one metric, and the ratio between them.
 fn extremes(cells: &[&Cell], metric: Metric) -> Option<String> {
     let mut known: Vec<(&'static str, Spread)> =
         cells.iter().filter_map(|cell| Some((title(cell)?, cell.spread(metric)?))).collect();
@@ -56,7 +55,7 @@ fn extremes(cells: &[&Cell], metric: Metric) -> Option<String> {
         return Some(format!("{name}: no difference beyond the spread of the rounds."));
     }
     let (low, high) = (good.middle.min(bad.middle), good.middle.max(bad.middle));
-    // Next to nothing, everything is many times as much.
+    // A ratio to a value near zero says nothing.
     let ratio = if low > high / 1000.0 { format!(", {:.1} times apart", high / low) } else { String::new() };
     Some(format!("{name}: from {from} ({best}) to {to} ({worst}){ratio}."))
 }

@@ -1,4 +1,4 @@
-//! One page that needs nothing else: pictures inline, what they teach, the numbers behind them, and how to repeat it.
+//! The report as one self-contained HTML page: pictures, findings, all numbers, and how to repeat the run.
 
 use std::fmt::Write;
 
@@ -32,7 +32,7 @@ pub fn page(results: &Results, drawings: &[Drawing]) -> String {
     html
 }
 
-/// Where, when and with what.
+/// The machine, the date and the programs.
 fn circumstances(machine: &Machine, results: &Results) -> String {
     let gib = machine.memory_bytes as f64 / (1u64 << 30) as f64;
     format!(
@@ -48,7 +48,7 @@ fn circumstances(machine: &Machine, results: &Results) -> String {
     )
 }
 
-/// Whether every answer was right; if not, which cells count for nothing, and why.
+/// Whether every answer was right; if not, the failed cells and the reasons.
 fn verdict(results: &Results) -> String {
     let failed = results.cells.iter().filter_map(|cell| {
         let (workload, architecture, connections) = cell.place();
@@ -59,10 +59,12 @@ fn verdict(results: &Results) -> String {
     if failed.is_empty() {
         return "<p>Every answer was right.</p>\n".to_owned();
     }
-    format!("<p>Failed, and no numbers of them count:</p>\n<ul class=\"remark\">\n{failed}</ul>\n")
+    format!(
+        "<p>These cells failed, so none of their numbers count:</p>\n<ul class=\"remark\">\n{failed}</ul>\n"
+    )
 }
 
-/// The questions that all of this is about.
+/// The questions of the lab, with their answers.
 fn summary(results: &Results) -> String {
     let entry =
         |lesson: Lesson| format!("<dt>{}</dt>\n<dd>{}</dd>\n", text(lesson.question), text(&lesson.answer));
@@ -117,7 +119,7 @@ fn table(cells: &[&Cell]) -> String {
     html
 }
 
-/// The median, and its spread where it is worth a word.
+/// The median, with its spread if that is at least 1 %.
 fn number(cell: &Cell, metric: Metric) -> String {
     let Some(spread) = cell.spread(metric) else { return "–".to_owned() };
     let percent = spread.relative() * 100.0;
@@ -130,34 +132,34 @@ fn method(settings: &Settings) -> String {
     let list = |cpus: &[usize]| cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
     let (server, driver) = (list(server_cpus), list(driver_cpus));
     let several = if server_cpus.len() < *workers {
-        "As there are more workers than CPUs for them, several workers cannot be faster here than one: what is seen \
-         is their price, and not what they gain where each has a CPU."
+        "There are more workers than CPUs for them, so several workers cannot be faster here than one: the numbers \
+        show what several workers cost, not what they gain with a CPU each."
     } else {
-        "There is a CPU for each worker, so that several can be faster than one. CPU seconds per 1,000 requests say \
-         what each answer costs, whoever gives it."
+        "There is a CPU for each worker, so that several can be faster than one. CPU seconds per 1,000 requests show \
+        the cost of an answer, independent of the number of workers."
     };
     format!(
         "<section id=\"method\">\n<h2>Method</h2>\n\
          <p>Servers ran on CPU {server}, the load driver and the weather stub on CPU {driver}. ×N and prefork stand \
          for {workers} workers; nginx has a process for each of its CPUs. {several}</p>\n\
-         <p>Each cell was measured {rounds} times for {seconds} s, in rounds: in each, all servers of a workload stand \
-         ready and take turns, and another one begins. Numbers and marks are medians; whiskers are the extremes of \
-         the rounds, and ± is half the distance between them. Connections are kept alive, and each asks again once \
-         it is answered (a closed loop), but for bystanders, who ask at a steady pace and whose latency counts from \
-         when a request was due (an open loop).</p>\n\
-         <p>Every answer is checked: status and content, byte by byte, against one that was checked before by what \
-         the lab itself knows (for the weather, which is another one each time, the status and the framing). One wrong \
-         answer, one lost connection, and the cell has failed. Where the driver's busiest thread had no time left \
-         while the server had, the table says so: then the server could do more than the number says.</p>\n\
-         <p>CPU time, memory (Pss: what processes share is counted once), threads and context switches are those of \
-         all processes of a server, taken from /proc while the load is on; of threads that had ended by then, only the \
-         CPU time is known. Latency is measured in nanoseconds from before the request is sent until the last byte \
-         of its answer is there.</p>\n\
+         <p>Each cell was measured {rounds} times for {seconds} s, in rounds: in each round, all servers of a workload \
+         run side by side and are measured in turn, each round starting with another server. Numbers and marks are \
+         medians; whiskers are the extremes of the rounds, and ± is half the distance between them. Connections are \
+         kept alive, and each sends the next request once the last is answered (a closed loop). Bystanders ask at a \
+         steady rate, and their latency counts from when a request was due (an open loop).</p>\n\
+         <p>Every answer is checked, status and content, byte by byte: it must equal a first answer that the lab has \
+         verified. (Weather differs each time, so only status and framing are checked.) A single wrong answer or lost \
+         connection makes the cell fail. If the busiest thread of the driver was at its limit and the server was not, \
+         the table says so: then the server could do more than the number says.</p>\n\
+         <p>CPU time, memory (Pss: shared pages are counted once), threads and context switches are sums over all \
+         processes of a server, read from /proc during the load; for threads that had ended by then, only the CPU time \
+         is known. Latency is measured in nanoseconds, from before the request is sent until the last byte of its \
+         answer has arrived.</p>\n\
          <p>To repeat it: <code>cargo run --release -p http-test-suite --bin load-test -- lab</code></p>\n</section>\n"
     )
 }
 
-/// Escaped for content and attributes.
+/// Escapes text for HTML content and attributes.
 fn text(plain: &str) -> String {
     plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -1,21 +1,21 @@
-//! The questions that the lab is there to answer, and what this run answers. A question stays open where its cells were
-//! not measured, and nothing is called a victory that the spread of the rounds could explain as well.
+//! The questions that the lab answers, and the answers of one run. A question is left out if its cells were not
+//! measured. A difference within the spread of the rounds does not count as a win.
 
 use super::architectures::Architecture;
 use super::metric::Metric;
 use super::results::{Cell, Results};
 use super::workloads::Workload;
 
-/// A question, and the answer of this run.
+/// A question, and its answer from one run.
 #[derive(Clone, Debug)]
 pub struct Lesson {
-    /// With its question mark.
+    /// The question, with its question mark.
     pub question: &'static str,
-    /// With its numbers.
+    /// The answer, with its numbers.
     pub answer: String,
 }
 
-/// All that this run has something to say about.
+/// The questions that this run can answer.
 pub fn lessons(results: &Results) -> Vec<Lesson> {
     let lesson = |question, answer: Option<String>| Some(Lesson { question, answer: answer? });
     let (threads, one) = (Architecture::Threads, Architecture::Loop);
@@ -26,17 +26,17 @@ pub fn lessons(results: &Results) -> Vec<Lesson> {
         lesson("What does one computation, inline, do to an event loop?", inline(results)),
         lesson("What does an idle client cost?", idle(results)),
         lesson("What do slow clients cost?", slow(results)),
-        lesson("Who can wait a thousandfold?", waits(results)),
+        lesson("What do a thousand simultaneous waits cost?", waits(results)),
     ]
     .into_iter()
     .flatten()
     .collect()
 }
 
-/// A lead of less is none: a run of one round has no spread to tell.
+/// The least ratio that counts as a win, because a run of one round has no spread to compare with.
 const LEAD: f64 = 1.05;
 
-/// Where one architecture answers more than another, beyond the spread, and by how much.
+/// The cells in which one architecture answers more requests than another, beyond the spread, and by how much.
 fn wins(results: &Results, winner: Architecture, loser: Architecture) -> Option<String> {
     let duels: Vec<(&Cell, &Cell)> = results
         .cells
@@ -55,12 +55,12 @@ fn wins(results: &Results, winner: Architecture, loser: Architecture) -> Option<
     let (winner, loser, count, of) = (winner.title(), loser.title(), won.len(), duels.len());
     match (of, count) {
         (0, _) => None,
-        (_, 0) => Some(format!("In none of {of} cells did {winner} come before {loser}.")),
-        _ => Some(format!("In {count} of {of} cells {winner} came before {loser}: {}.", won.join("; "))),
+        (_, 0) => Some(format!("{winner} was faster than {loser} in none of {of} cells.")),
+        _ => Some(format!("{winner} was faster than {loser} in {count} of {of} cells: {}.", won.join("; "))),
     }
 }
 
-/// Against the same engine in one process, with the most connections that were tried.
+/// Compares prefork with the same engine in one process, at the largest number of connections.
 fn prefork(results: &Results) -> Option<String> {
     let compare = |prefork: Architecture, plain: Architecture| {
         let most = results.of_workload("hello").map(|cell| cell.connections).max()?;
@@ -82,14 +82,14 @@ fn prefork(results: &Results) -> Option<String> {
         compare(Architecture::PreforkLoops, Architecture::Loops),
     ];
     let costs: Vec<String> = pairs.into_iter().flatten().collect();
-    let buys = "What it buys is no number here: a worker that dies takes only its own connections along";
+    let buys = "The numbers do not show the benefit: a worker that crashes loses only its own connections";
     (!costs.is_empty()).then(|| format!("{}. {buys}.", costs.join("; ")))
 }
 
 fn inline(results: &Results) -> Option<String> {
     let p99 = |architecture, workload| median(results, workload, architecture, Metric::P99);
     let of = |architecture: Architecture| {
-        let alone = p99(architecture, "beside-nobody")?;
+        let alone = p99(architecture, "beside-none")?;
         let (offloaded, inline) =
             (p99(architecture, "beside-offloaded")?, p99(architecture, "beside-inline")?);
         let title = architecture.title();
@@ -108,7 +108,7 @@ fn idle(results: &Results) -> Option<String> {
         let threads = median(results, "beside-idle", architecture, Metric::Threads)?;
         Some(format!("{} {memory} KiB each, {threads} threads in all", architecture.title()))
     };
-    listed("A thousand connections that have nothing to say", of)
+    listed("A thousand idle connections", of)
 }
 
 fn slow(results: &Results) -> Option<String> {
@@ -117,7 +117,7 @@ fn slow(results: &Results) -> Option<String> {
         let memory = median(results, "beside-slow", architecture, Metric::MemoryEach)?;
         Some(format!("{} {busy} % of its CPU and {memory} KiB each", architecture.title()))
     };
-    listed("Five hundred requests that come at ten bytes per second", of)
+    listed("Five hundred requests that arrive at ten bytes per second", of)
 }
 
 fn waits(results: &Results) -> Option<String> {
@@ -130,13 +130,13 @@ fn waits(results: &Results) -> Option<String> {
     listed("A thousand answers of one second each, asked for at once", of)
 }
 
-/// `what: one …; another …`, for the architectures that there are numbers of.
+/// `what: first …; second …`, for the architectures that have numbers.
 fn listed(what: &str, of: impl Fn(Architecture) -> Option<String>) -> Option<String> {
     let each: Vec<String> = Architecture::ALL.into_iter().filter_map(of).collect();
     (!each.is_empty()).then(|| format!("{what}: {}.", each.join("; ")))
 }
 
-/// The median of a workload that was measured with one number of connections.
+/// The median of a workload that has a single number of connections.
 fn median(results: &Results, workload: &str, architecture: Architecture, metric: Metric) -> Option<String> {
     let cell = results.of_workload(workload).find(|cell| cell.architecture == architecture.id())?;
     Some(metric.format(cell.median(metric)?))

@@ -1,4 +1,4 @@
-//! What the machine says of itself.
+//! Reads the machine's properties: date, CPU, memory, kernel and load.
 
 use std::fs;
 use std::thread;
@@ -8,7 +8,7 @@ use super::observe::field;
 use super::results::Machine;
 
 impl Machine {
-    /// This one, now. What it does not tell is left empty.
+    /// This machine, now. Unknown properties are left empty.
     pub fn this() -> Machine {
         let uname = rustix::system::uname();
         let kernel = [uname.sysname(), uname.release(), uname.machine()].map(std::ffi::CStr::to_string_lossy);

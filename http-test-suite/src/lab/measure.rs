@@ -1,4 +1,4 @@
-//! One cell, once: puts the load on a server, and looks at it meanwhile.
+//! Measures one cell once: runs the load on a server, and reads the server's resource use during the load.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -12,34 +12,34 @@ use super::server::{Cpus, Server};
 use super::workloads::{BYSTANDER_CONNECTIONS, BYSTANDER_RATE, Neighbours, Question, Scene, Workload};
 use crate::load::{self, Ask, Load, Progress, Tally, Until};
 
-/// How long any answer may take.
+/// The timeout for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a server is asked before anything counts.
+/// How long a server gets requests before the measurement starts.
 const WARM_UP: Duration = Duration::from_millis(100);
 
-/// How much longer the neighbours of a bystander are busy than it looks.
+/// How much longer the load of the neighbours lasts than the measurement of the bystander.
 const MARGIN: Duration = Duration::from_millis(100);
 
-/// When a server is looked at whose answers all come after a second.
+/// When to read the resource use of a server whose answers all come after a second.
 const BEFORE_ALL_AT_ONCE: Duration = Duration::from_millis(700);
 
-/// What tells the workers of a server apart.
+/// The response field that names the worker.
 const WORKER_FIELD: &str = "X-Served-By";
 
-/// A server to measure, and with what.
+/// A server to measure, and the conditions.
 pub struct Bench<'a> {
-    /// Who is measured.
+    /// The measured server.
     pub server: &'a Server,
     /// The CPUs of both sides.
     pub cpus: &'a Cpus,
     /// How long the load lasts.
     pub time: Duration,
-    /// Another number for each measurement.
+    /// A number that differs for each measurement.
     pub turn: u32,
 }
 
-/// What is seen of a server in the middle of the load.
+/// The resource use of a server in the middle of the load.
 struct Look {
     usage: Usage,
     memory_bytes: u64,
@@ -50,11 +50,11 @@ struct Look {
 }
 
 impl Bench<'_> {
-    /// Makes sure that the first measurement does not find a server that has never answered.
+    /// Sends requests for a moment, so that the server is warm when the measurement starts.
     ///
     /// # Errors
     ///
-    /// What went wrong.
+    /// If the load could not run.
     pub fn warm_up(&self, workload: &Workload) -> io::Result<()> {
         let Scene::Busy(question) = workload.scene else { return Ok(()) };
         let until = Until::Time(WARM_UP);
@@ -62,11 +62,11 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Measures with so many connections, or neighbours.
+    /// Measures with this number of connections, or of neighbours.
     ///
     /// # Errors
     ///
-    /// What went wrong: with it, no number counts.
+    /// If the load could not run, or anything went wrong during it; then no number counts.
     pub fn measure(&self, workload: &Workload, connections: usize) -> io::Result<Sample> {
         let address = self.server.address;
         match workload.scene {
@@ -83,7 +83,7 @@ impl Bench<'_> {
         }
     }
 
-    /// A bystander's sample, with these neighbours.
+    /// Measures a bystander beside these neighbours.
     fn beside(&self, neighbours: Neighbours, count: usize) -> io::Result<Sample> {
         let address = self.server.address;
         let asks = Question::Hello.asks(address, self.turn)?;
@@ -92,16 +92,16 @@ impl Bench<'_> {
         let bystander = Load { rate, ..self.load(asks, BYSTANDER_CONNECTIONS) };
         let sample = || self.sample(&bystander, memory_before);
         match neighbours {
-            Neighbours::Nobody => sample(),
+            Neighbours::None => sample(),
             Neighbours::Idle => {
                 let herd = Herd::settle(address, count)?;
                 let sample = sample()?;
-                nobody_lost(herd.lost(), count, sample)
+                check_lost(herd.lost(), count, sample)
             }
             Neighbours::Dripping => {
                 let drips = Drips::start(address, count)?;
                 let sample = sample()?;
-                nobody_lost(drips.end(), count, sample)
+                check_lost(drips.end(), count, sample)
             }
             Neighbours::Asking(question) => {
                 let asks = question.asks(address, self.turn)?;
@@ -133,12 +133,13 @@ impl Bench<'_> {
         }
     }
 
-    /// Runs a load and says what came of it, for it and for the server.
+    /// Runs a load, and makes a sample of its tally and the server's resource use.
     fn sample(&self, load: &Load, memory_before_bytes: u64) -> io::Result<Sample> {
         let before = self.server.processes.usage()?;
         let (tally, look) = self.run(load)?;
         let seconds = tally.elapsed.as_secs_f64();
-        // Where nothing was answered by then, it is the end that counts; threads that are gone by now are forgiven.
+        // A load of simultaneous requests has no answers in the middle, so read the usage at the end. Threads that
+        // have ended by then are missing from it.
         let (usage, requests, until) = match load.until {
             Until::Time(_) => (&look.usage, look.requests, look.seconds),
             Until::Requests(_) => (&self.server.processes.usage()?, tally.requests as f64, seconds),
@@ -165,7 +166,7 @@ impl Bench<'_> {
         })
     }
 
-    /// Runs a load, and looks at the server once meanwhile.
+    /// Runs a load, and reads the server's resource use once during it.
     fn run(&self, load: &Load) -> io::Result<(Tally, Look)> {
         let look_at = match load.until {
             Until::Time(time) => time.mul_f64(0.4),
@@ -180,13 +181,14 @@ impl Bench<'_> {
         })?;
         all_right(&tally)?;
         let look = look.into_inner().unwrap_or_else(PoisonError::into_inner);
-        // On a machine that was too busy to look meanwhile, later is better than never.
+        // If the machine was too busy to look during the load, look now.
         let Tally { requests, elapsed, .. } = tally;
         let look = look.unwrap_or_else(|| self.look(&Progress { requests, errors: 0, elapsed }));
         Ok((tally, look?))
     }
 
-    /// Looking takes a while with a thousand threads, and the load goes on: what counts is the middle of it.
+    /// Reads the resource use. With a thousand threads that takes a while, and the load continues, so the requests and
+    /// the time are those of the middle of the reading.
     fn look(&self, progress: &Progress) -> io::Result<Look> {
         let begin = Instant::now();
         let usage = self.server.processes.usage()?;
@@ -196,7 +198,7 @@ impl Bench<'_> {
     }
 }
 
-/// A wrong answer costs the whole measurement: a fast server that is wrong is not fast.
+/// Fails the measurement if any answer was wrong.
 fn all_right(tally: &Tally) -> io::Result<()> {
     if tally.requests == 0 {
         return Err(io::Error::other("nothing was answered"));
@@ -214,7 +216,7 @@ fn all_right(tally: &Tally) -> io::Result<()> {
     )))
 }
 
-fn nobody_lost(lost: usize, of: usize, sample: Sample) -> io::Result<Sample> {
+fn check_lost(lost: usize, of: usize, sample: Sample) -> io::Result<Sample> {
     if lost == 0 {
         return Ok(sample);
     }

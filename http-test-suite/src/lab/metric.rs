@@ -1,4 +1,4 @@
-//! What can be said of a sample in one number: its name, its unit, and which direction is the better one.
+//! The metrics of a sample: name, unit, direction, and how to format each.
 
 use std::fmt;
 
@@ -7,27 +7,27 @@ use super::results::Sample;
 /// A number that a sample has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
-    /// Right answers in a second.
+    /// Right answers per second.
     Throughput,
     /// Median latency.
     P50,
-    /// The latency that one request of a hundred exceeds.
+    /// 99th percentile of the latency.
     P99,
-    /// How long all of it took.
+    /// Time for all requests.
     Elapsed,
-    /// CPU time of the server for a thousand requests.
+    /// CPU time of the server per thousand requests.
     Cpu,
     /// The share of its CPUs that the server used.
     Busy,
     /// The server's memory under load.
     Memory,
-    /// What each connection added to it.
+    /// Memory that each connection added.
     MemoryEach,
     /// Threads of the server.
     Threads,
-    /// How often a request made one thread give way to another, whether it went to sleep or was interrupted.
+    /// Context switches per request, voluntary and involuntary.
     Switches,
-    /// What the worker with the fewest requests had, as a share of what the one with the most had.
+    /// Requests of the least busy worker as a share of those of the busiest.
     Fairness,
 }
 
@@ -64,7 +64,7 @@ impl Metric {
         }
     }
 
-    /// The one with this name.
+    /// The metric with this name.
     pub fn named(id: &str) -> Option<Metric> {
         Metric::ALL.into_iter().find(|metric| metric.id() == id)
     }
@@ -91,10 +91,10 @@ impl Metric {
         matches!(self, Metric::Throughput | Metric::Fairness)
     }
 
-    /// The number, in the unit of the title; none where it would say nothing of the server.
+    /// The value, in the unit of the title; `None` if it would say nothing about the server.
     pub fn of(self, sample: &Sample, connections: usize) -> Option<f64> {
         const MIB: f64 = 1024.0 * 1024.0;
-        // Where requests come at the driver's pace, their rate is its choice, and the CPU works for others as well.
+        // With a steady rate the driver determines the throughput, and the server's CPU also works for the neighbours.
         let unpaced = |value: f64| (!sample.paced && sample.requests > 0).then_some(value);
         match self {
             Metric::Throughput => unpaced(sample.requests as f64 / sample.seconds),
@@ -115,7 +115,7 @@ impl Metric {
         }
     }
 
-    /// Short enough for a table, and with as many digits as mean something.
+    /// Formats a value for tables, with its significant digits.
     pub fn format(self, value: f64) -> String {
         match self {
             Metric::Throughput | Metric::Threads => thousands(value),
@@ -133,13 +133,13 @@ impl fmt::Display for Metric {
     }
 }
 
-/// One worker has nobody to be unfair to.
+/// `None` for a single worker.
 fn fairness(sample: &Sample) -> Option<f64> {
     let (least, most) = (sample.workers.values().min()?, sample.workers.values().max()?);
     (sample.workers.len() > 1 && *most > 0).then(|| *least as f64 / *most as f64)
 }
 
-/// With three digits at least, and no more behind the point than mean something.
+/// Formats with at least three significant digits.
 pub(crate) fn three_digits(value: f64) -> String {
     match value.abs() {
         ..10.0 => format!("{value:.2}"),
@@ -148,7 +148,7 @@ pub(crate) fn three_digits(value: f64) -> String {
     }
 }
 
-/// Whole, with a comma between every three digits.
+/// Formats as an integer, with a comma between groups of three digits.
 pub(crate) fn thousands(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());
     let mut text = if value <= -0.5 { String::from("-") } else { String::new() };

@@ -1,19 +1,19 @@
-//! The lab: compares server architectures under the same workloads, and shows what it has seen.
+//! The lab: compares server architectures under the same workloads, and reports the results.
 //!
-//! A [`Plan`] says what is measured; running it starts the servers, puts load on them and watches them, and gives
-//! [`Results`]; these become a [table](table()), [pictures](plot::draw) and a [page](html::page), and are held against
-//! others by a [`Comparison`].
+//! A [`Plan`] says what to measure. Running it starts the servers, puts load on them, reads their resource use, and
+//! returns [`Results`]. These become a [table](table()), [pictures](plot::draw) and a [page](html::page); a
+//! [`Comparison`] compares two runs.
 //!
-//! # Rooms
+//! # Modules
 //!
 //! ```text
-//! architectures  workloads            what is compared, by what: tables
-//! programs  server  observe           what runs, and what it uses
+//! architectures  workloads            tables: which servers, under which load
+//! programs  server  observe           the programs, their processes, their resource use
 //! questions  neighbours  measure      one measurement
-//! plan  rounds                        all of them, in order
-//! results  metric  machine            what came of it
-//! table  plot  findings  lessons  html   what is shown of it
-//! compare                             what has changed since
+//! plan  rounds                        all measurements, in order
+//! results  metric  machine            the results
+//! table  plot  findings  lessons  html   the reports
+//! compare                             the comparison of two runs
 //! ```
 
 pub mod architectures;

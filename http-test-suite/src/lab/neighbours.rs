@@ -1,4 +1,4 @@
-//! Clients that are no load, and yet there: they stay connected and idle, or send a byte now and then.
+//! Clients that occupy connections beside a measured load: they stay idle, or send a byte now and then.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,27 +9,27 @@ use std::time::{Duration, Instant};
 
 use crate::request::get;
 
-/// How long a neighbour may wait for its first answer.
+/// The timeout for a neighbour's first answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The time between two bytes of a slow client.
 const DRIP: Duration = Duration::from_millis(100);
 
-/// Slow clients send in so many groups, one after the other, so that their bytes do not come all at once.
+/// Slow clients send in this many groups, one after the other, so that their bytes do not arrive all at once.
 const GROUPS: usize = 20;
 
-/// Clients that have asked once, and stay. Dropped, they leave.
+/// Idle clients: each has sent one request and keeps its connection. They disconnect when dropped.
 #[derive(Debug)]
 pub struct Herd {
     connections: Vec<TcpStream>,
 }
 
 impl Herd {
-    /// Connects them; each asks, and waits for the answer.
+    /// Connects the clients. Each sends a request, and waits for the answer.
     ///
     /// # Errors
     ///
-    /// If one is not answered.
+    /// If a client gets no answer.
     pub fn settle(address: SocketAddr, clients: usize) -> io::Result<Herd> {
         let settle = |_| {
             let mut stream = connect(address)?;
@@ -40,7 +40,7 @@ impl Herd {
         Ok(Herd { connections: (0..clients).map(settle).collect::<io::Result<_>>()? })
     }
 
-    /// How many have been disconnected meanwhile.
+    /// The number of clients that the server has disconnected.
     pub fn lost(&self) -> usize {
         self.connections
             .iter()
@@ -49,25 +49,25 @@ impl Herd {
     }
 }
 
-/// Clients whose requests come a byte at a time. Dropped, they leave.
+/// Slow clients, which send a request one byte at a time. They disconnect when dropped.
 #[derive(Debug)]
 pub struct Drips {
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<usize>>,
 }
 
-/// One of them.
+/// One slow client.
 struct Drip {
     stream: TcpStream,
     sent: usize,
 }
 
 impl Drips {
-    /// Connects them; each sends its first byte.
+    /// Connects the clients. Each sends its first byte.
     ///
     /// # Errors
     ///
-    /// If one cannot connect.
+    /// If a client cannot connect.
     pub fn start(address: SocketAddr, clients: usize) -> io::Result<Drips> {
         let start = |_| {
             let stream = connect(address)?;
@@ -83,7 +83,7 @@ impl Drips {
         Ok(Drips { over, thread: Some(thread::Builder::new().name("drips".to_owned()).spawn(drip)?) })
     }
 
-    /// Lets them go. Returns how many had been disconnected.
+    /// Disconnects the clients. Returns how many the server had disconnected before.
     pub fn end(mut self) -> usize {
         self.over.store(true, Ordering::Relaxed);
         self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or(0)
@@ -96,7 +96,7 @@ impl Drop for Drips {
     }
 }
 
-/// Until it is over, each client sends a byte in its turn. Returns how many were disconnected by the end.
+/// Makes each client send a byte in turn until `over`. Returns how many the server had disconnected by then.
 fn drip(drips: &mut [Drip], over: &AtomicBool) -> usize {
     let request = hello();
     let mut due = Instant::now();
@@ -112,14 +112,14 @@ fn drip(drips: &mut [Drip], over: &AtomicBool) -> usize {
 }
 
 impl Drip {
-    /// Sends the next byte; behind the last one, the request begins anew, whatever is answered.
+    /// Sends the next byte. After the last byte of the request it starts again with the first; answers are ignored.
     fn send_one(&mut self, request: &[u8]) {
         if self.sent == request.len() {
             self.sent = 0;
-            // What does not come now is read another time; only that there is room for it matters.
+            // Reading only empties the receive buffer; bytes that come later are read later.
             let _ = self.stream.read(&mut [0; 1024]);
         }
-        // Whoever was disconnected is counted at the end.
+        // A failed write is ignored: disconnected clients are counted at the end.
         if let Ok(1) = self.stream.write(&request[self.sent..=self.sent]) {
             self.sent += 1;
         }
@@ -137,7 +137,7 @@ fn hello() -> Vec<u8> {
     get("/hello").into()
 }
 
-/// Whether the server has closed, or is gone. Looks without waiting, and without taking anything away.
+/// Whether the server has closed or reset the connection. Does not block, and consumes no bytes.
 fn has_ended(stream: &TcpStream) -> bool {
     match stream.peek(&mut [0]) {
         Ok(count) => count == 0,

@@ -1,9 +1,9 @@
-//! What a server's processes have used, as `/proc` tells it (proc(5)).
+//! The resource use of a server's processes, read from `/proc` (proc(5)).
 //!
-//! Two clocks tell how long a process was on the CPU, and neither is enough. `stat` counts the threads that have ended,
-//! too, but in ticks of ten milliseconds; `schedstat` counts nanoseconds, but of living threads. [`Usage::since`] uses
-//! the fine one unless the coarse one proves that it has missed a thread. Context switches are only told of living
-//! threads: the lab looks while the connections are still open, and so the threads that serve them still there.
+//! There are two clocks for CPU time, and neither is sufficient. `stat` includes threads that have ended, but counts
+//! ticks of ten milliseconds; `schedstat` counts nanoseconds, but only of living threads. [`Usage::since`] uses
+//! `schedstat`, unless `stat` proves that a thread is missing. Context switches are known for living threads only: the
+//! lab reads them while the connections are open, so that the threads that serve them are alive.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,42 +11,42 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// A process and those it started, directly or not.
+/// A process and all its descendants.
 #[derive(Clone, Debug)]
 pub struct Tree {
     pids: Vec<u32>,
 }
 
-/// What the processes of a tree had used at some moment.
+/// What the processes of a tree had used at one time.
 #[derive(Clone, Debug, Default)]
 pub struct Usage {
     processes: BTreeMap<u32, Process>,
 }
 
-/// What a tree used between two looks.
+/// What a tree used between two readings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
-    /// On any CPU, in user and kernel mode.
+    /// CPU time in user and kernel mode.
     pub cpu: Duration,
     /// How often a thread went to sleep: voluntary context switches.
     pub waits: u64,
-    /// How often a thread was interrupted in favour of another: involuntary ones.
+    /// How often the kernel preempted a thread: involuntary context switches.
     pub preemptions: u64,
 }
 
 /// What one process had used.
 #[derive(Clone, Debug, Default)]
 pub struct Process {
-    /// Of all threads there ever were, in ticks.
+    /// CPU time of all threads, ended ones included, with the precision of ticks.
     pub cpu: Duration,
-    /// By thread, of those that live.
+    /// The living threads, by thread id.
     pub threads: BTreeMap<u32, Thread>,
 }
 
 /// What one thread had used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Thread {
-    /// To the nanosecond.
+    /// CPU time, in nanoseconds.
     pub cpu: Duration,
     /// Voluntary context switches.
     pub waits: u64,
@@ -54,17 +54,17 @@ pub struct Thread {
     pub preemptions: u64,
 }
 
-/// What `/proc/PID/stat` says here.
+/// Fields of `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// The process that started this one.
+    /// The parent process.
     pub parent: u32,
-    /// In user and kernel mode, in ticks.
+    /// CPU time in user and kernel mode, in ticks.
     pub cpu_ticks: u64,
 }
 
 impl Tree {
-    /// The process and its descendants at this moment.
+    /// Finds the process and its current descendants.
     ///
     /// # Errors
     ///
@@ -79,26 +79,26 @@ impl Tree {
         Ok(Tree { pids })
     }
 
-    /// The identifiers of its processes; first the one it began with.
+    /// The process ids, beginning with the root of the tree.
     pub fn pids(&self) -> &[u32] {
         &self.pids
     }
 
-    /// What its processes have used until now.
+    /// Reads what its processes have used so far.
     ///
     /// # Errors
     ///
-    /// If one has ended.
+    /// If a process has ended.
     pub fn usage(&self) -> io::Result<Usage> {
         let processes = self.pids.iter().map(|pid| Ok((*pid, process(*pid)?)));
         Ok(Usage { processes: processes.collect::<io::Result<_>>()? })
     }
 
-    /// Its memory in bytes, where a page that several processes share is divided among them (Pss).
+    /// Its memory in bytes, with shared pages divided among the processes (Pss).
     ///
     /// # Errors
     ///
-    /// If a process has ended, or is another user's.
+    /// If a process has ended, or belongs to another user.
     pub fn memory_bytes(&self) -> io::Result<u64> {
         let of = |pid| {
             let text = read(&format!("/proc/{pid}/smaps_rollup"))?;
@@ -109,12 +109,12 @@ impl Tree {
 }
 
 impl Usage {
-    /// Threads at that moment.
+    /// The number of living threads.
     pub fn threads(&self) -> usize {
         self.processes.values().map(|process| process.threads.len()).sum()
     }
 
-    /// What was used since an earlier look at the same tree.
+    /// What was used since an earlier reading of the same tree.
     pub fn since(&self, before: &Usage) -> Spent {
         let none = Process::default();
         let pairs = self.processes.iter().map(|(pid, now)| (now, before.processes.get(pid).unwrap_or(&none)));
@@ -130,9 +130,9 @@ impl Usage {
 }
 
 impl Process {
-    /// What was used since an earlier look at the same process.
+    /// What was used since an earlier reading of the same process.
     pub fn since(&self, before: &Process) -> Spent {
-        /// User and system time are each rounded, at both looks.
+        /// User and system time are each rounded to ticks, in both readings.
         const ROUNDING: Duration = Duration::from_millis(40);
         let mut spent = Spent::default();
         for (tid, now) in &self.threads {
@@ -150,7 +150,7 @@ impl Process {
 }
 
 impl Stat {
-    /// Understands `/proc/PID/stat`: the name stands in parentheses and may itself hold any character.
+    /// Parses `/proc/PID/stat`. The name is in parentheses, and may itself contain parentheses and spaces.
     pub fn parse(text: &str) -> Option<Stat> {
         let (_, behind_name) = text.rsplit_once(')')?;
         let mut fields = behind_name.split_ascii_whitespace();
@@ -162,7 +162,7 @@ impl Stat {
 }
 
 impl Thread {
-    /// Understands a thread's `schedstat` and `status`.
+    /// Parses a thread's `schedstat` and `status`.
     pub fn parse(schedstat: &str, status: &str) -> Option<Thread> {
         let nanos = schedstat.split_ascii_whitespace().next()?.parse().ok()?;
         Some(Thread {
@@ -173,20 +173,20 @@ impl Thread {
     }
 }
 
-/// The number behind a name that begins a line.
+/// The number behind `name` at the beginning of a line.
 pub fn field(text: &str, name: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(name))?;
     value.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// The processes that this one started, and that live.
+/// The living child processes.
 ///
 /// # Errors
 ///
 /// If `/proc` cannot be read.
 pub fn children(pid: u32) -> io::Result<Vec<u32>> {
     let is_child = |other: &u32| {
-        // One that ended in between is nobody's child.
+        // A process that has ended in the meantime is skipped.
         let stat = fs::read_to_string(format!("/proc/{other}/stat")).ok();
         stat.as_deref().and_then(Stat::parse).is_some_and(|stat| stat.parent == pid)
     };
@@ -205,7 +205,7 @@ fn process(pid: u32) -> io::Result<Process> {
     Ok(Process { cpu: Duration::from_micros(micros), threads: living.collect() })
 }
 
-/// The names in a directory that are numbers: processes or threads.
+/// The numeric names in a directory of `/proc`: processes or threads.
 fn numbers(dir: &Path) -> io::Result<Vec<u32>> {
     let names = fs::read_dir(dir)?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     Ok(names.collect())
@@ -216,5 +216,5 @@ fn read(path: &str) -> io::Result<String> {
 }
 
 fn strange(file: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("/proc has a {file} that is not understood"))
+    io::Error::new(io::ErrorKind::InvalidData, format!("cannot parse {file} in /proc"))
 }

@@ -1,4 +1,4 @@
-//! What is measured, and how thoroughly; and what has to be there before it can be.
+//! The plan of a run: what to measure and how thoroughly. Running it also prepares the files and programs.
 
 use std::error::Error;
 use std::fs;
@@ -26,11 +26,11 @@ pub struct Plan {
     pub architectures: Vec<Architecture>,
     /// How often each cell is measured.
     pub rounds: usize,
-    /// How long each time.
+    /// The duration of each measurement.
     pub time: Duration,
     /// Event loops, or processes, of the architectures that have several.
     pub workers: usize,
-    /// Whether only the connections of [`Workload::quick`] are tried.
+    /// Whether to measure only the numbers of connections in [`Workload::quick`].
     pub quick: bool,
 }
 
@@ -48,13 +48,13 @@ impl Default for Plan {
 }
 
 impl Plan {
-    /// About a minute's worth.
+    /// A plan of about a minute.
     pub fn quick() -> Plan {
         Plan { rounds: 1, time: Duration::from_millis(500), quick: true, ..Plan::default() }
     }
 
-    /// Keeps the workloads and architectures with these names. Where only workloads are named, all architectures stay,
-    /// and the other way round.
+    /// Keeps only the workloads and architectures with these names. If no architecture is named, all stay; the same for
+    /// workloads.
     pub fn only(mut self, names: &[String]) -> Plan {
         let is_named = |id: &str| names.iter().any(|name| name == id);
         if self.workloads.iter().any(|workload| is_named(workload.id)) {
@@ -66,13 +66,13 @@ impl Plan {
         self
     }
 
-    /// All that [`only`](Plan::only) understands.
+    /// All names that [`only`](Plan::only) accepts.
     pub fn names() -> Vec<&'static str> {
         let workloads = workloads::ALL.iter().map(|workload| workload.id);
         workloads.chain(Architecture::ALL.map(Architecture::id)).collect()
     }
 
-    /// How many measurements that makes.
+    /// The number of measurements.
     pub(super) fn measurements(&self, programs: &Programs) -> usize {
         let of = |workload: &&Workload| {
             self.connections(workload).len() * self.competitors(workload, programs).len()
@@ -92,11 +92,11 @@ impl Plan {
         if self.quick { workload.quick } else { workload.connections }
     }
 
-    /// Measures all of it. `watch` is told before each measurement.
+    /// Runs all measurements. Calls `watch` before each.
     ///
     /// # Errors
     ///
-    /// If the lab itself cannot work. What goes wrong with a server becomes the failure of its cells.
+    /// If the lab itself fails. The failure of a server is recorded in its cells.
     pub fn run(&self, programs: &Programs, watch: &dyn Fn(Stage)) -> Result<Results, Box<dyn Error>> {
         let machine = Machine::this();
         let cpus = Cpus::halve()?;
@@ -127,16 +127,16 @@ impl Plan {
     }
 }
 
-/// On the driver's side: it is no part of any server.
+/// Starts the weather stub on the driver's CPUs, because it is no part of any server.
 fn weather_stub(programs: &Programs, scratch: &Path) -> io::Result<Server> {
     let mut command = Command::new(&programs.weather_stub);
     command.arg("127.0.0.1:0");
     Server::announced(command, scratch)
 }
 
-/// As many as the system allows: a thousand neighbours on top of a thousand connections may be more than are usual.
+/// Raises the limit on open files to the maximum: neighbours and connections can exceed the default.
 fn allow_descriptors() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // What is refused here is refused again, and then said, where a connection needs it.
+    // An error here is ignored: if the limit is too low, connecting fails later and reports it.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }

@@ -1,34 +1,34 @@
-//! The programs that the lab starts: found beside it, or built where that is possible.
+//! The programs that the lab starts. It finds them beside itself, or builds them if it is in a workspace.
 
 use std::env;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where each program is.
+/// The paths of the programs.
 #[derive(Clone, Debug)]
 pub struct Programs {
     /// The demo application on the blocking engine.
     pub sync_server: PathBuf,
-    /// The same on event loops.
+    /// The demo application on event loops.
     pub async_server: PathBuf,
-    /// What stands in for the weather service.
+    /// The stub of the weather service.
     pub weather_stub: PathBuf,
-    /// The reference, where it is installed.
+    /// The reference, if it is installed.
     pub nginx: Option<PathBuf>,
 }
 
 impl Programs {
-    /// Finds them in `dir`; by default in the directory that this program is in, where they are built first if there
-    /// is a workspace around it: an old server would be measured under a new one's name.
+    /// Finds the programs in `dir`; by default, in the directory of this program. If that is in a workspace, builds
+    /// them first, so that the lab never measures an outdated server.
     ///
     /// # Errors
     ///
-    /// If one is nowhere, or cannot be built.
+    /// If a program is missing, or cannot be built.
     pub fn find(dir: Option<&Path>) -> Result<Programs, Box<dyn Error>> {
         let dir = match dir {
             Some(dir) => dir.to_owned(),
-            None => built(env::current_exe()?.parent().ok_or("this program is in no directory")?)?,
+            None => built(env::current_exe()?.parent().ok_or("this program has no parent directory")?)?,
         };
         let find = |name: &str| {
             let mut places = [dir.join(name), dir.join("examples").join(name)].into_iter();
@@ -42,7 +42,7 @@ impl Programs {
         })
     }
 
-    /// Each program's answer to the question for its version.
+    /// The version of each program, as the program prints it.
     pub fn versions(&self) -> Vec<String> {
         let ours =
             [&self.sync_server, &self.async_server].into_iter().map(|program| version(program, "--version"));
@@ -52,7 +52,8 @@ impl Programs {
     }
 }
 
-/// Builds the programs, if `dir` is below a workspace's `target`. Returns where they are then; otherwise `dir`.
+/// Builds the programs if `dir` is below the `target` of this workspace, and returns their directory; otherwise
+/// returns `dir`.
 fn built(dir: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let target = dir.parent().unwrap_or(dir);
     let Some(workspace) = target.parent().filter(|dir| dir.join("servers/demo/Cargo.toml").is_file()) else {
@@ -66,14 +67,14 @@ fn built(dir: &Path) -> Result<PathBuf, Box<dyn Error>> {
     if status.success() { Ok(target.join("release")) } else { Err("the servers cannot be built".into()) }
 }
 
-/// Looks where a shell would, and where Debian keeps servers.
+/// Finds a program in PATH or in /usr/sbin, where Debian installs servers.
 pub fn installed(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let dirs = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
     dirs.map(|dir| dir.join(name)).find(|program| program.is_file())
 }
 
-/// The first line of a program's answer to the question for its version; its name if it has none.
+/// The first line that a program prints for its version flag; its name if it prints none.
 pub fn version(program: &Path, flag: &str) -> String {
     let name = program.file_name().unwrap_or_default().to_string_lossy();
     let output = Command::new(program).arg(flag).output().ok().filter(|output| output.status.success());

@@ -1,5 +1,5 @@
-//! Questions as bytes, with the answers to expect. One answer is checked against what the lab knows itself; every other
-//! must then be the same.
+//! Requests as bytes, with the expected answers. The lab verifies a first answer by its own knowledge; every other
+//! answer must equal the first.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -13,20 +13,20 @@ use super::workloads::{FILES_KIB, Question};
 use crate::load::Ask;
 use crate::request::get;
 
-/// How long the one answer may take that is asked for before the load.
+/// The timeout for the first answer, which is requested before the load.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Places on the grid that weather is asked for. A load comes to the first one again after the last.
+/// The number of places for weather requests. A load repeats them after the last.
 const PLACES: u32 = 20_000;
 
 impl Question {
-    /// The requests to send in turn, each with the answer that is right. Asks the server once for that.
+    /// The requests to send in turn, each with its right answer, which is requested from the server first.
     ///
-    /// `turn` is another number each time, so that no answer about the weather is already known.
+    /// `turn` must differ for each measurement, so that no weather answer is cached.
     ///
     /// # Errors
     ///
-    /// If the server does not answer, or wrongly.
+    /// If the server does not answer, or the answer is wrong.
     pub fn asks(self, address: SocketAddr, turn: u32) -> io::Result<Vec<Ask>> {
         if self == Question::Weather {
             self.check(&body_of(address, &place(turn.wrapping_mul(PLACES)))?)?;
@@ -49,7 +49,7 @@ impl Question {
         }
     }
 
-    /// Whether the answer is right, by what the lab knows.
+    /// Verifies an answer by the lab's own knowledge.
     fn check(self, body: &[u8]) -> io::Result<()> {
         let json = || serde_json::from_slice::<Value>(body).unwrap_or(Value::Null);
         let right = match self {
@@ -67,7 +67,7 @@ impl Question {
 ///
 /// # Errors
 ///
-/// If that is not possible.
+/// If a file cannot be written.
 pub fn write_files(root: &Path) -> io::Result<()> {
     FILES_KIB.iter().try_for_each(|kib| fs::write(root.join(format!("{kib}.txt")), contents(*kib)))
 }
@@ -76,13 +76,13 @@ fn contents(kib: usize) -> Vec<u8> {
     (0..kib * 1024).map(|at| if at % 64 == 63 { b'\n' } else { b'a' + (at % 23) as u8 }).collect()
 }
 
-/// A place of its own for each number, until the grid of millionths of a degree is used up.
+/// The target for a place. Different numbers give different places on a grid of millionths of a degree.
 fn place(number: u32) -> String {
     let (row, column) = (number / 10_000 % 10_000, number % 10_000);
     format!("/weather?latitude={}.{row:04}&longitude={}.{column:04}", row % 80, column % 170)
 }
 
-/// By Eratosthenes' sieve: whoever is checked divides.
+/// Counts primes with the sieve of Eratosthenes, because the servers use trial division.
 fn primes_below(n: u32) -> u64 {
     let n = n as usize;
     let mut is_composite = vec![false; n];
@@ -96,7 +96,7 @@ fn primes_below(n: u32) -> u64 {
     primes
 }
 
-/// The content of the answer to one request, on a connection of its own.
+/// Sends one request on a connection of its own, and returns the content of the answer.
 fn body_of(address: SocketAddr, target: &str) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;

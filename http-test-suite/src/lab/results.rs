@@ -1,6 +1,6 @@
-//! What was measured, as it is kept: every round of every cell, and what is needed to measure it again.
+//! The results of a run, as stored in a file: every round of every cell, and what is needed to repeat the run.
 //!
-//! The file holds samples, not medians: whoever reads it can see the spread, and choose another middle.
+//! The file holds samples, not medians, so that a reader can see the spread and use another statistic.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,53 +12,53 @@ use serde::{Deserialize, Serialize};
 
 use super::metric::Metric;
 
-/// The version of the file's shape. Another one is refused, not guessed at.
+/// The version of the file format. A file of another version is rejected.
 pub const VERSION: u32 = 1;
 
-/// All that a run of the lab found out.
+/// The results of one run of the lab.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
-    /// [`VERSION`] when it was written.
+    /// [`VERSION`] of the program that wrote the file.
     pub version: u32,
-    /// Where and when.
+    /// The machine and the date.
     pub machine: Machine,
-    /// How.
+    /// The settings of the run.
     pub settings: Settings,
-    /// What ran, each with its version.
+    /// The programs with their versions.
     pub programs: Vec<String>,
-    /// What came of it: a cell for each workload, architecture and number of connections.
+    /// A cell for each workload, architecture and number of connections.
     pub cells: Vec<Cell>,
 }
 
-/// The machine, and the time at which the run began.
+/// The machine, and the start time of the run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
-    /// UTC, as RFC 3339 has it.
+    /// The start time in UTC, in the format of RFC 3339.
     pub date: String,
-    /// The processor's name for itself.
+    /// The model name of the CPU.
     pub cpu: String,
-    /// How many there are.
+    /// The number of CPUs.
     pub cpus: usize,
-    /// In bytes.
+    /// Memory, in bytes.
     pub memory_bytes: u64,
-    /// System, release and architecture.
+    /// Kernel name, release and architecture.
     pub kernel: String,
-    /// Processes that wanted a CPU in the minute before, on average: near 0 if the machine was quiet.
+    /// The load average of the minute before the run: near 0 if the machine was quiet.
     pub load_before: f64,
 }
 
-/// How was measured.
+/// How the run was made.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Times that each cell was measured.
+    /// Measurements of each cell.
     pub rounds: usize,
-    /// Seconds of each measurement.
+    /// The duration of each measurement, in seconds.
     pub seconds: f64,
     /// Event loops, or processes, of the architectures that have several.
     pub workers: usize,
-    /// The CPUs that servers were bound to.
+    /// The CPUs of the servers.
     pub server_cpus: Vec<usize>,
-    /// The CPUs that the driver was bound to; the same ones where there is just one.
+    /// The CPUs of the driver; the same as the servers' if there is only one CPU.
     pub driver_cpus: Vec<usize>,
 }
 
@@ -69,11 +69,11 @@ pub struct Cell {
     pub workload: String,
     /// [`Architecture::id`](super::Architecture::id).
     pub architecture: String,
-    /// How many the driver kept busy; for a bystander, how many neighbours it had.
+    /// Connections that the driver kept busy; for a bystander, the number of its neighbours.
     pub connections: usize,
     /// One for each round.
     pub samples: Vec<Sample>,
-    /// What went wrong, if anything did: then no number of this cell counts.
+    /// What went wrong, if anything; then no number of this cell counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
 }
@@ -81,38 +81,38 @@ pub struct Cell {
 /// One measurement.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
-    /// From the first request to the last answer.
+    /// Time from the first request to the last answer.
     pub seconds: f64,
     /// Right answers.
     pub requests: u64,
     /// Median latency, in microseconds.
     pub p50_micros: f64,
-    /// The latency that one request of a hundred exceeds, in microseconds.
+    /// The 99th percentile of the latency, in microseconds.
     pub p99_micros: f64,
-    /// Whether requests came at a steady pace of the driver's choice, so that their rate says nothing of the server.
+    /// Whether the driver sent requests at a steady rate, so that the throughput says nothing about the server.
     pub paced: bool,
-    /// CPU time of the server for each request, in microseconds: so also in seconds for each million.
+    /// CPU time of the server per request, in microseconds.
     pub cpu_micros: f64,
     /// The share of its CPUs that the server used.
     pub server_busy: f64,
     /// The share of its time that the busiest thread of the driver was on the CPU.
     pub driver_busy: f64,
-    /// The server's memory under load, in bytes: what its processes share is counted once.
+    /// The server's memory under load, in bytes; shared pages are counted once.
     pub memory_bytes: u64,
-    /// The same before the load.
+    /// The server's memory before the load, in bytes.
     pub memory_before_bytes: u64,
     /// Threads of all the server's processes under load.
     pub threads: usize,
-    /// For each request: how often one of its threads went to sleep.
+    /// Voluntary context switches per request.
     pub waits: f64,
-    /// For each request: how often one was interrupted in favour of another.
+    /// Involuntary context switches per request.
     pub preemptions: f64,
-    /// Right answers by the worker that gave them.
+    /// Right answers by worker.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub workers: BTreeMap<String, u64>,
 }
 
-/// The middle of what the rounds gave, and how far apart they were.
+/// The median and the extremes of the rounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
     /// The smallest.
@@ -123,34 +123,34 @@ pub struct Spread {
     pub high: f64,
 }
 
-/// Why a file is of no use.
+/// Why a file of results could not be used.
 #[derive(Debug)]
 pub enum Unusable {
     /// It cannot be read.
     Unreadable(io::Error),
-    /// It is no such JSON.
+    /// It is not valid JSON of this format.
     Malformed(serde_json::Error),
     /// It has another version.
     Version(u64),
 }
 
 impl Results {
-    /// Reads what [`write`](Results::write) wrote.
+    /// Reads a file that [`write`](Results::write) has written.
     ///
     /// # Errors
     ///
-    /// Why the file is of no use.
+    /// If the file cannot be read, or is not such a file.
     pub fn read(path: &Path) -> Result<Results, Unusable> {
         Results::parse(&fs::read_to_string(path).map_err(Unusable::Unreadable)?)
     }
 
-    /// Understands the text of such a file.
+    /// Parses the text of such a file.
     ///
     /// # Errors
     ///
-    /// Why it is of no use.
+    /// If the text is malformed or of another version.
     pub fn parse(json: &str) -> Result<Results, Unusable> {
-        /// All that may be asked of a file before its version is known.
+        /// The only field to read before the version is known.
         #[derive(Deserialize)]
         struct Versioned {
             version: u64,
@@ -162,7 +162,7 @@ impl Results {
         serde_json::from_str(json).map_err(Unusable::Malformed)
     }
 
-    /// Writes all of it as JSON.
+    /// Writes the results as JSON.
     ///
     /// # Errors
     ///
@@ -176,7 +176,7 @@ impl Results {
         self.cells.iter().filter(move |cell| cell.workload == workload)
     }
 
-    /// The cell with this place in the plan.
+    /// The cell of this workload, architecture and number of connections.
     pub fn cell(&self, workload: &str, architecture: &str, connections: usize) -> Option<&Cell> {
         let wanted = (workload, architecture, connections);
         self.cells.iter().find(|cell| cell.place() == wanted)
@@ -184,12 +184,12 @@ impl Results {
 }
 
 impl Cell {
-    /// Which one it is: workload, architecture, connections.
+    /// The key of the cell: workload, architecture, connections.
     pub fn place(&self) -> (&str, &str, usize) {
         (&self.workload, &self.architecture, self.connections)
     }
 
-    /// What the rounds say of one metric; nothing if the cell failed, or has no such number.
+    /// The spread of one metric; `None` if the cell failed or the metric does not apply.
     pub fn spread(&self, metric: Metric) -> Option<Spread> {
         if self.failure.is_some() {
             return None;
@@ -203,7 +203,7 @@ impl Cell {
         self.spread(metric).map(|spread| spread.middle)
     }
 
-    /// Whether it was the driver that could do no more in most rounds: then the server could have done better.
+    /// Whether the driver was the bottleneck in most rounds; then the server could have done more.
     pub fn is_driver_bound(&self) -> bool {
         let bound = self.samples.iter().filter(|sample| sample.is_driver_bound()).count();
         bound * 2 > self.samples.len()
@@ -212,13 +212,13 @@ impl Cell {
 
 impl Sample {
     fn is_driver_bound(&self) -> bool {
-        // Where the server had nothing left to give either, it was not the driver that stood in its way.
+        // If the server was at its limit, too, the driver did not hold it back.
         self.driver_busy > 0.9 && self.server_busy < 0.9
     }
 }
 
 impl Spread {
-    /// Of at least one number.
+    /// The spread of the values; `None` if there are none.
     pub fn of(mut values: Vec<f64>) -> Option<Spread> {
         values.sort_by(f64::total_cmp);
         let (low, high) = (*values.first()?, *values.last()?);
@@ -228,12 +228,12 @@ impl Spread {
         Some(Spread { low, middle, high })
     }
 
-    /// Half the distance between the extremes, as a share of the middle.
+    /// Half the distance between the extremes, as a share of the median.
     pub fn relative(&self) -> f64 {
         if self.middle == 0.0 { 0.0 } else { (self.high - self.low) / 2.0 / self.middle }
     }
 
-    /// Whether some round here is no better than some round there: then nothing is proven.
+    /// Whether the ranges of the rounds overlap; then the difference may be chance.
     pub fn overlaps(&self, other: &Spread) -> bool {
         self.low <= other.high && other.low <= self.high
     }
@@ -243,8 +243,10 @@ impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unusable::Unreadable(why) => write!(f, "cannot be read: {why}"),
-            Unusable::Malformed(why) => write!(f, "holds no results of the lab: {why}"),
-            Unusable::Version(version) => write!(f, "has version {version}, where {VERSION} is understood"),
+            Unusable::Malformed(why) => write!(f, "is not a file of lab results: {why}"),
+            Unusable::Version(version) => {
+                write!(f, "has format version {version}; this program reads version {VERSION}")
+            }
         }
     }
 }

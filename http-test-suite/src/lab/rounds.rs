@@ -1,5 +1,5 @@
-//! The order of it all: in each round, every workload on every architecture in turn, so that what disturbs the machine
-//! for a while disturbs them all alike.
+//! The order of the measurements. Each round measures every workload on every architecture in turn, so that a
+//! disturbance of the machine affects all of them alike.
 
 use std::io;
 
@@ -11,12 +11,12 @@ use super::results::{Cell, Sample};
 use super::server::{Cpus, Server, bind_to};
 use super::workloads::Workload;
 
-/// What is being measured.
+/// The measurement that is about to run, for progress output.
 #[derive(Clone, Copy, Debug)]
 pub struct Stage {
-    /// Measurements behind it.
+    /// Measurements done so far.
     pub done: usize,
-    /// Measurements in all.
+    /// The total number of measurements.
     pub of: usize,
     /// The round, from 1.
     pub round: usize,
@@ -28,7 +28,7 @@ pub struct Stage {
     pub connections: usize,
 }
 
-/// A plan on its way.
+/// The state of a running plan.
 pub(super) struct Rounds<'a> {
     plan: &'a Plan,
     programs: &'a Programs,
@@ -43,7 +43,7 @@ pub(super) struct Rounds<'a> {
 type Competitor = (Architecture, io::Result<Server>);
 
 impl<'a> Rounds<'a> {
-    /// Nothing has been measured yet.
+    /// Makes the initial state, without any measurements.
     pub(super) fn of(
         plan: &'a Plan,
         programs: &'a Programs,
@@ -54,11 +54,11 @@ impl<'a> Rounds<'a> {
         Rounds { plan, programs, around, cpus, watch, done: 0, cells: Vec::new() }
     }
 
-    /// Measures everything.
+    /// Runs all measurements.
     ///
     /// # Errors
     ///
-    /// If the lab itself cannot work.
+    /// If the lab itself fails.
     pub(super) fn run(mut self) -> io::Result<Vec<Cell>> {
         for round in 1..=self.plan.rounds {
             for workload in &self.plan.workloads {
@@ -68,7 +68,7 @@ impl<'a> Rounds<'a> {
         Ok(self.cells)
     }
 
-    /// All servers stand ready side by side, idle but for the one that is measured.
+    /// Runs one round of a workload. All servers run side by side; all are idle except the measured server.
     fn round(&mut self, round: usize, workload: &'static Workload) -> io::Result<()> {
         let competitors = self.start(round, workload)?;
         for connections in self.plan.connections(workload).iter().copied() {
@@ -94,7 +94,7 @@ impl<'a> Rounds<'a> {
 
     fn start(&self, round: usize, workload: &Workload) -> io::Result<Vec<Competitor>> {
         let mut architectures = self.plan.competitors(workload, self.programs);
-        // Nobody is the first, or the last, each time.
+        // Rotate, so that no architecture is always measured first or last.
         let first = round % architectures.len().max(1);
         architectures.rotate_left(first);
         let start = |architecture| {
@@ -104,7 +104,7 @@ impl<'a> Rounds<'a> {
         };
         let competitors = architectures.into_iter().map(|architecture| (architecture, start(architecture)));
         let competitors = competitors.collect();
-        // Whatever has gone wrong, this thread is to be where the driver is.
+        // Starting a server may have failed halfway: bind this thread to the driver's CPUs again.
         bind_to(&self.cpus.driver)?;
         Ok(competitors)
     }
@@ -145,7 +145,7 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    /// A server that does not even stop has nothing to be proud of.
+    /// Marks all cells of a server as failed, because the server did not stop properly.
     fn blame(&mut self, workload: &Workload, architecture: Architecture, why: &str) {
         let theirs =
             |cell: &&mut Cell| cell.workload == workload.id && cell.architecture == architecture.id();
@@ -155,7 +155,7 @@ impl<'a> Rounds<'a> {
     }
 }
 
-/// A worker that answered nothing belongs to the picture, too; answers that do not say whose they are do not.
+/// Adds workers that answered no request, with zero; removes answers that name no worker.
 fn name_workers(sample: &mut Sample, workers: usize) {
     sample.workers.remove("");
     let named = sample.workers.keys().next().and_then(|name| name.split_once("worker="));

@@ -1,4 +1,4 @@
-//! A server in its own process or processes: started on the CPUs it may use, awaited, watched, and stopped.
+//! A server under test, in processes of its own: starts it on its CPUs, waits until it is ready, and stops it.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek};
@@ -16,30 +16,31 @@ use super::architectures::{Architecture, Surroundings, nginx_conf};
 use super::observe::{self, Tree};
 use super::programs::Programs;
 
-/// How long a server may take until it answers, and how long until it has stopped.
+/// The timeout for starting a server, and for stopping it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often is looked where nothing tells whether a program has stopped.
+/// The polling interval while waiting for a program to stop.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The same where nothing tells whether it serves, which may be what is measured.
+/// The polling interval while waiting for a server to become ready; short, because start times are measured.
 const GLANCE: Duration = Duration::from_micros(200);
 
-/// Which CPUs are whose.
+/// The CPUs of the servers and of the driver.
 #[derive(Clone, Debug)]
 pub struct Cpus {
-    /// The servers'.
+    /// The CPUs of the servers.
     pub server: Vec<usize>,
-    /// The driver's, and the weather stub's.
+    /// The CPUs of the driver and of the weather stub.
     pub driver: Vec<usize>,
 }
 
 impl Cpus {
-    /// Halves what this process may use: with one CPU each, both get it; of an odd number, the driver gets more.
+    /// Divides the CPUs that this process may use into halves. A single CPU goes to both; of an odd number, the driver
+    /// gets more.
     ///
     /// # Errors
     ///
-    /// If the system does not tell.
+    /// If the CPU affinity cannot be read.
     pub fn halve() -> io::Result<Cpus> {
         let allowed = rustix::thread::sched_getaffinity(None)?;
         let all: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect();
@@ -51,11 +52,11 @@ impl Cpus {
     }
 }
 
-/// Binds the calling thread, and whatever it starts from now on.
+/// Binds the calling thread, and all threads and processes that it starts later, to these CPUs.
 ///
 /// # Errors
 ///
-/// If the system refuses.
+/// If the affinity cannot be set.
 pub fn bind_to(cpus: &[usize]) -> io::Result<()> {
     let mut set = CpuSet::new();
     for cpu in cpus {
@@ -64,10 +65,10 @@ pub fn bind_to(cpus: &[usize]) -> io::Result<()> {
     Ok(sched_setaffinity(None, &set)?)
 }
 
-/// A running program. Dropped, it is killed.
+/// A running server. It is killed when dropped.
 #[derive(Debug)]
 pub struct Server {
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
     /// All its processes.
     pub processes: Tree,
@@ -75,11 +76,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts an architecture on its CPUs; the calling thread goes back to the driver's.
+    /// Starts an architecture on the servers' CPUs, then binds the calling thread to the driver's CPUs again.
     ///
     /// # Errors
     ///
-    /// If it does not start, with what it said.
+    /// If the server does not start; the error has the output of the program.
     pub fn start(
         architecture: Architecture,
         programs: &Programs,
@@ -101,7 +102,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// If it ends, or says nothing of the kind in time.
+    /// If it ends, or prints no address in time.
     pub fn announced(mut command: Command, scratch: &Path) -> io::Result<Server> {
         let complaints = tempfile::tempfile_in(scratch)?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(complaints.try_clone()?);
@@ -113,12 +114,12 @@ impl Server {
         }
     }
 
-    /// Starts a program that has been told where to serve, and tells nobody when it does. `is_ready` is asked again and
-    /// again, with the number of its process.
+    /// Starts a program that listens on a given address, but does not print when it is ready. Polls `is_ready` with the
+    /// id of the process.
     ///
     /// # Errors
     ///
-    /// If it ends, or is not ready in time, with what it said on standard error.
+    /// If it ends, or is not ready in time; the error has its standard error output.
     pub fn awaited(
         mut command: Command,
         address: SocketAddr,
@@ -138,29 +139,29 @@ impl Server {
         Ok(Server { address, processes: Tree::of(child.id())?, child })
     }
 
-    /// As [`awaited`](Server::awaited): until it lets clients connect, and the process has started so many others.
+    /// Like [`awaited`](Server::awaited): waits until clients can connect, and the process has this number of children.
     ///
     /// # Errors
     ///
-    /// Likewise.
+    /// As for [`awaited`](Server::awaited).
     pub fn listening(
         command: Command,
         address: SocketAddr,
         scratch: &Path,
         children: usize,
     ) -> io::Result<Server> {
-        // A master listens before its workers are there; counting them is part of waiting for them.
+        // A master process listens before its workers run, so wait for the workers, too.
         Server::awaited(command, address, scratch, |pid| {
             TcpStream::connect(address).is_ok()
                 && (children == 0 || observe::children(pid).is_ok_and(|all| all.len() >= children))
         })
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Sends SIGTERM, and waits until the server has stopped.
     ///
     /// # Errors
     ///
-    /// If it does not stop in time, or stops with an error.
+    /// If it does not stop in time, or with an error status.
     pub fn stop(mut self) -> io::Result<()> {
         signal(self.child.id(), Signal::TERM);
         let deadline = Instant::now() + PATIENCE;
@@ -178,14 +179,14 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
-            // A master that is killed takes no worker along.
+            // Killing a master does not end its workers.
             self.processes.pids().iter().for_each(|pid| signal(*pid, Signal::KILL));
             end(&mut self.child);
         }
     }
 }
 
-/// nginx tells nobody when it serves, and must be told where.
+/// Starts nginx, which needs a given port and does not print when it is ready.
 fn start_nginx(programs: &Programs, around: &Surroundings<'_>, processes: usize) -> io::Result<Server> {
     let port = free_port()?;
     let conf = nginx_conf(around, processes, port, getuid().is_root());
@@ -196,7 +197,8 @@ fn start_nginx(programs: &Programs, around: &Surroundings<'_>, processes: usize)
     Server::listening(command, address, around.scratch, processes)
 }
 
-/// A port that is free now. Nobody is promised it; but the kernel does not offer it to the next one at once.
+/// Finds a free port. Another program could take it first, but the kernel does not soon give it to another `bind`
+/// with port 0.
 ///
 /// # Errors
 ///
@@ -205,7 +207,7 @@ pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// The first line, or nothing if it does not come in time. A program that falls silent must not stop the lab.
+/// Reads the first line; returns an empty string if it does not come in time.
 fn first_line(stdout: impl Read + Send + 'static) -> String {
     let (line, lines) = channel();
     let read = move || {
@@ -217,30 +219,30 @@ fn first_line(stdout: impl Read + Send + 'static) -> String {
     lines.recv_timeout(PATIENCE).unwrap_or_default()
 }
 
-/// The first address with a port in the line, behind `http://` or bare.
+/// The first address with a port in the line, with or without `http://`.
 fn address_in(line: &str) -> Option<SocketAddr> {
     let words = line.split(|c: char| c.is_whitespace() || c == '/');
     words.map(|word| word.trim_matches(',')).find_map(|word| word.parse().ok())
 }
 
-/// Ends it, and tells why it is of no use.
+/// Kills a program that did not become ready, and makes an error of its output.
 fn did_not_start(child: &mut Child, command: &Command, mut said: String, mut complaints: File) -> io::Error {
     end(child);
     if complaints.rewind().and_then(|()| complaints.read_to_string(&mut said)).is_err() {
-        said.push_str("nobody knows why");
+        said.push_str("its error output cannot be read");
     }
     named(command, &io::Error::other(format!("did not start: {}", said.trim())))
 }
 
 fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        // It may have ended already.
+        // The process may have ended already.
         let _ = kill_process(pid, signal);
     }
 }
 
 fn end(child: &mut Child) {
-    // It may have ended already.
+    // The process may have ended already.
     let _ = child.kill();
     let _ = child.wait();
 }

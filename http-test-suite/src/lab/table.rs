@@ -1,4 +1,4 @@
-//! Results as a table for the terminal.
+//! Formats results as a table for the terminal.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use super::metric::Metric;
 use super::results::{Cell, Results};
 use super::workloads::Workload;
 
-/// The columns behind workload, architecture and connections, with the words above them.
+/// The metrics in the columns behind workload, architecture and connections, with their headings.
 pub const COLUMNS: [(Metric, &str); 9] = [
     (Metric::Throughput, "req/s"),
     (Metric::P50, "p50 ms"),
@@ -20,7 +20,7 @@ pub const COLUMNS: [(Metric, &str); 9] = [
     (Metric::Fairness, "fair"),
 ];
 
-/// A block for each workload: medians, and behind the rate half the distance between its extremes.
+/// Formats a block for each workload: medians, and half the distance between the extremes of the rate.
 pub fn table(results: &Results) -> String {
     let mut text = String::new();
     for chunk in results.cells.chunk_by(|a, b| a.workload == b.workload) {
@@ -51,7 +51,7 @@ pub fn in_order<'c>(cells: impl IntoIterator<Item = &'c Cell>) -> Vec<&'c Cell> 
     cells
 }
 
-/// What has to be said beside the numbers.
+/// A remark beside the numbers: a failure, or a driver that was the bottleneck.
 pub fn remark(cell: &Cell) -> String {
     match &cell.failure {
         Some(why) => format!("FAILED: {why}"),

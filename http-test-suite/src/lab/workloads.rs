@@ -1,85 +1,84 @@
-//! The workloads: what is asked of every architecture, and what its picture is to show. A table; nothing here acts.
+//! The table of workloads: which requests every architecture gets, and what the picture of each workload shows.
 
-/// Something to ask of every architecture, with more and more connections.
+/// A load for every architecture, with one or more numbers of connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Workload {
     /// Its name in files and on the command line.
     pub id: &'static str,
-    /// What a picture calls it.
+    /// Its title in pictures.
     pub title: &'static str,
     /// What it shows, as a sentence.
     pub shows: &'static str,
-    /// Who asks what.
+    /// Which clients send which requests.
     pub scene: Scene,
-    /// How many connections are kept busy, ascending; beside a bystander, how many neighbours there are.
+    /// The numbers of busy connections, ascending; for a bystander, the numbers of neighbours.
     pub connections: &'static [usize],
-    /// Which of them a quick run contents itself with.
+    /// The numbers of connections in a quick run.
     pub quick: &'static [usize],
 }
 
-/// Who asks what.
+/// Which clients send which requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scene {
-    /// Every connection asks again as soon as it is answered.
+    /// Every connection sends the next request as soon as the last is answered.
     Busy(Question),
-    /// Every connection asks once, all at the same time.
+    /// Every connection sends one request, all at the same time.
     AllAtOnce(Question),
-    /// A few connections ask for `/hello` at a steady pace, and it is their latency that counts, while others are
-    /// connected as well.
+    /// A few connections ask for `/hello` at a steady rate beside other clients; the measured latency is theirs.
     Bystander(Neighbours),
 }
 
-/// What is asked for.
+/// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
-    /// Thirteen bytes that are always the same.
+    /// A constant answer of thirteen bytes.
     Hello,
-    /// A file of so many KiB.
+    /// A file.
     File {
-        /// One of [`FILES_KIB`].
+        /// Its size in KiB, one of [`FILES_KIB`].
         kib: usize,
     },
     /// An answer that takes time and nothing else.
     Wait {
-        /// How long.
+        /// The time in milliseconds.
         ms: u64,
     },
     /// The count of primes below `n`: an answer that takes work.
     Primes {
-        /// Twice as much is not quite three times the work.
+        /// The upper bound. Doubling it almost triples the work.
         n: u32,
-        /// Whether it is worked out where requests are served, instead of where it disturbs nobody.
+        /// Whether the server computes on the thread that serves requests, instead of on a pool.
         inline: bool,
     },
-    /// The weather somewhere else each time: an answer for which the server has to ask another one.
+    /// The weather at another place each time: the server has to ask another server.
     Weather,
 }
 
-/// Who else is connected.
+/// The other clients beside a bystander.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Neighbours {
-    /// Nobody.
-    Nobody,
-    /// Clients that ask this again as soon as they are answered.
+    /// No other clients.
+    None,
+    /// Clients that send this request again as soon as it is answered.
     Asking(Question),
-    /// Clients that have asked once, and stay.
+    /// Clients that have sent one request, and keep their connections.
     Idle,
-    /// Clients whose requests come a byte at a time.
+    /// Clients that send a request one byte at a time.
     Dripping,
 }
 
-/// The sizes of the files there are.
+/// The sizes of the files in the document root, in KiB.
 pub const FILES_KIB: &[usize] = &[1, 1024];
 
-/// Requests per second of a bystander. A neighbour that holds up everybody for a while must not make it fall behind for
-/// good: it shall wait for its neighbours, not for itself.
+/// Requests per second of a bystander: few enough that it catches up after a neighbour has blocked the server for a
+/// while. So its latency shows the effect of the neighbours, not of its own backlog.
 pub const BYSTANDER_RATE: u32 = 250;
-/// The connections it has for them; together with a thousand neighbours, not more than blocking engines hold.
+/// The connections of a bystander. With a thousand neighbours they must not exceed the limit of the blocking engine.
 pub const BYSTANDER_CONNECTIONS: usize = 16;
 
-/// Some ten milliseconds of work.
+/// The bound for about ten milliseconds of work.
 const MUCH: u32 = 180_000;
-/// Some two milliseconds of work.
+/// The bound for about two milliseconds of work.
 const LITTLE: u32 = 60_000;
 
 /// All workloads, in the order of the report.
@@ -87,9 +86,9 @@ pub const ALL: &[Workload] = &[
     Workload {
         id: "hello",
         title: "Hello, World!",
-        shows: "What it costs to answer at all: receiving, parsing, sending, and waking the one who does it. \
-                More connections give an event loop more to do for each wake-up, and a machine with threads more to \
-                choose between.",
+        shows: "The basic cost of an answer: receiving, parsing, sending, and waking the thread that does it. \
+        With more connections an event loop has more to do at each wake-up, and the kernel has more threads \
+        to schedule.",
         scene: Scene::Busy(Question::Hello),
         connections: &[1, 16, 64, 256, 1000],
         quick: &[1, 64],
@@ -97,8 +96,8 @@ pub const ALL: &[Workload] = &[
     Workload {
         id: "static",
         title: "A file of 1 KiB",
-        shows: "The same with a file behind the answer, and with nginx as the reference: whether files are found, \
-                checked and sent at little more than the cost of an answer.",
+        shows: "The same with a file, and with nginx as the reference: the additional cost of finding, checking and \
+        sending a file.",
         scene: Scene::Busy(Question::File { kib: 1 }),
         connections: &[1, 64, 1000],
         quick: &[1, 64],
@@ -106,7 +105,7 @@ pub const ALL: &[Workload] = &[
     Workload {
         id: "static-large",
         title: "A file of 1 MiB",
-        shows: "Here it is the kernel that works, copying: architectures have little left to differ in.",
+        shows: "The kernel does most of the work, copying, so the architectures can differ only a little.",
         scene: Scene::Busy(Question::File { kib: 1024 }),
         connections: &[16],
         quick: &[16],
@@ -114,8 +113,8 @@ pub const ALL: &[Workload] = &[
     Workload {
         id: "io-task",
         title: "Waiting for 50 ms",
-        shows: "An answer that takes time but no work, as one from a database would. How many can wait side by side, \
-                and what does each waiting one cost: a timer, or a thread with its stack?",
+        shows: "An answer that takes time but no CPU, as if the server waited for a database. How many requests can \
+        wait at the same time, and what does each cost: a timer, or a thread with its stack?",
         scene: Scene::Busy(Question::Wait { ms: 50 }),
         connections: &[16, 64, 256, 1000],
         quick: &[16, 256],
@@ -123,8 +122,8 @@ pub const ALL: &[Workload] = &[
     Workload {
         id: "thousand-waits",
         title: "A thousand answers of one second each, at once",
-        shows: "All are asked at the same time and take one second each. Whoever serves them side by side is done \
-                after little more than one.",
+        shows: "All requests are sent at the same time and take one second each. A server that handles them \
+        concurrently is done after little more than one second.",
         scene: Scene::AllAtOnce(Question::Wait { ms: 1000 }),
         connections: &[1000],
         quick: &[1000],
@@ -132,8 +131,8 @@ pub const ALL: &[Workload] = &[
     Workload {
         id: "cpu-offloaded",
         title: "Computing, offloaded",
-        shows: "Two milliseconds of work for each answer. An event loop hands it to a pool of threads; a blocking \
-                thread just does it. The work is the same for all, so that only the handing over can differ.",
+        shows: "Two milliseconds of work for each answer. An event loop hands the work to a pool of threads; a \
+        blocking thread does it itself. The work is the same for all, so only the cost of the handover differs.",
         scene: Scene::Busy(Question::Primes { n: LITTLE, inline: false }),
         connections: &[1, 16, 64],
         quick: &[16],
@@ -141,8 +140,8 @@ pub const ALL: &[Workload] = &[
     Workload {
         id: "cpu-inline",
         title: "Computing, inline",
-        shows: "The same work, done where requests are served. As long as nobody asks for anything else, nothing is \
-                wrong with that: handing over costs more than it gains.",
+        shows: "The same work, done on the thread that serves requests. As long as there are no other requests, this \
+        is faster: a handover to a pool costs more than it gains.",
         scene: Scene::Busy(Question::Primes { n: LITTLE, inline: true }),
         connections: &[1, 16, 64],
         quick: &[16],
@@ -150,24 +149,24 @@ pub const ALL: &[Workload] = &[
     Workload {
         id: "weather",
         title: "Asking another server",
-        shows: "Every answer needs a forecast from somewhere else. The client inside the server blocks, so an event \
-                loop has to hand it to its pool, and has no more requests on their way than that has threads.",
+        shows: "Every answer needs a forecast from another server. The client inside the server blocks, so an event \
+        loop has to hand it to its pool, and can have only as many forecasts in progress as the pool has threads.",
         scene: Scene::Busy(Question::Weather),
         connections: &[1, 16, 64],
         quick: &[16],
     },
     Workload {
-        id: "beside-nobody",
+        id: "beside-none",
         title: "alone",
-        shows: "The bystander without neighbours: what the others are compared with.",
-        scene: Scene::Bystander(Neighbours::Nobody),
+        shows: "The bystander without neighbours, for comparison.",
+        scene: Scene::Bystander(Neighbours::None),
         connections: &[0],
         quick: &[0],
     },
     Workload {
         id: "beside-offloaded",
         title: "computing, offloaded",
-        shows: "Four neighbours have primes counted, ten milliseconds at a time, by the pool.",
+        shows: "Four neighbours ask for ten milliseconds of work each, which the pool does.",
         scene: Scene::Bystander(Neighbours::Asking(Question::Primes { n: MUCH, inline: false })),
         connections: &[4],
         quick: &[4],
@@ -175,7 +174,7 @@ pub const ALL: &[Workload] = &[
     Workload {
         id: "beside-inline",
         title: "computing, inline",
-        shows: "The same, where requests are served: on an event loop, everybody waits meanwhile.",
+        shows: "The same work on the thread that serves requests: on an event loop, all other clients wait for it.",
         scene: Scene::Bystander(Neighbours::Asking(Question::Primes { n: MUCH, inline: true })),
         connections: &[4],
         quick: &[4],
@@ -183,7 +182,7 @@ pub const ALL: &[Workload] = &[
     Workload {
         id: "beside-idle",
         title: "1,000 idle connections",
-        shows: "A thousand clients have asked once and stay connected. What does each cost, just by being there?",
+        shows: "A thousand clients have sent one request and stay connected. What does an idle connection cost?",
         scene: Scene::Bystander(Neighbours::Idle),
         connections: &[1000],
         quick: &[1000],
@@ -191,8 +190,8 @@ pub const ALL: &[Workload] = &[
     Workload {
         id: "beside-slow",
         title: "500 slow clients",
-        shows: "Five hundred clients send their requests at ten bytes per second: every byte wakes somebody, and \
-                none of them completes a request.",
+        shows: "Five hundred clients send their requests at ten bytes per second: every byte wakes a thread of the \
+        server, and almost none completes a request.",
         scene: Scene::Bystander(Neighbours::Dripping),
         connections: &[500],
         quick: &[500],
@@ -200,17 +199,17 @@ pub const ALL: &[Workload] = &[
 ];
 
 impl Workload {
-    /// The one with this name.
+    /// The workload with this name.
     pub fn named(id: &str) -> Option<&'static Workload> {
         ALL.iter().find(|workload| workload.id == id)
     }
 
-    /// Whether a server that has nothing but files can take part.
+    /// Whether a server of files alone can take part.
     pub fn is_static(&self) -> bool {
         matches!(self.scene, Scene::Busy(Question::File { .. }))
     }
 
-    /// Whether it is about a bystander.
+    /// Whether it measures a bystander.
     pub fn is_bystander(&self) -> bool {
         matches!(self.scene, Scene::Bystander(_))
     }

@@ -1,5 +1,4 @@
-//! Axes that a person can read: round numbers, few of them, and a logarithmic scale where a linear one would show only
-//! the largest.
+//! Axes with a few round numbers. The scale is logarithmic if a linear scale would show only the largest value.
 
 use std::ops::Range;
 
@@ -7,10 +6,10 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, Value
 
 use crate::lab::results::Spread;
 
-/// The largest may be so many times the smallest before the scale is logarithmic.
+/// The ratio of the largest to the smallest median above which the scale is logarithmic.
 const LINEAR_UP_TO: f64 = 20.0;
 
-/// How many steps a linear axis has at most.
+/// The largest number of steps of a linear axis.
 const STEPS: f64 = 5.0;
 
 /// A scale, and the numbers written beside it.
@@ -25,8 +24,8 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// For these, none of them negative: linear from zero, or logarithmic. All rounds find room, but only medians
-    /// decide which it is: an outlier shall not hide what the others have to say.
+    /// An axis for these values, none of which may be negative: linear from zero, or logarithmic. It covers all rounds,
+    /// but only medians decide the scale, so that an outlier cannot change it.
     pub fn fitting<'s>(spreads: impl IntoIterator<Item = &'s Spread>) -> Axis {
         let spreads: Vec<&Spread> = spreads.into_iter().collect();
         let ends = |of: fn(&Spread) -> f64| {
@@ -42,14 +41,14 @@ impl Axis {
         if is_log { Axis::log(low.min(lowest_middle), high) } else { Axis::linear(high) }
     }
 
-    /// Logarithmic, and exactly these numbers beside it; some room is left at both ends.
+    /// A logarithmic axis with exactly these numbers, and some space at both ends.
     pub fn at(ticks: &[usize]) -> Axis {
         let ticks: Vec<f64> = ticks.iter().map(|tick| *tick as f64).collect();
         let (low, high) = (ticks.first().copied().unwrap_or(1.0), ticks.last().copied().unwrap_or(1.0));
         Axis { is_log: true, ticks, low: low / 1.4, high: high * 1.4 }
     }
 
-    /// For groups side by side, the first around 0.
+    /// An axis for groups side by side, the first around 0.
     pub fn groups(count: usize) -> Axis {
         let ticks: Vec<f64> = (0..count).map(|group| group as f64).collect();
         Axis { is_log: false, ticks, low: -0.5, high: count as f64 - 0.5 }
@@ -72,7 +71,7 @@ impl Axis {
         let exponents = lowest.log10().floor() as i32 - 1..=highest.log10().ceil() as i32;
         let all =
             exponents.flat_map(|exponent| factors.iter().map(move |factor| factor * 10_f64.powi(exponent)));
-        // One number below everything, so that the smallest bar has some height.
+        // One number below all values, so that the smallest bar has some height.
         let all: Vec<f64> = all.collect();
         let first = all.iter().rposition(|tick| *tick < lowest / 1.3).unwrap_or(0);
         let last = all.iter().position(|tick| *tick >= highest).unwrap_or(all.len() - 1);
@@ -80,7 +79,7 @@ impl Axis {
         Axis { is_log: true, low: ticks[0], high: ticks[ticks.len() - 1] * 1.2, ticks }
     }
 
-    /// How far along a value lies: 0 at the low end, 1 at the high one.
+    /// The position of a value: 0 at the low end, 1 at the high end.
     fn share(&self, value: f64) -> f64 {
         let scaled = |value: f64| if self.is_log { value.log10() } else { value };
         let (low, high) = (scaled(self.low), scaled(self.high));
@@ -111,9 +110,9 @@ impl ValueFormatter<f64> for Axis {
     }
 }
 
-/// A number as it stands beside an axis: no more digits than it has.
+/// Formats a number beside an axis, without digits that come from rounding errors.
 pub fn label(value: f64) -> String {
-    // What powers of ten have added is none of the number.
+    // Removes the rounding error of multiplying by powers of ten.
     let value = format!("{value:.3e}").parse().unwrap_or(value);
     match value {
         1e6.. => format!("{}M", value / 1e6),
@@ -149,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outlier_finds_room_and_decides_nothing() {
+    fn an_outlier_does_not_change_the_scale() {
         let axis = Axis::fitting(&[exactly(3.0), Spread { low: 0.01, middle: 4.0, high: 40.0 }]);
         assert!(!axis.is_log && axis.high > 40.0, "{axis:?}");
         let axis = Axis::fitting(&[exactly(3.0), Spread { low: 0.0, middle: 100.0, high: 900.0 }]);

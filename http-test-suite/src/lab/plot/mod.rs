@@ -13,12 +13,12 @@ use panel::{Kind, Panel, Picture};
 
 pub use panel::Undrawn;
 
-/// A picture, ready to be written to a file of its own or into a page.
+/// A picture, for a file of its own or for the page.
 #[derive(Clone, Debug)]
 pub struct Drawing {
     /// The name of its file, without `.svg`.
     pub name: &'static str,
-    /// What it is about.
+    /// Its title.
     pub title: &'static str,
     /// What it shows, as a sentence.
     pub shows: &'static str,
@@ -28,11 +28,11 @@ pub struct Drawing {
     pub svg: String,
 }
 
-/// All pictures that there is something in to see, in the order of the report.
+/// Draws all pictures that have data, in the order of the report.
 ///
 /// # Errors
 ///
-/// If the backend refuses.
+/// If the plotting backend fails.
 pub fn draw(results: &Results) -> Result<Vec<Drawing>, Undrawn> {
     let measured = |workload: &&Workload| results.of_workload(workload.id).any(|cell| cell.failure.is_none());
     let present: Vec<&'static Workload> = workloads::ALL.iter().filter(measured).collect();
@@ -51,7 +51,7 @@ pub fn draw(results: &Results) -> Result<Vec<Drawing>, Undrawn> {
     Ok(drawings)
 }
 
-/// Four panels about one workload: lines where connections were swept, bars where not.
+/// Draws four panels about one workload: lines if there are several numbers of connections, else bars.
 fn of_workload(results: &Results, workload: &'static Workload) -> Result<Drawing, Undrawn> {
     let cells = in_order(results.of_workload(workload.id));
     let is_swept = cells.iter().any(|cell| cell.connections != cells[0].connections);
@@ -81,7 +81,7 @@ fn of_workload(results: &Results, workload: &'static Workload) -> Result<Drawing
     })
 }
 
-/// What neighbours do to the latency of a bystander: a group of bars for each kind of neighbour.
+/// Draws the latency of a bystander: a group of bars for each kind of neighbours.
 fn of_bystander(results: &Results, beside: &[&'static Workload]) -> Result<Drawing, Undrawn> {
     let cells_of = |workload: &&'static Workload| in_order(results.of_workload(workload.id));
     let group = |workload: &&'static Workload| (workload.title, bars(&cells_of(workload), Metric::P99));
@@ -97,14 +97,14 @@ fn of_bystander(results: &Results, beside: &[&'static Workload]) -> Result<Drawi
     Ok(Drawing {
         name: "bystander",
         title: "A bystander and its neighbours",
-        shows: "A few requests that cost nothing by themselves, and how long they take because of who else is \
-                there. Nothing shows better what an architecture shares among those it serves.",
+        shows: "The latency of a few cheap requests beside other clients. It shows how far the clients of an \
+        architecture affect each other.",
         workloads: beside.to_vec(),
         svg: picture.svg()?,
     })
 }
 
-/// The architectures that there are numbers of, in their order.
+/// The architectures that have numbers, in their order.
 fn seen(cells: &[&Cell]) -> Vec<Architecture> {
     let has_numbers = |id: &str| {
         cells.iter().any(|cell| cell.architecture == id && cell.failure.is_none() && !cell.samples.is_empty())

@@ -1,4 +1,4 @@
-//! Panels, and the sheet they hang on: a title, a legend, and side by side what is to be compared.
+//! Pictures and their panels: a title, a legend, and diagrams side by side.
 
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::Ranged;
@@ -10,12 +10,12 @@ use crate::lab::architectures::Architecture;
 use crate::lab::metric::Metric;
 use crate::lab::results::Spread;
 
-/// Whatever keeps a picture from being drawn; on a string, nothing known does.
+/// An error of the plotting backend. Drawing into a string has no known errors.
 pub type Undrawn = Box<dyn std::error::Error>;
 type Sheet<'s> = DrawingArea<SVGBackend<'s>, Shift>;
 type Chart<'a, 's> = ChartContext<'a, SVGBackend<'s>, Cartesian2d<Axis, Axis>>;
 
-/// Pixels of a panel, without what stands above all of them.
+/// Pixels of a panel, without the title and the legend.
 const PANEL: (u32, u32) = (480, 300);
 /// Pixels for title and legend.
 const HEADER: u32 = 76;
@@ -24,27 +24,27 @@ const FAINT: RGBColor = RGBColor(0xe4, 0xe4, 0xe4);
 
 /// A picture: a title, what colours mean, and panels two by two.
 pub struct Picture<'a> {
-    /// Above everything.
+    /// The title.
     pub title: &'a str,
-    /// Whose colours are explained.
+    /// The architectures in the legend.
     pub architectures: Vec<Architecture>,
-    /// In reading order.
+    /// The panels, in reading order.
     pub panels: Vec<Panel>,
 }
 
 /// One diagram.
 pub struct Panel {
-    /// What is shown.
+    /// The metric.
     pub metric: Metric,
-    /// How.
+    /// The kind of diagram.
     pub kind: Kind,
 }
 
-/// What stands in a diagram.
+/// The data of a diagram.
 pub enum Kind {
-    /// A line for each architecture, over the number of connections.
+    /// A line for each architecture over the number of connections.
     Lines(Vec<(Architecture, Vec<(usize, Spread)>)>),
-    /// A bar for each architecture, in groups with a name below; a single group needs none.
+    /// A bar for each architecture, in groups with a name below; a single group has no name.
     Bars(Vec<(&'static str, Vec<(Architecture, Spread)>)>),
 }
 
@@ -53,7 +53,7 @@ impl Picture<'_> {
     ///
     /// # Errors
     ///
-    /// If the backend refuses.
+    /// If the plotting backend fails.
     pub fn svg(&self) -> Result<String, Undrawn> {
         let columns = self.panels.len().clamp(1, 2);
         let rows = self.panels.len().div_ceil(2).max(1);
@@ -145,7 +145,7 @@ impl Panel {
         Ok(())
     }
 
-    /// The empty diagram: axes, what they mean, and faint lines to read along.
+    /// Draws the empty diagram: axes, labels and grid lines.
     fn frame<'a, 's: 'a>(
         &self,
         area: &'a Sheet<'s>,
@@ -163,7 +163,7 @@ impl Panel {
             .build_cartesian_2d(x, y)?;
         let mut mesh = chart.configure_mesh();
         if x_title.is_empty() {
-            // Bars stand by themselves.
+            // Bars need no vertical grid lines.
             mesh.disable_x_mesh();
         }
         mesh.x_desc(x_title)
