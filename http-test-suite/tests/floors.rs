@@ -1,4 +1,5 @@
-//! The judge must not inherit the bugs of the accused: nothing here may come from them, nor from an HTTP crate.
+//! Checks dependencies: the suite must use no code of the tested servers and no HTTP crate, so that it cannot share
+//! their bugs.
 
 #![allow(clippy::unwrap_used, reason = "the lints know tests by their attribute, not their folder")]
 
@@ -7,7 +8,7 @@ use std::path::Path;
 
 const MANIFEST: &str = include_str!("../Cargo.toml");
 
-/// What a verdict may stand on. Whoever adds to this list has made sure that it knows no HTTP.
+/// The allowed dependencies of the crate. Before you add a crate, make sure that it contains no HTTP code.
 const DEPENDENCIES: &[&str] =
     &["clap", "hdrhistogram", "indicatif", "mio", "plotters", "rustix", "serde", "serde_json", "tempfile"];
 

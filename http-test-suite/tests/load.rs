@@ -1,4 +1,4 @@
-//! The load driver against servers whose every answer is known, so that every count can be exact.
+//! Tests of the load driver against servers with known answers, so that every count is exact.
 
 #![allow(clippy::unwrap_used, reason = "the lints know tests by their attribute, not their folder")]
 
@@ -16,10 +16,10 @@ use http_test_suite::request::{get, head, post};
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nX-Worker: one\r\nContent-Length: 3\r\n\r\nabc";
 
-/// Long enough never to matter where no test wants it to.
+/// A timeout too long to expire in tests that are not about timeouts.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Carries the load out and compares the counts, which must be as many as were asked.
+/// Runs the load, and compares the counts of requests and errors.
 fn check(load: &Load, requests: u64, errors: &[(Fault, u64)]) -> Tally {
     let tally = load::run(load, &|_| {}).unwrap();
     assert_eq!((tally.requests, &tally.errors), (requests, &errors.iter().copied().collect()), "{load:?}");
@@ -40,7 +40,7 @@ fn closing(load: Load) -> Load {
     Load { keep_alive: false, ..load }
 }
 
-/// A thread for each connection, until the test is over.
+/// Starts a server with a thread for each connection, which runs until the test ends.
 fn listen(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -53,12 +53,12 @@ fn listen(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
     address
 }
 
-/// Answers every request that has no content with these pieces, each with a write of its own.
+/// Starts a server that answers every request without content with these pieces, each in a write of its own.
 fn answering(pieces: &'static [&str]) -> SocketAddr {
     listen(|mut stream| while request(&mut stream).is_some_and(|_| say(&mut stream, pieces)) {})
 }
 
-/// As `answering`, but closes behind the first.
+/// Like `answering`, but closes after the first answer.
 fn answering_once(pieces: &'static [&str]) -> SocketAddr {
     listen(|mut stream| {
         if request(&mut stream).is_some() {
@@ -67,7 +67,7 @@ fn answering_once(pieces: &'static [&str]) -> SocketAddr {
     })
 }
 
-/// The head of the next request. The driver sends none before the last is answered, so nothing can come behind it.
+/// Reads the head of the next request. The driver sends no request before the last is answered, so nothing follows it.
 fn request(stream: &mut TcpStream) -> Option<String> {
     let (mut head, mut buffer) = (Vec::new(), [0; 4096]);
     while !head.ends_with(b"\r\n\r\n") {
@@ -92,7 +92,7 @@ fn counts_every_request() {
     assert_eq!(tally.statuses, BTreeMap::from([(200, 1000)]));
     assert_eq!(tally.by_field, BTreeMap::from([("one".to_owned(), 1000)]));
     assert!(tally.driver_cpu > Duration::ZERO && tally.percentile(99.0) <= tally.percentile(100.0));
-    // Threads and connections that cannot be shared out evenly, and more of them than there is to do.
+    // Threads and connections that do not divide evenly, and more connections than requests.
     check(&Load { threads: 3, ..asking(server, 1000, 7) }, 1000, &[]);
     check(&Load { threads: 8, ..asking(server, 5, 20) }, 5, &[]);
 }
@@ -114,7 +114,7 @@ fn asks_in_turn() {
 }
 
 #[test]
-fn the_connections_stand_while_it_is_looked_at() {
+fn looks_while_the_connections_are_open() {
     let open = Arc::new(AtomicU64::new(0));
     let counting = Arc::clone(&open);
     let server = listen(move |mut stream| {
@@ -128,7 +128,7 @@ fn the_connections_stand_while_it_is_looked_at() {
 }
 
 #[test]
-fn connects_anew_for_each_request_without_keep_alive() {
+fn opens_a_connection_for_each_request_without_keep_alive() {
     let accepted = Arc::new(AtomicU64::new(0));
     let counting = Arc::clone(&accepted);
     let server = listen(move |mut stream| {
@@ -143,7 +143,7 @@ fn connects_anew_for_each_request_without_keep_alive() {
 
 #[test]
 fn opens_as_many_connections_as_it_is_told() {
-    // Nobody is answered before all have asked.
+    // The server answers only when all connections have sent a request.
     let all = Arc::new(Barrier::new(7));
     let server = listen(move |mut stream| {
         while request(&mut stream).is_some() {
@@ -188,7 +188,7 @@ fn sends_more_than_fits_into_one_send() {
     for pipeline in [1, 3] {
         check(&Load { asks: asks.clone(), pipeline, ..asking(server, 6, 2) }, 6, &[]);
     }
-    // This one answers at once, and wants to hear no more.
+    // This server answers at once, and stops reading.
     let hasty = listen(|mut stream| {
         say(&mut stream, &[ANSWER]);
         thread::park();
@@ -217,17 +217,18 @@ fn tells_faults_apart() {
     check(answering_once(&[]), Fault::EarlyClose);
     check(answering_once(&["hello"]), Fault::Malformed);
     check(answering_once(&["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP"]), Fault::Unasked);
-    // To close with something unread is a reset, and no end to an answer.
+    // Closing with unread bytes sends a reset, which must not count as the end of an answer.
     let resetting = |answer: &'static str| {
         listen(move |mut stream| assert!(stream.peek(&mut [0]).is_ok() && say(&mut stream, &[answer])))
     };
     check(resetting(""), Fault::Reset);
     check(resetting("HTTP/1.1 200 OK\r\n\r\nabc"), Fault::Reset);
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    check(nobody, Fault::Connect);
+    let closed_port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    check(closed_port, Fault::Connect);
 }
 
-/// Waits for `count` requests, then answers each with its target as content: what `answer` makes of them.
+/// Starts a server that waits for `count` requests, and then sends what `answer` makes of the answers, which have the
+/// targets as content.
 fn echoing(count: usize, answer: fn(Vec<String>) -> Vec<String>) -> SocketAddr {
     listen(move |mut stream| {
         let (mut heads, mut buffer) = (String::new(), [0; 4096]);
@@ -243,7 +244,7 @@ fn echoing(count: usize, answer: fn(Vec<String>) -> Vec<String>) -> SocketAddr {
                 });
                 let pieces = answer(answers.collect());
                 let said = say(&mut stream, &pieces.iter().map(String::as_str).collect::<Vec<_>>());
-                // An empty piece is the end of the connection.
+                // An empty piece closes the connection.
                 if !said || pieces.last().is_none_or(String::is_empty) {
                     return;
                 }
@@ -263,7 +264,7 @@ fn sends_requests_together_and_reads_their_answers_in_order() {
     };
     for whole in [|answers: Vec<String>| vec![answers.concat()], |answers: Vec<String>| answers] {
         check(&together(echoing(20, whole), 20, 4), 400, &[]);
-        // More than one send takes.
+        // More requests than fit into one send.
         check(&together(echoing(40, whole), 40, 2), 400, &[]);
     }
     let bytewise = |answers: Vec<String>| answers.concat().chars().map(String::from).collect();
@@ -278,13 +279,13 @@ fn sends_requests_together_and_reads_their_answers_in_order() {
 }
 
 #[test]
-fn whatever_a_broken_connection_leaves_unanswered_has_failed() {
+fn fails_unanswered_requests_of_a_broken_connection() {
     let together = |server| {
         let ask = Ask::new(get("/")).expect_length(1);
         Load { asks: vec![ask], pipeline: 4, count_field: None, ..asking(server, 40, 2) }
     };
     check(&together(echoing(4, |_| Vec::new())), 0, &[(Fault::EarlyClose, 40)]);
-    // Three answers and a word that there will be no more; it is the driver's turn to hear the end.
+    // Three answers, the last with `Connection: close`; then the driver waits for the close.
     let announced = |answers: Vec<String>| {
         let last = answers[2].replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
         vec![answers[..2].concat() + &last, String::new()]
@@ -304,7 +305,7 @@ fn whatever_a_broken_connection_leaves_unanswered_has_failed() {
 }
 
 #[test]
-fn goes_on_after_a_fault() {
+fn continues_after_a_fault() {
     let served = Arc::new(AtomicU64::new(0));
     let server = listen(move |mut stream| {
         while request(&mut stream).is_some() {
@@ -323,7 +324,7 @@ fn goes_on_after_a_fault() {
 }
 
 #[test]
-fn gives_up_on_who_does_not_answer_or_close() {
+fn times_out_if_the_server_does_not_answer_or_close() {
     let timeout = Duration::from_millis(40);
     let silent = listen(|mut stream| while request(&mut stream).is_some() {});
     check(&Load { timeout, ..asking(silent, 6, 3) }, 0, &[(Fault::Timeout, 6)]);
@@ -345,7 +346,7 @@ fn ends_in_time() {
     }
 }
 
-/// A stall delays all that was to start meanwhile, and the latencies say so.
+/// A stall of the server delays all requests scheduled during it, and their latencies must include the delay.
 #[test]
 fn an_open_loop_counts_the_wait_for_a_stalling_server() {
     let (gate, opened) = channel::<()>();
@@ -362,7 +363,7 @@ fn an_open_loop_counts_the_wait_for_a_stalling_server() {
             say(&mut stream, &[ANSWER]);
         }
     });
-    // All are due within ten milliseconds. The gate opens a while after the first has arrived.
+    // All requests are due within ten milliseconds. The server answers a while after the first has arrived.
     let load = Load { rate: Some(10_000.0), ..asking(server, 100, 1) };
     let looks = AtomicU64::new(0);
     let tally = load::run(&load, &|progress| {
@@ -374,7 +375,7 @@ fn an_open_loop_counts_the_wait_for_a_stalling_server() {
     });
     let (tally, stall) = (tally.unwrap(), stall.lock().unwrap().1.unwrap());
     assert_eq!(tally.latencies.len(), 100);
-    // Half a millisecond for the histogram, which keeps three digits.
+    // The histogram has three significant digits, so allow half a millisecond.
     let least = stall - Duration::from_micros(10_500);
     assert!(
         Duration::from_nanos(tally.latencies.min()) >= least,
@@ -384,7 +385,7 @@ fn an_open_loop_counts_the_wait_for_a_stalling_server() {
 }
 
 #[test]
-fn an_open_loop_does_not_wait_for_ever() {
+fn an_open_loop_times_out_unsent_requests() {
     let silent = listen(|mut stream| while request(&mut stream).is_some() {});
     let timeout = Duration::from_millis(60);
     let load = Load { rate: Some(1000.0), timeout, ..asking(silent, 50, 1) };
@@ -394,7 +395,7 @@ fn an_open_loop_does_not_wait_for_ever() {
 }
 
 #[test]
-fn refuses_what_makes_no_sense() {
+fn rejects_invalid_loads() {
     let load = || asking(([127, 0, 0, 1], 1).into(), 1, 1);
     let wrong = [
         Load { asks: Vec::new(), ..load() },

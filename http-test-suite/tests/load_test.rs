@@ -1,4 +1,4 @@
-//! The quick mode as people run it: what it asks, what it tells, and with which code it ends.
+//! Tests of the program `load-test quick`: its requests, its reports and its exit codes.
 
 #![allow(clippy::unwrap_used, reason = "the lints know tests by their attribute, not their folder")]
 
@@ -10,7 +10,7 @@ use std::thread;
 
 use serde_json::Value;
 
-/// Answers `200` with no content, but `/404` with that status, and passes every head on.
+/// Starts a server that answers 200 without content, and `/404` with 404; it passes on every head that it receives.
 fn serve() -> (SocketAddr, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -42,7 +42,7 @@ fn load_test(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_load-test")).args(arguments).output().unwrap()
 }
 
-/// Runs it for one request to `/a?b` and compares that.
+/// Runs the program for one request to `/a?b`, and compares the request.
 fn check(arguments: &[&str], expected: &str) {
     let (server, heads) = serve();
     let output =
@@ -52,7 +52,7 @@ fn check(arguments: &[&str], expected: &str) {
 }
 
 #[test]
-fn asks_as_it_is_told() {
+fn sends_requests_as_the_arguments_say() {
     check(&[], "GET /a?b HTTP/1.1\r\nHost: HOST\r\nUser-Agent: load-test\r\n\r\n");
     check(
         &["--close", "-m", "HEAD", "-H", "host: x", "-H", "A: b"],
@@ -71,7 +71,7 @@ fn asks_as_it_is_told() {
 }
 
 #[test]
-fn tells_people_and_programs() {
+fn reports_as_text_and_json() {
     let (server, _heads) = serve();
     let (right, wrong) = (format!("http://{server}/"), format!("http://{server}/404"));
     let output = load_test(&["-c", "3", "-n", "100", "-t", "2", "--rate", "10000", &right]);
@@ -96,17 +96,17 @@ fn tells_people_and_programs() {
 }
 
 #[test]
-fn ends_with_a_code_that_says_how_it_went() {
+fn exit_codes_report_the_result() {
     let (server, _heads) = serve();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let closed_port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let server = server.to_string();
     let wrong = format!("{server}/404");
     for (code, arguments) in [
         (1, &["-n", "10", &wrong][..]),
         (0, &["-n", "10", "--expect-status", "404", &wrong]),
         (0, &["-z", "10ms", &server]),
-        (2, &["-n", "10", &nobody]),
-        (2, &["-n", "10", &server, &nobody]),
+        (2, &["-n", "10", &closed_port]),
+        (2, &["-n", "10", &server, &closed_port]),
         (2, &["-n", "10", "-z", "1s", &server]),
         (2, &["-n", "10", "-c", "0", &server]),
         (2, &["-n", "10", "--rate", "0", &server]),

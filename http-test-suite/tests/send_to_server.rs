@@ -1,4 +1,4 @@
-//! The program as people run it: what it puts on the wire, what it prints, and with which code it ends.
+//! Tests of the program `send-to-server`: the bytes it sends, what it prints, and its exit codes.
 
 #![allow(clippy::unwrap_used, reason = "the lints know tests by their attribute, not their folder")]
 
@@ -9,8 +9,8 @@ use std::thread;
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
 
-/// Runs it against a server that reads as many bytes as it should, says `answer`, and closes. `PORT` among the
-/// arguments is that server's.
+/// Runs the program against a server that reads as many bytes as `expected` has, sends `answer`, and closes. `PORT`
+/// among the arguments is replaced with the port of the server.
 fn run(arguments: &[&str], input: &str, expected: &str, answer: &'static str) -> Output {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
@@ -36,7 +36,7 @@ fn run(arguments: &[&str], input: &str, expected: &str, answer: &'static str) ->
     output
 }
 
-/// Compares what the server gets, what is printed, and the exit code.
+/// Runs the program, and compares what the server receives, what the program prints, and the exit code.
 fn check(arguments: &[&str], input: &str, sent: &str, answer: &'static str, code: i32) {
     let output = run(arguments, input, sent, answer);
     assert_eq!(String::from_utf8_lossy(&output.stdout), answer, "{arguments:?}");
@@ -91,7 +91,7 @@ fn sends_in_pieces() {
 }
 
 #[test]
-fn explains() {
+fn explains_replies() {
     let answer = "HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: b\r\n\r\n3\r\na\x00c\r\n0\r\nT: u\r\n\r\n";
     let output = run(&["--explain", "GET / HTTP/1.1"], "", "GET / HTTP/1.1", answer);
     let text = String::from_utf8(output.stdout).unwrap();
@@ -119,14 +119,14 @@ fn says_when_the_reply_is_wrong_or_missing() {
 }
 
 #[test]
-fn refuses_wrong_usage() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+fn rejects_wrong_usage() {
+    let closed_port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     for arguments in [
-        &["127.0.0.1", nobody.as_str(), "GET / HTTP/1.1"][..],
+        &["127.0.0.1", closed_port.as_str(), "GET / HTTP/1.1"][..],
         &["127.0.0.1", "x", "GET / HTTP/1.1"],
-        &["127.0.0.1", nobody.as_str(), r"\q"],
-        &["127.0.0.1", nobody.as_str(), "--pieces", "0", "a"],
-        &["127.0.0.1", nobody.as_str(), "--file", "/does/not/exist"],
+        &["127.0.0.1", closed_port.as_str(), r"\q"],
+        &["127.0.0.1", closed_port.as_str(), "--pieces", "0", "a"],
+        &["127.0.0.1", closed_port.as_str(), "--file", "/does/not/exist"],
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_send-to-server")).args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

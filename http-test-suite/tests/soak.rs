@@ -1,7 +1,7 @@
-//! The soak is held against a little server that is right, and against the same one wrong on purpose: the first must
-//! stand, and the others be found out, each for what it does and for nothing else.
+//! Runs the soak against a small correct server, and against the same server with one flaw at a time. The correct
+//! server must pass; for each flaw the soak must report its effects, and nothing else.
 //!
-//! The test has no harness, because it is that server, too: `load-test soak` starts it as it would start any other.
+//! The test has no harness, because the same program is also the server, which `load-test soak` starts.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,7 +19,7 @@ use serde_json::Value;
 #[path = "soak/little_server.rs"]
 mod little_server;
 
-/// What is wrong with the server, how the soak ends, and all that it complains of.
+/// The flaw of the server, the exit code of the soak, and all faults that it reports.
 const CHECKS: &[(&str, i32, &[&str])] = &[
     ("nothing", 0, &[]),
     (
@@ -44,14 +44,14 @@ const CHECKS: &[(&str, i32, &[&str])] = &[
     ("stops badly", 1, &["asked by SIGTERM, the server stopped with exit status"]),
 ];
 
-/// As many as idle at once.
+/// The number of simultaneous idle clients.
 const IDLE_CLIENTS: u64 = 40;
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.first() {
         Some(first) if first == "--port" => little_server::serve(&arguments),
-        // As a harness would take a filter.
+        // A filter for another test, as a harness would get it.
         Some(first) if !first.starts_with('-') && !"soak".contains(first) => {}
         _ => thread::scope(|scope| {
             for (flaw, code, expected) in CHECKS {
@@ -77,7 +77,7 @@ fn check(flaw: &str, code: i32, expected: &[&str]) {
     let complaints: BTreeSet<_> = wrong.chain(faults).collect();
     assert_eq!(complaints, expected.iter().copied().collect(), "{flaw}: {verdict:#}");
     assert_eq!(output.status.code(), Some(code), "{flaw}");
-    // Both visits count, in which each client comes at least once.
+    // Each client has at least one conversation in each of the two visits.
     let idle = scores.iter().find(|score| score["name"] == "idle").unwrap();
     let conversations = idle["right"].as_u64().unwrap() + idle["wrong"].as_u64().unwrap();
     assert!(conversations >= 2 * IDLE_CLIENTS, "{flaw}: {idle}");

@@ -1,7 +1,7 @@
-//! Versus is run as people run it, with a little server in httpd's place that is right, and with the same one wrong on
-//! purpose. No rival has to be installed.
+//! Runs `load-test versus` with a small correct server in the place of httpd, and with the same server with a flaw. No
+//! other server has to be installed.
 //!
-//! The test has no harness, because it is that server, too: it is started under the name of its flaw.
+//! The test has no harness, because the same program is also the server, started under the name of its flaw.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,7 +21,7 @@ use serde_json::Value;
 #[path = "versus/little_server.rs"]
 mod little_server;
 
-/// Works that do not need thousands of connections, or files.
+/// Works that need neither thousands of connections nor thousands of files.
 const WORKS: &str = "keep-alive,close,large,absent,not-modified,head,pipelined,logged,start";
 
 fn main() {
@@ -31,7 +31,7 @@ fn main() {
     }
     match arguments.get(1).map(String::as_str) {
         Some("--version") => println!("little server 7"),
-        // As a harness would take a filter.
+        // A filter for another test, as a harness would get it.
         Some(filter) if !filter.starts_with('-') && !"versus".contains(filter) => {}
         _ => thread::scope(|scope| {
             for test in
@@ -43,7 +43,7 @@ fn main() {
     }
 }
 
-/// What a run has left: its exit code, what it said, and its files.
+/// The result of a run: exit code, output and files.
 struct Run {
     code: Option<i32>,
     said: String,
@@ -52,7 +52,7 @@ struct Run {
     svg: String,
 }
 
-/// Runs it with the server that has this flaw, and the limit beside it.
+/// Runs `versus` with a server that has this flaw, and with the limit.
 fn run(flaw: &str, arguments: &[&str]) -> Run {
     let dir = tempfile::tempdir().unwrap();
     for name in [flaw, "limit"] {
@@ -76,7 +76,7 @@ fn run(flaw: &str, arguments: &[&str]) -> Run {
 }
 
 impl Run {
-    /// Work, server, rounds that gave numbers, and what is wrong with them.
+    /// For each cell: work, server, number of rounds with numbers, and number of wrong answers.
     fn cells(&self) -> Vec<(String, String, usize, u64)> {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let wrong = |round: &Value| {
@@ -142,7 +142,7 @@ fn leaves_out_who_is_not_here() {
 fn refuses_nonsense() {
     for arguments in [
         &["--only", "tiny-http"][..],
-        &["--only", "nobody"],
+        &["--only", "no-such-server"],
         &["--work", "nothing"],
         &["--rounds", "0"],
         &["--time", "0s"],

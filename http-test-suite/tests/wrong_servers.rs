@@ -1,7 +1,7 @@
-//! The suite judges itself: it is held against servers that are wrong on purpose.
+//! Tests the suite itself, against servers that are wrong on purpose.
 //!
-//! *Civil* servers send well-formed replies, to the wrong effect: every case must fail against one of them, or it is
-//! no case. *Rude* ones send replies that are malformed: no case may pass with one of those in hand.
+//! *Civil* servers send well-formed replies with wrong content: every case must fail against at least one of them, or
+//! the case tests nothing. *Rude* servers send malformed replies: no case may pass after such a reply.
 
 #![allow(clippy::unwrap_used, reason = "the lints know tests by their attribute, not their folder")]
 
@@ -23,12 +23,12 @@ mod semantics;
 
 const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
 
-/// What cases about validators and ranges ask for before they begin, so that none of them is skipped.
+/// The fields that cases about validators and ranges need in the prior reply; without them, the cases would be skipped.
 const VALIDATORS: &str = "ETag: \"wrong\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nAccept-Ranges: bytes\r\nAllow: GET\r\n";
 
 const TIMEOUT: Duration = Duration::from_millis(250);
 
-/// A server, by what it answers to whatever ends with an empty line, and what it does then.
+/// A wrong server: what it answers to any bytes that end with an empty line, and what it does then.
 #[derive(Clone, Copy)]
 struct Wrong {
     name: &'static str,
@@ -38,9 +38,9 @@ struct Wrong {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Then {
-    /// Takes what follows for the next head, and does not close even if the client does.
+    /// Takes the following bytes for the next head, and does not close even if the client does.
     GoOn,
-    /// Closes, whatever is unread.
+    /// Closes, even with unread bytes.
     Close,
 }
 
@@ -144,7 +144,7 @@ const RUDE: &[Wrong] = &[
     Wrong { name: "HTTP/0.9", answer: |_| "<p>hello".into(), then: Then::Close },
 ];
 
-/// A well-formed reply with five bytes of content, which HEAD does not get.
+/// A well-formed reply with five bytes of content, or without content for HEAD.
 fn reply(status: &str, fields: &str, head: &str) -> String {
     let content = if head.starts_with("HEAD ") { "" } else { "hello" };
     format!("HTTP/1.1 {status}\r\n{DATE}{VALIDATORS}{fields}Content-Length: 5\r\n\r\n{content}")
@@ -160,11 +160,11 @@ fn every_case_fails_against_a_civil_server() {
         failing.extend(report.failures().map(|outcome| outcome.id.clone()));
     }
     let toothless: Vec<_> = all.difference(&failing).collect();
-    assert!(toothless.is_empty(), "no server can fail {toothless:?}");
+    assert!(toothless.is_empty(), "no wrong server makes these cases fail: {toothless:?}");
 }
 
 #[test]
-fn no_case_passes_with_a_malformed_reply_in_hand() {
+fn no_case_passes_with_a_malformed_reply() {
     for wrong in RUDE {
         let report = judge(start(*wrong));
         let passed: Vec<_> = passed(&report).filter(|outcome| !outcome.received.is_empty()).collect();
@@ -173,7 +173,7 @@ fn no_case_passes_with_a_malformed_reply_in_hand() {
 }
 
 #[test]
-fn no_head_passes_with_content() {
+fn no_case_with_head_passes_with_content() {
     let wrong = Wrong { name: "content for HEAD", answer: |_| reply("400 No", "", "GET"), then: Then::GoOn };
     let report = judge(start(wrong));
     let passed: Vec<_> =
@@ -181,9 +181,9 @@ fn no_head_passes_with_content() {
     assert!(passed.is_empty(), "{passed:#?}");
 }
 
-/// Whoever says nothing passes only where nothing need be said.
+/// A server that sends nothing passes only the cases that allow silence.
 #[test]
-fn silence_is_no_answer() {
+fn silence_passes_only_where_it_is_allowed() {
     let may_be_silent = |outcome: &&Outcome| {
         let mut cases = cases::all().iter().flat_map(|section| &section.cases);
         cases.any(|case| case.id == outcome.id && case.allows_silence())
@@ -199,7 +199,7 @@ fn passed(report: &Report) -> impl Iterator<Item = &Outcome> {
     report.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Passed)
 }
 
-/// Holds every case against it, whatever it may be able to.
+/// Runs every case against the server, whatever it offers.
 fn judge(server: SocketAddr) -> Report {
     let quiet = Duration::from_millis(30);
     let options = Options { jobs: 64, timeout: TIMEOUT, quiet, probe: false, ..Options::default() };
@@ -210,7 +210,7 @@ fn start(wrong: Wrong) -> SocketAddr {
     listen(move |stream| serve(stream, wrong))
 }
 
-/// A thread for each connection, until the test is over.
+/// Starts a server with a thread for each connection, which runs until the test ends.
 fn listen(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -237,6 +237,6 @@ fn serve(mut stream: TcpStream, wrong: Wrong) {
         }
         searched = unread.len().saturating_sub(3);
     }
-    // The client has ended its side. Not to end ours is wrong, too.
+    // The client has closed its side. Not to close the server's side is wrong, too.
     thread::sleep(TIMEOUT * 2);
 }

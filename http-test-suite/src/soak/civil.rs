@@ -1,4 +1,4 @@
-//! Clients that ask properly, some of them slowly, and must get what they asked for to the last byte.
+//! Well-behaved clients, some of them slow. Each must get exactly the bytes that it asked for.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -11,19 +11,19 @@ use crate::byteranges::parts;
 use crate::reply;
 use crate::request::{get, head};
 
-/// Requests on a connection that is kept, and in one write.
+/// Requests on one keep-alive connection, and in one pipelined write.
 const REQUESTS: u64 = 12;
 
-/// How long who idles says nothing.
+/// How long an idle client stays silent.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// What a dripping client sends at once, in bytes, and how long it then waits: a head takes more than a second.
+/// A dripping client sends this many bytes, then waits this long; so a head takes more than a second.
 const DRIP: (usize, Duration) = (4, Duration::from_millis(80));
 
-/// What a sipping client reads at once, in bytes, and how long it then waits: about 3 MB/s.
+/// A sipping client reads this many bytes, then waits this long: about 3 MB/s.
 const SIP: (usize, Duration) = (16 * 1024, Duration::from_millis(5));
 
-/// One request behind the other on one connection.
+/// Sends requests one after the other on one connection.
 pub(super) fn keeps_alive(visit: Visit<'_>) -> Result<(), String> {
     let mut talk = Talk::dial(visit.server)?;
     for index in 0..REQUESTS {
@@ -34,7 +34,7 @@ pub(super) fn keeps_alive(visit: Visit<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// All requests in one write, and the answers in their order.
+/// Sends all requests in one write, and expects the answers in their order.
 pub(super) fn pipelines(visit: Visit<'_>) -> Result<(), String> {
     let mut talk = Talk::dial(visit.server)?;
     let documents: Vec<_> = (0..REQUESTS).map(|index| visit.small(index)).collect();
@@ -43,7 +43,7 @@ pub(super) fn pipelines(visit: Visit<'_>) -> Result<(), String> {
     documents.iter().try_for_each(|document| talk.expect(GET, 200, &document.bytes).map(drop))
 }
 
-/// A connection for one request, closed by the server.
+/// Sends one request on a connection, and expects the server to close it.
 pub(super) fn asks_once(visit: Visit<'_>) -> Result<(), String> {
     let mut talk = Talk::dial(visit.server)?;
     let document = visit.small(0);
@@ -52,7 +52,7 @@ pub(super) fn asks_once(visit: Visit<'_>) -> Result<(), String> {
     talk.expect_end()
 }
 
-/// The longest document, as fast as it comes.
+/// Downloads the longest document at full speed.
 pub(super) fn downloads(visit: Visit<'_>) -> Result<(), String> {
     let mut talk = Talk::dial(visit.server)?;
     let document = visit.longest();
@@ -60,7 +60,7 @@ pub(super) fn downloads(visit: Visit<'_>) -> Result<(), String> {
     talk.expect(GET, 200, &document.bytes).map(drop)
 }
 
-/// HEAD, and on the same connection GET: a HEAD that brought content would be taken for the second answer.
+/// Sends HEAD, then GET on the same connection: content after HEAD would be read as the second answer.
 pub(super) fn asks_for_heads(visit: Visit<'_>) -> Result<(), String> {
     let mut talk = Talk::dial(visit.server)?;
     let (document, other) = (visit.any(0), visit.small(1));
@@ -74,7 +74,7 @@ pub(super) fn asks_for_heads(visit: Visit<'_>) -> Result<(), String> {
     talk.expect(GET, 200, &other.bytes).map(drop)
 }
 
-/// A piece out of the middle, and then the last bytes.
+/// Asks for a range in the middle, then for the last bytes.
 pub(super) fn asks_for_ranges(visit: Visit<'_>) -> Result<(), String> {
     let mut talk = Talk::dial(visit.server)?;
     let document = visit.longest();
@@ -93,7 +93,7 @@ pub(super) fn asks_for_ranges(visit: Visit<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// Once for the content, once more with each validator that came along, and once with one that never was.
+/// Asks for the content, then again with each validator of the reply, and once with a validator that does not match.
 pub(super) fn asks_again(visit: Visit<'_>) -> Result<(), String> {
     let mut talk = Talk::dial(visit.server)?;
     let document = visit.small(0);
@@ -108,7 +108,7 @@ pub(super) fn asks_again(visit: Visit<'_>) -> Result<(), String> {
     talk.expect(GET, 200, &document.bytes).map(drop)
 }
 
-/// Ends its side behind the request: the whole answer comes all the same.
+/// Closes its sending side behind the request, and expects the whole answer.
 pub(super) fn half_closes(visit: Visit<'_>) -> Result<(), String> {
     let mut talk = Talk::dial(visit.server)?;
     let document = visit.any(0);
@@ -118,7 +118,7 @@ pub(super) fn half_closes(visit: Visit<'_>) -> Result<(), String> {
     talk.expect_end()
 }
 
-/// Is kept, says nothing for a while, and still has its connection.
+/// Stays idle between two requests, and expects the connection to stay open.
 pub(super) fn idles(visit: Visit<'_>) -> Result<(), String> {
     let mut talk = Talk::dial(visit.server)?;
     for index in 0..2 {
@@ -130,7 +130,7 @@ pub(super) fn idles(visit: Visit<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// Sends its head in drops.
+/// Sends its head slowly, a few bytes at a time.
 pub(super) fn drips(visit: Visit<'_>) -> Result<(), String> {
     let mut talk = Talk::dial(visit.server)?;
     let document = visit.small(0);
@@ -141,11 +141,11 @@ pub(super) fn drips(visit: Visit<'_>) -> Result<(), String> {
     talk.expect(GET, 200, &document.bytes).map(drop)
 }
 
-/// Reads the longest document in sips, so that the server has to wait for it.
+/// Reads the longest document slowly, so that the server has to wait for the client.
 pub(super) fn sips(visit: Visit<'_>) -> Result<(), String> {
     let document = visit.longest();
     let request = Vec::from(get(&document.target).with("Connection: close"));
-    // Not through a `Wire`: that one reads as fast as it can.
+    // Not through a `Wire`, which reads as fast as it can.
     let sip = || -> io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect_timeout(&visit.server, TIMEOUT)?;
         stream.set_read_timeout(Some(TIMEOUT))?;

@@ -1,5 +1,5 @@
-//! Who comes: how many clients of each kind, and how often. The table is meant to leave a machine with two cores some
-//! air: what is slow because nobody had time for it says nothing about the server.
+//! The clients of a soak: how many of each kind, and how often they connect. The load leaves some CPU time free on a
+//! machine with two cores, so that a slow answer is the server's fault and not the machine's.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,15 +11,15 @@ use serde::Serialize;
 use super::documents::Document;
 use super::{civil, unruly};
 
-/// Faults of a kind that are quoted, all different; the others are only counted.
+/// The number of different faults to list for each kind of client; further faults are only counted.
 const QUOTED: usize = 3;
 
-/// Clients that do the same.
+/// A kind of client.
 struct Kind {
     name: &'static str,
-    /// So many at once.
+    /// The number of simultaneous clients.
     clients: u32,
-    /// Conversations of all of them together, unless each takes longer than that allows.
+    /// Conversations per second of all these clients together, if they are fast enough.
     per_second: f64,
     talk: fn(Visit<'_>) -> Result<(), String>,
 }
@@ -54,11 +54,11 @@ const KINDS: &[Kind] = &[
     kind("walking away", 10, 20.0, unruly::walks_away),
 ];
 
-/// Where a crowd goes.
+/// The server under test, and the documents that it serves.
 #[derive(Clone, Copy)]
 pub(super) struct Ground<'a> {
     pub(super) server: SocketAddr,
-    /// Not empty; the longest comes last.
+    /// The documents, at least one; the longest comes last.
     pub(super) documents: &'a [Document],
 }
 
@@ -67,17 +67,17 @@ pub(super) struct Ground<'a> {
 pub(super) struct Visit<'a> {
     pub(super) server: SocketAddr,
     documents: &'a [Document],
-    /// Counts each kind's, so that all documents and all faults have their turn.
+    /// The number of the conversation among those of its kind; it selects the document and the fault.
     pub(super) number: u64,
 }
 
 impl<'a> Visit<'a> {
-    /// The document whose turn it is, or the `index`-th after it.
+    /// The document for this conversation, or the `index`-th after it.
     pub(super) fn any(&self, index: u64) -> &'a Document {
         self.turn(self.documents, index)
     }
 
-    /// The same among those that are not long.
+    /// Like [`any`](Visit::any), but among the small documents.
     pub(super) fn small(&self, index: u64) -> &'a Document {
         self.turn(&self.documents[..self.documents.partition_point(Document::is_small)], index)
     }
@@ -92,21 +92,21 @@ impl<'a> Visit<'a> {
     }
 }
 
-/// How the clients of a kind fared.
+/// The results of the clients of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Score {
-    /// Of the kind.
+    /// The name of the kind.
     pub name: &'static str,
-    /// Conversations that went as they must.
+    /// Conversations that passed.
     pub right: u64,
-    /// Those that did not.
+    /// Conversations that failed.
     pub wrong: u64,
-    /// What was wrong with the first of them, each fault once.
+    /// The first faults, each only once.
     pub faults: Vec<String>,
 }
 
 impl Score {
-    /// Adds the score of others of the same kind.
+    /// Adds the score of other clients of the same kind.
     pub(super) fn add(&mut self, other: Score) {
         self.right += other.right;
         self.wrong += other.wrong;
@@ -130,7 +130,7 @@ impl Score {
     }
 }
 
-/// Lets every kind come and go for `time`, and each client at least once. Returns when the last has left.
+/// Runs all clients for `time`, each for at least one conversation. Returns when the last client is done.
 pub(super) fn visit(ground: Ground<'_>, time: Duration) -> io::Result<Vec<Score>> {
     let start = Instant::now();
     thread::scope(|scope| {
@@ -151,8 +151,8 @@ pub(super) fn visit(ground: Ground<'_>, time: Duration) -> io::Result<Vec<Score>
     })
 }
 
-/// What one client does: conversations at even intervals, shifted against its fellows'. What is late is not made up
-/// for.
+/// Runs one client: conversations at even intervals, with an offset for each client of the kind. Late conversations are
+/// not made up for.
 fn live(ground: Ground<'_>, kind: &Kind, client: u32, start: Instant, time: Duration) -> Score {
     let mut score = Score { name: kind.name, right: 0, wrong: 0, faults: Vec::new() };
     let interval = Duration::from_secs_f64(f64::from(kind.clients) / kind.per_second);

@@ -1,18 +1,18 @@
-//! The soak: one server under a mixed crowd of clients for minutes, good, slow, broken and rude ones at once.
+//! The soak: good, slow, broken and aborting clients use one server at the same time for minutes.
 //!
 //! A [`Soak`] says which server and for how long; running it gives a [`Verdict`]. Three things must hold: every answer
-//! is right to the byte, whatever the neighbours do; once all have left, the server holds no more descriptors, threads
-//! and memory than after a first, short visit of the same crowd; and it stops when it is asked to.
+//! is right to the byte, whatever other clients do; after the last client has left, the server holds no more
+//! descriptors, threads and memory than after a first, short run of the same clients; and it stops at SIGTERM.
 //!
-//! # Rooms
+//! # Modules
 //!
 //! ```text
 //! documents               what the server serves
-//! talk                    one connection, judged reply by reply
-//! civil  unruly           what clients do: those that deserve an answer, and those that do not
-//! crowd                   how many of each kind, how often
+//! talk                    one connection, checked reply by reply
+//! civil  unruly           the behaviour of well-behaved and of misbehaving clients
+//! crowd                   how many clients of each kind, how often
 //! vitals                  what the server's processes hold
-//! verdict                 what came of it
+//! verdict                 the result
 //! ```
 
 mod civil;
@@ -38,32 +38,32 @@ pub use crowd::Score;
 pub use verdict::Verdict;
 pub use vitals::Vitals;
 
-/// The first visit takes this part of the time, and no longer than [`WARM_UP_MAX`].
+/// The first visit takes one part in this many of the time, and no longer than [`WARM_UP_MAX`].
 const WARM_UP_SHARE: u32 = 4;
 
-/// By then every worker has been asked for every file by clients of every kind. Memory that only grows later counts as
-/// kept.
+/// The longest first visit. By then clients of every kind have asked every worker for every file; memory that grows
+/// later counts as a leak.
 const WARM_UP_MAX: Duration = Duration::from_secs(15);
 
-/// A server, and how long it shall stand.
+/// A server to soak, and for how long.
 #[derive(Clone, Debug)]
 pub struct Soak {
-    /// A program that understands `--port 0` and, last, the directory to serve; that prints where it listens; and that
-    /// stops at SIGTERM with exit code 0.
+    /// A program that accepts `--port 0` and, as the last argument, the directory to serve; that prints its address;
+    /// and that exits at SIGTERM with code 0.
     pub program: PathBuf,
-    /// What it is told besides.
+    /// Further arguments for the program.
     pub arguments: Vec<OsString>,
-    /// How long clients keep coming. Who is there at the end may finish.
+    /// How long clients start conversations. Conversations in progress may then finish.
     pub time: Duration,
 }
 
 impl Soak {
-    /// Starts the server on files of its own, lets the crowd in twice, and watches.
+    /// Starts the server on temporary files, runs the clients twice, and watches what the server holds.
     ///
     /// # Errors
     ///
-    /// If the server does not start, or the system lacks threads or disk for the crowd. What the server does wrong once
-    /// it runs, even if it dies, is in the verdict.
+    /// If the server does not start, or the system lacks threads or disk space for the clients. Faults of the running
+    /// server, even a crash, are in the verdict.
     pub fn run(&self) -> io::Result<Verdict> {
         let scratch = tempfile::tempdir()?;
         let documents = documents::write(&scratch.path().join("root"))?;
@@ -96,7 +96,7 @@ impl Soak {
     }
 }
 
-/// What `visit` returns, and the most that the server held meanwhile.
+/// Runs `visit`, and returns its result with the most that the server held during it.
 fn watched<T>(pid: u32, visit: impl FnOnce() -> T) -> (T, io::Result<Vitals>) {
     thread::scope(|scope| {
         let (over, until) = channel();

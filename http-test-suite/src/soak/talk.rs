@@ -1,5 +1,4 @@
-//! One connection of a client. Requests go out as they are given; replies come back one by one, judged as strictly as
-//! any of the suite's.
+//! One connection of a client. It sends requests unchanged, and checks each reply as strictly as the suite does.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -10,13 +9,13 @@ use crate::exchange::Exchange;
 use crate::reply::{self, Asked, Reply};
 use crate::wire::{End, Patience, Wire};
 
-/// How long connecting, a write, or a whole reply may take while all the others want something, too.
+/// The timeout for connecting, for a write, and for a whole reply, under the load of all clients.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A reply to GET is awaited.
+/// Expects a reply to GET.
 pub(super) const GET: Asked = Asked { head: false, http10: false };
 
-/// A reply to HEAD is awaited.
+/// Expects a reply to HEAD.
 pub(super) const HEAD: Asked = Asked { head: true, http10: false };
 
 pub(super) struct Talk {
@@ -38,7 +37,7 @@ impl Talk {
         self.wire.half_close();
     }
 
-    /// Awaits the next reply and what every reply must have; the rest is for the caller to judge.
+    /// Waits for the next reply, and checks the rules for all replies. The caller checks the rest.
     pub(super) fn reply(&mut self, asked: Asked) -> Result<Reply, String> {
         let deadline = Instant::now() + TIMEOUT;
         loop {
@@ -55,14 +54,14 @@ impl Talk {
         }
     }
 
-    /// Awaits a reply with this status and content.
+    /// Waits for a reply, and checks its status and content.
     pub(super) fn expect(&mut self, asked: Asked, status: u16, content: &[u8]) -> Result<Reply, String> {
         let reply = self.reply(asked)?;
         exact(&reply, status, content)?;
         Ok(reply)
     }
 
-    /// Awaits the end of the connection, and that nothing comes before it.
+    /// Waits for the end of the connection, and checks that no bytes come before it.
     pub(super) fn expect_end(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + TIMEOUT;
         while self.wire.receive(deadline) {}
@@ -76,7 +75,7 @@ impl Talk {
     }
 }
 
-/// Whether a reply is what was expected, to the byte.
+/// Checks status and content of a reply, byte by byte.
 pub(super) fn exact(reply: &Reply, status: u16, content: &[u8]) -> Result<(), String> {
     if reply.status != status {
         return Err(format!("{} where {status} was due", reply.describe()));
@@ -93,7 +92,7 @@ pub(super) fn exact(reply: &Reply, status: u16, content: &[u8]) -> Result<(), St
 }
 
 fn judged(reply: Reply) -> Result<Reply, String> {
-    // How the connection ends is looked at elsewhere.
+    // The end of the connection is checked in `expect_end`.
     let exchange = Exchange { replies: vec![reply], due: 1, left: true, ..Exchange::default() };
     match always::fault(&exchange) {
         Some(fault) => Err(fault),

@@ -1,4 +1,4 @@
-//! What a soak came to, for people and for programs.
+//! The result of a soak, as text and as JSON.
 
 use std::fmt;
 use std::io;
@@ -8,36 +8,36 @@ use serde::Serialize;
 use super::crowd::Score;
 use super::vitals::Vitals;
 
-/// How every kind of client fared, and what the server held. Its fields are those of the JSON.
+/// The results of every kind of client, and what the server held. The fields are those of the JSON.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Verdict {
-    /// By kind, over both visits.
+    /// The scores by kind, over both visits.
     pub scores: Vec<Score>,
-    /// When the first visit was over.
+    /// What the server held after the first visit.
     pub before: Vitals,
-    /// The most of each during the second.
+    /// The most that the server held during the second visit.
     pub peak: Vitals,
-    /// When all had left.
+    /// What the server held after the last client had left.
     pub after: Vitals,
-    /// What was wrong with the server besides its answers.
+    /// Faults of the server other than wrong answers.
     pub faults: Vec<String>,
 }
 
 impl Verdict {
-    /// Whether nothing was wrong, and every kind had its say.
+    /// Whether there were no faults, and every kind had at least one conversation.
     pub fn passes(&self) -> bool {
         let well = |score: &Score| score.wrong == 0 && score.right > 0;
         self.faults.is_empty() && !self.scores.is_empty() && self.scores.iter().all(well)
     }
 
-    /// Adds another visit of the same crowd.
+    /// Adds the scores of another visit.
     pub(super) fn add(&mut self, scores: Vec<Score>) {
         for (sum, score) in self.scores.iter_mut().zip(scores) {
             sum.add(score);
         }
     }
 
-    /// Notes that the server could not be looked at, and what there is to see then.
+    /// Records that the server's processes could not be read, and returns empty vitals.
     pub(super) fn gone(&mut self, error: &io::Error) -> Vitals {
         let fault = format!("a process of the server's has ended: {error}");
         if !self.faults.contains(&fault) {

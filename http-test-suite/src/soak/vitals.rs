@@ -1,5 +1,4 @@
-//! What a server's processes hold, as `/proc` tells it (proc(5)): looked at from outside, so that nothing can be
-//! hidden.
+//! What a server's processes hold, read from `/proc` (proc(5)), so that no cooperation of the server is needed.
 
 use std::fs;
 use std::io;
@@ -11,43 +10,44 @@ use serde::Serialize;
 
 use crate::lab::observe::{Tree, field};
 
-/// From one look to the next.
+/// The interval between two readings.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// So long descriptors and threads must not change to be called settled.
+/// How long the numbers of descriptors and threads must not change to count as settled.
 const STILL: Duration = Duration::from_secs(2);
 
-/// How long a server may take to let go of what is over. Longer than one lingers after an error, shorter than any wait
-/// for a peer that says nothing: whoever needs that one has not noticed that the peer is gone.
+/// How long a server may take to free the resources of closed connections. Longer than a lingering close after an
+/// error; shorter than any timeout for a silent client, so that a server fails if it frees a closed connection only by
+/// timeout.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// Memory need not come back to the byte, for allocators keep some: so many bytes, and one part in so many of what was
-/// held before.
+/// How much more memory than before is tolerated, because allocators keep some: this many bytes, plus one part in this
+/// many of the memory held before.
 const MEMORY_TOLERANCE: (u64, u64) = (4 * 1024 * 1024, 10);
 
-/// Descriptors that may be more: a worker that keeps large files open may have met some of them for the first time.
+/// How many more descriptors than before are tolerated: a worker may have opened and cached further large files.
 const KEPT_FILES: usize = 8;
 
-/// What a server and all processes that it started hold at a moment.
+/// What a server and all its descendants hold at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Vitals {
-    /// Their identifiers.
+    /// The process ids.
     pub processes: Vec<u32>,
-    /// Open ones.
+    /// Open descriptors.
     pub descriptors: usize,
-    /// Living ones.
+    /// Living threads.
     pub threads: usize,
-    /// Anonymous; pages that several share are divided among them (`Pss_Anon`). Those of the program's file are left
-    /// out: their share changes whenever somebody else starts the same program.
+    /// Anonymous memory in bytes, with shared pages divided among the processes (`Pss_Anon`). Pages of the program's
+    /// file are left out, because their share changes when another process runs the same program.
     pub memory_bytes: u64,
 }
 
 impl Vitals {
-    /// Looks at process `pid` and those it started.
+    /// Reads what process `pid` and its descendants hold.
     ///
     /// # Errors
     ///
-    /// If one has ended.
+    /// If a process has ended.
     pub fn of(pid: u32) -> io::Result<Vitals> {
         let tree = Tree::of(pid)?;
         let mut processes = tree.pids().to_vec();
@@ -61,7 +61,7 @@ impl Vitals {
         })
     }
 
-    /// What is more than `before`, a sentence each; nothing if all has been given back.
+    /// Describes each resource of which the server holds more than `before`; empty if all has been freed.
     pub fn excess(&self, before: &Vitals) -> Vec<String> {
         let (bytes, part) = MEMORY_TOLERANCE;
         let memory_most = before.memory_bytes + bytes + before.memory_bytes / part;
@@ -80,7 +80,7 @@ impl Vitals {
         all.into_iter().flatten().collect()
     }
 
-    /// The larger of each.
+    /// The maximum of each resource.
     fn most(self, other: &Vitals) -> Vitals {
         Vitals {
             processes: if self.processes.len() < other.processes.len() {
@@ -95,7 +95,7 @@ impl Vitals {
     }
 }
 
-/// The vitals once they stand still, or when patience ends.
+/// Waits until the vitals no longer change, or until the timeout, and returns them.
 pub(super) fn settle(pid: u32) -> io::Result<Vitals> {
     let (start, mut since) = (Instant::now(), Instant::now());
     let mut vitals = Vitals::of(pid)?;
@@ -110,7 +110,7 @@ pub(super) fn settle(pid: u32) -> io::Result<Vitals> {
     Ok(vitals)
 }
 
-/// The vitals once they are no more than `before`, or when patience ends.
+/// Waits until the vitals are no more than `before`, or until the timeout, and returns them.
 pub(super) fn await_return(pid: u32, before: &Vitals) -> io::Result<Vitals> {
     let start = Instant::now();
     loop {
@@ -122,7 +122,7 @@ pub(super) fn await_return(pid: u32, before: &Vitals) -> io::Result<Vitals> {
     }
 }
 
-/// The most of each that was seen until the other side of `until` is dropped.
+/// Returns the maximum of each resource until the other side of `until` is dropped.
 pub(super) fn peak(pid: u32, until: &Receiver<()>) -> io::Result<Vitals> {
     let mut peak = Vitals::of(pid)?;
     while until.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_what_has_not_been_given_back() {
+    fn reports_resources_that_were_not_freed() {
         check((10, 4, 20, 2), &[]);
         check((9, 3, 26, 2), &[]);
         check((18, 4, 20, 2), &[]);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_at_a_process() {
+    fn reads_the_vitals_of_a_process() {
         let pid = std::process::id();
         let before = Vitals::of(pid).unwrap();
         assert!(before.processes.contains(&pid) && before.memory_bytes > 0);

@@ -1,20 +1,20 @@
-//! How the servers that read a file are set up: with all that their manuals offer to serve files fast, and nothing that
-//! they would not do for a stranger. Texts; nothing here acts.
+//! Configuration files for nginx, lighttpd and h2o: everything that their manuals recommend for serving files fast, as
+//! far as it is safe in production.
 
 use super::rivals::Place;
 
-/// Connections that every server must be able to hold, and some more.
+/// The limit of connections for every server, some more than any work needs.
 pub(super) const CONNECTIONS_MAX: usize = 12_000;
 
-/// Connections that may wait to be accepted; the kernel has the last word.
+/// The length of the accept queue, which the kernel may limit further.
 const BACKLOG: usize = 4096;
 
-/// Descriptors are kept open for more files than most works have, and looked at again after five seconds. An access log
-/// is written in pieces of 64 KiB.
+/// The configuration of nginx. It caches the descriptors of more files than most works have, and revalidates them after
+/// five seconds. It writes an access log in blocks of 64 KiB.
 pub(super) fn nginx(place: &Place<'_>) -> String {
     let Place { root, scratch, port, workers, is_root, logs } = place;
     let (root, scratch) = (root.display(), scratch.display());
-    // Workers leave root behind unless told otherwise, and could then not read a private document root.
+    // By default workers drop root privileges, and could not read a private document root.
     let user = if *is_root { "user root;" } else { "" };
     let log = if *logs { format!("{scratch}/access.log combined buffer=64k flush=1s") } else { "off".into() };
     format!(
@@ -34,7 +34,8 @@ http {{
     )
 }
 
-/// It holds open whatever it has just served, by itself. Its workers are processes only if there are several.
+/// The configuration of lighttpd. It caches open files by default. It starts worker processes only if there are
+/// several.
 pub(super) fn lighttpd(place: &Place<'_>) -> String {
     let Place { root, scratch, port, workers, logs, .. } = place;
     let (root, scratch) = (root.display(), scratch.display());
@@ -64,7 +65,7 @@ mimetype.assign = (\".html\" => \"text/html\", \"\" => \"application/octet-strea
     )
 }
 
-/// Its workers are threads.
+/// The configuration of h2o. Its workers are threads.
 pub(super) fn h2o(place: &Place<'_>) -> String {
     let Place { root, scratch, port, workers, is_root, logs } = place;
     let (root, scratch) = (root.display(), scratch.display());

@@ -1,5 +1,5 @@
-//! The order of it all: in each round, every work on every server in turn. A server is started for each measurement and
-//! stopped behind it, so that none finds what another work has left in its caches.
+//! The order of the measurements: each round measures every work on every server in turn. A server is started for each
+//! measurement and stopped after it, so that its caches hold nothing from another work.
 
 use std::fs;
 use std::io;
@@ -13,30 +13,30 @@ use super::site::Site;
 use super::works::{Manner, Point, Work};
 use crate::lab::server::{Cpus, bind_to};
 
-/// What is being measured.
+/// The measurement that is about to run, for progress output.
 #[derive(Clone, Copy, Debug)]
 pub struct Stage {
-    /// Measurements behind it.
+    /// Measurements done so far.
     pub done: usize,
-    /// Measurements in all.
+    /// The total number of measurements.
     pub of: usize,
     /// The round, from 1.
     pub round: usize,
     /// The work.
     pub work: &'static Work,
-    /// Where it is measured.
+    /// The point of the work.
     pub point: &'static Point,
     /// [`Rival::id`](super::Rival::id).
     pub server: &'static str,
 }
 
-/// A plan on its way.
+/// The state of a running plan.
 pub(super) struct Contest<'a> {
     plan: &'a Plan,
     entrants: &'a [Entrant],
     site: &'a Site,
     scratch: &'a Path,
-    /// Where server and driver are kept apart, and where they are not.
+    /// The CPUs if server and driver have CPUs of their own, and if they share all.
     apart: &'a Cpus,
     together: Cpus,
     watch: &'a dyn Fn(Stage),
@@ -46,7 +46,7 @@ pub(super) struct Contest<'a> {
 }
 
 impl<'a> Contest<'a> {
-    /// Nothing has been measured yet.
+    /// Makes the initial state, without any measurements.
     pub(super) fn of(
         plan: &'a Plan,
         entrants: &'a [Entrant],
@@ -63,17 +63,17 @@ impl<'a> Contest<'a> {
         Contest { plan, entrants, site, scratch, apart: cpus, together, watch, done, cells, unable }
     }
 
-    /// Measures everything. Tells as well who could not be asked for something, and why.
+    /// Runs all measurements. Also returns which servers could not take part in a work, and why.
     ///
     /// # Errors
     ///
-    /// If nobody can be measured here.
+    /// If the CPU affinity cannot be set.
     pub(super) fn run(mut self) -> io::Result<(Vec<Cell>, Vec<String>)> {
         let of = self.stages().count() * self.plan.rounds;
         for round in 1..=self.plan.rounds {
             let stages: Vec<_> = self.stages().collect();
             for group in stages.chunk_by(|a, b| (a.0.id, a.1.name) == (b.0.id, b.1.name)) {
-                // Nobody is the first, or the last, each time.
+                // Rotate, so that no server is always measured first or last.
                 let (later, first) = group.split_at(round % group.len());
                 for (work, point, entrant) in first.iter().chain(later).copied() {
                     let (done, server) = (self.done, entrant.rival.id);
@@ -88,7 +88,7 @@ impl<'a> Contest<'a> {
         Ok((self.cells, self.unable))
     }
 
-    /// Whatever has to be measured in a round.
+    /// The measurements of one round.
     fn stages(&self) -> impl Iterator<Item = (&'static Work, &'static Point, &'a Entrant)> + use<'_, 'a> {
         let points =
             self.plan.works.iter().flat_map(|work| work.points.iter().map(move |point| (*work, point)));
@@ -107,12 +107,12 @@ impl<'a> Contest<'a> {
             true => (&self.together, self.together.server.len()),
             false => (self.apart, self.plan.workers),
         };
-        // Whoever starts it gives it a port, and knows whether it is root.
+        // `Entrant::start` sets the port and whether the process is root.
         let place =
             Place { root: &self.site.root, scratch: &scratch, port: 0, workers, logs, is_root: false };
         let bench = Bench { entrant, place, cpus, time: self.plan.time };
         let measured = bench.measure(work, point);
-        // What does not go now goes with the rest in the end.
+        // An error here is ignored: the whole temporary directory is removed at the end.
         let _ = fs::remove_dir_all(&scratch);
         measured
     }

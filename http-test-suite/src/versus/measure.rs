@@ -1,4 +1,4 @@
-//! One measurement: a server is started, asked, looked at, and stopped.
+//! One measurement: starts a server, runs a load, reads the server's resource use, and stops it.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -12,38 +12,37 @@ use crate::lab::observe::Usage;
 use crate::lab::server::{Cpus, Server};
 use crate::load::{self, Load, Progress, Tally, Until};
 
-/// How long any answer may take.
+/// The timeout for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a server is asked before anything counts: caches fill, and connections come to stand, each of which takes
-/// its time.
+/// How long a server gets requests before the measurement starts, so that caches are filled and connections are open.
 const WARM_UP: Duration = Duration::from_millis(200);
 const WARM_UP_EACH: Duration = Duration::from_micros(100);
 
-/// Starts of which one measurement has the median.
+/// The number of starts in one measurement, which reports their median.
 const STARTS: usize = 11;
 
-/// A server to measure, and with what.
+/// A server to measure, and the conditions.
 pub(super) struct Bench<'a> {
-    /// Who is measured.
+    /// The measured server.
     pub(super) entrant: &'a Entrant,
-    /// What it is given.
+    /// The environment of the server.
     pub(super) place: Place<'a>,
     /// The CPUs of both sides.
     pub(super) cpus: &'a Cpus,
-    /// How long a load counts.
+    /// The duration of the measured load.
     pub(super) time: Duration,
 }
 
-/// What a measurement comes to.
+/// The result of a measurement.
 pub(super) enum Measured {
     /// Numbers.
     Sample(Sample),
-    /// None, because the server does not do what is asked for.
+    /// No numbers, because the server lacks a feature.
     Unable(&'static str),
 }
 
-/// What a server had done when it began to count.
+/// What a server had used when the measurement started.
 #[derive(Default)]
 struct Outset {
     usage: Usage,
@@ -56,7 +55,7 @@ struct Outset {
 impl Bench<'_> {
     /// # Errors
     ///
-    /// What went wrong: then there are no numbers.
+    /// If the server or the load failed; then there are no numbers.
     pub(super) fn measure(&self, work: &Work, point: &Point) -> io::Result<Measured> {
         if work.task == Task::Start {
             return self.starts().map(Measured::Sample);
@@ -83,16 +82,16 @@ impl Bench<'_> {
             Task::Load(_) => self.load(&server, &load)?,
             Task::Idle | Task::Start => idle(&server, load)?,
         };
-        // How it stops is not what is measured; one that will not is killed.
+        // A failure to stop does not matter here: the server is killed when dropped.
         drop(server.stop());
         Ok(Measured::Sample(sample))
     }
 
-    /// What requests cost, from when all connections have been answered once to when the last answer is there.
+    /// Measures the cost of requests, from when every connection has got an answer to the last answer.
     fn load(&self, server: &Server, load: &Load) -> io::Result<Sample> {
         let none = Outset { usage: server.processes.usage()?, ..Outset::default() };
         let outset = Mutex::new(None);
-        // Whoever is too slow for a warm-up is measured from the beginning: too little would be left to count.
+        // A server too slow to warm up in time is measured from the beginning, or too few requests would be left.
         let latest = warm_up(load.connections) + self.time / 2;
         let watch = |progress: Progress| {
             let mut outset = outset.lock().unwrap_or_else(PoisonError::into_inner);
@@ -123,7 +122,7 @@ impl Bench<'_> {
         })
     }
 
-    /// How long it takes from nothing to the first answer.
+    /// Measures the time from starting the program to its first answer.
     fn starts(&self) -> io::Result<Sample> {
         let start = |_| {
             let begin = Instant::now();
@@ -138,10 +137,10 @@ impl Bench<'_> {
     }
 }
 
-/// What connections cost that have asked once.
+/// Measures the memory of idle connections that have sent one request.
 fn idle(server: &Server, load: Load) -> io::Result<Sample> {
     let connections = load.connections;
-    // A single thread gives each connection a request before it looks for answers, so that each asks exactly once.
+    // A single thread gives every connection a request before it reads any answer, so each sends exactly one.
     let load = Load { until: Until::Requests(connections as u64), threads: 1, ..load };
     let start_bytes = server.processes.memory_bytes()?;
     let (tally, bytes) = load::run_and_look(&load, &|_| {}, || server.processes.memory_bytes())?;
@@ -155,7 +154,8 @@ fn warm_up(connections: usize) -> Duration {
     WARM_UP + WARM_UP_EACH * u32::try_from(connections).unwrap_or(u32::MAX)
 }
 
-/// Looking takes a while with a thousand threads, and the load goes on: what counts is the middle of it.
+/// Reads the resource use. With a thousand threads that takes a while, and the load continues, so the requests and the
+/// time are those of the middle of the reading.
 fn begin(server: &Server, progress: &Progress) -> io::Result<Outset> {
     let look = Instant::now();
     let usage = server.processes.usage()?;
@@ -164,7 +164,7 @@ fn begin(server: &Server, progress: &Progress) -> io::Result<Outset> {
     Ok(Outset { usage, requests, seconds })
 }
 
-/// Numbers that stand on nothing are none. Where some answers are wrong, they are told beside the numbers.
+/// Fails if no answer was right. If only some were wrong, the report shows their number.
 fn something_right(tally: &Tally) -> io::Result<()> {
     if tally.requests > 0 {
         return Ok(());

@@ -1,23 +1,23 @@
-//! Versus: `httpd` beside other servers on the same work, in the same minutes, on the same CPUs.
+//! Versus: compares `httpd` with other servers on the same work, in the same minutes, on the same CPUs.
 //!
-//! A [`Plan`] says who is measured at what; running it starts one server after the other, over and over, puts load on
-//! it and looks at what its processes use, and gives [`Results`]; these become a [table](table::page) and a
-//! [picture](plot::svg). Rounds are interleaved (A B C, A B C …), so that what disturbs the machine for a while
-//! disturbs all alike, and a ratio is that of two measurements of the same round.
+//! A [`Plan`] says which servers do which works. Running it starts one server after the other, repeatedly, puts load on
+//! each, reads the resource use of its processes, and returns [`Results`]; these become a [table](table::page) and a
+//! [picture](plot::svg). Rounds are interleaved (A B C, A B C …), so that a disturbance of the machine affects all
+//! servers alike, and each ratio compares two measurements of the same round.
 //!
-//! What counts is the CPU time of a server for each request: it hardly depends on how fast the driver is, and on a
-//! machine that others use as well it moves least. Latencies are those of a closed loop; they follow the throughput.
+//! The main metric is CPU time per request: it hardly depends on the speed of the driver, and varies least on a shared
+//! machine. Latencies are those of a closed loop, so they follow the throughput.
 //!
-//! # Rooms
+//! # Modules
 //!
 //! ```text
-//! rivals  configuration        who is measured, and how each is set up to be fast: tables
-//! works  site                  what is asked of them, and the files for it
-//! plan  contest  measure       all measurements, in order; one of them
-//! results  table  plot         what came of it, and what is shown of it
+//! rivals  configuration        tables: the servers, and their configuration for speed
+//! works  site                  the works, and the files for them
+//! plan  contest  measure       all measurements in order; one measurement
+//! results  table  plot         the results and the reports
 //! ```
 //!
-//! What servers, processes and machines are is the [`lab`](crate::lab)'s, how to ask is [`load`](crate::load)'s.
+//! Servers, processes and the machine come from the [`lab`](crate::lab), requests from [`load`](crate::load).
 
 mod configuration;
 mod contest;

@@ -1,4 +1,4 @@
-//! Who is measured at what, and how thoroughly; and what has to be there before it can be.
+//! The plan of a run: which servers do which works, and how thoroughly. Running it also prepares the files.
 
 use std::env;
 use std::error::Error;
@@ -16,22 +16,22 @@ use super::works::{self, Work};
 use crate::lab::results::{Machine, Settings};
 use crate::lab::server::{Cpus, bind_to};
 
-/// Who is measured at what, and how thoroughly.
+/// Which servers do which works, and how thoroughly.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The project's server.
+    /// The path of the project's server.
     pub httpd: PathBuf,
-    /// The directory with the programs of the peers, built.
+    /// The directory of the built programs of `peers`.
     pub peers: PathBuf,
-    /// The servers; those that are not here are left out.
+    /// The servers. A server that is not installed is left out.
     pub rivals: Vec<&'static Rival>,
     /// The works.
     pub works: Vec<&'static Work>,
-    /// How often each is measured.
+    /// How often each work is measured on each server.
     pub rounds: usize,
-    /// How long each time, without what it takes to get going.
+    /// The duration of each measurement, without the warm-up.
     pub time: Duration,
-    /// Threads or processes of each server, except where a work says otherwise.
+    /// Threads or processes of each server, unless a work says otherwise.
     pub workers: usize,
 }
 
@@ -41,10 +41,10 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// If nobody knows where this program is.
+    /// If the path of this program is unknown.
     pub fn whole() -> Result<Plan, Box<dyn Error>> {
         let own = env::current_exe()?;
-        let dir = own.parent().ok_or("this program is in no directory")?;
+        let dir = own.parent().ok_or("this program has no parent directory")?;
         let workspace = dir.parent().and_then(|target| target.parent()).unwrap_or(dir);
         Ok(Plan {
             httpd: dir.join("httpd"),
@@ -57,7 +57,7 @@ impl Plan {
         })
     }
 
-    /// About a minute's worth.
+    /// A plan of about a minute.
     ///
     /// # Errors
     ///
@@ -67,11 +67,11 @@ impl Plan {
         Ok(Plan { works, rounds: 1, time: Duration::from_millis(600), ..Plan::whole()? })
     }
 
-    /// Measures all of it. `watch` is told before each measurement.
+    /// Runs all measurements. Calls `watch` before each.
     ///
     /// # Errors
     ///
-    /// If nothing can be measured at all. What goes wrong with a server becomes the failure of its cells.
+    /// If nothing can be measured. The failure of a server is recorded in its cells.
     pub fn run(&self, watch: &dyn Fn(Stage)) -> Result<Results, Box<dyn Error>> {
         let found = self.rivals.iter().map(|rival| rival.find(&self.httpd, &self.peers));
         let (entrants, missing): (Vec<_>, Vec<_>) = found.partition(Result::is_ok);
@@ -102,9 +102,9 @@ impl Plan {
     }
 }
 
-/// As many as the system allows, here and in every server started from here.
+/// Raises the limit on open files to the maximum, for this process and for the servers that it starts.
 fn allow_descriptors() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // What is refused here is refused again, and then said, where a connection needs it.
+    // An error here is ignored: if the limit is too low, connecting fails later and reports it.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }

@@ -1,5 +1,5 @@
-//! Results as a picture: for each work a bar for each server, as long as its cost beside nginx's. It is written by
-//! hand, so that it can follow the reader's choice of light or dark.
+//! Draws results as a picture: for each work and server a bar, with its cost relative to nginx. The SVG is written by
+//! hand, so that it can follow the reader's choice of a light or dark theme.
 
 use std::fmt::Write;
 
@@ -30,15 +30,15 @@ const COST: f64 = RATIO + 50.0;
 /// Pixels above all panels, and around everything.
 const HEADER: f64 = 92.0;
 const MARGIN: f64 = 24.0;
-/// The longest bar, as multiple of the reference's. What is beyond is cut, and says so.
+/// The longest bar, as a multiple of the reference's bar. A longer bar is drawn with a cut mark.
 const CUT: f64 = 2.0;
 
-/// What colours mean, by class.
+/// The legend: the meaning of each CSS class.
 const LEGEND: [(Side, &str, &str); 4] = [
     (Side::Ours, "ours", "this project"),
     (Side::Packaged, "packaged", "servers from Debian"),
     (Side::Library, "library", "libraries"),
-    (Side::Limit, "limit", "the limit: an answer without a server"),
+    (Side::Limit, "limit", "the limit: the least that an epoll loop can do"),
 ];
 
 /// A diagram of one work at one point.
@@ -46,14 +46,14 @@ struct Panel<'a> {
     results: &'a Results,
     work: &'static Work,
     point: &'static Point,
-    /// By cost; those without numbers come last.
+    /// The cells by cost; cells without numbers come last.
     cells: Vec<(&'a Cell, Option<Spread>)>,
-    /// The reference's cost; without one, half the largest.
+    /// The cost of the reference; if it has none, half the largest cost.
     reference: f64,
     has_reference: bool,
 }
 
-/// The picture.
+/// Draws the picture.
 pub fn svg(results: &Results) -> String {
     let panels: Vec<Panel<'_>> = works::ALL
         .iter()
@@ -111,7 +111,7 @@ fn head(svg: &mut String, results: &Results) {
 }
 
 impl<'a> Panel<'a> {
-    /// What there is to see of a work at a point, if anything.
+    /// The panel of a work at a point; `None` if there are no numbers.
     fn of(results: &'a Results, work: &'static Work, point: &'static Point) -> Option<Panel<'a>> {
         let here = in_order(results, work).into_iter().filter(|cell| cell.point == point.name);
         let cells: Vec<_> = here.map(|cell| (cell, cell.spread(Number::Cost))).collect();
@@ -141,7 +141,7 @@ impl<'a> Panel<'a> {
         }
     }
 
-    /// A server: its name, its bar, and the numbers that the bar stands for.
+    /// Draws the row of a server: its name, its bar and its numbers.
     fn row(&self, svg: &mut String, y: f64, cell: &Cell, spread: Option<Spread>) {
         let side = Rival::named(&cell.server).map(|rival| rival.side);
         let class = LEGEND.iter().find(|(of, ..)| Some(*of) == side).map_or("library", |(_, class, _)| class);
@@ -159,7 +159,8 @@ impl<'a> Panel<'a> {
         }
     }
 
-    /// As long as the median, with a line from the smallest to the largest; or cut where that would be too long.
+    /// Draws a bar as long as the median, with a line from the smallest to the largest value; a bar that is too long is
+    /// cut.
     fn bar(&self, svg: &mut String, y: f64, class: &str, spread: Spread) {
         let length = |value: f64| (value / self.reference).clamp(0.0, CUT) / CUT * LONGEST;
         let width = length(spread.middle);
@@ -205,12 +206,12 @@ mod tests {
     }
 
     #[test]
-    fn bars_are_as_long_as_what_they_stand_for() {
+    fn bars_are_proportional_to_cost() {
         let svg = check(
             &[("nginx", &[10.0]), ("httpd", &[4.0, 5.0, 6.0]), ("hyper-dir", &[90.0])],
             &[("ours", LONGEST / 4.0), ("packaged", LONGEST / 2.0), ("library", LONGEST)],
         );
-        // What is longer than the longest bar is cut.
+        // A value beyond the longest bar is cut.
         assert_eq!(svg.matches("class=\"cut\"").count(), 1);
         assert!(svg.contains("class=\"reference\"") && svg.contains("a &lt;fast> one"), "{svg}");
         for number in [">0.40×<", ">1.00×<", ">9.00×<", ">5.00<", ">10.0<", ">90.0<"] {
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_reference_the_longest_bar_is_the_measure() {
+    fn scales_to_the_longest_bar_without_the_reference() {
         let svg =
             check(&[("h2o", &[8.0]), ("httpd", &[4.0])], &[("ours", LONGEST / 2.0), ("packaged", LONGEST)]);
         assert!(!svg.contains("×<") && !svg.contains("class=\"reference\""), "{svg}");
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_failed_is_there_to_see() {
+    fn shows_servers_that_failed() {
         let mut cells = vec![cell(("head", "", "h2o"), &[8.0]), cell(("head", "", "httpd"), &[])];
         cells[1].failures.push("round 1: no".into());
         let svg = svg(&results(cells));

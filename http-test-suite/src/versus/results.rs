@@ -1,5 +1,5 @@
-//! What was measured, as it is kept: every round of every cell, and what is needed to measure it again. Ratios are made
-//! of pairs of the same round.
+//! The results of a run, as stored in a file: every round of every cell, and what is needed to repeat the run. Each
+//! ratio compares two measurements of the same round.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,26 +12,26 @@ use super::rivals::Version;
 use crate::lab::results::{Machine, Settings, Spread};
 use crate::load::Fault;
 
-/// The version of the file's shape.
+/// The version of the file format.
 pub const VERSION: u32 = 1;
 
-/// From this share of its time on the CPU, the driver has nothing left to give.
+/// From this share of its time on the CPU, the driver counts as the bottleneck.
 const BUSY: f64 = 0.95;
 
-/// All that a run found out.
+/// The results of one run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Results {
-    /// [`VERSION`] when it was written.
+    /// [`VERSION`] of the program that wrote the file.
     pub version: u32,
-    /// Where and when.
+    /// The machine and the date.
     pub machine: Machine,
-    /// How.
+    /// The settings of the run.
     pub settings: Settings,
-    /// Who took part.
+    /// The servers that took part.
     pub servers: Vec<Version>,
-    /// Who did not, and why; or not in everything.
+    /// Servers that were left out, of all works or of some, and why.
     pub left_out: Vec<String>,
-    /// What came of it: a cell for each work, point and server.
+    /// A cell for each work, point and server.
     pub cells: Vec<Cell>,
 }
 
@@ -44,17 +44,17 @@ pub struct Cell {
     pub point: String,
     /// [`Rival::id`](super::Rival::id).
     pub server: String,
-    /// One for each round that gave numbers.
+    /// The measurements, for each round that gave numbers.
     pub rounds: Vec<Round>,
-    /// What went wrong in the others.
+    /// What went wrong in the other rounds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<String>,
 }
 
-/// One measurement, and when it was made.
+/// One measurement, and its round.
 #[derive(Clone, Debug, Serialize)]
 pub struct Round {
-    /// From 1. What has the same number was measured within the same minutes.
+    /// The round, from 1. Measurements of the same round were made within the same minutes.
     pub round: usize,
     /// The numbers.
     #[serde(flatten)]
@@ -65,19 +65,19 @@ pub struct Round {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "task", rename_all = "kebab-case")]
 pub enum Sample {
-    /// Requests, over and over. The first ones do not count, except for latencies and wrong answers.
+    /// A load of requests. The warm-up does not count, except for latencies and wrong answers.
     Load {
-        /// For how long they counted.
+        /// The duration, in seconds.
         seconds: f64,
-        /// Right answers meanwhile.
+        /// Right answers during that time.
         requests: u64,
-        /// Right answers in a second.
+        /// Right answers per second.
         per_second: f64,
-        /// CPU time of all the server's processes for each right answer.
+        /// CPU time of all the server's processes per right answer.
         cpu_micros: f64,
         /// Median latency.
         p50_micros: f64,
-        /// The latency that one request of a hundred exceeds.
+        /// 99th percentile of the latency.
         p99_micros: f64,
         /// The share of the CPUs it could use that the server used.
         server_busy: f64,
@@ -86,45 +86,45 @@ pub enum Sample {
         /// Requests that were not answered rightly, by what went wrong.
         wrong: BTreeMap<Fault, u64>,
     },
-    /// Connections that have asked once, and stay.
+    /// Idle connections, each of which has sent one request.
     Idle {
-        /// How many.
+        /// The number of connections.
         connections: usize,
-        /// Memory of all the server's processes before the first of them came (Pss).
+        /// Memory of all the server's processes before the first connection (Pss).
         start_bytes: u64,
-        /// Memory while they stood.
+        /// Memory while all connections were open.
         full_bytes: u64,
-        /// What each has added.
+        /// Memory that each connection added.
         each_bytes: f64,
         /// Requests that were not answered rightly, by what went wrong.
         wrong: BTreeMap<Fault, u64>,
     },
     /// Starts of the program.
     Start {
-        /// From spawning it to the head of the first answer; the middle one.
+        /// The median time from spawning the program to the head of its first answer.
         median_millis: f64,
-        /// All of them, ascending.
+        /// The times of all starts, ascending.
         millis: Vec<f64>,
     },
 }
 
-/// A number that some samples have.
+/// A number that can be read from some samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Number {
-    /// What one costs: a request, a connection, a start. See [`Work::cost`](super::Work::cost).
+    /// The cost of a request, a connection or a start. See [`Work::cost`](super::Work::cost).
     Cost,
-    /// Right answers in a second.
+    /// Right answers per second.
     Throughput,
     /// Median latency, in microseconds.
     P50,
-    /// The latency that one request of a hundred exceeds, in microseconds.
+    /// The 99th percentile of the latency, in microseconds.
     P99,
-    /// Memory of a server that nobody has asked anything, in bytes.
+    /// Memory of a server before its first connection, in bytes.
     StartMemory,
 }
 
 impl Results {
-    /// Writes all of it as JSON.
+    /// Writes the results as JSON.
     ///
     /// # Errors
     ///
@@ -143,52 +143,52 @@ impl Results {
         self.cells.iter().filter(move |cell| cell.work == work)
     }
 
-    /// A number of a cell as multiple of another server's in the same work at the same point.
+    /// The ratio of a number of a cell to that number of another server, in the same work at the same point.
     pub fn ratio(&self, cell: &Cell, to: &str, number: Number) -> Option<Spread> {
         cell.ratio(self.cell((&cell.work, &cell.point, to))?, number)
     }
 
-    /// The cell at this place.
+    /// The cell with this key: work, point, server.
     pub fn cell(&self, place: (&str, &str, &str)) -> Option<&Cell> {
         self.cells.iter().find(|cell| cell.place() == place)
     }
 }
 
 impl Cell {
-    /// An empty one.
+    /// Makes an empty cell.
     pub fn at((work, point, server): (&str, &str, &str)) -> Cell {
         let [work, point, server] = [work, point, server].map(str::to_owned);
         Cell { work, point, server, rounds: Vec::new(), failures: Vec::new() }
     }
 
-    /// Which one it is: work, point, server.
+    /// The key of the cell: work, point, server.
     pub fn place(&self) -> (&str, &str, &str) {
         (&self.work, &self.point, &self.server)
     }
 
-    /// What the rounds say of one number, if all have it.
+    /// The spread of one number over the rounds; `None` unless all rounds have it.
     pub fn spread(&self, number: Number) -> Option<Spread> {
         let numbers = self.rounds.iter().map(|round| round.sample.number(number));
         Spread::of(numbers.collect::<Option<Vec<f64>>>()?)
     }
 
-    /// A number as multiple of another cell's: the ratios of the rounds that both have.
+    /// The ratios of a number to that number of another cell, over the rounds that both have.
     pub fn ratio(&self, other: &Cell, number: Number) -> Option<Spread> {
         let ratio = |round: &Round| {
             let pair = other.rounds.iter().find(|pair| pair.round == round.round)?;
             let (value, base) = (round.sample.number(number)?, pair.sample.number(number)?);
-            // What costs nothing, or less, is no measure.
+            // A cost of zero or less cannot be a base.
             (base > 0.0).then_some(value / base)
         };
         Spread::of(self.rounds.iter().filter_map(ratio).collect())
     }
 
-    /// Requests of all rounds that were not answered rightly.
+    /// The failed requests of all rounds.
     pub fn wrong(&self) -> u64 {
         self.faults().values().sum()
     }
 
-    /// The same by what went wrong.
+    /// The failed requests of all rounds by fault.
     pub fn faults(&self) -> BTreeMap<Fault, u64> {
         let mut faults = BTreeMap::new();
         for (fault, count) in self.rounds.iter().flat_map(|round| round.sample.wrong()) {
@@ -197,10 +197,10 @@ impl Cell {
         faults
     }
 
-    /// Whether it was the driver that could do no more in most rounds: then the server could have answered more.
+    /// Whether the driver was the bottleneck in most rounds; then the server could have answered more.
     pub fn is_driver_bound(&self) -> bool {
         let bound = |round: &&Round| match round.sample {
-            // Where the server had nothing left to give either, it was not the driver that stood in its way.
+            // If the server was at its limit, too, the driver did not hold it back.
             Sample::Load { server_busy, driver_busy, .. } => driver_busy > BUSY && server_busy < BUSY,
             _ => false,
         };
@@ -232,12 +232,12 @@ impl Sample {
     }
 }
 
-/// Numbers made by hand, for everything that shows some.
+/// Hand-made results for the tests of reports.
 #[cfg(test)]
 pub(super) mod by_hand {
     use super::*;
 
-    /// A run with these cells.
+    /// Makes a run with these cells.
     pub(in crate::versus) fn results(cells: Vec<Cell>) -> Results {
         let machine =
             Machine { date: "2026-01-01T00:00:00Z".into(), cpu: "a <fast> one".into(), ..Machine::default() };
@@ -254,7 +254,7 @@ pub(super) mod by_hand {
         }
     }
 
-    /// A cell whose rounds, numbered from 1, cost that many microseconds; none where that is zero.
+    /// Makes a cell whose rounds, numbered from 1, cost this many microseconds; a zero leaves the round out.
     pub(in crate::versus) fn cell(place: (&str, &str, &str), costs: &[f64]) -> Cell {
         let rounds = costs.iter().zip(1..).filter(|(cost, _)| **cost > 0.0);
         let rounds = rounds.map(|(cost, round)| Round { round, sample: load(*cost) }).collect();
@@ -284,7 +284,7 @@ mod tests {
     const AT: (&str, &str) = ("keep-alive", "");
 
     #[test]
-    fn ratios_are_those_of_pairs_of_a_round() {
+    fn ratios_compare_measurements_of_the_same_round() {
         let check = |ours: &[f64], theirs: &[f64], expected: Option<[f64; 3]>| {
             let cells = vec![cell((AT.0, AT.1, "httpd"), ours), cell((AT.0, AT.1, "nginx"), theirs)];
             let results = results(cells);
@@ -295,14 +295,14 @@ mod tests {
         check(&[1.0, 2.0, 3.0], &[2.0, 4.0, 6.0], Some([0.5, 0.5, 0.5]));
         // The machine was slower in the second round, for both.
         check(&[1.0, 9.0, 1.0], &[2.0, 10.0, 4.0], Some([0.25, 0.5, 0.9]));
-        // Rounds that only one has say nothing.
+        // Rounds that only one cell has are ignored.
         check(&[1.0, 0.0, 3.0], &[2.0, 4.0, 0.0], Some([0.5, 0.5, 0.5]));
         check(&[1.0, 0.0], &[0.0, 4.0], None);
         check(&[1.0], &[], None);
     }
 
     #[test]
-    fn whoever_has_nothing_left_to_give() {
+    fn finds_the_bottleneck() {
         let check = |server: f64, driver: f64, expected: bool| {
             let mut cell = cell((AT.0, AT.1, "httpd"), &[5.0, 5.0, 5.0]);
             for round in &mut cell.rounds[..2] {
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn no_wrong_answer_is_forgotten() {
+    fn counts_wrong_answers_of_all_rounds() {
         let right = cell((AT.0, AT.1, "nginx"), &[5.0]);
         assert!(results(vec![right.clone()]).all_right());
         let mut wrong = cell((AT.0, AT.1, "httpd"), &[5.0, 5.0]);

@@ -1,5 +1,4 @@
-//! Who is measured: a table of servers, where their programs are, and how each is called to life. Each is told where to
-//! listen and how many workers it has; most say nothing of themselves.
+//! The table of measured servers: where each program is, and how to start it with a given port and number of workers.
 
 use std::fs;
 use std::io;
@@ -19,33 +18,33 @@ use crate::lab::server::{Cpus, Server, bind_to, free_port};
 pub struct Rival {
     /// Its name in files, tables and on the command line.
     pub id: &'static str,
-    /// What it is to the others.
+    /// Whether it is this project's server, another server, a library or the limit.
     pub side: Side,
-    /// What it can do.
+    /// What it can do, which decides in which works it takes part.
     pub skill: Skill,
     origin: Origin,
     command: fn(&mut Command, &Place<'_>) -> io::Result<()>,
-    /// Whether it runs its workers as processes, where there are this many.
+    /// Whether it runs its workers as processes, given their number.
     has_children: fn(usize) -> bool,
 }
 
-/// What a server is to the others.
+/// The group of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// The project's own.
+    /// The server of this project.
     Ours,
-    /// A server that others built and packaged.
+    /// A server packaged by Debian.
     Packaged,
-    /// A library that others built, in the smallest program around it.
+    /// A library, in a minimal program.
     Library,
-    /// No server at all: the least that the kernel asks of whoever answers.
+    /// A program that does the least that any server has to do; it measures the cost of the kernel.
     Limit,
 }
 
-/// What a server can do; each includes what stands above it.
+/// What a server can do. Each skill includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Skill {
-    /// Answers whatever it is asked with the same 1,024 bytes.
+    /// Answers every request with the same 1,024 bytes.
     Answer,
     /// Serves files.
     Files,
@@ -56,32 +55,32 @@ pub enum Skill {
 /// Where a program comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
-    /// It is the one that is given as `httpd`.
+    /// The path given as `httpd`.
     Httpd,
-    /// The system has it; this flag makes it tell its version.
+    /// A program installed on the system: its name, and the flag that prints its version.
     Installed(&'static str, &'static str),
-    /// It is among the peers, under this name.
+    /// The program of this name in `peers`.
     Peer(&'static str),
 }
 
-/// What a server is given.
+/// The environment of a server.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
     /// The document root.
     pub(super) root: &'a Path,
-    /// A directory for what it may want to write.
+    /// A directory for files that it writes.
     pub(super) scratch: &'a Path,
-    /// On 127.0.0.1.
+    /// The port on 127.0.0.1.
     pub(super) port: u16,
     /// Threads or processes that serve.
     pub(super) workers: usize,
     /// Whether it writes an access log.
     pub(super) logs: bool,
-    /// Whether all this runs as root.
+    /// Whether this process runs as root.
     pub(super) is_root: bool,
 }
 
-/// All of them, in the order of legends.
+/// All servers, in the order of legends.
 pub const ALL: &[Rival] = &[
     Rival { command: |command, place| httpd(command, place, "event-loop"), ..OURS },
     Rival { id: "httpd-blocking", command: |command, place| httpd(command, place, "blocking"), ..OURS },
@@ -148,32 +147,32 @@ const PACKAGED: Rival = Rival { side: Side::Packaged, ..OURS };
 const LIBRARY: Rival = Rival { side: Side::Library, skill: Skill::Files, ..OURS };
 const LIMIT: Rival = Rival { side: Side::Limit, skill: Skill::Answer, ..OURS };
 
-/// Bytes of the only answer of those that have but one.
+/// The length of the answer of servers that always send the same bytes.
 pub(super) const ANSWER_LEN: usize = 1024;
 
-/// A rival that is here.
+/// A server whose program was found.
 #[derive(Clone, Debug)]
 pub(super) struct Entrant {
     pub(super) rival: &'static Rival,
     pub(super) program: PathBuf,
 }
 
-/// Who took part, and in which version.
+/// A server that took part, and its version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Version {
     /// [`Rival::id`].
     pub server: String,
-    /// As the program itself tells it; its name if it does not.
+    /// The version that the program prints; its name if it prints none.
     pub version: String,
 }
 
 impl Rival {
-    /// The one with this name.
+    /// The server with this name.
     pub fn named(id: &str) -> Option<&'static Rival> {
         ALL.iter().find(|rival| rival.id == id)
     }
 
-    /// Its program, or why there is none.
+    /// Finds its program; the error says why there is none.
     pub(super) fn find(&'static self, httpd: &Path, peers: &Path) -> Result<Entrant, String> {
         let program = match self.origin {
             Origin::Httpd => httpd.is_file().then(|| httpd.to_owned()),
@@ -198,8 +197,8 @@ impl Entrant {
         Version { server: self.rival.id.to_owned(), version: version(&self.program, flag) }
     }
 
-    /// Starts it on the server's CPUs; the calling thread goes back to the driver's. It is ready as soon as it lets
-    /// clients connect, or, if there is a question, once that is answered.
+    /// Starts it on the server's CPUs, then binds the calling thread to the driver's CPUs again. The server is ready
+    /// when clients can connect, or, if there is a question, when it has answered that.
     pub(super) fn start(
         &self,
         place: &Place<'_>,
@@ -232,13 +231,13 @@ fn httpd(command: &mut Command, place: &Place<'_>, engine: &str) -> io::Result<(
     serving(command, place)
 }
 
-/// What programs of one file are told that serve a directory.
+/// Arguments of a program that serves a directory.
 fn serving(command: &mut Command, place: &Place<'_>) -> io::Result<()> {
     listening(command, place).arg("-r").arg(place.root);
     Ok(())
 }
 
-/// The same for those that have only one answer.
+/// Arguments of a program that always sends the same bytes.
 fn answering(command: &mut Command, place: &Place<'_>) -> io::Result<()> {
     listening(command, place).args(["--size", &ANSWER_LEN.to_string()]);
     Ok(())

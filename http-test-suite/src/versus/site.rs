@@ -1,4 +1,4 @@
-//! The files that are served, and the questions about them as bytes, each with the answer that is right.
+//! The files that the servers serve, and the requests for them, each with its right answer.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -11,12 +11,12 @@ use super::works::{Question, Work};
 use crate::load::Ask;
 use crate::request::{Request, get, head};
 
-/// Bytes of a page, and of each file of a directory: as many as those answer with who have but one answer.
+/// Bytes of a page, and of each file of a directory: as many as the answer of servers that always send the same bytes.
 const PAGE_LEN: usize = ANSWER_LEN;
 /// Bytes of the large file.
 const LARGE_LEN: usize = 954_824;
 
-/// How long the one answer may take that is asked for before the load.
+/// The timeout for the first answer, which is requested before the load.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The document root.
@@ -26,15 +26,14 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Writes the files that these works ask for into a directory, which is made.
+    /// Creates a directory, and writes the files that these works need into it.
     ///
     /// # Errors
     ///
-    /// If that is not possible.
+    /// If a file cannot be written.
     pub(super) fn write(root: &Path, works: &[&'static Work]) -> io::Result<Site> {
         fs::create_dir_all(root)?;
-        // Not every server has an answer to requests without a file before it has seen one: all are asked for the page
-        // first.
+        // Every work needs the page: it is the first request to a new server, which shows that the server is ready.
         fs::write(root.join("page.html"), content("page", PAGE_LEN))?;
         for question in works.iter().flat_map(|work| work.points).map(|point| point.question) {
             match question {
@@ -48,12 +47,12 @@ impl Site {
 }
 
 impl Question {
-    /// The requests to send in turn, each with the answer that is right; nothing if the server cannot be asked that,
-    /// because it gives its files no tags.
+    /// The requests to send in turn, each with its right answer; `None` if the work needs entity tags and the server
+    /// sends none.
     ///
     /// # Errors
     ///
-    /// If the server must be asked for a tag, and does not answer.
+    /// If the work needs an entity tag, and the server does not answer.
     pub(super) fn asks(
         self,
         address: SocketAddr,
@@ -75,7 +74,7 @@ impl Question {
                 let large = content("large", LARGE_LEN);
                 vec![ask(get("/large.html")).expect_status(200).expect_body(large)]
             }
-            // Each has its own page to say so.
+            // The content of the 404 page differs between servers.
             Question::Nothing => vec![ask(get("/nothing.html")).expect_status(404)],
             Question::FilesOf { files, asked } => {
                 let numbers = (0..asked).map(|number| number * files / asked.max(1));
@@ -90,15 +89,15 @@ impl Question {
     }
 }
 
-/// The target that all servers have.
+/// The target that all servers have, and that is requested first.
 const PAGE: &str = "/page.html";
 
-/// Whether a server answers already, and rightly.
+/// Whether a server answers, with status 200.
 pub(super) fn answers(address: SocketAddr) -> bool {
     head_of(address).is_ok_and(|head| head.starts_with("HTTP/1.1 200 "))
 }
 
-/// The tag that a server gives the page, if it gives it one.
+/// The entity tag of the page, if the server sends one.
 fn tag_of(address: SocketAddr) -> io::Result<Option<String>> {
     let head = head_of(address)?;
     let fields = head.lines().filter_map(|line| line.split_once(':'));
@@ -106,7 +105,7 @@ fn tag_of(address: SocketAddr) -> io::Result<Option<String>> {
     Ok(tags.next().map(|(_, tag)| tag.trim().to_owned()))
 }
 
-/// The head of the answer to a request for the page, on a connection of its own.
+/// Requests the page on a connection of its own, and returns the head of the answer.
 fn head_of(address: SocketAddr) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -138,7 +137,7 @@ fn file_name(number: usize) -> String {
     format!("file-{number}.html")
 }
 
-/// What a file holds: its name, so that no two are alike, and the alphabet.
+/// The content of a file: its name, so that all files differ, and the alphabet.
 fn content(name: &str, len: usize) -> Vec<u8> {
     let name = format!("<!-- {name} -->\n");
     name.bytes().chain((b'a'..=b'z').cycle()).take(len).collect()

@@ -1,4 +1,4 @@
-//! Results as a page of Markdown: where and how they were measured, and a table for each work.
+//! Formats results as a page of Markdown: the machine, the settings, and a table for each work.
 
 use std::fmt::Write;
 
@@ -7,20 +7,20 @@ use super::rivals::{Rival, Side};
 use super::works::{self, Task, Work};
 use crate::lab::metric::{thousands, three_digits};
 
-/// Whom everybody is compared with.
+/// The server to which all others are compared.
 pub(super) const REFERENCE: &str = "nginx";
 
-/// What is shown of one work.
+/// The columns for one work.
 struct Columns<'a> {
     results: &'a Results,
     work: &'static Work,
-    /// Whether the limit took part.
+    /// Whether the limit took part in the work.
     has_limit: bool,
-    /// The name of the first point, where there are several.
+    /// The name of the first point, if there are several points.
     first_point: Option<&'static str>,
 }
 
-/// The page.
+/// Formats the page.
 pub fn page(results: &Results) -> String {
     let mut page = circumstances(results);
     for work in works::ALL.iter().filter(|work| results.of_work(work.id).next().is_some()) {
@@ -31,7 +31,7 @@ pub fn page(results: &Results) -> String {
     page
 }
 
-/// Where, when, how and with what.
+/// The machine, the date, the settings and the servers.
 fn circumstances(results: &Results) -> String {
     let Results { machine, settings, servers, left_out, .. } = results;
     let gib = machine.memory_bytes as f64 / (1u64 << 30) as f64;
@@ -39,11 +39,11 @@ fn circumstances(results: &Results) -> String {
     let mut text = format!(
         "# httpd beside other servers\n\n\
          {}, {} × {}, {gib:.1} GiB, {}; load average before {:.2}.\n\n\
-         {} of {} seconds for each number, interleaved: every server in turn, then all of them again. Each is started anew, \
-         with {}, on CPU {}, the driver on CPU {}. CPU is user and system time of all of a server's \
-         processes for each right answer; medians of the rounds, with the smallest and the largest. A ratio is the median of \
-         the ratios of single rounds; below 1 is less than the other. Every answer's status and content were \
-         checked. `≥`: the driver could do no more, so the server could answer more.\n\n",
+         {} of {} seconds for each number, interleaved: each round measures every server in turn. A server is started \
+         for each measurement, with {}, on CPU {}, the driver on CPU {}. CPU is user and system time of all of a server's \
+         processes per right answer: the median of the rounds, with the smallest and the largest. A ratio is the median of \
+         the ratios of single rounds; below 1 the server needs less than the other. Status and content of every answer \
+         were checked. `≥`: the driver was the bottleneck, so the server could answer more.\n\n",
         machine.date,
         machine.cpus,
         machine.cpu,
@@ -130,7 +130,7 @@ impl Columns<'_> {
         texts
     }
 
-    /// With whom everybody is compared.
+    /// The servers to which each server is compared.
     fn rivals(&self) -> impl Iterator<Item = &'static str> + use<> {
         let limit = self.has_limit.then(|| self.work.limit());
         [REFERENCE].into_iter().chain(limit)
@@ -146,7 +146,7 @@ impl Columns<'_> {
     }
 }
 
-/// The cells of a work by point, then by cost; those that have none come last.
+/// The cells of a work by point, then by cost; cells without numbers come last.
 pub(super) fn in_order<'r>(results: &'r Results, work: &'r Work) -> Vec<&'r Cell> {
     let point = |cell: &Cell| work.points.iter().position(|point| point.name == cell.point);
     let cost = |cell: &Cell| cell.spread(Number::Cost).map_or(f64::INFINITY, |spread| spread.middle);
@@ -155,7 +155,7 @@ pub(super) fn in_order<'r>(results: &'r Results, work: &'r Work) -> Vec<&'r Cell
     cells
 }
 
-/// How many answers were wrong, and in what way; and what else went wrong.
+/// The number of wrong answers by fault, and other failures.
 fn wrong(cell: &Cell) -> String {
     let faults = cell.faults().into_iter().map(|(fault, count)| format!("**{count}** × {fault}"));
     let failures = cell.failures.iter().map(|failure| format!("**FAILED** {}", cell_text(failure)));
@@ -173,7 +173,7 @@ fn name(id: &str) -> String {
     if is_ours { format!("**{id}**") } else { id.to_owned() }
 }
 
-/// On one line, and without what ends a cell.
+/// Escapes text for a cell of a Markdown table.
 fn cell_text(text: &str) -> String {
     text.replace(['\n', '\r'], " ").replace('|', "\\|")
 }
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
     use crate::load::Fault;
 
-    /// The rows below the rule, of a page about one work.
+    /// Compares the rows of the table of one work.
     fn check(cells: Vec<Cell>, expected: &[&str]) {
         let page = page(&results(cells));
         let table = page.split_once("\n## ").unwrap().1;
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_was_wrong_and_who_was_the_bottleneck() {
+    fn names_faults_and_bottlenecks() {
         let at = |server| ("absent", "", server);
         let mut cells = vec![cell(at("httpd"), &[5.0]), Cell::at(at("nginx"))];
         if let Sample::Load { wrong, driver_busy, .. } = &mut cells[0].rounds[0].sample {
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn says_where_and_with_whom() {
+    fn describes_machine_and_servers() {
         let page = page(&results(Vec::new()));
         for words in
             ["2026-01-01T00:00:00Z", "a <fast> one", "3 rounds of 2 seconds", "| **httpd** | httpd 1 |"]

@@ -1,91 +1,91 @@
-//! What is asked of every server, and what it shows. A table; nothing here acts.
+//! The table of works: which requests every server gets, and what each work shows.
 
 use super::rivals::{Rival, Skill};
 
-/// Something to ask of every server.
+/// A load for every server.
 #[derive(Clone, Copy, Debug)]
 pub struct Work {
     /// Its name in files and on the command line.
     pub id: &'static str,
-    /// What a table calls it.
+    /// Its title in tables.
     pub title: &'static str,
-    /// What is done, and what it shows, as a sentence.
+    /// What the clients do, and what the work shows.
     pub shows: &'static str,
-    /// Who takes part.
+    /// Which servers take part.
     pub field: Field,
-    /// What kind of measurement it is.
+    /// The kind of measurement.
     pub task: Task,
-    /// Where it is measured: once, or at several points that are compared with the first.
+    /// The points at which it is measured. Further points are compared with the first.
     pub points: &'static [Point],
 }
 
-/// Who takes part.
+/// Which servers take part in a work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
-    /// Whoever can do that.
+    /// All servers with this skill.
     Able(Skill),
-    /// These.
+    /// The servers with these names.
     Named(&'static [&'static str]),
 }
 
 /// A kind of measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// Requests over and over: what each costs.
+    /// A load of requests: measures the cost of each.
     Load(Manner),
-    /// Connections that have asked once, and stay: what each costs.
+    /// Idle connections that have sent one request: measures the memory of each.
     Idle,
-    /// From nothing to the first answer.
+    /// Measures the time from the start of the program to its first answer.
     Start,
 }
 
-/// How requests are made.
+/// How clients send requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Manner {
-    /// Whether connections are used again.
+    /// Whether connections are kept alive.
     pub keep_alive: bool,
     /// Requests sent together on a connection.
     pub pipeline: usize,
     /// Whether the server writes an access log.
     pub logs: bool,
-    /// Whether server and driver share all CPUs, of which each has a worker.
+    /// Whether server and driver share all CPUs, with a worker for each CPU.
     pub shares_cpus: bool,
 }
 
-/// Where a work is measured.
+/// One variant of a work, such as a number of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Point {
-    /// What tells it from the work's other points; empty if it is the only one.
+    /// The name of the point; empty if the work has only one point.
     pub name: &'static str,
     /// Connections at the same time.
     pub connections: usize,
-    /// What is asked for.
+    /// What the requests ask for.
     pub question: Question,
 }
 
-/// What is asked for.
+/// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
     /// A file of 1,024 bytes.
     Page,
-    /// Whether it has changed, with the tag that it has.
+    /// The page, with If-None-Match and its current entity tag.
     PageIfChanged,
-    /// Its head.
+    /// The page, with HEAD.
     PageHead,
     /// A file of 954,824 bytes.
     Large,
-    /// Small files of a directory in turn.
+    /// The small files of a directory, in turn.
     FilesOf {
-        /// How many the directory has.
+        /// The number of files in the directory.
         files: usize,
-        /// How many of them are asked for, from one end to the other.
+        /// The number of files that are requested, spread evenly over the directory.
         asked: usize,
     },
-    /// A file that is not there.
+    /// A file that does not exist.
     Nothing,
 }
 
-/// Connections that stay without asking anything more.
+/// The number of idle connections.
 pub const IDLE_CONNECTIONS: usize = 5000;
 
 const KEEP_ALIVE: Manner = Manner { keep_alive: true, pipeline: 1, logs: false, shares_cpus: false };
@@ -131,7 +131,7 @@ pub const ALL: &[Work] = &[
     Work {
         id: "absent",
         title: "404",
-        shows: "64 connections ask for a file that is not there.",
+        shows: "64 connections ask for a file that does not exist.",
         field: Field::Able(Skill::Files),
         task: Task::Load(KEEP_ALIVE),
         points: &[at(64, Question::Nothing)],
@@ -183,7 +183,7 @@ pub const ALL: &[Work] = &[
     Work {
         id: "idle",
         title: "5,000 idle connections",
-        shows: "Each has asked for 1 KiB once, and stays. What the server's memory has grown by, for each of them.",
+        shows: "Each has sent one request for 1 KiB and stays open. The cost is the growth of the server's memory.",
         field: Field::Able(Skill::Answer),
         task: Task::Idle,
         points: &[at(IDLE_CONNECTIONS, Question::Page)],
@@ -191,7 +191,7 @@ pub const ALL: &[Work] = &[
     Work {
         id: "start",
         title: "From start to first answer",
-        shows: "The program is started, and asked until it answers.",
+        shows: "The program is started, and gets requests until it answers.",
         field: Field::Able(Skill::Answer),
         task: Task::Start,
         points: &[at(1, Question::Page)],
@@ -222,16 +222,16 @@ pub const ALL: &[Work] = &[
     },
 ];
 
-/// What a quick run contents itself with.
+/// The works of a quick run.
 pub const QUICK: &[&str] = &["keep-alive", "close", "large", "absent", "pipelined"];
 
 impl Work {
-    /// The one with this name.
+    /// The work with this name.
     pub fn named(id: &str) -> Option<&'static Work> {
         ALL.iter().find(|work| work.id == id)
     }
 
-    /// Whether a server takes part.
+    /// Whether a server takes part in the work.
     pub fn is_for(&self, rival: &Rival) -> bool {
         match self.field {
             Field::Able(skill) => rival.skill >= skill,
@@ -239,12 +239,13 @@ impl Work {
         }
     }
 
-    /// Whether it is also measured there. A thread for each of ten thousand connections is nobody's plan.
+    /// Whether a server is measured at this point. The blocking engine is not measured with ten thousand connections,
+    /// because it is not meant for that many threads.
     pub fn is_at(&self, point: &Point, rival: &Rival) -> bool {
         !(rival.id == "httpd-blocking" && point.connections > IDLE_CONNECTIONS)
     }
 
-    /// How requests are made: over connections that are kept alive, unless it says otherwise.
+    /// How clients send requests: over keep-alive connections, unless the task says otherwise.
     pub fn manner(&self) -> Manner {
         match self.task {
             Task::Load(manner) => manner,
@@ -252,12 +253,12 @@ impl Work {
         }
     }
 
-    /// The limit it is held against: who accepts as eagerly as possible where that matters.
+    /// The limit to compare with: the eager limit if every request uses a new connection.
     pub fn limit(&self) -> &'static str {
         if self.manner().keep_alive { "limit" } else { "limit-eager" }
     }
 
-    /// What its cost is, and what that is measured in.
+    /// The name and the unit of its cost.
     pub fn cost(&self) -> (&'static str, &'static str) {
         match self.task {
             Task::Load(_) => ("CPU per request", "µs"),

@@ -14,14 +14,15 @@ use std::thread;
 const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT";
 const VALIDATORS: &str = "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nETag: \"1\"";
 
-/// The longest head that is served, and what one connection keeps of the memory if it keeps any; in bytes.
+/// The longest accepted head, and the memory that each connection leaks with the flaw "keeps everything"; in bytes.
 const HEAD_MAX: usize = 100_000;
 const KEPT: usize = 64 * 1024;
 
-/// Contents by target. They are read once, so that memory moves only by flaws.
+/// Contents by target. They are read once, so that only a flaw can change the memory.
 type Files = HashMap<String, Vec<u8>>;
 
-/// Serves, told `--port 0 FLAW DIR`. A shell stands around the server, because safe code cannot answer a signal.
+/// Serves with the arguments `--port 0 FLAW DIR`. A shell runs around the server, because safe code cannot handle a
+/// signal.
 pub fn serve(arguments: &[String]) -> ! {
     let [_, _, flaw, dir, inner @ ..] = arguments else { panic!("{arguments:?}") };
     if inner.is_empty() {
@@ -36,7 +37,7 @@ pub fn serve(arguments: &[String]) -> ! {
     loop {
         let Ok((stream, _)) = listener.accept() else { continue };
         let (flaw, files) = (flaw.clone(), files.clone());
-        // A peer may leave at any time.
+        // A client may disconnect at any time.
         thread::spawn(move || converse(stream, &flaw, &files).unwrap_or_default());
     }
 }
@@ -89,7 +90,7 @@ fn converse(mut stream: TcpStream, flaw: &str, files: &Files) -> io::Result<()> 
     io::copy(&mut stream, &mut io::sink()).map(drop)
 }
 
-/// Whether the connection may go on.
+/// Answers one request. Returns whether the connection stays open.
 fn answer(stream: &mut TcpStream, head: &str, flaw: &str, files: &Files) -> io::Result<bool> {
     if head.len() > HEAD_MAX || head.starts_with("POST ") {
         refuse(stream, flaw)?;
@@ -120,7 +121,7 @@ fn refuse(stream: &mut TcpStream, flaw: &str) -> io::Result<()> {
     write!(stream, "HTTP/1.1 {status}\r\n{DATE}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
-/// The first and the last offset that `2-5` or `-4`, to the end of its line, stands for.
+/// The first and the last offset of a range such as `2-5` or `-4`.
 fn range(spec: &str, length: usize) -> Option<(usize, usize)> {
     let (first, last) = spec.lines().next()?.split_once('-')?;
     match first.parse() {

@@ -1,5 +1,5 @@
-//! A server of files, or of 1,024 bytes whatever is asked for, a thread for each connection; and the flaws that it can
-//! have.
+//! A server of files, or of the same 1,024 bytes for every request, with a thread for each connection; and the flaws
+//! that it can have.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -9,10 +9,10 @@ use std::process::exit;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-/// Requests over all connections, so that a flaw can show now and then.
+/// The number of requests over all connections, so that a flaw can affect some of them.
 static SERVED: AtomicU64 = AtomicU64::new(0);
 
-/// Serves, told `-p PORT -w WORKERS` and `-r ROOT` or `--size BYTES` among others. It ends when it is killed.
+/// Serves until it is killed. Its arguments include `-p PORT`, `-w WORKERS`, and `-r ROOT` or `--size BYTES`.
 pub fn serve(arguments: &[String]) -> ! {
     let value = |name: &str| {
         let at = arguments.iter().position(|argument| argument == name)?;
@@ -34,7 +34,7 @@ pub fn serve(arguments: &[String]) -> ! {
                 Some(root) => fs::read(root.join(target.trim_start_matches('/'))).ok(),
                 None => same.clone(),
             };
-            // A client may leave at any time.
+            // A client may disconnect at any time.
             converse(stream, &flaw, content).unwrap_or_default();
         });
     }

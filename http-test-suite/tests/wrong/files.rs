@@ -1,4 +1,4 @@
-//! Servers that heed conditions and ranges where none are to be heeded.
+//! Servers that apply conditions and ranges where they must be ignored.
 
 use http_test_suite::fixtures::DIGITS;
 
@@ -18,7 +18,7 @@ pub const CIVIL: &[Wrong] = &[
     Wrong { name: "parts that say too much", answer: part, then: Then::GoOn },
 ];
 
-/// The part that is asked for most, with the media type of the whole.
+/// The part that most cases ask for, wrongly with the Content-Type of the whole file.
 fn part(_: &str) -> String {
     let fields = "Content-Type: text/plain\r\nContent-Range: bytes 2-5/10\r\nContent-Length: 4\r\n";
     format!("HTTP/1.1 206 Part\r\n{DATE}{VALIDATORS}{fields}\r\n{}", &DIGITS[2..=5])

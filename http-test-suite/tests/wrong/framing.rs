@@ -1,6 +1,7 @@
-//! Servers that are careless about where a request ends, each in a way of its own, and that serve what they find.
+//! Servers that find the end of a request wrongly, each in a different way, and serve the request that they find there.
 //!
-//! They prove that what `smuggling` hides can be found: no case there is passed by everybody.
+//! They prove that the requests hidden by `smuggling` can be found: every case there fails against one of these
+//! servers.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -13,7 +14,7 @@ use http_test_suite::{Options, Target, cases, run};
 
 use super::{DATE, TIMEOUT, VALIDATORS, listen};
 
-/// How to read requests. Each function gets what is unread, and tells how much of it is read.
+/// How a server reads requests. Each function gets the unread text, and returns how much of it to read.
 #[derive(Clone, Copy)]
 struct Careless {
     name: &'static str,
@@ -28,7 +29,7 @@ enum Framing {
     Chunked,
 }
 
-/// Careless in nothing but that it goes by the first length and decodes chunks only without one.
+/// The base of all servers. Its only fault is to use the first Content-Length, and to decode chunks only without it.
 const PLAIN: Careless = Careless {
     name: "goes by Content-Length, then by Transfer-Encoding",
     head: |text| through(text, "\r\n\r\n"),
@@ -71,7 +72,7 @@ const CARELESS: &[Careless] = &[
             text.split_inclusive(['\r', '\n']).find_map(|line| {
                 read += line.len();
                 let blank = line.bytes().all(|byte| !byte.is_ascii_graphic());
-                // The LF of a CRLF is a piece of its own here, and no line.
+                // The LF of a CRLF is a piece of its own here, not a line.
                 let ends =
                     if text[..read].ends_with("\r\n") { text[..read].ends_with("\r\n\r\n") } else { blank };
                 ends.then_some(read)
@@ -90,7 +91,7 @@ const CARELESS: &[Careless] = &[
 ];
 
 #[test]
-fn every_smuggled_request_finds_somebody_to_serve_it() {
+fn every_smuggled_request_is_served_by_a_careless_server() {
     let mut found = BTreeSet::new();
     for careless in CARELESS {
         let server = listen(move |stream| serve(stream, *careless));
@@ -101,19 +102,19 @@ fn every_smuggled_request_finds_somebody_to_serve_it() {
         let served =
             report.failures().filter(|outcome| outcome.received.join("").contains(SMUGGLED.trim_end()));
         let ids: Vec<_> = served.map(|outcome| outcome.id.clone()).collect();
-        assert!(!ids.is_empty(), "nobody smuggles past one that {}", careless.name);
+        assert!(!ids.is_empty(), "no case smuggles a request past a server that {}", careless.name);
         found.extend(ids);
     }
     let section = cases::all().iter().find(|section| section.prefix == "smuggling").unwrap();
     let smuggling = section.cases.iter().filter(|case| !case.requirement.ends_with("frames nothing"));
     let missed: Vec<_> = smuggling.filter(|case| !found.contains(&case.id)).collect();
-    assert!(missed.is_empty(), "nobody serves what is smuggled in {missed:#?}");
+    assert!(missed.is_empty(), "no careless server serves the smuggled request of {missed:#?}");
 }
 
 fn serve(mut stream: TcpStream, careless: Careless) {
     let (mut unread, mut buffer) = (String::new(), [0; 64 * 1024]);
     while let Ok(count @ 1..) = stream.read(&mut buffer) {
-        // One character for each byte, so that lengths are right; which bytes beyond ASCII they were is no matter.
+        // One character for each byte, so that lengths are right; the values of bytes beyond ASCII do not matter.
         unread
             .extend(buffer[..count].iter().map(|&byte| if byte.is_ascii() { char::from(byte) } else { '?' }));
         while let Some((answer, read)) = careless.request(&unread) {
@@ -127,7 +128,7 @@ fn serve(mut stream: TcpStream, careless: Careless) {
 }
 
 impl Careless {
-    /// The answer to the request at the start of `text`, and how long that is; `None` if it is not all there.
+    /// The answer to the request at the start of `text`, and the length of the request; `None` if it is incomplete.
     fn request(&self, text: &str) -> Option<(String, usize)> {
         let end = (self.head)(text)?;
         let (head, rest) = text.split_at(end);
@@ -147,7 +148,7 @@ impl Careless {
         let mut read = 0;
         loop {
             let line = (self.chunk_line)(&text[read..])?;
-            // As `strtol` does it: up to the first strange character, and nothing at all is zero.
+            // Like `strtol`: stop at the first character that is not a digit; no digits mean zero.
             let digits = text[read..].split(|c: char| !c.is_ascii_hexdigit()).next().unwrap_or_default();
             read += line;
             match usize::from_str_radix(digits, 16).unwrap_or(0) {
@@ -165,12 +166,12 @@ impl Careless {
     }
 }
 
-/// How far it is to the end of the first `end`.
+/// The offset behind the first `end`.
 fn through(text: &str, end: &str) -> Option<usize> {
     text.find(end).map(|at| at + end.len())
 }
 
-/// Lines, however they end, whose name is this one to whoever looks at letters only.
+/// The lines, with any line ending, whose name has the letters of `name`, ignoring all other characters.
 fn lines_named<'a>(head: &'a str, name: &'static str) -> impl Iterator<Item = &'a str> {
     let joined = |line: &str| -> String { line.chars().filter(char::is_ascii_alphabetic).collect() };
     head.split(['\r', '\n']).filter(move |line| {

@@ -1,7 +1,7 @@
-//! A server that is right about a handful of targets, and as many that differ from it in one thing.
+//! A correct server for a handful of targets, and variants of it with one fault each.
 //!
-//! They prove that the cases about meaning look where they say: a case must pass with the right server, and notice
-//! the one thing. It serves no files; whatever is there is [`HELLO`].
+//! They prove that the cases about semantics test what they say: a case must pass with the correct server, and fail
+//! with the fault. The server has no files; every existing target has the content [`HELLO`].
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use http_test_suite::{Options, Target, run};
 
 use super::{DATE, Then, Wrong, start};
 
-/// What is wrong, and the cases that must notice.
+/// A fault, the function that answers with it, and the cases that must fail.
 type Slip = (&'static str, fn(&str) -> String, &'static [&'static str]);
 
 const SLIPS: &[Slip] = &[
@@ -58,7 +58,7 @@ const SLIPS: &[Slip] = &[
         &["9110/9.3.2/2"],
     ),
     (
-        "an encoding that nobody asked for",
+        "an encoding that was not asked for",
         |head| ok(head, "Content-Encoding: gzip\r\n"),
         &["9110/8.4/1", "9110/12.5.3/1", "9110/12.5.3/4"],
     ),
@@ -158,7 +158,7 @@ const SLIPS: &[Slip] = &[
 ];
 
 #[test]
-fn one_slip_is_noticed() {
+fn the_cases_notice_every_fault() {
     let passes = |wrong: Wrong, only: &[&str]| -> Vec<String> {
         let only = only.iter().map(ToString::to_string).collect();
         let (timeout, quiet) = (Duration::from_secs(1), Duration::from_millis(30));
@@ -174,7 +174,7 @@ fn one_slip_is_noticed() {
     }
 }
 
-/// Right about what the cases above ask.
+/// The correct server for the requests of the cases above.
 pub fn right(head: &str) -> String {
     let mut words = head.split(' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());

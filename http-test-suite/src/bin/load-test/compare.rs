@@ -1,4 +1,4 @@
-//! `load-test compare`: two results of the lab, and what has changed between them.
+//! `load-test compare`: compares the results of two runs of the lab.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,11 @@ use http_test_suite::lab::{Comparison, Metric, Results};
 
 use crate::print;
 
-/// Holds one run of the lab against an earlier one, cell by cell.
+/// Compares a run of the lab with an earlier run, cell by cell.
 ///
 /// A change counts if it is greater than the bound and the rounds of the two runs do not overlap. Exit codes: 0 nothing
-/// has become worse; 1 something has, or fails now; 2 a file is of no use, or the two cannot be compared.
+/// has become worse; 1 something has become worse, or a cell has failed; 2 a file cannot be used, or the runs cannot be
+/// compared.
 #[derive(Args)]
 pub struct Arguments {
     /// results.json of the earlier run
@@ -20,7 +21,7 @@ pub struct Arguments {
     /// results.json of the later run
     after: PathBuf,
 
-    /// The change that is tolerated
+    /// The tolerated change
     #[arg(long, value_name = "PERCENT", default_value = "10%", value_parser = share)]
     bound: f64,
 
@@ -29,7 +30,7 @@ pub struct Arguments {
     metric: Vec<Metric>,
 }
 
-/// Whether nothing has become worse.
+/// Compares the runs. Returns false if something has become worse.
 pub fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let read = |path: &Path| Results::read(path).map_err(|error| format!("{} {error}", path.display()));
     let (before, after) = (read(&arguments.before)?, read(&arguments.after)?);

@@ -1,11 +1,11 @@
-//! Durations as people write them: `200ms`, `10s`, `1.5m`.
+//! Parses and formats durations such as `200ms`, `10s` and `1.5m`.
 
 use std::time::Duration;
 
 /// The units, from small to large, in nanoseconds.
 const UNITS: [(&str, f64); 5] = [("ns", 1.0), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9)];
 
-/// A number with a unit: `us`, `ms`, `s`, `m`; seconds if it has none.
+/// Parses a number with a unit: `us`, `ms`, `s`, `m`; without a unit, seconds.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_alphabetic());
     let unit = match &text[digits.len()..] {
@@ -14,18 +14,18 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         unit => unit,
     };
     let nanoseconds = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, nanoseconds)| nanoseconds);
-    let nanoseconds = nanoseconds.ok_or_else(|| format!("no unit of time: {unit}"))?;
-    let number: f64 = digits.parse().map_err(|_| format!("no number: {digits:?}"))?;
+    let nanoseconds = nanoseconds.ok_or_else(|| format!("not a unit of time: {unit}"))?;
+    let number: f64 = digits.parse().map_err(|_| format!("not a number: {digits:?}"))?;
     let duration =
         Duration::try_from_secs_f64(number * nanoseconds / 1e9).map_err(|error| error.to_string())?;
-    // A day: so that no sum of a few of them leaves the range of a clock.
+    // At most a day, so that a sum of several durations stays in the range of the clock.
     if duration.is_zero() || duration > Duration::from_secs(86_400) {
-        return Err("more than nothing, and no more than a day".into());
+        return Err("must be more than zero, and at most a day".into());
     }
     Ok(duration)
 }
 
-/// With three digits, in the largest unit below minutes that leaves one before the point.
+/// Formats with three digits, in the largest unit up to seconds that leaves a digit before the point.
 pub(crate) fn show(duration: Duration) -> String {
     let nanoseconds = duration.as_nanos() as f64;
     let fits = |&&(name, unit): &&(&str, f64)| name != "m" && nanoseconds >= unit;

@@ -1,4 +1,4 @@
-//! `load-test lab`: from one command to a report.
+//! `load-test lab`: runs the lab, and writes its report.
 
 use std::error::Error;
 use std::fs;
@@ -14,11 +14,11 @@ use crate::print;
 
 /// Starts the demo servers in every architecture, measures them under every workload, and writes a report.
 ///
-/// The servers are built first if this program stands in its workspace. Exit codes: 0 every answer was right; 1 some
-/// cell failed; 2 the lab could not work.
+/// If this program is in its workspace, it builds the servers first. Exit codes: 0 every answer was right; 1 a cell
+/// failed; 2 wrong usage, or the lab itself failed.
 #[derive(Args)]
 pub struct Arguments {
-    /// Where results.json, report.html and the pictures go
+    /// Directory for results.json, report.html and the pictures
     #[arg(long, value_name = "DIR", default_value = "target/lab")]
     out: PathBuf,
 
@@ -26,15 +26,15 @@ pub struct Arguments {
     #[arg(long)]
     quick: bool,
 
-    /// Only this workload or architecture; may be repeated
+    /// Measure only this workload or architecture; may be repeated
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Plan::names()))]
     only: Vec<String>,
 
-    /// How often each cell is measured
+    /// Number of measurements of each cell
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=99))]
     rounds: Option<u16>,
 
-    /// How long each time
+    /// Duration of each measurement
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     secs: Option<f64>,
 
@@ -42,7 +42,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=64))]
     workers: Option<u16>,
 
-    /// Where the servers are; by default beside this program
+    /// Directory of the servers; by default the directory of this program
     #[arg(long, value_name = "DIR")]
     bin_dir: Option<PathBuf>,
 }
@@ -57,7 +57,7 @@ impl Arguments {
     }
 }
 
-/// Whether every answer was right.
+/// Runs the lab. Returns false if an answer was wrong.
 pub fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let plan = arguments.plan();
     let programs = Programs::find(arguments.bin_dir.as_deref())?;
@@ -72,7 +72,7 @@ pub fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     bar.finish_and_clear();
     let results = results?;
     if results.cells.is_empty() {
-        return Err("--only leaves nothing to measure".into());
+        return Err("nothing to measure: no architecture in --only takes part in a workload in --only".into());
     }
     write(&results, arguments)?;
     print(&lab::table(&results))?;
@@ -80,7 +80,7 @@ pub fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     Ok(results.cells.iter().all(|cell| cell.failure.is_none()))
 }
 
-/// The numbers first: whatever may go wrong with the pictures, they are kept.
+/// Writes the numbers first, so that they are kept even if drawing fails.
 fn write(results: &Results, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let out = &arguments.out;
     fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
@@ -95,6 +95,6 @@ fn write(results: &Results, arguments: &Arguments) -> Result<(), Box<dyn Error>>
 
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    // The servers are looked at meanwhile, and looking takes time.
-    if (0.5..=600.0).contains(&seconds) { Ok(seconds) } else { Err("between 0.5 and 600".into()) }
+    // Reading the servers' resource use during the load takes time.
+    if (0.5..=600.0).contains(&seconds) { Ok(seconds) } else { Err("must be between 0.5 and 600".into()) }
 }

@@ -1,4 +1,4 @@
-//! The command line: what kind of test is wanted, and how it went as an exit code.
+//! The command line of `load-test`: runs the chosen kind of test, and exits with its result.
 
 #![forbid(unsafe_code)]
 
@@ -17,12 +17,12 @@ mod soak;
 mod url;
 mod versus;
 
-/// Puts load on an HTTP/1.1 server, checks its answers, and tells how fast they came.
+/// Puts load on an HTTP/1.1 server, checks its answers, and reports throughput and latency.
 ///
-/// Connections are kept alive unless --close is given: where `ab` is given -k, give nothing, and where it is not, give
-/// --close. Without -n and -z the test takes ten seconds.
+/// Connections are kept alive unless --close is given (`ab -k` keeps them alive, `ab` without -k does not). Without -n
+/// and -z the test takes ten seconds.
 ///
-/// Exit codes: 0 every request was answered well; 1 some were not; 2 wrong usage, or the server cannot be reached.
+/// Exit codes: 0 every answer was right; 1 some were not; 2 wrong usage, or the server cannot be reached.
 #[derive(Parser)]
 #[command(
     name = "load-test",
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether all is well.
+/// Runs the chosen test. Returns false if it found faults.
 fn act(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     match &arguments.command {
         None => quick::run(&arguments.quick),
@@ -70,7 +70,7 @@ fn act(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     }
 }
 
-/// To standard output, until its reader has had enough.
+/// Writes to standard output; a closed pipe is not an error.
 fn print(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -1,4 +1,4 @@
-//! One load on one server, from the arguments to the report: what `ab` and `wrk` are for.
+//! One load on one server, like `ab` and `wrk`: from the arguments to the report.
 
 use std::error::Error;
 use std::fs;
@@ -14,28 +14,28 @@ use crate::report::Report;
 use crate::url::Url;
 use crate::{duration, print};
 
-/// How long the test takes if nothing else is said.
+/// The default duration of the test.
 const TIME: Duration = Duration::from_secs(10);
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// What to ask for, in turn; all of one server
+    /// What to ask for, in turn; all URLs must be on one server
     #[arg(value_name = "URL", required = true)]
     urls: Vec<Url>,
 
-    /// Connections at the same time
+    /// Simultaneous connections
     #[arg(short, long, value_name = "N", default_value_t = 50, value_parser = at_least_one)]
     connections: usize,
 
-    /// Ends after so many requests
+    /// End after this many requests
     #[arg(short = 'n', long, value_name = "N", conflicts_with = "time")]
     requests: Option<u64>,
 
-    /// Ends after this time: 10s, 500ms, 2m
+    /// End after this time: 10s, 500ms, 2m
     #[arg(short = 'z', long, value_name = "TIME", value_parser = duration::parse)]
     time: Option<Duration>,
 
-    /// A connection for each request, which the server is asked to close
+    /// Use a new connection for each request, with Connection: close
     #[arg(long)]
     close: bool,
 
@@ -47,37 +47,37 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
     threads: usize,
 
-    /// GET without content, POST with it, unless given
+    /// Method; by default GET, or POST if there is content
     #[arg(short, long)]
     method: Option<String>,
 
-    /// Another header field; may be repeated
+    /// Add a header field; may be repeated
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = field)]
     fields: Vec<String>,
 
-    /// Content to send, or the file that has it
+    /// Content to send, or a file with it
     #[arg(short, long, value_name = "TEXT|@FILE")]
     data: Option<String>,
 
-    /// The only status that is right; without it, every one below 400 is
+    /// The only right status; by default every status below 400 is right
     #[arg(long, value_name = "CODE", value_parser = clap::value_parser!(u16).range(200..1000))]
     expect_status: Option<u16>,
 
-    /// Requests per second, at even intervals. Latency counts from when a request was to start, even if no connection
-    /// was free
+    /// Requests per second, at even intervals. Latency counts from the scheduled start of a request, even if no
+    /// connection was free then
     #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<f64>,
 
-    /// How long an answer may take
+    /// Timeout for an answer
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
     timeout: Duration,
 
-    /// Where to write the report as JSON; - is standard output, which then has nothing else
+    /// Write the report as JSON to this file; - writes only the JSON to standard output
     #[arg(long, value_name = "FILE")]
     json: Option<String>,
 }
 
-/// Whether every request was answered well.
+/// Runs the load, and prints the report. Returns false if an answer was wrong.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let load = arguments.load()?;
     let tally = drive(&load)?;
@@ -129,7 +129,7 @@ impl Arguments {
             self.close.then(|| "Connection: close".to_owned()),
             content.map(|content| format!("Content-Length: {}", content.len())),
         ];
-        // What is given on the command line stands in place of ours.
+        // A header field on the command line replaces the default field of that name.
         let own = own
             .into_iter()
             .flatten()
@@ -146,7 +146,8 @@ impl Arguments {
     }
 }
 
-/// The address at which somebody listens, so that a wrong URL is not taken for a thousand failures.
+/// Finds the first address that accepts a connection, so that a wrong URL is reported at once and not as a thousand
+/// failed requests.
 fn reach(url: &Url, timeout: Duration) -> Result<SocketAddr, String> {
     let wrong = |error: io::Error| format!("{}: {error}", url.authority);
     let mut why = wrong(io::ErrorKind::NotFound.into());
@@ -159,7 +160,7 @@ fn reach(url: &Url, timeout: Duration) -> Result<SocketAddr, String> {
     Err(why)
 }
 
-/// Carries it out, with a live line on a terminal, and nothing elsewhere.
+/// Runs the load. On a terminal, shows the progress.
 fn drive(load: &Load) -> Result<Tally, Box<dyn Error>> {
     let (length, unit) = match load.until {
         Until::Requests(count) => (count, ""),
@@ -187,16 +188,16 @@ fn same_name(field: &str, other: &str) -> bool {
 fn field(text: &str) -> Result<String, String> {
     let (name, _) = text.split_once(':').ok_or("no colon")?;
     if name.is_empty() || text.contains(['\r', '\n', '\0']) {
-        return Err("no name, or more than a line".into());
+        return Err("no name, or more than one line".into());
     }
     Ok(text.to_owned())
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "a number from 1".into())
+    text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "must be a number from 1".into())
 }
 
 fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
-    rate.ok_or_else(|| "a number above 0".into())
+    rate.ok_or_else(|| "must be a number above 0".into())
 }

@@ -1,4 +1,4 @@
-//! What a load came to, for people and for programs.
+//! The report of a load, as text and as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,30 +9,30 @@ use serde::Serialize;
 
 use crate::duration::show;
 
-/// What is told of the latencies.
+/// The reported percentiles of the latency.
 const PERCENTILES: [(&str, f64); 6] =
     [("p50", 50.0), ("p75", 75.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9), ("max", 100.0)];
 /// Rows of the histogram.
 const ROWS: u32 = 12;
 /// The longest bar of the histogram, in characters.
 const BAR: f64 = 40.0;
-/// From this share of its time on the CPU, a driver thread has no reserve to tell its own delays from the server's.
+/// From this share of its time on the CPU, a driver thread counts as the bottleneck.
 const BUSY: f64 = 0.9;
 
-/// A tally, and what it is the tally of. Its fields are those of the JSON.
+/// A tally, with the parameters of its load. The fields are those of the JSON.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     urls: Vec<String>,
     connections: usize,
     keep_alive: bool,
     threads: usize,
-    /// Of an open loop.
+    /// The rate of an open loop, in requests per second.
     rate: Option<f64>,
     requests: u64,
     elapsed_seconds: f64,
     requests_per_second: f64,
     bytes_received: u64,
-    /// Empty if no request was answered rightly.
+    /// The percentiles of the latency; empty if no answer was right.
     latency_ns: BTreeMap<&'static str, u64>,
     #[serde(skip)]
     histogram: Vec<Row>,
@@ -41,12 +41,12 @@ pub(crate) struct Report {
     driver_cpu_seconds: f64,
     busiest_thread: f64,
     driver_was_the_bottleneck: bool,
-    /// Whether a status of 400 and above is no error, because it was asked for.
+    /// Whether a status of 400 or above counts as right, because it was expected.
     #[serde(skip)]
     any_status: bool,
 }
 
-/// Latencies above the row before, up to `until_ns`.
+/// A row of the histogram: latencies above those of the row before, up to `until_ns`.
 #[derive(Debug)]
 struct Row {
     until_ns: u64,
@@ -79,7 +79,7 @@ impl Report {
         }
     }
 
-    /// Whether every request was answered, and answered well.
+    /// Whether every request got a right answer.
     pub(crate) fn is_well(&self) -> bool {
         self.errors.is_empty() && (self.any_status || self.statuses.keys().all(|&status| status < 400))
     }
@@ -141,14 +141,14 @@ impl Report {
     }
 }
 
-/// In eighths of a character, and at least one for what is not nothing.
+/// Draws a bar in eighths of a character, at least one eighth if the share is not zero.
 fn bar(share: f64) -> String {
     let eighths = (8.0 * BAR * share).ceil() as usize;
     let rest = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
     "█".repeat(eighths / 8) + rest
 }
 
-/// Rows from the shortest to the longest latency, each as many times as long as the one before.
+/// Rows from the shortest to the longest latency; the ratio of successive rows is constant.
 fn histogram(tally: &Tally) -> Vec<Row> {
     let latencies = &tally.latencies;
     if latencies.is_empty() {
@@ -158,7 +158,7 @@ fn histogram(tally: &Tally) -> Vec<Row> {
     let step = (max as f64 / min as f64).powf(1.0 / f64::from(ROWS));
     let until = |row: u32| if row == ROWS { max } else { (min as f64 * step.powf(f64::from(row))) as u64 };
     let mut rows = Vec::new();
-    // Equivalent values cannot be told apart, and are counted in the first row that has one of them.
+    // The histogram does not distinguish equivalent values; they count in the first row that contains one of them.
     let mut from = 0;
     for until_ns in (1..=ROWS).map(until) {
         let end = latencies.highest_equivalent(until_ns);

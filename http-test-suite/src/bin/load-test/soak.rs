@@ -1,4 +1,4 @@
-//! `load-test soak`: a mixed crowd of clients at one server, and whether it stands.
+//! `load-test soak`: runs many kinds of clients against one server, and checks that it withstands them.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -12,35 +12,35 @@ use indicatif::ProgressBar;
 
 use crate::{duration, print};
 
-/// How often a terminal shows that it goes on.
+/// The interval at which the spinner on a terminal moves.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Lets good, slow, broken and resetting clients at a file server all at once, checks every answer to the byte, and
-/// looks whether descriptors, threads and memory are given back.
+/// Runs good, slow, broken and resetting clients against a file server at the same time, checks every byte of the
+/// answers, and checks that the server frees descriptors, threads and memory.
 ///
-/// The server is started on files of its own: HTTPD --port 0 ARGUMENTS DIR. It takes somewhat longer than the time that
-/// is given, for the same crowd comes once before to warm the server up. Exit codes: 0 the server stands; 1 something
-/// was wrong; 2 the soak could not work.
+/// It starts the server on temporary files: HTTPD --port 0 ARGUMENTS DIR. It takes somewhat longer than the given time,
+/// because the same clients first warm the server up. Exit codes: 0 the server had no faults; 1 it had faults; 2 wrong
+/// usage, or the soak itself failed.
 #[derive(Args)]
 pub struct Arguments {
-    /// The program; it prints where it listens
+    /// The server program, which must print its address
     #[arg(value_name = "HTTPD")]
     program: PathBuf,
 
-    /// What the program is told besides
+    /// Further arguments for the program
     #[arg(value_name = "ARGUMENTS", last = true)]
     arguments: Vec<OsString>,
 
-    /// How long clients keep coming: 60s, 5m
+    /// How long clients start conversations: 60s, 5m
     #[arg(short, long, value_name = "TIME", default_value = "60s", value_parser = duration::parse)]
     time: Duration,
 
-    /// Where to write the verdict as JSON; - is standard output, which then has nothing else
+    /// Write the verdict as JSON to this file; - writes only the JSON to standard output
     #[arg(long, value_name = "FILE")]
     json: Option<String>,
 }
 
-/// Whether the server stands.
+/// Runs the soak. Returns false if the server had faults.
 pub fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let Arguments { program, arguments, time, json } = arguments;
     let spinner =

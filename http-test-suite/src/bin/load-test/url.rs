@@ -1,35 +1,35 @@
-//! `http://host:port/path?query`, as far as a load needs to understand it. What goes on the wire is not checked
-//! further: to send strange targets is what a test may want.
+//! Parses `http://host:port/path?query` as far as a load needs it. The target is not checked, because a test may need
+//! to send an invalid target.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Where to ask, and for what.
+/// The server and the target of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
-    /// Host and port as written, for the Host field.
+    /// Host and port as given, for the Host field.
     pub(crate) authority: String,
-    /// Host and port for the resolver: without brackets, 80 if none is given.
+    /// Host and port for the resolver: without brackets; the default port is 80.
     pub(crate) host: (String, u16),
-    /// The path and the query, in the form that a request line has: `/` at least.
+    /// Path and query, as in a request line; at least `/`.
     pub(crate) target: String,
 }
 
 impl FromStr for Url {
     type Err = String;
 
-    /// Without `http://` it is taken for granted.
+    /// Parses a URL; `http://` may be left out.
     fn from_str(text: &str) -> Result<Url, String> {
         let rest = match text.split_once("://") {
             None => text,
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-            Some((scheme, _)) => return Err(format!("not {scheme}, only http")),
+            Some((scheme, _)) => return Err(format!("the scheme {scheme} is not supported, only http")),
         };
-        // A fragment is the client's own (RFC 3986 §3.5).
+        // A fragment is not sent to the server (RFC 3986 §3.5).
         let rest = rest.split('#').next().unwrap_or_default();
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         if text.contains(|c: char| c.is_ascii_control() || c == ' ') || authority.contains('@') {
-            return Err("white space or a user in it".into());
+            return Err("white space or user information in the URL".into());
         }
         let slash = if target.starts_with('/') { "" } else { "/" };
         Ok(Url { authority: authority.into(), host: host(authority)?, target: format!("{slash}{target}") })
@@ -46,13 +46,13 @@ fn host(authority: &str) -> Result<(String, u16), String> {
     let (host, port) = match authority.rsplit_once(':') {
         // The colons of an IPv6 address are within brackets.
         Some((host, port)) if !port.ends_with(']') => {
-            (host, port.parse().map_err(|_| format!("no port: {port:?}"))?)
+            (host, port.parse().map_err(|_| format!("not a port: {port:?}"))?)
         }
         _ => (authority, 80),
     };
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     if bare.is_empty() || (bare.contains(':') && bare == host) {
-        return Err(format!("no host: {host:?}"));
+        return Err(format!("not a host: {host:?}"));
     }
     Ok((bare.to_owned(), port))
 }
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_would_get_wrong() {
+    fn rejects_unsupported_urls() {
         for text in [
             "https://a/",
             "http://",

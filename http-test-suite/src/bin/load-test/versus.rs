@@ -1,4 +1,4 @@
-//! `load-test versus`: from one command to a table, a picture, and the numbers behind them.
+//! `load-test versus`: compares servers, and writes a table, a picture and the numbers.
 
 use std::error::Error;
 use std::fs;
@@ -12,18 +12,18 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{duration, print};
 
-/// Measures httpd beside other servers on the same work: CPU time for each request, throughput, latency, memory, start.
+/// Compares httpd with other servers on the same work: CPU time per request, throughput, latency, memory, start time.
 ///
-/// nginx, lighttpd and h2o are those that the system has installed; who is not here is left out, and said so. Exit
-/// codes: 0 every answer was right; 1 some were not, or a server could not be measured; 2 wrong usage, or nobody could
-/// be.
+/// nginx, lighttpd and h2o are those installed on the system; a server that is missing is left out and reported. Exit
+/// codes: 0 every answer was right; 1 some were not, or a server could not be measured; 2 wrong usage, or no server
+/// could be measured.
 #[derive(Args)]
 pub struct Arguments {
-    /// Where table.md, results.json and versus.svg go
+    /// Directory for table.md, results.json and versus.svg
     #[arg(long, value_name = "DIR", default_value = "target/versus")]
     out: PathBuf,
 
-    /// One short round of a few works: about a minute in all
+    /// Run one short round of a few works: about a minute in all
     #[arg(long)]
     quick: bool,
 
@@ -31,23 +31,23 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH")]
     httpd: Option<PathBuf>,
 
-    /// Where the programs of http-test-suite/peers are, built; by default in the workspace around this program
+    /// Directory of the built programs of http-test-suite/peers; by default in the workspace of this program
     #[arg(long, value_name = "DIR")]
     peers: Option<PathBuf>,
 
-    /// Only these servers
+    /// Measure only these servers
     #[arg(long, value_name = "SERVER", value_delimiter = ',', value_parser = servers())]
     only: Vec<String>,
 
-    /// Only these works
+    /// Measure only these works
     #[arg(long, value_name = "WORK", value_delimiter = ',', value_parser = works())]
     work: Vec<String>,
 
-    /// How often each is measured [default: 3]
+    /// Number of measurements of each work [default: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=99))]
     rounds: Option<u16>,
 
-    /// How long each time [default: 2s]
+    /// Duration of each measurement [default: 2s]
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     time: Option<Duration>,
 
@@ -71,7 +71,7 @@ impl Arguments {
     }
 }
 
-/// Whether every answer was right.
+/// Runs the comparison. Returns false if an answer was wrong, or a server could not be measured.
 pub fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let plan = arguments.plan()?;
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")?);
@@ -90,7 +90,7 @@ pub fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     Ok(results.all_right())
 }
 
-/// The numbers first: whatever may go wrong with the rest, they are kept.
+/// Writes the numbers first, so that they are kept even if a later step fails.
 fn write(results: &Results, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let out = &arguments.out;
     fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
@@ -100,7 +100,7 @@ fn write(results: &Results, arguments: &Arguments) -> Result<(), Box<dyn Error>>
     Ok(())
 }
 
-/// Those with these names, in that order; nothing if there are no names.
+/// The items with these names, in that order; `None` if there are no names.
 fn named<T>(names: &[String], find: fn(&str) -> Option<&'static T>) -> Option<Vec<&'static T>> {
     (!names.is_empty()).then(|| names.iter().filter_map(|name| find(name)).collect())
 }

@@ -1,8 +1,8 @@
 //! Sends bytes to a server as they are, and shows what comes back: for a look at a single exchange, and for requests
 //! that no client would write.
 //!
-//! It never corrects anything unless told to. Replies are read by the same strict reader as in the suite, and only to
-//! know when to leave and what to explain: without `--explain`, what comes is printed byte for byte.
+//! It sends bytes unchanged unless `--complete` is given. The suite's strict reader reads the replies, to find their
+//! end and for `--explain`; without that option they are printed byte for byte.
 
 #![forbid(unsafe_code)]
 
@@ -25,18 +25,18 @@ mod talk;
 use request::Pieces;
 use talk::{QUIET, Talk};
 
-/// Sends a request to a server, just as it is written, and prints what comes back.
+/// Sends a request to a server, exactly as it is written, and prints what comes back.
 ///
 /// In REQUEST, \r \n \t \0 \\ and \xHH stand for bytes, so single quotes are best:
 ///
 ///   send-to-server localhost 8080 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 ///   send-to-server localhost 8080 --complete 'GET / HTTP/1.1'
 ///
-/// A file and standard input are taken as they are, without escapes. It leaves a moment after the last reply is in:
-/// as many as there are lines in the request that end with HTTP/1.0 or HTTP/1.1, one at least.
+/// A file and standard input are sent unchanged, without escapes. It expects a reply for each line of the request that
+/// ends with HTTP/1.0 or HTTP/1.1, at least one, and closes a moment after the last reply.
 ///
-/// Exit codes: 0 all replies came, and were well-formed; 1 they did not, or were not; 2 wrong usage, or the server
-/// cannot be reached.
+/// Exit codes: 0 all replies came, and were well-formed; 1 a reply is missing or malformed; 2 wrong usage, or the
+/// server cannot be reached.
 #[derive(Parser)]
 #[command(version, verbatim_doc_comment)]
 struct Arguments {
@@ -46,30 +46,30 @@ struct Arguments {
     /// Port
     port: u16,
 
-    /// What to send; without it and --file, what standard input has
+    /// What to send; without it and --file, standard input
     request: Option<String>,
 
-    /// The file with what to send; - is standard input
+    /// Send the content of this file; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "request")]
     file: Option<PathBuf>,
 
-    /// Adds what a request lacks: CRLF line ends in its head, the empty line, Host, Content-Length
+    /// Add what the request lacks: CRLF line ends in its head, the empty line, Host, Content-Length
     #[arg(long)]
     complete: bool,
 
-    /// Sends in pieces: a number of them, all of one length; or their lengths, as 3,1,10, and the rest behind them
+    /// Send in pieces: a number of pieces of equal length; or their lengths, as in 3,1,10, and then the rest
     #[arg(long, value_name = "N|LENGTHS", value_parser = request::pieces)]
     pieces: Option<Pieces>,
 
-    /// How long to wait from piece to piece
+    /// Pause between two pieces
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = duration::parse)]
     pause: Duration,
 
-    /// Tells what the parts of each reply are, instead of printing it
+    /// Explain the parts of each reply instead of printing it
     #[arg(long)]
     explain: bool,
 
-    /// How long to wait for more
+    /// How long to wait for further bytes
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration::parse)]
     timeout: Duration,
 }
@@ -86,7 +86,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether all replies came, and were well-formed.
+/// Runs the exchange. Returns false if a reply is missing or malformed.
 fn act(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let request = arguments.bytes()?;
     let pieces = request::cut(&request, arguments.pieces.as_ref());
@@ -111,7 +111,7 @@ fn act(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
 }
 
 impl Arguments {
-    /// What to send.
+    /// The bytes to send.
     fn bytes(&self) -> Result<Vec<u8>, Box<dyn Error>> {
         let stdin = PathBuf::from("-");
         let bytes = match (&self.request, self.file.as_ref().unwrap_or(&stdin)) {
@@ -145,7 +145,7 @@ fn lengths(pieces: &[&[u8]]) -> Vec<usize> {
     pieces.iter().map(|piece| piece.len()).collect()
 }
 
-/// Whether the reader of our output has had enough.
+/// Whether the error is a closed pipe on standard output.
 fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
     error.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe)
 }

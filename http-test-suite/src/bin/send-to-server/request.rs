@@ -1,15 +1,15 @@
-//! The bytes of a request: from text, completed if that is wanted, cut into pieces, and what is to be known of them.
+//! The bytes of a request: reads escapes, completes a request, cuts it into pieces, and counts the replies to expect.
 
 use http_test_suite::reply::Asked;
 
-/// How to cut a request.
+/// How to cut a request into pieces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Pieces {
     Count(usize),
     Lengths(Vec<usize>),
 }
 
-/// What the replies depend on, one at least: for each request line in sight, its method and version.
+/// For each request line in `request`, what its reply depends on: method and version. At least one entry.
 pub(crate) fn asked(request: &[u8]) -> Vec<Asked> {
     let lines = request.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
     let asked = lines.filter_map(|line| {
@@ -20,7 +20,7 @@ pub(crate) fn asked(request: &[u8]) -> Vec<Asked> {
     if asked.is_empty() { vec![Asked::default()] } else { asked }
 }
 
-/// Adds to a request what it lacks. Content is left as it is.
+/// Adds what a request lacks. The content stays unchanged.
 pub(crate) fn complete(request: &[u8], host: &str, port: u16) -> Vec<u8> {
     let (mut head, mut rest) = (Vec::new(), request);
     while !rest.is_empty() {
@@ -49,7 +49,7 @@ pub(crate) fn complete(request: &[u8], host: &str, port: u16) -> Vec<u8> {
     whole
 }
 
-/// Takes the escapes in `text` for the bytes they stand for.
+/// Replaces the escapes in `text` with the bytes that they stand for.
 pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let mut rest = text;
@@ -62,8 +62,8 @@ pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, String> {
             Some(b't') => (b'\t', 1),
             Some(b'0') => (0, 1),
             Some(b'\\') => (b'\\', 1),
-            Some(b'x') => (hex().ok_or("two hexadecimal digits have to follow \\x")?, 3),
-            _ => return Err(format!("\\{escaped}: no escape; a backslash is \\\\")),
+            Some(b'x') => (hex().ok_or("two hexadecimal digits must follow \\x")?, 3),
+            _ => return Err(format!("\\{escaped} is not an escape; write \\\\ for a backslash")),
         };
         bytes.push(byte);
         rest = &escaped[len..];
@@ -75,13 +75,13 @@ pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, String> {
 pub(crate) fn pieces(text: &str) -> Result<Pieces, String> {
     let numbers: Option<Vec<usize>> =
         text.split(',').map(|number| number.parse().ok().filter(|&number| number > 0)).collect();
-    match numbers.ok_or("numbers from 1, with commas between them")?.as_slice() {
+    match numbers.ok_or("must be numbers from 1, separated by commas")?.as_slice() {
         [count] => Ok(Pieces::Count(*count)),
         lengths => Ok(Pieces::Lengths(lengths.to_vec())),
     }
 }
 
-/// The request in one piece, if nothing else is wanted. No piece is empty.
+/// Cuts the request as `pieces` says, by default into one piece. No piece is empty.
 pub(crate) fn cut<'a>(request: &'a [u8], pieces: Option<&Pieces>) -> Vec<&'a [u8]> {
     let lengths = match pieces {
         None => &[][..],
@@ -120,7 +120,7 @@ mod tests {
         let check = |request: &str, expected: &str| {
             let whole = complete(request.as_bytes(), "h", 80);
             assert_eq!(String::from_utf8_lossy(&whole), expected);
-            assert_eq!(complete(&whole, "h", 80), whole, "nothing is missing now");
+            assert_eq!(complete(&whole, "h", 80), whole, "a complete request stays unchanged");
         };
         check("GET / HTTP/1.1", "GET / HTTP/1.1\r\nHost: h:80\r\n\r\n");
         check("GET / HTTP/1.1\nhost: a\n", "GET / HTTP/1.1\r\nhost: a\r\n\r\n");

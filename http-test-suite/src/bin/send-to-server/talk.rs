@@ -1,4 +1,4 @@
-//! One conversation: what came, when, and what it means.
+//! One conversation: sends the request, receives the replies with their times, and explains them.
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -9,35 +9,36 @@ use http_test_suite::wire::{End, Wire};
 
 use crate::duration::show;
 
-/// How long to stay, once all replies are in, to see whether the server says more or closes.
+/// How long to wait after the last reply for further bytes or the close.
 pub(crate) const QUIET: Duration = Duration::from_millis(100);
 
-/// A connection, and what is known of the replies on it.
+/// A connection, and the replies on it.
 pub(crate) struct Talk {
     wire: Wire,
-    /// Whether what comes is printed as it comes.
+    /// Whether to print received bytes at once.
     raw: bool,
-    /// For each reply that is due, what it depends on.
+    /// For each expected reply, what it depends on.
     asked: Vec<Asked>,
-    /// Since then nothing more was sent.
+    /// When the last piece was sent.
     sent: Instant,
-    /// Replies in the order in which they came, interim ones too, each with its length in bytes.
+    /// Replies in order, interim replies included, each with its length in bytes and its time.
     replies: Vec<(Reply, usize, Instant)>,
-    /// How many of the received bytes those are.
+    /// How many of the received bytes belong to `replies`.
     read: usize,
-    /// Why the received bytes could not be read to their end.
+    /// Why the strict reader rejected the received bytes, if it did.
     broken: Option<String>,
     first_byte: Option<Instant>,
 }
 
 impl Talk {
-    /// `asked`: for each reply that is due, what it depends on. `raw`: to print what comes, as it comes.
+    /// Makes a conversation. `asked` says for each expected reply what it depends on; `raw` prints received bytes at
+    /// once.
     pub(crate) fn new(wire: Wire, asked: Vec<Asked>, raw: bool) -> Talk {
         let (replies, read, broken, first_byte) = (Vec::new(), 0, None, None);
         Talk { wire, raw, asked, sent: Instant::now(), replies, read, broken, first_byte }
     }
 
-    /// Sends the pieces, and takes what comes meanwhile.
+    /// Sends the pieces, and receives during the pauses.
     pub(crate) fn say(&mut self, pieces: &[&[u8]], pause: Duration) -> io::Result<()> {
         for (index, piece) in pieces.iter().enumerate() {
             if index > 0 {
@@ -49,8 +50,8 @@ impl Talk {
         Ok(())
     }
 
-    /// Waits for the replies, each time anew for more of them, and then a moment for the end. Whether all came, and
-    /// could be read.
+    /// Waits for the replies, with a new timeout after each receive, and then a moment for the end of the connection.
+    /// Returns whether all replies came and are well-formed.
     pub(crate) fn hear(&mut self, timeout: Duration) -> io::Result<bool> {
         while self.answered() < self.asked.len() && self.broken.is_none() {
             if !self.receive(Instant::now() + timeout)? {
@@ -61,24 +62,24 @@ impl Talk {
         Ok(self.answered() >= self.asked.len() && self.broken.is_none())
     }
 
-    /// How many bytes the server let us send.
+    /// How many bytes could be sent.
     pub(crate) fn sent_len(&self) -> usize {
         self.wire.sent.len()
     }
 
-    /// Final replies that came. 101 is final here: what follows it is no HTTP/1.1.
+    /// The number of final replies received. 101 counts as final: the bytes behind it are not HTTP/1.1.
     fn answered(&self) -> usize {
         self.replies.iter().filter(|(reply, ..)| reply.status >= 200 || reply.status == 101).count()
     }
 
-    /// Takes what comes within that time, or until the connection has ended.
+    /// Receives for that time, or until the connection has ended.
     fn listen(&mut self, time: Duration) -> io::Result<()> {
         let until = Instant::now() + time;
         while self.receive(until)? {}
         Ok(())
     }
 
-    /// Takes what comes next. False if that is nothing.
+    /// Receives once. Returns false if nothing came.
     fn receive(&mut self, deadline: Instant) -> io::Result<bool> {
         let before = self.wire.received.len();
         if !self.wire.receive(deadline) {
@@ -97,7 +98,7 @@ impl Talk {
         Ok(true)
     }
 
-    /// Reads whatever replies are complete.
+    /// Reads all complete replies.
     fn read(&mut self, now: Instant) {
         let ended = self.wire.end != End::Open;
         while self.broken.is_none() && self.read < self.wire.received.len() {
@@ -113,7 +114,7 @@ impl Talk {
         }
     }
 
-    /// Tells what the parts of the replies are. Times count from the last piece that was sent.
+    /// Explains the parts of the replies. Times count from when the last piece was sent.
     pub(crate) fn explain(&self, out: &mut impl Write) -> io::Result<()> {
         for arrival in &self.replies {
             self.explain_one(arrival, out)?;
@@ -153,7 +154,7 @@ impl Talk {
         writeln!(out, "  in all    {len} bytes\n")
     }
 
-    /// What came before all was sent came after no time.
+    /// The time since the last piece was sent; zero for what came before that.
     fn since_sent(&self, at: Instant) -> String {
         show(at.saturating_duration_since(self.sent))
     }
@@ -166,7 +167,7 @@ impl Talk {
         }
     }
 
-    /// What is wrong, if not all is well.
+    /// Describes what is wrong with the replies.
     pub(crate) fn complaint(&self) -> String {
         let (answered, due) = (self.answered(), self.asked.len());
         let missing = || format!("{answered} of {due} replies came; the connection was {}", self.end());
