@@ -13,11 +13,11 @@ use tokio::{
     task::{LocalSet, spawn_local},
 };
 
-/// Answers whoever comes to `listener`, until accepting fails.
+/// Serves every connection to `listener`, until accepting fails.
 ///
 /// # Errors
 ///
-/// Whatever the system says to listening and accepting.
+/// If the runtime cannot start, or if accepting a connection fails.
 pub fn serve<S>(listener: TcpListener, service: S) -> io::Result<()>
 where
     S: HttpService<Incoming, Error: Into<Box<dyn Error + Send + Sync>>, Future: 'static> + Clone + 'static,
@@ -33,7 +33,7 @@ where
             let (stream, _) = listener.accept().await?;
             let connection = http.serve_connection(TokioIo::new(stream), service.clone());
             spawn_local(async move {
-                // A peer that breaks off is its own affair.
+                // A client that aborts is not an error of the server.
                 let _ = connection.await;
             });
         }

@@ -1,5 +1,5 @@
-//! What the servers here share: where they listen, how they say so, and how they end. How each of them serves is
-//! its own affair, and stands in its own file.
+//! What the servers here share: listening, announcing the address, and stopping at a signal. Each program has its own
+//! code for serving.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::{
@@ -18,13 +18,13 @@ use std::{
 
 pub mod hyper;
 
-/// Connections that wait to be accepted, for each socket.
+/// The length of the accept queue of each socket.
 const BACKLOG: i32 = 4096;
 
-/// Where a server listens, and on how many threads it serves.
+/// The port, and the number of threads that serve.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Listening {
-    /// Port on 127.0.0.1; 0 is a free one
+    /// Port on 127.0.0.1; 0 chooses a free port
     #[arg(short, long, default_value_t = 0)]
     port: u16,
 
@@ -34,11 +34,11 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Listens with a socket for each worker, over which the kernel spreads connections (`SO_REUSEPORT`).
+    /// Listens with one socket per worker; the kernel distributes connections among them (`SO_REUSEPORT`).
     ///
     /// # Errors
     ///
-    /// Whatever the system says: port in use, not permitted.
+    /// If a socket cannot be bound: the port is in use, or not permitted.
     pub fn bind_each(&self) -> io::Result<Vec<TcpListener>> {
         let first = self.bind()?;
         let port = first.local_addr()?.port();
@@ -46,7 +46,7 @@ impl Listening {
         [Ok(first)].into_iter().chain(others).collect()
     }
 
-    /// Listens with one socket that does not block, and makes room for as many connections as the system allows.
+    /// Listens with one non-blocking socket. Raises the limit on open files to the maximum.
     ///
     /// # Errors
     ///
@@ -57,7 +57,7 @@ impl Listening {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(true)?;
-        // Inherited by every connection, and so at no cost to any.
+        // Every accepted socket inherits the option, so it costs no system call per connection.
         socket.set_tcp_nodelay(true)?;
         socket.set_nonblocking(true)?;
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)).into())?;
@@ -66,11 +66,11 @@ impl Listening {
     }
 }
 
-/// Says in one line where `name` serves. From now on SIGTERM and SIGINT end it, at once and with success.
+/// Prints a line with the name and the address. From now on SIGTERM and SIGINT end the program at once, with code 0.
 ///
 /// # Errors
 ///
-/// Whatever the system says.
+/// If a signal handler cannot be installed.
 pub fn announce(name: &str, listener: &TcpListener) -> io::Result<()> {
     let always = Arc::new(AtomicBool::new(true));
     for signal in [SIGTERM, SIGINT] {
@@ -80,8 +80,8 @@ pub fn announce(name: &str, listener: &TcpListener) -> io::Result<()> {
     Ok(())
 }
 
-/// Serves each of `workers` on a thread of its own. The first that fails ends the program: with a worker less it would
-/// be something else that is measured.
+/// Runs each of `workers` on a thread of its own. A worker that fails ends the program, because a measurement with
+/// fewer workers would be wrong.
 pub fn on_threads<W: Send>(workers: impl IntoIterator<Item = W>, serve: impl Fn(W) -> io::Result<()> + Sync) {
     let serve = &serve;
     thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Every program that serves says where, answers as its name promises, and ends when it is told to.
+//! Checks that every server prints its address, answers requests, and ends at SIGTERM.
 
 #![allow(clippy::expect_used)]
 
@@ -10,8 +10,8 @@ use std::{
     time::Duration,
 };
 
-/// Starts `program`, asks it for each target on a connection of its own, and expects a status, and the content if it
-/// is 200.
+/// Starts `program`, requests each target on a connection of its own, and compares the status, and the content if the
+/// status is 200.
 fn check(program: &str, arguments: &[&str], expected: &[(&str, u16, &[u8])]) {
     let mut server = Server::start(program, arguments);
     for &(target, status, content) in expected {
@@ -39,7 +39,7 @@ impl Server {
         Server { child, address }
     }
 
-    /// Sends each piece once something has come back for the one before; the last must make the server close.
+    /// Sends each piece after some bytes of the answer to the piece before; the last piece must make the server close.
     fn ask(&self, pieces: &[&str]) -> Vec<u8> {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
         stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a socket");
@@ -59,7 +59,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It has ended already, unless an assertion failed.
+        // The server has ended already, unless an assertion failed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -69,7 +69,7 @@ const HERE: &str = env!("CARGO_MANIFEST_DIR");
 const THIS: &[u8] = include_bytes!("serve.rs");
 
 #[test]
-fn folders() {
+fn serves_directories() {
     for program in
         [env!("CARGO_BIN_EXE_hyper-dir"), env!("CARGO_BIN_EXE_actix-dir"), env!("CARGO_BIN_EXE_tiny-http")]
     {
@@ -82,7 +82,7 @@ fn folders() {
 }
 
 #[test]
-fn the_same_for_all() {
+fn serves_the_same_bytes_for_every_request() {
     let hello = [b'x'; 7];
     check(env!("CARGO_BIN_EXE_hyper-hello"), &["--size", "7"], &[("/", 200, &hello), ("/a", 200, &hello)]);
     check(env!("CARGO_BIN_EXE_tiny-http"), &["--size", "7"], &[("/", 200, &hello), ("/a", 200, &hello)]);
@@ -94,7 +94,7 @@ fn the_same_for_all() {
     );
 }
 
-/// The limit alone looks for the end of a request in a way of its own.
+/// The limit has its own search for the end of a request.
 #[test]
 fn the_limit_finds_every_request() {
     for eager in [&["--size", "1"][..], &["--size", "1", "--eager"]] {

@@ -1,4 +1,4 @@
-//! A folder, served by hyper and tower-http's `ServeDir`: a runtime and a listening socket for each worker.
+//! Serves a directory with hyper and tower-http's `ServeDir`: each worker has its own runtime and listening socket.
 
 use clap::Parser;
 use hyper_util::service::TowerToHyperService;
@@ -6,13 +6,13 @@ use peers::{Listening, announce, hyper, on_threads};
 use std::{io, path::PathBuf};
 use tower_http::services::ServeDir;
 
-/// Serves a folder with hyper and tower-http.
+/// Serves a directory with hyper and tower-http.
 #[derive(Parser)]
 struct Arguments {
     #[command(flatten)]
     listening: Listening,
 
-    /// The folder
+    /// The directory
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     root: PathBuf,
 }

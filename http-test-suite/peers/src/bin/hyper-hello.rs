@@ -1,4 +1,4 @@
-//! The same bytes for every request, by hyper: what the library costs where there is nothing to look for.
+//! Answers every request with the same bytes, through hyper: measures the cost of the library without files.
 
 use clap::Parser;
 use http_body_util::Full;
@@ -17,7 +17,7 @@ struct Arguments {
     #[command(flatten)]
     listening: Listening,
 
-    /// Length of the answer's content
+    /// Length of the content
     #[arg(long, value_name = "BYTES", default_value_t = 1024)]
     size: usize,
 }

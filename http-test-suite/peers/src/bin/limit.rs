@@ -1,15 +1,16 @@
-//! The limit: the least that a single-threaded epoll loop can do for a request, so that what a server costs can be told
-//! from what the kernel costs.
+//! The limit: the least that a single-threaded epoll loop can do for a request. It separates the cost of a server from
+//! the cost of the kernel.
 //!
-//! It is no HTTP server. Every empty line that arrives is taken for the end of a request, and answered with bytes that
-//! lay ready before: nothing is parsed, looked for, written down, timed or bounded. A peer that asks and does not read
-//! holds all others up for as long as [`STALL`].
+//! It is not an HTTP server. It takes every empty line for the end of a request, and answers with prepared bytes. It
+//! does not parse, look for files, log, or enforce timeouts and limits. A client that does not read its answers blocks
+//! all others for up to [`STALL`].
 //!
 //! - plain: accept, register, wait, recv, send, wait …
-//! - eager: a connection comes only when something has arrived on it, so accept, recv, send; one that closes then is
-//!   never registered.
+//! - eager: the kernel holds a connection back until bytes have arrived on it, so accept, recv, send. A connection that
+//!   closes then is never registered.
 
 use clap::Parser;
+use http_engine::sockopt::defer_accept;
 use memchr::{memchr, memmem::Finder};
 use peers::{Listening, announce, on_threads};
 use rustix::{
@@ -18,7 +19,6 @@ use rustix::{
     io::{Errno, retry_on_intr},
     net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send},
 };
-use http_engine::sockopt::defer_accept;
 use std::{
     io,
     net::TcpListener,
@@ -26,27 +26,27 @@ use std::{
     time::Duration,
 };
 
-/// How long a peer may leave its answers unread.
+/// How long a send may block.
 const STALL: Duration = Duration::from_secs(5);
 
-/// How long a connection on which nothing has arrived is held back.
+/// How long the kernel holds back a connection without any bytes.
 const DEFER: Duration = Duration::from_secs(1);
 
-/// Events that are taken at once.
+/// The most events of one wait.
 const EVENTS: usize = 512;
 
-/// Bytes that are received at once.
+/// The most bytes of one receive.
 const RECEIVE_BYTES: usize = 64 * 1024;
 
-/// Bytes of answers, one behind the other, that lie ready for pipelined requests.
+/// Bytes of prepared answers in a row, for pipelined requests.
 const READY_BYTES: usize = 128 * 1024;
 
 const BLANK_LINE: &[u8] = b"\r\n\r\n";
 
-/// Without its first letter, which some write large and some small.
+/// The name of the field without its first letter, which may be in upper or lower case.
 const CONNECTION_FIELD: &[u8] = b"onnection: ";
 
-/// What of an empty line can have arrived without the rest.
+/// The longest part of an empty line that can arrive without its end.
 const TAIL_BYTES: usize = BLANK_LINE.len() - 1;
 
 /// Answers every request with the same bytes, at the least cost there is.
@@ -55,11 +55,11 @@ struct Arguments {
     #[command(flatten)]
     listening: Listening,
 
-    /// Length of the answer's content
+    /// Length of the content
     #[arg(long, value_name = "BYTES", default_value_t = 1024)]
     size: usize,
 
-    /// Takes connections only once something has arrived on them, and reads at once
+    /// Accept connections only after bytes have arrived on them, and read at once
     #[arg(long)]
     eager: bool,
 }
@@ -68,7 +68,7 @@ fn main() -> io::Result<()> {
     let Arguments { listening, size, eager } = Arguments::parse();
     let listeners = listening.bind_each()?;
     for listener in &listeners {
-        // Connections block when they send, and inherit how long.
+        // Accepted sockets block when they send, and inherit this timeout.
         socket2::SockRef::from(listener).set_write_timeout(Some(STALL))?;
         if eager {
             defer_accept(listener, DEFER)?;
@@ -79,14 +79,14 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// One loop, with all that it answers.
+/// One event loop with its connections.
 struct Worker {
     listener: TcpListener,
     epoll: OwnedFd,
     eager: bool,
-    /// Every registered connection, at the number of its descriptor.
+    /// Every registered connection, indexed by its descriptor.
     connections: Vec<Option<Connection>>,
-    /// The tail of what came before, then what has come.
+    /// The tail of the earlier bytes of a connection, then its new bytes.
     input: Vec<u8>,
     answers: Answers,
     last_answers: Answers,
@@ -96,11 +96,11 @@ struct Worker {
 
 struct Connection {
     socket: OwnedFd,
-    /// The last bytes received: the empty line may have been cut.
+    /// The last bytes received, because an empty line may be cut.
     tail: [u8; TAIL_BYTES],
 }
 
-/// What becomes of a connection.
+/// What to do with a connection.
 #[derive(PartialEq)]
 enum Next {
     Stay,
@@ -169,7 +169,7 @@ impl Worker {
         }
     }
 
-    /// Receives once, and answers all requests that have ended.
+    /// Receives once, and answers all complete requests.
     fn converse(&mut self, connection: &mut Connection) -> Next {
         self.input[..TAIL_BYTES].copy_from_slice(&connection.tail);
         let end = match recv(&connection.socket, &mut self.input[TAIL_BYTES..], RecvFlags::DONTWAIT) {
@@ -192,7 +192,7 @@ impl Worker {
         }
     }
 
-    /// Whether the answers are the last (RFC 9112 §9.3), as far as that is said in what has just arrived.
+    /// Whether the connection closes after the answers (RFC 9112 §9.3), judged by the new bytes alone.
     fn closes(&self, input: &[u8]) -> bool {
         let option = self.connection_field.find(input).map(|at| &input[at + CONNECTION_FIELD.len()..]);
         let says = |wanted: &[u8]| {
@@ -204,7 +204,7 @@ impl Worker {
     }
 }
 
-/// One answer, as often as it fits, so that any number goes out by one call and no byte is copied for it.
+/// Copies of one answer in a row, so that one call sends several answers without copying.
 struct Answers {
     bytes: Vec<u8>,
     count: usize,
@@ -212,7 +212,7 @@ struct Answers {
 }
 
 impl Answers {
-    /// The head has the fields, and about the length, of what a file server sends.
+    /// Prepares the copies. The head has the fields of a file server's answer, and about its length.
     fn new(connection: &str, size: usize) -> Answers {
         let mut answer = format!(
             "HTTP/1.1 200 OK\r\nServer: limit\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Type: text/html\r\n\

@@ -1,46 +1,46 @@
-//! http-core's parser of request heads beside httparse, on heads as four kinds of clients send them.
+//! Compares http-core's parser of request heads with httparse, on the heads of four kinds of clients.
 //!
-//! Each is shown at its best: what it writes to is made once and used again. Rounds are interleaved, so that whatever
-//! else the machine does falls on all alike.
+//! Each parser reuses the memory that it writes to. Rounds are interleaved, so that a disturbance of the machine
+//! affects all alike.
 
 use clap::Parser;
-use http_core::{HeadIndex, Limits, Request, head::Progress};
+use http_core::{HeadIndex, Limits, Request, head::ParseStatus};
 use std::{hint::black_box, num::NonZero, time::Instant};
 
-// The same that http-core's own benchmarks parse.
+// The heads of http-core's own benchmarks.
 #[path = "../../../../http-core/benches/protocol/heads.rs"]
 mod heads;
 
-/// How many field lines httparse is given room for.
+/// The number of field lines for which httparse has room.
 const FIELDS: usize = 64;
 
 const CONTESTANTS: usize = 3;
 
 /// Prints how many nanoseconds a request head takes httparse and http-core.
 ///
-/// - httparse (`Request::parse`): the octets of method, target, field names and values are checked, and each is found.
-///   A line may end with LF alone, a target may hold `#` and octets above ASCII, and no length is limited.
+/// - httparse (`Request::parse`): finds method, target, field names and values, and checks their octets. A line may end
+///   with LF alone, a target may contain `#` and octets above ASCII, and no length is limited.
 /// - http-core (`HeadIndex::parse`): the same, but lines end with CRLF, targets are visible ASCII without `#`, and
-///   target, head and number of fields have limits. It could go on where the bytes ended.
-/// - judged (http-core's `Request::parse`): and what a server needs besides: method understood, target taken apart,
-///   Host checked, framing and persistence decided. httparse leaves that to its caller.
+///   target, head and number of fields are limited. It can resume where the bytes ended.
+/// - judged (http-core's `Request::parse`): in addition, what a server needs: it recognises the method, splits the
+///   target, checks Host, and determines framing and persistence. httparse leaves that to its caller.
 ///
-/// For each: the least and the median of all rounds, and the median of the rounds' ratios to httparse.
+/// Prints for each the minimum and the median of all rounds, and the median of the rounds' ratios to httparse.
 #[derive(Parser)]
 #[command(verbatim_doc_comment)]
 struct Arguments {
-    /// How often each is measured
+    /// Number of rounds
     #[arg(long, value_name = "N", default_value = "51")]
     rounds: NonZero<usize>,
 
-    /// How many heads are parsed in a round
+    /// Number of heads parsed in a round
     #[arg(long, value_name = "N", default_value = "20000")]
     heads: NonZero<u32>,
 }
 
 fn main() {
     let Arguments { rounds, heads } = Arguments::parse();
-    println!("nanoseconds a head, {rounds} rounds of {heads}: least, median, ratio");
+    println!("nanoseconds per head, {rounds} rounds of {heads}: minimum, median, ratio");
     println!("{:8} {:>5}  {:>15}  {:>22}  {:>22}", "", "bytes", "httparse", "http-core", "judged");
     for (name, head) in heads::HEADS {
         let [httparse, core, judged] = measure(head.as_bytes(), rounds.get(), heads.get());
@@ -56,10 +56,10 @@ fn main() {
     }
 }
 
-/// Nanoseconds a head, for each round.
+/// Nanoseconds per head, for each round.
 type Costs = Vec<f64>;
 
-/// httparse, http-core, and http-core with what follows parsing.
+/// Measures httparse, http-core's parser, and http-core's parser with the interpretation of the head.
 fn measure(head: &[u8], rounds: usize, heads: u32) -> [Costs; CONTESTANTS] {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let (mut index, mut judged) = (HeadIndex::default(), HeadIndex::default());
@@ -76,7 +76,7 @@ fn measure(head: &[u8], rounds: usize, heads: u32) -> [Costs; CONTESTANTS] {
             index.reset();
             let outcome = index.parse(black_box(head), &limits);
             black_box(&index);
-            outcome == Ok(Progress::Complete(head.len()))
+            outcome == Ok(ParseStatus::Complete(head.len()))
         }));
         costs[2].push(time(heads, || {
             let outcome = Request::parse(black_box(head), &mut judged, now);
@@ -86,7 +86,7 @@ fn measure(head: &[u8], rounds: usize, heads: u32) -> [Costs; CONTESTANTS] {
     costs
 }
 
-/// Nanoseconds that `parse`, which says whether it has succeeded, takes on average.
+/// The average nanoseconds of `parse`, which returns whether it has succeeded.
 fn time(heads: u32, mut parse: impl FnMut() -> bool) -> f64 {
     let start = Instant::now();
     for _ in 0..heads {
@@ -99,7 +99,7 @@ fn summary(costs: &Costs) -> String {
     format!("{:7.1} {:7.1}", costs.iter().copied().fold(f64::INFINITY, f64::min), median(costs.clone()))
 }
 
-/// Round by round, because what slows one contestant down in a round has most likely slowed down the other.
+/// The median of the ratios of single rounds, because a disturbance in a round affects both parsers.
 fn ratio(costs: &Costs, others: &Costs) -> f64 {
     median(costs.iter().zip(others).map(|(cost, other)| cost / other).collect())
 }

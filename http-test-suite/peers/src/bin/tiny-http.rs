@@ -1,5 +1,5 @@
-//! A folder, or the same bytes for every request, by tiny_http: it reads on a pool of its own, and as many threads as
-//! asked for answer.
+//! Serves a directory, or the same bytes for every request, with tiny_http. The library reads requests on threads of
+//! its own; `--workers` threads answer.
 
 use clap::Parser;
 use peers::{Listening, announce, on_threads};
@@ -10,17 +10,17 @@ use std::{
 };
 use tiny_http::{Header, Response, Server};
 
-/// Serves a folder, or the same bytes for every request, with tiny_http.
+/// Serves a directory, or the same bytes for every request, with tiny_http.
 #[derive(Parser)]
 struct Arguments {
     #[command(flatten)]
     listening: Listening,
 
-    /// The folder
+    /// The directory
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     root: PathBuf,
 
-    /// Instead of a folder: bytes, of this length
+    /// Instead of a directory, serve the same bytes, of this length
     #[arg(long, value_name = "BYTES", conflicts_with = "root")]
     size: Option<usize>,
 }
@@ -28,17 +28,17 @@ struct Arguments {
 fn main() -> io::Result<()> {
     let Arguments { listening, root, size } = Arguments::parse();
     let listener = listening.bind()?;
-    // It waits in `accept`, and takes having to wait for an error.
+    // tiny_http blocks in `accept`, and would take EWOULDBLOCK for an error.
     listener.set_nonblocking(false)?;
     announce("tiny-http", &listener)?;
     let server = Server::from_listener(listener, None).map_err(io::Error::other)?;
     let content = size.map(|size| vec![b'x'; size]);
-    // Whatever is measured is HTML.
+    // All measured files are HTML.
     let html = Header::from_bytes("Content-Type", "text/html").map_err(|()| io::ErrorKind::InvalidInput)?;
     on_threads(0..listening.workers.get(), |_| {
         loop {
             let request = server.recv()?;
-            // A peer that breaks off is its own affair.
+            // A client that aborts is not an error of the server.
             let _ = match &content {
                 Some(content) => request.respond(Response::new(
                     200.into(),
@@ -57,7 +57,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// The least that serves a measurement: nothing is decoded, and a path that leads upwards leads nowhere.
+/// Opens the file for a target. It does the least that the measurements need: it decodes nothing, and rejects `..`.
 fn file(root: &Path, target: &str) -> io::Result<File> {
     let path = target.split('?').next().unwrap_or_default().trim_start_matches('/');
     if !Path::new(path).components().all(|component| matches!(component, Component::Normal(_))) {
