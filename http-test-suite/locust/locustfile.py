@@ -1,7 +1,7 @@
-"""What a user of the demo application does, and what has to be in the answers.
+"""The requests of a simulated user of the demo application, and the checks of the answers.
 
-An answer with the wrong status, content, type or `X-Served-By` counts as a failure, just as one that does not come.
-Every route of the application is in it; the weights are those of a site that mostly answers at once.
+An answer with a wrong status, content, type or `X-Served-By` counts as a failure, and so does a missing answer.
+The user requests every route of the application; the weights are those of a site with mostly fast answers.
 
     locust -f locustfile.py --host http://127.0.0.1:8001 --served-by sync
 """
@@ -25,7 +25,7 @@ def arguments(parser):
 
 
 class Visitor(FastHttpUser):
-    """Looks around without a pause worth the name; its connection stays open."""
+    """A user with short pauses and one keep-alive connection."""
 
     wait_time = between(0.1, 0.5)
 
@@ -78,20 +78,20 @@ class Visitor(FastHttpUser):
                  right=lambda reply: reply.json()["status"] == 500)
 
     def ask(self, method, target, right, status=200, content="", **more):
-        """Sends one request and judges the answer."""
+        """Sends one request and checks the answer."""
         with self.client.request(method, target, catch_response=True, **more) as reply:
             if wrong := self.fault(reply, right, status, content):
                 reply.failure(wrong)
             else:
-                reply.success()  # A 404 would not be one by itself.
+                reply.success()  # Otherwise locust counts every 404 as a failure.
 
     def fault(self, reply, right, status, content):
-        """Why this is not the answer, or None."""
+        """What is wrong with the answer, or None."""
         if reply.status_code != status:
             return f"{reply.status_code or reply.error} instead of {status}"
         server = reply.headers.get("X-Served-By", "")
         if not re.fullmatch(rf"(?:{self.environment.parsed_options.served_by}); worker=\d+", server):
-            return f"served by {server or 'nobody'}"
+            return f"X-Served-By is {server!r}"
         if not reply.headers.get("Content-Type", "").startswith(content):
             return f"{reply.headers.get('Content-Type')} instead of {content}"
         try:
@@ -100,6 +100,6 @@ class Visitor(FastHttpUser):
             return f"wrong content: {error}"
 
     def one_of(self, choices):
-        """Each in its turn."""
+        """Returns the choices in turn."""
         self.turn = getattr(self, "turn", -1) + 1
         return choices[self.turn % len(choices)]
