@@ -200,7 +200,8 @@ impl Talk {
         self.listen(patience, |_| false);
     }
 
-    /// Receives until `enough` is true, the connection ends, the reader rejects a reply, or `patience` has passed.
+    /// Receives until `enough` is true, the connection ends, the reader rejects a reply, or the timeout `patience`
+    /// expires.
     fn listen(&mut self, patience: Duration, enough: impl Fn(&Exchange) -> bool) {
         let deadline = Instant::now() + patience;
         while !enough(&self.heard) && self.heard.broken.is_none() && self.wire.receive(deadline) {

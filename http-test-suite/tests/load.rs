@@ -17,7 +17,7 @@ use http_test_suite::request::{get, head, post};
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nX-Worker: one\r\nContent-Length: 3\r\n\r\nabc";
 
 /// A timeout too long to expire in tests that are not about timeouts.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs the load, and compares the counts of requests and errors.
 fn check(load: &Load, requests: u64, errors: &[(Fault, u64)]) -> Tally {
@@ -33,7 +33,7 @@ fn check(load: &Load, requests: u64, errors: &[(Fault, u64)]) -> Tally {
 fn asking(server: SocketAddr, count: u64, connections: usize) -> Load {
     let ask = Ask::new(get("/")).expect_status(200).expect_body(*b"abc");
     let until = Until::Requests(count);
-    Load { connections, until, timeout: PATIENCE, count_field: Some("x-worker"), ..Load::new(server, ask) }
+    Load { connections, until, timeout: TIMEOUT, count_field: Some("x-worker"), ..Load::new(server, ask) }
 }
 
 fn closing(load: Load) -> Load {

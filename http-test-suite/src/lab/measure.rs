@@ -13,7 +13,7 @@ use super::workloads::{BYSTANDER_CONNECTIONS, BYSTANDER_RATE, Neighbours, Questi
 use crate::load::{self, Ask, Load, Progress, Tally, Until};
 
 /// The timeout for an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a server gets requests before the measurement starts.
 const WARM_UP: Duration = Duration::from_millis(100);
@@ -128,7 +128,7 @@ impl Bench<'_> {
             until: Until::Time(self.time),
             rate: None,
             threads: self.cpus.driver.len(),
-            timeout: PATIENCE,
+            timeout: TIMEOUT,
             count_field: Some(WORKER_FIELD),
         }
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::request::get;
 
 /// The timeout for a neighbour's first answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The time between two bytes of a slow client.
 const DRIP: Duration = Duration::from_millis(100);
@@ -129,7 +129,7 @@ impl Drip {
 fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     Ok(stream)
 }
 

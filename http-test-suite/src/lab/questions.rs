@@ -14,7 +14,7 @@ use crate::load::Ask;
 use crate::request::get;
 
 /// The timeout for the first answer, which is requested before the load.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The number of places for weather requests. A load repeats them after the last.
 const PLACES: u32 = 20_000;
@@ -99,7 +99,7 @@ fn primes_below(n: u32) -> u64 {
 /// Sends one request on a connection of its own, and returns the content of the answer.
 fn body_of(address: SocketAddr, target: &str) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     stream.write_all(&Vec::from(get(target).closing()))?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;

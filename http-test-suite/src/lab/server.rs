@@ -17,7 +17,7 @@ use super::observe::{self, Tree};
 use super::programs::Programs;
 
 /// The timeout for starting a server, and for stopping it.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The polling interval while waiting for a program to stop.
 const LOOK: Duration = Duration::from_millis(5);
@@ -129,7 +129,7 @@ impl Server {
         let complaints = tempfile::tempfile_in(scratch)?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(complaints.try_clone()?);
         let mut child = command.spawn().map_err(|error| named(&command, &error))?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !is_ready(child.id()) {
             if Instant::now() > deadline || child.try_wait()?.is_some() {
                 return Err(did_not_start(&mut child, &command, String::new(), complaints));
@@ -164,7 +164,7 @@ impl Server {
     /// If it does not stop in time, or with an error status.
     pub fn stop(mut self) -> io::Result<()> {
         signal(self.child.id(), Signal::TERM);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while Instant::now() < deadline {
             match self.child.try_wait()? {
                 Some(status) if status.success() => return Ok(()),
@@ -216,7 +216,7 @@ fn first_line(stdout: impl Read + Send + 'static) -> String {
         line.send(text)
     };
     thread::spawn(read);
-    lines.recv_timeout(PATIENCE).unwrap_or_default()
+    lines.recv_timeout(TIMEOUT).unwrap_or_default()
 }
 
 /// The first address with a port in the line, with or without `http://`.

@@ -182,7 +182,7 @@ impl Connection {
 
     /// Receives until the socket is empty.
     fn receive(&mut self, event: &Event, around: &mut Surroundings<'_>) -> Turn {
-        // A reset comes in the same event as bytes before it, and in no other: receive the bytes, then the reset.
+        // No later event reports a reset: receive the bytes before it, then the reset itself.
         let reset = event.is_error();
         let ended = event.is_read_closed() && !reset;
         loop {

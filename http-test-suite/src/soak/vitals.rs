@@ -19,7 +19,7 @@ const STILL: Duration = Duration::from_secs(2);
 /// How long a server may take to free the resources of closed connections. Longer than a lingering close after an
 /// error; shorter than any timeout for a silent client, so that a server fails if it frees a closed connection only by
 /// timeout.
-const PATIENCE: Duration = Duration::from_secs(8);
+const TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How much more memory than before is tolerated, because allocators keep some: this many bytes, plus one part in this
 /// many of the memory held before.
@@ -99,7 +99,7 @@ impl Vitals {
 pub(super) fn settle(pid: u32) -> io::Result<Vitals> {
     let (start, mut since) = (Instant::now(), Instant::now());
     let mut vitals = Vitals::of(pid)?;
-    while since.elapsed() < STILL && start.elapsed() < PATIENCE {
+    while since.elapsed() < STILL && start.elapsed() < TIMEOUT {
         thread::sleep(LOOK_EVERY);
         let now = Vitals::of(pid)?;
         if (now.descriptors, now.threads) != (vitals.descriptors, vitals.threads) {
@@ -115,7 +115,7 @@ pub(super) fn await_return(pid: u32, before: &Vitals) -> io::Result<Vitals> {
     let start = Instant::now();
     loop {
         let vitals = Vitals::of(pid)?;
-        if vitals.excess(before).is_empty() || start.elapsed() > PATIENCE {
+        if vitals.excess(before).is_empty() || start.elapsed() > TIMEOUT {
             return Ok(vitals);
         }
         thread::sleep(LOOK_EVERY);

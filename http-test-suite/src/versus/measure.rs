@@ -13,7 +13,7 @@ use crate::lab::server::{Cpus, Server};
 use crate::load::{self, Load, Progress, Tally, Until};
 
 /// The timeout for an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a server gets requests before the measurement starts, so that caches are filled and connections are open.
 const WARM_UP: Duration = Duration::from_millis(200);
@@ -75,7 +75,7 @@ impl Bench<'_> {
             until: Until::Time(warm_up(point.connections) + self.time),
             rate: None,
             threads: self.cpus.driver.len(),
-            timeout: PATIENCE,
+            timeout: TIMEOUT,
             count_field: None,
         };
         let sample = match work.task {

@@ -17,7 +17,7 @@ const PAGE_LEN: usize = ANSWER_LEN;
 const LARGE_LEN: usize = 954_824;
 
 /// The timeout for the first answer, which is requested before the load.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The document root.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ fn tag_of(address: SocketAddr) -> io::Result<Option<String>> {
 /// Requests the page on a connection of its own, and returns the head of the answer.
 fn head_of(address: SocketAddr) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     stream.write_all(&Vec::from(get(PAGE)))?;
     let (mut answer, mut buffer) = (Vec::new(), [0; 4096]);
     loop {

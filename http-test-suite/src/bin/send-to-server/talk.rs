@@ -139,7 +139,7 @@ impl Talk {
             writeln!(out, "  field     {name}: {value}")?;
         }
         let delimited = match reply.framing {
-            Framing::None => "as there is none behind such a reply",
+            Framing::None => "because such a reply has no content",
             Framing::Length => "delimited by Content-Length",
             Framing::Chunked => "delimited by its chunks",
             Framing::UntilClose => "delimited by the end of the connection",
