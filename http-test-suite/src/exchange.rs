@@ -25,7 +25,7 @@ pub enum Step {
     Send(Vec<u8>),
     /// Sends these bytes one by one.
     SendBytewise(Vec<u8>),
-    /// Waits for [`PAUSE`], so that the server reads the bytes sent so far.
+    /// Waits a moment, so that the server reads the bytes sent so far.
     Pause,
     /// Waits until this many final replies have arrived, counted from the start.
     AwaitReplies(usize),
