@@ -24,12 +24,12 @@ struct Arguments {
     #[arg(short, long, value_name = "ROOT")]
     root: Option<PathBuf>,
 
-    #[command(flatten)]
-    common: options::Common,
-
     /// How to wait for clients
     #[arg(long, value_enum, default_value_t = EngineOption::EventLoop)]
     engine: EngineOption,
+
+    #[command(flatten)]
+    common: options::Common,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
