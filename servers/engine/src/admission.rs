@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-/// The connection limits, the same for both engines.
+/// The connection limits of an engine or of one event loop, and the configuration of its connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     config: Arc<Config>,
@@ -18,29 +18,33 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// `max_connections` is the limit of the caller; the limit per client address is in the settings.
+    /// Creates the limits: at most `max_connections` connections at once, and as many per client address as the settings
+    /// allow.
     pub(crate) fn new(settings: &Settings, max_connections: usize) -> Admission {
         let per_address = settings.max_connections_per_address.map(AddressLimit::new);
         Admission { config: Arc::new(settings.protocol.clone()), max_connections, per_address }
     }
 
-    /// A copy for one worker, with its own reference count on the configuration, which every connection changes.
+    /// Returns a copy for one event loop. All copies count client addresses together. Each has its own copy of the
+    /// configuration, because every new connection changes its reference count, which workers should not share.
     pub(crate) fn for_worker(&self) -> Admission {
         Admission { config: Arc::new(Config::clone(&self.config)), ..self.clone() }
     }
 
-    /// The number of connections that the caller may serve at once.
+    /// The number of connections that may be open at once, those that only get 503 not included.
     pub(crate) fn max_connections(&self) -> usize {
         self.max_connections
     }
 
-    /// The configuration of the connections.
+    /// The protocol limits and timeouts of every connection.
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Creates the protocol state of a new connection. Without `has_room`, or if the client's address has reached its
-    /// own limit, the connection only sends 503. The permit counts the connection for its address while it exists.
+    /// Creates the protocol state of a new connection. If `has_room` is false (the connection limit is reached), or the
+    /// client's address has reached its own limit, the connection only sends 503.
+    ///
+    /// The permit, if client addresses are limited, counts the connection for its address until it is dropped.
     pub(crate) fn admit(
         &self,
         client_addr: Option<SocketAddr>,
@@ -59,29 +63,35 @@ impl Admission {
     }
 }
 
-/// Counts the connections of each client address, for all workers of a process.
+/// The connection limit per client address, and the open connections of each address in this process.
 #[derive(Debug)]
 struct AddressLimit {
     limit: usize,
     open: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// One connection's share of its client address's limit. Dropping it returns the share.
+/// Counts one open connection of a client address. Dropping it ends the count.
 #[derive(Debug)]
 pub(crate) struct Permit {
     limit: Arc<AddressLimit>,
     address: IpAddr,
 }
 
-/// The client's address already has as many connections as it may have.
+/// The error of [`AddressLimit::acquire`]: the address has as many connections as it may have.
 #[derive(Clone, Copy, Debug)]
 struct LimitReached;
 
 impl AddressLimit {
+    /// Allows each address `limit` connections at once.
     fn new(limit: usize) -> Arc<AddressLimit> {
         Arc::new(AddressLimit { limit, open: Mutex::default() })
     }
 
+    /// Counts one more connection from `address`, until the returned permit is dropped.
+    ///
+    /// # Errors
+    ///
+    /// `address` already has as many connections as it may have. Nothing is counted.
     fn acquire(self: &Arc<AddressLimit>, address: IpAddr) -> Result<Permit, LimitReached> {
         let mut open = self.open();
         let count = open.entry(address).or_default();
@@ -92,6 +102,7 @@ impl AddressLimit {
         Ok(Permit { limit: Arc::clone(self), address })
     }
 
+    /// Locks the table of open connections. A thread that panicked while it held the lock does not poison it.
     fn open(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

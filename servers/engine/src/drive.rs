@@ -105,6 +105,7 @@ impl Driver<'_> {
         }
     }
 
+    /// Queues the library's response to a rejected request, after the handler's middleware has seen it.
     #[cold]
     fn respond_rejected(&mut self, reason: Rejection) {
         let rejected = self.conn.rejected(reason, &self.buffers.input);
@@ -118,12 +119,14 @@ impl Driver<'_> {
     }
 }
 
+/// Logs that a handler's response could not be sent.
 #[cold]
 fn report(misuse: Misuse) {
     log::error!("cannot send the handler's response: {misuse}; responding 500 instead");
 }
 
-/// How an engine waits for a reply that is not immediate. Each method returns the outcome if it is known on return.
+/// How an engine runs a reply that is not immediate. A method returns the outcome if it has waited for it, and `None` if
+/// the outcome arrives later.
 pub trait RunReply {
     /// Runs `job` after `delay`.
     fn run_after(&mut self, delay: Duration, job: Job) -> Option<Outcome>;
@@ -133,7 +136,8 @@ pub trait RunReply {
     fn responder(&mut self) -> Responder;
 }
 
-/// Starts a reply. Returns its outcome if it is known already; otherwise the engine learns it as `run` arranges.
+/// Starts a reply with the methods of `run`. Returns the outcome if it is known on return. Otherwise a timer, a pool
+/// thread or the responder delivers it to the engine later.
 pub fn start_reply(reply: Reply, run: &mut impl RunReply) -> Option<Outcome> {
     match reply {
         Reply::Now(response) => Some(Ok(response)),

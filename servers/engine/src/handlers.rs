@@ -43,6 +43,7 @@ impl Handlers {
         }
     }
 
+    /// Locks the handlers, by number of the worker.
     fn current(&self) -> MutexGuard<'_, Vec<Arc<dyn Handler>>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }

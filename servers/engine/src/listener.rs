@@ -72,6 +72,7 @@ pub(crate) fn accept(
     Ok((Transport::new(socket), address.and_then(|address| SocketAddr::try_from(address).ok())))
 }
 
+/// Creates a TCP socket and binds it to `address`, without listening.
 fn bound(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restarted server must not wait until its old connections have left TIME_WAIT.

@@ -43,6 +43,7 @@ impl Pool {
         self.queue.try_send(task).map_err(|_| PoolFull)
     }
 
+    /// Starts the threads. Returns how many could be started.
     fn start(&self) -> usize {
         let start = |number: usize| {
             let tasks = Arc::clone(&self.tasks);
@@ -52,6 +53,7 @@ impl Pool {
     }
 }
 
+/// The loop of a pool thread: runs tasks until the pool is dropped.
 fn run_tasks(tasks: &Mutex<Receiver<Task>>) {
     loop {
         // One thread waits in `recv`, the others for the lock; each task wakes exactly one of them.

@@ -49,6 +49,7 @@ pub(crate) enum Transmitted {
 }
 
 impl Transport {
+    /// Takes over a connected socket.
     pub(crate) fn new(socket: OwnedFd) -> Transport {
         Transport { socket }
     }

@@ -33,9 +33,10 @@ const LAST_ACCEPTS: usize = 4096;
 /// How long a thread beyond the configured number waits for a connection before it ends.
 const SPARE_TIMEOUT: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
+/// The epoll data of the shutdown signal. Listening sockets have their index.
 const SHUTDOWN: u64 = u64::MAX;
 
-/// What a waiting thread gets.
+/// What a thread that waits in [`Acceptor::next`] gets.
 pub(super) enum Accepted {
     Connection(Transport, Option<SocketAddr>),
     /// No connection came in time. Only spare threads get this.
@@ -54,8 +55,10 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepted sockets inherit the timeouts set here, which saves two system calls for each connection: receiving
-    /// waits for the idle timeout, sending for the write-stall timeout.
+    /// Registers `listeners` and the shutdown signal with a new epoll.
+    ///
+    /// Also sets the timeouts that accepted sockets inherit, which saves two system calls for each connection: a receive
+    /// waits for the idle timeout, a send for the write-stall timeout.
     pub(super) fn new(
         listeners: Vec<TcpListener>,
         timeouts: &Timeouts,
@@ -77,8 +80,10 @@ impl Acceptor {
         })
     }
 
-    /// Waits for the next connection or the shutdown; a spare thread waits at most [`SPARE_TIMEOUT`]. Connections that
-    /// the kernel has queued before the shutdown are still returned.
+    /// Waits for the next connection or for the shutdown. With `is_spare`, waits at most [`SPARE_TIMEOUT`].
+    ///
+    /// After the shutdown has begun, returns the connections that the kernel has queued by then, and then
+    /// [`Accepted::Shutdown`].
     pub(super) fn next(&self, is_spare: bool) -> Accepted {
         let timeout = is_spare.then_some(&SPARE_TIMEOUT);
         let mut events: Vec<epoll::Event> = Vec::with_capacity(1);
@@ -113,12 +118,14 @@ impl Acceptor {
         self.listeners.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// Locks the listening sockets for reading; they are empty after [`close`](Acceptor::close).
     fn listeners(&self) -> RwLockReadGuard<'_, Vec<TcpListener>> {
         self.listeners.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The next connection, unless another thread has taken it.
+/// Accepts the next connection. Returns `None` if another thread has taken it or an error occurred; without free
+/// descriptors or memory, only after [`PAUSE`].
 fn accept(listener: &TcpListener) -> Option<(Transport, Option<SocketAddr>)> {
     match listener::accept(listener, SocketFlags::empty()) {
         Ok(accepted) => Some(accepted),

@@ -27,23 +27,26 @@ pub(super) struct OpenConnection {
 }
 
 impl OpenConnection {
-    /// Notes that its thread begins to wait for the next request (`Some`), or that the wait is over (`None`).
+    /// Notes that the connection's thread begins to wait for the next request (`Some`: since then), or that the wait is
+    /// over (`None`).
     pub(super) fn set_idle(&self, since: Option<Instant>) {
         *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
 
+    /// Since when the connection is idle; `None` while its thread is serving a request.
     fn idle_since(&self) -> Option<Instant> {
         *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the wait of its thread. A request that has already arrived is still read and answered; the connection
-    /// closes after it.
+    /// Ends the wait of the connection's thread for the next request. If a request has already arrived, the thread still
+    /// responds to it; then the connection closes.
     pub(super) fn close_when_idle(&self) {
         self.closing.store(true, Ordering::SeqCst);
         self.transport.shutdown_read();
     }
 }
 
+/// The open connections by number, and the number of the next one.
 #[derive(Default)]
 struct Table {
     open: HashMap<u64, Arc<OpenConnection>>,
@@ -58,11 +61,12 @@ pub(super) struct Registry {
 }
 
 impl Registry {
+    /// The number of open connections.
     pub(super) fn len(&self) -> usize {
         self.table().open.len()
     }
 
-    /// Adds a connection. Its session removes it with [`remove`](Registry::remove).
+    /// Adds a connection. Its thread calls [`remove`](Registry::remove) when it has finished.
     pub(super) fn insert(&self, transport: Transport) -> Arc<OpenConnection> {
         let mut table = self.table();
         table.next += 1;
@@ -72,6 +76,7 @@ impl Registry {
         connection
     }
 
+    /// Removes a connection that its thread has finished, and wakes [`drain`](Registry::drain).
     pub(super) fn remove(&self, connection: &OpenConnection) {
         self.table().open.remove(&connection.number);
         self.changed.notify_all();
@@ -86,14 +91,17 @@ impl Registry {
         longest.inspect(|(_, connection)| connection.close_when_idle()).is_some()
     }
 
-    /// Makes [`drain`](Registry::drain) check at once: a thread has ended.
+    /// Wakes [`drain`](Registry::drain), so that it checks at once whether all is finished: a thread has ended.
     pub(super) fn notify(&self) {
         let _table = self.table();
         self.changed.notify_all();
     }
 
-    /// Waits for the shutdown, then closes idle connections until `is_finished` or the end of the grace period. An
-    /// empty registry does not mean that all is finished: a connection may have been accepted and not inserted yet.
+    /// Waits for the shutdown to begin. Then closes idle connections, again and again, until `is_finished` returns true
+    /// or the grace period is over.
+    ///
+    /// An empty registry does not mean that all is finished: a thread may have accepted a connection and not inserted it
+    /// yet.
     pub(super) fn drain(&self, shutdown: &Shutdown, is_finished: impl Fn() -> bool) {
         let mut events = [PollFd::new(shutdown, PollFlags::IN)];
         while !shutdown.has_begun() {
@@ -120,6 +128,7 @@ impl Registry {
         }
     }
 
+    /// Locks the table. A thread that panicked while it held the lock does not poison it.
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }

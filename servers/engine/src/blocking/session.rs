@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// The byte budget of one transmission: the amount that a single system call sends.
+/// The byte budget of one [`Transport::transmit`](crate::transport::Transport::transmit): it stops after one system call.
 const ONE_SEND: u64 = 1;
 
 /// A connection and what its thread serves it with.
@@ -25,7 +25,7 @@ pub(super) struct Session<'t> {
     handler: &'t mut WorkerHandler,
     clock: &'t mut Clock,
     shutdown: &'t Shutdown,
-    /// The receive timeout that the socket has, if it is known and has not expired.
+    /// The receive timeout that is set on the socket. `None` after a receive has timed out: then it is set again.
     receive_timeout: Option<Duration>,
 }
 
@@ -69,10 +69,12 @@ impl<'t> Session<'t> {
         }
     }
 
+    /// Sets the clock of this thread to the present time.
     fn update_clock(&mut self) {
         self.clock.update(Instant::now(), SystemTime::now);
     }
 
+    /// The connection with everything that it is driven with.
     fn driver<'d>(&'d mut self, buffers: &'d mut Buffers) -> Driver<'d> {
         Driver { conn: &mut self.conn, buffers, handler: self.handler.get(), clock: self.clock }
     }
@@ -108,8 +110,10 @@ impl<'t> Session<'t> {
         true
     }
 
-    /// Ensures that the next receive ends by the deadline. A timeout that is too short only costs another look at the
-    /// clock, so the socket's timeout is set only if it is too long or has expired; a busy connection sets none.
+    /// Ensures that the next receive returns by the deadline. Returns whether the connection is still usable.
+    ///
+    /// The socket's receive timeout is set only if it is too long, or has expired. One that is too short only costs
+    /// another look at the clock, so that a busy connection makes no system call here.
     fn limit_receive(&mut self) -> bool {
         let wanted = self.conn.deadline().saturating_duration_since(self.clock.now());
         if self.receive_timeout.is_some_and(|timeout| timeout <= wanted) {
@@ -137,7 +141,7 @@ impl<'t> Session<'t> {
         }
     }
 
-    /// Runs a reply on this thread and queues its response.
+    /// Runs a reply on this thread and queues its response. Always returns true: the connection is still usable.
     fn run_reply(&mut self, buffers: &mut Buffers, reply: Reply) -> bool {
         let mut run = ThreadReply { timeout: self.timeouts.reply, deferred: None };
         let outcome = start_reply(reply, &mut run).unwrap_or_else(|| run.wait());
@@ -150,7 +154,7 @@ impl<'t> Session<'t> {
     }
 }
 
-/// Runs replies on the connection's own thread: sleeps, calls, waits.
+/// Runs replies on the connection's own thread: it sleeps, runs the job, or waits for the deferred response.
 struct ThreadReply {
     timeout: Duration,
     deferred: Option<Receiver<Outcome>>,

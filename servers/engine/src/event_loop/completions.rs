@@ -24,7 +24,7 @@ pub(super) struct CompletionSender<K> {
 }
 
 impl<K: Copy + Send + 'static> Completions<K> {
-    /// A queue whose arrivals wake `poll` with `token`.
+    /// Creates the queue. Each outcome sent to it wakes `poll` with an event for `token`.
     pub(super) fn new(poll: &Poll, token: Token) -> io::Result<Completions<K>> {
         let (sender, queue) = channel();
         let waker = Arc::new(Waker::new(poll.registry(), token)?);
@@ -36,12 +36,14 @@ impl<K: Copy + Send + 'static> Completions<K> {
         self.queue.try_recv().ok()
     }
 
+    /// A sender for another thread.
     pub(super) fn sender(&self) -> CompletionSender<K> {
         self.sender.clone()
     }
 }
 
 impl<K> CompletionSender<K> {
+    /// Queues the outcome of the connection `key`, and wakes the event loop.
     pub(super) fn send(&self, key: K, outcome: Outcome) {
         // If the worker has ended, the connection has closed.
         if self.queue.send((key, outcome)).is_ok() {

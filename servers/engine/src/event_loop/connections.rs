@@ -27,7 +27,7 @@ const REQUESTS_PER_TURN: u32 = 64;
 const BYTES_PER_TURN: u64 = 1024 * 1024;
 /// The longest delay of a reply: more than any timeout, and well within the range of `Instant`.
 const MAX_DELAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// Idle connections that one search for the longest idle ones remembers.
+/// How many of the longest idle connections one search remembers.
 const IDLE_CANDIDATES: usize = 64;
 
 /// Names a connection of one worker.
@@ -38,22 +38,25 @@ pub(super) struct Key {
 }
 
 impl Key {
+    /// The token under which epoll reports the connection.
     pub(super) fn token(self) -> Token {
         Token((self.generation as usize) << 32 | self.index as usize)
     }
 
+    /// The key of the connection that epoll has reported under `token`.
     pub(super) fn from_token(token: Token) -> Key {
         Key { index: token.0 as u32, generation: (token.0 >> 32) as u32 }
     }
 }
 
-/// What epoll has been asked to report for a connection.
+/// What epoll reports for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Watched {
-    /// Nothing: a connection that never has to wait is never registered.
+    /// Nothing: the connection is not registered with epoll, because it has not had to wait yet.
     No,
+    /// That bytes have arrived.
     Readable,
-    /// Both directions, since the client has once been slow to take a response.
+    /// That bytes have arrived, and that the socket can take more. Registered once a send has had to wait.
     Both,
 }
 
@@ -67,9 +70,9 @@ pub(super) struct ClientConnection {
     /// Borrowed from the pool while there are bytes in them.
     pub(super) buffers: Option<Box<Buffers>>,
     watched: Watched,
-    /// The last receive has emptied the socket: epoll reports when more bytes arrive.
+    /// The last receive has emptied the socket, so that only an event of epoll makes another receive worthwhile.
     socket_empty: bool,
-    /// The client has ended its side. epoll reports that only once, so the end must be read now.
+    /// The client has closed its sending side. epoll reports that only once, so the connection must receive until the end.
     half_closed: bool,
     /// Whether the connection waits in the worker's queue for its next turn.
     pub(super) yielded: bool,
@@ -79,6 +82,7 @@ pub(super) struct ClientConnection {
 }
 
 impl ClientConnection {
+    /// A connection that was just accepted: without buffers, not registered with epoll.
     pub(super) fn new(
         transport: Transport,
         conn: Connection,
@@ -98,14 +102,15 @@ impl ClientConnection {
         }
     }
 
-    /// Notes what epoll has reported.
+    /// Notes an event of epoll: whether bytes have arrived, and whether the client has closed its sending side.
     #[inline]
     pub(super) fn note_event(&mut self, readable: bool, read_closed: bool) {
         self.socket_empty &= !readable;
         self.half_closed |= read_closed;
     }
 
-    /// Registers with epoll, edge-triggered, what the connection waits for and has not registered yet.
+    /// Registers the connection with epoll, edge-triggered, for what it waits for. Does nothing if it is registered for
+    /// that already.
     #[inline]
     pub(super) fn watch(&mut self, registry: &Registry, key: Key) -> io::Result<()> {
         let sending = self.buffers.as_ref().is_some_and(|buffers| !buffers.out.is_empty());
@@ -201,6 +206,7 @@ impl Turn<'_> {
         self.run()
     }
 
+    /// The connection with everything that it is driven with.
     #[inline]
     fn driver(&mut self) -> Driver<'_> {
         Driver {
@@ -212,7 +218,7 @@ impl Turn<'_> {
     }
 }
 
-/// No reply blocks the loop: the timers, the pool and other threads deliver the outcomes.
+/// No reply blocks the event loop: timers, pool threads and responders deliver the outcomes later.
 impl RunReply for Turn<'_> {
     fn run_after(&mut self, delay: Duration, job: Job) -> Option<Outcome> {
         let due = self.clock.now() + delay.min(MAX_DELAY);
@@ -245,15 +251,18 @@ pub(super) struct Connections {
     slots: Vec<Slot>,
     free: Vec<u32>,
     len: usize,
-    /// The connections that had been idle for longest at the last search, the longest at the end.
+    /// The connections that had been idle for longest at the last search, with the times since when. The longest idle one
+    /// is the last.
     idle: Vec<(Instant, Key)>,
 }
 
 impl Connections {
+    /// The number of open connections.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
+    /// Adds a connection, and returns its key.
     pub(super) fn insert(&mut self, connection: ClientConnection) -> Key {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, connection: None });
@@ -265,12 +274,14 @@ impl Connections {
         Key { index, generation: slot.generation }
     }
 
+    /// The connection with this key, unless it has been removed.
     #[inline]
     pub(super) fn get(&mut self, key: Key) -> Option<&mut ClientConnection> {
         let slot = self.slots.get_mut(key.index as usize)?;
         if slot.generation == key.generation { slot.connection.as_mut() } else { None }
     }
 
+    /// Removes a connection. Its slot is reused, but not its key.
     pub(super) fn remove(&mut self, key: Key) -> Option<ClientConnection> {
         let slot = self.slots.get_mut(key.index as usize)?;
         if slot.generation != key.generation {
@@ -307,7 +318,7 @@ impl Connections {
         })
     }
 
-    /// The next candidate of the last search that has been idle ever since.
+    /// The longest idle connection of the last search that has been idle ever since. Removes it from the candidates.
     fn next_candidate(&mut self) -> Option<Key> {
         while let Some((since, key)) = self.idle.pop() {
             if self.get(key).is_some_and(|client| client.conn.idle_since() == Some(since)) {
@@ -317,6 +328,7 @@ impl Connections {
         None
     }
 
+    /// All connections with their keys.
     fn iter(&self) -> impl Iterator<Item = (Key, &ClientConnection)> {
         self.slots.iter().enumerate().filter_map(|(index, slot)| {
             let key = Key { index: index as u32, generation: slot.generation };

@@ -15,12 +15,13 @@ use std::{
 /// How long a worker without descriptors or memory leaves new connections in the kernel's queue.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Whether epoll watches the listening sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Watch {
     Active,
-    /// Off until a connection closes: the connection limit is reached.
+    /// Not watched until a connection closes: the connection limit is reached.
     Full,
-    /// Off until then: the system has no descriptors or memory left.
+    /// Not watched until this time: the system has no descriptors or memory left.
     PausedUntil(Instant),
 }
 
@@ -33,7 +34,7 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    /// Watches the sockets in `poll`, under tokens from `first_token` on.
+    /// Adds the sockets to the epoll of `poll`. The socket with index `i` gets the token `first_token + i`.
     pub(super) fn new(poll: &Poll, sockets: Vec<TcpListener>, first_token: usize) -> io::Result<Listeners> {
         let registry = poll.registry().try_clone()?;
         let listeners = Listeners { sockets, registry, first_token, watch: Watch::Active };
@@ -41,11 +42,13 @@ impl Listeners {
         Ok(listeners)
     }
 
+    /// The number of listening sockets.
     pub(super) fn len(&self) -> usize {
         self.sockets.len()
     }
 
-    /// Accepts the next connection of the socket with this index; `None` if there is none or it must wait.
+    /// Accepts the next connection of the socket with this index, and returns it with its client's address. Returns `None`
+    /// if no connection waits, or if it must wait because the system has no descriptors or memory left.
     pub(super) fn accept(&mut self, index: usize, now: Instant) -> Option<(Transport, Option<SocketAddr>)> {
         let socket = self.sockets.get(index)?;
         loop {
@@ -75,14 +78,14 @@ impl Listeners {
         }
     }
 
-    /// Watches again if a pause is over.
+    /// Watches again if a pause for lack of descriptors or memory is over.
     pub(super) fn end_pause(&mut self, now: Instant) {
         if matches!(self.watch, Watch::PausedUntil(until) if until <= now) {
             self.resume();
         }
     }
 
-    /// The rest of a pause, if there is one.
+    /// The time until [`end_pause`](Listeners::end_pause) watches again; `None` without a pause.
     pub(super) fn pause_left(&self, now: Instant) -> Option<Duration> {
         match self.watch {
             Watch::PausedUntil(until) => Some(until.saturating_duration_since(now)),
@@ -96,6 +99,7 @@ impl Listeners {
         self.sockets.clear();
     }
 
+    /// Adds the sockets to epoll.
     fn register(&self) -> io::Result<()> {
         for (index, socket) in self.sockets.iter().enumerate() {
             let data = epoll::EventData::new_u64((self.first_token + index) as u64);
@@ -104,6 +108,7 @@ impl Listeners {
         Ok(())
     }
 
+    /// Watches the sockets again. If that fails, tries again after [`PAUSE`].
     fn resume(&mut self) {
         self.watch = Watch::Active;
         if let Err(error) = self.register() {
@@ -112,6 +117,7 @@ impl Listeners {
         }
     }
 
+    /// Stops watching the sockets, for the reason `watch`: one of the two states in which they are not watched.
     fn suspend(&mut self, watch: Watch) {
         if self.watch == Watch::Active {
             for socket in &self.sockets {

@@ -10,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Slots of the wheel, one second each. Deadlines further away are looked at again after this time, so that the
-/// entries of closed connections do not stay longer.
+/// Slots of the wheel, one second each. A deadline further away gets an entry in the last slot and is scheduled again from
+/// there, so that the entry of a closed connection never stays longer than this.
 const SLOTS: u32 = 16;
 
 /// The second under which a connection is scheduled; `None` if it is not.
@@ -29,6 +29,7 @@ pub(super) struct Timers<K> {
 }
 
 impl<K: Copy + Ord> Timers<K> {
+    /// Creates timers without entries. Seconds count from `now`.
     pub(super) fn new(now: Instant) -> Timers<K> {
         Timers { start: now, next: 0, wheel: Default::default(), scheduled: 0, jobs: BTreeMap::new() }
     }
@@ -88,6 +89,7 @@ impl<K: Copy + Ord> Timers<K> {
         Some(due.saturating_duration_since(now))
     }
 
+    /// The second, counted from the start, in which `at` lies.
     fn second(&self, at: Instant) -> u32 {
         at.saturating_duration_since(self.start).as_secs() as u32
     }

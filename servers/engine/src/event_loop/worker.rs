@@ -27,9 +27,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// Tokens that are not keys: the index of a connection never comes near them.
+/// The epoll token of the shutdown signal. Tokens up here are no keys of connections, whose index never gets so large.
 const SHUTDOWN: Token = Token(usize::MAX);
+/// The epoll token that tells that completions have arrived.
 const COMPLETIONS: Token = Token(usize::MAX - 1);
+/// The epoll token of the first listening socket; the others follow.
 const FIRST_LISTENER: usize = usize::MAX - 1024;
 
 /// Events taken from one `epoll_wait`.
@@ -145,7 +147,7 @@ impl Worker {
         }
     }
 
-    /// How long the loop may wait for events.
+    /// How long the loop may wait for events; `None` for any time.
     fn poll_timeout(&self) -> Option<Duration> {
         let now = self.clock.now();
         let yielded = (!self.yielded.is_empty()).then_some(Duration::ZERO);
@@ -157,11 +159,13 @@ impl Worker {
             .min()
     }
 
+    /// Whether the shutdown is complete: all connections have closed, or the grace period is over.
     fn is_finished(&self) -> bool {
         let late = || self.shutdown.deadline().is_some_and(|deadline| deadline <= self.clock.now());
         self.draining && (self.connections.len() == 0 || late())
     }
 
+    /// Handles an event of epoll for a connection.
     fn handle_event(&mut self, key: Key, event: &Event) {
         let Some(client) = self.connections.get(key) else { return };
         client.note_event(event.is_readable(), event.is_read_closed());
@@ -199,7 +203,8 @@ impl Worker {
         idle.is_some()
     }
 
-    /// Lets a connection go on as far as it can, and arranges what wakes it next.
+    /// Runs one turn of a connection after `wakeup`. Then closes it, queues it for another turn, or registers what it waits
+    /// for.
     fn resume(&mut self, key: Key, wakeup: Wakeup) {
         let Some(client) = self.connections.get(key) else { return };
         let mut buffers = client.buffers.take().unwrap_or_else(|| self.buffers.take());
@@ -243,6 +248,7 @@ impl Worker {
         }
     }
 
+    /// Closes a connection and drops everything that belongs to it.
     fn close(&mut self, key: Key) {
         // Closing the socket also removes it from epoll.
         let Some(client) = self.connections.remove(key) else { return };
@@ -255,12 +261,14 @@ impl Worker {
         self.listeners.has_room();
     }
 
+    /// Passes on the outcomes that other threads have sent.
     fn run_completions(&mut self) {
         while let Some((key, outcome)) = self.completions.next() {
             self.resume(key, Wakeup::Completed(outcome));
         }
     }
 
+    /// Handles deadlines that have passed, delayed jobs that are due, and the end of a pause in accepting.
     fn run_timers(&mut self, now: Instant) {
         while let Some((second, keys)) = self.timers.take_second(now) {
             for key in keys {
@@ -273,7 +281,8 @@ impl Worker {
         self.listeners.end_pause(now);
     }
 
-    /// Handles the entry of a connection that was scheduled for `second`.
+    /// Handles the timer entry of a connection for `second`: schedules it again if its deadline has moved, else lets it
+    /// expire. Ignores an entry that is no longer valid.
     fn check_deadline(&mut self, key: Key, second: u32) {
         let Some(client) = self.connections.get(key).filter(|client| client.scheduled == Some(second)) else {
             return;
