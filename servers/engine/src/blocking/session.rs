@@ -58,7 +58,7 @@ impl<'t> Session<'t> {
                     reply = Some(started);
                     true
                 }
-                Action::AwaitReply => reply.take().is_some_and(|reply| self.run_reply(buffers, reply)),
+                Action::AwaitReply => reply.take().map(|reply| self.run_reply(buffers, reply)).is_some(),
                 Action::ShutdownWrite => self.open.transport.shutdown_write().is_ok(),
                 Action::Yield => true,
                 Action::Close => false,
@@ -141,8 +141,8 @@ impl<'t> Session<'t> {
         }
     }
 
-    /// Runs a reply on this thread and queues its response. Always returns true: the connection is still usable.
-    fn run_reply(&mut self, buffers: &mut Buffers, reply: Reply) -> bool {
+    /// Runs a reply on this thread and queues its response.
+    fn run_reply(&mut self, buffers: &mut Buffers, reply: Reply) {
         let mut run = ThreadReply { timeout: self.timeouts.reply, deferred: None };
         let outcome = start_reply(reply, &mut run).unwrap_or_else(|| run.wait());
         self.update_clock();
@@ -150,7 +150,6 @@ impl<'t> Session<'t> {
             self.conn.disable_keep_alive();
         }
         self.driver(buffers).complete(outcome);
-        true
     }
 }
 
