@@ -272,7 +272,7 @@ mod tests {
     use crate::buffer::segment::ChunkSource;
     use std::{fs::File, sync::Arc};
 
-    /// Sends everything, `step` bytes at a time; files stand as `<offset+len>`.
+    /// Sends everything, `step` bytes at a time; files are shown as `<offset+len>`.
     fn drain(queue: &mut SendQueue, step: usize) -> String {
         let mut all = Vec::new();
         loop {
@@ -298,21 +298,16 @@ mod tests {
         String::from_utf8(all).expect("text")
     }
 
-    fn mixed() -> SendQueue {
-        let mut queue = SendQueue::default();
-        queue.write(|text| text.extend_from_slice(b"head "));
-        queue.push(Segment::Static(b"small "));
-        queue.push(Segment::Shared(vec![b's'; 10_000].into(), 10..9_010));
-        queue.push(Segment::Owned(vec![b'o'; 5_000], 0..5_000));
-        queue.write(|text| text.extend_from_slice(b" tail"));
-        queue
-    }
-
     #[test]
-    fn segments_leave_in_order_however_the_writes_are_cut() {
+    fn sends_segments_in_order_however_the_writes_are_split() {
         let expected = format!("head small {}{} tail", "s".repeat(9_000), "o".repeat(5_000));
         for step in [1, 7, 4_096, usize::MAX] {
-            let mut queue = mixed();
+            let mut queue = SendQueue::default();
+            queue.write(|text| text.extend_from_slice(b"head "));
+            queue.push(Segment::Static(b"small "));
+            queue.push(Segment::Shared(vec![b's'; 10_000].into(), 10..9_010));
+            queue.push(Segment::Owned(vec![b'o'; 5_000], 0..5_000));
+            queue.write(|text| text.extend_from_slice(b" tail"));
             assert_eq!(queue.pending(), expected.len() as u64);
             assert_eq!(drain(&mut queue, step), expected, "by {step}");
             assert_eq!((queue.pending(), queue.total_sent()), (0, expected.len() as u64));

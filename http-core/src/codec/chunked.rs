@@ -9,8 +9,8 @@ use crate::types::{chars, error::ParseError, limits::Limits};
 /// The most digits of a chunk size, leading zeros included: those of a 64-bit number.
 const MAX_SIZE_DIGITS: u8 = 16;
 
-/// What the decoder expects next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the decoder expects next, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum ChunkPhase {
     Size { digits: u8 },
     BeforeExtension,
@@ -93,45 +93,27 @@ impl ChunkedDecoder {
 
     /// Returns the phase after one byte of framing.
     fn next(&mut self, byte: u8, limits: &Limits) -> Result<ChunkPhase, ParseError> {
+        use ChunkPhase::*;
         Ok(match (self.phase, byte) {
-            (ChunkPhase::Size { digits }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
-                self.size_digit(digits, byte, limits)?
+            (Size { digits }, _) if byte.is_ascii_hexdigit() => self.size_digit(digits, byte, limits)?,
+            (Size { digits: 1.. } | Extension, b'\r') => SizeLf,
+            (Size { digits: 1.. } | BeforeExtension, b';') => self.overhead(Extension, limits)?,
+            (Size { digits: 1.. } | BeforeExtension, b' ' | b'\t') => {
+                self.overhead(BeforeExtension, limits)?
             }
-            (ChunkPhase::Size { digits: 1.. } | ChunkPhase::Extension, b'\r') => ChunkPhase::SizeLf,
-            (ChunkPhase::Size { digits: 1.. } | ChunkPhase::BeforeExtension, b';') => {
-                self.overhead(ChunkPhase::Extension, limits)?
-            }
-            (ChunkPhase::Size { digits: 1.. } | ChunkPhase::BeforeExtension, b' ' | b'\t') => {
-                self.overhead(ChunkPhase::BeforeExtension, limits)?
-            }
-            (ChunkPhase::Extension, _) if chars::is_header_value(byte) => {
-                self.overhead(ChunkPhase::Extension, limits)?
-            }
-            (ChunkPhase::SizeLf, b'\n') if self.remaining == 0 => ChunkPhase::TrailerStart,
-            (ChunkPhase::SizeLf, b'\n') => ChunkPhase::Data,
-            (ChunkPhase::DataCr, b'\r') => ChunkPhase::DataLf,
-            (ChunkPhase::DataLf, b'\n') => ChunkPhase::Size { digits: 0 },
-            (ChunkPhase::TrailerStart, b'\r') => ChunkPhase::LastLf,
-            (ChunkPhase::TrailerStart | ChunkPhase::TrailerName, _) if chars::is_token(byte) => {
-                self.overhead(ChunkPhase::TrailerName, limits)?
-            }
-            (ChunkPhase::TrailerName, b':') => self.overhead(ChunkPhase::TrailerValue, limits)?,
-            (ChunkPhase::TrailerValue, b'\r') => ChunkPhase::TrailerLf,
-            (ChunkPhase::TrailerValue, _) if chars::is_header_value(byte) => {
-                self.overhead(ChunkPhase::TrailerValue, limits)?
-            }
-            (ChunkPhase::TrailerLf, b'\n') => ChunkPhase::TrailerStart,
-            (ChunkPhase::LastLf, b'\n') => ChunkPhase::Done,
-            (
-                ChunkPhase::TrailerStart
-                | ChunkPhase::TrailerName
-                | ChunkPhase::TrailerValue
-                | ChunkPhase::TrailerLf
-                | ChunkPhase::LastLf,
-                _,
-            ) => {
-                return Err(ParseError::Trailer);
-            }
+            (Extension, _) if chars::is_header_value(byte) => self.overhead(Extension, limits)?,
+            (SizeLf, b'\n') if self.remaining == 0 => TrailerStart,
+            (SizeLf, b'\n') => Data,
+            (DataCr, b'\r') => DataLf,
+            (DataLf, b'\n') => Size { digits: 0 },
+            (TrailerStart, b'\r') => LastLf,
+            (TrailerStart | TrailerName, _) if chars::is_token(byte) => self.overhead(TrailerName, limits)?,
+            (TrailerName, b':') => self.overhead(TrailerValue, limits)?,
+            (TrailerValue, b'\r') => TrailerLf,
+            (TrailerValue, _) if chars::is_header_value(byte) => self.overhead(TrailerValue, limits)?,
+            (TrailerLf, b'\n') => TrailerStart,
+            (LastLf, b'\n') => Done,
+            (phase, _) if phase >= TrailerStart => return Err(ParseError::Trailer),
             _ => return Err(ParseError::Chunk),
         })
     }

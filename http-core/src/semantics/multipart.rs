@@ -76,7 +76,10 @@ pub fn parts<'a>(media_type: &MediaType<'_>, content: &'a [u8]) -> Result<Parts<
         .filter(|value| is_boundary(value))
         .ok_or(MultipartError::Boundary)?;
     let delimiter = [b"\r\n--", &*boundary].concat();
-    Ok(Parts { delimiter, position: Position::Preamble(content), left: MAX_PARTS })
+    // The first delimiter has no CRLF before it if it begins the body.
+    let first = content.strip_prefix(&delimiter[2..]).or_else(|| Some(split_at(content, &delimiter)?.1));
+    let rest = first.ok_or(MultipartError::Start).and_then(after_delimiter);
+    Ok(Parts { delimiter, rest, left: MAX_PARTS })
 }
 
 /// Returns whether `value` is a boundary: `bcharsnospace`, and spaces except at the end (RFC 2046 §5.1.1).
@@ -90,68 +93,45 @@ fn is_boundary(value: &[u8]) -> bool {
 pub struct Parts<'a> {
     /// CRLF, two hyphens and the boundary. The CRLF does not belong to the content before it.
     delimiter: Vec<u8>,
-    position: Position<'a>,
+    /// The text of the next part and all after it, `None` at the end of the form, or the error to return next.
+    rest: Result<Option<&'a [u8]>, MultipartError>,
     /// How many more parts are allowed.
     left: usize,
-}
-
-/// What the iterator reads next, with the text that follows.
-#[derive(Clone, Debug)]
-enum Position<'a> {
-    Preamble(&'a [u8]),
-    Part(&'a [u8]),
-    /// Nothing: after the end of the form, or after an error.
-    End,
 }
 
 impl<'a> Iterator for Parts<'a> {
     type Item = Result<Part<'a>, MultipartError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let part = self.advance();
-        if part.is_err() {
-            self.position = Position::End;
-        }
-        part.transpose()
+        let text = std::mem::replace(&mut self.rest, Ok(None)).transpose()?;
+        Some(text.and_then(|text| {
+            let (part, rest) = split_at(text, &self.delimiter).ok_or(MultipartError::End)?;
+            let rest = after_delimiter(rest)?;
+            self.left = self.left.checked_sub(1).ok_or(MultipartError::TooManyParts)?;
+            let part = Part::parse(part)?;
+            self.rest = Ok(rest);
+            Ok(part)
+        }))
     }
 }
 
-impl<'a> Parts<'a> {
-    fn advance(&mut self) -> Result<Option<Part<'a>>, MultipartError> {
-        if let Position::Preamble(content) = self.position {
-            // The first delimiter has no CRLF before it if it begins the body.
-            let rest = match content.strip_prefix(&self.delimiter[2..]) {
-                Some(rest) => rest,
-                None => self.split(content).ok_or(MultipartError::Start)?.1,
-            };
-            self.position = Position::after_delimiter(rest)?;
-        }
-        let Position::Part(text) = self.position else { return Ok(None) };
-        let (part, rest) = self.split(text).ok_or(MultipartError::End)?;
-        self.position = Position::after_delimiter(rest)?;
-        self.left = self.left.checked_sub(1).ok_or(MultipartError::TooManyParts)?;
-        Part::parse(part).map(Some)
-    }
-
-    /// Splits the text before the next delimiter from the text after it.
-    fn split(&self, text: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
-        // A boundary contains no CR, so that no text is compared twice.
-        let mut returns = text.iter().enumerate().filter(|(_, byte)| **byte == b'\r');
-        returns.find_map(|(at, _)| Some((&text[..at], text[at..].strip_prefix(self.delimiter.as_slice())?)))
-    }
+/// Splits the text before the next delimiter from the text after it.
+fn split_at<'a>(text: &'a [u8], delimiter: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    // A boundary contains no CR, so that no text is compared twice.
+    let mut returns = text.iter().enumerate().filter(|(_, byte)| **byte == b'\r');
+    returns.find_map(|(at, _)| Some((&text[..at], text[at..].strip_prefix(delimiter)?)))
 }
 
-impl<'a> Position<'a> {
-    /// Parses the rest of a delimiter line: two hyphens if it is the last one, then padding (RFC 2046 §5.1.1).
-    fn after_delimiter(text: &'a [u8]) -> Result<Position<'a>, MultipartError> {
-        let (last, padding) = text.strip_prefix(b"--").map_or((false, text), |rest| (true, rest));
-        let end = padding.iter().position(|byte| !matches!(byte, b' ' | b'\t')).unwrap_or(padding.len());
-        match (padding[end..].strip_prefix(b"\r\n"), last) {
-            (Some(part), false) => Ok(Position::Part(part)),
-            (Some(_), true) => Ok(Position::End),
-            (None, true) if end == padding.len() => Ok(Position::End),
-            (None, _) => Err(MultipartError::Delimiter),
-        }
+/// Parses the rest of a delimiter line: two hyphens if it is the last one, then padding (RFC 2046 §5.1.1). Returns the text
+/// after it, or `None` after the last one.
+fn after_delimiter(text: &[u8]) -> Result<Option<&[u8]>, MultipartError> {
+    let (last, padding) = text.strip_prefix(b"--").map_or((false, text), |rest| (true, rest));
+    let end = padding.iter().position(|byte| !matches!(byte, b' ' | b'\t')).unwrap_or(padding.len());
+    match (padding[end..].strip_prefix(b"\r\n"), last) {
+        (Some(part), false) => Ok(Some(part)),
+        (Some(_), true) => Ok(None),
+        (None, true) if end == padding.len() => Ok(None),
+        (None, _) => Err(MultipartError::Delimiter),
     }
 }
 

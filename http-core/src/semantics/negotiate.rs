@@ -49,7 +49,7 @@ type Weight = u16;
 
 const ONE: Weight = 1000;
 
-/// One member of an `Accept` field: `text/*;q=0.5`.
+/// One member of an `Accept` header: `text/*;q=0.5`.
 struct MediaRange<'a> {
     range: MediaType<'a>,
     weight: Weight,

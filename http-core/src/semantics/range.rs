@@ -145,8 +145,8 @@ mod tests {
 
     const MAX_PARTS: usize = 3;
 
-    fn check(field: &str, length: u64, expected: &Ranges) {
-        assert_eq!(&resolve(field.as_bytes(), length, MAX_PARTS), expected, "{field:?} of {length}");
+    fn check(value: &str, length: u64, expected: &Ranges) {
+        assert_eq!(&resolve(value.as_bytes(), length, MAX_PARTS), expected, "{value:?} of {length}");
     }
 
     fn parts<const N: usize>(pairs: [(u64, u64); N]) -> Ranges {
@@ -178,8 +178,8 @@ mod tests {
         check("bytes=100-", 100, &Unsatisfiable);
         check("bytes=100-200,300-,-0", 100, &Unsatisfiable);
         check("bytes=-0", 100, &Unsatisfiable);
-        for field in ["bytes=0-", "bytes=0-0", "bytes=-1", "bytes=-0"] {
-            check(field, 0, &Unsatisfiable);
+        for value in ["bytes=0-", "bytes=0-0", "bytes=-1", "bytes=-0"] {
+            check(value, 0, &Unsatisfiable);
         }
     }
 
@@ -188,8 +188,8 @@ mod tests {
         for set in ["", ",", "-", "1", "a-", "0-a", "+0-1", "--1", "0-1-2", "0 -1", "0-1;2-3", "*", "2-1"] {
             check(&format!("bytes={set}"), 100, &Whole);
         }
-        for field in ["", "0-1", "bytes", "bytes:0-1", "bytes =0-1", "byte=0-1", "bytess=0-1", "lines=0-1"] {
-            check(field, 100, &Whole);
+        for value in ["", "0-1", "bytes", "bytes:0-1", "bytes =0-1", "byte=0-1", "bytess=0-1", "lines=0-1"] {
+            check(value, 100, &Whole);
         }
         check("bytes=0-0,x", 100, &Whole);
         check("bytes=0-0,2-1", 100, &Whole);
@@ -226,10 +226,10 @@ mod tests {
     proptest! {
         #[test]
         fn parts_never_exceed_the_representation(
-            field in prop_oneof![".*", "bytes=([0-9]{0,2}-[0-9]{0,2}[, ]{1,2}){1,4}"],
+            value in prop_oneof![".*", "bytes=([0-9]{0,2}-[0-9]{0,2}[, ]{1,2}){1,4}"],
             length in prop_oneof![0..100_u64, any::<u64>()],
         ) {
-            if let Ranges::Partial(parts) = resolve(field.as_bytes(), length, MAX_PARTS) {
+            if let Ranges::Partial(parts) = resolve(value.as_bytes(), length, MAX_PARTS) {
                 prop_assert!((1..=MAX_PARTS).contains(&parts.len()));
                 prop_assert!(parts.iter().all(|part| part.first <= part.last && part.last < length));
                 let sum: u128 = parts.iter().map(|part| u128::from(part.len())).sum();
