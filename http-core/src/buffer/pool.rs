@@ -13,7 +13,6 @@ pub struct Buffers {
 
 impl Buffers {
     /// Returns whether both are empty, so that they can go back to the pool.
-    #[inline]
     pub fn is_empty(&self) -> bool {
         self.input.is_empty() && self.out.is_empty()
     }

@@ -28,7 +28,6 @@ impl Default for RecvBuf {
 
 impl RecvBuf {
     /// Returns the room for the next receive. It is never empty after [`Step::Receive`](crate::Step::Receive).
-    #[inline]
     pub fn spare(&mut self) -> &mut [u8] {
         &mut self.bytes[self.end..]
     }
@@ -54,13 +53,11 @@ impl RecvBuf {
     }
 
     /// Returns the bytes received and not consumed.
-    #[inline]
     pub fn unread(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
 
     /// Returns whether [`unread`](RecvBuf::unread) is empty.
-    #[inline]
     pub fn is_empty(&self) -> bool {
         self.start == self.end
     }

@@ -77,25 +77,21 @@ pub struct SendQueue {
 
 impl SendQueue {
     /// Returns whether everything is sent.
-    #[inline]
     pub fn is_empty(&self) -> bool {
         self.segments.is_empty()
     }
 
     /// Returns the number of bytes queued and not sent. A stream counts only with the chunks that it has produced.
-    #[inline]
     pub fn pending(&self) -> u64 {
         self.pending
     }
 
     /// Returns the number of bytes sent since the queue was created.
-    #[inline]
     pub(crate) fn total_sent(&self) -> u64 {
         self.sent
     }
 
     /// Returns the number of bytes queued since the queue was created.
-    #[inline]
     pub(crate) fn total_queued(&self) -> u64 {
         self.sent + self.pending
     }

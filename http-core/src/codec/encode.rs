@@ -38,13 +38,11 @@ pub fn body_length(length: Option<u64>, version: Version) -> BodyLength {
 }
 
 /// Returns whether a response to this method carries a body (RFC 9110 §9.3.2, §6.4.1).
-#[inline]
 pub fn carries_body(status: Status, method: Method) -> bool {
     method != Method::Head && status.has_body()
 }
 
 /// Appends a head: status line, Server, Date, the response's headers, the framing header, Connection.
-#[inline]
 pub fn response_head(text: &mut Vec<u8>, head: &ResponseHead<'_>, clock: &Clock) {
     text.extend_from_slice(head.status.line().as_bytes());
     text.extend_from_slice(clock.headers());
@@ -69,7 +67,6 @@ pub fn response_head(text: &mut Vec<u8>, head: &ResponseHead<'_>, clock: &Clock)
 }
 
 /// Appends `number` in decimal digits. Faster than `write!`.
-#[inline]
 fn decimal(text: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();

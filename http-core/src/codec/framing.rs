@@ -124,7 +124,6 @@ pub(crate) struct BodyFraming {
 
 impl BodyFraming {
     /// Adds a header, if it is one of these.
-    #[inline]
     pub(crate) fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), ParseError> {
         match name.len() {
             10 if name.eq_ignore_ascii_case(b"Connection") => {
@@ -150,7 +149,6 @@ impl BodyFraming {
     }
 
     /// Returns the length of the body: `default` if neither Content-Length nor Transfer-Encoding is present.
-    #[inline]
     pub(crate) fn length(self, version: Version, default: BodyLength) -> Result<BodyLength, ParseError> {
         match (self.coding, self.content_length) {
             (None, length) => Ok(length.map_or(default, BodyLength::Exact)),
@@ -167,7 +165,6 @@ impl BodyFraming {
     }
 
     /// Returns whether the sender keeps the connection open after this message (RFC 9112 §9.3).
-    #[inline]
     pub(crate) fn keeps_alive(self, version: Version) -> bool {
         !self.close && (version == Version::Http11 || self.keep_alive)
     }

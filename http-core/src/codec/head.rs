@@ -36,20 +36,17 @@ pub struct Span {
 
 impl Span {
     /// Creates a span. Both offsets are below 64 KiB, because no head is longer.
-    #[inline]
     pub(crate) fn new(start: usize, end: usize) -> Span {
         debug_assert!(start <= end && end <= usize::from(u16::MAX));
         Span { start: start as u16, end: end as u16 }
     }
 
     /// Returns the bytes in this range; none if `bytes` is too short.
-    #[inline]
     pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
         bytes.get(usize::from(self.start)..usize::from(self.end)).unwrap_or_default()
     }
 
     /// Splits off the first `length` bytes.
-    #[inline]
     pub(crate) fn split_at(self, length: usize) -> (Span, Span) {
         let (start, end) = (usize::from(self.start), usize::from(self.end));
         (Span::new(start, start + length), Span::new(start + length, end))
@@ -124,7 +121,6 @@ impl HeadIndex {
     }
 
     /// Forgets the head, so that the next one can be parsed.
-    #[inline]
     pub fn reset(&mut self) {
         self.phase = HeadPhase::Start;
         self.at = 0;
@@ -150,7 +146,6 @@ impl HeadIndex {
     }
 
     /// Continues with the current phase and falls through to the next ones. Returns whether the line is complete.
-    #[inline]
     fn parse_request_line(&mut self, bytes: &[u8], max_bytes: usize) -> Result<bool, ParseError> {
         Ok((self.phase > HeadPhase::Start || self.parse_start(bytes)?)
             && (self.phase > HeadPhase::Method || self.parse_method(bytes)?)
@@ -158,7 +153,6 @@ impl HeadIndex {
             && (self.phase > HeadPhase::Version || self.parse_version(bytes)?))
     }
 
-    #[inline]
     fn parse_header_lines(
         &mut self,
         bytes: &[u8],
@@ -179,7 +173,6 @@ impl HeadIndex {
         }
     }
 
-    #[inline]
     fn enter(&mut self, phase: HeadPhase, at: usize) -> bool {
         self.phase = phase;
         self.at = at;
@@ -187,7 +180,6 @@ impl HeadIndex {
         true
     }
 
-    #[inline]
     fn parse_start(&mut self, bytes: &[u8]) -> Result<bool, ParseError> {
         loop {
             match bytes.get(self.at..).unwrap_or_default() {
@@ -253,7 +245,6 @@ impl HeadIndex {
         Ok(false)
     }
 
-    #[inline]
     fn parse_line_start(&mut self, bytes: &[u8]) -> Result<bool, ParseError> {
         match bytes.get(self.at..).unwrap_or_default() {
             [] | [b'\r'] => Ok(false),
@@ -265,7 +256,6 @@ impl HeadIndex {
         }
     }
 
-    #[inline]
     fn parse_name(&mut self, bytes: &[u8], max_bytes: usize) -> Result<bool, ParseError> {
         self.at = chars::token_end(bytes, self.at);
         self.check_size(max_bytes)?;
@@ -283,7 +273,6 @@ impl HeadIndex {
         }
     }
 
-    #[inline]
     fn parse_before_value(&mut self, bytes: &[u8], max_bytes: usize) -> Result<bool, ParseError> {
         while bytes.get(self.at).is_some_and(|&byte| chars::is_ows(byte)) {
             self.at += 1;
@@ -292,7 +281,6 @@ impl HeadIndex {
         Ok(self.at < bytes.len() && self.enter(HeadPhase::Value, self.at))
     }
 
-    #[inline]
     fn parse_value(
         &mut self,
         bytes: &[u8],
@@ -318,25 +306,21 @@ impl HeadIndex {
         }
     }
 
-    #[inline]
     fn check_size(&self, max_bytes: usize) -> Result<(), ParseError> {
         if self.at > max_bytes { Err(ParseError::HeadTooLarge) } else { Ok(()) }
     }
 
     /// Returns the version, once the request line is parsed.
-    #[inline]
     pub(crate) fn version(&self) -> Version {
         if self.minor == b'0' { Version::Http10 } else { Version::Http11 }
     }
 
     /// Returns the method, or [`Method::Extension`] if the parser has not reached its end.
-    #[inline]
     pub(crate) fn method(&self, bytes: &[u8]) -> Method {
         Method::of(self.method.of(bytes))
     }
 
     /// Returns the header lines parsed so far.
-    #[inline]
     pub(crate) fn header_spans(&self) -> &[HeaderSpans] {
         &self.headers[..self.count]
     }

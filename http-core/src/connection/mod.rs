@@ -390,7 +390,6 @@ impl Connection {
     }
 
     /// Returns when to call [`expire`](Connection::expire), if the last step is not done by then.
-    #[inline]
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -437,7 +436,6 @@ impl Connection {
     }
 
     /// Returns whether the connection is between requests, and needs no buffers.
-    #[inline]
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle { .. }) && self.used == 0
     }

@@ -105,7 +105,6 @@ pub struct SharedHeaders(Arc<[u8]>);
 
 impl SharedHeaders {
     /// Returns the lines as they go on the wire.
-    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

@@ -57,7 +57,6 @@ impl<'b> Request<'b> {
     }
 
     /// Returns the method.
-    #[inline]
     pub fn method(&self) -> Method {
         self.framing.method
     }
@@ -129,7 +128,6 @@ impl<'b> Request<'b> {
     }
 
     /// Returns whether the request has a precondition or a Range header.
-    #[inline]
     pub fn is_conditional(&self) -> bool {
         self.framing.conditional
     }
@@ -145,7 +143,6 @@ impl<'b> Request<'b> {
     }
 
     /// Returns the time at which the connection had parsed the request's last byte.
-    #[inline]
     pub fn received_at(&self) -> Instant {
         self.received_at
     }

@@ -53,48 +53,40 @@ const fn contains(set: &[u8], byte: u8) -> bool {
 }
 
 /// Returns whether a token may contain `byte`: a method, a header name, a connection option.
-#[inline]
 pub const fn is_token(byte: u8) -> bool {
     CLASSES[byte as usize] & TOKEN != 0
 }
 
 /// Returns whether a path or a query may contain `byte` unescaped.
-#[inline]
 pub(crate) const fn is_uri(byte: u8) -> bool {
     CLASSES[byte as usize] & URI != 0
 }
 
 /// Returns whether `byte` is optional white space: SP or HTAB (RFC 9110 §5.6.3).
-#[inline]
 pub const fn is_ows(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
 }
 
 /// Returns whether a header value may contain `byte`: visible ASCII, SP, HTAB or obs-text (RFC 9110 §5.5).
-#[inline]
 pub const fn is_header_value(byte: u8) -> bool {
     byte >= 0x20 && byte != 0x7f || byte == b'\t'
 }
 
 /// Returns the end of the run of token bytes that starts at `at`.
-#[inline]
 pub fn token_end(bytes: &[u8], at: usize) -> usize {
     run_end(bytes, at, |byte| CLASSES[byte as usize] & TOKEN != 0)
 }
 
 /// Returns the end of the run of request-target bytes that starts at `at`.
-#[inline]
 pub fn target_end(bytes: &[u8], at: usize) -> usize {
     run_end(bytes, at, |byte| CLASSES[byte as usize] & TARGET != 0)
 }
 
 /// Returns the end of the run of bytes that starts at `at` and that a host may contain unescaped.
-#[inline]
 pub fn host_end(bytes: &[u8], at: usize) -> usize {
     run_end(bytes, at, |byte| CLASSES[byte as usize] & HOST != 0)
 }
 
-#[inline]
 fn run_end(bytes: &[u8], at: usize, belongs: impl Fn(u8) -> bool) -> usize {
     match bytes.get(at..) {
         Some(rest) => at + rest.iter().position(|&byte| !belongs(byte)).unwrap_or(rest.len()),
@@ -106,7 +98,6 @@ fn run_end(bytes: &[u8], at: usize, belongs: impl Fn(u8) -> bool) -> usize {
 ///
 /// Values are most of a head, so the scanner tests 16 bytes at once, then 8. For names and targets, which are shorter,
 /// one byte at a time measured faster.
-#[inline]
 pub fn header_value_end(bytes: &[u8], mut at: usize) -> usize {
     // Without an early exit and a table, the compiler vectorises this.
     let is_plain =
@@ -130,7 +121,6 @@ pub fn header_value_end(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// Sets the high bit of the lowest byte that is below 0x20 or DEL. Bits of the bytes above it may be wrong.
-#[inline]
 fn controls(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xff;
     const HIGHS: u64 = ONES << 7;

@@ -37,7 +37,6 @@ impl Clock {
     }
 
     /// Sets the time to `now`. Calls `wall` only when a new second has begun.
-    #[inline]
     pub fn update(&mut self, now: Instant, wall: impl FnOnce() -> SystemTime) {
         self.now = now;
         if now >= self.next_second {
@@ -60,13 +59,11 @@ impl Clock {
     }
 
     /// Returns the time of the last [`update`](Clock::update).
-    #[inline]
     pub fn now(&self) -> Instant {
         self.now
     }
 
     /// Returns the `Server` and `Date` header lines as they go on the wire.
-    #[inline]
     pub fn headers(&self) -> &[u8] {
         &self.headers
     }

@@ -7,7 +7,6 @@ use super::chars;
 use std::borrow::Cow;
 
 /// Returns the non-empty elements of a comma-separated list whose elements contain no quoted strings (RFC 9110 §5.6.1).
-#[inline]
 pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
@@ -25,7 +24,6 @@ pub(crate) fn quoted_list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Parses `1*DIGIT`, without sign and white space. A number beyond 64 bits becomes the largest of 64 bits, which exceeds
 /// every limit.
-#[inline]
 pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;

@@ -13,7 +13,6 @@ macro_rules! methods {
 
         impl Method {
             /// Returns the method with this name, or [`Method::Extension`].
-            #[inline]
             pub fn of(token: &[u8]) -> Method {
                 $(if token == $token.as_bytes() { return Method::$variant; })*
                 Method::Extension

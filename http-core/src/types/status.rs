@@ -26,7 +26,6 @@ macro_rules! statuses {
             }
 
             /// Returns the status line with its CRLF.
-            #[inline]
             pub(crate) const fn line(self) -> &'static str {
                 match self.0 { $($code => concat!("HTTP/1.1 ", $code, " ", $reason, "\r\n"),)* _ => "" }
             }
@@ -100,7 +99,6 @@ impl Status {
     }
 
     /// Returns whether a response with this status can have a body (RFC 9112 §6.3, rule 1).
-    #[inline]
     pub const fn has_body(self) -> bool {
         self.0 != 204 && self.0 != 304
     }
