@@ -107,20 +107,4 @@ mod tests {
         check(Status::NO_CONTENT, BodyLength::Exact(5), true, keep);
         check(Status::NOT_MODIFIED, BodyLength::Chunked, true, keep);
     }
-
-    #[test]
-    fn unknown_lengths_are_chunked_only_in_http_1_1() {
-        assert_eq!(body_length(Some(3), Version::Http10), BodyLength::Exact(3));
-        assert_eq!(body_length(None, Version::Http11), BodyLength::Chunked);
-        assert_eq!(body_length(None, Version::Http10), BodyLength::UntilClose);
-    }
-
-    #[test]
-    fn responses_to_head_and_with_204_or_304_carry_no_body() {
-        assert!(carries_body(Status::OK, Method::Get));
-        assert!(!carries_body(Status::OK, Method::Head));
-        assert!(!carries_body(Status::NOT_FOUND, Method::Head));
-        assert!(!carries_body(Status::NO_CONTENT, Method::Get));
-        assert!(!carries_body(Status::NOT_MODIFIED, Method::Get));
-    }
 }

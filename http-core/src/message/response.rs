@@ -250,15 +250,4 @@ mod tests {
         assert_eq!(response.headers.as_bytes(), b"Allow: GET\r\nContent-Type: application/json\r\n");
         assert_eq!(response.body.len(), Some(2));
     }
-
-    #[test]
-    fn a_405_lists_the_allowed_methods() {
-        let response = Response::method_not_allowed(Method::Post, &[Method::Get, Method::Head]);
-        assert_eq!(
-            (response.status(), response.header("Allow")),
-            (Status::METHOD_NOT_ALLOWED, Some(&b"GET, HEAD"[..]))
-        );
-        let unknown = Response::method_not_allowed(Method::Extension, &[Method::Get]);
-        assert_eq!(unknown.status(), Status::NOT_IMPLEMENTED);
-    }
 }

@@ -40,7 +40,6 @@ pub enum Precondition {
 ///
 /// `headers` are all headers of the request, in any order and case. Reads them once, and allocates nothing. Call this
 /// only if the response would be a success (§13.2.1): the representation exists.
-#[must_use]
 pub fn evaluate<'a>(
     get_or_head: bool,
     headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
@@ -68,7 +67,6 @@ pub fn evaluate<'a>(
 /// Without `If-Range` it does. Otherwise the entity tag must match strongly, or the date to the second; else the client
 /// would combine parts of two representations. This function has no clock to tell whether a date is a strong validator
 /// (§8.8.2.2): a server whose files change twice a second should send an `ETag`.
-#[must_use]
 pub fn range_applies(if_range: Option<&[u8]>, validators: &Validators<'_>) -> bool {
     let Some(value) = if_range else { return true };
     match EntityTag::parse(value) {
@@ -141,31 +139,24 @@ fn unix_seconds(date: &[u8]) -> Option<u64> {
     Some(date.duration_since(UNIX_EPOCH).ok()?.as_secs())
 }
 
-/// Returns whether an `If-Match` or `If-None-Match` header contains `current`, or `*`, which matches every tag.
+/// Returns whether an `If-Match` or `If-None-Match` header contains `current`, or `*`, which matches every tag. Ignores what
+/// follows a malformed tag, because its end is unknown.
 fn list_contains<'a>(
     value: &'a [u8],
     current: Option<EntityTag<'a>>,
     same: fn(EntityTag<'a>, EntityTag<'a>) -> bool,
 ) -> bool {
-    value.trim_ascii() == b"*"
-        || current.is_some_and(|current| EntityTags(value).any(|tag| same(tag, current)))
-}
-
-/// The entity tags of a list, up to the first malformed one, whose end is unknown.
-struct EntityTags<'a>(&'a [u8]);
-
-impl<'a> Iterator for EntityTags<'a> {
-    type Item = EntityTag<'a>;
-
-    fn next(&mut self) -> Option<EntityTag<'a>> {
+    let mut rest = value;
+    let mut tags = std::iter::from_fn(|| {
         // §5.6.1.2: a recipient skips empty elements.
-        while let [b' ' | b'\t' | b',', rest @ ..] = self.0 {
-            self.0 = rest;
+        while let [b' ' | b'\t' | b',', after @ ..] = rest {
+            rest = after;
         }
-        let (tag, rest) = EntityTag::split_from(self.0)?;
-        self.0 = rest.trim_ascii_start();
-        (self.0.is_empty() || self.0.starts_with(b",")).then_some(tag)
-    }
+        let (tag, after) = EntityTag::split_from(rest)?;
+        rest = after.trim_ascii_start();
+        (rest.is_empty() || rest.starts_with(b",")).then_some(tag)
+    });
+    value.trim_ascii() == b"*" || current.is_some_and(|current| tags.any(|tag| same(tag, current)))
 }
 
 /// An entity tag without its quotes (§8.8.3).

@@ -19,7 +19,7 @@ impl Disposition {
         let (_, rest) = split_token(value).filter(|(kind, _)| kind.eq_ignore_ascii_case("form-data"))?;
         let (mut name, mut file_name) = (None, None);
         for parameter in parameters(rest) {
-            let parameter = parameter.ok()?;
+            let parameter = parameter?;
             if parameter.name.eq_ignore_ascii_case("name") {
                 set_once(&mut name, unescape(parameter.raw))?;
             } else if parameter.name.eq_ignore_ascii_case("filename") {

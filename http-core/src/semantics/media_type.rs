@@ -24,37 +24,29 @@ pub struct MediaType<'a> {
 
 impl<'a> MediaType<'a> {
     /// Parses the value of a `Content-Type` header, or one member of an `Accept` header; `None` if it is malformed.
-    #[must_use]
     pub fn parse(value: &'a [u8]) -> Option<MediaType<'a>> {
         let (top_level, rest) = split_token(value.trim_ascii())?;
         let (subtype, parameters) = split_token(rest.strip_prefix(b"/")?)?;
-        grammar::parameters(parameters).all(|parameter| parameter.is_ok()).then_some(MediaType {
-            top_level,
-            subtype,
-            parameters,
-        })
+        let valid = grammar::parameters(parameters).all(|parameter| parameter.is_some());
+        valid.then_some(MediaType { top_level, subtype, parameters })
     }
 
     /// Returns the type before the slash, as sent: `text`. Compare it without case.
-    #[must_use]
     pub fn top_level(&self) -> &'a str {
         self.top_level
     }
 
     /// Returns the subtype after the slash, as sent: `html`. Compare it without case.
-    #[must_use]
     pub fn subtype(&self) -> &'a str {
         self.subtype
     }
 
     /// Returns the structured syntax suffix, as sent: `json` of `problem+json` (RFC 6838 §4.2.8).
-    #[must_use]
     pub fn suffix(&self) -> Option<&'a str> {
         self.subtype.rsplit_once('+').map(|(_, suffix)| suffix)
     }
 
     /// Returns whether type and subtype are those of `essence`, such as `text/html`. Ignores parameters and case.
-    #[must_use]
     pub fn is(&self, essence: &str) -> bool {
         essence.split_once('/').is_some_and(|(top_level, subtype)| {
             self.top_level.eq_ignore_ascii_case(top_level) && self.subtype.eq_ignore_ascii_case(subtype)
@@ -62,15 +54,13 @@ impl<'a> MediaType<'a> {
     }
 
     /// Returns the value of the first parameter with this name, without quotes and backslashes. Ignores case.
-    #[must_use]
     pub fn parameter(&self, name: &str) -> Option<Cow<'a, [u8]>> {
-        self.parameters()
-            .find(|parameter| parameter.name.eq_ignore_ascii_case(name))
-            .map(|found| found.value())
+        let mut parameters = self.parameters();
+        Some(parameters.find(|parameter| parameter.name.eq_ignore_ascii_case(name))?.value())
     }
 
     pub(super) fn parameters(&self) -> impl Iterator<Item = Parameter<'a>> + use<'a> {
-        grammar::parameters(self.parameters).filter_map(Result::ok)
+        grammar::parameters(self.parameters).flatten()
     }
 }
 

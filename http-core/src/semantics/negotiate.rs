@@ -22,7 +22,6 @@ use std::cmp::Reverse;
 /// `accept` are the values of all `Accept` headers, `offers` are media types. The weight of an offer is that of the most
 /// specific range that matches it; an offer that no range matches is not acceptable. Without a valid member in `accept`,
 /// all offers are equal.
-#[must_use]
 pub fn preferred<'a>(accept: impl IntoIterator<Item = &'a [u8]>, offers: &[&str]) -> Option<usize> {
     let offers: Vec<_> = offers.iter().map(|offer| MediaType::parse(offer.as_bytes())).collect();
     debug_assert!(offers.iter().all(Option::is_some), "malformed offer of the server");

@@ -51,13 +51,11 @@ impl<'a> RelativePath<'a> {
     }
 
     /// Returns the decoded segments, joined by slashes without a leading or trailing one; empty for the root.
-    #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.segments
     }
 
     /// Returns whether the path can only name a directory: it ended in `/`, `/.` or `/..`.
-    #[must_use]
     pub fn is_directory(&self) -> bool {
         self.directory
     }
@@ -65,7 +63,6 @@ impl<'a> RelativePath<'a> {
     /// Returns whether a segment begins with a dot, as `.git` and `.htpasswd` do.
     ///
     /// A first segment `.well-known` does not count, because it is meant to be served (RFC 8615 §3).
-    #[must_use]
     pub fn is_hidden(&self) -> bool {
         let rest = match self.segments.strip_prefix(b".well-known") {
             Some(rest) if rest.is_empty() || rest.starts_with(b"/") => rest,
@@ -83,7 +80,6 @@ impl<'a> RelativePath<'a> {
     /// assert_eq!(RelativePath::parse("/docsa/b")?.strip_prefix(b"docs"), None);
     /// # Ok::<(), http_core::path::PathError>(())
     /// ```
-    #[must_use]
     pub fn strip_prefix(mut self, directory: &[u8]) -> Option<Self> {
         let rest = self.segments.strip_prefix(directory)?;
         let slash = match rest {
@@ -111,7 +107,6 @@ impl<'a> RelativePath<'a> {
     /// assert_eq!(path.encode(), "/evil.example/%0D%0A/%5C/caf%C3%A9%3F");
     /// # Ok::<(), http_core::path::PathError>(())
     /// ```
-    #[must_use]
     pub fn encode(&self) -> String {
         let end = if self.directory && !self.segments.is_empty() { "/" } else { "" };
         format!("/{}{end}", percent_encode(&self.segments, ESCAPED))

@@ -28,7 +28,6 @@ pub struct ByteRange {
 
 impl ByteRange {
     /// Returns the number of bytes, at least one.
-    #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "no range is empty: Content-Range has no syntax for it")]
     pub fn len(self) -> u64 {
         debug_assert!(self.first <= self.last, "{self:?} is reversed");
@@ -36,7 +35,6 @@ impl ByteRange {
     }
 
     /// Returns the value of `Content-Range` for this part of `complete` bytes (§14.4): `bytes 0-9/100`.
-    #[must_use]
     pub fn content_range(self, complete: u64) -> String {
         format!("bytes {}-{}/{complete}", self.first, self.last)
     }
@@ -65,7 +63,6 @@ pub enum Ranges {
 /// assert_eq!(resolve(b"lines=1-2", 100, 16), Ranges::Whole);
 /// assert_eq!(resolve(b"bytes=0-,0-", 100, 16), Ranges::Whole);
 /// ```
-#[must_use]
 pub fn resolve(value: &[u8], length: u64, max_parts: usize) -> Ranges {
     match satisfiable_parts(value, length, max_parts) {
         None => Ranges::Whole,
@@ -75,7 +72,6 @@ pub fn resolve(value: &[u8], length: u64, max_parts: usize) -> Ranges {
 }
 
 /// Returns the value of `Content-Range` in a 416 response (§14.4): `bytes */100`.
-#[must_use]
 pub fn unsatisfied(length: u64) -> String {
     format!("bytes */{length}")
 }
@@ -91,12 +87,12 @@ fn satisfiable_parts(value: &[u8], length: u64, max_parts: usize) -> Option<Vec<
     let mut requested = 0;
     let mut remaining = length;
     for member in list(range_set) {
-        let spec = RangeSpec::parse(member)?;
+        let selected = select(member, length)?;
         requested += 1;
         if requested > max_parts {
             return None;
         }
-        if let Some(part) = spec.within(length) {
+        if let Some(part) = selected {
             remaining = remaining.checked_sub(part.len())?;
             parts.push(part);
         }
@@ -104,37 +100,20 @@ fn satisfiable_parts(value: &[u8], length: u64, max_parts: usize) -> Option<Vec<
     (requested > 0).then_some(parts)
 }
 
-/// One member of a range-set, as sent (§14.1.1). A number beyond `u64` counts as its maximum.
-enum RangeSpec {
-    Int { first: u64, last: u64 },
-    Suffix { length: u64 },
-}
-
-impl RangeSpec {
-    fn parse(text: &[u8]) -> Option<Self> {
-        let dash = text.iter().position(|&byte| byte == b'-')?;
-        match (&text[..dash], &text[dash + 1..]) {
-            (b"", length) => Some(Self::Suffix { length: decimal(length)? }),
-            (first, b"") => Some(Self::Int { first: decimal(first)?, last: u64::MAX }),
-            (first, last) => {
-                let (first, last) = (decimal(first)?, decimal(last)?);
-                (first <= last).then_some(Self::Int { first, last })
-            }
-        }
+/// Returns the bytes that one member of a range-set selects, if there are any (§14.1.1, §14.1.2); `None` if it is malformed.
+fn select(member: &[u8], length: u64) -> Option<Option<ByteRange>> {
+    let dash = member.iter().position(|&byte| byte == b'-')?;
+    let (first, last) = match (&member[..dash], &member[dash + 1..]) {
+        // A suffix of 0 bytes begins after the last byte.
+        (b"", suffix) => (length.saturating_sub(decimal(suffix)?), u64::MAX),
+        (first, b"") => (decimal(first)?, u64::MAX),
+        (first, last) => (decimal(first)?, decimal(last)?),
+    };
+    if first > last {
+        return None;
     }
-
-    /// Returns the selected bytes of a representation of `length` bytes, if there are any (§14.1.2).
-    fn within(self, length: u64) -> Option<ByteRange> {
-        let end = length.checked_sub(1)?;
-        match self {
-            Self::Int { first, .. } if first > end => None,
-            Self::Int { first, last } => Some(ByteRange { first, last: last.min(end) }),
-            Self::Suffix { length: 0 } => None,
-            Self::Suffix { length: suffix } => {
-                Some(ByteRange { first: length.saturating_sub(suffix), last: end })
-            }
-        }
-    }
+    let end = length.checked_sub(1).filter(|&end| first <= end);
+    Some(end.map(|end| ByteRange { first, last: last.min(end) }))
 }
 
 #[cfg(test)]

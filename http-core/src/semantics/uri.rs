@@ -30,7 +30,6 @@ pub(super) const fn all_ascii_except(mut kept: &[u8]) -> AsciiSet {
 /// assert!(is_valid("/a%20b/c?d") && is_valid("q=100%25"));
 /// assert!(!is_valid("/a|b") && !is_valid("q=100%") && !is_valid("q=%zz"));
 /// ```
-#[must_use]
 pub fn is_valid(part: &str) -> bool {
     let bytes = part.as_bytes();
     bytes.iter().enumerate().all(|(at, &byte)| chars::is_uri(byte) || begins_escape(&bytes[at..]))
@@ -42,7 +41,6 @@ pub fn is_valid(part: &str) -> bool {
 /// ```
 /// assert_eq!(http_core::uri::normalize_query("a=<1>&b=100%&c=%2f"), "a=%3C1%3E&b=100%25&c=%2f");
 /// ```
-#[must_use]
 pub fn normalize_query(query: &str) -> String {
     let mut normalized = String::with_capacity(query.len() + 16);
     let mut rest = query;

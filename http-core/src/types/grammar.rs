@@ -95,13 +95,9 @@ impl<'a> Parameter<'a> {
     }
 }
 
-/// A malformed parameter. Where the next one would begin is unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Malformed;
-
-/// Returns the parameters in `text`, which begins with a semicolon, in order. Skips empty ones, and stops after the first
-/// malformed one.
-pub(crate) fn parameters(text: &[u8]) -> impl Iterator<Item = Result<Parameter<'_>, Malformed>> {
+/// Returns the parameters in `text`, which begins with a semicolon, in order. Skips empty ones. A malformed one is `None`,
+/// and the last item: where the next one would begin is unknown.
+pub(crate) fn parameters(text: &[u8]) -> impl Iterator<Item = Option<Parameter<'_>>> {
     let mut rest = text.trim_ascii_start();
     std::iter::from_fn(move || {
         while let [b';', after @ ..] = rest
@@ -114,7 +110,7 @@ pub(crate) fn parameters(text: &[u8]) -> impl Iterator<Item = Result<Parameter<'
         }
         let parameter = split_parameter(rest);
         rest = parameter.map_or(b"", |(_, after)| after.trim_ascii_start());
-        Some(parameter.map(|(parameter, _)| parameter).ok_or(Malformed))
+        Some(parameter.map(|(parameter, _)| parameter))
     })
 }
 
@@ -164,9 +160,9 @@ mod tests {
 
     /// Writes each parameter as `name=value`, and a malformed one as `!`.
     fn check(text: &[u8], expected: &[&str]) {
-        let read = |parameter: Result<Parameter<'_>, _>| match parameter {
-            Ok(parameter) => format!("{}={}", parameter.name, parameter.value().escape_ascii()),
-            Err(Malformed) => "!".to_owned(),
+        let read = |parameter: Option<Parameter<'_>>| match parameter {
+            Some(parameter) => format!("{}={}", parameter.name, parameter.value().escape_ascii()),
+            None => "!".to_owned(),
         };
         assert_eq!(parameters(text).map(read).collect::<Vec<_>>(), expected, "{}", text.escape_ascii());
     }
@@ -191,8 +187,8 @@ mod tests {
         for malformed in with_values.iter().map(String::as_str).chain(["a=b", ";=b"]) {
             let text = format!(";x=y {malformed};z=z");
             let read: Vec<_> = parameters(text.as_bytes()).collect();
-            assert_eq!(read.first(), Some(&Ok(Parameter { name: "x", raw: b"y" })), "{text}");
-            assert_eq!(read.last(), Some(&Err(Malformed)), "{text}");
+            assert_eq!(read.first(), Some(&Some(Parameter { name: "x", raw: b"y" })), "{text}");
+            assert_eq!(read.last(), Some(&None), "{text}");
         }
     }
 }
