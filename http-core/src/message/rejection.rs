@@ -15,8 +15,10 @@ pub enum Rejection {
     ReplyTimeout,
     /// The server has reached its limit of connections or of queued work.
     Overloaded,
-    /// The handler panicked.
+    /// The handler panicked, or dropped the responder of a deferred reply.
     HandlerPanicked,
+    /// The handler's response has an invalid body ([`Misuse`](crate::Misuse)).
+    InvalidResponse,
 }
 
 impl Rejection {
@@ -26,7 +28,7 @@ impl Rejection {
             Rejection::Malformed(error) => error.status(),
             Rejection::RequestTimeout => Status::REQUEST_TIMEOUT,
             Rejection::ReplyTimeout | Rejection::Overloaded => Status::SERVICE_UNAVAILABLE,
-            Rejection::HandlerPanicked => Status::INTERNAL_SERVER_ERROR,
+            Rejection::HandlerPanicked | Rejection::InvalidResponse => Status::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -61,6 +63,7 @@ impl std::fmt::Display for Rejection {
             Rejection::ReplyTimeout => "the handler did not reply in time",
             Rejection::Overloaded => "over capacity",
             Rejection::HandlerPanicked => "the handler panicked",
+            Rejection::InvalidResponse => "the handler's response is invalid",
         })
     }
 }

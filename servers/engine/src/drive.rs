@@ -101,7 +101,7 @@ impl Driver<'_> {
         if let Err(misuse) = self.conn.respond(response, &mut self.buffers.out, self.clock) {
             report(misuse);
             self.conn.reject();
-            self.respond_rejected(Rejection::HandlerPanicked);
+            self.respond_rejected(Rejection::InvalidResponse);
         }
     }
 
