@@ -1,21 +1,60 @@
-//! Translates the needs of a process into Landlock rules: which directory may be accessed how.
+//! Confines the process with Landlock to the files that it serves, logs and executes.
+//!
+//! The rules hold for files that are opened from then on. Descriptors that are already open, the listening sockets among
+//! them, stay usable. Workers and successors inherit the rules and cannot remove them.
 
-use super::needs::{Confinement, Needs};
 use crate::system::{Context, require_single_thread};
 use landlock::{
     ABI, Access as _, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus,
-    make_bitflags, path_beneath_rules,
+    path_beneath_rules,
 };
 use rustix::fs::{Access, access};
 use std::{
     collections::BTreeSet,
     error::Error,
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
 /// All kinds of file access that Landlock controls up to this version. Later versions only add other kinds of access.
 const LANDLOCK_VERSION: ABI = ABI::V5;
+
+/// The files that a confined process still needs.
+///
+/// A rule names a file or directory that exists. Log files are created again after rotation, and removing a file is a
+/// right to its directory, so these need a rule for their directories.
+#[derive(Clone, Debug, Default)]
+pub struct Needs {
+    /// Directories whose files are served: they stay readable.
+    pub roots: Vec<PathBuf>,
+    /// Log files, which are reopened for rotation: files in their directories can be created and written.
+    pub logs: Vec<PathBuf>,
+    /// Files that are removed at the end, such as the PID file: files in their directories can be removed.
+    pub removed: Vec<PathBuf>,
+}
+
+/// How far the kernel confines this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confinement {
+    /// All rules apply.
+    Full,
+    /// The rules that this kernel knows apply: at least those for reading, creating and removing files.
+    Partial,
+    /// The rules of the parent process, which has the same needs, apply.
+    Inherited,
+    /// None: the kernel has no Landlock.
+    Unavailable,
+}
+
+impl fmt::Display for Confinement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Confinement::Full | Confinement::Inherited => "confined to its files",
+            Confinement::Partial => "confined to its files as far as this kernel can",
+            Confinement::Unavailable => "not confined: Landlock is not available",
+        })
+    }
+}
 
 /// Confines this process to its needs, for good and as far as the kernel supports it.
 ///
@@ -43,22 +82,20 @@ fn inherit(needs: &Needs) -> io::Result<Confinement> {
 }
 
 fn restrict(needs: &Needs, mappings: &str) -> Result<Confinement, Box<dyn Error + Send + Sync>> {
-    let serve = make_bitflags!(AccessFs::{ReadFile | ReadDir});
-    let log = make_bitflags!(AccessFs::{WriteFile | MakeReg});
-    let execute = make_bitflags!(AccessFs::{ReadFile | Execute});
-    let read_write = make_bitflags!(AccessFs::{ReadFile | WriteFile});
     let mut ruleset = Ruleset::default().handle_access(AccessFs::from_all(LANDLOCK_VERSION))?.create()?;
+    let serve = AccessFs::ReadFile | AccessFs::ReadDir;
     // A missing root is an error. All other missing files are ignored.
     for root in &needs.roots {
         ruleset = ruleset.add_rule(PathBeneath::new(PathFd::new(root)?, serve))?;
     }
+    let programs: BTreeSet<_> = mappings.lines().filter_map(program_directory).collect();
     let ruleset = ruleset
-        .add_rules(path_beneath_rules(directories(&needs.logs), log))?
+        .add_rules(path_beneath_rules(directories(&needs.logs), AccessFs::WriteFile | AccessFs::MakeReg))?
         .add_rules(path_beneath_rules(directories(&needs.removed), AccessFs::RemoveFile))?
-        .add_rules(path_beneath_rules(executables(mappings), execute))?
+        .add_rules(path_beneath_rules(programs, AccessFs::ReadFile | AccessFs::Execute))?
         .add_rules(path_beneath_rules(["/etc/ld.so.cache"], AccessFs::ReadFile))?
         // A starting program opens it in place of a missing standard stream.
-        .add_rules(path_beneath_rules(["/dev/null"], read_write))?;
+        .add_rules(path_beneath_rules(["/dev/null"], AccessFs::ReadFile | AccessFs::WriteFile))?;
     Ok(match ruleset.restrict_self()?.ruleset {
         RulesetStatus::FullyEnforced => Confinement::Full,
         RulesetStatus::PartiallyEnforced => Confinement::Partial,
@@ -76,22 +113,13 @@ fn directories(files: &[PathBuf]) -> BTreeSet<&Path> {
     parents.map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent }).collect()
 }
 
-/// The directories of the executable and its libraries: the files that are mapped with permission to execute. Their
-/// directories, because a new version of the program is a different file.
-fn executables(mappings: &str) -> BTreeSet<&Path> {
-    mappings.lines().filter_map(executable).map(program_directory).collect()
-}
-
-/// The path in a line of proc_pid_maps(5) if it is executable. The second column holds the permissions, the last the path.
-fn executable(mapping: &str) -> Option<&Path> {
-    let permissions = mapping.split_whitespace().nth(1)?;
-    let path = mapping.find('/').map(|start| Path::new(&mapping[start..]));
-    path.filter(|_| permissions.contains('x'))
-}
-
-/// The program's directory; for a program in `/`, as in a minimal container, the program itself.
-fn program_directory(path: &Path) -> &Path {
-    path.parent().filter(|directory| directory.parent().is_some()).unwrap_or(path)
+/// The directory of the executable or library in a line of proc_pid_maps(5), because a new version of the program is a
+/// different file; for a program in `/`, as in a minimal container, the program itself. `None` if the line's second
+/// column, the permissions, does not include execution, or its last column is no path.
+fn program_directory(mapping: &str) -> Option<&Path> {
+    mapping.split_whitespace().nth(1).filter(|permissions| permissions.contains('x'))?;
+    let program = Path::new(&mapping[mapping.find('/')?..]);
+    program.parent().filter(|directory| directory.parent().is_some()).or(Some(program))
 }
 
 #[cfg(test)]
@@ -102,8 +130,8 @@ mod tests {
     #[test]
     fn finds_the_directories_of_executable_and_libraries() {
         let check = |mappings: &str, expected: &[&str]| {
-            let expected: BTreeSet<_> = expected.iter().map(Path::new).collect();
-            assert_eq!(executables(mappings), expected, "{mappings}");
+            let found: Vec<_> = mappings.lines().filter_map(program_directory).collect();
+            assert_eq!(found, expected.iter().map(Path::new).collect::<Vec<_>>(), "{mappings}");
         };
         check(
             "5f00-5f01 r--p 00000000 fe:00 17 /usr/local/bin/httpd\n\
