@@ -11,7 +11,7 @@ use std::{
     io,
     os::fd::OwnedFd,
     sync::mpsc::{Receiver, Sender, channel},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// The Unix signals that are handled. All others keep their default action, except SIGPIPE, which the standard library
@@ -103,13 +103,8 @@ impl SignalQueue {
 
     /// Waits for the next signal. Returns [`Signal::CheckWorkers`] at `deadline` if none has come.
     pub fn next(&self, deadline: Option<Instant>) -> Signal {
-        let received = match deadline {
-            Some(deadline) => {
-                self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
-            }
-            None => self.receiver.recv().ok(),
-        };
+        let timeout = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
         // The queue has a sender itself, so it is never disconnected, and only the timeout can fail.
-        received.unwrap_or(Signal::CheckWorkers)
+        self.receiver.recv_timeout(timeout).unwrap_or(Signal::CheckWorkers)
     }
 }

@@ -2,7 +2,7 @@
 //! descriptors that come with it (`SCM_RIGHTS`, unix(7)).
 
 use rustix::{
-    io::Errno,
+    io::retry_on_intr,
     net::{
         RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
         SendFlags, recvmsg, sendmsg,
@@ -59,13 +59,7 @@ impl<D> Message<D> {
 
 /// One end of the socket pair.
 #[derive(Debug)]
-pub struct ControlSocket(UnixStream);
-
-impl From<UnixStream> for ControlSocket {
-    fn from(stream: UnixStream) -> ControlSocket {
-        ControlSocket(stream)
-    }
-}
+pub struct ControlSocket(pub(super) UnixStream);
 
 impl ControlSocket {
     /// Another handle of the same end.
@@ -78,13 +72,10 @@ impl ControlSocket {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_LISTENERS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut kind = [0];
-        let received = loop {
-            match recvmsg(&self.0, &mut [IoSliceMut::new(&mut kind)], &mut control, RecvFlags::CMSG_CLOEXEC) {
-                Err(Errno::INTR) => {}
-                result => break result?.bytes,
-            }
-        };
-        if received == 0 {
+        let received = retry_on_intr(|| {
+            recvmsg(&self.0, &mut [IoSliceMut::new(&mut kind)], &mut control, RecvFlags::CMSG_CLOEXEC)
+        });
+        if received?.bytes == 0 {
             return Ok(None);
         }
         let rights = |message| match message {
@@ -126,20 +117,14 @@ impl ControlSocket {
     pub fn wait_until_ready(&self, timeout: Duration) -> io::Result<()> {
         self.0.set_read_timeout(Some(timeout))?;
         let mut byte = [0];
-        let ready = loop {
-            match (&self.0).read(&mut byte) {
-                Ok(count) => break count == 1 && byte == [READY],
-                // SIGCHLD can arrive before the end of the stream.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The process has ended without receiving all messages.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break false,
-                Err(_) => {
-                    return Err(io::Error::other(format!("not ready within {} s", timeout.as_secs())));
-                }
+        match (&self.0).read_exact(&mut byte) {
+            Ok(()) if byte == [READY] => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(io::Error::other(format!("not ready within {} s", timeout.as_secs())))
             }
-        };
-        // The process has reported the cause itself.
-        if ready { Ok(()) } else { Err(io::Error::other("ended before it was ready")) }
+            // The process has reported the cause itself.
+            _ => Err(io::Error::other("ended before it was ready")),
+        }
     }
 }
 
@@ -153,7 +138,7 @@ mod tests {
 
     fn pair() -> (ControlSocket, ControlSocket) {
         let (one, other) = UnixStream::pair().expect("a pair");
-        (one.into(), other.into())
+        (ControlSocket(one), ControlSocket(other))
     }
 
     /// Checks what arrives: the kind of each message, and the number of its descriptors.

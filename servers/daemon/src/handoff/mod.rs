@@ -107,7 +107,7 @@ impl Child {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .spawn()
             .context(format_args!("cannot start {}", file.display()))?;
-        let socket = ControlSocket::from(socket);
+        let socket = ControlSocket(socket);
         let child = Child { process, detached: false, role, socket, started_at: Instant::now() };
         let listeners = handoff.listeners.chunks(MAX_LISTENERS);
         let listeners = listeners.map(|some| Message::Listeners(some.iter().map(AsFd::as_fd).collect()));
@@ -189,7 +189,7 @@ impl Inherited {
         let Some(role) = env::var_os(ROLE_VARIABLE) else { return Ok(None) };
         let invalid = || io::Error::other(format!("invalid {ROLE_VARIABLE} {role:?}"));
         let role = role.to_str().and_then(Role::parse).ok_or_else(invalid)?;
-        let socket = ControlSocket::from(UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?));
+        let socket = ControlSocket(io::stdin().as_fd().try_clone_to_owned()?.into());
         let mut inherited = Inherited { role, listeners: Vec::new(), root: None, pid_file: None, socket };
         loop {
             match inherited.socket.receive()? {

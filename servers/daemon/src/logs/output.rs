@@ -7,7 +7,7 @@ use crate::system::Context;
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::{Mode, OFlags, open},
-    io::Errno,
+    io::retry_on_intr,
 };
 use std::{
     fmt,
@@ -64,13 +64,6 @@ impl fmt::Display for Output {
     }
 }
 
-/// A failed write: how many lines are lost, and why.
-#[derive(Debug)]
-pub(super) struct WriteError {
-    pub(super) lines_lost: u64,
-    pub(super) cause: io::Error,
-}
-
 /// Writes lines to an open output.
 pub(super) struct LineWriter<W> {
     output: W,
@@ -84,13 +77,11 @@ impl<W: Write + AsFd> LineWriter<W> {
     }
 
     /// Writes all lines of `text`, and waits while the output is full. If the previous call failed in the middle of a
-    /// line, this one writes a newline first.
-    pub(super) fn write(&mut self, text: &[u8]) -> Result<(), WriteError> {
+    /// line, this one writes a newline first. The error is the number of lost lines and their cause.
+    pub(super) fn write(&mut self, text: &[u8]) -> Result<(), (u64, io::Error)> {
         let mut rest = text;
-        self.write_rest(&mut rest).map_err(|cause| {
-            let lines_lost = rest.iter().filter(|byte| **byte == b'\n').count() as u64;
-            WriteError { lines_lost, cause }
-        })
+        let result = self.write_rest(&mut rest);
+        result.map_err(|cause| (rest.iter().filter(|byte| **byte == b'\n').count() as u64, cause))
     }
 
     fn write_rest(&mut self, rest: &mut &[u8]) -> io::Result<()> {
@@ -114,10 +105,7 @@ impl<W: Write + AsFd> LineWriter<W> {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    match poll(&mut [PollFd::new(&self.output, PollFlags::OUT)], None) {
-                        Ok(_) | Err(Errno::INTR) => {}
-                        Err(error) => return Err(error.into()),
-                    }
+                    retry_on_intr(|| poll(&mut [PollFd::new(&self.output, PollFlags::OUT)], None))?;
                 }
                 Err(error) => return Err(error),
             }
@@ -169,7 +157,7 @@ mod tests {
         let script = script.iter().copied().collect();
         let mut writer = LineWriter::new(ScriptedOutput { script, written: Vec::new(), always_writable });
         let result = writer.write(b"one\ntwo\nthree\n");
-        assert_eq!(result.map_or_else(|error| error.lines_lost, |()| 0), lines_lost, "{written:?}");
+        assert_eq!(result.map_or_else(|(lost, _)| lost, |()| 0), lines_lost, "{written:?}");
         writer.write(b"four\n").expect("the script is over");
         assert_eq!(String::from_utf8_lossy(&writer.output.written), written);
     }

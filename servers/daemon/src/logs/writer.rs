@@ -2,7 +2,7 @@
 
 use super::{
     error_log,
-    output::{LineWriter, Output, WriteError},
+    output::{LineWriter, Output},
     queue::{Buffer, Command, Log},
 };
 use crate::system::spawn;
@@ -90,7 +90,7 @@ impl Writer {
                 self.failing = false;
                 report_lost(&self.buffer);
             }
-            Err(WriteError { lines_lost, cause }) => {
+            Err((lines_lost, cause)) => {
                 self.buffer.count_lost(lines_lost);
                 if !mem::replace(&mut self.failing, true) {
                     log::error!("cannot write to {}: {cause}", self.buffer.output);
