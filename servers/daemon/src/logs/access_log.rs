@@ -1,7 +1,7 @@
 //! Logs each response with its client, its request, and the number of bytes that were sent.
 
 use super::{
-    format::{Format, RecordBuilder, SentResponse},
+    format::{Format, RecordBuilder},
     queue::Log,
 };
 use http_engine::{Middleware, Next, Rejected, Reply, Request, Response};
@@ -35,8 +35,8 @@ impl AccessLog {
         move |response| {
             let status = response.status();
             response.on_sent(move |sent| {
-                let response = SentResponse { status, sent, duration: received_at.elapsed() };
-                log.append(|line, timestamp| record.finish(line, timestamp, &response));
+                let duration = received_at.elapsed();
+                log.append(|line, timestamp| record.finish(line, timestamp, status, sent, duration));
             })
         }
     }

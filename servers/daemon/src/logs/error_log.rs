@@ -71,7 +71,7 @@ fn write_line(line: &mut Vec<u8>, timestamp: &Timestamp, pid: u32, level: Level,
         Level::Warn => "warning",
         Level::Info | Level::Debug | Level::Trace => "info",
     };
-    let _ = write!(line, "{} {level} {pid}: ", timestamp.rfc3339());
+    let _ = write!(line, "{} {level} {pid}: ", timestamp.rfc3339);
     Escape::Message.write(line, message.as_bytes(), MAX_MESSAGE);
     line.push(b'\n');
 }

@@ -31,14 +31,6 @@ const MAX_USER_AGENT: usize = 500;
 /// Initial capacity of a record in bytes: most lines fit without growing it.
 const TYPICAL_LINE: usize = 320;
 
-/// What a line says about a response.
-pub(super) struct SentResponse {
-    pub(super) status: Status,
-    pub(super) sent: Sent,
-    /// From the last byte of the request to the last byte sent of the response.
-    pub(super) duration: Duration,
-}
-
 /// A line without its time and its response, which are inserted at two offsets.
 pub(super) struct RecordBuilder {
     format: Format,
@@ -59,16 +51,24 @@ impl RecordBuilder {
         record
     }
 
-    /// Appends the complete line, with its newline.
-    pub(super) fn finish(&self, line: &mut Vec<u8>, timestamp: &Timestamp, response: &SentResponse) {
+    /// Appends the complete line, with its newline. `duration` is the time from the last byte of the request to the last
+    /// byte sent of the response.
+    pub(super) fn finish(
+        &self,
+        line: &mut Vec<u8>,
+        timestamp: &Timestamp,
+        status: Status,
+        Sent { bytes, complete }: Sent,
+        duration: Duration,
+    ) {
         let json = self.format == Format::Json;
-        let (time, start) = (if json { timestamp.rfc3339() } else { timestamp.clf() }, line.len());
+        let (time, start) = (if json { &timestamp.rfc3339 } else { &timestamp.clf }, line.len());
         line.extend_from_slice(&self.text[..self.time_at]);
         line.extend_from_slice(time.as_bytes());
         line.extend_from_slice(&self.text[self.time_at..self.response_at]);
-        let (status, Sent { bytes, complete }) = (response.status.code(), response.sent);
+        let status = status.code();
         let _ = if json {
-            let micros = response.duration.as_micros();
+            let micros = duration.as_micros();
             let (millis, thousandths) = (micros / 1000, micros % 1000);
             write!(line, r#""status":{status},"bytes":{bytes},"complete":{complete},"#)
                 .and_then(|()| write!(line, r#""duration_ms":{millis}.{thousandths:03}"#))
@@ -169,8 +169,7 @@ mod tests {
         let timestamp = Timestamp::at(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777));
         let (sent, duration) = (Sent { bytes: 1234, complete }, Duration::from_nanos(12_034_567));
         let mut line = b"before\n".to_vec();
-        let response = SentResponse { status: Status::PARTIAL_CONTENT, sent, duration };
-        record.finish(&mut line, &timestamp, &response);
+        record.finish(&mut line, &timestamp, Status::PARTIAL_CONTENT, sent, duration);
         let line = String::from_utf8(line).expect("ASCII");
         line.strip_prefix("before\n").expect("the text before the line stays").to_owned()
     }

@@ -85,7 +85,7 @@ impl Logs {
     pub(crate) fn flush(&self, timeout: Duration) {
         if let Some(access) = &self.access {
             access.flush(timeout);
-            writer::report_lost(access.buffer());
+            writer::report_lost(&access.buffer);
         }
         // Last, because it may have to report failures of the access log.
         self.errors.flush(timeout);

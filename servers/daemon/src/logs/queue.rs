@@ -9,7 +9,6 @@ use super::{
     timestamp::Timestamp,
 };
 use std::{
-    mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{Receiver, Sender, channel},
@@ -27,7 +26,7 @@ const WRITE_THRESHOLD: usize = 64 * 1024;
 /// remaining lines and ends.
 #[derive(Clone, Debug)]
 pub struct Log {
-    buffer: Arc<Buffer>,
+    pub(super) buffer: Arc<Buffer>,
     commands: Sender<Command>,
 }
 
@@ -43,11 +42,11 @@ pub(super) enum Command {
 }
 
 impl Log {
-    /// A log for `output`, with the two values that its writer thread needs.
-    pub(super) fn new(output: Output) -> (Log, Arc<Buffer>, Receiver<Command>) {
+    /// A log for `output`, and the commands to its writer thread.
+    pub(super) fn new(output: Output) -> (Log, Receiver<Command>) {
         let buffer = Arc::new(Buffer { output, state: Mutex::default() });
         let (commands, receiver) = channel();
-        (Log { buffer: Arc::clone(&buffer), commands }, buffer, receiver)
+        (Log { buffer, commands }, receiver)
     }
 
     /// Appends the line that `write` writes, which must end with a newline. Returns false if the buffer was full and
@@ -91,10 +90,6 @@ impl Log {
         self.buffer.lock().lost
     }
 
-    pub(super) fn buffer(&self) -> &Buffer {
-        &self.buffer
-    }
-
     fn command(&self, command: Command) {
         // Fails only if the writer thread has panicked, which the error log reports.
         let _ = self.commands.send(command);
@@ -109,38 +104,17 @@ pub(super) struct Buffer {
 }
 
 #[derive(Debug, Default)]
-struct BufferState {
-    lines: Vec<u8>,
+pub(super) struct BufferState {
+    pub(super) lines: Vec<u8>,
     timestamp: Timestamp,
     /// Lines lost since the log was opened.
-    lost: u64,
+    pub(super) lost: u64,
     /// How many of the lost lines have been reported.
-    reported: u64,
+    pub(super) reported: u64,
 }
 
 impl Buffer {
-    /// Exchanges the lines for the empty buffer `lines`.
-    pub(super) fn take(&self, lines: &mut Vec<u8>) {
-        mem::swap(&mut self.lock().lines, lines);
-    }
-
-    pub(super) fn count_lost(&self, lines: u64) {
-        self.lock().lost += lines;
-    }
-
-    /// Calls `report` with the number of lost lines that are not reported yet, unless that is 0. If `report` returns
-    /// false, they stay unreported. `report` may append to this log.
-    pub(super) fn report_lost(&self, report: impl FnOnce(u64) -> bool) {
-        let mut state = self.lock();
-        let count = state.lost - state.reported;
-        state.reported = state.lost;
-        drop(state);
-        if count > 0 && !report(count) {
-            self.lock().reported -= count;
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BufferState> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, BufferState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,8 +12,10 @@ const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
 #[derive(Debug, Default)]
 pub(super) struct Timestamp {
     second: Option<u64>,
-    clf: String,
-    rfc3339: String,
+    /// As in the Common Log Format: `06/Nov/1994:08:49:37 +0000`.
+    pub(super) clf: String,
+    /// As in RFC 3339: `1994-11-06T08:49:37Z`.
+    pub(super) rfc3339: String,
 }
 
 impl Timestamp {
@@ -43,16 +45,6 @@ impl Timestamp {
         self.clf = format!("{day}/{month}/{year}:{time} +0000");
         self.rfc3339 = format!("{year}-{number:02}-{day}T{time}Z");
     }
-
-    /// The time as in the Common Log Format: `06/Nov/1994:08:49:37 +0000`.
-    pub(super) fn clf(&self) -> &str {
-        &self.clf
-    }
-
-    /// The time as in RFC 3339: `1994-11-06T08:49:37Z`.
-    pub(super) fn rfc3339(&self) -> &str {
-        &self.rfc3339
-    }
 }
 
 #[cfg(test)]
@@ -72,7 +64,7 @@ mod tests {
             (4e11, "31/Dec/9999:23:59:59 +0000", "9999-12-31T23:59:59Z"),
         ] {
             timestamp.update(SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds));
-            assert_eq!((timestamp.clf(), timestamp.rfc3339()), (clf, rfc3339), "{seconds}");
+            assert_eq!((&*timestamp.clf, &*timestamp.rfc3339), (clf, rfc3339), "{seconds}");
         }
     }
 }

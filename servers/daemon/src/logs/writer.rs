@@ -18,8 +18,13 @@ const WRITE_DELAY: Duration = Duration::from_millis(200);
 
 /// Starts the thread that writes a log to `file`, which is the open `output`.
 pub(super) fn start(output: Output, file: File) -> io::Result<Log> {
-    let (log, buffer, commands) = Log::new(output);
-    let writer = Writer { buffer, lines: Vec::new(), file: LineWriter::new(file), failing: false };
+    let (log, commands) = Log::new(output);
+    let writer = Writer {
+        buffer: Arc::clone(&log.buffer),
+        lines: Vec::new(),
+        file: LineWriter::new(file),
+        failing: false,
+    };
     spawn("log", move || writer.run(&commands))?;
     Ok(log)
 }
@@ -38,9 +43,15 @@ impl Log {
 
 /// Reports the lines of this log that were lost since the last report, if there are any.
 pub(super) fn report_lost(buffer: &Buffer) {
-    buffer.report_lost(|count| {
-        error_log::report(log::Level::Warn, format_args!("lines lost for {}: {count}", buffer.output))
-    });
+    let mut state = buffer.lock();
+    let count = state.lost - state.reported;
+    state.reported = state.lost;
+    // The report may be appended to this log.
+    drop(state);
+    let message = format_args!("lines lost for {}: {count}", buffer.output);
+    if count > 0 && !error_log::report(log::Level::Warn, message) {
+        buffer.lock().reported -= count;
+    }
 }
 
 struct Writer {
@@ -81,7 +92,7 @@ impl Writer {
     /// Writes the buffered lines. Of several failures in a row only the first is reported; the lost lines are reported
     /// when a write succeeds again.
     fn write(&mut self) {
-        self.buffer.take(&mut self.lines);
+        mem::swap(&mut self.buffer.lock().lines, &mut self.lines);
         if self.lines.is_empty() {
             return;
         }
@@ -91,7 +102,7 @@ impl Writer {
                 report_lost(&self.buffer);
             }
             Err((lines_lost, cause)) => {
-                self.buffer.count_lost(lines_lost);
+                self.buffer.lock().lost += lines_lost;
                 if !mem::replace(&mut self.failing, true) {
                     log::error!("cannot write to {}: {cause}", self.buffer.output);
                 }
