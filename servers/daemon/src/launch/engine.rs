@@ -16,9 +16,10 @@ pub(super) fn start(
     make: &MakeHandler,
     signals: Sender<Signal>,
 ) -> io::Result<ServerHandle> {
+    let (max_connections, _) = settings.connection_limit(listeners.len());
     let engine = http_engine::Settings {
         workers: settings.workers_per_process(),
-        max_connections: Some(settings.connection_limit(listeners.len()).effective),
+        max_connections: Some(max_connections),
         max_connections_per_address: settings.options.limits.max_connections_per_ip,
         server: format!("{}/{}", settings.name, env!("CARGO_PKG_VERSION")),
         protocol: settings.options.limits.protocol(),

@@ -101,15 +101,14 @@ impl Master<'_> {
             Some(Inherited { listeners, pid_file, socket, .. }) => (listeners, Some((socket, pid_file))),
             None => (addresses::listen(settings)?, None),
         };
-        let connection_limit = settings.connection_limit(listeners.len());
         // A successor has the user of its predecessor, and may not be allowed to read the accounts again.
         if let (Some(user), false) = (&service.user, is_successor) {
             privileges::switch_user(user, service.group.as_deref())?;
         }
         let (logs, confinement) = service.logs.start(|| confine(settings))?;
         let signals = handlers.into_queue(Signal::for_master)?;
-        if connection_limit.is_reduced() {
-            log::warn!("{connection_limit}");
+        if let (_, Some(warning)) = settings.connection_limit(listeners.len()) {
+            log::warn!("{warning}");
         }
         let workers =
             Workers::start(settings, &listeners, root.as_ref(), &logs.wrap(make), signals.sender())?;
