@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::{
     env,
     ffi::OsStr,
-    fmt, io,
+    fmt, io, mem,
     net::TcpListener,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
@@ -81,7 +81,6 @@ pub struct Handoff<'a> {
 #[derive(Debug)]
 pub struct Child {
     process: process::Child,
-    detached: bool,
     role: Role,
     /// Closing it tells the child that this process has ended.
     socket: ControlSocket,
@@ -108,7 +107,7 @@ impl Child {
             .spawn()
             .context(format_args!("cannot start {}", file.display()))?;
         let socket = ControlSocket(socket);
-        let child = Child { process, detached: false, role, socket, started_at: Instant::now() };
+        let child = Child { process, role, socket, started_at: Instant::now() };
         let listeners = handoff.listeners.chunks(MAX_LISTENERS);
         let listeners = listeners.map(|some| Message::Listeners(some.iter().map(AsFd::as_fd).collect()));
         let (root, pid_file) = (handoff.root.map(Message::Root), handoff.pid_file.map(Message::PidFile));
@@ -152,18 +151,16 @@ impl Child {
         let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
     }
 
-    /// Lets the process continue after this value is dropped.
-    pub fn detach(mut self) {
-        self.detached = true;
+    /// Lets the process continue without this one.
+    pub fn detach(self) {
+        mem::forget(self);
     }
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if !self.detached {
-            let _ = self.process.kill();
-            let _ = self.process.wait();
-        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
