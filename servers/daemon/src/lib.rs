@@ -17,7 +17,6 @@
 //! | `system` | threads and error messages |
 
 mod confinement;
-
 mod handoff;
 mod launch;
 pub mod logs;

@@ -55,7 +55,7 @@ impl Common {
             return ExitCode::from(2);
         }
         let result = match &service.pid_file {
-            Some(pid_file) if service.reload => reload::reload(pid_file),
+            Some(pid_file) if service.reload => reload::reload(pid_file).context("cannot reload"),
             _ => run(&ServerSettings { name, application, engine, options: self }),
         };
         match result {

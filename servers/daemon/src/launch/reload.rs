@@ -22,10 +22,6 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 ///
 /// Fails if no process holds the file, if the process continues without a successor, or after [`RELOAD_TIMEOUT`].
 pub fn reload(pid_file: &Path) -> io::Result<()> {
-    start_successor(pid_file).context("cannot reload")
-}
-
-fn start_successor(pid_file: &Path) -> io::Result<()> {
     let name = pid_file.display();
     // A server locks its PID file. Without the lock the PID may belong to another process, which SIGUSR2 would kill.
     if !pid_file::is_held(pid_file)? {

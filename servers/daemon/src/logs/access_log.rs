@@ -12,7 +12,7 @@ use std::{net::SocketAddr, time::Instant};
 /// Wrap it around all other layers: a line shows the response as this layer sees it.
 #[derive(Clone, Debug)]
 pub struct AccessLog {
-    log: Log,
+    pub(super) log: Log,
     format: Format,
 }
 

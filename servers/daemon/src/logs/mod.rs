@@ -55,21 +55,21 @@ impl LogSettings {
         let start = |(output, file)| writer::start(output, file);
         let errors = start(errors)?;
         error_log::set_log(errors.clone());
-        Ok((Logs { access: access.map(start).transpose()?, errors, format: self.format }, restricted))
+        let access = access.map(start).transpose()?.and_then(|log| AccessLog::new(log, self.format));
+        Ok((Logs { access, errors }, restricted))
     }
 }
 
 /// The logs of a process.
 pub(crate) struct Logs {
-    access: Option<Log>,
+    access: Option<AccessLog>,
     errors: Log,
-    format: Format,
 }
 
 impl Logs {
     /// Makes handlers whose responses appear in the access log, unless it is off.
     pub(crate) fn wrap(&self, make: MakeHandler) -> MakeHandler {
-        match self.access.clone().and_then(|log| AccessLog::new(log, self.format)) {
+        match self.access.clone() {
             Some(layer) => Arc::new(move |worker| Arc::new(Stack::new(make(worker)).wrap(layer.clone()))),
             None => make,
         }
@@ -77,15 +77,15 @@ impl Logs {
 
     /// Reopens the files by their names, for log rotation.
     pub(crate) fn reopen(&self) {
-        self.access.iter().chain([&self.errors]).for_each(Log::reopen);
+        self.access.iter().map(|access| &access.log).chain([&self.errors]).for_each(Log::reopen);
     }
 
     /// Waits until all lines so far are written, for at most `timeout` per log. Reports the lines that the access log
     /// has lost.
     pub(crate) fn flush(&self, timeout: Duration) {
-        if let Some(access) = &self.access {
-            access.flush(timeout);
-            writer::report_lost(&access.buffer);
+        if let Some(AccessLog { log, .. }) = &self.access {
+            log.flush(timeout);
+            writer::report_lost(&log.buffer);
         }
         // Last, because it may have to report failures of the access log.
         self.errors.flush(timeout);
