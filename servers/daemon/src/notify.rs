@@ -81,9 +81,14 @@ fn monotonic_micros() -> i64 {
 mod tests {
     use super::*;
 
-    fn check(address: &OsStr, receiver: &UnixDatagram) {
+    /// The program's tests send to a socket in the file system.
+    #[test]
+    fn notifies_an_abstract_socket_of_each_state() {
+        let name = format!("http-daemon notify {}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).expect("a name");
+        let receiver = UnixDatagram::bind_addr(&address).expect("a socket");
         let sent = |state| {
-            send(address, state).expect("a receiver");
+            send(format!("@{name}").as_ref(), state).expect("a receiver");
             let mut datagram = [0; 128];
             let length = receiver.recv(&mut datagram).expect("a datagram");
             String::from_utf8_lossy(&datagram[..length]).into_owned()
@@ -96,21 +101,6 @@ mod tests {
         let time = text.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect("a time");
         let time = time.parse().expect("a number");
         assert!((before..=monotonic_micros()).contains(&time), "{text}");
-    }
-
-    #[test]
-    fn notifies_a_socket_in_the_file_system() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("notify");
-        check(path.as_os_str(), &UnixDatagram::bind(&path).expect("a socket"));
-    }
-
-    #[test]
-    fn notifies_an_abstract_socket() {
-        let name = format!("http-daemon notify {}", std::process::id());
-        let address = SocketAddr::from_abstract_name(&name).expect("a name");
-        let receiver = UnixDatagram::bind_addr(&address).expect("a socket");
-        check(format!("@{name}").as_ref(), &receiver);
     }
 
     #[test]
