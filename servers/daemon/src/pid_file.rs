@@ -42,8 +42,12 @@ impl PidFile {
     /// [`InvalidData`](io::ErrorKind::InvalidData) if it contains something other than a PID; then it stays as it is.
     pub fn claim(path: &Path) -> io::Result<PidFile> {
         let path = std::path::absolute(path)?;
+        // Another user may have placed a symbolic link there.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits();
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).mode(0o644).custom_flags(flags.cast_signed());
         for _ in 0..MAX_ATTEMPTS {
-            let file = open(&path)?;
+            let file = options.open(&path)?;
             lock(&file)?;
             // The previous holder may have removed the file between the two calls; then this one has no name.
             if is_named(&file, &path)? {
@@ -117,29 +121,20 @@ pub fn read(path: &Path) -> io::Result<(Option<Pid>, SystemTime)> {
     Ok((parse(&file).unwrap_or(None), modified))
 }
 
-/// Opens or creates the file. Does not follow a symbolic link, which another user may have placed there.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits();
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    options.mode(0o644).custom_flags(flags.cast_signed()).open(path)
-}
-
+/// Locks the file, or names the process that holds it.
 fn lock(file: &File) -> io::Result<()> {
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => Err(io::Error::new(io::ErrorKind::ResourceBusy, describe_holder(file))),
-        result => Ok(result?),
+    let result = flock(file, FlockOperation::NonBlockingLockExclusive);
+    if result != Err(Errno::WOULDBLOCK) {
+        return Ok(result?);
     }
-}
-
-fn describe_holder(file: &File) -> String {
-    match parse(file) {
+    let message = match parse(file) {
         Ok(Some(pid)) if test_kill_process(pid) != Err(Errno::SRCH) => {
             format!("process {pid} is already running")
         }
         // The holder has not yet replaced the PID of a process that has ended.
         _ => "another process is starting".to_owned(),
-    }
+    };
+    Err(io::Error::new(io::ErrorKind::ResourceBusy, message))
 }
 
 /// The PID in the file, or `None` if it is empty. Fails if it contains anything else.
@@ -150,13 +145,11 @@ fn parse(file: &File) -> io::Result<Option<Pid>> {
         return Ok(None);
     }
     let text = str::from_utf8(&content[..length]).ok().filter(|text| text.len() <= MAX_LENGTH);
-    let number = text.and_then(|text| text.lines().next()).and_then(|line| line.trim().parse::<u32>().ok());
-    match number.and_then(|number| Pid::from_raw(number.try_into().ok()?)) {
-        None => {
-            Err(io::Error::new(io::ErrorKind::InvalidData, "the file contains something other than a PID"))
-        }
-        pid => Ok(pid),
-    }
+    let number = text.and_then(|text| text.lines().next()?.trim().parse::<u32>().ok());
+    let pid = number.and_then(|number| Pid::from_raw(number.try_into().ok()?));
+    let invalid =
+        || io::Error::new(io::ErrorKind::InvalidData, "the file contains something other than a PID");
+    pid.map(Some).ok_or_else(invalid)
 }
 
 /// Whether `path` still names the open file.
@@ -301,22 +294,5 @@ mod tests {
         let sent = held.as_fd().try_clone_to_owned().expect("a descriptor");
         fs::rename(&path, directory.path().join("moved")).expect("another name");
         check(sent, io::ErrorKind::NotFound);
-    }
-
-    /// Drops the file as another user than the one that created it. To the kernel a user belongs to a thread.
-    #[test]
-    fn empties_a_file_that_it_may_not_remove() {
-        if !rustix::process::geteuid().is_root() {
-            return println!("skipped: only root can become another user");
-        }
-        let (_directory, path) = directory();
-        let held = PidFile::claim(&path).expect("a free file");
-        let drop_as_nobody = || {
-            rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(65534)).expect("root may");
-            drop(held);
-        };
-        thread::scope(|scope| scope.spawn(drop_as_nobody).join()).expect("no panic");
-        assert_eq!(content(&path).as_deref(), Some(""));
-        PidFile::claim(&path).expect("a free file");
     }
 }
