@@ -11,7 +11,7 @@ use rustix::{
         set_thread_uid,
     },
 };
-use std::{fs, io};
+use std::{collections::BTreeSet, fs, io};
 
 /// Switches this process to `user`, to `group` or the user's own group, and to the user's supplementary groups, for
 /// good: programs that it starts cannot gain privileges either (`no_new_privs`). User and group are names or numbers.
@@ -21,8 +21,7 @@ use std::{fs, io};
 /// its privileges, or if the kernel refuses. Also fails if the process could become root again; then it may have done
 /// so, and must end.
 pub fn switch_user(user: &str, group: Option<&str>) -> io::Result<()> {
-    let accounts = Accounts { passwd: read("/etc/passwd")?, group: read("/etc/group")? };
-    let identity = accounts.identity(user, group)?;
+    let identity = identity(&read("/etc/passwd")?, &read("/etc/group")?, user, group)?;
     if !identity.is_current() {
         require_single_thread()?;
         identity.assume()?;
@@ -50,10 +49,8 @@ struct Identity {
 
 impl Identity {
     /// `supplementary` need not include `group`.
-    fn new(user: u32, group: u32, mut supplementary: Vec<u32>) -> Identity {
-        supplementary.push(group);
-        supplementary.sort_unstable();
-        supplementary.dedup();
+    fn new(user: u32, group: u32, supplementary: impl Iterator<Item = u32>) -> Identity {
+        let supplementary: BTreeSet<u32> = supplementary.chain([group]).collect();
         let supplementary = supplementary.into_iter().map(Gid::from_raw).collect();
         Identity { user: Uid::from_raw(user), group: Gid::from_raw(group), supplementary }
     }
@@ -76,55 +73,36 @@ impl Identity {
     }
 }
 
-/// The contents of passwd(5) and group(5).
-struct Accounts {
-    passwd: String,
-    group: String,
+/// Finds a user and its groups in the contents of passwd(5) and group(5).
+fn identity(passwd: &str, groups: &str, user: &str, group: Option<&str>) -> io::Result<Identity> {
+    let account =
+        entry(passwd, user).and_then(|(name, uid, rest)| Some((name, uid, number(rest.split(':').next()?)?)));
+    let uid = account.map(|(_, uid, _)| uid).or_else(|| number(user));
+    let uid = uid.ok_or_else(|| not_found("user", user, "/etc/passwd"))?;
+    if uid == 0 {
+        return Err(io::Error::other(format!("refusing --user {user}: choose an unprivileged user")));
+    }
+    let gid = match (group, account) {
+        (Some(group), _) => {
+            let gid = entry(groups, group).map(|(_, gid, _)| gid).or_else(|| number(group));
+            gid.ok_or_else(|| not_found("group", group, "/etc/group"))?
+        }
+        (None, Some((.., gid))) => gid,
+        (None, None) => {
+            let message = format!("cannot find the group of user {user}: not in /etc/passwd (add --group)");
+            return Err(io::Error::other(message));
+        }
+    };
+    let is_member =
+        |members: &str| members.split(',').any(|member| account.is_some_and(|(name, ..)| member == name));
+    let memberships = entries(groups).filter(|(.., members)| is_member(members)).map(|(_, gid, _)| gid);
+    Ok(Identity::new(uid, gid, memberships))
 }
 
-impl Accounts {
-    fn identity(&self, user: &str, group: Option<&str>) -> io::Result<Identity> {
-        let account = self.account(user);
-        let uid = account.map(|(_, uid, _)| uid).or_else(|| number(user));
-        let uid = uid.ok_or_else(|| not_found("user", user, "/etc/passwd"))?;
-        if uid == 0 {
-            return Err(io::Error::other(format!("refusing --user {user}: choose an unprivileged user")));
-        }
-        let gid = match (group, account) {
-            (Some(group), _) => self.group(group).ok_or_else(|| not_found("group", group, "/etc/group"))?,
-            (None, Some((.., gid))) => gid,
-            (None, None) => {
-                let message =
-                    format!("cannot find the group of user {user}: not in /etc/passwd (add --group)");
-                return Err(io::Error::other(message));
-            }
-        };
-        let supplementary = account.map_or_else(Vec::new, |(name, ..)| self.memberships(name));
-        Ok(Identity::new(uid, gid, supplementary))
-    }
-
-    /// Name, user and group of the account with this name or, if there is none, with this number: a name may consist of
-    /// digits.
-    fn account(&self, user: &str) -> Option<(&str, u32, u32)> {
-        let accounts = || {
-            let group = |rest: &str| number(rest.split(':').next()?);
-            entries(&self.passwd).filter_map(move |(name, user, rest)| Some((name, user, group(rest)?)))
-        };
-        let named = accounts().find(|(name, ..)| *name == user);
-        named.or_else(|| accounts().find(|(_, uid, _)| Some(*uid) == number(user)))
-    }
-
-    fn group(&self, group: &str) -> Option<u32> {
-        let named = entries(&self.group).find(|(name, ..)| *name == group);
-        named.map(|(_, number, _)| number).or_else(|| number(group))
-    }
-
-    /// The groups that list this user as a member.
-    fn memberships(&self, user: &str) -> Vec<u32> {
-        let has_user = |members: &str| members.split(',').any(|member| member == user);
-        let groups = entries(&self.group).filter(|(.., members)| has_user(members));
-        groups.map(|(_, number, _)| number).collect()
-    }
+/// The entry with this name or, if there is none, with this number: a name may consist of digits.
+fn entry<'a>(text: &'a str, key: &str) -> Option<(&'a str, u32, &'a str)> {
+    let named = entries(text).find(|(name, ..)| *name == key);
+    named.or_else(|| entries(text).find(|(_, id, _)| Some(*id) == number(key)))
 }
 
 /// Name, number and further fields of each valid line: in both files a line begins with `name:password:number:`. The
@@ -161,9 +139,9 @@ mod tests {
         users:x:100:someone,web\nbroken:x:no:web";
 
     fn check(user: &str, group: Option<&str>, expected: Result<(u32, u32, &[u32]), &str>) {
-        let accounts = Accounts { passwd: PASSWD.to_owned(), group: GROUP.to_owned() };
-        let found = accounts.identity(user, group).map_err(|error| error.to_string());
-        let expected = expected.map(|(user, group, others)| Identity::new(user, group, others.to_vec()));
+        let found = identity(PASSWD, GROUP, user, group).map_err(|error| error.to_string());
+        let expected =
+            expected.map(|(user, group, others)| Identity::new(user, group, others.iter().copied()));
         assert_eq!(found, expected.map_err(str::to_owned), "{user}, {group:?}");
     }
 
@@ -221,7 +199,7 @@ mod tests {
             return;
         }
         let dropped = || {
-            let identity = Identity::new(12345, 12346, vec![4]);
+            let identity = Identity::new(12345, 12346, [4].into_iter());
             assert!(!identity.is_current());
             identity.assume().expect("root may");
             assert!(identity.is_current() && !identity.can_regain_root());
@@ -242,7 +220,7 @@ mod tests {
     #[test]
     fn notices_an_incomplete_drop() {
         let check = |saved_group: u32, saved_user: u32, expected: bool| {
-            let identity = Identity::new(12345, 12346, Vec::new());
+            let identity = Identity::new(12345, 12346, [].into_iter());
             let drop_some = move || {
                 let (user, group) = (identity.user, identity.group);
                 set_thread_res_gid(group, group, Gid::from_raw(saved_group)).expect("root may");
