@@ -26,8 +26,11 @@ impl WorkerPool {
     /// Starts the workers and waits until all of them serve. Fails if one does not: only the replacements of workers
     /// that once served are retried.
     pub fn start(workers: usize, handoff: Handoff<'_>) -> io::Result<WorkerPool> {
-        let slots = (0..workers).map(|number| WorkerSlot::start(number, handoff));
-        let pool = WorkerPool { slots: slots.collect::<io::Result<_>>()? };
+        let start = |number| {
+            let worker = Some(Child::start(Role::Worker(number), handoff)?);
+            Ok(WorkerSlot { number, worker, restart_at: Instant::now(), backoff: Duration::ZERO })
+        };
+        let pool = WorkerPool { slots: (0..workers).map(start).collect::<io::Result<_>>()? };
         pool.workers().try_for_each(Child::wait_until_ready)?;
         Ok(pool)
     }
@@ -79,11 +82,6 @@ struct WorkerSlot {
 }
 
 impl WorkerSlot {
-    fn start(number: usize, handoff: Handoff<'_>) -> io::Result<WorkerSlot> {
-        let worker = Some(Child::start(Role::Worker(number), handoff)?);
-        Ok(WorkerSlot { number, worker, restart_at: Instant::now(), backoff: Duration::ZERO })
-    }
-
     /// If the worker has ended, logs its exit status and schedules its replacement.
     fn reap(&mut self, now: Instant) {
         let Some(worker) = &mut self.worker else { return };

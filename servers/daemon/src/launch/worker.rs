@@ -60,17 +60,14 @@ pub(super) fn run(
 /// Starts a thread that puts the messages of the master, and then its end, into the signal queue.
 fn forward_messages(socket: ControlSocket, signals: Sender<Signal>) -> io::Result<()> {
     spawn("control", move || {
-        loop {
-            let signal = match socket.receive() {
-                Ok(Some(Message::Root(root))) => Signal::ServeRoot(root),
-                Ok(Some(Message::ReopenLogs)) => Signal::ReopenLogs,
-                Ok(Some(_)) => continue,
-                Ok(None) | Err(_) => Signal::MasterEnded,
+        // Sending fails only when the main thread has ended, and with it the process.
+        while let Ok(Some(message)) = socket.receive() {
+            let _ = match message {
+                Message::Root(root) => signals.send(Signal::ServeRoot(root)),
+                Message::ReopenLogs => signals.send(Signal::ReopenLogs),
+                _ => Ok(()),
             };
-            let is_last = matches!(signal, Signal::MasterEnded);
-            if signals.send(signal).is_err() || is_last {
-                return;
-            }
         }
+        let _ = signals.send(Signal::MasterEnded);
     })
 }
