@@ -1,11 +1,29 @@
-//! Logs each response with its client, its request, and the number of bytes that were sent.
+//! The access log: a line for each response, with its client, its request, and the number of bytes that were sent.
+//!
+//! A line is built in two steps, because the request is gone when its response has been sent: [`RecordBuilder::new`]
+//! copies what the line says about the request, and [`RecordBuilder::finish`] adds the time and the response.
 
-use super::{
-    format::{Format, RecordBuilder},
-    queue::Log,
+use super::{escape::Escape, output::MAX_LINE_BYTES, queue::Log, timestamp::Timestamp};
+use http_engine::{Middleware, Next, Rejected, Reply, Request, Response, Sent, Status, Version};
+use std::{
+    io::Write,
+    net::SocketAddr,
+    time::{Duration, Instant},
 };
-use http_engine::{Middleware, Next, Rejected, Reply, Request, Response};
-use std::{net::SocketAddr, time::Instant};
+
+/// The format of the access log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// No access log
+    #[default]
+    Off,
+    /// Common Log Format: client, time, request line, status, bytes
+    Common,
+    /// Common Log Format, then Referer and User-Agent
+    Combined,
+    /// One JSON object per line, including the duration
+    Json,
+}
 
 /// Middleware that appends a line to a log once a response is sent, or its connection has ended before that.
 ///
@@ -50,5 +68,207 @@ impl Middleware for AccessLog {
 
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
         self.record(rejected.client_addr, rejected.request.as_ref())(response)
+    }
+}
+
+// The most bytes that text chosen by a client takes, once escaped. Together with the rest of a line they stay below
+// `MAX_LINE_BYTES`, and no client can make the log grow much faster than it sends.
+const MAX_METHOD: usize = 32;
+const MAX_TARGET: usize = 2000;
+const MAX_REFERER: usize = 1000;
+const MAX_USER_AGENT: usize = 500;
+
+/// Initial capacity of a record in bytes: most lines fit without growing it.
+const TYPICAL_LINE: usize = 320;
+
+/// A line without its time and its response, which are inserted at two offsets.
+struct RecordBuilder {
+    format: Format,
+    text: Vec<u8>,
+    time_at: usize,
+    response_at: usize,
+}
+
+impl RecordBuilder {
+    /// Writes what a line says about the client and the request. `request` is `None` if its head was not understood.
+    fn new(format: Format, client: Option<SocketAddr>, request: Option<&Request<'_>>) -> Self {
+        let text = Vec::with_capacity(TYPICAL_LINE);
+        let mut record = RecordBuilder { format, text, time_at: 0, response_at: 0 };
+        match format {
+            Format::Json => record.json(client, request),
+            _ => record.common(client, request),
+        }
+        record
+    }
+
+    /// Appends the complete line, with its newline. `duration` is the time from the last byte of the request to the last
+    /// byte sent of the response.
+    fn finish(
+        &self,
+        line: &mut Vec<u8>,
+        timestamp: &Timestamp,
+        status: Status,
+        Sent { bytes, complete }: Sent,
+        duration: Duration,
+    ) {
+        let json = self.format == Format::Json;
+        let (time, start) = (if json { &timestamp.rfc3339 } else { &timestamp.clf }, line.len());
+        line.extend_from_slice(&self.text[..self.time_at]);
+        line.extend_from_slice(time.as_bytes());
+        line.extend_from_slice(&self.text[self.time_at..self.response_at]);
+        let status = status.code();
+        let _ = if json {
+            let micros = duration.as_micros();
+            let (millis, thousandths) = (micros / 1000, micros % 1000);
+            write!(line, r#""status":{status},"bytes":{bytes},"complete":{complete},"#)
+                .and_then(|()| write!(line, r#""duration_ms":{millis}.{thousandths:03}"#))
+        } else {
+            write!(line, "{status} {bytes}")
+        };
+        line.extend_from_slice(&self.text[self.response_at..]);
+        line.push(b'\n');
+        debug_assert!(line.len() - start <= MAX_LINE_BYTES, "a log line is too long");
+    }
+
+    /// `client - - [time] "request line" status bytes`; the combined format adds two quoted headers.
+    fn common(&mut self, client: Option<SocketAddr>, request: Option<&Request<'_>>) {
+        let text = &mut self.text;
+        let _ = match client {
+            Some(client) => write!(text, "{} - - [", client.ip().to_canonical()),
+            None => write!(text, "- - - ["),
+        };
+        self.time_at = text.len();
+        text.extend_from_slice(b"] \"");
+        if let Some(request) = request {
+            Escape::Quoted.write(text, request.method_token().as_bytes(), MAX_METHOD);
+            text.push(b' ');
+            Escape::Quoted.write(text, request.target().as_bytes(), MAX_TARGET);
+            text.push(b' ');
+            text.extend_from_slice(version(request).as_bytes());
+        } else {
+            text.push(b'-');
+        }
+        text.extend_from_slice(b"\" ");
+        self.response_at = text.len();
+        if self.format == Format::Combined {
+            for (name, room) in [("Referer", MAX_REFERER), ("User-Agent", MAX_USER_AGENT)] {
+                text.extend_from_slice(b" \"");
+                Escape::Quoted.write(text, header(request, name).unwrap_or(b"-"), room);
+                text.push(b'"');
+            }
+        }
+    }
+
+    /// An object with always the same members in the same order. `null` means that the client did not send the value.
+    fn json(&mut self, client: Option<SocketAddr>, request: Option<&Request<'_>>) {
+        let text = &mut self.text;
+        text.extend_from_slice(b"{\"time\":\"");
+        self.time_at = text.len();
+        text.extend_from_slice(b"\",");
+        let client = client.map(|client| client.ip().to_canonical().to_string());
+        // The log format is public: this member keeps its name.
+        member(text, "peer", client.as_ref().map(String::as_bytes), usize::MAX);
+        member(text, "method", request.map(|request| request.method_token().as_bytes()), MAX_METHOD);
+        member(text, "target", request.map(|request| request.target().as_bytes()), MAX_TARGET);
+        member(text, "version", request.map(|request| version(request).as_bytes()), usize::MAX);
+        self.response_at = text.len();
+        text.push(b',');
+        member(text, "referer", header(request, "Referer"), MAX_REFERER);
+        member(text, "user_agent", header(request, "User-Agent"), MAX_USER_AGENT);
+        text.pop();
+        text.push(b'}');
+    }
+}
+
+/// Writes one member of an object and a comma.
+fn member(text: &mut Vec<u8>, name: &str, value: Option<&[u8]>, room: usize) {
+    let _ = write!(text, "\"{name}\":");
+    match value {
+        Some(value) => {
+            text.push(b'"');
+            Escape::Json.write(text, value, room);
+            text.extend_from_slice(b"\",");
+        }
+        None => text.extend_from_slice(b"null,"),
+    }
+}
+
+fn header<'r>(request: Option<&Request<'r>>, name: &str) -> Option<&'r [u8]> {
+    request.and_then(|request| request.header(name))
+}
+
+fn version(request: &Request<'_>) -> &'static str {
+    if request.version() == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_engine::HeadIndex;
+    use std::time::SystemTime;
+
+    const CLIENT: &str = "[::ffff:192.0.2.7]:4711";
+
+    fn line(format: Format, client: Option<&str>, head: Option<&[u8]>, complete: bool) -> String {
+        let mut index = HeadIndex::default();
+        let head = head.map(|head| [head, b"\r\n"].concat());
+        let request = head.as_deref().map(|head| Request::parse(head, &mut index, Instant::now()));
+        let request = request.map(|request| request.expect("a request"));
+        let client = client.map(|client| client.parse().expect("an address"));
+        let record = RecordBuilder::new(format, client, request.as_ref());
+        let timestamp = Timestamp::at(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777));
+        let (sent, duration) = (Sent { bytes: 1234, complete }, Duration::from_nanos(12_034_567));
+        let mut line = b"before\n".to_vec();
+        record.finish(&mut line, &timestamp, Status::PARTIAL_CONTENT, sent, duration);
+        let line = String::from_utf8(line).expect("ASCII");
+        line.strip_prefix("before\n").expect("the text before the line stays").to_owned()
+    }
+
+    fn check(format: Format, client: Option<&str>, head: Option<&[u8]>, complete: bool, expected: &str) {
+        assert_eq!(line(format, client, head, complete), format!("{expected}\n"));
+    }
+
+    const HEAD: &[u8] = b"GET /a%20b?c=\"d\" HTTP/1.0\r\nUser-Agent: \"x\" \xe4\\n\r\nreferer: http://a/\r\n";
+
+    #[test]
+    fn writes_a_line_in_each_format() {
+        let common =
+            r#"192.0.2.7 - - [06/Nov/1994:08:49:37 +0000] "GET /a%20b?c=\x22d\x22 HTTP/1.0" 206 1234"#;
+        check(Format::Common, Some(CLIENT), Some(HEAD), true, common);
+        let combined = format!(r#"{common} "http://a/" "\x22x\x22 \xE4\x5Cn""#);
+        check(Format::Combined, Some(CLIENT), Some(HEAD), false, &combined);
+        let json = concat!(
+            r#"{"time":"1994-11-06T08:49:37Z","peer":"192.0.2.7","method":"GET","target":"/a%20b?c=\u0022d\u0022","#,
+            r#""version":"HTTP/1.0","status":206,"bytes":1234,"complete":false,"duration_ms":12.034,"#,
+            r#""referer":"http://a/","user_agent":"\u0022x\u0022 \u00E4\u005Cn"}"#
+        );
+        check(Format::Json, Some(CLIENT), Some(HEAD), false, json);
+        let read: serde_json::Value = serde_json::from_str(json).expect("JSON");
+        assert_eq!(read["user_agent"], "\"x\" \u{e4}\\n");
+    }
+
+    #[test]
+    fn an_unknown_value_is_a_dash_or_null() {
+        let dashes = r#"- - - [06/Nov/1994:08:49:37 +0000] "-" 206 1234"#;
+        check(Format::Common, None, None, true, dashes);
+        check(Format::Combined, None, None, true, &format!(r#"{dashes} "-" "-""#));
+        let json = concat!(
+            r#"{"time":"1994-11-06T08:49:37Z","peer":null,"method":null,"target":null,"version":null,"status":206,"#,
+            r#""bytes":1234,"complete":true,"duration_ms":12.034,"referer":null,"user_agent":null}"#
+        );
+        check(Format::Json, None, None, true, json);
+    }
+
+    #[test]
+    fn the_longest_line_fits_into_one_atomic_write() {
+        let client = Some("[2001:db8:1111:2222:3333:4444:5555:6666]:65535");
+        let (method, long) = ("M".repeat(MAX_METHOD), "\u{e4}".repeat(2000));
+        let target = "\"".repeat(5000);
+        let head =
+            format!("{method} /{target} HTTP/1.1\r\nHost: a\r\nReferer: {long}\r\nUser-Agent: {long}\r\n");
+        for format in [Format::Common, Format::Combined, Format::Json] {
+            let line = line(format, client, Some(head.as_bytes()), false);
+            assert!(line.len() > 2000 && line.len() < MAX_LINE_BYTES - 100, "{}", line.len());
+        }
     }
 }

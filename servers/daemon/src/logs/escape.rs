@@ -20,33 +20,25 @@ impl Escape {
     /// Appends `bytes`, escaped, in at most `room` bytes. If that is not enough, truncates and appends `...` beyond it.
     pub(super) fn write(self, out: &mut Vec<u8>, bytes: &[u8], room: usize) {
         let end = out.len().saturating_add(room);
+        let digit = |value: u8| b"0123456789ABCDEF"[usize::from(value)];
+        let prefix: &[u8] = if self == Escape::Json { b"\\u00" } else { b"\\x" };
         let mut rest = bytes;
         while !rest.is_empty() {
             let run = rest.iter().position(|byte| !self.is_plain(*byte)).unwrap_or(rest.len());
             let (plain, after) = rest.split_at(run.min(end - out.len()));
             out.extend_from_slice(plain);
             let Some((byte, after)) = after.split_first() else { return };
-            if plain.len() < run || end - out.len() < self.prefix().len() + 2 {
+            if plain.len() < run || end - out.len() < prefix.len() + 2 {
                 return out.extend_from_slice(TRUNCATED);
             }
-            self.write_escaped(out, *byte);
+            out.extend_from_slice(prefix);
+            out.extend([digit(byte >> 4), digit(byte & 0xf)]);
             rest = after;
         }
     }
 
     fn is_plain(self, byte: u8) -> bool {
         matches!(byte, b' '..=b'~') && byte != b'\\' && (byte != b'"' || self == Escape::Message)
-    }
-
-    /// The start of an escape sequence. Two hexadecimal digits follow.
-    fn prefix(self) -> &'static [u8] {
-        if self == Escape::Json { b"\\u00" } else { b"\\x" }
-    }
-
-    fn write_escaped(self, out: &mut Vec<u8>, byte: u8) {
-        let digit = |value: u8| b"0123456789ABCDEF"[usize::from(value)];
-        out.extend_from_slice(self.prefix());
-        out.extend([digit(byte >> 4), digit(byte & 0xf)]);
     }
 }
 

@@ -7,15 +7,13 @@
 mod access_log;
 mod error_log;
 mod escape;
-mod format;
 mod output;
 mod queue;
 mod timestamp;
 mod writer;
 
-pub use access_log::AccessLog;
+pub use access_log::{AccessLog, Format};
 pub(crate) use error_log::install_logger;
-pub use format::Format;
 pub use output::Output;
 pub use queue::Log;
 

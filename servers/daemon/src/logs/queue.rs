@@ -11,7 +11,7 @@ use super::{
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        mpsc::{Receiver, Sender, channel},
+        mpsc::{Sender, channel},
     },
     time::{Duration, SystemTime},
 };
@@ -27,7 +27,7 @@ const WRITE_THRESHOLD: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub struct Log {
     pub(super) buffer: Arc<Buffer>,
-    commands: Sender<Command>,
+    pub(super) commands: Sender<Command>,
 }
 
 /// What the writer thread must do besides writing the buffered lines.
@@ -42,13 +42,6 @@ pub(super) enum Command {
 }
 
 impl Log {
-    /// A log for `output`, and the commands to its writer thread.
-    pub(super) fn new(output: Output) -> (Log, Receiver<Command>) {
-        let buffer = Arc::new(Buffer { output, state: Mutex::default() });
-        let (commands, receiver) = channel();
-        (Log { buffer, commands }, receiver)
-    }
-
     /// Appends the line that `write` writes, which must end with a newline. Returns false if the buffer was full and
     /// the line is lost.
     pub(super) fn append(&self, write: impl FnOnce(&mut Vec<u8>, &Timestamp)) -> bool {
@@ -100,7 +93,7 @@ impl Log {
 #[derive(Debug)]
 pub(super) struct Buffer {
     pub(super) output: Output,
-    state: Mutex<BufferState>,
+    pub(super) state: Mutex<BufferState>,
 }
 
 #[derive(Debug, Default)]

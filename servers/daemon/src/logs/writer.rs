@@ -9,7 +9,10 @@ use crate::system::spawn;
 use std::{
     fs::File,
     io, mem,
-    sync::{Arc, mpsc::Receiver},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, channel},
+    },
     time::Duration,
 };
 
@@ -18,15 +21,12 @@ const WRITE_DELAY: Duration = Duration::from_millis(200);
 
 /// Starts the thread that writes a log to `file`, which is the open `output`.
 pub(super) fn start(output: Output, file: File) -> io::Result<Log> {
-    let (log, commands) = Log::new(output);
-    let writer = Writer {
-        buffer: Arc::clone(&log.buffer),
-        lines: Vec::new(),
-        file: LineWriter::new(file),
-        failing: false,
-    };
-    spawn("log", move || writer.run(&commands))?;
-    Ok(log)
+    let buffer = Arc::new(Buffer { output, state: Mutex::default() });
+    let (commands, receiver) = channel();
+    let (own, file) = (Arc::clone(&buffer), LineWriter::new(file));
+    let writer = Writer { buffer: own, lines: Vec::new(), file, failing: false };
+    spawn("log", move || writer.run(&receiver))?;
+    Ok(Log { buffer, commands })
 }
 
 impl Log {
@@ -115,8 +115,7 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
-    use std::{fs, io::Read};
+    use std::{fs, io::Read, os::fd::OwnedFd};
     use tempfile::TempDir;
 
     /// Far longer than any step of a test takes.
@@ -138,20 +137,14 @@ mod tests {
 
     #[test]
     fn all_lines_are_written_after_the_last_handle_is_dropped() {
-        let directory = TempDir::new().expect("a directory");
-        let path = directory.path().join("pipe");
-        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
-        let mut reader = File::from(
-            rustix::fs::open(&path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).expect("a reader"),
-        );
-        let log = Log::open(Output::File(path)).expect("a log");
+        let (mut reader, writer) = io::pipe().expect("a pipe");
+        let log = start(Output::Stdout, File::from(OwnedFd::from(writer))).expect("a log");
         let clone = log.clone();
         assert!(log.append(|lines, _| lines.extend_from_slice(b"one\n")));
         drop(log);
         assert!(clone.append(|lines, _| lines.extend_from_slice(b"two\n")));
         drop(clone);
         // The pipe ends when the writer thread has ended.
-        rustix::io::ioctl_fionbio(&reader, false).expect("a blocking pipe");
         let mut all = String::new();
         reader.read_to_string(&mut all).expect("text");
         assert_eq!(all, "one\ntwo\n");
