@@ -38,19 +38,14 @@ impl WorkerPool {
     /// Reaps the workers that have ended, and starts the replacements that are due. Returns when the next one is due.
     pub fn maintain(&mut self, handoff: Handoff<'_>) -> Option<Instant> {
         let now = Instant::now();
-        for slot in &mut self.slots {
-            slot.reap(now);
-            if slot.worker.is_none() && slot.restart_at <= now {
-                slot.restart(handoff, now);
-            }
-        }
+        self.slots.iter_mut().for_each(|slot| slot.maintain(handoff, now));
         self.slots.iter().filter(|slot| slot.worker.is_none()).map(|slot| slot.restart_at).min()
     }
 
     /// Sends a message to each worker. Failures are logged.
     pub fn broadcast(&self, message: &Message<BorrowedFd<'_>>) {
         for worker in self.workers() {
-            if let Err(error) = worker.send(message) {
+            if let Err(error) = worker.socket.send(message) {
                 log::error!("cannot send a message to worker process {}: {error}", worker.pid());
             }
         }
@@ -82,22 +77,20 @@ struct WorkerSlot {
 }
 
 impl WorkerSlot {
-    /// If the worker has ended, logs its exit status and schedules its replacement.
-    fn reap(&mut self, now: Instant) {
-        let Some(worker) = &mut self.worker else { return };
-        let Some(status) = worker.exit_status() else { return };
-        log::error!("worker {} (process {}) ended: {status}", self.number, worker.pid());
-        let lifetime = now.saturating_duration_since(worker.started_at);
-        self.backoff = if lifetime >= MIN_LIFETIME {
-            Duration::ZERO
-        } else {
-            (self.backoff * 2).clamp(MIN_BACKOFF, MAX_BACKOFF)
-        };
-        self.restart_at = now + self.backoff;
-        self.worker = None;
-    }
-
-    fn restart(&mut self, handoff: Handoff<'_>, now: Instant) {
+    /// If the worker has ended, logs its exit status and starts its replacement, at once or when it is due.
+    fn maintain(&mut self, handoff: Handoff<'_>, now: Instant) {
+        if let Some(worker) = &mut self.worker {
+            let Some(status) = worker.exit_status() else { return };
+            log::error!("worker {} (process {}) ended: {status}", self.number, worker.pid());
+            let has_served = now.saturating_duration_since(worker.started_at) >= MIN_LIFETIME;
+            let backoff = (self.backoff * 2).clamp(MIN_BACKOFF, MAX_BACKOFF);
+            self.backoff = if has_served { Duration::ZERO } else { backoff };
+            self.restart_at = now + self.backoff;
+            self.worker = None;
+        }
+        if self.restart_at > now {
+            return;
+        }
         match Child::start(Role::Worker(self.number), handoff) {
             Ok(worker) => self.worker = Some(worker),
             Err(error) => {

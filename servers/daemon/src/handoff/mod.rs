@@ -82,8 +82,8 @@ pub struct Handoff<'a> {
 pub struct Child {
     process: process::Child,
     role: Role,
-    /// Closing it tells the child that this process has ended.
-    socket: ControlSocket,
+    /// For messages to the process. Closing it tells the process that this one has ended.
+    pub socket: ControlSocket,
     /// When the process was started.
     pub started_at: Instant,
 }
@@ -112,7 +112,7 @@ impl Child {
         let listeners = listeners.map(|some| Message::Listeners(some.iter().map(AsFd::as_fd).collect()));
         let (root, pid_file) = (handoff.root.map(Message::Root), handoff.pid_file.map(Message::PidFile));
         let rest = [root, pid_file, Some(Message::Serve)].into_iter().flatten();
-        match listeners.chain(rest).try_for_each(|message| child.send(&message)) {
+        match listeners.chain(rest).try_for_each(|message| child.socket.send(&message)) {
             // If the process has ended already, `wait_until_ready` and its exit status say so.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
             _ => Ok(child),
@@ -128,11 +128,6 @@ impl Child {
     pub fn on_ready(&self, notify: impl FnOnce(io::Result<()>) + Send + 'static) -> io::Result<()> {
         let (socket, role) = (self.socket.try_clone()?, self.role);
         spawn("handoff", move || notify(socket.wait_until_ready(role.start_timeout()).context(role)))
-    }
-
-    /// Sends a message, as [`ControlSocket::send`] does.
-    pub fn send(&self, message: &Message<BorrowedFd<'_>>) -> io::Result<()> {
-        self.socket.send(message)
     }
 
     /// The process ID.
