@@ -3,10 +3,9 @@
 //! Worker processes and successors are this program started once more, not forked, so that no `unsafe` is needed. The
 //! new process has one end of a socket pair as its standard input. It receives descriptors through it, and sends one
 //! byte back when it serves. When either process ends, the other one sees the socket close. A service manager passes
-//! sockets in a different way: see [`socket_activation`].
+//! sockets in a different way.
 
 mod control_socket;
-pub mod socket_activation;
 
 pub use control_socket::{ControlSocket, Message};
 

@@ -1,4 +1,4 @@
-//! Starts an engine with threads of this process.
+//! Starts an engine with threads of this process, and fits the number of connections to the limit on open files.
 
 use super::settings::ServerSettings;
 use crate::{
@@ -6,7 +6,13 @@ use crate::{
     system::{Context, spawn},
 };
 use http_engine::{MakeHandler, Server, ServerHandle, listener::Sharing};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{io, net::TcpListener, sync::mpsc::Sender};
+
+/// Descriptors of a process that belong to no worker: output, logs, thread pool, signals.
+const PER_PROCESS: usize = 32;
+/// Descriptors of a worker: epoll and eventfd, and the files that its cache keeps open.
+const PER_WORKER: usize = 8 + 64;
 
 /// Starts an engine that accepts from `listeners`, with a handler for each worker in this process. When all of its
 /// threads have ended, sends [`Signal::EngineEnded`].
@@ -16,7 +22,7 @@ pub(super) fn start(
     make: &MakeHandler,
     signals: Sender<Signal>,
 ) -> io::Result<ServerHandle> {
-    let (max_connections, _) = settings.connection_limit(listeners.len());
+    let (max_connections, _) = connection_limit(settings, listeners.len());
     let engine = http_engine::Settings {
         workers: settings.workers_per_process(),
         max_connections: Some(max_connections),
@@ -39,4 +45,61 @@ pub(super) fn start(
 /// The error that all threads of the engine have ended although no signal has stopped it.
 pub(super) fn ended_unexpectedly() -> io::Error {
     io::Error::other("cannot continue: all worker threads have ended")
+}
+
+/// Raises the soft limit on open files to the hard limit.
+pub(super) fn raise_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+/// The number of connections that this process may have open if it has this number of listeners, and a warning if that
+/// is lower than wanted.
+pub(super) fn connection_limit(settings: &ServerSettings, listeners: usize) -> (usize, Option<String>) {
+    let workers = settings.workers_per_process();
+    // The operator's number is divided. The default is not: the kernel distributes connections unevenly, and no process
+    // should reject any while others have room.
+    let wanted = match settings.options.limits.max_connections {
+        Some(total) => total.div_ceil(settings.workers() / workers),
+        None => settings.engine.default_max_connections(),
+    };
+    let open_files = getrlimit(Resource::Nofile).current;
+    let open_files = open_files.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    // A master process has each listener twice: for its engine, and to hand it over.
+    fit(wanted, open_files, PER_PROCESS + workers * PER_WORKER + listeners * 2)
+}
+
+/// How many of the `wanted` connections may be open, and a warning if not all of them. If hardly any fit beside the
+/// `reserved` open files, they may use a quarter of all open files, and compete with the others.
+fn fit(wanted: usize, open_files: usize, reserved: usize) -> (usize, Option<String>) {
+    let available = open_files.saturating_sub(reserved).max(open_files / 4);
+    let limit = wanted.min(available).max(1);
+    let warning = (limit < wanted).then(|| {
+        format!(
+            "cannot allow {wanted} connections: a limit of {open_files} open files leaves room for {limit} \
+             (raise it with ulimit -n)"
+        )
+    });
+    (limit, warning)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_fit_into_the_limit_on_open_files() {
+        for (wanted, open_files, reserved, expected) in [
+            (10_000, 20_000, 180, 10_000),
+            (30_000, 20_000, 180, 19_820),
+            (10_000, 1024, 640, 384),
+            (100, 1024, 640, 100),
+            (10_000, 64, 180, 16),
+            (1, 1, 100, 1),
+            (usize::MAX, usize::MAX, 100, usize::MAX - 100),
+        ] {
+            let (limit, warning) = fit(wanted, open_files, reserved);
+            assert_eq!((limit, warning.is_some()), (expected, expected < wanted), "{wanted}, {open_files}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The master process: starts the workers, handles the operator's signals, and hands over to a successor.
 
 use super::{
-    addresses, engine,
+    engine, listeners,
     settings::{ServerSettings, descriptor_path},
 };
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
 };
 use http_engine::{Engine, MakeHandler, ServerHandle};
 use std::{
+    collections::BTreeSet,
     fs,
     io::{self, Write},
     net::TcpListener,
@@ -99,7 +100,7 @@ impl Master<'_> {
         let make = settings.open_application(root.as_ref())?;
         let (listeners, predecessor) = match inherited {
             Some(Inherited { listeners, pid_file, socket, .. }) => (listeners, Some((socket, pid_file))),
-            None => (addresses::listen(settings)?, None),
+            None => (listeners::listen(settings)?, None),
         };
         // A successor has the user of its predecessor, and may not be allowed to read the accounts again.
         if let (Some(user), false) = (&service.user, is_successor) {
@@ -107,7 +108,7 @@ impl Master<'_> {
         }
         let (logs, confinement) = service.logs.start(|| confine(settings))?;
         let signals = handlers.into_queue(Signal::for_master)?;
-        if let (_, Some(warning)) = settings.connection_limit(listeners.len()) {
+        if let (_, Some(warning)) = engine::connection_limit(settings, listeners.len()) {
             log::warn!("{warning}");
         }
         let workers =
@@ -131,7 +132,10 @@ impl Master<'_> {
     fn announce(&self, confinement: Option<Confinement>) {
         let ServerSettings { name, application, engine, options } = self.settings;
         let workers = self.settings.workers();
-        let addresses = addresses::distinct(&self.listeners).into_iter();
+        let mut seen = BTreeSet::new();
+        let addresses = self.listeners.iter().filter_map(|listener| listener.local_addr().ok());
+        // Each worker may have a listener of its own for each address.
+        let addresses = addresses.filter(|address| seen.insert(*address));
         let urls = addresses.map(|address| format!("http://{address}/")).collect::<Vec<_>>().join(" and ");
         let engine = match engine {
             Engine::EventLoop => "event loop",
@@ -217,11 +221,8 @@ impl Master<'_> {
         let forward = move |result: io::Result<()>| {
             let _ = signals.send(result.map_or_else(Signal::SuccessorFailed, |()| Signal::SuccessorReady));
         };
-        let started = Child::start(Role::Successor, handoff).and_then(|child| {
-            child.on_ready(forward)?;
-            Ok(child)
-        });
-        match started {
+        let started = Child::start(Role::Successor, handoff);
+        match started.and_then(|child| child.on_ready(forward).map(|()| child)) {
             Ok(child) => self.successor = Some(child),
             Err(error) => self.continue_without_successor(&error),
         }

@@ -18,9 +18,8 @@
 //! | 8 | PID file of a predecessor | the predecessor removes a file that still holds its own PID |
 //! | 9 | readiness | the predecessor ends when its successor is ready |
 
-mod addresses;
-mod descriptors;
 mod engine;
+mod listeners;
 mod master;
 mod reload;
 mod settings;
@@ -77,7 +76,7 @@ impl Common {
 pub fn run(settings: &ServerSettings) -> io::Result<()> {
     let handlers = SignalHandlers::install().context("cannot install signal handlers")?;
     logs::install_logger();
-    descriptors::raise_limit();
+    engine::raise_limit();
     match Inherited::receive().context("cannot receive sockets from the parent process")? {
         Some(inherited @ Inherited { role: Role::Worker(number), .. }) => {
             worker::run(settings, number, inherited, handlers)

@@ -1,6 +1,5 @@
 //! What a server serves, and with which settings.
 
-use super::descriptors;
 use crate::{options::Common, system::Context};
 use http_engine::{Engine, MakeHandler};
 use rustix::fs::{Mode, OFlags, open};
@@ -69,18 +68,6 @@ impl ServerSettings {
     /// The number of workers in one process.
     pub(super) fn workers_per_process(&self) -> usize {
         if self.options.prefork { 1 } else { self.workers() }
-    }
-
-    /// The limit on connections of a process with this number of listeners, and a warning if it is lower than wanted.
-    pub(super) fn connection_limit(&self, listeners: usize) -> (usize, Option<String>) {
-        let processes = self.workers() / self.workers_per_process();
-        // The operator's number is divided. The default is not: the kernel distributes connections unevenly, and no
-        // process should reject any while others have room.
-        let wanted = match self.options.limits.max_connections {
-            Some(total) => total.div_ceil(processes),
-            None => self.engine.default_max_connections(),
-        };
-        descriptors::connection_limit(wanted, self.workers_per_process(), listeners)
     }
 }
 

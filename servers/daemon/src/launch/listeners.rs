@@ -1,0 +1,112 @@
+//! Gets the listeners of a new server: from the service manager (sd_listen_fds(3)), or by binding the addresses in the
+//! settings.
+
+use super::settings::ServerSettings;
+use crate::system::Context;
+use http_engine::{
+    Engine,
+    listener::{self, Sharing},
+};
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+use socket2::SockRef;
+use std::{
+    env, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    os::fd::{OwnedFd, RawFd},
+};
+
+/// The number of the first descriptor that a service manager passes.
+const FIRST: RawFd = 3;
+
+/// The most sockets that are taken over from a service manager.
+const MAX_SOCKETS: RawFd = 253;
+
+/// The sockets of the service manager if it has passed any, else newly bound ones. Event loops in one process get a
+/// socket each for every address, so that the kernel distributes connections among them; a successor receives them all.
+pub(super) fn listen(settings: &ServerSettings) -> io::Result<Vec<TcpListener>> {
+    let activated = activated().context("cannot use the service manager's sockets")?;
+    if !activated.is_empty() {
+        return Ok(activated);
+    }
+    if settings.options.prefork || settings.engine == Engine::Blocking {
+        return bind(settings, Sharing::Shared);
+    }
+    let first = bind(settings, Sharing::PerWorker)?;
+    let sets = listener::bind_per_worker(first, settings.workers())
+        .context("cannot bind a socket for each worker")?;
+    Ok(sets.into_iter().flatten().collect())
+}
+
+/// Binds the addresses in the settings. Without any, binds the IPv4 loopback address, and the IPv6 one if the machine
+/// has IPv6.
+fn bind(settings: &ServerSettings, sharing: Sharing) -> io::Result<Vec<TcpListener>> {
+    let (binds, port) = (&settings.options.bind, settings.options.port);
+    let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    let hosts = if binds.is_empty() { &loopback[..] } else { binds };
+    let addresses: Vec<_> = hosts.iter().map(|host| SocketAddr::new(*host, port)).collect();
+    let bound = match listener::bind_all(&addresses, sharing) {
+        Err((address, error))
+            if binds.is_empty() && address.is_ipv6() && error.kind() != io::ErrorKind::AddrInUse =>
+        {
+            listener::bind_all(&addresses[..1], sharing)
+        }
+        result => result,
+    };
+    bound.map_err(|(address, error)| {
+        let is_privileged = address.port() < 1024 && error.kind() == io::ErrorKind::PermissionDenied;
+        let remedy = if is_privileged { " (ports below 1024 need root or CAP_NET_BIND_SERVICE)" } else { "" };
+        io::Error::new(error.kind(), format!("cannot bind {address}: {error}{remedy}"))
+    })
+}
+
+/// The listening sockets that a service manager has passed to this process; often none. Fails if one of them is not a
+/// listening TCP socket.
+///
+/// The service manager sets their backlog and deferral (systemd.socket(5)).
+fn activated() -> io::Result<Vec<TcpListener>> {
+    let number = |name| env::var(name).ok()?.parse::<RawFd>().ok();
+    let count = number("LISTEN_FDS").unwrap_or(0).clamp(0, MAX_SOCKETS);
+    // A child that inherits the environment of an activated process must not use that process's sockets.
+    if count == 0 || number("LISTEN_PID") != Some(getpid().as_raw_nonzero().get()) {
+        return Ok(Vec::new());
+    }
+    // Safe code cannot own a descriptor by its number, but a process may duplicate a descriptor of any process that it
+    // may trace, and that includes itself.
+    let own = pidfd_open(getpid(), PidfdFlags::empty())?;
+    let take = |number| {
+        let duplicate = pidfd_getfd(&own, number, PidfdGetfdFlags::empty())?;
+        adopt(duplicate).context(format_args!("descriptor {number}"))
+    };
+    (FIRST..FIRST + count).map(take).collect()
+}
+
+fn adopt(descriptor: OwnedFd) -> io::Result<TcpListener> {
+    let listener = TcpListener::from(descriptor);
+    let socket = SockRef::from(&listener);
+    let is_tcp = socket.local_addr()?.as_socket().is_some();
+    if !(is_tcp && socket.is_listener()?) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a listening TCP socket"));
+    }
+    listener::prepare(&listener)?;
+    Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpStream, UdpSocket};
+
+    fn check(descriptor: impl Into<OwnedFd>, is_adopted: bool) {
+        assert_eq!(adopt(descriptor.into()).is_ok(), is_adopted);
+    }
+
+    #[test]
+    fn adopts_only_listening_tcp_sockets() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let stream = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+        check(listener, true);
+        check(stream, false);
+        check(UdpSocket::bind("127.0.0.1:0").expect("a port"), false);
+        check(std::fs::File::open("/dev/null").expect("a file"), false);
+    }
+}
