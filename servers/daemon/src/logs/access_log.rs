@@ -103,20 +103,13 @@ impl RecordBuilder {
 
     /// Appends the complete line, with its newline. `duration` is the time from the last byte of the request to the last
     /// byte sent of the response.
-    fn finish(
-        &self,
-        line: &mut Vec<u8>,
-        timestamp: &Timestamp,
-        status: Status,
-        Sent { bytes, complete }: Sent,
-        duration: Duration,
-    ) {
+    fn finish(&self, line: &mut Vec<u8>, time: &Timestamp, status: Status, sent: Sent, duration: Duration) {
         let json = self.format == Format::Json;
-        let (time, start) = (if json { &timestamp.rfc3339 } else { &timestamp.clf }, line.len());
+        let (time, start) = (if json { &time.rfc3339 } else { &time.clf }, line.len());
         line.extend_from_slice(&self.text[..self.time_at]);
         line.extend_from_slice(time.as_bytes());
         line.extend_from_slice(&self.text[self.time_at..self.response_at]);
-        let status = status.code();
+        let (status, Sent { bytes, complete }) = (status.code(), sent);
         let _ = if json {
             let micros = duration.as_micros();
             let (millis, thousandths) = (micros / 1000, micros % 1000);

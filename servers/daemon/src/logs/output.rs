@@ -13,7 +13,7 @@ use std::{
     fmt,
     fs::File,
     io::{self, ErrorKind, Write},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
     path::PathBuf,
 };
 
@@ -35,22 +35,19 @@ pub enum Output {
 impl Output {
     /// Opens the output for writing. A FIFO without a reader is an error.
     pub(super) fn open(&self) -> io::Result<File> {
-        self.open_descriptor().map(File::from).context(format_args!("cannot open {self}"))
-    }
-
-    fn open_descriptor(&self) -> io::Result<OwnedFd> {
-        match self {
+        let opened = match self {
             Output::File(path) => {
                 // APPEND keeps processes from overwriting each other; NONBLOCK keeps a FIFO without a reader from
                 // blocking the start.
                 let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
                 let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
                 // Logs hold client addresses, so other users must not read them.
-                Ok(open(path, flags, Mode::RUSR | Mode::WUSR | Mode::RGRP)?)
+                open(path, flags, Mode::RUSR | Mode::WUSR | Mode::RGRP).map_err(io::Error::from)
             }
             Output::Stdout => io::stdout().as_fd().try_clone_to_owned(),
             Output::Stderr => io::stderr().as_fd().try_clone_to_owned(),
-        }
+        };
+        opened.map(File::from).context(format_args!("cannot open {self}"))
     }
 }
 

@@ -27,6 +27,7 @@ const WRITE_THRESHOLD: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub struct Log {
     pub(super) buffer: Arc<Buffer>,
+    /// Sending fails only if the writer thread has panicked, which the error log reports.
     pub(super) commands: Sender<Command>,
 }
 
@@ -59,7 +60,7 @@ impl Log {
         drop(state);
         // Waking the writer thread is a system call: at most twice for each batch of lines, not once for each line.
         if before == 0 || (before < WRITE_THRESHOLD && after >= WRITE_THRESHOLD) {
-            self.command(Command::Wait);
+            let _ = self.commands.send(Command::Wait);
         }
         true
     }
@@ -67,25 +68,20 @@ impl Log {
     /// Reopens the log's file by its name, for log rotation. Lines appended before this call may go to either file. If
     /// the file cannot be opened, the error log says so and the old file stays in use.
     pub fn reopen(&self) {
-        self.command(Command::Reopen);
+        let _ = self.commands.send(Command::Reopen);
     }
 
     /// Waits until the writer thread has handled all lines and calls of [`reopen`](Log::reopen) so far, for at most
     /// `timeout`. Returns false if the timeout expired.
     pub fn flush(&self, timeout: Duration) -> bool {
         let (confirm, confirmed) = channel();
-        self.command(Command::Confirm(confirm));
+        let _ = self.commands.send(Command::Confirm(confirm));
         confirmed.recv_timeout(timeout).is_ok()
     }
 
     /// The number of lines lost since the log was opened, because the buffer was full or a write failed.
     pub fn lost(&self) -> u64 {
         self.buffer.lock().lost
-    }
-
-    fn command(&self, command: Command) {
-        // Fails only if the writer thread has panicked, which the error log reports.
-        let _ = self.commands.send(command);
     }
 }
 
