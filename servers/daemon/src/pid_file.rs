@@ -13,7 +13,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io,
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
+        fd::OwnedFd,
         unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
@@ -31,8 +31,8 @@ const MAX_ATTEMPTS: u32 = 100;
 #[derive(Debug)]
 pub struct PidFile {
     path: PathBuf,
-    /// Holds the lock; a successor that received this descriptor holds it too.
-    file: File,
+    /// Holds the lock. A successor that has received this descriptor holds it too.
+    pub file: File,
 }
 
 impl PidFile {
@@ -87,13 +87,6 @@ impl PidFile {
         let pid_file = PidFile { path, file };
         pid_file.write_pid()?;
         Ok(pid_file)
-    }
-}
-
-impl AsFd for PidFile {
-    /// The descriptor to hand over to a successor, which then holds the lock too.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
     }
 }
 
@@ -271,7 +264,7 @@ mod tests {
     fn a_successor_takes_over_the_lock() {
         let (_directory, path) = directory();
         let predecessor = PidFile::claim(&path).expect("a free file");
-        let sent = predecessor.as_fd().try_clone_to_owned().expect("a descriptor");
+        let sent = predecessor.file.try_clone().expect("a descriptor").into();
         let successor = PidFile::take_over(&path, sent).expect("the file handed over");
         fs::write(&path, "1\n").expect("as if the successor were another process");
         drop(predecessor);
@@ -291,7 +284,7 @@ mod tests {
         };
         // The same file, but opened separately and so without the lock.
         check(File::open(&path).expect("a file").into(), io::ErrorKind::ResourceBusy);
-        let sent = held.as_fd().try_clone_to_owned().expect("a descriptor");
+        let sent = held.file.try_clone().expect("a descriptor").into();
         fs::rename(&path, directory.path().join("moved")).expect("another name");
         check(sent, io::ErrorKind::NotFound);
     }

@@ -15,7 +15,7 @@ use crate::{
     signals::{Signal, SignalHandlers, SignalQueue},
     system::Context,
 };
-use http_engine::{Engine, MakeHandler, ServerHandle};
+use http_engine::{Engine, ServerHandle};
 use std::{
     collections::BTreeSet,
     fs,
@@ -23,7 +23,6 @@ use std::{
     net::TcpListener,
     os::fd::{AsFd, OwnedFd},
     path::Path,
-    sync::mpsc::Sender,
     time::{Duration, Instant},
 };
 
@@ -65,25 +64,6 @@ enum Workers {
     Processes(WorkerPool),
 }
 
-impl Workers {
-    /// Starts the workers, and returns when they serve.
-    fn start(
-        settings: &ServerSettings,
-        listeners: &[TcpListener],
-        root: Option<&OwnedFd>,
-        make: &MakeHandler,
-        signals: Sender<Signal>,
-    ) -> io::Result<Workers> {
-        if settings.options.prefork {
-            let pool = WorkerPool::start(settings.workers(), worker_handoff(listeners, root));
-            return pool.map(Workers::Processes).context("cannot start worker processes");
-        }
-        let own = listeners.iter().map(TcpListener::try_clone).collect::<io::Result<_>>();
-        let own = own.context("cannot duplicate the listeners")?;
-        engine::start(settings, own, make, signals).map(Workers::Threads)
-    }
-}
-
 impl Master<'_> {
     /// Starts the server in the order that [`launch`](super) explains.
     fn start(
@@ -111,8 +91,14 @@ impl Master<'_> {
         if let (_, Some(warning)) = engine::connection_limit(settings, listeners.len()) {
             log::warn!("{warning}");
         }
-        let workers =
-            Workers::start(settings, &listeners, root.as_ref(), &logs.wrap(make), signals.sender())?;
+        let workers = if settings.options.prefork {
+            let pool = WorkerPool::start(settings.workers(), worker_handoff(&listeners, root.as_ref()));
+            Workers::Processes(pool.context("cannot start worker processes")?)
+        } else {
+            let own = listeners.iter().map(TcpListener::try_clone).collect::<io::Result<_>>();
+            let own = own.context("cannot duplicate the listeners")?;
+            Workers::Threads(engine::start(settings, own, &logs.wrap(make), signals.sender())?)
+        };
         let mut master =
             Master { settings, signals, logs, listeners, root, workers, successor: None, pid_file: claimed };
         master.announce(confinement);
@@ -215,7 +201,7 @@ impl Master<'_> {
             return;
         }
         // It opens the document root itself, because the root's name may refer to another directory now.
-        let pid_file = self.pid_file.as_ref().map(AsFd::as_fd);
+        let pid_file = self.pid_file.as_ref().map(|pid_file| pid_file.file.as_fd());
         let handoff = Handoff { listeners: &self.listeners, root: None, pid_file };
         let signals = self.signals.sender();
         let forward = move |result: io::Result<()>| {
