@@ -9,29 +9,10 @@ use landlock::{
     path_beneath_rules,
 };
 use rustix::fs::{Access, access};
-use std::{
-    collections::BTreeSet,
-    error::Error,
-    fmt, fs, io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, error::Error, fmt, fs, io, path::Path};
 
 /// All kinds of file access that Landlock controls up to this version. Later versions only add other kinds of access.
 const LANDLOCK_VERSION: ABI = ABI::V5;
-
-/// The files that a confined process still needs.
-///
-/// A rule names a file or directory that exists. Log files are created again after rotation, and removing a file is a
-/// right to its directory, so these need a rule for their directories.
-#[derive(Clone, Debug, Default)]
-pub struct Needs {
-    /// Directories whose files are served: they stay readable.
-    pub roots: Vec<PathBuf>,
-    /// Log files, which are reopened for rotation: files in their directories can be created and written.
-    pub logs: Vec<PathBuf>,
-    /// Files that are removed at the end, such as the PID file: files in their directories can be removed.
-    pub removed: Vec<PathBuf>,
-}
 
 /// How far the kernel confines this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,42 +37,51 @@ impl fmt::Display for Confinement {
     }
 }
 
-/// Confines this process to its needs, for good and as far as the kernel supports it.
+/// Confines this process, for good and as far as the kernel supports it: the files in the directory `root` stay readable,
+/// and these logs and this PID file stay usable. A log file is created again after rotation, and removing a file is a
+/// right to its directory, so files can be created in the directories of the logs, and removed in that of the PID file.
 ///
 /// It can still start itself as a worker or a successor: the directories of its executable and libraries stay readable.
 ///
-/// Fails if a document root cannot be opened, or if the process has a second thread, which would stay unconfined.
-pub fn confine(needs: &Needs) -> io::Result<Confinement> {
+/// Fails if the root cannot be opened, or if the process has a second thread, which would stay unconfined.
+pub fn confine(root: Option<&Path>, logs: &[&Path], pid_file: Option<&Path>) -> io::Result<Confinement> {
     let mappings = match fs::read_to_string("/proc/self/maps") {
         // Every process may read its own mappings unless it is confined already.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return inherit(needs),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return inherit(root),
         result => result.context("cannot read /proc/self/maps")?,
     };
     require_single_thread()?;
-    restrict(needs, &mappings).map_err(io::Error::other)
+    restrict(root, logs, pid_file, &mappings).map_err(io::Error::other)
 }
 
-/// Keeps the rules of the parent process. Fails if a root's name now refers to a directory that they exclude.
-fn inherit(needs: &Needs) -> io::Result<Confinement> {
-    // access(2) ignores Landlock. What it grants and open(2) refuses is therefore excluded by Landlock.
-    let is_excluded = |root: &PathBuf| access(root, Access::READ_OK).is_ok() && fs::read_dir(root).is_err();
-    let Some(root) = needs.roots.iter().find(|root| is_excluded(root)) else {
-        return Ok(Confinement::Inherited);
-    };
-    Err(io::Error::other(format!("{} is outside the files that its parent is confined to", root.display())))
+/// Keeps the rules of the parent process. Fails if the root's name now refers to a directory that they exclude.
+fn inherit(root: Option<&Path>) -> io::Result<Confinement> {
+    match root {
+        // access(2) ignores Landlock. What it grants and open(2) refuses is therefore excluded by Landlock.
+        Some(root) if access(root, Access::READ_OK).is_ok() && fs::read_dir(root).is_err() => {
+            let root = root.display();
+            Err(io::Error::other(format!("{root} is outside the files that its parent is confined to")))
+        }
+        _ => Ok(Confinement::Inherited),
+    }
 }
 
-fn restrict(needs: &Needs, mappings: &str) -> Result<Confinement, Box<dyn Error + Send + Sync>> {
+fn restrict(
+    root: Option<&Path>,
+    logs: &[&Path],
+    pid_file: Option<&Path>,
+    mappings: &str,
+) -> Result<Confinement, Box<dyn Error + Send + Sync>> {
     let mut ruleset = Ruleset::default().handle_access(AccessFs::from_all(LANDLOCK_VERSION))?.create()?;
-    let serve = AccessFs::ReadFile | AccessFs::ReadDir;
     // A missing root is an error. All other missing files are ignored.
-    for root in &needs.roots {
+    if let Some(root) = root {
+        let serve = AccessFs::ReadFile | AccessFs::ReadDir;
         ruleset = ruleset.add_rule(PathBeneath::new(PathFd::new(root)?, serve))?;
     }
     let programs: BTreeSet<_> = mappings.lines().filter_map(program_directory).collect();
     let ruleset = ruleset
-        .add_rules(path_beneath_rules(directories(&needs.logs), AccessFs::WriteFile | AccessFs::MakeReg))?
-        .add_rules(path_beneath_rules(directories(&needs.removed), AccessFs::RemoveFile))?
+        .add_rules(path_beneath_rules(directories(logs), AccessFs::WriteFile | AccessFs::MakeReg))?
+        .add_rules(path_beneath_rules(directories(pid_file.as_slice()), AccessFs::RemoveFile))?
         .add_rules(path_beneath_rules(programs, AccessFs::ReadFile | AccessFs::Execute))?
         .add_rules(path_beneath_rules(["/etc/ld.so.cache"], AccessFs::ReadFile))?
         // A starting program opens it in place of a missing standard stream.
@@ -105,8 +95,8 @@ fn restrict(needs: &Needs, mappings: &str) -> Result<Confinement, Box<dyn Error 
 
 /// The directories of these files. Terminals and pipes need no rule, and no rule opens `/dev`, where a name can refer to
 /// a file elsewhere.
-fn directories(files: &[PathBuf]) -> BTreeSet<&Path> {
-    let is_file = |path: &&PathBuf| {
+fn directories<'a>(files: &[&'a Path]) -> BTreeSet<&'a Path> {
+    let is_file = |path: &&&Path| {
         !path.starts_with("/dev") && fs::metadata(path).map_or(true, |metadata| metadata.is_file())
     };
     let parents = files.iter().filter(is_file).filter_map(|path| path.parent());
@@ -150,7 +140,7 @@ mod tests {
     #[test]
     fn finds_the_directories_of_regular_files_only() {
         let check = |files: &[&str], expected: &[&str]| {
-            let files: Vec<_> = files.iter().map(PathBuf::from).collect();
+            let files: Vec<_> = files.iter().map(Path::new).collect();
             assert_eq!(directories(&files), expected.iter().map(Path::new).collect(), "{files:?}");
         };
         check(&["/var/log/httpd/access", "/var/log/httpd/error"], &["/var/log/httpd"]);
@@ -161,27 +151,26 @@ mod tests {
     #[test]
     fn refuses_to_confine_one_of_two_threads() {
         // A test runs in another thread than the one that waits for it.
-        let error = confine(&Needs::default()).expect_err("the other thread would stay unconfined");
+        let error = confine(None, &[], None).expect_err("the other thread would stay unconfined");
         assert!(error.to_string().contains("threads: expected one"), "{error}");
     }
 
     #[test]
     fn a_missing_root_is_an_error() {
-        let needs = Needs { roots: vec!["/nowhere/at/all".into()], ..Needs::default() };
-        let error = restrict(&needs, "").expect_err("a missing root");
+        let error = restrict(Some(Path::new("/nowhere/at/all")), &[], None, "").expect_err("a missing root");
         assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
     }
 
     /// Runs `act` in a confined thread. To the kernel the rules belong to a thread and the processes that it starts.
-    fn confined(needs: Needs, act: impl FnOnce() + Send + 'static) {
-        let confined = move || {
+    fn confined(root: Option<&Path>, logs: &[&Path], pid_file: Option<&Path>, act: impl FnOnce() + Send) {
+        let confined = || {
             let mappings = fs::read_to_string("/proc/self/maps").expect("its own mappings");
-            match restrict(&needs, &mappings).expect("rules") {
+            match restrict(root, logs, pid_file, &mappings).expect("rules") {
                 Confinement::Unavailable => println!("skipped: {}", Confinement::Unavailable),
                 _ => act(),
             }
         };
-        thread::spawn(confined).join().expect("no panic");
+        thread::scope(|scope| scope.spawn(confined).join()).expect("no panic");
     }
 
     fn check_denied<T>(result: io::Result<T>, what: &str) {
@@ -198,14 +187,8 @@ mod tests {
             fs::write(path(name), name).expect("a file");
         }
         symlink("../other/secret", path("www/link")).expect("a link");
-        let needs = Needs {
-            roots: vec![path("www")],
-            logs: vec![path("log/access")],
-            removed: vec![path("run/pid")],
-        };
-        let base = directory.path().to_owned();
-        confined(needs, move || {
-            let path = |name: &str| base.join(name);
+        let (root, log, pid_file) = (path("www"), path("log/access"), path("run/pid"));
+        confined(Some(&root), &[&log], Some(&pid_file), || {
             let append = |name| File::options().append(true).create(true).open(path(name));
             assert_eq!(fs::read(path("www/below/page")).expect("served"), b"www/below/page");
             assert_eq!(fs::read_dir(path("www")).expect("served").count(), 2);
@@ -228,7 +211,7 @@ mod tests {
 
     #[test]
     fn can_start_its_own_program_and_no_other() {
-        confined(Needs::default(), || {
+        confined(None, &[], None, || {
             let again = Command::new("/proc/self/exe").arg("--list").output().expect("this program");
             assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
             check_denied(Command::new("/bin/true").status(), "starting another program");
@@ -238,14 +221,11 @@ mod tests {
     #[test]
     fn a_confined_process_keeps_its_rules() {
         let directory = tempfile::tempdir().expect("a directory");
-        let needs = |root| Needs { roots: vec![directory.path().join(root)], ..Needs::default() };
-        for root in ["old", "new"] {
-            fs::create_dir(directory.path().join(root)).expect("a directory");
-        }
-        let (old, new) = (needs("old"), needs("new"));
-        confined(old.clone(), move || {
-            assert_eq!(confine(&old).ok(), Some(Confinement::Inherited));
-            let error = confine(&new).expect_err("the rules exclude the new root");
+        let roots = ["old", "new"].map(|name| directory.path().join(name));
+        roots.iter().for_each(|root| fs::create_dir(root).expect("a directory"));
+        confined(Some(&roots[0]), &[], None, || {
+            assert_eq!(confine(Some(&roots[0]), &[], None).ok(), Some(Confinement::Inherited));
+            let error = confine(Some(&roots[1]), &[], None).expect_err("the rules exclude the new root");
             assert!(error.to_string().contains("new is outside"), "{error}");
         });
     }

@@ -5,10 +5,11 @@ use super::{
     settings::{ServerSettings, descriptor_path},
 };
 use crate::{
-    confinement::{self, Confinement, Needs},
+    confinement::{self, Confinement},
     handoff::{Child, Handoff, Inherited, Message, Role},
     logs::Logs,
     notify::{ServiceState, notify},
+    options::ServiceOptions,
     pid_file::PidFile,
     prefork::WorkerPool,
     privileges,
@@ -270,14 +271,11 @@ fn pid_file_failure(path: &Path) -> String {
 
 /// Confines this process, if the operator asks for it.
 fn confine(settings: &ServerSettings) -> io::Result<Option<Confinement>> {
-    let service = &settings.options.service;
-    if !service.confine {
+    let ServiceOptions { confine, logs, pid_file, .. } = &settings.options.service;
+    if !confine {
         return Ok(None);
     }
-    let needs = Needs {
-        roots: settings.application.root().map(Path::to_owned).into_iter().collect(),
-        logs: [&service.logs.log_file, &service.logs.error_log].into_iter().flatten().cloned().collect(),
-        removed: service.pid_file.iter().cloned().collect(),
-    };
-    confinement::confine(&needs).map(Some).context("cannot confine the process")
+    let logs: Vec<_> = [&logs.log_file, &logs.error_log].into_iter().filter_map(Option::as_deref).collect();
+    let confined = confinement::confine(settings.application.root(), &logs, pid_file.as_deref());
+    confined.map(Some).context("cannot confine the process")
 }
