@@ -78,20 +78,16 @@ fn identity(passwd: &str, groups: &str, user: &str, group: Option<&str>) -> io::
     let account =
         entry(passwd, user).and_then(|(name, uid, rest)| Some((name, uid, number(rest.split(':').next()?)?)));
     let uid = account.map(|(_, uid, _)| uid).or_else(|| number(user));
-    let uid = uid.ok_or_else(|| not_found("user", user, "/etc/passwd"))?;
+    let uid = found(uid, "user", user, "/etc/passwd")?;
     if uid == 0 {
         return Err(io::Error::other(format!("refusing --user {user}: choose an unprivileged user")));
     }
-    let gid = match (group, account) {
-        (Some(group), _) => {
-            let gid = entry(groups, group).map(|(_, gid, _)| gid).or_else(|| number(group));
-            gid.ok_or_else(|| not_found("group", group, "/etc/group"))?
-        }
-        (None, Some((.., gid))) => gid,
-        (None, None) => {
-            let message = format!("cannot find the group of user {user}: not in /etc/passwd (add --group)");
-            return Err(io::Error::other(message));
-        }
+    let gid = if let Some(group) = group {
+        let gid = entry(groups, group).map(|(_, gid, _)| gid).or_else(|| number(group));
+        found(gid, "group", group, "/etc/group")?
+    } else {
+        let gid = account.map(|(.., gid)| gid);
+        found(gid, "the group of user", user, "/etc/passwd (add --group)")?
     };
     let is_member =
         |members: &str| members.split(',').any(|member| account.is_some_and(|(name, ..)| member == name));
@@ -119,8 +115,8 @@ fn number(text: &str) -> Option<u32> {
     text.parse().ok().filter(|number| *number != u32::MAX && text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-fn not_found(kind: &str, name: &str, file: &str) -> io::Error {
-    io::Error::other(format!("cannot find {kind} {name}: not in {file}"))
+fn found(id: Option<u32>, kind: &str, name: &str, file: &str) -> io::Result<u32> {
+    id.ok_or_else(|| io::Error::other(format!("cannot find {kind} {name}: not in {file}")))
 }
 
 #[cfg(test)]
@@ -173,30 +169,22 @@ mod tests {
         check("0", Some("web"), Err("refusing --user 0: choose an unprivileged user"));
     }
 
-    /// Whether this process can test dropping privileges; says so if it cannot.
-    fn is_root() -> bool {
-        let is_root = geteuid().is_root();
-        if !is_root {
-            println!("skipped: only root has privileges to drop");
-        }
-        is_root
-    }
-
     #[test]
     fn refuses_to_drop_privileges_beside_a_second_thread() {
-        if is_root() {
-            // A test runs in another thread than the one that waits for it.
-            let error = switch_user("12345", Some("12345")).expect_err("the other thread would stay root");
-            assert!(error.to_string().contains("threads: expected one"), "{error}");
-            assert!(geteuid().is_root());
+        if !geteuid().is_root() {
+            return println!("skipped: only root has privileges to drop");
         }
+        // A test runs in another thread than the one that waits for it.
+        let error = switch_user("12345", Some("12345")).expect_err("the other thread would stay root");
+        assert!(error.to_string().contains("threads: expected one"), "{error}");
+        assert!(geteuid().is_root());
     }
 
     /// To the kernel a user belongs to a thread, so a thread can drop privileges that the other tests need.
     #[test]
     fn drops_all_privileges() {
-        if !is_root() {
-            return;
+        if !geteuid().is_root() {
+            return println!("skipped: only root has privileges to drop");
         }
         let dropped = || {
             let identity = Identity::new(12345, 12346, [4].into_iter());
@@ -219,8 +207,8 @@ mod tests {
 
     #[test]
     fn notices_an_incomplete_drop() {
-        if !is_root() {
-            return;
+        if !geteuid().is_root() {
+            return println!("skipped: only root has privileges to drop");
         }
         for (saved_group, saved_user, expected) in [(12346, 12345, false), (0, 12345, true), (12346, 0, true)]
         {
