@@ -96,17 +96,14 @@ mod tests {
     use super::*;
     use std::net::{TcpStream, UdpSocket};
 
-    fn check(descriptor: impl Into<OwnedFd>, is_adopted: bool) {
-        assert_eq!(adopt(descriptor.into()).is_ok(), is_adopted);
-    }
-
     #[test]
     fn adopts_only_listening_tcp_sockets() {
+        let check = |descriptor, is_adopted| assert_eq!(adopt(descriptor).is_ok(), is_adopted);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let stream = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
-        check(listener, true);
-        check(stream, false);
-        check(UdpSocket::bind("127.0.0.1:0").expect("a port"), false);
-        check(std::fs::File::open("/dev/null").expect("a file"), false);
+        check(listener.into(), true);
+        check(stream.into(), false);
+        check(UdpSocket::bind("127.0.0.1:0").expect("a port").into(), false);
+        check(std::fs::File::open("/dev/null").expect("a file").into(), false);
     }
 }

@@ -33,19 +33,8 @@ const KILL_DELAY: Duration = Duration::from_secs(1);
 /// How long writing the last lines of each log may take at the end.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Serves until a signal stops the server or a successor serves. `inherited` is what a predecessor has handed over.
-pub(super) fn run(
-    settings: &ServerSettings,
-    inherited: Option<Inherited>,
-    handlers: SignalHandlers,
-) -> io::Result<()> {
-    let mut master = Master::start(settings, inherited, handlers)?;
-    let result = master.serve().map(|()| master.drain());
-    master.logs.flush(FLUSH_TIMEOUT);
-    result
-}
-
-struct Master<'a> {
+/// A server that has started.
+pub(super) struct Master<'a> {
     settings: &'a ServerSettings,
     signals: SignalQueue,
     logs: Logs,
@@ -66,15 +55,17 @@ enum Workers {
 }
 
 impl Master<'_> {
-    /// Starts the server in the order that [`launch`](super) explains.
-    fn start(
+    /// Starts the server in the order that [`launch`](super) explains, and returns when it serves. `inherited` is what a
+    /// predecessor has handed over.
+    pub(super) fn start(
         settings: &ServerSettings,
         inherited: Option<Inherited>,
         handlers: SignalHandlers,
     ) -> io::Result<Master<'_>> {
         let (service, is_successor) = (&settings.options.service, inherited.is_some());
+        let failure = |path: &Path| format!("cannot claim the PID file {}", path.display());
         let claimed = match &service.pid_file {
-            Some(path) if !is_successor => Some(PidFile::claim(path).context(pid_file_failure(path))?),
+            Some(path) if !is_successor => Some(PidFile::claim(path).context(failure(path))?),
             _ => None,
         };
         let root = settings.open_root()?;
@@ -87,7 +78,8 @@ impl Master<'_> {
         if let (Some(user), false) = (&service.user, is_successor) {
             privileges::switch_user(user, service.group.as_deref())?;
         }
-        let (logs, confinement) = service.logs.start(|| confine(settings))?;
+        let (logs, confinement) =
+            service.logs.start(|| service.confine.then(|| confine(settings)).transpose())?;
         let signals = handlers.into_queue(Signal::for_master)?;
         if let (_, Some(warning)) = engine::connection_limit(settings, listeners.len()) {
             log::warn!("{warning}");
@@ -107,12 +99,19 @@ impl Master<'_> {
         if let Some((socket, pid_file)) = predecessor {
             // First the PID file, because the predecessor ends when it learns that this process serves.
             if let Some((path, file)) = service.pid_file.as_ref().zip(pid_file) {
-                master.pid_file = Some(PidFile::take_over(path, file).context(pid_file_failure(path))?);
+                master.pid_file = Some(PidFile::take_over(path, file).context(failure(path))?);
             }
             // A predecessor that has crashed meanwhile is no reason not to serve.
             let _ = socket.send_ready();
         }
         Ok(master)
+    }
+
+    /// Serves until a signal stops the server or a successor serves.
+    pub(super) fn run(&mut self) -> io::Result<()> {
+        let result = self.serve().map(|()| self.drain());
+        self.logs.flush(FLUSH_TIMEOUT);
+        result
     }
 
     /// Prints the line that says where the server listens. A failure is ignored, because standard output may be closed.
@@ -124,15 +123,11 @@ impl Master<'_> {
         // Each worker may have a listener of its own for each address.
         let addresses = addresses.filter(|address| seen.insert(*address));
         let urls = addresses.map(|address| format!("http://{address}/")).collect::<Vec<_>>().join(" and ");
-        let engine = match engine {
-            Engine::EventLoop => "event loop",
-            Engine::Blocking => "blocking",
-        };
-        let (one, many) =
-            if options.prefork { ("worker process", "worker processes") } else { ("worker", "workers") };
-        let unit = if workers == 1 { one } else { many };
+        let engine = if *engine == Engine::Blocking { "blocking" } else { "event loop" };
+        let (unit, plural) = if options.prefork { ("worker process", "es") } else { ("worker", "s") };
+        let plural = if workers == 1 { "" } else { plural };
         let confinement = confinement.map_or_else(String::new, |confinement| format!(", {confinement}"));
-        let how = format!("{engine}, {workers} {unit}{confinement}");
+        let how = format!("{engine}, {workers} {unit}{plural}{confinement}");
         // A single write, because a predecessor or a log may write to the same output.
         let line = format!("{name} serves {application} at {urls} ({how})\n");
         let _ = io::stdout().write_all(line.as_bytes()).and_then(|()| io::stdout().flush());
@@ -265,17 +260,10 @@ fn worker_handoff<'a>(listeners: &'a [TcpListener], root: Option<&'a OwnedFd>) -
     Handoff { listeners, root: root.map(AsFd::as_fd), pid_file: None }
 }
 
-fn pid_file_failure(path: &Path) -> String {
-    format!("cannot claim the PID file {}", path.display())
-}
-
-/// Confines this process, if the operator asks for it.
-fn confine(settings: &ServerSettings) -> io::Result<Option<Confinement>> {
-    let ServiceOptions { confine, logs, pid_file, .. } = &settings.options.service;
-    if !confine {
-        return Ok(None);
-    }
+/// Confines this process to the files that it serves, logs and removes.
+fn confine(settings: &ServerSettings) -> io::Result<Confinement> {
+    let ServiceOptions { logs, pid_file, .. } = &settings.options.service;
     let logs: Vec<_> = [&logs.log_file, &logs.error_log].into_iter().filter_map(Option::as_deref).collect();
     let confined = confinement::confine(settings.application.root(), &logs, pid_file.as_deref());
-    confined.map(Some).context("cannot confine the process")
+    confined.context("cannot confine the process")
 }

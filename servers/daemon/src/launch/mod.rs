@@ -35,6 +35,7 @@ use crate::{
     system::Context,
 };
 use http_engine::Engine;
+use master::Master;
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -81,6 +82,6 @@ pub fn run(settings: &ServerSettings) -> io::Result<()> {
         Some(inherited @ Inherited { role: Role::Worker(number), .. }) => {
             worker::run(settings, number, inherited, handlers)
         }
-        inherited => master::run(settings, inherited, handlers),
+        inherited => Master::start(settings, inherited, handlers)?.run(),
     }
 }
