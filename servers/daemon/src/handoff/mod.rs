@@ -2,8 +2,7 @@
 //!
 //! Worker processes and successors are this program started once more, not forked, so that no `unsafe` is needed. The
 //! new process has one end of a socket pair as its standard input. It receives descriptors through it, and sends one
-//! byte back when it serves. When either process ends, the other one sees the socket close. A service manager passes
-//! sockets in a different way.
+//! byte back when it serves. When either process ends, the other one sees the socket close.
 
 mod control_socket;
 
