@@ -146,6 +146,7 @@ impl Child {
 
     /// Lets the process continue without this one.
     pub fn detach(self) {
+        // Skips `drop`, which would kill the process.
         mem::forget(self);
     }
 }
