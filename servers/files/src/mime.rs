@@ -1,24 +1,13 @@
-//! Media types by file extension.
+//! Media types by file extension. The content of a file never decides its type.
 
-/// Types that browsers and other servers use today in place of those of `mime_guess` (RFC 9239, RFC 8081,
-/// convention).
-const OVERRIDES: [(&str, &str); 10] = [
-    ("js", "text/javascript"),
-    ("mjs", "text/javascript"),
-    ("swf", "application/x-shockwave-flash"),
-    ("ico", "image/x-icon"),
-    ("webmanifest", "application/manifest+json"),
-    ("wasm", "application/wasm"),
-    ("avif", "image/avif"),
-    ("map", "application/json"),
-    ("md", "text/markdown"),
-    ("gz", "application/gzip"),
-];
+/// Extensions whose media types replace those of `mime_guess`: JavaScript modules (RFC 9239) and source maps,
+/// which are JSON.
+const OVERRIDES: [(&str, &str); 2] = [("mjs", "text/javascript"), ("map", "application/json")];
 
-/// The type of a file with no extension or an unknown one (RFC 9110 §8.3).
+/// The media type of a file that has no extension or an unknown one (RFC 9110 §8.3).
 const UNKNOWN: &str = "application/octet-stream";
 
-/// The media type of a file with this name.
+/// Returns the media type of a file by the extension in its name or path, in any case.
 ///
 /// Text types have no `charset` parameter: only the author knows the encoding, and HTML files declare it themselves.
 pub(super) fn media_type(name: &[u8]) -> &'static str {
@@ -27,8 +16,7 @@ pub(super) fn media_type(name: &[u8]) -> &'static str {
     else {
         return UNKNOWN;
     };
-    let overridden = OVERRIDES.iter().find(|(known, _)| known.eq_ignore_ascii_case(extension));
-    match overridden {
+    match OVERRIDES.iter().find(|(known, _)| known.eq_ignore_ascii_case(extension)) {
         Some((_, media_type)) => media_type,
         None => mime_guess::from_ext(extension).first_raw().unwrap_or(UNKNOWN),
     }
@@ -40,29 +28,28 @@ mod tests {
 
     #[test]
     fn the_extension_decides_the_type() {
-        for (name, expected) in [
-            ("a.html", "text/html"),
-            ("a.htm", "text/html"),
-            ("a.css", "text/css"),
-            ("a.js", "text/javascript"),
-            ("a.jpg", "image/jpeg"),
-            ("A.JPEG", "image/jpeg"),
-            ("a.png", "image/png"),
-            ("a.gif", "image/gif"),
-            ("a.svg", "image/svg+xml"),
-            ("a.swf", "application/x-shockwave-flash"),
-            ("a.txt", "text/plain"),
-            ("text..txt", "text/plain"),
-            ("a.json", "application/json"),
-            ("a.woff2", "font/woff2"),
-            ("a.pdf", "application/pdf"),
-            ("a.tar.gz", "application/gzip"),
-            ("a.unheard-of", UNKNOWN),
-            ("html", UNKNOWN),
-            ("a.", UNKNOWN),
-            ("", UNKNOWN),
+        for (expected, names) in [
+            ("text/html", &["a.html", "a.htm"][..]),
+            ("text/css", &["a.css"]),
+            ("text/javascript", &["a.js", "a.mjs"]),
+            ("image/jpeg", &["a.jpg", "A.JPEG"]),
+            ("image/png", &["a.png"]),
+            ("image/gif", &["a.gif"]),
+            ("image/svg+xml", &["a.svg"]),
+            ("image/avif", &["a.avif"]),
+            ("image/x-icon", &["a.ico"]),
+            ("application/x-shockwave-flash", &["a.swf"]),
+            ("text/plain", &["a.txt", "text..txt"]),
+            ("text/markdown", &["a.md"]),
+            ("application/json", &["a.json", "a.js.MAP"]),
+            ("application/manifest+json", &["a.webmanifest"]),
+            ("application/wasm", &["a.wasm"]),
+            ("font/woff2", &["a.woff2"]),
+            ("application/pdf", &["a.pdf"]),
+            ("application/gzip", &["a.tar.gz"]),
+            (UNKNOWN, &["a.unheard-of", "html", "a.", ""]),
         ] {
-            assert_eq!(media_type(name.as_bytes()), expected, "{name}");
+            names.iter().for_each(|name| assert_eq!(media_type(name.as_bytes()), expected, "{name}"));
         }
         assert_eq!(media_type(b"a.\xff"), UNKNOWN);
     }
