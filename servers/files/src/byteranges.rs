@@ -1,6 +1,6 @@
 //! Responses to Range requests: one range, or several as `multipart/byteranges` (RFC 9110 §14).
 //!
-//! It never reads the file: a response with several ranges alternates text in memory with stretches of the document.
+//! This file never reads a document's content: it only combines parts of it with headers and delimiters.
 
 use crate::document::Document;
 use http_core::{
@@ -12,14 +12,16 @@ use std::{
     sync::OnceLock,
 };
 
-/// The most ranges that one response holds. A Range header with more is ignored.
+/// The maximum number of ranges in one response. A Range header with more ranges is ignored.
 const MAX_RANGES: usize = 16;
 
-/// Responds to a Range header whose preconditions hold: 206 or 416. Returns `None` if the header must be ignored.
+/// Returns the response to a Range header with the value `range`: 206 with the ranges, or 416 if the document
+/// contains none of them. Returns `None` if the header must be ignored: send the whole document instead.
 ///
-/// `if_range` says that the request has an If-Range header, so the client knows the document's headers already: a
-/// response with one range then repeats only the ETag (RFC 9110 §15.3.7).
-pub(super) fn respond(document: &Document, range: &[u8], if_range: bool) -> Option<Response> {
+/// The caller has evaluated all preconditions. `has_if_range` tells whether the request has an If-Range header. The
+/// client then knows the document's headers already, and a response with one range repeats only the ETag (RFC 9110
+/// §15.3.7).
+pub(super) fn respond(document: &Document, range: &[u8], has_if_range: bool) -> Option<Response> {
     match range::resolve(range, document.len(), MAX_RANGES) {
         Ranges::Whole => None,
         Ranges::Unsatisfiable => {
@@ -28,25 +30,26 @@ pub(super) fn respond(document: &Document, range: &[u8], if_range: bool) -> Opti
             Some(response.with_header("Content-Range", range::unsatisfied(document.len())))
         }
         Ranges::Partial(ranges) => Some(match ranges[..] {
-            [range] => single(document, range, if_range),
-            _ => multipart(document, &ranges),
+            [range] => single_range_response(document, range, has_if_range),
+            _ => multipart_response(document, &ranges),
         }),
     }
 }
 
-fn single(document: &Document, range: ByteRange, if_range: bool) -> Response {
+/// Returns a 206 whose body is one range of the document. See [`respond`] for `has_if_range`.
+fn single_range_response(document: &Document, range: ByteRange, has_if_range: bool) -> Response {
     let response = Response::new(Status::PARTIAL_CONTENT)
         .with_header("Content-Range", range.content_range(document.len()))
-        .with_body(body(document, range));
-    if if_range {
+        .with_body(document.body(range.first..range.last + 1));
+    if has_if_range {
         response.with_header("ETag", &document.entity_tag)
     } else {
         response.with_shared_headers(document.headers.clone())
     }
 }
 
-/// Responds with several ranges, in the order in which the client listed them (RFC 9110 §14.6).
-fn multipart(document: &Document, ranges: &[ByteRange]) -> Response {
+/// Returns a 206 with several ranges as `multipart/byteranges`, in the order of the Range header (RFC 9110 §14.6).
+fn multipart_response(document: &Document, ranges: &[ByteRange]) -> Response {
     let boundary = boundary(document);
     let mut parts = Vec::with_capacity(2 * ranges.len() + 1);
     let mut line_end = "";
@@ -55,7 +58,7 @@ fn multipart(document: &Document, ranges: &[ByteRange]) -> Response {
         parts.push(Body::from(format!(
             "{line_end}--{boundary}\r\nContent-Type: {media_type}\r\nContent-Range: {content_range}\r\n\r\n"
         )));
-        parts.push(body(document, *range));
+        parts.push(document.body(range.first..range.last + 1));
         line_end = "\r\n";
     }
     parts.push(Body::from(format!("\r\n--{boundary}--\r\n")));
@@ -65,12 +68,8 @@ fn multipart(document: &Document, ranges: &[ByteRange]) -> Response {
         .with_body(Body::Parts(parts))
 }
 
-fn body(document: &Document, range: ByteRange) -> Body {
-    document.body(range.first..range.last + 1)
-}
-
-/// A boundary that the document does not contain. It depends on a secret of this process, so no author can write a
-/// document that contains it.
+/// Returns a multipart boundary that does not occur in the document. It depends on a random secret of this process, so
+/// the author of a document cannot predict it.
 fn boundary(document: &Document) -> String {
     static SECRET: OnceLock<RandomState> = OnceLock::new();
     format!("part-{:016x}", SECRET.get_or_init(RandomState::new).hash_one(&document.entity_tag))

@@ -1,6 +1,6 @@
-//! One worker's cache of documents, by the path as it was sent.
+//! One worker's cache of lookup outcomes. Its key is the path of a request as the client sent it, not decoded.
 //!
-//! A cached result is at most one second old: it is looked up again after that. The cache never makes a system call.
+//! An outcome is used for one second without another look at the file system. The cache never makes a system call.
 
 use crate::{document::Document, lookup::Outcome, negative_cache::NegativeCache};
 use foldhash::fast::RandomState;
@@ -11,47 +11,58 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a result is used without another look at the file system.
+/// How long after a lookup its outcome is used without another look at the file system.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 
-/// Documents kept.
+/// The maximum number of documents in the cache.
 const MAX_ENTRIES: usize = 16 * 1024;
-/// Bytes of content kept in memory.
-const MAX_BYTES: usize = 64 * 1024 * 1024;
-/// Files kept open: few enough that the caches of eight workers leave room for connections under the usual limit of
-/// 1024 descriptors.
+
+/// The maximum of [`Cache::memory_bytes`].
+const MAX_MEMORY_BYTES: usize = 64 * 1024 * 1024;
+
+/// The maximum of [`Cache::open_files`]: so small that eight workers with full caches leave room for connections under
+/// the usual limit of 1024 descriptors.
 const MAX_OPEN_FILES: usize = 64;
-/// The longest path that is cached, in bytes. Nothing links to longer ones.
+
+/// The maximum length in bytes of a path whose document is cached. Longer paths are hardly ever linked.
 const MAX_PATH_LEN: usize = 1024;
 
 /// What the cache holds for a path.
 #[derive(Debug)]
 pub(super) enum Cached {
-    /// The outcome of a lookup less than [`FRESH_FOR`] ago.
+    /// The outcome of a lookup less than [`FRESH_FOR`] ago: use it.
     Fresh(Outcome),
-    /// A document found earlier. If the file has not changed, it need not be read again.
+    /// The document that an older lookup found: look the path up again. If the file has not changed, the document is
+    /// still valid and the file need not be read.
     Stale(Arc<Document>),
+    /// Nothing: look the path up.
     Absent,
 }
 
+/// A cache of documents and of 404 results. It evicts documents when it is full.
 #[derive(Default)]
 pub(super) struct Cache {
-    /// Clients choose the keys, many spellings of one path included. The hash is fast rather than strong; its seed is
-    /// random.
+    /// The documents by path. Several paths may lead to one file, each with a document of its own. Clients choose the
+    /// keys, so the hash has a random seed; it is fast rather than cryptographically strong.
     entries: HashMap<Box<[u8]>, CacheEntry, RandomState>,
     not_found: NegativeCache,
-    bytes: usize,
+    /// The sum of [`Document::memory_bytes`] over all entries.
+    memory_bytes: usize,
+    /// The sum of [`Document::open_files`] over all entries.
     open_files: usize,
 }
 
+/// A document and its state in the cache.
 struct CacheEntry {
     document: Arc<Document>,
+    /// When the lookup that found the document is [`FRESH_FOR`] old.
     fresh_until: Instant,
     /// Whether the document was requested since the last eviction.
     used: bool,
 }
 
 impl Cache {
+    /// Returns what is cached for `path` at the time `now`, and marks a document as used.
     #[inline]
     pub(super) fn get(&mut self, path: &[u8], now: Instant) -> Cached {
         match self.entries.get_mut(path) {
@@ -69,14 +80,20 @@ impl Cache {
         }
     }
 
-    /// Replaces what is cached for `path` by the outcome of a lookup at `now`. Keeps documents and 404 results only.
+    /// Replaces what is cached for `path` by the outcome of a lookup at the time `now`.
+    ///
+    /// Only documents and 404 results are kept. After any other outcome, or if `path` is too long, nothing is cached
+    /// for `path`.
     pub(super) fn insert(&mut self, path: &[u8], outcome: &Outcome, now: Instant) {
-        self.remove(path);
+        if let Some(CacheEntry { document, .. }) = self.entries.remove(path) {
+            self.memory_bytes -= document.memory_bytes();
+            self.open_files -= document.open_files();
+        }
         let fresh_until = now + FRESH_FOR;
         match outcome {
             Outcome::Document(document) if path.len() <= MAX_PATH_LEN => {
                 self.make_room_for(document);
-                self.bytes += document.memory_bytes();
+                self.memory_bytes += document.memory_bytes();
                 self.open_files += document.open_files();
                 let entry = CacheEntry { document: Arc::clone(document), fresh_until, used: true };
                 self.entries.insert(path.into(), entry);
@@ -86,25 +103,18 @@ impl Cache {
         }
     }
 
-    fn remove(&mut self, path: &[u8]) {
-        if let Some(CacheEntry { document, .. }) = self.entries.remove(path) {
-            self.bytes -= document.memory_bytes();
-            self.open_files -= document.open_files();
-        }
-    }
-
-    /// Makes room for `document`: evicts the documents not requested since the last eviction, then, if that is not
-    /// enough, all others. It looks at every entry, but only when the cache is full.
+    /// Evicts documents if `document` would exceed a limit: first those not requested since the last eviction, then, if
+    /// that is not enough, all others. An eviction visits every entry.
     fn make_room_for(&mut self, document: &Document) {
         for keep_used in [true, false] {
             if self.entries.len() < MAX_ENTRIES
-                && self.bytes + document.memory_bytes() <= MAX_BYTES
+                && self.memory_bytes + document.memory_bytes() <= MAX_MEMORY_BYTES
                 && self.open_files + document.open_files() <= MAX_OPEN_FILES
             {
                 return;
             }
             self.entries.retain(|_, entry| std::mem::take(&mut entry.used) && keep_used);
-            self.bytes = self.entries.values().map(|entry| entry.document.memory_bytes()).sum();
+            self.memory_bytes = self.entries.values().map(|entry| entry.document.memory_bytes()).sum();
             self.open_files = self.entries.values().map(|entry| entry.document.open_files()).sum();
         }
     }
@@ -115,6 +125,7 @@ mod tests {
     use super::*;
     use crate::{document::MAX_IN_MEMORY, root::FileVersion};
 
+    /// Returns a document of `len` bytes.
     fn document(len: u64) -> Arc<Document> {
         let file = tempfile::tempfile().expect("a file");
         file.set_len(len).expect("a length");
@@ -122,6 +133,7 @@ mod tests {
         Arc::new(Document::read(file, version, "text/plain").expect("a document"))
     }
 
+    /// Checks that the debug text of `cached` begins with `expected`.
     fn check(cached: &Cached, expected: &str) {
         assert!(format!("{cached:?}").starts_with(expected), "{cached:?}, expected {expected}");
     }
@@ -144,7 +156,7 @@ mod tests {
         }
         cache.insert(b"/document", &Outcome::Error(Status::NOT_FOUND), after);
         check(&cache.get(b"/document", after), "Fresh(Error");
-        assert_eq!(cache.bytes, 0);
+        assert_eq!(cache.memory_bytes, 0);
     }
 
     #[test]

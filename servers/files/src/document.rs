@@ -1,36 +1,43 @@
 //! A file ready to be sent again and again: its headers as text, its content as bytes or as an open descriptor.
 //!
-//! A file is read once, when the document is made. It is never mapped into memory: a file that shrinks would end the
-//! process with SIGBUS.
+//! A short file is read once, when its document is made. No file is ever mapped into memory: if a mapped file shrinks,
+//! reading it ends the process with SIGBUS.
 
 use crate::root::FileVersion;
 use http_core::{Body, FileSlice, Headers, SharedHeaders};
 use std::{fs::File, io, ops::Range, os::unix::fs::FileExt, sync::Arc, time::SystemTime};
 
-/// The longest file, in bytes, whose content is kept in memory. Longer files are kept open and sent by `sendfile`.
+/// The maximum length in bytes of a file whose content is kept in memory. A longer file is kept open and sent with
+/// `sendfile`.
 pub(super) const MAX_IN_MEMORY: u64 = 64 * 1024;
 
+/// One version of a file: its content and the headers of its responses. It never changes.
 #[derive(Debug)]
 pub(super) struct Document {
     pub(super) version: FileVersion,
     pub(super) media_type: &'static str,
+    /// The value of the ETag header: [`FileVersion::entity_tag`].
     pub(super) entity_tag: String,
+    /// [`FileVersion::last_modified`].
     pub(super) last_modified: Option<SystemTime>,
     /// The headers of a 200: Content-Type and all of `validator_headers`.
     pub(super) headers: SharedHeaders,
-    /// Last-Modified, ETag and Accept-Ranges: what a 304, a 412 and a 416 hold as well.
+    /// Last-Modified, ETag and Accept-Ranges. The responses 304, 412 and 416 have them too.
     pub(super) validator_headers: SharedHeaders,
     content: Content,
 }
 
+/// Where the content of a document is kept.
 #[derive(Debug)]
 enum Content {
+    /// All bytes of a file of at most [`MAX_IN_MEMORY`] bytes.
     Memory(Arc<[u8]>),
+    /// A longer file, open for reading.
     File(Arc<File>),
 }
 
 impl Document {
-    /// Reads an open file of this version.
+    /// Makes a document of an open file. `version` is the version that the file had when it was opened.
     ///
     /// # Errors
     ///
@@ -69,12 +76,13 @@ impl Document {
         })
     }
 
+    /// Returns the length of the content in bytes.
     #[inline]
     pub(super) fn len(&self) -> u64 {
         self.version.len
     }
 
-    /// The bytes of the content in `range`, which must lie within it.
+    /// Returns a response body with these bytes of the content. `range` must not exceed [`len`](Document::len).
     #[inline]
     pub(super) fn body(&self, range: Range<u64>) -> Body {
         debug_assert!(range.start <= range.end && range.end <= self.len(), "{range:?} of {}", self.len());
@@ -90,7 +98,7 @@ impl Document {
         }
     }
 
-    /// Bytes of content that the document keeps in memory.
+    /// Returns how many bytes of content the document keeps in memory: 0 if it keeps the file open instead.
     pub(super) fn memory_bytes(&self) -> usize {
         match &self.content {
             Content::Memory(bytes) => bytes.len(),
@@ -98,13 +106,13 @@ impl Document {
         }
     }
 
-    /// Descriptors that the document keeps open: 0 or 1.
+    /// Returns how many descriptors the document keeps open: 0 or 1.
     pub(super) fn open_files(&self) -> usize {
         usize::from(matches!(self.content, Content::File(_)))
     }
 }
 
-/// Adds a header whose name and value are known to be valid.
+/// Appends a header whose name and value are known to be valid.
 fn append(headers: &mut Headers, name: &str, value: &str) {
     let appended = headers.append(name, value);
     debug_assert_eq!(appended, Ok(()), "{name}: {value}");

@@ -1,6 +1,6 @@
-//! The handler: takes a document from the cache or looks it up, and turns the outcome into a response.
+//! The handler: takes the outcome of a request from the cache or looks it up, and turns it into a response.
 //!
-//! A cached document is sent without a system call or an allocation. This file never touches the file system itself:
+//! For a cached document it makes no system call and no allocation. This file never touches the file system itself:
 //! `lookup` does.
 
 use crate::{
@@ -22,6 +22,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+/// The methods that a file supports. Any other method is rejected before the path is looked up.
 const ALLOWED_METHODS: [Method; 2] = [Method::Get, Method::Head];
 
 /// Serves the files beneath a document root.
@@ -30,7 +31,7 @@ const ALLOWED_METHODS: [Method; 2] = [Method::Get, Method::Head];
 /// Workers may share the [`Root`].
 pub struct Files {
     root: Arc<Root>,
-    /// The directory of the site under which the root appears, for example `/static`; empty for the whole site.
+    /// The directory of the site as which the root appears, for example `/static`. Empty if the root is the whole site.
     prefix: &'static str,
     cache: Mutex<Cache>,
 }
@@ -50,14 +51,19 @@ impl Files {
         Files { root, prefix: "", cache: Mutex::default() }
     }
 
-    /// Serves the root as the directory `prefix` of the site, for example `/static`. Every path outside it is a 404.
+    /// Serves the root as the directory `prefix` of the site, for example `/static`. A request for any path outside it
+    /// gets 404.
+    ///
+    /// `prefix` must begin with a slash and must not end with one.
     pub fn with_prefix(self, prefix: &'static str) -> Files {
         Files { prefix, ..self }
     }
 
+    /// Returns what the path and the query of a request lead to. An invalid query turns a document into a redirect to
+    /// the valid spelling.
     #[inline]
     fn outcome(&self, request: &Request<'_>) -> Outcome {
-        let outcome = self.find(request);
+        let outcome = self.path_outcome(request);
         // Browsers send characters in a query that a URI must not hold (RFC 9112 §3).
         if matches!(outcome, Outcome::Document(_)) && !request.query().is_none_or(uri::is_valid) {
             let path = resolve(request.path(), self.prefix);
@@ -66,8 +72,9 @@ impl Files {
         outcome
     }
 
+    /// Returns what the path of a request leads to, from the cache or from a lookup, whose outcome it caches.
     #[inline]
-    fn find(&self, request: &Request<'_>) -> Outcome {
+    fn path_outcome(&self, request: &Request<'_>) -> Outcome {
         let (key, now) = (request.path_bytes(), request.received_at());
         let stale = match self.cache().get(key, now) {
             Cached::Fresh(outcome) => return outcome,
@@ -84,6 +91,7 @@ impl Files {
         outcome
     }
 
+    /// Locks the cache. A panic in another thread that held the lock is ignored: the cache is valid at all times.
     fn cache(&self) -> MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,8 +121,12 @@ impl fmt::Debug for Files {
     }
 }
 
-/// The path to look up beneath the root, or the outcome if the requested path alone decides it: malformed, outside
-/// `prefix`, or spelled with characters that a URI must not hold, which is redirected to the valid spelling.
+/// Decodes a requested path and removes `prefix`: the result is the path to look up beneath the root.
+///
+/// # Errors
+///
+/// The outcome, if no lookup is needed. A malformed path gets 400, one above the root 403, one outside `prefix` 404. A
+/// path with characters that a URI must not contain is redirected to its valid spelling.
 fn resolve<'r>(requested: &'r str, prefix: &str) -> Result<RelativePath<'r>, Outcome> {
     let mut path = RelativePath::parse(requested).map_err(|error| {
         Outcome::Error(match error {
@@ -129,6 +141,7 @@ fn resolve<'r>(requested: &'r str, prefix: &str) -> Result<RelativePath<'r>, Out
     if uri::is_valid(requested) { Ok(path) } else { Err(Outcome::Redirect(path.encode())) }
 }
 
+/// Returns a 200 with the whole document.
 #[inline]
 fn full_response(document: &Document) -> Response {
     Response::new(Status::OK)
@@ -136,7 +149,8 @@ fn full_response(document: &Document) -> Response {
         .with_body(document.body(0..document.len()))
 }
 
-/// Evaluates preconditions, then ranges (RFC 9110 §13.2.2).
+/// Returns the response to a request with preconditions or a Range header, evaluated in the order of RFC 9110 §13.2.2:
+/// 304, 412, 206, 416, or 200 with the whole document.
 fn conditional_response(request: &Request<'_>, document: &Document) -> Response {
     let validators = Validators { etag: Some(&document.entity_tag), last_modified: document.last_modified };
     let response = match conditional::evaluate(true, request.headers(), &validators) {
@@ -155,9 +169,10 @@ fn conditional_response(request: &Request<'_>, document: &Document) -> Response 
     response.with_shared_headers(document.validator_headers.clone())
 }
 
-/// Redirects to `path` beneath `prefix`, with the query of the request in a valid spelling.
+/// Returns a 301 to `path` beneath `prefix`, followed by `query` in its valid spelling.
 ///
-/// `path` begins with exactly one slash ([`RelativePath::encode`]), so the redirect never leaves the site.
+/// `path` is the result of [`RelativePath::encode`]. It begins with exactly one slash, so the redirect never leaves the
+/// site.
 fn redirect(prefix: &str, path: &str, query: Option<&str>) -> Response {
     let location = match query {
         Some(query) => format!("{prefix}{path}?{}", uri::normalize_query(query)),

@@ -1,7 +1,6 @@
 //! Finds the file that a path names, and decides the outcome of the request.
 //!
-//! It never decides by the method or the headers of a request: the same path always has the same outcome as long as
-//! the file system does not change, so outcomes can be cached by path.
+//! The outcome never depends on the method or the headers of a request, so that it can be cached by path.
 
 use crate::{
     document::Document,
@@ -12,24 +11,29 @@ use http_core::{Status, path::RelativePath};
 use rustix::io::Errno;
 use std::{borrow::Cow, io, sync::Arc};
 
-/// How often a file is read again because it changed while it was read.
+/// How often a file is opened and read before the lookup fails with 500, if the file changes during each read.
 const MAX_READS: u32 = 3;
 
+/// The name of the file that is served for a directory.
 const INDEX: &[u8] = b"index.html";
 
 /// What a request for a path leads to.
 #[derive(Debug)]
 pub(super) enum Outcome {
+    /// A document to send.
     Document(Arc<Document>),
-    /// The right spelling of the path: encoded, relative to the document root, beginning with a slash.
+    /// A redirect to this path: percent-encoded, relative to the document root, beginning with a slash.
     Redirect(String),
+    /// An error page with this status.
     Error(Status),
 }
 
-/// Looks up `path` in the file system. Returns the `stale` document, without reading the file, if the file has not
-/// changed since.
+/// Looks up `path` in the file system.
+///
+/// `stale` is the document that an earlier lookup of `path` found, if there was one. If the file has not changed since
+/// then, the outcome is `stale`, and the file is not read again.
 pub(super) fn lookup(root: &Root, path: &RelativePath<'_>, stale: Option<&Arc<Document>>) -> Outcome {
-    // Answered before any system call: a client must not learn whether a hidden file exists.
+    // Decided before any system call: neither a status nor a delay may tell whether a hidden file exists.
     if path.is_hidden() {
         return Outcome::Error(Status::NOT_FOUND);
     }
@@ -55,7 +59,8 @@ pub(super) fn lookup(root: &Root, path: &RelativePath<'_>, stale: Option<&Arc<Do
     Outcome::Error(Status::INTERNAL_SERVER_ERROR)
 }
 
-/// The file to open for `path`, relative to the root: the index of a directory, or the path itself.
+/// Returns the name of the file to open for `path`, relative to the root: [`INDEX`] in a directory, otherwise the path
+/// itself.
 fn file_name<'p>(path: &'p RelativePath<'_>) -> Cow<'p, [u8]> {
     match path.as_bytes() {
         file if !path.is_directory() => file.into(),
@@ -64,7 +69,7 @@ fn file_name<'p>(path: &'p RelativePath<'_>) -> Cow<'p, [u8]> {
     }
 }
 
-/// The status of a response to a request for a file that could not be opened.
+/// Returns the status of the response if a file could not be opened for the reason `errno`.
 fn error_status(errno: Errno) -> Status {
     match errno {
         // ENXIO: a socket, or a device without a driver.

@@ -1,38 +1,43 @@
-//! A fixed-size cache of paths that do not exist: the 404 results.
+//! A cache of 404 results: of paths for which a lookup found no file.
 //!
-//! There is no end to the paths that clients can invent, so the number of slots is fixed, and a path replaces the one
-//! whose slot it shares.
+//! It never grows: clients can invent any number of paths, so the number of slots is fixed. The hash of a path selects
+//! its slot, and a new path replaces the one in that slot.
 
 use foldhash::fast::RandomState;
 use std::{hash::BuildHasher, time::Instant};
 
-/// Enough for the missing paths that browsers request again and again: icons, pages that have moved.
+/// The number of slots: enough for the missing paths that browsers request again and again, such as icons and pages
+/// that have moved.
 const SLOTS: usize = 256;
 
-/// The longest path that is cached, in bytes.
+/// The maximum length in bytes of a path that is cached.
 const MAX_PATH_LEN: usize = 256;
 
+/// A cache of at most [`SLOTS`] paths that do not exist.
 #[derive(Default)]
 pub(super) struct NegativeCache {
     /// Empty before the first insertion, then always [`SLOTS`] long.
     slots: Vec<Option<MissingPath>>,
-    /// Its seed is random: no client can tell which paths share a slot.
+    /// Its seed is random, so that clients cannot find out which paths share a slot.
     hasher: RandomState,
 }
 
+/// A path that did not exist when it was looked up.
 struct MissingPath {
     path: Vec<u8>,
+    /// When the path must be looked up again.
     fresh_until: Instant,
 }
 
 impl NegativeCache {
-    /// Whether a lookup has found `path` missing, and that result is still fresh.
+    /// Returns whether the cache contains `path` and the result is still fresh at the time `now`.
     #[inline]
     pub(super) fn contains(&self, path: &[u8], now: Instant) -> bool {
         let missing = self.slots.get(self.slot(path)).and_then(Option::as_ref);
         missing.is_some_and(|missing| missing.path == path && now < missing.fresh_until)
     }
 
+    /// Caches that `path` does not exist, until `fresh_until`. Does nothing if `path` is longer than [`MAX_PATH_LEN`].
     pub(super) fn insert(&mut self, path: &[u8], fresh_until: Instant) {
         if path.len() > MAX_PATH_LEN {
             return;
@@ -40,11 +45,11 @@ impl NegativeCache {
         self.slots.resize_with(SLOTS, || None);
         let slot = self.slot(path);
         let missing = self.slots[slot].get_or_insert_with(|| MissingPath { path: Vec::new(), fresh_until });
-        missing.path.clear();
-        missing.path.extend_from_slice(path);
+        path.clone_into(&mut missing.path);
         missing.fresh_until = fresh_until;
     }
 
+    /// Returns the index of the slot for `path`.
     #[inline]
     fn slot(&self, path: &[u8]) -> usize {
         self.hasher.hash_one(path) as usize % SLOTS

@@ -16,39 +16,44 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// How often `openat2` is retried after EAGAIN, which it returns when a concurrent rename may have misled it.
+/// How often `openat2` is retried after EINTR or EAGAIN. It returns EAGAIN if a concurrent rename may have misled it.
 const MAX_RETRIES: u32 = 8;
 
-/// 9999-12-31T23:59:59Z, in seconds since 1970: the last date that HTTP can express.
-const LAST_DATE: u64 = 253_402_300_799;
+/// The last second that an HTTP date can express, 9999-12-31T23:59:59Z, in seconds since 1970.
+const MAX_HTTP_DATE: u64 = 253_402_300_799;
 
 /// A directory whose files are served.
 #[derive(Debug)]
 pub struct Root {
+    /// The open directory. It stays the same one if its path is renamed or a link in its path changes.
     directory: OwnedFd,
 }
 
 impl Root {
-    /// Opens a document root.
+    /// Opens the directory at `path` as a document root.
     ///
     /// # Errors
     ///
-    /// If `path` does not exist, is not a directory or may not be entered, and if the kernel has no `openat2` (before
-    /// Linux 5.6).
+    /// If `path` does not exist, is not a directory or may not be entered, or if the kernel is older than Linux 5.6 and
+    /// so has no `openat2`.
     pub fn open(path: &Path) -> io::Result<Root> {
         let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
         let root = Root { directory: open(path, flags, Mode::empty())? };
-        // Other errors do not matter: a root may be entered although it may not be listed.
-        if root.resolve(b".").err() == Some(Errno::NOSYS) {
+        // Other errors do not matter: files in a directory can be opened although it may not be listed.
+        if root.open_beneath(b".").err() == Some(Errno::NOSYS) {
             let message = "this kernel has no openat2 (Linux 5.6 or later)";
             return Err(io::Error::new(io::ErrorKind::Unsupported, message));
         }
         Ok(root)
     }
 
-    /// Opens what `path`, relative to the root, names.
+    /// Opens what `path`, relative to the root, names, and finds out what it is.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system calls: EXDEV if a symbolic link leads out of the root.
     pub(super) fn open_entry(&self, path: &[u8]) -> Result<Entry, Errno> {
-        let file = self.resolve(path)?;
+        let file = self.open_beneath(path)?;
         let stat = fstat(&file)?;
         Ok(match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Entry::File(file.into(), FileVersion::from_stat(&stat)),
@@ -57,7 +62,8 @@ impl Root {
         })
     }
 
-    fn resolve(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
+    /// Opens `path`, relative to the root, for reading. Retries [`MAX_RETRIES`] times after EINTR or EAGAIN.
+    fn open_beneath(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
         // NONBLOCK: opening a FIFO must not wait for a writer. NOCTTY: a terminal must not become the controlling
         // one.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -75,31 +81,35 @@ impl Root {
 /// What a path names.
 #[derive(Debug)]
 pub(super) enum Entry {
-    /// A regular file, open for reading.
+    /// A regular file, open for reading, and its version when it was opened.
     File(File, FileVersion),
+    /// A directory.
     Directory,
     /// A FIFO, a socket or a device.
     Special,
 }
 
-/// Tells one file from another, and one state of a file from the next.
+/// One state of one file. Two values are equal only if they belong to the same file and it has not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileVersion {
     device: u64,
     inode: u64,
+    /// The length in bytes.
     pub(super) len: u64,
-    /// Seconds and nanoseconds since 1970.
+    /// The modification time, in seconds and nanoseconds since 1970.
     modified: (i64, u64),
-    /// Changes with every write and rename, even if a program then sets the modification time back.
+    /// The status change time, in seconds and nanoseconds since 1970. It changes with every write and rename, even if a
+    /// program then sets the modification time back.
     changed: (i64, u64),
 }
 
 impl FileVersion {
-    /// The present version of an open file.
+    /// Returns the version that an open file has now.
     pub(super) fn of(file: &File) -> io::Result<FileVersion> {
         Ok(FileVersion::from_stat(&fstat(file)?))
     }
 
+    /// Returns the version that `fstat` reported.
     fn from_stat(stat: &Stat) -> FileVersion {
         FileVersion {
             device: stat.st_dev,
@@ -110,19 +120,20 @@ impl FileVersion {
         }
     }
 
-    /// Whether the file was not written to between the two versions. Other changes, such as the removal of its name
-    /// when another file is renamed over it, do not count.
+    /// Returns whether two versions of one file have the same content. Other changes do not count, such as the
+    /// removal of the file's name when another file is renamed over it.
     pub(super) fn has_content_of(&self, other: &FileVersion) -> bool {
         (self.len, self.modified) == (other.len, other.modified)
     }
 
-    /// The time of the last modification, if HTTP can express it: from 1970 to 9999.
+    /// Returns the time of the last modification in whole seconds, or `None` if HTTP cannot express it: before 1970 or
+    /// after 9999.
     pub(super) fn last_modified(&self) -> Option<SystemTime> {
-        let seconds = u64::try_from(self.modified.0).ok().filter(|seconds| *seconds <= LAST_DATE)?;
+        let seconds = u64::try_from(self.modified.0).ok().filter(|seconds| *seconds <= MAX_HTTP_DATE)?;
         SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
     }
 
-    /// A strong entity tag with its quotes (RFC 9110 §8.8.3): the length and the modification time of the file.
+    /// Returns a strong entity tag with its quotes (RFC 9110 §8.8.3), made of the length and the modification time.
     pub(super) fn entity_tag(&self) -> String {
         let (seconds, nanos) = self.modified;
         format!("\"{:x}-{:x}{nanos:08x}\"", self.len, seconds)

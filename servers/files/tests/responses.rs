@@ -1,5 +1,4 @@
-//! What requests to a [`Files`] handler are answered with, tested without a server: a head goes in, a response
-//! comes out.
+//! Tests the responses of a [`Files`] handler without a server: a request head goes in, a response comes out.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 
