@@ -1,6 +1,7 @@
-//! A client on a real socket: sends bytes as they are, reads responses with [`ReplyReader`].
+//! A client on a real socket. It sends bytes as they are and reads responses with [`ReplyReader`].
 //!
-//! Every wait ends after [`TIMEOUT`], so that a test fails and does not hang.
+//! Every wait ends after [`TIMEOUT`], so that a test fails instead of hanging. A method whose name does not begin with
+//! `try_` panics on any error.
 
 use crate::reply::{Reply, ReplyReader, retry_on_eintr};
 use socket2::{Domain, SockRef, Socket, Type};
@@ -11,10 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The timeout of every wait in a test: far longer than any of them takes.
+/// The timeout of every wait in a test: far longer than any wait takes if the server works.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Calls `poll` every few milliseconds until it returns a value. Panics with `what` after [`TIMEOUT`].
+/// Calls `poll` every few milliseconds until it returns `Some`, and returns that value. After [`TIMEOUT`] it panics
+/// with `what`, the name of the awaited event.
 pub fn wait_for<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + TIMEOUT;
     loop {
@@ -26,37 +28,43 @@ pub fn wait_for<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// The head of an HTTP/1.1 request. `headers` are further header lines, each with its CRLF.
+/// Returns the head of an HTTP/1.1 request. `headers` are the header lines after Host, each with its CRLF.
 pub fn request(method: &str, target: &str, headers: &str) -> String {
     format!("{method} {target} HTTP/1.1\r\nHost: test\r\n{headers}\r\n")
 }
 
+/// Returns a GET request without headers besides Host.
 pub fn get(target: &str) -> String {
     request("GET", target, "")
 }
 
-/// A connection to a server.
+/// A connection to a server, seen by the client.
 pub struct Client {
+    /// The socket: a test may write to it. Bytes that a test reads from it are missing for the methods that read.
     pub stream: TcpStream,
+    /// Reads from a second handle of the same socket.
     reader: ReplyReader<TcpStream>,
 }
 
 impl Client {
+    /// Opens a connection to `address`.
     pub fn connect(address: SocketAddr) -> Client {
         Client::from_stream(TcpStream::connect_timeout(&address, TIMEOUT).expect("a connection"))
     }
 
-    /// Connects from the local address `from`, for example `127.0.0.2:0`.
+    /// Opens a connection to `address` from the local address `from`, for example `127.0.0.2:0`: port 0 means any port.
     pub fn connect_from(from: &str, address: SocketAddr) -> Client {
         let from: SocketAddr = from.parse().expect("an address");
         Client::connect_with(address, |socket| socket.bind(&from.into()))
     }
 
-    /// Connects with a receive buffer of a few kilobytes, so that the server can send little before the client reads.
+    /// Opens a connection with a receive buffer of a few kilobytes, so that the server can send little before the
+    /// client reads.
     pub fn connect_with_small_buffer(address: SocketAddr) -> Client {
         Client::connect_with(address, |socket| socket.set_recv_buffer_size(4 * 1024))
     }
 
+    /// Opens a connection with a socket that `set_up` has prepared.
     fn connect_with(address: SocketAddr, set_up: impl FnOnce(&Socket) -> io::Result<()>) -> Client {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
         set_up(&socket).expect("a local address, or a small buffer");
@@ -64,6 +72,7 @@ impl Client {
         Client::from_stream(socket.into())
     }
 
+    /// Makes a client of a connected socket: sets the timeouts, and turns Nagle's algorithm off.
     fn from_stream(stream: TcpStream) -> Client {
         stream.set_nodelay(true).expect("no delay");
         stream.set_read_timeout(Some(TIMEOUT)).expect("a read timeout");
@@ -72,26 +81,28 @@ impl Client {
         Client { stream, reader }
     }
 
+    /// Sends all bytes. Panics if the server has closed the connection.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.try_send(bytes).expect("the server receives");
     }
 
-    /// Sends to a server that may have closed the connection.
+    /// Sends all bytes, or returns the error if the server has closed the connection.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.write_all(bytes.as_ref())
     }
 
-    /// Reads the response to a request that was sent, unless its method was HEAD or its version HTTP/1.0: for these
-    /// use [`reply_to`](Client::reply_to).
+    /// Reads the next final response. If the request was a HEAD or HTTP/1.0, use [`reply_to`](Client::reply_to)
+    /// instead: the end of a response depends on the request.
     pub fn reply(&mut self) -> Reply {
         self.try_reply().unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// Reads the next response as [`reply`](Client::reply) does, or returns a description of the server's error.
     pub fn try_reply(&mut self) -> Result<Reply, String> {
         self.reader.reply()
     }
 
-    /// Reads the response to this request, which was sent before.
+    /// Reads the final response to `request`, which was sent before.
     pub fn reply_to(&mut self, request: impl AsRef<[u8]>) -> Reply {
         let request = request.as_ref();
         self.reader.reply_to(request).unwrap_or_else(|error| {
@@ -105,38 +116,41 @@ impl Client {
         self.reply_to(request)
     }
 
-    /// The same on a connection that the server may have closed.
+    /// Sends a request and reads its response. Returns an error if the server has closed the connection, for example.
     pub fn try_fetch(&mut self, request: impl AsRef<[u8]>) -> Result<Reply, String> {
         self.try_send(&request).map_err(|error| error.to_string())?;
         self.reader.reply_to(request.as_ref())
     }
 
-    /// Reads `100 Continue`.
+    /// Reads an interim response `100 Continue`. Panics if the server sends anything else.
     pub fn read_continue(&mut self) {
         self.reader.read_continue().unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// Waits until a response has begun to arrive, without reading it.
+    /// Waits until a whole status line `HTTP/1.1 200 OK`, or as many bytes, have arrived. Consumes nothing.
     pub fn await_status_line(&self) {
         let mut start = [0; b"HTTP/1.1 200 OK".len()];
         while retry_on_eintr(|| self.stream.peek(&mut start)).expect("a response begins") < start.len() {}
     }
 
-    /// Closes the connection with a reset, which the server cannot mistake for a half-close.
+    /// Closes the connection with a reset (RST). After a normal close (FIN), a server cannot tell whether the client
+    /// still reads.
     pub fn reset(self) {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("a socket");
     }
 
+    /// Half-closes the connection: the client sends no more but still reads.
     pub fn shutdown_write(&self) {
         self.stream.shutdown(Shutdown::Write).expect("an open connection");
     }
 
-    /// Waits until the server closes the connection. It must not send anything before.
+    /// Waits until the server closes the connection. Panics if the server sends anything before that.
     pub fn expect_eof(&mut self) {
         self.reader.expect_eof().unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// Sends no more requests, and checks that the server sends no more responses.
+    /// Half-closes the connection, then waits until the server closes it. Panics if the server sends anything before
+    /// that.
     pub fn finish(mut self) {
         // This fails if the server has already closed the connection.
         let _ = self.stream.shutdown(Shutdown::Write);

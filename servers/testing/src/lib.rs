@@ -26,9 +26,13 @@ pub use server::ServerKind;
 
 /// Turns each function into several tests: one for each engine, or one for each kind of server.
 ///
-/// The parameter of the function decides: with `Engine` it runs on the two engines in this process, with
-/// `ServerKind` on the four kinds of server, with `&TestServer` (a type of the test crate) on a running server of
-/// each of the four kinds. The tests of one engine or kind stand in a module of that name.
+/// The type of the function's parameter decides:
+///
+/// * `Engine`: a test for each of the two engines, which the function starts in the test process.
+/// * `ServerKind`: a test for each of the four kinds of server, which the function starts.
+/// * `&TestServer`, a type of the test crate: a test for each of the four kinds of server, which is running already.
+///
+/// The tests of one engine or kind are in a module of that name, for example `blocking_prefork`.
 #[macro_export]
 #[allow(clippy::crate_in_macro_def, reason = "`TestServer` is a type of the crate that uses the macro")]
 macro_rules! both_engines {
@@ -58,7 +62,7 @@ macro_rules! both_engines {
     };
 }
 
-/// Runs a test on an engine or a kind of server: what [`both_engines!`] expands to.
+/// Calls `test` with an engine or a kind of server. The tests that [`both_engines!`] generates call this.
 pub fn run_on<T>(argument: T, test: fn(T)) {
     test(argument);
 }

@@ -1,4 +1,4 @@
-//! A server program in a process of its own, which ends with its test, whether that passes or fails.
+//! A server program in a process of its own. It ends with its test, whether the test passes or fails.
 
 use crate::{client::TIMEOUT, site::Site};
 use rustix::{
@@ -16,30 +16,30 @@ use std::{
     time::Instant,
 };
 
-/// How a program ended, and the output that was not read before.
+/// How a program ended, and what it printed. The startup line that [`Program::start`] has read is not included.
 #[derive(Debug)]
 pub struct Exit {
-    /// `None` if a signal ended the program.
+    /// The exit code, or `None` if a signal ended the program.
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
-/// A running program.
+/// A running program. Dropping it ends the program.
 pub struct Program {
     child: Child,
     stdout: ChildStdout,
     stderr: ChildStderr,
-    /// The line that the program printed when it began to serve.
+    /// The line that a server printed when it began to serve. Empty after [`Program::spawn`].
     pub startup_line: String,
-    /// The addresses in that line.
+    /// The addresses in the startup line.
     pub addresses: Vec<SocketAddr>,
-    /// Keeps the document root of the program.
+    /// The document root, if the program must keep it from being removed.
     site: Option<Arc<Site>>,
 }
 
 impl Program {
-    /// Starts a server, and returns when it serves.
+    /// Starts a server, and returns when it has printed its startup line. Panics if it exits before that.
     pub fn start(command: &mut Command) -> Program {
         let mut program = Program::spawn(command).expect("the program");
         let mut line = Vec::new();
@@ -58,7 +58,7 @@ impl Program {
         program
     }
 
-    /// Starts a program that need not be a server.
+    /// Starts a program that need not be a server. Waits for nothing.
     ///
     /// # Errors
     ///
@@ -76,19 +76,23 @@ impl Program {
         self
     }
 
+    /// Returns the first address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.addresses[0]
     }
 
+    /// Returns the process of the program: the master if it has worker processes.
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
 
+    /// Sends a signal to the process of the program, not to its workers.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("a process that is not reaped");
     }
 
-    /// The processes of the workers, each with its state: one letter, see proc(5).
+    /// Returns the child processes of the program, which are its workers, each with the letter of its state in proc(5):
+    /// `Z` for one that has ended.
     pub fn workers(&self) -> Vec<(Pid, char)> {
         let pid = self.pid().as_raw_nonzero();
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("children");
@@ -100,24 +104,25 @@ impl Program {
         children.split_whitespace().filter_map(|pid| state(pid.parse().ok()?)).collect()
     }
 
-    /// The process of the program and those of its workers.
+    /// Returns the processes of the workers, then that of the program.
     pub fn processes(&self) -> Vec<Pid> {
         self.workers().into_iter().map(|(pid, _)| pid).chain([self.pid()]).collect()
     }
 
-    /// Sends SIGTERM and waits as [`wait`](Program::wait) does.
+    /// Sends SIGTERM, then waits as [`wait`](Program::wait) does.
     pub fn stop(self) -> Exit {
         self.signal(Signal::TERM);
         self.wait()
     }
 
-    /// Stops the program, which must exit with 0 and print nothing.
+    /// Stops the program by SIGTERM. Panics unless it exits with 0 and prints nothing.
     pub fn stop_cleanly(self) {
         let Exit { code, stdout, stderr } = self.stop();
         assert_eq!((code, &*stdout, &*stderr), (Some(0), "", ""));
     }
 
-    /// Waits until the program has ended, and all other processes that write to its standard output and error.
+    /// Waits until the program has ended, and until all other processes have closed its standard output and error.
+    /// Panics after [`TIMEOUT`].
     pub fn wait(mut self) -> Exit {
         let code = self.wait_for_exit_code();
         let still_open = |read| -> String { panic!("a process still has the output open; read: {read:?}") };
@@ -126,6 +131,7 @@ impl Program {
         Exit { code, stdout, stderr }
     }
 
+    /// Waits until the program has ended. Returns its exit code, or `None` if a signal ended it.
     fn wait_for_exit_code(&mut self) -> Option<i32> {
         if let Ok(Some(status)) = self.child.try_wait() {
             return status.code();
@@ -137,9 +143,10 @@ impl Program {
 }
 
 impl Drop for Program {
+    /// Ends the program if it still runs. If the test has failed, prints the program's standard error.
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
-            // Two signals of the same kind could be delivered as one. The second ends the program at once.
+            // The second signal ends the program at once. Two signals of one kind could be delivered as one.
             self.signal(Signal::TERM);
             self.signal(Signal::INT);
             let ended =
@@ -156,8 +163,8 @@ impl Drop for Program {
     }
 }
 
-/// Reads to the end, which comes when all writers have closed the pipe. Returns `Err` with what was read before a
-/// timeout.
+/// Reads a pipe until all writers have closed it. If they have not done so after [`TIMEOUT`], or reading fails, returns
+/// what was read as `Err`.
 fn read_to_end(pipe: &mut (impl Read + AsFd)) -> Result<String, String> {
     let mut all = Vec::new();
     let mut buffer = [0; 4096];
@@ -172,11 +179,14 @@ fn read_to_end(pipe: &mut (impl Read + AsFd)) -> Result<String, String> {
     Err(text(&all))
 }
 
+/// Waits until [`is_readable`] returns. Panics with `what`, the name of the awaited event, after [`TIMEOUT`].
 fn await_readable(source: impl AsFd, what: &str) {
     assert!(is_readable(source), "timed out waiting for {what}");
 }
 
-/// Waits until there is something to read, or the end of it. Returns false after [`TIMEOUT`].
+/// Waits until a read from `source` would not block: there are bytes, or the end. Returns false after [`TIMEOUT`].
+///
+/// A pidfd becomes readable when its process has ended.
 fn is_readable(source: impl AsFd) -> bool {
     let deadline = Instant::now() + TIMEOUT;
     loop {

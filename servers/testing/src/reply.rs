@@ -1,36 +1,45 @@
 //! A strict reader of responses, written from the RFCs. It shares no code with the servers.
 //!
-//! It accepts none of the deviations that RFC 9112 allows a recipient to accept: what a server sends must be exact.
+//! It accepts none of the deviations that RFC 9112 allows a recipient to accept. Responses must also have the form that
+//! our servers give them, which is stricter than the RFCs: see [`check_general_headers`].
 
 use std::{
     fmt,
     io::{self, Read},
 };
 
+/// The interim response 100, which has no headers.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// A final response, read to its end.
 pub struct Reply {
     pub status: u16,
+    /// Names and values, in the order in which they were received.
     pub headers: Vec<(String, String)>,
+    /// How the response says where its body ends. The response to a HEAD request may have a length but no body.
     pub framing: BodyFraming,
+    /// The body without chunk sizes.
     pub body: Vec<u8>,
-    /// Whether the response says `Connection: close`.
+    /// Whether the Connection header is `close` and not `keep-alive`.
     pub close: bool,
 }
 
-/// How the end of a response's body is found (RFC 9112 §6.3).
+/// How a recipient finds the end of a response's body (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyFraming {
+    /// After the number of bytes in Content-Length.
     Length(u64),
+    /// After the last chunk.
     Chunked,
+    /// At the end of the connection.
     UntilClose,
-    /// A status that never has a body.
+    /// At the end of the head: the status is 204 or 304.
     NoBody,
 }
 
 impl Reply {
-    /// The value of the header with this name, in any case. Panics if there are several.
+    /// Returns the value of the header with this name, which is compared without case, or `None` if there is none.
+    /// Panics if there are several.
     pub fn header(&self, name: &str) -> Option<&str> {
         match self.header_values(name)[..] {
             [] => None,
@@ -39,15 +48,17 @@ impl Reply {
         }
     }
 
-    /// All headers but Date, which may differ between two responses.
+    /// Returns all headers but Date, which may differ between two otherwise equal responses.
     pub fn headers_without_date(&self) -> Vec<&(String, String)> {
         self.headers.iter().filter(|(name, _)| name != "Date").collect()
     }
 
+    /// Returns the body as text. Bytes that are not UTF-8 become U+FFFD.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
+    /// Returns the values of all headers with this name, which is compared without case.
     fn header_values(&self, name: &str) -> Vec<&str> {
         let named = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
         named.map(|(_, value)| value.as_str()).collect()
@@ -61,25 +72,28 @@ impl fmt::Debug for Reply {
     }
 }
 
-/// Reads the responses on one connection. Its errors say in which way the server broke the protocol.
+/// Reads the responses on one connection. Its errors say how the server broke the protocol, or why reading failed.
 pub struct ReplyReader<R> {
     source: R,
+    /// Bytes read from `source`.
     buffer: Vec<u8>,
-    /// How many bytes of the buffer were returned already.
+    /// How many bytes at the start of `buffer` have been returned already.
     consumed: usize,
 }
 
 impl<R: Read> ReplyReader<R> {
+    /// Makes a reader of the bytes that `source` yields from now on.
     pub fn new(source: R) -> ReplyReader<R> {
         ReplyReader { source, buffer: Vec::new(), consumed: 0 }
     }
 
-    /// Reads the final response to an HTTP/1.1 request whose method is not HEAD, or to one that was malformed.
+    /// Reads the final response to a request whose method is not HEAD and whose version is not HTTP/1.0.
     pub fn reply(&mut self) -> Result<Reply, String> {
         self.reply_to(b"")
     }
 
-    /// Reads the final response to this request.
+    /// Reads the final response to `request`. Its method and version decide whether a body follows, and which framing
+    /// is allowed.
     pub fn reply_to(&mut self, request: &[u8]) -> Result<Reply, String> {
         let request_line = request.split(|&byte| byte == b'\r').next().unwrap_or_default();
         let status = parse_status_line(&self.line()?)?;
@@ -101,13 +115,13 @@ impl<R: Read> ReplyReader<R> {
         Ok(reply)
     }
 
-    /// Reads `100 Continue`.
+    /// Reads an interim response `100 Continue`. Any other bytes are an error.
     pub fn read_continue(&mut self) -> Result<(), String> {
         let read = self.exactly(CONTINUE.len() as u64)?;
         if read == CONTINUE { Ok(()) } else { Err(format!("not 100 Continue: {}", read.escape_ascii())) }
     }
 
-    /// Reads the end of the connection. Bytes before it are an error.
+    /// Waits for the end of the connection. Any bytes before it are an error.
     pub fn expect_eof(&mut self) -> Result<(), String> {
         if self.unread().is_empty() && !self.fill()? {
             return Ok(());
@@ -115,11 +129,12 @@ impl<R: Read> ReplyReader<R> {
         Err(format!("stray bytes: {}", self.unread()[..self.unread().len().min(200)].escape_ascii()))
     }
 
+    /// Returns the bytes that were read from the source and not yet returned.
     fn unread(&self) -> &[u8] {
         &self.buffer[self.consumed..]
     }
 
-    /// A line without its CRLF. No other CR or LF may stand in it.
+    /// Reads a line up to its LF, and returns it without its CRLF. A bare CR or LF is an error.
     fn line(&mut self) -> Result<Vec<u8>, String> {
         let mut searched = 0;
         let end = loop {
@@ -136,6 +151,7 @@ impl<R: Read> ReplyReader<R> {
         if line.contains(&b'\r') { Err("a bare CR".to_owned()) } else { Ok(line.to_vec()) }
     }
 
+    /// Reads a body with this framing to its end.
     fn body(&mut self, framing: BodyFraming) -> Result<Vec<u8>, String> {
         match framing {
             BodyFraming::NoBody => Ok(Vec::new()),
@@ -148,6 +164,7 @@ impl<R: Read> ReplyReader<R> {
         }
     }
 
+    /// Reads chunks and returns their data. Chunk extensions, trailers and leading zeros of a size are errors.
     fn chunks(&mut self) -> Result<Vec<u8>, String> {
         let mut body = Vec::new();
         loop {
@@ -166,6 +183,7 @@ impl<R: Read> ReplyReader<R> {
         }
     }
 
+    /// Reads exactly `count` bytes. An earlier end of the connection is an error.
     fn exactly(&mut self, count: u64) -> Result<Vec<u8>, String> {
         while (self.unread().len() as u64) < count {
             if !self.fill()? {
@@ -177,7 +195,8 @@ impl<R: Read> ReplyReader<R> {
         Ok(bytes)
     }
 
-    /// Reads from the source once. Returns false at its end.
+    /// Reads from the source once, into the buffer. Returns whether there were any bytes: false means the end of the
+    /// connection.
     fn fill(&mut self) -> Result<bool, String> {
         self.buffer.drain(..std::mem::take(&mut self.consumed));
         let known = self.buffer.len();
@@ -191,7 +210,8 @@ impl<R: Read> ReplyReader<R> {
     }
 }
 
-/// Calls `operation` again as long as a signal interrupts it: the kernel does not restart it if a timeout is set.
+/// Calls `operation` until a signal does not interrupt it, and returns its result. The kernel does not restart a system
+/// call on a socket that has a timeout.
 pub fn retry_on_eintr<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match operation() {
@@ -201,6 +221,7 @@ pub fn retry_on_eintr<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Re
     }
 }
 
+/// Returns the status in a status line `HTTP/1.1 CODE REASON`. It must be final, and the reason must not be empty.
 fn parse_status_line(line: &[u8]) -> Result<u16, String> {
     let error = || format!("status line {}", line.escape_ascii());
     let rest = line.strip_prefix(b"HTTP/1.1 ").ok_or_else(error)?;
@@ -213,6 +234,7 @@ fn parse_status_line(line: &[u8]) -> Result<u16, String> {
     if (200..600).contains(&code) { Ok(code) } else { Err(error()) }
 }
 
+/// Returns the name and the value of a header line `Name: value` with exactly one space.
 fn parse_header(line: &[u8]) -> Result<(String, String), String> {
     let error = || format!("header line {}", line.escape_ascii());
     let text = std::str::from_utf8(line).map_err(|_| error())?;
@@ -226,27 +248,30 @@ fn parse_header(line: &[u8]) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// Checks the headers that every response must have exactly once. Returns whether Connection says `close`.
+/// Checks the headers that every response of our servers has exactly once: Server, Date and Connection. Returns whether
+/// Connection is `close`; the other legal value is `keep-alive`.
 fn check_general_headers(reply: &Reply) -> Result<bool, String> {
-    let one = |name: &str| match reply.header_values(name)[..] {
+    let only_value = |name: &str| match reply.header_values(name)[..] {
         [value] => Ok(value),
         ref values => Err(format!("{} times {name}", values.len())),
     };
-    if one("Server")?.is_empty() {
+    if only_value("Server")?.is_empty() {
         return Err("an empty Server".to_owned());
     }
     // RFC 9110 §5.6.7: a sender writes IMF-fixdate, which has a fixed length.
-    let date = one("Date")?;
+    let date = only_value("Date")?;
     if date.len() != 29 || !date.ends_with(" GMT") {
         return Err(format!("Date {date}"));
     }
-    match one("Connection")? {
+    match only_value("Connection")? {
         "close" => Ok(true),
         "keep-alive" => Ok(false),
         other => Err(format!("Connection {other}")),
     }
 }
 
+/// Returns the framing of a response's body. Headers that contradict each other or the status are an error, and so is
+/// `Transfer-Encoding: chunked` unless the client's version allows it (`may_be_chunked`).
 fn find_framing(reply: &Reply, may_be_chunked: bool) -> Result<BodyFraming, String> {
     let no_body = matches!(reply.status, 204 | 304);
     let values = |name| reply.header_values(name);
@@ -268,11 +293,14 @@ fn find_framing(reply: &Reply, may_be_chunked: bool) -> Result<BodyFraming, Stri
 mod tests {
     use super::*;
 
+    /// Header lines that every response needs.
     const SERVER_AND_DATE: &str = "Server: s\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
 
-    /// Reads one response to a GET, then the end of the connection. `rest` follows the Server and Date headers.
-    fn check(line: &str, rest: &str, expected: Result<(BodyFraming, &str), &str>) {
-        let output = format!("HTTP/1.1 {line}\r\n{SERVER_AND_DATE}{rest}");
+    /// Reads a response to a GET, then the end of the connection. Expects this framing and body, or an error that
+    /// contains this text. `status` is the status line without its version, and `rest` is what follows the Server and
+    /// Date headers.
+    fn check(status: &str, rest: &str, expected: Result<(BodyFraming, &str), &str>) {
+        let output = format!("HTTP/1.1 {status}\r\n{SERVER_AND_DATE}{rest}");
         let mut reader = ReplyReader::new(output.as_bytes());
         let result = reader.reply().and_then(|reply| reader.expect_eof().map(|()| reply));
         match (result, expected) {

@@ -1,4 +1,4 @@
-//! What a program uses, read from `/proc`: descriptors, threads, memory, processor time.
+//! Reads from `/proc` what a program uses: descriptors, threads, memory, processor time.
 
 use crate::program::Program;
 use rustix::process::Pid;
@@ -7,16 +7,21 @@ use std::{fs, time::Duration};
 /// The unit of processor time in `/proc`: 100 ticks a second on every Linux (proc(5), `USER_HZ`).
 const TICK: Duration = Duration::from_millis(10);
 
+/// What one or several processes use.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Resources {
+    /// The number of open descriptors.
     pub descriptors: usize,
+    /// The number of threads.
     pub threads: usize,
+    /// The memory that is resident, in KiB. Memory that processes share counts once for each of them.
     pub resident_kib: usize,
+    /// The processor time used since the processes started, in user and in kernel mode.
     pub cpu: Duration,
 }
 
 impl Resources {
-    /// What the process of a program and those of its workers use together. A worker that ends meanwhile is left out.
+    /// Returns the sum over the process of a program and those of its workers, except workers that end meanwhile.
     pub fn of(program: &Program) -> Resources {
         let mut total = Resources::default();
         for process in program.processes().into_iter().filter_map(Resources::of_process) {
@@ -28,6 +33,7 @@ impl Resources {
         total
     }
 
+    /// Returns what one process uses, or `None` if it has ended.
     fn of_process(pid: Pid) -> Option<Resources> {
         let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).ok();
         let (status, stat) = (read("status")?, read("stat")?);

@@ -1,4 +1,4 @@
-//! Kinds of servers to test, and the engines as servers in this process.
+//! The four kinds of server to test, and engines that run in the test process.
 
 use crate::client::{Client, TIMEOUT};
 use http_engine::{Engine, Handler, MakeHandler, Running, Server, Settings};
@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-/// A server with one of the two engines, its workers being threads or processes.
+/// The engine of a server, and whether its workers are threads of one process or processes (prefork).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerKind {
     EventLoop,
@@ -29,6 +29,7 @@ impl ServerKind {
         }
     }
 
+    /// Returns the engine of this kind of server.
     pub fn engine(self) -> Engine {
         match self {
             ServerKind::EventLoop | ServerKind::EventLoopPrefork => Engine::EventLoop,
@@ -36,14 +37,16 @@ impl ServerKind {
         }
     }
 
+    /// Returns whether the workers are processes.
     pub fn is_prefork(self) -> bool {
         matches!(self, ServerKind::EventLoopPrefork | ServerKind::BlockingPrefork)
     }
 }
 
-/// An engine that runs in this process until it is dropped.
+/// An engine that runs in the test process, on a free port of 127.0.0.1, until it is dropped.
 pub struct InProcessServer {
     pub address: SocketAddr,
+    /// `None` only while it is dropped.
     running: Option<Running>,
 }
 
@@ -55,19 +58,21 @@ impl InProcessServer {
         InProcessServer::start_each(engine, settings, &make_handler)
     }
 
-    /// Starts an engine with a handler for each worker.
+    /// Starts an engine that calls `make_handler` with the number of each worker to make its handler.
     pub fn start_each(engine: Engine, settings: Settings, make_handler: &MakeHandler) -> InProcessServer {
         let server = Server::bind("127.0.0.1:0").expect("a free port").with(settings);
         let running = server.start_each(engine, make_handler).expect("an engine");
         InProcessServer { address: running.addresses()[0], running: Some(running) }
     }
 
+    /// Opens a connection to the server.
     pub fn connect(&self) -> Client {
         Client::connect(self.address)
     }
 }
 
 impl Drop for InProcessServer {
+    /// Stops the engine without a grace period. Panics if it does not stop within [`TIMEOUT`].
     fn drop(&mut self) {
         let Some(running) = self.running.take() else { return };
         let (sender, receiver) = channel();
@@ -81,8 +86,8 @@ impl Drop for InProcessServer {
     }
 }
 
-/// The settings of engines in tests: two workers, a server name of their own, and the default timeouts, which no test
-/// reaches by being slow.
+/// Returns the settings of engines in tests: two workers, `engine/1` in the Server header, and otherwise the defaults,
+/// whose timeouts are so long that they expire in no test that is merely slow.
 pub fn settings() -> Settings {
     Settings { workers: 2, server: "engine/1".to_owned(), ..Settings::default() }
 }

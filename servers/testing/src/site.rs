@@ -16,13 +16,16 @@ use tempfile::TempDir;
 /// When `page.html` was last modified: Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110.
 pub const PAGE_MODIFIED: Duration = Duration::from_secs(784_111_777);
 
+/// The content of `page.html`.
 pub const PAGE: &str = "<p>A page, and not a long one.</p>\n";
 
 /// The length of `large.bin`: more than the server keeps in memory, and more than sockets buffer.
 pub const LARGE_LEN: usize = 6 * 1024 * 1024 + 13;
 
-/// The length of `huge.bin`, a sparse file: only its last bytes, [`HUGE_END`], are on the disk.
+/// The length of `huge.bin`, a sparse file: zeros, which use no disk space, and [`HUGE_END`].
 pub const HUGE_LEN: u64 = 5 * 1024 * 1024 * 1024;
+
+/// The last bytes of `huge.bin`.
 pub const HUGE_END: &[u8] = b"behind four gigabytes";
 
 /// Names and contents of the small files.
@@ -67,16 +70,19 @@ pub const FILES: &[(&str, &str)] = &[
 /// A document root in a temporary directory.
 pub struct Site {
     directory: TempDir,
+    /// The content of `large.bin`.
     pub large: Vec<u8>,
 }
 
 impl Site {
-    /// The document root that tests share. A test that writes a file chooses a name that no other test uses.
+    /// Returns the document root that all tests of a process share. A test that writes a file must choose a name that
+    /// no other test uses.
     pub fn shared() -> Arc<Site> {
         static SITE: Shared<Site> = Shared::new();
         SITE.get_or_make(Site::build)
     }
 
+    /// Makes a document root with all files.
     fn build() -> Site {
         let site =
             Site { directory: TempDir::new().expect("a directory"), large: pseudo_random_bytes(LARGE_LEN) };
@@ -89,6 +95,8 @@ impl Site {
         site
     }
 
+    /// Sets the modification time of `page.html`, and makes `huge.bin`, a FIFO, a socket and a directory called
+    /// `index.html`.
     fn build_special(&self) {
         let modified = SystemTime::UNIX_EPOCH + PAGE_MODIFIED;
         File::options()
@@ -104,6 +112,7 @@ impl Site {
         fs::create_dir_all(self.path("odd/index.html")).expect("a directory called index.html");
     }
 
+    /// Makes symbolic links that stay in the root, leave it, lead nowhere or form a loop.
     fn build_links(&self) {
         let root = self.root();
         for (link, target) in [
@@ -122,14 +131,17 @@ impl Site {
         }
     }
 
+    /// Returns the path of the document root.
     pub fn root(&self) -> &Path {
         self.directory.path()
     }
 
+    /// Returns the path of the file `name` in the document root.
     pub fn path(&self, name: &str) -> PathBuf {
         self.root().join(name)
     }
 
+    /// Writes the file `name` in the document root, and makes the directories above it.
     pub fn write(&self, name: &str, content: &[u8]) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a root")).expect("a directory");
@@ -137,14 +149,17 @@ impl Site {
     }
 }
 
-/// A value that tests share: the first test makes it, and it is dropped, unlike a static, when the last has ended.
+/// A value for a static that tests share. The first test makes it. Unlike a static, it is dropped when no test uses it
+/// any longer.
 pub struct Shared<T>(Mutex<Weak<T>>);
 
 impl<T> Shared<T> {
+    /// Creates a place for a value, which is not made yet.
     pub const fn new() -> Shared<T> {
         Shared(Mutex::new(Weak::new()))
     }
 
+    /// Returns the shared value. Calls `make` if no test uses one at present; other tests wait until it is made.
     pub fn get_or_make(&self, make: impl FnOnce() -> T) -> Arc<T> {
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
@@ -155,7 +170,7 @@ impl<T> Shared<T> {
     }
 }
 
-/// Bytes without a pattern (Marsaglia's xorshift64), the same in each run.
+/// Returns `len` bytes without a pattern (Marsaglia's xorshift64). They are the same in each run.
 pub fn pseudo_random_bytes(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
     let mut bytes = vec![0; len];
