@@ -1,6 +1,7 @@
-//! Measures what a file server does for a request between two system calls: parse, handle, encode, queue.
+//! Measures the time that a file server spends on a request between two system calls: parse, handle, encode, queue.
 //!
-//! `cargo bench -p httpd --bench drive`, or `cargo bench -p httpd --bench drive -- drive/small` for one case.
+//! Run all cases with `cargo bench -p httpd --bench drive`, and one case with
+//! `cargo bench -p httpd --bench drive -- drive/small`.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a failure must end the measurement")]
 
@@ -10,9 +11,11 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use memory_server::{MemoryServer, PREFIX, SMALL_LEN, get};
 use std::hint::black_box;
 
-/// Files requested in turn: more than the nearest caches of a processor hold.
-const MANY: usize = 5_000;
+/// The number of files that the case `one-of-5000` requests in turn: their documents do not fit into the level 1 and 2
+/// caches of a processor.
+const MANY_FILES: usize = 5_000;
 
+/// Measures each [`memory_server::Case`], then requests for many different files.
 fn bench(criterion: &mut Criterion) {
     let mut server = MemoryServer::new();
     for case in server.cases() {
@@ -20,7 +23,7 @@ fn bench(criterion: &mut Criterion) {
             bencher.iter(|| server.exchange(black_box(&case.request)));
         });
     }
-    let names: Vec<String> = (0..MANY).map(|number| format!("{number:04}.html")).collect();
+    let names: Vec<String> = (0..MANY_FILES).map(|number| format!("{number:04}.html")).collect();
     names.iter().for_each(|name| server.add_file(name, SMALL_LEN));
     let requests: Vec<Vec<u8>> = names.iter().map(|name| get(&format!("/{name}"), "")).collect();
     requests.iter().for_each(|request| assert!(server.exchange(request) > SMALL_LEN));

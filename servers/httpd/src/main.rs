@@ -32,6 +32,7 @@ struct Arguments {
     common: options::Common,
 }
 
+/// The values of `--engine`.
 #[derive(Clone, Copy, ValueEnum)]
 enum EngineOption {
     /// A few threads, each serving many connections
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
     common.run("httpd", Arc::new(Site(root.unwrap_or(positional_root))), engine)
 }
 
-/// What `httpd` serves: the files of a directory.
+/// The application that `httpd` runs: it serves the files of the directory at this path, as the operator gave it.
 #[derive(Debug)]
 struct Site(PathBuf);
 

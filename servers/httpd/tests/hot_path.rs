@@ -11,7 +11,7 @@ mod memory_server;
 use memory_server::MemoryServer;
 use std::hint::black_box;
 
-/// Counts the allocations of a hundred requests.
+/// Checks that a hundred requests of the case `name` allocate nothing.
 fn check(name: &str) {
     let mut server = MemoryServer::new();
     let case = server.case(name);

@@ -1,7 +1,10 @@
-//! Prints how many instructions each operation of the hot path takes, one `NAME COUNT` a line.
-//! `.ci/count-instructions` compares them with its bounds.
+//! Prints how many instructions each operation of the hot path takes, as lines `NAME COUNT`.
+//! `.ci/count-instructions` compares the counts with its bounds.
 //!
-//! It counts instructions instead of measuring time, so other work on the machine does not change the figures.
+//! Unlike times, the counts do not depend on other work on the machine.
+//!
+//! Without an argument, the program starts itself once for each operation, with the operation's name as the argument,
+//! and counts the instructions of that child process.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a failure must end the measurement")]
 
@@ -32,6 +35,7 @@ fn main() {
     }
 }
 
+/// Returns the names of all operations: `parse-` and a head, `encode`, `drive-` and a case of the memory server.
 fn names() -> Vec<String> {
     let mut names: Vec<String> = HEADS.iter().map(|(name, _)| format!("parse-{name}")).collect();
     names.push("encode".to_owned());
@@ -39,7 +43,7 @@ fn names() -> Vec<String> {
     names
 }
 
-/// Runs the operation of this name in this process, whose parent counts the instructions.
+/// Runs the operation `name` in this process, whose parent counts the instructions.
 fn run(name: &str) {
     match name.split_once('-') {
         Some(("parse", name)) => parse(name),
@@ -49,7 +53,7 @@ fn run(name: &str) {
     }
 }
 
-/// Parses a request head.
+/// Runs the operation that parses the request head called `name` in [`HEADS`].
 fn parse(name: &str) {
     let (_, head) = HEADS.into_iter().find(|(known, _)| *known == name).expect("a head of this name");
     let limits = Limits::default();
@@ -62,7 +66,7 @@ fn parse(name: &str) {
     steps::run_counted(parse);
 }
 
-/// Encodes a response head.
+/// Runs the operation that encodes a response head.
 fn encode() {
     let clock = Clock::new("site", Instant::now(), SystemTime::UNIX_EPOCH);
     let mut headers = Headers::default();
@@ -85,7 +89,7 @@ fn encode() {
     steps::run_counted(encode);
 }
 
-/// Serves a request with the file server, up to the point where the connection waits for the next one.
+/// Runs the operation that serves the request of the case `name`, until the connection waits for the next request.
 fn drive(name: &str) {
     let mut server = MemoryServer::new();
     let case = server.case(name);

@@ -1,8 +1,8 @@
-//! Counts instructions: a child process stops before and after an operation, and the parent single-steps it from
-//! one stop to the next (ptrace).
+//! Counts the instructions of an operation: a child process stops before and after it, and the parent single-steps the
+//! child from one stop to the next (ptrace).
 //!
-//! The count is exact and excludes the start of the process. Valgrind's callgrind counts the same where it can run
-//! the operation, but version 3.19, that of Debian 12, does not know `openat2`, which the document root needs.
+//! The count is exact and excludes the start of the process. Valgrind's callgrind is not used: its version 3.19, that of
+//! Debian 12, does not know the system call `openat2`, which the document root needs.
 
 use nix::{
     sys::{
@@ -18,14 +18,15 @@ use std::{
     process::{Command, exit},
 };
 
-/// The C library chooses its routines by the processor's extensions. Without these, the choice is the same on all
-/// machines, and so are the counts.
+/// The value of GLIBC_TUNABLES that hides extensions of the processor. The C library chooses its routines by these
+/// extensions. Without them, the choice and the counts are the same on all machines.
 const BASIC_PROCESSOR: &str = "glibc.cpu.hwcaps=-AVX512VL,-AVX512BW,-AVX2,-BMI2,-ERMS,-FSRM";
 
-/// The exit code if processes cannot be traced, as in some containers.
+/// The exit code of child and parent if a process cannot be traced, as in some containers.
 const CANNOT_TRACE: i32 = 77;
 
-/// Counts the instructions of the operation of this name, which it runs in a child process.
+/// Runs the operation `name` in a child process, and returns how many instructions it takes. Exits with [`CANNOT_TRACE`]
+/// if the child cannot be traced.
 pub fn count(name: &str) -> usize {
     let program = env::current_exe().expect("this program");
     let mut child =
@@ -36,13 +37,14 @@ pub fn count(name: &str) -> usize {
         WaitStatus::Exited(_, CANNOT_TRACE) => exit(CANNOT_TRACE),
         other => panic!("{name}: {other:?}"),
     }
-    let stopping = steps_to_stop(pid);
-    let count = steps_to_stop(pid) - stopping;
+    let overhead = steps_to_stop(pid);
+    let count = steps_to_stop(pid) - overhead;
     ptrace::cont(pid, None).expect("a child that continues");
     assert!(child.wait().expect("its end").success(), "{name}");
     count
 }
 
+/// Single-steps a stopped child up to its next SIGSTOP. Returns the number of steps.
 fn steps_to_stop(pid: Pid) -> usize {
     let mut steps = 0;
     loop {
@@ -56,10 +58,12 @@ fn steps_to_stop(pid: Pid) -> usize {
     }
 }
 
-/// Runs `operation` in the child, between its second and third stop. Between the first and the second there is
-/// nothing: these instructions are the cost of stopping.
+/// Runs `operation` in the child: once uncounted, then once between the second and the third stop.
+///
+/// Nothing runs between the first and the second stop: the instructions from one to the other are the overhead of a
+/// stop, which [`count`] subtracts.
 pub fn run_counted<T>(mut operation: impl FnMut() -> T) {
-    // The first run, which allocates and resolves symbols, is not counted.
+    // The first run allocates and resolves symbols.
     black_box(operation());
     if ptrace::traceme().is_err() {
         exit(CANNOT_TRACE);
@@ -70,6 +74,7 @@ pub fn run_counted<T>(mut operation: impl FnMut() -> T) {
     stop();
 }
 
+/// Stops this process until its parent continues it.
 fn stop() {
     raise(Signal::SIGSTOP).expect("a signal to itself");
 }

@@ -1,7 +1,8 @@
-//! A file server with one keep-alive connection whose other end is memory instead of a socket: what the benchmark,
-//! the instruction counts and the allocation test measure.
+//! A file server with one keep-alive connection, which receives from memory and sends to memory instead of a socket.
+//! The benchmark, the instruction counts and the allocation test measure it.
 //!
-//! The clock stands still, so a cached file stays fresh: only the first request for a path looks at the file system.
+//! Its clock never advances, so that a cached document stays fresh: only the first request for a path looks at the file
+//! system.
 
 use http_engine::{
     Buffers, Clock, Connection, Response, Status, Transmit,
@@ -16,18 +17,22 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// The first part of the names of these measurements: `drive/small` in benchmarks, `drive-small` in counts.
+/// The prefix of the names of measurements: `drive/small` in the benchmark, `drive-small` in the instruction counts.
 pub const PREFIX: &str = "drive";
 
-/// Bytes of a file that the server keeps in memory, and of one that it keeps open.
+/// The length of `small.html`, which the server keeps in memory.
 pub const SMALL_LEN: usize = 1024;
+
+/// The length of `large.html`, which the server keeps open and would send with `sendfile`.
 pub const LARGE_LEN: usize = 955_000;
 
-/// When every file was last modified, in seconds since 1970. It is fixed, so that response heads are the same in
-/// each run.
+/// The modification time of every file, in seconds since 1970. It is fixed, so that response heads are the same in each
+/// run.
 const MODIFIED: u64 = 1_773_500_966;
 
+/// A file server and its connection.
 pub struct MemoryServer {
+    /// The document root.
     directory: TempDir,
     files: Files,
     conn: Connection,
@@ -38,13 +43,14 @@ pub struct MemoryServer {
 /// A request and the expected response.
 pub struct Case {
     pub name: &'static str,
-    /// The whole head.
+    /// The request head; there is no body.
     pub request: Vec<u8>,
     status_line: &'static str,
     body_len: usize,
 }
 
 impl MemoryServer {
+    /// Makes a document root with `small.html` and `large.html`, and a server of it.
     pub fn new() -> MemoryServer {
         let directory = tempfile::tempdir().expect("a directory");
         let files = Files::new(directory.path()).expect("a document root");
@@ -56,6 +62,7 @@ impl MemoryServer {
         server
     }
 
+    /// Adds a file of `len` bytes to the document root.
     pub fn add_file(&self, name: &str, len: usize) {
         let path = self.directory.path().join(name);
         let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(MODIFIED);
@@ -64,19 +71,19 @@ impl MemoryServer {
         file.and_then(|file| file.set_modified(modified)).expect("its modification time");
     }
 
-    /// One case for each kind of response that needs no file system. Each has been requested once, so it is in the
-    /// cache.
+    /// Returns a case for each kind of response that needs no file system. It sends each request, checks the response,
+    /// and so fills the cache.
     pub fn cases(&mut self) -> [Case; 5] {
         let small = get("/small.html", "");
         let head = self.response_head(&small);
         let tag = head.lines().find_map(|line| line.strip_prefix("ETag: ")).expect("an entity tag");
         let if_none_match = get("/small.html", &format!("If-None-Match: {tag}\r\n"));
-        let page_len = Response::error(Status::NOT_FOUND).body().len().expect("a known length") as usize;
+        let error_page_len = Response::error(Status::NOT_FOUND).body().len().expect("a known length") as usize;
         let case = |name, request, status_line, body_len| Case { name, request, status_line, body_len };
         let cases = [
             case("head", [b"HEAD", &small[3..]].concat(), "HTTP/1.1 200 OK", 0),
             case("not-modified", if_none_match, "HTTP/1.1 304 Not Modified", 0),
-            case("missing", get("/nowhere.html", ""), "HTTP/1.1 404 Not Found", page_len),
+            case("missing", get("/nowhere.html", ""), "HTTP/1.1 404 Not Found", error_page_len),
             case("large", get("/large.html", ""), "HTTP/1.1 200 OK", LARGE_LEN),
             case("small", small, "HTTP/1.1 200 OK", SMALL_LEN),
         ];
@@ -88,19 +95,20 @@ impl MemoryServer {
         cases
     }
 
-    /// The case of this name.
+    /// Returns the case called `name`. Fills the cache as [`cases`](MemoryServer::cases) does.
     #[allow(dead_code, reason = "the benchmark runs all cases")]
     pub fn case(&mut self, name: &str) -> Case {
         self.cases().into_iter().find(|case| case.name == name).expect("a case of this name")
     }
 
     /// Receives a request, sends the response, and drives the connection until it waits for the next request.
-    /// Returns the length of the response.
+    /// Returns the length of the response in bytes, head and body.
     #[inline]
     pub fn exchange(&mut self, request: &[u8]) -> usize {
         self.exchange_observed(request, |_| {})
     }
 
+    /// Sends a request and returns the head of its response.
     fn response_head(&mut self, request: &[u8]) -> String {
         let mut sent = Vec::new();
         self.exchange_observed(request, |slices| {
@@ -111,6 +119,8 @@ impl MemoryServer {
         sent[..end].to_owned()
     }
 
+    /// Does what [`exchange`](MemoryServer::exchange) does, and calls `observe` with the bytes that the response sends
+    /// from memory. It does not read the parts that come from a file.
     #[inline]
     fn exchange_observed(&mut self, request: &[u8], mut observe: impl FnMut(&[IoSlice<'_>])) -> usize {
         self.buffers.input.spare()[..request.len()].copy_from_slice(request);
@@ -134,6 +144,7 @@ impl MemoryServer {
         sent
     }
 
+    /// Drives the connection up to its next action, without a limit on the requests in one turn.
     #[inline]
     fn drive(&mut self) -> Action {
         let MemoryServer { conn, buffers, files, clock, .. } = self;
@@ -141,7 +152,7 @@ impl MemoryServer {
     }
 }
 
-/// The head of a GET request. `headers` are further header lines, each with its CRLF.
+/// Returns the head of a GET request. `headers` are the header lines after Host, each with its CRLF.
 pub fn get(path: &str, headers: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: localhost:8000\r\n{headers}\r\n").into_bytes()
 }
