@@ -1,8 +1,8 @@
 //! Counts the instructions of an operation: a child process stops before and after it, and the parent single-steps the
 //! child from one stop to the next (ptrace).
 //!
-//! The count is exact and excludes the start of the process. Valgrind's callgrind is not used: its version 3.19, that of
-//! Debian 12, does not know the system call `openat2`, which the document root needs.
+//! The count is exact and excludes the start of the process. Valgrind's callgrind is not used: its version 3.19, that
+//! of Debian 12, does not know the system call `openat2`, which the document root needs.
 
 use nix::{
     sys::{
@@ -25,8 +25,8 @@ const BASIC_PROCESSOR: &str = "glibc.cpu.hwcaps=-AVX512VL,-AVX512BW,-AVX2,-BMI2,
 /// The exit code of child and parent if a process cannot be traced, as in some containers.
 const CANNOT_TRACE: i32 = 77;
 
-/// Runs the operation `name` in a child process, and returns how many instructions it takes. Exits with [`CANNOT_TRACE`]
-/// if the child cannot be traced.
+/// Runs the operation `name` in a child process, and returns how many instructions it takes. Exits with
+/// [`CANNOT_TRACE`] if the child cannot be traced.
 pub fn count(name: &str) -> usize {
     let program = env::current_exe().expect("this program");
     let mut child =

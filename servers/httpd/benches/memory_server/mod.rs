@@ -78,12 +78,12 @@ impl MemoryServer {
         let head = self.response_head(&small);
         let tag = head.lines().find_map(|line| line.strip_prefix("ETag: ")).expect("an entity tag");
         let if_none_match = get("/small.html", &format!("If-None-Match: {tag}\r\n"));
-        let error_page_len = Response::error(Status::NOT_FOUND).body().len().expect("a known length") as usize;
+        let not_found_len = Response::error(Status::NOT_FOUND).body().len().expect("a known length") as usize;
         let case = |name, request, status_line, body_len| Case { name, request, status_line, body_len };
         let cases = [
             case("head", [b"HEAD", &small[3..]].concat(), "HTTP/1.1 200 OK", 0),
             case("not-modified", if_none_match, "HTTP/1.1 304 Not Modified", 0),
-            case("missing", get("/nowhere.html", ""), "HTTP/1.1 404 Not Found", error_page_len),
+            case("missing", get("/nowhere.html", ""), "HTTP/1.1 404 Not Found", not_found_len),
             case("large", get("/large.html", ""), "HTTP/1.1 200 OK", LARGE_LEN),
             case("small", small, "HTTP/1.1 200 OK", SMALL_LEN),
         ];

@@ -11,25 +11,30 @@ use crate::{
 };
 use std::process::{Command, Stdio};
 
-/// The call of each thread that fails. It is in the middle of the first large file that the thread sends.
-const FAILING: &str = "inject=sendfile:error=EIO:when=3";
+/// The option of strace that makes the third `sendfile` of each thread fail with EIO. The third call is in the middle
+/// of the first large file that the thread sends.
+const INJECTION: &str = "inject=sendfile:error=EIO:when=3";
 
+/// How many times `large.bin` is requested: so often that several threads send it.
 const DOWNLOADS: usize = 12;
 
-/// Starts the program under strace. With `-D` it remains our child, so that signals and waiting work as usual.
+/// Starts `httpd` under strace with [`INJECTION`].
 fn start(kind: ServerKind, site: &Site) -> Program {
     let mut command = strace();
-    command.args(["-e", "trace=sendfile", "-e", FAILING, env!("CARGO_BIN_EXE_httpd")]);
+    command.args(["-e", "trace=sendfile", "-e", INJECTION, env!("CARGO_BIN_EXE_httpd")]);
     command.args(["-b", "127.0.0.1", "-p", "0", "-w", "2", "-r"]).arg(site.root()).args(kind.arguments());
     Program::start(&mut command)
 }
 
+/// Returns the command strace with options that print nothing. With `-D` the traced program is our child, not strace's,
+/// so that signals and waiting work as usual.
 fn strace() -> Command {
     let mut command = Command::new("strace");
     command.args(["-D", "-f", "-qq", "-o", "/dev/null"]);
     command
 }
 
+/// Returns whether strace is installed and may trace processes.
 fn may_trace() -> bool {
     let run = strace().arg("true").stdout(Stdio::null()).stderr(Stdio::null()).status();
     run.is_ok_and(|status| status.success())

@@ -21,34 +21,37 @@ use tempfile::TempDir;
 /// The length of `file.bin`: far more than sockets buffer while the client does not read.
 const LEN: usize = 16 * 1024 * 1024;
 
-/// How long a change may take to show. It takes a second, unless the machine is busy with other work.
+/// How long a server may serve the old state of a file after a change. It takes a second, unless the machine is busy
+/// with other work.
 const MAX_DELAY: Duration = Duration::from_secs(5);
 
-/// A document root that only one test uses, and its server.
+/// A document root that only one test uses, and a server of it. It contains `next.txt`.
 struct ScratchRoot {
     root: TempDir,
     server: FileServer,
 }
 
 impl ScratchRoot {
+    /// Makes the document root and starts a server of this kind.
     fn start(kind: ServerKind) -> ScratchRoot {
         let root = TempDir::new().expect("a directory");
         fs::write(root.path().join("next.txt"), "next\n").expect("a file");
         ScratchRoot { server: FileServer::start(kind, root.path()), root }
     }
 
+    /// Returns the path of the file `name`.
     fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }
 
-    /// Replaces a file atomically: renames another one over it.
+    /// Replaces the file `name` atomically, if there is one: renames a new file with this content over it.
     fn replace(&self, name: &str, content: &[u8]) {
         let other = self.path(&format!("{name}.new"));
         fs::write(&other, content).and_then(|()| fs::rename(&other, self.path(name))).expect("another file");
     }
 }
 
-/// What the client receives of a file that changes.
+/// What a client receives of a file that changes while it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Received {
     /// All of the old content, then the next response.
@@ -57,7 +60,8 @@ enum Received {
     CutShort,
 }
 
-/// Changes `file.bin` while it is sent, with another request pipelined behind it.
+/// Requests `file.bin` and then `next.txt` on one connection, and calls `change` while the first response is sent.
+/// Checks that the client receives what is `expected`, and that the server serves another client afterwards.
 fn check(kind: ServerKind, expected: Received, change: impl Fn(&ScratchRoot, &Path)) {
     let (root, old) = (ScratchRoot::start(kind), pseudo_random_bytes(LEN));
     let path = root.path("file.bin");
@@ -77,8 +81,8 @@ fn check(kind: ServerKind, expected: Received, change: impl Fn(&ScratchRoot, &Pa
     assert_eq!(root.server.connect().fetch(get("/next.txt")).text(), "next\n");
 }
 
-/// Requests `file.bin` and `next.txt`, and calls `change` when the first response has begun. Returns all that is
-/// received.
+/// Requests `file.bin` and then `next.txt` on one connection, and calls `change` when the first response has begun.
+/// Returns all bytes that the client receives.
 fn transfer(root: &ScratchRoot, change: impl FnOnce()) -> Vec<u8> {
     let mut client = Client::connect_with_small_buffer(root.server.address);
     client.send(get("/file.bin") + &get("/next.txt"));
@@ -90,7 +94,7 @@ fn transfer(root: &ScratchRoot, change: impl FnOnce()) -> Vec<u8> {
     all
 }
 
-/// What follows the first head, whose Content-Length must be the old length of the file.
+/// Returns the bytes after the first head. Checks that its Content-Length is [`LEN`], the old length of the file.
 fn body(received: &[u8]) -> &[u8] {
     let head_len = received.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
     let head = String::from_utf8_lossy(&received[..head_len]);
@@ -98,18 +102,23 @@ fn body(received: &[u8]) -> &[u8] {
     &received[head_len..]
 }
 
+/// Checks that `rest` is exactly the response to the request for `next.txt`.
 fn check_next(rest: &[u8]) {
     let mut reader = ReplyReader::new(rest);
     assert_eq!(reader.reply().expect("the next response").text(), "next\n");
     reader.expect_eof().expect("nothing after it");
 }
 
+/// Opens a file for writing, without truncating it.
 fn open(path: &Path) -> File {
     File::options().write(true).open(path).expect("a file")
 }
 
-/// The server cannot tell rewriting from appending, so a client may receive new bytes after old ones. But each byte
-/// is at its offset, and the length is the announced one, or the connection is closed.
+/// Calls `rewrite` with the path of `file.bin` and its new content, while the server sends the file. Checks that the
+/// client receives bytes of the old content, then bytes of the new content, each at its offset: either as many as
+/// Content-Length announces, or fewer and then the end of the connection.
+///
+/// A server cannot prevent the mixture: it cannot tell rewriting from appending.
 fn check_rewritten(kind: ServerKind, rewrite: impl Fn(&Path, &[u8])) {
     let (root, old) = (ScratchRoot::start(kind), pseudo_random_bytes(LEN));
     let path = root.path("file.bin");
@@ -181,13 +190,15 @@ http_testing::both_engines! {
     }
 }
 
-/// A version of a file: one letter, repeated. Each letter has a length of its own.
+/// Returns a version of a file: one letter, repeated. The lengths of two letters' versions differ.
 fn version(letter: u8, len: usize) -> Vec<u8> {
     vec![letter; len + usize::from(letter)]
 }
 
-/// Replaces a file again and again while several clients request it. Each response is one complete version.
+/// Replaces a file of about `len` bytes again and again while several clients request it. Checks that each response is
+/// one complete version.
 fn check_replacement(kind: ServerKind, len: usize) {
+    /// The number of clients.
     const READERS: usize = 4;
     let root = ScratchRoot::start(kind);
     root.replace("file.txt", &version(b'a', len));
@@ -208,7 +219,8 @@ fn check_replacement(kind: ServerKind, len: usize) {
     assert!(seen > 10, "the readers see too few versions");
 }
 
-/// Requests the file many times, each time by a path that no cache holds. Returns how many versions it received.
+/// Requests `file.txt` many times, each time by another path, so that it is not in a cache. `reader` is the number of
+/// this client. Returns how many different versions the client received.
 fn read_versions(root: &ScratchRoot, reader: usize, len: usize) -> usize {
     let mut client = root.server.connect();
     let mut tags = HashMap::new();

@@ -1,6 +1,5 @@
 //! Fault tests of the file server: clients that are slow, many or misbehaving, files that change while they are
-//! sent, a disk that fails. Each time, other clients are served meanwhile, and the server releases all resources
-//! afterwards.
+//! sent, a disk that fails. The server must serve other clients during each fault, and release all resources after it.
 //!
 //! | module | fault |
 //! |---|---|
@@ -10,7 +9,7 @@
 //! | [`files`] | files truncated, replaced, removed, lengthened or rewritten while they are sent |
 //! | [`disk`] | a read error while a file is sent |
 //!
-//! The tests take minutes, so they are a test binary apart from `it`, with which they share two files.
+//! The tests take minutes, so they are a test binary of their own. It shares two source files with the binary `it`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 
@@ -34,7 +33,7 @@ mod many;
 mod misbehaving;
 mod slow;
 
-/// Starts `httpd` with the shared site.
+/// Starts an `httpd` of this kind that serves the shared site.
 fn start(kind: ServerKind) -> ServerUnderTest {
     ServerUnderTest::start(kind, "/notes.txt", || program::serve(kind.arguments()))
 }

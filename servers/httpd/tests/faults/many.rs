@@ -1,5 +1,5 @@
 //! More connections than the limits allow, or than there are descriptors: some wait or are rejected, and the server
-//! goes on.
+//! continues to serve.
 
 use crate::{
     client::{Client, get, wait_for},
@@ -14,30 +14,35 @@ use http_engine::{Request, Response, Settings};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::{fs, net::TcpStream};
 
-/// How many more descriptors a process may open once its limit is lowered.
+/// How many more descriptors a process may open after [`lower_descriptor_limits`].
 const FREE_DESCRIPTORS: usize = 24;
 
+/// The connection limit of the servers under test.
 const MAX_CONNECTIONS: usize = 8;
+
+/// How many clients connect to a server with this limit.
 const CLIENTS: usize = 200;
 
-/// Lowers the descriptor limit of the processes that accept connections. Returns each with its new limit.
+/// Lowers the descriptor limit of each process that accepts connections to [`FREE_DESCRIPTORS`] above what it has open.
+/// Returns these processes with their new limits.
 fn lower_descriptor_limits(kind: ServerKind, program: &Program) -> Vec<(Pid, usize)> {
     let workers = program.workers().into_iter().map(|(pid, _)| pid);
     let accepting = if kind.is_prefork() { workers.collect() } else { vec![program.pid()] };
     let limited = accepting.into_iter().map(|pid| {
         let limit = descriptors(pid) + FREE_DESCRIPTORS;
-        let both = Some(limit as u64);
-        prlimit(Some(pid), Resource::Nofile, Rlimit { current: both, maximum: both }).expect("a lower limit");
+        let new = Some(limit as u64);
+        prlimit(Some(pid), Resource::Nofile, Rlimit { current: new, maximum: new }).expect("a lower limit");
         (pid, limit)
     });
     limited.collect()
 }
 
+/// Returns how many descriptors a process has open.
 fn descriptors(pid: Pid) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).expect("a running process").count()
 }
 
-/// The status of the response, if it has begun to arrive.
+/// Reads the response and returns its status, or returns `None` at once if nothing has arrived.
 fn received_status(stream: &TcpStream) -> Option<u16> {
     stream.set_nonblocking(true).expect("a socket");
     let is_readable = stream.peek(&mut [0]).is_ok();
@@ -45,8 +50,8 @@ fn received_status(stream: &TcpStream) -> Option<u16> {
     is_readable.then(|| ReplyReader::new(stream).reply().expect("a response").status)
 }
 
-/// Opens connections that each send a request and the beginning of another, so that none is idle. Returns those
-/// that the server serves. It must reject all others with 503.
+/// Opens [`CLIENTS`] connections, and sends a request and the beginning of another one on each, so that none is idle.
+/// Returns the connections that the server serves. Checks that it rejects all others with 503.
 fn connect_busy_clients(server: &ServerUnderTest) -> Vec<TcpStream> {
     let clients: Vec<TcpStream> =
         (0..CLIENTS).map(|_| connect_and_send(server.address(), get("/notes.txt") + "GET / HT")).collect();
@@ -62,7 +67,7 @@ fn connect_busy_clients(server: &ServerUnderTest) -> Vec<TcpStream> {
     clients.into_iter().enumerate().filter_map(is_served).collect()
 }
 
-/// Waits until the server has noticed that a client has closed its connection, and accepts another.
+/// Waits until the server serves a new connection again, after clients have closed theirs.
 fn wait_for_room(server: &ServerUnderTest) {
     wait_for("room for a connection", || {
         let reply = server.connect().try_fetch(get("/notes.txt"));

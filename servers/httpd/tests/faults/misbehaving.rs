@@ -1,4 +1,5 @@
-//! Clients that break the rules or go away: they are rejected or bounded, and other clients are served.
+//! Clients that break the rules or disconnect: the server rejects them or bounds what they use, and serves other
+//! clients.
 
 use crate::{
     client::{Client, get, request},
@@ -14,18 +15,26 @@ use std::{
     time::Duration,
 };
 
+/// How many connections are reset.
 const RESETS: usize = 10_000;
+
+/// How many requests a client sends without waiting for responses.
 const PIPELINED: usize = 10_000;
+
+/// How many clients send a large body one after the other.
 const POSTS: usize = 100;
 
-/// Clients that send requests and never read, and the memory that the server may use for each.
+/// How many clients send requests and never read a response.
 const UNREAD: usize = 50;
+
+/// How much memory, in KiB, the server may use for a client that never reads.
 const MAX_KIB_PER_CLIENT: usize = 96;
 
 /// The start of a TLS connection: a record with a ClientHello.
 const TLS_HELLO: &[u8] = b"\x16\x03\x01\x00\xc4\x01\x00\x00\xc0\x03\x03\x7f\x1d\r\n\x00\x9c\0\0\0\0\r\n\r\n";
 
-/// Targets that are requested in turn, each with the status and the body of its response.
+/// The targets of pipelined requests, each with the status and the body of its response. The body of a 404 is not
+/// compared.
 const TARGETS: [(&str, u16, &str); 4] = [
     ("/notes.txt", 200, "notes\n"),
     ("/digits.txt", 200, "0123456789abcdefghijklmnopqrstuvwxyz"),
@@ -33,17 +42,19 @@ const TARGETS: [(&str, u16, &str); 4] = [
     ("/style.css", 200, "p { color: red }\n"),
 ];
 
+/// Returns [`PIPELINED`] requests for [`TARGETS`] in turn.
 fn pipeline() -> String {
     TARGETS.iter().cycle().take(PIPELINED).map(|(target, ..)| get(target)).collect()
 }
 
-/// Sends `start`, then `repeated` up to 64 MiB, and receives an error while it still sends.
+/// Sends `start`, then `repeated` over and over up to 64 MiB. Checks that a response with `status` arrives meanwhile,
+/// and that it closes the connection.
 fn check_early_error(address: SocketAddr, start: &str, repeated: &str, status: u16) {
     let mut client = Client::connect(address);
     client.send(start);
     let mut sending = client.stream.try_clone().expect("a second handle");
     let block = repeated.repeat(64 * 1024 / repeated.len());
-    // The server may close the connection earlier.
+    // Sending ends early if the server closes the connection.
     let sender = thread::spawn(move || (0..1024).all(|_| sending.write_all(block.as_bytes()).is_ok()));
     let reply = client.try_reply().unwrap_or_else(|error| panic!("{error}, in response to {start}"));
     assert_eq!((reply.status, reply.close), (status, true), "{start}");
@@ -51,6 +62,7 @@ fn check_early_error(address: SocketAddr, start: &str, repeated: &str, status: u
     sender.join().expect("no panic");
 }
 
+/// Sends `bytes` on a new connection. Checks that the server responds with 400 and closes the connection.
 fn check_bad_request(server: &ServerUnderTest, bytes: &[u8]) {
     let mut client = server.connect();
     client.send(bytes);

@@ -18,13 +18,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How many clients send requests slowly.
 const SLOW: usize = 400;
+
+/// How many clients request a file and do not read it.
 const UNREAD: usize = 100;
+
+/// How many connections are idle.
 const IDLE: usize = 5_000;
 
-/// A timeout that a test can wait for. An event loop checks deadlines once a second.
+/// A timeout so short that a test can wait until it expires. An event loop checks deadlines once a second.
 const SHORT: Duration = Duration::from_millis(500);
-/// How often a client sends or reads a few bytes: often enough that no idle timeout expires.
+/// The pause between two reads of a slow client: so short that no timeout between reads expires.
 const PACE: Duration = Duration::from_millis(20);
 
 http_testing::both_engines! {
@@ -76,7 +81,8 @@ http_testing::both_engines! {
         drop((slow, unread));
     }
 
-    /// Half of them have sent a request. A blocking server evicts those that are idle for longest.
+    /// Half of the clients have sent a request. A blocking server evicts the connections that have been idle for
+    /// longest.
     fn serves_others_while_connections_are_idle(kind: ServerKind) {
         let server = start(kind);
         let count = raise_descriptor_limit(IDLE);
@@ -100,7 +106,7 @@ http_testing::both_engines! {
     }
 }
 
-/// Settings whose timeouts never expire, except those that `shorten` sets.
+/// Returns settings whose timeouts never expire in a test, except those that `shorten` sets.
 fn with_timeouts(shorten: impl FnOnce(&mut Timeouts)) -> Settings {
     const NEVER: Duration = Duration::from_secs(3600);
     let mut settings = settings();
@@ -111,8 +117,9 @@ fn with_timeouts(shorten: impl FnOnce(&mut Timeouts)) -> Settings {
     settings
 }
 
-/// Clients send `beginning`, then `drop` again and again. Each receives 408.
-fn check_408(settings: Settings, engine: Engine, beginning: &str, drop: &str) {
+/// Starts a server and 50 clients that send `beginning`, then `more` every few milliseconds. Checks that each
+/// receives 408 and the end of the connection, and that the server serves another client afterwards.
+fn check_408(settings: Settings, engine: Engine, beginning: &str, more: &str) {
     let server = InProcessServer::start(engine, settings, |_: &Request<'_>| Response::text("here"));
     let begin = |_| {
         let mut client = server.connect();
@@ -124,8 +131,8 @@ fn check_408(settings: Settings, engine: Engine, beginning: &str, drop: &str) {
     wait_for("a response for each client", || {
         let waiting = clients.iter_mut().filter_map(|client| {
             let peeked = retry_on_eintr(|| client.stream.peek(&mut [0]));
-            // Sending fails if the server closes the connection now. The response arrives next then.
-            peeked.is_err().then(|| client.try_send(drop))
+            // Sending fails if the server has just closed the connection. Its response is about to arrive then.
+            peeked.is_err().then(|| client.try_send(more))
         });
         (waiting.count() == 0).then_some(())
     });
@@ -138,7 +145,8 @@ fn check_408(settings: Settings, engine: Engine, beginning: &str, drop: &str) {
     assert_eq!(server.connect().fetch(get("/")).text(), "here");
 }
 
-/// A body without an end. It is dropped with its connection.
+/// A response body without an end. It sends a message when it is dropped, which the server does when it closes the
+/// connection.
 struct Endless(Sender<()>);
 
 impl ChunkSource for Endless {
@@ -150,12 +158,13 @@ impl ChunkSource for Endless {
 
 impl Drop for Endless {
     fn drop(&mut self) {
-        // The test may end first.
+        // This fails if the test has ended and dropped the receiver.
         let _ = self.0.send(());
     }
 }
 
-/// Reads a response slowly but without a pause, from a server with this minimum rate in bytes per second.
+/// Reads a response slowly but without a long pause, from a server whose minimum rate is `send_rate` bytes a second.
+/// Checks that the server closes the connection meanwhile if, and only if, `is_closed`.
 fn check_slow_reader(engine: Engine, send_rate: u32, is_closed: bool) {
     let settings =
         with_timeouts(|timeouts| (timeouts.write_stall, timeouts.send_rate) = (2 * SHORT, send_rate));

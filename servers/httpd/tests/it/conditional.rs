@@ -7,10 +7,14 @@ use crate::{files, server::TestServer};
 const DATES: [&str; 3] =
     ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"];
 
+/// One second before `page.html` was last modified.
 const EARLIER: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+
+/// One second after `page.html` was last modified.
 const LATER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
 
-/// Requests `page.html` with these preconditions. `TAG` in them stands for the entity tag of the file.
+/// Requests `page.html` with these precondition headers, and checks the status, the validators and the body of the
+/// response. `TAG` in a header stands for the entity tag of the file.
 fn check(server: &TestServer, headers: &[&str], status: u16) {
     let plain = files::check(server, "/page.html", "", 200);
     let tag = plain.header("ETag").expect("an entity tag");

@@ -20,12 +20,13 @@ use std::{
 /// The user `nobody` on Linux systems: an account without privileges.
 const NOBODY: u32 = 65_534;
 
+/// Checks that a response is a 200 with the content of `large.bin`.
 fn check_large(server: &TestServer, reply: &Reply) {
     assert_eq!((reply.status, reply.body.len()), (200, LARGE_LEN));
     assert!(reply.body == server.site.large, "other bytes than the file's");
 }
 
-/// Reads to the end of the connection, `step` bytes at a time.
+/// Reads up to the end of the connection, at most `step` bytes at a time. Returns all bytes.
 fn read_in_steps(client: &mut Client, step: usize) -> Vec<u8> {
     let mut all = Vec::with_capacity(LARGE_LEN + 1024);
     let mut buffer = vec![0; step];
@@ -37,44 +38,49 @@ fn read_in_steps(client: &mut Client, step: usize) -> Vec<u8> {
     }
 }
 
-/// A file in the shared document root that only one test uses.
+/// A file in the shared document root whose name no other test uses.
 struct ScratchFile<'s> {
     server: &'s TestServer,
     name: String,
 }
 
 impl<'s> ScratchFile<'s> {
+    /// Chooses a name that begins with `about`. The file does not exist yet.
     fn new(server: &'s TestServer, about: &str) -> ScratchFile<'s> {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         ScratchFile { server, name: format!("{about}-{}.txt", NUMBER.fetch_add(1, Ordering::Relaxed)) }
     }
 
+    /// Creates the file with this content, or overwrites it.
     fn write(&self, content: &[u8]) {
         self.server.site.write(&self.name, content);
     }
 
+    /// Appends this content to the file.
     fn append(&self, content: &[u8]) {
         let file = File::options().append(true).open(self.server.site.path(&self.name));
         file.and_then(|mut file| file.write_all(content)).expect("a write");
     }
 
-    /// Truncates the file, or lengthens it without using disk space.
+    /// Truncates the file to `len` bytes, or lengthens it without using disk space.
     fn set_len(&self, len: u64) {
         let file = File::options().write(true).open(self.server.site.path(&self.name));
         file.and_then(|file| file.set_len(len)).expect("another length");
     }
 
-    /// Replaces the file atomically: renames another one over it.
+    /// Replaces the file atomically: renames a new file with this content over it.
     fn replace(&self, content: &[u8]) {
         let other = format!("{}.new", self.name);
         self.server.site.write(&other, content);
         fs::rename(self.server.site.path(&other), self.server.site.path(&self.name)).expect("renamed");
     }
 
+    /// Removes the file.
     fn remove(&self) {
         fs::remove_file(self.server.site.path(&self.name)).expect("it was there");
     }
 
+    /// Returns the request target of the file.
     fn target(&self) -> String {
         format!("/{}", self.name)
     }
@@ -213,13 +219,13 @@ fn responds_with_403_if_a_file_may_not_be_read() {
     allow("closed", 0o755).expect("permissions");
 }
 
-/// Whether all users may read and execute the file and enter each directory above it.
+/// Returns whether all users may read and execute the file, and list and enter each directory above it.
 fn is_accessible_to_all(path: &Path) -> bool {
     path.ancestors()
         .all(|path| fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o005 == 0o005))
 }
 
-/// The other tests rely on this.
+/// Other tests compare what they receive with `Site::large`, so the file must have that content.
 #[test]
 fn the_shared_site_holds_its_large_file() {
     let site = Site::shared();

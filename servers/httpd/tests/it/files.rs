@@ -7,7 +7,8 @@ use crate::{
     site::FILES,
 };
 
-/// Requests `target` with GET and with HEAD: the responses must differ in the body only. Returns the response to GET.
+/// Requests `target` with these header lines by GET and by HEAD. Checks that both responses have `status` and differ in
+/// the body only. Returns the response to GET.
 pub fn check(server: &TestServer, target: &str, headers: &str, status: u16) -> Reply {
     let mut client = server.connect();
     let got = client.fetch(request("GET", target, headers));
@@ -26,6 +27,7 @@ pub fn check(server: &TestServer, target: &str, headers: &str, status: u16) -> R
     got
 }
 
+/// Checks that `target` is served as a file of this media type and content, with valid validators.
 fn check_file(server: &TestServer, target: &str, media_type: &str, content: &str) {
     let reply = check(server, target, "", 200);
     assert_eq!(reply.text(), content, "{target}");
@@ -40,13 +42,15 @@ fn check_file(server: &TestServer, target: &str, media_type: &str, content: &str
     );
 }
 
+/// Checks that `target` is redirected by a 301 to `location`, on the same site.
 fn check_redirect(server: &TestServer, target: &str, location: &str) {
     let reply = check(server, target, "", 301);
     assert_eq!(reply.header("Location"), Some(location), "{target}");
     assert!(!location.starts_with("//"), "{location} leaves the site");
 }
 
-/// An error page has the status in its text, and none of the headers of a file.
+/// Checks that the response for `target` is an error page with `status`: it has the status in its text, and none of the
+/// headers of a file.
 fn check_error(server: &TestServer, target: &str, status: u16) {
     let reply = check(server, target, "", status);
     assert_eq!(reply.header("Content-Type"), Some("text/html; charset=utf-8"), "{target}");
@@ -56,6 +60,7 @@ fn check_error(server: &TestServer, target: &str, status: u16) {
     }
 }
 
+/// Returns the content of a small file of the site.
 fn content(name: &str) -> &'static str {
     FILES.iter().find(|(known, _)| *known == name).expect("a file of the site").1
 }

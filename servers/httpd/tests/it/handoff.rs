@@ -29,16 +29,21 @@ use std::{
 };
 use tempfile::TempDir;
 
+/// The path of the program under test.
 const HTTPD: &str = env!("CARGO_BIN_EXE_httpd");
 
-/// A server and its successors. All are started by the same path, so that a test can replace the program there.
+/// A server and its successors. All are started from one path, `httpd` in `directory`, so that a test can replace the
+/// program there.
 struct Generations {
+    /// The server that the test has started. It remains the one to wait for: its successors write to its output.
     first: Option<Program>,
+    /// Contains the link `httpd` and the pid file `pid`.
     directory: TempDir,
     _site: Arc<Site>,
 }
 
 impl Generations {
+    /// Starts the first server with the shared site and a pid file.
     fn start(kind: ServerKind, arguments: &[&str]) -> Generations {
         let directory = tempfile::tempdir().expect("a directory");
         let site = Site::shared();
@@ -54,28 +59,32 @@ impl Generations {
         Generations { first: Some(Program::start(&mut command)), directory, _site: site }
     }
 
+    /// Returns the first server.
     fn first(&self) -> &Program {
         self.first.as_ref().expect("only wait() takes it")
     }
 
+    /// Returns the path of the file `name` in the directory.
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    /// The process that serves, according to the pid file.
+    /// Returns the process that serves according to the pid file: that of the latest server.
     fn process(&self) -> Pid {
         read_pid(&self.path("pid")).expect("a number")
     }
 
+    /// Opens a connection to the latest server.
     fn connect(&self) -> Client {
         Client::connect(self.first().address())
     }
 
-    /// Runs `httpd --reload`.
+    /// Runs `httpd --reload`, which makes the latest server start a successor. Returns how the command ended.
     fn reload(&self) -> Exit {
         reload(&self.path("pid"))
     }
 
+    /// Reloads, and checks that another process serves afterwards.
     fn check_reload(&self) {
         let before = self.process();
         let exit = self.reload();
@@ -83,7 +92,7 @@ impl Generations {
         assert_ne!(self.process(), before);
     }
 
-    /// Stops the last server. Returns the exit code of the first and the output of all.
+    /// Stops the latest server. Returns the exit code of the first server and the output of all.
     fn wait(mut self) -> Exit {
         kill_process(self.process(), Signal::TERM).expect("a process");
         self.first.take().expect("only this takes it").wait()
@@ -98,24 +107,26 @@ impl Drop for Generations {
     }
 }
 
+/// Returns the number in a pid file, or `None` if there is no file or no number in it.
 fn read_pid(pid_file: &Path) -> Option<Pid> {
     fs::read_to_string(pid_file).ok()?.trim().parse().ok().and_then(Pid::from_raw)
 }
 
+/// Runs `httpd --reload` with this pid file, and returns how it ended.
 fn reload(pid_file: &Path) -> Exit {
     program::run(&["--reload", "--pid-file", pid_file.to_str().expect("text")])
 }
 
-/// Atomically replaces `path` by a symbolic link to this program.
+/// Atomically replaces `path`, if it exists, by a symbolic link to `program`.
 fn install(path: &Path, program: &str) {
     let new = path.with_extension("new");
     symlink(program, &new).expect("a link");
     fs::rename(new, path).expect("a new name");
 }
 
-/// The inodes of the sockets that listen on this port (proc_net_tcp(5)): local address, state and inode are the
-/// second, fourth and tenth column.
-fn listening(port: u16) -> BTreeSet<String> {
+/// Returns the inodes of the IPv4 sockets that listen on this port. In `/proc/net/tcp` (proc_net_tcp(5)), the columns
+/// 2, 4 and 10 are the local address, the state (`0A` means listening) and the inode.
+fn listening_inodes(port: u16) -> BTreeSet<String> {
     let table = fs::read_to_string("/proc/net/tcp").expect("a table");
     let inode = |line: &str| {
         let columns: Vec<_> = line.split_whitespace().collect();
@@ -125,7 +136,7 @@ fn listening(port: u16) -> BTreeSet<String> {
     table.lines().skip(1).filter_map(inode).collect()
 }
 
-/// Sets its flag when it is dropped, also if the test panics.
+/// Sets this flag to true when it is dropped, also if the test panics.
 struct SetOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for SetOnDrop<'_> {
@@ -134,6 +145,7 @@ impl Drop for SetOnDrop<'_> {
     }
 }
 
+/// Checks that a request for `notes.txt` on this connection is served.
 fn check_notes(client: &mut Client) {
     assert_eq!(client.fetch(get("/notes.txt")).text(), "notes\n");
 }
@@ -142,8 +154,8 @@ http_testing::both_engines! {
     fn no_connection_is_lost_in_a_handoff(kind: ServerKind) {
         let generations = Generations::start(kind, &[]);
         let (done, port) = (AtomicBool::new(false), generations.first().address().port());
-        let sockets = listening(port);
-        assert!(!sockets.is_empty());
+        let inodes = listening_inodes(port);
+        assert!(!inodes.is_empty());
         let send_requests = || {
             let mut count = 0;
             while !done.load(Ordering::SeqCst) || count < 10 {
@@ -162,7 +174,7 @@ http_testing::both_engines! {
             }
         });
         // No listening socket was closed, so no connection in its accept queue was lost.
-        assert_eq!(listening(port), sockets);
+        assert_eq!(listening_inodes(port), inodes);
         let exit = generations.wait();
         assert_eq!(exit.code, Some(0));
         let (startup_lines, handoff_lines) = (exit.stdout.lines().count(), exit.stderr.lines().count());
@@ -274,7 +286,8 @@ fn rejects_descriptors_that_are_not_sockets() {
     assert!(stderr.starts_with("httpd: cannot use the service manager's sockets: "), "{stderr}");
 }
 
-/// Runs `httpd --reload` with this pid file, which must fail with `message`.
+/// Runs `httpd --reload` with a pid file of this content, or without one if it is `None`. Checks that the command fails
+/// with `message`.
 fn check_no_reload(content: Option<&str>, message: &str) {
     let directory = tempfile::tempdir().expect("a directory");
     let pid_file = directory.path().join("pid");

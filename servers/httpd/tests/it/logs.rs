@@ -22,7 +22,8 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A handler that serves files, and replies in other ways at some paths.
+/// Returns a handler that serves the files of the site. At `/after` and `/offload` it replies later, and at `/panic`
+/// and `/panic-offload` it panics.
 fn handler(site: &Site) -> impl Handler + 'static {
     let files = Files::from_root(Arc::new(Root::open(site.root()).expect("a document root")));
     move |request: &Request<'_>| match request.path() {
@@ -34,23 +35,25 @@ fn handler(site: &Site) -> impl Handler + 'static {
     }
 }
 
-/// A server in this process and its access log.
+/// A server in the test process and its access log.
 struct LoggedServer {
     server: InProcessServer,
     log: Log,
+    /// The path of the log: a file, a FIFO or a device.
     output: PathBuf,
     _site: Arc<Site>,
     _directory: TempDir,
 }
 
 impl LoggedServer {
-    /// Starts a server that logs to a file of its own.
+    /// Starts a server that logs to a new file.
     fn start(engine: Engine, format: Format, settings: Settings) -> LoggedServer {
         let directory = TempDir::new().expect("a directory");
         let output = directory.path().join("access.log");
         LoggedServer::with_output(engine, format, settings, directory, output)
     }
 
+    /// Starts a server that logs to `output`. Keeps `directory`, which may contain the output, from being removed.
     fn with_output(
         engine: Engine,
         format: Format,
@@ -65,7 +68,8 @@ impl LoggedServer {
         LoggedServer { server, log, output, _site: site, _directory: directory }
     }
 
-    /// Waits for `count` lines: a client may receive a response before its line is written.
+    /// Waits until the log file has at least `count` lines, and returns them all. A client may receive a response
+    /// before its line is written.
     fn lines(&self, count: usize) -> Vec<String> {
         wait_for("lines", || {
             assert!(self.log.flush(Duration::from_secs(20)), "the log is not written");
@@ -75,13 +79,14 @@ impl LoggedServer {
     }
 }
 
+/// Returns the lines of a log file, each of which must be complete.
 fn lines_of(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).expect("text");
     assert!(text.is_empty() || text.ends_with('\n'), "an unfinished line: {text:?}");
     text.lines().map(str::to_owned).collect()
 }
 
-/// Checks the form of the time in a line of the common or combined format, and removes it.
+/// Removes the time from a line of the common or combined format. Panics if the time is not well-formed.
 fn without_time(line: &str) -> String {
     let (before, after) = line.split_once(" [").expect("a time");
     let (time, after) = after.split_once("] ").expect("its end");
@@ -93,8 +98,8 @@ fn without_time(line: &str) -> String {
     format!("{before} {after}")
 }
 
-/// Sends bytes on a new connection and checks line `number` of the log: its request line, status, body length, and
-/// what follows them.
+/// Sends the request `sent` on a new connection. Checks line `number` of the log, counted from 0: it must have this
+/// request line, the status and the body length that the client received, and then `rest`.
 fn check(logged: &LoggedServer, number: usize, sent: &[u8], request_line: &str, rest: &str) {
     let mut client = logged.server.connect();
     let Reply { status, body, .. } = client.fetch(sent);
@@ -102,7 +107,7 @@ fn check(logged: &LoggedServer, number: usize, sent: &[u8], request_line: &str, 
     assert_eq!(line, format!("127.0.0.1 - - \"{request_line}\" {status} {} {rest}", body.len()));
 }
 
-/// Sends `count` requests that differ in their query, so that each has a line of its own.
+/// Sends `count` requests for `notes.txt` on one connection. Their queries are `name` and a number: all lines differ.
 fn fetch_many(mut client: Client, name: &str, count: usize) {
     for number in 0..count {
         assert_eq!(client.fetch(get(&format!("/notes.txt?{name}-{number}"))).status, 200);
@@ -110,7 +115,8 @@ fn fetch_many(mut client: Client, name: &str, count: usize) {
     client.finish();
 }
 
-/// The sorted queries in these lines, each of which must be complete.
+/// Returns the queries in these lines, sorted. Panics if a line is not the complete line of a request for `notes.txt`
+/// that was served.
 fn queries(lines: impl IntoIterator<Item = String>) -> Vec<String> {
     let query = |line: String| {
         let line = without_time(&line);
@@ -122,6 +128,7 @@ fn queries(lines: impl IntoIterator<Item = String>) -> Vec<String> {
     queries
 }
 
+/// Returns what [`queries`] must return if [`fetch_many`] has sent `count` requests with each of these names.
 fn expected_queries(names: &[String], count: usize) -> Vec<String> {
     let numbers = |name: &String| (0..count).map(|number| format!("{name}-{number}")).collect::<Vec<_>>();
     let mut queries: Vec<String> = names.iter().flat_map(numbers).collect();
@@ -129,7 +136,7 @@ fn expected_queries(names: &[String], count: usize) -> Vec<String> {
     queries
 }
 
-/// A FIFO and its reader, which has read nothing yet.
+/// Makes a FIFO in `directory` and opens it for reading. Returns its path and the reader.
 fn fifo(directory: &TempDir) -> (PathBuf, File) {
     let path = directory.path().join("pipe");
     mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
@@ -138,7 +145,7 @@ fn fifo(directory: &TempDir) -> (PathBuf, File) {
     (path, reader)
 }
 
-/// Reads the lines of a pipe up to one that contains `last`.
+/// Reads lines from a pipe up to the first line that contains `last`, which is included.
 fn lines_until(reader: File, last: &str) -> Vec<String> {
     rustix::io::ioctl_fionbio(&reader, false).expect("a blocking pipe");
     let mut lines = Vec::new();

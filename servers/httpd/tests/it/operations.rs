@@ -18,7 +18,7 @@ use std::{
     sync::atomic::{AtomicU16, Ordering},
 };
 
-/// Runs the program, which must exit with this code and with these messages on standard error.
+/// Runs the program until it exits. Checks that it exits with `code` and prints all `messages` to standard error.
 fn check_failure(arguments: &[&str], code: i32, messages: &[&str]) {
     let exit = program::run(arguments);
     assert_eq!((exit.code, &*exit.stdout), (Some(code), ""), "{arguments:?}: {}", exit.stderr);
@@ -28,13 +28,14 @@ fn check_failure(arguments: &[&str], code: i32, messages: &[&str]) {
     assert!(!exit.stderr.contains("panicked") && !exit.stderr.contains("Os {"), "{}", exit.stderr);
 }
 
+/// Checks that a new connection to `address` is served.
 pub fn check_served(address: SocketAddr) {
     let mut client = Client::connect(address);
     assert_eq!(client.fetch(get("/notes.txt")).text(), "notes\n", "{address}");
     client.finish();
 }
 
-/// Starts a download and reads nothing of it.
+/// Requests `target`, and waits until the response has begun to arrive. Reads nothing of it.
 pub fn begin_download(address: SocketAddr, target: &str) -> Client {
     let mut client = Client::connect_with_small_buffer(address);
     client.send(get(target));
@@ -42,7 +43,8 @@ pub fn begin_download(address: SocketAddr, target: &str) -> Client {
     client
 }
 
-/// Stops the program by `signal`: it closes idle connections, accepts no others, finishes downloads, exits with 0.
+/// Checks what the program does after `signal`: it closes idle connections, accepts no new ones, finishes downloads and
+/// exits with 0.
 fn check_drains(kind: ServerKind, signal: Signal) {
     let site = Site::shared();
     let program = program::serve(kind.arguments());
@@ -322,7 +324,8 @@ fn the_root_may_be_a_symbolic_link() {
     client.finish();
 }
 
-/// A command that runs `httpd` with this limit on open files. `wrapper` is a command such as `timeout 5`, or empty.
+/// Returns a command that runs `httpd` with a limit of `files` open files. If `wrapper` is not empty, it is a command
+/// that runs `httpd`, such as `timeout 5`.
 pub fn with_file_limit(kind: ServerKind, site: &Site, files: usize, wrapper: &str) -> Command {
     let mut command = Command::new("sh");
     let script = format!("ulimit -n {files}; exec {wrapper} \"$@\"");
@@ -331,13 +334,15 @@ pub fn with_file_limit(kind: ServerKind, site: &Site, files: usize, wrapper: &st
     command
 }
 
-/// A free port below the range from which the kernel takes ports for connections and for port 0.
+/// Returns a free port that the kernel gives to no other socket: it is below the range from which the kernel takes
+/// ports for connections and for port 0.
 fn unassigned_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(20_000);
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::SeqCst)).find(free).expect("a free port")
 }
 
+/// Returns whether this machine has an IPv6 loopback address.
 fn has_ipv6() -> bool {
     TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }

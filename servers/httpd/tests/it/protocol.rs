@@ -11,7 +11,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Requests of every kind that can be pipelined, and the statuses of their responses.
+/// Requests of every kind that can be pipelined: method, target, header lines, and the status of the response.
 const MIXED: [(&str, &str, &str, u16); 10] = [
     ("GET", "/notes.txt", "", 200),
     ("HEAD", "/large.bin", "", 200),
@@ -25,7 +25,8 @@ const MIXED: [(&str, &str, &str, u16); 10] = [
     ("HEAD", "/%zz", "", 400),
 ];
 
-/// Sends a request of this version with this Connection header. Checks whether the server closes the connection.
+/// Sends a request of this HTTP version with the Connection header `connection`, or without one if it is empty. Checks
+/// that the server closes the connection if, and only if, `close`.
 fn check_connection(server: &TestServer, version: &str, connection: &str, close: bool) {
     let mut client = server.connect();
     let headers = if connection.is_empty() { String::new() } else { format!("Connection: {connection}\r\n") };
@@ -39,7 +40,8 @@ fn check_connection(server: &TestServer, version: &str, connection: &str, close:
     }
 }
 
-/// Sends `bytes` between two requests. The response has `status`, and the second request is not served.
+/// Sends a valid request, then `bytes`, then another valid request. Checks that the server responds to `bytes` with
+/// `status` and closes the connection, without a response to the last request.
 fn check_malformed(server: &TestServer, bytes: &[u8], status: u16) {
     let mut client = server.connect();
     client.send(get("/notes.txt"));
@@ -51,7 +53,8 @@ fn check_malformed(server: &TestServer, bytes: &[u8], status: u16) {
     client.expect_eof();
 }
 
-/// Sends `head` and 8 MiB of `body`, repeated. The response comes early, and all of it arrives.
+/// Sends `head`, then `body` repeated up to 8 MiB. Checks that a response with `status` arrives completely, that it
+/// closes the connection, and that the server receives everything.
 fn check_early_response(server: &TestServer, head: &str, body: &[u8], status: u16) {
     let mut client = server.connect();
     client.send(head);
@@ -64,10 +67,12 @@ fn check_early_response(server: &TestServer, head: &str, body: &[u8], status: u1
     sender.join().expect("no panic").expect("the server receives everything");
 }
 
+/// Returns the requests of [`MIXED`] with the statuses of their responses, again and again.
 fn mixed() -> impl Iterator<Item = (String, u16)> {
     MIXED.iter().map(|(method, target, headers, status)| (request(method, target, headers), *status)).cycle()
 }
 
+/// Reads the responses to the first `count` requests of [`mixed`], and checks their statuses.
 fn check_replies(client: &mut Client, count: usize) {
     for (number, (request, status)) in mixed().take(count).enumerate() {
         let reply = client.reply_to(&request);
@@ -75,6 +80,7 @@ fn check_replies(client: &mut Client, count: usize) {
     }
 }
 
+/// Returns whether the Date header of a response differs from the present time by less than an hour.
 fn is_recent(reply: &Reply) -> bool {
     let date = reply.header("Date").and_then(|date| httpdate::parse_http_date(date).ok());
     let now = SystemTime::now();

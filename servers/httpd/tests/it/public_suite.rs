@@ -1,4 +1,4 @@
-//! The checks of the public s-stupnikov/http-test-suite, in its order, with our own files.
+//! The checks of the public test suite s-stupnikov/http-test-suite, in the same order, with our own files.
 
 use crate::{
     client::{Client, get},
@@ -10,21 +10,24 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The content of `dir2/page.html`.
 const PAGE: &str = "<html><body>Page Sample</body></html>\n";
 
-/// The directory that contains `httptest`.
+/// Returns the document root: the directory that contains the suite's directory `httptest`.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../http-test-suite")
 }
 
-/// A server of that directory. Each request has a connection of its own, as in the suite.
+/// A server of the suite's files. Each request has a connection of its own, as in the suite.
 struct Suite(FileServer);
 
 impl Suite {
+    /// Starts a server of this kind.
     fn start(kind: ServerKind) -> Suite {
         Suite(FileServer::start(kind, &root()))
     }
 
+    /// Requests `path`, relative to `httptest`, and checks the status.
     fn check(&self, path: &str, status: u16) {
         let mut client = self.0.connect();
         let reply = client.fetch(get(&format!("/httptest/{path}")));
@@ -33,6 +36,7 @@ impl Suite {
         assert!(reply.header("Server").is_some());
     }
 
+    /// Requests `path`, relative to `httptest`. Checks that the response is a 200 with this media type and body.
     fn check_body(&self, path: &str, media_type: &str, body: &[u8]) {
         let mut client = self.0.connect();
         let reply = client.fetch(get(&format!("/httptest/{path}")));
@@ -122,7 +126,7 @@ http_testing::both_engines! {
     }
 }
 
-/// The suite passes the root by `-r`.
+/// The suite passes the document root with the option `-r`.
 #[test]
 fn starts_as_the_suite_starts_it() {
     let program = program::serve_root(&root(), &[]);

@@ -8,10 +8,11 @@ use crate::{
     site::{HUGE_END, HUGE_LEN},
 };
 
-/// The bytes of `digits.txt`.
+/// The content of `digits.txt`.
 const DIGITS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
-/// Requests ranges of `digits.txt`. The response holds one range.
+/// Requests `digits.txt` with the Range header `ranges`. Checks that the response is a 206 with one range: this
+/// Content-Range, this body, and the headers of the whole file.
 fn check(server: &TestServer, ranges: &str, content_range: &str, body: &str) {
     let mut client = server.connect();
     let whole = client.fetch(get("/digits.txt"));
@@ -24,7 +25,7 @@ fn check(server: &TestServer, ranges: &str, content_range: &str, body: &str) {
     }
 }
 
-/// Requests `digits.txt` with these headers. The response holds all of it.
+/// Requests `digits.txt` with these header lines. Checks that the response is a 200 with the whole file.
 fn check_full(server: &TestServer, headers: &str) {
     let mut client = server.connect();
     let reply = client.fetch(ranged(headers));
@@ -33,6 +34,8 @@ fn check_full(server: &TestServer, headers: &str) {
     assert_eq!(reply.header("Content-Range"), None, "{headers}");
 }
 
+/// Requests `target` with the Range header `ranges`. Checks that the response is a 416 with this Content-Range, and
+/// that the connection remains usable.
 fn check_unsatisfiable(server: &TestServer, target: &str, ranges: &str, content_range: &str) {
     let mut client = server.connect();
     let reply = client.fetch(request("GET", target, &format!("Range: {ranges}\r\n")));
@@ -41,7 +44,8 @@ fn check_unsatisfiable(server: &TestServer, target: &str, ranges: &str, content_
     client.finish();
 }
 
-/// Requests several ranges of a file. Checks the Content-Range and the bytes of each part of the response.
+/// Requests `target` with a Range header of several ranges. Checks that the response is multipart, and that its parts
+/// have the `expected` Content-Range and bytes.
 fn check_parts(client: &mut Client, target: &str, ranges: &str, expected: &[(&str, &[u8])]) {
     let reply = client.fetch(request("GET", target, &format!("Range: {ranges}\r\n")));
     assert_eq!((reply.status, reply.header("Content-Range")), (206, None), "{ranges}");
@@ -56,7 +60,8 @@ fn check_parts(client: &mut Client, target: &str, ranges: &str, expected: &[(&st
     assert_eq!(parts, expected.collect::<Vec<_>>(), "{ranges}");
 }
 
-/// The header lines and the body of each part of a `multipart/byteranges` response (RFC 9110 §14.6, RFC 2046 §5.1).
+/// Returns the header lines and the body of each part of a `multipart/byteranges` response (RFC 9110 §14.6, RFC 2046
+/// §5.1). Panics if the response is not well-formed.
 fn parts(reply: &Reply) -> Vec<(Vec<String>, Vec<u8>)> {
     let media_type = reply.header("Content-Type").expect("a media type");
     let boundary = media_type.strip_prefix("multipart/byteranges; boundary=").expect("a multipart response");
@@ -75,12 +80,14 @@ fn parts(reply: &Reply) -> Vec<(Vec<String>, Vec<u8>)> {
     parts
 }
 
+/// Returns the bytes before and after the first occurrence of `by`. Panics if there is none.
 fn split<'b>(bytes: &'b [u8], by: &[u8]) -> (&'b [u8], &'b [u8]) {
     let at = bytes.windows(by.len()).position(|window| window == by);
     let at = at.unwrap_or_else(|| panic!("no {} in {}", by.escape_ascii(), bytes.escape_ascii()));
     (&bytes[..at], &bytes[at + by.len()..])
 }
 
+/// Returns a GET request for `digits.txt` with these header lines.
 fn ranged(headers: &str) -> String {
     request("GET", "/digits.txt", headers)
 }

@@ -16,10 +16,12 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Directories for a document root, logs and a pid file.
+/// The directories of a service: `www` is the document root and contains `page`, `log` is for logs, `run` is for the
+/// pid file.
 struct ServiceDirectory(TempDir);
 
 impl ServiceDirectory {
+    /// Makes the directories.
     fn new() -> ServiceDirectory {
         let directory = ServiceDirectory(tempfile::tempdir().expect("a directory"));
         for name in ["www", "log", "run"] {
@@ -34,14 +36,17 @@ impl ServiceDirectory {
         directory
     }
 
+    /// Returns the path of `name`, relative to the parent of the directories.
     fn path(&self, name: &str) -> String {
         self.0.path().join(name).to_str().expect("text").to_owned()
     }
 
+    /// Returns the content of the file `name`, or `None` if it cannot be read.
     fn read(&self, name: &str) -> Option<String> {
         fs::read_to_string(self.path(name)).ok()
     }
 
+    /// Starts an `httpd` of this kind with the pid file `run/pid` that serves `www`.
     fn serve(&self, kind: ServerKind, arguments: &[&str]) -> Program {
         let pid_file = self.path("run/pid");
         let arguments = [kind.arguments(), &["--pid-file", &pid_file], arguments].concat();
@@ -49,17 +54,19 @@ impl ServiceDirectory {
     }
 }
 
+/// Returns what [`ServiceDirectory::read`] must return for the pid file of this process.
 fn pid_line(pid: Pid) -> Option<String> {
     Some(format!("{pid}\n"))
 }
 
+/// Checks that a new connection to `address` is served.
 fn check_served(address: SocketAddr) {
     let mut client = Client::connect(address);
     assert_eq!(client.fetch(get("/page")).text(), "page");
     client.finish();
 }
 
-/// The value of this field of proc_pid_status(5) for every thread of the program and its workers.
+/// Returns the value of this field of proc_pid_status(5) for each thread of the program and its workers.
 fn status_of_threads(program: &Program, field: &str) -> Vec<String> {
     let tasks = program.processes().into_iter().flat_map(|process| {
         fs::read_dir(format!("/proc/{process}/task")).expect("threads").map(|task| task.expect("one").path())

@@ -13,12 +13,14 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Two releases of a site, and a symbolic link to one of them. The link is the document root.
+/// Two releases of a site, the directories `one` and `two`. The document root is `current`, a symbolic link to one of
+/// them.
 struct Releases {
     directory: TempDir,
 }
 
 impl Releases {
+    /// Makes both releases and a link to the first. The file `index.html` of each contains the name of its directory.
     fn new() -> Releases {
         let directory = tempfile::tempdir().expect("a directory");
         for name in ["one", "two"] {
@@ -30,16 +32,18 @@ impl Releases {
         releases
     }
 
+    /// Returns the path of `name`, relative to the parent of the releases.
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
+    /// Replaces the link `current` atomically by a link to the release `name`.
     fn switch_to(&self, name: &str) {
         symlink(name, self.path("next")).expect("a link");
         fs::rename(self.path("next"), self.path("current")).expect("a rename");
     }
 
-    /// Serves the current release. The error log is `errors`, the access log `log`.
+    /// Starts an `httpd` of this kind that serves `current`. Its error log is the file `errors`, its access log `log`.
     fn serve(&self, kind: ServerKind) -> Program {
         let (errors, log) = (self.path("errors"), self.path("log"));
         let files = ["--error-log", text(&errors), "--log", "common", "--log-file", text(&log)];
@@ -47,11 +51,12 @@ impl Releases {
     }
 }
 
+/// Returns the path as text, for a command-line argument.
 fn text(path: &Path) -> &str {
     path.to_str().expect("text")
 }
 
-/// Whether a process of the program has this file open.
+/// Returns whether a process of the program has this file open.
 fn is_open(program: &Program, path: &Path) -> bool {
     program.processes().into_iter().any(|process| {
         let descriptors = fs::read_dir(format!("/proc/{process}/fd")).expect("descriptors");
@@ -61,6 +66,8 @@ fn is_open(program: &Program, path: &Path) -> bool {
     })
 }
 
+/// Renames both logs and sends `signal`. Checks that the program closes the renamed files, and logs to new files with
+/// the old names.
 fn check_reopens_logs(kind: ServerKind, signal: Signal) {
     let releases = Releases::new();
     let program = releases.serve(kind);

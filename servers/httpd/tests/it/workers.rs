@@ -10,16 +10,17 @@ use crate::{
 use rustix::process::{Pid, Signal, kill_process};
 use std::{process::Stdio, thread};
 
+/// Starts an `httpd` of this kind with two workers that serves the shared site.
 fn start(kind: ServerKind) -> Program {
     program::serve(kind.arguments())
 }
 
-/// Sends `count` requests, each on a connection of its own.
+/// Checks that `count` requests are served, each on a connection of its own.
 fn check_served(program: &Program, count: usize) {
     (0..count).for_each(|_| operations::check_served(program.address()));
 }
 
-/// Waits for two running workers.
+/// Waits until the program has two workers that have not ended. Returns their processes.
 fn both_workers(program: &Program) -> [Pid; 2] {
     wait_for("two workers", || match program.workers()[..] {
         [(first, state), (second, other)] if state != 'Z' && other != 'Z' => Some([first, second]),
@@ -27,6 +28,8 @@ fn both_workers(program: &Program) -> [Pid; 2] {
     })
 }
 
+/// Sends `signal` to one of two workers. Checks that all requests are served meanwhile, that the master starts another
+/// worker and logs the end of the first, and that the other worker continues.
 fn check_replaced(kind: ServerKind, signal: Signal) {
     let program = start(kind);
     let [killed, other] = both_workers(&program);
@@ -38,7 +41,7 @@ fn check_replaced(kind: ServerKind, signal: Signal) {
         let after = both_workers(&program);
         (!after.contains(&killed)).then_some(after)
     });
-    assert!(after.contains(&other), "{other:?} goes on");
+    assert!(after.contains(&other), "{other:?} has ended as well");
     check_served(&program, 20);
     let exit = program.stop();
     assert_eq!((exit.code, &*exit.stdout), (Some(0), ""));
@@ -47,6 +50,7 @@ fn check_replaced(kind: ServerKind, signal: Signal) {
     assert!(logged && exit.stderr.contains(" ended: "), "{}", exit.stderr);
 }
 
+/// Kills both workers at once. Checks that all requests are served nevertheless, by two new workers.
 fn check_both_replaced(kind: ServerKind) {
     let program = start(kind);
     let killed = both_workers(&program);
@@ -61,7 +65,7 @@ fn check_both_replaced(kind: ServerKind) {
     assert_eq!(program.stop().code, Some(0));
 }
 
-/// Worker processes without a master. If the test fails, this ends them.
+/// Worker processes whose master has been killed. If the test panics, dropping this value kills them.
 struct Orphans([Pid; 2]);
 
 impl Drop for Orphans {
@@ -74,6 +78,7 @@ impl Drop for Orphans {
     }
 }
 
+/// Kills the master. Checks that the workers close idle connections and end.
 fn check_ends_with_master(kind: ServerKind) {
     let program = start(kind);
     let _orphans = Orphans(both_workers(&program));

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+/// The root directory of the workspace.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// `.deny.toml` lists the crates that implement HTTP.
@@ -19,6 +20,8 @@ fn every_file_is_documented_and_only_sockopt_is_unsafe() {
     check_directory(&Path::new(ROOT).join("servers"));
 }
 
+/// Checks all Rust files in `directory` and below it: each must begin with `//!`, and only `sockopt.rs` of the engine
+/// may contain unsafe code.
 fn check_directory(directory: &Path) {
     for path in fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path()) {
         if path.is_dir() {
