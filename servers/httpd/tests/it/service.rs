@@ -2,6 +2,7 @@
 
 use crate::{
     client::{Client, TIMEOUT, get, wait_for},
+    operations::check_served,
     program::{self, Program},
     server::ServerKind,
     site::Site,
@@ -9,7 +10,6 @@ use crate::{
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use std::{
     fs,
-    net::SocketAddr,
     os::unix::{fs::PermissionsExt, net::UnixDatagram},
     path::Path,
     process::Command,
@@ -27,7 +27,7 @@ impl ServiceDirectory {
         for name in ["www", "log", "run"] {
             fs::create_dir(directory.0.path().join(name)).expect("a directory");
         }
-        fs::write(directory.0.path().join("www/page"), "page").expect("a file");
+        fs::write(directory.0.path().join("www/notes.txt"), "notes\n").expect("a file");
         // A program that gives up root must still reach these directories.
         for name in ["", "www"] {
             fs::set_permissions(directory.0.path().join(name), PermissionsExt::from_mode(0o755))
@@ -36,7 +36,7 @@ impl ServiceDirectory {
         directory
     }
 
-    /// Returns the path of `name`, relative to the parent of the directories.
+    /// Returns the path of the file or directory `name`, for example `log/access`.
     fn path(&self, name: &str) -> String {
         self.0.path().join(name).to_str().expect("text").to_owned()
     }
@@ -57,13 +57,6 @@ impl ServiceDirectory {
 /// Returns what [`ServiceDirectory::read`] must return for the pid file of this process.
 fn pid_line(pid: Pid) -> Option<String> {
     Some(format!("{pid}\n"))
-}
-
-/// Checks that a new connection to `address` is served.
-fn check_served(address: SocketAddr) {
-    let mut client = Client::connect(address);
-    assert_eq!(client.fetch(get("/page")).text(), "page");
-    client.finish();
 }
 
 /// Returns the value of this field of proc_pid_status(5) for each thread of the program and its workers.
@@ -146,7 +139,7 @@ http_testing::both_engines! {
         check_served(program.address());
         let logged = || {
             let lines = ["log/old", "log/access"].map(|name| directory.read(name).unwrap_or_default()).concat();
-            lines.matches("\"GET /page HTTP/1.1\" 200 4\n").count()
+            lines.matches("\"GET /notes.txt HTTP/1.1\" 200 6\n").count()
         };
         wait_for("two lines", || (logged() == 2).then_some(()));
         if kind.is_prefork() {
