@@ -18,7 +18,7 @@ const MAX_RANGES: usize = 16;
 /// Returns the response to a Range header with the value `range`: 206 with the ranges, or 416 if the document
 /// contains none of them. Returns `None` if the header must be ignored: send the whole document instead.
 ///
-/// The caller has evaluated all preconditions. `has_if_range` tells whether the request has an If-Range header. The
+/// Call this only if all preconditions of the request hold. `has_if_range` tells whether the request has an If-Range header. The
 /// client then knows the document's headers already, and a response with one range repeats only the ETag (RFC 9110
 /// §15.3.7).
 pub(super) fn respond(document: &Document, range: &[u8], has_if_range: bool) -> Option<Response> {

@@ -127,7 +127,7 @@ impl Client {
         self.reader.read_continue().unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// Waits until a whole status line `HTTP/1.1 200 OK`, or as many bytes, have arrived. Consumes nothing.
+    /// Waits until as many bytes of a response have arrived as `HTTP/1.1 200 OK` has. Consumes nothing.
     pub fn await_status_line(&self) {
         let mut start = [0; b"HTTP/1.1 200 OK".len()];
         while retry_on_eintr(|| self.stream.peek(&mut start)).expect("a response begins") < start.len() {}

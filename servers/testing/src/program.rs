@@ -98,7 +98,7 @@ impl Program {
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("children");
         let state = |pid: i32| {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            // The process name stands in parentheses and may hold any character.
+            // The process name is in parentheses and may contain any character.
             Some((Pid::from_raw(pid)?, stat.rsplit_once(") ")?.1.chars().next()?))
         };
         children.split_whitespace().filter_map(|pid| state(pid.parse().ok()?)).collect()

@@ -41,7 +41,7 @@ impl Resources {
             let value = status.lines().find_map(|line| line.strip_prefix(name))?;
             value.split_whitespace().next()?.parse().ok()
         };
-        // The process name stands in parentheses and may hold any character. utime and stime are the 12th and 13th
+        // The process name is in parentheses and may contain any character. utime and stime are the 12th and 13th
         // field after it.
         let ticks = stat.rsplit_once(") ")?.1.split(' ').skip(11).take(2);
         let ticks: u32 = ticks.filter_map(|ticks| ticks.parse::<u32>().ok()).sum();

@@ -1,4 +1,4 @@
-//! Runs http-test-suite against each kind of server: each MUST and each SHOULD of the RFCs must hold.
+//! Runs our http-test-suite against each kind of server: no MUST and no SHOULD of the RFCs may be violated.
 
 use crate::server::{FileServer, InProcessServer, settings};
 use http_test_suite::{Options, Target, fixtures, run};

@@ -35,7 +35,7 @@ const HTTPD: &str = env!("CARGO_BIN_EXE_httpd");
 /// A server and its successors. All are started from one path, `httpd` in `directory`, so that a test can replace the
 /// program there.
 struct Generations {
-    /// The server that the test has started. It remains the one to wait for: its successors write to its output.
+    /// The server that the test has started. Waiting for it includes its successors, which write to the same output.
     first: Option<Program>,
     /// Contains the link `httpd` and the pid file `pid`.
     directory: TempDir,

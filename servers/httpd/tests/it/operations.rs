@@ -306,7 +306,7 @@ fn prints_its_version_and_all_options() {
     }
 }
 
-/// The program opens the root once, so it goes on serving the same directory when the link changes.
+/// The program opens the root once, so it continues to serve the same directory when the link changes.
 #[test]
 fn the_root_may_be_a_symbolic_link() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -337,9 +337,9 @@ pub fn with_file_limit(kind: ServerKind, site: &Site, files: usize, wrapper: &st
 /// Returns a free port that the kernel gives to no other socket: it is below the range from which the kernel takes
 /// ports for connections and for port 0.
 fn unassigned_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    static NEXT_PORT: AtomicU16 = AtomicU16::new(20_000);
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::SeqCst)).find(free).expect("a free port")
+    std::iter::repeat_with(|| NEXT_PORT.fetch_add(1, Ordering::SeqCst)).find(free).expect("a free port")
 }
 
 /// Returns whether this machine has an IPv6 loopback address.

@@ -27,7 +27,7 @@ impl Suite {
         Suite(FileServer::start(kind, &root()))
     }
 
-    /// Requests `path`, relative to `httptest`, and checks the status.
+    /// Requests `path`, a path within `httptest`, and checks the status.
     fn check(&self, path: &str, status: u16) {
         let mut client = self.0.connect();
         let reply = client.fetch(get(&format!("/httptest/{path}")));
@@ -36,7 +36,7 @@ impl Suite {
         assert!(reply.header("Server").is_some());
     }
 
-    /// Requests `path`, relative to `httptest`. Checks that the response is a 200 with this media type and body.
+    /// Requests `path`, a path within `httptest`. Checks that the response is a 200 with this media type and body.
     fn check_body(&self, path: &str, media_type: &str, body: &[u8]) {
         let mut client = self.0.connect();
         let reply = client.fetch(get(&format!("/httptest/{path}")));

@@ -32,7 +32,7 @@ impl Releases {
         releases
     }
 
-    /// Returns the path of `name`, relative to the parent of the releases.
+    /// Returns the path of the file or directory `name`.
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -115,7 +115,7 @@ http_testing::both_engines! {
         assert!(all_receive("one"), "no signal was sent yet");
         program.signal(Signal::HUP);
         wait_for("the new release", || all_receive("two").then_some(()));
-        // If the new root cannot be opened, the program goes on serving the old one.
+        // If the new root cannot be opened, the program continues to serve the old one.
         fs::rename(releases.path("current"), releases.path("gone")).expect("a rename");
         program.signal(Signal::HUP);
         let errors = wait_for("a message", || {
