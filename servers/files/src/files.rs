@@ -54,8 +54,9 @@ impl Files {
     /// Serves the root as the directory `prefix` of the site, for example `/static`. A request for any path outside it
     /// gets 404.
     ///
-    /// `prefix` must begin with a slash and must not end with one.
+    /// `prefix` must begin with a slash and must not end with one. If it is empty, the root is the whole site.
     pub fn with_prefix(self, prefix: &'static str) -> Files {
+        debug_assert!(prefix.is_empty() || prefix.starts_with('/') && !prefix.ends_with('/'), "{prefix}");
         Files { prefix, ..self }
     }
 

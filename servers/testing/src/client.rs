@@ -116,7 +116,7 @@ impl Client {
         self.reply_to(request)
     }
 
-    /// Sends a request and reads its response. Returns an error if the server has closed the connection, for example.
+    /// Sends a request and reads its response, or returns a description of the error.
     pub fn try_fetch(&mut self, request: impl AsRef<[u8]>) -> Result<Reply, String> {
         self.try_send(&request).map_err(|error| error.to_string())?;
         self.reader.reply_to(request.as_ref())
@@ -133,8 +133,7 @@ impl Client {
         while retry_on_eintr(|| self.stream.peek(&mut start)).expect("a response begins") < start.len() {}
     }
 
-    /// Closes the connection with a reset (RST). After a normal close (FIN), a server cannot tell whether the client
-    /// still reads.
+    /// Closes the connection with a reset (RST). A normal close (FIN) looks to the server like a half-close.
     pub fn reset(self) {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("a socket");
     }

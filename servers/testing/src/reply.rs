@@ -1,7 +1,7 @@
 //! A strict reader of responses, written from the RFCs. It shares no code with the servers.
 //!
 //! It accepts none of the deviations that RFC 9112 allows a recipient to accept. Responses must also have the form that
-//! our servers give them, which is stricter than the RFCs: see [`check_general_headers`].
+//! our servers give them, which is stricter than the RFCs: see `check_general_headers`.
 
 use std::{
     fmt,
@@ -210,8 +210,8 @@ impl<R: Read> ReplyReader<R> {
     }
 }
 
-/// Calls `operation` until a signal does not interrupt it, and returns its result. The kernel does not restart a system
-/// call on a socket that has a timeout.
+/// Calls `operation`, again if a signal interrupts it (EINTR), and returns its result. The kernel does not restart a
+/// system call on a socket that has a timeout.
 pub fn retry_on_eintr<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match operation() {

@@ -101,14 +101,14 @@ impl ServerUnderTest {
         self.resources().descriptors.saturating_sub(self.before.descriptors)
     }
 
-    /// Waits until the server has accepted `count` connections, or up to [`KEPT_DESCRIPTORS`] fewer: some of the
+    /// Waits until the server has accepted `count` connections, or up to `KEPT_DESCRIPTORS` fewer: some of the
     /// descriptors counted at its start may have been closed since.
     pub fn wait_for_connections(&self, count: usize) {
         let accepted = || self.connections() + KEPT_DESCRIPTORS >= count;
         wait_for("all connections to be accepted", || accepted().then_some(()));
     }
 
-    /// Waits until the server has used no processor time for [`IDLE_TIME`].
+    /// Waits until the server has used no processor time for `IDLE_TIME`.
     pub fn wait_until_idle(&self) {
         let (mut since, mut cpu) = (Instant::now(), self.resources().cpu);
         wait_for("an idle server", || {
@@ -120,8 +120,8 @@ impl ServerUnderTest {
         });
     }
 
-    /// Calls `load` repeatedly for [`OBSERVATION`], each time followed by a bystander. Checks that each bystander is
-    /// served within [`MAX_WAIT`], and that the server uses little processor time. Messages name the load `what`.
+    /// Calls `load` repeatedly for `OBSERVATION`, each time followed by a bystander. Checks that each bystander is
+    /// served within `MAX_WAIT`, and that the server uses little processor time. Messages name the load `what`.
     pub fn check_responsive(&self, what: &str, mut load: impl FnMut()) {
         let mut slowest = Duration::ZERO;
         self.check_low_cpu(what, || {
@@ -132,8 +132,8 @@ impl ServerUnderTest {
         assert!(slowest < MAX_WAIT, "{what}: a bystander waited {slowest:?}");
     }
 
-    /// Calls `load` repeatedly for [`OBSERVATION`], and checks that the server uses little processor time
-    /// ([`MAX_CPU_SHARE`]). Messages name the load `what`.
+    /// Calls `load` repeatedly for `OBSERVATION`, and checks that the server uses little processor time
+    /// (`MAX_CPU_SHARE`). Messages name the load `what`.
     pub fn check_low_cpu(&self, what: &str, mut load: impl FnMut()) {
         let (start, before) = (Instant::now(), self.resources());
         while start.elapsed() < OBSERVATION {
