@@ -41,9 +41,7 @@ pub(super) fn lookup(root: &Root, path: &RelativePath<'_>, stale: Option<&Arc<Do
     for _ in 0..MAX_READS {
         let (file, version) = match root.open_entry(&name) {
             Ok(Entry::File(file, version)) => (file, version),
-            Ok(Entry::Directory) if !path.is_directory() => {
-                return Outcome::Redirect(path.encode() + "/");
-            }
+            Ok(Entry::Directory) if !path.is_directory() => return Outcome::Redirect(path.encode() + "/"),
             Ok(Entry::Directory | Entry::Special) => return Outcome::Error(Status::NOT_FOUND),
             Err(errno) => return Outcome::Error(error_status(errno)),
         };

@@ -41,7 +41,7 @@ impl Root {
         let root = Root { directory: open(path, flags, Mode::empty())? };
         // Other errors do not matter: files in a directory can be opened although it may not be listed.
         if root.open_beneath(b".").err() == Some(Errno::NOSYS) {
-            let message = "this kernel has no openat2 (Linux 5.6 or later)";
+            let message = "this kernel has no openat2 (it needs Linux 5.6 or later)";
             return Err(io::Error::new(io::ErrorKind::Unsupported, message));
         }
         Ok(root)
