@@ -20,7 +20,7 @@ struct Arguments {
     #[arg(value_name = "ROOT", default_value = ".", conflicts_with = "root")]
     positional_root: PathBuf,
 
-    /// The directory to serve, as an option
+    /// The directory to serve; the same as ROOT
     #[arg(short, long, value_name = "ROOT")]
     root: Option<PathBuf>,
 
