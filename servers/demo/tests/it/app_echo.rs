@@ -130,14 +130,14 @@ http_testing::both_engines! {
         check(form(field), "malformed form: the form has no end");
         let detail = "malformed form: a line that begins with the boundary contains more, or does not end";
         check(field.to_owned() + "--x--\n", detail);
-        check("a=1".to_owned(), "malformed form: no line holds the boundary");
-        let detail = "malformed form: a part has no sound Content-Disposition with a name";
+        check("a=1".to_owned(), "malformed form: no line contains the boundary");
+        let detail = "malformed form: a part has no valid Content-Disposition with a name";
         check(form(&(field.replace("name", "n") + "--x--\n")), detail);
 
         let latin = b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\na\xe9\r\n--x--\r\n";
         check_malformed(kind, "multipart/form-data; boundary=x", latin, "not UTF-8 at line 1 column 2");
         let unbounded = post_as(kind, "multipart/form-data", b"--x--\r\n");
-        let detail = "malformed form: the media type names no boundary, or a malformed one";
+        let detail = "malformed form: the media type has no boundary, or a malformed one";
         check_error(&unbounded, 400, (detail, Some("Content-Type")));
     }
 
