@@ -1,29 +1,27 @@
 //! `GET /weather?city=…` or `?latitude=…&longitude=…`: the weather at a place, from Open-Meteo.
 //!
 //! ```text
-//!   query ─► place ─► single flight ─┬─ cached ───────────────────────────────► response   at once
-//!                                    ├─ leader ───► Open-Meteo ─► cache ──────► response   in the thread pool
-//!                                    └─ follower ─► wait for the leader ──────► response   without a thread
+//!   query ─► place ─► reports ─┬─ cached ───────────────────────────────► response   at once
+//!                              ├─ leader ───► Open-Meteo ─► cache ──────► response   in the thread pool
+//!                              └─ follower ─► wait for the leader ──────► response   without a thread
 //! ```
 //!
 //! Data by Open-Meteo.com (CC BY 4.0).
 
-mod cache;
 mod fetch;
 mod open_meteo;
 mod place;
+mod reports;
 mod settings;
-mod single_flight;
 
 pub use settings::{Url, WeatherSettings};
 
 use crate::problem::{Format, HandlerResult};
-use cache::{CachedReport, WeatherResult};
 use http_engine::{Reply, Request, Response};
 use open_meteo::{OpenMeteo, Report};
 use place::Place;
+use reports::{CachedReport, Leader, Reports, Role, WeatherResult};
 use serde::Serialize;
-use single_flight::{Leader, Role, SingleFlight};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -32,7 +30,7 @@ use std::{
 /// The handler of `/weather`. All workers of a process share one, and so one cache.
 pub(crate) struct Weather {
     open_meteo: OpenMeteo,
-    single_flight: SingleFlight,
+    reports: Reports,
     max_age: Duration,
 }
 
@@ -49,7 +47,7 @@ impl Weather {
     pub(crate) fn new(settings: &WeatherSettings) -> Weather {
         Weather {
             open_meteo: OpenMeteo::new(settings.clone()),
-            single_flight: SingleFlight::new(settings.clone()),
+            reports: Reports::new(settings.clone()),
             max_age: settings.max_age,
         }
     }
@@ -64,14 +62,16 @@ impl Weather {
         let place = Place::parse(request)?;
         let (format, now) = (Format::preferred_by(request), request.received_at());
         let weather = Arc::clone(self);
-        Ok(match self.single_flight.join(place, now) {
+        Ok(match self.reports.join(place, now) {
             Role::Cached(result) => self.response(result, now, format).into(),
             Role::Leader(leader) => Reply::Offload(Box::new(move || {
                 let result = weather.fetch(leader);
                 weather.response(result, now, format)
             })),
-            Role::Follower(in_flight) => Reply::Deferred(Box::new(move |responder| {
-                in_flight.wait(move |result| responder.respond(weather.response(result, now, format)));
+            Role::Follower(place) => Reply::Deferred(Box::new(move |responder| {
+                let reports = weather.reports.clone();
+                let deliver = move |result| responder.respond(weather.response(result, now, format));
+                reports.wait(&place, now, Box::new(deliver));
             })),
         })
     }
@@ -79,10 +79,10 @@ impl Weather {
     /// Fetches a report, which blocks, and logs the fetch.
     fn fetch(&self, leader: Leader) -> WeatherResult {
         let started = Instant::now();
-        let fetched = self.open_meteo.report(leader.place());
+        let fetched = self.open_meteo.report(&leader.place);
         let ended = Instant::now();
         let outcome = fetched.as_ref().map_or_else(|problem| problem.detail().to_owned(), Report::summary);
-        log::info!("weather of {}: {outcome}, after {} ms", leader.place(), (ended - started).as_millis());
+        log::info!("weather of {}: {outcome}, after {} ms", leader.place, (ended - started).as_millis());
         leader.finish(fetched, ended)
     }
 

@@ -1,0 +1,317 @@
+//! The reports of all places: a cache, and single flight. Of all requests for a place whose report is missing or too
+//! old, one fetches the weather. The others wait for its result, and hold no thread meanwhile.
+//!
+//! The cache serves a stale report while upstream fails, and remembers failures for a short time. One lock guards the
+//! cache and the fetches in flight, so a request finds the fetch or its result. It must never start a second fetch for
+//! the same place. Nothing here reads the clock: callers pass the time.
+
+use super::{open_meteo::Report, place::Place, settings::WeatherSettings};
+use crate::problem::Problem;
+use http_engine::Status;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// The response to a request for a place: a report or an error.
+pub(super) type WeatherResult = Result<CachedReport, Problem>;
+
+/// Takes the result of a fetch in flight.
+pub(super) type Deliver = Box<dyn FnOnce(WeatherResult) + Send>;
+
+/// A report and the time of its fetch.
+#[derive(Clone, Debug)]
+pub(super) struct CachedReport {
+    pub(super) report: Arc<Report>,
+    pub(super) fetched_at: Instant,
+    /// Whether the last fetch failed, so that this report of an earlier one is served instead.
+    pub(super) stale: bool,
+}
+
+/// The reports of all places, shared by all requests.
+#[derive(Clone)]
+pub(super) struct Reports(Arc<Mutex<Places>>);
+
+struct Places {
+    settings: WeatherSettings,
+    cache: HashMap<Place, Entry>,
+    /// The followers of each fetch in flight.
+    in_flight: HashMap<Place, Vec<Deliver>>,
+}
+
+/// The last fetch of a place.
+struct Entry {
+    ended_at: Instant,
+    result: WeatherResult,
+    /// If the last fetch failed, the report of the last successful one.
+    last_report: Option<CachedReport>,
+}
+
+/// How a request gets its result.
+pub(super) enum Role {
+    /// The result is in the cache.
+    Cached(WeatherResult),
+    /// This request must fetch the weather and call [`Leader::finish`].
+    Leader(Leader),
+    /// Another request fetches the weather of this place. This one must call [`Reports::wait`].
+    Follower(Place),
+}
+
+impl Reports {
+    pub(super) fn new(settings: WeatherSettings) -> Reports {
+        let places = Places { settings, cache: HashMap::new(), in_flight: HashMap::new() };
+        Reports(Arc::new(Mutex::new(places)))
+    }
+
+    /// Assigns a role to a request for `place` that was received at `now`.
+    pub(super) fn join(&self, place: Place, now: Instant) -> Role {
+        let mut places = self.lock();
+        if let Some(result) = places.get(&place, now) {
+            return Role::Cached(result);
+        }
+        if places.in_flight.contains_key(&place) {
+            return Role::Follower(place);
+        }
+        places.in_flight.insert(place.clone(), Vec::new());
+        Role::Leader(Leader { reports: self.clone(), place, result: Err(busy()) })
+    }
+
+    /// Calls `deliver` with the result of the fetch in flight: from the leader's thread, or at once if the fetch has
+    /// ended since [`join`](Reports::join).
+    pub(super) fn wait(&self, place: &Place, now: Instant, deliver: Deliver) {
+        let mut places = self.lock();
+        if let Some(followers) = places.in_flight.get_mut(place) {
+            return followers.push(deliver);
+        }
+        let result = places.get(place, now);
+        drop(places);
+        // Only a leader that was dropped has left no result.
+        deliver(result.unwrap_or_else(|| Err(busy())));
+    }
+
+    /// Locks the places, even after a panic: no panic leaves an update under this lock incomplete.
+    fn lock(&self) -> MutexGuard<'_, Places> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Places {
+    /// Returns what to respond for a place, or `None` if upstream has to be asked.
+    fn get(&self, place: &Place, now: Instant) -> Option<WeatherResult> {
+        let entry = self.cache.get(place)?;
+        let lifetime = if entry.result.is_ok() { self.settings.max_age } else { self.settings.retry_delay };
+        is_within(lifetime, entry.ended_at, now).then(|| self.response(entry, now))
+    }
+
+    fn response(&self, entry: &Entry, now: Instant) -> WeatherResult {
+        entry.result.clone().or_else(|problem| match &entry.last_report {
+            Some(last) if is_within(self.settings.stale_if_error, last.fetched_at, now) => {
+                Ok(CachedReport { stale: true, ..last.clone() })
+            }
+            _ => Err(problem),
+        })
+    }
+
+    /// Stores the result of a fetch, and returns what to respond because of it.
+    fn insert(&mut self, place: &Place, fetched: Result<Report, Problem>, now: Instant) -> WeatherResult {
+        let last_report = self.cache.remove(place).and_then(|last| last.result.ok().or(last.last_report));
+        let result =
+            fetched.map(|report| CachedReport { report: Arc::new(report), fetched_at: now, stale: false });
+        let entry = Entry { ended_at: now, result, last_report };
+        let response = self.response(&entry, now);
+        self.make_room();
+        self.cache.insert(place.clone(), entry);
+        response
+    }
+
+    /// Removes the oldest entry if the cache is full. The search through all entries is cheap beside the fetch.
+    fn make_room(&mut self) {
+        if self.cache.len() >= self.settings.max_places {
+            let oldest = self.cache.iter().min_by_key(|(_, entry)| entry.ended_at);
+            let oldest = oldest.map(|(place, _)| place.clone());
+            oldest.and_then(|place| self.cache.remove(&place));
+        }
+    }
+}
+
+/// Returns whether `lifetime` has not passed at `now`. What came into being after `now` is within each lifetime.
+fn is_within(lifetime: Duration, since: Instant, now: Instant) -> bool {
+    now.checked_duration_since(since).is_none_or(|age| age < lifetime)
+}
+
+/// The result of a fetch whose leader was dropped.
+fn busy() -> Problem {
+    Problem::new(Status::SERVICE_UNAVAILABLE, "the server is busy; try again")
+}
+
+/// The request that fetches the weather of a place. If it is dropped before [`finish`](Leader::finish), because the
+/// thread pool is full or the job panics, the followers get a 503, and the next request becomes the leader.
+pub(super) struct Leader {
+    reports: Reports,
+    pub(super) place: Place,
+    /// What the followers get.
+    result: WeatherResult,
+}
+
+impl Leader {
+    /// Stores the result of the fetch in the cache, delivers it to the followers, and returns it.
+    pub(super) fn finish(mut self, fetched: Result<Report, Problem>, now: Instant) -> WeatherResult {
+        self.result = self.reports.lock().insert(&self.place, fetched, now);
+        self.result.clone()
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        let followers = self.reports.lock().in_flight.remove(&self.place);
+        followers.into_iter().flatten().for_each(|deliver| deliver(self.result.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+        sync::mpsc::{Receiver, channel},
+    };
+
+    fn reports() -> Reports {
+        let [max_age, stale_if_error, retry_delay] = [10, 100, 2].map(Duration::from_secs);
+        let settings = WeatherSettings::default();
+        Reports::new(WeatherSettings { max_age, stale_if_error, retry_delay, max_places: 2, ..settings })
+    }
+
+    fn city(name: &str) -> Place {
+        Place::City(name.to_owned())
+    }
+
+    fn summary(result: WeatherResult) -> String {
+        match result {
+            Ok(cached) => cached.report.summary() + if cached.stale { ", stale" } else { "" },
+            Err(problem) => problem.detail().to_owned(),
+        }
+    }
+
+    fn lead(reports: &Reports) -> Leader {
+        let role = reports.join(city("a"), Instant::now());
+        let Role::Leader(leader) = role else { panic!("the request does not lead") };
+        leader
+    }
+
+    fn follow(reports: &Reports) -> Place {
+        let role = reports.join(city("a"), Instant::now());
+        let Role::Follower(place) = role else { panic!("the request does not follow") };
+        place
+    }
+
+    /// Receives the summaries of the results that are delivered to a follower.
+    fn wait(reports: &Reports, place: &Place) -> Receiver<String> {
+        let (sender, delivered) = channel();
+        let deliver = move |result| sender.send(summary(result)).expect("a receiver");
+        reports.wait(place, Instant::now(), Box::new(deliver));
+        delivered
+    }
+
+    fn check(delivered: &Receiver<String>, expected: &[&str]) {
+        assert_eq!(delivered.try_iter().collect::<Vec<_>>(), expected);
+    }
+
+    /// The time in milliseconds of a request; what it fetches, a temperature or an error, if it must not find a result
+    /// in the cache; and its response.
+    type Step = (u64, Option<Result<f64, &'static str>>, &'static str);
+
+    fn check_steps(steps: &[Step]) {
+        let (start, reports) = (Instant::now(), reports());
+        for &(ms, fetched, expected) in steps {
+            let now = start + Duration::from_millis(ms);
+            let result = match (reports.join(city("a"), now), fetched) {
+                (Role::Cached(result), None) => result,
+                (Role::Leader(leader), Some(fetched)) => {
+                    let fetched = fetched.map(Report::sample);
+                    leader.finish(fetched.map_err(|detail| Problem::new(Status::BAD_GATEWAY, detail)), now)
+                }
+                _ => panic!("another role after {ms} ms"),
+            };
+            assert_eq!(summary(result), expected, "after {ms} ms");
+        }
+    }
+
+    #[test]
+    fn serves_a_stale_report_while_upstream_fails() {
+        check_steps(&[
+            (0, Some(Ok(1.0)), "1 C, light snowfall"),
+            (9_000, None, "1 C, light snowfall"),
+            (10_000, Some(Err("down")), "1 C, light snowfall, stale"),
+            (11_000, None, "1 C, light snowfall, stale"),
+            (12_000, Some(Err("down")), "1 C, light snowfall, stale"),
+            (99_000, Some(Err("down")), "1 C, light snowfall, stale"),
+            (99_000, None, "1 C, light snowfall, stale"),
+            (100_000, None, "down"),
+            (101_000, Some(Err("down")), "down"),
+            (103_000, Some(Ok(2.0)), "2 C, light snowfall"),
+            (112_000, None, "2 C, light snowfall"),
+        ]);
+    }
+
+    #[test]
+    fn remembers_a_failure_for_the_retry_delay() {
+        check_steps(&[
+            (0, Some(Err("down")), "down"),
+            (1_999, None, "down"),
+            (2_000, Some(Err("still down")), "still down"),
+        ]);
+    }
+
+    #[test]
+    fn evicts_the_oldest_entry() {
+        let (start, reports) = (Instant::now(), reports());
+        for (ms, name) in [(0, "a"), (1, "b"), (2, "a"), (3, "c")] {
+            let now = start + Duration::from_millis(ms);
+            assert!(reports.lock().insert(&city(name), Ok(Report::sample(1.0)), now).is_ok());
+        }
+        let cached = ["a", "b", "c"].map(|name| reports.lock().get(&city(name), start).is_some());
+        assert_eq!(cached, [true, false, true]);
+    }
+
+    #[test]
+    fn delivers_the_leaders_result_to_all_followers() {
+        let reports = reports();
+        let leader = lead(&reports);
+        let waiting = [(); 2].map(|()| wait(&reports, &follow(&reports)));
+        let late = follow(&reports);
+        waiting.iter().for_each(|delivered| check(delivered, &[]));
+        assert!(leader.finish(Ok(Report::sample(1.0)), Instant::now()).is_ok());
+        waiting.iter().for_each(|delivered| check(delivered, &["1 C, light snowfall"]));
+        check(&wait(&reports, &late), &["1 C, light snowfall"]);
+        assert!(matches!(reports.join(late, Instant::now()), Role::Cached(Ok(_))));
+    }
+
+    #[test]
+    fn an_abandoned_fetch_fails_its_followers_and_is_replaced() {
+        let reports = reports();
+        let panic = |leader| {
+            let result = catch_unwind(AssertUnwindSafe(move || {
+                let _leader = leader;
+                resume_unwind(Box::new("on purpose"))
+            }));
+            assert!(result.is_err());
+        };
+        for abandon in [drop, panic] {
+            let leader = lead(&reports);
+            let (delivered, late) = (wait(&reports, &follow(&reports)), follow(&reports));
+            abandon(leader);
+            check(&delivered, &["the server is busy; try again"]);
+            check(&wait(&reports, &late), &["the server is busy; try again"]);
+        }
+        assert!(lead(&reports).finish(Ok(Report::sample(2.0)), Instant::now()).is_ok());
+    }
+
+    #[test]
+    fn places_are_independent() {
+        let reports = reports();
+        let _leader = lead(&reports);
+        assert!(matches!(reports.join(city("b"), Instant::now()), Role::Leader(_)));
+    }
+}
