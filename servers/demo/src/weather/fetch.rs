@@ -61,7 +61,7 @@ impl Timeouts {
 /// only the resolver's own timeout limits.
 pub(super) fn get(url: &Url, target: &str, timeouts: &Timeouts) -> Result<Vec<u8>, FetchError> {
     let request = request(url, target)?;
-    let addresses = (url.host.as_str(), url.port).to_socket_addrs().map_err(|_| FetchError::Unreachable)?;
+    let addresses = url.address.to_socket_addrs().map_err(|_| FetchError::Unreachable)?;
     let mut stream = connect(addresses, timeouts)?;
     stream.set_write_timeout(Some(timeouts.next_timeout()?))?;
     stream.write_all(&request)?;

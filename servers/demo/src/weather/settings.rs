@@ -4,7 +4,8 @@ use http_engine::{
     Method,
     client::{ClientRequest, RequestError},
 };
-use std::{str::FromStr, time::Duration};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::{num::NonZeroU16, str::FromStr, time::Duration};
 
 /// The settings of `/weather`.
 #[derive(Clone, Debug)]
@@ -39,14 +40,16 @@ impl Default for WeatherSettings {
     }
 }
 
+/// The characters that a query value must escape: all but the unreserved ones (RFC 3986 §2.3).
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// An `http` base URL, such as `http://localhost:8080` or `http://example.org/weather`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     /// Host and port as in the URL, for the `Host` header.
     pub(super) authority: String,
-    /// A name, or an address without brackets.
-    pub(super) host: String,
-    pub(super) port: u16,
+    /// Host and port to connect to.
+    pub(super) address: String,
     /// The path without its final slash.
     prefix: String,
 }
@@ -54,24 +57,15 @@ pub struct Url {
 impl Url {
     /// The URL of a host name, without a path and with port 80.
     pub(super) fn from_host(host: &str) -> Url {
-        Url { authority: host.to_owned(), host: host.to_owned(), port: 80, prefix: String::new() }
+        Url { authority: host.to_owned(), address: format!("{host}:80"), prefix: String::new() }
     }
 
     /// The request target for `path` below this URL, with a query of these names and values.
     pub(super) fn target(&self, path: &str, query: &[(&str, &str)]) -> String {
-        let pairs: Vec<String> =
-            query.iter().map(|(name, value)| format!("{name}={}", percent_encode(value))).collect();
+        let pair = |(name, value): &(&str, &str)| format!("{name}={}", utf8_percent_encode(value, ESCAPED));
+        let pairs: Vec<String> = query.iter().map(pair).collect();
         format!("{}{path}?{}", self.prefix, pairs.join("&"))
     }
-}
-
-/// Encodes all but the unreserved characters (RFC 3986 §2.3).
-fn percent_encode(text: &str) -> String {
-    let encode = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(encode).collect()
 }
 
 const BAD_SCHEME: &str = "the URL must begin with http://";
@@ -95,16 +89,19 @@ impl FromStr for Url {
             Some((host, port)) if !port.ends_with(']') => (host, port),
             _ => (authority, ""),
         };
-        let port = if port.is_empty() { Some(80) } else { port.parse().ok().filter(|&port| port > 0) };
-        let port = port.filter(|_| !host.is_empty()).ok_or(BAD_AUTHORITY)?;
+        let port = if port.is_empty() { NonZeroU16::new(80) } else { port.parse().ok() };
+        let port = port.ok_or(BAD_AUTHORITY)?;
         let prefix = path.trim_end_matches('/');
         match ClientRequest::new(Method::Get, authority, &[prefix, "/"].concat()) {
             Ok(_) if !prefix.contains('?') => {}
             Err(RequestError::Authority) => return Err(BAD_AUTHORITY),
             _ => return Err(BAD_PATH),
         }
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        Ok(Url { authority: authority.to_owned(), host: host.to_owned(), port, prefix: prefix.to_owned() })
+        Ok(Url {
+            authority: authority.to_owned(),
+            address: format!("{host}:{port}"),
+            prefix: prefix.to_owned(),
+        })
     }
 }
 
@@ -114,16 +111,16 @@ mod tests {
 
     #[test]
     fn parses_a_host_with_an_optional_port_and_path() {
-        let check = |text: &str, expected: Result<(&str, &str, u16, &str), &str>| {
+        let check = |text: &str, expected: Result<(&str, &str, &str), &str>| {
             let url = text.parse::<Url>();
-            let parts = url.as_ref().map(|url| (&*url.authority, &*url.host, url.port, &*url.prefix));
+            let parts = url.as_ref().map(|url| (&*url.authority, &*url.address, &*url.prefix));
             assert_eq!(parts.map_err(|&error| error), expected, "{text:?}");
         };
-        check("http://localhost", Ok(("localhost", "localhost", 80, "")));
-        check("HTTP://localhost:8080/", Ok(("localhost:8080", "localhost", 8080, "")));
-        check("http://10.0.0.1:/a/b/", Ok(("10.0.0.1:", "10.0.0.1", 80, "/a/b")));
-        check("http://[::1]", Ok(("[::1]", "::1", 80, "")));
-        check("http://[::1]:81/a", Ok(("[::1]:81", "::1", 81, "/a")));
+        check("http://localhost", Ok(("localhost", "localhost:80", "")));
+        check("HTTP://localhost:8080/", Ok(("localhost:8080", "localhost:8080", "")));
+        check("http://10.0.0.1:/a/b/", Ok(("10.0.0.1:", "10.0.0.1:80", "/a/b")));
+        check("http://[::1]", Ok(("[::1]", "[::1]:80", "")));
+        check("http://[::1]:81/a", Ok(("[::1]:81", "[::1]:81", "/a")));
         let invalid: [(&str, &[&str]); 6] = [
             (HTTPS, &["https://localhost"]),
             (BAD_SCHEME, &["", "localhost", "localhost:80", "ftp://localhost", "//localhost"]),
