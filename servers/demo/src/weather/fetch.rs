@@ -6,7 +6,7 @@ use http_engine::{
     client::{ClientRequest, ClientResponse, ReadStatus, ResponseError, ResponseReader},
 };
 use std::{
-    fmt,
+    borrow::Cow,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream, ToSocketAddrs},
     time::{Duration, Instant},
@@ -18,20 +18,30 @@ const READ_BYTES: usize = 4 * 1024;
 const USER_AGENT: &str = concat!("http-core/", env!("CARGO_PKG_VERSION"));
 
 /// Why a fetch failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum FetchError {
-    /// The host has no address, or none accepts the connection.
-    Unreachable,
     /// A timeout expired.
     Timeout,
-    /// The connection failed.
-    ConnectionLost,
-    /// The response is malformed, incomplete or too large.
-    Response(ResponseError),
-    /// The status is not 200.
-    Status(u16),
-    /// The body is not the JSON that the service should send.
-    Json,
+    /// What upstream or the connection to it did wrong.
+    Failed(Cow<'static, str>),
+}
+
+/// The host has no address, or none accepts the connection.
+const UNREACHABLE: FetchError = FetchError::Failed(Cow::Borrowed("upstream cannot be reached"));
+
+fn invalid_response(error: ResponseError) -> FetchError {
+    FetchError::Failed(format!("invalid response from upstream: {error}").into())
+}
+
+/// For errors of an established connection.
+impl From<io::Error> for FetchError {
+    fn from(error: io::Error) -> FetchError {
+        match error.kind() {
+            // Which of the two a socket timeout causes depends on the system.
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => FetchError::Timeout,
+            _ => FetchError::Failed("the connection to upstream failed".into()),
+        }
+    }
 }
 
 /// The timeouts of a fetch.
@@ -61,21 +71,24 @@ impl Timeouts {
 /// only the resolver's own timeout limits.
 pub(super) fn get(url: &Url, target: &str, timeouts: &Timeouts) -> Result<Vec<u8>, FetchError> {
     let request = request(url, target)?;
-    let addresses = url.address.to_socket_addrs().map_err(|_| FetchError::Unreachable)?;
+    let addresses = url.address.to_socket_addrs().map_err(|_| UNREACHABLE)?;
     let mut stream = connect(addresses, timeouts)?;
     stream.set_write_timeout(Some(timeouts.next_timeout()?))?;
     stream.write_all(&request)?;
-    let response = receive(&mut stream, timeouts)?;
-    if response.status == 200 { Ok(response.body) } else { Err(FetchError::Status(response.status)) }
+    match receive(&mut stream, timeouts)? {
+        ClientResponse { status: 200, body, .. } => Ok(body),
+        ClientResponse { status, .. } => {
+            Err(FetchError::Failed(format!("upstream responded with status {status}").into()))
+        }
+    }
 }
 
 /// Writes the request. None of the errors occurs: [`Url`] has checked the authority and encodes the target.
 fn request(url: &Url, target: &str) -> Result<Vec<u8>, FetchError> {
-    let request =
-        ClientRequest::new(Method::Get, &url.authority, target).map_err(|_| FetchError::Unreachable)?;
+    let request = ClientRequest::new(Method::Get, &url.authority, target).map_err(|_| UNREACHABLE)?;
     let request = request.with_header("Accept", "application/json");
     let request = request.and_then(|request| request.with_header("User-Agent", USER_AGENT));
-    Ok(request.map_err(|_| FetchError::Unreachable)?.to_bytes())
+    Ok(request.map_err(|_| UNREACHABLE)?.to_bytes())
 }
 
 /// Connects to the first address that accepts. Reports the error of the last one.
@@ -83,12 +96,12 @@ fn connect(
     addresses: impl Iterator<Item = SocketAddr>,
     timeouts: &Timeouts,
 ) -> Result<TcpStream, FetchError> {
-    let mut last_error = FetchError::Unreachable;
+    let mut last_error = UNREACHABLE;
     for address in addresses {
         match TcpStream::connect_timeout(&address, timeouts.next_timeout()?) {
             Ok(stream) => return Ok(stream),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => last_error = FetchError::Timeout,
-            Err(_) => last_error = FetchError::Unreachable,
+            Err(_) => last_error = UNREACHABLE,
         }
     }
     Err(last_error)
@@ -100,40 +113,14 @@ fn receive(stream: &mut TcpStream, timeouts: &Timeouts) -> Result<ClientResponse
     let mut buffer = [0; READ_BYTES];
     loop {
         stream.set_read_timeout(Some(timeouts.next_timeout()?))?;
-        match stream.read(&mut buffer) {
-            Ok(0) => return reader.receive_eof().map_err(FetchError::Response),
-            Ok(count) => {
-                let status = reader.receive(&buffer[..count]).map_err(FetchError::Response)?;
-                if let ReadStatus::Complete(response) = status {
-                    return Ok(response);
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+        let status = match stream.read(&mut buffer) {
+            Ok(0) => return reader.receive_eof().map_err(invalid_response),
+            Ok(count) => reader.receive(&buffer[..count]).map_err(invalid_response)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// For errors of an established connection.
-impl From<io::Error> for FetchError {
-    fn from(error: io::Error) -> FetchError {
-        match error.kind() {
-            // Which of the two a socket timeout causes depends on the system.
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => FetchError::Timeout,
-            _ => FetchError::ConnectionLost,
-        }
-    }
-}
-
-impl fmt::Display for FetchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FetchError::Unreachable => f.write_str("upstream cannot be reached"),
-            FetchError::Timeout => f.write_str("upstream did not respond in time"),
-            FetchError::ConnectionLost => f.write_str("the connection to upstream failed"),
-            FetchError::Response(error) => write!(f, "invalid response from upstream: {error}"),
-            FetchError::Status(code) => write!(f, "upstream responded with status {code}"),
-            FetchError::Json => f.write_str("unexpected JSON from upstream"),
+        };
+        if let ReadStatus::Complete(response) = status {
+            return Ok(response);
         }
     }
 }
@@ -161,8 +148,8 @@ mod tests {
         let minute = Duration::from_secs(60);
         check(&[open], minute, Ok(open));
         check(&[closed, open], minute, Ok(open));
-        check(&[closed], minute, Err(FetchError::Unreachable));
-        check(&[], minute, Err(FetchError::Unreachable));
+        check(&[closed], minute, Err(UNREACHABLE));
+        check(&[], minute, Err(UNREACHABLE));
         check(&[open], Duration::ZERO, Err(FetchError::Timeout));
     }
 }

@@ -18,20 +18,16 @@ pub use settings::{Url, WeatherSettings};
 
 use crate::problem::{Format, HandlerResult};
 use http_engine::{Reply, Request, Response};
-use open_meteo::{OpenMeteo, Report};
+use open_meteo::Report;
 use place::Place;
 use reports::{CachedReport, Leader, Reports, Role, WeatherResult};
 use serde::Serialize;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 /// The handler of `/weather`. All workers of a process share one, and so one cache.
 pub(crate) struct Weather {
-    open_meteo: OpenMeteo,
+    settings: WeatherSettings,
     reports: Reports,
-    max_age: Duration,
 }
 
 /// The JSON of a response.
@@ -45,11 +41,7 @@ struct WeatherBody<'r> {
 
 impl Weather {
     pub(crate) fn new(settings: &WeatherSettings) -> Weather {
-        Weather {
-            open_meteo: OpenMeteo::new(settings.clone()),
-            reports: Reports::new(settings.clone()),
-            max_age: settings.max_age,
-        }
+        Weather { settings: settings.clone(), reports: Reports::new(settings.clone()) }
     }
 
     /// Replies with the weather at the place that the query names.
@@ -79,7 +71,7 @@ impl Weather {
     /// Fetches a report, which blocks, and logs the fetch.
     fn fetch(&self, leader: Leader) -> WeatherResult {
         let started = Instant::now();
-        let fetched = self.open_meteo.report(&leader.place);
+        let fetched = open_meteo::report(&leader.place, &self.settings);
         let ended = Instant::now();
         let outcome = fetched.as_ref().map_or_else(|problem| problem.detail().to_owned(), Report::summary);
         log::info!("weather of {}: {outcome}, after {} ms", leader.place, (ended - started).as_millis());
@@ -96,8 +88,8 @@ impl Weather {
         let body = WeatherBody { report: &report, source: "Open-Meteo.com", stale };
         // Serializing strings and finite numbers cannot fail.
         let json = serde_json::to_string(&body).unwrap_or_default() + "\n";
-        let cache_control =
-            if stale { "no-cache".to_owned() } else { format!("max-age={}", self.max_age.as_secs()) };
+        let max_age = self.settings.max_age.as_secs();
+        let cache_control = if stale { "no-cache".to_owned() } else { format!("max-age={max_age}") };
         let age = now.saturating_duration_since(fetched_at).as_secs();
         Response::json(json).with_header("Cache-Control", cache_control).with_header("Age", age.to_string())
     }

@@ -17,20 +17,13 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{DeserializeOwned, Error},
 };
-use std::time::Instant;
+use std::{borrow::Cow, time::Instant};
 
+const UNEXPECTED_JSON: FetchError = FetchError::Failed(Cow::Borrowed("unexpected JSON from upstream"));
 const SEARCH_HOST: &str = "geocoding-api.open-meteo.com";
 const FORECAST_HOST: &str = "api.open-meteo.com";
 /// The variables of the forecast that [`Current`] reads.
 const VARIABLES: &str = "temperature_2m,wind_speed_10m,wind_direction_10m,weather_code";
-
-/// The client. Its methods block.
-#[derive(Debug)]
-pub(super) struct OpenMeteo {
-    search_url: Url,
-    forecast_url: Url,
-    settings: WeatherSettings,
-}
 
 /// The weather at a place, in the form of a response of `/weather`.
 #[derive(Debug, Serialize)]
@@ -92,68 +85,61 @@ struct Forecast {
     current: Current,
 }
 
-impl OpenMeteo {
-    pub(super) fn new(settings: WeatherSettings) -> OpenMeteo {
-        let url = |host| settings.url.clone().unwrap_or_else(|| Url::from_host(host));
-        OpenMeteo { search_url: url(SEARCH_HOST), forecast_url: url(FORECAST_HOST), settings }
-    }
+/// Fetches the weather at a place. Blocks.
+///
+/// # Errors
+///
+/// 404 if no city has this name, 504 if a service exceeds a timeout, 502 if it fails otherwise (RFC 9110 §15.6).
+pub(super) fn report(place: &Place, settings: &WeatherSettings) -> Result<Report, Problem> {
+    let WeatherSettings { url, idle_timeout, total_timeout, .. } = settings;
+    let timeouts = Timeouts { idle: *idle_timeout, deadline: Instant::now() + *total_timeout };
+    let url_of = |host| url.clone().unwrap_or_else(|| Url::from_host(host));
+    let location = match *place {
+        Place::City(ref name) => search(name, &url_of(SEARCH_HOST), &timeouts)?,
+        Place::Coordinates(latitude, longitude) => Location {
+            name: None,
+            country: None,
+            latitude: from_hundredths(latitude),
+            longitude: from_hundredths(longitude),
+        },
+    };
+    let forecast = forecast(&location, &url_of(FORECAST_HOST), &timeouts)?;
+    Ok(Report::new(location, forecast))
+}
 
-    /// Fetches the weather at a place.
-    ///
-    /// # Errors
-    ///
-    /// 404 if no city has this name, 504 if a service exceeds a timeout, 502 if it fails otherwise (RFC 9110 §15.6).
-    pub(super) fn report(&self, place: &Place) -> Result<Report, Problem> {
-        let WeatherSettings { idle_timeout, total_timeout, .. } = self.settings;
-        let timeouts = Timeouts { idle: idle_timeout, deadline: Instant::now() + total_timeout };
-        let location = match *place {
-            Place::City(ref name) => self.search(name, &timeouts)?,
-            Place::Coordinates(latitude, longitude) => Location {
-                name: None,
-                country: None,
-                latitude: from_hundredths(latitude),
-                longitude: from_hundredths(longitude),
-            },
-        };
-        let forecast = self.forecast(&location, &timeouts)?;
-        Ok(Report::new(location, forecast))
-    }
+fn search(name: &str, url: &Url, timeouts: &Timeouts) -> Result<Location, Problem> {
+    let query = [("name", name), ("count", "1"), ("language", "en"), ("format", "json")];
+    let search: Search = get_json("city search", url, &url.target("/v1/search", &query), timeouts)?;
+    let no_such_city = || Problem::new(Status::NOT_FOUND, "no city has this name").with_field("city");
+    search.results.into_iter().next().ok_or_else(no_such_city)
+}
 
-    fn search(&self, name: &str, timeouts: &Timeouts) -> Result<Location, Problem> {
-        let query = [("name", name), ("count", "1"), ("language", "en"), ("format", "json")];
-        let target = self.search_url.target("/v1/search", &query);
-        let search: Search = get_json("city search", &self.search_url, &target, timeouts)?;
-        let no_such_city = || Problem::new(Status::NOT_FOUND, "no city has this name").with_field("city");
-        search.results.into_iter().next().ok_or_else(no_such_city)
-    }
-
-    /// The units and the time zone are the defaults. They are named because [`Current`] depends on them.
-    fn forecast(&self, location: &Location, timeouts: &Timeouts) -> Result<Forecast, Problem> {
-        let query = [
-            ("latitude", &*location.latitude.to_string()),
-            ("longitude", &*location.longitude.to_string()),
-            ("current", VARIABLES),
-            ("temperature_unit", "celsius"),
-            ("wind_speed_unit", "kmh"),
-            ("timezone", "GMT"),
-        ];
-        let target = self.forecast_url.target("/v1/forecast", &query);
-        get_json("forecast", &self.forecast_url, &target, timeouts)
-    }
+/// The units and the time zone are the defaults. They are named because [`Current`] depends on them.
+fn forecast(location: &Location, url: &Url, timeouts: &Timeouts) -> Result<Forecast, Problem> {
+    let query = [
+        ("latitude", &*location.latitude.to_string()),
+        ("longitude", &*location.longitude.to_string()),
+        ("current", VARIABLES),
+        ("temperature_unit", "celsius"),
+        ("wind_speed_unit", "kmh"),
+        ("timezone", "GMT"),
+    ];
+    get_json("forecast", url, &url.target("/v1/forecast", &query), timeouts)
 }
 
 fn get_json<T: DeserializeOwned>(
-    service: &'static str,
+    service: &str,
     url: &Url,
     target: &str,
     timeouts: &Timeouts,
 ) -> Result<T, Problem> {
-    let body = fetch::get(url, target, timeouts);
-    let parsed = body.and_then(|body| serde_json::from_slice(&body).map_err(|_| FetchError::Json));
-    parsed.map_err(|error| {
-        let is_timeout = error == FetchError::Timeout;
-        let status = if is_timeout { Status::GATEWAY_TIMEOUT } else { Status::BAD_GATEWAY };
-        Problem::new(status, format!("the {service} failed: {error}"))
+    let parse = |body: Vec<u8>| serde_json::from_slice(&body).map_err(|_| UNEXPECTED_JSON);
+    fetch::get(url, target, timeouts).and_then(parse).map_err(|error| {
+        let (status, reason) = match error {
+            FetchError::Timeout => (Status::GATEWAY_TIMEOUT, "upstream did not respond in time".into()),
+            FetchError::Failed(reason) => (Status::BAD_GATEWAY, reason),
+        };
+        Problem::new(status, format!("the {service} failed: {reason}"))
     })
 }
 
