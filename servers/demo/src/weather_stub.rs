@@ -131,20 +131,27 @@ impl Stub {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let parameters: HashMap<String, String> = form::pairs(query.as_bytes()).collect();
         let parameter = |name| parameters.get(name).map_or("", String::as_str);
-        match path {
-            "/v1/search" => {
-                let name = parameter("name");
-                let behaviour = self.record(name);
-                self.respond(&mut stream, behaviour, &search(name, behaviour).to_string())
-            }
+        let (place, mut json, member) = match path {
+            "/v1/search" => (parameter("name").to_owned(), search(parameter("name")), "/results/0/latitude"),
             "/v1/forecast" => {
                 let (latitude, longitude) = (parameter("latitude"), parameter("longitude"));
-                let behaviour = self.record(&format!("{latitude},{longitude}"));
-                self.respond(&mut stream, behaviour, &forecast(latitude, longitude, behaviour).to_string())
+                let place = format!("{latitude},{longitude}");
+                (place, forecast(latitude, longitude), "/current/temperature_2m")
             }
-            "/count" => stream.write_all(&response("200 OK", &json!(self.state().counts).to_string())),
-            _ => stream.write_all(&response("404 Not Found", "{\"error\":true,\"reason\":\"Not Found\"}")),
+            "/count" => {
+                return stream.write_all(&response("200 OK", &json!(self.state().counts).to_string()));
+            }
+            _ => return stream.write_all(&response("404 Not Found", NOT_FOUND)),
+        };
+        let behaviour = self.record(&place);
+        if let Some(member) = json.pointer_mut(member) {
+            match behaviour {
+                Behaviour::NullMember => *member = Value::Null,
+                Behaviour::OutOfRange => *member = 1234.5.into(),
+                _ => {}
+            }
         }
+        self.respond(&mut stream, behaviour, &json.to_string())
     }
 
     /// Counts a request, and returns the behaviour for it.
@@ -159,10 +166,7 @@ impl Stub {
         let complete = response("200 OK", json);
         let bytes = match behaviour {
             Behaviour::Normal | Behaviour::NullMember | Behaviour::OutOfRange => complete,
-            Behaviour::Chunked => {
-                let chunks: Vec<u8> = json.as_bytes().chunks(100).flat_map(chunk).collect();
-                [CHUNKED_HEAD, &chunks, LAST_CHUNK].concat()
-            }
+            Behaviour::Chunked => chunked(json),
             Behaviour::CloseDelimited => format!("HTTP/1.1 200 OK\r\n\r\n{json}").into_bytes(),
             Behaviour::Error => response("500 Internal Server Error", "{\"error\":true}"),
             Behaviour::Redirect => response("302 Found", ""),
@@ -171,7 +175,7 @@ impl Stub {
             Behaviour::Hangup => Vec::new(),
             Behaviour::Truncated => complete[..complete.len() - json.len() / 2].to_vec(),
             // White space is allowed before JSON, so only the size is wrong.
-            Behaviour::Oversized => [CHUNKED_HEAD, &chunk(&[b' '; 1024]).repeat(1024)].concat(),
+            Behaviour::Oversized => chunked(&" ".repeat(1024 * 1024)),
             Behaviour::Silent => return stream.read(&mut [0]).map(drop),
             Behaviour::Trickle => {
                 return complete.iter().try_for_each(|byte| {
@@ -195,11 +199,13 @@ impl Stub {
     }
 }
 
-const CHUNKED_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+const NOT_FOUND: &str = "{\"error\":true,\"reason\":\"Not Found\"}";
 
-fn chunk(data: &[u8]) -> Vec<u8> {
-    [format!("{:x}\r\n", data.len()).as_bytes(), data, b"\r\n"].concat()
+fn chunked(body: &str) -> Vec<u8> {
+    let chunk = |data: &[u8]| [format!("{:x}\r\n", data.len()).as_bytes(), data, b"\r\n"].concat();
+    // The empty chunk is the last.
+    let chunks = body.as_bytes().chunks(100).chain([&[][..]]).flat_map(chunk);
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".iter().copied().chain(chunks).collect()
 }
 
 fn response(status: &str, body: &str) -> Vec<u8> {
@@ -208,45 +214,34 @@ fn response(status: &str, body: &str) -> Vec<u8> {
 }
 
 /// The response of the search.
-fn search(name: &str, behaviour: Behaviour) -> Value {
-    if name == "nowhere" {
-        return json!({ "generationtime_ms": 0.7 });
-    }
-    let (name, latitude, longitude, country) = match name {
-        "berlin" => ("Berlin", 52.52437, 13.41053, Some("Germany")),
-        "amundsen–scott station" => ("Amundsen–Scott Station", -89.99, 0.0, None),
+fn search(name: &str) -> Value {
+    let city = match name {
+        "nowhere" => return json!({ "generationtime_ms": 0.7 }),
+        "berlin" => json!({
+            "name": "Berlin", "latitude": 52.52437, "longitude": 13.41053, "country": "Germany"
+        }),
+        "amundsen–scott station" => json!({
+            "name": "Amundsen–Scott Station", "latitude": -89.99, "longitude": 0.0
+        }),
         _ => {
             let hash = name.bytes().fold(7u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
-            (name, f64::from(hash % 120) - 60.0, f64::from(hash / 120 % 340) - 170.0, Some("Erewhon"))
+            let (latitude, longitude) = (f64::from(hash % 120) - 60.0, f64::from(hash / 120 % 340) - 170.0);
+            json!({ "name": name, "latitude": latitude, "longitude": longitude, "country": "Erewhon" })
         }
     };
-    let mut city = json!({ "id": 1, "name": name, "latitude": latitude, "longitude": longitude });
-    if let Some(country) = country {
-        city["country"] = country.into();
-    }
-    match behaviour {
-        Behaviour::NullMember => city["name"] = Value::Null,
-        Behaviour::OutOfRange => city["latitude"] = 1234.5.into(),
-        _ => {}
-    }
     json!({ "results": [city], "generationtime_ms": 0.7 })
 }
 
 /// The response of the forecast: rain, colder towards the poles, with more wind in the east.
-fn forecast(latitude: &str, longitude: &str, behaviour: Behaviour) -> Value {
+fn forecast(latitude: &str, longitude: &str) -> Value {
     let [latitude, longitude] = [latitude, longitude].map(|degrees| degrees.parse().unwrap_or(0.0_f64));
     let direction = (longitude + 180.0).round();
-    let mut current = json!({
+    let current = json!({
         "time": "2026-01-02T03:45",
         "temperature_2m": (30.0 - latitude.abs() / 2.0).round(),
         "wind_speed_10m": direction / 10.0,
         "wind_direction_10m": direction,
         "weather_code": 61,
     });
-    match behaviour {
-        Behaviour::NullMember => current["weather_code"] = Value::Null,
-        Behaviour::OutOfRange => current["temperature_2m"] = 1000.into(),
-        _ => {}
-    }
     json!({ "latitude": latitude, "longitude": longitude, "current": current })
 }
