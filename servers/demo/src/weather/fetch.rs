@@ -3,10 +3,9 @@
 use super::settings::Url;
 use http_engine::{
     Limits, Method,
-    client::{ClientRequest, ClientResponse, ReadStatus, ResponseError, ResponseReader},
+    client::{ClientRequest, ClientResponse, ReadStatus, ResponseReader},
 };
 use std::{
-    borrow::Cow,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream, ToSocketAddrs},
     time::{Duration, Instant},
@@ -14,35 +13,7 @@ use std::{
 
 /// The largest body of a response. Upstream's bodies have about one kilobyte.
 const MAX_BODY_BYTES: usize = 64 * 1024;
-const READ_BYTES: usize = 4 * 1024;
 const USER_AGENT: &str = concat!("http-core/", env!("CARGO_PKG_VERSION"));
-
-/// Why a fetch failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum FetchError {
-    /// A timeout expired.
-    Timeout,
-    /// What upstream or the connection to it did wrong.
-    Failed(Cow<'static, str>),
-}
-
-/// The host has no address, or none accepts the connection.
-const UNREACHABLE: FetchError = FetchError::Failed(Cow::Borrowed("upstream cannot be reached"));
-
-fn invalid_response(error: ResponseError) -> FetchError {
-    FetchError::Failed(format!("invalid response from upstream: {error}").into())
-}
-
-/// For errors of an established connection.
-impl From<io::Error> for FetchError {
-    fn from(error: io::Error) -> FetchError {
-        match error.kind() {
-            // Which of the two a socket timeout causes depends on the system.
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => FetchError::Timeout,
-            _ => FetchError::Failed("the connection to upstream failed".into()),
-        }
-    }
-}
 
 /// The timeouts of a fetch.
 #[derive(Clone, Copy, Debug)]
@@ -58,10 +29,10 @@ impl Timeouts {
     ///
     /// # Errors
     ///
-    /// [`FetchError::Timeout`] if the deadline has passed.
-    fn next_timeout(&self) -> Result<Duration, FetchError> {
+    /// [`io::ErrorKind::TimedOut`] if the deadline has passed.
+    fn next_timeout(&self) -> io::Result<Duration> {
         match self.deadline.saturating_duration_since(Instant::now()) {
-            Duration::ZERO => Err(FetchError::Timeout),
+            Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
             remaining => Ok(remaining.min(self.idle)),
         }
     }
@@ -69,55 +40,61 @@ impl Timeouts {
 
 /// Fetches `target` from the host of `url` and returns the body. The deadline does not apply to name resolution, which
 /// only the resolver's own timeout limits.
-pub(super) fn get(url: &Url, target: &str, timeouts: &Timeouts) -> Result<Vec<u8>, FetchError> {
+///
+/// # Errors
+///
+/// [`io::ErrorKind::Other`] with a reason if upstream cannot be reached or sends no valid response with status 200; the
+/// error of the operating system if the connection fails or a timeout expires.
+pub(super) fn get(url: &Url, target: &str, timeouts: &Timeouts) -> io::Result<Vec<u8>> {
     let request = request(url, target)?;
-    let addresses = url.address.to_socket_addrs().map_err(|_| UNREACHABLE)?;
+    let addresses = url.address.to_socket_addrs().map_err(|_| unreachable())?;
     let mut stream = connect(addresses, timeouts)?;
     stream.set_write_timeout(Some(timeouts.next_timeout()?))?;
     stream.write_all(&request)?;
     match receive(&mut stream, timeouts)? {
         ClientResponse { status: 200, body, .. } => Ok(body),
         ClientResponse { status, .. } => {
-            Err(FetchError::Failed(format!("upstream responded with status {status}").into()))
+            Err(io::Error::other(format!("upstream responded with status {status}")))
         }
     }
 }
 
 /// Writes the request. None of the errors occurs: [`Url`] has checked the authority and encodes the target.
-fn request(url: &Url, target: &str) -> Result<Vec<u8>, FetchError> {
-    let request = ClientRequest::new(Method::Get, &url.authority, target).map_err(|_| UNREACHABLE)?;
+fn request(url: &Url, target: &str) -> io::Result<Vec<u8>> {
+    let request = ClientRequest::new(Method::Get, &url.authority, target).map_err(io::Error::other)?;
     let request = request.with_header("Accept", "application/json");
     let request = request.and_then(|request| request.with_header("User-Agent", USER_AGENT));
-    Ok(request.map_err(|_| UNREACHABLE)?.to_bytes())
+    Ok(request.map_err(io::Error::other)?.to_bytes())
 }
 
-/// Connects to the first address that accepts. Reports the error of the last one.
-fn connect(
-    addresses: impl Iterator<Item = SocketAddr>,
-    timeouts: &Timeouts,
-) -> Result<TcpStream, FetchError> {
-    let mut last_error = UNREACHABLE;
+/// Connects to the first address that accepts. Returns the error of the last one.
+fn connect(addresses: impl Iterator<Item = SocketAddr>, timeouts: &Timeouts) -> io::Result<TcpStream> {
+    let mut result = Err(unreachable());
     for address in addresses {
-        match TcpStream::connect_timeout(&address, timeouts.next_timeout()?) {
-            Ok(stream) => return Ok(stream),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => last_error = FetchError::Timeout,
-            Err(_) => last_error = UNREACHABLE,
+        result = TcpStream::connect_timeout(&address, timeouts.next_timeout()?);
+        if result.is_ok() {
+            break;
         }
     }
-    Err(last_error)
+    result.map_err(|error| if error.kind() == io::ErrorKind::TimedOut { error } else { unreachable() })
 }
 
-fn receive(stream: &mut TcpStream, timeouts: &Timeouts) -> Result<ClientResponse, FetchError> {
+fn unreachable() -> io::Error {
+    io::Error::other("upstream cannot be reached")
+}
+
+fn receive(stream: &mut TcpStream, timeouts: &Timeouts) -> io::Result<ClientResponse> {
     let limits = Limits { body_bytes: MAX_BODY_BYTES, ..Limits::default() };
     let mut reader = ResponseReader::new(Method::Get, limits);
-    let mut buffer = [0; READ_BYTES];
+    let invalid = |error| io::Error::other(format!("invalid response from upstream: {error}"));
+    let mut buffer = [0; 4 * 1024];
     loop {
         stream.set_read_timeout(Some(timeouts.next_timeout()?))?;
         let status = match stream.read(&mut buffer) {
-            Ok(0) => return reader.receive_eof().map_err(invalid_response),
-            Ok(count) => reader.receive(&buffer[..count]).map_err(invalid_response)?,
+            Ok(0) => return reader.receive_eof().map_err(invalid),
+            Ok(count) => reader.receive(&buffer[..count]).map_err(invalid)?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
         if let ReadStatus::Complete(response) = status {
             return Ok(response);
@@ -133,12 +110,13 @@ mod tests {
 
     #[test]
     fn tries_each_address_until_the_deadline() {
-        let check = |addresses: &[SocketAddr], total: Duration, expected: Result<SocketAddr, FetchError>| {
-            let timeouts = Timeouts { idle: Duration::from_secs(3600), deadline: Instant::now() + total };
-            let stream = connect(addresses.iter().copied(), &timeouts);
-            let connected_to = stream.map(|stream| stream.peer_addr().expect("a connected socket"));
-            assert_eq!(connected_to, expected, "{addresses:?}");
-        };
+        let check =
+            |addresses: &[SocketAddr], total: Duration, expected: Result<SocketAddr, io::ErrorKind>| {
+                let timeouts = Timeouts { idle: Duration::from_secs(3600), deadline: Instant::now() + total };
+                let stream = connect(addresses.iter().copied(), &timeouts);
+                let connected_to = stream.map(|stream| stream.peer_addr().expect("a connected socket"));
+                assert_eq!(connected_to.map_err(|error| error.kind()), expected, "{addresses:?}");
+            };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let open = listener.local_addr().expect("its address");
         // Bound, so that no other process gets the port, but not listening.
@@ -148,8 +126,8 @@ mod tests {
         let minute = Duration::from_secs(60);
         check(&[open], minute, Ok(open));
         check(&[closed, open], minute, Ok(open));
-        check(&[closed], minute, Err(UNREACHABLE));
-        check(&[], minute, Err(UNREACHABLE));
-        check(&[open], Duration::ZERO, Err(FetchError::Timeout));
+        check(&[closed], minute, Err(io::ErrorKind::Other));
+        check(&[], minute, Err(io::ErrorKind::Other));
+        check(&[open], Duration::ZERO, Err(io::ErrorKind::TimedOut));
     }
 }

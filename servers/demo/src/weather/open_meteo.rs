@@ -7,7 +7,7 @@
 //! redirect. Neither the queries nor the weather is secret, so the client does not need TLS.
 
 use super::{
-    fetch::{self, FetchError, Timeouts},
+    fetch::{self, Timeouts},
     place::{Place, from_hundredths, hundredths},
     settings::{Url, WeatherSettings},
 };
@@ -17,9 +17,8 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{DeserializeOwned, Error},
 };
-use std::{borrow::Cow, time::Instant};
+use std::{io, time::Instant};
 
-const UNEXPECTED_JSON: FetchError = FetchError::Failed(Cow::Borrowed("unexpected JSON from upstream"));
 const SEARCH_HOST: &str = "geocoding-api.open-meteo.com";
 const FORECAST_HOST: &str = "api.open-meteo.com";
 /// The variables of the forecast that [`Current`] reads.
@@ -133,11 +132,16 @@ fn get_json<T: DeserializeOwned>(
     target: &str,
     timeouts: &Timeouts,
 ) -> Result<T, Problem> {
-    let parse = |body: Vec<u8>| serde_json::from_slice(&body).map_err(|_| UNEXPECTED_JSON);
-    fetch::get(url, target, timeouts).and_then(parse).map_err(|error| {
-        let (status, reason) = match error {
-            FetchError::Timeout => (Status::GATEWAY_TIMEOUT, "upstream did not respond in time".into()),
-            FetchError::Failed(reason) => (Status::BAD_GATEWAY, reason),
+    let unexpected = |_| io::Error::other("unexpected JSON from upstream");
+    let body = fetch::get(url, target, timeouts);
+    body.and_then(|body| serde_json::from_slice(&body).map_err(unexpected)).map_err(|error| {
+        let (status, reason) = match error.kind() {
+            // Which of the two a socket timeout causes depends on the system.
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                (Status::GATEWAY_TIMEOUT, "upstream did not respond in time".to_owned())
+            }
+            io::ErrorKind::Other => (Status::BAD_GATEWAY, error.to_string()),
+            _ => (Status::BAD_GATEWAY, "the connection to upstream failed".to_owned()),
         };
         Problem::new(status, format!("the {service} failed: {reason}"))
     })
