@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use http_engine::form;
 use serde_json::{Value, json};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -54,8 +54,6 @@ pub enum Behaviour {
     /// Sends a complete response when [`Stub::set_behaviour`] sets another behaviour.
     Held,
 }
-
-const TRICKLE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A running stub. It serves until the process ends.
 #[derive(Debug)]
@@ -129,29 +127,21 @@ impl Stub {
         while lines.next().transpose()?.is_some_and(|header| !header.is_empty()) {}
         let target = request_line.split(' ').nth(1).unwrap_or_default();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let parameters: HashMap<String, String> = form::pairs(query.as_bytes()).collect();
-        let parameter = |name| parameters.get(name).map_or("", String::as_str);
-        let (place, mut json, member) = match path {
-            "/v1/search" => (parameter("name").to_owned(), search(parameter("name")), "/results/0/latitude"),
+        let parameter = |wanted| form::pairs(query.as_bytes()).find(|(name, _)| name == wanted);
+        let parameter = |name| parameter(name).map_or(String::new(), |(_, value)| value);
+        match path {
+            "/v1/search" => {
+                let name = parameter("name");
+                self.respond(stream, &name, search(&name), "/results/0/latitude")
+            }
             "/v1/forecast" => {
                 let (latitude, longitude) = (parameter("latitude"), parameter("longitude"));
                 let place = format!("{latitude},{longitude}");
-                (place, forecast(latitude, longitude), "/current/temperature_2m")
+                self.respond(stream, &place, forecast(&latitude, &longitude), "/current/temperature_2m")
             }
-            "/count" => {
-                return stream.write_all(&response("200 OK", &json!(self.state().counts).to_string()));
-            }
-            _ => return stream.write_all(&response("404 Not Found", NOT_FOUND)),
-        };
-        let behaviour = self.record(&place);
-        if let Some(member) = json.pointer_mut(member) {
-            match behaviour {
-                Behaviour::NullMember => *member = Value::Null,
-                Behaviour::OutOfRange => *member = 1234.5.into(),
-                _ => {}
-            }
+            "/count" => stream.write_all(&response("200 OK", &json!(self.state().counts).to_string())),
+            _ => stream.write_all(&response("404 Not Found", "{\"error\":true,\"reason\":\"Not Found\"}")),
         }
-        self.respond(&mut stream, behaviour, &json.to_string())
     }
 
     /// Counts a request, and returns the behaviour for it.
@@ -162,11 +152,21 @@ impl Stub {
         state.behaviour.or_else(selected).unwrap_or(Behaviour::Normal)
     }
 
-    fn respond(&self, stream: &mut TcpStream, behaviour: Behaviour, json: &str) -> io::Result<()> {
-        let complete = response("200 OK", json);
+    /// Responds with the JSON about a place, or with the fault of the behaviour. `member` is a number in the JSON.
+    fn respond(&self, mut stream: TcpStream, place: &str, mut json: Value, member: &str) -> io::Result<()> {
+        let behaviour = self.record(place);
+        if let Some(member) = json.pointer_mut(member) {
+            match behaviour {
+                Behaviour::NullMember => *member = Value::Null,
+                Behaviour::OutOfRange => *member = 1234.5.into(),
+                _ => {}
+            }
+        }
+        let json = json.to_string();
+        let complete = response("200 OK", &json);
         let bytes = match behaviour {
             Behaviour::Normal | Behaviour::NullMember | Behaviour::OutOfRange => complete,
-            Behaviour::Chunked => chunked(json),
+            Behaviour::Chunked => chunked(&json),
             Behaviour::CloseDelimited => format!("HTTP/1.1 200 OK\r\n\r\n{json}").into_bytes(),
             Behaviour::Error => response("500 Internal Server Error", "{\"error\":true}"),
             Behaviour::Redirect => response("302 Found", ""),
@@ -179,7 +179,7 @@ impl Stub {
             Behaviour::Silent => return stream.read(&mut [0]).map(drop),
             Behaviour::Trickle => {
                 return complete.iter().try_for_each(|byte| {
-                    thread::sleep(TRICKLE_INTERVAL);
+                    thread::sleep(Duration::from_millis(50));
                     stream.write_all(&[*byte])
                 });
             }
@@ -198,8 +198,6 @@ impl Stub {
         drop(self.changed.wait_while(state, |state| state.behaviour == Some(Behaviour::Held)));
     }
 }
-
-const NOT_FOUND: &str = "{\"error\":true,\"reason\":\"Not Found\"}";
 
 fn chunked(body: &str) -> Vec<u8> {
     let chunk = |data: &[u8]| [format!("{:x}\r\n", data.len()).as_bytes(), data, b"\r\n"].concat();
