@@ -2,13 +2,11 @@
 
 use crate::problem::Problem;
 use http_engine::{Request, form};
-use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
+use std::{collections::HashMap, fmt::Display, ops::RangeInclusive, str::FromStr};
 
-/// The parameters of one query.
+/// The parameters of one query, decoded.
 #[derive(Debug)]
-pub(crate) struct Parameters {
-    values: Vec<(&'static str, String)>,
-}
+pub(crate) struct Parameters(HashMap<&'static str, String>);
 
 impl Parameters {
     /// Parses the query of a request.
@@ -17,23 +15,22 @@ impl Parameters {
     ///
     /// 400 if it holds a name that is not in `known`, or one name twice.
     pub(crate) fn parse(request: &Request<'_>, known: &[&'static str]) -> Result<Parameters, Problem> {
-        let mut values: Vec<(&'static str, String)> = Vec::new();
+        let mut values = HashMap::new();
         for (name, value) in form::pairs(request.query().unwrap_or_default().as_bytes()) {
-            let Some(name) = known.iter().find(|known| **known == name) else {
+            let Some(&name) = known.iter().find(|known| **known == name) else {
                 let known = known.join(", ");
                 return Err(Problem::bad_request(format!("unknown parameter {name:?}; known: {known}")));
             };
-            if values.iter().any(|(seen, _)| seen == name) {
+            if values.insert(name, value).is_some() {
                 return Err(Problem::invalid(name, "given more than once"));
             }
-            values.push((name, value));
         }
-        Ok(Parameters { values })
+        Ok(Parameters(values))
     }
 
-    /// The value of a parameter, decoded; `None` if the query does not have it.
+    /// The value of a parameter; `None` if the query does not have it.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.values.iter().find(|(given, _)| *given == name).map(|(_, value)| value.as_str())
+        self.0.get(name).map(String::as_str)
     }
 
     /// The value of a parameter as a number; `None` if the query does not have it.
