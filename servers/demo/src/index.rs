@@ -1,6 +1,6 @@
 //! `GET /`: lists the routes, as JSON or as a page.
 
-use crate::problem::{Format, HandlerResult, escape_html};
+use crate::problem::{Format, escape_html};
 use http_engine::{Request, Response};
 use serde_json::{Value, json};
 
@@ -19,22 +19,20 @@ const ROUTES: [(&str, &str, &str); 11] = [
     ("GET", "/", "this list"),
 ];
 
-pub(crate) fn handle(request: &Request<'_>) -> HandlerResult {
+pub(crate) fn handle(request: &Request<'_>) -> Response {
     let response = match Format::preferred_by(request) {
-        Format::Json => Response::json(json()),
+        Format::Json => Response::json(format!("{:#}\n", Value::from_iter(ROUTES.map(member)))),
         Format::Html => Response::html(page()),
     };
-    Ok(response.with_header("Vary", "Accept").into())
+    response.with_header("Vary", "Accept")
 }
 
-fn json() -> String {
-    let routes =
-        ROUTES.map(|(method, target, about)| json!({ "method": method, "target": target, "about": about }));
-    format!("{:#}\n", Value::from_iter(routes))
+fn member((method, target, about): (&str, &str, &str)) -> Value {
+    json!({ "method": method, "target": target, "about": about })
 }
 
 fn page() -> String {
-    let rows: String = ROUTES.iter().map(row).collect();
+    let rows: String = ROUTES.map(row).concat();
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Routes</title>\n\
          <style>body{{font:1.1em system-ui;margin:10vh auto;max-width:52em;color-scheme:light dark}}\
@@ -42,7 +40,7 @@ fn page() -> String {
     )
 }
 
-fn row(&(method, target, about): &(&str, &str, &str)) -> String {
+fn row((method, target, about): (&str, &str, &str)) -> String {
     let target = escape_html(target);
     let target = if method == "GET" { format!("<a href=\"{target}\">{target}</a>") } else { target };
     format!("<tr><td>{method}<td>{target}<td>{about}\n")

@@ -61,7 +61,7 @@ impl Application for App {
         Ok(Arc::new(move |worker| {
             let stack = Stack::new(router(root.clone(), Arc::clone(&weather)));
             let stack = stack.wrap(Problems).wrap(ServerTiming);
-            Arc::new(stack.wrap(ServedBy::worker(name, worker)))
+            Arc::new(stack.wrap(ServedBy(format!("{name}; worker={worker}"))))
         }))
     }
 }
@@ -74,7 +74,7 @@ impl fmt::Display for App {
 
 fn router(root: Option<Arc<Root>>, weather: Arc<Weather>) -> Router {
     let router = Router::new()
-        .route(Method::Get, "/", handler(index::handle))
+        .route(Method::Get, "/", index::handle)
         .route(Method::Get, "/hello", |_: &Request<'_>| Response::text("Hello, World!"))
         .route(Method::Post, "/echo", handler(echo::handle))
         .route(Method::Get, "/weather", handler(move |request| weather.handle(request)))

@@ -4,29 +4,20 @@
 use http_engine::{Middleware, Next, Rejected, Reply, Request, Response};
 use std::time::Duration;
 
-/// Adds `X-Served-By`: the server and the worker that responded.
+/// Adds `X-Served-By` with this value, which names the server and the worker that responded.
 #[derive(Clone, Debug)]
-pub(crate) struct ServedBy {
-    value: String,
-}
-
-impl ServedBy {
-    /// Names worker `number` of the server `name`: `async; worker=2`.
-    pub(crate) fn worker(name: &'static str, number: usize) -> ServedBy {
-        ServedBy { value: format!("{name}; worker={number}") }
-    }
-}
+pub(crate) struct ServedBy(pub(crate) String);
 
 const SERVED_BY: &str = "X-Served-By";
 
 impl Middleware for ServedBy {
     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
-        let value = self.value.clone();
+        let value = self.0.clone();
         next.run(request).map(move |response| response.with_header(SERVED_BY, value))
     }
 
     fn rejected(&self, _: &Rejected<'_>, response: Response) -> Response {
-        response.with_header(SERVED_BY, &self.value)
+        response.with_header(SERVED_BY, &self.0)
     }
 }
 
