@@ -68,8 +68,9 @@ fn check_json(body: &[u8]) -> Result<&str, Problem> {
         .map_err(|error| Problem::bad_request(format!("malformed JSON: {error}")))?;
     if let Some(offset) = find_too_deep(text) {
         let position = position(body, offset);
-        let detail = format!("JSON nested deeper than {MAX_DEPTH} levels at {position}");
-        return Err(Problem::bad_request(detail));
+        return Err(Problem::bad_request(format!(
+            "JSON nested deeper than {MAX_DEPTH} levels at {position}"
+        )));
     }
     Ok(text.trim_ascii())
 }
@@ -128,14 +129,12 @@ fn malformed_form(error: MultipartError) -> Problem {
 }
 
 fn plain_text<'b>(body: &'b [u8], media_type: &MediaType<'_>) -> Result<&'b str, Problem> {
-    let charset = media_type.parameter("charset");
-    let is_utf8 =
-        |charset: &[u8]| [&b"utf-8"[..], b"us-ascii"].iter().any(|name| charset.eq_ignore_ascii_case(name));
-    if charset.is_some_and(|charset| !is_utf8(&charset)) {
-        let detail = "the charset must be utf-8 or us-ascii";
-        return Err(Problem::new(Status::UNSUPPORTED_MEDIA_TYPE, detail).with_field("Content-Type"));
+    let charset = media_type.parameter("charset").map(|charset| charset.to_ascii_lowercase());
+    if matches!(charset.as_deref(), None | Some(b"utf-8" | b"us-ascii")) {
+        return utf8(body);
     }
-    utf8(body)
+    let detail = "the charset must be utf-8 or us-ascii";
+    Err(Problem::new(Status::UNSUPPORTED_MEDIA_TYPE, detail).with_field("Content-Type"))
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, Problem> {

@@ -6,7 +6,7 @@
 use http_engine::{
     Handler, Middleware, Next, Rejected, Rejection, Reply, Request, Response, Status, negotiate,
 };
-use serde::{Serialize, Serializer};
+use serde_json::json;
 use std::borrow::Cow;
 
 /// The result of a handler that can fail.
@@ -32,23 +32,20 @@ impl Format {
     }
 }
 
-/// An error. It serializes as the problem details object of RFC 9457 §3.1, whose `type` is the default `about:blank`.
-#[derive(Clone, Debug, Serialize)]
+/// An error: the problem details object of RFC 9457 §3.1, whose `type` is the default `about:blank`.
+#[derive(Clone, Debug)]
 pub(crate) struct Problem {
-    title: &'static str,
-    #[serde(serialize_with = "serialize_code")]
     status: Status,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<Cow<'static, str>>,
+    /// A sentence for the user; empty if there is none.
+    pub(crate) detail: Cow<'static, str>,
     /// The parameter or header which is wrong.
-    #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'static str>,
 }
 
 impl Problem {
     /// An error with a sentence for the user.
     pub(crate) fn new(status: Status, detail: impl Into<Cow<'static, str>>) -> Problem {
-        Problem { title: status.reason(), status, detail: Some(detail.into()), field: None }
+        Problem { status, detail: detail.into(), field: None }
     }
 
     /// 400 with a sentence for the user.
@@ -76,11 +73,6 @@ impl Problem {
         }
     }
 
-    /// The sentence for the user; empty if there is none.
-    pub(crate) fn detail(&self) -> &str {
-        self.detail.as_deref().unwrap_or_default()
-    }
-
     /// Replaces the body of a response by the report of this error.
     fn write_to(&self, response: Response, format: Format) -> Response {
         let response = match format {
@@ -91,25 +83,26 @@ impl Problem {
     }
 
     fn json(&self) -> String {
-        // Serializing strings and a number cannot fail.
-        serde_json::to_string(self).unwrap_or_default() + "\n"
+        let mut members = json!({ "title": self.status.reason(), "status": self.status.code() });
+        if !self.detail.is_empty() {
+            members["detail"] = self.detail.as_ref().into();
+        }
+        if let Some(field) = self.field {
+            members["field"] = field.into();
+        }
+        format!("{members}\n")
     }
 
     fn page(&self) -> String {
-        let (code, reason) = (self.status.code(), self.title);
+        let (code, reason) = (self.status.code(), self.status.reason());
         let field = self.field.map(|field| format!("{field}: ")).unwrap_or_default();
-        let detail = escape_html(&(field + self.detail()));
+        let detail = escape_html(&(field + &self.detail));
         format!(
             "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{code} {reason}</title>\n\
              <style>body{{font:1.1em system-ui;margin:20vh auto;max-width:36em;color-scheme:light dark}}</style>\n\
              <h1>{code} {reason}</h1>\n<p>{detail}</p>\n</html>\n"
         )
     }
-}
-
-/// Serializes a status as its number.
-fn serialize_code<S: Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u16(status.code())
 }
 
 /// Escapes the characters that HTML treats as markup.
@@ -148,8 +141,8 @@ fn rewrite(response: Response, format: Format) -> Response {
         return response;
     }
     let allowed = response.header("Allow").map(String::from_utf8_lossy);
-    let detail = allowed.map(|methods| format!("allowed methods: {methods}").into());
-    Problem { title: status.reason(), status, detail, field: None }.write_to(response, format)
+    let detail = allowed.map(|methods| format!("allowed methods: {methods}")).unwrap_or_default();
+    Problem::new(status, detail).write_to(response, format)
 }
 
 fn report(rejection: Rejection, response: Response, format: Format) -> Response {

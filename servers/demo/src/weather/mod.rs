@@ -73,7 +73,7 @@ impl Weather {
         let started = Instant::now();
         let fetched = open_meteo::report(&leader.place, &self.settings);
         let ended = Instant::now();
-        let outcome = fetched.as_ref().map_or_else(|problem| problem.detail().to_owned(), Report::summary);
+        let outcome = fetched.as_ref().map_or_else(|problem| problem.detail.to_string(), Report::summary);
         log::info!("weather of {}: {outcome}, after {} ms", leader.place, (ended - started).as_millis());
         leader.finish(fetched, ended)
     }

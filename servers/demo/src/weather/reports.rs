@@ -190,7 +190,7 @@ mod tests {
     fn summary(result: WeatherResult) -> String {
         match result {
             Ok(cached) => cached.report.summary() + if cached.stale { ", stale" } else { "" },
-            Err(problem) => problem.detail().to_owned(),
+            Err(problem) => problem.detail.into_owned(),
         }
     }
 
