@@ -132,12 +132,12 @@ impl Stub {
         match path {
             "/v1/search" => {
                 let name = parameter("name");
-                self.respond(stream, &name, search(&name), "/results/0/latitude")
+                self.respond(stream, &name, &search(&name))
             }
             "/v1/forecast" => {
                 let (latitude, longitude) = (parameter("latitude"), parameter("longitude"));
                 let place = format!("{latitude},{longitude}");
-                self.respond(stream, &place, forecast(&latitude, &longitude), "/current/temperature_2m")
+                self.respond(stream, &place, &forecast(&latitude, &longitude))
             }
             "/count" => stream.write_all(&response("200 OK", &json!(self.state().counts).to_string())),
             _ => stream.write_all(&response("404 Not Found", "{\"error\":true,\"reason\":\"Not Found\"}")),
@@ -152,20 +152,14 @@ impl Stub {
         state.behaviour.or_else(selected).unwrap_or(Behaviour::Normal)
     }
 
-    /// Responds with the JSON about a place, or with the fault of the behaviour. `member` is a number in the JSON.
-    fn respond(&self, mut stream: TcpStream, place: &str, mut json: Value, member: &str) -> io::Result<()> {
-        let behaviour = self.record(place);
-        if let Some(member) = json.pointer_mut(member) {
-            match behaviour {
-                Behaviour::NullMember => *member = Value::Null,
-                Behaviour::OutOfRange => *member = 1234.5.into(),
-                _ => {}
-            }
-        }
+    /// Responds with the JSON about a place, or with the fault of the behaviour.
+    fn respond(&self, mut stream: TcpStream, place: &str, json: &Value) -> io::Result<()> {
         let json = json.to_string();
         let complete = response("200 OK", &json);
-        let bytes = match behaviour {
-            Behaviour::Normal | Behaviour::NullMember | Behaviour::OutOfRange => complete,
+        let bytes = match self.record(place) {
+            Behaviour::Normal => complete,
+            Behaviour::NullMember => response("200 OK", &both_services("null")),
+            Behaviour::OutOfRange => response("200 OK", &both_services("1234.5")),
             Behaviour::Chunked => chunked(&json),
             Behaviour::CloseDelimited => format!("HTTP/1.1 200 OK\r\n\r\n{json}").into_bytes(),
             Behaviour::Error => response("500 Internal Server Error", "{\"error\":true}"),
@@ -209,6 +203,15 @@ fn chunked(body: &str) -> Vec<u8> {
 fn response(status: &str, body: &str) -> Vec<u8> {
     let headers = "Content-Type: application/json\r\nConnection: close\r\n";
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+/// A response that either service could send, with this number as the latitude and as the temperature.
+fn both_services(number: &str) -> String {
+    r#"{"generationtime_ms":0.7,"results":[{"name":"A","latitude":NUMBER,"longitude":0}],"current":{
+        "time":"2026-01-02T03:45","temperature_2m":NUMBER,
+        "wind_speed_10m":0,"wind_direction_10m":0,"weather_code":61
+    }}"#
+    .replace("NUMBER", number)
 }
 
 /// The response of the search.
