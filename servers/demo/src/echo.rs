@@ -19,6 +19,7 @@ use http_engine::{
 };
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
+use std::fmt::Display;
 
 /// How deeply arrays and objects may nest. The check itself needs no stack; a reader of the response may.
 const MAX_DEPTH: usize = 128;
@@ -66,13 +67,12 @@ fn check_json(body: &[u8]) -> Result<&str, Problem> {
     let text = utf8(body)?;
     serde_json::from_str::<IgnoredAny>(text)
         .map_err(|error| Problem::bad_request(format!("malformed JSON: {error}")))?;
-    if let Some(offset) = find_too_deep(text) {
-        let position = position(body, offset);
-        return Err(Problem::bad_request(format!(
-            "JSON nested deeper than {MAX_DEPTH} levels at {position}"
-        )));
+    match find_too_deep(text) {
+        Some(offset) => {
+            Err(malformed_at(offset, body, format!("JSON nested deeper than {MAX_DEPTH} levels")))
+        }
+        None => Ok(text.trim_ascii()),
     }
-    Ok(text.trim_ascii())
 }
 
 /// Finds the bracket that opens one level too many. Takes well-formed JSON, where backslashes occur only in strings.
@@ -138,15 +138,13 @@ fn plain_text<'b>(body: &'b [u8], media_type: &MediaType<'_>) -> Result<&'b str,
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, Problem> {
-    str::from_utf8(bytes).map_err(|error| {
-        Problem::bad_request(format!("not UTF-8 at {}", position(bytes, error.valid_up_to())))
-    })
+    str::from_utf8(bytes).map_err(|error| malformed_at(error.valid_up_to(), bytes, "not UTF-8"))
 }
 
-/// The line and column of a byte. Both count from 1; columns count bytes.
-fn position(bytes: &[u8], offset: usize) -> String {
+/// An error that names the line and column of a byte. Both count from 1; columns count bytes.
+fn malformed_at(offset: usize, bytes: &[u8], detail: impl Display) -> Problem {
     let before = &bytes[..offset.min(bytes.len())];
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
     let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
-    format!("line {line} column {column}")
+    Problem::bad_request(format!("{detail} at line {line} column {column}"))
 }

@@ -43,12 +43,8 @@ impl Parameters {
         N: FromStr + PartialOrd + Display,
     {
         let Some(text) = self.get(name) else { return Ok(None) };
-        match text.parse() {
-            Ok(number) if range.contains(&number) => Ok(Some(number)),
-            _ => {
-                let detail = format!("must be a number from {} to {}", range.start(), range.end());
-                Err(Problem::invalid(name, detail))
-            }
-        }
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        let detail = || format!("must be a number from {} to {}", range.start(), range.end());
+        number.map(Some).ok_or_else(|| Problem::invalid(name, detail()))
     }
 }

@@ -25,10 +25,8 @@ impl Format {
     /// Chooses by the request's `Accept` headers. JSON unless they prefer HTML.
     pub(crate) fn preferred_by(request: &Request<'_>) -> Format {
         let offers = ["application/json", "text/html", "application/problem+json"];
-        match negotiate::preferred(request.header_values("Accept"), &offers) {
-            Some(1) => Format::Html,
-            _ => Format::Json,
-        }
+        let preferred = negotiate::preferred(request.header_values("Accept"), &offers);
+        if preferred == Some(1) { Format::Html } else { Format::Json }
     }
 }
 

@@ -7,18 +7,11 @@ use crate::{
 use http_engine::{Reply, Request, Response, Status};
 use std::time::Duration;
 
-/// The longest delay of `/io_task`. Well below the engine's timeout for a reply.
-const MAX_DELAY_MS: u64 = 60_000;
-
-/// The default `n` of `/cpu_task`: about ten milliseconds of work.
-const DEFAULT_N: u32 = 100_000;
-/// The largest `n` of `/cpu_task`: some seconds of work.
-const MAX_N: u32 = 5_000_000;
-
 /// `GET /io_task?ms=1000`: replies after a delay, as if a disk or a database had to respond first.
 pub(crate) fn io_task(request: &Request<'_>) -> HandlerResult {
     let parameters = Parameters::parse(request, &["ms"])?;
-    let ms = parameters.number("ms", 0..=MAX_DELAY_MS)?.unwrap_or(1000);
+    // At most a minute, well below the engine's timeout for a reply.
+    let ms = parameters.number("ms", 0..=60_000)?.unwrap_or(1000);
     let respond = move || Response::json(format!("{{\"task\":\"io\",\"waited_ms\":{ms}}}\n"));
     Ok(Reply::After(Duration::from_millis(ms), Box::new(respond)))
 }
@@ -29,7 +22,8 @@ pub(crate) fn io_task(request: &Request<'_>) -> HandlerResult {
 /// computes where requests are handled, and so blocks every other connection of an event loop meanwhile.
 pub(crate) fn cpu_task(request: &Request<'_>) -> HandlerResult {
     let parameters = Parameters::parse(request, &["n", "place"])?;
-    let n = parameters.number("n", 0..=MAX_N)?.unwrap_or(DEFAULT_N);
+    // About ten milliseconds of work by default, and some seconds at most.
+    let n = parameters.number("n", 0..=5_000_000)?.unwrap_or(100_000);
     let respond = move || {
         Response::json(format!("{{\"task\":\"cpu\",\"n\":{n},\"primes_below_n\":{}}}\n", primes_below(n)))
     };
