@@ -1,10 +1,11 @@
-//! A GET over a new connection, with timeouts. It blocks the thread, so it must never run on an event loop.
+//! A GET of JSON over a new connection, with timeouts. It blocks the thread, so it must never run on an event loop.
 
 use super::settings::Url;
 use http_engine::{
     Limits, Method,
     client::{ClientRequest, ClientResponse, ReadStatus, ResponseReader},
 };
+use serde::de::DeserializeOwned;
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream, ToSocketAddrs},
@@ -38,25 +39,24 @@ impl Timeouts {
     }
 }
 
-/// Fetches `target` from the host of `url` and returns the body. The deadline does not apply to name resolution, which
-/// only the resolver's own timeout limits.
+/// Fetches JSON from `target` on the host of `url`. The deadline does not apply to name resolution, which only the
+/// resolver's own timeout limits.
 ///
 /// # Errors
 ///
-/// [`io::ErrorKind::Other`] with a reason if upstream cannot be reached or sends no valid response with status 200; the
-/// error of the operating system if the connection fails or a timeout expires.
-pub(super) fn get(url: &Url, target: &str, timeouts: &Timeouts) -> io::Result<Vec<u8>> {
+/// [`io::ErrorKind::Other`] with a reason if upstream cannot be reached or does not respond with status 200 and the
+/// expected JSON; the error of the operating system if the connection fails or a timeout expires.
+pub(super) fn get_json<T: DeserializeOwned>(url: &Url, target: &str, timeouts: &Timeouts) -> io::Result<T> {
     let request = request(url, target)?;
     let addresses = url.address.to_socket_addrs().map_err(|_| unreachable())?;
     let mut stream = connect(addresses, timeouts)?;
     stream.set_write_timeout(Some(timeouts.next_timeout()?))?;
     stream.write_all(&request)?;
-    match receive(&mut stream, timeouts)? {
-        ClientResponse { status: 200, body, .. } => Ok(body),
-        ClientResponse { status, .. } => {
-            Err(io::Error::other(format!("upstream responded with status {status}")))
-        }
+    let ClientResponse { status, body, .. } = receive(&mut stream, timeouts)?;
+    if status != 200 {
+        return Err(io::Error::other(format!("upstream responded with status {status}")));
     }
+    serde_json::from_slice(&body).map_err(|_| io::Error::other("unexpected JSON from upstream"))
 }
 
 /// Writes the request. None of the errors occurs: [`Url`] has checked the authority and encodes the target.

@@ -20,23 +20,13 @@ use crate::problem::{Format, HandlerResult};
 use http_engine::{Reply, Request, Response};
 use open_meteo::Report;
 use place::Place;
-use reports::{CachedReport, Leader, Reports, Role, WeatherResult};
-use serde::Serialize;
+use reports::{Leader, Reports, Role, WeatherResult};
 use std::{sync::Arc, time::Instant};
 
 /// The handler of `/weather`. All workers of a process share one, and so one cache.
 pub(crate) struct Weather {
     settings: WeatherSettings,
     reports: Reports,
-}
-
-/// The JSON of a response.
-#[derive(Serialize)]
-struct WeatherBody<'r> {
-    #[serde(flatten)]
-    report: &'r Report,
-    source: &'static str,
-    stale: bool,
 }
 
 impl Weather {
@@ -81,16 +71,15 @@ impl Weather {
     /// Lets caches keep a fresh report for `max_age` (RFC 9111 §5.2.2.1), of which `Age` says how much has passed
     /// (§5.1), and makes them revalidate a stale one (§5.2.2.4).
     fn response(&self, result: WeatherResult, now: Instant, format: Format) -> Response {
-        let CachedReport { report, fetched_at, stale } = match result {
+        let cached = match result {
             Ok(cached) => cached,
             Err(problem) => return problem.response(format),
         };
-        let body = WeatherBody { report: &report, source: "Open-Meteo.com", stale };
         // Serializing strings and finite numbers cannot fail.
-        let json = serde_json::to_string(&body).unwrap_or_default() + "\n";
+        let json = serde_json::to_string(&cached).unwrap_or_default() + "\n";
         let max_age = self.settings.max_age.as_secs();
-        let cache_control = if stale { "no-cache".to_owned() } else { format!("max-age={max_age}") };
-        let age = now.saturating_duration_since(fetched_at).as_secs();
+        let cache_control = if cached.stale { "no-cache".to_owned() } else { format!("max-age={max_age}") };
+        let age = now.saturating_duration_since(cached.fetched_at).as_secs();
         Response::json(json).with_header("Cache-Control", cache_control).with_header("Age", age.to_string())
     }
 }

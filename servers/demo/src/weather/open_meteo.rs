@@ -13,10 +13,7 @@ use super::{
 };
 use crate::problem::Problem;
 use http_engine::Status;
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{DeserializeOwned, Error},
-};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use std::{io, time::Instant};
 
 const SEARCH_HOST: &str = "geocoding-api.open-meteo.com";
@@ -29,14 +26,15 @@ const VARIABLES: &str = "temperature_2m,wind_speed_10m,wind_direction_10m,weathe
 pub(super) struct Report {
     place: Location,
     current: Current,
+    source: &'static str,
 }
 
 /// A place on the map.
 #[derive(Debug, Deserialize, Serialize)]
 struct Location {
-    /// Required of a search result; `None` for a place that the client gave by its coordinates.
-    #[serde(deserialize_with = "required", skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
+    /// Empty for a place that the client gave by its coordinates.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    name: String,
     /// `None` where no country is, such as in Antarctica.
     #[serde(skip_serializing_if = "Option::is_none")]
     country: Option<String>,
@@ -96,7 +94,7 @@ pub(super) fn report(place: &Place, settings: &WeatherSettings) -> Result<Report
     let location = match *place {
         Place::City(ref name) => search(name, &url_of(SEARCH_HOST), &timeouts)?,
         Place::Coordinates(latitude, longitude) => Location {
-            name: None,
+            name: String::new(),
             country: None,
             latitude: from_hundredths(latitude),
             longitude: from_hundredths(longitude),
@@ -108,7 +106,8 @@ pub(super) fn report(place: &Place, settings: &WeatherSettings) -> Result<Report
 
 fn search(name: &str, url: &Url, timeouts: &Timeouts) -> Result<Location, Problem> {
     let query = [("name", name), ("count", "1"), ("language", "en"), ("format", "json")];
-    let search: Search = get_json("city search", url, &url.target("/v1/search", &query), timeouts)?;
+    let search = fetch::get_json(url, &url.target("/v1/search", &query), timeouts);
+    let search: Search = search.map_err(|error| upstream_failed("city search", &error))?;
     let no_such_city = || Problem::new(Status::NOT_FOUND, "no city has this name").with_field("city");
     search.results.into_iter().next().ok_or_else(no_such_city)
 }
@@ -123,34 +122,26 @@ fn forecast(location: &Location, url: &Url, timeouts: &Timeouts) -> Result<Forec
         ("wind_speed_unit", "kmh"),
         ("timezone", "GMT"),
     ];
-    get_json("forecast", url, &url.target("/v1/forecast", &query), timeouts)
+    let forecast = fetch::get_json(url, &url.target("/v1/forecast", &query), timeouts);
+    forecast.map_err(|error| upstream_failed("forecast", &error))
 }
 
-fn get_json<T: DeserializeOwned>(
-    service: &str,
-    url: &Url,
-    target: &str,
-    timeouts: &Timeouts,
-) -> Result<T, Problem> {
-    let unexpected = |_| io::Error::other("unexpected JSON from upstream");
-    let body = fetch::get(url, target, timeouts);
-    body.and_then(|body| serde_json::from_slice(&body).map_err(unexpected)).map_err(|error| {
-        let (status, reason) = match error.kind() {
-            // Which of the two a socket timeout causes depends on the system.
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                (Status::GATEWAY_TIMEOUT, "upstream did not respond in time".to_owned())
-            }
-            io::ErrorKind::Other => (Status::BAD_GATEWAY, error.to_string()),
-            _ => (Status::BAD_GATEWAY, "the connection to upstream failed".to_owned()),
-        };
-        Problem::new(status, format!("the {service} failed: {reason}"))
-    })
+fn upstream_failed(service: &str, error: &io::Error) -> Problem {
+    let (status, reason) = match error.kind() {
+        // Which of the two a socket timeout causes depends on the system.
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            (Status::GATEWAY_TIMEOUT, "upstream did not respond in time".to_owned())
+        }
+        io::ErrorKind::Other => (Status::BAD_GATEWAY, error.to_string()),
+        _ => (Status::BAD_GATEWAY, "the connection to upstream failed".to_owned()),
+    };
+    Problem::new(status, format!("the {service} failed: {reason}"))
 }
 
 impl Report {
     fn new(place: Location, Forecast { mut current }: Forecast) -> Report {
         current.weather = describe(current.weather_code);
-        Report { place, current }
+        Report { place, current, source: "Open-Meteo.com" }
     }
 
     /// One line for the log.
@@ -159,37 +150,25 @@ impl Report {
     }
 }
 
-/// Deserializes an optional member that has to be present.
-fn required<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    String::deserialize(deserializer).map(Some)
-}
-
 /// Deserializes a number from `LOW` to `HIGH`, rounded to hundredths.
-fn within<'de, D: Deserializer<'de>, const LOW: i32, const HIGH: i32>(
-    deserializer: D,
-) -> Result<f64, D::Error> {
-    let number = f64::deserialize(deserializer)?;
-    if (f64::from(LOW)..=f64::from(HIGH)).contains(&number) {
-        Ok(from_hundredths(hundredths(number)))
-    } else {
-        Err(D::Error::custom("number out of range"))
-    }
+fn within<'de, D: Deserializer<'de>, const LOW: i32, const HIGH: i32>(json: D) -> Result<f64, D::Error> {
+    let number = f64::deserialize(json)?;
+    let rounded = from_hundredths(hundredths(number));
+    let in_range = (f64::from(LOW)..=f64::from(HIGH)).contains(&number);
+    in_range.then_some(rounded).ok_or_else(|| D::Error::custom("number out of range"))
 }
 
 /// Deserializes a time such as `2026-01-02T03:45`, which is in UTC, and adds seconds and the zone (RFC 3339).
-fn utc_minute<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let text = String::deserialize(deserializer)?;
+fn utc_minute<'de, D: Deserializer<'de>>(json: D) -> Result<String, D::Error> {
+    let text = String::deserialize(json)?;
     let form = text.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte });
     let numbers: Vec<u16> = text.split(['-', 'T', ':']).flat_map(str::parse).collect();
-    if form.eq(*b"0000-00-00T00:00") && matches!(numbers[..], [_, 1..=12, 1..=31, 0..=23, 0..=59]) {
-        Ok(text + ":00Z")
-    } else {
-        Err(D::Error::custom("not a time in minutes"))
-    }
+    let is_time = form.eq(*b"0000-00-00T00:00") && matches!(numbers[..], [_, 1..=12, 1..=31, 0..=23, 0..=59]);
+    is_time.then(|| text + ":00Z").ok_or_else(|| D::Error::custom("not a time in minutes"))
 }
 
-fn weather_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
-    let code = u8::deserialize(deserializer)?;
+fn weather_code<'de, D: Deserializer<'de>>(json: D) -> Result<u8, D::Error> {
+    let code = u8::deserialize(json)?;
     if code <= 99 { Ok(code) } else { Err(D::Error::custom("not a weather code")) }
 }
 
@@ -279,6 +258,7 @@ mod tests {
                 "weather_code": 71,
                 "weather": "light snowfall",
             },
+            "source": "Open-Meteo.com",
         });
         check(SEARCH, FORECAST, Some(&report));
         report["place"].as_object_mut().and_then(|place| place.remove("country")).expect("a country");

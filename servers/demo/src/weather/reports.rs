@@ -8,6 +8,7 @@
 use super::{open_meteo::Report, place::Place, settings::WeatherSettings};
 use crate::problem::Problem;
 use http_engine::Status;
+use serde::Serialize;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,10 +21,12 @@ pub(super) type WeatherResult = Result<CachedReport, Problem>;
 /// Takes the result of a fetch in flight.
 pub(super) type Deliver = Box<dyn FnOnce(WeatherResult) + Send>;
 
-/// A report and the time of its fetch.
-#[derive(Clone, Debug)]
+/// A report and the time of its fetch. It serializes as the JSON of a response.
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct CachedReport {
+    #[serde(flatten)]
     pub(super) report: Arc<Report>,
+    #[serde(skip)]
     pub(super) fetched_at: Instant,
     /// Whether the last fetch failed, so that this report of an earlier one is served instead.
     pub(super) stale: bool,
@@ -257,11 +260,7 @@ mod tests {
 
     #[test]
     fn remembers_a_failure_for_the_retry_delay() {
-        check_steps(&[
-            (0, Some(Err("down")), "down"),
-            (1_999, None, "down"),
-            (2_000, Some(Err("still down")), "still down"),
-        ]);
+        check_steps(&[(0, Some(Err("down")), "down"), (1_999, None, "down"), (2_000, Some(Err("x")), "x")]);
     }
 
     #[test]
