@@ -132,13 +132,12 @@ impl Places {
     fn make_room(&mut self) {
         if self.cache.len() >= self.settings.max_places {
             let oldest = self.cache.iter().min_by_key(|(_, entry)| entry.ended_at);
-            let oldest = oldest.map(|(place, _)| place.clone());
-            oldest.and_then(|place| self.cache.remove(&place));
+            oldest.map(|(place, _)| place.clone()).and_then(|place| self.cache.remove(&place));
         }
     }
 }
 
-/// Returns whether `lifetime` has not passed at `now`. What came into being after `now` is within each lifetime.
+/// Returns whether less than `lifetime` has passed from `since` to `now`. If `since` is the later one, nothing has.
 fn is_within(lifetime: Duration, since: Instant, now: Instant) -> bool {
     now.checked_duration_since(since).is_none_or(|age| age < lifetime)
 }
@@ -158,7 +157,7 @@ pub(super) struct Leader {
 }
 
 impl Leader {
-    /// Stores the result of the fetch in the cache, delivers it to the followers, and returns it.
+    /// Stores the result of the fetch in the cache and returns it. The drop that follows delivers it to the followers.
     pub(super) fn finish(mut self, fetched: Result<Report, Problem>, now: Instant) -> WeatherResult {
         self.result = self.reports.lock().insert(&self.place, fetched, now);
         self.result.clone()
@@ -275,9 +274,10 @@ mod tests {
     }
 
     #[test]
-    fn delivers_the_leaders_result_to_all_followers() {
+    fn delivers_the_leaders_result_to_all_followers_of_its_place() {
         let reports = reports();
         let leader = lead(&reports);
+        assert!(matches!(reports.join(city("b"), Instant::now()), Role::Leader(_)));
         let waiting = [(); 2].map(|()| wait(&reports, &follow(&reports)));
         let late = follow(&reports);
         waiting.iter().for_each(|delivered| check(delivered, &[]));
@@ -305,12 +305,5 @@ mod tests {
             check(&wait(&reports, &late), &["the server is busy; try again"]);
         }
         assert!(lead(&reports).finish(Ok(Report::sample(2.0)), Instant::now()).is_ok());
-    }
-
-    #[test]
-    fn places_are_independent() {
-        let reports = reports();
-        let _leader = lead(&reports);
-        assert!(matches!(reports.join(city("b"), Instant::now()), Role::Leader(_)));
     }
 }
