@@ -5,7 +5,6 @@ use http_engine::{Middleware, Next, Rejected, Reply, Request, Response};
 use std::time::Duration;
 
 /// Adds `X-Served-By` with this value, which names the server and the worker that responded.
-#[derive(Clone, Debug)]
 pub(crate) struct ServedBy(pub(crate) String);
 
 const SERVED_BY: &str = "X-Served-By";
@@ -23,7 +22,6 @@ impl Middleware for ServedBy {
 
 /// Adds `Server-Timing: app;dur=…` (W3C Server Timing): the milliseconds from the last byte of the request to its
 /// response, delays included; 0 for a request without a valid head.
-#[derive(Clone, Copy, Debug)]
 pub(crate) struct ServerTiming;
 
 impl Middleware for ServerTiming {

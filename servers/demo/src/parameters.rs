@@ -5,7 +5,6 @@ use http_engine::{Request, form};
 use std::{collections::HashMap, fmt::Display, ops::RangeInclusive, str::FromStr};
 
 /// The parameters of one query, decoded.
-#[derive(Debug)]
 pub(crate) struct Parameters(HashMap<&'static str, String>);
 
 impl Parameters {

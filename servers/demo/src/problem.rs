@@ -13,7 +13,7 @@ use std::borrow::Cow;
 pub(crate) type HandlerResult = Result<Reply, Problem>;
 
 /// The format of an error response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum Format {
     /// `application/problem+json`.
     Json,
@@ -64,10 +64,9 @@ impl Problem {
     /// The response that reports the error. A 503 tells the client to retry after one second.
     pub(crate) fn response(&self, format: Format) -> Response {
         let response = self.write_to(Response::new(self.status), format);
-        if self.status == Status::SERVICE_UNAVAILABLE {
-            response.with_header("Retry-After", "1")
-        } else {
-            response
+        match self.status {
+            Status::SERVICE_UNAVAILABLE => response.with_header("Retry-After", "1"),
+            _ => response,
         }
     }
 
@@ -116,7 +115,6 @@ pub(crate) fn handler(handle: impl Fn(&Request<'_>) -> HandlerResult + Send + Sy
 }
 
 /// Rewrites error responses in the client's format, and reports handlers that panic or drop their reply.
-#[derive(Clone, Copy, Debug)]
 pub(crate) struct Problems;
 
 impl Middleware for Problems {

@@ -6,14 +6,13 @@ use std::{env, process::ExitCode, thread};
 
 fn main() -> ExitCode {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8090".to_owned());
-    let stub = match Stub::start(&address) {
-        Ok(stub) => stub,
+    match Stub::start(&address) {
+        Ok(stub) => println!("weather-stub serves at {}", stub.url()),
         Err(error) => {
             eprintln!("weather-stub: cannot bind {address}: {error}");
             return ExitCode::FAILURE;
         }
-    };
-    println!("weather-stub serves at {}", stub.url());
+    }
     loop {
         thread::park();
     }

@@ -17,7 +17,6 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 const USER_AGENT: &str = concat!("http-core/", env!("CARGO_PKG_VERSION"));
 
 /// The timeouts of a fetch.
-#[derive(Clone, Copy, Debug)]
 pub(super) struct Timeouts {
     /// For connecting to one address, and for each read and write.
     pub(super) idle: Duration,

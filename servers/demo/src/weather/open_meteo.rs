@@ -303,7 +303,6 @@ mod tests {
 
     #[test]
     fn describes_each_documented_code() {
-        let documented = (0..=99).filter(|&code| describe(code) != "undocumented").count();
-        assert_eq!(documented, 28);
+        assert_eq!((0..=99).filter(|&code| describe(code) != "undocumented").count(), 28);
     }
 }
