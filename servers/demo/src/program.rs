@@ -8,12 +8,9 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 /// Serves the demo application over HTTP/1.1.
 ///
-/// Exit codes: 0 stopped by a signal, or replaced by a successor; 1 cannot start or has failed; 2 wrong usage.
+/// Exit codes: 0 after a signal or a handoff; 1 if the server could not start or continue; 2 for wrong usage.
 #[derive(Parser)]
 struct DemoOptions {
-    #[command(flatten)]
-    common: options::Common,
-
     /// Serve the files of this directory below /static/
     #[arg(short, long, value_name = "DIRECTORY")]
     root: Option<PathBuf>,
@@ -21,6 +18,9 @@ struct DemoOptions {
     /// Ask this server for the weather instead of open-meteo.com
     #[arg(long, value_name = "URL", env = "WEATHER_URL")]
     weather_url: Option<Url>,
+
+    #[command(flatten)]
+    common: options::Common,
 }
 
 /// Runs one of the two programs: parses its arguments and serves until a signal stops it.
