@@ -18,20 +18,21 @@ use std::{
     time::Duration,
 };
 
-/// Holds the address of the service manager's socket: a path, or `@` and an abstract name.
+/// The environment variable that holds the address of the service manager's socket: an absolute path, or `@` and the
+/// name of an abstract socket.
 const SOCKET_VARIABLE: &str = "NOTIFY_SOCKET";
 
-/// How long a service manager that does not receive can block this process.
+/// How long a notification may block this process if the service manager does not read its socket.
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A state of the service.
+/// A state of the service. Its `Display` output is the text of the notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServiceState {
-    /// It serves: after the start, and after [`ServiceState::Reloading`].
+    /// The service accepts requests: after the start, and after [`ServiceState::Reloading`].
     Ready,
-    /// It reopens its logs and its document root. [`ServiceState::Ready`] must follow.
+    /// The service reopens its logs and its document root. [`ServiceState::Ready`] must follow.
     Reloading,
-    /// It finishes the requests in flight, then ends.
+    /// The service finishes the requests in flight, then ends.
     Stopping,
     /// The process with this PID, a successor of this one, is the main process from now on.
     MainProcess(u32),
@@ -49,7 +50,7 @@ impl fmt::Display for ServiceState {
     }
 }
 
-/// Notifies the service manager, if there is one. A failure is logged and otherwise ignored.
+/// Notifies the service manager of `state`, if there is a service manager. A failure is logged and otherwise ignored.
 pub fn notify(state: ServiceState) {
     if let Some(address) = env::var_os(SOCKET_VARIABLE)
         && let Err(error) = send(&address, state)
@@ -58,6 +59,8 @@ pub fn notify(state: ServiceState) {
     }
 }
 
+/// Sends `state` to the socket at `address`, which has the form of [`SOCKET_VARIABLE`]. Fails if no process receives on
+/// this socket, or if `address` has another form.
 fn send(address: &OsStr, state: ServiceState) -> io::Result<()> {
     let address = match address.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
@@ -72,6 +75,7 @@ fn send(address: &OsStr, state: ServiceState) -> io::Result<()> {
     socket.send_to_addr(state.to_string().as_bytes(), &address).map(drop)
 }
 
+/// The time of the kernel's monotonic clock in microseconds.
 fn monotonic_micros() -> i64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
@@ -81,7 +85,7 @@ fn monotonic_micros() -> i64 {
 mod tests {
     use super::*;
 
-    /// The program's tests send to a socket in the file system.
+    /// `httpd`'s own tests cover a socket in the file system.
     #[test]
     fn notifies_an_abstract_socket_of_each_state() {
         let name = format!("http-daemon notify {}", std::process::id());

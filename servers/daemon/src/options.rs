@@ -5,13 +5,14 @@ use clap::{Args, Parser, builder::RangedU64ValueParser};
 use http_engine::{Config, Limits, Timeouts};
 use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-/// The maximum number of addresses. Each can take a socket per worker, and each worker waits for all of its sockets.
+/// The maximum number of addresses to listen on (`--bind`). Each event loop may need a socket of its own for every
+/// address.
 pub(crate) const MAX_BINDS: usize = 64;
 
-/// The largest count or size.
+/// The largest value of an option that takes a count or a number of bytes, unless the option has a lower bound.
 const MAX_NUMBER: u64 = u32::MAX as u64;
 
-/// The longest timeout in seconds: one day.
+/// The largest value in seconds of an option that takes a time: one day.
 const MAX_SECONDS: u64 = 86_400;
 
 /// The options of every server.
@@ -33,11 +34,11 @@ pub struct Common {
     #[arg(long)]
     pub prefork: bool,
 
-    /// What clients may use.
+    /// The options that limit what clients may use.
     #[command(flatten)]
     pub limits: LimitOptions,
 
-    /// How the server runs as a service.
+    /// The options that determine how the server runs as a service.
     #[command(flatten)]
     pub service: ServiceOptions,
 }
@@ -120,8 +121,8 @@ pub struct ServiceOptions {
 }
 
 impl LimitOptions {
-    /// The limits and timeouts of the protocol.
-    pub(crate) fn protocol(&self) -> Config {
+    /// Converts the options to the limits and timeouts of each connection. Those without an option keep their defaults.
+    pub(crate) fn protocol_config(&self) -> Config {
         let limits = Limits { head_bytes: self.max_head, body_bytes: self.max_body, ..Limits::default() };
         let timeouts = Timeouts {
             head: Duration::from_secs(self.head_timeout),
@@ -134,16 +135,18 @@ impl LimitOptions {
     }
 }
 
-/// Parses the arguments of the program `name`, which listens on `port` by default. Wrong arguments end the process with
-/// exit code 2 and a message.
-pub fn parse<P: Parser>(name: &'static str, port: &'static str) -> P {
+/// Parses the command line of the program `name` into `P`, a struct that flattens [`Common`]. `default_port` is the
+/// default of `--port`.
+///
+/// Wrong arguments end the process with a message and exit code 2. `--help` and `--version` end it with exit code 0.
+pub fn parse<P: Parser>(name: &'static str, default_port: &'static str) -> P {
     let command =
         P::command().name(name).bin_name(name).version(env!("CARGO_PKG_VERSION")).max_term_width(100);
-    let command = command.mut_arg("port", |argument| argument.required(false).default_value(port));
+    let command = command.mut_arg("port", |argument| argument.required(false).default_value(default_port));
     P::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
 }
 
-/// Parses a number in this range.
+/// Returns the parser of an option that accepts the numbers in `range`.
 fn number<T: TryFrom<u64>>(range: RangeInclusive<u64>) -> RangedU64ValueParser<T> {
     RangedU64ValueParser::new().range(range)
 }

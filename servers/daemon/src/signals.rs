@@ -1,4 +1,4 @@
-//! The queue of signals to a process: Unix signals, messages from its master, and events of its own threads.
+//! The queue of signals to a process: Unix signals, messages from its master process, and events of its own threads.
 //!
 //! The main thread handles them one after the other, so that no two of them interleave.
 
@@ -14,39 +14,39 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The Unix signals that are handled. All others keep their default action, except SIGPIPE, which the standard library
-/// ignores: writing to a closed connection or pipe fails with an error instead.
-const HANDLED: [i32; 6] = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD];
+/// The Unix signals that a process handles, by their numbers. All others keep their default action, except SIGPIPE,
+/// which the standard library ignores: writing to a closed connection or pipe fails with an error instead.
+const HANDLED_SIGNALS: [i32; 6] = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD];
 
-/// What a process must do next, or has to know.
+/// An event that the main thread handles: a task for this process, or a change in another process or in the engine.
 #[derive(Debug)]
 pub enum Signal {
-    /// Finish the requests in flight and end. A second one ends the process at once.
+    /// Finish the requests in flight and end. A second `Stop` ends the process at once.
     Stop,
-    /// Reopen the log files, which were renamed.
+    /// Reopen the log files by their names, after log rotation.
     ReopenLogs,
     /// Reopen the log files and the document root by their names.
     Refresh,
     /// Start a successor from the program file and hand the listeners over to it.
     StartSuccessor,
-    /// Check the child processes: one of them has ended, or the time given to [`SignalQueue::next`] has come.
+    /// Check the child processes: one of them has ended, or the deadline given to [`SignalQueue::next`] has passed.
     CheckWorkers,
-    /// The successor serves.
+    /// The successor has started to serve.
     SuccessorReady,
-    /// The successor could not start.
+    /// The successor could not start, for this reason.
     SuccessorFailed(io::Error),
     /// To a worker process: serve this directory from now on.
     ServeRoot(OwnedFd),
     /// To a worker process: the master process has ended.
     MasterEnded,
-    /// The threads of the engine have ended.
+    /// All threads of the engine in this process have ended, after a shutdown or a failure.
     EngineEnded,
 }
 
 impl Signal {
-    /// The meaning of a Unix signal to a master process.
-    pub fn for_master(number: i32) -> Option<Signal> {
-        match number {
+    /// Translates the number of a Unix signal that a master process has received. Returns `None` if it has no meaning.
+    pub fn for_master(unix_signal: i32) -> Option<Signal> {
+        match unix_signal {
             SIGTERM | SIGINT => Some(Signal::Stop),
             SIGUSR1 => Some(Signal::ReopenLogs),
             SIGHUP => Some(Signal::Refresh),
@@ -56,10 +56,11 @@ impl Signal {
         }
     }
 
-    /// The meaning of a Unix signal to a worker process. Workers ignore SIGINT and SIGUSR2: a terminal and `killall`
-    /// send them to the master too, which decides what its workers do.
-    pub fn for_worker(number: i32) -> Option<Signal> {
-        match number {
+    /// Translates the number of a Unix signal that a worker process has received. Returns `None` if the worker ignores
+    /// it. Workers ignore SIGINT and SIGUSR2: a terminal and `killall` send them to the master too, which decides what its
+    /// workers do.
+    pub fn for_worker(unix_signal: i32) -> Option<Signal> {
+        match unix_signal {
             SIGTERM => Some(Signal::Stop),
             SIGUSR1 | SIGHUP => Some(Signal::ReopenLogs),
             _ => None,
@@ -67,28 +68,31 @@ impl Signal {
     }
 }
 
-/// Installed handlers of Unix signals. The signals wait until [`into_queue`](SignalHandlers::into_queue) is called.
+/// The installed handlers of Unix signals. They keep the signals that arrive until
+/// [`into_queue`](SignalHandlers::into_queue) is called.
 #[derive(Debug)]
 pub struct SignalHandlers(Signals);
 
 impl SignalHandlers {
-    /// Installs the handlers. Starts no thread, because only a single-threaded process can drop its privileges.
+    /// Installs a handler for each of [`HANDLED_SIGNALS`]. Starts no thread, because only a single-threaded process can
+    /// drop its privileges.
     pub fn install() -> io::Result<SignalHandlers> {
-        Signals::new(HANDLED).map(SignalHandlers)
+        Signals::new(HANDLED_SIGNALS).map(SignalHandlers)
     }
 
-    /// Starts a thread that translates Unix signals with `meaning` and puts them into a queue.
-    pub fn into_queue(mut self, meaning: fn(i32) -> Option<Signal>) -> io::Result<SignalQueue> {
+    /// Returns a signal queue, and starts a thread that puts the received Unix signals into it. `translate` is
+    /// [`Signal::for_master`] or [`Signal::for_worker`]; a signal for which it returns `None` is ignored.
+    pub fn into_queue(mut self, translate: fn(i32) -> Option<Signal>) -> io::Result<SignalQueue> {
         let (sender, receiver) = channel();
         let own = sender.clone();
         spawn("signals", move || {
-            self.0.forever().filter_map(meaning).all(|signal| own.send(signal).is_ok());
+            self.0.forever().filter_map(translate).all(|signal| own.send(signal).is_ok());
         })?;
         Ok(SignalQueue { sender, receiver })
     }
 }
 
-/// The signals that the process has not handled yet.
+/// The signals that the main thread has not handled yet, in order of arrival.
 #[derive(Debug)]
 pub struct SignalQueue {
     sender: Sender<Signal>,
@@ -96,12 +100,13 @@ pub struct SignalQueue {
 }
 
 impl SignalQueue {
-    /// A sender for another thread.
+    /// Returns a sender with which another thread can put signals into this queue.
     pub fn sender(&self) -> Sender<Signal> {
         self.sender.clone()
     }
 
-    /// Waits for the next signal. Returns [`Signal::CheckWorkers`] at `deadline` if none has come.
+    /// Waits for the next signal and removes it from the queue. Returns [`Signal::CheckWorkers`] if none arrives before
+    /// `deadline`. Without a deadline there is no limit.
     pub fn next(&self, deadline: Option<Instant>) -> Signal {
         let timeout = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
         // The queue has a sender itself, so it is never disconnected, and only the timeout can fail.

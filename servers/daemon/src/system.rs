@@ -5,9 +5,9 @@
 
 use std::{fmt::Display, fs, io, thread};
 
-/// Names the operation that a result belongs to.
+/// Adds the name of the failed operation to the error of a result.
 pub trait Context<T> {
-    /// Puts `operation` and a colon in front of the error's message. The error's kind stays.
+    /// Puts `operation` and a colon before the error's message. The error keeps its kind. A success stays as it is.
     fn context(self, operation: impl Display) -> io::Result<T>;
 }
 
@@ -20,14 +20,14 @@ impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
     }
 }
 
-/// Starts a thread with this name.
+/// Starts a detached thread called `name`, which calls `run` and ends. Fails if the kernel starts no thread.
 pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
     thread.map(drop).context(format_args!("cannot start the thread {name}"))
 }
 
-/// Fails if this process has more than one thread. Privileges and Landlock rules belong to threads, so other threads
-/// would keep what this one gives up.
+/// Fails if this process has more than one thread. To the kernel, privileges and Landlock rules belong to a thread:
+/// a second thread would keep its privileges and stay unconfined.
 pub fn require_single_thread() -> io::Result<()> {
     match fs::read_dir("/proc/self/task")?.count() {
         1 => Ok(()),

@@ -28,7 +28,7 @@ pub(super) fn start(
         max_connections: Some(max_connections),
         max_connections_per_address: settings.options.limits.max_connections_per_ip,
         server: format!("{}/{}", settings.name, env!("CARGO_PKG_VERSION")),
-        protocol: settings.options.limits.protocol(),
+        protocol: settings.options.limits.protocol_config(),
         ..http_engine::Settings::default()
     };
     // The listeners are as many as the engine needs: they were bound for it, or handed over by one like it.
