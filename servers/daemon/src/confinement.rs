@@ -1,7 +1,7 @@
 //! Confines the process with Landlock to the files that it serves, logs and executes.
 //!
-//! The rules hold for files that are opened from then on. Descriptors that are already open, the listening sockets among
-//! them, stay usable. Workers and successors inherit the rules and cannot remove them.
+//! Landlock rules restrict opening files. Descriptors that are already open, such as the listening sockets, stay
+//! usable. Worker processes and successors inherit the rules and cannot remove them.
 
 use crate::system::{Context, require_single_thread};
 use landlock::{
@@ -11,19 +11,19 @@ use landlock::{
 use rustix::fs::{Access, access};
 use std::{collections::BTreeSet, error::Error, fmt, fs, io, path::Path};
 
-/// All kinds of file access that Landlock controls up to this version. Later versions only add other kinds of access.
+/// The latest Landlock version that added kinds of file access. The rules restrict every kind that this version knows.
 const LANDLOCK_VERSION: ABI = ABI::V5;
 
-/// How far the kernel confines this process.
+/// Which Landlock rules restrict this process. The `Display` output is part of the line that announces the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confinement {
     /// All rules apply.
     Full,
-    /// The rules that this kernel knows apply: at least those for reading, creating and removing files.
+    /// The kernel enforces only the rules that it knows: at least those for reading, creating and removing files.
     Partial,
-    /// The rules of the parent process, which has the same needs, apply.
+    /// The rules of the parent process apply. The parent was started with the same arguments.
     Inherited,
-    /// None: the kernel has no Landlock.
+    /// No rule applies, because the kernel has no Landlock.
     Unavailable,
 }
 
@@ -37,27 +37,33 @@ impl fmt::Display for Confinement {
     }
 }
 
-/// Confines this process, for good and as far as the kernel supports it: the files in the directory `root` stay readable,
-/// and these logs and this PID file stay usable. A log file is created again after rotation, and removing a file is a
-/// right to its directory, so files can be created in the directories of the logs, and removed in that of the PID file.
+/// Restricts the file access of this process permanently, as far as the kernel supports it. What stays possible:
 ///
-/// It can still start itself as a worker or a successor: the directories of its executable and libraries stay readable.
+/// * to read files and directories below `root`;
+/// * to create and write files in the directories of `logs`, because a log is created again after its rotation;
+/// * to remove files in the directory of `pid_file`;
+/// * to read and execute files in the directories of the program and its libraries, so that the process can start the
+///   program again as a worker or a successor.
 ///
-/// Fails if the root cannot be opened, or if the process has a second thread, which would stay unconfined.
+/// If the process has inherited rules, only checks that they permit reading `root`.
+///
+/// Fails if `root` cannot be read, or if the process has a second thread, which would stay unconfined.
 pub fn confine(root: Option<&Path>, logs: &[&Path], pid_file: Option<&Path>) -> io::Result<Confinement> {
-    let mappings = match fs::read_to_string("/proc/self/maps") {
+    let proc_maps = match fs::read_to_string("/proc/self/maps") {
         // Every process may read its own mappings unless it is confined already.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return inherit(root),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return check_inherited(root),
         result => result.context("cannot read /proc/self/maps")?,
     };
     require_single_thread()?;
-    restrict(root, logs, pid_file, &mappings).map_err(io::Error::other)
+    restrict(root, logs, pid_file, &proc_maps).map_err(io::Error::other)
 }
 
-/// Keeps the rules of the parent process. Fails if the root's name now refers to a directory that they exclude.
-fn inherit(root: Option<&Path>) -> io::Result<Confinement> {
+/// Checks that the rules inherited from the parent process permit reading `root`, and returns
+/// [`Confinement::Inherited`]. They do not if the name `root` now refers to another directory.
+fn check_inherited(root: Option<&Path>) -> io::Result<Confinement> {
     match root {
-        // access(2) ignores Landlock. What it grants and open(2) refuses is therefore excluded by Landlock.
+        // access(2) ignores Landlock, so a directory that it permits to read and open(2) does not is excluded by
+        // Landlock.
         Some(root) if access(root, Access::READ_OK).is_ok() && fs::read_dir(root).is_err() => {
             let root = root.display();
             Err(io::Error::other(format!("{root} is outside the files that its parent is confined to")))
@@ -66,11 +72,13 @@ fn inherit(root: Option<&Path>) -> io::Result<Confinement> {
     }
 }
 
+/// Restricts the calling thread, and the threads and processes that it starts later, with the rules that [`confine`]
+/// documents. `proc_maps` is the content of `/proc/self/maps`, which names the program and its libraries.
 fn restrict(
     root: Option<&Path>,
     logs: &[&Path],
     pid_file: Option<&Path>,
-    mappings: &str,
+    proc_maps: &str,
 ) -> Result<Confinement, Box<dyn Error + Send + Sync>> {
     let mut ruleset = Ruleset::default().handle_access(AccessFs::from_all(LANDLOCK_VERSION))?.create()?;
     // A missing root is an error. All other missing files are ignored.
@@ -78,10 +86,10 @@ fn restrict(
         let serve = AccessFs::ReadFile | AccessFs::ReadDir;
         ruleset = ruleset.add_rule(PathBeneath::new(PathFd::new(root)?, serve))?;
     }
-    let programs: BTreeSet<_> = mappings.lines().filter_map(program_directory).collect();
+    let programs: BTreeSet<_> = proc_maps.lines().filter_map(program_directory).collect();
     let ruleset = ruleset
-        .add_rules(path_beneath_rules(directories(logs), AccessFs::WriteFile | AccessFs::MakeReg))?
-        .add_rules(path_beneath_rules(directories(pid_file.as_slice()), AccessFs::RemoveFile))?
+        .add_rules(path_beneath_rules(parent_directories(logs), AccessFs::WriteFile | AccessFs::MakeReg))?
+        .add_rules(path_beneath_rules(parent_directories(pid_file.as_slice()), AccessFs::RemoveFile))?
         .add_rules(path_beneath_rules(programs, AccessFs::ReadFile | AccessFs::Execute))?
         .add_rules(path_beneath_rules(["/etc/ld.so.cache"], AccessFs::ReadFile))?
         // A starting program opens it in place of a missing standard stream.
@@ -93,9 +101,9 @@ fn restrict(
     })
 }
 
-/// The directories of these files. Terminals and pipes need no rule, and no rule opens `/dev`, where a name can refer to
-/// a file elsewhere.
-fn directories<'a>(files: &[&'a Path]) -> BTreeSet<&'a Path> {
+/// The directories of those `files` that are regular or do not exist yet. Skips terminals and pipes, which are not
+/// rotated, and files in `/dev`, where a name can refer to a file elsewhere.
+fn parent_directories<'a>(files: &[&'a Path]) -> BTreeSet<&'a Path> {
     let is_file = |path: &&&Path| {
         !path.starts_with("/dev") && fs::metadata(path).map_or(true, |metadata| metadata.is_file())
     };
@@ -103,12 +111,13 @@ fn directories<'a>(files: &[&'a Path]) -> BTreeSet<&'a Path> {
     parents.map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent }).collect()
 }
 
-/// The directory of the executable or library in a line of proc_pid_maps(5), because a new version of the program is a
-/// different file; for a program in `/`, as in a minimal container, the program itself. `None` if the line's second
-/// column, the permissions, does not include execution, or its last column is no path.
-fn program_directory(mapping: &str) -> Option<&Path> {
-    mapping.split_whitespace().nth(1).filter(|permissions| permissions.contains('x'))?;
-    let program = Path::new(&mapping[mapping.find('/')?..]);
+/// The directory of the program or library in a line of proc_pid_maps(5). The whole directory, because a new version of
+/// the program is a different file. For a program in `/`, as in a minimal container, the path of the program itself.
+///
+/// `None` if the line's second column, the permissions, does not include execution, or its last column is no path.
+fn program_directory(maps_line: &str) -> Option<&Path> {
+    maps_line.split_whitespace().nth(1).filter(|permissions| permissions.contains('x'))?;
+    let program = Path::new(&maps_line[maps_line.find('/')?..]);
     program.parent().filter(|directory| directory.parent().is_some()).or(Some(program))
 }
 
@@ -119,9 +128,9 @@ mod tests {
 
     #[test]
     fn finds_the_directories_of_executable_and_libraries() {
-        let check = |mappings: &str, expected: &[&str]| {
-            let found: Vec<_> = mappings.lines().filter_map(program_directory).collect();
-            assert_eq!(found, expected.iter().map(Path::new).collect::<Vec<_>>(), "{mappings}");
+        let check = |proc_maps: &str, expected: &[&str]| {
+            let found: Vec<_> = proc_maps.lines().filter_map(program_directory).collect();
+            assert_eq!(found, expected.iter().map(Path::new).collect::<Vec<_>>(), "{proc_maps}");
         };
         check(
             "5f00-5f01 r--p 00000000 fe:00 17 /usr/local/bin/httpd\n\
@@ -141,7 +150,7 @@ mod tests {
     fn finds_the_directories_of_regular_files_only() {
         let check = |files: &[&str], expected: &[&str]| {
             let files: Vec<_> = files.iter().map(Path::new).collect();
-            assert_eq!(directories(&files), expected.iter().map(Path::new).collect(), "{files:?}");
+            assert_eq!(parent_directories(&files), expected.iter().map(Path::new).collect(), "{files:?}");
         };
         check(&["/var/log/httpd/access", "/var/log/httpd/error"], &["/var/log/httpd"]);
         check(&["access", "logs/access"], &[".", "logs"]);
@@ -161,11 +170,12 @@ mod tests {
         assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
     }
 
-    /// Runs `act` in a confined thread. To the kernel the rules belong to a thread and the processes that it starts.
-    fn confined(root: Option<&Path>, logs: &[&Path], pid_file: Option<&Path>, act: impl FnOnce() + Send) {
+    /// Runs `act` in a thread that [`restrict`] has restricted, so that the other tests stay unconfined. Does nothing
+    /// if the kernel has no Landlock.
+    fn run_confined(root: Option<&Path>, logs: &[&Path], pid_file: Option<&Path>, act: impl FnOnce() + Send) {
         let confined = || {
-            let mappings = fs::read_to_string("/proc/self/maps").expect("its own mappings");
-            match restrict(root, logs, pid_file, &mappings).expect("rules") {
+            let proc_maps = fs::read_to_string("/proc/self/maps").expect("its own mappings");
+            match restrict(root, logs, pid_file, &proc_maps).expect("rules") {
                 Confinement::Unavailable => println!("skipped: {}", Confinement::Unavailable),
                 _ => act(),
             }
@@ -173,9 +183,10 @@ mod tests {
         thread::scope(|scope| scope.spawn(confined).join()).expect("no panic");
     }
 
-    fn check_denied<T>(result: io::Result<T>, what: &str) {
-        let error = result.map(drop).expect_err(what);
-        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{what}: {error}");
+    /// Checks that `operation` has failed with `result` because the rules deny it.
+    fn check_denied<T>(result: io::Result<T>, operation: &str) {
+        let error = result.map(drop).expect_err(operation);
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{operation}: {error}");
     }
 
     #[test]
@@ -188,7 +199,7 @@ mod tests {
         }
         symlink("../other/secret", path("www/link")).expect("a link");
         let (root, log, pid_file) = (path("www"), path("log/access"), path("run/pid"));
-        confined(Some(&root), &[&log], Some(&pid_file), || {
+        run_confined(Some(&root), &[&log], Some(&pid_file), || {
             let append = |name| File::options().append(true).create(true).open(path(name));
             assert_eq!(fs::read(path("www/below/page")).expect("served"), b"www/below/page");
             assert_eq!(fs::read_dir(path("www")).expect("served").count(), 2);
@@ -211,7 +222,7 @@ mod tests {
 
     #[test]
     fn can_start_its_own_program_and_no_other() {
-        confined(None, &[], None, || {
+        run_confined(None, &[], None, || {
             let again = Command::new("/proc/self/exe").arg("--list").output().expect("this program");
             assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
             check_denied(Command::new("/bin/true").status(), "starting another program");
@@ -223,7 +234,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let roots = ["old", "new"].map(|name| directory.path().join(name));
         roots.iter().for_each(|root| fs::create_dir(root).expect("a directory"));
-        confined(Some(&roots[0]), &[], None, || {
+        run_confined(Some(&roots[0]), &[], None, || {
             assert_eq!(confine(Some(&roots[0]), &[], None).ok(), Some(Confinement::Inherited));
             let error = confine(Some(&roots[1]), &[], None).expect_err("the rules exclude the new root");
             assert!(error.to_string().contains("new is outside"), "{error}");

@@ -9,7 +9,7 @@ use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 /// address.
 pub(crate) const MAX_BINDS: usize = 64;
 
-/// The largest value of an option that takes a count or a number of bytes, unless the option has a lower bound.
+/// The largest value of an option that takes a count or a number of bytes, unless the option has a smaller maximum.
 const MAX_NUMBER: u64 = u32::MAX as u64;
 
 /// The largest value in seconds of an option that takes a time: one day.

@@ -1,7 +1,7 @@
-//! The PID file: tells an operator which process serves, and ensures that it is only one.
+//! The PID file: tells an operator which process serves, and ensures that only one process does.
 //!
-//! The PID in the file proves nothing, because the kernel can reuse it. What counts is the lock on the file, which the
-//! kernel releases when its holder ends, however it ends. A file without a lock is stale, whatever it contains.
+//! The PID in the file proves nothing, because the kernel can reuse it. What counts is the lock on the file (flock(2)):
+//! the kernel releases it when the process that holds it ends, even after a crash. A file without a lock is stale.
 
 use crate::system::Context;
 use rustix::{
@@ -20,26 +20,30 @@ use std::{
     time::SystemTime,
 };
 
-/// The longest content of a PID file in bytes.
+/// The largest size of a PID file in bytes. A larger file is not a PID file.
 const MAX_LENGTH: usize = 16;
 
-/// How often [`PidFile::claim`] retries when the file is removed after it was opened. Each retry means that another
-/// process has just ended.
+/// How many times [`PidFile::claim`] opens the file. It tries again if another process, which has just ended, removed
+/// the file before it was locked.
 const MAX_ATTEMPTS: u32 = 100;
 
-/// A locked file with the PID of this process. Dropping it removes the file, unless a successor has taken it over.
+/// A locked file with the PID of this process. Dropping it removes the file, or empties it if its directory does not
+/// permit removal. A file that a successor has taken over stays.
 #[derive(Debug)]
 pub struct PidFile {
+    /// Absolute.
     path: PathBuf,
     /// Holds the lock. A successor that has received this descriptor holds it too.
     pub file: File,
 }
 
 impl PidFile {
-    /// Locks the file and writes the PID of this process. If several processes try this at once, exactly one succeeds.
+    /// Creates the file if it is missing, locks it, and writes the PID of this process. If several processes try this
+    /// at once, exactly one succeeds.
     ///
     /// The error is [`ResourceBusy`](io::ErrorKind::ResourceBusy) if another process holds the file, and
-    /// [`InvalidData`](io::ErrorKind::InvalidData) if it contains something other than a PID; then it stays as it is.
+    /// [`InvalidData`](io::ErrorKind::InvalidData) if it contains something other than a PID; such a file is not
+    /// changed.
     pub fn claim(path: &Path) -> io::Result<PidFile> {
         let path = std::path::absolute(path)?;
         // Another user may have placed a symbolic link there.
@@ -58,10 +62,13 @@ impl PidFile {
         Err(io::Error::new(io::ErrorKind::ResourceBusy, message))
     }
 
-    /// Takes over the PID file of a predecessor, which has sent its descriptor `file`, with the lock. Must be called
-    /// before the predecessor learns that this process serves, because it removes a file that still holds its own PID.
+    /// Takes over the PID file of the predecessor and writes the PID of this process. The predecessor has sent `file`,
+    /// a descriptor that shares its lock.
     ///
-    /// Fails if `path` no longer names this file, if a third process holds the lock, or if it cannot be written.
+    /// Must be called before the predecessor learns that this process serves. The predecessor then ends, and removes a
+    /// file that still contains its own PID.
+    ///
+    /// Fails if `path` no longer names this file, if a third process holds the lock, or if the file cannot be written.
     pub fn take_over(path: &Path, file: OwnedFd) -> io::Result<PidFile> {
         let (path, file) = (std::path::absolute(path)?, File::from(file));
         // Both processes share the lock, so this succeeds although the predecessor holds it.
@@ -73,7 +80,8 @@ impl PidFile {
         PidFile::record(path, file)
     }
 
-    /// Writes the PID of this process, which also updates the file's time.
+    /// Replaces the content with the PID of this process. This also updates the modification time, which `--reload`
+    /// watches.
     pub fn write_pid(&self) -> io::Result<()> {
         let line = format!("{}\n", getpid());
         // In this order a reader never sees a part of a PID: the first line is the old one, or none, or this one.
@@ -81,6 +89,7 @@ impl PidFile {
         self.file.set_len(line.len() as u64)
     }
 
+    /// Writes the PID of this process to `file`, which is locked. Fails if it contains something other than a PID.
     fn record(path: PathBuf, file: File) -> io::Result<PidFile> {
         // Rejects a file that the operator named by mistake.
         parse(&file)?;
@@ -101,20 +110,22 @@ impl Drop for PidFile {
     }
 }
 
-/// Whether a running process holds the PID file. Fails if the file cannot be opened.
+/// Whether a running process holds the lock of the PID file. Fails if the file cannot be opened.
 pub fn is_held(path: &Path) -> io::Result<bool> {
     let file = File::open(path).context(format_args!("cannot open {}", path.display()))?;
     Ok(flock(&file, FlockOperation::NonBlockingLockShared).is_err())
 }
 
-/// The PID in the file, if there is one, and when the file was last written.
+/// Returns the PID in the file, and when the file was last modified. The PID is `None` if the file contains none. Fails
+/// if the file cannot be opened.
 pub fn read(path: &Path) -> io::Result<(Option<Pid>, SystemTime)> {
     let file = File::open(path).context(format_args!("cannot open {}", path.display()))?;
     let modified = file.metadata()?.modified()?;
     Ok((parse(&file).unwrap_or(None), modified))
 }
 
-/// Locks the file, or names the process that holds it.
+/// Locks the file without waiting. If another process holds the lock, the error is
+/// [`ResourceBusy`](io::ErrorKind::ResourceBusy) and names that process.
 fn lock(file: &File) -> io::Result<()> {
     let result = flock(file, FlockOperation::NonBlockingLockExclusive);
     if result != Err(Errno::WOULDBLOCK) {
@@ -130,7 +141,7 @@ fn lock(file: &File) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::ResourceBusy, message))
 }
 
-/// The PID in the file, or `None` if it is empty. Fails if it contains anything else.
+/// Returns the PID in the file, or `None` if the file is empty. Fails if it contains anything else.
 fn parse(file: &File) -> io::Result<Option<Pid>> {
     let mut content = [0; MAX_LENGTH + 1];
     let length = file.read_at(&mut content, 0)?;
@@ -145,7 +156,7 @@ fn parse(file: &File) -> io::Result<Option<Pid>> {
     pid.map(Some).ok_or_else(invalid)
 }
 
-/// Whether `path` still names the open file.
+/// Whether `path` still refers to the open `file`, not to another file, a symbolic link or nothing.
 fn is_named(file: &File, path: &Path) -> io::Result<bool> {
     let open = file.metadata()?;
     match fs::symlink_metadata(path) {
@@ -166,27 +177,31 @@ mod tests {
     };
     use tempfile::TempDir;
 
-    /// A directory, and the path of a PID file in it.
+    /// A new directory, and the path for a PID file in it, which does not exist yet.
     fn directory() -> (TempDir, PathBuf) {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("pid");
         (directory, path)
     }
 
+    /// The content of a PID file that this process holds.
     fn own_line() -> String {
         format!("{}\n", id())
     }
 
+    /// The content of the file, or `None` if it does not exist.
     fn content(path: &Path) -> Option<String> {
         fs::read_to_string(path).ok()
     }
 
+    /// Checks that claiming the file fails with this message, because its lock is held.
     fn check_busy(path: &Path, message: &str) {
         let error = PidFile::claim(path).expect_err("another process holds it");
         assert_eq!((error.kind(), &*error.to_string()), (io::ErrorKind::ResourceBusy, message));
     }
 
-    /// Claims a file with this content, or a missing one.
+    /// Claims a file that contains `before`, or a missing file for `None`, and checks the result. Then checks that a
+    /// claimed file names this process until it is dropped, and that any other file is unchanged.
     fn check(before: Option<&str>, expected: Result<(), io::ErrorKind>) {
         let (_directory, path) = directory();
         before.iter().for_each(|text| fs::write(&path, text).expect("a file"));

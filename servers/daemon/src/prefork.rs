@@ -1,4 +1,4 @@
-//! Runs the workers as processes, and replaces those that end.
+//! Runs the workers as processes, and replaces worker processes that end.
 //!
 //! All workers accept from the same listeners, so that no connection in a listener's queue is lost when a worker ends.
 
@@ -9,22 +9,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A worker that ended within this time failed to start, rather than while it served.
+/// A worker process that ends sooner than this after its start counts as failed: its replacement is delayed. Also the
+/// shortest delay after a failure to start a process at all.
 const MIN_LIFETIME: Duration = Duration::from_secs(1);
-/// The delay before a worker is restarted after an early end. It doubles with each further one.
+/// The delay before a worker process is replaced if it ended within [`MIN_LIFETIME`]. Each further such end in a row
+/// doubles the delay.
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
-/// The longest delay before a restart.
+/// The longest delay before a worker process is replaced.
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
 
 /// The worker processes of a master. Dropping the pool kills those that still run.
 #[derive(Debug)]
 pub struct WorkerPool {
+    /// One slot for each worker number, from 0.
     slots: Vec<WorkerSlot>,
 }
 
 impl WorkerPool {
-    /// Starts the workers and waits until all of them serve. Fails if one does not: only the replacements of workers
-    /// that once served are retried.
+    /// Starts this number of worker processes, hands `handoff` to each, and waits until all of them serve.
+    ///
+    /// Fails if one of them does not serve: only a worker that has served is replaced.
     pub fn start(workers: usize, handoff: Handoff<'_>) -> io::Result<WorkerPool> {
         let start = |number| {
             let worker = Some(Child::start(Role::Worker(number), handoff)?);
@@ -35,7 +39,8 @@ impl WorkerPool {
         Ok(pool)
     }
 
-    /// Reaps the workers that have ended, and starts the replacements that are due. Returns when the next one is due.
+    /// Reaps the workers that have ended, and starts the replacements that are due, with `handoff`. Returns when the
+    /// next replacement is due, or `None` if all workers run.
     pub fn maintain(&mut self, handoff: Handoff<'_>) -> Option<Instant> {
         let now = Instant::now();
         self.slots.iter_mut().for_each(|slot| slot.maintain(handoff, now));
@@ -51,7 +56,7 @@ impl WorkerPool {
         }
     }
 
-    /// Tells all workers to finish the requests in flight and end.
+    /// Tells all workers to finish the requests in flight and end (SIGTERM). Does not wait for them.
     pub fn stop(&self) {
         self.workers().for_each(Child::terminate);
     }
@@ -62,22 +67,27 @@ impl WorkerPool {
         workers.all(|worker| worker.exit_status().is_some())
     }
 
+    /// The worker processes that have not been reaped.
     fn workers(&self) -> impl Iterator<Item = &Child> {
         self.slots.iter().filter_map(|slot| slot.worker.as_ref())
     }
 }
 
-/// A worker, or the time at which its replacement is due.
+/// One worker of the pool: its process, or the time at which the replacement of its process is due.
 #[derive(Debug)]
 struct WorkerSlot {
     number: usize,
+    /// `None` after the process has ended, until its replacement is started.
     worker: Option<Child>,
+    /// When to start the replacement, if `worker` is `None`.
     restart_at: Instant,
+    /// The delay of the last replacement; zero if the process before it had served.
     backoff: Duration,
 }
 
 impl WorkerSlot {
-    /// If the worker has ended, logs its exit status and starts its replacement, at once or when it is due.
+    /// If the process has ended, logs its exit status and schedules its replacement. Starts the replacement if it is
+    /// due at `now`, and schedules it again if that fails.
     fn maintain(&mut self, handoff: Handoff<'_>, now: Instant) {
         if let Some(worker) = &mut self.worker {
             let Some(status) = worker.exit_status() else { return };

@@ -13,15 +13,17 @@ use rustix::{
 };
 use std::{collections::BTreeSet, fs, io};
 
-/// Switches this process to `user`, to `group` or the user's own group, and to the user's supplementary groups, for
-/// good: programs that it starts cannot gain privileges either (`no_new_privs`). User and group are names or numbers.
-/// If the process already is that user, as a worker is, its groups stay as they are.
+/// Switches this process permanently to an unprivileged user: to `user`, to `group` or the user's own group, and to the
+/// user's supplementary groups. Programs that the process starts cannot gain privileges either (`no_new_privs`).
+///
+/// `user` and `group` are names or numbers. If the process already has this user and group, as a worker process has,
+/// its supplementary groups stay as they are.
 ///
 /// Fails if the user or group does not exist, if the user is root, if the process has a second thread, which would keep
-/// its privileges, or if the kernel refuses. Also fails if the process could become root again; then it may have done
-/// so, and must end.
+/// its privileges, or if the kernel refuses. Also fails if the process can become root again. That is tested by trying
+/// it, so after this error the process may be root and must end.
 pub fn switch_user(user: &str, group: Option<&str>) -> io::Result<()> {
-    let identity = identity(&read("/etc/passwd")?, &read("/etc/group")?, user, group)?;
+    let identity = find_identity(&read_text("/etc/passwd")?, &read_text("/etc/group")?, user, group)?;
     if !identity.is_current() {
         require_single_thread()?;
         identity.assume()?;
@@ -33,7 +35,8 @@ pub fn switch_user(user: &str, group: Option<&str>) -> io::Result<()> {
     Ok(())
 }
 
-fn read(path: &str) -> io::Result<String> {
+/// Reads a text file. Replaces bytes that are not UTF-8.
+fn read_text(path: &str) -> io::Result<String> {
     let content = fs::read(path).context(format_args!("cannot read {path}"))?;
     Ok(String::from_utf8_lossy(&content).into_owned())
 }
@@ -43,18 +46,19 @@ fn read(path: &str) -> io::Result<String> {
 struct Identity {
     user: Uid,
     group: Gid,
-    /// In ascending order, including `group`.
+    /// The supplementary groups in ascending order, including `group`.
     supplementary: Vec<Gid>,
 }
 
 impl Identity {
-    /// `supplementary` need not include `group`.
+    /// Creates an identity from numbers. `supplementary` may have any order, and need not include `group`.
     fn new(user: u32, group: u32, supplementary: impl Iterator<Item = u32>) -> Identity {
         let supplementary: BTreeSet<u32> = supplementary.chain([group]).collect();
         let supplementary = supplementary.into_iter().map(Gid::from_raw).collect();
         Identity { user: Uid::from_raw(user), group: Gid::from_raw(group), supplementary }
     }
 
+    /// Switches the calling thread to this user and these groups. Needs root privileges.
     fn assume(&self) -> io::Result<()> {
         let Identity { user, group, supplementary } = self;
         // The user last, because only root may change groups.
@@ -63,31 +67,36 @@ impl Identity {
         set_thread_res_uid(*user, *user, *user).context("cannot set the user")
     }
 
+    /// Whether the calling thread has this user and group. Ignores supplementary groups.
     fn is_current(&self) -> bool {
         [getuid(), geteuid()] == [self.user; 2] && [getgid(), getegid()] == [self.group; 2]
     }
 
-    /// Tries to become root, because only that proves it impossible.
+    /// Whether the calling thread can become root again. Tries it, because only that proves it impossible: after `true`
+    /// the thread is root.
     fn can_regain_root(&self) -> bool {
         set_thread_uid(Uid::ROOT).is_ok() || (!self.group.is_root() && set_thread_gid(Gid::ROOT).is_ok())
     }
 }
 
-/// Finds a user and its groups in the contents of passwd(5) and group(5).
-fn identity(passwd: &str, groups: &str, user: &str, group: Option<&str>) -> io::Result<Identity> {
-    let account =
-        entry(passwd, user).and_then(|(name, uid, rest)| Some((name, uid, number(rest.split(':').next()?)?)));
-    let uid = account.map(|(_, uid, _)| uid).or_else(|| number(user));
-    let uid = found(uid, "user", user, "/etc/passwd")?;
+/// Finds `user` and its groups in the contents of `/etc/passwd` and `/etc/group`. Without `group`, the user has the
+/// group named in `/etc/passwd`. A user or group that is given by number need not be listed.
+///
+/// Fails if a name is unknown, if an unlisted user has no `group`, or if the user is root.
+fn find_identity(passwd: &str, groups: &str, user: &str, group: Option<&str>) -> io::Result<Identity> {
+    let account = find_entry(passwd, user)
+        .and_then(|(name, uid, rest)| Some((name, uid, parse_id(rest.split(':').next()?)?)));
+    let uid = account.map(|(_, uid, _)| uid).or_else(|| parse_id(user));
+    let uid = require_found(uid, "user", user, "/etc/passwd")?;
     if uid == 0 {
         return Err(io::Error::other(format!("refusing --user {user}: choose an unprivileged user")));
     }
     let gid = if let Some(group) = group {
-        let gid = entry(groups, group).map(|(_, gid, _)| gid).or_else(|| number(group));
-        found(gid, "group", group, "/etc/group")?
+        let gid = find_entry(groups, group).map(|(_, gid, _)| gid).or_else(|| parse_id(group));
+        require_found(gid, "group", group, "/etc/group")?
     } else {
         let gid = account.map(|(.., gid)| gid);
-        found(gid, "the group of user", user, "/etc/passwd (add --group)")?
+        require_found(gid, "the group of user", user, "/etc/passwd (add --group)")?
     };
     let is_member =
         |members: &str| members.split(',').any(|member| account.is_some_and(|(name, ..)| member == name));
@@ -95,27 +104,30 @@ fn identity(passwd: &str, groups: &str, user: &str, group: Option<&str>) -> io::
     Ok(Identity::new(uid, gid, memberships))
 }
 
-/// The entry with this name or, if there is none, with this number: a name may consist of digits.
-fn entry<'a>(text: &'a str, key: &str) -> Option<(&'a str, u32, &'a str)> {
-    let named = entries(text).find(|(name, ..)| *name == key);
-    named.or_else(|| entries(text).find(|(_, id, _)| Some(*id) == number(key)))
+/// The item of [`entries`] with this name. If no name matches, the item with this number: a name may consist of digits.
+fn find_entry<'a>(text: &'a str, name_or_number: &str) -> Option<(&'a str, u32, &'a str)> {
+    let named = entries(text).find(|(name, ..)| *name == name_or_number);
+    named.or_else(|| entries(text).find(|(_, id, _)| Some(*id) == parse_id(name_or_number)))
 }
 
-/// Name, number and further fields of each valid line: in both files a line begins with `name:password:number:`. The
-/// next field is the group in passwd(5), and the list of members in group(5).
+/// The valid lines of passwd(5) or group(5): the name, the number, and the rest of the line. In both files a line
+/// begins with `name:password:number:`. The rest begins with the number of the user's group in passwd(5), and is the
+/// list of members in group(5).
 fn entries(text: &str) -> impl Iterator<Item = (&str, u32, &str)> {
     text.lines().filter_map(|line| {
         let mut fields = line.splitn(4, ':');
-        Some((fields.next()?, number(fields.nth(1)?)?, fields.next()?))
+        Some((fields.next()?, parse_id(fields.nth(1)?)?, fields.next()?))
     })
 }
 
-/// A user's or group's number. `u32::MAX` is not one: to the kernel it means "no change".
-fn number(text: &str) -> Option<u32> {
+/// Parses the number of a user or group. Returns `None` for other text and for `u32::MAX`, which tells the kernel not
+/// to change the user or group.
+fn parse_id(text: &str) -> Option<u32> {
     text.parse().ok().filter(|number| *number != u32::MAX && text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-fn found(id: Option<u32>, kind: &str, name: &str, file: &str) -> io::Result<u32> {
+/// Returns `id`, or the error that `file` does not list the user or group (`kind`) called `name`.
+fn require_found(id: Option<u32>, kind: &str, name: &str, file: &str) -> io::Result<u32> {
     id.ok_or_else(|| io::Error::other(format!("cannot find {kind} {name}: not in {file}")))
 }
 
@@ -134,8 +146,10 @@ mod tests {
     const GROUP: &str = "root:x:0:\nlogs:x:4:web,someone\nweb:x:33:\nwebs:x:50:web2\nown:x:34:web\n\
         users:x:100:someone,web\nbroken:x:no:web";
 
+    /// Looks up `user` and `group` in [`PASSWD`] and [`GROUP`]. Expects the numbers of the user, its group and all its
+    /// supplementary groups, or an error message.
     fn check(user: &str, group: Option<&str>, expected: Result<(u32, u32, &[u32]), &str>) {
-        let found = identity(PASSWD, GROUP, user, group).map_err(|error| error.to_string());
+        let found = find_identity(PASSWD, GROUP, user, group).map_err(|error| error.to_string());
         let expected =
             expected.map(|(user, group, others)| Identity::new(user, group, others.iter().copied()));
         assert_eq!(found, expected.map_err(str::to_owned), "{user}, {group:?}");
@@ -180,7 +194,7 @@ mod tests {
         assert!(geteuid().is_root());
     }
 
-    /// To the kernel a user belongs to a thread, so a thread can drop privileges that the other tests need.
+    /// Drops the privileges of one thread only, because to the kernel they belong to a thread. Other tests need root.
     #[test]
     fn drops_all_privileges() {
         if !geteuid().is_root() {

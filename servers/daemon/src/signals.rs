@@ -57,8 +57,8 @@ impl Signal {
     }
 
     /// Translates the number of a Unix signal that a worker process has received. Returns `None` if the worker ignores
-    /// it. Workers ignore SIGINT and SIGUSR2: a terminal and `killall` send them to the master too, which decides what its
-    /// workers do.
+    /// it. Workers ignore SIGINT and SIGUSR2: a terminal and `killall` send them to the master too, which decides what
+    /// its workers do.
     pub fn for_worker(unix_signal: i32) -> Option<Signal> {
         match unix_signal {
             SIGTERM => Some(Signal::Stop),

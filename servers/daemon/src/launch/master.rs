@@ -55,8 +55,8 @@ enum Workers {
 }
 
 impl Master<'_> {
-    /// Starts the server in the order that [`launch`](super) explains, and returns when it serves. `inherited` is what a
-    /// predecessor has handed over.
+    /// Starts the server in the order that [`launch`](super) explains, and returns when it serves. `inherited` is what
+    /// a predecessor has handed over.
     pub(super) fn start(
         settings: &ServerSettings,
         inherited: Option<Inherited>,

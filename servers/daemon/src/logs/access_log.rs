@@ -101,8 +101,8 @@ impl RecordBuilder {
         record
     }
 
-    /// Appends the complete line, with its newline. `duration` is the time from the last byte of the request to the last
-    /// byte sent of the response.
+    /// Appends the complete line, with its newline. `duration` is the time from the last byte of the request to the
+    /// last byte sent of the response.
     fn finish(&self, line: &mut Vec<u8>, time: &Timestamp, status: Status, sent: Sent, duration: Duration) {
         let json = self.format == Format::Json;
         let (time, start) = (if json { &time.rfc3339 } else { &time.clf }, line.len());
