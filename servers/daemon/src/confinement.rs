@@ -42,8 +42,8 @@ impl fmt::Display for Confinement {
 /// * to read files and directories below `root`;
 /// * to create and write files in the directories of `logs`, because a log is created again after its rotation;
 /// * to remove files in the directory of `pid_file`;
-/// * to read and execute files in the directories of the program and its libraries, so that the process can start the
-///   program again as a worker or a successor.
+/// * to start the program again as a worker or a successor: to read and execute files in the directories of the program
+///   and its libraries, and to open `/etc/ld.so.cache` and `/dev/null`.
 ///
 /// If the process has inherited rules, only checks that they permit reading `root`.
 ///

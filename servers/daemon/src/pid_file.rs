@@ -31,7 +31,7 @@ const MAX_ATTEMPTS: u32 = 100;
 /// permit removal. A file that a successor has taken over stays.
 #[derive(Debug)]
 pub struct PidFile {
-    /// Absolute.
+    /// The absolute path of the file.
     path: PathBuf,
     /// Holds the lock. A successor that has received this descriptor holds it too.
     pub file: File,

@@ -28,7 +28,7 @@ pub struct WorkerPool {
 impl WorkerPool {
     /// Starts this number of worker processes, hands `handoff` to each, and waits until all of them serve.
     ///
-    /// Fails if one of them does not serve: only a worker that has served is replaced.
+    /// Fails if one of them does not serve: workers are replaced only after this start.
     pub fn start(workers: usize, handoff: Handoff<'_>) -> io::Result<WorkerPool> {
         let start = |number| {
             let worker = Some(Child::start(Role::Worker(number), handoff)?);

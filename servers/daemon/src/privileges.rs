@@ -73,14 +73,14 @@ impl Identity {
     }
 
     /// Whether the calling thread can become root again. Tries it, because only that proves it impossible: after `true`
-    /// the thread is root.
+    /// the thread has root's user or group.
     fn can_regain_root(&self) -> bool {
         set_thread_uid(Uid::ROOT).is_ok() || (!self.group.is_root() && set_thread_gid(Gid::ROOT).is_ok())
     }
 }
 
 /// Finds `user` and its groups in the contents of `/etc/passwd` and `/etc/group`. Without `group`, the user has the
-/// group named in `/etc/passwd`. A user or group that is given by number need not be listed.
+/// group that `/etc/passwd` names. A user or group that is given by number need not be listed.
 ///
 /// Fails if a name is unknown, if an unlisted user has no `group`, or if the user is root.
 fn find_identity(passwd: &str, groups: &str, user: &str, group: Option<&str>) -> io::Result<Identity> {
@@ -126,7 +126,7 @@ fn parse_id(text: &str) -> Option<u32> {
     text.parse().ok().filter(|number| *number != u32::MAX && text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Returns `id`, or the error that `file` does not list the user or group (`kind`) called `name`.
+/// Returns `id`. If it is `None`, fails: `file` does not list the user or group (`kind`) called `name`.
 fn require_found(id: Option<u32>, kind: &str, name: &str, file: &str) -> io::Result<u32> {
     id.ok_or_else(|| io::Error::other(format!("cannot find {kind} {name}: not in {file}")))
 }
