@@ -25,7 +25,8 @@ pub enum Format {
     Json,
 }
 
-/// Middleware that appends a line to a log once a response is sent, or its connection has ended before that.
+/// Middleware that appends a line to the access log for each response: when the response is sent, or when its
+/// connection ends before that.
 ///
 /// Wrap it around all other layers: a line shows the response as this layer sees it.
 #[derive(Clone, Debug)]
@@ -35,13 +36,14 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    /// Logs to `log` in this format. Returns `None` for [`Format::Off`], so that a server without an access log runs no
-    /// code for one.
+    /// Creates the middleware that writes to `log` in this format. Returns `None` for [`Format::Off`], so that a server
+    /// without an access log runs no code for one.
     pub fn new(log: Log, format: Format) -> Option<AccessLog> {
         (format != Format::Off).then_some(AccessLog { log, format })
     }
 
-    /// Returns a function that makes the response to `request` append its line once it is sent.
+    /// Copies what the line says about the request, and returns a function that makes the response append the line once
+    /// the response is sent. `request` is `None` if its head was not understood.
     fn record(
         &self,
         client_addr: Option<SocketAddr>,
@@ -54,7 +56,7 @@ impl AccessLog {
             let status = response.status();
             response.on_sent(move |sent| {
                 let duration = received_at.elapsed();
-                log.append(|line, timestamp| record.finish(line, timestamp, status, sent, duration));
+                log.append(|out, timestamp| record.finish(out, timestamp, status, sent, duration));
             })
         }
     }
@@ -71,60 +73,69 @@ impl Middleware for AccessLog {
     }
 }
 
-// The most bytes that text chosen by a client takes, once escaped. Together with the rest of a line they stay below
-// `MAX_LINE_BYTES`, and no client can make the log grow much faster than it sends.
+// The sum of the following limits and the rest of a line stay below `MAX_LINE_BYTES`, and no client can make the log
+// grow much faster than it sends.
+/// The most bytes of a line that the request's method takes, once escaped.
 const MAX_METHOD: usize = 32;
+/// The most bytes of a line that the request's target takes, once escaped.
 const MAX_TARGET: usize = 2000;
+/// The most bytes of a line that the `Referer` header takes, once escaped.
 const MAX_REFERER: usize = 1000;
+/// The most bytes of a line that the `User-Agent` header takes, once escaped.
 const MAX_USER_AGENT: usize = 500;
 
-/// Initial capacity of a record in bytes: most lines fit without growing it.
-const TYPICAL_LINE: usize = 320;
+/// Initial capacity of [`RecordBuilder::text`] in bytes: most lines fit without growing it.
+const TYPICAL_LINE_BYTES: usize = 320;
 
-/// A line without its time and its response, which are inserted at two offsets.
+/// A line of the access log without its time and without what it says about the response:
+/// [`finish`](RecordBuilder::finish) inserts both.
 struct RecordBuilder {
     format: Format,
     text: Vec<u8>,
+    /// The offset in `text` at which the time is inserted.
     time_at: usize,
+    /// The offset in `text` at which status, bytes sent and duration are inserted.
     response_at: usize,
 }
 
 impl RecordBuilder {
-    /// Writes what a line says about the client and the request. `request` is `None` if its head was not understood.
+    /// Builds what a line says about the client and the request. `client` is `None` if the engine knows no address,
+    /// `request` if its head was not understood.
     fn new(format: Format, client: Option<SocketAddr>, request: Option<&Request<'_>>) -> Self {
-        let text = Vec::with_capacity(TYPICAL_LINE);
+        let text = Vec::with_capacity(TYPICAL_LINE_BYTES);
         let mut record = RecordBuilder { format, text, time_at: 0, response_at: 0 };
         match format {
-            Format::Json => record.json(client, request),
-            _ => record.common(client, request),
+            Format::Json => record.write_json(client, request),
+            _ => record.write_common(client, request),
         }
         record
     }
 
-    /// Appends the complete line, with its newline. `duration` is the time from the last byte of the request to the
-    /// last byte sent of the response.
-    fn finish(&self, line: &mut Vec<u8>, time: &Timestamp, status: Status, sent: Sent, duration: Duration) {
+    /// Appends the complete line, with its newline, to `out`. `time` is when the response was sent or its connection
+    /// ended, `duration` the time from the last byte of the request until then.
+    fn finish(&self, out: &mut Vec<u8>, time: &Timestamp, status: Status, sent: Sent, duration: Duration) {
         let json = self.format == Format::Json;
-        let (time, start) = (if json { &time.rfc3339 } else { &time.clf }, line.len());
-        line.extend_from_slice(&self.text[..self.time_at]);
-        line.extend_from_slice(time.as_bytes());
-        line.extend_from_slice(&self.text[self.time_at..self.response_at]);
+        let (time, start) = (if json { &time.rfc3339 } else { &time.clf }, out.len());
+        out.extend_from_slice(&self.text[..self.time_at]);
+        out.extend_from_slice(time.as_bytes());
+        out.extend_from_slice(&self.text[self.time_at..self.response_at]);
         let (status, Sent { bytes, complete }) = (status.code(), sent);
         let _ = if json {
             let micros = duration.as_micros();
             let (millis, thousandths) = (micros / 1000, micros % 1000);
-            write!(line, r#""status":{status},"bytes":{bytes},"complete":{complete},"#)
-                .and_then(|()| write!(line, r#""duration_ms":{millis}.{thousandths:03}"#))
+            write!(out, r#""status":{status},"bytes":{bytes},"complete":{complete},"#)
+                .and_then(|()| write!(out, r#""duration_ms":{millis}.{thousandths:03}"#))
         } else {
-            write!(line, "{status} {bytes}")
+            write!(out, "{status} {bytes}")
         };
-        line.extend_from_slice(&self.text[self.response_at..]);
-        line.push(b'\n');
-        debug_assert!(line.len() - start <= MAX_LINE_BYTES, "a log line is too long");
+        out.extend_from_slice(&self.text[self.response_at..]);
+        out.push(b'\n');
+        debug_assert!(out.len() - start <= MAX_LINE_BYTES, "a log line is too long");
     }
 
-    /// `client - - [time] "request line" status bytes`; the combined format adds two quoted headers.
-    fn common(&mut self, client: Option<SocketAddr>, request: Option<&Request<'_>>) {
+    /// Builds a line in the Common Log Format: `client - - [time] "request line" status bytes`. The combined format
+    /// adds the headers `Referer` and `User-Agent` in quotes. `-` stands for an unknown value.
+    fn write_common(&mut self, client: Option<SocketAddr>, request: Option<&Request<'_>>) {
         let text = &mut self.text;
         let _ = match client {
             Some(client) => write!(text, "{} - - [", client.ip().to_canonical()),
@@ -144,52 +155,56 @@ impl RecordBuilder {
         text.extend_from_slice(b"\" ");
         self.response_at = text.len();
         if self.format == Format::Combined {
-            for (name, room) in [("Referer", MAX_REFERER), ("User-Agent", MAX_USER_AGENT)] {
+            for (name, max_bytes) in [("Referer", MAX_REFERER), ("User-Agent", MAX_USER_AGENT)] {
                 text.extend_from_slice(b" \"");
-                Escape::Quoted.write(text, header(request, name).unwrap_or(b"-"), room);
+                Escape::Quoted.write(text, header(request, name).unwrap_or(b"-"), max_bytes);
                 text.push(b'"');
             }
         }
     }
 
-    /// An object with always the same members in the same order. `null` means that the client did not send the value.
-    fn json(&mut self, client: Option<SocketAddr>, request: Option<&Request<'_>>) {
+    /// Builds a line that is a JSON object, always with the same members in the same order. `null` stands for an
+    /// unknown value.
+    fn write_json(&mut self, client: Option<SocketAddr>, request: Option<&Request<'_>>) {
         let text = &mut self.text;
         text.extend_from_slice(b"{\"time\":\"");
         self.time_at = text.len();
         text.extend_from_slice(b"\",");
         let client = client.map(|client| client.ip().to_canonical().to_string());
         // The log format is public: this member keeps its name.
-        member(text, "peer", client.as_ref().map(String::as_bytes), usize::MAX);
-        member(text, "method", request.map(|request| request.method_token().as_bytes()), MAX_METHOD);
-        member(text, "target", request.map(|request| request.target().as_bytes()), MAX_TARGET);
-        member(text, "version", request.map(|request| version(request).as_bytes()), usize::MAX);
+        write_member(text, "peer", client.as_ref().map(String::as_bytes), usize::MAX);
+        write_member(text, "method", request.map(|request| request.method_token().as_bytes()), MAX_METHOD);
+        write_member(text, "target", request.map(|request| request.target().as_bytes()), MAX_TARGET);
+        write_member(text, "version", request.map(|request| version(request).as_bytes()), usize::MAX);
         self.response_at = text.len();
         text.push(b',');
-        member(text, "referer", header(request, "Referer"), MAX_REFERER);
-        member(text, "user_agent", header(request, "User-Agent"), MAX_USER_AGENT);
+        write_member(text, "referer", header(request, "Referer"), MAX_REFERER);
+        write_member(text, "user_agent", header(request, "User-Agent"), MAX_USER_AGENT);
         text.pop();
         text.push(b'}');
     }
 }
 
-/// Writes one member of an object and a comma.
-fn member(text: &mut Vec<u8>, name: &str, value: Option<&[u8]>, room: usize) {
-    let _ = write!(text, "\"{name}\":");
+/// Appends a member of a JSON object and a comma to `out`. Escapes `value` and truncates it to `max_bytes`; `None`
+/// becomes `null`.
+fn write_member(out: &mut Vec<u8>, name: &str, value: Option<&[u8]>, max_bytes: usize) {
+    let _ = write!(out, "\"{name}\":");
     match value {
         Some(value) => {
-            text.push(b'"');
-            Escape::Json.write(text, value, room);
-            text.extend_from_slice(b"\",");
+            out.push(b'"');
+            Escape::Json.write(out, value, max_bytes);
+            out.extend_from_slice(b"\",");
         }
-        None => text.extend_from_slice(b"null,"),
+        None => out.extend_from_slice(b"null,"),
     }
 }
 
+/// The value of the request's header `name`. `None` without such a header or without a request.
 fn header<'r>(request: Option<&Request<'r>>, name: &str) -> Option<&'r [u8]> {
     request.and_then(|request| request.header(name))
 }
 
+/// The HTTP version in the form of a request line.
 fn version(request: &Request<'_>) -> &'static str {
     if request.version() == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" }
 }
@@ -202,6 +217,8 @@ mod tests {
 
     const CLIENT: &str = "[::ffff:192.0.2.7]:4711";
 
+    /// Returns the line, with its newline, for a request whose head is `head` and an empty line, or for a head that was
+    /// not understood (`None`). `complete` says whether the whole response was sent.
     fn line(format: Format, client: Option<&str>, head: Option<&[u8]>, complete: bool) -> String {
         let mut index = HeadIndex::default();
         let head = head.map(|head| [head, b"\r\n"].concat());

@@ -15,41 +15,45 @@ use std::{
     time::SystemTime,
 };
 
-/// The most bytes that a message takes, once escaped; the rest of the line fits into the remaining 100 bytes.
+/// The most bytes of a line that the message takes, once escaped. The rest of the line fits into the other 100 bytes.
 const MAX_MESSAGE: usize = MAX_LINE_BYTES - 100;
 
-static LOG: OnceLock<Log> = OnceLock::new();
+/// The error log of this process, once [`set_log`] has been called.
+static ERROR_LOG: OnceLock<Log> = OnceLock::new();
 
-/// Routes the messages of the `log` facade to the error log. Until [`set_log`] is called they go to standard error.
+/// Passes the messages of the `log` facade to the error log, without debug messages. Until [`set_log`] is called they
+/// go to standard error.
 pub fn install_logger() {
     if log::set_logger(&ErrorLogger).is_ok() {
         log::set_max_level(log::LevelFilter::Info);
     }
 }
 
-/// Makes `log` the error log of this process, and reports panics to it too, one line each. Only the first call has an
-/// effect on where messages go.
+/// Makes `log` the error log of this process, and reports panics to it too, one line each. After the first call, `log`
+/// is ignored.
 pub(super) fn set_log(log: Log) {
-    let _ = LOG.set(log);
+    let _ = ERROR_LOG.set(log);
     panic::set_hook(Box::new(|panic| {
         report(Level::Error, panic_message(panic.payload(), panic.location()));
     }));
 }
 
-/// Appends a message to the error log. Returns false if there was no room for it.
+/// Appends a message to the error log, or prints it to standard error before [`set_log`] is called. Returns false if
+/// the log's buffer was full and the message is lost.
 pub(super) fn report(level: Level, message: impl fmt::Display) -> bool {
     // Formatted before the log is locked, because an argument's `Display` can panic.
     let (message, pid) = (message.to_string(), process::id());
-    let Some(log) = LOG.get() else {
+    let Some(log) = ERROR_LOG.get() else {
         let mut line = Vec::new();
         write_line(&mut line, &Timestamp::at(SystemTime::now()), pid, level, &message);
         // A macro, because test harnesses capture its output but not that of the stream.
         eprint!("{}", String::from_utf8_lossy(&line));
         return true;
     };
-    log.append(|line, timestamp| write_line(line, timestamp, pid, level, &message))
+    log.append(|out, timestamp| write_line(out, timestamp, pid, level, &message))
 }
 
+/// Receives the messages of the `log` facade for the error log.
 struct ErrorLogger;
 
 impl log::Log for ErrorLogger {
@@ -62,20 +66,23 @@ impl log::Log for ErrorLogger {
         report(record.level(), record.args());
     }
 
+    /// Does nothing: the process flushes the error log itself when it ends.
     fn flush(&self) {}
 }
 
-fn write_line(line: &mut Vec<u8>, timestamp: &Timestamp, pid: u32, level: Level, message: &str) {
+/// Appends the line `TIME LEVEL PID: MESSAGE`, with its newline, to `out`.
+fn write_line(out: &mut Vec<u8>, timestamp: &Timestamp, pid: u32, level: Level, message: &str) {
     let level = match level {
         Level::Error => "error",
         Level::Warn => "warning",
         Level::Info | Level::Debug | Level::Trace => "info",
     };
-    let _ = write!(line, "{} {level} {pid}: ", timestamp.rfc3339);
-    Escape::Message.write(line, message.as_bytes(), MAX_MESSAGE);
-    line.push(b'\n');
+    let _ = write!(out, "{} {level} {pid}: ", timestamp.rfc3339);
+    Escape::Message.write(out, message.as_bytes(), MAX_MESSAGE);
+    out.push(b'\n');
 }
 
+/// The message for a panic: its thread, its place in the source, and its text if `payload` is a string.
 fn panic_message(payload: &dyn Any, location: Option<&Location<'_>>) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
@@ -89,6 +96,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
+    /// Checks the line that a process with PID 4711 writes, without its timestamp.
     fn check(level: Level, message: &str, expected: &str) {
         let mut line = Vec::new();
         let timestamp = Timestamp::at(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777));

@@ -1,25 +1,26 @@
 //! Escapes bytes that a client has chosen, so that they cannot end a line, close a quotation or control a terminal.
 
-/// Marks text that was truncated.
+/// Follows text that was truncated.
 const TRUNCATED: &[u8] = b"...";
 
-/// How bytes are escaped, which depends on where they appear. Printable ASCII stays as it is, with the exceptions named
-/// below.
+/// How bytes are escaped, which depends on where they appear. Printable ASCII stays as it is, except what a variant
+/// names. Any other byte becomes `\xHH`, in JSON `\u00HH`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Escape {
     /// In a message: escapes backslashes, which begin an escape sequence.
     Message,
     /// Between double quotes: escapes backslashes and double quotes.
     Quoted,
-    /// In a JSON string (RFC 8259 §7): as `Quoted`, with JSON's escape sequences. A byte that is not ASCII becomes the
+    /// In a JSON string (RFC 8259 §7): escapes backslashes and double quotes. A byte that is not ASCII becomes the
     /// character with the same number, so that any bytes give valid JSON and can be recovered from it.
     Json,
 }
 
 impl Escape {
-    /// Appends `bytes`, escaped, in at most `room` bytes. If that is not enough, truncates and appends `...` beyond it.
-    pub(super) fn write(self, out: &mut Vec<u8>, bytes: &[u8], room: usize) {
-        let end = out.len().saturating_add(room);
+    /// Appends `bytes` to `out`, escaped. If that takes more than `max_bytes` bytes, truncates it to at most
+    /// `max_bytes` and appends `...`.
+    pub(super) fn write(self, out: &mut Vec<u8>, bytes: &[u8], max_bytes: usize) {
+        let end = out.len().saturating_add(max_bytes);
         let digit = |value: u8| b"0123456789ABCDEF"[usize::from(value)];
         let prefix: &[u8] = if self == Escape::Json { b"\\u00" } else { b"\\x" };
         let mut rest = bytes;
@@ -37,6 +38,7 @@ impl Escape {
         }
     }
 
+    /// Whether `byte` stays as it is.
     fn is_plain(self, byte: u8) -> bool {
         matches!(byte, b' '..=b'~') && byte != b'\\' && (byte != b'"' || self == Escape::Message)
     }
@@ -46,9 +48,9 @@ impl Escape {
 mod tests {
     use super::*;
 
-    fn check(escape: Escape, bytes: &[u8], room: usize, expected: &str) {
+    fn check(escape: Escape, bytes: &[u8], max_bytes: usize, expected: &str) {
         let mut out = b"before ".to_vec();
-        escape.write(&mut out, bytes, room);
+        escape.write(&mut out, bytes, max_bytes);
         assert_eq!(String::from_utf8_lossy(&out), format!("before {expected}"), "{}", bytes.escape_ascii());
     }
 

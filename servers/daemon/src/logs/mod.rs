@@ -37,10 +37,11 @@ pub struct LogSettings {
 }
 
 impl LogSettings {
-    /// Opens the outputs, calls `restrict`, then starts the writer threads. `restrict` may give up access that opening
-    /// the outputs needs, and it must run before the process starts threads.
+    /// Opens the outputs, calls `restrict`, then starts the writer threads. Returns the logs and the result of
+    /// `restrict`, which may drop rights that opening the outputs needs, and must run while the process has one thread.
     ///
-    /// Afterwards the messages and panics of this process go to its error log.
+    /// From then on the messages and panics of this process go to its error log. Fails if an output cannot be opened,
+    /// if `restrict` fails, or if the kernel starts no thread.
     pub(crate) fn start<T>(&self, restrict: impl FnOnce() -> io::Result<T>) -> io::Result<(Logs, T)> {
         let open = |file: &Option<PathBuf>, default| {
             let output = file.clone().map_or(default, Output::File);
@@ -60,12 +61,13 @@ impl LogSettings {
 
 /// The logs of a process.
 pub(crate) struct Logs {
+    /// `None` if the access log is off.
     access: Option<AccessLog>,
     errors: Log,
 }
 
 impl Logs {
-    /// Makes handlers whose responses appear in the access log, unless it is off.
+    /// Wraps each handler that `make` makes in the access log. Returns `make` unchanged if the access log is off.
     pub(crate) fn wrap(&self, make: MakeHandler) -> MakeHandler {
         match self.access.clone() {
             Some(layer) => Arc::new(move |worker| Arc::new(Stack::new(make(worker)).wrap(layer.clone()))),
@@ -73,13 +75,13 @@ impl Logs {
         }
     }
 
-    /// Reopens the files by their names, for log rotation.
+    /// Reopens the log files by their names, for log rotation. Does not wait: the writer threads do it.
     pub(crate) fn reopen(&self) {
         self.access.iter().map(|access| &access.log).chain([&self.errors]).for_each(Log::reopen);
     }
 
-    /// Waits until all lines so far are written, for at most `timeout` per log. Reports the lines that the access log
-    /// has lost.
+    /// Waits until the lines appended so far are written, for at most `timeout` per log. Reports to the error log how
+    /// many lines the access log has lost.
     pub(crate) fn flush(&self, timeout: Duration) {
         if let Some(AccessLog { log, .. }) = &self.access {
             log.flush(timeout);

@@ -1,7 +1,7 @@
 //! Writes whole lines to a file, a pipe or a terminal.
 //!
-//! Other processes may write to the same output, and a write may be interrupted, incomplete or refused. No line may
-//! mix with another because of that.
+//! Other processes may write to the same output, and a write may be interrupted, incomplete or fail. Even then no line
+//! may mix with another.
 
 use crate::system::Context;
 use rustix::{
@@ -61,7 +61,7 @@ impl fmt::Display for Output {
     }
 }
 
-/// Writes lines to an open output.
+/// Writes lines to an open output, and keeps each line apart from the others when a write is incomplete or fails.
 pub(super) struct LineWriter<W> {
     output: W,
     /// Whether the last write ended in the middle of a line.
@@ -74,13 +74,15 @@ impl<W: Write + AsFd> LineWriter<W> {
     }
 
     /// Writes all lines of `text`, and waits while the output is full. If the previous call failed in the middle of a
-    /// line, this one writes a newline first. The error is the number of lost lines and their cause.
+    /// line, writes a newline first. The error is the number of lines that were not written completely, and the cause.
     pub(super) fn write(&mut self, text: &[u8]) -> Result<(), (u64, io::Error)> {
         let mut rest = text;
         let result = self.write_rest(&mut rest);
         result.map_err(|cause| (rest.iter().filter(|byte| **byte == b'\n').count() as u64, cause))
     }
 
+    /// Writes the lines in `rest`, and removes each byte from `rest` that is written: after a failure, `rest` is what
+    /// was not written.
     fn write_rest(&mut self, rest: &mut &[u8]) -> io::Result<()> {
         while self.mid_line && !rest.is_empty() {
             self.write_once(b"\n")?;
@@ -92,6 +94,8 @@ impl<W: Write + AsFd> LineWriter<W> {
         Ok(())
     }
 
+    /// Writes some of `bytes`, at least one, and returns how many. Waits while the output is full, and retries after
+    /// EINTR.
     fn write_once(&mut self, bytes: &[u8]) -> io::Result<usize> {
         loop {
             match self.output.write(bytes) {
@@ -110,7 +114,8 @@ impl<W: Write + AsFd> LineWriter<W> {
     }
 }
 
-/// As many whole lines as one atomic write can hold ([`MAX_LINE_BYTES`]); a part of the first line if it is longer.
+/// Returns the longest part of `text` from its start that one atomic write can hold ([`MAX_LINE_BYTES`]) and that ends
+/// with a line. If the first line is longer than that, returns as much of it as fits.
 fn whole_lines(text: &[u8]) -> &[u8] {
     let window = &text[..text.len().min(MAX_LINE_BYTES)];
     let end = window.iter().rposition(|byte| *byte == b'\n').map_or(window.len(), |at| at + 1);
@@ -122,11 +127,12 @@ mod tests {
     use super::*;
     use std::{collections::VecDeque, os::fd::BorrowedFd};
 
-    /// Handles each write as the next step of the script says: accepts so many bytes, or fails. After the script,
-    /// accepts everything.
+    /// An output that treats each write as the next item of `script` says: it accepts that many bytes, or fails. After
+    /// the script, it accepts everything.
     struct ScriptedOutput {
         script: VecDeque<Result<usize, ErrorKind>>,
         written: Vec<u8>,
+        /// The file to poll for room, which is always ready.
         always_writable: File,
     }
 
@@ -148,7 +154,8 @@ mod tests {
         }
     }
 
-    /// Writes three lines and then a fourth; checks what arrives, and how many of the three are lost.
+    /// Writes three lines with one call and a fourth line with another. Checks everything that was written, and how
+    /// many of the three lines the first call reports as lost.
     fn check(script: &[Result<usize, ErrorKind>], written: &str, lines_lost: u64) {
         let always_writable = Output::File("/dev/null".into()).open().expect("/dev/null");
         let script = script.iter().copied().collect();

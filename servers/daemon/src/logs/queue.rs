@@ -16,7 +16,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Capacity of the buffer in bytes: what a busy server logs while a disk stalls for tens of milliseconds.
+/// Capacity of a log's buffer in bytes: what a busy server logs while a disk stalls for tens of milliseconds.
 const CAPACITY: usize = 1024 * 1024;
 
 /// The writer thread stops waiting for further lines when the buffer holds this many bytes: some hundreds of lines.
@@ -27,24 +27,24 @@ const WRITE_THRESHOLD: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub struct Log {
     pub(super) buffer: Arc<Buffer>,
-    /// Sending fails only if the writer thread has panicked, which the error log reports.
+    /// Wakes the writer thread. Sending fails only if the writer thread has panicked, which the error log reports.
     pub(super) commands: Sender<Command>,
 }
 
 /// What the writer thread must do besides writing the buffered lines.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Wait a little for further lines first.
+    /// Wait a short time for further lines before writing.
     Wait,
-    /// Reopen the output first.
+    /// Reopen the output before writing.
     Reopen,
-    /// Confirm that the lines are written.
+    /// Confirm through this sender when the lines are written.
     Confirm(Sender<()>),
 }
 
 impl Log {
-    /// Appends the line that `write` writes, which must end with a newline. Returns false if the buffer was full and
-    /// the line is lost.
+    /// Appends one line. `write` gets the buffer and the current time, and must append the line with its newline.
+    /// Returns false if the buffer was full and the line is lost.
     pub(super) fn append(&self, write: impl FnOnce(&mut Vec<u8>, &Timestamp)) -> bool {
         let now = SystemTime::now();
         let mut state = self.buffer.lock();
@@ -65,8 +65,8 @@ impl Log {
         true
     }
 
-    /// Reopens the log's file by its name, for log rotation. Lines appended before this call may go to either file. If
-    /// the file cannot be opened, the error log says so and the old file stays in use.
+    /// Makes the writer thread reopen the log's file by its name, for log rotation. Lines appended before this call may
+    /// go to the old file or the new one. If the file cannot be opened, this is reported and the old file stays in use.
     pub fn reopen(&self) {
         let _ = self.commands.send(Command::Reopen);
     }
@@ -85,24 +85,28 @@ impl Log {
     }
 }
 
-/// The lines that are not written yet.
+/// What the threads that append to a log share with its writer thread.
 #[derive(Debug)]
 pub(super) struct Buffer {
+    /// Where the log is written.
     pub(super) output: Output,
     pub(super) state: Mutex<BufferState>,
 }
 
+/// The lines that the writer thread has not taken yet, and the counters of lost lines.
 #[derive(Debug, Default)]
 pub(super) struct BufferState {
     pub(super) lines: Vec<u8>,
+    /// When the last line was appended.
     timestamp: Timestamp,
-    /// Lines lost since the log was opened.
+    /// The number of lines lost since the log was opened.
     pub(super) lost: u64,
     /// How many of the lost lines have been reported.
     pub(super) reported: u64,
 }
 
 impl Buffer {
+    /// Locks the state, even if a thread has panicked while it held the lock.
     pub(super) fn lock(&self) -> MutexGuard<'_, BufferState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

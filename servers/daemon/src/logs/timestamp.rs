@@ -3,14 +3,16 @@
 use httpdate::HttpDate;
 use std::time::{Duration, SystemTime};
 
-/// The last second of the year 9999, the last one that `httpdate` can format.
+/// The last second that `httpdate` can format, counted from the Unix epoch: the end of the year 9999.
 const MAX_SECOND: u64 = 253_402_300_799;
 
+/// The three-letter names of the months in HTTP dates.
 const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
-/// One second, formatted in both ways that the logs use. The default value holds no time yet.
+/// A time in whole seconds, formatted in both ways that the logs use. In the default value both texts are empty.
 #[derive(Debug, Default)]
 pub(super) struct Timestamp {
+    /// The formatted second, counted from the Unix epoch. `None` before the first update.
     second: Option<u64>,
     /// As in the Common Log Format: `06/Nov/1994:08:49:37 +0000`.
     pub(super) clf: String,
@@ -19,13 +21,15 @@ pub(super) struct Timestamp {
 }
 
 impl Timestamp {
+    /// Formats `time`.
     pub(super) fn at(time: SystemTime) -> Timestamp {
         let mut timestamp = Timestamp::default();
         timestamp.update(time);
         timestamp
     }
 
-    /// Sets the time to `time`, which may be earlier than before: an operator can set the clock back.
+    /// Sets this to `time`, which may be earlier than before: an operator can set the clock back. Formats it only if
+    /// the second has changed.
     #[inline]
     pub(super) fn update(&mut self, time: SystemTime) {
         let second = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -35,6 +39,7 @@ impl Timestamp {
         }
     }
 
+    /// Sets `clf` and `rfc3339` to `second`, counted from the Unix epoch.
     #[cold]
     fn format(&mut self, second: u64) {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(second.min(MAX_SECOND));

@@ -16,10 +16,11 @@ use std::{
     time::Duration,
 };
 
-/// How long the thread waits for further lines before it writes the first one.
+/// How long the writer thread waits for further lines before it writes the first one.
 const WRITE_DELAY: Duration = Duration::from_millis(200);
 
-/// Starts the thread that writes a log to `file`, which is the open `output`.
+/// Starts the writer thread of a log and returns the log. `file` is the opened `output`. Fails if the kernel starts no
+/// thread.
 pub(super) fn start(output: Output, file: File) -> io::Result<Log> {
     let buffer = Arc::new(Buffer { output, state: Mutex::default() });
     let (commands, receiver) = channel();
@@ -41,7 +42,8 @@ impl Log {
     }
 }
 
-/// Reports the lines of this log that were lost since the last report, if there are any.
+/// Reports to the error log how many lines of the log with this buffer were lost since the last report, if any were. If
+/// the error log is full, the next report includes them.
 pub(super) fn report_lost(buffer: &Buffer) {
     let mut state = buffer.lock();
     let count = state.lost - state.reported;
@@ -54,9 +56,10 @@ pub(super) fn report_lost(buffer: &Buffer) {
     }
 }
 
+/// The writer thread of one log.
 struct Writer {
     buffer: Arc<Buffer>,
-    /// The lines that are being written.
+    /// The lines that are being written; between two writes an empty buffer for the exchange with `buffer`.
     lines: Vec<u8>,
     file: LineWriter<File>,
     /// Whether the last write failed.
@@ -82,6 +85,7 @@ impl Writer {
         self.write();
     }
 
+    /// Opens the output by its name again. A failure is logged, and the old file stays in use.
     fn reopen(&mut self) {
         match self.buffer.output.open() {
             Ok(file) => self.file = LineWriter::new(file),
@@ -89,8 +93,8 @@ impl Writer {
         }
     }
 
-    /// Writes the buffered lines. Of several failures in a row only the first is reported; the lost lines are reported
-    /// when a write succeeds again.
+    /// Takes the lines from the buffer and writes them. Of several failures in a row only the first is logged. The
+    /// number of lost lines is reported when a write succeeds again.
     fn write(&mut self) {
         mem::swap(&mut self.buffer.lock().lines, &mut self.lines);
         if self.lines.is_empty() {
