@@ -136,6 +136,7 @@ mod tests {
     use super::*;
     use std::thread;
 
+    /// The content of `/etc/passwd`.
     const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\n\
         # a comment\n\
         broken:x\n\
@@ -143,6 +144,7 @@ mod tests {
         1000:x:7:8::/:/bin/sh\n\
         someone:x:1000:1000::/:/bin/sh\n\
         nobody:x:65534:65534::/:/bin/false";
+    /// The content of `/etc/group`.
     const GROUP: &str = "root:x:0:\nlogs:x:4:web,someone\nweb:x:33:\nwebs:x:50:web2\nown:x:34:web\n\
         users:x:100:someone,web\nbroken:x:no:web";
 

@@ -95,6 +95,7 @@ impl SignalHandlers {
 /// The signals that the main thread has not handled yet, in order of arrival.
 #[derive(Debug)]
 pub struct SignalQueue {
+    /// Cloned for other threads, and kept so that the queue is never disconnected.
     sender: Sender<Signal>,
     receiver: Receiver<Signal>,
 }
@@ -109,7 +110,7 @@ impl SignalQueue {
     /// `deadline`. Without a deadline there is no limit.
     pub fn next(&self, deadline: Option<Instant>) -> Signal {
         let timeout = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
-        // The queue has a sender itself, so it is never disconnected, and only the timeout can fail.
+        // Fails only when the timeout expires, because the queue is never disconnected.
         self.receiver.recv_timeout(timeout).unwrap_or(Signal::CheckWorkers)
     }
 }

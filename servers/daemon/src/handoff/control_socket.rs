@@ -1,5 +1,5 @@
-//! The socket pair between a process and one that it started. A message is one byte that says what it is, and the
-//! descriptors that come with it (`SCM_RIGHTS`, unix(7)).
+//! The socket pair between a process and another process that it started. A message is one byte for its kind, and the
+//! descriptors that belong to it (`SCM_RIGHTS`, unix(7)).
 
 use rustix::{
     io::retry_on_intr,
@@ -22,15 +22,21 @@ use std::{
 /// The most listeners in one message. The kernel's own limit is 253 descriptors.
 pub const MAX_LISTENERS: usize = 64;
 
+/// The byte of [`Message::Listeners`].
 const LISTENERS: u8 = b'L';
+/// The byte of [`Message::Root`].
 const ROOT: u8 = b'R';
+/// The byte of [`Message::PidFile`].
 const PID_FILE: u8 = b'P';
+/// The byte of [`Message::Serve`].
 const SERVE: u8 = b'S';
+/// The byte of [`Message::ReopenLogs`].
 const REOPEN_LOGS: u8 = b'O';
-/// The only byte in the other direction, from the started process.
+/// The byte that the started process sends when it serves. It sends nothing else.
 const READY: u8 = b'+';
 
-/// A message to the started process. The sender borrows the descriptors, the receiver owns them.
+/// A message to the started process. `D` is the type of its descriptors: the sender borrows them, the receiver owns
+/// them.
 #[derive(Debug)]
 pub enum Message<D> {
     /// Accept connections from these sockets, at most [`MAX_LISTENERS`].
@@ -46,7 +52,8 @@ pub enum Message<D> {
 }
 
 impl<D> Message<D> {
-    fn parts(&self) -> (u8, &[D]) {
+    /// The byte and the descriptors that represent this message on the socket.
+    fn encode(&self) -> (u8, &[D]) {
         match self {
             Message::Listeners(listeners) => (LISTENERS, listeners),
             Message::Root(root) => (ROOT, slice::from_ref(root)),
@@ -57,17 +64,18 @@ impl<D> Message<D> {
     }
 }
 
-/// One end of the socket pair.
+/// One end of the socket pair between a process and another process that it started.
 #[derive(Debug)]
 pub struct ControlSocket(pub(super) UnixStream);
 
 impl ControlSocket {
-    /// Another handle of the same end.
+    /// Returns another descriptor of the same end.
     pub fn try_clone(&self) -> io::Result<ControlSocket> {
         self.0.try_clone().map(ControlSocket)
     }
 
-    /// Waits for a message. Returns `None` when the other process has ended.
+    /// Waits for a message from the process that started this process. Returns `None` when that process has ended.
+    /// Fails if what it sent is not a message.
     pub fn receive(&self) -> io::Result<Option<Message<OwnedFd>>> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_LISTENERS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -94,10 +102,10 @@ impl ControlSocket {
         Ok(Some(message))
     }
 
-    /// Sends a message without waiting: a process that hangs must not block the one that supervises it. Fails if the
-    /// other process has ended, or if its queue is full.
+    /// Sends a message to the started process without waiting: if that process hangs, it must not block this one. Fails
+    /// if it has ended, or if the queue of the socket is full.
     pub fn send(&self, message: &Message<BorrowedFd<'_>>) -> io::Result<()> {
-        let (kind, descriptors) = message.parts();
+        let (kind, descriptors) = message.encode();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_LISTENERS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
@@ -108,7 +116,7 @@ impl ControlSocket {
         Ok(())
     }
 
-    /// Tells the process that started this one that this one serves.
+    /// Tells the process that started this process that this process serves.
     pub fn send_ready(&self) -> io::Result<()> {
         (&self.0).write_all(&[READY])
     }
@@ -133,12 +141,14 @@ mod tests {
     use super::*;
     use std::os::fd::AsFd;
 
+    /// Returns both ends of a new socket pair.
     fn pair() -> (ControlSocket, ControlSocket) {
         let (one, other) = UnixStream::pair().expect("a pair");
         (ControlSocket(one), ControlSocket(other))
     }
 
-    /// Checks what arrives: the kind of each message, and the number of its descriptors.
+    /// Calls `send` with one end of a socket pair and a descriptor to send, then closes that end. Checks what the other
+    /// end receives: the byte of each message and the number of its descriptors, then `end` or an error.
     fn check(send: impl FnOnce(&ControlSocket, BorrowedFd<'_>) -> io::Result<()>, expected: &str) {
         let (ours, theirs) = pair();
         send(&ours, theirs.0.as_fd()).expect("the queue has room");
@@ -147,7 +157,7 @@ mod tests {
         loop {
             match theirs.receive() {
                 Ok(Some(message)) => {
-                    let (kind, descriptors) = message.parts();
+                    let (kind, descriptors) = message.encode();
                     received += &format!("{}{} ", char::from(kind), descriptors.len());
                 }
                 Ok(None) => break received += "end",

@@ -1,8 +1,8 @@
 //! Passes listening sockets, the document root and the PID file from one process to another.
 //!
 //! Worker processes and successors are this program started once more, not forked, so that no `unsafe` is needed. The
-//! new process has one end of a socket pair as its standard input. It receives descriptors through it, and sends one
-//! byte back when it serves. When either process ends, the other one sees the socket close.
+//! new process has one end of a socket pair as its standard input. It receives descriptors through the socket, and
+//! sends one byte back when it serves. When either process ends, the other process sees the socket close.
 
 mod control_socket;
 
@@ -24,20 +24,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The environment variable that holds the role of a process that was started by another one of this program.
+/// The environment variable in which a process passes a [`Role`] to a process that it starts. Unset in a process that
+/// the operator or the service manager has started.
 const ROLE_VARIABLE: &str = "HTTPD_ROLE";
 
-/// What a process is started for.
+/// The task of a process that another process of this program has started. Its `Display` output is the value of
+/// [`ROLE_VARIABLE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// To serve as the worker with this number, for as long as its master lives.
+    /// Serve as the worker with this number until the master stops it or ends.
     Worker(usize),
-    /// To replace the process that started it.
+    /// Replace the process that started it.
     Successor,
 }
 
 impl Role {
-    /// How long the process may take to start serving. A successor takes longer, because it starts workers.
+    /// How long a process with this role may take to start serving. A successor takes longer, because it starts
+    /// workers.
     fn start_timeout(self) -> Duration {
         match self {
             Role::Worker(_) => Duration::from_secs(10),
@@ -45,7 +48,7 @@ impl Role {
         }
     }
 
-    /// Parses the `Display` output of a role.
+    /// Parses the `Display` output of a role. Returns `None` for any other text.
     fn parse(text: &str) -> Option<Role> {
         match text.strip_prefix("worker ") {
             Some(number) => number.parse().ok().map(Role::Worker),
@@ -63,31 +66,33 @@ impl fmt::Display for Role {
     }
 }
 
-/// The descriptors that a process hands over, borrowed from it.
+/// The descriptors that a process hands over to a process that it starts. Both processes then have them open.
 #[derive(Clone, Copy, Debug)]
 pub struct Handoff<'a> {
     /// The sockets to accept connections from.
     pub listeners: &'a [TcpListener],
     /// The document root, so that all workers serve the same directory even if its name refers to another one later.
+    /// `None` if the process serves no files, or opens the document root itself.
     pub root: Option<BorrowedFd<'a>>,
-    /// The PID file, locked.
+    /// The PID file, locked. `None` if the process must not take it over.
     pub pid_file: Option<BorrowedFd<'a>>,
 }
 
-/// A started process, as seen by the process that started it. Dropping it kills the process, unless it was
-/// [detached](Child::detach).
+/// A process that this process has started. Dropping it kills the process, unless it was [detached](Child::detach).
 #[derive(Debug)]
 pub struct Child {
     process: process::Child,
     role: Role,
-    /// For messages to the process. Closing it tells the process that this one has ended.
+    /// This end of the socket pair, for messages to the process. When it is closed, the process concludes that this
+    /// process has ended.
     pub socket: ControlSocket,
     /// When the process was started.
     pub started_at: Instant,
 }
 
 impl Child {
-    /// Starts this program with the same arguments, and hands `handoff` over. Fails if the program cannot be started.
+    /// Starts this program with the same arguments and this role, and hands `handoff` over. Does not wait until the
+    /// process serves. Fails if the program cannot be started.
     pub fn start(role: Role, handoff: Handoff<'_>) -> io::Result<Child> {
         let (socket, theirs) = UnixStream::pair()?;
         let mut arguments = env::args_os();
@@ -117,12 +122,13 @@ impl Child {
         }
     }
 
-    /// Waits until the process serves. Fails if it ends instead, or takes longer than its role allows.
+    /// Waits until the process serves. Fails if it ends instead, or if the [time](Role::start_timeout) for it expires.
     pub fn wait_until_ready(&self) -> io::Result<()> {
         self.socket.wait_until_ready(self.role.start_timeout()).context(self.role)
     }
 
-    /// Calls `notify` from another thread with the result of [`wait_until_ready`](Child::wait_until_ready).
+    /// Starts a thread that calls `notify` with the result of [`wait_until_ready`](Child::wait_until_ready). Fails if
+    /// the thread cannot be started; `notify` is then not called.
     pub fn on_ready(&self, notify: impl FnOnce(io::Result<()>) + Send + 'static) -> io::Result<()> {
         let (socket, role) = (self.socket.try_clone()?, self.role);
         spawn("handoff", move || notify(socket.wait_until_ready(role.start_timeout()).context(role)))
@@ -133,18 +139,18 @@ impl Child {
         self.process.id()
     }
 
-    /// The exit status, or `None` while the process runs.
+    /// The exit status, or `None` while the process runs. Reaps a process that has ended.
     pub fn exit_status(&mut self) -> Option<ExitStatus> {
         self.process.try_wait().ok().flatten()
     }
 
-    /// Sends SIGTERM to the process.
+    /// Sends SIGTERM to the process. Does nothing if the process has ended.
     pub fn terminate(&self) {
         // A process that has ended keeps its PID until it is reaped, so the signal cannot reach another one.
         let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
     }
 
-    /// Lets the process continue without this one.
+    /// Lets the process continue to run when this process ends.
     pub fn detach(self) {
         // Skips `drop`, which would kill the process.
         mem::forget(self);
@@ -158,24 +164,24 @@ impl Drop for Child {
     }
 }
 
-/// What a worker or a successor has received.
+/// What a worker process or a successor has received from the process that started it.
 #[derive(Debug)]
 pub struct Inherited {
     /// What this process was started for.
     pub role: Role,
     /// The sockets to accept connections from; at least one.
     pub listeners: Vec<TcpListener>,
-    /// The document root.
+    /// The document root. `None` if this process opens it itself, or serves no files.
     pub root: Option<OwnedFd>,
-    /// The PID file, locked.
+    /// The PID file, locked. `None` if this process must not take it over.
     pub pid_file: Option<OwnedFd>,
-    /// The connection to the process that started this one.
+    /// The connection to the process that started this process.
     pub socket: ControlSocket,
 }
 
 impl Inherited {
-    /// Receives the handoff. Returns `None` if this process was not started by another one of this program. Fails if
-    /// standard input is not a control socket, or closes too early.
+    /// Receives the handoff. Returns `None` if this process has no role, because the operator or the service manager
+    /// started it. Fails if standard input is not a control socket, or if it is closed before the handoff is complete.
     pub fn receive() -> io::Result<Option<Inherited>> {
         let Some(role) = env::var_os(ROLE_VARIABLE) else { return Ok(None) };
         let invalid = || io::Error::other(format!("invalid {ROLE_VARIABLE} {role:?}"));

@@ -9,13 +9,13 @@ use http_engine::{MakeHandler, Server, ServerHandle, listener::Sharing};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{io, net::TcpListener, sync::mpsc::Sender};
 
-/// Descriptors of a process that belong to no worker: output, logs, thread pool, signals.
-const PER_PROCESS: usize = 32;
-/// Descriptors of a worker: epoll and eventfd, and the files that its cache keeps open.
-const PER_WORKER: usize = 8 + 64;
+/// The number of descriptors of a process that belong to no worker: output, logs, thread pool, signals.
+const FDS_PER_PROCESS: usize = 32;
+/// The number of descriptors of a worker: epoll and eventfd, and the files that its cache keeps open.
+const FDS_PER_WORKER: usize = 8 + 64;
 
-/// Starts an engine that accepts from `listeners`, with a handler for each worker in this process. When all of its
-/// threads have ended, sends [`Signal::EngineEnded`].
+/// Starts an engine in this process that accepts from `listeners`. Each of its workers uses a handler that `make`
+/// makes. When all of its threads have ended, [`Signal::EngineEnded`] is sent through `signals`.
 pub(super) fn start(
     settings: &ServerSettings,
     listeners: Vec<TcpListener>,
@@ -31,7 +31,7 @@ pub(super) fn start(
         protocol: settings.options.limits.protocol_config(),
         ..http_engine::Settings::default()
     };
-    // The listeners are as many as the engine needs: they were bound for it, or handed over by one like it.
+    // The listeners are as many as the engine needs: they were bound for it, or a predecessor has handed them over.
     let server = Server::on(listeners, Sharing::Shared).with(engine);
     let running = server.start_each(settings.engine, make).context("cannot start the engine")?;
     let handle = running.handle();
@@ -42,19 +42,19 @@ pub(super) fn start(
     Ok(handle)
 }
 
-/// The error that all threads of the engine have ended although no signal has stopped it.
+/// Returns the error for an engine whose threads have all ended although no signal has stopped it.
 pub(super) fn ended_unexpectedly() -> io::Error {
     io::Error::other("cannot continue: all worker threads have ended")
 }
 
-/// Raises the soft limit on open files to the hard limit.
-pub(super) fn raise_limit() {
+/// Raises the soft limit on open files to the hard limit. Ignores a failure.
+pub(super) fn raise_open_file_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
-/// The number of connections that this process may have open if it has this number of listeners, and a warning if that
-/// is lower than wanted.
+/// Returns the number of connections that this process may have open if it has this number of listeners. Also returns a
+/// warning if the limit on open files makes that number lower than the option or its default.
 pub(super) fn connection_limit(settings: &ServerSettings, listeners: usize) -> (usize, Option<String>) {
     let workers = settings.workers_per_process();
     // The operator's number is divided. The default is not: the kernel distributes connections unevenly, and no process
@@ -66,12 +66,13 @@ pub(super) fn connection_limit(settings: &ServerSettings, listeners: usize) -> (
     let open_files = getrlimit(Resource::Nofile).current;
     let open_files = open_files.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
     // A master process has each listener twice: for its engine, and to hand it over.
-    fit(wanted, open_files, PER_PROCESS + workers * PER_WORKER + listeners * 2)
+    fit_connections(wanted, open_files, FDS_PER_PROCESS + workers * FDS_PER_WORKER + listeners * 2)
 }
 
-/// How many of the `wanted` connections may be open, and a warning if not all of them. If hardly any fit beside the
-/// `reserved` open files, they may use a quarter of all open files, and compete with the others.
-fn fit(wanted: usize, open_files: usize, reserved: usize) -> (usize, Option<String>) {
+/// Returns how many of the `wanted` connections may be open, at least 1, and a warning if not all of them may.
+/// Connections may use all of the `open_files` that the process may have except `reserved`. If less than a quarter of
+/// them remains, they may use a quarter, and compete with the reserved descriptors.
+fn fit_connections(wanted: usize, open_files: usize, reserved: usize) -> (usize, Option<String>) {
     let available = open_files.saturating_sub(reserved).max(open_files / 4);
     let limit = wanted.min(available).max(1);
     let warning = (limit < wanted).then(|| {
@@ -98,7 +99,7 @@ mod tests {
             (1, 1, 100, 1),
             (usize::MAX, usize::MAX, 100, usize::MAX - 100),
         ] {
-            let (limit, warning) = fit(wanted, open_files, reserved);
+            let (limit, warning) = fit_connections(wanted, open_files, reserved);
             assert_eq!((limit, warning.is_some()), (expected, expected < wanted), "{wanted}, {open_files}");
         }
     }

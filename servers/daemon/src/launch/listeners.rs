@@ -16,15 +16,16 @@ use std::{
 };
 
 /// The number of the first descriptor that a service manager passes.
-const FIRST: RawFd = 3;
+const FIRST_DESCRIPTOR: RawFd = 3;
 
-/// The most sockets that are taken over from a service manager.
+/// The most sockets that are taken over from a service manager. Further sockets are ignored.
 const MAX_SOCKETS: RawFd = 253;
 
-/// The sockets of the service manager if it has passed any, else newly bound ones. Event loops in one process get a
-/// socket each for every address, so that the kernel distributes connections among them; a successor receives them all.
+/// Returns the sockets that the service manager has passed. If there are none, binds the addresses in the settings. For
+/// event loops in one process, binds every address once per event loop, so that the kernel distributes connections
+/// among them.
 pub(super) fn listen(settings: &ServerSettings) -> io::Result<Vec<TcpListener>> {
-    let activated = activated().context("cannot use the service manager's sockets")?;
+    let activated = activated_sockets().context("cannot use the service manager's sockets")?;
     if !activated.is_empty() {
         return Ok(activated);
     }
@@ -37,8 +38,8 @@ pub(super) fn listen(settings: &ServerSettings) -> io::Result<Vec<TcpListener>> 
     Ok(sets.into_iter().flatten().collect())
 }
 
-/// Binds the addresses in the settings. Without any, binds the IPv4 loopback address, and the IPv6 one if the machine
-/// has IPv6.
+/// Binds each address in the settings once, for workers that use it as `sharing` says. Without addresses, binds the
+/// IPv4 loopback address, and the IPv6 loopback address if the machine has IPv6. The error names the address.
 fn bind(settings: &ServerSettings, sharing: Sharing) -> io::Result<Vec<TcpListener>> {
     let (binds, port) = (&settings.options.bind, settings.options.port);
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
@@ -59,11 +60,11 @@ fn bind(settings: &ServerSettings, sharing: Sharing) -> io::Result<Vec<TcpListen
     })
 }
 
-/// The listening sockets that a service manager has passed to this process; often none. Fails if one of them is not a
-/// listening TCP socket.
+/// Takes over the listening sockets that a service manager has passed to this process. Without a service manager, or if
+/// it passed none, the result is empty. Fails if a passed descriptor is not a listening TCP socket.
 ///
 /// The service manager sets their backlog and deferral (systemd.socket(5)).
-fn activated() -> io::Result<Vec<TcpListener>> {
+fn activated_sockets() -> io::Result<Vec<TcpListener>> {
     let number = |name| env::var(name).ok()?.parse::<RawFd>().ok();
     let count = number("LISTEN_FDS").unwrap_or(0).clamp(0, MAX_SOCKETS);
     // A child that inherits the environment of an activated process must not use that process's sockets.
@@ -77,9 +78,11 @@ fn activated() -> io::Result<Vec<TcpListener>> {
         let duplicate = pidfd_getfd(&own, number, PidfdGetfdFlags::empty())?;
         adopt(duplicate).context(format_args!("descriptor {number}"))
     };
-    (FIRST..FIRST + count).map(take).collect()
+    (FIRST_DESCRIPTOR..FIRST_DESCRIPTOR + count).map(take).collect()
 }
 
+/// Turns a descriptor from the service manager into a listener with the socket options that the engine expects. Fails
+/// if it is not a listening TCP socket.
 fn adopt(descriptor: OwnedFd) -> io::Result<TcpListener> {
     let listener = TcpListener::from(descriptor);
     let socket = SockRef::from(&listener);

@@ -27,36 +27,39 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How much longer than the grace period worker processes may take before they are killed.
+/// How long worker processes may still run after the grace period before they are killed.
 const KILL_DELAY: Duration = Duration::from_secs(1);
 
-/// How long writing the last lines of each log may take at the end.
+/// How long writing the last lines of each log may take before the process ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A server that has started.
+/// The master process of a server that has started.
 pub(super) struct Master<'a> {
     settings: &'a ServerSettings,
     signals: SignalQueue,
     logs: Logs,
-    /// Kept open to hand them over to later workers and successors.
+    /// Kept open to hand them over to replacement workers and to successors.
     listeners: Vec<TcpListener>,
-    /// The document root, for later workers.
+    /// The document root, to hand it over to replacement workers.
     root: Option<OwnedFd>,
     workers: Workers,
-    /// A successor that does not serve yet.
+    /// A successor that was started and does not serve yet.
     successor: Option<Child>,
+    /// `None` without the option `--pid-file`.
     pid_file: Option<PidFile>,
 }
 
-/// What serves the requests.
+/// The workers that serve the requests.
 enum Workers {
+    /// The engine runs in threads of the master process.
     Threads(ServerHandle),
+    /// Each worker is a process of its own (`--prefork`).
     Processes(WorkerPool),
 }
 
 impl Master<'_> {
     /// Starts the server in the order that [`launch`](super) explains, and returns when it serves. `inherited` is what
-    /// a predecessor has handed over.
+    /// the predecessor has handed over, or `None` if this process is not a successor.
     pub(super) fn start(
         settings: &ServerSettings,
         inherited: Option<Inherited>,
@@ -107,14 +110,16 @@ impl Master<'_> {
         Ok(master)
     }
 
-    /// Serves until a signal stops the server or a successor serves.
+    /// Serves until a signal stops the server or a successor serves, then [drains](Master::drain). Fails if the engine
+    /// ends unexpectedly.
     pub(super) fn run(&mut self) -> io::Result<()> {
         let result = self.serve().map(|()| self.drain());
         self.logs.flush(FLUSH_TIMEOUT);
         result
     }
 
-    /// Prints the line that says where the server listens. A failure is ignored, because standard output may be closed.
+    /// Prints a line with the URLs, the engine and the workers of the server. A failure is ignored, because standard
+    /// output may be closed.
     fn announce(&self, confinement: Option<Confinement>) {
         let ServerSettings { name, application, engine, options } = self.settings;
         let workers = self.settings.workers();
@@ -133,7 +138,7 @@ impl Master<'_> {
         let _ = io::stdout().write_all(line.as_bytes()).and_then(|()| io::stdout().flush());
     }
 
-    /// Handles signals until it is time to stop.
+    /// Handles signals until a signal stops the server or a successor serves. Fails if the engine ends unexpectedly.
     fn serve(&mut self) -> io::Result<()> {
         loop {
             let next_restart = self.maintain_workers();
@@ -151,12 +156,13 @@ impl Master<'_> {
         Ok(())
     }
 
-    /// Replaces worker processes that have ended. Returns when the next restart is due.
+    /// Replaces worker processes that have ended. Returns when the next replacement is due, or `None` if none is due.
     fn maintain_workers(&mut self) -> Option<Instant> {
         let Workers::Processes(pool) = &mut self.workers else { return None };
         pool.maintain(worker_handoff(&self.listeners, self.root.as_ref()))
     }
 
+    /// Reopens the log files of this process and of the worker processes.
     fn reopen_logs(&self) {
         self.logs.reopen();
         if let Workers::Processes(pool) = &self.workers {
@@ -164,6 +170,8 @@ impl Master<'_> {
         }
     }
 
+    /// Reopens the logs and the document root by their names. After a failure, which is logged, the previous document
+    /// root stays in use.
     fn refresh(&mut self) {
         notify(ServiceState::Reloading);
         self.reopen_logs();
@@ -173,7 +181,8 @@ impl Master<'_> {
         notify(ServiceState::Ready);
     }
 
-    /// Opens the document root by its name, which may refer to another directory now, and serves it.
+    /// Opens the document root by its name, which may refer to another directory now, and makes all workers serve it.
+    /// If that fails, nothing changes.
     fn reopen_root(&mut self) -> io::Result<()> {
         let Some(root) = self.settings.open_root()? else { return Ok(()) };
         if self.settings.options.service.confine {
@@ -190,7 +199,8 @@ impl Master<'_> {
         Ok(())
     }
 
-    /// Starts a successor, and continues to serve until the successor does.
+    /// Starts a successor, unless one is already starting. Does not wait for it: [`Signal::SuccessorReady`] or
+    /// [`Signal::SuccessorFailed`] follows.
     fn start_successor(&mut self) {
         if self.successor.is_some() {
             log::warn!("ignoring SIGUSR2: a successor is already starting");
@@ -210,6 +220,7 @@ impl Master<'_> {
         }
     }
 
+    /// Kills the successor, which failed with `error`, logs the error, and writes the PID of this process again.
     fn continue_without_successor(&mut self, error: &io::Error) {
         self.successor = None;
         log::error!("cannot hand over: {error}");
@@ -219,7 +230,8 @@ impl Master<'_> {
         }
     }
 
-    /// Leaves the service to the successor.
+    /// Tells the service manager that the successor, which serves now, is the main process, and lets it run when this
+    /// process ends.
     fn retire(&mut self) {
         let Some(successor) = self.successor.take() else { return };
         log::info!("process {} has taken over", successor.pid());
@@ -227,7 +239,8 @@ impl Master<'_> {
         successor.detach();
     }
 
-    /// Waits until the requests in flight are finished, the grace period is over, or a second signal to stop comes.
+    /// Stops accepting connections. Then waits until the requests in flight are finished, the grace period is over, or
+    /// a further [`Signal::Stop`] arrives.
     fn drain(&mut self) {
         // Kills a successor that does not serve yet.
         self.successor = None;
@@ -255,7 +268,7 @@ impl Master<'_> {
     }
 }
 
-/// What a worker process receives.
+/// What the master hands over to a worker process: everything but the PID file.
 fn worker_handoff<'a>(listeners: &'a [TcpListener], root: Option<&'a OwnedFd>) -> Handoff<'a> {
     Handoff { listeners, root: root.map(AsFd::as_fd), pid_file: None }
 }

@@ -1,7 +1,7 @@
 //! Starts a server from its settings, runs it until it is stopped, and hands it over to a successor.
 //!
 //! A process has one of two roles. The master process, which the operator starts and signals, gets the listeners (it
-//! binds them, or receives them from a predecessor or a service manager) and serves with threads of its own or
+//! binds them, or receives them from a predecessor or a service manager). It then serves with threads of its own, or
 //! supervises worker processes. A worker process receives everything from its master.
 //!
 //! The master starts in this order:
@@ -43,8 +43,8 @@ use std::{
 };
 
 impl Common {
-    /// Does what the command line of the program `name` asks for: serves the application until a signal stops it, or
-    /// makes a running server start a successor (`--reload`).
+    /// Runs the program `name` with these options: serves the application until a signal stops it, or makes a running
+    /// server start a successor (`--reload`).
     ///
     /// Prints a failure to standard error. The exit code is 0 after a stop or a handoff, 1 after a failure, and 2 for
     /// wrong usage.
@@ -77,7 +77,7 @@ impl Common {
 pub fn run(settings: &ServerSettings) -> io::Result<()> {
     let handlers = SignalHandlers::install().context("cannot install signal handlers")?;
     logs::install_logger();
-    engine::raise_limit();
+    engine::raise_open_file_limit();
     match Inherited::receive().context("cannot receive sockets from the parent process")? {
         Some(inherited @ Inherited { role: Role::Worker(number), .. }) => {
             worker::run(settings, number, inherited, handlers)

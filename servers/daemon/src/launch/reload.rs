@@ -1,7 +1,7 @@
 //! `--reload`: makes a running server start a successor, and waits until the successor serves.
 //!
-//! This process is not the server. It knows only the PID file: the successor writes its PID into it before it serves,
-//! and a server whose successor failed writes its own PID again.
+//! The process that runs this is not the server. It only watches the PID file: a successor writes its PID into the file
+//! when it serves, and a server whose successor failed writes its own PID again.
 
 use crate::{pid_file, system::Context};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -12,10 +12,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// How long to wait for the successor; longer than a server waits for it.
+/// How long to wait for the successor: longer than the server itself waits for it.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// How often the PID file is read.
+/// The time between two reads of the PID file.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Makes the process that holds this PID file start a successor, and returns when the successor serves.
@@ -54,7 +54,8 @@ pub fn reload(pid_file: &Path) -> io::Result<()> {
     Err(io::Error::other(message))
 }
 
-/// Reads the PID file until two reads agree: its process may itself be a successor that is just taking over.
+/// Reads the PID file until two reads in a row agree, because a successor may be taking it over at this moment. Returns
+/// the PID, or `None` if there is none, and the modification time.
 fn read_settled(pid_file: &Path) -> io::Result<(Option<Pid>, SystemTime)> {
     loop {
         let first = pid_file::read(pid_file)?;

@@ -1,4 +1,4 @@
-//! What a server serves, and with which settings.
+//! The application that a server serves, and the settings of the server.
 
 use crate::{options::Common, system::Context};
 use http_engine::{Engine, MakeHandler};
@@ -35,27 +35,28 @@ pub struct ServerSettings {
     pub name: &'static str,
     /// What the server serves.
     pub application: Arc<dyn Application>,
-    /// The engine.
+    /// Whether the server uses event loops or blocking threads.
     pub engine: Engine,
     /// The options that the operator chose.
     pub options: Common,
 }
 
 impl ServerSettings {
-    /// Opens the directory that the document root's name refers to now, if there is a document root.
+    /// Opens the directory that the document root's name refers to now. Returns `None` if the application serves no
+    /// directory.
     pub(super) fn open_root(&self) -> io::Result<Option<OwnedFd>> {
         let Some(path) = self.application.root() else { return Ok(None) };
         let opened = open(path, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
         opened.map(Some).context(format_args!("cannot serve {}", path.display()))
     }
 
-    /// Opens the application with the files of `root`.
+    /// Opens the application with the files of `root`, and returns the function that makes a handler for each worker.
     pub(super) fn open_application(&self, root: Option<&OwnedFd>) -> io::Result<MakeHandler> {
         let opened = self.application.open(root.map(descriptor_path).as_deref());
         opened.context(format_args!("cannot serve {}", self.application))
     }
 
-    /// How long requests in flight may take after a signal to stop.
+    /// The grace period: how long requests in flight may take after a signal to stop.
     pub(super) fn grace(&self) -> Duration {
         Duration::from_secs(self.options.limits.grace)
     }

@@ -14,10 +14,11 @@ use std::{
     time::Duration,
 };
 
-/// How long writing the last lines of each log may take at the end.
+/// How long writing the last lines of each log may take before the process ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves as the worker with this number.
+/// Serves as the worker with this number until the master stops it or ends. Fails if the worker cannot start, or if its
+/// engine ends unexpectedly.
 pub(super) fn run(
     settings: &ServerSettings,
     number: usize,
@@ -57,7 +58,8 @@ pub(super) fn run(
     result
 }
 
-/// Starts a thread that puts the messages of the master, and then its end, into the signal queue.
+/// Starts a thread that receives the messages of the master and puts [`Signal::ServeRoot`] and [`Signal::ReopenLogs`]
+/// into the signal queue accordingly. When the master ends, it puts [`Signal::MasterEnded`] there and ends.
 fn forward_messages(socket: ControlSocket, signals: Sender<Signal>) -> io::Result<()> {
     spawn("control", move || {
         // Sending fails only when the main thread has ended, and with it the process.

@@ -234,6 +234,7 @@ mod tests {
         line.strip_prefix("before\n").expect("the text before the line stays").to_owned()
     }
 
+    /// Checks the line that [`line`] returns, except its newline.
     fn check(format: Format, client: Option<&str>, head: Option<&[u8]>, complete: bool, expected: &str) {
         assert_eq!(line(format, client, head, complete), format!("{expected}\n"));
     }

@@ -48,6 +48,7 @@ impl Escape {
 mod tests {
     use super::*;
 
+    /// Checks what [`Escape::write`] appends.
     fn check(escape: Escape, bytes: &[u8], max_bytes: usize, expected: &str) {
         let mut out = b"before ".to_vec();
         escape.write(&mut out, bytes, max_bytes);

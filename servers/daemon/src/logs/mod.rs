@@ -63,6 +63,7 @@ impl LogSettings {
 pub(crate) struct Logs {
     /// `None` if the access log is off.
     access: Option<AccessLog>,
+    /// The error log.
     errors: Log,
 }
 
