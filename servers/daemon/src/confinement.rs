@@ -92,7 +92,7 @@ fn restrict(
         .add_rules(path_beneath_rules(parent_directories(pid_file.as_slice()), AccessFs::RemoveFile))?
         .add_rules(path_beneath_rules(programs, AccessFs::ReadFile | AccessFs::Execute))?
         .add_rules(path_beneath_rules(["/etc/ld.so.cache"], AccessFs::ReadFile))?
-        // A starting program opens it in place of a missing standard stream.
+        // A starting program opens `/dev/null` in place of a missing standard stream.
         .add_rules(path_beneath_rules(["/dev/null"], AccessFs::ReadFile | AccessFs::WriteFile))?;
     Ok(match ruleset.restrict_self()?.ruleset {
         RulesetStatus::FullyEnforced => Confinement::Full,
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn refuses_to_confine_one_of_two_threads() {
-        // A test runs in another thread than the one that waits for it.
+        // A test runs in a thread of its own, beside the main thread of the test program.
         let error = confine(None, &[], None).expect_err("the other thread would stay unconfined");
         assert!(error.to_string().contains("threads: expected one"), "{error}");
     }

@@ -12,7 +12,7 @@
 //! | `signals` | the queue of signals to a process |
 //! | `prefork` | supervises worker processes |
 //! | `handoff` | passes sockets from one process to another |
-//! | `privileges`, `confinement` | give up root privileges, and access to files that serving does not need |
+//! | `privileges`, `confinement` | drop root privileges, and forbid access to files that the server does not need |
 //! | `pid_file`, `notify` | tell operator and service manager which process serves, and in which state |
 //! | `system` | threads and error messages |
 

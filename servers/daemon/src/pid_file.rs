@@ -53,7 +53,8 @@ impl PidFile {
         for _ in 0..MAX_ATTEMPTS {
             let file = options.open(&path)?;
             lock(&file)?;
-            // The previous holder may have removed the file between the two calls; then this one has no name.
+            // The previous holder may have removed the file between `open` and `lock`. Then `path` names no file or a
+            // new one.
             if is_named(&file, &path)? {
                 return PidFile::record(path, file);
             }
@@ -84,7 +85,7 @@ impl PidFile {
     /// watches.
     pub fn write_pid(&self) -> io::Result<()> {
         let line = format!("{}\n", getpid());
-        // In this order a reader never sees a part of a PID: the first line is the old one, or none, or this one.
+        // In this order a reader never sees a part of a PID: the first line is the old PID, this PID, or missing.
         self.file.write_all_at(line.as_bytes(), 0)?;
         self.file.set_len(line.len() as u64)
     }
@@ -104,7 +105,8 @@ impl Drop for PidFile {
         let is_ours = parse(&self.file).is_ok_and(|pid| pid == Some(getpid()));
         let is_named = is_named(&self.file, &self.path).unwrap_or(false);
         if is_ours && is_named && fs::remove_file(&self.path).is_err() {
-            // The directory may be root's, and this process may have dropped root. An empty file names no process.
+            // Only root may be able to remove it, and this process may have switched users. An empty file names no
+            // process.
             let _ = self.file.set_len(0);
         }
     }

@@ -61,7 +61,7 @@ impl Identity {
     /// Switches the calling thread to this user and these groups. Needs root privileges.
     fn assume(&self) -> io::Result<()> {
         let Identity { user, group, supplementary } = self;
-        // The user last, because only root may change groups.
+        // The user is set last, because only root may change groups.
         set_thread_groups(supplementary).context("cannot set the supplementary groups")?;
         set_thread_res_gid(*group, *group, *group).context("cannot set the group")?;
         set_thread_res_uid(*user, *user, *user).context("cannot set the user")
@@ -190,7 +190,7 @@ mod tests {
         if !geteuid().is_root() {
             return println!("skipped: only root has privileges to drop");
         }
-        // A test runs in another thread than the one that waits for it.
+        // A test runs in a thread of its own, beside the main thread of the test program.
         let error = switch_user("12345", Some("12345")).expect_err("the other thread would stay root");
         assert!(error.to_string().contains("threads: expected one"), "{error}");
         assert!(geteuid().is_root());

@@ -104,7 +104,7 @@ impl Child {
             .arg0(&name)
             .args(arguments)
             .env(ROLE_VARIABLE, role.to_string())
-            // The service manager's sockets belong to this process, whose PID the kernel may reuse one day.
+            // The service manager's sockets belong to the process with this PID, which the kernel may reuse.
             .env_remove("LISTEN_PID")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .spawn()
@@ -116,7 +116,7 @@ impl Child {
         let (root, pid_file) = (handoff.root.map(Message::Root), handoff.pid_file.map(Message::PidFile));
         let rest = [root, pid_file, Some(Message::Serve)].into_iter().flatten();
         match listeners.chain(rest).try_for_each(|message| child.socket.send(&message)) {
-            // If the process has ended already, `wait_until_ready` and its exit status say so.
+            // If the process has ended already, `wait_until_ready` and `exit_status` report it.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
             _ => Ok(child),
         }

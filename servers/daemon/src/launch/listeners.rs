@@ -71,8 +71,8 @@ fn activated_sockets() -> io::Result<Vec<TcpListener>> {
     if count == 0 || number("LISTEN_PID") != Some(getpid().as_raw_nonzero().get()) {
         return Ok(Vec::new());
     }
-    // Safe code cannot own a descriptor by its number, but a process may duplicate a descriptor of any process that it
-    // may trace, and that includes itself.
+    // Safe code cannot own a descriptor by its number. But pidfd_getfd(2) duplicates a descriptor of any process that
+    // the caller may trace, and a process may trace itself.
     let own = pidfd_open(getpid(), PidfdFlags::empty())?;
     let take = |number| {
         let duplicate = pidfd_getfd(&own, number, PidfdGetfdFlags::empty())?;

@@ -77,7 +77,7 @@ impl Master<'_> {
             Some(Inherited { listeners, pid_file, socket, .. }) => (listeners, Some((socket, pid_file))),
             None => (listeners::listen(settings)?, None),
         };
-        // A successor has the user of its predecessor, and may not be allowed to read the accounts again.
+        // A successor has the user of its predecessor already, and its Landlock rules may forbid reading `/etc/passwd`.
         if let (Some(user), false) = (&service.user, is_successor) {
             privileges::switch_user(user, service.group.as_deref())?;
         }
@@ -104,7 +104,7 @@ impl Master<'_> {
             if let Some((path, file)) = service.pid_file.as_ref().zip(pid_file) {
                 master.pid_file = Some(PidFile::take_over(path, file).context(failure(path))?);
             }
-            // A predecessor that has crashed meanwhile is no reason not to serve.
+            // Fails if the predecessor has crashed meanwhile, which is no reason not to serve.
             let _ = socket.send_ready();
         }
         Ok(master)

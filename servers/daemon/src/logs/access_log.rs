@@ -73,8 +73,8 @@ impl Middleware for AccessLog {
     }
 }
 
-// The sum of the following limits and the rest of a line stay below `MAX_LINE_BYTES`, and no client can make the log
-// grow much faster than it sends.
+// With these limits a line stays below `MAX_LINE_BYTES`, and no client can make the log grow much faster than it sends.
+
 /// The most bytes of a line that the request's method takes, once escaped.
 const MAX_METHOD: usize = 32;
 /// The most bytes of a line that the request's target takes, once escaped.

@@ -46,7 +46,7 @@ pub(super) fn report(level: Level, message: impl fmt::Display) -> bool {
     let Some(log) = ERROR_LOG.get() else {
         let mut line = Vec::new();
         write_line(&mut line, &Timestamp::at(SystemTime::now()), pid, level, &message);
-        // A macro, because test harnesses capture its output but not that of the stream.
+        // `eprint!` and not `io::stderr`, because test harnesses capture only the output of the macro.
         eprint!("{}", String::from_utf8_lossy(&line));
         return true;
     };

@@ -88,7 +88,7 @@ impl Logs {
             log.flush(timeout);
             writer::report_lost(&log.buffer);
         }
-        // Last, because it may have to report failures of the access log.
+        // The error log last, because failures of the access log are reported to it.
         self.errors.flush(timeout);
     }
 }
