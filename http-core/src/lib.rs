@@ -1,8 +1,8 @@
 //! HTTP/1.1 without I/O.
 //!
-//! Bytes and the time go in, the next step comes out. This crate parses and validates requests, runs the state machine of
-//! a connection, routes requests to handlers and writes responses. It opens no sockets and no files, reads no clock and
-//! starts no threads: an engine does that.
+//! An engine passes received bytes and the time to a [`Connection`], which returns the next [`Step`] for the engine to
+//! take. This crate parses and validates requests, runs the state machine of a connection, routes requests to handlers
+//! and writes responses. It opens no sockets and no files, reads no clock and starts no threads: the engine does that.
 //!
 //! | module | contents | imports |
 //! |---|---|---|
@@ -10,12 +10,12 @@
 //! | semantics | [`path`], [`uri`], [`range`], [`conditional`], [`negotiate`], [`MediaType`], [`form`], [`multipart`] | types |
 //! | codec | [`head`], [`framing`], [`chunked`], [`encode`] | types |
 //! | buffer | [`RecvBuf`], [`SendQueue`], [`BufferPool`] | codec, types |
-//! | message | [`Request`], [`Response`], [`Headers`], [`Body`], [`Rejection`] | buffer, codec, semantics, types |
-//! | connection | [`Connection`], [`Step`]: the state machine | message and those below |
-//! | handler | [`Handler`], [`Reply`], [`Middleware`], [`Router`] | message and those below |
-//! | client | [`client`]: writes requests, reads responses | message and those below |
+//! | message | [`Request`], [`Response`], [`Headers`], [`Body`], [`Rejection`] | buffer, codec, types |
+//! | connection | [`Connection`], [`Step`]: the state machine | message, buffer, codec, types |
+//! | handler | [`Handler`], [`Reply`], [`Middleware`], [`Router`] | message, semantics, types |
+//! | client | [`client`]: writes requests, reads responses | message, codec, types |
 //!
-//! [`connection`] shows how to respond to a request without a socket.
+//! The page of [`connection`] has an example that responds to a request without a socket.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test needs a start time"))]

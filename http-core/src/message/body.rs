@@ -1,4 +1,6 @@
-//! The body of a response. It is an enum and not a trait because an engine must recognise a file to call `sendfile`.
+//! The body of a response, in memory, in a file or produced chunk by chunk.
+//!
+//! It is an enum and not a trait, because an engine must recognise a file to call `sendfile`.
 
 use crate::{
     buffer::{
@@ -15,22 +17,23 @@ pub enum Body {
     /// No body; its length is 0.
     #[default]
     Empty,
-    /// Constant bytes.
+    /// Bytes that are part of the program.
     Static(&'static [u8]),
     /// Bytes that belong to this response alone.
     Bytes(Vec<u8>),
-    /// Part of bytes that are shared, with a cache for example. The range must lie within the bytes.
+    /// A range of bytes that others share, such as a cache. The range must lie within the bytes.
     Shared(Arc<[u8]>, Range<usize>),
     /// Part of a file. An engine can send it without copying it to user space.
     File(FileSlice),
     /// Several bodies, one after the other. None of them may be a stream.
     Parts(Vec<Body>),
-    /// Content of unknown length: sent chunked in HTTP/1.1, and until the connection closes in HTTP/1.0.
+    /// A source of unknown length. HTTP/1.1 sends it in the chunked coding; in HTTP/1.0 the server closes the
+    /// connection after it.
     Stream(Box<dyn ChunkSource>),
 }
 
 impl Body {
-    /// Returns the length in bytes, or `None` for a stream.
+    /// Returns the length in bytes, without chunk framing; `None` for a stream.
     #[inline]
     pub fn len(&self) -> Option<u64> {
         match self {
@@ -44,12 +47,12 @@ impl Body {
         }
     }
 
-    /// Returns whether the body is known to be empty.
+    /// Returns whether the length is 0. A stream is never empty, because its length is unknown.
     pub fn is_empty(&self) -> bool {
         self.len() == Some(0)
     }
 
-    /// Checks what the types cannot rule out.
+    /// Checks the two rules for bodies that their types do not enforce.
     ///
     /// # Errors
     ///
@@ -70,7 +73,8 @@ impl Body {
         })
     }
 
-    /// Queues a body that [`check`](Body::check) has accepted. `chunked` matters only for a stream.
+    /// Appends the body to the send queue. [`check`](Body::check) must have accepted it. `chunked` applies to a stream
+    /// only: whether to send it in the chunked coding.
     #[inline]
     pub(crate) fn queue(self, out: &mut SendQueue, chunked: bool) {
         match self {

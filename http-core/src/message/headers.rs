@@ -1,9 +1,10 @@
-//! Header lines of a message to send, kept as the text that goes on the wire and checked when they are set.
+//! Header lines of a message to send: checked when they are added, and stored as the text that is sent.
 
 use crate::types::{chars, error::error_enum};
 use std::{borrow::Cow, sync::Arc};
 
-/// Headers that only the library sets: they delimit the message, control the connection, or are in every response.
+/// The names of the headers that only the library sets: they delimit the message, control the connection, or are in
+/// every response.
 const RESERVED: [&str; 8] = [
     "Content-Length",
     "Transfer-Encoding",
@@ -27,15 +28,16 @@ error_enum! {
     }
 }
 
-/// Header lines, each checked when it was added.
+/// The header lines of a message, each checked when it was added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
-    /// Borrowed as long as it holds only constant lines of the library: an error page allocates no headers.
+    /// The lines as sent, each with its CRLF. Borrowed if all are constants of the library, so that creating an error
+    /// page allocates no memory for headers.
     text: Cow<'static, [u8]>,
 }
 
 impl Headers {
-    /// Takes constant lines without a check. Each must be well-formed and end in CRLF.
+    /// Creates headers from constant lines, without a check. Each line must be well-formed and end in CRLF.
     pub(crate) const fn from_static(lines: &'static [u8]) -> Headers {
         Headers { text: Cow::Borrowed(lines) }
     }
@@ -44,8 +46,8 @@ impl Headers {
     ///
     /// # Errors
     ///
-    /// If the name is not a token, the value contains a control character, or only the library sets this header.
-    /// Then nothing is appended.
+    /// If the name is not a token, the value contains a control character other than HTAB, or only the library sets
+    /// this header. After an error, the headers are unchanged.
     pub fn append(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), HeaderError> {
         let value = value.as_ref();
         if name.is_empty() || !name.bytes().all(chars::is_token) {
@@ -66,7 +68,8 @@ impl Headers {
         self.text.to_mut().extend_from_slice(&other.text);
     }
 
-    /// Appends a header line without a check: for the library's own headers, and for those that its parser has read.
+    /// Appends a header line without a check. For headers that the library sets itself, and for received headers that
+    /// its parser has accepted.
     pub(crate) fn append_unchecked(&mut self, name: &str, value: &[u8]) {
         debug_assert!(value.iter().copied().all(chars::is_header_value));
         let text = self.text.to_mut();
@@ -77,45 +80,46 @@ impl Headers {
         text.extend_from_slice(b"\r\n");
     }
 
-    /// Removes all lines with this name, which is compared without case.
+    /// Removes all headers with this name, which is compared without case.
     pub fn remove(&mut self, name: &str) {
         let lines = self.text.split_inclusive(|&byte| byte == b'\n');
-        self.text = lines.filter(|line| get(line, name).is_none()).flatten().copied().collect();
+        self.text = lines.filter(|line| find(line, name).is_none()).flatten().copied().collect();
     }
 
-    /// Returns the value of the first header with this name, which is compared without case.
+    /// Returns the value of the first header with this name, which is compared without case; `None` if there is none.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        get(&self.text, name)
+        find(&self.text, name)
     }
 
-    /// Returns the lines as they go on the wire.
+    /// Returns the lines as they are sent, each with its CRLF.
     pub fn as_bytes(&self) -> &[u8] {
         &self.text
     }
 
-    /// Converts the lines for use in many responses: a clone of the result shares them.
+    /// Converts the headers for use in many responses.
     pub fn into_shared(self) -> SharedHeaders {
         SharedHeaders(self.text.into())
     }
 }
 
-/// Header lines that many responses share.
+/// Header lines that many responses share: a clone copies no bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedHeaders(Arc<[u8]>);
 
 impl SharedHeaders {
-    /// Returns the lines as they go on the wire.
+    /// Returns the lines as they are sent, each with its CRLF.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Returns the value of the first header with this name, which is compared without case.
+    /// Returns the value of the first header with this name, which is compared without case; `None` if there is none.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        get(&self.0, name)
+        find(&self.0, name)
     }
 }
 
-fn get<'t>(text: &'t [u8], name: &str) -> Option<&'t [u8]> {
+/// Returns the value of the first line in `text` with this name, which is compared without case.
+fn find<'t>(text: &'t [u8], name: &str) -> Option<&'t [u8]> {
     text.split(|&byte| byte == b'\n').find_map(|line| {
         let (candidate, rest) = line.split_at_checked(name.len())?;
         let value = rest.strip_prefix(b": ")?.strip_suffix(b"\r")?;

@@ -1,4 +1,4 @@
-//! The messages that an application reads and writes: valid requests, and responses that cannot be malformed.
+//! The messages that an application reads and writes: requests that are valid, and responses that cannot be malformed.
 
 pub mod body;
 pub mod headers;

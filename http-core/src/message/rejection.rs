@@ -4,7 +4,7 @@ use super::{request::Request, response::Response};
 use crate::types::{error::ParseError, status::Status};
 use core::net::SocketAddr;
 
-/// The reason why the library responds to a request itself: it reached no handler, or its handler failed.
+/// The reason why the library responds to a request itself: the request reached no handler, or its handler failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rejection {
     /// The request is malformed, or exceeds a limit.
@@ -32,8 +32,8 @@ impl Rejection {
         }
     }
 
-    /// Returns the response, which closes the connection. The engine passes it to
-    /// [`Handler::rejected`](crate::Handler::rejected) before it is sent.
+    /// Returns the library's response: an error page that closes the connection, and Retry-After if the status is 503.
+    /// The engine passes it to [`Handler::rejected`](crate::Handler::rejected), and sends what that returns.
     pub fn response(self) -> Response {
         let response = Response::error(self.status()).with_close();
         if self.status() == Status::SERVICE_UNAVAILABLE {
@@ -44,10 +44,10 @@ impl Rejection {
     }
 }
 
-/// A rejection, and what is known of the rejected request.
+/// A rejection, and what the library knows of the rejected request.
 #[derive(Clone, Copy, Debug)]
 pub struct Rejected<'r> {
-    /// The reason.
+    /// Why the request was rejected.
     pub reason: Rejection,
     /// The client's address, if the engine [has set it](crate::Connection::with_client_addr).
     pub client_addr: Option<SocketAddr>,

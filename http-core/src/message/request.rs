@@ -14,24 +14,28 @@ use crate::{
 use core::net::SocketAddr;
 use std::time::Instant;
 
-/// A complete request with a valid head. It borrows the buffer that the request arrived in.
+/// A complete request with a valid head. It borrows the receive buffer.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'b> {
+    /// The offsets of the method, the target and the headers in `bytes`.
     pub(crate) index: &'b HeadIndex,
-    /// The head, and whatever follows it.
+    /// The received bytes: the head and those after it.
     pub(crate) bytes: &'b [u8],
+    /// The decoded body.
     pub(crate) body: &'b [u8],
+    /// The results of validating the head. Its spans are offsets in `bytes`.
     pub(crate) framing: RequestFraming,
     pub(crate) received_at: Instant,
     pub(crate) client_addr: Option<SocketAddr>,
 }
 
 impl<'b> Request<'b> {
-    /// Parses a request from memory: for tests of handlers. All bytes after the head are the body.
+    /// Parses a request that is completely in `bytes`: for tests of handlers. All bytes after the head are the body,
+    /// whatever its headers say.
     ///
     /// # Errors
     ///
-    /// The first error in the head. A head without an end is [`ParseError::HeadTooLarge`].
+    /// The first error in the head, or [`ParseError::HeadTooLarge`] if the head does not end within `bytes`.
     ///
     /// ```
     /// use http_core::{HeadIndex, Request};
@@ -87,7 +91,7 @@ impl<'b> Request<'b> {
         }
     }
 
-    /// Returns the target's query without its `?`, still percent-encoded.
+    /// Returns the target's query without its `?`, still percent-encoded; `None` if the target contains no `?`.
     #[inline]
     pub fn query(&self) -> Option<&'b str> {
         self.framing.query.map(|query| text(query.of(self.bytes)))
@@ -103,7 +107,7 @@ impl<'b> Request<'b> {
         self.framing.version
     }
 
-    /// Returns the value of the first header with this name, which is compared without case.
+    /// Returns the value of the first header with this name, which is compared without case; `None` if there is none.
     pub fn header(&self, name: &str) -> Option<&'b [u8]> {
         self.header_values(name).next()
     }
@@ -127,12 +131,12 @@ impl<'b> Request<'b> {
             .map(move |header| (text(header.name.of(bytes)), header.value.of(bytes)))
     }
 
-    /// Returns whether the request has a precondition or a Range header.
+    /// Returns whether the request has a precondition header (RFC 9110 §13.1) or a Range header.
     pub fn is_conditional(&self) -> bool {
         self.framing.conditional
     }
 
-    /// Returns the whole body, decoded.
+    /// Returns the whole body, without chunk framing; an empty slice if the request has none.
     pub fn body(&self) -> &'b [u8] {
         self.body
     }
@@ -148,7 +152,7 @@ impl<'b> Request<'b> {
     }
 }
 
-/// Converts bytes in which the parser has accepted only ASCII.
+/// Returns `bytes` as text. The parser accepts only ASCII where this is used; other bytes would become an empty string.
 #[inline]
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()

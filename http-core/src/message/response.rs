@@ -1,4 +1,4 @@
-//! A response: status, headers and body. The connection decides how the body is delimited.
+//! A response: status, headers and body. The connection adds the headers that delimit the body.
 
 use super::{
     body::Body,
@@ -26,10 +26,13 @@ use crate::{
 /// ```
 pub struct Response {
     pub(crate) status: Status,
+    /// Sent before `headers`.
     pub(crate) shared_headers: Option<SharedHeaders>,
     pub(crate) headers: Headers,
     pub(crate) body: Body,
+    /// Whether the connection must close after this response.
     pub(crate) close: bool,
+    /// See [`Response::on_sent`].
     pub(crate) on_sent: Option<OnSent>,
 }
 
@@ -62,7 +65,7 @@ impl Response {
         Response::of_type("text/html; charset=utf-8", body)
     }
 
-    /// Creates a 200 with a body that is JSON text already.
+    /// Creates a 200 with a JSON body. `body` must be JSON text: this method does not check it.
     pub fn json(body: impl Into<Body>) -> Response {
         Response::of_type("application/json", body)
     }
@@ -72,19 +75,21 @@ impl Response {
         Response::of_type("application/octet-stream", body)
     }
 
-    /// Creates a redirect to `location`, a URI reference.
+    /// Creates a response with this status, such as [`Status::SEE_OTHER`], and a Location header with this URI
+    /// reference. If `location` is not a legal header value, the result is a 500.
     pub fn redirect(status: Status, location: &str) -> Response {
         Response::new(status).with_header("Location", location)
     }
 
-    /// Creates a response with the library's HTML page for this status. For 405, which needs an Allow header, use
+    /// Creates a response with the library's HTML page for this status. For 405, which must have an Allow header, use
     /// [`method_not_allowed`](Response::method_not_allowed).
     pub fn error(status: Status) -> Response {
         const HTML: Headers = Headers::from_static(b"Content-Type: text/html; charset=utf-8\r\n");
         Response { headers: HTML, ..Response::new(status).with_body(status.page()) }
     }
 
-    /// Creates a 405 that lists the allowed methods (RFC 9110 §15.5.6), or a 501 for [`Method::Extension`] (§9.1).
+    /// Creates the response to a request whose method the target does not support: a 405 with an Allow header that
+    /// lists the supported ones (RFC 9110 §15.5.6), or a 501 if `method` is [`Method::Extension`] (§9.1).
     pub fn method_not_allowed(method: Method, allowed: &[Method]) -> Response {
         if method == Method::Extension {
             return Response::error(Status::NOT_IMPLEMENTED);
@@ -99,33 +104,33 @@ impl Response {
         self
     }
 
-    /// Sets the status.
+    /// Replaces the status.
     pub fn with_status(mut self, status: Status) -> Response {
         self.status = status;
         self
     }
 
-    /// Sets the body.
+    /// Replaces the body.
     #[inline]
     pub fn with_body(mut self, body: impl Into<Body>) -> Response {
         self.body = body.into();
         self
     }
 
-    /// Sets the body and Content-Type, replacing both. If the type is not a legal header value, the result is a 500.
+    /// Replaces the body and Content-Type. If the type is not a legal header value, the result is a 500.
     pub fn with_typed_body(mut self, media_type: &str, body: impl Into<Body>) -> Response {
         self.headers.remove("Content-Type");
         self.with_body(body).with_header("Content-Type", media_type)
     }
 
-    /// Sets headers that this response shares with others. They are sent before its own.
+    /// Sets the headers that this response shares with others. They are sent before its own headers.
     #[inline]
     pub fn with_shared_headers(mut self, headers: SharedHeaders) -> Response {
         self.shared_headers = Some(headers);
         self
     }
 
-    /// Adds a header. If it could break the message, the whole response becomes a 500;
+    /// Adds a header. If [`Headers::append`] rejects it, the whole response becomes a 500.
     /// [`try_with_header`](Response::try_with_header) returns an error instead.
     pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Response {
         match self.headers.append(name, value) {
@@ -142,7 +147,7 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// If the name or the value could break the message, or only the library sets this header.
+    /// If [`Headers::append`] rejects the header.
     pub fn try_with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Response, HeaderError> {
         self.headers.append(name, value)?;
         Ok(self)
@@ -154,8 +159,9 @@ impl Response {
         self
     }
 
-    /// Calls `callback` once, with the number of body bytes sent: after the last of them, or when the connection ends
-    /// before. It runs in the engine and must not block. A second call of this method replaces the callback.
+    /// Sets a callback, which is called once with the number of body bytes sent: after the last of them, or when the
+    /// connection ends before that. The engine calls it while it serves connections, so it must not block. Replaces the
+    /// callback of an earlier call.
     pub fn on_sent(self, callback: impl FnOnce(Sent) + Send + 'static) -> Response {
         Response { on_sent: Some(Box::new(callback)), ..self }
     }
@@ -165,8 +171,8 @@ impl Response {
         self.status
     }
 
-    /// Returns the value of the first header with this name, which is compared without case. Headers that the library
-    /// adds when it sends the response are not included.
+    /// Returns the value of the first header with this name, which is compared without case; `None` if there is none.
+    /// Does not find the headers that the library adds when it sends the response.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers.get(name).or_else(|| self.shared_headers.as_ref()?.get(name))
     }
@@ -176,7 +182,8 @@ impl Response {
         &self.body
     }
 
-    /// Corrects what a handler must not send in response to this method.
+    /// Returns the response that may be sent to a request with this method: adds Allow to a 405 without one, and
+    /// replaces a success of CONNECT by a 501.
     pub(crate) fn corrected(self, method: Method) -> Response {
         match self.status {
             // RFC 9110 §15.5.6: every 405 must have an Allow header. An empty one means that no method is allowed.
@@ -189,12 +196,13 @@ impl Response {
         }
     }
 
-    /// Queues the head and the body, which must be valid.
+    /// Appends the head and the body to the send queue. `method` is that of the request, `length` says how the body is
+    /// delimited, `keep_alive` is sent in the Connection header. [`Body::check`] must have accepted the body.
     #[inline]
     pub(crate) fn queue(
         self,
         method: Method,
-        body: BodyLength,
+        length: BodyLength,
         keep_alive: bool,
         out: &mut SendQueue,
         clock: &Clock,
@@ -203,13 +211,13 @@ impl Response {
             status: self.status,
             shared_headers: self.shared_headers.as_ref().map_or(&[], |headers| headers.as_bytes()),
             headers: self.headers.as_bytes(),
-            body,
+            body: length,
             keep_alive,
         };
         out.write(|text| encode::response_head(text, &head, clock));
         let from = out.total_queued();
         if encode::carries_body(self.status, method) {
-            self.body.queue(out, body == BodyLength::Chunked);
+            self.body.queue(out, length == BodyLength::Chunked);
         }
         if let Some(on_sent) = self.on_sent {
             out.push(Segment::End { from, on_sent });
