@@ -1,4 +1,4 @@
-//! Errors of the client: requests that cannot be written, and responses that cannot be read.
+//! The errors of the client: why a request cannot be created, and why a response cannot be read.
 
 use crate::types::error::{ParseError, error_enum};
 
@@ -15,7 +15,7 @@ error_enum! {
     }
 }
 
-/// An error in a response, after which the connection cannot be used.
+/// The reason why a response cannot be read. The connection cannot be used after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ResponseError {
     /// The status line is malformed (RFC 9112 §4).
@@ -28,7 +28,7 @@ pub enum ResponseError {
     Truncated,
     /// The reader was called after the response was complete or had failed: a bug of the caller.
     Finished,
-    /// An error that requests can have as well: in a line ending, a header, the framing, a chunk or a size.
+    /// An error that a request can have as well: in a line ending, a header, the framing, a chunk or a size.
     Malformed(ParseError),
 }
 

@@ -10,18 +10,23 @@ use crate::{
     types::{chars, error::ParseError, limits::Limits, method::Version},
 };
 
-/// The part of a head that has arrived, and the bytes that arrived after it.
+/// The head of one response while it arrives.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReceivingHead {
+    /// All bytes received since the start of the head. They may include bytes after its end.
     bytes: Vec<u8>,
-    /// Bytes of the status line that are parsed.
+    /// The number of bytes of the status line that are parsed.
     at: usize,
-    /// The index of the header lines, once the status line is complete.
+    /// The index of the header lines; `None` until the status line is complete.
     index: Option<HeadIndex>,
 }
 
 impl ReceivingHead {
-    /// Adds received bytes. Once the head is complete, returns its length.
+    /// Adds received bytes and continues to parse. Returns the length of the head when it is complete.
+    ///
+    /// # Errors
+    ///
+    /// The first error in the head. It does not depend on how the bytes are split into calls.
     pub(super) fn receive(&mut self, bytes: &[u8], limits: &Limits) -> Result<ParseStatus, ResponseError> {
         self.bytes.extend_from_slice(bytes);
         if self.index.is_none() && !self.parse_status_line(limits.head_bytes)? {
@@ -32,7 +37,8 @@ impl ReceivingHead {
         Ok(index.parse(&self.bytes, limits)?)
     }
 
-    /// Continues to parse the status line. Returns whether it is complete.
+    /// Continues to parse the status line. Returns whether it is complete. Fails if the line is malformed, or longer
+    /// than `max_bytes`.
     fn parse_status_line(&mut self, max_bytes: usize) -> Result<bool, ResponseError> {
         while let Some(&byte) = self.bytes.get(self.at) {
             if self.at > max_bytes {
@@ -59,18 +65,19 @@ impl ReceivingHead {
         Ok(false)
     }
 
-    /// Returns the version, once the status line is complete.
+    /// Returns the version. Call this only when the head is complete.
     pub(super) fn version(&self) -> Version {
         if self.bytes.get(7) == Some(&b'0') { Version::Http10 } else { Version::Http11 }
     }
 
-    /// Returns the status code, from 100 to 999, once the status line is complete.
+    /// Returns the status code, from 100 to 999. Call this only when the head is complete.
     pub(super) fn status(&self) -> u16 {
         let digits = self.bytes.get(9..12).unwrap_or_default();
         digits.iter().fold(0, |code, &digit| code * 10 + u16::from(digit - b'0'))
     }
 
-    /// Returns what the headers say about framing.
+    /// Returns what the headers say about the length of the body and the end of the connection. Fails if Content-Length
+    /// is malformed or contradictory.
     pub(super) fn framing(&self) -> Result<BodyFraming, ParseError> {
         let mut framing = BodyFraming::default();
         for (name, value) in self.lines() {
@@ -79,7 +86,7 @@ impl ReceivingHead {
         Ok(framing)
     }
 
-    /// Returns the headers, without the white space around their values.
+    /// Copies the headers, without the white space around their values.
     pub(super) fn headers(&self) -> Headers {
         let mut headers = Headers::default();
         for (name, value) in self.lines() {
@@ -89,12 +96,13 @@ impl ReceivingHead {
         headers
     }
 
+    /// Returns the name and the value of each complete header line; nothing before the status line is complete.
     fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let spans = self.index.as_ref().map(HeadIndex::header_spans).unwrap_or_default();
         spans.iter().map(|header| (header.name.of(&self.bytes), header.value.of(&self.bytes)))
     }
 
-    /// Returns the bytes received after the head of `head_len` bytes.
+    /// Returns the bytes received after the head, whose length is `head_len`.
     pub(super) fn rest(&self, head_len: usize) -> &[u8] {
         self.bytes.get(head_len..).unwrap_or_default()
     }

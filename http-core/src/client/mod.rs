@@ -1,4 +1,4 @@
-//! The client side of HTTP/1.1, without sockets: a request becomes bytes, and received bytes become a response.
+//! The client side of HTTP/1.1, without sockets: writes a request to bytes, and reads a response from received bytes.
 //!
 //! ```text
 //! ClientRequest ─► to_bytes ─► server ─► receive ─┐
@@ -10,8 +10,9 @@
 //!                                     └─► Complete ◄─────┘
 //! ```
 //!
-//! The reader applies the same rules to a response as the server to a request, with the same code for headers, framing
-//! and chunks. It reads no clock: the owner of the socket decides how long to wait for a response, and whether to retry.
+//! The diagram shows the states of a [`ResponseReader`]. It applies to a response the same rules as the server to a
+//! request, with the same code for headers, framing and chunks. It reads no clock: the owner of the socket decides how
+//! long to wait for a response, and whether to retry.
 //!
 //! ```
 //! use http_core::{Limits, Method, client::{ClientRequest, ReadStatus, ResponseReader}};

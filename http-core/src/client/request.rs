@@ -1,6 +1,7 @@
-//! The request writer: a request that it accepts is always sent as exactly one well-formed message.
+//! The request writer: every request that it accepts is one well-formed message.
 //!
-//! It writes the headers that delimit the message and control the connection itself, as `encode` does for responses.
+//! It alone writes the headers that delimit the message and control the connection, as [`encode`](crate::encode) does
+//! for responses.
 
 use super::error::RequestError;
 use crate::{
@@ -8,8 +9,8 @@ use crate::{
     types::{chars, grammar, method::Method},
 };
 
-/// Headers that only the library sets, in addition to those that [`Headers`] rejects. TE would invite transfer codings
-/// that are not implemented.
+/// The names of the headers that only the library sets, in addition to those that [`Headers`] rejects. TE would allow
+/// the server to use transfer codings that the reader does not implement.
 const RESERVED: [&str; 2] = ["Host", "TE"];
 
 /// A request to send.
@@ -30,6 +31,7 @@ pub struct ClientRequest {
     target: String,
     authority: String,
     headers: Headers,
+    /// `None` if no body was set. An empty body is sent with `Content-Length: 0`.
     body: Option<Vec<u8>>,
     keep_alive: bool,
 }
@@ -67,7 +69,7 @@ impl ClientRequest {
     ///
     /// # Errors
     ///
-    /// If the name or the value could break the message, or only the library sets this header.
+    /// If [`Headers::append`] rejects the header, or it is Host or TE.
     pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<ClientRequest, HeaderError> {
         if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
             return Err(HeaderError::Reserved);
@@ -76,7 +78,7 @@ impl ClientRequest {
         Ok(self)
     }
 
-    /// Sets the body, and adds Content-Type.
+    /// Sets the body, and adds a Content-Type header.
     ///
     /// # Errors
     ///
@@ -86,7 +88,7 @@ impl ClientRequest {
         Ok(ClientRequest { body: Some(body.into()), ..request })
     }
 
-    /// Keeps the connection open for another request. Without this, the request asks the server to close it.
+    /// Lets the server keep the connection open after its response. Otherwise the request asks the server to close it.
     pub fn with_keep_alive(mut self) -> ClientRequest {
         self.keep_alive = true;
         self
@@ -97,12 +99,13 @@ impl ClientRequest {
         self.method
     }
 
-    /// Returns the value of the first header with this name that was added.
+    /// Returns the value of the first header with this name among those that were added; `None` if there is none. The
+    /// name is compared without case.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers.get(name)
     }
 
-    /// Returns the whole request as it goes on the wire.
+    /// Returns the whole request as bytes to send.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut headers = Headers::default();
         // RFC 9110 §7.2 recommends to send Host first.
@@ -119,7 +122,8 @@ impl ClientRequest {
         [line.as_bytes(), headers.as_bytes(), b"\r\n", body].concat()
     }
 
-    /// RFC 9110 §8.6: Content-Length is sent with a body, and also without one if the method usually has one.
+    /// Returns the value of Content-Length, or `None` to send no such header: there is no body, and the method does not
+    /// usually have one (RFC 9110 §8.6).
     fn content_length(&self) -> Option<usize> {
         let usual = matches!(self.method, Method::Post | Method::Put | Method::Patch);
         self.body.as_ref().map(Vec::len).or(usual.then_some(0))

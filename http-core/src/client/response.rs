@@ -1,4 +1,4 @@
-//! The response reader: received bytes in, a whole response out, however the network splits it.
+//! The response reader: takes received bytes as the network splits them, and returns one whole response.
 
 use super::{error::ResponseError, head::ReceivingHead};
 use crate::{
@@ -10,14 +10,14 @@ use crate::{
     },
 };
 
-/// The most interim responses that the reader skips (RFC 9110 §15.2).
+/// The most interim responses that the reader skips before the final response (RFC 9110 §15.2).
 const MAX_INTERIMS: u8 = 8;
 
 /// A complete response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientResponse {
-    /// The status code, from 200 to 999. Not a [`Status`](crate::Status): a server may send codes that this library does
-    /// not. Treat an unknown code as the first one of its class, such as 400 (RFC 9110 §15).
+    /// The status code, from 200 to 999. Not a [`Status`](crate::Status): a server may send codes that this library
+    /// does not. Treat an unknown code as the first one of its class, such as 400 (RFC 9110 §15).
     pub status: u16,
     /// The server's protocol version.
     pub version: Version,
@@ -26,34 +26,36 @@ pub struct ClientResponse {
     /// The whole body, decoded.
     pub body: Vec<u8>,
     /// Whether the connection can be used for another request: the server keeps it open (RFC 9112 §9.3), and no bytes
-    /// follow this response. Not so if the request asked the server to close it.
+    /// have arrived after this response. The reader does not know whether the request asked the server to close it.
     pub reusable: bool,
 }
 
 impl ClientResponse {
-    /// Returns whether the server has accepted the request (RFC 9110 §15.3).
+    /// Returns whether the status is 2xx: the server has accepted the request (RFC 9110 §15.3).
     pub fn is_success(&self) -> bool {
         matches!(self.status, 200..=299)
     }
 
-    /// Returns the value of the first header with this name, which is compared without case.
+    /// Returns the value of the first header with this name, which is compared without case; `None` if there is none.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers.get(name)
     }
 }
 
-/// Whether a response is complete.
+/// What the reader returns for received bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadStatus {
-    /// More bytes are needed, or the end of the connection.
+    /// The response is incomplete. Pass the next bytes to [`ResponseReader::receive`], or call
+    /// [`ResponseReader::receive_eof`] if the server has closed the connection.
     Partial,
     /// The response is complete.
     Complete(ClientResponse),
 }
 
-/// The reader of the response to one request.
+/// Reads the response to one request.
 #[derive(Clone, Debug)]
 pub struct ResponseReader {
+    /// The method of the request.
     method: Method,
     limits: Limits,
     /// The number of interim responses skipped.
@@ -61,27 +63,31 @@ pub struct ResponseReader {
     state: ReaderState,
 }
 
+/// What the reader is receiving.
 #[derive(Clone, Debug)]
 enum ReaderState {
+    /// The head of an interim response or of the final one.
     Head(Box<ReceivingHead>),
+    /// The body of the final response, which has the bytes decoded so far.
     Body(BodyDecoder, ClientResponse),
     /// The response is complete or has failed.
     Finished,
 }
 
 impl ResponseReader {
-    /// Creates a reader for the response to a request with this method, which determines whether there is a body.
+    /// Creates a reader for the response to a request with this method. A response to HEAD has no body (RFC 9112 §6.3).
     ///
-    /// All `limits` of heads, bodies and chunk overhead apply to responses as they do to requests.
+    /// The `limits` of heads, bodies and chunk overhead apply to responses as they do to requests.
     pub fn new(method: Method, limits: Limits) -> ResponseReader {
         ResponseReader { method, limits, interims: 0, state: ReaderState::Head(Box::default()) }
     }
 
-    /// Reads received bytes. Call it again with the next ones until the response is complete.
+    /// Reads received bytes. Call it again with the next bytes until the response is complete.
     ///
     /// # Errors
     ///
-    /// The first error in byte order. It does not depend on how the bytes are split into calls.
+    /// The first error in byte order. It does not depend on how the bytes are split into calls. After an error or a
+    /// complete response, every call returns [`ResponseError::Finished`].
     pub fn receive(&mut self, bytes: &[u8]) -> Result<ReadStatus, ResponseError> {
         match std::mem::replace(&mut self.state, ReaderState::Finished) {
             ReaderState::Head(head) => self.receive_head(head, bytes),
@@ -90,11 +96,13 @@ impl ResponseReader {
         }
     }
 
-    /// Tells the reader that the server has closed the connection. That completes a response without framing headers.
+    /// Tells the reader that the server has closed the connection. Returns the response if neither Content-Length nor
+    /// Transfer-Encoding delimits its body: then the end of the connection does.
     ///
     /// # Errors
     ///
-    /// [`ResponseError::Truncated`] if the response is incomplete.
+    /// [`ResponseError::Truncated`] if the response is incomplete, and [`ResponseError::Finished`] if the response was
+    /// complete or had failed before.
     pub fn receive_eof(&mut self) -> Result<ClientResponse, ResponseError> {
         match std::mem::replace(&mut self.state, ReaderState::Finished) {
             ReaderState::Body(BodyDecoder::UntilClose, response) => Ok(response),
@@ -103,6 +111,8 @@ impl ResponseReader {
         }
     }
 
+    /// Continues with the head. Skips interim responses, and begins with the body when the head of the final response
+    /// is complete.
     fn receive_head(
         &mut self,
         mut head: Box<ReceivingHead>,
@@ -122,7 +132,8 @@ impl ResponseReader {
         Ok(ReadStatus::Partial)
     }
 
-    /// RFC 9110 §15.2: interim responses may be ignored. After a 101, the bytes are not HTTP any more.
+    /// Counts an interim response, which a client may ignore (RFC 9110 §15.2). Fails if there are too many, or the
+    /// status is 101: the bytes after that are not HTTP.
     fn skip_interim(&mut self, status: u16) -> Result<(), ResponseError> {
         if status == 101 {
             return Err(ResponseError::SwitchedProtocols);
@@ -131,13 +142,14 @@ impl ResponseReader {
         if self.interims > MAX_INTERIMS { Err(ResponseError::TooManyInterims) } else { Ok(()) }
     }
 
-    /// Determines the length of the body after the head of the final response (RFC 9112 §6.3).
+    /// Determines the length of the body from the complete head of the final response, by the rules of RFC 9112 §6.3.
+    /// Then continues with `rest`, the bytes after the head.
     fn begin_body(&mut self, head: &ReceivingHead, rest: &[u8]) -> Result<ReadStatus, ResponseError> {
         let (status, version) = (head.status(), head.version());
         let framing = head.framing()?;
-        // Rule 2: a tunnel follows, and no message.
+        // Rule 2: after a success of CONNECT, the bytes belong to the tunnel.
         let tunnel = self.method == Method::Connect && matches!(status, 200..=299);
-        // Rule 1: no body, whatever the headers say.
+        // Rule 1: these responses have no body, whatever the headers say.
         let length = if tunnel || self.method == Method::Head || matches!(status, 204 | 304) {
             BodyLength::Exact(0)
         } else {
@@ -150,6 +162,7 @@ impl ResponseReader {
         self.receive_body(decoder, response, rest)
     }
 
+    /// Continues with the body: appends `bytes` to it, and decodes them in place.
     fn receive_body(
         &mut self,
         mut decoder: BodyDecoder,

@@ -1,4 +1,5 @@
-//! The boundary between HTTP and an application: one request in, one reply out, now or later.
+//! The interface of an application: a handler takes a request and returns a reply, which is a response or a way to get
+//! one later.
 
 use crate::message::{
     rejection::{Rejected, Rejection},
@@ -11,38 +12,39 @@ use std::{
     time::Duration,
 };
 
-/// Work that produces a response, away from the connection.
+/// A function that produces a response after the handler has returned. It may run on another thread.
 pub type Job = Box<dyn FnOnce() -> Response + Send>;
 
 /// Replies to requests. Every `Fn(&Request) -> Response` and `Fn(&Request) -> Reply` is a handler.
 ///
-/// An engine may call it from several threads at once. On an event loop it must not block: return [`Reply::Offload`] or
-/// [`Reply::After`] instead.
+/// An engine may call a handler from several threads at once. On an event loop, a handler must not block: return
+/// [`Reply::Offload`] or [`Reply::After`] instead.
 pub trait Handler: Send + Sync {
     /// Replies to a complete request.
     fn handle(&self, request: &Request<'_>) -> Reply;
 
-    /// Returns the response to a rejected request. `response` is the library's own; the default returns it unchanged.
+    /// Returns the response to a rejected request. `response` is the one that the library would send. The default
+    /// implementation returns it unchanged.
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
         let _ = rejected;
         response
     }
 }
 
-/// A response, or how to get it.
+/// What a handler returns: a response, or a way to get one later.
 pub enum Reply {
     /// The response.
     Now(Response),
-    /// Run the job after this time. An event loop blocks no thread while it waits.
+    /// The engine runs the job after this time. An event loop blocks no thread while it waits.
     After(Duration, Job),
-    /// Run the job where it may block or compute for long: an event loop runs it in its thread pool.
+    /// The engine runs the job where it may block or compute for long: an event loop uses its thread pool.
     Offload(Job),
-    /// Call the function with a [`Responder`], which takes the response later, from any thread.
+    /// The engine calls the function with a [`Responder`], which takes the response later, from any thread.
     Deferred(Box<dyn FnOnce(Responder) + Send>),
 }
 
 impl Reply {
-    /// Changes the response once it is there.
+    /// Applies `change` to the response as soon as it exists. If a rejection takes its place, `change` is not called.
     pub fn map(self, change: impl FnOnce(Response) -> Response + Send + 'static) -> Reply {
         match self {
             Reply::Now(response) => Reply::Now(change(response)),
@@ -54,8 +56,8 @@ impl Reply {
         }
     }
 
-    /// Responds with `fallback` if a job panics or a responder is dropped. If the handler itself panics, before it has
-    /// replied, the engine calls [`Handler::rejected`].
+    /// Takes the response from `fallback` if the job panics, or the responder is dropped without a response. If the
+    /// handler itself panics before it returns a reply, the engine calls [`Handler::rejected`] instead.
     pub fn recover(self, fallback: impl FnOnce(Rejection) -> Response + Send + 'static) -> Reply {
         match self {
             Reply::Now(response) => Reply::Now(response),
@@ -72,11 +74,11 @@ impl Reply {
     }
 }
 
-/// Runs application code and catches its panic, which the panic hook has reported by then.
+/// Calls `run`, which is application code, and catches its panic. Logs nothing: the panic hook has reported the panic.
 ///
 /// # Errors
 ///
-/// [`Rejection::HandlerPanicked`] if it panics.
+/// [`Rejection::HandlerPanicked`] if `run` panics.
 pub fn catch_panic<T>(run: impl FnOnce() -> T) -> Result<T, Rejection> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|_| Rejection::HandlerPanicked)
 }
@@ -99,34 +101,39 @@ impl std::fmt::Debug for Reply {
     }
 }
 
+/// Passes a response to the engine, or the reason why there is none.
 type Deliver = Box<dyn FnOnce(Result<Response, Rejection>) + Send>;
 
 /// Takes a deferred response, once and from any thread. If it is dropped without one, the response is a 500.
 pub struct Responder {
+    /// `None` once called.
     deliver: Option<Deliver>,
 }
 
 impl Responder {
-    /// Creates a responder that passes the response to `deliver`: for engines.
+    /// Creates a responder that calls `deliver` once: with the response, or with [`Rejection::HandlerPanicked`] when it
+    /// is dropped without one. For engines.
     pub fn new(deliver: impl FnOnce(Result<Response, Rejection>) + Send + 'static) -> Responder {
         Responder { deliver: Some(Box::new(deliver)) }
     }
 
-    /// Delivers the response.
+    /// Passes the response to the engine.
     pub fn respond(mut self, response: Response) {
         if let Some(deliver) = self.deliver.take() {
             deliver(Ok(response));
         }
     }
 
+    /// Returns a responder that applies `change` to its response, and passes the result to this one.
     fn map(self, change: impl FnOnce(Response) -> Response + Send + 'static) -> Responder {
         Responder::new(move |result| match result {
             Ok(response) => self.respond(change(response)),
-            // The drop of this responder delivers the rejection.
+            // Dropping `self` delivers the rejection.
             Err(_) => drop(self),
         })
     }
 
+    /// Returns a responder that passes its response to this one, or that of `fallback` when it is dropped without one.
     fn recover(self, fallback: impl FnOnce(Rejection) -> Response + Send + 'static) -> Responder {
         Responder::new(move |result| self.respond(result.unwrap_or_else(fallback)))
     }

@@ -1,9 +1,10 @@
-//! Middleware: code that wraps a handler, and sees each request before it, each reply after it, and each rejection.
+//! Middleware: code that wraps a handler. It sees each request before the handler, each reply after it, and each
+//! rejection.
 
 use super::handler::{Handler, Reply};
 use crate::message::{rejection::Rejected, request::Request, response::Response};
 
-/// Wraps the rest of a [`Stack`]: more middleware, and the handler.
+/// One layer of a [`Stack`]. It wraps the inner layers and the handler, which [`Next`] calls.
 ///
 /// ```
 /// use http_core::{Middleware, Next, Reply, Request};
@@ -18,20 +19,21 @@ use crate::message::{rejection::Rejected, request::Request, response::Response};
 /// }
 /// ```
 pub trait Middleware: Send + Sync {
-    /// Replies to a request, usually by calling [`Next::run`].
+    /// Replies to a request, usually by calling [`Next::run`] and changing the reply.
     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply;
 
-    /// Returns the response to a rejected request. `response` is that of the inner layers; the default returns it
-    /// unchanged.
+    /// Returns the response to a rejected request. `response` is the one that the inner layers return. The default
+    /// implementation returns it unchanged.
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
         let _ = rejected;
         response
     }
 }
 
-/// The inner layers of a stack, and its handler.
+/// The part of a [`Stack`] that one layer wraps: the inner layers and the handler.
 #[derive(Clone, Copy)]
 pub struct Next<'a> {
+    /// Outermost first.
     layers: &'a [Box<dyn Middleware>],
     handler: &'a dyn Handler,
 }
@@ -61,12 +63,12 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Creates a stack without layers.
+    /// Creates a stack that has no layers yet.
     pub fn new(handler: impl Handler + 'static) -> Stack {
         Stack { layers: Vec::new(), handler: Box::new(handler) }
     }
 
-    /// Adds an outermost layer.
+    /// Adds a layer around all that were added before: it sees requests first and replies last.
     pub fn wrap(mut self, layer: impl Middleware + 'static) -> Stack {
         self.layers.insert(0, Box::new(layer));
         self
@@ -100,6 +102,7 @@ mod tests {
         time::{Duration, Instant},
     };
 
+    /// Adds its name to each response in a header `Mark`. The layer `outer` does not pass on requests for `/short`.
     struct Mark(&'static str);
 
     impl Middleware for Mark {
@@ -116,7 +119,8 @@ mod tests {
         }
     }
 
-    fn deferred(request: &Request<'_>) -> Reply {
+    /// A handler with a path for every kind of reply.
+    fn handler(request: &Request<'_>) -> Reply {
         let response = || Response::new(Status::ACCEPTED);
         match request.path() {
             "/after" => Reply::After(Duration::ZERO, Box::new(response)),
@@ -133,9 +137,10 @@ mod tests {
     }
 
     fn stack() -> Stack {
-        Stack::new(deferred).wrap(Mark("inner")).wrap(Mark("outer"))
+        Stack::new(handler).wrap(Mark("inner")).wrap(Mark("outer"))
     }
 
+    /// Gets the response of a reply as an engine does.
     fn complete(reply: Reply) -> Result<Response, Rejection> {
         match reply {
             Reply::Now(response) => Ok(response),
@@ -148,6 +153,7 @@ mod tests {
         }
     }
 
+    /// `expected` are the status and the header lines of the response, or the rejection in place of it.
     fn check(path: &str, expected: Result<(Status, &[u8]), Rejection>) {
         let mut index = HeadIndex::default();
         let bytes = format!("GET {path} HTTP/1.0\r\n\r\n");

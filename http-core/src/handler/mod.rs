@@ -1,4 +1,5 @@
-//! What responds to requests: handlers, middleware around them, and a router. Nothing here depends on connections.
+//! The code that replies to requests: handlers, middleware around them, and a router. It must not depend on
+//! connections.
 
 #[expect(clippy::module_inception, reason = "the file is named after the trait in it")]
 pub mod handler;

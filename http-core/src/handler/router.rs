@@ -1,4 +1,4 @@
-//! The router: chooses a handler by path and method.
+//! The router: chooses a handler by the path and the method of a request.
 
 use super::handler::{Handler, Reply};
 use crate::{
@@ -8,14 +8,15 @@ use crate::{
 };
 use std::collections::HashMap;
 
-/// The handlers of one path.
-type Methods = Vec<(Method, Box<dyn Handler>)>;
+/// The handler of one method of an exact path.
+type MethodHandler = (Method, Box<dyn Handler>);
 
-/// Handlers by path and method.
+/// A handler that passes each request to another handler, chosen by path and method.
 ///
-/// An exact path takes precedence over prefixes, a longer prefix over a shorter one, and each of them over the fallback.
-/// Paths are compared decoded and without dot segments (RFC 3986 §6.2.2): `/%68ello` is `/hello`. For an exact path, HEAD
-/// requests go to the handler of GET, the router itself replies to OPTIONS, and other methods get 405 with Allow.
+/// An exact path takes precedence over prefixes, a longer prefix over a shorter one, and any of them over the fallback.
+/// Paths are compared decoded and without dot segments (RFC 3986 §6.2.2): `/%68ello` is `/hello`. A malformed path gets
+/// 400, a path without a handler 404. On an exact path, a HEAD request goes to the handler of GET if HEAD has none, the
+/// router replies to OPTIONS if it has no handler, and any other method without a handler gets 405 with Allow.
 ///
 /// ```
 /// use http_core::{Method, Request, Response, Router};
@@ -26,8 +27,9 @@ type Methods = Vec<(Method, Box<dyn Handler>)>;
 /// ```
 #[derive(Default)]
 pub struct Router {
-    exact: HashMap<String, Methods>,
-    /// Longest first.
+    /// By decoded path, with its leading slash.
+    exact: HashMap<String, Vec<MethodHandler>>,
+    /// The longest prefix first.
     prefixes: Vec<(String, Box<dyn Handler>)>,
     fallback: Option<Box<dyn Handler>>,
 }
@@ -38,7 +40,8 @@ impl Router {
         Router::default()
     }
 
-    /// Sets the handler of one method of exactly this path. A later call replaces an earlier one.
+    /// Sets the handler of one method of exactly this path, which is compared with the decoded path of a request.
+    /// Replaces the handler of an earlier call for the same method and path.
     pub fn route(mut self, method: Method, path: &str, handler: impl Handler + 'static) -> Router {
         let methods = self.exact.entry(path.to_owned()).or_default();
         methods.retain(|(known, _)| *known != method);
@@ -46,21 +49,21 @@ impl Router {
         self
     }
 
-    /// Sets the handler of all methods of all paths that begin with `prefix`.
+    /// Sets the handler of all methods of all paths that begin with `prefix`, decoded.
     pub fn prefix(mut self, prefix: &str, handler: impl Handler + 'static) -> Router {
         self.prefixes.push((prefix.to_owned(), Box::new(handler)));
         self.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         self
     }
 
-    /// Sets the handler of requests that match no route.
+    /// Sets the handler of requests whose path no route and no prefix matches.
     pub fn fallback(mut self, handler: impl Handler + 'static) -> Router {
         self.fallback = Some(Box::new(handler));
         self
     }
 
-    /// Returns the methods with a handler, and those that the router adds: HEAD to GET, and OPTIONS.
-    fn allowed(methods: &[(Method, Box<dyn Handler>)]) -> Vec<Method> {
+    /// Returns the methods in `methods`, then those that the router adds: HEAD if GET is among them, and OPTIONS.
+    fn allowed(methods: &[MethodHandler]) -> Vec<Method> {
         let mut allowed: Vec<Method> = methods.iter().map(|(method, _)| *method).collect();
         for (implied, by) in [(Method::Head, Some(Method::Get)), (Method::Options, None)] {
             if !allowed.contains(&implied) && by.is_none_or(|by| allowed.contains(&by)) {
@@ -70,7 +73,9 @@ impl Router {
         allowed
     }
 
-    fn dispatch(methods: &[(Method, Box<dyn Handler>)], request: &Request<'_>) -> Reply {
+    /// Passes the request to the handler of its method, or replies in place of a missing one. `methods` are those of
+    /// the request's path.
+    fn dispatch(methods: &[MethodHandler], request: &Request<'_>) -> Reply {
         let find = |wanted| methods.iter().find(|(method, _)| *method == wanted).map(|(_, handler)| handler);
         let handler = match request.method() {
             Method::Head => find(Method::Head).or_else(|| find(Method::Get)),
@@ -125,6 +130,7 @@ mod tests {
     use crate::HeadIndex;
     use std::time::Instant;
 
+    /// Returns a handler that responds with a header `Says`.
     fn says(text: &'static str) -> impl Handler {
         move |_: &Request<'_>| Response::new(Status::OK).with_header("Says", text)
     }
@@ -138,6 +144,8 @@ mod tests {
             .prefix("/s/long/", says("long"))
     }
 
+    /// Passes a request with this method and target to `router`. `says` and `allow` are headers of the response, empty
+    /// if absent.
     fn check(router: &Router, line: &str, status: Status, says: &str, allow: &str) {
         let bytes = format!("{line} HTTP/1.0\r\n\r\n");
         let mut index = HeadIndex::default();

@@ -117,7 +117,8 @@ impl Response {
         self
     }
 
-    /// Replaces the body and Content-Type. If the type is not a legal header value, the result is a 500.
+    /// Replaces the body, and Content-Type among the response's own headers. If the type is not a legal header value,
+    /// the result is a 500.
     pub fn with_typed_body(mut self, media_type: &str, body: impl Into<Body>) -> Response {
         self.headers.remove("Content-Type");
         self.with_body(body).with_header("Content-Type", media_type)
@@ -130,8 +131,9 @@ impl Response {
         self
     }
 
-    /// Adds a header. If [`Headers::append`] rejects it, the whole response becomes a 500.
-    /// [`try_with_header`](Response::try_with_header) returns an error instead.
+    /// Adds a header. If [`Headers::append`] rejects it, the response becomes an error page with status 500, which
+    /// keeps only the callback of [`on_sent`](Response::on_sent) and the effect of
+    /// [`with_close`](Response::with_close). [`try_with_header`](Response::try_with_header) returns an error instead.
     pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Response {
         match self.headers.append(name, value) {
             Ok(()) => self,
