@@ -1,8 +1,9 @@
 //! Preconditions: whether a request applies to the current representation of a resource (RFC 9110 §13).
 //!
-//! A client that has a copy sends its validators (§8.8) with the next request. Compared with the current ones they mean:
-//! proceed, the copy is current (304), or the representation has changed (412). This module never takes anything
-//! malformed for a match: a malformed entity tag matches nothing, a malformed date is ignored.
+//! A client that has a copy of a representation sends the copy's validators (§8.8) with its next request. A server
+//! compares them with the current validators: it responds as usual, or with 304 because the copy is current, or with
+//! 412 because the representation has changed. In this module, malformed input never matches: a malformed entity tag
+//! matches nothing, and a malformed date is ignored.
 //!
 //! ```
 //! use http_core::conditional::{self, Precondition, Validators};
@@ -16,30 +17,32 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The validators of the current representation, which distinguish it from others (§8.8).
+/// The validators of the current representation: two values that change when the representation does (§8.8).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Validators<'a> {
-    /// The value of its `ETag` header, with quotes and `W/`. A malformed one matches nothing, and is a bug of the caller.
+    /// The value of its `ETag` header, with quotes and `W/`; `None` if it has none. A malformed value is a bug of the
+    /// server. It matches nothing, and panics in a debug build.
     pub etag: Option<&'a str>,
-    /// The time in its `Last-Modified` header. Fractions of a second are ignored, and so is a time before 1970.
+    /// The time in its `Last-Modified` header; `None` if it has none. Fractions of a second are ignored, and so is a
+    /// time before 1970.
     pub last_modified: Option<SystemTime>,
 }
 
-/// The result of the preconditions of a request.
+/// The result of evaluating the preconditions of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precondition {
-    /// They hold, or there are none: respond as usual.
+    /// The preconditions hold, or there are none. Respond as usual.
     Passed,
-    /// 304: the client has this representation. Only for GET and HEAD.
+    /// The client has the current representation. Respond with 304. Only for GET and HEAD.
     NotModified,
-    /// 412: the representation is not the one that the client expects. Do nothing.
+    /// The current representation is not the one that the client expects. Respond with 412, and change nothing.
     Failed,
 }
 
 /// Compares the precondition headers of a request with the current validators, in the order of §13.2.2.
 ///
-/// `headers` are all headers of the request, in any order and case. Reads them once, and allocates nothing. Call this
-/// only if the response would be a success (§13.2.1): the representation exists.
+/// `headers` are the names and values of all headers of the request, in any order and case. Reads them once, and
+/// allocates nothing. Call this only if the response without preconditions would be a success (§13.2.1).
 pub fn evaluate<'a>(
     get_or_head: bool,
     headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
@@ -62,11 +65,13 @@ pub fn evaluate<'a>(
     }
 }
 
-/// Returns whether a `Range` header applies, given the `If-Range` of the request (§13.1.5, step 5 of §13.2.2).
+/// Returns whether the `Range` header of a request applies, given the value of its `If-Range` header (§13.1.5, step 5
+/// of §13.2.2).
 ///
-/// Without `If-Range` it does. Otherwise the entity tag must match strongly, or the date to the second; else the client
-/// would combine parts of two representations. This function has no clock to tell whether a date is a strong validator
-/// (§8.8.2.2): a server whose files change twice a second should send an `ETag`.
+/// It applies if there is no `If-Range`, or its entity tag matches strongly, or its date is that of the last
+/// modification, to the second. In any other case the client would combine parts of two representations. A date is not
+/// a strong validator if the representation changes twice within a second (§8.8.2.2). This function has no clock to
+/// detect that: a server for such representations should send an `ETag`.
 pub fn range_applies(if_range: Option<&[u8]>, validators: &Validators<'_>) -> bool {
     let Some(value) = if_range else { return true };
     match EntityTag::parse(value) {
@@ -76,12 +81,14 @@ pub fn range_applies(if_range: Option<&[u8]>, validators: &Validators<'_>) -> bo
 }
 
 impl<'a> Validators<'a> {
+    /// Returns the parsed entity tag, or `None` if there is none or it is malformed.
     fn entity_tag(&self) -> Option<EntityTag<'a>> {
         let tag = EntityTag::parse(self.etag?.as_bytes());
         debug_assert!(tag.is_some(), "malformed entity tag of the server: {:?}", self.etag);
         tag
     }
 
+    /// Returns the time of the last modification in seconds since 1970, or `None` if it is unknown or before 1970.
     fn modified_seconds(&self) -> Option<u64> {
         Some(self.last_modified?.duration_since(UNIX_EPOCH).ok()?.as_secs())
     }
@@ -121,12 +128,14 @@ impl<'a> ConditionalHeaders<'a> {
     }
 }
 
-/// §13.1.3, §13.1.4: a repeated date is invalid. The empty value stored for it is as well.
+/// Stores the value of a date header. If the header is repeated, it is invalid (§13.1.3, §13.1.4): then stores an empty
+/// value, which is no date.
 fn add_date<'a>(date: &mut Option<&'a [u8]>, value: &'a [u8]) {
     *date = Some(if date.is_none() { value } else { b"" });
 }
 
-/// Parses an HTTP-date in any of the three formats (§5.6.7). Returns seconds since 1970.
+/// Parses an HTTP-date in any of the three formats (§5.6.7). Returns it in seconds since 1970, or `None` if it is
+/// malformed or before 1970.
 fn unix_seconds(date: &[u8]) -> Option<u64> {
     let text = str::from_utf8(date).ok()?.trim_ascii();
     // httpdate accepts any byte between date and time of the second format; only a space is allowed.
@@ -139,8 +148,8 @@ fn unix_seconds(date: &[u8]) -> Option<u64> {
     Some(date.duration_since(UNIX_EPOCH).ok()?.as_secs())
 }
 
-/// Returns whether an `If-Match` or `If-None-Match` header contains `current`, or `*`, which matches every tag. Ignores what
-/// follows a malformed tag, because its end is unknown.
+/// Returns whether `value`, that of an `If-Match` or `If-None-Match` header, is `*` or a list with a tag that equals
+/// `current`, compared by `same`. Ignores all after a malformed tag, because its end is unknown.
 fn list_contains<'a>(
     value: &'a [u8],
     current: Option<EntityTag<'a>>,
@@ -162,17 +171,21 @@ fn list_contains<'a>(
 /// An entity tag without its quotes (§8.8.3).
 #[derive(Clone, Copy)]
 struct EntityTag<'a> {
+    /// Whether `W/` precedes the tag.
     weak: bool,
+    /// The characters between the quotes.
     opaque: &'a [u8],
 }
 
 impl<'a> EntityTag<'a> {
+    /// Parses text that consists of one tag. Returns `None` if it is malformed, or contains more.
     fn parse(text: &'a [u8]) -> Option<Self> {
         let (tag, rest) = Self::split_from(text.trim_ascii())?;
         rest.is_empty().then_some(tag)
     }
 
-    /// Splits off the tag at the front from the text after it. A comma inside the quotes is part of the tag.
+    /// Splits `text` after the tag at its beginning, or returns `None` if there is no well-formed one. A comma inside
+    /// the quotes is part of the tag.
     fn split_from(text: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (weak, text) = text.strip_prefix(b"W/").map_or((false, text), |rest| (true, rest));
         let text = text.strip_prefix(b"\"")?;
@@ -181,12 +194,12 @@ impl<'a> EntityTag<'a> {
         Some((Self { weak, opaque }, rest.strip_prefix(b"\"")?))
     }
 
-    /// Strong comparison: neither tag is weak (§8.8.3.2).
+    /// Returns whether the tags are the same, and neither is weak: the strong comparison (§8.8.3.2).
     fn strongly_equals(self, other: Self) -> bool {
         !self.weak && !other.weak && self.opaque == other.opaque
     }
 
-    /// Weak comparison (§8.8.3.2).
+    /// Returns whether the tags are the same, weak or not: the weak comparison (§8.8.3.2).
     fn weakly_equals(self, other: Self) -> bool {
         self.opaque == other.opaque
     }
@@ -198,10 +211,12 @@ mod tests {
     use Precondition::{Failed, NotModified, Passed};
     use std::time::Duration;
 
+    /// A representation without validators.
     const NONE: Validators<'_> = Validators { etag: None, last_modified: None };
+    /// A representation whose only validator is the weak entity tag `W/"a"`.
     const WEAK: Validators<'_> = Validators { etag: Some("W/\"a\""), last_modified: None };
 
-    /// The entity tag `"a"`, last modified within the second SAME.
+    /// Returns the validators of a representation with the entity tag `"a"`, last modified within the second SAME.
     fn current() -> Validators<'static> {
         let last_modified = UNIX_EPOCH + Duration::from_millis(784_111_777_500);
         Validators { etag: Some("\"a\""), last_modified: Some(last_modified) }
@@ -215,7 +230,7 @@ mod tests {
             .replace("LATER", "Sun, 06 Nov 1994 08:49:38 GMT")
     }
 
-    /// Evaluates the headers, lines of `Name: value`, for GET and for PUT.
+    /// Evaluates the header lines in `head`. `get` and `put` are the expected results for these two methods.
     fn check_with(validators: Validators<'_>, head: &str, get: Precondition, put: Precondition) {
         let text = expand(head);
         let headers = text.lines().map(|line| line.split_once(": ").unwrap()).map(|(n, v)| (n, v.as_bytes()));
@@ -324,7 +339,7 @@ mod tests {
         }
     }
 
-    /// A date with another byte in place of a space.
+    /// A date with an `x` in place of the space before the time, which httpdate accepts.
     const X_FOR_SPACE: &str = "Sunday, 06-Nov-94x08:49:37 GMT";
 
     #[test]

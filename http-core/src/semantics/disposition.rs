@@ -1,7 +1,7 @@
-//! `Content-Disposition: form-data`: the names of the parts of a form (RFC 7578 §4.2).
+//! `Content-Disposition: form-data`: the header with the name and the file name of a part of a form (RFC 7578 §4.2).
 //!
-//! Programs and browsers escape quotes in a name by different rules. This module never changes text that needs no escape
-//! under either rule, such as the backslashes of `C:\dir\file`.
+//! Programs and browsers escape quotes in a name by different rules. This module resolves the escapes of both, and
+//! never changes other text, such as the backslashes of `C:\dir\file`.
 
 use crate::types::grammar::{parameters, split_token};
 
@@ -13,8 +13,8 @@ pub(super) struct Disposition {
 }
 
 impl Disposition {
-    /// Parses the value of a `Content-Disposition` header. Returns `None` if it is malformed, is not `form-data`, has no
-    /// name, or repeats a parameter.
+    /// Parses the value of a `Content-Disposition` header. Returns `None` if it is malformed, is not `form-data`, has
+    /// no name, or repeats a parameter.
     pub fn parse(value: &[u8]) -> Option<Disposition> {
         let (_, rest) = split_token(value).filter(|(kind, _)| kind.eq_ignore_ascii_case("form-data"))?;
         let (mut name, mut file_name) = (None, None);
@@ -30,16 +30,17 @@ impl Disposition {
     }
 }
 
-/// Sets a value that must not be set twice.
+/// Stores `value` in `slot`. Returns `None` if `slot` had a value already.
 pub(super) fn set_once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
     slot.replace(value).is_none().then_some(())
 }
 
-/// The escapes of programs, which use a backslash, and of browsers, which use a percent sign (HTML Standard §4.10.21.8).
-/// A backslash or a percent sign before anything else is literal.
+/// The escapes of programs, which use a backslash, and of browsers, which use a percent sign (HTML Standard
+/// §4.10.21.8): each escape, and the character that it means. Any other backslash or percent sign is literal.
 const ESCAPES: [(&str, &str); 5] =
     [("\\\"", "\""), ("\\\\", "\\"), ("%22", "\""), ("%0D", "\r"), ("%0A", "\n")];
 
+/// Resolves the escapes in the raw value of a parameter. Bytes that are not UTF-8 become U+FFFD.
 fn unescape(raw: &[u8]) -> String {
     let raw = String::from_utf8_lossy(raw);
     let (mut text, mut rest) = (String::with_capacity(raw.len()), &*raw);

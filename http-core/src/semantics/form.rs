@@ -1,4 +1,5 @@
-//! Names and values of a form, in an `application/x-www-form-urlencoded` body or a query string (URL Standard §5.1).
+//! The names and values of a form, as a browser sends them in a query or in a body of type
+//! `application/x-www-form-urlencoded` (URL Standard §5.1).
 //!
 //! ```
 //! let pairs: Vec<_> = http_core::form::pairs(b"city=S%C3%A3o+Paulo&days").collect();
@@ -7,8 +8,10 @@
 
 use percent_encoding::percent_decode;
 
-/// Returns the pairs of names and values in order, decoded. `+` is a space; an incomplete escape is kept as it is; bytes
-/// that are not UTF-8 become U+FFFD. No input is an error.
+/// Returns the decoded names and values, in order. A name without `=` has an empty value. Skips empty pairs.
+///
+/// No input is an error: `+` becomes a space, an incomplete escape stays as it is, and bytes that are not UTF-8 become
+/// U+FFFD.
 pub fn pairs(input: &[u8]) -> impl Iterator<Item = (String, String)> {
     input.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
         let end = pair.iter().position(|&byte| byte == b'=').unwrap_or(pair.len());
@@ -17,6 +20,7 @@ pub fn pairs(input: &[u8]) -> impl Iterator<Item = (String, String)> {
     })
 }
 
+/// Decodes a name or a value.
 fn decode(text: &[u8]) -> String {
     let spaced: Vec<u8> = text.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
     percent_decode(&spaced).decode_utf8_lossy().into_owned()

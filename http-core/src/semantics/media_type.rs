@@ -1,4 +1,4 @@
-//! Media types: the type of a body, as its sender declares it (RFC 9110 §8.3).
+//! Media types, such as `text/html; charset=utf-8` (RFC 9110 §8.3).
 //!
 //! ```
 //! use http_core::MediaType;
@@ -13,17 +13,18 @@
 use crate::types::grammar::{self, Parameter, split_token};
 use std::borrow::Cow;
 
-/// A media type with valid parameters.
+/// A valid media type: a type, a subtype, and parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MediaType<'a> {
     top_level: &'a str,
     subtype: &'a str,
-    /// From the first semicolon on.
+    /// The text from the first semicolon on; empty if there is none.
     parameters: &'a [u8],
 }
 
 impl<'a> MediaType<'a> {
-    /// Parses the value of a `Content-Type` header, or one member of an `Accept` header; `None` if it is malformed.
+    /// Parses the value of a `Content-Type` header, or one member of an `Accept` header. Returns `None` if it is
+    /// malformed.
     pub fn parse(value: &'a [u8]) -> Option<MediaType<'a>> {
         let (top_level, rest) = split_token(value.trim_ascii())?;
         let (subtype, parameters) = split_token(rest.strip_prefix(b"/")?)?;
@@ -41,30 +42,34 @@ impl<'a> MediaType<'a> {
         self.subtype
     }
 
-    /// Returns the structured syntax suffix, as sent: `json` of `problem+json` (RFC 6838 §4.2.8).
+    /// Returns the structured syntax suffix of the subtype, as sent: `json` for `problem+json` (RFC 6838 §4.2.8).
+    /// Returns `None` if the subtype contains no `+`.
     pub fn suffix(&self) -> Option<&'a str> {
         self.subtype.rsplit_once('+').map(|(_, suffix)| suffix)
     }
 
-    /// Returns whether type and subtype are those of `essence`, such as `text/html`. Ignores parameters and case.
+    /// Returns whether type and subtype are those in `essence`, such as `text/html`. Ignores case, and the parameters
+    /// of `self`.
     pub fn is(&self, essence: &str) -> bool {
         essence.split_once('/').is_some_and(|(top_level, subtype)| {
             self.top_level.eq_ignore_ascii_case(top_level) && self.subtype.eq_ignore_ascii_case(subtype)
         })
     }
 
-    /// Returns the value of the first parameter with this name, without quotes and backslashes. Ignores case.
+    /// Returns the value of the first parameter with this name, without quotes and backslashes; `None` if there is
+    /// none. The name is compared without case.
     pub fn parameter(&self, name: &str) -> Option<Cow<'a, [u8]>> {
         let mut parameters = self.parameters();
         Some(parameters.find(|parameter| parameter.name.eq_ignore_ascii_case(name))?.value())
     }
 
+    /// Returns all parameters in order.
     pub(super) fn parameters(&self) -> impl Iterator<Item = Parameter<'a>> + use<'a> {
         grammar::parameters(self.parameters).flatten()
     }
 }
 
-/// Writes type and subtype in lower case, and the parameters as sent.
+/// Writes the type and the subtype in lower case, and the parameters as sent.
 impl std::fmt::Display for MediaType<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let parameters = String::from_utf8_lossy(self.parameters);
@@ -76,7 +81,7 @@ impl std::fmt::Display for MediaType<'_> {
 mod tests {
     use super::*;
 
-    /// `expected` is the displayed type, and its charset.
+    /// `expected` are the displayed media type and its charset, or `None` if `value` is malformed.
     fn check(value: &str, expected: Option<(&str, Option<&str>)>) {
         let read = MediaType::parse(value.as_bytes()).map(|media_type| {
             let charset = media_type.parameter("charset");

@@ -1,4 +1,5 @@
-//! The meaning of headers, paths and bodies: pure functions from their bytes to values.
+//! The meaning of headers, paths and forms: functions that parse their bytes into values, without I/O and without
+//! state.
 
 pub mod conditional;
 mod disposition;

@@ -1,8 +1,8 @@
 //! `multipart/form-data`: the fields and files of a form, one part each (RFC 7578, RFC 2046 §5.1).
 //!
-//! The parts borrow from a form that is completely in memory; no content is copied. This module rejects whatever two
-//! parsers could split differently: each line ends in CRLF, a delimiter line contains nothing but the delimiter, and a
-//! form must have an end.
+//! The form must be completely in memory. The parts borrow from it: no content is copied. This module rejects forms
+//! that two parsers could split differently: each line must end in CRLF, a delimiter line must contain nothing but the
+//! delimiter, and the form must have an end.
 //!
 //! ```
 //! use http_core::{MediaType, multipart};
@@ -29,24 +29,25 @@ pub const MAX_PART_HEAD: usize = 8 * 1024;
 /// One field or file of a form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part<'a> {
-    /// The name of the field; several parts may have the same.
+    /// The name of the field. Several parts may have the same name.
     pub name: String,
-    /// The name of the file on the client, if this part is a file. Never open it as a path: the client chooses it.
+    /// The name of the file on the client; `None` if this part is not a file. Never open it as a path: the client
+    /// chooses it.
     pub file_name: Option<String>,
-    /// The `Content-Type` of the part; the default is `text/plain` (RFC 7578 §4.4).
+    /// The `Content-Type` of the part; `None`, which means `text/plain`, if it has no such header (RFC 7578 §4.4).
     pub media_type: Option<MediaType<'a>>,
-    /// The content, as sent.
+    /// The content, unchanged.
     pub content: &'a [u8],
 }
 
 error_enum! {
-    /// An error in a form.
+    /// The reason why a form cannot be split into its parts.
     MultipartError {
-        /// The media type has no boundary, or one that is not 1 to 70 characters of a small set (RFC 2046 §5.1.1).
+        /// The media type has no boundary, or its boundary is not 1 to 70 characters of the set in RFC 2046 §5.1.1.
         Boundary "the media type has no boundary, or a malformed one"
         /// The body contains no delimiter line.
         Start "no line contains the boundary"
-        /// A line begins with the delimiter, but contains more, or does not end.
+        /// A line begins with the delimiter, but contains more than white space after it, or does not end in CRLF.
         Delimiter "a line that begins with the boundary contains more, or does not end"
         /// The delimiter at the end of the form is missing.
         End "the form has no end"
@@ -65,11 +66,13 @@ error_enum! {
     }
 }
 
-/// Returns the parts of a form. Ignores the text before the first delimiter and after the last.
+/// Returns the parts of a form with this media type and this content. Ignores the text before the first delimiter and
+/// after the last.
 ///
 /// # Errors
 ///
-/// [`MultipartError::Boundary`]. The iterator returns every other error as its last item.
+/// [`MultipartError::Boundary`] if the media type has no valid boundary. The iterator returns any other error as its
+/// last item.
 pub fn parts<'a>(media_type: &MediaType<'_>, content: &'a [u8]) -> Result<Parts<'a>, MultipartError> {
     let boundary = media_type
         .parameter("boundary")
@@ -82,7 +85,8 @@ pub fn parts<'a>(media_type: &MediaType<'_>, content: &'a [u8]) -> Result<Parts<
     Ok(Parts { delimiter, rest, left: MAX_PARTS })
 }
 
-/// Returns whether `value` is a boundary: `bcharsnospace`, and spaces except at the end (RFC 2046 §5.1.1).
+/// Returns whether `value` is a valid boundary: 1 to 70 characters of a small set, without a space at the end (RFC 2046
+/// §5.1.1).
 fn is_boundary(value: &[u8]) -> bool {
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(byte);
     (1..=70).contains(&value.len()) && value.iter().all(allowed) && !value.ends_with(b" ")
@@ -93,9 +97,9 @@ fn is_boundary(value: &[u8]) -> bool {
 pub struct Parts<'a> {
     /// CRLF, two hyphens and the boundary. The CRLF does not belong to the content before it.
     delimiter: Vec<u8>,
-    /// The text of the next part and all after it, `None` at the end of the form, or the error to return next.
+    /// The text that begins with the next part; `None` at the end of the form; or the error to return next.
     rest: Result<Option<&'a [u8]>, MultipartError>,
-    /// How many more parts are allowed.
+    /// The number of parts that may still follow.
     left: usize,
 }
 
@@ -115,15 +119,16 @@ impl<'a> Iterator for Parts<'a> {
     }
 }
 
-/// Splits the text before the next delimiter from the text after it.
+/// Returns the text before the first delimiter and the text after it, or `None` if `text` contains no delimiter.
 fn split_at<'a>(text: &'a [u8], delimiter: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    // A boundary contains no CR, so that no text is compared twice.
+    // A delimiter contains no CR after its first byte. So comparisons never overlap, and the time is linear.
     let mut returns = text.iter().enumerate().filter(|(_, byte)| **byte == b'\r');
     returns.find_map(|(at, _)| Some((&text[..at], text[at..].strip_prefix(delimiter)?)))
 }
 
-/// Parses the rest of a delimiter line: two hyphens if it is the last one, then padding (RFC 2046 §5.1.1). Returns the text
-/// after it, or `None` after the last one.
+/// Parses the rest of a delimiter line, at the beginning of `text`: two hyphens if it is the last one, then white space
+/// and CRLF (RFC 2046 §5.1.1). Returns the text after the line, or `None` if it is the last one, which need not end in
+/// CRLF.
 fn after_delimiter(text: &[u8]) -> Result<Option<&[u8]>, MultipartError> {
     let (last, padding) = text.strip_prefix(b"--").map_or((false, text), |rest| (true, rest));
     let end = padding.iter().position(|byte| !matches!(byte, b' ' | b'\t')).unwrap_or(padding.len());
@@ -136,6 +141,7 @@ fn after_delimiter(text: &[u8]) -> Result<Option<&[u8]>, MultipartError> {
 }
 
 impl<'a> Part<'a> {
+    /// Parses the text between two delimiters.
     fn parse(text: &'a [u8]) -> Result<Part<'a>, MultipartError> {
         let (head, content) = split_head(text)?;
         let (mut disposition, mut media_type) = (None, None);
@@ -156,7 +162,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Splits the headers of a part, each with its CRLF, from the content after the empty line.
+/// Returns the header lines of a part, each with its CRLF, and the content after the empty line.
 fn split_head(part: &[u8]) -> Result<(&[u8], &[u8]), MultipartError> {
     const EMPTY_LINE: &[u8] = b"\r\n\r\n";
     let within = &part[..part.len().min(MAX_PART_HEAD + EMPTY_LINE.len())];
@@ -167,7 +173,8 @@ fn split_head(part: &[u8]) -> Result<(&[u8], &[u8]), MultipartError> {
     }
 }
 
-/// Parses a header line. A folded one has no name.
+/// Parses a header line with its CRLF into name and value. Returns `None` if it is malformed, or folded: it begins with
+/// white space.
 fn header(line: &[u8]) -> Option<(&str, &[u8])> {
     let line = line.strip_suffix(b"\r\n").filter(|line| line.iter().copied().all(is_header_value))?;
     let (name, rest) = split_token(line)?;
@@ -189,11 +196,13 @@ mod tests {
         text.replace("CD", "Content-Disposition: form-data").replace('\n', "\r\n").into_bytes()
     }
 
+    /// Returns the parts, or the first error.
     fn read<'a>(media_type: &str, content: &'a [u8]) -> Result<Vec<Part<'a>>, MultipartError> {
         parts(&MediaType::parse(media_type.as_bytes()).expect("a media type"), content)?.collect()
     }
 
-    /// Parts are written `name=content`, `name(file name)=content`, or `name(file name, type)=content`.
+    /// Reads a form whose boundary is `b`. An expected part is written `name=content`, `name(file name)=content`, or
+    /// `name(file name, type)=content`.
     fn check(content: &[u8], expected: Result<&[&str], MultipartError>) {
         let show = |part: &Part<'_>| {
             let media_type = part.media_type.map(|media_type| format!(", {media_type}")).unwrap_or_default();
@@ -211,11 +220,12 @@ mod tests {
         );
     }
 
+    /// Reads a form in the shorthand of [`expand`].
     fn check_form(text: &str, expected: Result<&[&str], MultipartError>) {
         check(&expand(text), expected);
     }
 
-    /// Parses a form of one part with these headers.
+    /// Reads a form of one part with these headers and the content `1`.
     fn check_head(head: &str, expected: Result<&str, MultipartError>) {
         let expected = expected.map(|part| vec![part]);
         check_form(&format!("--b\n{head}\n\n1\n--b--\n"), expected.as_deref().map_err(|error| *error));
@@ -346,6 +356,7 @@ mod tests {
         form
     }
 
+    /// Generates the parts of a form.
     fn sent() -> impl Strategy<Value = Vec<SentPart>> {
         let name = "[ a-z\"\r\n;%\u{e9}]{0,9}";
         let file_name = prop::option::of("[ a-z.\"/:=\u{20ac}]{0,9}");

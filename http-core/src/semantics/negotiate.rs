@@ -1,7 +1,7 @@
-//! Proactive negotiation: which of several representations a client prefers (RFC 9110 §12.5.1).
+//! Proactive negotiation: which of several media types a client prefers for a response (RFC 9110 §12.5.1).
 //!
-//! Malformed preferences are ignored. What to do if the client accepts no offer is up to the caller. The choice is
-//! deterministic: among equals the first offer wins.
+//! Ignores malformed members of `Accept`. If the client accepts no offer, the handler decides: it may respond with 406,
+//! or with any type. The choice is deterministic: of offers that the client likes equally, the first wins.
 //!
 //! ```
 //! use http_core::negotiate::preferred;
@@ -17,11 +17,12 @@ use super::media_type::MediaType;
 use crate::types::grammar::quoted_list;
 use std::cmp::Reverse;
 
-/// Returns the index of the offer that the client prefers, the first among equals; `None` if it accepts none.
+/// Returns the index of the offer that the client prefers, or `None` if it accepts none. Of several with the same
+/// weight, it is the first.
 ///
-/// `accept` are the values of all `Accept` headers, `offers` are media types. The weight of an offer is that of the most
-/// specific range that matches it; an offer that no range matches is not acceptable. Without a valid member in `accept`,
-/// all offers are equal.
+/// `accept` are the values of all `Accept` headers of the request, `offers` are the media types that the server can
+/// send. The weight of an offer is that of the most specific media range that matches it. The client does not accept an
+/// offer that no range matches. If `accept` has no valid member, all offers have the same weight.
 pub fn preferred<'a>(accept: impl IntoIterator<Item = &'a [u8]>, offers: &[&str]) -> Option<usize> {
     let offers: Vec<_> = offers.iter().map(|offer| MediaType::parse(offer.as_bytes())).collect();
     debug_assert!(offers.iter().all(Option::is_some), "malformed offer of the server");
@@ -40,21 +41,25 @@ pub fn preferred<'a>(accept: impl IntoIterator<Item = &'a [u8]>, offers: &[&str]
     (0..offers.len()).filter(|index| weight(index) > 0).min_by_key(|index| Reverse(weight(index)))
 }
 
-/// How specific a matching range is: type and subtype that are not `*`, then matching parameters (§12.5.1).
+/// How specific a media range is that matches an offer: how many of type and subtype are not `*`, then how many
+/// parameters it has other than charset (§12.5.1). A greater value is more specific.
 type Precision = (u8, usize);
 
-/// A weight in thousandths.
+/// The weight of a media range in thousandths (§12.4.2). 0 means not acceptable.
 type Weight = u16;
 
+/// The greatest weight, and the default.
 const ONE: Weight = 1000;
 
 /// One member of an `Accept` header: `text/*;q=0.5`.
 struct MediaRange<'a> {
+    /// The range, whose type or subtype may be `*`. Its parameters include the weight.
     range: MediaType<'a>,
     weight: Weight,
 }
 
 impl<'a> MediaRange<'a> {
+    /// Parses a member of an `Accept` header, or returns `None` if it is malformed.
     fn parse(member: &'a [u8]) -> Option<MediaRange<'a>> {
         let range = MediaType::parse(member)?;
         let weight = range.parameter("q").map_or(Some(ONE), |weight| qvalue(&weight))?;
@@ -62,7 +67,7 @@ impl<'a> MediaRange<'a> {
         (!half_open).then_some(MediaRange { range, weight })
     }
 
-    /// Returns how specific this range is for an offer, or `None` if it does not match.
+    /// Returns how specific this range is for `offer`, or `None` if it does not match.
     fn precision_for(&self, offer: MediaType<'_>) -> Option<Precision> {
         let named = match (self.range.top_level(), self.range.subtype()) {
             ("*", _) => 0,
@@ -74,11 +79,11 @@ impl<'a> MediaRange<'a> {
             }
         };
         let mut shared = 0;
-        // Parameters after the weight are extensions, which RFC 9110 has removed.
+        // Ignores parameters after the weight: they are extensions, which RFC 9110 has removed.
         for wanted in
             self.range.parameters().take_while(|parameter| !parameter.name.eq_ignore_ascii_case("q"))
         {
-            // Clients name a charset out of habit: it does not select a representation.
+            // Ignores a charset: clients send it out of habit, and it does not select a representation.
             if !wanted.name.eq_ignore_ascii_case("charset") {
                 offer.parameter(wanted.name).filter(|value| value.eq_ignore_ascii_case(&wanted.value()))?;
                 shared += 1;
@@ -88,7 +93,7 @@ impl<'a> MediaRange<'a> {
     }
 }
 
-/// Parses a weight (§12.4.2): from 0 to 1, with at most three decimals.
+/// Parses a weight (§12.4.2): a number from 0 to 1 with at most three decimals. Returns `None` if it is malformed.
 fn qvalue(text: &[u8]) -> Option<Weight> {
     let (whole, decimals) = match text {
         [whole] => (whole, &b""[..]),
@@ -108,12 +113,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// The media types that the server can send. The constants after it are their indices.
     const OFFERS: [&str; 3] = ["application/json", "text/html; charset=utf-8", "text/plain;format=flowed"];
     const JSON: Option<usize> = Some(0);
     const HTML: Option<usize> = Some(1);
     const FLOWED: Option<usize> = Some(2);
 
-    /// Each line of `accept` is the value of one header.
+    /// Each line of `accept` is the value of one `Accept` header. `expected` is the index of the preferred offer.
     fn check(accept: &str, expected: Option<usize>) {
         assert_eq!(preferred(accept.lines().map(str::as_bytes), &OFFERS), expected, "{accept:?}");
     }

@@ -1,8 +1,9 @@
-//! The path of a request target: decoded once, and safe to open below a document root.
+//! The path of a request target: decoded once, and safe to join to a document root.
 //!
 //! A [`RelativePath`] cannot name a file outside the directory that it is joined to: it has no leading slash, no `.` or
-//! `..` segment and no NUL, whatever the client has escaped. The code that opens the file must prevent symbolic links
-//! from leading outside. This module never reads a disk, and never decodes twice: `%252e` is the name `%2e`.
+//! `..` segment and no NUL, even if the client has escaped them. The code that opens the file must prevent symbolic
+//! links from leading outside. This module never accesses the file system, and never decodes twice: `%252e` is the name
+//! `%2e`.
 //!
 //! ```
 //! use http_core::path::{PathError, RelativePath};
@@ -23,24 +24,25 @@ use std::borrow::Cow;
 
 /// A decoded path without dot segments, relative to a root: `a/b`, or empty for the root itself.
 ///
-/// Equal paths name the same file. Like the names of Unix files, the bytes need not be UTF-8.
+/// Equal paths name the same file. The bytes need not be UTF-8, like those of Unix file names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RelativePath<'a> {
-    /// Non-empty segments joined by single slashes; borrowed if the raw path was in this form already.
+    /// The non-empty segments, joined by single slashes. Borrowed if they are the same in the raw path.
     segments: Cow<'a, [u8]>,
+    /// Whether the raw path ended in `/`, `/.` or `/..`, so that it can only name a directory.
     directory: bool,
 }
 
 impl<'a> RelativePath<'a> {
-    /// Decodes the path of a target, without its query.
+    /// Parses the raw path of a request target, without the query.
     ///
-    /// Decodes each `%XX` once, then removes dot segments (RFC 3986 §5.2.4), because `%2e` means `.` (§6.2.2.2). Several
-    /// slashes count as one, as in the file system. Allocates only if the path contains an escape, several slashes in a
-    /// row or a dot segment.
+    /// Decodes each `%XX` once, then removes dot segments (RFC 3986 §5.2.4), because `%2e` means `.` (§6.2.2.2).
+    /// Several slashes count as one, as in the file system. Allocates only if the path contains an escape, several
+    /// slashes in a row or a dot segment.
     ///
     /// # Errors
     ///
-    /// The first error from the left.
+    /// The first error from the left. See [`PathError`] for the causes.
     pub fn parse(raw_path: &'a str) -> Result<Self, PathError> {
         let raw = raw_path.as_bytes().strip_prefix(b"/").ok_or(PathError::NotAbsolute)?;
         if !is_plain(raw) {
@@ -50,7 +52,7 @@ impl<'a> RelativePath<'a> {
         Ok(Self { segments: Cow::Borrowed(segments), directory: raw.is_empty() || raw.ends_with(b"/") })
     }
 
-    /// Returns the decoded segments, joined by slashes without a leading or trailing one; empty for the root.
+    /// Returns the decoded segments, joined by slashes, without a slash at either end; empty for the root.
     pub fn as_bytes(&self) -> &[u8] {
         &self.segments
     }
@@ -71,7 +73,8 @@ impl<'a> RelativePath<'a> {
         rest.split(|&byte| byte == b'/').any(|segment| segment.starts_with(b"."))
     }
 
-    /// Returns the path relative to `directory`, which has no slash at either end; `None` if it is not below it.
+    /// Returns the path relative to `directory`, or `None` if the path is not below `directory`, which must have no
+    /// slash at either end. The path of `directory` itself, with a slash at its end, becomes the root.
     ///
     /// ```
     /// # use http_core::path::RelativePath;
@@ -95,11 +98,11 @@ impl<'a> RelativePath<'a> {
         Some(self)
     }
 
-    /// Returns the canonical encoding of this path, safe in a `Location` header and in HTML.
+    /// Returns the canonical encoding of this path, which is safe in a `Location` header and in HTML.
     ///
-    /// It begins with exactly one slash and contains no `\` and no control character: it cannot name another host
-    /// (`//host`, or `/\host` in a browser) and cannot break a header line. It contains no character that is special in
-    /// HTML. It ends in a slash if, and only if, the path names a directory.
+    /// It begins with exactly one slash and contains no `\`, so that it cannot name another host (`//host`, or `/\host`
+    /// in a browser). It contains no control character, and none that is special in HTML. It ends in a slash if, and
+    /// only if, [`is_directory`](RelativePath::is_directory) is true.
     ///
     /// ```
     /// # use http_core::path::RelativePath;
@@ -114,7 +117,7 @@ impl<'a> RelativePath<'a> {
 }
 
 error_enum! {
-    /// The reason why a path cannot name a file.
+    /// The reason why [`RelativePath::parse`] rejects a path.
     PathError {
         /// The path does not begin with `/`: the target is not in origin form (RFC 9112 §3.2.1).
         NotAbsolute "path does not begin with a slash"
@@ -129,13 +132,15 @@ error_enum! {
     }
 }
 
-/// The characters to escape: all but `/` and `pchar` (RFC 3986 §3.3), and also `&` and `'`, which are special in HTML.
+/// The characters that [`RelativePath::encode`] escapes: all but `/` and `pchar` (RFC 3986 §3.3), and of those `&` and
+/// `'`, which are special in HTML.
 const ESCAPED: &AsciiSet = &all_ascii_except(b"/-._~!$()*+,;=:@");
 
-/// Returns whether a path without its leading slash has nothing to decode and nothing to remove: the common case.
+/// Returns whether `raw`, a path without its leading slash, contains no escape, no empty segment, no dot segment and no
+/// NUL: the common case, in which nothing needs to be decoded or removed.
 fn is_plain(raw: &[u8]) -> bool {
     const NAME: u8 = 3;
-    // The segment so far: 0 to 2 dots, or a name, which stays one whatever follows.
+    // The current segment: 0 to 2 if it consists of so many dots, or NAME.
     let mut dots = 0;
     for &byte in raw {
         dots = match byte {
@@ -148,7 +153,7 @@ fn is_plain(raw: &[u8]) -> bool {
     dots == 0 || dots == NAME
 }
 
-/// Decodes any other path, segment by segment.
+/// Decodes any path without its leading slash, segment by segment.
 fn decode(raw: &[u8]) -> Result<RelativePath<'static>, PathError> {
     let mut path = Vec::with_capacity(raw.len());
     let mut directory = true;
@@ -170,6 +175,7 @@ fn decode(raw: &[u8]) -> Result<RelativePath<'static>, PathError> {
     Ok(RelativePath { segments: Cow::Owned(path), directory })
 }
 
+/// Appends the decoded segment to `path`.
 fn decode_segment(segment: &[u8], path: &mut Vec<u8>) -> Result<(), PathError> {
     let mut bytes = segment.iter().copied();
     while let Some(byte) = bytes.next() {
@@ -183,12 +189,14 @@ fn decode_segment(segment: &[u8], path: &mut Vec<u8>) -> Result<(), PathError> {
     Ok(())
 }
 
+/// Returns the value of a hexadecimal digit. Fails if `digit` is `None`, because the segment has ended, or another
+/// byte.
 fn hex(digit: Option<u8>) -> Result<u8, PathError> {
     let value = digit.and_then(|digit| char::from(digit).to_digit(16));
     value.map(|value| value as u8).ok_or(PathError::BadEscape)
 }
 
-/// Returns the length of a path without its last segment.
+/// Returns the length of `path` without its last segment and the slash before it. Fails if `path` is empty.
 fn parent_len(path: &[u8]) -> Result<usize, PathError> {
     if path.is_empty() {
         return Err(PathError::AboveRoot);
@@ -201,7 +209,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// `expected` ends in a slash if the path names a directory; the root is a single slash.
+    /// `expected` is the path as bytes, with a slash at its end if it is a directory. The root is a single slash.
     fn check(raw: &str, expected: Result<&str, PathError>) {
         let actual = RelativePath::parse(raw).map(|path| {
             let slash = if path.is_directory() { "/" } else { "" };

@@ -1,8 +1,9 @@
 //! `Range`: which bytes of a representation a request asks for (RFC 9110 §14).
 //!
-//! A header that is malformed, in an unknown unit or wasteful is no error: it is ignored, and the response is the whole
-//! representation (§14.2). The caller decides before whether the header applies: the method is GET, the preconditions
-//! hold, `If-Range` matches. This module never lets a header select more bytes than the representation has.
+//! A header that is malformed, has an unknown unit or asks for too much is no error: the server ignores it and sends
+//! the whole representation (§14.2). Before it calls this module, a server checks that the header applies: the method
+//! is GET, the preconditions hold, and [`range_applies`](super::conditional::range_applies) accepts `If-Range`. This
+//! module never lets a header select more bytes than the representation has.
 //!
 //! ```
 //! use http_core::range::{self, ByteRange, Ranges};
@@ -34,18 +35,19 @@ impl ByteRange {
         self.last.saturating_sub(self.first).saturating_add(1)
     }
 
-    /// Returns the value of `Content-Range` for this part of `complete` bytes (§14.4): `bytes 0-9/100`.
+    /// Returns the value of `Content-Range` for this range of a representation of `complete` bytes (§14.4):
+    /// `bytes 0-9/100`.
     pub fn content_range(self, complete: u64) -> String {
         format!("bytes {}-{}/{complete}", self.first, self.last)
     }
 }
 
-/// Which response a `Range` header asks for.
+/// The response that a `Range` header asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ranges {
     /// 200 with the whole representation: the header is ignored.
     Whole,
-    /// 206 with these parts, at least one, in the order requested.
+    /// 206 with these parts, in the order requested. There is at least one.
     Partial(Vec<ByteRange>),
     /// 416: the header is valid, but none of its ranges contains a byte of the representation.
     Unsatisfiable,
@@ -53,9 +55,10 @@ pub enum Ranges {
 
 /// Resolves the value of a `Range` header for a representation of `length` bytes (§14.1.2, §14.2).
 ///
-/// Drops ranges without a byte of the representation, unless no other remains. Ignores a header with more than
-/// `max_parts` ranges, and one whose parts add up to more than `length`: overlapping ranges would make the server send
-/// the same bytes many times (§17.15). An empty representation satisfies no range.
+/// Drops ranges that contain no byte of the representation. If none remains, the result is [`Ranges::Unsatisfiable`];
+/// an empty representation satisfies no range. Ignores a header with more than `max_parts` ranges. Ignores a header
+/// whose parts add up to more than `length` bytes: overlapping ranges would make the server send the same bytes many
+/// times (§17.15).
 ///
 /// ```
 /// # use http_core::range::{resolve, ByteRange, Ranges};
@@ -76,7 +79,7 @@ pub fn unsatisfied(length: u64) -> String {
     format!("bytes */{length}")
 }
 
-/// Returns the parts to send, or `None` if the header is ignored.
+/// Returns the parts to send, none if the header is unsatisfiable; `None` if the header is ignored.
 fn satisfiable_parts(value: &[u8], length: u64, max_parts: usize) -> Option<Vec<ByteRange>> {
     let (unit, range_set) = value.split_at_checked(b"bytes=".len())?;
     if !unit.eq_ignore_ascii_case(b"bytes=") {
@@ -100,11 +103,12 @@ fn satisfiable_parts(value: &[u8], length: u64, max_parts: usize) -> Option<Vec<
     (requested > 0).then_some(parts)
 }
 
-/// Returns the bytes that one member of a range-set selects, if there are any (§14.1.1, §14.1.2); `None` if it is malformed.
+/// Returns the bytes of the representation that one member of a range-set selects (§14.1.1, §14.1.2): `Some(None)` if
+/// it selects no byte, `None` if it is malformed.
 fn select(member: &[u8], length: u64) -> Option<Option<ByteRange>> {
     let dash = member.iter().position(|&byte| byte == b'-')?;
     let (first, last) = match (&member[..dash], &member[dash + 1..]) {
-        // A suffix of 0 bytes begins after the last byte.
+        // A suffix range, the last bytes. If it asks for 0 bytes, it begins after the last byte.
         (b"", suffix) => (length.saturating_sub(decimal(suffix)?), u64::MAX),
         (first, b"") => (decimal(first)?, u64::MAX),
         (first, last) => (decimal(first)?, decimal(last)?),
@@ -128,6 +132,7 @@ mod tests {
         assert_eq!(&resolve(value.as_bytes(), length, MAX_PARTS), expected, "{value:?} of {length}");
     }
 
+    /// Returns the result with these parts, each given by its first and last offset.
     fn parts<const N: usize>(pairs: [(u64, u64); N]) -> Ranges {
         Ranges::Partial(pairs.map(|(first, last)| ByteRange { first, last }).to_vec())
     }

@@ -1,7 +1,8 @@
-//! The characters of a path or a query in a URI (RFC 3986 §3.3, §3.4), and the correction of a query with others.
+//! Checks whether a path or a query contains only the characters of a URI (RFC 3986 §3.3, §3.4), and escapes the other
+//! characters of a query.
 //!
-//! Browsers send some characters unescaped that a URI does not allow, such as `|`. A server can redirect such a request
-//! to the corrected target (RFC 9112 §3).
+//! Browsers send some characters unescaped that a URI does not allow, such as `|`. A server can redirect a request with
+//! such a target to the corrected target (RFC 9112 §3).
 
 use crate::types::{
     chars::{self, URI_PUNCTUATION},
@@ -9,10 +10,11 @@ use crate::types::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// The characters that a query must escape, without `%`.
+/// The ASCII characters that [`normalize_query`] escapes: those that a URI does not allow in a query. `%` is not among
+/// them, because the function decides for each whether it begins an escape.
 const ESCAPED: &AsciiSet = &all_ascii_except(URI_PUNCTUATION).remove(b'%');
 
-/// Returns all ASCII characters except letters, digits and those in `kept`.
+/// Returns the set of all ASCII characters except letters, digits and the characters in `kept`.
 pub(super) const fn all_ascii_except(mut kept: &[u8]) -> AsciiSet {
     let mut set = NON_ALPHANUMERIC.add(b'%');
     while let [byte, rest @ ..] = kept {
@@ -22,7 +24,7 @@ pub(super) const fn all_ascii_except(mut kept: &[u8]) -> AsciiSet {
     set
 }
 
-/// Returns whether a path or query contains only characters that a URI allows, and complete percent-escapes.
+/// Returns whether `part`, a path or a query, contains only characters that a URI allows, and complete percent-escapes.
 ///
 /// ```
 /// use http_core::uri::is_valid;
@@ -35,8 +37,8 @@ pub fn is_valid(part: &str) -> bool {
     bytes.iter().enumerate().all(|(at, &byte)| chars::is_uri(byte) || begins_escape(&bytes[at..]))
 }
 
-/// Escapes what a URI does not allow in a query: other characters, and each `%` that begins no escape. Keeps complete
-/// escapes.
+/// Escapes the characters that a URI does not allow in a query, and each `%` that begins no complete escape. Keeps
+/// complete escapes. [`is_valid`] accepts the result.
 ///
 /// ```
 /// assert_eq!(http_core::uri::normalize_query("a=<1>&b=100%&c=%2f"), "a=%3C1%3E&b=100%25&c=%2f");
