@@ -15,7 +15,7 @@
 //! ```
 
 use super::{
-    disposition::{Disposition, set_once},
+    disposition::{self, set_once},
     media_type::MediaType,
 };
 use crate::types::{chars::is_header_value, error::error_enum, grammar::split_token};
@@ -73,16 +73,32 @@ error_enum! {
 ///
 /// [`MultipartError::Boundary`] if the media type has no valid boundary. The iterator returns any other error as its
 /// last item.
-pub fn parts<'a>(media_type: &MediaType<'_>, content: &'a [u8]) -> Result<Parts<'a>, MultipartError> {
+pub fn parts<'a>(
+    media_type: &MediaType<'_>,
+    content: &'a [u8],
+) -> Result<impl Iterator<Item = Result<Part<'a>, MultipartError>> + use<'a>, MultipartError> {
     let boundary = media_type
         .parameter("boundary")
         .filter(|value| is_boundary(value))
         .ok_or(MultipartError::Boundary)?;
+    // The CRLF before the boundary does not belong to the content before it.
     let delimiter = [b"\r\n--", &*boundary].concat();
     // The first delimiter has no CRLF before it if it begins the body.
     let first = content.strip_prefix(&delimiter[2..]).or_else(|| Some(split_at(content, &delimiter)?.1));
-    let rest = first.ok_or(MultipartError::Start).and_then(after_delimiter);
-    Ok(Parts { delimiter, rest, left: MAX_PARTS })
+    // The text that begins with the next part; `None` at the end of the form; or the error to return next.
+    let mut next = first.ok_or(MultipartError::Start).and_then(after_delimiter);
+    let mut parts_left = MAX_PARTS;
+    Ok(std::iter::from_fn(move || {
+        let text = std::mem::replace(&mut next, Ok(None)).transpose()?;
+        Some(text.and_then(|text| {
+            let (part, rest) = split_at(text, &delimiter).ok_or(MultipartError::End)?;
+            let rest = after_delimiter(rest)?;
+            parts_left = parts_left.checked_sub(1).ok_or(MultipartError::TooManyParts)?;
+            let part = Part::parse(part)?;
+            next = Ok(rest);
+            Ok(part)
+        }))
+    }))
 }
 
 /// Returns whether `value` is a valid boundary: 1 to 70 characters of a small set, without a space at the end (RFC 2046
@@ -90,33 +106,6 @@ pub fn parts<'a>(media_type: &MediaType<'_>, content: &'a [u8]) -> Result<Parts<
 fn is_boundary(value: &[u8]) -> bool {
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(byte);
     (1..=70).contains(&value.len()) && value.iter().all(allowed) && !value.ends_with(b" ")
-}
-
-/// The parts of a form, in their order.
-#[derive(Clone, Debug)]
-pub struct Parts<'a> {
-    /// CRLF, two hyphens and the boundary. The CRLF does not belong to the content before it.
-    delimiter: Vec<u8>,
-    /// The text that begins with the next part; `None` at the end of the form; or the error to return next.
-    rest: Result<Option<&'a [u8]>, MultipartError>,
-    /// The number of parts that may still follow.
-    left: usize,
-}
-
-impl<'a> Iterator for Parts<'a> {
-    type Item = Result<Part<'a>, MultipartError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let text = std::mem::replace(&mut self.rest, Ok(None)).transpose()?;
-        Some(text.and_then(|text| {
-            let (part, rest) = split_at(text, &self.delimiter).ok_or(MultipartError::End)?;
-            let rest = after_delimiter(rest)?;
-            self.left = self.left.checked_sub(1).ok_or(MultipartError::TooManyParts)?;
-            let part = Part::parse(part)?;
-            self.rest = Ok(rest);
-            Ok(part)
-        }))
-    }
 }
 
 /// Returns the text before the first delimiter and the text after it, or `None` if `text` contains no delimiter.
@@ -148,7 +137,7 @@ impl<'a> Part<'a> {
         for line in head.split_inclusive(|&byte| byte == b'\n') {
             let (name, value) = header(line).ok_or(MultipartError::Head)?;
             if name.eq_ignore_ascii_case("content-disposition") {
-                let read = Disposition::parse(value).ok_or(MultipartError::Disposition)?;
+                let read = disposition::parse(value).ok_or(MultipartError::Disposition)?;
                 set_once(&mut disposition, read).ok_or(MultipartError::Disposition)?;
             } else if name.eq_ignore_ascii_case("content-type") {
                 let read = MediaType::parse(value).ok_or(MultipartError::MediaType)?;
@@ -157,7 +146,7 @@ impl<'a> Part<'a> {
                 return Err(MultipartError::Encoding);
             }
         }
-        let Disposition { name, file_name } = disposition.ok_or(MultipartError::Disposition)?;
+        let (name, file_name) = disposition.ok_or(MultipartError::Disposition)?;
         Ok(Part { name, file_name, media_type, content })
     }
 }
