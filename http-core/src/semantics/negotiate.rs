@@ -29,11 +29,11 @@ pub fn preferred<'a>(accept: impl IntoIterator<Item = &'a [u8]>, offers: &[&str]
 
     let mut no_preference = true;
     let mut best: Vec<Option<(Precision, Weight)>> = vec![None; offers.len()];
-    for range in accept.into_iter().flat_map(quoted_list).filter_map(MediaRange::parse) {
+    for (range, weight) in accept.into_iter().flat_map(quoted_list).filter_map(parse_range) {
         no_preference = false;
         for (best, offer) in best.iter_mut().zip(&offers) {
-            let precision = offer.and_then(|offer| range.precision_for(offer));
-            *best = (*best).max(precision.map(|precision| (precision, range.weight)));
+            let precision = offer.and_then(|offer| precision(range, offer));
+            *best = (*best).max(precision.map(|precision| (precision, weight)));
         }
     }
     let weight =
@@ -51,46 +51,33 @@ type Weight = u16;
 /// The greatest weight, and the default.
 const ONE: Weight = 1000;
 
-/// One member of an `Accept` header: `text/*;q=0.5`.
-struct MediaRange<'a> {
-    /// The range, whose type or subtype may be `*`. Its parameters include the weight.
-    range: MediaType<'a>,
-    weight: Weight,
+/// Parses one member of an `Accept` header, such as `text/*;q=0.5`, into a media range and its weight. Returns `None`
+/// if it is malformed.
+fn parse_range(member: &[u8]) -> Option<(MediaType<'_>, Weight)> {
+    let range = MediaType::parse(member)?;
+    let weight = range.parameter("q").map_or(Some(ONE), |weight| qvalue(&weight))?;
+    let half_open = range.top_level() == "*" && range.subtype() != "*";
+    (!half_open).then_some((range, weight))
 }
 
-impl<'a> MediaRange<'a> {
-    /// Parses a member of an `Accept` header, or returns `None` if it is malformed.
-    fn parse(member: &'a [u8]) -> Option<MediaRange<'a>> {
-        let range = MediaType::parse(member)?;
-        let weight = range.parameter("q").map_or(Some(ONE), |weight| qvalue(&weight))?;
-        let half_open = range.top_level() == "*" && range.subtype() != "*";
-        (!half_open).then_some(MediaRange { range, weight })
-    }
-
-    /// Returns how specific this range is for `offer`, or `None` if it does not match.
-    fn precision_for(&self, offer: MediaType<'_>) -> Option<Precision> {
-        let named = match (self.range.top_level(), self.range.subtype()) {
-            ("*", _) => 0,
-            (top_level, "*") => top_level.eq_ignore_ascii_case(offer.top_level()).then_some(1)?,
-            (top_level, subtype) => {
-                let same = top_level.eq_ignore_ascii_case(offer.top_level())
-                    && subtype.eq_ignore_ascii_case(offer.subtype());
-                same.then_some(2)?
-            }
-        };
-        let mut shared = 0;
-        // Ignores parameters after the weight: they are extensions, which RFC 9110 has removed.
-        for wanted in
-            self.range.parameters().take_while(|parameter| !parameter.name.eq_ignore_ascii_case("q"))
-        {
-            // Ignores a charset: clients send it out of habit, and it does not select a representation.
-            if !wanted.name.eq_ignore_ascii_case("charset") {
-                offer.parameter(wanted.name).filter(|value| value.eq_ignore_ascii_case(&wanted.value()))?;
-                shared += 1;
-            }
+/// Returns how specific `range` is for `offer`, or `None` if it does not match.
+fn precision(range: MediaType<'_>, offer: MediaType<'_>) -> Option<Precision> {
+    let (mut named, mut shared) = (0, 0);
+    for (wanted, offered) in [(range.top_level(), offer.top_level()), (range.subtype(), offer.subtype())] {
+        if wanted != "*" {
+            wanted.eq_ignore_ascii_case(offered).then_some(())?;
+            named += 1;
         }
-        Some((named, shared))
     }
+    // Ignores parameters after the weight: they are extensions, which RFC 9110 has removed.
+    for wanted in range.parameters().take_while(|parameter| !parameter.name.eq_ignore_ascii_case("q")) {
+        // Ignores a charset: clients send it out of habit, and it does not select a representation.
+        if !wanted.name.eq_ignore_ascii_case("charset") {
+            offer.parameter(wanted.name).filter(|value| value.eq_ignore_ascii_case(&wanted.value()))?;
+            shared += 1;
+        }
+    }
+    Some((named, shared))
 }
 
 /// Parses a weight (§12.4.2): a number from 0 to 1 with at most three decimals. Returns `None` if it is malformed.
