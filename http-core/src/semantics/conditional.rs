@@ -48,15 +48,29 @@ pub fn evaluate<'a>(
     headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     validators: &Validators<'_>,
 ) -> Precondition {
-    let sent = ConditionalHeaders::collect(headers, validators.entity_tag());
+    let tag = validators.entity_tag();
+    // Whether an entity tag in the header matches; `None` if the header was not sent.
+    let (mut if_match, mut if_none_match) = (None, None);
+    // The dates as sent. They are parsed only if no entity tag takes precedence.
+    let (mut if_modified_since, mut if_unmodified_since) = (None, None);
+    for (name, value) in headers {
+        if name.eq_ignore_ascii_case("if-none-match") {
+            *if_none_match.get_or_insert(false) |= list_contains(value, tag, EntityTag::weakly_equals);
+        } else if name.eq_ignore_ascii_case("if-modified-since") {
+            add_date(&mut if_modified_since, value);
+        } else if name.eq_ignore_ascii_case("if-match") {
+            *if_match.get_or_insert(false) |= list_contains(value, tag, EntityTag::strongly_equals);
+        } else if name.eq_ignore_ascii_case("if-unmodified-since") {
+            add_date(&mut if_unmodified_since, value);
+        }
+    }
     let modified_since = |date| Some(validators.modified_seconds()? > unix_seconds(date?)?);
 
     // Steps 1 and 2. §13.1.4: a date is ignored if it is invalid, or there is none to compare it with.
-    let unchanged = sent.if_match.unwrap_or_else(|| modified_since(sent.if_unmodified_since) != Some(true));
+    let unchanged = if_match.unwrap_or_else(|| modified_since(if_unmodified_since) != Some(true));
     // Steps 3 and 4. §13.1.3: If-Modified-Since applies only to GET and HEAD.
-    let current = sent
-        .if_none_match
-        .unwrap_or_else(|| get_or_head && modified_since(sent.if_modified_since) == Some(false));
+    let current =
+        if_none_match.unwrap_or_else(|| get_or_head && modified_since(if_modified_since) == Some(false));
 
     match (unchanged, current) {
         (true, false) => Precondition::Passed,
@@ -91,40 +105,6 @@ impl<'a> Validators<'a> {
     /// Returns the time of the last modification in seconds since 1970, or `None` if it is unknown or before 1970.
     fn modified_seconds(&self) -> Option<u64> {
         Some(self.last_modified?.duration_since(UNIX_EPOCH).ok()?.as_secs())
-    }
-}
-
-/// The four precondition headers; `None` if a header was not sent.
-#[derive(Default)]
-struct ConditionalHeaders<'a> {
-    /// Whether an entity tag in one of these headers matched.
-    if_match: Option<bool>,
-    if_none_match: Option<bool>,
-    /// The date as sent. Parsed only if no entity tag takes precedence.
-    if_modified_since: Option<&'a [u8]>,
-    if_unmodified_since: Option<&'a [u8]>,
-}
-
-impl<'a> ConditionalHeaders<'a> {
-    fn collect(
-        headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
-        current: Option<EntityTag<'_>>,
-    ) -> Self {
-        let mut sent = Self::default();
-        for (name, value) in headers {
-            if name.eq_ignore_ascii_case("if-none-match") {
-                *sent.if_none_match.get_or_insert(false) |=
-                    list_contains(value, current, EntityTag::weakly_equals);
-            } else if name.eq_ignore_ascii_case("if-modified-since") {
-                add_date(&mut sent.if_modified_since, value);
-            } else if name.eq_ignore_ascii_case("if-match") {
-                *sent.if_match.get_or_insert(false) |=
-                    list_contains(value, current, EntityTag::strongly_equals);
-            } else if name.eq_ignore_ascii_case("if-unmodified-since") {
-                add_date(&mut sent.if_unmodified_since, value);
-            }
-        }
-        sent
     }
 }
 
