@@ -100,11 +100,9 @@ impl Handler for Router {
         let Ok(path) = RelativePath::parse(request.path()) else {
             return Response::error(Status::BAD_REQUEST).into();
         };
-        let mut decoded = String::from_utf8_lossy(path.as_bytes()).into_owned();
-        decoded.insert(0, '/');
-        if path.is_directory() && decoded.len() > 1 {
-            decoded.push('/');
-        }
+        let text = String::from_utf8_lossy(path.as_bytes());
+        let end = if path.is_directory() && !text.is_empty() { "/" } else { "" };
+        let decoded = ["/", &text, end].concat();
         if let Some(methods) = self.exact.get(&decoded) {
             return Router::dispatch(methods, request);
         }
@@ -118,9 +116,7 @@ impl Handler for Router {
 
 impl std::fmt::Debug for Router {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut paths: Vec<_> = self.exact.keys().map(String::as_str).collect();
-        paths.sort_unstable();
-        f.debug_struct("Router").field("exact", &paths).field("prefixes", &self.prefixes.len()).finish()
+        write!(f, "Router({} paths, {} prefixes)", self.exact.len(), self.prefixes.len())
     }
 }
 
