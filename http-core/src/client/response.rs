@@ -64,13 +64,14 @@ pub struct ResponseReader {
 }
 
 /// What the reader is receiving.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 enum ReaderState {
     /// The head of an interim response or of the final one.
     Head(Box<ReceivingHead>),
     /// The body of the final response, which has the bytes decoded so far.
     Body(BodyDecoder, ClientResponse),
     /// The response is complete or has failed.
+    #[default]
     Finished,
 }
 
@@ -89,7 +90,7 @@ impl ResponseReader {
     /// The first error in byte order. It does not depend on how the bytes are split into calls. After an error or a
     /// complete response, every call returns [`ResponseError::Finished`].
     pub fn receive(&mut self, bytes: &[u8]) -> Result<ReadStatus, ResponseError> {
-        match std::mem::replace(&mut self.state, ReaderState::Finished) {
+        match std::mem::take(&mut self.state) {
             ReaderState::Head(head) => self.receive_head(head, bytes),
             ReaderState::Body(decoder, response) => self.receive_body(decoder, response, bytes),
             ReaderState::Finished => Err(ResponseError::Finished),
@@ -104,7 +105,7 @@ impl ResponseReader {
     /// [`ResponseError::Truncated`] if the response is incomplete, and [`ResponseError::Finished`] if the response was
     /// complete or had failed before.
     pub fn receive_eof(&mut self) -> Result<ClientResponse, ResponseError> {
-        match std::mem::replace(&mut self.state, ReaderState::Finished) {
+        match std::mem::take(&mut self.state) {
             ReaderState::Body(BodyDecoder::UntilClose, response) => Ok(response),
             ReaderState::Head(_) | ReaderState::Body(..) => Err(ResponseError::Truncated),
             ReaderState::Finished => Err(ResponseError::Finished),
@@ -120,26 +121,19 @@ impl ResponseReader {
     ) -> Result<ReadStatus, ResponseError> {
         let mut status = head.receive(bytes, &self.limits)?;
         while let ParseStatus::Complete(head_len) = status {
-            if head.status() >= 200 {
-                return self.begin_body(&head, head.rest(head_len));
+            match head.status() {
+                200.. => return self.begin_body(&head, head.rest(head_len)),
+                // The bytes after a 101 are not HTTP.
+                101 => return Err(ResponseError::SwitchedProtocols),
+                _ if self.interims == MAX_INTERIMS => return Err(ResponseError::TooManyInterims),
+                _ => self.interims += 1,
             }
-            self.skip_interim(head.status())?;
             let mut next = Box::<ReceivingHead>::default();
             status = next.receive(head.rest(head_len), &self.limits)?;
             head = next;
         }
         self.state = ReaderState::Head(head);
         Ok(ReadStatus::Partial)
-    }
-
-    /// Counts an interim response, which a client may ignore (RFC 9110 §15.2). Fails if there are too many, or the
-    /// status is 101: the bytes after that are not HTTP.
-    fn skip_interim(&mut self, status: u16) -> Result<(), ResponseError> {
-        if status == 101 {
-            return Err(ResponseError::SwitchedProtocols);
-        }
-        self.interims += 1;
-        if self.interims > MAX_INTERIMS { Err(ResponseError::TooManyInterims) } else { Ok(()) }
     }
 
     /// Determines the length of the body from the complete head of the final response, by the rules of RFC 9112 §6.3.
