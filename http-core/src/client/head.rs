@@ -80,19 +80,14 @@ impl ReceivingHead {
     /// is malformed or contradictory.
     pub(super) fn framing(&self) -> Result<BodyFraming, ParseError> {
         let mut framing = BodyFraming::default();
-        for (name, value) in self.lines() {
-            framing.add(name, value)?;
-        }
+        self.lines().try_for_each(|(name, value)| framing.add(name, value))?;
         Ok(framing)
     }
 
     /// Copies the headers, without the white space around their values.
     pub(super) fn headers(&self) -> Headers {
         let mut headers = Headers::default();
-        for (name, value) in self.lines() {
-            // The parser accepts only tokens as names, and they are ASCII.
-            headers.append_unchecked(std::str::from_utf8(name).unwrap_or_default(), value);
-        }
+        self.lines().for_each(|(name, value)| headers.append_unchecked(name, value));
         headers
     }
 

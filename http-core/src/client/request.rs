@@ -109,13 +109,13 @@ impl ClientRequest {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut headers = Headers::default();
         // RFC 9110 §7.2 recommends to send Host first.
-        headers.append_unchecked("Host", self.authority.as_bytes());
+        headers.append_unchecked(b"Host", self.authority.as_bytes());
         headers.append_all(&self.headers);
         if let Some(length) = self.content_length() {
-            headers.append_unchecked("Content-Length", length.to_string().as_bytes());
+            headers.append_unchecked(b"Content-Length", length.to_string().as_bytes());
         }
         if !self.keep_alive {
-            headers.append_unchecked("Connection", b"close");
+            headers.append_unchecked(b"Connection", b"close");
         }
         let line = [self.method.as_str(), " ", &self.target, " HTTP/1.1\r\n"].concat();
         let body = self.body.as_deref().unwrap_or_default();

@@ -61,16 +61,12 @@ impl Body {
     pub(crate) fn check(&self) -> Result<(), Misuse> {
         match self {
             Body::Shared(bytes, range) if bytes.get(range.clone()).is_none() => Err(Misuse::RangeOutOfBounds),
-            Body::Parts(parts) => Body::check_parts(parts),
+            Body::Parts(parts) => parts.iter().try_for_each(|part| match part {
+                Body::Stream(_) => Err(Misuse::StreamInParts),
+                part => part.check(),
+            }),
             _ => Ok(()),
         }
-    }
-
-    fn check_parts(parts: &[Body]) -> Result<(), Misuse> {
-        parts.iter().try_for_each(|part| match part {
-            Body::Stream(_) => Err(Misuse::StreamInParts),
-            part => part.check(),
-        })
     }
 
     /// Appends the body to the send queue. [`check`](Body::check) must have accepted it. `chunked` applies to a stream

@@ -59,7 +59,7 @@ impl Headers {
         if !value.iter().copied().all(chars::is_header_value) {
             return Err(HeaderError::Value);
         }
-        self.append_unchecked(name, value);
+        self.append_unchecked(name.as_bytes(), value);
         Ok(())
     }
 
@@ -70,11 +70,11 @@ impl Headers {
 
     /// Appends a header line without a check. For headers that the library sets itself, and for received headers that
     /// its parser has accepted.
-    pub(crate) fn append_unchecked(&mut self, name: &str, value: &[u8]) {
+    pub(crate) fn append_unchecked(&mut self, name: &[u8], value: &[u8]) {
         debug_assert!(value.iter().copied().all(chars::is_header_value));
         let text = self.text.to_mut();
         text.reserve(name.len() + value.len() + 4);
-        text.extend_from_slice(name.as_bytes());
+        text.extend_from_slice(name);
         text.extend_from_slice(b": ");
         text.extend_from_slice(value);
         text.extend_from_slice(b"\r\n");

@@ -114,21 +114,15 @@ impl<'b> Request<'b> {
 
     /// Returns the values of all headers with this name, which is compared without case, in the order received.
     pub fn header_values(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
-        let bytes = self.bytes;
-        self.index
-            .header_spans()
-            .iter()
-            .filter(move |header| header.name.of(bytes).eq_ignore_ascii_case(name.as_bytes()))
-            .map(move |header| header.value.of(bytes))
+        let (bytes, headers) = (self.bytes, self.index.header_spans().iter());
+        let named = headers.filter(move |header| header.name.of(bytes).eq_ignore_ascii_case(name.as_bytes()));
+        named.map(move |header| header.value.of(bytes))
     }
 
     /// Returns the names and values of all headers in the order received.
     pub fn headers(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> {
-        let bytes = self.bytes;
-        self.index
-            .header_spans()
-            .iter()
-            .map(move |header| (text(header.name.of(bytes)), header.value.of(bytes)))
+        let (bytes, headers) = (self.bytes, self.index.header_spans().iter());
+        headers.map(move |header| (text(header.name.of(bytes)), header.value.of(bytes)))
     }
 
     /// Returns whether the request has a precondition header (RFC 9110 §13.1) or a Range header.

@@ -100,14 +100,13 @@ impl Response {
     /// Adds an Allow header with the methods that the target supports (RFC 9110 §10.2.1).
     pub fn with_allow(mut self, allowed: &[Method]) -> Response {
         let names: Vec<&str> = allowed.iter().map(|method| method.as_str()).collect();
-        self.headers.append_unchecked("Allow", names.join(", ").as_bytes());
+        self.headers.append_unchecked(b"Allow", names.join(", ").as_bytes());
         self
     }
 
     /// Replaces the status.
-    pub fn with_status(mut self, status: Status) -> Response {
-        self.status = status;
-        self
+    pub fn with_status(self, status: Status) -> Response {
+        Response { status, ..self }
     }
 
     /// Replaces the body.
@@ -156,9 +155,8 @@ impl Response {
     }
 
     /// Closes the connection after this response.
-    pub fn with_close(mut self) -> Response {
-        self.close = true;
-        self
+    pub fn with_close(self) -> Response {
+        Response { close: true, ..self }
     }
 
     /// Sets a callback, which is called once with the number of body bytes sent: after the last of them, or when the
@@ -229,14 +227,8 @@ impl Response {
 
 impl std::fmt::Debug for Response {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Response { status, shared_headers, headers, body, close, on_sent: _ } = self;
-        f.debug_struct("Response")
-            .field("status", status)
-            .field("shared_headers", shared_headers)
-            .field("headers", headers)
-            .field("body", body)
-            .field("close", close)
-            .finish_non_exhaustive()
+        let headers = String::from_utf8_lossy(self.headers.as_bytes());
+        write!(f, "Response({}, {headers:?}, {:?})", self.status, self.body)
     }
 }
 
