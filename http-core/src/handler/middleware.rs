@@ -125,9 +125,7 @@ mod tests {
         match request.path() {
             "/after" => Reply::After(Duration::ZERO, Box::new(response)),
             "/offload" => Reply::Offload(Box::new(response)),
-            "/deferred" => {
-                Reply::Deferred(Box::new(move |responder: Responder| responder.respond(response())))
-            }
+            "/deferred" => Reply::Deferred(Box::new(move |responder| responder.respond(response()))),
             "/dropped" => Reply::Deferred(Box::new(drop)),
             "/recovered" => Reply::Deferred(Box::new(drop)).recover(|reason| Response::new(reason.status())),
             "/panics" => Reply::Offload(Box::new(|| panic!("on purpose")))

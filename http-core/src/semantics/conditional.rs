@@ -210,24 +210,24 @@ mod tests {
             .replace("LATER", "Sun, 06 Nov 1994 08:49:38 GMT")
     }
 
-    /// Evaluates the header lines in `head`. `get` and `put` are the expected results for these two methods.
-    fn check_with(validators: Validators<'_>, head: &str, get: Precondition, put: Precondition) {
-        let text = expand(head);
-        let headers = text.lines().map(|line| line.split_once(": ").unwrap()).map(|(n, v)| (n, v.as_bytes()));
-        assert_eq!(evaluate(true, headers.clone(), &validators), get, "GET {head}");
-        assert_eq!(evaluate(false, headers, &validators), put, "PUT {head}");
+    /// Evaluates several heads, separated by ` | `. `get` and `put` are the expected results for these two methods.
+    fn check_with(validators: Validators<'_>, heads: &str, get: Precondition, put: Precondition) {
+        for head in expand(heads).split(" | ") {
+            let lines = head.lines().map(|line| line.split_once(": ").unwrap());
+            let headers = lines.map(|(name, value)| (name, value.as_bytes()));
+            assert_eq!(evaluate(true, headers.clone(), &validators), get, "GET {head}");
+            assert_eq!(evaluate(false, headers, &validators), put, "PUT {head}");
+        }
     }
 
-    fn check(head: &str, get: Precondition, put: Precondition) {
-        check_with(current(), head, get, put);
+    fn check(heads: &str, get: Precondition, put: Precondition) {
+        check_with(current(), heads, get, put);
     }
 
     #[test]
     fn step_1_if_match() {
-        check("If-Match: 'a'", Passed, Passed);
-        check("If-Match: *", Passed, Passed);
-        check("If-Match: 'b'", Failed, Failed);
-        check("If-Match: W/'a'", Failed, Failed);
+        check("If-Match: 'a' | If-Match: *", Passed, Passed);
+        check("If-Match: 'b' | If-Match: W/'a'", Failed, Failed);
         // Takes precedence over If-Unmodified-Since, both ways.
         check("If-Unmodified-Since: EARLIER\nIf-Match: 'a'", Passed, Passed);
         check("If-Match: 'b'\nIf-Unmodified-Since: LATER", Failed, Failed);
@@ -236,16 +236,13 @@ mod tests {
     #[test]
     fn step_2_if_unmodified_since() {
         check("If-Unmodified-Since: EARLIER", Failed, Failed);
-        check("If-Unmodified-Since: SAME", Passed, Passed);
-        check("If-Unmodified-Since: LATER", Passed, Passed);
+        check("If-Unmodified-Since: SAME | If-Unmodified-Since: LATER", Passed, Passed);
     }
 
     #[test]
     fn step_3_if_none_match() {
         check("If-None-Match: 'b'", Passed, Passed);
-        check("If-None-Match: 'a'", NotModified, Failed);
-        check("If-None-Match: W/'a'", NotModified, Failed);
-        check("If-None-Match: *", NotModified, Failed);
+        check("If-None-Match: 'a' | If-None-Match: W/'a' | If-None-Match: *", NotModified, Failed);
         // Evaluated after steps 1 and 2.
         check("If-None-Match: 'a'\nIf-Match: 'a'", NotModified, Failed);
         check("If-None-Match: 'a'\nIf-Match: 'b'", Failed, Failed);
@@ -259,8 +256,7 @@ mod tests {
     #[test]
     fn step_4_if_modified_since() {
         check("If-Modified-Since: EARLIER", Passed, Passed);
-        check("If-Modified-Since: SAME", NotModified, Passed);
-        check("If-Modified-Since: LATER", NotModified, Passed);
+        check("If-Modified-Since: SAME | If-Modified-Since: LATER", NotModified, Passed);
         // Evaluated after steps 1 and 2.
         check("If-Modified-Since: SAME\nIf-Match: 'a'", NotModified, Passed);
         check("If-Modified-Since: SAME\nIf-Match: 'b'", Failed, Failed);
@@ -289,8 +285,7 @@ mod tests {
 
     #[test]
     fn step_6_no_precondition() {
-        check("", Passed, Passed);
-        check("Host: a\nIf-Range: 'b'\nRange: bytes=0-1", Passed, Passed);
+        check(" | Host: a\nIf-Range: 'b'\nRange: bytes=0-1", Passed, Passed);
     }
 
     #[test]
@@ -313,22 +308,16 @@ mod tests {
     }
 
     #[test]
-    fn accepts_three_date_formats() {
+    fn ignores_all_but_three_date_formats() {
         for date in ["SAME", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
             check(&format!("If-Modified-Since: {date}"), NotModified, Passed);
         }
-    }
-
-    /// A date with an `x` in place of the space before the time, which httpdate accepts.
-    const X_FOR_SPACE: &str = "Sunday, 06-Nov-94x08:49:37 GMT";
-
-    #[test]
-    fn ignores_invalid_and_repeated_dates() {
+        // httpdate accepts an `x` in place of the space before the time.
+        let no_space = "Sunday, 06-Nov-94x08:49:37 GMT";
         for date in
-            ["", "784111777", "Mon, 06 Nov 1994 08:49:37 GMT", "EARLIER, EARLIER", "LATER é", X_FOR_SPACE]
+            ["", "784111777", "Mon, 06 Nov 1994 08:49:37 GMT", "EARLIER, EARLIER", "LATER é", no_space]
         {
-            check(&format!("If-Modified-Since: {date}"), Passed, Passed);
-            check(&format!("If-Unmodified-Since: {date}"), Passed, Passed);
+            check(&format!("If-Modified-Since: {date} | If-Unmodified-Since: {date}"), Passed, Passed);
         }
         check(&"If-Modified-Since: LATER\n".repeat(3), Passed, Passed);
         check(&"If-Unmodified-Since: EARLIER\n".repeat(3), Passed, Passed);
@@ -336,12 +325,10 @@ mod tests {
 
     #[test]
     fn handles_missing_and_weak_validators() {
-        check_with(NONE, "If-Match: *", Passed, Passed);
+        check_with(NONE, "If-Match: * | If-None-Match: 'a'", Passed, Passed);
         check_with(NONE, "If-Match: 'a'", Failed, Failed);
         check_with(NONE, "If-None-Match: *", NotModified, Failed);
-        check_with(NONE, "If-None-Match: 'a'", Passed, Passed);
-        check_with(NONE, "If-Modified-Since: LATER", Passed, Passed);
-        check_with(NONE, "If-Unmodified-Since: EARLIER", Passed, Passed);
+        check_with(NONE, "If-Modified-Since: LATER | If-Unmodified-Since: EARLIER", Passed, Passed);
         check_with(WEAK, "If-None-Match: 'a'", NotModified, Failed);
         check_with(WEAK, "If-Match: 'a', W/'a'", Failed, Failed);
         let before_1970 = UNIX_EPOCH.checked_sub(Duration::from_secs(1));
