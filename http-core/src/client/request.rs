@@ -52,7 +52,9 @@ impl ClientRequest {
         if !grammar::is_authority(authority.as_bytes()) {
             return Err(RequestError::Authority);
         }
-        if !is_target(method, target) {
+        // The origin form, or the asterisk of OPTIONS (RFC 9112 §3.2).
+        let is_origin = target.starts_with('/') && chars::target_end(target.as_bytes(), 0) == target.len();
+        if !is_origin && (method != Method::Options || target != "*") {
             return Err(RequestError::Target);
         }
         Ok(ClientRequest {
@@ -111,7 +113,9 @@ impl ClientRequest {
         // RFC 9110 §7.2 recommends to send Host first.
         headers.append_unchecked(b"Host", self.authority.as_bytes());
         headers.append_all(&self.headers);
-        if let Some(length) = self.content_length() {
+        // RFC 9110 §8.6: sent with a body, and also without one if the method usually has one.
+        let usual = matches!(self.method, Method::Post | Method::Put | Method::Patch);
+        if let Some(length) = self.body.as_ref().map(Vec::len).or(usual.then_some(0)) {
             headers.append_unchecked(b"Content-Length", length.to_string().as_bytes());
         }
         if !self.keep_alive {
@@ -121,17 +125,4 @@ impl ClientRequest {
         let body = self.body.as_deref().unwrap_or_default();
         [line.as_bytes(), headers.as_bytes(), b"\r\n", body].concat()
     }
-
-    /// Returns the value of Content-Length, or `None` to send no such header: there is no body, and the method does not
-    /// usually have one (RFC 9110 §8.6).
-    fn content_length(&self) -> Option<usize> {
-        let usual = matches!(self.method, Method::Post | Method::Put | Method::Patch);
-        self.body.as_ref().map(Vec::len).or(usual.then_some(0))
-    }
-}
-
-/// Returns whether `target` is in origin form, or the asterisk of OPTIONS (RFC 9112 §3.2).
-fn is_target(method: Method, target: &str) -> bool {
-    let is_origin = target.starts_with('/') && chars::target_end(target.as_bytes(), 0) == target.len();
-    is_origin || method == Method::Options && target == "*"
 }
