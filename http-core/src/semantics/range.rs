@@ -81,11 +81,9 @@ pub fn unsatisfied(length: u64) -> String {
 
 /// Returns the parts to send, none if the header is unsatisfiable; `None` if the header is ignored.
 fn satisfiable_parts(value: &[u8], length: u64, max_parts: usize) -> Option<Vec<ByteRange>> {
-    let (unit, range_set) = value.split_at_checked(b"bytes=".len())?;
-    if !unit.eq_ignore_ascii_case(b"bytes=") {
-        return None;
-    }
-
+    const UNIT: &[u8] = b"bytes=";
+    let (_, range_set) =
+        value.split_at_checked(UNIT.len()).filter(|(unit, _)| unit.eq_ignore_ascii_case(UNIT))?;
     let mut parts = Vec::new();
     let mut requested = 0;
     let mut remaining = length;
