@@ -139,6 +139,7 @@ impl Responder {
     }
 }
 
+/// Delivers [`Rejection::HandlerPanicked`] if no response was delivered.
 impl Drop for Responder {
     fn drop(&mut self) {
         if let Some(deliver) = self.deliver.take() {
@@ -164,6 +165,7 @@ where
     }
 }
 
+/// Passes requests to the handler in the `Arc`, which several workers can share.
 impl Handler for Arc<dyn Handler> {
     #[inline]
     fn handle(&self, request: &Request<'_>) -> Reply {

@@ -134,6 +134,7 @@ mod tests {
         }
     }
 
+    /// Returns [`handler`] in two layers.
     fn stack() -> Stack {
         Stack::new(handler).wrap(Mark("inner")).wrap(Mark("outer"))
     }

@@ -131,6 +131,7 @@ mod tests {
         move |_: &Request<'_>| Response::new(Status::OK).with_header("Says", text)
     }
 
+    /// Returns the router of the tests.
     fn router() -> Router {
         Router::new()
             .route(Method::Get, "/hello", says("hello"))

@@ -132,6 +132,7 @@ mod tests {
     use super::*;
     use crate::buffer::send_queue::Transmit;
 
+    /// Returns a body with this range of ten shared bytes.
     fn shared(range: Range<usize>) -> Body {
         Body::Shared(b"0123456789".as_slice().into(), range)
     }

@@ -220,6 +220,7 @@ mod tests {
         }
     }
 
+    /// Evaluates several heads against the validators of [`current`].
     fn check(heads: &str, get: Precondition, put: Precondition) {
         check_with(current(), heads, get, put);
     }
@@ -266,6 +267,7 @@ mod tests {
 
     #[test]
     fn step_5_if_range() {
+        /// `applies`: whether a Range header with this If-Range applies.
         fn check(if_range: &str, validators: Validators<'_>, applies: bool) {
             let value = expand(if_range);
             assert_eq!(range_applies(Some(value.as_bytes()), &validators), applies, "{value} {validators:?}");

@@ -32,6 +32,7 @@ mod tests {
     use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
     use proptest::prelude::*;
 
+    /// `expected` are the names and values in `input`.
     fn check(input: &[u8], expected: &[(&str, &str)]) {
         let read: Vec<_> = pairs(input).collect();
         let read: Vec<_> = read.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

@@ -112,6 +112,7 @@ mod tests {
         }
     }
 
+    /// Parses a media type that is not malformed.
     fn parse(value: &str) -> MediaType<'_> {
         MediaType::parse(value.as_bytes()).expect("a media type")
     }

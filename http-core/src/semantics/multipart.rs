@@ -153,6 +153,7 @@ impl<'a> Part<'a> {
 
 /// Returns the header lines of a part, each with its CRLF, and the content after the empty line.
 fn split_head(part: &[u8]) -> Result<(&[u8], &[u8]), MultipartError> {
+    /// The end of the last header line, and the empty line after it.
     const EMPTY_LINE: &[u8] = b"\r\n\r\n";
     let within = &part[..part.len().min(MAX_PART_HEAD + EMPTY_LINE.len())];
     match within.windows(EMPTY_LINE.len()).position(|window| window == EMPTY_LINE) {

@@ -100,10 +100,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The media types that the server can send. The constants after it are their indices.
+    /// The media types that the server can send.
     const OFFERS: [&str; 3] = ["application/json", "text/html; charset=utf-8", "text/plain;format=flowed"];
+    /// The result if the client prefers the first of [`OFFERS`].
     const JSON: Option<usize> = Some(0);
+    /// The result if the client prefers the second of [`OFFERS`].
     const HTML: Option<usize> = Some(1);
+    /// The result if the client prefers the third of [`OFFERS`].
     const FLOWED: Option<usize> = Some(2);
 
     /// Each line of `accept` is the value of one `Accept` header. `expected` is the index of the preferred offer.

@@ -139,6 +139,7 @@ const ESCAPED: &AsciiSet = &all_ascii_except(b"/-._~!$()*+,;=:@");
 /// Returns whether `raw`, a path without its leading slash, contains no escape, no empty segment, no dot segment and no
 /// NUL: the common case, in which nothing needs to be decoded or removed.
 fn is_plain(raw: &[u8]) -> bool {
+    /// The state in a segment that is neither empty nor `.` nor `..`.
     const NAME: u8 = 3;
     // The current segment: 0 to 2 if it consists of so many dots, or NAME.
     let mut dots = 0;
@@ -213,6 +214,7 @@ mod tests {
         assert_eq!(actual, expected.map(str::to_owned), "{raw:?}");
     }
 
+    /// Parses a path that names a file.
     fn parse(raw: &str) -> RelativePath<'_> {
         RelativePath::parse(raw).unwrap()
     }

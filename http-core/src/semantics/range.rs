@@ -124,8 +124,10 @@ mod tests {
     use Ranges::{Unsatisfiable, Whole};
     use proptest::prelude::*;
 
+    /// The argument `max_parts` in all tests but one.
     const MAX_PARTS: usize = 3;
 
+    /// Resolves the Range header `value` for a representation of `length` bytes.
     fn check(value: &str, length: u64, expected: &Ranges) {
         assert_eq!(&resolve(value.as_bytes(), length, MAX_PARTS), expected, "{value:?} of {length}");
     }
