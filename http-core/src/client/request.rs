@@ -33,6 +33,7 @@ pub struct ClientRequest {
     headers: Headers,
     /// `None` if no body was set. An empty body is sent with `Content-Length: 0`.
     body: Option<Vec<u8>>,
+    /// Whether to send no `Connection: close`.
     keep_alive: bool,
 }
 

@@ -31,6 +31,7 @@ pub struct Router {
     exact: HashMap<String, Vec<MethodHandler>>,
     /// The longest prefix first.
     prefixes: Vec<(String, Box<dyn Handler>)>,
+    /// The handler of requests whose path no route and no prefix matches. Without one, they get 404.
     fallback: Option<Box<dyn Handler>>,
 }
 

@@ -17,7 +17,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The validators of the current representation: two values that change when the representation does (§8.8).
+/// The validators of the current representation: two values that change when the representation does (RFC 9110 §8.8).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Validators<'a> {
     /// The value of its `ETag` header, with quotes and `W/`; `None` if it has none. A malformed value is a bug of the
@@ -39,10 +39,11 @@ pub enum Precondition {
     Failed,
 }
 
-/// Compares the precondition headers of a request with the current validators, in the order of §13.2.2.
+/// Compares the precondition headers of a request with the current validators, in the order of RFC 9110 §13.2.2.
 ///
 /// `headers` are the names and values of all headers of the request, in any order and case. Reads them once, and
-/// allocates nothing. Call this only if the response without preconditions would be a success (§13.2.1).
+/// allocates nothing. `get_or_head`: whether the method is GET or HEAD. Call this only if the response without
+/// preconditions would be a success (RFC 9110 §13.2.1).
 pub fn evaluate<'a>(
     get_or_head: bool,
     headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
@@ -79,13 +80,13 @@ pub fn evaluate<'a>(
     }
 }
 
-/// Returns whether the `Range` header of a request applies, given the value of its `If-Range` header (§13.1.5, step 5
-/// of §13.2.2).
+/// Returns whether the `Range` header of a request applies, given the value of its `If-Range` header (RFC 9110 §13.1.5,
+/// step 5 of §13.2.2).
 ///
 /// It applies if there is no `If-Range`, or its entity tag matches strongly, or its date is that of the last
 /// modification, to the second. In any other case the client would combine parts of two representations. A date is not
-/// a strong validator if the representation changes twice within a second (§8.8.2.2). This function has no clock to
-/// detect that: a server for such representations should send an `ETag`.
+/// a strong validator if the representation changes twice within a second (RFC 9110 §8.8.2.2). This function has no
+/// clock to detect that: a server for such representations should send an `ETag`.
 pub fn range_applies(if_range: Option<&[u8]>, validators: &Validators<'_>) -> bool {
     let Some(value) = if_range else { return true };
     match EntityTag::parse(value) {
@@ -108,14 +109,14 @@ impl<'a> Validators<'a> {
     }
 }
 
-/// Stores the value of a date header. If the header is repeated, it is invalid (§13.1.3, §13.1.4): then stores an empty
-/// value, which is no date.
+/// Stores the value of a date header. If the header is repeated, it is invalid (RFC 9110 §13.1.3, §13.1.4): then stores
+/// an empty value, which is no date.
 fn add_date<'a>(date: &mut Option<&'a [u8]>, value: &'a [u8]) {
     *date = Some(if date.is_none() { value } else { b"" });
 }
 
-/// Parses an HTTP-date in any of the three formats (§5.6.7). Returns it in seconds since 1970, or `None` if it is
-/// malformed or before 1970.
+/// Parses an HTTP-date in any of the three formats (RFC 9110 §5.6.7). Returns it in seconds since 1970, or `None` if it
+/// is malformed or before 1970.
 fn unix_seconds(date: &[u8]) -> Option<u64> {
     let text = str::from_utf8(date).ok()?.trim_ascii();
     // httpdate accepts any byte between date and time of the second format; only a space is allowed.
@@ -148,7 +149,7 @@ fn list_contains<'a>(
     value.trim_ascii() == b"*" || current.is_some_and(|current| tags.any(|tag| same(tag, current)))
 }
 
-/// An entity tag without its quotes (§8.8.3).
+/// An entity tag without its quotes (RFC 9110 §8.8.3).
 #[derive(Clone, Copy)]
 struct EntityTag<'a> {
     /// Whether `W/` precedes the tag.
@@ -174,12 +175,12 @@ impl<'a> EntityTag<'a> {
         Some((Self { weak, opaque }, rest.strip_prefix(b"\"")?))
     }
 
-    /// Returns whether the tags are the same, and neither is weak: the strong comparison (§8.8.3.2).
+    /// Returns whether the tags are the same, and neither is weak: the strong comparison (RFC 9110 §8.8.3.2).
     fn strongly_equals(self, other: Self) -> bool {
         !self.weak && !other.weak && self.opaque == other.opaque
     }
 
-    /// Returns whether the tags are the same, weak or not: the weak comparison (§8.8.3.2).
+    /// Returns whether the tags are the same, weak or not: the weak comparison (RFC 9110 §8.8.3.2).
     fn weakly_equals(self, other: Self) -> bool {
         self.opaque == other.opaque
     }

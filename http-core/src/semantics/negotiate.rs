@@ -42,10 +42,10 @@ pub fn preferred<'a>(accept: impl IntoIterator<Item = &'a [u8]>, offers: &[&str]
 }
 
 /// How specific a media range is that matches an offer: how many of type and subtype are not `*`, then how many
-/// parameters it has other than charset (§12.5.1). A greater value is more specific.
+/// parameters it has other than charset (RFC 9110 §12.5.1). A greater value is more specific.
 type Precision = (u8, usize);
 
-/// The weight of a media range in thousandths (§12.4.2). 0 means not acceptable.
+/// The weight of a media range in thousandths (RFC 9110 §12.4.2). 0 means not acceptable.
 type Weight = u16;
 
 /// The greatest weight, and the default.
@@ -80,7 +80,8 @@ fn precision(range: MediaType<'_>, offer: MediaType<'_>) -> Option<Precision> {
     Some((named, shared))
 }
 
-/// Parses a weight (§12.4.2): a number from 0 to 1 with at most three decimals. Returns `None` if it is malformed.
+/// Parses a weight (RFC 9110 §12.4.2): a number from 0 to 1 with at most three decimals. Returns `None` if it is
+/// malformed.
 fn qvalue(text: &[u8]) -> Option<Weight> {
     let (whole, decimals) = match text {
         [whole] => (whole, &b""[..]),

@@ -35,7 +35,7 @@ impl ByteRange {
         self.last.saturating_sub(self.first).saturating_add(1)
     }
 
-    /// Returns the value of `Content-Range` for this range of a representation of `complete` bytes (§14.4):
+    /// Returns the value of `Content-Range` for this range of a representation of `complete` bytes (RFC 9110 §14.4):
     /// `bytes 0-9/100`.
     pub fn content_range(self, complete: u64) -> String {
         format!("bytes {}-{}/{complete}", self.first, self.last)
@@ -53,12 +53,12 @@ pub enum Ranges {
     Unsatisfiable,
 }
 
-/// Resolves the value of a `Range` header for a representation of `length` bytes (§14.1.2, §14.2).
+/// Resolves the value of a `Range` header for a representation of `length` bytes (RFC 9110 §14.1.2, §14.2).
 ///
 /// Drops ranges that contain no byte of the representation. If none remains, the result is [`Ranges::Unsatisfiable`];
 /// an empty representation satisfies no range. Ignores a header with more than `max_parts` ranges. Ignores a header
 /// whose parts add up to more than `length` bytes: overlapping ranges would make the server send the same bytes many
-/// times (§17.15).
+/// times (RFC 9110 §17.15).
 ///
 /// ```
 /// # use http_core::range::{resolve, ByteRange, Ranges};
@@ -74,7 +74,7 @@ pub fn resolve(value: &[u8], length: u64, max_parts: usize) -> Ranges {
     }
 }
 
-/// Returns the value of `Content-Range` in a 416 response (§14.4): `bytes */100`.
+/// Returns the value of `Content-Range` in a 416 response (RFC 9110 §14.4): `bytes */100`.
 pub fn unsatisfied(length: u64) -> String {
     format!("bytes */{length}")
 }
@@ -101,8 +101,8 @@ fn satisfiable_parts(value: &[u8], length: u64, max_parts: usize) -> Option<Vec<
     (requested > 0).then_some(parts)
 }
 
-/// Returns the bytes of the representation that one member of a range-set selects (§14.1.1, §14.1.2): `Some(None)` if
-/// it selects no byte, `None` if it is malformed.
+/// Returns the bytes of the representation that one member of a range-set selects (RFC 9110 §14.1.1, §14.1.2):
+/// `Some(None)` if it selects no byte, `None` if it is malformed.
 fn select(member: &[u8], length: u64) -> Option<Option<ByteRange>> {
     let dash = member.iter().position(|&byte| byte == b'-')?;
     let (first, last) = match (&member[..dash], &member[dash + 1..]) {
