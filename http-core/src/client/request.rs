@@ -92,9 +92,8 @@ impl ClientRequest {
     }
 
     /// Lets the server keep the connection open after its response. Otherwise the request asks the server to close it.
-    pub fn with_keep_alive(mut self) -> ClientRequest {
-        self.keep_alive = true;
-        self
+    pub fn with_keep_alive(self) -> ClientRequest {
+        ClientRequest { keep_alive: true, ..self }
     }
 
     /// Returns the method, which [`ResponseReader::new`](super::ResponseReader::new) needs.

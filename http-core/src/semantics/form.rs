@@ -61,10 +61,8 @@ mod tests {
 
     #[test]
     fn keeps_incomplete_escapes_and_replaces_invalid_utf_8() {
-        check(
-            b"a=%&b=%4&c=%zz&d=%%41&e=100%+x",
-            &[("a", "%"), ("b", "%4"), ("c", "%zz"), ("d", "%A"), ("e", "100% x")],
-        );
+        check(b"a=%&b=%4&c=%zz", &[("a", "%"), ("b", "%4"), ("c", "%zz")]);
+        check(b"d=%%41&e=100%+x", &[("d", "%A"), ("e", "100% x")]);
         check(b"a=%FFb&c=\xffd", &[("a", "\u{fffd}b"), ("c", "\u{fffd}d")]);
     }
 

@@ -77,10 +77,8 @@ pub fn parts<'a>(
     media_type: &MediaType<'_>,
     content: &'a [u8],
 ) -> Result<impl Iterator<Item = Result<Part<'a>, MultipartError>> + use<'a>, MultipartError> {
-    let boundary = media_type
-        .parameter("boundary")
-        .filter(|value| is_boundary(value))
-        .ok_or(MultipartError::Boundary)?;
+    let boundary = media_type.parameter("boundary").filter(|value| is_boundary(value));
+    let boundary = boundary.ok_or(MultipartError::Boundary)?;
     // The CRLF before the boundary does not belong to the content before it.
     let delimiter = [b"\r\n--", &*boundary].concat();
     // The first delimiter has no CRLF before it if it begins the body.
