@@ -61,12 +61,18 @@ impl Body {
     pub(crate) fn check(&self) -> Result<(), Misuse> {
         match self {
             Body::Shared(bytes, range) if bytes.get(range.clone()).is_none() => Err(Misuse::RangeOutOfBounds),
-            Body::Parts(parts) => parts.iter().try_for_each(|part| match part {
-                Body::Stream(_) => Err(Misuse::StreamInParts),
-                part => part.check(),
-            }),
+            Body::Parts(parts) => Body::check_parts(parts),
             _ => Ok(()),
         }
+    }
+
+    /// Checks the bodies in [`Body::Parts`], each as [`check`](Body::check) does. Apart from `check`, because the
+    /// compiler does not inline a recursive function.
+    fn check_parts(parts: &[Body]) -> Result<(), Misuse> {
+        parts.iter().try_for_each(|part| match part {
+            Body::Stream(_) => Err(Misuse::StreamInParts),
+            part => part.check(),
+        })
     }
 
     /// Appends the body to the send queue. [`check`](Body::check) must have accepted it. `chunked` applies to a stream
