@@ -34,21 +34,21 @@ pub(super) struct CachedReport {
 
 /// The reports of all places, shared by all requests.
 #[derive(Clone)]
-pub(super) struct Reports(Arc<Mutex<Places>>);
+pub(super) struct Reports(Arc<Mutex<ReportsState>>);
 
-struct Places {
+struct ReportsState {
     settings: WeatherSettings,
-    cache: HashMap<Place, Entry>,
+    cache: HashMap<Place, CacheEntry>,
     /// The followers of each fetch in flight.
     in_flight: HashMap<Place, Vec<Deliver>>,
 }
 
 /// The last fetch of a place.
-struct Entry {
+struct CacheEntry {
     ended_at: Instant,
     result: WeatherResult,
     /// If the last fetch failed, the report of the last successful one.
-    last_report: Option<CachedReport>,
+    earlier_report: Option<CachedReport>,
 }
 
 /// How a request gets its result.
@@ -63,52 +63,52 @@ pub(super) enum Role {
 
 impl Reports {
     pub(super) fn new(settings: WeatherSettings) -> Reports {
-        let places = Places { settings, cache: HashMap::new(), in_flight: HashMap::new() };
-        Reports(Arc::new(Mutex::new(places)))
+        let state = ReportsState { settings, cache: HashMap::new(), in_flight: HashMap::new() };
+        Reports(Arc::new(Mutex::new(state)))
     }
 
     /// Assigns a role to a request for `place` that was received at `now`.
     pub(super) fn join(&self, place: Place, now: Instant) -> Role {
-        let mut places = self.lock();
-        if let Some(result) = places.get(&place, now) {
+        let mut state = self.lock();
+        if let Some(result) = state.get(&place, now) {
             return Role::Cached(result);
         }
-        if places.in_flight.contains_key(&place) {
+        if state.in_flight.contains_key(&place) {
             return Role::Follower(place);
         }
-        places.in_flight.insert(place.clone(), Vec::new());
+        state.in_flight.insert(place.clone(), Vec::new());
         Role::Leader(Leader { reports: self.clone(), place, result: Err(busy()) })
     }
 
     /// Calls `deliver` with the result of the fetch in flight: from the leader's thread, or at once if the fetch has
     /// ended since [`join`](Reports::join).
     pub(super) fn wait(&self, place: &Place, now: Instant, deliver: Deliver) {
-        let mut places = self.lock();
-        if let Some(followers) = places.in_flight.get_mut(place) {
+        let mut state = self.lock();
+        if let Some(followers) = state.in_flight.get_mut(place) {
             return followers.push(deliver);
         }
-        let result = places.get(place, now);
-        drop(places);
+        let result = state.get(place, now);
+        drop(state);
         // Only a leader that was dropped has left no result.
         deliver(result.unwrap_or_else(|| Err(busy())));
     }
 
     /// Locks the places, even after a panic: no panic leaves an update under this lock incomplete.
-    fn lock(&self) -> MutexGuard<'_, Places> {
+    fn lock(&self) -> MutexGuard<'_, ReportsState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Places {
+impl ReportsState {
     /// Returns what to respond for a place, or `None` if upstream has to be asked.
     fn get(&self, place: &Place, now: Instant) -> Option<WeatherResult> {
         let entry = self.cache.get(place)?;
         let lifetime = if entry.result.is_ok() { self.settings.max_age } else { self.settings.retry_delay };
-        is_within(lifetime, entry.ended_at, now).then(|| self.response(entry, now))
+        is_within(lifetime, entry.ended_at, now).then(|| self.result_or_stale(entry, now))
     }
 
-    fn response(&self, entry: &Entry, now: Instant) -> WeatherResult {
-        entry.result.clone().or_else(|problem| match &entry.last_report {
+    fn result_or_stale(&self, entry: &CacheEntry, now: Instant) -> WeatherResult {
+        entry.result.clone().or_else(|problem| match &entry.earlier_report {
             Some(last) if is_within(self.settings.stale_if_error, last.fetched_at, now) => {
                 Ok(CachedReport { stale: true, ..last.clone() })
             }
@@ -118,14 +118,14 @@ impl Places {
 
     /// Stores the result of a fetch, and returns what to respond because of it.
     fn insert(&mut self, place: &Place, fetched: Result<Report, Problem>, now: Instant) -> WeatherResult {
-        let last_report = self.cache.remove(place).and_then(|last| last.result.ok().or(last.last_report));
+        let earlier_report = self.cache.remove(place).and_then(|old| old.result.ok().or(old.earlier_report));
         let result =
             fetched.map(|report| CachedReport { report: Arc::new(report), fetched_at: now, stale: false });
-        let entry = Entry { ended_at: now, result, last_report };
-        let response = self.response(&entry, now);
+        let entry = CacheEntry { ended_at: now, result, earlier_report };
+        let result = self.result_or_stale(&entry, now);
         self.make_room();
         self.cache.insert(place.clone(), entry);
-        response
+        result
     }
 
     /// Removes the oldest entry if the cache is full. The search through all entries is cheap beside the fetch.
@@ -158,8 +158,8 @@ pub(super) struct Leader {
 
 impl Leader {
     /// Stores the result of the fetch in the cache and returns it. The drop that follows delivers it to the followers.
-    pub(super) fn finish(mut self, fetched: Result<Report, Problem>, now: Instant) -> WeatherResult {
-        self.result = self.reports.lock().insert(&self.place, fetched, now);
+    pub(super) fn finish(mut self, fetched: Result<Report, Problem>, ended_at: Instant) -> WeatherResult {
+        self.result = self.reports.lock().insert(&self.place, fetched, ended_at);
         self.result.clone()
     }
 }
