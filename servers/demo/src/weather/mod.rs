@@ -61,7 +61,7 @@ impl Weather {
     /// Fetches a report, which blocks, and logs the fetch.
     fn fetch(&self, leader: Leader) -> WeatherResult {
         let started = Instant::now();
-        let fetched = open_meteo::report(&leader.place, &self.settings);
+        let fetched = open_meteo::fetch_report(&leader.place, &self.settings);
         let ended = Instant::now();
         let outcome = fetched.as_ref().map_or_else(|problem| problem.detail.to_string(), Report::summary);
         log::info!("weather of {}: {outcome}, after {} ms", leader.place, (ended - started).as_millis());

@@ -8,7 +8,7 @@
 
 use super::{
     fetch::{self, Timeouts},
-    place::{Place, from_hundredths, hundredths},
+    place::{Place, from_hundredths, to_hundredths},
     settings::{Url, WeatherSettings},
 };
 use crate::problem::Problem;
@@ -19,7 +19,7 @@ use std::{io, time::Instant};
 const SEARCH_HOST: &str = "geocoding-api.open-meteo.com";
 const FORECAST_HOST: &str = "api.open-meteo.com";
 /// The variables of the forecast that [`Current`] reads.
-const VARIABLES: &str = "temperature_2m,wind_speed_10m,wind_direction_10m,weather_code";
+const CURRENT_VARIABLES: &str = "temperature_2m,wind_speed_10m,wind_direction_10m,weather_code";
 
 /// The weather at a place, in the form of a response of `/weather`.
 #[derive(Debug, Serialize)]
@@ -87,12 +87,12 @@ struct Forecast {
 /// # Errors
 ///
 /// 404 if no city has this name, 504 if a service exceeds a timeout, 502 if it fails otherwise (RFC 9110 §15.6).
-pub(super) fn report(place: &Place, settings: &WeatherSettings) -> Result<Report, Problem> {
+pub(super) fn fetch_report(place: &Place, settings: &WeatherSettings) -> Result<Report, Problem> {
     let WeatherSettings { url, idle_timeout, total_timeout, .. } = settings;
     let timeouts = Timeouts { idle: *idle_timeout, deadline: Instant::now() + *total_timeout };
     let url_of = |host| url.clone().unwrap_or_else(|| Url::from_host(host));
     let location = match *place {
-        Place::City(ref name) => search(name, &url_of(SEARCH_HOST), &timeouts)?,
+        Place::City(ref name) => search_city(name, &url_of(SEARCH_HOST), &timeouts)?,
         Place::Coordinates(latitude, longitude) => Location {
             name: String::new(),
             country: None,
@@ -100,11 +100,11 @@ pub(super) fn report(place: &Place, settings: &WeatherSettings) -> Result<Report
             longitude: from_hundredths(longitude),
         },
     };
-    let forecast = forecast(&location, &url_of(FORECAST_HOST), &timeouts)?;
+    let forecast = fetch_forecast(&location, &url_of(FORECAST_HOST), &timeouts)?;
     Ok(Report::new(location, forecast))
 }
 
-fn search(name: &str, url: &Url, timeouts: &Timeouts) -> Result<Location, Problem> {
+fn search_city(name: &str, url: &Url, timeouts: &Timeouts) -> Result<Location, Problem> {
     let query = [("name", name), ("count", "1"), ("language", "en"), ("format", "json")];
     let search = fetch::get_json(url, &url.target("/v1/search", &query), timeouts);
     let search: Search = search.map_err(|error| upstream_failed("city search", &error))?;
@@ -113,11 +113,11 @@ fn search(name: &str, url: &Url, timeouts: &Timeouts) -> Result<Location, Proble
 }
 
 /// The units and the time zone are the defaults. They are named because [`Current`] depends on them.
-fn forecast(location: &Location, url: &Url, timeouts: &Timeouts) -> Result<Forecast, Problem> {
+fn fetch_forecast(location: &Location, url: &Url, timeouts: &Timeouts) -> Result<Forecast, Problem> {
     let query = [
         ("latitude", &*location.latitude.to_string()),
         ("longitude", &*location.longitude.to_string()),
-        ("current", VARIABLES),
+        ("current", CURRENT_VARIABLES),
         ("temperature_unit", "celsius"),
         ("wind_speed_unit", "kmh"),
         ("timezone", "GMT"),
@@ -153,7 +153,7 @@ impl Report {
 /// Deserializes a number from `LOW` to `HIGH`, rounded to hundredths.
 fn within<'de, D: Deserializer<'de>, const LOW: i32, const HIGH: i32>(json: D) -> Result<f64, D::Error> {
     let number = f64::deserialize(json)?;
-    let rounded = from_hundredths(hundredths(number));
+    let rounded = from_hundredths(to_hundredths(number));
     let in_range = (f64::from(LOW)..=f64::from(HIGH)).contains(&number);
     in_range.then_some(rounded).ok_or_else(|| D::Error::custom("number out of range"))
 }

@@ -22,10 +22,10 @@ impl Place {
     /// 400 that names the parameter which is wrong.
     pub(super) fn parse(request: &Request<'_>) -> Result<Place, Problem> {
         let parameters = Parameters::parse(request, &["city", "latitude", "longitude"])?;
-        let latitude = parameters.number("latitude", -90.0..=90.0)?.map(hundredths);
-        let longitude = parameters.number("longitude", -180.0..=180.0)?.map(hundredths);
+        let latitude = parameters.number("latitude", -90.0..=90.0)?.map(to_hundredths);
+        let longitude = parameters.number("longitude", -180.0..=180.0)?.map(to_hundredths);
         match (parameters.get("city"), latitude, longitude) {
-            (Some(name), None, None) => Place::city(name),
+            (Some(name), None, None) => Place::from_city_name(name),
             (None, Some(latitude), Some(longitude)) => Ok(Place::Coordinates(latitude, longitude)),
             (Some(_), _, _) => Err(Problem::invalid("city", "must not be combined with coordinates")),
             (None, Some(_), None) => Err(Problem::invalid("longitude", "is required with latitude")),
@@ -34,7 +34,7 @@ impl Place {
         }
     }
 
-    fn city(name: &str) -> Result<Place, Problem> {
+    fn from_city_name(name: &str) -> Result<Place, Problem> {
         // The query decoder puts the replacement character in the place of bytes that are not UTF-8.
         let is_not_text = |c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER;
         let detail = match name.trim() {
@@ -49,11 +49,11 @@ impl Place {
 }
 
 /// Rounds a number to hundredths.
-pub(super) fn hundredths(number: f64) -> i32 {
+pub(super) fn to_hundredths(number: f64) -> i32 {
     (number * 100.0).round() as i32
 }
 
-/// The number that [`hundredths`] has rounded.
+/// The number that [`to_hundredths`] has rounded.
 pub(super) fn from_hundredths(hundredths: i32) -> f64 {
     f64::from(hundredths) / 100.0
 }

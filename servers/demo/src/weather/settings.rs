@@ -69,7 +69,7 @@ impl Url {
 }
 
 const BAD_SCHEME: &str = "the URL must begin with http://";
-const HTTPS: &str = "https:// is not supported; use an http:// URL";
+const HTTPS_UNSUPPORTED: &str = "https:// is not supported; use an http:// URL";
 const BAD_AUTHORITY: &str = "http:// must be followed by a host, or a host and a port";
 const BAD_PATH: &str = "the host may be followed by a path, but not by a query or a fragment";
 
@@ -80,7 +80,7 @@ impl FromStr for Url {
         let (scheme, rest) = text.split_once("://").ok_or(BAD_SCHEME)?;
         match scheme.to_ascii_lowercase().as_str() {
             "http" => {}
-            "https" => return Err(HTTPS),
+            "https" => return Err(HTTPS_UNSUPPORTED),
             _ => return Err(BAD_SCHEME),
         }
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -122,7 +122,7 @@ mod tests {
         check("http://[::1]", Ok(("[::1]", "[::1]:80", "")));
         check("http://[::1]:81/a", Ok(("[::1]:81", "[::1]:81", "/a")));
         let invalid: [(&str, &[&str]); 6] = [
-            (HTTPS, &["https://localhost"]),
+            (HTTPS_UNSUPPORTED, &["https://localhost"]),
             (BAD_SCHEME, &["", "localhost", "localhost:80", "ftp://localhost", "//localhost"]),
             (BAD_AUTHORITY, &["http://", "http:///a", "http://user@a", "http://[::1", "http://ä"]),
             (BAD_AUTHORITY, &["http://:80", "http://a:0", "http://a:65536", "http://a:b"]),
