@@ -145,7 +145,7 @@ impl Stub {
     }
 
     /// Counts a request, and returns the behaviour for it.
-    fn record(&self, place: &str) -> Behaviour {
+    fn choose_behaviour(&self, place: &str) -> Behaviour {
         let mut state = self.state();
         *state.counts.entry(place.to_owned()).or_default() += 1;
         let selected = || Behaviour::from_str(place, false).ok();
@@ -156,10 +156,10 @@ impl Stub {
     fn respond(&self, mut stream: TcpStream, place: &str, json: &Value) -> io::Result<()> {
         let json = json.to_string();
         let complete = response("200 OK", &json);
-        let bytes = match self.record(place) {
+        let bytes = match self.choose_behaviour(place) {
             Behaviour::Normal => complete,
-            Behaviour::NullMember => response("200 OK", &both_services("null")),
-            Behaviour::OutOfRange => response("200 OK", &both_services("1234.5")),
+            Behaviour::NullMember => response("200 OK", &search_and_forecast("null")),
+            Behaviour::OutOfRange => response("200 OK", &search_and_forecast("1234.5")),
             Behaviour::Chunked => chunked(&json),
             Behaviour::CloseDelimited => format!("HTTP/1.1 200 OK\r\n\r\n{json}").into_bytes(),
             Behaviour::Error => response("500 Internal Server Error", "{\"error\":true}"),
@@ -206,7 +206,7 @@ fn response(status: &str, body: &str) -> Vec<u8> {
 }
 
 /// A response that either service could send, with this number as the latitude and as the temperature.
-fn both_services(number: &str) -> String {
+fn search_and_forecast(number: &str) -> String {
     r#"{"generationtime_ms":0.7,"results":[{"name":"A","latitude":NUMBER,"longitude":0}],"current":{
         "time":"2026-01-02T03:45","temperature_2m":NUMBER,
         "wind_speed_10m":0,"wind_direction_10m":0,"weather_code":61
