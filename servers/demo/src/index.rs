@@ -21,18 +21,18 @@ const ROUTES: [(&str, &str, &str); 11] = [
 
 pub(crate) fn handle(request: &Request<'_>) -> Response {
     let response = match Format::preferred_by(request) {
-        Format::Json => Response::json(format!("{:#}\n", Value::from_iter(ROUTES.map(member)))),
-        Format::Html => Response::html(page()),
+        Format::Json => Response::json(format!("{:#}\n", Value::from_iter(ROUTES.map(json_object)))),
+        Format::Html => Response::html(html_page()),
     };
     response.with_header("Vary", "Accept")
 }
 
-fn member((method, target, about): (&str, &str, &str)) -> Value {
+fn json_object((method, target, about): (&str, &str, &str)) -> Value {
     json!({ "method": method, "target": target, "about": about })
 }
 
-fn page() -> String {
-    let rows: String = ROUTES.map(row).concat();
+fn html_page() -> String {
+    let rows: String = ROUTES.map(table_row).concat();
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Routes</title>\n\
          <style>body{{font:1.1em system-ui;margin:10vh auto;max-width:52em;color-scheme:light dark}}\
@@ -40,7 +40,7 @@ fn page() -> String {
     )
 }
 
-fn row((method, target, about): (&str, &str, &str)) -> String {
+fn table_row((method, target, about): (&str, &str, &str)) -> String {
     let target = escape_html(target);
     let target = if method == "GET" { format!("<a href=\"{target}\">{target}</a>") } else { target };
     format!("<tr><td>{method}<td>{target}<td>{about}\n")

@@ -7,16 +7,16 @@ use std::time::Duration;
 /// Adds `X-Served-By` with this value, which names the server and the worker that responded.
 pub(crate) struct ServedBy(pub(crate) String);
 
-const SERVED_BY: &str = "X-Served-By";
+const X_SERVED_BY: &str = "X-Served-By";
 
 impl Middleware for ServedBy {
     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
         let value = self.0.clone();
-        next.run(request).map(move |response| response.with_header(SERVED_BY, value))
+        next.run(request).map(move |response| response.with_header(X_SERVED_BY, value))
     }
 
     fn rejected(&self, _: &Rejected<'_>, response: Response) -> Response {
-        response.with_header(SERVED_BY, &self.0)
+        response.with_header(X_SERVED_BY, &self.0)
     }
 }
 

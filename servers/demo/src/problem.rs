@@ -74,7 +74,7 @@ impl Problem {
     fn write_to(&self, response: Response, format: Format) -> Response {
         let response = match format {
             Format::Json => response.with_typed_body("application/problem+json", self.json()),
-            Format::Html => response.with_typed_body("text/html; charset=utf-8", self.page()),
+            Format::Html => response.with_typed_body("text/html; charset=utf-8", self.html_page()),
         };
         response.with_header("Vary", "Accept")
     }
@@ -90,7 +90,7 @@ impl Problem {
         format!("{members}\n")
     }
 
-    fn page(&self) -> String {
+    fn html_page(&self) -> String {
         let (code, reason) = (self.status.code(), self.status.reason());
         let field = self.field.map(|field| format!("{field}: ")).unwrap_or_default();
         let detail = escape_html(&(field + &self.detail));
@@ -121,12 +121,12 @@ impl Middleware for Problems {
     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
         let format = Format::preferred_by(request);
         let reply = next.run(request).map(move |response| rewrite(response, format));
-        reply.recover(move |rejection| report(rejection, rejection.response(), format))
+        reply.recover(move |rejection| describe_rejection(rejection, rejection.response(), format))
     }
 
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
         let format = rejected.request.as_ref().map_or(Format::Json, Format::preferred_by);
-        report(rejected.reason, response, format)
+        describe_rejection(rejected.reason, response, format)
     }
 }
 
@@ -141,6 +141,6 @@ fn rewrite(response: Response, format: Format) -> Response {
     Problem::new(status, detail).write_to(response, format)
 }
 
-fn report(rejection: Rejection, response: Response, format: Format) -> Response {
+fn describe_rejection(rejection: Rejection, response: Response, format: Format) -> Response {
     Problem::new(rejection.status(), rejection.to_string()).write_to(response, format)
 }

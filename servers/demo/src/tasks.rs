@@ -38,8 +38,8 @@ pub(crate) fn cpu_task(request: &Request<'_>) -> HandlerResult {
 pub(crate) fn error_task(request: &Request<'_>) -> HandlerResult {
     let parameters = Parameters::parse(request, &["kind"])?;
     match parameters.get("kind") {
-        None | Some("panic") => fail(),
-        Some("panic-offload") => Ok(Reply::Offload(Box::new(|| fail()))),
+        None | Some("panic") => panic_on_purpose(),
+        Some("panic-offload") => Ok(Reply::Offload(Box::new(|| panic_on_purpose()))),
         Some("dropped") => Ok(Reply::Deferred(Box::new(drop))),
         Some("fail") => Err(Problem::new(Status::INTERNAL_SERVER_ERROR, "this task fails on purpose")),
         Some(_) => Err(Problem::invalid("kind", "must be panic, panic-offload, dropped or fail")),
@@ -47,7 +47,7 @@ pub(crate) fn error_task(request: &Request<'_>) -> HandlerResult {
 }
 
 #[expect(clippy::panic, reason = "the route shows what a panic does")]
-fn fail() -> ! {
+fn panic_on_purpose() -> ! {
     panic!("this task panics on purpose")
 }
 
