@@ -21,9 +21,15 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 use std::fmt::Display;
 
-/// How deeply arrays and objects may nest. The check itself needs no stack; a reader of the response may.
+/// The maximum nesting depth of arrays and objects in a JSON body. Protects clients whose parser of the response
+/// recurses; the parser here does not.
 const MAX_DEPTH: usize = 128;
 
+/// Replies to `POST /echo` with the body as JSON.
+///
+/// # Errors
+///
+/// 400 if the body is empty or malformed, or if `Content-Type` is invalid; 415 for text in an unsupported charset.
 pub(crate) fn handle(request: &Request<'_>) -> HandlerResult {
     let media_type = media_type(request)?;
     match request.body() {
@@ -32,7 +38,7 @@ pub(crate) fn handle(request: &Request<'_>) -> HandlerResult {
     }
 }
 
-/// Parses the `Content-Type` header, if there is one.
+/// Parses the `Content-Type` header. Returns `None` if there is none, and a 400 if it is malformed or repeated.
 fn media_type<'r>(request: &Request<'r>) -> Result<Option<MediaType<'r>>, Problem> {
     let mut values = request.header_values("Content-Type");
     let Some(value) = values.next() else { return Ok(None) };
@@ -42,6 +48,8 @@ fn media_type<'r>(request: &Request<'r>) -> Result<Option<MediaType<'r>>, Proble
     }
 }
 
+/// Returns the body as JSON: unchanged if it is JSON, converted if it is a form or plain text, otherwise in base64. A
+/// malformed body is an error.
 fn echo(body: &[u8], media_type: Option<&MediaType<'_>>) -> Result<String, Problem> {
     let value = match media_type {
         Some(media_type) if is_json(media_type) => return check_json(body).map(str::to_owned),
@@ -57,12 +65,14 @@ fn echo(body: &[u8], media_type: Option<&MediaType<'_>>) -> Result<String, Probl
     Ok(value.to_string())
 }
 
+/// Returns whether the media type is `application/json` or has the suffix `+json`.
 fn is_json(media_type: &MediaType<'_>) -> bool {
     let suffix = media_type.suffix();
     media_type.is("application/json") || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("json"))
 }
 
-/// Returns the body, without white space around it, if it is one JSON value.
+/// Returns the body, without white space around it, if it is one JSON value nested at most [`MAX_DEPTH`] levels deep.
+/// Otherwise returns a 400 that names the line and column of the error.
 fn check_json(body: &[u8]) -> Result<&str, Problem> {
     let text = utf8(body)?;
     serde_json::from_str::<IgnoredAny>(text)
@@ -75,7 +85,8 @@ fn check_json(body: &[u8]) -> Result<&str, Problem> {
     }
 }
 
-/// Finds the bracket that opens one level too many. Takes well-formed JSON, where backslashes occur only in strings.
+/// Returns the byte offset of the first bracket that nests deeper than [`MAX_DEPTH`], or `None` if none does. `json`
+/// must be well-formed, so that backslashes occur only in strings.
 fn find_too_deep(json: &str) -> Option<usize> {
     let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
     json.bytes().position(|byte| {
@@ -91,7 +102,8 @@ fn find_too_deep(json: &str) -> Option<usize> {
     })
 }
 
-/// An object of strings, in the order of the form. The values of a repeated name become an array.
+/// Converts an `application/x-www-form-urlencoded` body to a JSON object of strings, in the order of the form. The
+/// values of a repeated name become an array.
 fn urlencoded_form(body: &[u8]) -> Value {
     let mut members = Map::new();
     for (name, value) in form::pairs(body) {
@@ -104,7 +116,8 @@ fn urlencoded_form(body: &[u8]) -> Value {
     members.into()
 }
 
-/// Fields with their values, and files with their names, types and sizes in bytes, each in the order of the form.
+/// Converts a `multipart/form-data` body to a JSON object with two arrays, each in the order of the form: the fields
+/// with their values, and the files with their names, types and sizes in bytes. A malformed form is a 400.
 fn multipart_form(body: &[u8], media_type: &MediaType<'_>) -> Result<Value, Problem> {
     let (mut fields, mut files) = (Vec::new(), Vec::new());
     for part in multipart::parts(media_type, body).map_err(malformed_form)? {
@@ -123,11 +136,14 @@ fn multipart_form(body: &[u8], media_type: &MediaType<'_>) -> Result<Value, Prob
     Ok(json!({ "fields": fields, "files": files }))
 }
 
+/// Makes a 400 of an error in a form. It names `Content-Type` if the boundary in that header is missing or malformed.
 fn malformed_form(error: MultipartError) -> Problem {
     let problem = Problem::bad_request(format!("malformed form: {error}"));
     if error == MultipartError::Boundary { problem.with_field("Content-Type") } else { problem }
 }
 
+/// Returns a `text/plain` body as text: a 415 if the charset is neither UTF-8 nor US-ASCII, a 400 if the body is not
+/// UTF-8.
 fn plain_text<'b>(body: &'b [u8], media_type: &MediaType<'_>) -> Result<&'b str, Problem> {
     let charset = media_type.parameter("charset").map(|charset| charset.to_ascii_lowercase());
     if matches!(charset.as_deref(), None | Some(b"utf-8" | b"us-ascii")) {
@@ -137,11 +153,12 @@ fn plain_text<'b>(body: &'b [u8], media_type: &MediaType<'_>) -> Result<&'b str,
     Err(Problem::new(Status::UNSUPPORTED_MEDIA_TYPE, detail).with_field("Content-Type"))
 }
 
+/// Returns the bytes as text, or a 400 that names the line and column of the first byte that is not UTF-8.
 fn utf8(bytes: &[u8]) -> Result<&str, Problem> {
     str::from_utf8(bytes).map_err(|error| malformed_at(error.valid_up_to(), bytes, "not UTF-8"))
 }
 
-/// An error that names the line and column of a byte. Both count from 1; columns count bytes.
+/// Makes a 400 from `detail` and the line and column of the byte at `offset`. Both count from 1; columns count bytes.
 fn malformed_at(offset: usize, bytes: &[u8], detail: impl Display) -> Problem {
     let before = &bytes[..offset.min(bytes.len())];
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;

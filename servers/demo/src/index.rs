@@ -1,10 +1,10 @@
-//! `GET /`: lists the routes, as JSON or as a page.
+//! `GET /`: lists the routes, as JSON or as an HTML page.
 
 use crate::problem::{Format, escape_html};
 use http_engine::{Request, Response};
 use serde_json::{Value, json};
 
-/// Method, target and description of each route.
+/// Method, example target and description of each route.
 const ROUTES: [(&str, &str, &str); 11] = [
     ("GET", "/hello", "a greeting"),
     ("POST", "/echo", "the body of the request, as JSON"),
@@ -19,6 +19,7 @@ const ROUTES: [(&str, &str, &str); 11] = [
     ("GET", "/", "this list"),
 ];
 
+/// Responds with the list of routes, in the format that the client prefers.
 pub(crate) fn handle(request: &Request<'_>) -> Response {
     let response = match Format::preferred_by(request) {
         Format::Json => Response::json(format!("{:#}\n", Value::from_iter(ROUTES.map(json_object)))),
@@ -27,10 +28,12 @@ pub(crate) fn handle(request: &Request<'_>) -> Response {
     response.with_header("Vary", "Accept")
 }
 
+/// Describes a route as an object of the JSON list.
 fn json_object((method, target, about): (&str, &str, &str)) -> Value {
     json!({ "method": method, "target": target, "about": about })
 }
 
+/// Lists all routes in an HTML page.
 fn html_page() -> String {
     let rows: String = ROUTES.map(table_row).concat();
     format!(
@@ -40,6 +43,7 @@ fn html_page() -> String {
     )
 }
 
+/// Describes a route as a row of the HTML table. The target of a GET route is a link.
 fn table_row((method, target, about): (&str, &str, &str)) -> String {
     let target = escape_html(target);
     let target = if method == "GET" { format!("<a href=\"{target}\">{target}</a>") } else { target };

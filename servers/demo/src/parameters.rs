@@ -1,18 +1,18 @@
-//! Query parameters. An unknown name, a repeated one and a number out of range are errors, never ignored.
+//! Query parameters. An unknown name, a repeated name and a number out of range are errors, never ignored.
 
 use crate::problem::Problem;
 use http_engine::{Request, form};
 use std::{collections::HashMap, fmt::Display, ops::RangeInclusive, str::FromStr};
 
-/// The parameters of one query, decoded.
+/// The decoded parameters of one query, by name.
 pub(crate) struct Parameters(HashMap<&'static str, String>);
 
 impl Parameters {
-    /// Parses the query of a request.
+    /// Parses the query of a request. A request without a query has no parameters.
     ///
     /// # Errors
     ///
-    /// 400 if it holds a name that is not in `known`, or one name twice.
+    /// 400 if the query holds a name that is not in `known`, or one name twice.
     pub(crate) fn parse(request: &Request<'_>, known: &[&'static str]) -> Result<Parameters, Problem> {
         let mut values = HashMap::new();
         for (name, value) in form::pairs(request.query().unwrap_or_default().as_bytes()) {
@@ -27,16 +27,16 @@ impl Parameters {
         Ok(Parameters(values))
     }
 
-    /// The value of a parameter; `None` if the query does not have it.
+    /// Returns the value of a parameter; `None` if the query does not have it.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// The value of a parameter as a number; `None` if the query does not have it.
+    /// Returns the value of a parameter as a number; `None` if the query does not have it.
     ///
     /// # Errors
     ///
-    /// 400 if the value is not a number, or not one in `range`.
+    /// 400 if the value is not a number in `range`.
     pub(crate) fn number<N>(&self, name: &'static str, range: RangeInclusive<N>) -> Result<Option<N>, Problem>
     where
         N: FromStr + PartialOrd + Display,

@@ -1,4 +1,4 @@
-//! `GET /io_task`, `/cpu_task` and `/error_task`: a reply that waits, one that computes, and several that fail.
+//! `GET /io_task`, `/cpu_task` and `/error_task`: replies that wait, compute or fail.
 
 use crate::{
     parameters::Parameters,
@@ -7,7 +7,7 @@ use crate::{
 use http_engine::{Reply, Request, Response, Status};
 use std::time::Duration;
 
-/// `GET /io_task?ms=1000`: replies after a delay, as if a disk or a database had to respond first.
+/// `GET /io_task?ms=1000`: replies after `ms` milliseconds, as if a disk or a database had to respond first.
 pub(crate) fn io_task(request: &Request<'_>) -> HandlerResult {
     let parameters = Parameters::parse(request, &["ms"])?;
     // At most a minute, well below the engine's timeout for a reply.
@@ -19,7 +19,7 @@ pub(crate) fn io_task(request: &Request<'_>) -> HandlerResult {
 /// `GET /cpu_task?n=100000`: counts the primes below `n`.
 ///
 /// `place=offload`, the default, computes in the engine's thread pool, as an application should. `place=inline`
-/// computes where requests are handled, and so blocks every other connection of an event loop meanwhile.
+/// computes in the thread that handles the request, and so blocks all other connections of an event loop meanwhile.
 pub(crate) fn cpu_task(request: &Request<'_>) -> HandlerResult {
     let parameters = Parameters::parse(request, &["n", "place"])?;
     // About ten milliseconds of work by default, and some seconds at most.
@@ -34,7 +34,10 @@ pub(crate) fn cpu_task(request: &Request<'_>) -> HandlerResult {
     }
 }
 
-/// `GET /error_task`: fails in the way that `kind` names. The client receives a 500 each time.
+/// `GET /error_task?kind=panic`: fails in one of four ways; the client receives a 500 each time.
+///
+/// `kind=panic`, the default, panics in the handler, `panic-offload` in a job in the thread pool. `dropped` drops the
+/// responder of a deferred reply. `fail` returns an error.
 pub(crate) fn error_task(request: &Request<'_>) -> HandlerResult {
     let parameters = Parameters::parse(request, &["kind"])?;
     match parameters.get("kind") {
@@ -46,12 +49,13 @@ pub(crate) fn error_task(request: &Request<'_>) -> HandlerResult {
     }
 }
 
+/// Panics with a message for the error log.
 #[expect(clippy::panic, reason = "the route shows what a panic does")]
 fn panic_on_purpose() -> ! {
     panic!("this task panics on purpose")
 }
 
-/// Counts by trial division, which takes time and no memory.
+/// Counts the primes below `n` by trial division, which takes time and no memory.
 fn primes_below(n: u32) -> u32 {
     let divisors = |number: u32| (2u32..).take_while(move |&divisor| divisor * divisor <= number);
     let is_prime = |&number: &u32| divisors(number).all(|divisor| number % divisor != 0);
