@@ -1,12 +1,12 @@
-//! Middleware that adds a header to every response. It works around any handler, and also sees the responses to
-//! requests that no handler saw.
+//! Middleware that adds a header to every response, also to the rejection of a request that never reached a handler.
 
 use http_engine::{Middleware, Next, Rejected, Reply, Request, Response};
 use std::time::Duration;
 
-/// Adds `X-Served-By` with this value, which names the server and the worker that responded.
+/// Adds `X-Served-By` to every response. The string is the header's value: it names the server and the worker.
 pub(crate) struct ServedBy(pub(crate) String);
 
+/// The name of the header that [`ServedBy`] adds.
 const X_SERVED_BY: &str = "X-Served-By";
 
 impl Middleware for ServedBy {
@@ -20,8 +20,10 @@ impl Middleware for ServedBy {
     }
 }
 
-/// Adds `Server-Timing: app;dur=…` (W3C Server Timing): the milliseconds from the last byte of the request to its
-/// response, delays included; 0 for a request without a valid head.
+/// Adds `Server-Timing: app;dur=…` (W3C Server Timing) to every response.
+///
+/// The value is the time in milliseconds from the last byte of the request to its response, delays included. It is 0
+/// for a request without a valid head.
 pub(crate) struct ServerTiming;
 
 impl Middleware for ServerTiming {
@@ -36,6 +38,7 @@ impl Middleware for ServerTiming {
     }
 }
 
+/// Adds a `Server-Timing` header with this duration.
 fn with_timing(response: Response, duration: Duration) -> Response {
     response.with_header("Server-Timing", format!("app;dur={:.3}", duration.as_secs_f64() * 1000.0))
 }

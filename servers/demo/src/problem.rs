@@ -1,7 +1,8 @@
 //! Error responses in the format that the client prefers: JSON (RFC 9457) or an HTML page.
 //!
-//! The middleware [`Problems`] sees every error response: those of handlers, which are in that format already, those
-//! of the router and the file server, and the library's rejections. None must reach the client in another format.
+//! [`handler`] writes the errors of handlers in this format. The middleware [`Problems`] converts all other error
+//! responses: those of the router and the file server, and the library's rejections. None must reach the client in
+//! another format.
 
 use http_engine::{
     Handler, Middleware, Next, Rejected, Rejection, Reply, Request, Response, Status, negotiate,
@@ -9,20 +10,20 @@ use http_engine::{
 use serde_json::json;
 use std::borrow::Cow;
 
-/// The result of a handler that can fail.
+/// The result of a handler that can fail: a reply, or the error to report to the client.
 pub(crate) type HandlerResult = Result<Reply, Problem>;
 
-/// The format of an error response.
+/// The format of a response that exists both as JSON and as HTML, such as an error.
 #[derive(Clone, Copy)]
 pub(crate) enum Format {
-    /// `application/problem+json`.
+    /// JSON. An error has the media type `application/problem+json`.
     Json,
-    /// `text/html`.
+    /// An HTML page.
     Html,
 }
 
 impl Format {
-    /// Chooses by the request's `Accept` headers. JSON unless they prefer HTML.
+    /// Returns the format that the request's `Accept` headers prefer: JSON unless they prefer HTML.
     pub(crate) fn preferred_by(request: &Request<'_>) -> Format {
         let offers = ["application/json", "text/html", "application/problem+json"];
         let preferred = negotiate::preferred(request.header_values("Accept"), &offers);
@@ -30,38 +31,39 @@ impl Format {
     }
 }
 
-/// An error: the problem details object of RFC 9457 §3.1, whose `type` is the default `about:blank`.
+/// An error to report to the client, as a problem details object (RFC 9457 §3.1). Its `type` is the default,
+/// `about:blank`.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
     status: Status,
     /// A sentence for the user; empty if there is none.
     pub(crate) detail: Cow<'static, str>,
-    /// The parameter or header which is wrong.
+    /// The parameter or header with the error, if the error is in one.
     field: Option<&'static str>,
 }
 
 impl Problem {
-    /// An error with a sentence for the user.
+    /// Creates an error. `detail` is a sentence for the user; empty if there is none.
     pub(crate) fn new(status: Status, detail: impl Into<Cow<'static, str>>) -> Problem {
         Problem { status, detail: detail.into(), field: None }
     }
 
-    /// 400 with a sentence for the user.
+    /// Creates a 400. `detail` is a sentence for the user.
     pub(crate) fn bad_request(detail: impl Into<Cow<'static, str>>) -> Problem {
         Problem::new(Status::BAD_REQUEST, detail)
     }
 
-    /// 400 that names the parameter or header which is wrong.
+    /// Creates a 400 for an error in the parameter or header `field`. `detail` tells what is wrong with it.
     pub(crate) fn invalid(field: &'static str, detail: impl Into<Cow<'static, str>>) -> Problem {
         Problem::bad_request(detail).with_field(field)
     }
 
-    /// Names the parameter or header which is wrong.
+    /// Sets the name of the parameter or header with the error.
     pub(crate) fn with_field(self, field: &'static str) -> Problem {
         Problem { field: Some(field), ..self }
     }
 
-    /// The response that reports the error. A 503 tells the client to retry after one second.
+    /// Creates the response that reports the error. A 503 tells the client to retry after one second.
     pub(crate) fn response(&self, format: Format) -> Response {
         let response = self.write_to(Response::new(self.status), format);
         match self.status {
@@ -70,7 +72,8 @@ impl Problem {
         }
     }
 
-    /// Replaces the body of a response by the report of this error.
+    /// Replaces the body of `response` by the report of this error, and sets `Content-Type` and `Vary` to match. Keeps
+    /// the status and all other headers.
     fn write_to(&self, response: Response, format: Format) -> Response {
         let response = match format {
             Format::Json => response.with_typed_body("application/problem+json", self.json()),
@@ -79,6 +82,7 @@ impl Problem {
         response.with_header("Vary", "Accept")
     }
 
+    /// Returns the problem details object as one line of JSON.
     fn json(&self) -> String {
         let mut members = json!({ "title": self.status.reason(), "status": self.status.code() });
         if !self.detail.is_empty() {
@@ -90,6 +94,7 @@ impl Problem {
         format!("{members}\n")
     }
 
+    /// Returns an HTML page that reports the error.
     fn html_page(&self) -> String {
         let (code, reason) = (self.status.code(), self.status.reason());
         let field = self.field.map(|field| format!("{field}: ")).unwrap_or_default();
@@ -107,14 +112,15 @@ pub(crate) fn escape_html(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// Makes a handler from a function that can fail.
+/// Makes a handler from a function that can fail. The handler reports an error in the format that the client prefers.
 pub(crate) fn handler(handle: impl Fn(&Request<'_>) -> HandlerResult + Send + Sync) -> impl Handler {
     move |request: &Request<'_>| {
         handle(request).unwrap_or_else(|problem| problem.response(Format::preferred_by(request)).into())
     }
 }
 
-/// Rewrites error responses in the client's format, and reports handlers that panic or drop their reply.
+/// Middleware that rewrites every error response in the format that the client prefers. If a handler panics or drops
+/// its reply, it responds with a report of that.
 pub(crate) struct Problems;
 
 impl Middleware for Problems {
@@ -130,7 +136,8 @@ impl Middleware for Problems {
     }
 }
 
-/// Rewrites an error page of the router or the file server. [`Problem::write_to`] has set `Vary`; they do not.
+/// Rewrites an error response of the router or the file server in `format`. Returns other responses unchanged: those
+/// without an error, and those with `Vary`. [`Problem::write_to`] sets it; the router and the file server do not.
 fn rewrite(response: Response, format: Format) -> Response {
     let status = response.status();
     if status.code() < 400 || response.header("Vary").is_some() {
@@ -141,6 +148,7 @@ fn rewrite(response: Response, format: Format) -> Response {
     Problem::new(status, detail).write_to(response, format)
 }
 
+/// Replaces the body of `response` by a report of the rejection, in `format`.
 fn describe_rejection(rejection: Rejection, response: Response, format: Format) -> Response {
     Problem::new(rejection.status(), rejection.to_string()).write_to(response, format)
 }
