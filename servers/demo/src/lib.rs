@@ -8,10 +8,10 @@
 //! | `GET /io_task` | after a delay: [`Reply::After`](http_engine::Reply::After) |
 //! | `GET /cpu_task` | from the engine's thread pool: [`Reply::Offload`](http_engine::Reply::Offload) |
 //! | `GET /weather` | when another server has responded: [`Reply::Deferred`](http_engine::Reply::Deferred) |
-//! | `GET /error_task` | with a failure: a panic, a dropped reply, an error |
+//! | `GET /error_task` | with status 500: after a panic, a dropped reply or an error |
 //! | `GET /static/…` | with a file |
 //!
-//! [`App`] puts the parts together: a router, and the middleware around it.
+//! [`App`] builds the handler of each worker: a router, and the middleware around it.
 
 mod echo;
 mod index;
@@ -40,9 +40,9 @@ use weather::Weather;
 /// The demo application and its settings.
 #[derive(Clone, Debug)]
 pub struct App {
-    /// The server's name in `X-Served-By`.
+    /// The server's name in the response header `X-Served-By`, such as `async`.
     pub name: &'static str,
-    /// The document root, which is served below `/static/`; `None` serves no files.
+    /// The document root. Its files are served below `/static/`; with `None`, no files are.
     pub root: Option<PathBuf>,
     /// The settings of `/weather`.
     pub weather: WeatherSettings,
@@ -53,7 +53,8 @@ impl Application for App {
         self.root.as_deref()
     }
 
-    /// All workers share the document root and the weather cache; each has a router and middleware of its own.
+    /// Opens the document root and creates the weather cache, which all workers share. The returned function gives
+    /// each worker a router and middleware of its own.
     fn open(&self, root: Option<&Path>) -> io::Result<MakeHandler> {
         let name = self.name;
         let root = root.map(Root::open).transpose()?.map(Arc::new);
@@ -72,6 +73,7 @@ impl fmt::Display for App {
     }
 }
 
+/// Creates the router of one worker. It has routes below `/static` only if there is a document root.
 fn router(root: Option<Arc<Root>>, weather: Arc<Weather>) -> Router {
     let router = Router::new()
         .route(Method::Get, "/", index::handle)

@@ -19,13 +19,15 @@ struct DemoOptions {
     #[arg(long, value_name = "URL", env = "WEATHER_URL")]
     weather_url: Option<Url>,
 
+    /// The options of every server.
     #[command(flatten)]
     common: options::Common,
 }
 
-/// Runs one of the two programs: parses its arguments and serves until a signal stops it.
+/// Runs one of the two programs: parses its arguments, serves until a signal or a handoff, and returns the exit code.
 ///
-/// `name` is the program's, `served_by` its name in `X-Served-By`, `port` the default port.
+/// `name` is the program's name in messages, `served_by` the server's name in the response header `X-Served-By`, and
+/// `port` the port to listen on without the option `--port`. Wrong arguments end the process with exit code 2.
 pub fn run(name: &'static str, served_by: &'static str, port: &'static str, engine: Engine) -> ExitCode {
     let DemoOptions { common, root, weather_url } = options::parse(name, port);
     let weather = WeatherSettings { url: weather_url, ..WeatherSettings::default() };
