@@ -1,12 +1,14 @@
 //! A stub of Open-Meteo's two services, for tests and for demonstrations without an Internet connection.
 //!
-//! `GET /v1/search?name=…` and `GET /v1/forecast?latitude=…&longitude=…` respond in Open-Meteo's format, always the
-//! same to the same query. A search for `nowhere` finds no city. `GET /count` returns how often each place was requested.
+//! The targets are `/v1/search?name=…` and `/v1/forecast?latitude=…&longitude=…`. The stub responds in Open-Meteo's
+//! format, always the same to the same query. A search for `nowhere` finds no city. The target `/count` returns how
+//! often each place was requested.
 //!
-//! The stub responds with the faults of a [`Behaviour`] if the city has its name in lower case with hyphens
-//! (`name=error`, `name=not-http`), or to all requests after [`Stub::set_behaviour`].
+//! A [`Behaviour`] determines how the stub responds. A search selects one if it has the behaviour's name, in lower
+//! case with hyphens, in the place of a city: `name=error`, `name=not-http`. [`Stub::set_behaviour`] sets one for all
+//! requests.
 //!
-//! It is not built on `http_engine`, because a correct server cannot send most of these faults.
+//! The stub must not use `http_engine`: a correct server cannot send most of these faults.
 
 use clap::ValueEnum;
 use http_engine::form;
@@ -20,65 +22,69 @@ use std::{
     time::Duration,
 };
 
-/// How the stub responds.
+/// How the stub responds to a search or a forecast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Behaviour {
     /// Sends a complete response.
     Normal,
     /// Sends a complete response in chunks.
     Chunked,
-    /// Sends a complete response without a length: the end of the connection delimits it.
+    /// Sends a complete response without a length, and ends it by closing the connection.
     CloseDelimited,
     /// Sends status 500.
     Error,
-    /// Sends status 302.
+    /// Sends status 302, without a `Location`.
     Redirect,
     /// Sends HTML instead of JSON.
     Html,
-    /// Sends bytes of another protocol.
+    /// Sends the first line of an SSH server.
     NotHttp,
     /// Closes the connection without a response.
     Hangup,
-    /// Sends half of the body, then closes the connection.
+    /// Sends the headers and half of the body, then closes the connection.
     Truncated,
-    /// Sends a body of one megabyte.
+    /// Sends a body of one mebibyte.
     Oversized,
     /// Sends JSON in which a required member is `null`.
     NullMember,
     /// Sends JSON in which a number is out of range.
     OutOfRange,
-    /// Sends nothing until the client closes the connection.
+    /// Sends nothing, and keeps the connection open until the client closes it.
     Silent,
     /// Sends a complete response, one byte every 50 ms.
     Trickle,
-    /// Sends a complete response when [`Stub::set_behaviour`] sets another behaviour.
+    /// Waits until [`Stub::set_behaviour`] sets another behaviour, then sends a complete response. A search
+    /// that selects this behaviour by name does not wait.
     Held,
 }
 
 /// A running stub. It serves until the process ends.
 #[derive(Debug)]
 pub struct Stub {
+    /// The address that the stub listens on.
     address: SocketAddr,
     state: Mutex<StubState>,
+    /// Notified when the behaviour in `state` is set, and when a request is [held](Behaviour::Held).
     changed: Condvar,
 }
 
+/// What all connections of a [`Stub`] share.
 #[derive(Debug, Default)]
 struct StubState {
-    /// Requests per place.
+    /// The number of requests for each place: a city's name, or coordinates such as `52.52,13.41`.
     counts: BTreeMap<String, usize>,
-    /// The behaviour for all requests; `None` if the city selects it.
+    /// The behaviour for all requests; `None` if each search selects its own.
     behaviour: Option<Behaviour>,
-    /// Requests that were [held](Behaviour::Held).
+    /// The number of requests that were [held](Behaviour::Held) since the start.
     held: usize,
 }
 
 impl Stub {
-    /// Binds the address and serves each connection on a thread of its own.
+    /// Binds the address, and starts a thread that serves each connection on a thread of its own.
     ///
     /// # Errors
     ///
-    /// When the address cannot be bound.
+    /// If the address cannot be bound.
     pub fn start(address: impl ToSocketAddrs) -> io::Result<Arc<Stub>> {
         let listener = TcpListener::bind(address)?;
         let stub = Stub { address: listener.local_addr()?, state: Mutex::default(), changed: Condvar::new() };
@@ -94,28 +100,31 @@ impl Stub {
         Ok(stub)
     }
 
-    /// The base URL of both services.
+    /// Returns the base URL of both services, such as `http://127.0.0.1:8090`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// How often a city, or a pair of coordinates such as `52.52,13.41`, was requested.
+    /// Returns how often `place` was requested since the start: in a search if it is a city's name, in a forecast if
+    /// it is a pair of coordinates such as `52.52,13.41`.
     pub fn count(&self, place: &str) -> usize {
         self.state().counts.get(place).copied().unwrap_or(0)
     }
 
-    /// Sets the behaviour for all further requests; `None` lets the city select it.
+    /// Sets the behaviour for all further requests. With `None`, each search selects its own.
     pub fn set_behaviour(&self, behaviour: Option<Behaviour>) {
         self.state().behaviour = behaviour;
         self.changed.notify_all();
     }
 
-    /// Waits until a request is [held](Behaviour::Held). Returns false if `timeout` expires before.
+    /// Waits until the stub has [held](Behaviour::Held) a request since its start, and returns true. Returns false if
+    /// `timeout` expires first.
     pub fn wait_until_held(&self, timeout: Duration) -> bool {
         let waited = self.changed.wait_timeout_while(self.state(), timeout, |state| state.held == 0);
         waited.is_ok_and(|(_, waited)| !waited.timed_out())
     }
 
+    /// Locks the state, even after a panic of another thread.
     fn state(&self) -> MutexGuard<'_, StubState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -144,7 +153,8 @@ impl Stub {
         }
     }
 
-    /// Counts a request, and returns the behaviour for it.
+    /// Counts a request for `place` and returns how to respond: as [`set_behaviour`](Stub::set_behaviour) has set,
+    /// otherwise as the behaviour with the name `place`, otherwise normally.
     fn choose_behaviour(&self, place: &str) -> Behaviour {
         let mut state = self.state();
         *state.counts.entry(place.to_owned()).or_default() += 1;
@@ -152,7 +162,7 @@ impl Stub {
         state.behaviour.or_else(selected).unwrap_or(Behaviour::Normal)
     }
 
-    /// Responds with the JSON about a place, or with the fault of the behaviour.
+    /// Sends the response to a request for `place`: `json` as its body, or a fault if the behaviour is one.
     fn respond(&self, mut stream: TcpStream, place: &str, json: &Value) -> io::Result<()> {
         let json = json.to_string();
         let complete = response("200 OK", &json);
@@ -185,6 +195,7 @@ impl Stub {
         stream.write_all(&bytes)
     }
 
+    /// Waits until [`Behaviour::Held`] is not the behaviour for all requests.
     fn hold(&self) {
         let mut state = self.state();
         state.held += 1;
@@ -193,6 +204,7 @@ impl Stub {
     }
 }
 
+/// Returns the bytes of a response with status 200 and this body, in chunks of at most 100 bytes.
 fn chunked(body: &str) -> Vec<u8> {
     let chunk = |data: &[u8]| [format!("{:x}\r\n", data.len()).as_bytes(), data, b"\r\n"].concat();
     // The empty chunk is the last.
@@ -200,12 +212,14 @@ fn chunked(body: &str) -> Vec<u8> {
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".iter().copied().chain(chunks).collect()
 }
 
+/// Returns the bytes of a response. `status` is the code and the reason phrase; the media type is that of JSON.
 fn response(status: &str, body: &str) -> Vec<u8> {
     let headers = "Content-Type: application/json\r\nConnection: close\r\n";
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// A response that either service could send, with this number as the latitude and as the temperature.
+/// Returns a JSON body that has the members of a search and of a forecast. `number` is the JSON text of the latitude
+/// and of the temperature.
 fn search_and_forecast(number: &str) -> String {
     r#"{"generationtime_ms":0.7,"results":[{"name":"A","latitude":NUMBER,"longitude":0}],"current":{
         "time":"2026-01-02T03:45","temperature_2m":NUMBER,
@@ -214,7 +228,8 @@ fn search_and_forecast(number: &str) -> String {
     .replace("NUMBER", number)
 }
 
-/// The response of the search.
+/// Returns the JSON body of the search for a city. Two cities have real coordinates; `nowhere` has no results; all
+/// other names give an invented city, with coordinates from a hash of the name.
 fn search(name: &str) -> Value {
     let city = match name {
         "nowhere" => return json!({ "generationtime_ms": 0.7 }),
@@ -233,7 +248,8 @@ fn search(name: &str) -> Value {
     json!({ "results": [city], "generationtime_ms": 0.7 })
 }
 
-/// The response of the forecast: rain, colder towards the poles, with more wind in the east.
+/// Returns the JSON body of the forecast: rain, colder towards the poles, with more wind in the east. Coordinates that
+/// are not numbers count as 0.
 fn forecast(latitude: &str, longitude: &str) -> Value {
     let [latitude, longitude] = [latitude, longitude].map(|degrees| degrees.parse().unwrap_or(0.0_f64));
     let direction = (longitude + 180.0).round();

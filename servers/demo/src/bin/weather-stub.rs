@@ -1,5 +1,5 @@
 //! `weather-stub [ADDRESS]`: runs the [stub of Open-Meteo](demo::weather_stub). The default address is 127.0.0.1:8090.
-//! A demo server asks it for the weather with `--weather-url http://127.0.0.1:8090`.
+//! The option `--weather-url http://127.0.0.1:8090` makes a demo server fetch the weather from the stub.
 
 use demo::weather_stub::Stub;
 use std::{env, process::ExitCode, thread};
