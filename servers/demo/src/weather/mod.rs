@@ -23,7 +23,7 @@ use place::Place;
 use reports::{Leader, Reports, Role, WeatherResult};
 use std::{sync::Arc, time::Instant};
 
-/// The handler of `/weather`. All workers of a process share one, and so one cache.
+/// The handler of `/weather`. All workers of a process share it, and with it the cache.
 pub(crate) struct Weather {
     settings: WeatherSettings,
     reports: Reports,
@@ -36,10 +36,12 @@ impl Weather {
 
     /// Replies with the weather at the place that the query names.
     ///
+    /// If the place is unknown or the weather cannot be fetched, the reply is an error response: 404 for an unknown
+    /// city, 502 if upstream fails, 504 if it is too slow, 503 if the thread pool is full.
+    ///
     /// # Errors
     ///
-    /// 400 that names the parameter which is wrong. The reply reports the other errors: 404 for an unknown city, 502
-    /// if upstream fails, 504 if it is too slow, 503 if the thread pool is full.
+    /// 400 if the query does not name one valid place.
     pub(crate) fn handle(self: &Arc<Self>, request: &Request<'_>) -> HandlerResult {
         let place = Place::parse(request)?;
         let (format, now) = (Format::preferred_by(request), request.received_at());
@@ -58,7 +60,7 @@ impl Weather {
         })
     }
 
-    /// Fetches a report, which blocks, and logs the fetch.
+    /// Fetches the report for the leader's place, logs the fetch, and returns the leader's result. Blocks the thread.
     fn fetch(&self, leader: Leader) -> WeatherResult {
         let started = Instant::now();
         let fetched = open_meteo::fetch_report(&leader.place, &self.settings);
@@ -68,8 +70,10 @@ impl Weather {
         leader.finish(fetched, ended)
     }
 
-    /// Lets caches keep a fresh report for `max_age` (RFC 9111 §5.2.2.1), of which `Age` says how much has passed
-    /// (§5.1), and makes them revalidate a stale one (§5.2.2.4).
+    /// Creates the response to a request that was received at `now`. An error is reported in `format`.
+    ///
+    /// A report is always JSON. A client may cache a fresh report for `max_age` (RFC 9111 §5.2.2.1), and must
+    /// revalidate a stale one (§5.2.2.4). `Age` is the number of seconds since the fetch (§5.1).
     fn response(&self, result: WeatherResult, now: Instant, format: Format) -> Response {
         let cached = match result {
             Ok(cached) => cached,

@@ -1,9 +1,10 @@
-//! The reports of all places: a cache, and single flight. Of all requests for a place whose report is missing or too
-//! old, one fetches the weather. The others wait for its result, and hold no thread meanwhile.
+//! The reports of all places: a cache, and single flight. If several requests need the same report while it is missing
+//! or too old, one of them, the leader, fetches it. The others, its followers, wait for the result and hold no thread
+//! meanwhile.
 //!
-//! The cache serves a stale report while upstream fails, and remembers failures for a short time. One lock guards the
-//! cache and the fetches in flight, so a request finds the fetch or its result. It must never start a second fetch for
-//! the same place. Nothing here reads the clock: callers pass the time.
+//! The cache serves a stale report while upstream fails, and remembers failures for a short time. One lock guards both
+//! the cache and the fetches in flight: every request finds either the fetch or its result. Two fetches for the same
+//! place must never run at once. Nothing here reads the clock: callers pass the time.
 
 use super::{open_meteo::Report, place::Place, settings::WeatherSettings};
 use crate::problem::Problem;
@@ -15,49 +16,50 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The response to a request for a place: a report or an error.
+/// The result of a request for the weather at a place: a report, or the error to send to the client.
 pub(super) type WeatherResult = Result<CachedReport, Problem>;
 
-/// Takes the result of a fetch in flight.
+/// A function that passes the result of a fetch to one follower.
 pub(super) type Deliver = Box<dyn FnOnce(WeatherResult) + Send>;
 
-/// A report and the time of its fetch. It serializes as the JSON of a response.
+/// A report and the time when its fetch ended. It serializes as the JSON body of a response of `/weather`.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct CachedReport {
     #[serde(flatten)]
     pub(super) report: Arc<Report>,
     #[serde(skip)]
     pub(super) fetched_at: Instant,
-    /// Whether the last fetch failed, so that this report of an earlier one is served instead.
+    /// True if the last fetch failed, and this report of an earlier fetch is served instead.
     pub(super) stale: bool,
 }
 
-/// The reports of all places, shared by all requests.
+/// The cache of reports and the fetches in flight. All clones share them.
 #[derive(Clone)]
 pub(super) struct Reports(Arc<Mutex<ReportsState>>);
 
+/// What all clones of a [`Reports`] share.
 struct ReportsState {
     settings: WeatherSettings,
     cache: HashMap<Place, CacheEntry>,
-    /// The followers of each fetch in flight.
+    /// The followers of each fetch in flight, by its place.
     in_flight: HashMap<Place, Vec<Deliver>>,
 }
 
-/// The last fetch of a place.
+/// The last fetch for a place.
 struct CacheEntry {
     ended_at: Instant,
     result: WeatherResult,
-    /// If the last fetch failed, the report of the last successful one.
+    /// The report of the latest successful fetch before the last fetch, if there was one.
     earlier_report: Option<CachedReport>,
 }
 
-/// How a request gets its result.
+/// What a request must do to get its result.
 pub(super) enum Role {
-    /// The result is in the cache.
+    /// Nothing: the result was in the cache.
     Cached(WeatherResult),
-    /// This request must fetch the weather and call [`Leader::finish`].
+    /// Fetch the weather at the leader's place and call [`Leader::finish`].
     Leader(Leader),
-    /// Another request fetches the weather of this place. This one must call [`Reports::wait`].
+    /// Call [`Reports::wait`] with this place. Another request fetches the weather for it.
     Follower(Place),
 }
 
@@ -67,7 +69,8 @@ impl Reports {
         Reports(Arc::new(Mutex::new(state)))
     }
 
-    /// Assigns a role to a request for `place` that was received at `now`.
+    /// Assigns a role to a request for `place` that was received at `now`: `Cached` if there is a usable result,
+    /// otherwise `Follower` if a fetch for the place is in flight, otherwise `Leader` of a new fetch.
     pub(super) fn join(&self, place: Place, now: Instant) -> Role {
         let mut state = self.lock();
         if let Some(result) = state.get(&place, now) {
@@ -80,8 +83,9 @@ impl Reports {
         Role::Leader(Leader { reports: self.clone(), place, result: Err(busy()) })
     }
 
-    /// Calls `deliver` with the result of the fetch in flight: from the leader's thread, or at once if the fetch has
-    /// ended since [`join`](Reports::join).
+    /// Makes a request for `place`, received at `now`, wait for the fetch in flight. The leader's thread calls
+    /// `deliver` with the result when the fetch ends. If it has ended since [`join`](Reports::join), `wait`
+    /// itself calls `deliver` at once.
     pub(super) fn wait(&self, place: &Place, now: Instant, deliver: Deliver) {
         let mut state = self.lock();
         if let Some(followers) = state.in_flight.get_mut(place) {
@@ -89,24 +93,28 @@ impl Reports {
         }
         let result = state.get(place, now);
         drop(state);
-        // Only a leader that was dropped has left no result.
+        // There is no result if the leader was dropped, or if the cache has removed the entry since.
         deliver(result.unwrap_or_else(|| Err(busy())));
     }
 
-    /// Locks the places, even after a panic: no panic leaves an update under this lock incomplete.
+    /// Locks the state, even after a panic of another thread: no panic leaves an update under this lock incomplete.
     fn lock(&self) -> MutexGuard<'_, ReportsState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ReportsState {
-    /// Returns what to respond for a place, or `None` if upstream has to be asked.
+    /// Returns the result for a request received at `now` if the last fetch for `place` is recent: for `max_age`
+    /// after a successful fetch, for `retry_delay` after a failed one. Otherwise returns `None`: a new fetch is
+    /// needed.
     fn get(&self, place: &Place, now: Instant) -> Option<WeatherResult> {
         let entry = self.cache.get(place)?;
         let lifetime = if entry.result.is_ok() { self.settings.max_age } else { self.settings.retry_delay };
         is_within(lifetime, entry.ended_at, now).then(|| self.result_or_stale(entry, now))
     }
 
+    /// Returns the result of the last fetch. If that is an error, returns the earlier report instead, marked as stale,
+    /// as long as it is younger than `stale_if_error`.
     fn result_or_stale(&self, entry: &CacheEntry, now: Instant) -> WeatherResult {
         entry.result.clone().or_else(|problem| match &entry.earlier_report {
             Some(last) if is_within(self.settings.stale_if_error, last.fetched_at, now) => {
@@ -116,7 +124,8 @@ impl ReportsState {
         })
     }
 
-    /// Stores the result of a fetch, and returns what to respond because of it.
+    /// Stores the result of a fetch that ended at `now`. Returns the result for the requests that waited for it: the
+    /// report or error in `fetched`, or a stale report in the place of the error.
     fn insert(&mut self, place: &Place, fetched: Result<Report, Problem>, now: Instant) -> WeatherResult {
         let earlier_report = self.cache.remove(place).and_then(|old| old.result.ok().or(old.earlier_report));
         let result =
@@ -128,7 +137,8 @@ impl ReportsState {
         result
     }
 
-    /// Removes the oldest entry if the cache is full. The search through all entries is cheap beside the fetch.
+    /// Removes the entry with the oldest fetch if the cache is full. Compared with the fetch before it, the search
+    /// through all entries is cheap.
     fn make_room(&mut self) {
         if self.cache.len() >= self.settings.max_places {
             let oldest = self.cache.iter().min_by_key(|(_, entry)| entry.ended_at);
@@ -137,27 +147,32 @@ impl ReportsState {
     }
 }
 
-/// Returns whether less than `lifetime` has passed from `since` to `now`. If `since` is the later one, nothing has.
+/// Returns whether less than `lifetime` has passed from `since` to `now`. Also returns true if `now` is before
+/// `since`.
 fn is_within(lifetime: Duration, since: Instant, now: Instant) -> bool {
     now.checked_duration_since(since).is_none_or(|age| age < lifetime)
 }
 
-/// The result of a fetch whose leader was dropped.
+/// Creates the 503 that followers get if their leader was dropped.
 fn busy() -> Problem {
     Problem::new(Status::SERVICE_UNAVAILABLE, "the server is busy; try again")
 }
 
-/// The request that fetches the weather of a place. If it is dropped before [`finish`](Leader::finish), because the
-/// thread pool is full or the job panics, the followers get a 503, and the next request becomes the leader.
+/// The leader of a fetch in flight: the request that fetches the weather at `place`. Its drop ends the fetch and
+/// delivers `result` to the followers.
+///
+/// If it is dropped before [`finish`](Leader::finish), because the thread pool is full or the job panics, the
+/// followers get a 503, and the next request for the place becomes the leader.
 pub(super) struct Leader {
     reports: Reports,
     pub(super) place: Place,
-    /// What the followers get.
+    /// The result for the followers: a 503 until [`finish`](Leader::finish) replaces it.
     result: WeatherResult,
 }
 
 impl Leader {
-    /// Stores the result of the fetch in the cache and returns it. The drop that follows delivers it to the followers.
+    /// Stores the result of the fetch, which ended at `ended_at`, in the cache. Delivers the result to all followers
+    /// and returns it: the report or error in `fetched`, or a stale report in the place of the error.
     pub(super) fn finish(mut self, fetched: Result<Report, Problem>, ended_at: Instant) -> WeatherResult {
         self.result = self.reports.lock().insert(&self.place, fetched, ended_at);
         self.result.clone()
@@ -165,6 +180,7 @@ impl Leader {
 }
 
 impl Drop for Leader {
+    /// Removes the fetch from those in flight, and delivers the result to its followers.
     fn drop(&mut self) {
         let followers = self.reports.lock().in_flight.remove(&self.place);
         followers.into_iter().flatten().for_each(|deliver| deliver(self.result.clone()));
@@ -179,6 +195,7 @@ mod tests {
         sync::mpsc::{Receiver, channel},
     };
 
+    /// Creates an empty cache with short lifetimes and room for two places.
     fn reports() -> Reports {
         let [max_age, stale_if_error, retry_delay] = [10, 100, 2].map(Duration::from_secs);
         let settings = WeatherSettings::default();
@@ -189,6 +206,7 @@ mod tests {
         Place::City(name.to_owned())
     }
 
+    /// Returns the summary of a report, with `, stale` if it is stale, or the detail of an error.
     fn summary(result: WeatherResult) -> String {
         match result {
             Ok(cached) => cached.report.summary() + if cached.stale { ", stale" } else { "" },
@@ -196,19 +214,21 @@ mod tests {
         }
     }
 
+    /// Joins as the leader for the city `a`, and panics if the role is another.
     fn lead(reports: &Reports) -> Leader {
         let role = reports.join(city("a"), Instant::now());
         let Role::Leader(leader) = role else { panic!("the request does not lead") };
         leader
     }
 
+    /// Joins as a follower for the city `a`, and panics if the role is another.
     fn follow(reports: &Reports) -> Place {
         let role = reports.join(city("a"), Instant::now());
         let Role::Follower(place) = role else { panic!("the request does not follow") };
         place
     }
 
-    /// Receives the summaries of the results that are delivered to a follower.
+    /// Makes a follower wait. Returns the receiver of the summary of each result that is delivered to it.
     fn wait(reports: &Reports, place: &Place) -> Receiver<String> {
         let (sender, delivered) = channel();
         let deliver = move |result| sender.send(summary(result)).expect("a receiver");
@@ -216,14 +236,16 @@ mod tests {
         delivered
     }
 
+    /// Checks the summaries that were delivered to a follower since the last check.
     fn check(delivered: &Receiver<String>, expected: &[&str]) {
         assert_eq!(delivered.try_iter().collect::<Vec<_>>(), expected);
     }
 
-    /// The time in milliseconds of a request; what it fetches, a temperature or an error, if it must not find a result
-    /// in the cache; and its response.
+    /// A request: its time in milliseconds since the start; what it must fetch, a temperature or an error, or `None`
+    /// if the result must be in the cache; and the expected summary of its result.
     type Step = (u64, Option<Result<f64, &'static str>>, &'static str);
 
+    /// Makes these requests for one city, and checks their results.
     fn check_steps(steps: &[Step]) {
         let (start, reports) = (Instant::now(), reports());
         for &(ms, fetched, expected) in steps {
