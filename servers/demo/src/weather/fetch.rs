@@ -1,4 +1,5 @@
-//! A GET of JSON over a new connection, with timeouts. It blocks the thread, so it must never run on an event loop.
+//! Fetches JSON with a GET request over a new connection, with timeouts. It blocks the thread, so it must never run on
+//! an event loop.
 
 use super::settings::Url;
 use http_engine::{
@@ -12,20 +13,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The largest body of a response. Upstream's bodies have about one kilobyte.
+/// The size limit of a response body. Upstream's bodies have about one kilobyte.
 const MAX_BODY_BYTES: usize = 64 * 1024;
+/// The value of the request header `User-Agent`.
 const USER_AGENT: &str = concat!("http-core/", env!("CARGO_PKG_VERSION"));
 
 /// The timeouts of a fetch.
 pub(super) struct Timeouts {
-    /// For connecting to one address, and for each read and write.
+    /// The longest time for connecting to one address, for one read and for one write.
     pub(super) idle: Duration,
-    /// When the whole fetch has to be complete.
+    /// The time at which the whole fetch must be complete.
     pub(super) deadline: Instant,
 }
 
 impl Timeouts {
-    /// The timeout of the next operation: the idle timeout, or what remains until the deadline if that is less.
+    /// Returns the timeout of the next connect, read or write: `idle`, or the time until the deadline if that is less.
     ///
     /// # Errors
     ///
@@ -38,13 +40,14 @@ impl Timeouts {
     }
 }
 
-/// Fetches JSON from `target` on the host of `url`. The deadline does not apply to name resolution, which only the
-/// resolver's own timeout limits.
+/// Fetches `target` from the host of `url`, and parses the JSON as a `T`. The deadline does not interrupt name
+/// resolution: only the resolver's own timeout does.
 ///
 /// # Errors
 ///
 /// [`io::ErrorKind::Other`] with a reason if upstream cannot be reached or does not respond with status 200 and the
-/// expected JSON; the error of the operating system if the connection fails or a timeout expires.
+/// expected JSON; [`io::ErrorKind::TimedOut`] or [`io::ErrorKind::WouldBlock`] if a timeout expires; another error of
+/// the operating system if the connection fails.
 pub(super) fn get_json<T: DeserializeOwned>(url: &Url, target: &str, timeouts: &Timeouts) -> io::Result<T> {
     let request = request(url, target)?;
     let addresses = url.address.to_socket_addrs().map_err(|_| unreachable())?;
@@ -58,7 +61,8 @@ pub(super) fn get_json<T: DeserializeOwned>(url: &Url, target: &str, timeouts: &
     serde_json::from_slice(&body).map_err(|_| io::Error::other("unexpected JSON from upstream"))
 }
 
-/// Writes the request. None of the errors occurs: [`Url`] has checked the authority and encodes the target.
+/// Returns the bytes of a GET request for `target`, which [`Url::target`] made. In practice it never fails: [`Url`]
+/// has checked the authority, and encodes the target.
 fn request(url: &Url, target: &str) -> io::Result<Vec<u8>> {
     let request = ClientRequest::new(Method::Get, &url.authority, target).map_err(io::Error::other)?;
     let request = request.with_header("Accept", "application/json");
@@ -66,7 +70,12 @@ fn request(url: &Url, target: &str) -> io::Result<Vec<u8>> {
     Ok(request.map_err(io::Error::other)?.to_bytes())
 }
 
-/// Connects to the first address that accepts. Returns the error of the last one.
+/// Connects to the first address that accepts the connection.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::TimedOut`] if the deadline passes or the last address times out. Otherwise, if no address accepts,
+/// [`io::ErrorKind::Other`].
 fn connect(addresses: impl Iterator<Item = SocketAddr>, timeouts: &Timeouts) -> io::Result<TcpStream> {
     let mut result = Err(unreachable());
     for address in addresses {
@@ -78,10 +87,12 @@ fn connect(addresses: impl Iterator<Item = SocketAddr>, timeouts: &Timeouts) -> 
     result.map_err(|error| if error.kind() == io::ErrorKind::TimedOut { error } else { unreachable() })
 }
 
+/// Creates the error for a host whose name cannot be resolved, or that accepts no connection.
 fn unreachable() -> io::Error {
     io::Error::other("upstream cannot be reached")
 }
 
+/// Receives the response to a GET request. A malformed or incomplete response is an [`io::ErrorKind::Other`].
 fn receive(stream: &mut TcpStream, timeouts: &Timeouts) -> io::Result<ClientResponse> {
     let limits = Limits { body_bytes: MAX_BODY_BYTES, ..Limits::default() };
     let mut reader = ResponseReader::new(Method::Get, limits);

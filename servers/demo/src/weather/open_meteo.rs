@@ -1,7 +1,8 @@
-//! The client of Open-Meteo's two services: the search for a city's coordinates, and the forecast.
+//! The client of Open-Meteo's two services: the search for a city's coordinates, and the forecast. It blocks the
+//! thread, so it must never run on an event loop.
 //!
-//! The models follow open-meteo.com/en/docs and open-meteo.com/en/docs/geocoding-api. They name only the members that
-//! are read. One that is missing, null or out of range makes the response malformed.
+//! The types follow open-meteo.com/en/docs and open-meteo.com/en/docs/geocoding-api. They have only the members that
+//! this client reads. If one of these is missing, null or out of range, the response is malformed.
 //!
 //! The documentation names `https` URLs, but both services respond to plain HTTP on the same hosts too, without a
 //! redirect. Neither the queries nor the weather is secret, so the client does not need TLS.
@@ -16,26 +17,29 @@ use http_engine::Status;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use std::{io, time::Instant};
 
+/// The host of the public search service.
 const SEARCH_HOST: &str = "geocoding-api.open-meteo.com";
+/// The host of the public forecast service.
 const FORECAST_HOST: &str = "api.open-meteo.com";
-/// The variables of the forecast that [`Current`] reads.
+/// The query parameter `current` of the forecast: the variables that [`Current`] reads.
 const CURRENT_VARIABLES: &str = "temperature_2m,wind_speed_10m,wind_direction_10m,weather_code";
 
-/// The weather at a place, in the form of a response of `/weather`.
+/// The weather at a place. It serializes as the members of a response of `/weather`, except `stale`.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     place: Location,
     current: Current,
+    /// The name of the data's source, for the attribution that its licence requires.
     source: &'static str,
 }
 
-/// A place on the map.
+/// A place with its coordinates in degrees: a result of the search, or the coordinates that the client gave.
 #[derive(Debug, Deserialize, Serialize)]
 struct Location {
-    /// Empty for a place that the client gave by its coordinates.
+    /// The city's name; empty if the client gave coordinates.
     #[serde(skip_serializing_if = "String::is_empty")]
     name: String,
-    /// `None` where no country is, such as in Antarctica.
+    /// `None` if the city is in no country, as in Antarctica, or if the client gave coordinates.
     #[serde(skip_serializing_if = "Option::is_none")]
     country: Option<String>,
     #[serde(deserialize_with = "within::<_, { -90 }, 90>")]
@@ -44,45 +48,48 @@ struct Location {
     longitude: f64,
 }
 
-/// The weather at one time, read with Open-Meteo's names and written with ours.
+/// The weather at one time. It deserializes with Open-Meteo's member names, and serializes with those of `/weather`.
 #[derive(Debug, Deserialize, Serialize)]
 struct Current {
+    /// A time in UTC, such as `2026-01-02T03:45:00Z`.
     #[serde(deserialize_with = "utc_minute")]
     time: String,
-    /// The lowest and the highest temperature ever measured are -90 and 57.
+    /// From -100 to 70. The lowest and the highest temperature ever measured are -90 and 57.
     #[serde(rename(deserialize = "temperature_2m"), deserialize_with = "within::<_, { -100 }, 70>")]
     temperature_celsius: f64,
-    /// The strongest gust ever measured had 408.
+    /// From 0 to 500 km/h. The strongest gust ever measured had 408 km/h.
     #[serde(rename(deserialize = "wind_speed_10m"), deserialize_with = "within::<_, 0, 500>")]
     wind_speed_kmh: f64,
+    /// Where the wind comes from, in degrees clockwise from north.
     #[serde(rename(deserialize = "wind_direction_10m"), deserialize_with = "within::<_, 0, 360>")]
     wind_direction_degrees: f64,
     /// A code of WMO table 4677, from 0 to 99.
     #[serde(deserialize_with = "weather_code")]
     weather_code: u8,
-    /// The code in words. [`Report::new`] sets it.
+    /// What `weather_code` means, such as `light rain`. Empty until [`Report::new`] sets it.
     #[serde(skip_deserializing)]
     weather: &'static str,
 }
 
-/// The response of the search.
+/// The JSON body of a response of the search service.
 #[derive(Debug, Deserialize)]
 struct Search {
     /// The matches, the best one first. Open-Meteo omits an empty list.
     #[serde(default)]
     results: Vec<Location>,
-    /// In every response. Tells a response without results from an object that is not a response of the search.
+    /// Required, because every response of the search has it. An object that is no such response would otherwise
+    /// count as one without results.
     #[serde(rename = "generationtime_ms")]
     _generation_time_ms: f64,
 }
 
-/// The response of the forecast.
+/// The JSON body of a response of the forecast service.
 #[derive(Debug, Deserialize)]
 struct Forecast {
     current: Current,
 }
 
-/// Fetches the weather at a place. Blocks.
+/// Fetches the weather at a place: searches for the coordinates if it is a city, then asks for the forecast. Blocks.
 ///
 /// # Errors
 ///
@@ -104,6 +111,7 @@ pub(super) fn fetch_report(place: &Place, settings: &WeatherSettings) -> Result<
     Ok(Report::new(location, forecast))
 }
 
+/// Asks the search service at `url` for the city that best matches `name`. A 404 if there is none.
 fn search_city(name: &str, url: &Url, timeouts: &Timeouts) -> Result<Location, Problem> {
     let query = [("name", name), ("count", "1"), ("language", "en"), ("format", "json")];
     let search = fetch::get_json(url, &url.target("/v1/search", &query), timeouts);
@@ -112,7 +120,8 @@ fn search_city(name: &str, url: &Url, timeouts: &Timeouts) -> Result<Location, P
     search.results.into_iter().next().ok_or_else(no_such_city)
 }
 
-/// The units and the time zone are the defaults. They are named because [`Current`] depends on them.
+/// Asks the forecast service at `url` for the current weather. The query names units and time zone, though they are
+/// Open-Meteo's defaults, because [`Current`] depends on them.
 fn fetch_forecast(location: &Location, url: &Url, timeouts: &Timeouts) -> Result<Forecast, Problem> {
     let query = [
         ("latitude", &*location.latitude.to_string()),
@@ -126,9 +135,10 @@ fn fetch_forecast(location: &Location, url: &Url, timeouts: &Timeouts) -> Result
     forecast.map_err(|error| upstream_failed("forecast", &error))
 }
 
+/// Converts the error of a fetch from `service`: a 504 if a timeout has expired, otherwise a 502.
 fn upstream_failed(service: &str, error: &io::Error) -> Problem {
     let (status, reason) = match error.kind() {
-        // Which of the two a socket timeout causes depends on the system.
+        // After a socket timeout, some systems report the first kind and some the second.
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
             (Status::GATEWAY_TIMEOUT, "upstream did not respond in time".to_owned())
         }
@@ -139,18 +149,19 @@ fn upstream_failed(service: &str, error: &io::Error) -> Problem {
 }
 
 impl Report {
+    /// Combines a place and the weather there.
     fn new(place: Location, Forecast { mut current }: Forecast) -> Report {
         current.weather = describe(current.weather_code);
         Report { place, current, source: "Open-Meteo.com" }
     }
 
-    /// One line for the log.
+    /// Returns a short description for the log, such as `4 C, light rain`.
     pub(super) fn summary(&self) -> String {
         format!("{} C, {}", self.current.temperature_celsius, self.current.weather)
     }
 }
 
-/// Deserializes a number from `LOW` to `HIGH`, rounded to hundredths.
+/// Deserializes a number and rounds it to hundredths. Fails if the number is not in the range from `LOW` to `HIGH`.
 fn within<'de, D: Deserializer<'de>, const LOW: i32, const HIGH: i32>(json: D) -> Result<f64, D::Error> {
     let number = f64::deserialize(json)?;
     let rounded = from_hundredths(to_hundredths(number));
@@ -158,7 +169,8 @@ fn within<'de, D: Deserializer<'de>, const LOW: i32, const HIGH: i32>(json: D) -
     in_range.then_some(rounded).ok_or_else(|| D::Error::custom("number out of range"))
 }
 
-/// Deserializes a time such as `2026-01-02T03:45`, which is in UTC, and adds seconds and the zone (RFC 3339).
+/// Deserializes a time in UTC such as `2026-01-02T03:45`, and adds seconds and time zone: `2026-01-02T03:45:00Z`
+/// (RFC 3339). Fails if the text has another form or a number is out of range.
 fn utc_minute<'de, D: Deserializer<'de>>(json: D) -> Result<String, D::Error> {
     let text = String::deserialize(json)?;
     let form = text.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte });
@@ -167,12 +179,13 @@ fn utc_minute<'de, D: Deserializer<'de>>(json: D) -> Result<String, D::Error> {
     is_time.then(|| text + ":00Z").ok_or_else(|| D::Error::custom("not a time in minutes"))
 }
 
+/// Deserializes a weather code. Fails if it is above 99.
 fn weather_code<'de, D: Deserializer<'de>>(json: D) -> Result<u8, D::Error> {
     let code = u8::deserialize(json)?;
     if code <= 99 { Ok(code) } else { Err(D::Error::custom("not a weather code")) }
 }
 
-/// The meaning of a weather code; `undocumented` if Open-Meteo does not document it.
+/// Returns what a weather code means, such as `light rain`; `undocumented` if Open-Meteo does not document it.
 const fn describe(weather_code: u8) -> &'static str {
     match weather_code {
         0 => "clear sky",
@@ -212,6 +225,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
+    /// A response of the search with two results.
     const SEARCH: &str = r#"{
         "results": [
             {"id":2950159,"name":"Berlin","latitude":52.52437,"longitude":13.41053,"country":"Germany"},
@@ -219,6 +233,7 @@ mod tests {
         ],
         "generationtime_ms":0.6
     }"#;
+    /// A response of the forecast: light snowfall at -0.4 °C.
     const FORECAST: &str = r#"{
         "latitude":52.52,"longitude":13.42,"utc_offset_seconds":0,"timezone":"GMT",
         "current": {
@@ -228,19 +243,20 @@ mod tests {
     }"#;
 
     impl Report {
-        /// Light snowfall at this temperature.
+        /// Creates a report of light snowfall at this temperature, for the tests of this and other modules.
         pub(in crate::weather) fn sample(celsius: f64) -> Report {
             report(SEARCH, &FORECAST.replacen("-0.4", &celsius.to_string(), 1))
                 .expect("well-formed responses")
         }
     }
 
-    /// The report that two responses result in; `None` if one is malformed.
+    /// Makes a report of the JSON of both services; `None` if one is malformed or the search has no results.
     fn report(search: &str, forecast: &str) -> Option<Report> {
         let search: Search = serde_json::from_str(search).ok()?;
         Some(Report::new(search.results.into_iter().next()?, serde_json::from_str(forecast).ok()?))
     }
 
+    /// Checks the report, as JSON, that is made of the JSON of both services; `None` expects that one is malformed.
     fn check(search: &str, forecast: &str, expected: Option<&Value>) {
         let json = report(search, forecast).map(|report| serde_json::to_value(report).expect("JSON"));
         assert_eq!(json.as_ref(), expected, "{search} {forecast}");

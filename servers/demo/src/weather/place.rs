@@ -4,13 +4,13 @@ use crate::{parameters::Parameters, problem::Problem};
 use http_engine::Request;
 use std::fmt;
 
-/// A place. It is the key of the cache: equal places have the same weather.
+/// A place whose weather a client can request. It is the key of the cache: requests for equal places share a report.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Place {
-    /// A city's name in lower case. Open-Meteo's search ignores case.
+    /// A city's name, in lower case because Open-Meteo's search ignores case.
     City(String),
-    /// Latitude and longitude in hundredths of a degree. One hundredth is about a kilometre, less than a cell of a
-    /// forecast's grid.
+    /// Latitude and longitude in hundredths of a degree. One hundredth is about a kilometre, which is finer than the
+    /// grid of the forecast.
     Coordinates(i32, i32),
 }
 
@@ -19,7 +19,7 @@ impl Place {
     ///
     /// # Errors
     ///
-    /// 400 that names the parameter which is wrong.
+    /// 400 if a parameter is missing, invalid, unknown or repeated, or if both forms are combined.
     pub(super) fn parse(request: &Request<'_>) -> Result<Place, Problem> {
         let parameters = Parameters::parse(request, &["city", "latitude", "longitude"])?;
         let latitude = parameters.number("latitude", -90.0..=90.0)?.map(to_hundredths);
@@ -34,6 +34,8 @@ impl Place {
         }
     }
 
+    /// Returns the city with this name, without white space around it. A 400 if the name is empty, too long or not
+    /// text.
     fn from_city_name(name: &str) -> Result<Place, Problem> {
         // The query decoder puts the replacement character in the place of bytes that are not UTF-8.
         let is_not_text = |c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER;
@@ -48,17 +50,18 @@ impl Place {
     }
 }
 
-/// Rounds a number to hundredths.
+/// Returns the number of hundredths in `number`, rounded: 1341 for 13.41053.
 pub(super) fn to_hundredths(number: f64) -> i32 {
     (number * 100.0).round() as i32
 }
 
-/// The number that [`to_hundredths`] has rounded.
+/// Returns the number that is this many hundredths: 13.41 for 1341.
 pub(super) fn from_hundredths(hundredths: i32) -> f64 {
     f64::from(hundredths) / 100.0
 }
 
 impl fmt::Display for Place {
+    /// Writes the place for the log: a city's name in quotes, or coordinates such as `52.52, 13.41`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Place::City(ref name) => write!(f, "{name:?}"),

@@ -1,4 +1,4 @@
-//! The settings of `/weather`, and the base URL of the services that it asks.
+//! The settings of `/weather`, and the base URL of the upstream services.
 
 use http_engine::{
     Method,
@@ -10,17 +10,17 @@ use std::{num::NonZeroU16, str::FromStr, time::Duration};
 /// The settings of `/weather`.
 #[derive(Clone, Debug)]
 pub struct WeatherSettings {
-    /// The base URL of both upstream services; `None` asks the public ones of open-meteo.com.
+    /// The base URL of both upstream services; `None` selects the public services of open-meteo.com.
     pub url: Option<Url>,
     /// Timeout for connecting to one address, and for each read and write. Upstream usually responds within 100 ms.
     pub idle_timeout: Duration,
     /// Timeout for the whole fetch from both services. It does not interrupt name resolution.
     pub total_timeout: Duration,
-    /// How long a report is served before upstream is asked again. Upstream updates its own every 15 minutes.
+    /// How long a report is served before the next fetch for its place. Upstream updates its data every 15 minutes.
     pub max_age: Duration,
     /// How long after its fetch a report may still be served when upstream fails (RFC 5861 §4).
     pub stale_if_error: Duration,
-    /// How long after a failed fetch upstream is not asked again for the same place.
+    /// How long after a failed fetch there is no other fetch for the same place.
     pub retry_delay: Duration,
     /// The largest number of places in the cache. Each takes about one kilobyte.
     pub max_places: usize,
@@ -40,7 +40,7 @@ impl Default for WeatherSettings {
     }
 }
 
-/// The characters that a query value must escape: all but the unreserved ones (RFC 3986 §2.3).
+/// The ASCII characters that [`Url::target`] escapes in a query value: all but the unreserved ones (RFC 3986 §2.3).
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// An `http` base URL, such as `http://localhost:8080` or `http://example.org/weather`.
@@ -48,19 +48,20 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 pub struct Url {
     /// Host and port as in the URL, for the `Host` header.
     pub(super) authority: String,
-    /// Host and port to connect to.
+    /// Host and port to connect to; port 80 if the URL has none.
     pub(super) address: String,
-    /// The path without its final slash.
+    /// The path without the slashes at its end; empty if nothing else is left.
     prefix: String,
 }
 
 impl Url {
-    /// The URL of a host name, without a path and with port 80.
+    /// Returns the URL of `host`, a host name or an address, with port 80 and without a path.
     pub(super) fn from_host(host: &str) -> Url {
         Url { authority: host.to_owned(), address: format!("{host}:80"), prefix: String::new() }
     }
 
-    /// The request target for `path` below this URL, with a query of these names and values.
+    /// Returns the request target for `path` below this URL, with a query of these names and values. Escapes the
+    /// values.
     pub(super) fn target(&self, path: &str, query: &[(&str, &str)]) -> String {
         let pair = |(name, value): &(&str, &str)| format!("{name}={}", utf8_percent_encode(value, ESCAPED));
         let pairs: Vec<String> = query.iter().map(pair).collect();
@@ -68,14 +69,19 @@ impl Url {
     }
 }
 
+/// An error of [`Url::from_str`]: the scheme is missing, or neither `http` nor `https`.
 const BAD_SCHEME: &str = "the URL must begin with http://";
+/// An error of [`Url::from_str`]: the scheme is `https`.
 const HTTPS_UNSUPPORTED: &str = "https:// is not supported; use an http:// URL";
+/// An error of [`Url::from_str`]: host or port is missing or malformed.
 const BAD_AUTHORITY: &str = "http:// must be followed by a host, or a host and a port";
+/// An error of [`Url::from_str`]: the path is malformed, or has a query or a fragment.
 const BAD_PATH: &str = "the host may be followed by a path, but not by a query or a fragment";
 
 impl FromStr for Url {
     type Err = &'static str;
 
+    /// Parses `http://HOST[:PORT][/PATH]`. An error is a sentence for the operator.
     fn from_str(text: &str) -> Result<Url, &'static str> {
         let (scheme, rest) = text.split_once("://").ok_or(BAD_SCHEME)?;
         match scheme.to_ascii_lowercase().as_str() {
