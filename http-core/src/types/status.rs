@@ -78,7 +78,7 @@ statuses! {
     MISDIRECTED_REQUEST 421 "Misdirected Request"
     UNPROCESSABLE_CONTENT 422 "Unprocessable Content"
     TOO_MANY_REQUESTS 429 "Too Many Requests"
-    REQUEST_HEADER_FIELDS_TOO_LARGE 431 "Request Header Headers Too Large"
+    REQUEST_HEADER_FIELDS_TOO_LARGE 431 "Request Header Fields Too Large"
     INTERNAL_SERVER_ERROR 500 "Internal Server Error"
     NOT_IMPLEMENTED 501 "Not Implemented"
     BAD_GATEWAY 502 "Bad Gateway"
@@ -128,5 +128,7 @@ mod tests {
             assert!(status.page().contains(&format!("<title>{status}</title>")));
         }
         assert_eq!(Status::from_code(299), None);
+        // RFC 6585 §5.
+        assert_eq!(Status::REQUEST_HEADER_FIELDS_TOO_LARGE.reason(), "Request Header Fields Too Large");
     }
 }
