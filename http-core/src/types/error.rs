@@ -1,8 +1,8 @@
-//! Errors: what a client does wrong, with the status of the response to it, and what a caller of this crate does wrong.
+//! Errors: [`ParseError`] is what a client does wrong, [`Misuse`] what an engine or a handler does wrong.
 
 use super::status::Status;
 
-/// Declares an error enum. `Display` writes the description of the variant.
+/// Declares an error enum. Each line is a variant and its description, which `as_str` returns and `Display` writes.
 macro_rules! error_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident $text:literal)* }) => {
         $(#[$doc])*
@@ -12,7 +12,7 @@ macro_rules! error_enum {
         }
 
         impl $name {
-            /// Returns the description, for a log.
+            /// Returns a short description of the error, for a log.
             pub const fn as_str(self) -> &'static str {
                 match self { $($name::$variant => $text,)* }
             }
@@ -29,10 +29,12 @@ macro_rules! error_enum {
 }
 pub(crate) use error_enum;
 
+/// Declares [`ParseError`]. Each line is a variant, the status of the response, and the description.
 macro_rules! parse_errors {
     ($($(#[$doc:meta])* $variant:ident $status:ident $text:literal)*) => {
         error_enum! {
-            /// An error in a received message. It ends the connection: the bytes after it are neither parsed nor served.
+            /// An error in a received request or response. It ends the connection: the bytes after it are neither parsed
+            /// nor served.
             ParseError { $($(#[$doc])* $variant $text)* }
         }
 
@@ -48,19 +50,19 @@ macro_rules! parse_errors {
 parse_errors! {
     /// The method is empty or contains a byte that is not allowed in a token (RFC 9110 §9.1).
     Method BAD_REQUEST "malformed method"
-    /// The method is longer than any registered one (RFC 9112 §3).
+    /// The method has more than 32 bytes, and so is longer than any registered one (RFC 9112 §3).
     MethodTooLong NOT_IMPLEMENTED "method too long"
     /// The target is empty, contains a forbidden byte, or has a form that the method does not allow (RFC 9112 §3.2).
     Target BAD_REQUEST "malformed request target"
     /// The target exceeds [`Limits::target_bytes`](crate::Limits::target_bytes).
     TargetTooLong URI_TOO_LONG "request target too long"
-    /// The target is an `https` URI, which is only served over TLS (RFC 9110 §7.4).
+    /// The target is an `https` URI, which must be served over TLS only (RFC 9110 §7.4).
     Misdirected MISDIRECTED_REQUEST "https target without TLS"
     /// The version is missing, as in HTTP/0.9, or malformed (RFC 9112 §2.3).
     Version BAD_REQUEST "malformed version"
     /// The major version is not 1.
     VersionUnsupported HTTP_VERSION_NOT_SUPPORTED "unsupported major version"
-    /// CR without LF, or LF without CR (RFC 9112 §2.2).
+    /// A line of the head contains CR without LF, or LF without CR (RFC 9112 §2.2).
     LineEnding BAD_REQUEST "bare CR or LF"
     /// A header name is empty, is not a token, or is followed by white space (RFC 9112 §5.1).
     HeaderName BAD_REQUEST "malformed header name"
@@ -97,8 +99,8 @@ parse_errors! {
 }
 
 error_enum! {
-    /// A call of [`Connection::respond`](crate::Connection::respond) that breaks its contract: a bug of the engine or of
-    /// the handler, never of the client.
+    /// The reason why [`Connection::respond`](crate::Connection::respond) did not queue a response. It is a bug of the
+    /// engine or of the handler, never an error of the client.
     #[non_exhaustive]
     Misuse {
         /// The connection awaits no response: it has one already, or its request timed out.

@@ -1,23 +1,27 @@
-//! Limits and timeouts of a connection: the maximum of each size and of each wait, with the reason for its default.
+//! The limits and timeouts of a connection, with their defaults.
 
 use std::time::Duration;
 
-/// The most that one connection may make the server hold.
+/// The limits of what one connection can make the server hold in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a request target; a longer one gets 414. RFC 9112 §3 recommends at least 8,000 for the whole line.
+    /// The maximum length of a request target in bytes. A longer one is rejected with 414. RFC 9112 §3 recommends at
+    /// least 8,000 for the whole request line.
     pub target_bytes: usize,
-    /// Bytes of a head, request line included; a larger one gets 431. At most 65,535, because the head index holds
-    /// 16-bit offsets. The default has room for large cookies, and a thousand such heads fit in 32 MiB.
+    /// The maximum size of a head in bytes, with its request line. A larger one is rejected with 431. A value above
+    /// 65,535 counts as 65,535, because [`HeadIndex`](crate::HeadIndex) holds 16-bit offsets. The default has room for
+    /// large cookies, and a thousand such heads fit in 32 MiB.
     pub head_bytes: usize,
-    /// Header lines of a head; more get 431. At most [`MAX_HEADERS`](crate::codec::head::MAX_HEADERS).
+    /// The maximum number of header lines. A head with more is rejected with 431. A value above
+    /// [`MAX_HEADERS`](crate::codec::head::MAX_HEADERS) counts as that.
     pub headers: usize,
-    /// Bytes of a request body, which is held in memory as a whole; a larger one gets 413.
+    /// The maximum size of a request body in bytes. A larger one is rejected with 413. The whole body is held in memory.
     pub body_bytes: usize,
-    /// Bytes of chunk extensions and trailers in one request; more get 431. They carry no content and cost time.
+    /// The maximum number of bytes of chunk extensions and trailers in one request. A request with more is rejected with
+    /// 431. They carry no content, and cost time.
     pub chunk_overhead_bytes: usize,
-    /// Bytes of queued responses. The connection parses no further pipelined request until fewer are queued, so that
-    /// a client that sends and does not read cannot make the queue grow.
+    /// The number of bytes of queued responses from which on the connection parses no further pipelined request. It
+    /// continues when fewer are queued. A client that sends and does not read cannot make the queue grow.
     pub queued_bytes: u64,
 }
 
@@ -34,26 +38,30 @@ impl Default for Limits {
     }
 }
 
-/// The longest that a connection may make the server wait.
+/// The longest times that one connection can make the server wait, and the lowest rates that it accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From the first byte of a head to its last; then 408. Bytes that arrive in between do not extend it.
+    /// The maximum time from the first byte of a head to its last. Then the request is rejected with 408. Bytes that
+    /// arrive in between do not extend it.
     pub head: Duration,
-    /// Between two reads of a body; then 408.
+    /// The maximum time between two reads of a body. Then the request is rejected with 408.
     pub body_idle: Duration,
-    /// Bytes per second that a body must reach on average once `body_idle` has passed; else 408.
+    /// The bytes per second that a client must send of a body on average. Checked once `body_idle` has passed; a slower
+    /// request is rejected with 408.
     pub body_rate: u32,
-    /// From a request to its response, when the handler does not reply at once; then 503.
+    /// The maximum time from a complete request to its response, if the handler does not reply at once. Then the request
+    /// is rejected with 503.
     pub reply: Duration,
-    /// Between two writes of a response; then the connection is closed, because the client does not read.
+    /// The maximum time between two writes of a response. Then the connection is closed, because the client does not
+    /// read.
     pub write_stall: Duration,
-    /// Bytes per second that the client must read on average once `write_stall` has passed; else the connection is
-    /// closed.
+    /// The bytes per second that a client must read of its responses on average. Checked once `write_stall` has passed;
+    /// the connection of a slower client is closed.
     pub send_rate: u32,
-    /// Between two requests on one connection; then it is closed.
+    /// The maximum time between two requests on one connection. Then it is closed.
     pub idle: Duration,
-    /// For reading and dropping what the client still sends after the last response. Closing at once would reset the
-    /// connection and could destroy the response (RFC 9112 §9.6).
+    /// The maximum time for which the server reads and drops what the client sends after the last response. Closing at
+    /// once would reset the connection, and the client could lose the response (RFC 9112 §9.6).
     pub linger: Duration,
 }
 
@@ -75,8 +83,8 @@ impl Default for Timeouts {
 /// The limits and timeouts of a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
-    /// The maximum sizes.
+    /// The maximum sizes of what a connection makes the server hold.
     pub limits: Limits,
-    /// The maximum waits.
+    /// The maximum waits, and the minimum rates.
     pub timeouts: Timeouts,
 }

@@ -1,24 +1,25 @@
 //! Request methods (RFC 9110 §9, RFC 5789) and protocol versions (RFC 9112 §2.3).
 
+/// Declares [`Method`]. Each line is a variant and its name on the wire.
 macro_rules! methods {
     ($($(#[$doc:meta])* $variant:ident $token:literal)*) => {
-        /// A request method. Names are case-sensitive.
+        /// A request method (RFC 9110 §9). Names are case-sensitive.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Method {
             $($(#[$doc])* $variant,)*
-            /// Any other token. [`Request::method_token`](crate::Request::method_token) returns its name. Handlers
-            /// that do not know it respond with 501.
+            /// A method that is not a variant of this enum. [`Request::method_token`](crate::Request::method_token)
+            /// returns its name. A handler that does not know it responds with 501.
             Extension,
         }
 
         impl Method {
-            /// Returns the method with this name, or [`Method::Extension`].
+            /// Returns the method with the name `token`; [`Method::Extension`] if no variant has this name.
             pub fn of(token: &[u8]) -> Method {
                 $(if token == $token.as_bytes() { return Method::$variant; })*
                 Method::Extension
             }
 
-            /// Returns the method's name as sent on the wire; empty for [`Method::Extension`].
+            /// Returns the method's name as sent on the wire; an empty string for [`Method::Extension`].
             pub const fn as_str(self) -> &'static str {
                 match self { $(Method::$variant => $token,)* Method::Extension => "" }
             }
@@ -27,34 +28,34 @@ macro_rules! methods {
 }
 
 methods! {
-    /// Transfer a representation of the target (§9.3.1).
+    /// Transfer a representation of the target (RFC 9110 §9.3.1).
     Get "GET"
-    /// Same as GET, but without a response body (§9.3.2).
+    /// Same as GET, but without a response body (RFC 9110 §9.3.2).
     Head "HEAD"
-    /// Let the target process the request body (§9.3.3).
+    /// Let the target process the request body (RFC 9110 §9.3.3).
     Post "POST"
-    /// Replace the target's state by the request body (§9.3.4).
+    /// Replace the target's state by the request body (RFC 9110 §9.3.4).
     Put "PUT"
-    /// Remove the target (§9.3.5).
+    /// Remove the target (RFC 9110 §9.3.5).
     Delete "DELETE"
-    /// Open a tunnel (§9.3.6).
+    /// Open a tunnel (RFC 9110 §9.3.6).
     Connect "CONNECT"
-    /// Ask which methods the target supports (§9.3.7).
+    /// Ask which methods the target supports (RFC 9110 §9.3.7).
     Options "OPTIONS"
-    /// Send the request back (§9.3.8).
+    /// Send the request back (RFC 9110 §9.3.8).
     Trace "TRACE"
     /// Change part of the target's state (RFC 5789).
     Patch "PATCH"
 }
 
-/// A protocol version. Every version from 1.2 to 1.9 is treated as 1.1 (RFC 9110 §2.5); other major versions are
+/// A protocol version. The versions from 1.2 to 1.9 are treated as 1.1 (RFC 9110 §2.5). Other major versions are
 /// rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
-    /// HTTP/1.0: closes the connection after each response unless the client asks for keep-alive; has no chunked
-    /// coding.
+    /// HTTP/1.0, which has no chunked coding. The connection closes after each response, unless the client asks for
+    /// keep-alive.
     Http10,
-    /// HTTP/1.1.
+    /// HTTP/1.1. The connection stays open after each response, unless the client or the server closes it.
     Http11,
 }
 
