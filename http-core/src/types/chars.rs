@@ -1,63 +1,61 @@
 //! Character classes of HTTP, and scanners for the end of a run of one class.
 //!
-//! Most of the time of parsing a request is spent in the scanners. Each takes a slice and a start, and returns the index
-//! of the first byte outside its class, or the length of the slice. None of them reads a byte twice.
+//! Parsing a request spends most of its time in the scanners, the functions whose names end in `_end`. Each takes a slice
+//! and a start, and returns the index of the first byte from there on that is outside its class. If there is no such
+//! byte, or the start lies beyond the slice, it returns the length of the slice.
 
-/// `tchar` of RFC 9110 §5.6.2.
+/// The bit in [`CLASSES`] of the bytes of a token: `tchar` of RFC 9110 §5.6.2.
 const TOKEN: u8 = 1;
-/// The bytes accepted in a request target: visible ASCII without `#`, because a target has no fragment (RFC 9112
-/// §3.2). [`uri::is_valid`](crate::uri::is_valid) accepts fewer: those that a URI allows.
+
+/// The bit in [`CLASSES`] of the bytes accepted in a request target: visible ASCII without `#`, because a target has no
+/// fragment (RFC 9112 §3.2). [`uri::is_valid`](crate::uri::is_valid) accepts fewer: those that a URI allows.
 const TARGET: u8 = 2;
-/// The bytes of a registered name (RFC 3986 §3.2.2) other than escapes, without the comma: two Host headers joined into
-/// one must not look like one name.
+
+/// The bit in [`CLASSES`] of the bytes of a registered name (RFC 3986 §3.2.2), without percent-escapes. The comma is left
+/// out, so that two Host headers joined into one do not look like one name.
 const HOST: u8 = 4;
 
-/// The bytes of a path or a query in a URI (RFC 3986 §3.3, §3.4) other than escapes.
+/// The bit in [`CLASSES`] of the bytes of a path or a query in a URI (RFC 3986 §3.3, §3.4), without percent-escapes.
 const URI: u8 = 8;
 
-/// The bytes of [`URI`] that are not letters or digits.
+/// The bytes of a path or a query in a URI that are not letters or digits, without percent-escapes.
 pub(crate) const URI_PUNCTUATION: &[u8] = b"-._~/?:@!$&'()*+,;=";
 
+/// The classes of each byte: `CLASSES[byte] & TOKEN != 0` if a token may contain the byte.
 const CLASSES: [u8; 256] = {
     let mut table = [0; 256];
     let mut code = 0;
     while code < 256 {
         let byte = code as u8;
-        let alphanumeric = byte.is_ascii_alphanumeric();
-        if alphanumeric || contains(b"!#$%&'*+-.^_`|~", byte) {
-            table[code] |= TOKEN;
+        if byte.is_ascii_alphanumeric() {
+            table[code] = TOKEN | HOST | URI;
         }
         if byte.is_ascii_graphic() && byte != b'#' {
             table[code] |= TARGET;
         }
-        if alphanumeric || contains(b"-._~!$&'()*+;=", byte) {
-            table[code] |= HOST;
-        }
-        if alphanumeric || contains(URI_PUNCTUATION, byte) {
-            table[code] |= URI;
-        }
         code += 1;
     }
+    add_class(&mut table, TOKEN, b"!#$%&'*+-.^_`|~");
+    add_class(&mut table, HOST, b"-._~!$&'()*+;=");
+    add_class(&mut table, URI, URI_PUNCTUATION);
     table
 };
 
-const fn contains(set: &[u8], byte: u8) -> bool {
+/// Adds the bit `class` to the entries of `bytes`.
+const fn add_class(table: &mut [u8; 256], class: u8, bytes: &[u8]) {
     let mut i = 0;
-    while i < set.len() {
-        if set[i] == byte {
-            return true;
-        }
+    while i < bytes.len() {
+        table[bytes[i] as usize] |= class;
         i += 1;
     }
-    false
 }
 
-/// Returns whether a token may contain `byte`: a method, a header name, a connection option.
+/// Returns whether a token may contain `byte`. Methods, header names and connection options are tokens.
 pub const fn is_token(byte: u8) -> bool {
     CLASSES[byte as usize] & TOKEN != 0
 }
 
-/// Returns whether a path or a query may contain `byte` unescaped.
+/// Returns whether a path or a query in a URI may contain `byte` without a percent-escape.
 pub(crate) const fn is_uri(byte: u8) -> bool {
     CLASSES[byte as usize] & URI != 0
 }
@@ -72,21 +70,22 @@ pub const fn is_header_value(byte: u8) -> bool {
     byte >= 0x20 && byte != 0x7f || byte == b'\t'
 }
 
-/// Returns the end of the run of token bytes that starts at `at`.
+/// Returns the end of the token that starts at `at`; `at` if there is none.
 pub fn token_end(bytes: &[u8], at: usize) -> usize {
     run_end(bytes, at, |byte| CLASSES[byte as usize] & TOKEN != 0)
 }
 
-/// Returns the end of the run of request-target bytes that starts at `at`.
+/// Returns the end of the request target that starts at `at`: the first byte that is not visible ASCII, or a `#`.
 pub fn target_end(bytes: &[u8], at: usize) -> usize {
     run_end(bytes, at, |byte| CLASSES[byte as usize] & TARGET != 0)
 }
 
-/// Returns the end of the run of bytes that starts at `at` and that a host may contain unescaped.
+/// Returns the end of the run of bytes from `at` on that a host name may contain without a percent-escape.
 pub fn host_end(bytes: &[u8], at: usize) -> usize {
     run_end(bytes, at, |byte| CLASSES[byte as usize] & HOST != 0)
 }
 
+/// Returns the index of the first byte from `at` on for which `belongs` returns false; `bytes.len()` if there is none.
 fn run_end(bytes: &[u8], at: usize, belongs: impl Fn(u8) -> bool) -> usize {
     match bytes.get(at..) {
         Some(rest) => at + rest.iter().position(|&byte| !belongs(byte)).unwrap_or(rest.len()),
@@ -94,10 +93,10 @@ fn run_end(bytes: &[u8], at: usize, belongs: impl Fn(u8) -> bool) -> usize {
     }
 }
 
-/// Returns the end of the run of header-value bytes that starts at `at`: the first control character other than HTAB.
+/// Returns the end of the header value that starts at `at`: the first control character other than HTAB.
 ///
-/// Values are most of a head, so the scanner tests 16 bytes at once, then 8. For names and targets, which are shorter,
-/// one byte at a time measured faster.
+/// Values are most of a head, so the scanner tests 16 bytes at once, then 8. Names and targets are shorter: testing their
+/// bytes one by one measured faster.
 pub fn header_value_end(bytes: &[u8], mut at: usize) -> usize {
     // Without an early exit and a table, the compiler vectorises this.
     let is_plain =
@@ -106,7 +105,7 @@ pub fn header_value_end(bytes: &[u8], mut at: usize) -> usize {
         at += 16;
     }
     while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let stops = controls(u64::from_le_bytes(*word));
+        let stops = mark_controls(u64::from_le_bytes(*word));
         if stops == 0 {
             at += 8;
             continue;
@@ -120,8 +119,9 @@ pub fn header_value_end(bytes: &[u8], mut at: usize) -> usize {
     run_end(bytes, at, is_header_value)
 }
 
-/// Sets the high bit of the lowest byte that is below 0x20 or DEL. Bits of the bytes above it may be wrong.
-fn controls(word: u64) -> u64 {
+/// Finds the lowest byte of `word` that is a control character (below 0x20, or DEL): the lowest bit set in the result is
+/// the high bit of that byte. The result is 0 if there is none. Its bits above the lowest may be wrong.
+fn mark_controls(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xff;
     const HIGHS: u64 = ONES << 7;
     let below_space = word.wrapping_sub(ONES * 0x20) & !word;
@@ -145,10 +145,7 @@ mod tests {
                 assert_eq!(header_value_end(&line, 0), expected, "byte {byte:#x} at {index}");
             }
         }
-    }
-
-    #[test]
-    fn bytes_above_ascii_do_not_hide_a_control_character() {
+        // Bytes above ASCII do not hide a control character.
         assert_eq!(header_value_end(b"\xff\x80\t\xfe\x7f\xff\xff\xff\xff", 0), 4);
     }
 

@@ -17,26 +17,28 @@ use std::time::{Duration, Instant, SystemTime};
 #[derive(Clone, Debug)]
 pub struct Clock {
     now: Instant,
-    /// When the next second of the wall clock begins, on the monotonic clock.
+    /// The time at which the next second of the wall clock begins.
     next_second: Instant,
+    /// The `Server` and `Date` header lines.
     headers: Vec<u8>,
-    /// Bytes of `headers` before the date.
-    prefix: usize,
+    /// The offset of the date in `headers`.
+    date_at: usize,
 }
 
 impl Clock {
-    /// Creates a clock that shows `now` and `wall`, with a `Server` header of this value (RFC 9110 §10.2.4).
+    /// Creates a clock with the time `now`, the date `wall`, and `server` as the value of the `Server` header (RFC 9110
+    /// §10.2.4).
     ///
-    /// Characters other than visible ASCII and spaces are removed from the value.
+    /// Removes all characters from `server` but visible ASCII and spaces.
     pub fn new(server: &str, now: Instant, wall: SystemTime) -> Clock {
         let name: String = server.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect();
         let headers = format!("Server: {name}\r\nDate: ").into_bytes();
-        let mut clock = Clock { now, next_second: now, prefix: headers.len(), headers };
+        let mut clock = Clock { now, next_second: now, date_at: headers.len(), headers };
         clock.update(now, || wall);
         clock
     }
 
-    /// Sets the time to `now`. Calls `wall` only when a new second has begun.
+    /// Sets the time to `now`. If a new second has begun, calls `wall` for the date, and formats it.
     pub fn update(&mut self, now: Instant, wall: impl FnOnce() -> SystemTime) {
         self.now = now;
         if now >= self.next_second {
@@ -44,26 +46,28 @@ impl Clock {
         }
     }
 
+    /// Writes the date of `wall` into the `Date` header, and determines when the next second begins. Writes the epoch for
+    /// a time before it.
     #[cold]
     fn format_date(&mut self, wall: SystemTime) {
         use std::io::Write;
-        let since_epoch = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        // httpdate panics for years after 9999: write the epoch instead.
+        let is_writable = |since_epoch: &Duration| since_epoch.as_secs() <= 253_402_300_799;
+        let since_epoch =
+            wall.duration_since(SystemTime::UNIX_EPOCH).ok().filter(is_writable).unwrap_or_default();
         self.next_second =
             self.now + Duration::from_secs(1) - Duration::from_nanos(since_epoch.subsec_nanos().into());
-        self.headers.truncate(self.prefix);
-        // httpdate panics for years after 9999: write the epoch instead.
-        let last = Duration::from_secs(253_402_300_799);
-        let date =
-            if since_epoch > last { SystemTime::UNIX_EPOCH } else { SystemTime::UNIX_EPOCH + since_epoch };
-        let _ = write!(self.headers, "{}\r\n", HttpDate::from(date));
+        self.headers.truncate(self.date_at);
+        // Writing to a vector cannot fail.
+        let _ = write!(self.headers, "{}\r\n", HttpDate::from(SystemTime::UNIX_EPOCH + since_epoch));
     }
 
-    /// Returns the time of the last [`update`](Clock::update).
+    /// Returns the time that the last [`update`](Clock::update) has set, or at first [`new`](Clock::new).
     pub fn now(&self) -> Instant {
         self.now
     }
 
-    /// Returns the `Server` and `Date` header lines as they go on the wire.
+    /// Returns the `Server` and `Date` header lines, each with its CRLF.
     pub fn headers(&self) -> &[u8] {
         &self.headers
     }

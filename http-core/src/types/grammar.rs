@@ -1,17 +1,19 @@
 //! Grammar that several headers share: lists, numbers, tokens, quoted strings, parameters and authorities (RFC 9110 §5.6).
 //!
-//! The functions find where each element begins and ends. What the elements mean is up to the module that reads the
-//! header. Inside a header value there is no white space other than SP and HTAB, so `trim_ascii` removes just those.
+//! The functions find where each element begins and ends. They never interpret an element: the module that reads the
+//! header does. A header value contains no white space other than SP and HTAB, so `trim_ascii` removes just those.
 
 use super::chars;
 use std::borrow::Cow;
 
-/// Returns the non-empty elements of a comma-separated list whose elements contain no quoted strings (RFC 9110 §5.6.1).
+/// Returns the non-empty elements of a comma-separated list, without the white space around them (RFC 9110 §5.6.1). The
+/// elements must not contain quoted strings: every comma separates.
 pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
 
-/// Returns the non-empty elements of a comma-separated list. A comma inside a quoted string belongs to the element.
+/// Returns the non-empty elements of a comma-separated list, without the white space around them. A comma inside a quoted
+/// string belongs to its element.
 pub(crate) fn quoted_list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let (mut quoted, mut escaped) = (false, false);
     let elements = value.split(move |&byte| {
@@ -22,8 +24,8 @@ pub(crate) fn quoted_list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     elements.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
 
-/// Parses `1*DIGIT`, without sign and white space. A number beyond 64 bits becomes the largest of 64 bits, which exceeds
-/// every limit.
+/// Parses a decimal number: `1*DIGIT`. Returns `None` if `text` is empty or contains another character, such as a sign or
+/// a space. A number beyond 64 bits becomes `u64::MAX`, which exceeds every limit.
 pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
@@ -39,28 +41,19 @@ pub(crate) fn begins_escape(text: &[u8]) -> bool {
 
 /// Returns whether `text` is a host with an optional port and without userinfo (RFC 9110 §4.2, RFC 3986 §3.2.2).
 pub(crate) fn is_authority(text: &[u8]) -> bool {
-    let (is_host, port) = match text {
-        [b'[', rest @ ..] => {
-            let Some(end) = rest.iter().position(|&byte| byte == b']') else { return false };
-            let address = &rest[..end];
-            let allowed = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
-            (!address.is_empty() && address.iter().all(allowed), &rest[end + 1..])
-        }
-        _ => {
-            let (name, port) = text.split_at(host_end(text));
-            (!name.is_empty(), port)
-        }
-    };
-    is_host
-        && match port {
-            [] => true,
-            [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
-            _ => false,
-        }
+    let (host, port) = text.split_at(host_len(text));
+    let is_port = |digits: &[u8]| digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit);
+    !host.is_empty() && (port.is_empty() || port.strip_prefix(b":").is_some_and(is_port))
 }
 
-/// Returns the end of a registered name or an IPv4 address; its percent-escapes must be complete.
-fn host_end(text: &[u8]) -> usize {
+/// Returns the length of the host at the front of `text`: a registered name, an IPv4 address, or an IPv6 address in
+/// brackets. Returns 0 if `text` begins with none. A registered name ends before an incomplete percent-escape.
+fn host_len(text: &[u8]) -> usize {
+    if let [b'[', rest @ ..] = text {
+        let allowed = |byte: &&u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+        let len = rest.iter().take_while(allowed).count();
+        return if len > 0 && rest.get(len) == Some(&b']') { len + 2 } else { 0 };
+    }
     let mut at = 0;
     loop {
         at = chars::host_end(text, at);
@@ -74,14 +67,14 @@ fn host_end(text: &[u8]) -> usize {
 /// One parameter of a header value: `name=token` or `name="quoted string"` (RFC 9110 §5.6.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Parameter<'a> {
-    /// The name as sent; compare it without case.
+    /// The name as sent. Names are case-insensitive.
     pub name: &'a str,
-    /// A token, or the text between the quotes with its backslashes.
+    /// The value as sent, without the quotes around a quoted string, but with the backslashes in it.
     pub raw: &'a [u8],
 }
 
 impl<'a> Parameter<'a> {
-    /// Returns the value with its quoted pairs resolved (§5.6.4). A token contains no backslash.
+    /// Returns the value, with each quoted pair (a backslash and a character) replaced by its character (RFC 9110 §5.6.4).
     pub fn value(&self) -> Cow<'a, [u8]> {
         if !self.raw.contains(&b'\\') {
             return Cow::Borrowed(self.raw);
@@ -95,8 +88,8 @@ impl<'a> Parameter<'a> {
     }
 }
 
-/// Returns the parameters in `text`, which begins with a semicolon, in order. Skips empty ones. A malformed one is `None`,
-/// and the last item: where the next one would begin is unknown.
+/// Returns the parameters in `text`, such as `; a=b; c="d"`, in order. Skips empty ones. Returns `None` for a malformed
+/// parameter, and then ends: the start of the next parameter is unknown.
 pub(crate) fn parameters(text: &[u8]) -> impl Iterator<Item = Option<Parameter<'_>>> {
     let mut rest = text.trim_ascii_start();
     std::iter::from_fn(move || {
@@ -114,7 +107,8 @@ pub(crate) fn parameters(text: &[u8]) -> impl Iterator<Item = Option<Parameter<'
     })
 }
 
-/// Splits off the parameter after the leading semicolon from the text after it.
+/// Splits `text`, which begins with a semicolon, into the first parameter and the text after it. Returns `None` if the
+/// parameter is malformed.
 fn split_parameter(text: &[u8]) -> Option<(Parameter<'_>, &[u8])> {
     let (name, text) = split_token(text.strip_prefix(b";")?.trim_ascii_start())?;
     let text = text.strip_prefix(b"=")?;
@@ -125,14 +119,16 @@ fn split_parameter(text: &[u8]) -> Option<(Parameter<'_>, &[u8])> {
     Some((Parameter { name, raw }, rest))
 }
 
-/// Splits off the token at the front from the text after it (§5.6.2).
+/// Splits `text` into the token at its front (RFC 9110 §5.6.2) and the text after it. Returns `None` if it does not begin
+/// with a token.
 pub(crate) fn split_token(text: &[u8]) -> Option<(&str, &[u8])> {
     let (token, rest) = text.split_at(chars::token_end(text, 0));
     let token = str::from_utf8(token).ok().filter(|token| !token.is_empty())?;
     Some((token, rest))
 }
 
-/// Splits the text before the closing quote from the text after it. `text` begins after the opening quote.
+/// Splits `text`, which begins after an opening quote, into the text before and after the closing quote. Returns `None` if
+/// there is none, or a control character comes first.
 fn split_quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut escaped = false;
     let end = text.iter().position(|&byte| {
@@ -158,7 +154,7 @@ mod tests {
         check(b"a=\"b,\\\",c\", d", &[b"a=\"b", b"\\\"", b"c\"", b"d"], &[b"a=\"b,\\\",c\"", b"d"]);
     }
 
-    /// Writes each parameter as `name=value`, and a malformed one as `!`.
+    /// Compares the parameters in `text`, each written as `name=value`, and a malformed one as `!`.
     fn check(text: &[u8], expected: &[&str]) {
         let read = |parameter: Option<Parameter<'_>>| match parameter {
             Some(parameter) => format!("{}={}", parameter.name, parameter.value().escape_ascii()),

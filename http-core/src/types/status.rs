@@ -2,11 +2,12 @@
 
 /// A status code (RFC 9110 §15) that this library can send.
 ///
-/// Only the codes of the table exist, so that every status line is a constant. Interim codes (1xx) are not among them:
+/// Only the codes with a constant exist, so that every status line is a constant too. There are no interim codes (1xx):
 /// only the library sends those.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Status(u16);
 
+/// Declares the constants of [`Status`] and the texts of each. Each line is a name, a code and a reason phrase.
 macro_rules! statuses {
     ($($name:ident $code:literal $reason:literal)*) => {
         impl Status {
@@ -15,7 +16,7 @@ macro_rules! statuses {
                 pub const $name: Status = Status($code);
             )*
 
-            /// Returns the status with this code, if it is in the table.
+            /// Returns the status with this code; `None` if no constant has it.
             pub const fn from_code(code: u16) -> Option<Status> {
                 match code { $($code)|* => Some(Status(code)), _ => None }
             }
@@ -25,12 +26,13 @@ macro_rules! statuses {
                 match self.0 { $($code => $reason,)* _ => "" }
             }
 
-            /// Returns the status line with its CRLF.
+            /// Returns the status line of a response, with its CRLF.
             pub(crate) const fn line(self) -> &'static str {
                 match self.0 { $($code => concat!("HTTP/1.1 ", $code, " ", $reason, "\r\n"),)* _ => "" }
             }
 
-            /// Returns a small HTML page with the code and the reason phrase.
+            /// Returns the body of [`Response::error`](crate::Response::error): an HTML page with the code and the
+            /// reason phrase.
             pub(crate) const fn page(self) -> &'static str {
                 match self.0 {
                     $($code => concat!(
@@ -93,20 +95,14 @@ impl Status {
         self.0
     }
 
-    /// Returns whether the code is not an error or a redirect: below 300 (RFC 9110 §15.3).
+    /// Returns whether the code is 2xx (RFC 9110 §15.3): not a redirect and not an error.
     pub const fn is_success(self) -> bool {
         self.0 < 300
     }
 
-    /// Returns whether a response with this status can have a body (RFC 9112 §6.3, rule 1).
+    /// Returns whether a response with this status can have a body. 204 and 304 cannot (RFC 9112 §6.3, rule 1).
     pub const fn has_body(self) -> bool {
         self.0 != 204 && self.0 != 304
-    }
-}
-
-impl std::fmt::Debug for Status {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(self, f)
     }
 }
 
