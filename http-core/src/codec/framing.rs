@@ -1,7 +1,7 @@
-//! Every rule that combines headers: the form of the target and Host, the length of the body, keep-alive, Expect.
+//! The rules of a complete head: the form of the target and Host, the length of the body, keep-alive, Expect.
 //!
-//! A request is validated once, before routing. No handler sees a request whose end two parties could determine
-//! differently: that is how requests are smuggled (RFC 9112 §3.2, §6, §9.3; RFC 9110 §10.1.1).
+//! Each request is validated once, before routing. A handler must never see a request whose end two servers could
+//! determine differently: an attacker could smuggle another request in it (RFC 9112 §3.2, §6, §9.3; RFC 9110 §10.1.1).
 
 use super::head::{HeadIndex, Span};
 use crate::types::{
@@ -13,15 +13,15 @@ use crate::types::{
 /// How the end of a body is determined (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyLength {
-    /// This number of bytes; 0 if there is no body.
+    /// The body has this number of bytes: 0 if there is none.
     Exact(u64),
-    /// The chunked coding marks the end.
+    /// The chunked coding marks the end of the body.
     Chunked,
-    /// The end of the connection is the end of the body: only in responses.
+    /// The end of the connection is the end of the body. Only responses have such bodies.
     UntilClose,
 }
 
-/// What a valid request head says about the message and the connection.
+/// What the head of a valid request says about its target, its body and the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestFraming {
     /// The method.
@@ -32,28 +32,28 @@ pub struct RequestFraming {
     pub body: BodyLength,
     /// Whether the client keeps the connection open after the response (RFC 9112 §9.3).
     pub keep_alive: bool,
-    /// Whether the client waits for a 100 before it sends the body.
+    /// Whether the client waits for a 100 response before it sends the body.
     pub expect_continue: bool,
-    /// Whether the head has a precondition or a Range header. If not, handlers need not search for them.
+    /// Whether the head may have a Range header or a precondition such as If-None-Match. If false, it has none.
     pub conditional: bool,
-    /// Host and port: of the target if it names them, else of Host. `None` only in HTTP/1.0.
+    /// The host and the port, from the target if it has them, else from Host. `None` only in HTTP/1.0.
     pub(crate) authority: Option<Span>,
     /// The path of the target; empty if it has none.
     pub(crate) path: Span,
-    /// The query of the target, without its `?`.
+    /// The query of the target, without its `?`. `None` if the target has no `?`.
     pub(crate) query: Option<Span>,
 }
 
-/// Validates a complete head.
+/// Validates a complete request head. `index` is the result of parsing `bytes`, which begin with the head.
 ///
 /// # Errors
 ///
-/// If the request is ambiguous, or cannot be served.
+/// If the target, Host, Content-Length, Transfer-Encoding or Expect is missing, malformed, ambiguous or not supported.
 pub fn validate(index: &HeadIndex, bytes: &[u8]) -> Result<RequestFraming, ParseError> {
     let method = index.method(bytes);
     let version = index.version();
-    let headers = collect(index, bytes)?;
-    let (target_authority, origin) = target_form(method, index.target, bytes)?;
+    let headers = collect_headers(index, bytes)?;
+    let (target_authority, origin) = split_target(method, index.target, bytes)?;
     let (path, query) = split_query(origin, bytes);
     let host = match headers.host {
         None if version == Version::Http11 => return Err(ParseError::HostMissing),
@@ -79,17 +79,23 @@ pub fn validate(index: &HeadIndex, bytes: &[u8]) -> Result<RequestFraming, Parse
     })
 }
 
-/// The headers that affect framing, collected in one pass.
+/// What the headers that [`validate`] needs say.
 #[derive(Default)]
 struct FramingHeaders {
+    /// Content-Length, Transfer-Encoding and Connection.
     body: BodyFraming,
+    /// The value of Host.
     host: Option<Span>,
+    /// Whether Expect is 100-continue.
     expect_continue: bool,
+    /// Whether Expect has another value.
     unknown_expectation: bool,
+    /// Whether the name of a header is Range or begins with `If-`.
     conditional: bool,
 }
 
-fn collect(index: &HeadIndex, bytes: &[u8]) -> Result<FramingHeaders, ParseError> {
+/// Reads the headers that [`validate`] needs, in one pass. Fails if Host is repeated, or Content-Length is malformed.
+fn collect_headers(index: &HeadIndex, bytes: &[u8]) -> Result<FramingHeaders, ParseError> {
     let mut headers = FramingHeaders::default();
     for header in index.header_spans() {
         let name = header.name.of(bytes);
@@ -113,17 +119,31 @@ fn collect(index: &HeadIndex, bytes: &[u8]) -> Result<FramingHeaders, ParseError
     Ok(headers)
 }
 
-/// What Content-Length, Transfer-Encoding and Connection say, in requests and responses alike (RFC 9112 §6, §9.3).
+/// What Content-Length, Transfer-Encoding and Connection say in a request or a response (RFC 9112 §6, §9.3).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct BodyFraming {
+    /// The value of Content-Length.
     content_length: Option<u64>,
-    coding: Option<TransferCoding>,
+    /// Whether Transfer-Encoding is present.
+    transfer_encoding: bool,
+    /// Whether Transfer-Encoding lists `chunked`.
+    chunked: bool,
+    /// Whether Transfer-Encoding lists a coding after `chunked`, which must be the last.
+    coding_after_chunked: bool,
+    /// Whether Transfer-Encoding lists a coding other than `chunked`.
+    unknown_coding: bool,
+    /// Whether Connection lists `close`.
     close: bool,
+    /// Whether Connection lists `keep-alive`.
     keep_alive: bool,
 }
 
 impl BodyFraming {
-    /// Adds a header, if it is one of these.
+    /// Reads the header if it is Content-Length, Transfer-Encoding or Connection. Ignores every other header.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseError::ContentLength`] if the value is not a number, or differs from that of an earlier line.
     pub(crate) fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), ParseError> {
         match name.len() {
             10 if name.eq_ignore_ascii_case(b"Connection") => {
@@ -140,8 +160,13 @@ impl BodyFraming {
                 }
             }
             17 if name.eq_ignore_ascii_case(b"Transfer-Encoding") => {
-                let previous = self.coding.unwrap_or(TransferCoding::None);
-                self.coding = Some(list(value).fold(previous, TransferCoding::followed_by));
+                self.transfer_encoding = true;
+                for coding in list(value) {
+                    let is_chunked = coding.eq_ignore_ascii_case(b"chunked");
+                    self.coding_after_chunked |= self.chunked;
+                    self.chunked |= is_chunked;
+                    self.unknown_coding |= !is_chunked;
+                }
             }
             _ => {}
         }
@@ -149,18 +174,26 @@ impl BodyFraming {
     }
 
     /// Returns the length of the body: `default` if neither Content-Length nor Transfer-Encoding is present.
+    ///
+    /// # Errors
+    ///
+    /// If both are present, or Transfer-Encoding is not exactly `chunked`, or the version is 1.0 and it is present.
     pub(crate) fn length(self, version: Version, default: BodyLength) -> Result<BodyLength, ParseError> {
-        match (self.coding, self.content_length) {
-            (None, length) => Ok(length.map_or(default, BodyLength::Exact)),
+        if !self.transfer_encoding {
+            return Ok(self.content_length.map_or(default, BodyLength::Exact));
+        }
+        if self.content_length.is_some() {
             // RFC 9112 §6.3, rule 3: a message with both is a smuggling attempt.
-            (Some(_), Some(_)) => Err(ParseError::BothLengths),
-            // RFC 9112 §6.1: in HTTP/1.0, some party before us may not have understood the coding.
-            (Some(_), None) if version == Version::Http10 => Err(ParseError::TransferEncoding),
-            (Some(TransferCoding::Chunked), None) => Ok(BodyLength::Chunked),
-            (Some(TransferCoding::UnknownThenChunked), None) => Err(ParseError::CodingUnknown),
-            // RFC 9112 §6.3, rule 4: if chunked is not the last coding, the end of a request is unknown, and a
-            // response would end with the connection, in a coding that is not implemented.
-            (Some(_), None) => Err(ParseError::TransferEncoding),
+            Err(ParseError::BothLengths)
+        } else if version == Version::Http10 || !self.chunked || self.coding_after_chunked {
+            // RFC 9112 §6.1: a proxy that speaks HTTP/1.0 may have forwarded the coding without understanding it.
+            // RFC 9112 §6.3, rule 4: if chunked is not the last coding, the end of a request is unknown, and a response
+            // would end with the connection, in a coding that is not implemented.
+            Err(ParseError::TransferEncoding)
+        } else if self.unknown_coding {
+            Err(ParseError::CodingUnknown)
+        } else {
+            Ok(BodyLength::Chunked)
         }
     }
 
@@ -170,36 +203,12 @@ impl BodyFraming {
     }
 }
 
-/// The transfer codings listed so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum TransferCoding {
-    /// The header is present, but lists no coding.
-    None,
-    /// Only `chunked`.
-    Chunked,
-    /// Only codings that are not implemented.
-    Unknown,
-    /// Codings that are not implemented, then `chunked`.
-    UnknownThenChunked,
-    /// A coding follows `chunked`, which must be the last.
-    Malformed,
-}
-
-impl TransferCoding {
-    fn followed_by(self, coding: &[u8]) -> TransferCoding {
-        match (self, coding.eq_ignore_ascii_case(b"chunked")) {
-            (TransferCoding::None, true) => TransferCoding::Chunked,
-            (TransferCoding::Unknown, true) => TransferCoding::UnknownThenChunked,
-            (TransferCoding::None | TransferCoding::Unknown, false) => TransferCoding::Unknown,
-            _ => TransferCoding::Malformed,
-        }
-    }
-}
-
+/// The scheme with which the absolute form of a target begins, in any case.
 const HTTP: &[u8] = b"http://";
 
-/// Returns the authority in the target, if it has one, and the path with the query (RFC 9112 §3.2).
-fn target_form(method: Method, target: Span, bytes: &[u8]) -> Result<(Option<Span>, Span), ParseError> {
+/// Splits the target into its authority (`None` if it has none) and its path with the query (RFC 9112 §3.2). Fails if the
+/// method does not allow the form of the target.
+fn split_target(method: Method, target: Span, bytes: &[u8]) -> Result<(Option<Span>, Span), ParseError> {
     let text = target.of(bytes);
     match (method, text) {
         (Method::Connect, _) => {
@@ -234,7 +243,7 @@ fn target_form(method: Method, target: Span, bytes: &[u8]) -> Result<(Option<Spa
     }
 }
 
-/// Splits the path from the query (RFC 9112 §3.2.1).
+/// Splits a target without scheme and authority into its path and its query (RFC 9112 §3.2.1): `None` if it has no `?`.
 fn split_query(origin: Span, bytes: &[u8]) -> (Span, Option<Span>) {
     match origin.of(bytes).iter().position(|&byte| byte == b'?') {
         Some(length) => {
@@ -256,43 +265,46 @@ mod tests {
         validate(&index, head.as_bytes())
     }
 
-    /// Validates a POST with Host and these headers.
-    fn check(headers: &str, expected: Result<BodyLength, ParseError>) {
-        let head = format!("POST / HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
-        assert_eq!(framing(&head).map(|framing| framing.body), expected, "{headers}");
+    /// Validates a request with one more header, once for each of the values, which `|` separates. All must have this
+    /// framing: the length of the body, then the flags that are set.
+    fn check(version: &str, name: &str, values: &str, expected: Result<&str, ParseError>) {
+        let flag = |is_set: bool, name| if is_set { name } else { "" };
+        for value in values.split('|') {
+            let head = format!("GET / HTTP/{version}\r\nHost: x\r\n{name}: {value}\r\n\r\n");
+            let outcome = framing(&head).map(|framing| {
+                let keep_alive = flag(framing.keep_alive, " keep-alive");
+                let expect = flag(framing.expect_continue, " expect-continue");
+                let conditional = flag(framing.conditional, " conditional");
+                format!("{:?}{keep_alive}{expect}{conditional}", framing.body)
+            });
+            assert_eq!(outcome.as_deref(), expected.as_deref(), "{head}");
+        }
     }
 
     #[test]
     fn content_length() {
-        check("", Ok(BodyLength::Exact(0)));
-        check("Content-Length: 5\r\n", Ok(BodyLength::Exact(5)));
-        check("content-LENGTH: 005\r\n", Ok(BodyLength::Exact(5)));
-        check("Content-Length: 5\r\nContent-Length: 5\r\n", Ok(BodyLength::Exact(5)));
-        check("Content-Length: 99999999999999999999999\r\n", Ok(BodyLength::Exact(u64::MAX)));
-        for value in ["", "+5", "-5", "5, 5", "5,6", "0x5", "5 5", "5;", "five", "\u{665}"] {
-            check(&format!("Content-Length: {value}\r\n"), Err(ParseError::ContentLength));
-        }
-        check("Content-Length: 5\r\nContent-Length: 6\r\n", Err(ParseError::ContentLength));
+        check("1.1", "Accept", "*/*", Ok("Exact(0) keep-alive"));
+        check("1.1", "Content-Length", "5|5\r\nContent-Length: 5", Ok("Exact(5) keep-alive"));
+        check("1.1", "content-LENGTH", "005", Ok("Exact(5) keep-alive"));
+        let max = format!("Exact({}) keep-alive", u64::MAX);
+        check("1.1", "Content-Length", "99999999999999999999999", Ok(&max));
+        let malformed = "|+5|-5|5, 5|5,6|0x5|5 5|5;|five|\u{665}|5\r\nContent-Length: 6";
+        check("1.1", "Content-Length", malformed, Err(ParseError::ContentLength));
     }
 
     #[test]
     fn transfer_encoding() {
-        check("Transfer-Encoding: chunked\r\n", Ok(BodyLength::Chunked));
-        check("Transfer-Encoding: CHUNKED\r\n", Ok(BodyLength::Chunked));
-        check("Transfer-Encoding: gzip, chunked\r\n", Err(ParseError::CodingUnknown));
-        check("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", Err(ParseError::CodingUnknown));
-        check("Transfer-Encoding: , chunked ,\r\n", Ok(BodyLength::Chunked));
-        for value in ["", ",", "gzip", "identity", "chunked, gzip", "chunked, chunked", "xchunked"] {
-            check(&format!("Transfer-Encoding: {value}\r\n"), Err(ParseError::TransferEncoding));
-        }
-        for value in ["chunked;q=1", "\"chunked\"", "chunked chunked", "chun\u{212a}ed"] {
-            check(&format!("Transfer-Encoding: {value}\r\n"), Err(ParseError::TransferEncoding));
-        }
-        check("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", Err(ParseError::BothLengths));
-        check("Content-Length: 0\r\nTransfer-Encoding: x\r\n", Err(ParseError::BothLengths));
-        check("Content-Length: 5\r\nTransfer-Encoding:\r\n", Err(ParseError::BothLengths));
-        let old = framing("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n");
-        assert_eq!(old, Err(ParseError::TransferEncoding));
+        const NAME: &str = "Transfer-Encoding";
+        check("1.1", NAME, "chunked|CHUNKED|, chunked ,", Ok("Chunked keep-alive"));
+        let unknown = "gzip, chunked|gzip\r\nTransfer-Encoding: chunked";
+        check("1.1", NAME, unknown, Err(ParseError::CodingUnknown));
+        let malformed = "|,|gzip|identity|chunked, gzip|chunked, chunked|xchunked|\
+            chunked;q=1|\"chunked\"|chunked chunked|chun\u{212a}ed|chunked, gzip, chunked";
+        check("1.1", NAME, malformed, Err(ParseError::TransferEncoding));
+        check("1.1", NAME, "chunked\r\nContent-Length: 5", Err(ParseError::BothLengths));
+        let both = "0\r\nTransfer-Encoding: x|5\r\nTransfer-Encoding:";
+        check("1.1", "Content-Length", both, Err(ParseError::BothLengths));
+        check("1.0", NAME, "chunked", Err(ParseError::TransferEncoding));
     }
 
     #[test]
@@ -344,47 +356,21 @@ mod tests {
 
     #[test]
     fn keep_alive() {
-        let check = |version: &str, connection: &str, expected: bool| {
-            let head = format!("GET / HTTP/{version}\r\nHost: x\r\nConnection: {connection}\r\n\r\n");
-            assert_eq!(
-                framing(&head).map(|framing| framing.keep_alive),
-                Ok(expected),
-                "{version} {connection}"
-            );
-        };
-        check("1.1", "", true);
-        check("1.1", "close", false);
-        check("1.1", "te, CLOSE", false);
-        check("1.1", "keep-alive, close", false);
-        check("1.1", "closed", true);
-        check("1.7", "", true);
-        check("1.0", "", false);
-        check("1.0", "Keep-Alive", true);
-        check("1.0", "keep-alive, close", false);
+        check("1.1", "Connection", "|closed", Ok("Exact(0) keep-alive"));
+        check("1.1", "Connection", "close|te, CLOSE|keep-alive, close", Ok("Exact(0)"));
+        check("1.7", "Connection", "", Ok("Exact(0) keep-alive"));
+        check("1.0", "Connection", "Keep-Alive", Ok("Exact(0) keep-alive"));
+        check("1.0", "Connection", "|keep-alive, close", Ok("Exact(0)"));
     }
 
     #[test]
-    fn expectations() {
-        let check = |version: &str, expect: &str, expected: Result<bool, ParseError>| {
-            let head = format!("POST / HTTP/{version}\r\nHost: x\r\nExpect: {expect}\r\n\r\n");
-            assert_eq!(framing(&head).map(|framing| framing.expect_continue), expected, "{version} {expect}");
-        };
-        check("1.1", "100-Continue", Ok(true));
-        check("1.0", "100-continue", Ok(false));
-        check("1.1", "200-ok", Err(ParseError::Expectation));
-        check("1.1", "", Err(ParseError::Expectation));
-    }
-
-    #[test]
-    fn detects_preconditions_and_ranges() {
-        let check = |name: &str, expected: bool| {
-            let head = format!("GET / HTTP/1.1\r\nHost: x\r\n{name}: v\r\n\r\n");
-            assert_eq!(framing(&head).map(|framing| framing.conditional), Ok(expected), "{name}");
-        };
-        check("rANGE", true);
-        check("If-None-Match", true);
-        check("if-range", true);
-        check("Accept", false);
-        check("Iff", false);
+    fn expectations_preconditions_and_ranges() {
+        check("1.1", "Expect", "100-Continue", Ok("Exact(0) keep-alive expect-continue"));
+        check("1.0", "Expect", "100-continue", Ok("Exact(0)"));
+        check("1.1", "Expect", "200-ok|", Err(ParseError::Expectation));
+        for name in ["rANGE", "If-None-Match", "if-range"] {
+            check("1.1", name, "v", Ok("Exact(0) keep-alive conditional"));
+        }
+        check("1.1", "Iff", "v", Ok("Exact(0) keep-alive"));
     }
 }
