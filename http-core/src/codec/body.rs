@@ -1,4 +1,4 @@
-//! Body decoding: finds the end of a body and removes its chunk framing, in requests and in responses alike.
+//! Body decoding: finds the end of a request's or a response's body, and removes its chunk framing.
 
 use super::{
     chunked::{ChunkedDecoder, DecodeStatus},
@@ -6,22 +6,23 @@ use super::{
 };
 use crate::types::{error::ParseError, limits::Limits};
 
-/// The decoder of one body.
+/// The decoder of one body, which is received into one buffer.
 #[derive(Clone, Debug)]
 pub(crate) enum BodyDecoder {
-    /// A body of this many bytes.
+    /// The body has this number of bytes.
     Exact(usize),
+    /// The body is in the chunked coding.
     Chunked(ChunkedDecoder),
-    /// A body that ends when the connection does.
+    /// The end of the connection is the end of the body.
     UntilClose,
 }
 
 impl BodyDecoder {
-    /// Creates a decoder for a body of this length.
+    /// Creates the decoder of a body of this length.
     ///
     /// # Errors
     ///
-    /// [`ParseError::BodyTooLarge`] if the announced length exceeds the limit.
+    /// [`ParseError::BodyTooLarge`] if the length is known and exceeds the limit.
     pub(crate) fn new(length: BodyLength, limits: &Limits) -> Result<BodyDecoder, ParseError> {
         match length {
             BodyLength::Chunked => Ok(BodyDecoder::Chunked(ChunkedDecoder::default())),
@@ -33,12 +34,12 @@ impl BodyDecoder {
         }
     }
 
-    /// Decodes in place. `bytes` are the first [`body_len`](BodyDecoder::body_len) bytes left by the last call, and all
-    /// bytes received since.
+    /// Decodes `bytes` in place, and returns whether the body is complete. `bytes` begin with the bytes that are decoded
+    /// already, [`body_len`](BodyDecoder::body_len) in number, and all bytes received since follow.
     ///
     /// # Errors
     ///
-    /// If the chunked coding is malformed, or the body exceeds the limit.
+    /// If the chunked coding is malformed, or the body, or its chunk extensions and trailers, exceed a limit.
     pub(crate) fn decode(&mut self, bytes: &mut [u8], limits: &Limits) -> Result<DecodeStatus, ParseError> {
         match self {
             BodyDecoder::Exact(length) if bytes.len() >= *length => Ok(DecodeStatus::Complete(*length)),
@@ -49,8 +50,8 @@ impl BodyDecoder {
         }
     }
 
-    /// Returns how many bytes at the front are decoded, after a call of [`decode`](BodyDecoder::decode) with `received`
-    /// bytes. The others are still coded, or follow the message.
+    /// Returns the number of decoded bytes at the front of the buffer, after [`decode`](BodyDecoder::decode) was called
+    /// with `received` bytes. The bytes after them are framing, or follow the message.
     pub(crate) fn body_len(&self, received: usize) -> usize {
         match self {
             BodyDecoder::Exact(length) => received.min(*length),

@@ -1,29 +1,45 @@
 //! The chunked coding (RFC 9112 §7.1): a decoder that works in place, and the encoder.
 //!
-//! The decoder moves the content over the framing it arrived in. It is strict where two parsers could disagree: CRLF
-//! only, plain hexadecimal sizes, no white space except before an extension. It checks, counts and drops extensions and
-//! trailers.
+//! The decoder moves the data of all chunks to the front of the buffer, over the framing. It is strict where two parsers
+//! could disagree: lines end with CRLF only, sizes are plain hexadecimal numbers, and white space is allowed only before
+//! an extension. It checks, counts and drops extensions and trailers.
 
 use crate::types::{chars, error::ParseError, limits::Limits};
 
-/// The most digits of a chunk size, leading zeros included: those of a 64-bit number.
+/// The maximum number of digits of a chunk size, with leading zeros: the digits of a 64-bit number.
 const MAX_SIZE_DIGITS: u8 = 16;
 
-/// What the decoder expects next, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What the decoder expects next. The phases from `TrailerStart` on follow the last chunk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum ChunkPhase {
-    Size { digits: u8 },
+    /// The first digit of a chunk size.
+    #[default]
+    SizeStart,
+    /// Another digit of the size, or what follows it.
+    Size,
+    /// White space after the size, or the semicolon of an extension.
     BeforeExtension,
+    /// A byte of an extension, or CR.
     Extension,
+    /// The LF of the line with the size.
     SizeLf,
+    /// Data of a chunk.
     Data,
+    /// The CR after the data.
     DataCr,
+    /// The LF after the data.
     DataLf,
+    /// The first byte of a trailer line, or the CR of the empty line that ends the body.
     TrailerStart,
+    /// Another byte of the name of a trailer, or the colon.
     TrailerName,
+    /// A byte of the value of a trailer, or CR.
     TrailerValue,
+    /// The LF of a trailer line.
     TrailerLf,
+    /// The LF of the empty line that ends the body.
     LastLf,
+    /// Nothing: the body is complete.
     Done,
 }
 
@@ -32,34 +48,35 @@ enum ChunkPhase {
 pub enum DecodeStatus {
     /// More bytes are needed.
     Partial,
-    /// The body is complete. The bytes from this offset on follow the message.
+    /// The body is complete. The bytes of the buffer from this offset on follow the message.
     Complete(usize),
 }
 
-/// The decoder of one chunked body.
-#[derive(Clone, Debug)]
+/// The decoder of one chunked body, which is received into one buffer.
+#[derive(Clone, Debug, Default)]
 pub struct ChunkedDecoder {
     phase: ChunkPhase,
-    /// Bytes of the current chunk not received yet; within a chunk size, the value of the digits so far.
+    /// The number of digits of the current chunk's size so far.
+    digits: u8,
+    /// The number of bytes of the current chunk not received yet: 0 between two chunks. Within a size, the value of its
+    /// digits so far.
     remaining: u64,
+    /// The number of decoded bytes, which are at the front of the buffer.
     body_len: usize,
+    /// The number of bytes of extensions and trailers so far.
     overhead: usize,
 }
 
-impl Default for ChunkedDecoder {
-    fn default() -> ChunkedDecoder {
-        ChunkedDecoder { phase: ChunkPhase::Size { digits: 0 }, remaining: 0, body_len: 0, overhead: 0 }
-    }
-}
-
 impl ChunkedDecoder {
-    /// Returns the number of bytes decoded so far. They are at the front of the buffer.
+    /// Returns the number of decoded bytes, which are at the front of the buffer.
     pub fn body_len(&self) -> usize {
         self.body_len
     }
 
-    /// Decodes in place. The first [`body_len`](ChunkedDecoder::body_len) bytes of `bytes` are decoded already; the
-    /// others are coded. After [`DecodeStatus::Partial`], keep only the decoded bytes.
+    /// Decodes `bytes` in place, and returns whether the body is complete. The first
+    /// [`body_len`](ChunkedDecoder::body_len) bytes of `bytes` are decoded already; all others are coded.
+    ///
+    /// After [`DecodeStatus::Partial`], truncate the buffer to `body_len()` bytes, and append the next received bytes.
     ///
     /// # Errors
     ///
@@ -72,14 +89,15 @@ impl ChunkedDecoder {
             if self.phase == ChunkPhase::Data {
                 at += self.take_data(bytes, at);
             } else {
-                self.phase = self.next(byte, limits)?;
+                self.phase = self.phase_after(byte, limits)?;
                 at += 1;
             }
         }
         Ok(DecodeStatus::Complete(at))
     }
 
-    /// Moves the chunk data at `at` to the end of the decoded bytes, and returns its length.
+    /// Moves the data of the current chunk at `bytes[at..]` to the end of the decoded bytes. Returns the number of bytes
+    /// moved. If the chunk is complete, the phase becomes `DataCr`.
     fn take_data(&mut self, bytes: &mut [u8], at: usize) -> usize {
         let count = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(bytes.len() - at);
         bytes.copy_within(at..at + count, self.body_len);
@@ -91,26 +109,26 @@ impl ChunkedDecoder {
         count
     }
 
-    /// Returns the phase after one byte of framing.
-    fn next(&mut self, byte: u8, limits: &Limits) -> Result<ChunkPhase, ParseError> {
+    /// Returns the phase after `byte`, which is not chunk data.
+    fn phase_after(&mut self, byte: u8, limits: &Limits) -> Result<ChunkPhase, ParseError> {
         use ChunkPhase::*;
         Ok(match (self.phase, byte) {
-            (Size { digits }, _) if byte.is_ascii_hexdigit() => self.size_digit(digits, byte, limits)?,
-            (Size { digits: 1.. } | Extension, b'\r') => SizeLf,
-            (Size { digits: 1.. } | BeforeExtension, b';') => self.overhead(Extension, limits)?,
-            (Size { digits: 1.. } | BeforeExtension, b' ' | b'\t') => {
-                self.overhead(BeforeExtension, limits)?
-            }
-            (Extension, _) if chars::is_header_value(byte) => self.overhead(Extension, limits)?,
+            (SizeStart | Size, _) if byte.is_ascii_hexdigit() => self.add_size_digit(byte, limits)?,
+            (Size | Extension, b'\r') => SizeLf,
+            (Size | BeforeExtension, b';') => self.count_overhead(Extension, limits)?,
+            (Size | BeforeExtension, b' ' | b'\t') => self.count_overhead(BeforeExtension, limits)?,
+            (Extension, _) if chars::is_header_value(byte) => self.count_overhead(Extension, limits)?,
             (SizeLf, b'\n') if self.remaining == 0 => TrailerStart,
             (SizeLf, b'\n') => Data,
             (DataCr, b'\r') => DataLf,
-            (DataLf, b'\n') => Size { digits: 0 },
+            (DataLf, b'\n') => SizeStart,
             (TrailerStart, b'\r') => LastLf,
-            (TrailerStart | TrailerName, _) if chars::is_token(byte) => self.overhead(TrailerName, limits)?,
-            (TrailerName, b':') => self.overhead(TrailerValue, limits)?,
+            (TrailerStart | TrailerName, _) if chars::is_token(byte) => {
+                self.count_overhead(TrailerName, limits)?
+            }
+            (TrailerName, b':') => self.count_overhead(TrailerValue, limits)?,
             (TrailerValue, b'\r') => TrailerLf,
-            (TrailerValue, _) if chars::is_header_value(byte) => self.overhead(TrailerValue, limits)?,
+            (TrailerValue, _) if chars::is_header_value(byte) => self.count_overhead(TrailerValue, limits)?,
             (TrailerLf, b'\n') => TrailerStart,
             (LastLf, b'\n') => Done,
             (phase, _) if phase >= TrailerStart => return Err(ParseError::Trailer),
@@ -118,28 +136,30 @@ impl ChunkedDecoder {
         })
     }
 
-    fn size_digit(&mut self, digits: u8, digit: u8, limits: &Limits) -> Result<ChunkPhase, ParseError> {
-        if digits == MAX_SIZE_DIGITS {
+    /// Adds a hexadecimal digit to the size of the current chunk. Fails if there are too many digits, or the chunk exceeds
+    /// the limit of the body.
+    fn add_size_digit(&mut self, digit: u8, limits: &Limits) -> Result<ChunkPhase, ParseError> {
+        if self.phase == ChunkPhase::SizeStart {
+            self.digits = 0;
+        }
+        if self.digits == MAX_SIZE_DIGITS {
             return Err(ParseError::Chunk);
         }
-        let previous = if digits == 0 { 0 } else { self.remaining };
+        self.digits += 1;
         // 16 digits have exactly 64 bits: the shift loses none.
-        self.remaining = previous << 4 | u64::from((digit as char).to_digit(16).unwrap_or(0));
+        self.remaining = self.remaining << 4 | u64::from((digit as char).to_digit(16).unwrap_or(0));
         let room = limits.body_bytes.saturating_sub(self.body_len) as u64;
-        if self.remaining > room {
-            Err(ParseError::BodyTooLarge)
-        } else {
-            Ok(ChunkPhase::Size { digits: digits + 1 })
-        }
+        if self.remaining > room { Err(ParseError::BodyTooLarge) } else { Ok(ChunkPhase::Size) }
     }
 
-    fn overhead(&mut self, next: ChunkPhase, limits: &Limits) -> Result<ChunkPhase, ParseError> {
+    /// Counts one byte of an extension or a trailer, and returns `next`. Fails if there are more than the limit.
+    fn count_overhead(&mut self, next: ChunkPhase, limits: &Limits) -> Result<ChunkPhase, ParseError> {
         self.overhead += 1;
         if self.overhead > limits.chunk_overhead_bytes { Err(ParseError::ChunkOverhead) } else { Ok(next) }
     }
 }
 
-/// Appends `chunk` in the chunked coding. An empty chunk ends the body.
+/// Appends `chunk` to `out` in the chunked coding. An empty chunk is the last one, and ends the body.
 pub(crate) fn encode_chunk(chunk: &[u8], out: &mut Vec<u8>) {
     use std::io::Write;
     // Writing to a vector cannot fail.
@@ -152,44 +172,25 @@ pub(crate) fn encode_chunk(chunk: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn limits() -> Limits {
-        Limits { body_bytes: 32, chunk_overhead_bytes: 24, ..Limits::default() }
-    }
-
-    /// Decodes at once and byte by byte, and compares the body and the bytes after it.
+    /// Decodes `coded` at once, then byte by byte: both must yield this body and the bytes after it.
     fn check(coded: &[u8], expected: Result<(&[u8], &[u8]), ParseError>) {
-        let whole = decode(&mut ChunkedDecoder::default(), &mut coded.to_vec());
-        assert_eq!(
-            whole,
-            expected.map(|(a, b)| Some((a.to_vec(), b.to_vec()))),
-            "whole: {}",
-            coded.escape_ascii()
-        );
-        let (mut decoder, mut body, mut outcome) = (ChunkedDecoder::default(), Vec::new(), Ok(None));
-        for (index, &byte) in coded.iter().enumerate() {
-            body.push(byte);
-            outcome = decode(&mut decoder, &mut body);
-            match &mut outcome {
-                Ok(None) => body.truncate(decoder.body_len()),
-                Ok(Some((_, rest))) => {
-                    rest.extend(&coded[index + 1..]);
-                    break;
+        let limits = Limits { body_bytes: 32, chunk_overhead_bytes: 24, ..Limits::default() };
+        for size in [coded.len(), 1] {
+            let (mut decoder, mut buffer) = (ChunkedDecoder::default(), Vec::new());
+            let mut pieces = coded.chunks(size);
+            let outcome = loop {
+                buffer.extend_from_slice(pieces.next().expect("a body that ends"));
+                match decoder.decode(&mut buffer, &limits) {
+                    Ok(DecodeStatus::Partial) => buffer.truncate(decoder.body_len()),
+                    Ok(DecodeStatus::Complete(end)) => {
+                        buffer.extend(pieces.flatten());
+                        break Ok((&buffer[..decoder.body_len()], &buffer[end..]));
+                    }
+                    Err(error) => break Err(error),
                 }
-                Err(_) => break,
-            }
+            };
+            assert_eq!(outcome, expected, "{} in pieces of {size} bytes", coded.escape_ascii());
         }
-        assert_eq!(outcome, whole, "byte by byte: {}", coded.escape_ascii());
-    }
-
-    type Outcome = Result<Option<(Vec<u8>, Vec<u8>)>, ParseError>;
-
-    fn decode(decoder: &mut ChunkedDecoder, body: &mut [u8]) -> Outcome {
-        Ok(match decoder.decode(body, &limits())? {
-            DecodeStatus::Partial => None,
-            DecodeStatus::Complete(rest) => {
-                Some((body[..decoder.body_len()].to_vec(), body[rest..].to_vec()))
-            }
-        })
     }
 
     #[test]
@@ -211,10 +212,10 @@ mod tests {
         for data in ["xy\r\n", "x\n", "x\rz", "x1\r\n"] {
             check(format!("1\r\n{data}").as_bytes(), Err(ParseError::Chunk));
         }
-        for trailer in
+        for line in
             [" a: b\r\n", "a b: c\r\n", ": c\r\n", "a\r\n", "a: b\n", "a: b\rc", "a: \0\r\n", "\n", "\rx"]
         {
-            check(format!("0\r\n{trailer}\r\n").as_bytes(), Err(ParseError::Trailer));
+            check(format!("0\r\n{line}\r\n").as_bytes(), Err(ParseError::Trailer));
         }
     }
 

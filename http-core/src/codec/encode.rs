@@ -1,7 +1,7 @@
-//! The response writer: the only code that writes status lines and framing headers.
+//! The response writer. No other code writes status lines or the headers that delimit a body.
 //!
-//! How a body is delimited depends only on the body, the status and the request (RFC 9112 §6). A handler cannot set these
-//! headers: [`Headers`](crate::Headers) rejects them.
+//! How a body is delimited depends only on the body, the status and the request (RFC 9112 §6). A handler cannot set
+//! Content-Length, Transfer-Encoding or Connection: [`Headers`](crate::Headers) rejects them.
 
 use super::framing::BodyLength;
 use crate::types::{
@@ -13,14 +13,14 @@ use crate::types::{
 /// The interim response that asks the client for the body (RFC 9110 §15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// The head of a response, without the headers that the library adds.
+/// The parts of a response's head. [`response_head`] adds the headers that the library sets.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseHead<'a> {
     /// The status.
     pub status: Status,
-    /// Header lines shared with other responses, each with its CRLF.
+    /// The header lines that this response shares with others, each with its CRLF.
     pub shared_headers: &'a [u8],
-    /// Header lines of this response, each with its CRLF.
+    /// The header lines of this response alone, each with its CRLF.
     pub headers: &'a [u8],
     /// How the body is delimited.
     pub body: BodyLength,
@@ -28,7 +28,8 @@ pub struct ResponseHead<'a> {
     pub keep_alive: bool,
 }
 
-/// Returns how to delimit a body of this length (`None`: unknown) for a client of this version (RFC 9112 §6.1).
+/// Returns how to delimit a response body of `length` bytes, or of unknown length, for a client of this version (RFC 9112
+/// §6.1).
 pub fn body_length(length: Option<u64>, version: Version) -> BodyLength {
     match length {
         Some(length) => BodyLength::Exact(length),
@@ -37,12 +38,13 @@ pub fn body_length(length: Option<u64>, version: Version) -> BodyLength {
     }
 }
 
-/// Returns whether a response to this method carries a body (RFC 9110 §9.3.2, §6.4.1).
+/// Returns whether a response with this status to a request with this method has a body (RFC 9110 §9.3.2, §6.4.1).
 pub fn carries_body(status: Status, method: Method) -> bool {
     method != Method::Head && status.has_body()
 }
 
-/// Appends a head: status line, Server, Date, the response's headers, the framing header, Connection.
+/// Appends a response's head to `text`: the status line, Server, Date, the shared headers, the response's own headers,
+/// Content-Length or Transfer-Encoding, Connection, and the empty line.
 pub fn response_head(text: &mut Vec<u8>, head: &ResponseHead<'_>, clock: &Clock) {
     text.extend_from_slice(head.status.line().as_bytes());
     text.extend_from_slice(clock.headers());
@@ -53,7 +55,7 @@ pub fn response_head(text: &mut Vec<u8>, head: &ResponseHead<'_>, clock: &Clock)
         _ if !head.status.has_body() => {}
         BodyLength::Exact(length) => {
             text.extend_from_slice(b"Content-Length: ");
-            decimal(text, length);
+            append_decimal(text, length);
             text.extend_from_slice(b"\r\n");
         }
         BodyLength::Chunked => text.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
@@ -66,8 +68,8 @@ pub fn response_head(text: &mut Vec<u8>, head: &ResponseHead<'_>, clock: &Clock)
     });
 }
 
-/// Appends `number` in decimal digits. Faster than `write!`.
-fn decimal(text: &mut Vec<u8>, mut number: u64) {
+/// Appends `number` to `text` in decimal digits. Faster than `write!`.
+fn append_decimal(text: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     loop {
