@@ -10,13 +10,10 @@ use crate::types::{chars, error::ParseError, limits::Limits};
 const MAX_SIZE_DIGITS: u8 = 16;
 
 /// What the decoder expects next. The phases from `TrailerStart` on follow the last chunk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum ChunkPhase {
-    /// The first digit of a chunk size.
-    #[default]
-    SizeStart,
-    /// Another digit of the size, or what follows it.
-    Size,
+    /// A digit of a chunk size or, if the size has at least one digit, what follows it. `digits` counts those so far.
+    Size { digits: u8 },
     /// White space after the size, or the semicolon of an extension.
     BeforeExtension,
     /// A byte of an extension, or CR.
@@ -53,11 +50,9 @@ pub enum DecodeStatus {
 }
 
 /// The decoder of one chunked body, which is received into one buffer.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ChunkedDecoder {
     phase: ChunkPhase,
-    /// The number of digits of the current chunk's size so far.
-    digits: u8,
     /// The number of bytes of the current chunk not received yet: 0 between two chunks. Within a size, the value of its
     /// digits so far.
     remaining: u64,
@@ -65,6 +60,12 @@ pub struct ChunkedDecoder {
     body_len: usize,
     /// The number of bytes of extensions and trailers so far.
     overhead: usize,
+}
+
+impl Default for ChunkedDecoder {
+    fn default() -> ChunkedDecoder {
+        ChunkedDecoder { phase: ChunkPhase::Size { digits: 0 }, remaining: 0, body_len: 0, overhead: 0 }
+    }
 }
 
 impl ChunkedDecoder {
@@ -113,15 +114,17 @@ impl ChunkedDecoder {
     fn phase_after(&mut self, byte: u8, limits: &Limits) -> Result<ChunkPhase, ParseError> {
         use ChunkPhase::*;
         Ok(match (self.phase, byte) {
-            (SizeStart | Size, _) if byte.is_ascii_hexdigit() => self.add_size_digit(byte, limits)?,
-            (Size | Extension, b'\r') => SizeLf,
-            (Size | BeforeExtension, b';') => self.count_overhead(Extension, limits)?,
-            (Size | BeforeExtension, b' ' | b'\t') => self.count_overhead(BeforeExtension, limits)?,
+            (Size { digits }, _) if byte.is_ascii_hexdigit() => self.add_size_digit(digits, byte, limits)?,
+            (Size { digits: 1.. } | Extension, b'\r') => SizeLf,
+            (Size { digits: 1.. } | BeforeExtension, b';') => self.count_overhead(Extension, limits)?,
+            (Size { digits: 1.. } | BeforeExtension, b' ' | b'\t') => {
+                self.count_overhead(BeforeExtension, limits)?
+            }
             (Extension, _) if chars::is_header_value(byte) => self.count_overhead(Extension, limits)?,
             (SizeLf, b'\n') if self.remaining == 0 => TrailerStart,
             (SizeLf, b'\n') => Data,
             (DataCr, b'\r') => DataLf,
-            (DataLf, b'\n') => SizeStart,
+            (DataLf, b'\n') => Size { digits: 0 },
             (TrailerStart, b'\r') => LastLf,
             (TrailerStart | TrailerName, _) if chars::is_token(byte) => {
                 self.count_overhead(TrailerName, limits)?
@@ -136,20 +139,20 @@ impl ChunkedDecoder {
         })
     }
 
-    /// Adds a hexadecimal digit to the size of the current chunk. Fails if there are too many digits, or the chunk exceeds
+    /// Adds a hexadecimal digit to the size of the current chunk, which has `digits` digits so far. Fails if there are too many digits, or the chunk exceeds
     /// the limit of the body.
-    fn add_size_digit(&mut self, digit: u8, limits: &Limits) -> Result<ChunkPhase, ParseError> {
-        if self.phase == ChunkPhase::SizeStart {
-            self.digits = 0;
-        }
-        if self.digits == MAX_SIZE_DIGITS {
+    fn add_size_digit(&mut self, digits: u8, digit: u8, limits: &Limits) -> Result<ChunkPhase, ParseError> {
+        if digits == MAX_SIZE_DIGITS {
             return Err(ParseError::Chunk);
         }
-        self.digits += 1;
         // 16 digits have exactly 64 bits: the shift loses none.
         self.remaining = self.remaining << 4 | u64::from((digit as char).to_digit(16).unwrap_or(0));
         let room = limits.body_bytes.saturating_sub(self.body_len) as u64;
-        if self.remaining > room { Err(ParseError::BodyTooLarge) } else { Ok(ChunkPhase::Size) }
+        if self.remaining > room {
+            Err(ParseError::BodyTooLarge)
+        } else {
+            Ok(ChunkPhase::Size { digits: digits + 1 })
+        }
     }
 
     /// Counts one byte of an extension or a trailer, and returns `next`. Fails if there are more than the limit.
