@@ -139,8 +139,8 @@ impl ChunkedDecoder {
         })
     }
 
-    /// Adds a hexadecimal digit to the size of the current chunk, which has `digits` digits so far. Fails if there are too many digits, or the chunk exceeds
-    /// the limit of the body.
+    /// Adds a hexadecimal digit to the size of the current chunk, which has `digits` digits so far. Fails if there are too
+    /// many, or the chunk exceeds the limit of the body.
     fn add_size_digit(&mut self, digits: u8, digit: u8, limits: &Limits) -> Result<ChunkPhase, ParseError> {
         if digits == MAX_SIZE_DIGITS {
             return Err(ParseError::Chunk);
