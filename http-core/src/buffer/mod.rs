@@ -1,4 +1,4 @@
-//! The buffers of a connection: received bytes, bytes to send, and the pool that keeps both while they are unused.
+//! The buffers of a connection: received bytes, bytes to send, and the pool that keeps unused buffers of both kinds.
 
 pub mod pool;
 pub mod recv_buf;

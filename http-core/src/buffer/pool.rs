@@ -1,31 +1,32 @@
-//! A pool of buffers for busy connections. An idle connection holds no buffers.
+//! The pool from which a connection takes its buffers while it has bytes to receive or to send.
+//!
+//! An idle connection holds no buffers. A buffer in the pool must never hold bytes.
 
 use super::{recv_buf::RecvBuf, send_queue::SendQueue};
 
 /// The receive buffer and the send queue of one connection.
 #[derive(Debug, Default)]
 pub struct Buffers {
-    /// Bytes received and not consumed.
+    /// The bytes received and not consumed.
     pub input: RecvBuf,
-    /// Responses to send.
+    /// The responses to send.
     pub out: SendQueue,
 }
 
 impl Buffers {
-    /// Returns whether both are empty, so that they can go back to the pool.
+    /// Returns whether both buffers are empty, so that the connection can return them to the pool.
     pub fn is_empty(&self) -> bool {
         self.input.is_empty() && self.out.is_empty()
     }
 }
 
-/// A bounded pool of buffers: last in, first out, so that the next one is still in the CPU cache.
+/// A bounded pool of buffers. It lends the buffers that were returned last, which are still in the CPU cache.
 #[derive(Debug)]
 pub struct BufferPool {
-    #[expect(
-        clippy::vec_box,
-        reason = "lent as boxes, so that a connection without buffers stores one word"
-    )]
+    /// The unused buffers.
+    #[expect(clippy::vec_box, reason = "a connection without buffers stores only an empty box pointer")]
     free: Vec<Box<Buffers>>,
+    /// The maximum length of `free`.
     max_free: usize,
 }
 
@@ -35,13 +36,14 @@ impl BufferPool {
         BufferPool { free: Vec::new(), max_free }
     }
 
-    /// Takes empty buffers from the pool, or creates them.
+    /// Takes empty buffers from the pool. Creates them if the pool has none.
     #[inline]
     pub fn take(&mut self) -> Box<Buffers> {
         self.free.pop().unwrap_or_default()
     }
 
-    /// Returns buffers to the pool. Always clears them: the bytes of one client must never reach another.
+    /// Clears the buffers, and returns them to the pool, or frees them if it is full. Clearing keeps the bytes of one
+    /// client from another.
     #[inline]
     pub fn put(&mut self, mut buffers: Box<Buffers>) {
         buffers.input.clear();

@@ -1,4 +1,4 @@
-//! The bytes that a client has sent and the connection has not consumed, with the index of the head at their front.
+//! The receive buffer: the bytes that the client has sent and the connection has not consumed.
 //!
 //! The engine fills the buffer, the connection empties it. The buffer never reads from a socket.
 
@@ -7,16 +7,17 @@ use crate::{
     types::{error::ParseError, limits::Limits},
 };
 
-/// The capacity of a new buffer: room for any usual head, or a few dozen pipelined requests.
+/// The size of a new buffer in bytes: room for any usual head, or a few dozen pipelined requests.
 const FIRST_CAPACITY: usize = 16 * 1024;
 
 /// The receive buffer of one connection.
 #[derive(Clone, Debug)]
 pub struct RecvBuf {
-    /// Initialised over its whole length; `start..end` holds the received bytes.
+    /// The memory, always initialised. `bytes[start..end]` are the bytes received and not consumed.
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// The index of the head at `start`, as far as it is parsed.
     pub(crate) index: HeadIndex,
 }
 
@@ -27,7 +28,8 @@ impl Default for RecvBuf {
 }
 
 impl RecvBuf {
-    /// Returns the room for the next receive. It is never empty after [`Step::Receive`](crate::Step::Receive).
+    /// Returns the unused memory, into which the engine receives the next bytes. It is never empty after
+    /// [`Step::Receive`](crate::Step::Receive).
     pub fn spare(&mut self) -> &mut [u8] {
         &mut self.bytes[self.end..]
     }
@@ -43,11 +45,10 @@ impl RecvBuf {
         self.end += count;
     }
 
-    /// Copies `bytes` in as received, growing as needed: for tests, and for transports with buffers of their own.
+    /// Appends a copy of `bytes` to the received bytes. Grows the buffer if needed. For tests, and for transports that
+    /// receive into buffers of their own.
     pub fn extend(&mut self, bytes: &[u8]) {
-        if self.spare().len() < bytes.len() {
-            self.reserve(bytes.len());
-        }
+        self.reserve(bytes.len());
         self.spare()[..bytes.len()].copy_from_slice(bytes);
         self.filled(bytes.len());
     }
@@ -57,23 +58,21 @@ impl RecvBuf {
         &self.bytes[self.start..self.end]
     }
 
-    /// Returns whether [`unread`](RecvBuf::unread) is empty.
+    /// Returns whether the connection has consumed all received bytes.
     pub fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
-    /// Returns whether a head has begun. The empty lines allowed before a request line (RFC 9112 §2.2) do not count.
+    /// Returns whether a head has begun: whether there are unread bytes other than the empty lines allowed before a request
+    /// line (RFC 9112 §2.2).
     #[inline]
     pub(crate) fn begins_head(&self) -> bool {
-        let empty_lines = |bytes: &[u8]| bytes.chunks(2).all(|line| line == b"\r\n" || line == b"\r");
-        match self.unread() {
-            [] => false,
-            // With more empty lines than are allowed, the parser must run to reject them.
-            bytes => bytes.len() > 2 * MAX_LEADING_CRLF || !empty_lines(bytes),
-        }
+        let bytes = self.unread();
+        // With more empty lines than are allowed, the parser must run to reject them.
+        bytes.len() > 2 * MAX_LEADING_CRLF || !bytes.chunks(2).all(|line| line == b"\r\n" || line == b"\r")
     }
 
-    /// Removes all bytes, and frees the memory beyond the capacity of a new buffer.
+    /// Removes all bytes, and frees the memory beyond the size of a new buffer.
     #[inline]
     pub fn clear(&mut self) {
         self.start = 0;
@@ -85,7 +84,8 @@ impl RecvBuf {
         }
     }
 
-    /// Continues to parse the head at the front.
+    /// Parses the head at the front of the unread bytes, and returns whether it is complete. Continues where the last call
+    /// stopped.
     #[inline]
     pub(crate) fn parse_head(&mut self, limits: &Limits) -> Result<ParseStatus, ParseError> {
         self.index.parse(&self.bytes[self.start..self.end], limits)
@@ -96,12 +96,12 @@ impl RecvBuf {
         &mut self.bytes[self.start + head_len..self.end]
     }
 
-    /// Drops all but the first `count` unread bytes.
+    /// Removes all unread bytes but the first `count`.
     pub(crate) fn truncate(&mut self, count: usize) {
         self.end = self.end.min(self.start + count);
     }
 
-    /// Removes the first `count` unread bytes, and forgets the head in them.
+    /// Removes the first `count` unread bytes, and the index of the head.
     #[inline]
     pub(crate) fn consume(&mut self, count: usize) {
         debug_assert!(count <= self.end - self.start);
@@ -113,16 +113,17 @@ impl RecvBuf {
         }
     }
 
-    /// Makes room for at least one more byte, and at most doubles the buffer: its size follows the bytes received, not
-    /// the length announced.
+    /// Makes room for at least `count` more bytes.
     #[inline]
-    pub(crate) fn make_room(&mut self) {
-        if self.end == self.bytes.len() {
-            self.reserve(1);
+    pub(crate) fn reserve(&mut self, count: usize) {
+        if self.bytes.len() - self.end < count {
+            self.make_room(count);
         }
     }
 
-    fn reserve(&mut self, count: usize) {
+    /// Moves the unread bytes to the front of the buffer, and grows it if that leaves too little room. The new size is at
+    /// most twice the old one, unless `count` needs more: it follows the bytes received, not the length announced.
+    fn make_room(&mut self, count: usize) {
         self.bytes.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
@@ -153,7 +154,7 @@ mod tests {
     fn grows_with_received_bytes_and_shrinks_when_cleared() {
         let mut buf = RecvBuf::default();
         while buf.unread().len() < 1_000_000 {
-            buf.make_room();
+            buf.reserve(1);
             let room = buf.spare().len();
             assert!(room > 0 && room <= 2 * FIRST_CAPACITY.max(buf.unread().len()), "{room}");
             buf.filled(room);

@@ -1,67 +1,73 @@
-//! The entries of a send queue, and the sources from which it takes files and streams.
+//! The entries of a send queue, and the types of bodies that are not bytes in memory: files and streams.
 
 use std::{fs::File, io, ops::Range, sync::Arc};
 
 /// Part of an open file.
 #[derive(Clone, Debug)]
 pub struct FileSlice {
-    /// The file; its owner may keep it open for other responses.
+    /// The open file, which other responses may use at the same time.
     pub file: Arc<File>,
-    /// Offset of the first byte to send.
+    /// The offset in the file of the first byte to send.
     pub offset: u64,
-    /// Number of bytes to send.
+    /// The number of bytes to send.
     pub len: u64,
 }
 
-/// Produces a body of unknown length, chunk by chunk, as fast as the client reads it.
+/// Produces a body of unknown length, chunk by chunk, as fast as the client reads it. See
+/// [`Body::Stream`](crate::Body::Stream).
 pub trait ChunkSource: Send {
-    /// Appends the next chunk to `chunk`, which is empty. Appending nothing ends the body. Must not block: the event
-    /// loop waits for it.
+    /// Appends the next bytes of the body to `chunk`, which is empty. The body ends if it appends nothing. It must not
+    /// block, because the event loop waits for it.
     ///
     /// # Errors
     ///
-    /// An error closes the connection without the final chunk, so that the client sees that the body is incomplete.
+    /// The engine closes the connection without the final chunk. The client sees that the body is incomplete.
     fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<()>;
 }
 
-/// How much of a response body was sent, once no more of it will be.
+/// How much of a response body was sent. [`Response::on_sent`](crate::Response::on_sent) reports it when the body is sent,
+/// or when the connection closes before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// Bytes of the body, chunk framing included, that the transport has accepted.
+    /// The number of bytes of the body, with its chunk framing, that the transport has accepted.
     pub bytes: u64,
-    /// Whether that was the whole body.
+    /// Whether they are the whole body.
     pub complete: bool,
 }
 
-/// The callback for the end of a response body.
+/// The callback that [`Response::on_sent`](crate::Response::on_sent) has set.
 pub(crate) type OnSent = Box<dyn FnOnce(Sent) + Send>;
 
-/// One entry of a send queue.
+/// One entry of a send queue. A range shrinks from its start as its bytes are sent.
 pub(crate) enum Segment {
-    /// A range of the queue's own text buffer.
+    /// A range of the queue's text buffer.
     Text(Range<usize>),
+    /// Constant bytes, without those already sent.
     Static(&'static [u8]),
+    /// A range of bytes that only this segment uses.
     Owned(Vec<u8>, Range<usize>),
+    /// A range of bytes that other responses may use too.
     Shared(Arc<[u8]>, Range<usize>),
+    /// Part of a file, without the bytes already sent.
     File(FileSlice),
+    /// The rest of a stream. The queue takes a chunk from it when it reaches the front.
     Stream {
         source: Box<dyn ChunkSource>,
-        /// Whether to send each chunk in the chunked coding; else the end of the connection ends the body.
+        /// Whether to send each chunk in the chunked coding. If false, the end of the connection ends the body.
         chunked: bool,
     },
-    /// The end of a body, without bytes. The body began when the queue had sent `from` bytes in total.
-    End {
-        from: u64,
-        on_sent: OnSent,
-    },
+    /// A marker without bytes at the end of a body. The body begins after `from` bytes, counted since the queue was created.
+    End { from: u64, on_sent: OnSent },
 }
 
 impl Segment {
+    /// Returns whether this is a [`Segment::End`].
     pub(super) fn is_end(&self) -> bool {
         matches!(self, Segment::End { .. })
     }
 
-    /// Returns the bytes that the segment itself holds.
+    /// Returns the unsent bytes of a static, owned or shared segment. Returns `None` for every other segment: its bytes are
+    /// in the text buffer, in a file or not produced yet.
     #[inline]
     pub(super) fn bytes(&self) -> Option<&[u8]> {
         match self {
@@ -72,7 +78,7 @@ impl Segment {
         }
     }
 
-    /// Returns the number of bytes not sent yet, as far as it is known: 0 for a stream.
+    /// Returns the number of unsent bytes; 0 for a stream, whose length is unknown.
     pub(super) fn remaining(&self) -> u64 {
         match self {
             Segment::Text(range) | Segment::Owned(_, range) | Segment::Shared(_, range) => range.len() as u64,
@@ -82,7 +88,7 @@ impl Segment {
         }
     }
 
-    /// Skips `count` sent bytes, which must be fewer than remain.
+    /// Removes `count` sent bytes from the front. They must be fewer than [`remaining`](Segment::remaining) returns.
     pub(super) fn advance(&mut self, count: u64) {
         match self {
             Segment::Text(range) | Segment::Owned(_, range) | Segment::Shared(_, range) => {

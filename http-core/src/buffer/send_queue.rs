@@ -1,4 +1,4 @@
-//! The responses to send on one connection, in order: text, shared bytes, parts of files, and streams.
+//! The send queue: the responses to send on one connection, in order, as text, shared bytes, parts of files and streams.
 //!
 //! The engine asks the queue for the next bytes and reports how many it has sent. The queue never writes to a socket.
 
@@ -10,47 +10,48 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-/// The most slices of one gathered write: a few heads with their bodies.
+/// The maximum number of slices of one gathered write: a few heads with their bodies.
 pub const MAX_SLICES: usize = 8;
 
-/// Bodies up to this size are copied after their head, so that one `send` takes both as one slice.
+/// The maximum size of a body that is copied behind its head into the text buffer, so that both are sent as one slice.
 const MAX_COPIED_BYTES: usize = 4 * 1024;
 
-/// The capacity that the text buffer keeps when it is emptied.
+/// The size of the text buffer in bytes from which on it is compacted, and the capacity that it keeps when it is emptied.
 const TEXT_CAPACITY: usize = 64 * 1024;
 
-/// What the engine sends next.
+/// What the engine sends next: the result of [`SendQueue::transmit`].
 #[derive(Debug)]
 pub enum Transmit<'q> {
     /// The queue is empty.
     Empty,
-    /// Bytes in memory.
+    /// Send bytes in memory.
     Bytes {
         /// The bytes, at least one.
         slices: IoSlices<'q>,
-        /// Whether more follows at once, so that the transport may delay these bytes (`MSG_MORE`).
+        /// Whether the queue holds more after these bytes, so that the transport may delay them (`MSG_MORE`).
         more: bool,
     },
-    /// Part of a file, at least one byte.
+    /// Send part of a file.
     File {
-        /// The part.
+        /// The part, at least one byte.
         slice: &'q FileSlice,
-        /// Whether more follows at once.
+        /// Whether the queue holds more after this part, so that the transport may delay it (`MSG_MORE`).
         more: bool,
     },
     /// A [`ChunkSource`](crate::ChunkSource) failed. The engine must close the connection.
     Broken(io::Error),
 }
 
-/// Up to eight slices for one gathered write.
+/// The slices of one gathered write: 1 to 8. Dereferences to `[IoSlice]`.
 #[derive(Debug)]
 pub struct IoSlices<'q> {
+    /// The slices; only the first `count` are valid.
     slices: [IoSlice<'q>; MAX_SLICES],
     count: usize,
 }
 
 impl IoSlices<'_> {
-    /// Copies all slices into one vector: for transports without gathered writes, and for tests.
+    /// Copies the bytes of all slices into one vector. For transports without gathered writes, and for tests.
     pub fn concat(&self) -> Vec<u8> {
         self.iter().flat_map(|slice| slice.iter().copied()).collect()
     }
@@ -66,12 +67,14 @@ impl<'q> std::ops::Deref for IoSlices<'q> {
 /// The responses to send on one connection.
 #[derive(Default)]
 pub struct SendQueue {
+    /// The text buffer: heads and small bodies, to which [`Segment::Text`] refers.
     text: Vec<u8>,
     segments: VecDeque<Segment>,
-    /// Bytes queued and not sent. A stream counts only with the chunks that it has produced.
+    /// The number of bytes queued and not sent. A stream counts only with the chunks that it has produced.
     pending: u64,
-    /// Bytes sent since the queue was created.
+    /// The number of bytes sent since the queue was created.
     sent: u64,
+    /// The last chunk of a stream, before it is coded. Kept so that its memory is used again.
     scratch: Vec<u8>,
 }
 
@@ -96,7 +99,7 @@ impl SendQueue {
         self.sent + self.pending
     }
 
-    /// Queues the bytes that `write` appends to the text buffer.
+    /// Queues the bytes that `write` appends to the vector: the text buffer, from which it must not remove any.
     #[inline]
     pub(crate) fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         if self.text.len() >= TEXT_CAPACITY {
@@ -113,8 +116,8 @@ impl SendQueue {
         }
     }
 
-    /// Removes the sent part of the text buffer if it is more than half. Otherwise the buffer would grow with each
-    /// response to a client that never reads everything.
+    /// Removes the sent part of the text buffer if it is more than half. Without that, the buffer would grow with each
+    /// response to a client that always leaves some bytes unread.
     #[cold]
     fn compact(&mut self) {
         let unsent = self.segments.iter().find_map(|segment| match segment {
@@ -133,7 +136,7 @@ impl SendQueue {
         }
     }
 
-    /// Queues a segment. Small bytes are copied into the text buffer.
+    /// Queues a segment. Copies up to 4 KiB of bytes in memory into the text buffer.
     #[inline]
     pub(crate) fn push(&mut self, segment: Segment) {
         match segment.bytes() {
@@ -147,7 +150,8 @@ impl SendQueue {
         }
     }
 
-    /// Returns what to send next. After sending, call [`sent`](SendQueue::sent), then this again.
+    /// Returns what to send next. Send some or all of it, report the number of bytes with [`sent`](SendQueue::sent), and
+    /// call `transmit` again.
     #[inline]
     pub fn transmit(&mut self) -> Transmit<'_> {
         if let Some(Segment::Stream { .. }) = self.segments.front()
@@ -165,6 +169,7 @@ impl SendQueue {
         }
     }
 
+    /// Returns the bytes in memory at the front, up to the first file or stream. The front must be bytes in memory.
     #[inline]
     fn gather(&self) -> Transmit<'_> {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
@@ -179,11 +184,13 @@ impl SendQueue {
         Transmit::Bytes { slices: IoSlices { slices, count }, more: segments.peek().is_some() }
     }
 
+    /// Returns the unsent bytes of a segment; `None` if they are not in memory.
     fn bytes_of<'q>(&'q self, segment: &'q Segment) -> Option<&'q [u8]> {
         if let Segment::Text(range) = segment { self.text.get(range.clone()) } else { segment.bytes() }
     }
 
-    /// Takes the next chunk from the stream at the front, and queues it before the stream.
+    /// Takes the next chunk from the stream at the front, and queues it before the stream. Removes the stream if it has
+    /// ended. Does nothing if the front is not a stream.
     fn pull(&mut self) -> io::Result<()> {
         let Some(Segment::Stream { mut source, chunked }) = self.segments.pop_front() else { return Ok(()) };
         self.scratch.clear();
@@ -204,12 +211,12 @@ impl SendQueue {
             let all = 0..coded.len();
             self.segments.push_front(Segment::Owned(coded, all));
         }
-        // A stream that ends without a final chunk may leave an `End` at the front.
+        // A stream that ends without a final chunk may leave an `End` at the front: remove it.
         self.sent(0);
         Ok(())
     }
 
-    /// Removes `count` sent bytes from the front.
+    /// Removes `count` bytes, which the engine has sent, from the front. Calls the callbacks of bodies that are sent.
     #[inline]
     pub fn sent(&mut self, count: usize) {
         let mut left = count as u64;
@@ -230,7 +237,7 @@ impl SendQueue {
         self.text.clear();
     }
 
-    /// Removes everything. Bodies that were not sent completely report that to their callbacks.
+    /// Removes everything. The callbacks of bodies that are not sent completely receive the number of bytes sent.
     #[inline]
     pub fn clear(&mut self) {
         for segment in self.segments.drain(..) {
@@ -245,7 +252,7 @@ impl SendQueue {
     }
 }
 
-/// Calls a callback, which is application code that runs in the engine, and catches its panic.
+/// Calls `on_sent` with `sent`. Catches its panic, because it is application code that runs in the engine.
 fn notify(on_sent: OnSent, sent: Sent) {
     let _ = catch_unwind(AssertUnwindSafe(|| on_sent(sent)));
 }
@@ -268,30 +275,26 @@ mod tests {
     use crate::buffer::segment::ChunkSource;
     use std::{fs::File, sync::Arc};
 
-    /// Sends everything, `step` bytes at a time; files are shown as `<offset+len>`.
+    /// Sends everything, `step` bytes at a time, and returns it. A file appears as `<offset+len>`, an error as its text.
     fn drain(queue: &mut SendQueue, step: usize) -> String {
-        let mut all = Vec::new();
+        let mut all = String::new();
         loop {
             let count = match queue.transmit() {
-                Transmit::Empty => break,
-                Transmit::Broken(error) => {
-                    all.extend_from_slice(format!("<{error}>").as_bytes());
-                    break;
-                }
+                Transmit::Empty => return all,
+                Transmit::Broken(error) => return format!("{all}<{error}>"),
                 Transmit::File { slice, .. } => {
-                    all.extend_from_slice(format!("<{}+{}>", slice.offset, slice.len).as_bytes());
-                    (slice.len as usize).min(step)
+                    all += &format!("<{}+{}>", slice.offset, slice.len);
+                    step.min(slice.len as usize)
                 }
                 Transmit::Bytes { slices, .. } => {
-                    let bytes = slices.concat();
-                    let count = bytes.len().min(step);
-                    all.extend_from_slice(&bytes[..count]);
-                    count
+                    let mut text = String::from_utf8(slices.concat()).expect("text");
+                    text.truncate(step);
+                    all += &text;
+                    text.len()
                 }
             };
             queue.sent(count);
         }
-        String::from_utf8(all).expect("text")
     }
 
     #[test]
@@ -359,7 +362,8 @@ mod tests {
         assert_eq!(drain(&mut queue, 6), "head<5+10><11+4>next");
     }
 
-    /// Appends 10 bytes fewer each time and fails at 0; panics when created with 13.
+    /// A source whose chunks get shorter: `Countdown(3)` yields 20 bytes, 10 bytes, the end. `Countdown(0)` fails, and
+    /// `Countdown(13)` panics.
     struct Countdown(u8);
 
     impl ChunkSource for Countdown {
@@ -385,7 +389,8 @@ mod tests {
         assert_eq!(drain(&mut stream(13, true), 3), "<the source of a stream panicked>");
     }
 
-    /// Queues bodies of 7 and 3 bytes after heads of 5, sends `count` bytes, and compares what the callbacks receive.
+    /// Queues bodies of 7 and 3 bytes after heads of 5, sends `count` bytes, and compares what the callbacks receive: the
+    /// number of bytes sent, and whether they are the whole body.
     fn check_callbacks(count: usize, expected: &[(u64, bool)]) {
         let (sender, receiver) = std::sync::mpsc::channel();
         let mut queue = SendQueue::default();

@@ -279,7 +279,7 @@ impl Connection {
             return self.enter(Event::Eof, State::Closed(at_eof));
         }
         self.deadline = deadline;
-        io.input.make_room();
+        io.input.reserve(1);
         Some(Step::Receive)
     }
 
