@@ -1,4 +1,6 @@
-//! The protocol state of one connection, without its socket: bytes and the time go in, the next step comes out.
+//! The state machine of one connection, without its socket: bytes and the time go in, the next step comes out.
+//!
+//! It must never read a socket or a clock. States and events:
 //!
 //! ```text
 //! Idle ─HeadStarted─► Head ─HeadComplete─► Body ─RequestComplete─► AwaitingReply ─KeepAliveResponse─► Idle
@@ -14,8 +16,8 @@
 //! Idle|Head|Body|AwaitingReply|Rejecting|Finishing ─WriteStalled─► Closed
 //! ```
 //!
-//! The engine calls [`Connection::poll`] and does what the returned [`Step`] says, until that has to wait for the client,
-//! for the handler or for the deadline.
+//! The engine calls [`Connection::poll`], does what the returned [`Step`] says, and polls again. If a step must wait for
+//! the client or for the handler, the engine waits until [`Connection::deadline`] at the latest.
 //!
 //! ```
 //! use http_core::{Buffers, Clock, Connection, Response, Step, Transmit};
@@ -67,29 +69,30 @@ use crate::{
         method::{Method, Version},
     },
 };
-use core::net::SocketAddr;
 use progress::ProgressClock;
 use receiving::{ReceivingBody, RequestLens};
 use state::{Event, State};
-use std::{sync::Arc, time::Instant};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 /// The protocol state of one connection.
 #[derive(Debug)]
 pub struct Connection {
     config: Arc<Config>,
     state: State,
-    /// Bytes of the request that the engine has; the next poll removes them from the receive buffer.
+    /// The length of the request that the engine has. The next poll removes it from the receive buffer. 0 if it is removed.
     used: usize,
     /// When the last step must be done.
     deadline: Instant,
-    /// Runs while the client must read: from the first `Flush` until the send queue is empty.
+    /// Measures how fast the client reads. Set from the first [`Step::Flush`] until the send queue is empty.
     flush_clock: Option<ProgressClock>,
     client_addr: Option<SocketAddr>,
+    /// Whether the client has shut down its sending side.
     eof: bool,
+    /// Whether the response to the request in progress is the last one.
     keep_alive_disabled: bool,
 }
 
-/// What one call of [`Connection::poll`] works with.
+/// The arguments of one call of [`Connection::poll`].
 struct Io<'a> {
     input: &'a mut RecvBuf,
     out: &'a mut SendQueue,
@@ -97,7 +100,7 @@ struct Io<'a> {
 }
 
 impl Connection {
-    /// Creates the state of a connection that was accepted `now`.
+    /// Creates the state of a connection that the server has accepted at the time `now`.
     pub fn new(config: Arc<Config>, now: Instant) -> Connection {
         let deadline = now + config.timeouts.idle;
         Connection {
@@ -112,25 +115,26 @@ impl Connection {
         }
     }
 
-    /// Creates the state of a connection that exceeds the server's limit: its first step is
-    /// [`Rejection::Overloaded`].
+    /// Creates the state of a connection that exceeds the server's limit of connections. Its first step is [`Step::Reject`]
+    /// with [`Rejection::Overloaded`].
     pub fn over_limit(config: Arc<Config>, now: Instant) -> Connection {
         Connection { state: State::OverLimit, ..Connection::new(config, now) }
     }
 
-    /// Sets the client's address, which requests and rejections then return.
+    /// Sets the client's address, which [`Request::client_addr`] and [`Rejected::client_addr`] then contain.
     pub fn with_client_addr(self, client_addr: SocketAddr) -> Connection {
         Connection { client_addr: Some(client_addr), ..self }
     }
 
-    /// Returns the next step. Call it again when the step is done.
+    /// Returns the next step. When the engine has done the step, it calls this again with the same buffers. `now` is the
+    /// current time.
     #[inline]
     pub fn poll(&mut self, input: &mut RecvBuf, out: &mut SendQueue, now: Instant) -> Step {
         if self.used > 0 {
             input.consume(std::mem::take(&mut self.used));
         }
         if out.is_empty() && self.flush_clock.take().is_some() {
-            self.restart(now);
+            self.restart_timeout(now);
         }
         let io = &mut Io { input, out, now };
         loop {
@@ -139,21 +143,21 @@ impl Connection {
                 State::Head { since } => self.poll_head(*since, io),
                 State::Body(_) => self.poll_body(io),
                 State::OverLimit => {
-                    self.transition(Event::Rejected, State::Rejecting { method: Method::Get, request: None });
+                    self.enter(Event::Rejected, State::Rejecting { method: Method::Get, request: None });
                     Some(Step::Reject(Rejection::Overloaded))
                 }
                 State::Rejecting { .. } => {
                     debug_assert!(false, "polled a connection without responding to its rejection");
                     self.enter(Event::NoResponse, State::Finishing { linger: false })
                 }
-                // A late response waits behind those that are queued: send them first.
+                // Before the connection waits for a late response, it sends those that are queued.
                 State::AwaitingReply { .. } | State::Finishing { .. } if !io.out.is_empty() => {
                     Some(self.flush(io))
                 }
                 State::AwaitingReply { .. } => Some(Step::AwaitReply),
                 State::Finishing { linger } if (*linger || !io.input.is_empty()) && !self.eof => {
                     self.deadline = now + self.config.timeouts.linger;
-                    self.transition(Event::FlushedUnread, State::Lingering);
+                    self.enter(Event::FlushedUnread, State::Lingering);
                     Some(Step::ShutdownWrite)
                 }
                 State::Finishing { .. } => self.enter(Event::Flushed, State::Closed(CloseReason::Done)),
@@ -173,23 +177,19 @@ impl Connection {
         }
     }
 
-    /// Changes the state. Every change goes through here; debug builds compare it with the table of transitions.
+    /// Changes the state to `next` because of `event`. Every change goes through this function; debug builds compare it with
+    /// the table of transitions. Always returns `None`: `poll` has to determine the step in the new state.
     #[inline]
-    fn transition(&mut self, event: Event, next: State) {
+    fn enter(&mut self, event: Event, next: State) -> Option<Step> {
         let state = self.state.name();
         debug_assert_eq!(state.after(event), Some(next.name()), "after {event:?} in state {state:?}");
         self.state = next;
-    }
-
-    /// Changes the state, and lets `poll` determine the step in the new one.
-    #[inline]
-    fn enter(&mut self, event: Event, next: State) -> Option<Step> {
-        self.transition(event, next);
         None
     }
 
-    /// Restarts the client's timers: while the server was sending, it did not read.
-    fn restart(&mut self, now: Instant) {
+    /// Restarts the timeout of the state when the send queue is empty. The time before is not charged to the client,
+    /// because the server sent and did not receive.
+    fn restart_timeout(&mut self, now: Instant) {
         match &mut self.state {
             State::Idle { since } | State::Head { since } => *since = now,
             State::Body(receiving) => receiving.clock.restart(now),
@@ -197,9 +197,10 @@ impl Connection {
         }
     }
 
+    /// Returns the step in [`State::Idle`]; `None` if the state has changed.
     #[inline]
     fn poll_idle(&mut self, since: Instant, io: &mut Io<'_>) -> Option<Step> {
-        // The responses to pipelined requests are sent together, up to a limit.
+        // The responses to pipelined requests are sent together, up to a number of bytes.
         if io.out.pending() >= self.config.limits.queued_bytes {
             return Some(self.flush(io));
         }
@@ -215,30 +216,31 @@ impl Connection {
         self.receive(io, since + self.config.timeouts.idle, CloseReason::ClientClosed)
     }
 
+    /// Returns the step in [`State::Head`]; `None` if the state has changed.
     #[inline]
     fn poll_head(&mut self, since: Instant, io: &mut Io<'_>) -> Option<Step> {
-        let validated = match io.input.parse_head(&self.config.limits) {
+        let head = match io.input.parse_head(&self.config.limits) {
             Ok(ParseStatus::Partial) => {
                 return self.flush_or_receive(io, since + self.config.timeouts.head);
             }
-            Ok(ParseStatus::Complete(head_len)) => {
-                framing::validate(&io.input.index, io.input.unread()).map(|framing| (framing, head_len))
-            }
-            Err(error) => Err(error),
+            Ok(ParseStatus::Complete(head_len)) => head_len,
+            Err(error) => return Some(self.reject_malformed(error, None, io.input, io.now)),
         };
-        match validated {
-            Ok((framing, head)) if framing.body == BodyLength::Exact(0) => {
-                Some(self.request_complete(framing, RequestLens { head, body: 0, message: head }, io.now))
+        match framing::validate(&io.input.index, io.input.unread()) {
+            Ok(framing) if framing.body == BodyLength::Exact(0) => {
+                Some(self.complete_request(framing, RequestLens { head, body: 0, message: head }, io.now))
             }
-            Ok((framing, head_len)) => self.expect_body(framing, head_len, io),
-            Err(error) => Some(self.malformed(error, None, io.input, io.now)),
+            Ok(framing) => self.begin_body(framing, head, io),
+            Err(error) => Some(self.reject_malformed(error, None, io.input, io.now)),
         }
     }
 
+    /// Begins to receive the body of the request with this framing, or rejects it because the body is too large. Queues a
+    /// 100 response if the client waits for it.
     #[inline]
-    fn expect_body(&mut self, framing: RequestFraming, head_len: usize, io: &mut Io<'_>) -> Option<Step> {
+    fn begin_body(&mut self, framing: RequestFraming, head_len: usize, io: &mut Io<'_>) -> Option<Step> {
         match ReceivingBody::new(framing, head_len, &self.config.limits, io.now) {
-            Err(error) => Some(self.malformed(error, Some(framing), io.input, io.now)),
+            Err(error) => Some(self.reject_malformed(error, Some(framing), io.input, io.now)),
             Ok(receiving) => {
                 // RFC 9110 §10.1.1: a client that has begun to send the body does not wait for a 100.
                 if framing.expect_continue && io.input.unread().len() == head_len {
@@ -249,21 +251,22 @@ impl Connection {
         }
     }
 
+    /// Returns the step in [`State::Body`]; `None` if the state has changed.
     #[inline]
     fn poll_body(&mut self, io: &mut Io<'_>) -> Option<Step> {
         let State::Body(receiving) = &mut self.state else { return None };
         let framing = receiving.framing;
         match receiving.decode(io.input, &self.config.limits) {
-            Ok(Some(lens)) => Some(self.request_complete(framing, lens, io.now)),
+            Ok(Some(lens)) => Some(self.complete_request(framing, lens, io.now)),
             Ok(None) => {
                 let deadline = receiving.deadline(io.input, &self.config.timeouts, io.now);
                 self.flush_or_receive(io, deadline)
             }
-            Err(error) => Some(self.malformed(error, Some(framing), io.input, io.now)),
+            Err(error) => Some(self.reject_malformed(error, Some(framing), io.input, io.now)),
         }
     }
 
-    /// Waits for more bytes of a request. Sends the queued responses first.
+    /// Sends the queued responses, if there are any. Otherwise waits for more bytes of the request until `deadline`.
     fn flush_or_receive(&mut self, io: &mut Io<'_>, deadline: Instant) -> Option<Step> {
         if io.out.is_empty() {
             self.receive(io, deadline, CloseReason::Truncated)
@@ -272,7 +275,8 @@ impl Connection {
         }
     }
 
-    /// Waits for bytes until `deadline`. If the client sends no more, closes for the reason `at_eof`.
+    /// Waits for bytes until `deadline`. If the client has shut down its sending side, closes the connection for the reason
+    /// `at_eof`.
     #[inline]
     fn receive(&mut self, io: &mut Io<'_>, deadline: Instant, at_eof: CloseReason) -> Option<Step> {
         if self.eof {
@@ -283,6 +287,7 @@ impl Connection {
         Some(Step::Receive)
     }
 
+    /// Returns [`Step::Flush`], and sets the deadline by which the client must have read more.
     #[inline]
     fn flush(&mut self, io: &Io<'_>) -> Step {
         let timeouts = &self.config.timeouts;
@@ -297,17 +302,20 @@ impl Connection {
         Step::Flush
     }
 
+    /// Hands a complete request to the engine, and sets the deadline of its reply.
     #[inline]
-    fn request_complete(&mut self, framing: RequestFraming, lens: RequestLens, now: Instant) -> Step {
+    fn complete_request(&mut self, framing: RequestFraming, lens: RequestLens, now: Instant) -> Step {
         self.used = lens.message;
         self.deadline = now + self.config.timeouts.reply;
-        self.transition(Event::RequestComplete, State::AwaitingReply { framing, lens, received_at: now });
+        self.enter(Event::RequestComplete, State::AwaitingReply { framing, lens, received_at: now });
         Step::Request
     }
 
-    /// Takes no [`Io`], which stays in registers that way.
+    /// Rejects a request because of `error`. `framing` is `None` if the error is in the head.
+    ///
+    /// The parameters are not an [`Io`], so that the compiler keeps its fields in registers on the path without errors.
     #[cold]
-    fn malformed(
+    fn reject_malformed(
         &mut self,
         error: ParseError,
         framing: Option<RequestFraming>,
@@ -316,12 +324,13 @@ impl Connection {
     ) -> Step {
         let method = input.index.method(input.unread());
         let request = framing.map(|framing| (framing, now));
-        self.transition(Event::Malformed, State::Rejecting { method, request });
+        self.enter(Event::Malformed, State::Rejecting { method, request });
         Step::Reject(Rejection::Malformed(error))
     }
 
-    /// Returns the request after [`Step::Request`], until the next poll. After a rejection, returns the request without
-    /// its body, if its head is valid and still in the buffer.
+    /// Returns the request after [`Step::Request`], until the next poll. After a rejection and until
+    /// [`respond`](Connection::respond), returns the rejected request without its body, if its head is valid and still in
+    /// the receive buffer. Otherwise returns `None`.
     #[inline]
     pub fn request<'b>(&self, input: &'b RecvBuf) -> Option<Request<'b>> {
         let bytes = input.unread();
@@ -342,7 +351,8 @@ impl Connection {
         })
     }
 
-    /// Queues the response to the last [`Step::Request`] or [`Step::Reject`].
+    /// Queues the response to the last [`Step::Request`] or [`Step::Reject`] in `out`. `clock` supplies the `Server` and
+    /// `Date` headers.
     ///
     /// # Errors
     ///
@@ -366,36 +376,39 @@ impl Connection {
             && body != BodyLength::UntilClose;
         response.queue(method, body, keep_alive, out, clock);
         if keep_alive {
-            self.transition(Event::KeepAliveResponse, State::Idle { since: clock.now() });
+            self.enter(Event::KeepAliveResponse, State::Idle { since: clock.now() });
         } else {
-            // A client that asked to close sends no more. Another one may be sending: closing at once would reset the
-            // connection and could destroy the response (RFC 9112 §9.6).
-            self.transition(Event::LastResponse, State::Finishing { linger });
+            // A client that asked to close sends no more. Any other client may be sending: closing at once would reset
+            // the connection, and the client could lose the response (RFC 9112 §9.6).
+            self.enter(Event::LastResponse, State::Finishing { linger });
         }
         Ok(())
     }
 
-    /// Rejects the request whose response is due: its handler failed or is over capacity. Then call
-    /// [`respond`](Connection::respond). Does nothing if no response is due.
+    /// Rejects the request whose response is due, because its handler has failed or is over capacity. Then call
+    /// [`respond`](Connection::respond). Does nothing if no request awaits its response.
     pub fn reject(&mut self) {
         if let State::AwaitingReply { framing, received_at, .. } = &self.state {
             let request = (self.used > 0).then_some((*framing, *received_at));
-            self.transition(Event::Rejected, State::Rejecting { method: framing.method, request });
+            self.enter(Event::Rejected, State::Rejecting { method: framing.method, request });
         }
     }
 
-    /// Returns what is known of a rejected request, until [`respond`](Connection::respond) is called.
+    /// Returns a rejection for `reason`, with the client's address and the [`request`](Connection::request), if they are
+    /// known. Call it before [`respond`](Connection::respond).
     pub fn rejected<'b>(&self, reason: Rejection, input: &'b RecvBuf) -> Rejected<'b> {
         Rejected { reason, client_addr: self.client_addr, request: self.request(input) }
     }
 
-    /// Returns when to call [`expire`](Connection::expire), if the last step is not done by then.
+    /// Returns the deadline of the last step. If the step is not done by then, call [`expire`](Connection::expire).
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// Ends the wait whose deadline has passed; does nothing before. If it returns a rejection, respond to it, as after
-    /// [`Step::Reject`]. Poll in either case.
+    /// Ends the last step if its [`deadline`](Connection::deadline) has passed; otherwise does nothing and returns `None`.
+    ///
+    /// If it returns a rejection, pass a response to [`respond`](Connection::respond). Otherwise the connection is closed.
+    /// Poll in both cases.
     pub fn expire(&mut self, now: Instant) -> Option<Rejection> {
         if now < self.deadline {
             return None;
@@ -417,30 +430,32 @@ impl Connection {
                     State::Idle { .. } => (Event::Expired, CloseReason::Idle),
                     _ => (Event::Expired, CloseReason::Done),
                 };
-                self.transition(event, State::Closed(reason));
+                self.enter(event, State::Closed(reason));
                 return None;
             }
         };
-        self.transition(Event::Expired, State::Rejecting { method, request });
+        self.enter(Event::Expired, State::Rejecting { method, request });
         Some(rejection)
     }
 
-    /// Tells the connection that the client has ended its sending side. Requests received before still get responses.
+    /// Tells the connection that the client has shut down its sending side. The requests received before are still served.
     pub fn receive_eof(&mut self) {
         self.eof = true;
     }
 
-    /// Closes the connection after the request in progress, or at the next poll if there is none.
+    /// Closes the connection after the response to the request in progress, or at the next poll if there is no such request.
     pub fn disable_keep_alive(&mut self) {
         self.keep_alive_disabled = true;
     }
 
-    /// Returns whether the connection is between requests, and needs no buffers.
+    /// Returns whether the connection is between two requests, and the last one is removed from the receive buffer. Then
+    /// the connection needs no buffers, unless they hold bytes.
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle { .. }) && self.used == 0
     }
 
-    /// Returns since when the connection is between requests with nothing left to send.
+    /// Returns the time since which the connection is between two requests, with everything sent. Returns `None` if it is in
+    /// another state.
     pub fn idle_since(&self) -> Option<Instant> {
         match self.state {
             State::Idle { since } if self.used == 0 && self.flush_clock.is_none() => Some(since),
@@ -448,7 +463,7 @@ impl Connection {
         }
     }
 
-    /// Returns whether a response to a request is due.
+    /// Returns whether the connection awaits the response to a request. Returns false if the request was rejected.
     pub fn is_awaiting_reply(&self) -> bool {
         matches!(self.state, State::AwaitingReply { .. })
     }

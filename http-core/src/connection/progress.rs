@@ -1,34 +1,37 @@
-//! The time that a client has to send or to read a body: an idle timeout and a minimum average rate.
+//! The deadline of a client that sends a body or reads a response: an idle timeout and a minimum average rate.
 
 use std::time::{Duration, Instant};
 
-/// Computes the deadline for the next bytes that a client sends or reads.
+/// Computes the deadline for the next bytes that a client must send or read.
 ///
-/// The clock runs only while the client owes bytes: [`restart`](ProgressClock::restart) it when the server was the one
-/// to act in between.
+/// The clock must run only while the client must act. [`restart`](ProgressClock::restart) it when the server has acted in
+/// between.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ProgressClock {
+    /// When the clock was started or restarted last.
     started_at: Instant,
+    /// The position at the start.
     first_position: u64,
-    /// The position at the last progress, and the time of it.
+    /// The position at the last progress.
     position: u64,
+    /// When the last progress was seen.
     progressed_at: Instant,
 }
 
 impl ProgressClock {
-    /// Starts the clock. `position` counts bytes; a change of it is progress.
+    /// Starts the clock at `now`. `position` is the number of bytes transferred so far. Progress is a change of it.
     pub(super) fn start(position: u64, now: Instant) -> ProgressClock {
         ProgressClock { started_at: now, first_position: position, position, progressed_at: now }
     }
 
-    /// Restarts both timers. The bytes transferred before still count for the average rate.
+    /// Restarts the idle timeout and the time of the average rate. The bytes transferred before still count for the rate.
     pub(super) fn restart(&mut self, now: Instant) {
         self.started_at = now;
         self.progressed_at = now;
     }
 
-    /// Returns the deadline: `idle` after the last progress, but not later than `idle` after the start and one second
-    /// for each `rate` bytes transferred.
+    /// Returns the deadline, given that `position` bytes are transferred `now`: `idle` after the last progress, but at the
+    /// latest `idle` after the start plus one second for each `rate` bytes transferred since.
     pub(super) fn deadline(&mut self, position: u64, idle: Duration, rate: u32, now: Instant) -> Instant {
         if position != self.position {
             self.position = position;

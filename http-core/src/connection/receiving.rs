@@ -1,4 +1,4 @@
-//! A request body that is being received.
+//! The state of a connection while it receives a request body.
 
 use super::progress::ProgressClock;
 use crate::{
@@ -11,27 +11,29 @@ use crate::{
 };
 use std::time::Instant;
 
-/// A request whose head is complete and whose body is not.
+/// A request whose head is complete and whose body is not. Its bytes are at the front of the receive buffer.
 #[derive(Debug)]
 pub(super) struct ReceivingBody {
     pub(super) framing: RequestFraming,
+    /// The length of the head in bytes. The body follows it.
     head_len: usize,
     decoder: BodyDecoder,
+    /// The deadline for the next bytes of the body.
     pub(super) clock: ProgressClock,
 }
 
-/// The lengths of a complete request at the front of the receive buffer.
+/// The lengths of a complete request at the front of the receive buffer, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestLens {
     pub(super) head: usize,
-    /// Bytes of the decoded body, which follows the head.
+    /// The length of the decoded body, which follows the head.
     pub(super) body: usize,
-    /// Bytes of the whole message, with its chunk framing.
+    /// The length of the whole request as received, with its chunk framing.
     pub(super) message: usize,
 }
 
 impl ReceivingBody {
-    /// Expects the body announced by a head of `head_len` bytes.
+    /// Begins to receive the body that `framing` announces, after a head of `head_len` bytes.
     ///
     /// # Errors
     ///
@@ -46,11 +48,12 @@ impl ReceivingBody {
         Ok(ReceivingBody { framing, head_len, decoder, clock: ProgressClock::start(0, now) })
     }
 
-    /// Decodes what has arrived. Returns the lengths of the request once it is complete.
+    /// Decodes the bytes of the body in `input`. Returns the lengths of the request if it is complete, `None` if more bytes
+    /// are needed.
     ///
     /// # Errors
     ///
-    /// If the chunked coding is malformed, or the body exceeds the limit.
+    /// If the chunked coding is malformed, or the body, or its chunk extensions and trailers, exceed a limit.
     pub(super) fn decode(
         &mut self,
         input: &mut RecvBuf,
@@ -70,7 +73,8 @@ impl ReceivingBody {
         }
     }
 
-    /// Returns the deadline for the next bytes of the body, after [`decode`](ReceivingBody::decode).
+    /// Returns the deadline for the next bytes of the body. Call it after [`decode`](ReceivingBody::decode), which leaves
+    /// only decoded bytes in `input`.
     pub(super) fn deadline(&mut self, input: &RecvBuf, timeouts: &Timeouts, now: Instant) -> Instant {
         let body = input.unread().len().saturating_sub(self.head_len) as u64;
         self.clock.deadline(body, timeouts.body_idle, timeouts.body_rate, now)

@@ -11,28 +11,28 @@ use std::time::Instant;
 /// The state of a connection. Each variant owns the data that only this state needs.
 #[derive(Debug)]
 pub(super) enum State {
-    /// Between requests: no byte of the next head has arrived.
+    /// Between two requests, or before the first: no byte of the next head has arrived. The idle timeout runs from `since`.
     Idle { since: Instant },
-    /// Part of a head has arrived.
+    /// Part of a head has arrived. The timeout of the head runs from `since`.
     Head { since: Instant },
     /// The head is complete, part of the body is missing.
     Body(Box<ReceivingBody>),
-    /// The engine has the request; its response is due.
+    /// The engine has the request, which was complete at the time `received_at`. Its response is due.
     AwaitingReply { framing: RequestFraming, lens: RequestLens, received_at: Instant },
-    /// The engine has the rejection; its response is due. `request` is known if its head was valid and is still in the
-    /// buffer, with the time at which the request, or its rejection, was complete.
+    /// The engine has the rejection. Its response is due. `request` is `None` if the head was invalid, or is no longer in
+    /// the receive buffer. Its time is when the request was complete or, if it was rejected before, when it was rejected.
     Rejecting { method: Method, request: Option<(RequestFraming, Instant)> },
-    /// The connection was accepted only to be rejected.
+    /// The connection is new, and exceeds the server's limit: the first step rejects it.
     OverLimit,
-    /// The last response is queued. `linger`: the client may still be sending.
+    /// The last response is queued. `linger` is true if the client may still be sending.
     Finishing { linger: bool },
-    /// The sending side is shut down; received bytes are dropped.
+    /// The last response is sent, and the sending side is shut down. Received bytes are dropped.
     Lingering,
-    /// The engine closes the socket.
+    /// The connection has ended for this reason. The engine closes the socket.
     Closed(CloseReason),
 }
 
-/// A state without its data.
+/// A [`State`] without its data: an entry of the table of transitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StateName {
     Idle,
@@ -46,12 +46,14 @@ pub(super) enum StateName {
     Closed,
 }
 
+/// Declares [`Event`], and for the tests the list of all events.
 macro_rules! events {
     ($($(#[$doc:meta])* $variant:ident)*) => {
-        /// What changes the state.
+        /// An event that changes the state of a connection.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(super) enum Event { $($(#[$doc])* $variant,)* }
 
+        /// All events.
         #[cfg(test)]
         const EVENTS: &[Event] = &[$(Event::$variant),*];
     };
@@ -60,37 +62,37 @@ macro_rules! events {
 events! {
     /// The first byte of a head has arrived.
     HeadStarted
-    /// The head is complete, and announces a body.
+    /// The head is complete and announces a body.
     HeadComplete
     /// The request is complete.
     RequestComplete
     /// The request is malformed, or exceeds a limit.
     Malformed
-    /// The engine has called [`reject`](super::Connection::reject), or the server is over its limit of connections.
+    /// The engine has called [`reject`](super::Connection::reject), or the connection exceeds the server's limit.
     Rejected
     /// A response is queued, and the connection stays open.
     KeepAliveResponse
     /// A response is queued, and the connection ends with it.
     LastResponse
-    /// The engine has not responded to a rejection.
+    /// The engine has polled without responding to a rejection.
     NoResponse
-    /// The server is shutting down.
+    /// The engine has called [`disable_keep_alive`](super::Connection::disable_keep_alive), and no request is in progress.
     KeepAliveDisabled
     /// The last response is sent, and the client sends nothing more.
     Flushed
     /// The last response is sent, and the client may still be sending.
     FlushedUnread
-    /// The client has ended its sending side.
+    /// The client has shut down its sending side, and the connection waits for more bytes.
     Eof
-    /// The deadline of the state has passed.
+    /// The deadline has passed, while no response was being sent.
     Expired
-    /// The deadline for sending has passed.
+    /// The deadline has passed, while a response was being sent.
     WriteStalled
 }
 
 impl StateName {
-    /// The table of all transitions: the state after an event, or `None` if the event cannot happen in this state. The
-    /// documentation of [`connection`](super) draws the same transitions.
+    /// Returns the state after `event`; `None` if the event cannot happen in this state. This is the table of all
+    /// transitions. The documentation of [`connection`](super) draws them.
     pub(super) fn after(self, event: Event) -> Option<StateName> {
         use {Event::*, StateName::*};
         Some(match (self, event) {
@@ -113,6 +115,7 @@ impl StateName {
 }
 
 impl State {
+    /// Returns the state without its data.
     pub(super) fn name(&self) -> StateName {
         match self {
             State::Idle { .. } => StateName::Idle,
@@ -136,13 +139,14 @@ mod tests {
     const STATES: [StateName; 9] =
         [Idle, Head, Body, AwaitingReply, Rejecting, OverLimit, Finishing, Lingering, Closed];
 
+    /// Returns all transitions of the table: a state, an event, and the state after it.
     fn transitions() -> impl Iterator<Item = (StateName, Event, StateName)> {
         let pairs = STATES.into_iter().flat_map(|from| EVENTS.iter().map(move |event| (from, *event)));
         pairs.filter_map(|(from, event)| Some((from, event, from.after(event)?)))
     }
 
-    /// Reads the diagram in the module documentation: chains of states and `─Event─►` arrows, with `|` between
-    /// alternatives.
+    /// Returns the transitions in the diagram of the module documentation, each as `State Event State`. The diagram
+    /// consists of states and `─Event─►` arrows, with `|` between alternatives.
     fn diagram() -> BTreeSet<String> {
         let (_, rest) = include_str!("mod.rs").split_once("//! ```text\n").expect("a diagram");
         let (diagram, _) = rest.split_once("//! ```").expect("the end of the diagram");
@@ -170,9 +174,8 @@ mod tests {
     fn every_state_is_reachable() {
         let mut reached = vec![Idle, OverLimit];
         for _ in STATES {
-            let next = transitions().filter(|(from, _, to)| reached.contains(from) && !reached.contains(to));
-            let next: Vec<_> = next.map(|(_, _, to)| to).collect();
-            reached.extend(next);
+            let next = transitions().filter(|(from, _, _)| reached.contains(from));
+            reached = next.map(|(_, _, to)| to).chain(reached.clone()).collect();
         }
         assert!(STATES.iter().all(|state| reached.contains(state)), "only {reached:?}");
     }

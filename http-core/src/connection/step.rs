@@ -1,22 +1,24 @@
-//! What a connection asks its engine to do.
+//! The steps that a connection asks its engine to do.
 
 use crate::message::rejection::Rejection;
 
-/// The next thing that the engine does for a connection, then calls [`Connection::poll`](crate::Connection::poll) again.
+/// What the engine must do for a connection before it calls [`Connection::poll`](crate::Connection::poll) again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Receive into [`RecvBuf::spare`](crate::RecvBuf::spare), or call
+    /// Receive bytes into [`RecvBuf::spare`](crate::RecvBuf::spare). At the end of the input, call
     /// [`receive_eof`](crate::Connection::receive_eof). Do not poll before either has happened.
     Receive,
     /// Read the request with [`Connection::request`](crate::Connection::request), and pass the response to
-    /// [`respond`](crate::Connection::respond), now or later. The next poll removes the request from the buffer.
+    /// [`respond`](crate::Connection::respond), before or after the next poll. The next poll removes the request from the
+    /// receive buffer.
     Request,
-    /// Pass a response to [`respond`](crate::Connection::respond) before the next poll.
+    /// The library rejects the request for this reason. Pass the response to the rejection to
+    /// [`respond`](crate::Connection::respond) before the next poll.
     Reject(Rejection),
-    /// Wait for the handler's response. Do not poll before [`respond`](crate::Connection::respond).
+    /// Wait for the handler's response, and pass it to [`respond`](crate::Connection::respond). Do not poll before.
     AwaitReply,
-    /// Send what [`SendQueue::transmit`](crate::SendQueue::transmit) returns. Poll when the queue is empty, and whenever
-    /// the socket accepts no more for now: the poll updates the deadline that detects a stalled client.
+    /// Send what [`SendQueue::transmit`](crate::SendQueue::transmit) returns. Poll when the queue is empty, and also when
+    /// the socket accepts no more bytes for now: the poll updates the deadline that detects a stalled client.
     Flush,
     /// Shut down the sending side of the socket, so that the client sees the end of the last response.
     ShutdownWrite,
@@ -27,14 +29,14 @@ pub enum Step {
 /// The reason why a connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
-    /// The last response is sent.
+    /// The last response is sent, or a rejection got no response.
     Done,
     /// The client closed the connection between two requests.
     ClientClosed,
     /// The client closed the connection within a request.
     Truncated,
-    /// The client sent no request in time.
+    /// The client sent no request within [`Timeouts::idle`](crate::Timeouts::idle).
     Idle,
-    /// The client did not read its response in time.
+    /// The client read its response too slowly, or not at all.
     WriteStall,
 }
