@@ -356,9 +356,7 @@ mod tests {
         queue.push(Segment::File(FileSlice { file: file.clone(), offset: 5, len: 10 }));
         queue.push(Segment::File(FileSlice { file, offset: 0, len: 0 }));
         queue.write(|text| text.extend_from_slice(b"next"));
-        let Transmit::Bytes { more: true, .. } = queue.transmit() else {
-            panic!("bytes with more to follow")
-        };
+        assert!(matches!(queue.transmit(), Transmit::Bytes { more: true, .. }));
         assert_eq!(drain(&mut queue, 6), "head<5+10><11+4>next");
     }
 
@@ -399,8 +397,7 @@ mod tests {
             let from = queue.total_queued();
             queue.push(Segment::Static(body.as_bytes()));
             let sender = sender.clone();
-            let on_sent =
-                Box::new(move |sent: Sent| sender.send((sent.bytes, sent.complete)).expect("a receiver"));
+            let on_sent = Box::new(move |sent| sender.send(sent).expect("a receiver"));
             queue.push(Segment::End { from, on_sent });
         }
         let mut left = count;
@@ -412,7 +409,8 @@ mod tests {
         }
         assert_eq!(queue.is_empty(), count == 20);
         drop((queue, sender));
-        assert_eq!(receiver.iter().collect::<Vec<_>>(), expected, "after {count}");
+        let received: Vec<_> = receiver.iter().map(|sent: Sent| (sent.bytes, sent.complete)).collect();
+        assert_eq!(received, expected, "after {count}");
     }
 
     #[test]

@@ -149,10 +149,9 @@ impl ChunkedDecoder {
         self.remaining = self.remaining << 4 | u64::from((digit as char).to_digit(16).unwrap_or(0));
         let room = limits.body_bytes.saturating_sub(self.body_len) as u64;
         if self.remaining > room {
-            Err(ParseError::BodyTooLarge)
-        } else {
-            Ok(ChunkPhase::Size { digits: digits + 1 })
+            return Err(ParseError::BodyTooLarge);
         }
+        Ok(ChunkPhase::Size { digits: digits + 1 })
     }
 
     /// Counts one byte of an extension or a trailer, and returns `next`. Fails if there are more than the limit.

@@ -310,13 +310,11 @@ mod tests {
     #[test]
     fn host() {
         let with = |headers: &str| framing(&format!("GET / HTTP/1.1\r\n{headers}\r\n")).map(|_| ());
-        for host in ["x", "x:80", "x:", "a.b-c_d", "127.0.0.1:8080", "[::1]", "[::1]:80", "%41"] {
+        for host in "x|x:80|x:|a.b-c_d|127.0.0.1:8080|[::1]|[::1]:80|%41".split('|') {
             assert_eq!(with(&format!("Host: {host}\r\n")), Ok(()), "{host}");
         }
-        for host in [
-            "", "a b", "a@b", "a/b", "x:y", "x:123456", "[::1", "[]", "[::g]", ":80", "a,b", "a?b", "\u{e9}",
-            "%zz", "a%4",
-        ] {
+        let malformed = "|a b|a@b|a/b|x:y|x:123456|[::1|[]|[::g]|:80|a,b|a?b|\u{e9}|%zz|a%4";
+        for host in malformed.split('|') {
             assert_eq!(with(&format!("Host: {host}\r\n")), Err(ParseError::Host), "{host}");
         }
         assert_eq!(with(""), Err(ParseError::HostMissing));

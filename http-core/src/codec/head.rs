@@ -131,9 +131,7 @@ impl HeadIndex {
 
     /// Removes the parsed head, so that the index can parse another one.
     pub fn reset(&mut self) {
-        self.phase = HeadPhase::Start;
-        self.at = 0;
-        self.mark = 0;
+        self.enter(HeadPhase::Start, 0);
         self.method = Span::default();
         self.target = Span::default();
         self.count = 0;
@@ -348,13 +346,8 @@ mod tests {
         let mut whole = HeadIndex::default();
         assert_eq!(whole.parse(input, limits), expected, "whole: {}", input.escape_ascii());
         let mut bytewise = HeadIndex::default();
-        let mut outcome = Ok(Partial);
-        for end in 0..=input.len() {
-            outcome = bytewise.parse(&input[..end], limits);
-            if outcome != Ok(Partial) {
-                break;
-            }
-        }
+        let mut outcomes = (0..=input.len()).map(|end| bytewise.parse(&input[..end], limits));
+        let outcome = outcomes.find(|outcome| *outcome != Ok(Partial)).unwrap_or(Ok(Partial));
         assert_eq!(outcome, expected, "byte by byte: {}", input.escape_ascii());
         whole
     }

@@ -70,9 +70,9 @@ use crate::{
     },
 };
 use progress::ProgressClock;
-use receiving::{ReceivingBody, RequestLens};
+use receiving::ReceivingBody;
 use state::{Event, State};
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{net::SocketAddr, ops::Range, sync::Arc, time::Instant};
 
 /// The protocol state of one connection.
 #[derive(Debug)]
@@ -219,7 +219,7 @@ impl Connection {
     /// Returns the step in [`State::Head`]; `None` if the state has changed.
     #[inline]
     fn poll_head(&mut self, since: Instant, io: &mut Io<'_>) -> Option<Step> {
-        let head = match io.input.parse_head(&self.config.limits) {
+        let head_len = match io.input.parse_head(&self.config.limits) {
             Ok(ParseStatus::Partial) => {
                 return self.flush_or_receive(io, since + self.config.timeouts.head);
             }
@@ -228,9 +228,9 @@ impl Connection {
         };
         match framing::validate(&io.input.index, io.input.unread()) {
             Ok(framing) if framing.body == BodyLength::Exact(0) => {
-                Some(self.complete_request(framing, RequestLens { head, body: 0, message: head }, io.now))
+                Some(self.complete_request(framing, head_len..head_len, head_len, io.now))
             }
-            Ok(framing) => self.begin_body(framing, head, io),
+            Ok(framing) => self.begin_body(framing, head_len, io),
             Err(error) => Some(self.reject_malformed(error, None, io.input, io.now)),
         }
     }
@@ -257,7 +257,7 @@ impl Connection {
         let State::Body(receiving) = &mut self.state else { return None };
         let framing = receiving.framing;
         match receiving.decode(io.input, &self.config.limits) {
-            Ok(Some(lens)) => Some(self.complete_request(framing, lens, io.now)),
+            Ok(Some((body, len))) => Some(self.complete_request(framing, body, len, io.now)),
             Ok(None) => {
                 let deadline = receiving.deadline(io.input, &self.config.timeouts, io.now);
                 self.flush_or_receive(io, deadline)
@@ -302,12 +302,19 @@ impl Connection {
         Step::Flush
     }
 
-    /// Hands a complete request to the engine, and sets the deadline of its reply.
+    /// Hands a complete request to the engine, and sets the deadline of its reply. The request has `len` bytes in the
+    /// receive buffer, of which those in the range `body` are the decoded body.
     #[inline]
-    fn complete_request(&mut self, framing: RequestFraming, lens: RequestLens, now: Instant) -> Step {
-        self.used = lens.message;
+    fn complete_request(
+        &mut self,
+        framing: RequestFraming,
+        body: Range<usize>,
+        len: usize,
+        now: Instant,
+    ) -> Step {
+        self.used = len;
         self.deadline = now + self.config.timeouts.reply;
-        self.enter(Event::RequestComplete, State::AwaitingReply { framing, lens, received_at: now });
+        self.enter(Event::RequestComplete, State::AwaitingReply { framing, body, received_at: now });
         Step::Request
     }
 
@@ -334,9 +341,9 @@ impl Connection {
     #[inline]
     pub fn request<'b>(&self, input: &'b RecvBuf) -> Option<Request<'b>> {
         let bytes = input.unread();
-        let (framing, received_at, body) = match self.state {
-            State::AwaitingReply { framing, lens, received_at } if self.used > 0 => {
-                (framing, received_at, bytes.get(lens.head..lens.head + lens.body)?)
+        let (&framing, &received_at, body) = match &self.state {
+            State::AwaitingReply { framing, body, received_at } if self.used > 0 => {
+                (framing, received_at, bytes.get(body.clone())?)
             }
             State::Rejecting { request: Some((framing, received_at)), .. } => (framing, received_at, &[][..]),
             _ => return None,

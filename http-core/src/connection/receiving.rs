@@ -9,7 +9,7 @@ use crate::{
         limits::{Limits, Timeouts},
     },
 };
-use std::time::Instant;
+use std::{ops::Range, time::Instant};
 
 /// A request whose head is complete and whose body is not. Its bytes are at the front of the receive buffer.
 #[derive(Debug)]
@@ -20,16 +20,6 @@ pub(super) struct ReceivingBody {
     decoder: BodyDecoder,
     /// The deadline for the next bytes of the body.
     pub(super) clock: ProgressClock,
-}
-
-/// The lengths of a complete request at the front of the receive buffer, in bytes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RequestLens {
-    pub(super) head: usize,
-    /// The length of the decoded body, which follows the head.
-    pub(super) body: usize,
-    /// The length of the whole request as received, with its chunk framing.
-    pub(super) message: usize,
 }
 
 impl ReceivingBody {
@@ -48,8 +38,8 @@ impl ReceivingBody {
         Ok(ReceivingBody { framing, head_len, decoder, clock: ProgressClock::start(0, now) })
     }
 
-    /// Decodes the bytes of the body in `input`. Returns the lengths of the request if it is complete, `None` if more bytes
-    /// are needed.
+    /// Decodes the bytes of the body in `input`. If the request is complete, returns where the decoded body is in `input`,
+    /// and the length of the whole request with its chunk framing. Returns `None` if more bytes are needed.
     ///
     /// # Errors
     ///
@@ -58,19 +48,17 @@ impl ReceivingBody {
         &mut self,
         input: &mut RecvBuf,
         limits: &Limits,
-    ) -> Result<Option<RequestLens>, ParseError> {
+    ) -> Result<Option<(Range<usize>, usize)>, ParseError> {
         let received = input.after_mut(self.head_len);
         let status = self.decoder.decode(received, limits)?;
-        let body = self.decoder.body_len(received.len());
-        match status {
-            DecodeStatus::Complete(end) => {
-                Ok(Some(RequestLens { head: self.head_len, body, message: self.head_len + end }))
-            }
+        let body_end = self.head_len + self.decoder.body_len(received.len());
+        Ok(match status {
+            DecodeStatus::Complete(end) => Some((self.head_len..body_end, self.head_len + end)),
             DecodeStatus::Partial => {
-                input.truncate(self.head_len + body);
-                Ok(None)
+                input.truncate(body_end);
+                None
             }
-        }
+        })
     }
 
     /// Returns the deadline for the next bytes of the body. Call it after [`decode`](ReceivingBody::decode), which leaves

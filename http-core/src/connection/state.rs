@@ -1,12 +1,8 @@
 //! The states of a connection, and the table of all transitions between them.
 
-use super::{
-    receiving::{ReceivingBody, RequestLens},
-    step::CloseReason,
-};
-use crate::codec::framing::RequestFraming;
-use crate::types::method::Method;
-use std::time::Instant;
+use super::{receiving::ReceivingBody, step::CloseReason};
+use crate::{codec::framing::RequestFraming, types::method::Method};
+use std::{ops::Range, time::Instant};
 
 /// The state of a connection. Each variant owns the data that only this state needs.
 #[derive(Debug)]
@@ -17,8 +13,9 @@ pub(super) enum State {
     Head { since: Instant },
     /// The head is complete, part of the body is missing.
     Body(Box<ReceivingBody>),
-    /// The engine has the request, which was complete at the time `received_at`. Its response is due.
-    AwaitingReply { framing: RequestFraming, lens: RequestLens, received_at: Instant },
+    /// The engine has the request, which was complete at the time `received_at`. Its response is due. `body` is where the
+    /// decoded body is in the receive buffer.
+    AwaitingReply { framing: RequestFraming, body: Range<usize>, received_at: Instant },
     /// The engine has the rejection. Its response is due. `request` is `None` if the head was invalid, or is no longer in
     /// the receive buffer. Its time is when the request was complete or, if it was rejected before, when it was rejected.
     Rejecting { method: Method, request: Option<(RequestFraming, Instant)> },

@@ -152,10 +152,7 @@ mod tests {
     #[test]
     fn token_bytes_are_those_of_the_grammar() {
         let tokens: Vec<u8> = (0..=255).filter(|&byte| is_token(byte)).collect();
-        assert_eq!(
-            tokens,
-            b"!#$%&'*+-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ^_`abcdefghijklmnopqrstuvwxyz|~".to_vec()
-        );
+        assert_eq!(tokens, b"!#$%&'*+-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ^_`abcdefghijklmnopqrstuvwxyz|~");
     }
 
     #[test]
