@@ -1,7 +1,8 @@
 //! The states of a connection, and the table of all transitions between them.
 
 use super::{receiving::ReceivingBody, step::CloseReason};
-use crate::{codec::framing::RequestFraming, types::method::Method};
+use crate::codec::framing::RequestFraming;
+use crate::types::method::Method;
 use std::{ops::Range, time::Instant};
 
 /// The state of a connection. Each variant owns the data that only this state needs.
