@@ -83,7 +83,8 @@ impl ResponseReader {
         ResponseReader { method, limits, interims: 0, state: ReaderState::Head(Box::default()) }
     }
 
-    /// Reads received bytes. Call it again with the next bytes until the response is complete.
+    /// Parses received bytes. Call it again with the next bytes until the response is complete. Bytes after its end are
+    /// ignored, and make the connection not reusable.
     ///
     /// # Errors
     ///

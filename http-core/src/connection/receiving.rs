@@ -61,8 +61,11 @@ impl ReceivingBody {
         })
     }
 
-    /// Returns the deadline for the next bytes of the body. Call it after [`decode`](ReceivingBody::decode), which leaves
-    /// only decoded bytes in `input`.
+    /// Returns the time by which the client must send more of the body: the idle timeout and the minimum average rate
+    /// decide. Notes the number of bytes received so far; a change of it restarts the idle timeout.
+    ///
+    /// Bytes are counted as decoded: call [`decode`](ReceivingBody::decode) first, which removes the chunk framing from
+    /// `input`.
     pub(super) fn deadline(&mut self, input: &RecvBuf, timeouts: &Timeouts, now: Instant) -> Instant {
         let body = input.unread().len().saturating_sub(self.head_len) as u64;
         self.clock.deadline(body, timeouts.body_idle, timeouts.body_rate, now)

@@ -3,8 +3,8 @@
 use crate::types::{chars, error::error_enum};
 use std::{borrow::Cow, sync::Arc};
 
-/// The names of the headers that only the library sets: they delimit the message, control the connection, or are in
-/// every response.
+/// The names of headers that an application cannot add, because the library decides about them: they delimit the message,
+/// control the connection, or are in every response.
 const RESERVED: [&str; 8] = [
     "Content-Length",
     "Transfer-Encoding",

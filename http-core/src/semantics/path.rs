@@ -154,7 +154,8 @@ fn is_plain(raw: &[u8]) -> bool {
     dots == 0 || dots == NAME
 }
 
-/// Decodes any path without its leading slash, segment by segment.
+/// Decodes a path segment by segment: resolves escapes, merges slashes, removes dot segments. `raw` is the path as sent,
+/// after its leading slash.
 fn decode(raw: &[u8]) -> Result<RelativePath<'static>, PathError> {
     // The segments so far, joined by slashes.
     let mut path = Vec::with_capacity(raw.len());

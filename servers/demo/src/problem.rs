@@ -119,8 +119,8 @@ pub(crate) fn handler(handle: impl Fn(&Request<'_>) -> HandlerResult + Send + Sy
     }
 }
 
-/// Middleware that rewrites every error response in the format that the client prefers. If a handler panics or drops
-/// its reply, it responds with a report of that.
+/// Middleware that rewrites every error response in the format that the client prefers: JSON or HTML. If a handler
+/// panics or drops its responder, the client gets a 500 in that format.
 pub(crate) struct Problems;
 
 impl Middleware for Problems {

@@ -162,7 +162,8 @@ impl Stub {
         state.behaviour.or_else(selected).unwrap_or(Behaviour::Normal)
     }
 
-    /// Sends the response to a request for `place`: `json` as its body, or a fault if the behaviour is one.
+    /// Responds to a request for `place`, a city name or coordinates, as [`choose_behaviour`](Stub::choose_behaviour)
+    /// decides: with `json` as the body, or with the fault that the behaviour stands for.
     fn respond(&self, mut stream: TcpStream, place: &str, json: &Value) -> io::Result<()> {
         let json = json.to_string();
         let complete = response("200 OK", &json);

@@ -125,8 +125,8 @@ fn report(misuse: Misuse) {
     log::error!("cannot send the handler's response: {misuse}; responding 500 instead");
 }
 
-/// How an engine runs a reply that is not immediate. A method returns the outcome if it has waited for it, and `None` if
-/// the outcome arrives later.
+/// How an engine runs a reply that is not [`Reply::Now`]. The first two methods return the reply's outcome if they have
+/// waited for it, and `None` if it arrives at the engine later.
 pub trait RunReply {
     /// Runs `job` after `delay`.
     fn run_after(&mut self, delay: Duration, job: Job) -> Option<Outcome>;

@@ -28,6 +28,7 @@ use std::{
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<TcpListener>,
+    /// Whether event loops share the listeners, or bind more, so that each has its own.
     sharing: Sharing,
     settings: Settings,
 }

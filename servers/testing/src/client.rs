@@ -97,7 +97,8 @@ impl Client {
         self.try_reply().unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Reads the next response as [`reply`](Client::reply) does, or returns a description of the server's error.
+    /// Reads the next final response, as [`reply`](Client::reply) does. If it is malformed, incomplete or missing, returns
+    /// a description of that. A status of 4xx or 5xx is no error here.
     pub fn try_reply(&mut self) -> Result<Reply, String> {
         self.reader.reply()
     }
@@ -116,7 +117,8 @@ impl Client {
         self.reply_to(request)
     }
 
-    /// Sends a request and reads its response, or returns a description of the error.
+    /// Sends a request and reads its response. If it cannot be sent, or the response is malformed, incomplete or missing,
+    /// returns a description of that.
     pub fn try_fetch(&mut self, request: impl AsRef<[u8]>) -> Result<Reply, String> {
         self.try_send(&request).map_err(|error| error.to_string())?;
         self.reader.reply_to(request.as_ref())

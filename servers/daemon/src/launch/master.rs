@@ -170,8 +170,8 @@ impl Master<'_> {
         }
     }
 
-    /// Reopens the logs and the document root by their names. After a failure, which is logged, the previous document
-    /// root stays in use.
+    /// Reopens the logs and the document root by their names. What cannot be reopened stays in use as it was; the failure
+    /// is logged.
     fn refresh(&mut self) {
         notify(ServiceState::Reloading);
         self.reopen_logs();

@@ -50,7 +50,8 @@ impl ServerSettings {
         opened.map(Some).context(format_args!("cannot serve {}", path.display()))
     }
 
-    /// Opens the application with the files of `root`, and returns the function that makes a handler for each worker.
+    /// Calls [`Application::open`], which loads what the workers share and returns the function that makes each worker's
+    /// handler. `root` is the open document root; `None` if the application serves no directory.
     pub(super) fn open_application(&self, root: Option<&OwnedFd>) -> io::Result<MakeHandler> {
         let opened = self.application.open(root.map(descriptor_path).as_deref());
         opened.context(format_args!("cannot serve {}", self.application))

@@ -27,7 +27,8 @@ const REQUESTS_PER_TURN: u32 = 64;
 const BYTES_PER_TURN: u64 = 1024 * 1024;
 /// The longest delay of a reply: more than any timeout, and well within the range of `Instant`.
 const MAX_DELAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// How many of the longest idle connections one search remembers.
+/// At the connection limit, the longest idle connection is closed for a new one. A search through all connections finds
+/// this many of the longest idle ones, so that the next new connections need no search.
 const IDLE_CANDIDATES: usize = 64;
 
 /// Names a connection of one worker.

@@ -29,7 +29,7 @@ use std::{
 
 /// The epoll token of the shutdown signal. Tokens up here are no keys of connections, whose index never gets so large.
 const SHUTDOWN: Token = Token(usize::MAX);
-/// The epoll token that tells that completions have arrived.
+/// The epoll token of the queue in which other threads send the outcomes of replies ([`Completions`]).
 const COMPLETIONS: Token = Token(usize::MAX - 1);
 /// The epoll token of the first listening socket; the others follow.
 const FIRST_LISTENER: usize = usize::MAX - 1024;
@@ -177,7 +177,8 @@ impl Worker {
         }
     }
 
-    /// Accepts what waits at a listening socket, and serves each connection at once. Returns whether more may wait.
+    /// Accepts the connections that wait at a listening socket, up to [`ACCEPTS_PER_TURN`], and runs the first turn of each
+    /// before it accepts the next. Returns whether more connections may be waiting.
     fn accept(&mut self, listener: usize) -> bool {
         for _ in 0..ACCEPTS_PER_TURN {
             if self.connections.len() >= self.admission.max_connections() + MAX_REJECTED {
