@@ -145,12 +145,30 @@ impl HeadIndex {
     /// The first error in byte order. It does not depend on how the bytes are split into calls.
     pub fn parse(&mut self, bytes: &[u8], limits: &Limits) -> Result<ParseStatus, ParseError> {
         let max_bytes = limits.head_bytes.min(usize::from(u16::MAX));
-        let max_lines = limits.headers.min(MAX_HEADERS);
         if self.phase < HeadPhase::LineStart
             && !self.parse_request_line(bytes, limits.target_bytes.min(max_bytes))?
         {
             return Ok(ParseStatus::Partial);
         }
+        self.parse_header_lines(bytes, max_bytes, limits.headers.min(MAX_HEADERS))
+    }
+
+    /// Parses the elements of the request line, from that of the current phase on. Returns whether the line is complete.
+    fn parse_request_line(&mut self, bytes: &[u8], max_bytes: usize) -> Result<bool, ParseError> {
+        Ok((self.phase > HeadPhase::Start || self.parse_start(bytes)?)
+            && (self.phase > HeadPhase::Method || self.parse_method(bytes)?)
+            && (self.phase > HeadPhase::Target || self.parse_target(bytes, max_bytes)?)
+            && (self.phase > HeadPhase::Version || self.parse_version(bytes)?))
+    }
+
+    /// Parses the elements of the header lines, from that of the current phase on, and returns whether the head is complete.
+    /// The head may have `max_bytes` bytes and `max_lines` header lines.
+    fn parse_header_lines(
+        &mut self,
+        bytes: &[u8],
+        max_bytes: usize,
+        max_lines: usize,
+    ) -> Result<ParseStatus, ParseError> {
         loop {
             let more = (self.phase > HeadPhase::LineStart || self.parse_line_start(bytes)?)
                 && (self.phase > HeadPhase::Name || self.parse_name(bytes, max_bytes)?)
@@ -163,14 +181,6 @@ impl HeadIndex {
                 return Ok(ParseStatus::Partial);
             }
         }
-    }
-
-    /// Parses the elements of the request line, from that of the current phase on. Returns whether the line is complete.
-    fn parse_request_line(&mut self, bytes: &[u8], max_bytes: usize) -> Result<bool, ParseError> {
-        Ok((self.phase > HeadPhase::Start || self.parse_start(bytes)?)
-            && (self.phase > HeadPhase::Method || self.parse_method(bytes)?)
-            && (self.phase > HeadPhase::Target || self.parse_target(bytes, max_bytes)?)
-            && (self.phase > HeadPhase::Version || self.parse_version(bytes)?))
     }
 
     /// Begins `phase`, whose element starts at the offset `at`. Returns true: the element before it is complete.

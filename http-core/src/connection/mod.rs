@@ -143,7 +143,7 @@ impl Connection {
                 State::Head { since } => self.poll_head(*since, io),
                 State::Body(_) => self.poll_body(io),
                 State::OverLimit => {
-                    self.enter(Event::Rejected, State::Rejecting { method: Method::Get, request: None });
+                    self.transition(Event::Rejected, State::Rejecting { method: Method::Get, request: None });
                     Some(Step::Reject(Rejection::Overloaded))
                 }
                 State::Rejecting { .. } => {
@@ -157,7 +157,7 @@ impl Connection {
                 State::AwaitingReply { .. } => Some(Step::AwaitReply),
                 State::Finishing { linger } if (*linger || !io.input.is_empty()) && !self.eof => {
                     self.deadline = now + self.config.timeouts.linger;
-                    self.enter(Event::FlushedUnread, State::Lingering);
+                    self.transition(Event::FlushedUnread, State::Lingering);
                     Some(Step::ShutdownWrite)
                 }
                 State::Finishing { .. } => self.enter(Event::Flushed, State::Closed(CloseReason::Done)),
@@ -178,12 +178,18 @@ impl Connection {
     }
 
     /// Changes the state to `next` because of `event`. Every change goes through this function; debug builds compare it with
-    /// the table of transitions. Always returns `None`: `poll` has to determine the step in the new state.
+    /// the table of transitions.
     #[inline]
-    fn enter(&mut self, event: Event, next: State) -> Option<Step> {
+    fn transition(&mut self, event: Event, next: State) {
         let state = self.state.name();
         debug_assert_eq!(state.after(event), Some(next.name()), "after {event:?} in state {state:?}");
         self.state = next;
+    }
+
+    /// Changes the state within [`poll`](Connection::poll). Returns `None`: `poll` determines the step in the new state.
+    #[inline]
+    fn enter(&mut self, event: Event, next: State) -> Option<Step> {
+        self.transition(event, next);
         None
     }
 
@@ -219,18 +225,20 @@ impl Connection {
     /// Returns the step in [`State::Head`]; `None` if the state has changed.
     #[inline]
     fn poll_head(&mut self, since: Instant, io: &mut Io<'_>) -> Option<Step> {
-        let head_len = match io.input.parse_head(&self.config.limits) {
+        let validated = match io.input.parse_head(&self.config.limits) {
             Ok(ParseStatus::Partial) => {
                 return self.flush_or_receive(io, since + self.config.timeouts.head);
             }
-            Ok(ParseStatus::Complete(head_len)) => head_len,
-            Err(error) => return Some(self.reject_malformed(error, None, io.input, io.now)),
+            Ok(ParseStatus::Complete(head_len)) => {
+                framing::validate(&io.input.index, io.input.unread()).map(|framing| (framing, head_len))
+            }
+            Err(error) => Err(error),
         };
-        match framing::validate(&io.input.index, io.input.unread()) {
-            Ok(framing) if framing.body == BodyLength::Exact(0) => {
+        match validated {
+            Ok((framing, head_len)) if framing.body == BodyLength::Exact(0) => {
                 Some(self.complete_request(framing, head_len..head_len, head_len, io.now))
             }
-            Ok(framing) => self.begin_body(framing, head_len, io),
+            Ok((framing, head_len)) => self.begin_body(framing, head_len, io),
             Err(error) => Some(self.reject_malformed(error, None, io.input, io.now)),
         }
     }
@@ -314,7 +322,7 @@ impl Connection {
     ) -> Step {
         self.used = len;
         self.deadline = now + self.config.timeouts.reply;
-        self.enter(Event::RequestComplete, State::AwaitingReply { framing, body, received_at: now });
+        self.transition(Event::RequestComplete, State::AwaitingReply { framing, body, received_at: now });
         Step::Request
     }
 
@@ -331,7 +339,7 @@ impl Connection {
     ) -> Step {
         let method = input.index.method(input.unread());
         let request = framing.map(|framing| (framing, now));
-        self.enter(Event::Malformed, State::Rejecting { method, request });
+        self.transition(Event::Malformed, State::Rejecting { method, request });
         Step::Reject(Rejection::Malformed(error))
     }
 
@@ -383,11 +391,11 @@ impl Connection {
             && body != BodyLength::UntilClose;
         response.queue(method, body, keep_alive, out, clock);
         if keep_alive {
-            self.enter(Event::KeepAliveResponse, State::Idle { since: clock.now() });
+            self.transition(Event::KeepAliveResponse, State::Idle { since: clock.now() });
         } else {
             // A client that asked to close sends no more. Any other client may be sending: closing at once would reset
             // the connection, and the client could lose the response (RFC 9112 §9.6).
-            self.enter(Event::LastResponse, State::Finishing { linger });
+            self.transition(Event::LastResponse, State::Finishing { linger });
         }
         Ok(())
     }
@@ -397,7 +405,7 @@ impl Connection {
     pub fn reject(&mut self) {
         if let State::AwaitingReply { framing, received_at, .. } = &self.state {
             let request = (self.used > 0).then_some((*framing, *received_at));
-            self.enter(Event::Rejected, State::Rejecting { method: framing.method, request });
+            self.transition(Event::Rejected, State::Rejecting { method: framing.method, request });
         }
     }
 
@@ -437,11 +445,11 @@ impl Connection {
                     State::Idle { .. } => (Event::Expired, CloseReason::Idle),
                     _ => (Event::Expired, CloseReason::Done),
                 };
-                self.enter(event, State::Closed(reason));
+                self.transition(event, State::Closed(reason));
                 return None;
             }
         };
-        self.enter(Event::Expired, State::Rejecting { method, request });
+        self.transition(Event::Expired, State::Rejecting { method, request });
         Some(rejection)
     }
 
