@@ -47,8 +47,8 @@ pub struct Common {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitOptions {
-    /// Connections open at once, divided evenly among worker processes and reduced to fit the limit on open files
-    /// [default: 10000 with event loops, 1024 with a thread for each; per process]
+    /// Connections open at once in the whole server, divided evenly among worker processes; reduced to fit the limit on
+    /// open files [default for each process: 10000 with event loops, 1024 with a thread per connection]
     #[arg(long, value_name = "COUNT", value_parser = number::<usize>(1..=MAX_NUMBER))]
     pub max_connections: Option<usize>,
 
@@ -115,7 +115,8 @@ pub struct ServiceOptions {
     #[arg(long)]
     pub confine: bool,
 
-    /// Make the server that holds the PID file start the program again and hand over to it, as SIGUSR2 does; then exit
+    /// Do not serve: make the server that holds the PID file start the program again and hand over to it, as SIGUSR2
+    /// does, and exit when the new process serves
     #[arg(long, requires = "pid_file")]
     pub reload: bool,
 }
