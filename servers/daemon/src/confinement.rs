@@ -14,16 +14,19 @@ use std::{collections::BTreeSet, error::Error, fmt, fs, io, path::Path};
 /// The latest Landlock version that added kinds of file access. The rules restrict every kind that this version knows.
 const LANDLOCK_VERSION: ABI = ABI::V5;
 
-/// Which Landlock rules restrict this process. The `Display` output is part of the line that announces the server.
+/// How far the kernel enforces the Landlock rules that [`confine`] documents on this process. The `Display` output is
+/// part of the line that announces the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confinement {
-    /// All rules apply.
+    /// The kernel denies every access that the rules do not permit.
     Full,
-    /// The kernel enforces only the rules that it knows: at least those for reading, creating and removing files.
+    /// The kernel is too old to restrict every kind of access. It restricts at least reading, writing, executing,
+    /// creating and removing files.
     Partial,
-    /// The rules of the parent process apply. The parent was started with the same arguments.
+    /// The process keeps the rules that its parent has set for itself. As the parent was started with the same
+    /// arguments, they are the rules that this process needs.
     Inherited,
-    /// No rule applies, because the kernel has no Landlock.
+    /// The process may access all files, because the kernel has no Landlock.
     Unavailable,
 }
 
@@ -45,9 +48,11 @@ impl fmt::Display for Confinement {
 /// * to start the program again as a worker or a successor: to read and execute files in the directories of the program
 ///   and its libraries, and to open `/etc/ld.so.cache` and `/dev/null`.
 ///
-/// If the process has inherited rules, only checks that they permit reading `root`.
+/// These rules forbid reading `/proc/self/maps`, so a process that may not read it has inherited them from its parent.
+/// Then this function sets no rules, and only checks that the inherited ones permit reading `root`.
 ///
-/// Fails if `root` cannot be read, or if the process has a second thread, which would stay unconfined.
+/// Fails if `root` cannot be opened, if inherited rules forbid reading it, or if the process has a second thread, which
+/// would stay unconfined.
 pub fn confine(root: Option<&Path>, logs: &[&Path], pid_file: Option<&Path>) -> io::Result<Confinement> {
     let proc_maps = match fs::read_to_string("/proc/self/maps") {
         // Every process may read its own mappings unless it is confined already.
@@ -58,8 +63,9 @@ pub fn confine(root: Option<&Path>, logs: &[&Path], pid_file: Option<&Path>) -> 
     restrict(root, logs, pid_file, &proc_maps).map_err(io::Error::other)
 }
 
-/// Checks that the rules inherited from the parent process permit reading `root`, and returns
-/// [`Confinement::Inherited`]. They do not if the name `root` now refers to another directory.
+/// Returns [`Confinement::Inherited`] if the rules inherited from the parent process permit reading `root`, or if
+/// `root` is `None`. Fails if the rules forbid it: the name `root` then refers to another directory than it did when
+/// the parent set the rules.
 fn check_inherited(root: Option<&Path>) -> io::Result<Confinement> {
     match root {
         // access(2) ignores Landlock, so a directory that it permits to read and open(2) does not is excluded by

@@ -118,8 +118,8 @@ pub fn is_held(path: &Path) -> io::Result<bool> {
     Ok(flock(&file, FlockOperation::NonBlockingLockShared).is_err())
 }
 
-/// Returns the PID in the file, and when the file was last modified. The PID is `None` if the file contains none. Fails
-/// if the file cannot be opened.
+/// Returns the PID in the file, and when the file was last modified. The PID is `None` if the file is empty or contains
+/// something other than a PID. Fails if the file cannot be opened.
 pub fn read(path: &Path) -> io::Result<(Option<Pid>, SystemTime)> {
     let file = File::open(path).context(format_args!("cannot open {}", path.display()))?;
     let modified = file.metadata()?.modified()?;

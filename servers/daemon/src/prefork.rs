@@ -9,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A worker process that ends sooner than this after its start counts as failed: its replacement is delayed. Also the
-/// shortest delay after a failure to start a process at all.
+/// A worker process that ends sooner than this after its start counts as failed: its replacement is delayed. If a
+/// replacement cannot be started at all, the next attempt follows no sooner than this.
 const MIN_LIFETIME: Duration = Duration::from_secs(1);
 /// The delay before a worker process is replaced if it ended within [`MIN_LIFETIME`]. Each further such end in a row
 /// doubles the delay.
@@ -39,8 +39,9 @@ impl WorkerPool {
         Ok(pool)
     }
 
-    /// Reaps the workers that have ended, and starts the replacements that are due, with `handoff`. Returns when the
-    /// next replacement is due, or `None` if all workers run.
+    /// Reaps the worker processes that have ended, and starts the replacements that are due. Each replacement receives
+    /// the descriptors in `handoff`. Without waiting, returns the time at which the next replacement will be due, or
+    /// `None` if all workers run.
     pub fn maintain(&mut self, handoff: Handoff<'_>) -> Option<Instant> {
         let now = Instant::now();
         self.slots.iter_mut().for_each(|slot| slot.maintain(handoff, now));
@@ -81,7 +82,8 @@ struct WorkerSlot {
     worker: Option<Child>,
     /// When to start the replacement, if `worker` is `None`.
     restart_at: Instant,
-    /// The delay of the last replacement; zero if the process before it had served.
+    /// The delay of the latest replacement, which the next failure doubles. Zero at first, and again when a process
+    /// ends that has run for at least [`MIN_LIFETIME`].
     backoff: Duration,
 }
 

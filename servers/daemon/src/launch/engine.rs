@@ -9,9 +9,11 @@ use http_engine::{MakeHandler, Server, ServerHandle, listener::Sharing};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{io, net::TcpListener, sync::mpsc::Sender};
 
-/// The number of descriptors of a process that belong to no worker: output, logs, thread pool, signals.
+/// How many descriptors are reserved in a process for standard streams, logs, thread pool and signals: an estimate that
+/// is high enough. Listeners, connections and the descriptors of workers ([`FDS_PER_WORKER`]) are counted separately.
 const FDS_PER_PROCESS: usize = 32;
-/// The number of descriptors of a worker: epoll and eventfd, and the files that its cache keeps open.
+/// How many descriptors are reserved for each worker of a process: up to 8 for epoll and eventfd, and up to 64 for the
+/// files that the application's cache for this worker keeps open. Connections are counted separately.
 const FDS_PER_WORKER: usize = 8 + 64;
 
 /// Starts an engine in this process that accepts from `listeners`. Each of its workers uses a handler that `make`
@@ -53,8 +55,9 @@ pub(super) fn raise_open_file_limit() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
-/// Returns the number of connections that this process may have open if it has this number of listeners. Also returns a
-/// warning if the limit on open files makes that number lower than the option or its default.
+/// Returns how many connections this process may have open if it has this number of listeners: its part of
+/// `--max-connections`, or the engine's default without that option, reduced to fit the limit on open files. Also
+/// returns a warning if the number was reduced.
 pub(super) fn connection_limit(settings: &ServerSettings, listeners: usize) -> (usize, Option<String>) {
     let workers = settings.workers_per_process();
     // The operator's number is divided. The default is not: the kernel distributes connections unevenly, and no process
@@ -69,9 +72,9 @@ pub(super) fn connection_limit(settings: &ServerSettings, listeners: usize) -> (
     fit_connections(wanted, open_files, FDS_PER_PROCESS + workers * FDS_PER_WORKER + listeners * 2)
 }
 
-/// Returns how many of the `wanted` connections may be open, at least 1, and a warning if not all of them may.
-/// Connections may use all of the `open_files` that the process may have except `reserved`. If less than a quarter of
-/// them remains, they may use a quarter, and compete with the reserved descriptors.
+/// Returns how many of the `wanted` connections may be open, at least 1, and a warning if not all of them may. The
+/// process may have `open_files` descriptors; each connection uses one, and `reserved` are kept for other purposes. But
+/// connections may always use a quarter of `open_files`, even if fewer than `reserved` descriptors then remain.
 fn fit_connections(wanted: usize, open_files: usize, reserved: usize) -> (usize, Option<String>) {
     let available = open_files.saturating_sub(reserved).max(open_files / 4);
     let limit = wanted.min(available).max(1);

@@ -38,8 +38,11 @@ pub(super) fn listen(settings: &ServerSettings) -> io::Result<Vec<TcpListener>> 
     Ok(sets.into_iter().flatten().collect())
 }
 
-/// Binds each address in the settings once, for workers that use it as `sharing` says. Without addresses, binds the
-/// IPv4 loopback address, and the IPv6 loopback address if the machine has IPv6. The error names the address.
+/// Binds each address in the settings once. With [`Sharing::PerWorker`], sets `SO_REUSEPORT`, so that the caller can
+/// bind further sockets to the same address; with [`Sharing::Shared`], all workers must accept from this socket.
+///
+/// Without addresses, binds the IPv4 loopback address, and the IPv6 loopback address if the machine has IPv6. The error
+/// names the address that cannot be bound.
 fn bind(settings: &ServerSettings, sharing: Sharing) -> io::Result<Vec<TcpListener>> {
     let (binds, port) = (&settings.options.bind, settings.options.port);
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
@@ -63,7 +66,8 @@ fn bind(settings: &ServerSettings, sharing: Sharing) -> io::Result<Vec<TcpListen
 /// Takes over the listening sockets that a service manager has passed to this process. Without a service manager, or if
 /// it passed none, the result is empty. Fails if a passed descriptor is not a listening TCP socket.
 ///
-/// The service manager sets their backlog and deferral (systemd.socket(5)).
+/// Does not change the sockets' backlog and `TCP_DEFER_ACCEPT`, because the service manager's configuration sets them
+/// (systemd.socket(5)).
 fn activated_sockets() -> io::Result<Vec<TcpListener>> {
     let number = |name| env::var(name).ok()?.parse::<RawFd>().ok();
     let count = number("LISTEN_FDS").unwrap_or(0).clamp(0, MAX_SOCKETS);

@@ -40,7 +40,7 @@ pub(super) struct Master<'a> {
     logs: Logs,
     /// Kept open to hand them over to replacement workers and to successors.
     listeners: Vec<TcpListener>,
-    /// The document root, to hand it over to replacement workers.
+    /// The open document root, to hand it over to worker processes. `None` if the application serves no directory.
     root: Option<OwnedFd>,
     workers: Workers,
     /// A successor that was started and does not serve yet.
@@ -118,8 +118,8 @@ impl Master<'_> {
         result
     }
 
-    /// Prints a line with the URLs, the engine and the workers of the server. A failure is ignored, because standard
-    /// output may be closed.
+    /// Prints a line with the URLs, the engine and the workers of the server, and how it is confined: `confinement` is
+    /// `None` without `--confine`. A failure is ignored, because standard output may be closed.
     fn announce(&self, confinement: Option<Confinement>) {
         let ServerSettings { name, application, engine, options } = self.settings;
         let workers = self.settings.workers();
@@ -156,7 +156,8 @@ impl Master<'_> {
         Ok(())
     }
 
-    /// Replaces worker processes that have ended. Returns when the next replacement is due, or `None` if none is due.
+    /// Replaces worker processes that have ended, if their replacement is due. Without waiting, returns the time at
+    /// which the next replacement will be due: `None` if all worker processes run, or if the workers are threads.
     fn maintain_workers(&mut self) -> Option<Instant> {
         let Workers::Processes(pool) = &mut self.workers else { return None };
         pool.maintain(worker_handoff(&self.listeners, self.root.as_ref()))
@@ -170,8 +171,8 @@ impl Master<'_> {
         }
     }
 
-    /// Reopens the logs and the document root by their names. What cannot be reopened stays in use as it was; the failure
-    /// is logged.
+    /// Reopens the logs and the document root by their names. What cannot be reopened stays in use as it was; the
+    /// failure is logged.
     fn refresh(&mut self) {
         notify(ServiceState::Reloading);
         self.reopen_logs();
@@ -220,7 +221,8 @@ impl Master<'_> {
         }
     }
 
-    /// Kills the successor, which failed with `error`, logs the error, and writes the PID of this process again.
+    /// Continues to serve although the successor failed with `error`. Kills the successor if it still runs, logs the
+    /// error, and rewrites the PID file, if there is one, with the PID of this process.
     fn continue_without_successor(&mut self, error: &io::Error) {
         self.successor = None;
         log::error!("cannot hand over: {error}");
@@ -239,8 +241,11 @@ impl Master<'_> {
         successor.detach();
     }
 
-    /// Stops accepting connections. Then waits until the requests in flight are finished, the grace period is over, or
-    /// a further [`Signal::Stop`] arrives.
+    /// Stops accepting connections, and waits until the workers have ended. They finish the requests in flight, and
+    /// close the connections that remain at the end of the grace period.
+    ///
+    /// Returns earlier if a further [`Signal::Stop`] arrives, or if workers still run [`KILL_DELAY`] after the grace
+    /// period. They then end with this process: dropping the [`WorkerPool`] kills worker processes.
     fn drain(&mut self) {
         // Kills a successor that does not serve yet.
         self.successor = None;
@@ -273,7 +278,8 @@ fn worker_handoff<'a>(listeners: &'a [TcpListener], root: Option<&'a OwnedFd>) -
     Handoff { listeners, root: root.map(AsFd::as_fd), pid_file: None }
 }
 
-/// Confines this process to the files that it serves, logs and removes.
+/// Confines this process as [`confinement::confine`] documents, to the document root, the log files and the PID file in
+/// the settings.
 fn confine(settings: &ServerSettings) -> io::Result<Confinement> {
     let ServiceOptions { logs, pid_file, .. } = &settings.options.service;
     let logs: Vec<_> = [&logs.log_file, &logs.error_log].into_iter().filter_map(Option::as_deref).collect();

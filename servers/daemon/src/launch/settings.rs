@@ -19,8 +19,9 @@ pub trait Application: fmt::Display + fmt::Debug + Send + Sync {
     /// Opens what all workers of a process share, such as the files of `root`, and returns the function that makes a
     /// handler for each worker. Called again when the server reopens its document root.
     ///
-    /// `root` is a path to the directory that [`Application::root`] named when the server opened it. It is valid only
-    /// during the call.
+    /// `root` is another path than that of [`Application::root`]: it leads to the directory that the server opened
+    /// under that name, even if the name refers to another directory now. The path is valid only during the call.
+    /// `root` is `None` if the application serves no directory.
     ///
     /// # Errors
     ///
@@ -50,8 +51,8 @@ impl ServerSettings {
         opened.map(Some).context(format_args!("cannot serve {}", path.display()))
     }
 
-    /// Calls [`Application::open`], which loads what the workers share and returns the function that makes each worker's
-    /// handler. `root` is the open document root; `None` if the application serves no directory.
+    /// Calls [`Application::open`], which loads what the workers share and returns the function that makes each
+    /// worker's handler. `root` is the open document root; `None` if the application serves no directory.
     pub(super) fn open_application(&self, root: Option<&OwnedFd>) -> io::Result<MakeHandler> {
         let opened = self.application.open(root.map(descriptor_path).as_deref());
         opened.context(format_args!("cannot serve {}", self.application))

@@ -42,8 +42,9 @@ impl AccessLog {
         (format != Format::Off).then_some(AccessLog { log, format })
     }
 
-    /// Copies what the line says about the request, and returns a function that makes the response append the line once
-    /// the response is sent. `request` is `None` if its head was not understood.
+    /// Copies what the line says about the request, and returns a function that attaches a callback to the response
+    /// ([`Response::on_sent`]). The callback appends the line when the response is sent, or when the connection ends
+    /// before that. `request` is `None` if the request's head was not understood.
     fn record(
         &self,
         client_addr: Option<SocketAddr>,
@@ -75,13 +76,17 @@ impl Middleware for AccessLog {
 
 // With these limits a line stays below `MAX_LINE_BYTES`, and no client can make the log grow much faster than it sends.
 
-/// The most bytes of a line that the request's method takes, once escaped.
+/// The maximum length of the request's method in a line, in bytes after escaping. A longer one is truncated, and
+/// `...` follows.
 const MAX_METHOD: usize = 32;
-/// The most bytes of a line that the request's target takes, once escaped.
+/// The maximum length of the request's target in a line, in bytes after escaping. A longer one is truncated, and
+/// `...` follows.
 const MAX_TARGET: usize = 2000;
-/// The most bytes of a line that the `Referer` header takes, once escaped.
+/// The maximum length of the value of the `Referer` header in a line, in bytes after escaping. A longer one is
+/// truncated, and `...` follows.
 const MAX_REFERER: usize = 1000;
-/// The most bytes of a line that the `User-Agent` header takes, once escaped.
+/// The maximum length of the value of the `User-Agent` header in a line, in bytes after escaping. A longer one is
+/// truncated, and `...` follows.
 const MAX_USER_AGENT: usize = 500;
 
 /// Initial capacity of [`RecordBuilder::text`] in bytes: most lines fit without growing it.
@@ -99,8 +104,8 @@ struct RecordBuilder {
 }
 
 impl RecordBuilder {
-    /// Builds what a line says about the client and the request. `client` is `None` if the engine knows no address,
-    /// `request` if its head was not understood.
+    /// Builds what a line says about the client and the request. `client` is `None` if the engine does not know the
+    /// client's address. `request` is `None` if the request's head was not understood.
     fn new(format: Format, client: Option<SocketAddr>, request: Option<&Request<'_>>) -> Self {
         let text = Vec::with_capacity(TYPICAL_LINE_BYTES);
         let mut record = RecordBuilder { format, text, time_at: 0, response_at: 0 };
@@ -111,8 +116,9 @@ impl RecordBuilder {
         record
     }
 
-    /// Appends the complete line, with its newline, to `out`. `time` is when the response was sent or its connection
-    /// ended, `duration` the time from the last byte of the request until then.
+    /// Appends the complete line, with its newline, to `out`. `time` is the moment at which the response was sent or
+    /// its connection ended. `duration` is the time from the last byte of the request to that moment. `sent` says how
+    /// many bytes of the response's body were sent, and whether they are all.
     fn finish(&self, out: &mut Vec<u8>, time: &Timestamp, status: Status, sent: Sent, duration: Duration) {
         let json = self.format == Format::Json;
         let (time, start) = (if json { &time.rfc3339 } else { &time.clf }, out.len());
@@ -133,8 +139,9 @@ impl RecordBuilder {
         debug_assert!(out.len() - start <= MAX_LINE_BYTES, "a log line is too long");
     }
 
-    /// Builds a line in the Common Log Format: `client - - [time] "request line" status bytes`. The combined format
-    /// adds the headers `Referer` and `User-Agent` in quotes. `-` stands for an unknown value.
+    /// Builds a line in the Common Log Format, `client - - [time] "request line" status bytes`, but leaves out `time`
+    /// and `status bytes`: [`finish`](RecordBuilder::finish) inserts them. For [`Format::Combined`], adds the headers
+    /// `Referer` and `User-Agent` in quotes. `-` stands for an unknown value.
     fn write_common(&mut self, client: Option<SocketAddr>, request: Option<&Request<'_>>) {
         let text = &mut self.text;
         let _ = match client {
@@ -163,8 +170,9 @@ impl RecordBuilder {
         }
     }
 
-    /// Builds a line that is a JSON object, always with the same members in the same order. `null` stands for an
-    /// unknown value.
+    /// Builds a line that is a JSON object, but leaves out the value of `time` and the members about the response:
+    /// [`finish`](RecordBuilder::finish) inserts them. All lines have the same members in the same order; `null` stands
+    /// for an unknown value.
     fn write_json(&mut self, client: Option<SocketAddr>, request: Option<&Request<'_>>) {
         let text = &mut self.text;
         text.extend_from_slice(b"{\"time\":\"");
@@ -185,8 +193,8 @@ impl RecordBuilder {
     }
 }
 
-/// Appends a member of a JSON object and a comma to `out`. Escapes `value` and truncates it to `max_bytes`; `None`
-/// becomes `null`.
+/// Appends a member of a JSON object and a comma to `out`. Escapes `value`. If the escaped value is longer than
+/// `max_bytes`, truncates it to that length and appends `...`. `None` becomes `null`.
 fn write_member(out: &mut Vec<u8>, name: &str, value: Option<&[u8]>, max_bytes: usize) {
     let _ = write!(out, "\"{name}\":");
     match value {

@@ -15,7 +15,8 @@ use std::{
     time::SystemTime,
 };
 
-/// The most bytes of a line that the message takes, once escaped. The rest of the line fits into the other 100 bytes.
+/// The maximum length of the message in a line, in bytes after escaping. A longer message is truncated, and `...`
+/// follows. The rest of the line fits into the other 100 bytes.
 const MAX_MESSAGE: usize = MAX_LINE_BYTES - 100;
 
 /// The error log of this process, once [`set_log`] has been called.

@@ -3,16 +3,18 @@
 /// Follows text that was truncated.
 const TRUNCATED: &[u8] = b"...";
 
-/// How bytes are escaped, which depends on where they appear. Printable ASCII stays as it is, except what a variant
-/// names. Any other byte becomes `\xHH`, in JSON `\u00HH`.
+/// How bytes are escaped, which depends on where they appear. Printable ASCII stays as it is, except the characters
+/// that a variant names. These and all other bytes become `\xHH`, or `\u00HH` with [`Escape::Json`]; `HH` is the byte
+/// in hexadecimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Escape {
     /// In a message: escapes backslashes, which begin an escape sequence.
     Message,
     /// Between double quotes: escapes backslashes and double quotes.
     Quoted,
-    /// In a JSON string (RFC 8259 §7): escapes backslashes and double quotes. A byte that is not ASCII becomes the
-    /// character with the same number, so that any bytes give valid JSON and can be recovered from it.
+    /// In a JSON string (RFC 8259 §7): escapes backslashes and double quotes. The byte 0xE9, which is not ASCII,
+    /// becomes `\u00E9`. So any bytes give valid JSON, and a reader can recover them: each character's number is the
+    /// byte.
     Json,
 }
 

@@ -37,8 +37,9 @@ pub struct LogSettings {
 }
 
 impl LogSettings {
-    /// Opens the outputs, calls `restrict`, then starts the writer threads. Returns the logs and the result of
-    /// `restrict`, which may drop rights that opening the outputs needs, and must run while the process has one thread.
+    /// Opens the outputs, calls `restrict`, then starts the writer threads. `restrict` has its place between the other
+    /// two, because it may drop rights that opening the outputs needs, and because it may require that the process has
+    /// only one thread. Returns the logs and the result of `restrict`.
     ///
     /// From then on the messages and panics of this process go to its error log. Fails if an output cannot be opened,
     /// if `restrict` fails, or if the kernel starts no thread.

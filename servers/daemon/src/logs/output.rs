@@ -114,8 +114,8 @@ impl<W: Write + AsFd> LineWriter<W> {
     }
 }
 
-/// Returns the longest part of `text` from its start that one atomic write can hold ([`MAX_LINE_BYTES`]) and that ends
-/// with a line. If the first line is longer than that, returns as much of it as fits.
+/// Returns as many lines from the start of `text`, with their newlines, as one atomic write can hold: at most
+/// [`MAX_LINE_BYTES`]. If there is no newline within that length, returns the text up to that length.
 fn whole_lines(text: &[u8]) -> &[u8] {
     let window = &text[..text.len().min(MAX_LINE_BYTES)];
     let end = window.iter().rposition(|byte| *byte == b'\n').map_or(window.len(), |at| at + 1);

@@ -59,7 +59,8 @@ pub(super) fn report_lost(buffer: &Buffer) {
 /// The writer thread of one log.
 struct Writer {
     buffer: Arc<Buffer>,
-    /// The lines that are being written; between two writes an empty buffer for the exchange with `buffer`.
+    /// The lines that are being written; empty between two writes. Each write first swaps this vector with the full one
+    /// in `buffer`, so that both keep their allocated memory.
     lines: Vec<u8>,
     file: LineWriter<File>,
     /// Whether the last write failed.
