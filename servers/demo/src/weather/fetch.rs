@@ -92,7 +92,13 @@ fn unreachable() -> io::Error {
     io::Error::other("upstream cannot be reached")
 }
 
-/// Receives the response to a GET request. A malformed or incomplete response is an [`io::ErrorKind::Other`].
+/// Receives the response to a GET request. Does not check its status.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::Other`] if the response is malformed, incomplete or exceeds a limit, such as [`MAX_BODY_BYTES`];
+/// [`io::ErrorKind::TimedOut`] or [`io::ErrorKind::WouldBlock`] if a timeout expires; another error of the operating
+/// system if the connection fails.
 fn receive(stream: &mut TcpStream, timeouts: &Timeouts) -> io::Result<ClientResponse> {
     let limits = Limits { body_bytes: MAX_BODY_BYTES, ..Limits::default() };
     let mut reader = ResponseReader::new(Method::Get, limits);

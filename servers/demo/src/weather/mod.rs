@@ -60,7 +60,9 @@ impl Weather {
         })
     }
 
-    /// Fetches the report for the leader's place, logs the fetch, and returns the leader's result. Blocks the thread.
+    /// Fetches the report for the place of `leader`, the request that fetches for all requests that need this report
+    /// now. Logs the fetch, stores its result in the cache, delivers it to the waiting requests, and returns it for the
+    /// leader's own response. Blocks the thread.
     fn fetch(&self, leader: Leader) -> WeatherResult {
         let started = Instant::now();
         let fetched = open_meteo::fetch_report(&leader.place, &self.settings);
@@ -72,8 +74,10 @@ impl Weather {
 
     /// Creates the response to a request that was received at `now`. An error is reported in `format`.
     ///
-    /// A report is always JSON. A client may cache a fresh report for `max_age` (RFC 9111 §5.2.2.1), and must
-    /// revalidate a stale one (§5.2.2.4). `Age` is the number of seconds since the fetch (§5.1).
+    /// A report is always JSON. A report is stale if the last fetch failed and it comes from an earlier one. A client
+    /// must revalidate a stale report (RFC 9111 §5.2.2.4), and may cache any other for [`WeatherSettings::max_age`]
+    /// (§5.2.2.1). `Age` is the number of seconds from the end of the fetch to `now` (§5.1); 0 if the fetch ended
+    /// later.
     fn response(&self, result: WeatherResult, now: Instant, format: Format) -> Response {
         let cached = match result {
             Ok(cached) => cached,

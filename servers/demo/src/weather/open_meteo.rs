@@ -24,7 +24,8 @@ const FORECAST_HOST: &str = "api.open-meteo.com";
 /// The query parameter `current` of the forecast: the variables that [`Current`] reads.
 const CURRENT_VARIABLES: &str = "temperature_2m,wind_speed_10m,wind_direction_10m,weather_code";
 
-/// The weather at a place. It serializes as the members of a response of `/weather`, except `stale`.
+/// The weather at a place. It serializes as the JSON object of a response of `/weather`, without the member `stale`.
+/// `reports::CachedReport` adds that one, which is true if a later fetch has failed.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     place: Location,
@@ -111,7 +112,11 @@ pub(super) fn fetch_report(place: &Place, settings: &WeatherSettings) -> Result<
     Ok(Report::new(location, forecast))
 }
 
-/// Asks the search service at `url` for the city that best matches `name`. A 404 if there is none.
+/// Asks the search service at `url` for the city that best matches `name`.
+///
+/// # Errors
+///
+/// 404 if no city matches, 504 if the service exceeds a timeout, 502 if it fails otherwise.
 fn search_city(name: &str, url: &Url, timeouts: &Timeouts) -> Result<Location, Problem> {
     let query = [("name", name), ("count", "1"), ("language", "en"), ("format", "json")];
     let search = fetch::get_json(url, &url.target("/v1/search", &query), timeouts);
@@ -120,8 +125,12 @@ fn search_city(name: &str, url: &Url, timeouts: &Timeouts) -> Result<Location, P
     search.results.into_iter().next().ok_or_else(no_such_city)
 }
 
-/// Asks the forecast service at `url` for the current weather. The query names units and time zone, though they are
-/// Open-Meteo's defaults, because [`Current`] depends on them.
+/// Asks the forecast service at `url` for the current weather. [`Current`] depends on the units and the time zone, so
+/// the query states them even though they are Open-Meteo's defaults.
+///
+/// # Errors
+///
+/// 504 if the service exceeds a timeout, 502 if it fails otherwise.
 fn fetch_forecast(location: &Location, url: &Url, timeouts: &Timeouts) -> Result<Forecast, Problem> {
     let query = [
         ("latitude", &*location.latitude.to_string()),

@@ -34,8 +34,12 @@ impl Place {
         }
     }
 
-    /// Returns the city with this name, without white space around it. A 400 if the name is empty, too long or not
-    /// text.
+    /// Returns the city with this name, in lower case and without white space around it.
+    ///
+    /// # Errors
+    ///
+    /// 400 if the name is empty, has more than 100 characters, or has a control character or U+FFFD, which stands for
+    /// bytes that are not UTF-8.
     fn from_city_name(name: &str) -> Result<Place, Problem> {
         // The query decoder puts the replacement character in the place of bytes that are not UTF-8.
         let is_not_text = |c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER;

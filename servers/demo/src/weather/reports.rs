@@ -19,7 +19,7 @@ use std::{
 /// The result of a request for the weather at a place: a report, or the error to send to the client.
 pub(super) type WeatherResult = Result<CachedReport, Problem>;
 
-/// A function that passes the result of a fetch to one follower.
+/// A function that passes the result of a fetch to one follower: a request that waits for another request's fetch.
 pub(super) type Deliver = Box<dyn FnOnce(WeatherResult) + Send>;
 
 /// A report and the time when its fetch ended. It serializes as the JSON body of a response of `/weather`.
@@ -41,7 +41,9 @@ pub(super) struct Reports(Arc<Mutex<ReportsState>>);
 struct ReportsState {
     settings: WeatherSettings,
     cache: HashMap<Place, CacheEntry>,
-    /// The followers of each fetch in flight, by its place.
+    /// The fetches in flight, by place. Each has the functions that deliver its result to the followers: the requests
+    /// that wait for it. The vector is empty while a fetch has no follower. The entry is missing if no fetch is in
+    /// flight.
     in_flight: HashMap<Place, Vec<Deliver>>,
 }
 
@@ -49,7 +51,8 @@ struct ReportsState {
 struct CacheEntry {
     ended_at: Instant,
     result: WeatherResult,
-    /// The report of the latest successful fetch before the last fetch, if there was one.
+    /// A report to serve as stale if `result` is an error: that of the last successful fetch before this one. `None` if
+    /// the cache had none. Not used if `result` is a report.
     earlier_report: Option<CachedReport>,
 }
 
@@ -69,8 +72,10 @@ impl Reports {
         Reports(Arc::new(Mutex::new(state)))
     }
 
-    /// Assigns a role to a request for `place` that was received at `now`: `Cached` if there is a usable result,
-    /// otherwise `Follower` if a fetch for the place is in flight, otherwise `Leader` of a new fetch.
+    /// Assigns a role to a request for `place` that was received at `now`. The role is `Cached` if the cache has a
+    /// recent result: a report younger than the setting `max_age`, or an error younger than `retry_delay` (a stale
+    /// report may take its place). Otherwise it is `Follower` if a fetch for the place is in flight, and `Leader` of a
+    /// new fetch if none is.
     pub(super) fn join(&self, place: Place, now: Instant) -> Role {
         let mut state = self.lock();
         if let Some(result) = state.get(&place, now) {
@@ -83,9 +88,11 @@ impl Reports {
         Role::Leader(Leader { reports: self.clone(), place, result: Err(busy()) })
     }
 
-    /// Makes a request for `place`, received at `now`, wait for the fetch in flight. The leader's thread calls
-    /// `deliver` with the result when the fetch ends. If it has ended since [`join`](Reports::join), `wait`
-    /// itself calls `deliver` at once.
+    /// Makes a request for `place`, received at `now`, wait for the fetch that another request, the leader, has
+    /// started. `deliver` is called with the result when the fetch ends, on the thread that ends it.
+    ///
+    /// If the fetch has ended since [`join`](Reports::join), `wait` itself calls `deliver` at once: with the result in
+    /// the cache if that is recent at `now`, otherwise with a 503.
     pub(super) fn wait(&self, place: &Place, now: Instant, deliver: Deliver) {
         let mut state = self.lock();
         if let Some(followers) = state.in_flight.get_mut(place) {
@@ -137,8 +144,8 @@ impl ReportsState {
         result
     }
 
-    /// Removes the entry with the oldest fetch if the cache is full. Compared with the fetch before it, the search
-    /// through all entries is cheap.
+    /// Removes the entry whose fetch ended first if the cache is full. Otherwise does nothing. It searches all entries,
+    /// but only once for each fetch, which takes far longer.
     fn make_room(&mut self) {
         if self.cache.len() >= self.settings.max_places {
             let oldest = self.cache.iter().min_by_key(|(_, entry)| entry.ended_at);
@@ -153,15 +160,17 @@ fn is_within(lifetime: Duration, since: Instant, now: Instant) -> bool {
     now.checked_duration_since(since).is_none_or(|age| age < lifetime)
 }
 
-/// Creates the 503 that followers get if their leader was dropped.
+/// Creates the 503 for requests that wait for another request's fetch, if there is no result: the thread pool was full,
+/// the fetch panicked, or the cache has removed the result since.
 fn busy() -> Problem {
     Problem::new(Status::SERVICE_UNAVAILABLE, "the server is busy; try again")
 }
 
-/// The leader of a fetch in flight: the request that fetches the weather at `place`. Its drop ends the fetch and
-/// delivers `result` to the followers.
+/// The leader of a fetch in flight: the request that fetches the weather at `place`. Its followers are the other
+/// requests for the place, which wait for the result. Dropping the leader ends the fetch and delivers `result` to the
+/// followers.
 ///
-/// If it is dropped before [`finish`](Leader::finish), because the thread pool is full or the job panics, the
+/// If it is dropped before [`finish`](Leader::finish), because the thread pool is full or the fetch panics, the
 /// followers get a 503, and the next request for the place becomes the leader.
 pub(super) struct Leader {
     reports: Reports,
@@ -171,8 +180,11 @@ pub(super) struct Leader {
 }
 
 impl Leader {
-    /// Stores the result of the fetch, which ended at `ended_at`, in the cache. Delivers the result to all followers
-    /// and returns it: the report or error in `fetched`, or a stale report in the place of the error.
+    /// Stores the result of the fetch, which ended at `ended_at`, in the cache. Returns the result for the leader's own
+    /// request, and delivers it to its followers, the requests that wait for this fetch.
+    ///
+    /// The result is that in `fetched`. If that is an error, and the cache has a report of an earlier fetch that is
+    /// younger than `stale_if_error`, the result is that report, marked as stale.
     pub(super) fn finish(mut self, fetched: Result<Report, Problem>, ended_at: Instant) -> WeatherResult {
         self.result = self.reports.lock().insert(&self.place, fetched, ended_at);
         self.result.clone()

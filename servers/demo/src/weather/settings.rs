@@ -7,10 +7,11 @@ use http_engine::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::{num::NonZeroU16, str::FromStr, time::Duration};
 
-/// The settings of `/weather`.
+/// The settings of `/weather`, which fetches from two upstream services: the search for a city's coordinates, and the
+/// forecast.
 #[derive(Clone, Debug)]
 pub struct WeatherSettings {
-    /// The base URL of both upstream services; `None` selects the public services of open-meteo.com.
+    /// The base URL of both services; `None` selects the public services of open-meteo.com.
     pub url: Option<Url>,
     /// Timeout for connecting to one address, and for each read and write. Upstream usually responds within 100 ms.
     pub idle_timeout: Duration,
@@ -22,7 +23,8 @@ pub struct WeatherSettings {
     pub stale_if_error: Duration,
     /// How long after a failed fetch there is no other fetch for the same place.
     pub retry_delay: Duration,
-    /// The largest number of places in the cache. Each takes about one kilobyte.
+    /// The largest number of places in the cache. Each takes about one kilobyte. When the cache is full, a new place
+    /// replaces the one whose last fetch is the oldest.
     pub max_places: usize,
 }
 
