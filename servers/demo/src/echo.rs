@@ -21,15 +21,18 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 use std::fmt::Display;
 
-/// The maximum nesting depth of arrays and objects in a JSON body. Protects clients whose parser of the response
-/// recurses; the parser here does not.
+/// The maximum nesting depth of arrays and objects in a JSON body; a deeper one is rejected with a 400. `/echo` sends
+/// the JSON back, and a client with a recursive parser could overflow its stack. The parser of this server does not
+/// recurse.
 const MAX_DEPTH: usize = 128;
 
-/// Replies to `POST /echo` with the body as JSON.
+/// Replies to `POST /echo` with JSON that represents the body. `Content-Type` determines how: JSON stays as it is, a
+/// form becomes an object, plain text a string, and any other body an object with its base64 encoding.
 ///
 /// # Errors
 ///
-/// 400 if the body is empty or malformed, or if `Content-Type` is invalid; 415 for text in an unsupported charset.
+/// 400 if the body is empty, if it is malformed JSON, a malformed multipart form or text that is not UTF-8, or if
+/// `Content-Type` is invalid; 415 for text in an unsupported charset.
 pub(crate) fn handle(request: &Request<'_>) -> HandlerResult {
     let media_type = media_type(request)?;
     match request.body() {
@@ -48,8 +51,13 @@ fn media_type<'r>(request: &Request<'r>) -> Result<Option<MediaType<'r>>, Proble
     }
 }
 
-/// Returns the body as JSON: unchanged if it is JSON, converted if it is a form or plain text, otherwise in base64. A
-/// malformed body is an error.
+/// Returns JSON that represents the body. Only `media_type` determines how, never the bytes: JSON stays as it is but
+/// for white space around it, a form becomes an object, and plain text a string. Any other type, or `None`, gives an
+/// object with the type, the length in bytes, and the body in base64.
+///
+/// # Errors
+///
+/// 400 if the body is malformed for its media type; 415 for plain text in an unsupported charset.
 fn echo(body: &[u8], media_type: Option<&MediaType<'_>>) -> Result<String, Problem> {
     let value = match media_type {
         Some(media_type) if is_json(media_type) => return check_json(body).map(str::to_owned),
@@ -85,8 +93,9 @@ fn check_json(body: &[u8]) -> Result<&str, Problem> {
     }
 }
 
-/// Returns the byte offset of the first bracket that nests deeper than [`MAX_DEPTH`], or `None` if none does. `json`
-/// must be well-formed, so that backslashes occur only in strings.
+/// Returns the byte offset of the first `[` or `{` that nests deeper than [`MAX_DEPTH`], or `None` if none does.
+/// Brackets in strings do not count. `json` must be well-formed: the function skips the byte after every backslash,
+/// which is right only in strings.
 fn find_too_deep(json: &str) -> Option<usize> {
     let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
     json.bytes().position(|byte| {
@@ -103,7 +112,8 @@ fn find_too_deep(json: &str) -> Option<usize> {
 }
 
 /// Converts an `application/x-www-form-urlencoded` body to a JSON object of strings, in the order of the form. The
-/// values of a repeated name become an array.
+/// values of a repeated name become an array. Every body is accepted: an invalid percent escape stays as it is, and
+/// bytes that are not UTF-8 become U+FFFD.
 fn urlencoded_form(body: &[u8]) -> Value {
     let mut members = Map::new();
     for (name, value) in form::pairs(body) {
@@ -142,8 +152,11 @@ fn malformed_form(error: MultipartError) -> Problem {
     if error == MultipartError::Boundary { problem.with_field("Content-Type") } else { problem }
 }
 
-/// Returns a `text/plain` body as text: a 415 if the charset is neither UTF-8 nor US-ASCII, a 400 if the body is not
-/// UTF-8.
+/// Returns a `text/plain` body as text. Without the parameter `charset`, the charset is UTF-8.
+///
+/// # Errors
+///
+/// 415 if the charset is neither UTF-8 nor US-ASCII; 400 if the body is not UTF-8.
 fn plain_text<'b>(body: &'b [u8], media_type: &MediaType<'_>) -> Result<&'b str, Problem> {
     let charset = media_type.parameter("charset").map(|charset| charset.to_ascii_lowercase());
     if matches!(charset.as_deref(), None | Some(b"utf-8" | b"us-ascii")) {

@@ -19,7 +19,7 @@ const ROUTES: [(&str, &str, &str); 11] = [
     ("GET", "/", "this list"),
 ];
 
-/// Responds with the list of routes, in the format that the client prefers.
+/// Responds with the list of routes: as an HTML page if the request's `Accept` headers prefer HTML, otherwise as JSON.
 pub(crate) fn handle(request: &Request<'_>) -> Response {
     let response = match Format::preferred_by(request) {
         Format::Json => Response::json(format!("{:#}\n", Value::from_iter(ROUTES.map(json_object)))),

@@ -22,8 +22,9 @@ impl Middleware for ServedBy {
 
 /// Adds `Server-Timing: app;dur=…` (W3C Server Timing) to every response.
 ///
-/// The value is the time in milliseconds from the last byte of the request to its response, delays included. It is 0
-/// for a request without a valid head.
+/// The value is the time in milliseconds from the last byte of the request until the response is created. It includes
+/// the delay of [`Reply::After`] and the wait for a pool thread, but not the sending. In a rejection, it is 0 if
+/// [`Rejected::request`] is `None`, and almost 0 if the request was incomplete.
 pub(crate) struct ServerTiming;
 
 impl Middleware for ServerTiming {

@@ -72,8 +72,9 @@ impl Problem {
         }
     }
 
-    /// Replaces the body of `response` by the report of this error, and sets `Content-Type` and `Vary` to match. Keeps
-    /// the status and all other headers.
+    /// Replaces the body of `response` by the report of this error in `format`. Sets `Content-Type` to the media type
+    /// of that format, and `Vary` to `Accept`, because the request's `Accept` determines the format. Keeps the status
+    /// and all other headers.
     fn write_to(&self, response: Response, format: Format) -> Response {
         let response = match format {
             Format::Json => response.with_typed_body("application/problem+json", self.json()),
@@ -107,7 +108,8 @@ impl Problem {
     }
 }
 
-/// Escapes the characters that HTML treats as markup.
+/// Escapes `&`, `<`, `>` and `"`. The result is safe as text of an HTML element, and as an attribute's value in double
+/// quotes. It is not safe in single quotes.
 pub(crate) fn escape_html(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
@@ -119,8 +121,12 @@ pub(crate) fn handler(handle: impl Fn(&Request<'_>) -> HandlerResult + Send + Sy
     }
 }
 
-/// Middleware that rewrites every error response in the format that the client prefers: JSON or HTML. If a handler
-/// panics or drops its responder, the client gets a 500 in that format.
+/// Middleware that rewrites error responses in the format that the client prefers: JSON or HTML. Leaves a response with
+/// `Vary` unchanged, because [`Problem`] has already written it in that format.
+///
+/// Also rewrites the library's rejections. So the client gets a 500 in that format if a handler panics, or if it
+/// returns [`Reply::Deferred`] and drops the [`Responder`](http_engine::Responder) without a response. The format is
+/// JSON if [`Rejected::request`] is `None`.
 pub(crate) struct Problems;
 
 impl Middleware for Problems {
@@ -136,8 +142,9 @@ impl Middleware for Problems {
     }
 }
 
-/// Rewrites an error response of the router or the file server in `format`. Returns other responses unchanged: those
-/// without an error, and those with `Vary`. [`Problem::write_to`] sets it; the router and the file server do not.
+/// Rewrites an error response of the router or the file server in `format`. Returns a response unchanged if its status
+/// is below 400, or if it has `Vary`: [`Problem::write_to`] sets that header, so the response already has the format.
+/// The router and the file server do not set it.
 fn rewrite(response: Response, format: Format) -> Response {
     let status = response.status();
     if status.code() < 400 || response.header("Vary").is_some() {
@@ -148,7 +155,9 @@ fn rewrite(response: Response, format: Format) -> Response {
     Problem::new(status, detail).write_to(response, format)
 }
 
-/// Replaces the body of `response` by a report of the rejection, in `format`.
+/// Replaces the body of `response`, which the library has made for `rejection`, by a report of the reason in `format`.
+/// The library makes a response itself, in the place of a handler, if the request is malformed or too slow, if the
+/// handler fails or takes too long, or if the server is overloaded.
 fn describe_rejection(rejection: Rejection, response: Response, format: Format) -> Response {
     Problem::new(rejection.status(), rejection.to_string()).write_to(response, format)
 }

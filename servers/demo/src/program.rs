@@ -6,6 +6,8 @@ use http_daemon::options;
 use http_engine::Engine;
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
+// The doc comment is the text of `--help`. A handoff passes the listening sockets to a new process of the same program,
+// started by `--reload` or SIGUSR2. The old process then ends.
 /// Serves the demo application over HTTP/1.1.
 ///
 /// Exit codes: 0 after a signal or a handoff; 1 if the server could not start or continue; 2 for wrong usage.
@@ -19,15 +21,17 @@ struct DemoOptions {
     #[arg(long, value_name = "URL", env = "WEATHER_URL")]
     weather_url: Option<Url>,
 
-    /// The options of every server.
+    /// The options that all server programs of this project share, such as `--port` and `--workers`.
     #[command(flatten)]
     common: options::Common,
 }
 
-/// Runs one of the two programs: parses its arguments, serves until a signal or a handoff, and returns the exit code.
+/// Runs `sync-server` or `async-server`: parses the arguments of the process, and serves until a signal stops the
+/// server or a new process of the program takes over its sockets. Returns the exit code.
 ///
-/// `name` is the program's name in messages, `served_by` the server's name in the response header `X-Served-By`, and
-/// `port` the port to listen on without the option `--port`. Wrong arguments end the process with exit code 2.
+/// `name` is the program's name in messages, and `served_by` the server's name in the response header `X-Served-By`.
+/// `port` is the default of the option `--port`: a number such as `8001`. `engine` selects how the server waits for
+/// clients: in one thread per connection, or in event loops. Wrong arguments end the process with exit code 2.
 pub fn run(name: &'static str, served_by: &'static str, port: &'static str, engine: Engine) -> ExitCode {
     let DemoOptions { common, root, weather_url } = options::parse(name, port);
     let weather = WeatherSettings { url: weather_url, ..WeatherSettings::default() };

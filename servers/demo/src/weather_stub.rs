@@ -22,7 +22,10 @@ use std::{
     time::Duration,
 };
 
-/// How the stub responds to a search or a forecast.
+/// How the stub of Open-Meteo responds to a search for a city or a request for a forecast.
+///
+/// [`Stub::set_behaviour`] sets a behaviour for all requests. Without one, a search selects a behaviour by its name, in
+/// lower case with hyphens, in the place of a city: `name=null-member`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Behaviour {
     /// Sends a complete response.
@@ -53,12 +56,13 @@ pub enum Behaviour {
     Silent,
     /// Sends a complete response, one byte every 50 ms.
     Trickle,
-    /// Waits until [`Stub::set_behaviour`] sets another behaviour, then sends a complete response. A search
-    /// that selects this behaviour by name does not wait.
+    /// Waits until [`Stub::set_behaviour`] sets another behaviour or `None`, then sends a complete response. A search
+    /// that selects this behaviour by name (`name=held`) gets a complete response at once.
     Held,
 }
 
-/// A running stub. It serves until the process ends.
+/// A running stub of Open-Meteo's two services, the search for a city and the forecast. It serves the demo application,
+/// in the place of the public services, until the process ends.
 #[derive(Debug)]
 pub struct Stub {
     /// The address that the stub listens on.
@@ -73,7 +77,8 @@ pub struct Stub {
 struct StubState {
     /// The number of requests for each place: a city's name, or coordinates such as `52.52,13.41`.
     counts: BTreeMap<String, usize>,
-    /// The behaviour for all requests; `None` if each search selects its own.
+    /// The behaviour for all requests. If it is `None`, a search for a behaviour's name, such as `name=not-http`, gets
+    /// that behaviour; all other searches and all forecasts get [`Behaviour::Normal`].
     behaviour: Option<Behaviour>,
     /// The number of requests that were [held](Behaviour::Held) since the start.
     held: usize,
@@ -100,7 +105,7 @@ impl Stub {
         Ok(stub)
     }
 
-    /// Returns the base URL of both services, such as `http://127.0.0.1:8090`.
+    /// Returns the base URL of the search for a city and of the forecast, such as `http://127.0.0.1:8090`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -111,7 +116,9 @@ impl Stub {
         self.state().counts.get(place).copied().unwrap_or(0)
     }
 
-    /// Sets the behaviour for all further requests. With `None`, each search selects its own.
+    /// Sets the behaviour for all further requests. With `None`, as before the first call, a search for a behaviour's
+    /// name, such as `name=not-http`, gets that behaviour; all other searches and all forecasts get
+    /// [`Behaviour::Normal`].
     pub fn set_behaviour(&self, behaviour: Option<Behaviour>) {
         self.state().behaviour = behaviour;
         self.changed.notify_all();
@@ -153,8 +160,9 @@ impl Stub {
         }
     }
 
-    /// Counts a request for `place` and returns how to respond: as [`set_behaviour`](Stub::set_behaviour) has set,
-    /// otherwise as the behaviour with the name `place`, otherwise normally.
+    /// Counts a request for `place`, a city name or coordinates, and returns how to respond. This is the behaviour that
+    /// [`set_behaviour`](Stub::set_behaviour) has set. If it has set none, `place` may be a behaviour's name in lower
+    /// case with hyphens, such as `null-member`, and selects that one. Any other place selects [`Behaviour::Normal`].
     fn choose_behaviour(&self, place: &str) -> Behaviour {
         let mut state = self.state();
         *state.counts.entry(place.to_owned()).or_default() += 1;
@@ -196,7 +204,8 @@ impl Stub {
         stream.write_all(&bytes)
     }
 
-    /// Waits until [`Behaviour::Held`] is not the behaviour for all requests.
+    /// Counts a request as [held](Behaviour::Held), and waits until [`set_behaviour`](Stub::set_behaviour) sets another
+    /// behaviour or `None`. If `Held` is not set now, because a search selected it by name, counts and returns at once.
     fn hold(&self) {
         let mut state = self.state();
         state.held += 1;
@@ -219,8 +228,9 @@ fn response(status: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// Returns a JSON body that has the members of a search and of a forecast. `number` is the JSON text of the latitude
-/// and of the temperature.
+/// Returns a JSON body with one faulty number, for a search as well as for a forecast: it has the members of both, and
+/// a client ignores those that it does not expect. `number` is the JSON text of the faulty number, such as `null`. It
+/// becomes the latitude of the search result, and the temperature of the forecast.
 fn search_and_forecast(number: &str) -> String {
     r#"{"generationtime_ms":0.7,"results":[{"name":"A","latitude":NUMBER,"longitude":0}],"current":{
         "time":"2026-01-02T03:45","temperature_2m":NUMBER,
