@@ -9,13 +9,15 @@ error_enum! {
         Method "the client does not support this method"
         /// The authority is not a host with an optional port (RFC 9110 §7.2).
         Authority "an authority must be a host with an optional port"
-        /// The target is not a path with an optional query, or contains white space, a control character, `#` or a
-        /// character outside ASCII (RFC 9112 §3.2.1).
+        /// The target does not begin with `/`, and is not the `*` of OPTIONS. Or it contains white space, a control
+        /// character, `#` or a character outside ASCII (RFC 9112 §3.2.1). Other characters that a URI does not allow,
+        /// such as `|`, and incomplete percent-escapes are accepted.
         Target "a target must begin with / and contain only characters of a URI"
     }
 }
 
-/// The reason why a response cannot be read. The connection cannot be used after it.
+/// The reason why a response cannot be read. After any error but [`Finished`](ResponseError::Finished), the connection
+/// cannot be used for another request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ResponseError {
     /// The status line is malformed (RFC 9112 §4).
@@ -26,7 +28,8 @@ pub enum ResponseError {
     SwitchedProtocols,
     /// The connection ended before the response was complete (RFC 9112 §8).
     Truncated,
-    /// The reader was called after the response was complete or had failed: a bug of the caller.
+    /// The reader was called after the response was complete or had failed: a bug of the caller. Says nothing about the
+    /// connection: [`ClientResponse::reusable`](super::ClientResponse::reusable) or the first error does.
     Finished,
     /// An error that a request can have as well: in a line ending, a header, the framing, a chunk or a size.
     Malformed(ParseError),

@@ -22,11 +22,13 @@ pub(super) struct ReceivingHead {
 }
 
 impl ReceivingHead {
-    /// Adds received bytes and continues to parse. Returns the length of the head when it is complete.
+    /// Adds received bytes and continues to parse. Returns [`ParseStatus::Partial`] while the head is incomplete, then
+    /// [`ParseStatus::Complete`] with its length. Do not call it again after that.
     ///
     /// # Errors
     ///
-    /// The first error in the head. It does not depend on how the bytes are split into calls.
+    /// The first error in the head. It does not depend on how the bytes are split into calls. Do not call this method
+    /// again after an error.
     pub(super) fn receive(&mut self, bytes: &[u8], limits: &Limits) -> Result<ParseStatus, ResponseError> {
         self.bytes.extend_from_slice(bytes);
         if self.index.is_none() && !self.parse_status_line(limits.head_bytes)? {

@@ -9,8 +9,9 @@ use crate::{
     types::{chars, grammar, method::Method},
 };
 
-/// The names of the headers that only the library sets, in addition to those that [`Headers`] rejects. TE would allow
-/// the server to use transfer codings that the reader does not implement.
+/// The names of the headers that [`ClientRequest::with_header`] rejects, in addition to those that [`Headers`] rejects.
+/// The library sends Host itself. It never sends TE, which would allow the server to use transfer codings that the
+/// reader does not implement.
 const RESERVED: [&str; 2] = ["Host", "TE"];
 
 /// A request to send.
@@ -81,7 +82,9 @@ impl ClientRequest {
         Ok(self)
     }
 
-    /// Sets the body, and adds a Content-Type header.
+    /// Sets the body, and adds a Content-Type header. Call it at most once, and do not add Content-Type by
+    /// [`with_header`](ClientRequest::with_header): a second body replaces the first, but all the Content-Type headers
+    /// would be sent.
     ///
     /// # Errors
     ///

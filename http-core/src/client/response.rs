@@ -26,7 +26,9 @@ pub struct ClientResponse {
     /// The whole body, decoded.
     pub body: Vec<u8>,
     /// Whether the connection can be used for another request: the server keeps it open (RFC 9112 §9.3), and no bytes
-    /// have arrived after this response. The reader does not know whether the request asked the server to close it.
+    /// have arrived after this response. The reader does not see the request. So this can be true although the request
+    /// was sent without [`with_keep_alive`](super::ClientRequest::with_keep_alive): then the caller must close the
+    /// connection (RFC 9112 §9.6).
     pub reusable: bool,
 }
 
@@ -68,7 +70,7 @@ pub struct ResponseReader {
 enum ReaderState {
     /// The head of an interim response or of the final one.
     Head(Box<ReceivingHead>),
-    /// The body of the final response, which has the bytes decoded so far.
+    /// The body of the final response. The `body` of the [`ClientResponse`] holds the bytes decoded so far.
     Body(BodyDecoder, ClientResponse),
     /// The response is complete or has failed.
     #[default]

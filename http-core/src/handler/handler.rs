@@ -1,5 +1,8 @@
 //! The interface of an application: a handler takes a request and returns a reply, which is a response or a way to get
 //! one later.
+//!
+//! A [`Rejection`] is the reason why the library makes a response itself, in place of the handler's: the request is
+//! malformed or over a limit, a timeout has expired, the server is overloaded, or the handler has failed.
 
 use crate::message::{
     rejection::{Rejected, Rejection},
@@ -23,8 +26,10 @@ pub trait Handler: Send + Sync {
     /// Replies to a complete request.
     fn handle(&self, request: &Request<'_>) -> Reply;
 
-    /// Returns the response to a rejected request. `response` is the one that the library would send. The default
-    /// implementation returns it unchanged.
+    /// Returns the response to a rejected request. The engine calls this method when the library makes the response
+    /// itself, because the request reached no handler (such as a malformed one), or the handler has panicked or timed
+    /// out: see [`Rejection`]. `response` is the one that the library would send. The default implementation returns it
+    /// unchanged.
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
         let _ = rejected;
         response
@@ -35,16 +40,20 @@ pub trait Handler: Send + Sync {
 pub enum Reply {
     /// The response.
     Now(Response),
-    /// The engine runs the job after this time. An event loop blocks no thread while it waits.
+    /// The engine runs the job after this time. The job must not block: an event loop runs it on its own thread. An
+    /// event loop blocks no thread while it waits.
     After(Duration, Job),
     /// The engine runs the job where it may block or compute for long: an event loop uses its thread pool.
     Offload(Job),
-    /// The engine calls the function with a [`Responder`], which takes the response later, from any thread.
+    /// The engine calls the function with a [`Responder`], which takes the response later, from any thread. The
+    /// function itself must not block: an event loop calls it on its own thread.
     Deferred(Box<dyn FnOnce(Responder) + Send>),
 }
 
 impl Reply {
-    /// Applies `change` to the response as soon as it exists. If a rejection takes its place, `change` is not called.
+    /// Applies `change` to the response: at once if the reply is [`Reply::Now`], otherwise as soon as the job or the
+    /// [`Responder`] has produced it. If the job panics, the responder is dropped without a response, or the reply
+    /// times out, the library makes the response itself ([`Rejection`]), and does not pass it to `change`.
     pub fn map(self, change: impl FnOnce(Response) -> Response + Send + 'static) -> Reply {
         match self {
             Reply::Now(response) => Reply::Now(change(response)),
@@ -56,8 +65,12 @@ impl Reply {
         }
     }
 
-    /// Takes the response from `fallback` if the job panics, or the responder is dropped without a response. If the
-    /// handler itself panics before it returns a reply, the engine calls [`Handler::rejected`] instead.
+    /// Takes the response from `fallback` if the job of [`Reply::After`] or [`Reply::Offload`] panics, or the
+    /// [`Responder`] of [`Reply::Deferred`] is dropped without a response. Passes [`Rejection::HandlerPanicked`] to
+    /// `fallback` in both cases. Returns a [`Reply::Now`] unchanged.
+    ///
+    /// A panic of the handler itself, or of the function in [`Reply::Deferred`], gets the response of
+    /// [`Handler::rejected`] instead.
     pub fn recover(self, fallback: impl FnOnce(Rejection) -> Response + Send + 'static) -> Reply {
         match self {
             Reply::Now(response) => Reply::Now(response),
@@ -117,14 +130,15 @@ impl Responder {
         Responder { deliver: Some(Box::new(deliver)) }
     }
 
-    /// Passes the response to the engine.
+    /// Passes the response to the engine. The engine drops it if the connection has ended or the reply has timed out.
     pub fn respond(mut self, response: Response) {
         if let Some(deliver) = self.deliver.take() {
             deliver(Ok(response));
         }
     }
 
-    /// Returns a responder that applies `change` to its response, and passes the result to this one.
+    /// Returns a responder that applies `change` to its response, and passes the result to this one. If the returned
+    /// responder is dropped without a response, `change` is not called, and this one is dropped without a response too.
     fn map(self, change: impl FnOnce(Response) -> Response + Send + 'static) -> Responder {
         Responder::new(move |result| match result {
             Ok(response) => self.respond(change(response)),

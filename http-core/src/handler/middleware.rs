@@ -1,5 +1,5 @@
 //! Middleware: code that wraps a handler. It sees each request before the handler, each reply after it, and each
-//! rejection.
+//! rejection: a response that the library makes itself, in place of the handler's.
 
 use super::handler::{Handler, Reply};
 use crate::message::{rejection::Rejected, request::Request, response::Response};
@@ -22,8 +22,10 @@ pub trait Middleware: Send + Sync {
     /// Replies to a request, usually by calling [`Next::run`] and changing the reply.
     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply;
 
-    /// Returns the response to a rejected request. `response` is the one that the inner layers return. The default
-    /// implementation returns it unchanged.
+    /// Returns the response to a request that the library has rejected, for example because it is malformed or its
+    /// handler has panicked ([`Rejection`](crate::Rejection)). An error response of the handler or of an inner layer is
+    /// no rejection: [`handle`](Middleware::handle) sees it. `response` is the one that `rejected` of the handler and
+    /// the inner layers returned. The default implementation returns it unchanged.
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
         let _ = rejected;
         response

@@ -14,9 +14,16 @@ type MethodHandler = (Method, Box<dyn Handler>);
 /// A handler that passes each request to another handler, chosen by path and method.
 ///
 /// An exact path takes precedence over prefixes, a longer prefix over a shorter one, and any of them over the fallback.
-/// Paths are compared decoded and without dot segments (RFC 3986 §6.2.2): `/%68ello` is `/hello`. A malformed path gets
-/// 400, a path without a handler 404. On an exact path, a HEAD request goes to the handler of GET if HEAD has none, the
-/// router replies to OPTIONS if it has no handler, and any other method without a handler gets 405 with Allow.
+/// The path of a request is compared decoded and without dot segments (RFC 3986 §6.2.2): `/%68ello` is `/hello`. A
+/// malformed path gets 400, a path without a handler 404.
+///
+/// If a path has exact routes, but none for the method of the request:
+/// * A HEAD request goes to the handler of GET, if there is one.
+/// * An OPTIONS request gets 204 with an Allow header, which lists the methods of the path.
+/// * A request with a method that the library does not know ([`Method::Extension`]) gets 501.
+/// * Any other request gets 405 with Allow.
+///
+/// `OPTIONS *` gets 204.
 ///
 /// ```
 /// use http_core::{Method, Request, Response, Router};
@@ -50,7 +57,9 @@ impl Router {
         self
     }
 
-    /// Sets the handler of all methods of all paths that begin with `prefix`, decoded.
+    /// Sets the handler of all methods of all paths that begin with `prefix`. The decoded path of a request is compared
+    /// with `prefix` as text, not by segments: `/static` also matches `/staticx`, and `/static/` does not match
+    /// `/static`. A second call for the same prefix has no effect.
     pub fn prefix(mut self, prefix: &str, handler: impl Handler + 'static) -> Router {
         self.prefixes.push((prefix.to_owned(), Box::new(handler)));
         self.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
@@ -74,8 +83,9 @@ impl Router {
         allowed
     }
 
-    /// Passes the request to the handler of its method, or replies in place of a missing one. `methods` are those of
-    /// the request's path.
+    /// Passes the request to the handler of its method, or a HEAD request to that of GET if HEAD has none. Without a
+    /// handler, replies 204 with Allow to OPTIONS, 501 to a method that the library does not know, and 405 with Allow
+    /// to any other. `methods` are those of the request's path, with their handlers.
     fn dispatch(methods: &[MethodHandler], request: &Request<'_>) -> Reply {
         let find = |wanted| methods.iter().find(|(method, _)| *method == wanted).map(|(_, handler)| handler);
         let handler = match request.method() {

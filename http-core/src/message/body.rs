@@ -21,11 +21,13 @@ pub enum Body {
     Static(&'static [u8]),
     /// Bytes that belong to this response alone.
     Bytes(Vec<u8>),
-    /// A range of bytes that others share, such as a cache. The range must lie within the bytes.
+    /// A range of bytes that others share, such as a cache. The range must lie within the bytes. Otherwise the engine
+    /// sends a 500 in place of the response ([`Misuse::RangeOutOfBounds`]).
     Shared(Arc<[u8]>, Range<usize>),
     /// Part of a file. An engine can send it without copying it to user space.
     File(FileSlice),
-    /// Several bodies, one after the other. None of them may be a stream.
+    /// Several bodies, one after the other. None of them may be a stream. Otherwise the engine sends a 500 in place of
+    /// the response ([`Misuse::StreamInParts`]).
     Parts(Vec<Body>),
     /// A source of unknown length. HTTP/1.1 sends it in the chunked coding; in HTTP/1.0 the server closes the
     /// connection after it.
@@ -66,8 +68,8 @@ impl Body {
         }
     }
 
-    /// Checks the bodies in [`Body::Parts`], each as [`check`](Body::check) does. Apart from `check`, because the
-    /// compiler does not inline a recursive function.
+    /// Checks the bodies in [`Body::Parts`], each as [`check`](Body::check) does, and that none is a stream. This is a
+    /// separate function so that the compiler can inline `check`: it inlines no recursive function.
     fn check_parts(parts: &[Body]) -> Result<(), Misuse> {
         parts.iter().try_for_each(|part| match part {
             Body::Stream(_) => Err(Misuse::StreamInParts),

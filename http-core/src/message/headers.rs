@@ -23,7 +23,7 @@ error_enum! {
         Name "a header name must be a token"
         /// The value contains CR, LF, NUL or another control character: header injection (RFC 9110 §5.5).
         Value "a header value must not contain control characters"
-        /// Only the library sets this header.
+        /// An application cannot set this header: the library sets it itself, or never sends it.
         Reserved "the library sets this header itself"
     }
 }
@@ -46,8 +46,9 @@ impl Headers {
     ///
     /// # Errors
     ///
-    /// If the name is not a token, the value contains a control character other than HTAB, or only the library sets
-    /// this header. After an error, the headers are unchanged.
+    /// If the name is not a token, the value contains a control character other than HTAB, or an application cannot set
+    /// this header: Content-Length, Transfer-Encoding, Connection, Keep-Alive, Upgrade, Trailer, Date or Server. After
+    /// an error, the headers are unchanged.
     pub fn append(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), HeaderError> {
         let value = value.as_ref();
         if name.is_empty() || !name.bytes().all(chars::is_token) {

@@ -23,7 +23,8 @@ pub struct Request<'b> {
     pub(crate) bytes: &'b [u8],
     /// The decoded body.
     pub(crate) body: &'b [u8],
-    /// The results of validating the head. Its spans are offsets in `bytes`.
+    /// What the valid head says: the method, the length of the body, the offsets of authority, path and query in
+    /// `bytes`, and more.
     pub(crate) framing: RequestFraming,
     pub(crate) received_at: Instant,
     pub(crate) client_addr: Option<SocketAddr>,
@@ -31,7 +32,8 @@ pub struct Request<'b> {
 
 impl<'b> Request<'b> {
     /// Parses a request that is completely in `bytes`: for tests of handlers. All bytes after the head are the body,
-    /// whatever its headers say.
+    /// whatever its headers say. Stores the places of the headers in `index`, which the request borrows; an earlier
+    /// content of `index` is removed.
     ///
     /// # Errors
     ///

@@ -116,8 +116,9 @@ impl Response {
         self
     }
 
-    /// Replaces the body, and Content-Type among the response's own headers. If the type is not a legal header value,
-    /// the result is a 500.
+    /// Replaces the body and the Content-Type header. Does not remove a Content-Type from the headers of
+    /// [`with_shared_headers`](Response::with_shared_headers): then both would be sent. If `media_type` is not a legal
+    /// header value, the result is a 500.
     pub fn with_typed_body(mut self, media_type: &str, body: impl Into<Body>) -> Response {
         self.headers.remove("Content-Type");
         self.with_body(body).with_header("Content-Type", media_type)
@@ -182,8 +183,9 @@ impl Response {
         &self.body
     }
 
-    /// Returns the response that may be sent to a request with this method: adds Allow to a 405 without one, and
-    /// replaces a success of CONNECT by a 501.
+    /// Returns the response that may be sent to a request with this method. Adds an empty Allow header to a 405 without
+    /// Allow. Replaces a 2xx response to CONNECT by a 501, because it would tell the client that a tunnel is open.
+    /// Returns any other response unchanged.
     pub(crate) fn corrected(self, method: Method) -> Response {
         match self.status {
             // RFC 9110 §15.5.6: every 405 must have an Allow header. An empty one means that no method is allowed.
@@ -196,8 +198,9 @@ impl Response {
         }
     }
 
-    /// Appends the head and the body to the send queue. `method` is that of the request, `length` says how the body is
-    /// delimited, `keep_alive` is sent in the Connection header. [`Body::check`] must have accepted the body.
+    /// Appends the head and the body to the send queue. Drops the body of a 204 or 304, and of a response to HEAD:
+    /// `method` is that of the request. `length` says how the body is delimited, `keep_alive` is sent in the Connection
+    /// header. [`Body::check`] must have accepted the body.
     #[inline]
     pub(crate) fn queue(
         self,

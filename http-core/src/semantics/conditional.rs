@@ -84,9 +84,12 @@ pub fn evaluate<'a>(
 /// step 5 of §13.2.2).
 ///
 /// It applies if there is no `If-Range`, or its entity tag matches strongly, or its date is that of the last
-/// modification, to the second. In any other case the client would combine parts of two representations. A date is not
-/// a strong validator if the representation changes twice within a second (RFC 9110 §8.8.2.2). This function has no
-/// clock to detect that: a server for such representations should send an `ETag`.
+/// modification, to the second. In any other case, also if `If-Range` is malformed, it does not apply, because the
+/// client would combine parts of two representations.
+///
+/// Every equal date counts as a strong validator. That is wrong for a representation that changes twice within one
+/// second: both versions have the same date (RFC 9110 §8.8.2.2). A server of such representations should send an
+/// `ETag`.
 pub fn range_applies(if_range: Option<&[u8]>, validators: &Validators<'_>) -> bool {
     let Some(value) = if_range else { return true };
     match EntityTag::parse(value) {
@@ -109,8 +112,9 @@ impl<'a> Validators<'a> {
     }
 }
 
-/// Stores the value of a date header. If the header is repeated, it is invalid (RFC 9110 §13.1.3, §13.1.4): then stores
-/// an empty value, which is no date.
+/// Stores the value of a date header in `date`, which is `None` before the first header with this name. If it is
+/// `Some`, the header is repeated, and so invalid (RFC 9110 §13.1.3, §13.1.4): then stores an empty value, which is
+/// no date.
 fn add_date<'a>(date: &mut Option<&'a [u8]>, value: &'a [u8]) {
     *date = Some(if date.is_none() { value } else { b"" });
 }
@@ -130,7 +134,8 @@ fn unix_seconds(date: &[u8]) -> Option<u64> {
 }
 
 /// Returns whether `value`, that of an `If-Match` or `If-None-Match` header, is `*` or a list with a tag that equals
-/// `current`, compared by `same`. Ignores all after a malformed tag, because its end is unknown.
+/// `current`, compared by `same`. `current` is `None` if the representation has no entity tag: then only `*` matches.
+/// Ignores all after a malformed tag, because its end is unknown.
 fn list_contains<'a>(
     value: &'a [u8],
     current: Option<EntityTag<'a>>,

@@ -1,7 +1,8 @@
 //! `Content-Disposition: form-data`: the header with the name and the file name of a part of a form (RFC 7578 §4.2).
 //!
-//! Programs and browsers escape quotes in a name by different rules. This module resolves the escapes of both, and
-//! never changes other text, such as the backslashes of `C:\dir\file`.
+//! A browser writes a quote in a name as `%22`. Other clients write `\"`, as in other quoted strings (RFC 9110
+//! §5.6.4). This module resolves both kinds of escapes, and never changes other text, such as the backslashes of
+//! `C:\dir\file`.
 
 use crate::types::grammar::{parameters, split_token};
 
@@ -21,17 +22,19 @@ pub(super) fn parse(value: &[u8]) -> Option<(String, Option<String>)> {
     Some((name?, file_name))
 }
 
-/// Stores `value` in `slot`. Returns `None` if `slot` had a value already.
+/// Stores `value` in `slot`. Returns `None` if `slot` had a value already, which `value` then replaces.
 pub(super) fn set_once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
     slot.replace(value).is_none().then_some(())
 }
 
-/// The escapes of programs, which use a backslash, and of browsers, which use a percent sign (HTML Standard
-/// §4.10.21.8): each escape, and the character that it means. Any other backslash or percent sign is literal.
+/// The escapes in a name or a file name: each escape, and the character that it means. Browsers write those with a
+/// percent sign (HTML Standard §4.10.21.8), other clients those with a backslash (RFC 9110 §5.6.4). Any other backslash
+/// or percent sign is literal.
 const ESCAPES: [(&str, &str); 5] =
     [("\\\"", "\""), ("\\\\", "\\"), ("%22", "\""), ("%0D", "\r"), ("%0A", "\n")];
 
-/// Resolves the escapes in the raw value of a parameter. Bytes that are not UTF-8 become U+FFFD.
+/// Replaces each of the [`ESCAPES`] in `raw`, the value of a parameter without its quotes, by the character that it
+/// means. Incomplete and unknown escapes stay as they are. Bytes that are not UTF-8 become U+FFFD.
 fn unescape(raw: &[u8]) -> String {
     let raw = String::from_utf8_lossy(raw);
     let (mut text, mut rest) = (String::with_capacity(raw.len()), &*raw);

@@ -8,10 +8,12 @@
 
 use percent_encoding::percent_decode;
 
-/// Returns the decoded names and values, in order. A name without `=` has an empty value. Skips empty pairs.
+/// Returns the decoded names and values of a form, in order. `input` is in the format
+/// `application/x-www-form-urlencoded`: a query without its `?`, or a body of this type.
 ///
-/// No input is an error: `+` becomes a space, an incomplete escape stays as it is, and bytes that are not UTF-8 become
-/// U+FFFD.
+/// No input is an error. A name without `=` has an empty value. An empty pair, as between the two `&` of `a&&b`, is
+/// skipped; `=` alone is an empty name with an empty value. `+` becomes a space, an incomplete percent-escape stays as
+/// it is, and bytes that are not UTF-8 become U+FFFD.
 pub fn pairs(input: &[u8]) -> impl Iterator<Item = (String, String)> {
     input.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
         let end = pair.iter().position(|&byte| byte == b'=').unwrap_or(pair.len());
@@ -20,7 +22,8 @@ pub fn pairs(input: &[u8]) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// Decodes a name or a value.
+/// Decodes a name or a value: replaces `+` by a space and each complete percent-escape by its byte. An incomplete
+/// escape stays as it is. Bytes that are not UTF-8 become U+FFFD.
 fn decode(text: &[u8]) -> String {
     let spaced: Vec<u8> = text.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
     percent_decode(&spaced).decode_utf8_lossy().into_owned()

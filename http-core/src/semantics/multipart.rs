@@ -20,7 +20,8 @@ use super::{
 };
 use crate::types::{chars::is_header_value, error::error_enum, grammar::split_token};
 
-/// The most parts of a form. A part costs the server more memory than it costs the client bytes.
+/// The most parts of a form. A form with more is rejected with [`MultipartError::TooManyParts`]: the client sends a few
+/// bytes for each part, but the server needs more memory for it.
 pub const MAX_PARTS: usize = 1024;
 
 /// The most bytes of the headers of a part, which contain little more than a name and a file name.
@@ -59,7 +60,7 @@ error_enum! {
         Disposition "a part has no valid Content-Disposition with a name"
         /// The `Content-Type` of a part is malformed or repeated.
         MediaType "the Content-Type of a part is malformed"
-        /// A part has a `Content-Transfer-Encoding`, which forms no longer use (RFC 7578 §4.7).
+        /// A part has a `Content-Transfer-Encoding` that changes the content. Forms no longer use it (RFC 7578 §4.7).
         Encoding "a part has a Content-Transfer-Encoding"
         /// The form has more than [`MAX_PARTS`] parts.
         TooManyParts "the form has too many parts"
@@ -113,9 +114,11 @@ fn split_at<'a>(text: &'a [u8], delimiter: &[u8]) -> Option<(&'a [u8], &'a [u8])
     returns.find_map(|(at, _)| Some((&text[..at], text[at..].strip_prefix(delimiter)?)))
 }
 
-/// Parses the rest of a delimiter line, at the beginning of `text`: two hyphens if it is the last one, then white space
-/// and CRLF (RFC 2046 §5.1.1). Returns the text after the line, or `None` if it is the last one, which need not end in
-/// CRLF.
+/// Parses the rest of a delimiter line: `text` begins after the boundary in it. After the last delimiter of a form, two
+/// hyphens follow. Then, in every delimiter line, follow optional white space and CRLF (RFC 2046 §5.1.1).
+///
+/// Returns the text after the line, or `None` after the last delimiter. Fails if the line contains anything else, or
+/// `text` ends before the CRLF. Only the line of the last delimiter need not end in CRLF, if the form ends with it.
 fn after_delimiter(text: &[u8]) -> Result<Option<&[u8]>, MultipartError> {
     let (last, padding) = text.strip_prefix(b"--").map_or((false, text), |rest| (true, rest));
     let end = padding.iter().position(|byte| !matches!(byte, b' ' | b'\t')).unwrap_or(padding.len());
@@ -149,7 +152,10 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Returns the header lines of a part, each with its CRLF, and the content after the empty line.
+/// Splits a part into its header lines, each with its CRLF, and its content, which begins after the empty line.
+///
+/// Fails if the part contains no empty line, or more than [`MAX_PART_HEAD`] bytes precede it. A part without headers
+/// begins with the empty line: then this function fails, or returns an empty first line, which [`header`] rejects.
 fn split_head(part: &[u8]) -> Result<(&[u8], &[u8]), MultipartError> {
     /// The end of the last header line, and the empty line after it.
     const EMPTY_LINE: &[u8] = b"\r\n\r\n";

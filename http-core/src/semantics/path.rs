@@ -73,8 +73,10 @@ impl<'a> RelativePath<'a> {
         rest.split(|&byte| byte == b'/').any(|segment| segment.starts_with(b"."))
     }
 
-    /// Returns the path relative to `directory`, or `None` if the path is not below `directory`, which must have no
-    /// slash at either end. The path of `directory` itself, with a slash at its end, becomes the root.
+    /// Returns the path relative to `directory`, or `None` if the path is not below `directory`. `directory` is a
+    /// decoded path that must have no slash at either end, and must not be empty.
+    ///
+    /// For `docs`, the path `/docs/` becomes the root. The result for `/docs` is `None`, because it may name a file.
     ///
     /// ```
     /// # use http_core::path::RelativePath;
@@ -132,16 +134,18 @@ error_enum! {
     }
 }
 
-/// The characters that [`RelativePath::encode`] escapes: all but `/` and `pchar` (RFC 3986 §3.3), and of those `&` and
-/// `'`, which are special in HTML.
+/// The ASCII characters that [`RelativePath::encode`] escapes: all except `/` and the characters that a segment may
+/// contain (`pchar`, RFC 3986 §3.3). It also escapes `&` and `'`: a segment may contain them, but they are special in
+/// HTML.
 const ESCAPED: &AsciiSet = &all_ascii_except(b"/-._~!$()*+,;=:@");
 
 /// Returns whether `raw`, a path without its leading slash, contains no escape, no empty segment, no dot segment and no
 /// NUL: the common case, in which nothing needs to be decoded or removed.
 fn is_plain(raw: &[u8]) -> bool {
-    /// The state in a segment that is neither empty nor `.` nor `..`.
+    /// The value of `dots` for a segment that is neither empty nor `.` nor `..`. For these three, `dots` is the number
+    /// of their dots: 0, 1 or 2.
     const NAME: u8 = 3;
-    // The current segment: 0 to 2 if it consists of so many dots, or NAME.
+    // The part of the current segment before `byte`: 0 to 2 if it consists of so many dots, or NAME.
     let mut dots = 0;
     for &byte in raw {
         dots = match byte {
@@ -180,7 +184,8 @@ fn decode(raw: &[u8]) -> Result<RelativePath<'static>, PathError> {
     Ok(RelativePath { segments: Cow::Owned(path), directory })
 }
 
-/// Appends the decoded segment to `path`.
+/// Appends the decoded segment to `path`, without a slash. Fails if the segment contains a malformed escape, a NUL or
+/// an escaped slash: then `path` ends in the bytes decoded before it.
 fn decode_segment(segment: &[u8], path: &mut Vec<u8>) -> Result<(), PathError> {
     let mut bytes = segment.iter().copied();
     while let Some(byte) = bytes.next() {
@@ -194,8 +199,7 @@ fn decode_segment(segment: &[u8], path: &mut Vec<u8>) -> Result<(), PathError> {
     Ok(())
 }
 
-/// Returns the value of a hexadecimal digit. Fails if `digit` is `None`, because the segment has ended, or another
-/// byte.
+/// Returns the value of a hexadecimal digit. Fails if `digit` is not one, or is `None`: the segment has ended.
 fn hex(digit: Option<u8>) -> Result<u8, PathError> {
     let value = digit.and_then(|digit| char::from(digit).to_digit(16));
     value.map(|value| value as u8).ok_or(PathError::BadEscape)

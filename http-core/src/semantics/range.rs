@@ -56,9 +56,11 @@ pub enum Ranges {
 /// Resolves the value of a `Range` header for a representation of `length` bytes (RFC 9110 §14.1.2, §14.2).
 ///
 /// Drops ranges that contain no byte of the representation. If none remains, the result is [`Ranges::Unsatisfiable`];
-/// an empty representation satisfies no range. Ignores a header with more than `max_parts` ranges. Ignores a header
-/// whose parts add up to more than `length` bytes: overlapping ranges would make the server send the same bytes many
-/// times (RFC 9110 §17.15).
+/// an empty representation satisfies no range.
+///
+/// The result is [`Ranges::Whole`], which ignores the header, if the header is malformed, has another unit than bytes,
+/// or contains more than `max_parts` ranges. It is `Whole` as well if the parts add up to more than `length` bytes:
+/// overlapping ranges would make the server send the same bytes many times (RFC 9110 §17.15).
 ///
 /// ```
 /// # use http_core::range::{resolve, ByteRange, Ranges};
@@ -79,7 +81,8 @@ pub fn unsatisfied(length: u64) -> String {
     format!("bytes */{length}")
 }
 
-/// Returns the parts to send, none if the header is unsatisfiable; `None` if the header is ignored.
+/// Returns the parts to send, or an empty vector if no range contains a byte of the representation. Returns `None` if
+/// the header is ignored: it is malformed, has another unit than bytes, or asks for too much, as [`resolve`] says.
 fn satisfiable_parts(value: &[u8], length: u64, max_parts: usize) -> Option<Vec<ByteRange>> {
     const UNIT: &[u8] = b"bytes=";
     let (_, range_set) =
