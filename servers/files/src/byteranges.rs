@@ -16,11 +16,13 @@ use std::{
 const MAX_RANGES: usize = 16;
 
 /// Returns the response to a Range header with the value `range`: 206 with the ranges, or 416 if the document
-/// contains none of them. Returns `None` if the header must be ignored: send the whole document instead.
+/// contains none of them. Returns `None` if the header must be ignored, and the whole document sent: the header is
+/// malformed, its unit is not `bytes`, it has more than [`MAX_RANGES`] ranges, or its ranges add up to more bytes than
+/// the document has.
 ///
-/// Call this only if all preconditions of the request hold. `has_if_range` tells whether the request has an If-Range header. The
-/// client then knows the document's headers already, and a response with one range repeats only the ETag (RFC 9110
-/// §15.3.7).
+/// Call this only if all preconditions of the request hold. `has_if_range` tells whether the request has an If-Range
+/// header. If so, the client knows the headers of the document from an earlier response: of these, a 206 with one range
+/// has only ETag (RFC 9110 §15.3.7). If not, it also has Content-Type, Last-Modified and Accept-Ranges.
 pub(super) fn respond(document: &Document, range: &[u8], has_if_range: bool) -> Option<Response> {
     match range::resolve(range, document.len(), MAX_RANGES) {
         Ranges::Whole => None,
@@ -71,6 +73,7 @@ fn multipart_response(document: &Document, ranges: &[ByteRange]) -> Response {
 /// Returns a multipart boundary that does not occur in the document. It depends on a random secret of this process, so
 /// the author of a document cannot predict it.
 fn boundary(document: &Document) -> String {
+    /// The seed of the hash that becomes the boundary. The first call of the process chooses it at random.
     static SECRET: OnceLock<RandomState> = OnceLock::new();
     format!("part-{:016x}", SECRET.get_or_init(RandomState::new).hash_one(&document.entity_tag))
 }

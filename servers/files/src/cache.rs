@@ -24,7 +24,8 @@ const MAX_MEMORY_BYTES: usize = 64 * 1024 * 1024;
 /// the usual limit of 1024 descriptors.
 const MAX_OPEN_FILES: usize = 64;
 
-/// The maximum length in bytes of a path whose document is cached. Longer paths are hardly ever linked.
+/// The maximum length in bytes of a path whose document is cached. A longer path is looked up for every request: web
+/// pages hardly ever link to such a path.
 const MAX_PATH_LEN: usize = 1024;
 
 /// What the cache holds for a path.

@@ -31,7 +31,8 @@ const ALLOWED_METHODS: [Method; 2] = [Method::Get, Method::Head];
 /// Workers may share the [`Root`].
 pub struct Files {
     root: Arc<Root>,
-    /// The directory of the site as which the root appears, for example `/static`. Empty if the root is the whole site.
+    /// The beginning of the request paths that lead to the root, for example `/static`: the path `/static/a` then names
+    /// the file `a` in the root. Empty if `/a` names that file.
     prefix: &'static str,
     cache: Mutex<Cache>,
 }
@@ -51,17 +52,21 @@ impl Files {
         Files { root, prefix: "", cache: Mutex::default() }
     }
 
-    /// Serves the root as the directory `prefix` of the site, for example `/static`. A request for any path outside it
-    /// gets 404.
+    /// Serves the root at request paths that begin with `prefix`, for example `/static`: the path `/static/a` then
+    /// names the file `a` in the root. A request for any other path gets 404. If `prefix` is empty, `/a` names that
+    /// file.
     ///
-    /// `prefix` must begin with a slash and must not end with one. If it is empty, the root is the whole site.
+    /// A `prefix` that is not empty must begin with a slash and must not end with one. A debug build panics otherwise.
+    /// A release build does not check this, and serves wrong paths.
     pub fn with_prefix(self, prefix: &'static str) -> Files {
         debug_assert!(prefix.is_empty() || prefix.starts_with('/') && !prefix.ends_with('/'), "{prefix}");
         Files { prefix, ..self }
     }
 
-    /// Returns what the path and the query of a request lead to. An invalid query turns a document into a redirect to
-    /// the valid spelling.
+    /// Returns what the path and the query of a request lead to: a document, a redirect or an error.
+    ///
+    /// If the path leads to a document, but the query contains characters that a URI must not contain or an incomplete
+    /// percent-escape, this is a redirect to the same path. [`redirect`] then percent-encodes those characters.
     #[inline]
     fn outcome(&self, request: &Request<'_>) -> Outcome {
         let outcome = self.path_outcome(request);
@@ -170,7 +175,10 @@ fn conditional_response(request: &Request<'_>, document: &Document) -> Response 
     response.with_shared_headers(document.validator_headers.clone())
 }
 
-/// Returns a 301 to `path` beneath `prefix`, followed by `query` in its valid spelling.
+/// Returns a 301 whose Location is `prefix`, then `path`, then `?` and `query` if the request has a query.
+///
+/// `query` is the text after the question mark, or `None` if there is no question mark. In it, each character that a
+/// URI must not contain is percent-encoded, and so is each `%` that begins no complete escape.
 ///
 /// `path` is the result of [`RelativePath::encode`]. It begins with exactly one slash, so the redirect never leaves the
 /// site.

@@ -57,8 +57,11 @@ pub(super) fn lookup(root: &Root, path: &RelativePath<'_>, stale: Option<&Arc<Do
     Outcome::Error(Status::INTERNAL_SERVER_ERROR)
 }
 
-/// Returns the name of the file to open for `path`, relative to the root: [`INDEX`] in a directory, otherwise the path
-/// itself.
+/// Returns the path of the file to open for the requested `path`, relative to the root. Does not look at the file
+/// system.
+///
+/// If the requested path ended in `/`, `/.` or `/..`, it names a directory: the result is the directory's path followed
+/// by `/index.html` ([`INDEX`]), or `index.html` for the root. Otherwise the result is `path` itself.
 fn file_name<'p>(path: &'p RelativePath<'_>) -> Cow<'p, [u8]> {
     match path.as_bytes() {
         file if !path.is_directory() => file.into(),
@@ -67,7 +70,10 @@ fn file_name<'p>(path: &'p RelativePath<'_>) -> Cow<'p, [u8]> {
     }
 }
 
-/// Returns the status of the response if a file could not be opened for the reason `errno`.
+/// Returns the status of the response if a file could not be opened for the reason `errno`: 404 if there is no such
+/// file, or it is a socket or a device that cannot be opened; 403 if the server may not read it, or symbolic links
+/// leave the root or form a loop; 503 if descriptors or memory are lacking, or openat2(2) still returns EAGAIN after
+/// its retries; otherwise 500.
 fn error_status(errno: Errno) -> Status {
     match errno {
         // ENXIO: a socket, or a device without a driver.

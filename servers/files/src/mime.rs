@@ -7,7 +7,10 @@ const OVERRIDES: [(&str, &str); 2] = [("mjs", "text/javascript"), ("map", "appli
 /// The media type of a file that has no extension or an unknown one (RFC 9110 §8.3).
 const UNKNOWN: &str = "application/octet-stream";
 
-/// Returns the media type of a file by the extension in its name or path, in any case.
+/// Returns the media type for the extension of `name`, which is the name or the path of a file.
+///
+/// Upper and lower case make no difference: `a.JPG` is `image/jpeg`. If there is no extension, or an unknown one, this
+/// is `application/octet-stream` ([`UNKNOWN`]).
 ///
 /// Text types have no `charset` parameter: only the author knows the encoding, and HTML files declare it themselves.
 pub(super) fn media_type(name: &[u8]) -> &'static str {

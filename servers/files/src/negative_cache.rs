@@ -37,7 +37,8 @@ impl NegativeCache {
         missing.is_some_and(|missing| missing.path == path && now < missing.fresh_until)
     }
 
-    /// Caches that `path` does not exist, until `fresh_until`. Does nothing if `path` is longer than [`MAX_PATH_LEN`].
+    /// Caches that `path` does not exist, until `fresh_until`. If the cache holds another path with the same hash slot,
+    /// `path` replaces it. Does nothing if `path` is longer than [`MAX_PATH_LEN`].
     pub(super) fn insert(&mut self, path: &[u8], fresh_until: Instant) {
         if path.len() > MAX_PATH_LEN {
             return;

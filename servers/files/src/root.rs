@@ -47,11 +47,13 @@ impl Root {
         Ok(root)
     }
 
-    /// Opens what `path`, relative to the root, names, and finds out what it is.
+    /// Opens the file at `path`, which is relative to the root, for reading. Returns whether it is a regular file, a
+    /// directory or a special file. Only a regular file stays open.
     ///
     /// # Errors
     ///
-    /// Those of the system calls: EXDEV if a symbolic link leads out of the root.
+    /// All errors of openat2(2) and fstat(2), for example ENOENT if there is no such file, and EXDEV if a symbolic link
+    /// leads out of the root.
     pub(super) fn open_entry(&self, path: &[u8]) -> Result<Entry, Errno> {
         let file = self.open_beneath(path)?;
         let stat = fstat(&file)?;
@@ -120,8 +122,11 @@ impl FileVersion {
         }
     }
 
-    /// Returns whether two versions of one file have the same content. Other changes do not count, such as the
-    /// removal of the file's name when another file is renamed over it.
+    /// Returns whether a file has the same content in this version as in `other`: the same length and modification
+    /// time.
+    ///
+    /// Both must be versions of the same file: device and inode are not compared. The status change time is not
+    /// compared either, because it also changes when another file is renamed over this one.
     pub(super) fn has_content_of(&self, other: &FileVersion) -> bool {
         (self.len, self.modified) == (other.len, other.modified)
     }
