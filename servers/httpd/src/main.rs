@@ -14,6 +14,8 @@ use std::{
 /// Serves the files of a directory over HTTP/1.1.
 ///
 /// Exit codes: 0 after a signal or a handoff; 1 if the server could not start or continue; 2 for wrong usage.
+// The help text shows the lines above. The signals are SIGTERM and SIGINT. In a handoff, which SIGUSR2 starts, a new
+// process of the program takes over the listening sockets, and the old one exits.
 #[derive(Parser)]
 struct Arguments {
     /// The directory to serve
