@@ -1,7 +1,7 @@
 //! A client on a real socket. It sends bytes as they are and reads responses with [`ReplyReader`].
 //!
-//! Every wait ends after [`TIMEOUT`], so that a test fails instead of hanging. A method whose name does not begin with
-//! `try_` panics on any error.
+//! Each read or write on the socket fails after [`TIMEOUT`], so that a test fails instead of hanging. A method whose
+//! name does not begin with `try_` panics on any error.
 
 use crate::reply::{Reply, ReplyReader, retry_on_eintr};
 use socket2::{Domain, SockRef, Socket, Type};
@@ -91,19 +91,22 @@ impl Client {
         self.stream.write_all(bytes.as_ref())
     }
 
-    /// Reads the next final response. If the request was a HEAD or HTTP/1.0, use [`reply_to`](Client::reply_to)
-    /// instead: the end of a response depends on the request.
+    /// Reads the next response, which must be final. Panics if it is interim (1xx), malformed, incomplete or missing.
+    ///
+    /// If the method of the request is HEAD or its version HTTP/1.0, use [`reply_to`](Client::reply_to) instead: where
+    /// the response ends depends on both.
     pub fn reply(&mut self) -> Reply {
         self.try_reply().unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Reads the next final response, as [`reply`](Client::reply) does. If it is malformed, incomplete or missing, returns
-    /// a description of that. A status of 4xx or 5xx is no error here.
+    /// Reads the next response, as [`reply`](Client::reply) does. If it is interim (1xx), malformed, incomplete or
+    /// missing, returns a description of that. A status of 4xx or 5xx is no error here.
     pub fn try_reply(&mut self) -> Result<Reply, String> {
         self.reader.reply()
     }
 
-    /// Reads the final response to `request`, which was sent before.
+    /// Reads the final response to `request`, which was sent before. Its method and version decide whether a body
+    /// follows and how it may end. Panics if the response is interim (1xx), malformed, incomplete or missing.
     pub fn reply_to(&mut self, request: impl AsRef<[u8]>) -> Reply {
         let request = request.as_ref();
         self.reader.reply_to(request).unwrap_or_else(|error| {
@@ -111,14 +114,15 @@ impl Client {
         })
     }
 
-    /// Sends a request and reads its response.
+    /// Sends a request and reads its response. Panics if the request cannot be sent, or if the response is interim
+    /// (1xx), malformed, incomplete or missing.
     pub fn fetch(&mut self, request: impl AsRef<[u8]>) -> Reply {
         self.send(&request);
         self.reply_to(request)
     }
 
-    /// Sends a request and reads its response. If it cannot be sent, or the response is malformed, incomplete or missing,
-    /// returns a description of that.
+    /// Sends a request and reads its response. If the request cannot be sent, or the response is interim (1xx),
+    /// malformed, incomplete or missing, returns a description of that.
     pub fn try_fetch(&mut self, request: impl AsRef<[u8]>) -> Result<Reply, String> {
         self.try_send(&request).map_err(|error| error.to_string())?;
         self.reader.reply_to(request.as_ref())
@@ -129,7 +133,11 @@ impl Client {
         self.reader.read_continue().unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// Waits until as many bytes of a response have arrived as `HTTP/1.1 200 OK` has. Consumes nothing.
+    /// Waits until 15 bytes have arrived: the length of `HTTP/1.1 200 OK`. Does not check what they are, and consumes
+    /// none, so that [`reply`](Client::reply) still reads the whole response.
+    ///
+    /// Panics if no byte arrives within [`TIMEOUT`]. Use it only where the server sends a response: if the
+    /// server sends only some of the 15 bytes, or closes the connection before them, this waits forever.
     pub fn await_status_line(&self) {
         let mut start = [0; b"HTTP/1.1 200 OK".len()];
         while retry_on_eintr(|| self.stream.peek(&mut start)).expect("a response begins") < start.len() {}

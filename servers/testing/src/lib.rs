@@ -62,7 +62,10 @@ macro_rules! both_engines {
     };
 }
 
-/// Calls `test` with an engine or a kind of server. The tests that [`both_engines!`] generates call this.
+/// Calls `test(argument)`: `argument` is the engine or the kind of server that the test is to start.
+///
+/// Each test that [`both_engines!`] generates calls this, or `TestServer::run_on` if the function takes a server that
+/// is running already.
 pub fn run_on<T>(argument: T, test: fn(T)) {
     test(argument);
 }

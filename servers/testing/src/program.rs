@@ -76,7 +76,10 @@ impl Program {
         self
     }
 
-    /// Returns the first address that the server listens on.
+    /// Returns the first address that the server listens on. Panics if the startup line has none, or if [`spawn`] made
+    /// the program, which then has no startup line.
+    ///
+    /// [`spawn`]: Program::spawn
     pub fn address(&self) -> SocketAddr {
         self.addresses[0]
     }
@@ -131,7 +134,8 @@ impl Program {
         Exit { code, stdout, stderr }
     }
 
-    /// Waits until the program has ended. Returns its exit code, or `None` if a signal ended it.
+    /// Waits until the program has ended. Returns its exit code, or `None` if a signal ended it. Panics after
+    /// [`TIMEOUT`].
     fn wait_for_exit_code(&mut self) -> Option<i32> {
         if let Ok(Some(status)) = self.child.try_wait() {
             return status.code();
@@ -150,7 +154,7 @@ impl Drop for Program {
             self.signal(Signal::TERM);
             self.signal(Signal::INT);
             let ended =
-                pidfd_open(self.pid(), PidfdFlags::empty()).is_ok_and(|process| is_readable(&process));
+                pidfd_open(self.pid(), PidfdFlags::empty()).is_ok_and(|process| becomes_readable(&process));
             if !ended {
                 let _ = self.child.kill();
             }
@@ -169,7 +173,7 @@ fn read_to_end(pipe: &mut (impl Read + AsFd)) -> Result<String, String> {
     let mut all = Vec::new();
     let mut buffer = [0; 4096];
     let text = |all: &[u8]| String::from_utf8_lossy(all).into_owned();
-    while is_readable(&*pipe) {
+    while becomes_readable(&*pipe) {
         match pipe.read(&mut buffer) {
             Ok(0) => return Ok(text(&all)),
             Ok(count) => all.extend(&buffer[..count]),
@@ -179,15 +183,15 @@ fn read_to_end(pipe: &mut (impl Read + AsFd)) -> Result<String, String> {
     Err(text(&all))
 }
 
-/// Waits until [`is_readable`] returns. Panics with `what`, the name of the awaited event, after [`TIMEOUT`].
+/// Waits until a read from `source` would not block: there are bytes, or the end. If `source` is a pidfd, waits until
+/// its process has ended. After [`TIMEOUT`], panics with `what`, the name of the awaited event.
 fn await_readable(source: impl AsFd, what: &str) {
-    assert!(is_readable(source), "timed out waiting for {what}");
+    assert!(becomes_readable(source), "timed out waiting for {what}");
 }
 
-/// Waits until a read from `source` would not block: there are bytes, or the end. Returns false after [`TIMEOUT`].
-///
-/// A pidfd becomes readable when its process has ended.
-fn is_readable(source: impl AsFd) -> bool {
+/// Waits until a read from `source` would not block: there are bytes, or the end. If `source` is a pidfd, waits until
+/// its process has ended. Returns true then, and false after [`TIMEOUT`].
+fn becomes_readable(source: impl AsFd) -> bool {
     let deadline = Instant::now() + TIMEOUT;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());

@@ -87,13 +87,14 @@ impl<R: Read> ReplyReader<R> {
         ReplyReader { source, buffer: Vec::new(), consumed: 0 }
     }
 
-    /// Reads the final response to a request whose method is not HEAD and whose version is not HTTP/1.0.
+    /// Reads the response to a request whose method is not HEAD and whose version is not HTTP/1.0. An interim response
+    /// (1xx) is an error.
     pub fn reply(&mut self) -> Result<Reply, String> {
         self.reply_to(b"")
     }
 
-    /// Reads the final response to `request`. Its method and version decide whether a body follows, and which framing
-    /// is allowed.
+    /// Reads the response to `request`. An interim response (1xx) is an error. The method and the version of `request`
+    /// decide whether a body follows, and which framing is allowed.
     pub fn reply_to(&mut self, request: &[u8]) -> Result<Reply, String> {
         let request_line = request.split(|&byte| byte == b'\r').next().unwrap_or_default();
         let status = parse_status_line(&self.line()?)?;
@@ -221,7 +222,8 @@ pub fn retry_on_eintr<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Re
     }
 }
 
-/// Returns the status in a status line `HTTP/1.1 CODE REASON`. It must be final, and the reason must not be empty.
+/// Returns the status code in a status line `HTTP/1.1 CODE REASON`. An interim code (1xx), a code above 599 and an
+/// empty reason are errors, as is any other form of the line.
 fn parse_status_line(line: &[u8]) -> Result<u16, String> {
     let error = || format!("status line {}", line.escape_ascii());
     let rest = line.strip_prefix(b"HTTP/1.1 ").ok_or_else(error)?;
@@ -234,7 +236,9 @@ fn parse_status_line(line: &[u8]) -> Result<u16, String> {
     if (200..600).contains(&code) { Ok(code) } else { Err(error()) }
 }
 
-/// Returns the name and the value of a header line `Name: value` with exactly one space.
+/// Returns the name and the value of a header line `Name: value`. It is an error if there is not exactly one space
+/// between the colon and the value, or white space at the line's end, or a control character. The value may be empty,
+/// and may contain spaces.
 fn parse_header(line: &[u8]) -> Result<(String, String), String> {
     let error = || format!("header line {}", line.escape_ascii());
     let text = std::str::from_utf8(line).map_err(|_| error())?;

@@ -4,7 +4,8 @@ use crate::program::Program;
 use rustix::process::Pid;
 use std::{fs, time::Duration};
 
-/// The unit of processor time in `/proc`: 100 ticks a second on every Linux (proc(5), `USER_HZ`).
+/// The unit of processor time in `/proc`. The tests assume 100 ticks a second, the value on most architectures, such as
+/// x86 and Arm. The exact value is `sysconf(_SC_CLK_TCK)` (proc(5)).
 const TICK: Duration = Duration::from_millis(10);
 
 /// What one or several processes use.

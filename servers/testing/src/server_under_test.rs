@@ -1,5 +1,8 @@
 //! A server program under load: checks that it serves other clients meanwhile and that it recovers afterwards.
 //!
+//! The *load* is what a test does to the server: for example, it opens thousands of connections or sends requests
+//! slowly.
+//!
 //! A *bystander* is a client that is not part of the load: it requests a small file on a new connection.
 
 use crate::{
@@ -21,10 +24,12 @@ use std::{
 /// How long [`ServerUnderTest::check_low_cpu`] and [`ServerUnderTest::check_responsive`] observe a server.
 const OBSERVATION: Duration = Duration::from_secs(1);
 
-/// The pause between two rounds of load in an observation.
+/// The pause after each call of the test's load function, while [`ServerUnderTest::check_low_cpu`] and
+/// [`ServerUnderTest::check_responsive`] observe the server.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long a bystander may wait for a response. It takes milliseconds, unless the machine is busy with other work.
+/// How long a bystander, an ordinary client beside a test's load, may wait for a response. The response usually arrives
+/// within milliseconds; the rest allows for a machine that is busy with other work.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// A server that has little to do may use one part in `MAX_CPU_SHARE` of one processor's time. A busy loop would use
@@ -34,14 +39,16 @@ const MAX_CPU_SHARE: u32 = 4;
 /// How long a server must use no processor time to count as idle.
 const IDLE_TIME: Duration = Duration::from_millis(150);
 
-/// How many more descriptors than before the load a server may have open: each worker caches open files for a while.
+/// How many more descriptors than at its start a server may have open after a test, when the clients have closed their
+/// connections: each worker keeps open files in its cache.
 const KEPT_DESCRIPTORS: usize = 8;
 
-/// How much more memory than before the load a server may use, in KiB: allocators and caches free it late.
+/// How much more memory than at its start a server may use after a test, in KiB, when the clients have closed their
+/// connections: allocators and caches free memory late.
 const KEPT_KIB: usize = 48 * 1024;
 
-/// How many more threads than before the load a server may have: workers may start some after the program has printed
-/// its startup line.
+/// How many more threads than at its start a server may have after a test: the threads at its start are counted when
+/// the program has printed its startup line, and its workers may start some of theirs a little later.
 const KEPT_THREADS: usize = 4;
 
 /// How many descriptors the test process needs besides those of the clients.
@@ -51,8 +58,9 @@ const OWN_DESCRIPTORS: u64 = 200;
 pub struct ServerUnderTest {
     kind: ServerKind,
     pub program: Program,
-    /// The target of the site's `notes.txt`, which bystanders request.
-    notes: &'static str,
+    /// The request target of `notes.txt`, a small file of the test site ([`FILES`](crate::site::FILES)). Bystanders,
+    /// the ordinary clients beside a test's load, request it.
+    notes_target: &'static str,
     /// What the program used when it had just started.
     before: Resources,
     /// The lock that excludes other servers under test.
@@ -60,14 +68,17 @@ pub struct ServerUnderTest {
 }
 
 impl ServerUnderTest {
-    /// Calls `start` to start a program of this kind, as soon as no other server is under test. The program must serve
-    /// the site's `notes.txt` at the target `notes`.
-    pub fn start(kind: ServerKind, notes: &'static str, start: impl FnOnce() -> Program) -> ServerUnderTest {
+    /// Waits until no other server is under test, then calls `launch` to start a program of this kind.
+    ///
+    /// `notes_target` is the request target at which the program serves `notes.txt` of the test site: `/notes.txt`, or
+    /// `/static/notes.txt` if the program serves files below `/static`. The checks request it.
+    pub fn start(kind: ServerKind, notes_target: &'static str, launch: impl FnOnce() -> Program) -> Self {
+        /// The `ServerUnderTest` that exists holds this lock, so that no two servers are measured at the same time.
         static EXCLUSIVE: Mutex<()> = Mutex::new(());
         let exclusive = EXCLUSIVE.lock().unwrap_or_else(PoisonError::into_inner);
-        let program = start();
+        let program = launch();
         let before = Resources::of(&program);
-        ServerUnderTest { kind, program, notes, before, _exclusive: exclusive }
+        ServerUnderTest { kind, program, notes_target, before, _exclusive: exclusive }
     }
 
     /// Returns the first address that the program listens on.
@@ -85,11 +96,13 @@ impl ServerUnderTest {
         Resources::of(&self.program)
     }
 
-    /// Requests `notes.txt` on a new connection, as a bystander does. Returns the time until the response had arrived.
+    /// Requests `notes.txt` on a new connection, as an ordinary client beside the load. Returns the time until the
+    /// response had arrived. Panics if its body is wrong, if it does not arrive within [`TIMEOUT`], or if the server
+    /// does not close the connection after the client has half-closed it.
     pub fn bystander(&self) -> Duration {
         let start = Instant::now();
         let mut client = self.connect();
-        assert_eq!(client.fetch(get(self.notes)).text(), "notes\n");
+        assert_eq!(client.fetch(get(self.notes_target)).text(), "notes\n");
         let waited = start.elapsed();
         client.finish();
         waited
@@ -102,13 +115,13 @@ impl ServerUnderTest {
     }
 
     /// Waits until the server has accepted `count` connections, or up to `KEPT_DESCRIPTORS` fewer: some of the
-    /// descriptors counted at its start may have been closed since.
+    /// descriptors counted at its start may have been closed since. Panics after [`TIMEOUT`].
     pub fn wait_for_connections(&self, count: usize) {
         let accepted = || self.connections() + KEPT_DESCRIPTORS >= count;
         wait_for("all connections to be accepted", || accepted().then_some(()));
     }
 
-    /// Waits until the server has used no processor time for `IDLE_TIME`.
+    /// Waits until the server has used no processor time for `IDLE_TIME`. Panics after [`TIMEOUT`].
     pub fn wait_until_idle(&self) {
         let (mut since, mut cpu) = (Instant::now(), self.resources().cpu);
         wait_for("an idle server", || {
@@ -120,8 +133,9 @@ impl ServerUnderTest {
         });
     }
 
-    /// Calls `load` repeatedly for `OBSERVATION`, each time followed by a bystander. Checks that each bystander is
-    /// served within `MAX_WAIT`, and that the server uses little processor time. Messages name the load `what`.
+    /// Calls `load` repeatedly for `OBSERVATION`, and after each call requests `notes.txt` as a bystander: an ordinary
+    /// client on a new connection. Panics if a bystander waits for `MAX_WAIT` or longer, or if the server uses more
+    /// processor time than `MAX_CPU_SHARE` allows. `what` names the load in the panic message and on standard error.
     pub fn check_responsive(&self, what: &str, mut load: impl FnMut()) {
         let mut slowest = Duration::ZERO;
         self.check_low_cpu(what, || {
@@ -132,8 +146,8 @@ impl ServerUnderTest {
         assert!(slowest < MAX_WAIT, "{what}: a bystander waited {slowest:?}");
     }
 
-    /// Calls `load` repeatedly for `OBSERVATION`, and checks that the server uses little processor time
-    /// (`MAX_CPU_SHARE`). Messages name the load `what`.
+    /// Calls `load` repeatedly for `OBSERVATION`. Panics if the server uses more processor time than `MAX_CPU_SHARE`
+    /// allows. `what` names the load in the panic message and on standard error.
     pub fn check_low_cpu(&self, what: &str, mut load: impl FnMut()) {
         let (start, before) = (Instant::now(), self.resources());
         while start.elapsed() < OBSERVATION {
@@ -147,8 +161,10 @@ impl ServerUnderTest {
         assert!(cpu < lasted / MAX_CPU_SHARE, "{what}: {cpu:?} of processor time in {lasted:?}");
     }
 
-    /// Checks that the server still serves, and that it releases what it used for the load within [`TIMEOUT`]. The
-    /// clients must have closed their connections.
+    /// Checks that the server still serves `notes.txt`, and that within [`TIMEOUT`] its descriptors, threads and memory
+    /// exceed those at its start by at most `KEPT_DESCRIPTORS`, `KEPT_THREADS` and `KEPT_KIB`. Panics otherwise.
+    ///
+    /// Call this at the end of a test, when all its clients have closed their connections.
     pub fn check_recovers(&self) {
         self.check_recovers_with_threads(0);
     }

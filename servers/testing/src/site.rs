@@ -28,7 +28,8 @@ pub const HUGE_LEN: u64 = 5 * 1024 * 1024 * 1024;
 /// The last bytes of `huge.bin`.
 pub const HUGE_END: &[u8] = b"behind four gigabytes";
 
-/// Names and contents of the small files.
+/// Names and contents of the small files in the document root of the tests. The content `secret` marks hidden files,
+/// whose names begin with a dot: the server must never send them.
 pub const FILES: &[(&str, &str)] = &[
     ("index.html", "<h1>Start</h1>\n"),
     ("page.html", PAGE),
@@ -149,12 +150,14 @@ impl Site {
     }
 }
 
-/// A value for a static that tests share. The first test makes it. Unlike a static, it is dropped when no test uses it
-/// any longer.
+/// A static of this type gives all tests of a process the same value, such as one server.
+///
+/// The first test that needs the value makes it. When the last test that uses it ends, the value is dropped, so that it
+/// cleans up, which the value of a plain static never does. If a later test needs the value, that test makes a new one.
 pub struct Shared<T>(Mutex<Weak<T>>);
 
 impl<T> Shared<T> {
-    /// Creates a place for a value, which is not made yet.
+    /// Creates an empty `Shared`: [`get_or_make`](Shared::get_or_make) makes the value.
     pub const fn new() -> Shared<T> {
         Shared(Mutex::new(Weak::new()))
     }
