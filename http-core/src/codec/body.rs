@@ -34,8 +34,11 @@ impl BodyDecoder {
         }
     }
 
-    /// Decodes `bytes` in place, and returns whether the body is complete. `bytes` begin with the bytes that are decoded
-    /// already, [`body_len`](BodyDecoder::body_len) in number, and all bytes received since follow.
+    /// Decodes `bytes` in place, and returns whether the body is complete. `bytes` are the bytes that earlier calls
+    /// have decoded, followed by all bytes received since.
+    ///
+    /// After [`DecodeStatus::Partial`], truncate the buffer to [`body_len`](BodyDecoder::body_len) bytes, and append
+    /// the next received bytes. After [`DecodeStatus::Complete`], the first `body_len` bytes are the body.
     ///
     /// # Errors
     ///
@@ -50,13 +53,14 @@ impl BodyDecoder {
         }
     }
 
-    /// Returns the number of decoded bytes at the front of the buffer, after [`decode`](BodyDecoder::decode) was called
-    /// with `received` bytes. The bytes after them are framing, or follow the message.
-    pub(crate) fn body_len(&self, received: usize) -> usize {
+    /// Returns the number of decoded bytes at the front of the buffer. The bytes after them are framing, or follow the
+    /// message. `buffer_len` is the length of the slice in the last call of [`decode`](BodyDecoder::decode), because
+    /// only the chunked decoder counts what it has decoded. Before the first call, pass 0: the result is 0.
+    pub(crate) fn body_len(&self, buffer_len: usize) -> usize {
         match self {
-            BodyDecoder::Exact(length) => received.min(*length),
+            BodyDecoder::Exact(length) => buffer_len.min(*length),
             BodyDecoder::Chunked(decoder) => decoder.body_len(),
-            BodyDecoder::UntilClose => received,
+            BodyDecoder::UntilClose => buffer_len,
         }
     }
 }

@@ -110,7 +110,10 @@ impl ChunkedDecoder {
         count
     }
 
-    /// Returns the phase after `byte`, which is not chunk data.
+    /// Processes `byte`, which is framing and not chunk data, and returns the next phase, which the caller must set.
+    /// Adds a digit of a size to `remaining`, and counts a byte of an extension or a trailer in `overhead`.
+    ///
+    /// Fails if the current phase does not allow `byte`, or a limit is exceeded.
     fn phase_after(&mut self, byte: u8, limits: &Limits) -> Result<ChunkPhase, ParseError> {
         use ChunkPhase::*;
         Ok(match (self.phase, byte) {
@@ -139,8 +142,10 @@ impl ChunkedDecoder {
         })
     }
 
-    /// Adds a hexadecimal digit to the size of the current chunk, which has `digits` digits so far. Fails if there are too
-    /// many, or the chunk exceeds the limit of the body.
+    /// Adds `digit` to the size of the current chunk, which has `digits` digits so far. `digit` is the ASCII character
+    /// of a hexadecimal digit. Returns the next phase: [`ChunkPhase::Size`] with one digit more.
+    ///
+    /// Fails if the size has more than 16 digits, or the chunk exceeds the limit of the body.
     fn add_size_digit(&mut self, digits: u8, digit: u8, limits: &Limits) -> Result<ChunkPhase, ParseError> {
         if digits == MAX_SIZE_DIGITS {
             return Err(ParseError::Chunk);

@@ -53,8 +53,8 @@ pub fn validate(index: &HeadIndex, bytes: &[u8]) -> Result<RequestFraming, Parse
     let method = index.method(bytes);
     let version = index.version();
     let headers = collect_headers(index, bytes)?;
-    let (target_authority, origin) = split_target(method, index.target, bytes)?;
-    let (path, query) = split_query(origin, bytes);
+    let (target_authority, path_and_query) = split_target(method, index.target, bytes)?;
+    let (path, query) = split_query(path_and_query, bytes);
     let host = match headers.host {
         None if version == Version::Http11 => return Err(ParseError::HostMissing),
         Some(host) if !is_authority(host.of(bytes)) => return Err(ParseError::Host),
@@ -177,7 +177,7 @@ impl BodyFraming {
     ///
     /// # Errors
     ///
-    /// If both are present, or Transfer-Encoding is not exactly `chunked`, or the version is 1.0 and it is present.
+    /// If both are present, or Transfer-Encoding is not exactly `chunked`, or Transfer-Encoding is present in HTTP/1.0.
     pub(crate) fn length(self, version: Version, default: BodyLength) -> Result<BodyLength, ParseError> {
         if !self.transfer_encoding {
             return Ok(self.content_length.map_or(default, BodyLength::Exact));
@@ -206,7 +206,8 @@ impl BodyFraming {
 /// The scheme with which the absolute form of a target begins, in any case.
 const HTTP: &[u8] = b"http://";
 
-/// Splits the target into its authority (`None` if it has none) and its path with the query (RFC 9112 §3.2). Fails if the
+/// Splits the target into its authority (`None` if it has none) and its path with the query (RFC 9112 §3.2). The second
+/// part is `*` for the target `*`, and empty for a CONNECT and for an absolute form such as `http://host`. Fails if the
 /// method does not allow the form of the target.
 fn split_target(method: Method, target: Span, bytes: &[u8]) -> Result<(Option<Span>, Span), ParseError> {
     let text = target.of(bytes);
@@ -237,20 +238,21 @@ fn split_target(method: Method, target: Span, bytes: &[u8]) -> Result<(Option<Sp
             if !is_authority(&rest[..length]) {
                 return Err(ParseError::Target);
             }
-            let (authority, origin) = target.split_at(HTTP.len()).1.split_at(length);
-            Ok((Some(authority), origin))
+            let (authority, path_and_query) = target.split_at(HTTP.len()).1.split_at(length);
+            Ok((Some(authority), path_and_query))
         }
     }
 }
 
-/// Splits a target without scheme and authority into its path and its query (RFC 9112 §3.2.1): `None` if it has no `?`.
-fn split_query(origin: Span, bytes: &[u8]) -> (Span, Option<Span>) {
-    match origin.of(bytes).iter().position(|&byte| byte == b'?') {
+/// Splits `path_and_query`, a target without scheme and authority, at its first `?` into the path and the query (RFC
+/// 9112 §3.2.1). If there is no `?`, the query is `None`.
+fn split_query(path_and_query: Span, bytes: &[u8]) -> (Span, Option<Span>) {
+    match path_and_query.of(bytes).iter().position(|&byte| byte == b'?') {
         Some(length) => {
-            let (path, query) = origin.split_at(length);
+            let (path, query) = path_and_query.split_at(length);
             (path, Some(query.split_at(1).1))
         }
-        None => (origin, None),
+        None => (path_and_query, None),
     }
 }
 

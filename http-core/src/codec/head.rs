@@ -18,7 +18,8 @@ use crate::types::{
     method::{Method, Version},
 };
 
-/// The maximum number of header lines in an index, even if [`Limits::headers`] is larger.
+/// The maximum number of header lines in a [`HeadIndex`]. A head with more is rejected with 431, even if
+/// [`Limits::headers`] is larger.
 pub const MAX_HEADERS: usize = 128;
 
 /// The maximum length of a method in bytes. The longest registered one, `BASELINE-CONTROL`, has 16.
@@ -123,8 +124,9 @@ impl Default for HeadIndex {
 }
 
 impl HeadIndex {
-    /// Creates an index that parses only header lines, from the offset `at` on. The client uses it for responses, and
-    /// parses the status line itself.
+    /// Creates an index that parses only header lines. The first one begins at the offset `at` of the bytes that
+    /// [`parse`](HeadIndex::parse) receives. The HTTP client of this crate uses it for responses, after it has parsed
+    /// the status line itself.
     pub(crate) fn of_headers(at: usize) -> HeadIndex {
         HeadIndex { phase: HeadPhase::LineStart, at, mark: at, ..HeadIndex::default() }
     }
@@ -153,16 +155,17 @@ impl HeadIndex {
         self.parse_header_lines(bytes, max_bytes, limits.headers.min(MAX_HEADERS))
     }
 
-    /// Parses the elements of the request line, from that of the current phase on. Returns whether the line is complete.
-    fn parse_request_line(&mut self, bytes: &[u8], max_bytes: usize) -> Result<bool, ParseError> {
+    /// Parses the request line: continues with the element that `phase` names. Returns whether the line is complete.
+    /// The target may have `max_target_bytes` bytes.
+    fn parse_request_line(&mut self, bytes: &[u8], max_target_bytes: usize) -> Result<bool, ParseError> {
         Ok((self.phase > HeadPhase::Start || self.parse_start(bytes)?)
             && (self.phase > HeadPhase::Method || self.parse_method(bytes)?)
-            && (self.phase > HeadPhase::Target || self.parse_target(bytes, max_bytes)?)
+            && (self.phase > HeadPhase::Target || self.parse_target(bytes, max_target_bytes)?)
             && (self.phase > HeadPhase::Version || self.parse_version(bytes)?))
     }
 
-    /// Parses the elements of the header lines, from that of the current phase on, and returns whether the head is complete.
-    /// The head may have `max_bytes` bytes and `max_lines` header lines.
+    /// Parses the header lines: continues with the element that `phase` names. Returns whether the head is complete.
+    /// The whole head may have `max_bytes` bytes and `max_lines` header lines.
     fn parse_header_lines(
         &mut self,
         bytes: &[u8],
@@ -183,7 +186,8 @@ impl HeadIndex {
         }
     }
 
-    /// Begins `phase`, whose element starts at the offset `at`. Returns true: the element before it is complete.
+    /// Begins `phase`, whose element starts at the offset `at`. Always returns true, so that the parse functions can
+    /// end with this call when their own element is complete.
     fn enter(&mut self, phase: HeadPhase, at: usize) -> bool {
         self.phase = phase;
         self.at = at;
@@ -219,10 +223,11 @@ impl HeadIndex {
         }
     }
 
-    /// Parses the target and the space after it. Returns whether both are complete.
-    fn parse_target(&mut self, bytes: &[u8], max_bytes: usize) -> Result<bool, ParseError> {
+    /// Parses the target and the space after it. Returns whether both are complete. Fails as soon as more than
+    /// `max_target_bytes` bytes of the target have arrived.
+    fn parse_target(&mut self, bytes: &[u8], max_target_bytes: usize) -> Result<bool, ParseError> {
         self.at = chars::target_end(bytes, self.at);
-        if self.at - self.mark > max_bytes || self.at > usize::from(u16::MAX) {
+        if self.at - self.mark > max_target_bytes || self.at > usize::from(u16::MAX) {
             return Err(ParseError::TargetTooLong);
         }
         match bytes.get(self.at) {
@@ -260,7 +265,8 @@ impl HeadIndex {
         Ok(false)
     }
 
-    /// Determines whether a header line or the end of the head follows. Returns false if more bytes are needed.
+    /// Parses the start of a line. Sets `phase` to `Name` if a header line begins here, or to `Done` after the empty
+    /// line that ends the head. Returns true in both cases, and false if more bytes are needed to decide.
     fn parse_line_start(&mut self, bytes: &[u8]) -> Result<bool, ParseError> {
         match bytes.get(self.at..).unwrap_or_default() {
             [] | [b'\r'] => Ok(false),
@@ -272,7 +278,8 @@ impl HeadIndex {
         }
     }
 
-    /// Parses the name of a header and the colon after it. Returns whether both are complete.
+    /// Parses the name of a header and the colon after it. Returns whether both are complete. Fails if the whole head
+    /// so far has more than `max_bytes` bytes.
     fn parse_name(&mut self, bytes: &[u8], max_bytes: usize) -> Result<bool, ParseError> {
         self.at = chars::token_end(bytes, self.at);
         self.check_size(max_bytes)?;
@@ -290,7 +297,8 @@ impl HeadIndex {
         }
     }
 
-    /// Skips the white space before a value. Returns whether the byte after it has arrived.
+    /// Skips the white space before a value. Returns whether the byte after it has arrived. Fails if the whole head so
+    /// far has more than `max_bytes` bytes.
     fn parse_before_value(&mut self, bytes: &[u8], max_bytes: usize) -> Result<bool, ParseError> {
         while bytes.get(self.at).is_some_and(|&byte| chars::is_ows(byte)) {
             self.at += 1;
@@ -299,7 +307,8 @@ impl HeadIndex {
         Ok(self.at < bytes.len() && self.enter(HeadPhase::Value, self.at))
     }
 
-    /// Parses a value and its CRLF. Returns whether both are complete.
+    /// Parses a value and its CRLF. Returns whether both are complete. Fails if the whole head so far has more than
+    /// `max_bytes` bytes, or this is one header line more than `max_lines`.
     fn parse_value(&mut self, bytes: &[u8], max_bytes: usize, max_lines: usize) -> Result<bool, ParseError> {
         self.at = chars::header_value_end(bytes, self.at);
         self.check_size(max_bytes)?;
@@ -320,7 +329,7 @@ impl HeadIndex {
         }
     }
 
-    /// Fails if more than `max_bytes` bytes of the head are parsed.
+    /// Fails if more than `max_bytes` bytes of the whole head are parsed. The two CRLFs at its end are never counted.
     fn check_size(&self, max_bytes: usize) -> Result<(), ParseError> {
         if self.at > max_bytes { Err(ParseError::HeadTooLarge) } else { Ok(()) }
     }

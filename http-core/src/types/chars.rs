@@ -70,12 +70,15 @@ pub const fn is_header_value(byte: u8) -> bool {
     byte >= 0x20 && byte != 0x7f || byte == b'\t'
 }
 
-/// Returns the end of the token that starts at `at`; `at` if there is none.
+/// Returns the end of the token that starts at `at`: the index of the first byte from `at` on that a token may not
+/// contain. Returns `at` if no token starts there, and `bytes.len()` if no such byte follows or `at` lies beyond the
+/// slice.
 pub fn token_end(bytes: &[u8], at: usize) -> usize {
     run_end(bytes, at, |byte| CLASSES[byte as usize] & TOKEN != 0)
 }
 
-/// Returns the end of the request target that starts at `at`: the first byte that is not visible ASCII, or a `#`.
+/// Returns the end of the request target that starts at `at`: the index of the first byte that is `#` or is not visible
+/// ASCII. Returns `bytes.len()` if there is none.
 pub fn target_end(bytes: &[u8], at: usize) -> usize {
     run_end(bytes, at, |byte| CLASSES[byte as usize] & TARGET != 0)
 }
@@ -93,7 +96,8 @@ fn run_end(bytes: &[u8], at: usize, belongs: impl Fn(u8) -> bool) -> usize {
     }
 }
 
-/// Returns the end of the header value that starts at `at`: the first control character other than HTAB.
+/// Returns the end of the header value that starts at `at`: the index of the first control character other than HTAB.
+/// Returns `bytes.len()` if there is none.
 ///
 /// Values are most of a head, so the scanner tests 16 bytes at once, then 8. Names and targets are shorter: testing their
 /// bytes one by one measured faster.
@@ -105,7 +109,7 @@ pub fn header_value_end(bytes: &[u8], mut at: usize) -> usize {
         at += 16;
     }
     while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let stops = mark_controls(u64::from_le_bytes(*word));
+        let stops = first_control_mask(u64::from_le_bytes(*word));
         if stops == 0 {
             at += 8;
             continue;
@@ -119,10 +123,13 @@ pub fn header_value_end(bytes: &[u8], mut at: usize) -> usize {
     run_end(bytes, at, is_header_value)
 }
 
-/// Finds the lowest byte of `word` that is a control character (below 0x20, or DEL): the lowest bit set in the result is
-/// the high bit of that byte. The result is 0 if there is none. Its bits above the lowest may be wrong.
-fn mark_controls(word: u64) -> u64 {
+/// Returns a mask that tells where the first control character is in `word`, eight bytes in little-endian order. HTAB
+/// is one of the control characters: all bytes below 0x20, and DEL. If the mask is 0, `word` has none. Otherwise
+/// `mask.trailing_zeros() / 8` is the index of the first. Bits above the lowest set bit mean nothing.
+fn first_control_mask(word: u64) -> u64 {
+    /// Eight bytes 0x01. Multiplying by a byte repeats that byte eight times.
     const ONES: u64 = u64::MAX / 0xff;
+    /// Eight bytes 0x80. Selects the highest bit of each byte, which the formulas below set to mark the byte.
     const HIGHS: u64 = ONES << 7;
     let below_space = word.wrapping_sub(ONES * 0x20) & !word;
     let not_delete = word ^ (ONES * 0x7f);

@@ -62,7 +62,8 @@ impl Clock {
         let _ = write!(self.headers, "{}\r\n", HttpDate::from(SystemTime::UNIX_EPOCH + since_epoch));
     }
 
-    /// Returns the time that the last [`update`](Clock::update) has set, or at first [`new`](Clock::new).
+    /// Returns the time that the last [`update`](Clock::update) has set. Before the first update, returns the time that
+    /// was passed to [`new`](Clock::new).
     pub fn now(&self) -> Instant {
         self.now
     }

@@ -19,6 +19,7 @@ macro_rules! error_enum {
         }
 
         impl std::fmt::Display for $name {
+            /// Writes the description of the error, which `as_str` returns.
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
             }

@@ -12,8 +12,9 @@ pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
 
-/// Returns the non-empty elements of a comma-separated list, without the white space around them. A comma inside a quoted
-/// string belongs to its element.
+/// Returns the non-empty elements of a comma-separated list, without the white space around them. A comma inside a
+/// quoted string belongs to its element. The escaped quote `\"` does not close the string. A string that is not closed
+/// extends to the end of `value`.
 pub(crate) fn quoted_list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let (mut quoted, mut escaped) = (false, false);
     let elements = value.split(move |&byte| {

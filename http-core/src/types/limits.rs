@@ -9,8 +9,8 @@ pub struct Limits {
     /// least 8,000 for the whole request line.
     pub target_bytes: usize,
     /// The maximum size of a head in bytes, with its request line. A larger one is rejected with 431. A value above
-    /// 65,535 counts as 65,535, because [`HeadIndex`](crate::HeadIndex) holds 16-bit offsets. The default has room for
-    /// large cookies, and a thousand such heads fit in 32 MiB.
+    /// 65,535 counts as 65,535, because [`HeadIndex`](crate::HeadIndex) holds 16-bit offsets. The default of 32 KiB
+    /// has room for large cookies, and a thousand heads of that size fit in 32 MiB.
     pub head_bytes: usize,
     /// The maximum number of header lines. A head with more is rejected with 431. A value above
     /// [`MAX_HEADERS`](crate::codec::head::MAX_HEADERS) counts as that.
@@ -46,17 +46,20 @@ pub struct Timeouts {
     pub head: Duration,
     /// The maximum time between two reads of a body. Then the request is rejected with 408.
     pub body_idle: Duration,
-    /// The bytes per second that a client must send of a body on average. Checked once `body_idle` has passed; a slower
-    /// request is rejected with 408.
+    /// The bytes per second that a client must send of a body on average, from the end of the head on. When
+    /// the time since the head exceeds `body_idle` plus one second for each `body_rate` bytes received, the request is
+    /// rejected with 408. 0 counts as 1.
     pub body_rate: u32,
-    /// The maximum time from a complete request to its response, if the handler does not reply at once. Then the request
-    /// is rejected with 503.
+    /// The maximum time from a complete request to its response, if the handler returns before the response exists (see
+    /// [`Reply`](crate::Reply)). Then the request is rejected with 503. A handler that returns its response itself is
+    /// not limited, because the engine waits until it returns.
     pub reply: Duration,
     /// The maximum time between two writes of a response. Then the connection is closed, because the client does not
     /// read.
     pub write_stall: Duration,
-    /// The bytes per second that a client must read of its responses on average. Checked once `write_stall` has passed;
-    /// the connection of a slower client is closed.
+    /// The bytes per second that a client must read of its responses on average, from the first send on until
+    /// everything queued is sent. When the time since the first send exceeds `write_stall` plus one second for
+    /// each `send_rate` bytes sent, the connection is closed. 0 counts as 1.
     pub send_rate: u32,
     /// The maximum time between two requests on one connection. Then it is closed.
     pub idle: Duration,
