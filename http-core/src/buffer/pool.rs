@@ -42,8 +42,8 @@ impl BufferPool {
         self.free.pop().unwrap_or_default()
     }
 
-    /// Clears the buffers, and returns them to the pool, or frees them if it is full. Clearing keeps the bytes of one
-    /// client from another.
+    /// Clears the buffers, so that the next connection that takes them cannot see the bytes of this client. Then
+    /// returns them to the pool, or frees them if the pool is full.
     #[inline]
     pub fn put(&mut self, mut buffers: Box<Buffers>) {
         buffers.input.clear();

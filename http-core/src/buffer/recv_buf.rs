@@ -17,7 +17,8 @@ pub struct RecvBuf {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// The index of the head at `start`, as far as it is parsed.
+    /// The result of parsing the head at `start`: the offsets of the elements parsed so far. It has none after
+    /// [`consume`](RecvBuf::consume) and [`clear`](RecvBuf::clear), until the next head is parsed.
     pub(crate) index: HeadIndex,
 }
 
@@ -101,7 +102,8 @@ impl RecvBuf {
         self.end = self.end.min(self.start + count);
     }
 
-    /// Removes the first `count` unread bytes, and the index of the head.
+    /// Removes the first `count` unread bytes, and resets [`index`](RecvBuf::index), so that the next head is parsed
+    /// from its first byte. `count` must be at most the number of unread bytes.
     #[inline]
     pub(crate) fn consume(&mut self, count: usize) {
         debug_assert!(count <= self.end - self.start);
@@ -113,7 +115,8 @@ impl RecvBuf {
         }
     }
 
-    /// Makes room for at least `count` more bytes.
+    /// Makes room for at least `count` more bytes after the unread ones. Does nothing if the buffer has the room
+    /// already.
     #[inline]
     pub(crate) fn reserve(&mut self, count: usize) {
         if self.bytes.len() - self.end < count {
@@ -121,8 +124,11 @@ impl RecvBuf {
         }
     }
 
-    /// Moves the unread bytes to the front of the buffer, and grows it if that leaves too little room. The new size is at
-    /// most twice the old one, unless `count` needs more: it follows the bytes received, not the length announced.
+    /// Makes room for `count` more bytes after the unread ones. Moves the unread bytes to the front of the buffer. Then
+    /// doubles the buffer if less than half of it is free, and enlarges it further if `count` needs more room.
+    ///
+    /// The connection reserves one byte at a time. So the buffer grows with the bytes received, and a client cannot
+    /// make it large with a large Content-Length alone.
     fn make_room(&mut self, count: usize) {
         self.bytes.copy_within(self.start..self.end, 0);
         self.end -= self.start;

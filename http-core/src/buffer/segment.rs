@@ -16,8 +16,10 @@ pub struct FileSlice {
 /// Produces a body of unknown length, chunk by chunk, as fast as the client reads it. See
 /// [`Body::Stream`](crate::Body::Stream).
 pub trait ChunkSource: Send {
-    /// Appends the next bytes of the body to `chunk`, which is empty. The body ends if it appends nothing. It must not
-    /// block, because the event loop waits for it.
+    /// Appends the next bytes of the body to `chunk`, which is empty. Appending nothing ends the body.
+    ///
+    /// The function must not block, because the event loop calls it. It cannot report that bytes come later: each call
+    /// must supply bytes, until the body ends.
     ///
     /// # Errors
     ///
@@ -50,13 +52,18 @@ pub(crate) enum Segment {
     Shared(Arc<[u8]>, Range<usize>),
     /// Part of a file, without the bytes already sent.
     File(FileSlice),
-    /// The rest of a stream. The queue takes a chunk from it when it reaches the front.
+    /// The rest of a stream. While this segment is at the front of the queue, the queue asks `source` for one chunk
+    /// after another.
     Stream {
         source: Box<dyn ChunkSource>,
         /// Whether to send each chunk in the chunked coding. If false, the end of the connection ends the body.
         chunked: bool,
     },
-    /// A marker without bytes at the end of a body. The body begins after `from` bytes, counted since the queue was created.
+    /// A marker without bytes at the end of a body. The queue calls `on_sent` with the number of body bytes sent, when
+    /// the marker reaches the front or the queue is cleared. `from` is what [`SendQueue::total_queued`] returned before
+    /// the body was queued: all bytes sent beyond this number count as the body's.
+    ///
+    /// [`SendQueue::total_queued`]: super::send_queue::SendQueue::total_queued
     End { from: u64, on_sent: OnSent },
 }
 
@@ -88,7 +95,9 @@ impl Segment {
         }
     }
 
-    /// Removes `count` sent bytes from the front. They must be fewer than [`remaining`](Segment::remaining) returns.
+    /// Removes `count` sent bytes from the front of the segment. `count` must be less than
+    /// [`remaining`](Segment::remaining): the queue removes a completely sent segment as a whole. Does nothing to a
+    /// stream or an end, which have no bytes of their own.
     pub(super) fn advance(&mut self, count: u64) {
         match self {
             Segment::Text(range) | Segment::Owned(_, range) | Segment::Shared(_, range) => {

@@ -16,7 +16,8 @@ pub const MAX_SLICES: usize = 8;
 /// The maximum size of a body that is copied behind its head into the text buffer, so that both are sent as one slice.
 const MAX_COPIED_BYTES: usize = 4 * 1024;
 
-/// The size of the text buffer in bytes from which on it is compacted, and the capacity that it keeps when it is emptied.
+/// The length of the text buffer in bytes from which on each [`write`](SendQueue::write) first tries to remove the text
+/// already sent. [`SendQueue::clear`] frees the memory beyond this capacity.
 const TEXT_CAPACITY: usize = 64 * 1024;
 
 /// What the engine sends next: the result of [`SendQueue::transmit`].
@@ -99,14 +100,15 @@ impl SendQueue {
         self.sent + self.pending
     }
 
-    /// Queues the bytes that `write` appends to the vector: the text buffer, from which it must not remove any.
+    /// Calls `append` with the text buffer, and queues the bytes that it appends there. `append` must not change or
+    /// remove the bytes already in the buffer: they belong to other responses.
     #[inline]
-    pub(crate) fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn write(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
         if self.text.len() >= TEXT_CAPACITY {
             self.compact();
         }
         let from = self.text.len();
-        write(&mut self.text);
+        append(&mut self.text);
         let end = self.text.len();
         self.pending += (end - from) as u64;
         match self.segments.back_mut() {
@@ -136,7 +138,8 @@ impl SendQueue {
         }
     }
 
-    /// Queues a segment. Copies up to 4 KiB of bytes in memory into the text buffer.
+    /// Queues a segment. If it is a static, owned or shared segment of at most 4 KiB, all its bytes are copied into the
+    /// text buffer instead, and an empty one adds nothing to the queue.
     #[inline]
     pub(crate) fn push(&mut self, segment: Segment) {
         match segment.bytes() {
