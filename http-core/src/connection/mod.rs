@@ -79,9 +79,10 @@ use std::{net::SocketAddr, ops::Range, sync::Arc, time::Instant};
 pub struct Connection {
     config: Arc<Config>,
     state: State,
-    /// The length of the request that the engine has. The next poll removes it from the receive buffer. 0 if it is removed.
+    /// The length in bytes of the request that was handed to the engine and is still in the receive buffer. The next
+    /// poll removes that request. 0 if there is none.
     used: usize,
-    /// When the last step must be done.
+    /// When the step that `poll` returned last must be done. Before the first poll, the end of the idle timeout.
     deadline: Instant,
     /// Measures how fast the client reads. Set from the first [`Step::Flush`] until the send queue is empty.
     flush_clock: Option<ProgressClock>,
@@ -177,8 +178,9 @@ impl Connection {
         }
     }
 
-    /// Changes the state to `next` because of `event`. Every change goes through this function; debug builds compare it with
-    /// the table of transitions.
+    /// Changes the state to `next` because of `event`. Every change of the state goes through this function. Debug
+    /// builds panic if the table of transitions, [`StateName::after`](state::StateName::after), does not contain the
+    /// change.
     #[inline]
     fn transition(&mut self, event: Event, next: State) {
         let state = self.state.name();
@@ -186,15 +188,19 @@ impl Connection {
         self.state = next;
     }
 
-    /// Changes the state within [`poll`](Connection::poll). Returns `None`: `poll` determines the step in the new state.
+    /// Changes the state as [`transition`](Connection::transition) does. Always returns `None`, so that a function that
+    /// [`poll`](Connection::poll) calls can end with this call: after `None`, `poll` determines the step in the new
+    /// state.
     #[inline]
     fn enter(&mut self, event: Event, next: State) -> Option<Step> {
         self.transition(event, next);
         None
     }
 
-    /// Restarts the timeout of the state when the send queue is empty. The time before is not charged to the client,
-    /// because the server sent and did not receive.
+    /// Restarts at `now` the timeout of an idle connection, of a head or of a body. Does nothing in the other states.
+    ///
+    /// [`poll`](Connection::poll) calls it when the send queue has become empty. Until then the server was sending and
+    /// did not receive, so that this time must not count against the client.
     fn restart_timeout(&mut self, now: Instant) {
         match &mut self.state {
             State::Idle { since } | State::Head { since } => *since = now,
@@ -203,7 +209,7 @@ impl Connection {
         }
     }
 
-    /// Returns the step in [`State::Idle`]; `None` if the state has changed.
+    /// Returns the step in [`State::Idle`]; `None` if the state has changed. The idle timeout runs from `since`.
     #[inline]
     fn poll_idle(&mut self, since: Instant, io: &mut Io<'_>) -> Option<Step> {
         // The responses to pipelined requests are sent together, up to a number of bytes.
@@ -222,7 +228,7 @@ impl Connection {
         self.receive(io, since + self.config.timeouts.idle, CloseReason::ClientClosed)
     }
 
-    /// Returns the step in [`State::Head`]; `None` if the state has changed.
+    /// Returns the step in [`State::Head`]; `None` if the state has changed. The timeout of the head runs from `since`.
     #[inline]
     fn poll_head(&mut self, since: Instant, io: &mut Io<'_>) -> Option<Step> {
         let validated = match io.input.parse_head(&self.config.limits) {
@@ -243,8 +249,8 @@ impl Connection {
         }
     }
 
-    /// Begins to receive the body of the request with this framing, or rejects it because the body is too large. Queues a
-    /// 100 response if the client waits for it.
+    /// Begins to receive the body of the request with this framing, and queues a 100 response if the client waits for
+    /// it. Then returns `None`, because the state has changed. Returns [`Step::Reject`] if the body is too large.
     #[inline]
     fn begin_body(&mut self, framing: RequestFraming, head_len: usize, io: &mut Io<'_>) -> Option<Step> {
         match ReceivingBody::new(framing, head_len, &self.config.limits, io.now) {
@@ -274,7 +280,8 @@ impl Connection {
         }
     }
 
-    /// Sends the queued responses, if there are any. Otherwise waits for more bytes of the request until `deadline`.
+    /// Returns [`Step::Flush`] if responses are queued. Otherwise returns [`Step::Receive`], for more bytes of the
+    /// request until `deadline`, or `None` if the connection has ended because the client sends no more.
     fn flush_or_receive(&mut self, io: &mut Io<'_>, deadline: Instant) -> Option<Step> {
         if io.out.is_empty() {
             self.receive(io, deadline, CloseReason::Truncated)
@@ -283,8 +290,8 @@ impl Connection {
         }
     }
 
-    /// Waits for bytes until `deadline`. If the client has shut down its sending side, closes the connection for the reason
-    /// `at_eof`.
+    /// Returns [`Step::Receive`], and sets `deadline` as its deadline. If the client has shut down its sending side,
+    /// changes the state to closed for the reason `at_eof`, and returns `None`.
     #[inline]
     fn receive(&mut self, io: &mut Io<'_>, deadline: Instant, at_eof: CloseReason) -> Option<Step> {
         if self.eof {
@@ -326,9 +333,11 @@ impl Connection {
         Step::Request
     }
 
-    /// Rejects a request because of `error`. `framing` is `None` if the error is in the head.
+    /// Rejects a request because of `error`. `framing` is `None` if the error is in the head. The method of the request
+    /// is read from `input`, because the response to HEAD has no body.
     ///
-    /// The parameters are not an [`Io`], so that the compiler keeps its fields in registers on the path without errors.
+    /// `input` and `now` are passed one by one. A reference to an [`Io`] would force the callers to keep the fields of
+    /// the `Io` in memory instead of in registers, also if there is no error.
     #[cold]
     fn reject_malformed(
         &mut self,
@@ -371,8 +380,10 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// If no response is due, or the body of the response is invalid. The state does not change. If a response is still
-    /// due, call [`reject`](Connection::reject) and respond with a valid one.
+    /// If no response is due, or the body of the response is invalid: a [`Body::Shared`](crate::Body::Shared) whose
+    /// range lies outside its bytes, or a stream among [`Body::Parts`](crate::Body::Parts). The state does not change.
+    /// If a response is still due, respond with a valid one. Call [`reject`](Connection::reject) before, if it is an
+    /// error response after which the connection is to be closed.
     #[inline]
     pub fn respond(&mut self, response: Response, out: &mut SendQueue, clock: &Clock) -> Result<(), Misuse> {
         let (method, version, wants_keep_alive, linger) = match &self.state {
@@ -415,15 +426,22 @@ impl Connection {
         Rejected { reason, client_addr: self.client_addr, request: self.request(input) }
     }
 
-    /// Returns the deadline of the last step. If the step is not done by then, call [`expire`](Connection::expire).
+    /// Returns the deadline of the step that [`poll`](Connection::poll) returned last. If the engine has not done the
+    /// step by then, it must call [`expire`](Connection::expire).
+    ///
+    /// Before the first poll, this is the end of the idle timeout. [`Step::Reject`] and [`Step::Close`] have no
+    /// deadline: the engine does them without waiting.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// Ends the last step if its [`deadline`](Connection::deadline) has passed; otherwise does nothing and returns `None`.
+    /// Ends the wait for the client or the handler, if the [`deadline`](Connection::deadline) has passed. If a request
+    /// was incomplete or awaited its response, and no queued response was being sent, returns the rejection of the
+    /// request: pass a response to [`respond`](Connection::respond). Otherwise marks the connection as closed, and
+    /// returns `None`.
     ///
-    /// If it returns a rejection, pass a response to [`respond`](Connection::respond). Otherwise the connection is closed.
-    /// Poll in both cases.
+    /// If the deadline has not passed, changes nothing and returns `None`. The engine need not tell the two `None`
+    /// apart: the next poll returns [`Step::Close`] if the connection is closed.
     pub fn expire(&mut self, now: Instant) -> Option<Rejection> {
         if now < self.deadline {
             return None;

@@ -2,36 +2,42 @@
 
 use std::time::{Duration, Instant};
 
-/// Computes the deadline for the next bytes that a client must send or read.
+/// Computes the deadline for the next bytes that a client must send or read. A position is the number of bytes that
+/// have been transferred so far.
 ///
 /// The clock must run only while the client must act. [`restart`](ProgressClock::restart) it when the server has acted in
 /// between.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ProgressClock {
-    /// When the clock was started or restarted last.
+    /// When the clock was started, or restarted last.
     started_at: Instant,
-    /// The position at the start.
+    /// The position when the clock was started. A restart does not change it.
     first_position: u64,
-    /// The position at the last progress.
+    /// The position in the last call of [`deadline`](ProgressClock::deadline), or at the start if there was none.
     position: u64,
-    /// When the last progress was seen.
+    /// When `position` changed last, or the time of the start or the last restart if that is later.
     progressed_at: Instant,
 }
 
 impl ProgressClock {
-    /// Starts the clock at `now`. `position` is the number of bytes transferred so far. Progress is a change of it.
+    /// Starts the clock at `now`. `position` is the number of bytes transferred so far.
     pub(super) fn start(position: u64, now: Instant) -> ProgressClock {
         ProgressClock { started_at: now, first_position: position, position, progressed_at: now }
     }
 
-    /// Restarts the idle timeout and the time of the average rate. The bytes transferred before still count for the rate.
+    /// Restarts the idle timeout, and the time over which the average rate is computed, at `now`. The bytes transferred
+    /// before still count for the rate, in favour of the client.
     pub(super) fn restart(&mut self, now: Instant) {
         self.started_at = now;
         self.progressed_at = now;
     }
 
-    /// Returns the deadline, given that `position` bytes are transferred `now`: `idle` after the last progress, but at the
-    /// latest `idle` after the start plus one second for each `rate` bytes transferred since.
+    /// Notes that `position` bytes have been transferred at the time `now`, and returns the deadline for the next
+    /// bytes. It is the earlier of two times:
+    ///
+    /// * the time of the last change of the position, plus `idle`;
+    /// * the time of the start or the last restart, plus `idle`, plus one second for each `rate` bytes transferred
+    ///   since the start. A `rate` of 0 counts as 1.
     pub(super) fn deadline(&mut self, position: u64, idle: Duration, rate: u32, now: Instant) -> Instant {
         if position != self.position {
             self.position = position;

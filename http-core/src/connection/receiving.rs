@@ -61,8 +61,9 @@ impl ReceivingBody {
         })
     }
 
-    /// Returns the time by which the client must send more of the body: the idle timeout and the minimum average rate
-    /// decide. Notes the number of bytes received so far; a change of it restarts the idle timeout.
+    /// Returns the time by which the client must send more of the body: the earlier of the end of the idle timeout and
+    /// the end of the time that the minimum average rate allows. Restarts the idle timeout at `now` if `input` holds
+    /// more of the body than in the last call.
     ///
     /// Bytes are counted as decoded: call [`decode`](ReceivingBody::decode) first, which removes the chunk framing from
     /// `input`.

@@ -29,7 +29,11 @@ pub enum Step {
 /// The reason why a connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
-    /// The last response is sent, or a rejection got no response.
+    /// The last response is sent, such as the 408 to a request that was not complete in time. If the client could
+    /// still be sending, it has since shut down its sending side, or [`Timeouts::linger`](crate::Timeouts::linger) has
+    /// passed.
+    ///
+    /// Also the reason if the engine did not respond to a [`Step::Reject`].
     Done,
     /// The client closed the connection between two requests.
     ClientClosed,
