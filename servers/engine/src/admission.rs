@@ -9,24 +9,30 @@ use std::{
     time::Instant,
 };
 
-/// The connection limits of an engine or of one event loop, and the configuration of its connections.
+/// The connection limits of the blocking engine or of one event loop, and the configuration of the connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     config: Arc<Config>,
+    /// The maximum number of open connections: the whole limit for the blocking engine, an equal share for an event
+    /// loop.
     max_connections: usize,
+    /// The maximum number of open connections of each client address, over all workers; `None` for no limit.
     per_address: Option<Arc<AddressLimit>>,
 }
 
 impl Admission {
-    /// Creates the limits: at most `max_connections` connections at once, and as many per client address as the settings
-    /// allow.
+    /// Creates the limits: at most `max_connections` connections at once, and per client address as many as the
+    /// settings allow.
     pub(crate) fn new(settings: &Settings, max_connections: usize) -> Admission {
         let per_address = settings.max_connections_per_address.map(AddressLimit::new);
         Admission { config: Arc::new(settings.protocol.clone()), max_connections, per_address }
     }
 
-    /// Returns a copy for one event loop. All copies count client addresses together. Each has its own copy of the
-    /// configuration, because every new connection changes its reference count, which workers should not share.
+    /// Returns a copy for one event loop. Each copy allows `max_connections` of its own: the caller has divided the
+    /// limit among the event loops. The connections of a client address count together in all copies.
+    ///
+    /// Each copy has its own configuration too: every new connection changes its reference count, and event loops
+    /// should not write to the same memory.
     pub(crate) fn for_worker(&self) -> Admission {
         Admission { config: Arc::new(Config::clone(&self.config)), ..self.clone() }
     }
@@ -42,9 +48,12 @@ impl Admission {
     }
 
     /// Creates the protocol state of a new connection. If `has_room` is false (the connection limit is reached), or the
-    /// client's address has reached its own limit, the connection only sends 503.
+    /// client's address has reached its own limit, the connection only sends 503. `client_addr` is `None` if it is not
+    /// an IP address.
     ///
-    /// The permit, if client addresses are limited, counts the connection for its address until it is dropped.
+    /// The permit counts as one connection of the client's address. Keep it until the connection closes: dropping it
+    /// ends the count. It is `None` if the limit of the address is reached, if the settings limit no addresses, or if
+    /// `client_addr` is `None`.
     pub(crate) fn admit(
         &self,
         client_addr: Option<SocketAddr>,

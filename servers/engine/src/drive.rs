@@ -1,4 +1,4 @@
-//! Drives a connection between two system calls: polls the protocol, calls the handler, queues the response.
+//! Drives a connection between two system calls: polls its protocol state, calls the handler, queues the response.
 //!
 //! Both engines use this. It does no I/O and never waits.
 
@@ -30,7 +30,7 @@ pub enum Action {
 /// The outcome of a reply: the response, or why there is none.
 pub type Outcome = Result<Response, Rejection>;
 
-/// A connection and what it is driven with.
+/// Advances a connection between two system calls: polls its protocol state, calls the handler, queues the response.
 pub struct Driver<'d> {
     /// The protocol state.
     pub conn: &'d mut Connection,
@@ -38,7 +38,7 @@ pub struct Driver<'d> {
     pub buffers: &'d mut Buffers,
     /// The application.
     pub handler: &'d dyn Handler,
-    /// The time of this turn.
+    /// The current time. The engine updates it after it has waited.
     pub clock: &'d Clock,
 }
 
@@ -88,7 +88,9 @@ impl Driver<'_> {
         }
     }
 
-    /// Ends what has passed its deadline: queues a rejection, or marks the connection for closing.
+    /// Does nothing unless the connection's deadline has passed. Then, if the client has not sent its request in time
+    /// or the handler's response is late, queues a rejection (408 or 503). In all other cases (an idle connection, a
+    /// client that does not read) marks the connection for closing. Call [`drive`](Driver::drive) afterwards.
     pub fn expire(&mut self) {
         if let Some(reason) = self.conn.expire(self.clock.now()) {
             self.respond_rejected(reason);
@@ -105,7 +107,8 @@ impl Driver<'_> {
         }
     }
 
-    /// Queues the library's response to a rejected request, after the handler's middleware has seen it.
+    /// Queues the response to a rejected request. The handler may change or replace the default response
+    /// ([`Handler::rejected`]). If it panics, queues 500; if its response is invalid, queues the default one.
     #[cold]
     fn respond_rejected(&mut self, reason: Rejection) {
         let rejected = self.conn.rejected(reason, &self.buffers.input);
@@ -113,7 +116,7 @@ impl Driver<'_> {
         let response = response.unwrap_or_else(Rejection::response);
         if let Err(misuse) = self.conn.respond(response, &mut self.buffers.out, self.clock) {
             report(misuse);
-            // The library's own response is always valid.
+            // The default response is always valid.
             let _ = self.conn.respond(reason.response(), &mut self.buffers.out, self.clock);
         }
     }
@@ -125,14 +128,20 @@ fn report(misuse: Misuse) {
     log::error!("cannot send the handler's response: {misuse}; responding 500 instead");
 }
 
-/// How an engine runs a reply that is not [`Reply::Now`]. The first two methods return the reply's outcome if they have
-/// waited for it, and `None` if it arrives at the engine later.
+/// How an engine runs a reply that is not [`Reply::Now`]. A job is the function that produces the response.
+///
+/// `run_after` and `offload` return the outcome if it is known on return. If they return `None`, the engine gets the
+/// outcome later.
 pub trait RunReply {
-    /// Runs `job` after `delay`.
+    /// Runs `job` after `delay`. An engine that sleeps meanwhile returns the outcome. An event loop only sets a timer,
+    /// and returns `None`.
     fn run_after(&mut self, delay: Duration, job: Job) -> Option<Outcome>;
-    /// Runs `job`, which may block or compute for long.
+    /// Runs `job`, which may block or compute for long. An engine that runs it on this thread returns the outcome. An
+    /// event loop queues it for its thread pool and returns `None`, or [`Rejection::Overloaded`] at once if the queue
+    /// is full.
     fn offload(&mut self, job: Job) -> Option<Outcome>;
-    /// Creates the responder of a deferred reply.
+    /// Creates the responder for a reply whose response comes later from any thread ([`Reply::Deferred`]). It passes
+    /// the outcome to the engine, which is waiting for it.
     fn responder(&mut self) -> Responder;
 }
 

@@ -1,4 +1,6 @@
-//! Listening sockets: one per worker, or one queue shared by threads or processes.
+//! Listening sockets: one per worker, or one queue shared by several workers.
+//!
+//! A worker is an event loop or a worker process; the threads of the blocking engine count as one.
 
 use crate::{sockopt, transport::Transport};
 use rustix::{
@@ -14,7 +16,8 @@ use std::{
     time::Duration,
 };
 
-/// Connections that wait to be accepted, per socket. The kernel limits it to `net.core.somaxconn`.
+/// The maximum number of connections that wait to be accepted, per socket. The kernel limits it to
+/// `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
 /// How long the kernel delays a connection on which no bytes have arrived (`TCP_DEFER_ACCEPT`).
@@ -24,12 +27,15 @@ const DEFER_ACCEPT: Duration = Duration::from_secs(1);
 /// and, measured, twice the CPU for a large file on a fast link; less makes the socket ask for more too often.
 const NOTSENT_LOWAT: u32 = 64 * 1024;
 
-/// How the workers of a server share its addresses.
+/// How the workers of a server (event loops or worker processes) accept connections to the same addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
-    /// Each worker has a socket of its own, and the kernel distributes connections among them (`SO_REUSEPORT`).
+    /// Each worker has a socket of its own for each address, and the kernel distributes connections among them
+    /// (`SO_REUSEPORT`). When the last descriptor of a socket is closed, the kernel by default resets the connections
+    /// in its queue.
     PerWorker,
-    /// All workers accept from one socket. If a worker process dies, the others accept what waits in the queue.
+    /// Several workers accept from the same socket. If a worker process dies, the others accept what waits in the
+    /// queue.
     Shared,
 }
 
@@ -59,11 +65,12 @@ pub fn prepare(socket: &impl AsFd) -> io::Result<()> {
     socket.set_nonblocking(true)
 }
 
-/// Accepts the next connection, with the client's address if it is an IP address.
+/// Accepts a connection without waiting for one. Returns it with the client's address (`None` if that is not an IP
+/// address).
 ///
 /// # Errors
 ///
-/// No connection waits, or the system has no descriptors or memory left.
+/// No connection is queued ([`Errno::AGAIN`]), or the system has no descriptors or memory left.
 pub(crate) fn accept(
     listener: &TcpListener,
     flags: SocketFlags,
@@ -88,7 +95,8 @@ fn bound(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Binds every address. Where the port is 0, all addresses get the port that the kernel chose for the first one.
+/// Binds every address. If the first address has port 0, the kernel chooses its port. Every later address with port 0
+/// gets the port of the first address, fixed or chosen.
 ///
 /// # Errors
 ///
@@ -128,8 +136,11 @@ pub fn bind_per_worker(listeners: Vec<TcpListener>, workers: usize) -> io::Resul
     Ok(sets)
 }
 
-/// Distributes sockets among workers: each worker gets at least one per address, and each socket at least one worker.
-/// Workers share sockets where there are fewer sockets than workers.
+/// Distributes sockets among workers, and returns a list of sockets for each worker. Each worker gets at least one
+/// socket for every address. Each socket goes to at least one worker.
+///
+/// If an address has fewer sockets than there are workers, several workers share a socket. The lists hold duplicated
+/// descriptors of the sockets.
 ///
 /// # Errors
 ///

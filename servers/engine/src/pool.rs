@@ -53,7 +53,7 @@ impl Pool {
     }
 }
 
-/// The loop of a pool thread: runs tasks until the pool is dropped.
+/// The loop of a pool thread: runs tasks until the pool is dropped and all tasks in the queue have run.
 fn run_tasks(tasks: &Mutex<Receiver<Task>>) {
     loop {
         // One thread waits in `recv`, the others for the lock; each task wakes exactly one of them.

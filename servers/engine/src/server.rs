@@ -28,7 +28,7 @@ use std::{
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<TcpListener>,
-    /// Whether event loops share the listeners, or bind more, so that each has its own.
+    /// Whether event loops share `listeners`, or more are bound, so that each event loop has its own.
     sharing: Sharing,
     settings: Settings,
 }
@@ -46,6 +46,11 @@ impl Server {
     }
 
     /// A server on sockets that [`listener`] has bound, or that were prepared by [`listener::prepare`].
+    ///
+    /// `sharing` decides how event loops use them. With [`Sharing::PerWorker`], `listeners` are the sockets of the
+    /// first event loop, and the server binds more to the same addresses for the others; they must have been bound with
+    /// [`Sharing::PerWorker`] too. With [`Sharing::Shared`], it binds no more and distributes `listeners` among the
+    /// event loops. The blocking engine ignores it: all of its threads accept from `listeners`.
     pub fn on(listeners: Vec<TcpListener>, sharing: Sharing) -> Server {
         Server { listeners, sharing, settings: Settings::default() }
     }
@@ -111,7 +116,7 @@ impl Running {
         self.wait();
     }
 
-    /// Waits until the server has stopped.
+    /// Waits until the server has stopped: all connections are closed, or the grace period of a shutdown is over.
     pub fn wait(self) {
         for thread in self.threads {
             // A worker that panicked has ended; the panic hook has reported it.
@@ -128,8 +133,11 @@ pub struct ServerHandle {
 }
 
 impl ServerHandle {
-    /// Begins a graceful shutdown: the server accepts no more connections, closes idle ones, finishes requests in
-    /// flight, and closes what is left after `grace`. A second call can only shorten the grace period.
+    /// Begins a graceful shutdown: the server accepts no more connections, closes idle ones, and finishes requests in
+    /// flight. A second call can only shorten the grace period.
+    ///
+    /// After `grace`, event loops close the connections that are left. The threads of the blocking engine cannot be
+    /// interrupted: they go on until their requests are finished or the process exits.
     pub fn shut_down(&self, grace: Duration) {
         self.shutdown.begin(grace);
     }

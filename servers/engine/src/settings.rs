@@ -14,8 +14,9 @@ pub enum Engine {
 impl Engine {
     /// Connections that this engine holds at once unless [`Settings::max_connections`] says otherwise.
     ///
-    /// An event loop uses a few hundred bytes for an idle connection, and 16 KiB plus its responses for a busy one:
-    /// a small machine carries 10,000 of them. The blocking engine needs a thread for each: 1,024.
+    /// 10,000 with event loops: an idle connection takes a few hundred bytes of memory, a busy one 16 KiB plus its
+    /// queued responses, so that 10,000 busy ones take about 160 MB and their responses. 1,024 with the blocking
+    /// engine, which needs a thread for each connection.
     pub fn default_max_connections(self) -> usize {
         match self {
             Engine::Blocking => 1024,
@@ -36,9 +37,11 @@ pub struct Settings {
     pub max_connections: Option<usize>,
     /// Maximum number of open connections from one IP address, over all workers of the process; `None` for no limit.
     pub max_connections_per_address: Option<usize>,
-    /// Threads that run [`Reply::Offload`](http_core::Reply::Offload) jobs on the event loop engine.
+    /// Number of threads that run [`Reply::Offload`](http_core::Reply::Offload) jobs for all event loops together. The
+    /// blocking engine has no such threads: it runs the job on the connection's own thread.
     pub pool_threads: usize,
-    /// Maximum number of jobs that wait for such a thread. Further requests for one get 503.
+    /// Maximum number of [`Reply::Offload`](http_core::Reply::Offload) jobs that wait for a free thread of the pool. At
+    /// the limit, a request whose handler returns such a job gets 503.
     pub pool_queue: usize,
     /// The value of the `Server` header.
     pub server: String,

@@ -1,4 +1,4 @@
-//! The shutdown signal of a server: a flag that every waiting thread sees in its epoll.
+//! The shutdown signal of a server: a flag that wakes the threads that wait for it, in epoll or in poll.
 
 use rustix::{
     event::{EventfdFlags, eventfd},
@@ -50,7 +50,7 @@ impl Shutdown {
         self.begun.load(Ordering::SeqCst)
     }
 
-    /// The end of the grace period, once the shutdown has begun.
+    /// The end of the grace period; `None` before the shutdown has begun.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -29,7 +29,8 @@ pub(crate) struct Transport {
 /// The result of one receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Received {
-    /// Bytes arrived. `emptied` means that the socket's receive buffer is empty now: it held fewer bytes than fitted.
+    /// Bytes arrived. `emptied` means that they did not fill the room in the `RecvBuf`, so the socket held no more at
+    /// that moment. If it is false, the socket may hold more.
     Bytes { emptied: bool },
     /// The client closed its sending side.
     Eof,
@@ -140,7 +141,8 @@ impl Transport {
     ///
     /// # Errors
     ///
-    /// The connection is broken.
+    /// The kernel rejects the socket option, which it does not do for a TCP socket. On a broken connection this
+    /// succeeds: the next receive reports the error.
     pub(crate) fn set_receive_timeout(&self, timeout: Duration) -> io::Result<()> {
         let timeout = timeout.max(Duration::from_millis(1));
         Ok(set_socket_timeout(&self.socket, Timeout::Recv, Some(timeout))?)

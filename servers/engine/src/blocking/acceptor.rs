@@ -1,6 +1,7 @@
-//! Where ready threads wait for connections.
+//! Where the threads of the blocking engine wait for connections.
 //!
-//! All of them wait in one epoll, which wakes one thread for each connection, and every thread for the shutdown.
+//! All of them wait in one epoll, which wakes one thread for each connection, and every thread for the shutdown. A
+//! spare thread is one beyond the configured number of waiting threads: it ends if no connection comes soon.
 
 use crate::{listener, shutdown::Shutdown, transport::Transport};
 use http_core::Timeouts;
@@ -24,32 +25,37 @@ use std::{
     time::Duration,
 };
 
-/// How long a thread that found no descriptor or memory leaves new connections in the kernel's queue.
+/// How long a thread sleeps after an accept has failed because the system had no free descriptor or memory. New
+/// connections stay in the kernel's queue meanwhile, unless another thread accepts them.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections accepted after the shutdown has begun: enough for every queued connection, but not for a flood.
+/// The maximum number of connections that all threads together accept after the shutdown has begun: enough for every
+/// connection queued by then, but not for a flood. Further ones stay in the kernel's queue.
 const LAST_ACCEPTS: usize = 4096;
 
-/// How long a thread beyond the configured number waits for a connection before it ends.
+/// How long a spare thread waits for a connection before it ends.
 const SPARE_TIMEOUT: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
-/// The epoll data of the shutdown signal. Listening sockets have their index.
+/// The epoll data of the shutdown signal. The epoll data of a listening socket is its index in `Acceptor::listeners`.
 const SHUTDOWN: u64 = u64::MAX;
 
-/// What a thread that waits in [`Acceptor::next`] gets.
+/// The result of [`Acceptor::next`].
 pub(super) enum Accepted {
+    /// A new connection and the client's address; `None` if that is not an IP address.
     Connection(Transport, Option<SocketAddr>),
-    /// No connection came in time. Only spare threads get this.
+    /// No connection came within [`SPARE_TIMEOUT`]. Only spare threads (those beyond the configured number) get this.
     TimedOut,
-    /// The shutdown has begun, and no queued connection is left.
+    /// The thread must end: the shutdown has begun, and no queued connection is left or [`LAST_ACCEPTS`] are accepted.
+    /// Also if epoll fails.
     Shutdown,
 }
 
 /// The listening sockets and the shutdown signal in one epoll.
 pub(super) struct Acceptor {
     epoll: OwnedFd,
-    /// Empty once they are closed.
+    /// The listening sockets; an empty list once they are closed.
     listeners: RwLock<Vec<TcpListener>>,
+    /// How many calls of [`next`](Acceptor::next) may still accept a connection after the shutdown has begun.
     last_accepts: AtomicUsize,
     shutdown: Arc<Shutdown>,
 }
@@ -57,8 +63,8 @@ pub(super) struct Acceptor {
 impl Acceptor {
     /// Registers `listeners` and the shutdown signal with a new epoll.
     ///
-    /// Also sets the timeouts that accepted sockets inherit, which saves two system calls for each connection: a receive
-    /// waits for the idle timeout, a send for the write-stall timeout.
+    /// Also sets the timeouts that accepted sockets inherit, which saves two system calls for each connection: a
+    /// receive waits for the idle timeout, a send for the write-stall timeout.
     pub(super) fn new(
         listeners: Vec<TcpListener>,
         timeouts: &Timeouts,
@@ -80,10 +86,11 @@ impl Acceptor {
         })
     }
 
-    /// Waits for the next connection or for the shutdown. With `is_spare`, waits at most [`SPARE_TIMEOUT`].
+    /// Waits for the next connection or for the shutdown, and accepts the connection. A spare thread (one beyond the
+    /// configured number, `is_spare`) gets [`Accepted::TimedOut`] if nothing happens for [`SPARE_TIMEOUT`].
     ///
-    /// After the shutdown has begun, returns the connections that the kernel has queued by then, and then
-    /// [`Accepted::Shutdown`].
+    /// After the shutdown has begun, does not wait: returns a connection from the kernel's queue, or
+    /// [`Accepted::Shutdown`] if the queue is empty or all calls together have accepted [`LAST_ACCEPTS`].
     pub(super) fn next(&self, is_spare: bool) -> Accepted {
         let timeout = is_spare.then_some(&SPARE_TIMEOUT);
         let mut events: Vec<epoll::Event> = Vec::with_capacity(1);
@@ -113,19 +120,21 @@ impl Acceptor {
         queued.map_or(Accepted::Shutdown, |(transport, addr)| Accepted::Connection(transport, addr))
     }
 
-    /// Closes the listening sockets: the kernel refuses new connections from now on.
+    /// Closes the engine's descriptors of the listening sockets. The kernel refuses new connections as soon as no other
+    /// process (a worker process or a successor) holds a descriptor of the same socket.
     pub(super) fn close(&self) {
         self.listeners.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Locks the listening sockets for reading; they are empty after [`close`](Acceptor::close).
+    /// Locks the list of listening sockets for reading. The list is empty after [`close`](Acceptor::close).
     fn listeners(&self) -> RwLockReadGuard<'_, Vec<TcpListener>> {
         self.listeners.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Accepts the next connection. Returns `None` if another thread has taken it or an error occurred; without free
-/// descriptors or memory, only after [`PAUSE`].
+/// Accepts a connection without waiting for one, and returns it with the client's address (`None` if that is not an IP
+/// address). Returns `None` if no connection is queued, because another thread has accepted it, or if an error occurs.
+/// If the system has no free descriptor or memory, sleeps for [`PAUSE`] before it returns `None`.
 fn accept(listener: &TcpListener) -> Option<(Transport, Option<SocketAddr>)> {
     match listener::accept(listener, SocketFlags::empty()) {
         Ok(accepted) => Some(accepted),

@@ -2,8 +2,9 @@
 //!
 //! A few threads wait for connections. A thread that accepts one serves it until it closes; if no other thread is
 //! waiting then, it first starts one, up to the connection limit. At the limit the longest idle connection is closed
-//! for a new one, or the new one gets 503. A thread whose connection has closed waits again, for a while even if
-//! enough others do: to start a thread for each short connection costs as much as to serve it.
+//! for a new one, or the new one gets 503. A thread whose connection has closed waits again. If the configured number
+//! of threads waits already, it is a spare thread and waits only for a while: to start a thread for each short
+//! connection costs as much as to serve it.
 
 mod acceptor;
 mod registry;
@@ -30,10 +31,12 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-/// Threads beyond the connection limit: they send 503.
+/// The engine starts at most one thread for each connection that the limit allows, and this many more, which send 503
+/// to connections beyond the limit. If all of them are busy, further connections wait in the kernel's queue.
 const REJECTING_THREADS: usize = 16;
 
-/// Threads beyond the configured number that wait for connections, for as long as some come.
+/// The maximum number of threads that wait for connections in addition to the configured number
+/// ([`Settings::workers`]). Such a spare thread ends if no connection comes within `SPARE_TIMEOUT`.
 const SPARE_THREADS: usize = 16;
 
 /// Bytes of a thread's stack. Most of it is never touched; handlers must not recurse deeply.
@@ -43,19 +46,23 @@ const STACK_SIZE: usize = 256 * 1024;
 struct Shared {
     acceptor: Acceptor,
     registry: Registry,
-    /// Threads that wait for a connection.
+    /// The number of threads that wait for a connection now.
     waiting: AtomicUsize,
-    /// All threads.
+    /// The number of all threads now, without the supervisor.
     threads: AtomicUsize,
-    /// Threads that always wait for connections.
+    /// The configured number of threads that always wait for connections ([`Settings::workers`]).
     workers: usize,
     admission: Admission,
     handlers: Arc<Handlers>,
+    /// The value of the `Server` header.
     server: String,
     shutdown: Arc<Shutdown>,
 }
 
-/// Starts the threads that wait for connections, and one that supervises the shutdown.
+/// Starts the threads that wait for connections, and a supervisor thread. When the shutdown begins, the supervisor
+/// closes idle connections, and closes the listening sockets once no thread waits for connections.
+///
+/// Returns the handle of the supervisor alone. It ends when all other threads have ended or the grace period is over.
 ///
 /// # Errors
 ///
@@ -95,7 +102,7 @@ pub(crate) fn start(
 /// Starts a thread that waits for connections.
 fn spawn_thread(shared: &Arc<Shared>) -> io::Result<()> {
     let number = shared.threads.fetch_add(1, Ordering::SeqCst);
-    // Counted before it runs, so that no other thread starts one more meanwhile.
+    // Count the thread as waiting before it runs, so that no other thread starts one more meanwhile.
     shared.waiting.fetch_add(1, Ordering::SeqCst);
     let own = Arc::clone(shared);
     let run = move || {
@@ -112,7 +119,9 @@ fn spawn_thread(shared: &Arc<Shared>) -> io::Result<()> {
 }
 
 impl Shared {
-    /// Serves one connection after the other, until enough other threads wait for the next.
+    /// Accepts and serves one connection after the other. Returns, which ends the thread, when enough other threads
+    /// wait ([`wait_again`](Shared::wait_again), [`stop_waiting_if_spare`](Shared::stop_waiting_if_spare)) or the
+    /// server shuts down. `number` selects the thread's handler ([`Handlers::of_worker`]).
     fn accept_and_serve(self: &Arc<Shared>, number: usize) {
         let mut handler = self.handlers.of_worker(number);
         // A thread needs one pair of buffers; the pool clears it between two connections.
@@ -152,14 +161,18 @@ impl Shared {
         }
     }
 
-    /// Counts this thread as waiting, unless enough others wait. It must not be counted even for a moment otherwise:
-    /// a thread that accepts in that moment would rely on it to accept the next connection.
+    /// Counts this thread as waiting for a connection, and returns true. If `workers` and [`SPARE_THREADS`] more wait
+    /// already, counts nothing and returns false: the thread must end.
+    ///
+    /// The comparison and the count are one atomic step. A thread that is counted and then ends would be missed:
+    /// meanwhile another thread may have accepted a connection, and started no thread because it saw one waiting.
     fn wait_again(&self) -> bool {
         let one_more = |waiting: usize| (waiting < self.workers + SPARE_THREADS).then_some(waiting + 1);
         self.waiting.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
     }
 
-    /// Ends this thread's wait if enough others wait. Returns whether it did.
+    /// Stops counting this thread as waiting, and returns true, if more than `workers` threads are counted: the thread
+    /// must end. Otherwise returns false: the thread must wait again.
     fn stop_waiting_if_spare(&self) -> bool {
         let one_less = |waiting: usize| (waiting > self.workers).then(|| waiting - 1);
         self.waiting.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok()

@@ -15,20 +15,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often [`Registry::drain`] checks for the end without being notified.
+/// How often [`Registry::drain`] closes idle connections and checks whether it is finished, if nothing wakes it
+/// earlier.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// One open connection. The socket closes when the last reference is dropped.
 pub(super) struct OpenConnection {
     pub(super) transport: Transport,
+    /// The key of the connection in the registry.
     number: u64,
     idle_since: Mutex<Option<Instant>>,
+    /// Set by [`close_when_idle`](OpenConnection::close_when_idle), so that [`Registry::evict_idle`] chooses another.
     closing: AtomicBool,
 }
 
 impl OpenConnection {
-    /// Notes that the connection's thread begins to wait for the next request (`Some`: since then), or that the wait is
-    /// over (`None`).
+    /// Notes that the connection's thread begins to wait for the next request (`Some`: since when), or that this wait
+    /// is over (`None`).
     pub(super) fn set_idle(&self, since: Option<Instant>) {
         *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
@@ -38,8 +41,8 @@ impl OpenConnection {
         *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the wait of the connection's thread for the next request. If a request has already arrived, the thread still
-    /// responds to it; then the connection closes.
+    /// Ends the wait of the connection's thread for the next request. If a request has already arrived, the thread
+    /// still responds to it; then the connection closes.
     pub(super) fn close_when_idle(&self) {
         self.closing.store(true, Ordering::SeqCst);
         self.transport.shutdown_read();
@@ -91,17 +94,19 @@ impl Registry {
         longest.inspect(|(_, connection)| connection.close_when_idle()).is_some()
     }
 
-    /// Wakes [`drain`](Registry::drain), so that it checks at once whether all is finished: a thread has ended.
+    /// Wakes [`drain`](Registry::drain), so that it calls `is_finished` at once. Every thread calls this when it ends.
+    /// Locks the table, so that `drain` is not between its check and its wait, where it would miss the wake-up.
     pub(super) fn notify(&self) {
         let _table = self.table();
         self.changed.notify_all();
     }
 
     /// Waits for the shutdown to begin. Then closes idle connections, again and again, until `is_finished` returns true
-    /// or the grace period is over.
+    /// or the grace period is over. Connections that are busy then stay open, and their threads go on to
+    /// serve them.
     ///
-    /// An empty registry does not mean that all is finished: a thread may have accepted a connection and not inserted it
-    /// yet.
+    /// `is_finished` must return whether all threads that serve connections have ended. An empty registry does not show
+    /// that: a thread may have accepted a connection and not inserted it yet.
     pub(super) fn drain(&self, shutdown: &Shutdown, is_finished: impl Fn() -> bool) {
         let mut events = [PollFd::new(shutdown, PollFlags::IN)];
         while !shutdown.has_begun() {

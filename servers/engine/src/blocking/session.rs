@@ -1,4 +1,6 @@
 //! One connection on a thread of its own: receives, drives the protocol, sends, and waits in place.
+//!
+//! To drive a connection is to advance its protocol state without I/O: poll it, call the handler, queue the response.
 
 use super::registry::OpenConnection;
 use crate::{
@@ -14,23 +16,28 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// The byte budget of one [`Transport::transmit`](crate::transport::Transport::transmit): it stops after one system call.
+/// The byte budget of one [`Transport::transmit`](crate::transport::Transport::transmit). One byte: it stops after the
+/// first system call that sends anything.
 const ONE_SEND: u64 = 1;
 
-/// A connection and what its thread serves it with.
+/// A connection that a thread serves, and what the thread uses for that.
 pub(super) struct Session<'t> {
+    /// The socket, and since when the connection is idle.
     open: &'t OpenConnection,
+    /// The protocol state.
     conn: Connection,
     timeouts: &'t Timeouts,
     handler: &'t mut WorkerHandler,
     clock: &'t mut Clock,
     shutdown: &'t Shutdown,
-    /// The receive timeout that is set on the socket. `None` after a receive has timed out: then it is set again.
+    /// The receive timeout that is set on the socket. `None` after a receive has timed out, so that
+    /// [`limit_receive`](Session::limit_receive) sets it before the next receive.
     receive_timeout: Option<Duration>,
 }
 
 impl<'t> Session<'t> {
-    /// The socket must have the idle timeout as its receive timeout, as [`Acceptor`](super::acceptor::Acceptor) sets it.
+    /// Creates a session. The socket must have the idle timeout as its receive timeout: sockets inherit it from the
+    /// listening socket, where [`Acceptor`](super::acceptor::Acceptor) sets it.
     pub(super) fn new(
         open: &'t OpenConnection,
         conn: Connection,
@@ -42,11 +49,12 @@ impl<'t> Session<'t> {
         Session { open, conn, timeouts, handler, clock, shutdown, receive_timeout: Some(timeouts.idle) }
     }
 
-    /// Serves the connection until it must be closed.
+    /// Serves the connection until it must be closed. The caller closes it, by dropping the socket. `buffers` must be
+    /// empty; they may hold bytes on return.
     pub(super) fn serve(mut self, buffers: &mut Buffers) {
         let mut reply = None;
         loop {
-            // An idle connection is closed where it waits: a request that has arrived by then is still answered.
+            // `receive` closes an idle connection, so that a request that has arrived by then still gets its response.
             if self.shutdown.has_begun() && !self.conn.is_idle() {
                 self.conn.disable_keep_alive();
             }
@@ -74,12 +82,16 @@ impl<'t> Session<'t> {
         self.clock.update(Instant::now(), SystemTime::now);
     }
 
-    /// The connection with everything that it is driven with.
+    /// Borrows what [`Driver`] needs to advance the protocol: connection, buffers, handler and clock.
     fn driver<'d>(&'d mut self, buffers: &'d mut Buffers) -> Driver<'d> {
         Driver { conn: &mut self.conn, buffers, handler: self.handler.get(), clock: self.clock }
     }
 
-    /// Waits for bytes until the deadline. Returns whether the connection is still usable.
+    /// Waits for bytes from the client, or for the end of its stream, at most until the connection's deadline. If the
+    /// deadline passes, queues a rejection or marks the connection for closing ([`Driver::expire`]).
+    ///
+    /// Returns true in all of these cases; the protocol decides what follows. Returns false if the connection is
+    /// broken.
     fn receive(&mut self, buffers: &mut Buffers) -> bool {
         let idle = self.conn.is_idle();
         if idle {
@@ -110,10 +122,12 @@ impl<'t> Session<'t> {
         true
     }
 
-    /// Ensures that the next receive returns by the deadline. Returns whether the connection is still usable.
+    /// Ensures that the next receive returns by the connection's deadline; if that has passed, after a millisecond.
+    /// Returns false if the socket option cannot be set: the connection must be closed.
     ///
-    /// The socket's receive timeout is set only if it is too long, or has expired. One that is too short only costs
-    /// another look at the clock, so that a busy connection makes no system call here.
+    /// Sets the socket's receive timeout only if it ends after the deadline, or if the last receive has timed out. If
+    /// it ends before the deadline, the receive only returns too early, and the session receives again. So a busy
+    /// connection makes no system call here.
     fn limit_receive(&mut self) -> bool {
         let wanted = self.conn.deadline().saturating_duration_since(self.clock.now());
         if self.receive_timeout.is_some_and(|timeout| timeout <= wanted) {
@@ -123,7 +137,11 @@ impl<'t> Session<'t> {
         self.open.transport.set_receive_timeout(wanted).is_ok()
     }
 
-    /// Sends once: everything, or as much as the client takes in time. Returns whether the connection is still usable.
+    /// Sends queued bytes with one system call, which blocks until the socket has taken them or the write-stall timeout
+    /// expires. If the connection's deadline has passed, sends nothing and marks the connection for closing.
+    ///
+    /// Returns true if the socket has taken something, even if only a part: the connection is usable, and the session
+    /// sends the rest later. Returns false if it has taken nothing in that time, or the connection is broken.
     fn send(&mut self, buffers: &mut Buffers) -> bool {
         if self.conn.deadline() <= self.clock.now() {
             self.driver(buffers).expire();
@@ -136,12 +154,13 @@ impl<'t> Session<'t> {
                 self.update_clock();
                 true
             }
-            // The client has taken nothing for the whole write-stall timeout.
+            // The socket has taken nothing for the whole write-stall timeout.
             Ok(Transmitted::WouldBlock) | Err(_) => false,
         }
     }
 
-    /// Runs a reply on this thread and queues its response.
+    /// Gets the outcome of a reply that is not a response yet: waits, or runs its job, on this thread. Then queues the
+    /// response, or the 500 or 503 of a rejection.
     fn run_reply(&mut self, buffers: &mut Buffers, reply: Reply) {
         let mut run = ThreadReply { timeout: self.timeouts.reply, deferred: None };
         let outcome = start_reply(reply, &mut run).unwrap_or_else(|| run.wait());
@@ -153,14 +172,19 @@ impl<'t> Session<'t> {
     }
 }
 
-/// Runs replies on the connection's own thread: it sleeps, runs the job, or waits for the deferred response.
+/// Runs one reply on the connection's own thread: sleeps ([`Reply::After`]), runs the job, which is the function that
+/// produces the response, or waits for the [`Responder`] of a [`Reply::Deferred`].
 struct ThreadReply {
+    /// How long the thread sleeps or waits at most ([`Timeouts::reply`]). Then the reply is rejected with 503.
     timeout: Duration,
+    /// Receives the outcome from the [`Responder`]; `None` if the reply is not [`Reply::Deferred`].
     deferred: Option<Receiver<Outcome>>,
 }
 
 impl ThreadReply {
-    /// Waits for the outcome of a deferred reply.
+    /// Waits for the outcome that the [`Responder`] of a deferred reply delivers: a response, or
+    /// [`Rejection::HandlerPanicked`] if the responder was dropped without one. Returns [`Rejection::ReplyTimeout`] if
+    /// none comes within the timeout, and at once if the reply was not deferred.
     fn wait(&self) -> Outcome {
         let outcome = self.deferred.as_ref().and_then(|deferred| deferred.recv_timeout(self.timeout).ok());
         outcome.unwrap_or(Err(Rejection::ReplyTimeout))

@@ -1,4 +1,6 @@
 //! How late responses return to an event loop: other threads send them into a queue and wake the loop.
+//!
+//! The queue holds outcomes: the response to a request, or why there is none. `K` is the key of the connection.
 
 use crate::drive::Outcome;
 use mio::{Poll, Token, Waker};
@@ -10,9 +12,12 @@ use std::{
     },
 };
 
-/// The receiving end of one event loop. Each connection `K` has at most one outcome in it, which bounds the queue.
+/// The queue from which one event loop receives the outcomes of replies (responses, or why there are none), each with
+/// the key `K` of its connection. It holds at most one outcome per connection, because a connection awaits one at a
+/// time.
 pub(super) struct Completions<K> {
     queue: Receiver<(K, Outcome)>,
+    /// The sender that is cloned for each reply.
     sender: CompletionSender<K>,
 }
 
@@ -31,12 +36,12 @@ impl<K: Copy + Send + 'static> Completions<K> {
         Ok(Completions { queue, sender: CompletionSender { queue: sender, waker } })
     }
 
-    /// The next outcome, if one has arrived.
+    /// Takes the next outcome and the key of its connection. Does not wait: returns `None` if the queue is empty.
     pub(super) fn next(&self) -> Option<(K, Outcome)> {
         self.queue.try_recv().ok()
     }
 
-    /// A sender for another thread.
+    /// Returns a sender that another thread may use.
     pub(super) fn sender(&self) -> CompletionSender<K> {
         self.sender.clone()
     }
@@ -45,7 +50,7 @@ impl<K: Copy + Send + 'static> Completions<K> {
 impl<K> CompletionSender<K> {
     /// Queues the outcome of the connection `key`, and wakes the event loop.
     pub(super) fn send(&self, key: K, outcome: Outcome) {
-        // If the worker has ended, the connection has closed.
+        // If the event loop has ended, the connection is closed: drop the outcome.
         if self.queue.send((key, outcome)).is_ok() {
             let _ = self.waker.wake();
         }

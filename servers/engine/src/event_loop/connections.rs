@@ -2,6 +2,9 @@
 //!
 //! A key names a connection for as long as the worker lives. Its generation ensures that a late response or event
 //! never reaches the next connection in the same slot.
+//!
+//! A turn is what the worker does for one connection without interruption: it receives, calls the handler and sends
+//! until the connection must wait, is closed, or has used up its budget and yields to the others.
 
 use super::{
     completions::Completions,
@@ -21,14 +24,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Requests answered for one connection per turn: a client that pipelines must not delay the others.
+/// The maximum number of requests of one connection served in one turn: a client that pipelines must not delay others.
 const REQUESTS_PER_TURN: u32 = 64;
-/// Bytes sent to one connection per turn.
+/// A connection's turn ends when a send has passed about this many bytes to its socket and more are queued: a fast
+/// download must not delay other clients.
 const BYTES_PER_TURN: u64 = 1024 * 1024;
-/// The longest delay of a reply: more than any timeout, and well within the range of `Instant`.
+/// The longest delay of a [`Reply::After`](http_core::Reply::After) job; a longer one is shortened to it, because
+/// adding it to an `Instant` could overflow. That changes nothing for the client: any sensible reply timeout expires
+/// earlier.
 const MAX_DELAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// At the connection limit, the longest idle connection is closed for a new one. A search through all connections finds
-/// this many of the longest idle ones, so that the next new connections need no search.
+/// At the connection limit, the longest idle connection is closed for a new one. A search through all connections
+/// keeps this many of the longest idle ones, so that the next new connections need no search.
 const IDLE_CANDIDATES: usize = 64;
 
 /// Names a connection of one worker.
@@ -68,17 +74,21 @@ pub(super) struct ClientConnection {
     pub(super) conn: Connection,
     #[expect(dead_code, reason = "held until the connection closes")]
     permit: Option<Box<Permit>>,
-    /// Borrowed from the pool while there are bytes in them.
+    /// The receive buffer and the send queue, from the worker's `BufferPool`. `None` while both are empty,
+    /// and during a turn, which holds them.
     pub(super) buffers: Option<Box<Buffers>>,
     watched: Watched,
     /// The last receive has emptied the socket, so that only an event of epoll makes another receive worthwhile.
     socket_empty: bool,
-    /// The client has closed its sending side. epoll reports that only once, so the connection must receive until the end.
+    /// The client has closed its sending side. epoll reports that only once, so the connection must receive until the
+    /// end of the stream.
     half_closed: bool,
     /// Whether the connection waits in the worker's queue for its next turn.
     pub(super) yielded: bool,
+    /// The second for which [`Timers`] have an entry to check the connection's deadline; `None` without an entry.
     pub(super) scheduled: Scheduled,
-    /// When the delayed job of its reply is due.
+    /// When the job of the handler's [`Reply::After`](http_core::Reply::After) is due, which [`Timers`] hold; `None` if
+    /// there is no such job.
     pub(super) job_due: Option<Instant>,
 }
 
@@ -110,8 +120,12 @@ impl ClientConnection {
         self.half_closed |= read_closed;
     }
 
-    /// Registers the connection with epoll, edge-triggered, for what it waits for. Does nothing if it is registered for
-    /// that already.
+    /// Registers the connection with epoll, edge-triggered: for received bytes, and if responses are queued also for
+    /// room in the socket's send buffer. Does nothing if it is registered for that already.
+    ///
+    /// # Errors
+    ///
+    /// The system has no memory or epoll watches left. The connection must be closed: no event would wake it.
     #[inline]
     pub(super) fn watch(&mut self, registry: &Registry, key: Key) -> io::Result<()> {
         let sending = self.buffers.as_ref().is_some_and(|buffers| !buffers.out.is_empty());
@@ -132,21 +146,24 @@ impl ClientConnection {
     }
 }
 
-/// One turn of a connection, and what the connection uses in it.
+/// One turn of a connection: what the worker does for it without interruption, until the connection must wait, is
+/// closed, or has used up its budget. The fields are what it uses meanwhile.
 pub(super) struct Turn<'w> {
     pub(super) key: Key,
     pub(super) client: &'w mut ClientConnection,
     pub(super) buffers: &'w mut Buffers,
     pub(super) handler: &'w dyn Handler,
     pub(super) clock: &'w Clock,
+    /// The threads that run [`Reply::Offload`](http_core::Reply::Offload) jobs.
     pub(super) pool: &'w Pool,
     pub(super) timers: &'w mut Timers<Key>,
     pub(super) completions: &'w Completions<Key>,
 }
 
 impl Turn<'_> {
-    /// Receives, drives the protocol and sends, until the connection must wait. Returns what it waits for, or
-    /// [`Action::Yield`], or [`Action::Close`].
+    /// Receives, drives the protocol and sends, until the connection must wait. Returns what it waits for
+    /// ([`Action::Receive`], [`Action::Send`] or [`Action::AwaitReply`]), or [`Action::Yield`] if its budget is used
+    /// up, or [`Action::Close`].
     #[inline]
     pub(super) fn run(&mut self) -> Action {
         let mut budget = REQUESTS_PER_TURN;
@@ -185,14 +202,18 @@ impl Turn<'_> {
         }
     }
 
-    /// Continues with the outcome of a reply.
+    /// Queues the response for the outcome of the connection's reply, and then does and returns the same as
+    /// [`run`](Turn::run). Ignores the outcome if the connection no longer waits for it.
     pub(super) fn run_completed(&mut self, outcome: Outcome) -> Action {
         self.client.job_due = None;
         self.driver().complete(outcome);
         self.run()
     }
 
-    /// Continues after the deadline has passed.
+    /// Handles the connection's deadline, which has passed: queues a rejection or marks the connection for closing
+    /// ([`Driver::expire`]), and then does and returns the same as [`run`](Turn::run).
+    ///
+    /// If responses are queued, first tries to send them. If that moves the deadline, nothing expires.
     pub(super) fn run_expired(&mut self) -> Action {
         // epoll reports a writable socket only when a third of its buffer is free, which a slow client may reach
         // later than its timeout. Sending shows whether it has taken anything.
@@ -207,7 +228,7 @@ impl Turn<'_> {
         self.run()
     }
 
-    /// The connection with everything that it is driven with.
+    /// Borrows what [`Driver`] needs to advance the protocol: connection, buffers, handler and clock.
     #[inline]
     fn driver(&mut self) -> Driver<'_> {
         Driver {
@@ -240,9 +261,11 @@ impl RunReply for Turn<'_> {
     }
 }
 
-/// One entry of the slab.
+/// One entry of the slab [`Connections`].
 struct Slot {
+    /// Incremented when a connection is removed, so that its key does not fit the next connection in this slot.
     generation: u32,
+    /// `None` if the slot is free.
     connection: Option<ClientConnection>,
 }
 
@@ -250,10 +273,12 @@ struct Slot {
 #[derive(Default)]
 pub(super) struct Connections {
     slots: Vec<Slot>,
+    /// The indexes of the free slots.
     free: Vec<u32>,
+    /// The number of open connections.
     len: usize,
-    /// The connections that had been idle for longest at the last search, with the times since when. The longest idle one
-    /// is the last.
+    /// The result of the last search by [`longest_idle`](Connections::longest_idle): the connections that had been idle
+    /// for longest, and since when each was idle. The longest idle one is the last. Those returned are removed.
     idle: Vec<(Instant, Key)>,
 }
 
@@ -275,14 +300,15 @@ impl Connections {
         Key { index, generation: slot.generation }
     }
 
-    /// The connection with this key, unless it has been removed.
+    /// Returns the connection with this key; `None` if it has been removed.
     #[inline]
     pub(super) fn get(&mut self, key: Key) -> Option<&mut ClientConnection> {
         let slot = self.slots.get_mut(key.index as usize)?;
         if slot.generation == key.generation { slot.connection.as_mut() } else { None }
     }
 
-    /// Removes a connection. Its slot is reused, but not its key.
+    /// Removes and returns the connection with this key; `None` if it has been removed already. Its slot is reused, but
+    /// not its key.
     pub(super) fn remove(&mut self, key: Key) -> Option<ClientConnection> {
         let slot = self.slots.get_mut(key.index as usize)?;
         if slot.generation != key.generation {
@@ -303,8 +329,11 @@ impl Connections {
         self.iter().map(|(key, _)| key).collect()
     }
 
-    /// The connection that has been idle for longest. One search finds many, so that a burst of new connections at
-    /// the limit does not search all connections for each of them.
+    /// Returns the connection that has been idle for longest, which the worker then closes to make room for a new one.
+    /// Returns `None` if no connection is idle.
+    ///
+    /// A search through all connections keeps [`IDLE_CANDIDATES`] of the longest idle ones for the next calls. So a
+    /// burst of new connections does not cost a search for each new connection.
     pub(super) fn longest_idle(&mut self) -> Option<Key> {
         self.next_candidate().or_else(|| {
             let idle = self.iter().filter_map(|(key, client)| Some((client.conn.idle_since()?, key)));
@@ -319,7 +348,9 @@ impl Connections {
         })
     }
 
-    /// The longest idle connection of the last search that has been idle ever since. Removes it from the candidates.
+    /// Takes the next result of the last search for idle connections: the longest idle one that has been idle ever
+    /// since. Drops those that were closed or had a request meanwhile. Returns `None` if none is left: a new search is
+    /// needed.
     fn next_candidate(&mut self) -> Option<Key> {
         while let Some((since, key)) = self.idle.pop() {
             if self.get(key).is_some_and(|client| client.conn.idle_since() == Some(since)) {

@@ -12,7 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a worker without descriptors or memory leaves new connections in the kernel's queue.
+/// How long a worker accepts nothing after an accept has failed because the system had no free descriptor or memory.
+/// New connections stay in the kernel's queue meanwhile.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether epoll watches the listening sockets.
@@ -29,6 +30,7 @@ enum Watch {
 pub(super) struct Listeners {
     sockets: Vec<TcpListener>,
     registry: Registry,
+    /// The epoll token of the first socket; those of the others follow.
     first_token: usize,
     watch: Watch,
 }
@@ -47,8 +49,10 @@ impl Listeners {
         self.sockets.len()
     }
 
-    /// Accepts the next connection of the socket with this index, and returns it with its client's address. Returns `None`
-    /// if no connection waits, or if it must wait because the system has no descriptors or memory left.
+    /// Accepts a connection from the socket with this index, without waiting for one. Returns it with the client's
+    /// address (`None` if that is not an IP address). Returns `None` if no connection is queued or an error occurs.
+    ///
+    /// If the system has no free descriptor or memory, also stops watching all sockets until [`PAUSE`] after `now`.
     pub(super) fn accept(&mut self, index: usize, now: Instant) -> Option<(Transport, Option<SocketAddr>)> {
         let socket = self.sockets.get(index)?;
         loop {
@@ -66,19 +70,21 @@ impl Listeners {
         }
     }
 
-    /// Stops watching until [`has_room`](Listeners::has_room): the connection limit is reached.
+    /// Stops watching the sockets because the connection limit is reached. They are not watched until a connection
+    /// closes and the worker calls [`resume_if_full`](Listeners::resume_if_full).
     pub(super) fn suspend_while_full(&mut self) {
         self.suspend(Watch::Full);
     }
 
-    /// Watches again after the connection limit was reached: a connection has closed.
-    pub(super) fn has_room(&mut self) {
+    /// Watches the sockets again if they are not watched because the connection limit was reached; otherwise does
+    /// nothing. The worker calls this whenever a connection has closed.
+    pub(super) fn resume_if_full(&mut self) {
         if self.watch == Watch::Full {
             self.resume();
         }
     }
 
-    /// Watches again if a pause for lack of descriptors or memory is over.
+    /// Watches the sockets again if a pause for lack of descriptors or memory is over; otherwise does nothing.
     pub(super) fn end_pause(&mut self, now: Instant) {
         if matches!(self.watch, Watch::PausedUntil(until) if until <= now) {
             self.resume();
@@ -93,7 +99,8 @@ impl Listeners {
         }
     }
 
-    /// Closes the sockets: the kernel refuses new connections from now on.
+    /// Closes this worker's descriptors of the sockets. The kernel refuses new connections as soon as no other worker,
+    /// worker process or successor holds a descriptor of the same socket.
     pub(super) fn close(&mut self) {
         self.suspend(Watch::Full);
         self.sockets.clear();

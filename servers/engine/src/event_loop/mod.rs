@@ -1,7 +1,8 @@
 //! The event loop engine: each worker is a thread that waits for all of its connections in one epoll.
 //!
 //! Workers share only the thread pool for offloaded jobs and the limits per client address. Each has its own
-//! listening sockets, connections, buffers and timers.
+//! connections, buffers and timers. With [`Sharing::PerWorker`] each has its own listening sockets; with
+//! [`Sharing::Shared`] each has duplicates of the server's, and several may have the same one.
 
 mod completions;
 mod connections;
@@ -25,11 +26,15 @@ use std::{
 };
 use worker::Worker;
 
-/// Starts a thread for each worker.
+/// Starts a thread for each worker, and returns the handles of these threads. A thread ends when a shutdown is
+/// complete: all its connections are closed, or the grace period is over.
+///
+/// With [`Sharing::PerWorker`], `listeners` are the sockets of the first worker, and more are bound to the same
+/// addresses for each of the others. With [`Sharing::Shared`], `listeners` are distributed among the workers.
 ///
 /// # Errors
 ///
-/// The system has no threads or descriptors left, or another socket cannot be bound to the same address.
+/// The system has no threads or descriptors left, or a socket for a further worker cannot be bound.
 pub(crate) fn start(
     listeners: Vec<TcpListener>,
     sharing: Sharing,

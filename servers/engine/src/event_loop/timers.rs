@@ -2,7 +2,10 @@
 //!
 //! The wheel is lazy. A connection's deadline moves with every request, but its entry stays where it is; when the
 //! entry's second is over, the worker compares the deadline and schedules the connection again if it is later. Only
-//! an earlier deadline needs a new entry at once. `K` is the key of a connection.
+//! an earlier deadline needs a new entry at once.
+//!
+//! An entry is the key `K` of a connection, in the slot of one second. Seconds are numbered from the start of the
+//! timers. A delayed job is the function that produces the response of a `Reply::After`.
 
 use http_core::Job;
 use std::{
@@ -10,21 +13,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Slots of the wheel, one second each. A deadline further away gets an entry in the last slot and is scheduled again from
-/// there, so that the entry of a closed connection never stays longer than this.
+/// The number of slots of the wheel. Each holds the keys of the connections to check when its second is over.
+///
+/// A deadline beyond the last slot gets an entry in the last slot; when the worker checks it there, it schedules the
+/// connection again. A connection that closes leaves its entry behind, which so stays at most this many seconds.
 const SLOTS: u32 = 16;
 
-/// The second under which a connection is scheduled; `None` if it is not.
+/// The number of the second, counted from the start of the [`Timers`], in whose slot of the wheel a connection has its
+/// valid entry; `None` if it has none.
 pub(super) type Scheduled = Option<u32>;
 
-/// Everything that an event loop must do at a given time.
+/// What an event loop must do at a given time: check the deadlines of connections, and run delayed jobs.
 pub(super) struct Timers<K> {
+    /// When second 0 begins.
     start: Instant,
-    /// The first second whose slot has not been taken.
+    /// The first second whose entries [`take_second`](Timers::take_second) has not removed yet.
     next: u32,
+    /// The keys of the connections whose deadlines must be checked. The entries of second `s` are in slot `s % SLOTS`.
     wheel: [Vec<K>; SLOTS as usize],
+    /// The number of entries in the wheel.
     scheduled: usize,
-    /// At most one job per connection.
+    /// The functions that produce the responses of `Reply::After`, ordered by when they are due. At most one for each
+    /// connection.
     jobs: BTreeMap<(Instant, K), Job>,
 }
 
@@ -34,10 +44,15 @@ impl<K: Copy + Ord> Timers<K> {
         Timers { start: now, next: 0, wheel: Default::default(), scheduled: 0, jobs: BTreeMap::new() }
     }
 
-    /// Schedules the connection `key` for its deadline, unless it is `scheduled` for an earlier second already.
+    /// Adds an entry for the connection `key` in the second of its deadline, and stores that second in `scheduled`.
+    /// Does nothing if `scheduled` is the same or an earlier second: the worker compares the deadline when that is
+    /// over.
+    ///
+    /// An older entry for a later second stays in the wheel. The worker ignores it, because `scheduled` differs from
+    /// it.
     #[inline]
     pub(super) fn schedule(&mut self, key: K, deadline: Instant, scheduled: &mut Scheduled) {
-        // A second that has begun is taken when it is over, so that no deadline is looked at too early.
+        // `take_second` removes a second when it is over, so that no deadline of that second is checked too early.
         let due = self.second(deadline).clamp(self.next, self.next + SLOTS - 1);
         if scheduled.is_some_and(|second| second <= due) {
             return;
@@ -47,8 +62,10 @@ impl<K: Copy + Ord> Timers<K> {
         self.wheel[(due % SLOTS) as usize].push(key);
     }
 
-    /// Takes the next second that is over, and the keys scheduled for it. Some of them may be closed or scheduled for
-    /// another second by now.
+    /// Removes the entries of the next second that is over. Returns the number of that second and the keys of the
+    /// connections that had entries. Returns `None` if no further second is over, or the wheel has no entries.
+    ///
+    /// The caller must check each key: its connection may have been closed, or scheduled for another second.
     pub(super) fn take_second(&mut self, now: Instant) -> Option<(u32, Vec<K>)> {
         if self.scheduled == 0 {
             self.next = self.next.max(self.second(now));
@@ -64,24 +81,26 @@ impl<K: Copy + Ord> Timers<K> {
         Some((second, keys))
     }
 
-    /// Runs `job` at `due`, for the connection `key`.
+    /// Stores `job` of the connection `key`, until [`take_job`](Timers::take_job) returns it from the time `due` on.
     pub(super) fn delay(&mut self, due: Instant, key: K, job: Job) {
         self.jobs.insert((due, key), job);
     }
 
-    /// Drops a delayed job whose connection has closed.
+    /// Drops the job of the connection `key` that is due at `due`, because the connection has closed. Does nothing if
+    /// there is no such job.
     pub(super) fn cancel(&mut self, due: Instant, key: K) {
         self.jobs.remove(&(due, key));
     }
 
-    /// Takes the next delayed job that is due.
+    /// Removes and returns the next delayed job that is due, and the key of its connection; `None` if none is due.
     pub(super) fn take_job(&mut self, now: Instant) -> Option<(K, Job)> {
         let first = self.jobs.first_entry().filter(|first| first.key().0 <= now)?;
         let ((_, key), job) = first.remove_entry();
         Some((key, job))
     }
 
-    /// How long nothing is due; `None` if nothing is scheduled.
+    /// The time until the worker must call [`take_second`](Timers::take_second) and [`take_job`](Timers::take_job):
+    /// zero if something is due now. `None` if there are no entries and no jobs.
     pub(super) fn next_due(&self, now: Instant) -> Option<Duration> {
         let wheel = (self.scheduled > 0).then(|| self.start + Duration::from_secs(u64::from(self.next) + 1));
         let job = self.jobs.first_key_value().map(|((due, _), _)| *due);
@@ -89,7 +108,7 @@ impl<K: Copy + Ord> Timers<K> {
         Some(due.saturating_duration_since(now))
     }
 
-    /// The second, counted from the start, in which `at` lies.
+    /// The number of the second in which `at` lies, counted from the start of the timers.
     fn second(&self, at: Instant) -> u32 {
         at.saturating_duration_since(self.start).as_secs() as u32
     }

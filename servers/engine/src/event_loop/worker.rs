@@ -27,22 +27,24 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// The epoll token of the shutdown signal. Tokens up here are no keys of connections, whose index never gets so large.
+/// The epoll token of the shutdown signal. This token, [`COMPLETIONS`] and those of the listening sockets never
+/// equal the [`Key::token`] of a connection: its upper half, the generation, is never `u32::MAX`.
 const SHUTDOWN: Token = Token(usize::MAX);
 /// The epoll token of the queue in which other threads send the outcomes of replies ([`Completions`]).
 const COMPLETIONS: Token = Token(usize::MAX - 1);
 /// The epoll token of the first listening socket; the others follow.
 const FIRST_LISTENER: usize = usize::MAX - 1024;
 
-/// Events taken from one `epoll_wait`.
+/// The maximum number of events that one `epoll_wait` returns.
 const EVENTS: usize = 512;
-/// Connections accepted from one listening socket per turn, so that new clients do not delay the others.
+/// The maximum number of connections that one call of `accept` accepts, so that new clients do not delay the others.
 const ACCEPTS_PER_TURN: usize = 64;
-/// Connections beyond the limit that are getting their 503. Further ones wait in the kernel's queue.
+/// The maximum number of open connections beyond the limit: they only get 503. Further ones wait in the kernel's queue.
 const MAX_REJECTED: usize = 64;
-/// Turns of accepting once the shutdown has begun: enough for every queued connection, but not for a flood.
+/// The maximum number of calls of `accept` for each listening socket once the shutdown has begun, each for up to
+/// [`ACCEPTS_PER_TURN`] connections: enough for every queued connection, but not for a flood.
 const LAST_ACCEPT_TURNS: usize = 64;
-/// Free buffers kept for connections that become busy.
+/// The maximum number of free buffers kept for connections that become busy.
 const FREE_BUFFERS: usize = 64;
 
 /// What lets a connection go on.
@@ -74,7 +76,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Creates a loop that accepts from `listeners`.
+    /// Creates a loop that accepts from `listeners`. `server` is the value of the `Server` header.
     ///
     /// # Errors
     ///
@@ -177,8 +179,12 @@ impl Worker {
         }
     }
 
-    /// Accepts the connections that wait at a listening socket, up to [`ACCEPTS_PER_TURN`], and runs the first turn of each
-    /// before it accepts the next. Returns whether more connections may be waiting.
+    /// Accepts up to [`ACCEPTS_PER_TURN`] connections from the listening socket with the index `listener`, and runs the
+    /// first turn of each before it accepts the next.
+    ///
+    /// Returns true if it stopped only because of [`ACCEPTS_PER_TURN`]: more connections may be queued. Returns false
+    /// if none is queued, if an accept fails (for lack of descriptors or memory: accepting then pauses), or if the
+    /// connection limit and [`MAX_REJECTED`] more are reached: it then stops watching the listening sockets.
     fn accept(&mut self, listener: usize) -> bool {
         for _ in 0..ACCEPTS_PER_TURN {
             if self.connections.len() >= self.admission.max_connections() + MAX_REJECTED {
@@ -204,8 +210,8 @@ impl Worker {
         idle.is_some()
     }
 
-    /// Runs one turn of a connection after `wakeup`. Then closes it, queues it for another turn, or registers what it waits
-    /// for.
+    /// Runs one turn of a connection after `wakeup`. Then closes it, or queues it for another turn, or schedules its
+    /// deadline and registers it with epoll.
     fn resume(&mut self, key: Key, wakeup: Wakeup) {
         let Some(client) = self.connections.get(key) else { return };
         let mut buffers = client.buffers.take().unwrap_or_else(|| self.buffers.take());
@@ -259,10 +265,10 @@ impl Worker {
         if let Some(buffers) = client.buffers {
             self.buffers.put(buffers);
         }
-        self.listeners.has_room();
+        self.listeners.resume_if_full();
     }
 
-    /// Passes on the outcomes that other threads have sent.
+    /// Passes the outcomes of replies that other threads have sent to the connections that wait for them.
     fn run_completions(&mut self) {
         while let Some((key, outcome)) = self.completions.next() {
             self.resume(key, Wakeup::Completed(outcome));
@@ -282,8 +288,10 @@ impl Worker {
         self.listeners.end_pause(now);
     }
 
-    /// Handles the timer entry of a connection for `second`: schedules it again if its deadline has moved, else lets it
-    /// expire. Ignores an entry that is no longer valid.
+    /// Handles an entry of the timers for the connection `key` in `second`, the number that [`Timers::take_second`] has
+    /// returned. If the connection's deadline has passed, runs its turn as expired; otherwise schedules it again.
+    ///
+    /// Does nothing if the connection has closed, or now has its entry in another second.
     fn check_deadline(&mut self, key: Key, second: u32) {
         let Some(client) = self.connections.get(key).filter(|client| client.scheduled == Some(second)) else {
             return;
@@ -297,8 +305,8 @@ impl Worker {
         }
     }
 
-    /// Begins the shutdown: accepts what the kernel has queued, then closes the listening sockets and idle
-    /// connections, and ends keep-alive on all others.
+    /// Begins the shutdown: accepts the connections that the kernel has queued, then closes the listening sockets and
+    /// idle connections, and ends keep-alive on all others.
     fn drain(&mut self) {
         let _ = epoll::delete(self.poll.registry(), &*self.shutdown);
         for listener in 0..self.listeners.len() {
