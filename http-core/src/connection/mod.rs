@@ -155,7 +155,11 @@ impl Connection {
                 State::AwaitingReply { .. } | State::Finishing { .. } if !io.out.is_empty() => {
                     Some(self.flush(io))
                 }
-                State::AwaitingReply { .. } => Some(Step::AwaitReply),
+                State::AwaitingReply { received_at, .. } => {
+                    // Sending earlier responses may have set another deadline.
+                    self.deadline = *received_at + self.config.timeouts.reply;
+                    Some(Step::AwaitReply)
+                }
                 State::Finishing { linger } if (*linger || !io.input.is_empty()) && !self.eof => {
                     self.deadline = now + self.config.timeouts.linger;
                     self.transition(Event::FlushedUnread, State::Lingering);

@@ -108,6 +108,13 @@ fn a_handler_must_reply_in_time() {
 }
 
 #[test]
+fn sending_an_earlier_response_does_not_shorten_the_time_to_reply() {
+    let pipelined = [GET, LATER].concat();
+    check_status(&[Hold, Send(&pipelined)], 120_000, "ReplyTimeout", 503);
+    check_status(&[Hold, Read(5), Send(&pipelined), Pass(20_000), ReadAll], 100_000, "ReplyTimeout", 503);
+}
+
+#[test]
 fn the_response_to_a_late_head_has_no_body() {
     let half = "HEAD /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab";
     let later = LATER.replace("GET", "HEAD");
