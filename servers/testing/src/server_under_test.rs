@@ -114,11 +114,15 @@ impl ServerUnderTest {
         self.resources().descriptors.saturating_sub(self.before.descriptors)
     }
 
-    /// Waits until the server has accepted `count` connections, or up to `KEPT_DESCRIPTORS` fewer: some of the
-    /// descriptors counted at its start may have been closed since. Panics after [`TIMEOUT`].
+    /// Returns whether the server has accepted `count` connections, or up to `KEPT_DESCRIPTORS` fewer: some of the
+    /// descriptors counted at its start may have been closed since.
+    pub fn has_connections(&self, count: usize) -> bool {
+        self.connections() + KEPT_DESCRIPTORS >= count
+    }
+
+    /// Waits until the server [has `count` connections](Self::has_connections). Panics after [`TIMEOUT`].
     pub fn wait_for_connections(&self, count: usize) {
-        let accepted = || self.connections() + KEPT_DESCRIPTORS >= count;
-        wait_for("all connections to be accepted", || accepted().then_some(()));
+        wait_for("all connections to be accepted", || self.has_connections(count).then_some(()));
     }
 
     /// Waits until the server has used no processor time for `IDLE_TIME`. Panics after [`TIMEOUT`].
