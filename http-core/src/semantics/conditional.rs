@@ -20,11 +20,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The validators of the current representation: two values that change when the representation does (RFC 9110 §8.8).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Validators<'a> {
-    /// The value of its `ETag` header, with quotes and `W/`; `None` if it has none. A malformed value is a bug of the
-    /// server. It matches nothing, and panics in a debug build.
+    /// The value of the `ETag` header of the representation, including the quotes and any `W/`; `None` if there is
+    /// none. A malformed value is a bug of the server: it matches nothing, and panics in a debug build.
     pub etag: Option<&'a str>,
-    /// The time in its `Last-Modified` header; `None` if it has none. Fractions of a second are ignored, and so is a
-    /// time before 1970.
+    /// The time in the `Last-Modified` header of the representation; `None` if there is none. Fractions of a second are
+    /// ignored. A time before 1970 counts as `None`.
     pub last_modified: Option<SystemTime>,
 }
 
@@ -33,17 +33,18 @@ pub struct Validators<'a> {
 pub enum Precondition {
     /// The preconditions hold, or there are none. Respond as usual.
     Passed,
-    /// The client has the current representation. Respond with 304. Only for GET and HEAD.
+    /// The client has the current representation. Respond with 304. Returned only for GET and HEAD.
     NotModified,
     /// The current representation is not the one that the client expects. Respond with 412, and change nothing.
     Failed,
 }
 
-/// Compares the precondition headers of a request with the current validators, in the order of RFC 9110 §13.2.2.
+/// Evaluates the precondition headers of a request in the order of RFC 9110 §13.2.2. Returns what the server should
+/// respond with.
 ///
-/// `headers` are the names and values of all headers of the request, in any order and case. Reads them once, and
-/// allocates nothing. `get_or_head`: whether the method is GET or HEAD. Call this only if the response without
-/// preconditions would be a success (RFC 9110 §13.2.1).
+/// `headers` are the names and values of all headers of the request, in any order. Their names are compared without
+/// case. `get_or_head`: whether the method is GET or HEAD. Call this only if the response without preconditions would
+/// be a success (RFC 9110 §13.2.1). Allocates nothing.
 pub fn evaluate<'a>(
     get_or_head: bool,
     headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
@@ -83,9 +84,9 @@ pub fn evaluate<'a>(
 /// Returns whether the `Range` header of a request applies, given the value of its `If-Range` header (RFC 9110 §13.1.5,
 /// step 5 of §13.2.2).
 ///
-/// It applies if there is no `If-Range`, or its entity tag matches strongly, or its date is that of the last
-/// modification, to the second. In any other case, also if `If-Range` is malformed, it does not apply, because the
-/// client would combine parts of two representations.
+/// The `Range` header applies in three cases: there is no `If-Range`; or its entity tag strongly equals the current
+/// one; or its date equals the current `last_modified`, ignoring fractions of a second. Otherwise it does not apply:
+/// the part that the client has may belong to another representation. A malformed `If-Range` never matches.
 ///
 /// Every equal date counts as a strong validator. That is wrong for a representation that changes twice within one
 /// second: both versions have the same date (RFC 9110 §8.8.2.2). A server of such representations should send an
@@ -112,9 +113,8 @@ impl<'a> Validators<'a> {
     }
 }
 
-/// Stores the value of a date header in `date`, which is `None` before the first header with this name. If it is
-/// `Some`, the header is repeated, and so invalid (RFC 9110 §13.1.3, §13.1.4): then stores an empty value, which is
-/// no date.
+/// Stores the value of a date header in `date`, which is `None` before the first header with this name. A repeated
+/// header is invalid (RFC 9110 §13.1.3, §13.1.4): any later call stores an empty value, which is not a date.
 fn add_date<'a>(date: &mut Option<&'a [u8]>, value: &'a [u8]) {
     *date = Some(if date.is_none() { value } else { b"" });
 }
@@ -133,9 +133,9 @@ fn unix_seconds(date: &[u8]) -> Option<u64> {
     Some(date.duration_since(UNIX_EPOCH).ok()?.as_secs())
 }
 
-/// Returns whether `value`, that of an `If-Match` or `If-None-Match` header, is `*` or a list with a tag that equals
-/// `current`, compared by `same`. `current` is `None` if the representation has no entity tag: then only `*` matches.
-/// Ignores all after a malformed tag, because its end is unknown.
+/// Returns whether `value` is `*` or a list that contains the tag `current`. `value` is that of an `If-Match` or
+/// `If-None-Match` header. `same` compares two tags. If `current` is `None`, the representation has no tag, and only
+/// `*` matches. Ignores everything after a malformed tag.
 fn list_contains<'a>(
     value: &'a [u8],
     current: Option<EntityTag<'a>>,
@@ -164,14 +164,14 @@ struct EntityTag<'a> {
 }
 
 impl<'a> EntityTag<'a> {
-    /// Parses text that consists of one tag. Returns `None` if it is malformed, or contains more.
+    /// Parses `text` as exactly one tag. Returns `None` if the tag is malformed or other text follows it.
     fn parse(text: &'a [u8]) -> Option<Self> {
         let (tag, rest) = Self::split_from(text.trim_ascii())?;
         rest.is_empty().then_some(tag)
     }
 
-    /// Splits `text` after the tag at its beginning, or returns `None` if there is no well-formed one. A comma inside
-    /// the quotes is part of the tag.
+    /// Parses the tag at the beginning of `text`. Returns the tag and the text after it, or `None` if `text` does not
+    /// begin with a well-formed tag. A comma inside the quotes is part of the tag.
     fn split_from(text: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (weak, text) = text.strip_prefix(b"W/").map_or((false, text), |rest| (true, rest));
         let text = text.strip_prefix(b"\"")?;

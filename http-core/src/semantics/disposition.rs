@@ -22,19 +22,19 @@ pub(super) fn parse(value: &[u8]) -> Option<(String, Option<String>)> {
     Some((name?, file_name))
 }
 
-/// Stores `value` in `slot`. Returns `None` if `slot` had a value already, which `value` then replaces.
+/// Stores `value` in `slot`. Returns `Some(())` if `slot` was empty, or `None` if it held a value, which is replaced.
 pub(super) fn set_once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
     slot.replace(value).is_none().then_some(())
 }
 
-/// The escapes in a name or a file name: each escape, and the character that it means. Browsers write those with a
-/// percent sign (HTML Standard §4.10.21.8), other clients those with a backslash (RFC 9110 §5.6.4). Any other backslash
-/// or percent sign is literal.
+/// The escapes in a name or a file name. Each pair is an escape as sent, and the character that it means. Browsers send
+/// the escapes with a percent sign (HTML Standard §4.10.21.8), other clients those with a backslash (RFC 9110 §5.6.4).
+/// Any other backslash or percent sign is literal.
 const ESCAPES: [(&str, &str); 5] =
     [("\\\"", "\""), ("\\\\", "\\"), ("%22", "\""), ("%0D", "\r"), ("%0A", "\n")];
 
-/// Replaces each of the [`ESCAPES`] in `raw`, the value of a parameter without its quotes, by the character that it
-/// means. Incomplete and unknown escapes stay as they are. Bytes that are not UTF-8 become U+FFFD.
+/// Replaces each escape in `raw`, such as `%22`, by its character. `raw` is the value of a parameter without its
+/// quotes. Text that is not one of the [`ESCAPES`] stays as it is. Bytes that are not UTF-8 become U+FFFD.
 fn unescape(raw: &[u8]) -> String {
     let raw = String::from_utf8_lossy(raw);
     let (mut text, mut rest) = (String::with_capacity(raw.len()), &*raw);

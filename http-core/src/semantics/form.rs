@@ -11,9 +11,9 @@ use percent_encoding::percent_decode;
 /// Returns the decoded names and values of a form, in order. `input` is in the format
 /// `application/x-www-form-urlencoded`: a query without its `?`, or a body of this type.
 ///
-/// No input is an error. A name without `=` has an empty value. An empty pair, as between the two `&` of `a&&b`, is
-/// skipped; `=` alone is an empty name with an empty value. `+` becomes a space, an incomplete percent-escape stays as
-/// it is, and bytes that are not UTF-8 become U+FFFD.
+/// Accepts any input. A name without `=` has an empty value. An empty pair, as between the two `&` of `a&&b`, is
+/// skipped; `=` alone is an empty name with an empty value. `+` becomes a space. An incomplete percent-escape stays as
+/// it is. Bytes that are not UTF-8 become U+FFFD.
 pub fn pairs(input: &[u8]) -> impl Iterator<Item = (String, String)> {
     input.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
         let end = pair.iter().position(|&byte| byte == b'=').unwrap_or(pair.len());

@@ -48,22 +48,21 @@ impl<'a> MediaType<'a> {
         self.subtype.rsplit_once('+').map(|(_, suffix)| suffix)
     }
 
-    /// Returns whether type and subtype are those in `essence`, such as `text/html`. Ignores case, and the parameters
-    /// of `self`.
+    /// Returns whether type and subtype equal those in `essence`, such as `text/html`. Ignores case and parameters.
     pub fn is(&self, essence: &str) -> bool {
         essence.split_once('/').is_some_and(|(top_level, subtype)| {
             self.top_level.eq_ignore_ascii_case(top_level) && self.subtype.eq_ignore_ascii_case(subtype)
         })
     }
 
-    /// Returns the value of the first parameter with this name, without quotes and backslashes; `None` if there is
-    /// none. The name is compared without case.
+    /// Returns the value of the first parameter with this name, which is compared without case; `None` if there is
+    /// none. A quoted value is returned unescaped: without its quotes, and `a` for `\a`.
     pub fn parameter(&self, name: &str) -> Option<Cow<'a, [u8]>> {
         let mut parameters = self.parameters();
         Some(parameters.find(|parameter| parameter.name.eq_ignore_ascii_case(name))?.value())
     }
 
-    /// Returns all parameters in order.
+    /// Returns the names and raw values of all parameters, in order.
     pub(super) fn parameters(&self) -> impl Iterator<Item = Parameter<'a>> + use<'a> {
         grammar::parameters(self.parameters).flatten()
     }

@@ -20,11 +20,12 @@ use super::{
 };
 use crate::types::{chars::is_header_value, error::error_enum, grammar::split_token};
 
-/// The most parts of a form. A form with more is rejected with [`MultipartError::TooManyParts`]: the client sends a few
-/// bytes for each part, but the server needs more memory for it.
+/// The maximum number of parts in a form. A form with more is rejected with [`MultipartError::TooManyParts`]. A part of
+/// a few bytes costs the server more memory than the client sends.
 pub const MAX_PARTS: usize = 1024;
 
-/// The most bytes of the headers of a part, which contain little more than a name and a file name.
+/// The maximum size in bytes of the headers of one part, without the CRLF of the last header. Larger headers are
+/// rejected with [`MultipartError::HeadTooLarge`].
 pub const MAX_PART_HEAD: usize = 8 * 1024;
 
 /// One field or file of a form.
@@ -67,13 +68,13 @@ error_enum! {
     }
 }
 
-/// Returns the parts of a form with this media type and this content. Ignores the text before the first delimiter and
-/// after the last.
+/// Returns the parts of a form. `media_type` is the form's media type; its boundary is in each delimiter, the line
+/// between two parts. `content` is the whole form. Ignores the text before the first delimiter and after the last.
 ///
 /// # Errors
 ///
-/// [`MultipartError::Boundary`] if the media type has no valid boundary. The iterator returns any other error as its
-/// last item.
+/// [`MultipartError::Boundary`] if the media type has no valid boundary. Any other error is an item of the iterator,
+/// which then ends.
 pub fn parts<'a>(
     media_type: &MediaType<'_>,
     content: &'a [u8],
@@ -100,8 +101,8 @@ pub fn parts<'a>(
     }))
 }
 
-/// Returns whether `value` is a valid boundary: 1 to 70 characters of a small set, without a space at the end (RFC 2046
-/// §5.1.1).
+/// Returns whether `value` is a valid boundary: 1 to 70 letters, digits and certain other characters, without a space
+/// at the end (RFC 2046 §5.1.1).
 fn is_boundary(value: &[u8]) -> bool {
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(byte);
     (1..=70).contains(&value.len()) && value.iter().all(allowed) && !value.ends_with(b" ")
@@ -114,11 +115,12 @@ fn split_at<'a>(text: &'a [u8], delimiter: &[u8]) -> Option<(&'a [u8], &'a [u8])
     returns.find_map(|(at, _)| Some((&text[..at], text[at..].strip_prefix(delimiter)?)))
 }
 
-/// Parses the rest of a delimiter line: `text` begins after the boundary in it. After the last delimiter of a form, two
-/// hyphens follow. Then, in every delimiter line, follow optional white space and CRLF (RFC 2046 §5.1.1).
+/// Parses the rest of a delimiter line (RFC 2046 §5.1.1). `text` begins after the boundary. `--` comes first if this is
+/// the last delimiter of the form. Then come optional white space and CRLF. The CRLF may be missing after the last
+/// delimiter if `text` ends there.
 ///
 /// Returns the text after the line, or `None` after the last delimiter. Fails if the line contains anything else, or
-/// `text` ends before the CRLF. Only the line of the last delimiter need not end in CRLF, if the form ends with it.
+/// another CRLF is missing.
 fn after_delimiter(text: &[u8]) -> Result<Option<&[u8]>, MultipartError> {
     let (last, padding) = text.strip_prefix(b"--").map_or((false, text), |rest| (true, rest));
     let end = padding.iter().position(|byte| !matches!(byte, b' ' | b'\t')).unwrap_or(padding.len());
@@ -131,7 +133,8 @@ fn after_delimiter(text: &[u8]) -> Result<Option<&[u8]>, MultipartError> {
 }
 
 impl<'a> Part<'a> {
-    /// Parses the text between two delimiters.
+    /// Parses one part: `text` is the text between two delimiters. Fails if the headers are malformed, too long or not
+    /// allowed, or do not name the part.
     fn parse(text: &'a [u8]) -> Result<Part<'a>, MultipartError> {
         let (head, content) = split_head(text)?;
         let (mut disposition, mut media_type) = (None, None);
@@ -152,12 +155,12 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Splits a part into its header lines, each with its CRLF, and its content, which begins after the empty line.
+/// Splits a part at its empty line. Returns the header lines, each with its CRLF, and the content.
 ///
-/// Fails if the part contains no empty line, or more than [`MAX_PART_HEAD`] bytes precede it. A part without headers
-/// begins with the empty line: then this function fails, or returns an empty first line, which [`header`] rejects.
+/// Fails if the part has no empty line after a header line, or its headers are longer than [`MAX_PART_HEAD`]. May
+/// accept a part without headers: then the first line returned is empty, which [`header`] rejects.
 fn split_head(part: &[u8]) -> Result<(&[u8], &[u8]), MultipartError> {
-    /// The end of the last header line, and the empty line after it.
+    /// The CRLF of the last header line, and the empty line after it.
     const EMPTY_LINE: &[u8] = b"\r\n\r\n";
     let within = &part[..part.len().min(MAX_PART_HEAD + EMPTY_LINE.len())];
     match within.windows(EMPTY_LINE.len()).position(|window| window == EMPTY_LINE) {
@@ -167,8 +170,8 @@ fn split_head(part: &[u8]) -> Result<(&[u8], &[u8]), MultipartError> {
     }
 }
 
-/// Parses a header line with its CRLF into name and value. Returns `None` if it is malformed, or folded: it begins with
-/// white space.
+/// Parses a header line, which ends in CRLF. Returns the name and the value, or `None` if the line is malformed or
+/// begins with white space (a folded line).
 fn header(line: &[u8]) -> Option<(&str, &[u8])> {
     let line = line.strip_suffix(b"\r\n").filter(|line| line.iter().copied().all(is_header_value))?;
     let (name, rest) = split_token(line)?;

@@ -17,12 +17,12 @@ use super::media_type::MediaType;
 use crate::types::grammar::quoted_list;
 use std::cmp::Reverse;
 
-/// Returns the index of the offer that the client prefers, or `None` if it accepts none. Of several with the same
-/// weight, it is the first.
+/// Returns the index of the offer that the client prefers: the first of those with the greatest weight. Returns `None`
+/// if the client accepts no offer.
 ///
-/// `accept` are the values of all `Accept` headers of the request, `offers` are the media types that the server can
-/// send. The weight of an offer is that of the most specific media range that matches it. The client does not accept an
-/// offer that no range matches. If `accept` has no valid member, all offers have the same weight.
+/// `accept` are the values of all `Accept` headers of the request. `offers` are the media types that the server can
+/// send. The weight of an offer is the `q` of the most specific media range that matches it. An offer with `q=0`, or
+/// that no range matches, is not accepted. If there is no valid range in `accept`, all offers have the same weight.
 pub fn preferred<'a>(accept: impl IntoIterator<Item = &'a [u8]>, offers: &[&str]) -> Option<usize> {
     let offers: Vec<_> = offers.iter().map(|offer| MediaType::parse(offer.as_bytes())).collect();
     debug_assert!(offers.iter().all(Option::is_some), "malformed offer of the server");
@@ -41,14 +41,14 @@ pub fn preferred<'a>(accept: impl IntoIterator<Item = &'a [u8]>, offers: &[&str]
     (0..offers.len()).filter(|index| weight(index) > 0).min_by_key(|index| Reverse(weight(index)))
 }
 
-/// How specific a media range is that matches an offer: how many of type and subtype are not `*`, then how many
-/// parameters it has other than charset (RFC 9110 §12.5.1). A greater value is more specific.
+/// How specific a media range is (RFC 9110 §12.5.1): how many of type and subtype are not `*`, then the number of its
+/// parameters before `q`, without `charset`. A greater value is more specific.
 type Precision = (u8, usize);
 
 /// The weight of a media range in thousandths (RFC 9110 §12.4.2). 0 means not acceptable.
 type Weight = u16;
 
-/// The greatest weight, and the default.
+/// The greatest weight, and the weight of a media range without `q`.
 const ONE: Weight = 1000;
 
 /// Parses one member of an `Accept` header, such as `text/*;q=0.5`, into a media range and its weight. Returns `None`
@@ -60,7 +60,7 @@ fn parse_range(member: &[u8]) -> Option<(MediaType<'_>, Weight)> {
     (!half_open).then_some((range, weight))
 }
 
-/// Returns how specific `range` is for `offer`, or `None` if it does not match.
+/// Returns how specific `range` is, or `None` if `range` does not match `offer`.
 fn precision(range: MediaType<'_>, offer: MediaType<'_>) -> Option<Precision> {
     let (mut named, mut shared) = (0, 0);
     for (wanted, offered) in [(range.top_level(), offer.top_level()), (range.subtype(), offer.subtype())] {

@@ -27,7 +27,8 @@ use std::borrow::Cow;
 /// Equal paths name the same file. The bytes need not be UTF-8, like those of Unix file names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RelativePath<'a> {
-    /// The non-empty segments, joined by single slashes. Borrowed if they are the same in the raw path.
+    /// The non-empty segments, joined by single slashes. Borrowed from the raw path if nothing had to be decoded or
+    /// removed.
     segments: Cow<'a, [u8]>,
     /// Whether the raw path ended in `/`, `/.` or `/..`, so that it can only name a directory.
     directory: bool,
@@ -36,13 +37,13 @@ pub struct RelativePath<'a> {
 impl<'a> RelativePath<'a> {
     /// Parses the raw path of a request target, without the query.
     ///
-    /// Decodes each `%XX` once, then removes dot segments (RFC 3986 §5.2.4), because `%2e` means `.` (§6.2.2.2).
+    /// Decodes each `%XX` once, then removes dot segments (RFC 3986 §5.2.4). So `%2e%2e` counts as `..` (§6.2.2.2).
     /// Several slashes count as one, as in the file system. Allocates only if the path contains an escape, several
     /// slashes in a row or a dot segment.
     ///
     /// # Errors
     ///
-    /// The first error from the left. See [`PathError`] for the causes.
+    /// The error nearest to the beginning of the path: see [`PathError`].
     pub fn parse(raw_path: &'a str) -> Result<Self, PathError> {
         let raw = raw_path.as_bytes().strip_prefix(b"/").ok_or(PathError::NotAbsolute)?;
         if !is_plain(raw) {
@@ -76,7 +77,8 @@ impl<'a> RelativePath<'a> {
     /// Returns the path relative to `directory`, or `None` if the path is not below `directory`. `directory` is a
     /// decoded path that must have no slash at either end, and must not be empty.
     ///
-    /// For `docs`, the path `/docs/` becomes the root. The result for `/docs` is `None`, because it may name a file.
+    /// For the directory `docs`, the path `/docs/` becomes the root. The result for `/docs` is `None`, because without
+    /// the slash it may name a file.
     ///
     /// ```
     /// # use http_core::path::RelativePath;
@@ -102,9 +104,9 @@ impl<'a> RelativePath<'a> {
 
     /// Returns the canonical encoding of this path, which is safe in a `Location` header and in HTML.
     ///
-    /// It begins with exactly one slash and contains no `\`, so that it cannot name another host (`//host`, or `/\host`
-    /// in a browser). It contains no control character, and none that is special in HTML. It ends in a slash if, and
-    /// only if, [`is_directory`](RelativePath::is_directory) is true.
+    /// The result begins with exactly one slash and contains no `\`, so that it cannot name another host (`//host`, or
+    /// `/\host` in a browser). It contains no control character, and none that is special in HTML. It ends in a slash
+    /// if, and only if, [`is_directory`](RelativePath::is_directory) is true.
     ///
     /// ```
     /// # use http_core::path::RelativePath;
@@ -134,16 +136,14 @@ error_enum! {
     }
 }
 
-/// The ASCII characters that [`RelativePath::encode`] escapes: all except `/` and the characters that a segment may
-/// contain (`pchar`, RFC 3986 §3.3). It also escapes `&` and `'`: a segment may contain them, but they are special in
-/// HTML.
+/// The ASCII characters that [`RelativePath::encode`] escapes: all that a segment must not contain (`pchar`, RFC 3986
+/// §3.3) except `/`, and also `&` and `'`, which are special in HTML.
 const ESCAPED: &AsciiSet = &all_ascii_except(b"/-._~!$()*+,;=:@");
 
-/// Returns whether `raw`, a path without its leading slash, contains no escape, no empty segment, no dot segment and no
-/// NUL: the common case, in which nothing needs to be decoded or removed.
+/// Returns whether nothing in `raw` needs to be decoded or removed: it contains no escape, no empty segment, no dot
+/// segment and no NUL. `raw` is a path without its leading slash. It may end in a slash.
 fn is_plain(raw: &[u8]) -> bool {
-    /// The value of `dots` for a segment that is neither empty nor `.` nor `..`. For these three, `dots` is the number
-    /// of their dots: 0, 1 or 2.
+    /// The value of the variable `dots` if the current segment is a name: neither empty, nor `.`, nor `..`.
     const NAME: u8 = 3;
     // The part of the current segment before `byte`: 0 to 2 if it consists of so many dots, or NAME.
     let mut dots = 0;
@@ -158,8 +158,8 @@ fn is_plain(raw: &[u8]) -> bool {
     dots == 0 || dots == NAME
 }
 
-/// Decodes a path segment by segment: resolves escapes, merges slashes, removes dot segments. `raw` is the path as sent,
-/// after its leading slash.
+/// Decodes a path: resolves escapes, merges slashes, removes dot segments. `raw` is the path as sent, without its
+/// leading slash. Fails at the first segment with an error that [`PathError`] describes.
 fn decode(raw: &[u8]) -> Result<RelativePath<'static>, PathError> {
     // The segments so far, joined by slashes.
     let mut path = Vec::with_capacity(raw.len());
@@ -184,8 +184,8 @@ fn decode(raw: &[u8]) -> Result<RelativePath<'static>, PathError> {
     Ok(RelativePath { segments: Cow::Owned(path), directory })
 }
 
-/// Appends the decoded segment to `path`, without a slash. Fails if the segment contains a malformed escape, a NUL or
-/// an escaped slash: then `path` ends in the bytes decoded before it.
+/// Decodes `segment` and appends it to `path`, without a slash. Fails if the segment contains a malformed escape, a NUL
+/// or an escaped slash. After an error, `path` may hold part of the segment.
 fn decode_segment(segment: &[u8], path: &mut Vec<u8>) -> Result<(), PathError> {
     let mut bytes = segment.iter().copied();
     while let Some(byte) = bytes.next() {
@@ -199,7 +199,7 @@ fn decode_segment(segment: &[u8], path: &mut Vec<u8>) -> Result<(), PathError> {
     Ok(())
 }
 
-/// Returns the value of a hexadecimal digit. Fails if `digit` is not one, or is `None`: the segment has ended.
+/// Returns the value of a hexadecimal digit. Fails if `digit` is another character, or `None` at the end of a segment.
 fn hex(digit: Option<u8>) -> Result<u8, PathError> {
     let value = digit.and_then(|digit| char::from(digit).to_digit(16));
     value.map(|value| value as u8).ok_or(PathError::BadEscape)

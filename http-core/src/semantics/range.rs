@@ -55,12 +55,12 @@ pub enum Ranges {
 
 /// Resolves the value of a `Range` header for a representation of `length` bytes (RFC 9110 §14.1.2, §14.2).
 ///
-/// Drops ranges that contain no byte of the representation. If none remains, the result is [`Ranges::Unsatisfiable`];
-/// an empty representation satisfies no range.
+/// Drops ranges that contain no byte of the representation. If none remains, the result is [`Ranges::Unsatisfiable`].
+/// An empty representation has no byte that a range could contain.
 ///
-/// The result is [`Ranges::Whole`], which ignores the header, if the header is malformed, has another unit than bytes,
-/// or contains more than `max_parts` ranges. It is `Whole` as well if the parts add up to more than `length` bytes:
-/// overlapping ranges would make the server send the same bytes many times (RFC 9110 §17.15).
+/// The result is [`Ranges::Whole`], so that the server ignores the header, in four cases: the header is malformed, has
+/// another unit than bytes, has more than `max_parts` ranges, or its parts add up to more than `length` bytes. Such
+/// parts overlap, and the server would send the same bytes many times (RFC 9110 §17.15).
 ///
 /// ```
 /// # use http_core::range::{resolve, ByteRange, Ranges};
@@ -76,13 +76,15 @@ pub fn resolve(value: &[u8], length: u64, max_parts: usize) -> Ranges {
     }
 }
 
-/// Returns the value of `Content-Range` in a 416 response (RFC 9110 §14.4): `bytes */100`.
+/// Returns the value of `Content-Range` in a 416 response for a representation of `length` bytes (RFC 9110 §14.4):
+/// `bytes */100`.
 pub fn unsatisfied(length: u64) -> String {
     format!("bytes */{length}")
 }
 
 /// Returns the parts to send, or an empty vector if no range contains a byte of the representation. Returns `None` if
-/// the header is ignored: it is malformed, has another unit than bytes, or asks for too much, as [`resolve`] says.
+/// the server should ignore the header: it is malformed, has another unit than bytes, has more than `max_parts` ranges,
+/// or its parts add up to more than `length` bytes.
 fn satisfiable_parts(value: &[u8], length: u64, max_parts: usize) -> Option<Vec<ByteRange>> {
     const UNIT: &[u8] = b"bytes=";
     let (_, range_set) =
@@ -104,8 +106,8 @@ fn satisfiable_parts(value: &[u8], length: u64, max_parts: usize) -> Option<Vec<
     (requested > 0).then_some(parts)
 }
 
-/// Returns the bytes of the representation that one member of a range-set selects (RFC 9110 §14.1.1, §14.1.2):
-/// `Some(None)` if it selects no byte, `None` if it is malformed.
+/// Returns the bytes that one range selects (RFC 9110 §14.1.1, §14.1.2): `Some(None)` if it selects no byte, `None` if
+/// it is malformed. `member` is the text of the range, such as `0-9`. `length` is the size of the representation.
 fn select(member: &[u8], length: u64) -> Option<Option<ByteRange>> {
     let dash = member.iter().position(|&byte| byte == b'-')?;
     let (first, last) = match (&member[..dash], &member[dash + 1..]) {

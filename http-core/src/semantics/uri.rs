@@ -10,8 +10,8 @@ use crate::types::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// The ASCII characters that [`normalize_query`] escapes: those that a URI does not allow in a query. `%` is not among
-/// them, because the function decides for each whether it begins an escape.
+/// The ASCII characters that [`normalize_query`] always escapes: those that a URI does not allow in a query. `%` is not
+/// among them, because only a `%` that begins no complete escape is escaped.
 const ESCAPED: &AsciiSet = &all_ascii_except(URI_PUNCTUATION).remove(b'%');
 
 /// Returns the set of all ASCII characters except letters, digits and the characters in `kept`.
