@@ -28,10 +28,10 @@ pub enum ResponseError {
     SwitchedProtocols,
     /// The connection ended before the response was complete (RFC 9112 §8).
     Truncated,
-    /// The reader was called after the response was complete or had failed: a bug of the caller. Says nothing about the
-    /// connection: [`ClientResponse::reusable`](super::ClientResponse::reusable) or the first error does.
+    /// The [`ResponseReader`](super::ResponseReader) was called after it had returned a response or an error: a bug of
+    /// the caller. This error says nothing about the state of the connection.
     Finished,
-    /// An error that a request can have as well: in a line ending, a header, the framing, a chunk or a size.
+    /// An error that can also occur in a request: in a line ending, a header, the framing, a chunk or a size.
     Malformed(ParseError),
 }
 

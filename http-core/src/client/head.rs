@@ -13,22 +13,22 @@ use crate::{
 /// The head of one response while it arrives.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReceivingHead {
-    /// All bytes received since the start of the head. They may include bytes after its end.
+    /// All bytes received since the head began. They may include bytes after the head.
     bytes: Vec<u8>,
-    /// The number of bytes of the status line that are parsed.
+    /// The number of bytes of the status line parsed so far.
     at: usize,
     /// The index of the header lines; `None` until the status line is complete.
     index: Option<HeadIndex>,
 }
 
 impl ReceivingHead {
-    /// Adds received bytes and continues to parse. Returns [`ParseStatus::Partial`] while the head is incomplete, then
-    /// [`ParseStatus::Complete`] with its length. Do not call it again after that.
+    /// Adds received bytes and continues to parse. Returns [`ParseStatus::Partial`] while the head is incomplete, and
+    /// [`ParseStatus::Complete`] with the length of the head when it is complete. Do not call this method after
+    /// `Complete` or an error.
     ///
     /// # Errors
     ///
-    /// The first error in the head. It does not depend on how the bytes are split into calls. Do not call this method
-    /// again after an error.
+    /// The first error in the head. It does not depend on how the bytes are split into calls.
     pub(super) fn receive(&mut self, bytes: &[u8], limits: &Limits) -> Result<ParseStatus, ResponseError> {
         self.bytes.extend_from_slice(bytes);
         if self.index.is_none() && !self.parse_status_line(limits.head_bytes)? {
@@ -78,15 +78,15 @@ impl ReceivingHead {
         digits.iter().fold(0, |code, &digit| code * 10 + u16::from(digit - b'0'))
     }
 
-    /// Returns what the headers say about the length of the body and the end of the connection. Fails if Content-Length
-    /// is malformed or contradictory.
+    /// Returns what Content-Length, Transfer-Encoding and Connection say. Fails if Content-Length is malformed or
+    /// contradictory. Call this only when the head is complete.
     pub(super) fn framing(&self) -> Result<BodyFraming, ParseError> {
         let mut framing = BodyFraming::default();
         self.lines().try_for_each(|(name, value)| framing.add(name, value))?;
         Ok(framing)
     }
 
-    /// Copies the headers, without the white space around their values.
+    /// Copies the headers, without the white space around their values. Call this only when the head is complete.
     pub(super) fn headers(&self) -> Headers {
         let mut headers = Headers::default();
         self.lines().for_each(|(name, value)| headers.append_unchecked(name, value));
@@ -99,7 +99,7 @@ impl ReceivingHead {
         spans.iter().map(|header| (header.name.of(&self.bytes), header.value.of(&self.bytes)))
     }
 
-    /// Returns the bytes received after the head, whose length is `head_len`.
+    /// Returns the bytes received after the head. `head_len` is the length of the head.
     pub(super) fn rest(&self, head_len: usize) -> &[u8] {
         self.bytes.get(head_len..).unwrap_or_default()
     }

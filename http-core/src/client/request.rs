@@ -10,8 +10,8 @@ use crate::{
 };
 
 /// The names of the headers that [`ClientRequest::with_header`] rejects, in addition to those that [`Headers`] rejects.
-/// The library sends Host itself. It never sends TE, which would allow the server to use transfer codings that the
-/// reader does not implement.
+/// The library sends Host itself. It never sends TE, which would allow transfer codings that the
+/// [`ResponseReader`](super::ResponseReader) cannot decode.
 const RESERVED: [&str; 2] = ["Host", "TE"];
 
 /// A request to send.
@@ -34,7 +34,7 @@ pub struct ClientRequest {
     headers: Headers,
     /// `None` if no body was set. An empty body is sent with `Content-Length: 0`.
     body: Option<Vec<u8>>,
-    /// Whether to send no `Connection: close`.
+    /// Whether to leave the connection open: if false, `Connection: close` is sent.
     keep_alive: bool,
 }
 

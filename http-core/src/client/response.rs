@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// The most interim responses that the reader skips before the final response (RFC 9110 §15.2).
+/// The maximum number of interim responses before the final response (RFC 9110 §15.2). One more is an error.
 const MAX_INTERIMS: u8 = 8;
 
 /// A complete response.
@@ -26,9 +26,9 @@ pub struct ClientResponse {
     /// The whole body, decoded.
     pub body: Vec<u8>,
     /// Whether the connection can be used for another request: the server keeps it open (RFC 9112 §9.3), and no bytes
-    /// have arrived after this response. The reader does not see the request. So this can be true although the request
-    /// was sent without [`with_keep_alive`](super::ClientRequest::with_keep_alive): then the caller must close the
-    /// connection (RFC 9112 §9.6).
+    /// have arrived after this response. This can be true even if the request was sent without
+    /// [`with_keep_alive`](super::ClientRequest::with_keep_alive). Then the caller must close the connection (RFC 9112
+    /// §9.6).
     pub reusable: bool,
 }
 
@@ -44,7 +44,7 @@ impl ClientResponse {
     }
 }
 
-/// What the reader returns for received bytes.
+/// The result of [`ResponseReader::receive`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadStatus {
     /// The response is incomplete. Pass the next bytes to [`ResponseReader::receive`], or call
@@ -60,12 +60,12 @@ pub struct ResponseReader {
     /// The method of the request.
     method: Method,
     limits: Limits,
-    /// The number of interim responses skipped.
+    /// The number of interim responses received so far.
     interims: u8,
     state: ReaderState,
 }
 
-/// What the reader is receiving.
+/// What a [`ResponseReader`] is receiving.
 #[derive(Clone, Debug, Default)]
 enum ReaderState {
     /// The head of an interim response or of the final one.
@@ -80,13 +80,14 @@ enum ReaderState {
 impl ResponseReader {
     /// Creates a reader for the response to a request with this method. A response to HEAD has no body (RFC 9112 §6.3).
     ///
-    /// The `limits` of heads, bodies and chunk overhead apply to responses as they do to requests.
+    /// Of `limits`, those of heads, header lines, bodies and chunk overhead apply to the response. The others are
+    /// ignored.
     pub fn new(method: Method, limits: Limits) -> ResponseReader {
         ResponseReader { method, limits, interims: 0, state: ReaderState::Head(Box::default()) }
     }
 
-    /// Parses received bytes. Call it again with the next bytes until the response is complete. Bytes after its end are
-    /// ignored, and make the connection not reusable.
+    /// Parses received bytes. Call it with the next bytes until the response is complete. Bytes after the response are
+    /// ignored; if this call receives any, the connection is not reusable.
     ///
     /// # Errors
     ///
@@ -100,8 +101,8 @@ impl ResponseReader {
         }
     }
 
-    /// Tells the reader that the server has closed the connection. Returns the response if neither Content-Length nor
-    /// Transfer-Encoding delimits its body: then the end of the connection does.
+    /// Tells the reader that the server has closed the connection. Returns the response if its head is complete and
+    /// neither Content-Length nor Transfer-Encoding says where its body ends: then the body ends here.
     ///
     /// # Errors
     ///
@@ -115,8 +116,8 @@ impl ResponseReader {
         }
     }
 
-    /// Continues with the head. Skips interim responses, and begins with the body when the head of the final response
-    /// is complete.
+    /// Parses the next bytes of a head. Skips interim responses. When the head of the final response is complete,
+    /// begins to decode the body.
     fn receive_head(
         &mut self,
         mut head: Box<ReceivingHead>,
@@ -139,8 +140,8 @@ impl ResponseReader {
         Ok(ReadStatus::Partial)
     }
 
-    /// Determines the length of the body from the complete head of the final response, by the rules of RFC 9112 §6.3.
-    /// Then continues with `rest`, the bytes after the head.
+    /// Determines the length of the body from the complete head of the final response (RFC 9112 §6.3). Then decodes
+    /// `rest`, the bytes after the head.
     fn begin_body(&mut self, head: &ReceivingHead, rest: &[u8]) -> Result<ReadStatus, ResponseError> {
         let (status, version) = (head.status(), head.version());
         let framing = head.framing()?;
@@ -159,7 +160,8 @@ impl ResponseReader {
         self.receive_body(decoder, response, rest)
     }
 
-    /// Continues with the body: appends `bytes` to it, and decodes them in place.
+    /// Decodes the next bytes of the body in place: first appends `bytes` to the body. Returns the response if the body
+    /// is complete.
     fn receive_body(
         &mut self,
         mut decoder: BodyDecoder,

@@ -21,15 +21,15 @@ pub enum Body {
     Static(&'static [u8]),
     /// Bytes that belong to this response alone.
     Bytes(Vec<u8>),
-    /// A range of bytes that others share, such as a cache. The range must lie within the bytes. Otherwise the engine
-    /// sends a 500 in place of the response ([`Misuse::RangeOutOfBounds`]).
+    /// A range of bytes that other responses, or a cache, may share. The range must lie within the bytes. Otherwise the
+    /// engine sends a 500 in place of the response ([`Misuse::RangeOutOfBounds`]).
     Shared(Arc<[u8]>, Range<usize>),
-    /// Part of a file. An engine can send it without copying it to user space.
+    /// Part of a file. An engine can send it without copying the bytes to user space.
     File(FileSlice),
     /// Several bodies, one after the other. None of them may be a stream. Otherwise the engine sends a 500 in place of
     /// the response ([`Misuse::StreamInParts`]).
     Parts(Vec<Body>),
-    /// A source of unknown length. HTTP/1.1 sends it in the chunked coding; in HTTP/1.0 the server closes the
+    /// A source of unknown length. In HTTP/1.1 it is sent in the chunked coding; in HTTP/1.0 the server closes the
     /// connection after it.
     Stream(Box<dyn ChunkSource>),
 }
@@ -54,7 +54,7 @@ impl Body {
         self.len() == Some(0)
     }
 
-    /// Checks the two rules for bodies that their types do not enforce.
+    /// Checks whether the body can be sent.
     ///
     /// # Errors
     ///
@@ -68,17 +68,18 @@ impl Body {
         }
     }
 
-    /// Checks the bodies in [`Body::Parts`], each as [`check`](Body::check) does, and that none is a stream. This is a
-    /// separate function so that the compiler can inline `check`: it inlines no recursive function.
+    /// Checks the bodies in a [`Body::Parts`]. Fails if one is a stream, or the range of a [`Body::Shared`] lies
+    /// outside its bytes, also in nested parts.
     fn check_parts(parts: &[Body]) -> Result<(), Misuse> {
+        // Apart from `check`: the compiler does not inline a function that calls itself.
         parts.iter().try_for_each(|part| match part {
             Body::Stream(_) => Err(Misuse::StreamInParts),
             part => part.check(),
         })
     }
 
-    /// Appends the body to the send queue. [`check`](Body::check) must have accepted it. `chunked` applies to a stream
-    /// only: whether to send it in the chunked coding.
+    /// Appends the body to the send queue. Call this only if [`check`](Body::check) has returned `Ok`. `chunked`:
+    /// whether to send a stream in the chunked coding. Other bodies ignore it.
     #[inline]
     pub(crate) fn queue(self, out: &mut SendQueue, chunked: bool) {
         match self {

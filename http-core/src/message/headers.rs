@@ -3,8 +3,8 @@
 use crate::types::{chars, error::error_enum};
 use std::{borrow::Cow, sync::Arc};
 
-/// The names of headers that an application cannot add, because the library decides about them: they delimit the message,
-/// control the connection, or are in every response.
+/// The names of headers that an application cannot add, because the library sets or forbids them. They delimit the
+/// message, control the connection, or are in every response.
 const RESERVED: [&str; 8] = [
     "Content-Length",
     "Transfer-Encoding",
@@ -64,7 +64,7 @@ impl Headers {
         Ok(())
     }
 
-    /// Appends all lines of `other`.
+    /// Appends all header lines of `other`.
     pub fn append_all(&mut self, other: &Headers) {
         self.text.to_mut().extend_from_slice(&other.text);
     }
@@ -97,7 +97,7 @@ impl Headers {
         &self.text
     }
 
-    /// Converts the headers for use in many responses.
+    /// Converts the headers into lines that many responses can share.
     pub fn into_shared(self) -> SharedHeaders {
         SharedHeaders(self.text.into())
     }
@@ -119,7 +119,8 @@ impl SharedHeaders {
     }
 }
 
-/// Returns the value of the first line in `text` with this name, which is compared without case.
+/// Returns the value of the first line in `text` with this name, which is compared without case; `None` if there is
+/// none.
 fn find<'t>(text: &'t [u8], name: &str) -> Option<&'t [u8]> {
     text.split(|&byte| byte == b'\n').find_map(|line| {
         let (candidate, rest) = line.split_at_checked(name.len())?;

@@ -15,7 +15,7 @@ pub enum Rejection {
     ReplyTimeout,
     /// The server has reached its limit of connections or of queued work.
     Overloaded,
-    /// The handler panicked, or dropped the responder of a deferred reply.
+    /// The handler panicked, or dropped the [`Responder`](crate::Responder) of a deferred reply without a response.
     HandlerPanicked,
     /// The handler's response has an invalid body ([`Misuse`](crate::Misuse)).
     InvalidResponse,
@@ -32,8 +32,9 @@ impl Rejection {
         }
     }
 
-    /// Returns the library's response: an error page that closes the connection, and Retry-After if the status is 503.
-    /// The engine passes it to [`Handler::rejected`](crate::Handler::rejected), and sends what that returns.
+    /// Returns the library's response: an error page, with Retry-After if the status is 503. The connection closes
+    /// after it. The engine passes the response to [`Handler::rejected`](crate::Handler::rejected), and sends what that
+    /// method returns.
     pub fn response(self) -> Response {
         let response = Response::error(self.status()).with_close();
         if self.status() == Status::SERVICE_UNAVAILABLE {
@@ -49,9 +50,9 @@ impl Rejection {
 pub struct Rejected<'r> {
     /// Why the request was rejected.
     pub reason: Rejection,
-    /// The client's address, if the engine [has set it](crate::Connection::with_client_addr).
+    /// The client's address; `None` if the engine [has not set it](crate::Connection::with_client_addr).
     pub client_addr: Option<SocketAddr>,
-    /// The request without its body, if its head is complete, valid and still in the receive buffer.
+    /// The request without its body; `None` unless the head is complete, valid and still in the receive buffer.
     pub request: Option<Request<'r>>,
 }
 

@@ -23,17 +23,17 @@ pub struct Request<'b> {
     pub(crate) bytes: &'b [u8],
     /// The decoded body.
     pub(crate) body: &'b [u8],
-    /// What the valid head says: the method, the length of the body, the offsets of authority, path and query in
-    /// `bytes`, and more.
+    /// What the head says, such as the method, the length of the body, and the offsets of the authority, the path and
+    /// the query in `bytes`.
     pub(crate) framing: RequestFraming,
     pub(crate) received_at: Instant,
     pub(crate) client_addr: Option<SocketAddr>,
 }
 
 impl<'b> Request<'b> {
-    /// Parses a request that is completely in `bytes`: for tests of handlers. All bytes after the head are the body,
-    /// whatever its headers say. Stores the places of the headers in `index`, which the request borrows; an earlier
-    /// content of `index` is removed.
+    /// Parses a request that is completely in `bytes`, with the default [`Limits`]: for tests of handlers. All bytes
+    /// after the head are the body, whatever the headers say. Stores the offsets of the headers in `index`, which the
+    /// request borrows. The earlier contents of `index` are discarded.
     ///
     /// # Errors
     ///
@@ -99,7 +99,8 @@ impl<'b> Request<'b> {
         self.framing.query.map(|query| text(query.of(self.bytes)))
     }
 
-    /// Returns the host and port that the request is for; `None` only in HTTP/1.0 (RFC 9110 §7.2).
+    /// Returns the host, with its port if there is one, that the request is for; `None` only in HTTP/1.0 (RFC 9110
+    /// §7.2).
     pub fn host(&self) -> Option<&'b str> {
         self.framing.authority.map(|span| text(span.of(self.bytes)))
     }
@@ -137,18 +138,19 @@ impl<'b> Request<'b> {
         self.body
     }
 
-    /// Returns the client's address, if the engine [has set it](crate::Connection::with_client_addr).
+    /// Returns the client's address; `None` if the engine [has not set it](crate::Connection::with_client_addr).
     pub fn client_addr(&self) -> Option<SocketAddr> {
         self.client_addr
     }
 
-    /// Returns the time at which the connection had parsed the request's last byte.
+    /// Returns the time when the connection parsed the last byte of the request.
     pub fn received_at(&self) -> Instant {
         self.received_at
     }
 }
 
-/// Returns `bytes` as text. The parser accepts only ASCII where this is used; other bytes would become an empty string.
+/// Returns `bytes` as text. They are always ASCII, because the parser accepts nothing else in these places. Other bytes
+/// would become an empty string.
 #[inline]
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()

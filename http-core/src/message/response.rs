@@ -26,7 +26,7 @@ use crate::{
 /// ```
 pub struct Response {
     pub(crate) status: Status,
-    /// Sent before `headers`.
+    /// The headers shared with other responses, which are sent before `headers`; `None` if there are none.
     pub(crate) shared_headers: Option<SharedHeaders>,
     pub(crate) headers: Headers,
     pub(crate) body: Body,
@@ -75,8 +75,8 @@ impl Response {
         Response::of_type("application/octet-stream", body)
     }
 
-    /// Creates a response with this status, such as [`Status::SEE_OTHER`], and a Location header with this URI
-    /// reference. If `location` is not a legal header value, the result is a 500.
+    /// Creates a response with this status, such as [`Status::SEE_OTHER`], and a Location header with the URI reference
+    /// `location`. If `location` is not a legal header value, the result is a 500.
     pub fn redirect(status: Status, location: &str) -> Response {
         Response::new(status).with_header("Location", location)
     }
@@ -124,15 +124,16 @@ impl Response {
         self.with_body(body).with_header("Content-Type", media_type)
     }
 
-    /// Sets the headers that this response shares with others. They are sent before its own headers.
+    /// Sets the headers that this response shares with others, which are sent before its own. Replaces those of an
+    /// earlier call.
     #[inline]
     pub fn with_shared_headers(mut self, headers: SharedHeaders) -> Response {
         self.shared_headers = Some(headers);
         self
     }
 
-    /// Adds a header. If [`Headers::append`] rejects it, the response becomes an error page with status 500, which
-    /// keeps only the callback of [`on_sent`](Response::on_sent) and the effect of
+    /// Adds a header. If [`Headers::append`] rejects the header, the response becomes an error page with status 500.
+    /// The error page keeps only the callback of [`on_sent`](Response::on_sent) and the effect of
     /// [`with_close`](Response::with_close). [`try_with_header`](Response::try_with_header) returns an error instead.
     pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Response {
         match self.headers.append(name, value) {
@@ -160,9 +161,9 @@ impl Response {
         Response { close: true, ..self }
     }
 
-    /// Sets a callback, which is called once with the number of body bytes sent: after the last of them, or when the
-    /// connection ends before that. The engine calls it while it serves connections, so it must not block. Replaces the
-    /// callback of an earlier call.
+    /// Sets a callback, which the engine calls once with the number of body bytes sent: after the last of them, or when
+    /// the connection ends before that. The callback must not block, because it runs on the thread that serves
+    /// connections. Replaces the callback of an earlier call.
     pub fn on_sent(self, callback: impl FnOnce(Sent) + Send + 'static) -> Response {
         Response { on_sent: Some(Box::new(callback)), ..self }
     }
@@ -183,9 +184,9 @@ impl Response {
         &self.body
     }
 
-    /// Returns the response that may be sent to a request with this method. Adds an empty Allow header to a 405 without
-    /// Allow. Replaces a 2xx response to CONNECT by a 501, because it would tell the client that a tunnel is open.
-    /// Returns any other response unchanged.
+    /// Corrects a response that must not be sent to a request with this method. Adds an empty Allow header to a 405
+    /// without Allow. Replaces a 2xx response to CONNECT by a 501, because it would tell the client that a tunnel is
+    /// open. Returns any other response unchanged.
     pub(crate) fn corrected(self, method: Method) -> Response {
         match self.status {
             // RFC 9110 §15.5.6: every 405 must have an Allow header. An empty one means that no method is allowed.
@@ -198,9 +199,9 @@ impl Response {
         }
     }
 
-    /// Appends the head and the body to the send queue. Drops the body of a 204 or 304, and of a response to HEAD:
-    /// `method` is that of the request. `length` says how the body is delimited, `keep_alive` is sent in the Connection
-    /// header. [`Body::check`] must have accepted the body.
+    /// Appends the head and the body to the send queue. Drops the body of a 204 or 304, and of a response to HEAD.
+    /// `method` is that of the request. `length` says how the body is delimited. `keep_alive` sets the Connection
+    /// header. `clock` provides the Date header. Call this only if [`Body::check`] accepts the body.
     #[inline]
     pub(crate) fn queue(
         self,
