@@ -20,16 +20,15 @@ pub type Job = Box<dyn FnOnce() -> Response + Send>;
 
 /// Replies to requests. Every `Fn(&Request) -> Response` and `Fn(&Request) -> Reply` is a handler.
 ///
-/// An engine may call a handler from several threads at once. On an event loop, a handler must not block: return
-/// [`Reply::Offload`] or [`Reply::After`] instead.
+/// An engine does the I/O and calls the handler, possibly from several threads at once. On an event loop, a handler
+/// must not block: return [`Reply::Offload`] or [`Reply::After`] instead.
 pub trait Handler: Send + Sync {
     /// Replies to a complete request.
     fn handle(&self, request: &Request<'_>) -> Reply;
 
-    /// Returns the response to a rejected request. The engine calls this method when the library makes the response
-    /// itself, because the request reached no handler (such as a malformed one), or the handler has panicked or timed
-    /// out: see [`Rejection`]. `response` is the one that the library would send. The default implementation returns it
-    /// unchanged.
+    /// Returns the response to a rejected request. The engine calls this method when the library responds itself: the
+    /// request is malformed, the handler has panicked or timed out, or another [`Rejection`] applies. `response` is the
+    /// library's response. The default implementation returns `response` unchanged.
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
         let _ = rejected;
         response
@@ -40,8 +39,8 @@ pub trait Handler: Send + Sync {
 pub enum Reply {
     /// The response.
     Now(Response),
-    /// The engine runs the job after this time. The job must not block: an event loop runs it on its own thread. An
-    /// event loop blocks no thread while it waits.
+    /// The engine runs the job when this time has passed. Until then, an event loop serves other connections. The job
+    /// must not block, because an event loop runs it on its own thread.
     After(Duration, Job),
     /// The engine runs the job where it may block or compute for long: an event loop uses its thread pool.
     Offload(Job),
@@ -51,9 +50,9 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// Applies `change` to the response: at once if the reply is [`Reply::Now`], otherwise as soon as the job or the
-    /// [`Responder`] has produced it. If the job panics, the responder is dropped without a response, or the reply
-    /// times out, the library makes the response itself ([`Rejection`]), and does not pass it to `change`.
+    /// Applies `change` to the response: at once if the reply is [`Reply::Now`], otherwise when the job or the
+    /// [`Responder`] has produced the response. If the job panics, the responder is dropped without a response, or the
+    /// reply times out, `change` is not called.
     pub fn map(self, change: impl FnOnce(Response) -> Response + Send + 'static) -> Reply {
         match self {
             Reply::Now(response) => Reply::Now(change(response)),
@@ -69,8 +68,8 @@ impl Reply {
     /// [`Responder`] of [`Reply::Deferred`] is dropped without a response. Passes [`Rejection::HandlerPanicked`] to
     /// `fallback` in both cases. Returns a [`Reply::Now`] unchanged.
     ///
-    /// A panic of the handler itself, or of the function in [`Reply::Deferred`], gets the response of
-    /// [`Handler::rejected`] instead.
+    /// If the handler itself or the function in [`Reply::Deferred`] panics, or the reply times out, the response is
+    /// that of [`Handler::rejected`] instead.
     pub fn recover(self, fallback: impl FnOnce(Rejection) -> Response + Send + 'static) -> Reply {
         match self {
             Reply::Now(response) => Reply::Now(response),
@@ -87,7 +86,8 @@ impl Reply {
     }
 }
 
-/// Calls `run`, which is application code, and catches its panic. Logs nothing: the panic hook has reported the panic.
+/// Calls `run`, which is application code, and catches its panic. Logs nothing: Rust's panic hook has reported the
+/// panic.
 ///
 /// # Errors
 ///
@@ -117,28 +117,30 @@ impl std::fmt::Debug for Reply {
 /// Passes a response to the engine, or the reason why there is none.
 type Deliver = Box<dyn FnOnce(Result<Response, Rejection>) + Send>;
 
-/// Takes a deferred response, once and from any thread. If it is dropped without one, the response is a 500.
+/// Takes the response of a [`Reply::Deferred`], once and from any thread. If the responder is dropped without a
+/// response, the engine responds with 500.
 pub struct Responder {
-    /// `None` once called.
+    /// The function to call with the response; `None` after the call.
     deliver: Option<Deliver>,
 }
 
 impl Responder {
-    /// Creates a responder that calls `deliver` once: with the response, or with [`Rejection::HandlerPanicked`] when it
-    /// is dropped without one. For engines.
+    /// Creates a responder, for engines. It calls `deliver` once: with the response, or with
+    /// [`Rejection::HandlerPanicked`] if it is dropped without a response.
     pub fn new(deliver: impl FnOnce(Result<Response, Rejection>) + Send + 'static) -> Responder {
         Responder { deliver: Some(Box::new(deliver)) }
     }
 
-    /// Passes the response to the engine. The engine drops it if the connection has ended or the reply has timed out.
+    /// Passes the response to the engine. The engine drops the response if the connection has ended or the reply has
+    /// timed out.
     pub fn respond(mut self, response: Response) {
         if let Some(deliver) = self.deliver.take() {
             deliver(Ok(response));
         }
     }
 
-    /// Returns a responder that applies `change` to its response, and passes the result to this one. If the returned
-    /// responder is dropped without a response, `change` is not called, and this one is dropped without a response too.
+    /// Returns a responder that applies `change` to its response, and passes the result to `self`. If the returned
+    /// responder is dropped without a response, `self` is dropped too, and `change` is not called.
     fn map(self, change: impl FnOnce(Response) -> Response + Send + 'static) -> Responder {
         Responder::new(move |result| match result {
             Ok(response) => self.respond(change(response)),
@@ -147,7 +149,8 @@ impl Responder {
         })
     }
 
-    /// Returns a responder that passes its response to this one, or that of `fallback` when it is dropped without one.
+    /// Returns a responder that passes its response to `self`. If the returned responder is dropped without a response,
+    /// it passes the response of `fallback`.
     fn recover(self, fallback: impl FnOnce(Rejection) -> Response + Send + 'static) -> Responder {
         Responder::new(move |result| self.respond(result.unwrap_or_else(fallback)))
     }

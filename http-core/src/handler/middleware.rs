@@ -22,10 +22,13 @@ pub trait Middleware: Send + Sync {
     /// Replies to a request, usually by calling [`Next::run`] and changing the reply.
     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply;
 
-    /// Returns the response to a request that the library has rejected, for example because it is malformed or its
-    /// handler has panicked ([`Rejection`](crate::Rejection)). An error response of the handler or of an inner layer is
-    /// no rejection: [`handle`](Middleware::handle) sees it. `response` is the one that `rejected` of the handler and
-    /// the inner layers returned. The default implementation returns it unchanged.
+    /// Returns the response to a request to which the library responds itself, because the request is malformed, its
+    /// handler has panicked, or for another reason in [`Rejection`](crate::Rejection). `response` is the library's
+    /// response, as changed by the handler and the inner layers. The default implementation returns `response`
+    /// unchanged.
+    ///
+    /// This method does not see an error response that the handler or an inner layer returns:
+    /// [`handle`](Middleware::handle) sees it.
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
         let _ = rejected;
         response
@@ -41,7 +44,7 @@ pub struct Next<'a> {
 }
 
 impl Next<'_> {
-    /// Passes the request to the next layer, or to the handler after the last one.
+    /// Passes the request to the next layer, or to the handler if no layer is left. Returns the reply.
     #[inline]
     pub fn run(self, request: &Request<'_>) -> Reply {
         match self.layers.split_first() {
@@ -70,7 +73,8 @@ impl Stack {
         Stack { layers: Vec::new(), handler: Box::new(handler) }
     }
 
-    /// Adds a layer around all that were added before: it sees requests first and replies last.
+    /// Adds a layer around those added before. The new layer is the first to see a request, and the last to see its
+    /// reply.
     pub fn wrap(mut self, layer: impl Middleware + 'static) -> Stack {
         self.layers.insert(0, Box::new(layer));
         self

@@ -48,7 +48,7 @@ impl Router {
         Router::default()
     }
 
-    /// Sets the handler of one method of exactly this path, which is compared with the decoded path of a request.
+    /// Sets the handler of one method of exactly this path. `path` is compared with the decoded path of a request.
     /// Replaces the handler of an earlier call for the same method and path.
     pub fn route(mut self, method: Method, path: &str, handler: impl Handler + 'static) -> Router {
         let methods = self.exact.entry(path.to_owned()).or_default();
@@ -72,7 +72,8 @@ impl Router {
         self
     }
 
-    /// Returns the methods in `methods`, then those that the router adds: HEAD if GET is among them, and OPTIONS.
+    /// Returns the methods of a path: those that have a handler in `methods`, then those that the router adds: HEAD if
+    /// GET is among them, and OPTIONS.
     fn allowed(methods: &[MethodHandler]) -> Vec<Method> {
         let mut allowed: Vec<Method> = methods.iter().map(|(method, _)| *method).collect();
         for (implied, by) in [(Method::Head, Some(Method::Get)), (Method::Options, None)] {
@@ -83,9 +84,9 @@ impl Router {
         allowed
     }
 
-    /// Passes the request to the handler of its method, or a HEAD request to that of GET if HEAD has none. Without a
-    /// handler, replies 204 with Allow to OPTIONS, 501 to a method that the library does not know, and 405 with Allow
-    /// to any other. `methods` are those of the request's path, with their handlers.
+    /// Passes the request to the handler of its method in `methods`, the handlers of the request's path. A HEAD request
+    /// goes to the handler of GET if HEAD has none. Without a handler, replies 204 with Allow to OPTIONS, 501 to a
+    /// method that the library does not know, and 405 with Allow to any other.
     fn dispatch(methods: &[MethodHandler], request: &Request<'_>) -> Reply {
         let find = |wanted| methods.iter().find(|(method, _)| *method == wanted).map(|(_, handler)| handler);
         let handler = match request.method() {
