@@ -13,7 +13,8 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! This crate re-exports all of `http-core`, so that an application depends on this crate alone.
+//! An application depends on this crate alone: it re-exports what an application needs of `http-core`, and the whole of it
+//! as [`http_core`]. Errors that no response can report go to the [`log`] crate; install a logger to see them.
 
 mod admission;
 mod blocking;
@@ -31,7 +32,13 @@ pub mod sockopt;
 mod transport;
 
 pub use handlers::MakeHandler;
+pub use http_core;
 #[doc(no_inline)]
-pub use http_core::*;
+pub use http_core::{
+    Body, ChunkSource, Config, FileSlice, Handler, HeaderError, Headers, Job, Limits, MediaType, Method,
+    Middleware, Next, ParseError, Rejected, Rejection, Reply, Request, Responder, Response, Router, Sent,
+    SharedHeaders, Stack, Status, Timeouts, Version, client, conditional, form, multipart, negotiate, path,
+    range, uri,
+};
 pub use server::{Running, Server, ServerHandle};
 pub use settings::{Engine, Settings};

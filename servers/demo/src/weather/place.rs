@@ -79,7 +79,7 @@ impl fmt::Display for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_engine::HeadIndex;
+    use http_engine::http_core::HeadIndex;
     use std::time::Instant;
 
     #[test]

@@ -15,7 +15,7 @@ mod memory_server;
 mod steps;
 
 use heads::HEADS;
-use http_engine::{
+use http_engine::http_core::{
     Clock, HeadIndex, Headers, Limits, Status,
     encode::{self, ResponseHead},
     framing::BodyLength,

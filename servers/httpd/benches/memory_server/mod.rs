@@ -5,8 +5,8 @@
 //! system.
 
 use http_engine::{
-    Buffers, Clock, Connection, Response, Status, Transmit,
     drive::{Action, Driver},
+    http_core::{Buffers, Clock, Connection, Response, Status, Transmit},
 };
 use http_files::Files;
 use std::{
