@@ -220,7 +220,7 @@ fn version(request: &Request<'_>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_engine::HeadIndex;
+    use http_engine::http_core::HeadIndex;
     use std::time::SystemTime;
 
     const CLIENT: &str = "[::ffff:192.0.2.7]:4711";
