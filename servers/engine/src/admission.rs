@@ -13,8 +13,8 @@ use std::{
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     config: Arc<Config>,
-    /// The maximum number of open connections: the whole limit for the blocking engine, an equal share for an event
-    /// loop.
+    /// The maximum number of open connections. In the blocking engine this is the limit of the server; in an event
+    /// loop, an equal share of it, rounded up.
     max_connections: usize,
     /// The maximum number of open connections of each client address, over all workers; `None` for no limit.
     per_address: Option<Arc<AddressLimit>>,
@@ -28,16 +28,16 @@ impl Admission {
         Admission { config: Arc::new(settings.protocol.clone()), max_connections, per_address }
     }
 
-    /// Returns a copy for one event loop. Each copy allows `max_connections` of its own: the caller has divided the
-    /// limit among the event loops. The connections of a client address count together in all copies.
-    ///
-    /// Each copy has its own configuration too: every new connection changes its reference count, and event loops
-    /// should not write to the same memory.
+    /// Returns a copy for one event loop. Each event loop may hold `max_connections` connections. The limit per client
+    /// address applies to the connections of all copies together.
     pub(crate) fn for_worker(&self) -> Admission {
+        // Each new connection changes the reference count of the configuration. A configuration of its own keeps event
+        // loops from writing to the same memory.
         Admission { config: Arc::new(Config::clone(&self.config)), ..self.clone() }
     }
 
-    /// The number of connections that may be open at once, those that only get 503 not included.
+    /// The number of open connections at which a new connection only gets 503, unless an idle connection can be closed
+    /// for it.
     pub(crate) fn max_connections(&self) -> usize {
         self.max_connections
     }
@@ -47,13 +47,13 @@ impl Admission {
         &self.config
     }
 
-    /// Creates the protocol state of a new connection. If `has_room` is false (the connection limit is reached), or the
-    /// client's address has reached its own limit, the connection only sends 503. `client_addr` is `None` if it is not
-    /// an IP address.
+    /// Creates the protocol state of a new connection. `client_addr` is `None` if the client has no IP address.
     ///
-    /// The permit counts as one connection of the client's address. Keep it until the connection closes: dropping it
-    /// ends the count. It is `None` if the limit of the address is reached, if the settings limit no addresses, or if
-    /// `client_addr` is `None`.
+    /// The connection only sends 503 if `has_room` is false (the connection limit is reached), or if its client address
+    /// has reached the limit per address.
+    ///
+    /// The permit counts the connection for the client's address. Keep it until the connection closes. It is `None` if
+    /// the address has reached its limit, if the settings have no limit per address, or if `client_addr` is `None`.
     pub(crate) fn admit(
         &self,
         client_addr: Option<SocketAddr>,
@@ -72,7 +72,7 @@ impl Admission {
     }
 }
 
-/// The connection limit per client address, and the open connections of each address in this process.
+/// The limit of connections per client address, and the number of open connections of each address in this process.
 #[derive(Debug)]
 struct AddressLimit {
     limit: usize,
@@ -111,7 +111,7 @@ impl AddressLimit {
         Ok(Permit { limit: Arc::clone(self), address })
     }
 
-    /// Locks the table of open connections. A thread that panicked while it held the lock does not poison it.
+    /// Locks the table of open connections. This works even if a thread has panicked while it held the lock.
     fn open(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -15,11 +15,12 @@ pub enum Action {
     Receive,
     /// Transmit the send queue.
     Send,
-    /// Start this reply with [`start_reply`]; pass its outcome to [`Driver::complete`] when it is known.
+    /// Start this reply with [`start_reply`]. Pass its outcome (a response, or why there is none) to
+    /// [`Driver::complete`] as soon as it is known.
     StartReply(Reply),
-    /// Wait for the outcome of the reply that was started.
+    /// Wait for the outcome of the reply that [`Action::StartReply`] has started.
     AwaitReply,
-    /// Serve other connections first: this one has used up its request budget.
+    /// Serve other connections first: this connection has used up its budget of requests or bytes.
     Yield,
     /// Shut down the sending side of the socket.
     ShutdownWrite,
@@ -27,7 +28,7 @@ pub enum Action {
     Close,
 }
 
-/// The outcome of a reply: the response, or why there is none.
+/// The outcome of a reply: the response, or the reason why there is none.
 pub type Outcome = Result<Response, Rejection>;
 
 /// Advances a connection between two system calls: polls its protocol state, calls the handler, queues the response.
@@ -38,15 +39,15 @@ pub struct Driver<'d> {
     pub buffers: &'d mut Buffers,
     /// The application.
     pub handler: &'d dyn Handler,
-    /// The current time. The engine updates it after it has waited.
+    /// The current time. The engine must update it after each wait.
     pub clock: &'d Clock,
 }
 
 impl Driver<'_> {
-    /// Advances the connection as far as possible without I/O. Each request or rejection that gets a response reduces
-    /// `budget` by one; at zero the function returns [`Action::Yield`].
+    /// Advances the connection as far as possible without I/O, and returns what the engine must do next. Reduces
+    /// `budget` by one for each response that it queues; at zero returns [`Action::Yield`].
     ///
-    /// A panic in the handler ends here: its client gets 500 and the connection closes.
+    /// If the handler panics, the client that sent the request gets 500, and its connection closes.
     #[inline]
     pub fn drive(&mut self, budget: &mut u32) -> Action {
         loop {
@@ -73,8 +74,8 @@ impl Driver<'_> {
         }
     }
 
-    /// Queues the response for the outcome of a reply. Does nothing if the connection no longer waits for one, because
-    /// its deadline has passed.
+    /// Queues the response of a reply, or an error response if `outcome` is a rejection. Does nothing if the connection
+    /// does not wait for a response (any more): its deadline may have passed meanwhile.
     pub fn complete(&mut self, outcome: Outcome) {
         if !self.conn.is_awaiting_reply() {
             return;
@@ -88,16 +89,18 @@ impl Driver<'_> {
         }
     }
 
-    /// Does nothing unless the connection's deadline has passed. Then, if the client has not sent its request in time
-    /// or the handler's response is late, queues a rejection (408 or 503). In all other cases (an idle connection, a
-    /// client that does not read) marks the connection for closing. Call [`drive`](Driver::drive) afterwards.
+    /// Handles a deadline of the connection that has passed. If the client has not sent its request in time, queues a
+    /// 408. If the handler has not responded in time, queues a 503. Otherwise (an idle connection, a client that does
+    /// not read) marks the connection for closing. Does nothing if the deadline has not passed.
+    ///
+    /// Call [`drive`](Driver::drive) afterwards.
     pub fn expire(&mut self) {
         if let Some(reason) = self.conn.expire(self.clock.now()) {
             self.respond_rejected(reason);
         }
     }
 
-    /// Queues a handler's response. One that cannot be sent becomes 500.
+    /// Queues a handler's response. If the response is invalid, queues a 500 instead.
     #[inline]
     fn respond(&mut self, response: Response) {
         if let Err(misuse) = self.conn.respond(response, &mut self.buffers.out, self.clock) {
@@ -107,8 +110,9 @@ impl Driver<'_> {
         }
     }
 
-    /// Queues the response to a rejected request. The handler may change or replace the default response
-    /// ([`Handler::rejected`]). If it panics, queues 500; if its response is invalid, queues the default one.
+    /// Queues the response to a rejected request: the default response for `reason`, which the handler may change or
+    /// replace ([`Handler::rejected`]). If the handler panics, queues a 500. If the handler's response is invalid,
+    /// queues the default response.
     #[cold]
     fn respond_rejected(&mut self, reason: Rejection) {
         let rejected = self.conn.rejected(reason, &self.buffers.input);
@@ -130,23 +134,23 @@ fn report(misuse: Misuse) {
 
 /// How an engine runs a reply that is not [`Reply::Now`]. A job is the function that produces the response.
 ///
-/// `run_after` and `offload` return the outcome if it is known on return. If they return `None`, the engine gets the
-/// outcome later.
+/// `run_after` and `offload` return the outcome (the response, or why there is none) if it is known on return. If they
+/// return `None`, the engine gets the outcome later.
 pub trait RunReply {
-    /// Runs `job` after `delay`. An engine that sleeps meanwhile returns the outcome. An event loop only sets a timer,
-    /// and returns `None`.
+    /// Runs `job` after `delay`. The blocking engine sleeps, runs it, and returns the outcome. An event loop sets a
+    /// timer and returns `None`.
     fn run_after(&mut self, delay: Duration, job: Job) -> Option<Outcome>;
-    /// Runs `job`, which may block or compute for long. An engine that runs it on this thread returns the outcome. An
-    /// event loop queues it for its thread pool and returns `None`, or [`Rejection::Overloaded`] at once if the queue
-    /// is full.
+    /// Runs `job`, which may block or compute for long. The blocking engine runs it on this thread and returns the
+    /// outcome. An event loop queues it for its thread pool and returns `None`; if the queue is full, it returns
+    /// [`Rejection::Overloaded`].
     fn offload(&mut self, job: Job) -> Option<Outcome>;
-    /// Creates the responder for a reply whose response comes later from any thread ([`Reply::Deferred`]). It passes
-    /// the outcome to the engine, which is waiting for it.
+    /// Creates the responder of a [`Reply::Deferred`]. The application may use the responder later, from any thread.
+    /// The responder passes the outcome to the engine.
     fn responder(&mut self) -> Responder;
 }
 
-/// Starts a reply with the methods of `run`. Returns the outcome if it is known on return. Otherwise a timer, a pool
-/// thread or the responder delivers it to the engine later.
+/// Starts a reply with the methods of `run`. Returns the outcome (the response, or why there is none) if it is known on
+/// return. Returns `None` if the engine gets it later: from a timer, a pool thread or a responder.
 pub fn start_reply(reply: Reply, run: &mut impl RunReply) -> Option<Outcome> {
     match reply {
         Reply::Now(response) => Some(Ok(response)),

@@ -6,13 +6,14 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Makes the handler of the worker with this number (from 0). Workers share only what the function makes them share.
+/// A function that makes the handler of the worker with the given number (from 0).
 pub type MakeHandler = Arc<dyn Fn(usize) -> Arc<dyn Handler> + Send + Sync>;
 
 /// The current handler of each worker.
 pub(crate) struct Handlers {
-    /// Incremented by each replacement. Workers compare it on every wake-up, which costs one atomic load.
+    /// Incremented when the handlers are replaced. A worker that finds a new value on a wake-up takes its new handler.
     generation: AtomicUsize,
+    /// The handler of each worker, by the worker's number.
     current: Mutex<Vec<Arc<dyn Handler>>>,
 }
 
@@ -23,14 +24,14 @@ impl Handlers {
         Arc::new(Handlers { generation: AtomicUsize::new(0), current })
     }
 
-    /// Replaces all handlers. Requests that a handler has already received still get its response.
+    /// Replaces all handlers. A request that an old handler has received still gets the response of that handler.
     pub(crate) fn replace(&self, make: &MakeHandler) {
         let replacement = (0..self.current().len()).map(|number| make(number)).collect();
         *self.current() = replacement;
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// The handler of the worker with this number. Numbers beyond the number of workers start again at 0.
+    /// The handler of the worker with this number. Numbers beyond the last worker start again at worker 0.
     pub(crate) fn of_worker(self: &Arc<Handlers>, number: usize) -> WorkerHandler {
         let generation = self.generation.load(Ordering::Acquire);
         let current = self.current();
@@ -43,7 +44,7 @@ impl Handlers {
         }
     }
 
-    /// Locks the handlers, by number of the worker.
+    /// Locks and returns the list of handlers, whose index is the number of the worker.
     fn current(&self) -> MutexGuard<'_, Vec<Arc<dyn Handler>>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -58,13 +59,16 @@ impl std::fmt::Debug for Handlers {
 /// One worker's own reference to its current handler.
 pub(crate) struct WorkerHandler {
     handlers: Arc<Handlers>,
+    /// The number of the worker.
     number: usize,
+    /// The generation of [`Handlers`] from which `handler` was taken.
     generation: usize,
     handler: Arc<dyn Handler>,
 }
 
 impl WorkerHandler {
-    /// Takes the new handler if it was replaced. Workers call this when they wake up, not for each request.
+    /// Takes the worker's new handler if the handlers were replaced. Workers call this when they wake up, not for each
+    /// request.
     #[inline]
     pub(crate) fn refresh(&mut self) {
         if self.generation != self.handlers.generation.load(Ordering::Acquire) {

@@ -16,30 +16,31 @@ use std::{
     time::Duration,
 };
 
-/// The maximum number of connections that wait to be accepted, per socket. The kernel limits it to
+/// The maximum number of connections that wait in a listening socket's queue to be accepted. The kernel limits it to
 /// `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// How long the kernel delays a connection on which no bytes have arrived (`TCP_DEFER_ACCEPT`).
+/// How long the kernel waits for the first bytes of a new connection before it offers the connection to the server
+/// without any (`TCP_DEFER_ACCEPT`).
 const DEFER_ACCEPT: Duration = Duration::from_secs(1);
 
-/// Unsent bytes that the kernel queues for one client (`TCP_NOTSENT_LOWAT`). More costs memory for each slow download
-/// and, measured, twice the CPU for a large file on a fast link; less makes the socket ask for more too often.
+/// A socket counts as writable only while the kernel holds fewer unsent bytes than this for its client
+/// (`TCP_NOTSENT_LOWAT`). This limits the memory for slow downloads.
 const NOTSENT_LOWAT: u32 = 64 * 1024;
 
 /// How the workers of a server (event loops or worker processes) accept connections to the same addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
-    /// Each worker has a socket of its own for each address, and the kernel distributes connections among them
+    /// Each worker has its own socket for each address. The kernel distributes new connections among the sockets
     /// (`SO_REUSEPORT`). When the last descriptor of a socket is closed, the kernel by default resets the connections
     /// in its queue.
     PerWorker,
-    /// Several workers accept from the same socket. If a worker process dies, the others accept what waits in the
+    /// Several workers accept from the same socket. If a worker process dies, the others accept the connections in the
     /// queue.
     Shared,
 }
 
-/// Binds `address`. The socket is non-blocking and listens.
+/// Binds a new socket to `address` and makes it listen. The socket is non-blocking.
 ///
 /// # Errors
 ///
@@ -52,7 +53,8 @@ pub fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Sets the options that accepted sockets inherit. [`bind`] does it; sockets from elsewhere (systemd) need it.
+/// Makes a listening socket non-blocking, and sets the TCP options that accepted sockets inherit. Use this for a socket
+/// that [`bind`] has not created, such as one from systemd.
 ///
 /// # Errors
 ///
@@ -61,16 +63,19 @@ pub fn prepare(socket: &impl AsFd) -> io::Result<()> {
     let socket = SockRef::from(socket);
     // Responses are written in one piece: Nagle's algorithm would only delay them.
     socket.set_tcp_nodelay(true)?;
+    // A higher value costs memory and, measured, twice the CPU for a large file on a fast link. A lower value makes the
+    // socket ask for more too often.
     socket.set_tcp_notsent_lowat(NOTSENT_LOWAT)?;
     socket.set_nonblocking(true)
 }
 
 /// Accepts a connection without waiting for one. Returns it with the client's address (`None` if that is not an IP
-/// address).
+/// address). The connection's socket gets `flags`, and close-on-exec.
 ///
 /// # Errors
 ///
-/// No connection is queued ([`Errno::AGAIN`]), or the system has no descriptors or memory left.
+/// No connection is queued ([`Errno::AGAIN`]), the client has closed the connection already, or the system has no
+/// descriptors or memory left.
 pub(crate) fn accept(
     listener: &TcpListener,
     flags: SocketFlags,
@@ -79,7 +84,7 @@ pub(crate) fn accept(
     Ok((Transport::new(socket), address.and_then(|address| SocketAddr::try_from(address).ok())))
 }
 
-/// Creates a TCP socket and binds it to `address`, without listening.
+/// Creates a TCP socket and binds it to `address`. The socket does not listen yet.
 fn bound(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restarted server must not wait until its old connections have left TIME_WAIT.
@@ -122,8 +127,8 @@ pub fn bind_all(
     Ok(listeners)
 }
 
-/// Binds more sockets to the addresses of `listeners`, so that each of `workers` workers has a set of its own.
-/// The first set is `listeners` itself.
+/// Binds more sockets to the addresses of `listeners`, and returns a list of sockets for each of `workers` workers. The
+/// first list is `listeners`, which must have been bound with [`Sharing::PerWorker`].
 ///
 /// # Errors
 ///
@@ -139,8 +144,8 @@ pub fn bind_per_worker(listeners: Vec<TcpListener>, workers: usize) -> io::Resul
 /// Distributes sockets among workers, and returns a list of sockets for each worker. Each worker gets at least one
 /// socket for every address. Each socket goes to at least one worker.
 ///
-/// If an address has fewer sockets than there are workers, several workers share a socket. The lists hold duplicated
-/// descriptors of the sockets.
+/// If an address has fewer sockets than there are workers, several workers share a socket. The lists hold duplicates of
+/// the descriptors.
 ///
 /// # Errors
 ///

@@ -6,21 +6,24 @@ use std::{
     thread,
 };
 
-/// A unit of work. It must not panic: the caller wraps application code in `catch_panic`.
+/// A function that a pool thread runs. It must not panic.
 pub(crate) type Task = Box<dyn FnOnce() + Send>;
 
-/// A pool of threads. The first task starts them; they end when the last clone of the pool is dropped and the queue
-/// is empty.
+/// A pool of threads. The first task starts them. They end when the last clone of the pool is dropped and the queue is
+/// empty.
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
+    /// Queues tasks.
     queue: SyncSender<Task>,
+    /// The other end of the queue, from which the threads take tasks.
     tasks: Arc<Mutex<Receiver<Task>>>,
+    /// The number of threads to start.
     threads: usize,
-    /// The number of threads that could be started.
+    /// The number of threads that could be started; not set before the first task.
     started: Arc<OnceLock<usize>>,
 }
 
-/// The queue is full, or no thread could be started.
+/// The error of [`Pool::submit`]: the queue is full, or no thread could be started.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PoolFull;
 
@@ -53,7 +56,7 @@ impl Pool {
     }
 }
 
-/// The loop of a pool thread: runs tasks until the pool is dropped and all tasks in the queue have run.
+/// The loop of a pool thread: runs tasks, until the pool is dropped and the queue is empty.
 fn run_tasks(tasks: &Mutex<Receiver<Task>>) {
     loop {
         // One thread waits in `recv`, the others for the lock; each task wakes exactly one of them.

@@ -28,7 +28,7 @@ use std::{
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<TcpListener>,
-    /// Whether event loops share `listeners`, or more are bound, so that each event loop has its own.
+    /// Whether the event loops share `listeners`, or each event loop gets its own sockets.
     sharing: Sharing,
     settings: Settings,
 }
@@ -45,38 +45,39 @@ impl Server {
         Ok(Server::on(listeners, Sharing::PerWorker))
     }
 
-    /// A server on sockets that [`listener`] has bound, or that were prepared by [`listener::prepare`].
+    /// Creates a server on listening sockets from [`listener::bind`] or [`listener::bind_all`], or on others after
+    /// [`listener::prepare`].
     ///
-    /// `sharing` decides how event loops use them. With [`Sharing::PerWorker`], `listeners` are the sockets of the
-    /// first event loop, and the server binds more to the same addresses for the others; they must have been bound with
-    /// [`Sharing::PerWorker`] too. With [`Sharing::Shared`], it binds no more and distributes `listeners` among the
-    /// event loops. The blocking engine ignores it: all of its threads accept from `listeners`.
+    /// The blocking engine ignores `sharing`: all of its threads accept from `listeners`. With event loops and
+    /// [`Sharing::PerWorker`], the first event loop accepts from `listeners`; for each other event loop, the server
+    /// binds more sockets to the same addresses. `listeners` must have been bound with [`Sharing::PerWorker`] too. With
+    /// [`Sharing::Shared`], the event loops share `listeners`.
     pub fn on(listeners: Vec<TcpListener>, sharing: Sharing) -> Server {
         Server { listeners, sharing, settings: Settings::default() }
     }
 
-    /// Replaces the settings.
+    /// Replaces the settings, which are [`Settings::default`] until then.
     pub fn with(mut self, settings: Settings) -> Server {
         self.settings = settings;
         self
     }
 
-    /// Starts serving with one handler for all workers.
+    /// Starts serving on `engine`. All workers use the same handler.
     ///
     /// # Errors
     ///
-    /// The system has no threads, descriptors or memory left.
+    /// The system has no threads, descriptors or memory left, or a socket for another event loop cannot be bound.
     pub fn start(self, engine: Engine, handler: impl Handler + 'static) -> io::Result<Running> {
         let handler: Arc<dyn Handler> = Arc::new(handler);
         let make: MakeHandler = Arc::new(move |_| Arc::clone(&handler));
         self.start_each(engine, &make)
     }
 
-    /// Starts serving with a handler for each worker.
+    /// Starts serving on `engine`. `make` makes a handler for each worker.
     ///
     /// # Errors
     ///
-    /// The system has no threads, descriptors or memory left.
+    /// The system has no threads, descriptors or memory left, or a socket for another event loop cannot be bound.
     pub fn start_each(self, engine: Engine, make: &MakeHandler) -> io::Result<Running> {
         let Server { listeners, sharing, settings } = self;
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
@@ -109,14 +110,15 @@ impl Running {
         self.handle.clone()
     }
 
-    /// Shuts the server down and waits until it has stopped: accepts no more connections, and gives requests in
-    /// flight at most `grace`.
+    /// Shuts the server down, and waits until it has stopped. The server accepts no more connections, and gives
+    /// unfinished requests at most the time `grace`.
     pub fn stop(self, grace: Duration) {
         self.handle.shut_down(grace);
         self.wait();
     }
 
-    /// Waits until the server has stopped: all connections are closed, or the grace period of a shutdown is over.
+    /// Waits until the server has stopped: a shutdown has begun, and all connections are closed or the grace period is
+    /// over.
     pub fn wait(self) {
         for thread in self.threads {
             // A worker that panicked has ended; the panic hook has reported it.
@@ -133,16 +135,17 @@ pub struct ServerHandle {
 }
 
 impl ServerHandle {
-    /// Begins a graceful shutdown: the server accepts no more connections, closes idle ones, and finishes requests in
-    /// flight. A second call can only shorten the grace period.
+    /// Begins a graceful shutdown: the server accepts no more connections, closes idle ones, and finishes requests that
+    /// have arrived. A second call can only shorten the grace period.
     ///
     /// After `grace`, event loops close the connections that are left. The threads of the blocking engine cannot be
-    /// interrupted: they go on until their requests are finished or the process exits.
+    /// interrupted: they continue until their requests are finished or the process exits.
     pub fn shut_down(&self, grace: Duration) {
         self.shutdown.begin(grace);
     }
 
-    /// Replaces the handler of every worker. Requests that the old handler has received still get its response.
+    /// Replaces the handler of every worker. A request that an old handler has received still gets the response of that
+    /// handler.
     pub fn replace_handlers(&self, make: &MakeHandler) {
         self.handlers.replace(make);
     }

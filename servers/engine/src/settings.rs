@@ -12,11 +12,11 @@ pub enum Engine {
 }
 
 impl Engine {
-    /// Connections that this engine holds at once unless [`Settings::max_connections`] says otherwise.
+    /// The limit of open connections if [`Settings::max_connections`] is `None`: 10,000 with event loops, and 1,024
+    /// with the blocking engine, which needs a thread for each connection.
     ///
-    /// 10,000 with event loops: an idle connection takes a few hundred bytes of memory, a busy one 16 KiB plus its
-    /// queued responses, so that 10,000 busy ones take about 160 MB and their responses. 1,024 with the blocking
-    /// engine, which needs a thread for each connection.
+    /// 10,000 busy connections of event loops take about 160 MB of memory and their queued responses; idle connections
+    /// take a few hundred bytes each.
     pub fn default_max_connections(self) -> usize {
         match self {
             Engine::Blocking => 1024,
@@ -30,18 +30,19 @@ impl Engine {
 pub struct Settings {
     /// Number of event loops; with [`Engine::Blocking`], number of threads that always wait for new connections.
     pub workers: usize,
-    /// Maximum number of open connections, over all workers; `None` for [`Engine::default_max_connections`].
+    /// Maximum number of open connections, over all workers; `None` for [`Engine::default_max_connections`]. Each event
+    /// loop may hold an equal share, rounded up.
     ///
-    /// At the limit, a new connection replaces the one that has been idle for longest. If none is idle, the new one
-    /// gets 503.
+    /// At the limit, the longest idle connection (of the same event loop) is closed for a new one. If no connection is
+    /// idle, the new one gets 503.
     pub max_connections: Option<usize>,
     /// Maximum number of open connections from one IP address, over all workers of the process; `None` for no limit.
     pub max_connections_per_address: Option<usize>,
-    /// Number of threads that run [`Reply::Offload`](http_core::Reply::Offload) jobs for all event loops together. The
-    /// blocking engine has no such threads: it runs the job on the connection's own thread.
+    /// Number of threads that run the jobs of [`Reply::Offload`](http_core::Reply::Offload) for all event loops
+    /// together. The blocking engine runs such a job on the connection's own thread.
     pub pool_threads: usize,
-    /// Maximum number of [`Reply::Offload`](http_core::Reply::Offload) jobs that wait for a free thread of the pool. At
-    /// the limit, a request whose handler returns such a job gets 503.
+    /// Maximum number of [`Reply::Offload`](http_core::Reply::Offload) jobs that wait for a free thread of the pool. If
+    /// the queue is full, the request gets 503. The blocking engine has no such queue.
     pub pool_queue: usize,
     /// The value of the `Server` header.
     pub server: String,
@@ -73,7 +74,7 @@ impl Settings {
         self.workers.max(1)
     }
 
-    /// The connection limit of `engine`, at least 1.
+    /// The maximum number of open connections with `engine`, at least 1.
     pub(crate) fn connection_limit(&self, engine: Engine) -> usize {
         self.max_connections.unwrap_or(engine.default_max_connections()).max(1)
     }

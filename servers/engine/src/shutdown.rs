@@ -14,7 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A flag with a deadline. Once set it stays set, and its descriptor (an eventfd) stays readable.
+/// The shutdown signal of a server, with the end of the grace period. Once the shutdown has begun, the descriptor (an
+/// eventfd) stays readable, so that it wakes every thread that waits for it.
 #[derive(Debug)]
 pub(crate) struct Shutdown {
     event: OwnedFd,
@@ -23,7 +24,7 @@ pub(crate) struct Shutdown {
 }
 
 impl Shutdown {
-    /// Creates the flag, not set.
+    /// Creates the signal. The shutdown has not begun.
     ///
     /// # Errors
     ///
@@ -33,7 +34,7 @@ impl Shutdown {
         Ok(Shutdown { event, begun: AtomicBool::new(false), deadline: Mutex::new(None) })
     }
 
-    /// Begins the shutdown, which must be complete after `grace`. A later call can only bring the deadline forward.
+    /// Begins the shutdown. The grace period ends after `grace`. A later call can only make it end earlier.
     pub(crate) fn begin(&self, grace: Duration) {
         let wanted = Instant::now() + grace;
         {

@@ -6,11 +6,8 @@ use std::{
     time::Duration,
 };
 
-/// Makes a listening socket report a connection only when its first bytes have arrived, or after `delay` (whole
-/// seconds; tcp(7), `TCP_DEFER_ACCEPT`).
-///
-/// The first receive on an accepted connection then finds data, and a connection that carries one request never has
-/// to be registered with epoll.
+/// Makes a listening socket report a new connection only when its first bytes have arrived, or when `delay` (whole
+/// seconds) is over (tcp(7), `TCP_DEFER_ACCEPT`). So the first receive on an accepted connection usually finds data.
 ///
 /// # Errors
 ///

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-/// The most bytes that one `sendfile` call may send, so that a turn stays short whatever the socket would take.
+/// The maximum number of bytes that one `sendfile` call sends, so that one fast client does not delay the others.
 const MAX_SENDFILE: u64 = 1024 * 1024;
 
 /// A connected socket. Dropping it closes the connection.
@@ -29,23 +29,23 @@ pub(crate) struct Transport {
 /// The result of one receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Received {
-    /// Bytes arrived. `emptied` means that they did not fill the room in the `RecvBuf`, so the socket held no more at
-    /// that moment. If it is false, the socket may hold more.
+    /// Bytes have arrived. `emptied` is true if they did not fill the receive buffer: the socket held no more. If
+    /// `emptied` is false, the socket may hold more.
     Bytes { emptied: bool },
-    /// The client closed its sending side.
+    /// No more bytes will arrive: the client has closed its sending side, or [`Transport::shutdown_read`] was called.
     Eof,
-    /// Nothing has arrived; on a blocking socket, the receive timeout has expired.
+    /// No bytes have arrived. On a blocking socket, the receive timeout has expired.
     WouldBlock,
 }
 
-/// The result of transmitting a send queue.
+/// The result of [`Transport::transmit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transmitted {
-    /// The queue is empty.
+    /// The send queue is empty: everything is sent.
     All,
-    /// The socket's send buffer is full; on a blocking socket, the send timeout has expired.
+    /// The socket's send buffer is full. On a blocking socket, the send timeout has expired.
     WouldBlock,
-    /// The byte budget is used up.
+    /// At least `budget` bytes are sent, and more are queued.
     BudgetSpent,
 }
 
@@ -55,7 +55,7 @@ impl Transport {
         Transport { socket }
     }
 
-    /// Receives once into the spare room of `input`.
+    /// Receives once, into the free space of `input`.
     ///
     /// # Errors
     ///
@@ -75,12 +75,12 @@ impl Transport {
         }
     }
 
-    /// Sends from `queue` until it is empty, the socket takes no more, or at least `budget` bytes are sent.
+    /// Sends from `queue` until the queue is empty, the socket takes no more, or at least `budget` bytes are sent.
     ///
     /// # Errors
     ///
-    /// The connection is broken, a stream failed, or a file is shorter than the response's Content-Length. The
-    /// connection can only be closed.
+    /// The connection is broken, or the body cannot be read: its stream has failed, or its file is shorter than the
+    /// response's Content-Length. The connection must be closed.
     #[inline]
     pub(crate) fn transmit(&self, queue: &mut SendQueue, mut budget: u64) -> io::Result<Transmitted> {
         loop {
@@ -121,7 +121,7 @@ impl Transport {
         }
     }
 
-    /// Ends the sending side, so that the client sees the end of the last response.
+    /// Shuts down the sending side of the socket. The client then sees the end of the stream after the last response.
     ///
     /// # Errors
     ///
@@ -130,19 +130,18 @@ impl Transport {
         Ok(shutdown(&self.socket, Shutdown::Write)?)
     }
 
-    /// Ends the receiving side: a thread that waits in [`receive`](Transport::receive) gets what has arrived, then
-    /// [`Received::Eof`]. Any thread may call this.
+    /// Shuts down the receiving side of the socket. A thread that waits in [`receive`](Transport::receive) gets the
+    /// bytes that have arrived, and then [`Received::Eof`]. Any thread may call this.
     pub(crate) fn shutdown_read(&self) {
         // An error means that the connection is already broken: the receiving thread sees that too.
         let _ = shutdown(&self.socket, Shutdown::Read);
     }
 
-    /// Sets how long a blocking receive waits; at least one millisecond, because zero would mean for ever.
+    /// Sets how long a receive on a blocking socket waits, at least one millisecond.
     ///
     /// # Errors
     ///
-    /// The kernel rejects the socket option, which it does not do for a TCP socket. On a broken connection this
-    /// succeeds: the next receive reports the error.
+    /// The kernel rejects the socket option. (A broken connection is no error here: the next receive reports it.)
     pub(crate) fn set_receive_timeout(&self, timeout: Duration) -> io::Result<()> {
         let timeout = timeout.max(Duration::from_millis(1));
         Ok(set_socket_timeout(&self.socket, Timeout::Recv, Some(timeout))?)

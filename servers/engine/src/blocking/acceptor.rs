@@ -30,10 +30,11 @@ use std::{
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The maximum number of connections that all threads together accept after the shutdown has begun: enough for every
-/// connection queued by then, but not for a flood. Further ones stay in the kernel's queue.
+/// connection queued by then, but not for a flood. Further connections stay in the kernel's queue.
 const LAST_ACCEPTS: usize = 4096;
 
-/// How long a spare thread waits for a connection before it ends.
+/// How long a spare thread waits for a connection before it ends. A spare thread is one beyond the configured number of
+/// waiting threads.
 const SPARE_TIMEOUT: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
 /// The epoll data of the shutdown signal. The epoll data of a listening socket is its index in `Acceptor::listeners`.
@@ -45,8 +46,8 @@ pub(super) enum Accepted {
     Connection(Transport, Option<SocketAddr>),
     /// No connection came within [`SPARE_TIMEOUT`]. Only spare threads (those beyond the configured number) get this.
     TimedOut,
-    /// The thread must end: the shutdown has begun, and no queued connection is left or [`LAST_ACCEPTS`] are accepted.
-    /// Also if epoll fails.
+    /// The thread must end. Either the shutdown has begun and no more connections are to be accepted, or epoll has
+    /// failed.
     Shutdown,
 }
 
@@ -63,8 +64,8 @@ pub(super) struct Acceptor {
 impl Acceptor {
     /// Registers `listeners` and the shutdown signal with a new epoll.
     ///
-    /// Also sets the timeouts that accepted sockets inherit, which saves two system calls for each connection: a
-    /// receive waits for the idle timeout, a send for the write-stall timeout.
+    /// Also sets the timeouts that accepted sockets inherit: a receive waits for at most the idle timeout, a send for
+    /// at most the write-stall timeout.
     pub(super) fn new(
         listeners: Vec<TcpListener>,
         timeouts: &Timeouts,
@@ -86,11 +87,11 @@ impl Acceptor {
         })
     }
 
-    /// Waits for the next connection or for the shutdown, and accepts the connection. A spare thread (one beyond the
-    /// configured number, `is_spare`) gets [`Accepted::TimedOut`] if nothing happens for [`SPARE_TIMEOUT`].
+    /// Waits for a connection and accepts it. Returns [`Accepted::TimedOut`] to a spare thread (`is_spare`: one beyond
+    /// the configured number) if no connection comes within [`SPARE_TIMEOUT`].
     ///
-    /// After the shutdown has begun, does not wait: returns a connection from the kernel's queue, or
-    /// [`Accepted::Shutdown`] if the queue is empty or all calls together have accepted [`LAST_ACCEPTS`].
+    /// Does not wait once the shutdown has begun. Then returns a connection that the kernel has queued, or
+    /// [`Accepted::Shutdown`] if none can be accepted or all threads together have accepted [`LAST_ACCEPTS`].
     pub(super) fn next(&self, is_spare: bool) -> Accepted {
         let timeout = is_spare.then_some(&SPARE_TIMEOUT);
         let mut events: Vec<epoll::Event> = Vec::with_capacity(1);
@@ -132,8 +133,9 @@ impl Acceptor {
     }
 }
 
-/// Accepts a connection without waiting for one, and returns it with the client's address (`None` if that is not an IP
-/// address). Returns `None` if no connection is queued, because another thread has accepted it, or if an error occurs.
+/// Accepts a connection without waiting for one. Returns it with the client's address (`None` if that is not an IP
+/// address). Returns `None` if no connection is queued (another thread has accepted it) or an error occurs.
+///
 /// If the system has no free descriptor or memory, sleeps for [`PAUSE`] before it returns `None`.
 fn accept(listener: &TcpListener) -> Option<(Transport, Option<SocketAddr>)> {
     match listener::accept(listener, SocketFlags::empty()) {

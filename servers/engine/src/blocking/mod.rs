@@ -31,12 +31,12 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-/// The engine starts at most one thread for each connection that the limit allows, and this many more, which send 503
-/// to connections beyond the limit. If all of them are busy, further connections wait in the kernel's queue.
+/// The number of threads that may exist in addition to one for each allowed connection. They send 503 to connections
+/// beyond the limit. If every thread is busy, new connections wait in the kernel's queue.
 const REJECTING_THREADS: usize = 16;
 
-/// The maximum number of threads that wait for connections in addition to the configured number
-/// ([`Settings::workers`]). Such a spare thread ends if no connection comes within `SPARE_TIMEOUT`.
+/// The maximum number of spare threads: those that wait for connections in addition to the configured number
+/// ([`Settings::workers`]). A spare thread ends if no connection comes within `SPARE_TIMEOUT`.
 const SPARE_THREADS: usize = 16;
 
 /// Bytes of a thread's stack. Most of it is never touched; handlers must not recurse deeply.
@@ -48,7 +48,7 @@ struct Shared {
     registry: Registry,
     /// The number of threads that wait for a connection now.
     waiting: AtomicUsize,
-    /// The number of all threads now, without the supervisor.
+    /// The number of all threads now. The supervisor does not count.
     threads: AtomicUsize,
     /// The configured number of threads that always wait for connections ([`Settings::workers`]).
     workers: usize,
@@ -60,9 +60,10 @@ struct Shared {
 }
 
 /// Starts the threads that wait for connections, and a supervisor thread. When the shutdown begins, the supervisor
-/// closes idle connections, and closes the listening sockets once no thread waits for connections.
+/// closes idle connections. It closes the listening sockets once no thread waits for connections.
 ///
-/// Returns the handle of the supervisor alone. It ends when all other threads have ended or the grace period is over.
+/// Returns only the handle of the supervisor. The supervisor ends when all other threads have ended or the grace period
+/// is over.
 ///
 /// # Errors
 ///
@@ -88,6 +89,8 @@ pub(crate) fn start(
         spawn_thread(&shared)?;
     }
     let supervise = move || {
+        // An empty registry does not show that all threads have ended: one may have accepted a connection, but not
+        // inserted it yet.
         shared.registry.drain(&shared.shutdown, || {
             if shared.waiting.load(Ordering::SeqCst) == 0 {
                 shared.acceptor.close();
@@ -119,9 +122,8 @@ fn spawn_thread(shared: &Arc<Shared>) -> io::Result<()> {
 }
 
 impl Shared {
-    /// Accepts and serves one connection after the other. Returns, which ends the thread, when enough other threads
-    /// wait ([`wait_again`](Shared::wait_again), [`stop_waiting_if_spare`](Shared::stop_waiting_if_spare)) or the
-    /// server shuts down. `number` selects the thread's handler ([`Handlers::of_worker`]).
+    /// Accepts and serves one connection after the other. Returns, which ends the thread, if enough other threads wait
+    /// for connections, or if the server shuts down. `number` selects the thread's handler ([`Handlers::of_worker`]).
     fn accept_and_serve(self: &Arc<Shared>, number: usize) {
         let mut handler = self.handlers.of_worker(number);
         // A thread needs one pair of buffers; the pool clears it between two connections.
@@ -161,18 +163,17 @@ impl Shared {
         }
     }
 
-    /// Counts this thread as waiting for a connection, and returns true. If `workers` and [`SPARE_THREADS`] more wait
-    /// already, counts nothing and returns false: the thread must end.
-    ///
-    /// The comparison and the count are one atomic step. A thread that is counted and then ends would be missed:
-    /// meanwhile another thread may have accepted a connection, and started no thread because it saw one waiting.
+    /// Counts this thread as waiting for a connection, and returns true. If enough threads wait already (`workers` and
+    /// [`SPARE_THREADS`] more), counts nothing and returns false: the thread must end.
     fn wait_again(&self) -> bool {
+        // Compare and count in one atomic step. If this thread were counted first and then ended, another thread could
+        // accept a connection meanwhile, and start no thread because it saw this one waiting.
         let one_more = |waiting: usize| (waiting < self.workers + SPARE_THREADS).then_some(waiting + 1);
         self.waiting.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_ok()
     }
 
-    /// Stops counting this thread as waiting, and returns true, if more than `workers` threads are counted: the thread
-    /// must end. Otherwise returns false: the thread must wait again.
+    /// If more than `workers` threads wait for connections, no longer counts this thread as waiting, and returns true:
+    /// the thread must end. Otherwise changes nothing and returns false: the thread must wait again.
     fn stop_waiting_if_spare(&self) -> bool {
         let one_less = |waiting: usize| (waiting > self.workers).then(|| waiting - 1);
         self.waiting.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok()

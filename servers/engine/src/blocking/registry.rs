@@ -15,8 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often [`Registry::drain`] closes idle connections and checks whether it is finished, if nothing wakes it
-/// earlier.
+/// During a shutdown, [`Registry::drain`] closes idle connections and calls `is_finished` at least this often.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// One open connection. The socket closes when the last reference is dropped.
@@ -24,32 +23,33 @@ pub(super) struct OpenConnection {
     pub(super) transport: Transport,
     /// The key of the connection in the registry.
     number: u64,
+    /// Since when the connection's thread waits for the next request; `None` if it does not.
     idle_since: Mutex<Option<Instant>>,
-    /// Set by [`close_when_idle`](OpenConnection::close_when_idle), so that [`Registry::evict_idle`] chooses another.
+    /// Whether [`close_when_idle`](OpenConnection::close_when_idle) was called. [`Registry::evict_idle`] ignores such a
+    /// connection.
     closing: AtomicBool,
 }
 
 impl OpenConnection {
-    /// Notes that the connection's thread begins to wait for the next request (`Some`: since when), or that this wait
-    /// is over (`None`).
+    /// Sets since when the connection's thread waits for the next request. `None` means that it no longer waits.
     pub(super) fn set_idle(&self, since: Option<Instant>) {
         *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
 
-    /// Since when the connection is idle; `None` while its thread is serving a request.
+    /// Since when the connection's thread waits for the next request; `None` if it does not.
     fn idle_since(&self) -> Option<Instant> {
         *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the wait of the connection's thread for the next request. If a request has already arrived, the thread
-    /// still responds to it; then the connection closes.
+    /// Ends the receiving side of the socket, so that the connection's thread stops waiting for a request and closes
+    /// the connection. If a request has already arrived, the thread responds to it first.
     pub(super) fn close_when_idle(&self) {
         self.closing.store(true, Ordering::SeqCst);
         self.transport.shutdown_read();
     }
 }
 
-/// The open connections by number, and the number of the next one.
+/// The open connections by number, and the number that the last connection got (0 before the first).
 #[derive(Default)]
 struct Table {
     open: HashMap<u64, Arc<OpenConnection>>,
@@ -60,6 +60,7 @@ struct Table {
 #[derive(Default)]
 pub(super) struct Registry {
     table: Mutex<Table>,
+    /// Wakes [`drain`](Registry::drain) when a connection was removed or a thread has ended.
     changed: Condvar,
 }
 
@@ -69,7 +70,7 @@ impl Registry {
         self.table().open.len()
     }
 
-    /// Adds a connection. Its thread calls [`remove`](Registry::remove) when it has finished.
+    /// Adds a connection. Its thread must call [`remove`](Registry::remove) after it has served the connection.
     pub(super) fn insert(&self, transport: Transport) -> Arc<OpenConnection> {
         let mut table = self.table();
         table.next += 1;
@@ -79,13 +80,14 @@ impl Registry {
         connection
     }
 
-    /// Removes a connection that its thread has finished, and wakes [`drain`](Registry::drain).
+    /// Removes a connection that was served to its end, and wakes [`drain`](Registry::drain).
     pub(super) fn remove(&self, connection: &OpenConnection) {
         self.table().open.remove(&connection.number);
         self.changed.notify_all();
     }
 
-    /// Closes the connection that has been idle for longest. Returns whether there was one.
+    /// Ends the connection that has been idle for longest ([`OpenConnection::close_when_idle`]). Returns false if no
+    /// connection is idle.
     pub(super) fn evict_idle(&self) -> bool {
         let table = self.table();
         let open = table.open.values().filter(|connection| !connection.closing.load(Ordering::SeqCst));
@@ -95,18 +97,17 @@ impl Registry {
     }
 
     /// Wakes [`drain`](Registry::drain), so that it calls `is_finished` at once. Every thread calls this when it ends.
-    /// Locks the table, so that `drain` is not between its check and its wait, where it would miss the wake-up.
     pub(super) fn notify(&self) {
+        // With the lock, `drain` cannot be between its check and its wait, where it would miss the wake-up.
         let _table = self.table();
         self.changed.notify_all();
     }
 
-    /// Waits for the shutdown to begin. Then closes idle connections, again and again, until `is_finished` returns true
-    /// or the grace period is over. Connections that are busy then stay open, and their threads go on to
-    /// serve them.
+    /// Waits for the shutdown to begin. Then closes connections as they become idle, until `is_finished` returns true
+    /// or the grace period is over. After the grace period, busy connections stay open and their threads continue.
     ///
-    /// `is_finished` must return whether all threads that serve connections have ended. An empty registry does not show
-    /// that: a thread may have accepted a connection and not inserted it yet.
+    /// `is_finished` must return whether all threads that serve connections have ended. If waiting for the shutdown
+    /// fails, logs the error and returns.
     pub(super) fn drain(&self, shutdown: &Shutdown, is_finished: impl Fn() -> bool) {
         let mut events = [PollFd::new(shutdown, PollFlags::IN)];
         while !shutdown.has_begun() {
@@ -133,7 +134,7 @@ impl Registry {
         }
     }
 
-    /// Locks the table. A thread that panicked while it held the lock does not poison it.
+    /// Locks the table. This works even if a thread has panicked while it held the lock.
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }

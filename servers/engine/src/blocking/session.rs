@@ -16,8 +16,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// The byte budget of one [`Transport::transmit`](crate::transport::Transport::transmit). One byte: it stops after the
-/// first system call that sends anything.
+/// The byte budget of one call of [`Transport::transmit`](crate::transport::Transport::transmit). With one byte, the
+/// call returns after the first system call that has sent anything.
 const ONE_SEND: u64 = 1;
 
 /// A connection that a thread serves, and what the thread uses for that.
@@ -30,14 +30,14 @@ pub(super) struct Session<'t> {
     handler: &'t mut WorkerHandler,
     clock: &'t mut Clock,
     shutdown: &'t Shutdown,
-    /// The receive timeout that is set on the socket. `None` after a receive has timed out, so that
-    /// [`limit_receive`](Session::limit_receive) sets it before the next receive.
+    /// The receive timeout that the socket has now. `None` after a receive has timed out: then
+    /// [`limit_receive`](Session::limit_receive) sets it again.
     receive_timeout: Option<Duration>,
 }
 
 impl<'t> Session<'t> {
-    /// Creates a session. The socket must have the idle timeout as its receive timeout: sockets inherit it from the
-    /// listening socket, where [`Acceptor`](super::acceptor::Acceptor) sets it.
+    /// Creates a session. The receive timeout of the socket must be the idle timeout. Accepted sockets inherit that
+    /// from the listening socket ([`Acceptor::new`](super::acceptor::Acceptor::new)).
     pub(super) fn new(
         open: &'t OpenConnection,
         conn: Connection,
@@ -49,8 +49,8 @@ impl<'t> Session<'t> {
         Session { open, conn, timeouts, handler, clock, shutdown, receive_timeout: Some(timeouts.idle) }
     }
 
-    /// Serves the connection until it must be closed. The caller closes it, by dropping the socket. `buffers` must be
-    /// empty; they may hold bytes on return.
+    /// Serves the connection until it must be closed. The caller must then close it by dropping the socket. `buffers`
+    /// must be empty before the call; they may hold bytes after it.
     pub(super) fn serve(mut self, buffers: &mut Buffers) {
         let mut reply = None;
         loop {
@@ -87,11 +87,10 @@ impl<'t> Session<'t> {
         Driver { conn: &mut self.conn, buffers, handler: self.handler.get(), clock: self.clock }
     }
 
-    /// Waits for bytes from the client, or for the end of its stream, at most until the connection's deadline. If the
-    /// deadline passes, queues a rejection or marks the connection for closing ([`Driver::expire`]).
+    /// Waits until the client sends bytes or ends its stream, or the connection's deadline passes. If the deadline
+    /// passes, queues an error response or marks the connection for closing ([`Driver::expire`]).
     ///
-    /// Returns true in all of these cases; the protocol decides what follows. Returns false if the connection is
-    /// broken.
+    /// Returns false only if the connection is broken.
     fn receive(&mut self, buffers: &mut Buffers) -> bool {
         let idle = self.conn.is_idle();
         if idle {
@@ -122,13 +121,11 @@ impl<'t> Session<'t> {
         true
     }
 
-    /// Ensures that the next receive returns by the connection's deadline; if that has passed, after a millisecond.
+    /// Ensures that the next receive waits at most until the connection's deadline (but at least a millisecond).
     /// Returns false if the socket option cannot be set: the connection must be closed.
-    ///
-    /// Sets the socket's receive timeout only if it ends after the deadline, or if the last receive has timed out. If
-    /// it ends before the deadline, the receive only returns too early, and the session receives again. So a busy
-    /// connection makes no system call here.
     fn limit_receive(&mut self) -> bool {
+        // A timeout that ends before the deadline does no harm: the session receives again. So a busy connection makes
+        // no system call here.
         let wanted = self.conn.deadline().saturating_duration_since(self.clock.now());
         if self.receive_timeout.is_some_and(|timeout| timeout <= wanted) {
             return true;
@@ -137,11 +134,12 @@ impl<'t> Session<'t> {
         self.open.transport.set_receive_timeout(wanted).is_ok()
     }
 
-    /// Sends queued bytes with one system call, which blocks until the socket has taken them or the write-stall timeout
-    /// expires. If the connection's deadline has passed, sends nothing and marks the connection for closing.
+    /// Sends queued bytes with one system call. The call blocks until the socket has taken all of them or the
+    /// write-stall timeout expires. If the connection's deadline has already passed, sends nothing, marks the
+    /// connection for closing, and returns true.
     ///
-    /// Returns true if the socket has taken something, even if only a part: the connection is usable, and the session
-    /// sends the rest later. Returns false if it has taken nothing in that time, or the connection is broken.
+    /// Returns true if the socket has taken some bytes; the session sends the rest later. Returns false if the socket
+    /// has taken none, or the connection is broken: it must be closed.
     fn send(&mut self, buffers: &mut Buffers) -> bool {
         if self.conn.deadline() <= self.clock.now() {
             self.driver(buffers).expire();
@@ -159,8 +157,8 @@ impl<'t> Session<'t> {
         }
     }
 
-    /// Gets the outcome of a reply that is not a response yet: waits, or runs its job, on this thread. Then queues the
-    /// response, or the 500 or 503 of a rejection.
+    /// Runs a reply other than [`Reply::Now`] on this thread, and waits until its outcome is known: a response, or the
+    /// reason why there is none. Then queues the response, or an error response (500 or 503).
     fn run_reply(&mut self, buffers: &mut Buffers, reply: Reply) {
         let mut run = ThreadReply { timeout: self.timeouts.reply, deferred: None };
         let outcome = start_reply(reply, &mut run).unwrap_or_else(|| run.wait());
@@ -172,19 +170,20 @@ impl<'t> Session<'t> {
     }
 }
 
-/// Runs one reply on the connection's own thread: sleeps ([`Reply::After`]), runs the job, which is the function that
-/// produces the response, or waits for the [`Responder`] of a [`Reply::Deferred`].
+/// Runs one reply on the connection's own thread. For [`Reply::After`], sleeps and then runs the job, which is the
+/// function that produces the response. For [`Reply::Offload`], runs the job at once. For [`Reply::Deferred`], waits
+/// for the [`Responder`].
 struct ThreadReply {
-    /// How long the thread sleeps or waits at most ([`Timeouts::reply`]). Then the reply is rejected with 503.
+    /// The maximum time that the thread sleeps or waits ([`Timeouts::reply`]). After it, the client gets 503.
     timeout: Duration,
-    /// Receives the outcome from the [`Responder`]; `None` if the reply is not [`Reply::Deferred`].
+    /// Receives the outcome (a response, or why there is none) from the [`Responder`]. `None` if the reply is not
+    /// [`Reply::Deferred`].
     deferred: Option<Receiver<Outcome>>,
 }
 
 impl ThreadReply {
-    /// Waits for the outcome that the [`Responder`] of a deferred reply delivers: a response, or
-    /// [`Rejection::HandlerPanicked`] if the responder was dropped without one. Returns [`Rejection::ReplyTimeout`] if
-    /// none comes within the timeout, and at once if the reply was not deferred.
+    /// Waits for what the [`Responder`] of a deferred reply delivers: a response, or [`Rejection::HandlerPanicked`] if
+    /// the handler has dropped the responder. Returns [`Rejection::ReplyTimeout`] if nothing comes within the timeout.
     fn wait(&self) -> Outcome {
         let outcome = self.deferred.as_ref().and_then(|deferred| deferred.recv_timeout(self.timeout).ok());
         outcome.unwrap_or(Err(Rejection::ReplyTimeout))

@@ -12,16 +12,15 @@ use std::{
     },
 };
 
-/// The queue from which one event loop receives the outcomes of replies (responses, or why there are none), each with
-/// the key `K` of its connection. It holds at most one outcome per connection, because a connection awaits one at a
-/// time.
+/// The queue of completions of one event loop. A completion is the outcome of a reply (the response, or why there is
+/// none), sent from any thread, with the key `K` of the connection that waits for it.
 pub(super) struct Completions<K> {
     queue: Receiver<(K, Outcome)>,
-    /// The sender that is cloned for each reply.
+    /// The sender that [`sender`](Completions::sender) clones.
     sender: CompletionSender<K>,
 }
 
-/// Sends outcomes to an event loop, from any thread.
+/// Sends the outcomes of replies (responses, or why there are none) to an event loop, from any thread.
 #[derive(Clone)]
 pub(super) struct CompletionSender<K> {
     queue: Sender<(K, Outcome)>,
@@ -29,7 +28,11 @@ pub(super) struct CompletionSender<K> {
 }
 
 impl<K: Copy + Send + 'static> Completions<K> {
-    /// Creates the queue. Each outcome sent to it wakes `poll` with an event for `token`.
+    /// Creates an empty queue. Each outcome sent to the queue wakes `poll` with an event for `token`.
+    ///
+    /// # Errors
+    ///
+    /// The system has no descriptors left.
     pub(super) fn new(poll: &Poll, token: Token) -> io::Result<Completions<K>> {
         let (sender, queue) = channel();
         let waker = Arc::new(Waker::new(poll.registry(), token)?);
@@ -41,14 +44,16 @@ impl<K: Copy + Send + 'static> Completions<K> {
         self.queue.try_recv().ok()
     }
 
-    /// Returns a sender that another thread may use.
+    /// Returns a sender for this queue. Any thread may use it to send the outcome of a reply (the response, or why
+    /// there is none) to this event loop.
     pub(super) fn sender(&self) -> CompletionSender<K> {
         self.sender.clone()
     }
 }
 
 impl<K> CompletionSender<K> {
-    /// Queues the outcome of the connection `key`, and wakes the event loop.
+    /// Queues the outcome of the reply for which the connection `key` waits, and wakes the event loop. Drops the
+    /// outcome if the event loop has ended.
     pub(super) fn send(&self, key: K, outcome: Outcome) {
         // If the event loop has ended, the connection is closed: drop the outcome.
         if self.queue.send((key, outcome)).is_ok() {

@@ -24,46 +24,48 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The maximum number of requests of one connection served in one turn: a client that pipelines must not delay others.
+/// The maximum number of requests of one connection that the worker serves before it continues with other connections.
+/// So a client that pipelines does not delay the others.
 const REQUESTS_PER_TURN: u32 = 64;
-/// A connection's turn ends when a send has passed about this many bytes to its socket and more are queued: a fast
-/// download must not delay other clients.
+/// When the worker has sent about this many bytes for one connection and more are queued, it continues with other
+/// connections. So a fast download does not delay other clients.
 const BYTES_PER_TURN: u64 = 1024 * 1024;
-/// The longest delay of a [`Reply::After`](http_core::Reply::After) job; a longer one is shortened to it, because
-/// adding it to an `Instant` could overflow. That changes nothing for the client: any sensible reply timeout expires
-/// earlier.
+/// The longest delay of a [`Reply::After`](http_core::Reply::After). A longer delay is shortened to this, because
+/// adding it to an `Instant` could overflow.
 const MAX_DELAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// At the connection limit, the longest idle connection is closed for a new one. A search through all connections
-/// keeps this many of the longest idle ones, so that the next new connections need no search.
+/// The number of idle connections that one search of [`Connections::longest_idle`] finds: those that have been idle for
+/// longest.
 const IDLE_CANDIDATES: usize = 64;
 
-/// Names a connection of one worker.
+/// Identifies a connection of one worker. No later connection of the worker gets the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
+    /// The index of the connection's slot in [`Connections`].
     index: u32,
+    /// The number of connections that this slot held before.
     generation: u32,
 }
 
 impl Key {
-    /// The token under which epoll reports the connection.
+    /// The token with which epoll reports events of the connection.
     pub(super) fn token(self) -> Token {
         Token((self.generation as usize) << 32 | self.index as usize)
     }
 
-    /// The key of the connection that epoll has reported under `token`.
+    /// The key of the connection for which epoll has reported `token`.
     pub(super) fn from_token(token: Token) -> Key {
         Key { index: token.0 as u32, generation: (token.0 >> 32) as u32 }
     }
 }
 
-/// What epoll reports for a connection.
+/// The events that epoll reports for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Watched {
-    /// Nothing: the connection is not registered with epoll, because it has not had to wait yet.
+    /// None: the connection is not registered with epoll, because it has not had to wait yet.
     No,
-    /// That bytes have arrived.
+    /// Bytes have arrived.
     Readable,
-    /// That bytes have arrived, and that the socket can take more. Registered once a send has had to wait.
+    /// Bytes have arrived, or the socket can take more bytes. Set when the connection first waits to send.
     Both,
 }
 
@@ -72,23 +74,26 @@ enum Watched {
 pub(super) struct ClientConnection {
     transport: Transport,
     pub(super) conn: Connection,
+    /// Counts the connection for its client address; `None` if it does not count.
     #[expect(dead_code, reason = "held until the connection closes")]
     permit: Option<Box<Permit>>,
-    /// The receive buffer and the send queue, from the worker's `BufferPool`. `None` while both are empty,
-    /// and during a turn, which holds them.
+    /// The receive buffer and the send queue. `None` while both are empty, and while the worker runs the connection
+    /// (the worker then holds them).
     pub(super) buffers: Option<Box<Buffers>>,
+    /// The events for which the connection is registered with epoll.
     watched: Watched,
-    /// The last receive has emptied the socket, so that only an event of epoll makes another receive worthwhile.
+    /// The last receive has emptied the socket. The next receive is useful only after epoll has reported new bytes.
     socket_empty: bool,
-    /// The client has closed its sending side. epoll reports that only once, so the connection must receive until the
-    /// end of the stream.
+    /// The client has closed its sending side. epoll reports that only once, so the connection must keep receiving
+    /// until it reaches the end of the stream.
     half_closed: bool,
-    /// Whether the connection waits in the worker's queue for its next turn.
+    /// Whether the connection is in the worker's queue of connections that have used up their budget.
     pub(super) yielded: bool,
-    /// The second for which [`Timers`] have an entry to check the connection's deadline; `None` without an entry.
+    /// The number of the second at whose end the worker checks the connection's deadline ([`Timers`]); `None` if no
+    /// check is scheduled.
     pub(super) scheduled: Scheduled,
-    /// When the job of the handler's [`Reply::After`](http_core::Reply::After) is due, which [`Timers`] hold; `None` if
-    /// there is no such job.
+    /// When the job of a [`Reply::After`](http_core::Reply::After) is due; `None` if there is no such job. [`Timers`]
+    /// hold the job.
     pub(super) job_due: Option<Instant>,
 }
 
@@ -120,12 +125,13 @@ impl ClientConnection {
         self.half_closed |= read_closed;
     }
 
-    /// Registers the connection with epoll, edge-triggered: for received bytes, and if responses are queued also for
-    /// room in the socket's send buffer. Does nothing if it is registered for that already.
+    /// Registers the connection with epoll (edge-triggered) for received bytes. If responses are queued, also registers
+    /// it for free space in the socket's send buffer. Does nothing if it is registered already.
     ///
     /// # Errors
     ///
-    /// The system has no memory or epoll watches left. The connection must be closed: no event would wake it.
+    /// The system has no memory or epoll watches left. The caller must close the connection, because no event would
+    /// wake it.
     #[inline]
     pub(super) fn watch(&mut self, registry: &Registry, key: Key) -> io::Result<()> {
         let sending = self.buffers.as_ref().is_some_and(|buffers| !buffers.out.is_empty());
@@ -146,8 +152,8 @@ impl ClientConnection {
     }
 }
 
-/// One turn of a connection: what the worker does for it without interruption, until the connection must wait, is
-/// closed, or has used up its budget. The fields are what it uses meanwhile.
+/// One turn of a connection: the worker receives, calls the handler and sends, until the connection must wait or close,
+/// or has used up its budget. The fields are what the worker needs for that.
 pub(super) struct Turn<'w> {
     pub(super) key: Key,
     pub(super) client: &'w mut ClientConnection,
@@ -161,9 +167,9 @@ pub(super) struct Turn<'w> {
 }
 
 impl Turn<'_> {
-    /// Receives, drives the protocol and sends, until the connection must wait. Returns what it waits for
-    /// ([`Action::Receive`], [`Action::Send`] or [`Action::AwaitReply`]), or [`Action::Yield`] if its budget is used
-    /// up, or [`Action::Close`].
+    /// Receives, calls the handler and sends, until the connection must wait. Returns what the connection waits for
+    /// ([`Action::Receive`], [`Action::Send`] or [`Action::AwaitReply`]), or [`Action::Yield`] if its budget of
+    /// requests or bytes is used up, or [`Action::Close`] if it must be closed.
     #[inline]
     pub(super) fn run(&mut self) -> Action {
         let mut budget = REQUESTS_PER_TURN;
@@ -202,18 +208,19 @@ impl Turn<'_> {
         }
     }
 
-    /// Queues the response for the outcome of the connection's reply, and then does and returns the same as
-    /// [`run`](Turn::run). Ignores the outcome if the connection no longer waits for it.
+    /// Queues the response for `outcome`, the outcome of the connection's reply. Then continues as [`run`](Turn::run),
+    /// and returns what that returns. Ignores `outcome` if the connection no longer waits for it.
     pub(super) fn run_completed(&mut self, outcome: Outcome) -> Action {
         self.client.job_due = None;
         self.driver().complete(outcome);
         self.run()
     }
 
-    /// Handles the connection's deadline, which has passed: queues a rejection or marks the connection for closing
-    /// ([`Driver::expire`]), and then does and returns the same as [`run`](Turn::run).
+    /// Handles a deadline that has passed: queues an error response or marks the connection for closing
+    /// ([`Driver::expire`]). Then continues as [`run`](Turn::run), and returns what that returns.
     ///
-    /// If responses are queued, first tries to send them. If that moves the deadline, nothing expires.
+    /// If responses are queued, first tries to send them. If the client takes enough bytes to extend the deadline,
+    /// nothing expires.
     pub(super) fn run_expired(&mut self) -> Action {
         // epoll reports a writable socket only when a third of its buffer is free, which a slow client may reach
         // later than its timeout. Sending shows whether it has taken anything.
@@ -263,13 +270,13 @@ impl RunReply for Turn<'_> {
 
 /// One entry of the slab [`Connections`].
 struct Slot {
-    /// Incremented when a connection is removed, so that its key does not fit the next connection in this slot.
+    /// The number of connections that were removed from this slot. It distinguishes the keys of successive connections.
     generation: u32,
     /// `None` if the slot is free.
     connection: Option<ClientConnection>,
 }
 
-/// The slab of all connections of a worker.
+/// The slab (a table whose slots are reused) of all connections of a worker.
 #[derive(Default)]
 pub(super) struct Connections {
     slots: Vec<Slot>,
@@ -277,8 +284,8 @@ pub(super) struct Connections {
     free: Vec<u32>,
     /// The number of open connections.
     len: usize,
-    /// The result of the last search by [`longest_idle`](Connections::longest_idle): the connections that had been idle
-    /// for longest, and since when each was idle. The longest idle one is the last. Those returned are removed.
+    /// Idle connections that the last search of [`longest_idle`](Connections::longest_idle) found and has not returned
+    /// yet, each with the time since when it was idle. The longest idle connection is last in the list.
     idle: Vec<(Instant, Key)>,
 }
 
@@ -300,15 +307,15 @@ impl Connections {
         Key { index, generation: slot.generation }
     }
 
-    /// Returns the connection with this key; `None` if it has been removed.
+    /// Returns the connection with this key; `None` if that connection has been removed.
     #[inline]
     pub(super) fn get(&mut self, key: Key) -> Option<&mut ClientConnection> {
         let slot = self.slots.get_mut(key.index as usize)?;
         if slot.generation == key.generation { slot.connection.as_mut() } else { None }
     }
 
-    /// Removes and returns the connection with this key; `None` if it has been removed already. Its slot is reused, but
-    /// not its key.
+    /// Removes and returns the connection with this key; `None` if that connection has been removed already. A later
+    /// connection may get the slot, but never the key.
     pub(super) fn remove(&mut self, key: Key) -> Option<ClientConnection> {
         let slot = self.slots.get_mut(key.index as usize)?;
         if slot.generation != key.generation {
@@ -329,11 +336,11 @@ impl Connections {
         self.iter().map(|(key, _)| key).collect()
     }
 
-    /// Returns the connection that has been idle for longest, which the worker then closes to make room for a new one.
-    /// Returns `None` if no connection is idle.
+    /// Returns the key of the connection that has been idle for longest; `None` if no connection is idle. The caller
+    /// must close the connection.
     ///
-    /// A search through all connections keeps [`IDLE_CANDIDATES`] of the longest idle ones for the next calls. So a
-    /// burst of new connections does not cost a search for each new connection.
+    /// A search goes through all connections and remembers [`IDLE_CANDIDATES`] results, so that the next calls need no
+    /// search.
     pub(super) fn longest_idle(&mut self) -> Option<Key> {
         self.next_candidate().or_else(|| {
             let idle = self.iter().filter_map(|(key, client)| Some((client.conn.idle_since()?, key)));
@@ -348,9 +355,8 @@ impl Connections {
         })
     }
 
-    /// Takes the next result of the last search for idle connections: the longest idle one that has been idle ever
-    /// since. Drops those that were closed or had a request meanwhile. Returns `None` if none is left: a new search is
-    /// needed.
+    /// Takes the longest idle connection from the results of the last search. Skips connections that were closed or
+    /// received a request after the search. Returns `None` if no result is left.
     fn next_candidate(&mut self) -> Option<Key> {
         while let Some((since, key)) = self.idle.pop() {
             if self.get(key).is_some_and(|client| client.conn.idle_since() == Some(since)) {

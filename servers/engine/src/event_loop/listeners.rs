@@ -19,6 +19,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Whether epoll watches the listening sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Watch {
+    /// epoll watches the sockets.
     Active,
     /// Not watched until a connection closes: the connection limit is reached.
     Full,
@@ -30,13 +31,18 @@ enum Watch {
 pub(super) struct Listeners {
     sockets: Vec<TcpListener>,
     registry: Registry,
-    /// The epoll token of the first socket; those of the others follow.
+    /// The epoll token of the first socket. The next sockets have the next tokens.
     first_token: usize,
+    /// Whether epoll watches the sockets now.
     watch: Watch,
 }
 
 impl Listeners {
     /// Adds the sockets to the epoll of `poll`. The socket with index `i` gets the token `first_token + i`.
+    ///
+    /// # Errors
+    ///
+    /// The system has no descriptors, memory or epoll watches left.
     pub(super) fn new(poll: &Poll, sockets: Vec<TcpListener>, first_token: usize) -> io::Result<Listeners> {
         let registry = poll.registry().try_clone()?;
         let listeners = Listeners { sockets, registry, first_token, watch: Watch::Active };
@@ -52,7 +58,7 @@ impl Listeners {
     /// Accepts a connection from the socket with this index, without waiting for one. Returns it with the client's
     /// address (`None` if that is not an IP address). Returns `None` if no connection is queued or an error occurs.
     ///
-    /// If the system has no free descriptor or memory, also stops watching all sockets until [`PAUSE`] after `now`.
+    /// If the system has no free descriptor or memory, epoll also stops watching all sockets for [`PAUSE`].
     pub(super) fn accept(&mut self, index: usize, now: Instant) -> Option<(Transport, Option<SocketAddr>)> {
         let socket = self.sockets.get(index)?;
         loop {
@@ -70,28 +76,29 @@ impl Listeners {
         }
     }
 
-    /// Stops watching the sockets because the connection limit is reached. They are not watched until a connection
-    /// closes and the worker calls [`resume_if_full`](Listeners::resume_if_full).
+    /// Stops watching the sockets because the connection limit is reached.
+    /// [`resume_if_full`](Listeners::resume_if_full) ends this.
     pub(super) fn suspend_while_full(&mut self) {
         self.suspend(Watch::Full);
     }
 
-    /// Watches the sockets again if they are not watched because the connection limit was reached; otherwise does
-    /// nothing. The worker calls this whenever a connection has closed.
+    /// Watches the sockets again if the connection limit was the reason not to watch them. Otherwise does nothing. The
+    /// worker calls this whenever a connection has closed.
     pub(super) fn resume_if_full(&mut self) {
         if self.watch == Watch::Full {
             self.resume();
         }
     }
 
-    /// Watches the sockets again if a pause for lack of descriptors or memory is over; otherwise does nothing.
+    /// Watches the sockets again if the system had no descriptors or memory left and the pause for that is over.
+    /// Otherwise does nothing.
     pub(super) fn end_pause(&mut self, now: Instant) {
         if matches!(self.watch, Watch::PausedUntil(until) if until <= now) {
             self.resume();
         }
     }
 
-    /// The time until [`end_pause`](Listeners::end_pause) watches again; `None` without a pause.
+    /// The time until the worker must call [`end_pause`](Listeners::end_pause); `None` if accepting is not paused.
     pub(super) fn pause_left(&self, now: Instant) -> Option<Duration> {
         match self.watch {
             Watch::PausedUntil(until) => Some(until.saturating_duration_since(now)),
@@ -107,6 +114,10 @@ impl Listeners {
     }
 
     /// Adds the sockets to epoll.
+    ///
+    /// # Errors
+    ///
+    /// The system has no memory or epoll watches left.
     fn register(&self) -> io::Result<()> {
         for (index, socket) in self.sockets.iter().enumerate() {
             let data = epoll::EventData::new_u64((self.first_token + index) as u64);
@@ -124,7 +135,7 @@ impl Listeners {
         }
     }
 
-    /// Stops watching the sockets, for the reason `watch`: one of the two states in which they are not watched.
+    /// Stops watching the sockets. `watch` is the reason: [`Watch::Full`] or [`Watch::PausedUntil`].
     fn suspend(&mut self, watch: Watch) {
         if self.watch == Watch::Active {
             for socket in &self.sockets {

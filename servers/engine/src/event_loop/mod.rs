@@ -26,15 +26,15 @@ use std::{
 };
 use worker::Worker;
 
-/// Starts a thread for each worker, and returns the handles of these threads. A thread ends when a shutdown is
-/// complete: all its connections are closed, or the grace period is over.
+/// Starts a thread for each event loop, and returns the handles of these threads. A thread ends when a shutdown has
+/// begun and all connections of the thread are closed, or when the grace period is over.
 ///
-/// With [`Sharing::PerWorker`], `listeners` are the sockets of the first worker, and more are bound to the same
-/// addresses for each of the others. With [`Sharing::Shared`], `listeners` are distributed among the workers.
+/// With [`Sharing::PerWorker`], `listeners` are the sockets of the first event loop. For each other event loop, sockets
+/// are bound to the same addresses. With [`Sharing::Shared`], `listeners` are distributed among the event loops.
 ///
 /// # Errors
 ///
-/// The system has no threads or descriptors left, or a socket for a further worker cannot be bound.
+/// The system has no threads or descriptors left, or a socket for another event loop cannot be bound.
 pub(crate) fn start(
     listeners: Vec<TcpListener>,
     sharing: Sharing,

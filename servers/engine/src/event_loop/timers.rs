@@ -13,14 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The number of slots of the wheel. Each holds the keys of the connections to check when its second is over.
+/// The number of slots of the wheel, one for each of the next seconds. A slot holds the keys of the connections whose
+/// deadlines the worker checks when that second is over.
 ///
-/// A deadline beyond the last slot gets an entry in the last slot; when the worker checks it there, it schedules the
-/// connection again. A connection that closes leaves its entry behind, which so stays at most this many seconds.
+/// A later deadline is first checked in the last slot, and then scheduled again.
 const SLOTS: u32 = 16;
 
-/// The number of the second, counted from the start of the [`Timers`], in whose slot of the wheel a connection has its
-/// valid entry; `None` if it has none.
+/// The number of the second at whose end the worker checks a connection's deadline; `None` if no check is scheduled.
+/// Second 0 begins when the [`Timers`] are created.
 pub(super) type Scheduled = Option<u32>;
 
 /// What an event loop must do at a given time: check the deadlines of connections, and run delayed jobs.
@@ -33,8 +33,8 @@ pub(super) struct Timers<K> {
     wheel: [Vec<K>; SLOTS as usize],
     /// The number of entries in the wheel.
     scheduled: usize,
-    /// The functions that produce the responses of `Reply::After`, ordered by when they are due. At most one for each
-    /// connection.
+    /// The jobs of `Reply::After` (functions that produce responses), ordered by the time when they are due. A
+    /// connection has at most one.
     jobs: BTreeMap<(Instant, K), Job>,
 }
 
@@ -44,12 +44,12 @@ impl<K: Copy + Ord> Timers<K> {
         Timers { start: now, next: 0, wheel: Default::default(), scheduled: 0, jobs: BTreeMap::new() }
     }
 
-    /// Adds an entry for the connection `key` in the second of its deadline, and stores that second in `scheduled`.
-    /// Does nothing if `scheduled` is the same or an earlier second: the worker compares the deadline when that is
-    /// over.
+    /// Schedules a check of the deadline of the connection `key`: at the end of the deadline's second, or earlier if
+    /// the deadline is too far away for the wheel. Stores the number of that second in `scheduled`, which belongs to
+    /// the connection.
     ///
-    /// An older entry for a later second stays in the wheel. The worker ignores it, because `scheduled` differs from
-    /// it.
+    /// Does nothing if a check is already scheduled for the same or an earlier second. If one is scheduled for a later
+    /// second, its entry stays in the wheel, and the worker ignores it.
     #[inline]
     pub(super) fn schedule(&mut self, key: K, deadline: Instant, scheduled: &mut Scheduled) {
         // `take_second` removes a second when it is over, so that no deadline of that second is checked too early.
@@ -62,10 +62,12 @@ impl<K: Copy + Ord> Timers<K> {
         self.wheel[(due % SLOTS) as usize].push(key);
     }
 
-    /// Removes the entries of the next second that is over. Returns the number of that second and the keys of the
-    /// connections that had entries. Returns `None` if no further second is over, or the wheel has no entries.
+    /// Removes all entries of one second that is over: the earliest whose entries are still there. Returns the number
+    /// of that second and the keys of the connections. Returns `None` if no such second is over, or no check is
+    /// scheduled.
     ///
-    /// The caller must check each key: its connection may have been closed, or scheduled for another second.
+    /// The caller must compare each connection's `Scheduled` with the returned second: the connection may have been
+    /// closed, or scheduled for another second.
     pub(super) fn take_second(&mut self, now: Instant) -> Option<(u32, Vec<K>)> {
         if self.scheduled == 0 {
             self.next = self.next.max(self.second(now));
@@ -81,26 +83,25 @@ impl<K: Copy + Ord> Timers<K> {
         Some((second, keys))
     }
 
-    /// Stores `job` of the connection `key`, until [`take_job`](Timers::take_job) returns it from the time `due` on.
+    /// Stores `job` of the connection `key`. From the time `due` on, [`take_job`](Timers::take_job) returns the job.
     pub(super) fn delay(&mut self, due: Instant, key: K, job: Job) {
         self.jobs.insert((due, key), job);
     }
 
-    /// Drops the job of the connection `key` that is due at `due`, because the connection has closed. Does nothing if
-    /// there is no such job.
+    /// Drops the job that the connection `key` has at the time `due`. Does nothing if there is no such job.
     pub(super) fn cancel(&mut self, due: Instant, key: K) {
         self.jobs.remove(&(due, key));
     }
 
-    /// Removes and returns the next delayed job that is due, and the key of its connection; `None` if none is due.
+    /// Removes and returns the earliest delayed job and the key of its connection; `None` if no job is due at `now`.
     pub(super) fn take_job(&mut self, now: Instant) -> Option<(K, Job)> {
         let first = self.jobs.first_entry().filter(|first| first.key().0 <= now)?;
         let ((_, key), job) = first.remove_entry();
         Some((key, job))
     }
 
-    /// The time until the worker must call [`take_second`](Timers::take_second) and [`take_job`](Timers::take_job):
-    /// zero if something is due now. `None` if there are no entries and no jobs.
+    /// The time until the worker must call [`take_second`](Timers::take_second) and [`take_job`](Timers::take_job)
+    /// again. Zero if a check or a job is due now; `None` if nothing is scheduled.
     pub(super) fn next_due(&self, now: Instant) -> Option<Duration> {
         let wheel = (self.scheduled > 0).then(|| self.start + Duration::from_secs(u64::from(self.next) + 1));
         let job = self.jobs.first_key_value().map(|((due, _), _)| *due);

@@ -27,33 +27,35 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// The epoll token of the shutdown signal. This token, [`COMPLETIONS`] and those of the listening sockets never
-/// equal the [`Key::token`] of a connection: its upper half, the generation, is never `u32::MAX`.
+/// The epoll token of the shutdown signal. No connection has this token, because the upper half of a connection's token
+/// (the generation of its key) is never `u32::MAX`.
 const SHUTDOWN: Token = Token(usize::MAX);
-/// The epoll token of the queue in which other threads send the outcomes of replies ([`Completions`]).
+/// The epoll token of [`Completions`], the queue through which other threads deliver responses to this event loop.
 const COMPLETIONS: Token = Token(usize::MAX - 1);
-/// The epoll token of the first listening socket; the others follow.
+/// The epoll token of the first listening socket. The next sockets have the next tokens.
 const FIRST_LISTENER: usize = usize::MAX - 1024;
 
 /// The maximum number of events that one `epoll_wait` returns.
 const EVENTS: usize = 512;
-/// The maximum number of connections that one call of `accept` accepts, so that new clients do not delay the others.
+/// The maximum number of connections that one call of [`Worker::accept`] accepts, so that new clients do not delay the
+/// others.
 const ACCEPTS_PER_TURN: usize = 64;
-/// The maximum number of open connections beyond the limit: they only get 503. Further ones wait in the kernel's queue.
+/// The maximum number of open connections beyond the connection limit. They only get 503. Further connections wait in
+/// the kernel's queue.
 const MAX_REJECTED: usize = 64;
-/// The maximum number of calls of `accept` for each listening socket once the shutdown has begun, each for up to
-/// [`ACCEPTS_PER_TURN`] connections: enough for every queued connection, but not for a flood.
+/// The maximum number of calls of [`Worker::accept`] for each listening socket after the shutdown has begun. Each call
+/// accepts up to [`ACCEPTS_PER_TURN`] connections: together enough for every queued connection, but not for a flood.
 const LAST_ACCEPT_TURNS: usize = 64;
-/// The maximum number of free buffers kept for connections that become busy.
+/// The maximum number of unused buffers that the worker keeps for later use.
 const FREE_BUFFERS: usize = 64;
 
-/// What lets a connection go on.
+/// Why the worker runs a connection.
 enum Wakeup {
-    /// Its socket is ready, or it was accepted or yielded.
+    /// The connection's socket is ready, the connection is new, or it used up its budget in its last turn.
     Ready,
-    /// The outcome of its reply is known.
+    /// The outcome of the connection's reply is known.
     Completed(Outcome),
-    /// Its deadline has passed.
+    /// The connection's deadline has passed.
     Expired,
 }
 
@@ -72,11 +74,12 @@ pub(super) struct Worker {
     completions: Completions<Key>,
     /// Connections that have used up their budget, in the order of their next turns.
     yielded: VecDeque<Key>,
+    /// Whether this event loop has begun its shutdown, and closed its listening sockets.
     draining: bool,
 }
 
 impl Worker {
-    /// Creates a loop that accepts from `listeners`. `server` is the value of the `Server` header.
+    /// Creates an event loop that accepts connections from `listeners`. `server` is the value of the `Server` header.
     ///
     /// # Errors
     ///
@@ -111,7 +114,8 @@ impl Worker {
         })
     }
 
-    /// Serves until the shutdown is complete: all connections have closed, or its deadline has passed.
+    /// Serves connections until a shutdown has begun and all connections have closed, or the grace period is over. Also
+    /// returns if epoll fails.
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         while !self.is_finished() {
@@ -127,7 +131,8 @@ impl Worker {
         }
     }
 
-    /// One turn of the loop: runs the timers that are due, handles `events`, then continues connections that yielded.
+    /// Does the work of one wake-up: handles the timers that are due and then `events`, and runs the connections that
+    /// used up their budget before.
     fn turn(&mut self, events: &Events, now: Instant) {
         self.clock.update(now, SystemTime::now);
         self.handler.refresh();
@@ -149,7 +154,7 @@ impl Worker {
         }
     }
 
-    /// How long the loop may wait for events; `None` for any time.
+    /// The maximum time that the loop may wait for events; `None` if it may wait without a limit.
     fn poll_timeout(&self) -> Option<Duration> {
         let now = self.clock.now();
         let yielded = (!self.yielded.is_empty()).then_some(Duration::ZERO);
@@ -161,7 +166,7 @@ impl Worker {
             .min()
     }
 
-    /// Whether the shutdown is complete: all connections have closed, or the grace period is over.
+    /// Whether a shutdown has begun and all connections have closed, or the grace period is over.
     fn is_finished(&self) -> bool {
         let late = || self.shutdown.deadline().is_some_and(|deadline| deadline <= self.clock.now());
         self.draining && (self.connections.len() == 0 || late())
@@ -179,12 +184,11 @@ impl Worker {
         }
     }
 
-    /// Accepts up to [`ACCEPTS_PER_TURN`] connections from the listening socket with the index `listener`, and runs the
-    /// first turn of each before it accepts the next.
+    /// Accepts connections from the listening socket with the index `listener`, and serves each until it must wait.
     ///
-    /// Returns true if it stopped only because of [`ACCEPTS_PER_TURN`]: more connections may be queued. Returns false
-    /// if none is queued, if an accept fails (for lack of descriptors or memory: accepting then pauses), or if the
-    /// connection limit and [`MAX_REJECTED`] more are reached: it then stops watching the listening sockets.
+    /// Returns true after [`ACCEPTS_PER_TURN`] connections: more may be queued. Returns false if no connection is
+    /// queued or an accept fails. Also returns false, and stops watching the listening sockets, if too many connections
+    /// are open: [`MAX_REJECTED`] more than the connection limit.
     fn accept(&mut self, listener: usize) -> bool {
         for _ in 0..ACCEPTS_PER_TURN {
             if self.connections.len() >= self.admission.max_connections() + MAX_REJECTED {
@@ -201,7 +205,7 @@ impl Worker {
         true
     }
 
-    /// Closes the connection that has been idle for longest. Returns whether there was one.
+    /// Closes the connection that has been idle for longest. Returns false if no connection is idle.
     fn evict_idle(&mut self) -> bool {
         let idle = self.connections.longest_idle();
         if let Some(key) = idle {
@@ -210,8 +214,9 @@ impl Worker {
         idle.is_some()
     }
 
-    /// Runs one turn of a connection after `wakeup`. Then closes it, or queues it for another turn, or schedules its
-    /// deadline and registers it with epoll.
+    /// Runs one turn of the connection `key`; `wakeup` is the reason. Afterwards closes the connection, or queues it
+    /// for another turn, or makes it wait: schedules its deadline and registers it with epoll. Does nothing if the
+    /// connection has closed.
     fn resume(&mut self, key: Key, wakeup: Wakeup) {
         let Some(client) = self.connections.get(key) else { return };
         let mut buffers = client.buffers.take().unwrap_or_else(|| self.buffers.take());
@@ -255,7 +260,8 @@ impl Worker {
         }
     }
 
-    /// Closes a connection and drops everything that belongs to it.
+    /// Closes a connection, and drops its delayed job and its buffers. Does nothing if the connection has closed
+    /// already.
     fn close(&mut self, key: Key) {
         // Closing the socket also removes it from epoll.
         let Some(client) = self.connections.remove(key) else { return };
@@ -268,7 +274,8 @@ impl Worker {
         self.listeners.resume_if_full();
     }
 
-    /// Passes the outcomes of replies that other threads have sent to the connections that wait for them.
+    /// Takes from [`Completions`] the outcomes of replies (responses, or why there are none), and runs the connections
+    /// that wait for them.
     fn run_completions(&mut self) {
         while let Some((key, outcome)) = self.completions.next() {
             self.resume(key, Wakeup::Completed(outcome));
@@ -288,10 +295,10 @@ impl Worker {
         self.listeners.end_pause(now);
     }
 
-    /// Handles an entry of the timers for the connection `key` in `second`, the number that [`Timers::take_second`] has
-    /// returned. If the connection's deadline has passed, runs its turn as expired; otherwise schedules it again.
+    /// Checks the deadline of the connection `key`, which was scheduled for `second` ([`Timers::take_second`]). If the
+    /// deadline has passed, runs the connection with [`Wakeup::Expired`]. Otherwise schedules the next check.
     ///
-    /// Does nothing if the connection has closed, or now has its entry in another second.
+    /// Does nothing if the connection has closed, or is now scheduled for another second.
     fn check_deadline(&mut self, key: Key, second: u32) {
         let Some(client) = self.connections.get(key).filter(|client| client.scheduled == Some(second)) else {
             return;
@@ -305,8 +312,8 @@ impl Worker {
         }
     }
 
-    /// Begins the shutdown: accepts the connections that the kernel has queued, then closes the listening sockets and
-    /// idle connections, and ends keep-alive on all others.
+    /// Begins the shutdown of this event loop. Accepts the connections that the kernel has queued. Then closes the
+    /// listening sockets and idle connections. Every other connection closes after its current response.
     fn drain(&mut self) {
         let _ = epoll::delete(self.poll.registry(), &*self.shutdown);
         for listener in 0..self.listeners.len() {
