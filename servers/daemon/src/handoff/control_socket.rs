@@ -19,33 +19,33 @@ use std::{
     time::Duration,
 };
 
-/// The most listeners in one message. The kernel's own limit is 253 descriptors.
+/// The maximum number of sockets in one [`Message::Listeners`]. The kernel permits 253 descriptors in a message.
 pub const MAX_LISTENERS: usize = 64;
 
-/// The byte of [`Message::Listeners`].
+/// The byte that stands for [`Message::Listeners`] on the socket.
 const LISTENERS: u8 = b'L';
-/// The byte of [`Message::Root`].
+/// The byte that stands for [`Message::Root`] on the socket.
 const ROOT: u8 = b'R';
-/// The byte of [`Message::PidFile`].
+/// The byte that stands for [`Message::PidFile`] on the socket.
 const PID_FILE: u8 = b'P';
-/// The byte of [`Message::Serve`].
+/// The byte that stands for [`Message::Serve`] on the socket.
 const SERVE: u8 = b'S';
-/// The byte of [`Message::ReopenLogs`].
+/// The byte that stands for [`Message::ReopenLogs`] on the socket.
 const REOPEN_LOGS: u8 = b'O';
-/// The byte that the started process sends when it serves. It sends nothing else.
+/// The byte that a child process sends to its parent when it accepts connections. A child sends nothing else.
 const READY: u8 = b'+';
 
-/// A message to the started process. `D` is the type of its descriptors: the sender borrows them, the receiver owns
-/// them.
+/// A message from a process to its child process, which is a worker process or a successor. `D` is the type of the
+/// descriptors in the message: the parent borrows them, the child owns them.
 #[derive(Debug)]
 pub enum Message<D> {
     /// Accept connections from these sockets, at most [`MAX_LISTENERS`].
     Listeners(Vec<D>),
     /// Serve the files of this directory.
     Root(D),
-    /// Take over this PID file once you serve.
+    /// Take over this PID file when you accept connections.
     PidFile(D),
-    /// The handoff is complete: start serving.
+    /// All descriptors have been sent: start to serve.
     Serve,
     /// Reopen the log files.
     ReopenLogs,
@@ -64,18 +64,19 @@ impl<D> Message<D> {
     }
 }
 
-/// One end of the socket pair between a process and another process that it started.
+/// One end of the socket pair between a process and its child process, which is a worker process or a successor. The
+/// parent sends [messages](Message); the child sends one byte when it accepts connections.
 #[derive(Debug)]
 pub struct ControlSocket(pub(super) UnixStream);
 
 impl ControlSocket {
-    /// Returns another descriptor of the same end.
+    /// Duplicates the descriptor. Both descriptors refer to the same end of the socket pair.
     pub fn try_clone(&self) -> io::Result<ControlSocket> {
         self.0.try_clone().map(ControlSocket)
     }
 
-    /// Waits for a message from the process that started this process. Returns `None` when that process has ended.
-    /// Fails if what it sent is not a message.
+    /// In the child: waits for the next message from the parent. Returns `None` if the parent has ended. Fails if the
+    /// parent sent something that is not a message.
     pub fn receive(&self) -> io::Result<Option<Message<OwnedFd>>> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_LISTENERS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -102,8 +103,8 @@ impl ControlSocket {
         Ok(Some(message))
     }
 
-    /// Sends a message to the started process without waiting: if that process hangs, it must not block this one. Fails
-    /// if it has ended, or if the queue of the socket is full.
+    /// In the parent: sends a message to the child. Does not wait, so a child that hangs cannot block the parent. Fails
+    /// if the child has ended, or if the queue of the socket is full.
     pub fn send(&self, message: &Message<BorrowedFd<'_>>) -> io::Result<()> {
         let (kind, descriptors) = message.encode();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_LISTENERS))];
@@ -116,12 +117,13 @@ impl ControlSocket {
         Ok(())
     }
 
-    /// Tells the process that started this process that this process serves.
+    /// In the child: tells the parent that the child accepts connections. Fails if the parent has ended.
     pub fn send_ready(&self) -> io::Result<()> {
         (&self.0).write_all(&[READY])
     }
 
-    /// Waits until the started process serves. Fails if it ends instead, or when `timeout` expires.
+    /// In the parent: waits until the child accepts connections. Fails if the child ends before that, or when `timeout`
+    /// expires.
     pub fn wait_until_ready(&self, timeout: Duration) -> io::Result<()> {
         self.0.set_read_timeout(Some(timeout))?;
         let mut byte = [0];

@@ -24,23 +24,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The environment variable in which a process passes a [`Role`] to a process that it starts. Unset in a process that
-/// the operator or the service manager has started.
+/// The environment variable in which a process passes a [`Role`] to its child process. Not set in a process that the
+/// operator or the service manager has started.
 const ROLE_VARIABLE: &str = "HTTPD_ROLE";
 
-/// The task of a process that another process of this program has started. Its `Display` output is the value of
-/// [`ROLE_VARIABLE`].
+/// The task of a child process that runs this program. The `Display` output is the value of [`ROLE_VARIABLE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Serve as the worker with this number until the master stops it or ends.
+    /// Serve as the worker with this number, counted from 0, until the parent stops the worker or ends.
     Worker(usize),
-    /// Replace the process that started it.
+    /// Accept connections in place of the parent, which then ends.
     Successor,
 }
 
 impl Role {
-    /// How long a process with this role may take to start serving. A successor takes longer, because it starts
-    /// workers.
+    /// How long a child process with this role may take until it accepts connections. More for a successor, which may
+    /// start worker processes first.
     fn start_timeout(self) -> Duration {
         match self {
             Role::Worker(_) => Duration::from_secs(10),
@@ -66,33 +65,38 @@ impl fmt::Display for Role {
     }
 }
 
-/// The descriptors that a process hands over to a process that it starts. Both processes then have them open.
+/// The descriptors that a process sends to its child process, a worker process or a successor. They stay open in the
+/// parent.
 #[derive(Clone, Copy, Debug)]
 pub struct Handoff<'a> {
     /// The sockets to accept connections from.
     pub listeners: &'a [TcpListener],
-    /// The document root, so that all workers serve the same directory even if its name refers to another one later.
-    /// `None` if the process serves no files, or opens the document root itself.
+    /// The open document root, so that all worker processes serve the same directory. `None` if the child opens the
+    /// document root itself, or if the server has none.
     pub root: Option<BorrowedFd<'a>>,
-    /// The PID file, locked. `None` if the process must not take it over.
+    /// The PID file, locked, for the child to take over. `None` if the parent keeps it, or if there is no PID file.
     pub pid_file: Option<BorrowedFd<'a>>,
 }
 
-/// A process that this process has started. Dropping it kills the process, unless it was [detached](Child::detach).
+/// A child process: a worker process or a successor that this process has started. Dropping this value kills the child.
+/// [`detach`](Child::detach) lets it run.
 #[derive(Debug)]
 pub struct Child {
     process: process::Child,
     role: Role,
-    /// This end of the socket pair, for messages to the process. When it is closed, the process concludes that this
-    /// process has ended.
+    /// The parent's end of the socket pair, for messages to the child. When the parent closes it, the child concludes
+    /// that the parent has ended.
     pub socket: ControlSocket,
-    /// When the process was started.
+    /// When the child was started.
     pub started_at: Instant,
 }
 
 impl Child {
-    /// Starts this program with the same arguments and this role, and hands `handoff` over. Does not wait until the
-    /// process serves. Fails if the program cannot be started.
+    /// Starts this program as a child process with the same arguments, and sends `handoff` to it. Does not wait until
+    /// the child accepts connections.
+    ///
+    /// Fails if the program cannot be started, or if `handoff` does not fit into the queue of the socket. Does not fail
+    /// if the child has ended already: [`wait_until_ready`](Child::wait_until_ready) then fails.
     pub fn start(role: Role, handoff: Handoff<'_>) -> io::Result<Child> {
         let (socket, theirs) = UnixStream::pair()?;
         let mut arguments = env::args_os();
@@ -122,35 +126,38 @@ impl Child {
         }
     }
 
-    /// Waits until the process serves. Fails if it ends instead, or if the [time](Role::start_timeout) for it expires.
+    /// Waits until the child accepts connections. Fails if the child ends before that, or if it takes longer than its
+    /// role [permits](Role::start_timeout).
     pub fn wait_until_ready(&self) -> io::Result<()> {
         self.socket.wait_until_ready(self.role.start_timeout()).context(self.role)
     }
 
-    /// Starts a thread that calls `notify` with the result of [`wait_until_ready`](Child::wait_until_ready). Fails if
-    /// the thread cannot be started; `notify` is then not called.
+    /// Starts a thread that waits until the child accepts connections, and returns at once. The thread calls `notify`
+    /// with the result: an error if the child ends before that or takes too long. Fails if the thread cannot be
+    /// started; `notify` is then not called.
     pub fn on_ready(&self, notify: impl FnOnce(io::Result<()>) + Send + 'static) -> io::Result<()> {
         let (socket, role) = (self.socket.try_clone()?, self.role);
         spawn("handoff", move || notify(socket.wait_until_ready(role.start_timeout()).context(role)))
     }
 
-    /// The process ID.
+    /// The process ID of the child.
     pub fn pid(&self) -> u32 {
         self.process.id()
     }
 
-    /// The exit status, or `None` while the process runs. Reaps a process that has ended.
+    /// Returns the exit status of the child, or `None` while it runs. Does not wait. Reaps a child that has ended
+    /// (waitpid(2)).
     pub fn exit_status(&mut self) -> Option<ExitStatus> {
         self.process.try_wait().ok().flatten()
     }
 
-    /// Sends SIGTERM to the process. Does nothing if the process has ended.
+    /// Sends SIGTERM to the child. Does nothing if the child has ended.
     pub fn terminate(&self) {
         // A process that has ended keeps its PID until it is reaped, so the signal cannot reach another one.
         let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
     }
 
-    /// Lets the process continue to run when this process ends.
+    /// Drops this value without killing the child, so that the child continues to run when this process ends.
     pub fn detach(self) {
         // Skips `drop`, which would kill the process.
         mem::forget(self);
@@ -164,24 +171,27 @@ impl Drop for Child {
     }
 }
 
-/// What a worker process or a successor has received from the process that started it.
+/// What a worker process or a successor has received from its parent, the process that started it.
 #[derive(Debug)]
 pub struct Inherited {
-    /// What this process was started for.
+    /// The task of this process.
     pub role: Role,
     /// The sockets to accept connections from; at least one.
     pub listeners: Vec<TcpListener>,
-    /// The document root. `None` if this process opens it itself, or serves no files.
+    /// The open document root. `None` if this process opens the document root itself, or if the server has none.
     pub root: Option<OwnedFd>,
-    /// The PID file, locked. `None` if this process must not take it over.
+    /// The PID file, locked, to take over. `None` if the parent keeps it, or if there is no PID file.
     pub pid_file: Option<OwnedFd>,
-    /// The connection to the process that started this process.
+    /// This process's end of the socket pair, whose other end the parent has.
     pub socket: ControlSocket,
 }
 
 impl Inherited {
-    /// Receives the handoff. Returns `None` if this process has no role, because the operator or the service manager
-    /// started it. Fails if standard input is not a control socket, or if it is closed before the handoff is complete.
+    /// Receives what the parent hands over, through the socket on standard input. Returns `None` in a process that the
+    /// operator or the service manager has started.
+    ///
+    /// Fails if the environment names an unknown role, if standard input is not a socket, or if the parent ends before
+    /// it has sent everything.
     pub fn receive() -> io::Result<Option<Inherited>> {
         let Some(role) = env::var_os(ROLE_VARIABLE) else { return Ok(None) };
         let invalid = || io::Error::other(format!("invalid {ROLE_VARIABLE} {role:?}"));
