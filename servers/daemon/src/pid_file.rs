@@ -23,17 +23,17 @@ use std::{
 /// The largest size of a PID file in bytes. A larger file is not a PID file.
 const MAX_LENGTH: usize = 16;
 
-/// How many times [`PidFile::claim`] opens the file. It tries again if another process, which has just ended, removed
-/// the file before it was locked.
+/// How many times [`PidFile::claim`] tries to open and lock the file. An attempt fails if another process ends and
+/// removes the file between the two.
 const MAX_ATTEMPTS: u32 = 100;
 
-/// A locked file with the PID of this process. Dropping it removes the file, or empties it if its directory does not
-/// permit removal. A file that a successor has taken over stays.
+/// A locked file with the PID of this process. Dropping this value removes the file, or empties it if its directory
+/// does not permit removal. Leaves the file as it is if a successor has written its PID into it.
 #[derive(Debug)]
 pub struct PidFile {
     /// The absolute path of the file.
     path: PathBuf,
-    /// Holds the lock. A successor that has received this descriptor holds it too.
+    /// The open file. Its lock belongs to every process that has this descriptor: this process and its successor.
     pub file: File,
 }
 
@@ -41,8 +41,8 @@ impl PidFile {
     /// Creates the file if it is missing, locks it, and writes the PID of this process. If several processes try this
     /// at once, exactly one succeeds.
     ///
-    /// The error is [`ResourceBusy`](io::ErrorKind::ResourceBusy) if another process holds the file, and
-    /// [`InvalidData`](io::ErrorKind::InvalidData) if it contains something other than a PID; such a file is not
+    /// The error is [`ResourceBusy`](io::ErrorKind::ResourceBusy) if another process has locked the file. It is
+    /// [`InvalidData`](io::ErrorKind::InvalidData) if the file contains something other than a PID; such a file is not
     /// changed.
     pub fn claim(path: &Path) -> io::Result<PidFile> {
         let path = std::path::absolute(path)?;
@@ -63,11 +63,11 @@ impl PidFile {
         Err(io::Error::new(io::ErrorKind::ResourceBusy, message))
     }
 
-    /// Takes over the PID file of the predecessor and writes the PID of this process. The predecessor has sent `file`,
-    /// a descriptor that shares its lock.
+    /// In a successor: takes over the PID file of the predecessor, and writes the PID of this process into it. `file`
+    /// is a descriptor of the predecessor, sent to this process, so both processes share the lock of the file.
     ///
-    /// Must be called before the predecessor learns that this process serves. The predecessor then ends, and removes a
-    /// file that still contains its own PID.
+    /// Call this before the predecessor learns that this process serves. The predecessor ends then, and removes the
+    /// file if it contains the predecessor's PID.
     ///
     /// Fails if `path` no longer names this file, if a third process holds the lock, or if the file cannot be written.
     pub fn take_over(path: &Path, file: OwnedFd) -> io::Result<PidFile> {
@@ -81,8 +81,8 @@ impl PidFile {
         PidFile::record(path, file)
     }
 
-    /// Replaces the content with the PID of this process. This also updates the modification time, which `--reload`
-    /// watches.
+    /// Replaces the content of the file with the PID of this process. A process that runs with `--reload` notices the
+    /// new modification time.
     pub fn write_pid(&self) -> io::Result<()> {
         let line = format!("{}\n", getpid());
         // In this order a reader never sees a part of a PID: the first line is the old PID, this PID, or missing.
@@ -90,7 +90,8 @@ impl PidFile {
         self.file.set_len(line.len() as u64)
     }
 
-    /// Writes the PID of this process to `file`, which is locked. Fails if it contains something other than a PID.
+    /// Writes the PID of this process to the locked `file`, whose path is `path`. Fails if the file contains something
+    /// other than a PID, or if it cannot be written.
     fn record(path: PathBuf, file: File) -> io::Result<PidFile> {
         // Rejects a file that the operator named by mistake.
         parse(&file)?;
@@ -126,8 +127,8 @@ pub fn read(path: &Path) -> io::Result<(Option<Pid>, SystemTime)> {
     Ok((parse(&file).unwrap_or(None), modified))
 }
 
-/// Locks the file without waiting. If another process holds the lock, the error is
-/// [`ResourceBusy`](io::ErrorKind::ResourceBusy) and names that process.
+/// Locks the file (flock(2)) without waiting. If another process holds the lock, the error is
+/// [`ResourceBusy`](io::ErrorKind::ResourceBusy), and its message names that process if its PID is known.
 fn lock(file: &File) -> io::Result<()> {
     let result = flock(file, FlockOperation::NonBlockingLockExclusive);
     if result != Err(Errno::WOULDBLOCK) {
@@ -158,7 +159,8 @@ fn parse(file: &File) -> io::Result<Option<Pid>> {
     pid.map(Some).ok_or_else(invalid)
 }
 
-/// Whether `path` still refers to the open `file`, not to another file, a symbolic link or nothing.
+/// Whether `path` names the open `file`: false if it names another file, a symbolic link or nothing. Fails if `path`
+/// cannot be examined.
 fn is_named(file: &File, path: &Path) -> io::Result<bool> {
     let open = file.metadata()?;
     match fs::symlink_metadata(path) {

@@ -9,11 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A worker process that ends sooner than this after its start counts as failed: its replacement is delayed. If a
-/// replacement cannot be started at all, the next attempt follows no sooner than this.
+/// The replacement of a worker process is delayed if the process ended sooner than this after its start. Also the
+/// minimum delay until the next attempt if a replacement cannot be started.
 const MIN_LIFETIME: Duration = Duration::from_secs(1);
-/// The delay before a worker process is replaced if it ended within [`MIN_LIFETIME`]. Each further such end in a row
-/// doubles the delay.
+/// The delay before a worker process that ended within [`MIN_LIFETIME`] is replaced. Doubles each time that the
+/// replacement ends within that time too, up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
 /// The longest delay before a worker process is replaced.
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
@@ -26,9 +26,8 @@ pub struct WorkerPool {
 }
 
 impl WorkerPool {
-    /// Starts this number of worker processes, hands `handoff` to each, and waits until all of them serve.
-    ///
-    /// Fails if one of them does not serve: workers are replaced only after this start.
+    /// Starts `workers` worker processes, sends the descriptors in `handoff` to each, and waits until all of them
+    /// accept connections. If one of them does not, kills all of them and fails.
     pub fn start(workers: usize, handoff: Handoff<'_>) -> io::Result<WorkerPool> {
         let start = |number| {
             let worker = Some(Child::start(Role::Worker(number), handoff)?);
@@ -40,15 +39,15 @@ impl WorkerPool {
     }
 
     /// Reaps the worker processes that have ended, and starts the replacements that are due. Each replacement receives
-    /// the descriptors in `handoff`. Without waiting, returns the time at which the next replacement will be due, or
-    /// `None` if all workers run.
+    /// the descriptors in `handoff`. Returns when the next replacement is due, or `None` if all workers run. Does not
+    /// wait for that time.
     pub fn maintain(&mut self, handoff: Handoff<'_>) -> Option<Instant> {
         let now = Instant::now();
         self.slots.iter_mut().for_each(|slot| slot.maintain(handoff, now));
         self.slots.iter().filter(|slot| slot.worker.is_none()).map(|slot| slot.restart_at).min()
     }
 
-    /// Sends a message to each worker. Failures are logged.
+    /// Sends a message to each worker process. A failure is logged.
     pub fn broadcast(&self, message: &Message<BorrowedFd<'_>>) {
         for worker in self.workers() {
             if let Err(error) = worker.socket.send(message) {
@@ -62,34 +61,34 @@ impl WorkerPool {
         self.workers().for_each(Child::terminate);
     }
 
-    /// Whether all workers have ended.
+    /// Whether all worker processes have ended.
     pub fn has_ended(&mut self) -> bool {
         let mut workers = self.slots.iter_mut().filter_map(|slot| slot.worker.as_mut());
         workers.all(|worker| worker.exit_status().is_some())
     }
 
-    /// The worker processes that have not been reaped.
+    /// The worker processes that run, or have ended since the last call of [`maintain`](WorkerPool::maintain).
     fn workers(&self) -> impl Iterator<Item = &Child> {
         self.slots.iter().filter_map(|slot| slot.worker.as_ref())
     }
 }
 
-/// One worker of the pool: its process, or the time at which the replacement of its process is due.
+/// The worker process with one number, or the time at which to replace it.
 #[derive(Debug)]
 struct WorkerSlot {
     number: usize,
     /// `None` after the process has ended, until its replacement is started.
     worker: Option<Child>,
-    /// When to start the replacement, if `worker` is `None`.
+    /// When to start the replacement. Meaningless while there is a `worker`.
     restart_at: Instant,
-    /// The delay of the latest replacement, which the next failure doubles. Zero at first, and again when a process
-    /// ends that has run for at least [`MIN_LIFETIME`].
+    /// The delay of the latest replacement. The next failure doubles it. Zero if there was none, or if the replaced
+    /// process had run for at least [`MIN_LIFETIME`].
     backoff: Duration,
 }
 
 impl WorkerSlot {
-    /// If the process has ended, logs its exit status and schedules its replacement. Starts the replacement if it is
-    /// due at `now`, and schedules it again if that fails.
+    /// If the worker process has ended, logs its exit status and schedules its replacement. If a replacement is due at
+    /// `now`, starts it and sends `handoff` to it. If the start fails, logs the error and schedules the next attempt.
     fn maintain(&mut self, handoff: Handoff<'_>, now: Instant) {
         if let Some(worker) = &mut self.worker {
             let Some(status) = worker.exit_status() else { return };

@@ -14,8 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The Unix signals that a process handles, by their numbers. All others keep their default action, except SIGPIPE,
-/// which the standard library ignores: writing to a closed connection or pipe fails with an error instead.
+/// The numbers of the Unix signals that a process handles. The other signals keep their default action, except SIGPIPE:
+/// the Rust standard library ignores it, so that writing to a closed connection returns an error.
 const HANDLED_SIGNALS: [i32; 6] = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD];
 
 /// An event that the main thread handles: a task for this process, or a change in another process or in the engine.
@@ -29,11 +29,12 @@ pub enum Signal {
     Refresh,
     /// Start a successor from the program file and hand the listeners over to it.
     StartSuccessor,
-    /// Check the child processes: one of them has ended, or the deadline given to [`SignalQueue::next`] has passed.
+    /// Look for worker processes that have ended or must be replaced: a child process has ended, or the deadline of
+    /// [`SignalQueue::next`] has passed.
     CheckWorkers,
-    /// The successor has started to serve.
+    /// The successor accepts connections.
     SuccessorReady,
-    /// The successor could not start, for this reason.
+    /// The successor could not start to accept connections, for this reason.
     SuccessorFailed(io::Error),
     /// To a worker process: serve this directory from now on.
     ServeRoot(OwnedFd),
@@ -44,7 +45,8 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// Translates the number of a Unix signal that a master process has received. Returns `None` if it has no meaning.
+    /// Translates the number of a Unix signal that a master process has received. Returns `None` if the master ignores
+    /// the signal.
     pub fn for_master(unix_signal: i32) -> Option<Signal> {
         match unix_signal {
             SIGTERM | SIGINT => Some(Signal::Stop),
@@ -57,8 +59,8 @@ impl Signal {
     }
 
     /// Translates the number of a Unix signal that a worker process has received. Returns `None` if the worker ignores
-    /// it. Workers ignore SIGINT and SIGUSR2: a terminal and `killall` send them to the master too, which decides what
-    /// its workers do.
+    /// the signal. A worker ignores SIGINT and SIGUSR2: a terminal and `killall` also send them to the master, which
+    /// decides what its workers do.
     pub fn for_worker(unix_signal: i32) -> Option<Signal> {
         match unix_signal {
             SIGTERM => Some(Signal::Stop),
@@ -68,14 +70,14 @@ impl Signal {
     }
 }
 
-/// The installed handlers of Unix signals. They keep the signals that arrive until
-/// [`into_queue`](SignalHandlers::into_queue) is called.
+/// The installed handlers of Unix signals. Signals that arrive before [`into_queue`](SignalHandlers::into_queue) is
+/// called are kept for the queue.
 #[derive(Debug)]
 pub struct SignalHandlers(Signals);
 
 impl SignalHandlers {
-    /// Installs a handler for each of [`HANDLED_SIGNALS`]. Starts no thread, because only a single-threaded process can
-    /// drop its privileges.
+    /// Installs a handler for each of [`HANDLED_SIGNALS`]. Starts no thread, so that the process can still drop its
+    /// privileges: that requires a single thread.
     pub fn install() -> io::Result<SignalHandlers> {
         Signals::new(HANDLED_SIGNALS).map(SignalHandlers)
     }
@@ -106,8 +108,8 @@ impl SignalQueue {
         self.sender.clone()
     }
 
-    /// Waits for the next signal and removes it from the queue. Returns [`Signal::CheckWorkers`] if none arrives before
-    /// `deadline`. Without a deadline there is no limit.
+    /// Waits for the next signal and removes it from the queue. Returns [`Signal::CheckWorkers`] if no signal arrives
+    /// before `deadline`. Without a deadline, waits without a limit.
     pub fn next(&self, deadline: Option<Instant>) -> Signal {
         let timeout = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
         // Fails only when the timeout expires, because the queue is never disconnected.

@@ -9,15 +9,18 @@ use http_engine::{MakeHandler, Server, ServerHandle, listener::Sharing};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{io, net::TcpListener, sync::mpsc::Sender};
 
-/// How many descriptors are reserved in a process for standard streams, logs, thread pool and signals: an estimate that
-/// is high enough. Listeners, connections and the descriptors of workers ([`FDS_PER_WORKER`]) are counted separately.
+/// How many descriptors are reserved in each process for standard streams, logs, thread pool and signals: an estimate
+/// that is high enough. Connections, listeners and [`FDS_PER_WORKER`] are counted separately.
 const FDS_PER_PROCESS: usize = 32;
-/// How many descriptors are reserved for each worker of a process: up to 8 for epoll and eventfd, and up to 64 for the
-/// files that the application's cache for this worker keeps open. Connections are counted separately.
+/// How many descriptors are reserved for each worker: up to 8 for epoll and eventfd, and up to 64 for files that the
+/// application keeps open in a cache. Connections and listeners are counted separately.
 const FDS_PER_WORKER: usize = 8 + 64;
 
-/// Starts an engine in this process that accepts from `listeners`. Each of its workers uses a handler that `make`
-/// makes. When all of its threads have ended, [`Signal::EngineEnded`] is sent through `signals`.
+/// Starts an engine with threads of this process: it accepts connections from `listeners` and serves them. `make` makes
+/// a handler for each worker of the engine. The returned handle stops the engine. When all threads of the engine have
+/// ended, [`Signal::EngineEnded`] is sent through `signals`.
+///
+/// Fails if the engine cannot be set up, or if the kernel starts no thread.
 pub(super) fn start(
     settings: &ServerSettings,
     listeners: Vec<TcpListener>,
@@ -49,15 +52,15 @@ pub(super) fn ended_unexpectedly() -> io::Error {
     io::Error::other("cannot continue: all worker threads have ended")
 }
 
-/// Raises the soft limit on open files to the hard limit. Ignores a failure.
+/// Raises this process's soft limit on open files to the hard limit. Ignores a failure.
 pub(super) fn raise_open_file_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
-/// Returns how many connections this process may have open if it has this number of listeners: its part of
-/// `--max-connections`, or the engine's default without that option, reduced to fit the limit on open files. Also
-/// returns a warning if the number was reduced.
+/// Returns how many connections this process may have open at once. That is its part of `--max-connections`, or without
+/// that option the engine's default. If the limit on open files leaves no room for so many beside this number of
+/// `listeners`, returns fewer, and a warning for the operator.
 pub(super) fn connection_limit(settings: &ServerSettings, listeners: usize) -> (usize, Option<String>) {
     let workers = settings.workers_per_process();
     // The operator's number is divided. The default is not: the kernel distributes connections unevenly, and no process
@@ -72,9 +75,12 @@ pub(super) fn connection_limit(settings: &ServerSettings, listeners: usize) -> (
     fit_connections(wanted, open_files, FDS_PER_PROCESS + workers * FDS_PER_WORKER + listeners * 2)
 }
 
-/// Returns how many of the `wanted` connections may be open, at least 1, and a warning if not all of them may. The
-/// process may have `open_files` descriptors; each connection uses one, and `reserved` are kept for other purposes. But
-/// connections may always use a quarter of `open_files`, even if fewer than `reserved` descriptors then remain.
+/// Returns how many connections may be open at once: at most `wanted`, at least 1. Also returns a warning if that is
+/// fewer than `wanted`.
+///
+/// The process may have `open_files` descriptors. Each connection uses one, and `reserved` descriptors are kept for
+/// other purposes. But a quarter of `open_files` is always available for connections, even if that leaves fewer than
+/// `reserved` descriptors.
 fn fit_connections(wanted: usize, open_files: usize, reserved: usize) -> (usize, Option<String>) {
     let available = open_files.saturating_sub(reserved).max(open_files / 4);
     let limit = wanted.min(available).max(1);

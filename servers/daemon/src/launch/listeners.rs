@@ -21,9 +21,11 @@ const FIRST_DESCRIPTOR: RawFd = 3;
 /// The most sockets that are taken over from a service manager. Further sockets are ignored.
 const MAX_SOCKETS: RawFd = 253;
 
-/// Returns the sockets that the service manager has passed. If there are none, binds the addresses in the settings. For
-/// event loops in one process, binds every address once per event loop, so that the kernel distributes connections
-/// among them.
+/// Returns the listening sockets of the server: those that the service manager has passed, or else new sockets that are
+/// bound to the addresses in the settings. If several event loops run in one process, each address gets one socket per
+/// event loop, and the kernel distributes connections among these sockets (`SO_REUSEPORT`).
+///
+/// Fails if a passed descriptor is not a listening TCP socket, or if an address cannot be bound.
 pub(super) fn listen(settings: &ServerSettings) -> io::Result<Vec<TcpListener>> {
     let activated = activated_sockets().context("cannot use the service manager's sockets")?;
     if !activated.is_empty() {
@@ -38,11 +40,11 @@ pub(super) fn listen(settings: &ServerSettings) -> io::Result<Vec<TcpListener>> 
     Ok(sets.into_iter().flatten().collect())
 }
 
-/// Binds each address in the settings once. With [`Sharing::PerWorker`], sets `SO_REUSEPORT`, so that the caller can
-/// bind further sockets to the same address; with [`Sharing::Shared`], all workers must accept from this socket.
+/// Binds one listening socket to each address in the settings. If the settings contain no address, binds the IPv4
+/// loopback address, and the IPv6 loopback address if the machine has IPv6.
 ///
-/// Without addresses, binds the IPv4 loopback address, and the IPv6 loopback address if the machine has IPv6. The error
-/// names the address that cannot be bound.
+/// With [`Sharing::PerWorker`], sets `SO_REUSEPORT`, so that the caller can bind further sockets to the same addresses;
+/// with [`Sharing::Shared`], does not. The error names the address that cannot be bound.
 fn bind(settings: &ServerSettings, sharing: Sharing) -> io::Result<Vec<TcpListener>> {
     let (binds, port) = (&settings.options.bind, settings.options.port);
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
@@ -63,10 +65,10 @@ fn bind(settings: &ServerSettings, sharing: Sharing) -> io::Result<Vec<TcpListen
     })
 }
 
-/// Takes over the listening sockets that a service manager has passed to this process. Without a service manager, or if
-/// it passed none, the result is empty. Fails if a passed descriptor is not a listening TCP socket.
+/// Takes over the listening sockets that a service manager has passed to this process. The result is empty if there is
+/// no service manager, or if it has passed no socket. Fails if a passed descriptor is not a listening TCP socket.
 ///
-/// Does not change the sockets' backlog and `TCP_DEFER_ACCEPT`, because the service manager's configuration sets them
+/// The sockets keep their backlog and `TCP_DEFER_ACCEPT`, which the service manager's configuration sets
 /// (systemd.socket(5)).
 fn activated_sockets() -> io::Result<Vec<TcpListener>> {
     let number = |name| env::var(name).ok()?.parse::<RawFd>().ok();
@@ -85,8 +87,8 @@ fn activated_sockets() -> io::Result<Vec<TcpListener>> {
     (FIRST_DESCRIPTOR..FIRST_DESCRIPTOR + count).map(take).collect()
 }
 
-/// Turns a descriptor from the service manager into a listener with the socket options that the engine expects. Fails
-/// if it is not a listening TCP socket.
+/// Turns a descriptor from the service manager into a listener, and sets the socket options that an engine needs. Fails
+/// if the descriptor is not a listening TCP socket.
 fn adopt(descriptor: OwnedFd) -> io::Result<TcpListener> {
     let listener = TcpListener::from(descriptor);
     let socket = SockRef::from(&listener);

@@ -27,23 +27,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long worker processes may still run after the grace period before they are killed.
+/// How long workers may still run after the grace period. Then the master ends, and kills its worker processes.
 const KILL_DELAY: Duration = Duration::from_secs(1);
 
 /// How long writing the last lines of each log may take before the process ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The master process of a server that has started.
+/// The master process of a running server: it gets the listeners, then serves with its own threads or supervises worker
+/// processes.
 pub(super) struct Master<'a> {
     settings: &'a ServerSettings,
     signals: SignalQueue,
     logs: Logs,
-    /// Kept open to hand them over to replacement workers and to successors.
+    /// The listening sockets, kept open to hand them over to worker processes and successors.
     listeners: Vec<TcpListener>,
     /// The open document root, to hand it over to worker processes. `None` if the application serves no directory.
     root: Option<OwnedFd>,
     workers: Workers,
-    /// A successor that was started and does not serve yet.
+    /// A successor that was started and does not accept connections yet.
     successor: Option<Child>,
     /// `None` without the option `--pid-file`.
     pid_file: Option<PidFile>,
@@ -58,8 +59,9 @@ enum Workers {
 }
 
 impl Master<'_> {
-    /// Starts the server in the order that [`launch`](super) explains, and returns when it serves. `inherited` is what
-    /// the predecessor has handed over, or `None` if this process is not a successor.
+    /// Starts the server: claims the PID file, opens the document root and the listeners, drops privileges, then starts
+    /// logs and workers. Returns when it accepts connections. `inherited` is what the predecessor has handed over;
+    /// `None` if this process is not a successor. Fails if any of these steps fails.
     pub(super) fn start(
         settings: &ServerSettings,
         inherited: Option<Inherited>,
@@ -110,16 +112,17 @@ impl Master<'_> {
         Ok(master)
     }
 
-    /// Serves until a signal stops the server or a successor serves, then [drains](Master::drain). Fails if the engine
-    /// ends unexpectedly.
+    /// Serves until a signal stops the server or a successor accepts connections. Then finishes the requests in flight
+    /// and writes the remaining log lines. Fails if the engine ends although no signal has stopped it.
     pub(super) fn run(&mut self) -> io::Result<()> {
         let result = self.serve().map(|()| self.drain());
         self.logs.flush(FLUSH_TIMEOUT);
         result
     }
 
-    /// Prints a line with the URLs, the engine and the workers of the server, and how it is confined: `confinement` is
-    /// `None` without `--confine`. A failure is ignored, because standard output may be closed.
+    /// Prints a line to standard output: the URLs, the engine and the workers of the server, and how far its file
+    /// access is restricted. `confinement` is `None` without `--confine`. A failure is ignored, because standard output
+    /// may be closed.
     fn announce(&self, confinement: Option<Confinement>) {
         let ServerSettings { name, application, engine, options } = self.settings;
         let workers = self.settings.workers();
@@ -138,7 +141,8 @@ impl Master<'_> {
         let _ = io::stdout().write_all(line.as_bytes()).and_then(|()| io::stdout().flush());
     }
 
-    /// Handles signals until a signal stops the server or a successor serves. Fails if the engine ends unexpectedly.
+    /// Handles signals until one of them stops the server or a successor accepts connections. Fails if the engine ends
+    /// although no signal has stopped it.
     fn serve(&mut self) -> io::Result<()> {
         loop {
             let next_restart = self.maintain_workers();
@@ -156,14 +160,14 @@ impl Master<'_> {
         Ok(())
     }
 
-    /// Replaces worker processes that have ended, if their replacement is due. Without waiting, returns the time at
-    /// which the next replacement will be due: `None` if all worker processes run, or if the workers are threads.
+    /// Starts the replacements that are due for worker processes that have ended. Returns when the next replacement is
+    /// due: `None` if all worker processes run, or if the workers are threads. Does not wait for that time.
     fn maintain_workers(&mut self) -> Option<Instant> {
         let Workers::Processes(pool) = &mut self.workers else { return None };
         pool.maintain(worker_handoff(&self.listeners, self.root.as_ref()))
     }
 
-    /// Reopens the log files of this process and of the worker processes.
+    /// Reopens the log files by their names, in this process and in the worker processes. Does not wait.
     fn reopen_logs(&self) {
         self.logs.reopen();
         if let Workers::Processes(pool) = &self.workers {
@@ -171,8 +175,8 @@ impl Master<'_> {
         }
     }
 
-    /// Reopens the logs and the document root by their names. What cannot be reopened stays in use as it was; the
-    /// failure is logged.
+    /// Reopens the log files and the document root by their names. A failure is logged, and the file or directory that
+    /// was open before stays in use.
     fn refresh(&mut self) {
         notify(ServiceState::Reloading);
         self.reopen_logs();
@@ -182,8 +186,9 @@ impl Master<'_> {
         notify(ServiceState::Ready);
     }
 
-    /// Opens the document root by its name, which may refer to another directory now, and makes all workers serve it.
-    /// If that fails, nothing changes.
+    /// Opens the document root by its name, which may refer to another directory now, and makes all workers serve that
+    /// directory. If this fails, the workers serve the previous directory. Does nothing if the application serves no
+    /// directory.
     fn reopen_root(&mut self) -> io::Result<()> {
         let Some(root) = self.settings.open_root()? else { return Ok(()) };
         if self.settings.options.service.confine {
@@ -200,8 +205,9 @@ impl Master<'_> {
         Ok(())
     }
 
-    /// Starts a successor, unless one is already starting. Does not wait for it: [`Signal::SuccessorReady`] or
-    /// [`Signal::SuccessorFailed`] follows.
+    /// Starts a successor, unless one is already starting. Does not wait: [`Signal::SuccessorReady`] follows when the
+    /// successor accepts connections, or [`Signal::SuccessorFailed`] if it does not. If no process can be started, only
+    /// logs the error.
     fn start_successor(&mut self) {
         if self.successor.is_some() {
             log::warn!("ignoring SIGUSR2: a successor is already starting");
@@ -232,8 +238,8 @@ impl Master<'_> {
         }
     }
 
-    /// Tells the service manager that the successor, which serves now, is the main process, and lets it run when this
-    /// process ends.
+    /// Tells the service manager that the successor is the main process now, and detaches it, so that it continues to
+    /// run when this process ends.
     fn retire(&mut self) {
         let Some(successor) = self.successor.take() else { return };
         log::info!("process {} has taken over", successor.pid());
@@ -241,11 +247,10 @@ impl Master<'_> {
         successor.detach();
     }
 
-    /// Stops accepting connections, and waits until the workers have ended. They finish the requests in flight, and
-    /// close the connections that remain at the end of the grace period.
+    /// Stops accepting connections, and waits until the workers have finished the requests in flight and ended.
     ///
-    /// Returns earlier if a further [`Signal::Stop`] arrives, or if workers still run [`KILL_DELAY`] after the grace
-    /// period. They then end with this process: dropping the [`WorkerPool`] kills worker processes.
+    /// Also returns if a further [`Signal::Stop`] arrives, or [`KILL_DELAY`] after the grace period. Workers that still
+    /// run then end with this process: dropping the [`WorkerPool`] kills worker processes.
     fn drain(&mut self) {
         // Kills a successor that does not serve yet.
         self.successor = None;
@@ -273,13 +278,15 @@ impl Master<'_> {
     }
 }
 
-/// What the master hands over to a worker process: everything but the PID file.
+/// Returns what the master hands over to a worker process: the listening sockets and the document root. It keeps the
+/// PID file.
 fn worker_handoff<'a>(listeners: &'a [TcpListener], root: Option<&'a OwnedFd>) -> Handoff<'a> {
     Handoff { listeners, root: root.map(AsFd::as_fd), pid_file: None }
 }
 
-/// Confines this process as [`confinement::confine`] documents, to the document root, the log files and the PID file in
-/// the settings.
+/// Restricts the file access of this process with Landlock to the document root, the log files, the PID file and what
+/// it needs to start this program again. Returns how far the kernel enforces that. Fails if the document root cannot be
+/// opened, or if the process has a second thread.
 fn confine(settings: &ServerSettings) -> io::Result<Confinement> {
     let ServiceOptions { logs, pid_file, .. } = &settings.options.service;
     let logs: Vec<_> = [&logs.log_file, &logs.error_log].into_iter().filter_map(Option::as_deref).collect();

@@ -43,11 +43,11 @@ use std::{
 };
 
 impl Common {
-    /// Runs the program `name` with these options: serves the application until a signal stops it, or makes a running
-    /// server start a successor (`--reload`).
+    /// Runs the program `name` with these options: serves `application` until a signal stops the server or a successor
+    /// replaces it. With `--reload` makes another, running server start a successor instead.
     ///
-    /// Prints a failure to standard error. The exit code is 0 after a stop or a handoff, 1 after a failure, and 2 for
-    /// wrong usage.
+    /// Prints a failure to standard error. The exit code is 0 without a failure, 1 after a failure, and 2 for wrong
+    /// usage.
     pub fn run(self, name: &'static str, application: Arc<dyn Application>, engine: Engine) -> ExitCode {
         let (addresses, service) = (self.bind.len(), &self.service);
         if addresses > MAX_BINDS {
@@ -69,7 +69,8 @@ impl Common {
     }
 }
 
-/// Serves until a signal stops the server or a successor replaces it.
+/// Starts a server with these settings, and serves until a signal stops it or a successor replaces it. A successor is a
+/// process that this server starts on SIGUSR2. In a worker process, serves as that worker.
 ///
 /// # Errors
 ///

@@ -12,15 +12,17 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// How long to wait for the successor: longer than the server itself waits for it.
+/// How long [`reload`] waits for the successor. Longer than the server waits that starts it.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The time between two reads of the PID file.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Makes the process that holds this PID file start a successor, and returns when the successor serves.
+/// Makes the server whose PID is in `pid_file` start a successor, the process that replaces it. Returns when the
+/// successor accepts connections.
 ///
-/// Fails if no process holds the file, if the process continues without a successor, or after [`RELOAD_TIMEOUT`].
+/// Fails if no running server has locked the file, if the server ends or continues without a successor, or after
+/// [`RELOAD_TIMEOUT`].
 pub fn reload(pid_file: &Path) -> io::Result<()> {
     let name = pid_file.display();
     // A server locks its PID file. Without the lock the PID may belong to another process, which SIGUSR2 would kill.
@@ -54,8 +56,8 @@ pub fn reload(pid_file: &Path) -> io::Result<()> {
     Err(io::Error::other(message))
 }
 
-/// Reads the PID file until two reads in a row agree, because a successor may be taking it over at this moment. Returns
-/// the PID, or `None` if there is none, and the modification time.
+/// Reads the PID file until two reads in a row agree, because a successor may be writing to it. Returns the PID and the
+/// modification time. The PID is `None` if the file contains none. Fails if the file cannot be opened.
 fn read_settled(pid_file: &Path) -> io::Result<(Option<Pid>, SystemTime)> {
     loop {
         let first = pid_file::read(pid_file)?;

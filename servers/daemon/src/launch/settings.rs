@@ -16,12 +16,11 @@ pub trait Application: fmt::Display + fmt::Debug + Send + Sync {
     /// The directory whose files the application serves, if there is one.
     fn root(&self) -> Option<&Path>;
 
-    /// Opens what all workers of a process share, such as the files of `root`, and returns the function that makes a
-    /// handler for each worker. Called again when the server reopens its document root.
+    /// Opens what all workers of a process share, such as the files in `root`. Returns the function that makes a
+    /// handler for each worker. The server calls this when it starts and when it reopens its document root.
     ///
-    /// `root` is another path than that of [`Application::root`]: it leads to the directory that the server opened
-    /// under that name, even if the name refers to another directory now. The path is valid only during the call.
-    /// `root` is `None` if the application serves no directory.
+    /// `root` is a path to the directory that the server has opened. It differs from [`Application::root`], and is
+    /// valid only during the call. `None` if the application serves no directory.
     ///
     /// # Errors
     ///
@@ -43,16 +42,16 @@ pub struct ServerSettings {
 }
 
 impl ServerSettings {
-    /// Opens the directory that the document root's name refers to now. Returns `None` if the application serves no
-    /// directory.
+    /// Opens the document root by its name. Returns `None` if the application serves no directory. Fails if there is no
+    /// such directory.
     pub(super) fn open_root(&self) -> io::Result<Option<OwnedFd>> {
         let Some(path) = self.application.root() else { return Ok(None) };
         let opened = open(path, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
         opened.map(Some).context(format_args!("cannot serve {}", path.display()))
     }
 
-    /// Calls [`Application::open`], which loads what the workers share and returns the function that makes each
-    /// worker's handler. `root` is the open document root; `None` if the application serves no directory.
+    /// Calls [`Application::open`] with a path to the open document root `root`. Returns the function that makes a
+    /// handler for each worker. `root` is `None` if the application serves no directory.
     pub(super) fn open_application(&self, root: Option<&OwnedFd>) -> io::Result<MakeHandler> {
         let opened = self.application.open(root.map(descriptor_path).as_deref());
         opened.context(format_args!("cannot serve {}", self.application))
@@ -63,18 +62,18 @@ impl ServerSettings {
         Duration::from_secs(self.options.limits.grace)
     }
 
-    /// The number of workers, over all processes.
+    /// The number of workers of the whole server: `--workers`, or the engine's default.
     pub(super) fn workers(&self) -> usize {
         self.options.workers.unwrap_or_else(|| http_engine::Settings::default().workers)
     }
 
-    /// The number of workers in one process.
+    /// The number of workers in each process that serves: 1 with `--prefork`, else all workers of the server.
     pub(super) fn workers_per_process(&self) -> usize {
         if self.options.prefork { 1 } else { self.workers() }
     }
 }
 
-/// A path to an open directory, valid in this process while the descriptor is open.
+/// Returns a path in `/proc` to an open directory. It is valid in this process while the descriptor is open.
 pub(super) fn descriptor_path(directory: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()))
 }

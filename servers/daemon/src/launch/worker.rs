@@ -17,8 +17,8 @@ use std::{
 /// How long writing the last lines of each log may take before the process ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves as the worker with this number until the master stops it or ends. Fails if the worker cannot start, or if its
-/// engine ends unexpectedly.
+/// Serves as the worker process with this number until the master stops it or ends. `inherited` is what the master has
+/// handed over. Fails if the worker cannot start, or if its engine ends although nothing has stopped it.
 pub(super) fn run(
     settings: &ServerSettings,
     number: usize,
@@ -58,8 +58,9 @@ pub(super) fn run(
     result
 }
 
-/// Starts a thread that receives the messages of the master and puts [`Signal::ServeRoot`] and [`Signal::ReopenLogs`]
-/// into the signal queue accordingly. When the master ends, it puts [`Signal::MasterEnded`] there and ends.
+/// Starts a thread that receives the master's messages from `socket`. For each message it puts [`Signal::ServeRoot`] or
+/// [`Signal::ReopenLogs`] into the signal queue. When the master ends, the thread puts [`Signal::MasterEnded`] into the
+/// queue and ends. Fails if the thread cannot be started.
 fn forward_messages(socket: ControlSocket, signals: Sender<Signal>) -> io::Result<()> {
     spawn("control", move || {
         // Sending fails only when the main thread has ended, and with it the process.
