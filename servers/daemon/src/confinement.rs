@@ -11,22 +11,23 @@ use landlock::{
 use rustix::fs::{Access, access};
 use std::{collections::BTreeSet, error::Error, fmt, fs, io, path::Path};
 
-/// The latest Landlock version that added kinds of file access. The rules restrict every kind that this version knows.
+/// The latest Landlock version that added kinds of file access. [`restrict`] denies every kind that this version knows,
+/// except where a rule permits it.
 const LANDLOCK_VERSION: ABI = ABI::V5;
 
-/// How far the kernel enforces the Landlock rules that [`confine`] documents on this process. The `Display` output is
+/// The result of [`confine`]: how far the kernel restricts the file access of this process. The `Display` output is
 /// part of the line that announces the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confinement {
-    /// The kernel denies every access that the rules do not permit.
+    /// The kernel denies every kind of access that the Landlock rules do not permit.
     Full,
     /// The kernel is too old to restrict every kind of access. It restricts at least reading, writing, executing,
     /// creating and removing files.
     Partial,
-    /// The process keeps the rules that its parent has set for itself. As the parent was started with the same
-    /// arguments, they are the rules that this process needs.
+    /// The process was confined before it called [`confine`]: it inherited the Landlock rules of its parent. The parent
+    /// has the same arguments, so this process needs the same rules.
     Inherited,
-    /// The process may access all files, because the kernel has no Landlock.
+    /// Landlock restricts nothing, because the kernel does not support it.
     Unavailable,
 }
 
@@ -40,22 +41,23 @@ impl fmt::Display for Confinement {
     }
 }
 
-/// Restricts the file access of this process permanently, as far as the kernel supports it. What stays possible:
+/// Restricts the file access of this process permanently, as far as the kernel supports it, and returns how far. What
+/// stays possible:
 ///
 /// * to read files and directories below `root`;
-/// * to create and write files in the directories of `logs`, because a log is created again after its rotation;
+/// * to create and write files in the directories of the log files `logs`: a log is created again after its rotation;
 /// * to remove files in the directory of `pid_file`;
 /// * to start the program again as a worker or a successor: to read and execute files in the directories of the program
 ///   and its libraries, and to open `/etc/ld.so.cache` and `/dev/null`.
 ///
-/// These rules forbid reading `/proc/self/maps`, so a process that may not read it has inherited them from its parent.
-/// Then this function sets no rules, and only checks that the inherited ones permit reading `root`.
+/// If this process has inherited such rules from its parent, sets no rules. Then it only checks that the inherited
+/// rules permit reading `root`, and returns [`Confinement::Inherited`].
 ///
 /// Fails if `root` cannot be opened, if inherited rules forbid reading it, or if the process has a second thread, which
-/// would stay unconfined.
+/// would stay unconfined. A kernel without Landlock is not a failure: the result is [`Confinement::Unavailable`].
 pub fn confine(root: Option<&Path>, logs: &[&Path], pid_file: Option<&Path>) -> io::Result<Confinement> {
     let proc_maps = match fs::read_to_string("/proc/self/maps") {
-        // Every process may read its own mappings unless it is confined already.
+        // Every process may read its own mappings, unless its parent's rules forbid it.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return check_inherited(root),
         result => result.context("cannot read /proc/self/maps")?,
     };
@@ -63,8 +65,8 @@ pub fn confine(root: Option<&Path>, logs: &[&Path], pid_file: Option<&Path>) -> 
     restrict(root, logs, pid_file, &proc_maps).map_err(io::Error::other)
 }
 
-/// Returns [`Confinement::Inherited`] if the rules inherited from the parent process permit reading `root`, or if
-/// `root` is `None`. Fails if the rules forbid it: the name `root` then refers to another directory than it did when
+/// Returns [`Confinement::Inherited`] if `root` is `None`, or if the rules inherited from the parent process permit
+/// reading `root`. Fails if they forbid reading it: then the path `root` leads to another directory than it did when
 /// the parent set the rules.
 fn check_inherited(root: Option<&Path>) -> io::Result<Confinement> {
     match root {
@@ -78,8 +80,12 @@ fn check_inherited(root: Option<&Path>) -> io::Result<Confinement> {
     }
 }
 
-/// Restricts the calling thread, and the threads and processes that it starts later, with the rules that [`confine`]
-/// documents. `proc_maps` is the content of `/proc/self/maps`, which names the program and its libraries.
+/// Restricts the calling thread, and the threads and processes that it starts later, with Landlock. They may read below
+/// `root`, create and write files in the directories of `logs`, remove files in the directory of `pid_file`, and start
+/// this program again. For that they may execute what is in the directories of the program and its libraries.
+/// `proc_maps` lists these: it is the content of `/proc/self/maps`.
+///
+/// Returns how far the kernel enforces the rules. Fails if `root` cannot be opened.
 fn restrict(
     root: Option<&Path>,
     logs: &[&Path],
@@ -107,9 +113,10 @@ fn restrict(
     })
 }
 
-/// The directories of those `files` that are regular or do not exist yet. Skips terminals and pipes, which are not
-/// rotated, and files in `/dev`, where a name can refer to a file elsewhere.
+/// Returns the directories that contain `files`. Skips a file that exists and is not regular, such as a terminal or a
+/// pipe, and every file in `/dev`.
 fn parent_directories<'a>(files: &[&'a Path]) -> BTreeSet<&'a Path> {
+    // A terminal or a pipe is not rotated. A name in `/dev` can lead to a file elsewhere: `/dev/stdout`.
     let is_file = |path: &&&Path| {
         !path.starts_with("/dev") && fs::metadata(path).map_or(true, |metadata| metadata.is_file())
     };
@@ -117,13 +124,13 @@ fn parent_directories<'a>(files: &[&'a Path]) -> BTreeSet<&'a Path> {
     parents.map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent }).collect()
 }
 
-/// The directory of the program or library in a line of proc_pid_maps(5). The whole directory, because a new version of
-/// the program is a different file. For a program in `/`, as in a minimal container, the path of the program itself.
-///
-/// `None` if the line's second column, the permissions, does not include execution, or its last column is no path.
+/// Returns the directory of the program or library that a line of `/proc/self/maps` names (proc_pid_maps(5)). For a
+/// program in `/`, returns the path of the program instead. Returns `None` if the line is not about a file, or if its
+/// mapping is not executable.
 fn program_directory(maps_line: &str) -> Option<&Path> {
     maps_line.split_whitespace().nth(1).filter(|permissions| permissions.contains('x'))?;
     let program = Path::new(&maps_line[maps_line.find('/')?..]);
+    // The directory, because a new version of the program is a different file. But not `/`, which contains every file.
     program.parent().filter(|directory| directory.parent().is_some()).or(Some(program))
 }
 

@@ -18,8 +18,8 @@ use std::{
     time::Duration,
 };
 
-/// The environment variable that holds the address of the service manager's socket: an absolute path, or `@` and the
-/// name of an abstract socket.
+/// The environment variable that holds the address of the service manager's socket: an absolute path, or `@` followed
+/// by the name of an abstract socket (unix(7)).
 const SOCKET_VARIABLE: &str = "NOTIFY_SOCKET";
 
 /// How long a notification may block this process if the service manager does not read its socket.

@@ -5,8 +5,7 @@ use clap::{Args, Parser, builder::RangedU64ValueParser};
 use http_engine::{Config, Limits, Timeouts};
 use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-/// The maximum number of addresses to listen on (`--bind`). Each event loop may need a socket of its own for every
-/// address.
+/// The maximum number of addresses to listen on (`--bind`).
 pub(crate) const MAX_BINDS: usize = 64;
 
 /// The largest value of an option that takes a count or a number of bytes, unless the option has a smaller maximum.
@@ -122,7 +121,8 @@ pub struct ServiceOptions {
 }
 
 impl LimitOptions {
-    /// Converts the options to the limits and timeouts of each connection. Those without an option keep their defaults.
+    /// Converts the options to the limits and timeouts of each connection. A limit or timeout that has no option keeps
+    /// its default.
     pub(crate) fn protocol_config(&self) -> Config {
         let limits = Limits { head_bytes: self.max_head, body_bytes: self.max_body, ..Limits::default() };
         let timeouts = Timeouts {
@@ -147,7 +147,7 @@ pub fn parse<P: Parser>(name: &'static str, default_port: &'static str) -> P {
     P::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
 }
 
-/// Returns the parser of an option that accepts the numbers in `range`.
+/// Returns a parser for the value of an option that accepts the numbers in `range`.
 fn number<T: TryFrom<u64>>(range: RangeInclusive<u64>) -> RangedU64ValueParser<T> {
     RangedU64ValueParser::new().range(range)
 }

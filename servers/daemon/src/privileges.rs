@@ -13,15 +13,15 @@ use rustix::{
 };
 use std::{collections::BTreeSet, fs, io};
 
-/// Switches this process permanently to an unprivileged user: to `user`, to `group` or the user's own group, and to the
-/// user's supplementary groups. Programs that the process starts cannot gain privileges either (`no_new_privs`).
+/// Switches this process permanently to the unprivileged `user`, to `group`, and to the user's supplementary groups.
+/// Programs that the process starts cannot gain privileges either (`no_new_privs`).
 ///
-/// `user` and `group` are names or numbers. If the process already has this user and group, as a worker process has,
-/// its supplementary groups stay as they are.
+/// `user` and `group` are names or numbers. Without `group`, the user's group in `/etc/passwd` is used. If the process
+/// already has this user and group, its supplementary groups stay as they are.
 ///
-/// Fails if the user or group does not exist, if the user is root, if the process has a second thread, which would keep
-/// its privileges, or if the kernel refuses. Also fails if the process can become root again. That is tested by trying
-/// it, so after this error the process may be root and must end.
+/// Fails if the user or group does not exist, if the user is root, if the kernel forbids the switch, or if the process
+/// has a second thread, which would keep its privileges. Also fails if the process can become root again. After that
+/// error the process may be root, so it must end.
 pub fn switch_user(user: &str, group: Option<&str>) -> io::Result<()> {
     let identity = find_identity(&read_text("/etc/passwd")?, &read_text("/etc/group")?, user, group)?;
     if !identity.is_current() {
@@ -51,14 +51,15 @@ struct Identity {
 }
 
 impl Identity {
-    /// Creates an identity from numbers. `supplementary` may have any order, and need not include `group`.
+    /// Creates an identity from numbers. Sorts `supplementary`, removes duplicates, and adds `group` if it is missing.
     fn new(user: u32, group: u32, supplementary: impl Iterator<Item = u32>) -> Identity {
         let supplementary: BTreeSet<u32> = supplementary.chain([group]).collect();
         let supplementary = supplementary.into_iter().map(Gid::from_raw).collect();
         Identity { user: Uid::from_raw(user), group: Gid::from_raw(group), supplementary }
     }
 
-    /// Switches the calling thread to this user and these groups. Needs root privileges.
+    /// Switches the calling thread to this user and these groups. Needs root privileges. After an error, the groups may
+    /// have changed.
     fn assume(&self) -> io::Result<()> {
         let Identity { user, group, supplementary } = self;
         // The user is set last, because only root may change groups.
@@ -72,17 +73,18 @@ impl Identity {
         [getuid(), geteuid()] == [self.user; 2] && [getgid(), getegid()] == [self.group; 2]
     }
 
-    /// Whether the calling thread can become root again. Tries it, because only that proves it impossible: after `true`
-    /// the thread has root's user or group.
+    /// Whether the calling thread can become root again. Finds out by trying it: after `true` the thread has root's
+    /// user or group.
     fn can_regain_root(&self) -> bool {
         set_thread_uid(Uid::ROOT).is_ok() || (!self.group.is_root() && set_thread_gid(Gid::ROOT).is_ok())
     }
 }
 
-/// Finds `user` and its groups in the contents of `/etc/passwd` and `/etc/group`. Without `group`, the user has the
-/// group that `/etc/passwd` names. A user or group that is given by number need not be listed.
+/// Finds `user` and its groups. `passwd` and `groups` are the contents of `/etc/passwd` and `/etc/group`. `user` and
+/// `group` are names or numbers; a number need not be listed in these files. Without `group`, the result has the user's
+/// group in `passwd`.
 ///
-/// Fails if a name is unknown, if an unlisted user has no `group`, or if the user is root.
+/// Fails if a name is not listed, if the user is root, or if `group` is `None` and the user is not listed.
 fn find_identity(passwd: &str, groups: &str, user: &str, group: Option<&str>) -> io::Result<Identity> {
     let account = find_entry(passwd, user)
         .and_then(|(name, uid, rest)| Some((name, uid, parse_id(rest.split(':').next()?)?)));
@@ -104,15 +106,16 @@ fn find_identity(passwd: &str, groups: &str, user: &str, group: Option<&str>) ->
     Ok(Identity::new(uid, gid, memberships))
 }
 
-/// The item of [`entries`] with this name. If no name matches, the item with this number: a name may consist of digits.
+/// Finds a line of `/etc/passwd` or `/etc/group` (`text`) by the name of the user or group. If no name matches, finds
+/// it by the number. The result is an item of [`entries`]: name, number and the rest of the line.
 fn find_entry<'a>(text: &'a str, name_or_number: &str) -> Option<(&'a str, u32, &'a str)> {
     let named = entries(text).find(|(name, ..)| *name == name_or_number);
     named.or_else(|| entries(text).find(|(_, id, _)| Some(*id) == parse_id(name_or_number)))
 }
 
-/// The valid lines of passwd(5) or group(5): the name, the number, and the rest of the line. In both files a line
-/// begins with `name:password:number:`. The rest begins with the number of the user's group in passwd(5), and is the
-/// list of members in group(5).
+/// Returns the name, the number and the rest of each line of `/etc/passwd` or `/etc/group` (`text`). A line begins with
+/// `name:password:number:`. In `/etc/passwd` the rest begins with the number of the user's group; in `/etc/group` it is
+/// the list of members. Skips invalid lines.
 fn entries(text: &str) -> impl Iterator<Item = (&str, u32, &str)> {
     text.lines().filter_map(|line| {
         let mut fields = line.splitn(4, ':');
@@ -126,7 +129,7 @@ fn parse_id(text: &str) -> Option<u32> {
     text.parse().ok().filter(|number| *number != u32::MAX && text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Returns `id`. If it is `None`, fails: `file` does not list the user or group (`kind`) called `name`.
+/// Returns `id`, or if that is `None` the error `cannot find KIND NAME: not in FILE`.
 fn require_found(id: Option<u32>, kind: &str, name: &str, file: &str) -> io::Result<u32> {
     id.ok_or_else(|| io::Error::other(format!("cannot find {kind} {name}: not in {file}")))
 }

@@ -20,14 +20,15 @@ impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
     }
 }
 
-/// Starts a detached thread called `name`, which calls `run` and ends. Fails if the kernel starts no thread.
+/// Starts a thread called `name` that calls `run`. Returns at once; the thread cannot be joined. Fails if the kernel
+/// starts no thread.
 pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
     thread.map(drop).context(format_args!("cannot start the thread {name}"))
 }
 
-/// Fails if this process has more than one thread. To the kernel, privileges and Landlock rules belong to a thread:
-/// a second thread would keep its privileges and stay unconfined.
+/// Fails if this process has more than one thread. Call this before the process drops its privileges or sets Landlock
+/// rules, because both affect only the calling thread.
 pub fn require_single_thread() -> io::Result<()> {
     match fs::read_dir("/proc/self/task")?.count() {
         1 => Ok(()),

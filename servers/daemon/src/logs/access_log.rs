@@ -28,7 +28,7 @@ pub enum Format {
 /// Middleware that appends a line to the access log for each response: when the response is sent, or when its
 /// connection ends before that.
 ///
-/// Wrap it around all other layers: a line shows the response as this layer sees it.
+/// Wrap it around all other middleware, so that a line shows the response that the client gets.
 #[derive(Clone, Debug)]
 pub struct AccessLog {
     pub(super) log: Log,
@@ -36,15 +36,14 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    /// Creates the middleware that writes to `log` in this format. Returns `None` for [`Format::Off`], so that a server
-    /// without an access log runs no code for one.
+    /// Creates the middleware that writes to `log` in this format. Returns `None` for [`Format::Off`].
     pub fn new(log: Log, format: Format) -> Option<AccessLog> {
         (format != Format::Off).then_some(AccessLog { log, format })
     }
 
-    /// Copies what the line says about the request, and returns a function that attaches a callback to the response
-    /// ([`Response::on_sent`]). The callback appends the line when the response is sent, or when the connection ends
-    /// before that. `request` is `None` if the request's head was not understood.
+    /// Copies what the log line says about the request. Returns a function to call with the response: it makes the
+    /// response append the line when it is sent, or when the connection ends before that ([`Response::on_sent`]).
+    /// `request` is `None` if the request's head was not understood.
     fn record(
         &self,
         client_addr: Option<SocketAddr>,
@@ -76,23 +75,23 @@ impl Middleware for AccessLog {
 
 // With these limits a line stays below `MAX_LINE_BYTES`, and no client can make the log grow much faster than it sends.
 
-/// The maximum length of the request's method in a line, in bytes after escaping. A longer one is truncated, and
-/// `...` follows.
+/// The maximum length of the request's method in a log line, in bytes after escaping. A longer method is
+/// truncated, and `...` is appended.
 const MAX_METHOD: usize = 32;
-/// The maximum length of the request's target in a line, in bytes after escaping. A longer one is truncated, and
-/// `...` follows.
+/// The maximum length of the request's target in a log line, in bytes after escaping. A longer target is
+/// truncated, and `...` is appended.
 const MAX_TARGET: usize = 2000;
-/// The maximum length of the value of the `Referer` header in a line, in bytes after escaping. A longer one is
-/// truncated, and `...` follows.
+/// The maximum length of the `Referer` header's value in a log line, in bytes after escaping. A longer value is
+/// truncated, and `...` is appended.
 const MAX_REFERER: usize = 1000;
-/// The maximum length of the value of the `User-Agent` header in a line, in bytes after escaping. A longer one is
-/// truncated, and `...` follows.
+/// The maximum length of the `User-Agent` header's value in a log line, in bytes after escaping. A longer value is
+/// truncated, and `...` is appended.
 const MAX_USER_AGENT: usize = 500;
 
 /// Initial capacity of [`RecordBuilder::text`] in bytes: most lines fit without growing it.
 const TYPICAL_LINE_BYTES: usize = 320;
 
-/// A line of the access log without its time and without what it says about the response:
+/// An unfinished line of the access log. It lacks the time and what the line says about the response:
 /// [`finish`](RecordBuilder::finish) inserts both.
 struct RecordBuilder {
     format: Format,
@@ -104,8 +103,8 @@ struct RecordBuilder {
 }
 
 impl RecordBuilder {
-    /// Builds what a line says about the client and the request. `client` is `None` if the engine does not know the
-    /// client's address. `request` is `None` if the request's head was not understood.
+    /// Builds the part of a line that describes the client and the request. `client` is `None` if the engine does not
+    /// know the client's address. `request` is `None` if the request's head was not understood.
     fn new(format: Format, client: Option<SocketAddr>, request: Option<&Request<'_>>) -> Self {
         let text = Vec::with_capacity(TYPICAL_LINE_BYTES);
         let mut record = RecordBuilder { format, text, time_at: 0, response_at: 0 };
@@ -116,9 +115,9 @@ impl RecordBuilder {
         record
     }
 
-    /// Appends the complete line, with its newline, to `out`. `time` is the moment at which the response was sent or
-    /// its connection ended. `duration` is the time from the last byte of the request to that moment. `sent` says how
-    /// many bytes of the response's body were sent, and whether they are all.
+    /// Appends the complete line, with its newline, to `out`. `time` is when the response was sent or its connection
+    /// ended. `duration` begins when the request was received and ends at `time`. `sent` says how many bytes of the
+    /// response's body were sent, and whether that is the whole body.
     fn finish(&self, out: &mut Vec<u8>, time: &Timestamp, status: Status, sent: Sent, duration: Duration) {
         let json = self.format == Format::Json;
         let (time, start) = (if json { &time.rfc3339 } else { &time.clf }, out.len());

@@ -15,23 +15,23 @@ use std::{
     time::SystemTime,
 };
 
-/// The maximum length of the message in a line, in bytes after escaping. A longer message is truncated, and `...`
-/// follows. The rest of the line fits into the other 100 bytes.
+/// The maximum length of the message in a line, in bytes after escaping. A longer message is truncated, and `...` is
+/// appended. That and the other parts of the line fit into 100 bytes.
 const MAX_MESSAGE: usize = MAX_LINE_BYTES - 100;
 
 /// The error log of this process, once [`set_log`] has been called.
 static ERROR_LOG: OnceLock<Log> = OnceLock::new();
 
-/// Passes the messages of the `log` facade to the error log, without debug messages. Until [`set_log`] is called they
-/// go to standard error.
+/// Makes the macros of the `log` crate append their messages to the error log; before [`set_log`] is called, print them
+/// to standard error. Debug and trace messages are dropped.
 pub fn install_logger() {
     if log::set_logger(&ErrorLogger).is_ok() {
         log::set_max_level(log::LevelFilter::Info);
     }
 }
 
-/// Makes `log` the error log of this process, and reports panics to it too, one line each. After the first call, `log`
-/// is ignored.
+/// Makes `log` the error log of this process. From then on, each panic appends one line to it too. Only the first call
+/// has an effect.
 pub(super) fn set_log(log: Log) {
     let _ = ERROR_LOG.set(log);
     panic::set_hook(Box::new(|panic| {
@@ -54,7 +54,7 @@ pub(super) fn report(level: Level, message: impl fmt::Display) -> bool {
     log.append(|out, timestamp| write_line(out, timestamp, pid, level, &message))
 }
 
-/// Receives the messages of the `log` facade for the error log.
+/// The logger of the `log` crate's macros: passes each message to [`report`].
 struct ErrorLogger;
 
 impl log::Log for ErrorLogger {

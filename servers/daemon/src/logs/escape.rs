@@ -3,24 +3,23 @@
 /// Follows text that was truncated.
 const TRUNCATED: &[u8] = b"...";
 
-/// How bytes are escaped, which depends on where they appear. Printable ASCII stays as it is, except the characters
-/// that a variant names. These and all other bytes become `\xHH`, or `\u00HH` with [`Escape::Json`]; `HH` is the byte
-/// in hexadecimal.
+/// Where text appears in a log line. This determines which bytes are escaped, and how. Printable ASCII stays as it is,
+/// except the characters that the variant names. These characters and all other bytes become `\xHH`, or `\u00HH` with
+/// [`Escape::Json`]; `HH` is the byte in hexadecimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Escape {
-    /// In a message: escapes backslashes, which begin an escape sequence.
+    /// In the message of the error log: escapes backslashes.
     Message,
     /// Between double quotes: escapes backslashes and double quotes.
     Quoted,
-    /// In a JSON string (RFC 8259 §7): escapes backslashes and double quotes. The byte 0xE9, which is not ASCII,
-    /// becomes `\u00E9`. So any bytes give valid JSON, and a reader can recover them: each character's number is the
-    /// byte.
+    /// In a JSON string (RFC 8259 §7): escapes backslashes and double quotes. The byte 0xE9 becomes `\u00E9`, so the
+    /// number of each character in the decoded string is the original byte.
     Json,
 }
 
 impl Escape {
-    /// Appends `bytes` to `out`, escaped. If that takes more than `max_bytes` bytes, truncates it to at most
-    /// `max_bytes` and appends `...`.
+    /// Appends `bytes` to `out`, escaped. If the escaped text is longer than `max_bytes`, truncates it to at most
+    /// `max_bytes` and then appends `...`.
     pub(super) fn write(self, out: &mut Vec<u8>, bytes: &[u8], max_bytes: usize) {
         let end = out.len().saturating_add(max_bytes);
         let digit = |value: u8| b"0123456789ABCDEF"[usize::from(value)];

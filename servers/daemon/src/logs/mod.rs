@@ -37,12 +37,12 @@ pub struct LogSettings {
 }
 
 impl LogSettings {
-    /// Opens the outputs, calls `restrict`, then starts the writer threads. `restrict` has its place between the other
-    /// two, because it may drop rights that opening the outputs needs, and because it may require that the process has
-    /// only one thread. Returns the logs and the result of `restrict`.
+    /// Opens the files of the logs, calls `restrict`, then starts a thread for each log that writes its lines. So
+    /// `restrict` may require a process with a single thread, and may forbid opening these files. Returns the logs and
+    /// the result of `restrict`.
     ///
-    /// From then on the messages and panics of this process go to its error log. Fails if an output cannot be opened,
-    /// if `restrict` fails, or if the kernel starts no thread.
+    /// After this call, this process's messages and panics go to its error log. Fails if a file cannot be opened, if
+    /// `restrict` fails, or if the kernel starts no thread.
     pub(crate) fn start<T>(&self, restrict: impl FnOnce() -> io::Result<T>) -> io::Result<(Logs, T)> {
         let open = |file: &Option<PathBuf>, default| {
             let output = file.clone().map_or(default, Output::File);
@@ -69,7 +69,8 @@ pub(crate) struct Logs {
 }
 
 impl Logs {
-    /// Wraps each handler that `make` makes in the access log. Returns `make` unchanged if the access log is off.
+    /// Returns a function that makes the same handlers as `make`, but with a line in the access log for each response.
+    /// Returns `make` unchanged if the access log is off.
     pub(crate) fn wrap(&self, make: MakeHandler) -> MakeHandler {
         match self.access.clone() {
             Some(layer) => Arc::new(move |worker| Arc::new(Stack::new(make(worker)).wrap(layer.clone()))),
@@ -77,13 +78,13 @@ impl Logs {
         }
     }
 
-    /// Reopens the log files by their names, for log rotation. Does not wait: the writer threads do it.
+    /// Makes the writer threads reopen the log files by their names, for log rotation. Does not wait.
     pub(crate) fn reopen(&self) {
         self.access.iter().map(|access| &access.log).chain([&self.errors]).for_each(Log::reopen);
     }
 
-    /// Waits until the lines appended so far are written, for at most `timeout` per log. Reports to the error log how
-    /// many lines the access log has lost.
+    /// Waits until the lines appended so far are written, for at most `timeout` per log. If the access log has lost
+    /// lines since the last report, reports their number to the error log.
     pub(crate) fn flush(&self, timeout: Duration) {
         if let Some(AccessLog { log, .. }) = &self.access {
             log.flush(timeout);

@@ -61,7 +61,7 @@ impl fmt::Display for Output {
     }
 }
 
-/// Writes lines to an open output, and keeps each line apart from the others when a write is incomplete or fails.
+/// Writes lines to an open output. If a write fails in the middle of a line, the next line still starts on a new line.
 pub(super) struct LineWriter<W> {
     output: W,
     /// Whether the last write ended in the middle of a line.
@@ -69,6 +69,7 @@ pub(super) struct LineWriter<W> {
 }
 
 impl<W: Write + AsFd> LineWriter<W> {
+    /// Creates a writer to an output that is at the start of a line.
     pub(super) fn new(output: W) -> LineWriter<W> {
         LineWriter { output, mid_line: false }
     }
@@ -81,8 +82,8 @@ impl<W: Write + AsFd> LineWriter<W> {
         result.map_err(|cause| (rest.iter().filter(|byte| **byte == b'\n').count() as u64, cause))
     }
 
-    /// Writes the lines in `rest`, and removes each byte from `rest` that is written: after a failure, `rest` is what
-    /// was not written.
+    /// Writes the lines in `rest`, and removes from `rest` what is written. After a failure, `rest` is what was not
+    /// written.
     fn write_rest(&mut self, rest: &mut &[u8]) -> io::Result<()> {
         while self.mid_line && !rest.is_empty() {
             self.write_once(b"\n")?;
@@ -114,8 +115,8 @@ impl<W: Write + AsFd> LineWriter<W> {
     }
 }
 
-/// Returns as many lines from the start of `text`, with their newlines, as one atomic write can hold: at most
-/// [`MAX_LINE_BYTES`]. If there is no newline within that length, returns the text up to that length.
+/// Returns the first whole lines of `text`, as many as fit into [`MAX_LINE_BYTES`], so that a pipe accepts them in one
+/// atomic write. If there is no newline within that length, returns the text up to that length.
 fn whole_lines(text: &[u8]) -> &[u8] {
     let window = &text[..text.len().min(MAX_LINE_BYTES)];
     let end = window.iter().rposition(|byte| *byte == b'\n').map_or(window.len(), |at| at + 1);

@@ -16,14 +16,16 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Capacity of a log's buffer in bytes: what a busy server logs while a disk stalls for tens of milliseconds.
+/// Capacity of the buffer in which a log's lines wait to be written, in bytes: enough for a busy server while a disk
+/// stalls for tens of milliseconds.
 const CAPACITY: usize = 1024 * 1024;
 
-/// The writer thread stops waiting for further lines when the buffer holds this many bytes: some hundreds of lines.
+/// How many bytes in the buffer make the writer thread write at once, without waiting for further lines: some hundreds
+/// of lines.
 const WRITE_THRESHOLD: usize = 64 * 1024;
 
-/// A handle to a log. Clones append to the same log. When the last clone is dropped, the writer thread writes the
-/// remaining lines and ends.
+/// A handle to a log: appends lines to a buffer, which a thread of the log writes to its output. Clones append to the
+/// same log. When the last handle is dropped, the writer thread writes the remaining lines and ends.
 #[derive(Clone, Debug)]
 pub struct Log {
     pub(super) buffer: Arc<Buffer>,
@@ -31,7 +33,7 @@ pub struct Log {
     pub(super) commands: Sender<Command>,
 }
 
-/// What the writer thread must do besides writing the buffered lines.
+/// What the writer thread of a log must do before or after it writes the buffered lines.
 #[derive(Debug)]
 pub(super) enum Command {
     /// Wait a short time for further lines before writing.
@@ -43,8 +45,8 @@ pub(super) enum Command {
 }
 
 impl Log {
-    /// Appends one line. `write` gets the buffer and the current time, and must append the line with its newline.
-    /// Returns false if the buffer was full and the line is lost.
+    /// Appends one line to the buffer. `write` gets the buffer and the current time, and must append the line with its
+    /// newline. If the buffer is full, does not call `write`, counts the line as lost, and returns false.
     pub(super) fn append(&self, write: impl FnOnce(&mut Vec<u8>, &Timestamp)) -> bool {
         let now = SystemTime::now();
         let mut state = self.buffer.lock();
@@ -71,8 +73,8 @@ impl Log {
         let _ = self.commands.send(Command::Reopen);
     }
 
-    /// Waits until the writer thread has handled all lines and calls of [`reopen`](Log::reopen) so far, for at most
-    /// `timeout`. Returns false if the timeout expired.
+    /// Waits until the writer thread has written the lines appended so far, and has reopened the file if
+    /// [`reopen`](Log::reopen) was called. Waits for at most `timeout`; returns false if it expires.
     pub fn flush(&self, timeout: Duration) -> bool {
         let (confirm, confirmed) = channel();
         let _ = self.commands.send(Command::Confirm(confirm));
@@ -97,11 +99,11 @@ pub(super) struct Buffer {
 #[derive(Debug, Default)]
 pub(super) struct BufferState {
     pub(super) lines: Vec<u8>,
-    /// When the last line was appended.
+    /// When a line was last appended.
     timestamp: Timestamp,
     /// The number of lines lost since the log was opened.
     pub(super) lost: u64,
-    /// How many of the lost lines have been reported.
+    /// How many of the lost lines have been reported to the error log.
     pub(super) reported: u64,
 }
 

@@ -9,7 +9,8 @@ const MAX_SECOND: u64 = 253_402_300_799;
 /// The three-letter names of the months in HTTP dates.
 const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
-/// A time in whole seconds, formatted in both ways that the logs use. In the default value both texts are empty.
+/// A time in whole seconds, as text in the two formats that the logs use. Both texts are empty before the first
+/// [`update`](Timestamp::update).
 #[derive(Debug, Default)]
 pub(super) struct Timestamp {
     /// The formatted second, counted from the Unix epoch. `None` before the first update.
@@ -21,15 +22,15 @@ pub(super) struct Timestamp {
 }
 
 impl Timestamp {
-    /// Formats `time`.
+    /// Returns `time` in whole seconds, formatted.
     pub(super) fn at(time: SystemTime) -> Timestamp {
         let mut timestamp = Timestamp::default();
         timestamp.update(time);
         timestamp
     }
 
-    /// Sets this to `time`, which may be earlier than before: an operator can set the clock back. Formats it only if
-    /// the second has changed.
+    /// Sets this timestamp to `time`, which may be earlier than the previous time: an operator can set the clock back.
+    /// Formats the texts only if the second has changed.
     #[inline]
     pub(super) fn update(&mut self, time: SystemTime) {
         let second = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();

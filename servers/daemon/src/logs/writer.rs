@@ -19,8 +19,8 @@ use std::{
 /// How long the writer thread waits for further lines before it writes the first one.
 const WRITE_DELAY: Duration = Duration::from_millis(200);
 
-/// Starts the writer thread of a log and returns the log. `file` is the opened `output`. Fails if the kernel starts no
-/// thread.
+/// Starts the thread that writes a log, and returns a handle to the log. `file` is the open file of `output`. Fails if
+/// the kernel starts no thread.
 pub(super) fn start(output: Output, file: File) -> io::Result<Log> {
     let buffer = Arc::new(Buffer { output, state: Mutex::default() });
     let (commands, receiver) = channel();
@@ -42,8 +42,8 @@ impl Log {
     }
 }
 
-/// Reports to the error log how many lines of the log with this buffer were lost since the last report, if any were. If
-/// the error log is full, the next report includes them.
+/// If lines of the log with this buffer were lost since the last report, reports their number to the error log. If the
+/// error log is full, the next report includes them.
 pub(super) fn report_lost(buffer: &Buffer) {
     let mut state = buffer.lock();
     let count = state.lost - state.reported;
@@ -56,7 +56,7 @@ pub(super) fn report_lost(buffer: &Buffer) {
     }
 }
 
-/// The writer thread of one log.
+/// The state of the thread that writes one log.
 struct Writer {
     buffer: Arc<Buffer>,
     /// The lines that are being written; empty between two writes. Each write first swaps this vector with the full one
@@ -68,7 +68,8 @@ struct Writer {
 }
 
 impl Writer {
-    /// Handles commands until the last handle of the log is dropped.
+    /// Executes commands, and writes the buffered lines after each. Returns when the last handle of the log is dropped
+    /// and all lines are written.
     fn run(mut self, commands: &Receiver<Command>) {
         while let Ok(mut command) = commands.recv() {
             if matches!(command, Command::Wait) {
