@@ -14,13 +14,13 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// Returns whether both buffers are empty, so that the connection can return them to the pool.
+    /// Returns whether the receive buffer and the send queue are empty. Then they can be returned to the pool.
     pub fn is_empty(&self) -> bool {
         self.input.is_empty() && self.out.is_empty()
     }
 }
 
-/// A bounded pool of buffers. It lends the buffers that were returned last, which are still in the CPU cache.
+/// A bounded pool of unused buffers. The buffers returned last are taken first: they are still in the CPU cache.
 #[derive(Debug)]
 pub struct BufferPool {
     /// The unused buffers.
@@ -42,8 +42,8 @@ impl BufferPool {
         self.free.pop().unwrap_or_default()
     }
 
-    /// Clears the buffers, so that the next connection that takes them cannot see the bytes of this client. Then
-    /// returns them to the pool, or frees them if the pool is full.
+    /// Clears the buffers, and returns them to the pool. Frees them if the pool is full. The next connection that takes
+    /// the buffers cannot see bytes of the connection that used them before.
     #[inline]
     pub fn put(&mut self, mut buffers: Box<Buffers>) {
         buffers.input.clear();

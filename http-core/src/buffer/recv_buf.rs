@@ -17,8 +17,8 @@ pub struct RecvBuf {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// The result of parsing the head at `start`: the offsets of the elements parsed so far. It has none after
-    /// [`consume`](RecvBuf::consume) and [`clear`](RecvBuf::clear), until the next head is parsed.
+    /// The parser of the head at `start`, with the offsets of the elements parsed so far.
+    /// [`consume`](RecvBuf::consume) and [`clear`](RecvBuf::clear) reset it.
     pub(crate) index: HeadIndex,
 }
 
@@ -85,19 +85,19 @@ impl RecvBuf {
         }
     }
 
-    /// Parses the head at the front of the unread bytes, and returns whether it is complete. Continues where the last call
-    /// stopped.
+    /// Parses the head at the front of the unread bytes, and returns whether the head is complete. Continues where the
+    /// last call stopped. Fails if the head is malformed or exceeds a limit.
     #[inline]
     pub(crate) fn parse_head(&mut self, limits: &Limits) -> Result<ParseStatus, ParseError> {
         self.index.parse(&self.bytes[self.start..self.end], limits)
     }
 
-    /// Returns the unread bytes after the first `head_len`.
+    /// Returns the unread bytes without the first `head_len`. There must be at least `head_len` unread bytes.
     pub(crate) fn after_mut(&mut self, head_len: usize) -> &mut [u8] {
         &mut self.bytes[self.start + head_len..self.end]
     }
 
-    /// Removes all unread bytes but the first `count`.
+    /// Keeps the first `count` unread bytes, and removes those after them.
     pub(crate) fn truncate(&mut self, count: usize) {
         self.end = self.end.min(self.start + count);
     }

@@ -23,7 +23,8 @@ pub trait ChunkSource: Send {
     ///
     /// # Errors
     ///
-    /// The engine closes the connection without the final chunk. The client sees that the body is incomplete.
+    /// If the body cannot be produced. The engine then closes the connection without the final chunk, which tells an
+    /// HTTP/1.1 client that the body is incomplete.
     fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<()>;
 }
 
@@ -33,11 +34,12 @@ pub trait ChunkSource: Send {
 pub struct Sent {
     /// The number of bytes of the body, with its chunk framing, that the transport has accepted.
     pub bytes: u64,
-    /// Whether they are the whole body.
+    /// Whether the transport has accepted the whole body.
     pub complete: bool,
 }
 
-/// The callback that [`Response::on_sent`](crate::Response::on_sent) has set.
+/// The callback that [`Response::on_sent`](crate::Response::on_sent) sets. It is called once: when the body is sent, or
+/// when the connection closes before that.
 pub(crate) type OnSent = Box<dyn FnOnce(Sent) + Send>;
 
 /// One entry of a send queue. A range shrinks from its start as its bytes are sent.
@@ -59,9 +61,10 @@ pub(crate) enum Segment {
         /// Whether to send each chunk in the chunked coding. If false, the end of the connection ends the body.
         chunked: bool,
     },
-    /// A marker without bytes at the end of a body. The queue calls `on_sent` with the number of body bytes sent, when
-    /// the marker reaches the front or the queue is cleared. `from` is what [`SendQueue::total_queued`] returned before
-    /// the body was queued: all bytes sent beyond this number count as the body's.
+    /// A marker without bytes after the last segment of a body. When the marker reaches the front, or the queue is
+    /// cleared, the queue calls `on_sent` with the number of body bytes sent. `from` is the value of
+    /// [`SendQueue::total_queued`] before the body was queued. All bytes sent after the first `from` count as body
+    /// bytes.
     ///
     /// [`SendQueue::total_queued`]: super::send_queue::SendQueue::total_queued
     End { from: u64, on_sent: OnSent },
@@ -85,7 +88,7 @@ impl Segment {
         }
     }
 
-    /// Returns the number of unsent bytes; 0 for a stream, whose length is unknown.
+    /// Returns the number of unsent bytes; 0 for a [`Segment::End`], and for a stream, whose length is unknown.
     pub(super) fn remaining(&self) -> u64 {
         match self {
             Segment::Text(range) | Segment::Owned(_, range) | Segment::Shared(_, range) => range.len() as u64,
@@ -95,9 +98,9 @@ impl Segment {
         }
     }
 
-    /// Removes `count` sent bytes from the front of the segment. `count` must be less than
+    /// Removes the first `count` unsent bytes, which the engine has sent. `count` must be less than
     /// [`remaining`](Segment::remaining): the queue removes a completely sent segment as a whole. Does nothing to a
-    /// stream or an end, which have no bytes of their own.
+    /// stream or a [`Segment::End`], which hold no bytes.
     pub(super) fn advance(&mut self, count: u64) {
         match self {
             Segment::Text(range) | Segment::Owned(_, range) | Segment::Shared(_, range) => {

@@ -16,8 +16,8 @@ pub const MAX_SLICES: usize = 8;
 /// The maximum size of a body that is copied behind its head into the text buffer, so that both are sent as one slice.
 const MAX_COPIED_BYTES: usize = 4 * 1024;
 
-/// The length of the text buffer in bytes from which on each [`write`](SendQueue::write) first tries to remove the text
-/// already sent. [`SendQueue::clear`] frees the memory beyond this capacity.
+/// If the text buffer has at least this number of bytes, [`SendQueue::write`] first tries to remove the text already
+/// sent. [`SendQueue::clear`] frees the memory of the buffer beyond this size.
 const TEXT_CAPACITY: usize = 64 * 1024;
 
 /// What the engine sends next: the result of [`SendQueue::transmit`].
@@ -95,7 +95,8 @@ impl SendQueue {
         self.sent
     }
 
-    /// Returns the number of bytes queued since the queue was created.
+    /// Returns the number of bytes sent since the queue was created, plus those queued and not sent. A stream counts
+    /// only with the chunks that it has produced.
     pub(crate) fn total_queued(&self) -> u64 {
         self.sent + self.pending
     }
@@ -118,8 +119,8 @@ impl SendQueue {
         }
     }
 
-    /// Removes the sent part of the text buffer if it is more than half. Without that, the buffer would grow with each
-    /// response to a client that always leaves some bytes unread.
+    /// Removes the sent part of the text buffer, if that part is more than half of the buffer. Without this, the buffer
+    /// would grow with each response to a client that always leaves some bytes unread.
     #[cold]
     fn compact(&mut self) {
         let unsent = self.segments.iter().find_map(|segment| match segment {
@@ -138,8 +139,8 @@ impl SendQueue {
         }
     }
 
-    /// Queues a segment. If it is a static, owned or shared segment of at most 4 KiB, all its bytes are copied into the
-    /// text buffer instead, and an empty one adds nothing to the queue.
+    /// Queues a segment. Copies the bytes of a static, owned or shared segment of at most 4 KiB into the text buffer
+    /// instead. Does nothing if such a segment is empty.
     #[inline]
     pub(crate) fn push(&mut self, segment: Segment) {
         match segment.bytes() {
@@ -153,8 +154,8 @@ impl SendQueue {
         }
     }
 
-    /// Returns what to send next. Send some or all of it, report the number of bytes with [`sent`](SendQueue::sent), and
-    /// call `transmit` again.
+    /// Returns the bytes or the part of a file to send next; [`Transmit::Empty`] if everything is sent. Send some or
+    /// all of the bytes, report their number with [`sent`](SendQueue::sent), and call `transmit` again.
     #[inline]
     pub fn transmit(&mut self) -> Transmit<'_> {
         if let Some(Segment::Stream { .. }) = self.segments.front()
@@ -192,8 +193,8 @@ impl SendQueue {
         if let Segment::Text(range) = segment { self.text.get(range.clone()) } else { segment.bytes() }
     }
 
-    /// Takes the next chunk from the stream at the front, and queues it before the stream. Removes the stream if it has
-    /// ended. Does nothing if the front is not a stream.
+    /// Takes the next chunk from the stream at the front, and queues the chunk before the stream. Removes the stream if
+    /// it has ended, or fails: then returns the error. The front must be a stream.
     fn pull(&mut self) -> io::Result<()> {
         let Some(Segment::Stream { mut source, chunked }) = self.segments.pop_front() else { return Ok(()) };
         self.scratch.clear();
@@ -219,7 +220,8 @@ impl SendQueue {
         Ok(())
     }
 
-    /// Removes `count` bytes, which the engine has sent, from the front. Calls the callbacks of bodies that are sent.
+    /// Removes the first `count` bytes, which the engine has sent. Calls the callback of each body that is now
+    /// completely sent. `count` must be at most the number of bytes that [`transmit`](SendQueue::transmit) returned.
     #[inline]
     pub fn sent(&mut self, count: usize) {
         let mut left = count as u64;
@@ -240,7 +242,7 @@ impl SendQueue {
         self.text.clear();
     }
 
-    /// Removes everything. The callbacks of bodies that are not sent completely receive the number of bytes sent.
+    /// Removes everything. Calls the callback of each body that is not completely sent, with the number of bytes sent.
     #[inline]
     pub fn clear(&mut self) {
         for segment in self.segments.drain(..) {
