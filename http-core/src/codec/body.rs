@@ -18,11 +18,11 @@ pub(crate) enum BodyDecoder {
 }
 
 impl BodyDecoder {
-    /// Creates the decoder of a body of this length.
+    /// Creates the decoder of a body whose end is determined by `length`.
     ///
     /// # Errors
     ///
-    /// [`ParseError::BodyTooLarge`] if the length is known and exceeds the limit.
+    /// [`ParseError::BodyTooLarge`] if `length` is a number of bytes above the limit.
     pub(crate) fn new(length: BodyLength, limits: &Limits) -> Result<BodyDecoder, ParseError> {
         match length {
             BodyLength::Chunked => Ok(BodyDecoder::Chunked(ChunkedDecoder::default())),
@@ -53,9 +53,9 @@ impl BodyDecoder {
         }
     }
 
-    /// Returns the number of decoded bytes at the front of the buffer. The bytes after them are framing, or follow the
-    /// message. `buffer_len` is the length of the slice in the last call of [`decode`](BodyDecoder::decode), because
-    /// only the chunked decoder counts what it has decoded. Before the first call, pass 0: the result is 0.
+    /// Returns the number of decoded bytes at the front of the buffer. The bytes after them are chunk framing, or
+    /// follow the message. `buffer_len` must be the length of the slice that was last passed to
+    /// [`decode`](BodyDecoder::decode), or 0 before the first call of `decode`.
     pub(crate) fn body_len(&self, buffer_len: usize) -> usize {
         match self {
             BodyDecoder::Exact(length) => buffer_len.min(*length),

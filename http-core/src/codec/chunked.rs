@@ -6,13 +6,14 @@
 
 use crate::types::{chars, error::ParseError, limits::Limits};
 
-/// The maximum number of digits of a chunk size, with leading zeros: the digits of a 64-bit number.
+/// The maximum number of hexadecimal digits of a chunk size, leading zeros included: those of a 64-bit number.
 const MAX_SIZE_DIGITS: u8 = 16;
 
 /// What the decoder expects next. The phases from `TrailerStart` on follow the last chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum ChunkPhase {
-    /// A digit of a chunk size or, if the size has at least one digit, what follows it. `digits` counts those so far.
+    /// A digit of a chunk size. After at least one digit, also the byte after the size. `digits` is the number of
+    /// digits so far.
     Size { digits: u8 },
     /// White space after the size, or the semicolon of an extension.
     BeforeExtension,
@@ -53,8 +54,8 @@ pub enum DecodeStatus {
 #[derive(Clone, Debug)]
 pub struct ChunkedDecoder {
     phase: ChunkPhase,
-    /// The number of bytes of the current chunk not received yet: 0 between two chunks. Within a size, the value of its
-    /// digits so far.
+    /// The number of bytes of the current chunk not received yet; 0 between two chunks. While a chunk size is received,
+    /// the value of its digits so far.
     remaining: u64,
     /// The number of decoded bytes, which are at the front of the buffer.
     body_len: usize,
@@ -81,8 +82,8 @@ impl ChunkedDecoder {
     ///
     /// # Errors
     ///
-    /// The first error in the coding, or [`ParseError::BodyTooLarge`] or [`ParseError::ChunkOverhead`] when a limit is
-    /// exceeded.
+    /// [`ParseError::Chunk`] or [`ParseError::Trailer`] if the coding is malformed. [`ParseError::BodyTooLarge`] or
+    /// [`ParseError::ChunkOverhead`] if a limit is exceeded.
     pub fn decode(&mut self, bytes: &mut [u8], limits: &Limits) -> Result<DecodeStatus, ParseError> {
         let mut at = self.body_len;
         while self.phase != ChunkPhase::Done {
@@ -97,8 +98,8 @@ impl ChunkedDecoder {
         Ok(DecodeStatus::Complete(at))
     }
 
-    /// Moves the data of the current chunk at `bytes[at..]` to the end of the decoded bytes. Returns the number of bytes
-    /// moved. If the chunk is complete, the phase becomes `DataCr`.
+    /// Moves the data of the current chunk, which begins at `bytes[at]`, to the end of the decoded bytes. Returns the
+    /// number of bytes moved. If the chunk is complete, sets the phase to `DataCr`.
     fn take_data(&mut self, bytes: &mut [u8], at: usize) -> usize {
         let count = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(bytes.len() - at);
         bytes.copy_within(at..at + count, self.body_len);
@@ -159,7 +160,8 @@ impl ChunkedDecoder {
         Ok(ChunkPhase::Size { digits: digits + 1 })
     }
 
-    /// Counts one byte of an extension or a trailer, and returns `next`. Fails if there are more than the limit.
+    /// Counts one byte of an extension or a trailer, and returns `next`. Fails if the number of these bytes exceeds
+    /// [`Limits::chunk_overhead_bytes`].
     fn count_overhead(&mut self, next: ChunkPhase, limits: &Limits) -> Result<ChunkPhase, ParseError> {
         self.overhead += 1;
         if self.overhead > limits.chunk_overhead_bytes { Err(ParseError::ChunkOverhead) } else { Ok(next) }

@@ -18,7 +18,7 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 pub struct ResponseHead<'a> {
     /// The status.
     pub status: Status,
-    /// The header lines that this response shares with others, each with its CRLF.
+    /// The header lines of [`SharedHeaders`](crate::SharedHeaders), which several responses use, each with its CRLF.
     pub shared_headers: &'a [u8],
     /// The header lines of this response alone, each with its CRLF.
     pub headers: &'a [u8],
@@ -28,8 +28,9 @@ pub struct ResponseHead<'a> {
     pub keep_alive: bool,
 }
 
-/// Returns how to delimit a response body of `length` bytes, or of unknown length, for a client of this version (RFC 9112
-/// §6.1).
+/// Returns how to delimit a response body for a client of this version (RFC 9112 §6.1): by its length in bytes or, if
+/// `length` is `None`, by the chunked coding. HTTP/1.0 has no chunked coding: the end of the connection ends such a
+/// body.
 pub fn body_length(length: Option<u64>, version: Version) -> BodyLength {
     match length {
         Some(length) => BodyLength::Exact(length),
@@ -43,8 +44,9 @@ pub fn carries_body(status: Status, method: Method) -> bool {
     method != Method::Head && status.has_body()
 }
 
-/// Appends a response's head to `text`: the status line, Server, Date, the shared headers, the response's own headers,
-/// Content-Length or Transfer-Encoding, Connection, and the empty line.
+/// Appends a response's head to `text`: the status line, Server and Date from `clock`, `head.shared_headers`,
+/// `head.headers`, Content-Length or Transfer-Encoding, Connection, and the empty line. Leaves out Content-Length and
+/// Transfer-Encoding for a 204, a 304 and a body of [`BodyLength::UntilClose`].
 pub fn response_head(text: &mut Vec<u8>, head: &ResponseHead<'_>, clock: &Clock) {
     text.extend_from_slice(head.status.line().as_bytes());
     text.extend_from_slice(clock.headers());

@@ -36,7 +36,8 @@ pub struct RequestFraming {
     pub expect_continue: bool,
     /// Whether the head may have a Range header or a precondition such as If-None-Match. If false, it has none.
     pub conditional: bool,
-    /// The host and the port, from the target if it has them, else from Host. `None` only in HTTP/1.0.
+    /// The host with its optional port: from the target or, if the target has none, from Host. `None` if an HTTP/1.0
+    /// request has neither.
     pub(crate) authority: Option<Span>,
     /// The path of the target; empty if it has none.
     pub(crate) path: Span,
@@ -44,11 +45,13 @@ pub struct RequestFraming {
     pub(crate) query: Option<Span>,
 }
 
-/// Validates a complete request head. `index` is the result of parsing `bytes`, which begin with the head.
+/// Validates a complete request head, and returns what it says about the target, the body and the connection. `bytes`
+/// begin with the head. `index` is the result of parsing it.
 ///
 /// # Errors
 ///
-/// If the target, Host, Content-Length, Transfer-Encoding or Expect is missing, malformed, ambiguous or not supported.
+/// If the target, Host, Content-Length, Transfer-Encoding or Expect is malformed, ambiguous or not supported, or an
+/// HTTP/1.1 request has no Host.
 pub fn validate(index: &HeadIndex, bytes: &[u8]) -> Result<RequestFraming, ParseError> {
     let method = index.method(bytes);
     let version = index.version();
@@ -79,22 +82,23 @@ pub fn validate(index: &HeadIndex, bytes: &[u8]) -> Result<RequestFraming, Parse
     })
 }
 
-/// What the headers that [`validate`] needs say.
+/// What [`validate`] needs to know from the headers of a request.
 #[derive(Default)]
 struct FramingHeaders {
-    /// Content-Length, Transfer-Encoding and Connection.
+    /// What Content-Length, Transfer-Encoding and Connection say.
     body: BodyFraming,
-    /// The value of Host.
+    /// The value of Host; `None` if there is no Host.
     host: Option<Span>,
     /// Whether Expect is 100-continue.
     expect_continue: bool,
-    /// Whether Expect has another value.
+    /// Whether Expect has a value other than 100-continue.
     unknown_expectation: bool,
     /// Whether the name of a header is Range or begins with `If-`.
     conditional: bool,
 }
 
-/// Reads the headers that [`validate`] needs, in one pass. Fails if Host is repeated, or Content-Length is malformed.
+/// Reads the headers that [`validate`] needs, in one pass. Fails if Host is repeated, or Content-Length is malformed or
+/// repeated with another value.
 fn collect_headers(index: &HeadIndex, bytes: &[u8]) -> Result<FramingHeaders, ParseError> {
     let mut headers = FramingHeaders::default();
     for header in index.header_spans() {
@@ -122,13 +126,13 @@ fn collect_headers(index: &HeadIndex, bytes: &[u8]) -> Result<FramingHeaders, Pa
 /// What Content-Length, Transfer-Encoding and Connection say in a request or a response (RFC 9112 §6, §9.3).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct BodyFraming {
-    /// The value of Content-Length.
+    /// The value of Content-Length; `None` if there is no Content-Length.
     content_length: Option<u64>,
     /// Whether Transfer-Encoding is present.
     transfer_encoding: bool,
     /// Whether Transfer-Encoding lists `chunked`.
     chunked: bool,
-    /// Whether Transfer-Encoding lists a coding after `chunked`, which must be the last.
+    /// Whether Transfer-Encoding lists a coding after `chunked`. `chunked` must be the last one.
     coding_after_chunked: bool,
     /// Whether Transfer-Encoding lists a coding other than `chunked`.
     unknown_coding: bool,
@@ -139,11 +143,11 @@ pub(crate) struct BodyFraming {
 }
 
 impl BodyFraming {
-    /// Reads the header if it is Content-Length, Transfer-Encoding or Connection. Ignores every other header.
+    /// Reads one header line if it is Content-Length, Transfer-Encoding or Connection. Ignores every other header.
     ///
     /// # Errors
     ///
-    /// [`ParseError::ContentLength`] if the value is not a number, or differs from that of an earlier line.
+    /// [`ParseError::ContentLength`] if Content-Length is not a number, or differs from that of an earlier line.
     pub(crate) fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), ParseError> {
         match name.len() {
             10 if name.eq_ignore_ascii_case(b"Connection") => {
@@ -203,7 +207,7 @@ impl BodyFraming {
     }
 }
 
-/// The scheme with which the absolute form of a target begins, in any case.
+/// The start of a target in absolute form. It is compared without case.
 const HTTP: &[u8] = b"http://";
 
 /// Splits the target into its authority (`None` if it has none) and its path with the query (RFC 9112 §3.2). The second

@@ -61,7 +61,8 @@ pub(crate) struct HeaderSpans {
     pub(crate) value: Span,
 }
 
-/// The element that the parser expects next, in order. After `Value`, the next line begins with `LineStart`.
+/// The element that the parser expects next. The variants are in the order of the elements in a head. After the `Value`
+/// of a header line, the `LineStart` of the next line follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum HeadPhase {
     /// The empty lines before the request line.
@@ -144,7 +145,8 @@ impl HeadIndex {
     ///
     /// # Errors
     ///
-    /// The first error in byte order. It does not depend on how the bytes are split into calls.
+    /// If the head is malformed or exceeds a limit: the error at the earliest byte. The error does not depend on how
+    /// many bytes each call receives.
     pub fn parse(&mut self, bytes: &[u8], limits: &Limits) -> Result<ParseStatus, ParseError> {
         let max_bytes = limits.head_bytes.min(usize::from(u16::MAX));
         if self.phase < HeadPhase::LineStart
@@ -156,7 +158,7 @@ impl HeadIndex {
     }
 
     /// Parses the request line: continues with the element that `phase` names. Returns whether the line is complete.
-    /// The target may have `max_target_bytes` bytes.
+    /// Fails if the line is malformed, or the target has more than `max_target_bytes` bytes.
     fn parse_request_line(&mut self, bytes: &[u8], max_target_bytes: usize) -> Result<bool, ParseError> {
         Ok((self.phase > HeadPhase::Start || self.parse_start(bytes)?)
             && (self.phase > HeadPhase::Method || self.parse_method(bytes)?)
@@ -165,7 +167,7 @@ impl HeadIndex {
     }
 
     /// Parses the header lines: continues with the element that `phase` names. Returns whether the head is complete.
-    /// The whole head may have `max_bytes` bytes and `max_lines` header lines.
+    /// Fails if a line is malformed, or the whole head has more than `max_bytes` bytes or `max_lines` header lines.
     fn parse_header_lines(
         &mut self,
         bytes: &[u8],
@@ -186,8 +188,8 @@ impl HeadIndex {
         }
     }
 
-    /// Begins `phase`, whose element starts at the offset `at`. Always returns true, so that the parse functions can
-    /// end with this call when their own element is complete.
+    /// Begins `phase`, whose element starts at the offset `at`. Always returns true: a parse function whose element is
+    /// complete returns this value.
     fn enter(&mut self, phase: HeadPhase, at: usize) -> bool {
         self.phase = phase;
         self.at = at;
@@ -329,7 +331,8 @@ impl HeadIndex {
         }
     }
 
-    /// Fails if more than `max_bytes` bytes of the whole head are parsed. The two CRLFs at its end are never counted.
+    /// Fails if more than `max_bytes` bytes of the whole head are parsed. The last four bytes of the head, CRLF CRLF,
+    /// are never counted.
     fn check_size(&self, max_bytes: usize) -> Result<(), ParseError> {
         if self.at > max_bytes { Err(ParseError::HeadTooLarge) } else { Ok(()) }
     }

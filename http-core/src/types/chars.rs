@@ -8,7 +8,7 @@
 const TOKEN: u8 = 1;
 
 /// The bit in [`CLASSES`] of the bytes accepted in a request target: visible ASCII without `#`, because a target has no
-/// fragment (RFC 9112 §3.2). [`uri::is_valid`](crate::uri::is_valid) accepts fewer: those that a URI allows.
+/// fragment (RFC 9112 §3.2). These are more bytes than a URI allows.
 const TARGET: u8 = 2;
 
 /// The bit in [`CLASSES`] of the bytes of a registered name (RFC 3986 §3.2.2), without percent-escapes. The comma is left
@@ -71,19 +71,19 @@ pub const fn is_header_value(byte: u8) -> bool {
 }
 
 /// Returns the end of the token that starts at `at`: the index of the first byte from `at` on that a token may not
-/// contain. Returns `at` if no token starts there, and `bytes.len()` if no such byte follows or `at` lies beyond the
-/// slice.
+/// contain. Returns `bytes.len()` if there is no such byte. Returns `at` if no token starts there.
 pub fn token_end(bytes: &[u8], at: usize) -> usize {
     run_end(bytes, at, |byte| CLASSES[byte as usize] & TOKEN != 0)
 }
 
-/// Returns the end of the request target that starts at `at`: the index of the first byte that is `#` or is not visible
-/// ASCII. Returns `bytes.len()` if there is none.
+/// Returns the end of the request target that starts at `at`: the index of the first byte from `at` on that is `#` or
+/// is not visible ASCII. Returns `bytes.len()` if there is no such byte.
 pub fn target_end(bytes: &[u8], at: usize) -> usize {
     run_end(bytes, at, |byte| CLASSES[byte as usize] & TARGET != 0)
 }
 
-/// Returns the end of the run of bytes from `at` on that a host name may contain without a percent-escape.
+/// Returns the index of the first byte from `at` on that a host name may not contain without a percent-escape. Returns
+/// `bytes.len()` if there is no such byte.
 pub fn host_end(bytes: &[u8], at: usize) -> usize {
     run_end(bytes, at, |byte| CLASSES[byte as usize] & HOST != 0)
 }
@@ -96,12 +96,10 @@ fn run_end(bytes: &[u8], at: usize, belongs: impl Fn(u8) -> bool) -> usize {
     }
 }
 
-/// Returns the end of the header value that starts at `at`: the index of the first control character other than HTAB.
-/// Returns `bytes.len()` if there is none.
-///
-/// Values are most of a head, so the scanner tests 16 bytes at once, then 8. Names and targets are shorter: testing their
-/// bytes one by one measured faster.
+/// Returns the end of the header value that starts at `at`: the index of the first control character from `at` on other
+/// than HTAB. Returns `bytes.len()` if there is none.
 pub fn header_value_end(bytes: &[u8], mut at: usize) -> usize {
+    // Values are long: test 16 bytes at once, then 8. For names and targets, testing single bytes measured faster.
     // Without an early exit and a table, the compiler vectorises this.
     let is_plain =
         |block: &[u8; 16]| block.iter().fold(true, |all, &byte| all & (byte >= 0x20) & (byte != 0x7f));

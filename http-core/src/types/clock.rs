@@ -46,8 +46,8 @@ impl Clock {
         }
     }
 
-    /// Writes the date of `wall` into the `Date` header, and determines when the next second begins. Writes the epoch for
-    /// a time before it.
+    /// Writes the date of `wall` into the `Date` header, and determines when the next second begins. Writes 1 January
+    /// 1970 if `wall` is before 1970 or after the year 9999.
     #[cold]
     fn format_date(&mut self, wall: SystemTime) {
         use std::io::Write;

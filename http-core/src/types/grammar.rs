@@ -89,8 +89,8 @@ impl<'a> Parameter<'a> {
     }
 }
 
-/// Returns the parameters in `text`, such as `; a=b; c="d"`, in order. Skips empty ones. Returns `None` for a malformed
-/// parameter, and then ends: the start of the next parameter is unknown.
+/// Returns the parameters in `text`, such as `; a=b; c="d"`, in order. Skips empty parameters. The iterator yields
+/// `None` for a malformed parameter, and then ends: the start of the next parameter is unknown.
 pub(crate) fn parameters(text: &[u8]) -> impl Iterator<Item = Option<Parameter<'_>>> {
     let mut rest = text.trim_ascii_start();
     std::iter::from_fn(move || {
@@ -120,8 +120,8 @@ fn split_parameter(text: &[u8]) -> Option<(Parameter<'_>, &[u8])> {
     Some((Parameter { name, raw }, rest))
 }
 
-/// Splits `text` into the token at its front (RFC 9110 §5.6.2) and the text after it. Returns `None` if it does not begin
-/// with a token.
+/// Splits `text` into the token at its front (RFC 9110 §5.6.2) and the text after the token. Returns `None` if `text`
+/// does not begin with a token.
 pub(crate) fn split_token(text: &[u8]) -> Option<(&str, &[u8])> {
     let (token, rest) = text.split_at(chars::token_end(text, 0));
     let token = str::from_utf8(token).ok().filter(|token| !token.is_empty())?;
@@ -129,7 +129,7 @@ pub(crate) fn split_token(text: &[u8]) -> Option<(&str, &[u8])> {
 }
 
 /// Splits `text`, which begins after an opening quote, into the text before and after the closing quote. Returns `None` if
-/// there is none, or a control character comes first.
+/// there is no closing quote, or a control character comes before it.
 fn split_quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut escaped = false;
     let end = text.iter().position(|&byte| {
