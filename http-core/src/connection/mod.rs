@@ -84,12 +84,13 @@ pub struct Connection {
     used: usize,
     /// When the step that `poll` returned last must be done. Before the first poll, the end of the idle timeout.
     deadline: Instant,
-    /// Measures how fast the client reads. Set from the first [`Step::Flush`] until the send queue is empty.
+    /// Computes the deadline of [`Step::Flush`]. Set by the first of these steps, until a poll finds the send queue
+    /// empty.
     flush_clock: Option<ProgressClock>,
     client_addr: Option<SocketAddr>,
     /// Whether the client has shut down its sending side.
     eof: bool,
-    /// Whether the response to the request in progress is the last one.
+    /// Whether [`disable_keep_alive`](Connection::disable_keep_alive) was called.
     keep_alive_disabled: bool,
 }
 
@@ -127,8 +128,8 @@ impl Connection {
         Connection { client_addr: Some(client_addr), ..self }
     }
 
-    /// Returns the next step. When the engine has done the step, it calls this again with the same buffers. `now` is the
-    /// current time.
+    /// Returns the next step, which the engine must do. Then the engine calls `poll` again with the same buffers. `now`
+    /// is the current time.
     #[inline]
     pub fn poll(&mut self, input: &mut RecvBuf, out: &mut SendQueue, now: Instant) -> Step {
         if self.used > 0 {
@@ -192,9 +193,8 @@ impl Connection {
         self.state = next;
     }
 
-    /// Changes the state as [`transition`](Connection::transition) does. Always returns `None`, so that a function that
-    /// [`poll`](Connection::poll) calls can end with this call: after `None`, `poll` determines the step in the new
-    /// state.
+    /// Changes the state to `next` because of `event`, and always returns `None`. The functions that
+    /// [`poll`](Connection::poll) calls return this `None`. `poll` then determines the step in the new state.
     #[inline]
     fn enter(&mut self, event: Event, next: State) -> Option<Step> {
         self.transition(event, next);
@@ -203,8 +203,8 @@ impl Connection {
 
     /// Restarts at `now` the timeout of an idle connection, of a head or of a body. Does nothing in the other states.
     ///
-    /// [`poll`](Connection::poll) calls it when the send queue has become empty. Until then the server was sending and
-    /// did not receive, so that this time must not count against the client.
+    /// [`poll`](Connection::poll) calls it when the send queue has become empty. While the server was sending, it did
+    /// not receive: that time must not count against the client.
     fn restart_timeout(&mut self, now: Instant) {
         match &mut self.state {
             State::Idle { since } | State::Head { since } => *since = now,
@@ -253,8 +253,8 @@ impl Connection {
         }
     }
 
-    /// Begins to receive the body of the request with this framing, and queues a 100 response if the client waits for
-    /// it. Then returns `None`, because the state has changed. Returns [`Step::Reject`] if the body is too large.
+    /// Begins to receive the body of the request with this framing, and returns `None`: the state has changed. Queues a
+    /// 100 response if the client waits for one. Returns [`Step::Reject`] if the body is too large.
     #[inline]
     fn begin_body(&mut self, framing: RequestFraming, head_len: usize, io: &mut Io<'_>) -> Option<Step> {
         match ReceivingBody::new(framing, head_len, &self.config.limits, io.now) {
@@ -284,8 +284,9 @@ impl Connection {
         }
     }
 
-    /// Returns [`Step::Flush`] if responses are queued. Otherwise returns [`Step::Receive`], for more bytes of the
-    /// request until `deadline`, or `None` if the connection has ended because the client sends no more.
+    /// Returns [`Step::Flush`] if responses are queued. Otherwise returns [`Step::Receive`] with this deadline, for
+    /// more bytes of the request. If the client has shut down its sending side instead, changes the state to closed,
+    /// and returns `None`.
     fn flush_or_receive(&mut self, io: &mut Io<'_>, deadline: Instant) -> Option<Step> {
         if io.out.is_empty() {
             self.receive(io, deadline, CloseReason::Truncated)
@@ -321,8 +322,8 @@ impl Connection {
         Step::Flush
     }
 
-    /// Hands a complete request to the engine, and sets the deadline of its reply. The request has `len` bytes in the
-    /// receive buffer, of which those in the range `body` are the decoded body.
+    /// Returns [`Step::Request`] for a complete request, and sets the deadline of its response. The request has `len`
+    /// bytes in the receive buffer. The bytes in the range `body` are the decoded body.
     #[inline]
     fn complete_request(
         &mut self,
@@ -337,11 +338,8 @@ impl Connection {
         Step::Request
     }
 
-    /// Rejects a request because of `error`. `framing` is `None` if the error is in the head. The method of the request
-    /// is read from `input`, because the response to HEAD has no body.
-    ///
-    /// `input` and `now` are passed one by one. A reference to an [`Io`] would force the callers to keep the fields of
-    /// the `Io` in memory instead of in registers, also if there is no error.
+    /// Rejects a request because of `error`: changes the state, and returns [`Step::Reject`]. `framing` is `None` if
+    /// the error is in the head. `input` begins with the request.
     #[cold]
     fn reject_malformed(
         &mut self,
@@ -350,15 +348,20 @@ impl Connection {
         input: &RecvBuf,
         now: Instant,
     ) -> Step {
+        // This function takes `input` and `now`, because a reference to `Io` would keep all its fields out of
+        // registers.
         let method = input.index.method(input.unread());
         let request = framing.map(|framing| (framing, now));
         self.transition(Event::Malformed, State::Rejecting { method, request });
         Step::Reject(Rejection::Malformed(error))
     }
 
-    /// Returns the request after [`Step::Request`], until the next poll. After a rejection and until
-    /// [`respond`](Connection::respond), returns the rejected request without its body, if its head is valid and still in
-    /// the receive buffer. Otherwise returns `None`.
+    /// Returns the request that awaits its response.
+    ///
+    /// * After [`Step::Request`] and until the next poll, returns the whole request.
+    /// * After a rejection and until [`respond`](Connection::respond), returns the request without its body, if its
+    ///   head is valid and still in the receive buffer. Returns `None` if the handler did not reply in time.
+    /// * Otherwise returns `None`.
     #[inline]
     pub fn request<'b>(&self, input: &'b RecvBuf) -> Option<Request<'b>> {
         let bytes = input.unread();
@@ -384,10 +387,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// If no response is due, or the body of the response is invalid: a [`Body::Shared`](crate::Body::Shared) whose
-    /// range lies outside its bytes, or a stream among [`Body::Parts`](crate::Body::Parts). The state does not change.
-    /// If a response is still due, respond with a valid one. Call [`reject`](Connection::reject) before, if it is an
-    /// error response after which the connection is to be closed.
+    /// [`Misuse::NoResponseDue`] if no response is due. Any other [`Misuse`] if the body of the response is invalid.
+    /// Then a response is still due: call [`reject`](Connection::reject), and respond with an error response.
     #[inline]
     pub fn respond(&mut self, response: Response, out: &mut SendQueue, clock: &Clock) -> Result<(), Misuse> {
         let (method, version, wants_keep_alive, linger) = match &self.state {
@@ -415,8 +416,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Rejects the request whose response is due, because its handler has failed or is over capacity. Then call
-    /// [`respond`](Connection::respond). Does nothing if no request awaits its response.
+    /// Rejects the request that awaits its response, for example because its handler has failed. Then pass an error
+    /// response to [`respond`](Connection::respond): the connection closes after it. Does nothing if no request awaits
+    /// its response.
     pub fn reject(&mut self) {
         if let State::AwaitingReply { framing, received_at, .. } = &self.state {
             let request = (self.used > 0).then_some((*framing, *received_at));
@@ -424,8 +426,9 @@ impl Connection {
         }
     }
 
-    /// Returns a rejection for `reason`, with the client's address and the [`request`](Connection::request), if they are
-    /// known. Call it before [`respond`](Connection::respond).
+    /// Returns `reason` with the client's address and the rejected request, as far as they are known. `reason` is that
+    /// of [`Step::Reject`], of [`expire`](Connection::expire), or the engine's own after
+    /// [`reject`](Connection::reject). Call this before [`respond`](Connection::respond).
     pub fn rejected<'b>(&self, reason: Rejection, input: &'b RecvBuf) -> Rejected<'b> {
         Rejected { reason, client_addr: self.client_addr, request: self.request(input) }
     }
@@ -439,13 +442,15 @@ impl Connection {
         self.deadline
     }
 
-    /// Ends the wait for the client or the handler, if the [`deadline`](Connection::deadline) has passed. If a request
-    /// was incomplete or awaited its response, and no queued response was being sent, returns the rejection of the
-    /// request: pass a response to [`respond`](Connection::respond). Otherwise marks the connection as closed, and
-    /// returns `None`.
+    /// Ends the wait for the client or the handler, if the [`deadline`](Connection::deadline) has passed.
     ///
-    /// If the deadline has not passed, changes nothing and returns `None`. The engine need not tell the two `None`
-    /// apart: the next poll returns [`Step::Close`] if the connection is closed.
+    /// * If queued responses were being sent, closes the connection, and returns `None`.
+    /// * Otherwise, if a request was incomplete or awaited its response, rejects the request, and returns the reason.
+    ///   Then pass a response to [`respond`](Connection::respond).
+    /// * In every other state, closes the connection, and returns `None`.
+    ///
+    /// After a close, the next poll returns [`Step::Close`]. If the deadline has not passed, changes nothing and
+    /// returns `None`.
     pub fn expire(&mut self, now: Instant) -> Option<Rejection> {
         if now < self.deadline {
             return None;
@@ -485,14 +490,15 @@ impl Connection {
         self.keep_alive_disabled = true;
     }
 
-    /// Returns whether the connection is between two requests, and the last one is removed from the receive buffer. Then
-    /// the connection needs no buffers, unless they hold bytes.
+    /// Returns whether the connection is between two requests, or before the first, and the receive buffer holds no
+    /// bytes of a request that was handed to the engine. If the buffers are also empty, the connection does not need
+    /// them.
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle { .. }) && self.used == 0
     }
 
-    /// Returns the time since which the connection is between two requests, with everything sent. Returns `None` if it is in
-    /// another state.
+    /// Returns the time since which the connection has waited for a request, with all responses sent. Returns `None` if
+    /// the connection is not waiting for a request.
     pub fn idle_since(&self) -> Option<Instant> {
         match self.state {
             State::Idle { since } if self.used == 0 && self.flush_clock.is_none() => Some(since),

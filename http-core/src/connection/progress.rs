@@ -2,20 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-/// Computes the deadline for the next bytes that a client must send or read. A position is the number of bytes that
-/// have been transferred so far.
+/// Computes the deadline for the next bytes that a client must send or read. A position is the number of bytes
+/// transferred so far.
 ///
-/// The clock must run only while the client must act. [`restart`](ProgressClock::restart) it when the server has acted in
-/// between.
+/// The time in which the client could not act must not count. After such a time, call
+/// [`restart`](ProgressClock::restart).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ProgressClock {
-    /// When the clock was started, or restarted last.
+    /// The time of [`start`](ProgressClock::start) or, if it was called, of the last
+    /// [`restart`](ProgressClock::restart).
     started_at: Instant,
-    /// The position when the clock was started. A restart does not change it.
+    /// The position passed to [`start`](ProgressClock::start).
     first_position: u64,
-    /// The position in the last call of [`deadline`](ProgressClock::deadline), or at the start if there was none.
+    /// The position passed to the last [`deadline`](ProgressClock::deadline); before the first, `first_position`.
     position: u64,
-    /// When `position` changed last, or the time of the start or the last restart if that is later.
+    /// The time at which `position` last changed, or `started_at` if that is later.
     progressed_at: Instant,
 }
 
@@ -25,19 +26,21 @@ impl ProgressClock {
         ProgressClock { started_at: now, first_position: position, position, progressed_at: now }
     }
 
-    /// Restarts the idle timeout, and the time over which the average rate is computed, at `now`. The bytes transferred
-    /// before still count for the rate, in favour of the client.
+    /// Restarts both timeouts of [`deadline`](ProgressClock::deadline) at `now`. The bytes transferred before still
+    /// count in favour of the client.
     pub(super) fn restart(&mut self, now: Instant) {
         self.started_at = now;
         self.progressed_at = now;
     }
 
-    /// Notes that `position` bytes have been transferred at the time `now`, and returns the deadline for the next
-    /// bytes. It is the earlier of two times:
+    /// Returns the deadline for the next bytes, if `position` bytes have been transferred at the time `now`. It is the
+    /// end of the timeout that ends first:
     ///
-    /// * the time of the last change of the position, plus `idle`;
-    /// * the time of the start or the last restart, plus `idle`, plus one second for each `rate` bytes transferred
-    ///   since the start. A `rate` of 0 counts as 1.
+    /// * the idle timeout: `idle`. It begins again with each call that passes a new position.
+    /// * the timeout of the average rate: `idle`, plus one second for each `rate` bytes transferred since
+    ///   [`start`](ProgressClock::start). A `rate` of 0 counts as 1.
+    ///
+    /// Both begin at [`start`](ProgressClock::start), and begin again at each [`restart`](ProgressClock::restart).
     pub(super) fn deadline(&mut self, position: u64, idle: Duration, rate: u32, now: Instant) -> Instant {
         if position != self.position {
             self.position = position;

@@ -18,12 +18,13 @@ pub(super) struct ReceivingBody {
     /// The length of the head in bytes. The body follows it.
     head_len: usize,
     decoder: BodyDecoder,
-    /// The deadline for the next bytes of the body.
+    /// Computes the deadline for the next bytes of the body.
     pub(super) clock: ProgressClock,
 }
 
 impl ReceivingBody {
-    /// Begins to receive the body that `framing` announces, after a head of `head_len` bytes.
+    /// Begins to receive the body that `framing` announces, after a head of `head_len` bytes. `now` is the current
+    /// time.
     ///
     /// # Errors
     ///
@@ -39,7 +40,7 @@ impl ReceivingBody {
     }
 
     /// Decodes the bytes of the body in `input`. If the request is complete, returns where the decoded body is in `input`,
-    /// and the length of the whole request with its chunk framing. Returns `None` if more bytes are needed.
+    /// and the number of bytes that the whole request has there. Returns `None` if more bytes are needed.
     ///
     /// # Errors
     ///
@@ -61,12 +62,11 @@ impl ReceivingBody {
         })
     }
 
-    /// Returns the time by which the client must send more of the body: the earlier of the end of the idle timeout and
-    /// the end of the time that the minimum average rate allows. Restarts the idle timeout at `now` if `input` holds
-    /// more of the body than in the last call.
+    /// Returns the time by which the client must send more of the body, as [`Timeouts::body_idle`] and
+    /// [`Timeouts::body_rate`] require. The idle timeout begins again at `now` if `input` holds more of the body than
+    /// in the last call.
     ///
-    /// Bytes are counted as decoded: call [`decode`](ReceivingBody::decode) first, which removes the chunk framing from
-    /// `input`.
+    /// Call [`decode`](ReceivingBody::decode) before: chunk framing must not count as received.
     pub(super) fn deadline(&mut self, input: &RecvBuf, timeouts: &Timeouts, now: Instant) -> Instant {
         let body = input.unread().len().saturating_sub(self.head_len) as u64;
         self.clock.deadline(body, timeouts.body_idle, timeouts.body_rate, now)

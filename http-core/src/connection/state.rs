@@ -17,18 +17,18 @@ pub(super) enum State {
     /// The engine has the request, which was complete at the time `received_at`. Its response is due. `body` is where the
     /// decoded body is in the receive buffer.
     AwaitingReply { framing: RequestFraming, body: Range<usize>, received_at: Instant },
-    /// The engine has the rejection. Its response is due. `method` decides whether the response has a body. It is
-    /// [`Method::Extension`] if the method of the request is unknown, and GET in a connection that exceeds the server's
-    /// limit.
+    /// A request is rejected, and the response to it is due. `method` is the method of the request: the response to
+    /// HEAD has no body. If the method is unknown, `method` is one whose responses have bodies.
     ///
-    /// `request` is `None` if the head was invalid, or is no longer in the receive buffer. Its `Instant` is the time at
-    /// which the request was complete or, for an incomplete request, at which it was rejected.
+    /// `request` is `None` if the receive buffer holds no valid head, or the handler did not reply in time. Its
+    /// `Instant` is the time at which the request was complete or, for an incomplete request, at which it was rejected.
     Rejecting { method: Method, request: Option<(RequestFraming, Instant)> },
     /// The connection is new, and exceeds the server's limit: the first step rejects it.
     OverLimit,
-    /// The last response is queued. When it is sent, the connection is closed, or [`State::Lingering`] follows if
-    /// the client may still be sending: `linger` is true or unread bytes are left, and the client has not shut down its
-    /// sending side.
+    /// The last response is queued. When it is sent, the connection is closed, or [`State::Lingering`] follows.
+    ///
+    /// [`State::Lingering`] follows if `linger` is true or the receive buffer holds bytes. It never follows if the
+    /// client has shut down its sending side.
     Finishing { linger: bool },
     /// The last response is sent, and the sending side is shut down. Received bytes are dropped.
     Lingering,
@@ -53,7 +53,7 @@ pub(super) enum StateName {
 /// Declares [`Event`], and for the tests the list of all events.
 macro_rules! events {
     ($($(#[$doc:meta])* $variant:ident)*) => {
-        /// An event that changes the state of a connection: bytes of the client have arrived (such as `HeadStarted`),
+        /// An event that changes the state of a connection: bytes from the client have arrived (such as `HeadStarted`),
         /// the engine has called a function (such as `Rejected`), queued responses are sent (such as `Flushed`), or a
         /// deadline has passed (such as `Expired`).
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ events! {
 
 impl StateName {
     /// Returns the state after `event`; `None` if the event cannot happen in this state. This is the table of all
-    /// transitions. The documentation of [`connection`](super) draws them.
+    /// transitions. The diagram in the documentation of the module [`connection`](super) shows the same ones.
     pub(super) fn after(self, event: Event) -> Option<StateName> {
         use {Event::*, StateName::*};
         Some(match (self, event) {

@@ -6,14 +6,15 @@ use crate::message::rejection::Rejection;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Receive bytes into [`RecvBuf::spare`](crate::RecvBuf::spare). At the end of the input, call
-    /// [`receive_eof`](crate::Connection::receive_eof). Do not poll before either has happened.
+    /// [`receive_eof`](crate::Connection::receive_eof). Do not poll before bytes have arrived or the input has ended.
     Receive,
     /// Read the request with [`Connection::request`](crate::Connection::request), and pass the response to
     /// [`respond`](crate::Connection::respond), before or after the next poll. The next poll removes the request from the
     /// receive buffer.
     Request,
-    /// The library rejects the request for this reason. Pass the response to the rejection to
-    /// [`respond`](crate::Connection::respond) before the next poll.
+    /// The library rejects the request for this reason. Pass an error response, such as
+    /// [`Rejection::response`](crate::Rejection::response), to [`respond`](crate::Connection::respond) before the next
+    /// poll.
     Reject(Rejection),
     /// Wait for the handler's response, and pass it to [`respond`](crate::Connection::respond). Do not poll before.
     AwaitReply,
@@ -29,11 +30,11 @@ pub enum Step {
 /// The reason why a connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
-    /// The last response is sent, such as the 408 to a request that was not complete in time. If the client could
-    /// still be sending, it has since shut down its sending side, or [`Timeouts::linger`](crate::Timeouts::linger) has
-    /// passed.
+    /// The connection has ended as planned: the last response is sent, such as a 408, or the connection was idle after
+    /// [`disable_keep_alive`](crate::Connection::disable_keep_alive).
     ///
-    /// Also the reason if the engine did not respond to a [`Step::Reject`].
+    /// Before this, the server gives a client that may still be sending the time
+    /// [`Timeouts::linger`](crate::Timeouts::linger) to shut down its sending side.
     Done,
     /// The client closed the connection between two requests.
     ClientClosed,
@@ -41,6 +42,7 @@ pub enum CloseReason {
     Truncated,
     /// The client sent no request within [`Timeouts::idle`](crate::Timeouts::idle).
     Idle,
-    /// The client read its response too slowly, or not at all.
+    /// The client read its responses too slowly, or not at all: see
+    /// [`Timeouts::write_stall`](crate::Timeouts::write_stall) and [`Timeouts::send_rate`](crate::Timeouts::send_rate).
     WriteStall,
 }
