@@ -1,7 +1,7 @@
 //! A client on a real socket. It sends bytes as they are and reads responses with [`ReplyReader`].
 //!
-//! Each read or write on the socket fails after [`TIMEOUT`], so that a test fails instead of hanging. A method whose
-//! name does not begin with `try_` panics on any error.
+//! Every wait ends after [`TIMEOUT`], so that a test fails instead of hanging: each connect, read or write, and each
+//! [`Client::await_status_line`]. A method whose name does not begin with `try_` panics on any error.
 
 use crate::reply::{Reply, ReplyReader, retry_on_eintr};
 use socket2::{Domain, SockRef, Socket, Type};
@@ -136,11 +136,20 @@ impl Client {
     /// Waits until 15 bytes have arrived: the length of `HTTP/1.1 200 OK`. Does not check what they are, and consumes
     /// none, so that [`reply`](Client::reply) still reads the whole response.
     ///
-    /// Panics if no byte arrives within [`TIMEOUT`]. Use it only where the server sends a response: if the
-    /// server sends only some of the 15 bytes, or closes the connection before them, this waits forever.
+    /// Panics if the 15 bytes have not arrived after [`TIMEOUT`], even if the server has closed the connection before.
     pub fn await_status_line(&self) {
+        let deadline = Instant::now() + TIMEOUT;
         let mut start = [0; b"HTTP/1.1 200 OK".len()];
-        while retry_on_eintr(|| self.stream.peek(&mut start)).expect("a response begins") < start.len() {}
+        loop {
+            let count = retry_on_eintr(|| self.stream.peek(&mut start)).expect("bytes of a response");
+            if count == start.len() {
+                return;
+            }
+            // A peek does not wait for more bytes once one has arrived or the server has closed the connection.
+            let arrived = start[..count].escape_ascii();
+            assert!(Instant::now() < deadline, "only {count} bytes of a response arrived: {arrived}");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Closes the connection with a reset (RST). A normal close (FIN) looks to the server like a half-close.
