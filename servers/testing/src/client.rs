@@ -40,14 +40,14 @@ pub fn get(target: &str) -> String {
 
 /// A connection to a server, seen by the client.
 pub struct Client {
-    /// The socket: a test may write to it. Bytes that a test reads from it are missing for the methods that read.
+    /// The socket. A test may write to it. A byte that a test reads from it is lost for the methods that read.
     pub stream: TcpStream,
     /// Reads from a second handle of the same socket.
     reader: ReplyReader<TcpStream>,
 }
 
 impl Client {
-    /// Opens a connection to `address`.
+    /// Opens a connection to `address`. Panics if that fails.
     pub fn connect(address: SocketAddr) -> Client {
         Client::from_stream(TcpStream::connect_timeout(&address, TIMEOUT).expect("a connection"))
     }
@@ -64,7 +64,7 @@ impl Client {
         Client::connect_with(address, |socket| socket.set_recv_buffer_size(4 * 1024))
     }
 
-    /// Opens a connection with a socket that `set_up` has prepared.
+    /// Opens a connection to `address`. `set_up` changes the socket before it connects.
     fn connect_with(address: SocketAddr, set_up: impl FnOnce(&Socket) -> io::Result<()>) -> Client {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
         set_up(&socket).expect("a local address, or a small buffer");
@@ -86,27 +86,28 @@ impl Client {
         self.try_send(bytes).expect("the server receives");
     }
 
-    /// Sends all bytes, or returns the error if the server has closed the connection.
+    /// Sends all bytes. Returns an error if the server has closed the connection.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.write_all(bytes.as_ref())
     }
 
-    /// Reads the next response, which must be final. Panics if it is interim (1xx), malformed, incomplete or missing.
+    /// Reads the next response. Panics if it is interim (1xx), malformed, incomplete or missing.
     ///
-    /// If the method of the request is HEAD or its version HTTP/1.0, use [`reply_to`](Client::reply_to) instead: where
-    /// the response ends depends on both.
+    /// If the method of the request is HEAD or its version HTTP/1.0, use [`reply_to`](Client::reply_to) instead: both
+    /// affect where the response ends.
     pub fn reply(&mut self) -> Reply {
         self.try_reply().unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Reads the next response, as [`reply`](Client::reply) does. If it is interim (1xx), malformed, incomplete or
-    /// missing, returns a description of that. A status of 4xx or 5xx is no error here.
+    /// Reads the next response, of any final status. Returns a description of the error if the response is interim
+    /// (1xx), malformed, incomplete or missing. The request must not be HEAD or HTTP/1.0.
     pub fn try_reply(&mut self) -> Result<Reply, String> {
         self.reader.reply()
     }
 
-    /// Reads the final response to `request`, which was sent before. Its method and version decide whether a body
-    /// follows and how it may end. Panics if the response is interim (1xx), malformed, incomplete or missing.
+    /// Reads the response to `request`, which the test has sent before. The method and the version of `request` decide
+    /// whether a body follows and how it may end. Panics if the response is interim (1xx), malformed, incomplete or
+    /// missing.
     pub fn reply_to(&mut self, request: impl AsRef<[u8]>) -> Reply {
         let request = request.as_ref();
         self.reader.reply_to(request).unwrap_or_else(|error| {
@@ -121,14 +122,14 @@ impl Client {
         self.reply_to(request)
     }
 
-    /// Sends a request and reads its response. If the request cannot be sent, or the response is interim (1xx),
-    /// malformed, incomplete or missing, returns a description of that.
+    /// Sends a request and reads its response. Returns a description of the error if the request cannot be sent, or if
+    /// the response is interim (1xx), malformed, incomplete or missing.
     pub fn try_fetch(&mut self, request: impl AsRef<[u8]>) -> Result<Reply, String> {
         self.try_send(&request).map_err(|error| error.to_string())?;
         self.reader.reply_to(request.as_ref())
     }
 
-    /// Reads an interim response `100 Continue`. Panics if the server sends anything else.
+    /// Reads an interim response `100 Continue`. Panics if the server sends anything else or closes the connection.
     pub fn read_continue(&mut self) {
         self.reader.read_continue().unwrap_or_else(|error| panic!("{error}"));
     }
@@ -152,7 +153,8 @@ impl Client {
         }
     }
 
-    /// Closes the connection with a reset (RST). A normal close (FIN) looks to the server like a half-close.
+    /// Closes the connection with a reset (RST), after which the server can neither read nor write. After a normal
+    /// close (FIN), the server could believe that the client still reads.
     pub fn reset(self) {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("a socket");
     }

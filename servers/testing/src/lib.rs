@@ -62,10 +62,10 @@ macro_rules! both_engines {
     };
 }
 
-/// Calls `test(argument)`: `argument` is the engine or the kind of server that the test is to start.
+/// Calls `test(argument)`. `argument` is the engine or the kind of server that the test must start.
 ///
-/// Each test that [`both_engines!`] generates calls this, or `TestServer::run_on` if the function takes a server that
-/// is running already.
+/// The tests that [`both_engines!`] generates call this. For functions that take a running server, they call
+/// `TestServer::run_on` of the test crate instead.
 pub fn run_on<T>(argument: T, test: fn(T)) {
     test(argument);
 }

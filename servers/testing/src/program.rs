@@ -32,9 +32,10 @@ pub struct Program {
     stderr: ChildStderr,
     /// The line that a server printed when it began to serve. Empty after [`Program::spawn`].
     pub startup_line: String,
-    /// The addresses in the startup line.
+    /// The addresses in the startup line. Empty after [`Program::spawn`].
     pub addresses: Vec<SocketAddr>,
-    /// The document root, if the program must keep it from being removed.
+    /// The document root of the program. Kept so that its directory is not removed while the program runs. `None`
+    /// unless [`Program::with_site`] has set it.
     site: Option<Arc<Site>>,
 }
 
@@ -58,7 +59,7 @@ impl Program {
         program
     }
 
-    /// Starts a program that need not be a server. Waits for nothing.
+    /// Starts a program, which need not be a server. Returns at once and does not read a startup line.
     ///
     /// # Errors
     ///
@@ -70,7 +71,7 @@ impl Program {
         Ok(Program { child, stdout, stderr, startup_line: String::new(), addresses: Vec::new(), site: None })
     }
 
-    /// Keeps `site` until the program is dropped.
+    /// Keeps `site`, the document root, until the program is dropped: its directory is not removed before.
     pub fn with_site(mut self, site: Arc<Site>) -> Program {
         self.site = Some(site);
         self
@@ -84,18 +85,18 @@ impl Program {
         self.addresses[0]
     }
 
-    /// Returns the process of the program: the master if it has worker processes.
+    /// Returns the process ID of the program: that of the master if it has worker processes.
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
 
-    /// Sends a signal to the process of the program, not to its workers.
+    /// Sends a signal to the program's own process, not to its worker processes.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("a process that is not reaped");
     }
 
-    /// Returns the child processes of the program, which are its workers, each with the letter of its state in proc(5):
-    /// `Z` for one that has ended.
+    /// Returns the process IDs of the program's child processes, which are its workers. Each comes with the letter of
+    /// its state in proc(5), such as `Z` for a process that has ended.
     pub fn workers(&self) -> Vec<(Pid, char)> {
         let pid = self.pid().as_raw_nonzero();
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("children");
@@ -107,12 +108,13 @@ impl Program {
         children.split_whitespace().filter_map(|pid| state(pid.parse().ok()?)).collect()
     }
 
-    /// Returns the processes of the workers, then that of the program.
+    /// Returns the process IDs of the program's worker processes, then that of the program itself.
     pub fn processes(&self) -> Vec<Pid> {
         self.workers().into_iter().map(|(pid, _)| pid).chain([self.pid()]).collect()
     }
 
-    /// Sends SIGTERM, then waits as [`wait`](Program::wait) does.
+    /// Sends SIGTERM, and waits until the program has ended and all other processes have closed its standard output and
+    /// error. Panics after [`TIMEOUT`].
     pub fn stop(self) -> Exit {
         self.signal(Signal::TERM);
         self.wait()
@@ -167,8 +169,8 @@ impl Drop for Program {
     }
 }
 
-/// Reads a pipe until all writers have closed it. If they have not done so after [`TIMEOUT`], or reading fails, returns
-/// what was read as `Err`.
+/// Reads a pipe until all writers have closed it. Returns the text as `Ok`. If a writer still has the pipe open after
+/// [`TIMEOUT`] without new bytes, or if reading fails, returns the text so far as `Err`.
 fn read_to_end(pipe: &mut (impl Read + AsFd)) -> Result<String, String> {
     let mut all = Vec::new();
     let mut buffer = [0; 4096];
@@ -183,14 +185,14 @@ fn read_to_end(pipe: &mut (impl Read + AsFd)) -> Result<String, String> {
     Err(text(&all))
 }
 
-/// Waits until a read from `source` would not block: there are bytes, or the end. If `source` is a pidfd, waits until
-/// its process has ended. After [`TIMEOUT`], panics with `what`, the name of the awaited event.
+/// Waits until a read from `source` would return at once, with bytes or with the end. If `source` is a pidfd, waits
+/// until its process has ended. After [`TIMEOUT`], panics with `what`, the name of the awaited event.
 fn await_readable(source: impl AsFd, what: &str) {
     assert!(becomes_readable(source), "timed out waiting for {what}");
 }
 
-/// Waits until a read from `source` would not block: there are bytes, or the end. If `source` is a pidfd, waits until
-/// its process has ended. Returns true then, and false after [`TIMEOUT`].
+/// Waits until a read from `source` would return at once, with bytes or with the end, and returns true. If `source` is
+/// a pidfd, waits until its process has ended. Returns false after [`TIMEOUT`].
 fn becomes_readable(source: impl AsFd) -> bool {
     let deadline = Instant::now() + TIMEOUT;
     loop {

@@ -38,8 +38,8 @@ pub enum BodyFraming {
 }
 
 impl Reply {
-    /// Returns the value of the header with this name, which is compared without case, or `None` if there is none.
-    /// Panics if there are several.
+    /// Returns the value of the header with this name in any case, or `None` if there is none. Panics if there are
+    /// several.
     pub fn header(&self, name: &str) -> Option<&str> {
         match self.header_values(name)[..] {
             [] => None,
@@ -58,7 +58,7 @@ impl Reply {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// Returns the values of all headers with this name, which is compared without case.
+    /// Returns the values of all headers with this name in any case.
     fn header_values(&self, name: &str) -> Vec<&str> {
         let named = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
         named.map(|(_, value)| value.as_str()).collect()
@@ -77,7 +77,7 @@ pub struct ReplyReader<R> {
     source: R,
     /// Bytes read from `source`.
     buffer: Vec<u8>,
-    /// How many bytes at the start of `buffer` have been returned already.
+    /// How many of the first bytes of `buffer` the methods have already returned.
     consumed: usize,
 }
 
@@ -122,7 +122,7 @@ impl<R: Read> ReplyReader<R> {
         if read == CONTINUE { Ok(()) } else { Err(format!("not 100 Continue: {}", read.escape_ascii())) }
     }
 
-    /// Waits for the end of the connection. Any bytes before it are an error.
+    /// Waits until the server closes the connection. It is an error if bytes arrive before that.
     pub fn expect_eof(&mut self) -> Result<(), String> {
         if self.unread().is_empty() && !self.fill()? {
             return Ok(());
@@ -196,7 +196,7 @@ impl<R: Read> ReplyReader<R> {
         Ok(bytes)
     }
 
-    /// Reads from the source once, into the buffer. Returns whether there were any bytes: false means the end of the
+    /// Reads from the source once, into the buffer. Returns true if bytes were read, and false at the end of the
     /// connection.
     fn fill(&mut self) -> Result<bool, String> {
         self.buffer.drain(..std::mem::take(&mut self.consumed));
@@ -211,8 +211,7 @@ impl<R: Read> ReplyReader<R> {
     }
 }
 
-/// Calls `operation`, again if a signal interrupts it (EINTR), and returns its result. The kernel does not restart a
-/// system call on a socket that has a timeout.
+/// Calls `operation`, and again as long as a signal interrupts it (EINTR). Returns its result.
 pub fn retry_on_eintr<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match operation() {
@@ -236,9 +235,9 @@ fn parse_status_line(line: &[u8]) -> Result<u16, String> {
     if (200..600).contains(&code) { Ok(code) } else { Err(error()) }
 }
 
-/// Returns the name and the value of a header line `Name: value`. It is an error if there is not exactly one space
-/// between the colon and the value, or white space at the line's end, or a control character. The value may be empty,
-/// and may contain spaces.
+/// Returns the name and the value of a header line `Name: value`. The value may be empty, and may contain spaces. It is
+/// an error if there is not exactly one space before the value, if white space follows the value, or if the value
+/// contains a control character.
 fn parse_header(line: &[u8]) -> Result<(String, String), String> {
     let error = || format!("header line {}", line.escape_ascii());
     let text = std::str::from_utf8(line).map_err(|_| error())?;
@@ -274,8 +273,8 @@ fn check_general_headers(reply: &Reply) -> Result<bool, String> {
     }
 }
 
-/// Returns the framing of a response's body. Headers that contradict each other or the status are an error, and so is
-/// `Transfer-Encoding: chunked` unless the client's version allows it (`may_be_chunked`).
+/// Returns how the end of a response's body is found. Headers that contradict each other or the status are an error. So
+/// is `Transfer-Encoding: chunked` without `may_be_chunked`, which says that the request has the version HTTP/1.1.
 fn find_framing(reply: &Reply, may_be_chunked: bool) -> Result<BodyFraming, String> {
     let no_body = matches!(reply.status, 204 | 304);
     let values = |name| reply.header_values(name);

@@ -22,7 +22,8 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Returns the sum over the process of a program and those of its workers, except workers that end meanwhile.
+    /// Returns the sum over all processes of a program: its own and those of its workers. Processes that end meanwhile
+    /// do not count.
     pub fn of(program: &Program) -> Resources {
         let mut total = Resources::default();
         for process in program.processes().into_iter().filter_map(Resources::of_process) {

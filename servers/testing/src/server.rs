@@ -19,7 +19,7 @@ pub enum ServerKind {
 }
 
 impl ServerKind {
-    /// The command-line arguments that make `httpd` a server of this kind.
+    /// Returns the command-line arguments that make `httpd` a server of this kind.
     pub fn arguments(self) -> &'static [&'static str] {
         match self {
             ServerKind::EventLoop => &["--engine", "event-loop"],
@@ -43,10 +43,10 @@ impl ServerKind {
     }
 }
 
-/// An engine that runs in the test process, on a free port of 127.0.0.1, until it is dropped.
+/// An engine that runs in the test process, on a free port of 127.0.0.1. Dropping this stops the engine.
 pub struct InProcessServer {
     pub address: SocketAddr,
-    /// `None` only while it is dropped.
+    /// `None` only during `drop`, which stops the engine.
     running: Option<Running>,
 }
 
@@ -58,7 +58,7 @@ impl InProcessServer {
         InProcessServer::start_each(engine, settings, &make_handler)
     }
 
-    /// Starts an engine that calls `make_handler` with the number of each worker to make its handler.
+    /// Starts an engine whose workers have a handler each: `make_handler` makes it from the worker's number.
     pub fn start_each(engine: Engine, settings: Settings, make_handler: &MakeHandler) -> InProcessServer {
         let server = Server::bind("127.0.0.1:0").expect("a free port").with(settings);
         let running = server.start_each(engine, make_handler).expect("an engine");
@@ -86,8 +86,8 @@ impl Drop for InProcessServer {
     }
 }
 
-/// Returns the settings of engines in tests: two workers, `engine/1` in the Server header, and otherwise the defaults,
-/// whose timeouts are so long that they expire in no test that is merely slow.
+/// Returns the settings of engines in tests: two workers, and `engine/1` in the Server header. All other settings are
+/// the defaults: their timeouts are so long that they do not expire in a test that is merely slow.
 pub fn settings() -> Settings {
     Settings { workers: 2, server: "engine/1".to_owned(), ..Settings::default() }
 }

@@ -24,8 +24,8 @@ use std::{
 /// How long [`ServerUnderTest::check_low_cpu`] and [`ServerUnderTest::check_responsive`] observe a server.
 const OBSERVATION: Duration = Duration::from_secs(1);
 
-/// The pause after each call of the test's load function, while [`ServerUnderTest::check_low_cpu`] and
-/// [`ServerUnderTest::check_responsive`] observe the server.
+/// The pause after each call of the function that puts load on the server, in [`ServerUnderTest::check_low_cpu`] and
+/// [`ServerUnderTest::check_responsive`].
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long a bystander, an ordinary client beside a test's load, may wait for a response. The response usually arrives
@@ -39,19 +39,19 @@ const MAX_CPU_SHARE: u32 = 4;
 /// How long a server must use no processor time to count as idle.
 const IDLE_TIME: Duration = Duration::from_millis(150);
 
-/// How many more descriptors than at its start a server may have open after a test, when the clients have closed their
-/// connections: each worker keeps open files in its cache.
+/// How many more descriptors than at its start a server may have open after a test, when all clients have closed their
+/// connections. The caches of its workers keep files open.
 const KEPT_DESCRIPTORS: usize = 8;
 
-/// How much more memory than at its start a server may use after a test, in KiB, when the clients have closed their
-/// connections: allocators and caches free memory late.
+/// How much more memory than at its start a server may use after a test, in KiB, when all clients have closed their
+/// connections. Allocators and caches free memory late.
 const KEPT_KIB: usize = 48 * 1024;
 
-/// How many more threads than at its start a server may have after a test: the threads at its start are counted when
-/// the program has printed its startup line, and its workers may start some of theirs a little later.
+/// How many more threads than at its start a server may have after a test. The first count is made when the server has
+/// printed its startup line: its workers may start some of their threads later.
 const KEPT_THREADS: usize = 4;
 
-/// How many descriptors the test process needs besides those of the clients.
+/// How many descriptors the test process needs for other purposes than client connections.
 const OWN_DESCRIPTORS: u64 = 200;
 
 /// A running server program. A test process has only one at a time, because others would distort the measurements.
@@ -71,9 +71,9 @@ impl ServerUnderTest {
     /// Waits until no other server is under test, then calls `launch` to start a program of this kind.
     ///
     /// `notes_target` is the request target at which the program serves `notes.txt` of the test site: `/notes.txt`, or
-    /// `/static/notes.txt` if the program serves files below `/static`. The checks request it.
+    /// `/static/notes.txt` if the program serves files below `/static`. Checks of the server request this target.
     pub fn start(kind: ServerKind, notes_target: &'static str, launch: impl FnOnce() -> Program) -> Self {
-        /// The `ServerUnderTest` that exists holds this lock, so that no two servers are measured at the same time.
+        /// Locked while a `ServerUnderTest` exists, so that no two servers are measured at the same time.
         static EXCLUSIVE: Mutex<()> = Mutex::new(());
         let exclusive = EXCLUSIVE.lock().unwrap_or_else(PoisonError::into_inner);
         let program = launch();
@@ -96,9 +96,11 @@ impl ServerUnderTest {
         Resources::of(&self.program)
     }
 
-    /// Requests `notes.txt` on a new connection, as an ordinary client beside the load. Returns the time until the
-    /// response had arrived. Panics if its body is wrong, if it does not arrive within [`TIMEOUT`], or if the server
-    /// does not close the connection after the client has half-closed it.
+    /// Requests `notes.txt` on a new connection, as a client that is not part of the load. Returns the time from
+    /// connecting until the whole response had arrived.
+    ///
+    /// Panics if the body of the response is wrong, if the response does not arrive within [`TIMEOUT`], or if the
+    /// server does not close the connection after the client has half-closed it.
     pub fn bystander(&self) -> Duration {
         let start = Instant::now();
         let mut client = self.connect();
@@ -114,8 +116,8 @@ impl ServerUnderTest {
         self.resources().descriptors.saturating_sub(self.before.descriptors)
     }
 
-    /// Returns whether the server has accepted `count` connections, or up to `KEPT_DESCRIPTORS` fewer: some of the
-    /// descriptors counted at its start may have been closed since.
+    /// Returns whether the server has accepted `count` connections, or at most `KEPT_DESCRIPTORS` fewer: connections are
+    /// counted by descriptors, which is not exact.
     pub fn has_connections(&self, count: usize) -> bool {
         self.connections() + KEPT_DESCRIPTORS >= count
     }
@@ -173,8 +175,9 @@ impl ServerUnderTest {
         self.check_recovers_with_threads(0);
     }
 
-    /// Checks what [`check_recovers`](Self::check_recovers) does, for a server that has started up to `extra_threads`
-    /// threads since its start and keeps them, for example those of a pool.
+    /// Checks what [`check_recovers`](Self::check_recovers) checks, that the server still serves `notes.txt` and soon
+    /// uses little more than at its start, but allows `extra_threads` more threads, for example those of a pool. Panics
+    /// otherwise.
     pub fn check_recovers_with_threads(&self, extra_threads: usize) {
         self.bystander();
         let (start, before) = (Instant::now(), self.before);
@@ -193,8 +196,8 @@ impl ServerUnderTest {
     }
 }
 
-/// Raises the descriptor limit of the test process to the hard limit. Returns how many connections that allows, at most
-/// `wanted`.
+/// Raises the descriptor limit of the test process to the hard limit. Returns how many connections the test may open:
+/// `wanted`, or fewer if the limit is too low.
 pub fn raise_descriptor_limit(wanted: usize) -> usize {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
@@ -206,19 +209,21 @@ pub fn raise_descriptor_limit(wanted: usize) -> usize {
     count
 }
 
-/// Opens a connection and sends `bytes` on it. Unlike a [`Client`], the result uses only one descriptor.
+/// Opens a connection and sends `bytes` on it. Returns the socket, which uses one descriptor: a [`Client`] would use
+/// two.
 pub fn connect_and_send(address: SocketAddr, bytes: impl AsRef<[u8]>) -> TcpStream {
     let mut client = Client::connect(address);
     client.send(bytes);
     client.stream
 }
 
-/// Reads a response, and returns whether it is valid and its body is that of `notes.txt`.
+/// Reads a response. Returns whether it is valid and its body is that of `notes.txt`. Returns false if none arrives.
 pub fn receives_notes(stream: &TcpStream) -> bool {
     ReplyReader::new(stream).reply().is_ok_and(|reply| reply.text() == "notes\n")
 }
 
-/// Returns whether the server has closed the connection and no bytes from it are left to read. Consumes nothing.
+/// Returns whether the server has closed the connection and all its bytes have been read. Does not wait, and consumes
+/// no bytes.
 pub fn is_closed(stream: &TcpStream) -> bool {
     stream.set_nonblocking(true).expect("a socket");
     let peeked = stream.peek(&mut [0]);

@@ -79,11 +79,12 @@ impl Site {
     /// Returns the document root that all tests of a process share. A test that writes a file must choose a name that
     /// no other test uses.
     pub fn shared() -> Arc<Site> {
+        /// The document root, as long as a test uses it.
         static SITE: Shared<Site> = Shared::new();
         SITE.get_or_make(Site::build)
     }
 
-    /// Makes a document root with all files.
+    /// Makes a document root with [`FILES`], `large.bin`, special files and symbolic links.
     fn build() -> Site {
         let site =
             Site { directory: TempDir::new().expect("a directory"), large: pseudo_random_bytes(LARGE_LEN) };
@@ -142,7 +143,7 @@ impl Site {
         self.root().join(name)
     }
 
-    /// Writes the file `name` in the document root, and makes the directories above it.
+    /// Writes the file `name` in the document root. Makes the directories in which it lies if they do not exist.
     pub fn write(&self, name: &str, content: &[u8]) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a root")).expect("a directory");
@@ -152,17 +153,19 @@ impl Site {
 
 /// A static of this type gives all tests of a process the same value, such as one server.
 ///
-/// The first test that needs the value makes it. When the last test that uses it ends, the value is dropped, so that it
-/// cleans up, which the value of a plain static never does. If a later test needs the value, that test makes a new one.
+/// The first test that needs the value makes it. When the last test that uses the value ends, the value is dropped: a
+/// server stops then, while a plain static is never dropped. If a later test needs the value, that test makes a new
+/// one.
 pub struct Shared<T>(Mutex<Weak<T>>);
 
 impl<T> Shared<T> {
-    /// Creates an empty `Shared`: [`get_or_make`](Shared::get_or_make) makes the value.
+    /// Creates a `Shared` without a value: the first call of [`get_or_make`](Shared::get_or_make) makes it.
     pub const fn new() -> Shared<T> {
         Shared(Mutex::new(Weak::new()))
     }
 
-    /// Returns the shared value. Calls `make` if no test uses one at present; other tests wait until it is made.
+    /// Returns the value that the tests share. If no test holds it now, calls `make` to create it; other tests wait
+    /// meanwhile. When the last test drops its `Arc`, the value is dropped, and the next call makes a new one.
     pub fn get_or_make(&self, make: impl FnOnce() -> T) -> Arc<T> {
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
