@@ -21,9 +21,8 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 use std::fmt::Display;
 
-/// The maximum nesting depth of arrays and objects in a JSON body; a deeper one is rejected with a 400. `/echo` sends
-/// the JSON back, and a client with a recursive parser could overflow its stack. The parser of this server does not
-/// recurse.
+/// The maximum nesting depth of arrays and objects in a JSON body. Deeper JSON is rejected with a 400: `/echo` sends it
+/// back, and a client with a recursive parser could overflow its stack.
 const MAX_DEPTH: usize = 128;
 
 /// Replies to `POST /echo` with JSON that represents the body. `Content-Type` determines how: JSON stays as it is, a
@@ -51,9 +50,9 @@ fn media_type<'r>(request: &Request<'r>) -> Result<Option<MediaType<'r>>, Proble
     }
 }
 
-/// Returns JSON that represents the body. Only `media_type` determines how, never the bytes: JSON stays as it is but
-/// for white space around it, a form becomes an object, and plain text a string. Any other type, or `None`, gives an
-/// object with the type, the length in bytes, and the body in base64.
+/// Returns JSON that represents the body. `media_type` alone determines how: JSON stays as it is, without the white
+/// space around it; a form becomes an object; plain text becomes a string. Any other type, or `None`, gives an object
+/// with the type, the length in bytes, and the body in base64.
 ///
 /// # Errors
 ///
@@ -94,8 +93,7 @@ fn check_json(body: &[u8]) -> Result<&str, Problem> {
 }
 
 /// Returns the byte offset of the first `[` or `{` that nests deeper than [`MAX_DEPTH`], or `None` if none does.
-/// Brackets in strings do not count. `json` must be well-formed: the function skips the byte after every backslash,
-/// which is right only in strings.
+/// Brackets in strings do not count. `json` must be well-formed.
 fn find_too_deep(json: &str) -> Option<usize> {
     let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
     json.bytes().position(|byte| {
@@ -146,7 +144,8 @@ fn multipart_form(body: &[u8], media_type: &MediaType<'_>) -> Result<Value, Prob
     Ok(json!({ "fields": fields, "files": files }))
 }
 
-/// Makes a 400 of an error in a form. It names `Content-Type` if the boundary in that header is missing or malformed.
+/// Makes a 400 of an error in a form. If the boundary in `Content-Type` is missing or malformed, the 400 names that
+/// header.
 fn malformed_form(error: MultipartError) -> Problem {
     let problem = Problem::bad_request(format!("malformed form: {error}"));
     if error == MultipartError::Boundary { problem.with_field("Content-Type") } else { problem }

@@ -28,12 +28,12 @@ pub(crate) fn handle(request: &Request<'_>) -> Response {
     response.with_header("Vary", "Accept")
 }
 
-/// Describes a route as an object of the JSON list.
+/// Describes a route as a JSON object: an element of the list that `GET /` returns.
 fn json_object((method, target, about): (&str, &str, &str)) -> Value {
     json!({ "method": method, "target": target, "about": about })
 }
 
-/// Lists all routes in an HTML page.
+/// Returns an HTML page with a table of all routes.
 fn html_page() -> String {
     let rows: String = ROUTES.map(table_row).concat();
     format!(
@@ -43,7 +43,7 @@ fn html_page() -> String {
     )
 }
 
-/// Describes a route as a row of the HTML table. The target of a GET route is a link.
+/// Describes a route as a row of an HTML table. The target of a GET route is a link.
 fn table_row((method, target, about): (&str, &str, &str)) -> String {
     let target = escape_html(target);
     let target = if method == "GET" { format!("<a href=\"{target}\">{target}</a>") } else { target };

@@ -73,7 +73,8 @@ impl fmt::Display for App {
     }
 }
 
-/// Creates the router of one worker. It has routes below `/static` only if there is a document root.
+/// Creates the router of one worker. `weather` handles `/weather`. `root` is the directory whose files are served below
+/// `/static/`; with `None`, there are no routes below `/static`.
 fn router(root: Option<Arc<Root>>, weather: Arc<Weather>) -> Router {
     let router = Router::new()
         .route(Method::Get, "/", index::handle)

@@ -3,7 +3,8 @@
 use http_engine::{Middleware, Next, Rejected, Reply, Request, Response};
 use std::time::Duration;
 
-/// Adds `X-Served-By` to every response. The string is the header's value: it names the server and the worker.
+/// Middleware that adds `X-Served-By` to every response. The string is the header's value: it names the server and the
+/// worker.
 pub(crate) struct ServedBy(pub(crate) String);
 
 /// The name of the header that [`ServedBy`] adds.
@@ -20,11 +21,13 @@ impl Middleware for ServedBy {
     }
 }
 
-/// Adds `Server-Timing: app;dur=…` (W3C Server Timing) to every response.
+/// Middleware that adds `Server-Timing: app;dur=…` (W3C Server Timing) to every response.
 ///
 /// The value is the time in milliseconds from the last byte of the request until the response is created. It includes
-/// the delay of [`Reply::After`] and the wait for a pool thread, but not the sending. In a rejection, it is 0 if
-/// [`Rejected::request`] is `None`, and almost 0 if the request was incomplete.
+/// the delay of a [`Reply::After`] and the wait for a pool thread, but not the sending.
+///
+/// A rejection is a response that the library makes itself. Its value is 0 if the head of the request is unknown
+/// ([`Rejected::request`] is `None`), and almost 0 if the request is incomplete.
 pub(crate) struct ServerTiming;
 
 impl Middleware for ServerTiming {
@@ -39,7 +42,7 @@ impl Middleware for ServerTiming {
     }
 }
 
-/// Adds a `Server-Timing` header with this duration.
+/// Adds `Server-Timing: app;dur=…` with `duration` in milliseconds.
 fn with_timing(response: Response, duration: Duration) -> Response {
     response.with_header("Server-Timing", format!("app;dur={:.3}", duration.as_secs_f64() * 1000.0))
 }

@@ -72,9 +72,9 @@ impl Problem {
         }
     }
 
-    /// Replaces the body of `response` by the report of this error in `format`. Sets `Content-Type` to the media type
-    /// of that format, and `Vary` to `Accept`, because the request's `Accept` determines the format. Keeps the status
-    /// and all other headers.
+    /// Replaces the body of `response` by a report of this error in `format`. Sets `Content-Type` to the media type of
+    /// that format, and `Vary` to `Accept`: another `Accept` could select another format. Keeps the status and all
+    /// other headers.
     fn write_to(&self, response: Response, format: Format) -> Response {
         let response = match format {
             Format::Json => response.with_typed_body("application/problem+json", self.json()),
@@ -121,12 +121,12 @@ pub(crate) fn handler(handle: impl Fn(&Request<'_>) -> HandlerResult + Send + Sy
     }
 }
 
-/// Middleware that rewrites error responses in the format that the client prefers: JSON or HTML. Leaves a response with
-/// `Vary` unchanged, because [`Problem`] has already written it in that format.
+/// Middleware that writes the body of every error response in the format that the client prefers: JSON or HTML.
 ///
-/// Also rewrites the library's rejections. So the client gets a 500 in that format if a handler panics, or if it
-/// returns [`Reply::Deferred`] and drops the [`Responder`](http_engine::Responder) without a response. The format is
-/// JSON if [`Rejected::request`] is `None`.
+/// Leaves a response with `Vary` unchanged: [`handler`] has already written it in that format. Also writes the body of
+/// a rejection, a response that the library makes itself: for example, a 500 if a handler panics, or if it returns
+/// [`Reply::Deferred`] and drops the [`Responder`](http_engine::Responder) without a response. The format of a
+/// rejection is JSON if the head of the request is unknown ([`Rejected::request`] is `None`).
 pub(crate) struct Problems;
 
 impl Middleware for Problems {
@@ -142,9 +142,8 @@ impl Middleware for Problems {
     }
 }
 
-/// Rewrites an error response of the router or the file server in `format`. Returns a response unchanged if its status
-/// is below 400, or if it has `Vary`: [`Problem::write_to`] sets that header, so the response already has the format.
-/// The router and the file server do not set it.
+/// Writes the body of an error response of the router or the file server in `format`. Returns a response unchanged if
+/// its status is below 400, or if it has `Vary`: then [`Problem::write_to`] has already written its body.
 fn rewrite(response: Response, format: Format) -> Response {
     let status = response.status();
     if status.code() < 400 || response.header("Vary").is_some() {
@@ -155,9 +154,9 @@ fn rewrite(response: Response, format: Format) -> Response {
     Problem::new(status, detail).write_to(response, format)
 }
 
-/// Replaces the body of `response`, which the library has made for `rejection`, by a report of the reason in `format`.
-/// The library makes a response itself, in the place of a handler, if the request is malformed or too slow, if the
-/// handler fails or takes too long, or if the server is overloaded.
+/// Replaces the body of `response` by a report of `rejection` in `format`. A rejection is a response that the library
+/// makes itself: if the request is malformed or too slow, if the handler fails or takes too long, or if the server is
+/// overloaded.
 fn describe_rejection(rejection: Rejection, response: Response, format: Format) -> Response {
     Problem::new(rejection.status(), rejection.to_string()).write_to(response, format)
 }

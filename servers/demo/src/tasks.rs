@@ -7,9 +7,9 @@ use crate::{
 use http_engine::{Reply, Request, Response, Status};
 use std::time::Duration;
 
-/// `GET /io_task?ms=1000`: replies after `ms` milliseconds, as if a disk or a database had to respond first. The
-/// default is 1000. An event loop waits with a timer and serves other connections meanwhile. The blocking engine sleeps
-/// in the connection's thread.
+/// `GET /io_task?ms=1000`: replies after `ms` milliseconds, by default 1000, as if it waited for a disk or a database.
+/// The event loop waits with a timer and serves other connections meanwhile. The blocking engine sleeps in the
+/// connection's thread.
 ///
 /// # Errors
 ///
@@ -22,16 +22,16 @@ pub(crate) fn io_task(request: &Request<'_>) -> HandlerResult {
     Ok(Reply::After(Duration::from_millis(ms), Box::new(respond)))
 }
 
-/// `GET /cpu_task?n=100000`: counts the primes below `n`, by default below 100000.
+/// `GET /cpu_task?n=100000`: counts the primes below `n`, by default below 100000. `place` selects the thread.
 ///
-/// `place=offload`, the default, returns [`Reply::Offload`], as an application should: an event loop computes in its
-/// thread pool, and responds with a 503 if the pool's queue is full. `place=inline` computes in the thread that handles
-/// the request; an event loop then serves no other connection meanwhile. The blocking engine computes in the
-/// connection's thread in both cases.
+/// With `offload`, the default, the handler returns [`Reply::Offload`]: the event loop computes in its thread pool, and
+/// responds with a 503 if the pool's queue is full. With `inline`, the handler itself computes: the event loop serves
+/// no other connection meanwhile. The blocking engine computes in the connection's thread in both cases.
 ///
 /// # Errors
 ///
-/// 400 if `n` is not a number from 0 to 5000000, if `place` has another value, or if a parameter is unknown or repeated.
+/// 400 if `n` is not a number from 0 to 5000000, if `place` has another value, or if a parameter is unknown or
+/// repeated.
 pub(crate) fn cpu_task(request: &Request<'_>) -> HandlerResult {
     let parameters = Parameters::parse(request, &["n", "place"])?;
     // About ten milliseconds of work by default, and some seconds at most.
@@ -49,9 +49,9 @@ pub(crate) fn cpu_task(request: &Request<'_>) -> HandlerResult {
 /// `GET /error_task?kind=panic`: fails in one of four ways, and the client receives a 500. Any other `kind`, and an
 /// unknown or repeated parameter, is a 400.
 ///
-/// `kind=panic`, the default, panics in the handler, and `panic-offload` in a job of [`Reply::Offload`]. `dropped`
-/// returns [`Reply::Deferred`], the reply for a response that comes later, and drops the responder that should have
-/// passed the response on. `fail` returns an error.
+/// `panic`, the default, panics in the handler. `panic-offload` panics in the function of a [`Reply::Offload`], which
+/// the event loop runs in its thread pool. `dropped` returns a [`Reply::Deferred`], whose response should come later,
+/// and drops the responder that must deliver it. `fail` returns an error.
 pub(crate) fn error_task(request: &Request<'_>) -> HandlerResult {
     let parameters = Parameters::parse(request, &["kind"])?;
     match parameters.get("kind") {

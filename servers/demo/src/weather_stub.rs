@@ -24,8 +24,8 @@ use std::{
 
 /// How the stub of Open-Meteo responds to a search for a city or a request for a forecast.
 ///
-/// [`Stub::set_behaviour`] sets a behaviour for all requests. Without one, a search selects a behaviour by its name, in
-/// lower case with hyphens, in the place of a city: `name=null-member`.
+/// [`Stub::set_behaviour`] sets a behaviour for all requests. If none is set, a search for the name of a behaviour, in
+/// lower case with hyphens, gets that behaviour: `name=null-member`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Behaviour {
     /// Sends a complete response.
@@ -40,7 +40,7 @@ pub enum Behaviour {
     Redirect,
     /// Sends HTML instead of JSON.
     Html,
-    /// Sends the first line of an SSH server.
+    /// Sends the line with which an SSH server begins, instead of a response.
     NotHttp,
     /// Closes the connection without a response.
     Hangup,
@@ -56,13 +56,12 @@ pub enum Behaviour {
     Silent,
     /// Sends a complete response, one byte every 50 ms.
     Trickle,
-    /// Waits until [`Stub::set_behaviour`] sets another behaviour or `None`, then sends a complete response. A search
-    /// that selects this behaviour by name (`name=held`) gets a complete response at once.
+    /// Waits until [`Stub::set_behaviour`] sets another behaviour or `None`, then sends a complete response. If a
+    /// search has selected this behaviour by name (`name=held`), does not wait.
     Held,
 }
 
-/// A running stub of Open-Meteo's two services, the search for a city and the forecast. It serves the demo application,
-/// in the place of the public services, until the process ends.
+/// A running stub of Open-Meteo's two services, the search for a city and the forecast. It runs until the process ends.
 #[derive(Debug)]
 pub struct Stub {
     /// The address that the stub listens on.
@@ -80,12 +79,13 @@ struct StubState {
     /// The behaviour for all requests. If it is `None`, a search for a behaviour's name, such as `name=not-http`, gets
     /// that behaviour; all other searches and all forecasts get [`Behaviour::Normal`].
     behaviour: Option<Behaviour>,
-    /// The number of requests that were [held](Behaviour::Held) since the start.
+    /// The number of requests that were [held](Behaviour::Held) since the stub started.
     held: usize,
 }
 
 impl Stub {
-    /// Binds the address, and starts a thread that serves each connection on a thread of its own.
+    /// Binds the address, and starts a thread that accepts connections. Each connection is served on a thread of its
+    /// own.
     ///
     /// # Errors
     ///
@@ -110,22 +110,22 @@ impl Stub {
         format!("http://{}", self.address)
     }
 
-    /// Returns how often `place` was requested since the start: in a search if it is a city's name, in a forecast if
-    /// it is a pair of coordinates such as `52.52,13.41`.
+    /// Returns how many requests for `place` the stub has received since it started: searches if `place` is a city's
+    /// name, forecasts if it is a pair of coordinates such as `52.52,13.41`.
     pub fn count(&self, place: &str) -> usize {
         self.state().counts.get(place).copied().unwrap_or(0)
     }
 
-    /// Sets the behaviour for all further requests. With `None`, as before the first call, a search for a behaviour's
-    /// name, such as `name=not-http`, gets that behaviour; all other searches and all forecasts get
+    /// Sets the behaviour for all further requests. `None`, the initial state, sets none: then a search for a
+    /// behaviour's name, such as `name=not-http`, gets that behaviour, and all other requests get
     /// [`Behaviour::Normal`].
     pub fn set_behaviour(&self, behaviour: Option<Behaviour>) {
         self.state().behaviour = behaviour;
         self.changed.notify_all();
     }
 
-    /// Waits until the stub has [held](Behaviour::Held) a request since its start, and returns true. Returns false if
-    /// `timeout` expires first.
+    /// Waits until the stub has [held](Behaviour::Held) a request, and returns true; at once if it has held one since
+    /// it started. Returns false if `timeout` expires first.
     pub fn wait_until_held(&self, timeout: Duration) -> bool {
         let waited = self.changed.wait_timeout_while(self.state(), timeout, |state| state.held == 0);
         waited.is_ok_and(|(_, waited)| !waited.timed_out())
@@ -136,7 +136,8 @@ impl Stub {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads one request, responds and closes the connection.
+    /// Reads one request, responds as the chosen [`Behaviour`] says, and closes the connection. Returns the error if
+    /// the connection fails.
     fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
         let mut lines = BufReader::new(&stream).lines();
         let request_line = lines.next().transpose()?.unwrap_or_default();
@@ -161,8 +162,8 @@ impl Stub {
     }
 
     /// Counts a request for `place`, a city name or coordinates, and returns how to respond. This is the behaviour that
-    /// [`set_behaviour`](Stub::set_behaviour) has set. If it has set none, `place` may be a behaviour's name in lower
-    /// case with hyphens, such as `null-member`, and selects that one. Any other place selects [`Behaviour::Normal`].
+    /// [`set_behaviour`](Stub::set_behaviour) has set. If none is set, it is the behaviour with the name `place`, in
+    /// lower case with hyphens, such as `null-member`; if `place` is no such name, it is [`Behaviour::Normal`].
     fn choose_behaviour(&self, place: &str) -> Behaviour {
         let mut state = self.state();
         *state.counts.entry(place.to_owned()).or_default() += 1;
@@ -170,8 +171,8 @@ impl Stub {
         state.behaviour.or_else(selected).unwrap_or(Behaviour::Normal)
     }
 
-    /// Responds to a request for `place`, a city name or coordinates, as [`choose_behaviour`](Stub::choose_behaviour)
-    /// decides: with `json` as the body, or with the fault that the behaviour stands for.
+    /// Chooses a [`Behaviour`] for `place`, a city name or coordinates, and responds accordingly: with `json` as the
+    /// body, or with a fault.
     fn respond(&self, mut stream: TcpStream, place: &str, json: &Value) -> io::Result<()> {
         let json = json.to_string();
         let complete = response("200 OK", &json);
@@ -204,8 +205,8 @@ impl Stub {
         stream.write_all(&bytes)
     }
 
-    /// Counts a request as [held](Behaviour::Held), and waits until [`set_behaviour`](Stub::set_behaviour) sets another
-    /// behaviour or `None`. If `Held` is not set now, because a search selected it by name, counts and returns at once.
+    /// Counts a request as [held](Behaviour::Held), then waits while `Held` is the behaviour that
+    /// [`set_behaviour`](Stub::set_behaviour) has set. Returns at once if a search has selected `Held` by name.
     fn hold(&self) {
         let mut state = self.state();
         state.held += 1;
@@ -228,9 +229,9 @@ fn response(status: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// Returns a JSON body with one faulty number, for a search as well as for a forecast: it has the members of both, and
-/// a client ignores those that it does not expect. `number` is the JSON text of the faulty number, such as `null`. It
-/// becomes the latitude of the search result, and the temperature of the forecast.
+/// Returns a JSON body with one faulty number. The body fits a search as well as a forecast: it has the members of
+/// both. `number` is the JSON text of the faulty number, such as `null`: the latitude in the search, the temperature in
+/// the forecast.
 fn search_and_forecast(number: &str) -> String {
     r#"{"generationtime_ms":0.7,"results":[{"name":"A","latitude":NUMBER,"longitude":0}],"current":{
         "time":"2026-01-02T03:45","temperature_2m":NUMBER,

@@ -15,14 +15,15 @@ use std::{
 /// The maximum number of ranges in one response. A Range header with more ranges is ignored.
 const MAX_RANGES: usize = 16;
 
-/// Returns the response to a Range header with the value `range`: 206 with the ranges, or 416 if the document
-/// contains none of them. Returns `None` if the header must be ignored, and the whole document sent: the header is
-/// malformed, its unit is not `bytes`, it has more than [`MAX_RANGES`] ranges, or its ranges add up to more bytes than
-/// the document has.
+/// Returns the response to a Range header with the value `range`: a 206 with the ranges, or a 416 if the document
+/// contains no byte of them.
+///
+/// Returns `None` if the header must be ignored and the whole document sent: the header is malformed, its unit is not
+/// `bytes`, it has more than [`MAX_RANGES`] ranges, or its ranges add up to more bytes than the document has.
 ///
 /// Call this only if all preconditions of the request hold. `has_if_range` tells whether the request has an If-Range
-/// header. If so, the client knows the headers of the document from an earlier response: of these, a 206 with one range
-/// has only ETag (RFC 9110 §15.3.7). If not, it also has Content-Type, Last-Modified and Accept-Ranges.
+/// header. If it has one, the client already knows the document's headers: a 206 with one range then has ETag, but not
+/// Content-Type, Last-Modified and Accept-Ranges (RFC 9110 §15.3.7).
 pub(super) fn respond(document: &Document, range: &[u8], has_if_range: bool) -> Option<Response> {
     match range::resolve(range, document.len(), MAX_RANGES) {
         Ranges::Whole => None,
@@ -38,7 +39,8 @@ pub(super) fn respond(document: &Document, range: &[u8], has_if_range: bool) -> 
     }
 }
 
-/// Returns a 206 whose body is one range of the document. See [`respond`] for `has_if_range`.
+/// Returns a 206 whose body is one range of the document. If the request has an If-Range header (`has_if_range`), ETag
+/// is the only one of the document's headers in it. Otherwise it has all of them.
 fn single_range_response(document: &Document, range: ByteRange, has_if_range: bool) -> Response {
     let response = Response::new(Status::PARTIAL_CONTENT)
         .with_header("Content-Range", range.content_range(document.len()))
@@ -70,10 +72,10 @@ fn multipart_response(document: &Document, ranges: &[ByteRange]) -> Response {
         .with_body(Body::Parts(parts))
 }
 
-/// Returns a multipart boundary that does not occur in the document. It depends on a random secret of this process, so
-/// the author of a document cannot predict it.
+/// Returns a multipart boundary. The author of the document cannot predict it, so the document does not contain it: it
+/// is a hash with a random key of this process.
 fn boundary(document: &Document) -> String {
-    /// The seed of the hash that becomes the boundary. The first call of the process chooses it at random.
+    /// The key of the hash that becomes the boundary. The first call in the process makes it at random.
     static SECRET: OnceLock<RandomState> = OnceLock::new();
     format!("part-{:016x}", SECRET.get_or_init(RandomState::new).hash_one(&document.entity_tag))
 }

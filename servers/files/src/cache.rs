@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long after a lookup its outcome is used without another look at the file system.
+/// How long the cache returns the outcome of a lookup (a document or a 404) as fresh: no new lookup is needed.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 
 /// The maximum number of documents in the cache.
@@ -24,8 +24,7 @@ const MAX_MEMORY_BYTES: usize = 64 * 1024 * 1024;
 /// the usual limit of 1024 descriptors.
 const MAX_OPEN_FILES: usize = 64;
 
-/// The maximum length in bytes of a path whose document is cached. A longer path is looked up for every request: web
-/// pages hardly ever link to such a path.
+/// The maximum length in bytes of a path whose document is cached. A longer path is looked up for every request.
 const MAX_PATH_LEN: usize = 1024;
 
 /// What the cache holds for a path.
@@ -33,19 +32,20 @@ const MAX_PATH_LEN: usize = 1024;
 pub(super) enum Cached {
     /// The outcome of a lookup less than [`FRESH_FOR`] ago: use it.
     Fresh(Outcome),
-    /// The document that an older lookup found: look the path up again. If the file has not changed, the document is
-    /// still valid and the file need not be read.
+    /// The document that an older lookup found: look the path up again. If the file has not changed since, this
+    /// document is still valid, and the file need not be read.
     Stale(Arc<Document>),
     /// Nothing: look the path up.
     Absent,
 }
 
-/// A cache of documents and of 404 results. It evicts documents when it is full.
+/// A cache of documents and of 404 results, by path. When it is full of documents, it evicts some of them.
 #[derive(Default)]
 pub(super) struct Cache {
-    /// The documents by path. Several paths may lead to one file, each with a document of its own. Clients choose the
-    /// keys, so the hash has a random seed; it is fast rather than cryptographically strong.
+    /// The documents by path. Several paths may lead to one file, each with a document of its own. The hash has a
+    /// random seed, because clients choose the paths.
     entries: HashMap<Box<[u8]>, CacheEntry, RandomState>,
+    /// The paths for which a lookup found no file.
     not_found: NegativeCache,
     /// The sum of [`Document::memory_bytes`] over all entries.
     memory_bytes: usize,
@@ -63,7 +63,7 @@ struct CacheEntry {
 }
 
 impl Cache {
-    /// Returns what is cached for `path` at the time `now`, and marks a document as used.
+    /// Returns what is cached for `path` at the time `now`. If that is a document, marks it as used.
     #[inline]
     pub(super) fn get(&mut self, path: &[u8], now: Instant) -> Cached {
         match self.entries.get_mut(path) {
@@ -81,9 +81,9 @@ impl Cache {
         }
     }
 
-    /// Replaces what is cached for `path` by the outcome of a lookup at the time `now`.
+    /// Stores what a lookup of `path` at the time `now` has found, in the place of what was cached for `path`.
     ///
-    /// Only documents and 404 results are kept. After any other outcome, or if `path` is too long, nothing is cached
+    /// Only documents and 404 results are stored. After any other outcome, or if `path` is too long, nothing is cached
     /// for `path`.
     pub(super) fn insert(&mut self, path: &[u8], outcome: &Outcome, now: Instant) {
         if let Some(CacheEntry { document, .. }) = self.entries.remove(path) {
@@ -104,8 +104,8 @@ impl Cache {
         }
     }
 
-    /// Evicts documents if `document` would exceed a limit: first those not requested since the last eviction, then, if
-    /// that is not enough, all others. An eviction visits every entry.
+    /// Evicts documents if the cache would exceed a limit with `document` added: first those not requested since the
+    /// last eviction, then, if that is not enough, all others.
     fn make_room_for(&mut self, document: &Document) {
         for keep_used in [true, false] {
             if self.entries.len() < MAX_ENTRIES

@@ -16,13 +16,16 @@ pub(super) const MAX_IN_MEMORY: u64 = 64 * 1024;
 pub(super) struct Document {
     pub(super) version: FileVersion,
     pub(super) media_type: &'static str,
-    /// The value of the ETag header: [`FileVersion::entity_tag`].
+    /// The value of the ETag header, with its quotes.
     pub(super) entity_tag: String,
-    /// [`FileVersion::last_modified`].
+    /// The time of the last modification in whole seconds. `None` if it is before 1970 or after 9999, which HTTP cannot
+    /// express.
     pub(super) last_modified: Option<SystemTime>,
-    /// The headers of a 200: Content-Type and all of `validator_headers`.
+    /// The headers of a 200: Content-Type and all of `validator_headers`. All responses with this document share one
+    /// copy.
     pub(super) headers: SharedHeaders,
-    /// Last-Modified, ETag and Accept-Ranges. The responses 304, 412 and 416 have them too.
+    /// Last-Modified (unless `last_modified` is `None`), ETag and Accept-Ranges. The responses 304, 412 and 416 have
+    /// them too.
     pub(super) validator_headers: SharedHeaders,
     content: Content,
 }
@@ -82,7 +85,7 @@ impl Document {
         self.version.len
     }
 
-    /// Returns a response body with these bytes of the content. `range` must not exceed [`len`](Document::len).
+    /// Returns a response body with the bytes `range` of the content. `range` must not exceed [`len`](Document::len).
     #[inline]
     pub(super) fn body(&self, range: Range<u64>) -> Body {
         debug_assert!(range.start <= range.end && range.end <= self.len(), "{range:?} of {}", self.len());
@@ -112,7 +115,7 @@ impl Document {
     }
 }
 
-/// Appends a header whose name and value are known to be valid.
+/// Appends a header. Its name and value must be valid.
 fn append(headers: &mut Headers, name: &str, value: &str) {
     let appended = headers.append(name, value);
     debug_assert_eq!(appended, Ok(()), "{name}: {value}");

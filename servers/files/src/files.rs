@@ -65,8 +65,8 @@ impl Files {
 
     /// Returns what the path and the query of a request lead to: a document, a redirect or an error.
     ///
-    /// If the path leads to a document, but the query contains characters that a URI must not contain or an incomplete
-    /// percent-escape, this is a redirect to the same path. [`redirect`] then percent-encodes those characters.
+    /// If the path leads to a document, but the query is not valid in a URI, this is a redirect to the same path: its
+    /// Location has the query with percent-encoding.
     #[inline]
     fn outcome(&self, request: &Request<'_>) -> Outcome {
         let outcome = self.path_outcome(request);
@@ -78,7 +78,8 @@ impl Files {
         outcome
     }
 
-    /// Returns what the path of a request leads to, from the cache or from a lookup, whose outcome it caches.
+    /// Returns what the path of a request leads to: a document, a redirect or an error. Takes it from the cache, or
+    /// looks the path up and caches the outcome.
     #[inline]
     fn path_outcome(&self, request: &Request<'_>) -> Outcome {
         let (key, now) = (request.path_bytes(), request.received_at());
@@ -127,12 +128,13 @@ impl fmt::Debug for Files {
     }
 }
 
-/// Decodes a requested path and removes `prefix`: the result is the path to look up beneath the root.
+/// Decodes a requested path and removes `prefix`. Returns the path to look up beneath the root.
 ///
 /// # Errors
 ///
-/// The outcome, if no lookup is needed. A malformed path gets 400, one above the root 403, one outside `prefix` 404. A
-/// path with characters that a URI must not contain is redirected to its valid spelling.
+/// The outcome of the request, if no lookup is needed: 400 if the path is malformed, 403 if it leads above the root,
+/// 404 if it does not begin with `prefix`, and a redirect to the percent-encoded path if it contains characters that a
+/// URI must not contain.
 fn resolve<'r>(requested: &'r str, prefix: &str) -> Result<RelativePath<'r>, Outcome> {
     let mut path = RelativePath::parse(requested).map_err(|error| {
         Outcome::Error(match error {
@@ -155,8 +157,8 @@ fn full_response(document: &Document) -> Response {
         .with_body(document.body(0..document.len()))
 }
 
-/// Returns the response to a request with preconditions or a Range header, evaluated in the order of RFC 9110 §13.2.2:
-/// 304, 412, 206, 416, or 200 with the whole document.
+/// Returns the response to a request with preconditions (such as If-None-Match) or a Range header: 304, 412, 206, 416,
+/// or 200 with the whole document. Evaluates the headers in the order of RFC 9110 §13.2.2.
 fn conditional_response(request: &Request<'_>, document: &Document) -> Response {
     let validators = Validators { etag: Some(&document.entity_tag), last_modified: document.last_modified };
     let response = match conditional::evaluate(true, request.headers(), &validators) {

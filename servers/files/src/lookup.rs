@@ -70,10 +70,11 @@ fn file_name<'p>(path: &'p RelativePath<'_>) -> Cow<'p, [u8]> {
     }
 }
 
-/// Returns the status of the response if a file could not be opened for the reason `errno`: 404 if there is no such
-/// file, or it is a socket or a device that cannot be opened; 403 if the server may not read it, or symbolic links
-/// leave the root or form a loop; 503 if descriptors or memory are lacking, or openat2(2) still returns EAGAIN after
-/// its retries; otherwise 500.
+/// Returns the status of the response if a file could not be opened for the reason `errno`:
+///
+/// 404 if there is no such file, or if it is a socket or a device that cannot be opened. 403 if the server may not read
+/// the file, or if symbolic links leave the root or form a loop. 503 if descriptors or memory are lacking, or for
+/// EAGAIN, which a concurrent rename can cause in openat2(2). Otherwise 500.
 fn error_status(errno: Errno) -> Status {
     match errno {
         // ENXIO: a socket, or a device without a driver.

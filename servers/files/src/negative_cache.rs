@@ -6,8 +6,8 @@
 use foldhash::fast::RandomState;
 use std::{hash::BuildHasher, time::Instant};
 
-/// The number of slots: enough for the missing paths that browsers request again and again, such as icons and pages
-/// that have moved.
+/// The number of slots. A slot holds one path; the hash of a path selects its slot. There are enough slots for the
+/// missing paths that browsers request again and again, such as icons.
 const SLOTS: usize = 256;
 
 /// The maximum length in bytes of a path that is cached.
@@ -16,9 +16,9 @@ const MAX_PATH_LEN: usize = 256;
 /// A cache of at most [`SLOTS`] paths that do not exist.
 #[derive(Default)]
 pub(super) struct NegativeCache {
-    /// Empty before the first insertion, then always [`SLOTS`] long.
+    /// Empty before the first insertion, then always [`SLOTS`] long. The hash of a path selects its slot.
     slots: Vec<Option<MissingPath>>,
-    /// Its seed is random, so that clients cannot find out which paths share a slot.
+    /// Hashes the paths. The seed is random, so that clients cannot find out which paths share a slot.
     hasher: RandomState,
 }
 
@@ -30,15 +30,15 @@ struct MissingPath {
 }
 
 impl NegativeCache {
-    /// Returns whether the cache contains `path` and the result is still fresh at the time `now`.
+    /// Returns whether the cache contains `path`, and `now` is before the time until which it was cached.
     #[inline]
     pub(super) fn contains(&self, path: &[u8], now: Instant) -> bool {
         let missing = self.slots.get(self.slot(path)).and_then(Option::as_ref);
         missing.is_some_and(|missing| missing.path == path && now < missing.fresh_until)
     }
 
-    /// Caches that `path` does not exist, until `fresh_until`. If the cache holds another path with the same hash slot,
-    /// `path` replaces it. Does nothing if `path` is longer than [`MAX_PATH_LEN`].
+    /// Caches until `fresh_until` that `path` does not exist. Paths whose hashes select the same slot replace each
+    /// other. Does nothing if `path` is longer than [`MAX_PATH_LEN`].
     pub(super) fn insert(&mut self, path: &[u8], fresh_until: Instant) {
         if path.len() > MAX_PATH_LEN {
             return;
@@ -50,7 +50,7 @@ impl NegativeCache {
         missing.fresh_until = fresh_until;
     }
 
-    /// Returns the index of the slot for `path`.
+    /// Returns the index of the slot for `path`, which its hash selects.
     #[inline]
     fn slot(&self, path: &[u8]) -> usize {
         self.hasher.hash_one(path) as usize % SLOTS

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// How often `openat2` is retried after EINTR or EAGAIN. It returns EAGAIN if a concurrent rename may have misled it.
+/// How often `openat2` is retried after EINTR, or after EAGAIN, which a concurrent rename can cause.
 const MAX_RETRIES: u32 = 8;
 
 /// The last second that an HTTP date can express, 9999-12-31T23:59:59Z, in seconds since 1970.
@@ -25,7 +25,7 @@ const MAX_HTTP_DATE: u64 = 253_402_300_799;
 /// A directory whose files are served.
 #[derive(Debug)]
 pub struct Root {
-    /// The open directory. It stays the same one if its path is renamed or a link in its path changes.
+    /// The open directory. It stays the same directory even if it is renamed or its path then leads to another one.
     directory: OwnedFd,
 }
 
@@ -34,8 +34,8 @@ impl Root {
     ///
     /// # Errors
     ///
-    /// If `path` does not exist, is not a directory or may not be entered, or if the kernel is older than Linux 5.6 and
-    /// so has no `openat2`.
+    /// If `path` does not exist, is not a directory or is in a directory that may not be entered, or if the kernel has
+    /// no `openat2` because it is older than Linux 5.6.
     pub fn open(path: &Path) -> io::Result<Root> {
         let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
         let root = Root { directory: open(path, flags, Mode::empty())? };
@@ -52,7 +52,7 @@ impl Root {
     ///
     /// # Errors
     ///
-    /// All errors of openat2(2) and fstat(2), for example ENOENT if there is no such file, and EXDEV if a symbolic link
+    /// All errors of openat2(2) and fstat(2): for example, ENOENT if there is no such file, or EXDEV if a symbolic link
     /// leads out of the root.
     pub(super) fn open_entry(&self, path: &[u8]) -> Result<Entry, Errno> {
         let file = self.open_beneath(path)?;
@@ -122,11 +122,8 @@ impl FileVersion {
         }
     }
 
-    /// Returns whether a file has the same content in this version as in `other`: the same length and modification
-    /// time.
-    ///
-    /// Both must be versions of the same file: device and inode are not compared. The status change time is not
-    /// compared either, because it also changes when another file is renamed over this one.
+    /// Returns whether a file has the same content in this version as in `other`: the length and the modification time
+    /// are equal. Both must be versions of the same file.
     pub(super) fn has_content_of(&self, other: &FileVersion) -> bool {
         (self.len, self.modified) == (other.len, other.modified)
     }

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The size limit of a response body. Upstream's bodies have about one kilobyte.
+/// The maximum length of the body of a response. Those of Open-Meteo have about one kilobyte.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// The value of the request header `User-Agent`.
 const USER_AGENT: &str = concat!("http-core/", env!("CARGO_PKG_VERSION"));
@@ -40,12 +40,12 @@ impl Timeouts {
     }
 }
 
-/// Fetches `target` from the host of `url`, and parses the JSON as a `T`. The deadline does not interrupt name
-/// resolution: only the resolver's own timeout does.
+/// Fetches `target` from the host of `url`, and parses the JSON as a `T`. Blocks the thread. `timeouts` do not
+/// interrupt name resolution: only the resolver's own timeout does.
 ///
 /// # Errors
 ///
-/// [`io::ErrorKind::Other`] with a reason if upstream cannot be reached or does not respond with status 200 and the
+/// [`io::ErrorKind::Other`] with a reason if the host cannot be reached or does not respond with status 200 and the
 /// expected JSON; [`io::ErrorKind::TimedOut`] or [`io::ErrorKind::WouldBlock`] if a timeout expires; another error of
 /// the operating system if the connection fails.
 pub(super) fn get_json<T: DeserializeOwned>(url: &Url, target: &str, timeouts: &Timeouts) -> io::Result<T> {
@@ -61,8 +61,11 @@ pub(super) fn get_json<T: DeserializeOwned>(url: &Url, target: &str, timeouts: &
     serde_json::from_slice(&body).map_err(|_| io::Error::other("unexpected JSON from upstream"))
 }
 
-/// Returns the bytes of a GET request for `target`, which [`Url::target`] made. In practice it never fails: [`Url`]
-/// has checked the authority, and encodes the target.
+/// Returns the bytes of a GET request. [`Url::target`] must have made `target`.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::Other`] if the authority of `url` or `target` is malformed, which [`Url`] prevents.
 fn request(url: &Url, target: &str) -> io::Result<Vec<u8>> {
     let request = ClientRequest::new(Method::Get, &url.authority, target).map_err(io::Error::other)?;
     let request = request.with_header("Accept", "application/json");
@@ -70,12 +73,12 @@ fn request(url: &Url, target: &str) -> io::Result<Vec<u8>> {
     Ok(request.map_err(io::Error::other)?.to_bytes())
 }
 
-/// Connects to the first address that accepts the connection.
+/// Tries the addresses in order, and connects to the first that accepts the connection.
 ///
 /// # Errors
 ///
-/// [`io::ErrorKind::TimedOut`] if the deadline passes or the last address times out. Otherwise, if no address accepts,
-/// [`io::ErrorKind::Other`].
+/// [`io::ErrorKind::TimedOut`] if the deadline passes, or if no address accepts and the last one has timed out;
+/// [`io::ErrorKind::Other`] if no address accepts and the last one fails otherwise.
 fn connect(addresses: impl Iterator<Item = SocketAddr>, timeouts: &Timeouts) -> io::Result<TcpStream> {
     let mut result = Err(unreachable());
     for address in addresses {
@@ -92,7 +95,7 @@ fn unreachable() -> io::Error {
     io::Error::other("upstream cannot be reached")
 }
 
-/// Receives the response to a GET request. Does not check its status.
+/// Receives the response to a GET request. Its status may be any: the caller must check it.
 ///
 /// # Errors
 ///

@@ -23,7 +23,7 @@ use place::Place;
 use reports::{Leader, Reports, Role, WeatherResult};
 use std::{sync::Arc, time::Instant};
 
-/// The handler of `/weather`. All workers of a process share it, and with it the cache.
+/// The handler of `/weather`. All workers of a process share one, and so they share its cache of reports.
 pub(crate) struct Weather {
     settings: WeatherSettings,
     reports: Reports,
@@ -36,8 +36,8 @@ impl Weather {
 
     /// Replies with the weather at the place that the query names.
     ///
-    /// If the place is unknown or the weather cannot be fetched, the reply is an error response: 404 for an unknown
-    /// city, 502 if upstream fails, 504 if it is too slow, 503 if the thread pool is full.
+    /// If there is no report to send, the reply is an error response: 404 for an unknown city, 502 if Open-Meteo fails,
+    /// 504 if it is too slow, 503 if the thread pool is full.
     ///
     /// # Errors
     ///
@@ -60,9 +60,9 @@ impl Weather {
         })
     }
 
-    /// Fetches the report for the place of `leader`, the request that fetches for all requests that need this report
-    /// now. Logs the fetch, stores its result in the cache, delivers it to the waiting requests, and returns it for the
-    /// leader's own response. Blocks the thread.
+    /// Fetches the report for the place of `leader`: the one request that fetches while others wait for the same
+    /// report. Logs the fetch, stores its result in the cache and delivers it to the waiting requests. Returns the
+    /// result for the leader itself. Blocks the thread.
     fn fetch(&self, leader: Leader) -> WeatherResult {
         let started = Instant::now();
         let fetched = open_meteo::fetch_report(&leader.place, &self.settings);
@@ -72,12 +72,12 @@ impl Weather {
         leader.finish(fetched, ended)
     }
 
-    /// Creates the response to a request that was received at `now`. An error is reported in `format`.
+    /// Creates the response to a request that was received at `now`. An error is reported in `format`; a report is
+    /// always JSON.
     ///
-    /// A report is always JSON. A report is stale if the last fetch failed and it comes from an earlier one. A client
-    /// must revalidate a stale report (RFC 9111 §5.2.2.4), and may cache any other for [`WeatherSettings::max_age`]
-    /// (§5.2.2.1). `Age` is the number of seconds from the end of the fetch to `now` (§5.1); 0 if the fetch ended
-    /// later.
+    /// A report is stale if a later fetch for its place has failed. A client must revalidate a stale report (RFC 9111
+    /// §5.2.2.4), and may cache any other for [`WeatherSettings::max_age`] (§5.2.2.1). `Age` is the number of seconds
+    /// from the end of the report's fetch to `now` (§5.1), or 0 if the fetch ended after `now`.
     fn response(&self, result: WeatherResult, now: Instant, format: Format) -> Response {
         let cached = match result {
             Ok(cached) => cached,

@@ -24,8 +24,8 @@ const FORECAST_HOST: &str = "api.open-meteo.com";
 /// The query parameter `current` of the forecast: the variables that [`Current`] reads.
 const CURRENT_VARIABLES: &str = "temperature_2m,wind_speed_10m,wind_direction_10m,weather_code";
 
-/// The weather at a place. It serializes as the JSON object of a response of `/weather`, without the member `stale`.
-/// `reports::CachedReport` adds that one, which is true if a later fetch has failed.
+/// The weather at a place. It serializes as the JSON object of a response of `/weather`, but without the member
+/// `stale`: `reports::CachedReport` adds it.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     place: Location,
@@ -78,8 +78,8 @@ struct Search {
     /// The matches, the best one first. Open-Meteo omits an empty list.
     #[serde(default)]
     results: Vec<Location>,
-    /// Required, because every response of the search has it. An object that is no such response would otherwise
-    /// count as one without results.
+    /// Not used, but required: every response of the search has it. Without it, any JSON object would be valid and
+    /// would mean that no city matches.
     #[serde(rename = "generationtime_ms")]
     _generation_time_ms: f64,
 }
@@ -90,11 +90,13 @@ struct Forecast {
     current: Current,
 }
 
-/// Fetches the weather at a place: searches for the coordinates if it is a city, then asks for the forecast. Blocks.
+/// Fetches the weather at a place. For a city, searches for its coordinates first. Then asks for the forecast. Blocks
+/// the thread.
 ///
 /// # Errors
 ///
-/// 404 if no city has this name, 504 if a service exceeds a timeout, 502 if it fails otherwise (RFC 9110 §15.6).
+/// 404 if no city has this name, 504 if the search or the forecast exceeds a timeout, 502 if one of them fails
+/// otherwise (RFC 9110 §15.6).
 pub(super) fn fetch_report(place: &Place, settings: &WeatherSettings) -> Result<Report, Problem> {
     let WeatherSettings { url, idle_timeout, total_timeout, .. } = settings;
     let timeouts = Timeouts { idle: *idle_timeout, deadline: Instant::now() + *total_timeout };
@@ -125,8 +127,7 @@ fn search_city(name: &str, url: &Url, timeouts: &Timeouts) -> Result<Location, P
     search.results.into_iter().next().ok_or_else(no_such_city)
 }
 
-/// Asks the forecast service at `url` for the current weather. [`Current`] depends on the units and the time zone, so
-/// the query states them even though they are Open-Meteo's defaults.
+/// Asks the forecast service at `url` for the current weather.
 ///
 /// # Errors
 ///
@@ -170,7 +171,7 @@ impl Report {
     }
 }
 
-/// Deserializes a number and rounds it to hundredths. Fails if the number is not in the range from `LOW` to `HIGH`.
+/// Deserializes a number and rounds it to hundredths. Fails if the number is below `LOW` or above `HIGH`.
 fn within<'de, D: Deserializer<'de>, const LOW: i32, const HIGH: i32>(json: D) -> Result<f64, D::Error> {
     let number = f64::deserialize(json)?;
     let rounded = from_hundredths(to_hundredths(number));

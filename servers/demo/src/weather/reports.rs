@@ -33,7 +33,7 @@ pub(super) struct CachedReport {
     pub(super) stale: bool,
 }
 
-/// The cache of reports and the fetches in flight. All clones share them.
+/// The cache of reports, and the fetches that are running. All clones share both.
 #[derive(Clone)]
 pub(super) struct Reports(Arc<Mutex<ReportsState>>);
 
@@ -41,9 +41,8 @@ pub(super) struct Reports(Arc<Mutex<ReportsState>>);
 struct ReportsState {
     settings: WeatherSettings,
     cache: HashMap<Place, CacheEntry>,
-    /// The fetches in flight, by place. Each has the functions that deliver its result to the followers: the requests
-    /// that wait for it. The vector is empty while a fetch has no follower. The entry is missing if no fetch is in
-    /// flight.
+    /// The running fetches, by place. Each has the functions that deliver its result to its followers, the requests
+    /// that wait for it: none at first. A place has no entry if no fetch is running.
     in_flight: HashMap<Place, Vec<Deliver>>,
 }
 
@@ -51,18 +50,18 @@ struct ReportsState {
 struct CacheEntry {
     ended_at: Instant,
     result: WeatherResult,
-    /// A report to serve as stale if `result` is an error: that of the last successful fetch before this one. `None` if
-    /// the cache had none. Not used if `result` is a report.
+    /// The report of the last successful fetch before this one, or `None` if the cache had none. If `result` is an
+    /// error, this report is served in its place, marked as stale.
     earlier_report: Option<CachedReport>,
 }
 
-/// What a request must do to get its result.
+/// How a request gets its result.
 pub(super) enum Role {
-    /// Nothing: the result was in the cache.
+    /// The cache had this result. There is nothing to do.
     Cached(WeatherResult),
-    /// Fetch the weather at the leader's place and call [`Leader::finish`].
+    /// No other request fetches this report: fetch the weather at [`Leader::place`], then call [`Leader::finish`].
     Leader(Leader),
-    /// Call [`Reports::wait`] with this place. Another request fetches the weather for it.
+    /// Another request is fetching the weather at this place: call [`Reports::wait`] with the place.
     Follower(Place),
 }
 
@@ -72,10 +71,11 @@ impl Reports {
         Reports(Arc::new(Mutex::new(state)))
     }
 
-    /// Assigns a role to a request for `place` that was received at `now`. The role is `Cached` if the cache has a
-    /// recent result: a report younger than the setting `max_age`, or an error younger than `retry_delay` (a stale
-    /// report may take its place). Otherwise it is `Follower` if a fetch for the place is in flight, and `Leader` of a
-    /// new fetch if none is.
+    /// Tells a request for `place`, received at `now`, how to get its result.
+    ///
+    /// The role is `Cached` if the last fetch for the place is recent: it succeeded less than the setting `max_age`
+    /// ago, or failed less than `retry_delay` ago. Otherwise it is `Follower` if another request is fetching this
+    /// report. Otherwise it is `Leader`: this request must fetch the report.
     pub(super) fn join(&self, place: Place, now: Instant) -> Role {
         let mut state = self.lock();
         if let Some(result) = state.get(&place, now) {
@@ -88,8 +88,8 @@ impl Reports {
         Role::Leader(Leader { reports: self.clone(), place, result: Err(busy()) })
     }
 
-    /// Makes a request for `place`, received at `now`, wait for the fetch that another request, the leader, has
-    /// started. `deliver` is called with the result when the fetch ends, on the thread that ends it.
+    /// Makes a request for `place`, received at `now`, wait for the fetch of another request, the leader. `deliver` is
+    /// called with the result when the fetch ends, on the thread that ends it.
     ///
     /// If the fetch has ended since [`join`](Reports::join), `wait` itself calls `deliver` at once: with the result in
     /// the cache if that is recent at `now`, otherwise with a 503.
@@ -111,17 +111,17 @@ impl Reports {
 }
 
 impl ReportsState {
-    /// Returns the result for a request received at `now` if the last fetch for `place` is recent: for `max_age`
-    /// after a successful fetch, for `retry_delay` after a failed one. Otherwise returns `None`: a new fetch is
-    /// needed.
+    /// Returns the result for a request received at `now`, if the last fetch for `place` is recent: it succeeded less
+    /// than `max_age` ago, or failed less than `retry_delay` ago. After a failure, this may be a stale report. Returns
+    /// `None` if a new fetch is needed.
     fn get(&self, place: &Place, now: Instant) -> Option<WeatherResult> {
         let entry = self.cache.get(place)?;
         let lifetime = if entry.result.is_ok() { self.settings.max_age } else { self.settings.retry_delay };
         is_within(lifetime, entry.ended_at, now).then(|| self.result_or_stale(entry, now))
     }
 
-    /// Returns the result of the last fetch. If that is an error, returns the earlier report instead, marked as stale,
-    /// as long as it is younger than `stale_if_error`.
+    /// Returns the result of the fetch in `entry`. If that is an error, and `entry` has an earlier report that is
+    /// younger than `stale_if_error` at `now`, returns that report instead, marked as stale.
     fn result_or_stale(&self, entry: &CacheEntry, now: Instant) -> WeatherResult {
         entry.result.clone().or_else(|problem| match &entry.earlier_report {
             Some(last) if is_within(self.settings.stale_if_error, last.fetched_at, now) => {
@@ -131,8 +131,8 @@ impl ReportsState {
         })
     }
 
-    /// Stores the result of a fetch that ended at `now`. Returns the result for the requests that waited for it: the
-    /// report or error in `fetched`, or a stale report in the place of the error.
+    /// Stores the result of a fetch that ended at `now`. Returns the result to send to clients: `fetched`, or a stale
+    /// report if `fetched` is an error and the cache has such a report.
     fn insert(&mut self, place: &Place, fetched: Result<Report, Problem>, now: Instant) -> WeatherResult {
         let earlier_report = self.cache.remove(place).and_then(|old| old.result.ok().or(old.earlier_report));
         let result =
@@ -144,8 +144,7 @@ impl ReportsState {
         result
     }
 
-    /// Removes the entry whose fetch ended first if the cache is full. Otherwise does nothing. It searches all entries,
-    /// but only once for each fetch, which takes far longer.
+    /// If the cache is full, removes the entry whose fetch ended first. Otherwise does nothing.
     fn make_room(&mut self) {
         if self.cache.len() >= self.settings.max_places {
             let oldest = self.cache.iter().min_by_key(|(_, entry)| entry.ended_at);
@@ -166,12 +165,11 @@ fn busy() -> Problem {
     Problem::new(Status::SERVICE_UNAVAILABLE, "the server is busy; try again")
 }
 
-/// The leader of a fetch in flight: the request that fetches the weather at `place`. Its followers are the other
-/// requests for the place, which wait for the result. Dropping the leader ends the fetch and delivers `result` to the
-/// followers.
+/// The leader of a running fetch: the request that fetches the weather at `place`. Its followers are the other requests
+/// for the place, which wait for the result. Dropping the leader ends the fetch and delivers `result` to the followers.
 ///
-/// If it is dropped before [`finish`](Leader::finish), because the thread pool is full or the fetch panics, the
-/// followers get a 503, and the next request for the place becomes the leader.
+/// A leader is dropped before [`finish`](Leader::finish) if the thread pool is full or the fetch panics. Then the
+/// followers get a 503, and the next request for the place becomes the leader of a new fetch.
 pub(super) struct Leader {
     reports: Reports,
     pub(super) place: Place,
@@ -180,11 +178,11 @@ pub(super) struct Leader {
 }
 
 impl Leader {
-    /// Stores the result of the fetch, which ended at `ended_at`, in the cache. Returns the result for the leader's own
-    /// request, and delivers it to its followers, the requests that wait for this fetch.
+    /// Ends the fetch at `ended_at`: stores its result in the cache, delivers it to the followers (the requests that
+    /// wait for this fetch), and returns it for the leader's own request.
     ///
-    /// The result is that in `fetched`. If that is an error, and the cache has a report of an earlier fetch that is
-    /// younger than `stale_if_error`, the result is that report, marked as stale.
+    /// The result is `fetched`. But if `fetched` is an error, and the cache has an earlier report that is younger than
+    /// `stale_if_error`, the result is that report, marked as stale.
     pub(super) fn finish(mut self, fetched: Result<Report, Problem>, ended_at: Instant) -> WeatherResult {
         self.result = self.reports.lock().insert(&self.place, fetched, ended_at);
         self.result.clone()

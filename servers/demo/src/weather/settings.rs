@@ -13,13 +13,13 @@ use std::{num::NonZeroU16, str::FromStr, time::Duration};
 pub struct WeatherSettings {
     /// The base URL of both services; `None` selects the public services of open-meteo.com.
     pub url: Option<Url>,
-    /// Timeout for connecting to one address, and for each read and write. Upstream usually responds within 100 ms.
+    /// Timeout for connecting to one address, and for each read and write. Open-Meteo usually responds within 100 ms.
     pub idle_timeout: Duration,
     /// Timeout for the whole fetch from both services. It does not interrupt name resolution.
     pub total_timeout: Duration,
-    /// How long a report is served before the next fetch for its place. Upstream updates its data every 15 minutes.
+    /// How long a report is served before the next fetch for its place. Open-Meteo has new data every 15 minutes.
     pub max_age: Duration,
-    /// How long after its fetch a report may still be served when upstream fails (RFC 5861 §4).
+    /// How long after its own fetch a report may still be served if later fetches fail (RFC 5861 §4).
     pub stale_if_error: Duration,
     /// How long after a failed fetch there is no other fetch for the same place.
     pub retry_delay: Duration,
@@ -52,7 +52,7 @@ pub struct Url {
     pub(super) authority: String,
     /// Host and port to connect to; port 80 if the URL has none.
     pub(super) address: String,
-    /// The path without the slashes at its end; empty if nothing else is left.
+    /// The path without the slashes at its end. Empty if there is no path or only slashes.
     prefix: String,
 }
 
@@ -81,6 +81,7 @@ const BAD_AUTHORITY: &str = "http:// must be followed by a host, or a host and a
 const BAD_PATH: &str = "the host may be followed by a path, but not by a query or a fragment";
 
 impl FromStr for Url {
+    /// What is wrong with the URL, as a sentence for the operator.
     type Err = &'static str;
 
     /// Parses `http://HOST[:PORT][/PATH]`. An error is a sentence for the operator.
