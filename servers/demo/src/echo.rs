@@ -2,7 +2,7 @@
 //!
 //! | `Content-Type` | response |
 //! |---|---|
-//! | `application/json`, `…+json` | the body, character for character |
+//! | `application/json`, `…+json` | the body, as sent, without the white space around it |
 //! | `application/x-www-form-urlencoded` | an object; a repeated name has an array |
 //! | `multipart/form-data` | `{"fields": […], "files": […]}` |
 //! | `text/plain` | a string |
