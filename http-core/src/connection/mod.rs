@@ -253,8 +253,10 @@ impl Connection {
         }
     }
 
-    /// Begins to receive the body of the request with this framing, and returns `None`: the state has changed. Queues a
-    /// 100 response if the client waits for one. Returns [`Step::Reject`] if the body is too large.
+    /// Begins to receive the body of the request with this framing. Queues a 100 response if the client waits for one.
+    ///
+    /// Returns [`Step::Reject`] if Content-Length announces a body beyond the limit. Otherwise enters the body state and
+    /// returns `None`: `poll` determines the next step there.
     #[inline]
     fn begin_body(&mut self, framing: RequestFraming, head_len: usize, io: &mut Io<'_>) -> Option<Step> {
         match ReceivingBody::new(framing, head_len, &self.config.limits, io.now) {

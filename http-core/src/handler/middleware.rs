@@ -24,8 +24,8 @@ pub trait Middleware: Send + Sync {
 
     /// Returns the response to a request to which the library responds itself, because the request is malformed, its
     /// handler has panicked, or for another reason in [`Rejection`](crate::Rejection). `response` is the library's
-    /// response, as changed by the handler and the inner layers. The default implementation returns `response`
-    /// unchanged.
+    /// response, after the method [`rejected`](Handler::rejected) of the handler and of the inner layers may have changed
+    /// it. The default implementation returns `response` unchanged.
     ///
     /// This method does not see an error response that the handler or an inner layer returns:
     /// [`handle`](Middleware::handle) sees it.

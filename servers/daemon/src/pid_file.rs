@@ -81,8 +81,8 @@ impl PidFile {
         PidFile::record(path, file)
     }
 
-    /// Replaces the content of the file with the PID of this process. A process that runs with `--reload` notices the
-    /// new modification time.
+    /// Replaces the content of the file with the PID of this process. After a handoff that failed, the new modification
+    /// time tells a waiting `httpd --reload` that this process continues.
     pub fn write_pid(&self) -> io::Result<()> {
         let line = format!("{}\n", getpid());
         // In this order a reader never sees a part of a PID: the first line is the old PID, this PID, or missing.

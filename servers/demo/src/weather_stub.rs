@@ -229,9 +229,9 @@ fn response(status: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// Returns a JSON body with one faulty number. The body fits a search as well as a forecast: it has the members of
-/// both. `number` is the JSON text of the faulty number, such as `null`: the latitude in the search, the temperature in
-/// the forecast.
+/// Returns a JSON body that can be the response to a search and to a forecast, because it has the members of both. One
+/// number in each part is faulty: the latitude of the search and the temperature of the forecast are `number`, a JSON
+/// text such as `null`.
 fn search_and_forecast(number: &str) -> String {
     r#"{"generationtime_ms":0.7,"results":[{"name":"A","latitude":NUMBER,"longitude":0}],"current":{
         "time":"2026-01-02T03:45","temperature_2m":NUMBER,

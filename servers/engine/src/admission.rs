@@ -49,11 +49,12 @@ impl Admission {
 
     /// Creates the protocol state of a new connection. `client_addr` is `None` if the client has no IP address.
     ///
-    /// The connection only sends 503 if `has_room` is false (the connection limit is reached), or if its client address
-    /// has reached the limit per address.
+    /// If `has_room` is false (the connection limit is reached), or if the client's address has reached its own limit, the
+    /// connection does nothing but send 503 and close.
     ///
-    /// The permit counts the connection for the client's address. Keep it until the connection closes. It is `None` if
-    /// the address has reached its limit, if the settings have no limit per address, or if `client_addr` is `None`.
+    /// The permit counts the connection for the client's address until it is dropped: keep it while the connection is
+    /// open. There is no permit if the address has reached its limit, if the settings have no limit per address, or if
+    /// `client_addr` is `None`.
     pub(crate) fn admit(
         &self,
         client_addr: Option<SocketAddr>,

@@ -66,7 +66,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The system has no threads, descriptors or memory left, or a socket for another event loop cannot be bound.
+    /// The system has no threads, descriptors or memory left, or an event loop cannot bind a listening socket of its own.
     pub fn start(self, engine: Engine, handler: impl Handler + 'static) -> io::Result<Running> {
         let handler: Arc<dyn Handler> = Arc::new(handler);
         let make: MakeHandler = Arc::new(move |_| Arc::clone(&handler));
@@ -77,7 +77,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The system has no threads, descriptors or memory left, or a socket for another event loop cannot be bound.
+    /// The system has no threads, descriptors or memory left, or an event loop cannot bind a listening socket of its own.
     pub fn start_each(self, engine: Engine, make: &MakeHandler) -> io::Result<Running> {
         let Server { listeners, sharing, settings } = self;
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;

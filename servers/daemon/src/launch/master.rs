@@ -249,8 +249,8 @@ impl Master<'_> {
 
     /// Stops accepting connections, and waits until the workers have finished the requests in flight and ended.
     ///
-    /// Also returns if a further [`Signal::Stop`] arrives, or [`KILL_DELAY`] after the grace period. Workers that still
-    /// run then end with this process: dropping the [`WorkerPool`] kills worker processes.
+    /// Also returns if a further [`Signal::Stop`] arrives, and at the latest [`KILL_DELAY`] after the grace period. This
+    /// process then ends, and with it the workers that still run: its threads, or the worker processes, which are killed.
     fn drain(&mut self) {
         // Kills a successor that does not serve yet.
         self.successor = None;

@@ -22,7 +22,7 @@ pub(super) struct Timestamp {
 }
 
 impl Timestamp {
-    /// Returns `time` in whole seconds, formatted.
+    /// Formats `time`, rounded down to a second, in UTC, in both formats of the logs.
     pub(super) fn at(time: SystemTime) -> Timestamp {
         let mut timestamp = Timestamp::default();
         timestamp.update(time);

@@ -153,7 +153,8 @@ impl ClientConnection {
 }
 
 /// One turn of a connection: the worker receives, calls the handler and sends, until the connection must wait or close,
-/// or has used up its budget. The fields are what the worker needs for that.
+/// or has used up its budget of requests ([`REQUESTS_PER_TURN`]) or bytes ([`BYTES_PER_TURN`]). The fields are what the
+/// worker needs for that.
 pub(super) struct Turn<'w> {
     pub(super) key: Key,
     pub(super) client: &'w mut ClientConnection,
@@ -163,6 +164,7 @@ pub(super) struct Turn<'w> {
     /// The threads that run [`Reply::Offload`](http_core::Reply::Offload) jobs.
     pub(super) pool: &'w Pool,
     pub(super) timers: &'w mut Timers<Key>,
+    /// Where other threads send the outcomes of late replies.
     pub(super) completions: &'w Completions<Key>,
 }
 

@@ -312,8 +312,9 @@ impl Worker {
         }
     }
 
-    /// Begins the shutdown of this event loop. Accepts the connections that the kernel has queued. Then closes the
-    /// listening sockets and idle connections. Every other connection closes after its current response.
+    /// Begins the shutdown of this event loop. First accepts the connections that the kernel has queued, and responds to
+    /// the requests that have arrived on them. Then closes the listening sockets and every connection without a request in
+    /// progress. All other connections close after their current response.
     fn drain(&mut self) {
         let _ = epoll::delete(self.poll.registry(), &*self.shutdown);
         for listener in 0..self.listeners.len() {
