@@ -50,9 +50,12 @@ pub struct Timeouts {
     /// time since the end of the head exceeds `body_idle` plus one second for each `body_rate` bytes of the body
     /// received. A `body_rate` of 0 counts as 1.
     pub body_rate: u32,
-    /// The maximum time from a complete request to its response. After this time, the request is rejected with 503. A
-    /// handler that replies with [`Reply::Now`](crate::Reply::Now) has no such limit: the engine waits until it
-    /// returns.
+    /// The maximum time from a complete request to its response. After this time, the request is rejected with 503.
+    ///
+    /// It limits replies for which the engine waits, not code that it runs: a handler that replies with
+    /// [`Reply::Now`](crate::Reply::Now), and in the blocking engine the job of an
+    /// [`Reply::Offload`](crate::Reply::Offload), may take longer. Event loops check it once a second, so that a rejection
+    /// comes up to one second late.
     pub reply: Duration,
     /// The maximum time in which the client reads nothing of the responses queued for it. After this time, the
     /// connection is closed.

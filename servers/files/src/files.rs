@@ -79,7 +79,7 @@ impl Files {
     }
 
     /// Returns what the path of a request leads to: a document, a redirect or an error. Takes it from the cache, or
-    /// looks the path up and caches the outcome.
+    /// looks the path up, and caches the outcome if it is a document or a 404.
     #[inline]
     fn path_outcome(&self, request: &Request<'_>) -> Outcome {
         let (key, now) = (request.path_bytes(), request.received_at());

@@ -81,12 +81,12 @@ impl Client {
         Client { stream, reader }
     }
 
-    /// Sends all bytes. Panics if the server has closed the connection.
+    /// Sends all bytes. Panics if the connection is broken, or the server does not take them within [`TIMEOUT`].
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.try_send(bytes).expect("the server receives");
     }
 
-    /// Sends all bytes. Returns an error if the server has closed the connection.
+    /// Sends all bytes. Returns an error if the connection is broken, or the server does not take them within [`TIMEOUT`].
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.write_all(bytes.as_ref())
     }
@@ -172,7 +172,7 @@ impl Client {
     /// Half-closes the connection, then waits until the server closes it. Panics if the server sends anything before
     /// that.
     pub fn finish(mut self) {
-        // This fails if the server has already closed the connection.
+        // This fails if the server has reset the connection.
         let _ = self.stream.shutdown(Shutdown::Write);
         self.expect_eof();
     }
