@@ -154,7 +154,16 @@ impl Shared {
             let open = self.registry.insert(transport);
             let mut buffers = pool.take();
             let timeouts = &self.admission.config().timeouts;
-            Session::new(&open, conn, timeouts, &mut handler, &mut clock, &self.shutdown).serve(&mut buffers);
+            let session = Session {
+                open: &open,
+                conn,
+                timeouts,
+                handler: &mut handler,
+                clock: &mut clock,
+                shutdown: &self.shutdown,
+                receive_timeout: Some(timeouts.idle),
+            };
+            session.serve(&mut buffers);
             self.registry.remove(&open);
             pool.put(buffers);
             if !self.wait_again() {

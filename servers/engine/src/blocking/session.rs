@@ -23,32 +23,20 @@ const ONE_SEND: u64 = 1;
 /// A connection that a thread serves, and what the thread uses for that.
 pub(super) struct Session<'t> {
     /// The socket, and since when the connection is idle.
-    open: &'t OpenConnection,
+    pub(super) open: &'t OpenConnection,
     /// The protocol state.
-    conn: Connection,
-    timeouts: &'t Timeouts,
-    handler: &'t mut WorkerHandler,
-    clock: &'t mut Clock,
-    shutdown: &'t Shutdown,
-    /// The receive timeout that the socket has now. `None` after a receive has timed out: then
+    pub(super) conn: Connection,
+    pub(super) timeouts: &'t Timeouts,
+    pub(super) handler: &'t mut WorkerHandler,
+    pub(super) clock: &'t mut Clock,
+    pub(super) shutdown: &'t Shutdown,
+    /// The receive timeout that the socket has now. An accepted socket has the idle timeout, which it inherits from the
+    /// listening socket ([`Acceptor::new`](super::acceptor::Acceptor::new)). `None` after a receive has timed out: then
     /// [`limit_receive`](Session::limit_receive) sets it again.
-    receive_timeout: Option<Duration>,
+    pub(super) receive_timeout: Option<Duration>,
 }
 
-impl<'t> Session<'t> {
-    /// Creates a session. The receive timeout of the socket must be the idle timeout. Accepted sockets inherit that
-    /// from the listening socket ([`Acceptor::new`](super::acceptor::Acceptor::new)).
-    pub(super) fn new(
-        open: &'t OpenConnection,
-        conn: Connection,
-        timeouts: &'t Timeouts,
-        handler: &'t mut WorkerHandler,
-        clock: &'t mut Clock,
-        shutdown: &'t Shutdown,
-    ) -> Session<'t> {
-        Session { open, conn, timeouts, handler, clock, shutdown, receive_timeout: Some(timeouts.idle) }
-    }
-
+impl Session<'_> {
     /// Serves the connection until it must be closed. The caller must then close it by dropping the socket. `buffers`
     /// must be empty before the call; they may hold bytes after it.
     pub(super) fn serve(mut self, buffers: &mut Buffers) {
