@@ -55,9 +55,9 @@ pub use message::{
 pub use semantics::{conditional, form, media_type::MediaType, multipart, negotiate, path, range, uri};
 pub use types::{
     chars,
-    clock::Clock,
+    clock::{Clock, deadline_after},
     error::ParseError,
-    limits::{Config, Limits, Timeouts},
+    limits::{Config, ConfigError, Limits, Timeouts},
     method::{Method, Version},
     status::Status,
 };

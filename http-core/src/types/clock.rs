@@ -3,6 +3,22 @@
 use httpdate::HttpDate;
 use std::time::{Duration, Instant, SystemTime};
 
+/// How far away [`deadline_after`] places a deadline that has no other representation: 30 years.
+const FAR_AWAY: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
+/// Returns the time `timeout` after `start`. If an [`Instant`] cannot represent it, returns a time 30 years after `start`
+/// instead: no setting makes the sum overflow.
+#[inline]
+pub fn deadline_after(start: Instant, timeout: Duration) -> Instant {
+    start.checked_add(timeout).unwrap_or_else(|| far_away(start))
+}
+
+/// Returns the time 30 years after `start`.
+#[cold]
+fn far_away(start: Instant) -> Instant {
+    start.checked_add(FAR_AWAY).unwrap_or(start)
+}
+
 /// The current time, and the `Server` and `Date` headers of the responses sent now.
 ///
 /// The engine updates it before it polls connections. The headers are formatted once a second, not once a response.
@@ -92,6 +108,16 @@ mod tests {
         check(&mut clock, 300, "Thu, 01 Jan 1970 00:00:02 GMT");
         check(&mut clock, 1_299, "Thu, 01 Jan 1970 00:00:02 GMT");
         check(&mut clock, 61_300, "Thu, 01 Jan 1970 00:01:03 GMT");
+    }
+
+    #[test]
+    fn a_deadline_never_overflows() {
+        let start = Instant::now();
+        let check = |timeout, expected| assert_eq!(deadline_after(start, timeout), start + expected);
+        check(Duration::ZERO, Duration::ZERO);
+        check(Duration::from_secs(60), Duration::from_secs(60));
+        check(Duration::MAX, FAR_AWAY);
+        check(Duration::from_secs(u64::MAX), FAR_AWAY);
     }
 
     #[test]

@@ -1,8 +1,11 @@
-//! The limits and timeouts of a connection, with their defaults.
+//! The limits and timeouts of a connection, with their defaults, and the check that refuses values without sense.
 
 use std::time::Duration;
 
-/// The limits of what one connection can make the server hold in memory.
+/// The longest timeout that [`Config::check`] accepts: one year of 365 days.
+const MAX_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// The limits of what one connection can make the server hold in memory. [`Config::check`] says which values make sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The maximum length of a request target in bytes. A longer one is rejected with 414. RFC 9112 §3 recommends at
@@ -38,6 +41,7 @@ impl Default for Limits {
 }
 
 /// The longest times that one connection can make the server wait, and the lowest rates that it accepts.
+/// [`Config::check`] says which values make sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// The maximum time from the first byte of a head to its last byte. After this time, the request is rejected with
@@ -68,7 +72,7 @@ pub struct Timeouts {
     /// connection is closed.
     pub idle: Duration,
     /// The maximum time for which the server reads and drops what the client sends after the last response. Closing at
-    /// once would reset the connection, and the client could lose the response (RFC 9112 §9.6).
+    /// once would reset the connection, and the client could lose the response (RFC 9112 §9.6). Zero closes at once.
     pub linger: Duration,
 }
 
@@ -94,4 +98,138 @@ pub struct Config {
     pub limits: Limits,
     /// The maximum waits, and the minimum rates.
     pub timeouts: Timeouts,
+}
+
+/// A limit or a timeout with a value that makes no sense: the error of [`Config::check`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The limit with this name in [`Limits`] is zero: no request would pass it.
+    ZeroLimit(&'static str),
+    /// The timeout with this name in [`Timeouts`] has this value, which is zero or longer than a year.
+    Timeout(&'static str, Duration),
+}
+
+impl Config {
+    /// Checks that every limit and timeout makes sense. Call this before connections use the configuration.
+    ///
+    /// A connection with other values does not panic, but it may serve no request: [`Connection`](crate::Connection)
+    /// replaces a deadline too far away by one in 30 years.
+    ///
+    /// # Errors
+    ///
+    /// The first value in the order of the fields that makes no sense:
+    ///
+    /// * a limit of zero, except `body_bytes` and `chunk_overhead_bytes`;
+    /// * a timeout of zero, except `linger`;
+    /// * a timeout of more than 365 days.
+    ///
+    /// ```
+    /// use http_core::Config;
+    /// use std::time::Duration;
+    ///
+    /// let mut config = Config::default();
+    /// assert!(config.check().is_ok());
+    /// config.timeouts.idle = Duration::ZERO;
+    /// let error = config.check().unwrap_err();
+    /// assert_eq!(error.to_string(), "cannot use the timeout `idle` of 0ns: it must be above zero and at most 365 days");
+    /// ```
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let Config { limits, timeouts } = self;
+        let limits = [
+            ("target_bytes", limits.target_bytes == 0),
+            ("head_bytes", limits.head_bytes == 0),
+            ("headers", limits.headers == 0),
+            ("queued_bytes", limits.queued_bytes == 0),
+        ];
+        if let Some((name, _)) = limits.into_iter().find(|(_, is_zero)| *is_zero) {
+            return Err(ConfigError::ZeroLimit(name));
+        }
+        let least = Duration::from_nanos(1);
+        let timeouts = [
+            ("head", timeouts.head, least),
+            ("body_idle", timeouts.body_idle, least),
+            ("reply", timeouts.reply, least),
+            ("write_stall", timeouts.write_stall, least),
+            ("idle", timeouts.idle, least),
+            ("linger", timeouts.linger, Duration::ZERO),
+        ];
+        match timeouts.into_iter().find(|(_, timeout, least)| !(*least..=MAX_TIMEOUT).contains(timeout)) {
+            Some((name, timeout, _)) => Err(ConfigError::Timeout(name, timeout)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Display for ConfigError {
+    /// Writes which value cannot be used, and which values can.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ConfigError::ZeroLimit(name) => {
+                write!(f, "cannot use the limit `{name}` of 0: no request would pass it; use 1 or more")
+            }
+            ConfigError::Timeout(name, timeout) => {
+                let least = if *name == "linger" { "" } else { "above zero and " };
+                write!(
+                    f,
+                    "cannot use the timeout `{name}` of {timeout:?}: it must be {least}at most 365 days"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checks the default configuration after `change`. The error must contain `expected`; `""` means that there is none.
+    fn check(expected: &str, change: impl FnOnce(&mut Limits, &mut Timeouts)) {
+        let mut config = Config::default();
+        change(&mut config.limits, &mut config.timeouts);
+        let error = config.check().err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains(expected) && error.is_empty() == expected.is_empty(), "{expected}: {error}");
+    }
+
+    #[test]
+    fn rejects_limits_that_no_request_passes() {
+        check("limit `target_bytes` of 0", |limits, _| limits.target_bytes = 0);
+        check("limit `head_bytes` of 0", |limits, _| limits.head_bytes = 0);
+        check("limit `headers` of 0", |limits, _| limits.headers = 0);
+        check("limit `queued_bytes` of 0", |limits, _| limits.queued_bytes = 0);
+        check("", |limits, _| (limits.body_bytes, limits.chunk_overhead_bytes) = (0, 0));
+        check("", |limits, _| {
+            *limits = Limits {
+                target_bytes: usize::MAX,
+                head_bytes: usize::MAX,
+                headers: usize::MAX,
+                body_bytes: usize::MAX,
+                chunk_overhead_bytes: usize::MAX,
+                queued_bytes: u64::MAX,
+            };
+        });
+    }
+
+    #[test]
+    fn rejects_timeouts_of_zero_and_of_more_than_a_year() {
+        for (name, set) in [
+            ("head", (|timeouts, value| timeouts.head = value) as fn(&mut Timeouts, Duration)),
+            ("body_idle", |timeouts, value| timeouts.body_idle = value),
+            ("reply", |timeouts, value| timeouts.reply = value),
+            ("write_stall", |timeouts, value| timeouts.write_stall = value),
+            ("idle", |timeouts, value| timeouts.idle = value),
+            ("linger", |timeouts, value| timeouts.linger = value),
+        ] {
+            let is_wrong = format!("timeout `{name}` of ");
+            check(if name == "linger" { "" } else { &is_wrong }, |_, timeouts| set(timeouts, Duration::ZERO));
+            for value in [Duration::from_nanos(1), MAX_TIMEOUT] {
+                check("", |_, timeouts| set(timeouts, value));
+            }
+            for value in [MAX_TIMEOUT + Duration::from_nanos(1), Duration::MAX] {
+                check(&is_wrong, |_, timeouts| set(timeouts, value));
+            }
+        }
+    }
 }
