@@ -1,5 +1,6 @@
 //! The deadline of a client that sends a body or reads a response: an idle timeout and a minimum average rate.
 
+use crate::types::clock::deadline_after;
 use std::time::{Duration, Instant};
 
 /// Computes the deadline for the next bytes that a client must send or read. A position is the number of bytes
@@ -48,7 +49,8 @@ impl ProgressClock {
         }
         let transferred = position.saturating_sub(self.first_position);
         let earned = Duration::from_secs(transferred / u64::from(rate.max(1)));
-        (self.progressed_at + idle).min(self.started_at + idle + earned)
+        deadline_after(self.progressed_at, idle)
+            .min(deadline_after(self.started_at, idle.saturating_add(earned)))
     }
 }
 
