@@ -63,7 +63,7 @@ use crate::{
         response::Response,
     },
     types::{
-        clock::Clock,
+        clock::{Clock, deadline_after},
         error::ParseError,
         limits::Config,
         method::{Method, Version},
@@ -104,7 +104,7 @@ struct Io<'a> {
 impl Connection {
     /// Creates the state of a connection that the server has accepted at the time `now`.
     pub fn new(config: Arc<Config>, now: Instant) -> Connection {
-        let deadline = now + config.timeouts.idle;
+        let deadline = deadline_after(now, config.timeouts.idle);
         Connection {
             config,
             state: State::Idle { since: now },
@@ -158,11 +158,11 @@ impl Connection {
                 }
                 State::AwaitingReply { received_at, .. } => {
                     // Sending earlier responses may have set another deadline.
-                    self.deadline = *received_at + self.config.timeouts.reply;
+                    self.deadline = deadline_after(*received_at, self.config.timeouts.reply);
                     Some(Step::AwaitReply)
                 }
                 State::Finishing { linger } if (*linger || !io.input.is_empty()) && !self.eof => {
-                    self.deadline = now + self.config.timeouts.linger;
+                    self.deadline = deadline_after(now, self.config.timeouts.linger);
                     self.transition(Event::FlushedUnread, State::Lingering);
                     Some(Step::ShutdownWrite)
                 }
@@ -217,7 +217,7 @@ impl Connection {
     #[inline]
     fn poll_idle(&mut self, since: Instant, io: &mut Io<'_>) -> Option<Step> {
         // The responses to pipelined requests are sent together, up to a number of bytes.
-        if io.out.pending() >= self.config.limits.queued_bytes {
+        if io.out.pending() >= self.config.limits.queued_bytes.max(1) {
             return Some(self.flush(io));
         }
         if io.input.begins_head() && !self.keep_alive_disabled {
@@ -229,7 +229,7 @@ impl Connection {
         if self.keep_alive_disabled {
             return self.enter(Event::KeepAliveDisabled, State::Finishing { linger: false });
         }
-        self.receive(io, since + self.config.timeouts.idle, CloseReason::ClientClosed)
+        self.receive(io, deadline_after(since, self.config.timeouts.idle), CloseReason::ClientClosed)
     }
 
     /// Returns the step in [`State::Head`]; `None` if the state has changed. The timeout of the head runs from `since`.
@@ -237,7 +237,7 @@ impl Connection {
     fn poll_head(&mut self, since: Instant, io: &mut Io<'_>) -> Option<Step> {
         let validated = match io.input.parse_head(&self.config.limits) {
             Ok(ParseStatus::Partial) => {
-                return self.flush_or_receive(io, since + self.config.timeouts.head);
+                return self.flush_or_receive(io, deadline_after(since, self.config.timeouts.head));
             }
             Ok(ParseStatus::Complete(head_len)) => {
                 framing::validate(&io.input.index, io.input.unread()).map(|framing| (framing, head_len))
@@ -318,7 +318,7 @@ impl Connection {
             Some(clock) => clock.deadline(sent, timeouts.write_stall, timeouts.send_rate, io.now),
             None => {
                 self.flush_clock = Some(ProgressClock::start(sent, io.now));
-                io.now + timeouts.write_stall
+                deadline_after(io.now, timeouts.write_stall)
             }
         };
         Step::Flush
@@ -335,7 +335,7 @@ impl Connection {
         now: Instant,
     ) -> Step {
         self.used = len;
-        self.deadline = now + self.config.timeouts.reply;
+        self.deadline = deadline_after(now, self.config.timeouts.reply);
         self.transition(Event::RequestComplete, State::AwaitingReply { framing, body, received_at: now });
         Step::Request
     }

@@ -24,6 +24,7 @@ mod corpus;
 mod deadlines;
 mod drive;
 mod exchange;
+mod extremes;
 mod layers;
 mod reply;
 mod roundtrip;
