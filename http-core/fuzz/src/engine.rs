@@ -121,6 +121,8 @@ impl<'i> Engine<'i> {
     fn step(&mut self) -> bool {
         self.polls_left = self.polls_left.checked_sub(1).expect("polled too often without progress");
         match self.conn.poll(&mut self.buffers.input, &mut self.buffers.out, self.clock.now()) {
+            // Without a choice, the content is buffered.
+            Step::Head => {}
             Step::Request => {
                 let request = self.conn.request(&self.buffers.input).expect("a request after Step::Request");
                 assert_eq!(self.rejection, None, "served a request after a rejection");
@@ -305,7 +307,7 @@ impl<'i> Engine<'i> {
                 let body = next.and_then(|head| head.body(&self.client.unused()[head.len..]));
                 assert_eq!(body, None, "a complete request was not served");
             }
-            Some(CloseReason::Done | CloseReason::WriteStall) | None => {}
+            Some(CloseReason::Done | CloseReason::WriteStall | CloseReason::BodyStall) | None => {}
         }
         Outcome {
             served: self.served,
