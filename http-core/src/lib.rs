@@ -6,7 +6,7 @@
 //!
 //! | module | contents | imports |
 //! |---|---|---|
-//! | types | [`chars`], [`Method`], [`Status`], [`Version`], [`ParseError`], [`Limits`], [`Clock`] | |
+//! | types | [`chars`], [`Method`], [`Status`], [`Version`], [`ParseError`], [`Limits`], [`Admit`], [`Clock`] | |
 //! | semantics | [`path`], [`uri`], [`range`], [`conditional`], [`negotiate`], [`MediaType`], [`form`], [`multipart`] | types |
 //! | codec | [`head`], [`framing`], [`chunked`], [`encode`] | types |
 //! | buffer | [`RecvBuf`], [`SendQueue`], [`BufferPool`] | codec, types |
@@ -57,7 +57,7 @@ pub use types::{
     chars,
     clock::{Clock, deadline_after},
     error::ParseError,
-    limits::{Config, ConfigError, Limits, Timeouts},
+    limits::{Admit, Config, ConfigError, Limits, Timeouts},
     method::{Method, Version},
     status::Status,
 };

@@ -50,6 +50,7 @@ impl Server {
         let mut sent = 0;
         loop {
             match self.conn.poll(input, out, self.clock.now()) {
+                Step::Head => {}
                 Step::Request => {
                     let request = self.conn.request(input).unwrap();
                     assert!(request.path() == "/index.html" && request.host() == Some("example.org"));
@@ -145,6 +146,7 @@ impl Server {
         let Buffers { input, out } = buffers;
         loop {
             match self.conn.poll(input, out, self.clock.now()) {
+                Step::Head => {}
                 Step::Request => {
                     let body = Body::Shared(self.content.clone(), 0..self.content.len());
                     self.conn.respond(Response::new(Status::OK).with_body(body), out, &self.clock).unwrap();

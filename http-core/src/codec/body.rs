@@ -53,6 +53,19 @@ impl BodyDecoder {
         }
     }
 
+    /// Forgets the decoded bytes, because the caller removes them from the buffer, and returns their number. The bytes that
+    /// the next call of [`decode`](BodyDecoder::decode) decodes are then at the front of the buffer. The forgotten bytes
+    /// no longer count against [`Limits::body_bytes`]. `buffer_len` is as for [`body_len`](BodyDecoder::body_len).
+    pub(crate) fn forget(&mut self, buffer_len: usize) -> usize {
+        let count = self.body_len(buffer_len);
+        match self {
+            BodyDecoder::Exact(length) => *length -= count,
+            BodyDecoder::Chunked(decoder) => decoder.forget(),
+            BodyDecoder::UntilClose => {}
+        }
+        count
+    }
+
     /// Returns the number of decoded bytes at the front of the buffer. The bytes after them are chunk framing, or
     /// follow the message. `buffer_len` must be the length of the slice that was last passed to
     /// [`decode`](BodyDecoder::decode), or 0 before the first call of `decode`.

@@ -75,6 +75,12 @@ impl ChunkedDecoder {
         self.body_len
     }
 
+    /// Forgets the decoded bytes, because the caller removes them from the front of the buffer. They no longer count
+    /// against [`Limits::body_bytes`].
+    pub(crate) fn forget(&mut self) {
+        self.body_len = 0;
+    }
+
     /// Decodes `bytes` in place, and returns whether the body is complete. The first
     /// [`body_len`](ChunkedDecoder::body_len) bytes of `bytes` are decoded already; all others are coded.
     ///

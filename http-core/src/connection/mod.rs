@@ -3,17 +3,22 @@
 //! It must never read a socket or a clock. States and events:
 //!
 //! ```text
-//! Idle ─HeadStarted─► Head ─HeadComplete─► Body ─RequestComplete─► AwaitingReply ─KeepAliveResponse─► Idle
-//!                     Head ──────────────────────RequestComplete─► AwaitingReply ─LastResponse─► Finishing
-//!                     Head|Body ─Malformed|Expired─► Rejecting
-//!                     AwaitingReply ─Rejected|Expired─► Rejecting ─LastResponse|NoResponse─► Finishing
-//!                                   OverLimit ─Rejected─► Rejecting
+//! Idle ─HeadStarted─► Head ─HeadComplete─► Admitting ─BodyAdmitted─► Body ─RequestComplete─► AwaitingReply
+//!                     Head|Admitting ─RequestComplete─► AwaitingReply
+//! AwaitingReply ─KeepAliveResponse─► Idle
+//! AwaitingReply ─EarlyResponse─► Discarding ─BodyDiscarded─► Idle
+//! AwaitingReply ─LastResponse─► Finishing
+//!
+//! Head|Admitting|Body ─Malformed|Expired─► Rejecting ─LastResponse|NoResponse─► Finishing
+//! Admitting|AwaitingReply|OverLimit ─Rejected─► Rejecting
+//! AwaitingReply ─Expired─► Rejecting
+//! Discarding ─Malformed|KeepAliveDisabled─► Finishing
 //! Idle ─KeepAliveDisabled─► Finishing ─FlushedUnread─► Lingering ─Eof|Expired─► Closed
 //!
 //! Finishing ─Flushed─► Closed
-//! Idle|Head|Body ─Eof─► Closed
-//! Idle|OverLimit|Rejecting|Finishing ─Expired─► Closed
-//! Idle|Head|Body|AwaitingReply|Rejecting|Finishing ─WriteStalled─► Closed
+//! Idle|Head|Body|Discarding ─Eof─► Closed
+//! Idle|OverLimit|Discarding|Rejecting|Finishing ─Expired─► Closed
+//! Idle|Head|Admitting|Body|AwaitingReply|Discarding|Rejecting|Finishing ─WriteStalled─► Closed
 //! ```
 //!
 //! The engine calls [`Connection::poll`], does what the returned [`Step`] says, and polls again. If a step must wait for
@@ -65,13 +70,13 @@ use crate::{
     types::{
         clock::{Clock, deadline_after},
         error::ParseError,
-        limits::Config,
+        limits::{Admit, Config, Limits},
         method::{Method, Version},
     },
 };
 use progress::ProgressClock;
-use receiving::ReceivingBody;
-use state::{Event, State};
+use receiving::{DiscardedBody, ReceivingBody};
+use state::{Content, Event, State};
 use std::{net::SocketAddr, ops::Range, sync::Arc, time::Instant};
 
 /// The protocol state of one connection.
@@ -143,7 +148,11 @@ impl Connection {
             let step = match &self.state {
                 State::Idle { since } => self.poll_idle(*since, io),
                 State::Head { since } => self.poll_head(*since, io),
+                State::Admitting { framing, head_len, admit, .. } => {
+                    self.take_body(*framing, *head_len, *admit, io)
+                }
                 State::Body(_) => self.poll_body(io),
+                State::Discarding(_) => self.poll_discarding(io),
                 State::OverLimit => {
                     self.transition(Event::Rejected, State::Rejecting { method: Method::Get, request: None });
                     Some(Step::Reject(Rejection::Overloaded))
@@ -209,6 +218,7 @@ impl Connection {
         match &mut self.state {
             State::Idle { since } | State::Head { since } => *since = now,
             State::Body(receiving) => receiving.clock.restart(now),
+            State::Discarding(discarded) => discarded.clock.restart(now),
             _ => {}
         }
     }
@@ -246,27 +256,68 @@ impl Connection {
         };
         match validated {
             Ok((framing, head_len)) if framing.body == BodyLength::Exact(0) => {
-                Some(self.complete_request(framing, head_len..head_len, head_len, io.now))
+                Some(self.complete_request(framing, head_len..head_len, head_len, Content::Complete, io.now))
             }
-            Ok((framing, head_len)) => self.begin_body(framing, head_len, io),
+            Ok((framing, head_len)) => Some(self.begin_admitting(framing, head_len, io)),
             Err(error) => Some(self.reject_malformed(error, None, io.input, io.now)),
         }
     }
 
-    /// Begins to receive the body of the request with this framing. Queues a 100 response if the client waits for one.
+    /// Returns [`Step::Head`] for the head of a request with a body, or [`Step::Request`] if its body is not to be
+    /// received.
+    #[cold]
+    fn begin_admitting(&mut self, framing: RequestFraming, head_len: usize, io: &Io<'_>) -> Step {
+        if framing.method == Method::Connect {
+            // RFC 9110 §9.3.6: the content of a CONNECT has no meaning, and the connection ends with the response.
+            let content = Content::after_head(&framing, io.input, head_len);
+            return self.complete_request(framing, head_len..head_len, head_len, content, io.now);
+        }
+        let admit = Admit::Buffer;
+        let next = State::Admitting { framing, head_len, received_at: io.now, admit };
+        self.transition(Event::HeadComplete, next);
+        Step::Head
+    }
+
+    /// Sets how the body of the request is taken, after [`Step::Head`] and before the next poll. Otherwise it does nothing,
+    /// and panics in a debug build.
+    pub fn admit(&mut self, choice: Admit) {
+        match &mut self.state {
+            State::Admitting { admit, .. } => *admit = choice,
+            state => debug_assert!(false, "no head awaits a choice in {state:?}"),
+        }
+    }
+
+    /// Takes the body of the request with this framing as `admit` says. Queues a 100 response if the body is to be received
+    /// and the client waits for one.
     ///
-    /// Returns [`Step::Reject`] if Content-Length announces a body beyond the limit. Otherwise enters the body state and
-    /// returns `None`: `poll` determines the next step there.
-    #[inline]
-    fn begin_body(&mut self, framing: RequestFraming, head_len: usize, io: &mut Io<'_>) -> Option<Step> {
-        match ReceivingBody::new(framing, head_len, &self.config.limits, io.now) {
+    /// Returns [`Step::Request`] if the handler wants the request without its body, and [`Step::Reject`] if Content-Length
+    /// announces a body beyond the limit. Otherwise enters the body state and returns `None`: `poll` determines the next
+    /// step there.
+    fn take_body(
+        &mut self,
+        framing: RequestFraming,
+        head_len: usize,
+        admit: Admit,
+        io: &mut Io<'_>,
+    ) -> Option<Step> {
+        let limits = &self.config.limits;
+        let limits = match admit {
+            Admit::AtHead => {
+                let content = Content::after_head(&framing, io.input, head_len);
+                return Some(self.complete_request(framing, head_len..head_len, head_len, content, io.now));
+            }
+            Admit::Buffer => limits.clone(),
+            Admit::BufferUpTo(most) => {
+                Limits { body_bytes: usize::try_from(most).unwrap_or(usize::MAX), ..limits.clone() }
+            }
+        };
+        match ReceivingBody::new(framing, head_len, limits, io.now) {
             Err(error) => Some(self.reject_malformed(error, Some(framing), io.input, io.now)),
             Ok(receiving) => {
-                // RFC 9110 §10.1.1: a client that has begun to send the body does not wait for a 100.
-                if framing.expect_continue && io.input.unread().len() == head_len {
+                if Content::after_head(&framing, io.input, head_len) == Content::Withheld {
                     io.out.write(|text| text.extend_from_slice(encode::CONTINUE));
                 }
-                self.enter(Event::HeadComplete, State::Body(Box::new(receiving)))
+                self.enter(Event::BodyAdmitted, State::Body(Box::new(receiving)))
             }
         }
     }
@@ -276,13 +327,32 @@ impl Connection {
     fn poll_body(&mut self, io: &mut Io<'_>) -> Option<Step> {
         let State::Body(receiving) = &mut self.state else { return None };
         let framing = receiving.framing;
-        match receiving.decode(io.input, &self.config.limits) {
-            Ok(Some((body, len))) => Some(self.complete_request(framing, body, len, io.now)),
+        match receiving.decode(io.input) {
+            Ok(Some((body, len))) => {
+                Some(self.complete_request(framing, body, len, Content::Complete, io.now))
+            }
             Ok(None) => {
                 let deadline = receiving.deadline(io.input, &self.config.timeouts, io.now);
                 self.flush_or_receive(io, deadline)
             }
             Err(error) => Some(self.reject_malformed(error, Some(framing), io.input, io.now)),
+        }
+    }
+
+    /// Returns the step in [`State::Discarding`]; `None` if the state has changed.
+    fn poll_discarding(&mut self, io: &mut Io<'_>) -> Option<Step> {
+        let State::Discarding(discarded) = &mut self.state else { return None };
+        match discarded.discard(io.input, &self.config.limits) {
+            Ok(true) => self.enter(Event::BodyDiscarded, State::Idle { since: io.now }),
+            Ok(false) if self.keep_alive_disabled => {
+                self.enter(Event::KeepAliveDisabled, State::Finishing { linger: true })
+            }
+            Ok(false) => {
+                let deadline = discarded.deadline(&self.config.timeouts, io.now);
+                self.flush_or_receive(io, deadline)
+            }
+            // The request has its response: the client would take another one for that of its next request.
+            Err(_) => self.enter(Event::Malformed, State::Finishing { linger: true }),
         }
     }
 
@@ -324,19 +394,23 @@ impl Connection {
         Step::Flush
     }
 
-    /// Returns [`Step::Request`] for a complete request, and sets the deadline of its response. The request has `len`
-    /// bytes in the receive buffer. The bytes in the range `body` are the decoded body.
+    /// Returns [`Step::Request`] for a request, and sets the deadline of its response. The request has `len` bytes in the
+    /// receive buffer. The bytes in the range `body` are the decoded body. `content` is what has arrived of its content.
     #[inline]
     fn complete_request(
         &mut self,
         framing: RequestFraming,
         body: Range<usize>,
         len: usize,
+        content: Content,
         now: Instant,
     ) -> Step {
         self.used = len;
         self.deadline = deadline_after(now, self.config.timeouts.reply);
-        self.transition(Event::RequestComplete, State::AwaitingReply { framing, body, received_at: now });
+        self.transition(
+            Event::RequestComplete,
+            State::AwaitingReply { framing, body, content, received_at: now },
+        );
         Step::Request
     }
 
@@ -360,7 +434,9 @@ impl Connection {
 
     /// Returns the request that awaits its response.
     ///
-    /// * After [`Step::Request`] and until the next poll, returns the whole request.
+    /// * After [`Step::Head`] and until the next poll, returns the request without its body.
+    /// * After [`Step::Request`] and until the next poll, returns the whole request. It has no body if the handler has
+    ///   chosen [`Admit::AtHead`].
     /// * After a rejection and until [`respond`](Connection::respond), returns the request without its body, if its
     ///   head is valid and still in the receive buffer. Returns `None` if the handler did not reply in time.
     /// * Otherwise returns `None`.
@@ -368,9 +444,10 @@ impl Connection {
     pub fn request<'b>(&self, input: &'b RecvBuf) -> Option<Request<'b>> {
         let bytes = input.unread();
         let (&framing, &received_at, body) = match &self.state {
-            State::AwaitingReply { framing, body, received_at } if self.used > 0 => {
+            State::AwaitingReply { framing, body, received_at, .. } if self.used > 0 => {
                 (framing, received_at, bytes.get(body.clone())?)
             }
+            State::Admitting { framing, received_at, .. } => (framing, received_at, &[][..]),
             State::Rejecting { request: Some((framing, received_at)), .. } => (framing, received_at, &[][..]),
             _ => return None,
         };
@@ -393,39 +470,61 @@ impl Connection {
     /// Then a response is still due: call [`reject`](Connection::reject), and respond with an error response.
     #[inline]
     pub fn respond(&mut self, response: Response, out: &mut SendQueue, clock: &Clock) -> Result<(), Misuse> {
-        let (method, version, wants_keep_alive, linger) = match &self.state {
-            State::AwaitingReply { framing, .. } => {
-                (framing.method, framing.version, framing.keep_alive, framing.keep_alive)
+        let (method, version, wants_keep_alive, content) = match &self.state {
+            State::AwaitingReply { framing, content, .. } => {
+                (framing.method, framing.version, framing.keep_alive, *content)
             }
-            State::Rejecting { method, .. } => (*method, Version::Http11, false, true),
+            State::Rejecting { method, .. } => (*method, Version::Http11, false, Content::Arriving),
             _ => return Err(Misuse::NoResponseDue),
         };
         response.body.check()?;
         let response = response.corrected(method);
         let body = encode::body_length(response.body.len(), version);
-        let keep_alive = wants_keep_alive
+        let can_keep_alive = wants_keep_alive
             && !response.close
             && !self.keep_alive_disabled
             && body != BodyLength::UntilClose;
+        let is_complete = content == Content::Complete;
+        let discarded = if can_keep_alive && !is_complete { self.discarded_body(clock.now()) } else { None };
+        let keep_alive = can_keep_alive && (is_complete || discarded.is_some());
         response.queue(method, body, keep_alive, out, clock);
-        if keep_alive {
+        if let Some(discarded) = discarded {
+            self.transition(Event::EarlyResponse, State::Discarding(discarded));
+        } else if keep_alive {
             self.transition(Event::KeepAliveResponse, State::Idle { since: clock.now() });
         } else {
-            // A client that asked to close sends no more. Any other client may be sending: closing at once would reset
-            // the connection, and the client could lose the response (RFC 9112 §9.6).
+            // A client that asked to close, and whose request is complete, sends no more. Any other client may be sending:
+            // closing at once would reset the connection, and the client could lose the response (RFC 9112 §9.6).
+            let linger = wants_keep_alive || !is_complete;
             self.transition(Event::LastResponse, State::Finishing { linger });
         }
         Ok(())
     }
 
-    /// Rejects the request that awaits its response, for example because its handler has failed. Then pass an error
-    /// response to [`respond`](Connection::respond): the connection closes after it. Does nothing if no request awaits
-    /// its response.
-    pub fn reject(&mut self) {
-        if let State::AwaitingReply { framing, received_at, .. } = &self.state {
-            let request = (self.used > 0).then_some((*framing, *received_at));
-            self.transition(Event::Rejected, State::Rejecting { method: framing.method, request });
+    /// Returns what drops the body of the request that awaits its response, so that the connection can stay open. Returns
+    /// `None` if it cannot: the body is too long, or the client waits for a 100 response and may never send the body.
+    #[cold]
+    fn discarded_body(&self, now: Instant) -> Option<Box<DiscardedBody>> {
+        match &self.state {
+            State::AwaitingReply { framing, content: Content::Arriving, .. } => {
+                DiscardedBody::new(framing.body, &self.config.limits, now).ok().map(Box::new)
+            }
+            _ => None,
         }
+    }
+
+    /// Rejects the request that awaits its response, or whose head awaits [`admit`](Connection::admit), for example because
+    /// its handler has failed. Then pass an error response to [`respond`](Connection::respond): the connection closes after
+    /// it. Does nothing if there is no such request.
+    pub fn reject(&mut self) {
+        let (framing, request) = match &self.state {
+            State::AwaitingReply { framing, received_at, .. } => {
+                (framing, (self.used > 0).then_some((*framing, *received_at)))
+            }
+            State::Admitting { framing, received_at, .. } => (framing, Some((*framing, *received_at))),
+            _ => return,
+        };
+        self.transition(Event::Rejected, State::Rejecting { method: framing.method, request });
     }
 
     /// Returns `reason` with the client's address and the rejected request, as far as they are known. `reason` is that
@@ -461,6 +560,9 @@ impl Connection {
         let (rejection, method, request) = match &self.state {
             State::Closed(_) => return None,
             State::Head { .. } if !stalled => (Rejection::RequestTimeout, Method::Extension, None),
+            State::Admitting { framing, .. } if !stalled => {
+                (Rejection::RequestTimeout, framing.method, Some((*framing, now)))
+            }
             State::Body(receiving) if !stalled => {
                 let framing = receiving.framing;
                 (Rejection::RequestTimeout, framing.method, Some((framing, now)))
@@ -472,6 +574,7 @@ impl Connection {
                 let (event, reason) = match state {
                     _ if stalled => (Event::WriteStalled, CloseReason::WriteStall),
                     State::Idle { .. } => (Event::Expired, CloseReason::Idle),
+                    State::Discarding(_) => (Event::Expired, CloseReason::BodyStall),
                     _ => (Event::Expired, CloseReason::Done),
                 };
                 self.transition(event, State::Closed(reason));

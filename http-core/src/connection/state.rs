@@ -1,8 +1,14 @@
 //! The states of a connection, and the table of all transitions between them.
 
-use super::{receiving::ReceivingBody, step::CloseReason};
-use crate::codec::framing::RequestFraming;
-use crate::types::method::Method;
+use super::{
+    receiving::{DiscardedBody, ReceivingBody},
+    step::CloseReason,
+};
+use crate::{
+    buffer::recv_buf::RecvBuf,
+    codec::framing::RequestFraming,
+    types::{limits::Admit, method::Method},
+};
 use std::{ops::Range, time::Instant};
 
 /// The state of a connection. Each variant owns the data that only this state needs.
@@ -12,11 +18,16 @@ pub(super) enum State {
     Idle { since: Instant },
     /// Part of a head has arrived. The timeout of the head runs from `since`.
     Head { since: Instant },
-    /// The head is complete, part of the body is missing.
+    /// The head is complete since the time `received_at`, has `head_len` bytes and announces a body. The engine asks the
+    /// handler how to take it; until then, `admit` is the default.
+    Admitting { framing: RequestFraming, head_len: usize, received_at: Instant, admit: Admit },
+    /// The body is being received into memory.
     Body(Box<ReceivingBody>),
     /// The engine has the request, which was complete at the time `received_at`. Its response is due. `body` is where the
-    /// decoded body is in the receive buffer.
-    AwaitingReply { framing: RequestFraming, body: Range<usize>, received_at: Instant },
+    /// decoded body is in the receive buffer, and `content` is what the client may still send of it.
+    AwaitingReply { framing: RequestFraming, body: Range<usize>, content: Content, received_at: Instant },
+    /// The response is queued, and the body, which the handler did not want, is received and dropped.
+    Discarding(Box<DiscardedBody>),
     /// A request is rejected, and the response to it is due. `method` is the method of the request: the response to
     /// HEAD has no body. If the method is unknown, `method` is one whose responses have bodies.
     ///
@@ -36,13 +47,35 @@ pub(super) enum State {
     Closed(CloseReason),
 }
 
+/// What of the content of a request is received before the handler is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// All of it, or there is none.
+    Complete,
+    /// None of it: it may have arrived, or the client is sending it.
+    Arriving,
+    /// None of it: the client waits for a 100 response before it sends any (RFC 9110 §10.1.1).
+    Withheld,
+}
+
+impl Content {
+    /// Returns [`Content::Withheld`] or [`Content::Arriving`] for a request with this framing. `input` begins with its head
+    /// of `head_len` bytes. A client that has begun to send the content does not wait for a 100.
+    pub(super) fn after_head(framing: &RequestFraming, input: &RecvBuf, head_len: usize) -> Content {
+        let waits = framing.expect_continue && input.unread().len() == head_len;
+        if waits { Content::Withheld } else { Content::Arriving }
+    }
+}
+
 /// A [`State`] without its data: an entry of the table of transitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StateName {
     Idle,
     Head,
+    Admitting,
     Body,
     AwaitingReply,
+    Discarding,
     Rejecting,
     OverLimit,
     Finishing,
@@ -70,7 +103,9 @@ events! {
     HeadStarted
     /// The head is complete and announces a body.
     HeadComplete
-    /// The request is complete.
+    /// The handler buffers the body.
+    BodyAdmitted
+    /// The request is complete, or the handler wants it without its body.
     RequestComplete
     /// The request is malformed, or exceeds a limit.
     Malformed
@@ -78,6 +113,10 @@ events! {
     Rejected
     /// A response is queued, and the connection stays open.
     KeepAliveResponse
+    /// A response is queued before its request's body is received, and the connection stays open.
+    EarlyResponse
+    /// The body after an early response is received and dropped.
+    BodyDiscarded
     /// A response is queued, and the connection ends with it.
     LastResponse
     /// The engine has polled without responding to a rejection.
@@ -103,18 +142,24 @@ impl StateName {
         use {Event::*, StateName::*};
         Some(match (self, event) {
             (Idle, HeadStarted) => Head,
-            (Head, HeadComplete) => Body,
-            (Head | Body, RequestComplete) => AwaitingReply,
+            (Head, HeadComplete) => Admitting,
+            (Admitting, BodyAdmitted) => Body,
+            (Head | Admitting | Body, RequestComplete) => AwaitingReply,
             (AwaitingReply, KeepAliveResponse) => Idle,
-            (Head | Body, Malformed | Expired) => Rejecting,
-            (AwaitingReply, Rejected | Expired) | (OverLimit, Rejected) => Rejecting,
+            (AwaitingReply, EarlyResponse) => Discarding,
+            (Discarding, BodyDiscarded) => Idle,
+            (Head | Admitting | Body, Malformed | Expired) => Rejecting,
+            (Admitting | AwaitingReply, Rejected) | (AwaitingReply, Expired) => Rejecting,
+            (OverLimit, Rejected) => Rejecting,
             (AwaitingReply, LastResponse) | (Idle, KeepAliveDisabled) => Finishing,
+            (Discarding, Malformed | KeepAliveDisabled) => Finishing,
             (Rejecting, LastResponse | NoResponse) => Finishing,
             (Finishing, FlushedUnread) => Lingering,
             (Finishing, Flushed) => Closed,
-            (Idle | Head | Body | Lingering, Eof) => Closed,
-            (Idle | OverLimit | Rejecting | Finishing | Lingering, Expired) => Closed,
-            (Idle | Head | Body | AwaitingReply | Rejecting | Finishing, WriteStalled) => Closed,
+            (Idle | Head | Body | Discarding | Lingering, Eof) => Closed,
+            (Idle | OverLimit | Discarding | Rejecting | Finishing | Lingering, Expired) => Closed,
+            (Idle | Head | Admitting | Body | AwaitingReply, WriteStalled) => Closed,
+            (Discarding | Rejecting | Finishing, WriteStalled) => Closed,
             _ => return None,
         })
     }
@@ -126,8 +171,10 @@ impl State {
         match self {
             State::Idle { .. } => StateName::Idle,
             State::Head { .. } => StateName::Head,
+            State::Admitting { .. } => StateName::Admitting,
             State::Body(_) => StateName::Body,
             State::AwaitingReply { .. } => StateName::AwaitingReply,
+            State::Discarding(_) => StateName::Discarding,
             State::Rejecting { .. } => StateName::Rejecting,
             State::OverLimit => StateName::OverLimit,
             State::Finishing { .. } => StateName::Finishing,
@@ -142,8 +189,19 @@ mod tests {
     use super::{StateName::*, *};
     use std::collections::BTreeSet;
 
-    const STATES: [StateName; 9] =
-        [Idle, Head, Body, AwaitingReply, Rejecting, OverLimit, Finishing, Lingering, Closed];
+    const STATES: [StateName; 11] = [
+        Idle,
+        Head,
+        Admitting,
+        Body,
+        AwaitingReply,
+        Discarding,
+        Rejecting,
+        OverLimit,
+        Finishing,
+        Lingering,
+        Closed,
+    ];
 
     /// Returns all transitions of the table: a state, an event, and the state after it.
     fn transitions() -> impl Iterator<Item = (StateName, Event, StateName)> {

@@ -8,6 +8,10 @@ pub enum Step {
     /// Receive bytes into [`RecvBuf::spare`](crate::RecvBuf::spare). At the end of the input, call
     /// [`receive_eof`](crate::Connection::receive_eof). Do not poll before bytes have arrived or the input has ended.
     Receive,
+    /// The head of a request with content is complete. Read it with [`Connection::request`](crate::Connection::request),
+    /// and pass to [`Connection::admit`](crate::Connection::admit) how the content is to be taken. If the engine polls
+    /// without that, the content is buffered ([`Admit::Buffer`](crate::Admit::Buffer)).
+    Head,
     /// Read the request with [`Connection::request`](crate::Connection::request), and pass the response to
     /// [`respond`](crate::Connection::respond), before or after the next poll. The next poll removes the request from the
     /// receive buffer.
@@ -42,6 +46,9 @@ pub enum CloseReason {
     Truncated,
     /// The client sent no request within [`Timeouts::idle`](crate::Timeouts::idle).
     Idle,
+    /// The client, which has its response, sent the rest of its request's content too slowly or not at all: see
+    /// [`Timeouts::body_idle`](crate::Timeouts::body_idle) and [`Timeouts::body_rate`](crate::Timeouts::body_rate).
+    BodyStall,
     /// The client read its responses too slowly, or not at all: see
     /// [`Timeouts::write_stall`](crate::Timeouts::write_stall) and [`Timeouts::send_rate`](crate::Timeouts::send_rate).
     WriteStall,

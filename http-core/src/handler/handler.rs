@@ -4,10 +4,13 @@
 //! A [`Rejection`] is the reason why the library makes a response itself, in place of the handler's: the request is
 //! malformed or over a limit, a timeout has expired, the server is overloaded, or the handler has failed.
 
-use crate::message::{
-    rejection::{Rejected, Rejection},
-    request::Request,
-    response::Response,
+use crate::{
+    message::{
+        rejection::{Rejected, Rejection},
+        request::Request,
+        response::Response,
+    },
+    types::limits::Admit,
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -23,7 +26,23 @@ pub type Job = Box<dyn FnOnce() -> Response + Send>;
 /// An engine does the I/O and calls the handler, possibly from several threads at once. On an event loop, a handler
 /// must not block: return [`Reply::Offload`] or [`Reply::After`] instead.
 pub trait Handler: Send + Sync {
-    /// Replies to a complete request.
+    /// Chooses by the head how the content of a request is taken. The engine calls this method once for each request with
+    /// content, when its head is complete and before it sends `100 Continue`. `head` is the request without its body. A
+    /// request without content, or with the method CONNECT, is passed to [`handle`](Handler::handle) at once.
+    ///
+    /// The default implementation returns [`Admit::Buffer`]: content is received into memory, up to
+    /// [`Limits::body_bytes`](crate::Limits::body_bytes). A handler that does not use content should return
+    /// [`Admit::AtHead`].
+    ///
+    /// This method never decides whether a request is allowed, because requests without content do not pass through it.
+    /// If it panics, the request gets 500, and [`handle`](Handler::handle) is not called.
+    fn admit(&self, head: &Request<'_>) -> Admit {
+        let _ = head;
+        Admit::Buffer
+    }
+
+    /// Replies to a request. It is complete, unless [`admit`](Handler::admit) returned [`Admit::AtHead`] for it: then it
+    /// has no body.
     fn handle(&self, request: &Request<'_>) -> Reply;
 
     /// Returns the response to a rejected request. The engine calls this method when the library responds itself: the
@@ -184,6 +203,10 @@ where
 
 /// Passes requests to the handler in the `Arc`, which several workers can share.
 impl Handler for Arc<dyn Handler> {
+    fn admit(&self, head: &Request<'_>) -> Admit {
+        (**self).admit(head)
+    }
+
     #[inline]
     fn handle(&self, request: &Request<'_>) -> Reply {
         (**self).handle(request)

@@ -2,7 +2,10 @@
 //! rejection: a response that the library makes itself, in place of the handler's.
 
 use super::handler::{Handler, Reply};
-use crate::message::{rejection::Rejected, request::Request, response::Response};
+use crate::{
+    message::{rejection::Rejected, request::Request, response::Response},
+    types::limits::Admit,
+};
 
 /// One layer of a [`Stack`]. It wraps the inner layers and the handler, which [`Next`] calls.
 ///
@@ -19,6 +22,16 @@ use crate::message::{rejection::Rejected, request::Request, response::Response};
 /// }
 /// ```
 pub trait Middleware: Send + Sync {
+    /// Chooses by the head how the content of a request is taken ([`Handler::admit`]). The default implementation returns
+    /// what the inner layers and the handler choose.
+    ///
+    /// A layer that replies itself to some requests returns [`Admit::AtHead`] for them, and so replies before their
+    /// content is received. [`handle`](Middleware::handle) must then not call [`Next::run`]: the handler would see a
+    /// request without its content.
+    fn admit(&self, head: &Request<'_>, next: Next<'_>) -> Admit {
+        next.admit(head)
+    }
+
     /// Replies to a request, usually by calling [`Next::run`] and changing the reply.
     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply;
 
@@ -44,6 +57,14 @@ pub struct Next<'a> {
 }
 
 impl Next<'_> {
+    /// Returns how the inner layers and the handler take the content of the request ([`Handler::admit`]).
+    pub fn admit(self, head: &Request<'_>) -> Admit {
+        match self.layers.split_first() {
+            Some((layer, layers)) => layer.admit(head, Next { layers, ..self }),
+            None => self.handler.admit(head),
+        }
+    }
+
     /// Passes the request to the next layer, or to the handler if no layer is left. Returns the reply.
     #[inline]
     pub fn run(self, request: &Request<'_>) -> Reply {
@@ -82,6 +103,10 @@ impl Stack {
 }
 
 impl Handler for Stack {
+    fn admit(&self, head: &Request<'_>) -> Admit {
+        Next { layers: &self.layers, handler: &*self.handler }.admit(head)
+    }
+
     #[inline]
     fn handle(&self, request: &Request<'_>) -> Reply {
         Next { layers: &self.layers, handler: &*self.handler }.run(request)

@@ -1,4 +1,5 @@
-//! The limits and timeouts of a connection, with their defaults, and the check that refuses values without sense.
+//! The limits and timeouts of a connection, with their defaults and their check, and how the content of one request is
+//! taken.
 
 use std::time::Duration;
 
@@ -98,6 +99,36 @@ pub struct Config {
     pub limits: Limits,
     /// The maximum waits, and the minimum rates.
     pub timeouts: Timeouts,
+}
+
+/// How the server takes the content of one request. A handler chooses it by the head
+/// ([`Handler::admit`](crate::Handler::admit)); an engine passes it to [`Connection::admit`](crate::Connection::admit).
+///
+/// It says how content is received, and never whether a request is allowed: [`Handler::handle`](crate::Handler::handle)
+/// responds to the request in every case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Admit {
+    /// Receive all content into memory before the handler is called. Content of more than
+    /// [`Limits::body_bytes`](crate::Limits::body_bytes) is rejected with 413.
+    #[default]
+    Buffer,
+    /// The same with another limit in bytes for this request. It may be lower or higher than
+    /// [`Limits::body_bytes`](crate::Limits::body_bytes). Content of more bytes is rejected with 413.
+    BufferUpTo(u64),
+    /// Call the handler at once, without content: [`Request::body`](crate::Request::body) is then empty. No
+    /// `100 Continue` is sent.
+    ///
+    /// After the response, the server receives the content and drops it: up to
+    /// [`Limits::body_bytes`](crate::Limits::body_bytes), in the time that [`Timeouts`](crate::Timeouts) allow for a body.
+    /// Then the connection stays open. Instead of receiving the content, the server closes the connection after the
+    /// response:
+    ///
+    /// * if the content is longer, or is malformed;
+    /// * if the connection ends with this response for another reason, such as `Connection: close`;
+    /// * if the client waits for `100 Continue`: it may send the content or its next request, and the server could not
+    ///   tell one from the other (RFC 9110 §10.1.1).
+    AtHead,
 }
 
 /// A limit or a timeout with a value that makes no sense: the error of [`Config::check`].

@@ -8,8 +8,8 @@ use crate::{
     reply::{ReceivedResponse, RequestKind, read},
 };
 use http_core::{
-    Buffers, Clock, CloseReason, Config, Connection, Rejection, Request, Response, SendQueue, Step, Transmit,
-    Version,
+    Admit, Buffers, Clock, CloseReason, Config, Connection, Rejection, Request, Response, SendQueue, Step,
+    Transmit, Version,
 };
 use std::{
     borrow::Cow,
@@ -52,6 +52,10 @@ pub struct Drive {
     buffers: Buffers,
     clock: Clock,
     app: App,
+    /// Chooses how the content of a request is taken.
+    pub admit: fn(&Request<'_>) -> Admit,
+    /// Rejects each request with content at its head for this reason, instead of asking `admit`.
+    pub reject_at_head: Option<Rejection>,
     /// Creates the response to a rejection.
     pub on_reject: fn(Rejection) -> Response,
     /// Sent by the client and not received yet: one item for each receive.
@@ -94,6 +98,8 @@ impl Drive {
             buffers: Buffers::default(),
             clock,
             app: Box::new(app),
+            admit: |_| Admit::Buffer,
+            reject_at_head: None,
             on_reject: Rejection::response,
             arriving: VecDeque::new(),
             received: 0,
@@ -211,6 +217,20 @@ impl Drive {
     /// Polls once. Returns whether it can poll again at once.
     fn step(&mut self) -> bool {
         match self.conn.poll(&mut self.buffers.input, &mut self.buffers.out, self.clock.now()) {
+            Step::Head => {
+                let head = self.conn.request(&self.buffers.input).expect("a head after Step::Head");
+                assert!(head.body().is_empty(), "a body at the head");
+                let choice = (self.admit)(&head);
+                match self.reject_at_head {
+                    Some(reason) => {
+                        self.conn.reject();
+                        self.kinds.push(RequestKind::Unknown);
+                        self.reject(reason);
+                    }
+                    None => self.conn.admit(choice),
+                }
+                true
+            }
             Step::Request => {
                 let request = self.conn.request(&self.buffers.input).expect("a request after Step::Request");
                 self.seen.push(SeenRequest::of(&request));

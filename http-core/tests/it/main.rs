@@ -8,6 +8,8 @@
 //! | [`client`] | valid and invalid responses are read alike, however they are split |
 //! | [`both_sides`] | client and server read what the other one writes |
 //! | [`exchange`] | keep-alive, framing, pipelining, 100-continue, lingering, closing, misuse |
+//! | [`admit`] | content is buffered up to a limit, or dropped after the response |
+//! | [`extremes`] | no limit and no timeout makes a connection panic or hang |
 //! | [`deadlines`] | every wait ends after its timeout, on a clock that the test controls |
 //! | [`layers`] | modules import only lower ones |
 //!
@@ -17,6 +19,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 #![allow(clippy::disallowed_methods, reason = "a test needs a start time, and a file to send")]
 
+mod admit;
 mod app;
 mod both_sides;
 mod client;

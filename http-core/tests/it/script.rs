@@ -31,25 +31,32 @@ pub enum Act<'a> {
 /// Runs the script with the echo application. After each action, the connection does what it can.
 pub fn run(config: Config, acts: &[Act<'_>]) -> Drive {
     let mut drive = Drive::new(config, echo);
-    for act in acts {
-        match *act {
-            Act::Send(text) => drive.send(text.as_bytes()),
-            Act::End => drive.end(),
-            Act::HangUp => drive.hang_up(),
-            Act::Read(bytes) => drive.read(bytes),
-            Act::ReadAll => drive.read(usize::MAX),
-            Act::Hold => drive.hold = true,
-            Act::Release => drive.hold = false,
-            Act::Reject(reason) => drive.reject_held(reason),
-            Act::DisableKeepAlive => drive.disable_keep_alive(),
-            Act::Pass(millis) => {
-                drive.pass(Duration::from_millis(millis));
-                continue;
-            }
-        }
-        drive.run();
-    }
+    drive.act(acts);
     drive
+}
+
+impl Drive {
+    /// Runs the script. After each action, the connection does what it can.
+    pub fn act(&mut self, acts: &[Act<'_>]) {
+        for act in acts {
+            match *act {
+                Act::Send(text) => self.send(text.as_bytes()),
+                Act::End => self.end(),
+                Act::HangUp => self.hang_up(),
+                Act::Read(bytes) => self.read(bytes),
+                Act::ReadAll => self.read(usize::MAX),
+                Act::Hold => self.hold = true,
+                Act::Release => self.hold = false,
+                Act::Reject(reason) => self.reject_held(reason),
+                Act::DisableKeepAlive => self.disable_keep_alive(),
+                Act::Pass(millis) => {
+                    self.pass(Duration::from_millis(millis));
+                    continue;
+                }
+            }
+            self.run();
+        }
+    }
 }
 
 /// Runs the script, and compares the steps and the summaries of the responses.
