@@ -4,7 +4,7 @@ use super::handler::{Handler, Reply};
 use crate::{
     message::{request::Request, response::Response},
     semantics::path::RelativePath,
-    types::{method::Method, status::Status},
+    types::{limits::Admit, method::Method, status::Status},
 };
 use std::collections::HashMap;
 
@@ -84,45 +84,55 @@ impl Router {
         allowed
     }
 
-    /// Passes the request to the handler of its method in `methods`, the handlers of the request's path. A HEAD request
-    /// goes to the handler of GET if HEAD has none. Without a handler, replies 204 with Allow to OPTIONS, 501 to a
-    /// method that the library does not know, and 405 with Allow to any other.
-    fn dispatch(methods: &[MethodHandler], request: &Request<'_>) -> Reply {
+    /// Returns the handler of the request, or the response that the router makes itself.
+    fn select(&self, request: &Request<'_>) -> Result<&dyn Handler, Response> {
+        if request.path() == "*" {
+            // RFC 9110 §9.3.7: OPTIONS for the server as a whole.
+            return Err(Response::new(Status::NO_CONTENT));
+        }
+        let path = RelativePath::parse(request.path()).map_err(|_| Response::error(Status::BAD_REQUEST))?;
+        let text = String::from_utf8_lossy(path.as_bytes());
+        let end = if path.is_directory() && !text.is_empty() { "/" } else { "" };
+        let decoded = ["/", &text, end].concat();
+        if let Some(methods) = self.exact.get(&decoded) {
+            return Router::of_method(methods, request);
+        }
+        let prefixed = self.prefixes.iter().find(|(prefix, _)| decoded.starts_with(prefix.as_str()));
+        let handler = prefixed.map(|(_, handler)| handler).or(self.fallback.as_ref());
+        handler.map(|handler| &**handler).ok_or_else(|| Response::error(Status::NOT_FOUND))
+    }
+
+    /// Returns the handler of the request's method in `methods`, the handlers of its path. The handler of GET is also
+    /// that of HEAD if HEAD has none. Without a handler, returns the router's response: 204 with Allow to OPTIONS, 501 to
+    /// a method that the library does not know, and 405 with Allow to any other.
+    fn of_method<'h>(
+        methods: &'h [MethodHandler],
+        request: &Request<'_>,
+    ) -> Result<&'h dyn Handler, Response> {
         let find = |wanted| methods.iter().find(|(method, _)| *method == wanted).map(|(_, handler)| handler);
         let handler = match request.method() {
             Method::Head => find(Method::Head).or_else(|| find(Method::Get)),
             method => find(method),
         };
         match handler {
-            Some(handler) => handler.handle(request),
+            Some(handler) => Ok(&**handler),
             None if request.method() == Method::Options => {
-                Response::new(Status::NO_CONTENT).with_allow(&Router::allowed(methods)).into()
+                Err(Response::new(Status::NO_CONTENT).with_allow(&Router::allowed(methods)))
             }
-            None => Response::method_not_allowed(request.method(), &Router::allowed(methods)).into(),
+            None => Err(Response::method_not_allowed(request.method(), &Router::allowed(methods))),
         }
     }
 }
 
 impl Handler for Router {
+    /// Passes the choice to the handler of the request. If the router responds itself, no content is received before the
+    /// response.
+    fn admit(&self, head: &Request<'_>) -> Admit {
+        self.select(head).map_or(Admit::AtHead, |handler| handler.admit(head))
+    }
+
     fn handle(&self, request: &Request<'_>) -> Reply {
-        if request.path() == "*" {
-            // RFC 9110 §9.3.7: OPTIONS for the server as a whole.
-            return Response::new(Status::NO_CONTENT).into();
-        }
-        let Ok(path) = RelativePath::parse(request.path()) else {
-            return Response::error(Status::BAD_REQUEST).into();
-        };
-        let text = String::from_utf8_lossy(path.as_bytes());
-        let end = if path.is_directory() && !text.is_empty() { "/" } else { "" };
-        let decoded = ["/", &text, end].concat();
-        if let Some(methods) = self.exact.get(&decoded) {
-            return Router::dispatch(methods, request);
-        }
-        let prefixed = self.prefixes.iter().find(|(prefix, _)| decoded.starts_with(prefix.as_str()));
-        match prefixed.map(|(_, handler)| handler).or(self.fallback.as_ref()) {
-            Some(handler) => handler.handle(request),
-            None => Response::error(Status::NOT_FOUND).into(),
-        }
+        self.select(request).map_or_else(Reply::from, |handler| handler.handle(request))
     }
 }
 
