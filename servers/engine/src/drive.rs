@@ -52,6 +52,10 @@ impl Driver<'_> {
     pub fn drive(&mut self, budget: &mut u32) -> Action {
         loop {
             match self.conn.poll(&mut self.buffers.input, &mut self.buffers.out, self.clock.now()) {
+                Step::Head => {
+                    self.admit();
+                    continue;
+                }
                 Step::Request => {
                     let Some(request) = self.conn.request(&self.buffers.input) else { return Action::Close };
                     match catch_panic(|| self.handler.handle(&request)) {
@@ -70,6 +74,19 @@ impl Driver<'_> {
             *budget = budget.saturating_sub(1);
             if *budget == 0 {
                 return Action::Yield;
+            }
+        }
+    }
+
+    /// Asks the handler how the content of the request is taken. If the handler panics, rejects the request with 500.
+    #[cold]
+    fn admit(&mut self) {
+        let Some(head) = self.conn.request(&self.buffers.input) else { return };
+        match catch_panic(|| self.handler.admit(&head)) {
+            Ok(admit) => self.conn.admit(admit),
+            Err(reason) => {
+                self.conn.reject();
+                self.respond_rejected(reason);
             }
         }
     }

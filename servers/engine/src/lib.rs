@@ -35,10 +35,10 @@ pub use handlers::MakeHandler;
 pub use http_core;
 #[doc(no_inline)]
 pub use http_core::{
-    Body, ChunkSource, Config, FileSlice, Handler, HeaderError, Headers, Job, Limits, MediaType, Method,
-    Middleware, Next, ParseError, Rejected, Rejection, Reply, Request, Responder, Response, Router, Sent,
-    SharedHeaders, Stack, Status, Timeouts, Version, client, conditional, form, multipart, negotiate, path,
-    range, uri,
+    Admit, Body, ChunkSource, Config, ConfigError, FileSlice, Handler, HeaderError, Headers, Job, Limits,
+    MediaType, Method, Middleware, Next, ParseError, Rejected, Rejection, Reply, Request, Responder,
+    Response, Router, Sent, SharedHeaders, Stack, Status, Timeouts, Version, client, conditional, form,
+    multipart, negotiate, path, range, uri,
 };
 pub use server::{Running, Server, ServerHandle};
 pub use settings::{Engine, Settings};
