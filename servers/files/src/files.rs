@@ -11,7 +11,7 @@ use crate::{
     root::Root,
 };
 use http_core::{
-    Handler, Method, Reply, Request, Response, Status,
+    Admit, Handler, Method, Reply, Request, Response, Status,
     conditional::{self, Precondition, Validators},
     path::{PathError, RelativePath},
     uri,
@@ -105,6 +105,11 @@ impl Files {
 }
 
 impl Handler for Files {
+    /// No file depends on content: the server drops it after the response.
+    fn admit(&self, _: &Request<'_>) -> Admit {
+        Admit::AtHead
+    }
+
     #[inline]
     fn handle(&self, request: &Request<'_>) -> Reply {
         if !ALLOWED_METHODS.contains(&request.method()) {
