@@ -1,27 +1,5 @@
-//! A connection keeps its promises to the engine, the client and the application, whatever bytes arrive.
-//!
-//! Property: for any bytes in any pieces, any writes, and a client, an application and a server that may stall, fail or
-//! stop, nothing panics. The bytes transferred bound the number of polls; the limits and the bytes sent bound the memory.
-//! The output is well-formed, and each response is the one of the application. A request is served only if a strict reader
-//! delimits it in the same way, and never after an error. No complete request is lost. If nothing stalls, fails or stops,
-//! the result does not depend on how the bytes are split.
-//!
-//! Input: limits, three pieces, two writes, scenario, line feed, as `plan` reads them; then the bytes of the client.
+//! The fuzz target `connection`: passes each input of libFuzzer to `http_core_fuzz::targets::connection`.
 
 #![no_main]
 
-use http_core_fuzz::{
-    engine,
-    plan::{Plan, Scenario},
-};
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|data: &[u8]| {
-    let Some((line, input)) = data.split_first_chunk() else { return };
-    let plan = Plan::of(*line);
-    let outcome = engine::run(input, &plan);
-    // After a failed stream, the number of requests parsed depends on how many bytes had arrived.
-    if plan.scenario == Scenario::Normal && outcome.closed.is_some() {
-        assert_eq!(outcome, engine::run(input, &plan.unsplit()), "the result depends on the split");
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| http_core_fuzz::targets::connection::check(data));

@@ -1,7 +1,9 @@
-//! What the fuzz targets share: the plan of a run, a simulated engine and application, and independent judges.
+//! The properties that the fuzz targets check, and what they share: the plan of a run, a simulated engine and application,
+//! and independent judges.
 //!
 //! | module | contents | uses http-core |
 //! |---|---|---|
+//! | [`targets`] | the property of each fuzz target | yes |
 //! | [`plan`] | how the first line of an input controls the run | yes |
 //! | [`engine`] | simulates the engine and the clock of a connection | yes |
 //! | [`client`] | the client of the connection, which knows what it has requested | yes |
@@ -11,8 +13,22 @@
 //!
 //! A judge must not share the bugs of what it judges, so `requests` and `responses` import nothing. They may be slow and
 //! simple: they read all bytes at once, where http-core reads them as they arrive.
+//!
+//! http-core compiles this crate a second time, as its test `fuzz`, so that `cargo test` checks every seed and the judges
+//! themselves without libFuzzer.
 
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a panic reports a violated property"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the simulated engine needs a start time and a file, and the tests the seeds"
+)]
 
 pub mod app;
 pub mod client;
@@ -20,3 +36,4 @@ pub mod engine;
 pub mod plan;
 pub mod requests;
 pub mod responses;
+pub mod targets;

@@ -267,7 +267,7 @@ mod tests {
         let output = start.replacen("\r\n", &format!("\r\n{SERVER_AND_DATE}"), 1) + text;
         match (read(output.as_bytes(), &[response], false), expected) {
             (Ok(read), Ok(expected)) => {
-                assert_eq!((read.complete.len(), read.truncated), expected, "{output}")
+                assert_eq!((read.complete.len(), read.truncated), expected, "{output}");
             }
             (Err(error), Err(expected)) => assert!(error.contains(expected), "{error}, not {expected}"),
             (read, _) => panic!("{read:?} instead of {expected:?} for {output}"),

@@ -1,0 +1,45 @@
+//! The properties of the fuzz targets. Each module describes one property, and its `check` panics for an input that
+//! violates it. libFuzzer calls `check` from the binaries in `fuzz_targets`, and the tests call it for every seed.
+
+pub mod chunked;
+pub mod conditional;
+pub mod connection;
+pub mod head;
+pub mod path;
+pub mod range;
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    /// Checks the inputs in `seeds/NAME`, of which there must be some, and in `corpus/NAME` and `artifacts/NAME`, which
+    /// libFuzzer writes, if they exist. A failure names the input.
+    fn replay(name: &str, check: fn(&[u8])) {
+        // The working directory of a test is the directory of its package: http-core or http-core/fuzz.
+        let fuzz = if Path::new("fuzz").is_dir() { Path::new("fuzz") } else { Path::new(".") };
+        let mut checked = 0;
+        for inputs in ["seeds", "corpus", "artifacts"] {
+            let Ok(files) = fs::read_dir(fuzz.join(inputs).join(name)) else { continue };
+            for file in files {
+                let path = file.expect("a file").path();
+                let input = fs::read(&path).expect("a readable file");
+                if std::panic::catch_unwind(|| check(&input)).is_err() {
+                    panic!("{} violates the property of {name}", path.display());
+                }
+                checked += 1;
+            }
+        }
+        assert!(checked > 0, "no seeds of {name} in {}", fuzz.display());
+    }
+
+    macro_rules! replay {
+        ($($name:ident)*) => { $(
+            #[test]
+            fn $name() {
+                replay(stringify!($name), super::$name::check);
+            }
+        )* };
+    }
+
+    replay! { chunked conditional connection head path range }
+}
