@@ -6,7 +6,7 @@
 use super::head::{HeadIndex, Span};
 use crate::types::{
     error::ParseError,
-    grammar::{decimal, is_authority, list},
+    grammar::{decimal, is_authority, is_authority_with_port, list},
     method::{Method, Version},
 };
 
@@ -217,9 +217,7 @@ fn split_target(method: Method, target: Span, bytes: &[u8]) -> Result<(Option<Sp
     let text = target.of(bytes);
     match (method, text) {
         (Method::Connect, _) => {
-            let has_port =
-                text.iter().rposition(|&byte| byte == b':').is_some_and(|colon| colon + 1 < text.len());
-            if has_port && is_authority(text) {
+            if is_authority_with_port(text) {
                 Ok((Some(target), target.split_at(0).0))
             } else {
                 Err(ParseError::Target)

@@ -60,6 +60,12 @@ pub(crate) const fn is_uri(byte: u8) -> bool {
     CLASSES[byte as usize] & URI != 0
 }
 
+/// Returns whether a registered name may contain `byte` without a percent-escape (RFC 3986 §3.2.2). A comma is not
+/// accepted.
+pub(crate) const fn is_host(byte: u8) -> bool {
+    CLASSES[byte as usize] & HOST != 0
+}
+
 /// Returns whether `byte` is optional white space: SP or HTAB (RFC 9110 §5.6.3).
 pub const fn is_ows(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'

@@ -4,6 +4,7 @@
 //! header does. A header value contains no white space other than SP and HTAB, so `trim_ascii` removes just those.
 
 use super::chars;
+use core::net::Ipv6Addr;
 use std::borrow::Cow;
 
 /// Returns the non-empty elements of a comma-separated list, without the white space around them (RFC 9110 §5.6.1). The
@@ -40,20 +41,31 @@ pub(crate) fn begins_escape(text: &[u8]) -> bool {
     matches!(text, [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
 }
 
-/// Returns whether `text` is a host with an optional port and without userinfo (RFC 9110 §4.2, RFC 3986 §3.2.2).
+/// Returns whether `text` is a host with an optional port and without userinfo (RFC 9110 §4.2).
 pub(crate) fn is_authority(text: &[u8]) -> bool {
-    let (host, port) = text.split_at(host_len(text));
-    let is_port = |digits: &[u8]| digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit);
-    !host.is_empty() && (port.is_empty() || port.strip_prefix(b":").is_some_and(is_port))
+    split_port(text).is_some()
 }
 
-/// Returns the length of the host at the front of `text`: a registered name, an IPv4 address, or an IPv6 address in
-/// brackets. Returns 0 if `text` begins with none. A registered name ends before an incomplete percent-escape.
+/// Returns whether `text` is a host with a port and without userinfo: the target of CONNECT (RFC 9112 §3.2.3).
+pub(crate) fn is_authority_with_port(text: &[u8]) -> bool {
+    split_port(text).is_some_and(|port| !port.is_empty())
+}
+
+/// Returns the digits of the port in `text`, a host with an optional port; an empty slice if it has no port or no
+/// digits (RFC 3986 §3.2.3). Returns `None` if `text` has another form, or the port more than five digits.
+fn split_port(text: &[u8]) -> Option<&[u8]> {
+    let (host, rest) = text.split_at(host_len(text));
+    let port = if rest.is_empty() { rest } else { rest.strip_prefix(b":")? };
+    (!host.is_empty() && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)).then_some(port)
+}
+
+/// Returns the length of the host at the front of `text`: a registered name, an IPv4 address, or an IP literal in
+/// brackets (RFC 3986 §3.2.2). Returns 0 if `text` begins with none. A registered name ends before an incomplete
+/// percent-escape.
 fn host_len(text: &[u8]) -> usize {
     if let [b'[', rest @ ..] = text {
-        let allowed = |byte: &&u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
-        let len = rest.iter().take_while(allowed).count();
-        return if len > 0 && rest.get(len) == Some(&b']') { len + 2 } else { 0 };
+        let len = rest.iter().position(|&byte| byte == b']').filter(|&len| is_ip_literal(&rest[..len]));
+        return len.map_or(0, |len| len + 2);
     }
     let mut at = 0;
     loop {
@@ -63,6 +75,19 @@ fn host_len(text: &[u8]) -> usize {
         }
         at += 3;
     }
+}
+
+/// Returns whether `text`, which was in brackets, is an IPv6 address or the address of a future version (RFC 3986
+/// §3.2.2). A zone identifier (RFC 6874) is not accepted: it means something only on the client's host.
+fn is_ip_literal(text: &[u8]) -> bool {
+    if let [b'v' | b'V', future @ ..] = text {
+        let digits = future.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let is_address = |byte: &u8| chars::is_host(*byte) || matches!(byte, b',' | b':');
+        return matches!(&future[digits..], [b'.', address @ ..] if
+            digits > 0 && !address.is_empty() && address.iter().all(is_address));
+    }
+    // The parser of the standard library accepts exactly the grammar of the RFC.
+    str::from_utf8(text).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
 }
 
 /// One parameter of a header value: `name=token` or `name="quoted string"` (RFC 9110 §5.6.6).
@@ -143,6 +168,7 @@ fn split_quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::{collection::vec, prelude::*, sample::select};
 
     #[test]
     fn lists_skip_empty_elements() {
@@ -153,6 +179,95 @@ mod tests {
         check(b"", &[], &[]);
         check(b" ,\t, a ,b c,", &[b"a", b"b c"], &[b"a", b"b c"]);
         check(b"a=\"b,\\\",c\", d", &[b"a=\"b", b"\\\"", b"c\"", b"d"], &[b"a=\"b,\\\",c\"", b"d"]);
+    }
+
+    #[test]
+    fn hosts_and_ports() {
+        let check = |text: &str, is_expected: bool, has_port: bool| {
+            let found = (is_authority(text.as_bytes()), is_authority_with_port(text.as_bytes()));
+            assert_eq!(found, (is_expected, has_port), "{text}");
+        };
+        let hosts = "x|a.b-c_d|127.0.0.1|1.2.3.4.5|%41|a%c3%a9|[::1]|[1::8]|[v1.a]|[V1F.,:~]";
+        for text in hosts.split('|') {
+            check(text, true, false);
+            check(&format!("{text}:"), true, false);
+            check(&format!("{text}:80"), true, true);
+            for after in "[:|]|:80:80|:123456|:8a|:-1|/|?|@b| |,a|%4|%zz|\u{e9}".split('|') {
+                check(&format!("{text}{after}"), false, false);
+            }
+        }
+        let malformed = "|:80|[]|[|[::1|::1|[.]|[:]|[:::]|[1]|[abc]|[::g]|[1::2::3]|[12345::]|[1.2.3.4]|[1:2:3:4:5:6:7]|\
+            [1:2:3:4:5:6:7:8:9]|[1:2:3:4:5:6:7::8]|[::1.2.3]|[::1.2.3.256]|[::1.2.3.04]|[1.2.3.4::]|[::1.2.3.4:5]|\
+            [::1%25eth0]|[::1%eth0]|[ ::1]|[[::1]]|[v1.]|[v.a]|[vg.a]|[v1a]|[v1.a/b]|[v1.a%41]|[\u{e9}]";
+        for text in malformed.split('|') {
+            check(text, false, false);
+            check(&format!("{text}:80"), false, false);
+        }
+    }
+
+    /// Returns whether `text` is an IPv6 address: as many groups as the nine alternatives of RFC 3986 §3.2.2 allow. An
+    /// IPv4 address at the end counts as two groups.
+    fn is_ipv6_by_rfc(text: &str) -> bool {
+        let is_octet = |octet: &str| octet.parse::<u8>().is_ok_and(|number| number.to_string() == octet);
+        let is_ipv4 = |text: &str| text.split('.').count() == 4 && text.split('.').all(is_octet);
+        let is_h16 =
+            |text: &str| (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        // The number of groups in a part before or after the `::`.
+        let groups = |part: &str, is_last: bool| -> Option<usize> {
+            let mut groups: Vec<&str> = if part.is_empty() { Vec::new() } else { part.split(':').collect() };
+            let ipv4 = groups.pop_if(|last| is_last && is_ipv4(last)).map_or(0, |_| 2);
+            groups.iter().all(|group| is_h16(group)).then_some(groups.len() + ipv4)
+        };
+        match text.split_once("::") {
+            Some((left, right)) => {
+                groups(left, false).zip(groups(right, true)).is_some_and(|(left, right)| left + right <= 7)
+            }
+            None => groups(text, true) == Some(8),
+        }
+    }
+
+    /// Generates the IPv6 addresses of RFC 3986 §3.2.2.
+    fn ipv6() -> impl Strategy<Value = String> {
+        let octets = vec(any::<u8>(), 4)
+            .prop_map(|octets| octets.iter().map(u8::to_string).collect::<Vec<_>>().join("."));
+        let ls32 = prop_oneof![octets, "[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}"];
+        let groups = vec("[0-9A-Fa-f]{1,4}", 8);
+        (groups, ls32, 0..=8usize, 0..=7usize).prop_map(|(groups, ls32, right, left)| {
+            // `right` groups after the `::`; those of ls32 are the last two.
+            let left = left.min(7usize.saturating_sub(right));
+            let before = groups[..left].join(":");
+            let after = match right {
+                0 => String::new(),
+                1 => groups[7].clone(),
+                right => [&groups[8 - right + 2..], &[ls32]].concat().join(":"),
+            };
+            if right == 8 { after } else { format!("{before}::{after}") }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn accepts_the_ipv6_addresses_of_the_rfc(address in ipv6()) {
+            let host = format!("[{address}]");
+            prop_assert!(is_ipv6_by_rfc(&address) && is_authority(host.as_bytes()), "{}", host);
+        }
+
+        #[test]
+        fn accepts_no_other_ipv6_addresses(
+            parts in vec(select(vec!["1", "ab", "12345", "g", ":", ":", "::", ".", "0", "255", "256", "1.2.3.4", "%"]), 0..20),
+            address in ipv6(),
+            at in any::<prop::sample::Index>(),
+            inserted in "[0-9a-g:.%]{0,2}",
+        ) {
+            let at = at.index(address.len());
+            for text in [
+                parts.concat(),
+                [&address[..at], &inserted, &address[at..]].concat(),
+                [&address[..at], &inserted, &address[at + 1..]].concat(),
+            ] {
+                prop_assert_eq!(is_authority(format!("[{text}]").as_bytes()), is_ipv6_by_rfc(&text), "{}", text);
+            }
+        }
     }
 
     /// Compares the parameters in `text`, each written as `name=value`, and a malformed one as `!`.

@@ -44,7 +44,7 @@ fn rejects_what_could_break_a_request() {
     for method in [Method::Connect, Method::Trace, Method::Extension] {
         check(method, "a", "/", RequestError::Method);
     }
-    for authority in ["", "a b", "a/b", "u@a", "a:x", "a\r\nB: c", "\u{e9}", "[::1"] {
+    for authority in ["", "a b", "a/b", "u@a", "a:x", "a\r\nB: c", "\u{e9}", "[::1", "[1::2::3]"] {
         check(Method::Get, authority, "/", RequestError::Authority);
     }
     for target in ["", "*", "a", "http://a/", "?b", "/a b", "/a#b", "/a\tb", "/a\r\nB: c", "/\u{e9}", "/\0"] {
