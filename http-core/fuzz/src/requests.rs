@@ -111,19 +111,18 @@ impl Head<'_> {
     }
 }
 
-/// Decodes the chunked body at the front (RFC 9112 §7.1). White space is allowed only before an extension.
+/// Decodes the chunked body at the front (RFC 9112 §7.1).
 pub fn dechunk(coded: &[u8]) -> Option<Dechunked> {
     let mut lines = Lines(coded);
     let (mut body, mut overhead) = (Vec::new(), 0);
     loop {
         let line = lines.next()??;
         let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        let (size, extension) = line.split_at(digits);
-        let is_extension = trim(extension).starts_with(b";") && is_header_value(extension);
-        if !(1..=16).contains(&digits) || !(extension.is_empty() || is_extension) {
+        let (size, extensions) = line.split_at(digits);
+        if !(1..=16).contains(&digits) || !are_extensions(extensions) {
             return None;
         }
-        overhead += extension.len();
+        overhead += extensions.len();
         let size = usize::from_str_radix(str::from_utf8(size).ok()?, 16).ok()?;
         if size == 0 {
             break;
@@ -139,6 +138,39 @@ pub fn dechunk(coded: &[u8]) -> Option<Dechunked> {
         }
         header(line)?;
         overhead += line.len();
+    }
+}
+
+/// RFC 9112 §7.1.1: `*( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )`.
+fn are_extensions(mut text: &[u8]) -> bool {
+    while !text.is_empty() {
+        let Some(name) = trim_start(text).strip_prefix(b";").map(trim_start) else { return false };
+        let Some(rest) = after_token(name) else { return false };
+        text = match trim_start(rest).strip_prefix(b"=").map(trim_start) {
+            None => rest,
+            Some(value) => match after_token(value).or_else(|| after_quoted_string(value)) {
+                Some(rest) => rest,
+                None => return false,
+            },
+        };
+    }
+    true
+}
+
+fn after_token(text: &[u8]) -> Option<&[u8]> {
+    let len = token_len(text);
+    (len > 0).then(|| &text[len..])
+}
+
+/// RFC 9110 §5.6.4.
+fn after_quoted_string(text: &[u8]) -> Option<&[u8]> {
+    let mut rest = text.strip_prefix(b"\"")?;
+    loop {
+        rest = match rest {
+            [b'"', rest @ ..] => return Some(rest),
+            [b'\\', byte, rest @ ..] | [byte, rest @ ..] if is_header_value(&[*byte]) => rest,
+            _ => return None,
+        };
     }
 }
 
@@ -166,8 +198,12 @@ fn number(digits: &[u8]) -> Option<usize> {
 }
 
 fn is_token(text: &[u8]) -> bool {
-    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !text.is_empty() && text.iter().all(legal)
+    !text.is_empty() && token_len(text) == text.len()
+}
+
+fn token_len(text: &[u8]) -> usize {
+    let legal = |byte: &&u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    text.iter().take_while(legal).count()
 }
 
 fn is_header_value(text: &[u8]) -> bool {
@@ -179,6 +215,10 @@ fn trim(mut text: &[u8]) -> &[u8] {
         text = rest;
     }
     text
+}
+
+fn trim_start(text: &[u8]) -> &[u8] {
+    &text[text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count()..]
 }
 
 #[cfg(test)]
@@ -215,8 +255,8 @@ mod tests {
 
     #[test]
     fn decodes_chunks() {
-        let good = b"3;e\r\nabc\r\n0\r\nT: u\r\n\r\nrest";
-        let expected = Dechunked { body: b"abc".to_vec(), overhead: 6, len: good.len() - 4 };
+        let good = b"3;e;f = \"\\\";\" ;g=h\r\nabc\r\n0\r\nT: u\r\n\r\nrest";
+        let expected = Dechunked { body: b"abc".to_vec(), overhead: 21, len: good.len() - 4 };
         assert_eq!(dechunk(good), Some(expected));
         for bad in [
             "",
@@ -227,6 +267,13 @@ mod tests {
             "+0\r\n\r\n",
             "0\n\r\n",
             "0;\n\r\n\r\n",
+            "0;\r\n\r\n",
+            "0;a \r\n\r\n",
+            "0;a=\r\n\r\n",
+            "0;a b\r\n\r\n",
+            "0;a=b\"c\"\r\n\r\n",
+            "0;a=\"b\r\n\r\n",
+            "0;a=\"b\\\"\r\n\r\n",
             "0\r\nT\r\n\r\n",
             "0\r\n T: u\r\n\r\n",
             "00000000000000000\r\n\r\n",

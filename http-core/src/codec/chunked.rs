@@ -1,8 +1,8 @@
 //! The chunked coding (RFC 9112 §7.1): a decoder that works in place, and the encoder.
 //!
 //! The decoder moves the data of all chunks to the front of the buffer, over the framing. It is strict where two parsers
-//! could disagree: lines end with CRLF only, sizes are plain hexadecimal numbers, and white space is allowed only before
-//! an extension. It checks, counts and drops extensions and trailers.
+//! could disagree: lines end with CRLF only, sizes are plain hexadecimal numbers, and extensions follow the grammar of
+//! §7.1.1, quoted strings included. It checks, counts and drops extensions and trailers.
 
 use crate::types::{chars, error::ParseError, limits::Limits};
 
@@ -15,10 +15,24 @@ enum ChunkPhase {
     /// A digit of a chunk size. After at least one digit, also the byte after the size. `digits` is the number of
     /// digits so far.
     Size { digits: u8 },
-    /// White space after the size, or the semicolon of an extension.
+    /// White space before an extension, or its semicolon.
     BeforeExtension,
-    /// A byte of an extension, or CR.
-    Extension,
+    /// White space after a semicolon, or the first byte of the name of an extension.
+    BeforeName,
+    /// Another byte of the name, or what may follow it: white space, `=`, a semicolon or CR.
+    Name,
+    /// White space after the name, `=`, or the semicolon of the next extension.
+    AfterName,
+    /// White space after the `=`, the first byte of a token, or the quote that opens a quoted string.
+    BeforeValue,
+    /// Another byte of a token, or what may follow it: white space, a semicolon or CR.
+    TokenValue,
+    /// A byte of a quoted string, a backslash, or the closing quote.
+    QuotedValue,
+    /// The byte after a backslash in a quoted string.
+    QuotedPair,
+    /// What may follow a quoted string: white space, a semicolon or CR.
+    AfterQuotedValue,
     /// The LF of the line with the size.
     SizeLf,
     /// Data of a chunk.
@@ -39,6 +53,33 @@ enum ChunkPhase {
     LastLf,
     /// Nothing: the body is complete.
     Done,
+}
+
+impl ChunkPhase {
+    /// Returns the phase after `byte`, a byte of the extensions behind a chunk size (RFC 9112 §7.1.1). Fails if the
+    /// grammar does not allow `byte` here.
+    fn after_extension_byte(self, byte: u8) -> Result<ChunkPhase, ParseError> {
+        use ChunkPhase::*;
+        Ok(match (self, byte) {
+            (Size { digits: 1.. } | BeforeExtension | TokenValue | AfterQuotedValue, b' ' | b'\t') => {
+                BeforeExtension
+            }
+            (Name | AfterName, b' ' | b'\t') => AfterName,
+            (BeforeName | BeforeValue, b' ' | b'\t') => self,
+            (
+                Size { digits: 1.. } | BeforeExtension | Name | AfterName | TokenValue | AfterQuotedValue,
+                b';',
+            ) => BeforeName,
+            (BeforeName | Name, _) if chars::is_token(byte) => Name,
+            (Name | AfterName, b'=') => BeforeValue,
+            (BeforeValue | TokenValue, _) if chars::is_token(byte) => TokenValue,
+            (BeforeValue, b'"') => QuotedValue,
+            (QuotedValue, b'"') => AfterQuotedValue,
+            (QuotedValue, b'\\') => QuotedPair,
+            (QuotedValue | QuotedPair, _) if chars::is_header_value(byte) => QuotedValue,
+            _ => return Err(ParseError::Chunk),
+        })
+    }
 }
 
 /// Whether a body is complete.
@@ -125,12 +166,8 @@ impl ChunkedDecoder {
         use ChunkPhase::*;
         Ok(match (self.phase, byte) {
             (Size { digits }, _) if byte.is_ascii_hexdigit() => self.add_size_digit(digits, byte, limits)?,
-            (Size { digits: 1.. } | Extension, b'\r') => SizeLf,
-            (Size { digits: 1.. } | BeforeExtension, b';') => self.count_overhead(Extension, limits)?,
-            (Size { digits: 1.. } | BeforeExtension, b' ' | b'\t') => {
-                self.count_overhead(BeforeExtension, limits)?
-            }
-            (Extension, _) if chars::is_header_value(byte) => self.count_overhead(Extension, limits)?,
+            (Size { digits: 1.. } | Name | TokenValue | AfterQuotedValue, b'\r') => SizeLf,
+            (phase, _) if phase < SizeLf => self.count_overhead(phase.after_extension_byte(byte)?, limits)?,
             (SizeLf, b'\n') if self.remaining == 0 => TrailerStart,
             (SizeLf, b'\n') => Data,
             (DataCr, b'\r') => DataLf,
@@ -231,6 +268,22 @@ mod tests {
             [" a: b\r\n", "a b: c\r\n", ": c\r\n", "a\r\n", "a: b\n", "a: b\rc", "a: \0\r\n", "\n", "\rx"]
         {
             check(format!("0\r\n{line}\r\n").as_bytes(), Err(ParseError::Trailer));
+        }
+    }
+
+    #[test]
+    fn extensions_follow_the_grammar() {
+        let accepted =
+            ";a/;a=b/;a=\"\"/;a;b=c;d/ \t;\ta =\t\"b\" ; c/;a=\"\t;=\\\"\\\\\\\t\u{e9}\"/;!#=|~/;a;a";
+        for extensions in accepted.split('/') {
+            check(format!("3{extensions}\r\nabc\r\n0\r\n\r\n").as_bytes(), Ok((b"abc", b"")));
+            check(format!("0{extensions}\r\n\r\nnext").as_bytes(), Ok((b"", b"next")));
+        }
+        let rejected = ";/; /;a /;a=/;a= /;a=b /;a=\"b\" /;=b/;;a/;a;/;a b/;a=b c/;a==b/;a=b=c/;a,b/;[=}/;\"a\"=b/;a=\"b/\
+            ;a=\"b\\\"/;a=\"b\"c/;a=b\"c\"/;a=\"\0\"/;a=\"\x7f\"/;a=\"\\\0\"/;a=\"\n\"/;a=\"\r\n\"/;a=\"\\\r\n\"/;a=\u{e9}/\
+            ;\u{e9}/a;/ a/=a";
+        for extensions in rejected.split('/') {
+            check(format!("0{extensions}\r\n\r\n").as_bytes(), Err(ParseError::Chunk));
         }
     }
 

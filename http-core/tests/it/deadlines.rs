@@ -89,7 +89,7 @@ fn a_body_has_a_minimum_average_rate() {
     assert_eq!(drive.steps.join(" "), "receive");
     // Only the content counts, not the chunk framing.
     let chunked = "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let wrapped = dripping(chunked, "1;a long and useless extension\r\nx\r\n", 14);
+    let wrapped = dripping(chunked, "1;a-long-and-useless-extension\r\nx\r\n", 14);
     check_status(&wrapped, 1_000, "RequestTimeout", 408);
 }
 
