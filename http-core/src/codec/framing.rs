@@ -98,7 +98,7 @@ struct FramingHeaders {
 }
 
 /// Reads the headers that [`validate`] needs, in one pass. Fails if Host is repeated, or Content-Length is malformed or
-/// repeated with another value.
+/// repeated.
 fn collect_headers(index: &HeadIndex, bytes: &[u8]) -> Result<FramingHeaders, ParseError> {
     let mut headers = FramingHeaders::default();
     for header in index.header_spans() {
@@ -132,8 +132,8 @@ pub(crate) struct BodyFraming {
     transfer_encoding: bool,
     /// Whether Transfer-Encoding lists `chunked`.
     chunked: bool,
-    /// Whether Transfer-Encoding lists a coding after `chunked`. `chunked` must be the last one.
-    coding_after_chunked: bool,
+    /// Whether Transfer-Encoding lists a coding after `chunked`, which must be the last one, or has an empty element.
+    malformed_codings: bool,
     /// Whether Transfer-Encoding lists a coding other than `chunked`.
     unknown_coding: bool,
     /// Whether Connection lists `close`.
@@ -147,7 +147,7 @@ impl BodyFraming {
     ///
     /// # Errors
     ///
-    /// [`ParseError::ContentLength`] if Content-Length is not a number, or differs from that of an earlier line.
+    /// [`ParseError::ContentLength`] if Content-Length is not a number, or an earlier line was Content-Length too.
     pub(crate) fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), ParseError> {
         match name.len() {
             10 if name.eq_ignore_ascii_case(b"Connection") => {
@@ -158,16 +158,19 @@ impl BodyFraming {
             }
             14 if name.eq_ignore_ascii_case(b"Content-Length") => {
                 let length = decimal(value).ok_or(ParseError::ContentLength)?;
-                // RFC 9112 §6.3: repetitions of one value are allowed, different values are smuggling.
-                if self.content_length.replace(length).is_some_and(|previous| previous != length) {
+                // RFC 9110 §8.6 allows to reject a repeated value, whether in one line or two. Different values are
+                // smuggling.
+                if self.content_length.replace(length).is_some() {
                     return Err(ParseError::ContentLength);
                 }
             }
             17 if name.eq_ignore_ascii_case(b"Transfer-Encoding") => {
                 self.transfer_encoding = true;
-                for coding in list(value) {
+                // RFC 9110 §5.6.1.2 asks recipients to ignore a reasonable number of empty elements. Here they are
+                // errors: no client sends them in good faith, and the next server may not ignore them.
+                for coding in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
                     let is_chunked = coding.eq_ignore_ascii_case(b"chunked");
-                    self.coding_after_chunked |= self.chunked;
+                    self.malformed_codings |= self.chunked || coding.is_empty();
                     self.chunked |= is_chunked;
                     self.unknown_coding |= !is_chunked;
                 }
@@ -181,7 +184,8 @@ impl BodyFraming {
     ///
     /// # Errors
     ///
-    /// If both are present, or Transfer-Encoding is not exactly `chunked`, or Transfer-Encoding is present in HTTP/1.0.
+    /// If both are present, or the elements of all Transfer-Encoding lines are not exactly one `chunked`, or
+    /// Transfer-Encoding is present in HTTP/1.0.
     pub(crate) fn length(self, version: Version, default: BodyLength) -> Result<BodyLength, ParseError> {
         if !self.transfer_encoding {
             return Ok(self.content_length.map_or(default, BodyLength::Exact));
@@ -189,7 +193,7 @@ impl BodyFraming {
         if self.content_length.is_some() {
             // RFC 9112 §6.3, rule 3: a message with both is a smuggling attempt.
             Err(ParseError::BothLengths)
-        } else if version == Version::Http10 || !self.chunked || self.coding_after_chunked {
+        } else if version == Version::Http10 || !self.chunked || self.malformed_codings {
             // RFC 9112 §6.1: a proxy that speaks HTTP/1.0 may have forwarded the coding without understanding it.
             // RFC 9112 §6.3, rule 4: if chunked is not the last coding, the end of a request is unknown, and a response
             // would end with the connection, in a coding that is not implemented.
@@ -288,21 +292,22 @@ mod tests {
     #[test]
     fn content_length() {
         check("1.1", "Accept", "*/*", Ok("Exact(0) keep-alive"));
-        check("1.1", "Content-Length", "5|5\r\nContent-Length: 5", Ok("Exact(5) keep-alive"));
-        check("1.1", "content-LENGTH", "005", Ok("Exact(5) keep-alive"));
+        check("1.1", "content-LENGTH", "5|005", Ok("Exact(5) keep-alive"));
         let max = format!("Exact({}) keep-alive", u64::MAX);
         check("1.1", "Content-Length", "99999999999999999999999", Ok(&max));
-        let malformed = "|+5|-5|5, 5|5,6|0x5|5 5|5;|five|\u{665}|5\r\nContent-Length: 6";
+        let malformed = "|+5|-5|5, 5|5,6|0x5|5 5|5;|five|\u{665}|5\r\nContent-Length: 6|\
+            5\r\nContent-Length: 5";
         check("1.1", "Content-Length", malformed, Err(ParseError::ContentLength));
     }
 
     #[test]
     fn transfer_encoding() {
         const NAME: &str = "Transfer-Encoding";
-        check("1.1", NAME, "chunked|CHUNKED|, chunked ,", Ok("Chunked keep-alive"));
+        check("1.1", NAME, "chunked|CHUNKED", Ok("Chunked keep-alive"));
         let unknown = "gzip, chunked|gzip\r\nTransfer-Encoding: chunked";
         check("1.1", NAME, unknown, Err(ParseError::CodingUnknown));
-        let malformed = "|,|gzip|identity|chunked, gzip|chunked, chunked|xchunked|\
+        let malformed = "|,|, chunked|chunked,|chunked, ,|, gzip, chunked|\r\nTransfer-Encoding: chunked|\
+            chunked\r\nTransfer-Encoding:|gzip|identity|chunked, gzip|chunked, chunked|xchunked|\
             chunked;q=1|\"chunked\"|chunked chunked|chun\u{212a}ed|chunked, gzip, chunked";
         check("1.1", NAME, malformed, Err(ParseError::TransferEncoding));
         check("1.1", NAME, "chunked\r\nContent-Length: 5", Err(ParseError::BothLengths));

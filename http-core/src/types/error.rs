@@ -79,11 +79,12 @@ parse_errors! {
     HostMissing BAD_REQUEST "Host missing"
     /// Host is repeated, or is not a host with an optional port.
     Host BAD_REQUEST "malformed or repeated Host"
-    /// Content-Length is not a number, or is repeated with another value (RFC 9112 §6.3, rule 5).
-    ContentLength BAD_REQUEST "malformed Content-Length"
+    /// Content-Length is not a number, or is repeated (RFC 9112 §6.3, rule 5).
+    ContentLength BAD_REQUEST "malformed or repeated Content-Length"
     /// Both Transfer-Encoding and Content-Length are present: a smuggling attempt (RFC 9112 §6.1).
     BothLengths BAD_REQUEST "Transfer-Encoding and Content-Length"
-    /// Transfer-Encoding does not end in chunked, names it twice, or comes with HTTP/1.0 (RFC 9112 §6.1).
+    /// Transfer-Encoding does not end in chunked, names it twice, has an empty element, or comes with HTTP/1.0 (RFC 9112
+    /// §6.1).
     TransferEncoding BAD_REQUEST "malformed Transfer-Encoding"
     /// The transfer coding is not implemented (RFC 9112 §6.1).
     CodingUnknown NOT_IMPLEMENTED "unknown transfer coding"

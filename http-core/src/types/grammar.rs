@@ -82,9 +82,9 @@ fn host_len(text: &[u8]) -> usize {
 fn is_ip_literal(text: &[u8]) -> bool {
     if let [b'v' | b'V', future @ ..] = text {
         let digits = future.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        let is_address = |byte: &u8| chars::is_host(*byte) || matches!(byte, b',' | b':');
-        return matches!(&future[digits..], [b'.', address @ ..] if
-            digits > 0 && !address.is_empty() && address.iter().all(is_address));
+        let address = future[digits..].strip_prefix(b".").unwrap_or_default();
+        let is_legal = |byte: &u8| chars::is_host(*byte) || matches!(byte, b',' | b':');
+        return digits > 0 && !address.is_empty() && address.iter().all(is_legal);
     }
     // The parser of the standard library accepts exactly the grammar of the RFC.
     str::from_utf8(text).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())

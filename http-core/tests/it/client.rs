@@ -120,15 +120,12 @@ fn parses_content_lengths() {
     let with = |headers: &str, rest: &str| format!("HTTP/1.1 200 OK\r\n{headers}\r\n{rest}");
     check(with("Content-Length: 5\r\n", "Hello"), Ok((200, "Hello", true)));
     check(with("content-length:005\r\n", "Hello"), Ok((200, "Hello", true)));
-    check(with("Content-Length: 5\r\nContent-Length: 5\r\n", "Hello"), Ok((200, "Hello", true)));
     check(with("Content-Length: 5\r\n", "Hello, you"), Ok((200, "Hello", false)));
     check(with("Content-Length: 0\r\n", "H"), Ok((200, "", false)));
     check(with("Content-Length: 5\r\n", "Hell"), Err(ResponseError::Truncated));
-    check(
-        with("Content-Length: 5\r\nContent-Length: 6\r\n", "Hello"),
-        Err(Malformed(ParseError::ContentLength)),
-    );
-    for value in ["", "+5", "-5", "5, 5", "0x5", "5 5", "five"] {
+    for value in
+        ["5\r\nContent-Length: 5", "5\r\nContent-Length: 6", "", "+5", "-5", "5, 5", "0x5", "5 5", "five"]
+    {
         check(
             with(&format!("Content-Length: {value}\r\n"), "Hello"),
             Err(Malformed(ParseError::ContentLength)),
@@ -146,12 +143,14 @@ fn parses_transfer_codings() {
     for rest in ["", "5\r\nHel", "5\r\nHello\r\n", "5\r\nHello\r\n0\r\n", "0\r\n\r"] {
         check(with(chunked, rest), Err(ResponseError::Truncated));
     }
-    for rest in ["\r\n", "g\r\n", "5\nHello", "5 \r\nHello", "5\r\nHello!\r\n", "-1\r\n"] {
+    for rest in
+        ["\r\n", "g\r\n", "5\nHello", "5 \r\nHello", "5\r\nHello!\r\n", "-1\r\n", "5;\r\n", "5;a=\"\r\n"]
+    {
         check(with(chunked, rest), Err(Malformed(ParseError::Chunk)));
     }
     check(with(chunked, "0\r\nA b\r\n\r\n"), Err(Malformed(ParseError::Trailer)));
     check(with("Transfer-Encoding: gzip, chunked\r\n", ""), Err(Malformed(ParseError::CodingUnknown)));
-    for value in ["gzip", "identity", "chunked, gzip", "chunked, chunked", ""] {
+    for value in ["gzip", "identity", "chunked, gzip", "chunked, chunked", "", ", chunked"] {
         check(
             with(&format!("Transfer-Encoding: {value}\r\n"), ""),
             Err(Malformed(ParseError::TransferEncoding)),
