@@ -7,6 +7,7 @@
 //! | module | role |
 //! |---|---|
 //! | [`options`] | the command line |
+//! | [`units`] | the values of options: counts, sizes, times |
 //! | `launch` | master process, worker process, and what they need to start |
 //! | [`logs`] | access log and error log |
 //! | `signals` | the queue of signals to a process |
@@ -27,5 +28,6 @@ mod prefork;
 mod privileges;
 mod signals;
 mod system;
+pub mod units;
 
 pub use launch::{Application, ServerSettings, run};

@@ -1,24 +1,30 @@
 //! The options that all servers share. Each is defined and documented here only: the texts are also those of `--help`.
 
-use crate::logs::LogSettings;
-use clap::{Args, Parser, builder::RangedU64ValueParser};
+use crate::{
+    logs::LogSettings,
+    units::{Size, Time, count, size, time},
+};
+use clap::{Args, Parser};
 use http_engine::{Config, Limits, Timeouts};
-use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 /// The maximum number of addresses to listen on (`--bind`).
 pub(crate) const MAX_BINDS: usize = 64;
 
-/// The largest value of an option that takes a count or a number of bytes, unless the option has a smaller maximum.
-const MAX_NUMBER: u64 = u32::MAX as u64;
+/// The largest value of an option that takes a count, unless the option has a smaller maximum.
+const MAX_COUNT: u64 = u32::MAX as u64;
 
-/// The largest value in seconds of an option that takes a time: one day.
-const MAX_SECONDS: u64 = 86_400;
+/// The largest value of an option that takes a size in bytes, unless the option has a smaller maximum: 4 GiB.
+const MAX_SIZE: u64 = 4 << 30;
+
+/// The largest value of an option that takes a time, in milliseconds: one day.
+const MAX_MILLIS: u64 = 86_400_000;
 
 /// The options of every server.
 #[derive(Args, Clone, Debug)]
 pub struct Common {
     /// Port to listen on; 0 selects a free port
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = count::<u16>(0..=65_535))]
     pub port: u16,
 
     /// Address to listen on; can be repeated [default: 127.0.0.1, and ::1 if the machine has IPv6]
@@ -26,7 +32,7 @@ pub struct Common {
     pub bind: Vec<IpAddr>,
 
     /// Number of event loops, of threads kept ready, or of worker processes [default: CPU cores, at most 8]
-    #[arg(short, long, value_parser = number::<usize>(1..=1024))]
+    #[arg(short, long, value_parser = count::<usize>(1..=1024))]
     pub workers: Option<usize>,
 
     /// Run each worker as a separate process and replace it if it ends
@@ -48,46 +54,47 @@ pub struct Common {
 pub struct LimitOptions {
     /// Connections open at once in the whole server, divided evenly among worker processes; reduced to fit the limit on
     /// open files [default for each process: 10000 with event loops, 1024 with a thread per connection]
-    #[arg(long, value_name = "COUNT", value_parser = number::<usize>(1..=MAX_NUMBER))]
+    #[arg(long, value_name = "COUNT", value_parser = count::<usize>(1..=MAX_COUNT))]
     pub max_connections: Option<usize>,
 
     /// Connections open at once from one client address, per process [default: no limit]
-    #[arg(long, value_name = "COUNT", value_parser = number::<usize>(1..=MAX_NUMBER))]
+    #[arg(long, value_name = "COUNT", value_parser = count::<usize>(1..=MAX_COUNT))]
     pub max_connections_per_ip: Option<usize>,
 
-    /// Size of a request head in bytes; a larger one is rejected with status 431
-    #[arg(long, value_name = "BYTES", value_parser = number::<usize>(256..=65_535),
-        default_value_t = Limits::default().head_bytes)]
-    pub max_head: usize,
+    /// Size of a request head; a larger one is rejected with status 431
+    #[arg(long, value_name = "SIZE", value_parser = size(256..=65_535),
+        default_value_t = Size(Limits::default().head_bytes as u64))]
+    pub max_head: Size,
 
-    /// Size of a request body in bytes; a larger one is rejected with status 413
-    #[arg(long, value_name = "BYTES", value_parser = number::<usize>(0..=MAX_NUMBER),
-        default_value_t = Limits::default().body_bytes)]
-    pub max_body: usize,
+    /// Size of a request body; a larger one is rejected with status 413
+    #[arg(long, value_name = "SIZE", value_parser = size(0..=MAX_SIZE),
+        default_value_t = Size(Limits::default().body_bytes as u64))]
+    pub max_body: Size,
 
     /// Time to receive a request head, from its first byte
-    #[arg(long, value_name = "SECONDS", value_parser = number::<u64>(1..=MAX_SECONDS),
-        default_value_t = Timeouts::default().head.as_secs())]
-    pub head_timeout: u64,
+    #[arg(long, value_name = "TIME", value_parser = time(1..=MAX_MILLIS),
+        default_value_t = Time(Timeouts::default().head))]
+    pub head_timeout: Time,
 
     /// Time that a client may pause while it sends a request body
-    #[arg(long, value_name = "SECONDS", value_parser = number::<u64>(1..=MAX_SECONDS),
-        default_value_t = Timeouts::default().body_idle.as_secs())]
-    pub body_timeout: u64,
+    #[arg(long, value_name = "TIME", value_parser = time(1..=MAX_MILLIS),
+        default_value_t = Time(Timeouts::default().body_idle))]
+    pub body_timeout: Time,
 
     /// Time that a client may pause while it receives a response
-    #[arg(long, value_name = "SECONDS", value_parser = number::<u64>(1..=MAX_SECONDS),
-        default_value_t = Timeouts::default().write_stall.as_secs())]
-    pub write_timeout: u64,
+    #[arg(long, value_name = "TIME", value_parser = time(1..=MAX_MILLIS),
+        default_value_t = Time(Timeouts::default().write_stall))]
+    pub write_timeout: Time,
 
     /// Time that a connection may stay open between two requests
-    #[arg(long, value_name = "SECONDS", value_parser = number::<u64>(1..=MAX_SECONDS),
-        default_value_t = Timeouts::default().idle.as_secs())]
-    pub idle_timeout: u64,
+    #[arg(long, value_name = "TIME", value_parser = time(1..=MAX_MILLIS),
+        default_value_t = Time(Timeouts::default().idle))]
+    pub idle_timeout: Time,
 
     /// Time to finish the requests in flight after SIGTERM, SIGINT or a reload
-    #[arg(long, value_name = "SECONDS", value_parser = number::<u64>(0..=MAX_SECONDS), default_value_t = 30)]
-    pub grace: u64,
+    #[arg(long, value_name = "TIME", value_parser = time(0..=MAX_MILLIS),
+        default_value_t = Time(Duration::from_secs(30)))]
+    pub grace: Time,
 }
 
 /// The options that determine how the server runs as a service.
@@ -124,12 +131,16 @@ impl LimitOptions {
     /// Converts the options to the limits and timeouts of each connection. A limit or timeout that has no option keeps
     /// its default.
     pub(crate) fn protocol_config(&self) -> Config {
-        let limits = Limits { head_bytes: self.max_head, body_bytes: self.max_body, ..Limits::default() };
+        let limits = Limits {
+            head_bytes: self.max_head.bytes(),
+            body_bytes: self.max_body.bytes(),
+            ..Limits::default()
+        };
         let timeouts = Timeouts {
-            head: Duration::from_secs(self.head_timeout),
-            body_idle: Duration::from_secs(self.body_timeout),
-            write_stall: Duration::from_secs(self.write_timeout),
-            idle: Duration::from_secs(self.idle_timeout),
+            head: self.head_timeout.0,
+            body_idle: self.body_timeout.0,
+            write_stall: self.write_timeout.0,
+            idle: self.idle_timeout.0,
             ..Timeouts::default()
         };
         Config { limits, timeouts }
@@ -145,9 +156,4 @@ pub fn parse<P: Parser>(name: &'static str, default_port: &'static str) -> P {
         P::command().name(name).bin_name(name).version(env!("CARGO_PKG_VERSION")).max_term_width(100);
     let command = command.mut_arg("port", |argument| argument.required(false).default_value(default_port));
     P::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
-}
-
-/// Returns a parser for the value of an option that accepts the numbers in `range`.
-fn number<T: TryFrom<u64>>(range: RangeInclusive<u64>) -> RangedU64ValueParser<T> {
-    RangedU64ValueParser::new().range(range)
 }

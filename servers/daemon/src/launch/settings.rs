@@ -59,7 +59,7 @@ impl ServerSettings {
 
     /// The grace period: how long requests in flight may take after a signal to stop.
     pub(super) fn grace(&self) -> Duration {
-        Duration::from_secs(self.options.limits.grace)
+        self.options.limits.grace.0
     }
 
     /// The number of workers of the whole server: `--workers`, or the engine's default.
