@@ -10,7 +10,7 @@ use rustix::{
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::{
     collections::BTreeMap,
-    io, iter,
+    fmt, io, iter,
     net::{SocketAddr, TcpListener},
     os::fd::AsFd,
     time::Duration,
@@ -125,6 +125,22 @@ pub fn bind_all(
         listeners.push(bind(address, sharing).map_err(|error| (address, error))?);
     }
     Ok(listeners)
+}
+
+/// Returns the error to report if `address` cannot be bound: it names the address, the cause, and a remedy if there is
+/// one. Its kind is that of `error`.
+pub fn bind_error(address: impl fmt::Display, error: &io::Error) -> io::Error {
+    let cause = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "permission denied (ports below 1024 need root or CAP_NET_BIND_SERVICE)".to_owned()
+        }
+        io::ErrorKind::AddrInUse => {
+            "address in use (stop the program that listens there, or choose another port)".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => "address not available (this machine does not have it)".to_owned(),
+        _ => error.to_string(),
+    };
+    io::Error::new(error.kind(), format!("cannot bind {address}: {cause}"))
 }
 
 /// Binds more sockets to the addresses of `listeners`, and returns a list of sockets for each of `workers` workers. The

@@ -38,10 +38,11 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// An address cannot be resolved or bound.
+    /// An address cannot be resolved or bound. The error of a failed bind names the address.
     pub fn bind(addresses: impl ToSocketAddrs) -> io::Result<Server> {
         let addresses: Vec<SocketAddr> = addresses.to_socket_addrs()?.collect();
-        let listeners = listener::bind_all(&addresses, Sharing::PerWorker).map_err(|(_, error)| error)?;
+        let listeners = listener::bind_all(&addresses, Sharing::PerWorker)
+            .map_err(|(address, error)| listener::bind_error(address, &error))?;
         Ok(Server::on(listeners, Sharing::PerWorker))
     }
 
