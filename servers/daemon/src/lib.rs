@@ -7,7 +7,7 @@
 //! | module | role |
 //! |---|---|
 //! | [`options`] | the command line |
-//! | [`units`] | the values of options: counts, sizes, times |
+//! | [`bind_address`], [`units`] | the values of options: addresses to listen on; counts, sizes, times |
 //! | `launch` | master process, worker process, and what they need to start |
 //! | [`logs`] | access log and error log |
 //! | `signals` | the queue of signals to a process |
@@ -17,6 +17,7 @@
 //! | `pid_file`, `notify` | tell operator and service manager which process serves, and in which state |
 //! | `system` | threads and error messages |
 
+pub mod bind_address;
 mod confinement;
 mod handoff;
 mod launch;

@@ -1,14 +1,15 @@
 //! The options that all servers share. Each is defined and documented here only: the texts are also those of `--help`.
 
 use crate::{
+    bind_address::BindAddress,
     logs::LogSettings,
     units::{Size, Time, count, size, time},
 };
 use clap::{Args, Parser};
 use http_engine::{Config, Limits, Timeouts};
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-/// The maximum number of addresses to listen on (`--bind`).
+/// The maximum number of addresses to listen on. A name that `--bind` gives counts as its addresses.
 pub(crate) const MAX_BINDS: usize = 64;
 
 /// The largest value of an option that takes a count, unless the option has a smaller maximum.
@@ -27,9 +28,10 @@ pub struct Common {
     #[arg(short, long, value_parser = count::<u16>(0..=65_535))]
     pub port: u16,
 
-    /// Address to listen on; can be repeated [default: 127.0.0.1, and ::1 if the machine has IPv6]
-    #[arg(short, long, value_name = "ADDRESS")]
-    pub bind: Vec<IpAddr>,
+    /// Address or name to listen on, with a port if it differs from --port: localhost, 0.0.0.0, [::1]:8080,
+    /// [fe80::1%eth0]:80; can be repeated [default: 127.0.0.1, and ::1 if the machine has IPv6]
+    #[arg(short, long, value_name = "ADDRESS[:PORT]")]
+    pub bind: Vec<BindAddress>,
 
     /// Number of event loops, of threads kept ready, or of worker processes [default: CPU cores, at most 8]
     #[arg(short, long, value_parser = count::<usize>(1..=1024))]

@@ -2,7 +2,10 @@
 //!
 //! All workers accept from the same listeners, so that no connection in a listener's queue is lost when a worker ends.
 
-use crate::handoff::{Child, Handoff, Message, Role};
+use crate::{
+    handoff::{Child, Handoff, Message, Role},
+    system::cause,
+};
 use std::{
     io,
     os::fd::BorrowedFd,
@@ -51,7 +54,7 @@ impl WorkerPool {
     pub fn broadcast(&self, message: &Message<BorrowedFd<'_>>) {
         for worker in self.workers() {
             if let Err(error) = worker.socket.send(message) {
-                log::error!("cannot send a message to worker process {}: {error}", worker.pid());
+                log::error!("cannot send a message to worker process {}: {}", worker.pid(), cause(&error));
             }
         }
     }
@@ -105,7 +108,7 @@ impl WorkerSlot {
         match Child::start(Role::Worker(self.number), handoff) {
             Ok(worker) => self.worker = Some(worker),
             Err(error) => {
-                log::error!("cannot restart worker {}: {error}", self.number);
+                log::error!("cannot restart worker {}: {}", self.number, cause(&error));
                 self.backoff = (self.backoff * 2).clamp(MIN_LIFETIME, MAX_BACKOFF);
                 self.restart_at = now + self.backoff;
             }

@@ -2,7 +2,10 @@
 //! settings.
 
 use super::settings::ServerSettings;
-use crate::system::Context;
+use crate::{
+    options::{Common, MAX_BINDS},
+    system::Context,
+};
 use http_engine::{
     Engine,
     listener::{self, Sharing},
@@ -40,29 +43,74 @@ pub(super) fn listen(settings: &ServerSettings) -> io::Result<Vec<TcpListener>> 
     Ok(sets.into_iter().flatten().collect())
 }
 
-/// Binds one listening socket to each address in the settings. If the settings contain no address, binds the IPv4
-/// loopback address, and the IPv6 loopback address if the machine has IPv6.
+/// Binds one listening socket to each address in the settings, and to each address of a name in them. If the settings
+/// contain neither, binds the loopback addresses. Skips IPv6 addresses of a name, and the IPv6 loopback address, if the
+/// machine does not have them, and addresses that are bound already.
+///
+/// If `--port` is 0, the kernel chooses the port, and all addresses without a port of their own get the same.
 ///
 /// With [`Sharing::PerWorker`], sets `SO_REUSEPORT`, so that the caller can bind further sockets to the same addresses;
 /// with [`Sharing::Shared`], does not. The error names the address that cannot be bound.
 fn bind(settings: &ServerSettings, sharing: Sharing) -> io::Result<Vec<TcpListener>> {
-    let (binds, port) = (&settings.options.bind, settings.options.port);
+    let Common { bind, mut port, .. } = settings.options.clone();
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    let hosts = if binds.is_empty() { &loopback[..] } else { binds };
-    let addresses: Vec<_> = hosts.iter().map(|host| SocketAddr::new(*host, port)).collect();
-    let bound = match listener::bind_all(&addresses, sharing) {
-        Err((address, error))
-            if binds.is_empty() && address.is_ipv6() && error.kind() != io::ErrorKind::AddrInUse =>
-        {
-            listener::bind_all(&addresses[..1], sharing)
+    let mut listeners = Vec::new();
+    if bind.is_empty() {
+        port = bind_each(
+            &loopback.map(|address| SocketAddr::new(address, port)),
+            true,
+            sharing,
+            &mut listeners,
+        )?;
+    }
+    for host in &bind {
+        let bound = bind_each(&host.resolve(port)?, host.is_name(), sharing, &mut listeners)?;
+        port = if host.port.is_none() { bound } else { port };
+    }
+    if listeners.len() > MAX_BINDS {
+        let count = listeners.len();
+        return Err(io::Error::other(format!(
+            "cannot listen on {count} addresses: at most {MAX_BINDS} are possible"
+        )));
+    }
+    Ok(listeners)
+}
+
+/// Binds a socket to each of the `addresses`, which have the same port, and appends it to `listeners`. Skips addresses
+/// that `listeners` contains. Returns the port. If it is 0, the kernel chooses a port, and all addresses get the same.
+///
+/// If the addresses are `alternatives`, skips IPv6 addresses that the machine does not have, unless it has none at all.
+fn bind_each(
+    addresses: &[SocketAddr],
+    alternatives: bool,
+    sharing: Sharing,
+    listeners: &mut Vec<TcpListener>,
+) -> io::Result<u16> {
+    let (mut port, mut skipped) = (None, None);
+    for &(mut address) in addresses {
+        address.set_port(port.unwrap_or(address.port()));
+        let is_bound = |listener: &TcpListener| listener.local_addr().is_ok_and(|bound| bound == address);
+        if listeners.iter().any(is_bound) {
+            port = Some(address.port());
+            continue;
         }
-        result => result,
-    };
-    bound.map_err(|(address, error)| {
-        let is_privileged = address.port() < 1024 && error.kind() == io::ErrorKind::PermissionDenied;
-        let remedy = if is_privileged { " (ports below 1024 need root or CAP_NET_BIND_SERVICE)" } else { "" };
-        io::Error::new(error.kind(), format!("cannot bind {address}: {error}{remedy}"))
-    })
+        match listener::bind_all(&[address], sharing) {
+            Ok(bound) => {
+                port = bound.first().map(TcpListener::local_addr).transpose()?.map(|bound| bound.port());
+                listeners.extend(bound);
+            }
+            Err((address, error)) => {
+                let is_optional =
+                    alternatives && address.is_ipv6() && error.kind() != io::ErrorKind::AddrInUse;
+                let error = listener::bind_error(address, &error);
+                if !is_optional {
+                    return Err(error);
+                }
+                skipped = Some(error);
+            }
+        }
+    }
+    port.ok_or_else(|| skipped.unwrap_or_else(|| io::Error::other("cannot bind: the name has no address")))
 }
 
 /// Takes over the listening sockets that a service manager has passed to this process. The result is empty if there is

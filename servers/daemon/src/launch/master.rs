@@ -14,7 +14,7 @@ use crate::{
     prefork::WorkerPool,
     privileges,
     signals::{Signal, SignalHandlers, SignalQueue},
-    system::Context,
+    system::{Context, cause},
 };
 use http_engine::{Engine, ServerHandle};
 use std::{
@@ -231,10 +231,10 @@ impl Master<'_> {
     /// error, and rewrites the PID file, if there is one, with the PID of this process.
     fn continue_without_successor(&mut self, error: &io::Error) {
         self.successor = None;
-        log::error!("cannot hand over: {error}");
+        log::error!("cannot hand over: {}", cause(error));
         // The successor may have written its own PID. A process that waits for the reload watches the file, too.
         if let Some(Err(error)) = self.pid_file.as_ref().map(PidFile::write_pid) {
-            log::error!("cannot write the PID file: {error}");
+            log::error!("cannot write the PID file: {}", cause(&error));
         }
     }
 

@@ -30,9 +30,9 @@ pub use settings::{Application, ServerSettings};
 use crate::{
     handoff::{Inherited, Role},
     logs,
-    options::{Common, MAX_BINDS},
+    options::Common,
     signals::SignalHandlers,
-    system::Context,
+    system::{Context, cause},
 };
 use http_engine::Engine;
 use master::Master;
@@ -49,11 +49,7 @@ impl Common {
     /// Prints a failure to standard error. The exit code is 0 without a failure, 1 after a failure, and 2 for wrong
     /// usage.
     pub fn run(self, name: &'static str, application: Arc<dyn Application>, engine: Engine) -> ExitCode {
-        let (addresses, service) = (self.bind.len(), &self.service);
-        if addresses > MAX_BINDS {
-            eprintln!("{name}: cannot listen on {addresses} addresses: at most {MAX_BINDS} can be given");
-            return ExitCode::from(2);
-        }
+        let service = &self.service;
         let result = match &service.pid_file {
             Some(pid_file) if service.reload => reload::reload(pid_file).context("cannot reload"),
             _ => run(&ServerSettings { name, application, engine, options: self }),
@@ -62,7 +58,7 @@ impl Common {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 // A single write, because workers that fail at the same time share standard error. It may be closed.
-                let _ = io::stderr().write_all(format!("{name}: {error}\n").as_bytes());
+                let _ = io::stderr().write_all(format!("{name}: {}\n", cause(&error)).as_bytes());
                 ExitCode::FAILURE
             }
         }

@@ -5,7 +5,7 @@ use super::{
     output::{LineWriter, Output},
     queue::{Buffer, Command, Log},
 };
-use crate::system::spawn;
+use crate::system::{cause, spawn};
 use std::{
     fs::File,
     io, mem,
@@ -107,10 +107,10 @@ impl Writer {
                 self.failing = false;
                 report_lost(&self.buffer);
             }
-            Err((lines_lost, cause)) => {
+            Err((lines_lost, error)) => {
                 self.buffer.lock().lost += lines_lost;
                 if !mem::replace(&mut self.failing, true) {
-                    log::error!("cannot write to {}: {cause}", self.buffer.output);
+                    log::error!("cannot write to {}: {}", self.buffer.output, cause(&error));
                 }
             }
         }

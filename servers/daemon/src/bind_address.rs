@@ -1,0 +1,195 @@
+//! The value of `--bind`: an address or a name to listen on, with or without a port.
+
+use crate::{system::Context, units::count};
+use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index, socket};
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs},
+    str::FromStr,
+};
+
+/// An address or a name to listen on, with or without a port.
+///
+/// The accepted forms, each also with `:PORT` behind it: `127.0.0.1`, `localhost`, `[::1]`, `[fe80::1%eth0]`. An IPv6
+/// address without a port needs no brackets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindAddress {
+    host: Host,
+    /// `None` for the port of the option `--port`.
+    pub(crate) port: Option<u16>,
+}
+
+/// What a [`BindAddress`] says about the address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Host {
+    Address(IpAddr),
+    /// An IPv6 address, and the name or the number of its network interface (RFC 4007 §11).
+    Scoped(Ipv6Addr, String),
+    /// A name to resolve when the server starts.
+    Name(String),
+}
+
+/// The accepted forms, for the error message.
+const FORMS: &str = "must be an address or a name, with or without a port, as in 127.0.0.1, localhost, [::1]:8080, \
+    [fe80::1%eth0]:80";
+
+impl BindAddress {
+    /// Returns the address to listen on, or the addresses if the host is a name. `port` is used if the value has no port.
+    ///
+    /// Fails if the name cannot be resolved, or if there is no such network interface.
+    pub(crate) fn resolve(&self, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let port = self.port.unwrap_or(port);
+        let addresses = match &self.host {
+            Host::Address(address) => return Ok(vec![SocketAddr::new(*address, port)]),
+            Host::Scoped(address, interface) => {
+                let scope = scope_id(interface).context(format_args!("cannot resolve {self}"))?;
+                return Ok(vec![SocketAddrV6::new(*address, port, 0, scope).into()]);
+            }
+            Host::Name(name) => (name.as_str(), port).to_socket_addrs(),
+        };
+        addresses.map(Iterator::collect).context(format_args!("cannot resolve {self}"))
+    }
+
+    /// Whether the host is a name, which may have several addresses.
+    pub(crate) fn is_name(&self) -> bool {
+        matches!(self.host, Host::Name(_))
+    }
+}
+
+impl FromStr for BindAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<BindAddress, &'static str> {
+        // An IPv6 address without brackets contains at least two colons, and cannot have a port.
+        if let Some(host) = parse_ipv6(text) {
+            return Ok(BindAddress { host, port: None });
+        }
+        let (host, port) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+            Some((address, rest)) => (parse_ipv6(address), rest),
+            None => {
+                let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+                let address = host.parse::<Ipv4Addr>().ok().map(|address| Host::Address(address.into()));
+                (address.or_else(|| is_name(host).then(|| Host::Name(host.to_owned()))), port)
+            }
+        };
+        let port = match port.strip_prefix(':') {
+            None if port.is_empty() => None,
+            port => Some(port.and_then(|port| count(0..=65_535)(port).ok()).ok_or(FORMS)?),
+        };
+        Ok(BindAddress { host: host.ok_or(FORMS)?, port })
+    }
+}
+
+impl fmt::Display for BindAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Address(IpAddr::V6(address)) => write!(f, "[{address}]")?,
+            Host::Address(address) => write!(f, "{address}")?,
+            Host::Scoped(address, interface) => write!(f, "[{address}%{interface}]")?,
+            Host::Name(name) => f.write_str(name)?,
+        }
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+/// Parses an IPv6 address, with or without `%` and an interface.
+fn parse_ipv6(text: &str) -> Option<Host> {
+    match text.split_once('%') {
+        Some((_, "")) => None,
+        Some((address, interface)) => Some(Host::Scoped(address.parse().ok()?, interface.to_owned())),
+        None => Some(Host::Address(text.parse::<Ipv6Addr>().ok()?.into())),
+    }
+}
+
+/// Whether `text` can be a host name. Its last label is not a number: the resolver would take `8080` for 0.0.31.144, and
+/// `127.1` for 127.0.0.1.
+fn is_name(text: &str) -> bool {
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let last = text.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    text.bytes().all(is_valid) && last.bytes().any(|byte| !byte.is_ascii_digit())
+}
+
+/// Returns the number of the network interface `interface`, which is its name or its number.
+fn scope_id(interface: &str) -> io::Result<u32> {
+    if let Ok(number) = interface.parse() {
+        return Ok(number);
+    }
+    // Any socket can be asked.
+    let socket = socket(AddressFamily::INET6, SocketType::DGRAM, None)?;
+    name_to_index(&socket, interface).context(format_args!("network interface {interface}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses_addresses_and_names_with_and_without_a_port() {
+        let check = |text: &str, shown: &str, port: Option<u16>, is_name: bool| {
+            let parsed: BindAddress = text.parse().expect(text);
+            assert_eq!((parsed.to_string().as_str(), parsed.port, parsed.is_name()), (shown, port, is_name));
+            assert_eq!(shown.parse(), Ok(parsed));
+        };
+        check("127.0.0.1", "127.0.0.1", None, false);
+        check("127.0.0.1:80", "127.0.0.1:80", Some(80), false);
+        check("::", "[::]", None, false);
+        check("[::1]", "[::1]", None, false);
+        check("[::1]:0", "[::1]:0", Some(0), false);
+        check("::ffff:10.0.0.1", "[::ffff:10.0.0.1]", None, false);
+        check("fe80::1%eth0", "[fe80::1%eth0]", None, false);
+        check("[fe80::1%2]:65535", "[fe80::1%2]:65535", Some(65_535), false);
+        check("localhost", "localhost", None, true);
+        check("www.example.org:8080", "www.example.org:8080", Some(8080), true);
+        check("1.2.3.example.", "1.2.3.example.", None, true);
+        for text in [
+            "",
+            ":80",
+            "*",
+            "*:80",
+            "8080",
+            "127.1",
+            "10.0.0",
+            "256.0.0.1",
+            "127.0.0.1:",
+            "127.0.0.1:65536",
+            "127.0.0.1:+80",
+            "localhost:http",
+            "localhost:80:80",
+            "[::1",
+            "::1]",
+            "[::1]80",
+            "[::1]:",
+            "[127.0.0.1]:80",
+            "[localhost]:80",
+            "::1:::80",
+            "fe80::1%",
+            "[fe80::1%]:80",
+            "http://localhost",
+            "a b",
+            "a/b",
+            ".",
+            "-\n",
+        ] {
+            assert_eq!(text.parse::<BindAddress>(), Err(FORMS), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn resolves_names_and_interfaces() {
+        let resolve = |text: &str, port| text.parse::<BindAddress>().expect(text).resolve(port);
+        let addresses = |text: &str, port| resolve(text, port).expect(text);
+        assert_eq!(addresses("127.0.0.1", 80), ["127.0.0.1:80".parse().expect("one")]);
+        assert_eq!(addresses("[::1]:81", 80), ["[::1]:81".parse().expect("one")]);
+        let localhost = addresses("localhost", 80);
+        assert!(!localhost.is_empty() && localhost.iter().all(|address| address.ip().is_loopback()));
+        assert_eq!(addresses("fe80::1%7", 80), ["[fe80::1%7]:80".parse().expect("one")]);
+        // The loopback interface is the first.
+        assert_eq!(addresses("[fe80::1%lo]:81", 80), ["[fe80::1%1]:81".parse().expect("one")]);
+        let check_error = |text: &str, expected: &str| {
+            let error = resolve(text, 80).expect_err(text).to_string();
+            assert!(error.starts_with(expected), "{error}");
+        };
+        check_error("nowhere.invalid:80", "cannot resolve nowhere.invalid:80: ");
+        check_error("fe80::1%none0", "cannot resolve [fe80::1%none0]: network interface none0: ");
+    }
+}
