@@ -302,7 +302,7 @@ fn check_no_reload(content: Option<&str>, message: &str) {
 /// The signal of a reload would end any other process that has the number by now.
 #[test]
 fn reload_signals_only_a_server_that_holds_the_pid_file() {
-    check_no_reload(None, "No such file");
+    check_no_reload(None, "no such file");
     check_no_reload(Some(""), "no running server holds");
     check_no_reload(Some(&format!("{}\n", std::process::id())), "no running server holds");
 }

@@ -374,7 +374,7 @@ fn every_kind_of_server_reports_lost_lines() {
         fetch_many(Client::connect(program.address()), "x", 7);
         let stderr = program.stop().stderr;
         assert!(
-            stderr.contains(": cannot write to /dev/full: No space left on device"),
+            stderr.contains(": cannot write to /dev/full: no space left on device"),
             "{kind:?}: {stderr}"
         );
         let lost = stderr.lines().filter_map(|line| line.split_once("lines lost for /dev/full: "));

@@ -10,7 +10,8 @@
 //! | [`public_suite`] | the checks of the public http-test-suite |
 //! | [`conformance`] | our http-test-suite |
 //! | [`logs`] | the access log |
-//! | [`operations`] | the program: arguments, startup line, exit codes, limits, stopping |
+//! | [`command_line`] | arguments, help, and the addresses to listen on |
+//! | [`operations`] | the program: startup line, exit codes, limits, stopping |
 //! | [`signals`] | SIGHUP, SIGUSR1 and SIGPIPE |
 //! | [`handoff`] | listening sockets that pass to a successor, or come from a service manager |
 //! | [`workers`] | worker processes: replaced when they die, ended with their master |
@@ -24,6 +25,7 @@
 
 use http_testing::{client, reply, site};
 
+mod command_line;
 mod conditional;
 mod conformance;
 mod contents;

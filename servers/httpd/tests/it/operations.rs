@@ -1,4 +1,4 @@
-//! The program from an operator's view: arguments, the startup line, exit codes, limits, signals.
+//! The program from an operator's view: the startup line, exit codes, limits, signals.
 
 use crate::{
     client::{Client, get, request, wait_for},
@@ -12,14 +12,14 @@ use rustix::process::Signal;
 use std::{
     fs,
     io::Read,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::unix::fs::symlink,
     process::Command,
     sync::atomic::{AtomicU16, Ordering},
 };
 
 /// Runs the program until it exits. Checks that it exits with `code` and prints all `messages` to standard error.
-fn check_failure(arguments: &[&str], code: i32, messages: &[&str]) {
+pub fn check_failure(arguments: &[&str], code: i32, messages: &[&str]) {
     let exit = program::run(arguments);
     assert_eq!((exit.code, &*exit.stdout), (Some(code), ""), "{arguments:?}: {}", exit.stderr);
     for text in messages {
@@ -191,21 +191,6 @@ http_testing::both_engines! {
         program.stop_cleanly();
     }
 
-    fn listens_on_all_given_addresses(kind: ServerKind) {
-        let bound = [kind.arguments(), &["-b", "127.0.0.1", "-b", "127.0.0.2"]].concat();
-        let program = program::serve(&bound);
-        let port = program.address().port();
-        let expected = [Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2)];
-        assert_eq!(program.addresses, expected.map(|address| SocketAddr::new(address.into(), port)));
-        program.addresses.iter().for_each(|address| check_served(*address));
-        if !has_ipv6() {
-            return println!("skipped: no IPv6");
-        }
-        let program = program::serve(&[kind.arguments(), &["-b", "::1"]].concat());
-        assert!(program.addresses.len() == 1 && program.address().is_ipv6(), "{}", program.startup_line);
-        check_served(program.address());
-    }
-
     fn reports_why_it_cannot_start(kind: ServerKind) {
         let site = Site::shared();
         let root = site.root().to_str().expect("text");
@@ -220,9 +205,9 @@ http_testing::both_engines! {
         // An address that no machine has (RFC 5737).
         check(&["-r", root, "-b", "192.0.2.1", "-p", "0"], &["httpd: cannot bind 192.0.2.1:0: "]);
         let missing = format!("{root}/nowhere");
-        check(&["-p", "0", &missing], &[&format!("httpd: cannot serve {missing}: "), "No such file"]);
+        check(&["-p", "0", &missing], &[&format!("httpd: cannot serve {missing}: "), "no such file"]);
         let file = format!("{root}/page.html");
-        check(&["-p", "0", "-r", &file], &[&format!("httpd: cannot serve {file}: "), "Not a directory"]);
+        check(&["-p", "0", "-r", &file], &[&format!("httpd: cannot serve {file}: "), "not a directory"]);
     }
 }
 
@@ -238,72 +223,6 @@ fn a_second_program_cannot_use_the_port_of_the_first() {
         check_failure(&arguments, 1, &["cannot bind"]);
     }
     check_served(first.address());
-}
-
-#[test]
-fn listens_on_the_loopback_addresses_by_default() {
-    let site = Site::shared();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_httpd"));
-    let program = Program::start(command.args(["-p", "0", "-w", "1"]).current_dir(site.root()));
-    assert!(
-        program.startup_line.starts_with("httpd serves . at http://127.0.0.1:"),
-        "{}",
-        program.startup_line
-    );
-    assert!(program.startup_line.ends_with("/ (event loop, 1 worker)\n"), "{}", program.startup_line);
-    let port = program.address().port();
-    let mut expected = vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)];
-    if has_ipv6() {
-        expected.push(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port));
-    }
-    assert_eq!(program.addresses, expected);
-    expected.into_iter().for_each(check_served);
-}
-
-#[test]
-fn wrong_usage_exits_with_2() {
-    let addresses = ["-b", "127.0.0.1"].repeat(65);
-    for arguments in [
-        &["--nonsense"][..],
-        &["-p", "65536"],
-        &["-p", "http"],
-        &["-w", "0"],
-        &["-w", "1025"],
-        &["-b", "localhost"],
-        &["--engine", "async"],
-        &["--grace", "-1"],
-        &["--max-connections", "0"],
-        &["--max-connections-per-ip", "many"],
-        &["--max-head", "65536"],
-        &["--max-body", "-1"],
-        &["--head-timeout", "0"],
-        &["--idle-timeout", "86401"],
-        &["--log", "all"],
-        &["--group", "web"],
-        &["--reload"],
-        &["one", "two"],
-        &["one", "-r", "two"],
-        &addresses,
-    ] {
-        check_failure(arguments, 2, &[]);
-    }
-}
-
-#[test]
-fn prints_its_version_and_all_options() {
-    let version = program::run(&["-V"]);
-    let expected = format!("httpd {}\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!((version.code, version.stdout, version.stderr), (Some(0), expected, String::new()));
-    for help in ["-h", "--help"] {
-        let exit = program::run(&[help]);
-        assert_eq!((exit.code, &*exit.stderr), (Some(0), ""));
-        let options = "port root workers engine prefork bind grace max-connections max-connections-per-ip max-head \
-            max-body head-timeout body-timeout write-timeout idle-timeout log log-file error-log pid-file user group \
-            confine reload";
-        for option in options.split(' ').map(|option| format!("--{option}")) {
-            assert!(exit.stdout.contains(&option), "{help} does not name {option}");
-        }
-    }
 }
 
 /// The program opens the root once, so it continues to serve the same directory when the link changes.
@@ -340,9 +259,4 @@ fn unassigned_port() -> u16 {
     static NEXT_PORT: AtomicU16 = AtomicU16::new(20_000);
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     std::iter::repeat_with(|| NEXT_PORT.fetch_add(1, Ordering::SeqCst)).find(free).expect("a free port")
-}
-
-/// Returns whether this machine has an IPv6 loopback address.
-fn has_ipv6() -> bool {
-    TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }

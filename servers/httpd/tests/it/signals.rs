@@ -121,7 +121,7 @@ http_testing::both_engines! {
         let errors = wait_for("a message", || {
             fs::read_to_string(releases.path("errors")).ok().filter(|errors| errors.ends_with('\n'))
         });
-        assert!(errors.contains("cannot serve") && errors.contains("No such file"), "{errors}");
+        assert!(errors.contains("cannot serve") && errors.contains("no such file"), "{errors}");
         assert!(all_receive("two"));
         kept.into_iter().for_each(Client::finish);
         program.stop_cleanly();
