@@ -5,9 +5,12 @@ use crate::{
     logs::LogSettings,
     units::{Size, Time, count, size, time},
 };
-use clap::{Args, Parser};
+use clap::{Args, Command, Parser, error::ErrorKind};
 use http_engine::{Config, Limits, Timeouts};
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
+
+/// The heading in the help of the options that determine the workers.
+pub const WORKERS: &str = "Workers";
 
 /// The maximum number of addresses to listen on. A name that `--bind` gives counts as its addresses.
 pub(crate) const MAX_BINDS: usize = 64;
@@ -34,11 +37,11 @@ pub struct Common {
     pub bind: Vec<BindAddress>,
 
     /// Number of event loops, of threads kept ready, or of worker processes [default: CPU cores, at most 8]
-    #[arg(short, long, value_parser = count::<usize>(1..=1024))]
+    #[arg(short, long, value_name = "COUNT", help_heading = WORKERS, value_parser = count::<usize>(1..=1024))]
     pub workers: Option<usize>,
 
     /// Run each worker as a separate process and replace it if it ends
-    #[arg(long)]
+    #[arg(long, help_heading = WORKERS)]
     pub prefork: bool,
 
     /// The options that limit what clients may use.
@@ -154,8 +157,18 @@ impl LimitOptions {
 ///
 /// Wrong arguments end the process with a message and exit code 2. `--help` and `--version` end it with exit code 0.
 pub fn parse<P: Parser>(name: &'static str, default_port: &'static str) -> P {
-    let command =
-        P::command().name(name).bin_name(name).version(env!("CARGO_PKG_VERSION")).max_term_width(100);
-    let command = command.mut_arg("port", |argument| argument.required(false).default_value(default_port));
+    let command = command::<P>(name).mut_arg("port", |argument| argument.default_value(default_port));
     P::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+}
+
+/// Ends the process as [`parse`] does for wrong arguments: prints `message` and the usage of the program `name`, and
+/// exits with code 2.
+pub fn exit_with_usage_error<P: Parser>(name: &'static str, message: impl fmt::Display) -> ! {
+    command::<P>(name).error(ErrorKind::ArgumentConflict, message).exit()
+}
+
+/// The command line of the program `name`. The option `--port` has no default yet.
+fn command<P: Parser>(name: &'static str) -> Command {
+    let command = P::command().name(name).bin_name(name).version(env!("CARGO_PKG_VERSION"));
+    command.max_term_width(100).mut_arg("port", |argument| argument.required(false))
 }

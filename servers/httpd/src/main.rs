@@ -18,16 +18,16 @@ use std::{
 // process of the program takes over the listening sockets, and the old one exits.
 #[derive(Parser)]
 struct Arguments {
-    /// The directory to serve
-    #[arg(value_name = "ROOT", default_value = ".", conflicts_with = "root")]
-    positional_root: PathBuf,
+    /// The directory to serve [default: .]
+    #[arg(value_name = "ROOT")]
+    positional_root: Option<PathBuf>,
 
     /// The directory to serve; the same as ROOT
     #[arg(short, long, value_name = "ROOT")]
     root: Option<PathBuf>,
 
     /// How to wait for clients
-    #[arg(long, value_enum, default_value_t = EngineOption::EventLoop)]
+    #[arg(long, value_enum, help_heading = options::WORKERS, default_value_t = EngineOption::EventLoop)]
     engine: EngineOption,
 
     #[command(flatten)]
@@ -45,11 +45,19 @@ enum EngineOption {
 
 fn main() -> ExitCode {
     let Arguments { positional_root, root, common, engine } = options::parse("httpd", "8080");
+    let root = match (positional_root, root) {
+        (Some(positional), Some(root)) => {
+            let (positional, root) = (positional.display(), root.display());
+            let message = format!("the directory is given twice, as {positional} and as --root {root}");
+            options::exit_with_usage_error::<Arguments>("httpd", message);
+        }
+        (positional, root) => root.or(positional).unwrap_or_else(|| ".".into()),
+    };
     let engine = match engine {
         EngineOption::EventLoop => http_engine::Engine::EventLoop,
         EngineOption::Blocking => http_engine::Engine::Blocking,
     };
-    common.run("httpd", Arc::new(Site(root.unwrap_or(positional_root))), engine)
+    common.run("httpd", Arc::new(Site(root)), engine)
 }
 
 /// The application that `httpd` runs: it serves the files of the directory at this path, as the operator gave it.
