@@ -96,7 +96,7 @@ pub struct LimitOptions {
         default_value_t = Time(Timeouts::default().idle))]
     pub idle_timeout: Time,
 
-    /// Time to finish the requests in flight after SIGTERM, SIGINT or a reload
+    /// Time to finish the requests in flight after SIGTERM, SIGINT or an upgrade
     #[arg(long, value_name = "TIME", value_parser = time(0..=MAX_MILLIS),
         default_value_t = Time(Duration::from_secs(30)))]
     pub grace: Time,
@@ -128,8 +128,9 @@ pub struct ServiceOptions {
 
     /// Do not serve: make the server that holds the PID file start the program again and hand over to it, as SIGUSR2
     /// does, and exit when the new process serves
-    #[arg(long, requires = "pid_file")]
-    pub reload: bool,
+    // `--reload` is the former name. Today a reload is what SIGHUP does.
+    #[arg(long, alias = "reload", requires = "pid_file")]
+    pub upgrade: bool,
 }
 
 impl LimitOptions {

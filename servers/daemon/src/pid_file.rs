@@ -82,7 +82,7 @@ impl PidFile {
     }
 
     /// Replaces the content of the file with the PID of this process. After a handoff that failed, the new modification
-    /// time tells a waiting `httpd --reload` that this process continues.
+    /// time tells a waiting `httpd --upgrade` that this process continues.
     pub fn write_pid(&self) -> io::Result<()> {
         let line = format!("{}\n", getpid());
         // In this order a reader never sees a part of a PID: the first line is the old PID, this PID, or missing.

@@ -26,7 +26,7 @@ pub enum Signal {
     /// Reopen the log files by their names, after log rotation.
     ReopenLogs,
     /// Reopen the log files and the document root by their names.
-    Refresh,
+    Reload,
     /// Start a successor from the program file and hand the listeners over to it.
     StartSuccessor,
     /// Look for worker processes that have ended or must be replaced: a child process has ended, or the deadline of
@@ -51,7 +51,7 @@ impl Signal {
         match unix_signal {
             SIGTERM | SIGINT => Some(Signal::Stop),
             SIGUSR1 => Some(Signal::ReopenLogs),
-            SIGHUP => Some(Signal::Refresh),
+            SIGHUP => Some(Signal::Reload),
             SIGUSR2 => Some(Signal::StartSuccessor),
             SIGCHLD => Some(Signal::CheckWorkers),
             _ => None,

@@ -7,7 +7,7 @@ use http_engine::Engine;
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 // The doc comment is the text of `--help`. A handoff passes the listening sockets to a new process of the same program,
-// started by `--reload` or SIGUSR2. The old process then ends.
+// started by `--upgrade` or SIGUSR2. The old process then ends.
 /// Serves the demo application over HTTP/1.1.
 ///
 /// Exit codes: 0 after a signal or a handoff; 1 if the server could not start or continue; 2 for wrong usage.

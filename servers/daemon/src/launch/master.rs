@@ -149,7 +149,7 @@ impl Master<'_> {
             match self.signals.next(next_restart) {
                 Signal::Stop => break notify(ServiceState::Stopping),
                 Signal::ReopenLogs => self.reopen_logs(),
-                Signal::Refresh => self.refresh(),
+                Signal::Reload => self.reload(),
                 Signal::StartSuccessor => self.start_successor(),
                 Signal::SuccessorFailed(error) => self.continue_without_successor(&error),
                 Signal::SuccessorReady => break self.retire(),
@@ -177,7 +177,7 @@ impl Master<'_> {
 
     /// Reopens the log files and the document root by their names. A failure is logged, and the file or directory that
     /// was open before stays in use.
-    fn refresh(&mut self) {
+    fn reload(&mut self) {
         notify(ServiceState::Reloading);
         self.reopen_logs();
         if let Err(error) = self.reopen_root() {
@@ -232,7 +232,7 @@ impl Master<'_> {
     fn continue_without_successor(&mut self, error: &io::Error) {
         self.successor = None;
         log::error!("cannot hand over: {}", cause(error));
-        // The successor may have written its own PID. A process that waits for the reload watches the file, too.
+        // The successor may have written its own PID. A process that waits for the upgrade watches the file, too.
         if let Some(Err(error)) = self.pid_file.as_ref().map(PidFile::write_pid) {
             log::error!("cannot write the PID file: {}", cause(&error));
         }
@@ -271,7 +271,7 @@ impl Master<'_> {
             }
             match self.signals.next(Some(deadline)) {
                 Signal::Stop | Signal::EngineEnded => return,
-                Signal::ReopenLogs | Signal::Refresh => self.reopen_logs(),
+                Signal::ReopenLogs | Signal::Reload => self.reopen_logs(),
                 _ => {}
             }
         }

@@ -21,8 +21,8 @@
 mod engine;
 mod listeners;
 mod master;
-mod reload;
 mod settings;
+mod upgrade;
 mod worker;
 
 pub use settings::{Application, ServerSettings};
@@ -44,14 +44,14 @@ use std::{
 
 impl Common {
     /// Runs the program `name` with these options: serves `application` until a signal stops the server or a successor
-    /// replaces it. With `--reload` makes another, running server start a successor instead.
+    /// replaces it. With `--upgrade` makes another, running server start a successor instead.
     ///
     /// Prints a failure to standard error. The exit code is 0 without a failure, 1 after a failure, and 2 for wrong
     /// usage.
     pub fn run(self, name: &'static str, application: Arc<dyn Application>, engine: Engine) -> ExitCode {
         let service = &self.service;
         let result = match &service.pid_file {
-            Some(pid_file) if service.reload => reload::reload(pid_file).context("cannot reload"),
+            Some(pid_file) if service.upgrade => upgrade::upgrade(pid_file).context("cannot upgrade"),
             _ => run(&ServerSettings { name, application, engine, options: self }),
         };
         match result {

@@ -123,7 +123,7 @@ fn wrong_usage_exits_with_2() {
         &["--idle-timeout", "1 m"],
         &["--log", "all"],
         &["--group", "web"],
-        &["--reload"],
+        &["--upgrade"],
         &["one", "two"],
         &["one", "-r", "two"],
     ] {
@@ -152,7 +152,7 @@ fn prints_its_version_and_all_options() {
         assert_eq!((exit.code, &*exit.stderr), (Some(0), ""));
         let options = "port root workers engine prefork bind grace max-connections max-connections-per-ip max-head \
             max-body head-timeout body-timeout write-timeout idle-timeout log log-file error-log pid-file user group \
-            confine reload";
+            confine upgrade";
         for option in options.split(' ').map(|option| format!("--{option}")) {
             assert!(exit.stdout.contains(&option), "{help} does not name {option}");
         }

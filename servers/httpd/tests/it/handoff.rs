@@ -79,15 +79,15 @@ impl Generations {
         Client::connect(self.first().address())
     }
 
-    /// Runs `httpd --reload`, which makes the latest server start a successor. Returns how the command ended.
-    fn reload(&self) -> Exit {
-        reload(&self.path("pid"))
+    /// Runs `httpd --upgrade`, which makes the latest server start a successor. Returns how the command ended.
+    fn upgrade(&self) -> Exit {
+        upgrade(&self.path("pid"))
     }
 
-    /// Reloads, and checks that another process serves afterwards.
-    fn check_reload(&self) {
+    /// Upgrades, and checks that another process serves afterwards.
+    fn check_upgrade(&self) {
         let before = self.process();
-        let exit = self.reload();
+        let exit = self.upgrade();
         assert_eq!((exit.code, &*exit.stdout, &*exit.stderr), (Some(0), "", ""));
         assert_ne!(self.process(), before);
     }
@@ -112,9 +112,9 @@ fn read_pid(pid_file: &Path) -> Option<Pid> {
     fs::read_to_string(pid_file).ok()?.trim().parse().ok().and_then(Pid::from_raw)
 }
 
-/// Runs `httpd --reload` with this pid file, and returns how it ended.
-fn reload(pid_file: &Path) -> Exit {
-    program::run(&["--reload", "--pid-file", pid_file.to_str().expect("text")])
+/// Runs `httpd --upgrade` with this pid file, and returns how it ended.
+fn upgrade(pid_file: &Path) -> Exit {
+    program::run(&["--upgrade", "--pid-file", pid_file.to_str().expect("text")])
 }
 
 /// Atomically replaces `path`, if it exists, by a symbolic link to `program`.
@@ -170,7 +170,7 @@ http_testing::both_engines! {
                 scope.spawn(send_requests);
             }
             for _ in 0..3 {
-                generations.check_reload();
+                generations.check_upgrade();
             }
         });
         // No listening socket was closed, so no connection in its accept queue was lost.
@@ -187,7 +187,7 @@ http_testing::both_engines! {
         let mut idle = generations.connect();
         check_notes(&mut idle);
         let mut download = begin_download(generations.first().address(), "/large.bin");
-        generations.check_reload();
+        generations.check_upgrade();
         idle.expect_eof();
         check_served(generations.first().address());
         assert!(test_kill_process(generations.first().pid()).is_ok(), "the old server still runs");
@@ -204,7 +204,7 @@ http_testing::both_engines! {
         check_notes(&mut kept);
         let check = |successor: &str| {
             let before = generations.process();
-            let exit = generations.reload();
+            let exit = generations.upgrade();
             assert_eq!((exit.code, &*exit.stdout), (Some(1), ""), "{exit:?}");
             assert!(exit.stderr.contains(" continues without a successor") && exit.stderr.lines().count() == 1, "{exit:?}");
             assert_eq!(generations.process(), before, "{successor}");
@@ -215,9 +215,9 @@ http_testing::both_engines! {
         check("is missing");
         check_notes(&mut kept);
         check_served(generations.first().address());
-        // The next reload starts the program that is at the path then.
+        // The next upgrade starts the program that is at the path then.
         install(&program, HTTPD);
-        generations.check_reload();
+        generations.check_upgrade();
         let exit = generations.wait();
         let expected = ["cannot hand over: successor: ended", "cannot hand over: ", "has taken over"];
         assert_eq!(exit.stderr.lines().count(), expected.len(), "{exit:?}");
@@ -232,8 +232,8 @@ http_testing::both_engines! {
             return println!("skipped: there are no privileges to give up");
         }
         let generations = Generations::start(kind, &["--user", "65534", "--group", "65534", "--confine"]);
-        generations.check_reload();
-        generations.check_reload();
+        generations.check_upgrade();
+        generations.check_upgrade();
         let status = fs::read_to_string(format!("/proc/{}/status", generations.process())).expect("a process");
         assert!(status.contains("\nUid:\t65534\t65534\t65534\t65534\n"), "{status}");
         check_served(generations.first().address());
@@ -286,25 +286,25 @@ fn rejects_descriptors_that_are_not_sockets() {
     assert!(stderr.starts_with("httpd: cannot use the service manager's sockets: "), "{stderr}");
 }
 
-/// Runs `httpd --reload` with a pid file of this content, or without one if it is `None`. Checks that the command fails
+/// Runs `httpd --upgrade` with a pid file of this content, or without one if it is `None`. Checks that the command fails
 /// with `message`.
-fn check_no_reload(content: Option<&str>, message: &str) {
+fn check_no_upgrade(content: Option<&str>, message: &str) {
     let directory = tempfile::tempdir().expect("a directory");
     let pid_file = directory.path().join("pid");
     if let Some(content) = content {
         fs::write(&pid_file, content).expect("a file");
     }
-    let exit = reload(&pid_file);
+    let exit = upgrade(&pid_file);
     assert_eq!((exit.code, &*exit.stdout), (Some(1), ""), "{content:?}");
-    assert!(exit.stderr.contains("cannot reload") && exit.stderr.contains(message), "{}", exit.stderr);
+    assert!(exit.stderr.contains("cannot upgrade") && exit.stderr.contains(message), "{}", exit.stderr);
 }
 
-/// The signal of a reload would end any other process that has the number by now.
+/// The signal of an upgrade would end any other process that has the number by now.
 #[test]
-fn reload_signals_only_a_server_that_holds_the_pid_file() {
-    check_no_reload(None, "no such file");
-    check_no_reload(Some(""), "no running server holds");
-    check_no_reload(Some(&format!("{}\n", std::process::id())), "no running server holds");
+fn upgrade_signals_only_a_server_that_holds_the_pid_file() {
+    check_no_upgrade(None, "no such file");
+    check_no_upgrade(Some(""), "no running server holds");
+    check_no_upgrade(Some(&format!("{}\n", std::process::id())), "no running server holds");
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn the_old_server_ends_its_worker_processes() {
     let generations = Generations::start(ServerKind::EventLoopPrefork, &[]);
     let workers = generations.first().workers();
     assert_eq!(workers.len(), 2);
-    generations.check_reload();
+    generations.check_upgrade();
     wait_for("the old workers to end", || {
         workers.iter().all(|(worker, _)| test_kill_process(*worker).is_err()).then_some(())
     });

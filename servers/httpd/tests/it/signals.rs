@@ -141,7 +141,7 @@ http_testing::both_engines! {
     }
 }
 
-/// Without a reload, a new worker must not serve the new release.
+/// Without SIGHUP, a new worker must not serve the new release.
 #[test]
 fn a_new_worker_serves_the_same_root_as_the_others() {
     let releases = Releases::new();

@@ -1,4 +1,4 @@
-//! `--reload`: makes a running server start a successor, and waits until the successor serves.
+//! `--upgrade`: makes a running server start a successor, and waits until the successor serves.
 //!
 //! The process that runs this is not the server. It only watches the PID file: a successor writes its PID into the file
 //! when it serves, and a server whose successor failed writes its own PID again.
@@ -12,8 +12,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// How long [`reload`] waits for the successor. Longer than the server waits that starts it.
-const RELOAD_TIMEOUT: Duration = Duration::from_secs(40);
+/// How long [`upgrade`] waits for the successor. Longer than the server waits that starts it.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The time between two reads of the PID file.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -22,8 +22,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// successor accepts connections.
 ///
 /// Fails if no running server has locked the file, if the server ends or continues without a successor, or after
-/// [`RELOAD_TIMEOUT`].
-pub fn reload(pid_file: &Path) -> io::Result<()> {
+/// [`UPGRADE_TIMEOUT`].
+pub fn upgrade(pid_file: &Path) -> io::Result<()> {
     let name = pid_file.display();
     // A server locks its PID file. Without the lock the PID may belong to another process, which SIGUSR2 would kill.
     if !pid_file::is_held(pid_file)? {
@@ -33,7 +33,7 @@ pub fn reload(pid_file: &Path) -> io::Result<()> {
         return Err(io::Error::other(format!("{name} contains no PID")));
     };
     kill_process(server, Signal::USR2).context(format_args!("cannot signal process {server}"))?;
-    let deadline = Instant::now() + RELOAD_TIMEOUT;
+    let deadline = Instant::now() + UPGRADE_TIMEOUT;
     let mut modified = false;
     while Instant::now() < deadline {
         thread::sleep(POLL_INTERVAL);
@@ -52,7 +52,7 @@ pub fn reload(pid_file: &Path) -> io::Result<()> {
         }
         modified = time != before;
     }
-    let message = format!("process {server} has started no successor within {} s", RELOAD_TIMEOUT.as_secs());
+    let message = format!("process {server} has started no successor within {} s", UPGRADE_TIMEOUT.as_secs());
     Err(io::Error::other(message))
 }
 
