@@ -10,6 +10,14 @@ use crate::wire::End;
 /// A description of what is wrong with a reply, and a test that is true for such a reply.
 type Rule = (&'static str, fn(&Reply) -> bool);
 
+/// Fields of replies that are no lists.
+const SINGLE: [&str; 8] =
+    ["Content-Range", "Content-Type", "Date", "ETag", "Last-Modified", "Location", "Retry-After", "Server"];
+
+/// Fields of replies that are lists without quoted strings.
+const LISTS: [&str; 6] =
+    ["Accept-Ranges", "Allow", "Connection", "Content-Encoding", "Transfer-Encoding", "Vary"];
+
 /// The rules, for interim and final replies alike.
 const RULES: &[Rule] = &[
     ("a status code above 599 (RFC 9110 §15)", |r| r.status > 599),
@@ -17,7 +25,17 @@ const RULES: &[Rule] = &[
     ("a Date that is no IMF-fixdate (RFC 9110 §5.6.7)", |r| {
         r.values("Date").any(|date| !is_imf_fixdate(date))
     }),
-    ("two Date fields (RFC 9110 §5.3)", |r| r.values("Date").count() > 1),
+    ("two fields of a name that is no list (RFC 9110 §5.3)", |r| {
+        SINGLE.iter().any(|name| r.values(name).count() > 1)
+    }),
+    ("an empty member of a list (RFC 9110 §5.6.1.1)", |r| {
+        LISTS.iter().flat_map(|name| r.values(name)).any(has_empty_member)
+    }),
+    ("a Last-Modified later than Date (RFC 9110 §8.8.2.1)", |r| {
+        let of = |name| r.field(name).and_then(moment);
+        of("Date").zip(of("Last-Modified")).is_some_and(|(date, modified)| modified > date)
+    }),
+    ("content in a 205 (RFC 9110 §15.3.6)", |r| r.status == 205 && !r.body.is_empty()),
     ("a Content-Length where no content can be (RFC 9110 §8.6)", |r| {
         matches!(r.status, 100..=199 | 204) && r.field("Content-Length").is_some()
     }),
@@ -64,6 +82,11 @@ fn smuggled(exchange: &Exchange) -> Option<String> {
     let served =
         exchange.replies.iter().chain(&exchange.farewell).any(|r| r.body == fixtures::SMUGGLED.as_bytes());
     served.then(|| "the smuggled request was served".to_owned())
+}
+
+/// A list without any member is valid.
+fn has_empty_member(list: &str) -> bool {
+    !list.is_empty() && list.split(',').any(|member| member.trim().is_empty())
 }
 
 /// RFC 9112 §9.6: a server that sends `close` closes the connection, and sends no further reply.
@@ -145,6 +168,15 @@ mod tests {
         check(&with("200", ""), get, Some("no Date"));
         check(&with("500", ""), get, None);
         check(&with("200", "Date: Mon, 06 Nov 1994 08:49:37 GMT\r\n"), get, Some("no IMF-fixdate"));
+        check(&dated("200", "ETag: \"a\"\r\netag: \"a\"\r\n"), get, Some("two fields"));
+        check(&dated("200", "Vary: A, ,B\r\n"), get, Some("empty member"));
+        check(&dated("200", "Vary:\r\n"), get, None);
+        check(
+            &dated("200", "Last-Modified: Sun, 06 Nov 1994 08:49:38 GMT\r\n"),
+            get,
+            Some("later than Date"),
+        );
+        check(&dated("205", "").replace("0\r\n\r\n", "1\r\n\r\nx"), get, Some("content in a 205"));
         check(&dated("204", ""), get, Some("no content can be"));
         check(&dated("405", ""), get, Some("without Allow"));
         check(&dated("405", "Allow: GET\r\n"), get, None);
