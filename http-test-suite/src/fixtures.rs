@@ -5,6 +5,8 @@
 //! index.html  hello.txt  digits.txt  empty.txt  pattern.bin  smuggled.txt  .hidden  .well-known/security.txt
 //! page.html  style.css  script.js  data.json  image.svg  image.png  no-extension        what a media type is read from
 //! with space.txt  grüße.txt  100%.txt  plus+sign.txt  a&b=c.txt  semi;colon.txt         what needs encoding
+//! @acme/{thing, pack/index.html}  a:b/index.html                        names that redirects can get wrong
+//! twin-1.txt  twin-2.txt                     of the same length and age  future.txt  modified in the future
 //! dir/{index.html, page.txt, sub/deep.txt}  no-index/file.txt                           with an index, and without
 //! link.txt → hello.txt   link-out.txt → /etc/passwd   link-out-dir → /etc   link-nowhere.txt   socket
 //! httptest/                                                                             the embedded fixture tree
@@ -30,10 +32,14 @@ pub const SMUGGLED: &str = "This is the answer to a smuggled request.\n";
 /// The length of `/pattern.bin`.
 pub const PATTERN_LEN: usize = 1024 * 1024;
 
-/// The modification time of every fixture, as in Last-Modified. Long ago, so that it is a strong validator.
+/// The modification time of every fixture but `/future.txt`, as in Last-Modified. Long ago, so that it is a strong
+/// validator.
 pub const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 const MODIFIED_SECONDS: u64 = 784_111_777;
+
+/// The modification time of `/future.txt`: the beginning of the year 2100.
+const FUTURE_SECONDS: u64 = 4_102_444_800;
 
 /// Bytes `range` of `/pattern.bin`. The period is a prime, so a piece read from a slightly wrong offset differs.
 pub fn pattern(range: Range<usize>) -> Vec<u8> {
@@ -61,6 +67,11 @@ const TEXTS: &[(&str, &str)] = &[
     ("plus+sign.txt", "A plus sign in the name.\n"),
     ("a&b=c.txt", "Query characters in the name.\n"),
     ("semi;colon.txt", "A semicolon in the name.\n"),
+    ("twin-1.txt", "One of two files of the same length.\n"),
+    ("twin-2.txt", "Two of two files of the same length.\n"),
+    ("@acme/thing", "A file below a scope.\n"),
+    ("@acme/pack/index.html", "<!DOCTYPE html>\n<title>A directory below a scope</title>\n"),
+    ("a:b/index.html", "<!DOCTYPE html>\n<title>A directory that looks like a scheme</title>\n"),
     ("dir/index.html", "<!DOCTYPE html>\n<title>A directory</title>\n"),
     ("dir/page.txt", "A page in a directory.\n"),
     ("dir/sub/deep.txt", "Deep.\n"),
@@ -122,6 +133,9 @@ pub fn write(dir: impl AsRef<Path>) -> io::Result<()> {
     for (path, text) in TEXTS {
         write_file(&dir.join(path), text.as_bytes())?;
     }
+    let future = dir.join("future.txt");
+    write_file(&future, b"From the future.\n")?;
+    set_modified(&future, FUTURE_SECONDS)?;
     for (path, bytes) in HTTPTEST {
         write_file(&dir.join("httptest").join(path), bytes)?;
     }
@@ -140,10 +154,12 @@ fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
         fs::create_dir_all(dir)?;
     }
     fs::write(path, bytes)?;
-    File::options()
-        .write(true)
-        .open(path)?
-        .set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(MODIFIED_SECONDS))
+    set_modified(path, MODIFIED_SECONDS)
+}
+
+fn set_modified(path: &Path, seconds: u64) -> io::Result<()> {
+    let file = File::options().write(true).open(path)?;
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
 /// Removes what `path` names, if anything, and returns `path`.
@@ -184,8 +200,16 @@ mod tests {
         let file = |name: &str| dir.path().join(name);
         assert_eq!(fs::read_to_string(file("link.txt")).unwrap(), HELLO);
         assert_eq!(fs::metadata(file("pattern.bin")).unwrap().len(), PATTERN_LEN as u64);
-        let modified = fs::metadata(file("dir/sub/deep.txt")).unwrap().modified().unwrap();
-        assert_eq!(modified.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs(), MODIFIED_SECONDS);
+        for (name, expected) in [("dir/sub/deep.txt", MODIFIED_SECONDS), ("future.txt", FUTURE_SECONDS)] {
+            let modified = fs::metadata(file(name)).unwrap().modified().unwrap();
+            assert_eq!(
+                modified.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs(),
+                expected,
+                "{name}"
+            );
+        }
+        let len = |name| fs::metadata(file(name)).unwrap().len();
+        assert_eq!(len("twin-1.txt"), len("twin-2.txt"));
         assert!(file("httptest/wikipedia_russia_files/load.css").is_file());
     }
 

@@ -44,8 +44,8 @@
 //! # Modules
 //!
 //! [`cases`] → [`case`], [`request`], [`expect`] → [`exchange`] → [`reply`], [`wire`]. [`runner`] runs cases,
-//! [`report`] shows the outcomes. [`byteranges`] reads the parts of a reply 206. [`fixtures`] writes the document root
-//! that cases expect. The suite shares no code with any server, so that it cannot share a bug.
+//! [`report`] shows the outcomes. [`byteranges`] reads the parts of a reply 206, [`location`] resolves the target of a
+//! redirect. [`fixtures`] writes the document root that cases expect. The suite shares no code with any server, so that it cannot share a bug.
 
 #![forbid(unsafe_code)]
 
@@ -61,6 +61,7 @@ pub mod fixtures;
 pub mod lab;
 #[cfg(feature = "cli")]
 pub mod load;
+pub mod location;
 pub mod reply;
 pub mod report;
 pub mod request;

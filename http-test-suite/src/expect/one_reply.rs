@@ -1,6 +1,7 @@
 //! Expectations about one reply: status, fields, content; and whether an earlier reply had the same.
 
 use crate::escape;
+use crate::location;
 use crate::reply::Reply;
 
 use super::{Expect, of_reply, reply_that, with_prior};
@@ -48,6 +49,26 @@ pub fn field(name: &'static str, value: impl Into<Value>) -> Expect {
 pub fn no_field(name: &'static str) -> Expect {
     of_reply(format!("no {name}"), move |reply| {
         reply.field(name).map_or(Ok(()), |value| Err(format!("{name}: {value}")))
+    })
+}
+
+/// The reply to the request for `target` has a Location that leads to this path and query (RFC 9110 §10.2.2).
+pub fn leads_to(target: &'static str, path: &'static str) -> Expect {
+    field(
+        "Location",
+        value_that(format!("that leads from {target} to {path}"), move |to| {
+            location::is_reference(to) && location::resolve(target, to).as_deref() == Some(path)
+        }),
+    )
+}
+
+/// The reply has no Location, or one that leads to this host, as a browser would resolve it.
+pub fn stays_here() -> Expect {
+    of_reply("no Location but a URI reference to this host", |reply| match reply.field("Location") {
+        Some(to) if !location::is_reference(to) || location::resolve("/", to).is_none() => {
+            Err(format!("Location: {to}"))
+        }
+        _ => Ok(()),
     })
 }
 
