@@ -132,7 +132,17 @@ fn bad_values() -> Vec<Case> {
 }
 
 fn no_fields() -> Vec<Case> {
-    let lines = ["X", "X y", ": y", "X\u{ff1a} y"];
+    let lines = [
+        "X",
+        "X y",
+        ": y",
+        "X\u{ff1a} y",
+        ":",
+        "::",
+        "Content-\r\nLength: 42",
+        "Transfer-\r\nEncoding: chunked",
+        "X\r\n: y",
+    ];
     let case = |(line, number)| {
         should(format!("9112/5/{number}"), format!("The line {line:?} is not a field line, and refused"))
             .send(get("/").with(line))

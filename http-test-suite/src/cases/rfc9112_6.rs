@@ -70,14 +70,15 @@ fn content_of_other_methods() -> Vec<Case> {
 }
 
 fn good_lengths() -> Vec<Case> {
-    let lengths = ["0003", " \t3 \t "];
-    let case = |(length, number)| {
-        must(format!("9112/6.2/{number}"), format!("The Content-Length {length:?} is three"))
+    // A length is decimal, also if it looks octal.
+    let lengths = [("0003", "abc"), (" \t3 \t ", "abc"), ("010", "0123456789"), ("08", "01234567")];
+    let case = |((length, content), number): ((&str, &'static str), u32)| {
+        must(format!("9112/6.2/{number}"), format!("The Content-Length {length:?} is {}", content.len()))
             .on(Needs::Echo)
             .send(request("POST", "/").with(format!("Content-Length:{length}")))
-            .send("abc")
+            .send(content)
             .send(get("/"))
-            .expect([replies([200, 200]), body("abc")])
+            .expect([replies([200, 200]), body(content)])
     };
     lengths.into_iter().zip(1..).map(case).collect()
 }
@@ -123,6 +124,8 @@ fn repeated_lengths() -> Vec<Case> {
         "Content-Length: 3\r\nContent-Length: 3",
         "Content-Length: 3\r\nCONTENT-LENGTH: 03",
         "Content-Length: , 3",
+        "Content-Length:\r\nContent-Length: 3",
+        "Content-Length: 3\r\nContent-Length:",
     ];
     let equal_case = |(lines, number)| {
         must(format!("9112/6.3/{number}"), format!("The lengths {lines:?} are one, or answered with 400"))
@@ -131,7 +134,20 @@ fn repeated_lengths() -> Vec<Case> {
             .send(get("/"))
             .expect(either(replies([400]), replies([200, 200])))
     };
-    differing.into_iter().zip(50..).map(case).chain(equal.into_iter().zip(60..).map(equal_case)).collect()
+    // The RFC allows both. Two lengths are never sent by a sound client, and hide differences between two readers.
+    let refused = |(lines, number)| {
+        robust(
+            format!("9112/6.3/{number}"),
+            format!("The lengths {lines:?} are refused, though they are equal"),
+        )
+        .send(get("/").with(lines))
+        .send("abc")
+        .smuggled()
+        .expect([status(400), not_served(), closes()])
+    };
+    let differing = differing.into_iter().zip(50..).map(case);
+    let refused = equal[..3].iter().copied().zip(70..).map(refused);
+    differing.chain(equal.into_iter().zip(60..).map(equal_case)).chain(refused).collect()
 }
 
 /// RFC 9110 §8.6: anticipate large numerals. An integer type that is too small wraps each of these around to 3.
@@ -152,22 +168,40 @@ fn large_lengths() -> Vec<Case> {
 }
 
 fn good_codings() -> Vec<Case> {
-    // §7: names of codings are in any case. RFC 9110 §5.6.1: empty members of a list are ignored.
-    let lines = [
-        "Transfer-Encoding: chunked",
-        "tRANSFER-eNCODING:\t Chunked \t",
-        "Transfer-Encoding: , chunked",
-        "Transfer-Encoding: chunked ,,",
-    ];
+    let chunked = |line: &str| request("POST", "/").with(line);
+    // §7: names of codings are in any case.
+    let lines = ["Transfer-Encoding: chunked", "tRANSFER-eNCODING:\t Chunked \t"];
     let case = |(line, number)| {
         must(format!("9112/6.1/{number}"), format!("Content is chunked by {line:?}"))
             .on(Needs::Echo)
-            .send(request("POST", "/").with(line))
+            .send(chunked(line))
             .send(ABC)
             .send(get("/"))
             .expect([replies([200, 200]), body("abc")])
     };
-    lines.into_iter().zip(1..).map(case).collect()
+    // RFC 9110 §5.6.1.2: a reasonable number of empty members is ignored; how many is for the server to say. In the
+    // field that frames the content, none is reasonable as well.
+    let padded = [
+        "Transfer-Encoding: , chunked",
+        "Transfer-Encoding: chunked ,,",
+        "Transfer-Encoding:\r\nTransfer-Encoding: chunked",
+    ];
+    let padded_case = |(line, number)| {
+        must(format!("9112/6.1/{number}"), format!("Content is chunked by {line:?}, or refused"))
+            .on(Needs::Echo)
+            .send(chunked(line))
+            .send(ABC)
+            .send(get("/"))
+            .expect([either(replies([400]), replies([200, 200])), either(status(400), body("abc"))])
+    };
+    // The same section: not so many that they deny service.
+    let many = robust("9112/6.1/6", "Eight thousand empty members before chunked are refused")
+        .send(get("/").with(format!("Transfer-Encoding: {}chunked", ",".repeat(8000))))
+        .send(ABC)
+        .smuggled()
+        .expect([any_of([400, 431, 501]), not_served(), closes()]);
+    let lines = lines.into_iter().zip(1..).map(case);
+    lines.chain(padded.into_iter().zip(3..).map(padded_case)).chain([many]).collect()
 }
 
 /// §6.1: a coding that the server does not understand SHOULD be answered with 501.

@@ -11,10 +11,12 @@ pub fn section() -> Section {
         both_framings(),
         disguised_codings(),
         disguised_lengths(),
+        odd_lengths(),
         unread_content(),
         chunk_lines(),
         heads_that_end_early(),
         request_lines(),
+        behind_connect(),
         expectations(),
     ];
     Section::new("smuggling", "Request Smuggling", cases)
@@ -142,6 +144,29 @@ fn disguised_lengths() -> Vec<Case> {
     lines.into_iter().zip(80..).map(case).chain([underscore]).collect()
 }
 
+/// Lengths that some servers read in another base, with a sign, or not at all. The hidden request is content for one
+/// reader, and behind the content for another.
+fn odd_lengths() -> Vec<Case> {
+    // RFC 9110 §8.6: a length is decimal. In octal, 0130 ends before the request, which is as long as the difference.
+    let octal = || format!("{}{SMUGGLED}", "x".repeat(0o130));
+    let length = length(SMUGGLED);
+    let lines = [
+        ("Content-Length: 0130".to_owned(), octal(), any_of([200, 400])),
+        (length.replace(": ", ": +"), SMUGGLED.to_owned(), status(400)),
+        (length.replace(": ", ": -"), SMUGGLED.to_owned(), status(400)),
+        // RFC 9112 §6.3: an empty length is invalid; but as an empty member of a list, it may be ignored.
+        (format!("Content-Length:\r\n{length}"), SMUGGLED.to_owned(), any_of([200, 400])),
+        (format!("{length}\r\nContent-Length:"), SMUGGLED.to_owned(), any_of([200, 400])),
+    ];
+    let case = |((line, content, expect), number): ((String, String, Expect), u32)| {
+        must(format!("smuggling/{number}"), format!("The line {line:?} makes no request out of content"))
+            .send(get("/").with(line))
+            .send(content)
+            .expect([expect, not_served()])
+    };
+    lines.into_iter().zip(91..).map(case).collect()
+}
+
 /// CL.0: routes on which servers forget that a request has content. RFC 9112 §9.3: read it, or close.
 fn unread_content() -> Vec<Case> {
     let requests = [
@@ -200,6 +225,13 @@ fn chunk_lines() -> Vec<Case> {
         ),
         coded(127, "a negative size", format!("-1\r\n\r\n{SMUGGLED}")),
         coded(128, "a trailer section that a space ends", format!("0\r\n \r\n{SMUGGLED}")),
+        // One line for a reader whose quotes span lines; the last chunk and a request for a reader that skips to CRLF.
+        coded(
+            129,
+            "an open quote in an extension",
+            format!("0;a=\"\r\n\r\n{}X: \"\r\n\r\n", &SMUGGLED[..SMUGGLED.len() - 2]),
+        ),
+        coded(130, "a last chunk without its empty line", format!("0\r\n{SMUGGLED}")),
     ]
 }
 
@@ -231,6 +263,22 @@ fn request_lines() -> Vec<Case> {
         .expect([any_of([400, 501]), not_served()])
     };
     starts.into_iter().zip(160..).map(case).collect()
+}
+
+/// RFC 9110 §9.3.6: CONNECT has no content, and what follows it is for the tunnel. A server without tunnels cannot know
+/// where the next request begins.
+fn behind_connect() -> Vec<Case> {
+    let connect = || request("CONNECT", "test:80");
+    let requests: [(&str, Vec<u8>); 2] = [
+        ("a length", connect().content(SMUGGLED).into()),
+        ("the last chunk", [Vec::from(connect().chunked([""; 0])), SMUGGLED.into()].concat()),
+    ];
+    let case = |((what, bytes), number): ((&str, Vec<u8>), u32)| {
+        must(format!("smuggling/{number}"), format!("A request hidden by {what} of CONNECT is not served"))
+            .send(bytes)
+            .expect([any_error(), not_served(), closes()])
+    };
+    requests.into_iter().zip(190..).map(case).collect()
 }
 
 /// 0.CL: whether content comes is a matter of the framing, not of Expect (RFC 9110 §10.1.1).

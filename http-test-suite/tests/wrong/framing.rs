@@ -22,6 +22,8 @@ struct Careless {
     framing: fn(&str) -> Framing,
     chunk_line: fn(&str) -> Option<usize>,
     behind_data: fn(&str) -> Option<usize>,
+    /// Whether a trailer section follows the line of the last chunk.
+    trailers: bool,
 }
 
 enum Framing {
@@ -40,6 +42,7 @@ const PLAIN: Careless = Careless {
     },
     chunk_line: |text| through(text, "\r\n"),
     behind_data: |_| Some(2),
+    trailers: true,
 };
 
 const CARELESS: &[Careless] = &[
@@ -59,6 +62,15 @@ const CARELESS: &[Careless] = &[
         },
         ..PLAIN
     },
+    Careless {
+        name: "reads a length as C does: octal behind a zero",
+        framing: |head| {
+            let line = head.split("\r\n").find_map(|line| line.strip_prefix("Content-Length: 0"));
+            Framing::Length(line.map_or(0, |digits| usize::from_str_radix(digits, 8).unwrap_or(0)))
+        },
+        ..PLAIN
+    },
+    Careless { name: "ends chunks with the line of the last", trailers: false, ..PLAIN },
     Careless { name: "ends chunk lines with a bare LF", chunk_line: |text| through(text, "\n"), ..PLAIN },
     Careless {
         name: "takes a line for what is behind data",
@@ -152,6 +164,7 @@ impl Careless {
             let digits = text[read..].split(|c: char| !c.is_ascii_hexdigit()).next().unwrap_or_default();
             read += line;
             match usize::from_str_radix(digits, 16).unwrap_or(0) {
+                0 if !self.trailers => return Some(read),
                 0 => break,
                 size => read += size + (self.behind_data)(text.get(read + size..)?)?,
             }
