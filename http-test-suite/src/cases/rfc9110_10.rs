@@ -58,6 +58,13 @@ fn awaited() -> Vec<Case> {
             .await_continue()
             .send("abc")
             .expect([in_time(), status(400), no_interim()]),
+        // §10.1.1: the status can be determined by the method and the target.
+        must("9110/10.1.1/9", "A method that a file does not allow is refused, and no content asked for")
+            .on(Needs::Fixtures)
+            .send(asking(request("POST", "/hello.txt")).with("Content-Length: 3"))
+            .await_continue()
+            .send("abc")
+            .expect([in_time(), any_of([405, 501]), no_interim()]),
         must("9110/10.1.1/8", "Content that is sent in spite of a refusal is not taken for a request")
             .send(asking(request("BREW", "/")).with(format!("Content-Length: {}", SMUGGLED.len())))
             .await_continue()

@@ -3,6 +3,9 @@
 //! In the lines below, `TAG` stands for the file's strong entity tag, `DATE` for its modification date, `EARLIER` and
 //! `LATER` for one second before and after. A case is skipped if the server sends no such validator.
 
+use std::time::SystemTime;
+
+use crate::always::is_imf_fixdate;
 use crate::fixtures::{DIGITS, MODIFIED};
 use crate::reply::Reply;
 
@@ -21,6 +24,7 @@ pub fn section() -> Section {
         if_modified_since(),
         dates_that_are_none(),
         if_unmodified_since(),
+        two_digit_years(),
         if_range(),
         only_before_success(),
         precedence(),
@@ -239,6 +243,33 @@ fn if_unmodified_since() -> Vec<Case> {
     ]
 }
 
+/// §5.6.7: a two-digit year that appears to be more than 50 years ahead MUST be taken for one in the past.
+fn two_digit_years() -> Vec<Case> {
+    const SECONDS_OF_A_YEAR: u64 = 31_556_952;
+    let since_1970 =
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let this_year = 1970 + since_1970 / SECONDS_OF_A_YEAR;
+    // The file was modified in 1994, which is later than (this year + 51 - 100), as long as this year is below 2043.
+    let case = |case: Case, ahead| {
+        let line = rfc850_date(this_year + ahead).map(|date| format!("If-Unmodified-Since: {date}"));
+        case.after(get(FILE)).send_from(move |prior| Some(get(FILE).with(fill(line.as_ref()?, prior)?)))
+    };
+    vec![
+        case(should("9110/13.1.4/8", "A date of a two-digit year 49 years ahead is in the future"), 49)
+            .expect([status(200), body(DIGITS)]),
+        case(must("9110/13.1.4/9", "A date of a two-digit year 51 years ahead is in the past"), 51)
+            .expect(status(412)),
+    ]
+}
+
+/// 6 November of a year, with the day of the week that it has in that year.
+fn rfc850_date(year: u64) -> Option<String> {
+    ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+        .into_iter()
+        .find(|day| is_imf_fixdate(&format!("{}, 06 Nov {year} 08:49:37 GMT", &day[..3])))
+        .map(|day| format!("{day}, 06-Nov-{:02} 08:49:37 GMT", year % 100))
+}
+
 /// §13.1.5: if the condition is false, Range MUST be ignored; else the server SHOULD apply it. Skipped if the server
 /// serves no ranges.
 fn if_range() -> Vec<Case> {
@@ -275,6 +306,14 @@ fn if_range() -> Vec<Case> {
             "If-Range: OPAQUE",
         )
         .expect(whole()),
+        // §13.1.5, §8.8.2.2: a date is strong only if it is at least a second older than the reply that it came with.
+        must("9110/13.1.5/10", "Range is ignored beside If-Range with a weak date")
+            .after(get("/future.txt"))
+            .send_from(|prior| {
+                let line = format!("If-Range: {}", prior.field("Last-Modified")?);
+                Some(get("/future.txt").with(line).with("Range: bytes=0-3"))
+            })
+            .expect(status(200)),
         must("9110/13.1.5/8", "If-Range without Range is ignored")
             .send(get(FILE).with("If-Range: \"other\""))
             .expect(whole()),

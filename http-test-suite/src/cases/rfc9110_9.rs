@@ -157,7 +157,18 @@ fn connect() -> Vec<Case> {
             .smuggled()
             .expect([any_error(), not_served()])
     };
-    targets.into_iter().zip(1..).map(case).collect()
+    // A server that waits for content lets a client hold a connection for as long as its timeout.
+    let at_once = |(framing, number)| {
+        robust(
+            format!("9110/9.3.6/{number}"),
+            format!("CONNECT is refused before the content of {framing:?}"),
+        )
+        .send(request("CONNECT", "test:80").with(framing))
+        .await_replies(1)
+        .expect([in_time(), any_error(), closes()])
+    };
+    let framings = ["Content-Length: 3", "Transfer-Encoding: chunked"];
+    targets.into_iter().zip(1..).map(case).chain(framings.into_iter().zip(10..).map(at_once)).collect()
 }
 
 /// §9.3.8: the reply repeats the request, except fields that are likely to be secret.
