@@ -9,7 +9,7 @@
 //! | types | [`chars`], [`Method`], [`Status`], [`Version`], [`ParseError`], [`Limits`], [`Admit`], [`Clock`] | |
 //! | semantics | [`path`], [`uri`], [`range`], [`conditional`], [`negotiate`], [`MediaType`], [`form`], [`multipart`] | types |
 //! | codec | [`head`], [`framing`], [`chunked`], [`encode`] | types |
-//! | buffer | [`RecvBuf`], [`SendQueue`], [`BufferPool`] | codec, types |
+//! | buffer | [`RecvBuf`], [`SendQueue`], [`BufferPool`], [`MemoryBudget`] | codec, types |
 //! | message | [`Request`], [`Response`], [`Headers`], [`Body`], [`Rejection`] | buffer, codec, types |
 //! | connection | [`Connection`], [`Step`]: the state machine | message, buffer, codec, types |
 //! | handler | [`Handler`], [`Reply`], [`Middleware`], [`Router`] | message, semantics, types |
@@ -30,6 +30,7 @@ mod semantics;
 mod types;
 
 pub use buffer::{
+    budget::MemoryBudget,
     pool::{BufferPool, Buffers},
     recv_buf::RecvBuf,
     segment::{ChunkSource, FileSlice, Sent},

@@ -1,5 +1,6 @@
 //! The buffers of a connection: received bytes, bytes to send, and the pool that keeps unused buffers of both kinds.
 
+pub mod budget;
 pub mod pool;
 pub mod recv_buf;
 pub mod segment;

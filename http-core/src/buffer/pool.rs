@@ -2,7 +2,7 @@
 //!
 //! An idle connection holds no buffers. A buffer in the pool must never hold bytes.
 
-use super::{recv_buf::RecvBuf, send_queue::SendQueue};
+use super::{budget::MemoryBudget, recv_buf::RecvBuf, send_queue::SendQueue};
 
 /// The receive buffer and the send queue of one connection.
 #[derive(Debug, Default)]
@@ -28,18 +28,36 @@ pub struct BufferPool {
     free: Vec<Box<Buffers>>,
     /// The maximum length of `free`.
     max_free: usize,
+    /// Limits how far the receive buffers of this pool grow; `None` for no limit.
+    budget: Option<MemoryBudget>,
 }
 
 impl BufferPool {
     /// Creates a pool that keeps at most `max_free` unused buffers.
     pub fn new(max_free: usize) -> BufferPool {
-        BufferPool { free: Vec::new(), max_free }
+        BufferPool { free: Vec::new(), max_free, budget: None }
+    }
+
+    /// Limits the memory of all receive buffers that this pool and other pools with the same budget create. Call this
+    /// before the first [`take`](BufferPool::take).
+    pub fn with_budget(self, budget: MemoryBudget) -> BufferPool {
+        BufferPool { budget: Some(budget), ..self }
     }
 
     /// Takes empty buffers from the pool. Creates them if the pool has none.
     #[inline]
     pub fn take(&mut self) -> Box<Buffers> {
-        self.free.pop().unwrap_or_default()
+        self.free.pop().unwrap_or_else(|| self.create())
+    }
+
+    /// Creates buffers whose memory counts against the budget of the pool.
+    #[cold]
+    fn create(&self) -> Box<Buffers> {
+        let mut buffers = Box::<Buffers>::default();
+        if let Some(budget) = &self.budget {
+            buffers.input.set_budget(budget.clone());
+        }
+        buffers
     }
 
     /// Clears the buffers, and returns them to the pool. Frees them if the pool is full. The next connection that takes

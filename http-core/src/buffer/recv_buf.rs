@@ -2,8 +2,9 @@
 //!
 //! The engine fills the buffer, the connection empties it. The buffer never reads from a socket.
 
+use super::budget::{MemoryBudget, Share};
 use crate::{
-    codec::head::{HeadIndex, MAX_LEADING_CRLF, ParseStatus},
+    codec::head::{HeadIndex, ParseStatus},
     types::{error::ParseError, limits::Limits},
 };
 
@@ -11,12 +12,16 @@ use crate::{
 const FIRST_CAPACITY: usize = 16 * 1024;
 
 /// The receive buffer of one connection.
-#[derive(Clone, Debug)]
+///
+/// It grows with the bytes received, and shrinks to its first size when what is left fits into that.
+#[derive(Debug)]
 pub struct RecvBuf {
     /// The memory, always initialised. `bytes[start..end]` are the bytes received and not consumed.
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// What the memory beyond [`FIRST_CAPACITY`] takes from the budget.
+    share: Share,
     /// The parser of the head at `start`, with the offsets of the elements parsed so far.
     /// [`consume`](RecvBuf::consume) and [`clear`](RecvBuf::clear) reset it.
     pub(crate) index: HeadIndex,
@@ -24,9 +29,14 @@ pub struct RecvBuf {
 
 impl Default for RecvBuf {
     fn default() -> RecvBuf {
-        RecvBuf { bytes: vec![0; FIRST_CAPACITY], start: 0, end: 0, index: HeadIndex::default() }
+        let bytes = vec![0; FIRST_CAPACITY];
+        RecvBuf { bytes, start: 0, end: 0, share: Share::default(), index: HeadIndex::default() }
     }
 }
+
+/// The error of [`RecvBuf::reserve`]: the budget is used up, or the system has no memory left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OutOfMemory;
 
 impl RecvBuf {
     /// Returns the unused memory, into which the engine receives the next bytes. It is never empty after
@@ -46,12 +56,21 @@ impl RecvBuf {
         self.end += count;
     }
 
-    /// Appends a copy of `bytes` to the received bytes. Grows the buffer if needed. For tests, and for transports that
-    /// receive into buffers of their own.
+    /// Appends a copy of `bytes` to the received bytes. Grows the buffer if needed. For tests and examples: an engine
+    /// receives into [`spare`](RecvBuf::spare).
+    ///
+    /// # Panics
+    ///
+    /// If the memory budget is used up, or the system has no memory left.
     pub fn extend(&mut self, bytes: &[u8]) {
-        self.reserve(bytes.len());
+        assert!(self.reserve(bytes.len(), usize::MAX).is_ok(), "no memory for {} more bytes", bytes.len());
         self.spare()[..bytes.len()].copy_from_slice(bytes);
         self.filled(bytes.len());
+    }
+
+    /// Counts the memory beyond the first size against `budget` from now on. The buffer must have its first size.
+    pub(super) fn set_budget(&mut self, budget: MemoryBudget) {
+        self.share.set_budget(budget);
     }
 
     /// Returns the bytes received and not consumed.
@@ -64,13 +83,22 @@ impl RecvBuf {
         self.start == self.end
     }
 
-    /// Returns whether a head has begun: whether there are unread bytes other than the empty lines allowed before a request
-    /// line (RFC 9112 §2.2).
+    /// Returns whether the first unread byte is CR or LF.
     #[inline]
-    pub(crate) fn begins_head(&self) -> bool {
-        let bytes = self.unread();
-        // With more empty lines than are allowed, the parser must run to reject them.
-        bytes.len() > 2 * MAX_LEADING_CRLF || !bytes.chunks(2).all(|line| line == b"\r\n" || line == b"\r")
+    pub(crate) fn begins_with_line_end(&self) -> bool {
+        matches!(self.unread(), [b'\r' | b'\n', ..])
+    }
+
+    /// Removes the empty lines at the front of the unread bytes. `removed` is how many bytes of such lines were removed
+    /// before. Returns that number with the bytes removed now. It is odd if the LF of the last line has not arrived.
+    ///
+    /// Stops before the first byte that continues no empty line, and when `most` bytes are removed.
+    pub(crate) fn skip_empty_lines(&mut self, removed: usize, most: usize) -> usize {
+        let expected = b"\r\n".iter().cycle().skip(removed % 2).take(most.saturating_sub(removed));
+        let count =
+            self.unread().iter().zip(expected).take_while(|(byte, expected)| byte == expected).count();
+        self.consume(count);
+        removed + count
     }
 
     /// Removes all bytes, and frees the memory beyond the size of a new buffer.
@@ -80,8 +108,7 @@ impl RecvBuf {
         self.end = 0;
         self.index.reset();
         if self.bytes.len() > FIRST_CAPACITY {
-            self.bytes.truncate(FIRST_CAPACITY);
-            self.bytes.shrink_to_fit();
+            self.shrink();
         }
     }
 
@@ -103,7 +130,8 @@ impl RecvBuf {
     }
 
     /// Removes the first `count` unread bytes, and resets [`index`](RecvBuf::index), so that the next head is parsed
-    /// from its first byte. `count` must be at most the number of unread bytes.
+    /// from its first byte. Frees the memory beyond the size of a new buffer if the other bytes fit into that. `count` must
+    /// be at most the number of unread bytes.
     #[inline]
     pub(crate) fn consume(&mut self, count: usize) {
         debug_assert!(count <= self.end - self.start);
@@ -113,30 +141,79 @@ impl RecvBuf {
             self.start = 0;
             self.end = 0;
         }
-    }
-
-    /// Makes room for at least `count` more bytes after the unread ones. Does nothing if the buffer has the room
-    /// already.
-    #[inline]
-    pub(crate) fn reserve(&mut self, count: usize) {
-        if self.bytes.len() - self.end < count {
-            self.make_room(count);
+        if self.bytes.len() > FIRST_CAPACITY {
+            self.shrink();
         }
     }
 
-    /// Makes room for `count` more bytes after the unread ones. Moves the unread bytes to the front of the buffer. Then
-    /// doubles the buffer if less than half of it is free, and enlarges it further if `count` needs more room.
-    ///
-    /// The connection reserves one byte at a time. So the buffer grows with the bytes received, and a client cannot
-    /// make it large with a large Content-Length alone.
-    fn make_room(&mut self, count: usize) {
+    /// Frees the memory beyond the size of a new buffer, if the unread bytes fit into that. Returns it to the budget.
+    #[cold]
+    fn shrink(&mut self) {
+        if self.end - self.start <= FIRST_CAPACITY {
+            self.move_to_front();
+            self.bytes.truncate(FIRST_CAPACITY);
+            self.bytes.shrink_to_fit();
+            self.share.resize(0);
+        }
+    }
+
+    /// Moves the unread bytes to the front of the buffer.
+    fn move_to_front(&mut self) {
         self.bytes.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
+    }
+
+    /// Makes room for at least `count` more bytes after the unread ones. Does nothing if the buffer has the room
+    /// already. `expected` is the number of unread bytes at which the message will be complete, or `usize::MAX` if it is
+    /// unknown: the buffer grows no further without need.
+    ///
+    /// # Errors
+    ///
+    /// The memory budget is used up, or the system has no memory left. The buffer is unchanged then.
+    #[inline]
+    pub(crate) fn reserve(&mut self, count: usize, expected: usize) -> Result<(), OutOfMemory> {
+        if self.bytes.len() - self.end < count { self.make_room(count, expected) } else { Ok(()) }
+    }
+
+    /// Makes room for `count` more bytes after the unread ones. Moves the unread bytes to the front of the buffer. Then
+    /// doubles the buffer if less than half of it is free, but not beyond `expected` bytes, and enlarges it further if
+    /// `count` needs more room.
+    ///
+    /// The connection reserves one byte at a time. So the buffer grows with the bytes received, and a client cannot
+    /// make it large with a large Content-Length alone.
+    #[cold]
+    fn make_room(&mut self, count: usize, expected: usize) -> Result<(), OutOfMemory> {
+        self.move_to_front();
+        let size = self.bytes.len();
         // With less than half of the buffer free, many small receives would move the bytes too often.
-        if self.bytes.len() - self.end < count.max(self.bytes.len() / 2) {
-            self.bytes.resize((self.bytes.len() * 2).max(self.end + count), 0);
+        if size - self.end >= count.max(size / 2) {
+            return Ok(());
         }
+        let needed = self.end.saturating_add(count);
+        let wanted = size.saturating_mul(2).min(expected).max(needed);
+        if wanted > size && self.grow(wanted).is_err() && needed > size {
+            return Err(OutOfMemory);
+        }
+        Ok(())
+    }
+
+    /// Enlarges the buffer to `size` bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve`](RecvBuf::reserve).
+    fn grow(&mut self, size: usize) -> Result<(), OutOfMemory> {
+        let before = self.bytes.len();
+        if !self.share.resize(size.saturating_sub(FIRST_CAPACITY)) {
+            return Err(OutOfMemory);
+        }
+        if self.bytes.try_reserve_exact(size - before).is_err() {
+            self.share.resize(before.saturating_sub(FIRST_CAPACITY));
+            return Err(OutOfMemory);
+        }
+        self.bytes.resize(size, 0);
+        Ok(())
     }
 }
 
@@ -160,12 +237,85 @@ mod tests {
     fn grows_with_received_bytes_and_shrinks_when_cleared() {
         let mut buf = RecvBuf::default();
         while buf.unread().len() < 1_000_000 {
-            buf.reserve(1);
+            buf.reserve(1, usize::MAX).expect("memory");
             let room = buf.spare().len();
             assert!(room > 0 && room <= 2 * FIRST_CAPACITY.max(buf.unread().len()), "{room}");
             buf.filled(room);
         }
         buf.clear();
         assert_eq!((buf.unread().len(), buf.spare().len()), (0, FIRST_CAPACITY));
+    }
+
+    #[test]
+    fn shrinks_when_what_is_left_fits_the_first_size() {
+        let budget = MemoryBudget::new(1_000_000);
+        let mut buf = RecvBuf::default();
+        buf.set_budget(budget.clone());
+        let all: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+        buf.extend(&all);
+        let mut check = |left: usize, is_small: bool| {
+            buf.consume(buf.unread().len() - left);
+            assert_eq!(buf.unread(), &all[all.len() - left..]);
+            let held = budget.used() + FIRST_CAPACITY;
+            assert_eq!((held == FIRST_CAPACITY, buf.bytes.capacity()), (is_small, held), "{left} bytes left");
+        };
+        check(FIRST_CAPACITY + 1, false);
+        check(FIRST_CAPACITY, true);
+        check(1, true);
+    }
+
+    #[test]
+    fn grows_no_further_than_expected() {
+        let mut buf = RecvBuf::default();
+        for (received, expected, size) in [
+            (FIRST_CAPACITY, 20_000, 20_000),
+            (20_000, 20_000, 20_001),
+            (20_001, 1_000_000, 40_002),
+            (40_002, usize::MAX, 80_004),
+        ] {
+            buf.filled(received - buf.unread().len());
+            assert_eq!(buf.reserve(1, expected), Ok(()));
+            assert_eq!(buf.bytes.len(), size);
+        }
+    }
+
+    #[test]
+    fn lack_of_memory_is_an_error() {
+        let budget = MemoryBudget::new(FIRST_CAPACITY);
+        let mut buf = RecvBuf::default();
+        buf.set_budget(budget.clone());
+        let fill = |buf: &mut RecvBuf| {
+            let room = buf.spare().len();
+            buf.filled(room);
+        };
+        fill(&mut buf);
+        assert_eq!(buf.reserve(1, usize::MAX), Ok(()));
+        fill(&mut buf);
+        assert_eq!((buf.reserve(1, usize::MAX), budget.used()), (Err(OutOfMemory), FIRST_CAPACITY));
+        assert_eq!(buf.unread().len(), 2 * FIRST_CAPACITY);
+        // What needs no more memory still works.
+        buf.consume(1);
+        assert_eq!((buf.reserve(1, usize::MAX), buf.spare().len()), (Ok(()), 1));
+        buf.clear();
+        assert_eq!(budget.used(), 0);
+        // Without a budget, the system is the limit: no allocation has this size.
+        assert_eq!(RecvBuf::default().reserve(usize::MAX, usize::MAX), Err(OutOfMemory));
+    }
+
+    #[test]
+    fn skips_empty_lines() {
+        let check = |bytes: &[u8], removed, most, expected: (usize, &[u8])| {
+            let mut buf = RecvBuf::default();
+            buf.extend(bytes);
+            assert_eq!((buf.skip_empty_lines(removed, most), buf.unread()), expected, "{bytes:?}");
+        };
+        check(b"", 0, 8, (0, b""));
+        check(b"GET", 0, 8, (0, b"GET"));
+        check(b"\r\n\r\nGET", 0, 8, (4, b"GET"));
+        check(b"\r", 0, 8, (1, b""));
+        check(b"\n\rG", 1, 8, (3, b"G"));
+        check(b"\r\r\n", 0, 8, (1, b"\r\n"));
+        check(b"\n", 0, 8, (0, b"\n"));
+        check(b"\r\n\r\n", 6, 8, (8, b"\r\n"));
     }
 }

@@ -10,6 +10,7 @@
 //! AwaitingReply ─LastResponse─► Finishing
 //!
 //! Head|Admitting|Body ─Malformed|Expired─► Rejecting ─LastResponse|NoResponse─► Finishing
+//! Idle ─Malformed─► Rejecting
 //! Admitting|AwaitingReply|OverLimit ─Rejected─► Rejecting
 //! AwaitingReply ─Expired─► Rejecting
 //! Discarding ─Malformed|KeepAliveDisabled─► Finishing
@@ -56,11 +57,14 @@ pub use crate::types::error::Misuse;
 pub use step::{CloseReason, Step};
 
 use crate::{
-    buffer::{recv_buf::RecvBuf, send_queue::SendQueue},
+    buffer::{
+        recv_buf::{OutOfMemory, RecvBuf},
+        send_queue::SendQueue,
+    },
     codec::{
         encode,
         framing::{self, BodyLength, RequestFraming},
-        head::ParseStatus,
+        head::{MAX_LEADING_CRLF, ParseStatus},
     },
     message::{
         rejection::{Rejected, Rejection},
@@ -112,7 +116,7 @@ impl Connection {
         let deadline = deadline_after(now, config.timeouts.idle);
         Connection {
             config,
-            state: State::Idle { since: now },
+            state: State::Idle { since: now, removed: 0 },
             used: 0,
             deadline,
             flush_clock: None,
@@ -146,7 +150,7 @@ impl Connection {
         let io = &mut Io { input, out, now };
         loop {
             let step = match &self.state {
-                State::Idle { since } => self.poll_idle(*since, io),
+                State::Idle { since, removed } => self.poll_idle(*since, *removed, io),
                 State::Head { since } => self.poll_head(*since, io),
                 State::Admitting { framing, head_len, admit, .. } => {
                     self.take_body(*framing, *head_len, *admit, io)
@@ -216,22 +220,26 @@ impl Connection {
     /// not receive: that time must not count against the client.
     fn restart_timeout(&mut self, now: Instant) {
         match &mut self.state {
-            State::Idle { since } | State::Head { since } => *since = now,
+            State::Idle { since, .. } | State::Head { since } => *since = now,
             State::Body(receiving) => receiving.clock.restart(now),
             State::Discarding(discarded) => discarded.clock.restart(now),
             _ => {}
         }
     }
 
-    /// Returns the step in [`State::Idle`]; `None` if the state has changed. The idle timeout runs from `since`.
+    /// Returns the step in [`State::Idle`]; `None` if the state has changed. The idle timeout runs from `since`. `removed`
+    /// is the number of bytes of empty lines removed since then.
     #[inline]
-    fn poll_idle(&mut self, since: Instant, io: &mut Io<'_>) -> Option<Step> {
+    fn poll_idle(&mut self, since: Instant, removed: usize, io: &mut Io<'_>) -> Option<Step> {
         // The responses to pipelined requests are sent together, up to a number of bytes.
         if io.out.pending() >= self.config.limits.queued_bytes.max(1) {
             return Some(self.flush(io));
         }
-        if io.input.begins_head() && !self.keep_alive_disabled {
-            return self.enter(Event::HeadStarted, State::Head { since: io.now });
+        if !io.input.is_empty() && !self.keep_alive_disabled {
+            if removed == 0 && !io.input.begins_with_line_end() {
+                return self.enter(Event::HeadStarted, State::Head { since: io.now });
+            }
+            return self.skip_empty_lines(io);
         }
         if !io.out.is_empty() {
             return Some(self.flush(io));
@@ -239,7 +247,24 @@ impl Connection {
         if self.keep_alive_disabled {
             return self.enter(Event::KeepAliveDisabled, State::Finishing { linger: false });
         }
-        self.receive(io, deadline_after(since, self.config.timeouts.idle), CloseReason::ClientClosed)
+        let deadline = deadline_after(since, self.config.timeouts.idle);
+        self.receive(io, deadline, CloseReason::ClientClosed, usize::MAX)
+    }
+
+    /// Removes the empty lines that may come before a head (RFC 9112 §2.2). Returns [`Step::Reject`] if there are more than
+    /// [`MAX_LEADING_CRLF`] before one head, or CR and LF are not in pairs. Otherwise returns `None`: the state has
+    /// changed, or the receive buffer is empty. The idle timeout continues.
+    #[cold]
+    fn skip_empty_lines(&mut self, io: &mut Io<'_>) -> Option<Step> {
+        let State::Idle { removed, .. } = &mut self.state else { return None };
+        *removed = io.input.skip_empty_lines(*removed, 2 * MAX_LEADING_CRLF);
+        if io.input.is_empty() {
+            None
+        } else if removed.is_multiple_of(2) && !io.input.begins_with_line_end() {
+            self.enter(Event::HeadStarted, State::Head { since: io.now })
+        } else {
+            Some(self.reject_malformed(ParseError::LineEnding, None, io.input, io.now))
+        }
     }
 
     /// Returns the step in [`State::Head`]; `None` if the state has changed. The timeout of the head runs from `since`.
@@ -247,7 +272,8 @@ impl Connection {
     fn poll_head(&mut self, since: Instant, io: &mut Io<'_>) -> Option<Step> {
         let validated = match io.input.parse_head(&self.config.limits) {
             Ok(ParseStatus::Partial) => {
-                return self.flush_or_receive(io, deadline_after(since, self.config.timeouts.head));
+                let deadline = deadline_after(since, self.config.timeouts.head);
+                return self.flush_or_receive(io, deadline, usize::MAX);
             }
             Ok(ParseStatus::Complete(head_len)) => {
                 framing::validate(&io.input.index, io.input.unread()).map(|framing| (framing, head_len))
@@ -333,7 +359,8 @@ impl Connection {
             }
             Ok(None) => {
                 let deadline = receiving.deadline(io.input, &self.config.timeouts, io.now);
-                self.flush_or_receive(io, deadline)
+                let expected = receiving.expected_len();
+                self.flush_or_receive(io, deadline, expected)
             }
             Err(error) => Some(self.reject_malformed(error, Some(framing), io.input, io.now)),
         }
@@ -343,40 +370,61 @@ impl Connection {
     fn poll_discarding(&mut self, io: &mut Io<'_>) -> Option<Step> {
         let State::Discarding(discarded) = &mut self.state else { return None };
         match discarded.discard(io.input, &self.config.limits) {
-            Ok(true) => self.enter(Event::BodyDiscarded, State::Idle { since: io.now }),
+            Ok(true) => self.enter(Event::BodyDiscarded, State::Idle { since: io.now, removed: 0 }),
             Ok(false) if self.keep_alive_disabled => {
                 self.enter(Event::KeepAliveDisabled, State::Finishing { linger: true })
             }
             Ok(false) => {
                 let deadline = discarded.deadline(&self.config.timeouts, io.now);
-                self.flush_or_receive(io, deadline)
+                self.flush_or_receive(io, deadline, usize::MAX)
             }
             // The request has its response: the client would take another one for that of its next request.
             Err(_) => self.enter(Event::Malformed, State::Finishing { linger: true }),
         }
     }
 
-    /// Returns [`Step::Flush`] if responses are queued. Otherwise returns [`Step::Receive`] with this deadline, for
-    /// more bytes of the request. If the client has shut down its sending side instead, changes the state to closed,
-    /// and returns `None`.
-    fn flush_or_receive(&mut self, io: &mut Io<'_>, deadline: Instant) -> Option<Step> {
+    /// Returns [`Step::Flush`] if responses are queued. Otherwise returns what [`receive`](Connection::receive) returns:
+    /// more bytes of the request are needed.
+    fn flush_or_receive(&mut self, io: &mut Io<'_>, deadline: Instant, expected: usize) -> Option<Step> {
         if io.out.is_empty() {
-            self.receive(io, deadline, CloseReason::Truncated)
+            self.receive(io, deadline, CloseReason::Truncated, expected)
         } else {
             Some(self.flush(io))
         }
     }
 
-    /// Returns [`Step::Receive`], and sets `deadline` as its deadline. If the client has shut down its sending side,
-    /// changes the state to closed for the reason `at_eof`, and returns `None`.
+    /// Returns [`Step::Receive`], and sets `deadline` as its deadline. `expected` is the length of the whole request in
+    /// bytes; `usize::MAX` if it is unknown.
+    ///
+    /// If the client has shut down its sending side, changes the state to closed for the reason `at_eof`, and returns
+    /// `None`. If there is no memory for more bytes, rejects the request.
     #[inline]
-    fn receive(&mut self, io: &mut Io<'_>, deadline: Instant, at_eof: CloseReason) -> Option<Step> {
+    fn receive(
+        &mut self,
+        io: &mut Io<'_>,
+        deadline: Instant,
+        at_eof: CloseReason,
+        expected: usize,
+    ) -> Option<Step> {
         if self.eof {
             return self.enter(Event::Eof, State::Closed(at_eof));
         }
         self.deadline = deadline;
-        io.input.reserve(1);
-        Some(Step::Receive)
+        match io.input.reserve(1, expected) {
+            Ok(()) => Some(Step::Receive),
+            Err(OutOfMemory) => Some(self.reject_too_large(io)),
+        }
+    }
+
+    /// Rejects a request for which there is no memory: changes the state, and returns [`Step::Reject`].
+    #[cold]
+    fn reject_too_large(&mut self, io: &Io<'_>) -> Step {
+        let framing = match &self.state {
+            State::Body(receiving) => Some(receiving.framing),
+            _ => None,
+        };
+        self.begin_rejecting(framing, io.input, io.now);
+        Step::Reject(Rejection::Overloaded)
     }
 
     /// Returns [`Step::Flush`], and sets the deadline by which the client must have read more.
@@ -426,10 +474,16 @@ impl Connection {
     ) -> Step {
         // This function takes `input` and `now`, because a reference to `Io` would keep all its fields out of
         // registers.
+        self.begin_rejecting(framing, input, now);
+        Step::Reject(Rejection::Malformed(error))
+    }
+
+    /// Changes the state because the request at the front of `input` is malformed or too large. `framing` is `None` if its
+    /// head is not complete and valid.
+    fn begin_rejecting(&mut self, framing: Option<RequestFraming>, input: &RecvBuf, now: Instant) {
         let method = input.index.method(input.unread());
         let request = framing.map(|framing| (framing, now));
         self.transition(Event::Malformed, State::Rejecting { method, request });
-        Step::Reject(Rejection::Malformed(error))
     }
 
     /// Returns the request that awaits its response.
@@ -491,7 +545,7 @@ impl Connection {
         if let Some(discarded) = discarded {
             self.transition(Event::EarlyResponse, State::Discarding(discarded));
         } else if keep_alive {
-            self.transition(Event::KeepAliveResponse, State::Idle { since: clock.now() });
+            self.transition(Event::KeepAliveResponse, State::Idle { since: clock.now(), removed: 0 });
         } else {
             // A client that asked to close, and whose request is complete, sends no more. Any other client may be sending:
             // closing at once would reset the connection, and the client could lose the response (RFC 9112 §9.6).
@@ -606,7 +660,7 @@ impl Connection {
     /// the connection is not waiting for a request.
     pub fn idle_since(&self) -> Option<Instant> {
         match self.state {
-            State::Idle { since } if self.used == 0 && self.flush_clock.is_none() => Some(since),
+            State::Idle { since, .. } if self.used == 0 && self.flush_clock.is_none() => Some(since),
             _ => None,
         }
     }

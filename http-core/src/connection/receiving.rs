@@ -67,6 +67,16 @@ impl ReceivingBody {
         })
     }
 
+    /// Returns the length of the whole request in bytes; `usize::MAX` if it is unknown.
+    pub(super) fn expected_len(&self) -> usize {
+        match self.framing.body {
+            BodyLength::Exact(length) => {
+                self.head_len.saturating_add(usize::try_from(length).unwrap_or(usize::MAX))
+            }
+            BodyLength::Chunked | BodyLength::UntilClose => usize::MAX,
+        }
+    }
+
     /// Returns the time by which the client must send more of the body, as [`Timeouts::body_idle`] and
     /// [`Timeouts::body_rate`] require. The idle timeout begins again at `now` if `input` holds more of the body than
     /// in the last call.

@@ -15,7 +15,9 @@ use std::{ops::Range, time::Instant};
 #[derive(Debug)]
 pub(super) enum State {
     /// Between two requests, or before the first: no byte of the next head has arrived. The idle timeout runs from `since`.
-    Idle { since: Instant },
+    /// `removed` is the number of bytes of empty lines removed from the receive buffer since then: an idle connection
+    /// needs no buffer for them.
+    Idle { since: Instant, removed: usize },
     /// Part of a head has arrived. The timeout of the head runs from `since`.
     Head { since: Instant },
     /// The head is complete since the time `received_at`, has `head_len` bytes and announces a body. The engine asks the
@@ -107,7 +109,7 @@ events! {
     BodyAdmitted
     /// The request is complete, or the handler wants it without its body.
     RequestComplete
-    /// The request is malformed, or exceeds a limit.
+    /// The request is malformed, or exceeds a limit or the memory left.
     Malformed
     /// The engine has called [`reject`](super::Connection::reject), or the connection exceeds the server's limit.
     Rejected
@@ -148,7 +150,7 @@ impl StateName {
             (AwaitingReply, KeepAliveResponse) => Idle,
             (AwaitingReply, EarlyResponse) => Discarding,
             (Discarding, BodyDiscarded) => Idle,
-            (Head | Admitting | Body, Malformed | Expired) => Rejecting,
+            (Idle, Malformed) | (Head | Admitting | Body, Malformed | Expired) => Rejecting,
             (Admitting | AwaitingReply, Rejected) | (AwaitingReply, Expired) => Rejecting,
             (OverLimit, Rejected) => Rejecting,
             (AwaitingReply, LastResponse) | (Idle, KeepAliveDisabled) => Finishing,

@@ -125,6 +125,22 @@ impl Drive {
         }
     }
 
+    /// Receives into these buffers, which must be empty.
+    pub fn with_buffers(mut self, buffers: Buffers) -> Drive {
+        self.buffers = buffers;
+        self
+    }
+
+    /// Returns the buffers.
+    pub fn buffers(&self) -> &Buffers {
+        &self.buffers
+    }
+
+    /// Returns the buffers, and drops all else.
+    pub fn into_buffers(self) -> Buffers {
+        self.buffers
+    }
+
     /// Splits the output into writes of these sizes, repeated.
     pub fn writing(mut self, sizes: &[usize]) -> Drive {
         self.writes = sizes.to_vec();

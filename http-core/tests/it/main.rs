@@ -10,6 +10,7 @@
 //! | [`exchange`] | keep-alive, framing, pipelining, 100-continue, lingering, closing, misuse |
 //! | [`admit`] | content is buffered up to a limit, or dropped after the response |
 //! | [`extremes`] | no limit and no timeout makes a connection panic or hang |
+//! | [`memory`] | an idle connection holds no memory, and all together no more than their budget |
 //! | [`deadlines`] | every wait ends after its timeout, on a clock that the test controls |
 //! | [`layers`] | modules import only lower ones |
 //!
@@ -29,6 +30,7 @@ mod drive;
 mod exchange;
 mod extremes;
 mod layers;
+mod memory;
 mod reply;
 mod roundtrip;
 mod script;
