@@ -149,10 +149,12 @@ impl HeadIndex {
     /// many bytes each call receives.
     pub fn parse(&mut self, bytes: &[u8], limits: &Limits) -> Result<ParseStatus, ParseError> {
         let max_bytes = limits.head_bytes.min(usize::from(u16::MAX));
-        if self.phase < HeadPhase::LineStart
-            && !self.parse_request_line(bytes, limits.target_bytes.min(max_bytes))?
-        {
-            return Ok(ParseStatus::Partial);
+        if self.phase < HeadPhase::LineStart {
+            if !self.parse_request_line(bytes, limits.target_bytes.min(max_bytes))? {
+                return Ok(ParseStatus::Partial);
+            }
+            // The last CRLF is not counted: it may be part of the end of the head.
+            self.check_size(max_bytes.saturating_add(2))?;
         }
         self.parse_header_lines(bytes, max_bytes, limits.headers.min(MAX_HEADERS))
     }
@@ -443,6 +445,10 @@ mod tests {
         let value = |n: usize| format!("GET / HTTP/1.1\r\na:{}\r\n\r\n", "v".repeat(n)).into_bytes();
         check_within(&value(42), &limits, Ok(Complete(64)));
         check_within(&value(43), &limits, Err(ParseError::HeadTooLarge));
+        // A head without header lines has the same limit.
+        let limits = Limits { target_bytes: 60, ..limits };
+        check_within(&target(47), &limits, Ok(Complete(64)));
+        check_within(&target(48), &limits, Err(ParseError::HeadTooLarge));
         let name = |n: usize| format!("GET / HTTP/1.1\r\n{}:v\r\n\r\n", "a".repeat(n)).into_bytes();
         check_within(&name(45), &limits, Err(ParseError::HeadTooLarge));
     }
