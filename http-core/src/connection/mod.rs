@@ -319,6 +319,7 @@ impl Connection {
     /// Returns [`Step::Request`] if the handler wants the request without its body, and [`Step::Reject`] if Content-Length
     /// announces a body beyond the limit. Otherwise enters the body state and returns `None`: `poll` determines the next
     /// step there.
+    #[cold]
     fn take_body(
         &mut self,
         framing: RequestFraming,
@@ -367,6 +368,7 @@ impl Connection {
     }
 
     /// Returns the step in [`State::Discarding`]; `None` if the state has changed.
+    #[cold]
     fn poll_discarding(&mut self, io: &mut Io<'_>) -> Option<Step> {
         let State::Discarding(discarded) = &mut self.state else { return None };
         match discarded.discard(io.input, &self.config.limits) {
