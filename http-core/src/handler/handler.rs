@@ -202,7 +202,23 @@ where
 }
 
 /// Passes requests to the handler in the `Arc`, which several workers can share.
-impl Handler for Arc<dyn Handler> {
+impl<H: Handler + ?Sized> Handler for Arc<H> {
+    fn admit(&self, head: &Request<'_>) -> Admit {
+        (**self).admit(head)
+    }
+
+    #[inline]
+    fn handle(&self, request: &Request<'_>) -> Reply {
+        (**self).handle(request)
+    }
+
+    fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
+        (**self).rejected(rejected, response)
+    }
+}
+
+/// Passes requests to the handler in the box, whose type is chosen when the program runs.
+impl Handler for Box<dyn Handler> {
     fn admit(&self, head: &Request<'_>) -> Admit {
         (**self).admit(head)
     }

@@ -1,0 +1,110 @@
+//! What a handler states about the headers that the library writes: accepted if it agrees with what is sent.
+//!
+//! It never changes how the message is delimited or whether the connection stays open, except that `Connection: close`
+//! closes it.
+
+use super::headers::Headers;
+use crate::types::{
+    chars,
+    clock::Clock,
+    error::{HeaderError, Misuse},
+    grammar,
+};
+
+/// The statements of one response. Most responses have none.
+#[derive(Debug, Default)]
+pub(super) struct Statements {
+    /// Content-Length, Transfer-Encoding, Connection, Server and Date as the handler has set them, each at most once.
+    lines: Headers,
+    /// The first header that the handler has set in vain: the response cannot be sent.
+    misuse: Option<Misuse>,
+}
+
+impl Statements {
+    /// Sets a header that [`Headers::append`] rejects as reserved, in place of an earlier value.
+    ///
+    /// # Errors
+    ///
+    /// If the library never sends this header, or never with a value like this.
+    pub(super) fn set(&mut self, name: &str, value: &[u8]) -> Result<(), HeaderError> {
+        if !value.iter().copied().all(chars::is_header_value) {
+            return Err(HeaderError::Value);
+        }
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" if grammar::decimal(value).is_none() => Err(HeaderError::ContentLength),
+            "transfer-encoding" if !value.eq_ignore_ascii_case(b"chunked") => Err(HeaderError::Reserved),
+            "connection" if !grammar::list(value).all(is_connection_option) => Err(HeaderError::Reserved),
+            "date" if !is_imf_fixdate(value) => Err(HeaderError::Date),
+            "content-length" | "transfer-encoding" | "connection" | "date" | "server" => {
+                self.lines.remove(name);
+                self.lines.append_unchecked(name.as_bytes(), value);
+                Ok(())
+            }
+            _ => Err(HeaderError::Reserved),
+        }
+    }
+
+    /// Removes the header with this name, if the handler has set it.
+    pub(super) fn remove(&mut self, name: &str) {
+        self.lines.remove(name);
+    }
+
+    /// Returns the value that the handler has set.
+    pub(super) fn get(&self, name: &str) -> Option<&[u8]> {
+        self.lines.get(name)
+    }
+
+    /// Stores that the handler has set a header in vain. Only the first call has an effect.
+    pub(super) fn add_misuse(&mut self, name: &str, reason: HeaderError) {
+        self.misuse.get_or_insert_with(|| Misuse::Header { name: name.into(), reason });
+    }
+
+    /// Returns the number in Content-Length, if the handler has set it.
+    pub(super) fn content_length(&self) -> Option<u64> {
+        grammar::decimal(self.get("Content-Length")?)
+    }
+
+    /// Checks the statements against a body of `actual` bytes; `None` if its length is unknown. `is_sent` is false if the
+    /// response has no body because of its method or its status: then the handler may state what another response
+    /// would have.
+    ///
+    /// # Errors
+    ///
+    /// If a header was set in vain, or a statement disagrees with what is sent.
+    pub(super) fn check(&self, actual: Option<u64>, is_sent: bool) -> Result<(), Misuse> {
+        if let Some(misuse) = &self.misuse {
+            return Err(misuse.clone());
+        }
+        match self.content_length() {
+            Some(stated) if is_sent && actual != Some(stated) => {
+                Err(Misuse::ContentLength { stated, actual })
+            }
+            _ if is_sent && actual.is_some() && self.get("Transfer-Encoding").is_some() => {
+                Err(Misuse::TransferEncoding)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the Server and Date header lines to send: those of the handler, or of `clock` if it has set none.
+    pub(super) fn server_and_date(&self, clock: &Clock) -> Vec<u8> {
+        let (server, date) = clock.server_and_date();
+        let line = |name: &str, default: &[u8]| match self.get(name) {
+            Some(value) => [name.as_bytes(), b": ", value, b"\r\n"].concat(),
+            None => default.to_vec(),
+        };
+        [line("Server", server), line("Date", date)].concat()
+    }
+}
+
+/// Returns whether a handler may set this option of Connection.
+fn is_connection_option(option: &[u8]) -> bool {
+    option.eq_ignore_ascii_case(b"close") || option.eq_ignore_ascii_case(b"keep-alive")
+}
+
+/// Returns whether `date` has the only format that a sender may use (RFC 9110 §5.6.7).
+fn is_imf_fixdate(date: &[u8]) -> bool {
+    str::from_utf8(date).is_ok_and(|text| {
+        httpdate::parse_http_date(text).is_ok_and(|date| httpdate::fmt_http_date(date) == text)
+    })
+}
