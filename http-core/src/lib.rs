@@ -48,7 +48,7 @@ pub use handler::{
 };
 pub use message::{
     body::Body,
-    headers::{HeaderError, Headers, SharedHeaders},
+    headers::{Headers, SharedHeaders},
     rejection::{Rejected, Rejection},
     request::Request,
     response::Response,
@@ -57,7 +57,7 @@ pub use semantics::{conditional, form, media_type::MediaType, multipart, negotia
 pub use types::{
     chars,
     clock::{Clock, deadline_after},
-    error::ParseError,
+    error::{HeaderError, ParseError},
     limits::{Admit, Config, ConfigError, Limits, Timeouts},
     method::{Method, Version},
     status::Status,

@@ -28,21 +28,24 @@ pub fn reply(request: &Request<'_>) -> AppReply {
         let response = Response::method_not_allowed(Method::Connect, &[Method::Get]).with_body("no tunnel");
         return AppReply { response, status: 405, body: b"no tunnel".to_vec(), later: false };
     }
-    let (body, bytes) = body(request);
+    let (body, mut bytes) = body(request);
     let status = match request.path() {
         "/none" => 204,
+        "/reset" => 205,
+        "/odd" => 299,
         "/same" => 304,
         "/refused" => 405,
         _ => 200,
     };
-    let mut response = Response::text(body);
-    if let Some(status) = Status::from_code(status) {
-        response = response.with_status(status);
+    if status == 205 {
+        // RFC 9110 §15.3.6: it has a body of length 0.
+        bytes.clear();
     }
+    let mut response = Response::text(body).with_status(Status::new(status));
     let query = request.query().unwrap_or_default();
     // Rejected, or harmless: the judge of the output reports a broken response.
     if Headers::default().append(query, request.body()).is_ok() {
-        response = response.with_header(query, request.body());
+        response = response.append_header(query, request.body());
     }
     if query == "close" {
         response = response.with_close();

@@ -225,7 +225,8 @@ fn framing(headers: &[Header<'_>], expected: &ExpectedResponse, last: bool) -> R
     let (lengths, codings) = (values(headers, "Content-Length"), values(headers, "Transfer-Encoding"));
     let no_body = matches!(expected.status, 204 | 304);
     match (&lengths[..], &codings[..]) {
-        ([], []) if no_body => Ok(ReceivedFraming::NoBody),
+        // RFC 9110 §8.6: a response to HEAD need not say how long its body would be.
+        ([], []) if no_body || matches!(expected.body, BodyRule::None) => Ok(ReceivedFraming::NoBody),
         ([length], []) if !no_body => {
             let digits = length.iter().all(u8::is_ascii_digit).then_some(length);
             let length = digits.and_then(|digits| str::from_utf8(digits).ok()?.parse().ok());
@@ -293,6 +294,8 @@ mod tests {
         check(&format!("{KEEP}Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"), Ok((1, false)));
         check(&format!("{CLOSE}\r\nab"), Ok((1, false)));
         let head = format!("{KEEP}Content-Length: 2\r\n\r\n");
+        check_response(response(200, BodyRule::None), "HTTP/1.1 200 OK\r\n", &head, Ok((1, false)));
+        let head = format!("{KEEP}\r\n");
         check_response(response(200, BodyRule::None), "HTTP/1.1 200 OK\r\n", &head, Ok((1, false)));
         let empty = format!("{KEEP}\r\n");
         check_response(response(204, BodyRule::Any), "HTTP/1.1 204 No Content\r\n", &empty, Ok((1, false)));

@@ -5,8 +5,8 @@
 
 use super::error::RequestError;
 use crate::{
-    message::headers::{HeaderError, Headers},
-    types::{chars, grammar, method::Method},
+    message::headers::Headers,
+    types::{chars, error::HeaderError, grammar, method::Method},
 };
 
 /// The names of the headers that [`ClientRequest::with_header`] rejects, in addition to those that [`Headers`] rejects.
@@ -69,22 +69,33 @@ impl ClientRequest {
         })
     }
 
-    /// Adds a header.
+    /// Sets a header: replaces all earlier headers with this name, which is compared without case.
+    ///
+    /// # Errors
+    ///
+    /// If [`Headers::set`] rejects the header, or it is Host or TE.
+    pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<ClientRequest, HeaderError> {
+        check_name(name)?;
+        self.headers.set(name, value)?;
+        Ok(self)
+    }
+
+    /// Adds a header, and keeps earlier headers with the same name.
     ///
     /// # Errors
     ///
     /// If [`Headers::append`] rejects the header, or it is Host or TE.
-    pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<ClientRequest, HeaderError> {
-        if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
-            return Err(HeaderError::Reserved);
-        }
+    pub fn append_header(
+        mut self,
+        name: &str,
+        value: impl AsRef<[u8]>,
+    ) -> Result<ClientRequest, HeaderError> {
+        check_name(name)?;
         self.headers.append(name, value)?;
         Ok(self)
     }
 
-    /// Sets the body, and adds a Content-Type header. Call it at most once, and do not add Content-Type by
-    /// [`with_header`](ClientRequest::with_header): a second body replaces the first, but all the Content-Type headers
-    /// would be sent.
+    /// Replaces the body and sets the Content-Type header.
     ///
     /// # Errors
     ///
@@ -127,5 +138,13 @@ impl ClientRequest {
         let line = [self.method.as_str(), " ", &self.target, " HTTP/1.1\r\n"].concat();
         let body = self.body.as_deref().unwrap_or_default();
         [line.as_bytes(), headers.as_bytes(), b"\r\n", body].concat()
+    }
+}
+
+/// Fails if only the library sets the header `name`.
+fn check_name(name: &str) -> Result<(), HeaderError> {
+    match RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
+        true => Err(HeaderError::Reserved),
+        false => Ok(()),
     }
 }

@@ -522,10 +522,15 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Misuse::NoResponseDue`] if no response is due. Any other [`Misuse`] if the body of the response is invalid.
-    /// Then a response is still due: call [`reject`](Connection::reject), and respond with an error response.
+    /// [`Misuse::NoResponseDue`] if no response is due. Any other [`Misuse`] if the response cannot be sent: then a
+    /// response is still due: call [`reject`](Connection::reject), and respond with an error response.
     #[inline]
-    pub fn respond(&mut self, response: Response, out: &mut SendQueue, clock: &Clock) -> Result<(), Misuse> {
+    pub fn respond(
+        &mut self,
+        mut response: Response,
+        out: &mut SendQueue,
+        clock: &Clock,
+    ) -> Result<(), Misuse> {
         let (method, version, wants_keep_alive, content) = match &self.state {
             State::AwaitingReply { framing, content, .. } => {
                 (framing.method, framing.version, framing.keep_alive, *content)
@@ -533,8 +538,8 @@ impl Connection {
             State::Rejecting { method, .. } => (*method, Version::Http11, false, Content::Arriving),
             _ => return Err(Misuse::NoResponseDue),
         };
-        response.body.check()?;
-        let response = response.corrected(method);
+        response.check(method)?;
+        response.correct(method);
         let body = encode::body_length(response.body.len(), version);
         let can_keep_alive = wants_keep_alive
             && !response.close

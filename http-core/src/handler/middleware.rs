@@ -142,11 +142,11 @@ mod tests {
             if request.path() == "/short" && name == "outer" {
                 return Response::new(Status::FORBIDDEN).into();
             }
-            next.run(request).map(move |response| response.with_header("Mark", name))
+            next.run(request).map(move |response| response.append_header("Mark", name))
         }
 
         fn rejected(&self, _: &Rejected<'_>, response: Response) -> Response {
-            response.with_header("Mark", self.0)
+            response.append_header("Mark", self.0)
         }
     }
 

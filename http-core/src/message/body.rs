@@ -9,7 +9,7 @@ use crate::{
     },
     types::error::Misuse,
 };
-use std::{ops::Range, sync::Arc};
+use std::{borrow::Cow, ops::Range, sync::Arc};
 
 /// The body of a response.
 #[derive(Default)]
@@ -35,7 +35,8 @@ pub enum Body {
 }
 
 impl Body {
-    /// Returns the length in bytes, without chunk framing; `None` for a stream.
+    /// Returns the length in bytes, without chunk framing; `None` for a stream. A sum of [`Body::Parts`] beyond 64 bits
+    /// becomes `u64::MAX`.
     #[inline]
     pub fn len(&self) -> Option<u64> {
         match self {
@@ -44,7 +45,9 @@ impl Body {
             Body::Bytes(bytes) => Some(bytes.len() as u64),
             Body::Shared(_, range) => Some(range.len() as u64),
             Body::File(slice) => Some(slice.len),
-            Body::Parts(parts) => parts.iter().map(Body::len).sum(),
+            Body::Parts(parts) => {
+                parts.iter().try_fold(0u64, |sum, part| Some(sum.saturating_add(part.len()?)))
+            }
             Body::Stream(_) => None,
         }
     }
@@ -127,6 +130,56 @@ impl From<&'static str> for Body {
 impl From<&'static [u8]> for Body {
     fn from(bytes: &'static [u8]) -> Body {
         Body::Static(bytes)
+    }
+}
+
+/// For the constant that `include_bytes!` returns.
+impl<const N: usize> From<&'static [u8; N]> for Body {
+    fn from(bytes: &'static [u8; N]) -> Body {
+        Body::Static(bytes)
+    }
+}
+
+impl From<Box<[u8]>> for Body {
+    fn from(bytes: Box<[u8]>) -> Body {
+        Body::Bytes(bytes.into())
+    }
+}
+
+impl From<Box<str>> for Body {
+    fn from(text: Box<str>) -> Body {
+        Body::from(String::from(text))
+    }
+}
+
+impl From<Arc<[u8]>> for Body {
+    fn from(bytes: Arc<[u8]>) -> Body {
+        let all = 0..bytes.len();
+        Body::Shared(bytes, all)
+    }
+}
+
+impl From<Arc<str>> for Body {
+    fn from(text: Arc<str>) -> Body {
+        Body::from(Arc::<[u8]>::from(text))
+    }
+}
+
+impl From<Cow<'static, [u8]>> for Body {
+    fn from(bytes: Cow<'static, [u8]>) -> Body {
+        match bytes {
+            Cow::Borrowed(bytes) => Body::from(bytes),
+            Cow::Owned(bytes) => Body::from(bytes),
+        }
+    }
+}
+
+impl From<Cow<'static, str>> for Body {
+    fn from(text: Cow<'static, str>) -> Body {
+        match text {
+            Cow::Borrowed(text) => Body::from(text),
+            Cow::Owned(text) => Body::from(text),
+        }
     }
 }
 

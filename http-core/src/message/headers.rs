@@ -1,10 +1,10 @@
 //! Header lines of a message to send: checked when they are added, and stored as the text that is sent.
 
-use crate::types::{chars, error::error_enum};
+use crate::types::{chars, error::HeaderError};
 use std::{borrow::Cow, sync::Arc};
 
-/// The names of headers that an application cannot add, because the library sets or forbids them. They delimit the
-/// message, control the connection, or are in every response.
+/// The names of headers that cannot be added, because the library sets or forbids them. They delimit the message, control
+/// the connection, or are in every response.
 const RESERVED: [&str; 8] = [
     "Content-Length",
     "Transfer-Encoding",
@@ -15,18 +15,6 @@ const RESERVED: [&str; 8] = [
     "Date",
     "Server",
 ];
-
-error_enum! {
-    /// The reason why a header cannot be set.
-    HeaderError {
-        /// The name is empty or not a token (RFC 9110 §5.1).
-        Name "a header name must be a token"
-        /// The value contains CR, LF, NUL or another control character: header injection (RFC 9110 §5.5).
-        Value "a header value must not contain control characters"
-        /// An application cannot set this header: the library sets it itself, or never sends it.
-        Reserved "the library sets this header itself"
-    }
-}
 
 /// The header lines of a message, each checked when it was added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,15 +30,36 @@ impl Headers {
         Headers { text: Cow::Borrowed(lines) }
     }
 
-    /// Appends a header line.
+    /// Appends a header line. Keeps earlier lines with the same name, as Set-Cookie needs it. [`set`](Headers::set)
+    /// replaces them.
     ///
     /// # Errors
     ///
-    /// If the name is not a token, the value contains a control character other than HTAB, or an application cannot set
-    /// this header: Content-Length, Transfer-Encoding, Connection, Keep-Alive, Upgrade, Trailer, Date or Server. After
-    /// an error, the headers are unchanged.
+    /// If the name is not a token, the value contains a control character other than HTAB, or the header is one of
+    /// those that the library writes: Content-Length, Transfer-Encoding, Connection, Keep-Alive, Upgrade, Trailer, Date
+    /// or Server. After an error, the headers are unchanged.
     pub fn append(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), HeaderError> {
         let value = value.as_ref();
+        Headers::check(name, value)?;
+        self.append_unchecked(name.as_bytes(), value);
+        Ok(())
+    }
+
+    /// Sets a header: removes all lines with this name, which is compared without case, and appends one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Headers::append). After an error, the headers are unchanged.
+    pub fn set(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), HeaderError> {
+        let value = value.as_ref();
+        Headers::check(name, value)?;
+        self.remove(name);
+        self.append_unchecked(name.as_bytes(), value);
+        Ok(())
+    }
+
+    /// Checks a header line, as [`append`](Headers::append) describes it.
+    fn check(name: &str, value: &[u8]) -> Result<(), HeaderError> {
         if name.is_empty() || !name.bytes().all(chars::is_token) {
             return Err(HeaderError::Name);
         }
@@ -60,7 +69,6 @@ impl Headers {
         if !value.iter().copied().all(chars::is_header_value) {
             return Err(HeaderError::Value);
         }
-        self.append_unchecked(name.as_bytes(), value);
         Ok(())
     }
 
@@ -83,6 +91,9 @@ impl Headers {
 
     /// Removes all headers with this name, which is compared without case.
     pub fn remove(&mut self, name: &str) {
+        if self.get(name).is_none() {
+            return;
+        }
         let lines = self.text.split_inclusive(|&byte| byte == b'\n');
         self.text = lines.filter(|line| find(line, name).is_none()).flatten().copied().collect();
     }
@@ -90,6 +101,14 @@ impl Headers {
     /// Returns the value of the first header with this name, which is compared without case; `None` if there is none.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         find(&self.text, name)
+    }
+
+    /// Removes all headers with a name that is also in `other`. Names are compared without case.
+    pub(crate) fn remove_all(&mut self, other: &SharedHeaders) {
+        for line in other.as_bytes().split_inclusive(|&byte| byte == b'\n') {
+            let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
+            self.remove(str::from_utf8(name).unwrap_or_default());
+        }
     }
 
     /// Returns the lines as they are sent, each with its CRLF.
@@ -108,6 +127,11 @@ impl Headers {
 pub struct SharedHeaders(Arc<[u8]>);
 
 impl SharedHeaders {
+    /// Copies the lines into headers that can be changed.
+    pub(crate) fn to_headers(&self) -> Headers {
+        Headers { text: self.0.to_vec().into() }
+    }
+
     /// Returns the lines as they are sent, each with its CRLF.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -151,6 +175,21 @@ mod tests {
         for name in ["Content-Length", "transfer-encoding", "CONNECTION", "Date", "server"] {
             check(name, b"1", Err(HeaderError::Reserved));
         }
+    }
+
+    #[test]
+    fn setting_replaces_and_appending_adds() {
+        let mut headers = Headers::default();
+        for (name, value) in [("A", "1"), ("B", "2"), ("a", "3"), ("AB", "4")] {
+            assert_eq!(headers.append(name, value), Ok(()));
+        }
+        assert_eq!(headers.set("B", "x\n"), Err(HeaderError::Value));
+        assert_eq!(headers.set("c", "5").and_then(|()| headers.set("A", "6")), Ok(()));
+        assert_eq!(headers.as_bytes(), b"B: 2\r\nAB: 4\r\nc: 5\r\nA: 6\r\n");
+        let mut other = Headers::default();
+        assert_eq!(other.append("b", "").and_then(|()| other.append("C", "")), Ok(()));
+        headers.remove_all(&other.into_shared());
+        assert_eq!(headers.as_bytes(), b"AB: 4\r\nA: 6\r\n");
     }
 
     #[test]

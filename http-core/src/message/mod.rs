@@ -5,3 +5,4 @@ pub mod headers;
 pub mod rejection;
 pub mod request;
 pub mod response;
+mod stated;

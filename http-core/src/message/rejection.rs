@@ -17,7 +17,7 @@ pub enum Rejection {
     Overloaded,
     /// The handler panicked, or dropped the [`Responder`](crate::Responder) of a deferred reply without a response.
     HandlerPanicked,
-    /// The handler's response has an invalid body ([`Misuse`](crate::Misuse)).
+    /// The handler's response cannot be sent, for example because of an invalid header ([`Misuse`](crate::Misuse)).
     InvalidResponse,
 }
 

@@ -2,7 +2,8 @@
 
 use super::{
     body::Body,
-    headers::{HeaderError, Headers, SharedHeaders},
+    headers::{Headers, SharedHeaders},
+    stated::Statements,
 };
 use crate::{
     buffer::{
@@ -13,7 +14,13 @@ use crate::{
         encode::{self, ResponseHead},
         framing::BodyLength,
     },
-    types::{clock::Clock, method::Method, status::Status},
+    types::{
+        clock::Clock,
+        error::{HeaderError, Misuse},
+        grammar,
+        method::Method,
+        status::Status,
+    },
 };
 
 /// A response to a request.
@@ -23,7 +30,24 @@ use crate::{
 ///
 /// let response = Response::text("Hello").with_status(Status::CREATED).with_header("Location", "/hello/1");
 /// assert_eq!(response.header("location"), Some(&b"/hello/1"[..]));
+/// let response = response.append_header("Set-Cookie", "a=1").append_header("Set-Cookie", "b=2");
 /// ```
+///
+/// # Headers that the library writes
+///
+/// The library writes the headers that delimit the message and control the connection. A handler may set some of them,
+/// with the values that the library sends anyway:
+///
+/// | header | what a handler may set |
+/// |---|---|
+/// | Content-Length | the length of the body. In a response to HEAD without a body, the length of the response to GET |
+/// | Transfer-Encoding | `chunked`, with a [`Body::Stream`] |
+/// | Connection | `close`, which is the same as [`with_close`](Response::with_close), or `keep-alive`, which has no effect |
+/// | Server, Date | any value, which is sent in place of the library's; Date in the format of RFC 9110 §5.6.7 |
+/// | Keep-Alive, Upgrade, Trailer | nothing |
+///
+/// If a handler sets another value, or a header that is malformed, the engine logs the name of the header and the reason,
+/// sends a 500 in place of the response, and closes the connection ([`Misuse`]).
 pub struct Response {
     pub(crate) status: Status,
     /// The headers shared with other responses, which are sent before `headers`; `None` if there are none.
@@ -34,6 +58,8 @@ pub struct Response {
     pub(crate) close: bool,
     /// See [`Response::on_sent`].
     pub(crate) on_sent: Option<OnSent>,
+    /// What the handler has set of the headers that the library writes; `None` if nothing.
+    statements: Option<Box<Statements>>,
 }
 
 impl Response {
@@ -47,10 +73,12 @@ impl Response {
             body: Body::Empty,
             close: false,
             on_sent: None,
+            statements: None,
         }
     }
 
-    /// Creates a 200 with a body of this media type. If the type is not a legal header value, the result is a 500.
+    /// Creates a 200 with a body of this media type. If the type is not a legal header value, the result is a 500, as for
+    /// [`with_header`](Response::with_header).
     pub fn of_type(media_type: &str, body: impl Into<Body>) -> Response {
         Response::new(Status::OK).with_body(body).with_header("Content-Type", media_type)
     }
@@ -76,7 +104,8 @@ impl Response {
     }
 
     /// Creates a response with this status, such as [`Status::SEE_OTHER`], and a Location header with the URI reference
-    /// `location`. If `location` is not a legal header value, the result is a 500.
+    /// `location`. If `location` is not a legal header value, the result is a 500, as for
+    /// [`with_header`](Response::with_header).
     pub fn redirect(status: Status, location: &str) -> Response {
         Response::new(status).with_header("Location", location)
     }
@@ -97,11 +126,19 @@ impl Response {
         Response::error(Status::METHOD_NOT_ALLOWED).with_allow(allowed)
     }
 
-    /// Adds an Allow header with the methods that the target supports (RFC 9110 §10.2.1).
+    /// Sets the Allow header, which lists the methods that the target supports (RFC 9110 §10.2.1). Leaves out
+    /// [`Method::Extension`], which has no name.
     pub fn with_allow(mut self, allowed: &[Method]) -> Response {
-        let names: Vec<&str> = allowed.iter().map(|method| method.as_str()).collect();
-        self.headers.append_unchecked(b"Allow", names.join(", ").as_bytes());
+        self.set_allow(allowed);
         self
+    }
+
+    /// Sets the Allow header, as [`with_allow`](Response::with_allow) does.
+    fn set_allow(&mut self, allowed: &[Method]) {
+        let names = allowed.iter().map(|method| method.as_str()).filter(|name| !name.is_empty());
+        let names: Vec<&str> = names.collect();
+        self.remove("Allow");
+        self.headers.append_unchecked(b"Allow", names.join(", ").as_bytes());
     }
 
     /// Replaces the status.
@@ -109,51 +146,130 @@ impl Response {
         Response { status, ..self }
     }
 
-    /// Replaces the body.
+    /// Replaces the body. The status decides whether it is sent: a 204, a 205 and a 304 have no body (RFC 9110 §15).
     #[inline]
     pub fn with_body(mut self, body: impl Into<Body>) -> Response {
         self.body = body.into();
         self
     }
 
-    /// Replaces the body and the Content-Type header. Does not remove a Content-Type from the headers of
-    /// [`with_shared_headers`](Response::with_shared_headers): then both would be sent. If `media_type` is not a legal
-    /// header value, the result is a 500.
-    pub fn with_typed_body(mut self, media_type: &str, body: impl Into<Body>) -> Response {
-        self.headers.remove("Content-Type");
-        self.with_body(body).with_header("Content-Type", media_type)
+    /// Replaces the body and sets the Content-Type header. Removes a Content-Length that was set for the previous body.
+    /// If `media_type` is not a legal header value, the result is a 500, as for [`with_header`](Response::with_header).
+    pub fn with_typed_body(self, media_type: &str, body: impl Into<Body>) -> Response {
+        self.remove_header("Content-Length").with_body(body).with_header("Content-Type", media_type)
     }
 
     /// Sets the headers that this response shares with others, which are sent before its own. Replaces those of an
-    /// earlier call.
+    /// earlier call, and the response's own headers with the same names.
     #[inline]
     pub fn with_shared_headers(mut self, headers: SharedHeaders) -> Response {
+        if !self.headers.as_bytes().is_empty() {
+            self.headers.remove_all(&headers);
+        }
         self.shared_headers = Some(headers);
         self
     }
 
-    /// Adds a header. If [`Headers::append`] rejects the header, the response becomes an error page with status 500.
-    /// The error page keeps only the callback of [`on_sent`](Response::on_sent) and the effect of
-    /// [`with_close`](Response::with_close). [`try_with_header`](Response::try_with_header) returns an error instead.
+    /// Sets a header: replaces all earlier headers with this name, which is compared without case.
+    ///
+    /// If the header cannot be sent, the response becomes an error page with status 500. The engine then logs the name
+    /// of the header and the reason, sends a 500 and closes the connection, whatever else the handler sets.
+    /// [`try_with_header`](Response::try_with_header) returns an error instead. For the headers that the library writes,
+    /// see [the table](Response#headers-that-the-library-writes).
     pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Response {
-        match self.headers.append(name, value) {
+        match self.set_header(name, value.as_ref()) {
             Ok(()) => self,
-            Err(_) => Response {
-                close: self.close,
-                on_sent: self.on_sent,
-                ..Response::error(Status::INTERNAL_SERVER_ERROR)
-            },
+            Err(reason) => self.misused(name, reason),
         }
     }
 
-    /// Adds a header.
+    /// Sets a header, as [`with_header`](Response::with_header) does.
     ///
     /// # Errors
     ///
-    /// If [`Headers::append`] rejects the header.
+    /// If the header cannot be sent: its name is not a token, its value contains a control character other than HTAB, or
+    /// it is a header that the library writes, with a value that an application cannot set.
     pub fn try_with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Response, HeaderError> {
-        self.headers.append(name, value)?;
+        self.set_header(name, value.as_ref())?;
         Ok(self)
+    }
+
+    /// Adds a header, and keeps earlier headers with the same name. For headers that may occur several times: Set-Cookie,
+    /// and those whose value is a list, such as Vary, Link and Cache-Control (RFC 9110 §5.3).
+    ///
+    /// If the header cannot be sent, the response becomes a 500, as for [`with_header`](Response::with_header). The headers
+    /// that the library writes occur once: they are set.
+    pub fn append_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Response {
+        let value = value.as_ref();
+        let appended = match self.headers.append(name, value) {
+            Err(HeaderError::Reserved) => self.state(name, value),
+            appended => appended,
+        };
+        match appended {
+            Ok(()) => self,
+            Err(reason) => self.misused(name, reason),
+        }
+    }
+
+    /// Removes all headers with this name, which is compared without case. The library still sends those that it writes.
+    pub fn remove_header(mut self, name: &str) -> Response {
+        self.remove(name);
+        if let Some(statements) = &mut self.statements {
+            statements.remove(name);
+        }
+        self
+    }
+
+    /// States the length of the body, for a response to HEAD that has no body: the Content-Length that a response to GET
+    /// would have. In any other response it must equal the length of the body, which the library sends anyway.
+    pub fn with_content_length(self, length: u64) -> Response {
+        self.with_header("Content-Length", length.to_string())
+    }
+
+    /// Sets a header, in place of all others with this name. Fails if it cannot be sent.
+    fn set_header(&mut self, name: &str, value: &[u8]) -> Result<(), HeaderError> {
+        match self.headers.set(name, value) {
+            Ok(()) => self.remove_shared(name),
+            Err(HeaderError::Reserved) => self.state(name, value)?,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Sets one of the headers that the library writes. Fails if an application cannot set it to this value.
+    #[cold]
+    fn state(&mut self, name: &str, value: &[u8]) -> Result<(), HeaderError> {
+        self.statements.get_or_insert_default().set(name, value)?;
+        if name.eq_ignore_ascii_case("Connection") {
+            self.close |= grammar::list(value).any(|option| option.eq_ignore_ascii_case(b"close"));
+        }
+        Ok(())
+    }
+
+    /// Returns the 500 in place of a response whose header `name` cannot be sent. Keeps what does not depend on the
+    /// content: whether the connection closes, and the callback of [`on_sent`](Response::on_sent).
+    #[cold]
+    fn misused(self, name: &str, reason: HeaderError) -> Response {
+        let mut statements = self.statements.unwrap_or_default();
+        statements.add_misuse(name, reason);
+        let error = Response::error(Status::INTERNAL_SERVER_ERROR);
+        Response { close: self.close, on_sent: self.on_sent, statements: Some(statements), ..error }
+    }
+
+    /// Removes all own and shared headers with this name.
+    fn remove(&mut self, name: &str) {
+        self.headers.remove(name);
+        self.remove_shared(name);
+    }
+
+    /// Removes a header from those that are shared with other responses: copies the others in front of the own ones.
+    fn remove_shared(&mut self, name: &str) {
+        if let Some(shared) = self.shared_headers.take_if(|shared| shared.get(name).is_some()) {
+            let mut headers = shared.to_headers();
+            headers.remove(name);
+            headers.append_all(&self.headers);
+            self.headers = headers;
+        }
     }
 
     /// Closes the connection after this response.
@@ -163,7 +279,8 @@ impl Response {
 
     /// Sets a callback, which the engine calls once with the number of body bytes sent: after the last of them, or when
     /// the connection ends before that. The callback must not block, because it runs on the thread that serves
-    /// connections. Replaces the callback of an earlier call.
+    /// connections. Replaces the callback of an earlier call. If the response cannot be sent ([`Misuse`]), it is dropped
+    /// without a call.
     pub fn on_sent(self, callback: impl FnOnce(Sent) + Send + 'static) -> Response {
         Response { on_sent: Some(Box::new(callback)), ..self }
     }
@@ -176,7 +293,8 @@ impl Response {
     /// Returns the value of the first header with this name, which is compared without case; `None` if there is none.
     /// Does not find the headers that the library adds when it sends the response.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.headers.get(name).or_else(|| self.shared_headers.as_ref()?.get(name))
+        let shared = || self.shared_headers.as_ref()?.get(name);
+        self.headers.get(name).or_else(shared).or_else(|| self.statements.as_ref()?.get(name))
     }
 
     /// Returns the body.
@@ -186,22 +304,55 @@ impl Response {
 
     /// Corrects a response that must not be sent to a request with this method. Adds an empty Allow header to a 405
     /// without Allow. Replaces a 2xx response to CONNECT by a 501, because it would tell the client that a tunnel is
-    /// open. Returns any other response unchanged.
-    pub(crate) fn corrected(self, method: Method) -> Response {
-        match self.status {
-            // RFC 9110 §15.5.6: every 405 must have an Allow header. An empty one means that no method is allowed.
-            Status::METHOD_NOT_ALLOWED if self.header("Allow").is_none() => self.with_allow(&[]),
-            // RFC 9110 §9.3.6: a success means that a tunnel is open, and this library opens none.
-            status if method == Method::Connect && status.is_success() => {
-                Response { on_sent: self.on_sent, ..Response::error(Status::NOT_IMPLEMENTED) }
-            }
-            _ => self,
+    /// open. Leaves any other response unchanged.
+    #[inline]
+    pub(crate) fn correct(&mut self, method: Method) {
+        if self.status == Status::METHOD_NOT_ALLOWED || method == Method::Connect {
+            self.correct_rare(method);
         }
     }
 
-    /// Appends the head and the body to the send queue. Drops the body of a 204 or 304, and of a response to HEAD.
-    /// `method` is that of the request. `length` says how the body is delimited. `keep_alive` sets the Connection
-    /// header. `clock` provides the Date header. Call this only if [`Body::check`] accepts the body.
+    /// Corrects a 405, or a response to CONNECT.
+    #[cold]
+    fn correct_rare(&mut self, method: Method) {
+        if method == Method::Connect && self.status.is_success() {
+            // RFC 9110 §9.3.6: a success means that a tunnel is open, and this library opens none.
+            let error = Response::error(Status::NOT_IMPLEMENTED);
+            *self = Response { on_sent: self.on_sent.take(), ..error };
+        } else if self.status == Status::METHOD_NOT_ALLOWED && self.header("Allow").is_none() {
+            // RFC 9110 §15.5.6: every 405 must have an Allow header. An empty one means that no method is allowed.
+            self.set_allow(&[]);
+        }
+    }
+
+    /// Checks whether the response can be sent to a request with this method.
+    ///
+    /// # Errors
+    ///
+    /// If the status is interim, the body cannot be sent, a header was set in vain, or the handler has stated another
+    /// length than that of the body.
+    #[inline]
+    pub(crate) fn check(&self, method: Method) -> Result<(), Misuse> {
+        if self.status.is_interim() {
+            return Err(Misuse::InterimStatus(self.status));
+        }
+        if let Some(statements) = &self.statements {
+            self.check_statements(statements, method)?;
+        }
+        self.body.check()
+    }
+
+    /// Checks what the handler has stated. Fails if a header was set in vain, or a statement disagrees with the body.
+    #[cold]
+    fn check_statements(&self, statements: &Statements, method: Method) -> Result<(), Misuse> {
+        let is_unknown = method == Method::Head && matches!(self.body, Body::Empty | Body::Stream(_));
+        statements.check(self.body.len(), self.status.has_body() && !is_unknown)
+    }
+
+    /// Appends the head and the body to the send queue. Drops the body of a 204, a 205 or a 304, and of a response to
+    /// HEAD. `method` is that of the request. `length` says how the body is delimited. `keep_alive` sets the Connection
+    /// header. `clock` provides the Server and Date headers. Call this only if [`check`](Response::check) accepts the
+    /// response.
     #[inline]
     pub(crate) fn queue(
         self,
@@ -211,20 +362,41 @@ impl Response {
         out: &mut SendQueue,
         clock: &Clock,
     ) {
+        let carries_body = encode::carries_body(self.status, method);
         let head = ResponseHead {
             status: self.status,
+            server_and_date: clock.headers(),
             shared_headers: self.shared_headers.as_ref().map_or(&[], |headers| headers.as_bytes()),
             headers: self.headers.as_bytes(),
-            body: length,
+            body: if carries_body { Some(length) } else { self.length_without_body(length) },
             keep_alive,
         };
-        out.write(|text| encode::response_head(text, &head, clock));
+        match &self.statements {
+            None => out.write(|text| encode::response_head(text, &head)),
+            Some(statements) => out.write(|text| statements.write_head(text, head, clock)),
+        }
         let from = out.total_queued();
-        if encode::carries_body(self.status, method) {
+        if carries_body {
             self.body.queue(out, length == BodyLength::Chunked);
         }
         if let Some(on_sent) = self.on_sent {
             out.push(Segment::End { from, on_sent });
+        }
+    }
+
+    /// Returns what the head says of the length of a body that is not sent (RFC 9110 §8.6), because of the status or
+    /// because the method is HEAD. `length` is that of [`body`](Response::body).
+    #[inline]
+    fn length_without_body(&self, length: BodyLength) -> Option<BodyLength> {
+        if !self.status.has_body() {
+            // RFC 9110 §15.3.6: without Content-Length, a client would wait for the body of a 205.
+            return (self.status == Status::RESET_CONTENT).then_some(BodyLength::Exact(0));
+        }
+        match (self.statements.as_ref().and_then(|statements| statements.content_length()), &self.body) {
+            (Some(stated), _) => Some(BodyLength::Exact(stated)),
+            // A handler that leaves out the body for HEAD has not said how long it would be.
+            (None, Body::Empty) => None,
+            (None, _) => Some(length),
         }
     }
 }

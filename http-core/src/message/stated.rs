@@ -4,11 +4,14 @@
 //! closes it.
 
 use super::headers::Headers;
-use crate::types::{
-    chars,
-    clock::Clock,
-    error::{HeaderError, Misuse},
-    grammar,
+use crate::{
+    codec::encode::{self, ResponseHead},
+    types::{
+        chars,
+        clock::Clock,
+        error::{HeaderError, Misuse},
+        grammar,
+    },
 };
 
 /// The statements of one response. Most responses have none.
@@ -60,6 +63,7 @@ impl Statements {
     }
 
     /// Returns the number in Content-Length, if the handler has set it.
+    #[cold]
     pub(super) fn content_length(&self) -> Option<u64> {
         grammar::decimal(self.get("Content-Length")?)
     }
@@ -86,14 +90,17 @@ impl Statements {
         }
     }
 
-    /// Returns the Server and Date header lines to send: those of the handler, or of `clock` if it has set none.
-    pub(super) fn server_and_date(&self, clock: &Clock) -> Vec<u8> {
+    /// Appends a response's head to `text`, as [`encode::response_head`] does, with the Server and Date of the handler in
+    /// place of those of `clock`, if the handler has set them.
+    #[cold]
+    pub(super) fn write_head(&self, text: &mut Vec<u8>, head: ResponseHead<'_>, clock: &Clock) {
         let (server, date) = clock.server_and_date();
         let line = |name: &str, default: &[u8]| match self.get(name) {
             Some(value) => [name.as_bytes(), b": ", value, b"\r\n"].concat(),
             None => default.to_vec(),
         };
-        [line("Server", server), line("Date", date)].concat()
+        let server_and_date = [line("Server", server), line("Date", date)].concat();
+        encode::response_head(text, &ResponseHead { server_and_date: &server_and_date, ..head });
     }
 }
 

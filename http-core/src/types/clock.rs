@@ -88,6 +88,11 @@ impl Clock {
     pub fn headers(&self) -> &[u8] {
         &self.headers
     }
+
+    /// Returns the `Server` header line and the `Date` header line, each with its CRLF.
+    pub(crate) fn server_and_date(&self) -> (&[u8], &[u8]) {
+        self.headers.split_at(self.date_at - b"Date: ".len())
+    }
 }
 
 #[cfg(test)]

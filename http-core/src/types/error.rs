@@ -101,16 +101,76 @@ parse_errors! {
 }
 
 error_enum! {
-    /// The reason why [`Connection::respond`](crate::Connection::respond) did not queue a response. It is a bug of the
-    /// engine or of the handler, never an error of the client.
+    /// The reason why a header cannot be set.
     #[non_exhaustive]
-    Misuse {
-        /// The connection awaits no response: it has one already, or its request timed out.
-        NoResponseDue "cannot respond: the connection awaits no response"
-        /// A [`Body::Shared`](crate::Body::Shared) has a range that lies outside its bytes.
-        RangeOutOfBounds "cannot respond: the range of a shared body lies outside its bytes"
-        /// A [`Body::Stream`](crate::Body::Stream), whose length is unknown, is one of several
-        /// [`Body::Parts`](crate::Body::Parts).
-        StreamInParts "cannot respond: a stream is one of the parts of a body"
+    HeaderError {
+        /// The name is empty or not a token (RFC 9110 §5.1).
+        Name "a header name must be a token"
+        /// The value contains CR, LF, NUL or another control character: header injection (RFC 9110 §5.5).
+        Value "a header value must not contain control characters"
+        /// An application cannot set this header, or not this value of it: the library sets it, or never sends it.
+        Reserved "only the library sets this header, or this value of it"
+        /// Content-Length is not a decimal number (RFC 9110 §8.6).
+        ContentLength "Content-Length must be a decimal number"
+        /// Date has another format than all senders must use (RFC 9110 §5.6.7).
+        Date "Date must have the format of Sun, 06 Nov 1994 08:49:37 GMT"
     }
 }
+
+/// The reason why [`Connection::respond`](crate::Connection::respond) did not queue a response. It is a bug of the engine
+/// or of the handler, never an error of the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Misuse {
+    /// The connection awaits no response: it has one already, or its request timed out.
+    NoResponseDue,
+    /// A [`Body::Shared`](crate::Body::Shared) has a range that lies outside its bytes.
+    RangeOutOfBounds,
+    /// A [`Body::Stream`](crate::Body::Stream), whose length is unknown, is one of several
+    /// [`Body::Parts`](crate::Body::Parts).
+    StreamInParts,
+    /// The status is interim (1xx). Only the library sends interim responses.
+    InterimStatus(Status),
+    /// The handler has set a header that cannot be sent.
+    Header {
+        /// The name of the header, as the handler has set it.
+        name: Box<str>,
+        /// Why the header cannot be sent.
+        reason: HeaderError,
+    },
+    /// The handler has set Content-Length to another number than the length of the body.
+    ContentLength {
+        /// The number that the handler has set.
+        stated: u64,
+        /// The length of the body; `None` if it is a stream.
+        actual: Option<u64>,
+    },
+    /// The handler has set Transfer-Encoding, but the body has a known length, and so needs none.
+    TransferEncoding,
+}
+
+impl std::fmt::Display for Misuse {
+    /// Writes what is wrong with the response, for a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Misuse::NoResponseDue => f.write_str("the connection awaits no response"),
+            Misuse::RangeOutOfBounds => f.write_str("the range of a shared body lies outside its bytes"),
+            Misuse::StreamInParts => f.write_str("a stream is one of the parts of a body"),
+            Misuse::InterimStatus(status) => {
+                write!(f, "status {}: only the library sends interim responses", status.code())
+            }
+            Misuse::Header { name, reason } => write!(f, "header {name:?}: {reason}"),
+            Misuse::ContentLength { stated, actual: Some(actual) } => {
+                write!(f, "header \"Content-Length\": is {stated}, but the body has {actual} bytes")
+            }
+            Misuse::ContentLength { stated, actual: None } => {
+                write!(f, "header \"Content-Length\": is {stated}, but the length of the body is unknown")
+            }
+            Misuse::TransferEncoding => {
+                f.write_str("header \"Transfer-Encoding\": is chunked, but the length of the body is known")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Misuse {}

@@ -1,11 +1,39 @@
-//! Status codes: one table that generates the constants, reason phrases, status lines and error pages.
+//! Status codes: one table that generates the constants, and their reason phrases, status lines and error pages.
 
-/// A status code (RFC 9110 §15) that this library can send.
+use std::borrow::Cow;
+
+/// A status code: three digits, from 100 to 999 (RFC 9110 §15).
 ///
-/// Only the codes with a constant exist, so that every status line is a constant too. There are no interim codes (1xx):
-/// only the library sends those.
+/// The constants are the usual codes. The status lines and error pages of these codes are constants too, those of other
+/// codes are made for each response. A handler cannot respond with an interim code (1xx): only the library sends those.
+///
+/// ```
+/// use http_core::Status;
+///
+/// const QUOTA_EXCEEDED: Status = Status::new(498);
+/// assert_eq!((QUOTA_EXCEEDED.code(), QUOTA_EXCEEDED.reason()), (498, ""));
+/// assert_eq!(Status::new(404), Status::NOT_FOUND);
+/// assert_eq!(Status::from_code(1000), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Status(u16);
+
+/// Returns an HTML page with `$title` as its title, `$code` as its heading and `$reason` as its text. All three must be
+/// literals.
+macro_rules! page {
+    ($title:expr, $code:expr, $reason:expr) => {
+        concat!(
+            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>",
+            $title,
+            "</title>\n<style>body{font:1.2em system-ui;margin:20vh auto;max-width:30em;text-align:center;",
+            "color-scheme:light dark}</style>\n<h1>",
+            $code,
+            "</h1>\n<p>",
+            $reason,
+            "</p>\n</html>\n"
+        )
+    };
+}
 
 /// Declares the constants of [`Status`] and the texts of each. Each line is a name, a code and a reason phrase.
 macro_rules! statuses {
@@ -16,31 +44,26 @@ macro_rules! statuses {
                 pub const $name: Status = Status($code);
             )*
 
-            /// Returns the status with this code; `None` if no constant has it.
-            pub const fn from_code(code: u16) -> Option<Status> {
-                match code { $($code)|* => Some(Status(code)), _ => None }
-            }
-
-            /// Returns the reason phrase (RFC 9110 §15).
+            /// Returns the reason phrase that is registered for the code; an empty string if there is none.
             pub const fn reason(self) -> &'static str {
-                match self.0 { $($code => $reason,)* _ => "" }
+                match self.0 { $($code => $reason,)* code => other_reason(code) }
             }
 
-            /// Returns the status line of a response, with its CRLF.
+            /// Returns the status line of a response, with its CRLF; an empty string if no constant has the code.
             pub(crate) const fn line(self) -> &'static str {
                 match self.0 { $($code => concat!("HTTP/1.1 ", $code, " ", $reason, "\r\n"),)* _ => "" }
             }
 
             /// Returns the body of [`Response::error`](crate::Response::error): an HTML page with the code and the
             /// reason phrase.
-            pub(crate) const fn page(self) -> &'static str {
+            pub(crate) fn page(self) -> Cow<'static, str> {
                 match self.0 {
-                    $($code => concat!(
-                        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>", $code, " ", $reason,
-                        "</title>\n<style>body{font:1.2em system-ui;margin:20vh auto;max-width:30em;text-align:center;",
-                        "color-scheme:light dark}</style>\n<h1>", $code, "</h1>\n<p>", $reason, "</p>\n</html>\n"
-                    ),)*
-                    _ => "",
+                    $($code => page!(concat!($code, " ", $reason), $code, $reason).into(),)*
+                    code => page!("{title}", "{code}", "{reason}")
+                        .replace("{title}", self.to_string().trim_end())
+                        .replace("{code}", &code.to_string())
+                        .replace("{reason}", self.reason())
+                        .into(),
                 }
             }
         }
@@ -89,20 +112,72 @@ statuses! {
     HTTP_VERSION_NOT_SUPPORTED 505 "HTTP Version Not Supported"
 }
 
+/// Returns the reason phrase that is registered for a code without a constant; an empty string if there is none.
+const fn other_reason(code: u16) -> &'static str {
+    match code {
+        100 => "Continue",
+        101 => "Switching Protocols",
+        102 => "Processing",
+        103 => "Early Hints",
+        203 => "Non-Authoritative Information",
+        207 => "Multi-Status",
+        208 => "Already Reported",
+        226 => "IM Used",
+        305 => "Use Proxy",
+        402 => "Payment Required",
+        407 => "Proxy Authentication Required",
+        423 => "Locked",
+        424 => "Failed Dependency",
+        425 => "Too Early",
+        426 => "Upgrade Required",
+        428 => "Precondition Required",
+        451 => "Unavailable For Legal Reasons",
+        506 => "Variant Also Negotiates",
+        507 => "Insufficient Storage",
+        508 => "Loop Detected",
+        511 => "Network Authentication Required",
+        _ => "",
+    }
+}
+
 impl Status {
+    /// Creates the status with this code. For a code that is known when the program is compiled; for any other, use
+    /// [`from_code`](Status::from_code).
+    ///
+    /// # Panics
+    ///
+    /// If the code is not from 100 to 999. In a constant, this is an error of the compiler.
+    pub const fn new(code: u16) -> Status {
+        assert!(100 <= code && code <= 999, "a status code must be from 100 to 999");
+        Status(code)
+    }
+
+    /// Returns the status with this code; `None` if the code is not from 100 to 999.
+    pub const fn from_code(code: u16) -> Option<Status> {
+        match code {
+            100..=999 => Some(Status(code)),
+            _ => None,
+        }
+    }
+
     /// Returns the code as a number.
     pub const fn code(self) -> u16 {
         self.0
     }
 
-    /// Returns whether the code is 2xx (RFC 9110 §15.3): not a redirect and not an error.
-    pub const fn is_success(self) -> bool {
-        self.0 < 300
+    /// Returns whether the code is 1xx (RFC 9110 §15.2): the final response follows.
+    pub const fn is_interim(self) -> bool {
+        self.0 < 200
     }
 
-    /// Returns whether a response with this status can have a body. 204 and 304 cannot (RFC 9112 §6.3, rule 1).
+    /// Returns whether the code is 2xx (RFC 9110 §15.3): not a redirect and not an error.
+    pub const fn is_success(self) -> bool {
+        matches!(self.0, 200..=299)
+    }
+
+    /// Returns whether a response with this status can have a body. 1xx, 204, 205 and 304 cannot (RFC 9110 §15).
     pub const fn has_body(self) -> bool {
-        self.0 != 204 && self.0 != 304
+        !matches!(self.0, 100..=199 | 204 | 205 | 304)
     }
 }
 
@@ -117,14 +192,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_status_has_a_line_and_a_page() {
-        for code in 0..=999 {
-            let Some(status) = Status::from_code(code) else { continue };
-            assert_eq!(status.line(), format!("HTTP/1.1 {status}\r\n"));
-            assert!(status.page().contains(&format!("<title>{status}</title>")));
+    fn every_constant_has_a_line_and_every_status_a_page() {
+        for code in 100..=999 {
+            let status = Status::new(code);
+            assert_eq!(Status::from_code(code), Some(status));
+            assert!(status.line().is_empty() || status.line() == format!("HTTP/1.1 {status}\r\n"));
+            let texts = [
+                format!("<title>{}</title>", status.to_string().trim_end()),
+                format!("<h1>{code}</h1>\n<p>{}</p>", status.reason()),
+            ];
+            assert!(texts.iter().all(|text| status.page().contains(text)), "{}", status.page());
         }
-        assert_eq!(Status::from_code(299), None);
-        // RFC 6585 §5.
+        assert_eq!((Status::OK.line(), Status::new(299).line()), ("HTTP/1.1 200 OK\r\n", ""));
+        // RFC 6585 §5, §6.
         assert_eq!(Status::REQUEST_HEADER_FIELDS_TOO_LARGE.reason(), "Request Header Fields Too Large");
+        assert_eq!(Status::new(511).to_string(), "511 Network Authentication Required");
+    }
+
+    #[test]
+    fn a_code_has_three_digits() {
+        for code in [0, 20, 99, 1000, u16::MAX] {
+            assert_eq!(Status::from_code(code), None);
+            assert!(std::panic::catch_unwind(|| Status::new(code)).is_err(), "{code}");
+        }
     }
 }

@@ -11,6 +11,7 @@
 //! | [`admit`] | content is buffered up to a limit, or dropped after the response |
 //! | [`extremes`] | no limit and no timeout makes a connection panic or hang |
 //! | [`memory`] | an idle connection holds no memory, and all together no more than their budget |
+//! | [`responses`] | what a handler says in a response, and what is sent |
 //! | [`deadlines`] | every wait ends after its timeout, on a clock that the test controls |
 //! | [`layers`] | modules import only lower ones |
 //!
@@ -32,6 +33,7 @@ mod extremes;
 mod layers;
 mod memory;
 mod reply;
+mod responses;
 mod roundtrip;
 mod script;
 mod split;

@@ -187,10 +187,10 @@ impl<'o> Reader<'o> {
 fn status(line: &[u8]) -> Result<u16, String> {
     let error = || format!("status line {}", line.escape_ascii());
     let rest = line.strip_prefix(b"HTTP/1.1 ").ok_or_else(error)?;
-    let [hundreds @ b'2'..=b'5', tens @ b'0'..=b'9', ones @ b'0'..=b'9', b' ', reason @ ..] = rest else {
+    let [hundreds @ b'2'..=b'9', tens @ b'0'..=b'9', ones @ b'0'..=b'9', b' ', reason @ ..] = rest else {
         return Err(error());
     };
-    if reason.is_empty() || !reason.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
+    if !reason.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
         return Err(error());
     }
     Ok([hundreds, tens, ones].iter().fold(0, |sum, digit| sum * 10 + u16::from(**digit - b'0')))
@@ -236,7 +236,7 @@ fn framing(response: &ReceivedResponse, request: RequestKind) -> Result<Received
     let codings: Vec<_> = response.values("Transfer-Encoding").collect();
     let no_body = matches!(response.status, 204 | 304);
     match (&lengths[..], &codings[..]) {
-        ([], []) if no_body => Ok(ReceivedFraming::NoBody),
+        ([], []) if no_body || request == RequestKind::Head => Ok(ReceivedFraming::NoBody),
         ([length], []) if !no_body => {
             let text = String::from_utf8_lossy(length);
             let length: usize = text.parse().map_err(|_| format!("Content-Length {text}"))?;

@@ -67,7 +67,7 @@ proptest! {
 
     #[test]
     fn reading_a_response_returns_what_was_written(
-        status in select(&[200u16, 201, 206, 301, 404, 405, 416, 500, 503][..]),
+        status in select(&[200u16, 201, 206, 299, 301, 404, 405, 416, 500, 503, 999][..]),
         shared in vec((header_name(), header_value()), 0..4),
         own in vec((header_name(), header_value()), 0..12),
         content in vec(any::<u8>(), 0..9_000),
@@ -83,7 +83,7 @@ proptest! {
             let response = Response::new(Status::from_code(status).unwrap()).with_shared_headers(shared_headers.clone());
             let mut response = response.with_body(body(kind, sent.clone()));
             for (name, value) in &sent_headers {
-                response = response.try_with_header(name, value).unwrap();
+                response = response.append_header(name, value);
             }
             AppReply::Now(response)
         })

@@ -44,5 +44,5 @@ impl Middleware for ServerTiming {
 
 /// Adds `Server-Timing: app;dur=…` with `duration` in milliseconds.
 fn with_timing(response: Response, duration: Duration) -> Response {
-    response.with_header("Server-Timing", format!("app;dur={:.3}", duration.as_secs_f64() * 1000.0))
+    response.append_header("Server-Timing", format!("app;dur={:.3}", duration.as_secs_f64() * 1000.0))
 }

@@ -121,7 +121,7 @@ impl Driver<'_> {
     #[inline]
     fn respond(&mut self, response: Response) {
         if let Err(misuse) = self.conn.respond(response, &mut self.buffers.out, self.clock) {
-            report(misuse);
+            report(&misuse);
             self.conn.reject();
             self.respond_rejected(Rejection::InvalidResponse);
         }
@@ -136,7 +136,7 @@ impl Driver<'_> {
         let response = catch_panic(|| self.handler.rejected(&rejected, reason.response()));
         let response = response.unwrap_or_else(Rejection::response);
         if let Err(misuse) = self.conn.respond(response, &mut self.buffers.out, self.clock) {
-            report(misuse);
+            report(&misuse);
             // The default response is always valid.
             let _ = self.conn.respond(reason.response(), &mut self.buffers.out, self.clock);
         }
@@ -145,7 +145,7 @@ impl Driver<'_> {
 
 /// Logs that a handler's response could not be sent.
 #[cold]
-fn report(misuse: Misuse) {
+fn report(misuse: &Misuse) {
     log::error!("cannot send the handler's response: {misuse}; responding 500 instead");
 }
 

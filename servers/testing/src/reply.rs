@@ -33,7 +33,8 @@ pub enum BodyFraming {
     Chunked,
     /// At the end of the connection.
     UntilClose,
-    /// At the end of the head: the status is 204 or 304.
+    /// At the end of the head: the status is 204 or 304, or the response to a HEAD request does not say how long its body
+    /// would be.
     NoBody,
 }
 
@@ -108,9 +109,10 @@ impl<R: Read> ReplyReader<R> {
         let framing = BodyFraming::NoBody;
         let mut reply = Reply { status, headers, framing, body: Vec::new(), close: false };
         reply.close = check_general_headers(&reply)?;
+        let is_head = request_line.starts_with(b"HEAD ");
         // RFC 9112 §7.1: HTTP/1.0 has no chunked coding.
-        reply.framing = find_framing(&reply, !request_line.ends_with(b" HTTP/1.0"))?;
-        if !request_line.starts_with(b"HEAD ") {
+        reply.framing = find_framing(&reply, is_head, !request_line.ends_with(b" HTTP/1.0"))?;
+        if !is_head {
             reply.body = self.body(reply.framing)?;
         }
         Ok(reply)
@@ -221,14 +223,14 @@ pub fn retry_on_eintr<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Re
     }
 }
 
-/// Returns the status code in a status line `HTTP/1.1 CODE REASON`. An interim code (1xx), a code above 599 and an
-/// empty reason are errors, as is any other form of the line.
+/// Returns the status code in a status line `HTTP/1.1 CODE REASON`. An interim code (1xx) and a code above 599 are
+/// errors, as is any other form of the line. The reason may be empty (RFC 9112 §4).
 fn parse_status_line(line: &[u8]) -> Result<u16, String> {
     let error = || format!("status line {}", line.escape_ascii());
     let rest = line.strip_prefix(b"HTTP/1.1 ").ok_or_else(error)?;
     let [code @ .., b' '] = rest.get(..4).ok_or_else(error)? else { return Err(error()) };
     let reason = &rest[4..];
-    if reason.is_empty() || !reason.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
+    if !reason.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
         return Err(error());
     }
     let code = std::str::from_utf8(code).ok().and_then(|code| code.parse().ok()).ok_or_else(error)?;
@@ -275,11 +277,12 @@ fn check_general_headers(reply: &Reply) -> Result<bool, String> {
 
 /// Returns how the end of a response's body is found. Headers that contradict each other or the status are an error. So
 /// is `Transfer-Encoding: chunked` without `may_be_chunked`, which says that the request has the version HTTP/1.1.
-fn find_framing(reply: &Reply, may_be_chunked: bool) -> Result<BodyFraming, String> {
+/// `is_head`: whether the method of the request is HEAD.
+fn find_framing(reply: &Reply, is_head: bool, may_be_chunked: bool) -> Result<BodyFraming, String> {
     let no_body = matches!(reply.status, 204 | 304);
     let values = |name| reply.header_values(name);
     match (&values("Content-Length")[..], &values("Transfer-Encoding")[..]) {
-        ([], []) if no_body => Ok(BodyFraming::NoBody),
+        ([], []) if no_body || is_head => Ok(BodyFraming::NoBody),
         ([text], []) if !no_body => match text.parse::<u64>() {
             Ok(length) if *text == length.to_string() => Ok(BodyFraming::Length(length)),
             _ => Err(format!("Content-Length {text}")),
@@ -328,7 +331,7 @@ mod tests {
     fn rejects_invalid_responses() {
         let keep = "Connection: keep-alive\r\n";
         let empty = format!("{keep}Content-Length: 0\r\n\r\n");
-        for line in ["200", "200 ", "099 Odd", "100 Continue", "2000 OK", " 200 OK"] {
+        for line in ["200", "099 Odd", "100 Continue", "2000 OK", " 200 OK"] {
             check(line, &empty, Err("status line"));
         }
         for (rest, error) in [

@@ -3,6 +3,7 @@
 //! | module | what it tests |
 //! |---|---|
 //! | [`replies`] | every kind of reply and body |
+//! | [`responses`] | what a handler says in a response, and what is sent and logged |
 //! | [`timeouts`] | every wait ends at its deadline |
 //! | [`capacity`] | the connection limit: eviction of idle connections, then 503 |
 
@@ -10,6 +11,7 @@
 
 mod capacity;
 mod replies;
+mod responses;
 mod timeouts;
 
 use http_testing::{client, reply, server};

@@ -77,12 +77,13 @@ fn encode() {
         text.clear();
         let head = ResponseHead {
             status: Status::OK,
+            server_and_date: clock.headers(),
             shared_headers: black_box(headers.as_bytes()),
             headers: b"",
-            body: black_box(BodyLength::Exact(1024)),
+            body: black_box(Some(BodyLength::Exact(1024))),
             keep_alive: true,
         };
-        encode::response_head(&mut text, &head, &clock);
+        encode::response_head(&mut text, &head);
         text.len()
     };
     assert_eq!(encode(), 186, "bytes of a head");
