@@ -59,6 +59,6 @@ pub use types::{
     clock::{Clock, deadline_after},
     error::{HeaderError, ParseError},
     limits::{Admit, Config, ConfigError, Limits, Timeouts},
-    method::{Method, Version},
+    method::{Method, Schemes, Version},
     status::Status,
 };

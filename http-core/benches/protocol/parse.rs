@@ -2,7 +2,7 @@
 
 use crate::heads::HEADS;
 use criterion::{Criterion, Throughput};
-use http_core::{HeadIndex, Limits, framing, head::ParseStatus};
+use http_core::{HeadIndex, Limits, Schemes, framing, head::ParseStatus};
 use std::hint::black_box;
 
 pub fn bench(criterion: &mut Criterion) {
@@ -29,7 +29,7 @@ pub fn bench(criterion: &mut Criterion) {
         index.reset();
         index.parse(bytes, &limits).unwrap();
         group.bench_function(name, |bencher| {
-            bencher.iter(|| framing::validate(&index, black_box(bytes)).unwrap());
+            bencher.iter(|| framing::validate(&index, black_box(bytes), Schemes::Http).unwrap());
         });
     }
     group.finish();

@@ -7,7 +7,7 @@ use super::head::{HeadIndex, Span};
 use crate::types::{
     error::ParseError,
     grammar::{decimal, is_authority, is_authority_with_port, list},
-    method::{Method, Version},
+    method::{Method, Schemes, Version},
 };
 
 /// How the end of a body is determined (RFC 9112 §6.3).
@@ -46,17 +46,18 @@ pub struct RequestFraming {
 }
 
 /// Validates a complete request head, and returns what it says about the target, the body and the connection. `bytes`
-/// begin with the head. `index` is the result of parsing it.
+/// begin with the head. `index` is the result of parsing it. `schemes` are those of
+/// [`Config::schemes`](crate::Config::schemes).
 ///
 /// # Errors
 ///
 /// If the target, Host, Content-Length, Transfer-Encoding or Expect is malformed, ambiguous or not supported, or an
 /// HTTP/1.1 request has no Host.
-pub fn validate(index: &HeadIndex, bytes: &[u8]) -> Result<RequestFraming, ParseError> {
+pub fn validate(index: &HeadIndex, bytes: &[u8], schemes: Schemes) -> Result<RequestFraming, ParseError> {
     let method = index.method(bytes);
     let version = index.version();
     let headers = collect_headers(index, bytes)?;
-    let (target_authority, path_and_query) = split_target(method, index.target, bytes)?;
+    let (target_authority, path_and_query) = split_target(method, index.target, bytes, schemes)?;
     let (path, query) = split_query(path_and_query, bytes);
     let host = match headers.host {
         None if version == Version::Http11 => return Err(ParseError::HostMissing),
@@ -211,13 +212,15 @@ impl BodyFraming {
     }
 }
 
-/// The start of a target in absolute form. It is compared without case.
-const HTTP: &[u8] = b"http://";
-
 /// Splits the target into its authority (`None` if it has none) and its path with the query (RFC 9112 §3.2). The second
 /// part is `*` for the target `*`, and empty for a CONNECT and for an absolute form such as `http://host`. Fails if the
-/// method does not allow the form of the target.
-fn split_target(method: Method, target: Span, bytes: &[u8]) -> Result<(Option<Span>, Span), ParseError> {
+/// method does not allow the form of the target, or its scheme is not one of `schemes`.
+fn split_target(
+    method: Method,
+    target: Span,
+    bytes: &[u8],
+    schemes: Schemes,
+) -> Result<(Option<Span>, Span), ParseError> {
     let text = target.of(bytes);
     match (method, text) {
         (Method::Connect, _) => {
@@ -230,21 +233,17 @@ fn split_target(method: Method, target: Span, bytes: &[u8]) -> Result<(Option<Sp
         (_, [b'/', ..]) => Ok((None, target)),
         (Method::Options, b"*") => Ok((None, target)),
         _ => {
-            let has_scheme =
-                |scheme: &[u8]| text.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme));
-            if has_scheme(b"https://") {
+            let Some((start, is_served)) = schemes.split_from(text) else { return Err(ParseError::Target) };
+            if !is_served {
                 // RFC 9110 §7.4: an https URI must not be served over an insecure connection.
                 return Err(ParseError::Misdirected);
             }
-            if !has_scheme(HTTP) {
-                return Err(ParseError::Target);
-            }
-            let rest = &text[HTTP.len()..];
+            let rest = &text[start..];
             let length = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
             if !is_authority(&rest[..length]) {
                 return Err(ParseError::Target);
             }
-            let (authority, path_and_query) = target.split_at(HTTP.len()).1.split_at(length);
+            let (authority, path_and_query) = target.split_at(start).1.split_at(length);
             Ok((Some(authority), path_and_query))
         }
     }
@@ -270,7 +269,7 @@ mod tests {
     fn framing(head: &str) -> Result<RequestFraming, ParseError> {
         let mut index = HeadIndex::default();
         index.parse(head.as_bytes(), &Limits::default()).expect("a well-formed head");
-        validate(&index, head.as_bytes())
+        validate(&index, head.as_bytes(), Schemes::Http)
     }
 
     /// Validates a request with one more header, once for each of the values, which `|` separates. All must have this
@@ -354,10 +353,33 @@ mod tests {
         for target in ["*", "a", "ftp://x/", "http:///a", "http://u@x/", "http:/x", "other:443", "?a"] {
             check("GET", target, None);
         }
-        let secured = framing("GET HTTPS://other/ HTTP/1.1\r\nHost: other\r\n\r\n");
-        assert_eq!(secured, Err(ParseError::Misdirected));
         for target in ["/", "other", "other:", "http://x/", "*", "u@x:443"] {
             check("CONNECT", target, None);
+        }
+    }
+
+    #[test]
+    fn a_target_of_another_scheme_is_misdirected() {
+        let check = |target: &str, schemes: Schemes, expected: Result<&str, ParseError>| {
+            let head = format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n");
+            let mut index = HeadIndex::default();
+            index.parse(head.as_bytes(), &Limits::default()).expect("a well-formed head");
+            let framing = validate(&index, head.as_bytes(), schemes);
+            let authority = framing.map(|framing| framing.authority.expect("a host").of(head.as_bytes()));
+            assert_eq!(authority, expected.map(str::as_bytes), "{target} with {schemes:?}");
+        };
+        check("HTTPS://other/", Schemes::Http, Err(ParseError::Misdirected));
+        check("https://", Schemes::Http, Err(ParseError::Misdirected));
+        check("http://other/", Schemes::Https, Err(ParseError::Misdirected));
+        for schemes in [Schemes::Http, Schemes::Https, Schemes::HttpAndHttps] {
+            check("/", schemes, Ok("x"));
+            check("ftp://other/", schemes, Err(ParseError::Target));
+            let served = [(schemes != Schemes::Https, "http"), (schemes != Schemes::Http, "Https")];
+            for (_, scheme) in served.into_iter().filter(|(is_served, _)| *is_served) {
+                check(&format!("{scheme}://other:1/a?b"), schemes, Ok("other:1"));
+                check(&format!("{scheme}:///a"), schemes, Err(ParseError::Target));
+                check(&format!("{scheme}://u@x/"), schemes, Err(ParseError::Target));
+            }
         }
     }
 

@@ -276,7 +276,8 @@ impl Connection {
                 return self.flush_or_receive(io, deadline, usize::MAX);
             }
             Ok(ParseStatus::Complete(head_len)) => {
-                framing::validate(&io.input.index, io.input.unread()).map(|framing| (framing, head_len))
+                framing::validate(&io.input.index, io.input.unread(), self.config.schemes)
+                    .map(|framing| (framing, head_len))
             }
             Err(error) => Err(error),
         };

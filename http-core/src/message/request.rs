@@ -8,7 +8,7 @@ use crate::{
     types::{
         error::ParseError,
         limits::Limits,
-        method::{Method, Version},
+        method::{Method, Schemes, Version},
     },
 };
 use core::net::SocketAddr;
@@ -58,7 +58,7 @@ impl<'b> Request<'b> {
         let ParseStatus::Complete(head_len) = index.parse(bytes, &Limits::default())? else {
             return Err(ParseError::HeadTooLarge);
         };
-        let framing = framing::validate(index, bytes)?;
+        let framing = framing::validate(index, bytes, Schemes::default())?;
         Ok(Request { index, bytes, body: &bytes[head_len..], framing, received_at, client_addr: None })
     }
 

@@ -57,8 +57,9 @@ parse_errors! {
     Target BAD_REQUEST "malformed request target"
     /// The target exceeds [`Limits::target_bytes`](crate::Limits::target_bytes).
     TargetTooLong URI_TOO_LONG "request target too long"
-    /// The target is an `https` URI, which must be served over TLS only (RFC 9110 §7.4).
-    Misdirected MISDIRECTED_REQUEST "https target without TLS"
+    /// The target is a URI with a scheme that is not in [`Config::schemes`](crate::Config::schemes), such as an `https`
+    /// URI without TLS (RFC 9110 §7.4).
+    Misdirected MISDIRECTED_REQUEST "target of a scheme that is not served here"
     /// The version is missing, as in HTTP/0.9, or malformed (RFC 9112 §2.3).
     Version BAD_REQUEST "malformed version"
     /// The major version is not 1.

@@ -1,6 +1,7 @@
 //! The limits and timeouts of a connection, with their defaults and their check, and how the content of one request is
 //! taken.
 
+use super::method::Schemes;
 use std::time::Duration;
 
 /// The longest timeout that [`Config::check`] accepts: one year of 365 days.
@@ -92,13 +93,16 @@ impl Default for Timeouts {
     }
 }
 
-/// The limits and timeouts of a connection.
+/// The limits and timeouts of a connection, and what it serves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// The maximum sizes of what a connection makes the server hold.
     pub limits: Limits,
     /// The maximum waits, and the minimum rates.
     pub timeouts: Timeouts,
+    /// The schemes of the URIs that are served. Set it if TLS ends in this program or in a proxy that sends requests in
+    /// absolute form.
+    pub schemes: Schemes,
 }
 
 /// How the server takes the content of one request. A handler chooses it by the head
@@ -166,7 +170,7 @@ impl Config {
     /// assert_eq!(error.to_string(), "cannot use the timeout `idle` of 0ns: it must be above zero and at most 365 days");
     /// ```
     pub fn check(&self) -> Result<(), ConfigError> {
-        let Config { limits, timeouts } = self;
+        let Config { limits, timeouts, .. } = self;
         let limits = [
             ("target_bytes", limits.target_bytes == 0),
             ("head_bytes", limits.head_bytes == 0),

@@ -1,4 +1,4 @@
-//! Request methods (RFC 9110 §9, RFC 5789) and protocol versions (RFC 9112 §2.3).
+//! Request methods (RFC 9110 §9, RFC 5789), protocol versions (RFC 9112 §2.3) and URI schemes (RFC 9110 §4.2).
 
 /// Declares [`Method`]. Each line is a variant and its name on the wire.
 macro_rules! methods {
@@ -57,6 +57,32 @@ pub enum Version {
     Http10,
     /// HTTP/1.1. The connection stays open after each response, unless the client or the server closes it.
     Http11,
+}
+
+/// The schemes of the URIs that a server is authoritative for (RFC 9110 §4.3). A request in absolute form for a URI with
+/// another of these schemes is rejected with 421 (§7.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Schemes {
+    /// Only `http`: connections are not secured.
+    #[default]
+    Http,
+    /// Only `https`: all connections are secured with TLS, by this program or by a proxy in front of it.
+    Https,
+    /// Both: the server cannot tell how a connection reached the proxy in front of it.
+    HttpAndHttps,
+}
+
+impl Schemes {
+    /// Returns the length of `scheme://` at the front of `target`, where `scheme` is `http` or `https` in any case, and
+    /// whether the scheme is one of these. Returns `None` if the target begins with neither.
+    pub(crate) fn split_from(self, target: &[u8]) -> Option<(usize, bool)> {
+        let schemes: [(&[u8], bool); 2] =
+            [(b"http://", self != Schemes::Https), (b"https://", self != Schemes::Http)];
+        schemes.into_iter().find_map(|(start, is_served)| {
+            let begins = target.get(..start.len())?.eq_ignore_ascii_case(start);
+            begins.then_some((start.len(), is_served))
+        })
+    }
 }
 
 #[cfg(test)]

@@ -149,7 +149,7 @@ impl LimitOptions {
             idle: self.idle_timeout.0,
             ..Timeouts::default()
         };
-        Config { limits, timeouts }
+        Config { limits, timeouts, ..Config::default() }
     }
 }
 

@@ -37,8 +37,8 @@ pub use http_core;
 pub use http_core::{
     Admit, Body, ChunkSource, Config, ConfigError, FileSlice, Handler, HeaderError, Headers, Job, Limits,
     MediaType, Method, Middleware, Next, ParseError, Rejected, Rejection, Reply, Request, Responder,
-    Response, Router, Sent, SharedHeaders, Stack, Status, Timeouts, Version, client, conditional, form,
-    multipart, negotiate, path, range, uri,
+    Response, Router, Schemes, Sent, SharedHeaders, Stack, Status, Timeouts, Version, client, conditional,
+    form, multipart, negotiate, path, range, uri,
 };
 pub use server::{Running, Server, ServerHandle};
 pub use settings::{Engine, Settings};

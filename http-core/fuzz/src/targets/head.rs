@@ -8,7 +8,7 @@
 
 use crate::{plan, requests};
 use http_core::{
-    HeadIndex, Limits, ParseError, Request,
+    HeadIndex, Limits, ParseError, Request, Schemes,
     framing::{self, RequestFraming},
     head::{MAX_HEADERS, ParseStatus},
 };
@@ -41,7 +41,7 @@ fn parse(index: &mut HeadIndex, bytes: &[u8], limits: &Limits, pieces: &[u8]) ->
         status = index.parse(&bytes[..end], limits);
     }
     let complete = matches!(status, Ok(ParseStatus::Complete(_)));
-    (status, complete.then(|| framing::validate(index, bytes)))
+    (status, complete.then(|| framing::validate(index, bytes, Schemes::HttpAndHttps)))
 }
 
 fn check_against_grammar(status: Result<ParseStatus, ParseError>, bytes: &[u8], limits: &Limits) {

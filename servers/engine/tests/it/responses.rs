@@ -5,7 +5,7 @@ use crate::{
     reply::BodyFraming,
     server::{InProcessServer, settings},
 };
-use http_engine::{Body, Engine, Handler, Request, Response, Status};
+use http_engine::{Body, Engine, Handler, Request, Response, Schemes, Status};
 use std::sync::{Arc, Mutex, Once};
 
 /// What the engines have logged in this process.
@@ -109,6 +109,22 @@ http_testing::both_engines! {
             assert_eq!((reply.status, reply.framing, reply.close), (200, framing, false), "{path}");
         }
         client.finish();
+    }
+
+    fn serves_the_schemes_of_its_settings(engine: Engine) {
+        let path = |request: &Request<'_>| Response::text(request.path().to_owned());
+        for (schemes, http, https) in
+            [(Schemes::Http, 200, 421), (Schemes::Https, 421, 200), (Schemes::HttpAndHttps, 200, 200)]
+        {
+            let mut settings = settings();
+            settings.protocol.schemes = schemes;
+            let server = InProcessServer::start(engine, settings, path);
+            for (target, status) in [("http://x/a", http), ("https://x/a", https), ("/a", 200)] {
+                let reply = server.connect().fetch(get(target));
+                assert_eq!(reply.status, status, "{target} with {schemes:?}");
+                assert!(status != 200 || reply.text() == "/a", "{reply:?}");
+            }
+        }
     }
 
     /// The types compile as handlers, and the engine calls them.
