@@ -124,14 +124,14 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{document::MAX_IN_MEMORY, root::FileVersion};
+    use crate::{document::MAX_IN_MEMORY, mime::file_type, root::FileVersion};
 
     /// Returns a document of `len` bytes.
     fn document(len: u64) -> Arc<Document> {
         let file = tempfile::tempfile().expect("a file");
         file.set_len(len).expect("a length");
         let version = FileVersion::of(&file).expect("its version");
-        Arc::new(Document::read(file, version, "text/plain").expect("a document"))
+        Arc::new(Document::read(file, version, file_type(b"a.txt")).expect("a document"))
     }
 
     /// Checks that the debug text of `cached` begins with `expected`.

@@ -3,7 +3,7 @@
 //! A short file is read once, when its document is made. No file is ever mapped into memory: if a mapped file shrinks,
 //! reading it ends the process with SIGBUS.
 
-use crate::root::FileVersion;
+use crate::{mime::FileType, root::FileVersion};
 use http_core::{Body, FileSlice, Headers, SharedHeaders};
 use std::{fs::File, io, ops::Range, os::unix::fs::FileExt, sync::Arc, time::SystemTime};
 
@@ -21,7 +21,7 @@ pub(super) struct Document {
     /// The time of the last modification in whole seconds. `None` if it is before 1970 or after 9999, which HTTP cannot
     /// express.
     pub(super) last_modified: Option<SystemTime>,
-    /// The headers of a 200: Content-Type and all of `validator_headers`. All responses with this document share one
+    /// The headers of a 200: Content-Type, Content-Encoding if there is one, and all of `validator_headers`. All responses with this document share one
     /// copy.
     pub(super) headers: SharedHeaders,
     /// Last-Modified (unless `last_modified` is `None`), ETag and Accept-Ranges. The responses 304, 412 and 416 have
@@ -46,7 +46,7 @@ impl Document {
     ///
     /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the file changed while it was read: open it again. Other
     /// errors are those of the system calls.
-    pub(super) fn read(file: File, version: FileVersion, media_type: &'static str) -> io::Result<Document> {
+    pub(super) fn read(file: File, version: FileVersion, file_type: FileType) -> io::Result<Document> {
         let content = if version.len <= MAX_IN_MEMORY {
             let mut bytes = vec![0; version.len as usize];
             file.read_exact_at(&mut bytes, 0)?;
@@ -66,11 +66,14 @@ impl Document {
         append(&mut validator_headers, "ETag", &entity_tag);
         append(&mut validator_headers, "Accept-Ranges", "bytes");
         let mut headers = Headers::default();
-        append(&mut headers, "Content-Type", media_type);
+        append(&mut headers, "Content-Type", file_type.media_type);
+        if let Some(coding) = file_type.coding {
+            append(&mut headers, "Content-Encoding", coding);
+        }
         headers.append_all(&validator_headers);
         Ok(Document {
             version,
-            media_type,
+            media_type: file_type.media_type,
             entity_tag,
             last_modified,
             headers: headers.into_shared(),

@@ -48,7 +48,7 @@ pub(super) fn lookup(root: &Root, path: &RelativePath<'_>, stale: Option<&Arc<Do
         if let Some(document) = stale.filter(|document| document.version == version) {
             return Outcome::Document(Arc::clone(document));
         }
-        match Document::read(file, version, mime::media_type(&name)) {
+        match Document::read(file, version, mime::file_type(&name)) {
             Ok(document) => return Outcome::Document(Arc::new(document)),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
             Err(_) => break,

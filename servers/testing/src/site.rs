@@ -39,6 +39,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("photo.jpeg", "jpeg"),
     ("image.png", "png"),
     ("moving.gif", "gif"),
+    ("drawing.svgz", "gzip"),
     ("film.swf", "swf"),
     ("drawing.svg", "<svg/>"),
     ("notes.txt", "notes\n"),

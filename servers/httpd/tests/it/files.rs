@@ -60,6 +60,9 @@ fn check_error(server: &TestServer, target: &str, status: u16) {
     }
 }
 
+/// The media type of plain text.
+const TEXT: &str = "text/plain; charset=utf-8";
+
 /// Returns the content of a small file of the site.
 fn content(name: &str) -> &'static str {
     FILES.iter().find(|(known, _)| *known == name).expect("a file of the site").1
@@ -77,14 +80,30 @@ http_testing::both_engines! {
             ("moving.gif", "image/gif"),
             ("film.swf", "application/x-shockwave-flash"),
             ("drawing.svg", "image/svg+xml"),
-            ("notes.txt", "text/plain"),
-            ("empty.txt", "text/plain"),
-            ("text..txt", "text/plain"),
+            ("drawing.svgz", "image/svg+xml"),
+            ("notes.txt", TEXT),
+            ("empty.txt", TEXT),
+            ("text..txt", TEXT),
             ("blob.unheard-of", "application/octet-stream"),
             ("noextension", "application/octet-stream"),
         ] {
             check_file(server, &format!("/{name}"), media_type, content(name));
         }
+    }
+
+    fn a_compressed_drawing_has_a_content_coding(server: &TestServer) {
+        for (headers, status, coding) in [
+            ("", 200, Some("gzip")),
+            ("Range: bytes=0-1\r\n", 206, Some("gzip")),
+            // RFC 9110 §15.4.5: a 304 has no headers that describe the content.
+            ("If-None-Match: *\r\n", 304, None),
+        ] {
+            let mut client = server.connect();
+            let reply = client.fetch(request("GET", "/drawing.svgz", headers));
+            client.finish();
+            assert_eq!((reply.status, reply.header("Content-Encoding")), (status, coding));
+        }
+        assert_eq!(check(server, "/drawing.svg", "", 200).header("Content-Encoding"), None);
     }
 
     fn decodes_paths_exactly_once(server: &TestServer) {
@@ -99,7 +118,7 @@ http_testing::both_engines! {
             ("/plus%2band%26%3b%3d.txt", "plus+and&;=.txt"),
             ("/back%5Cslash.txt", "back\\slash.txt"),
         ] {
-            check_file(server, target, "text/plain", content(name));
+            check_file(server, target, TEXT, content(name));
         }
         for target in ["/%252e%252e/notes.txt", "/%2525.txt", "/100%2525.txt", "/space+in+name.txt", "/A.txt"]
         {
@@ -109,11 +128,11 @@ http_testing::both_engines! {
 
     fn ignores_the_query(server: &TestServer) {
         for target in ["/notes.txt?", "/notes.txt?a=b&c=/../d", "/notes.txt?%00?"] {
-            check_file(server, target, "text/plain", content("notes.txt"));
+            check_file(server, target, TEXT, content("notes.txt"));
         }
         check_file(server, "/?page=/notes.txt", "text/html", content("index.html"));
         // RFC 9112 §3.2.2: a server must accept the absolute form.
-        check_file(server, "http://test/notes.txt?a", "text/plain", content("notes.txt"));
+        check_file(server, "http://test/notes.txt?a", TEXT, content("notes.txt"));
         check_file(server, "http://elsewhere", "text/html", content("index.html"));
     }
 
@@ -178,7 +197,7 @@ http_testing::both_engines! {
         for target in ["/notes.txt/", "/notes.txt/.", "/notes.txt/x", "/page.html//", "/index.html/"] {
             check_error(server, target, 404);
         }
-        check_file(server, "/notes.txt/../notes.txt", "text/plain", content("notes.txt"));
+        check_file(server, "/notes.txt/../notes.txt", TEXT, content("notes.txt"));
     }
 
     fn rejects_paths_above_the_root(server: &TestServer) {
@@ -200,7 +219,7 @@ http_testing::both_engines! {
         for target in ["/..%2fetc/passwd", "/%2e%2e%2fetc%2fpasswd", "/..%5c..%5cetc", "/....//etc/passwd"] {
             check_error(server, target, 404);
         }
-        check_file(server, "/dir/../dir/./inner/deep.txt", "text/plain", "deep");
+        check_file(server, "/dir/../dir/./inner/deep.txt", TEXT, "deep");
     }
 
     fn rejects_paths_that_no_file_can_have(server: &TestServer) {
@@ -238,14 +257,14 @@ http_testing::both_engines! {
         for target in ["/pipe", "/socket", "/to-pipe", "/pipe/", "/socket/x"] {
             check_error(server, target, 404);
         }
-        check_file(server, "/notes.txt", "text/plain", content("notes.txt"));
+        check_file(server, "/notes.txt", TEXT, content("notes.txt"));
     }
 
     fn follows_symbolic_links_within_the_root_only(server: &TestServer) {
         check_file(server, "/link.html", "text/html", content("page.html"));
         check_file(server, "/dir/up.html", "text/html", content("page.html"));
         check_file(server, "/linked/", "text/html", content("dir/index.html"));
-        check_file(server, "/linked/inner/deep.txt", "text/plain", "deep");
+        check_file(server, "/linked/inner/deep.txt", TEXT, "deep");
         for target in ["/out-absolute", "/out-relative", "/dir/out", "/dir/out/x", "/out-and-in", "/loop"] {
             check_error(server, target, 403);
         }
