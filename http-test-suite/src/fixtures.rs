@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! index.html  hello.txt  digits.txt  empty.txt  pattern.bin  smuggled.txt  .hidden  .well-known/security.txt
-//! page.html  style.css  script.js  data.json  image.svg  image.png  no-extension        what a media type is read from
+//! page.html  style.css  script.js  data.json  image.{svg, svgz, png}  no-extension      what a media type is read from
 //! with space.txt  grüße.txt  100%.txt  plus+sign.txt  a&b=c.txt  semi;colon.txt         what needs encoding
 //! @acme/{thing, pack/index.html}  a:b/index.html                        names that redirects can get wrong
 //! twin-1.txt  twin-2.txt                     of the same length and age  future.txt  modified in the future
@@ -82,6 +82,10 @@ const TEXTS: &[(&str, &str)] = &[
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\
     \0\0\0\x0bIDATx\xdac`\0\x02\0\0\x05\0\x01\xe9\xfa\xdc\xd8\0\0\0\0IEND\xaeB`\x82";
 
+/// An empty drawing, compressed by gzip.
+const SVGZ: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\x02\xff\xb3).KW\xa8\xc8\xcd\xc9+\xb6U\
+    \xca())\xb0\xd2\xd7///\xd7+7\xd6\xcb/J\xd77200\xd0\x07\xaaPR(\xcfL)\xc9\xb0U2TR\xc8H\xcdL\xcf(\x011\xf5\xed\xb8\0oQ\xb5\xb9?\0\0\0";
+
 /// Symbolic links: name and target.
 const LINKS: &[(&str, &str)] = &[
     ("link.txt", "hello.txt"),
@@ -140,6 +144,7 @@ pub fn write(dir: impl AsRef<Path>) -> io::Result<()> {
         write_file(&dir.join("httptest").join(path), bytes)?;
     }
     write_file(&dir.join("image.png"), PNG)?;
+    write_file(&dir.join("image.svgz"), SVGZ)?;
     write_file(&dir.join("pattern.bin"), &pattern(0..PATTERN_LEN))?;
     for (path, to) in LINKS {
         symlink(to, vacant(&dir.join(path))?)?;
