@@ -4,7 +4,8 @@
 //!
 //! | route | how it replies |
 //! |---|---|
-//! | `GET /`, `GET /hello`, `POST /echo` | at once |
+//! | `GET /`, `GET /hello` | at once |
+//! | `POST /echo` | at once, or from the engine's thread pool if the body is long |
 //! | `GET /io_task` | after a delay: [`Reply::After`](http_engine::Reply::After) |
 //! | `GET /cpu_task` | from the engine's thread pool: [`Reply::Offload`](http_engine::Reply::Offload) |
 //! | `GET /weather` | when another server has responded: [`Reply::Deferred`](http_engine::Reply::Deferred) |

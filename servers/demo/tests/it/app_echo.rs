@@ -155,6 +155,50 @@ http_testing::both_engines! {
         assert_eq!((untyped.status, untyped.text().as_str()), (200, expected));
     }
 
+    fn a_response_is_at_most_six_times_as_long_as_the_request(kind: ServerKind) {
+        const MIB: usize = 1024 * 1024;
+        let form_type = "application/x-www-form-urlencoded";
+        let part = |content: &str| format!("--x\r\nContent-Disposition: form-data; name=a\r\n\r\n{content}\r\n");
+        let parts = |content: &str, count| (part(content).repeat(count) + "--x--").into_bytes();
+        let escaped = |len| "\u{1}".repeat(len);
+        for (media_type, body) in [
+            (form_type, "\u{1}&".repeat(1024).into_bytes()),
+            (form_type, "=&".repeat(1024).into_bytes()),
+            (form_type, ["a=".as_bytes(), &vec![1; MIB - 2]].concat()),
+            (form_type, ["a=".as_bytes(), &vec![0xff; MIB - 2]].concat()),
+            (form_type, (escaped(1023) + "&").repeat(1024).into_bytes()),
+            ("multipart/form-data; boundary=x", parts(&escaped(900), 1024)),
+            ("multipart/form-data; boundary=x", parts("", 1024)),
+            ("text/plain", vec![1; MIB]),
+            ("image/png; a=\"\\\"\\\"\"", vec![0; MIB]),
+        ] {
+            let (reply, sent) = (post_as(kind, media_type, &body), body.len() + media_type.len());
+            assert_eq!(reply.status, 200, "{media_type}");
+            assert!(reply.body.len() <= 6 * sent + 64, "{media_type}: {} bytes for {sent}", reply.body.len());
+            assert!(serde_json::from_slice::<Value>(&reply.body).is_ok(), "{media_type}");
+        }
+    }
+
+    fn rejects_a_form_of_too_many_values(kind: ServerKind) {
+        let form_type = "application/x-www-form-urlencoded";
+        check(kind, form_type, "a&".repeat(1024), &format!("{{\"a\":[{}\"\"]}}", "\"\",".repeat(1023)));
+        check_malformed(kind, form_type, "a&".repeat(1025), "the form has more than 1024 values");
+        check_malformed(kind, form_type, "a&".repeat(500_000), "the form has more than 1024 values");
+        let part = "--x\nContent-Disposition: form-data; name=a\n\n\n";
+        let body = form(&(part.repeat(1025) + "--x--\n"));
+        check_malformed(kind, "multipart/form-data; boundary=x", body, "malformed form: the form has too many parts");
+    }
+
+    fn long_bodies_are_echoed_like_short_ones(kind: ServerKind) {
+        let long = "x".repeat(500_000);
+        check(kind, "text/plain", &long, &format!("\"{long}\""));
+        check(kind, "application/json", format!(" \"{long}\" "), &format!("\"{long}\""));
+        check(kind, "application/x-www-form-urlencoded", format!("a=1&{long}=&a=2"), &format!("{{\"a\":[\"1\",\"2\"],\"{long}\":\"\"}}"));
+        check_malformed(kind, "application/json", format!("\"{long}"), "malformed JSON: EOF while parsing a string at line 1 column 500001");
+        let html = post(kind, "Content-Type: */\r\nAccept: text/html\r\n", long.as_bytes());
+        assert_eq!((html.status, html.header("Content-Type")), (400, Some("text/html; charset=utf-8")));
+    }
+
     fn accepts_a_chunked_body(kind: ServerKind) {
         let headers = "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n";
         let head = request("POST", "/echo", headers);
