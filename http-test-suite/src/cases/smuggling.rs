@@ -194,10 +194,11 @@ fn unread_content() -> Vec<Case> {
 /// Lines of the chunked coding that end in different places. The request is inside a chunk for one reader.
 fn chunk_lines() -> Vec<Case> {
     let coded = |number: u32, what: &str, coded: String| {
+        // A server may answer a GET before it reads the content. Then it has to close.
         should(format!("smuggling/{number}"), format!("A request hidden by {what} is not served"))
             .send(get("/").with(CHUNKED))
             .send(coded)
-            .expect([status(400), not_served()])
+            .expect([either(status(400), closes()), not_served()])
     };
     // A server that ends the line at the bare LF or CR reads the chunk `XX`, and then a chunk that holds the request.
     // A server that reads on takes the next chunk size for data, then reads the last chunk, and the request behind it.
