@@ -28,7 +28,7 @@ impl BodyDecoder {
             BodyLength::Chunked => Ok(BodyDecoder::Chunked(ChunkedDecoder::default())),
             BodyLength::UntilClose => Ok(BodyDecoder::UntilClose),
             BodyLength::Exact(length) => match usize::try_from(length) {
-                Ok(length) if length <= limits.body_bytes => Ok(BodyDecoder::Exact(length)),
+                Ok(length) if length <= limits.max_body() => Ok(BodyDecoder::Exact(length)),
                 _ => Err(ParseError::BodyTooLarge),
             },
         }
@@ -48,7 +48,7 @@ impl BodyDecoder {
             BodyDecoder::Exact(length) if bytes.len() >= *length => Ok(DecodeStatus::Complete(*length)),
             BodyDecoder::Exact(_) => Ok(DecodeStatus::Partial),
             BodyDecoder::Chunked(decoder) => decoder.decode(bytes, limits),
-            BodyDecoder::UntilClose if bytes.len() > limits.body_bytes => Err(ParseError::BodyTooLarge),
+            BodyDecoder::UntilClose if bytes.len() > limits.max_body() => Err(ParseError::BodyTooLarge),
             BodyDecoder::UntilClose => Ok(DecodeStatus::Partial),
         }
     }

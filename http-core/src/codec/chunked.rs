@@ -196,7 +196,7 @@ impl ChunkedDecoder {
         }
         // 16 digits have exactly 64 bits: the shift loses none.
         self.remaining = self.remaining << 4 | u64::from((digit as char).to_digit(16).unwrap_or(0));
-        let room = limits.body_bytes.saturating_sub(self.body_len) as u64;
+        let room = limits.max_body().saturating_sub(self.body_len) as u64;
         if self.remaining > room {
             return Err(ParseError::BodyTooLarge);
         }

@@ -19,7 +19,8 @@ pub struct Limits {
     /// The maximum number of header lines. A head with more is rejected with 431. A value above
     /// [`MAX_HEADERS`](crate::codec::head::MAX_HEADERS) counts as `MAX_HEADERS`.
     pub headers: usize,
-    /// The maximum size of a request body in bytes. A larger one is rejected with 413. The whole body is held in memory.
+    /// The maximum size of a request body in bytes. A larger one is rejected with 413. The whole body is held in memory. A
+    /// value that no buffer can hold counts as the largest that one can.
     pub body_bytes: usize,
     /// The maximum number of bytes of chunk extensions and trailers together in one request. A request with more is
     /// rejected with 431.
@@ -39,6 +40,14 @@ impl Default for Limits {
             chunk_overhead_bytes: 16 * 1024,
             queued_bytes: 64 * 1024,
         }
+    }
+}
+
+impl Limits {
+    /// Returns the maximum size of a body in bytes. It never exceeds what a buffer can hold behind a head, so that adding
+    /// the lengths of head and body does not overflow.
+    pub(crate) fn max_body(&self) -> usize {
+        self.body_bytes.min(isize::MAX as usize - usize::from(u16::MAX))
     }
 }
 

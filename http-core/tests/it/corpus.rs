@@ -3,7 +3,7 @@
 //! A bug becomes a row here before it is fixed.
 
 use crate::{app::echo, drive::Drive};
-use http_core::{CloseReason, Config, Rejection};
+use http_core::{CloseReason, Config, Limits, ParseError, Rejection};
 
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -310,6 +310,27 @@ fn rejects_other_protocols() {
     check(b"\r\n\r\n\x00\r\nQUIT\n", 400);
     check("EHLO example.org\r\n", 400);
     check(b"\x05\x01\x00", 400);
+}
+
+#[test]
+fn rejects_lengths_that_no_buffer_can_hold() {
+    let limits = Limits { body_bytes: usize::MAX, ..Limits::default() };
+    let config = Config { limits, ..Config::default() };
+    let rejections = |request: String| {
+        let mut drive = Drive::new(config.clone(), echo);
+        drive.send(request.as_bytes());
+        drive.run();
+        drive.rejections.clone()
+    };
+    let too_large = [Rejection::Malformed(ParseError::BodyTooLarge)];
+    for length in [u64::MAX, u64::MAX - 1, 1 << 63, (1 << 63) - 1] {
+        assert_eq!(rejections(post(&format!("Content-Length: {length}\r\n"), "abc")), too_large);
+        let chunks = format!("3\r\nabc\r\n{length:x}\r\nabc");
+        assert_eq!(rejections(post("Transfer-Encoding: chunked\r\n", &chunks)), too_large);
+    }
+    let length = isize::MAX / 2;
+    assert_eq!(rejections(post(&format!("Content-Length: {length}\r\n"), "abc")), []);
+    assert_eq!(rejections(post("Transfer-Encoding: chunked\r\n", &format!("{length:x}\r\nabc"))), []);
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 use crate::app::Chunks;
 use http_core::{
-    Body, Buffers, Clock, Connection, HeaderError, Headers, Method, Misuse, Response, Status, Step, Transmit,
+    Body, Buffers, Clock, Connection, FileSlice, HeaderError, Headers, Method, Misuse, Response, Status,
+    Step, Transmit,
 };
 use std::{
     borrow::Cow,
+    fs::File,
     sync::Arc,
     time::{Instant, SystemTime},
 };
@@ -234,6 +236,14 @@ fn sends_every_status_but_interim_ones() {
         "451 Unavailable For Legal Reasons|~|Content-Length: 0|Connection: keep-alive||",
     );
     check_misuse(Response::new(Status::new(103)), "status 103: only the library sends interim responses");
+}
+
+#[test]
+fn the_length_of_a_body_does_not_overflow() {
+    let file = Arc::new(File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap());
+    let huge = || Body::File(FileSlice { file: Arc::clone(&file), offset: 0, len: u64::MAX });
+    assert_eq!(Body::Parts(vec![huge(), Body::from("x"), huge()]).len(), Some(u64::MAX));
+    assert_eq!(Body::Parts(vec![huge(), stream(), huge()]).len(), None);
 }
 
 #[test]
