@@ -40,7 +40,12 @@ fn preconditions(criterion: &mut Criterion) {
         headers.push((header, value.as_bytes()));
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let result = conditional::evaluate(true, black_box(&headers).iter().copied(), &current);
+                let result = conditional::evaluate(
+                    true,
+                    black_box(&headers).iter().copied(),
+                    &current,
+                    SystemTime::now,
+                );
                 assert_eq!(result, expected);
             });
         });

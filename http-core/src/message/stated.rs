@@ -10,7 +10,7 @@ use crate::{
         chars,
         clock::Clock,
         error::{HeaderError, Misuse},
-        grammar,
+        grammar, http_date,
     },
 };
 
@@ -37,7 +37,7 @@ impl Statements {
             "content-length" if grammar::decimal(value).is_none() => Err(HeaderError::ContentLength),
             "transfer-encoding" if !value.eq_ignore_ascii_case(b"chunked") => Err(HeaderError::Reserved),
             "connection" if !grammar::list(value).all(is_connection_option) => Err(HeaderError::Reserved),
-            "date" if !is_imf_fixdate(value) => Err(HeaderError::Date),
+            "date" if !http_date::is_imf_fixdate(value) => Err(HeaderError::Date),
             "content-length" | "transfer-encoding" | "connection" | "date" | "server" => {
                 self.lines.remove(name);
                 self.lines.append_unchecked(name.as_bytes(), value);
@@ -107,11 +107,4 @@ impl Statements {
 /// Returns whether a handler may set this option of Connection.
 fn is_connection_option(option: &[u8]) -> bool {
     option.eq_ignore_ascii_case(b"close") || option.eq_ignore_ascii_case(b"keep-alive")
-}
-
-/// Returns whether `date` has the only format that a sender may use (RFC 9110 §5.6.7).
-fn is_imf_fixdate(date: &[u8]) -> bool {
-    str::from_utf8(date).is_ok_and(|text| {
-        httpdate::parse_http_date(text).is_ok_and(|date| httpdate::fmt_http_date(date) == text)
-    })
 }

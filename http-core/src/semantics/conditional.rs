@@ -7,14 +7,16 @@
 //!
 //! ```
 //! use http_core::conditional::{self, Precondition, Validators};
+//! use std::time::SystemTime;
 //!
 //! let current = Validators { etag: Some("\"v2\""), last_modified: None };
 //! let headers = [("Host", &b"a"[..]), ("if-none-match", b"\"v1\", W/\"v2\"")];
-//! assert_eq!(conditional::evaluate(true, headers, &current), Precondition::NotModified);
-//! assert_eq!(conditional::evaluate(false, headers, &current), Precondition::Failed);
-//! assert!(!conditional::range_applies(Some(b"\"v1\""), &current));
+//! assert_eq!(conditional::evaluate(true, headers, &current, SystemTime::now), Precondition::NotModified);
+//! assert_eq!(conditional::evaluate(false, headers, &current, SystemTime::now), Precondition::Failed);
+//! assert!(!conditional::range_applies(Some(b"\"v1\""), &current, SystemTime::now()));
 //! ```
 
+use crate::types::http_date;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The validators of the current representation: two values that change when the representation does (RFC 9110 §8.8).
@@ -43,12 +45,14 @@ pub enum Precondition {
 /// respond with.
 ///
 /// `headers` are the names and values of all headers of the request, in any order. Their names are compared without
-/// case. `get_or_head`: whether the method is GET or HEAD. Call this only if the response without preconditions would
-/// be a success (RFC 9110 §13.2.1). Allocates nothing.
+/// case. `get_or_head`: whether the method is GET or HEAD. `now` returns the current time, and is called only for a date
+/// whose year has two digits. Call this only if the response without preconditions would be a success (RFC 9110
+/// §13.2.1). Allocates nothing, except for a date whose year has two digits.
 pub fn evaluate<'a>(
     get_or_head: bool,
     headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     validators: &Validators<'_>,
+    now: impl Fn() -> SystemTime,
 ) -> Precondition {
     let tag = validators.entity_tag();
     // Whether an entity tag in the header matches; `None` if the header was not sent.
@@ -66,7 +70,7 @@ pub fn evaluate<'a>(
             add_date(&mut if_unmodified_since, value);
         }
     }
-    let modified_since = |date| Some(validators.modified_seconds()? > unix_seconds(date?)?);
+    let modified_since = |date| Some(validators.modified_seconds()? > http_date::parse(date?, &now)?);
 
     // Steps 1 and 2. §13.1.4: a date is ignored if it is invalid, or there is none to compare it with.
     let unchanged = if_match.unwrap_or_else(|| modified_since(if_unmodified_since) != Some(true));
@@ -91,11 +95,15 @@ pub fn evaluate<'a>(
 /// Every equal date counts as a strong validator. That is wrong for a representation that changes twice within one
 /// second: both versions have the same date (RFC 9110 §8.8.2.2). A server of such representations should send an
 /// `ETag`.
-pub fn range_applies(if_range: Option<&[u8]>, validators: &Validators<'_>) -> bool {
+///
+/// `now` is the current time, which decides what a date with a two-digit year means.
+pub fn range_applies(if_range: Option<&[u8]>, validators: &Validators<'_>, now: SystemTime) -> bool {
     let Some(value) = if_range else { return true };
     match EntityTag::parse(value) {
         Some(tag) => validators.entity_tag().is_some_and(|current| tag.strongly_equals(current)),
-        None => unix_seconds(value).is_some_and(|date| validators.modified_seconds() == Some(date)),
+        None => {
+            http_date::parse(value, || now).is_some_and(|date| validators.modified_seconds() == Some(date))
+        }
     }
 }
 
@@ -117,20 +125,6 @@ impl<'a> Validators<'a> {
 /// header is invalid (RFC 9110 §13.1.3, §13.1.4): any later call stores an empty value, which is not a date.
 fn add_date<'a>(date: &mut Option<&'a [u8]>, value: &'a [u8]) {
     *date = Some(if date.is_none() { value } else { b"" });
-}
-
-/// Parses an HTTP-date in any of the three formats (RFC 9110 §5.6.7). Returns it in seconds since 1970, or `None` if it
-/// is malformed or before 1970.
-fn unix_seconds(date: &[u8]) -> Option<u64> {
-    let text = str::from_utf8(date).ok()?.trim_ascii();
-    // httpdate accepts any byte between date and time of the second format; only a space is allowed.
-    if let [.., between, _, _, b':', _, _, b':', _, _, b' ', b'G', b'M', b'T'] = text.as_bytes()
-        && *between != b' '
-    {
-        return None;
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    Some(date.duration_since(UNIX_EPOCH).ok()?.as_secs())
 }
 
 /// Returns whether `value` is `*` or a list that contains the tag `current`. `value` is that of an `If-Match` or
@@ -202,6 +196,11 @@ mod tests {
     /// A representation whose only validator is the weak entity tag `W/"a"`.
     const WEAK: Validators<'_> = Validators { etag: Some("W/\"a\""), last_modified: None };
 
+    /// The current time: two days after that of [`current`].
+    fn now() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(784_300_000)
+    }
+
     /// Returns the validators of a representation with the entity tag `"a"`, last modified within the second SAME.
     fn current() -> Validators<'static> {
         let last_modified = UNIX_EPOCH + Duration::from_millis(784_111_777_500);
@@ -221,8 +220,8 @@ mod tests {
         for head in expand(heads).split(" | ") {
             let lines = head.lines().map(|line| line.split_once(": ").unwrap());
             let headers = lines.map(|(name, value)| (name, value.as_bytes()));
-            assert_eq!(evaluate(true, headers.clone(), &validators), get, "GET {head}");
-            assert_eq!(evaluate(false, headers, &validators), put, "PUT {head}");
+            assert_eq!(evaluate(true, headers.clone(), &validators, now), get, "GET {head}");
+            assert_eq!(evaluate(false, headers, &validators, now), put, "PUT {head}");
         }
     }
 
@@ -276,9 +275,13 @@ mod tests {
         /// `applies`: whether a Range header with this If-Range applies.
         fn check(if_range: &str, validators: Validators<'_>, applies: bool) {
             let value = expand(if_range);
-            assert_eq!(range_applies(Some(value.as_bytes()), &validators), applies, "{value} {validators:?}");
+            assert_eq!(
+                range_applies(Some(value.as_bytes()), &validators, now()),
+                applies,
+                "{value} {validators:?}"
+            );
         }
-        assert!(range_applies(None, &NONE));
+        assert!(range_applies(None, &NONE, now()));
         for same in ["'a'", "SAME", "Sunday, 06-Nov-94 08:49:37 GMT"] {
             check(same, current(), true);
             check(same, NONE, false);
@@ -327,6 +330,9 @@ mod tests {
         {
             check(&format!("If-Modified-Since: {date} | If-Unmodified-Since: {date}"), Passed, Passed);
         }
+        // The current time is in 1994: one date means 1945, the other 2043.
+        check("If-Modified-Since: Monday, 06-Nov-45 08:49:37 GMT", Passed, Passed);
+        check("If-Modified-Since: Friday, 06-Nov-43 08:49:37 GMT", NotModified, Passed);
         check(&"If-Modified-Since: LATER\n".repeat(3), Passed, Passed);
         check(&"If-Unmodified-Since: EARLIER\n".repeat(3), Passed, Passed);
     }

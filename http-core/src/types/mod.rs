@@ -4,6 +4,7 @@ pub mod chars;
 pub mod clock;
 pub mod error;
 pub mod grammar;
+pub mod http_date;
 pub mod limits;
 pub mod method;
 pub mod status;

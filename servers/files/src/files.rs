@@ -20,6 +20,7 @@ use std::{
     fmt, io,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
 };
 
 /// The methods that a file supports. Any other method is rejected before the path is looked up.
@@ -166,7 +167,7 @@ fn full_response(document: &Document) -> Response {
 /// or 200 with the whole document. Evaluates the headers in the order of RFC 9110 §13.2.2.
 fn conditional_response(request: &Request<'_>, document: &Document) -> Response {
     let validators = Validators { etag: Some(&document.entity_tag), last_modified: document.last_modified };
-    let response = match conditional::evaluate(true, request.headers(), &validators) {
+    let response = match conditional::evaluate(true, request.headers(), &validators, SystemTime::now) {
         Precondition::NotModified => Response::new(Status::NOT_MODIFIED),
         Precondition::Failed => Response::error(Status::PRECONDITION_FAILED),
         Precondition::Passed => {
@@ -174,7 +175,9 @@ fn conditional_response(request: &Request<'_>, document: &Document) -> Response 
             let range = request.header("Range").filter(|_| request.method() == Method::Get);
             let if_range = request.header("If-Range");
             return range
-                .filter(|_| conditional::range_applies(if_range, &validators))
+                .filter(|_| {
+                    if_range.is_none() || conditional::range_applies(if_range, &validators, SystemTime::now())
+                })
                 .and_then(|range| byteranges::respond(document, range, if_range.is_some()))
                 .unwrap_or_else(|| full_response(document));
         }
