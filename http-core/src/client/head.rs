@@ -31,7 +31,7 @@ impl ReceivingHead {
     /// The first error in the head. It does not depend on how the bytes are split into calls.
     pub(super) fn receive(&mut self, bytes: &[u8], limits: &Limits) -> Result<ParseStatus, ResponseError> {
         self.bytes.extend_from_slice(bytes);
-        if self.index.is_none() && !self.parse_status_line(limits.head_bytes)? {
+        if self.index.is_none() && !self.parse_status_line(limits.head_bytes.min(usize::from(u16::MAX)))? {
             return Ok(ParseStatus::Partial);
         }
         let index = self.index.get_or_insert_with(|| HeadIndex::of_headers(self.at));

@@ -234,6 +234,10 @@ fn limits_are_exact() {
     let broken = |n: usize| format!("HTTP/1.1 200 {}\n", "x".repeat(n));
     check(broken(187), Err(Malformed(ParseError::LineEnding)));
     check(broken(188), Err(Malformed(ParseError::HeadTooLarge)));
+    let unlimited = Limits { head_bytes: usize::MAX, ..Limits::default() };
+    let long = format!("HTTP/1.1 200 {}\r\n\r\n", "x".repeat(70_000));
+    let outcome = read(Method::Get, &unlimited, long.as_bytes(), &[usize::MAX]);
+    assert_eq!(outcome, Err(Malformed(ParseError::HeadTooLarge)));
 }
 
 #[test]
