@@ -31,6 +31,12 @@ fn writes_requests() {
     }
     let empty = new(Method::Get).with_keep_alive().with_body("c/d", "").unwrap();
     check(empty, "GET /b?c HTTP/1.1\r\nHost: a:1\r\nContent-Type: c/d\r\nContent-Length: 0\r\n\r\n");
+    let set = |request: ClientRequest, value| request.with_header("A", value).unwrap();
+    let replaced = set(set(new(Method::Get).with_keep_alive(), "b"), "c").append_header("a", "d").unwrap();
+    check(replaced, "GET /b?c HTTP/1.1\r\nHost: a:1\r\nA: c\r\na: d\r\n\r\n");
+    let typed =
+        new(Method::Get).with_keep_alive().with_body("a/b", "x").unwrap().with_body("c/d", "").unwrap();
+    check(typed, "GET /b?c HTTP/1.1\r\nHost: a:1\r\nContent-Type: c/d\r\nContent-Length: 0\r\n\r\n");
     let asterisk = ClientRequest::new(Method::Options, "a", "*").unwrap().with_keep_alive();
     check(asterisk, "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
 }
@@ -55,6 +61,7 @@ fn rejects_what_could_break_a_request() {
         ["Host", "TE", "content-length", "Transfer-Encoding", "CONNECTION", "Upgrade", "Trailer", "A B", ""]
     {
         assert!(request.clone().with_header(name, "b").is_err(), "{name}");
+        assert!(request.clone().append_header(name, "b").is_err(), "{name}");
     }
     assert!(request.clone().with_header("A", "b\r\nC: d").is_err());
     assert!(request.with_body("a/b\r\nC: d", "").is_err());
