@@ -1,7 +1,7 @@
 //! Decides what a new connection gets: service, or 503 because a connection limit is reached.
 
 use crate::settings::Settings;
-use http_core::{Config, Connection};
+use http_core::{BufferPool, Config, Connection, MemoryBudget};
 use std::{
     collections::{HashMap, hash_map::Entry},
     net::{IpAddr, SocketAddr},
@@ -18,6 +18,8 @@ pub(crate) struct Admission {
     max_connections: usize,
     /// The maximum number of open connections of each client address, over all workers; `None` for no limit.
     per_address: Option<Arc<AddressLimit>>,
+    /// Limits the memory of the requests of all workers.
+    budget: MemoryBudget,
 }
 
 impl Admission {
@@ -25,7 +27,8 @@ impl Admission {
     /// settings allow.
     pub(crate) fn new(settings: &Settings, max_connections: usize) -> Admission {
         let per_address = settings.max_connections_per_address.map(AddressLimit::new);
-        Admission { config: Arc::new(settings.protocol.clone()), max_connections, per_address }
+        let budget = MemoryBudget::new(settings.max_buffered_bytes);
+        Admission { config: Arc::new(settings.protocol.clone()), max_connections, per_address, budget }
     }
 
     /// Returns a copy for one event loop. Each event loop may hold `max_connections` connections. The limit per client
@@ -40,6 +43,12 @@ impl Admission {
     /// for it.
     pub(crate) fn max_connections(&self) -> usize {
         self.max_connections
+    }
+
+    /// Creates a pool that keeps at most `max_free` unused buffers. The buffers of all pools together grow up to
+    /// [`Settings::max_buffered_bytes`].
+    pub(crate) fn buffer_pool(&self, max_free: usize) -> BufferPool {
+        BufferPool::new(max_free).with_budget(self.budget.clone())
     }
 
     /// The protocol limits and timeouts of every connection.

@@ -44,6 +44,9 @@ pub struct Settings {
     /// Maximum number of [`Reply::Offload`](http_core::Reply::Offload) jobs that wait for a free thread of the pool. If
     /// the queue is full, the request gets 503. The blocking engine has no such queue.
     pub pool_queue: usize,
+    /// Maximum number of bytes that the requests of all connections hold in memory together, beyond the first 16 KiB of
+    /// each. A request that needs more gets 503. Each process has a limit of its own.
+    pub max_buffered_bytes: usize,
     /// The value of the `Server` header.
     pub server: String,
     /// The limits and timeouts of the protocol.
@@ -62,6 +65,7 @@ impl Default for Settings {
             // One slow job must not delay all others, even on a single core.
             pool_threads: cores.max(4),
             pool_queue: 1024,
+            max_buffered_bytes: 256 * 1024 * 1024,
             server: concat!("http-core/", env!("CARGO_PKG_VERSION")).to_owned(),
             protocol: Config::default(),
         }

@@ -17,7 +17,7 @@ use crate::{
     shutdown::Shutdown,
 };
 use acceptor::{Accepted, Acceptor};
-use http_core::{BufferPool, Clock};
+use http_core::Clock;
 use registry::Registry;
 use session::Session;
 use std::{
@@ -127,7 +127,7 @@ impl Shared {
     fn accept_and_serve(self: &Arc<Shared>, number: usize) {
         let mut handler = self.handlers.of_worker(number);
         // A thread needs one pair of buffers; the pool clears it between two connections.
-        let mut pool = BufferPool::new(1);
+        let mut pool = self.admission.buffer_pool(1);
         let mut clock = Clock::new(&self.server, Instant::now(), SystemTime::now());
         loop {
             let is_spare = self.waiting.load(Ordering::SeqCst) > self.workers;

@@ -99,12 +99,12 @@ impl Worker {
         epoll::add(poll.registry(), &**shutdown, data, epoll::EventFlags::IN)?;
         Ok(Worker {
             handler,
+            buffers: admission.buffer_pool(FREE_BUFFERS),
             admission,
             pool,
             shutdown: Arc::clone(shutdown),
             listeners: Listeners::new(&poll, listeners, FIRST_LISTENER)?,
             connections: Connections::default(),
-            buffers: BufferPool::new(FREE_BUFFERS),
             clock: Clock::new(server, now, SystemTime::now()),
             timers: Timers::new(now),
             completions: Completions::new(&poll, COMPLETIONS)?,
