@@ -6,7 +6,7 @@ use crate::{
     units::{Size, Time, count, size, time},
 };
 use clap::{Args, Command, Parser, error::ErrorKind};
-use http_engine::{Config, Limits, Timeouts};
+use http_engine::{Config, Limits, Settings, Timeouts};
 use std::{fmt, path::PathBuf, time::Duration};
 
 /// The heading in the help of the options that determine the workers.
@@ -75,6 +75,12 @@ pub struct LimitOptions {
     #[arg(long, value_name = "SIZE", value_parser = size(0..=MAX_SIZE),
         default_value_t = Size(Limits::default().body_bytes as u64))]
     pub max_body: Size,
+
+    /// Memory for the requests of all connections of a process, beyond 16 KiB each; a request that needs more is rejected
+    /// with status 503
+    #[arg(long, value_name = "SIZE", value_parser = size(0..=MAX_SIZE),
+        default_value_t = Size(Settings::default().max_buffered_bytes as u64))]
+    pub max_buffered: Size,
 
     /// Time to receive a request head, from its first byte
     #[arg(long, value_name = "TIME", value_parser = time(1..=MAX_MILLIS),

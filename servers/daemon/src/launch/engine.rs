@@ -32,6 +32,7 @@ pub(super) fn start(
         workers: settings.workers_per_process(),
         max_connections: Some(max_connections),
         max_connections_per_address: settings.options.limits.max_connections_per_ip,
+        max_buffered_bytes: settings.options.limits.max_buffered.bytes(),
         server: format!("{}/{}", settings.name, env!("CARGO_PKG_VERSION")),
         protocol: settings.options.limits.protocol_config(),
         ..http_engine::Settings::default()
