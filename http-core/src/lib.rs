@@ -6,8 +6,8 @@
 //!
 //! | module | contents | imports |
 //! |---|---|---|
-//! | types | [`chars`], [`Method`], [`Status`], [`Version`], [`ParseError`], [`Limits`], [`Admit`], [`Clock`] | |
-//! | semantics | [`path`], [`uri`], [`range`], [`conditional`], [`negotiate`], [`MediaType`], [`form`], [`multipart`] | types |
+//! | types | [`chars`], [`Method`], [`Status`], [`Version`], [`ParseError`], [`Limits`], [`Admit`], [`Clock`], [`path`], [`uri`] | |
+//! | semantics | [`range`], [`conditional`], [`negotiate`], [`MediaType`], [`form`], [`multipart`] | types |
 //! | codec | [`head`], [`framing`], [`chunked`], [`encode`] | types |
 //! | buffer | [`RecvBuf`], [`SendQueue`], [`BufferPool`], [`MemoryBudget`] | codec, types |
 //! | message | [`Request`], [`Response`], [`Headers`], [`Body`], [`Rejection`] | buffer, codec, types |
@@ -53,12 +53,14 @@ pub use message::{
     request::Request,
     response::Response,
 };
-pub use semantics::{conditional, form, media_type::MediaType, multipart, negotiate, path, range, uri};
+pub use semantics::{conditional, form, media_type::MediaType, multipart, negotiate, range};
 pub use types::{
     chars,
     clock::{Clock, deadline_after},
     error::{HeaderError, ParseError},
     limits::{Admit, Config, ConfigError, Limits, Timeouts},
     method::{Method, Schemes, Version},
+    path,
     status::Status,
+    uri,
 };

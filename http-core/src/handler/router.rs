@@ -3,8 +3,7 @@
 use super::handler::{Handler, Reply};
 use crate::{
     message::{request::Request, response::Response},
-    semantics::path::RelativePath,
-    types::{limits::Admit, method::Method, status::Status},
+    types::{limits::Admit, method::Method, path::RelativePath, status::Status},
 };
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! The meaning of headers, paths and forms: functions that parse their bytes into values, without I/O and without
+//! The meaning of headers and forms: functions that parse their bytes into values, without I/O and without
 //! state.
 
 pub mod conditional;
@@ -7,6 +7,4 @@ pub mod form;
 pub mod media_type;
 pub mod multipart;
 pub mod negotiate;
-pub mod path;
 pub mod range;
-pub mod uri;

@@ -7,4 +7,6 @@ pub mod grammar;
 pub mod http_date;
 pub mod limits;
 pub mod method;
+pub mod path;
 pub mod status;
+pub mod uri;

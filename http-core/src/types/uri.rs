@@ -4,7 +4,7 @@
 //! Browsers send some characters unescaped that a URI does not allow, such as `|`. A server can redirect a request with
 //! such a target to the corrected target (RFC 9112 §3).
 
-use crate::types::{
+use super::{
     chars::{self, URI_PUNCTUATION},
     grammar::begins_escape,
 };

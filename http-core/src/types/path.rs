@@ -17,8 +17,7 @@
 //! # Ok::<(), PathError>(())
 //! ```
 
-use super::uri::all_ascii_except;
-use crate::types::error::error_enum;
+use super::{error::error_enum, uri::all_ascii_except};
 use percent_encoding::{AsciiSet, percent_encode};
 use std::borrow::Cow;
 
