@@ -14,6 +14,7 @@
 //! | connection | [`Connection`], [`Step`]: the state machine | message, buffer, codec, types |
 //! | handler | [`Handler`], [`Reply`], [`Middleware`], [`Router`] | message, semantics, types |
 //! | client | [`client`]: writes requests, reads responses | message, codec, types |
+//! | testing | [`testing`]: requests in memory, for tests of handlers | message, buffer, codec, types |
 //!
 //! The page of [`connection`] has an example that responds to a request without a socket.
 
@@ -27,6 +28,7 @@ pub mod connection;
 mod handler;
 mod message;
 mod semantics;
+pub mod testing;
 mod types;
 
 pub use buffer::{

@@ -29,7 +29,7 @@ pub fn bench(criterion: &mut Criterion) {
         index.reset();
         index.parse(bytes, &limits).unwrap();
         group.bench_function(name, |bencher| {
-            bencher.iter(|| framing::validate(&index, black_box(bytes), Schemes::Http).unwrap());
+            bencher.iter(|| framing::validate(&mut index, black_box(bytes), Schemes::Http).unwrap());
         });
     }
     group.finish();

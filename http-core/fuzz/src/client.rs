@@ -35,8 +35,21 @@ impl<'i> Client<'i> {
         requests::head(self.unused())
     }
 
-    /// Checks that a served request is the one that was sent. Returns the expected response.
+    /// Checks that a served request is the one that was sent, and that a handler may see its target. Returns the expected
+    /// response.
     pub fn served(&mut self, request: &Request<'_>) -> ExpectedResponse {
+        if request.path() != "*" && request.method_token() != "CONNECT" {
+            check_path(request.path_bytes());
+        }
+        let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/?:@!$&'()*+,;=%".contains(&byte);
+        assert!(request.query().unwrap_or_default().bytes().all(is_valid), "an invalid query");
+        let expected = self.received(request);
+        ExpectedResponse { last: expected.last || request.query() == Some("close"), ..expected }
+    }
+
+    /// Checks that a request is the one that was sent. Returns the expected response, if no application wants to close the
+    /// connection.
+    pub fn received(&mut self, request: &Request<'_>) -> ExpectedResponse {
         let head = self.next().expect("served bytes that are not a request");
         // The content of a CONNECT is not received: the connection ends with the response.
         let is_connect = head.method == b"CONNECT";
@@ -51,7 +64,7 @@ impl<'i> Client<'i> {
         ExpectedResponse {
             status: 200,
             body: if head.method == b"HEAD" { BodyRule::None } else { BodyRule::Any },
-            last: head.is_last() || request.query() == Some("close"),
+            last: head.is_last(),
             http11: head.minor > b'0',
             interim: head.expects_interim(),
         }
@@ -65,4 +78,12 @@ impl<'i> Client<'i> {
         let interim = self.next().is_some_and(|head| head.expects_interim());
         ExpectedResponse { status: 400, body, last: true, http11: false, interim }
     }
+}
+
+/// Checks that a path is normalised: it begins with a slash, and has no empty segment, no dot segment and no NUL.
+fn check_path(path: &[u8]) {
+    let names = path.strip_prefix(b"/").expect("a slash at the beginning of a path");
+    let names = names.strip_suffix(b"/").unwrap_or(names);
+    let is_name = |name: &[u8]| !matches!(name, b"" | b"." | b"..") && !name.contains(&0);
+    assert!(path == b"/" || names.split(|&byte| byte == b'/').all(is_name), "{}", path.escape_ascii());
 }

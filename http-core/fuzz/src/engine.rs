@@ -135,6 +135,19 @@ impl<'i> Engine<'i> {
                 }
                 self.reply(reply, expected);
             }
+            Step::Reject(reason @ Rejection::TargetNotEncoded) if self.conn.is_awaiting_reply() => {
+                // A redirect, after which the connection may stay open.
+                let rejected = self.conn.rejected(reason, &self.buffers.input);
+                let request = rejected.request.expect("the request that is redirected");
+                let mut expected = self.client.received(&request);
+                let response = rejected.response();
+                self.served += 1;
+                if self.plan.scenario == Scenario::Shutdown {
+                    self.conn.disable_keep_alive();
+                    expected.last = true;
+                }
+                self.respond(response, ExpectedResponse { status: 301, ..expected });
+            }
             Step::Reject(reason) => self.reject(reason, self.client.rejected()),
             Step::AwaitReply => self.await_reply(),
             Step::Receive => self.receive(),

@@ -4,8 +4,11 @@
 
 use super::budget::{MemoryBudget, Share};
 use crate::{
-    codec::head::{HeadIndex, ParseStatus},
-    types::{error::ParseError, limits::Limits},
+    codec::{
+        framing::{self, RequestFraming},
+        head::{HeadIndex, ParseStatus},
+    },
+    types::{error::ParseError, limits::Limits, method::Schemes},
 };
 
 /// The size of a new buffer in bytes: room for any usual head, or a few dozen pipelined requests.
@@ -106,7 +109,7 @@ impl RecvBuf {
     pub fn clear(&mut self) {
         self.start = 0;
         self.end = 0;
-        self.index.reset();
+        self.index.clear();
         if self.bytes.len() > FIRST_CAPACITY {
             self.shrink();
         }
@@ -117,6 +120,12 @@ impl RecvBuf {
     #[inline]
     pub(crate) fn parse_head(&mut self, limits: &Limits) -> Result<ParseStatus, ParseError> {
         self.index.parse(&self.bytes[self.start..self.end], limits)
+    }
+
+    /// Validates the complete head at the front of the unread bytes. Fails as [`framing::validate`] does.
+    #[inline]
+    pub(crate) fn validate_head(&mut self, schemes: Schemes) -> Result<RequestFraming, ParseError> {
+        framing::validate(&mut self.index, &self.bytes[self.start..self.end], schemes)
     }
 
     /// Returns the unread bytes without the first `head_len`. There must be at least `head_len` unread bytes.

@@ -1,6 +1,6 @@
 //! The rules of a complete head: the form of the target and Host, the length of the body, keep-alive, Expect.
 //!
-//! Each request is validated once, before routing. A handler must never see a request whose end two servers could
+//! Each request is validated once, before routing. The path of its target is normalised here. A handler must never see a request whose end two servers could
 //! determine differently: an attacker could smuggle another request in it (RFC 9112 §3.2, §6, §9.3; RFC 9110 §10.1.1).
 
 use super::head::{HeadIndex, Span};
@@ -8,6 +8,8 @@ use crate::types::{
     error::ParseError,
     grammar::{decimal, is_authority, is_authority_with_port, list},
     method::{Method, Schemes, Version},
+    path::{self, PathError},
+    uri,
 };
 
 /// How the end of a body is determined (RFC 9112 §6.3).
@@ -19,6 +21,19 @@ pub enum BodyLength {
     Chunked,
     /// The end of the connection is the end of the body. Only responses have such bodies.
     UntilClose,
+}
+
+/// Whether a handler may see the path and the query of a target. The target's form, and the end of the request, are known
+/// in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetStatus {
+    /// They are valid in a URI, and the path stays below the root.
+    Valid,
+    /// They contain a character that a URI does not allow, or the query contains a malformed escape, in a GET or HEAD
+    /// request. The response is a redirect to the correctly encoded target (RFC 9112 §3).
+    NotEncoded,
+    /// The request is rejected for this reason.
+    Malformed(ParseError),
 }
 
 /// What the head of a valid request says about its target, its body and the connection.
@@ -39,26 +54,36 @@ pub struct RequestFraming {
     /// The host with its optional port: from the target or, if the target has none, from Host. `None` if an HTTP/1.0
     /// request has neither.
     pub(crate) authority: Option<Span>,
-    /// The path of the target; empty if it has none.
+    /// Whether a handler may see the target.
+    pub target: TargetStatus,
+    /// The path of the target as sent; empty if it has none.
     pub(crate) path: Span,
+    /// Whether the path was sent in another than its normalised form, which then is in [`HeadIndex::decoded_path`].
+    pub(crate) is_path_decoded: bool,
     /// The query of the target, without its `?`. `None` if the target has no `?`.
     pub(crate) query: Option<Span>,
 }
 
 /// Validates a complete request head, and returns what it says about the target, the body and the connection. `bytes`
 /// begin with the head. `index` is the result of parsing it. `schemes` are those of
-/// [`Config::schemes`](crate::Config::schemes).
+/// [`Config::schemes`](crate::Config::schemes). Stores the path in `index`, unless it was sent in its normalised form.
 ///
 /// # Errors
 ///
-/// If the target, Host, Content-Length, Transfer-Encoding or Expect is malformed, ambiguous or not supported, or an
-/// HTTP/1.1 request has no Host.
-pub fn validate(index: &HeadIndex, bytes: &[u8], schemes: Schemes) -> Result<RequestFraming, ParseError> {
+/// If Host, Content-Length, Transfer-Encoding, Expect or the form of the target is malformed, ambiguous or not supported,
+/// or an HTTP/1.1 request has no Host. An error in the path or the query of the target is in
+/// [`RequestFraming::target`] instead.
+pub fn validate(index: &mut HeadIndex, bytes: &[u8], schemes: Schemes) -> Result<RequestFraming, ParseError> {
     let method = index.method(bytes);
     let version = index.version();
     let headers = collect_headers(index, bytes)?;
     let (target_authority, path_and_query) = split_target(method, index.target, bytes, schemes)?;
-    let (path, query) = split_query(path_and_query, bytes);
+    let path = match index.plain_target() {
+        Some((path, query)) if path_and_query == index.target => {
+            RequestPath { status: TargetStatus::Valid, path, is_decoded: false, query }
+        }
+        _ => normalize_target(method, path_and_query, index, bytes),
+    };
     let host = match headers.host {
         None if version == Version::Http11 => return Err(ParseError::HostMissing),
         Some(host) if !is_authority(host.of(bytes)) => return Err(ParseError::Host),
@@ -78,8 +103,10 @@ pub fn validate(index: &HeadIndex, bytes: &[u8], schemes: Schemes) -> Result<Req
         conditional: headers.conditional,
         // RFC 9112 §3.2.2: the authority of the absolute form replaces Host.
         authority: target_authority.or(host),
-        path,
-        query,
+        target: path.status,
+        path: path.path,
+        is_path_decoded: path.is_decoded,
+        query: path.query,
     })
 }
 
@@ -249,6 +276,38 @@ fn split_target(
     }
 }
 
+/// The path and the query of a target. The fields are those of [`RequestFraming`].
+struct RequestPath {
+    status: TargetStatus,
+    path: Span,
+    is_decoded: bool,
+    query: Option<Span>,
+}
+
+/// Checks `path_and_query`, a target without scheme and authority, and stores its path in `index` if it is not sent in its
+/// normalised form.
+#[cold]
+fn normalize_target(
+    method: Method,
+    path_and_query: Span,
+    index: &mut HeadIndex,
+    bytes: &[u8],
+) -> RequestPath {
+    let (path, query) = split_query(path_and_query, bytes);
+    let raw = path.of(bytes);
+    let is_decoded = method != Method::Connect && (raw.contains(&b'%') || !path::is_normal(raw));
+    let result = if is_decoded { index.decoded_path.set(raw) } else { Ok(()) };
+    let is_valid = || uri::is_valid(raw) && query.is_none_or(|query| uri::is_valid(query.of(bytes)));
+    let status = match result {
+        Err(PathError::AboveRoot) => TargetStatus::Malformed(ParseError::AboveRoot),
+        Err(PathError::BadEscape | PathError::Nul) => TargetStatus::Malformed(ParseError::Target),
+        Ok(()) if is_valid() => TargetStatus::Valid,
+        Ok(()) if matches!(method, Method::Get | Method::Head) => TargetStatus::NotEncoded,
+        Ok(()) => TargetStatus::Malformed(ParseError::Target),
+    };
+    RequestPath { status, path, is_decoded, query }
+}
+
 /// Splits `path_and_query`, a target without scheme and authority, at its first `?` into the path and the query (RFC
 /// 9112 §3.2.1). If there is no `?`, the query is `None`.
 fn split_query(path_and_query: Span, bytes: &[u8]) -> (Span, Option<Span>) {
@@ -269,7 +328,7 @@ mod tests {
     fn framing(head: &str) -> Result<RequestFraming, ParseError> {
         let mut index = HeadIndex::default();
         index.parse(head.as_bytes(), &Limits::default()).expect("a well-formed head");
-        validate(&index, head.as_bytes(), Schemes::Http)
+        validate(&mut index, head.as_bytes(), Schemes::Http)
     }
 
     /// Validates a request with one more header, once for each of the values, which `|` separates. All must have this
@@ -358,13 +417,64 @@ mod tests {
         }
     }
 
+    /// Checks the targets, which spaces separate: whether handlers may see them, and the path that they see. `path` is empty
+    /// if they may not. The result must not depend on how the head is split.
+    fn check_target(method: &str, targets: &str, status: TargetStatus, path: &str) {
+        for target in targets.split(' ') {
+            let head = format!("{method} {target} HTTP/1.0\r\n\r\n");
+            let head = head.as_bytes();
+            for piece in 1..head.len() {
+                let mut index = HeadIndex::default();
+                for end in (1..head.len()).step_by(piece).chain([head.len()]) {
+                    index.parse(&head[..end], &Limits::default()).expect("a well-formed head");
+                }
+                let framing = validate(&mut index, head, Schemes::Http).expect("valid framing");
+                let (raw, decoded) = (framing.path.of(head), index.decoded_path.as_bytes());
+                let actual = if framing.is_path_decoded { decoded } else { raw };
+                assert_eq!(framing.target, status, "{method} {target} in pieces of {piece}");
+                if status == TargetStatus::Valid {
+                    assert_eq!(actual, path.as_bytes(), "{method} {target} in pieces of {piece}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn handlers_see_normalised_paths_of_valid_targets() {
+        const TARGET: TargetStatus = TargetStatus::Malformed(ParseError::Target);
+        const ABOVE: TargetStatus = TargetStatus::Malformed(ParseError::AboveRoot);
+        let valid = |targets, path| check_target("GET", targets, TargetStatus::Valid, path);
+        valid("/a/b /a//b /a/./b /x/../a/b //a%2fb /%61/b?q http://h/a/b http://h//a/b?%41", "/a/b");
+        valid("/ // /. /x/.. http://h http://h? /? /?a=b&c=/../d? /%2F", "/");
+        valid("/.well-known/x /%2ewell-known/x", "/.well-known/x");
+        valid("/a:@!$&'()*+,;=-._~/ /a:@!$&'()*+,;=-._~//?:@!$&'()*+,;=-._~/?", "/a:@!$&'()*+,;=-._~/");
+        for (method, status) in [
+            ("GET", TargetStatus::NotEncoded),
+            ("HEAD", TargetStatus::NotEncoded),
+            ("POST", TARGET),
+            ("OPTIONS", TARGET),
+            ("BREW", TARGET),
+        ] {
+            check_target(
+                method,
+                "/a| /a?b| /a?%zz /a?% /a?%4 /[ /a?[] /|/../b http://h/a| http://h?^",
+                status,
+                "",
+            );
+            check_target(method, "/%zz /a% /%4/b /%00 /a/%00|?| http://h/%", TARGET, "");
+            check_target(method, "/.. /../a /a/../.. /%2e%2e/a| /a%2F../..?| http://h/..", ABOVE, "");
+        }
+        check_target("OPTIONS", "*", TargetStatus::Valid, "*");
+        check_target("CONNECT", "a:80 [::1]:80", TargetStatus::Valid, "");
+    }
+
     #[test]
     fn a_target_of_another_scheme_is_misdirected() {
         let check = |target: &str, schemes: Schemes, expected: Result<&str, ParseError>| {
             let head = format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n");
             let mut index = HeadIndex::default();
             index.parse(head.as_bytes(), &Limits::default()).expect("a well-formed head");
-            let framing = validate(&index, head.as_bytes(), schemes);
+            let framing = validate(&mut index, head.as_bytes(), schemes);
             let authority = framing.map(|framing| framing.authority.expect("a host").of(head.as_bytes()));
             assert_eq!(authority, expected.map(str::as_bytes), "{target} with {schemes:?}");
         };

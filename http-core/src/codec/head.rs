@@ -16,6 +16,7 @@ use crate::types::{
     error::ParseError,
     limits::Limits,
     method::{Method, Version},
+    path::DecodedPath,
 };
 
 /// The maximum number of header lines in a [`HeadIndex`]. A head with more is rejected with 431, even if
@@ -80,6 +81,19 @@ enum HeadPhase {
     Done,
 }
 
+/// What the parser has found in a target so far. Most targets are a normalised path and perhaps a query: the scan for the
+/// end of the target finds that out. [`framing`](crate::framing) looks at the others again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TargetScan {
+    /// Only a path of characters that a URI allows, without escapes, empty segments and segments that begin with a dot.
+    Path,
+    /// Such a path, and a query of characters that a URI allows, without escapes. The query begins at this offset, after
+    /// its `?`.
+    Query(u16),
+    /// Something else, or it is not known.
+    Other,
+}
+
 /// Whether a head is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParseStatus {
@@ -90,7 +104,7 @@ pub enum ParseStatus {
 }
 
 /// The parser of a head, and its result: the offsets of all elements.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HeadIndex {
     phase: HeadPhase,
     /// All bytes before this offset are parsed.
@@ -101,6 +115,10 @@ pub struct HeadIndex {
     pub(crate) method: Span,
     /// The request target; empty until it is parsed.
     pub(crate) target: Span,
+    /// What the target consists of, as far as it is parsed.
+    target_scan: TargetScan,
+    /// The path of the target, if [`framing`](crate::framing) had to normalise it.
+    pub(crate) decoded_path: DecodedPath,
     /// The minor version as an ASCII digit.
     minor: u8,
     /// The number of header lines parsed.
@@ -117,6 +135,8 @@ impl Default for HeadIndex {
             mark: 0,
             method: Span::default(),
             target: Span::default(),
+            target_scan: TargetScan::Path,
+            decoded_path: DecodedPath::default(),
             minor: 0,
             count: 0,
             headers: [HeaderSpans::default(); MAX_HEADERS],
@@ -137,7 +157,15 @@ impl HeadIndex {
         self.enter(HeadPhase::Start, 0);
         self.method = Span::default();
         self.target = Span::default();
+        self.target_scan = TargetScan::Path;
         self.count = 0;
+    }
+
+    /// Removes the parsed head as [`reset`](HeadIndex::reset) does, and all bytes that were copied from it.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.reset();
+        self.decoded_path.clear();
     }
 
     /// Parses the head at the front of `bytes`, and returns whether it is complete. `bytes` must begin with the bytes of
@@ -230,7 +258,7 @@ impl HeadIndex {
     /// Parses the target and the space after it. Returns whether both are complete. Fails as soon as more than
     /// `max_target_bytes` bytes of the target have arrived.
     fn parse_target(&mut self, bytes: &[u8], max_target_bytes: usize) -> Result<bool, ParseError> {
-        self.at = chars::target_end(bytes, self.at);
+        self.scan_target(bytes);
         if self.at - self.mark > max_target_bytes || self.at > usize::from(u16::MAX) {
             return Err(ParseError::TargetTooLong);
         }
@@ -241,6 +269,54 @@ impl HeadIndex {
                 Ok(self.enter(HeadPhase::Version, self.at + 1))
             }
             Some(_) => Err(ParseError::Target),
+        }
+    }
+
+    /// Moves `at` to the end of the target, or to the end of `bytes`. Sets `target_scan`.
+    #[inline]
+    fn scan_target(&mut self, bytes: &[u8]) {
+        if self.target_scan == TargetScan::Path {
+            let mut at = self.at;
+            let end = loop {
+                match bytes.get(at) {
+                    Some(&byte) if chars::is_segment(byte) => at += 1,
+                    // No empty segment begins after this slash, and none that begins with a dot.
+                    Some(b'/') if bytes.get(at + 1).is_some_and(|next| !b"/.".contains(next)) => at += 1,
+                    end => break end,
+                }
+            };
+            self.at = at;
+            match end {
+                None | Some(b' ') => return,
+                Some(b'?') => {
+                    self.at += 1;
+                    self.target_scan = TargetScan::Query(self.at as u16);
+                }
+                // Includes a slash at the end of the bytes received so far.
+                Some(_) => self.target_scan = TargetScan::Other,
+            }
+        }
+        if let TargetScan::Query(_) = self.target_scan {
+            self.at = chars::query_end(bytes, self.at);
+            if matches!(bytes.get(self.at), None | Some(b' ')) {
+                return;
+            }
+            self.target_scan = TargetScan::Other;
+        }
+        self.at = chars::target_end(bytes, self.at);
+    }
+
+    /// Returns the path and the query of a target that is a normalised path, perhaps with a valid query without escapes.
+    /// Returns `None` for any other target, and for some of these.
+    #[inline]
+    pub(crate) fn plain_target(&self) -> Option<(Span, Option<Span>)> {
+        match self.target_scan {
+            TargetScan::Path => Some((self.target, None)),
+            TargetScan::Query(at) => {
+                let Span { start, end } = self.target;
+                Some((Span { start, end: at - 1 }, Some(Span { start: at, end })))
+            }
+            TargetScan::Other => None,
         }
     }
 
@@ -355,6 +431,13 @@ impl HeadIndex {
     }
 }
 
+impl std::fmt::Debug for HeadIndex {
+    /// Writes the number of headers, and nothing that a client has sent.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "HeadIndex({:?}, {} headers)", self.phase, self.count)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -405,6 +488,24 @@ mod tests {
             for line in lines.split('|') {
                 let head = format!("{line}\r\nHost: x\r\n\r\n");
                 check(head.as_bytes(), expected.map(|()| Complete(head.len())));
+            }
+        }
+    }
+
+    #[test]
+    fn finds_path_and_query_of_plain_targets_in_one_scan() {
+        for (targets, plain) in [
+            ("/ /a /a/b.c/ /a_~!$&'()*+,;=:@ /a? /a?/../?:@ /?a=b", true),
+            ("// /. /a/.b /a%41 /a| /a?% /a?a[] /a?q?| http://a/b", false),
+        ] {
+            for target in targets.split(' ') {
+                let head = format!("GET {target} HTTP/1.1\r\n\r\n");
+                let index = check(head.as_bytes(), Ok(Complete(head.len())));
+                let text = |span: Span| str::from_utf8(span.of(head.as_bytes())).expect("ASCII");
+                let found = index.plain_target().map(|(path, query)| (text(path), query.map(text)));
+                let (path, query) =
+                    target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+                assert_eq!(found, plain.then_some((path, query)), "{target}");
             }
         }
     }

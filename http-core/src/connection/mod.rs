@@ -63,7 +63,7 @@ use crate::{
     },
     codec::{
         encode,
-        framing::{self, BodyLength, RequestFraming},
+        framing::{BodyLength, RequestFraming, TargetStatus},
         head::{MAX_LEADING_CRLF, ParseStatus},
     },
     message::{
@@ -276,12 +276,14 @@ impl Connection {
                 return self.flush_or_receive(io, deadline, usize::MAX);
             }
             Ok(ParseStatus::Complete(head_len)) => {
-                framing::validate(&io.input.index, io.input.unread(), self.config.schemes)
-                    .map(|framing| (framing, head_len))
+                io.input.validate_head(self.config.schemes).map(|framing| (framing, head_len))
             }
             Err(error) => Err(error),
         };
         match validated {
+            Ok((framing, head_len)) if framing.target != TargetStatus::Valid => {
+                Some(self.reject_target(framing, head_len, io.input, io.now))
+            }
             Ok((framing, head_len)) if framing.body == BodyLength::Exact(0) => {
                 Some(self.complete_request(framing, head_len..head_len, head_len, Content::Complete, io.now))
             }
@@ -487,6 +489,29 @@ impl Connection {
         let method = input.index.method(input.unread());
         let request = framing.map(|framing| (framing, now));
         self.transition(Event::Malformed, State::Rejecting { method, request });
+    }
+
+    /// Rejects a request whose head is valid except for the path or the query of its target: changes the state, and returns
+    /// [`Step::Reject`]. The head has `head_len` bytes, at the front of `input`.
+    ///
+    /// The connection stays open after a redirect of a request without a body, because the end of the request is known. A body
+    /// is not received.
+    #[cold]
+    fn reject_target(
+        &mut self,
+        framing: RequestFraming,
+        head_len: usize,
+        input: &RecvBuf,
+        now: Instant,
+    ) -> Step {
+        if let TargetStatus::Malformed(error) = framing.target {
+            return self.reject_malformed(error, Some(framing), input, now);
+        }
+        // With `Withheld`, the connection closes. That must not depend on how much of a body has arrived.
+        let has_body = framing.body != BodyLength::Exact(0);
+        let content = if has_body { Content::Withheld } else { Content::Complete };
+        self.complete_request(framing, head_len..head_len, head_len, content, now);
+        Step::Reject(Rejection::TargetNotEncoded)
     }
 
     /// Returns the request that awaits its response.

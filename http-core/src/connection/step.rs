@@ -16,9 +16,9 @@ pub enum Step {
     /// [`respond`](crate::Connection::respond), before or after the next poll. The next poll removes the request from the
     /// receive buffer.
     Request,
-    /// The library rejects the request for this reason. Pass an error response, such as
-    /// [`Rejection::response`](crate::Rejection::response), to [`respond`](crate::Connection::respond) before the next
-    /// poll.
+    /// The library rejects the request for this reason. Pass a response, such as
+    /// [`Rejected::response`](crate::Rejected::response) of [`rejected`](crate::Connection::rejected), to
+    /// [`respond`](crate::Connection::respond) before the next poll.
     Reject(Rejection),
     /// Wait for the handler's response, and pass it to [`respond`](crate::Connection::respond). Do not poll before.
     AwaitReply,

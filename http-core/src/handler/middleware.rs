@@ -127,7 +127,7 @@ impl std::fmt::Debug for Stack {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{HeadIndex, Rejection, Responder, Status};
+    use crate::{Rejection, Responder, Status, testing::ReceivedRequest};
     use std::{
         sync::mpsc,
         time::{Duration, Instant},
@@ -185,10 +185,9 @@ mod tests {
 
     /// `expected` are the status and the header lines of the response, or the rejection in place of it.
     fn check(path: &str, expected: Result<(Status, &[u8]), Rejection>) {
-        let mut index = HeadIndex::default();
         let bytes = format!("GET {path} HTTP/1.0\r\n\r\n");
-        let request = Request::parse(bytes.as_bytes(), &mut index, Instant::now()).expect("a request");
-        let result = complete(stack().handle(&request));
+        let received = ReceivedRequest::new(bytes.as_bytes(), Instant::now()).expect("a request");
+        let result = complete(stack().handle(&received.as_request()));
         let result = result.map(|response| (response.status(), response.headers.as_bytes().to_vec()));
         assert_eq!(result, expected.map(|(status, headers)| (status, headers.to_vec())), "{path}");
     }

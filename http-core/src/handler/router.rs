@@ -3,7 +3,7 @@
 use super::handler::{Handler, Reply};
 use crate::{
     message::{request::Request, response::Response},
-    types::{limits::Admit, method::Method, path::RelativePath, status::Status},
+    types::{limits::Admit, method::Method, path, status::Status},
 };
 use std::collections::HashMap;
 
@@ -13,8 +13,8 @@ type MethodHandler = (Method, Box<dyn Handler>);
 /// A handler that passes each request to another handler, chosen by path and method.
 ///
 /// An exact path takes precedence over prefixes, a longer prefix over a shorter one, and any of them over the fallback.
-/// The path of a request is compared decoded and without dot segments (RFC 3986 §6.2.2): `/%68ello` is `/hello`. A
-/// malformed path gets 400, a path without a handler 404.
+/// [`Request::path`] is compared, so the spelling of the path does not matter: `/%68ello` is `/hello`. A path without a
+/// handler gets 404.
 ///
 /// If a path has exact routes, but none for the method of the request:
 /// * A HEAD request goes to the handler of GET, if there is one.
@@ -29,14 +29,14 @@ type MethodHandler = (Method, Box<dyn Handler>);
 ///
 /// let router = Router::new()
 ///     .route(Method::Get, "/hello", |_: &Request<'_>| Response::text("Hello"))
-///     .prefix("/static/", |request: &Request<'_>| Response::text(request.path().to_owned()));
+///     .prefix("/static", |request: &Request<'_>| Response::text(request.path().to_owned()));
 /// ```
 #[derive(Default)]
 pub struct Router {
-    /// By decoded path, with its leading slash.
-    exact: HashMap<String, Vec<MethodHandler>>,
-    /// The longest prefix first.
-    prefixes: Vec<(String, Box<dyn Handler>)>,
+    /// By normalised path.
+    exact: HashMap<Vec<u8>, Vec<MethodHandler>>,
+    /// By normalised path, the longest first.
+    prefixes: Vec<(Vec<u8>, Box<dyn Handler>)>,
     /// The handler of requests whose path no route and no prefix matches. Without one, they get 404.
     fallback: Option<Box<dyn Handler>>,
 }
@@ -47,20 +47,22 @@ impl Router {
         Router::default()
     }
 
-    /// Sets the handler of one method of exactly this path. `path` is compared with the decoded path of a request.
-    /// Replaces the handler of an earlier call for the same method and path.
+    /// Sets the handler of one method of exactly this path. `path` is decoded: a `%` in it is just that character. It is
+    /// normalised as [`from_decoded`](crate::path::from_decoded) says: `hello` is `/hello`. Replaces the handler of an
+    /// earlier call for the same method and path.
     pub fn route(mut self, method: Method, path: &str, handler: impl Handler + 'static) -> Router {
-        let methods = self.exact.entry(path.to_owned()).or_default();
+        let methods = self.exact.entry(path::from_decoded(path)).or_default();
         methods.retain(|(known, _)| *known != method);
         methods.push((method, Box::new(handler)));
         self
     }
 
-    /// Sets the handler of all methods of all paths that begin with `prefix`. The decoded path of a request is compared
-    /// with `prefix` as text, not by segments: `/static` also matches `/staticx`, and `/static/` does not match
-    /// `/static`. A second call for the same prefix has no effect.
+    /// Sets the handler of all methods of the path `prefix` and of all paths below it: `/static` matches `/static`,
+    /// `/static/` and `/static/x`, but not `/staticx`. With a slash at its end, it matches only the paths below: `/static/`
+    /// does not match `/static`. `prefix` is normalised as the path of a [`route`](Router::route) is. A second call for the
+    /// same prefix has no effect.
     pub fn prefix(mut self, prefix: &str, handler: impl Handler + 'static) -> Router {
-        self.prefixes.push((prefix.to_owned(), Box::new(handler)));
+        self.prefixes.push((path::from_decoded(prefix), Box::new(handler)));
         self.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         self
     }
@@ -83,44 +85,41 @@ impl Router {
         allowed
     }
 
-    /// Returns the handler of the request, or the response that the router makes itself.
+    /// Returns the handler of a request, or the response of the router itself if the request has none.
     fn select(&self, request: &Request<'_>) -> Result<&dyn Handler, Response> {
-        if request.path() == "*" {
+        let path = request.path_bytes();
+        if path == b"*" {
             // RFC 9110 §9.3.7: OPTIONS for the server as a whole.
             return Err(Response::new(Status::NO_CONTENT));
         }
-        let path = RelativePath::parse(request.path()).map_err(|_| Response::error(Status::BAD_REQUEST))?;
-        let text = String::from_utf8_lossy(path.as_bytes());
-        let end = if path.is_directory() && !text.is_empty() { "/" } else { "" };
-        let decoded = ["/", &text, end].concat();
-        if let Some(methods) = self.exact.get(&decoded) {
-            return Router::of_method(methods, request);
+        if let Some(methods) = self.exact.get(path) {
+            return Router::select_method(methods, request.method());
         }
-        let prefixed = self.prefixes.iter().find(|(prefix, _)| decoded.starts_with(prefix.as_str()));
-        let handler = prefixed.map(|(_, handler)| handler).or(self.fallback.as_ref());
-        handler.map(|handler| &**handler).ok_or_else(|| Response::error(Status::NOT_FOUND))
+        let prefixed = self.prefixes.iter().find(|(prefix, _)| is_below(path, prefix));
+        match prefixed.map(|(_, handler)| handler).or(self.fallback.as_ref()) {
+            Some(handler) => Ok(&**handler),
+            None => Err(Response::error(Status::NOT_FOUND)),
+        }
     }
 
-    /// Returns the handler of the request's method in `methods`, the handlers of its path. The handler of GET is also
-    /// that of HEAD if HEAD has none. Without a handler, returns the router's response: 204 with Allow to OPTIONS, 501 to
-    /// a method that the library does not know, and 405 with Allow to any other.
-    fn of_method<'h>(
-        methods: &'h [MethodHandler],
-        request: &Request<'_>,
-    ) -> Result<&'h dyn Handler, Response> {
-        let find = |wanted| methods.iter().find(|(method, _)| *method == wanted).map(|(_, handler)| handler);
-        let handler = match request.method() {
-            Method::Head => find(Method::Head).or_else(|| find(Method::Get)),
-            method => find(method),
-        };
-        match handler {
-            Some(handler) => Ok(&**handler),
-            None if request.method() == Method::Options => {
-                Err(Response::new(Status::NO_CONTENT).with_allow(&Router::allowed(methods)))
-            }
-            None => Err(Response::method_not_allowed(request.method(), &Router::allowed(methods))),
-        }
+    /// Returns the handler of `method` in `methods`, the handlers of the request's path. A HEAD request goes to the handler
+    /// of GET if HEAD has none. Without a handler, the response is 204 with Allow to OPTIONS, 501 to a method that the
+    /// library does not know, and 405 with Allow to any other.
+    fn select_method(methods: &[MethodHandler], method: Method) -> Result<&dyn Handler, Response> {
+        let find =
+            |wanted| methods.iter().find(|(method, _)| *method == wanted).map(|(_, handler)| &**handler);
+        let handler = find(method).or_else(|| find(Method::Get).filter(|_| method == Method::Head));
+        handler.ok_or_else(|| match method {
+            Method::Options => Response::new(Status::NO_CONTENT).with_allow(&Router::allowed(methods)),
+            _ => Response::method_not_allowed(method, &Router::allowed(methods)),
+        })
     }
+}
+
+/// Returns whether `path` is `prefix` or below it, by whole segments. If `prefix` ends in a slash, `path` must be below it.
+fn is_below(path: &[u8], prefix: &[u8]) -> bool {
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/") || prefix.ends_with(b"/"))
 }
 
 impl Handler for Router {
@@ -144,7 +143,7 @@ impl std::fmt::Debug for Router {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::HeadIndex;
+    use crate::testing::ReceivedRequest;
     use std::time::Instant;
 
     /// Returns a handler that responds with a header `Says`.
@@ -158,17 +157,18 @@ mod tests {
             .route(Method::Get, "/hello", says("hello"))
             .route(Method::Post, "/hello", says("posted"))
             .route(Method::Get, "/", says("index"))
-            .prefix("/s/", says("short"))
-            .prefix("/s/long/", says("long"))
+            .route(Method::Get, "50%//x", says("normalised"))
+            .prefix("/s", says("short"))
+            .prefix("s/./long", says("long"))
+            .prefix("/below/", says("below"))
     }
 
     /// Passes a request with this method and target to `router`. `expected` are the status code of the response and its
     /// headers Says and Allow, if present.
     fn check(router: &Router, line: &str, expected: &str) {
         let bytes = format!("{line} HTTP/1.0\r\n\r\n");
-        let mut index = HeadIndex::default();
-        let request = Request::parse(bytes.as_bytes(), &mut index, Instant::now()).expect("a request");
-        let Reply::Now(response) = router.handle(&request) else { panic!("now") };
+        let received = ReceivedRequest::new(bytes.as_bytes(), Instant::now()).expect("a request");
+        let Reply::Now(response) = router.handle(&received.as_request()) else { panic!("now") };
         let headers = ["Says", "Allow"].into_iter().filter_map(|name| response.header(name));
         let headers: String = headers.map(|value| format!(" {}", value.escape_ascii())).collect();
         assert_eq!(format!("{}{headers}", response.status().code()), expected, "{line}");
@@ -184,15 +184,27 @@ mod tests {
         check(router, "HEAD /hello", "200 hello");
         check(router, "POST /hello", "200 posted");
         check(router, "GET /", "200 index");
-        check(router, "GET /s/a", "200 short");
-        check(router, "POST /s/long/a", "200 long");
+        check(router, "GET /50%25/%78", "200 normalised");
+        check(router, "GET /s/long/a", "200 long");
+        check(router, "POST /s/long", "200 long");
+        for path in ["/s", "/s/", "/s/a", "/s/longer", "//s/a", "/x/../s/a", "/%73/a", "/s%2Fa", "/s/../s"] {
+            check(router, &format!("GET {path}"), "200 short");
+        }
+        for path in ["/sx", "/S", "/x/s", "/below", "/s/..%2f", "/%FF"] {
+            check(
+                router,
+                &format!("DELETE {path}"),
+                if path == "/s/..%2f" { "405 GET, HEAD, OPTIONS" } else { "404" },
+            );
+        }
+        check(router, "GET /below/", "200 below");
         check(router, "GET /hello/", "404");
         check(router, "GET /hell", "404");
-        check(router, "GET /%00", "400");
         check(router, "PUT /hello", "405 GET, POST, HEAD, OPTIONS");
         check(router, "OPTIONS /hello", "204 GET, POST, HEAD, OPTIONS");
         check(router, "OPTIONS *", "204");
         check(router, "BREW /hello", "501");
         check(&Router::new().fallback(says("rest")), "GET /any", "200 rest");
+        check(&Router::new().prefix("", says("all")), "GET /any", "200 all");
     }
 }

@@ -1,7 +1,7 @@
 //! Rejections: responses that the library makes itself, in place of a handler.
 
 use super::{request::Request, response::Response};
-use crate::types::{error::ParseError, status::Status};
+use crate::types::{error::ParseError, path::RelativePath, status::Status};
 use core::net::SocketAddr;
 
 /// The reason why the library responds to a request itself: the request reached no handler, or its handler failed.
@@ -9,6 +9,9 @@ use core::net::SocketAddr;
 pub enum Rejection {
     /// The request is malformed, or exceeds a limit.
     Malformed(ParseError),
+    /// The target of a GET or HEAD request is not correctly encoded: it contains a character that a URI does not allow, or a
+    /// malformed escape in the query. The response redirects to the encoded target (RFC 9112 §3).
+    TargetNotEncoded,
     /// The request did not arrive in time.
     RequestTimeout,
     /// The handler did not reply in time.
@@ -26,15 +29,15 @@ impl Rejection {
     pub const fn status(self) -> Status {
         match self {
             Rejection::Malformed(error) => error.status(),
+            Rejection::TargetNotEncoded => Status::MOVED_PERMANENTLY,
             Rejection::RequestTimeout => Status::REQUEST_TIMEOUT,
             Rejection::ReplyTimeout | Rejection::Overloaded => Status::SERVICE_UNAVAILABLE,
             Rejection::HandlerPanicked | Rejection::InvalidResponse => Status::INTERNAL_SERVER_ERROR,
         }
     }
 
-    /// Returns the library's response: an error page, with Retry-After if the status is 503. The connection closes
-    /// after it. The engine passes the response to [`Handler::rejected`](crate::Handler::rejected), and sends what that
-    /// method returns.
+    /// Returns the library's response if nothing is known of the request: an error page, with Retry-After if the status is
+    /// 503. The connection closes after it. [`Rejected::response`] also knows where to redirect.
     pub fn response(self) -> Response {
         let response = Response::error(self.status()).with_close();
         if self.status() == Status::SERVICE_UNAVAILABLE {
@@ -52,14 +55,33 @@ pub struct Rejected<'r> {
     pub reason: Rejection,
     /// The client's address; `None` if the engine [has not set it](crate::Connection::with_client_addr).
     pub client_addr: Option<SocketAddr>,
-    /// The request without its body; `None` unless the head is complete, valid and still in the receive buffer.
+    /// The request without its body; `None` unless the head is complete, valid and still in the receive buffer. Its target
+    /// may be the reason of the rejection: then [`Request::path`] is normalised as far as possible.
     pub request: Option<Request<'r>>,
+}
+
+impl Rejected<'_> {
+    /// Returns the library's response: a redirect if only the target is not correctly encoded, otherwise that of
+    /// [`Rejection::response`]. The connection closes after it, except after a redirect of a request without a body. The
+    /// engine passes the response to [`Handler::rejected`](crate::Handler::rejected), and sends what that method returns.
+    pub fn response(&self) -> Response {
+        let path = |request: &Request<'_>| {
+            RelativePath::new(request.path_bytes()).map(|path| request.reference_to(path))
+        };
+        match self.request.as_ref().and_then(path) {
+            Some(location) if self.reason == Rejection::TargetNotEncoded => {
+                Response::error(self.reason.status()).with_header("Location", location)
+            }
+            _ => self.reason.response(),
+        }
+    }
 }
 
 impl std::fmt::Display for Rejection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Rejection::Malformed(error) => error.as_str(),
+            Rejection::TargetNotEncoded => "the request target is not correctly encoded",
             Rejection::RequestTimeout => "the request did not arrive in time",
             Rejection::ReplyTimeout => "the handler did not reply in time",
             Rejection::Overloaded => "over capacity",

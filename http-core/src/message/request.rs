@@ -1,21 +1,18 @@
 //! A complete request, borrowed from the receive buffer.
 
 use crate::{
-    codec::{
-        framing::{self, RequestFraming},
-        head::{HeadIndex, ParseStatus},
-    },
+    codec::{framing::RequestFraming, head::HeadIndex},
     types::{
-        error::ParseError,
-        limits::Limits,
-        method::{Method, Schemes, Version},
+        method::{Method, Version},
+        path::RelativePath,
+        uri,
     },
 };
 use core::net::SocketAddr;
 use std::time::Instant;
 
 /// A complete request with a valid head. It borrows the receive buffer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Request<'b> {
     /// The offsets of the method, the target and the headers in `bytes`.
     pub(crate) index: &'b HeadIndex,
@@ -31,37 +28,6 @@ pub struct Request<'b> {
 }
 
 impl<'b> Request<'b> {
-    /// Parses a request that is completely in `bytes`, with the default [`Limits`]: for tests of handlers. All bytes
-    /// after the head are the body, whatever the headers say. Stores the offsets of the headers in `index`, which the
-    /// request borrows. The earlier contents of `index` are discarded.
-    ///
-    /// # Errors
-    ///
-    /// The first error in the head, or [`ParseError::HeadTooLarge`] if the head does not end within `bytes`.
-    ///
-    /// ```
-    /// use http_core::{HeadIndex, Request};
-    ///
-    /// let mut index = HeadIndex::default();
-    /// let bytes = b"GET /a%20b?c=d HTTP/1.1\r\nHost: example.org\r\n\r\n";
-    /// let request = Request::parse(bytes, &mut index, std::time::Instant::now())?;
-    /// assert_eq!((request.path(), request.query()), ("/a%20b", Some("c=d")));
-    /// assert_eq!(request.host(), Some("example.org"));
-    /// # Ok::<(), http_core::ParseError>(())
-    /// ```
-    pub fn parse(
-        bytes: &'b [u8],
-        index: &'b mut HeadIndex,
-        received_at: Instant,
-    ) -> Result<Request<'b>, ParseError> {
-        index.reset();
-        let ParseStatus::Complete(head_len) = index.parse(bytes, &Limits::default())? else {
-            return Err(ParseError::HeadTooLarge);
-        };
-        let framing = framing::validate(index, bytes, Schemes::default())?;
-        Ok(Request { index, bytes, body: &bytes[head_len..], framing, received_at, client_addr: None })
-    }
-
     /// Returns the method.
     pub fn method(&self) -> Method {
         self.framing.method
@@ -77,26 +43,67 @@ impl<'b> Request<'b> {
         text(self.index.target.of(self.bytes))
     }
 
-    /// Returns the target's path, still percent-encoded: `/` if the target has none, `*` for `OPTIONS *`, empty for
-    /// CONNECT.
+    /// Returns the path of the target in its normalised form, as [`path::normalize`](crate::path::normalize) defines it:
+    /// decoded, without empty segments and dot segments, beginning with a slash. So the same path is the same text, however
+    /// the client has spelled it. Bytes that are not UTF-8 appear as `%XX`.
+    ///
+    /// Returns `*` for `OPTIONS *`, and an empty string for CONNECT.
     #[inline]
     pub fn path(&self) -> &'b str {
-        text(self.path_bytes())
-    }
-
-    /// Returns the path as bytes. Cheaper than [`path`](Request::path): skips UTF-8 validation.
-    #[inline]
-    pub fn path_bytes(&self) -> &'b [u8] {
-        match self.framing.path.of(self.bytes) {
-            b"" if self.method() != Method::Connect => b"/",
-            path => path,
+        if self.framing.is_path_decoded {
+            self.index.decoded_path.as_str()
+        } else {
+            text(self.framing.path.of(self.bytes))
         }
     }
 
-    /// Returns the target's query without its `?`, still percent-encoded; `None` if the target contains no `?`.
+    /// Returns the path as [`path`](Request::path) does, as bytes, which need not be UTF-8. Cheaper than `path`: skips UTF-8
+    /// validation.
+    #[inline]
+    pub fn path_bytes(&self) -> &'b [u8] {
+        if self.framing.is_path_decoded {
+            self.index.decoded_path.as_bytes()
+        } else {
+            self.framing.path.of(self.bytes)
+        }
+    }
+
+    /// Returns the path of the target as the client sent it: percent-encoded, with all dot segments. Empty if the target has
+    /// no path, as in `http://host`.
+    ///
+    /// Do not choose by it what a request may do: a path has many spellings. Use [`path`](Request::path).
+    pub fn raw_path(&self) -> &'b str {
+        text(self.framing.path.of(self.bytes))
+    }
+
+    /// Returns the target's query without its `?`, still percent-encoded; `None` if the target contains no `?`. It contains
+    /// only characters that a URI allows, and complete percent-escapes.
     #[inline]
     pub fn query(&self) -> Option<&'b str> {
         self.framing.query.map(|query| text(query.of(self.bytes)))
+    }
+
+    /// Returns a relative reference (RFC 3986 §4.2) to `path`, with the query of this request: the `Location` of a redirect.
+    ///
+    /// A client resolves it against the URL that it requested. So the redirect also works behind a proxy that removes the
+    /// beginning of each path. It cannot lead to another host.
+    ///
+    /// ```
+    /// use http_core::{path::RelativePath, testing::ReceivedRequest};
+    ///
+    /// let bytes = b"GET /photos/2024?page=2 HTTP/1.1\r\nHost: example.org\r\n\r\n";
+    /// let received = ReceivedRequest::new(bytes, std::time::Instant::now())?;
+    /// let request = received.as_request();
+    /// let path = RelativePath::new(request.path_bytes()).ok_or("not a path")?;
+    /// assert_eq!(request.reference_to(path.as_directory()), "2024/?page=2");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reference_to(&self, path: RelativePath<'_>) -> String {
+        let reference = path.reference_from(self.raw_path());
+        match self.query() {
+            Some(query) => format!("{reference}?{}", uri::normalize_query(query)),
+            None => reference,
+        }
     }
 
     /// Returns the host, with its port if there is one, that the request is for; `None` only in HTTP/1.0 (RFC 9110
@@ -146,6 +153,14 @@ impl<'b> Request<'b> {
     /// Returns the time when the connection parsed the last byte of the request.
     pub fn received_at(&self) -> Instant {
         self.received_at
+    }
+}
+
+impl std::fmt::Debug for Request<'_> {
+    /// Writes the method, the target and the names of the headers. Header values and the body may be secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.headers().map(|(name, _)| name).collect();
+        write!(f, "Request({} {} {names:?})", self.method_token(), self.target())
     }
 }
 

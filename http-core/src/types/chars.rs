@@ -18,6 +18,10 @@ const HOST: u8 = 4;
 /// The bit in [`CLASSES`] of the bytes of a path or a query in a URI (RFC 3986 §3.3, §3.4), without percent-escapes.
 const URI: u8 = 8;
 
+/// The bit in [`CLASSES`] of the bytes of a path segment (`pchar`, RFC 3986 §3.3), without percent-escapes: those of
+/// [`URI`] except `/` and `?`.
+const SEGMENT: u8 = 16;
+
 /// The bytes of a path or a query in a URI that are not letters or digits, without percent-escapes.
 pub(crate) const URI_PUNCTUATION: &[u8] = b"-._~/?:@!$&'()*+,;=";
 
@@ -28,7 +32,7 @@ const CLASSES: [u8; 256] = {
     while code < 256 {
         let byte = code as u8;
         if byte.is_ascii_alphanumeric() {
-            table[code] = TOKEN | HOST | URI;
+            table[code] = TOKEN | HOST | URI | SEGMENT;
         }
         if byte.is_ascii_graphic() && byte != b'#' {
             table[code] |= TARGET;
@@ -38,6 +42,7 @@ const CLASSES: [u8; 256] = {
     add_class(&mut table, TOKEN, b"!#$%&'*+-.^_`|~");
     add_class(&mut table, HOST, b"-._~!$&'()*+;=");
     add_class(&mut table, URI, URI_PUNCTUATION);
+    add_class(&mut table, SEGMENT, b"-._~:@!$&'()*+,;=");
     table
 };
 
@@ -86,6 +91,17 @@ pub fn token_end(bytes: &[u8], at: usize) -> usize {
 /// is not visible ASCII. Returns `bytes.len()` if there is no such byte.
 pub fn target_end(bytes: &[u8], at: usize) -> usize {
     run_end(bytes, at, |byte| CLASSES[byte as usize] & TARGET != 0)
+}
+
+/// Returns whether a path segment in a URI may contain `byte` without a percent-escape.
+pub(crate) const fn is_segment(byte: u8) -> bool {
+    CLASSES[byte as usize] & SEGMENT != 0
+}
+
+/// Returns the index of the first byte from `at` on that a query in a URI may not contain without a percent-escape.
+/// Returns `bytes.len()` if there is no such byte.
+pub(crate) fn query_end(bytes: &[u8], at: usize) -> usize {
+    run_end(bytes, at, is_uri)
 }
 
 /// Returns the index of the first byte from `at` on that a host name may not contain without a percent-escape. Returns

@@ -53,8 +53,11 @@ parse_errors! {
     Method BAD_REQUEST "malformed method"
     /// The method has more than 32 bytes, and so is longer than any registered one (RFC 9112 §3).
     MethodTooLong NOT_IMPLEMENTED "method too long"
-    /// The target is empty, contains a forbidden byte, or has a form that the method does not allow (RFC 9112 §3.2).
+    /// The target is empty, contains a byte or an escape that a URI does not allow, or has a form that the method does not
+    /// allow (RFC 9112 §3.2).
     Target BAD_REQUEST "malformed request target"
+    /// The path of the target leads above the root: `/../a`.
+    AboveRoot FORBIDDEN "path leads above the root"
     /// The target exceeds [`Limits::target_bytes`](crate::Limits::target_bytes).
     TargetTooLong URI_TOO_LONG "request target too long"
     /// The target is a URI with a scheme that is not in [`Config::schemes`](crate::Config::schemes), such as an `https`

@@ -1,7 +1,7 @@
 //! Checks whether a path or a query contains only the characters of a URI (RFC 3986 §3.3, §3.4), and escapes the other
 //! characters of a query.
 //!
-//! Browsers send some characters unescaped that a URI does not allow, such as `|`. A server can redirect a request with
+//! Browsers send some characters unescaped that a URI does not allow, such as `|`. A connection redirects a request with
 //! such a target to the corrected target (RFC 9112 §3).
 
 use super::{
@@ -32,8 +32,8 @@ pub(super) const fn all_ascii_except(mut kept: &[u8]) -> AsciiSet {
 /// assert!(is_valid("/a%20b/c?d") && is_valid("q=100%25"));
 /// assert!(!is_valid("/a|b") && !is_valid("q=100%") && !is_valid("q=%zz"));
 /// ```
-pub fn is_valid(part: &str) -> bool {
-    let bytes = part.as_bytes();
+pub fn is_valid(part: impl AsRef<[u8]>) -> bool {
+    let bytes = part.as_ref();
     bytes.iter().enumerate().all(|(at, &byte)| chars::is_uri(byte) || begins_escape(&bytes[at..]))
 }
 

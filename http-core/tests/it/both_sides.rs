@@ -4,12 +4,13 @@ use crate::{
     app::{AppReply, echo},
     client::read,
     drive::{Drive, SeenRequest},
-    roundtrip::{body, header_name, header_value},
+    roundtrip::{body, header_name, header_value, target},
     split::cases,
 };
 use http_core::{
-    Config, HeadIndex, Limits, Method, Response, Status, Version,
+    Config, Limits, Method, Response, Status, Version,
     client::{ClientRequest, RequestError, ResponseError},
+    testing::ReceivedRequest,
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 use std::time::Instant;
@@ -83,7 +84,7 @@ proptest! {
     fn the_server_reads_what_the_client_writes(
         method in select(&[Method::Get, Method::Head, Method::Post, Method::Put, Method::Delete, Method::Patch][..]),
         authority in select(&["example.org", "localhost:8001", "127.0.0.1", "[::1]:80"][..]),
-        target in "/[!-\"$-~]{0,200}",
+        target in target(),
         headers in vec((header_name(), header_value()), 0..12),
         content in prop::option::of(vec(any::<u8>(), 0..300)),
         keep_alive in any::<bool>(),
@@ -104,9 +105,9 @@ proptest! {
         drive.run();
         prop_assert_eq!(drive.seen.len(), 1);
         prop_assert_eq!(drive.responses()[0].close, !keep_alive);
-        let mut index = HeadIndex::default();
-        let parsed = http_core::Request::parse(&bytes, &mut index, Instant::now());
-        prop_assert_eq!(parsed.map(|request| SeenRequest::of(&request)), Ok(drive.seen[0].clone()));
+        let received = ReceivedRequest::new(&bytes, Instant::now());
+        let received = received.map(|received| SeenRequest::of(&received.as_request()));
+        prop_assert_eq!(received.as_ref(), Ok(&drive.seen[0]));
 
         let seen = &drive.seen[0];
         prop_assert_eq!((seen.method.as_str(), &seen.target, seen.version), (method.as_str(), &target, Version::Http11));

@@ -8,8 +8,8 @@ use crate::{
     reply::{ReceivedResponse, RequestKind, read},
 };
 use http_core::{
-    Admit, Buffers, Clock, CloseReason, Config, Connection, Rejection, Request, Response, SendQueue, Step,
-    Transmit, Version,
+    Admit, Buffers, Clock, CloseReason, Config, Connection, Rejected, Rejection, Request, Response,
+    SendQueue, Step, Transmit, Version,
 };
 use std::{
     borrow::Cow,
@@ -57,7 +57,7 @@ pub struct Drive {
     /// Rejects each request with content at its head for this reason, instead of asking `admit`.
     pub reject_at_head: Option<Rejection>,
     /// Creates the response to a rejection.
-    pub on_reject: fn(Rejection) -> Response,
+    pub on_reject: fn(&Rejected<'_>) -> Response,
     /// Sent by the client and not received yet: one item for each receive.
     arriving: VecDeque<Vec<u8>>,
     /// The received bytes of the first item.
@@ -100,7 +100,7 @@ impl Drive {
             app: Box::new(app),
             admit: |_| Admit::Buffer,
             reject_at_head: None,
-            on_reject: Rejection::response,
+            on_reject: |rejected| rejected.response(),
             arriving: VecDeque::new(),
             received: 0,
             client_ended: false,
@@ -259,7 +259,13 @@ impl Drive {
                 self.record("request".into())
             }
             Step::Reject(reason) => {
-                self.kinds.push(RequestKind::Unknown);
+                let request = self.conn.request(&self.buffers.input);
+                self.kinds.push(match request.filter(|_| reason == Rejection::TargetNotEncoded) {
+                    Some(request) => {
+                        RequestKind::of(request.method_token(), request.version() == Version::Http11)
+                    }
+                    None => RequestKind::Unknown,
+                });
                 self.reject(reason);
                 true
             }
@@ -307,10 +313,12 @@ impl Drive {
     }
 
     fn reject(&mut self, reason: Rejection) {
-        assert!(self.rejections.is_empty(), "parsed bytes after {:?}", self.rejections);
+        let only_redirects = self.rejections.iter().all(|reason| *reason == Rejection::TargetNotEncoded);
+        assert!(only_redirects, "parsed bytes after {:?}", self.rejections);
         self.rejections.push(reason);
         self.record(format!("{reason:?}").into());
-        self.respond((self.on_reject)(reason));
+        let response = (self.on_reject)(&self.conn.rejected(reason, &self.buffers.input));
+        self.respond(response);
     }
 
     fn respond(&mut self, response: Response) {

@@ -240,7 +240,7 @@ fn a_rejection_is_not_lost_to_a_reset() {
 #[test]
 fn a_rejection_closes_even_if_the_application_replaces_its_response() {
     let mut drive = Drive::new(Config::default(), echo);
-    drive.on_reject = |reason| Response::text("nothing wrong").with_status(reason.status());
+    drive.on_reject = |rejected| Response::text("nothing wrong").with_status(rejected.reason.status());
     drive.send(&[b"GET / HTTP/1.1\r\n\r\n", get("/a").as_bytes()].concat());
     drive.end();
     drive.run();

@@ -28,7 +28,6 @@ fn outcome(limits: &Limits, input: &[u8], sizes: &[usize], writes: &[usize]) -> 
     let responses = drive.responses();
     assert_eq!(responses.len(), drive.seen.len() + drive.rejections.len(), "one response to each request");
     assert!(drive.closed.is_some(), "still open after the end");
-    assert!(drive.rejections.len() <= 1, "parsed bytes after an error");
     let rejected = drive.steps.iter().position(|step| step.starts_with("Malformed"));
     let after = rejected.map_or(&[][..], |index| &drive.steps[index..]);
     assert!(!after.iter().any(|step| step == "request"), "served a request after an error");
@@ -145,6 +144,10 @@ const TARGETS: &[&str] = &[
     "/a%20b?c=d",
     "/a/long/enough/path/to/run/into/a/limit",
     "http://other.example/a",
+    "//a/./%2fb?%41",
+    "/a|b?c[]",
+    "/a?%",
+    "/%2e%2e/a",
     "/close",
     "/later",
     "/stream",

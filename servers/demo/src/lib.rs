@@ -75,7 +75,7 @@ impl fmt::Display for App {
 }
 
 /// Creates the router of one worker. `weather` handles `/weather`. `root` is the directory whose files are served below
-/// `/static/`; with `None`, there are no routes below `/static`.
+/// `/static/`; with `None`, there are none.
 fn router(root: Option<Arc<Root>>, weather: Arc<Weather>) -> Router {
     let router = Router::new()
         .route(Method::Get, "/", index::handle)
@@ -87,9 +87,5 @@ fn router(root: Option<Arc<Root>>, weather: Arc<Weather>) -> Router {
         .route(Method::Get, "/error_task", handler(tasks::error_task))
         .fallback(handler(|_| Err(Problem::new(Status::NOT_FOUND, "no such route; / lists all routes"))));
     let Some(root) = root else { return router };
-    router
-        .route(Method::Get, "/static", |_: &Request<'_>| {
-            Response::redirect(Status::MOVED_PERMANENTLY, "/static/")
-        })
-        .prefix("/static/", Files::from_root(root).with_prefix("/static"))
+    router.prefix("/static", Files::from_root(root).with_prefix("/static"))
 }

@@ -137,6 +137,10 @@ impl Middleware for Problems {
     }
 
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
+        // A redirect is no error.
+        if response.status().code() < 400 {
+            return response;
+        }
         let format = rejected.request.as_ref().map_or(Format::Json, Format::preferred_by);
         describe_rejection(rejected.reason, response, format)
     }

@@ -133,12 +133,12 @@ impl Driver<'_> {
     #[cold]
     fn respond_rejected(&mut self, reason: Rejection) {
         let rejected = self.conn.rejected(reason, &self.buffers.input);
-        let response = catch_panic(|| self.handler.rejected(&rejected, reason.response()));
+        let response = catch_panic(|| self.handler.rejected(&rejected, rejected.response()));
         let response = response.unwrap_or_else(Rejection::response);
         if let Err(misuse) = self.conn.respond(response, &mut self.buffers.out, self.clock) {
             report(&misuse);
             // The default response is always valid.
-            let _ = self.conn.respond(reason.response(), &mut self.buffers.out, self.clock);
+            let _ = self.conn.respond(rejected.response(), &mut self.buffers.out, self.clock);
         }
     }
 }

@@ -86,7 +86,7 @@ impl WorkerHandler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_core::{HeadIndex, Reply, Request, Response, Status};
+    use http_core::{Reply, Request, Response, Status, testing::ReceivedRequest};
     use std::time::Instant;
 
     fn responding(statuses: [Status; 2]) -> MakeHandler {
@@ -95,10 +95,11 @@ mod tests {
 
     fn check(worker: &mut WorkerHandler, expected: Status) {
         worker.refresh();
-        let mut index = HeadIndex::default();
         let bytes = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-        let request = Request::parse(bytes, &mut index, Instant::now()).expect("a request");
-        let Reply::Now(response) = worker.get().handle(&request) else { panic!("an immediate reply") };
+        let received = ReceivedRequest::new(bytes, Instant::now()).expect("a request");
+        let Reply::Now(response) = worker.get().handle(&received.as_request()) else {
+            panic!("an immediate reply")
+        };
         assert_eq!(response.status(), expected);
     }
 

@@ -1,4 +1,5 @@
-//! One worker's cache of lookup outcomes. Its key is the path of a request as the client sent it, not decoded.
+//! One worker's cache of lookup outcomes. Its key is the path of a request in its normalised form, so that all spellings of a
+//! path share one entry.
 //!
 //! An outcome is used for one second without another look at the file system. The cache never makes a system call.
 
@@ -42,7 +43,7 @@ pub(super) enum Cached {
 /// A cache of documents and of 404 results, by path. When it is full of documents, it evicts some of them.
 #[derive(Default)]
 pub(super) struct Cache {
-    /// The documents by path. Several paths may lead to one file, each with a document of its own. The hash has a
+    /// The documents by path. Links may lead from several paths to one file: each has a document of its own. The hash has a
     /// random seed, because clients choose the paths.
     entries: HashMap<Box<[u8]>, CacheEntry, RandomState>,
     /// The paths for which a lookup found no file.
@@ -149,7 +150,7 @@ mod tests {
             (&long, Outcome::Document(document(1)), "Absent", "Absent"),
             ("/missing", Outcome::Error(Status::NOT_FOUND), "Fresh(Error", "Absent"),
             ("/forbidden", Outcome::Error(Status::FORBIDDEN), "Absent", "Absent"),
-            ("/directory", Outcome::Redirect("/directory/".to_owned()), "Absent", "Absent"),
+            ("/directory", Outcome::Redirect, "Absent", "Absent"),
         ] {
             cache.insert(path.as_bytes(), &outcome, start);
             check(&cache.get(path.as_bytes(), before), fresh);

@@ -13,8 +13,7 @@ use crate::{
 use http_core::{
     Admit, Handler, Method, Reply, Request, Response, Status,
     conditional::{self, Precondition, Validators},
-    path::{PathError, RelativePath},
-    uri,
+    path::{self, RelativePath},
 };
 use std::{
     fmt, io,
@@ -32,9 +31,9 @@ const ALLOWED_METHODS: [Method; 2] = [Method::Get, Method::Head];
 /// Workers may share the [`Root`].
 pub struct Files {
     root: Arc<Root>,
-    /// The beginning of the request paths that lead to the root, for example `/static`: the path `/static/a` then names
-    /// the file `a` in the root. Empty if `/a` names that file.
-    prefix: &'static str,
+    /// The beginning of the request paths that lead to the root, for example `static`: the path `/static/a` then names
+    /// the file `a` in the root. It has no slash at either end. Empty if `/a` names that file.
+    prefix: Box<[u8]>,
     cache: Mutex<Cache>,
 }
 
@@ -50,46 +49,31 @@ impl Files {
 
     /// Serves the files of an open document root.
     pub fn from_root(root: Arc<Root>) -> Files {
-        Files { root, prefix: "", cache: Mutex::default() }
+        Files { root, prefix: Box::default(), cache: Mutex::default() }
     }
 
-    /// Serves the root at request paths that begin with `prefix`, for example `/static`: the path `/static/a` then
-    /// names the file `a` in the root. A request for any other path gets 404. If `prefix` is empty, `/a` names that
-    /// file.
+    /// Serves the root at request paths below `prefix`, for example `/static`: the path `/static/a` then names the file `a`
+    /// in the root, and `/static` is redirected to `/static/`. A request for any other path gets 404. If `prefix` is empty
+    /// or `/`, the path `/a` names that file.
     ///
-    /// A `prefix` that is not empty must begin with a slash and must not end with one. A debug build panics otherwise.
-    /// A release build does not check this, and serves wrong paths.
-    pub fn with_prefix(self, prefix: &'static str) -> Files {
-        debug_assert!(prefix.is_empty() || prefix.starts_with('/') && !prefix.ends_with('/'), "{prefix}");
-        Files { prefix, ..self }
-    }
-
-    /// Returns what the path and the query of a request lead to: a document, a redirect or an error.
-    ///
-    /// If the path leads to a document, but the query is not valid in a URI, this is a redirect to the same path: its
-    /// Location has the query with percent-encoding.
-    #[inline]
-    fn outcome(&self, request: &Request<'_>) -> Outcome {
-        let outcome = self.path_outcome(request);
-        // Browsers send characters in a query that a URI must not hold (RFC 9112 §3).
-        if matches!(outcome, Outcome::Document(_)) && !request.query().is_none_or(uri::is_valid) {
-            let path = resolve(request.path(), self.prefix);
-            return path.map_or_else(|outcome| outcome, |path| Outcome::Redirect(path.encode()));
-        }
-        outcome
+    /// `prefix` is decoded: a `%` in it is just that character. A slash at its beginning or its end makes no difference.
+    pub fn with_prefix(self, prefix: &str) -> Files {
+        let path = path::from_decoded(prefix);
+        let path = path.strip_prefix(b"/").unwrap_or(&path);
+        Files { prefix: path.strip_suffix(b"/").unwrap_or(path).into(), ..self }
     }
 
     /// Returns what the path of a request leads to: a document, a redirect or an error. Takes it from the cache, or
     /// looks the path up, and caches the outcome if it is a document or a 404.
     #[inline]
-    fn path_outcome(&self, request: &Request<'_>) -> Outcome {
+    fn outcome(&self, request: &Request<'_>) -> Outcome {
         let (key, now) = (request.path_bytes(), request.received_at());
         let stale = match self.cache().get(key, now) {
             Cached::Fresh(outcome) => return outcome,
             Cached::Stale(document) => Some(document),
             Cached::Absent => None,
         };
-        let path = match resolve(request.path(), self.prefix) {
+        let path = match resolve(key, &self.prefix) {
             Ok(path) => path,
             Err(outcome) => return outcome,
         };
@@ -121,7 +105,7 @@ impl Handler for Files {
                 conditional_response(request, &document)
             }
             Outcome::Document(document) => full_response(&document),
-            Outcome::Redirect(path) => redirect(self.prefix, &path, request.query()),
+            Outcome::Redirect => redirect_to_directory(request),
             Outcome::Error(status) => Response::error(status),
         };
         response.into()
@@ -134,25 +118,20 @@ impl fmt::Debug for Files {
     }
 }
 
-/// Decodes a requested path and removes `prefix`. Returns the path to look up beneath the root.
+/// Removes `prefix` from the path of a request, as [`Request::path_bytes`] returns it. Returns the path to look up beneath
+/// the root.
 ///
 /// # Errors
 ///
-/// The outcome of the request, if no lookup is needed: 400 if the path is malformed, 403 if it leads above the root,
-/// 404 if it does not begin with `prefix`, and a redirect to the percent-encoded path if it contains characters that a
-/// URI must not contain.
-fn resolve<'r>(requested: &'r str, prefix: &str) -> Result<RelativePath<'r>, Outcome> {
-    let mut path = RelativePath::parse(requested).map_err(|error| {
-        Outcome::Error(match error {
-            PathError::NotAbsolute | PathError::BadEscape | PathError::Nul => Status::BAD_REQUEST,
-            PathError::AboveRoot => Status::FORBIDDEN,
-            PathError::EncodedSlash => Status::NOT_FOUND,
-        })
-    })?;
-    if let Some(prefix) = prefix.strip_prefix('/') {
-        path = path.strip_prefix(prefix.as_bytes()).ok_or(Outcome::Error(Status::NOT_FOUND))?;
+/// The outcome of the request, if no lookup is needed: 404 if the path is neither `prefix` nor below it, and a redirect if it
+/// is `prefix` without a slash at its end.
+fn resolve<'r>(path: &'r [u8], prefix: &[u8]) -> Result<RelativePath<'r>, Outcome> {
+    let path = RelativePath::new(path).and_then(|path| path.strip_prefix(prefix));
+    match path {
+        Some(path) if path.as_bytes().is_empty() && !path.is_directory() => Err(Outcome::Redirect),
+        Some(path) => Ok(path),
+        None => Err(Outcome::Error(Status::NOT_FOUND)),
     }
-    if uri::is_valid(requested) { Ok(path) } else { Err(Outcome::Redirect(path.encode())) }
 }
 
 /// Returns a 200 with the whole document.
@@ -185,18 +164,10 @@ fn conditional_response(request: &Request<'_>, document: &Document) -> Response 
     response.with_shared_headers(document.validator_headers.clone())
 }
 
-/// Returns a 301 whose Location is `prefix`, then `path`, then `?` and `query` if the request has a query.
-///
-/// `query` is the text after the question mark, or `None` if there is no question mark. In it, each character that a
-/// URI must not contain is percent-encoded, and so is each `%` that begins no complete escape.
-///
-/// `path` is the result of [`RelativePath::encode`]. It begins with exactly one slash, so the redirect never leaves the
-/// site.
-fn redirect(prefix: &str, path: &str, query: Option<&str>) -> Response {
-    let location = match query {
-        Some(query) => format!("{prefix}{path}?{}", uri::normalize_query(query)),
-        None => format!("{prefix}{path}"),
-    };
+/// Returns a 301 to the requested path with a slash at its end, and the same query. The Location is a relative reference.
+fn redirect_to_directory(request: &Request<'_>) -> Response {
+    let path = RelativePath::new(request.path_bytes()).map(RelativePath::as_directory);
+    let location = path.map(|path| request.reference_to(path)).unwrap_or_default();
     Response::error(Status::MOVED_PERMANENTLY).with_header("Location", location)
 }
 
@@ -205,24 +176,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn resolves_valid_paths_and_decides_the_outcome_of_others() {
+    fn resolves_paths_below_the_prefix() {
         let check = |prefix: &str, path: &str, expected: Result<&str, Outcome>| {
-            let path = resolve(path, prefix).map(|path| path.encode());
+            let path = resolve(path.as_bytes(), prefix.as_bytes()).map(|path| path.encode());
             assert_eq!(format!("{path:?}"), format!("{expected:?}"), "{prefix} {path:?}");
         };
-        let redirect = |path: &str| Err(Outcome::Redirect(path.to_owned()));
-        check("", "/a%20b/../c", Ok("/c"));
-        check("", "/a|b", redirect("/a%7Cb"));
-        check("", "//evil.example\\", redirect("/evil.example%5C"));
-        for malformed in ["a", "/%zz", "/%00"] {
-            check("", malformed, Err(Outcome::Error(Status::BAD_REQUEST)));
-        }
-        check("", "/../a|", Err(Outcome::Error(Status::FORBIDDEN)));
-        check("", "/a%2Fb", Err(Outcome::Error(Status::NOT_FOUND)));
-        check("/static", "/static/", Ok("/"));
-        check("/static", "/static/a|", redirect("/a%7C"));
-        for outside in ["/static", "/statica", "/a", "/static/../a"] {
-            check("/static", outside, Err(Outcome::Error(Status::NOT_FOUND)));
+        check("", "/", Ok("/"));
+        check("", "/a", Ok("/a"));
+        check("a/b", "/a/b/", Ok("/"));
+        check("a/b", "/a/b/c/", Ok("/c/"));
+        check("a/b", "/a/b", Err(Outcome::Redirect));
+        for outside in ["/a/bc", "/a", "/", "/b/a/b", "*", ""] {
+            check("a/b", outside, Err(Outcome::Error(Status::NOT_FOUND)));
         }
     }
 }

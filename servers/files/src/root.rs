@@ -1,8 +1,8 @@
 //! The document root: opens files beneath one directory, never a file outside it.
 //!
-//! Two guards keep a path inside. [`RelativePath`](http_core::path::RelativePath) removes `..` from its text. The
-//! kernel then resolves every component beneath the root (`openat2` with `RESOLVE_BENEATH`), so that neither a
-//! symbolic link nor a concurrent rename leads outside.
+//! Two guards keep a path inside. A [`RelativePath`](http_core::path::RelativePath) contains no `..`. The kernel then
+//! resolves every component beneath the root (`openat2` with `RESOLVE_BENEATH`), so that neither a symbolic link nor a
+//! concurrent rename leads outside.
 
 use rustix::{
     fs::{FileType, Mode, OFlags, ResolveFlags, Stat, fstat, open, openat2},

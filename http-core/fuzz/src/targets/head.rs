@@ -1,16 +1,17 @@
 //! A request head is parsed as the grammar says, however it is split.
 //!
 //! Property: for any bytes in any pieces, `HeadIndex::parse` does not panic and has the same result as for all bytes at
-//! once. Up to the limits, it accepts exactly the heads that a strict reader accepts. Every element it found lies within
-//! the head and is what that reader found. An accepted head is parsed again: alone, without its last byte, and rewritten.
+//! once. Up to the limits, it accepts exactly the heads that a strict reader accepts. Every element is what that reader
+//! found. An accepted head is parsed again: alone, without its last byte, and rewritten.
 //!
 //! Input: limits, three pieces, line feed; then the bytes.
 
 use crate::{plan, requests};
 use http_core::{
-    HeadIndex, Limits, ParseError, Request, Schemes,
+    HeadIndex, Limits, ParseError, Schemes,
     framing::{self, RequestFraming},
     head::{MAX_HEADERS, ParseStatus},
+    testing::ReceivedRequest,
 };
 use std::time::Instant;
 
@@ -68,26 +69,21 @@ fn check_again(text: &[u8], head: &requests::Head<'_>, limits: &Limits) {
     assert_eq!(alone(text), Ok(ParseStatus::Complete(text.len())));
     assert_eq!(alone(&text[..text.len() - 1]), Ok(ParseStatus::Partial));
 
-    let mut index = HeadIndex::default();
-    // Invalid framing hides the elements, and the default limits may be lower than those of this run.
-    let Ok(request) = Request::parse(text, &mut index, Instant::now()) else { return };
+    // Invalid framing hides the elements, a body is not there, and the default limits may be lower than those of this run.
+    let Ok(received) = ReceivedRequest::with_any_target(text, Instant::now()) else { return };
+    let request = received.as_request();
     assert_eq!(request.method_token().as_bytes(), head.method);
     assert_eq!(request.target().as_bytes(), head.target);
     let headers = || request.headers().map(|(name, value)| (name.as_bytes(), value));
     assert!(headers().eq(head.headers.iter().copied()), "the headers are not those that were sent");
-    let within = |part: &[u8]| {
-        let (whole, part) = (text.as_ptr_range(), part.as_ptr_range());
-        whole.start <= part.start && part.end <= whole.end
-    };
-    assert!(headers().all(|(name, value)| within(name) && (value.is_empty() || within(value))));
     assert!(request.body().is_empty());
 
     let line = [head.method, b" ", head.target, b" HTTP/1.", &[head.minor], b"\r\n"].concat();
     let lines = headers().map(|(name, value)| [name, b": ", value, b"\r\n"].concat());
     let rewritten = [line, lines.collect::<Vec<_>>().concat(), b"\r\n".to_vec()].concat();
-    let mut index = HeadIndex::default();
     // The rewritten head may be longer: a space for each header.
-    if let Ok(again) = Request::parse(&rewritten, &mut index, Instant::now()) {
+    if let Ok(again) = ReceivedRequest::with_any_target(&rewritten, Instant::now()) {
+        let again = again.as_request();
         assert!(again.target() == request.target() && again.headers().eq(request.headers()));
         assert_eq!((again.method(), again.version()), (request.method(), request.version()));
         assert_eq!(

@@ -219,7 +219,7 @@ fn version(request: &Request<'_>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_engine::http_core::HeadIndex;
+    use http_engine::http_core::testing::ReceivedRequest;
     use std::time::SystemTime;
 
     const CLIENT: &str = "[::ffff:192.0.2.7]:4711";
@@ -227,10 +227,10 @@ mod tests {
     /// Returns the line, with its newline, for a request whose head is `head` and an empty line, or for a head that was
     /// not understood (`None`). `complete` says whether the whole response was sent.
     fn line(format: Format, client: Option<&str>, head: Option<&[u8]>, complete: bool) -> String {
-        let mut index = HeadIndex::default();
         let head = head.map(|head| [head, b"\r\n"].concat());
-        let request = head.as_deref().map(|head| Request::parse(head, &mut index, Instant::now()));
-        let request = request.map(|request| request.expect("a request"));
+        let received =
+            head.map(|head| ReceivedRequest::with_any_target(&head, Instant::now()).expect("a request"));
+        let request = received.as_ref().map(ReceivedRequest::as_request);
         let client = client.map(|client| client.parse().expect("an address"));
         let record = RecordBuilder::new(format, client, request.as_ref());
         let timestamp = Timestamp::at(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777));

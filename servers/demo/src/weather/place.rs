@@ -79,16 +79,15 @@ impl fmt::Display for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_engine::http_core::HeadIndex;
+    use http_engine::http_core::testing::ReceivedRequest;
     use std::time::Instant;
 
     #[test]
     fn rounds_coordinates_and_rejects_those_out_of_range() {
         let check = |latitude: &str, expected: Option<&str>| {
             let head = format!("GET /weather?longitude=0&latitude={latitude} HTTP/1.0\r\n\r\n");
-            let mut index = HeadIndex::default();
-            let request = Request::parse(head.as_bytes(), &mut index, Instant::now()).expect("a request");
-            let place = Place::parse(&request).ok().map(|place| place.to_string());
+            let received = ReceivedRequest::new(head.as_bytes(), Instant::now()).expect("a request");
+            let place = Place::parse(&received.as_request()).ok().map(|place| place.to_string());
             assert_eq!(place, expected.map(|latitude| format!("{latitude}, 0")), "{latitude:?}");
         };
         check("52.52437", Some("52.52"));
