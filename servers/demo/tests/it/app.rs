@@ -119,6 +119,8 @@ http_testing::both_engines! {
         for (request, status, title, detail) in [
             ("garbage\r\n\r\n", 400, "Bad Request", "malformed method"),
             ("GET / HTTP/1.1\r\n\r\n", 400, "Bad Request", "Host missing"),
+            ("POST /echo| HTTP/1.1\r\nHost: a\r\n\r\n", 400, "Bad Request", "malformed request target"),
+            ("GET /../hello HTTP/1.1\r\nHost: a\r\n\r\n", 403, "Forbidden", "path leads above the root"),
             ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505, "HTTP Version Not Supported", "unsupported major version"),
         ] {
             check_problem(kind, request, status, title, &json!({ "detail": detail }));
@@ -141,13 +143,13 @@ http_testing::both_engines! {
             let mut client = demo.connect();
             assert_eq!(client.fetch(get(target)).body, index, "{target}");
         }
-        for (from, to) in [("/static", "/static/"), ("/static/dir?q", "/static/dir/?q")] {
+        for (from, to) in [("/static", "static/"), ("/static/dir?q", "dir/?q"), ("/static/a|b?\"", "a%7Cb?%22")] {
             let reply = ask(kind, &get(from));
             assert_eq!((reply.status, reply.header("Location")), (301, Some(to)), "{from}");
         }
         // Dot segments stay within the site: they never reach the file system.
         assert_eq!(ask(kind, &get("/static/../hello")).text(), "Hello, World!");
-        assert_eq!(ask(kind, &get("/static/../../etc/passwd")).status, 400);
+        assert_eq!(ask(kind, &get("/static/../../etc/passwd")).status, 403);
     }
 
     fn responds_to_pipelined_requests_in_order(kind: ServerKind) {

@@ -10,7 +10,7 @@ use std::{
     collections::HashMap,
     fs::{self, File},
     io::Read,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, symlink},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -160,6 +160,9 @@ http_testing::both_engines! {
     }
 }
 
+/// The number of links in the document root that lead to the root itself. The path of each is its number.
+const LINKS: usize = 16;
+
 /// Returns a version of a file: one letter, repeated. The lengths of two letters' versions differ.
 fn version(letter: u8, len: usize) -> Vec<u8> {
     vec![letter; len + usize::from(letter)]
@@ -171,6 +174,9 @@ fn check_replacement(kind: ServerKind, len: usize) {
     /// The number of clients.
     const READERS: usize = 4;
     let root = ScratchRoot::start(kind);
+    for link in 0..LINKS {
+        symlink(".", root.path(&link.to_string())).expect("a link");
+    }
     root.replace("file.txt", &version(b'a', len));
     let done = AtomicBool::new(false);
     let (written, seen) = thread::scope(|scope| {
@@ -189,13 +195,13 @@ fn check_replacement(kind: ServerKind, len: usize) {
     assert!(seen > 10, "the readers see too few versions");
 }
 
-/// Requests `file.txt` many times, each time by another path, so that it is not in a cache. `reader` is the number of
-/// this client. Returns how many different versions the client received.
+/// Requests `file.txt` many times, each time by another path through links, so that it is not in a cache. `reader` is the
+/// number of this client. Returns how many different versions the client received.
 fn read_versions(root: &ScratchRoot, reader: usize, len: usize) -> usize {
     let mut client = root.server.connect();
     let mut tags = HashMap::new();
     for number in 0..200 {
-        let reply = client.fetch(get(&format!("/{reader}-{number}/../file.txt")));
+        let reply = client.fetch(get(&format!("/{reader}/{}/{}/file.txt", number / LINKS, number % LINKS)));
         let letter = *reply.body.first().expect("a body");
         assert!(reply.body == version(letter, len), "torn: {reply:?}, {} bytes", reply.body.len());
         let tag = reply.header("ETag").expect("an entity tag").to_owned();

@@ -42,11 +42,11 @@ fn check_file(server: &TestServer, target: &str, media_type: &str, content: &str
     );
 }
 
-/// Checks that `target` is redirected by a 301 to `location`, on the same site.
+/// Checks that `target` is redirected by a 301 to `location`, a reference to the same site that is relative to `target`.
 fn check_redirect(server: &TestServer, target: &str, location: &str) {
     let reply = check(server, target, "", 301);
     assert_eq!(reply.header("Location"), Some(location), "{target}");
-    assert!(!location.starts_with("//"), "{location} leaves the site");
+    assert!(!location.starts_with(['/', '\\']), "{location} leaves the site, or the path prefix of a proxy");
 }
 
 /// Checks that the response for `target` is an error page with `status`: it has the status in its text, and none of the
@@ -62,6 +62,18 @@ fn check_error(server: &TestServer, target: &str, status: u16) {
 
 /// The media type of plain text.
 const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Checks that a request for `target` never reaches the file server: the library responds with `status`, whatever the method,
+/// and closes the connection.
+fn check_rejected(server: &TestServer, target: &str, status: u16) {
+    for method in ["GET", "HEAD", "POST", "BREW"] {
+        let mut client = server.connect();
+        let reply = client.fetch(request(method, target, ""));
+        assert_eq!((reply.status, reply.close), (status, true), "{method} {target}");
+        assert_eq!((reply.header("Location"), reply.header("ETag")), (None, None), "{method} {target}");
+        client.expect_eof();
+    }
+}
 
 /// Returns the content of a small file of the site.
 fn content(name: &str) -> &'static str {
@@ -117,6 +129,7 @@ http_testing::both_engines! {
             ("/plus+and&;=.txt", "plus+and&;=.txt"),
             ("/plus%2band%26%3b%3d.txt", "plus+and&;=.txt"),
             ("/back%5Cslash.txt", "back\\slash.txt"),
+            ("/x%2F..%2f/notes.txt", "notes.txt"),
         ] {
             check_file(server, target, TEXT, content(name));
         }
@@ -141,6 +154,8 @@ http_testing::both_engines! {
         check_file(server, "/dir/", "text/html", content("dir/index.html"));
         check_file(server, "/dir/inner/..", "text/html", content("dir/index.html"));
         check_file(server, "/dir%20with%20space/.", "text/html", content("dir with space/index.html"));
+        check_file(server, "/dir%2Findex.html", "text/html", content("dir/index.html"));
+        check_file(server, "/dir%2f", "text/html", content("dir/index.html"));
         for target in ["/bare/", "/dir/inner/", "/nowhere/", "/odd/"] {
             check_error(server, target, 404);
         }
@@ -148,16 +163,18 @@ http_testing::both_engines! {
 
     fn redirects_a_directory_without_a_slash(server: &TestServer) {
         for (target, location) in [
-            ("/dir", "/dir/"),
-            ("/dir?", "/dir/?"),
-            ("/dir?a=b&c=%20//d?", "/dir/?a=b&c=%20//d?"),
-            ("/%64ir", "/dir/"),
-            ("/bare", "/bare/"),
-            ("/dir/inner", "/dir/inner/"),
-            ("/dir/../bare", "/bare/"),
-            ("/dir%20with%20space", "/dir%20with%20space/"),
-            ("/linked", "/linked/"),
-            ("/odd/index.html", "/odd/index.html/"),
+            ("/dir", "dir/"),
+            ("/dir?", "dir/?"),
+            ("/dir?a=b&c=%20//d?", "dir/?a=b&c=%20//d?"),
+            ("/%64ir", "dir/"),
+            ("/bare", "bare/"),
+            ("/dir/inner", "inner/"),
+            ("/%64ir/inner", "../dir/inner/"),
+            ("/dir%2Finner", "dir/inner/"),
+            ("/dir/../bare", "bare/"),
+            ("/dir%20with%20space", "dir%20with%20space/"),
+            ("/linked", "linked/"),
+            ("/odd/index.html", "index.html/"),
         ] {
             check_redirect(server, target, location);
         }
@@ -166,11 +183,11 @@ http_testing::both_engines! {
     /// RFC 9112 §3: browsers send some characters unescaped that a URI must not hold.
     fn redirects_an_invalid_target_to_its_valid_spelling(server: &TestServer) {
         for (target, location) in [
-            ("/a|b", "/a%7Cb"),
-            ("/notes.txt|?a=b", "/notes.txt%7C?a=b"),
-            ("/notes.txt?100%", "/notes.txt?100%25"),
-            ("/%6eotes.txt?<%20>", "/notes.txt?%3C%20%3E"),
-            ("//evil.example\\", "/evil.example%5C"),
+            ("/a|b", "a%7Cb"),
+            ("/notes.txt|?a=b", "notes.txt%7C?a=b"),
+            ("/notes.txt?100%", "notes.txt?100%25"),
+            ("/%6eotes.txt?<%20>", "notes.txt?%3C%20%3E"),
+            ("//evil.example\\", "../evil.example%5C"),
         ] {
             check_redirect(server, target, location);
         }
@@ -178,13 +195,14 @@ http_testing::both_engines! {
 
     fn redirects_never_leave_the_site_or_break_a_header(server: &TestServer) {
         for (target, location) in [
-            ("//evil.example", "/evil.example/"),
-            ("///evil.example?//x", "/evil.example/?//x"),
-            ("//other.example/../evil.example", "/evil.example/"),
-            ("/./evil.example", "/evil.example/"),
-            ("http://evil.example/dir", "/dir/"),
-            ("http://evil.example//dir", "/dir/"),
-            ("/line%0d%0abreak", "/line%0D%0Abreak/"),
+            ("//evil.example", "../evil.example/"),
+            ("///evil.example?//x", "../../evil.example/?//x"),
+            ("//other.example/../evil.example", "../evil.example/"),
+            ("/./evil.example", "evil.example/"),
+            ("/%2f%2Fevil.example", "evil.example/"),
+            ("http://evil.example/dir", "dir/"),
+            ("http://evil.example//dir", "../dir/"),
+            ("/line%0d%0abreak", "line%0D%0Abreak/"),
         ] {
             check_redirect(server, target, location);
         }
@@ -213,10 +231,12 @@ http_testing::both_engines! {
             "/./../x",
             "//..",
             "/nowhere/../../x",
+            "/..%2fetc/passwd",
+            "/%2e%2e%2fetc%2fpasswd",
         ] {
-            check_error(server, target, 403);
+            check_rejected(server, target, 403);
         }
-        for target in ["/..%2fetc/passwd", "/%2e%2e%2fetc%2fpasswd", "/..%5c..%5cetc", "/....//etc/passwd"] {
+        for target in ["/..%5c..%5cetc", "/....//etc/passwd"] {
             check_error(server, target, 404);
         }
         check_file(server, "/dir/../dir/./inner/deep.txt", TEXT, "deep");
@@ -224,13 +244,10 @@ http_testing::both_engines! {
 
     fn rejects_paths_that_no_file_can_have(server: &TestServer) {
         for target in ["/%00", "/notes.txt%00", "/notes.txt%00.html", "/%00/../notes.txt"] {
-            check_error(server, target, 400);
+            check_rejected(server, target, 400);
         }
         for target in ["/%", "/%4", "/%zz", "/notes%2", "/%%34", "/%u0041", "/nowhere/%"] {
-            check_error(server, target, 400);
-        }
-        for target in ["/dir%2Findex.html", "/dir%2f", "/%2F", "/%2f%2fevil.example"] {
-            check_error(server, target, 404);
+            check_rejected(server, target, 400);
         }
         check_error(server, &format!("/{}", "n".repeat(256)), 404);
         check_error(server, &"/d".repeat(3000), 404);
@@ -273,9 +290,8 @@ http_testing::both_engines! {
         }
     }
 
-    /// The method is checked before the path.
     fn rejects_methods_other_than_get_and_head(server: &TestServer) {
-        for target in ["/notes.txt", "/dir", "/nowhere", "/../x", "/%zz"] {
+        for target in ["/notes.txt", "/dir", "/nowhere", "/./notes.txt"] {
             for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"] {
                 let mut client = server.connect();
                 let reply = client.fetch(request(method, target, ""));

@@ -21,8 +21,8 @@ const MIXED: [(&str, &str, &str, u16); 10] = [
     ("GET", "/digits.txt", "Range: bytes=5-9\r\n", 206),
     ("GET", "/notes.txt", "If-None-Match: *\r\n", 304),
     ("PROPFIND", "/", "", 501),
-    ("GET", "/../x", "", 403),
-    ("HEAD", "/%zz", "", 400),
+    ("GET", "/notes.txt|", "", 301),
+    ("HEAD", "/notes.txt?<", "", 301),
 ];
 
 /// Sends a request of this HTTP version with the Connection header `connection`, or without one if it is empty. Checks
