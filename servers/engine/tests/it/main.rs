@@ -5,11 +5,13 @@
 //! | [`replies`] | every kind of reply and body |
 //! | [`responses`] | what a handler says in a response, and what is sent and logged |
 //! | [`timeouts`] | every wait ends at its deadline |
+//! | [`paths`] | the path that handlers see, and targets that no handler sees |
 //! | [`capacity`] | the connection limit: eviction of idle connections, then 503 |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 
 mod capacity;
+mod paths;
 mod replies;
 mod responses;
 mod timeouts;
