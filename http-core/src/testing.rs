@@ -26,7 +26,6 @@ use std::{fmt, ops::Range, time::Instant};
 /// assert_eq!(response.status(), Status::OK);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct ReceivedRequest {
     /// Holds the request at its front.
     input: RecvBuf,
@@ -101,6 +100,12 @@ impl ReceivedRequest {
             received_at: self.received_at,
             client_addr: None,
         }
+    }
+}
+
+impl fmt::Debug for ReceivedRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReceivedRequest({:?})", self.as_request())
     }
 }
 

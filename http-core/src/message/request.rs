@@ -170,3 +170,45 @@ impl std::fmt::Debug for Request<'_> {
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::ReceivedRequest;
+
+    /// Receives a request with this request line.
+    fn receive(line: &str) -> ReceivedRequest {
+        let head =
+            format!("{line} HTTP/1.1\r\nHost: a\r\nAuthorization: secret\r\nContent-Length: 6\r\n\r\nsecret");
+        ReceivedRequest::with_any_target(head.as_bytes(), Instant::now()).expect("a request")
+    }
+
+    #[test]
+    fn the_path_is_normalised_and_the_raw_path_is_not() {
+        for (line, raw, path, query) in [
+            ("GET /a/b?c=%41", "/a/b", "/a/b", Some("c=%41")),
+            ("GET //a/./%62/?", "//a/./%62/", "/a/b/", Some("")),
+            ("GET /caf%C3%A9/%ff", "/caf%C3%A9/%ff", "/caf\u{e9}/%FF", None),
+            ("GET http://h?c", "", "/", Some("c")),
+            ("GET http://h/%2E", "/%2E", "/", None),
+            ("OPTIONS *", "*", "*", None),
+            ("CONNECT h:80", "", "", None),
+            // Rejected, but the code that logs the rejection sees them.
+            ("GET /a|/../b", "/a|/../b", "/b", None),
+            ("GET /../%zz", "/../%zz", "/%zz", None),
+        ] {
+            let received = receive(line);
+            let request = received.as_request();
+            assert_eq!((request.raw_path(), request.path(), request.query()), (raw, path, query), "{line}");
+        }
+        assert_eq!(receive("GET /%ff").as_request().path_bytes(), b"/\xff");
+    }
+
+    #[test]
+    fn debug_text_has_no_header_values_and_no_body() {
+        let text = format!("{:?}", receive("GET /a?b").as_request());
+        assert_eq!(text, r#"Request(GET /a?b ["Host", "Authorization", "Content-Length"])"#);
+        let received = receive("GET /%2e?b");
+        assert!(!format!("{received:?}").contains("secret"));
+    }
+}

@@ -122,7 +122,7 @@ fn remove_dot_segments(path: &mut Vec<u8>) -> Result<(), PathError> {
             b"" | b"." => {}
             b".." if kept == 1 => result = Err(PathError::AboveRoot),
             b".." => {
-                kept = path[..kept - 1].iter().rposition(|&byte| byte == b'/').map_or(1, |slash| slash + 1)
+                kept = path[..kept - 1].iter().rposition(|&byte| byte == b'/').map_or(1, |slash| slash + 1);
             }
             _ => {
                 // With the slash after the name, if there is one.

@@ -86,7 +86,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_normalized_query_is_valid(query in ".{0,40}") {
-            prop_assert!(is_valid(&normalize_query(&query)), "{}", normalize_query(&query));
+            prop_assert!(is_valid(normalize_query(&query)), "{}", normalize_query(&query));
         }
     }
 }
