@@ -17,7 +17,6 @@ const FIRST_CAPACITY: usize = 16 * 1024;
 /// The receive buffer of one connection.
 ///
 /// It grows with the bytes received, and shrinks to its first size when what is left fits into that.
-#[derive(Debug)]
 pub struct RecvBuf {
     /// The memory, always initialised. `bytes[start..end]` are the bytes received and not consumed.
     bytes: Vec<u8>,
@@ -223,6 +222,13 @@ impl RecvBuf {
         }
         self.bytes.resize(size, 0);
         Ok(())
+    }
+}
+
+impl std::fmt::Debug for RecvBuf {
+    /// Writes the number of bytes. The bytes may be secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RecvBuf({} bytes)", self.unread().len())
     }
 }
 
