@@ -146,6 +146,7 @@ http_testing::both_engines! {
         for (from, to) in [("/static", "static/"), ("/static/dir?q", "dir/?q"), ("/static/a|b?\"", "a%7Cb?%22")] {
             let reply = ask(kind, &get(from));
             assert_eq!((reply.status, reply.header("Location")), (301, Some(to)), "{from}");
+            assert_eq!(reply.header("Content-Type"), Some("text/html; charset=utf-8"), "{from}");
         }
         // Dot segments stay within the site: they never reach the file system.
         assert_eq!(ask(kind, &get("/static/../hello")).text(), "Hello, World!");
