@@ -4,6 +4,7 @@
 
 use http_core::{RecvBuf, SendQueue, Transmit};
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::sendfile,
     io::{Errno, retry_on_intr},
     net::{
@@ -73,6 +74,18 @@ impl Transport {
             Err(Errno::AGAIN) => Ok(Received::WouldBlock),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Waits until bytes have arrived, the client has closed its sending side, or the connection is broken: the next
+    /// [`receive`](Transport::receive) does not wait. Returns false if nothing of that happens within `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// The system has no memory left.
+    pub(crate) fn wait_readable(&self, timeout: Duration) -> io::Result<bool> {
+        let timeout = Timespec::try_from(timeout).ok();
+        let mut events = [PollFd::new(&self.socket, PollFlags::IN)];
+        Ok(retry_on_intr(|| poll(&mut events, timeout.as_ref()))? > 0)
     }
 
     /// Sends from `queue` until the queue is empty, the socket takes no more, or at least `budget` bytes are sent.

@@ -3,6 +3,7 @@
 //! All of them wait in one epoll, which wakes one thread for each connection, and every thread for the shutdown. A
 //! spare thread is one beyond the configured number of waiting threads: it ends if no connection comes soon.
 
+use super::session::first_receive_timeout;
 use crate::{listener, shutdown::Shutdown, transport::Transport};
 use http_core::Timeouts;
 use rustix::{
@@ -64,8 +65,8 @@ pub(super) struct Acceptor {
 impl Acceptor {
     /// Registers `listeners` and the shutdown signal with a new epoll.
     ///
-    /// Also sets the timeouts that accepted sockets inherit: a receive waits for at most the idle timeout, a send for
-    /// at most the write-stall timeout.
+    /// Also sets the timeouts that accepted sockets inherit: that of the first receive
+    /// ([`first_receive_timeout`]), and for a send the write-stall timeout.
     pub(super) fn new(
         listeners: Vec<TcpListener>,
         timeouts: &Timeouts,
@@ -73,7 +74,7 @@ impl Acceptor {
     ) -> io::Result<Acceptor> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         for (number, listener) in listeners.iter().enumerate() {
-            set_socket_timeout(listener, Timeout::Recv, Some(timeouts.idle))?;
+            set_socket_timeout(listener, Timeout::Recv, Some(first_receive_timeout(timeouts)))?;
             set_socket_timeout(listener, Timeout::Send, Some(timeouts.write_stall))?;
             let flags = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
             epoll::add(&epoll, listener, epoll::EventData::new_u64(number as u64), flags)?;

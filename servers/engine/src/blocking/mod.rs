@@ -19,7 +19,7 @@ use crate::{
 use acceptor::{Accepted, Acceptor};
 use http_core::Clock;
 use registry::Registry;
-use session::Session;
+use session::{Session, first_receive_timeout};
 use std::{
     io,
     net::TcpListener,
@@ -152,7 +152,6 @@ impl Shared {
                 self.registry.len() < self.admission.max_connections() || self.registry.evict_idle();
             let (conn, _permit) = self.admission.admit(client_addr, has_room, clock.now());
             let open = self.registry.insert(transport);
-            let mut buffers = pool.take();
             let timeouts = &self.admission.config().timeouts;
             let session = Session {
                 open: &open,
@@ -161,11 +160,10 @@ impl Shared {
                 handler: &mut handler,
                 clock: &mut clock,
                 shutdown: &self.shutdown,
-                receive_timeout: Some(timeouts.idle),
+                receive_timeout: Some(first_receive_timeout(timeouts)),
             };
-            session.serve(&mut buffers);
+            session.serve(&mut pool);
             self.registry.remove(&open);
-            pool.put(buffers);
             if !self.wait_again() {
                 return;
             }

@@ -9,8 +9,11 @@ use crate::{
     shutdown::Shutdown,
     transport::{Received, Transmitted},
 };
-use http_core::{Buffers, Clock, Connection, Job, Rejection, Reply, Responder, Timeouts, catch_panic};
+use http_core::{
+    BufferPool, Buffers, Clock, Connection, Job, Rejection, Reply, Responder, Timeouts, catch_panic,
+};
 use std::{
+    io,
     sync::mpsc::{Receiver, channel},
     thread,
     time::{Duration, Instant, SystemTime},
@@ -19,6 +22,15 @@ use std::{
 /// The byte budget of one call of [`Transport::transmit`](crate::transport::Transport::transmit). With one byte, the
 /// call returns after the first system call that has sent anything.
 const ONE_SEND: u64 = 1;
+
+/// How long an idle connection keeps its buffers. If its next request comes within this time, it is received without
+/// another system call; otherwise the thread frees the buffers and waits without them.
+const KEEP_BUFFERS: Duration = Duration::from_secs(1);
+
+/// Returns the receive timeout of a socket that was just accepted.
+pub(super) fn first_receive_timeout(timeouts: &Timeouts) -> Duration {
+    timeouts.idle.min(KEEP_BUFFERS)
+}
 
 /// A connection that a thread serves, and what the thread uses for that.
 pub(super) struct Session<'t> {
@@ -30,24 +42,32 @@ pub(super) struct Session<'t> {
     pub(super) handler: &'t mut WorkerHandler,
     pub(super) clock: &'t mut Clock,
     pub(super) shutdown: &'t Shutdown,
-    /// The receive timeout that the socket has now. An accepted socket has the idle timeout, which it inherits from the
-    /// listening socket ([`Acceptor::new`](super::acceptor::Acceptor::new)). `None` after a receive has timed out: then
-    /// [`limit_receive`](Session::limit_receive) sets it again.
+    /// The receive timeout that the socket has now. An accepted socket has [`first_receive_timeout`], which it inherits
+    /// from the listening socket ([`Acceptor::new`](super::acceptor::Acceptor::new)). `None` after the receive of a request
+    /// has timed out: then [`limit_receive`](Session::limit_receive) sets it again.
     pub(super) receive_timeout: Option<Duration>,
 }
 
 impl Session<'_> {
-    /// Serves the connection until it must be closed. The caller must then close it by dropping the socket. `buffers`
-    /// must be empty before the call; they may hold bytes after it.
-    pub(super) fn serve(mut self, buffers: &mut Buffers) {
+    /// Serves the connection until it must be closed, with buffers from `pool`. The caller must then close it by dropping
+    /// the socket.
+    pub(super) fn serve(mut self, pool: &mut BufferPool) {
+        let mut own = pool.take();
         let mut reply = None;
         loop {
             // `receive` closes an idle connection, so that a request that has arrived by then still gets its response.
             if self.shutdown.has_begun() && !self.conn.is_idle() {
                 self.conn.disable_keep_alive();
             }
+            let buffers = &mut *own;
             let goes_on = match self.driver(buffers).drive(&mut u32::MAX.clone()) {
-                Action::Receive => self.receive(buffers),
+                Action::Receive => match self.receive(own, pool) {
+                    Some(returned) => {
+                        own = returned;
+                        true
+                    }
+                    None => return,
+                },
                 Action::Send => self.send(buffers),
                 // Responses to earlier requests do not wait for this one: they are sent first.
                 Action::StartReply(started) => {
@@ -60,7 +80,7 @@ impl Session<'_> {
                 Action::Close => false,
             };
             if !goes_on {
-                return;
+                return pool.put(own);
             }
         }
     }
@@ -78,8 +98,9 @@ impl Session<'_> {
     /// Waits until the client sends bytes or ends its stream, or the connection's deadline passes. If the deadline
     /// passes, queues an error response or marks the connection for closing ([`Driver::expire`]).
     ///
-    /// Returns false only if the connection is broken.
-    fn receive(&mut self, buffers: &mut Buffers) -> bool {
+    /// Returns the buffers, or others from `pool` if the connection was idle for longer than [`KEEP_BUFFERS`]. Returns
+    /// `None` only if the connection is broken.
+    fn receive(&mut self, mut buffers: Box<Buffers>, pool: &mut BufferPool) -> Option<Box<Buffers>> {
         let idle = self.conn.is_idle();
         if idle {
             self.open.set_idle(Some(self.clock.now()));
@@ -88,10 +109,22 @@ impl Session<'_> {
                 self.open.close_when_idle();
             }
         }
-        if !self.limit_receive() {
-            return false;
+        let mut received = match self.limit_receive(idle) {
+            Ok(()) => self.open.transport.receive(&mut buffers.input),
+            Err(error) => Err(error),
+        };
+        if idle && matches!(received, Ok(Received::WouldBlock)) {
+            // The memory goes back to the allocator, not to the pool, which belongs to this thread alone.
+            drop(buffers);
+            let left = self.conn.deadline().saturating_duration_since(Instant::now());
+            let readable = self.open.transport.wait_readable(left);
+            buffers = pool.take();
+            received = match readable {
+                Ok(true) => self.open.transport.receive(&mut buffers.input),
+                Ok(false) => Ok(Received::WouldBlock),
+                Err(error) => Err(error),
+            };
         }
-        let received = self.open.transport.receive(&mut buffers.input);
         if idle {
             self.open.set_idle(None);
         }
@@ -102,24 +135,32 @@ impl Session<'_> {
             Ok(Received::Eof) => self.conn.receive_eof(),
             Ok(Received::WouldBlock) => {
                 self.receive_timeout = None;
-                self.driver(buffers).expire();
+                self.driver(&mut buffers).expire();
             }
-            Err(_) => return false,
+            Err(_) => {
+                pool.put(buffers);
+                return None;
+            }
         }
-        true
+        Some(buffers)
     }
 
-    /// Ensures that the next receive waits at most until the connection's deadline (but at least a millisecond).
-    /// Returns false if the socket option cannot be set: the connection must be closed.
-    fn limit_receive(&mut self) -> bool {
+    /// Ensures that the next receive waits at most until the connection's deadline (but at least a millisecond), and on an
+    /// `idle` connection at most for [`KEEP_BUFFERS`].
+    ///
+    /// # Errors
+    ///
+    /// The kernel rejects the socket option.
+    fn limit_receive(&mut self, idle: bool) -> io::Result<()> {
         // A timeout that ends before the deadline does no harm: the session receives again. So a busy connection makes
         // no system call here.
-        let wanted = self.conn.deadline().saturating_duration_since(self.clock.now());
+        let left = self.conn.deadline().saturating_duration_since(self.clock.now());
+        let wanted = if idle { left.min(KEEP_BUFFERS) } else { left };
         if self.receive_timeout.is_some_and(|timeout| timeout <= wanted) {
-            return true;
+            return Ok(());
         }
         self.receive_timeout = Some(wanted);
-        self.open.transport.set_receive_timeout(wanted).is_ok()
+        self.open.transport.set_receive_timeout(wanted)
     }
 
     /// Sends queued bytes with one system call. The call blocks until the socket has taken all of them or the
