@@ -45,7 +45,8 @@
 //!
 //! [`cases`] → [`case`], [`request`], [`expect`] → [`exchange`] → [`reply`], [`wire`]. [`runner`] runs cases,
 //! [`report`] shows the outcomes. [`byteranges`] reads the parts of a reply 206, [`location`] resolves the target of a
-//! redirect. [`fixtures`] writes the document root that cases expect. The suite shares no code with any server, so that it cannot share a bug.
+//! redirect. [`fixtures`] writes the document root that cases expect. The suite shares no code with any server, so that
+//! it cannot share a bug.
 
 #![forbid(unsafe_code)]
 

@@ -60,7 +60,7 @@ fn codings() -> Vec<Case> {
         robust("9110/8.4/1", "Content is not encoded for a request without Accept-Encoding")
             .send(get("/page.html"))
             .expect([status(200), no_field("Content-Encoding")]),
-        // A browser that is not told of the coding shows no drawing.
+        // Without the coding, browsers show no drawing.
         robust("9110/8.4/2", "A compressed drawing has the type of a drawing and the coding gzip")
             .send(get("/image.svgz"))
             .expect([

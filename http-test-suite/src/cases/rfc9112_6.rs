@@ -134,7 +134,8 @@ fn repeated_lengths() -> Vec<Case> {
             .send(get("/"))
             .expect(either(replies([400]), replies([200, 200])))
     };
-    // The RFC allows both. Two lengths are never sent by a sound client, and hide differences between two readers.
+    // The RFC allows both. No correct client sends two lengths, and an attacker profits if two servers treat them
+    // differently.
     let refused = |(lines, number)| {
         robust(
             format!("9112/6.3/{number}"),
@@ -179,8 +180,8 @@ fn good_codings() -> Vec<Case> {
             .send(get("/"))
             .expect([replies([200, 200]), body("abc")])
     };
-    // RFC 9110 §5.6.1.2: a reasonable number of empty members is ignored; how many is for the server to say. In the
-    // field that frames the content, none is reasonable as well.
+    // RFC 9110 §5.6.1.2: ignore a reasonable number of empty members. The server decides the number; in the field that
+    // frames the content, it can be none.
     let padded = [
         "Transfer-Encoding: , chunked",
         "Transfer-Encoding: chunked ,,",
@@ -194,7 +195,7 @@ fn good_codings() -> Vec<Case> {
             .send(get("/"))
             .expect([either(replies([400]), replies([200, 200])), either(status(400), body("abc"))])
     };
-    // The same section: not so many that they deny service.
+    // The same section: so many could serve a denial-of-service attack.
     let many = robust("9112/6.1/6", "Eight thousand empty members before chunked are refused")
         .send(get("/").with(format!("Transfer-Encoding: {}chunked", ",".repeat(8000))))
         .send(ABC)
