@@ -6,6 +6,5 @@ fn main() -> std::io::Result<()> {
     let blocking = std::env::args().nth(1).is_some_and(|name| name == "blocking");
     let engine = if blocking { Engine::Blocking } else { Engine::EventLoop };
     let hello = |request: &Request<'_>| Response::text(format!("Hello from {}\n", request.path()));
-    Server::bind("127.0.0.1:8080")?.start(engine, hello)?.wait();
-    Ok(())
+    Server::bind("127.0.0.1:8080")?.start(engine, hello)?.wait()
 }

@@ -1,21 +1,39 @@
-//! Decides what a new connection gets: service, or 503 because a connection limit is reached.
+//! Decides whether a new connection is served or refused: the limit of open connections, and the limit per client address.
+//!
+//! The order matters, and both engines keep it: first the client's address ([`Admission::admit_address`]), then room for
+//! one more connection ([`Admission::admit`]), and only if there is none, the longest idle connection is closed. So a
+//! client at its own limit costs no other client its connection. A refused connection gets 503 and does not count.
 
 use crate::settings::Settings;
 use http_core::{BufferPool, Config, Connection, MemoryBudget};
 use std::{
     collections::{HashMap, hash_map::Entry},
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
-/// The connection limits of the blocking engine or of one event loop, and the configuration of the connections.
+/// The maximum number of refused connections that a server holds open at once. For one more, the oldest is closed: a
+/// client that does not close its refused connection delays no other client.
+pub(crate) const MAX_REFUSED: usize = 64;
+
+/// How long a refused connection stays open at most. In this time the client can read the 503 and close the connection:
+/// if the server closed first while bytes of the client are in flight, the kernel would reset the connection, and the
+/// client could lose the 503 (RFC 9112 §9.6). A round trip rarely takes longer.
+pub(crate) const REFUSED_LINGER: Duration = Duration::from_millis(250);
+
+/// How many idle connections are closed for a new one when there is no descriptor left: one for the new connection, the
+/// others for the files that its request may need.
+pub(crate) const SHORTAGE_EVICTIONS: usize = 4;
+
+/// The connection limits of a server, and the configuration of its connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     config: Arc<Config>,
-    /// The maximum number of open connections. In the blocking engine this is the limit of the server; in an event
-    /// loop, an equal share of it, rounded up.
-    max_connections: usize,
+    connections: Arc<WorkerConnections>,
     /// The maximum number of open connections of each client address, over all workers; `None` for no limit.
     per_address: Option<Arc<AddressLimit>>,
     /// Limits the memory of the requests of all workers.
@@ -26,23 +44,29 @@ impl Admission {
     /// Creates the limits: at most `max_connections` connections at once, and per client address as many as the
     /// settings allow.
     pub(crate) fn new(settings: &Settings, max_connections: usize) -> Admission {
-        let per_address = settings.max_connections_per_address.map(AddressLimit::new);
-        let budget = MemoryBudget::new(settings.max_buffered_bytes);
-        Admission { config: Arc::new(settings.protocol.clone()), max_connections, per_address, budget }
+        let limit = Arc::new(ConnectionLimit { limit: max_connections, open: AtomicUsize::new(0) });
+        Admission {
+            config: Arc::new(settings.protocol.clone()),
+            connections: Arc::new(WorkerConnections(limit)),
+            per_address: settings.max_connections_per_address.map(AddressLimit::new),
+            budget: MemoryBudget::new(settings.max_buffered_bytes),
+        }
     }
 
-    /// Returns a copy for one event loop. Each event loop may hold `max_connections` connections. The limit per client
-    /// address applies to the connections of all copies together.
+    /// Returns a copy for one event loop. The limits apply to the connections of all copies together.
     pub(crate) fn for_worker(&self) -> Admission {
-        // Each new connection changes the reference count of the configuration. A configuration of its own keeps event
-        // loops from writing to the same memory.
-        Admission { config: Arc::new(Config::clone(&self.config)), ..self.clone() }
+        // Each new connection changes the reference counts of the configuration and of `WorkerConnections`. Copies keep
+        // event loops from writing to the same memory.
+        Admission {
+            config: Arc::new(Config::clone(&self.config)),
+            connections: Arc::new(WorkerConnections(Arc::clone(&self.connections.0))),
+            ..self.clone()
+        }
     }
 
-    /// The number of open connections at which a new connection only gets 503, unless an idle connection can be closed
-    /// for it.
+    /// The maximum number of open connections.
     pub(crate) fn max_connections(&self) -> usize {
-        self.max_connections
+        self.connections.0.limit
     }
 
     /// Creates a pool that keeps at most `max_free` unused buffers. The buffers of all pools together grow up to
@@ -56,29 +80,79 @@ impl Admission {
         &self.config
     }
 
-    /// Creates the protocol state of a new connection. `client_addr` is `None` if the client has no IP address.
+    /// Counts a new connection for its client's address, until the returned permit is dropped. The permit is `None` if
+    /// the settings have no limit per address, or if `client_addr` is `None` (the client has no IP address).
     ///
-    /// If `has_room` is false (the connection limit is reached), or if the client's address has reached its own limit, the
-    /// connection does nothing but send 503 and close.
+    /// # Errors
     ///
-    /// The permit counts the connection for the client's address until it is dropped: keep it while the connection is
-    /// open. There is no permit if the address has reached its limit, if the settings have no limit per address, or if
-    /// `client_addr` is `None`.
-    pub(crate) fn admit(
+    /// The address has as many connections as it may have. Nothing is counted: the connection must be refused.
+    pub(crate) fn admit_address(
         &self,
         client_addr: Option<SocketAddr>,
-        has_room: bool,
+    ) -> Result<Option<AddressPermit>, LimitReached> {
+        match self.per_address.as_ref().zip(client_addr) {
+            Some((limit, address)) => limit.acquire(address.ip()).map(Box::new).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Counts a new connection, until the returned permit is dropped: keep it while the connection is open. `address` is
+    /// the result of [`admit_address`](Admission::admit_address).
+    ///
+    /// # Errors
+    ///
+    /// As many connections are open as the server may hold. Returns `address`, so that the caller can close an idle
+    /// connection and try again.
+    pub(crate) fn admit(&self, address: Option<AddressPermit>) -> Result<Permit, Option<AddressPermit>> {
+        let ConnectionLimit { limit, open } = &*self.connections.0;
+        let one_more = |open: usize| (open < *limit).then(|| open + 1);
+        // The count orders no other memory.
+        match open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
+            Ok(_) => Ok(Permit { connections: Arc::clone(&self.connections), address }),
+            Err(_) => Err(address),
+        }
+    }
+
+    /// Creates the protocol state of a new connection. If it is refused (`is_refused`), it does nothing but send 503 and
+    /// close. `client_addr` is `None` if the client has no IP address.
+    pub(crate) fn connection(
+        &self,
+        client_addr: Option<SocketAddr>,
+        is_refused: bool,
         now: Instant,
-    ) -> (Connection, Option<Box<Permit>>) {
-        let limited = self.per_address.as_ref().zip(client_addr);
-        let permit = limited.map(|(limit, address)| limit.acquire(address.ip())).transpose();
-        let new = if has_room && permit.is_ok() { Connection::new } else { Connection::over_limit };
+    ) -> Connection {
+        let new = if is_refused { Connection::over_limit } else { Connection::new };
         let connection = new(Arc::clone(&self.config), now);
-        let connection = match client_addr {
+        match client_addr {
             Some(address) => connection.with_client_addr(address),
             None => connection,
-        };
-        (connection, permit.ok().flatten().map(Box::new))
+        }
+    }
+}
+
+/// The number of open connections of a server, and its limit.
+#[derive(Debug)]
+struct ConnectionLimit {
+    limit: usize,
+    open: AtomicUsize,
+}
+
+/// One worker's reference to the connection count of the server.
+#[derive(Debug)]
+struct WorkerConnections(Arc<ConnectionLimit>);
+
+/// The permission to hold one more connection: counts it, and counts it for its client's address. Dropping it ends both
+/// counts.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    connections: Arc<WorkerConnections>,
+    #[expect(dead_code, reason = "held until the connection closes")]
+    address: Option<AddressPermit>,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.connections.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -89,16 +163,20 @@ struct AddressLimit {
     open: Mutex<HashMap<IpAddr, usize>>,
 }
 
+/// The permission of a client address to hold one more connection. In a box, because a server without a limit per address
+/// has none.
+pub(crate) type AddressPermit = Box<CountedAddress>;
+
 /// Counts one open connection of a client address. Dropping it ends the count.
 #[derive(Debug)]
-pub(crate) struct Permit {
+pub(crate) struct CountedAddress {
     limit: Arc<AddressLimit>,
     address: IpAddr,
 }
 
-/// The error of [`AddressLimit::acquire`]: the address has as many connections as it may have.
+/// The error of [`Admission::admit_address`]: the address has as many connections as it may have.
 #[derive(Clone, Copy, Debug)]
-struct LimitReached;
+pub(crate) struct LimitReached;
 
 impl AddressLimit {
     /// Allows each address `limit` connections at once.
@@ -111,14 +189,14 @@ impl AddressLimit {
     /// # Errors
     ///
     /// `address` already has as many connections as it may have. Nothing is counted.
-    fn acquire(self: &Arc<AddressLimit>, address: IpAddr) -> Result<Permit, LimitReached> {
+    fn acquire(self: &Arc<AddressLimit>, address: IpAddr) -> Result<CountedAddress, LimitReached> {
         let mut open = self.open();
         let count = open.entry(address).or_default();
         if *count >= self.limit {
             return Err(LimitReached);
         }
         *count += 1;
-        Ok(Permit { limit: Arc::clone(self), address })
+        Ok(CountedAddress { limit: Arc::clone(self), address })
     }
 
     /// Locks the table of open connections. This works even if a thread has panicked while it held the lock.
@@ -127,7 +205,7 @@ impl AddressLimit {
     }
 }
 
-impl Drop for Permit {
+impl Drop for CountedAddress {
     fn drop(&mut self) {
         if let Entry::Occupied(mut open) = self.limit.open().entry(self.address) {
             *open.get_mut() -= 1;
@@ -156,5 +234,26 @@ mod tests {
         assert!(limit.acquire(v4).is_ok());
         drop(second);
         assert!(limit.open().is_empty(), "{limit:?}");
+    }
+
+    #[test]
+    fn all_workers_together_have_one_limit() {
+        let settings = Settings { max_connections_per_address: Some(3), ..Settings::default() };
+        let client = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let first = Admission::new(&settings, 2);
+        let second = first.for_worker();
+        let address = |admission: &Admission| admission.admit_address(Some(client));
+        let permits = [&first, &second].map(|worker| worker.admit(address(worker).expect("a permit")));
+        assert!(permits.iter().all(Result::is_ok));
+        let Err(third @ Some(_)) = first.admit(address(&first).expect("a permit")) else {
+            panic!("the limit is 2")
+        };
+        assert!(address(&second).is_err(), "the third one counts for the address while it waits for room");
+        drop(permits);
+        let third = second.admit(third);
+        assert!(third.is_ok() && first.admit(None).is_ok());
+        drop(third);
+        assert_eq!(first.connections.0.open.load(Ordering::Relaxed), 0);
+        assert!(first.per_address.is_some_and(|limit| limit.open().is_empty()));
     }
 }

@@ -9,15 +9,17 @@
 //! use http_engine::{Engine, Request, Response, Server};
 //!
 //! let hello = |request: &Request<'_>| Response::text(format!("Hello from {}\n", request.path()));
-//! Server::bind("127.0.0.1:8080")?.start(Engine::EventLoop, hello)?.wait();
+//! Server::bind("127.0.0.1:8080")?.start(Engine::EventLoop, hello)?.wait()?;
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
 //! An application depends on this crate alone: it re-exports what an application needs of `http-core`, and the whole of it
-//! as [`http_core`]. Errors that no response can report go to the [`log`] crate; install a logger to see them.
+//! as [`http_core`]. Errors that no response can report go to the [`log`] crate; install a logger to see them. The threads of
+//! an engine block SIGPIPE, so that a client that leaves does not end a program in which that signal has its default action.
 
 mod admission;
 mod blocking;
+mod descriptors;
 #[doc(hidden)]
 pub mod drive;
 mod event_loop;
@@ -29,8 +31,10 @@ mod settings;
 mod shutdown;
 #[doc(hidden)]
 pub mod sockopt;
+mod threads;
 mod transport;
 
+pub use descriptors::ConnectionBudget;
 pub use handlers::MakeHandler;
 pub use http_core;
 #[doc(no_inline)]
@@ -41,4 +45,4 @@ pub use http_core::{
     form, multipart, negotiate, path, range, uri,
 };
 pub use server::{Running, Server, ServerHandle};
-pub use settings::{Engine, Settings};
+pub use settings::{Engine, Settings, SettingsError};

@@ -2,7 +2,7 @@
 //!
 //! A worker is an event loop or a worker process; the threads of the blocking engine count as one.
 
-use crate::{sockopt, transport::Transport};
+use crate::{descriptors::Reserve, sockopt, transport::Transport};
 use rustix::{
     io::Errno,
     net::{SocketFlags, acceptfrom_with},
@@ -53,8 +53,8 @@ pub fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Makes a listening socket non-blocking, and sets the TCP options that accepted sockets inherit. Use this for a socket
-/// that [`bind`] has not created, such as one from systemd.
+/// Makes a listening socket non-blocking, and sets the TCP options that accepted sockets inherit.
+/// [`Server::start`](crate::Server::start) does this for every socket, also for one that [`bind`] has not created.
 ///
 /// # Errors
 ///
@@ -69,8 +69,20 @@ pub fn prepare(socket: &impl AsFd) -> io::Result<()> {
     socket.set_nonblocking(true)
 }
 
-/// Accepts a connection without waiting for one. Returns it with the client's address (`None` if that is not an IP
-/// address). The connection's socket gets `flags`, and close-on-exec.
+/// A connection that was just accepted.
+pub(crate) struct Accepted {
+    pub(crate) transport: Transport,
+    /// The client's address; `None` if that is not an IP address.
+    pub(crate) client_addr: Option<SocketAddr>,
+    /// Whether the connection has the descriptor that was the [`Reserve`]. Then it may stay only if an idle connection is
+    /// closed for it; otherwise it must be closed at once.
+    pub(crate) took_reserve: bool,
+}
+
+/// Accepts a connection without waiting for one. The connection's socket gets `flags`, and close-on-exec.
+///
+/// If there is no descriptor left, releases `reserve` and tries again. The caller must restore the reserve
+/// ([`Reserve::restore`]) when it has decided what happens to the connection.
 ///
 /// # Errors
 ///
@@ -79,9 +91,26 @@ pub fn prepare(socket: &impl AsFd) -> io::Result<()> {
 pub(crate) fn accept(
     listener: &TcpListener,
     flags: SocketFlags,
-) -> Result<(Transport, Option<SocketAddr>), Errno> {
-    let (socket, address) = acceptfrom_with(listener, flags | SocketFlags::CLOEXEC)?;
-    Ok((Transport::new(socket), address.and_then(|address| SocketAddr::try_from(address).ok())))
+    reserve: &mut Reserve,
+) -> Result<Accepted, Errno> {
+    let flags = flags | SocketFlags::CLOEXEC;
+    let mut took_reserve = false;
+    let mut accepted = acceptfrom_with(listener, flags);
+    if matches!(accepted, Err(Errno::MFILE | Errno::NFILE)) && reserve.release() {
+        took_reserve = true;
+        accepted = acceptfrom_with(listener, flags);
+        if accepted.is_err() {
+            reserve.restore();
+        }
+    }
+    let (socket, address) = accepted?;
+    let client_addr = address.and_then(|address| SocketAddr::try_from(address).ok());
+    Ok(Accepted { transport: Transport::new(socket), client_addr, took_reserve })
+}
+
+/// Whether an accept has failed with this error because the process or the system has no descriptors or memory left.
+pub(crate) fn is_shortage(error: Errno) -> bool {
+    matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
 }
 
 /// Creates a TCP socket and binds it to `address`. The socket does not listen yet.
@@ -150,7 +179,10 @@ pub fn bind_error(address: impl fmt::Display, error: &io::Error) -> io::Error {
 ///
 /// A socket cannot be bound, or the system has no descriptors left.
 pub fn bind_per_worker(listeners: Vec<TcpListener>, workers: usize) -> io::Result<Vec<Vec<TcpListener>>> {
-    let another = |listener: &TcpListener| bind(listener.local_addr()?, Sharing::PerWorker);
+    let another = |listener: &TcpListener| {
+        let address = listener.local_addr()?;
+        bind(address, Sharing::PerWorker).map_err(|error| bind_error(address, &error))
+    };
     let others = (1..workers).map(|_| listeners.iter().map(another).collect());
     let mut sets: Vec<_> = others.collect::<io::Result<_>>()?;
     sets.insert(0, listeners);
@@ -184,6 +216,27 @@ pub(crate) fn distribute(listeners: Vec<TcpListener>, workers: usize) -> io::Res
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    fn check_bind_error(errno: Errno, expected: &str) {
+        assert_eq!(bind_error("127.0.0.1:80", &errno.into()).to_string(), expected);
+    }
+
+    #[test]
+    fn a_bind_error_names_address_cause_and_remedy() {
+        check_bind_error(
+            Errno::ACCESS,
+            "cannot bind 127.0.0.1:80: permission denied (ports below 1024 need root or CAP_NET_BIND_SERVICE)",
+        );
+        check_bind_error(
+            Errno::ADDRINUSE,
+            "cannot bind 127.0.0.1:80: address in use (stop the program that listens there, or choose another port)",
+        );
+        check_bind_error(
+            Errno::ADDRNOTAVAIL,
+            "cannot bind 127.0.0.1:80: address not available (this machine does not have it)",
+        );
+        check_bind_error(Errno::NOBUFS, "cannot bind 127.0.0.1:80: No buffer space available (os error 105)");
+    }
 
     /// Distributes `sockets` sockets at each of two addresses among `workers`; `expected` is the number each one gets.
     fn check(sockets: usize, workers: usize, expected: &[usize]) {

@@ -1,9 +1,9 @@
 //! A thread pool for jobs that would block an event loop, with a bounded queue.
 
+use crate::threads::Threads;
 use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     sync::{Arc, Mutex, OnceLock, PoisonError},
-    thread,
 };
 
 /// A function that a pool thread runs. It must not panic.
@@ -18,7 +18,9 @@ pub(crate) struct Pool {
     /// The other end of the queue, from which the threads take tasks.
     tasks: Arc<Mutex<Receiver<Task>>>,
     /// The number of threads to start.
-    threads: usize,
+    max_threads: usize,
+    /// The threads of the server, to which those of the pool belong.
+    threads: Arc<Threads>,
     /// The number of threads that could be started; not set before the first task.
     started: Arc<OnceLock<usize>>,
 }
@@ -28,10 +30,16 @@ pub(crate) struct Pool {
 pub(crate) struct PoolFull;
 
 impl Pool {
-    /// A pool of `threads` threads (at least 1) with a queue of at most `queued` tasks.
-    pub(crate) fn new(threads: usize, queued: usize) -> Pool {
+    /// A pool of `max_threads` threads (at least 1), which belong to `threads`, with a queue of at most `queued` tasks.
+    pub(crate) fn new(max_threads: usize, queued: usize, threads: &Arc<Threads>) -> Pool {
         let (queue, tasks) = sync_channel(queued);
-        Pool { queue, tasks: Arc::new(Mutex::new(tasks)), threads: threads.max(1), started: Arc::default() }
+        Pool {
+            queue,
+            tasks: Arc::new(Mutex::new(tasks)),
+            max_threads: max_threads.max(1),
+            threads: Arc::clone(threads),
+            started: Arc::default(),
+        }
     }
 
     /// Queues a task.
@@ -50,9 +58,12 @@ impl Pool {
     fn start(&self) -> usize {
         let start = |number: usize| {
             let tasks = Arc::clone(&self.tasks);
-            thread::Builder::new().name(format!("pool-{number}")).spawn(move || run_tasks(&tasks))
+            self.threads.spawn(&format!("pool-{number}"), move || {
+                run_tasks(&tasks);
+                Ok(())
+            })
         };
-        (0..self.threads).map_while(|number| start(number).ok()).count()
+        (0..self.max_threads).map_while(|number| start(number).ok()).count()
     }
 }
 
@@ -71,11 +82,13 @@ fn run_tasks(tasks: &Mutex<Receiver<Task>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shutdown::Shutdown;
     use std::sync::mpsc::channel;
 
     #[test]
     fn rejects_a_task_when_the_queue_is_full() {
-        let pool = Pool::new(1, 1);
+        let shutdown = Arc::new(Shutdown::new().expect("a descriptor"));
+        let pool = Pool::new(1, 1, &Threads::new(256 * 1024, &shutdown));
         let (started, has_started) = channel();
         let (release, released) = channel::<()>();
         let (done, all_done) = channel();

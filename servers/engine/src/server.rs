@@ -1,18 +1,21 @@
 //! A server: bound, then started on an engine, then shut down.
 
 use crate::{
-    blocking, event_loop,
+    admission::Admission,
+    blocking,
+    descriptors::ConnectionBudget,
+    event_loop,
     handlers::{Handlers, MakeHandler},
     listener::{self, Sharing},
-    settings::{Engine, Settings},
+    settings::{Engine, Settings, SettingsError},
     shutdown::Shutdown,
+    threads::Threads,
 };
 use http_core::Handler;
 use std::{
     io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
     sync::Arc,
-    thread::JoinHandle,
     time::Duration,
 };
 
@@ -22,7 +25,7 @@ use std::{
 /// use http_engine::{Engine, Request, Response, Server};
 ///
 /// let server = Server::bind("127.0.0.1:8080")?;
-/// server.start(Engine::EventLoop, |_: &Request<'_>| Response::text("Hello"))?.wait();
+/// server.start(Engine::EventLoop, |_: &Request<'_>| Response::text("Hello"))?.wait()?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
@@ -38,16 +41,25 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// An address cannot be resolved or bound. The error of a failed bind names the address.
+    /// There is no address, or one cannot be resolved or bound ([`listener::bind_error`]).
     pub fn bind(addresses: impl ToSocketAddrs) -> io::Result<Server> {
-        let addresses: Vec<SocketAddr> = addresses.to_socket_addrs()?.collect();
+        let addresses = addresses.to_socket_addrs().map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot resolve the address to bind: {error}"))
+        })?;
+        let addresses: Vec<SocketAddr> = addresses.collect();
+        if addresses.is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "cannot bind: the list of addresses is empty",
+            ));
+        }
         let listeners = listener::bind_all(&addresses, Sharing::PerWorker)
             .map_err(|(address, error)| listener::bind_error(address, &error))?;
         Ok(Server::on(listeners, Sharing::PerWorker))
     }
 
-    /// Creates a server on listening sockets from [`listener::bind`] or [`listener::bind_all`], or on others after
-    /// [`listener::prepare`].
+    /// Creates a server on listening TCP sockets, from [`listener::bind`], [`listener::bind_all`] or elsewhere.
+    /// [`start`](Server::start) makes them non-blocking.
     ///
     /// The blocking engine ignores `sharing`: all of its threads accept from `listeners`. With event loops and
     /// [`Sharing::PerWorker`], the first event loop accepts from `listeners`; for each other event loop, the server
@@ -67,7 +79,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The system has no threads, descriptors or memory left, or an event loop cannot bind a listening socket of its own.
+    /// A setting makes no sense ([`Settings::check`]); there is no listener, or one is no TCP socket; the system has no
+    /// threads, descriptors or memory left; or an event loop cannot bind a listening socket of its own.
     pub fn start(self, engine: Engine, handler: impl Handler + 'static) -> io::Result<Running> {
         let handler: Arc<dyn Handler> = Arc::new(handler);
         let make: MakeHandler = Arc::new(move |_| Arc::clone(&handler));
@@ -78,17 +91,42 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The system has no threads, descriptors or memory left, or an event loop cannot bind a listening socket of its own.
+    /// As of [`start`](Server::start).
     pub fn start_each(self, engine: Engine, make: &MakeHandler) -> io::Result<Running> {
         let Server { listeners, sharing, settings } = self;
+        // As text: `main` prints the `Debug` form of an error that it returns.
+        let invalid = |error: SettingsError| io::Error::new(io::ErrorKind::InvalidInput, error.to_string());
+        settings.check().map_err(invalid)?;
+        if listeners.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "cannot serve without a listener"));
+        }
+        listeners.iter().try_for_each(listener::prepare)?;
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
         let shutdown = Arc::new(Shutdown::new()?);
-        let handlers = Handlers::new(settings.workers(), make);
-        let threads = match engine {
-            Engine::EventLoop => event_loop::start(listeners, sharing, &settings, &handlers, &shutdown)?,
-            Engine::Blocking => blocking::start(listeners, &settings, &handlers, &shutdown)?,
+        let threads = Threads::new(settings.stack_size, &shutdown);
+        let handlers = Handlers::new(settings.workers, make);
+        let budget = ConnectionBudget::new(&settings, engine, listeners.len());
+        if budget.falls_short() {
+            log::warn!("{budget}");
+        }
+        let admission = Admission::new(&settings, budget.allowed);
+        let started = match engine {
+            Engine::EventLoop => {
+                event_loop::start(listeners, sharing, &settings, &admission, &handlers, &shutdown, &threads)
+            }
+            Engine::Blocking => {
+                blocking::start(listeners, &settings, admission, &handlers, &shutdown, &threads)
+            }
         };
-        Ok(Running { addresses, handle: ServerHandle { shutdown, handlers }, threads })
+        let running = Running { addresses, handle: ServerHandle { shutdown, handlers, threads } };
+        match started {
+            Ok(()) => Ok(running),
+            Err(error) => {
+                // End the threads that have been started.
+                running.stop(Duration::ZERO);
+                Err(error)
+            }
+        }
     }
 }
 
@@ -97,7 +135,6 @@ impl Server {
 pub struct Running {
     addresses: Vec<SocketAddr>,
     handle: ServerHandle,
-    threads: Vec<JoinHandle<()>>,
 }
 
 impl Running {
@@ -112,19 +149,25 @@ impl Running {
     }
 
     /// Shuts the server down, and waits until it has stopped. The server accepts no more connections, and gives
-    /// unfinished requests at most the time `grace`.
+    /// unfinished requests at most the time `grace` ([`ServerHandle::shut_down`]).
+    ///
+    /// When this returns, all threads of the server have ended, except those in application code that has not returned half
+    /// a second after the grace period. Their number is logged; each ends when the application returns.
     pub fn stop(self, grace: Duration) {
         self.handle.shut_down(grace);
-        self.wait();
+        // A worker that has failed has ended, and is logged.
+        while self.wait().is_err() {}
     }
 
-    /// Waits until the server has stopped: a shutdown has begun, and all connections are closed or the grace period is
-    /// over.
-    pub fn wait(self) {
-        for thread in self.threads {
-            // A worker that panicked has ended; the panic hook has reported it.
-            let _ = thread.join();
-        }
+    /// Waits until the server has stopped: a shutdown has begun, and all threads have ended (see [`stop`](Running::stop) for
+    /// the exception).
+    ///
+    /// # Errors
+    ///
+    /// A worker has failed: it has panicked, or epoll has failed. Its connections are closed. The others continue, so the
+    /// server has not stopped: exit the process to have it restarted, or wait again. Each failure is returned once.
+    pub fn wait(&self) -> io::Result<()> {
+        self.handle.threads.wait()
     }
 }
 
@@ -133,16 +176,18 @@ impl Running {
 pub struct ServerHandle {
     shutdown: Arc<Shutdown>,
     handlers: Arc<Handlers>,
+    threads: Arc<Threads>,
 }
 
 impl ServerHandle {
     /// Begins a graceful shutdown: the server accepts no more connections, closes idle ones, and finishes requests that
     /// have arrived. A second call can only shorten the grace period.
     ///
-    /// After `grace`, event loops close the connections that are left. The threads of the blocking engine cannot be
-    /// interrupted: they continue until their requests are finished or the process exits.
+    /// After `grace` (at most a year), the connections that are left are closed. Application code cannot be interrupted: a
+    /// thread that runs it ends when it returns.
     pub fn shut_down(&self, grace: Duration) {
         self.shutdown.begin(grace);
+        self.threads.notify();
     }
 
     /// Replaces the handler of every worker. A request that an old handler has received still gets the response of that

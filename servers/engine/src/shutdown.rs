@@ -14,6 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// The longest grace period. A longer one is shortened to this, because adding it to an `Instant` could overflow.
+const MAX_GRACE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// The shutdown signal of a server, with the end of the grace period. Once the shutdown has begun, the descriptor (an
 /// eventfd) stays readable, so that it wakes every thread that waits for it.
 #[derive(Debug)]
@@ -34,9 +37,10 @@ impl Shutdown {
         Ok(Shutdown { event, begun: AtomicBool::new(false), deadline: Mutex::new(None) })
     }
 
-    /// Begins the shutdown. The grace period ends after `grace`. A later call can only make it end earlier.
+    /// Begins the shutdown. The grace period ends after `grace`, and after a year at the latest. A later call can
+    /// only make it end earlier.
     pub(crate) fn begin(&self, grace: Duration) {
-        let wanted = Instant::now() + grace;
+        let wanted = Instant::now() + grace.min(MAX_GRACE);
         {
             let mut deadline = self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
             *deadline = Some(deadline.map_or(wanted, |known| known.min(wanted)));

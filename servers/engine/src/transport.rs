@@ -6,7 +6,7 @@ use http_core::{RecvBuf, SendQueue, Transmit};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::sendfile,
-    io::{Errno, retry_on_intr},
+    io::{Errno, ioctl_fionbio, retry_on_intr},
     net::{
         RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown,
         sockopt::{Timeout, set_socket_timeout},
@@ -148,6 +148,22 @@ impl Transport {
     pub(crate) fn shutdown_read(&self) {
         // An error means that the connection is already broken: the receiving thread sees that too.
         let _ = shutdown(&self.socket, Shutdown::Read);
+    }
+
+    /// Shuts down both directions of the socket: every receive and send that waits on it returns, and no more bytes are
+    /// sent. Any thread may call this.
+    pub(crate) fn shutdown_both(&self) {
+        // An error means that the connection is already broken.
+        let _ = shutdown(&self.socket, Shutdown::Both);
+    }
+
+    /// Makes the socket non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// None on a connected socket.
+    pub(crate) fn set_nonblocking(&self) -> io::Result<()> {
+        Ok(ioctl_fionbio(&self.socket, true)?)
     }
 
     /// Sets how long a receive on a blocking socket waits, at least one millisecond.

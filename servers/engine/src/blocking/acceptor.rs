@@ -4,7 +4,11 @@
 //! spare thread is one beyond the configured number of waiting threads: it ends if no connection comes soon.
 
 use super::session::first_receive_timeout;
-use crate::{listener, shutdown::Shutdown, transport::Transport};
+use crate::{
+    descriptors::Reserve,
+    listener::{self, Accepted},
+    shutdown::Shutdown,
+};
 use http_core::Timeouts;
 use rustix::{
     event::{Timespec, epoll},
@@ -16,18 +20,18 @@ use rustix::{
 };
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
+    net::TcpListener,
     os::fd::OwnedFd,
     sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
 };
 
-/// How long a thread sleeps after an accept has failed because the system had no free descriptor or memory. New
-/// connections stay in the kernel's queue meanwhile, unless another thread accepts them.
+/// How long a thread sleeps after an accept has failed because the system had no memory, or no free descriptor and the
+/// reserve was in use. New connections stay in the kernel's queue meanwhile, unless another thread accepts them.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The maximum number of connections that all threads together accept after the shutdown has begun: enough for every
@@ -42,13 +46,12 @@ const SPARE_TIMEOUT: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 const SHUTDOWN: u64 = u64::MAX;
 
 /// The result of [`Acceptor::next`].
-pub(super) enum Accepted {
-    /// A new connection and the client's address; `None` if that is not an IP address.
-    Connection(Transport, Option<SocketAddr>),
+pub(super) enum Next {
+    /// A new connection.
+    Connection(Accepted),
     /// No connection came within [`SPARE_TIMEOUT`]. Only spare threads (those beyond the configured number) get this.
     TimedOut,
-    /// The thread must end. Either the shutdown has begun and no more connections are to be accepted, or epoll has
-    /// failed.
+    /// The thread must end: the shutdown has begun and no more connections are to be accepted.
     Shutdown,
 }
 
@@ -57,6 +60,8 @@ pub(super) struct Acceptor {
     epoll: OwnedFd,
     /// The listening sockets; an empty list once they are closed.
     listeners: RwLock<Vec<TcpListener>>,
+    /// The descriptor that is released when there is no other for a new connection.
+    reserve: Mutex<Reserve>,
     /// How many calls of [`next`](Acceptor::next) may still accept a connection after the shutdown has begun.
     last_accepts: AtomicUsize,
     shutdown: Arc<Shutdown>,
@@ -83,43 +88,57 @@ impl Acceptor {
         Ok(Acceptor {
             epoll,
             listeners: RwLock::new(listeners),
+            reserve: Mutex::new(Reserve::new()),
             last_accepts: AtomicUsize::new(LAST_ACCEPTS),
             shutdown: Arc::clone(shutdown),
         })
     }
 
-    /// Waits for a connection and accepts it. Returns [`Accepted::TimedOut`] to a spare thread (`is_spare`: one beyond
-    /// the configured number) if no connection comes within [`SPARE_TIMEOUT`].
+    /// Waits for a connection and accepts it. Returns [`Next::TimedOut`] to a spare thread (`is_spare`: one beyond the
+    /// configured number) if no connection comes within [`SPARE_TIMEOUT`].
+    ///
+    /// If the connection has [taken the reserve](Accepted::took_reserve), the caller must call
+    /// [`restore_reserve`](Acceptor::restore_reserve) when it has decided what happens to the connection.
     ///
     /// Does not wait once the shutdown has begun. Then returns a connection that the kernel has queued, or
-    /// [`Accepted::Shutdown`] if none can be accepted or all threads together have accepted [`LAST_ACCEPTS`].
-    pub(super) fn next(&self, is_spare: bool) -> Accepted {
+    /// [`Next::Shutdown`] if none can be accepted or all threads together have accepted [`LAST_ACCEPTS`].
+    ///
+    /// # Errors
+    ///
+    /// epoll fails.
+    pub(super) fn next(&self, is_spare: bool) -> io::Result<Next> {
         let timeout = is_spare.then_some(&SPARE_TIMEOUT);
         let mut events: Vec<epoll::Event> = Vec::with_capacity(1);
         while !self.shutdown.has_begun() {
             events.clear();
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout) {
-                Ok(0) => return Accepted::TimedOut,
+                Ok(0) => return Ok(Next::TimedOut),
                 Ok(_) | Err(Errno::INTR) => {}
+                // epoll itself fails only if its descriptor is invalid.
                 Err(error) => {
-                    // epoll itself fails only if its descriptor is invalid.
-                    log::error!("cannot wait for connections: {error}; this thread stops");
-                    return Accepted::Shutdown;
+                    let error = io::Error::from(error);
+                    return Err(io::Error::new(
+                        error.kind(),
+                        format!("cannot wait for connections: {error}"),
+                    ));
                 }
             }
             let number = events.first().and_then(|event| usize::try_from(event.data.u64()).ok());
-            if let Some((transport, client_addr)) =
-                number.and_then(|number| accept(self.listeners().get(number)?))
-            {
-                return Accepted::Connection(transport, client_addr);
+            if let Some(accepted) = number.and_then(|number| self.accept(self.listeners().get(number)?)) {
+                return Ok(Next::Connection(accepted));
             }
         }
         let one_less = |left: usize| left.checked_sub(1);
         if self.last_accepts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_err() {
-            return Accepted::Shutdown;
+            return Ok(Next::Shutdown);
         }
-        let queued = self.listeners().iter().find_map(accept);
-        queued.map_or(Accepted::Shutdown, |(transport, addr)| Accepted::Connection(transport, addr))
+        let queued = self.listeners().iter().find_map(|listener| self.accept(listener));
+        Ok(queued.map_or(Next::Shutdown, Next::Connection))
+    }
+
+    /// Opens the reserve again, after a connection has taken it.
+    pub(super) fn restore_reserve(&self) {
+        self.reserve().restore();
     }
 
     /// Closes the engine's descriptors of the listening sockets. The kernel refuses new connections as soon as no other
@@ -132,20 +151,31 @@ impl Acceptor {
     fn listeners(&self) -> RwLockReadGuard<'_, Vec<TcpListener>> {
         self.listeners.read().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// Accepts a connection without waiting for one. Returns it with the client's address (`None` if that is not an IP
-/// address). Returns `None` if no connection is queued (another thread has accepted it) or an error occurs.
-///
-/// If the system has no free descriptor or memory, sleeps for [`PAUSE`] before it returns `None`.
-fn accept(listener: &TcpListener) -> Option<(Transport, Option<SocketAddr>)> {
-    match listener::accept(listener, SocketFlags::empty()) {
-        Ok(accepted) => Some(accepted),
-        Err(error) => {
-            if matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) {
-                thread::sleep(PAUSE);
-            }
-            None
+    /// Accepts a connection without waiting for one. Returns `None` if no connection is queued (another thread has accepted
+    /// it) or an error occurs.
+    ///
+    /// If there is no memory, or no descriptor and no reserve, sleeps for [`PAUSE`] before it returns `None`.
+    fn accept(&self, listener: &TcpListener) -> Option<Accepted> {
+        // No lock while there are descriptors.
+        let mut accepted = listener::accept(listener, SocketFlags::empty(), &mut Reserve::default());
+        if accepted.as_ref().is_err_and(|error| listener::is_shortage(*error)) {
+            accepted = listener::accept(listener, SocketFlags::empty(), &mut self.reserve());
         }
+        match accepted {
+            Ok(accepted) => Some(accepted),
+            Err(error) => {
+                if listener::is_shortage(error) {
+                    thread::sleep(PAUSE);
+                    self.restore_reserve();
+                }
+                None
+            }
+        }
+    }
+
+    /// Locks the reserve.
+    fn reserve(&self) -> MutexGuard<'_, Reserve> {
+        self.reserve.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,23 +1,28 @@
 //! The blocking engine: one thread per connection.
 //!
 //! A few threads wait for connections. A thread that accepts one serves it until it closes; if no other thread is
-//! waiting then, it first starts one, up to the connection limit. At the limit the longest idle connection is closed
-//! for a new one, or the new one gets 503. A thread whose connection has closed waits again. If the configured number
-//! of threads waits already, it is a spare thread and waits only for a while: to start a thread for each short
+//! waiting then, it first starts one, so that a thread always waits. At the connection limit the longest idle connection
+//! is closed for a new one. If there is none, or no thread can be started, the new connection is refused: its thread sends
+//! 503 without waiting, and accepts the next one. A thread whose connection has closed waits again. If the configured
+//! number of threads waits already, it is a spare thread and waits only for a while: to start a thread for each short
 //! connection costs as much as to serve it.
 
 mod acceptor;
+mod refused;
 mod registry;
 mod session;
 
 use crate::{
-    admission::Admission,
+    admission::{Admission, Permit, SHORTAGE_EVICTIONS},
     handlers::Handlers,
-    settings::{Engine, Settings},
+    listener::Accepted,
+    settings::Settings,
     shutdown::Shutdown,
+    threads::Threads,
 };
-use acceptor::{Accepted, Acceptor};
-use http_core::Clock;
+use acceptor::{Acceptor, Next};
+use http_core::{Clock, Handler, catch_panic};
+use refused::{RefusedConnection, RefusedConnections};
 use registry::Registry;
 use session::{Session, first_receive_timeout};
 use std::{
@@ -27,29 +32,26 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    thread::{self, JoinHandle},
     time::{Instant, SystemTime},
 };
 
-/// The number of threads that may exist in addition to one for each allowed connection. They send 503 to connections
-/// beyond the limit. If every thread is busy, new connections wait in the kernel's queue.
-const REJECTING_THREADS: usize = 16;
+/// The number of threads that may exist in addition to one for each allowed connection: one that waits for the next
+/// connection, and those whose connections are being closed for new ones.
+const EXTRA_THREADS: usize = 16;
 
 /// The maximum number of spare threads: those that wait for connections in addition to the configured number
 /// ([`Settings::workers`]). A spare thread ends if no connection comes within `SPARE_TIMEOUT`.
 const SPARE_THREADS: usize = 16;
 
-/// Bytes of a thread's stack. Most of it is never touched; handlers must not recurse deeply.
-const STACK_SIZE: usize = 256 * 1024;
-
 /// What all threads of the engine share.
 struct Shared {
     acceptor: Acceptor,
     registry: Registry,
+    refused: RefusedConnections,
     /// The number of threads that wait for a connection now.
     waiting: AtomicUsize,
-    /// The number of all threads now. The supervisor does not count.
-    threads: AtomicUsize,
+    /// The number of threads that wait for connections or serve them.
+    serving: AtomicUsize,
     /// The configured number of threads that always wait for connections ([`Settings::workers`]).
     workers: usize,
     admission: Admission,
@@ -57,105 +59,119 @@ struct Shared {
     /// The value of the `Server` header.
     server: String,
     shutdown: Arc<Shutdown>,
+    threads: Arc<Threads>,
 }
 
 /// Starts the threads that wait for connections, and a supervisor thread. When the shutdown begins, the supervisor
-/// closes idle connections. It closes the listening sockets once no thread waits for connections.
-///
-/// Returns only the handle of the supervisor. The supervisor ends when all other threads have ended or the grace period
-/// is over.
+/// closes idle connections. It closes the listening sockets once no thread waits for connections. After the grace period
+/// it shuts down all sockets.
 ///
 /// # Errors
 ///
-/// The system has no threads or descriptors left.
+/// The system has no threads or descriptors left. Threads that were started before the error continue until the shutdown.
 pub(crate) fn start(
     listeners: Vec<TcpListener>,
     settings: &Settings,
+    admission: Admission,
     handlers: &Arc<Handlers>,
     shutdown: &Arc<Shutdown>,
-) -> io::Result<Vec<JoinHandle<()>>> {
+    threads: &Arc<Threads>,
+) -> io::Result<()> {
     let shared = Arc::new(Shared {
         acceptor: Acceptor::new(listeners, &settings.protocol.timeouts, shutdown)?,
         registry: Registry::default(),
+        refused: RefusedConnections::default(),
         waiting: AtomicUsize::new(0),
-        threads: AtomicUsize::new(0),
-        workers: settings.workers(),
-        admission: Admission::new(settings, settings.connection_limit(Engine::Blocking)),
+        serving: AtomicUsize::new(0),
+        workers: settings.workers,
+        admission,
         handlers: Arc::clone(handlers),
         server: settings.server.clone(),
         shutdown: Arc::clone(shutdown),
+        threads: Arc::clone(threads),
     });
     for _ in 0..shared.workers {
-        spawn_thread(&shared)?;
+        shared.spawn_thread()?;
     }
-    let supervise = move || {
+    threads.spawn("supervisor", move || {
         // An empty registry does not show that all threads have ended: one may have accepted a connection, but not
         // inserted it yet.
-        shared.registry.drain(&shared.shutdown, || {
+        let drained = shared.registry.drain(&shared.shutdown, || {
             if shared.waiting.load(Ordering::SeqCst) == 0 {
                 shared.acceptor.close();
             }
-            shared.threads.load(Ordering::SeqCst) == 0
+            shared.serving.load(Ordering::SeqCst) == 0
         });
-    };
-    let supervisor = thread::Builder::new().name("supervisor".to_owned()).stack_size(STACK_SIZE);
-    Ok(vec![supervisor.spawn(supervise)?])
+        shared.acceptor.close();
+        drained
+    })
 }
 
-/// Starts a thread that waits for connections.
-fn spawn_thread(shared: &Arc<Shared>) -> io::Result<()> {
-    let number = shared.threads.fetch_add(1, Ordering::SeqCst);
-    // Count the thread as waiting before it runs, so that no other thread starts one more meanwhile.
-    shared.waiting.fetch_add(1, Ordering::SeqCst);
-    let own = Arc::clone(shared);
-    let run = move || {
-        own.accept_and_serve(number);
-        own.threads.fetch_sub(1, Ordering::SeqCst);
-        own.registry.notify();
-    };
-    let started = thread::Builder::new().name(format!("thread-{number}")).stack_size(STACK_SIZE).spawn(run);
-    if started.is_err() {
-        shared.waiting.fetch_sub(1, Ordering::SeqCst);
-        shared.threads.fetch_sub(1, Ordering::SeqCst);
+/// Counts a thread in [`Shared::serving`] until it is dropped.
+struct ServingThread(Arc<Shared>);
+
+impl Drop for ServingThread {
+    fn drop(&mut self) {
+        self.0.serving.fetch_sub(1, Ordering::SeqCst);
+        self.0.registry.notify();
     }
-    started.map(drop)
 }
 
 impl Shared {
+    /// Starts a thread that waits for connections.
+    fn spawn_thread(self: &Arc<Shared>) -> io::Result<()> {
+        let number = self.serving.fetch_add(1, Ordering::SeqCst);
+        let counted = ServingThread(Arc::clone(self));
+        // Count the thread as waiting before it runs, so that no other thread starts one more meanwhile.
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        // A thread that panics outside of the handler costs one connection. (Around each connection, this would take more
+        // stack of every idle one.)
+        let run = move || {
+            catch_panic(|| counted.0.accept_and_serve(number)).unwrap_or_else(|_| {
+                log::error!("a connection is closed: its thread has panicked outside of the handler");
+                Ok(())
+            })
+        };
+        let started = self.threads.spawn(&format!("thread-{number}"), run);
+        if started.is_err() {
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+        }
+        started
+    }
+
     /// Accepts and serves one connection after the other. Returns, which ends the thread, if enough other threads wait
     /// for connections, or if the server shuts down. `number` selects the thread's handler ([`Handlers::of_worker`]).
-    fn accept_and_serve(self: &Arc<Shared>, number: usize) {
+    ///
+    /// # Errors
+    ///
+    /// epoll fails.
+    fn accept_and_serve(self: &Arc<Shared>, number: usize) -> io::Result<()> {
         let mut handler = self.handlers.of_worker(number);
         // A thread needs one pair of buffers; the pool clears it between two connections.
         let mut pool = self.admission.buffer_pool(1);
         let mut clock = Clock::new(&self.server, Instant::now(), SystemTime::now());
         loop {
             let is_spare = self.waiting.load(Ordering::SeqCst) > self.workers;
-            let accepted = self.acceptor.next(is_spare);
-            if matches!(accepted, Accepted::TimedOut) {
-                if self.stop_waiting_if_spare() {
-                    return;
+            let accepted = match self.acceptor.next(is_spare) {
+                Ok(Next::Connection(accepted)) => accepted,
+                Ok(Next::TimedOut) if self.stop_waiting_if_spare() => return Ok(()),
+                Ok(Next::TimedOut) => continue,
+                ended => {
+                    self.waiting.fetch_sub(1, Ordering::SeqCst);
+                    return ended.map(drop);
                 }
-                continue;
-            }
-            let waiting = self.waiting.fetch_sub(1, Ordering::SeqCst) - 1;
-            let Accepted::Connection(transport, client_addr) = accepted else { return };
-            // Threads beyond the connection limit wait too: they are needed to send 503.
-            let max_threads = self.admission.max_connections() + REJECTING_THREADS;
-            if waiting == 0 && self.threads.load(Ordering::SeqCst) < max_threads {
-                // Without another thread, new connections wait in the kernel's queue until this one closes.
-                let _ = spawn_thread(self);
-            }
+            };
             clock.update(Instant::now(), SystemTime::now);
             handler.refresh();
-            let has_room =
-                self.registry.len() < self.admission.max_connections() || self.registry.evict_idle();
-            let (conn, _permit) = self.admission.admit(client_addr, has_room, clock.now());
-            let open = self.registry.insert(transport);
+            let Some(permit) = self.admit(&accepted) else {
+                self.refuse(accepted, handler.get(), &clock);
+                continue;
+            };
+            let entry = self.registry.insert(accepted.transport, permit);
             let timeouts = &self.admission.config().timeouts;
             let session = Session {
-                open: &open,
-                conn,
+                open: &entry.connection,
+                conn: self.admission.connection(accepted.client_addr, false, clock.now()),
                 timeouts,
                 handler: &mut handler,
                 clock: &mut clock,
@@ -163,9 +179,71 @@ impl Shared {
                 receive_timeout: Some(first_receive_timeout(timeouts)),
             };
             session.serve(&mut pool);
-            self.registry.remove(&open);
+            drop(entry);
+            // It may be missing since a connection has taken it.
+            self.acceptor.restore_reserve();
             if !self.wait_again() {
-                return;
+                return Ok(());
+            }
+        }
+    }
+
+    /// Decides whether a new connection is served. If it is, this thread no longer counts as waiting, and another one
+    /// waits. Returns `None` if the connection must be refused: a limit is reached, or no thread can be started.
+    fn admit(self: &Arc<Shared>, new: &Accepted) -> Option<Permit> {
+        let mut address = self.admission.admit_address(new.client_addr).ok()?;
+        if !self.leave_to_another() {
+            return None;
+        }
+        let end_shortage = || (0..SHORTAGE_EVICTIONS).take_while(|_| self.registry.evict_idle()).count() > 0;
+        if !new.took_reserve || end_shortage() {
+            loop {
+                match self.admission.admit(address) {
+                    Ok(permit) => return Some(permit),
+                    Err(returned) if self.registry.evict_idle() => address = returned,
+                    Err(_) => break,
+                }
+            }
+        }
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        None
+    }
+
+    /// No longer counts this thread as waiting for a connection, and returns true. If no other thread waits, starts one;
+    /// if that is impossible, changes nothing and returns false.
+    fn leave_to_another(self: &Arc<Shared>) -> bool {
+        let max_threads = self.admission.max_connections().saturating_add(EXTRA_THREADS);
+        let is_last = self.waiting.fetch_sub(1, Ordering::SeqCst) == 1;
+        let is_left =
+            !is_last || self.serving.load(Ordering::SeqCst) < max_threads && self.spawn_thread().is_ok();
+        if !is_left {
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+        }
+        is_left
+    }
+
+    /// Sends 503 on a new connection, and leaves it to another thread to close it. Closes it at once if it has taken the
+    /// reserve, or if no thread can be started.
+    // Not inlined: its part of the stack would count for every idle connection.
+    #[cold]
+    #[inline(never)]
+    fn refuse(self: &Arc<Shared>, accepted: Accepted, handler: &dyn Handler, clock: &Clock) {
+        let Accepted { transport, client_addr, took_reserve } = accepted;
+        let conn = self.admission.connection(client_addr, true, clock.now());
+        let refused = RefusedConnection::new(transport, conn, handler, clock);
+        if took_reserve {
+            drop(refused);
+            self.acceptor.restore_reserve();
+        } else if refused.is_some_and(|refused| self.refused.push(refused)) {
+            let own = Arc::clone(self);
+            let close = move || {
+                let handler = own.handlers.of_worker(0);
+                let mut clock = Clock::new(&own.server, Instant::now(), SystemTime::now());
+                own.refused.close_all(handler.get(), &mut clock, &own.shutdown);
+                Ok(())
+            };
+            if self.threads.spawn("refused", close).is_err() {
+                self.refused.clear();
             }
         }
     }

@@ -1,13 +1,14 @@
 //! The open connections of the blocking engine and since when each is idle: to close the longest idle one at the
 //! connection limit, and all idle ones at the shutdown.
 
-use crate::{shutdown::Shutdown, transport::Transport};
+use crate::{admission::Permit, shutdown::Shutdown, transport::Transport};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
 };
 use std::{
     collections::HashMap,
+    io,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -23,6 +24,8 @@ pub(super) struct OpenConnection {
     pub(super) transport: Transport,
     /// The key of the connection in the registry.
     number: u64,
+    /// Counts the connection; `None` once it is being closed for a new one.
+    permit: Mutex<Option<Permit>>,
     /// Since when the connection's thread waits for the next request; `None` if it does not.
     idle_since: Mutex<Option<Instant>>,
     /// Whether [`close_when_idle`](OpenConnection::close_when_idle) was called. [`Registry::evict_idle`] ignores such a
@@ -54,6 +57,21 @@ impl OpenConnection {
 struct Table {
     open: HashMap<u64, Arc<OpenConnection>>,
     next: u64,
+    /// Whether the grace period of a shutdown is over.
+    is_over: bool,
+}
+
+/// A connection in the registry. Dropping it removes the connection, and wakes [`Registry::drain`].
+pub(super) struct Entry<'r> {
+    registry: &'r Registry,
+    pub(super) connection: Arc<OpenConnection>,
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        self.registry.table().open.remove(&self.connection.number);
+        self.registry.changed.notify_all();
+    }
 }
 
 /// All open connections of an engine.
@@ -65,35 +83,39 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    /// The number of open connections.
-    pub(super) fn len(&self) -> usize {
-        self.table().open.len()
-    }
-
-    /// Adds a connection. Its thread must call [`remove`](Registry::remove) after it has served the connection.
-    pub(super) fn insert(&self, transport: Transport) -> Arc<OpenConnection> {
+    /// Adds a connection, until the returned entry is dropped. `permit` counts it.
+    ///
+    /// After the grace period, shuts the socket down at once.
+    pub(super) fn insert(&self, transport: Transport, permit: Permit) -> Entry<'_> {
         let mut table = self.table();
+        if table.is_over {
+            transport.shutdown_both();
+        }
         table.next += 1;
-        let (number, idle_since, closing) = (table.next, Mutex::new(None), AtomicBool::new(false));
-        let connection = Arc::new(OpenConnection { transport, number, idle_since, closing });
-        table.open.insert(number, Arc::clone(&connection));
-        connection
+        let connection = Arc::new(OpenConnection {
+            transport,
+            number: table.next,
+            permit: Mutex::new(Some(permit)),
+            idle_since: Mutex::new(None),
+            closing: AtomicBool::new(false),
+        });
+        table.open.insert(connection.number, Arc::clone(&connection));
+        Entry { registry: self, connection }
     }
 
-    /// Removes a connection that was served to its end, and wakes [`drain`](Registry::drain).
-    pub(super) fn remove(&self, connection: &OpenConnection) {
-        self.table().open.remove(&connection.number);
-        self.changed.notify_all();
-    }
-
-    /// Ends the connection that has been idle for longest ([`OpenConnection::close_when_idle`]). Returns false if no
+    /// Ends the connection that has been idle for longest, for a new one: it no longer counts. Returns false if no
     /// connection is idle.
+    ///
+    /// If a request has arrived on it meanwhile, its thread responds first, so that for a moment more connections may be
+    /// open than the limit allows; the number of threads limits how many.
     pub(super) fn evict_idle(&self) -> bool {
         let table = self.table();
         let open = table.open.values().filter(|connection| !connection.closing.load(Ordering::SeqCst));
         let idle = open.filter_map(|connection| Some((connection.idle_since()?, connection)));
-        let longest = idle.min_by_key(|(since, _)| *since);
-        longest.inspect(|(_, connection)| connection.close_when_idle()).is_some()
+        let Some((_, longest)) = idle.min_by_key(|(since, _)| *since) else { return false };
+        longest.permit.lock().unwrap_or_else(PoisonError::into_inner).take();
+        longest.close_when_idle();
+        true
     }
 
     /// Wakes [`drain`](Registry::drain), so that it calls `is_finished` at once. Every thread calls this when it ends.
@@ -104,18 +126,25 @@ impl Registry {
     }
 
     /// Waits for the shutdown to begin. Then closes connections as they become idle, until `is_finished` returns true
-    /// or the grace period is over. After the grace period, busy connections stay open and their threads continue.
+    /// or the grace period is over. After the grace period, shuts down the sockets of all connections, so that no receive
+    /// or send waits any longer: their threads end as soon as they are not in application code.
     ///
-    /// `is_finished` must return whether all threads that serve connections have ended. If waiting for the shutdown
-    /// fails, logs the error and returns.
-    pub(super) fn drain(&self, shutdown: &Shutdown, is_finished: impl Fn() -> bool) {
+    /// `is_finished` must return whether all threads that serve connections have ended.
+    ///
+    /// # Errors
+    ///
+    /// Waiting for the shutdown fails.
+    pub(super) fn drain(&self, shutdown: &Shutdown, is_finished: impl Fn() -> bool) -> io::Result<()> {
         let mut events = [PollFd::new(shutdown, PollFlags::IN)];
         while !shutdown.has_begun() {
             match poll(&mut events, None::<&Timespec>) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => {
-                    log::error!("cannot wait for the shutdown: {error}");
-                    return;
+                    let error = io::Error::from(error);
+                    return Err(io::Error::new(
+                        error.kind(),
+                        format!("cannot wait for the shutdown: {error}"),
+                    ));
                 }
             }
         }
@@ -124,10 +153,15 @@ impl Registry {
             // A session checks for the shutdown after `set_idle`, so that none is missed between the two.
             let idle = table.open.values().filter(|connection| connection.idle_since().is_some());
             idle.for_each(|connection| connection.close_when_idle());
+            if is_finished() {
+                return Ok(());
+            }
             let left = |end: Instant| end.saturating_duration_since(Instant::now());
             let left = shutdown.deadline().map_or(Duration::ZERO, left);
-            if is_finished() || left.is_zero() {
-                return;
+            if left.is_zero() {
+                table.is_over = true;
+                table.open.values().for_each(|connection| connection.transport.shutdown_both());
+                return Ok(());
             }
             let waited = self.changed.wait_timeout(table, left.min(CHECK_INTERVAL));
             table = waited.unwrap_or_else(PoisonError::into_inner).0;

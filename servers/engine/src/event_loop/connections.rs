@@ -74,9 +74,9 @@ enum Watched {
 pub(super) struct ClientConnection {
     transport: Transport,
     pub(super) conn: Connection,
-    /// Counts the connection for its client address; `None` if it does not count.
+    /// Counts the connection until it closes; `None` if it is refused and does not count.
     #[expect(dead_code, reason = "held until the connection closes")]
-    permit: Option<Box<Permit>>,
+    permit: Option<Permit>,
     /// The receive buffer and the send queue. `None` while both are empty, and while the worker runs the connection
     /// (the worker then holds them).
     pub(super) buffers: Option<Box<Buffers>>,
@@ -99,11 +99,7 @@ pub(super) struct ClientConnection {
 
 impl ClientConnection {
     /// A connection that was just accepted: without buffers, not registered with epoll.
-    pub(super) fn new(
-        transport: Transport,
-        conn: Connection,
-        permit: Option<Box<Permit>>,
-    ) -> ClientConnection {
+    pub(super) fn new(transport: Transport, conn: Connection, permit: Option<Permit>) -> ClientConnection {
         ClientConnection {
             transport,
             conn,

@@ -3,26 +3,32 @@
 //! Level-triggered, so that a connection left in the queue is reported again; exclusive, so that a new connection
 //! wakes only one of several workers at one queue.
 
-use crate::{listener, transport::Transport};
+use crate::{
+    descriptors::Reserve,
+    listener::{self, Accepted},
+};
 use mio::{Poll, Registry};
 use rustix::{event::epoll, io::Errno, net::SocketFlags};
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
+    net::TcpListener,
     time::{Duration, Instant},
 };
 
-/// How long a worker accepts nothing after an accept has failed because the system had no free descriptor or memory.
-/// New connections stay in the kernel's queue meanwhile.
+/// How long a worker accepts nothing after an accept has failed because the system had no memory, or no free descriptor
+/// and the reserve was in use. New connections stay in the kernel's queue meanwhile.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// The maximum number of listening sockets of one event loop.
+pub(super) const MAX_LISTENERS: usize = 1000;
 
 /// Whether epoll watches the listening sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Watch {
     /// epoll watches the sockets.
     Active,
-    /// Not watched until a connection closes: the connection limit is reached.
-    Full,
+    /// Not watched any more: the sockets are closed.
+    Closed,
     /// Not watched until this time: the system has no descriptors or memory left.
     PausedUntil(Instant),
 }
@@ -35,6 +41,8 @@ pub(super) struct Listeners {
     first_token: usize,
     /// Whether epoll watches the sockets now.
     watch: Watch,
+    /// The descriptor that is released when there is no other for a new connection.
+    reserve: Reserve,
 }
 
 impl Listeners {
@@ -42,10 +50,17 @@ impl Listeners {
     ///
     /// # Errors
     ///
-    /// The system has no descriptors, memory or epoll watches left.
+    /// The system has no descriptors, memory or epoll watches left, or there are more than [`MAX_LISTENERS`] sockets.
     pub(super) fn new(poll: &Poll, sockets: Vec<TcpListener>, first_token: usize) -> io::Result<Listeners> {
-        let registry = poll.registry().try_clone()?;
-        let listeners = Listeners { sockets, registry, first_token, watch: Watch::Active };
+        if sockets.len() > MAX_LISTENERS {
+            let message = format!(
+                "cannot accept from {} sockets in one event loop: at most {MAX_LISTENERS}",
+                sockets.len()
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let (registry, reserve) = (poll.registry().try_clone()?, Reserve::new());
+        let listeners = Listeners { sockets, registry, first_token, watch: Watch::Active, reserve };
         listeners.register()?;
         Ok(listeners)
     }
@@ -55,16 +70,18 @@ impl Listeners {
         self.sockets.len()
     }
 
-    /// Accepts a connection from the socket with this index, without waiting for one. Returns it with the client's
-    /// address (`None` if that is not an IP address). Returns `None` if no connection is queued or an error occurs.
+    /// Accepts a connection from the socket with this index, without waiting for one. Returns `None` if no connection is
+    /// queued or an error occurs.
     ///
-    /// If the system has no free descriptor or memory, epoll also stops watching all sockets for [`PAUSE`].
-    pub(super) fn accept(&mut self, index: usize, now: Instant) -> Option<(Transport, Option<SocketAddr>)> {
+    /// If the connection has [taken the reserve](Accepted::took_reserve), the caller must call
+    /// [`restore_reserve`](Listeners::restore_reserve) when it has decided what happens to the connection. If there is no
+    /// memory, or no descriptor and no reserve, epoll stops watching all sockets for [`PAUSE`].
+    pub(super) fn accept(&mut self, index: usize, now: Instant) -> Option<Accepted> {
         let socket = self.sockets.get(index)?;
         loop {
-            match listener::accept(socket, SocketFlags::NONBLOCK) {
+            match listener::accept(socket, SocketFlags::NONBLOCK, &mut self.reserve) {
                 Ok(accepted) => return Some(accepted),
-                Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+                Err(error) if listener::is_shortage(error) => {
                     self.suspend(Watch::PausedUntil(now + PAUSE));
                     return None;
                 }
@@ -76,24 +93,16 @@ impl Listeners {
         }
     }
 
-    /// Stops watching the sockets because the connection limit is reached.
-    /// [`resume_if_full`](Listeners::resume_if_full) ends this.
-    pub(super) fn suspend_while_full(&mut self) {
-        self.suspend(Watch::Full);
-    }
-
-    /// Watches the sockets again if the connection limit was the reason not to watch them. Otherwise does nothing. The
-    /// worker calls this whenever a connection has closed.
-    pub(super) fn resume_if_full(&mut self) {
-        if self.watch == Watch::Full {
-            self.resume();
-        }
+    /// Opens the reserve again, after a connection has taken it.
+    pub(super) fn restore_reserve(&mut self) {
+        self.reserve.restore();
     }
 
     /// Watches the sockets again if the system had no descriptors or memory left and the pause for that is over.
     /// Otherwise does nothing.
     pub(super) fn end_pause(&mut self, now: Instant) {
         if matches!(self.watch, Watch::PausedUntil(until) if until <= now) {
+            self.reserve.restore();
             self.resume();
         }
     }
@@ -102,14 +111,14 @@ impl Listeners {
     pub(super) fn pause_left(&self, now: Instant) -> Option<Duration> {
         match self.watch {
             Watch::PausedUntil(until) => Some(until.saturating_duration_since(now)),
-            Watch::Active | Watch::Full => None,
+            Watch::Active | Watch::Closed => None,
         }
     }
 
     /// Closes this worker's descriptors of the sockets. The kernel refuses new connections as soon as no other worker,
     /// worker process or successor holds a descriptor of the same socket.
     pub(super) fn close(&mut self) {
-        self.suspend(Watch::Full);
+        self.suspend(Watch::Closed);
         self.sockets.clear();
     }
 
@@ -135,7 +144,7 @@ impl Listeners {
         }
     }
 
-    /// Stops watching the sockets. `watch` is the reason: [`Watch::Full`] or [`Watch::PausedUntil`].
+    /// Stops watching the sockets. `watch` is the reason: [`Watch::Closed`] or [`Watch::PausedUntil`].
     fn suspend(&mut self, watch: Watch) {
         if self.watch == Watch::Active {
             for socket in &self.sockets {

@@ -1,13 +1,15 @@
 //! The event loop engine: each worker is a thread that waits for all of its connections in one epoll.
 //!
-//! Workers share only the thread pool for offloaded jobs and the limits per client address. Each has its own
-//! connections, buffers and timers. With [`Sharing::PerWorker`] each has its own listening sockets; with
-//! [`Sharing::Shared`] each has duplicates of the server's, and several may have the same one.
+//! Workers share the thread pool for offloaded jobs and the connection limits, and at the connection limit pass new
+//! connections to each other ([`transfers`]). Each has its own connections, buffers and timers. With
+//! [`Sharing::PerWorker`] each has its own listening sockets; with [`Sharing::Shared`] each has duplicates of the server's,
+//! and several may have the same one.
 
 mod completions;
 mod connections;
 mod listeners;
 mod timers;
+mod transfers;
 mod worker;
 
 use crate::{
@@ -15,46 +17,43 @@ use crate::{
     handlers::Handlers,
     listener::{self, Sharing},
     pool::Pool,
-    settings::{Engine, Settings},
+    settings::Settings,
     shutdown::Shutdown,
+    threads::Threads,
 };
-use std::{
-    io,
-    net::TcpListener,
-    sync::Arc,
-    thread::{self, JoinHandle},
-};
+use std::{io, net::TcpListener, sync::Arc};
+use transfers::Transfers;
 use worker::Worker;
 
-/// Starts a thread for each event loop, and returns the handles of these threads. A thread ends when a shutdown has
-/// begun and all connections of the thread are closed, or when the grace period is over.
+/// Starts a thread for each event loop. The threads end when a shutdown has begun and all connections of the thread are
+/// closed, or when the grace period is over.
 ///
 /// With [`Sharing::PerWorker`], `listeners` are the sockets of the first event loop. For each other event loop, sockets
 /// are bound to the same addresses. With [`Sharing::Shared`], `listeners` are distributed among the event loops.
 ///
 /// # Errors
 ///
-/// The system has no threads or descriptors left, or a socket for another event loop cannot be bound.
+/// The system has no threads or descriptors left, or a socket for another event loop cannot be bound. Event loops that
+/// were started before the error continue until the shutdown.
 pub(crate) fn start(
     listeners: Vec<TcpListener>,
     sharing: Sharing,
     settings: &Settings,
+    admission: &Admission,
     handlers: &Arc<Handlers>,
     shutdown: &Arc<Shutdown>,
-) -> io::Result<Vec<JoinHandle<()>>> {
-    let workers = settings.workers();
-    let pool = Pool::new(settings.pool_threads, settings.pool_queue);
-    let admission = Admission::new(settings, settings.connection_limit(Engine::EventLoop).div_ceil(workers));
+    threads: &Arc<Threads>,
+) -> io::Result<()> {
+    let workers = settings.workers;
+    let pool = Pool::new(settings.pool_threads, settings.pool_queue, threads);
     let sets = match sharing {
         Sharing::PerWorker => listener::bind_per_worker(listeners, workers)?,
         Sharing::Shared => listener::distribute(listeners, workers)?,
     };
-    let mut threads = Vec::with_capacity(workers);
-    for (number, listeners) in sets.into_iter().enumerate() {
-        let (handler, admission) = (handlers.of_worker(number), admission.for_worker());
-        let worker = Worker::new(listeners, &settings.server, handler, admission, pool.clone(), shutdown)?;
-        let name = format!("loop-{number}");
-        threads.push(thread::Builder::new().name(name).spawn(move || worker.run())?);
+    for (number, (listeners, transfers)) in sets.into_iter().zip(Transfers::ring(workers)?).enumerate() {
+        let (handler, admission, pool) = (handlers.of_worker(number), admission.for_worker(), pool.clone());
+        let worker = Worker::new(listeners, transfers, settings, handler, admission, pool, shutdown)?;
+        threads.spawn(&format!("loop-{number}"), move || worker.run())?;
     }
-    Ok(threads)
+    Ok(())
 }

@@ -6,15 +6,19 @@
 use super::{
     completions::Completions,
     connections::{ClientConnection, Connections, Key, Turn},
-    listeners::Listeners,
+    listeners::{Listeners, MAX_LISTENERS},
     timers::Timers,
+    transfers::{Transfer, Transfers},
 };
 use crate::{
-    admission::Admission,
+    admission::{AddressPermit, Admission, MAX_REFUSED, Permit, REFUSED_LINGER, SHORTAGE_EVICTIONS},
     drive::{Action, Outcome},
     handlers::WorkerHandler,
+    listener::Accepted,
     pool::Pool,
+    settings::Settings,
     shutdown::Shutdown,
+    transport::Transport,
 };
 use http_core::{BufferPool, Clock, catch_panic};
 use mio::{Events, Poll, Token, event::Event};
@@ -22,7 +26,7 @@ use rustix::event::epoll;
 use std::{
     collections::VecDeque,
     io,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -32,17 +36,16 @@ use std::{
 const SHUTDOWN: Token = Token(usize::MAX);
 /// The epoll token of [`Completions`], the queue through which other threads deliver responses to this event loop.
 const COMPLETIONS: Token = Token(usize::MAX - 1);
+/// The epoll token of [`Transfers`], the queue through which another event loop passes new connections to this one.
+const TRANSFERS: Token = Token(usize::MAX - 2);
 /// The epoll token of the first listening socket. The next sockets have the next tokens.
-const FIRST_LISTENER: usize = usize::MAX - 1024;
+const FIRST_LISTENER: usize = TRANSFERS.0 - MAX_LISTENERS;
 
 /// The maximum number of events that one `epoll_wait` returns.
 const EVENTS: usize = 512;
 /// The maximum number of connections that one call of [`Worker::accept`] accepts, so that new clients do not delay the
 /// others.
 const ACCEPTS_PER_TURN: usize = 64;
-/// The maximum number of open connections beyond the connection limit. They only get 503. Further connections wait in
-/// the kernel's queue.
-const MAX_REJECTED: usize = 64;
 /// The maximum number of calls of [`Worker::accept`] for each listening socket after the shutdown has begun. Each call
 /// accepts up to [`ACCEPTS_PER_TURN`] connections: together enough for every queued connection, but not for a flood.
 const LAST_ACCEPT_TURNS: usize = 64;
@@ -72,6 +75,14 @@ pub(super) struct Worker {
     clock: Clock,
     timers: Timers<Key>,
     completions: Completions<Key>,
+    transfers: Transfers,
+    /// Refused connections, the oldest first, and when each is closed at the latest. Some may be closed already.
+    refused: VecDeque<(Instant, Key)>,
+    /// The maximum length of `refused`. When it is reached, the oldest connection is closed for a new one.
+    max_refused: usize,
+    /// The time of the last turn in which no connection was idle. No second search in the same turn: each goes through all
+    /// connections.
+    none_idle_at: Option<Instant>,
     /// Connections that have used up their budget, in the order of their next turns.
     yielded: VecDeque<Key>,
     /// Whether this event loop has begun its shutdown, and closed its listening sockets.
@@ -79,14 +90,15 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Creates an event loop that accepts connections from `listeners`. `server` is the value of the `Server` header.
+    /// Creates an event loop that accepts connections from `listeners`.
     ///
     /// # Errors
     ///
-    /// The system has no descriptors left.
+    /// The system has no descriptors left, or there are too many listeners.
     pub(super) fn new(
         listeners: Vec<TcpListener>,
-        server: &str,
+        transfers: Transfers,
+        settings: &Settings,
         handler: WorkerHandler,
         admission: Admission,
         pool: Pool,
@@ -97,6 +109,7 @@ impl Worker {
         // Level-triggered and never read, so that every worker sees it.
         let data = epoll::EventData::new_u64(SHUTDOWN.0 as u64);
         epoll::add(poll.registry(), &**shutdown, data, epoll::EventFlags::IN)?;
+        transfers.register(&poll, TRANSFERS)?;
         Ok(Worker {
             handler,
             buffers: admission.buffer_pool(FREE_BUFFERS),
@@ -105,18 +118,25 @@ impl Worker {
             shutdown: Arc::clone(shutdown),
             listeners: Listeners::new(&poll, listeners, FIRST_LISTENER)?,
             connections: Connections::default(),
-            clock: Clock::new(server, now, SystemTime::now()),
+            clock: Clock::new(&settings.server, now, SystemTime::now()),
             timers: Timers::new(now),
             completions: Completions::new(&poll, COMPLETIONS)?,
+            transfers,
+            refused: VecDeque::new(),
+            max_refused: MAX_REFUSED.div_ceil(settings.workers),
+            none_idle_at: None,
             yielded: VecDeque::new(),
             draining: false,
             poll,
         })
     }
 
-    /// Serves connections until a shutdown has begun and all connections have closed, or the grace period is over. Also
-    /// returns if epoll fails.
-    pub(super) fn run(mut self) {
+    /// Serves connections until a shutdown has begun and all connections have closed, or the grace period is over.
+    ///
+    /// # Errors
+    ///
+    /// epoll fails. All connections are closed.
+    pub(super) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
         while !self.is_finished() {
             match self.poll.poll(&mut events, self.poll_timeout()) {
@@ -124,11 +144,11 @@ impl Worker {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // epoll itself fails only if its descriptor is invalid.
                 Err(error) => {
-                    log::error!("cannot wait for events: {error}; this worker stops");
-                    return;
+                    return Err(io::Error::new(error.kind(), format!("cannot wait for events: {error}")));
                 }
             }
         }
+        Ok(())
     }
 
     /// Does the work of one wake-up: handles the timers that are due and then `events`, and runs the connections that
@@ -141,6 +161,7 @@ impl Worker {
             match event.token() {
                 SHUTDOWN => self.drain(),
                 COMPLETIONS => self.run_completions(),
+                TRANSFERS => self.take_transfers(),
                 Token(token) if token >= FIRST_LISTENER => drop(self.accept(token - FIRST_LISTENER)),
                 token => self.handle_event(Key::from_token(token), event),
             }
@@ -160,7 +181,8 @@ impl Worker {
         let yielded = (!self.yielded.is_empty()).then_some(Duration::ZERO);
         let grace = self.draining.then(|| self.shutdown.deadline()).flatten();
         let grace = grace.map(|deadline| deadline.saturating_duration_since(now));
-        [yielded, grace, self.listeners.pause_left(now), self.timers.next_due(now)]
+        let refused = self.refused.front().map(|(end, _)| end.saturating_duration_since(now));
+        [yielded, grace, refused, self.listeners.pause_left(now), self.timers.next_due(now)]
             .into_iter()
             .flatten()
             .min()
@@ -187,29 +209,109 @@ impl Worker {
     /// Accepts connections from the listening socket with the index `listener`, and serves each until it must wait.
     ///
     /// Returns true after [`ACCEPTS_PER_TURN`] connections: more may be queued. Returns false if no connection is
-    /// queued or an accept fails. Also returns false, and stops watching the listening sockets, if too many connections
-    /// are open: [`MAX_REJECTED`] more than the connection limit.
+    /// queued or an accept fails.
     fn accept(&mut self, listener: usize) -> bool {
         for _ in 0..ACCEPTS_PER_TURN {
-            if self.connections.len() >= self.admission.max_connections() + MAX_REJECTED {
-                self.listeners.suspend_while_full();
-                return false;
-            }
             let now = self.clock.now();
-            let Some((transport, client_addr)) = self.listeners.accept(listener, now) else { return false };
-            let has_room = self.connections.len() < self.admission.max_connections() || self.evict_idle();
-            let (conn, permit) = self.admission.admit(client_addr, has_room, now);
-            let key = self.connections.insert(ClientConnection::new(transport, conn, permit));
-            self.resume(key, Wakeup::Ready);
+            let Some(Accepted { transport, client_addr, took_reserve }) =
+                self.listeners.accept(listener, now)
+            else {
+                return false;
+            };
+            match self.admission.admit_address(client_addr) {
+                Err(_) => self.refuse(transport, client_addr, took_reserve),
+                Ok(_) if took_reserve && !self.end_shortage() => self.refuse(transport, client_addr, true),
+                Ok(address) => self.admit(Transfer { transport, client_addr, address, tried: 0 }),
+            }
+            if took_reserve {
+                self.listeners.restore_reserve();
+            }
         }
         true
     }
 
+    /// Closes idle connections because no descriptor is left. Returns false if no connection is idle.
+    fn end_shortage(&mut self) -> bool {
+        (0..SHORTAGE_EVICTIONS).take_while(|_| self.evict_idle()).count() > 0
+    }
+
+    /// Takes the connections that another event loop has passed to this one.
+    fn take_transfers(&mut self) {
+        for transfer in self.transfers.take() {
+            self.admit(transfer);
+        }
+    }
+
+    /// Serves a new connection until it must wait. If there is no room for it, passes it to another event loop, and if that
+    /// is in vain, refuses it.
+    fn admit(&mut self, new: Transfer) {
+        let Transfer { transport, client_addr, address, tried } = new;
+        match self.make_room(address) {
+            Ok(permit) => drop(self.insert(transport, client_addr, Some(permit))),
+            Err(address) => {
+                let transfer = Transfer { transport, client_addr, address, tried: tried + 1 };
+                if let Err(Transfer { transport, client_addr, .. }) =
+                    self.transfers.pass_on(transfer, self.clock.now())
+                {
+                    self.refuse(transport, client_addr, false);
+                }
+            }
+        }
+    }
+
+    /// Counts a new connection. At the connection limit, first closes idle connections. Returns `address` if there is no
+    /// room and no connection is idle.
+    fn make_room(&mut self, mut address: Option<AddressPermit>) -> Result<Permit, Option<AddressPermit>> {
+        loop {
+            address = match self.admission.admit(address) {
+                Err(address) if self.evict_idle() => address,
+                result => return result,
+            };
+        }
+    }
+
+    /// Sends 503 on a new connection. It stays open for [`REFUSED_LINGER`] at most, or until [`Worker::max_refused`] newer
+    /// ones are refused; not at all if `closes_at_once`.
+    fn refuse(&mut self, transport: Transport, client_addr: Option<SocketAddr>, closes_at_once: bool) {
+        let key = self.insert(transport, client_addr, None);
+        if closes_at_once {
+            self.close(key);
+            return;
+        }
+        if self.refused.len() >= self.max_refused
+            && let Some((_, oldest)) = self.refused.pop_front()
+        {
+            self.close(oldest);
+        }
+        self.refused.push_back((self.clock.now() + REFUSED_LINGER, key));
+    }
+
+    /// Adds a new connection, and serves it until it must wait. Without a `permit` it only gets 503.
+    fn insert(
+        &mut self,
+        transport: Transport,
+        client_addr: Option<SocketAddr>,
+        permit: Option<Permit>,
+    ) -> Key {
+        let mut conn = self.admission.connection(client_addr, permit.is_none(), self.clock.now());
+        if self.draining {
+            conn.disable_keep_alive();
+        }
+        let key = self.connections.insert(ClientConnection::new(transport, conn, permit));
+        self.resume(key, Wakeup::Ready);
+        key
+    }
+
     /// Closes the connection that has been idle for longest. Returns false if no connection is idle.
     fn evict_idle(&mut self) -> bool {
+        let now = self.clock.now();
+        if self.none_idle_at == Some(now) {
+            return false;
+        }
         let idle = self.connections.longest_idle();
-        if let Some(key) = idle {
-            self.close(key);
+        match idle {
+            Some(key) => self.close(key),
+            None => self.none_idle_at = Some(now),
         }
         idle.is_some()
     }
@@ -271,7 +373,6 @@ impl Worker {
         if let Some(buffers) = client.buffers {
             self.buffers.put(buffers);
         }
-        self.listeners.resume_if_full();
     }
 
     /// Takes from [`Completions`] the outcomes of replies (responses, or why there are none), and runs the connections
@@ -282,7 +383,8 @@ impl Worker {
         }
     }
 
-    /// Handles deadlines that have passed, delayed jobs that are due, and the end of a pause in accepting.
+    /// Handles deadlines that have passed, delayed jobs that are due, refused connections that have been open for long
+    /// enough, and the end of a pause in accepting.
     fn run_timers(&mut self, now: Instant) {
         while let Some((second, keys)) = self.timers.take_second(now) {
             for key in keys {
@@ -291,6 +393,10 @@ impl Worker {
         }
         while let Some((key, job)) = self.timers.take_job(now) {
             self.resume(key, Wakeup::Completed(catch_panic(job)));
+        }
+        while let Some((_, key)) = self.refused.front().copied().filter(|(end, _)| *end <= now) {
+            self.refused.pop_front();
+            self.close(key);
         }
         self.listeners.end_pause(now);
     }
@@ -320,6 +426,7 @@ impl Worker {
         for listener in 0..self.listeners.len() {
             let _ = (0..LAST_ACCEPT_TURNS).all(|_| self.accept(listener));
         }
+        self.take_transfers();
         self.listeners.close();
         self.draining = true;
         for key in self.connections.keys() {

@@ -1,0 +1,159 @@
+//! Descriptors: how many connections the limit on open files leaves room for, and a reserve for the time when none is
+//! left.
+//!
+//! Never changes the limit: that is for the application, because it applies to the whole process.
+
+use crate::{
+    admission::MAX_REFUSED,
+    settings::{Engine, Settings},
+};
+use rustix::{
+    event::{EventfdFlags, eventfd},
+    process::{Resource, getrlimit},
+};
+use std::{fmt, os::fd::OwnedFd};
+
+/// How many descriptors each event loop uses at most besides its connections and listeners: two for epoll, three to be
+/// woken, and the [`Reserve`].
+const PER_EVENT_LOOP: usize = 6;
+/// How many descriptors a server uses besides connections, listeners and [`PER_EVENT_LOOP`]: the shutdown signal, and in
+/// the blocking engine epoll and the [`Reserve`].
+const PER_SERVER: usize = 3;
+
+/// How many connections a server may hold open, and which descriptors that takes. Its `Display` output is the warning
+/// for a server that may hold fewer than it is set up for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionBudget {
+    /// The number of connections that the settings or the engine's default allow.
+    pub wanted: usize,
+    /// The number of connections that the server may hold open: at most `wanted`, at least 1.
+    pub allowed: usize,
+    /// The limit on open files of the process (`RLIMIT_NOFILE`).
+    open_files: usize,
+    /// The number of descriptors for everything but connections.
+    reserved: usize,
+    /// [`Settings::descriptors_per_connection`].
+    per_connection: usize,
+    /// Whether `wanted` is the engine's default.
+    is_default: bool,
+}
+
+impl ConnectionBudget {
+    /// Computes the budget of a server with `listeners` listening sockets, from the present limit on open files
+    /// (`RLIMIT_NOFILE`).
+    pub fn new(settings: &Settings, engine: Engine, listeners: usize) -> ConnectionBudget {
+        let open_files = getrlimit(Resource::Nofile).current;
+        let open_files = open_files.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+        ConnectionBudget::within(open_files, settings, engine, listeners)
+    }
+
+    /// Computes the budget if the process may have `open_files` descriptors.
+    ///
+    /// A quarter of them is always for connections, even if the rest is less than what everything else needs: a server
+    /// with a low limit works, but may reject connections and requests for lack of descriptors.
+    fn within(open_files: usize, settings: &Settings, engine: Engine, listeners: usize) -> ConnectionBudget {
+        let wanted = settings.max_connections.unwrap_or(engine.default_max_connections());
+        let own = match engine {
+            Engine::EventLoop => settings.workers.saturating_mul(PER_EVENT_LOOP),
+            Engine::Blocking => 0,
+        };
+        let reserved = [own, PER_SERVER, MAX_REFUSED, listeners]
+            .into_iter()
+            .fold(settings.reserved_descriptors, usize::saturating_add);
+        let per_connection = settings.descriptors_per_connection;
+        let available = open_files.saturating_sub(reserved).max(open_files / 4);
+        let allowed = wanted.min(available / per_connection.max(1)).max(1);
+        let is_default = settings.max_connections.is_none();
+        ConnectionBudget { wanted, allowed, open_files, reserved, per_connection, is_default }
+    }
+
+    /// Whether the operator should know: the server may hold fewer connections than its settings say, or less than half
+    /// of the engine's default. (The default is a number for machines with room, not a promise.)
+    pub fn falls_short(&self) -> bool {
+        self.allowed < if self.is_default { self.wanted / 2 } else { self.wanted }
+    }
+}
+
+impl fmt::Display for ConnectionBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ConnectionBudget { wanted, allowed, open_files, reserved, per_connection, .. } = self;
+        write!(
+            f,
+            "cannot allow {wanted} connections: a limit of {open_files} open files leaves room for {allowed} \
+             ({per_connection} for each connection, {reserved} for everything else; raise it with ulimit -n)"
+        )
+    }
+}
+
+/// A descriptor that is kept open and serves no other purpose. When the process or the system has no descriptor left,
+/// closing it makes room to accept one more connection, so that the client gets a response.
+#[derive(Debug, Default)]
+pub(crate) struct Reserve(Option<OwnedFd>);
+
+impl Reserve {
+    /// Opens the descriptor. If there is none left already, [`restore`](Reserve::restore) opens it later.
+    pub(crate) fn new() -> Reserve {
+        let mut reserve = Reserve(None);
+        reserve.restore();
+        reserve
+    }
+
+    /// Closes the descriptor, which makes room for one. Returns false if it is closed already.
+    pub(crate) fn release(&mut self) -> bool {
+        self.0.take().is_some()
+    }
+
+    /// Opens the descriptor again, if it is closed. Does nothing if there is no descriptor left.
+    pub(crate) fn restore(&mut self) {
+        if self.0.is_none() {
+            // An eventfd needs no file, which Landlock might forbid to open.
+            self.0 = eventfd(0, EventfdFlags::CLOEXEC).ok();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Computes the budget of two event loops with two listeners and 50 reserved descriptors.
+    fn check(wanted: Option<usize>, per_connection: usize, open_files: usize, expected: (usize, bool)) {
+        let settings = Settings {
+            workers: 2,
+            max_connections: wanted,
+            descriptors_per_connection: per_connection,
+            reserved_descriptors: 50,
+            ..Settings::default()
+        };
+        let budget = ConnectionBudget::within(open_files, &settings, Engine::EventLoop, 2);
+        let reserved = 50 + 2 * PER_EVENT_LOOP + PER_SERVER + MAX_REFUSED + 2;
+        assert_eq!((budget.allowed, budget.falls_short()), expected, "{budget:?}");
+        assert_eq!(budget.reserved, reserved);
+    }
+
+    #[test]
+    fn connections_fit_into_the_limit_on_open_files() {
+        check(Some(1_000), 1, 20_000, (1_000, false));
+        check(Some(30_000), 1, 20_000, (19_869, true));
+        check(Some(30_000), 2, 20_000, (9_934, true));
+        check(Some(400), 2, 1_024, (400, false));
+        check(Some(1_000), 2, 1_024, (446, true));
+        check(Some(100), 1, 131, (32, true));
+        check(Some(100), 1, 1, (1, true));
+        check(Some(usize::MAX), 1, usize::MAX, (usize::MAX - 131, true));
+        check(None, 1, 20_000, (10_000, false));
+        check(None, 2, 20_000, (9_934, false));
+        check(None, 2, 1_024, (446, true));
+    }
+
+    #[test]
+    fn names_what_the_descriptors_are_for() {
+        let settings = Settings { reserved_descriptors: 31, ..Settings::default() };
+        let budget = ConnectionBudget::within(200, &settings, Engine::Blocking, 2);
+        assert_eq!(
+            budget.to_string(),
+            "cannot allow 1024 connections: a limit of 200 open files leaves room for 100 (1 for each connection, 100 \
+             for everything else; raise it with ulimit -n)"
+        );
+    }
+}
