@@ -30,6 +30,9 @@ const REQUESTS_PER_TURN: u32 = 64;
 /// When the worker has sent about this many bytes for one connection and more are queued, it continues with other
 /// connections. So a fast download does not delay other clients.
 const BYTES_PER_TURN: u64 = 1024 * 1024;
+/// The maximum number of receives for one connection before the worker continues with other connections. So a client that
+/// sends without pause (whose bytes are dropped after the last response) does not delay the others.
+const RECEIVES_PER_TURN: u32 = 64;
 /// The longest delay of a [`Reply::After`](http_core::Reply::After). A longer delay is shortened to this, because
 /// adding it to an `Instant` could overflow.
 const MAX_DELAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -167,16 +170,18 @@ pub(super) struct Turn<'w> {
 impl Turn<'_> {
     /// Receives, calls the handler and sends, until the connection must wait. Returns what the connection waits for
     /// ([`Action::Receive`], [`Action::Send`] or [`Action::AwaitReply`]), or [`Action::Yield`] if its budget of
-    /// requests or bytes is used up, or [`Action::Close`] if it must be closed.
+    /// requests, receives or bytes is used up, or [`Action::Close`] if it must be closed.
     #[inline]
     pub(super) fn run(&mut self) -> Action {
-        let mut budget = REQUESTS_PER_TURN;
+        let (mut budget, mut receives) = (REQUESTS_PER_TURN, RECEIVES_PER_TURN);
         let mut blocked = false;
         loop {
             match self.driver().drive(&mut budget) {
                 Action::Receive if self.client.socket_empty => return Action::Receive,
+                Action::Receive if receives == 0 => return Action::Yield,
                 Action::Receive => match self.client.transport.receive(&mut self.buffers.input) {
                     Ok(Received::Bytes { emptied }) => {
+                        receives -= 1;
                         self.client.socket_empty = emptied && !self.client.half_closed;
                     }
                     Ok(Received::Eof) => self.client.conn.receive_eof(),
@@ -376,7 +381,17 @@ impl Connections {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs::File, sync::Arc};
+    use crate::{shutdown::Shutdown, threads::Threads};
+    use http_core::{Request, Response};
+    use http_testing::client::wait_for;
+    use std::{
+        fs::File,
+        io::{Read, Write},
+        os::unix::net::UnixStream,
+        sync::Arc,
+        thread,
+        time::SystemTime,
+    };
 
     fn client() -> ClientConnection {
         let socket = File::open("/dev/null").expect("/dev/null").into();
@@ -395,5 +410,36 @@ mod tests {
         assert!(connections.get(first).is_none() && connections.remove(first).is_none());
         assert_eq!(Key::from_token(second.token()), second);
         assert_eq!((connections.len(), connections.keys()), (1, vec![second]));
+    }
+
+    /// The server drops what a refused client sends, and there may be no end of it.
+    #[test]
+    fn a_client_that_sends_without_pause_uses_up_its_turn() {
+        let (server, mut client) = UnixStream::pair().expect("sockets");
+        server.set_nonblocking(true).expect("a socket");
+        let (clock, poll) =
+            (Clock::new("test", Instant::now(), SystemTime::now()), mio::Poll::new().expect("epoll"));
+        let conn = Connection::over_limit(Arc::default(), clock.now());
+        let mut connection = ClientConnection::new(Transport::new(server.into()), conn, None);
+        let threads = Threads::new(256 * 1024, &Arc::new(Shutdown::new().expect("a descriptor")));
+        let mut turn = Turn {
+            key: Key { index: 0, generation: 0 },
+            client: &mut connection,
+            buffers: &mut Buffers::default(),
+            handler: &|_: &Request<'_>| Response::text("here"),
+            clock: &clock,
+            pool: &Pool::new(1, 1, &threads),
+            timers: &mut Timers::new(clock.now()),
+            completions: &Completions::new(&poll, Token(0)).expect("a descriptor"),
+        };
+        assert!(matches!(turn.run(), Action::Receive));
+        let mut response = String::new();
+        client.read_to_string(&mut response).expect("a response, and its end");
+        assert!(response.starts_with("HTTP/1.1 503 "), "{response}");
+        thread::spawn(move || while client.write_all(&[b'x'; 100_000]).is_ok() {});
+        wait_for("the end of a turn", || {
+            turn.client.socket_empty = false;
+            matches!(turn.run(), Action::Yield).then_some(())
+        });
     }
 }
