@@ -6,14 +6,18 @@
 //! | [`responses`] | what a handler says in a response, and what is sent and logged |
 //! | [`timeouts`] | every wait ends at its deadline |
 //! | [`paths`] | the path that handlers see, and targets that no handler sees |
-//! | [`capacity`] | the connection limit: eviction of idle connections, then 503 |
+//! | [`capacity`] | the connection limits: eviction of idle connections, then 503 |
+//! | [`lifecycle`] | starting and stopping a server |
+//! | [`sigpipe`] | a host program in which SIGPIPE has its default action |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 
 mod capacity;
+mod lifecycle;
 mod paths;
 mod replies;
 mod responses;
+mod sigpipe;
 mod timeouts;
 
-use http_testing::{client, reply, server};
+use http_testing::{client, program, reply, server};
