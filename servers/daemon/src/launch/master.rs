@@ -86,8 +86,9 @@ impl Master<'_> {
         let (logs, confinement) =
             service.logs.start(|| service.confine.then(|| confine(settings)).transpose())?;
         let signals = handlers.into_queue(Signal::for_master)?;
-        if let (_, Some(warning)) = engine::connection_limit(settings, listeners.len()) {
-            log::warn!("{warning}");
+        let budget = engine::connection_budget(settings, listeners.len());
+        if budget.falls_short() {
+            log::warn!("{budget}");
         }
         let workers = if settings.options.prefork {
             let pool = WorkerPool::start(settings.workers(), worker_handoff(&listeners, root.as_ref()));

@@ -24,30 +24,20 @@ const MAX_CONNECTIONS: usize = 8;
 const CLIENTS: usize = 200;
 
 /// Lowers the descriptor limit of each process that accepts connections to [`FREE_DESCRIPTORS`] above what it has open.
-/// Returns these processes with their new limits.
-fn lower_descriptor_limits(kind: ServerKind, program: &Program) -> Vec<(Pid, usize)> {
+fn lower_descriptor_limits(kind: ServerKind, program: &Program) {
     let workers = program.workers().into_iter().map(|(pid, _)| pid);
-    let accepting = if kind.is_prefork() { workers.collect() } else { vec![program.pid()] };
-    let limited = accepting.into_iter().map(|pid| {
-        let limit = descriptors(pid) + FREE_DESCRIPTORS;
-        let new = Some(limit as u64);
-        prlimit(Some(pid), Resource::Nofile, Rlimit { current: new, maximum: new }).expect("a lower limit");
-        (pid, limit)
-    });
-    limited.collect()
+    let accepting: Vec<Pid> = if kind.is_prefork() { workers.collect() } else { vec![program.pid()] };
+    for pid in accepting {
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).expect("a running process").count();
+        let limit = Some((open + FREE_DESCRIPTORS) as u64);
+        prlimit(Some(pid), Resource::Nofile, Rlimit { current: limit, maximum: limit })
+            .expect("a lower limit");
+    }
 }
 
-/// Returns how many descriptors a process has open.
-fn descriptors(pid: Pid) -> usize {
-    fs::read_dir(format!("/proc/{pid}/fd")).expect("a running process").count()
-}
-
-/// Reads the response and returns its status, or returns `None` at once if nothing has arrived.
-fn received_status(stream: &TcpStream) -> Option<u16> {
-    stream.set_nonblocking(true).expect("a socket");
-    let is_readable = stream.peek(&mut [0]).is_ok();
-    stream.set_nonblocking(false).expect("a socket");
-    is_readable.then(|| ReplyReader::new(stream).reply().expect("a response").status)
+/// Reads a response and returns its status.
+fn status(stream: &TcpStream) -> u16 {
+    ReplyReader::new(stream).reply().expect("a response").status
 }
 
 /// Opens [`CLIENTS`] connections, and sends a request and the beginning of another one on each, so that none is idle.
@@ -76,30 +66,37 @@ fn wait_for_room(server: &ServerUnderTest) {
 }
 
 http_testing::both_engines! {
-    fn waits_while_there_are_no_descriptors(kind: ServerKind) {
+    /// A new connection then replaces the one that is idle for longest.
+    fn serves_new_connections_when_idle_ones_have_all_descriptors(kind: ServerKind) {
         let server = start(kind);
-        let limits = lower_descriptor_limits(kind, &server.program);
+        lower_descriptor_limits(kind, &server.program);
         let connect = |_| connect_and_send(server.address(), get("/notes.txt"));
-        let mut clients: Vec<TcpStream> = (0..4 * FREE_DESCRIPTORS).map(connect).collect();
-        wait_for("all descriptors to be in use", || {
-            limits.iter().all(|(pid, limit)| descriptors(*pid) >= *limit).then_some(())
-        });
+        let clients: Vec<TcpStream> = (0..4 * FREE_DESCRIPTORS).map(connect).collect();
+        // A request that finds no descriptor left for its file gets 503.
+        let statuses: Vec<u16> = clients.iter().map(status).collect();
+        assert!(statuses.iter().all(|status| matches!(status, 200 | 503)), "{statuses:?}");
+        let served = statuses.iter().filter(|status| **status == 200).count();
+        eprintln!("{kind:?}, no free descriptors: 200 for {served} of {}", statuses.len());
+        wait_for("the longest idle connection to be closed", || is_closed(&clients[0]).then_some(()));
         server.check_low_cpu("no free descriptors", || {});
-        // A connection that closes makes room for one that waits. A request that finds no descriptor left for its
-        // file gets 503. Each client gets a response.
-        let mut counts = [0, 0];
-        wait_for("a response for each client", || {
-            clients.retain(|stream| match received_status(stream) {
-                None => true,
-                Some(status) => {
-                    assert!(matches!(status, 200 | 503), "{status}");
-                    counts[usize::from(status == 503)] += 1;
-                    false
-                }
-            });
-            clients.is_empty().then_some(())
-        });
-        eprintln!("{kind:?}, no free descriptors: 200 for {}, 503 for {}", counts[0], counts[1]);
+        drop(clients);
+        wait_for_room(&server);
+        server.check_recovers();
+    }
+
+    /// No connection is idle, so a new one cannot replace any. It gets 503 nevertheless, and does not wait.
+    fn sends_503_when_busy_connections_have_all_descriptors(kind: ServerKind) {
+        let arguments = [kind.arguments(), &["--head-timeout", "3600"]].concat();
+        let server = ServerUnderTest::start(kind, "/notes.txt", || program::serve(&arguments));
+        lower_descriptor_limits(kind, &server.program);
+        let begin = |_| connect_and_send(server.address(), get("/notes.txt") + "GET / HT");
+        let clients: Vec<TcpStream> = (0..4 * FREE_DESCRIPTORS).map(begin).collect();
+        let statuses: Vec<u16> = clients.iter().map(status).collect();
+        let rejected = statuses.iter().filter(|status| **status == 503).count();
+        assert!(rejected >= FREE_DESCRIPTORS, "{statuses:?}");
+        server.check_low_cpu("no free descriptors", || {});
+        drop(clients);
+        wait_for_room(&server);
         server.check_recovers();
     }
 
