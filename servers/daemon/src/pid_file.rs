@@ -10,7 +10,7 @@ use rustix::{
     process::{Pid, getpid, test_kill_process},
 };
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, Metadata, OpenOptions},
     io,
     os::{
         fd::OwnedFd,
@@ -46,10 +46,8 @@ impl PidFile {
     /// changed.
     pub fn claim(path: &Path) -> io::Result<PidFile> {
         let path = std::path::absolute(path)?;
-        // Another user may have placed a symbolic link there.
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits();
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).mode(0o644).custom_flags(flags.cast_signed());
+        options.read(true).write(true).create(true).mode(0o644).custom_flags(open_flags());
         for _ in 0..MAX_ATTEMPTS {
             let file = options.open(&path)?;
             lock(&file)?;
@@ -113,18 +111,38 @@ impl Drop for PidFile {
     }
 }
 
-/// Whether a running process holds the lock of the PID file. Fails if the file cannot be opened.
-pub fn is_held(path: &Path) -> io::Result<bool> {
-    let file = File::open(path).context(format_args!("cannot open {}", path.display()))?;
-    Ok(flock(&file, FlockOperation::NonBlockingLockShared).is_err())
+/// What [`read`] finds in a PID file.
+#[derive(Debug)]
+pub struct Content {
+    /// `None` if the file is empty or contains something other than a PID.
+    pub pid: Option<Pid>,
+    /// When the file was last modified.
+    pub modified: SystemTime,
+    /// The owner and the identity of the file.
+    pub file: Metadata,
 }
 
-/// Returns the PID in the file, and when the file was last modified. The PID is `None` if the file is empty or contains
-/// something other than a PID. Fails if the file cannot be opened.
-pub fn read(path: &Path) -> io::Result<(Option<Pid>, SystemTime)> {
-    let file = File::open(path).context(format_args!("cannot open {}", path.display()))?;
-    let modified = file.metadata()?.modified()?;
-    Ok((parse(&file).unwrap_or(None), modified))
+/// Whether a running process holds the lock of the PID file. Fails if the file cannot be opened.
+pub fn is_held(path: &Path) -> io::Result<bool> {
+    Ok(flock(&open(path)?, FlockOperation::NonBlockingLockShared).is_err())
+}
+
+/// Reads the PID file. Fails if the file cannot be opened.
+pub fn read(path: &Path) -> io::Result<Content> {
+    let opened = open(path)?;
+    let file = opened.metadata()?;
+    Ok(Content { pid: parse(&opened).unwrap_or(None), modified: file.modified()?, file })
+}
+
+/// Opens the file for reading. Fails if the path names a symbolic link. Does not wait if it names a FIFO.
+fn open(path: &Path) -> io::Result<File> {
+    let opened = OpenOptions::new().read(true).custom_flags(open_flags()).open(path);
+    opened.context(format_args!("cannot open {}", path.display()))
+}
+
+/// The flags with which a PID file is opened: another user may have placed a symbolic link or a FIFO there.
+fn open_flags() -> i32 {
+    (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed()
 }
 
 /// Locks the file (flock(2)) without waiting. If another process holds the lock, the error is

@@ -113,7 +113,7 @@ fn read_pid(pid_file: &Path) -> Option<Pid> {
 }
 
 /// Runs `httpd --upgrade` with this pid file, and returns how it ended.
-fn upgrade(pid_file: &Path) -> Exit {
+pub fn upgrade(pid_file: &Path) -> Exit {
     program::run(&["--upgrade", "--pid-file", pid_file.to_str().expect("text")])
 }
 
@@ -284,27 +284,6 @@ fn rejects_descriptors_that_are_not_sockets() {
     let stderr = String::from_utf8_lossy(&exit.stderr);
     assert_eq!((exit.status.code(), &*exit.stdout), (Some(1), &b""[..]), "{stderr}");
     assert!(stderr.starts_with("httpd: cannot use the service manager's sockets: "), "{stderr}");
-}
-
-/// Runs `httpd --upgrade` with a pid file of this content, or without one if it is `None`. Checks that the command fails
-/// with `message`.
-fn check_no_upgrade(content: Option<&str>, message: &str) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let pid_file = directory.path().join("pid");
-    if let Some(content) = content {
-        fs::write(&pid_file, content).expect("a file");
-    }
-    let exit = upgrade(&pid_file);
-    assert_eq!((exit.code, &*exit.stdout), (Some(1), ""), "{content:?}");
-    assert!(exit.stderr.contains("cannot upgrade") && exit.stderr.contains(message), "{}", exit.stderr);
-}
-
-/// The signal of an upgrade would end any other process that has the number by now.
-#[test]
-fn upgrade_signals_only_a_server_that_holds_the_pid_file() {
-    check_no_upgrade(None, "no such file");
-    check_no_upgrade(Some(""), "no running server holds");
-    check_no_upgrade(Some(&format!("{}\n", std::process::id())), "no running server holds");
 }
 
 #[test]

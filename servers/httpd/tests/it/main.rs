@@ -14,6 +14,7 @@
 //! | [`operations`] | the program: startup line, exit codes, limits, stopping |
 //! | [`signals`] | SIGHUP, SIGUSR1 and SIGPIPE |
 //! | [`handoff`] | listening sockets that pass to a successor, or come from a service manager |
+//! | [`upgrade`] | `--upgrade`: which processes it signals |
 //! | [`workers`] | worker processes: replaced when they die, ended with their master |
 //! | [`service`] | the program as a service: pid file, privileges, confinement, notification |
 //! | [`workspace`] | rules for the source tree that no crate boundary can express |
@@ -40,5 +41,6 @@ mod ranges;
 mod server;
 mod service;
 mod signals;
+mod upgrade;
 mod workers;
 mod workspace;

@@ -1,0 +1,149 @@
+//! `httpd --upgrade`: which processes it signals. [`handoff`](crate::handoff) tests what a server does then.
+
+use crate::{
+    client::wait_for,
+    handoff::upgrade,
+    operations::check_served,
+    program::{self, Program},
+    site::Site,
+};
+use rustix::{
+    fs::{CWD, FileType, FlockOperation, Mode, flock, mknodat},
+    process::{Signal, geteuid, kill_process},
+};
+use std::{
+    fs::{self, File},
+    os::unix::fs::{chown, symlink},
+    path::{Path, PathBuf},
+    process::{Child, Command},
+};
+use tempfile::TempDir;
+
+/// A process that is no server. SIGUSR2 would end it.
+struct Bystander(Child);
+
+impl Bystander {
+    fn start() -> Bystander {
+        Bystander(Command::new("sleep").arg("600").spawn().expect("a process"))
+    }
+
+    /// Panics if a signal has ended the process.
+    fn check_alive(&mut self) {
+        assert_eq!(self.0.try_wait().expect("a child"), None, "the process was signalled");
+    }
+}
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Returns a new directory, and the path of a PID file in it.
+fn directory() -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let pid_file = directory.path().join("pid");
+    (directory, pid_file)
+}
+
+/// Writes `content` to the file and locks it, as a server does. The lock lasts as long as the result.
+fn hold(pid_file: &Path, content: &str) -> File {
+    fs::write(pid_file, content).expect("a file");
+    let file = File::open(pid_file).expect("a file");
+    flock(&file, FlockOperation::NonBlockingLockExclusive).expect("a lock");
+    file
+}
+
+/// Runs `httpd --upgrade` with this PID file. Checks that it fails with `message`.
+fn check_refused(pid_file: &Path, message: &str) {
+    let exit = upgrade(pid_file);
+    assert_eq!((exit.code, &*exit.stdout), (Some(1), ""), "{message}");
+    assert!(
+        exit.stderr.starts_with("httpd: cannot upgrade: ") && exit.stderr.contains(message),
+        "{}",
+        exit.stderr
+    );
+}
+
+#[test]
+fn needs_a_pid_file_that_a_server_has_locked() {
+    let (_directory, pid_file) = directory();
+    let mut bystander = Bystander::start();
+    check_refused(&pid_file, "no such file");
+    fs::write(&pid_file, "").expect("a file");
+    check_refused(&pid_file, "no running server holds");
+    fs::write(&pid_file, format!("{}\n", bystander.0.id())).expect("a file");
+    check_refused(&pid_file, "no running server holds");
+    let link = pid_file.with_extension("link");
+    let _held = hold(&pid_file, "no number\n");
+    check_refused(&pid_file, "contains no PID");
+    symlink(&pid_file, &link).expect("a link");
+    check_refused(&link, "symbolic links");
+    // Opening it for reading would wait for a writer.
+    let fifo = pid_file.with_extension("fifo");
+    mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+    check_refused(&fifo, "no running server holds");
+    bystander.check_alive();
+}
+
+#[test]
+fn signals_no_other_program() {
+    let (_directory, pid_file) = directory();
+    let mut bystander = Bystander::start();
+    let pid = bystander.0.id();
+    let _held = hold(&pid_file, &format!("{pid}\n"));
+    check_refused(&pid_file, &format!("process {pid} runs /"));
+    bystander.check_alive();
+    // The PID of no process: it is above the largest possible one.
+    fs::write(&pid_file, "4194305\n").expect("a file");
+    check_refused(&pid_file, "cannot open process 4194305: no such process");
+}
+
+http_testing::both_engines! {
+    fn signals_no_server_that_does_not_hold_the_pid_file(kind: ServerKind) {
+        let (_directory, pid_file) = directory();
+        let other = program::serve(kind.arguments());
+        let pid = other.pid();
+        let _held = hold(&pid_file, &format!("{pid}\n"));
+        check_refused(&pid_file, &format!("process {pid} has not opened the PID file"));
+        // A server that had been signalled would print the startup line of a successor.
+        other.stop_cleanly();
+    }
+
+    fn signals_only_a_server_of_the_owner_of_the_pid_file(kind: ServerKind) {
+        if !geteuid().is_root() {
+            return println!("skipped: only root can change the owner of a file");
+        }
+        let (_directory, pid_file) = directory();
+        let path = pid_file.to_str().expect("text");
+        let server = program::serve(&[kind.arguments(), &["--pid-file", path]].concat());
+        chown(&pid_file, Some(54321), None).expect("root may");
+        check_refused(&pid_file, &format!("process {} belongs to user 0, but the PID file to user 54321", server.pid()));
+        server.stop_cleanly();
+    }
+
+    /// The file of the running program is removed then, and the new file is another one.
+    fn accepts_a_server_whose_program_file_was_replaced(kind: ServerKind) {
+        let (directory, pid_file) = directory();
+        let (program, site) = (directory.path().join("httpd"), Site::shared());
+        let install = || {
+            let new = program.with_extension("new");
+            fs::copy(env!("CARGO_BIN_EXE_httpd"), &new).and_then(|_| fs::rename(&new, &program)).expect("a program");
+        };
+        install();
+        let mut command = Command::new(&program);
+        command.args(["-w", "2", "-b", "127.0.0.1", "-p", "0", "-r"]).arg(site.root()).args(kind.arguments());
+        let first = Program::start(command.arg("--pid-file").arg(&pid_file));
+        install();
+        let exit = upgrade(&pid_file);
+        assert_eq!((exit.code, &*exit.stderr), (Some(0), ""));
+        check_served(first.address());
+        let successor = fs::read_to_string(&pid_file).expect("a PID").trim().parse().expect("a number");
+        let successor = rustix::process::Pid::from_raw(successor).expect("a PID");
+        assert_ne!(successor, first.pid());
+        kill_process(successor, Signal::TERM).expect("a process");
+        assert_eq!(first.wait().code, Some(0));
+        wait_for("the PID file to be removed", || (!pid_file.exists()).then_some(()));
+    }
+}
