@@ -7,7 +7,7 @@ use super::{
 use crate::{
     confinement::{self, Confinement},
     handoff::{Child, Handoff, Inherited, Message, Role},
-    logs::Logs,
+    logs::{self, Logs, Output},
     notify::{ServiceState, notify},
     options::ServiceOptions,
     pid_file::PidFile,
@@ -19,8 +19,7 @@ use crate::{
 use http_engine::{Engine, ServerHandle};
 use std::{
     collections::BTreeSet,
-    fs,
-    io::{self, Write},
+    fs, io,
     net::TcpListener,
     os::fd::{AsFd, OwnedFd},
     path::Path,
@@ -122,8 +121,8 @@ impl Master<'_> {
     }
 
     /// Prints a line to standard output: the URLs, the engine and the workers of the server, and how far its file
-    /// access is restricted. `confinement` is `None` without `--confine`. A failure is ignored, because standard output
-    /// may be closed.
+    /// access is restricted. `confinement` is `None` without `--confine`. Does not wait until the line is written: a full
+    /// pipe must not keep this process from handling signals. A failure is ignored, because standard output may be closed.
     fn announce(&self, confinement: Option<Confinement>) {
         let ServerSettings { name, application, engine, options } = self.settings;
         let workers = self.settings.workers();
@@ -139,7 +138,7 @@ impl Master<'_> {
         let how = format!("{engine}, {workers} {unit}{plural}{confinement}");
         // A single write, because a predecessor or a log may write to the same output.
         let line = format!("{name} serves {application} at {urls} ({how})\n");
-        let _ = io::stdout().write_all(line.as_bytes()).and_then(|()| io::stdout().flush());
+        let _ = logs::print(Output::Stdout, &line);
     }
 
     /// Handles signals until one of them stops the server or a successor accepts connections. Fails if the engine ends

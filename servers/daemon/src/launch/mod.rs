@@ -29,18 +29,17 @@ pub use settings::{Application, ServerSettings};
 
 use crate::{
     handoff::{Inherited, Role},
-    logs,
+    logs::{self, Output},
     options::Common,
     signals::SignalHandlers,
     system::{Context, cause},
 };
 use http_engine::Engine;
 use master::Master;
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{io, process::ExitCode, sync::Arc, time::Duration};
+
+/// How long printing the reason for a failure may take before the process ends.
+const PRINT_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Common {
     /// Runs the program `name` with these options: serves `application` until a signal stops the server or a successor
@@ -57,8 +56,9 @@ impl Common {
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                // A single write, because workers that fail at the same time share standard error. It may be closed.
-                let _ = io::stderr().write_all(format!("{name}: {}\n", cause(&error)).as_bytes());
+                // Standard error may be closed, or a full pipe that no process reads.
+                let line = format!("{name}: {}\n", cause(&error));
+                let _ = logs::print(Output::Stderr, &line).map(|log| log.flush(PRINT_TIMEOUT));
                 ExitCode::FAILURE
             }
         }

@@ -60,6 +60,15 @@ impl LogSettings {
     }
 }
 
+/// Starts a thread that writes `line`, which must end in a newline, to this output and then ends. Does not wait for the
+/// output, which may be a full pipe: [`Log::flush`] waits. Fails if the output is closed, or if the kernel starts no
+/// thread.
+pub(crate) fn print(output: Output, line: &str) -> io::Result<Log> {
+    let log = Log::open(output)?;
+    log.append(|out, _| out.extend_from_slice(line.as_bytes()));
+    Ok(log)
+}
+
 /// The logs of a process.
 pub(crate) struct Logs {
     /// `None` if the access log is off.

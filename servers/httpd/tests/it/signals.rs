@@ -4,12 +4,19 @@ use crate::{
     client::{Client, get, wait_for},
     program::{self, Program},
     server::ServerKind,
+    site::Site,
 };
-use rustix::process::{Signal, kill_process};
+use rustix::{
+    io::ioctl_fionbio,
+    process::{Pid, Signal, kill_process},
+};
 use std::{
     fs,
+    io::{PipeReader, PipeWriter, Read, Write},
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
 };
 use tempfile::TempDir;
 
@@ -54,6 +61,27 @@ impl Releases {
 /// Returns the path as text, for a command-line argument.
 fn text(path: &Path) -> &str {
     path.to_str().expect("text")
+}
+
+/// If the test panics, dropping this value kills the process that this PID file names.
+struct KillIfPanicking<'a>(&'a Path);
+
+impl Drop for KillIfPanicking<'_> {
+    fn drop(&mut self) {
+        let pid = fs::read_to_string(self.0).ok().and_then(|text| text.trim().parse().ok());
+        if let (true, Some(pid)) = (thread::panicking(), pid.and_then(Pid::from_raw)) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// Returns a pipe that is full, so that writing to it blocks.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    ioctl_fionbio(&writer, true).expect("a pipe");
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    ioctl_fionbio(&writer, false).expect("a pipe");
+    (reader, writer)
 }
 
 /// Returns whether a process of the program has this file open.
@@ -127,6 +155,31 @@ http_testing::both_engines! {
         program.stop_cleanly();
     }
 
+    fn a_full_standard_output_delays_no_signal(kind: ServerKind) {
+        let (site, directory) = (Site::shared(), tempfile::tempdir().expect("a directory"));
+        let (mut reader, writer) = full_pipe();
+        let pid_file = directory.path().join("pid");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_httpd"));
+        command.args(kind.arguments()).args(["-w", "2", "-b", "127.0.0.1", "-p", "0", "-r"]).arg(site.root());
+        command.arg("--pid-file").arg(&pid_file).stdout(writer).stderr(Stdio::null());
+        let mut child = command.spawn().expect("httpd");
+        let _killed = KillIfPanicking(&pid_file);
+        let pid = || fs::read_to_string(&pid_file).ok()?.trim().parse().ok().and_then(Pid::from_raw);
+        let first = wait_for("the PID file", pid);
+        kill_process(first, Signal::USR2).expect("a process");
+        let second = wait_for("a successor", || pid().filter(|second| *second != first));
+        assert_eq!(child.wait().expect("the first process").code(), Some(0));
+        kill_process(second, Signal::TERM).expect("a process");
+        wait_for("the end of the successor", || (!pid_file.exists()).then_some(()));
+        // Whether the startup lines are lost depends on when the pipe is read.
+        drop(command);
+        let mut output = Vec::new();
+        reader.read_to_end(&mut output).expect("the pipe");
+        let text = String::from_utf8_lossy(&output);
+        let lines = text.trim_start_matches('x').lines();
+        assert!(lines.clone().all(|line| line.starts_with("httpd serves ")), "{:?}", lines.collect::<Vec<_>>());
+    }
+
     fn sigpipe_ends_no_process(kind: ServerKind) {
         let program = program::serve(kind.arguments());
         let before = program.processes();
@@ -139,6 +192,16 @@ http_testing::both_engines! {
         assert_eq!(program.processes(), before);
         program.stop_cleanly();
     }
+}
+
+/// A program that cannot start ends although no process reads its message.
+#[test]
+fn a_full_standard_error_delays_no_exit() {
+    let (_reader, writer) = full_pipe();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_httpd"));
+    let mut child = command.args(["-p", "0", "/nowhere/at/all"]).stderr(writer).spawn().expect("httpd");
+    let status = wait_for("the end of the program", || child.try_wait().expect("a child"));
+    assert_eq!(status.code(), Some(1));
 }
 
 /// Without SIGHUP, a new worker must not serve the new release.
