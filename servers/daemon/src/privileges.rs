@@ -19,7 +19,7 @@ use std::{collections::BTreeSet, fs, io};
 /// `user` and `group` are names or numbers. Without `group`, the user's group in `/etc/passwd` is used. If the process
 /// already has this user and group, its supplementary groups stay as they are.
 ///
-/// Fails if the user or group does not exist, if the user is root, if the kernel forbids the switch, or if the process
+/// Fails if the user or group does not exist, if the user or one of its groups is root, if the kernel forbids the switch, or if the process
 /// has a second thread, which would keep its privileges. Also fails if the process can become root again. After that
 /// error the process may be root, so it must end.
 pub fn switch_user(user: &str, group: Option<&str>) -> io::Result<()> {
@@ -84,7 +84,8 @@ impl Identity {
 /// `group` are names or numbers; a number need not be listed in these files. Without `group`, the result has the user's
 /// group in `passwd`.
 ///
-/// Fails if a name is not listed, if the user is root, or if `group` is `None` and the user is not listed.
+/// Fails if a name is not listed, if the user or one of its groups is root, or if `group` is `None` and the user is not
+/// listed.
 fn find_identity(passwd: &str, groups: &str, user: &str, group: Option<&str>) -> io::Result<Identity> {
     let account = find_entry(passwd, user)
         .and_then(|(name, uid, rest)| Some((name, uid, parse_id(rest.split(':').next()?)?)));
@@ -100,10 +101,21 @@ fn find_identity(passwd: &str, groups: &str, user: &str, group: Option<&str>) ->
         let gid = account.map(|(.., gid)| gid);
         require_found(gid, "the group of user", user, "/etc/passwd (add --group)")?
     };
+    if gid == 0 {
+        return Err(io::Error::other(match group {
+            Some(group) => format!("refusing --group {group}: choose an unprivileged group"),
+            None => format!("refusing --user {user}: its group is root (add --group)"),
+        }));
+    }
     let is_member =
         |members: &str| members.split(',').any(|member| account.is_some_and(|(name, ..)| member == name));
     let memberships = entries(groups).filter(|(.., members)| is_member(members)).map(|(_, gid, _)| gid);
-    Ok(Identity::new(uid, gid, memberships))
+    let identity = Identity::new(uid, gid, memberships);
+    if identity.supplementary.contains(&Gid::ROOT) {
+        let message = format!("refusing --user {user}: it is a member of the group root in /etc/group");
+        return Err(io::Error::other(message));
+    }
+    Ok(identity)
 }
 
 /// Finds a line of `/etc/passwd` or `/etc/group` (`text`) by the name of the user or group. If no name matches, finds
@@ -146,9 +158,11 @@ mod tests {
         web:x:33:34:with:too:many:fields\n\
         1000:x:7:8::/:/bin/sh\n\
         someone:x:1000:1000::/:/bin/sh\n\
+        operator:x:11:0::/root:/bin/false\n\
+        backup:x:34:34::/:/bin/false\n\
         nobody:x:65534:65534::/:/bin/false";
     /// The content of `/etc/group`.
-    const GROUP: &str = "root:x:0:\nlogs:x:4:web,someone\nweb:x:33:\nwebs:x:50:web2\nown:x:34:web\n\
+    const GROUP: &str = "root:x:0:backup\nlogs:x:4:web,someone\nweb:x:33:\nwebs:x:50:web2\nown:x:34:web\n\
         users:x:100:someone,web\nbroken:x:no:web";
 
     /// Looks up `user` and `group` in [`PASSWD`] and [`GROUP`]. Expects the numbers of the user, its group and all its
@@ -186,6 +200,14 @@ mod tests {
         check("54321", None, Err(no_group));
         check("root", None, Err("refusing --user root: choose an unprivileged user"));
         check("0", Some("web"), Err("refusing --user 0: choose an unprivileged user"));
+        for group in ["root", "0"] {
+            let message = format!("refusing --group {group}: choose an unprivileged group");
+            check("web", Some(group), Err(&message));
+        }
+        check("operator", None, Err("refusing --user operator: its group is root (add --group)"));
+        check("operator", Some("web"), Ok((11, 33, &[33])));
+        let member = "refusing --user backup: it is a member of the group root in /etc/group";
+        check("backup", Some("web"), Err(member));
     }
 
     #[test]

@@ -194,4 +194,5 @@ fn rejects_users_and_groups_that_it_cannot_switch_to() {
     check(&["--user", "no-such-user"], "cannot find user no-such-user");
     check(&["--user", "54321", "--group", "no-such-group"], "cannot find group no-such-group");
     check(&["--user", "root"], "refusing --user root");
+    check(&["--user", "54321", "--group", "root"], "refusing --group root");
 }
