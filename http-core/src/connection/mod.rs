@@ -67,7 +67,7 @@ use crate::{
         head::{MAX_LEADING_CRLF, ParseStatus},
     },
     message::{
-        rejection::{Rejected, Rejection},
+        rejection::{Rejected, Rejection, first_line},
         request::Request,
         response::Response,
     },
@@ -618,7 +618,12 @@ impl Connection {
     /// of [`Step::Reject`], of [`expire`](Connection::expire), or the engine's own after
     /// [`reject`](Connection::reject). Call this before [`respond`](Connection::respond).
     pub fn rejected<'b>(&self, reason: Rejection, input: &'b RecvBuf) -> Rejected<'b> {
-        Rejected { reason, client_addr: self.client_addr, request: self.request(input) }
+        let request = self.request(input);
+        // For these reasons the unread bytes begin with the head, unless the head was valid.
+        let is_head =
+            matches!(reason, Rejection::Malformed(_) | Rejection::RequestTimeout) && request.is_none();
+        let request_line = if is_head { first_line(input.unread()) } else { b"" };
+        Rejected { reason, client_addr: self.client_addr, request, request_line }
     }
 
     /// Returns the deadline of the step that [`poll`](Connection::poll) returned last. If the engine has not done the

@@ -206,7 +206,8 @@ mod tests {
 
     #[test]
     fn rejections_pass_through_the_layers() {
-        let rejected = Rejected { reason: Rejection::RequestTimeout, client_addr: None, request: None };
+        let reason = Rejection::RequestTimeout;
+        let rejected = Rejected { reason, client_addr: None, request: None, request_line: b"" };
         let response = stack().rejected(&rejected, Response::new(Status::REQUEST_TIMEOUT));
         assert_eq!(response.headers.as_bytes(), b"Mark: inner\r\nMark: outer\r\n");
     }

@@ -58,6 +58,17 @@ pub struct Rejected<'r> {
     /// The request without its body; `None` unless the head is complete, valid and still in the receive buffer. Its target
     /// may be the reason of the rejection: then [`Request::path`] is normalised as far as possible.
     pub request: Option<Request<'r>>,
+    /// If the head is malformed, too large or late: what was received of the request line, without its line end. It can
+    /// be incomplete and contain any byte but LF. Otherwise empty.
+    pub request_line: &'r [u8],
+}
+
+/// Returns the first line of `unread` that is not empty, without its line end. The line can be incomplete.
+#[cold]
+pub(crate) fn first_line(unread: &[u8]) -> &[u8] {
+    let lines = unread.split(|byte| *byte == b'\n');
+    let mut lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    lines.find(|line| !line.is_empty()).unwrap_or_default()
 }
 
 impl Rejected<'_> {

@@ -379,3 +379,47 @@ fn misuse_is_an_error_and_changes_nothing() {
     assert_eq!(conn.respond(Response::text(""), &mut out, &clock), Err(Misuse::NoResponseDue));
     assert_eq!(conn.poll(&mut input, &mut out, clock.now()), Step::Flush);
 }
+
+/// What a rejection tells of a head that was not understood, for the access log.
+#[test]
+fn a_rejection_contains_the_request_line_as_received() {
+    let check = |bytes: &[u8], line: &[u8]| {
+        let clock = Clock::new("test", Instant::now(), SystemTime::UNIX_EPOCH);
+        let mut conn = Connection::new(Arc::default(), clock.now());
+        let Buffers { mut input, mut out } = Buffers::default();
+        input.extend(bytes);
+        let mut step = conn.poll(&mut input, &mut out, clock.now());
+        while step == Step::Request {
+            conn.respond(Response::text(""), &mut out, &clock).expect("a response is due");
+            step = conn.poll(&mut input, &mut out, clock.now());
+        }
+        let reason = match step {
+            Step::Reject(reason) => reason,
+            _ => conn.expire(conn.deadline()).expect("an incomplete head"),
+        };
+        let rejected = conn.rejected(reason, &input);
+        let expected = (line.escape_ascii().to_string(), line.is_empty());
+        let request_line = rejected.request_line.escape_ascii().to_string();
+        assert_eq!((request_line, rejected.request.is_some()), expected, "{}", bytes.escape_ascii());
+    };
+    check(b"garbage\r\n\r\n", b"garbage");
+    check(b"\x16\x03\x01\x02\r\n", b"\x16\x03\x01\x02");
+    check(b"\r\nGET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1");
+    check(b"GET / HTTP/1.1\nHost: a b\n\n", b"GET / HTTP/1.1");
+    check(
+        &[b"GET /", &[b'a'; 9000][..], b" HTTP/1.1\r\n\r\n"].concat(),
+        &[b"GET /", &[b'a'; 9000][..], b" HTTP/1.1"].concat(),
+    );
+    // Not complete when the time is over.
+    check(b"GET /slo", b"GET /slo");
+    check(b"GET / HTTP/1.1\r\nHo", b"GET / HTTP/1.1");
+    // The second of two pipelined requests.
+    check(&[get("/a").as_bytes(), b"GET / HTTP/9\r\n"].concat(), b"GET / HTTP/9");
+    // The head is valid and the body is not, so `request` contains the request line.
+    check(
+        request("POST /", "1.1", "Transfer-Encoding: chunked\r\n")
+            .replace("\r\n\r\n", "\r\n\r\nx\r\n")
+            .as_bytes(),
+        b"",
+    );
+}
