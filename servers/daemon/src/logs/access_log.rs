@@ -43,14 +43,13 @@ impl AccessLog {
 
     /// Copies what the log line says about the request. Returns a function to call with the response: it makes the
     /// response append the line when it is sent, or when the connection ends before that ([`Response::on_sent`]).
-    /// `request` is `None` if the request's head was not understood.
     fn record(
         &self,
         client_addr: Option<SocketAddr>,
-        request: Option<&Request<'_>>,
+        request: Logged<'_>,
     ) -> impl FnOnce(Response) -> Response + Send + use<> {
         let record = RecordBuilder::new(self.format, client_addr, request);
-        let received_at = request.map_or_else(Instant::now, Request::received_at);
+        let received_at = request.valid().map_or_else(Instant::now, Request::received_at);
         let log = self.log.clone();
         move |response| {
             let status = response.status();
@@ -65,11 +64,32 @@ impl AccessLog {
 impl Middleware for AccessLog {
     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
         let reply = next.run(request);
-        reply.map(self.record(request.client_addr(), Some(request)))
+        reply.map(self.record(request.client_addr(), Logged::Valid(request)))
     }
 
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
-        self.record(rejected.client_addr, rejected.request.as_ref())(response)
+        let line = Logged::Line(rejected.request_line);
+        self.record(rejected.client_addr, rejected.request.as_ref().map_or(line, Logged::Valid))(response)
+    }
+}
+
+/// What the server knows of a request.
+#[derive(Clone, Copy)]
+enum Logged<'r> {
+    /// The request, whose head is valid.
+    Valid(&'r Request<'r>),
+    /// Only what was received of the request line, without its line end. It can be incomplete or malformed; it is empty
+    /// if nothing is known.
+    Line(&'r [u8]),
+}
+
+impl<'r> Logged<'r> {
+    /// The request, if its head is valid.
+    fn valid(self) -> Option<&'r Request<'r>> {
+        match self {
+            Logged::Valid(request) => Some(request),
+            Logged::Line(_) => None,
+        }
     }
 }
 
@@ -104,8 +124,8 @@ struct RecordBuilder {
 
 impl RecordBuilder {
     /// Builds the part of a line that describes the client and the request. `client` is `None` if the engine does not
-    /// know the client's address. `request` is `None` if the request's head was not understood.
-    fn new(format: Format, client: Option<SocketAddr>, request: Option<&Request<'_>>) -> Self {
+    /// know the client's address.
+    fn new(format: Format, client: Option<SocketAddr>, request: Logged<'_>) -> Self {
         let text = Vec::with_capacity(TYPICAL_LINE_BYTES);
         let mut record = RecordBuilder { format, text, time_at: 0, response_at: 0 };
         match format {
@@ -140,8 +160,9 @@ impl RecordBuilder {
 
     /// Builds a line in the Common Log Format, `client - - [time] "request line" status bytes`, but leaves out `time`
     /// and `status bytes`: [`finish`](RecordBuilder::finish) inserts them. For [`Format::Combined`], adds the headers
-    /// `Referer` and `User-Agent` in quotes. `-` stands for an unknown value.
-    fn write_common(&mut self, client: Option<SocketAddr>, request: Option<&Request<'_>>) {
+    /// `Referer` and `User-Agent` in quotes. `-` stands for an unknown value. A request line that is not valid appears as it
+    /// was received.
+    fn write_common(&mut self, client: Option<SocketAddr>, request: Logged<'_>) {
         let text = &mut self.text;
         let _ = match client {
             Some(client) => write!(text, "{} - - [", client.ip().to_canonical()),
@@ -149,15 +170,18 @@ impl RecordBuilder {
         };
         self.time_at = text.len();
         text.extend_from_slice(b"] \"");
-        if let Some(request) = request {
-            Escape::Quoted.write(text, request.method_token().as_bytes(), MAX_METHOD);
-            text.push(b' ');
-            Escape::Quoted.write(text, request.target().as_bytes(), MAX_TARGET);
-            text.push(b' ');
-            text.extend_from_slice(version(request).as_bytes());
-        } else {
-            text.push(b'-');
+        match request {
+            Logged::Valid(request) => {
+                Escape::Quoted.write(text, request.method_token().as_bytes(), MAX_METHOD);
+                text.push(b' ');
+                Escape::Quoted.write(text, request.target().as_bytes(), MAX_TARGET);
+                text.push(b' ');
+                text.extend_from_slice(version(request).as_bytes());
+            }
+            Logged::Line(b"") => text.push(b'-'),
+            Logged::Line(line) => Escape::Quoted.write(text, line, MAX_TARGET),
         }
+        let request = request.valid();
         text.extend_from_slice(b"\" ");
         self.response_at = text.len();
         if self.format == Format::Combined {
@@ -172,7 +196,7 @@ impl RecordBuilder {
     /// Builds a line that is a JSON object, but leaves out the value of `time` and the members about the response:
     /// [`finish`](RecordBuilder::finish) inserts them. All lines have the same members in the same order; `null` stands
     /// for an unknown value.
-    fn write_json(&mut self, client: Option<SocketAddr>, request: Option<&Request<'_>>) {
+    fn write_json(&mut self, client: Option<SocketAddr>, request: Logged<'_>) {
         let text = &mut self.text;
         text.extend_from_slice(b"{\"time\":\"");
         self.time_at = text.len();
@@ -180,9 +204,23 @@ impl RecordBuilder {
         let client = client.map(|client| client.ip().to_canonical().to_string());
         // The log format is public: this member keeps its name.
         write_member(text, "peer", client.as_ref().map(String::as_bytes), usize::MAX);
-        write_member(text, "method", request.map(|request| request.method_token().as_bytes()), MAX_METHOD);
-        write_member(text, "target", request.map(|request| request.target().as_bytes()), MAX_TARGET);
-        write_member(text, "version", request.map(|request| version(request).as_bytes()), usize::MAX);
+        let [method, target, version] = match request {
+            Logged::Valid(request) => {
+                [request.method_token(), request.target(), version(request)].map(|part| Some(part.as_bytes()))
+            }
+            Logged::Line(line) => {
+                // RFC 9112 §3: single spaces separate the parts.
+                let mut parts = line.split(|byte| *byte == b' ').filter(|part| !part.is_empty());
+                let method = parts.next().filter(|method| method.iter().all(u8::is_ascii_graphic));
+                let target = method.and(parts.next());
+                let version = target.and(parts.next()).filter(|version| version.starts_with(b"HTTP/"));
+                [method, target, version]
+            }
+        };
+        let request = request.valid();
+        write_member(text, "method", method, MAX_METHOD);
+        write_member(text, "target", target, MAX_TARGET);
+        write_member(text, "version", version, MAX_METHOD);
         self.response_at = text.len();
         text.push(b',');
         write_member(text, "referer", header(request, "Referer"), MAX_REFERER);
@@ -224,15 +262,18 @@ mod tests {
 
     const CLIENT: &str = "[::ffff:192.0.2.7]:4711";
 
-    /// Returns the line, with its newline, for a request whose head is `head` and an empty line, or for a head that was
-    /// not understood (`None`). `complete` says whether the whole response was sent.
-    fn line(format: Format, client: Option<&str>, head: Option<&[u8]>, complete: bool) -> String {
-        let head = head.map(|head| [head, b"\r\n"].concat());
-        let received =
-            head.map(|head| ReceivedRequest::with_any_target(&head, Instant::now()).expect("a request"));
+    /// Returns the line, with its newline, for a request whose head is `head` and an empty line. A `head` without line
+    /// ends is a request line that was not understood. `complete` says whether the whole response was sent.
+    fn line(format: Format, client: Option<&str>, head: &[u8], complete: bool) -> String {
+        let bytes = [head, b"\r\n"].concat();
+        let received = ReceivedRequest::with_any_target(&bytes, Instant::now());
         let request = received.as_ref().map(ReceivedRequest::as_request);
+        let logged = match &request {
+            Ok(request) if head.ends_with(b"\n") => Logged::Valid(request),
+            _ => Logged::Line(head),
+        };
         let client = client.map(|client| client.parse().expect("an address"));
-        let record = RecordBuilder::new(format, client, request.as_ref());
+        let record = RecordBuilder::new(format, client, logged);
         let timestamp = Timestamp::at(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777));
         let (sent, duration) = (Sent { bytes: 1234, complete }, Duration::from_nanos(12_034_567));
         let mut line = b"before\n".to_vec();
@@ -242,7 +283,7 @@ mod tests {
     }
 
     /// Checks the line that [`line`] returns, except its newline.
-    fn check(format: Format, client: Option<&str>, head: Option<&[u8]>, complete: bool, expected: &str) {
+    fn check(format: Format, client: Option<&str>, head: &[u8], complete: bool, expected: &str) {
         assert_eq!(line(format, client, head, complete), format!("{expected}\n"));
     }
 
@@ -252,15 +293,15 @@ mod tests {
     fn writes_a_line_in_each_format() {
         let common =
             r#"192.0.2.7 - - [06/Nov/1994:08:49:37 +0000] "GET /a%20b?c=\x22d\x22 HTTP/1.0" 206 1234"#;
-        check(Format::Common, Some(CLIENT), Some(HEAD), true, common);
+        check(Format::Common, Some(CLIENT), HEAD, true, common);
         let combined = format!(r#"{common} "http://a/" "\x22x\x22 \xE4\x5Cn""#);
-        check(Format::Combined, Some(CLIENT), Some(HEAD), false, &combined);
+        check(Format::Combined, Some(CLIENT), HEAD, false, &combined);
         let json = concat!(
             r#"{"time":"1994-11-06T08:49:37Z","peer":"192.0.2.7","method":"GET","target":"/a%20b?c=\u0022d\u0022","#,
             r#""version":"HTTP/1.0","status":206,"bytes":1234,"complete":false,"duration_ms":12.034,"#,
             r#""referer":"http://a/","user_agent":"\u0022x\u0022 \u00E4\u005Cn"}"#
         );
-        check(Format::Json, Some(CLIENT), Some(HEAD), false, json);
+        check(Format::Json, Some(CLIENT), HEAD, false, json);
         let read: serde_json::Value = serde_json::from_str(json).expect("JSON");
         assert_eq!(read["user_agent"], "\"x\" \u{e4}\\n");
     }
@@ -268,13 +309,32 @@ mod tests {
     #[test]
     fn an_unknown_value_is_a_dash_or_null() {
         let dashes = r#"- - - [06/Nov/1994:08:49:37 +0000] "-" 206 1234"#;
-        check(Format::Common, None, None, true, dashes);
-        check(Format::Combined, None, None, true, &format!(r#"{dashes} "-" "-""#));
+        check(Format::Common, None, b"", true, dashes);
+        check(Format::Combined, None, b"", true, &format!(r#"{dashes} "-" "-""#));
         let json = concat!(
             r#"{"time":"1994-11-06T08:49:37Z","peer":null,"method":null,"target":null,"version":null,"status":206,"#,
             r#""bytes":1234,"complete":true,"duration_ms":12.034,"referer":null,"user_agent":null}"#
         );
-        check(Format::Json, None, None, true, json);
+        check(Format::Json, None, b"", true, json);
+    }
+
+    #[test]
+    fn shows_what_was_received_of_a_request_line() {
+        for (received, quoted, members) in [
+            ("GET /x| HTTP/1.1", "GET /x| HTTP/1.1", [r#""GET""#, r#""/x|""#, r#""HTTP/1.1""#]),
+            ("GET /slo", "GET /slo", [r#""GET""#, r#""/slo""#, "null"]),
+            ("GET / FTP", "GET / FTP", [r#""GET""#, r#""/""#, "null"]),
+            ("garbage", "garbage", [r#""garbage""#, "null", "null"]),
+            ("\x16\x03 \"", r"\x16\x03 \x22", ["null"; 3]),
+            ("", "-", ["null"; 3]),
+        ] {
+            let line = line(Format::Common, None, received.as_bytes(), true);
+            assert!(line.contains(&format!(r#"] "{quoted}" 206 "#)), "{line}");
+            let line = self::line(Format::Json, None, received.as_bytes(), true);
+            let [method, target, version] = members;
+            let members = format!(r#""method":{method},"target":{target},"version":{version},"#);
+            assert!(line.contains(&members), "{line}");
+        }
     }
 
     #[test]
@@ -285,8 +345,10 @@ mod tests {
         let head =
             format!("{method} /{target} HTTP/1.1\r\nHost: a\r\nReferer: {long}\r\nUser-Agent: {long}\r\n");
         for format in [Format::Common, Format::Combined, Format::Json] {
-            let line = line(format, client, Some(head.as_bytes()), false);
-            assert!(line.len() > 2000 && line.len() < MAX_LINE_BYTES - 100, "{}", line.len());
+            for head in [head.as_bytes(), head.replace("\r\n", "").as_bytes()] {
+                let line = line(format, client, head, false);
+                assert!(line.len() > 2000 && line.len() < MAX_LINE_BYTES - 100, "{}", line.len());
+            }
         }
     }
 }

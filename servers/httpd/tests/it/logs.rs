@@ -192,10 +192,11 @@ http_testing::both_engines! {
         let fields = "Transfer-Encoding: chunked\r\nReferer: me\r\n";
         let chunked = request("POST", "/notes.txt", fields) + "xyz\r\n";
         for (number, (sent, line, rest)) in [
-            ("garbage\r\n\r\n", "-", none),
-            ("\x16\x03\x01\x02\r\n", "-", none),
-            ("GET / HTTP/1.1\r\n\r\n", "-", none),
-            (&long, "-", none),
+            ("garbage\r\n\r\n", "garbage", none),
+            ("\x16\x03\x01\x02\r\n", r"\x16\x03\x01\x02", none),
+            ("GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1", none),
+            ("GET /a HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n", "GET /a HTTP/1.1", none),
+            (&long, &format!("GET /{}...", "a".repeat(1995)), none),
             (&request("POST", "/notes.txt", "Content-Length: 1048577\r\n"), "POST /notes.txt HTTP/1.1", none),
             (&chunked, "POST /notes.txt HTTP/1.1", r#""me" "-""#),
         ].into_iter().enumerate() {
