@@ -11,29 +11,7 @@ use rustix::{
         set_thread_uid,
     },
 };
-use std::{collections::BTreeSet, fs, io};
-
-/// Switches this process permanently to the unprivileged `user`, to `group`, and to the user's supplementary groups.
-/// Programs that the process starts cannot gain privileges either (`no_new_privs`).
-///
-/// `user` and `group` are names or numbers. Without `group`, the user's group in `/etc/passwd` is used. If the process
-/// already has this user and group, its supplementary groups stay as they are.
-///
-/// Fails if the user or group does not exist, if the user or one of its groups is root, if the kernel forbids the switch, or if the process
-/// has a second thread, which would keep its privileges. Also fails if the process can become root again. After that
-/// error the process may be root, so it must end.
-pub fn switch_user(user: &str, group: Option<&str>) -> io::Result<()> {
-    let identity = find_identity(&read_text("/etc/passwd")?, &read_text("/etc/group")?, user, group)?;
-    if !identity.is_current() {
-        require_single_thread()?;
-        identity.assume()?;
-    }
-    set_no_new_privs(true).context("cannot set no_new_privs")?;
-    if identity.can_regain_root() {
-        return Err(io::Error::other("cannot drop root privileges: the process can become root again"));
-    }
-    Ok(())
-}
+use std::{collections::BTreeSet, fs, io, os::unix::fs::MetadataExt, path::Path};
 
 /// Reads a text file. Replaces bytes that are not UTF-8.
 fn read_text(path: &str) -> io::Result<String> {
@@ -41,9 +19,9 @@ fn read_text(path: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&content).into_owned())
 }
 
-/// The user and the groups of a process.
+/// An unprivileged user and its groups, to which a process switches.
 #[derive(Debug, PartialEq, Eq)]
-struct Identity {
+pub struct Identity {
     user: Uid,
     group: Gid,
     /// The supplementary groups in ascending order, including `group`.
@@ -51,6 +29,49 @@ struct Identity {
 }
 
 impl Identity {
+    /// Looks up `user`, `group` and the user's supplementary groups. `user` and `group` are names or numbers. Without
+    /// `group`, the user's group in `/etc/passwd` is used.
+    ///
+    /// Fails if the user or group does not exist, or if the user or one of its groups is root.
+    pub fn find(user: &str, group: Option<&str>) -> io::Result<Identity> {
+        find_identity(&read_text("/etc/passwd")?, &read_text("/etc/group")?, user, group)
+    }
+
+    /// Switches this process permanently to this user and these groups. Programs that the process starts cannot gain
+    /// privileges either (`no_new_privs`). If the process already has this user and group, its supplementary groups stay
+    /// as they are.
+    ///
+    /// Fails if the kernel forbids the switch, or if the process has a second thread, which would keep its privileges.
+    /// Also fails if the process can become root again. After that error the process may be root, so it must end.
+    pub fn switch(&self) -> io::Result<()> {
+        if !self.is_current() {
+            require_single_thread()?;
+            self.assume()?;
+        }
+        set_no_new_privs(true).context("cannot set no_new_privs")?;
+        if self.can_regain_root() {
+            return Err(io::Error::other("cannot drop root privileges: the process can become root again"));
+        }
+        Ok(())
+    }
+
+    /// Whether this user can create files in `directory`, or replace it or a directory above it, according to their
+    /// owners and modes. Fails if one of them cannot be examined.
+    pub fn controls(&self, directory: &Path) -> io::Result<bool> {
+        let directory = fs::canonicalize(directory)?;
+        for ancestor in directory.ancestors() {
+            let metadata = fs::metadata(ancestor)?;
+            let is_member = self.supplementary.contains(&Gid::from_raw(metadata.gid()));
+            let writable = metadata.mode() & if is_member { 0o022 } else { 0o002 } != 0;
+            // In a directory with the sticky bit, a user can replace only its own files.
+            let is_sticky = ancestor != directory && metadata.mode() & 0o1000 != 0;
+            if metadata.uid() == self.user.as_raw() || (writable && !is_sticky) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Creates an identity from numbers. Sorts `supplementary`, removes duplicates, and adds `group` if it is missing.
     fn new(user: u32, group: u32, supplementary: impl Iterator<Item = u32>) -> Identity {
         let supplementary: BTreeSet<u32> = supplementary.chain([group]).collect();
@@ -149,7 +170,11 @@ fn require_found(id: Option<u32>, kind: &str, name: &str, file: &str) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::thread;
+    use std::{
+        fs::Permissions,
+        os::unix::fs::{PermissionsExt, chown},
+        thread,
+    };
 
     /// The content of `/etc/passwd`.
     const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\n\
@@ -216,7 +241,8 @@ mod tests {
             return println!("skipped: only root has privileges to drop");
         }
         // A test runs in a thread of its own, beside the main thread of the test program.
-        let error = switch_user("12345", Some("12345")).expect_err("the other thread would stay root");
+        let identity = Identity::find("12345", Some("12345")).expect("numbers");
+        let error = identity.switch().expect_err("the other thread would stay root");
         assert!(error.to_string().contains("threads: expected one"), "{error}");
         assert!(geteuid().is_root());
     }
@@ -244,6 +270,40 @@ mod tests {
         ] {
             assert!(status.contains(expected), "no {expected:?} in {status}");
         }
+    }
+
+    #[test]
+    fn a_user_controls_the_directories_that_it_can_write_and_those_below() {
+        if !geteuid().is_root() {
+            return println!("skipped: only root can change the owner of a directory");
+        }
+        let directory = tempfile::tempdir().expect("a directory");
+        let (above, below) = (directory.path().join("above"), directory.path().join("above/below"));
+        fs::create_dir_all(&below).expect("directories");
+        // The path to the temporary directory.
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).expect("ours");
+        let identity = Identity::new(12345, 12346, [4].into_iter());
+        let check = |(owner, group, mode), (below_owner, below_mode), expected| {
+            chown(&above, Some(owner), Some(group)).expect("root may");
+            chown(&below, Some(below_owner), Some(0)).expect("root may");
+            fs::set_permissions(&above, Permissions::from_mode(mode)).expect("root may");
+            fs::set_permissions(&below, Permissions::from_mode(below_mode)).expect("root may");
+            let controls = identity.controls(&below).expect("directories");
+            assert_eq!(controls, expected, "{owner} {group} {mode:o}, {below_owner} {below_mode:o}");
+        };
+        check((0, 0, 0o755), (0, 0o755), false);
+        check((0, 0, 0o755), (12345, 0o555), true);
+        check((0, 0, 0o755), (54321, 0o755), false);
+        check((0, 0, 0o755), (0, 0o777), true);
+        check((0, 0, 0o755), (0, 0o1777), true);
+        check((0, 99, 0o775), (0, 0o755), false);
+        check((0, 4, 0o775), (0, 0o755), true);
+        check((0, 12346, 0o775), (0, 0o755), true);
+        check((12345, 0, 0o755), (0, 0o755), true);
+        check((0, 0, 0o777), (0, 0o755), true);
+        check((0, 0, 0o1777), (0, 0o755), false);
+        check((0, 0, 0o1777), (12345, 0o755), true);
+        identity.controls(&above.join("missing")).expect_err("no directory");
     }
 
     #[test]

@@ -28,6 +28,10 @@ const LISTENERS: u8 = b'L';
 const ROOT: u8 = b'R';
 /// The byte that stands for [`Message::PidFile`] on the socket.
 const PID_FILE: u8 = b'P';
+/// The byte that stands for [`Message::AccessLog`] on the socket.
+const ACCESS_LOG: u8 = b'A';
+/// The byte that stands for [`Message::ErrorLog`] on the socket.
+const ERROR_LOG: u8 = b'E';
 /// The byte that stands for [`Message::Serve`] on the socket.
 const SERVE: u8 = b'S';
 /// The byte that stands for [`Message::ReopenLogs`] on the socket.
@@ -45,6 +49,10 @@ pub enum Message<D> {
     Root(D),
     /// Take over this PID file when you accept connections.
     PidFile(D),
+    /// Write the access log to this file if you cannot open it by its name.
+    AccessLog(D),
+    /// Write the error log to this file if you cannot open it by its name.
+    ErrorLog(D),
     /// All descriptors have been sent: start to serve.
     Serve,
     /// Reopen the log files.
@@ -58,6 +66,8 @@ impl<D> Message<D> {
             Message::Listeners(listeners) => (LISTENERS, listeners),
             Message::Root(root) => (ROOT, slice::from_ref(root)),
             Message::PidFile(file) => (PID_FILE, slice::from_ref(file)),
+            Message::AccessLog(file) => (ACCESS_LOG, slice::from_ref(file)),
+            Message::ErrorLog(file) => (ERROR_LOG, slice::from_ref(file)),
             Message::Serve => (SERVE, &[]),
             Message::ReopenLogs => (REOPEN_LOGS, &[]),
         }
@@ -96,6 +106,8 @@ impl ControlSocket {
             (LISTENERS, 1..) => Message::Listeners(descriptors),
             (ROOT, 1) => Message::Root(descriptors.remove(0)),
             (PID_FILE, 1) => Message::PidFile(descriptors.remove(0)),
+            (ACCESS_LOG, 1) => Message::AccessLog(descriptors.remove(0)),
+            (ERROR_LOG, 1) => Message::ErrorLog(descriptors.remove(0)),
             (SERVE, 0) => Message::Serve,
             (REOPEN_LOGS, 0) => Message::ReopenLogs,
             _ => return Err(io::Error::other("unknown control message")),
@@ -178,10 +190,12 @@ mod tests {
                 socket.send(&Message::Listeners(vec![descriptor]))?;
                 socket.send(&Message::Root(descriptor))?;
                 socket.send(&Message::PidFile(descriptor))?;
+                socket.send(&Message::AccessLog(descriptor))?;
+                socket.send(&Message::ErrorLog(descriptor))?;
                 socket.send(&Message::Serve)?;
                 socket.send(&Message::ReopenLogs)
             },
-            "L2 L1 R1 P1 S0 O0 end",
+            "L2 L1 R1 P1 A1 E1 S0 O0 end",
         );
         check(
             |socket, root| socket.send(&Message::Root(root)).and_then(|()| socket.send_ready()),

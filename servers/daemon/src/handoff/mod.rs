@@ -1,4 +1,4 @@
-//! Passes listening sockets, the document root and the PID file from one process to another.
+//! Passes listening sockets, the document root, log files and the PID file from one process to another.
 //!
 //! Worker processes and successors are this program started once more, not forked, so that no `unsafe` is needed. The
 //! new process has one end of a socket pair as its standard input. It receives descriptors through the socket, and
@@ -8,7 +8,10 @@ mod control_socket;
 
 pub use control_socket::{ControlSocket, Message};
 
-use crate::system::{Context, spawn};
+use crate::{
+    logs::LogFiles,
+    system::{Context, spawn},
+};
 use control_socket::MAX_LISTENERS;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -76,6 +79,8 @@ pub struct Handoff<'a> {
     pub root: Option<BorrowedFd<'a>>,
     /// The PID file, locked, for the child to take over. `None` if the parent keeps it, or if there is no PID file.
     pub pid_file: Option<BorrowedFd<'a>>,
+    /// The log files that the child may be unable to open.
+    pub logs: LogFiles<BorrowedFd<'a>>,
 }
 
 /// A child process: a worker process or a successor that this process has started. Dropping this value kills the child.
@@ -118,7 +123,9 @@ impl Child {
         let listeners = handoff.listeners.chunks(MAX_LISTENERS);
         let listeners = listeners.map(|some| Message::Listeners(some.iter().map(AsFd::as_fd).collect()));
         let (root, pid_file) = (handoff.root.map(Message::Root), handoff.pid_file.map(Message::PidFile));
-        let rest = [root, pid_file, Some(Message::Serve)].into_iter().flatten();
+        let LogFiles { access, errors } = handoff.logs;
+        let (access, errors) = (access.map(Message::AccessLog), errors.map(Message::ErrorLog));
+        let rest = [root, pid_file, access, errors, Some(Message::Serve)].into_iter().flatten();
         match listeners.chain(rest).try_for_each(|message| child.socket.send(&message)) {
             // If the process has ended already, `wait_until_ready` and `exit_status` report it.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
@@ -182,6 +189,8 @@ pub struct Inherited {
     pub root: Option<OwnedFd>,
     /// The PID file, locked, to take over. `None` if the parent keeps it, or if there is no PID file.
     pub pid_file: Option<OwnedFd>,
+    /// The log files that this process may be unable to open.
+    pub logs: LogFiles<OwnedFd>,
     /// This process's end of the socket pair, whose other end the parent has.
     pub socket: ControlSocket,
 }
@@ -197,7 +206,8 @@ impl Inherited {
         let invalid = || io::Error::other(format!("invalid {ROLE_VARIABLE} {role:?}"));
         let role = role.to_str().and_then(Role::parse).ok_or_else(invalid)?;
         let socket = ControlSocket(io::stdin().as_fd().try_clone_to_owned()?.into());
-        let mut inherited = Inherited { role, listeners: Vec::new(), root: None, pid_file: None, socket };
+        let (listeners, logs) = (Vec::new(), LogFiles::default());
+        let mut inherited = Inherited { role, listeners, root: None, pid_file: None, logs, socket };
         loop {
             match inherited.socket.receive()? {
                 Some(Message::Listeners(sockets)) => {
@@ -205,6 +215,8 @@ impl Inherited {
                 }
                 Some(Message::Root(root)) => inherited.root = Some(root),
                 Some(Message::PidFile(file)) => inherited.pid_file = Some(file),
+                Some(Message::AccessLog(file)) => inherited.logs.access = Some(file),
+                Some(Message::ErrorLog(file)) => inherited.logs.errors = Some(file),
                 Some(Message::Serve) if !inherited.listeners.is_empty() => return Ok(Some(inherited)),
                 _ => return Err(io::Error::other("no listening sockets were received")),
             }

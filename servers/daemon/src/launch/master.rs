@@ -7,22 +7,24 @@ use super::{
 use crate::{
     confinement::{self, Confinement},
     handoff::{Child, Handoff, Inherited, Message, Role},
-    logs::{self, Logs, Output},
+    logs::{self, LogFiles, Logs, Output},
     notify::{ServiceState, notify},
     options::ServiceOptions,
     pid_file::PidFile,
     prefork::WorkerPool,
-    privileges,
+    privileges::Identity,
     signals::{Signal, SignalHandlers, SignalQueue},
     system::{Context, cause},
 };
 use http_engine::{Engine, ServerHandle};
 use std::{
     collections::BTreeSet,
-    fs, io,
+    fs::{self, File},
+    io,
     net::TcpListener,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -74,23 +76,29 @@ impl Master<'_> {
         };
         let root = settings.open_root()?;
         let make = settings.open_application(root.as_ref())?;
-        let (listeners, predecessor) = match inherited {
-            Some(Inherited { listeners, pid_file, socket, .. }) => (listeners, Some((socket, pid_file))),
-            None => (listeners::listen(settings)?, None),
+        let (listeners, mut log_files, predecessor) = match inherited {
+            Some(Inherited { listeners, pid_file, logs, socket, .. }) => {
+                (listeners, logs, Some((socket, pid_file)))
+            }
+            None => (listeners::listen(settings)?, LogFiles::default(), None),
         };
         // A successor has the user of its predecessor already, and its Landlock rules may forbid reading `/etc/passwd`.
         if let (Some(user), false) = (&service.user, is_successor) {
-            privileges::switch_user(user, service.group.as_deref())?;
+            let identity = Identity::find(user, service.group.as_deref())?;
+            log_files = service.logs.open_as_root(&identity)?;
+            identity.switch()?;
         }
-        let (logs, confinement) =
-            service.logs.start(|| service.confine.then(|| confine(settings)).transpose())?;
+        let confine = || service.confine.then(|| confine(settings)).transpose();
+        let (logs, confinement) = service.logs.start(log_files, confine)?;
         let signals = handlers.into_queue(Signal::for_master)?;
         let budget = engine::connection_budget(settings, listeners.len());
         if budget.falls_short() {
             log::warn!("{budget}");
         }
         let workers = if settings.options.prefork {
-            let pool = WorkerPool::start(settings.workers(), worker_handoff(&listeners, root.as_ref()));
+            let files = files_to_hand_over(settings, &logs);
+            let handoff = worker_handoff(&listeners, root.as_ref(), files.borrow());
+            let pool = WorkerPool::start(settings.workers(), handoff);
             Workers::Processes(pool.context("cannot start worker processes")?)
         } else {
             let own = listeners.iter().map(TcpListener::try_clone).collect::<io::Result<_>>();
@@ -164,7 +172,8 @@ impl Master<'_> {
     /// due: `None` if all worker processes run, or if the workers are threads. Does not wait for that time.
     fn maintain_workers(&mut self) -> Option<Instant> {
         let Workers::Processes(pool) = &mut self.workers else { return None };
-        pool.maintain(worker_handoff(&self.listeners, self.root.as_ref()))
+        let files = files_to_hand_over(self.settings, &self.logs);
+        pool.maintain(worker_handoff(&self.listeners, self.root.as_ref(), files.borrow()))
     }
 
     /// Reopens the log files by their names, in this process and in the worker processes. Does not wait.
@@ -215,7 +224,8 @@ impl Master<'_> {
         }
         // It opens the document root itself, because the root's name may refer to another directory now.
         let pid_file = self.pid_file.as_ref().map(|pid_file| pid_file.file.as_fd());
-        let handoff = Handoff { listeners: &self.listeners, root: None, pid_file };
+        let files = files_to_hand_over(self.settings, &self.logs);
+        let handoff = Handoff { listeners: &self.listeners, root: None, pid_file, logs: files.borrow() };
         let signals = self.signals.sender();
         let forward = move |result: io::Result<()>| {
             let _ = signals.send(result.map_or_else(Signal::SuccessorFailed, |()| Signal::SuccessorReady));
@@ -278,10 +288,19 @@ impl Master<'_> {
     }
 }
 
-/// Returns what the master hands over to a worker process: the listening sockets and the document root. It keeps the
-/// PID file.
-fn worker_handoff<'a>(listeners: &'a [TcpListener], root: Option<&'a OwnedFd>) -> Handoff<'a> {
-    Handoff { listeners, root: root.map(AsFd::as_fd), pid_file: None }
+/// Returns what the master hands over to a worker process: the listening sockets, the document root and `logs`. It keeps
+/// the PID file.
+fn worker_handoff<'a>(
+    listeners: &'a [TcpListener],
+    root: Option<&'a OwnedFd>,
+    logs: LogFiles<BorrowedFd<'a>>,
+) -> Handoff<'a> {
+    Handoff { listeners, root: root.map(AsFd::as_fd), pid_file: None, logs }
+}
+
+/// Returns the open log files if only root may be able to open them: with `--user`.
+fn files_to_hand_over(settings: &ServerSettings, logs: &Logs) -> LogFiles<Arc<File>> {
+    settings.options.service.user.as_ref().map_or_else(LogFiles::default, |_| logs.files())
 }
 
 /// Restricts the file access of this process with Landlock to the document root, the log files, the PID file and what

@@ -11,8 +11,8 @@
 //! | 1 | signal handlers | a signal to a process that is still starting must not kill it |
 //! | 2 | PID file | a second server must fail before it binds anything |
 //! | 3 | document root, listeners | may need root privileges |
-//! | 4 | drop privileges | only a process with a single thread can |
-//! | 5 | logs | opened as the unprivileged user, so that they can be reopened later |
+//! | 4 | logs that only root may open | may need root privileges |
+//! | 5 | drop privileges, other logs | only a process with a single thread can |
 //! | 6 | Landlock rules | only a process with a single thread can be confined |
 //! | 7 | threads, worker processes | they inherit the privileges and the rules |
 //! | 8 | PID file of a predecessor | the predecessor removes a file that still holds its own PID |

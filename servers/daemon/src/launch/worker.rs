@@ -25,9 +25,9 @@ pub(super) fn run(
     inherited: Inherited,
     handlers: SignalHandlers,
 ) -> io::Result<()> {
-    let Inherited { listeners, root, socket, .. } = inherited;
+    let Inherited { listeners, root, logs, socket, .. } = inherited;
     // The process has the user and the Landlock rules of its master.
-    let (logs, ()) = settings.options.service.logs.start(|| Ok(()))?;
+    let (logs, ()) = settings.options.service.logs.start(logs, || Ok(()))?;
     let signals = handlers.into_queue(Signal::for_worker)?;
     // To its engine the worker has number 0; among the worker processes it has `number`.
     let open_application = |root: Option<&OwnedFd>| -> io::Result<MakeHandler> {

@@ -17,15 +17,23 @@ pub(crate) use error_log::install_logger;
 pub use output::Output;
 pub use queue::Log;
 
+use crate::privileges::Identity;
 use http_engine::{MakeHandler, Stack};
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 /// Which logs a server writes, and where.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct LogSettings {
-    /// Format of the access log
-    #[arg(long = "log", value_name = "FORMAT", value_enum, default_value_t = Format::Off)]
-    pub format: Format,
+    /// Format of the access log [default: off, or combined with --log-file]
+    #[arg(long = "log", value_name = "FORMAT", value_enum)]
+    pub format: Option<Format>,
 
     /// File of the access log, reopened on SIGUSR1 and SIGHUP [default: standard output]
     #[arg(long, value_name = "FILE")]
@@ -41,22 +49,75 @@ impl LogSettings {
     /// `restrict` may require a process with a single thread, and may forbid opening these files. Returns the logs and
     /// the result of `restrict`.
     ///
+    /// `opened` are files of these logs that are open already. Such a file is used if this process cannot open its name.
+    ///
     /// After this call, this process's messages and panics go to its error log. Fails if a file cannot be opened, if
     /// `restrict` fails, or if the kernel starts no thread.
-    pub(crate) fn start<T>(&self, restrict: impl FnOnce() -> io::Result<T>) -> io::Result<(Logs, T)> {
-        let open = |file: &Option<PathBuf>, default| {
-            let output = file.clone().map_or(default, Output::File);
-            output.open().map(|file| (output, file))
+    pub(crate) fn start<T>(
+        &self,
+        opened: LogFiles<OwnedFd>,
+        restrict: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<(Logs, T)> {
+        let open = |output: Output, opened: Option<OwnedFd>| {
+            let file = output.open().or_else(|error| opened.map(File::from).ok_or(error))?;
+            io::Result::Ok((output, file))
         };
-        let errors = open(&self.error_log, Output::Stderr)?;
-        let access =
-            (self.format != Format::Off).then(|| open(&self.log_file, Output::Stdout)).transpose()?;
+        let [access, errors] = self.outputs();
+        let errors = open(errors, opened.errors)?;
+        let format = self.format();
+        let access = (format != Format::Off).then(|| open(access, opened.access)).transpose()?;
         let restricted = restrict()?;
         let start = |(output, file)| writer::start(output, file);
         let errors = start(errors)?;
         error_log::set_log(errors.clone());
-        let access = access.map(start).transpose()?.and_then(|log| AccessLog::new(log, self.format));
+        let access = access.map(start).transpose()?.and_then(|log| AccessLog::new(log, format));
         Ok((Logs { access, errors }, restricted))
+    }
+
+    /// As root, opens the log files for this process, which is going to switch to the user `identity`. Leaves out files
+    /// that this user could replace: only the user itself may open them.
+    pub(crate) fn open_as_root(&self, identity: &Identity) -> io::Result<LogFiles<OwnedFd>> {
+        let open = |output: &Output| output.open_as_root(identity).map(|file| file.map(OwnedFd::from));
+        let [access, errors] = &self.outputs();
+        let errors = open(errors)?;
+        let access = if self.format() == Format::Off { None } else { open(access)? };
+        Ok(LogFiles { access, errors })
+    }
+
+    /// The format of the access log: a file without a format implies the combined format.
+    fn format(&self) -> Format {
+        let implied = if self.log_file.is_some() { Format::Combined } else { Format::Off };
+        self.format.unwrap_or(implied)
+    }
+
+    /// Where the access log and the error log are written.
+    fn outputs(&self) -> [Output; 2] {
+        let output = |file: &Option<PathBuf>, default| file.clone().map_or(default, Output::from_path);
+        [output(&self.log_file, Output::Stdout), output(&self.error_log, Output::Stderr)]
+    }
+}
+
+/// Open files of the logs, for a process that may be unable to open them. `D` is the type of the descriptors.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogFiles<D> {
+    /// `None` if there is no access log, or if its file is not passed on.
+    pub(crate) access: Option<D>,
+    /// `None` if the file of the error log is not passed on.
+    pub(crate) errors: Option<D>,
+}
+
+impl<D> Default for LogFiles<D> {
+    /// No file.
+    fn default() -> LogFiles<D> {
+        LogFiles { access: None, errors: None }
+    }
+}
+
+impl LogFiles<Arc<File>> {
+    /// Borrows the descriptors.
+    pub(crate) fn borrow(&self) -> LogFiles<BorrowedFd<'_>> {
+        let [access, errors] = [&self.access, &self.errors].map(|file| file.as_ref().map(AsFd::as_fd));
+        LogFiles { access, errors }
     }
 }
 
@@ -84,6 +145,14 @@ impl Logs {
         match self.access.clone() {
             Some(layer) => Arc::new(move |worker| Arc::new(Stack::new(make(worker)).wrap(layer.clone()))),
             None => make,
+        }
+    }
+
+    /// The open files of the logs, to hand them over to another process.
+    pub(crate) fn files(&self) -> LogFiles<Arc<File>> {
+        LogFiles {
+            access: self.access.as_ref().map(|access| access.log.file()),
+            errors: Some(self.errors.file()),
         }
     }
 

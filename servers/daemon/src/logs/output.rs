@@ -3,18 +3,21 @@
 //! Other processes may write to the same output, and a write may be interrupted, incomplete or fail. Even then no line
 //! may mix with another.
 
-use crate::system::Context;
+use crate::{privileges::Identity, system::Context};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::{Mode, OFlags, open},
-    io::retry_on_intr,
+    io::{Errno, retry_on_intr},
 };
 use std::{
     fmt,
-    fs::File,
+    fs::{self, File},
     io::{self, ErrorKind, Write},
-    os::fd::AsFd,
-    path::PathBuf,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
+    path::{Path, PathBuf},
 };
 
 /// The longest log line in bytes, with its newline: pipe(7) writes this many bytes atomically (`PIPE_BUF`). Text that a
@@ -24,7 +27,7 @@ pub(super) const MAX_LINE_BYTES: usize = 4096;
 /// Where a log is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Appends to this file, which is created if it does not exist. It may be a FIFO or a device.
+    /// Appends to this file, which is created if it does not exist. It may be a FIFO or a device, but not a socket.
     File(PathBuf),
     /// Standard output.
     Stdout,
@@ -33,22 +36,58 @@ pub enum Output {
 }
 
 impl Output {
+    /// Returns the output that an operator names by `path`. The names of standard output and standard error in `/dev` and
+    /// `/proc` mean the open descriptor: opening the name again fails for a socket, and after a switch of users.
+    pub fn from_path(path: PathBuf) -> Output {
+        match path.to_str() {
+            Some("/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1") => Output::Stdout,
+            Some("/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2") => Output::Stderr,
+            _ => Output::File(path),
+        }
+    }
+
     /// Opens the output for writing. A FIFO without a reader is an error.
     pub(super) fn open(&self) -> io::Result<File> {
         let opened = match self {
-            Output::File(path) => {
-                // APPEND keeps processes from overwriting each other; NONBLOCK keeps a FIFO without a reader from
-                // blocking the start.
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
-                let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-                // Logs hold client addresses, so other users must not read them.
-                open(path, flags, Mode::RUSR | Mode::WUSR | Mode::RGRP).map_err(io::Error::from)
-            }
+            Output::File(path) => open_file(path, OFlags::empty()),
             Output::Stdout => io::stdout().as_fd().try_clone_to_owned(),
             Output::Stderr => io::stderr().as_fd().try_clone_to_owned(),
         };
         opened.map(File::from).context(format_args!("cannot open {self}"))
     }
+
+    /// As root, opens the file of a log for a process that is going to switch to the user `identity`. Returns `None` if
+    /// the user could replace the file or its directory: root would append to whatever file the user chooses. Then the
+    /// process must open the file as that user. Also returns `None` if the output is not a file.
+    pub(super) fn open_as_root(&self, identity: &Identity) -> io::Result<Option<File>> {
+        let Output::File(path) = self else { return Ok(None) };
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = directory.unwrap_or(Path::new("."));
+        if identity.controls(directory).context(format_args!("cannot open {self}"))? {
+            return Ok(None);
+        }
+        match open_file(path, OFlags::NOFOLLOW) {
+            // A symbolic link, whose target the user may control.
+            Err(error) if error.kind() == Errno::LOOP.kind() => Ok(None),
+            result => result.map(|file| Some(file.into())).context(format_args!("cannot open {self}")),
+        }
+    }
+
+    /// Whether this is the name of the open `file`. False if that cannot be found out.
+    pub(super) fn names(&self, file: &File) -> bool {
+        let Output::File(path) = self else { return true };
+        let (Ok(open), Ok(named)) = (file.metadata(), fs::metadata(path)) else { return false };
+        (named.dev(), named.ino()) == (open.dev(), open.ino())
+    }
+}
+
+/// Opens the file of a log, with further flags.
+fn open_file(path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    // APPEND keeps processes from overwriting each other; NONBLOCK keeps a FIFO without a reader from blocking the start.
+    let flags = flags | OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
+    let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    // Logs hold client addresses, so other users must not read them.
+    Ok(open(path, flags, Mode::RUSR | Mode::WUSR | Mode::RGRP)?)
 }
 
 impl fmt::Display for Output {

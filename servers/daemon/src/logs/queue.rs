@@ -9,6 +9,7 @@ use super::{
     timestamp::Timestamp,
 };
 use std::{
+    fs::File,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{Sender, channel},
@@ -68,7 +69,8 @@ impl Log {
     }
 
     /// Makes the writer thread reopen the log's file by its name, for log rotation. Lines appended before this call may
-    /// go to the old file or the new one. If the file cannot be opened, this is reported and the old file stays in use.
+    /// go to the old file or the new one. If the file cannot be opened, the old file stays in use, and this is reported
+    /// unless the name still means the old file.
     pub fn reopen(&self) {
         let _ = self.commands.send(Command::Reopen);
     }
@@ -79,6 +81,11 @@ impl Log {
         let (confirm, confirmed) = channel();
         let _ = self.commands.send(Command::Confirm(confirm));
         confirmed.recv_timeout(timeout).is_ok()
+    }
+
+    /// The open file of the log.
+    pub(super) fn file(&self) -> Arc<File> {
+        Arc::clone(&self.buffer.file.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The number of lines lost since the log was opened, because the buffer was full or a write failed.
@@ -92,6 +99,8 @@ impl Log {
 pub(super) struct Buffer {
     /// Where the log is written.
     pub(super) output: Output,
+    /// The open file of `output`. The writer thread replaces it when it reopens the output.
+    pub(super) file: Mutex<Arc<File>>,
     pub(super) state: Mutex<BufferState>,
 }
 

@@ -6,11 +6,12 @@ use super::{
     queue::{Buffer, Command, Log},
 };
 use crate::system::{cause, spawn};
+use rustix::process::geteuid;
 use std::{
     fs::File,
     io, mem,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, PoisonError,
         mpsc::{Receiver, channel},
     },
     time::Duration,
@@ -22,7 +23,8 @@ const WRITE_DELAY: Duration = Duration::from_millis(200);
 /// Starts the thread that writes a log, and returns a handle to the log. `file` is the open file of `output`. Fails if
 /// the kernel starts no thread.
 pub(super) fn start(output: Output, file: File) -> io::Result<Log> {
-    let buffer = Arc::new(Buffer { output, state: Mutex::default() });
+    let file = Arc::new(file);
+    let buffer = Arc::new(Buffer { output, file: Mutex::new(Arc::clone(&file)), state: Mutex::default() });
     let (commands, receiver) = channel();
     let (own, file) = (Arc::clone(&buffer), LineWriter::new(file));
     let writer = Writer { buffer: own, lines: Vec::new(), file, failing: false };
@@ -62,7 +64,7 @@ struct Writer {
     /// The lines that are being written; empty between two writes. Each write first swaps this vector with the full one
     /// in `buffer`, so that both keep their allocated memory.
     lines: Vec<u8>,
-    file: LineWriter<File>,
+    file: LineWriter<Arc<File>>,
     /// Whether the last write failed.
     failing: bool,
 }
@@ -87,11 +89,24 @@ impl Writer {
         self.write();
     }
 
-    /// Opens the output by its name again. A failure is logged, and the old file stays in use.
+    /// Opens the output by its name again. If this fails, the old file stays in use. The failure is logged, unless the
+    /// name means the old file: a process that has switched users may keep a file that it can no longer open.
     fn reopen(&mut self) {
-        match self.buffer.output.open() {
-            Ok(file) => self.file = LineWriter::new(file),
-            Err(error) => log::error!("{error} (still writing to the file opened before)"),
+        let Buffer { output, file: current, .. } = &*self.buffer;
+        let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
+        match output.open() {
+            Ok(file) => {
+                *current = Arc::new(file);
+                self.file = LineWriter::new(Arc::clone(&current));
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && output.names(&current) => {}
+            Err(error) => {
+                let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+                let user = geteuid();
+                let remedy =
+                    if is_denied { format!("; create the new file for user {user}") } else { String::new() };
+                log::error!("{error} (still writing to the file opened before{remedy})");
+            }
         }
     }
 

@@ -11,6 +11,7 @@
 //! | [`conformance`] | our http-test-suite |
 //! | [`logs`] | the access log |
 //! | [`command_line`] | arguments, help, and the addresses to listen on |
+//! | [`log_files`] | which user opens the log files, and when |
 //! | [`operations`] | the program: startup line, exit codes, limits, stopping |
 //! | [`signals`] | SIGHUP, SIGUSR1 and SIGPIPE |
 //! | [`handoff`] | listening sockets that pass to a successor, or come from a service manager |
@@ -32,6 +33,7 @@ mod conformance;
 mod contents;
 mod files;
 mod handoff;
+mod log_files;
 mod logs;
 mod operations;
 mod program;
