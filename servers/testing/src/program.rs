@@ -16,7 +16,11 @@ use std::{
     time::Instant,
 };
 
-/// How a program ended, and what it printed. The startup line that [`Program::start`] has read is not included.
+/// A part of the warning that a server prints if root runs it, and of no other message.
+const ROOT_WARNING: &str = ": serving as root: ";
+
+/// How a program ended, and what it printed. The startup line that [`Program::start`] has read is not included, nor the
+/// warning that root runs the program.
 #[derive(Debug)]
 pub struct Exit {
     /// The exit code, or `None` if a signal ended the program.
@@ -133,7 +137,7 @@ impl Program {
         let still_open = |read| -> String { panic!("a process still has the output open; read: {read:?}") };
         let stdout = read_to_end(&mut self.stdout).unwrap_or_else(still_open);
         let stderr = read_to_end(&mut self.stderr).unwrap_or_else(still_open);
-        Exit { code, stdout, stderr }
+        Exit { code, stdout, stderr: without_root_warning(&stderr) }
     }
 
     /// Waits until the program has ended. Returns its exit code, or `None` if a signal ended it. Panics after
@@ -167,6 +171,11 @@ impl Drop for Program {
             eprintln!("standard error of the program: {stderr}");
         }
     }
+}
+
+/// Removes the lines that warn that root runs the program, so that tests have the same result for all users.
+pub fn without_root_warning(stderr: &str) -> String {
+    stderr.split_inclusive('\n').filter(|line| !line.contains(ROOT_WARNING)).collect()
 }
 
 /// Reads a pipe until all writers have closed it. Returns the text as `Ok`. If a writer still has the pipe open after

@@ -23,6 +23,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::{net::UnixStream, process::CommandExt},
     },
+    path::Path,
     process::{self, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
@@ -108,9 +109,13 @@ impl Child {
         let name = arguments.next().unwrap_or_else(|| "/proc/self/exe".into());
         // A worker runs the same executable as its master, even if the file was replaced; a successor runs the file
         // that the program's name refers to now.
-        let file = if role == Role::Successor { &*name } else { OsStr::new("/proc/self/exe") };
+        let program = Path::new(&name).file_name().unwrap_or(&name).display();
+        let (file, shown_name) = match role {
+            Role::Worker(_) => (OsStr::new("/proc/self/exe"), format!("{program}: {role}").into()),
+            Role::Successor => (&*name, name.clone()),
+        };
         let process = Command::new(file)
-            .arg0(&name)
+            .arg0(shown_name)
             .args(arguments)
             .env(ROLE_VARIABLE, role.to_string())
             // The service manager's sockets belong to the process with this PID, which the kernel may reuse.

@@ -17,6 +17,7 @@ use crate::{
     system::{Context, cause},
 };
 use http_engine::{Engine, ServerHandle};
+use rustix::process::geteuid;
 use std::{
     collections::BTreeSet,
     fs::{self, File},
@@ -91,6 +92,11 @@ impl Master<'_> {
         let confine = || service.confine.then(|| confine(settings)).transpose();
         let (logs, confinement) = service.logs.start(log_files, confine)?;
         let signals = handlers.into_queue(Signal::for_master)?;
+        if geteuid().is_root() {
+            log::warn!(
+                "serving as root: a flaw in the server would give a client full control of the machine (add --user)"
+            );
+        }
         let budget = engine::connection_budget(settings, listeners.len());
         if budget.falls_short() {
             log::warn!("{budget}");

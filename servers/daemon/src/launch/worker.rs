@@ -7,7 +7,9 @@ use crate::{
     system::{Context, spawn},
 };
 use http_engine::MakeHandler;
+use rustix::thread::set_name;
 use std::{
+    ffi::CString,
     io,
     os::fd::OwnedFd,
     sync::{Arc, mpsc::Sender},
@@ -26,6 +28,7 @@ pub(super) fn run(
     handlers: SignalHandlers,
 ) -> io::Result<()> {
     let Inherited { listeners, root, logs, socket, .. } = inherited;
+    set_process_name(settings.name);
     // The process has the user and the Landlock rules of its master.
     let (logs, ()) = settings.options.service.logs.start(logs, || Ok(()))?;
     let signals = handlers.into_queue(Signal::for_worker)?;
@@ -56,6 +59,12 @@ pub(super) fn run(
     };
     logs.flush(FLUSH_TIMEOUT);
     result
+}
+
+/// Sets the name of this process, which `ps` and `pgrep` show: the kernel has taken it from the file that was executed,
+/// `/proc/self/exe`. The kernel truncates it to 15 bytes. Does nothing if that fails.
+fn set_process_name(name: &str) {
+    let _ = CString::new(name).map(|name| set_name(&name));
 }
 
 /// Starts a thread that receives the master's messages from `socket`. For each message it puts [`Signal::ServeRoot`] or

@@ -4,7 +4,7 @@ use crate::demo::program;
 use demo::weather_stub::Stub;
 use http_testing::{
     client::{Client, get},
-    program::Program,
+    program::{Program, without_root_warning},
     server::ServerKind,
 };
 use rustix::process::Signal;
@@ -23,7 +23,8 @@ fn error_log(kind: ServerKind, weather_url: &str, targets: &[&str]) -> Vec<Strin
     drop(client);
     program.signal(Signal::TERM);
     assert_eq!(program.wait().stderr, "");
-    fs::read_to_string(&log).expect("the error log").lines().map(str::to_owned).collect()
+    let lines = without_root_warning(&fs::read_to_string(&log).expect("the error log"));
+    lines.lines().map(str::to_owned).collect()
 }
 
 http_testing::both_engines! {

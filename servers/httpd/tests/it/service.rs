@@ -156,6 +156,22 @@ http_testing::both_engines! {
         assert_eq!((directory.read("run/pid"), logged()), (None, 3));
     }
 
+    fn warns_if_root_serves(kind: ServerKind) {
+        let directory = ServiceDirectory::new();
+        let errors = directory.path("log/errors");
+        for (user, warnings) in [(&[][..], usize::from(geteuid().is_root())), (&["--user", "54321", "--group", "54321"], 0)] {
+            if !user.is_empty() && !geteuid().is_root() {
+                continue;
+            }
+            let program = directory.serve(kind, &[&["--error-log", &errors], user].concat());
+            assert_eq!(program.stop().code, Some(0));
+            let lines = fs::read_to_string(&errors).expect("a log");
+            assert_eq!(lines.matches(" warning ").count(), warnings, "{user:?}: {lines}");
+            assert_eq!(lines.matches(": serving as root: ").count(), warnings, "{user:?}: {lines}");
+            fs::remove_file(&errors).expect("a log");
+        }
+    }
+
     fn notifies_a_service_manager(kind: ServerKind) {
         let (site, directory) = (Site::shared(), ServiceDirectory::new());
         let socket = directory.path("run/notify");

@@ -7,8 +7,9 @@ use crate::{
     server::ServerKind,
     site::Site,
 };
+use http_testing::program::without_root_warning;
 use rustix::process::{Pid, Signal, kill_process};
-use std::{process::Stdio, thread};
+use std::{fs, process::Stdio, thread};
 
 /// Starts an `httpd` of this kind with two workers that serves the shared site.
 fn start(kind: ServerKind) -> Program {
@@ -147,6 +148,25 @@ fn workers_ignore_sigint() {
     assert_eq!((exit.code, &*exit.stderr), (Some(0), ""));
 }
 
+/// `ps` shows the name of a process, and its arguments. The kernel's name of a program started by `/proc/self/exe` is
+/// `exe`.
+#[test]
+fn workers_have_the_name_of_the_program() {
+    for kind in [ServerKind::EventLoopPrefork, ServerKind::BlockingPrefork] {
+        let program = start(kind);
+        let mut arguments = Vec::new();
+        for worker in both_workers(&program) {
+            assert_eq!(fs::read_to_string(format!("/proc/{worker}/comm")).expect("a name"), "httpd\n");
+            arguments.push(fs::read_to_string(format!("/proc/{worker}/cmdline")).expect("arguments"));
+        }
+        arguments.sort();
+        for (number, arguments) in arguments.iter().enumerate() {
+            assert!(arguments.starts_with(&format!("httpd: worker {number}\0-w\0")), "{arguments:?}");
+        }
+        program.stop_cleanly();
+    }
+}
+
 #[test]
 fn replaces_workers_that_die_repeatedly() {
     let program = start(ServerKind::EventLoopPrefork);
@@ -169,7 +189,7 @@ fn the_master_exits_if_a_worker_cannot_start() {
     let stderr = (9..32).find_map(|files| {
         let mut command = with_file_limit(ServerKind::EventLoopPrefork, &site, files, "timeout 5");
         let exit = command.stdin(Stdio::null()).output().expect("a shell");
-        let stderr = String::from_utf8_lossy(&exit.stderr).into_owned();
+        let stderr = without_root_warning(&String::from_utf8_lossy(&exit.stderr));
         (exit.status.code() == Some(1) && exit.stdout.is_empty() && stderr.lines().count() > 1)
             .then_some(stderr)
     });
