@@ -9,7 +9,7 @@ use landlock::{
     path_beneath_rules,
 };
 use rustix::fs::{Access, access};
-use std::{collections::BTreeSet, error::Error, fmt, fs, io, path::Path};
+use std::{collections::BTreeSet, error::Error, fmt, fs, io, os::unix::fs::MetadataExt, path::Path};
 
 /// The latest Landlock version that added kinds of file access. [`restrict`] denies every kind that this version knows,
 /// except where a rule permits it.
@@ -45,10 +45,12 @@ impl fmt::Display for Confinement {
 /// stays possible:
 ///
 /// * to read files and directories below `root`;
-/// * to create and write files in the directories of the log files `logs`: a log is created again after its rotation;
-/// * to remove files in the directory of `pid_file`;
-/// * to start the program again as a worker or a successor: to read and execute files in the directories of the program
-///   and its libraries, and to open `/etc/ld.so.cache` and `/dev/null`.
+/// * to create and write files in the directories of the log files `logs`, and below: a log is created again after its
+///   rotation, and Landlock has no rule for a file that does not exist yet;
+/// * to remove files in the directory of `pid_file`, and below: removing is a right to a directory;
+/// * to start the program again as a worker or a successor: to read and execute the file of the program (see
+///   [`executable`]) and the files in the directories of its libraries, which a system update replaces by new files; to
+///   open `/etc/ld.so.cache` and `/dev/null`.
 ///
 /// If this process has inherited such rules from its parent, sets no rules. Then it only checks that the inherited
 /// rules permit reading `root`, and returns [`Confinement::Inherited`].
@@ -62,7 +64,8 @@ pub fn confine(root: Option<&Path>, logs: &[&Path], pid_file: Option<&Path>) -> 
         result => result.context("cannot read /proc/self/maps")?,
     };
     require_single_thread()?;
-    restrict(root, logs, pid_file, &proc_maps).map_err(io::Error::other)
+    let program = fs::read_link("/proc/self/exe").context("cannot read /proc/self/exe")?;
+    restrict(root, logs, pid_file, &program, &proc_maps).map_err(io::Error::other)
 }
 
 /// Returns [`Confinement::Inherited`] if `root` is `None`, or if the rules inherited from the parent process permit
@@ -82,14 +85,15 @@ fn check_inherited(root: Option<&Path>) -> io::Result<Confinement> {
 
 /// Restricts the calling thread, and the threads and processes that it starts later, with Landlock. They may read below
 /// `root`, create and write files in the directories of `logs`, remove files in the directory of `pid_file`, and start
-/// this program again. For that they may execute what is in the directories of the program and its libraries.
-/// `proc_maps` lists these: it is the content of `/proc/self/maps`.
+/// `program` again. For that they may execute what is in the directories of its libraries, too. `proc_maps` lists these:
+/// it is the content of `/proc/self/maps`.
 ///
 /// Returns how far the kernel enforces the rules. Fails if `root` cannot be opened.
 fn restrict(
     root: Option<&Path>,
     logs: &[&Path],
     pid_file: Option<&Path>,
+    program: &Path,
     proc_maps: &str,
 ) -> Result<Confinement, Box<dyn Error + Send + Sync>> {
     let mut ruleset = Ruleset::default().handle_access(AccessFs::from_all(LANDLOCK_VERSION))?.create()?;
@@ -98,7 +102,9 @@ fn restrict(
         let serve = AccessFs::ReadFile | AccessFs::ReadDir;
         ruleset = ruleset.add_rule(PathBeneath::new(PathFd::new(root)?, serve))?;
     }
-    let programs: BTreeSet<_> = proc_maps.lines().filter_map(program_directory).collect();
+    let libraries = proc_maps.lines().filter_map(mapped_program).filter(|file| *file != program);
+    let mut programs: BTreeSet<_> = libraries.filter_map(directory_of_programs).collect();
+    programs.insert(executable(program));
     let ruleset = ruleset
         .add_rules(path_beneath_rules(parent_directories(logs), AccessFs::WriteFile | AccessFs::MakeReg))?
         .add_rules(path_beneath_rules(parent_directories(pid_file.as_slice()), AccessFs::RemoveFile))?
@@ -124,25 +130,46 @@ fn parent_directories<'a>(files: &[&'a Path]) -> BTreeSet<&'a Path> {
     parents.map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent }).collect()
 }
 
-/// Returns the directory of the program or library that a line of `/proc/self/maps` names (proc_pid_maps(5)). For a
-/// program in `/`, returns the path of the program instead. Returns `None` if the line is not about a file, or if its
-/// mapping is not executable.
-fn program_directory(maps_line: &str) -> Option<&Path> {
+/// Returns what must be executable so that `program` can be started again: its directory if that contains no other
+/// program and no directory. Then an upgrade can start a new file of the program. Otherwise returns only the file, so that
+/// this process cannot start the other programs.
+fn executable(program: &Path) -> &Path {
+    let directory = directory_of_programs(program);
+    let others = directory.and_then(|directory| fs::read_dir(directory).ok());
+    let is_alone = others.is_some_and(|mut entries| {
+        entries.all(|entry| {
+            let is_harmless = |entry: fs::DirEntry| {
+                let metadata = fs::metadata(entry.path()).ok()?;
+                Some(metadata.is_file() && metadata.mode() & 0o111 == 0)
+            };
+            entry.is_ok_and(|entry| entry.path() == program || is_harmless(entry) == Some(true))
+        })
+    });
+    directory.filter(|_| is_alone).unwrap_or(program)
+}
+
+/// Returns the program or library that a line of `/proc/self/maps` names (proc_pid_maps(5)). Returns `None` if the line
+/// is not about a file, or if its mapping is not executable.
+fn mapped_program(maps_line: &str) -> Option<&Path> {
     maps_line.split_whitespace().nth(1).filter(|permissions| permissions.contains('x'))?;
-    let program = Path::new(&maps_line[maps_line.find('/')?..]);
-    // The directory, because a new version of the program is a different file. But not `/`, which contains every file.
-    program.parent().filter(|directory| directory.parent().is_some()).or(Some(program))
+    Some(Path::new(&maps_line[maps_line.find('/')?..]))
+}
+
+/// Returns the directory that contains the program or library `file`. Returns `None` if that is `/`, which contains every
+/// file.
+fn directory_of_programs(file: &Path) -> Option<&Path> {
+    file.parent().filter(|directory| directory.parent().is_some())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs::File, os::unix::fs::symlink, process::Command, thread};
+    use std::{env, fs::File, os::unix::fs::symlink, process::Command, sync::mpsc::channel, thread};
 
     #[test]
-    fn finds_the_directories_of_executable_and_libraries() {
+    fn finds_the_program_and_its_libraries() {
         let check = |proc_maps: &str, expected: &[&str]| {
-            let found: Vec<_> = proc_maps.lines().filter_map(program_directory).collect();
+            let found: Vec<_> = proc_maps.lines().filter_map(mapped_program).collect();
             assert_eq!(found, expected.iter().map(Path::new).collect::<Vec<_>>(), "{proc_maps}");
         };
         check(
@@ -152,11 +179,36 @@ mod tests {
              7f00-7f10 r--p 00000000 fe:00 19 /usr/lib/locale/exotic\n\
              7f10-7f20 r-xp 00028000 fe:00 18 /usr/lib/x86_64-linux-gnu/libc.so.6\n\
              7f30-7f40 r-xp 00000000 00:00 0  [vdso]\n",
-            &["/usr/local/bin", "/usr/lib/x86_64-linux-gnu"],
+            &["/usr/local/bin/httpd", "/usr/lib/x86_64-linux-gnu/libc.so.6"],
         );
-        check("5f01-5f09 r-xp 00001000 fe:00 17 /srv/my programs/httpd (deleted)", &["/srv/my programs"]);
-        check("5f01-5f09 r-xp 00001000 fe:00 17 /httpd", &["/httpd"]);
+        check("5f01-5f09 r-xp 00001000 fe:00 17 /srv/my programs/httpd", &["/srv/my programs/httpd"]);
         check("", &[]);
+        assert_eq!(directory_of_programs(Path::new("/usr/lib/libc.so.6")), Some(Path::new("/usr/lib")));
+        assert_eq!(directory_of_programs(Path::new("/httpd")), None);
+    }
+
+    /// Copies a program in another process: if this process had the file open for writing when another thread starts a
+    /// program, the file could not be executed (ETXTBSY).
+    fn copy_program(to: &Path) {
+        assert!(Command::new("cp").arg("/bin/true").arg(to).status().expect("cp").success());
+    }
+
+    #[test]
+    fn finds_out_whether_a_program_has_its_directory_for_itself() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| directory.path().join(name);
+        let program = path("httpd");
+        copy_program(&program);
+        assert_eq!(executable(&program), directory.path());
+        fs::write(path("README"), "text").expect("a file");
+        assert_eq!(executable(&program), directory.path());
+        copy_program(&path("other"));
+        assert_eq!(executable(&program), program);
+        fs::remove_file(path("other")).and_then(|()| fs::create_dir(path("below"))).expect("a directory");
+        assert_eq!(executable(&program), program);
+        fs::remove_dir(path("below")).and_then(|()| symlink("/bin/sh", path("sh"))).expect("a link");
+        assert_eq!(executable(&program), program);
+        assert_eq!(executable(Path::new("/httpd")), Path::new("/httpd"));
     }
 
     #[test]
@@ -179,16 +231,24 @@ mod tests {
 
     #[test]
     fn a_missing_root_is_an_error() {
-        let error = restrict(Some(Path::new("/nowhere/at/all")), &[], None, "").expect_err("a missing root");
+        let error = restrict(Some(Path::new("/nowhere/at/all")), &[], None, Path::new("/httpd"), "")
+            .expect_err("a missing root");
         assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
     }
 
-    /// Runs `act` in a thread that [`restrict`] has restricted, so that the other tests stay unconfined. Does nothing
-    /// if the kernel has no Landlock.
-    fn run_confined(root: Option<&Path>, logs: &[&Path], pid_file: Option<&Path>, act: impl FnOnce() + Send) {
+    /// Runs `act` in a thread that [`restrict`] has restricted, so that the other tests stay unconfined. It may start
+    /// `program`, or without one this program. Does nothing if the kernel has no Landlock.
+    fn run_confined(
+        root: Option<&Path>,
+        logs: &[&Path],
+        pid_file: Option<&Path>,
+        program: Option<&Path>,
+        act: impl FnOnce() + Send,
+    ) {
         let confined = || {
             let proc_maps = fs::read_to_string("/proc/self/maps").expect("its own mappings");
-            match restrict(root, logs, pid_file, &proc_maps).expect("rules") {
+            let program = program.map_or_else(|| env::current_exe().expect("this program"), Path::to_owned);
+            match restrict(root, logs, pid_file, &program, &proc_maps).expect("rules") {
                 Confinement::Unavailable => println!("skipped: {}", Confinement::Unavailable),
                 _ => act(),
             }
@@ -212,7 +272,7 @@ mod tests {
         }
         symlink("../other/secret", path("www/link")).expect("a link");
         let (root, log, pid_file) = (path("www"), path("log/access"), path("run/pid"));
-        run_confined(Some(&root), &[&log], Some(&pid_file), || {
+        run_confined(Some(&root), &[&log], Some(&pid_file), None, || {
             let append = |name| File::options().append(true).create(true).open(path(name));
             assert_eq!(fs::read(path("www/below/page")).expect("served"), b"www/below/page");
             assert_eq!(fs::read_dir(path("www")).expect("served").count(), 2);
@@ -235,11 +295,53 @@ mod tests {
 
     #[test]
     fn can_start_its_own_program_and_no_other() {
-        run_confined(None, &[], None, || {
+        run_confined(None, &[], None, None, || {
             let again = Command::new("/proc/self/exe").arg("--list").output().expect("this program");
             assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
             check_denied(Command::new("/bin/true").status(), "starting another program");
         });
+    }
+
+    /// In a directory of programs, the rules permit one file. In a directory of its own, they permit its successors.
+    #[test]
+    fn can_start_a_new_file_only_in_a_directory_of_its_own() {
+        for is_alone in [false, true] {
+            let directory = tempfile::tempdir().expect("a directory");
+            let path = |name: &str| directory.path().join(name);
+            copy_program(&path("httpd"));
+            if !is_alone {
+                copy_program(&path("other"));
+            }
+            let (request, requests) = channel();
+            let (confirm, confirmed) = channel();
+            // Installs a new file when it is asked to: the confined thread may not.
+            let install = move || {
+                if requests.recv().is_ok() {
+                    copy_program(&path("new"));
+                    fs::rename(path("new"), path("httpd")).expect("a program");
+                    confirm.send(()).expect("a thread that waits");
+                }
+            };
+            let act = move || {
+                let start = |name| Command::new(path(name)).status();
+                assert!(start("httpd").expect("the program").success());
+                if !is_alone {
+                    check_denied(start("other"), "starting a program beside it");
+                }
+                request.send(()).expect("a thread that waits");
+                confirmed.recv().expect("a new file");
+                if is_alone {
+                    assert!(start("httpd").expect("the new file").success());
+                } else {
+                    check_denied(start("httpd"), "starting a new file");
+                }
+            };
+            let program = path("httpd");
+            thread::scope(|scope| {
+                scope.spawn(install);
+                run_confined(None, &[], None, Some(&program), act);
+            });
+        }
     }
 
     #[test]
@@ -247,7 +349,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let roots = ["old", "new"].map(|name| directory.path().join(name));
         roots.iter().for_each(|root| fs::create_dir(root).expect("a directory"));
-        run_confined(Some(&roots[0]), &[], None, || {
+        run_confined(Some(&roots[0]), &[], None, None, || {
             assert_eq!(confine(Some(&roots[0]), &[], None).ok(), Some(Confinement::Inherited));
             let error = confine(Some(&roots[1]), &[], None).expect_err("the rules exclude the new root");
             assert!(error.to_string().contains("new is outside"), "{error}");

@@ -236,7 +236,13 @@ impl Master<'_> {
         let forward = move |result: io::Result<()>| {
             let _ = signals.send(result.map_or_else(Signal::SuccessorFailed, |()| Signal::SuccessorReady));
         };
-        let started = Child::start(Role::Successor, handoff);
+        let is_confined = self.settings.options.service.confine;
+        let started = Child::start(Role::Successor, handoff).map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied if is_confined => io::Error::other(format!(
+                "{error} (--confine permits a new program file only in a directory without other programs)"
+            )),
+            _ => error,
+        });
         match started.and_then(|child| child.on_ready(forward).map(|()| child)) {
             Ok(child) => self.successor = Some(child),
             Err(error) => self.continue_without_successor(&error),

@@ -5,11 +5,12 @@ use crate::{
     handoff::upgrade,
     operations::check_served,
     program::{self, Program},
+    server::ServerKind,
     site::Site,
 };
 use rustix::{
     fs::{CWD, FileType, FlockOperation, Mode, flock, mknodat},
-    process::{Signal, geteuid, kill_process},
+    process::{Pid, Signal, geteuid, kill_process},
 };
 use std::{
     fs::{self, File},
@@ -126,24 +127,62 @@ http_testing::both_engines! {
     /// The file of the running program is removed then, and the new file is another one.
     fn accepts_a_server_whose_program_file_was_replaced(kind: ServerKind) {
         let (directory, pid_file) = directory();
-        let (program, site) = (directory.path().join("httpd"), Site::shared());
-        let install = || {
-            let new = program.with_extension("new");
-            fs::copy(env!("CARGO_BIN_EXE_httpd"), &new).and_then(|_| fs::rename(&new, &program)).expect("a program");
-        };
-        install();
-        let mut command = Command::new(&program);
-        command.args(["-w", "2", "-b", "127.0.0.1", "-p", "0", "-r"]).arg(site.root()).args(kind.arguments());
-        let first = Program::start(command.arg("--pid-file").arg(&pid_file));
-        install();
-        let exit = upgrade(&pid_file);
-        assert_eq!((exit.code, &*exit.stderr), (Some(0), ""));
-        check_served(first.address());
-        let successor = fs::read_to_string(&pid_file).expect("a PID").trim().parse().expect("a number");
-        let successor = rustix::process::Pid::from_raw(successor).expect("a PID");
-        assert_ne!(successor, first.pid());
-        kill_process(successor, Signal::TERM).expect("a process");
-        assert_eq!(first.wait().code, Some(0));
-        wait_for("the PID file to be removed", || (!pid_file.exists()).then_some(()));
+        let program = directory.path().join("httpd");
+        install(&program);
+        let first = serve(&program, kind, &pid_file, &[]);
+        install(&program);
+        check_upgraded(first, &pid_file);
     }
+
+    /// The rules of a confined process permit files, not names. With `--confine`, a program should have a directory of its
+    /// own.
+    fn a_confined_server_starts_a_new_file_only_in_a_directory_of_its_own(kind: ServerKind) {
+        let (pids, programs) = (directory(), directory());
+        let (program, pid_file) = (programs.0.path().join("httpd"), pids.1);
+        install(&program);
+        let first = serve(&program, kind, &pid_file, &["--confine"]);
+        if first.startup_line.contains("not confined") {
+            return println!("skipped: this kernel has no Landlock");
+        }
+        install(&program);
+        check_upgraded(first, &pid_file);
+        install(&programs.0.path().join("other"));
+        let server = serve(&program, kind, &pid_file, &["--confine"]);
+        install(&program);
+        check_refused(&pid_file, " continues without a successor");
+        check_served(server.address());
+        let stderr = server.stop().stderr;
+        let message = "permission denied (--confine permits a new program file only in a directory without other programs)\n";
+        assert!(stderr.ends_with(message), "{stderr}");
+    }
+}
+
+/// Copies `httpd` to `path`, and replaces the file that is there. Another process copies it: a file that a process has
+/// open for writing cannot be executed.
+fn install(path: &Path) {
+    let new = path.with_extension("new");
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_httpd")).arg(&new).status();
+    assert!(copied.expect("cp").success());
+    fs::rename(&new, path).expect("a program");
+}
+
+/// Starts `program`, which serves the shared site.
+fn serve(program: &Path, kind: ServerKind, pid_file: &Path, arguments: &[&str]) -> Program {
+    let site = Site::shared();
+    let mut command = Command::new(program);
+    command.args(["-w", "2", "-b", "127.0.0.1", "-p", "0", "-r"]).arg(site.root()).args(kind.arguments());
+    Program::start(command.arg("--pid-file").arg(pid_file).args(arguments)).with_site(site)
+}
+
+/// Upgrades the server `first`, and checks that the successor serves. Then stops the successor.
+fn check_upgraded(first: Program, pid_file: &Path) {
+    let exit = upgrade(pid_file);
+    assert_eq!((exit.code, &*exit.stderr), (Some(0), ""));
+    check_served(first.address());
+    let successor = fs::read_to_string(pid_file).expect("a PID").trim().parse().expect("a number");
+    let successor = Pid::from_raw(successor).expect("a PID");
+    assert_ne!(successor, first.pid());
+    kill_process(successor, Signal::TERM).expect("a process");
+    assert_eq!(first.wait().code, Some(0));
+    wait_for("the PID file to be removed", || (!pid_file.exists()).then_some(()));
 }
