@@ -18,7 +18,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// Exit codes: 0 every MUST is met (with --strict, every SHOULD too); 1 some are not met; 2 wrong usage, or the server
 /// cannot be reached.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version, propagate_version = true, args_conflicts_with_subcommands = true)]
 struct Arguments {
     /// The server
     #[arg(value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]

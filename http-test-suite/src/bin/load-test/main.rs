@@ -27,6 +27,7 @@ mod versus;
 #[command(
     name = "load-test",
     version,
+    propagate_version = true,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true
 )]

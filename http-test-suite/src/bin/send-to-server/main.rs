@@ -38,7 +38,7 @@ use talk::{QUIET, Talk};
 /// Exit codes: 0 all replies came, and were well-formed; 1 a reply is missing or malformed; 2 wrong usage, or the
 /// server cannot be reached.
 #[derive(Parser)]
-#[command(version, verbatim_doc_comment)]
+#[command(name = "send-to-server", version, verbatim_doc_comment)]
 struct Arguments {
     /// Name or address
     host: String,
