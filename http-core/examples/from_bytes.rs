@@ -2,9 +2,20 @@
 #![expect(clippy::disallowed_methods, reason = "a program may read the clock; only the core may not")]
 
 use http_core::{Buffers, Clock, Connection, Misuse, Response, Step, Transmit};
-use std::{sync::Arc, time::Instant, time::SystemTime};
+use std::{env, sync::Arc, time::Instant, time::SystemTime};
 
 fn main() -> Result<(), Misuse> {
+    match env::args().nth(1).as_deref() {
+        None => {}
+        Some("-V" | "--version") => {
+            println!("from_bytes {}", env!("CARGO_PKG_VERSION"));
+            return Ok(());
+        }
+        Some(_) => {
+            println!("Usage: from_bytes");
+            return Ok(());
+        }
+    }
     let clock = Clock::new("from-bytes", Instant::now(), SystemTime::now());
     let mut conn = Connection::new(Arc::default(), clock.now());
     let Buffers { mut input, mut out } = Buffers::default();

@@ -2,10 +2,10 @@
 //!
 //! `GET /` returns `OK`, `POST` to any path returns the request's body, and `/echo` returns the request's headers.
 //!
-//! Run it with `cargo run --example echo -- [event-loop|blocking] [ADDRESS]`.
+//! Run it with `cargo run --example echo -- [event-loop|blocking] [ADDRESS:PORT]`.
 
 use http_engine::{Engine, Method, Request, Response, Server, Status};
-use std::{env, io};
+use std::{env, io, process};
 
 /// The handler.
 pub fn echo(request: &Request<'_>) -> Response {
@@ -26,8 +26,20 @@ fn headers(request: &Request<'_>) -> Vec<u8> {
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let engine = match arguments.first().map(String::as_str) {
+        Some("event-loop") | None => Engine::EventLoop,
         Some("blocking") => Engine::Blocking,
-        _ => Engine::EventLoop,
+        Some("-V" | "--version") => {
+            println!("echo {}", env!("CARGO_PKG_VERSION"));
+            return Ok(());
+        }
+        Some("-h" | "--help") => {
+            println!("Usage: echo [event-loop|blocking] [ADDRESS:PORT]");
+            return Ok(());
+        }
+        Some(other) => {
+            eprintln!("echo: unknown engine {other} (see --help)");
+            process::exit(2);
+        }
     };
     let address = arguments.get(1).map_or("127.0.0.1:8080", String::as_str);
     let running = Server::bind(address)?.start(engine, echo)?;

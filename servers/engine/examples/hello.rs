@@ -3,8 +3,22 @@
 use http_engine::{Engine, Request, Response, Server};
 
 fn main() -> std::io::Result<()> {
-    let blocking = std::env::args().nth(1).is_some_and(|name| name == "blocking");
-    let engine = if blocking { Engine::Blocking } else { Engine::EventLoop };
+    let engine = match std::env::args().nth(1).as_deref() {
+        Some("event-loop") | None => Engine::EventLoop,
+        Some("blocking") => Engine::Blocking,
+        Some("-V" | "--version") => {
+            println!("hello {}", env!("CARGO_PKG_VERSION"));
+            return Ok(());
+        }
+        Some("-h" | "--help") => {
+            println!("Usage: hello [event-loop|blocking]");
+            return Ok(());
+        }
+        Some(other) => {
+            eprintln!("hello: unknown engine {other} (see --help)");
+            std::process::exit(2);
+        }
+    };
     let hello = |request: &Request<'_>| Response::text(format!("Hello from {}\n", request.path()));
     Server::bind("127.0.0.1:8080")?.start(engine, hello)?.wait()
 }

@@ -29,8 +29,12 @@ use std::{
 };
 
 fn main() {
-    match env::args().nth(1) {
-        Some(name) => run(&name),
+    match env::args().nth(1).as_deref() {
+        Some("-V" | "--version") => println!("instructions {}", env!("CARGO_PKG_VERSION")),
+        Some("-h" | "--help") => {
+            println!("Usage: instructions [OPERATION]\n\nOperations: {}", names().join(", "));
+        }
+        Some(name) => run(name),
         None => names().iter().for_each(|name| println!("{name} {}", steps::count(name))),
     }
 }
