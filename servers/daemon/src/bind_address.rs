@@ -36,8 +36,10 @@ const FORMS: &str = "must be an address or a name, with or without a port, as in
 impl BindAddress {
     /// Returns the address to listen on, or the addresses if the host is a name. `port` is used if the value has no port.
     ///
-    /// Fails if the name cannot be resolved, or if there is no such network interface.
-    pub(crate) fn resolve(&self, port: u16) -> io::Result<Vec<SocketAddr>> {
+    /// # Errors
+    ///
+    /// If the name cannot be resolved, or if there is no such network interface.
+    pub fn resolve(&self, port: u16) -> io::Result<Vec<SocketAddr>> {
         let port = self.port.unwrap_or(port);
         let addresses = match &self.host {
             Host::Address(address) => return Ok(vec![SocketAddr::new(*address, port)]),

@@ -18,7 +18,7 @@ struct DemoOptions {
     root: Option<PathBuf>,
 
     /// Ask this server for the weather instead of open-meteo.com
-    #[arg(long, value_name = "URL", env = "WEATHER_URL")]
+    #[arg(long, value_name = "URL", env = "WEATHER_URL", hide_env_values = true)]
     weather_url: Option<Url>,
 
     /// The options that all server programs of this project share, such as `--port` and `--workers`.

@@ -1,23 +1,44 @@
-//! `weather-stub [ADDRESS]`: runs the [stub of Open-Meteo](demo::weather_stub). The default address is 127.0.0.1:8090.
-//! The option `--weather-url http://127.0.0.1:8090` makes a demo server fetch the weather from the stub.
+//! `weather-stub`: runs the [stub of Open-Meteo](demo::weather_stub) as a program.
 
+use clap::Parser;
 use demo::weather_stub::Stub;
-use std::{env, process::ExitCode, thread};
+use http_daemon::bind_address::BindAddress;
+use std::{io, process::ExitCode, thread};
 
-/// Serves the stub of Open-Meteo's city search and forecast until the process is killed. The first argument is the
-/// address to listen on, by default 127.0.0.1:8090. If the address cannot be bound, exits with code 1. A search for the
-/// name of a [`Behaviour`](demo::weather_stub::Behaviour) instead of a city makes the stub respond in that way, for
-/// example with a fault.
+/// The port that the program listens on if its argument has none.
+const DEFAULT_PORT: u16 = 8090;
+
+/// Imitates the city search and the forecast of open-meteo.com, for the demo servers' option --weather-url. Runs until it
+/// is killed.
+///
+/// It knows Berlin, invents all other cities, and does not find the city "nowhere". Some names of cities make it fail, for
+/// example "error", "hangup", "silent" and "truncated".
+///
+/// Exit codes: 1 if it could not listen; 2 for wrong usage.
+#[derive(Parser)]
+#[command(name = "weather-stub", version, max_term_width = 100)]
+struct Arguments {
+    /// Address or name to listen on, with or without a port (8090)
+    #[arg(value_name = "ADDRESS[:PORT]", default_value = "127.0.0.1:8090")]
+    address: BindAddress,
+}
+
 fn main() -> ExitCode {
-    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8090".to_owned());
-    match Stub::start(&address) {
-        Ok(stub) => println!("weather-stub serves at {}", stub.url()),
-        Err(error) => {
-            eprintln!("weather-stub: cannot bind {address}: {error}");
-            return ExitCode::FAILURE;
-        }
+    let Arguments { address } = Arguments::parse();
+    if let Err(error) = serve(&address) {
+        eprintln!("weather-stub: {error}");
+        return ExitCode::FAILURE;
     }
     loop {
         thread::park();
     }
+}
+
+/// Starts the stub and prints its URL. Fails if no address of the host can be bound.
+fn serve(address: &BindAddress) -> io::Result<()> {
+    let addresses = address.resolve(DEFAULT_PORT)?;
+    let stub =
+        Stub::start(&addresses[..]).map_err(|error| http_engine::listener::bind_error(address, &error))?;
+    println!("weather-stub serves at {}", stub.url());
+    Ok(())
 }

@@ -8,7 +8,7 @@ use http_testing::{
     server::ServerKind,
 };
 use rustix::process::Signal;
-use std::fs;
+use std::{fs, net::TcpListener, process::Command};
 use tempfile::TempDir;
 
 /// Requests these targets on one connection, stops the server, and returns the lines of its error log.
@@ -66,4 +66,46 @@ http_testing::both_engines! {
             "\"\\x5C\"'\": 10 C, light rain",
         ]);
     }
+}
+
+/// The three programs of this crate.
+const PROGRAMS: [(&str, &str); 3] = [
+    (env!("CARGO_BIN_EXE_sync-server"), "sync-server"),
+    (env!("CARGO_BIN_EXE_async-server"), "async-server"),
+    (env!("CARGO_BIN_EXE_weather-stub"), "weather-stub"),
+];
+
+#[test]
+fn each_program_has_its_own_help_and_version() {
+    for (path, name) in PROGRAMS {
+        let run = |argument| Program::spawn(Command::new(path).arg(argument)).expect(name).wait();
+        for flag in ["-V", "--version"] {
+            let exit = run(flag);
+            let expected = format!("{name} {}\n", env!("CARGO_PKG_VERSION"));
+            assert_eq!((exit.code, exit.stdout, exit.stderr), (Some(0), expected, String::new()));
+        }
+        for flag in ["-h", "--help"] {
+            let exit = run(flag);
+            assert_eq!((exit.code, &*exit.stderr), (Some(0), ""));
+            assert!(exit.stdout.contains(&format!("\nUsage: {name} [")), "{name}: {}", exit.stdout);
+        }
+        let exit = run("--nonsense");
+        assert_eq!((exit.code, &*exit.stdout), (Some(2), ""), "{name}: {}", exit.stderr);
+    }
+}
+
+#[test]
+fn the_stub_says_why_it_cannot_listen() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let stub = |address: &str| {
+        let exit = Program::spawn(Command::new(PROGRAMS[2].0).arg(address)).expect("the stub").wait();
+        (exit.code, exit.stderr)
+    };
+    let message = format!(
+        "weather-stub: cannot bind {address}: address in use (stop the program that listens there, or choose another port)\n"
+    );
+    assert_eq!(stub(&address), (Some(1), message));
+    let (code, stderr) = stub("8090");
+    assert!(code == Some(2) && stderr.contains("must be an address or a name"), "{stderr}");
 }
