@@ -1,5 +1,7 @@
 //! The help and the version of each program name the program itself, not the package.
 
+#![allow(clippy::unwrap_used, reason = "this whole crate is tests")]
+
 use std::process::Command;
 
 /// Runs the program with these arguments, which must succeed. Returns the first line that it prints.
