@@ -137,6 +137,8 @@ fn wrong_usage_exits_with_2() {
         (&["--grace", "1 m"], "must be from 0s to 24h, in seconds or with a unit, as in 500ms, 30s, 1m, 2h"),
         (&["-b", "8080"], "as in 127.0.0.1, localhost, [::1]:8080, [fe80::1%eth0]:80"),
         (&["-w", "many"], "must be a number from 1 to 1024"),
+        (&["one", "-r", "two"], "error: the directory is given twice, as one and as --root two\n"),
+        (&["one", "-r", "two"], "\nUsage: httpd [OPTIONS] [ROOT]\n"),
     ] {
         check_failure(arguments, 2, &[message]);
     }
@@ -156,6 +158,17 @@ fn prints_its_version_and_all_options() {
         for option in options.split(' ').map(|option| format!("--{option}")) {
             assert!(exit.stdout.contains(&option), "{help} does not name {option}");
         }
+        let section = |heading: &str| {
+            let (_, section) = exit.stdout.split_once(&format!("\n{heading}:\n")).expect(heading);
+            section.lines().take_while(|line| line.is_empty() || line.starts_with(' ')).collect::<String>()
+        };
+        let workers = section("Workers");
+        assert!(
+            ["--engine", "--workers", "--prefork"].iter().all(|option| workers.contains(option)),
+            "{workers}"
+        );
+        assert!(!section("Options").contains("--engine"), "{help}");
+        assert!(exit.stdout.lines().all(|line| line.len() <= 100), "{help}");
     }
 }
 

@@ -119,7 +119,7 @@ http_testing::both_engines! {
     }
 
     fn timeouts_can_be_set(kind: ServerKind) {
-        let timeouts = ["--head-timeout", "1", "--body-timeout", "1", "--idle-timeout", "1"];
+        let timeouts = ["--head-timeout", "1", "--body-timeout", "1s", "--idle-timeout", "900ms"];
         let program = program::serve(&[kind.arguments(), &timeouts].concat());
         let send = |bytes: &str| {
             let mut client = Client::connect(program.address());
