@@ -120,15 +120,16 @@ pub struct ServiceOptions {
     #[arg(long, value_name = "FILE")]
     pub pid_file: Option<PathBuf>,
 
-    /// User to switch to once the port is bound, by name or number [default: no switch]
+    /// User to switch to once the port is bound and the logs are open, by name or number; not root [default: no switch]
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
 
-    /// Group to switch to with the user, by name or number [default: the user's group]
+    /// Group to switch to with the user, by name or number; not root [default: the user's group]
     #[arg(long, value_name = "GROUP", requires = "user")]
     pub group: Option<String>,
 
-    /// Restrict file access to the served directory, the logs and the PID file (Landlock)
+    /// Restrict file access to the served directory, the program, and the directories of the logs and the PID file
+    /// (Landlock); an upgrade can start a new program file only from a directory without other programs
     #[arg(long)]
     pub confine: bool,
 

@@ -35,7 +35,7 @@ pub struct LogSettings {
     #[arg(long = "log", value_name = "FORMAT", value_enum)]
     pub format: Option<Format>,
 
-    /// File of the access log, reopened on SIGUSR1 and SIGHUP [default: standard output]
+    /// File of the access log, reopened on SIGUSR1 and SIGHUP; implies --log combined [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub log_file: Option<PathBuf>,
 
