@@ -4,7 +4,7 @@
 //! affects all alike.
 
 use clap::Parser;
-use http_core::{HeadIndex, Limits, framing, head::ParseStatus};
+use http_core::{HeadIndex, Limits, Schemes, framing, head::ParseStatus};
 use std::{hint::black_box, num::NonZero, time::Instant};
 
 // The heads of http-core's own benchmarks.
@@ -82,7 +82,7 @@ fn measure(head: &[u8], rounds: usize, heads: u32) -> [Costs; CONTESTANTS] {
         costs[2].push(time(heads, || {
             judged.reset();
             let outcome = judged.parse(black_box(head), &limits);
-            let framing = framing::validate(&mut judged, black_box(head));
+            let framing = framing::validate(&mut judged, black_box(head), Schemes::Http);
             black_box(&framing).is_ok() && outcome == Ok(ParseStatus::Complete(head.len()))
         }));
     }
