@@ -249,6 +249,17 @@ mod tests {
     }
 
     #[test]
+    fn a_cleared_buffer_holds_no_path() {
+        let mut buf = RecvBuf::default();
+        buf.extend(b"GET /%73ecret HTTP/1.0\r\n\r\n");
+        assert!(matches!(buf.parse_head(&Limits::default()), Ok(ParseStatus::Complete(_))));
+        buf.validate_head(Schemes::Http).expect("a valid head");
+        assert_eq!(buf.index.decoded_path.as_bytes(), b"/secret");
+        buf.clear();
+        assert_eq!(buf.index.decoded_path.as_bytes(), b"");
+    }
+
+    #[test]
     fn grows_with_received_bytes_and_shrinks_when_cleared() {
         let mut buf = RecvBuf::default();
         while buf.unread().len() < 1_000_000 {
