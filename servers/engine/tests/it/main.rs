@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`replies`] | every kind of reply and body |
 //! | [`responses`] | what a handler says in a response, and what is sent and logged |
+//! | [`content`] | how content is taken, and how much memory it may use |
 //! | [`timeouts`] | every wait ends at its deadline |
 //! | [`paths`] | the path that handlers see, and targets that no handler sees |
 //! | [`capacity`] | the connection limits: eviction of idle connections, then 503 |
@@ -13,6 +14,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 
 mod capacity;
+mod content;
 mod lifecycle;
 mod paths;
 mod replies;
