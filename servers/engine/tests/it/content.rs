@@ -6,8 +6,8 @@ use crate::{
     server::{InProcessServer, settings},
 };
 use http_engine::{
-    Admit, Engine, Handler, Method, Middleware, Next, Rejected, Reply, Request, Response, Router, Settings,
-    Stack, Status,
+    Admit, Handler, Method, Middleware, Next, Rejected, Reply, Request, Response, Router, Settings, Stack,
+    Status,
 };
 use std::{panic, sync::Arc, time::Duration};
 
