@@ -6,6 +6,7 @@
 //! | [`slow`] | heads that arrive byte by byte, downloads that no client reads, idle connections, timeouts, minimum rates |
 //! | [`many`] | more connections than the limits allow, or than there are descriptors |
 //! | [`misbehaving`] | resets, half-closes, long pipelines, bytes that are not HTTP, oversized requests |
+//! | [`memory`] | large content that is not used, and connections that count as idle after it |
 //! | [`files`] | files truncated, replaced, removed, lengthened or rewritten while they are sent |
 //! | [`disk`] | a read error while a file is sent |
 //!
@@ -30,6 +31,7 @@ use server::ServerKind;
 mod disk;
 mod files;
 mod many;
+mod memory;
 mod misbehaving;
 mod slow;
 

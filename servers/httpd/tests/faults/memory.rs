@@ -1,0 +1,97 @@
+//! Clients that try to make the server hold memory: with large content, and with connections that count as idle.
+
+use crate::{
+    program,
+    server::ServerKind,
+    server_under_test::{ServerUnderTest, raise_descriptor_limit},
+};
+use http_engine::Engine;
+use http_testing::client::{Client, request};
+
+/// The number of clients.
+const CLIENTS: usize = 200;
+/// The memory that may stay in use for all connections together: allocators free it late.
+const KEPT_KIB: usize = 4 * 1024;
+
+/// Returns how much more memory a server of this kind may use for `connections` idle connections: a thread has a stack.
+fn allowed_kib(kind: ServerKind, connections: usize) -> usize {
+    let each = match kind.engine() {
+        Engine::EventLoop => 1,
+        Engine::Blocking => 32,
+    };
+    KEPT_KIB + connections * each
+}
+
+/// Starts a server, and on each of `count` connections posts `length` bytes and then a stray CR. Checks that the server
+/// responds with 405, keeps the connections open, and uses little memory for them.
+fn check_posts(kind: ServerKind, arguments: &[&str], count: usize, length: usize) {
+    raise_descriptor_limit(count);
+    let arguments = [kind.arguments(), arguments].concat();
+    let server = ServerUnderTest::start(kind, "/notes.txt", || program::serve(&arguments));
+    server.bystander();
+    let before = server.resources();
+    let content = vec![b'x'; length];
+    let head = request("POST", "/", &format!("Content-Length: {length}\r\n"));
+    let bytes = [head.as_bytes(), &content, b"\r"].concat();
+    let post = |_| {
+        let mut client = server.connect();
+        client.send(&bytes);
+        let reply = client.reply();
+        assert_eq!((reply.status, reply.close), (405, false));
+        client
+    };
+    let clients: Vec<Client> = (0..count).map(post).collect();
+    server.wait_until_idle();
+    let used = server.resources().resident_kib.saturating_sub(before.resident_kib);
+    eprintln!("{kind:?}: {used} KiB used for {count} connections with {length} bytes each");
+    assert!(used < allowed_kib(kind, count), "{used} KiB are used for {count} connections");
+    // Each connection still serves a request, behind the CR.
+    for mut client in clients {
+        client.send("\n");
+        assert_eq!(client.fetch(request("GET", "/notes.txt", "")).text(), "notes\n");
+        client.finish();
+    }
+    server.check_recovers();
+}
+
+/// Opens `count` connections. On each, sends more content than a new buffer holds, and reads the response.
+fn open_and_post(server: &ServerUnderTest, count: usize) -> Vec<Client> {
+    let bytes = request("POST", "/", "Content-Length: 40000\r\n") + &"x".repeat(40_000);
+    let post = |_| {
+        let mut client = server.connect();
+        assert_eq!(client.fetch(&bytes).status, 405);
+        client
+    };
+    (0..count).map(post).collect()
+}
+
+http_testing::both_engines! {
+    /// The memory of the first connections serves those after them.
+    fn idle_connections_hold_no_buffers(kind: ServerKind) {
+        let arguments = [kind.arguments(), &["--head-timeout", "2"]].concat();
+        let server = ServerUnderTest::start(kind, "/notes.txt", || program::serve(&arguments));
+        server.bystander();
+        let used = || server.resources().resident_kib;
+        let at_start = used();
+        let first = open_and_post(&server, CLIENTS);
+        let mut slow = server.connect();
+        slow.send("GET");
+        // Two seconds later: a thread keeps its buffers for one.
+        assert_eq!(slow.reply().status, 408);
+        let (after_first, second) = (used(), open_and_post(&server, CLIENTS));
+        let (by_first, by_second) = (after_first - at_start, used() - after_first);
+        eprintln!("{kind:?}: {by_first} KiB used by {CLIENTS} connections, {by_second} KiB by as many more");
+        assert!(by_second < by_first * 3 / 4 + 1024, "{by_first} KiB, then {by_second} KiB");
+        drop((first, second));
+        server.check_recovers();
+    }
+
+    fn idle_connections_hold_no_content(kind: ServerKind) {
+        check_posts(kind, &[], CLIENTS, 1024 * 1024);
+    }
+
+    /// With the content in memory, these would need a gigabyte.
+    fn content_below_a_high_limit_is_not_stored(kind: ServerKind) {
+        check_posts(kind, &["--max-body", "64M"], 16, 64 * 1024 * 1024);
+    }
+}
