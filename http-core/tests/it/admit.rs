@@ -14,7 +14,8 @@ use http_core::{Admit, Config, Rejection, Request};
 /// Chooses by the path.
 fn admit(head: &Request<'_>) -> Admit {
     match head.path() {
-        "/buffer" => Admit::Buffer,
+        // The path of a CONNECT is empty.
+        "" | "/buffer" => Admit::Buffer,
         "/none" => Admit::BufferUpTo(0),
         "/four" => Admit::BufferUpTo(4),
         "/large" => Admit::BufferUpTo(2_000_000),
