@@ -175,8 +175,12 @@ pub fn exit_with_usage_error<P: Parser>(name: &'static str, message: impl fmt::D
     command::<P>(name).error(ErrorKind::ArgumentConflict, message).exit()
 }
 
+/// Explains the values of options at the end of the help.
+const VALUES: &str = "A SIZE is a number of bytes or has a unit: 512, 64K, 10M, 1G (powers of 1024).\n\
+    A TIME is a number of seconds or has a unit: 500ms, 30s, 1m, 2h.";
+
 /// The command line of the program `name`. The option `--port` has no default yet.
 fn command<P: Parser>(name: &'static str) -> Command {
     let command = P::command().name(name).bin_name(name).version(env!("CARGO_PKG_VERSION"));
-    command.max_term_width(100).mut_arg("port", |argument| argument.required(false))
+    command.max_term_width(100).after_help(VALUES).mut_arg("port", |argument| argument.required(false))
 }
