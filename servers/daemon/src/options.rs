@@ -34,6 +34,10 @@ pub struct Common {
     /// Address or name to listen on, with a port if it differs from --port: localhost, 0.0.0.0, [::1]:8080,
     /// [fe80::1%eth0]:80; can be repeated [default: 127.0.0.1, and ::1 if the machine has IPv6]
     #[arg(short, long, value_name = "ADDRESS[:PORT]")]
+    #[allow(
+        rustdoc::broken_intra_doc_links,
+        reason = "the brackets belong to an address, and the help shows them"
+    )]
     pub bind: Vec<BindAddress>,
 
     /// Number of event loops, of threads kept ready, or of worker processes [default: CPU cores, at most 8]
