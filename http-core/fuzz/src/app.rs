@@ -3,7 +3,7 @@
 //! The path selects the body and the status, the query how the response is given: `/stream?later`, `/big?close`. The
 //! application also adds a header with the query as its name and the request body as its value, if both are valid.
 
-use http_core::{Body, ChunkSource, FileSlice, Headers, Method, Request, Response, Status};
+use http_core::{Admit, Body, ChunkSource, FileSlice, Headers, Method, Request, Response, Status};
 use std::{
     fs::File,
     io,
@@ -20,6 +20,13 @@ pub struct AppReply {
     pub body: Vec<u8>,
     /// Whether the response is delayed.
     pub later: bool,
+}
+
+/// Chooses how the content of a request is taken. With the query `early`, the application wants none, unless the client
+/// waits for a 100 response: whether it does depends on how the input is split.
+pub fn admit(head: &Request<'_>) -> Admit {
+    let wants_none = head.query() == Some("early") && head.header("Expect").is_none();
+    if wants_none { Admit::AtHead } else { Admit::Buffer }
 }
 
 /// Responds to a request.

@@ -4,10 +4,10 @@
 //! what was sent.
 
 use crate::{
-    requests,
+    app, requests,
     responses::{BodyRule, ExpectedResponse},
 };
-use http_core::Request;
+use http_core::{Admit, Request};
 
 /// The client.
 pub struct Client<'i> {
@@ -17,17 +17,26 @@ pub struct Client<'i> {
     pub sent: usize,
     /// The number of bytes of the requests served so far.
     pub used: usize,
+    /// The head of the last of them, if the application did not want its body: the body comes after the `used` bytes.
+    dropped: Option<requests::Head<'i>>,
 }
 
 impl<'i> Client<'i> {
     /// Creates a client that sends `input`.
     pub fn new(input: &'i [u8]) -> Client<'i> {
-        Client { input, sent: 0, used: 0 }
+        Client { input, sent: 0, used: 0, dropped: None }
     }
 
     /// Returns the received bytes after the requests served so far.
     pub fn unused(&self) -> &'i [u8] {
-        &self.input[self.used..self.sent]
+        &self.input[self.used + self.dropped_len().unwrap_or(self.sent - self.used)..self.sent]
+    }
+
+    /// Returns the length of the body that the application did not want: 0 if there is none. Returns `None` if it is
+    /// incomplete or malformed: then no request may follow.
+    fn dropped_len(&self) -> Option<usize> {
+        let Some(head) = &self.dropped else { return Some(0) };
+        head.body(&self.input[self.used..self.sent]).map(|(_, len)| len)
     }
 
     /// Returns the head of the next request, if it is complete.
@@ -50,10 +59,12 @@ impl<'i> Client<'i> {
     /// Checks that a request is the one that was sent. Returns the expected response, if no application wants to close the
     /// connection.
     pub fn received(&mut self, request: &Request<'_>) -> ExpectedResponse {
+        self.used += self.dropped_len().expect("served a request behind a body without a certain end");
+        self.dropped = None;
         let head = self.next().expect("served bytes that are not a request");
         // The content of a CONNECT is not received: the connection ends with the response.
-        let is_connect = head.method == b"CONNECT";
-        let body = if is_connect { Some((Vec::new(), 0)) } else { head.body(&self.unused()[head.len..]) };
+        let is_early = head.method == b"CONNECT" || app::admit(request) == Admit::AtHead;
+        let body = if is_early { Some((Vec::new(), 0)) } else { head.body(&self.unused()[head.len..]) };
         let (body, body_len) = body.expect("served a request without a certain end");
         let headers = request.headers().map(|(name, value)| (name.as_bytes(), value));
         assert_eq!(request.method_token().as_bytes(), head.method);
@@ -61,13 +72,15 @@ impl<'i> Client<'i> {
         assert!(headers.eq(head.headers.iter().copied()), "the headers are not those that were sent");
         assert_eq!(request.body(), body);
         self.used += head.len + body_len;
-        ExpectedResponse {
+        let expected = ExpectedResponse {
             status: 200,
             body: if head.method == b"HEAD" { BodyRule::None } else { BodyRule::Any },
             last: head.is_last(),
             http11: head.minor > b'0',
             interim: head.expects_interim(),
-        }
+        };
+        self.dropped = is_early.then_some(head);
+        expected
     }
 
     /// Returns the expected response to a rejected request.

@@ -121,8 +121,11 @@ impl<'i> Engine<'i> {
     fn step(&mut self) -> bool {
         self.polls_left = self.polls_left.checked_sub(1).expect("polled too often without progress");
         match self.conn.poll(&mut self.buffers.input, &mut self.buffers.out, self.clock.now()) {
-            // Without a choice, the content is buffered.
-            Step::Head => {}
+            Step::Head => {
+                let head = self.conn.request(&self.buffers.input).expect("a head after Step::Head");
+                let admit = app::admit(&head);
+                self.conn.admit(admit);
+            }
             Step::Request => {
                 let request = self.conn.request(&self.buffers.input).expect("a request after Step::Request");
                 assert_eq!(self.rejection, None, "served a request after a rejection");
@@ -313,7 +316,7 @@ impl<'i> Engine<'i> {
         match self.closed {
             Some(CloseReason::ClientClosed | CloseReason::Idle) => {
                 // RFC 9112 §2.2: empty lines may come before a request.
-                let only_lines = b"\r\n\r\n\r\n\r\n".starts_with(&self.client.input[self.client.used..]);
+                let only_lines = b"\r\n\r\n\r\n\r\n".starts_with(self.client.unused());
                 assert!(only_lines, "idle after part of a request");
             }
             Some(CloseReason::Truncated) => {
