@@ -35,7 +35,7 @@ pub use buffer::{
     budget::MemoryBudget,
     pool::{BufferPool, Buffers},
     recv_buf::RecvBuf,
-    segment::{ChunkSource, FileSlice, Sent},
+    segment::{Chunk, ChunkSource, FileSlice, Sent},
     send_queue::{IoSlices, SendQueue, Transmit},
 };
 pub use codec::{
@@ -44,7 +44,8 @@ pub use codec::{
 };
 pub use connection::{CloseReason, Connection, Misuse, Step};
 pub use handler::{
-    handler::{Handler, Job, Reply, Responder, catch_panic},
+    cancellation::CancellationToken,
+    handler::{Handler, Job, Reply, Responder},
     middleware::{Middleware, Next, Stack},
     router::Router,
 };
@@ -62,6 +63,7 @@ pub use types::{
     error::{HeaderError, ParseError},
     limits::{Admit, Config, ConfigError, Limits, Timeouts},
     method::{Method, Schemes, Version},
+    panic::{CatchDrop, Panicked, catch_panic, drop_caught},
     path,
     status::Status,
     uri,

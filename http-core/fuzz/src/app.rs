@@ -3,7 +3,7 @@
 //! The path selects the body and the status, the query how the response is given: `/stream?later`, `/big?close`. The
 //! application also adds a header with the query as its name and the request body as its value, if both are valid.
 
-use http_core::{Admit, Body, ChunkSource, FileSlice, Headers, Method, Request, Response, Status};
+use http_core::{Admit, Body, Chunk, ChunkSource, FileSlice, Headers, Method, Request, Response, Status};
 use std::{
     fs::File,
     io,
@@ -104,12 +104,12 @@ pub fn file_bytes(offset: u64, len: u64) -> Vec<u8> {
 struct Chunks(Vec<&'static [u8]>);
 
 impl ChunkSource for Chunks {
-    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
-        let next = self.0.pop().unwrap_or_default();
+    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
+        let Some(next) = self.0.pop() else { return Ok(Chunk::End) };
         if next == b"error" {
             return Err(io::ErrorKind::Other.into());
         }
         chunk.extend_from_slice(next);
-        Ok(())
+        Ok(Chunk::Data)
     }
 }

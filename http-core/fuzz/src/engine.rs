@@ -340,6 +340,7 @@ fn write(out: &mut SendQueue, size: usize, output: &mut Vec<u8>) -> io::Result<u
     let before = output.len();
     match out.transmit() {
         Transmit::Empty => {}
+        Transmit::Pending => panic!("no source of this application is ever pending"),
         Transmit::Broken(error) => return Err(error),
         Transmit::File { slice, .. } => {
             output.extend(app::file_bytes(slice.offset, slice.len.min(size as u64)));

@@ -1,6 +1,7 @@
 //! The entries of a send queue, and the types of bodies that are not bytes in memory: files and streams.
 
-use std::{fs::File, io, ops::Range, sync::Arc};
+use crate::types::panic::CatchDrop;
+use std::{fs::File, io, ops::Range, sync::Arc, task::Waker};
 
 /// Part of an open file.
 #[derive(Clone, Debug)]
@@ -13,19 +14,72 @@ pub struct FileSlice {
     pub len: u64,
 }
 
-/// Produces a body of unknown length, chunk by chunk, as fast as the client reads it. See
+/// What follows the bytes that a call of [`ChunkSource::next_chunk`] has appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Chunk {
+    /// More bytes may follow at once. The call must have appended at least one byte.
+    Data,
+    /// The next bytes do not exist yet. The source calls its [`Waker`] when they do.
+    Pending,
+    /// Nothing: the body ends here.
+    End,
+}
+
+/// Produces a body of unknown length, chunk by chunk, not faster than the client reads it. See
 /// [`Body::Stream`](crate::Body::Stream).
+///
+/// A source may wait for as long as it likes: no timeout applies while the client has taken everything. The engine drops
+/// the source when the body ends, when the client has left (after a reset, a hang-up or a failed write), and when the grace
+/// period of a shutdown is over.
+///
+/// ```
+/// use http_core::{Chunk, ChunkSource};
+/// use std::{io, sync::mpsc::{Receiver, Sender, TryRecvError}, task::Waker};
+///
+/// /// Sends lines that another thread produces. That thread receives the waker first, and calls it after each line.
+/// struct Lines {
+///     lines: Receiver<String>,
+///     waker: Sender<Waker>,
+/// }
+///
+/// impl ChunkSource for Lines {
+///     fn start(&mut self, waker: Waker) {
+///         // This fails if the other thread has ended. Then `lines` is disconnected, too.
+///         let _ = self.waker.send(waker);
+///     }
+///
+///     fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
+///         match self.lines.try_recv() {
+///             Ok(line) => chunk.extend_from_slice(line.as_bytes()),
+///             Err(TryRecvError::Empty) => return Ok(Chunk::Pending),
+///             Err(TryRecvError::Disconnected) => return Ok(Chunk::End),
+///         }
+///         Ok(Chunk::Data)
+///     }
+/// }
+/// ```
 pub trait ChunkSource: Send {
-    /// Appends the next bytes of the body to `chunk`, which is empty. Appending nothing ends the body.
+    /// Receives the waker of the connection, once, before the first call of [`next_chunk`](ChunkSource::next_chunk). A
+    /// source that returns [`Chunk::Pending`] must keep the waker, and call it from any thread when the next bytes or the
+    /// end of the body exist. The default implementation drops the waker, for sources that are never pending.
     ///
-    /// The function must not block, because the event loop calls it. It cannot report that bytes come later: each call
-    /// must supply bytes, until the body ends.
+    /// Calling the waker more often than needed, or after the connection has ended, does no harm.
+    fn start(&mut self, waker: Waker) {
+        drop(waker);
+    }
+
+    /// Appends the next bytes of the body to `chunk`, which is empty, and returns what follows them. The bytes appended are
+    /// sent in each case.
+    ///
+    /// The function must not block, because the event loop calls it. It may be called although the waker was not called:
+    /// then it returns [`Chunk::Pending`] again.
     ///
     /// # Errors
     ///
     /// If the body cannot be produced. The engine then closes the connection without the final chunk, which tells an
     /// HTTP/1.1 client that the body is incomplete.
-    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<()>;
+    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk>;
 }
 
 /// How much of a response body was sent. [`Response::on_sent`](crate::Response::on_sent) reports it when the body is sent,
@@ -57,7 +111,7 @@ pub(crate) enum Segment {
     /// The rest of a stream. While this segment is at the front of the queue, the queue asks `source` for one chunk
     /// after another.
     Stream {
-        source: Box<dyn ChunkSource>,
+        source: CatchDrop<Box<dyn ChunkSource>>,
         /// Whether to send each chunk in the chunked coding. If false, the end of the connection ends the body.
         chunked: bool,
     },
@@ -67,13 +121,28 @@ pub(crate) enum Segment {
     /// bytes.
     ///
     /// [`SendQueue::total_queued`]: super::send_queue::SendQueue::total_queued
-    End { from: u64, on_sent: OnSent },
+    End { from: u64, on_sent: CatchDrop<OnSent> },
 }
 
 impl Segment {
+    /// Creates a [`Segment::Stream`].
+    pub(crate) fn stream(source: Box<dyn ChunkSource>, chunked: bool) -> Segment {
+        Segment::Stream { source: CatchDrop::new(source), chunked }
+    }
+
+    /// Creates a [`Segment::End`].
+    pub(crate) fn end(from: u64, on_sent: OnSent) -> Segment {
+        Segment::End { from, on_sent: CatchDrop::new(on_sent) }
+    }
+
     /// Returns whether this is a [`Segment::End`].
     pub(super) fn is_end(&self) -> bool {
         matches!(self, Segment::End { .. })
+    }
+
+    /// Returns whether this is a [`Segment::Stream`].
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(self, Segment::Stream { .. })
     }
 
     /// Returns the unsent bytes of a static, owned or shared segment. Returns `None` for every other segment: its bytes are

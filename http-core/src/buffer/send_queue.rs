@@ -2,12 +2,14 @@
 //!
 //! The engine asks the queue for the next bytes and reports how many it has sent. The queue never writes to a socket.
 
-use super::segment::{FileSlice, OnSent, Segment, Sent};
-use crate::codec::chunked;
+use super::segment::{Chunk, FileSlice, OnSent, Segment, Sent};
+use crate::{
+    codec::chunked,
+    types::panic::{CatchDrop, catch_panic},
+};
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
-    panic::{AssertUnwindSafe, catch_unwind},
 };
 
 /// The maximum number of slices of one gathered write: a few heads with their bodies.
@@ -39,6 +41,10 @@ pub enum Transmit<'q> {
         /// Whether the queue holds more after this part, so that the transport may delay it (`MSG_MORE`).
         more: bool,
     },
+    /// Everything is sent but the rest of a stream, whose source has no bytes yet. Call
+    /// [`transmit`](SendQueue::transmit) again when the source has called the waker that the engine has given it
+    /// ([`ChunkSource::start`](crate::ChunkSource::start)).
+    Pending,
     /// A [`ChunkSource`](crate::ChunkSource) failed. The engine must close the connection.
     Broken(io::Error),
 }
@@ -71,6 +77,8 @@ pub struct SendQueue {
     /// The text buffer: heads and small bodies, to which [`Segment::Text`] refers.
     text: Vec<u8>,
     segments: VecDeque<Segment>,
+    /// The number of streams in `segments`.
+    streams: usize,
     /// The number of bytes queued and not sent. A stream counts only with the chunks that it has produced.
     pending: u64,
     /// The number of bytes sent since the queue was created.
@@ -88,6 +96,12 @@ impl SendQueue {
     /// Returns the number of bytes queued and not sent. A stream counts only with the chunks that it has produced.
     pub fn pending(&self) -> u64 {
         self.pending
+    }
+
+    /// Returns whether the queue holds a stream that has not ended.
+    #[inline]
+    pub(crate) fn has_stream(&self) -> bool {
+        self.streams > 0
     }
 
     /// Returns the number of bytes sent since the queue was created.
@@ -148,6 +162,7 @@ impl SendQueue {
                 self.write(|text| text.extend_from_slice(bytes));
             }
             _ => {
+                self.streams += usize::from(matches!(segment, Segment::Stream { .. }));
                 self.pending += segment.remaining();
                 self.segments.push_back(segment);
             }
@@ -158,15 +173,18 @@ impl SendQueue {
     /// all of the bytes, report their number with [`sent`](SendQueue::sent), and call `transmit` again.
     #[inline]
     pub fn transmit(&mut self) -> Transmit<'_> {
-        if let Some(Segment::Stream { .. }) = self.segments.front()
-            && let Err(error) = self.pull()
-        {
-            return Transmit::Broken(error);
+        while let Some(Segment::Stream { .. }) = self.segments.front() {
+            match self.pull() {
+                Ok(Pulled::Bytes | Pulled::End) => {}
+                Ok(Pulled::Nothing) => return Transmit::Pending,
+                Err(error) => return Transmit::Broken(error),
+            }
         }
         match self.segments.front() {
             None => Transmit::Empty,
             Some(Segment::File(slice)) => {
-                let more = self.segments.iter().skip(1).any(|segment| !segment.is_end());
+                let more = self.segments.iter().skip(1).find(|segment| !segment.is_end());
+                let more = more.is_some_and(|segment| !segment.is_stream());
                 Transmit::File { slice, more }
             }
             Some(_) => self.gather(),
@@ -185,7 +203,9 @@ impl SendQueue {
             count += 1;
             segments.next();
         }
-        Transmit::Bytes { slices: IoSlices { slices, count }, more: segments.peek().is_some() }
+        // A stream may have nothing to send for a long time: the transport must not delay what comes before it.
+        let more = segments.peek().is_some_and(|segment| !segment.is_stream());
+        Transmit::Bytes { slices: IoSlices { slices, count }, more }
     }
 
     /// Returns the unsent bytes of a segment; `None` if they are not in memory.
@@ -195,29 +215,46 @@ impl SendQueue {
 
     /// Takes the next chunk from the stream at the front, and queues the chunk before the stream. Removes the stream if
     /// it has ended, or fails: then returns the error. The front must be a stream.
-    fn pull(&mut self) -> io::Result<()> {
-        let Some(Segment::Stream { mut source, chunked }) = self.segments.pop_front() else { return Ok(()) };
+    fn pull(&mut self) -> io::Result<Pulled> {
+        let Some(Segment::Stream { mut source, chunked }) = self.segments.pop_front() else {
+            return Ok(Pulled::End);
+        };
+        self.streams -= 1;
         self.scratch.clear();
-        // A source is application code that runs in the engine: catch its panic here.
-        catch_unwind(AssertUnwindSafe(|| source.next_chunk(&mut self.scratch)))
-            .unwrap_or_else(|_| Err(io::Error::other("the source of a stream panicked")))?;
-        let mut coded = Vec::with_capacity(self.scratch.len() + 16);
-        if chunked {
-            chunked::encode_chunk(&self.scratch, &mut coded);
-        } else {
-            coded.extend_from_slice(&self.scratch);
+        let next = catch_panic(|| source.get_mut().map(|source| source.next_chunk(&mut self.scratch)));
+        let next = next.map_err(|_| io::Error::other("the source of a stream panicked"))?;
+        let next = next.unwrap_or(Ok(Chunk::End))?;
+        if next == Chunk::Data && self.scratch.is_empty() {
+            // Asking again at once could go on for ever.
+            return Err(io::Error::other("the source of a stream returned Chunk::Data without data"));
         }
-        if !self.scratch.is_empty() {
+        if next != Chunk::End {
+            self.streams += 1;
             self.segments.push_front(Segment::Stream { source, chunked });
+            if self.scratch.is_empty() {
+                return Ok(Pulled::Nothing);
+            }
+        }
+        let mut coded = Vec::with_capacity(self.scratch.len() + 16);
+        if !chunked {
+            coded.extend_from_slice(&self.scratch);
+        } else {
+            if !self.scratch.is_empty() {
+                chunked::encode_chunk(&self.scratch, &mut coded);
+            }
+            if next == Chunk::End {
+                chunked::encode_chunk(&[], &mut coded);
+            }
         }
         if !coded.is_empty() {
             self.pending += coded.len() as u64;
             let all = 0..coded.len();
             self.segments.push_front(Segment::Owned(coded, all));
+            return Ok(Pulled::Bytes);
         }
         // A stream that ends without a final chunk may leave an `End` at the front: remove it.
         self.sent(0);
-        Ok(())
+        Ok(Pulled::End)
     }
 
     /// Removes the first `count` bytes, which the engine has sent. Calls the callback of each body that is now
@@ -235,7 +272,8 @@ impl SendQueue {
             }
             left -= len;
             if let Some(Segment::End { from, on_sent }) = self.segments.pop_front() {
-                notify(on_sent, Sent { bytes: self.sent - left - from, complete: true });
+                let bytes = (self.sent - left).saturating_sub(from);
+                notify(on_sent, Sent { bytes, complete: true });
             }
         }
         debug_assert_eq!(left, 0, "sent more bytes than were queued");
@@ -254,12 +292,25 @@ impl SendQueue {
         self.text.shrink_to(TEXT_CAPACITY);
         self.scratch = Vec::new();
         self.pending = 0;
+        self.streams = 0;
     }
 }
 
-/// Calls `on_sent` with `sent`. Catches its panic, because it is application code that runs in the engine.
-fn notify(on_sent: OnSent, sent: Sent) {
-    let _ = catch_unwind(AssertUnwindSafe(|| on_sent(sent)));
+/// What [`SendQueue::pull`] has taken from a stream.
+enum Pulled {
+    /// A chunk, the last one, or both.
+    Bytes,
+    /// Nothing: the next bytes do not exist yet.
+    Nothing,
+    /// Nothing: the stream has ended, and its coding has no last chunk.
+    End,
+}
+
+/// Calls `on_sent` with `sent`, and catches its panic.
+fn notify(on_sent: CatchDrop<OnSent>, sent: Sent) {
+    if let Some(on_sent) = on_sent.into_inner() {
+        let _ = catch_panic(|| on_sent(sent));
+    }
 }
 
 impl Drop for SendQueue {
@@ -278,15 +329,20 @@ impl std::fmt::Debug for SendQueue {
 mod tests {
     use super::*;
     use crate::buffer::segment::ChunkSource;
-    use std::{fs::File, sync::Arc};
+    use std::{fs::File, panic::resume_unwind, sync::Arc};
 
-    /// Sends everything, `step` bytes at a time, and returns it. A file appears as `<offset+len>`, an error as its text.
+    /// Sends everything, `step` bytes at a time, and returns it. A file appears as `<offset+len>`, a pending stream as
+    /// `<pending>`, an error as its text.
     fn drain(queue: &mut SendQueue, step: usize) -> String {
         let mut all = String::new();
         loop {
             let count = match queue.transmit() {
                 Transmit::Empty => return all,
                 Transmit::Broken(error) => return format!("{all}<{error}>"),
+                Transmit::Pending => {
+                    all += "<pending>";
+                    continue;
+                }
                 Transmit::File { slice, .. } => {
                     all += &format!("<{}+{}>", slice.offset, slice.len);
                     step.min(slice.len as usize)
@@ -365,31 +421,83 @@ mod tests {
         assert_eq!(drain(&mut queue, 6), "head<5+10><11+4>next");
     }
 
-    /// A source whose chunks get shorter: `Countdown(3)` yields 20 bytes, 10 bytes, the end. `Countdown(0)` fails, and
-    /// `Countdown(13)` panics.
-    struct Countdown(u8);
+    /// Panics when it is dropped. The payload of the panic panics when it is dropped, too.
+    struct Bomb;
 
-    impl ChunkSource for Countdown {
-        fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
-            assert_ne!(self.0, 13, "a source that panics");
-            self.0 = self.0.checked_sub(1).ok_or(io::ErrorKind::Other)?;
-            chunk.extend(std::iter::repeat_n(b'c', usize::from(self.0) * 10));
-            Ok(())
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            struct Payload;
+            impl Drop for Payload {
+                fn drop(&mut self) {
+                    resume_unwind(Box::new("the payload was dropped"));
+                }
+            }
+            resume_unwind(Box::new(Payload));
+        }
+    }
+
+    /// A source with one result of `next_chunk` for each word. A word ends with `?` if the stream is pending then, and with
+    /// `.` if it ends; `!` is an error, and `panic` a panic. Dropping the source panics.
+    struct Script(std::str::Split<'static, char>, Bomb);
+
+    impl ChunkSource for Script {
+        fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
+            let word = self.0.next().expect("a call after the end of the stream");
+            let text = word.trim_end_matches(['?', '.']);
+            match text {
+                "!" => return Err(io::ErrorKind::Other.into()),
+                "panic" => resume_unwind(Box::new(Bomb)),
+                _ => chunk.extend_from_slice(text.as_bytes()),
+            }
+            Ok(match word.as_bytes().last() {
+                Some(b'?') => Chunk::Pending,
+                Some(b'.') => Chunk::End,
+                _ => Chunk::Data,
+            })
+        }
+    }
+
+    fn stream(script: &'static str, chunked: bool) -> Segment {
+        Segment::stream(Box::new(Script(script.split(' '), Bomb)), chunked)
+    }
+
+    /// `expected` is what a queue with this stream sends. A word of `script` is a result of the source.
+    fn check_stream(script: &'static str, chunked: bool, expected: &str) {
+        for step in [1, 3, usize::MAX] {
+            let mut queue = SendQueue::default();
+            queue.push(stream(script, chunked));
+            assert!(queue.has_stream());
+            assert_eq!(drain(&mut queue, step), expected, "{script}");
+            assert!(!queue.has_stream() && queue.is_empty(), "{script}");
         }
     }
 
     #[test]
     fn a_stream_produces_chunks_as_they_are_sent() {
-        let stream = |count, chunked| {
-            let mut queue = SendQueue::default();
-            queue.push(Segment::Stream { source: Box::new(Countdown(count)), chunked });
-            queue
-        };
-        let (ten, twenty) = ("c".repeat(10), "c".repeat(20));
-        assert_eq!(drain(&mut stream(3, true), 3), format!("14\r\n{twenty}\r\na\r\n{ten}\r\n0\r\n\r\n"));
-        assert_eq!(drain(&mut stream(3, false), 3), format!("{twenty}{ten}"));
-        assert_eq!(drain(&mut stream(0, true), 3), "<other error>");
-        assert_eq!(drain(&mut stream(13, true), 3), "<the source of a stream panicked>");
+        check_stream("one three .", true, "3\r\none\r\n5\r\nthree\r\n0\r\n\r\n");
+        check_stream("one three.", true, "3\r\none\r\n5\r\nthree\r\n0\r\n\r\n");
+        check_stream("one three .", false, "onethree");
+        check_stream("one ? ? three? .", false, "one<pending><pending>three");
+        check_stream(".", true, "0\r\n\r\n");
+        check_stream(".", false, "");
+        check_stream("one !", true, "3\r\none\r\n<other error>");
+        check_stream("one panic", true, "3\r\none\r\n<the source of a stream panicked>");
+        check_stream(" ", true, "<the source of a stream returned Chunk::Data without data>");
+    }
+
+    #[test]
+    fn a_transport_does_not_delay_what_comes_before_a_stream() {
+        let mut queue = SendQueue::default();
+        queue.write(|text| text.extend_from_slice(b"head"));
+        queue.push(stream("one ? .", true));
+        for len in [4, 8] {
+            let Transmit::Bytes { slices, more: false } = queue.transmit() else { panic!("bytes") };
+            assert_eq!(slices.concat().len(), len);
+            queue.sent(len);
+            assert_eq!(queue.pending(), 0);
+        }
+        assert!(matches!(queue.transmit(), Transmit::Pending));
+        // The queue is dropped with the stream in it.
     }
 
     /// Queues bodies of 7 and 3 bytes after heads of 5, sends `count` bytes, and compares what the callbacks receive: the
@@ -403,7 +511,7 @@ mod tests {
             queue.push(Segment::Static(body.as_bytes()));
             let sender = sender.clone();
             let on_sent = Box::new(move |sent| sender.send(sent).expect("a receiver"));
-            queue.push(Segment::End { from, on_sent });
+            queue.push(Segment::end(from, on_sent));
         }
         let mut left = count;
         while left > 0 {
@@ -432,14 +540,13 @@ mod tests {
         let mut queue = SendQueue::default();
         queue.write(|text| text.extend_from_slice(b"head"));
         let from = queue.total_queued();
-        queue.push(Segment::End { from, on_sent: Box::new(|_| panic!("on purpose")) });
+        queue.push(Segment::end(from, Box::new(|_| resume_unwind(Box::new(Bomb)))));
         let Transmit::Bytes { more: false, .. } = queue.transmit() else { panic!("nothing follows") };
         queue.sent(4);
         assert!(queue.is_empty());
         let (sender, receiver) = std::sync::mpsc::channel();
-        queue.push(Segment::Stream { source: Box::new(Countdown(1)), chunked: false });
-        let on_sent = Box::new(move |sent| sender.send(sent).expect("a receiver"));
-        queue.push(Segment::End { from: 4, on_sent });
+        queue.push(stream(".", false));
+        queue.push(Segment::end(4, Box::new(move |sent| sender.send(sent).expect("a receiver"))));
         assert_eq!(drain(&mut queue, 1), "");
         assert_eq!(receiver.recv(), Ok(Sent { bytes: 0, complete: true }));
     }

@@ -76,12 +76,18 @@ use crate::{
         error::ParseError,
         limits::{Admit, Config, Limits},
         method::{Method, Version},
+        panic::drop_caught,
     },
 };
 use progress::ProgressClock;
 use receiving::{DiscardedBody, ReceivingBody};
 use state::{Content, Event, State};
-use std::{net::SocketAddr, ops::Range, sync::Arc, time::Instant};
+use std::{
+    net::SocketAddr,
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// The protocol state of one connection.
 #[derive(Debug)]
@@ -231,8 +237,9 @@ impl Connection {
     /// is the number of bytes of empty lines removed since then.
     #[inline]
     fn poll_idle(&mut self, since: Instant, removed: usize, io: &mut Io<'_>) -> Option<Step> {
-        // The responses to pipelined requests are sent together, up to a number of bytes.
-        if io.out.pending() >= self.config.limits.queued_bytes.max(1) {
+        // The responses to pipelined requests are sent together, up to a number of bytes. A request behind a stream waits
+        // for its end, because the length of a stream is unknown.
+        if io.out.pending() >= self.config.limits.queued_bytes.max(1) || io.out.has_stream() {
             return Some(self.flush(io));
         }
         if !io.input.is_empty() && !self.keep_alive_disabled {
@@ -432,13 +439,22 @@ impl Connection {
         Step::Reject(Rejection::Overloaded)
     }
 
-    /// Returns [`Step::Flush`], and sets the deadline by which the client must have read more.
+    /// Returns [`Step::Flush`], and sets the deadline by which the client must have read more. There is no deadline while
+    /// the client has everything, and a stream has not ended: then the source of the stream owes bytes, not the client.
     #[inline]
     fn flush(&mut self, io: &Io<'_>) -> Step {
         let timeouts = &self.config.timeouts;
         let sent = io.out.total_sent();
         self.deadline = match &mut self.flush_clock {
-            Some(clock) => clock.deadline(sent, timeouts.write_stall, timeouts.send_rate, io.now),
+            Some(clock) => {
+                let deadline = clock.deadline(sent, timeouts.write_stall, timeouts.send_rate, io.now);
+                if io.out.pending() > 0 {
+                    deadline
+                } else {
+                    clock.restart(io.now);
+                    deadline_after(io.now, Duration::MAX)
+                }
+            }
             None => {
                 self.flush_clock = Some(ProgressClock::start(sent, io.now));
                 deadline_after(io.now, timeouts.write_stall)
@@ -562,9 +578,15 @@ impl Connection {
                 (framing.method, framing.version, framing.keep_alive, *content)
             }
             State::Rejecting { method, .. } => (*method, Version::Http11, false, Content::Arriving),
-            _ => return Err(Misuse::NoResponseDue),
+            _ => {
+                drop_caught(response);
+                return Err(Misuse::NoResponseDue);
+            }
         };
-        response.check(method)?;
+        if let Err(misuse) = response.check(method) {
+            drop_caught(response);
+            return Err(misuse);
+        }
         response.correct(method);
         let body = encode::body_length(response.body.len(), version);
         let can_keep_alive = wants_keep_alive
@@ -626,11 +648,17 @@ impl Connection {
         Rejected { reason, client_addr: self.client_addr, request, request_line }
     }
 
+    /// Returns the client's address; `None` if the engine [has not set it](Connection::with_client_addr).
+    pub fn client_addr(&self) -> Option<SocketAddr> {
+        self.client_addr
+    }
+
     /// Returns the deadline of the step that [`poll`](Connection::poll) returned last. If the engine has not done the
     /// step by then, it must call [`expire`](Connection::expire).
     ///
     /// Before the first poll, this is the end of the idle timeout. [`Step::Reject`] and [`Step::Close`] have no
-    /// deadline: the engine does them without waiting.
+    /// deadline: the engine does them without waiting. The deadline of a stream that waits for its source
+    /// ([`Transmit::Pending`](crate::Transmit::Pending)) is 30 years away.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }

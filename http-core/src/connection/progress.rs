@@ -1,7 +1,11 @@
-//! The deadline of a client that sends a body or reads a response: an idle timeout and a minimum average rate.
+//! The deadline of a client that sends a body or reads a response: an idle timeout and a minimum rate.
 
 use crate::types::clock::deadline_after;
 use std::time::{Duration, Instant};
+
+/// How far the bytes of a client can pay for the minimum rate in advance. Without this limit, a client that transfers much
+/// at once could then go on at a byte per idle timeout for hours.
+const MAX_CREDIT: Duration = Duration::from_secs(5);
 
 /// Computes the deadline for the next bytes that a client must send or read. A position is the number of bytes
 /// transferred so far.
@@ -10,71 +14,111 @@ use std::time::{Duration, Instant};
 /// [`restart`](ProgressClock::restart).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ProgressClock {
-    /// The time of [`start`](ProgressClock::start) or, if it was called, of the last
-    /// [`restart`](ProgressClock::restart).
-    started_at: Instant,
-    /// The position passed to [`start`](ProgressClock::start).
-    first_position: u64,
-    /// The position passed to the last [`deadline`](ProgressClock::deadline); before the first, `first_position`.
+    /// The position passed to the last [`deadline`](ProgressClock::deadline), or to [`start`](ProgressClock::start).
     position: u64,
-    /// The time at which `position` last changed, or `started_at` if that is later.
+    /// The time at which `position` last changed, or the clock was last started or restarted.
     progressed_at: Instant,
+    /// The time for which the client has paid: each byte pays for one second divided by the minimum rate. At most
+    /// [`MAX_CREDIT`] after the last byte.
+    paid_until: Instant,
 }
 
 impl ProgressClock {
     /// Starts the clock at `now`. `position` is the number of bytes transferred so far.
     pub(super) fn start(position: u64, now: Instant) -> ProgressClock {
-        ProgressClock { started_at: now, first_position: position, position, progressed_at: now }
+        ProgressClock { position, progressed_at: now, paid_until: now }
     }
 
-    /// Restarts both timeouts of [`deadline`](ProgressClock::deadline) at `now`. The bytes transferred before still
-    /// count in favour of the client.
+    /// Restarts both timeouts of [`deadline`](ProgressClock::deadline) at `now`. Time that the client has paid for beyond
+    /// `now` stays paid.
     pub(super) fn restart(&mut self, now: Instant) {
-        self.started_at = now;
         self.progressed_at = now;
+        self.paid_until = self.paid_until.max(now);
     }
 
     /// Returns the deadline for the next bytes, if `position` bytes have been transferred at the time `now`. It is the
-    /// end of the timeout that ends first:
+    /// end of the timeout that ends first. Both are `idle` long:
     ///
-    /// * the idle timeout: `idle`. It begins again with each call that passes a new position.
-    /// * the timeout of the average rate: `idle`, plus one second for each `rate` bytes transferred since
-    ///   [`start`](ProgressClock::start). A `rate` of 0 counts as 1.
+    /// * the idle timeout begins again with each call that passes a new position.
+    /// * the timeout of the minimum rate begins at the time until which the client has paid. Each `rate` bytes pay for
+    ///   another second, up to [`MAX_CREDIT`] after `now`. A `rate` of 0 counts as 1.
     ///
     /// Both begin at [`start`](ProgressClock::start), and begin again at each [`restart`](ProgressClock::restart).
     pub(super) fn deadline(&mut self, position: u64, idle: Duration, rate: u32, now: Instant) -> Instant {
         if position != self.position {
+            let paid = duration_at(rate, position.saturating_sub(self.position));
+            self.paid_until = deadline_after(self.paid_until, paid).min(deadline_after(now, MAX_CREDIT));
             self.position = position;
             self.progressed_at = now;
         }
-        let transferred = position.saturating_sub(self.first_position);
-        let earned = Duration::from_secs(transferred / u64::from(rate.max(1)));
-        deadline_after(self.progressed_at, idle)
-            .min(deadline_after(self.started_at, idle.saturating_add(earned)))
+        deadline_after(self.progressed_at.min(self.paid_until), idle)
     }
+}
+
+/// Returns the time that `count` bytes take at `rate` bytes a second. A `rate` of 0 counts as 1.
+fn duration_at(rate: u32, count: u64) -> Duration {
+    const NANOS: u64 = 1_000_000_000;
+    let rate = u64::from(rate.max(1));
+    // The product is less than 2^32 * 10^9, which fits.
+    Duration::from_secs(count / rate) + Duration::from_nanos(count % rate * NANOS / rate)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const IDLE: Duration = Duration::from_secs(30);
+    const RATE: u32 = 512;
+
+    fn check(clock: &mut ProgressClock, position: u64, now: Instant, expected: Instant) {
+        assert_eq!(clock.deadline(position, IDLE, RATE, now), expected, "{position} at {now:?}");
+    }
+
     #[test]
-    fn the_deadline_follows_progress_and_the_average_rate() {
-        const IDLE: Duration = Duration::from_secs(10);
+    fn the_deadline_follows_progress_and_the_minimum_rate() {
         let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
+        let at = |millis| start + Duration::from_millis(millis);
         let mut clock = ProgressClock::start(1_000, start);
-        let mut check = |position, now, expected| {
-            assert_eq!(clock.deadline(position, IDLE, 100, at(now)), at(expected), "{position} at {now}");
-        };
-        check(1_000, 5, 10);
-        // 99 bytes earn nothing, 200 bytes two seconds.
-        check(1_099, 6, 10);
-        check(1_200, 7, 12);
-        // Many bytes earn much, but the next byte must still come within the idle timeout.
-        check(100_000, 8, 18);
-        check(100_000, 9, 18);
-        clock.restart(at(20));
-        assert_eq!(clock.deadline(100_000, IDLE, 100, at(20)), at(30));
+        check(&mut clock, 1_000, at(5_000), at(30_000));
+        // A quarter of a second is paid, then another second.
+        check(&mut clock, 1_128, at(6_000), at(30_250));
+        check(&mut clock, 1_640, at(7_000), at(31_250));
+        // More than enough for now: the next byte must come within the idle timeout.
+        check(&mut clock, 1_000_000, at(8_000), at(38_000));
+        check(&mut clock, 1_000_000, at(9_000), at(38_000));
+        clock.restart(at(20_000));
+        check(&mut clock, 1_000_000, at(20_000), at(50_000));
+    }
+
+    #[test]
+    fn many_bytes_at_once_pay_for_a_few_seconds_only() {
+        let start = Instant::now();
+        for burst in [100 << 20, u64::MAX - 1_000] {
+            let mut clock = ProgressClock::start(0, start);
+            let (mut position, mut now) = (burst, start);
+            // Then a byte every 29 seconds.
+            while clock.deadline(position, IDLE, RATE, now) > now + Duration::from_secs(29) {
+                (position, now) = (position + 1, now + Duration::from_secs(29));
+                assert!(now - start < Duration::from_secs(60), "{burst} bytes pay for more than a minute");
+            }
+        }
+    }
+
+    #[test]
+    fn bursts_at_the_minimum_rate_are_fast_enough() {
+        let start = Instant::now();
+        let mut clock = ProgressClock::start(0, start);
+        for burst in 1..1_000u32 {
+            let now = start + burst * Duration::from_secs(29);
+            assert!(clock.deadline(u64::from(burst * 29 * RATE), IDLE, RATE, now) > now, "{burst}");
+        }
+    }
+
+    #[test]
+    fn the_largest_settings_do_not_overflow() {
+        let start = Instant::now();
+        let mut clock = ProgressClock::start(0, start);
+        assert!(clock.deadline(u64::MAX, Duration::MAX, 0, start) > start + 10_000 * IDLE);
+        assert!(clock.deadline(u64::MAX, Duration::MAX, u32::MAX, start) > start + 10_000 * IDLE);
     }
 }

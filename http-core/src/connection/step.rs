@@ -22,8 +22,9 @@ pub enum Step {
     Reject(Rejection),
     /// Wait for the handler's response, and pass it to [`respond`](crate::Connection::respond). Do not poll before.
     AwaitReply,
-    /// Send what [`SendQueue::transmit`](crate::SendQueue::transmit) returns. Poll when the queue is empty, and also when
-    /// the socket accepts no more bytes for now: the poll updates the deadline that detects a stalled client.
+    /// Send what [`SendQueue::transmit`](crate::SendQueue::transmit) returns. Poll when the queue is empty, and also before
+    /// and after each wait, whether the socket accepts no more bytes for now or a stream is
+    /// [`Pending`](crate::Transmit::Pending): the poll updates the deadline that detects a stalled client.
     Flush,
     /// Shut down the sending side of the socket, so that the client sees the end of the last response.
     ShutdownWrite,

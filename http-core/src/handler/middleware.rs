@@ -127,7 +127,7 @@ impl std::fmt::Debug for Stack {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Rejection, Responder, Status, testing::ReceivedRequest};
+    use crate::{CancellationToken, Rejection, Responder, Status, testing::ReceivedRequest};
     use std::{
         sync::mpsc,
         time::{Duration, Instant},
@@ -154,13 +154,14 @@ mod tests {
     fn handler(request: &Request<'_>) -> Reply {
         let response = || Response::new(Status::ACCEPTED);
         match request.path() {
-            "/after" => Reply::After(Duration::ZERO, Box::new(response)),
-            "/offload" => Reply::Offload(Box::new(response)),
+            "/after" => Reply::after(Duration::ZERO, response),
+            "/offload" => Reply::offload(response),
             "/deferred" => Reply::Deferred(Box::new(move |responder| responder.respond(response()))),
             "/dropped" => Reply::Deferred(Box::new(drop)),
             "/recovered" => Reply::Deferred(Box::new(drop)).recover(|reason| Response::new(reason.status())),
-            "/panics" => Reply::Offload(Box::new(|| panic!("on purpose")))
-                .recover(|reason| Response::new(reason.status())),
+            "/panics" => {
+                Reply::offload(|| panic!("on purpose")).recover(|reason| Response::new(reason.status()))
+            }
             _ => response().into(),
         }
     }
@@ -174,10 +175,11 @@ mod tests {
     fn complete(reply: Reply) -> Result<Response, Rejection> {
         match reply {
             Reply::Now(response) => Ok(response),
-            Reply::After(_, job) | Reply::Offload(job) => Ok(job()),
+            Reply::After(_, job) | Reply::Offload(job) => Ok(job(&CancellationToken::default())),
             Reply::Deferred(start) => {
                 let (sender, receiver) = mpsc::channel();
-                start(Responder::new(move |result| sender.send(result).expect("a receiver")));
+                let deliver = move |result| sender.send(result).expect("a receiver");
+                start(Responder::new(CancellationToken::default(), deliver));
                 receiver.recv().expect("a result")
             }
         }

@@ -95,7 +95,7 @@ impl Body {
             Body::Shared(bytes, range) => out.push(Segment::Shared(bytes, range)),
             Body::File(slice) => out.push(Segment::File(slice)),
             Body::Parts(parts) => parts.into_iter().for_each(|part| part.queue(out, chunked)),
-            Body::Stream(source) => out.push(Segment::Stream { source, chunked }),
+            Body::Stream(source) => out.push(Segment::stream(source, chunked)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Rejections: responses that the library makes itself, in place of a handler.
 
 use super::{request::Request, response::Response};
-use crate::types::{error::ParseError, path::RelativePath, status::Status};
+use crate::types::{error::ParseError, panic::Panicked, path::RelativePath, status::Status};
 use core::net::SocketAddr;
 
 /// The reason why the library responds to a request itself: the request reached no handler, or its handler failed.
@@ -85,6 +85,12 @@ impl Rejected<'_> {
             }
             _ => self.reason.response(),
         }
+    }
+}
+
+impl From<Panicked> for Rejection {
+    fn from(_: Panicked) -> Rejection {
+        Rejection::HandlerPanicked
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
         error::{HeaderError, Misuse},
         grammar,
         method::Method,
+        panic::drop_caught,
         status::Status,
     },
 };
@@ -302,6 +303,12 @@ impl Response {
         &self.body
     }
 
+    /// Returns the body, to change it: an engine that sends streams gives the source of a [`Body::Stream`] its waker
+    /// ([`ChunkSource::start`](crate::ChunkSource::start)).
+    pub fn body_mut(&mut self) -> &mut Body {
+        &mut self.body
+    }
+
     /// Corrects a response that must not be sent to a request with this method. Adds an empty Allow header to a 405
     /// without Allow. Replaces a 2xx response to CONNECT by a 501, because it would tell the client that a tunnel is
     /// open. Leaves any other response unchanged.
@@ -318,6 +325,7 @@ impl Response {
         if method == Method::Connect && self.status.is_success() {
             // RFC 9110 §9.3.6: a success means that a tunnel is open, and this library opens none.
             let error = Response::error(Status::NOT_IMPLEMENTED);
+            drop_caught(std::mem::take(&mut self.body));
             *self = Response { on_sent: self.on_sent.take(), ..error };
         } else if self.status == Status::METHOD_NOT_ALLOWED && self.header("Allow").is_none() {
             // RFC 9110 §15.5.6: every 405 must have an Allow header. An empty one means that no method is allowed.
@@ -378,9 +386,11 @@ impl Response {
         let from = out.total_queued();
         if carries_body {
             self.body.queue(out, length == BodyLength::Chunked);
+        } else if let Body::Stream(source) = self.body {
+            drop_caught(source);
         }
         if let Some(on_sent) = self.on_sent {
-            out.push(Segment::End { from, on_sent });
+            out.push(Segment::end(from, on_sent));
         }
     }
 

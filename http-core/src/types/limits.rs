@@ -61,23 +61,26 @@ pub struct Timeouts {
     /// The maximum time in which no byte of a request body arrives, before the body is complete. After this time, the
     /// request is rejected with 408.
     pub body_idle: Duration,
-    /// The bytes per second that a client must send of a body on average. The request is rejected with 408 when the
-    /// time since the end of the head exceeds `body_idle` plus one second for each `body_rate` bytes of the body
-    /// received. A `body_rate` of 0 counts as 1.
+    /// The bytes per second that a client must send of a body. Each `body_rate` bytes of the body pay for a second, from
+    /// the end of the head on. The request is rejected with 408 when the time paid for has been over for `body_idle`. A
+    /// client can pay for at most five seconds in advance, so that a fast beginning does not allow a slow end. A
+    /// `body_rate` of 0 counts as 1.
     pub body_rate: u32,
     /// The maximum time from a complete request to its response. After this time, the request is rejected with 503.
     ///
-    /// It limits replies for which the engine waits, not code that it runs: a handler that replies with
-    /// [`Reply::Now`](crate::Reply::Now), and in the blocking engine the job of an
-    /// [`Reply::Offload`](crate::Reply::Offload), may take longer. Event loops check it once a second, so that a rejection
-    /// comes up to one second late.
+    /// It limits how long the client waits. It cannot stop code of the application: a handler that replies with
+    /// [`Reply::Now`](crate::Reply::Now) may take longer, and the job of a [`Reply::Offload`](crate::Reply::Offload) that
+    /// has started continues, with its [`CancellationToken`](crate::CancellationToken) cancelled. Event loops check the
+    /// timeout once a second, so that a rejection comes up to one second late.
     pub reply: Duration,
     /// The maximum time in which the client reads nothing of the responses queued for it. After this time, the
-    /// connection is closed.
+    /// connection is closed. The time in which a stream has nothing to send does not count: see
+    /// [`ChunkSource`](crate::ChunkSource).
     pub write_stall: Duration,
-    /// The bytes per second that a client must read of its responses on average, until the send queue is empty. The
-    /// connection is closed when the time since sending began exceeds `write_stall` plus one second for each
-    /// `send_rate` bytes sent in this time. A `send_rate` of 0 counts as 1.
+    /// The bytes per second that a client must read of its responses, until the send queue is empty. Each `send_rate`
+    /// bytes pay for a second, from the time on at which sending began. The connection is closed when the time paid for
+    /// has been over for `write_stall`. A client can pay for at most five seconds in advance. A `send_rate` of 0 counts as
+    /// 1.
     pub send_rate: u32,
     /// The maximum time between two requests on one connection, and before the first one. After this time, the
     /// connection is closed.

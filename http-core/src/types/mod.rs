@@ -7,6 +7,7 @@ pub mod grammar;
 pub mod http_date;
 pub mod limits;
 pub mod method;
+pub mod panic;
 pub mod path;
 pub mod status;
 pub mod uri;

@@ -156,8 +156,8 @@ fn a_client_that_stops_sending_dropped_content_is_disconnected() {
     let head = post("/early", FIVE);
     check(&[Send(&head), Pass(14_999)], sent, &[EARLY]);
     check(&[Send(&head), Pass(15_000)], &format!("{sent} BodyStall"), &[EARLY]);
-    // Few bytes do not extend the time: they are below the minimum rate.
-    check(&[Send(&head), Pass(14_999), Send("a"), Pass(1)], &format!("{sent} BodyStall"), &[EARLY]);
+    // A byte extends the time by two milliseconds: it is below the minimum rate.
+    check(&[Send(&head), Pass(14_999), Send("a"), Pass(3)], &format!("{sent} BodyStall"), &[EARLY]);
     // The time to send the response is not charged to the client.
     let slow = [Read(5), Send(&head), Pass(29_000), ReadAll, Pass(14_999)];
     check(&slow, sent, &[EARLY]);

@@ -1,6 +1,6 @@
 //! The application of most tests: echoes each request, and has a path for every kind of response.
 
-use http_core::{Body, ChunkSource, FileSlice, Method, Request, Response, Status};
+use http_core::{Body, Chunk, ChunkSource, FileSlice, Method, Request, Response, Status};
 use std::{
     fs::File,
     io,
@@ -23,6 +23,7 @@ pub fn echo(request: &Request<'_>) -> AppReply {
     let line = [request.method_token(), " ", request.target(), "\n"].concat().into_bytes();
     let body = match request.path() {
         "/stream" => Body::Stream(Box::new(Chunks(vec![b"three and more", b"two", b"one"]))),
+        "/live" => Body::Stream(Box::new(Chunks(vec![b"two", b"pending", b"pending", b"one"]))),
         "/broken" => Body::Stream(Box::new(Chunks(vec![b"error", b"one"]))),
         "/file" => Body::File(some_file()),
         "/big" => Body::Shared(BIG.clone(), 10..6_010),
@@ -54,16 +55,20 @@ fn some_file() -> FileSlice {
     FileSlice { file: FILE.clone(), offset: 3, len: 100 }
 }
 
-/// Returns these chunks from the last to the first. The chunk `error` is an error.
+/// Returns these chunks from the last to the first. The chunk `error` is an error, and `pending` a chunk that does not
+/// exist yet.
 pub struct Chunks(pub Vec<&'static [u8]>);
 
 impl ChunkSource for Chunks {
-    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
-        let next = self.0.pop().unwrap_or_default();
-        if next == b"error" {
-            return Err(io::ErrorKind::Other.into());
+    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
+        let Some(next) = self.0.pop() else { return Ok(Chunk::End) };
+        match next {
+            b"error" => Err(io::ErrorKind::Other.into()),
+            b"pending" => Ok(Chunk::Pending),
+            _ => {
+                chunk.extend_from_slice(next);
+                Ok(Chunk::Data)
+            }
         }
-        chunk.extend_from_slice(next);
-        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     drive::Drive,
     script::{
-        Act::{self, End, Hold, Pass, Read, ReadAll, Send},
+        Act::{self, End, Hold, Pass, Read, ReadAll, Send, Wake},
         check, run,
     },
 };
@@ -80,23 +80,49 @@ fn a_body_has_an_idle_timeout() {
 }
 
 #[test]
-fn a_body_has_a_minimum_average_rate() {
-    // 512 bytes extend the deadline by a second; 256 bytes a second are too slow.
+fn a_body_has_a_minimum_rate() {
+    // 512 bytes pay for a second, and a byte for 1.95 milliseconds; 256 bytes a second are too slow.
     let (half, enough) = ("x".repeat(256), "x".repeat(512));
-    check_status(&dripping(POST, "x", 14), 1_000, "RequestTimeout", 408);
-    check_status(&dripping(POST, &half, 27), 1_000, "RequestTimeout", 408);
+    check_status(&dripping(POST, "x", 14), 1_000 + 28, "RequestTimeout", 408);
+    check_status(&dripping(POST, &half, 27), 1_500, "RequestTimeout", 408);
     let drive = run(Config::default(), &dripping(POST, &enough, 150));
     assert_eq!(drive.steps.join(" "), "receive");
     // Only the content counts, not the chunk framing.
     let chunked = "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
     let wrapped = dripping(chunked, "1;a-long-and-useless-extension\r\nx\r\n", 14);
-    check_status(&wrapped, 1_000, "RequestTimeout", 408);
+    check_status(&wrapped, 1_000 + 28, "RequestTimeout", 408);
 }
 
 /// Sends the head, and then the piece every second.
 fn dripping<'a>(head: &'a str, piece: &'a str, seconds: usize) -> Vec<Act<'a>> {
     let pieces = [Pass(1_000), Send(piece)].into_iter().cycle().take(2 * seconds);
     [Send(head)].into_iter().chain(pieces).collect()
+}
+
+#[test]
+fn the_silence_of_a_source_is_not_charged_to_the_client() {
+    const DAY: u64 = 24 * 60 * 60 * 1_000;
+    const LIVE: &str = "GET /live HTTP/1.1\r\nHost: x\r\n\r\n";
+    let silent = [Send(LIVE), Pass(DAY), Wake, Pass(DAY), Wake];
+    check(
+        &silent,
+        "receive request flush pending flush pending flush receive",
+        &["200 keep-alive chunked body=6"],
+    );
+    // The idle timeout starts when the stream has ended.
+    check_ends(&silent, 60_000, "Idle");
+    // The client does not read what the source has produced after a day, or reads it too slowly.
+    let stalled = [Send(LIVE), Read(0), Pass(DAY), Wake, Pass(DAY), Wake];
+    check_ends(&stalled, 30_000, "WriteStall");
+    let slow = [Send(LIVE), Read(3), Pass(DAY), Wake, Wake, Pass(29_000), Read(1)];
+    check_ends(&slow, 1_000 + 8, "WriteStall");
+}
+
+#[test]
+fn a_burst_pays_for_a_few_seconds_only() {
+    let burst = "x".repeat(99_000);
+    let acts = [Send(POST), Send(&burst), Pass(14_000), Send("x")];
+    check_status(&acts, 6_002, "RequestTimeout", 408);
 }
 
 #[test]
@@ -130,8 +156,8 @@ fn the_response_to_a_late_head_has_no_body() {
 fn closes_when_the_client_does_not_read() {
     check_ends(&[Read(0), Send(GET)], 30_000, "WriteStall");
     check_ends(&[Read(5), Send(GET)], 30_000, "WriteStall");
-    // Reading one byte does not restart the timeout: the average rate is too low.
-    check_ends(&[Read(5), Send(GET), Pass(29_999), Read(1)], 1, "WriteStall");
+    // Reading one byte does not restart the timeout: the rate is too low. Six bytes pay for 11.7 milliseconds.
+    check_ends(&[Read(5), Send(GET), Pass(29_999), Read(1)], 1 + 12, "WriteStall");
     // Sending more requests is no progress.
     let asking = [Read(5), Send(GET), Pass(20_000), Send(GET)];
     check_ends(&asking, 10_000, "WriteStall");

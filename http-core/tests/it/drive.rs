@@ -70,6 +70,8 @@ pub struct Drive {
     /// The number of bytes that the client still reads.
     window: usize,
     blocked: bool,
+    /// Whether a stream waits for its source.
+    starved: bool,
     /// The response that the application delays.
     delayed: Option<Response>,
     /// Whether it goes on delaying responses.
@@ -109,6 +111,7 @@ impl Drive {
             writes_done: 0,
             window: usize::MAX,
             blocked: false,
+            starved: false,
             delayed: None,
             hold: false,
             shut: false,
@@ -180,6 +183,11 @@ impl Drive {
     pub fn read(&mut self, bytes: usize) {
         self.window = bytes;
         self.blocked = false;
+    }
+
+    /// The source of a stream has more, and calls its waker.
+    pub fn wake(&mut self) {
+        self.starved = false;
     }
 
     /// Closes the connection after the current request.
@@ -351,17 +359,23 @@ impl Drive {
     }
 
     fn flush(&mut self) -> bool {
-        if self.window == 0 {
-            // An engine polls once more when the socket accepts no more, and then waits.
-            return !std::mem::replace(&mut self.blocked, true);
+        if self.starved {
+            return false;
         }
         let size = self.writes[self.writes_done % self.writes.len()].min(self.window);
         self.writes_done += 1;
         match write(&mut self.buffers.out, size, &mut self.output) {
+            // An engine polls once more when the socket accepts no more, and then waits.
+            Ok(_) if self.window == 0 => !std::mem::replace(&mut self.blocked, true),
             Ok(count) => {
                 self.window -= if self.window == usize::MAX { 0 } else { count };
                 self.polls_left += 4 * count;
                 true
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // An engine polls once more when a source has nothing, and then waits.
+                self.starved = true;
+                self.record("pending".into())
             }
             Err(_) => {
                 self.broken = true;
@@ -390,6 +404,7 @@ fn write(out: &mut SendQueue, size: usize, output: &mut Vec<u8>) -> io::Result<u
     let before = output.len();
     match out.transmit() {
         Transmit::Empty => {}
+        Transmit::Pending => return Err(io::ErrorKind::WouldBlock.into()),
         Transmit::Broken(error) => return Err(error),
         Transmit::File { slice, .. } => {
             assert!(slice.len > 0, "an empty part of a file to send");

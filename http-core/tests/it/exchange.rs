@@ -3,7 +3,7 @@
 //! The echo application responds with `METHOD target`, a line feed and the request body.
 
 use crate::{
-    app::{Chunks, echo},
+    app::{AppReply, Chunks, echo},
     drive::Drive,
     reply::ReceivedResponse,
     script::{
@@ -11,7 +11,7 @@ use crate::{
         check, run,
     },
 };
-use http_core::{Body, Buffers, Clock, Config, Connection, Misuse, Rejection, Response, Step};
+use http_core::{Body, Buffers, Clock, Config, Connection, Misuse, Rejection, Response, Sent, Step};
 use std::{
     sync::Arc,
     time::{Instant, SystemTime},
@@ -147,12 +147,33 @@ fn streams_are_chunked_or_end_with_the_connection() {
     let whole = "200 keep-alive chunked body=20";
     let two = [get("/stream"), get("/a")].concat();
     let responses = [whole, "200 keep-alive length=7 body=7"];
-    check(&[Send(&two), End], "receive request flush receive ClientClosed", &responses);
+    // The request behind a stream waits for its end.
+    check(&[Send(&two), End], "receive request flush request flush receive ClientClosed", &responses);
     // HTTP/1.0 has no chunked coding: the end of the connection ends the body.
     let old = "200 close until-close body=20";
     check(&[Send(&request("GET /stream", "1.0", "")), End], "receive request flush Done", &[old]);
     let kept = request("GET /stream", "1.0", "Connection: keep-alive\r\n");
     check(&[Send(&kept), End], "receive request flush shutdown receive Done", &[old]);
+}
+
+/// The body of the second response has 3 bytes, and the first one's is not known when the second request arrives.
+#[test]
+fn the_callback_behind_a_stream_receives_its_own_bytes_only() {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let mut drive = Drive::new(Config::default(), move |request| {
+        let sender = sender.clone();
+        let body: Body = match request.path() {
+            "/stream" => Body::Stream(Box::new(Chunks(vec![b"two", b"one"]))),
+            _ => "end".into(),
+        };
+        AppReply::Now(Response::text(body).on_sent(move |sent| sender.send(sent).expect("a receiver")))
+    });
+    drive.send([get("/stream"), get("/a")].concat().as_bytes());
+    drive.run();
+    let stream = "3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n".len() as u64;
+    for bytes in [stream, 3] {
+        assert_eq!(receiver.try_recv(), Ok(Sent { bytes, complete: true }));
+    }
 }
 
 #[test]

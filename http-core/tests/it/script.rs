@@ -22,6 +22,8 @@ pub enum Act<'a> {
     Release,
     /// The engine rejects the request that the application holds.
     Reject(Rejection),
+    /// The source of a stream has more.
+    Wake,
     /// The server shuts down.
     DisableKeepAlive,
     /// Time passes, in milliseconds.
@@ -48,6 +50,7 @@ impl Drive {
                 Act::Hold => self.hold = true,
                 Act::Release => self.hold = false,
                 Act::Reject(reason) => self.reject_held(reason),
+                Act::Wake => self.wake(),
                 Act::DisableKeepAlive => self.disable_keep_alive(),
                 Act::Pass(millis) => {
                     self.pass(Duration::from_millis(millis));
