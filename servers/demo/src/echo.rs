@@ -68,10 +68,10 @@ fn reply(body: &[u8], content_type: Option<&[u8]>, format: Format) -> HandlerRes
     }
     let slot = Slot::take()?;
     let (body, content_type) = (body.to_vec(), content_type.map(<[u8]>::to_vec));
-    Ok(Reply::Offload(Box::new(move || {
+    Ok(Reply::offload(move || {
         let _slot = slot;
         respond(&body, content_type.as_deref()).unwrap_or_else(|problem| problem.response(format))
-    })))
+    }))
 }
 
 /// The permission to hold a copy of a body; returned when it is dropped.

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 
-use http_engine::{Body, ChunkSource, Engine, Request, Response, Settings};
+use http_engine::{Body, Chunk, ChunkSource, Engine, Request, Response, Settings};
 use http_testing::{
     client::{Client, TIMEOUT, get},
     program::Program,
@@ -62,10 +62,10 @@ struct Faulty {
 }
 
 impl ChunkSource for Faulty {
-    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
+    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
         if !std::mem::replace(&mut self.yielded, true) {
             chunk.extend_from_slice(b"so far");
-            return Ok(());
+            return Ok(Chunk::Data);
         }
         if self.panics { fail() } else { Err(io::Error::other("on purpose")) }
     }

@@ -2,11 +2,17 @@
 //!
 //! Both engines use this. It does no I/O and never waits.
 
+use crate::{
+    late::{LateReply, RequestLabel},
+    stream::MonitoredSource,
+};
 use http_core::{
-    Buffers, Clock, Connection, Handler, Job, Misuse, Rejection, Reply, Responder, Response, Step,
-    catch_panic,
+    Body, Buffers, Clock, Connection, Handler, Job, Misuse, Rejection, Reply, Request, Responder, Response,
+    Step, catch_panic, drop_caught,
 };
 use std::time::Duration;
+
+pub use crate::stream::MakeWaker;
 
 /// What the engine must do next for a connection.
 #[derive(Debug)]
@@ -15,8 +21,8 @@ pub enum Action {
     Receive,
     /// Transmit the send queue.
     Send,
-    /// Start this reply with [`start_reply`]. Pass its outcome (a response, or why there is none) to
-    /// [`Driver::complete`] as soon as it is known.
+    /// Start this reply. Pass its outcome (a response, or why there is none) to [`Driver::complete`] as soon as it is
+    /// known.
     StartReply(Reply),
     /// Wait for the outcome of the reply that [`Action::StartReply`] has started.
     AwaitReply,
@@ -41,6 +47,8 @@ pub struct Driver<'d> {
     pub handler: &'d dyn Handler,
     /// The current time. The engine must update it after each wait.
     pub clock: &'d Clock,
+    /// Makes the wakers for the sources of streams.
+    pub wakers: &'d dyn MakeWaker,
 }
 
 impl Driver<'_> {
@@ -59,9 +67,9 @@ impl Driver<'_> {
                 Step::Request => {
                     let Some(request) = self.conn.request(&self.buffers.input) else { return Action::Close };
                     match catch_panic(|| self.handler.handle(&request)) {
-                        Ok(Reply::Now(response)) => self.respond(response),
+                        Ok(Reply::Now(response)) => self.respond(response, None),
                         Ok(later) => return Action::StartReply(later),
-                        Err(reason) => self.complete(Err(reason)),
+                        Err(panicked) => self.complete(Err(panicked.into()), None),
                     }
                 }
                 Step::Reject(reason) => self.respond_rejected(reason),
@@ -84,47 +92,81 @@ impl Driver<'_> {
         let Some(head) = self.conn.request(&self.buffers.input) else { return };
         match catch_panic(|| self.handler.admit(&head)) {
             Ok(admit) => self.conn.admit(admit),
-            Err(reason) => {
-                self.conn.reject();
-                self.respond_rejected(reason);
-            }
+            Err(panicked) => self.fail(panicked.into()),
         }
     }
 
     /// Queues the response of a reply, or an error response if `outcome` is a rejection. Does nothing if the connection
-    /// does not wait for a response (any more): its deadline may have passed meanwhile.
-    pub fn complete(&mut self, outcome: Outcome) {
+    /// does not wait for a response (any more): its deadline may have passed meanwhile. `late` is the reply, unless its
+    /// outcome was known at once.
+    pub(crate) fn complete(&mut self, outcome: Outcome, late: Option<&LateReply>) {
         if !self.conn.is_awaiting_reply() {
-            return;
+            return drop_caught(outcome);
         }
         match outcome {
-            Ok(response) => self.respond(response),
-            Err(reason) => {
-                self.conn.reject();
-                self.respond_rejected(reason);
-            }
+            Ok(response) => self.respond(response, late),
+            Err(reason) => self.fail(reason),
         }
+    }
+
+    /// Queues the response to a request that the handler has failed to answer.
+    fn fail(&mut self, reason: Rejection) {
+        self.conn.reject();
+        self.respond_rejected(reason);
     }
 
     /// Handles a deadline of the connection that has passed. If the client has not sent its request in time, queues a
     /// 408. If the handler has not responded in time, queues a 503. Otherwise (an idle connection, a client that does
     /// not read) marks the connection for closing. Does nothing if the deadline has not passed.
     ///
-    /// Call [`drive`](Driver::drive) afterwards.
-    pub fn expire(&mut self) {
-        if let Some(reason) = self.conn.expire(self.clock.now()) {
+    /// Returns the reason of the response queued; `None` if there is none. Call [`drive`](Driver::drive) afterwards.
+    pub(crate) fn expire(&mut self) -> Option<Rejection> {
+        let reason = self.conn.expire(self.clock.now());
+        if let Some(reason) = reason {
             self.respond_rejected(reason);
+        }
+        reason
+    }
+
+    /// Names the request that [`Action::StartReply`] belongs to. Call this before the next [`drive`](Driver::drive).
+    #[cold]
+    pub(crate) fn label(&self) -> RequestLabel {
+        let request = self.conn.request(&self.buffers.input);
+        RequestLabel::new(request.as_ref().map(Request::target), self.conn.client_addr())
+    }
+
+    /// Queues a handler's response. If the response is invalid, queues a 500 instead. `late` is the reply, unless its outcome
+    /// was known at once.
+    #[inline]
+    fn respond(&mut self, mut response: Response, late: Option<&LateReply>) {
+        if let Body::Stream(_) = response.body()
+            && let Err(reason) = self.monitor_stream(&mut response, late)
+        {
+            drop_caught(response);
+            return self.fail(reason);
+        }
+        if let Err(misuse) = self.conn.respond(response, &mut self.buffers.out, self.clock) {
+            report(&misuse);
+            self.fail(Rejection::InvalidResponse);
         }
     }
 
-    /// Queues a handler's response. If the response is invalid, queues a 500 instead.
-    #[inline]
-    fn respond(&mut self, response: Response) {
-        if let Err(misuse) = self.conn.respond(response, &mut self.buffers.out, self.clock) {
-            report(&misuse);
-            self.conn.reject();
-            self.respond_rejected(Rejection::InvalidResponse);
-        }
+    /// Wraps the source of a stream into a [`MonitoredSource`] with a waker. Leaves another body unchanged. Fails if the
+    /// system has no descriptor for the waker.
+    #[cold]
+    fn monitor_stream(&self, response: &mut Response, late: Option<&LateReply>) -> Result<(), Rejection> {
+        let Body::Stream(_) = response.body() else { return Ok(()) };
+        let label = late.map_or_else(|| self.label(), |late| late.label.clone());
+        let waker = self.wakers.waker().map_err(|error| {
+            log::error!("cannot make a waker for the response to {label}: {error}; responding 503");
+            Rejection::Overloaded
+        })?;
+        let body = response.body_mut();
+        *body = match std::mem::take(body) {
+            Body::Stream(source) => Body::Stream(Box::new(MonitoredSource::new(source, waker, label))),
+            body => body,
+        };
+        Ok(())
     }
 
     /// Queues the response to a rejected request: the default response for `reason`, which the handler may change or
@@ -134,7 +176,10 @@ impl Driver<'_> {
     fn respond_rejected(&mut self, reason: Rejection) {
         let rejected = self.conn.rejected(reason, &self.buffers.input);
         let response = catch_panic(|| self.handler.rejected(&rejected, rejected.response()));
-        let response = response.unwrap_or_else(Rejection::response);
+        let mut response = response.unwrap_or_else(|panicked| Rejection::from(panicked).response());
+        if self.monitor_stream(&mut response, None).is_err() {
+            drop_caught(std::mem::replace(&mut response, rejected.response()));
+        }
         if let Err(misuse) = self.conn.respond(response, &mut self.buffers.out, self.clock) {
             report(&misuse);
             // The default response is always valid.
@@ -149,33 +194,52 @@ fn report(misuse: &Misuse) {
     log::error!("cannot send the handler's response: {misuse}; responding 500 instead");
 }
 
+/// Logs that a response remains incomplete because its file has become shorter.
+#[cold]
+pub(crate) fn report_truncated_file(conn: &Connection) {
+    let label = RequestLabel::new(None, conn.client_addr());
+    log::warn!(
+        "cannot send the rest of a file to {label}: the file has become shorter; closing the connection"
+    );
+}
+
 /// How an engine runs a reply that is not [`Reply::Now`]. A job is the function that produces the response.
 ///
-/// `run_after` and `offload` return the outcome (the response, or why there is none) if it is known on return. If they
-/// return `None`, the engine gets the outcome later.
-pub trait RunReply {
-    /// Runs `job` after `delay`. The blocking engine sleeps, runs it, and returns the outcome. An event loop sets a
-    /// timer and returns `None`.
-    fn run_after(&mut self, delay: Duration, job: Job) -> Option<Outcome>;
-    /// Runs `job`, which may block or compute for long. The blocking engine runs it on this thread and returns the
-    /// outcome. An event loop queues it for its thread pool and returns `None`; if the queue is full, it returns
-    /// [`Rejection::Overloaded`].
-    fn offload(&mut self, job: Job) -> Option<Outcome>;
+/// Each method sets what `late` waits for. The engine gets the outcome (a response, or why there is none) later.
+pub(crate) trait RunReply {
+    /// Runs `job` after `delay`.
+    fn run_after(&mut self, delay: Duration, job: Job, late: &mut LateReply);
+    /// Runs `job`, which may block or compute for long, on a thread of a pool.
+    ///
+    /// # Errors
+    ///
+    /// The pool takes no more jobs, or the system has no descriptors left.
+    fn offload(&mut self, job: Job, late: &mut LateReply) -> Result<(), Rejection>;
     /// Creates the responder of a [`Reply::Deferred`]. The application may use the responder later, from any thread.
     /// The responder passes the outcome to the engine.
-    fn responder(&mut self) -> Responder;
+    ///
+    /// # Errors
+    ///
+    /// The system has no descriptors left.
+    fn responder(&mut self, late: &mut LateReply) -> Result<Responder, Rejection>;
 }
 
 /// Starts a reply with the methods of `run`. Returns the outcome (the response, or why there is none) if it is known on
 /// return. Returns `None` if the engine gets it later: from a timer, a pool thread or a responder.
-pub fn start_reply(reply: Reply, run: &mut impl RunReply) -> Option<Outcome> {
+pub(crate) fn start_reply(reply: Reply, late: &mut LateReply, run: &mut impl RunReply) -> Option<Outcome> {
     match reply {
         Reply::Now(response) => Some(Ok(response)),
-        Reply::After(delay, job) => run.run_after(delay, job),
-        Reply::Offload(job) => run.offload(job),
-        Reply::Deferred(start) => {
-            let responder = run.responder();
-            catch_panic(|| start(responder)).err().map(Err)
+        Reply::After(delay, job) => {
+            run.run_after(delay, job, late);
+            None
         }
+        Reply::Offload(job) => run.offload(job, late).err().map(Err),
+        Reply::Deferred(start) => match run.responder(late) {
+            Ok(responder) => catch_panic(|| start(responder)).err().map(|panicked| Err(panicked.into())),
+            Err(reason) => {
+                drop_caught(start);
+                Some(Err(reason))
+            }
+        },
     }
 }

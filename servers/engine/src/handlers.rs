@@ -1,6 +1,6 @@
 //! The handlers of a server's workers, and how they are replaced while the server runs.
 
-use http_core::Handler;
+use http_core::{Handler, drop_caught};
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicUsize, Ordering},
@@ -27,8 +27,9 @@ impl Handlers {
     /// Replaces all handlers. A request that an old handler has received still gets the response of that handler.
     pub(crate) fn replace(&self, make: &MakeHandler) {
         let replacement = (0..self.current().len()).map(|number| make(number)).collect();
-        *self.current() = replacement;
+        let replaced = std::mem::replace(&mut *self.current(), replacement);
         self.generation.fetch_add(1, Ordering::Release);
+        replaced.into_iter().for_each(drop_caught);
     }
 
     /// The handler of the worker with this number. Numbers beyond the last worker start again at worker 0.
@@ -72,7 +73,9 @@ impl WorkerHandler {
     #[inline]
     pub(crate) fn refresh(&mut self) {
         if self.generation != self.handlers.generation.load(Ordering::Acquire) {
-            *self = self.handlers.of_worker(self.number);
+            let new = self.handlers.of_worker(self.number);
+            // This may drop the last reference to the old handler.
+            drop_caught(std::mem::replace(self, new));
         }
     }
 

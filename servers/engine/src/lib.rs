@@ -24,6 +24,7 @@ mod descriptors;
 pub mod drive;
 mod event_loop;
 mod handlers;
+mod late;
 pub mod listener;
 mod pool;
 mod server;
@@ -31,6 +32,7 @@ mod settings;
 mod shutdown;
 #[doc(hidden)]
 pub mod sockopt;
+mod stream;
 mod threads;
 mod transport;
 
@@ -39,10 +41,10 @@ pub use handlers::MakeHandler;
 pub use http_core;
 #[doc(no_inline)]
 pub use http_core::{
-    Admit, Body, ChunkSource, Config, ConfigError, FileSlice, Handler, HeaderError, Headers, Job, Limits,
-    MediaType, Method, Middleware, Next, ParseError, Rejected, Rejection, Reply, Request, Responder,
-    Response, Router, Schemes, Sent, SharedHeaders, Stack, Status, Timeouts, Version, client, conditional,
-    form, multipart, negotiate, path, range, uri,
+    Admit, Body, CancellationToken, Chunk, ChunkSource, Config, ConfigError, FileSlice, Handler, HeaderError,
+    Headers, Job, Limits, MediaType, Method, Middleware, Next, ParseError, Rejected, Rejection, Reply,
+    Request, Responder, Response, Router, Schemes, Sent, SharedHeaders, Stack, Status, Timeouts, Version,
+    client, conditional, form, multipart, negotiate, path, range, uri,
 };
 pub use server::{Running, Server, ServerHandle};
 pub use settings::{Engine, Settings, SettingsError};

@@ -105,7 +105,8 @@ pub(crate) fn accept(
     }
     let (socket, address) = accepted?;
     let client_addr = address.and_then(|address| SocketAddr::try_from(address).ok());
-    Ok(Accepted { transport: Transport::new(socket), client_addr, took_reserve })
+    let transport = Transport::new(socket, !flags.contains(SocketFlags::NONBLOCK));
+    Ok(Accepted { transport, client_addr, took_reserve })
 }
 
 /// Whether an accept has failed with this error because the process or the system has no descriptors or memory left.

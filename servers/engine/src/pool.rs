@@ -1,45 +1,74 @@
-//! A thread pool for jobs that would block an event loop, with a bounded queue.
+//! A thread pool for jobs that would block a connection's thread, with a bounded number of threads and a bounded queue.
 
 use crate::threads::Threads;
+use http_core::{CatchDrop, catch_panic};
 use std::{
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-/// A function that a pool thread runs. It must not panic.
+/// How long a thread of a pool waits for a task before it ends.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A function that a pool thread runs.
 pub(crate) type Task = Box<dyn FnOnce() + Send>;
 
-/// A pool of threads. The first task starts them. They end when the last clone of the pool is dropped and the queue is
-/// empty.
+/// A pool of threads. A thread starts when a task finds no thread waiting, and ends after ten seconds without a task. When
+/// the last clone of the pool is dropped, the threads run the tasks in the queue, and end.
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
-    /// Queues tasks.
-    queue: SyncSender<Task>,
-    /// The other end of the queue, from which the threads take tasks.
-    tasks: Arc<Mutex<Receiver<Task>>>,
-    /// The number of threads to start.
-    max_threads: usize,
-    /// The threads of the server, to which those of the pool belong.
-    threads: Arc<Threads>,
-    /// The number of threads that could be started; not set before the first task.
-    started: Arc<OnceLock<usize>>,
+    owner: Arc<Owner>,
 }
 
 /// The error of [`Pool::submit`]: the queue is full, or no thread could be started.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PoolFull;
 
+/// A task that was submitted to a pool.
+#[derive(Clone)]
+pub(crate) struct QueuedTask {
+    /// `None` when a thread has taken the task, or the task was cancelled.
+    task: Arc<Mutex<Option<CatchDrop<Task>>>>,
+}
+
+/// What the clones of a pool share. Dropping it ends the threads.
+#[derive(Debug)]
+struct Owner(Arc<PoolState>);
+
+/// What the pool and its threads share.
+#[derive(Debug)]
+struct PoolState {
+    queue: Mutex<TaskQueue>,
+    /// Wakes a waiting thread when a task was queued, and all of them when the pool was dropped.
+    changed: Condvar,
+    /// The maximum number of threads, at least 1.
+    max_threads: usize,
+    /// The maximum number of tasks that wait although no thread is waiting for one.
+    max_queued: usize,
+    /// The threads of the server, to which those of the pool belong.
+    threads: Arc<Threads>,
+}
+
+/// The tasks that wait for a thread, and the number of threads.
+#[derive(Debug, Default)]
+struct TaskQueue {
+    tasks: VecDeque<QueuedTask>,
+    threads: usize,
+    /// The number of threads that wait for a task.
+    waiting: usize,
+    /// Whether the pool was dropped.
+    closed: bool,
+}
+
 impl Pool {
-    /// A pool of `max_threads` threads (at least 1), which belong to `threads`, with a queue of at most `queued` tasks.
-    pub(crate) fn new(max_threads: usize, queued: usize, threads: &Arc<Threads>) -> Pool {
-        let (queue, tasks) = sync_channel(queued);
-        Pool {
-            queue,
-            tasks: Arc::new(Mutex::new(tasks)),
-            max_threads: max_threads.max(1),
-            threads: Arc::clone(threads),
-            started: Arc::default(),
-        }
+    /// A pool of at most `max_threads` threads (at least 1), which belong to `threads`, with a queue of at most `max_queued`
+    /// tasks.
+    pub(crate) fn new(max_threads: usize, max_queued: usize, threads: &Arc<Threads>) -> Pool {
+        let (queue, changed, threads) = (Mutex::default(), Condvar::new(), Arc::clone(threads));
+        let state = PoolState { queue, changed, max_threads: max_threads.max(1), max_queued, threads };
+        Pool { owner: Arc::new(Owner(Arc::new(state))) }
     }
 
     /// Queues a task.
@@ -47,35 +76,111 @@ impl Pool {
     /// # Errors
     ///
     /// The queue is full, or no thread could be started. The task is dropped.
-    pub(crate) fn submit(&self, task: Task) -> Result<(), PoolFull> {
-        if *self.started.get_or_init(|| self.start()) == 0 {
-            return Err(PoolFull);
+    pub(crate) fn submit(&self, task: Task) -> Result<QueuedTask, PoolFull> {
+        let state = &self.owner.0;
+        let task = QueuedTask::new(task);
+        let mut queue = state.queue();
+        // The first tasks in the queue are those of the waiting threads.
+        if queue.tasks.len() >= queue.waiting
+            && !(queue.threads < state.max_threads && state.start_thread(&mut queue))
+        {
+            if queue.tasks.len() - queue.waiting >= state.max_queued {
+                queue.tasks.retain(|task| !task.is_cancelled());
+            }
+            if queue.threads == 0 || queue.tasks.len().saturating_sub(queue.waiting) >= state.max_queued {
+                return Err(PoolFull);
+            }
         }
-        self.queue.try_send(task).map_err(|_| PoolFull)
-    }
-
-    /// Starts the threads. Returns how many could be started.
-    fn start(&self) -> usize {
-        let start = |number: usize| {
-            let tasks = Arc::clone(&self.tasks);
-            self.threads.spawn(&format!("pool-{number}"), move || {
-                run_tasks(&tasks);
-                Ok(())
-            })
-        };
-        (0..self.max_threads).map_while(|number| start(number).ok()).count()
+        queue.tasks.push_back(task.clone());
+        drop(queue);
+        state.changed.notify_one();
+        Ok(task)
     }
 }
 
-/// The loop of a pool thread: runs tasks, until the pool is dropped and the queue is empty.
-fn run_tasks(tasks: &Mutex<Receiver<Task>>) {
-    loop {
-        // One thread waits in `recv`, the others for the lock; each task wakes exactly one of them.
-        let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        match task {
-            Ok(task) => task(),
-            Err(_) => return,
+impl QueuedTask {
+    fn new(task: Task) -> QueuedTask {
+        QueuedTask { task: Arc::new(Mutex::new(Some(CatchDrop::new(task)))) }
+    }
+
+    /// Drops the task, unless a thread has taken it.
+    pub(crate) fn cancel(&self) {
+        drop(self.take());
+    }
+
+    /// Whether no thread has to run the task any more.
+    fn is_cancelled(&self) -> bool {
+        self.lock().is_none()
+    }
+
+    /// Takes the task; `None` if it was taken or cancelled before.
+    fn take(&self) -> Option<CatchDrop<Task>> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<CatchDrop<Task>>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for QueuedTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("QueuedTask")
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.queue().closed = true;
+        self.0.changed.notify_all();
+    }
+}
+
+impl PoolState {
+    /// Locks the queue. No code of an application runs under the lock.
+    fn queue(&self) -> MutexGuard<'_, TaskQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a thread. Returns false if the system has none left.
+    fn start_thread(self: &Arc<PoolState>, queue: &mut TaskQueue) -> bool {
+        let state = Arc::clone(self);
+        let name = format!("pool-{}", queue.threads);
+        let run = move || {
+            state.run_tasks();
+            Ok(())
+        };
+        let started = self.threads.spawn(&name, run).is_ok();
+        queue.threads += usize::from(started);
+        started
+    }
+
+    /// The loop of a thread: runs tasks, until none comes for [`IDLE_TIMEOUT`], or the pool is dropped and the queue is
+    /// empty.
+    fn run_tasks(&self) {
+        let mut queue = self.queue();
+        loop {
+            if let Some(queued) = queue.tasks.pop_front() {
+                drop(queue);
+                if let Some(task) = queued.take().and_then(CatchDrop::into_inner) {
+                    let _ = catch_panic(task);
+                }
+                queue = self.queue();
+                continue;
+            }
+            if queue.closed {
+                break;
+            }
+            queue.waiting += 1;
+            let (locked, timeout) =
+                self.changed.wait_timeout(queue, IDLE_TIMEOUT).unwrap_or_else(PoisonError::into_inner);
+            queue = locked;
+            queue.waiting -= 1;
+            if timeout.timed_out() && queue.tasks.is_empty() {
+                break;
+            }
         }
+        queue.threads -= 1;
     }
 }
 
@@ -83,26 +188,97 @@ fn run_tasks(tasks: &Mutex<Receiver<Task>>) {
 mod tests {
     use super::*;
     use crate::shutdown::Shutdown;
-    use std::sync::mpsc::channel;
+    use std::{
+        sync::mpsc::{Receiver, Sender, channel},
+        thread,
+    };
 
-    #[test]
-    fn rejects_a_task_when_the_queue_is_full() {
+    fn new_pool(max_threads: usize, max_queued: usize) -> Pool {
         let shutdown = Arc::new(Shutdown::new().expect("a descriptor"));
-        let pool = Pool::new(1, 1, &Threads::new(256 * 1024, &shutdown));
+        Pool::new(max_threads, max_queued, &Threads::new(256 * 1024, &shutdown))
+    }
+
+    /// Submits a task that reports its start, and then waits for the returned sender.
+    fn occupy(pool: &Pool) -> Sender<()> {
         let (started, has_started) = channel();
         let (release, released) = channel::<()>();
-        let (done, all_done) = channel();
-        let signal = done.clone();
-        let first = Box::new(move || {
+        let task = Box::new(move || {
             started.send(()).expect("a receiver");
-            released.recv().expect("a sender");
-            signal.send(1).expect("a receiver");
+            let _ = released.recv();
         });
-        assert!(pool.submit(first).is_ok());
-        has_started.recv().expect("the first task runs");
-        assert!(pool.submit(Box::new(move || done.send(2).expect("a receiver"))).is_ok());
-        assert!(pool.submit(Box::new(|| ())).is_err());
-        release.send(()).expect("the first task waits");
-        assert_eq!((all_done.recv(), all_done.recv()), (Ok(1), Ok(2)));
+        pool.submit(task).expect("a free thread");
+        has_started.recv().expect("the task runs");
+        release
+    }
+
+    /// Submits a task that reports that it has run; the receiver is disconnected if the task was dropped.
+    fn submit(pool: &Pool) -> Result<(QueuedTask, Receiver<()>), PoolFull> {
+        let (done, is_done) = channel();
+        let task = pool.submit(Box::new(move || done.send(()).expect("a receiver")))?;
+        Ok((task, is_done))
+    }
+
+    #[test]
+    fn rejects_a_task_when_threads_and_queue_are_full() {
+        for queued in 0..3 {
+            let pool = new_pool(2, queued);
+            let busy = [occupy(&pool), occupy(&pool)];
+            let tasks: Vec<_> = (0..queued).map(|_| submit(&pool).expect("room")).collect();
+            assert!(submit(&pool).is_err(), "a queue for {queued}");
+            drop(busy);
+            for (_, is_done) in tasks {
+                is_done.recv().expect("the task runs");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cancelled_task_is_dropped_at_once_and_leaves_room() {
+        let pool = new_pool(1, 1);
+        let busy = occupy(&pool);
+        let (task, is_done) = submit(&pool).expect("room");
+        assert!(submit(&pool).is_err());
+        task.cancel();
+        assert!(is_done.recv().is_err(), "the task was not dropped");
+        let (_, is_done) = submit(&pool).expect("the room of the cancelled task");
+        drop(busy);
+        is_done.recv().expect("the task runs");
+        task.cancel();
+    }
+
+    #[test]
+    fn a_panicking_task_does_not_end_its_thread() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                std::panic::resume_unwind(Box::new("on purpose"));
+            }
+        }
+        let pool = new_pool(1, 8);
+        let busy = occupy(&pool);
+        pool.submit(Box::new(|| std::panic::resume_unwind(Box::new(Bomb)))).expect("room");
+        let bomb = Bomb;
+        pool.submit(Box::new(move || drop(bomb))).expect("room");
+        let bomb = Bomb;
+        let cancelled = pool.submit(Box::new(move || drop(bomb))).expect("room");
+        cancelled.cancel();
+        let (_, is_done) = submit(&pool).expect("room");
+        drop(busy);
+        is_done.recv().expect("the thread still runs");
+        assert_eq!(pool.owner.0.queue().threads, 1);
+    }
+
+    #[test]
+    fn the_threads_empty_the_queue_when_the_pool_is_dropped() {
+        let pool = new_pool(1, 1);
+        let state = Arc::downgrade(&pool.owner.0);
+        let busy = occupy(&pool);
+        let (_, is_done) = submit(&pool).expect("room");
+        drop(pool);
+        drop(busy);
+        is_done.recv().expect("the task runs");
+        while state.upgrade().is_some() {
+            thread::yield_now();
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The socket of one client: every system call on it is made here.
 //!
-//! Works on blocking and on non-blocking sockets. Never decides what to send or when to wait: the engines do.
+//! Works on blocking and on non-blocking sockets. A receive on a blocking socket waits; sending never does. Never decides
+//! what to send or when to wait: the engines do.
 
 use http_core::{RecvBuf, SendQueue, Transmit};
 use rustix::{
@@ -25,6 +26,8 @@ const MAX_SENDFILE: u64 = 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Transport {
     socket: OwnedFd,
+    /// Whether a receive waits.
+    blocking: bool,
 }
 
 /// The result of one receive.
@@ -44,16 +47,32 @@ pub(crate) enum Received {
 pub(crate) enum Transmitted {
     /// The send queue is empty: everything is sent.
     All,
-    /// The socket's send buffer is full. On a blocking socket, the send timeout has expired.
+    /// The socket's send buffer is full.
     WouldBlock,
+    /// Everything is sent but the rest of a stream, whose source has no bytes yet.
+    Pending,
+    /// A file has become shorter, so that the response cannot be completed. The connection must be closed.
+    FileTruncated,
     /// At least `budget` bytes are sent, and more are queued.
     BudgetSpent,
 }
 
+/// The result of [`Transport::wait`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    /// The socket accepts bytes, or one of the descriptors is readable.
+    Ready,
+    /// The client has left: it has reset the connection, or both directions are closed. A client that has only closed its
+    /// sending side has not left.
+    Left,
+    /// The time is over.
+    TimedOut,
+}
+
 impl Transport {
-    /// Takes over a connected socket.
-    pub(crate) fn new(socket: OwnedFd) -> Transport {
-        Transport { socket }
+    /// Takes over a connected socket. `blocking` is whether a receive on it waits.
+    pub(crate) fn new(socket: OwnedFd, blocking: bool) -> Transport {
+        Transport { socket, blocking }
     }
 
     /// Receives once, into the free space of `input`.
@@ -88,14 +107,31 @@ impl Transport {
         Ok(retry_on_intr(|| poll(&mut events, timeout.as_ref()))? > 0)
     }
 
-    /// Sends from `queue` until the queue is empty, the socket takes no more, or at least `budget` bytes are sent.
+    /// Sends from `queue` until the queue is empty, the socket takes no more, a stream is pending, or at least `budget`
+    /// bytes are sent. Never waits.
     ///
     /// # Errors
     ///
-    /// The connection is broken, or the body cannot be read: its stream has failed, or its file is shorter than the
-    /// response's Content-Length. The connection must be closed.
+    /// The connection is broken, a stream has failed, or a file cannot be read. The connection must be closed.
     #[inline]
-    pub(crate) fn transmit(&self, queue: &mut SendQueue, mut budget: u64) -> io::Result<Transmitted> {
+    pub(crate) fn transmit(&self, queue: &mut SendQueue, budget: u64) -> io::Result<Transmitted> {
+        let mut waits = self.blocking;
+        let outcome = self.transmit_until(queue, budget, &mut waits);
+        if waits != self.blocking {
+            ioctl_fionbio(&self.socket, false)?;
+        }
+        outcome
+    }
+
+    /// As [`transmit`](Transport::transmit). `waits` is whether the socket is blocking: if so, makes it non-blocking before
+    /// it sends a file, because `sendfile` has no flag for that.
+    #[inline]
+    fn transmit_until(
+        &self,
+        queue: &mut SendQueue,
+        mut budget: u64,
+        waits: &mut bool,
+    ) -> io::Result<Transmitted> {
         loop {
             // Check the budget first: `SendQueue::transmit` reports a failed stream only once.
             if budget == 0 && !queue.is_empty() {
@@ -103,21 +139,26 @@ impl Transport {
             }
             let sent = match queue.transmit() {
                 Transmit::Empty => return Ok(Transmitted::All),
+                Transmit::Pending => return Ok(Transmitted::Pending),
                 Transmit::Broken(error) => return Err(error),
                 Transmit::Bytes { slices, more } => {
                     let more = if more { SendFlags::MORE } else { SendFlags::empty() };
-                    let flags = SendFlags::NOSIGNAL | more;
+                    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT | more;
                     match &*slices {
                         [slice] => send(&self.socket, slice, flags),
                         slices => sendmsg(&self.socket, slices, &mut SendAncillaryBuffer::default(), flags),
                     }
                 }
                 Transmit::File { slice, .. } => {
+                    if *waits {
+                        ioctl_fionbio(&self.socket, true)?;
+                        *waits = false;
+                    }
                     let mut offset = slice.offset;
                     let count = slice.len.min(MAX_SENDFILE) as usize;
                     match sendfile(&self.socket, &slice.file, Some(&mut offset), count) {
                         // The file has become shorter. Its Content-Length is already sent, and a retry would spin.
-                        Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                        Ok(0) => return Ok(Transmitted::FileTruncated),
                         outcome => outcome,
                     }
                 }
@@ -131,6 +172,34 @@ impl Transport {
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
+        }
+    }
+
+    /// Waits until the socket accepts bytes (if `to_send`), until one of the first `events` is readable, until the client
+    /// has left, or until `timeout` is over. May also return early, as [`Readiness::TimedOut`].
+    ///
+    /// # Errors
+    ///
+    /// The system has no memory left.
+    pub(crate) fn wait(
+        &self,
+        to_send: bool,
+        events: [Option<BorrowedFd<'_>>; 2],
+        timeout: Duration,
+    ) -> io::Result<Readiness> {
+        let awaited = if to_send { PollFlags::OUT } else { PollFlags::empty() };
+        let mut polled = vec![PollFd::new(&self.socket, awaited)];
+        polled.extend(events.iter().flatten().map(|event| PollFd::new(event, PollFlags::IN)));
+        let timeout = Timespec::try_from(timeout).ok();
+        match poll(&mut polled, timeout.as_ref()) {
+            Ok(0) | Err(Errno::INTR) => Ok(Readiness::TimedOut),
+            // The kernel reports ERR and HUP although they are not asked for.
+            Ok(_) => {
+                let left = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
+                let has_left = polled.first().is_some_and(|socket| socket.revents().intersects(left));
+                Ok(if has_left { Readiness::Left } else { Readiness::Ready })
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -162,8 +231,10 @@ impl Transport {
     /// # Errors
     ///
     /// None on a connected socket.
-    pub(crate) fn set_nonblocking(&self) -> io::Result<()> {
-        Ok(ioctl_fionbio(&self.socket, true)?)
+    pub(crate) fn set_nonblocking(&mut self) -> io::Result<()> {
+        ioctl_fionbio(&self.socket, true)?;
+        self.blocking = false;
+        Ok(())
     }
 
     /// Sets how long a receive on a blocking socket waits, at least one millisecond.

@@ -48,10 +48,10 @@ impl Weather {
         let weather = Arc::clone(self);
         Ok(match self.reports.join(place, now) {
             Role::Cached(result) => self.response(result, now, format).into(),
-            Role::Leader(leader) => Reply::Offload(Box::new(move || {
+            Role::Leader(leader) => Reply::offload(move || {
                 let result = weather.fetch(leader);
                 weather.response(result, now, format)
-            })),
+            }),
             Role::Follower(place) => Reply::Deferred(Box::new(move |responder| {
                 let reports = weather.reports.clone();
                 let deliver = move |result| responder.respond(weather.response(result, now, format));

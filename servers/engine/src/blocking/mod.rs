@@ -11,11 +11,13 @@ mod acceptor;
 mod refused;
 mod registry;
 mod session;
+mod wait;
 
 use crate::{
     admission::{Admission, Permit, SHORTAGE_EVICTIONS},
     handlers::Handlers,
     listener::Accepted,
+    pool::Pool,
     settings::Settings,
     shutdown::Shutdown,
     threads::Threads,
@@ -34,6 +36,7 @@ use std::{
     },
     time::{Instant, SystemTime},
 };
+use wait::ConnectionEvent;
 
 /// The number of threads that may exist in addition to one for each allowed connection: one that waits for the next
 /// connection, and those whose connections are being closed for new ones.
@@ -42,6 +45,11 @@ const EXTRA_THREADS: usize = 16;
 /// The maximum number of spare threads: those that wait for connections in addition to the configured number
 /// ([`Settings::workers`]). A spare thread ends if no connection comes within `SPARE_TIMEOUT`.
 const SPARE_THREADS: usize = 16;
+
+/// The maximum number of jobs of [`Reply::Offload`](http_core::Reply::Offload) that may run in addition to one for each
+/// allowed connection: those whose client has left, or whose reply has timed out. If there are more, further requests for
+/// jobs get 503.
+const ABANDONED_JOBS: usize = 64;
 
 /// What all threads of the engine share.
 struct Shared {
@@ -54,6 +62,8 @@ struct Shared {
     serving: AtomicUsize,
     /// The configured number of threads that always wait for connections ([`Settings::workers`]).
     workers: usize,
+    /// The threads that run the jobs of [`Reply::Offload`](http_core::Reply::Offload).
+    pool: Pool,
     admission: Admission,
     handlers: Arc<Handlers>,
     /// The value of the `Server` header.
@@ -84,6 +94,7 @@ pub(crate) fn start(
         waiting: AtomicUsize::new(0),
         serving: AtomicUsize::new(0),
         workers: settings.workers,
+        pool: Pool::new(admission.max_connections().saturating_add(ABANDONED_JOBS), 0, threads),
         admission,
         handlers: Arc::clone(handlers),
         server: settings.server.clone(),
@@ -172,11 +183,12 @@ impl Shared {
             let session = Session {
                 open: &entry.connection,
                 conn: self.admission.connection(accepted.client_addr, false, clock.now()),
-                timeouts,
+                pool: &self.pool,
                 handler: &mut handler,
                 clock: &mut clock,
                 shutdown: &self.shutdown,
                 receive_timeout: Some(first_receive_timeout(timeouts)),
+                event: ConnectionEvent::default(),
             };
             session.serve(&mut pool);
             drop(entry);

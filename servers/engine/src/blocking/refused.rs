@@ -38,7 +38,7 @@ impl RefusedConnection {
     /// Sends 503 as far as that is possible without waiting. `conn` must be over a limit ([`Connection::over_limit`]).
     /// Returns `None` if the connection is over already: the socket is closed.
     pub(super) fn new(
-        transport: Transport,
+        mut transport: Transport,
         conn: Connection,
         handler: &dyn Handler,
         clock: &Clock,
@@ -54,7 +54,7 @@ impl RefusedConnection {
         let RefusedConnection { transport, conn, buffers, .. } = self;
         let mut receives = 0;
         loop {
-            let action = Driver { conn, buffers, handler, clock }.drive(&mut u32::MAX.clone());
+            let action = Driver { conn, buffers, handler, clock, wakers: &() }.drive(&mut u32::MAX.clone());
             match action {
                 Action::Receive if receives == RECEIVES => return true,
                 Action::Receive => match transport.receive(&mut buffers.input) {
@@ -65,8 +65,10 @@ impl RefusedConnection {
                 },
                 Action::Send => match transport.transmit(&mut buffers.out, u64::MAX) {
                     Ok(Transmitted::All) => {}
-                    Ok(Transmitted::WouldBlock | Transmitted::BudgetSpent) => return true,
-                    Err(_) => return false,
+                    Ok(Transmitted::WouldBlock | Transmitted::Pending | Transmitted::BudgetSpent) => {
+                        return true;
+                    }
+                    _ => return false,
                 },
                 Action::ShutdownWrite if transport.shutdown_write().is_ok() => {}
                 _ => return false,
@@ -150,7 +152,8 @@ mod tests {
             let (server, client) = UnixStream::pair().expect("sockets");
             let conn = Connection::over_limit(Arc::default(), clock.now());
             let handler = |_: &Request<'_>| Response::text("here");
-            let connection = RefusedConnection::new(Transport::new(server.into()), conn, &handler, &clock);
+            let connection =
+                RefusedConnection::new(Transport::new(server.into(), true), conn, &handler, &clock);
             (client, refused.push(connection.expect("an open connection")))
         };
         let mut clients: Vec<_> = (0..=MAX_REFUSED).map(|_| refuse()).collect();

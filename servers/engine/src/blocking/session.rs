@@ -1,27 +1,43 @@
 //! One connection on a thread of its own: receives, drives the protocol, sends, and waits in place.
 //!
+//! Every wait ends when the client has left, and when the grace period of a shutdown is over.
+//!
 //! To drive a connection is to advance its protocol state without I/O: poll it, call the handler, queue the response.
 
-use super::registry::OpenConnection;
+use super::{
+    registry::OpenConnection,
+    wait::{ConnectionEvent, OutcomeReceiver, OutcomeSender},
+};
 use crate::{
-    drive::{Action, Driver, Outcome, RunReply, start_reply},
+    drive::{Action, Driver, Outcome, RunReply, report_truncated_file, start_reply},
     handlers::WorkerHandler,
+    late::{LateReply, WaitsFor},
+    pool::{Pool, PoolFull},
     shutdown::Shutdown,
-    transport::{Received, Transmitted},
+    transport::{Readiness, Received, Transmitted},
 };
 use http_core::{
-    BufferPool, Buffers, Clock, Connection, Job, Rejection, Reply, Responder, Timeouts, catch_panic,
+    BufferPool, Buffers, CatchDrop, Clock, Connection, Job, Rejection, Reply, Responder, Timeouts,
+    catch_panic, drop_caught,
 };
 use std::{
     io,
-    sync::mpsc::{Receiver, channel},
-    thread,
+    os::fd::AsFd,
     time::{Duration, Instant, SystemTime},
 };
 
-/// The byte budget of one call of [`Transport::transmit`](crate::transport::Transport::transmit). With one byte, the
-/// call returns after the first system call that has sent anything.
-const ONE_SEND: u64 = 1;
+/// The byte budget of one call of [`Transport::transmit`](crate::transport::Transport::transmit). After about this many
+/// bytes the session looks at its clock.
+const BYTES_PER_TURN: u64 = 1024 * 1024;
+
+/// What a session that has queued responses waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blocked {
+    /// Room in the socket's send buffer.
+    Socket,
+    /// The source of a stream.
+    Source,
+}
 
 /// How long an idle connection keeps its buffers. If its next request comes within this time, it is received without
 /// another system call; otherwise the thread frees the buffers and waits without them.
@@ -38,7 +54,8 @@ pub(super) struct Session<'t> {
     pub(super) open: &'t OpenConnection,
     /// The protocol state.
     pub(super) conn: Connection,
-    pub(super) timeouts: &'t Timeouts,
+    /// The threads that run the jobs of [`Reply::Offload`].
+    pub(super) pool: &'t Pool,
     pub(super) handler: &'t mut WorkerHandler,
     pub(super) clock: &'t mut Clock,
     pub(super) shutdown: &'t Shutdown,
@@ -46,6 +63,8 @@ pub(super) struct Session<'t> {
     /// from the listening socket ([`Acceptor::new`](super::acceptor::Acceptor::new)). `None` after the receive of a request
     /// has timed out: then [`limit_receive`](Session::limit_receive) sets it again.
     pub(super) receive_timeout: Option<Duration>,
+    /// Wakes this thread when a late reply has an outcome, or the source of a stream has more.
+    pub(super) event: ConnectionEvent,
 }
 
 impl Session<'_> {
@@ -53,7 +72,7 @@ impl Session<'_> {
     /// the socket.
     pub(super) fn serve(mut self, pool: &mut BufferPool) {
         let mut own = pool.take();
-        let mut reply = None;
+        let (mut reply, mut blocked) = (None, None);
         loop {
             // `receive` closes an idle connection, so that a request that has arrived by then still gets its response.
             if self.shutdown.has_begun() && !self.conn.is_idle() {
@@ -68,13 +87,20 @@ impl Session<'_> {
                     }
                     None => return,
                 },
-                Action::Send => self.send(buffers),
+                Action::Send => match blocked.take() {
+                    Some(blocked) => self.wait_to_send(buffers, blocked),
+                    None => self.send(buffers, &mut blocked),
+                },
                 // Responses to earlier requests do not wait for this one: they are sent first.
                 Action::StartReply(started) => {
-                    reply = Some(started);
+                    let late = LateReply::new(self.driver(buffers).label());
+                    reply = Some((CatchDrop::new(started), late));
                     true
                 }
-                Action::AwaitReply => reply.take().map(|reply| self.run_reply(buffers, reply)).is_some(),
+                Action::AwaitReply => match reply.take() {
+                    Some((reply, late)) => self.run_reply(buffers, reply, late),
+                    None => false,
+                },
                 Action::ShutdownWrite => self.open.transport.shutdown_write().is_ok(),
                 Action::Yield => true,
                 Action::Close => false,
@@ -92,7 +118,13 @@ impl Session<'_> {
 
     /// Borrows what [`Driver`] needs to advance the protocol: connection, buffers, handler and clock.
     fn driver<'d>(&'d mut self, buffers: &'d mut Buffers) -> Driver<'d> {
-        Driver { conn: &mut self.conn, buffers, handler: self.handler.get(), clock: self.clock }
+        Driver {
+            conn: &mut self.conn,
+            buffers,
+            handler: self.handler.get(),
+            clock: self.clock,
+            wakers: &self.event,
+        }
     }
 
     /// Waits until the client sends bytes or ends its stream, or the connection's deadline passes. If the deadline
@@ -163,76 +195,169 @@ impl Session<'_> {
         self.open.transport.set_receive_timeout(wanted)
     }
 
-    /// Sends queued bytes with one system call. The call blocks until the socket has taken all of them or the
-    /// write-stall timeout expires. If the connection's deadline has already passed, sends nothing, marks the
-    /// connection for closing, and returns true.
+    /// Sends queued bytes until all are sent, the socket takes no more, a stream has nothing more, or the byte budget is
+    /// spent. Never waits: sets `blocked` to what the session must wait for.
     ///
-    /// Returns true if the socket has taken some bytes; the session sends the rest later. Returns false if the socket
-    /// has taken none, or the connection is broken: it must be closed.
-    fn send(&mut self, buffers: &mut Buffers) -> bool {
+    /// Returns false if the connection must be closed.
+    fn send(&mut self, buffers: &mut Buffers, blocked: &mut Option<Blocked>) -> bool {
+        match self.open.transport.transmit(&mut buffers.out, BYTES_PER_TURN) {
+            Ok(Transmitted::All) => return true,
+            Ok(Transmitted::BudgetSpent) => {}
+            // Drive once more before the wait: the protocol must see how many bytes the client has taken.
+            Ok(Transmitted::WouldBlock) => *blocked = Some(Blocked::Socket),
+            Ok(Transmitted::Pending) => *blocked = Some(Blocked::Source),
+            Ok(Transmitted::FileTruncated) => {
+                report_truncated_file(&self.conn);
+                return false;
+            }
+            Err(_) => return false,
+        }
+        self.update_clock();
+        true
+    }
+
+    /// Waits until more can be sent, or the connection's deadline passes. If it had passed before, marks the connection for
+    /// closing instead: [`send`](Session::send) has sent what the client takes.
+    ///
+    /// Returns false if the connection must be closed.
+    fn wait_to_send(&mut self, buffers: &mut Buffers, blocked: Blocked) -> bool {
         if self.conn.deadline() <= self.clock.now() {
             self.driver(buffers).expire();
             return true;
         }
-        match self.open.transport.transmit(&mut buffers.out, ONE_SEND) {
-            Ok(Transmitted::All) => true,
-            // Drive once more: the protocol must see whether the client takes the response fast enough.
-            Ok(Transmitted::BudgetSpent) => {
-                self.update_clock();
-                true
-            }
-            // The socket has taken nothing for the whole write-stall timeout.
-            Ok(Transmitted::WouldBlock) | Err(_) => false,
-        }
+        let readiness = self.wait(blocked == Blocked::Socket, self.conn.deadline());
+        self.update_clock();
+        readiness != Readiness::Left
     }
 
-    /// Runs a reply other than [`Reply::Now`] on this thread, and waits until its outcome is known: a response, or the
-    /// reason why there is none. Then queues the response, or an error response (500 or 503).
-    fn run_reply(&mut self, buffers: &mut Buffers, reply: Reply) {
-        let mut run = ThreadReply { timeout: self.timeouts.reply, deferred: None };
-        let outcome = start_reply(reply, &mut run).unwrap_or_else(|| run.wait());
+    /// Waits until [`event`](Session::event) is signalled, or the socket accepts bytes (if `to_send`), or `deadline` passes,
+    /// or the client has left. Also returns [`Readiness::Ready`] when the shutdown begins, and [`Readiness::Left`] when its
+    /// grace period is over. Clears the event.
+    fn wait(&self, to_send: bool, deadline: Instant) -> Readiness {
+        let end = self.shutdown.deadline();
+        let now = Instant::now();
+        if end.is_some_and(|end| end <= now) {
+            return Readiness::Left;
+        }
+        let until = end.map_or(deadline, |end| end.min(deadline));
+        let shutdown = end.is_none().then(|| self.shutdown.as_fd());
+        let event = self.event.descriptor().filter(|_| !to_send);
+        let timeout = until.saturating_duration_since(now);
+        let waited = self.open.transport.wait(to_send, [event, shutdown], timeout);
+        self.event.clear();
+        waited.unwrap_or_else(|error| {
+            log::error!("cannot wait for a client: {error}; closing the connection");
+            Readiness::Left
+        })
+    }
+
+    /// Runs a reply other than [`Reply::Now`], and waits until its outcome is known: a response, or the reason why there is
+    /// none. Then queues the response, or an error response (500 or 503). `late` is the reply before it has started.
+    ///
+    /// Returns false if the client has left meanwhile: the connection must be closed.
+    fn run_reply(&mut self, buffers: &mut Buffers, reply: CatchDrop<Reply>, mut late: LateReply) -> bool {
+        let Some(reply) = reply.into_inner() else { return false };
+        let mut run = ThreadReply {
+            pool: self.pool,
+            event: &self.event,
+            now: self.clock.now(),
+            job: None,
+            outcome: None,
+        };
+        let outcome = match start_reply(reply, &mut late, &mut run) {
+            Some(outcome) => outcome,
+            None => match self.await_outcome(run, &late) {
+                Some(outcome) => outcome,
+                None => return false,
+            },
+        };
+        match outcome {
+            Err(Rejection::ReplyTimeout) => late.log_timeout(),
+            Err(_) => late.log_failure(),
+            Ok(_) => {}
+        }
         self.update_clock();
         if self.shutdown.has_begun() {
             self.conn.disable_keep_alive();
         }
-        self.driver(buffers).complete(outcome);
+        self.driver(buffers).complete(outcome, Some(&late));
+        true
+    }
+
+    /// Waits for the outcome of a late reply that has started. Runs the job of a [`Reply::After`] when its time has come.
+    /// Returns [`Rejection::ReplyTimeout`] if the connection's deadline passes first, and `None` if the client has left.
+    fn await_outcome(&self, started: ThreadReply<'_>, late: &LateReply) -> Option<Outcome> {
+        let ThreadReply { job, outcome, .. } = started;
+        let deadline = self.conn.deadline();
+        let due = match late.waits_for {
+            WaitsFor::Timer(due) => due.min(deadline),
+            _ => deadline,
+        };
+        loop {
+            if let Some(outcome) = outcome.as_ref().and_then(OutcomeReceiver::try_receive) {
+                return Some(outcome);
+            }
+            if Instant::now() >= due {
+                break;
+            }
+            if self.wait(false, due) == Readiness::Left {
+                return None;
+            }
+        }
+        match job.and_then(CatchDrop::into_inner) {
+            Some(job) if due < deadline => Some(catch_panic(|| job(&late.token)).map_err(Rejection::from)),
+            _ => Some(Err(Rejection::ReplyTimeout)),
+        }
     }
 }
 
-/// Runs one reply on the connection's own thread. For [`Reply::After`], sleeps and then runs the job, which is the
-/// function that produces the response. For [`Reply::Offload`], runs the job at once. For [`Reply::Deferred`], waits
-/// for the [`Responder`].
-struct ThreadReply {
-    /// The maximum time that the thread sleeps or waits ([`Timeouts::reply`]). After it, the client gets 503.
-    timeout: Duration,
-    /// Receives the outcome (a response, or why there is none) from the [`Responder`]. `None` if the reply is not
-    /// [`Reply::Deferred`].
-    deferred: Option<Receiver<Outcome>>,
+/// Starts one reply for the thread of its connection, which then waits for the outcome.
+struct ThreadReply<'t> {
+    pool: &'t Pool,
+    event: &'t ConnectionEvent,
+    now: Instant,
+    /// The job of a [`Reply::After`].
+    job: Option<CatchDrop<Job>>,
+    /// Receives the outcome of a [`Reply::Offload`] or [`Reply::Deferred`].
+    outcome: Option<OutcomeReceiver>,
 }
 
-impl ThreadReply {
-    /// Waits for what the [`Responder`] of a deferred reply delivers: a response, or [`Rejection::HandlerPanicked`] if
-    /// the handler has dropped the responder. Returns [`Rejection::ReplyTimeout`] if nothing comes within the timeout.
-    fn wait(&self) -> Outcome {
-        let outcome = self.deferred.as_ref().and_then(|deferred| deferred.recv_timeout(self.timeout).ok());
-        outcome.unwrap_or(Err(Rejection::ReplyTimeout))
+impl ThreadReply<'_> {
+    /// Creates the channel for the outcome. Fails if the system has no descriptors left.
+    fn channel(&mut self, late: &LateReply) -> Result<OutcomeSender, Rejection> {
+        let (sender, receiver) = self.event.channel().map_err(|error| {
+            log::error!("cannot wait for the response to {}: {error}; responding 503", late.label);
+            Rejection::Overloaded
+        })?;
+        self.outcome = Some(receiver);
+        Ok(sender)
     }
 }
 
-impl RunReply for ThreadReply {
-    fn run_after(&mut self, delay: Duration, job: Job) -> Option<Outcome> {
-        thread::sleep(delay.min(self.timeout));
-        Some(if delay > self.timeout { Err(Rejection::ReplyTimeout) } else { catch_panic(job) })
+impl RunReply for ThreadReply<'_> {
+    fn run_after(&mut self, delay: Duration, job: Job, late: &mut LateReply) {
+        late.set_timer(self.now, delay);
+        self.job = Some(CatchDrop::new(job));
     }
 
-    fn offload(&mut self, job: Job) -> Option<Outcome> {
-        Some(catch_panic(job))
+    fn offload(&mut self, job: Job, late: &mut LateReply) -> Result<(), Rejection> {
+        let sender = match self.channel(late) {
+            Ok(sender) => sender,
+            Err(reason) => {
+                drop_caught(job);
+                return Err(reason);
+            }
+        };
+        let token = late.token.clone();
+        let task = Box::new(move || sender.send(catch_panic(|| job(&token)).map_err(Rejection::from)));
+        let task = self.pool.submit(task).map_err(|PoolFull| Rejection::Overloaded)?;
+        late.waits_for = WaitsFor::Task(task);
+        Ok(())
     }
 
-    fn responder(&mut self) -> Responder {
-        let (sender, receiver) = channel();
-        self.deferred = Some(receiver);
-        // The receiver is gone if the reply has timed out.
-        Responder::new(move |outcome| drop(sender.send(outcome)))
+    fn responder(&mut self, late: &mut LateReply) -> Result<Responder, Rejection> {
+        let sender = self.channel(late)?;
+        late.waits_for = WaitsFor::Responder;
+        Ok(Responder::new(late.token.clone(), move |outcome| sender.send(outcome)))
     }
 }

@@ -1,34 +1,65 @@
-//! How late responses return to an event loop: other threads send them into a queue and wake the loop.
+//! How other threads reach an event loop: they send completions into a queue and wake the loop.
 //!
-//! The queue holds outcomes: the response to a request, or why there is none. `K` is the key of the connection.
+//! A completion is the outcome of a late reply (the response, or why there is none), or the news that the source of a stream
+//! has more. `K` is the key of the connection.
 
-use crate::drive::Outcome;
+use crate::{drive::Outcome, stream::MakeWaker};
+use http_core::CatchDrop;
 use mio::{Poll, Token, Waker};
 use std::{
     io,
     sync::{
         Arc,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
+    task::{self, Wake},
 };
 
-/// The queue of completions of one event loop. A completion is the outcome of a reply (the response, or why there is
-/// none), sent from any thread, with the key `K` of the connection that waits for it.
+/// What has happened to a connection.
+pub(super) enum Completion {
+    /// The outcome of its reply is known.
+    Reply(Outcome),
+    /// The source of its stream has called its waker.
+    Stream,
+}
+
+/// The queue of completions of one event loop.
 pub(super) struct Completions<K> {
-    queue: Receiver<(K, Outcome)>,
+    queue: Receiver<Message<K>>,
     /// The sender that [`sender`](Completions::sender) clones.
     sender: CompletionSender<K>,
 }
 
-/// Sends the outcomes of replies (responses, or why there are none) to an event loop, from any thread.
+/// Sends completions to an event loop, from any thread.
 #[derive(Clone)]
 pub(super) struct CompletionSender<K> {
-    queue: Sender<(K, Outcome)>,
+    queue: Sender<Message<K>>,
     waker: Arc<Waker>,
 }
 
-impl<K: Copy + Send + 'static> Completions<K> {
-    /// Creates an empty queue. Each outcome sent to the queue wakes `poll` with an event for `token`.
+/// An entry of the queue.
+enum Message<K> {
+    Reply(K, CatchDrop<Outcome>),
+    Stream(Arc<StreamWaker<K>>),
+}
+
+/// Makes the wakers of the connection `key`.
+pub(super) struct ConnectionWaker<'c, K> {
+    pub(super) key: K,
+    pub(super) completions: &'c Completions<K>,
+}
+
+/// The waker of a stream. It is in the queue at most once, however often it is called.
+struct StreamWaker<K> {
+    key: K,
+    sender: CompletionSender<K>,
+    /// Whether the waker is in the queue.
+    queued: AtomicBool,
+}
+
+impl<K: Copy + Send + Sync + 'static> Completions<K> {
+    /// Creates an empty queue. Each completion sent to the queue wakes `poll` with an event for `token`.
     ///
     /// # Errors
     ///
@@ -39,13 +70,31 @@ impl<K: Copy + Send + 'static> Completions<K> {
         Ok(Completions { queue, sender: CompletionSender { queue: sender, waker } })
     }
 
-    /// Takes the next outcome and the key of its connection. Does not wait: returns `None` if the queue is empty.
-    pub(super) fn next(&self) -> Option<(K, Outcome)> {
-        self.queue.try_recv().ok()
+    /// Takes the next completion and the key of its connection. Does not wait: returns `None` if the queue is empty.
+    pub(super) fn next(&self) -> Option<(K, Completion)> {
+        loop {
+            match self.queue.try_recv().ok()? {
+                Message::Reply(key, outcome) => {
+                    if let Some(outcome) = outcome.into_inner() {
+                        return Some((key, Completion::Reply(outcome)));
+                    }
+                }
+                Message::Stream(waker) => {
+                    // A read-modify-write like that of `wake`: what was written before a call that finds `true` is visible
+                    // to the source after this.
+                    waker.queued.swap(false, Ordering::AcqRel);
+                    return Some((waker.key, Completion::Stream));
+                }
+            }
+        }
     }
 
-    /// Returns a sender for this queue. Any thread may use it to send the outcome of a reply (the response, or why
-    /// there is none) to this event loop.
+    /// Wakes the event loop, so that it takes the completions that are left.
+    pub(super) fn wake(&self) {
+        let _ = self.sender.waker.wake();
+    }
+
+    /// Returns a sender for this queue. Any thread may use it.
     pub(super) fn sender(&self) -> CompletionSender<K> {
         self.sender.clone()
     }
@@ -55,9 +104,51 @@ impl<K> CompletionSender<K> {
     /// Queues the outcome of the reply for which the connection `key` waits, and wakes the event loop. Drops the
     /// outcome if the event loop has ended.
     pub(super) fn send(&self, key: K, outcome: Outcome) {
-        // If the event loop has ended, the connection is closed: drop the outcome.
-        if self.queue.send((key, outcome)).is_ok() {
+        self.queue(Message::Reply(key, CatchDrop::new(outcome)));
+    }
+
+    fn queue(&self, message: Message<K>) {
+        // If the event loop has ended, the connection is closed.
+        if self.queue.send(message).is_ok() {
             let _ = self.waker.wake();
         }
+    }
+}
+
+impl<K: Copy + Send + Sync + 'static> MakeWaker for ConnectionWaker<'_, K> {
+    fn waker(&self) -> io::Result<task::Waker> {
+        let (key, sender) = (self.key, self.completions.sender());
+        Ok(Arc::new(StreamWaker { key, sender, queued: AtomicBool::new(false) }).into())
+    }
+}
+
+impl<K: Copy + Send + Sync + 'static> Wake for StreamWaker<K> {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            self.sender.queue(Message::Stream(Arc::clone(self)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_waker_is_queued_once_until_it_is_taken() {
+        let poll = Poll::new().expect("epoll");
+        let completions = Completions::new(&poll, Token(0)).expect("an eventfd");
+        let waker = ConnectionWaker { key: 7, completions: &completions }.waker().expect("a waker");
+        for _ in 0..2 {
+            (0..1_000).for_each(|_| waker.wake_by_ref());
+            assert!(matches!(completions.next(), Some((7, Completion::Stream))));
+            assert!(completions.next().is_none());
+        }
+        drop(completions);
+        waker.wake();
     }
 }

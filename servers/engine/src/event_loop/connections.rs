@@ -7,16 +7,17 @@
 //! until the connection must wait, is closed, or has used up its budget and yields to the others.
 
 use super::{
-    completions::Completions,
+    completions::ConnectionWaker,
     timers::{Scheduled, Timers},
 };
 use crate::{
     admission::Permit,
-    drive::{Action, Driver, Outcome, RunReply, start_reply},
-    pool::Pool,
+    drive::{Action, Driver, Outcome, RunReply, report_truncated_file, start_reply},
+    late::{LateReply, WaitsFor},
+    pool::{Pool, PoolFull},
     transport::{Received, Transmitted, Transport},
 };
-use http_core::{Buffers, Clock, Connection, Handler, Job, Rejection, Responder, catch_panic};
+use http_core::{Buffers, Clock, Connection, Handler, Job, Rejection, Reply, Responder, catch_panic};
 use mio::{Interest, Registry, Token, unix::SourceFd};
 use std::{
     io,
@@ -33,9 +34,6 @@ const BYTES_PER_TURN: u64 = 1024 * 1024;
 /// The maximum number of receives for one connection before the worker continues with other connections. So a client that
 /// sends without pause (whose bytes are dropped after the last response) does not delay the others.
 const RECEIVES_PER_TURN: u32 = 64;
-/// The longest delay of a [`Reply::After`](http_core::Reply::After). A longer delay is shortened to this, because
-/// adding it to an `Instant` could overflow.
-const MAX_DELAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// The number of idle connections that one search of [`Connections::longest_idle`] finds: those that have been idle for
 /// longest.
 const IDLE_CANDIDATES: usize = 64;
@@ -95,9 +93,9 @@ pub(super) struct ClientConnection {
     /// The number of the second at whose end the worker checks the connection's deadline ([`Timers`]); `None` if no
     /// check is scheduled.
     pub(super) scheduled: Scheduled,
-    /// When the job of a [`Reply::After`](http_core::Reply::After) is due; `None` if there is no such job. [`Timers`]
-    /// hold the job.
-    pub(super) job_due: Option<Instant>,
+    /// The reply whose outcome the connection awaits; `None` if it awaits none. [`Timers`] hold the job of a
+    /// [`Reply::After`].
+    pub(super) late: Option<Box<LateReply>>,
 }
 
 impl ClientConnection {
@@ -113,7 +111,7 @@ impl ClientConnection {
             half_closed: false,
             yielded: false,
             scheduled: None,
-            job_due: None,
+            late: None,
         }
     }
 
@@ -124,8 +122,8 @@ impl ClientConnection {
         self.half_closed |= read_closed;
     }
 
-    /// Registers the connection with epoll (edge-triggered) for received bytes. If responses are queued, also registers
-    /// it for free space in the socket's send buffer. Does nothing if it is registered already.
+    /// Registers the connection with epoll (edge-triggered) for received bytes. If the client has not taken all bytes that
+    /// exist, also registers it for free space in the socket's send buffer. Does nothing if it is registered already.
     ///
     /// # Errors
     ///
@@ -133,7 +131,7 @@ impl ClientConnection {
     /// wake it.
     #[inline]
     pub(super) fn watch(&mut self, registry: &Registry, key: Key) -> io::Result<()> {
-        let sending = self.buffers.as_ref().is_some_and(|buffers| !buffers.out.is_empty());
+        let sending = self.buffers.as_ref().is_some_and(|buffers| buffers.out.pending() > 0);
         let wanted = if sending { Watched::Both } else { Watched::Readable };
         let interest = match wanted {
             Watched::Both => Interest::READABLE | Interest::WRITABLE,
@@ -155,16 +153,15 @@ impl ClientConnection {
 /// or has used up its budget of requests ([`REQUESTS_PER_TURN`]) or bytes ([`BYTES_PER_TURN`]). The fields are what the
 /// worker needs for that.
 pub(super) struct Turn<'w> {
-    pub(super) key: Key,
     pub(super) client: &'w mut ClientConnection,
     pub(super) buffers: &'w mut Buffers,
     pub(super) handler: &'w dyn Handler,
     pub(super) clock: &'w Clock,
-    /// The threads that run [`Reply::Offload`](http_core::Reply::Offload) jobs.
+    /// The threads that run [`Reply::Offload`] jobs.
     pub(super) pool: &'w Pool,
     pub(super) timers: &'w mut Timers<Key>,
-    /// Where other threads send the outcomes of late replies.
-    pub(super) completions: &'w Completions<Key>,
+    /// The connection's key, and where other threads send completions for it.
+    pub(super) waker: ConnectionWaker<'w, Key>,
 }
 
 impl Turn<'_> {
@@ -192,13 +189,20 @@ impl Turn<'_> {
                 Action::Send => match self.client.transport.transmit(&mut self.buffers.out, BYTES_PER_TURN) {
                     Ok(Transmitted::All) => {}
                     // Drive once more: the protocol must see how many bytes the client has taken.
-                    Ok(Transmitted::WouldBlock) => blocked = true,
+                    Ok(Transmitted::WouldBlock | Transmitted::Pending) => blocked = true,
                     Ok(Transmitted::BudgetSpent) => return Action::Yield,
+                    Ok(Transmitted::FileTruncated) => {
+                        report_truncated_file(&self.client.conn);
+                        return Action::Close;
+                    }
                     Err(_) => return Action::Close,
                 },
                 Action::StartReply(reply) => {
-                    if let Some(outcome) = start_reply(reply, self) {
-                        self.driver().complete(outcome);
+                    if self.start(reply) {
+                        budget = budget.saturating_sub(1);
+                        if budget == 0 {
+                            return Action::Yield;
+                        }
                     }
                 }
                 Action::ShutdownWrite => {
@@ -214,9 +218,27 @@ impl Turn<'_> {
     /// Queues the response for `outcome`, the outcome of the connection's reply. Then continues as [`run`](Turn::run),
     /// and returns what that returns. Ignores `outcome` if the connection no longer waits for it.
     pub(super) fn run_completed(&mut self, outcome: Outcome) -> Action {
-        self.client.job_due = None;
-        self.driver().complete(outcome);
+        let late = self.client.late.take();
+        if let Some(late) = &late
+            && outcome.is_err()
+        {
+            late.log_failure();
+        }
+        self.driver().complete(outcome, late.as_deref());
         self.run()
+    }
+
+    /// Starts a late reply. Returns whether its outcome was known at once; then queues the response.
+    #[cold]
+    fn start(&mut self, reply: Reply) -> bool {
+        let mut late = Box::new(LateReply::new(self.driver().label()));
+        let outcome = start_reply(reply, &mut late, self);
+        let is_known = outcome.is_some();
+        match outcome {
+            Some(outcome) => self.driver().complete(outcome, Some(&late)),
+            None => self.client.late = Some(late),
+        }
+        is_known
     }
 
     /// Handles a deadline that has passed: queues an error response or marks the connection for closing
@@ -234,7 +256,11 @@ impl Turn<'_> {
                 return action;
             }
         }
-        self.driver().expire();
+        let expired = self.driver().expire();
+        if let Some(late) = self.client.late.take_if(|_| expired.is_some()) {
+            late.log_timeout();
+            self.timers.cancel(&late.waits_for, self.waker.key);
+        }
         self.run()
     }
 
@@ -246,28 +272,30 @@ impl Turn<'_> {
             buffers: self.buffers,
             handler: self.handler,
             clock: self.clock,
+            wakers: &self.waker,
         }
     }
 }
 
 /// No reply blocks the event loop: timers, pool threads and responders deliver the outcomes later.
 impl RunReply for Turn<'_> {
-    fn run_after(&mut self, delay: Duration, job: Job) -> Option<Outcome> {
-        let due = self.clock.now() + delay.min(MAX_DELAY);
-        self.client.job_due = Some(due);
-        self.timers.delay(due, self.key, job);
-        None
+    fn run_after(&mut self, delay: Duration, job: Job, late: &mut LateReply) {
+        let due = late.set_timer(self.clock.now(), delay);
+        self.timers.delay(due, self.waker.key, job);
     }
 
-    fn offload(&mut self, job: Job) -> Option<Outcome> {
-        let (sender, key) = (self.completions.sender(), self.key);
-        let task = Box::new(move || sender.send(key, catch_panic(job)));
-        self.pool.submit(task).err().map(|_| Err(Rejection::Overloaded))
+    fn offload(&mut self, job: Job, late: &mut LateReply) -> Result<(), Rejection> {
+        let (sender, key, token) = (self.waker.completions.sender(), self.waker.key, late.token.clone());
+        let task = Box::new(move || sender.send(key, catch_panic(|| job(&token)).map_err(Rejection::from)));
+        let task = self.pool.submit(task).map_err(|PoolFull| Rejection::Overloaded)?;
+        late.waits_for = WaitsFor::Task(task);
+        Ok(())
     }
 
-    fn responder(&mut self) -> Responder {
-        let (sender, key) = (self.completions.sender(), self.key);
-        Responder::new(move |outcome| sender.send(key, outcome))
+    fn responder(&mut self, late: &mut LateReply) -> Result<Responder, Rejection> {
+        let (sender, key) = (self.waker.completions.sender(), self.waker.key);
+        late.waits_for = WaitsFor::Responder;
+        Ok(Responder::new(late.token.clone(), move |outcome| sender.send(key, outcome)))
     }
 }
 
@@ -396,7 +424,7 @@ mod tests {
     fn client() -> ClientConnection {
         let socket = File::open("/dev/null").expect("/dev/null").into();
         let conn = Connection::new(Arc::default(), Instant::now());
-        ClientConnection::new(Transport::new(socket), conn, None)
+        ClientConnection::new(Transport::new(socket, false), conn, None)
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //! An entry is the key `K` of a connection, in the slot of one second. Seconds are numbered from the start of the
 //! timers. A delayed job is the function that produces the response of a `Reply::After`.
 
-use http_core::Job;
+use crate::late::WaitsFor;
+use http_core::{CatchDrop, Job};
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
@@ -35,7 +36,7 @@ pub(super) struct Timers<K> {
     scheduled: usize,
     /// The jobs of `Reply::After` (functions that produce responses), ordered by the time when they are due. A
     /// connection has at most one.
-    jobs: BTreeMap<(Instant, K), Job>,
+    jobs: BTreeMap<(Instant, K), CatchDrop<Job>>,
 }
 
 impl<K: Copy + Ord> Timers<K> {
@@ -85,19 +86,21 @@ impl<K: Copy + Ord> Timers<K> {
 
     /// Stores `job` of the connection `key`. From the time `due` on, [`take_job`](Timers::take_job) returns the job.
     pub(super) fn delay(&mut self, due: Instant, key: K, job: Job) {
-        self.jobs.insert((due, key), job);
+        self.jobs.insert((due, key), CatchDrop::new(job));
     }
 
-    /// Drops the job that the connection `key` has at the time `due`. Does nothing if there is no such job.
-    pub(super) fn cancel(&mut self, due: Instant, key: K) {
-        self.jobs.remove(&(due, key));
+    /// Drops the job of the connection `key` for which `waits_for` waits. Does nothing if there is no such job.
+    pub(super) fn cancel(&mut self, waits_for: &WaitsFor, key: K) {
+        if let WaitsFor::Timer(due) = *waits_for {
+            self.jobs.remove(&(due, key));
+        }
     }
 
     /// Removes and returns the earliest delayed job and the key of its connection; `None` if no job is due at `now`.
     pub(super) fn take_job(&mut self, now: Instant) -> Option<(K, Job)> {
         let first = self.jobs.first_entry().filter(|first| first.key().0 <= now)?;
         let ((_, key), job) = first.remove_entry();
-        Some((key, job))
+        Some((key, job.into_inner()?))
     }
 
     /// The time until the worker must call [`take_second`](Timers::take_second) and [`take_job`](Timers::take_job)
@@ -171,11 +174,11 @@ mod tests {
         let start = Instant::now();
         let mut timers = Timers::new(start);
         for (key, after) in [(0, 3), (1, 1), (2, 2)] {
-            timers.delay(start + seconds(after), key, Box::new(|| Response::new(Status::OK)));
+            timers.delay(start + seconds(after), key, Box::new(|_| Response::new(Status::OK)));
         }
         assert_eq!(timers.next_due(start), Some(seconds(1)));
         assert!(timers.take_job(start).is_none());
-        timers.cancel(start + seconds(2), 2);
+        timers.cancel(&WaitsFor::Timer(start + seconds(2)), 2);
         let keys: Vec<u8> =
             std::iter::from_fn(|| timers.take_job(start + seconds(9)).map(|(key, _)| key)).collect();
         assert_eq!(keys, [1, 0]);

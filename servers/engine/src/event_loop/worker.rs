@@ -4,7 +4,7 @@
 //! that does not fill the buffer has emptied the socket, so no second receive is needed to find that out.
 
 use super::{
-    completions::Completions,
+    completions::{Completion, Completions, ConnectionWaker},
     connections::{ClientConnection, Connections, Key, Turn},
     listeners::{Listeners, MAX_LISTENERS},
     timers::Timers,
@@ -20,7 +20,7 @@ use crate::{
     shutdown::Shutdown,
     transport::Transport,
 };
-use http_core::{BufferPool, Clock, catch_panic};
+use http_core::{BufferPool, Clock, Rejection, catch_panic, drop_caught};
 use mio::{Events, Poll, Token, event::Event};
 use rustix::event::epoll;
 use std::{
@@ -49,6 +49,9 @@ const ACCEPTS_PER_TURN: usize = 64;
 /// The maximum number of calls of [`Worker::accept`] for each listening socket after the shutdown has begun. Each call
 /// accepts up to [`ACCEPTS_PER_TURN`] connections: together enough for every queued connection, but not for a flood.
 const LAST_ACCEPT_TURNS: usize = 64;
+/// The maximum number of completions that the worker handles before it handles other events. So a connection whose replies
+/// complete at once does not delay the others.
+const COMPLETIONS_PER_TURN: usize = 256;
 /// The maximum number of unused buffers that the worker keeps for later use.
 const FREE_BUFFERS: usize = 64;
 
@@ -319,23 +322,28 @@ impl Worker {
     /// Runs one turn of the connection `key`; `wakeup` is the reason. Afterwards closes the connection, or queues it
     /// for another turn, or makes it wait: schedules its deadline and registers it with epoll. Does nothing if the
     /// connection has closed.
+    ///
+    /// Closes the connection if application code panics in a place where nothing else catches the panic.
     fn resume(&mut self, key: Key, wakeup: Wakeup) {
-        let Some(client) = self.connections.get(key) else { return };
+        let Some(client) = self.connections.get(key) else { return drop_caught(wakeup) };
         let mut buffers = client.buffers.take().unwrap_or_else(|| self.buffers.take());
         let mut turn = Turn {
-            key,
             client,
             buffers: &mut buffers,
             handler: self.handler.get(),
             clock: &self.clock,
             pool: &self.pool,
             timers: &mut self.timers,
-            completions: &self.completions,
+            waker: ConnectionWaker { key, completions: &self.completions },
         };
-        let action = match wakeup {
+        let action = catch_panic(|| match wakeup {
             Wakeup::Ready => turn.run(),
             Wakeup::Completed(outcome) => turn.run_completed(outcome),
             Wakeup::Expired => turn.run_expired(),
+        });
+        let Ok(action) = action else {
+            drop_caught(buffers);
+            return self.close(key);
         };
         match action {
             Action::Close => {
@@ -362,25 +370,30 @@ impl Worker {
         }
     }
 
-    /// Closes a connection, and drops its delayed job and its buffers. Does nothing if the connection has closed
+    /// Closes a connection, cancels its late reply, and drops its buffers. Does nothing if the connection has closed
     /// already.
     fn close(&mut self, key: Key) {
         // Closing the socket also removes it from epoll.
         let Some(client) = self.connections.remove(key) else { return };
-        if let Some(due) = client.job_due {
-            self.timers.cancel(due, key);
+        if let Some(late) = &client.late {
+            self.timers.cancel(&late.waits_for, key);
         }
         if let Some(buffers) = client.buffers {
             self.buffers.put(buffers);
         }
     }
 
-    /// Takes from [`Completions`] the outcomes of replies (responses, or why there are none), and runs the connections
-    /// that wait for them.
+    /// Takes completions from the queue, and runs the connections that wait for them. Leaves those beyond
+    /// [`COMPLETIONS_PER_TURN`] for the next turn.
     fn run_completions(&mut self) {
-        while let Some((key, outcome)) = self.completions.next() {
-            self.resume(key, Wakeup::Completed(outcome));
+        for _ in 0..COMPLETIONS_PER_TURN {
+            match self.completions.next() {
+                Some((key, Completion::Reply(outcome))) => self.resume(key, Wakeup::Completed(outcome)),
+                Some((key, Completion::Stream)) => self.resume(key, Wakeup::Ready),
+                None => return,
+            }
         }
+        self.completions.wake();
     }
 
     /// Handles deadlines that have passed, delayed jobs that are due, refused connections that have been open for long
@@ -392,7 +405,10 @@ impl Worker {
             }
         }
         while let Some((key, job)) = self.timers.take_job(now) {
-            self.resume(key, Wakeup::Completed(catch_panic(job)));
+            let late = self.connections.get(key).and_then(|client| client.late.as_ref());
+            let token = late.map(|late| late.token.clone()).unwrap_or_default();
+            let outcome = catch_panic(|| job(&token)).map_err(Rejection::from);
+            self.resume(key, Wakeup::Completed(outcome));
         }
         while let Some((_, key)) = self.refused.front().copied().filter(|(end, _)| *end <= now) {
             self.refused.pop_front();

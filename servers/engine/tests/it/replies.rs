@@ -6,8 +6,8 @@ use crate::{
     server::{InProcessServer, settings},
 };
 use http_engine::{
-    Body, ChunkSource, Engine, Handler, Middleware, Next, Rejected, Reply, Request, Responder, Response,
-    Settings, Stack, Status,
+    Body, Chunk, ChunkSource, Engine, Handler, Middleware, Next, Rejected, Reply, Request, Responder,
+    Response, Settings, Stack, Status,
 };
 use std::{
     io, mem, panic,
@@ -21,8 +21,8 @@ fn handle(request: &Request<'_>) -> Reply {
     let text = |text: &'static str| move || Response::text(text);
     match request.path() {
         "/now" => text("now")().into(),
-        "/after" => Reply::After(Duration::from_millis(300), Box::new(text("after"))),
-        "/offload" => Reply::Offload(Box::new(text("offload"))),
+        "/after" => Reply::after(Duration::from_millis(300), text("after")),
+        "/offload" => Reply::offload(text("offload")),
         "/deferred" => Reply::Deferred(Box::new(move |responder| {
             thread::spawn(move || responder.respond(text("deferred")()));
         })),
@@ -34,10 +34,10 @@ fn handle(request: &Request<'_>) -> Reply {
             thread::spawn(move || drop(responder));
         })),
         "/never" => Reply::Deferred(Box::new(mem::forget)),
-        "/too-late" => Reply::After(Duration::from_secs(3600), Box::new(text("too late"))),
+        "/too-late" => Reply::after(Duration::from_secs(3600), text("too late")),
         "/panic" => fail(),
-        "/panic-after" => Reply::After(Duration::ZERO, Box::new(|| fail())),
-        "/panic-offload" => Reply::Offload(Box::new(|| fail())),
+        "/panic-after" => Reply::after(Duration::ZERO, || fail()),
+        "/panic-offload" => Reply::offload(|| fail()),
         "/panic-deferred" => Reply::Deferred(Box::new(|_| fail())),
         "/stream" => stream(3, Ok(())).into(),
         "/stream-of-nothing" => stream(0, Ok(())).into(),
@@ -65,15 +65,14 @@ struct Chunks {
 }
 
 impl ChunkSource for Chunks {
-    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
-        match self.left.checked_sub(1) {
-            Some(left) => {
-                self.left = left;
-                chunk.resize(1000, b'0' + left);
-            }
-            None => self.end?,
-        }
-        Ok(())
+    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
+        let Some(left) = self.left.checked_sub(1) else {
+            self.end?;
+            return Ok(Chunk::End);
+        };
+        self.left = left;
+        chunk.resize(1000, b'0' + left);
+        Ok(Chunk::Data)
     }
 }
 
@@ -362,7 +361,7 @@ http_testing::both_engines! {
     }
 }
 
-/// The blocking engine has no such queue: it runs the job on the connection's thread.
+/// The blocking engine has no such queue: it starts a thread for each job.
 #[test]
 fn a_full_pool_queue_becomes_503_on_the_event_loop() {
     let (started, has_started) = channel();
@@ -372,12 +371,12 @@ fn a_full_pool_queue_becomes_503_on_the_event_loop() {
     let handler = move |_: &Request<'_>| {
         let (started, released) = (started.clone(), released.clone());
         handled.send(()).expect("the test still runs");
-        Reply::Offload(Box::new(move || {
+        Reply::offload(move || {
             started.send(()).expect("the test still runs");
             let released: &Receiver<()> = &released.lock().expect("no panic");
             released.recv_timeout(TIMEOUT).expect("the test releases it");
             Response::text("done")
-        }))
+        })
     };
     let settings = Settings { workers: 1, pool_threads: 1, pool_queue: 1, ..settings() };
     let server = InProcessServer::start(Engine::EventLoop, settings, handler);

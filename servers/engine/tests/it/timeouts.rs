@@ -5,7 +5,7 @@ use crate::{
     reply::retry_on_eintr,
     server::{InProcessServer, settings},
 };
-use http_engine::{Body, ChunkSource, Engine, Request, Response, Settings, Timeouts};
+use http_engine::{Body, Chunk, ChunkSource, Engine, Request, Response, Settings, Timeouts};
 use std::{
     io::{self, Read},
     sync::mpsc::{Sender, channel},
@@ -72,9 +72,9 @@ fn check_408(client: &mut Client, beginning: &str) {
 struct Endless(Sender<()>);
 
 impl ChunkSource for Endless {
-    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
+    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
         chunk.resize(64 * 1024, b'x');
-        Ok(())
+        Ok(Chunk::Data)
     }
 }
 

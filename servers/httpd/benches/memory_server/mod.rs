@@ -129,7 +129,7 @@ impl MemoryServer {
         let mut sent = 0;
         loop {
             let count = match self.buffers.out.transmit() {
-                Transmit::Empty => break,
+                Transmit::Empty | Transmit::Pending => break,
                 Transmit::Bytes { slices, .. } => {
                     observe(&slices);
                     slices.iter().map(|slice| slice.len()).sum()
@@ -148,7 +148,7 @@ impl MemoryServer {
     #[inline]
     fn drive(&mut self) -> Action {
         let MemoryServer { conn, buffers, files, clock, .. } = self;
-        Driver { conn, buffers, handler: files, clock }.drive(&mut u32::MAX.clone())
+        Driver { conn, buffers, handler: files, clock, wakers: &() }.drive(&mut u32::MAX.clone())
     }
 }
 

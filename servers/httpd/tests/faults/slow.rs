@@ -10,7 +10,7 @@ use crate::{
     },
     start,
 };
-use http_engine::{Body, ChunkSource, Engine, Request, Response, Settings, Timeouts};
+use http_engine::{Body, Chunk, ChunkSource, Engine, Request, Response, Settings, Timeouts};
 use std::{
     io::{self, Read, Write},
     net::TcpStream,
@@ -150,9 +150,9 @@ fn check_408(settings: Settings, engine: Engine, beginning: &str, more: &str) {
 struct Endless(Sender<()>);
 
 impl ChunkSource for Endless {
-    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
+    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
         chunk.resize(16 * 1024, b'x');
-        Ok(())
+        Ok(Chunk::Data)
     }
 }
 

@@ -27,10 +27,10 @@ use tempfile::TempDir;
 fn handler(site: &Site) -> impl Handler + 'static {
     let files = Files::from_root(Arc::new(Root::open(site.root()).expect("a document root")));
     move |request: &Request<'_>| match request.path() {
-        "/after" => HandlerReply::After(Duration::ZERO, Box::new(|| Response::text("after"))),
-        "/offload" => HandlerReply::Offload(Box::new(|| Response::text("offload"))),
+        "/after" => HandlerReply::after(Duration::ZERO, || Response::text("after")),
+        "/offload" => HandlerReply::offload(|| Response::text("offload")),
         "/panic" => panic!("on purpose"),
-        "/panic-offload" => HandlerReply::Offload(Box::new(|| panic!("on purpose"))),
+        "/panic-offload" => HandlerReply::offload(|| panic!("on purpose")),
         _ => files.handle(request),
     }
 }

@@ -1,0 +1,117 @@
+//! A reply whose outcome the engine awaits, and the request that log messages are about.
+
+use crate::pool::QueuedTask;
+use http_core::CancellationToken;
+use std::{
+    fmt,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+/// The maximum length of a request target in a log message, in bytes.
+const MAX_TARGET: usize = 200;
+
+/// The longest delay of a [`Reply::After`](http_core::Reply::After). A longer delay is shortened to this, because adding it to
+/// an `Instant` could overflow.
+const MAX_DELAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Names a request in a log message: its target and the client's address, as far as they are known.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestLabel {
+    target: Option<Box<str>>,
+    client: Option<SocketAddr>,
+}
+
+impl RequestLabel {
+    pub(crate) fn new(target: Option<&str>, client: Option<SocketAddr>) -> RequestLabel {
+        let shorten = |target: &str| target.get(..MAX_TARGET).unwrap_or(target).into();
+        RequestLabel { target: target.map(shorten), client }
+    }
+}
+
+impl fmt::Display for RequestLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.target.as_deref().unwrap_or("a request"))?;
+        match self.client {
+            Some(client) => write!(f, " from {client}"),
+            None => f.write_str(" from an unknown client"),
+        }
+    }
+}
+
+/// What produces the outcome of a late reply.
+#[derive(Debug)]
+pub(crate) enum WaitsFor {
+    /// Nothing yet: the reply has not started.
+    Start,
+    /// A timer, until this time.
+    Timer(Instant),
+    /// A task in the queue of a pool, or on one of its threads.
+    Task(QueuedTask),
+    /// A responder.
+    Responder,
+}
+
+/// A reply that has started and whose outcome is not known. Dropping it cancels the reply: a task that has not started is
+/// dropped, and code that runs sees the cancelled token. An engine drops it when the outcome has arrived, when the reply has
+/// timed out, and when the connection closes.
+#[derive(Debug)]
+pub(crate) struct LateReply {
+    pub(crate) token: CancellationToken,
+    pub(crate) label: RequestLabel,
+    pub(crate) waits_for: WaitsFor,
+}
+
+impl LateReply {
+    pub(crate) fn new(label: RequestLabel) -> LateReply {
+        LateReply { token: CancellationToken::default(), label, waits_for: WaitsFor::Start }
+    }
+
+    /// Makes the reply wait for a timer, which starts `now`. Returns when the timer is over.
+    pub(crate) fn set_timer(&mut self, now: Instant, delay: Duration) -> Instant {
+        let due = now + delay.min(MAX_DELAY);
+        self.waits_for = WaitsFor::Timer(due);
+        due
+    }
+
+    /// Logs that the application has dropped its responder, if the reply waits for one.
+    #[cold]
+    pub(crate) fn log_failure(&self) {
+        if let WaitsFor::Responder = self.waits_for {
+            log::error!("the handler dropped the responder of {}; responding 500", self.label);
+        }
+    }
+
+    /// Logs that the reply has timed out.
+    #[cold]
+    pub(crate) fn log_timeout(&self) {
+        log::warn!("no response to {} within the reply timeout; responding 503", self.label);
+    }
+}
+
+impl Drop for LateReply {
+    fn drop(&mut self) {
+        self.token.cancel();
+        if let WaitsFor::Task(task) = &self.waits_for {
+            task.cancel();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_names_target_and_client() {
+        let client = "127.0.0.1:4711".parse().ok();
+        let long = "/".repeat(300);
+        for (target, client, expected) in [
+            (Some("/a?b"), client, "/a?b from 127.0.0.1:4711"),
+            (None, client, "a request from 127.0.0.1:4711"),
+            (Some(&*long), None, &(long[..200].to_owned() + " from an unknown client")),
+        ] {
+            assert_eq!(RequestLabel::new(target, client).to_string(), expected);
+        }
+    }
+}
