@@ -30,6 +30,11 @@ use std::{
 /// bytes the session looks at its clock.
 const BYTES_PER_TURN: u64 = 1024 * 1024;
 
+/// How often a session that waits for room in the send buffer tries to send. The kernel reports room only when a third of the
+/// buffer is free, which may be long after the client has taken the last bytes. Sending shows what it has taken, so that its
+/// deadline counts from about the right time.
+const SEND_INTERVAL: Duration = Duration::from_secs(1);
+
 /// What a session that has queued responses waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Blocked {
@@ -225,7 +230,10 @@ impl Session<'_> {
             self.driver(buffers).expire();
             return true;
         }
-        let readiness = self.wait(blocked == Blocked::Socket, self.conn.deadline());
+        let readiness = match blocked {
+            Blocked::Socket => self.wait(true, self.conn.deadline().min(self.clock.now() + SEND_INTERVAL)),
+            Blocked::Source => self.wait(false, self.conn.deadline()),
+        };
         self.update_clock();
         readiness != Readiness::Left
     }

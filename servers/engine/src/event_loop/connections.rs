@@ -122,6 +122,23 @@ impl ClientConnection {
         self.half_closed |= read_closed;
     }
 
+    /// Whether the connection holds bytes that the client has not taken.
+    #[inline]
+    pub(super) fn is_sending(&self) -> bool {
+        self.buffers.as_ref().is_some_and(|buffers| buffers.out.pending() > 0)
+    }
+
+    /// Returns when the worker must next look at the connection, if nothing happens before: at its deadline, or within a
+    /// second if the client has not taken all bytes.
+    ///
+    /// epoll reports a writable socket only when a third of its buffer is free, which may be long after the client has taken
+    /// the last bytes. Sending shows what it has taken, so that its deadline counts from about the right time.
+    #[inline]
+    pub(super) fn next_check(&self, now: Instant) -> Instant {
+        let deadline = self.conn.deadline();
+        if self.is_sending() { deadline.min(now) } else { deadline }
+    }
+
     /// Registers the connection with epoll (edge-triggered) for received bytes. If the client has not taken all bytes that
     /// exist, also registers it for free space in the socket's send buffer. Does nothing if it is registered already.
     ///
@@ -131,7 +148,7 @@ impl ClientConnection {
     /// wake it.
     #[inline]
     pub(super) fn watch(&mut self, registry: &Registry, key: Key) -> io::Result<()> {
-        let sending = self.buffers.as_ref().is_some_and(|buffers| buffers.out.pending() > 0);
+        let sending = self.is_sending();
         let wanted = if sending { Watched::Both } else { Watched::Readable };
         let interest = match wanted {
             Watched::Both => Interest::READABLE | Interest::WRITABLE,
@@ -247,8 +264,7 @@ impl Turn<'_> {
     /// If responses are queued, first tries to send them. If the client takes enough bytes to extend the deadline,
     /// nothing expires.
     pub(super) fn run_expired(&mut self) -> Action {
-        // epoll reports a writable socket only when a third of its buffer is free, which a slow client may reach
-        // later than its timeout. Sending shows whether it has taken anything.
+        // See `ClientConnection::next_check`.
         if !self.buffers.out.is_empty() {
             let action = self.run();
             let is_over = matches!(action, Action::Close | Action::Yield);

@@ -362,7 +362,7 @@ impl Worker {
                 } else {
                     client.buffers = Some(buffers);
                 }
-                self.timers.schedule(key, client.conn.deadline(), &mut client.scheduled);
+                self.timers.schedule(key, client.next_check(self.clock.now()), &mut client.scheduled);
                 if client.watch(self.poll.registry(), key).is_err() {
                     self.close(key);
                 }
@@ -418,7 +418,8 @@ impl Worker {
     }
 
     /// Checks the deadline of the connection `key`, which was scheduled for `second` ([`Timers::take_second`]). If the
-    /// deadline has passed, runs the connection with [`Wakeup::Expired`]. Otherwise schedules the next check.
+    /// deadline has passed, runs the connection with [`Wakeup::Expired`]. Otherwise sends if bytes are queued, and schedules
+    /// the next check.
     ///
     /// Does nothing if the connection has closed, or is now scheduled for another second.
     fn check_deadline(&mut self, key: Key, second: u32) {
@@ -427,10 +428,12 @@ impl Worker {
         };
         client.scheduled = None;
         let deadline = client.conn.deadline();
-        if deadline > self.clock.now() {
-            self.timers.schedule(key, deadline, &mut client.scheduled);
-        } else {
+        if deadline <= self.clock.now() {
             self.resume(key, Wakeup::Expired);
+        } else if client.is_sending() {
+            self.resume(key, Wakeup::Ready);
+        } else {
+            self.timers.schedule(key, deadline, &mut client.scheduled);
         }
     }
 
