@@ -94,7 +94,7 @@ pub struct Sent {
 
 /// The callback that [`Response::on_sent`](crate::Response::on_sent) sets. It is called once: when the body is sent, or
 /// when the connection closes before that.
-pub(crate) type OnSent = Box<dyn FnOnce(Sent) + Send>;
+pub(crate) type OnSent = CatchDrop<Box<dyn FnOnce(Sent) + Send>>;
 
 /// One entry of a send queue. A range shrinks from its start as its bytes are sent.
 pub(crate) enum Segment {
@@ -121,18 +121,13 @@ pub(crate) enum Segment {
     /// bytes.
     ///
     /// [`SendQueue::total_queued`]: super::send_queue::SendQueue::total_queued
-    End { from: u64, on_sent: CatchDrop<OnSent> },
+    End { from: u64, on_sent: OnSent },
 }
 
 impl Segment {
     /// Creates a [`Segment::Stream`].
     pub(crate) fn stream(source: Box<dyn ChunkSource>, chunked: bool) -> Segment {
         Segment::Stream { source: CatchDrop::new(source), chunked }
-    }
-
-    /// Creates a [`Segment::End`].
-    pub(crate) fn end(from: u64, on_sent: OnSent) -> Segment {
-        Segment::End { from, on_sent: CatchDrop::new(on_sent) }
     }
 
     /// Returns whether this is a [`Segment::End`].

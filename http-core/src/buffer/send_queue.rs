@@ -3,10 +3,8 @@
 //! The engine asks the queue for the next bytes and reports how many it has sent. The queue never writes to a socket.
 
 use super::segment::{Chunk, FileSlice, OnSent, Segment, Sent};
-use crate::{
-    codec::chunked,
-    types::panic::{CatchDrop, catch_panic},
-};
+use crate::codec::chunked;
+use crate::types::panic::catch_panic;
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
@@ -307,7 +305,7 @@ enum Pulled {
 }
 
 /// Calls `on_sent` with `sent`, and catches its panic.
-fn notify(on_sent: CatchDrop<OnSent>, sent: Sent) {
+fn notify(on_sent: OnSent, sent: Sent) {
     if let Some(on_sent) = on_sent.into_inner() {
         let _ = catch_panic(|| on_sent(sent));
     }
@@ -328,7 +326,7 @@ impl std::fmt::Debug for SendQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::buffer::segment::ChunkSource;
+    use crate::{buffer::segment::ChunkSource, types::panic::CatchDrop};
     use std::{fs::File, panic::resume_unwind, sync::Arc};
 
     /// Sends everything, `step` bytes at a time, and returns it. A file appears as `<offset+len>`, a pending stream as
@@ -500,6 +498,10 @@ mod tests {
         // The queue is dropped with the stream in it.
     }
 
+    fn end(from: u64, callback: impl FnOnce(Sent) + Send + 'static) -> Segment {
+        Segment::End { from, on_sent: CatchDrop::new(Box::new(callback)) }
+    }
+
     /// Queues bodies of 7 and 3 bytes after heads of 5, sends `count` bytes, and compares what the callbacks receive: the
     /// number of bytes sent, and whether they are the whole body.
     fn check_callbacks(count: usize, expected: &[(u64, bool)]) {
@@ -510,8 +512,7 @@ mod tests {
             let from = queue.total_queued();
             queue.push(Segment::Static(body.as_bytes()));
             let sender = sender.clone();
-            let on_sent = Box::new(move |sent| sender.send(sent).expect("a receiver"));
-            queue.push(Segment::end(from, on_sent));
+            queue.push(end(from, move |sent| sender.send(sent).expect("a receiver")));
         }
         let mut left = count;
         while left > 0 {
@@ -540,13 +541,13 @@ mod tests {
         let mut queue = SendQueue::default();
         queue.write(|text| text.extend_from_slice(b"head"));
         let from = queue.total_queued();
-        queue.push(Segment::end(from, Box::new(|_| resume_unwind(Box::new(Bomb)))));
+        queue.push(end(from, |_| resume_unwind(Box::new(Bomb))));
         let Transmit::Bytes { more: false, .. } = queue.transmit() else { panic!("nothing follows") };
         queue.sent(4);
         assert!(queue.is_empty());
         let (sender, receiver) = std::sync::mpsc::channel();
         queue.push(stream(".", false));
-        queue.push(Segment::end(4, Box::new(move |sent| sender.send(sent).expect("a receiver"))));
+        queue.push(end(4, move |sent| sender.send(sent).expect("a receiver")));
         assert_eq!(drain(&mut queue, 1), "");
         assert_eq!(receiver.recv(), Ok(Sent { bytes: 0, complete: true }));
     }

@@ -19,7 +19,7 @@ use crate::{
         error::{HeaderError, Misuse},
         grammar,
         method::Method,
-        panic::drop_caught,
+        panic::{CatchDrop, drop_caught},
         status::Status,
     },
 };
@@ -283,7 +283,7 @@ impl Response {
     /// connections. Replaces the callback of an earlier call. If the response cannot be sent ([`Misuse`]), it is dropped
     /// without a call.
     pub fn on_sent(self, callback: impl FnOnce(Sent) + Send + 'static) -> Response {
-        Response { on_sent: Some(Box::new(callback)), ..self }
+        Response { on_sent: Some(CatchDrop::new(Box::new(callback))), ..self }
     }
 
     /// Returns the status.
@@ -390,7 +390,7 @@ impl Response {
             drop_caught(source);
         }
         if let Some(on_sent) = self.on_sent {
-            out.push(Segment::end(from, on_sent));
+            out.push(Segment::End { from, on_sent });
         }
     }
 

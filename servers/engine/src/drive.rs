@@ -10,7 +10,7 @@ use http_core::{
     Body, Buffers, Clock, Connection, Handler, Job, Misuse, Rejection, Reply, Request, Responder, Response,
     Step, catch_panic, drop_caught,
 };
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 pub use crate::stream::MakeWaker;
 
@@ -194,13 +194,12 @@ fn report(misuse: &Misuse) {
     log::error!("cannot send the handler's response: {misuse}; responding 500 instead");
 }
 
-/// Logs that a response remains incomplete because its file has become shorter.
+/// Logs that a response remains incomplete because of an error of its file, or because its file has become shorter (`None`).
 #[cold]
-pub(crate) fn report_truncated_file(conn: &Connection) {
+pub(crate) fn report_file(conn: &Connection, error: Option<impl Display>) {
     let label = RequestLabel::new(None, conn.client_addr());
-    log::warn!(
-        "cannot send the rest of a file to {label}: the file has become shorter; closing the connection"
-    );
+    let cause = error.map_or_else(|| "the file has become shorter".to_owned(), |error| error.to_string());
+    log::warn!("cannot send the rest of a file to {label}: {cause}; closing the connection");
 }
 
 /// How an engine runs a reply that is not [`Reply::Now`]. A job is the function that produces the response.

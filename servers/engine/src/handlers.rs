@@ -1,6 +1,6 @@
 //! The handlers of a server's workers, and how they are replaced while the server runs.
 
-use http_core::{Handler, drop_caught};
+use http_core::{Handler, Request, Response, Status, drop_caught};
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicUsize, Ordering},
@@ -51,6 +51,13 @@ impl Handlers {
     }
 }
 
+/// Drops the handlers one by one: if two destructors panicked at once, Rust would abort the process.
+impl Drop for Handlers {
+    fn drop(&mut self) {
+        self.current().drain(..).for_each(drop_caught);
+    }
+}
+
 impl std::fmt::Debug for Handlers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Handlers").field("generation", &self.generation).finish_non_exhaustive()
@@ -73,9 +80,7 @@ impl WorkerHandler {
     #[inline]
     pub(crate) fn refresh(&mut self) {
         if self.generation != self.handlers.generation.load(Ordering::Acquire) {
-            let new = self.handlers.of_worker(self.number);
-            // This may drop the last reference to the old handler.
-            drop_caught(std::mem::replace(self, new));
+            *self = self.handlers.of_worker(self.number);
         }
     }
 
@@ -86,10 +91,18 @@ impl WorkerHandler {
     }
 }
 
+/// Catches a panic of the handler's destructor, which runs here if this is the last reference to the handler.
+impl Drop for WorkerHandler {
+    fn drop(&mut self) {
+        let none: Arc<dyn Handler> = Arc::new(|_: &Request<'_>| Response::error(Status::SERVICE_UNAVAILABLE));
+        drop_caught(std::mem::replace(&mut self.handler, none));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_core::{Reply, Request, Response, Status, testing::ReceivedRequest};
+    use http_core::{Reply, testing::ReceivedRequest};
     use std::time::Instant;
 
     fn responding(statuses: [Status; 2]) -> MakeHandler {

@@ -51,8 +51,9 @@ pub(crate) enum Transmitted {
     WouldBlock,
     /// Everything is sent but the rest of a stream, whose source has no bytes yet.
     Pending,
-    /// A file has become shorter, so that the response cannot be completed. The connection must be closed.
-    FileTruncated,
+    /// The rest of a file cannot be sent, because of this error of the file, or because the file has become shorter (`None`).
+    /// The connection must be closed.
+    FileFailed(Option<Errno>),
     /// At least `budget` bytes are sent, and more are queued.
     BudgetSpent,
 }
@@ -112,7 +113,7 @@ impl Transport {
     ///
     /// # Errors
     ///
-    /// The connection is broken, a stream has failed, or a file cannot be read. The connection must be closed.
+    /// The connection is broken, or a stream has failed. The connection must be closed.
     #[inline]
     pub(crate) fn transmit(&self, queue: &mut SendQueue, budget: u64) -> io::Result<Transmitted> {
         let mut waits = self.blocking;
@@ -158,7 +159,11 @@ impl Transport {
                     let count = slice.len.min(MAX_SENDFILE) as usize;
                     match sendfile(&self.socket, &slice.file, Some(&mut offset), count) {
                         // The file has become shorter. Its Content-Length is already sent, and a retry would spin.
-                        Ok(0) => return Ok(Transmitted::FileTruncated),
+                        Ok(0) => return Ok(Transmitted::FileFailed(None)),
+                        // A socket does not fail with these.
+                        Err(error @ (Errno::IO | Errno::INVAL | Errno::OVERFLOW)) => {
+                            return Ok(Transmitted::FileFailed(Some(error)));
+                        }
                         outcome => outcome,
                     }
                 }
@@ -251,5 +256,65 @@ impl Transport {
 impl AsFd for Transport {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_core::{Body, Buffers, Clock, Connection, FileSlice, Response, Step};
+    use rustix::fs::{OFlags, fcntl_getfl};
+    use std::{
+        fs::File,
+        os::unix::net::UnixStream,
+        sync::{Arc, mpsc::channel},
+        thread,
+        time::{Instant, SystemTime},
+    };
+
+    /// More bytes than the kernel takes for a client that reads nothing.
+    const LEN: usize = 64 * 1024 * 1024;
+
+    /// Sends a response with this body on a blocking socket to a client that reads nothing. Returns whether the socket is
+    /// still blocking afterwards.
+    fn transmit(body: Body) -> bool {
+        let (server, _client) = UnixStream::pair().expect("sockets");
+        let transport = Transport::new(server.into(), true);
+        let clock = Clock::new("test", Instant::now(), SystemTime::UNIX_EPOCH);
+        let mut conn = Connection::new(Arc::default(), clock.now());
+        let Buffers { mut input, mut out } = Buffers::default();
+        input.extend(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        assert_eq!(conn.poll(&mut input, &mut out, clock.now()), Step::Request);
+        conn.respond(Response::bytes(body), &mut out, &clock).expect("a valid response");
+        for _ in 0..3 {
+            let transmitted = transport.transmit(&mut out, u64::MAX).expect("an open connection");
+            assert_eq!(transmitted, Transmitted::WouldBlock);
+        }
+        !fcntl_getfl(&transport).expect("flags").contains(OFlags::NONBLOCK)
+    }
+
+    #[test]
+    fn sending_on_a_blocking_socket_never_waits() {
+        let file = File::open("/dev/zero").map(Arc::new).expect("/dev/zero");
+        let slice = FileSlice { file, offset: 0, len: LEN as u64 };
+        let bodies = [Body::Bytes(vec![b'x'; LEN]), Body::File(slice)];
+        let (sender, receiver) = channel();
+        thread::spawn(move || bodies.into_iter().try_for_each(|body| sender.send(transmit(body))));
+        for _ in 0..2 {
+            let is_blocking = receiver.recv_timeout(Duration::from_secs(20));
+            assert_eq!(is_blocking, Ok(true));
+        }
+    }
+
+    #[test]
+    fn a_wait_tells_a_client_that_has_left_from_one_that_has_half_closed() {
+        let (server, client) = UnixStream::pair().expect("sockets");
+        let transport = Transport::new(server.into(), true);
+        let wait = |to_send| transport.wait(to_send, [None, None], Duration::ZERO).expect("poll");
+        assert_eq!((wait(false), wait(true)), (Readiness::TimedOut, Readiness::Ready));
+        client.shutdown(std::net::Shutdown::Write).expect("an open socket");
+        assert_eq!((wait(false), wait(true)), (Readiness::TimedOut, Readiness::Ready));
+        drop(client);
+        assert_eq!((wait(false), wait(true)), (Readiness::Left, Readiness::Left));
     }
 }

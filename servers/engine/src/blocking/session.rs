@@ -9,7 +9,7 @@ use super::{
     wait::{ConnectionEvent, OutcomeReceiver, OutcomeSender},
 };
 use crate::{
-    drive::{Action, Driver, Outcome, RunReply, report_truncated_file, start_reply},
+    drive::{Action, Driver, Outcome, RunReply, report_file, start_reply},
     handlers::WorkerHandler,
     late::{LateReply, WaitsFor},
     pool::{Pool, PoolFull},
@@ -211,8 +211,8 @@ impl Session<'_> {
             // Drive once more before the wait: the protocol must see how many bytes the client has taken.
             Ok(Transmitted::WouldBlock) => *blocked = Some(Blocked::Socket),
             Ok(Transmitted::Pending) => *blocked = Some(Blocked::Source),
-            Ok(Transmitted::FileTruncated) => {
-                report_truncated_file(&self.conn);
+            Ok(Transmitted::FileFailed(error)) => {
+                report_file(&self.conn, error);
                 return false;
             }
             Err(_) => return false,

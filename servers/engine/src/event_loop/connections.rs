@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     admission::Permit,
-    drive::{Action, Driver, Outcome, RunReply, report_truncated_file, start_reply},
+    drive::{Action, Driver, Outcome, RunReply, report_file, start_reply},
     late::{LateReply, WaitsFor},
     pool::{Pool, PoolFull},
     transport::{Received, Transmitted, Transport},
@@ -208,8 +208,8 @@ impl Turn<'_> {
                     // Drive once more: the protocol must see how many bytes the client has taken.
                     Ok(Transmitted::WouldBlock | Transmitted::Pending) => blocked = true,
                     Ok(Transmitted::BudgetSpent) => return Action::Yield,
-                    Ok(Transmitted::FileTruncated) => {
-                        report_truncated_file(&self.client.conn);
+                    Ok(Transmitted::FileFailed(error)) => {
+                        report_file(&self.client.conn, error);
                         return Action::Close;
                     }
                     Err(_) => return Action::Close,
@@ -425,7 +425,7 @@ impl Connections {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{shutdown::Shutdown, threads::Threads};
+    use crate::{event_loop::completions::Completions, shutdown::Shutdown, threads::Threads};
     use http_core::{Request, Response};
     use http_testing::client::wait_for;
     use std::{
@@ -464,17 +464,17 @@ mod tests {
         let (clock, poll) =
             (Clock::new("test", Instant::now(), SystemTime::now()), mio::Poll::new().expect("epoll"));
         let conn = Connection::over_limit(Arc::default(), clock.now());
-        let mut connection = ClientConnection::new(Transport::new(server.into()), conn, None);
+        let mut connection = ClientConnection::new(Transport::new(server.into(), false), conn, None);
         let threads = Threads::new(256 * 1024, &Arc::new(Shutdown::new().expect("a descriptor")));
+        let completions = Completions::new(&poll, Token(0)).expect("a descriptor");
         let mut turn = Turn {
-            key: Key { index: 0, generation: 0 },
             client: &mut connection,
             buffers: &mut Buffers::default(),
             handler: &|_: &Request<'_>| Response::text("here"),
             clock: &clock,
             pool: &Pool::new(1, 1, &threads),
             timers: &mut Timers::new(clock.now()),
-            completions: &Completions::new(&poll, Token(0)).expect("a descriptor"),
+            waker: ConnectionWaker { key: Key { index: 0, generation: 0 }, completions: &completions },
         };
         assert!(matches!(turn.run(), Action::Receive));
         let mut response = String::new();

@@ -134,7 +134,7 @@ mod tests {
 
     fn transfer(tried: usize) -> Transfer {
         let socket = File::open("/dev/null").expect("/dev/null").into();
-        Transfer { transport: Transport::new(socket), client_addr: None, address: None, tried }
+        Transfer { transport: Transport::new(socket, false), client_addr: None, address: None, tried }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::{
     server::{InProcessServer, settings},
 };
 use http_engine::{
-    Body, ChunkSource, Engine, Reply, Request, Response, Running, Server, Settings, listener::Sharing,
+    Body, Chunk, ChunkSource, Engine, Reply, Request, Response, Running, Server, Settings, listener::Sharing,
 };
 use std::{
     hint::black_box,
@@ -55,9 +55,9 @@ fn use_stack(kilobytes: usize) -> usize {
 struct EndlessBody(Sender<()>);
 
 impl ChunkSource for EndlessBody {
-    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
+    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
         chunk.resize(64 * 1024, b'x');
-        Ok(())
+        Ok(Chunk::Data)
     }
 }
 
@@ -114,7 +114,7 @@ http_testing::both_engines! {
             settings.stack_size = stack_size.unwrap_or(settings.stack_size);
             let server = InProcessServer::start(engine, settings, move |request: &Request<'_>| -> Reply {
                 let work = move || Response::text((use_stack(used) / 1024).to_string());
-                if request.path() == "/offload" { Reply::Offload(Box::new(work)) } else { work().into() }
+                if request.path() == "/offload" { Reply::offload(work) } else { work().into() }
             });
             for path in ["/", "/offload"] {
                 assert_eq!(server.connect().fetch(get(path)).text(), (used + 1).to_string());

@@ -2,29 +2,12 @@
 
 use crate::{
     client::{get, request},
+    recorder,
     reply::BodyFraming,
     server::{InProcessServer, settings},
 };
 use http_engine::{Body, Engine, Handler, Request, Response, Schemes, Status};
-use std::sync::{Arc, Mutex, Once};
-
-/// What the engines have logged in this process.
-static LOGGED: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-/// Stores each record in [`LOGGED`].
-struct Recorder;
-
-impl log::Log for Recorder {
-    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        LOGGED.lock().unwrap().push(record.args().to_string());
-    }
-
-    fn flush(&self) {}
-}
+use std::sync::Arc;
 
 /// Responds in the way that the path names. `engine` makes the names of headers differ between the tests, which share
 /// one log.
@@ -54,11 +37,7 @@ fn handle(engine: Engine) -> impl Handler {
 
 http_testing::both_engines! {
     fn a_response_that_cannot_be_sent_is_logged_and_becomes_500(engine: Engine) {
-        static INSTALL: Once = Once::new();
-        INSTALL.call_once(|| {
-            log::set_logger(&Recorder).unwrap();
-            log::set_max_level(log::LevelFilter::Error);
-        });
+        recorder::install();
         let server = InProcessServer::start(engine, settings(), handle(engine));
         let reserved = "header \"Upgrade\": only the library sets this header, or this value of it";
         let value = "a header value must not contain control characters";
@@ -74,7 +53,7 @@ http_testing::both_engines! {
             assert_eq!((reply.status, reply.close, reply.header("Set-Cookie")), (500, true, None), "{path}");
             client.expect_eof();
             let line = format!("cannot send the handler's response: {reason}; responding 500 instead");
-            let logged = LOGGED.lock().unwrap().clone();
+            let logged = recorder::logged();
             assert!(logged.contains(&line), "{line} is not in {logged:?}");
         }
     }

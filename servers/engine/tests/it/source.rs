@@ -1,0 +1,86 @@
+//! A stream that the test feeds from its own thread.
+
+use crate::client::TIMEOUT;
+use http_engine::{Body, Chunk, ChunkSource, Response};
+use std::{
+    io,
+    sync::mpsc::{Receiver, Sender, TryRecvError, channel},
+    task::Waker,
+};
+
+/// The source of a stream: sends what its [`Feed`] passes on.
+struct FedSource {
+    chunks: Receiver<&'static str>,
+    wakers: Sender<Waker>,
+    _dropped: Sender<()>,
+}
+
+/// The test's end of a stream.
+pub struct Feed {
+    chunks: Option<Sender<&'static str>>,
+    wakers: Receiver<Waker>,
+    waker: Option<Waker>,
+    dropped: Receiver<()>,
+}
+
+/// Returns a response with a stream, and the end that feeds it. The stream ends when the feed does.
+pub fn fed_stream() -> (Response, Feed) {
+    let (sender, chunks) = channel();
+    let (wakers, given) = channel();
+    let (_dropped, dropped) = channel();
+    let source = FedSource { chunks, wakers, _dropped };
+    let feed = Feed { chunks: Some(sender), wakers: given, waker: None, dropped };
+    (Response::text(Body::Stream(Box::new(source))), feed)
+}
+
+impl ChunkSource for FedSource {
+    fn start(&mut self, waker: Waker) {
+        self.wakers.send(waker).expect("the test still runs");
+    }
+
+    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
+        match self.chunks.try_recv() {
+            Ok(text) => chunk.extend_from_slice(text.as_bytes()),
+            Err(TryRecvError::Empty) => return Ok(Chunk::Pending),
+            Err(TryRecvError::Disconnected) => return Ok(Chunk::End),
+        }
+        Ok(Chunk::Data)
+    }
+}
+
+impl Feed {
+    /// Sends a chunk.
+    pub fn send(&mut self, chunk: &'static str) {
+        let chunks = self.chunks.as_ref().expect("the stream has not ended");
+        chunks.send(chunk).expect("the source still exists");
+        self.wake();
+    }
+
+    /// Ends the stream.
+    pub fn end(&mut self) {
+        self.chunks = None;
+        self.wake();
+    }
+
+    /// Calls the waker that the source has received. Panics if it receives none, or more than one.
+    pub fn wake(&mut self) {
+        let waker = self.waker.get_or_insert_with(|| self.wakers.recv_timeout(TIMEOUT).expect("a waker"));
+        assert!(self.wakers.try_recv().is_err(), "a second waker");
+        waker.wake_by_ref();
+    }
+
+    /// Waits until the source is dropped.
+    pub fn await_drop(&self) {
+        let dropped = self.dropped.recv_timeout(TIMEOUT);
+        assert_eq!(
+            dropped,
+            Err(std::sync::mpsc::RecvTimeoutError::Disconnected),
+            "the source is not dropped"
+        );
+    }
+
+    /// Returns whether the source has received a waker.
+    pub fn has_started(&self) -> bool {
+        self.waker.is_some() || self.wakers.try_recv().is_ok()
+    }
+}
