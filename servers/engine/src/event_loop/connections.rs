@@ -426,7 +426,7 @@ impl Connections {
 mod tests {
     use super::*;
     use crate::{event_loop::completions::Completions, shutdown::Shutdown, threads::Threads};
-    use http_core::{Request, Response};
+    use http_core::{Request, Response, Step};
     use http_testing::client::wait_for;
     use std::{
         fs::File,
@@ -441,6 +441,22 @@ mod tests {
         let socket = File::open("/dev/null").expect("/dev/null").into();
         let conn = Connection::new(Arc::default(), Instant::now());
         ClientConnection::new(Transport::new(socket, false), conn, None)
+    }
+
+    #[test]
+    fn a_connection_that_sends_is_checked_before_its_deadline() {
+        let now = Instant::now();
+        let mut client = client();
+        assert!(client.next_check(now) > now);
+        let mut buffers = Box::<Buffers>::default();
+        buffers.input.extend(b"not a request\r\n\r\n");
+        let clock = Clock::new("test", now, SystemTime::UNIX_EPOCH);
+        let Step::Reject(reason) = client.conn.poll(&mut buffers.input, &mut buffers.out, now) else {
+            panic!("not rejected");
+        };
+        client.conn.respond(reason.response(), &mut buffers.out, &clock).expect("a response is due");
+        client.buffers = Some(buffers);
+        assert_eq!((client.is_sending(), client.next_check(now)), (true, now));
     }
 
     #[test]

@@ -361,6 +361,36 @@ http_testing::both_engines! {
     }
 }
 
+/// Its replies complete at once, so that its next request can be served at once, too. Another client must not wait for all of
+/// them. The loop is held within a series of such replies, until the other client's request has arrived.
+#[test]
+fn a_client_whose_replies_complete_at_once_does_not_delay_others() {
+    const FIRST: usize = 50;
+    const REST: usize = 2_000;
+    let ((seen_sender, seen), (entered, has_entered)) = (channel(), channel());
+    let (release, released) = channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let settings = Settings { workers: 1, ..settings() };
+    let server = InProcessServer::start(Engine::EventLoop, settings, move |request: &Request<'_>| {
+        seen_sender.send(request.path().to_owned()).expect("the test still runs");
+        if request.path() == "/hold" {
+            entered.send(()).expect("the test still runs");
+            released.lock().expect("no panic").recv_timeout(TIMEOUT).expect("the test releases it");
+        }
+        Reply::Deferred(Box::new(|responder| responder.respond(Response::text("done"))))
+    });
+    let (mut greedy, mut other) = (server.connect(), server.connect());
+    assert_eq!(other.fetch(get("/other")).text(), "done");
+    greedy.send(get("/greedy").repeat(FIRST) + &get("/hold"));
+    has_entered.recv_timeout(TIMEOUT).expect("the request arrives");
+    greedy.send(get("/greedy").repeat(REST));
+    other.send(get("/other"));
+    release.send(()).expect("the handler waits");
+    assert_eq!(other.reply().text(), "done");
+    let before = seen.iter().skip(1 + FIRST + 1).position(|path| path == "/other").expect("it was served");
+    assert!(before < REST / 2, "after {before} requests of the greedy client");
+}
+
 /// The blocking engine has no such queue: it starts a thread for each job.
 #[test]
 fn a_full_pool_queue_becomes_503_on_the_event_loop() {
