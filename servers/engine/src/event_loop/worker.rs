@@ -51,7 +51,7 @@ const ACCEPTS_PER_TURN: usize = 64;
 const LAST_ACCEPT_TURNS: usize = 64;
 /// The maximum number of completions that the worker handles before it handles other events. So a connection whose replies
 /// complete at once does not delay the others.
-const COMPLETIONS_PER_TURN: usize = 256;
+const COMPLETIONS_PER_TURN: usize = 64;
 /// The maximum number of unused buffers that the worker keeps for later use.
 const FREE_BUFFERS: usize = 64;
 
