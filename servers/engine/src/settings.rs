@@ -57,7 +57,8 @@ pub struct Settings {
     /// application keeps open.
     pub reserved_descriptors: usize,
     /// Number of threads that run the jobs of [`Reply::Offload`](http_core::Reply::Offload) for all event loops
-    /// together. The blocking engine runs such a job on the connection's own thread. 1 to 1,024.
+    /// together, 1 to 1,024. The blocking engine starts a thread for each job that finds none free, up to 64 more than the
+    /// maximum number of connections: a job can outlive its connection.
     pub pool_threads: usize,
     /// Maximum number of [`Reply::Offload`](http_core::Reply::Offload) jobs that wait for a free thread of the pool. If
     /// the queue is full, the request gets 503. The blocking engine has no such queue. 0 to 1,048,576.
