@@ -51,7 +51,8 @@ pub struct Settings {
     /// least 1.
     pub max_connections_per_address: Option<usize>,
     /// How many descriptors each connection needs: 1 for its socket, and those that the application opens for one request.
-    /// 1 to 16; a file server needs 2.
+    /// 1 to 16; a file server needs 2. In the blocking engine, a connection needs one more while it waits for a late reply or
+    /// for the source of a stream.
     pub descriptors_per_connection: usize,
     /// How many descriptors the process needs for what is not the engine's: standard streams, logs, files that the
     /// application keeps open.

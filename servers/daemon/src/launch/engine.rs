@@ -5,7 +5,7 @@ use crate::{
     signals::Signal,
     system::{Context, spawn},
 };
-use http_engine::{ConnectionBudget, MakeHandler, Server, ServerHandle, Settings, listener::Sharing};
+use http_engine::{ConnectionBudget, Engine, MakeHandler, Server, ServerHandle, Settings, listener::Sharing};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{io, net::TcpListener, sync::mpsc::Sender};
 
@@ -58,8 +58,11 @@ fn engine_settings(settings: &ServerSettings, listeners: usize) -> Settings {
         // process should reject any while others have room.
         max_connections: limits.max_connections.map(|total| total.div_ceil(processes)),
         max_connections_per_address: limits.max_connections_per_ip,
-        // Each connection may send a file that no other connection sends.
-        descriptors_per_connection: if settings.application.root().is_some() { 2 } else { 1 },
+        // Each connection may send a file that no other connection sends, or wait for a late reply on a thread.
+        descriptors_per_connection: match (settings.application.root(), settings.engine) {
+            (None, Engine::EventLoop) => 1,
+            _ => 2,
+        },
         // A master process has each listener twice: for its engine, and to hand it over.
         reserved_descriptors: FDS_PER_PROCESS + workers * FDS_PER_WORKER + listeners,
         max_buffered_bytes: limits.max_buffered.bytes(),

@@ -70,8 +70,7 @@ pub(super) struct Acceptor {
 impl Acceptor {
     /// Registers `listeners` and the shutdown signal with a new epoll.
     ///
-    /// Also sets the timeouts that accepted sockets inherit: that of the first receive
-    /// ([`first_receive_timeout`]), and for a send the write-stall timeout.
+    /// Also sets the timeout of the first receive ([`first_receive_timeout`]), which accepted sockets inherit.
     pub(super) fn new(
         listeners: Vec<TcpListener>,
         timeouts: &Timeouts,
@@ -80,7 +79,6 @@ impl Acceptor {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         for (number, listener) in listeners.iter().enumerate() {
             set_socket_timeout(listener, Timeout::Recv, Some(first_receive_timeout(timeouts)))?;
-            set_socket_timeout(listener, Timeout::Send, Some(timeouts.write_stall))?;
             let flags = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
             epoll::add(&epoll, listener, epoll::EventData::new_u64(number as u64), flags)?;
         }

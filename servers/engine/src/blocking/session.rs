@@ -206,7 +206,11 @@ impl Session<'_> {
     /// Returns false if the connection must be closed.
     fn send(&mut self, buffers: &mut Buffers, blocked: &mut Option<Blocked>) -> bool {
         match self.open.transport.transmit(&mut buffers.out, BYTES_PER_TURN) {
-            Ok(Transmitted::All) => return true,
+            Ok(Transmitted::All) => {
+                // A stream has ended, if there was one.
+                self.event = ConnectionEvent::default();
+                return true;
+            }
             Ok(Transmitted::BudgetSpent) => {}
             // Drive once more before the wait: the protocol must see how many bytes the client has taken.
             Ok(Transmitted::WouldBlock) => *blocked = Some(Blocked::Socket),
@@ -279,6 +283,8 @@ impl Session<'_> {
                 None => return false,
             },
         };
+        // Its descriptor makes room for those that sending the response may need.
+        self.event = ConnectionEvent::default();
         match outcome {
             Err(Rejection::ReplyTimeout) => late.log_timeout(),
             Err(_) => late.log_failure(),
