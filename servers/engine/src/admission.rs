@@ -104,12 +104,10 @@ impl Admission {
     /// As many connections are open as the server may hold. Returns `address`, so that the caller can close an idle
     /// connection and try again.
     pub(crate) fn admit(&self, address: Option<AddressPermit>) -> Result<Permit, Option<AddressPermit>> {
-        let ConnectionLimit { limit, open } = &*self.connections.0;
-        let one_more = |open: usize| (open < *limit).then(|| open + 1);
-        // The count orders no other memory.
-        match open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
-            Ok(_) => Ok(Permit { connections: Arc::clone(&self.connections), address }),
-            Err(_) => Err(address),
+        if self.connections.0.count() {
+            Ok(Permit { connections: Arc::clone(&self.connections), is_counted: true, address })
+        } else {
+            Err(address)
         }
     }
 
@@ -137,6 +135,15 @@ struct ConnectionLimit {
     open: AtomicUsize,
 }
 
+impl ConnectionLimit {
+    /// Counts one more connection. Returns false, and counts nothing, if the limit is reached.
+    fn count(&self) -> bool {
+        let one_more = |open: usize| (open < self.limit).then(|| open + 1);
+        // The count orders no other memory.
+        self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+}
+
 /// One worker's reference to the connection count of the server.
 #[derive(Debug)]
 struct WorkerConnections(Arc<ConnectionLimit>);
@@ -146,13 +153,30 @@ struct WorkerConnections(Arc<ConnectionLimit>);
 #[derive(Debug)]
 pub(crate) struct Permit {
     connections: Arc<WorkerConnections>,
+    is_counted: bool,
     #[expect(dead_code, reason = "held until the connection closes")]
     address: Option<AddressPermit>,
 }
 
+impl Permit {
+    /// Ends the count of the connection, which is being closed for a new one. It still counts for its client's address.
+    pub(crate) fn suspend(&mut self) {
+        if std::mem::take(&mut self.is_counted) {
+            self.connections.0.open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts the connection again after [`suspend`](Permit::suspend). Returns false if there is no room: the connection
+    /// must be closed.
+    pub(crate) fn resume(&mut self) -> bool {
+        self.is_counted = self.is_counted || self.connections.0.count();
+        self.is_counted
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.connections.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.suspend();
     }
 }
 
@@ -250,9 +274,15 @@ mod tests {
         };
         assert!(address(&second).is_err(), "the third one counts for the address while it waits for room");
         drop(permits);
-        let third = second.admit(third);
-        assert!(third.is_ok() && first.admit(None).is_ok());
-        drop(third);
+        let mut third = second.admit(third).expect("room");
+        let fourth = first.admit(None);
+        assert!(fourth.is_ok() && first.admit(None).is_err());
+        third.suspend();
+        let fifth = first.admit(None);
+        assert!(fifth.is_ok() && !third.resume(), "the fifth connection has the room of the third");
+        drop(fourth);
+        assert!(third.resume() && first.admit(None).is_err());
+        drop((third, fifth));
         assert_eq!(first.connections.0.open.load(Ordering::Relaxed), 0);
         assert!(first.per_address.is_some_and(|limit| limit.open().is_empty()));
     }

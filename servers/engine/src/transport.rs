@@ -108,6 +108,11 @@ impl Transport {
         Ok(retry_on_intr(|| poll(&mut events, timeout.as_ref()))? > 0)
     }
 
+    /// Whether bytes have arrived that were not received yet. Does not wait. Any thread may call this.
+    pub(crate) fn has_input(&self) -> bool {
+        recv(&self.socket, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT).is_ok_and(|(count, _)| count > 0)
+    }
+
     /// Sends from `queue` until the queue is empty, the socket takes no more, a stream is pending, or at least `budget`
     /// bytes are sent. Never waits.
     ///

@@ -34,13 +34,19 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 use wait::ConnectionEvent;
 
 /// The number of threads that may exist in addition to one for each allowed connection: one that waits for the next
 /// connection, and those whose connections are being closed for new ones.
 const EXTRA_THREADS: usize = 16;
+
+/// How long a thread that has accepted a connection waits for another to return from its connection, if no other waits and
+/// no more may be started. Threads whose connections are being closed for new ones return at once.
+const RETURN_TIMEOUT: Duration = Duration::from_millis(250);
+/// How often such a thread looks whether another has returned.
+const RETURN_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The maximum number of spare threads: those that wait for connections in addition to the configured number
 /// ([`Settings::workers`]). A spare thread ends if no connection comes within `SPARE_TIMEOUT`.
@@ -221,17 +227,28 @@ impl Shared {
         None
     }
 
-    /// No longer counts this thread as waiting for a connection, and returns true. If no other thread waits, starts one;
-    /// if that is impossible, changes nothing and returns false.
+    /// No longer counts this thread as waiting for a connection, and returns true. If no other thread waits, starts one, or
+    /// if there are enough, waits until one returns from its connection. If that is impossible, changes nothing and returns
+    /// false.
     fn leave_to_another(self: &Arc<Shared>) -> bool {
+        // The threads of evicted connections still count, although each is about to return.
         let max_threads = self.admission.max_connections().saturating_add(EXTRA_THREADS);
-        let is_last = self.waiting.fetch_sub(1, Ordering::SeqCst) == 1;
-        let is_left =
-            !is_last || self.serving.load(Ordering::SeqCst) < max_threads && self.spawn_thread().is_ok();
-        if !is_left {
+        let mut end = None;
+        loop {
+            if self.waiting.fetch_sub(1, Ordering::SeqCst) > 1 {
+                return true;
+            }
+            let may_start = self.serving.load(Ordering::SeqCst) < max_threads;
+            if may_start && self.spawn_thread().is_ok() {
+                return true;
+            }
             self.waiting.fetch_add(1, Ordering::SeqCst);
+            if may_start || *end.get_or_insert_with(|| Instant::now() + RETURN_TIMEOUT) <= Instant::now() {
+                return false;
+            }
+            // A thread counts as waiting a moment after its connection is removed.
+            self.registry.wait(RETURN_INTERVAL);
         }
-        is_left
     }
 
     /// Sends 503 on a new connection, and leaves it to another thread to close it. Closes it at once if it has taken the

@@ -24,13 +24,12 @@ pub(super) struct OpenConnection {
     pub(super) transport: Transport,
     /// The key of the connection in the registry.
     number: u64,
-    /// Counts the connection; `None` once it is being closed for a new one.
-    permit: Mutex<Option<Permit>>,
+    /// Counts the connection, unless it is being closed for a new one.
+    permit: Mutex<Permit>,
     /// Since when the connection's thread waits for the next request; `None` if it does not.
     idle_since: Mutex<Option<Instant>>,
-    /// Whether [`close_when_idle`](OpenConnection::close_when_idle) was called. [`Registry::evict_idle`] ignores such a
-    /// connection.
-    closing: AtomicBool,
+    /// Whether [`Registry::evict_idle`] was called: the connection does not count any more.
+    evicted: AtomicBool,
 }
 
 impl OpenConnection {
@@ -44,10 +43,25 @@ impl OpenConnection {
         *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the connection is being closed for a new one, and does not count.
+    pub(super) fn is_evicted(&self) -> bool {
+        self.evicted.load(Ordering::SeqCst)
+    }
+
+    /// Counts an evicted connection again, because a request has arrived on it meanwhile. Returns false if there is no
+    /// room: then the request must not be served.
+    pub(super) fn resume(&self) -> bool {
+        self.permit().resume()
+    }
+
+    /// Locks the permit.
+    fn permit(&self) -> MutexGuard<'_, Permit> {
+        self.permit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Ends the receiving side of the socket, so that the connection's thread stops waiting for a request and closes
     /// the connection. If a request has already arrived, the thread responds to it first.
     pub(super) fn close_when_idle(&self) {
-        self.closing.store(true, Ordering::SeqCst);
         self.transport.shutdown_read();
     }
 }
@@ -95,27 +109,38 @@ impl Registry {
         let connection = Arc::new(OpenConnection {
             transport,
             number: table.next,
-            permit: Mutex::new(Some(permit)),
+            permit: Mutex::new(permit),
             idle_since: Mutex::new(None),
-            closing: AtomicBool::new(false),
+            evicted: AtomicBool::new(false),
         });
         table.open.insert(connection.number, Arc::clone(&connection));
         Entry { registry: self, connection }
     }
 
-    /// Ends the connection that has been idle for longest, for a new one: it no longer counts. Returns false if no
-    /// connection is idle.
+    /// Ends the connection that has been idle for longest, for a new one: it no longer counts, and its thread closes it at
+    /// once. Returns false if no connection is idle. A connection on which a request has arrived is not idle, although its
+    /// thread may not have noticed yet.
     ///
-    /// If a request has arrived on it meanwhile, its thread responds first, so that for a moment more connections may be
-    /// open than the limit allows; the number of threads limits how many.
+    /// If a request arrives during this call, the thread responds to it if there is room.
     pub(super) fn evict_idle(&self) -> bool {
         let table = self.table();
-        let open = table.open.values().filter(|connection| !connection.closing.load(Ordering::SeqCst));
-        let idle = open.filter_map(|connection| Some((connection.idle_since()?, connection)));
-        let Some((_, longest)) = idle.min_by_key(|(since, _)| *since) else { return false };
-        longest.permit.lock().unwrap_or_else(PoisonError::into_inner).take();
-        longest.close_when_idle();
-        true
+        let open = table.open.values().filter(|connection| !connection.is_evicted());
+        let mut idle: Vec<_> = open.filter_map(|open| Some((open.idle_since()?, open))).collect();
+        while let Some(longest) = (0..idle.len()).min_by_key(|index| idle[*index].0) {
+            let (_, connection) = idle.swap_remove(longest);
+            if !connection.transport.has_input() {
+                connection.evicted.store(true, Ordering::SeqCst);
+                connection.permit().suspend();
+                connection.close_when_idle();
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Waits until a connection is removed or a thread has ended, but at most for `timeout`.
+    pub(super) fn wait(&self, timeout: Duration) {
+        drop(self.changed.wait_timeout(self.table(), timeout));
     }
 
     /// Wakes [`drain`](Registry::drain), so that it calls `is_finished` at once. Every thread calls this when it ends.
@@ -171,5 +196,34 @@ impl Registry {
     /// Locks the table. This works even if a thread has panicked while it held the lock.
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{admission::Admission, settings::Settings};
+    use std::{io::Write, os::unix::net::UnixStream};
+
+    #[test]
+    fn evicts_the_longest_idle_connection_without_a_request() {
+        let (registry, admission) = (Registry::default(), Admission::new(&Settings::default(), 3));
+        let start = Instant::now();
+        let open = |age| {
+            let (server, client) = UnixStream::pair().expect("sockets");
+            let entry = registry.insert(Transport::new(server.into()), admission.admit(None).expect("room"));
+            entry.connection.set_idle(start.checked_sub(Duration::from_secs(age)));
+            (entry, client)
+        };
+        let [(oldest, mut client), (middle, _client), (youngest, _other)] = [3, 2, 1].map(open);
+        client.write_all(b"GET").expect("an open connection");
+        youngest.connection.set_idle(None);
+        assert!(admission.admit(None).is_err());
+        assert!(registry.evict_idle() && middle.connection.is_evicted());
+        assert!(!registry.evict_idle() && !oldest.connection.is_evicted());
+        let new = admission.admit(None);
+        assert!(new.is_ok() && !middle.connection.resume(), "the new connection has its room");
+        drop(new);
+        assert!(middle.connection.resume());
     }
 }

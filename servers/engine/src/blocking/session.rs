@@ -136,7 +136,7 @@ impl Session<'_> {
     /// passes, queues an error response or marks the connection for closing ([`Driver::expire`]).
     ///
     /// Returns the buffers, or others from `pool` if the connection was idle for longer than [`KEEP_BUFFERS`]. Returns
-    /// `None` only if the connection is broken.
+    /// `None` if the connection is broken, or was closed for a new one.
     fn receive(&mut self, mut buffers: Box<Buffers>, pool: &mut BufferPool) -> Option<Box<Buffers>> {
         let idle = self.conn.is_idle();
         if idle {
@@ -164,6 +164,11 @@ impl Session<'_> {
         }
         if idle {
             self.open.set_idle(None);
+            if self.open.is_evicted()
+                && !(matches!(received, Ok(Received::Bytes { .. })) && self.open.resume())
+            {
+                return None;
+            }
         }
         self.update_clock();
         self.handler.refresh();
