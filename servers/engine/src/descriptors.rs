@@ -20,6 +20,10 @@ const PER_EVENT_LOOP: usize = 6;
 /// the blocking engine epoll and the [`Reserve`].
 const PER_SERVER: usize = 3;
 
+/// How many descriptors a connection of the blocking engine needs at least: its socket, and an event while its thread waits
+/// for a late reply or for the source of a stream.
+const BLOCKING_CONNECTION: usize = 2;
+
 /// How many connections a server may hold open, and which descriptors that takes. Its `Display` output is the warning
 /// for a server that may hold fewer than it is set up for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +36,7 @@ pub struct ConnectionBudget {
     open_files: usize,
     /// The number of descriptors for everything but connections.
     reserved: usize,
-    /// [`Settings::descriptors_per_connection`].
+    /// The number of descriptors for each connection.
     per_connection: usize,
     /// Whether `wanted` is the engine's default.
     is_default: bool,
@@ -60,7 +64,10 @@ impl ConnectionBudget {
         let reserved = [own, PER_SERVER, MAX_REFUSED, listeners]
             .into_iter()
             .fold(settings.reserved_descriptors, usize::saturating_add);
-        let per_connection = settings.descriptors_per_connection;
+        let per_connection = match engine {
+            Engine::EventLoop => settings.descriptors_per_connection,
+            Engine::Blocking => settings.descriptors_per_connection.max(BLOCKING_CONNECTION),
+        };
         let available = open_files.saturating_sub(reserved).max(open_files / 4);
         let allowed = wanted.min(available / per_connection.max(1)).max(1);
         let is_default = settings.max_connections.is_none();
@@ -152,7 +159,7 @@ mod tests {
         let budget = ConnectionBudget::within(200, &settings, Engine::Blocking, 2);
         assert_eq!(
             budget.to_string(),
-            "cannot allow 1024 connections: a limit of 200 open files leaves room for 100 (1 for each connection, 100 \
+            "cannot allow 1024 connections: a limit of 200 open files leaves room for 50 (2 for each connection, 100 \
              for everything else; raise it with ulimit -n)"
         );
     }

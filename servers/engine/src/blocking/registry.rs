@@ -211,7 +211,8 @@ mod tests {
         let start = Instant::now();
         let open = |age| {
             let (server, client) = UnixStream::pair().expect("sockets");
-            let entry = registry.insert(Transport::new(server.into()), admission.admit(None).expect("room"));
+            let entry =
+                registry.insert(Transport::new(server.into(), true), admission.admit(None).expect("room"));
             entry.connection.set_idle(start.checked_sub(Duration::from_secs(age)));
             (entry, client)
         };
