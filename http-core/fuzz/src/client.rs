@@ -44,6 +44,11 @@ impl<'i> Client<'i> {
         requests::head(self.unused())
     }
 
+    /// Returns whether the head of the next request announces a body.
+    pub fn next_has_body(&self) -> bool {
+        self.next().is_none_or(|head| head.body(b"").is_none())
+    }
+
     /// Checks that a served request is the one that was sent, and that a handler may see its target. Returns the expected
     /// response.
     pub fn served(&mut self, request: &Request<'_>) -> ExpectedResponse {

@@ -138,7 +138,7 @@ impl<'i> Engine<'i> {
                 }
                 self.reply(reply, expected);
             }
-            Step::Reject(reason @ Rejection::TargetNotEncoded) if self.conn.is_awaiting_reply() => {
+            Step::Reject(reason @ Rejection::TargetNotEncoded) if !self.client.next_has_body() => {
                 // A redirect, after which the connection may stay open.
                 let rejected = self.conn.rejected(reason, &self.buffers.input);
                 let request = rejected.request.expect("the request that is redirected");
