@@ -8,11 +8,11 @@
 //! ```
 //! use http_core::range::{self, ByteRange, Ranges};
 //!
-//! let Ranges::Partial(parts) = range::resolve(b"bytes=0-9, -5", 100, 16) else { unreachable!() };
+//! let Ranges::Partial(parts) = range::resolve(b"bytes=0-9, -5", 100, 200) else { unreachable!() };
 //! assert_eq!(parts, [ByteRange { first: 0, last: 9 }, ByteRange { first: 95, last: 99 }]);
 //! assert_eq!(parts[0].content_range(100), "bytes 0-9/100");
 //!
-//! assert_eq!(range::resolve(b"bytes=100-", 100, 16), Ranges::Unsatisfiable);
+//! assert_eq!(range::resolve(b"bytes=100-", 100, 200), Ranges::Unsatisfiable);
 //! assert_eq!(range::unsatisfied(100), "bytes */100");
 //! ```
 
@@ -40,6 +40,11 @@ impl ByteRange {
     pub fn content_range(self, complete: u64) -> String {
         format!("bytes {}-{}/{complete}", self.first, self.last)
     }
+
+    /// Returns whether the ranges overlap, or one begins where the other ends.
+    fn touches(self, other: ByteRange) -> bool {
+        self.first <= other.last.saturating_add(1) && other.first <= self.last.saturating_add(1)
+    }
 }
 
 /// The response that a `Range` header asks for.
@@ -47,7 +52,7 @@ impl ByteRange {
 pub enum Ranges {
     /// 200 with the whole representation: the header is ignored.
     Whole,
-    /// 206 with these parts, in the order requested. There is at least one.
+    /// 206 with these parts, in the order requested. There is at least one. No two of them overlap or are adjacent.
     Partial(Vec<ByteRange>),
     /// 416: the header is valid, but none of its ranges contains a byte of the representation.
     Unsatisfiable,
@@ -56,17 +61,22 @@ pub enum Ranges {
 /// Resolves the value of a `Range` header for a representation of `length` bytes (RFC 9110 §14.1.2, §14.2).
 ///
 /// Drops ranges that contain no byte of the representation. If none remains, the result is [`Ranges::Unsatisfiable`].
-/// An empty representation has no byte that a range could contain.
 ///
-/// The result is [`Ranges::Whole`], so that the server ignores the header, in four cases: the header is malformed, has
-/// another unit than bytes, has more than `max_parts` ranges, or its parts add up to more than `length` bytes. Such
-/// parts overlap, and the server would send the same bytes many times (RFC 9110 §17.15).
+/// Coalesces ranges that overlap or are adjacent, wherever they are in the header (§15.3.7.2). The result takes the
+/// place of the first of them. So the parts together never have more bytes than the representation, and a header cannot
+/// make the server send the same bytes many times (§17.15).
+///
+/// The result is [`Ranges::Whole`], so that the server ignores the header, in four cases: the header is malformed; its
+/// unit is not bytes; it has more than `max_parts` ranges; or the representation is empty and a range begins at its
+/// beginning or is a suffix. `Content-Range` cannot express such a range, and a 416 would tell a client that the
+/// representation has changed.
 ///
 /// ```
 /// # use http_core::range::{resolve, ByteRange, Ranges};
-/// assert_eq!(resolve(b"bytes=90-999", 100, 16), Ranges::Partial(vec![ByteRange { first: 90, last: 99 }]));
-/// assert_eq!(resolve(b"lines=1-2", 100, 16), Ranges::Whole);
-/// assert_eq!(resolve(b"bytes=0-,0-", 100, 16), Ranges::Whole);
+/// assert_eq!(resolve(b"bytes=90-999", 100, 200), Ranges::Partial(vec![ByteRange { first: 90, last: 99 }]));
+/// assert_eq!(resolve(b"bytes=5-9,0-4", 100, 200), Ranges::Partial(vec![ByteRange { first: 0, last: 9 }]));
+/// assert_eq!(resolve(b"lines=1-2", 100, 200), Ranges::Whole);
+/// assert_eq!(resolve(b"bytes=0-", 0, 200), Ranges::Whole);
 /// ```
 pub fn resolve(value: &[u8], length: u64, max_parts: usize) -> Ranges {
     match satisfiable_parts(value, length, max_parts) {
@@ -83,44 +93,75 @@ pub fn unsatisfied(length: u64) -> String {
 }
 
 /// Returns the parts to send, or an empty vector if no range contains a byte of the representation. Returns `None` if
-/// the server should ignore the header: it is malformed, has another unit than bytes, has more than `max_parts` ranges,
-/// or its parts add up to more than `length` bytes.
+/// the server should ignore the header: see [`resolve`].
 fn satisfiable_parts(value: &[u8], length: u64, max_parts: usize) -> Option<Vec<ByteRange>> {
     const UNIT: &[u8] = b"bytes=";
     let (_, range_set) =
         value.split_at_checked(UNIT.len()).filter(|(unit, _)| unit.eq_ignore_ascii_case(UNIT))?;
     let mut parts = Vec::new();
-    let mut requested = 0;
-    let mut remaining = length;
+    let (mut requested, mut selects_empty) = (0, false);
     for member in list(range_set) {
         let selected = select(member, length)?;
         requested += 1;
         if requested > max_parts {
             return None;
         }
-        if let Some(part) = selected {
-            remaining = remaining.checked_sub(part.len())?;
-            parts.push(part);
+        match selected {
+            Selected::Bytes(range) => add_part(&mut parts, range),
+            Selected::Empty => selects_empty = true,
+            Selected::Nothing => {}
         }
     }
-    (requested > 0).then_some(parts)
+    (requested > 0 && !selects_empty).then_some(parts)
 }
 
-/// Returns the bytes that one range selects (RFC 9110 §14.1.1, §14.1.2): `Some(None)` if it selects no byte, `None` if
-/// it is malformed. `member` is the text of the range, such as `0-9`. `length` is the size of the representation.
-fn select(member: &[u8], length: u64) -> Option<Option<ByteRange>> {
+/// Adds `range` to the parts, of which no two overlap or are adjacent. Coalesces it with all parts that it overlaps or is
+/// adjacent to: the result takes the place of the first of them. If there is none, `range` becomes the last part.
+fn add_part(parts: &mut Vec<ByteRange>, range: ByteRange) {
+    let place = parts.iter().position(|part| part.touches(range)).unwrap_or(parts.len());
+    let mut union = range;
+    parts.retain(|part| {
+        let separate = !part.touches(range);
+        if !separate {
+            union = ByteRange { first: union.first.min(part.first), last: union.last.max(part.last) };
+        }
+        separate
+    });
+    // Nothing before `place` was removed.
+    parts.insert(place, union);
+}
+
+/// What one range of a `Range` header selects.
+enum Selected {
+    /// These bytes.
+    Bytes(ByteRange),
+    /// All of an empty representation.
+    Empty,
+    /// No byte: the range is unsatisfiable.
+    Nothing,
+}
+
+/// Returns what one range selects (RFC 9110 §14.1.1, §14.1.2), or `None` if it is malformed. `member` is the text of
+/// the range, such as `0-9`. `length` is the size of the representation.
+fn select(member: &[u8], length: u64) -> Option<Selected> {
     let dash = member.iter().position(|&byte| byte == b'-')?;
     let (first, last) = match (&member[..dash], &member[dash + 1..]) {
-        // A suffix range, the last bytes. If it asks for 0 bytes, it begins after the last byte.
-        (b"", suffix) => (length.saturating_sub(decimal(suffix)?), u64::MAX),
+        // A suffix range, the last bytes.
+        (b"", suffix) => match decimal(suffix)? {
+            0 => return Some(Selected::Nothing),
+            count => (length.saturating_sub(count), u64::MAX),
+        },
         (first, b"") => (decimal(first)?, u64::MAX),
         (first, last) => (decimal(first)?, decimal(last)?),
     };
     if first > last {
         return None;
     }
-    let end = length.checked_sub(1).filter(|&end| first <= end);
-    Some(end.map(|end| ByteRange { first, last: last.min(end) }))
+    Some(match length.checked_sub(1) {
+        Some(end) if first <= end => Selected::Bytes(ByteRange { first, last: last.min(end) }),
+        None if first == 0 => Selected::Empty,
+        _ => Selected::Nothing,
+    })
 }
 
 #[cfg(test)]
@@ -157,9 +198,25 @@ mod tests {
 
     #[test]
     fn keeps_the_order_of_several_ranges() {
-        check("bytes=5-9,0-4", 100, &parts([(5, 9), (0, 4)]));
-        check("bytes= ,0-0 ,\t1-1,, -1 ,", 100, &parts([(0, 0), (1, 1), (99, 99)]));
+        check("bytes=6-9,0-4", 100, &parts([(6, 9), (0, 4)]));
+        check("bytes= ,0-0 ,\t2-2,, -1 ,", 100, &parts([(0, 0), (2, 2), (99, 99)]));
         check("bytes=100-,0-0,-0", 100, &parts([(0, 0)]));
+    }
+
+    /// RFC 9110 §15.3.7.2.
+    #[test]
+    fn coalesces_ranges_that_overlap_or_are_adjacent() {
+        check("bytes=0-49,0-49", 100, &parts([(0, 49)]));
+        check("bytes=0-49,40-", 100, &parts([(0, 99)]));
+        check("bytes=50-59,40-49", 100, &parts([(40, 59)]));
+        check("bytes=0-0,1-1,2-2", 100, &parts([(0, 2)]));
+        check("bytes=0-0,2-2,1-1", 100, &parts([(0, 2)]));
+        check("bytes=0-9,5-6,20-29", 100, &parts([(0, 9), (20, 29)]));
+        // In the place of the first, whichever part joins them.
+        check("bytes=50-59,0-9,8-50", 100, &parts([(0, 59)]));
+        check("bytes=80-,10-19,-30", 100, &parts([(70, 99), (10, 19)]));
+        check("bytes=10-19,80-,-30", 100, &parts([(10, 19), (70, 99)]));
+        check("bytes=0-,0-", u64::MAX, &parts([(0, u64::MAX - 1)]));
     }
 
     #[test]
@@ -167,8 +224,16 @@ mod tests {
         check("bytes=100-", 100, &Unsatisfiable);
         check("bytes=100-200,300-,-0", 100, &Unsatisfiable);
         check("bytes=-0", 100, &Unsatisfiable);
-        for value in ["bytes=0-", "bytes=0-0", "bytes=-1", "bytes=-0"] {
+        for value in ["bytes=1-", "bytes=1-1", "bytes=-0", "bytes=1-,-0"] {
             check(value, 0, &Unsatisfiable);
+        }
+    }
+
+    /// As nginx and Apache do: a client that resumes an empty file must not see an error.
+    #[test]
+    fn a_range_of_an_empty_representation_is_all_of_it() {
+        for value in ["bytes=0-", "bytes=0-0", "bytes=0-99", "bytes=-1", "bytes=1-,-5", "bytes=0-,1-"] {
+            check(value, 0, &Whole);
         }
     }
 
@@ -195,12 +260,10 @@ mod tests {
     }
 
     #[test]
-    fn ignores_headers_that_amplify_the_response() {
-        check("bytes=0-0,1-1,2-2,3-3", 100, &Whole);
+    fn ignores_headers_with_too_many_ranges() {
+        check("bytes=0-0,2-2,4-4", 100, &parts([(0, 0), (2, 2), (4, 4)]));
+        check("bytes=0-0,2-2,4-4,6-6", 100, &Whole);
         check("bytes=200-,200-,200-,200-", 100, &Whole);
-        check("bytes=0-49,0-49", 100, &parts([(0, 49), (0, 49)]));
-        check("bytes=0-49,0-50", 100, &Whole);
-        check("bytes=0-,0-", u64::MAX, &Whole);
         assert_eq!(resolve(b"bytes=0-0", 100, 0), Whole);
     }
 
@@ -214,15 +277,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parts_never_exceed_the_representation(
+        fn parts_are_disjoint_and_within_the_representation(
             value in prop_oneof![".*", "bytes=([0-9]{0,2}-[0-9]{0,2}[, ]{1,2}){1,4}"],
             length in prop_oneof![0..100_u64, any::<u64>()],
         ) {
             if let Ranges::Partial(parts) = resolve(value.as_bytes(), length, MAX_PARTS) {
                 prop_assert!((1..=MAX_PARTS).contains(&parts.len()));
                 prop_assert!(parts.iter().all(|part| part.first <= part.last && part.last < length));
-                let sum: u128 = parts.iter().map(|part| u128::from(part.len())).sum();
-                prop_assert!(sum <= u128::from(length));
+                let touching = |(at, part): (usize, &ByteRange)| parts[..at].iter().any(|other| other.touches(*part));
+                prop_assert!(!parts.iter().enumerate().any(touching), "{:?}", parts);
             }
         }
     }

@@ -1,8 +1,8 @@
 //! A Range header never makes a server send more than the representation, or bytes outside it.
 //!
 //! Property: `resolve` does not panic. Every part has `first <= last < length`; there are at least one and at most
-//! `max_parts`; together they are no longer than the representation. The parts are those of RFC 9110 §14, computed here
-//! with numbers that cannot overflow.
+//! `max_parts`. No part overlaps another or is adjacent to it, so that together they are no longer than the
+//! representation. The parts are those of RFC 9110 §14, computed here with numbers that cannot overflow.
 //!
 //! Input: the length in decimal digits, line feed; then the value of the header.
 
@@ -27,14 +27,15 @@ pub fn check(data: &[u8]) {
 fn check_safe(ranges: &Ranges, length: u64, max_parts: usize) {
     let Ranges::Partial(parts) = ranges else { return };
     assert!((1..=max_parts).contains(&parts.len()), "{} parts", parts.len());
-    let mut sum = 0;
-    for part in parts {
+    for (number, part) in parts.iter().enumerate() {
         assert!(part.first <= part.last && part.last < length, "{part:?} of {length}");
         assert_eq!(part.len(), part.last - part.first + 1);
         assert_eq!(part.content_range(length), format!("bytes {}-{}/{length}", part.first, part.last));
-        sum += u128::from(part.len());
+        let gap = |other: &ByteRange| {
+            other.first > part.last.saturating_add(1) || part.first > other.last.saturating_add(1)
+        };
+        assert!(parts[..number].iter().all(gap), "{part:?} overlaps another part, or is adjacent to it");
     }
-    assert!(sum <= u128::from(length), "{sum} bytes of {length}");
 }
 
 /// A judge: what the header asks for.
@@ -42,16 +43,33 @@ fn expected(value: &[u8], length: u128, max_parts: usize) -> Ranges {
     let Some(specs) = read(value).filter(|specs| !specs.is_empty() && specs.len() <= max_parts) else {
         return Ranges::Whole;
     };
-    let parts: Vec<(u128, u128)> =
+    let is_all = |spec: &(Option<u128>, Option<u128>)| match *spec {
+        (Some(first), _) => first == 0,
+        (None, suffix) => suffix != Some(0),
+    };
+    if length == 0 && specs.iter().any(is_all) {
+        return Ranges::Whole;
+    }
+    // From first to one after last, in the order of the header.
+    let requested: Vec<(u128, u128)> =
         specs.into_iter().filter_map(|spec| resolve_member(spec, length)).collect();
-    // From first to one after last.
-    let sum: u128 = parts.iter().map(|(first, end)| end - first).sum();
-    match parts.len() {
+    // In the order of the bytes, without overlaps and gaps of no bytes.
+    let mut sorted = requested.clone();
+    sorted.sort_unstable();
+    let mut coalesced: Vec<(u128, u128)> = Vec::new();
+    for (first, end) in sorted {
+        match coalesced.last_mut() {
+            Some((_, last_end)) if first <= *last_end => *last_end = end.max(*last_end),
+            _ => coalesced.push((first, end)),
+        }
+    }
+    // In the order in which the header first asks for a byte of each.
+    coalesced.sort_by_key(|(first, end)| requested.iter().position(|(at, _)| (first..end).contains(&at)));
+    match coalesced.len() {
         0 => Ranges::Unsatisfiable,
-        _ if sum > length => Ranges::Whole,
         _ => {
             let part = |(first, end)| ByteRange { first: first as u64, last: (end - 1) as u64 };
-            Ranges::Partial(parts.into_iter().map(part).collect())
+            Ranges::Partial(coalesced.into_iter().map(part).collect())
         }
     }
 }
