@@ -11,6 +11,9 @@ use crate::{
 /// The content of `digits.txt`.
 const DIGITS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
+/// The maximum number of ranges in a Range header that the server does not ignore.
+const MAX_RANGES: usize = 200;
+
 /// Requests `digits.txt` with the Range header `ranges`. Checks that the response is a 206 with one range: this
 /// Content-Range, this body, and the headers of the whole file.
 fn check(server: &TestServer, ranges: &str, content_range: &str, body: &str) {
@@ -106,6 +109,10 @@ http_testing::both_engines! {
             ("Bytes=1-1", "bytes 1-1/36", "1"),
             ("bytes= 1-1 ,", "bytes 1-1/36", "1"),
             ("bytes=90-,1-1", "bytes 1-1/36", "1"),
+            // RFC 9110 §15.3.7.2: a server may coalesce ranges that overlap or are adjacent.
+            ("bytes=0-1,1-2,3-3", "bytes 0-3/36", "0123"),
+            ("bytes=2-3,0-1", "bytes 0-3/36", "0123"),
+            ("bytes=0-,0-", "bytes 0-35/36", "0123456789abcdefghijklmnopqrstuvwxyz"),
         ] {
             check(server, ranges, content_range, body);
         }
@@ -125,18 +132,24 @@ http_testing::both_engines! {
         ] {
             check_full(server, &format!("Range: {ranges}\r\n"));
         }
-        let many = vec!["0-0"; 17].join(",");
+        let many = vec!["0-0"; MAX_RANGES + 1].join(",");
         check_full(server, &format!("Range: bytes={many}\r\n"));
-        // Ranges that add up to more than the file would make a short request expensive.
-        check_full(server, "Range: bytes=0-,0-\r\n");
+    }
+
+    /// No Content-Range can express a range of an empty file.
+    fn sends_all_of_an_empty_file(server: &TestServer) {
+        for ranges in ["bytes=0-", "bytes=0-0", "bytes=-1"] {
+            let reply = files::check(server, "/empty.txt", &format!("Range: {ranges}\r\n"), 200);
+            assert_eq!((&*reply.body, reply.header("Content-Range")), (&b""[..], None), "{ranges}");
+        }
     }
 
     fn responds_with_416_to_unsatisfiable_ranges(server: &TestServer) {
         for ranges in ["bytes=36-", "bytes=36-40", "bytes=-0", "bytes=99-,100-200"] {
             check_unsatisfiable(server, "/digits.txt", ranges, "bytes */36");
         }
-        check_unsatisfiable(server, "/empty.txt", "bytes=0-0", "bytes */0");
-        check_unsatisfiable(server, "/empty.txt", "bytes=-1", "bytes */0");
+        check_unsatisfiable(server, "/empty.txt", "bytes=1-", "bytes */0");
+        check_unsatisfiable(server, "/empty.txt", "bytes=-0", "bytes */0");
         check_unsatisfiable(server, "/huge.bin", "bytes=5368709120-", "bytes */5368709120");
     }
 
@@ -152,14 +165,9 @@ http_testing::both_engines! {
         check_parts(
             &mut client,
             "/digits.txt",
-            "bytes=5-6,99-,0-0,5-5",
-            &[("bytes 5-6/36", b"56"), ("bytes 0-0/36", b"0"), ("bytes 5-5/36", b"5")],
+            "bytes=5-6,99-,0-0,5-5,4-4",
+            &[("bytes 4-6/36", b"456"), ("bytes 0-0/36", b"0")],
         );
-        let sixteen: Vec<String> = (0..16).map(|at| format!("{at}-{at}")).collect();
-        let content_ranges: Vec<String> = (0..16).map(|at| format!("bytes {at}-{at}/36")).collect();
-        let expected: Vec<(&str, &[u8])> =
-            content_ranges.iter().zip(DIGITS.chunks(1)).map(|(range, byte)| (range.as_str(), byte)).collect();
-        check_parts(&mut client, "/digits.txt", &format!("bytes={}", sixteen.join(",")), &expected);
         // A file that the server does not keep in memory.
         let large = &server.site.large;
         check_parts(
@@ -172,6 +180,20 @@ http_testing::both_engines! {
                 ("bytes 0-0/6291469", &large[..1]),
             ],
         );
+        // As many as are allowed. zsync asks for 20 at once.
+        for count in [20, MAX_RANGES] {
+            let at = |number: usize| number * 1000..number * 1000 + 7;
+            let ranges: Vec<String> =
+                (0..count).map(|number| format!("{}-{}", at(number).start, at(number).end - 1)).collect();
+            let content_ranges: Vec<String> =
+                ranges.iter().map(|range| format!("bytes {range}/6291469")).collect();
+            let expected: Vec<(&str, &[u8])> = content_ranges
+                .iter()
+                .enumerate()
+                .map(|(number, range)| (range.as_str(), &large[at(number)]))
+                .collect();
+            check_parts(&mut client, "/large.bin", &format!("bytes={}", ranges.join(",")), &expected);
+        }
         assert_eq!(client.fetch(get("/digits.txt")).body, DIGITS);
         client.finish();
     }
