@@ -57,14 +57,13 @@ fn single_range_response(document: &Document, range: ByteRange, has_if_range: bo
 fn multipart_response(document: &Document, ranges: &[ByteRange]) -> Response {
     let boundary = boundary(document);
     let mut parts = Vec::with_capacity(2 * ranges.len() + 1);
-    let mut line_end = "";
     for range in ranges {
         let (media_type, content_range) = (document.media_type, range.content_range(document.len()));
+        // An empty line before the first delimiter too, as nginx and Apache send it: zsync takes the first line for one.
         parts.push(Body::from(format!(
-            "{line_end}--{boundary}\r\nContent-Type: {media_type}\r\nContent-Range: {content_range}\r\n\r\n"
+            "\r\n--{boundary}\r\nContent-Type: {media_type}\r\nContent-Range: {content_range}\r\n\r\n"
         )));
         parts.push(document.body(range.first..range.last + 1));
-        line_end = "\r\n";
     }
     parts.push(Body::from(format!("\r\n--{boundary}--\r\n")));
     Response::new(Status::PARTIAL_CONTENT)

@@ -69,13 +69,13 @@ fn parts(reply: &Reply) -> Vec<(Vec<String>, Vec<u8>)> {
     let media_type = reply.header("Content-Type").expect("a media type");
     let boundary = media_type.strip_prefix("multipart/byteranges; boundary=").expect("a multipart response");
     assert!((1..=70).contains(&boundary.len()) && !boundary.contains(['"', ' ']), "{boundary}");
-    let delimiter = format!("--{boundary}");
+    let delimiter = format!("\r\n--{boundary}");
     let mut rest = reply.body.strip_prefix(delimiter.as_bytes()).expect("a delimiter");
     let mut parts = Vec::new();
     while rest != b"--\r\n" {
         let part = rest.strip_prefix(b"\r\n").expect("the end of a delimiter line");
         let (head, after) = split(part, b"\r\n\r\n");
-        let (body, next) = split(after, format!("\r\n{delimiter}").as_bytes());
+        let (body, next) = split(after, delimiter.as_bytes());
         let head = std::str::from_utf8(head).expect("text");
         parts.push((head.split("\r\n").map(str::to_owned).collect(), body.to_vec()));
         rest = next;
