@@ -89,21 +89,20 @@ pub fn evaluate<'a>(
 /// step 5 of §13.2.2).
 ///
 /// The `Range` header applies in three cases: there is no `If-Range`; or its entity tag strongly equals the current
-/// one; or its date equals the current `last_modified`, ignoring fractions of a second. Otherwise it does not apply:
-/// the part that the client has may belong to another representation. A malformed `If-Range` never matches.
+/// one; or its date equals the current `last_modified`, ignoring fractions of a second, and is a strong validator.
+/// Otherwise it does not apply: the part that the client has may belong to another representation. A malformed
+/// `If-Range` never matches.
 ///
-/// Every equal date counts as a strong validator. That is wrong for a representation that changes twice within one
-/// second: both versions have the same date (RFC 9110 §8.8.2.2). A server of such representations should send an
-/// `ETag`.
-///
-/// `now` is the current time, which decides what a date with a two-digit year means.
-pub fn range_applies(if_range: Option<&[u8]>, validators: &Validators<'_>, now: SystemTime) -> bool {
+/// `date` is the time of the response, in its `Date` header. A date in `If-Range` is strong if it is at least one second
+/// earlier (§8.8.2.2): the representation may still change in the second of `date`, and keep its date. `date` also
+/// decides what a date with a two-digit year means.
+pub fn range_applies(if_range: Option<&[u8]>, validators: &Validators<'_>, date: SystemTime) -> bool {
     let Some(value) = if_range else { return true };
     match EntityTag::parse(value) {
         Some(tag) => validators.entity_tag().is_some_and(|current| tag.strongly_equals(current)),
-        None => {
-            http_date::parse(value, || now).is_some_and(|date| validators.modified_seconds() == Some(date))
-        }
+        None => http_date::parse(value, || date).is_some_and(|if_range| {
+            validators.modified_seconds() == Some(if_range) && seconds_of(date) > Some(if_range)
+        }),
     }
 }
 
@@ -117,8 +116,13 @@ impl<'a> Validators<'a> {
 
     /// Returns the time of the last modification in seconds since 1970, or `None` if it is unknown or before 1970.
     fn modified_seconds(&self) -> Option<u64> {
-        Some(self.last_modified?.duration_since(UNIX_EPOCH).ok()?.as_secs())
+        seconds_of(self.last_modified?)
     }
+}
+
+/// Returns a time in whole seconds since 1970, or `None` if it is before 1970.
+fn seconds_of(time: SystemTime) -> Option<u64> {
+    Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())
 }
 
 /// Stores the value of a date header in `date`, which is `None` before the first header with this name. A repeated
@@ -292,6 +296,23 @@ mod tests {
         }
         check("'a'", WEAK, false);
         check("W/'a'", WEAK, false);
+    }
+
+    /// RFC 9110 §8.8.2.2.
+    #[test]
+    fn a_date_in_if_range_is_strong_one_second_later() {
+        let value = expand("SAME");
+        for (millis, is_strong) in [
+            (784_111_776_999, false),
+            (784_111_777_500, false),
+            (784_111_777_999, false),
+            (784_111_778_000, true),
+            (784_111_900_000, true),
+        ] {
+            let date = UNIX_EPOCH + Duration::from_millis(millis);
+            assert_eq!(range_applies(Some(value.as_bytes()), &current(), date), is_strong, "{millis}");
+        }
+        assert!(!range_applies(Some(value.as_bytes()), &current(), UNIX_EPOCH - Duration::from_secs(1)));
     }
 
     #[test]
