@@ -23,7 +23,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Validators<'a> {
     /// The value of the `ETag` header of the representation, including the quotes and any `W/`; `None` if there is
-    /// none. A malformed value is a bug of the server: it matches nothing, and panics in a debug build.
+    /// none. A malformed value is a bug of the server: it matches nothing but itself, and may panic in a debug build.
     pub etag: Option<&'a str>,
     /// The time in the `Last-Modified` header of the representation; `None` if there is none. Fractions of a second are
     /// ignored. A time before 1970 counts as `None`.
@@ -54,17 +54,18 @@ pub fn evaluate<'a>(
     validators: &Validators<'_>,
     now: impl Fn() -> SystemTime,
 ) -> Precondition {
-    let tag = validators.entity_tag();
     // Whether an entity tag in the header matches; `None` if the header was not sent.
     let (mut if_match, mut if_none_match) = (None, None);
     // The dates as sent. They are parsed only if no entity tag takes precedence.
     let (mut if_modified_since, mut if_unmodified_since) = (None, None);
     for (name, value) in headers {
         if name.eq_ignore_ascii_case("if-none-match") {
-            *if_none_match.get_or_insert(false) |= list_contains(value, tag, EntityTag::weakly_equals);
+            *if_none_match.get_or_insert(false) |= validators.is_etag(value)
+                || list_contains(value, validators.entity_tag(), EntityTag::weakly_equals);
         } else if name.eq_ignore_ascii_case("if-modified-since") {
             add_date(&mut if_modified_since, value);
         } else if name.eq_ignore_ascii_case("if-match") {
+            let tag = validators.entity_tag();
             *if_match.get_or_insert(false) |= list_contains(value, tag, EntityTag::strongly_equals);
         } else if name.eq_ignore_ascii_case("if-unmodified-since") {
             add_date(&mut if_unmodified_since, value);
@@ -107,6 +108,12 @@ pub fn range_applies(if_range: Option<&[u8]>, validators: &Validators<'_>, date:
 }
 
 impl<'a> Validators<'a> {
+    /// Returns whether `value` is exactly the entity tag, and so weakly equal: what a client with one copy sends. This needs
+    /// no parsing.
+    fn is_etag(&self, value: &[u8]) -> bool {
+        self.etag.is_some_and(|etag| etag.as_bytes() == value)
+    }
+
     /// Returns the parsed entity tag, or `None` if there is none or it is malformed.
     fn entity_tag(&self) -> Option<EntityTag<'a>> {
         let tag = EntityTag::parse(self.etag?.as_bytes());
