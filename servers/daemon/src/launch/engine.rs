@@ -12,7 +12,8 @@ use std::{io, net::TcpListener, sync::mpsc::Sender};
 /// How many descriptors are reserved in each process for standard streams, logs, the thread pool, signals and the document
 /// root: an estimate that is high enough.
 const FDS_PER_PROCESS: usize = 32;
-/// How many descriptors are reserved for each worker: the files that the application keeps open in a cache.
+/// How many descriptors are reserved for each worker: for files that the application keeps open although no connection
+/// sends them at present.
 const FDS_PER_WORKER: usize = 64;
 
 /// Starts an engine with threads of this process: it accepts connections from `listeners` and serves them. `make` makes
