@@ -2,7 +2,7 @@
 //!
 //! This file never reads a document's content: it only combines parts of it with headers and delimiters.
 
-use crate::document::Document;
+use crate::document::{Document, OpenDocument};
 use http_core::{
     Body, Response, Status,
     range::{self, ByteRange, Ranges},
@@ -25,7 +25,7 @@ const MAX_RANGES: usize = 200;
 /// Call this only if all preconditions of the request hold. `has_if_range` tells whether the request has an If-Range
 /// header. If it has one, the client already knows the document's headers: a 206 with one range then has ETag, but not
 /// Content-Type, Last-Modified and Accept-Ranges (RFC 9110 §15.3.7).
-pub(super) fn respond(document: &Document, range: &[u8], has_if_range: bool) -> Option<Response> {
+pub(super) fn respond(document: &OpenDocument, range: &[u8], has_if_range: bool) -> Option<Response> {
     match range::resolve(range, document.len(), MAX_RANGES) {
         Ranges::Whole => None,
         Ranges::Unsatisfiable => {
@@ -42,10 +42,10 @@ pub(super) fn respond(document: &Document, range: &[u8], has_if_range: bool) -> 
 
 /// Returns a 206 whose body is one range of the document. If the request has an If-Range header (`has_if_range`), ETag
 /// is the only one of the document's headers in it. Otherwise it has all of them.
-fn single_range_response(document: &Document, range: ByteRange, has_if_range: bool) -> Response {
+fn single_range_response(document: &OpenDocument, range: ByteRange, has_if_range: bool) -> Response {
     let response = Response::new(Status::PARTIAL_CONTENT)
         .with_header("Content-Range", range.content_range(document.len()))
-        .with_body(document.body(range.first..range.last + 1));
+        .with_body(document.part(range.first..range.last + 1));
     if has_if_range {
         response.with_header("ETag", &document.entity_tag)
     } else {
@@ -54,7 +54,7 @@ fn single_range_response(document: &Document, range: ByteRange, has_if_range: bo
 }
 
 /// Returns a 206 with several ranges as `multipart/byteranges`, in the order of the Range header (RFC 9110 §14.6).
-fn multipart_response(document: &Document, ranges: &[ByteRange]) -> Response {
+fn multipart_response(document: &OpenDocument, ranges: &[ByteRange]) -> Response {
     let boundary = boundary(document);
     let mut parts = Vec::with_capacity(2 * ranges.len() + 1);
     for range in ranges {
@@ -63,7 +63,7 @@ fn multipart_response(document: &Document, ranges: &[ByteRange]) -> Response {
         parts.push(Body::from(format!(
             "\r\n--{boundary}\r\nContent-Type: {media_type}\r\nContent-Range: {content_range}\r\n\r\n"
         )));
-        parts.push(document.body(range.first..range.last + 1));
+        parts.push(document.part(range.first..range.last + 1));
     }
     parts.push(Body::from(format!("\r\n--{boundary}--\r\n")));
     Response::new(Status::PARTIAL_CONTENT)

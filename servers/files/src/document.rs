@@ -3,9 +3,16 @@
 //! A short file is read once, when its document is made. No file is ever mapped into memory: if a mapped file shrinks,
 //! reading it ends the process with SIGBUS.
 
-use crate::{mime::FileType, root::FileVersion};
+use crate::{mime::FileType, version::FileVersion};
 use http_core::{Body, FileSlice, Headers, SharedHeaders};
-use std::{fs::File, io, ops::Range, os::unix::fs::FileExt, sync::Arc, time::SystemTime};
+use std::{
+    fs::File,
+    io,
+    ops::{Deref, Range},
+    os::unix::fs::FileExt,
+    sync::{Arc, Weak},
+    time::SystemTime,
+};
 
 /// The maximum length in bytes of a file whose content is kept in memory. A longer file is kept open and sent with
 /// `sendfile`.
@@ -21,8 +28,8 @@ pub(super) struct Document {
     /// The time of the last modification in whole seconds. `None` if it is before 1970 or after 9999, which HTTP cannot
     /// express.
     pub(super) last_modified: Option<SystemTime>,
-    /// The headers of a 200: Content-Type, Content-Encoding if there is one, and all of `validator_headers`. All responses with this document share one
-    /// copy.
+    /// The headers of a 200: Content-Type, Content-Encoding if there is one, and all of `validator_headers`. All responses
+    /// with this document share one copy.
     pub(super) headers: SharedHeaders,
     /// Last-Modified (unless `last_modified` is `None`), ETag and Accept-Ranges. The responses 304, 412 and 416 have
     /// them too.
@@ -35,29 +42,42 @@ pub(super) struct Document {
 enum Content {
     /// All bytes of a file of at most [`MAX_IN_MEMORY`] bytes.
     Memory(Arc<[u8]>),
-    /// A longer file, open for reading.
+    /// A longer file. The table of open files keeps it open, and so does each response that sends it.
+    File(Weak<File>),
+}
+
+/// A document whose content can be sent: if it is in a file, the file is open.
+#[derive(Debug)]
+pub(super) struct OpenDocument {
+    document: Arc<Document>,
+    content: OpenContent,
+}
+
+/// The content of an [`OpenDocument`].
+#[derive(Debug)]
+enum OpenContent {
+    Memory(Arc<[u8]>),
     File(Arc<File>),
 }
 
 impl Document {
-    /// Makes a document of an open file. `version` is the version that the file had when it was opened.
-    ///
-    /// # Errors
-    ///
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the file changed while it was read: open it again. Other
-    /// errors are those of the system calls.
-    pub(super) fn read(file: File, version: FileVersion, file_type: FileType) -> io::Result<Document> {
-        let content = if version.len <= MAX_IN_MEMORY {
-            let mut bytes = vec![0; version.len as usize];
-            file.read_exact_at(&mut bytes, 0)?;
-            // A write during the read may have left a mixture of old and new bytes.
-            if !FileVersion::of(&file)?.has_content_of(&version) {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            Content::Memory(bytes.into())
-        } else {
-            Content::File(Arc::new(file))
-        };
+    /// Makes a document of a file whose content is in memory. Of these, `version` is the version.
+    pub(super) fn in_memory(bytes: Vec<u8>, version: FileVersion, file_type: FileType) -> OpenDocument {
+        let bytes = Arc::from(bytes);
+        let content = Content::Memory(Arc::clone(&bytes));
+        let document = Document::new(content, version, file_type);
+        OpenDocument { document: Arc::new(document), content: OpenContent::Memory(bytes) }
+    }
+
+    /// Makes a document of an open file.
+    pub(super) fn in_file(file: Arc<File>, version: FileVersion, file_type: FileType) -> OpenDocument {
+        let content = Content::File(Arc::downgrade(&file));
+        let document = Document::new(content, version, file_type);
+        OpenDocument { document: Arc::new(document), content: OpenContent::File(file) }
+    }
+
+    /// Formats the headers of a document.
+    fn new(content: Content, version: FileVersion, file_type: FileType) -> Document {
         let (entity_tag, last_modified) = (version.entity_tag(), version.last_modified());
         let mut validator_headers = Headers::default();
         if let Some(last_modified) = last_modified {
@@ -71,7 +91,7 @@ impl Document {
             append(&mut headers, "Content-Encoding", coding);
         }
         headers.append_all(&validator_headers);
-        Ok(Document {
+        Document {
             version,
             media_type: file_type.media_type,
             entity_tag,
@@ -79,7 +99,17 @@ impl Document {
             headers: headers.into_shared(),
             validator_headers: validator_headers.into_shared(),
             content,
-        })
+        }
+    }
+
+    /// Returns the document with its content, or `None` if its file was closed meanwhile.
+    #[inline]
+    pub(super) fn open(self: &Arc<Document>) -> Option<OpenDocument> {
+        let content = match &self.content {
+            Content::Memory(bytes) => OpenContent::Memory(Arc::clone(bytes)),
+            Content::File(file) => OpenContent::File(file.upgrade()?),
+        };
+        Some(OpenDocument { document: Arc::clone(self), content })
     }
 
     /// Returns the length of the content in bytes.
@@ -88,34 +118,76 @@ impl Document {
         self.version.len
     }
 
-    /// Returns a response body with the bytes `range` of the content. `range` must not exceed [`len`](Document::len).
-    #[inline]
-    pub(super) fn body(&self, range: Range<u64>) -> Body {
-        debug_assert!(range.start <= range.end && range.end <= self.len(), "{range:?} of {}", self.len());
-        match &self.content {
-            // Content in memory is at most MAX_IN_MEMORY bytes long, so its offsets fit into a usize.
-            Content::Memory(bytes) => {
-                Body::Shared(Arc::clone(bytes), range.start as usize..range.end as usize)
-            }
-            Content::File(file) => {
-                let (offset, len) = (range.start, range.end - range.start);
-                Body::File(FileSlice { file: Arc::clone(file), offset, len })
-            }
-        }
-    }
-
-    /// Returns how many bytes of content the document keeps in memory: 0 if it keeps the file open instead.
+    /// Returns how many bytes of content the document keeps in memory: 0 if it is in a file.
     pub(super) fn memory_bytes(&self) -> usize {
         match &self.content {
             Content::Memory(bytes) => bytes.len(),
             Content::File(_) => 0,
         }
     }
+}
 
-    /// Returns how many descriptors the document keeps open: 0 or 1.
-    pub(super) fn open_files(&self) -> usize {
-        usize::from(matches!(self.content, Content::File(_)))
+impl OpenDocument {
+    /// Returns the document without its content.
+    pub(super) fn document(&self) -> &Arc<Document> {
+        &self.document
     }
+
+    /// Returns whether the content is in `file`.
+    pub(super) fn is_in(&self, file: &Arc<File>) -> bool {
+        matches!(&self.content, OpenContent::File(own) if Arc::ptr_eq(own, file))
+    }
+
+    /// Returns a response body with the whole content.
+    #[inline]
+    pub(super) fn into_body(self) -> Body {
+        let len = self.document.len();
+        match self.content {
+            OpenContent::Memory(bytes) => {
+                let all = 0..bytes.len();
+                Body::Shared(bytes, all)
+            }
+            OpenContent::File(file) => Body::File(FileSlice { file, offset: 0, len }),
+        }
+    }
+
+    /// Returns a response body with the bytes `range` of the content. `range` must not exceed [`len`](Document::len).
+    pub(super) fn part(&self, range: Range<u64>) -> Body {
+        debug_assert!(range.start <= range.end && range.end <= self.len(), "{range:?} of {}", self.len());
+        match &self.content {
+            // Content in memory is at most MAX_IN_MEMORY bytes long, so its offsets fit into a usize.
+            OpenContent::Memory(bytes) => {
+                Body::Shared(Arc::clone(bytes), range.start as usize..range.end as usize)
+            }
+            OpenContent::File(file) => {
+                let (offset, len) = (range.start, range.end - range.start);
+                Body::File(FileSlice { file: Arc::clone(file), offset, len })
+            }
+        }
+    }
+}
+
+impl Deref for OpenDocument {
+    type Target = Document;
+
+    #[inline]
+    fn deref(&self) -> &Document {
+        &self.document
+    }
+}
+
+/// Reads all of a file that has the version `version`, which is no longer than [`MAX_IN_MEMORY`].
+///
+/// # Errors
+///
+/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the file changed meanwhile, so that these may be old and new bytes.
+/// Other errors are those of the system calls.
+pub(super) fn read(file: &File, version: &FileVersion) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; version.len as usize];
+    file.read_exact_at(&mut bytes, 0)?;
+    // A write during the read may have left a mixture of old and new bytes.
+    let is_whole = FileVersion::of(file)?.1.has_content_of(version);
+    if is_whole { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 /// Appends a header. Its name and value must be valid.

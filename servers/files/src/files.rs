@@ -1,4 +1,4 @@
-//! The handler: takes the outcome of a request from the cache or looks it up, and turns it into a response.
+//! The handler: takes what a path leads to from the cache or looks it up, and turns it into a response.
 //!
 //! For a cached document it makes no system call and no allocation. This file never touches the file system itself:
 //! `lookup` does.
@@ -6,8 +6,8 @@
 use crate::{
     byteranges,
     cache::{Cache, Cached},
-    document::Document,
-    lookup::{Outcome, lookup},
+    document::OpenDocument,
+    lookup::{Found, Wanted, lookup},
     root::Root,
 };
 use http_core::{
@@ -35,6 +35,17 @@ pub struct Files {
     /// the file `a` in the root. It has no slash at either end. Empty if `/a` names that file.
     prefix: Box<[u8]>,
     cache: Mutex<Cache>,
+}
+
+/// What a request for a path leads to.
+#[derive(Debug)]
+enum Outcome {
+    /// A document to send.
+    Document(OpenDocument),
+    /// A redirect to the requested path with a slash at its end: it names a directory.
+    Redirect,
+    /// An error page with this status.
+    Error(Status),
 }
 
 impl Files {
@@ -69,7 +80,8 @@ impl Files {
     fn outcome(&self, request: &Request<'_>) -> Outcome {
         let (key, now) = (request.path_bytes(), request.received_at());
         let stale = match self.cache().get(key, now) {
-            Cached::Fresh(outcome) => return outcome,
+            Cached::Fresh(document) => return Outcome::Document(document),
+            Cached::NotFound => return Outcome::Error(Status::NOT_FOUND),
             Cached::Stale(document) => Some(document),
             Cached::Absent => None,
         };
@@ -77,10 +89,19 @@ impl Files {
             Ok(path) => path,
             Err(outcome) => return outcome,
         };
-        // The lock is not held during the system calls.
-        let outcome = lookup(&self.root, &path, stale.as_ref());
-        self.cache().insert(key, &outcome, now);
-        outcome
+        // Decided before any system call: neither a status nor a delay may tell whether a hidden file exists.
+        let found = if path.is_hidden() {
+            Found::Error(Status::NOT_FOUND)
+        } else {
+            // The lock is not held during the system calls.
+            lookup(&self.root, &Wanted::new(path, stale))
+        };
+        self.cache().insert(key, &found, now);
+        match found {
+            Found::Document(document) => Outcome::Document(document),
+            Found::Directory => Outcome::Redirect,
+            Found::Error(status) => Outcome::Error(status),
+        }
     }
 
     /// Locks the cache. A panic in another thread that held the lock is ignored: the cache is valid at all times.
@@ -102,10 +123,14 @@ impl Handler for Files {
         }
         let response = match self.outcome(request) {
             Outcome::Document(document) if request.is_conditional() => {
-                conditional_response(request, &document)
+                conditional_response(request, document)
             }
-            Outcome::Document(document) => full_response(&document),
+            Outcome::Document(document) => full_response(document),
             Outcome::Redirect => redirect_to_directory(request),
+            // No descriptor or memory is left: other responses will release some.
+            Outcome::Error(Status::SERVICE_UNAVAILABLE) => {
+                Response::error(Status::SERVICE_UNAVAILABLE).with_header("Retry-After", "1")
+            }
             Outcome::Error(status) => Response::error(status),
         };
         response.into()
@@ -136,15 +161,13 @@ fn resolve<'r>(path: &'r [u8], prefix: &[u8]) -> Result<RelativePath<'r>, Outcom
 
 /// Returns a 200 with the whole document.
 #[inline]
-fn full_response(document: &Document) -> Response {
-    Response::new(Status::OK)
-        .with_shared_headers(document.headers.clone())
-        .with_body(document.body(0..document.len()))
+fn full_response(document: OpenDocument) -> Response {
+    Response::new(Status::OK).with_shared_headers(document.headers.clone()).with_body(document.into_body())
 }
 
 /// Returns the response to a request with preconditions (such as If-None-Match) or a Range header: 304, 412, 206, 416,
 /// or 200 with the whole document. Evaluates the headers in the order of RFC 9110 §13.2.2.
-fn conditional_response(request: &Request<'_>, document: &Document) -> Response {
+fn conditional_response(request: &Request<'_>, document: OpenDocument) -> Response {
     let validators = Validators { etag: Some(&document.entity_tag), last_modified: document.last_modified };
     let response = match conditional::evaluate(true, request.headers(), &validators, SystemTime::now) {
         Precondition::NotModified => Response::new(Status::NOT_MODIFIED),
@@ -157,7 +180,7 @@ fn conditional_response(request: &Request<'_>, document: &Document) -> Response 
                 .filter(|_| {
                     if_range.is_none() || conditional::range_applies(if_range, &validators, SystemTime::now())
                 })
-                .and_then(|range| byteranges::respond(document, range, if_range.is_some()))
+                .and_then(|range| byteranges::respond(&document, range, if_range.is_some()))
                 .unwrap_or_else(|| full_response(document));
         }
     };

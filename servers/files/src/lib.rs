@@ -5,16 +5,24 @@
 //! | file | what it does |
 //! |---|---|
 //! | `files` | the handler: cache, then lookup, then response |
-//! | `lookup` | finds the file that a path names and decides the outcome |
-//! | `root` | makes the system calls that open files beneath the document root, and no others |
+//! | `lookup` | finds the file that a path names; all file-system calls for a request are made in this one function |
+//! | `root` | the document root |
+//! | `beneath` | opens files beneath a directory, and no others |
+//! | `open_files` | shares the open files, limits their number, and closes those that are not requested any more |
 //! | `document` | a file ready to be sent: its headers, its bytes or its open descriptor |
+//! | `version` | which state of a file this is |
 //! | `cache`, `negative_cache` | keep documents and 404 results, which are used for one second |
 //! | `byteranges` | responses to Range requests |
 //! | `mime` | media types by file extension |
 //!
-//! Symbolic links are followed within the root. A request for a link that leaves the root gets 403. Hidden files, whose
-//! names begin with a dot, do not exist for clients: requests for them get 404, except beneath `.well-known`.
+//! Symbolic links are followed within the root. A request for a link that leaves the root gets 403. Hidden files, whose names begin
+//! with a dot, do not exist for clients: requests for them get 404, except beneath `.well-known`.
+//!
+//! A large file stays open for two to four seconds after the last request for it. Then a thread closes it, so that a
+//! deleted file does not occupy disk space and a file system can be unmounted. One thread serves all workers that share
+//! a [`Root`]; it starts with the first large file, and ends with the root.
 
+mod beneath;
 mod byteranges;
 mod cache;
 mod document;
@@ -22,7 +30,9 @@ mod files;
 mod lookup;
 mod mime;
 mod negative_cache;
+mod open_files;
 mod root;
+mod version;
 
 pub use files::Files;
 pub use root::Root;

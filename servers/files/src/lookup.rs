@@ -1,72 +1,104 @@
-//! Finds the file that a path names, and decides the outcome of the request.
+//! Finds the file that a path names: the only function that makes file-system calls for a request.
 //!
-//! The outcome never depends on the method or the headers of a request, so that it can be cached by path.
+//! What it finds never depends on the method or the headers of a request, so that it can be cached by path. It uses no
+//! cache itself, and its arguments and result may pass between threads: it can run where it may block.
 
 use crate::{
-    document::Document,
+    document::{self, Document, MAX_IN_MEMORY, OpenDocument},
     mime,
     root::{Entry, Root},
+    version::FileVersion,
 };
 use http_core::{Status, path::RelativePath};
 use rustix::io::Errno;
-use std::{borrow::Cow, io, sync::Arc};
+use std::{fs::File, io, sync::Arc};
 
-/// How often a file is opened and read before the lookup fails with 500, if the file changes during each read.
-const MAX_READS: u32 = 3;
+/// How often a file is read before the lookup fails with 500, if the file changes during each read.
+const MAX_READS: u32 = 5;
 
 /// The name of the file that is served for a directory.
 const INDEX: &[u8] = b"index.html";
 
-/// What a request for a path leads to.
+/// What to look up.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) struct Wanted {
+    /// The path of the file to open, relative to the root: the requested path or, if that names a directory, its index.
+    file: Vec<u8>,
+    /// Whether `file` is the index of the requested directory.
+    is_index: bool,
+    /// The document that an earlier lookup of this path has found, if there was one.
+    stale: Option<Arc<Document>>,
+}
+
+/// What a lookup has found.
+#[derive(Debug)]
+pub(super) enum Found {
     /// A document to send.
-    Document(Arc<Document>),
-    /// A redirect to the requested path with a slash at its end: it names a directory.
-    Redirect,
-    /// An error page with this status.
+    Document(OpenDocument),
+    /// A directory, although the requested path has no slash at its end.
+    Directory,
+    /// No document, but an error with this status.
     Error(Status),
 }
 
-/// Looks up `path` in the file system.
-///
-/// `stale` is the document that an earlier lookup of `path` found, if there was one. If the file has not changed since
-/// then, the outcome is `stale`, and the file is not read again.
-pub(super) fn lookup(root: &Root, path: &RelativePath<'_>, stale: Option<&Arc<Document>>) -> Outcome {
-    // Decided before any system call: neither a status nor a delay may tell whether a hidden file exists.
-    if path.is_hidden() {
-        return Outcome::Error(Status::NOT_FOUND);
+impl Wanted {
+    /// The file that the requested `path` names: if it ends in `/`, the file `index.html` ([`INDEX`]) in that directory.
+    ///
+    /// `stale` is the document that an earlier lookup of `path` has found, if there was one.
+    pub(super) fn new(path: RelativePath<'_>, stale: Option<Arc<Document>>) -> Wanted {
+        Wanted { file: file_name(path), is_index: path.is_directory(), stale }
     }
-    let name = file_name(path);
+}
+
+/// Looks a file up in the file system.
+///
+/// If the file has not changed since an earlier lookup found [`Wanted::stale`], the result is that document, and the file
+/// is not read again.
+pub(super) fn lookup(root: &Root, wanted: &Wanted) -> Found {
+    let found = match root.open_entry(&wanted.file) {
+        Ok(Entry::File(file, version)) => load(root, wanted, file, version),
+        Ok(Entry::Directory) if !wanted.is_index => return Found::Directory,
+        Ok(Entry::Directory | Entry::Special) => Err(Status::NOT_FOUND),
+        Err(errno) => Err(error_status(errno)),
+    };
+    found.map_or_else(Found::Error, Found::Document)
+}
+
+/// Makes a document of an open file, or returns the stale one if the file has not changed. Fails with the status of an
+/// error response.
+fn load(root: &Root, wanted: &Wanted, file: File, mut version: FileVersion) -> Result<OpenDocument, Status> {
+    let stale = wanted.stale.as_ref().filter(|stale| stale.version == version);
+    let file_type = mime::file_type(&wanted.file);
+    if version.len <= MAX_IN_MEMORY
+        && let Some(stale) = stale.and_then(Document::open)
+    {
+        return Ok(stale);
+    }
     for _ in 0..MAX_READS {
-        let (file, version) = match root.open_entry(&name) {
-            Ok(Entry::File(file, version)) => (file, version),
-            Ok(Entry::Directory) if !path.is_directory() => return Outcome::Redirect,
-            Ok(Entry::Directory | Entry::Special) => return Outcome::Error(Status::NOT_FOUND),
-            Err(errno) => return Outcome::Error(error_status(errno)),
-        };
-        if let Some(document) = stale.filter(|document| document.version == version) {
-            return Outcome::Document(Arc::clone(document));
+        if version.len > MAX_IN_MEMORY {
+            let file = root.open_files.share(version.id, file).ok_or(Status::SERVICE_UNAVAILABLE)?;
+            let stale = stale.and_then(Document::open).filter(|stale| stale.is_in(&file));
+            return Ok(stale.unwrap_or_else(|| Document::in_file(file, version, file_type)));
         }
-        match Document::read(file, version, mime::file_type(&name)) {
-            Ok(document) => return Outcome::Document(Arc::new(document)),
+        match document::read(&file, &version) {
+            Ok(bytes) => return Ok(Document::in_memory(bytes, version, file_type)),
+            // If the file was only replaced by another one, its own content is complete: read it again.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
             Err(_) => break,
         }
+        let Ok((_, changed)) = FileVersion::of(&file) else { break };
+        version = changed;
     }
-    Outcome::Error(Status::INTERNAL_SERVER_ERROR)
+    Err(Status::INTERNAL_SERVER_ERROR)
 }
 
 /// Returns the path of the file to open for the requested `path`, relative to the root. Does not look at the file
 /// system.
-///
-/// If the requested path ends in `/`, it names a directory: the result is the directory's path followed
-/// by `/index.html` ([`INDEX`]), or `index.html` for the root. Otherwise the result is `path` itself.
-fn file_name<'p>(path: &'p RelativePath<'_>) -> Cow<'p, [u8]> {
+fn file_name(path: RelativePath<'_>) -> Vec<u8> {
     match path.as_bytes() {
-        file if !path.is_directory() => file.into(),
-        b"" => INDEX.into(),
-        directory => [directory, b"/", INDEX].concat().into(),
+        file if !path.is_directory() => file.to_vec(),
+        b"" => INDEX.to_vec(),
+        directory => [directory, b"/", INDEX].concat(),
     }
 }
 
@@ -94,7 +126,15 @@ mod tests {
     fn opens_the_index_of_a_directory() {
         for (path, expected) in [("/", "index.html"), ("/a/", "a/index.html"), ("/a", "a"), ("/a/b", "a/b")] {
             let path = RelativePath::new(path.as_bytes()).expect("a path");
-            assert_eq!(file_name(&path), expected.as_bytes(), "{path:?}");
+            assert_eq!(file_name(path), expected.as_bytes(), "{path:?}");
         }
+    }
+
+    #[test]
+    fn arguments_and_result_may_pass_between_threads() {
+        fn check<T: Send + 'static>() {}
+        check::<Arc<Root>>();
+        check::<Wanted>();
+        check::<Found>();
     }
 }

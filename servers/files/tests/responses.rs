@@ -3,8 +3,8 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 
 use http_core::{Body, Handler, Reply, Response, Status, testing::ReceivedRequest};
-use http_files::Files;
-use std::{fs, sync::Arc, time::Instant};
+use http_files::{Files, Root};
+use std::{fs, os::unix::fs::symlink, sync::Arc, time::Instant};
 
 /// Passes a GET request for `target` to `files`, and returns the response.
 fn get(files: &Files, target: &str) -> Response {
@@ -75,6 +75,32 @@ fn a_prefix_may_be_written_with_or_without_slashes() {
         let files = Files::new(directory.path()).expect("a document root").with_prefix(prefix);
         assert_eq!(get(&files, "/file").status(), Status::OK, "{prefix:?}");
     }
+}
+
+/// Small files do not count, and all names of a file count as one.
+#[test]
+fn limits_how_many_files_are_open() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    for name in ["a", "b", "c"] {
+        fs::write(path(name), vec![b'x'; 100_000]).expect("a file");
+    }
+    fs::write(path("small"), "small").expect("a file");
+    fs::hard_link(path("a"), path("hard")).and_then(|()| symlink("a", path("soft"))).expect("links");
+    let root = Root::open(directory.path()).expect("a root").with_max_open_files(2);
+    assert_eq!(root.max_open_files(), 2);
+    let files = Files::from_root(Arc::new(root));
+    let mut sent = ["/a", "/hard", "/soft", "/b", "/small", "/hard"].map(|target| {
+        let response = get(&files, target);
+        assert_eq!(response.status(), Status::OK, "{target}");
+        Some(response)
+    });
+    // Responses send both files.
+    let rejected = get(&files, "/c");
+    assert_eq!(rejected.status(), Status::SERVICE_UNAVAILABLE);
+    assert_eq!(rejected.header("Retry-After"), Some(&b"1"[..]));
+    sent[3] = None;
+    assert_eq!(get(&files, "/c").status(), Status::OK);
 }
 
 /// A file that is too large to be held in memory stays open while it is cached.

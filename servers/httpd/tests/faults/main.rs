@@ -7,6 +7,7 @@
 //! | [`many`] | more connections than the limits allow, or than there are descriptors |
 //! | [`misbehaving`] | resets, half-closes, long pipelines, bytes that are not HTTP, oversized requests |
 //! | [`memory`] | large content that is not used, and connections that count as idle after it |
+//! | [`open_files`] | files deleted while they are open, and many names of one file |
 //! | [`files`] | files truncated, replaced, removed, lengthened or rewritten while they are sent |
 //! | [`disk`] | a read error while a file is sent |
 //!
@@ -33,6 +34,7 @@ mod files;
 mod many;
 mod memory;
 mod misbehaving;
+mod open_files;
 mod slow;
 
 /// Starts an `httpd` of this kind that serves the shared site.

@@ -1,0 +1,109 @@
+//! Files that stay open longer than they should, or more than once: their disk space and descriptors must be released.
+
+use crate::{
+    client::{Client, get, wait_for},
+    program::{self, Program},
+    server::ServerKind,
+};
+use std::{
+    fs::{self, read_link},
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+use tempfile::TempDir;
+
+/// The length of a file that the server keeps open: more than sockets buffer while the client does not read.
+const LEN: usize = 16 * 1024 * 1024;
+
+/// How many names the same file has.
+const NAMES: usize = 50;
+
+/// Returns the paths of the descriptors below `root` that the processes of the program have open, except of `root`
+/// itself.
+fn open_files(program: &Program, root: &Path) -> Vec<PathBuf> {
+    let descriptors = program.processes().into_iter().flat_map(|pid| {
+        fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten().map(|entry| entry.path())
+    });
+    let targets = descriptors.filter_map(|descriptor| read_link(descriptor).ok());
+    targets.filter(|target| target.starts_with(root) && target != root).collect()
+}
+
+/// Returns the number of processes of a program of this kind that serve files.
+fn serving_processes(kind: ServerKind) -> usize {
+    if kind.is_prefork() { 2 } else { 1 }
+}
+
+/// Makes a document root with a large file `large` and a small file `notes.txt`.
+fn make_root() -> TempDir {
+    let root = TempDir::new().expect("a directory");
+    fs::write(root.path().join("large"), vec![b'x'; LEN]).expect("a file");
+    fs::write(root.path().join("notes.txt"), "notes\n").expect("a file");
+    root
+}
+
+http_testing::both_engines! {
+    fn a_file_is_open_once_whatever_its_names_are(kind: ServerKind) {
+        let root = make_root();
+        let target = |number: usize| match number % 3 {
+            0 => format!("hard{number}"),
+            1 => format!("soft{number}"),
+            _ => format!("{}large", "./".repeat(number)),
+        };
+        for number in 0..NAMES {
+            let path = root.path().join(target(number));
+            match number % 3 {
+                0 => fs::hard_link(root.path().join("large"), path).expect("a link"),
+                1 => symlink("large", path).expect("a link"),
+                _ => {}
+            }
+        }
+        let program = program::serve_root(root.path(), kind.arguments());
+        let clients: Vec<Client> = (0..NAMES)
+            .map(|number| {
+                let mut client = Client::connect_with_small_buffer(program.address());
+                client.send(get(&format!("/{}", target(number))));
+                client.await_status_line();
+                client
+            })
+            .collect();
+        let open = open_files(&program, root.path());
+        assert!((1..=serving_processes(kind)).contains(&open.len()), "{open:?}");
+        drop(clients);
+        wait_for("the file to be closed", || open_files(&program, root.path()).is_empty().then_some(()));
+        program.stop_cleanly();
+    }
+
+    fn a_deleted_file_is_closed_although_no_request_comes(kind: ServerKind) {
+        let root = make_root();
+        let program = program::serve_root(root.path(), kind.arguments());
+        let mut client = Client::connect(program.address());
+        assert_eq!(client.fetch(get("/large")).body.len(), LEN);
+        assert_eq!(open_files(&program, root.path()).len(), 1);
+        fs::remove_file(root.path().join("large")).expect("a file");
+        wait_for("the deleted file to be closed", || open_files(&program, root.path()).is_empty().then_some(()));
+        // The connection stays open, and the server opens files again.
+        fs::write(root.path().join("large"), vec![b'y'; LEN]).expect("a file");
+        assert_eq!(client.fetch(get("/large")).body[LEN - 1], b'y');
+        client.finish();
+        program.stop_cleanly();
+    }
+
+    fn a_deleted_file_is_closed_while_others_are_requested(kind: ServerKind) {
+        let root = make_root();
+        fs::hard_link(root.path().join("large"), root.path().join("other")).expect("a link");
+        fs::write(root.path().join("busy"), vec![b'z'; LEN]).expect("a file");
+        let program = program::serve_root(root.path(), kind.arguments());
+        let mut client = Client::connect(program.address());
+        let mut get_len = |target: &str| client.fetch(get(target)).body.len();
+        assert_eq!((get_len("/large"), get_len("/other")), (LEN, LEN));
+        for name in ["large", "other"] {
+            fs::remove_file(root.path().join(name)).expect("a file");
+        }
+        wait_for("the deleted file to be closed", || {
+            assert_eq!(get_len("/busy"), LEN);
+            (open_files(&program, root.path()) == [root.path().join("busy")]).then_some(())
+        });
+        client.finish();
+        program.stop_cleanly();
+    }
+}
