@@ -58,7 +58,8 @@ impl Application for App {
     /// each worker a router and middleware of its own.
     fn open(&self, root: Option<&Path>) -> io::Result<MakeHandler> {
         let name = self.name;
-        let root = root.map(Root::open).transpose()?.map(Arc::new);
+        let opened = root.zip(self.root.as_deref()).map(|(root, name)| Root::open_as(root, name));
+        let root = opened.transpose()?.map(Arc::new);
         let weather = Arc::new(Weather::new(&self.weather));
         Ok(Arc::new(move |worker| {
             let stack = Stack::new(router(root.clone(), Arc::clone(&weather)));

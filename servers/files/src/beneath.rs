@@ -4,8 +4,9 @@
 //! resolves every component beneath the directory (`openat2` with `RESOLVE_BENEATH`), so that neither a symbolic link nor
 //! a concurrent rename leads outside.
 
+use crate::version::FileId;
 use rustix::{
-    fs::{Mode, OFlags, ResolveFlags, open, openat2},
+    fs::{Access, AtFlags, Mode, OFlags, ResolveFlags, accessat, fstat, open, openat, openat2},
     io::Errno,
 };
 use std::{io, os::fd::OwnedFd, path::Path};
@@ -17,6 +18,7 @@ const MAX_RETRIES: u32 = 8;
 #[derive(Debug)]
 pub(super) struct Directory {
     directory: OwnedFd,
+    pub(super) id: FileId,
 }
 
 impl Directory {
@@ -28,13 +30,22 @@ impl Directory {
     /// no `openat2` because it is older than Linux 5.6.
     pub(super) fn open(path: &Path) -> io::Result<Directory> {
         let directory = open(path, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        let directory = Directory { directory };
+        let directory = Directory { id: FileId::from_stat(&fstat(&directory)?), directory };
         // Other errors do not matter: files in a directory can be opened although it may not be listed.
         if directory.open_beneath(b".").err() == Some(Errno::NOSYS) {
             let message = "this kernel has no openat2 (it needs Linux 5.6 or later)";
             return Err(io::Error::new(io::ErrorKind::Unsupported, message));
         }
         Ok(directory)
+    }
+
+    /// Returns whether rules such as those of Landlock forbid this process to read the directory, although its
+    /// permission bits allow it.
+    pub(super) fn is_forbidden(&self) -> bool {
+        // access(2) ignores Landlock.
+        let may_read = accessat(&self.directory, ".", Access::READ_OK, AtFlags::EACCESS).is_ok();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        may_read && openat(&self.directory, ".", flags, Mode::empty()).err() == Some(Errno::ACCESS)
     }
 
     /// Opens the file or directory at `path`, relative to this directory, for reading.

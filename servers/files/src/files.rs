@@ -94,7 +94,7 @@ impl Files {
             Found::Error(Status::NOT_FOUND)
         } else {
             // The lock is not held during the system calls.
-            lookup(&self.root, &Wanted::new(path, stale))
+            lookup(&self.root, &Wanted::new(path, stale, now))
         };
         self.cache().insert(key, &found, now);
         match found {

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `files` | the handler: cache, then lookup, then response |
 //! | `lookup` | finds the file that a path names; all file-system calls for a request are made in this one function |
-//! | `root` | the document root |
+//! | `root` | the document root: opened again if its name leads to another directory |
 //! | `beneath` | opens files beneath a directory, and no others |
 //! | `open_files` | shares the open files, limits their number, and closes those that are not requested any more |
 //! | `document` | a file ready to be sent: its headers, its bytes or its open descriptor |

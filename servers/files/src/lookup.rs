@@ -11,7 +11,7 @@ use crate::{
 };
 use http_core::{Status, path::RelativePath};
 use rustix::io::Errno;
-use std::{fs::File, io, sync::Arc};
+use std::{fs::File, io, sync::Arc, time::Instant};
 
 /// How often a file is read before the lookup fails with 500, if the file changes during each read.
 const MAX_READS: u32 = 5;
@@ -28,6 +28,8 @@ pub(super) struct Wanted {
     is_index: bool,
     /// The document that an earlier lookup of this path has found, if there was one.
     stale: Option<Arc<Document>>,
+    /// The present time.
+    now: Instant,
 }
 
 /// What a lookup has found.
@@ -44,9 +46,9 @@ pub(super) enum Found {
 impl Wanted {
     /// The file that the requested `path` names: if it ends in `/`, the file `index.html` ([`INDEX`]) in that directory.
     ///
-    /// `stale` is the document that an earlier lookup of `path` has found, if there was one.
-    pub(super) fn new(path: RelativePath<'_>, stale: Option<Arc<Document>>) -> Wanted {
-        Wanted { file: file_name(path), is_index: path.is_directory(), stale }
+    /// `stale` is the document that an earlier lookup of `path` has found, if there was one. `now` is the present time.
+    pub(super) fn new(path: RelativePath<'_>, stale: Option<Arc<Document>>, now: Instant) -> Wanted {
+        Wanted { file: file_name(path), is_index: path.is_directory(), stale, now }
     }
 }
 
@@ -55,7 +57,7 @@ impl Wanted {
 /// If the file has not changed since an earlier lookup found [`Wanted::stale`], the result is that document, and the file
 /// is not read again.
 pub(super) fn lookup(root: &Root, wanted: &Wanted) -> Found {
-    let found = match root.open_entry(&wanted.file) {
+    let found = match root.open_entry(&wanted.file, wanted.now) {
         Ok(Entry::File(file, version)) => load(root, wanted, file, version),
         Ok(Entry::Directory) if !wanted.is_index => return Found::Directory,
         Ok(Entry::Directory | Entry::Special) => Err(Status::NOT_FOUND),

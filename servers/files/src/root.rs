@@ -1,26 +1,83 @@
-//! The document root, whose files are served.
+//! The document root: a directory that is found by its name, and opened again if the name leads to another one.
 
-use crate::{beneath::Directory, open_files::OpenFiles, version::FileVersion};
-use rustix::{fs::FileType, io::Errno};
-use std::{fs::File, io, path::Path};
+use crate::{
+    beneath::Directory,
+    open_files::OpenFiles,
+    version::{FileId, FileVersion},
+};
+use rustix::{
+    fs::{FileType, stat},
+    io::Errno,
+};
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// How often, at most, the root checks which directory its name leads to.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A directory whose files are served.
+///
+/// A lookup checks, at most once a second, whether the root's name still leads to the same directory. If the name leads
+/// to another one, because the directory was made again or a symbolic link was changed, the root serves the new directory
+/// from then on. While there is none, the root serves the directory that it has: if it was deleted, each request gets
+/// 404. The [`log`] crate receives a message about each such change.
 #[derive(Debug)]
 pub struct Root {
-    /// The open directory. It stays the same directory even if it is renamed or its path then leads to another one.
-    directory: Directory,
+    /// The absolute path of the root.
+    name: PathBuf,
+    current: Mutex<Current>,
     pub(super) open_files: OpenFiles,
 }
 
+/// The directory that is served now.
+#[derive(Debug)]
+struct Current {
+    directory: Arc<Directory>,
+    /// When the name must be checked next.
+    next_check: Instant,
+    /// What the last check has found, to log it once.
+    state: NameState,
+}
+
+/// Which directory the name of a root leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NameState {
+    /// The directory that is served.
+    Served,
+    /// No directory that can be opened, for this reason. The OS error code, if there is one.
+    Missing(Option<i32>),
+    /// Another directory, which the process may not read.
+    Forbidden(FileId),
+}
+
 impl Root {
-    /// Opens the directory at `path` as a document root.
+    /// Opens the directory at `path` as a document root. Its name is `path`, made absolute: if the process changes its
+    /// working directory later, this does not matter.
     ///
     /// # Errors
     ///
     /// If `path` does not exist, is not a directory or is in a directory that may not be entered, or if the kernel has
     /// no `openat2` because it is older than Linux 5.6.
     pub fn open(path: &Path) -> io::Result<Root> {
-        Ok(Root { directory: Directory::open(path)?, open_files: OpenFiles::new(None) })
+        Root::open_as(path, path)
+    }
+
+    /// Opens the directory at `path` as a document root with another name. `path` may be one that is valid only now, such
+    /// as `/proc/self/fd/3`. Later, the root is opened by its `name`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Root::open`].
+    pub fn open_as(path: &Path, name: &Path) -> io::Result<Root> {
+        let name = std::path::absolute(name)?;
+        let directory = Arc::new(Directory::open(path)?);
+        let current = Mutex::new(Current { directory, next_check: Instant::now(), state: NameState::Served });
+        Ok(Root { name, current, open_files: OpenFiles::new(None) })
     }
 
     /// Sets the maximum number of files that are open at once, to be sent or because they were sent seconds ago. Small
@@ -39,20 +96,84 @@ impl Root {
     }
 
     /// Opens the file at `path`, which is relative to the root, for reading. Returns whether it is a regular file, a
-    /// directory or a special file. Only a regular file stays open.
+    /// directory or a special file. Only a regular file stays open. `now` is the present time.
     ///
     /// # Errors
     ///
     /// All errors of openat2(2) and fstat(2): for example, ENOENT if there is no such file, or EXDEV if a symbolic link
     /// leads out of the root.
-    pub(super) fn open_entry(&self, path: &[u8]) -> Result<Entry, Errno> {
-        let file = self.directory.open_beneath(path)?;
+    pub(super) fn open_entry(&self, path: &[u8], now: Instant) -> Result<Entry, Errno> {
+        let file = self.directory(now).open_beneath(path)?;
         let (file_type, version) = FileVersion::of(&file)?;
         Ok(match file_type {
             FileType::RegularFile => Entry::File(file.into(), version),
             FileType::Directory => Entry::Directory,
             _ => Entry::Special,
         })
+    }
+
+    /// Returns the directory to serve at the time `now`. If it is time for that, first checks whether the root's name
+    /// leads to another one.
+    fn directory(&self, now: Instant) -> Arc<Directory> {
+        let mut current = self.current();
+        if now < current.next_check {
+            return Arc::clone(&current.directory);
+        }
+        // Other threads serve the old directory meanwhile.
+        current.next_check = now + CHECK_INTERVAL;
+        let served = Arc::clone(&current.directory);
+        drop(current);
+        let (directory, state) = self.find(&served);
+        let mut current = self.current();
+        if state != current.state || directory.is_some() {
+            self.report(directory.is_some(), state);
+        }
+        current.state = state;
+        if let Some(directory) = directory {
+            current.directory = directory;
+        }
+        Arc::clone(&current.directory)
+    }
+
+    /// Finds out which directory the root's name leads to. Opens it if it is another one than `served`.
+    fn find(&self, served: &Directory) -> (Option<Arc<Directory>>, NameState) {
+        match stat(&self.name) {
+            Ok(found) if FileId::from_stat(&found) == served.id => return (None, NameState::Served),
+            Ok(_) => {}
+            Err(errno) => return (None, NameState::Missing(Some(errno.raw_os_error()))),
+        }
+        match Directory::open(&self.name) {
+            Ok(directory) if directory.is_forbidden() => (None, NameState::Forbidden(directory.id)),
+            Ok(directory) => (Some(Arc::new(directory)), NameState::Served),
+            Err(error) => (None, NameState::Missing(error.raw_os_error())),
+        }
+    }
+
+    /// Logs the new state of the root's name. `reopened`: whether another directory is served now.
+    fn report(&self, reopened: bool, state: NameState) {
+        let name = self.name.display();
+        match state {
+            NameState::Served if reopened => {
+                log::info!("reopened the document root {name}: the name leads to another directory now");
+            }
+            NameState::Served => log::info!("the document root {name} is there again"),
+            NameState::Missing(code) => {
+                let error = code.map_or(io::ErrorKind::Other.into(), io::Error::from_raw_os_error);
+                log::warn!(
+                    "cannot reopen the document root {name}: {error} (still serving the previous directory, trying again \
+                     each second)"
+                );
+            }
+            NameState::Forbidden(_) => log::warn!(
+                "cannot reopen the document root {name}: the name leads to another directory now, and the process is \
+                 confined to the previous one (still serving that; restart the server to serve the new one)"
+            ),
+        }
+    }
+
+    /// Locks the current directory. A panic of another thread that held the lock is ignored: the value is always valid.
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -65,4 +186,139 @@ pub(super) enum Entry {
     Directory,
     /// A FIFO, a socket or a device.
     Special,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{cell::RefCell, fs, io::Read, os::unix::fs::symlink};
+
+    thread_local! {
+        /// The messages that this thread has logged.
+        static MESSAGES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// A logger that appends to [`MESSAGES`].
+    struct Recorder;
+
+    impl log::Log for Recorder {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            true
+        }
+
+        fn log(&self, record: &log::Record<'_>) {
+            MESSAGES.with_borrow_mut(|messages| messages.push(record.args().to_string()));
+        }
+
+        fn flush(&self) {}
+    }
+
+    /// A root whose name is `current` in a directory that also contains releases of it.
+    struct Fixture {
+        directory: tempfile::TempDir,
+        root: Root,
+        now: Instant,
+    }
+
+    impl Fixture {
+        /// Makes the releases `1` and `2` and a root that is a link to the first. The file `page` in a release contains
+        /// its name.
+        fn new() -> Fixture {
+            if log::set_logger(&Recorder).is_ok() {
+                log::set_max_level(log::LevelFilter::Info);
+            }
+            let directory = tempfile::tempdir().expect("a directory");
+            for release in ["1", "2"] {
+                let path = directory.path().join(release);
+                fs::create_dir(&path)
+                    .and_then(|()| fs::write(path.join("page"), release))
+                    .expect("a release");
+            }
+            symlink("1", directory.path().join("current")).expect("a link");
+            let root = Root::open(&directory.path().join("current")).expect("a root");
+            Fixture { directory, root, now: Instant::now() }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.directory.path().join(name)
+        }
+
+        /// Opens `page` after this time. Checks its content, or the error, and the beginnings of the messages since the
+        /// last call; `NAME` in these stands for the name of the root.
+        fn check(&mut self, millis: u64, expected: Result<&str, Errno>, messages: &[&str]) {
+            self.now += Duration::from_millis(millis);
+            let content = self.root.open_entry(b"page", self.now).map(|entry| {
+                let (Entry::File(mut file, _), mut content) = (entry, String::new()) else {
+                    panic!("not a file")
+                };
+                file.read_to_string(&mut content).expect("its content");
+                content
+            });
+            assert_eq!(content.as_deref().map_err(|errno| *errno), expected);
+            let logged = MESSAGES.take();
+            assert_eq!(logged.len(), messages.len(), "{logged:?}");
+            for (logged, expected) in logged.iter().zip(messages) {
+                let expected = expected.replace("NAME", &self.path("current").display().to_string());
+                assert!(logged.starts_with(&expected), "{logged}, expected {expected}");
+            }
+        }
+    }
+
+    const REOPENED: &str = "reopened the document root NAME: the name leads to another directory now";
+    const MISSING: &str = "cannot reopen the document root NAME: No such file";
+
+    #[test]
+    fn follows_its_name_to_another_directory_after_a_second() {
+        let mut fixture = Fixture::new();
+        fixture.check(0, Ok("1"), &[]);
+        symlink("2", fixture.path("next")).expect("a link");
+        fs::rename(fixture.path("next"), fixture.path("current")).expect("a rename");
+        fixture.check(999, Ok("1"), &[]);
+        fixture.check(1, Ok("2"), &[REOPENED]);
+        fixture.check(5_000, Ok("2"), &[]);
+    }
+
+    #[test]
+    fn a_directory_that_is_made_again_is_served_again() {
+        let mut fixture = Fixture::new();
+        fixture.check(0, Ok("1"), &[]);
+        fs::remove_dir_all(fixture.path("1")).expect("a directory");
+        fixture.check(1_000, Err(Errno::NOENT), &[MISSING]);
+        // Logged once.
+        fixture.check(1_000, Err(Errno::NOENT), &[]);
+        fs::write(fixture.path("1"), "").expect("a file");
+        fixture.check(1_000, Err(Errno::NOENT), &["cannot reopen the document root NAME: Not a directory"]);
+        fs::remove_file(fixture.path("1")).expect("a file");
+        fs::create_dir(fixture.path("1")).expect("a directory");
+        fs::write(fixture.path("1/page"), "again").expect("a file");
+        fixture.check(1_000, Ok("again"), &[REOPENED]);
+    }
+
+    #[test]
+    fn a_directory_that_is_renamed_for_a_while_is_served_on() {
+        let mut fixture = Fixture::new();
+        fs::rename(fixture.path("1"), fixture.path("0")).expect("a rename");
+        fixture.check(0, Ok("1"), &[MISSING]);
+        fs::rename(fixture.path("0"), fixture.path("1")).expect("a rename");
+        fixture.check(1_000, Ok("1"), &["the document root NAME is there again"]);
+    }
+
+    /// The program may change its working directory later.
+    #[test]
+    fn the_name_is_absolute() {
+        let directory = std::env::current_dir().expect("a directory");
+        assert_eq!(Root::open(Path::new("src")).expect("a root").name, directory.join("src"));
+    }
+
+    #[test]
+    fn a_root_opened_by_a_descriptor_is_found_again_by_its_name() {
+        let mut fixture = Fixture::new();
+        let release = File::open(fixture.path("2")).expect("a directory");
+        let by_descriptor = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&release));
+        fixture.root = Root::open_as(Path::new(&by_descriptor), &fixture.path("current")).expect("a root");
+        drop(release);
+        fixture.now = Instant::now() - Duration::from_millis(1);
+        fixture.check(0, Ok("2"), &[]);
+        fixture.check(1_000, Ok("1"), &[REOPENED]);
+    }
 }

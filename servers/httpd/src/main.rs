@@ -60,7 +60,8 @@ fn main() -> ExitCode {
     common.run("httpd", Arc::new(Site(root)), engine)
 }
 
-/// The application that `httpd` runs: it serves the files of the directory at this path, as the operator gave it.
+/// The application that `httpd` runs: it serves the files of the directory at this path, as the operator gave it. This
+/// program never changes its working directory.
 #[derive(Debug)]
 struct Site(PathBuf);
 
@@ -70,7 +71,7 @@ impl Application for Site {
     }
 
     fn open(&self, root: Option<&Path>) -> io::Result<MakeHandler> {
-        let root = Arc::new(Root::open(root.unwrap_or(&self.0))?);
+        let root = Arc::new(Root::open_as(root.unwrap_or(&self.0), &self.0)?);
         Ok(Arc::new(move |_| -> Arc<dyn Handler> { Arc::new(Files::from_root(Arc::clone(&root))) }))
     }
 }

@@ -6,6 +6,7 @@
 //! | [`conditional`] | preconditions: 304, 412, and their precedence |
 //! | [`ranges`] | Range requests: one range, several, beyond 4 GiB |
 //! | [`contents`] | the bytes of large, changing and unreadable files |
+//! | [`roots`] | document roots that are made again, switched to another release, or given by a relative path |
 //! | [`protocol`] | keep-alive, pipelining, half-close, malformed requests, early responses |
 //! | [`public_suite`] | the checks of the public http-test-suite |
 //! | [`conformance`] | our http-test-suite |
@@ -40,6 +41,7 @@ mod program;
 mod protocol;
 mod public_suite;
 mod ranges;
+mod roots;
 mod server;
 mod service;
 mod signals;
