@@ -3,16 +3,37 @@
 //! Two guards keep a path inside. A [`RelativePath`](http_core::path::RelativePath) contains no `..`. The kernel then
 //! resolves every component beneath the directory (`openat2` with `RESOLVE_BENEATH`), so that neither a symbolic link nor
 //! a concurrent rename leads outside.
+//!
+//! The kernel rejects each link that leaves the directory, also if it leads back inside, as every absolute link must.
+//! This file then reads the links itself and finds out which path beneath the directory they mean. The kernel opens that
+//! path like any other, so a mistake here could name a wrong file, but never one outside.
 
 use crate::version::FileId;
 use rustix::{
-    fs::{Access, AtFlags, Mode, OFlags, ResolveFlags, accessat, fstat, open, openat, openat2},
+    fs::{
+        Access, AtFlags, CWD, Mode, OFlags, ResolveFlags, accessat, fstat, open, openat, openat2, readlinkat,
+    },
     io::Errno,
 };
-use std::{io, os::fd::OwnedFd, path::Path};
+use std::{
+    collections::VecDeque,
+    ffi::OsStr,
+    io,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::Path,
+};
 
 /// How often `openat2` is retried after EINTR, or after EAGAIN, which a concurrent rename can cause.
 const MAX_RETRIES: u32 = 8;
+
+/// The maximum number of symbolic links in one path, as in the kernel (path_resolution(7)).
+const MAX_LINKS: u32 = 40;
+
+/// The maximum number of components in one path and its symbolic links, if this file resolves them.
+const MAX_COMPONENTS: u32 = 512;
 
 /// An open directory, beneath which files are opened.
 #[derive(Debug)]
@@ -32,7 +53,7 @@ impl Directory {
         let directory = open(path, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
         let directory = Directory { id: FileId::from_stat(&fstat(&directory)?), directory };
         // Other errors do not matter: files in a directory can be opened although it may not be listed.
-        if directory.open_beneath(b".").err() == Some(Errno::NOSYS) {
+        if directory.open_beneath(b".", path).err() == Some(Errno::NOSYS) {
             let message = "this kernel has no openat2 (it needs Linux 5.6 or later)";
             return Err(io::Error::new(io::ErrorKind::Unsupported, message));
         }
@@ -48,17 +69,89 @@ impl Directory {
         may_read && openat(&self.directory, ".", flags, Mode::empty()).err() == Some(Errno::ACCESS)
     }
 
-    /// Opens the file or directory at `path`, relative to this directory, for reading.
+    /// Opens the file or directory at `path`, relative to this directory, for reading. Follows symbolic links that lead
+    /// to a path beneath this directory. `name` is a path of this directory: absolute links may begin with it.
     ///
     /// # Errors
     ///
     /// All errors of openat2(2): for example, ENOENT if there is no such file, or EXDEV if a symbolic link leads out of
     /// this directory.
-    pub(super) fn open_beneath(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
+    pub(super) fn open_beneath(&self, path: &[u8], name: &Path) -> Result<OwnedFd, Errno> {
         // NONBLOCK: opening a FIFO must not wait for a writer. NOCTTY: a terminal must not become the controlling
         // one.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        self.openat2(path, flags)
+        match self.openat2(path, flags) {
+            Err(Errno::XDEV) => self.openat2(&self.resolve(path, name)?, flags),
+            result => result,
+        }
+    }
+
+    /// Follows the symbolic links in `path`, also those that leave this directory and lead back inside. Returns a path
+    /// relative to this directory that contained no link when its components were read.
+    ///
+    /// # Errors
+    ///
+    /// EXDEV if the path ends outside this directory, or if a link goes through any other directory than those that
+    /// contain this one. ELOOP if there are too many links. ENOENT, ENOTDIR or EACCES if a component cannot be reached.
+    fn resolve(&self, path: &[u8], name: &Path) -> Result<Vec<u8>, Errno> {
+        // Where this directory is now, without symbolic links.
+        let own = readlinkat(CWD, format!("/proc/self/fd/{}", self.directory.as_raw_fd()), Vec::new())?;
+        let own = components(own.to_bytes());
+        // How many components of `own` the position has, and then the components beneath this directory.
+        let (mut depth, mut beneath) = (own.len(), Vec::new());
+        let mut pending = components(path);
+        let (mut links, mut steps) = (0, 0);
+        while let Some(component) = pending.pop_front() {
+            steps += 1;
+            if steps > MAX_COMPONENTS {
+                return Err(Errno::LOOP);
+            }
+            if component == b".." {
+                if beneath.pop().is_none() {
+                    depth = depth.saturating_sub(1);
+                }
+                continue;
+            }
+            if depth < own.len() {
+                if component != own[depth] {
+                    return Err(Errno::XDEV);
+                }
+                depth += 1;
+                continue;
+            }
+            beneath.push(component);
+            let Some(target) = self.read_link(&beneath.join(&b'/'))? else { continue };
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(Errno::LOOP);
+            }
+            beneath.pop();
+            let mut target = target.as_slice();
+            if target.starts_with(b"/") {
+                let relative = Path::new(OsStr::from_bytes(target)).strip_prefix(name);
+                (depth, beneath) = (if relative.is_ok() { own.len() } else { 0 }, Vec::new());
+                target = relative.map_or(target, |relative| relative.as_os_str().as_bytes());
+            }
+            for component in components(target).into_iter().rev() {
+                pending.push_front(component);
+            }
+        }
+        match beneath.join(&b'/') {
+            _ if depth < own.len() => Err(Errno::XDEV),
+            beneath if beneath.is_empty() => Ok(b".".to_vec()),
+            beneath => Ok(beneath),
+        }
+    }
+
+    /// Returns the target of the symbolic link at `path`, or `None` if the file at `path` is not a link.
+    fn read_link(&self, path: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
+        let link = self.openat2(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC)?;
+        match readlinkat(&link, "", Vec::new()) {
+            Ok(target) => Ok(Some(target.into_bytes())),
+            // The error for a file that is not a link: readlink(2).
+            Err(Errno::NOENT | Errno::INVAL) => Ok(None),
+            Err(errno) => Err(errno),
+        }
     }
 
     /// Opens `path`, relative to this directory, with these flags. Retries [`MAX_RETRIES`] times after EINTR or EAGAIN.
@@ -71,5 +164,132 @@ impl Directory {
                 result => return result,
             }
         }
+    }
+}
+
+/// Returns the components of a path, without empty ones and `.`.
+fn components(path: &[u8]) -> VecDeque<Vec<u8>> {
+    let components = path.split(|&byte| byte == b'/').filter(|name| !matches!(*name, b"" | b"."));
+    components.map(<[u8]>::to_vec).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        fs::{self, File},
+        io::Read,
+        os::unix::fs::symlink,
+    };
+
+    /// A site at `releases/1` with the name `current`, and files outside it.
+    struct Fixture(tempfile::TempDir);
+
+    impl Fixture {
+        fn new() -> Fixture {
+            let fixture = Fixture(tempfile::tempdir().expect("a directory"));
+            for name in ["releases/1/page", "releases/1/dir/inner/page", "releases/2/page", "secret"] {
+                let path = fixture.0.path().join(name);
+                fs::create_dir_all(path.parent().expect("one")).expect("a directory");
+                fs::write(path, name).expect("a file");
+            }
+            symlink("releases/1", fixture.0.path().join("current")).expect("a link");
+            fixture
+        }
+
+        /// Makes symbolic links in the site. `ROOT` in a target is the directory with `current` and `releases`.
+        fn link(&self, links: &[(&str, &str)]) {
+            let above = self.0.path().to_str().expect("text");
+            for (link, target) in links {
+                symlink(target.replace("ROOT", above), self.0.path().join("current").join(link))
+                    .expect("a link");
+            }
+        }
+
+        /// Checks what opening each of `paths` yields: the content of the file, which is its path, or an error.
+        fn check(&self, paths: &[&str], expected: Result<&str, Errno>) {
+            let name = self.0.path().join("current");
+            let directory = Directory::open(&name).expect("a directory");
+            for path in paths {
+                let opened = directory.open_beneath(path.as_bytes(), &name).map(|file| {
+                    let mut content = String::new();
+                    File::from(file).read_to_string(&mut content).expect("a file");
+                    content
+                });
+                assert_eq!(opened.as_deref().map_err(|errno| *errno), expected, "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn follows_links_that_lead_back_inside() {
+        let fixture = Fixture::new();
+        fixture.link(&[
+            ("by-name", "ROOT/current/page"),
+            ("by-place", "ROOT/releases/1/page"),
+            ("odd", "ROOT//./current//page"),
+            ("dir-by-name", "ROOT/current/dir"),
+            ("dir/inner/up", "../../../1/page"),
+            ("through", "dir-by-name/inner/back"),
+            ("dir/inner/back", "ROOT/releases/1/dir/../by-name"),
+            ("root", "ROOT/current"),
+            ("root-by-place", "ROOT/releases/1/"),
+        ]);
+        fixture.check(
+            &[
+                "page",
+                "by-name",
+                "by-place",
+                "odd",
+                "dir/inner/up",
+                "through",
+                "root/page",
+                "root/root/by-name",
+            ],
+            Ok("releases/1/page"),
+        );
+        fixture.check(
+            &["dir-by-name/inner/page", "root-by-place/dir/inner/page"],
+            Ok("releases/1/dir/inner/page"),
+        );
+        fixture.check(&["dir-by-name/none", "root/none/page"], Err(Errno::NOENT));
+        fixture.check(&["page/x", "by-name/x"], Err(Errno::NOTDIR));
+    }
+
+    #[test]
+    fn rejects_links_that_end_outside_or_nowhere() {
+        let fixture = Fixture::new();
+        fixture.link(&[
+            ("out", "ROOT/secret"),
+            ("out-relative", "../../secret"),
+            ("out-dir", "ROOT"),
+            ("above", ".."),
+            ("sibling", "ROOT/releases/2/page"),
+            ("longer", "ROOT/current2/page"),
+            ("through-other", "ROOT/releases/2/../1/page"),
+            ("to-out", "out"),
+            ("dangling", "ROOT/current/none"),
+            ("loop", "ROOT/current/loop"),
+            ("loop-a", "ROOT/current/loop-b"),
+            ("loop-b", "loop-a"),
+        ]);
+        fixture.check(
+            &[
+                "out",
+                "out-relative",
+                "out-dir/secret",
+                "above",
+                "sibling",
+                "longer",
+                "through-other",
+                "to-out",
+            ],
+            Err(Errno::XDEV),
+        );
+        fixture.check(&["dangling", "dangling/x"], Err(Errno::NOENT));
+        fixture.check(&["loop", "loop-a", "loop-b"], Err(Errno::LOOP));
+        let long = "dir/../".repeat(MAX_COMPONENTS as usize);
+        fixture.link(&[("long", &format!("ROOT/current/{long}page"))]);
+        fixture.check(&["long"], Err(Errno::LOOP));
     }
 }

@@ -15,7 +15,8 @@
 //! | `byteranges` | responses to Range requests |
 //! | `mime` | media types by file extension |
 //!
-//! Symbolic links are followed within the root. A request for a link that leaves the root gets 403. Hidden files, whose names begin
+//! Symbolic links are followed if they lead to a path within the root: relative ones, and absolute ones whose target
+//! begins with the path of the root. A request for a link that leaves the root gets 403. Hidden files, whose names begin
 //! with a dot, do not exist for clients: requests for them get 404, except beneath `.well-known`.
 //!
 //! A large file stays open for two to four seconds after the last request for it. Then a thread closes it, so that a

@@ -103,7 +103,7 @@ impl Root {
     /// All errors of openat2(2) and fstat(2): for example, ENOENT if there is no such file, or EXDEV if a symbolic link
     /// leads out of the root.
     pub(super) fn open_entry(&self, path: &[u8], now: Instant) -> Result<Entry, Errno> {
-        let file = self.directory(now).open_beneath(path)?;
+        let file = self.directory(now).open_beneath(path, &self.name)?;
         let (file_type, version) = FileVersion::of(&file)?;
         Ok(match file_type {
             FileType::RegularFile => Entry::File(file.into(), version),

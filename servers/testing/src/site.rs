@@ -129,6 +129,7 @@ impl Site {
             ("out-relative", Path::new("../../../../../../etc/passwd")),
             ("dir/out", Path::new("../..")),
             ("out-and-in", &root.join("page.html")),
+            ("absolute-dir", &root.join("dir")),
         ] {
             symlink(target, self.path(link)).expect("a link");
         }

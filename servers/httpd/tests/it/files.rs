@@ -282,7 +282,12 @@ http_testing::both_engines! {
         check_file(server, "/dir/up.html", "text/html", content("page.html"));
         check_file(server, "/linked/", "text/html", content("dir/index.html"));
         check_file(server, "/linked/inner/deep.txt", TEXT, "deep");
-        for target in ["/out-absolute", "/out-relative", "/dir/out", "/dir/out/x", "/out-and-in", "/loop"] {
+        // Absolute links whose target lies in the root.
+        check_file(server, "/out-and-in", "application/octet-stream", content("page.html"));
+        check_file(server, "/absolute-dir/", "text/html", content("dir/index.html"));
+        check_file(server, "/absolute-dir/inner/deep.txt", TEXT, "deep");
+        check_redirect(server, "/absolute-dir", "absolute-dir/");
+        for target in ["/out-absolute", "/out-relative", "/dir/out", "/dir/out/x", "/loop"] {
             check_error(server, target, 403);
         }
         for target in ["/dangling", "/dangling/", "/dangling/x"] {
