@@ -47,16 +47,13 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// If there is no directory at `path`, if it is in a directory that may not be entered, or if the kernel has
-    /// no `openat2` because it is older than Linux 5.6.
+    /// If there is no directory at `path`, if it is in a directory that may not be entered, or if `openat2` does not
+    /// work here.
     pub(super) fn open(path: &Path) -> io::Result<Directory> {
         let directory = open(path, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
         let directory = Directory { id: FileId::from_stat(&fstat(&directory)?), directory };
-        // Other errors do not matter: files in a directory can be opened although it may not be listed.
-        if directory.open_beneath(b".", path).err() == Some(Errno::NOSYS) {
-            let message = "this kernel has no openat2 (it needs Linux 5.6 or later)";
-            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
-        }
+        // Opening a directory as a path needs no permission, so that only `openat2` itself can fail.
+        check_openat2(directory.openat2(b".", OFlags::PATH | OFlags::CLOEXEC).map(drop))?;
         Ok(directory)
     }
 
@@ -173,6 +170,24 @@ fn components(path: &[u8]) -> VecDeque<Vec<u8>> {
     components.map(<[u8]>::to_vec).collect()
 }
 
+/// Turns the failure of an `openat2` that must succeed into an error that says why no file could be served.
+fn check_openat2(opened: Result<(), Errno>) -> io::Result<()> {
+    let Err(errno) = opened else { return Ok(()) };
+    let message = match errno {
+        Errno::NOSYS => {
+            "cannot open files safely: there is no system call openat2 here (it needs Linux 5.6 or later, and a \
+             sandbox that knows it)"
+        }
+        Errno::PERM => {
+            "cannot open files safely: a seccomp filter forbids the system call openat2, as those of old container \
+             runtimes do (update the runtime: Docker 20.10 or later with libseccomp 2.5 or later; or allow openat2 in \
+             its seccomp profile)"
+        }
+        errno => return Err(errno.into()),
+    };
+    Err(io::Error::new(io::ErrorKind::Unsupported, message))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,6 +196,18 @@ mod tests {
         io::Read,
         os::unix::fs::symlink,
     };
+
+    #[test]
+    fn says_why_openat2_does_not_work() {
+        let check = |errno, expected: &str| {
+            let error = check_openat2(Err(errno)).expect_err("a failure");
+            assert!(error.to_string().contains(expected), "{error}");
+        };
+        check_openat2(Ok(())).expect("no failure");
+        check(Errno::PERM, "seccomp filter forbids the system call openat2");
+        check(Errno::NOSYS, "no system call openat2");
+        check(Errno::INVAL, "Invalid argument");
+    }
 
     /// A site at `releases/1` with the name `current`, and files outside it.
     struct Fixture(tempfile::TempDir);

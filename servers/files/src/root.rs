@@ -61,8 +61,8 @@ impl Root {
     ///
     /// # Errors
     ///
-    /// If `path` does not exist, is not a directory or is in a directory that may not be entered, or if the kernel has
-    /// no `openat2` because it is older than Linux 5.6.
+    /// If `path` does not exist, is not a directory or is in a directory that may not be entered; or if files cannot be
+    /// opened with `openat2`, because the kernel is older than Linux 5.6 or a seccomp filter forbids it.
     pub fn open(path: &Path) -> io::Result<Root> {
         Root::open_as(path, path)
     }
