@@ -119,23 +119,27 @@ impl Cache {
 mod tests {
     use super::*;
     use crate::{
-        document::MAX_IN_MEMORY,
-        mime::{FileType, file_type},
+        document::{MAX_IN_MEMORY, Settings},
+        entity_tag::EntityTags,
+        mime::file_type,
         version::FileVersion,
     };
-    use std::fs::File;
+    use std::{fs::File, time::SystemTime};
 
-    /// Returns a new file, its version and its type.
-    fn version() -> (File, FileVersion, FileType) {
+    /// Returns the version of a new file, last modified at `modified`, and the settings of its document.
+    fn version(modified: SystemTime) -> (File, FileVersion, Settings) {
         let file = tempfile::tempfile().expect("a file");
+        file.set_modified(modified).expect("a time");
         let version = FileVersion::of(&file).expect("its version").1;
-        (file, version, file_type(b"a.txt"))
+        let (file_type, entity_tags) = (file_type(b"a.txt"), EntityTags::Strong);
+        let settings = Settings { file_type, entity_tags, date: SystemTime::now() };
+        (file, version, settings)
     }
 
     /// Returns a document of `len` bytes in memory.
     fn document(len: usize) -> Found {
-        let (_, version, file_type) = version();
-        Found::Document(Document::in_memory(vec![0; len], version, file_type))
+        let (_, version, settings) = version(SystemTime::UNIX_EPOCH);
+        Found::Document(Document::in_memory(vec![0; len], version, settings))
     }
 
     /// Checks that the debug text of `cached` begins with `expected`.
@@ -167,9 +171,9 @@ mod tests {
     #[test]
     fn keeps_no_file_open() {
         let (mut cache, now) = (Cache::default(), Instant::now());
-        let (file, version, file_type) = version();
+        let (file, version, settings) = version(SystemTime::UNIX_EPOCH);
         let file = Arc::new(file);
-        cache.insert(b"/", &Found::Document(Document::in_file(Arc::clone(&file), version, file_type)), now);
+        cache.insert(b"/", &Found::Document(Document::in_file(Arc::clone(&file), version, settings)), now);
         assert_eq!(Arc::strong_count(&file), 1);
         check(&cache.get(b"/", now), "Fresh");
         drop(file);

@@ -3,7 +3,7 @@
 //! A short file is read once, when its document is made. No file is ever mapped into memory: if a mapped file shrinks,
 //! reading it ends the process with SIGBUS.
 
-use crate::{mime::FileType, version::FileVersion};
+use crate::{entity_tag::EntityTags, mime::FileType, version::FileVersion};
 use http_core::{Body, FileSlice, Headers, SharedHeaders};
 use std::{
     fs::File,
@@ -28,6 +28,9 @@ pub(super) struct Document {
     /// The time of the last modification in whole seconds. `None` if it is before 1970 or after 9999, which HTTP cannot
     /// express.
     pub(super) last_modified: Option<SystemTime>,
+    /// Whether the document is valid as long as the file has this version. If false, the file had changed just before
+    /// ([`FileVersion::is_settled`]).
+    pub(super) is_settled: bool,
     /// The headers of a 200: Content-Type, Content-Encoding if there is one, and all of `validator_headers`. All responses
     /// with this document share one copy.
     pub(super) headers: SharedHeaders,
@@ -60,25 +63,37 @@ enum OpenContent {
     File(Arc<File>),
 }
 
+/// What a document depends on besides its file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) file_type: FileType,
+    pub(super) entity_tags: EntityTags,
+    /// The date of the response.
+    pub(super) date: SystemTime,
+}
+
 impl Document {
     /// Makes a document of a file whose content is in memory. Of these, `version` is the version.
-    pub(super) fn in_memory(bytes: Vec<u8>, version: FileVersion, file_type: FileType) -> OpenDocument {
+    pub(super) fn in_memory(bytes: Vec<u8>, version: FileVersion, settings: Settings) -> OpenDocument {
+        let entity_tag = settings.entity_tags.of_content(&bytes, &version);
         let bytes = Arc::from(bytes);
         let content = Content::Memory(Arc::clone(&bytes));
-        let document = Document::new(content, version, file_type);
+        let document = Document::new(content, version, entity_tag, settings);
         OpenDocument { document: Arc::new(document), content: OpenContent::Memory(bytes) }
     }
 
     /// Makes a document of an open file.
-    pub(super) fn in_file(file: Arc<File>, version: FileVersion, file_type: FileType) -> OpenDocument {
+    pub(super) fn in_file(file: Arc<File>, version: FileVersion, settings: Settings) -> OpenDocument {
+        let entity_tag = settings.entity_tags.of_version(&version, version.is_settled(settings.date));
         let content = Content::File(Arc::downgrade(&file));
-        let document = Document::new(content, version, file_type);
+        let document = Document::new(content, version, entity_tag, settings);
         OpenDocument { document: Arc::new(document), content: OpenContent::File(file) }
     }
 
     /// Formats the headers of a document.
-    fn new(content: Content, version: FileVersion, file_type: FileType) -> Document {
-        let (entity_tag, last_modified) = (version.entity_tag(), version.last_modified());
+    fn new(content: Content, version: FileVersion, entity_tag: String, settings: Settings) -> Document {
+        let Settings { file_type, date, .. } = settings;
+        let last_modified = version.last_modified();
         let mut validator_headers = Headers::default();
         if let Some(last_modified) = last_modified {
             append(&mut validator_headers, "Last-Modified", &httpdate::fmt_http_date(last_modified));
@@ -96,6 +111,7 @@ impl Document {
             media_type: file_type.media_type,
             entity_tag,
             last_modified,
+            is_settled: version.is_settled(date),
             headers: headers.into_shared(),
             validator_headers: validator_headers.into_shared(),
             content,
@@ -185,9 +201,7 @@ impl Deref for OpenDocument {
 pub(super) fn read(file: &File, version: &FileVersion) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; version.len as usize];
     file.read_exact_at(&mut bytes, 0)?;
-    // A write during the read may have left a mixture of old and new bytes.
-    let is_whole = FileVersion::of(file)?.1.has_content_of(version);
-    if is_whole { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    if FileVersion::of(file)?.1 == *version { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 /// Appends a header. Its name and value must be valid.

@@ -7,6 +7,7 @@ use crate::{
     byteranges,
     cache::{Cache, Cached},
     document::OpenDocument,
+    entity_tag::EntityTags,
     lookup::{Found, Wanted, lookup},
     root::Root,
 };
@@ -34,6 +35,7 @@ pub struct Files {
     /// The beginning of the request paths that lead to the root, for example `static`: the path `/static/a` then names
     /// the file `a` in the root. It has no slash at either end. Empty if `/a` names that file.
     prefix: Box<[u8]>,
+    entity_tags: EntityTags,
     cache: Mutex<Cache>,
 }
 
@@ -60,7 +62,7 @@ impl Files {
 
     /// Serves the files of an open document root.
     pub fn from_root(root: Arc<Root>) -> Files {
-        Files { root, prefix: Box::default(), cache: Mutex::default() }
+        Files { root, prefix: Box::default(), entity_tags: EntityTags::default(), cache: Mutex::default() }
     }
 
     /// Serves the root at request paths below `prefix`, for example `/static`: the path `/static/a` then names the file `a`
@@ -72,6 +74,11 @@ impl Files {
         let path = path::from_decoded(prefix);
         let path = path.strip_prefix(b"/").unwrap_or(&path);
         Files { prefix: path.strip_suffix(b"/").unwrap_or(path).into(), ..self }
+    }
+
+    /// Sets how the entity tags of the files are made. The default is [`EntityTags::Strong`].
+    pub fn with_entity_tags(self, entity_tags: EntityTags) -> Files {
+        Files { entity_tags, ..self }
     }
 
     /// Returns what the path of a request leads to: a document, a redirect or an error. Takes it from the cache, or
@@ -94,7 +101,8 @@ impl Files {
             Found::Error(Status::NOT_FOUND)
         } else {
             // The lock is not held during the system calls.
-            lookup(&self.root, &Wanted::new(path, stale, now))
+            let wanted = Wanted::new(path, stale, self.entity_tags, (now, date_of_response(request)));
+            lookup(&self.root, &wanted)
         };
         self.cache().insert(key, &found, now);
         match found {
@@ -176,15 +184,26 @@ fn conditional_response(request: &Request<'_>, document: OpenDocument) -> Respon
             // RFC 9110 §14.2: Range is defined for GET only.
             let range = request.header("Range").filter(|_| request.method() == Method::Get);
             let if_range = request.header("If-Range");
+            // Only If-Range needs the date, and so a look at the clock.
+            let applies = || {
+                if_range.is_none()
+                    || conditional::range_applies(if_range, &validators, date_of_response(request))
+            };
             return range
-                .filter(|_| {
-                    if_range.is_none() || conditional::range_applies(if_range, &validators, SystemTime::now())
-                })
+                .filter(|_| applies())
                 .and_then(|range| byteranges::respond(&document, range, if_range.is_some()))
                 .unwrap_or_else(|| full_response(document));
         }
     };
     response.with_shared_headers(document.validator_headers.clone())
+}
+
+/// Returns the time at which the response to a request that arrived just now originates: that of its Date header, unless
+/// it is sent later.
+fn date_of_response(request: &Request<'_>) -> SystemTime {
+    // The engine formats the date when it receives, so that the present time can be a second later.
+    let now = SystemTime::now();
+    now.checked_sub(request.received_at().elapsed()).unwrap_or(now)
 }
 
 /// Returns a 301 to the requested path with a slash at its end, and the same query. The Location is a relative reference.

@@ -10,7 +10,7 @@
 //! | `beneath` | opens files beneath a directory, and no others |
 //! | `open_files` | shares the open files, limits their number, and closes those that are not requested any more |
 //! | `document` | a file ready to be sent: its headers, its bytes or its open descriptor |
-//! | `version` | which state of a file this is |
+//! | `version`, `entity_tag` | which state of a file this is |
 //! | `cache`, `negative_cache` | keep documents and 404 results, which are used for one second |
 //! | `byteranges` | responses to Range requests |
 //! | `mime` | media types by file extension |
@@ -27,6 +27,7 @@ mod beneath;
 mod byteranges;
 mod cache;
 mod document;
+mod entity_tag;
 mod files;
 mod lookup;
 mod mime;
@@ -35,5 +36,6 @@ mod open_files;
 mod root;
 mod version;
 
+pub use entity_tag::EntityTags;
 pub use files::Files;
 pub use root::Root;

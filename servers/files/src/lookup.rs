@@ -4,14 +4,20 @@
 //! cache itself, and its arguments and result may pass between threads: it can run where it may block.
 
 use crate::{
-    document::{self, Document, MAX_IN_MEMORY, OpenDocument},
+    document::{self, Document, MAX_IN_MEMORY, OpenDocument, Settings},
+    entity_tag::EntityTags,
     mime,
     root::{Entry, Root},
     version::FileVersion,
 };
 use http_core::{Status, path::RelativePath};
 use rustix::io::Errno;
-use std::{fs::File, io, sync::Arc, time::Instant};
+use std::{
+    fs::File,
+    io,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 /// How often a file is read before the lookup fails with 500, if the file changes during each read.
 const MAX_READS: u32 = 5;
@@ -28,8 +34,11 @@ pub(super) struct Wanted {
     is_index: bool,
     /// The document that an earlier lookup of this path has found, if there was one.
     stale: Option<Arc<Document>>,
+    entity_tags: EntityTags,
     /// The present time.
     now: Instant,
+    /// The date of the response.
+    date: SystemTime,
 }
 
 /// What a lookup has found.
@@ -46,9 +55,15 @@ pub(super) enum Found {
 impl Wanted {
     /// The file that the requested `path` names: if it ends in `/`, the file `index.html` ([`INDEX`]) in that directory.
     ///
-    /// `stale` is the document that an earlier lookup of `path` has found, if there was one. `now` is the present time.
-    pub(super) fn new(path: RelativePath<'_>, stale: Option<Arc<Document>>, now: Instant) -> Wanted {
-        Wanted { file: file_name(path), is_index: path.is_directory(), stale, now }
+    /// `stale` is the document that an earlier lookup of `path` has found, if there was one. `now` is the present time,
+    /// and `date` the date of the response.
+    pub(super) fn new(
+        path: RelativePath<'_>,
+        stale: Option<Arc<Document>>,
+        entity_tags: EntityTags,
+        (now, date): (Instant, SystemTime),
+    ) -> Wanted {
+        Wanted { file: file_name(path), is_index: path.is_directory(), stale, entity_tags, now, date }
     }
 }
 
@@ -69,8 +84,9 @@ pub(super) fn lookup(root: &Root, wanted: &Wanted) -> Found {
 /// Makes a document of an open file, or returns the stale one if the file has not changed. Fails with the status of an
 /// error response.
 fn load(root: &Root, wanted: &Wanted, file: File, mut version: FileVersion) -> Result<OpenDocument, Status> {
-    let stale = wanted.stale.as_ref().filter(|stale| stale.version == version);
+    let stale = wanted.stale.as_ref().filter(|stale| stale.is_settled && stale.version == version);
     let file_type = mime::file_type(&wanted.file);
+    let settings = Settings { file_type, entity_tags: wanted.entity_tags, date: wanted.date };
     if version.len <= MAX_IN_MEMORY
         && let Some(stale) = stale.and_then(Document::open)
     {
@@ -80,10 +96,10 @@ fn load(root: &Root, wanted: &Wanted, file: File, mut version: FileVersion) -> R
         if version.len > MAX_IN_MEMORY {
             let file = root.open_files.share(version.id, file).ok_or(Status::SERVICE_UNAVAILABLE)?;
             let stale = stale.and_then(Document::open).filter(|stale| stale.is_in(&file));
-            return Ok(stale.unwrap_or_else(|| Document::in_file(file, version, file_type)));
+            return Ok(stale.unwrap_or_else(|| Document::in_file(file, version, settings)));
         }
         match document::read(&file, &version) {
-            Ok(bytes) => return Ok(Document::in_memory(bytes, version, file_type)),
+            Ok(bytes) => return Ok(Document::in_memory(bytes, version, settings)),
             // If the file was only replaced by another one, its own content is complete: read it again.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
             Err(_) => break,
@@ -123,6 +139,7 @@ fn error_status(errno: Errno) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{fs, time::Duration};
 
     #[test]
     fn opens_the_index_of_a_directory() {
@@ -130,6 +147,95 @@ mod tests {
             let path = RelativePath::new(path.as_bytes()).expect("a path");
             assert_eq!(file_name(path), expected.as_bytes(), "{path:?}");
         }
+    }
+
+    /// A root with the file `page`, and lookups of it.
+    struct Fixture {
+        directory: tempfile::TempDir,
+        root: Root,
+    }
+
+    impl Fixture {
+        fn new(content: &[u8]) -> Fixture {
+            let directory = tempfile::tempdir().expect("a directory");
+            let fixture = Fixture { root: Root::open(directory.path()).expect("a root"), directory };
+            fixture.write(content);
+            fixture
+        }
+
+        /// Writes the file in place, and sets its modification time to 1970.
+        fn write(&self, content: &[u8]) {
+            let path = self.directory.path().join("page");
+            fs::write(&path, content).expect("a file");
+            let file = File::options().write(true).open(path).expect("a file");
+            file.set_modified(SystemTime::UNIX_EPOCH).expect("a time");
+        }
+
+        /// What to look up, if the file was last changed `age` ago.
+        fn wanted(age: Duration, stale: Option<&OpenDocument>) -> Wanted {
+            let path = RelativePath::new(b"/page").expect("a path");
+            let date = SystemTime::now() + age;
+            Wanted::new(
+                path,
+                stale.map(OpenDocument::document).cloned(),
+                EntityTags::Strong,
+                (Instant::now(), date),
+            )
+        }
+
+        /// Looks the file up, if it was last changed `age` ago.
+        fn lookup(&self, age: Duration, stale: Option<&OpenDocument>) -> OpenDocument {
+            match lookup(&self.root, &Fixture::wanted(age, stale)) {
+                Found::Document(document) => document,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    const NOW: Duration = Duration::ZERO;
+    const LATER: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn an_unchanged_file_keeps_its_document() {
+        for len in [3, MAX_IN_MEMORY as usize + 1] {
+            let fixture = Fixture::new(&vec![0; len]);
+            let first = fixture.lookup(LATER, None);
+            let second = fixture.lookup(LATER, Some(&first));
+            assert!(Arc::ptr_eq(first.document(), second.document()), "{len}");
+            fixture.write(&vec![1; len]);
+            let third = fixture.lookup(LATER, Some(&second));
+            assert!(third.entity_tag != second.entity_tag, "{len}: {}", third.entity_tag);
+        }
+    }
+
+    /// Another change may follow that leaves all times as they are.
+    #[test]
+    fn a_file_that_has_changed_just_before_is_read_again() {
+        for len in [3, MAX_IN_MEMORY as usize + 1] {
+            let fixture = Fixture::new(&vec![0; len]);
+            let first = fixture.lookup(NOW, None);
+            let second = fixture.lookup(LATER, Some(&first));
+            assert!(!Arc::ptr_eq(first.document(), second.document()), "{len}");
+            assert_eq!(first.entity_tag.trim_start_matches("W/"), second.entity_tag, "{len}");
+            assert_eq!(first.entity_tag.starts_with("W/"), len > 3, "only metadata are uncertain");
+        }
+    }
+
+    #[test]
+    fn a_file_that_changes_before_it_is_read_gets_its_new_version() {
+        let fixture = Fixture::new(b"old");
+        let Ok(Entry::File(file, before)) = fixture.root.open_entry(b"page", Instant::now()) else {
+            panic!("a file")
+        };
+        let changes = std::iter::repeat_with(|| {
+            fixture.write(b"new");
+            FileVersion::of(&file).expect("its version").1
+        });
+        // A change within the same tick may leave the version as it is.
+        let after = changes.take(1_000_000).find(|version| *version != before).expect("another version");
+        let document = load(&fixture.root, &Fixture::wanted(NOW, None), file, before).expect("a document");
+        assert_eq!(document.version, after);
+        assert_eq!(document.entity_tag, EntityTags::Strong.of_content(b"new", &after));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use clap::{Parser, ValueEnum};
 use http_daemon::{Application, options};
 use http_engine::{Handler, MakeHandler};
-use http_files::{Files, Root};
+use http_files::{EntityTags, Files, Root};
 use std::{
     fmt, io,
     path::{Path, PathBuf},
@@ -30,6 +30,10 @@ struct Arguments {
     #[arg(long, value_enum, help_heading = options::WORKERS, default_value_t = EngineOption::EventLoop)]
     engine: EngineOption,
 
+    /// How to make entity tags (the ETag header)
+    #[arg(long, value_enum, default_value_t = EtagOption::Strong)]
+    etag: EtagOption,
+
     #[command(flatten)]
     common: options::Common,
 }
@@ -43,8 +47,18 @@ enum EngineOption {
     Blocking,
 }
 
+/// The values of `--etag`.
+#[derive(Clone, Copy, ValueEnum)]
+enum EtagOption {
+    /// Strong tags: a hash of the content for a file of at most 64 KiB, which is the same on all hosts, and of length,
+    /// times, inode and device for a longer one, which is not
+    Strong,
+    /// Weak tags of length and modification time: the same on all hosts behind a balancer, but no use for ranges
+    Mtime,
+}
+
 fn main() -> ExitCode {
-    let Arguments { positional_root, root, common, engine } = options::parse("httpd", "8080");
+    let Arguments { positional_root, root, common, engine, etag } = options::parse("httpd", "8080");
     let root = match (positional_root, root) {
         (Some(positional), Some(root)) => {
             let (positional, root) = (positional.display(), root.display());
@@ -57,27 +71,38 @@ fn main() -> ExitCode {
         EngineOption::EventLoop => http_engine::Engine::EventLoop,
         EngineOption::Blocking => http_engine::Engine::Blocking,
     };
-    common.run("httpd", Arc::new(Site(root)), engine)
+    let entity_tags = match etag {
+        EtagOption::Strong => EntityTags::Strong,
+        EtagOption::Mtime => EntityTags::Mtime,
+    };
+    let site = Site { root, entity_tags };
+    common.run("httpd", Arc::new(site), engine)
 }
 
-/// The application that `httpd` runs: it serves the files of the directory at this path, as the operator gave it. This
-/// program never changes its working directory.
+/// The application that `httpd` runs: it serves the files of a directory.
 #[derive(Debug)]
-struct Site(PathBuf);
+struct Site {
+    /// The path of the directory, as the operator gave it. This program never changes its working directory.
+    root: PathBuf,
+    entity_tags: EntityTags,
+}
 
 impl Application for Site {
     fn root(&self) -> Option<&Path> {
-        Some(&self.0)
+        Some(&self.root)
     }
 
     fn open(&self, root: Option<&Path>) -> io::Result<MakeHandler> {
-        let root = Arc::new(Root::open_as(root.unwrap_or(&self.0), &self.0)?);
-        Ok(Arc::new(move |_| -> Arc<dyn Handler> { Arc::new(Files::from_root(Arc::clone(&root))) }))
+        let root = Arc::new(Root::open_as(root.unwrap_or(&self.root), &self.root)?);
+        let entity_tags = self.entity_tags;
+        Ok(Arc::new(move |_| -> Arc<dyn Handler> {
+            Arc::new(Files::from_root(Arc::clone(&root)).with_entity_tags(entity_tags))
+        }))
     }
 }
 
 impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.display().fmt(f)
+        self.root.display().fmt(f)
     }
 }

@@ -13,7 +13,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// When `page.html` was last modified: Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110.
+/// When `page.html` and `digits.txt` were last modified: Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110.
 pub const PAGE_MODIFIED: Duration = Duration::from_secs(784_111_777);
 
 /// The content of `page.html`.
@@ -98,15 +98,14 @@ impl Site {
         site
     }
 
-    /// Sets the modification time of `page.html`, and makes `huge.bin`, a FIFO, a socket and a directory called
+    /// Sets the modification times of `page.html` and `digits.txt`, and makes `huge.bin`, a FIFO, a socket and a directory called
     /// `index.html`.
     fn build_special(&self) {
         let modified = SystemTime::UNIX_EPOCH + PAGE_MODIFIED;
-        File::options()
-            .write(true)
-            .open(self.path("page.html"))
-            .and_then(|page| page.set_modified(modified))
-            .expect("a time of modification");
+        for name in ["page.html", "digits.txt"] {
+            let file = File::options().write(true).open(self.path(name));
+            file.and_then(|file| file.set_modified(modified)).expect("a time of modification");
+        }
         let huge = File::create(self.path("huge.bin")).expect("a file");
         huge.set_len(HUGE_LEN).expect("a sparse file");
         huge.write_all_at(HUGE_END, HUGE_LEN - HUGE_END.len() as u64).expect("its end");

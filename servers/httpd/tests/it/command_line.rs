@@ -152,7 +152,7 @@ fn prints_its_version_and_all_options() {
     for help in ["-h", "--help"] {
         let exit = program::run(&[help]);
         assert_eq!((exit.code, &*exit.stderr), (Some(0), ""));
-        let options = "port root workers engine prefork bind grace max-connections max-connections-per-ip max-head \
+        let options = "port root etag workers engine prefork bind grace max-connections max-connections-per-ip max-head \
             max-body head-timeout body-timeout write-timeout idle-timeout log log-file error-log pid-file user group \
             confine upgrade";
         for option in options.split(' ').map(|option| format!("--{option}")) {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`files`] | responses by method and path |
 //! | [`conditional`] | preconditions: 304, 412, and their precedence |
+//! | [`validators`] | ETag and Last-Modified when a file is replaced, copied or dated in the future |
 //! | [`ranges`] | Range requests: one range, several, beyond 4 GiB |
 //! | [`contents`] | the bytes of large, changing and unreadable files |
 //! | [`roots`] | document roots that are made again, switched to another release, or given by a relative path |
@@ -46,5 +47,6 @@ mod server;
 mod service;
 mod signals;
 mod upgrade;
+mod validators;
 mod workers;
 mod workspace;
