@@ -81,15 +81,15 @@ impl Cache {
 
     /// Stores what a lookup of `path` at the time `now` has found, in the place of what was cached for `path`.
     ///
-    /// Only documents and 404 results are stored. After any other result, or if `path` is too long, nothing is cached
-    /// for `path`.
+    /// Only documents and 404 results are stored. After any other result, if the document is for one response only, or if
+    /// `path` is too long, nothing is cached for `path`.
     pub(super) fn insert(&mut self, path: &[u8], found: &Found, now: Instant) {
         if let Some(CacheEntry { document, .. }) = self.entries.remove(path) {
             self.memory_bytes -= document.memory_bytes();
         }
         let fresh_until = now + FRESH_FOR;
         match found {
-            Found::Document(open) if path.len() <= MAX_PATH_LEN => {
+            Found::Document(open) if path.len() <= MAX_PATH_LEN && !open.is_dated => {
                 let document = Arc::clone(open.document());
                 self.make_room_for(&document);
                 self.memory_bytes += document.memory_bytes();
@@ -178,6 +178,14 @@ mod tests {
         check(&cache.get(b"/", now), "Fresh");
         drop(file);
         check(&cache.get(b"/", now), "Stale");
+    }
+
+    #[test]
+    fn does_not_cache_a_document_with_the_date_of_its_response() {
+        let (mut cache, now) = (Cache::default(), Instant::now());
+        let (_, version, settings) = version(SystemTime::now() + Duration::from_secs(100));
+        cache.insert(b"/", &Found::Document(Document::in_memory(Vec::new(), version, settings)), now);
+        check(&cache.get(b"/", now), "Absent");
     }
 
     #[test]

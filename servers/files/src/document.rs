@@ -25,9 +25,12 @@ pub(super) struct Document {
     pub(super) media_type: &'static str,
     /// The value of the ETag header, with its quotes.
     pub(super) entity_tag: String,
-    /// The time of the last modification in whole seconds. `None` if it is before 1970 or after 9999, which HTTP cannot
-    /// express.
+    /// The time in the Last-Modified header, in whole seconds. `None` if the file was modified before 1970 or after
+    /// 9999, which HTTP cannot express.
     pub(super) last_modified: Option<SystemTime>,
+    /// Whether `last_modified` is the date of one response, because the file's time is later. The document is for that
+    /// response only.
+    pub(super) is_dated: bool,
     /// Whether the document is valid as long as the file has this version. If false, the file had changed just before
     /// ([`FileVersion::is_settled`]).
     pub(super) is_settled: bool,
@@ -68,7 +71,7 @@ enum OpenContent {
 pub(super) struct Settings {
     pub(super) file_type: FileType,
     pub(super) entity_tags: EntityTags,
-    /// The date of the response.
+    /// The date of the response: Last-Modified is not later (RFC 9110 §8.8.2.1).
     pub(super) date: SystemTime,
 }
 
@@ -93,7 +96,8 @@ impl Document {
     /// Formats the headers of a document.
     fn new(content: Content, version: FileVersion, entity_tag: String, settings: Settings) -> Document {
         let Settings { file_type, date, .. } = settings;
-        let last_modified = version.last_modified();
+        let modified = version.last_modified();
+        let last_modified = modified.map(|modified| modified.min(date));
         let mut validator_headers = Headers::default();
         if let Some(last_modified) = last_modified {
             append(&mut validator_headers, "Last-Modified", &httpdate::fmt_http_date(last_modified));
@@ -111,6 +115,7 @@ impl Document {
             media_type: file_type.media_type,
             entity_tag,
             last_modified,
+            is_dated: last_modified != modified,
             is_settled: version.is_settled(date),
             headers: headers.into_shared(),
             validator_headers: validator_headers.into_shared(),

@@ -239,6 +239,18 @@ mod tests {
     }
 
     #[test]
+    fn last_modified_is_not_later_than_the_response() {
+        let fixture = Fixture::new(b"page");
+        let document = fixture.lookup(LATER, None);
+        assert_eq!((document.last_modified, document.is_dated), (Some(SystemTime::UNIX_EPOCH), false));
+        let file = File::options().write(true).open(fixture.directory.path().join("page")).expect("a file");
+        file.set_modified(SystemTime::now() + LATER * 10).expect("a time");
+        let wanted = Fixture::wanted(LATER, Some(&document));
+        let Found::Document(document) = lookup(&fixture.root, &wanted) else { panic!("a document") };
+        assert_eq!((document.last_modified, document.is_dated), (Some(wanted.date), true));
+    }
+
+    #[test]
     fn arguments_and_result_may_pass_between_threads() {
         fn check<T: Send + 'static>() {}
         check::<Arc<Root>>();

@@ -85,6 +85,25 @@ http_testing::both_engines! {
         client.finish();
     }
 
+    /// RFC 9110 §8.8.2.1.
+    fn a_time_in_the_future_becomes_the_date_of_the_response(kind: ServerKind) {
+        for len in LENGTHS {
+            let root = TempDir::new().expect("a directory");
+            let server = FileServer::start(kind, root.path());
+            let mut client = server.connect();
+            write(root.path(), "f", &vec![b'a'; len], SystemTime::now() + Duration::from_secs(86_400));
+            for _ in 0..3 {
+                let reply = client.fetch(get("/f"));
+                assert_eq!(header(&reply, "Last-Modified"), header(&reply, "Date"), "{len}");
+                assert_eq!(if_range(&mut client, len, header(&reply, "Date")), 200, "{len}");
+                let since = format!("If-Modified-Since: {}\r\n", header(&reply, "Date"));
+                let reply = client.fetch(request("GET", "/f", &since));
+                assert_eq!(header(&reply, "Last-Modified"), header(&reply, "Date"), "{len}: {reply:?}");
+            }
+            client.finish();
+        }
+    }
+
     fn tags_of_the_modification_time_are_weak_and_the_same_on_all_hosts(kind: ServerKind) {
         let modified = SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_500);
         for len in LENGTHS {
