@@ -210,18 +210,18 @@ mod tests {
     }
 
     /// A site at `releases/1` with the name `current`, and files outside it.
-    struct Fixture(tempfile::TempDir);
+    struct LinkedSite(tempfile::TempDir);
 
-    impl Fixture {
-        fn new() -> Fixture {
-            let fixture = Fixture(tempfile::tempdir().expect("a directory"));
+    impl LinkedSite {
+        fn new() -> LinkedSite {
+            let site = LinkedSite(tempfile::tempdir().expect("a directory"));
             for name in ["releases/1/page", "releases/1/dir/inner/page", "releases/2/page", "secret"] {
-                let path = fixture.0.path().join(name);
+                let path = site.0.path().join(name);
                 fs::create_dir_all(path.parent().expect("one")).expect("a directory");
                 fs::write(path, name).expect("a file");
             }
-            symlink("releases/1", fixture.0.path().join("current")).expect("a link");
-            fixture
+            symlink("releases/1", site.0.path().join("current")).expect("a link");
+            site
         }
 
         /// Makes symbolic links in the site. `ROOT` in a target is the directory with `current` and `releases`.
@@ -250,8 +250,8 @@ mod tests {
 
     #[test]
     fn follows_links_that_lead_back_inside() {
-        let fixture = Fixture::new();
-        fixture.link(&[
+        let site = LinkedSite::new();
+        site.link(&[
             ("by-name", "ROOT/current/page"),
             ("by-place", "ROOT/releases/1/page"),
             ("odd", "ROOT//./current//page"),
@@ -262,7 +262,7 @@ mod tests {
             ("root", "ROOT/current"),
             ("root-by-place", "ROOT/releases/1/"),
         ]);
-        fixture.check(
+        site.check(
             &[
                 "page",
                 "by-name",
@@ -275,18 +275,18 @@ mod tests {
             ],
             Ok("releases/1/page"),
         );
-        fixture.check(
+        site.check(
             &["dir-by-name/inner/page", "root-by-place/dir/inner/page"],
             Ok("releases/1/dir/inner/page"),
         );
-        fixture.check(&["dir-by-name/none", "root/none/page"], Err(Errno::NOENT));
-        fixture.check(&["page/x", "by-name/x"], Err(Errno::NOTDIR));
+        site.check(&["dir-by-name/none", "root/none/page"], Err(Errno::NOENT));
+        site.check(&["page/x", "by-name/x"], Err(Errno::NOTDIR));
     }
 
     #[test]
     fn rejects_links_that_end_outside_or_nowhere() {
-        let fixture = Fixture::new();
-        fixture.link(&[
+        let site = LinkedSite::new();
+        site.link(&[
             ("out", "ROOT/secret"),
             ("out-relative", "../../secret"),
             ("out-dir", "ROOT"),
@@ -300,7 +300,7 @@ mod tests {
             ("loop-a", "ROOT/current/loop-b"),
             ("loop-b", "loop-a"),
         ]);
-        fixture.check(
+        site.check(
             &[
                 "out",
                 "out-relative",
@@ -313,10 +313,10 @@ mod tests {
             ],
             Err(Errno::XDEV),
         );
-        fixture.check(&["dangling", "dangling/x"], Err(Errno::NOENT));
-        fixture.check(&["loop", "loop-a", "loop-b"], Err(Errno::LOOP));
+        site.check(&["dangling", "dangling/x"], Err(Errno::NOENT));
+        site.check(&["loop", "loop-a", "loop-b"], Err(Errno::LOOP));
         let long = "dir/../".repeat(MAX_COMPONENTS as usize);
-        fixture.link(&[("long", &format!("ROOT/current/{long}page"))]);
-        fixture.check(&["long"], Err(Errno::LOOP));
+        site.link(&[("long", &format!("ROOT/current/{long}page"))]);
+        site.check(&["long"], Err(Errno::LOOP));
     }
 }

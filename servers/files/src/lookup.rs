@@ -150,17 +150,17 @@ mod tests {
     }
 
     /// A root with the file `page`, and lookups of it.
-    struct Fixture {
+    struct Page {
         directory: tempfile::TempDir,
         root: Root,
     }
 
-    impl Fixture {
-        fn new(content: &[u8]) -> Fixture {
+    impl Page {
+        fn new(content: &[u8]) -> Page {
             let directory = tempfile::tempdir().expect("a directory");
-            let fixture = Fixture { root: Root::open(directory.path()).expect("a root"), directory };
-            fixture.write(content);
-            fixture
+            let page = Page { root: Root::open(directory.path()).expect("a root"), directory };
+            page.write(content);
+            page
         }
 
         /// Writes the file in place, and sets its modification time to 1970.
@@ -185,7 +185,7 @@ mod tests {
 
         /// Looks the file up, if it was last changed `age` ago.
         fn lookup(&self, age: Duration, stale: Option<&OpenDocument>) -> OpenDocument {
-            match lookup(&self.root, &Fixture::wanted(age, stale)) {
+            match lookup(&self.root, &Page::wanted(age, stale)) {
                 Found::Document(document) => document,
                 other => panic!("{other:?}"),
             }
@@ -198,12 +198,12 @@ mod tests {
     #[test]
     fn an_unchanged_file_keeps_its_document() {
         for len in [3, MAX_IN_MEMORY as usize + 1] {
-            let fixture = Fixture::new(&vec![0; len]);
-            let first = fixture.lookup(LATER, None);
-            let second = fixture.lookup(LATER, Some(&first));
+            let page = Page::new(&vec![0; len]);
+            let first = page.lookup(LATER, None);
+            let second = page.lookup(LATER, Some(&first));
             assert!(Arc::ptr_eq(first.document(), second.document()), "{len}");
-            fixture.write(&vec![1; len]);
-            let third = fixture.lookup(LATER, Some(&second));
+            page.write(&vec![1; len]);
+            let third = page.lookup(LATER, Some(&second));
             assert!(third.entity_tag != second.entity_tag, "{len}: {}", third.entity_tag);
         }
     }
@@ -212,9 +212,9 @@ mod tests {
     #[test]
     fn a_file_that_has_changed_just_before_is_read_again() {
         for len in [3, MAX_IN_MEMORY as usize + 1] {
-            let fixture = Fixture::new(&vec![0; len]);
-            let first = fixture.lookup(NOW, None);
-            let second = fixture.lookup(LATER, Some(&first));
+            let page = Page::new(&vec![0; len]);
+            let first = page.lookup(NOW, None);
+            let second = page.lookup(LATER, Some(&first));
             assert!(!Arc::ptr_eq(first.document(), second.document()), "{len}");
             assert_eq!(first.entity_tag.trim_start_matches("W/"), second.entity_tag, "{len}");
             assert_eq!(first.entity_tag.starts_with("W/"), len > 3, "only metadata are uncertain");
@@ -223,30 +223,30 @@ mod tests {
 
     #[test]
     fn a_file_that_changes_before_it_is_read_gets_its_new_version() {
-        let fixture = Fixture::new(b"old");
-        let Ok(Entry::File(file, before)) = fixture.root.open_entry(b"page", Instant::now()) else {
+        let page = Page::new(b"old");
+        let Ok(Entry::File(file, before)) = page.root.open_entry(b"page", Instant::now()) else {
             panic!("a file")
         };
         let changes = std::iter::repeat_with(|| {
-            fixture.write(b"new");
+            page.write(b"new");
             FileVersion::of(&file).expect("its version").1
         });
         // A change within the same tick may leave the version as it is.
         let after = changes.take(1_000_000).find(|version| *version != before).expect("another version");
-        let document = load(&fixture.root, &Fixture::wanted(NOW, None), file, before).expect("a document");
+        let document = load(&page.root, &Page::wanted(NOW, None), file, before).expect("a document");
         assert_eq!(document.version, after);
         assert_eq!(document.entity_tag, EntityTags::Strong.of_content(b"new", &after));
     }
 
     #[test]
     fn last_modified_is_not_later_than_the_response() {
-        let fixture = Fixture::new(b"page");
-        let document = fixture.lookup(LATER, None);
+        let page = Page::new(b"page");
+        let document = page.lookup(LATER, None);
         assert_eq!((document.last_modified, document.is_dated), (Some(SystemTime::UNIX_EPOCH), false));
-        let file = File::options().write(true).open(fixture.directory.path().join("page")).expect("a file");
+        let file = File::options().write(true).open(page.directory.path().join("page")).expect("a file");
         file.set_modified(SystemTime::now() + LATER * 10).expect("a time");
-        let wanted = Fixture::wanted(LATER, Some(&document));
-        let Found::Document(document) = lookup(&fixture.root, &wanted) else { panic!("a document") };
+        let wanted = Page::wanted(LATER, Some(&document));
+        let Found::Document(document) = lookup(&page.root, &wanted) else { panic!("a document") };
         assert_eq!((document.last_modified, document.is_dated), (Some(wanted.date), true));
     }
 

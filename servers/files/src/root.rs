@@ -214,16 +214,16 @@ mod tests {
     }
 
     /// A root whose name is `current` in a directory that also contains releases of it.
-    struct Fixture {
+    struct Releases {
         directory: tempfile::TempDir,
         root: Root,
         now: Instant,
     }
 
-    impl Fixture {
+    impl Releases {
         /// Makes the releases `1` and `2` and a root that is a link to the first. The file `page` in a release contains
         /// its name.
-        fn new() -> Fixture {
+        fn new() -> Releases {
             if log::set_logger(&Recorder).is_ok() {
                 log::set_max_level(log::LevelFilter::Info);
             }
@@ -236,7 +236,7 @@ mod tests {
             }
             symlink("1", directory.path().join("current")).expect("a link");
             let root = Root::open(&directory.path().join("current")).expect("a root");
-            Fixture { directory, root, now: Instant::now() }
+            Releases { directory, root, now: Instant::now() }
         }
 
         fn path(&self, name: &str) -> PathBuf {
@@ -269,38 +269,38 @@ mod tests {
 
     #[test]
     fn follows_its_name_to_another_directory_after_a_second() {
-        let mut fixture = Fixture::new();
-        fixture.check(0, Ok("1"), &[]);
-        symlink("2", fixture.path("next")).expect("a link");
-        fs::rename(fixture.path("next"), fixture.path("current")).expect("a rename");
-        fixture.check(999, Ok("1"), &[]);
-        fixture.check(1, Ok("2"), &[REOPENED]);
-        fixture.check(5_000, Ok("2"), &[]);
+        let mut site = Releases::new();
+        site.check(0, Ok("1"), &[]);
+        symlink("2", site.path("next")).expect("a link");
+        fs::rename(site.path("next"), site.path("current")).expect("a rename");
+        site.check(999, Ok("1"), &[]);
+        site.check(1, Ok("2"), &[REOPENED]);
+        site.check(5_000, Ok("2"), &[]);
     }
 
     #[test]
     fn a_directory_that_is_made_again_is_served_again() {
-        let mut fixture = Fixture::new();
-        fixture.check(0, Ok("1"), &[]);
-        fs::remove_dir_all(fixture.path("1")).expect("a directory");
-        fixture.check(1_000, Err(Errno::NOENT), &[MISSING]);
+        let mut site = Releases::new();
+        site.check(0, Ok("1"), &[]);
+        fs::remove_dir_all(site.path("1")).expect("a directory");
+        site.check(1_000, Err(Errno::NOENT), &[MISSING]);
         // Logged once.
-        fixture.check(1_000, Err(Errno::NOENT), &[]);
-        fs::write(fixture.path("1"), "").expect("a file");
-        fixture.check(1_000, Err(Errno::NOENT), &["cannot reopen the document root NAME: Not a directory"]);
-        fs::remove_file(fixture.path("1")).expect("a file");
-        fs::create_dir(fixture.path("1")).expect("a directory");
-        fs::write(fixture.path("1/page"), "again").expect("a file");
-        fixture.check(1_000, Ok("again"), &[REOPENED]);
+        site.check(1_000, Err(Errno::NOENT), &[]);
+        fs::write(site.path("1"), "").expect("a file");
+        site.check(1_000, Err(Errno::NOENT), &["cannot reopen the document root NAME: Not a directory"]);
+        fs::remove_file(site.path("1")).expect("a file");
+        fs::create_dir(site.path("1")).expect("a directory");
+        fs::write(site.path("1/page"), "again").expect("a file");
+        site.check(1_000, Ok("again"), &[REOPENED]);
     }
 
     #[test]
     fn a_directory_that_is_renamed_for_a_while_is_served_on() {
-        let mut fixture = Fixture::new();
-        fs::rename(fixture.path("1"), fixture.path("0")).expect("a rename");
-        fixture.check(0, Ok("1"), &[MISSING]);
-        fs::rename(fixture.path("0"), fixture.path("1")).expect("a rename");
-        fixture.check(1_000, Ok("1"), &["the document root NAME is there again"]);
+        let mut site = Releases::new();
+        fs::rename(site.path("1"), site.path("0")).expect("a rename");
+        site.check(0, Ok("1"), &[MISSING]);
+        fs::rename(site.path("0"), site.path("1")).expect("a rename");
+        site.check(1_000, Ok("1"), &["the document root NAME is there again"]);
     }
 
     /// The program may change its working directory later.
@@ -312,13 +312,13 @@ mod tests {
 
     #[test]
     fn a_root_opened_by_a_descriptor_is_found_again_by_its_name() {
-        let mut fixture = Fixture::new();
-        let release = File::open(fixture.path("2")).expect("a directory");
+        let mut site = Releases::new();
+        let release = File::open(site.path("2")).expect("a directory");
         let by_descriptor = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&release));
-        fixture.root = Root::open_as(Path::new(&by_descriptor), &fixture.path("current")).expect("a root");
+        site.root = Root::open_as(Path::new(&by_descriptor), &site.path("current")).expect("a root");
         drop(release);
-        fixture.now = Instant::now() - Duration::from_millis(1);
-        fixture.check(0, Ok("2"), &[]);
-        fixture.check(1_000, Ok("1"), &[REOPENED]);
+        site.now = Instant::now() - Duration::from_millis(1);
+        site.check(0, Ok("2"), &[]);
+        site.check(1_000, Ok("1"), &[REOPENED]);
     }
 }
