@@ -25,7 +25,8 @@ pub(crate) fn parse(date: &[u8], now: impl FnOnce() -> SystemTime) -> Option<u64
     let text = str::from_utf8(date).ok()?.trim_ascii();
     match text.split_once(", ") {
         Some((weekday, rest)) if WEEKDAYS.contains(&weekday) => parse_rfc850(rest, now()),
-        // httpdate recognises the second format by the weekday too.
+        // httpdate removes more white space than is allowed, and accepts any byte between date and time of the second format.
+        _ if text.contains('-') => None,
         _ => seconds_of(httpdate::parse_http_date(text).ok()?),
     }
 }
@@ -90,6 +91,7 @@ mod tests {
             "Someday, 06-Nov-94 08:49:37 GMT",
             "Sun, 06-Nov-94 08:49:37 GMT",
             "Sunday, 06-Nov-1994 08:49:37 GMT",
+            "\u{b}Sunday, 06-Nov-94x08:49:37 GMT",
             "Sunday, 06-Nov-94x08:49:37 GMT",
             "Sunday, 06-Nov-94 08:49:37 CET",
             "Sunday, 6-Nov-94 08:49:37 GMT",
