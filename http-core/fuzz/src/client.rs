@@ -57,18 +57,25 @@ impl<'i> Client<'i> {
         }
         let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/?:@!$&'()*+,;=%".contains(&byte);
         assert!(request.query().unwrap_or_default().bytes().all(is_valid), "an invalid query");
-        let expected = self.received(request);
+        // The content of a CONNECT is not received: the connection ends with the response.
+        let is_early = request.method_token() == "CONNECT" || app::admit(request) == Admit::AtHead;
+        let expected = self.received(request, is_early);
         ExpectedResponse { last: expected.last || request.query() == Some("close"), ..expected }
     }
 
-    /// Checks that a request is the one that was sent. Returns the expected response, if no application wants to close the
-    /// connection.
-    pub fn received(&mut self, request: &Request<'_>) -> ExpectedResponse {
+    /// Checks that a request that is redirected is the one that was sent. Returns the expected response.
+    pub fn redirected(&mut self, request: &Request<'_>) -> ExpectedResponse {
+        let expected = self.received(request, true);
+        // Its body is not received.
+        ExpectedResponse { last: expected.last || self.dropped_len() != Some(0), ..expected }
+    }
+
+    /// Checks that a request is the one that was sent: without its body if `is_early`. Returns the expected response, if no
+    /// application wants to close the connection.
+    fn received(&mut self, request: &Request<'_>, is_early: bool) -> ExpectedResponse {
         self.used += self.dropped_len().expect("served a request behind a body without a certain end");
         self.dropped = None;
         let head = self.next().expect("served bytes that are not a request");
-        // The content of a CONNECT is not received: the connection ends with the response.
-        let is_early = head.method == b"CONNECT" || app::admit(request) == Admit::AtHead;
         let body = if is_early { Some((Vec::new(), 0)) } else { head.body(&self.unused()[head.len..]) };
         let (body, body_len) = body.expect("served a request without a certain end");
         let headers = request.headers().map(|(name, value)| (name.as_bytes(), value));

@@ -142,7 +142,7 @@ impl<'i> Engine<'i> {
                 // A redirect, after which the connection may stay open.
                 let rejected = self.conn.rejected(reason, &self.buffers.input);
                 let request = rejected.request.expect("the request that is redirected");
-                let mut expected = self.client.received(&request);
+                let mut expected = self.client.redirected(&request);
                 let response = rejected.response();
                 self.served += 1;
                 if self.plan.scenario == Scenario::Shutdown {
