@@ -16,7 +16,8 @@ pub enum Rejection {
     RequestTimeout,
     /// The handler did not reply in time.
     ReplyTimeout,
-    /// The server has reached its limit of connections or of queued work.
+    /// The server has reached its limit of connections, of queued work or of memory for requests, or the system has no
+    /// memory left.
     Overloaded,
     /// The handler panicked, or dropped the [`Responder`](crate::Responder) of a deferred reply without a response.
     HandlerPanicked,

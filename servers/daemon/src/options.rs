@@ -75,7 +75,8 @@ pub struct LimitOptions {
         default_value_t = Size(Limits::default().head_bytes as u64))]
     pub max_head: Size,
 
-    /// Size of a request body; a larger one is rejected with status 413
+    /// Size of a request body; a larger one is rejected with status 413, or closes the connection if the server does not
+    /// use it
     #[arg(long, value_name = "SIZE", value_parser = size(0..=MAX_SIZE),
         default_value_t = Size(Limits::default().body_bytes as u64))]
     pub max_body: Size,
