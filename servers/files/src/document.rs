@@ -202,11 +202,39 @@ impl Deref for OpenDocument {
 /// # Errors
 ///
 /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the file changed meanwhile, so that these may be old and new bytes.
-/// Other errors are those of the system calls.
+/// [`InvalidData`](io::ErrorKind::InvalidData) if the kernel generates the content when it is read, as in `/proc` and
+/// `/sys`: then the length that it reports is wrong, and the version does not change with the content. Other errors are
+/// those of the system calls.
 pub(super) fn read(file: &File, version: &FileVersion) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; version.len as usize];
-    file.read_exact_at(&mut bytes, 0)?;
-    if FileVersion::of(file)?.1 == *version { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    // One byte more, to find out that a file which reports no length has content.
+    let mut bytes = vec![0; version.len.max(1) as usize];
+    let result = fill(file, &mut bytes);
+    if FileVersion::of(file)?.1 != *version {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    match result {
+        Ok(count) if count as u64 == version.len => {
+            bytes.truncate(count);
+            Ok(bytes)
+        }
+        // Without O_NONBLOCK, reading `/proc/kmsg` would wait.
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// Reads from the beginning of the file until `buffer` is full or the file ends. Returns the number of bytes read.
+fn fill(file: &File, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut count = 0;
+    while count < buffer.len() {
+        match file.read_at(&mut buffer[count..], count as u64) {
+            Ok(0) => break,
+            Ok(more) => count += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(count)
 }
 
 /// Appends a header. Its name and value must be valid.

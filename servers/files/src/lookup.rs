@@ -102,6 +102,7 @@ fn load(root: &Root, wanted: &Wanted, file: File, mut version: FileVersion) -> R
             Ok(bytes) => return Ok(Document::in_memory(bytes, version, settings)),
             // If the file was only replaced by another one, its own content is complete: read it again.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(Status::NOT_FOUND),
             Err(_) => break,
         }
         let Ok((_, changed)) = FileVersion::of(&file) else { break };

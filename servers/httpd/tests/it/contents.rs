@@ -2,9 +2,9 @@
 
 use crate::{
     client::{Client, get, wait_for},
-    program::Program,
+    program::{self, Program},
     reply::{Reply, retry_on_eintr},
-    server::TestServer,
+    server::{ServerKind, TestServer},
     site::{LARGE_LEN, Site},
 };
 use std::{
@@ -224,6 +224,37 @@ fn responds_with_403_if_a_file_may_not_be_read() {
     client.finish();
     // Otherwise the directory could not be removed.
     allow("closed", 0o755).expect("permissions");
+}
+
+/// The kernel makes the content of these files when they are read, and reports another length: 0 in `/proc`, a page in
+/// `/sys`. Reading `/proc/kmsg` would wait for a message.
+#[test]
+fn files_that_the_kernel_generates_are_not_found() {
+    for kind in [
+        ServerKind::EventLoop,
+        ServerKind::Blocking,
+        ServerKind::EventLoopPrefork,
+        ServerKind::BlockingPrefork,
+    ] {
+        let server = program::serve_root(Path::new("/"), kind.arguments());
+        let mut client = Client::connect(server.address());
+        let mut found = 0;
+        for target in [
+            "/sys/class/net/lo/address",
+            "/sys/kernel/profiling",
+            "/proc/version",
+            "/proc/kmsg",
+            "/proc/uptime",
+        ] {
+            if File::open(target).is_ok() {
+                found += 1;
+                assert_eq!(client.fetch(get(target)).status, 404, "{kind:?} {target}");
+            }
+        }
+        assert!(found > 0, "neither /proc nor /sys is there");
+        client.finish();
+        server.stop_cleanly();
+    }
 }
 
 /// Returns whether all users may read and execute the file, and list and enter each directory above it.
