@@ -46,7 +46,7 @@ enum Blocked {
 
 /// How long an idle connection keeps its buffers. If its next request comes within this time, it is received without
 /// another system call; otherwise the thread frees the buffers and waits without them.
-const KEEP_BUFFERS: Duration = Duration::from_secs(1);
+const KEEP_BUFFERS: Duration = Duration::from_millis(250);
 
 /// Returns the receive timeout of a socket that was just accepted.
 pub(super) fn first_receive_timeout(timeouts: &Timeouts) -> Duration {

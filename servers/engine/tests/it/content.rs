@@ -157,10 +157,10 @@ http_testing::both_engines! {
         assert_eq!(accepted.fetch(&whole).text(), "/a 30000");
     }
 
-    /// The thread of an idle connection frees its buffers after a second.
+    /// The thread of an idle connection frees its buffers after a quarter of a second.
     fn serves_a_connection_that_was_idle_for_long(engine: Engine) {
         let server = InProcessServer::start(engine, settings(), |request: &Request<'_>| match request.path() {
-            "/wait" => Reply::after(Duration::from_millis(1500), || Response::text("waited")),
+            "/wait" => Reply::after(Duration::from_millis(600), || Response::text("waited")),
             path => Response::text(path.to_owned()).into(),
         });
         let mut idle = [server.connect(), server.connect()];

@@ -68,7 +68,7 @@ fn open_and_post(server: &ServerUnderTest, count: usize) -> Vec<Client> {
 http_testing::both_engines! {
     /// The memory of the first connections serves those after them.
     fn idle_connections_hold_no_buffers(kind: ServerKind) {
-        let arguments = [kind.arguments(), &["--head-timeout", "2"]].concat();
+        let arguments = [kind.arguments(), &["--head-timeout", "1"]].concat();
         let server = ServerUnderTest::start(kind, "/notes.txt", || program::serve(&arguments));
         server.bystander();
         let used = || server.resources().resident_kib;
@@ -76,7 +76,7 @@ http_testing::both_engines! {
         let first = open_and_post(&server, CLIENTS);
         let mut slow = server.connect();
         slow.send("GET");
-        // Two seconds later: a thread keeps its buffers for one.
+        // A second later: a thread keeps its buffers for less.
         assert_eq!(slow.reply().status, 408);
         let (after_first, second) = (used(), open_and_post(&server, CLIENTS));
         let (by_first, by_second) = (after_first - at_start, used() - after_first);
