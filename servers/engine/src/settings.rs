@@ -50,12 +50,14 @@ pub struct Settings {
     /// Maximum number of open connections from one IP address, over all workers of the process; `None` for no limit. At
     /// least 1.
     pub max_connections_per_address: Option<usize>,
-    /// How many descriptors each connection needs: 1 for its socket, and those that the application opens for one request.
-    /// 1 to 16; a file server needs 2. In the blocking engine, a connection needs one more while it waits for a late reply or
-    /// for the source of a stream.
+    /// How many descriptors each connection needs: 1 for its socket, and those that the application opens for one request,
+    /// unless they are in [`reserved_descriptors`](Settings::reserved_descriptors). 1 to 16.
+    ///
+    /// The blocking engine counts at least 2: a connection needs one more while it waits for a late reply or for the source
+    /// of a stream.
     pub descriptors_per_connection: usize,
-    /// How many descriptors the process needs for what is not the engine's: standard streams, logs, files that the
-    /// application keeps open.
+    /// How many descriptors the process needs for what is not the engine's: standard streams, logs, the files that the
+    /// application has open at most.
     pub reserved_descriptors: usize,
     /// Number of threads that run the jobs of [`Reply::Offload`](http_core::Reply::Offload) for all event loops
     /// together, 1 to 1,024. The blocking engine starts a thread for each job that finds none free, up to 64 more than the

@@ -5,16 +5,16 @@ use crate::{
     signals::Signal,
     system::{Context, spawn},
 };
-use http_engine::{ConnectionBudget, Engine, MakeHandler, Server, ServerHandle, Settings, listener::Sharing};
+use http_engine::{ConnectionBudget, MakeHandler, Server, ServerHandle, Settings, listener::Sharing};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{io, net::TcpListener, sync::mpsc::Sender};
 
 /// How many descriptors are reserved in each process for standard streams, logs, the thread pool, signals and the document
 /// root: an estimate that is high enough.
 const FDS_PER_PROCESS: usize = 32;
-/// How many descriptors are reserved for each worker: for files that the application keeps open although no connection
-/// sends them at present.
-const FDS_PER_WORKER: usize = 64;
+/// The part of the descriptors of each process that is reserved for files if the application serves a directory: one in
+/// four. `http-files` opens no more by default.
+const SHARE_FOR_FILES: u64 = 4;
 
 /// Starts an engine with threads of this process: it accepts connections from `listeners` and serves them. `make` makes
 /// a handler for each worker of the engine. The returned handle stops the engine. When all threads of the engine have
@@ -53,19 +53,17 @@ fn engine_settings(settings: &ServerSettings, listeners: usize) -> Settings {
     let limits = &settings.options.limits;
     let workers = settings.workers_per_process();
     let processes = settings.workers() / workers;
+    let open_files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let files = settings.application.root().map_or(0, |_| open_files / SHARE_FOR_FILES);
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
     Settings {
         workers,
         // The operator's number is divided. The default is not: the kernel distributes connections unevenly, and no
         // process should reject any while others have room.
         max_connections: limits.max_connections.map(|total| total.div_ceil(processes)),
         max_connections_per_address: limits.max_connections_per_ip,
-        // Each connection may send a file that no other connection sends, or wait for a late reply on a thread.
-        descriptors_per_connection: match (settings.application.root(), settings.engine) {
-            (None, Engine::EventLoop) => 1,
-            _ => 2,
-        },
         // A master process has each listener twice: for its engine, and to hand it over.
-        reserved_descriptors: FDS_PER_PROCESS + workers * FDS_PER_WORKER + listeners,
+        reserved_descriptors: (FDS_PER_PROCESS + listeners).saturating_add(files),
         max_buffered_bytes: limits.max_buffered.bytes(),
         server: format!("{}/{}", settings.name, env!("CARGO_PKG_VERSION")),
         protocol: limits.protocol_config(),
