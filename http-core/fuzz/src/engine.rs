@@ -277,7 +277,13 @@ impl<'i> Engine<'i> {
     fn flush(&mut self) {
         assert!(!self.shut, "bytes to send after the shutdown");
         if self.window == 0 {
-            return self.wait();
+            // An engine learns that the socket accepts no bytes only when it has bytes: the next chunk of a stream.
+            let pending = self.buffers.out.pending();
+            self.broken |= write(&mut self.buffers.out, 0, &mut self.output).is_err();
+            if self.buffers.out.pending() == pending && !self.buffers.out.is_empty() && !self.broken {
+                self.wait();
+            }
+            return;
         }
         let size = plan::size(self.plan.writes[self.writes % 2]).min(self.window);
         self.writes += 1;
