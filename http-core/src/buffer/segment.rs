@@ -125,11 +125,6 @@ pub(crate) enum Segment {
 }
 
 impl Segment {
-    /// Creates a [`Segment::Stream`].
-    pub(crate) fn stream(source: Box<dyn ChunkSource>, chunked: bool) -> Segment {
-        Segment::Stream { source: CatchDrop::new(source), chunked }
-    }
-
     /// Returns whether this is a [`Segment::End`].
     pub(super) fn is_end(&self) -> bool {
         matches!(self, Segment::End { .. })

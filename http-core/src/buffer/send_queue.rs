@@ -2,9 +2,9 @@
 //!
 //! The engine asks the queue for the next bytes and reports how many it has sent. The queue never writes to a socket.
 
-use super::segment::{Chunk, FileSlice, OnSent, Segment, Sent};
+use super::segment::{Chunk, ChunkSource, FileSlice, OnSent, Segment, Sent};
 use crate::codec::chunked;
-use crate::types::panic::catch_panic;
+use crate::types::panic::{CatchDrop, catch_panic};
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
@@ -160,23 +160,25 @@ impl SendQueue {
                 self.write(|text| text.extend_from_slice(bytes));
             }
             _ => {
-                self.streams += usize::from(matches!(segment, Segment::Stream { .. }));
                 self.pending += segment.remaining();
                 self.segments.push_back(segment);
             }
         }
     }
 
+    /// Queues a stream. `chunked` is whether to send it in the chunked coding.
+    #[cold]
+    pub(crate) fn push_stream(&mut self, source: Box<dyn ChunkSource>, chunked: bool) {
+        self.streams += 1;
+        self.segments.push_back(Segment::Stream { source: CatchDrop::new(source), chunked });
+    }
+
     /// Returns the bytes or the part of a file to send next; [`Transmit::Empty`] if everything is sent. Send some or
     /// all of the bytes, report their number with [`sent`](SendQueue::sent), and call `transmit` again.
     #[inline]
     pub fn transmit(&mut self) -> Transmit<'_> {
-        while let Some(Segment::Stream { .. }) = self.segments.front() {
-            match self.pull() {
-                Ok(Pulled::Bytes | Pulled::End) => {}
-                Ok(Pulled::Nothing) => return Transmit::Pending,
-                Err(error) => return Transmit::Broken(error),
-            }
+        if self.streams > 0 && self.segments.front().is_some_and(Segment::is_stream) {
+            return self.transmit_stream();
         }
         match self.segments.front() {
             None => Transmit::Empty,
@@ -186,6 +188,16 @@ impl SendQueue {
                 Transmit::File { slice, more }
             }
             Some(_) => self.gather(),
+        }
+    }
+
+    /// As [`transmit`](SendQueue::transmit), if the front is a stream.
+    #[cold]
+    fn transmit_stream(&mut self) -> Transmit<'_> {
+        match self.pull() {
+            Ok(Pulled::Bytes | Pulled::End) => self.transmit(),
+            Ok(Pulled::Nothing) => Transmit::Pending,
+            Err(error) => Transmit::Broken(error),
         }
     }
 
@@ -202,7 +214,7 @@ impl SendQueue {
             segments.next();
         }
         // A stream may have nothing to send for a long time: the transport must not delay what comes before it.
-        let more = segments.peek().is_some_and(|segment| !segment.is_stream());
+        let more = segments.next().is_some_and(|segment| !segment.is_stream());
         Transmit::Bytes { slices: IoSlices { slices, count }, more }
     }
 
@@ -326,7 +338,6 @@ impl std::fmt::Debug for SendQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{buffer::segment::ChunkSource, types::panic::CatchDrop};
     use std::{fs::File, panic::resume_unwind, sync::Arc};
 
     /// Sends everything, `step` bytes at a time, and returns it. A file appears as `<offset+len>`, a pending stream as
@@ -455,15 +466,15 @@ mod tests {
         }
     }
 
-    fn stream(script: &'static str, chunked: bool) -> Segment {
-        Segment::stream(Box::new(Script(script.split(' '), Bomb)), chunked)
+    fn push_stream(queue: &mut SendQueue, script: &'static str, chunked: bool) {
+        queue.push_stream(Box::new(Script(script.split(' '), Bomb)), chunked);
     }
 
     /// `expected` is what a queue with this stream sends. A word of `script` is a result of the source.
     fn check_stream(script: &'static str, chunked: bool, expected: &str) {
         for step in [1, 3, usize::MAX] {
             let mut queue = SendQueue::default();
-            queue.push(stream(script, chunked));
+            push_stream(&mut queue, script, chunked);
             assert!(queue.has_stream());
             assert_eq!(drain(&mut queue, step), expected, "{script}");
             assert!(!queue.has_stream() && queue.is_empty(), "{script}");
@@ -487,7 +498,7 @@ mod tests {
     fn a_transport_does_not_delay_what_comes_before_a_stream() {
         let mut queue = SendQueue::default();
         queue.write(|text| text.extend_from_slice(b"head"));
-        queue.push(stream("one ? .", true));
+        push_stream(&mut queue, "one ? .", true);
         for len in [4, 8] {
             let Transmit::Bytes { slices, more: false } = queue.transmit() else { panic!("bytes") };
             assert_eq!(slices.concat().len(), len);
@@ -546,7 +557,7 @@ mod tests {
         queue.sent(4);
         assert!(queue.is_empty());
         let (sender, receiver) = std::sync::mpsc::channel();
-        queue.push(stream(".", false));
+        push_stream(&mut queue, ".", false);
         queue.push(end(4, move |sent| sender.send(sent).expect("a receiver")));
         assert_eq!(drain(&mut queue, 1), "");
         assert_eq!(receiver.recv(), Ok(Sent { bytes: 0, complete: true }));

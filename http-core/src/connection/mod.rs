@@ -578,14 +578,10 @@ impl Connection {
                 (framing.method, framing.version, framing.keep_alive, *content)
             }
             State::Rejecting { method, .. } => (*method, Version::Http11, false, Content::Arriving),
-            _ => {
-                drop_caught(response);
-                return Err(Misuse::NoResponseDue);
-            }
+            _ => return Err(refuse(response, Misuse::NoResponseDue)),
         };
         if let Err(misuse) = response.check(method) {
-            drop_caught(response);
-            return Err(misuse);
+            return Err(refuse(response, misuse));
         }
         response.correct(method);
         let body = encode::body_length(response.body.len(), version);
@@ -735,4 +731,11 @@ impl Connection {
     pub fn is_awaiting_reply(&self) -> bool {
         matches!(self.state, State::AwaitingReply { .. })
     }
+}
+
+/// Drops a response that cannot be queued, and returns the reason.
+#[cold]
+fn refuse(response: Response, misuse: Misuse) -> Misuse {
+    drop_caught(response);
+    misuse
 }

@@ -7,7 +7,7 @@ use crate::{
         segment::{ChunkSource, FileSlice, Segment},
         send_queue::SendQueue,
     },
-    types::error::Misuse,
+    types::{error::Misuse, panic::drop_caught},
 };
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
@@ -81,6 +81,14 @@ impl Body {
         })
     }
 
+    /// Drops the body, and catches a panic of the destructor of a stream's source.
+    #[inline]
+    pub(crate) fn discard(self) {
+        if let Body::Stream(source) = self {
+            discard_source(source);
+        }
+    }
+
     /// Appends the body to the send queue. Call this only if [`check`](Body::check) has returned `Ok`. `chunked`:
     /// whether to send a stream in the chunked coding. Other bodies ignore it.
     #[inline]
@@ -95,9 +103,14 @@ impl Body {
             Body::Shared(bytes, range) => out.push(Segment::Shared(bytes, range)),
             Body::File(slice) => out.push(Segment::File(slice)),
             Body::Parts(parts) => parts.into_iter().for_each(|part| part.queue(out, chunked)),
-            Body::Stream(source) => out.push(Segment::stream(source, chunked)),
+            Body::Stream(source) => out.push_stream(source, chunked),
         }
     }
+}
+
+#[cold]
+fn discard_source(source: Box<dyn ChunkSource>) {
+    drop_caught(source);
 }
 
 impl std::fmt::Debug for Body {

@@ -386,8 +386,8 @@ impl Response {
         let from = out.total_queued();
         if carries_body {
             self.body.queue(out, length == BodyLength::Chunked);
-        } else if let Body::Stream(source) = self.body {
-            drop_caught(source);
+        } else {
+            self.body.discard();
         }
         if let Some(on_sent) = self.on_sent {
             out.push(Segment::End { from, on_sent });

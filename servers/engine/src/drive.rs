@@ -110,6 +110,7 @@ impl Driver<'_> {
     }
 
     /// Queues the response to a request that the handler has failed to answer.
+    #[cold]
     fn fail(&mut self, reason: Rejection) {
         self.conn.reject();
         self.respond_rejected(reason);
@@ -138,13 +139,28 @@ impl Driver<'_> {
     /// Queues a handler's response. If the response is invalid, queues a 500 instead. `late` is the reply, unless its outcome
     /// was known at once.
     #[inline]
-    fn respond(&mut self, mut response: Response, late: Option<&LateReply>) {
-        if let Body::Stream(_) = response.body()
-            && let Err(reason) = self.monitor_stream(&mut response, late)
-        {
-            drop_caught(response);
-            return self.fail(reason);
+    fn respond(&mut self, response: Response, late: Option<&LateReply>) {
+        if let Body::Stream(_) = response.body() {
+            return self.respond_stream(response, late);
         }
+        self.queue(response);
+    }
+
+    /// As [`respond`](Driver::respond), if the body is a stream.
+    #[cold]
+    fn respond_stream(&mut self, mut response: Response, late: Option<&LateReply>) {
+        match self.monitor_stream(&mut response, late) {
+            Ok(()) => self.queue(response),
+            Err(reason) => {
+                drop_caught(response);
+                self.fail(reason);
+            }
+        }
+    }
+
+    /// Queues a handler's response. If the response is invalid, queues a 500 instead.
+    #[inline]
+    fn queue(&mut self, response: Response) {
         if let Err(misuse) = self.conn.respond(response, &mut self.buffers.out, self.clock) {
             report(&misuse);
             self.fail(Rejection::InvalidResponse);
