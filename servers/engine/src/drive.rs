@@ -21,7 +21,7 @@ pub enum Action {
     Receive,
     /// Transmit the send queue.
     Send,
-    /// Start this reply. Pass its outcome (a response, or why there is none) to [`Driver::complete`] as soon as it is
+    /// Start this reply. Pass its outcome (a response, or why there is none) to `Driver::complete` as soon as it is
     /// known.
     StartReply(Reply),
     /// Wait for the outcome of the reply that [`Action::StartReply`] has started.
