@@ -102,7 +102,8 @@ http_testing::both_engines! {
 
     fn rejects_connections_beyond_the_limit(kind: ServerKind) {
         let limit = MAX_CONNECTIONS.to_string();
-        let arguments = [kind.arguments(), &["--max-connections", &limit]].concat();
+        let limits = ["--max-connections", &limit, "--head-timeout", "1h"];
+        let arguments = [kind.arguments(), &limits].concat();
         let server = ServerUnderTest::start(kind, "/notes.txt", || program::serve(&arguments));
         let busy = connect_busy_clients(&server);
         assert!((1..=MAX_CONNECTIONS).contains(&busy.len()), "{} of {CLIENTS} are served", busy.len());
@@ -114,7 +115,8 @@ http_testing::both_engines! {
 
     fn rejects_connections_of_one_address_beyond_its_limit(kind: ServerKind) {
         let limit = MAX_CONNECTIONS.to_string();
-        let arguments = [kind.arguments(), &["--max-connections-per-ip", &limit]].concat();
+        let limits = ["--max-connections-per-ip", &limit, "--head-timeout", "1h"];
+        let arguments = [kind.arguments(), &limits].concat();
         let server = ServerUnderTest::start(kind, "/notes.txt", || program::serve(&arguments));
         let busy = connect_busy_clients(&server);
         // Each process counts its own connections.
