@@ -16,6 +16,7 @@ use rustix::{
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -28,6 +29,8 @@ pub(crate) struct Transport {
     socket: OwnedFd,
     /// Whether a receive waits.
     blocking: bool,
+    /// Whether the socket is in blocking mode now. Only false on a blocking socket while a file is being sent.
+    waits: AtomicBool,
 }
 
 /// The result of one receive.
@@ -73,7 +76,7 @@ pub(crate) enum Readiness {
 impl Transport {
     /// Takes over a connected socket. `blocking` is whether a receive on it waits.
     pub(crate) fn new(socket: OwnedFd, blocking: bool) -> Transport {
-        Transport { socket, blocking }
+        Transport { socket, blocking, waits: AtomicBool::new(blocking) }
     }
 
     /// Receives once, into the free space of `input`.
@@ -120,31 +123,18 @@ impl Transport {
     ///
     /// The connection is broken, or a stream has failed. The connection must be closed.
     #[inline]
-    pub(crate) fn transmit(&self, queue: &mut SendQueue, budget: u64) -> io::Result<Transmitted> {
-        let mut waits = self.blocking;
-        let outcome = self.transmit_until(queue, budget, &mut waits);
-        if waits != self.blocking {
-            ioctl_fionbio(&self.socket, false)?;
-        }
-        outcome
-    }
-
-    /// As [`transmit`](Transport::transmit). `waits` is whether the socket is blocking: if so, makes it non-blocking before
-    /// it sends a file, because `sendfile` has no flag for that.
-    #[inline]
-    fn transmit_until(
-        &self,
-        queue: &mut SendQueue,
-        mut budget: u64,
-        waits: &mut bool,
-    ) -> io::Result<Transmitted> {
+    pub(crate) fn transmit(&self, queue: &mut SendQueue, mut budget: u64) -> io::Result<Transmitted> {
         loop {
             // Check the budget first: `SendQueue::transmit` reports a failed stream only once.
             if budget == 0 && !queue.is_empty() {
                 return Ok(Transmitted::BudgetSpent);
             }
             let sent = match queue.transmit() {
-                Transmit::Empty => return Ok(Transmitted::All),
+                Transmit::Empty => {
+                    // The next call may be a receive.
+                    self.set_waits(self.blocking)?;
+                    return Ok(Transmitted::All);
+                }
                 Transmit::Pending => return Ok(Transmitted::Pending),
                 Transmit::Broken(error) => return Err(error),
                 Transmit::Bytes { slices, more } => {
@@ -156,10 +146,8 @@ impl Transport {
                     }
                 }
                 Transmit::File { slice, .. } => {
-                    if *waits {
-                        ioctl_fionbio(&self.socket, true)?;
-                        *waits = false;
-                    }
+                    // `sendfile` has no flag for a call that must not wait.
+                    self.set_waits(false)?;
                     let mut offset = slice.offset;
                     let count = slice.len.min(MAX_SENDFILE) as usize;
                     match sendfile(&self.socket, &slice.file, Some(&mut offset), count) {
@@ -183,6 +171,15 @@ impl Transport {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Puts a socket into blocking or non-blocking mode, unless it is in that mode.
+    fn set_waits(&self, waits: bool) -> io::Result<()> {
+        if self.waits.load(Ordering::Relaxed) != waits {
+            ioctl_fionbio(&self.socket, !waits)?;
+            self.waits.store(waits, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Waits until the socket accepts bytes (if `to_send`), until one of the first `events` is readable, until the client
@@ -242,9 +239,8 @@ impl Transport {
     ///
     /// None on a connected socket.
     pub(crate) fn set_nonblocking(&mut self) -> io::Result<()> {
-        ioctl_fionbio(&self.socket, true)?;
         self.blocking = false;
-        Ok(())
+        self.set_waits(false)
     }
 
     /// Sets how long a receive on a blocking socket waits, at least one millisecond.
@@ -278,12 +274,12 @@ mod tests {
     };
 
     /// More bytes than the kernel takes for a client that reads nothing.
-    const LEN: usize = 64 * 1024 * 1024;
+    const LEN: usize = 16 * 1024 * 1024;
 
-    /// Sends a response with this body on a blocking socket to a client that reads nothing. Returns whether the socket is
-    /// still blocking afterwards.
+    /// Sends a response with this body on a blocking socket to a client that reads nothing at first, and then everything.
+    /// Returns whether the socket is blocking afterwards.
     fn transmit(body: Body) -> bool {
-        let (server, _client) = UnixStream::pair().expect("sockets");
+        let (server, mut client) = UnixStream::pair().expect("sockets");
         let transport = Transport::new(server.into(), true);
         let clock = Clock::new("test", Instant::now(), SystemTime::UNIX_EPOCH);
         let mut conn = Connection::new(Arc::default(), clock.now());
@@ -294,6 +290,11 @@ mod tests {
         for _ in 0..3 {
             let transmitted = transport.transmit(&mut out, u64::MAX).expect("an open connection");
             assert_eq!(transmitted, Transmitted::WouldBlock);
+        }
+        thread::spawn(move || io::copy(&mut client, &mut io::sink()));
+        while transport.transmit(&mut out, u64::MAX).expect("an open connection") != Transmitted::All {
+            let ready = transport.wait(true, [None, None], Duration::from_secs(20)).expect("poll");
+            assert_eq!(ready, Readiness::Ready);
         }
         !fcntl_getfl(&transport).expect("flags").contains(OFlags::NONBLOCK)
     }
