@@ -158,6 +158,9 @@ mod tests {
             "/offload" => Reply::offload(response),
             "/deferred" => Reply::Deferred(Box::new(move |responder| responder.respond(response()))),
             "/dropped" => Reply::Deferred(Box::new(drop)),
+            "/not-recovered" => {
+                Reply::Deferred(Box::new(drop)).recover(|_| std::panic::resume_unwind(Box::new("on purpose")))
+            }
             "/recovered" => Reply::Deferred(Box::new(drop)).recover(|reason| Response::new(reason.status())),
             "/panics" => {
                 Reply::offload(|| panic!("on purpose")).recover(|reason| Response::new(reason.status()))
@@ -199,7 +202,9 @@ mod tests {
         for path in ["/now", "/after", "/offload", "/deferred"] {
             check(path, Ok((Status::ACCEPTED, b"Mark: inner\r\nMark: outer\r\n")));
         }
-        check("/dropped", Err(Rejection::HandlerPanicked));
+        for path in ["/dropped", "/not-recovered"] {
+            check(path, Err(Rejection::HandlerPanicked));
+        }
         for path in ["/recovered", "/panics"] {
             check(path, Ok((Status::INTERNAL_SERVER_ERROR, b"Mark: inner\r\nMark: outer\r\n")));
         }
