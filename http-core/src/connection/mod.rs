@@ -76,7 +76,6 @@ use crate::{
         error::ParseError,
         limits::{Admit, Config, Limits},
         method::{Method, Version},
-        panic::drop_caught,
     },
 };
 use progress::ProgressClock;
@@ -735,7 +734,7 @@ impl Connection {
 
 /// Drops a response that cannot be queued, and returns the reason.
 #[cold]
-fn refuse(response: Response, misuse: Misuse) -> Misuse {
-    drop_caught(response);
+fn refuse(mut response: Response, misuse: Misuse) -> Misuse {
+    std::mem::take(response.body_mut()).discard();
     misuse
 }

@@ -4,7 +4,7 @@
 use super::handler::{Handler, Reply};
 use crate::{
     message::{rejection::Rejected, request::Request, response::Response},
-    types::limits::Admit,
+    types::{limits::Admit, panic::drop_caught},
 };
 
 /// One layer of a [`Stack`]. It wraps the inner layers and the handler, which [`Next`] calls.
@@ -99,6 +99,13 @@ impl Stack {
     pub fn wrap(mut self, layer: impl Middleware + 'static) -> Stack {
         self.layers.insert(0, Box::new(layer));
         self
+    }
+}
+
+/// Drops the layers one by one: if two destructors panicked at once, Rust would abort the process.
+impl Drop for Stack {
+    fn drop(&mut self) {
+        self.layers.drain(..).for_each(drop_caught);
     }
 }
 

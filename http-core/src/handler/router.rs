@@ -3,7 +3,7 @@
 use super::handler::{Handler, Reply};
 use crate::{
     message::{request::Request, response::Response},
-    types::{limits::Admit, method::Method, path, status::Status},
+    types::{limits::Admit, method::Method, panic::drop_caught, path, status::Status},
 };
 use std::collections::HashMap;
 
@@ -120,6 +120,15 @@ impl Router {
 fn is_below(path: &[u8], prefix: &[u8]) -> bool {
     path.strip_prefix(prefix)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/") || prefix.ends_with(b"/"))
+}
+
+/// Drops the handlers one by one: if two destructors panicked at once, Rust would abort the process.
+impl Drop for Router {
+    fn drop(&mut self) {
+        let exact = self.exact.drain().flat_map(|(_, methods)| methods).map(|(_, handler)| handler);
+        let prefixed = self.prefixes.drain(..).map(|(_, handler)| handler);
+        exact.chain(prefixed).chain(self.fallback.take()).for_each(drop_caught);
+    }
 }
 
 impl Handler for Router {

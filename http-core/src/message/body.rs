@@ -81,11 +81,20 @@ impl Body {
         })
     }
 
-    /// Drops the body, and catches a panic of the destructor of a stream's source.
+    /// Drops the body, and catches a panic of the destructor of each stream's source.
     #[inline]
     pub(crate) fn discard(self) {
-        if let Body::Stream(source) = self {
-            discard_source(source);
+        if let Body::Stream(_) | Body::Parts(_) = self {
+            self.discard_parts();
+        }
+    }
+
+    /// As [`discard`](Body::discard).
+    #[cold]
+    fn discard_parts(self) {
+        match self {
+            Body::Parts(parts) => parts.into_iter().for_each(Body::discard),
+            body => drop_caught(body),
         }
     }
 
@@ -106,11 +115,6 @@ impl Body {
             Body::Stream(source) => out.push_stream(source, chunked),
         }
     }
-}
-
-#[cold]
-fn discard_source(source: Box<dyn ChunkSource>) {
-    drop_caught(source);
 }
 
 impl std::fmt::Debug for Body {

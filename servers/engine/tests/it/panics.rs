@@ -8,14 +8,14 @@ use crate::{
     server::{InProcessServer, settings},
 };
 use http_engine::{
-    Admit, Body, Chunk, ChunkSource, Engine, Handler, MakeHandler, Method, Rejected, Reply, Request,
-    Responder, Response, Server, Settings,
+    Admit, Body, Chunk, ChunkSource, Engine, Handler, MakeHandler, Method, Middleware, Next, Rejected, Reply,
+    Request, Responder, Response, Router, Server, Settings, Stack,
 };
 use std::{
     io, mem,
     panic::resume_unwind,
     sync::{
-        Arc, Mutex,
+        Arc,
         mpsc::{Receiver, Sender, channel},
     },
     task::Waker,
@@ -121,7 +121,9 @@ impl Handler for Panics {
             "/stream-panics" => stream(Then::Panics).into(),
             "/stream-never-starts" => stream(Then::NeverStarts).into(),
             "/stream-waits" => stream(Then::Waits).into(),
-            "/invalid" => Response::text(Body::Parts(vec![self.stream(Then::Ends)])).into(),
+            "/invalid" => {
+                Response::text(Body::Parts(vec![self.stream(Then::Ends), self.stream(Then::Ends)])).into()
+            }
             "/sent" => Response::text("sent").on_sent(|_| fail()).into(),
             "/after" => {
                 let bomb = Bomb(self.dropped.clone());
@@ -152,6 +154,24 @@ impl Handler for Panics {
             Some(request) if request.path() == "/rejected" => fail(),
             _ => response,
         }
+    }
+}
+
+/// A handler and a middleware whose destructor panics.
+struct Explosive {
+    text: &'static str,
+    _bomb: Bomb,
+}
+
+impl Handler for Explosive {
+    fn handle(&self, _: &Request<'_>) -> Reply {
+        Response::text(self.text).into()
+    }
+}
+
+impl Middleware for Explosive {
+    fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
+        next.run(request)
     }
 }
 
@@ -248,6 +268,7 @@ http_testing::both_engines! {
             client.send(get("/invalid"));
             assert_eq!(client.reply().status, 500);
             server.expect_drop();
+            server.expect_drop();
             client.expect_eof();
         });
         server.check(|mut client| {
@@ -306,34 +327,37 @@ http_testing::both_engines! {
 
     fn a_handler_whose_destructor_panics_is_replaced(engine: Engine) {
         let (bombs, dropped) = channel();
-        let bombs = Arc::new(Mutex::new(bombs));
         let make = move |text: &'static str| -> MakeHandler {
             let bombs = bombs.clone();
-            Arc::new(move |_| {
-                let bomb = Bomb(bombs.lock().expect("no panic").clone());
-                let bomb = Mutex::new(bomb);
-                Arc::new(move |_: &Request<'_>| Response::text(format!("{text}{}", bomb.is_poisoned())))
+            Arc::new(move |number| -> Arc<dyn Handler> {
+                let part = || Explosive { text, _bomb: Bomb(bombs.clone()) };
+                if number == 0 {
+                    return Arc::new(part());
+                }
+                let router = Router::new().route(Method::Get, "/", part()).prefix("/b", part()).fallback(part());
+                Arc::new(Stack::new(router).wrap(part()).wrap(part()))
             })
         };
         let server = Server::bind("127.0.0.1:0").expect("a port").with(Settings { workers: 2, ..settings() });
-        let running = server.start_each(engine, &make("first ")).expect("a server");
+        let running = server.start_each(engine, &make("first")).expect("a server");
         let address = running.addresses()[0];
         let mut kept = Client::connect(address);
-        assert_eq!(kept.fetch(get("/")).text(), "first false");
-        running.handle().replace_handlers(&make("second "));
+        assert_eq!(kept.fetch(get("/")).text(), "first");
+        running.handle().replace_handlers(&make("second"));
         // The other worker has no connection, or only this one. A connection may still see the old handler once.
         for _ in 0..20 {
             let mut client = Client::connect(address);
             client.fetch(get("/"));
-            assert_eq!(client.fetch(get("/")).text(), "second false");
+            assert_eq!(client.fetch(get("/")).text(), "second");
             client.finish();
         }
         kept.fetch(get("/"));
-        assert_eq!(kept.fetch(get("/")).text(), "second false");
+        assert_eq!(kept.fetch(get("/")).text(), "second");
         kept.finish();
         running.stop(Duration::ZERO);
-        for _ in 0..4 {
-            dropped.recv_timeout(TIMEOUT).expect("each handler is dropped");
+        // Two workers had two handlers each, of one part and of five parts.
+        for _ in 0..2 * (1 + 5) {
+            dropped.recv_timeout(TIMEOUT).expect("each part is dropped");
         }
     }
 }
