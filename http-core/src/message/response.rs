@@ -19,7 +19,7 @@ use crate::{
         error::{HeaderError, Misuse},
         grammar,
         method::Method,
-        panic::{CatchDrop, drop_caught},
+        panic::{CatchDrop, catch_panic, drop_caught},
         status::Status,
     },
 };
@@ -278,12 +278,21 @@ impl Response {
         Response { close: true, ..self }
     }
 
-    /// Sets a callback, which the engine calls once with the number of body bytes sent: after the last of them, or when
-    /// the connection ends before that. The callback must not block, because it runs on the thread that serves
-    /// connections. Replaces the callback of an earlier call. If the response cannot be sent ([`Misuse`]), it is dropped
+    /// Adds a callback, which the engine calls once with the number of body bytes sent: after the last of them, or when
+    /// the connection ends before that. Callbacks run in the order in which they were added. They must not block, because
+    /// they run on the thread that serves connections. If the response cannot be sent ([`Misuse`]), they are dropped
     /// without a call.
-    pub fn on_sent(self, callback: impl FnOnce(Sent) + Send + 'static) -> Response {
-        Response { on_sent: Some(CatchDrop::new(Box::new(callback))), ..self }
+    pub fn on_sent(mut self, callback: impl FnOnce(Sent) + Send + 'static) -> Response {
+        let callback: Box<dyn FnOnce(Sent) + Send> = match self.on_sent.take().and_then(CatchDrop::into_inner)
+        {
+            None => Box::new(callback),
+            Some(earlier) => Box::new(move |sent| {
+                let _ = catch_panic(|| earlier(sent));
+                callback(sent);
+            }),
+        };
+        self.on_sent = Some(CatchDrop::new(callback));
+        self
     }
 
     /// Returns the status.

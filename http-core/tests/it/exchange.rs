@@ -177,6 +177,19 @@ fn the_callback_behind_a_stream_receives_its_own_bytes_only() {
 }
 
 #[test]
+fn calls_every_callback_in_order() {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let mut drive = Drive::new(Config::default(), move |_| {
+        let [first, second] = [sender.clone(), sender.clone()];
+        let response = Response::text("end").on_sent(move |_| first.send(1).expect("a receiver"));
+        AppReply::Now(response.on_sent(move |_| second.send(2).expect("a receiver")))
+    });
+    drive.send(get("/").as_bytes());
+    drive.run();
+    assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
 fn a_failed_stream_has_no_final_chunk() {
     for version in ["1.1", "1.0"] {
         let drive = run(Config::default(), &[Send(&request("GET /broken", version, ""))]);
