@@ -103,6 +103,8 @@ fn load(root: &Root, wanted: &Wanted, file: File, mut version: FileVersion) -> R
             // If the file was only replaced by another one, its own content is complete: read it again.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
             Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(Status::NOT_FOUND),
+            // A file that the kernel generates, such as /proc/self/mem: reading an empty file on a disk cannot fail.
+            Err(_) if version.len == 0 => return Err(Status::NOT_FOUND),
             Err(_) => break,
         }
         let Ok((_, changed)) = FileVersion::of(&file) else { break };
