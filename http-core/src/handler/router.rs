@@ -59,10 +59,12 @@ impl Router {
 
     /// Sets the handler of all methods of the path `prefix` and of all paths below it: `/static` matches `/static`,
     /// `/static/` and `/static/x`, but not `/staticx`. With a slash at its end, it matches only the paths below: `/static/`
-    /// does not match `/static`. `prefix` is normalised as the path of a [`route`](Router::route) is. A second call for the
-    /// same prefix has no effect.
+    /// does not match `/static`. `prefix` is normalised as the path of a [`route`](Router::route) is. Replaces the handler of
+    /// an earlier call for the same prefix.
     pub fn prefix(mut self, prefix: &str, handler: impl Handler + 'static) -> Router {
-        self.prefixes.push((path::from_decoded(prefix), Box::new(handler)));
+        let prefix = path::from_decoded(prefix);
+        self.prefixes.retain(|(known, _)| *known != prefix);
+        self.prefixes.push((prefix, Box::new(handler)));
         self.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         self
     }
@@ -167,6 +169,7 @@ mod tests {
             .route(Method::Post, "/hello", says("posted"))
             .route(Method::Get, "/", says("index"))
             .route(Method::Get, "50%//x", says("normalised"))
+            .prefix("/s", says("replaced"))
             .prefix("/s", says("short"))
             .prefix("s/./long", says("long"))
             .prefix("/below/", says("below"))
