@@ -44,8 +44,8 @@ pub struct Settings {
     /// the new connection, or if it has none, of another event loop. If no connection is idle, the new one gets 503 and
     /// does not count. A connection that is refused because of its address closes no other.
     ///
-    /// If the limit on open files has no room for so many, the server allows fewer and logs a warning
-    /// ([`ConnectionBudget`](crate::ConnectionBudget)).
+    /// If the limit on open files has no room for so many, the server allows fewer. It logs a warning if the setting is
+    /// not met, or less than half of the default ([`ConnectionBudget`](crate::ConnectionBudget)).
     pub max_connections: Option<usize>,
     /// Maximum number of open connections from one IP address, over all workers of the process; `None` for no limit. At
     /// least 1.
@@ -74,7 +74,7 @@ pub struct Settings {
     ///
     /// If a handler needs more, the operating system ends the process.
     pub stack_size: usize,
-    /// The value of the `Server` header.
+    /// The value of the `Server` header: printable ASCII, not empty.
     pub server: String,
     /// The limits and timeouts of the protocol.
     pub protocol: Config,
@@ -124,6 +124,9 @@ impl Settings {
                 return Err(SettingsError::OutOfRange(setting, value, accepted));
             }
         }
+        if self.server.is_empty() || !self.server.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return Err(SettingsError::Server(self.server.clone()));
+        }
         self.protocol.check().map_err(SettingsError::Protocol)
     }
 }
@@ -134,6 +137,8 @@ impl Settings {
 pub enum SettingsError {
     /// The field of [`Settings`] with this name has this value, which is not in this range.
     OutOfRange(&'static str, usize, RangeInclusive<usize>),
+    /// [`Settings::server`] has this value, which is empty or contains other characters than printable ASCII.
+    Server(String),
     /// A limit or timeout in [`Settings::protocol`] makes no sense.
     Protocol(ConfigError),
 }
@@ -144,6 +149,12 @@ impl fmt::Display for SettingsError {
             SettingsError::OutOfRange(setting, value, accepted) => {
                 let (least, most) = (accepted.start(), accepted.end());
                 write!(f, "cannot use the setting `{setting}` of {value}: it must be from {least} to {most}")
+            }
+            SettingsError::Server(value) => {
+                write!(
+                    f,
+                    "cannot use the setting `server` of {value:?}: it must be printable ASCII, not empty"
+                )
             }
             SettingsError::Protocol(error) => error.fmt(f),
         }
@@ -194,6 +205,10 @@ mod tests {
             settings.stack_size = value;
         });
         check("", |settings| settings.reserved_descriptors = usize::MAX);
+        check(
+            "cannot use the setting `server` of \"a\\r\\nX: y\": it must be printable ASCII, not empty",
+            |settings| settings.server = "a\r\nX: y".to_owned(),
+        );
         check(
             "cannot use the timeout `idle` of 0ns: it must be above zero and at most 365 days",
             |settings| {
