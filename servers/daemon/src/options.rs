@@ -71,7 +71,7 @@ pub struct LimitOptions {
     pub max_connections_per_ip: Option<usize>,
 
     /// Size of a request head; a larger one is rejected with status 431
-    #[arg(long, value_name = "SIZE", value_parser = size(256..=65_535),
+    #[arg(long, value_name = "SIZE", value_parser = size(256..=65_536),
         default_value_t = Size(Limits::default().head_bytes as u64))]
     pub max_head: Size,
 
@@ -140,8 +140,7 @@ pub struct ServiceOptions {
 
     /// Do not serve: make the server that holds the PID file start the program again and hand over to it, as SIGUSR2
     /// does, and exit when the new process serves
-    // `--reload` is the former name. Today a reload is what SIGHUP does.
-    #[arg(long, alias = "reload", requires = "pid_file")]
+    #[arg(long, requires = "pid_file")]
     pub upgrade: bool,
 }
 
