@@ -37,7 +37,8 @@ pub enum Chunk {
 /// use http_core::{Chunk, ChunkSource};
 /// use std::{io, sync::mpsc::{Receiver, Sender, TryRecvError}, task::Waker};
 ///
-/// /// Sends lines that another thread produces. That thread receives the waker first, and calls it after each line.
+/// /// Sends lines that another thread produces. That thread receives the waker first. It calls the waker after each
+/// /// line, and once more after it has dropped its `Sender`, which ends the body.
 /// struct Lines {
 ///     lines: Receiver<String>,
 ///     waker: Sender<Waker>,
