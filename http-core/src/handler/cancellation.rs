@@ -7,10 +7,12 @@ use std::sync::{
 
 /// Tells a [`Job`](crate::Job) whether its response is still wanted. Clones share the signal.
 ///
-/// The engine cancels the token when the client has left (after a reset, a hang-up or a failed write; a client that has
-/// only closed its sending side still gets its response), when the reply has timed out, and when the grace period of a
+/// The engine cancels the token when the client has left (after a reset, a hang-up or a failed write), when the reply has timed out, and when the grace period of a
 /// shutdown is over. Then the engine drops a job that has not started. A running job should return early: the engine drops
 /// its response.
+///
+/// A client that closes its socket without a reset, as most clients do, looks as if it had only ended its sending side:
+/// TCP does not tell one from the other. Such a client may still get its response, so the token is not cancelled.
 ///
 /// ```
 /// use http_core::{Reply, Response};

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 /// `GET /io_task?ms=1000`: replies after `ms` milliseconds, by default 1000, as if it waited for a disk or a database.
 /// The event loop waits with a timer and serves other connections meanwhile. The blocking engine waits in the
-/// connection's thread. Both stop waiting when the client leaves.
+/// connection's thread. Both stop waiting when the client resets the
+/// connection.
 ///
 /// # Errors
 ///
@@ -25,7 +26,7 @@ pub(crate) fn io_task(request: &Request<'_>) -> HandlerResult {
 /// `GET /cpu_task?n=100000`: counts the primes below `n`, by default below 100000. `place` selects the thread.
 ///
 /// With `offload`, the default, the handler returns [`Reply::Offload`]: a thread of the engine's pool computes, and stops
-/// when the client leaves. The event loop responds with a 503 if the pool's queue is full. With `inline`, the handler itself
+/// when the client resets the connection. The event loop responds with a 503 if the pool's queue is full. With `inline`, the handler itself
 /// computes, in the connection's thread: the event loop serves no other connection meanwhile.
 ///
 /// # Errors

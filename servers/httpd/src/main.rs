@@ -53,7 +53,7 @@ enum EtagOption {
     /// Strong tags: a hash of the content for a file of at most 64 KiB, which is the same on all hosts, and of length,
     /// times, inode and device for a longer one, which is not
     Strong,
-    /// Weak tags of length and modification time: the same on all hosts behind a balancer, but no use for ranges
+    /// Weak tags of length and modification time: the same on all hosts behind a balancer, but not for If-Range
     Mtime,
 }
 
