@@ -735,6 +735,6 @@ impl Connection {
 /// Drops a response that cannot be queued, and returns the reason.
 #[cold]
 fn refuse(mut response: Response, misuse: Misuse) -> Misuse {
-    std::mem::take(response.body_mut()).discard();
+    std::mem::take(response.body_mut()).discard_any();
     misuse
 }

@@ -81,20 +81,20 @@ impl Body {
         })
     }
 
-    /// Drops the body, and catches a panic of the destructor of each stream's source.
+    /// Drops a valid body, and catches a panic of the destructor of a stream's source.
     #[inline]
     pub(crate) fn discard(self) {
-        if let Body::Stream(_) | Body::Parts(_) = self {
-            self.discard_parts();
+        if let Body::Stream(source) = self {
+            discard_source(source);
         }
     }
 
-    /// As [`discard`](Body::discard).
+    /// Drops a body, valid or not, and catches a panic of the destructor of each stream's source.
     #[cold]
-    fn discard_parts(self) {
+    pub(crate) fn discard_any(self) {
         match self {
-            Body::Parts(parts) => parts.into_iter().for_each(Body::discard),
-            body => drop_caught(body),
+            Body::Parts(parts) => parts.into_iter().for_each(Body::discard_any),
+            body => body.discard(),
         }
     }
 
@@ -115,6 +115,11 @@ impl Body {
             Body::Stream(source) => out.push_stream(source, chunked),
         }
     }
+}
+
+#[cold]
+fn discard_source(source: Box<dyn ChunkSource>) {
+    drop_caught(source);
 }
 
 impl std::fmt::Debug for Body {
