@@ -110,12 +110,13 @@ impl Reserve {
         self.0.take().is_some()
     }
 
-    /// Opens the descriptor again, if it is closed. Does nothing if there is no descriptor left.
-    pub(crate) fn restore(&mut self) {
+    /// Opens the descriptor again, if it is closed. Returns false if there is no descriptor left.
+    pub(crate) fn restore(&mut self) -> bool {
         if self.0.is_none() {
             // An eventfd needs no file, which Landlock might forbid to open.
             self.0 = eventfd(0, EventfdFlags::CLOEXEC).ok();
         }
+        self.0.is_some()
     }
 }
 

@@ -24,7 +24,7 @@ use std::{
     os::fd::OwnedFd,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -62,6 +62,8 @@ pub(super) struct Acceptor {
     listeners: RwLock<Vec<TcpListener>>,
     /// The descriptor that is released when there is no other for a new connection.
     reserve: Mutex<Reserve>,
+    /// Whether the reserve is released. Each thread reads this after an accept.
+    reserve_released: AtomicBool,
     /// How many calls of [`next`](Acceptor::next) may still accept a connection after the shutdown has begun.
     last_accepts: AtomicUsize,
     shutdown: Arc<Shutdown>,
@@ -87,6 +89,7 @@ impl Acceptor {
             epoll,
             listeners: RwLock::new(listeners),
             reserve: Mutex::new(Reserve::new()),
+            reserve_released: AtomicBool::new(false),
             last_accepts: AtomicUsize::new(LAST_ACCEPTS),
             shutdown: Arc::clone(shutdown),
         })
@@ -134,9 +137,15 @@ impl Acceptor {
         Ok(queued.map_or(Next::Shutdown, Next::Connection))
     }
 
-    /// Opens the reserve again, after a connection has taken it.
-    pub(super) fn restore_reserve(&self) {
-        self.reserve().restore();
+    /// Opens the reserve again, if a connection has taken it. Returns whether it is there. No lock while it is.
+    pub(super) fn restore_reserve(&self) -> bool {
+        if !self.reserve_released.load(Ordering::SeqCst) {
+            return true;
+        }
+        let mut reserve = self.reserve();
+        let restored = reserve.restore();
+        self.reserve_released.store(!restored, Ordering::SeqCst);
+        restored
     }
 
     /// Closes the engine's descriptors of the listening sockets. The kernel refuses new connections as soon as no other
@@ -158,15 +167,21 @@ impl Acceptor {
         // No lock while there are descriptors.
         let mut accepted = listener::accept(listener, SocketFlags::empty(), &mut Reserve::default());
         if accepted.as_ref().is_err_and(|error| listener::is_shortage(*error)) {
-            accepted = listener::accept(listener, SocketFlags::empty(), &mut self.reserve());
+            let mut reserve = self.reserve();
+            self.reserve_released.store(true, Ordering::SeqCst);
+            accepted = listener::accept(listener, SocketFlags::empty(), &mut reserve);
         }
         match accepted {
-            Ok(accepted) => Some(accepted),
+            // If the reserve of another connection cannot be restored, this connection has its descriptor.
+            Ok(Accepted { transport, client_addr, took_reserve }) => {
+                let took_reserve = took_reserve || !self.restore_reserve();
+                Some(Accepted { transport, client_addr, took_reserve })
+            }
             Err(error) => {
                 if listener::is_shortage(error) {
                     thread::sleep(PAUSE);
-                    self.restore_reserve();
                 }
+                self.restore_reserve();
                 None
             }
         }
