@@ -77,7 +77,11 @@ http_testing::both_engines! {
         assert!(statuses.iter().all(|status| matches!(status, 200 | 503)), "{statuses:?}");
         let served = statuses.iter().filter(|status| **status == 200).count();
         eprintln!("{kind:?}, no free descriptors: 200 for {served} of {}", statuses.len());
-        wait_for("the longest idle connection to be closed", || is_closed(&clients[0]).then_some(()));
+        // The kernel decides which worker process accepts a connection, so one of them may keep all of its idle ones.
+        let first = if kind.is_prefork() { clients.len() } else { 1 };
+        wait_for("the longest idle connection to be closed", || {
+            clients[..first].iter().any(is_closed).then_some(())
+        });
         server.check_low_cpu("no free descriptors", || {});
         drop(clients);
         wait_for_room(&server);
