@@ -4,7 +4,7 @@
 //! one more connection ([`Admission::admit`]), and only if there is none, the longest idle connection is closed. So a
 //! client at its own limit costs no other client its connection. A refused connection gets 503 and does not count.
 
-use crate::settings::Settings;
+use crate::{reserve::Reserve, settings::Settings};
 use http_core::{BufferPool, Config, Connection, MemoryBudget};
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -38,6 +38,7 @@ pub(crate) struct Admission {
     per_address: Option<Arc<AddressLimit>>,
     /// Limits the memory of the requests of all workers.
     budget: MemoryBudget,
+    reserve: Arc<Reserve>,
 }
 
 impl Admission {
@@ -50,6 +51,7 @@ impl Admission {
             connections: Arc::new(WorkerConnections(limit)),
             per_address: settings.max_connections_per_address.map(AddressLimit::new),
             budget: MemoryBudget::new(settings.max_buffered_bytes),
+            reserve: Arc::new(Reserve::new()),
         }
     }
 
@@ -73,6 +75,11 @@ impl Admission {
     /// [`Settings::max_buffered_bytes`].
     pub(crate) fn buffer_pool(&self, max_free: usize) -> BufferPool {
         BufferPool::new(max_free).with_budget(self.budget.clone())
+    }
+
+    /// The descriptor that is released when there is no other for a new connection.
+    pub(crate) fn reserve(&self) -> &Arc<Reserve> {
+        &self.reserve
     }
 
     /// The protocol limits and timeouts of every connection.

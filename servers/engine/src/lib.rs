@@ -27,6 +27,7 @@ mod handlers;
 mod late;
 pub mod listener;
 mod pool;
+mod reserve;
 mod server;
 mod settings;
 mod shutdown;

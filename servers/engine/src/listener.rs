@@ -2,7 +2,7 @@
 //!
 //! A worker is an event loop or a worker process; the threads of the blocking engine count as one.
 
-use crate::{descriptors::Reserve, sockopt, transport::Transport};
+use crate::{reserve::Reserve, sockopt, transport::Transport};
 use rustix::{
     io::Errno,
     net::{SocketFlags, acceptfrom_with},
@@ -81,8 +81,9 @@ pub(crate) struct Accepted {
 
 /// Accepts a connection without waiting for one. The connection's socket gets `flags`, and close-on-exec.
 ///
-/// If there is no descriptor left, releases `reserve` and tries again. The caller must restore the reserve
-/// ([`Reserve::restore`]) when it has decided what happens to the connection.
+/// If there is no descriptor left, releases `reserve` and tries again. If the connection
+/// [has its descriptor](Accepted::took_reserve), the caller must restore the reserve ([`Reserve::restore`]) when it has
+/// decided what happens to the connection.
 ///
 /// # Errors
 ///
@@ -91,18 +92,14 @@ pub(crate) struct Accepted {
 pub(crate) fn accept(
     listener: &TcpListener,
     flags: SocketFlags,
-    reserve: &mut Reserve,
+    reserve: &Reserve,
 ) -> Result<Accepted, Errno> {
     let flags = flags | SocketFlags::CLOEXEC;
-    let mut took_reserve = false;
     let mut accepted = acceptfrom_with(listener, flags);
-    if matches!(accepted, Err(Errno::MFILE | Errno::NFILE)) && reserve.release() {
-        took_reserve = true;
-        accepted = acceptfrom_with(listener, flags);
-        if accepted.is_err() {
-            reserve.restore();
-        }
+    if matches!(accepted, Err(Errno::MFILE | Errno::NFILE)) {
+        accepted = reserve.release(|| acceptfrom_with(listener, flags));
     }
+    let took_reserve = !reserve.restore();
     let (socket, address) = accepted?;
     let client_addr = address.and_then(|address| SocketAddr::try_from(address).ok());
     let transport = Transport::new(socket, !flags.contains(SocketFlags::NONBLOCK));

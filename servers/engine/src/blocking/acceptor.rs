@@ -5,8 +5,8 @@
 
 use super::session::first_receive_timeout;
 use crate::{
-    descriptors::Reserve,
     listener::{self, Accepted},
+    reserve::Reserve,
     shutdown::Shutdown,
 };
 use http_core::Timeouts;
@@ -23,8 +23,8 @@ use std::{
     net::TcpListener,
     os::fd::OwnedFd,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Arc, PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -61,9 +61,7 @@ pub(super) struct Acceptor {
     /// The listening sockets; an empty list once they are closed.
     listeners: RwLock<Vec<TcpListener>>,
     /// The descriptor that is released when there is no other for a new connection.
-    reserve: Mutex<Reserve>,
-    /// Whether the reserve is released. Each thread reads this after an accept.
-    reserve_released: AtomicBool,
+    reserve: Arc<Reserve>,
     /// How many calls of [`next`](Acceptor::next) may still accept a connection after the shutdown has begun.
     last_accepts: AtomicUsize,
     shutdown: Arc<Shutdown>,
@@ -76,6 +74,7 @@ impl Acceptor {
     pub(super) fn new(
         listeners: Vec<TcpListener>,
         timeouts: &Timeouts,
+        reserve: &Arc<Reserve>,
         shutdown: &Arc<Shutdown>,
     ) -> io::Result<Acceptor> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -88,8 +87,7 @@ impl Acceptor {
         Ok(Acceptor {
             epoll,
             listeners: RwLock::new(listeners),
-            reserve: Mutex::new(Reserve::new()),
-            reserve_released: AtomicBool::new(false),
+            reserve: Arc::clone(reserve),
             last_accepts: AtomicUsize::new(LAST_ACCEPTS),
             shutdown: Arc::clone(shutdown),
         })
@@ -137,15 +135,9 @@ impl Acceptor {
         Ok(queued.map_or(Next::Shutdown, Next::Connection))
     }
 
-    /// Opens the reserve again, if a connection has taken it. Returns whether it is there. No lock while it is.
-    pub(super) fn restore_reserve(&self) -> bool {
-        if !self.reserve_released.load(Ordering::SeqCst) {
-            return true;
-        }
-        let mut reserve = self.reserve();
-        let restored = reserve.restore();
-        self.reserve_released.store(!restored, Ordering::SeqCst);
-        restored
+    /// Opens the reserve again, if a connection has taken it.
+    pub(super) fn restore_reserve(&self) {
+        self.reserve.restore();
     }
 
     /// Closes the engine's descriptors of the listening sockets. The kernel refuses new connections as soon as no other
@@ -164,31 +156,14 @@ impl Acceptor {
     ///
     /// If there is no memory, or no descriptor and no reserve, sleeps for [`PAUSE`] before it returns `None`.
     fn accept(&self, listener: &TcpListener) -> Option<Accepted> {
-        // No lock while there are descriptors.
-        let mut accepted = listener::accept(listener, SocketFlags::empty(), &mut Reserve::default());
-        if accepted.as_ref().is_err_and(|error| listener::is_shortage(*error)) {
-            let mut reserve = self.reserve();
-            self.reserve_released.store(true, Ordering::SeqCst);
-            accepted = listener::accept(listener, SocketFlags::empty(), &mut reserve);
-        }
-        match accepted {
-            // If the reserve of another connection cannot be restored, this connection has its descriptor.
-            Ok(Accepted { transport, client_addr, took_reserve }) => {
-                let took_reserve = took_reserve || !self.restore_reserve();
-                Some(Accepted { transport, client_addr, took_reserve })
-            }
+        match listener::accept(listener, SocketFlags::empty(), &self.reserve) {
+            Ok(accepted) => Some(accepted),
             Err(error) => {
                 if listener::is_shortage(error) {
                     thread::sleep(PAUSE);
                 }
-                self.restore_reserve();
                 None
             }
         }
-    }
-
-    /// Locks the reserve.
-    fn reserve(&self) -> MutexGuard<'_, Reserve> {
-        self.reserve.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

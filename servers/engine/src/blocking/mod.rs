@@ -94,7 +94,7 @@ pub(crate) fn start(
     threads: &Arc<Threads>,
 ) -> io::Result<()> {
     let shared = Arc::new(Shared {
-        acceptor: Acceptor::new(listeners, &settings.protocol.timeouts, shutdown)?,
+        acceptor: Acceptor::new(listeners, &settings.protocol.timeouts, admission.reserve(), shutdown)?,
         registry: Registry::default(),
         refused: RefusedConnections::default(),
         waiting: AtomicUsize::new(0),

@@ -4,14 +4,15 @@
 //! wakes only one of several workers at one queue.
 
 use crate::{
-    descriptors::Reserve,
     listener::{self, Accepted},
+    reserve::Reserve,
 };
 use mio::{Poll, Registry};
 use rustix::{event::epoll, io::Errno, net::SocketFlags};
 use std::{
     io,
     net::TcpListener,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -42,7 +43,7 @@ pub(super) struct Listeners {
     /// Whether epoll watches the sockets now.
     watch: Watch,
     /// The descriptor that is released when there is no other for a new connection.
-    reserve: Reserve,
+    reserve: Arc<Reserve>,
 }
 
 impl Listeners {
@@ -51,7 +52,12 @@ impl Listeners {
     /// # Errors
     ///
     /// The system has no descriptors, memory or epoll watches left, or there are more than [`MAX_LISTENERS`] sockets.
-    pub(super) fn new(poll: &Poll, sockets: Vec<TcpListener>, first_token: usize) -> io::Result<Listeners> {
+    pub(super) fn new(
+        poll: &Poll,
+        sockets: Vec<TcpListener>,
+        first_token: usize,
+        reserve: &Arc<Reserve>,
+    ) -> io::Result<Listeners> {
         if sockets.len() > MAX_LISTENERS {
             let message = format!(
                 "cannot accept from {} sockets in one event loop: at most {MAX_LISTENERS}",
@@ -59,7 +65,7 @@ impl Listeners {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        let (registry, reserve) = (poll.registry().try_clone()?, Reserve::new());
+        let (registry, reserve) = (poll.registry().try_clone()?, Arc::clone(reserve));
         let listeners = Listeners { sockets, registry, first_token, watch: Watch::Active, reserve };
         listeners.register()?;
         Ok(listeners)
@@ -79,7 +85,7 @@ impl Listeners {
     pub(super) fn accept(&mut self, index: usize, now: Instant) -> Option<Accepted> {
         let socket = self.sockets.get(index)?;
         loop {
-            match listener::accept(socket, SocketFlags::NONBLOCK, &mut self.reserve) {
+            match listener::accept(socket, SocketFlags::NONBLOCK, &self.reserve) {
                 Ok(accepted) => return Some(accepted),
                 Err(error) if listener::is_shortage(error) => {
                     self.suspend(Watch::PausedUntil(now + PAUSE));

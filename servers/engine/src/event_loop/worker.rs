@@ -116,10 +116,10 @@ impl Worker {
         Ok(Worker {
             handler,
             buffers: admission.buffer_pool(FREE_BUFFERS),
+            listeners: Listeners::new(&poll, listeners, FIRST_LISTENER, admission.reserve())?,
             admission,
             pool,
             shutdown: Arc::clone(shutdown),
-            listeners: Listeners::new(&poll, listeners, FIRST_LISTENER)?,
             connections: Connections::default(),
             clock: Clock::new(&settings.server, now, SystemTime::now()),
             timers: Timers::new(now),
