@@ -115,7 +115,7 @@ fn wrong_usage_exits_with_2() {
         &["--grace", "-1"],
         &["--max-connections", "0"],
         &["--max-connections-per-ip", "many"],
-        &["--max-head", "65536"],
+        &["--max-head", "65537"],
         &["--max-body", "-1"],
         &["--max-body", "10MB"],
         &["--head-timeout", "0"],
