@@ -5,11 +5,12 @@ use crate::{
     reply::BodyFraming,
     server::{InProcessServer, settings},
     source::{Feed, fed_stream},
+    timeouts::Endless,
 };
-use http_engine::{Body, Chunk, ChunkSource, Engine, Request, Response, Settings};
+use http_engine::{Body, Engine, Request, Response, Settings};
 use std::{
     io,
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::mpsc::{Receiver, channel},
     time::Duration,
 };
 
@@ -46,23 +47,6 @@ impl StreamServer {
         let mut client = self.server.connect();
         client.send(get("/endless"));
         self.stalled.recv_timeout(TIMEOUT).expect("the client is disconnected");
-    }
-}
-
-/// A body without an end.
-struct Endless(Sender<()>);
-
-impl ChunkSource for Endless {
-    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
-        chunk.resize(64 * 1024, b'x');
-        Ok(Chunk::Data)
-    }
-}
-
-impl Drop for Endless {
-    fn drop(&mut self) {
-        // The test may end first.
-        let _ = self.0.send(());
     }
 }
 

@@ -69,7 +69,7 @@ fn check_408(client: &mut Client, beginning: &str) {
 }
 
 /// A body without an end. The server drops it together with its connection.
-struct Endless(Sender<()>);
+pub struct Endless(pub Sender<()>);
 
 impl ChunkSource for Endless {
     fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
