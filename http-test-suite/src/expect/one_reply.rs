@@ -62,7 +62,7 @@ pub fn leads_to(target: &'static str, path: &'static str) -> Expect {
     )
 }
 
-/// The reply has no Location, or one that leads to this host, as a browser would resolve it.
+/// The reply has no Location, or its Location leads to this host when a browser resolves it.
 pub fn stays_here() -> Expect {
     of_reply("no Location but a URI reference to this host", |reply| match reply.field("Location") {
         Some(to) if !location::is_reference(to) || location::resolve("/", to).is_none() => {

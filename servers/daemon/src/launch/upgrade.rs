@@ -112,7 +112,7 @@ fn effective_user(pid: Pid) -> io::Result<Option<u32>> {
 }
 
 /// Returns the path of the program that a process runs. `process` is a PID or `self`. If the file was removed or
-/// replaced, the path is the one that it had.
+/// replaced, returns the path that it had.
 fn executable(process: &str) -> io::Result<PathBuf> {
     let path = fs::read_link(format!("/proc/{process}/exe"))?;
     let text = path.to_str().and_then(|text| text.strip_suffix(" (deleted)"));

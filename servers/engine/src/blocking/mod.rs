@@ -38,8 +38,8 @@ use std::{
 };
 use wait::ConnectionEvent;
 
-/// The number of threads that may exist in addition to one for each allowed connection: one that waits for the next
-/// connection, and those whose connections are being closed for new ones.
+/// The number of threads that may exist in addition to one for each allowed connection: a thread that waits for the
+/// next connection, and the threads of connections that are being closed for new ones.
 const EXTRA_THREADS: usize = 16;
 
 /// How long a thread that has accepted a connection waits for another to return from its connection, if no other waits and

@@ -17,8 +17,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// How often the closing thread looks at the refused connections: how long one that the client has closed may still use a
-/// descriptor.
+/// How often the closing thread checks the refused connections. After the client has closed, a connection keeps its
+/// descriptor for at most this time.
 const INTERVAL: Duration = Duration::from_millis(50);
 
 /// The maximum number of receives from one refused connection in one call of [`RefusedConnection::advance`], so that a
