@@ -54,23 +54,16 @@ pub mod always;
 pub mod byteranges;
 pub mod case;
 pub mod cases;
+pub mod duration;
 pub mod escape;
 pub mod exchange;
 pub mod expect;
 pub mod fixtures;
-#[cfg(feature = "cli")]
-pub mod lab;
-#[cfg(feature = "cli")]
-pub mod load;
 pub mod location;
 pub mod reply;
 pub mod report;
 pub mod request;
 pub mod runner;
-#[cfg(feature = "cli")]
-pub mod soak;
-#[cfg(feature = "cli")]
-pub mod versus;
 pub mod wire;
 
 pub use report::Report;

@@ -15,7 +15,6 @@ fn first_line(program: &str, arguments: &[&str]) -> String {
 fn each_program_has_its_own_help_and_version() {
     for (program, name, commands) in [
         (env!("CARGO_BIN_EXE_http-test-suite"), "http-test-suite", &["fixtures"][..]),
-        (env!("CARGO_BIN_EXE_load-test"), "load-test", &["lab", "compare", "soak", "versus"]),
         (env!("CARGO_BIN_EXE_send-to-server"), "send-to-server", &[]),
     ] {
         let version = env!("CARGO_PKG_VERSION");

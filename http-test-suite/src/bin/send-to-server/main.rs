@@ -15,10 +15,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use http_test_suite::duration;
 use http_test_suite::wire::{Patience, Wire};
 
-#[path = "../load-test/duration.rs"]
-mod duration;
 mod request;
 mod talk;
 

@@ -7,7 +7,7 @@ use http_test_suite::escape;
 use http_test_suite::reply::{self, Asked, Framing, Reply};
 use http_test_suite::wire::{End, Wire};
 
-use crate::duration::show;
+use http_test_suite::duration::show;
 
 /// How long to wait after the last reply for further bytes or the close.
 pub(crate) const QUIET: Duration = Duration::from_millis(100);

@@ -1,0 +1,239 @@
+//! The limit: the least that a single-threaded epoll loop can do for a request. It separates the cost of a server from
+//! the cost of the kernel.
+//!
+//! It is not an HTTP server. It takes every empty line for the end of a request, and answers with prepared bytes. It
+//! does not parse, look for files, log, or enforce timeouts and limits. A client that does not read its answers blocks
+//! all others for up to [`STALL`].
+//!
+//! - plain: accept, register, wait, recv, send, wait …
+//! - eager: the kernel holds a connection back until bytes have arrived on it, so accept, recv, send. A connection that
+//!   closes then is never registered.
+
+use clap::Parser;
+use http_engine::sockopt::defer_accept;
+use memchr::{memchr, memmem::Finder};
+use baselines::{Listening, announce, on_threads};
+use rustix::{
+    buffer::spare_capacity,
+    event::epoll::{self, CreateFlags, EventData, EventFlags},
+    io::{Errno, retry_on_intr},
+    net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send},
+};
+use std::{
+    io,
+    net::TcpListener,
+    os::fd::{AsRawFd, OwnedFd},
+    time::Duration,
+};
+
+/// How long a send may block.
+const STALL: Duration = Duration::from_secs(5);
+
+/// How long the kernel holds back a connection without any bytes.
+const DEFER: Duration = Duration::from_secs(1);
+
+/// The most events of one wait.
+const EVENTS: usize = 512;
+
+/// The most bytes of one receive.
+const RECEIVE_BYTES: usize = 64 * 1024;
+
+/// Bytes of prepared answers in a row, for pipelined requests.
+const READY_BYTES: usize = 128 * 1024;
+
+const BLANK_LINE: &[u8] = b"\r\n\r\n";
+
+/// The name of the field without its first letter, which may be in upper or lower case.
+const CONNECTION_FIELD: &[u8] = b"onnection: ";
+
+/// The longest part of an empty line that can arrive without its end.
+const TAIL_BYTES: usize = BLANK_LINE.len() - 1;
+
+/// Answers every request with the same bytes, at the least cost there is.
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    listening: Listening,
+
+    /// Length of the content
+    #[arg(long, value_name = "BYTES", default_value_t = 1024)]
+    size: usize,
+
+    /// Accept connections only after bytes have arrived on them, and read at once
+    #[arg(long)]
+    eager: bool,
+}
+
+fn main() -> io::Result<()> {
+    let Arguments { listening, size, eager } = Arguments::parse();
+    let listeners = listening.bind_each()?;
+    for listener in &listeners {
+        // Accepted sockets block when they send, and inherit this timeout.
+        socket2::SockRef::from(listener).set_write_timeout(Some(STALL))?;
+        if eager {
+            defer_accept(listener, DEFER)?;
+        }
+    }
+    announce(if eager { "limit-eager" } else { "limit" }, &listeners[0])?;
+    on_threads(listeners, |listener| Worker::new(listener, size, eager)?.run());
+    Ok(())
+}
+
+/// One event loop with its connections.
+struct Worker {
+    listener: TcpListener,
+    epoll: OwnedFd,
+    eager: bool,
+    /// Every registered connection, indexed by its descriptor.
+    connections: Vec<Option<Connection>>,
+    /// The tail of the earlier bytes of a connection, then its new bytes.
+    input: Vec<u8>,
+    answers: Answers,
+    last_answers: Answers,
+    blank_line: Finder<'static>,
+    connection_field: Finder<'static>,
+}
+
+struct Connection {
+    socket: OwnedFd,
+    /// The last bytes received, because an empty line may be cut.
+    tail: [u8; TAIL_BYTES],
+}
+
+/// What to do with a connection.
+#[derive(PartialEq)]
+enum Next {
+    Stay,
+    Close,
+}
+
+impl Worker {
+    fn new(listener: TcpListener, size: usize, eager: bool) -> io::Result<Worker> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let data = EventData::new_u64(listener.as_raw_fd() as u64);
+        epoll::add(&epoll, &listener, data, EventFlags::IN)?;
+        Ok(Worker {
+            listener,
+            epoll,
+            eager,
+            connections: Vec::new(),
+            input: vec![0; TAIL_BYTES + RECEIVE_BYTES],
+            answers: Answers::new("keep-alive", size),
+            last_answers: Answers::new("close", size),
+            blank_line: Finder::new(BLANK_LINE),
+            connection_field: Finder::new(CONNECTION_FIELD),
+        })
+    }
+
+    fn run(mut self) -> io::Result<()> {
+        let mut events = Vec::with_capacity(EVENTS);
+        loop {
+            retry_on_intr(|| epoll::wait(&self.epoll, spare_capacity(&mut events), None))?;
+            for event in events.drain(..) {
+                match event.data.u64() as usize {
+                    descriptor if descriptor == self.listener.as_raw_fd() as usize => self.accept()?,
+                    descriptor => self.go_on(descriptor),
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self) -> io::Result<()> {
+        loop {
+            let socket = match accept_with(&self.listener, SocketFlags::CLOEXEC) {
+                Ok(socket) => socket,
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            let mut connection = Connection { socket, tail: [0; TAIL_BYTES] };
+            if !self.eager || self.converse(&mut connection) == Next::Stay {
+                self.register(connection)?;
+            }
+        }
+    }
+
+    fn register(&mut self, connection: Connection) -> io::Result<()> {
+        let descriptor = connection.socket.as_raw_fd() as usize;
+        epoll::add(&self.epoll, &connection.socket, EventData::new_u64(descriptor as u64), EventFlags::IN)?;
+        if self.connections.len() <= descriptor {
+            self.connections.resize_with(descriptor + 1, || None);
+        }
+        self.connections[descriptor] = Some(connection);
+        Ok(())
+    }
+
+    fn go_on(&mut self, descriptor: usize) {
+        let Some(mut connection) = self.connections[descriptor].take() else { return };
+        if self.converse(&mut connection) == Next::Stay {
+            self.connections[descriptor] = Some(connection);
+        }
+    }
+
+    /// Receives once, and answers all complete requests.
+    fn converse(&mut self, connection: &mut Connection) -> Next {
+        self.input[..TAIL_BYTES].copy_from_slice(&connection.tail);
+        let end = match recv(&connection.socket, &mut self.input[TAIL_BYTES..], RecvFlags::DONTWAIT) {
+            Ok((_, 0)) => return Next::Close,
+            Ok((_, received)) => TAIL_BYTES + received,
+            Err(Errno::AGAIN) => return Next::Stay,
+            Err(_) => return Next::Close,
+        };
+        let input = &self.input[..end];
+        connection.tail.copy_from_slice(&input[end - TAIL_BYTES..]);
+        let requests = self.blank_line.find_iter(input).count();
+        if requests == 0 {
+            return Next::Stay;
+        }
+        let closes = self.closes(&input[TAIL_BYTES..]);
+        let answers = if closes { &self.last_answers } else { &self.answers };
+        match answers.send(requests, &connection.socket) {
+            Ok(()) if !closes => Next::Stay,
+            _ => Next::Close,
+        }
+    }
+
+    /// Whether the connection closes after the answers (RFC 9112 §9.3), judged by the new bytes alone.
+    fn closes(&self, input: &[u8]) -> bool {
+        let option = self.connection_field.find(input).map(|at| &input[at + CONNECTION_FIELD.len()..]);
+        let says = |wanted: &[u8]| {
+            let start = option.and_then(|option| option.get(..wanted.len()));
+            start.is_some_and(|start| start.eq_ignore_ascii_case(wanted))
+        };
+        let is_http10 = || memchr(b'\r', input).is_some_and(|end| input[..end].ends_with(b"HTTP/1.0"));
+        says(b"close") || (is_http10() && !says(b"keep-alive"))
+    }
+}
+
+/// Copies of one answer in a row, so that one call sends several answers without copying.
+struct Answers {
+    bytes: Vec<u8>,
+    count: usize,
+    len: usize,
+}
+
+impl Answers {
+    /// Prepares the copies. The head has the fields of a file server's answer, and about its length.
+    fn new(connection: &str, size: usize) -> Answers {
+        let mut answer = format!(
+            "HTTP/1.1 200 OK\r\nServer: limit\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Type: text/html\r\n\
+             Content-Length: {size}\r\nLast-Modified: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+             Connection: {connection}\r\n\r\n"
+        )
+        .into_bytes();
+        answer.resize(answer.len() + size, b'x');
+        let count = (READY_BYTES / answer.len()).max(1);
+        Answers { bytes: answer.repeat(count), count, len: answer.len() }
+    }
+
+    fn send(&self, mut requests: usize, socket: &OwnedFd) -> Result<(), Errno> {
+        while requests > 0 {
+            let now = requests.min(self.count);
+            let bytes = &self.bytes[..now * self.len];
+            if send(socket, bytes, SendFlags::NOSIGNAL)? < bytes.len() {
+                return Err(Errno::TIMEDOUT);
+            }
+            requests -= now;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,8 @@
+//! Puts load on HTTP/1.1 servers, checks every response, and compares servers and server architectures.
+
+#![forbid(unsafe_code)]
+
+pub mod lab;
+pub mod load;
+pub mod soak;
+pub mod versus;

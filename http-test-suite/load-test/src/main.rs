@@ -1,0 +1,66 @@
+//! The command line of `load-test`: runs the chosen kind of test, and exits with its result.
+
+#![forbid(unsafe_code)]
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod commands;
+
+use commands::{compare, lab, quick, soak, versus};
+
+/// Puts load on an HTTP/1.1 server, checks its answers, and reports throughput and latency.
+///
+/// Connections are kept alive unless --close is given (`ab -k` keeps them alive, `ab` without -k does not). Without -n
+/// and -z the test takes ten seconds.
+///
+/// Exit codes: 0 every answer was right; 1 some were not; 2 wrong usage, or the server cannot be reached.
+#[derive(Parser)]
+#[command(
+    name = "load-test",
+    version,
+    propagate_version = true,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+#[group(skip)]
+struct Arguments {
+    #[command(flatten)]
+    quick: quick::Arguments,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Lab(lab::Arguments),
+    Compare(compare::Arguments),
+    Soak(soak::Arguments),
+    Versus(versus::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match act(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("load-test: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs the chosen test. Returns false if it found faults.
+fn act(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
+    match &arguments.command {
+        None => quick::run(&arguments.quick),
+        Some(Command::Lab(arguments)) => lab::run(arguments),
+        Some(Command::Compare(arguments)) => compare::run(arguments),
+        Some(Command::Soak(arguments)) => soak::run(arguments),
+        Some(Command::Versus(arguments)) => versus::run(arguments),
+    }
+}
