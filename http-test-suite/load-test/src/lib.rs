@@ -4,5 +4,6 @@
 
 pub mod lab;
 pub mod load;
+pub mod report;
 pub mod soak;
 pub mod versus;

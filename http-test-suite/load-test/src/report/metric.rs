@@ -1,0 +1,250 @@
+//! The metrics of a sample: name, unit, direction, and how each is written. It computes no metric.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A kind of number that a measurement yields. Samples store it in the unit that [`unit`](Metric::unit) names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metric {
+    /// Correct responses per second.
+    Throughput,
+    /// Median latency, in milliseconds.
+    P50,
+    /// 99th percentile of the latency, in milliseconds.
+    P99,
+    /// Time from the first request to the last response, in seconds.
+    Elapsed,
+    /// CPU time of all the server's processes per correct response, user and system, in microseconds.
+    Cpu,
+    /// CPU time of the server as a percentage of what its CPUs could give.
+    Busy,
+    /// CPU time of the busiest thread of the driver, as a percentage of the elapsed time.
+    DriverBusy,
+    /// Memory of all the server's processes under load, in MiB; shared pages count once.
+    Memory,
+    /// Memory of all the server's processes before the first connection, in MiB; shared pages count once.
+    MemoryAtStart,
+    /// Growth of the server's memory per connection, in bytes.
+    MemoryPerConnection,
+    /// Threads of all the server's processes under load.
+    Threads,
+    /// Voluntary context switches of the server per correct response.
+    Waits,
+    /// Involuntary context switches of the server per correct response.
+    Preemptions,
+    /// Requests of the least busy worker as a share of those of the busiest. Computed from `Sample::per_worker`.
+    Fairness,
+    /// Time from the start of the program to its first response, in milliseconds.
+    StartTime,
+    /// Requests that the tool `ab` counts as failed.
+    FailedRequests,
+    /// Conformance cases of level MUST that the server passes.
+    MustMet,
+    /// Conformance cases of level MUST that apply to the server.
+    MustTotal,
+    /// Conformance cases of level SHOULD that the server passes.
+    ShouldMet,
+    /// Conformance cases of level SHOULD that apply to the server.
+    ShouldTotal,
+    /// Robustness cases, beyond the RFCs, that the server passes.
+    RobustMet,
+    /// Robustness cases, beyond the RFCs, that apply to the server.
+    RobustTotal,
+}
+
+impl Metric {
+    /// All metrics, in the order of the table columns.
+    pub const ALL: [Metric; 22] = [
+        Metric::Throughput,
+        Metric::P50,
+        Metric::P99,
+        Metric::Elapsed,
+        Metric::Cpu,
+        Metric::Busy,
+        Metric::DriverBusy,
+        Metric::Memory,
+        Metric::MemoryAtStart,
+        Metric::MemoryPerConnection,
+        Metric::Threads,
+        Metric::Waits,
+        Metric::Preemptions,
+        Metric::Fairness,
+        Metric::StartTime,
+        Metric::FailedRequests,
+        Metric::MustMet,
+        Metric::MustTotal,
+        Metric::ShouldMet,
+        Metric::ShouldTotal,
+        Metric::RobustMet,
+        Metric::RobustTotal,
+    ];
+
+    /// The name on the command line, the same as in the results file.
+    pub fn id(self) -> &'static str {
+        match self {
+            Metric::Throughput => "throughput",
+            Metric::P50 => "p50",
+            Metric::P99 => "p99",
+            Metric::Elapsed => "elapsed",
+            Metric::Cpu => "cpu",
+            Metric::Busy => "busy",
+            Metric::DriverBusy => "driver-busy",
+            Metric::Memory => "memory",
+            Metric::MemoryAtStart => "memory-at-start",
+            Metric::MemoryPerConnection => "memory-per-connection",
+            Metric::Threads => "threads",
+            Metric::Waits => "waits",
+            Metric::Preemptions => "preemptions",
+            Metric::Fairness => "fairness",
+            Metric::StartTime => "start-time",
+            Metric::FailedRequests => "failed-requests",
+            Metric::MustMet => "must-met",
+            Metric::MustTotal => "must-total",
+            Metric::ShouldMet => "should-met",
+            Metric::ShouldTotal => "should-total",
+            Metric::RobustMet => "robust-met",
+            Metric::RobustTotal => "robust-total",
+        }
+    }
+
+    /// The metric with this name.
+    pub fn named(id: &str) -> Option<Metric> {
+        Metric::ALL.into_iter().find(|metric| metric.id() == id)
+    }
+
+    /// The title in tables and charts, without the unit.
+    pub fn title(self) -> &'static str {
+        match self {
+            Metric::Throughput => "requests/s",
+            Metric::P50 => "median latency",
+            Metric::P99 => "99th percentile of latency",
+            Metric::Elapsed => "time for all",
+            Metric::Cpu => "CPU per request",
+            Metric::Busy => "server CPU busy",
+            Metric::DriverBusy => "driver CPU busy",
+            Metric::Memory => "memory",
+            Metric::MemoryAtStart => "memory at start",
+            Metric::MemoryPerConnection => "memory per connection",
+            Metric::Threads => "threads",
+            Metric::Waits => "waits per request",
+            Metric::Preemptions => "preemptions per request",
+            Metric::Fairness => "least busy worker ÷ busiest",
+            Metric::StartTime => "start to first response",
+            Metric::FailedRequests => "failed",
+            Metric::MustMet => "MUST met",
+            Metric::MustTotal => "MUST cases",
+            Metric::ShouldMet => "SHOULD met",
+            Metric::ShouldTotal => "SHOULD cases",
+            Metric::RobustMet => "robustness met",
+            Metric::RobustTotal => "robustness cases",
+        }
+    }
+
+    /// The unit, or `""` for a plain number.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Metric::P50 | Metric::P99 | Metric::StartTime => "ms",
+            Metric::Elapsed => "s",
+            Metric::Cpu => "µs",
+            Metric::Busy | Metric::DriverBusy => "%",
+            Metric::Memory | Metric::MemoryAtStart => "MiB",
+            Metric::MemoryPerConnection => "bytes",
+            _ => "",
+        }
+    }
+
+    /// Title and unit, as a column or a chart is headed.
+    pub fn heading(self) -> String {
+        match self.unit() {
+            "" => self.title().to_owned(),
+            unit => format!("{}, {unit}", self.title()),
+        }
+    }
+
+    /// Whether a larger value is better.
+    pub fn more_is_better(self) -> bool {
+        matches!(
+            self,
+            Metric::Throughput | Metric::Fairness | Metric::MustMet | Metric::ShouldMet | Metric::RobustMet
+        )
+    }
+
+    /// Writes a value with its significant digits, without the unit.
+    pub fn format(self, value: f64) -> String {
+        match self {
+            Metric::Busy | Metric::DriverBusy => format!("{value:.0}"),
+            Metric::Fairness => format!("{value:.2}"),
+            Metric::Throughput | Metric::Threads | Metric::MemoryPerConnection => thousands(value),
+            Metric::FailedRequests
+            | Metric::MustMet
+            | Metric::MustTotal
+            | Metric::ShouldMet
+            | Metric::ShouldTotal
+            | Metric::RobustMet
+            | Metric::RobustTotal => thousands(value),
+            _ => three_digits(value),
+        }
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.id())
+    }
+}
+
+/// Writes a number with two decimals below 10, one below 100, and none from there on.
+pub fn three_digits(value: f64) -> String {
+    match value.abs() {
+        ..9.995 => format!("{value:.2}"),
+        9.995..99.95 => format!("{value:.1}"),
+        _ => thousands(value),
+    }
+}
+
+/// Writes a number as an integer, with a comma between groups of three digits.
+pub fn thousands(value: f64) -> String {
+    let digits = format!("{:.0}", value.abs());
+    let mut text = if value <= -0.5 { String::from("-") } else { String::new() };
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_the_digits_that_mean_something() {
+        let check = |metric: Metric, value: f64, expected: &str| assert_eq!(metric.format(value), expected);
+        check(Metric::Throughput, 0.0, "0");
+        check(Metric::Throughput, 999.6, "1,000");
+        check(Metric::Throughput, 1_234_567.0, "1,234,567");
+        check(Metric::P99, 0.0456, "0.05");
+        check(Metric::P99, 9.996, "10.0");
+        check(Metric::P99, 45.67, "45.7");
+        check(Metric::P99, 99.97, "100");
+        check(Metric::P99, 4567.8, "4,568");
+        check(Metric::Memory, -4567.8, "-4,568");
+        check(Metric::Fairness, 0.456, "0.46");
+        check(Metric::Busy, 45.6, "46");
+    }
+
+    #[test]
+    fn has_the_same_name_on_the_command_line_and_in_the_file() {
+        for metric in Metric::ALL {
+            assert_eq!(serde_json::to_string(&metric).unwrap(), format!("\"{}\"", metric.id()));
+            assert_eq!(Metric::named(metric.id()), Some(metric));
+        }
+        assert_eq!(Metric::named("speed"), None);
+        assert_eq!(Metric::Cpu.heading(), "CPU per request, µs");
+        assert_eq!(Metric::Threads.heading(), "threads");
+    }
+}

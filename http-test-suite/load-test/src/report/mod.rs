@@ -1,0 +1,11 @@
+//! Results of the experiments: the file that stores them, and the tables, charts and pages made from it.
+//!
+//! A results file describes itself (titles, colours, metrics), so this module knows no server and no workload.
+
+pub mod metric;
+pub mod results;
+
+pub use metric::Metric;
+pub use results::{
+    Cell, Colour, Machine, Results, Run, Sample, Spread, SubjectLabel, Unusable, WorkloadLabel,
+};
