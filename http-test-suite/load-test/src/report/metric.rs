@@ -163,6 +163,16 @@ impl Metric {
         }
     }
 
+    /// Of a count of conformance cases that a server passes, the metric that counts all of them.
+    pub fn total(self) -> Option<Metric> {
+        match self {
+            Metric::MustMet => Some(Metric::MustTotal),
+            Metric::ShouldMet => Some(Metric::ShouldTotal),
+            Metric::RobustMet => Some(Metric::RobustTotal),
+            _ => None,
+        }
+    }
+
     /// Whether a larger value is better.
     pub fn more_is_better(self) -> bool {
         matches!(

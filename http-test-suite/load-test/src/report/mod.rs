@@ -4,6 +4,7 @@
 
 pub mod metric;
 pub mod results;
+pub mod table;
 
 pub use metric::Metric;
 pub use results::{

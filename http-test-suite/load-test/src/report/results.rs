@@ -2,7 +2,7 @@
 //! so that a reader sees the spread and can compute another statistic. It never holds a path or a host name.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -170,6 +170,8 @@ pub enum Unusable {
     Malformed(serde_json::Error),
     /// The file has this other version.
     Version(u64),
+    /// No run describes this workload or subject of a cell.
+    Undescribed(String),
     /// The file has results of this other machine.
     OtherMachine(Machine),
 }
@@ -188,7 +190,7 @@ impl Results {
     ///
     /// # Errors
     ///
-    /// If the text is malformed or of another version.
+    /// If the text is malformed or of another version, or a cell belongs to no run.
     pub fn parse(json: &str) -> Result<Results, Unusable> {
         /// The only field to read before the version is known.
         #[derive(Deserialize)]
@@ -199,7 +201,13 @@ impl Results {
         if version != u64::from(VERSION) {
             return Err(Unusable::Version(version));
         }
-        serde_json::from_str(json).map_err(Unusable::Malformed)
+        let results: Results = serde_json::from_str(json).map_err(Unusable::Malformed)?;
+        for cell in &results.cells {
+            let run =
+                results.run_of(&cell.workload).ok_or_else(|| Unusable::Undescribed(cell.workload.clone()))?;
+            run.subject(&cell.subject).ok_or_else(|| Unusable::Undescribed(cell.subject.clone()))?;
+        }
+        Ok(results)
     }
 
     /// Writes the results as JSON, with each sample on a line of its own.
@@ -243,6 +251,11 @@ impl Results {
         Ok(merged)
     }
 
+    /// The run to which a workload belongs.
+    pub fn run_of(&self, workload: &str) -> Option<&Run> {
+        self.runs.values().find(|run| run.workload(workload).is_some())
+    }
+
     /// The cells of a workload, in the order of the file.
     pub fn of_workload<'r>(&'r self, workload: &'r str) -> impl Iterator<Item = &'r Cell> {
         self.cells.iter().filter(move |cell| cell.workload == workload)
@@ -263,15 +276,27 @@ impl Results {
         let mut json = head.trim_end_matches("]\n}").to_owned();
         for (index, cell) in self.cells.iter().enumerate() {
             let empty = serde_json::to_string(&Cell { samples: Vec::new(), ..cell.clone() })?;
-            let (before, after) = empty.split_once("\"samples\":[").unwrap_or((&empty, ""));
-            let samples =
-                cell.samples.iter().map(|sample| Ok(format!("\n{}", serde_json::to_string(sample)?)));
-            let samples = samples.collect::<serde_json::Result<Vec<_>>>()?.join(",");
-            let comma = if index == 0 { "" } else { "," };
-            // Writing to a string cannot fail.
-            let _ = write!(json, "{comma}\n{before}\"samples\":[{samples}{after}");
+            let samples: Vec<_> = cell.samples.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+            let comma = if index == 0 { "\n" } else { ",\n" };
+            json.push_str(comma);
+            // No string contains this key, because quotation marks in strings are escaped.
+            json.push_str(
+                &empty.replace("\"samples\":[", &format!("\"samples\":[\n{}", samples.join(",\n"))),
+            );
         }
         Ok(json + "\n]}\n")
+    }
+}
+
+impl Run {
+    /// The label of the workload with this name.
+    pub fn workload(&self, id: &str) -> Option<&WorkloadLabel> {
+        self.workloads.iter().find(|label| label.id == id)
+    }
+
+    /// The label of the subject with this name.
+    pub fn subject(&self, id: &str) -> Option<&SubjectLabel> {
+        self.subjects.iter().find(|label| label.id == id)
     }
 }
 
@@ -374,6 +399,7 @@ impl fmt::Display for Unusable {
             Unusable::Version(version) => {
                 write!(f, "has format version {version}; this program reads version {VERSION}")
             }
+            Unusable::Undescribed(id) => write!(f, "has numbers of {id}, but no run that describes it"),
             Unusable::OtherMachine(Machine { cpu, cpus, kernel, .. }) => write!(
                 f,
                 "has results of another machine ({cpus} × {cpu}, {kernel}): move it away, or write elsewhere with --out"
@@ -538,6 +564,10 @@ pub(super) mod tests {
         check("{}", "is not a file of load-test results");
         check("{\"version\": 1, \"cells\": 5}", "has format version 1; this program reads version 2");
         check("{\"version\": 2, \"cells\": 5}", "is not a file of load-test results");
+        for key in [("gone", "nginx", 1), ("crowd", "gone", 1)] {
+            let results = results(vec![cell(key, Metric::Cpu, &[1.0])]);
+            check(&results.to_json().unwrap(), "has numbers of gone, but no run that describes it");
+        }
         let error = Results::read(Path::new("/nonexistent/results.json")).unwrap_err().to_string();
         assert!(error.starts_with("cannot be read: No such file"), "{error}");
     }
