@@ -14,10 +14,10 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
 use super::answer::Reader;
-use super::ledger::{Ledger, Outcome};
+use super::recorder::{Ledger, Outcome};
 use super::plan::Load;
 use super::syntax::Malformed;
-use super::tally::Fault;
+use super::stats::Fault;
 
 /// The most requests in one `send`.
 const SENT_TOGETHER: usize = 32;

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::agenda::{Agenda, Outset};
+use super::schedule::{Agenda, Outset};
 use super::plan::Load;
-use super::tally::Tally;
+use super::stats::Tally;
 use super::worker::{Counts, Worker};
 
 /// The time between two reports of progress.

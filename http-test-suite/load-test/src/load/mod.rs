@@ -21,16 +21,16 @@
 //! `syntax`, and records outcomes in the `ledger`. [`reply`](http_test_suite::reply) is not used here, because it stores every
 //! reply.
 
-mod agenda;
+mod recorder;
 mod answer;
 mod connection;
 mod driver;
-mod ledger;
+mod schedule;
 mod plan;
 mod syntax;
-mod tally;
+mod stats;
 mod worker;
 
 pub use driver::{Progress, run, run_and_look};
 pub use plan::{Ask, Expect, Load, Until};
-pub use tally::{Fault, Tally};
+pub use stats::{Fault, Tally};

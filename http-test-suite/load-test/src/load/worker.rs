@@ -19,11 +19,11 @@ use rustix::time::{
     timerfd_create, timerfd_settime,
 };
 
-use super::agenda::{Agenda, Next};
+use super::schedule::{Agenda, Next};
 use super::connection::{Connection, Request, Surroundings, Turn};
-use super::ledger::Ledger;
+use super::recorder::Ledger;
 use super::plan::Load;
-use super::tally::{Fault, Tally};
+use super::stats::{Fault, Tally};
 
 /// The token of the timer; it is not the index of a connection.
 const TIMER: Token = Token(usize::MAX);

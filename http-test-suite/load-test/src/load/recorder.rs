@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::answer::Reader;
-use super::tally::{Fault, Tally};
+use super::stats::{Fault, Tally};
 
 /// The latency of a right answer, or the fault.
 pub(super) type Outcome = Result<Duration, Fault>;
