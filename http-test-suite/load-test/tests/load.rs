@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use http_test_suite::request::{get, head, post};
-use load_test::load::{self, Ask, Fault, Load, Tally, Until};
+use load_test::load::{self, Exchange, Fault, Load, Stats, Until};
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nX-Worker: one\r\nContent-Length: 3\r\n\r\nabc";
 
@@ -20,7 +20,7 @@ const ANSWER: &str = "HTTP/1.1 200 OK\r\nX-Worker: one\r\nContent-Length: 3\r\n\
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs the load, and compares the counts of requests and errors.
-fn check(load: &Load, requests: u64, errors: &[(Fault, u64)]) -> Tally {
+fn check(load: &Load, requests: u64, errors: &[(Fault, u64)]) -> Stats {
     let tally = load::run(load, &|_| {}).unwrap();
     assert_eq!((tally.requests, &tally.errors), (requests, &errors.iter().copied().collect()), "{load:?}");
     assert_eq!(tally.latencies.len(), requests);
@@ -31,9 +31,9 @@ fn check(load: &Load, requests: u64, errors: &[(Fault, u64)]) -> Tally {
 
 /// `count` requests for `/` over `connections`, of which each must be answered with `ANSWER`.
 fn asking(server: SocketAddr, count: u64, connections: usize) -> Load {
-    let ask = Ask::new(get("/")).expect_status(200).expect_body(*b"abc");
+    let ask = Exchange::new(get("/")).expect_status(200).expect_body(*b"abc");
     let until = Until::Requests(count);
-    Load { connections, until, timeout: TIMEOUT, count_field: Some("x-worker"), ..Load::new(server, ask) }
+    Load { connections, until, timeout: TIMEOUT, count_header: Some("x-worker"), ..Load::new(server, ask) }
 }
 
 fn closing(load: Load) -> Load {
@@ -90,7 +90,7 @@ fn counts_every_request() {
     let tally = check(&asking(server, 1000, 10), 1000, &[]);
     assert_eq!(tally.bytes_received, 1000 * ANSWER.len() as u64);
     assert_eq!(tally.statuses, BTreeMap::from([(200, 1000)]));
-    assert_eq!(tally.by_field, BTreeMap::from([("one".to_owned(), 1000)]));
+    assert_eq!(tally.by_header, BTreeMap::from([("one".to_owned(), 1000)]));
     assert!(tally.driver_cpu > Duration::ZERO && tally.percentile(99.0) <= tally.percentile(100.0));
     // Threads and connections that do not divide evenly, and more connections than requests.
     check(&Load { threads: 3, ..asking(server, 1000, 7) }, 1000, &[]);
@@ -105,11 +105,11 @@ fn asks_in_turn() {
             say(&mut stream, &[&format!("HTTP/1.1 204 No\r\nX-Worker: {path}\r\n\r\n")]);
         }
     });
-    let asks = ["/a", "/b", "/c"].map(|path| Ask::new(get(path)).expect_status(204)).to_vec();
+    let asks = ["/a", "/b", "/c"].map(|path| Exchange::new(get(path)).expect_status(204)).to_vec();
     for (threads, rate) in [(1, None), (2, None), (2, Some(50_000.0))] {
-        let load = Load { asks: asks.clone(), threads, rate, ..asking(server, 300, 4) };
+        let load = Load { exchanges: asks.clone(), threads, rate, ..asking(server, 300, 4) };
         let each = ["/a", "/b", "/c"].map(|path| (path.to_owned(), 100));
-        assert_eq!(check(&load, 300, &[]).by_field, BTreeMap::from(each));
+        assert_eq!(check(&load, 300, &[]).by_header, BTreeMap::from(each));
     }
 }
 
@@ -123,7 +123,7 @@ fn looks_while_the_connections_are_open() {
         counting.fetch_sub(1, Ordering::SeqCst);
     });
     let load = asking(server, 5, 5);
-    let (tally, standing) = load::run_and_look(&load, &|_| {}, || open.load(Ordering::SeqCst)).unwrap();
+    let (tally, standing) = load::run_and_inspect(&load, &|_| {}, || open.load(Ordering::SeqCst)).unwrap();
     assert_eq!((tally.requests, standing), (5, 5));
 }
 
@@ -165,9 +165,12 @@ fn reads_every_framing_in_pieces() {
         let announced = &["HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n\r\n", "abc"];
         check(&load(asking(answering_once(announced), 100, 3)), 100, &[]);
     }
-    let asks = vec![Ask::new(head("/")).expect_status(200).expect_body(*b"")];
+    let asks = vec![Exchange::new(head("/")).expect_status(200).expect_body(*b"")];
     check(
-        &Load { asks, ..asking(answering(&["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"]), 100, 3) },
+        &Load {
+            exchanges: asks,
+            ..asking(answering(&["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"]), 100, 3)
+        },
         100,
         &[],
     );
@@ -184,9 +187,9 @@ fn sends_more_than_fits_into_one_send() {
             }
         }
     });
-    let asks = vec![Ask::new(post("/", vec![0; LEN])).expect_body(*b"abc")];
+    let asks = vec![Exchange::new(post("/", vec![0; LEN])).expect_body(*b"abc")];
     for pipeline in [1, 3] {
-        check(&Load { asks: asks.clone(), pipeline, ..asking(server, 6, 2) }, 6, &[]);
+        check(&Load { exchanges: asks.clone(), pipeline, ..asking(server, 6, 2) }, 6, &[]);
     }
     // This server answers at once, and stops reading.
     let hasty = listen(|mut stream| {
@@ -194,7 +197,7 @@ fn sends_more_than_fits_into_one_send() {
         thread::park();
     });
     for load in [|load| load, closing] {
-        check(&load(Load { asks: asks.clone(), ..asking(hasty, 4, 2) }), 4, &[]);
+        check(&load(Load { exchanges: asks.clone(), ..asking(hasty, 4, 2) }), 4, &[]);
     }
 }
 
@@ -216,7 +219,7 @@ fn tells_faults_apart() {
     check(answering_once(&["HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc"]), Fault::EarlyClose);
     check(answering_once(&[]), Fault::EarlyClose);
     check(answering_once(&["hello"]), Fault::Malformed);
-    check(answering_once(&["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP"]), Fault::Unasked);
+    check(answering_once(&["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP"]), Fault::ExtraBytes);
     // Closing with unread bytes sends a reset, which must not count as the end of an answer.
     let resetting = |answer: &'static str| {
         listen(move |mut stream| assert!(stream.peek(&mut [0]).is_ok() && say(&mut stream, &[answer])))
@@ -258,9 +261,9 @@ fn echoing(count: usize, answer: fn(Vec<String>) -> Vec<String>) -> SocketAddr {
 fn sends_requests_together_and_reads_their_answers_in_order() {
     let together = |server, pipeline, connections| {
         let mut asks =
-            ["/a", "/bc", "/def"].map(|path| Ask::new(get(path)).expect_body(path.as_bytes())).to_vec();
-        asks.push(Ask::new(head("/ghij")).expect_body(*b""));
-        Load { asks, pipeline, count_field: None, ..asking(server, 400, connections) }
+            ["/a", "/bc", "/def"].map(|path| Exchange::new(get(path)).expect_body(path.as_bytes())).to_vec();
+        asks.push(Exchange::new(head("/ghij")).expect_body(*b""));
+        Load { exchanges: asks, pipeline, count_header: None, ..asking(server, 400, connections) }
     };
     for whole in [|answers: Vec<String>| vec![answers.concat()], |answers: Vec<String>| answers] {
         check(&together(echoing(20, whole), 20, 4), 400, &[]);
@@ -274,15 +277,15 @@ fn sends_requests_together_and_reads_their_answers_in_order() {
         answers
     };
     let mut wrong = together(echoing(4, swapped), 4, 1);
-    wrong.asks.truncate(3);
+    wrong.exchanges.truncate(3);
     check(&wrong, 200, &[(Fault::WrongBody, 200)]);
 }
 
 #[test]
 fn fails_unanswered_requests_of_a_broken_connection() {
     let together = |server| {
-        let ask = Ask::new(get("/")).expect_length(1);
-        Load { asks: vec![ask], pipeline: 4, count_field: None, ..asking(server, 40, 2) }
+        let ask = Exchange::new(get("/")).expect_length(1);
+        Load { exchanges: vec![ask], pipeline: 4, count_header: None, ..asking(server, 40, 2) }
     };
     check(&together(echoing(4, |_| Vec::new())), 0, &[(Fault::EarlyClose, 40)]);
     // Three answers, the last with `Connection: close`; then the driver waits for the close.
@@ -295,10 +298,10 @@ fn fails_unanswered_requests_of_a_broken_connection() {
         answers.push(answers[0].clone());
         vec![answers.concat()]
     };
-    check(&together(echoing(4, unasked)), 30, &[(Fault::Unasked, 10)]);
-    let length = Ask::new(get("/")).expect_length(2);
+    check(&together(echoing(4, unasked)), 30, &[(Fault::ExtraBytes, 10)]);
+    let length = Exchange::new(get("/")).expect_length(2);
     check(
-        &Load { asks: vec![length], ..together(echoing(4, |answers| answers)) },
+        &Load { exchanges: vec![length], ..together(echoing(4, |answers| answers)) },
         0,
         &[(Fault::WrongBody, 40)],
     );
@@ -398,8 +401,8 @@ fn an_open_loop_times_out_unsent_requests() {
 fn rejects_invalid_loads() {
     let load = || asking(([127, 0, 0, 1], 1).into(), 1, 1);
     let wrong = [
-        Load { asks: Vec::new(), ..load() },
-        Load { asks: vec![Ask::new("")], ..load() },
+        Load { exchanges: Vec::new(), ..load() },
+        Load { exchanges: vec![Exchange::new("")], ..load() },
         Load { connections: 0, ..load() },
         Load { threads: 0, ..load() },
         Load { pipeline: 0, ..load() },

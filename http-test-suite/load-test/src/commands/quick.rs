@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use load_test::load::{self, Ask, Load, Progress, Tally, Until};
+use load_test::load::{self, Exchange, Load, Progress, Stats, Until};
 
 use super::print;
 use super::report::Report;
@@ -107,7 +107,7 @@ impl Arguments {
         }
         Ok(Load {
             address: reach(first, self.timeout)?,
-            asks: self.urls.iter().map(|url| self.ask(url, content.as_deref())).collect(),
+            exchanges: self.urls.iter().map(|url| self.ask(url, content.as_deref())).collect(),
             connections: self.connections,
             keep_alive: !self.close,
             pipeline: self.pipeline,
@@ -118,11 +118,11 @@ impl Arguments {
             rate: self.rate,
             threads: self.threads,
             timeout: self.timeout,
-            count_field: None,
+            count_header: None,
         })
     }
 
-    fn ask(&self, url: &Url, content: Option<&[u8]>) -> Ask {
+    fn ask(&self, url: &Url, content: Option<&[u8]>) -> Exchange {
         let method = self.method.as_deref().unwrap_or(if content.is_some() { "POST" } else { "GET" });
         let own = [
             Some(format!("Host: {}", url.authority)),
@@ -139,7 +139,7 @@ impl Arguments {
             own.chain(self.fields.iter().cloned()).map(|field| format!("{field}\r\n")).collect();
         let mut bytes = format!("{method} {} HTTP/1.1\r\n{fields}\r\n", url.target).into_bytes();
         bytes.extend(content.unwrap_or_default());
-        let ask = Ask::new(bytes);
+        let ask = Exchange::new(bytes);
         match self.expect_status {
             Some(status) => ask.expect_status(status),
             None => ask,
@@ -162,7 +162,7 @@ fn reach(url: &Url, timeout: Duration) -> Result<SocketAddr, String> {
 }
 
 /// Runs the load. On a terminal, shows the progress.
-fn drive(load: &Load) -> Result<Tally, Box<dyn Error>> {
+fn drive(load: &Load) -> Result<Stats, Box<dyn Error>> {
     let (length, unit) = match load.until {
         Until::Requests(count) => (count, ""),
         Until::Time(time) => (time.as_millis().try_into().unwrap_or(u64::MAX), " ms"),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use load_test::load::{Fault, Load, Tally};
+use load_test::load::{Fault, Load, Stats};
 use serde::Serialize;
 
 use http_test_suite::duration::show;
@@ -54,7 +54,7 @@ struct Row {
 }
 
 impl Report {
-    pub(crate) fn new(urls: Vec<String>, load: &Load, tally: &Tally) -> Report {
+    pub(crate) fn new(urls: Vec<String>, load: &Load, tally: &Stats) -> Report {
         let percentiles = PERCENTILES.iter().filter(|_| tally.requests > 0);
         Report {
             urls,
@@ -75,7 +75,7 @@ impl Report {
             driver_cpu_seconds: tally.driver_cpu.as_secs_f64(),
             busiest_thread: tally.busiest_thread,
             driver_was_the_bottleneck: tally.busiest_thread > BUSY,
-            any_status: load.asks.iter().all(|ask| ask.expect.status.is_some()),
+            any_status: load.exchanges.iter().all(|exchange| exchange.expected.status.is_some()),
         }
     }
 
@@ -149,7 +149,7 @@ fn bar(share: f64) -> String {
 }
 
 /// Rows from the shortest to the longest latency; the ratio of successive rows is constant.
-fn histogram(tally: &Tally) -> Vec<Row> {
+fn histogram(tally: &Stats) -> Vec<Row> {
     let latencies = &tally.latencies;
     if latencies.is_empty() {
         return Vec::new();

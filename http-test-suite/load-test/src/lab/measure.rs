@@ -10,7 +10,7 @@ use super::observe::Usage;
 use super::results::Sample;
 use super::server::{Cpus, Server};
 use super::workloads::{BYSTANDER_CONNECTIONS, BYSTANDER_RATE, Neighbours, Question, Scene, Workload};
-use crate::load::{self, Ask, Load, Progress, Tally, Until};
+use crate::load::{self, Exchange, Load, Progress, Stats, Until};
 
 /// The timeout for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -118,10 +118,10 @@ impl Bench<'_> {
         }
     }
 
-    fn load(&self, asks: Vec<Ask>, connections: usize) -> Load {
+    fn load(&self, asks: Vec<Exchange>, connections: usize) -> Load {
         Load {
             address: self.server.address,
-            asks,
+            exchanges: asks,
             connections,
             keep_alive: true,
             pipeline: 1,
@@ -129,7 +129,7 @@ impl Bench<'_> {
             rate: None,
             threads: self.cpus.driver.len(),
             timeout: TIMEOUT,
-            count_field: Some(WORKER_FIELD),
+            count_header: Some(WORKER_FIELD),
         }
     }
 
@@ -162,12 +162,12 @@ impl Bench<'_> {
             threads: look.usage.threads(),
             waits: each(spent.waits as f64),
             preemptions: each(spent.preemptions as f64),
-            workers: tally.by_field,
+            workers: tally.by_header,
         })
     }
 
     /// Runs a load, and reads the server's resource use once during it.
-    fn run(&self, load: &Load) -> io::Result<(Tally, Look)> {
+    fn run(&self, load: &Load) -> io::Result<(Stats, Look)> {
         let look_at = match load.until {
             Until::Time(time) => time.mul_f64(0.4),
             Until::Requests(_) => BEFORE_ALL_AT_ONCE,
@@ -182,7 +182,7 @@ impl Bench<'_> {
         all_right(&tally)?;
         let look = look.into_inner().unwrap_or_else(PoisonError::into_inner);
         // If the machine was too busy to look during the load, look now.
-        let Tally { requests, elapsed, .. } = tally;
+        let Stats { requests, elapsed, .. } = tally;
         let look = look.unwrap_or_else(|| self.look(&Progress { requests, errors: 0, elapsed }));
         Ok((tally, look?))
     }
@@ -199,7 +199,7 @@ impl Bench<'_> {
 }
 
 /// Fails the measurement if any answer was wrong.
-fn all_right(tally: &Tally) -> io::Result<()> {
+fn all_right(tally: &Stats) -> io::Result<()> {
     if tally.requests == 0 {
         return Err(io::Error::other("nothing was answered"));
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::workloads::{FILES_KIB, Question};
-use crate::load::Ask;
+use crate::load::Exchange;
 use http_test_suite::request::get;
 
 /// The timeout for the first answer, which is requested before the load.
@@ -27,15 +27,15 @@ impl Question {
     /// # Errors
     ///
     /// If the server does not answer, or the answer is wrong.
-    pub fn asks(self, address: SocketAddr, turn: u32) -> io::Result<Vec<Ask>> {
+    pub fn asks(self, address: SocketAddr, turn: u32) -> io::Result<Vec<Exchange>> {
         if self == Question::Weather {
             self.check(&body_of(address, &place(turn.wrapping_mul(PLACES)))?)?;
             let targets = (1..PLACES).map(|number| place(turn.wrapping_mul(PLACES).wrapping_add(number)));
-            return Ok(targets.map(|target| Ask::new(get(&target)).expect_status(200)).collect());
+            return Ok(targets.map(|target| Exchange::new(get(&target)).expect_status(200)).collect());
         }
         let body = body_of(address, &self.target())?;
         self.check(&body)?;
-        Ok(vec![Ask::new(get(&self.target())).expect_status(200).expect_body(body)])
+        Ok(vec![Exchange::new(get(&self.target())).expect_status(200).expect_body(body)])
     }
 
     fn target(self) -> String {

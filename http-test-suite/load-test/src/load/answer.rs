@@ -17,7 +17,7 @@ const START: &[u8] = b"HTTP/1.";
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     /// The name of the field to count, in lower case.
-    count_field: Option<Vec<u8>>,
+    count_header: Option<Vec<u8>>,
     /// The request was HEAD, so the answer has no content, whatever its fields say. Set by `begin`.
     head_only: bool,
     place: Place,
@@ -56,10 +56,10 @@ enum Place {
 }
 
 impl Reader {
-    /// Makes a reader. `count_field` is the field whose value [`Reader::counted`] returns.
-    pub(super) fn new(count_field: Option<&str>) -> Reader {
-        let count_field = count_field.map(|name| name.to_ascii_lowercase().into_bytes());
-        Reader { count_field, ..Reader::default() }
+    /// Makes a reader. `count_header` is the field whose value [`Reader::counted`] returns.
+    pub(super) fn new(count_header: Option<&str>) -> Reader {
+        let count_header = count_header.map(|name| name.to_ascii_lowercase().into_bytes());
+        Reader { count_header, ..Reader::default() }
     }
 
     /// Prepares for the next answer; `head` says whether its request is a HEAD.
@@ -224,7 +224,7 @@ impl Reader {
                 self.keeps_alive &= !option.eq_ignore_ascii_case(b"close");
             }
         }
-        if self.count_field.as_ref().is_some_and(|field| name.eq_ignore_ascii_case(field)) {
+        if self.count_header.as_ref().is_some_and(|field| name.eq_ignore_ascii_case(field)) {
             self.counted.clear();
             self.counted.extend_from_slice(value);
         }

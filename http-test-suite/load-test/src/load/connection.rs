@@ -1,5 +1,5 @@
-//! One client: its connection, if it has one, and the requests on it. It proceeds until it would block, and reports the
-//! outcome of each request to the `ledger`; the `worker` supplies further requests.
+//! One connection of the load, and the requests on it. It sends and receives until the socket would block, and records the
+//! outcome of each request in the `recorder`. It does not choose requests: the `worker` queues them.
 //!
 //! A batch of pipelined requests costs one `send`, and mostly one `recv`. A receive that does not fill the buffer has
 //! emptied the socket, so no second `recv` is made to find that out. A connection is registered with epoll once, for
@@ -14,58 +14,60 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
 use super::answer::Reader;
-use super::recorder::{Ledger, Outcome};
 use super::plan::Load;
-use super::syntax::Malformed;
+use super::recorder::{Outcome, Recorder};
 use super::stats::Fault;
+use super::syntax::Malformed;
 
 /// The most requests in one `send`.
-const SENT_TOGETHER: usize = 32;
+const REQUESTS_PER_SEND: usize = 32;
 
 /// What the worker lends to a connection for one step.
-pub(super) struct Surroundings<'a> {
+pub(super) struct Context<'a> {
     pub(super) load: &'a Load,
     pub(super) registry: &'a Registry,
     pub(super) buffer: &'a mut [u8],
-    pub(super) ledger: &'a mut Ledger,
+    pub(super) recorder: &'a mut Recorder,
 }
 
-/// A request that has been started and not yet answered.
+/// A request that has been started and whose response is not complete.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Request {
-    /// Its index in [`Load::asks`].
-    pub(super) ask: usize,
+pub(super) struct Started {
+    /// Its index in [`Load::exchanges`].
+    pub(super) exchange: usize,
     /// The start of its latency and of its timeout.
     pub(super) due: Instant,
 }
 
-/// What the connection does after a step.
+/// What a connection does after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum State {
     /// It waits until the socket becomes ready.
     Waiting,
-    /// It is idle again.
-    Over,
-    /// It is idle because it could not connect.
+    /// It has no request, and can start the next.
+    Idle,
+    /// It has no request, because it could not connect.
     Unconnected,
 }
 
+/// A connection of the load. It connects when it starts a request, and again after the server or a fault has closed it.
 pub(super) struct Connection {
     token: Token,
-    /// Started requests, in the order of their answers. If there are none, the client is idle, and may have no
-    /// connection.
-    requests: VecDeque<Request>,
+    /// Started requests, in the order of their responses. If there are none, the connection is idle,
+    /// and may have no socket.
+    requests: VecDeque<Started>,
     /// How many of them, at the end, have not been sent completely.
     unsent: usize,
     /// How many bytes of the first unsent request have been sent.
     offset: usize,
-    /// The outcome of the first request, if its answer is complete and the server now has to close.
+    /// The outcome of the first request, if its response is complete and the server now has to close.
     closing: Option<Outcome>,
     socket: Option<Socket>,
-    /// Reads the answer to the first request.
+    /// Reads the response to the first request.
     reader: Reader,
 }
 
+/// The socket of a connection.
 struct Socket {
     stream: TcpStream,
     /// Set by the first `send` that succeeds. An earlier error is an error of connecting.
@@ -73,6 +75,7 @@ struct Socket {
 }
 
 impl Connection {
+    /// Makes an idle connection without a socket. `token` identifies its events.
     pub(super) fn new(token: Token, load: &Load) -> Connection {
         Connection {
             token,
@@ -81,10 +84,11 @@ impl Connection {
             offset: 0,
             closing: None,
             socket: None,
-            reader: Reader::new(load.count_field),
+            reader: Reader::new(load.count_header),
         }
     }
 
+    /// Whether it has no requests.
     pub(super) fn is_idle(&self) -> bool {
         self.requests.is_empty()
     }
@@ -94,73 +98,73 @@ impl Connection {
         self.requests.front().map(|request| request.due)
     }
 
-    /// Queues a request for the next [`begin`](Connection::begin).
-    pub(super) fn put(&mut self, request: Request) {
+    /// Queues a request for the next [`start`](Connection::start).
+    pub(super) fn queue(&mut self, request: Started) {
         debug_assert_eq!(self.unsent, self.requests.len());
         self.requests.push_back(request);
         self.unsent += 1;
     }
 
     /// Starts the queued requests, on a new connection if there is none.
-    pub(super) fn begin(&mut self, around: &mut Surroundings<'_>) -> Turn {
-        self.begin_answer(around.load);
+    pub(super) fn start(&mut self, context: &mut Context<'_>) -> State {
+        self.prepare_reader(context.load);
         if self.socket.is_some() {
             return self
-                .send(around)
-                .map_or_else(|fault| self.fail(fault, around.ledger), |()| Turn::Waiting);
+                .send(context)
+                .map_or_else(|fault| self.fail(fault, context.recorder), |()| State::Waiting);
         }
-        match connect(around, self.token) {
+        match connect(context, self.token) {
             // Within one machine, sending at once would often work. But then each request wakes the server separately,
             // which costs the server a sixth more CPU time.
             Ok(socket) => self.socket = Some(socket),
-            Err(error) => return self.fail(not_connected(&error), around.ledger),
+            Err(error) => return self.fail(not_connected(&error), context.recorder),
         }
-        Turn::Waiting
+        State::Waiting
     }
 
     /// Handles a readiness event of the socket.
-    pub(super) fn go_on(&mut self, event: &Event, around: &mut Surroundings<'_>) -> Turn {
-        if let Err(fault) = self.send(around) {
-            return self.fail(fault, around.ledger);
+    pub(super) fn handle_event(&mut self, event: &Event, context: &mut Context<'_>) -> State {
+        if let Err(fault) = self.send(context) {
+            return self.fail(fault, context.recorder);
         }
-        // A server may answer before it has read the whole request.
+        // A server may respond before it has read the whole request.
         if event.is_readable() || event.is_read_closed() || event.is_error() {
-            self.receive(event, around)
+            self.receive(event, context)
         } else {
-            Turn::Waiting
+            State::Waiting
         }
     }
 
     /// Closes the connection, and fails all requests on it.
-    pub(super) fn fail(&mut self, fault: Fault, ledger: &mut Ledger) -> Turn {
+    pub(super) fn fail(&mut self, fault: Fault, recorder: &mut Recorder) -> State {
         if self.is_idle() {
-            ledger.count(fault);
+            recorder.record_fault(fault);
         }
         while !self.is_idle() {
-            self.finish(Err(fault), ledger);
+            self.finish(Err(fault), recorder);
         }
         (self.socket, self.closing, self.unsent, self.offset) = (None, None, 0, 0);
-        if matches!(fault, Fault::Connect | Fault::NoPort) { Turn::Unconnected } else { Turn::Over }
+        if matches!(fault, Fault::Connect | Fault::NoPort) { State::Unconnected } else { State::Idle }
     }
 
     /// Sends unsent requests until the socket would block.
-    fn send(&mut self, around: &mut Surroundings<'_>) -> Result<(), Fault> {
+    fn send(&mut self, context: &mut Context<'_>) -> Result<(), Fault> {
         let Some(socket) = &mut self.socket else { return Ok(()) };
-        if self.unsent > 0 && !socket.connected && around.load.keep_alive && around.load.rate.is_none() {
+        if self.unsent > 0 && !socket.connected && context.load.keep_alive && context.load.rate.is_none() {
             // The time to connect counts for none of the requests that share the connection.
             let now = Instant::now();
             self.requests.iter_mut().for_each(|request| request.due = now);
         }
         while self.unsent > 0 {
-            let bytes_of = |request: &Request| &*around.load.asks[request.ask].bytes;
-            let mut slices = [IoSlice::new(&[]); SENT_TOGETHER];
+            let bytes_of = |request: &Started| &*context.load.exchanges[request.exchange].request;
+            let mut slices = [IoSlice::new(&[]); REQUESTS_PER_SEND];
             let unsent = self.requests.range(self.requests.len() - self.unsent..).map(bytes_of);
             for (slice, bytes) in slices.iter_mut().zip(unsent) {
                 *slice = IoSlice::new(bytes);
             }
             slices[0] =
                 IoSlice::new(&bytes_of(&self.requests[self.requests.len() - self.unsent])[self.offset..]);
-            let sent = match &slices[..self.unsent.min(SENT_TOGETHER)] {
+            let sent = match &slices[..self.unsent.min(REQUESTS_PER_SEND)] {
                 [one] => socket.stream.write(one),
                 several => socket.stream.write_vectored(several),
             };
@@ -181,47 +185,47 @@ impl Connection {
     }
 
     /// Receives until the socket is empty.
-    fn receive(&mut self, event: &Event, around: &mut Surroundings<'_>) -> Turn {
+    fn receive(&mut self, event: &Event, context: &mut Context<'_>) -> State {
         // No later event reports a reset: receive the bytes before it, then the reset itself.
         let reset = event.is_error();
         let ended = event.is_read_closed() && !reset;
         loop {
-            let Some(socket) = &mut self.socket else { return Turn::Waiting };
-            let count = match socket.stream.read(around.buffer) {
-                Ok(0) => return self.close(around),
+            let Some(socket) = &mut self.socket else { return State::Waiting };
+            let count = match socket.stream.read(context.buffer) {
+                Ok(0) => return self.close(context),
                 Ok(count) => count,
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => continue,
-                    ErrorKind::WouldBlock => return Turn::Waiting,
-                    _ => return self.reset(around),
+                    ErrorKind::WouldBlock => return State::Waiting,
+                    _ => return self.reset(context),
                 },
             };
-            let emptied = count < around.buffer.len();
-            match self.take(count, around) {
-                Turn::Waiting if emptied && ended => return self.close(around),
-                Turn::Waiting if emptied && !reset => return Turn::Waiting,
-                Turn::Waiting => {}
-                turn => {
+            let emptied = count < context.buffer.len();
+            match self.take(count, context) {
+                State::Waiting if emptied && ended => return self.close(context),
+                State::Waiting if emptied && !reset => return State::Waiting,
+                State::Waiting => {}
+                state => {
                     if ended {
                         self.socket = None;
                     }
-                    return turn;
+                    return state;
                 }
             }
         }
     }
 
-    /// Reads `count` received bytes, which must all belong to answers that are due.
-    fn take(&mut self, count: usize, around: &mut Surroundings<'_>) -> Turn {
-        let Surroundings { load, buffer, ledger, .. } = around;
+    /// Reads `count` received bytes, which must all belong to responses that are due.
+    fn take(&mut self, count: usize, context: &mut Context<'_>) -> State {
+        let Context { load, buffer, recorder, .. } = context;
         let mut bytes = &buffer[..count];
-        ledger.tally.bytes_received += count as u64;
+        recorder.stats.bytes_received += count as u64;
         while !bytes.is_empty() {
             let Some(request) = self.requests.front().copied().filter(|_| self.closing.is_none()) else {
-                return self.fail(Fault::Unasked, ledger);
+                return self.fail(Fault::ExtraBytes, recorder);
             };
-            match self.reader.take(bytes, load.asks[request.ask].expect.body.as_deref()) {
-                Err(Malformed) => return self.fail(Fault::Malformed, ledger),
+            match self.reader.take(bytes, load.exchanges[request.exchange].expected.body.as_deref()) {
+                Err(Malformed) => return self.fail(Fault::Malformed, recorder),
                 Ok(len) => bytes = &bytes[len..],
             }
             if !self.reader.is_complete() {
@@ -230,79 +234,79 @@ impl Connection {
             let sent = self.unsent < self.requests.len();
             let stays = load.keep_alive && self.reader.keeps_alive();
             if !bytes.is_empty() && (self.requests.len() == 1 || !stays) {
-                return self.fail(Fault::Unasked, ledger);
+                return self.fail(Fault::ExtraBytes, recorder);
             }
             let outcome = self.outcome(request, load);
             if sent && !stays {
                 self.closing = Some(outcome);
-                return Turn::Waiting;
+                return State::Waiting;
             }
-            self.finish(outcome, ledger);
+            self.finish(outcome, recorder);
             if !sent {
-                // The server answered without reading the whole request, so the start of the next request is undefined.
-                return self.give_up_rest(ledger);
+                // The server responded before it had the whole request, so the start of the next request is undefined.
+                return self.fail_rest(recorder);
             }
-            self.begin_answer(load);
+            self.prepare_reader(load);
         }
-        if self.is_idle() { Turn::Over } else { Turn::Waiting }
+        if self.is_idle() { State::Idle } else { State::Waiting }
     }
 
     /// Handles an orderly close by the server.
-    fn close(&mut self, around: &mut Surroundings<'_>) -> Turn {
+    fn close(&mut self, context: &mut Context<'_>) -> State {
         let Some(request) = self.requests.front().copied() else {
             self.socket = None;
-            return Turn::Waiting;
+            return State::Waiting;
         };
         let outcome = match self.closing.take() {
             Some(outcome) => outcome,
-            None if self.reader.close() => self.outcome(request, around.load),
+            None if self.reader.close() => self.outcome(request, context.load),
             None => Err(Fault::EarlyClose),
         };
-        self.finish(outcome, around.ledger);
-        self.give_up_rest(around.ledger)
+        self.finish(outcome, context.recorder);
+        self.fail_rest(context.recorder)
     }
 
-    /// Handles a reset by the server. On an idle connection, or after the last answer, it counts as a close.
-    fn reset(&mut self, around: &mut Surroundings<'_>) -> Turn {
+    /// Handles a reset by the server. On an idle connection, or after the last response, it counts as a close.
+    fn reset(&mut self, context: &mut Context<'_>) -> State {
         if self.is_idle() || self.closing.is_some() {
-            return self.close(around);
+            return self.close(context);
         }
         let connected = self.socket.as_ref().is_some_and(|socket| socket.connected);
-        self.fail(if connected { Fault::Reset } else { Fault::Connect }, around.ledger)
+        self.fail(if connected { Fault::Reset } else { Fault::Connect }, context.recorder)
     }
 
-    /// Fails the remaining requests, which this connection will not answer.
-    fn give_up_rest(&mut self, ledger: &mut Ledger) -> Turn {
+    /// Fails the remaining requests, which the server has not responded to, and closes the socket.
+    fn fail_rest(&mut self, recorder: &mut Recorder) -> State {
         while !self.is_idle() {
-            self.finish(Err(Fault::EarlyClose), ledger);
+            self.finish(Err(Fault::EarlyClose), recorder);
         }
         (self.socket, self.unsent, self.offset) = (None, 0, 0);
-        Turn::Over
+        State::Idle
     }
 
     /// Records the outcome of the first request, and removes it.
-    fn finish(&mut self, outcome: Outcome, ledger: &mut Ledger) {
-        ledger.note(outcome, self.reader.is_complete().then_some(&self.reader));
+    fn finish(&mut self, outcome: Outcome, recorder: &mut Recorder) {
+        recorder.record(outcome, self.reader.is_complete().then_some(&self.reader));
         self.requests.pop_front();
-        // The next answer has not begun.
+        // The next response has not begun.
         self.reader.begin(false);
     }
 
-    /// Prepares the reader for the answer to the first request.
-    fn begin_answer(&mut self, load: &Load) {
+    /// Prepares the reader for the response to the first request.
+    fn prepare_reader(&mut self, load: &Load) {
         if let Some(request) = self.requests.front() {
-            self.reader.begin(load.asks[request.ask].head);
+            self.reader.begin(load.exchanges[request.exchange].is_head);
         }
     }
 
-    /// The outcome of the request whose answer is complete now.
-    fn outcome(&self, request: Request, load: &Load) -> Outcome {
-        let expect = &load.asks[request.ask].expect;
-        if expect.status.is_some_and(|status| status != self.reader.status()) {
+    /// The outcome of the request whose response is complete now.
+    fn outcome(&self, request: Started, load: &Load) -> Outcome {
+        let expected = &load.exchanges[request.exchange].expected;
+        if expected.status.is_some_and(|status| status != self.reader.status()) {
             return Err(Fault::WrongStatus);
         }
-        if expect.body.as_ref().is_some_and(|body| !self.reader.has_content(body))
-            || expect.length.is_some_and(|length| length != self.reader.content_len)
+        if expected.body.as_ref().is_some_and(|body| !self.reader.has_content(body))
+            || expected.length.is_some_and(|length| length != self.reader.content_len)
         {
             return Err(Fault::WrongBody);
         }
@@ -311,13 +315,14 @@ impl Connection {
 }
 
 /// Starts a non-blocking connect.
-fn connect(around: &Surroundings<'_>, token: Token) -> io::Result<Socket> {
-    let mut stream = TcpStream::connect(around.load.address)?;
+fn connect(context: &Context<'_>, token: Token) -> io::Result<Socket> {
+    let mut stream = TcpStream::connect(context.load.address)?;
     stream.set_nodelay(true)?;
-    around.registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+    context.registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
     Ok(Socket { stream, connected: false })
 }
 
+/// The fault for an error of connecting.
 fn not_connected(error: &io::Error) -> Fault {
     match error.kind() {
         ErrorKind::AddrNotAvailable => Fault::NoPort,

@@ -1,36 +1,36 @@
-//! The load driver: it sends many requests over many connections, checks the answers, and measures them.
+//! The load driver: it sends many requests over many connections, checks the responses, and measures them.
 //!
-//! A [`Load`] says what to ask and how often, [`run`] runs it, and a [`Tally`] is the result. Every answer is read
-//! strictly and compared with the expected answer before it counts. The driver is designed to cost less than any
-//! server: on a keep-alive connection it makes one `send` and one `recv` per request, and does not allocate.
+//! A [`Load`] says which requests to send and how often, [`run`] sends them, and [`Stats`] are the result. Every response
+//! is read strictly and compared with the expected response before it counts. The driver is designed to cost less than
+//! any server: on a keep-alive connection it makes one `send` and one `recv` per request, and does not allocate.
 //!
 //! ```no_run
-//! use http_test_suite::{load::{self, Ask, Load, Until}, request::get};
+//! use http_test_suite::request::get;
+//! use load_test::load::{self, Exchange, Load, Until};
 //!
-//! let ask = Ask::new(get("/hello")).expect_status(200).expect_body(*b"Hello, World!");
-//! let load = Load { until: Until::Requests(50_000), ..Load::new("127.0.0.1:8002".parse()?, ask) };
-//! let tally = load::run(&load, &|progress| println!("{} of 50000", progress.requests))?;
-//! println!("{:.0} requests/s, p99 {:?}", tally.requests_per_second(), tally.percentile(99.0));
+//! let exchange = Exchange::new(get("/hello")).expect_status(200).expect_body(*b"Hello, World!");
+//! let load = Load { until: Until::Requests(50_000), ..Load::new("127.0.0.1:8002".parse()?, exchange) };
+//! let stats = load::run(&load, &|progress| println!("{} of 50000", progress.requests))?;
+//! println!("{:.0} requests/s, p99 {:?}", stats.requests_per_second(), stats.percentile(99.0));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # Modules
 //!
-//! `plan` and `tally` are data. `driver` starts the threads. Each thread runs an event loop in `worker`, which takes
-//! due requests from the `agenda` and gives them to a `connection`. A connection reads answers with `answer` and
-//! `syntax`, and records outcomes in the `ledger`. [`reply`](http_test_suite::reply) is not used here, because it stores every
-//! reply.
+//! `plan` and `stats` are data. `driver` starts the threads. Each thread runs an event loop in `worker`, which takes due
+//! requests from the `schedule` and queues them on a `connection`. A connection reads responses with `answer` and
+//! `syntax`, and records outcomes in the `recorder`.
 
-mod recorder;
 mod answer;
 mod connection;
 mod driver;
-mod schedule;
 mod plan;
-mod syntax;
+mod recorder;
+mod schedule;
 mod stats;
+mod syntax;
 mod worker;
 
-pub use driver::{Progress, run, run_and_look};
-pub use plan::{Ask, Expect, Load, Until};
-pub use stats::{Fault, Tally};
+pub use driver::{Progress, run, run_and_inspect};
+pub use plan::{Exchange, Expected, Load, Until};
+pub use stats::{Fault, Stats};

@@ -1,63 +1,67 @@
-//! The description of a load: what to ask, how often, over how many connections, and which answers are right. Data
-//! only.
+//! The description of a load: which requests to send, how often, over how many connections, and which responses are
+//! right. It does no I/O.
 
+use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A load, for [`run`](super::run).
+/// A load: the requests that [`run`](super::run) sends to one server, and how it sends them.
 #[derive(Clone, Debug)]
 pub struct Load {
-    /// The server.
+    /// The server's address.
     pub address: SocketAddr,
-    /// The requests, sent in turn. At least one.
-    pub asks: Vec<Ask>,
-    /// Simultaneous connections, one for each client. At least one.
+    /// The requests and their expected responses. The driver sends them in turn, and starts again after the last. At
+    /// least one.
+    pub exchanges: Vec<Exchange>,
+    /// The number of simultaneous connections. At least one.
     pub connections: usize,
     /// Whether connections are kept alive. If not, each request uses a new connection, and should have
     /// `Connection: close`: like `ab`, the driver then waits for the server to close, so that the server's socket
     /// enters TIME-WAIT.
     pub keep_alive: bool,
-    /// Requests that a connection sends together (RFC 9112 §9.3.2); it sends the next batch when all are answered. At
-    /// least one; more only with keep-alive. A connection that ends early fails all requests on it.
+    /// The number of requests that a connection sends together (RFC 9112 §9.3.2); it sends the next batch when it has
+    /// received all responses. At least one; more only with keep-alive. A connection that closes early fails all
+    /// requests on it.
     pub pipeline: usize,
-    /// When the load ends. The driver then waits for requests in progress, no longer than the timeout.
+    /// When the driver starts no more requests. It then waits for the requests in progress, no longer than the timeout.
     pub until: Until,
     /// Requests per second, at even intervals, whether or not the server keeps up (an *open* loop). A request may have
     /// to wait for a free connection; its latency counts from its scheduled time. `None`: each connection sends the
-    /// next request as soon as the last is answered (a *closed* loop).
+    /// next request as soon as it has received the last response (a *closed* loop).
     pub rate: Option<f64>,
-    /// Driver threads, which share the connections. At least one.
+    /// The number of driver threads, which divide the connections among them. At least one.
     pub threads: usize,
     /// The longest time that a request may take, from the start of its latency. Checked about twenty times per timeout.
     pub timeout: Duration,
-    /// A header field, in any case of letters, whose values are counted in [`Tally::by_field`](super::Tally::by_field).
-    pub count_field: Option<&'static str>,
+    /// The response header whose values are counted in [`Stats::by_header`](super::Stats::by_header); upper and lower
+    /// case are equal.
+    pub count_header: Option<&'static str>,
 }
 
-/// When a load ends.
+/// When a load ends: after a number of requests, or after a time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Until {
-    /// After this many requests, answered or failed.
+    /// The load ends after this many requests, failed ones included.
     Requests(u64),
-    /// After this time.
+    /// The load ends after this time.
     Time(Duration),
 }
 
-/// One request, and the expected answer.
+/// A request, and the response that is expected to it.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct Exchange {
     /// The bytes of the request.
-    pub bytes: Vec<u8>,
-    /// Whether the method is HEAD, so that the answer has no content (RFC 9112 §6.3).
-    pub head: bool,
-    /// What makes the answer right.
-    pub expect: Expect,
+    pub request: Vec<u8>,
+    /// Whether the method is HEAD, so that the response has no content (RFC 9112 §6.3).
+    pub is_head: bool,
+    /// What the response must be.
+    pub expected: Expected,
 }
 
-/// What makes an answer right. By default, any well-formed answer is right.
+/// What a response must be to count as right. By default, any well-formed response is right.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Expect {
+pub struct Expected {
     /// The status code.
     pub status: Option<u16>,
     /// The content, with any transfer coding removed.
@@ -66,40 +70,40 @@ pub struct Expect {
     pub length: Option<usize>,
 }
 
-impl Ask {
-    /// Makes an ask of a request: text, bytes or a [`Request`](http_test_suite::request::Request). Any well-formed answer is
-    /// right.
-    pub fn new(request: impl Into<Vec<u8>>) -> Ask {
-        let bytes = request.into();
-        Ask { head: bytes.starts_with(b"HEAD "), bytes, expect: Expect::default() }
+impl Exchange {
+    /// Makes an exchange of a request: text, bytes or a [`Request`](http_test_suite::request::Request). Any well-formed
+    /// response is right.
+    pub fn new(request: impl Into<Vec<u8>>) -> Exchange {
+        let request = request.into();
+        Exchange { is_head: request.starts_with(b"HEAD "), request, expected: Expected::default() }
     }
 
     /// Expects this status code.
-    pub fn expect_status(mut self, status: u16) -> Ask {
-        self.expect.status = Some(status);
+    pub fn expect_status(mut self, status: u16) -> Exchange {
+        self.expected.status = Some(status);
         self
     }
 
     /// Expects content of this length, in bytes.
-    pub fn expect_length(mut self, length: usize) -> Ask {
-        self.expect.length = Some(length);
+    pub fn expect_length(mut self, length: usize) -> Exchange {
+        self.expected.length = Some(length);
         self
     }
 
     /// Expects this content.
-    pub fn expect_body(mut self, body: impl Into<Arc<[u8]>>) -> Ask {
-        self.expect.body = Some(body.into());
+    pub fn expect_body(mut self, body: impl Into<Arc<[u8]>>) -> Exchange {
+        self.expected.body = Some(body.into());
         self
     }
 }
 
 impl Load {
-    /// A load that repeats `ask`: fifty keep-alive connections, a closed loop, one thread, ten seconds, and a timeout
-    /// of two seconds.
-    pub fn new(address: SocketAddr, ask: Ask) -> Load {
+    /// A load that repeats one exchange: fifty keep-alive connections, a closed loop, one thread, ten seconds, and a
+    /// timeout of two seconds.
+    pub fn new(address: SocketAddr, exchange: Exchange) -> Load {
         Load {
             address,
-            asks: vec![ask],
+            exchanges: vec![exchange],
             connections: 50,
             keep_alive: true,
             pipeline: 1,
@@ -107,7 +111,25 @@ impl Load {
             rate: None,
             threads: 1,
             timeout: Duration::from_secs(2),
-            count_field: None,
+            count_header: None,
         }
+    }
+
+    /// Checks that the driver can run the load.
+    pub(super) fn check(&self) -> Result<()> {
+        let fault = match self {
+            _ if self.exchanges.iter().all(|exchange| exchange.request.is_empty()) => "no request",
+            _ if self.exchanges.iter().any(|exchange| exchange.request.is_empty()) => "an empty request",
+            Load { connections: 0, .. } => "no connection",
+            Load { threads: 0, .. } => "no thread",
+            Load { pipeline: 0, .. } => "a pipeline of 0 requests",
+            Load { pipeline: 2.., keep_alive: false, .. } => "pipelining without keep-alive",
+            _ if self.timeout.is_zero() => "a timeout of 0",
+            Load { rate: Some(rate), .. } if !(rate.is_finite() && *rate > 0.0) => {
+                "a rate that is not positive"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::new(ErrorKind::InvalidInput, format!("cannot run the load: it has {fault}")))
     }
 }

@@ -1,48 +1,66 @@
-//! The records of one thread: the outcome of each request, recorded as soon as it is known.
+//! Records the outcome of each request of one thread, as soon as it is known.
 
+use std::mem;
 use std::time::{Duration, Instant};
 
-use super::answer::Reader;
-use super::stats::{Fault, Tally};
+use rustix::time::{ClockId, clock_gettime};
 
-/// The latency of a right answer, or the fault.
+use super::answer::Reader;
+use super::stats::{Fault, Stats};
+
+/// The outcome of a request: the latency of the right response, or the fault.
 pub(super) type Outcome = Result<Duration, Fault>;
 
-pub(super) struct Ledger {
-    pub(super) tally: Tally,
+/// The results of one thread so far.
+pub(super) struct Recorder {
+    pub(super) stats: Stats,
+    /// When the last response or fault was recorded.
     pub(super) last_outcome: Instant,
-    /// Whether answers are counted by the value of a field.
-    by_field: bool,
+    /// Whether responses are counted by the value of a header.
+    counts_header: bool,
 }
 
-impl Ledger {
-    pub(super) fn new(by_field: bool) -> Ledger {
-        Ledger { tally: Tally::default(), last_outcome: Instant::now(), by_field }
+impl Recorder {
+    /// Makes an empty recorder. `counts_header`: whether [`Stats::by_header`] is filled.
+    pub(super) fn new(counts_header: bool) -> Recorder {
+        Recorder { stats: Stats::default(), last_outcome: Instant::now(), counts_header }
     }
 
-    /// Records the outcome of a request, and its answer if that was complete, right or wrong.
-    pub(super) fn note(&mut self, outcome: Outcome, answer: Option<&Reader>) {
-        self.last_outcome = Instant::now();
+    /// Records the outcome of a request, and its response if that was complete, right or wrong.
+    pub(super) fn record(&mut self, outcome: Outcome, response: Option<&Reader>) {
         match outcome {
             Ok(latency) => {
-                self.tally.requests += 1;
-                self.tally.latencies.saturating_record(latency.as_nanos().try_into().unwrap_or(u64::MAX));
+                self.last_outcome = Instant::now();
+                self.stats.requests += 1;
+                self.stats.latencies.saturating_record(latency.as_nanos().try_into().unwrap_or(u64::MAX));
             }
-            Err(fault) => self.count(fault),
+            Err(fault) => self.record_fault(fault),
         }
-        let Some(answer) = answer else { return };
-        *self.tally.statuses.entry(answer.status()).or_default() += 1;
-        if self.by_field {
-            let value = String::from_utf8_lossy(answer.counted());
-            match self.tally.by_field.get_mut(value.as_ref()) {
+        let Some(response) = response else { return };
+        *self.stats.statuses.entry(response.status()).or_default() += 1;
+        if self.counts_header {
+            let value = String::from_utf8_lossy(response.counted());
+            match self.stats.by_header.get_mut(value.as_ref()) {
                 Some(count) => *count += 1,
-                None => drop(self.tally.by_field.insert(value.into_owned(), 1)),
+                None => drop(self.stats.by_header.insert(value.into_owned(), 1)),
             }
         }
     }
 
-    /// Records a fault that no answer belongs to.
-    pub(super) fn count(&mut self, fault: Fault) {
-        *self.tally.errors.entry(fault).or_default() += 1;
+    /// Records a fault without a response.
+    pub(super) fn record_fault(&mut self, fault: Fault) {
+        self.last_outcome = Instant::now();
+        *self.stats.errors.entry(fault).or_default() += 1;
+    }
+
+    /// Returns the results since `start`, with the CPU time of the calling thread.
+    pub(super) fn finish(&mut self, start: Instant) -> Stats {
+        let mut stats = mem::take(&mut self.stats);
+        stats.elapsed = self.last_outcome.saturating_duration_since(start);
+        stats.driver_cpu = clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default();
+        if !stats.elapsed.is_zero() {
+            stats.busiest_thread = stats.driver_cpu.as_secs_f64() / stats.elapsed.as_secs_f64();
+        }
+        stats
     }
 }

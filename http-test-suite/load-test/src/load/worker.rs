@@ -1,11 +1,10 @@
 //! One driver thread: an event loop with its connections and its schedule.
 //!
-//! To find timeouts, the thread looks at every connection about twenty times per timeout, which costs less than a timer
+//! To find timeouts, the thread checks every connection about twenty times per timeout, which costs less than a timer
 //! for each request.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::mem;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -15,60 +14,61 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use rustix::fd::OwnedFd;
 use rustix::time::{
-    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
-    timerfd_create, timerfd_settime,
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 
-use super::schedule::{Agenda, Next};
-use super::connection::{Connection, Request, Surroundings, Turn};
-use super::recorder::Ledger;
+use super::connection::{Connection, Context, Started, State};
 use super::plan::Load;
-use super::stats::{Fault, Tally};
+use super::recorder::Recorder;
+use super::schedule::{Next, Schedule};
+use super::stats::{Fault, Stats};
 
 /// The token of the timer; it is not the index of a connection.
 const TIMER: Token = Token(usize::MAX);
-/// Events taken from one wait.
+/// The most events taken from one wait.
 const EVENTS: usize = 512;
-/// Bytes received at once. Large enough for most answers to need one `recv`.
-const BUFFER_LEN: usize = 64 * 1024;
-/// How many times per timeout the thread looks for expired requests.
-const LOOKS: u32 = 20;
-/// The longest time between two looks. Connections that could not connect try again at the next look.
-const LOOK_MAX: Duration = Duration::from_millis(20);
+/// Bytes received at once. Large enough for most responses to need one `recv`.
+const BUFFER_BYTES: usize = 64 * 1024;
+/// How many times per timeout the thread checks for expired requests.
+const CHECKS_PER_TIMEOUT: u32 = 20;
+/// The longest time between two checks. Connections that could not connect try again at the next check.
+const CHECK_INTERVAL_MAX: Duration = Duration::from_millis(20);
 
-/// Counts of all threads while they run.
+/// The progress of all threads together: right responses, and failed requests.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) requests: AtomicU64,
     pub(super) errors: AtomicU64,
 }
 
+/// A driver thread's event loop.
 pub(super) struct Worker<'a> {
     load: &'a Load,
-    agenda: Agenda<'a>,
+    schedule: Schedule<'a>,
     counts: &'a Counts,
     poll: Poll,
     /// Wakes the thread for the next request of an open loop: a timeout of epoll has only milliseconds.
     timer: OwnedFd,
     /// The time for which the timer is set.
-    alarm: Option<Instant>,
+    timer_at: Option<Instant>,
     connections: Vec<Connection>,
-    /// Idle connections, the longest idle first, so that an open loop uses all of them in turn.
+    /// The indexes of idle connections, the longest idle first, so that an open loop uses all of them in turn.
     idle: VecDeque<usize>,
-    /// Connections that could not connect and try again at the next look.
-    resting: Vec<usize>,
+    /// The indexes of connections that could not connect and try again at the next check.
+    unconnected: Vec<usize>,
     /// Whether the schedule has no further requests.
-    over: bool,
+    finished: bool,
     buffer: Vec<u8>,
-    ledger: Ledger,
-    /// The requests and errors of the ledger that `counts` already includes.
-    told: (u64, u64),
+    recorder: Recorder,
+    /// The requests and errors of the recorder that `counts` already includes.
+    published: (u64, u64),
 }
 
 impl<'a> Worker<'a> {
+    /// Makes a worker with this many connections, none of them connected yet.
     pub(super) fn new(
         load: &'a Load,
-        agenda: Agenda<'a>,
+        schedule: Schedule<'a>,
         counts: &'a Counts,
         connections: usize,
     ) -> io::Result<Worker<'a>> {
@@ -78,147 +78,141 @@ impl<'a> Worker<'a> {
         poll.registry().register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)?;
         Ok(Worker {
             load,
-            agenda,
+            schedule,
             counts,
             poll,
             timer,
-            alarm: None,
+            timer_at: None,
             connections: (0..connections).map(|index| Connection::new(Token(index), load)).collect(),
             idle: (0..connections).collect(),
-            resting: Vec::new(),
-            over: false,
-            buffer: vec![0; BUFFER_LEN],
-            ledger: Ledger::new(load.count_field.is_some()),
-            told: (0, 0),
+            unconnected: Vec::new(),
+            finished: false,
+            buffer: vec![0; BUFFER_BYTES],
+            recorder: Recorder::new(load.count_header.is_some()),
+            published: (0, 0),
         })
     }
 
-    /// Runs until all requests are done, and returns the tally since `start`. The connections stay open until the
+    /// Runs until all requests are finished, and returns the results since `start`. The connections stay open until the
     /// worker is dropped.
-    pub(super) fn run(&mut self, start: Instant) -> io::Result<Tally> {
-        let look = (self.load.timeout / LOOKS).clamp(Duration::from_millis(1), LOOK_MAX);
+    pub(super) fn run(&mut self, start: Instant) -> io::Result<Stats> {
+        let interval =
+            (self.load.timeout / CHECKS_PER_TIMEOUT).clamp(Duration::from_millis(1), CHECK_INTERVAL_MAX);
         let mut events = Events::with_capacity(EVENTS);
-        let mut next_look = start + look;
-        self.begin_due()?;
-        while !self.over || self.idle.len() < self.connections.len() {
-            match self.poll.poll(&mut events, Some(look)) {
+        let mut next_check = start + interval;
+        self.start_due()?;
+        while !self.finished || self.idle.len() < self.connections.len() {
+            match self.poll.poll(&mut events, Some(interval)) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
                 Ok(()) | Err(_) => {}
             }
-            for event in &events {
-                if event.token() != TIMER {
-                    self.wake(event);
-                }
+            for event in events.iter().filter(|event| event.token() != TIMER) {
+                self.handle_event(event);
             }
             let now = Instant::now();
-            if now >= next_look {
-                next_look = now + look;
-                self.look(now);
+            if now >= next_check {
+                next_check = now + interval;
+                self.check_timeouts(now);
             }
-            self.begin_due()?;
-            self.tell();
+            self.start_due()?;
+            self.publish_progress();
         }
-        let mut tally = mem::take(&mut self.ledger.tally);
-        tally.elapsed = self.ledger.last_outcome.saturating_duration_since(start);
-        tally.driver_cpu = thread_cpu();
-        tally.busiest_thread = share(tally.driver_cpu, tally.elapsed);
-        Ok(tally)
+        Ok(self.recorder.finish(start))
     }
 
     /// Starts due requests on idle connections, and sets the timer for the next request.
-    fn begin_due(&mut self) -> io::Result<()> {
+    fn start_due(&mut self) -> io::Result<()> {
         while let Some(&index) = self.idle.front() {
-            match self.supply(index, Instant::now()) {
+            match self.queue_due(index, Instant::now()) {
                 Ok(()) => {
                     self.idle.pop_front();
-                    let turn = self.with(index, Connection::begin);
-                    self.settle(index, turn);
+                    let state = self.step(index, Connection::start);
+                    self.start_next(index, state);
                 }
-                Err(Some(at)) => return self.wake_at(at),
+                Err(Some(at)) => return self.set_timer(at),
                 Err(None) => break,
             }
         }
         Ok(())
     }
 
+    /// Starts due requests on a connection until it waits for its socket, or is idle because none is due.
+    fn start_next(&mut self, index: usize, mut state: State) {
+        while state != State::Waiting {
+            if state == State::Unconnected {
+                return self.unconnected.push(index);
+            }
+            if self.queue_due(index, self.recorder.last_outcome).is_err() {
+                return self.idle.push_back(index);
+            }
+            state = self.step(index, Connection::start);
+        }
+    }
+
     /// Queues as many due requests on a connection as may be sent together. If none is due, the error is the time of
     /// the next request, or `None` if there is no further request.
-    fn supply(&mut self, index: usize, now: Instant) -> Result<(), Option<Instant>> {
-        let first = self.next_request(now)?;
-        self.connections[index].put(first);
+    fn queue_due(&mut self, index: usize, now: Instant) -> Result<(), Option<Instant>> {
+        let first = self.take_due(now)?;
+        self.connections[index].queue(first);
         for _ in 1..self.load.pipeline {
-            let Ok(request) = self.next_request(now) else { break };
-            self.connections[index].put(request);
+            let Ok(request) = self.take_due(now) else { break };
+            self.connections[index].queue(request);
         }
         Ok(())
     }
 
-    /// Takes a due request. If none is due, the error is the time of the next request, or `None` if there is no further
-    /// request.
-    fn next_request(&mut self, now: Instant) -> Result<Request, Option<Instant>> {
-        match self.agenda.next(now) {
+    /// Takes a due request from the schedule. Errors as for [`queue_due`](Worker::queue_due).
+    fn take_due(&mut self, now: Instant) -> Result<Started, Option<Instant>> {
+        match self.schedule.next(now) {
             Next::Due { number, since } => {
-                // The remainder is less than the length of `asks`, so it fits into a usize.
-                Ok(Request { ask: (number % self.load.asks.len() as u64) as usize, due: since })
+                // The remainder is less than the number of exchanges, so it fits into a usize.
+                let exchange = (number % self.load.exchanges.len() as u64) as usize;
+                Ok(Started { exchange, due: since })
             }
             Next::At(at) => Err(Some(at)),
-            Next::Over => {
-                self.over = true;
+            Next::Finished => {
+                self.finished = true;
                 Err(None)
             }
         }
     }
 
-    fn wake(&mut self, event: &Event) {
+    fn handle_event(&mut self, event: &Event) {
         let index = event.token().0;
         let was_idle = self.connections[index].is_idle();
-        let turn = self.with(index, |connection, around| connection.go_on(event, around));
+        let state = self.step(index, |connection, context| connection.handle_event(event, context));
         if !was_idle {
-            self.settle(index, turn);
-        }
-    }
-
-    /// Starts due requests on a connection until it waits for its socket, or is idle because nothing is due.
-    fn settle(&mut self, index: usize, mut turn: Turn) {
-        while turn != Turn::Waiting {
-            if turn == Turn::Unconnected {
-                return self.resting.push(index);
-            }
-            if self.supply(index, self.ledger.last_outcome).is_err() {
-                return self.idle.push_back(index);
-            }
-            turn = self.with(index, Connection::begin);
+            self.start_next(index, state);
         }
     }
 
     /// Fails requests that have timed out, and makes connections that could not connect available again.
-    fn look(&mut self, now: Instant) {
-        if let (Some(_), Some(long_ago)) = (self.load.rate, now.checked_sub(self.load.timeout)) {
-            while self.idle.is_empty() && self.next_request(long_ago).is_ok() {
-                self.ledger.count(Fault::NeverSent);
-                self.ledger.last_outcome = now;
+    fn check_timeouts(&mut self, now: Instant) {
+        if let (Some(_), Some(expired)) = (self.load.rate, now.checked_sub(self.load.timeout)) {
+            while self.idle.is_empty() && self.take_due(expired).is_ok() {
+                self.recorder.record_fault(Fault::NeverSent);
             }
         }
         for index in 0..self.connections.len() {
             let connection = &mut self.connections[index];
             if connection.due().is_some_and(|due| now.saturating_duration_since(due) >= self.load.timeout) {
-                let turn = connection.fail(Fault::Timeout, &mut self.ledger);
-                self.settle(index, turn);
+                let state = connection.fail(Fault::Timeout, &mut self.recorder);
+                self.start_next(index, state);
             }
         }
-        self.idle.extend(self.resting.drain(..));
+        self.idle.extend(self.unconnected.drain(..));
     }
 
-    /// Adds the new requests and errors to the shared counts.
-    fn tell(&mut self) {
-        let (requests, errors) = (self.ledger.tally.requests, self.ledger.tally.error_count());
-        self.counts.requests.fetch_add(requests - self.told.0, Ordering::Relaxed);
-        self.counts.errors.fetch_add(errors - self.told.1, Ordering::Relaxed);
-        self.told = (requests, errors);
+    /// Adds the new requests and errors to the counts of all threads.
+    fn publish_progress(&mut self) {
+        let (requests, errors) = (self.recorder.stats.requests, self.recorder.stats.error_count());
+        self.counts.requests.fetch_add(requests - self.published.0, Ordering::Relaxed);
+        self.counts.errors.fetch_add(errors - self.published.1, Ordering::Relaxed);
+        self.published = (requests, errors);
     }
 
-    fn wake_at(&mut self, at: Instant) -> io::Result<()> {
-        if self.alarm.replace(at) == Some(at) {
+    fn set_timer(&mut self, at: Instant) -> io::Result<()> {
+        if self.timer_at.replace(at) == Some(at) {
             return Ok(());
         }
         // Zero would disarm the timer.
@@ -229,25 +223,14 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    fn with(
-        &mut self,
-        index: usize,
-        step: impl FnOnce(&mut Connection, &mut Surroundings<'_>) -> Turn,
-    ) -> Turn {
-        let mut around = Surroundings {
+    /// Calls `act` with a connection and what it needs from the worker.
+    fn step(&mut self, index: usize, act: impl FnOnce(&mut Connection, &mut Context<'_>) -> State) -> State {
+        let mut context = Context {
             load: self.load,
             registry: self.poll.registry(),
             buffer: &mut self.buffer,
-            ledger: &mut self.ledger,
+            recorder: &mut self.recorder,
         };
-        step(&mut self.connections[index], &mut around)
+        act(&mut self.connections[index], &mut context)
     }
-}
-
-fn thread_cpu() -> Duration {
-    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
-}
-
-fn share(part: Duration, whole: Duration) -> f64 {
-    if whole.is_zero() { 0.0 } else { part.as_secs_f64() / whole.as_secs_f64() }
 }

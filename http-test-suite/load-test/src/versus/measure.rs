@@ -10,7 +10,7 @@ use super::site::answers;
 use super::works::{Manner, Point, Task, Work};
 use crate::lab::observe::Usage;
 use crate::lab::server::{Cpus, Server};
-use crate::load::{self, Load, Progress, Tally, Until};
+use crate::load::{self, Load, Progress, Stats, Until};
 
 /// The timeout for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -68,7 +68,7 @@ impl Bench<'_> {
         };
         let load = Load {
             address: server.address,
-            asks,
+            exchanges: asks,
             connections: point.connections,
             keep_alive,
             pipeline,
@@ -76,7 +76,7 @@ impl Bench<'_> {
             rate: None,
             threads: self.cpus.driver.len(),
             timeout: TIMEOUT,
-            count_field: None,
+            count_header: None,
         };
         let sample = match work.task {
             Task::Load(_) => self.load(&server, &load)?,
@@ -100,7 +100,7 @@ impl Bench<'_> {
                 *outset = Some(begin(server, &progress));
             }
         };
-        let (tally, usage) = load::run_and_look(load, &watch, || server.processes.usage())?;
+        let (tally, usage) = load::run_and_inspect(load, &watch, || server.processes.usage())?;
         let usage = usage?;
         something_right(&tally)?;
         let outset = outset.into_inner().unwrap_or_else(PoisonError::into_inner).transpose()?;
@@ -143,7 +143,7 @@ fn idle(server: &Server, load: Load) -> io::Result<Sample> {
     // A single thread gives every connection a request before it reads any answer, so each sends exactly one.
     let load = Load { until: Until::Requests(connections as u64), threads: 1, ..load };
     let start_bytes = server.processes.memory_bytes()?;
-    let (tally, bytes) = load::run_and_look(&load, &|_| {}, || server.processes.memory_bytes())?;
+    let (tally, bytes) = load::run_and_inspect(&load, &|_| {}, || server.processes.memory_bytes())?;
     something_right(&tally)?;
     let full_bytes = bytes?;
     let each_bytes = (full_bytes as f64 - start_bytes as f64) / connections as f64;
@@ -165,7 +165,7 @@ fn begin(server: &Server, progress: &Progress) -> io::Result<Outset> {
 }
 
 /// Fails if no answer was right. If only some were wrong, the report shows their number.
-fn something_right(tally: &Tally) -> io::Result<()> {
+fn something_right(tally: &Stats) -> io::Result<()> {
     if tally.requests > 0 {
         return Ok(());
     }

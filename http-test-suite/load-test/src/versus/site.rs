@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::rivals::{ANSWER_LEN, Skill};
 use super::works::{Question, Work};
-use crate::load::Ask;
+use crate::load::Exchange;
 use http_test_suite::request::{Request, get, head};
 
 /// Bytes of a page, and of each file of a directory: as many as the answer of servers that always send the same bytes.
@@ -58,8 +58,8 @@ impl Question {
         address: SocketAddr,
         skill: Skill,
         keep_alive: bool,
-    ) -> io::Result<Option<Vec<Ask>>> {
-        let ask = |request: Request| Ask::new(if keep_alive { request } else { request.closing() });
+    ) -> io::Result<Option<Vec<Exchange>>> {
+        let ask = |request: Request| Exchange::new(if keep_alive { request } else { request.closing() });
         let page = || ask(get(PAGE)).expect_status(200);
         let asks = match self {
             Question::Page if skill < Skill::Files => vec![page().expect_length(ANSWER_LEN)],
@@ -153,7 +153,7 @@ mod tests {
             let asks =
                 Question::FilesOf { files, asked }.asks(([127, 0, 0, 1], 1).into(), Skill::Files, true);
             let targets = asks.unwrap().unwrap().into_iter().map(|ask| {
-                let text = String::from_utf8(ask.bytes).unwrap();
+                let text = String::from_utf8(ask.request).unwrap();
                 text.split(' ').nth(1).unwrap().to_owned()
             });
             assert_eq!(targets.collect::<Vec<_>>(), expected);
