@@ -5,11 +5,11 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::neighbours::{Drips, Herd};
 use super::observe::Usage;
 use super::results::Sample;
 use super::server::{Cpus, Server};
 use super::workloads::{BYSTANDER_CONNECTIONS, BYSTANDER_RATE, Neighbours, Question, Scene, Workload};
+use crate::clients::{IdleClients, SlowClients};
 use crate::load::{self, Exchange, Load, Progress, Stats, Until};
 
 /// The timeout for an answer.
@@ -94,14 +94,14 @@ impl Bench<'_> {
         match neighbours {
             Neighbours::None => sample(),
             Neighbours::Idle => {
-                let herd = Herd::settle(address, count)?;
+                let clients = IdleClients::connect(address, count)?;
                 let sample = sample()?;
-                check_lost(herd.lost(), count, sample)
+                check_lost(clients.disconnected(), count, sample)
             }
             Neighbours::Dripping => {
-                let drips = Drips::start(address, count)?;
+                let clients = SlowClients::start(address, count)?;
                 let sample = sample()?;
-                check_lost(drips.end(), count, sample)
+                check_lost(clients.finish(), count, sample)
             }
             Neighbours::Asking(question) => {
                 let asks = question.asks(address, self.turn)?;

@@ -24,7 +24,6 @@ mod lessons;
 mod machine;
 mod measure;
 pub mod metric;
-mod neighbours;
 pub mod observe;
 pub mod plan;
 pub mod plot;
