@@ -60,9 +60,11 @@ pub mod exchange;
 pub mod expect;
 pub mod fixtures;
 pub mod location;
+pub mod reader;
 pub mod reply;
 pub mod report;
 pub mod request;
+pub mod response;
 pub mod runner;
 pub mod wire;
 

@@ -9,7 +9,8 @@ use std::path::Path;
 const MANIFEST: &str = include_str!("../Cargo.toml");
 
 /// The allowed dependencies of the crate. Before you add a crate, make sure that it contains no HTTP code.
-const DEPENDENCIES: &[&str] = &["clap", "indicatif", "serde", "serde_json", "tempfile"];
+const DEPENDENCIES: &[&str] =
+    &["allocation-counter", "clap", "indicatif", "proptest", "serde", "serde_json", "tempfile"];
 
 #[test]
 fn depends_on_nothing_that_knows_http() {

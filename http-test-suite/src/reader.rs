@@ -1,0 +1,809 @@
+//! The reference reader of HTTP/1.1 responses: strict, incremental, without I/O.
+//!
+//! [`ResponseReader`] takes the bytes of a connection in any pieces, and reports the head, the body and the end of each
+//! response. It accepts what RFC 9112 allows a server to send, and nothing else:
+//!
+//! | rule | RFC 9112 |
+//! |---|---|
+//! | A line ends with CRLF. A bare CR or a bare LF is an error. | §2.2 |
+//! | The status line is `HTTP/1.0` or `HTTP/1.1`, a space, three digits from 100, a space, and a reason that may be empty. | §4 |
+//! | A header line is a token, a colon right behind it, and a value; white space around the value is not part of it. A folded line is an error, and so is a control character other than a tab. | §5 |
+//! | A response to HEAD has no body, nor has a response 1xx, 204 or 304, whatever its headers say. | §6.3 |
+//! | Content-Length is one decimal number in one header line. Content-Length beside Transfer-Encoding is an error. | §6.2, §6.3 |
+//! | Transfer-Encoding is `chunked`, once: no tool of this crate sends TE, so a server may use no other coding. | §6.1, §7.4 |
+//! | A chunk is a hexadecimal size, perhaps extensions, CRLF, the data, CRLF. Trailers are header lines. | §7.1 |
+//! | Without either header, the body ends with the connection. A connection that ends inside a response is an error. | §6.3, §8 |
+//!
+//! It never guesses: bytes that two readers could understand in two ways are an error. It never looks at what a response
+//! means: [`always`](crate::always) does that. How the bytes are cut into pieces never changes the result.
+//!
+//! A head, the trailers and each line of the chunked coding have at most [`HEAD_MAX`] bytes. Bodies are not stored, so
+//! that once the buffer for the head has its size, no response causes an allocation.
+
+use std::ops::Range;
+
+/// The longest head that the reader accepts, in bytes. It also limits the trailers, and each line between chunks.
+pub const HEAD_MAX: usize = 64 * 1024;
+
+/// The bytes with which every response begins.
+const START: &[u8] = b"HTTP/1.";
+
+/// The two properties of a request that its response depends on: method and version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestKind {
+    /// Whether the method is HEAD, so that the response has no body, whatever its headers say.
+    pub head: bool,
+    /// Whether the version is HTTP/1.0.
+    pub http10: bool,
+}
+
+impl RequestKind {
+    /// A request in HTTP/1.1 with any method but HEAD.
+    pub const GET: RequestKind = RequestKind { head: false, http10: false };
+
+    /// A HEAD request in HTTP/1.1.
+    pub const HEAD: RequestKind = RequestKind { head: true, http10: false };
+}
+
+/// How the end of a response's body is found (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyFraming {
+    /// There is no body: the request is HEAD, or the status is 1xx, 204 or 304.
+    #[default]
+    NoBody,
+    /// The body has this number of bytes, by Content-Length.
+    Length(u64),
+    /// The body ends with the last chunk.
+    Chunked,
+    /// The body ends with the connection.
+    UntilClose,
+}
+
+/// What [`ResponseReader::read`] found next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// All bytes are read, and the response is not complete.
+    Incomplete,
+    /// The head is complete.
+    Head,
+    /// These bytes belong to the body. There is at least one.
+    Body(&'a [u8]),
+    /// The response is complete, interim or final.
+    Complete,
+}
+
+/// Reads the responses of one connection, one after the other.
+///
+/// Call [`read`](ResponseReader::read) until it returns [`Event::Incomplete`], then receive more bytes. The other
+/// methods describe the current response, which begins with the first byte behind the previous response.
+///
+/// ```
+/// use http_test_suite::reader::{Event, RequestKind, ResponseReader};
+///
+/// let mut reader = ResponseReader::default();
+/// let mut rest = &b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"[..];
+/// let mut body = Vec::new();
+/// loop {
+///     let (len, event) = reader.read(rest, RequestKind::GET)?;
+///     rest = &rest[len..];
+///     match event {
+///         Event::Head => assert_eq!((reader.status(), reader.header("content-length")), (200, Some(&b"5"[..]))),
+///         Event::Body(bytes) => body.extend_from_slice(bytes),
+///         Event::Complete | Event::Incomplete => break,
+///     }
+/// }
+/// assert_eq!((body.as_slice(), reader.keeps_alive()), (&b"hello"[..], true));
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct ResponseReader {
+    state: State,
+    /// The status line, the header lines, the trailer lines, and the start of a line whose end has not arrived.
+    lines: Vec<u8>,
+    /// Where in `lines` the current line starts.
+    line_start: usize,
+    /// Where in `lines` the head ends; 0 until it is complete.
+    head_end: usize,
+    /// The number of bytes of lines since the start of the response or the last byte of the body.
+    lines_len: usize,
+    /// Where in `lines` names and values stand: headers, then trailers.
+    headers: Vec<HeaderSpan>,
+    /// How many of `headers` belong to the head.
+    head_headers: usize,
+    minor_version: u8,
+    status: u16,
+    framing: BodyFraming,
+    content_length: Option<u64>,
+    is_chunked: bool,
+    says_close: bool,
+    says_keep_alive: bool,
+    /// Whether a chunk size had an extension, a leading zero or an upper-case digit.
+    has_unusual_chunks: bool,
+}
+
+/// What the next byte belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// The next byte starts a response.
+    #[default]
+    Between,
+    StatusLine,
+    HeaderLine,
+    /// A body with this many bytes left, at least one.
+    Body(u64),
+    UntilClose,
+    ChunkSize,
+    /// The data of a chunk with this many bytes left, at least one.
+    Chunk(u64),
+    ChunkEnd,
+    TrailerLine,
+    /// The response is complete; the event has not been returned.
+    Complete,
+}
+
+/// Where in the reader's buffer a header stands.
+#[derive(Clone, Debug)]
+struct HeaderSpan {
+    name: Range<usize>,
+    value: Range<usize>,
+}
+
+impl ResponseReader {
+    /// Reads from the start of `input` to the next event. Returns how many bytes were read, and the event. `request` is
+    /// the request that the response belongs to; it matters when the head is complete.
+    ///
+    /// # Errors
+    ///
+    /// Describes what is wrong with the bytes, at the latest at the end of the wrong line. After an error nothing more
+    /// can be read from the connection.
+    #[inline]
+    pub fn read<'a>(&mut self, input: &'a [u8], request: RequestKind) -> Result<(usize, Event<'a>), String> {
+        let mut at = 0;
+        loop {
+            let rest = &input[at..];
+            match self.state {
+                State::Complete => {
+                    self.state = State::Between;
+                    return Ok((at, Event::Complete));
+                }
+                _ if rest.is_empty() => return Ok((at, Event::Incomplete)),
+                State::Between => self.begin(),
+                State::Body(_) | State::Chunk(_) | State::UntilClose => {
+                    let body = self.take_body(rest);
+                    return Ok((at + body.len(), Event::Body(body)));
+                }
+                State::StatusLine
+                | State::HeaderLine
+                | State::ChunkSize
+                | State::ChunkEnd
+                | State::TrailerLine => {
+                    let (len, is_whole) = self.take_line(rest)?;
+                    at += len;
+                    if is_whole && self.end_line(request)? {
+                        return Ok((at, Event::Head));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says that the connection has ended. Returns true if this completes a response whose body ends with the
+    /// connection, and false if no response had begun.
+    ///
+    /// # Errors
+    ///
+    /// If the connection ended inside a response (RFC 9112 §8).
+    pub fn end(&mut self) -> Result<bool, String> {
+        let place = match self.state {
+            State::Between | State::Complete => return Ok(false),
+            State::UntilClose => {
+                self.state = State::Between;
+                return Ok(true);
+            }
+            State::StatusLine | State::HeaderLine => "head",
+            _ => "body",
+        };
+        Err(format!("the connection ended inside the {place} of a response (RFC 9112 §8)"))
+    }
+
+    /// Forgets everything that was read, to read from another connection.
+    pub fn reset(&mut self) {
+        self.state = State::Between;
+    }
+
+    /// The status code, 100 to 999.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The digit behind `HTTP/1.`: 0 or 1.
+    pub fn minor_version(&self) -> u8 {
+        self.minor_version
+    }
+
+    /// The reason phrase in the status line; may be empty.
+    pub fn reason(&self) -> &[u8] {
+        let end = self.lines.iter().position(|&byte| byte == b'\r').unwrap_or(0);
+        self.lines.get("HTTP/1.1 200 ".len()..end).unwrap_or_default()
+    }
+
+    /// How the end of the body is found. Known once the head is complete.
+    pub fn framing(&self) -> BodyFraming {
+        self.framing
+    }
+
+    /// Whether the server keeps the connection open after this response (RFC 9112 §9.3). Known once the head is
+    /// complete.
+    pub fn keeps_alive(&self) -> bool {
+        let persists = self.minor_version == 1 || self.says_keep_alive;
+        persists && !self.says_close && self.framing != BodyFraming::UntilClose
+    }
+
+    /// Whether a chunk size had an extension, a leading zero or an upper-case digit. All three are allowed.
+    pub fn has_unusual_chunks(&self) -> bool {
+        self.has_unusual_chunks
+    }
+
+    /// The status line and the header lines as received, with the empty line. Known once the head is complete.
+    pub fn head(&self) -> &[u8] {
+        &self.lines[..self.head_end]
+    }
+
+    /// The name and the value of each header line, in order. Values are without the white space around them.
+    pub fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.pairs(0..self.head_headers)
+    }
+
+    /// The value of the first header with this name, in any case of letters.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers().find(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+    }
+
+    /// The name and the value of each trailer line behind the last chunk, in order.
+    pub fn trailers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.pairs(self.head_headers..self.headers.len())
+    }
+
+    fn pairs(&self, range: Range<usize>) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let bytes = |range: &Range<usize>| &self.lines[range.clone()];
+        self.headers[range].iter().map(move |span| (bytes(&span.name), bytes(&span.value)))
+    }
+
+    /// Prepares for the first byte of a response. Keeps the buffers, for their capacity.
+    fn begin(&mut self) {
+        let (mut lines, mut headers) = (std::mem::take(&mut self.lines), std::mem::take(&mut self.headers));
+        lines.clear();
+        headers.clear();
+        *self = ResponseReader { state: State::StatusLine, lines, headers, ..ResponseReader::default() };
+    }
+
+    /// Returns the bytes at the start of `input` that belong to the body, at least one.
+    fn take_body<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
+        let (State::Body(left) | State::Chunk(left)) = self.state else { return input };
+        let body = &input[..usize::try_from(left).unwrap_or(usize::MAX).min(input.len())];
+        self.lines_len = 0;
+        self.state = match (self.state, left - body.len() as u64) {
+            (State::Body(_), 0) => State::Complete,
+            (State::Body(_), left) => State::Body(left),
+            (_, 0) => State::ChunkEnd,
+            (_, left) => State::Chunk(left),
+        };
+        body
+    }
+
+    /// Appends the bytes of `input` up to the first LF to the current line. Returns how many there are, and whether the
+    /// last is the LF.
+    fn take_line(&mut self, input: &[u8]) -> Result<(usize, bool), String> {
+        let end = input.iter().position(|&byte| byte == b'\n');
+        let len = end.map_or(input.len(), |at| at + 1);
+        self.lines_len += len;
+        if self.lines_len > HEAD_MAX {
+            return Err(format!("a head, trailers or a chunk-size line of more than {HEAD_MAX} bytes"));
+        }
+        self.lines.extend_from_slice(&input[..len]);
+        // A server of another protocol may never send an LF.
+        let start = &self.lines[..self.lines.len().min(START.len())];
+        if self.state == State::StatusLine && start != &START[..start.len()] {
+            return Err(format!("these bytes are not the start of a response: {}", preview(input, 60)));
+        }
+        Ok((len, end.is_some()))
+    }
+
+    /// Parses the current line, which has its LF. Returns whether it completes the head.
+    fn end_line(&mut self, request: RequestKind) -> Result<bool, String> {
+        let range = self.line_start..self.lines.len();
+        let Some(line) = self.lines[range.clone()].strip_suffix(b"\r\n") else {
+            return Err(format!("a bare LF behind {} (RFC 9112 §2.2)", quoted(&self.lines[range])));
+        };
+        self.line_start = range.end;
+        match (self.state, line) {
+            (State::StatusLine, _) => {
+                (self.minor_version, self.status) = status_line(line)?;
+                self.state = State::HeaderLine;
+            }
+            (State::HeaderLine, []) => {
+                self.head_end = range.end;
+                self.framing = self.find_framing(request)?;
+                self.state = match self.framing {
+                    BodyFraming::NoBody | BodyFraming::Length(0) => State::Complete,
+                    BodyFraming::Length(length) => State::Body(length),
+                    BodyFraming::Chunked => State::ChunkSize,
+                    BodyFraming::UntilClose => State::UntilClose,
+                };
+                return Ok(true);
+            }
+            (State::HeaderLine | State::TrailerLine, [_, ..]) => {
+                self.push_header(range.start..range.end - 2)?;
+            }
+            (State::ChunkSize, _) => {
+                let (size, is_unusual) = chunk_size(line)?;
+                self.has_unusual_chunks |= is_unusual;
+                self.state = if size == 0 { State::TrailerLine } else { State::Chunk(size) };
+                self.forget_line(range.start);
+            }
+            (State::ChunkEnd, []) => {
+                self.state = State::ChunkSize;
+                self.forget_line(range.start);
+            }
+            (State::ChunkEnd, _) => return Err("no CRLF behind a chunk (RFC 9112 §7.1)".into()),
+            (State::TrailerLine, []) => self.state = State::Complete,
+            (State::Between | State::Body(_) | State::UntilClose | State::Chunk(_) | State::Complete, _) => {}
+        }
+        Ok(false)
+    }
+
+    /// Removes a line of the chunked coding from the buffer.
+    fn forget_line(&mut self, start: usize) {
+        self.lines.truncate(start);
+        self.line_start = start;
+    }
+
+    /// Parses the header or trailer line that stands at `range`, its CRLF not included.
+    fn push_header(&mut self, range: Range<usize>) -> Result<(), String> {
+        let line = &self.lines[range.clone()];
+        let (name, value) = header_line(line)?;
+        if self.state == State::HeaderLine {
+            match name.end {
+                10 if line[name.clone()].eq_ignore_ascii_case(b"connection") => {
+                    for option in line[value.clone()].split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+                        self.says_close |= option.eq_ignore_ascii_case(b"close");
+                        self.says_keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                    }
+                }
+                14 if line[name.clone()].eq_ignore_ascii_case(b"content-length") => {
+                    let length = content_length(&line[value.clone()])?;
+                    if self.content_length.replace(length).is_some() {
+                        return Err("two Content-Length headers in a response (RFC 9112 §6.3)".into());
+                    }
+                }
+                17 if line[name.clone()].eq_ignore_ascii_case(b"transfer-encoding") => {
+                    let coding = &line[value.clone()];
+                    if self.is_chunked || !coding.eq_ignore_ascii_case(b"chunked") {
+                        let coding = quoted(coding);
+                        return Err(format!(
+                            "a transfer coding that no request asks for: {coding} (RFC 9112 §7.4)"
+                        ));
+                    }
+                    self.is_chunked = true;
+                }
+                _ => {}
+            }
+            self.head_headers += 1;
+        }
+        let shift = |part: Range<usize>| range.start + part.start..range.start + part.end;
+        self.headers.push(HeaderSpan { name: shift(name), value: shift(value) });
+        Ok(())
+    }
+
+    /// Decides how the body ends (RFC 9112 §6.3).
+    fn find_framing(&self, request: RequestKind) -> Result<BodyFraming, String> {
+        match (self.content_length, self.is_chunked) {
+            (Some(_), true) => {
+                Err("Content-Length and Transfer-Encoding in one response (RFC 9112 §6.2)".into())
+            }
+            _ if request.head || matches!(self.status, 100..=199 | 204 | 304) => Ok(BodyFraming::NoBody),
+            (_, true) => Ok(BodyFraming::Chunked),
+            (Some(length), _) => Ok(BodyFraming::Length(length)),
+            (None, _) => Ok(BodyFraming::UntilClose),
+        }
+    }
+}
+
+/// Shows bytes in a message: printable ASCII as it is, everything else as in a Rust string. After `max` bytes, it says
+/// how many were left out.
+pub fn preview(bytes: &[u8], max: usize) -> String {
+    match bytes.split_at_checked(max) {
+        Some((shown, rest)) if !rest.is_empty() => {
+            format!("{} … {} bytes more", shown.escape_ascii(), rest.len())
+        }
+        _ => bytes.escape_ascii().to_string(),
+    }
+}
+
+/// The start of a line, in quotation marks, for a message.
+fn quoted(line: &[u8]) -> String {
+    format!("\"{}\"", preview(line, 100))
+}
+
+/// Parses a status line into the digit of the minor version and the status code: `HTTP/1.1 SP 3DIGIT SP [reason]`. The
+/// second space is required (RFC 9112 §4).
+fn status_line(line: &[u8]) -> Result<(u8, u16), String> {
+    let wrong = |what: &str| Err(format!("{what} in the status line {} (RFC 9112 §4)", quoted(line)));
+    let [minor @ (b'0' | b'1'), b' ', rest @ ..] = &line[START.len().min(line.len())..] else {
+        return wrong("no version HTTP/1.0 or HTTP/1.1");
+    };
+    let [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] = rest else {
+        return wrong("no status code of three digits");
+    };
+    let [b' ', reason @ ..] = rest else {
+        return wrong("no space behind the three digits of the status code");
+    };
+    if !reason.iter().all(is_text) {
+        return wrong("a control character");
+    }
+    let status = [a, b, c].into_iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
+    Ok((minor - b'0', status))
+}
+
+/// Finds name and value in a header line: a token, a colon right behind it, and a value with optional white space around
+/// it (RFC 9112 §5).
+fn header_line(line: &[u8]) -> Result<(Range<usize>, Range<usize>), String> {
+    let wrong = |what: &str| Err(format!("{what} in the header line {} (RFC 9112 §5)", quoted(line)));
+    let name_len = line.iter().take_while(|byte| is_token(byte)).count();
+    match line.get(name_len) {
+        Some(b':') if name_len > 0 => {}
+        Some(b' ' | b'\t') if name_len == 0 => return wrong("a folded value"),
+        None => return wrong("no colon"),
+        Some(_) => return wrong("a name that is not a token"),
+    }
+    let value = &line[name_len + 1..];
+    if !value.iter().all(is_text) {
+        return wrong(if value.contains(&b'\r') { "a bare CR" } else { "a control character" });
+    }
+    let start = line.len() - value.trim_ascii_start().len();
+    Ok((0..name_len, start..start + value.trim_ascii().len()))
+}
+
+/// Parses the value of Content-Length: digits and nothing else, no sign, no list (RFC 9110 §8.6).
+fn content_length(value: &[u8]) -> Result<u64, String> {
+    let digits = value.iter().all(u8::is_ascii_digit);
+    let length = str::from_utf8(value).ok().filter(|_| digits).and_then(|value| value.parse().ok());
+    length.ok_or_else(|| format!("a Content-Length that is not a number: {} (RFC 9110 §8.6)", quoted(value)))
+}
+
+/// Parses a chunk-size line into the size and whether it is more than the shortest lower-case number. Extensions have no
+/// meaning for the reader (RFC 9112 §7.1.1).
+fn chunk_size(line: &[u8]) -> Result<(u64, bool), String> {
+    let digits = line.split(|&byte| byte == b';').next().unwrap_or_default();
+    let is_number = digits.iter().all(u8::is_ascii_hexdigit) && line.iter().all(is_text);
+    let size = str::from_utf8(digits).ok().filter(|_| is_number);
+    let size = size.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    let size =
+        size.ok_or_else(|| format!("a chunk size that is not a number: {} (RFC 9112 §7.1)", quoted(line)))?;
+    let has_upper_case = digits.iter().any(u8::is_ascii_uppercase);
+    Ok((size, has_upper_case || digits.len() < line.len() || (digits[0] == b'0' && digits.len() > 1)))
+}
+
+/// A character of a token (RFC 9110 §5.6.2).
+fn is_token(byte: &u8) -> bool {
+    const TOKEN: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = 0;
+        while byte < 128 {
+            table[byte] = (byte as u8).is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let others = b"!#$%&'*+-.^_`|~";
+        let mut at = 0;
+        while at < others.len() {
+            table[others[at] as usize] = true;
+            at += 1;
+        }
+        table
+    };
+    TOKEN[usize::from(*byte)]
+}
+
+/// A character of a header value or a reason: tab, space, a visible character, or a byte beyond ASCII (RFC 9110 §5.5).
+fn is_text(byte: &u8) -> bool {
+    *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a reader finds in some bytes.
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    struct Found {
+        /// Each complete response: status, framing, body, trailers, and whether the connection stays open.
+        responses: Vec<(u16, BodyFraming, Vec<u8>, usize, bool)>,
+        /// How the bytes end: `Ok(true)` inside a response, `Ok(false)` between two.
+        end: Option<Result<bool, String>>,
+    }
+
+    /// Reads pieces, then the end of the connection if it `ended`.
+    fn find(reader: &mut ResponseReader, pieces: &[&[u8]], request: RequestKind, ended: bool) -> Found {
+        let (mut found, mut body, mut is_inside) = (Found::default(), Vec::new(), false);
+        let complete = |reader: &ResponseReader, body: &mut Vec<u8>, found: &mut Found| {
+            let (framing, keeps_alive) = (reader.framing(), reader.keeps_alive());
+            let body = std::mem::take(body);
+            found.responses.push((reader.status(), framing, body, reader.trailers().count(), keeps_alive));
+        };
+        for piece in pieces {
+            let mut rest = *piece;
+            loop {
+                match reader.read(rest, request) {
+                    Ok((len, event)) => {
+                        is_inside |= len > 0;
+                        rest = &rest[len..];
+                        match event {
+                            Event::Incomplete => break,
+                            Event::Head => {}
+                            Event::Body(bytes) => body.extend_from_slice(bytes),
+                            Event::Complete => {
+                                complete(reader, &mut body, &mut found);
+                                is_inside = false;
+                            }
+                        }
+                    }
+                    Err(error) => return Found { end: Some(Err(error)), ..found },
+                }
+            }
+        }
+        found.end = Some(match ended.then(|| reader.end()) {
+            None => Ok(is_inside),
+            Some(Ok(true)) => {
+                complete(reader, &mut body, &mut found);
+                Ok(false)
+            }
+            Some(end) => end,
+        });
+        found
+    }
+
+    /// Reads `input` and the end of the connection, at once, cut in two at every offset, and byte by byte. Expects one
+    /// response with this body, or an error that contains this text.
+    fn check(input: &str, request: RequestKind, expected: Result<&str, &str>) {
+        let input = input.as_bytes();
+        let cuts = (0..=input.len()).map(|at| vec![&input[..at], &input[at..]]);
+        let mut reader = ResponseReader::default();
+        for pieces in cuts.chain([input.chunks(1).collect()]) {
+            reader.reset();
+            let found = find(&mut reader, &pieces, request, true);
+            let text = String::from_utf8_lossy(input);
+            match (&found.responses[..], found.end.clone().unwrap(), expected) {
+                ([(_, _, body, ..)], Ok(false), Ok(expected)) => {
+                    assert_eq!(body, expected.as_bytes(), "{text}");
+                }
+                ([], Err(error), Err(expected)) if error.contains(expected) => {}
+                _ => panic!("{found:?}, not {expected:?}, for {text:?} in {} pieces", pieces.len()),
+            }
+        }
+    }
+
+    fn check_get(input: &str, expected: Result<&str, &str>) {
+        check(input, RequestKind::GET, expected);
+    }
+
+    #[test]
+    fn finds_the_end_of_every_body() {
+        check_get("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", Ok("abc"));
+        check_get("HTTP/1.1 404 \r\ncontent-length:003\t\r\n\r\nabc", Ok("abc"));
+        check_get("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Ok(""));
+        check_get("HTTP/1.1 200 OK\r\n\r\nabc", Ok("abc"));
+        check_get("HTTP/1.1 204 No\r\n\r\n", Ok(""));
+        check_get("HTTP/1.0 304 No\r\nContent-Length: 3\r\n\r\n", Ok(""));
+        check_get("HTTP/1.1 101 Up\r\nUpgrade: x\r\n\r\n", Ok(""));
+        check("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", RequestKind::HEAD, Ok(""));
+        check("HTTP/1.1 200 OK\r\n\r\n", RequestKind::HEAD, Ok(""));
+        let chunks = "3;x=\"y\"\r\nabc\r\nA\r\n0123456789\r\n00\r\nT: u\r\n\r\n";
+        check_get(
+            &format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n{chunks}"),
+            Ok("abc0123456789"),
+        );
+    }
+
+    #[test]
+    fn rejects_a_connection_that_ends_inside_a_response() {
+        check_get("HTTP/1.1 2", Err("inside the head"));
+        check_get("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n", Err("inside the head"));
+        check_get("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc", Err("inside the body"));
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for chunks in ["", "3", "3\r\nab", "3\r\nabc", "3\r\nabc\r\n", "3\r\nabc\r\n0\r\n", "0\r\nT: u\r\n"] {
+            check_get(&format!("{head}{chunks}"), Err("inside the body"));
+        }
+        assert_eq!(ResponseReader::default().end(), Ok(false));
+    }
+
+    #[test]
+    fn rejects_a_malformed_head() {
+        for (head, expected) in [
+            ("hello", "not the start of a response"),
+            ("\r\nHTTP/1.1 200 OK\r\n\r\n", "not the start of a response"),
+            ("HTTP/2 200 OK\r\n\r\n", "not the start of a response"),
+            ("HTTP/1.2 200 OK\r\n\r\n", "no version"),
+            ("HTTP/1.1\r\n\r\n", "no version"),
+            ("HTTP/1.\r\n\r\n", "no version"),
+            ("HTTP/1.1 200 OK\n", "bare LF"),
+            ("HTTP/1.1 200 OK\r\nA: b\n", "bare LF"),
+            ("HTTP/1.1 200 OK\r\nA: b\r\n\n", "bare LF"),
+            ("HTTP/1.1 200\r\n\r\n", "no space behind"),
+            ("HTTP/1.1 2000 OK\r\n\r\n", "no space behind"),
+            ("HTTP/1.1  200 OK\r\n\r\n", "three digits"),
+            ("HTTP/1.1 20 OK\r\n\r\n", "three digits"),
+            ("HTTP/1.1 099 OK\r\n\r\n", "three digits"),
+            ("HTTP/1.1 200 O\x01K\r\n\r\n", "control"),
+            ("HTTP/1.1 200 O\rK\r\n\r\n", "control"),
+            ("HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n", "folded"),
+            ("HTTP/1.1 200 OK\r\n A: b\r\n\r\n", "folded"),
+            ("HTTP/1.1 200 OK\r\nA : b\r\n\r\n", "not a token"),
+            ("HTTP/1.1 200 OK\r\n: b\r\n\r\n", "not a token"),
+            ("HTTP/1.1 200 OK\r\nA\r\n\r\n", "no colon"),
+            ("HTTP/1.1 200 OK\r\nA: \0\r\n\r\n", "control"),
+            ("HTTP/1.1 200 OK\r\nA: b\rc\r\n\r\n", "bare CR"),
+        ] {
+            check_get(head, Err(expected));
+        }
+    }
+
+    #[test]
+    fn rejects_framing_with_two_meanings() {
+        for (headers, expected) in [
+            ("Content-Length: 1\r\nContent-Length: 1", "two Content-Length"),
+            ("Content-Length: 1\r\nTransfer-Encoding: chunked", "in one response"),
+            ("Content-Length: 1, 1", "not a number"),
+            ("Content-Length: +1", "not a number"),
+            ("Content-Length: ", "not a number"),
+            ("Content-Length: 1a", "not a number"),
+            ("Content-Length: 99999999999999999999", "not a number"),
+            ("Transfer-Encoding: gzip, chunked", "no request asks for"),
+            ("Transfer-Encoding: identity", "no request asks for"),
+            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "no request asks for"),
+        ] {
+            for request in [RequestKind::GET, RequestKind::HEAD] {
+                check(&format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\na"), request, Err(expected));
+            }
+        }
+    }
+
+    #[test]
+    fn rejects_malformed_chunks() {
+        for (chunks, expected) in [
+            ("x\r\n", "chunk size"),
+            ("\r\n", "chunk size"),
+            ("3 \r\nabc\r\n", "chunk size"),
+            ("+3\r\nabc\r\n", "chunk size"),
+            ("0x3\r\nabc\r\n", "chunk size"),
+            ("3;\0\r\nabc\r\n", "chunk size"),
+            ("11111111111111111\r\n", "chunk size"),
+            ("3\nabc\r\n", "bare LF"),
+            ("3\r\nabcd\r\n", "no CRLF behind a chunk"),
+            ("3\r\nabc\n", "bare LF"),
+            ("0\r\nx\r\n", "no colon"),
+            ("0\r\n\n", "bare LF"),
+        ] {
+            let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+            check_get(&format!("{head}{chunks}"), Err(expected));
+        }
+    }
+
+    #[test]
+    fn limits_heads_and_lines() {
+        let long = "x".repeat(HEAD_MAX);
+        for input in [
+            format!("HTTP/1.1 200 {long}"),
+            format!("HTTP/1.1 200 OK\r\n{}", "A: b\r\n".repeat(HEAD_MAX / 6)),
+            format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1;{long}"),
+            format!(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n{}",
+                "A: b\r\n".repeat(HEAD_MAX / 6)
+            ),
+        ] {
+            let found = find(&mut ResponseReader::default(), &[input.as_bytes()], RequestKind::GET, false);
+            assert!(found.end.unwrap().unwrap_err().contains("more than 65536 bytes"));
+        }
+    }
+
+    #[test]
+    fn reads_one_response_after_the_other() {
+        let input = "HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 204 No\r\nConnection: x, Close\r\n\r\nHTTP/1.0 200 OK\r\n\
+            Connection: Keep-Alive\r\nContent-Length: 1\r\n\r\naHTTP/1.0 204 No\r\n\r\nHTTP/1.1 200 OK\r\n\r\nHTTP";
+        let found = find(&mut ResponseReader::default(), &[input.as_bytes()], RequestKind::GET, true);
+        let expected = [
+            (100, BodyFraming::NoBody, "", 0, true),
+            (204, BodyFraming::NoBody, "", 0, false),
+            (200, BodyFraming::Length(1), "a", 0, true),
+            (204, BodyFraming::NoBody, "", 0, false),
+            (200, BodyFraming::UntilClose, "HTTP", 0, false),
+        ];
+        assert_eq!(found.responses, expected.map(|(a, b, body, d, e)| (a, b, Vec::from(body), d, e)));
+    }
+
+    #[test]
+    fn describes_the_current_response() {
+        let mut reader = ResponseReader::default();
+        let head = b"HTTP/1.1 200 All right\r\nA:  b \r\nETag:\"\xfc\"\r\na: c\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(reader.read(head, RequestKind::GET), Ok((head.len(), Event::Head)));
+        assert_eq!((reader.minor_version(), reader.status(), reader.reason()), (1, 200, &b"All right"[..]));
+        assert_eq!((reader.header("a"), reader.header("eTAG")), (Some(&b"b"[..]), Some(&b"\"\xfc\""[..])));
+        assert_eq!((reader.header("b"), reader.headers().count(), reader.head()), (None, 4, &head[..]));
+        let mut rest = &b"1\r\na\r\n0a;x\r\n0123456789\r\n0\r\nT:u\r\n\r\n"[..];
+        assert_eq!(reader.read(rest, RequestKind::GET), Ok((4, Event::Body(b"a"))));
+        assert!(!reader.has_unusual_chunks());
+        rest = &rest[4..];
+        while let (len @ 1.., _) = reader.read(rest, RequestKind::GET).unwrap() {
+            rest = &rest[len..];
+        }
+        assert!(reader.has_unusual_chunks());
+        assert_eq!(reader.trailers().collect::<Vec<_>>(), [(&b"T"[..], &b"u"[..])]);
+    }
+
+    #[test]
+    fn allocates_nothing_for_later_responses() {
+        let mut reader = ResponseReader::default();
+        let head = "HTTP/1.1 200 OK\r\nServer: s\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let input = format!("{head}3\r\nabc\r\n0\r\nT: u\r\n\r\n");
+        let mut read = || {
+            let mut rest = input.as_bytes();
+            while let (len @ 1.., _) = reader.read(rest, RequestKind::GET).unwrap() {
+                rest = &rest[len..];
+            }
+        };
+        read();
+        assert_eq!(allocation_counter::measure(|| (0..100).for_each(|_| read())).count_total, 0);
+    }
+
+    proptest! {
+        /// Any cut of any bytes, well-formed or not, gives the same result.
+        #[test]
+        fn pieces_do_not_change_the_result(
+            parts in prop::collection::vec(prop::sample::select(PARTS), 0..12),
+            cuts in prop::collection::vec(0_usize..400, 0..6),
+            (head, ended) in (any::<bool>(), any::<bool>()),
+        ) {
+            let input: Vec<u8> = parts.concat().into_bytes();
+            let request = RequestKind { head, http10: false };
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(input.len())).chain([0, input.len()]).collect();
+            cuts.sort_unstable();
+            let pieces: Vec<&[u8]> = cuts.windows(2).map(|cut| &input[cut[0]..cut[1]]).collect();
+            let [whole, cut, bytes] = [vec![input.as_slice()], pieces, input.chunks(1).collect()]
+                .map(|pieces| find(&mut ResponseReader::default(), &pieces, request, ended))
+                // How much of the input a message quotes depends on the pieces.
+                .map(|found| (found.responses, found.end.unwrap().map_err(drop)));
+            prop_assert_eq!(&whole, &cut);
+            prop_assert_eq!(&whole, &bytes);
+        }
+    }
+
+    /// Parts of responses, right and wrong.
+    const PARTS: &[&str] = &[
+        "HTTP/1.1 200 OK\r\n",
+        "HTTP/1.0 404 \r\n",
+        "HTTP/1.1 100 Go\r\n\r\n",
+        "HTTP/1.1 204 No\r\n",
+        "HTTP/1.",
+        "hello",
+        "Content-Length: 3\r\n",
+        "Content-Length: 0\r\n",
+        "Content-Length: x\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "A: b\r\n",
+        " c\r\n",
+        "Connection: close\r\n",
+        "\r\n",
+        "\r\n",
+        "\r\n",
+        "abc",
+        "abc",
+        "3\r\nabc\r\n",
+        "3;x\r\nabc\r\n",
+        "0\r\n",
+        "0\r\n\r\n",
+        "\n",
+        "\r",
+        "\0",
+    ];
+}
