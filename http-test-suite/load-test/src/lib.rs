@@ -3,8 +3,8 @@
 #![forbid(unsafe_code)]
 
 pub mod clients;
+pub mod experiments;
 pub mod lab;
 pub mod load;
 pub mod report;
-pub mod soak;
 pub mod versus;

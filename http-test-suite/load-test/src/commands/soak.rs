@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::ProgressBar;
-use load_test::soak::Soak;
+use load_test::experiments::soak::Soak;
 
 use super::print;
 use http_test_suite::duration;

@@ -1,0 +1,3 @@
+//! The experiments that run on the load driver.
+
+pub mod soak;

@@ -1,0 +1,180 @@
+//! The clients of a soak: how many there are of each kind, and how often they connect. The load leaves some CPU time
+//! free on a machine with two cores, so that a slow response is the server's fault and not the machine's.
+
+use std::io;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::connection::CheckedConnection;
+use super::documents::Document;
+use super::{misbehaving, well_behaved};
+
+/// The most error messages that are kept for each kind of client; further failures are only counted.
+const MESSAGES_MAX: usize = 3;
+
+/// A kind of client: a row of the table [`KINDS`].
+struct Kind {
+    name: &'static str,
+    /// The number of simultaneous clients.
+    clients: u32,
+    /// Connections per second of all these clients together, if they are fast enough.
+    per_second: f64,
+    /// What a client does on each connection.
+    behaviour: fn(Task<'_>) -> Result<(), String>,
+}
+
+const fn kind(
+    name: &'static str,
+    clients: u32,
+    per_second: f64,
+    behaviour: fn(Task<'_>) -> Result<(), String>,
+) -> Kind {
+    Kind { name, clients, per_second, behaviour }
+}
+
+/// All kinds of clients.
+const KINDS: &[Kind] = &[
+    kind("keep-alive", 4, 20.0, well_behaved::keeps_alive),
+    kind("pipelining", 2, 20.0, well_behaved::pipelines),
+    kind("one request", 4, 60.0, well_behaved::requests_once),
+    kind("download", 2, 2.0, well_behaved::downloads),
+    kind("HEAD", 1, 20.0, well_behaved::requests_heads),
+    kind("ranges", 2, 20.0, well_behaved::requests_ranges),
+    kind("conditional", 1, 20.0, well_behaved::revalidates),
+    kind("half-close", 2, 15.0, well_behaved::half_closes),
+    kind("idle", 40, 10.0, well_behaved::idles),
+    kind("slow sender", 24, 12.0, well_behaved::sends_slowly),
+    kind("slow reader", 6, 2.0, well_behaved::reads_slowly),
+    kind("garbage", 1, 15.0, misbehaving::sends_garbage),
+    kind("TLS hello", 1, 15.0, misbehaving::starts_tls),
+    kind("too large", 1, 10.0, misbehaving::sends_too_much),
+    kind("bad framing", 1, 15.0, misbehaving::frames_ambiguously),
+    kind("reset download", 2, 20.0, misbehaving::resets_download),
+    kind("reset request", 2, 20.0, misbehaving::resets_request),
+    kind("leaves early", 10, 20.0, misbehaving::leaves),
+];
+
+/// What a client does on one connection: which server, which documents.
+#[derive(Clone, Copy)]
+pub(super) struct Task<'a> {
+    /// The server under test.
+    pub(super) server: SocketAddr,
+    /// The documents that the server serves, at least one; the longest comes last.
+    pub(super) documents: &'a [Document],
+    /// The number of the connection among those of its kind; it selects the document and the fault.
+    pub(super) number: u64,
+}
+
+impl<'a> Task<'a> {
+    /// Opens the connection.
+    pub(super) fn connect(&self) -> Result<CheckedConnection, String> {
+        CheckedConnection::connect(self.server)
+    }
+
+    /// The document of this task, of any length.
+    pub(super) fn any(&self) -> &'a Document {
+        self.select(self.documents, 0)
+    }
+
+    /// The small document of this task, or the `index`-th after it.
+    pub(super) fn small(&self, index: u64) -> &'a Document {
+        self.select(&self.documents[..self.documents.partition_point(Document::is_small)], index)
+    }
+
+    /// The longest document.
+    pub(super) fn longest(&self) -> &'a Document {
+        &self.documents[self.documents.len() - 1]
+    }
+
+    fn select(&self, documents: &'a [Document], index: u64) -> &'a Document {
+        &documents[usize::try_from(self.number + index).unwrap_or_default() % documents.len()]
+    }
+}
+
+/// The results of all clients of one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ClientResults {
+    /// The name of the kind.
+    pub name: &'static str,
+    /// The number of connections on which the server did everything right.
+    pub passed: u64,
+    /// The number of connections on which the server did something wrong.
+    pub failed: u64,
+    /// What the server did wrong: the first messages, each only once.
+    pub messages: Vec<String>,
+}
+
+impl ClientResults {
+    fn new(kind: &Kind) -> ClientResults {
+        ClientResults { name: kind.name, passed: 0, failed: 0, messages: Vec::new() }
+    }
+
+    /// Adds the results of other clients of the same kind.
+    pub(super) fn add(&mut self, other: ClientResults) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        other.messages.into_iter().for_each(|message| self.keep(message));
+    }
+
+    fn record(&mut self, result: Result<(), String>) {
+        match result {
+            Ok(()) => self.passed += 1,
+            Err(message) => {
+                self.failed += 1;
+                self.keep(message);
+            }
+        }
+    }
+
+    fn keep(&mut self, message: String) {
+        if self.messages.len() < MESSAGES_MAX && !self.messages.contains(&message) {
+            self.messages.push(message);
+        }
+    }
+}
+
+/// Runs all clients for `time`, each for at least one connection. Returns the results of each kind when the last client
+/// has finished.
+pub(super) fn run(
+    server: SocketAddr,
+    documents: &[Document],
+    time: Duration,
+) -> io::Result<Vec<ClientResults>> {
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let mut clients = Vec::new();
+        for (index, kind) in KINDS.iter().enumerate() {
+            for client in 0..kind.clients {
+                let first = Task { server, documents, number: u64::from(client) };
+                let run = move || run_client(kind, first, start, time);
+                clients.push((index, thread::Builder::new().spawn_scoped(scope, run)?));
+            }
+        }
+        let mut results: Vec<_> = KINDS.iter().map(ClientResults::new).collect();
+        for (index, client) in clients {
+            results[index].add(client.join().map_err(|_| io::Error::other("a client of the soak panicked"))?);
+        }
+        Ok(results)
+    })
+}
+
+/// Runs one client: connections at even intervals, with another offset for each client of the kind. Late connections are
+/// not made up for.
+fn run_client(kind: &Kind, first: Task<'_>, start: Instant, time: Duration) -> ClientResults {
+    let mut results = ClientResults::new(kind);
+    let interval = Duration::from_secs_f64(f64::from(kind.clients) / kind.per_second);
+    let mut task = first;
+    let mut due = start + (interval.mul_f64(first.number as f64) / kind.clients).min(time);
+    loop {
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        results.record((kind.behaviour)(task));
+        task.number += u64::from(kind.clients);
+        due = (due + interval).max(Instant::now());
+        if due >= start + time {
+            return results;
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The soak: well-behaved, slow, misbehaving and aborting clients use one server at the same time for minutes.
+//!
+//! A [`Soak`] says which server and for how long; running it gives a [`Verdict`]. Three things must hold: every response
+//! is right to the byte, whatever other clients do; after the last client has left, the server holds no more
+//! descriptors, threads and memory than after a short warm-up with the same clients; and it stops at SIGTERM.
+//!
+//! ```text
+//! documents                  the files that the server serves
+//! connection                 one connection, with its responses checked
+//! well_behaved  misbehaving  what clients of each kind do on a connection
+//! clients                    how many clients of each kind, and how often
+//! resources                  what the server's processes hold
+//! verdict                    the result
+//! ```
+
+mod clients;
+mod connection;
+mod documents;
+mod misbehaving;
+mod resources;
+mod verdict;
+mod well_behaved;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use crate::lab::server::Server;
+
+pub use clients::ClientResults;
+pub use resources::Resources;
+pub use verdict::Verdict;
+
+/// The warm-up takes one part in this many of the time, and no longer than [`WARM_UP_MAX`].
+const WARM_UP_SHARE: u32 = 4;
+
+/// The longest warm-up. By its end clients of every kind have requested every file from every worker; memory that grows
+/// later counts as a leak.
+const WARM_UP_MAX: Duration = Duration::from_secs(15);
+
+/// A server to soak, and for how long.
+#[derive(Clone, Debug)]
+pub struct Soak {
+    /// A program that accepts `--port 0` and, as the last argument, the directory to serve; that prints its address;
+    /// and that exits at SIGTERM with code 0.
+    pub program: PathBuf,
+    /// Further arguments for the program.
+    pub arguments: Vec<OsString>,
+    /// How long clients open connections. Connections that are open then may finish.
+    pub time: Duration,
+}
+
+impl Soak {
+    /// Starts the server on temporary files, runs the clients twice, first as a warm-up, and observes what the server
+    /// holds.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not start, or the system lacks threads or disk space for the clients. Faults of the running
+    /// server, even a crash, are in the verdict.
+    pub fn run(&self) -> io::Result<Verdict> {
+        let scratch = tempfile::tempdir()?;
+        let documents = documents::write(&scratch.path().join("root"))?;
+        let mut command = Command::new(&self.program);
+        command.args(["--port", "0"]).args(&self.arguments).arg(scratch.path().join("root"));
+        let server = Server::announced(command, scratch.path())?;
+        let pid = server.processes.pids().first().copied().unwrap_or_default();
+        let run_clients = |time| clients::run(server.address, &documents, time);
+
+        let warm_up = (self.time / WARM_UP_SHARE).min(WARM_UP_MAX);
+        let mut verdict = Verdict { clients: run_clients(warm_up)?, ..Verdict::default() };
+        verdict.before =
+            resources::wait_until_settled(pid).unwrap_or_else(|error| verdict.record_ended(&error));
+        let (results, peak) = with_peak(pid, || run_clients(self.time));
+        verdict.add(results?);
+        verdict.peak = peak.unwrap_or_else(|error| verdict.record_ended(&error));
+        verdict.after = resources::wait_until_freed(pid, &verdict.before)
+            .unwrap_or_else(|error| verdict.record_ended(&error));
+        verdict.faults.extend(verdict.after.excess(&verdict.before));
+        if let Err(error) = server.stop() {
+            verdict.faults.push(format!("after SIGTERM: {error}"));
+        }
+        Ok(verdict)
+    }
+}
+
+/// Calls `run`, and returns its result with the most that the server held during the call.
+fn with_peak<T>(pid: u32, run: impl FnOnce() -> T) -> (T, io::Result<Resources>) {
+    thread::scope(|scope| {
+        let (running, stop) = channel();
+        let peak = scope.spawn(move || resources::peak(pid, &stop));
+        let result = run();
+        drop(running);
+        let peak = peak.join().unwrap_or_else(|_| Err(io::Error::other("reading the resources panicked")));
+        (result, peak)
+    })
+}

@@ -1,0 +1,193 @@
+//! The resources that a server's processes hold: descriptors, threads and memory, read from `/proc` (proc(5)), so that
+//! the server need not cooperate.
+
+use std::fs;
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::lab::observe::{Tree, field};
+
+/// The interval between two readings.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// How long the numbers of descriptors and threads must not change to count as settled.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+
+/// How long a server may take to free the resources of closed connections. Longer than a lingering close after an
+/// error; shorter than any timeout for a silent client, so that a server fails if it frees a closed connection only by
+/// timeout.
+const TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How much more memory than before is tolerated, because allocators keep some: this many bytes, plus one part in this
+/// many of the memory held before.
+const MEMORY_TOLERANCE: (u64, u64) = (4 * 1024 * 1024, 10);
+
+/// How many more descriptors than before are tolerated: a worker may have opened and cached further large files.
+const DESCRIPTORS_TOLERANCE: usize = 8;
+
+/// The resources that a server and all its descendant processes hold at one time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Resources {
+    /// The process ids, ascending.
+    pub processes: Vec<u32>,
+    /// The number of open descriptors.
+    pub descriptors: usize,
+    /// The number of living threads.
+    pub threads: usize,
+    /// Anonymous memory in bytes, with shared pages divided among the processes (`Pss_Anon`). Pages of the program's
+    /// file are left out, because their share changes when another process runs the same program.
+    pub memory_bytes: u64,
+}
+
+impl Resources {
+    /// Reads the resources of process `pid` and its descendants.
+    ///
+    /// # Errors
+    ///
+    /// If a process has ended.
+    pub fn read(pid: u32) -> io::Result<Resources> {
+        let mut processes = Tree::of(pid)?.pids().to_vec();
+        processes.sort_unstable();
+        let mut resources = Resources::default();
+        for pid in &processes {
+            resources.descriptors += count_entries(*pid, "fd")?;
+            resources.threads += count_entries(*pid, "task")?;
+            resources.memory_bytes += anonymous_memory(*pid)?;
+        }
+        Ok(Resources { processes, ..resources })
+    }
+
+    /// Describes each resource of which the server holds more than `before`; empty if it has freed everything.
+    pub fn excess(&self, before: &Resources) -> Vec<String> {
+        let memory_max = before.memory_bytes + MEMORY_TOLERANCE.0 + before.memory_bytes / MEMORY_TOLERANCE.1;
+        let mut excess = Vec::new();
+        let mut check = |is_excess: bool, name: &str, before: String, after: String| {
+            excess.extend(is_excess.then(|| format!("{name}: {before} before, {after} after")));
+        };
+        check(
+            self.descriptors > before.descriptors + DESCRIPTORS_TOLERANCE,
+            "descriptors",
+            before.descriptors.to_string(),
+            self.descriptors.to_string(),
+        );
+        check(self.threads > before.threads, "threads", before.threads.to_string(), self.threads.to_string());
+        check(
+            self.memory_bytes > memory_max,
+            "memory",
+            format!("{} bytes", before.memory_bytes),
+            format!("{} bytes", self.memory_bytes),
+        );
+        check(
+            self.processes != before.processes,
+            "processes",
+            format!("{:?}", before.processes),
+            format!("{:?}", self.processes),
+        );
+        excess
+    }
+
+    /// Raises each resource to that of `other` if that is more.
+    fn raise_to(&mut self, other: &Resources) {
+        if self.processes.len() < other.processes.len() {
+            self.processes.clone_from(&other.processes);
+        }
+        self.descriptors = self.descriptors.max(other.descriptors);
+        self.threads = self.threads.max(other.threads);
+        self.memory_bytes = self.memory_bytes.max(other.memory_bytes);
+    }
+}
+
+/// Waits until the numbers of descriptors and threads no longer change, or until the timeout, and returns the resources.
+pub(super) fn wait_until_settled(pid: u32) -> io::Result<Resources> {
+    let (mut before, mut since) = (Resources::default(), Instant::now());
+    read_until(pid, |now| {
+        if (now.descriptors, now.threads) != (before.descriptors, before.threads) {
+            since = Instant::now();
+        }
+        before.clone_from(now);
+        since.elapsed() >= SETTLED_AFTER
+    })
+}
+
+/// Waits until the server holds no more than `before`, or until the timeout, and returns the resources.
+pub(super) fn wait_until_freed(pid: u32, before: &Resources) -> io::Result<Resources> {
+    read_until(pid, |now| now.excess(before).is_empty())
+}
+
+/// Reads the resources at intervals until `is_done` returns true, or until the timeout, and returns the last.
+fn read_until(pid: u32, mut is_done: impl FnMut(&Resources) -> bool) -> io::Result<Resources> {
+    let start = Instant::now();
+    loop {
+        let resources = Resources::read(pid)?;
+        if is_done(&resources) || start.elapsed() > TIMEOUT {
+            return Ok(resources);
+        }
+        thread::sleep(INTERVAL);
+    }
+}
+
+/// Returns the maximum of each resource until the sender of `stop` is dropped.
+pub(super) fn peak(pid: u32, stop: &Receiver<()>) -> io::Result<Resources> {
+    let mut peak = Resources::read(pid)?;
+    while stop.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+        peak.raise_to(&Resources::read(pid)?);
+    }
+    Ok(peak)
+}
+
+/// The number of entries of a directory in `/proc/PID`.
+fn count_entries(pid: u32, directory: &str) -> io::Result<usize> {
+    let path = format!("/proc/{pid}/{directory}");
+    Ok(fs::read_dir(&path).map_err(|error| cannot_read(&path, &error))?.count())
+}
+
+fn anonymous_memory(pid: u32) -> io::Result<u64> {
+    let path = format!("/proc/{pid}/smaps_rollup");
+    let text = fs::read_to_string(&path).map_err(|error| cannot_read(&path, &error))?;
+    let invalid = || cannot_read(&path, &io::Error::new(io::ErrorKind::InvalidData, "no Pss_Anon"));
+    Ok(field(&text, "Pss_Anon:").ok_or_else(invalid)? * 1024)
+}
+
+fn cannot_read(path: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot read {path}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(after: (usize, usize, u64, u32), expected: &[&str]) {
+        let resources = |(descriptors, threads, mebibytes, pid): (usize, usize, u64, u32)| Resources {
+            processes: vec![1, pid],
+            descriptors,
+            threads,
+            memory_bytes: mebibytes * 1024 * 1024,
+        };
+        let excess = resources(after).excess(&resources((10, 4, 20, 2)));
+        let names: Vec<_> = excess.iter().map(|excess| excess.split(':').next().unwrap()).collect();
+        assert_eq!(names, expected, "{after:?}");
+    }
+
+    #[test]
+    fn reports_resources_that_were_not_freed() {
+        check((10, 4, 20, 2), &[]);
+        check((9, 3, 26, 2), &[]);
+        check((18, 4, 20, 2), &[]);
+        check((19, 4, 20, 2), &["descriptors"]);
+        check((10, 5, 20, 2), &["threads"]);
+        check((10, 4, 27, 2), &["memory"]);
+        check((10, 4, 20, 3), &["processes"]);
+    }
+
+    #[test]
+    fn reads_the_resources_of_a_process() {
+        let pid = std::process::id();
+        let resources = Resources::read(pid).unwrap();
+        assert!(resources.processes.contains(&pid) && resources.memory_bytes > 0);
+        assert!(resources.descriptors > 2 && resources.threads > 0);
+    }
+}
