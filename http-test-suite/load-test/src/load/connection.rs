@@ -13,11 +13,10 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
-use super::answer::Reader;
 use super::plan::Load;
 use super::recorder::{Outcome, Recorder};
+use super::response::ResponseChecker;
 use super::stats::Fault;
-use super::syntax::Malformed;
 
 /// The most requests in one `send`.
 const REQUESTS_PER_SEND: usize = 32;
@@ -64,7 +63,7 @@ pub(super) struct Connection {
     closing: Option<Outcome>,
     socket: Option<Socket>,
     /// Reads the response to the first request.
-    reader: Reader,
+    response: ResponseChecker,
 }
 
 /// The socket of a connection.
@@ -84,7 +83,7 @@ impl Connection {
             offset: 0,
             closing: None,
             socket: None,
-            reader: Reader::new(load.count_header),
+            response: ResponseChecker::default(),
         }
     }
 
@@ -107,7 +106,6 @@ impl Connection {
 
     /// Starts the queued requests, on a new connection if there is none.
     pub(super) fn start(&mut self, context: &mut Context<'_>) -> State {
-        self.prepare_reader(context.load);
         if self.socket.is_some() {
             return self
                 .send(context)
@@ -135,16 +133,15 @@ impl Connection {
         }
     }
 
-    /// Closes the connection, and fails all requests on it.
+    /// Closes the connection, and fails all requests on it. Records the fault even if there is no request.
     pub(super) fn fail(&mut self, fault: Fault, recorder: &mut Recorder) -> State {
         if self.is_idle() {
             recorder.record_fault(fault);
         }
-        while !self.is_idle() {
-            self.finish(Err(fault), recorder);
+        match (fault, self.disconnect(fault, recorder)) {
+            (Fault::Connect | Fault::NoPort, _) => State::Unconnected,
+            (_, state) => state,
         }
-        (self.socket, self.closing, self.unsent, self.offset) = (None, None, 0, 0);
-        if matches!(fault, Fault::Connect | Fault::NoPort) { State::Unconnected } else { State::Idle }
     }
 
     /// Sends unsent requests until the socket would block.
@@ -224,29 +221,28 @@ impl Connection {
             let Some(request) = self.requests.front().copied().filter(|_| self.closing.is_none()) else {
                 return self.fail(Fault::ExtraBytes, recorder);
             };
-            match self.reader.take(bytes, load.exchanges[request.exchange].expected.body.as_deref()) {
-                Err(Malformed) => return self.fail(Fault::Malformed, recorder),
+            match self.response.read(bytes, &load.exchanges[request.exchange]) {
+                Err(fault) => return self.fail(fault, recorder),
                 Ok(len) => bytes = &bytes[len..],
             }
-            if !self.reader.is_complete() {
+            if !self.response.is_complete() {
                 continue;
             }
-            let sent = self.unsent < self.requests.len();
-            let stays = load.keep_alive && self.reader.keeps_alive();
-            if !bytes.is_empty() && (self.requests.len() == 1 || !stays) {
+            let is_sent = self.unsent < self.requests.len();
+            let stays_open = load.keep_alive && self.response.keeps_alive();
+            if !bytes.is_empty() && (self.requests.len() == 1 || !stays_open) {
                 return self.fail(Fault::ExtraBytes, recorder);
             }
             let outcome = self.outcome(request, load);
-            if sent && !stays {
+            if is_sent && !stays_open {
                 self.closing = Some(outcome);
                 return State::Waiting;
             }
             self.finish(outcome, recorder);
-            if !sent {
+            if !is_sent {
                 // The server responded before it had the whole request, so the start of the next request is undefined.
-                return self.fail_rest(recorder);
+                return self.disconnect(Fault::EarlyClose, recorder);
             }
-            self.prepare_reader(load);
         }
         if self.is_idle() { State::Idle } else { State::Waiting }
     }
@@ -259,11 +255,11 @@ impl Connection {
         };
         let outcome = match self.closing.take() {
             Some(outcome) => outcome,
-            None if self.reader.close() => self.outcome(request, context.load),
+            None if self.response.end() => self.outcome(request, context.load),
             None => Err(Fault::EarlyClose),
         };
         self.finish(outcome, context.recorder);
-        self.fail_rest(context.recorder)
+        self.disconnect(Fault::EarlyClose, context.recorder)
     }
 
     /// Handles a reset by the server. On an idle connection, or after the last response, it counts as a close.
@@ -275,41 +271,25 @@ impl Connection {
         self.fail(if connected { Fault::Reset } else { Fault::Connect }, context.recorder)
     }
 
-    /// Fails the remaining requests, which the server has not responded to, and closes the socket.
-    fn fail_rest(&mut self, recorder: &mut Recorder) -> State {
+    /// Closes the socket, and fails the remaining requests.
+    fn disconnect(&mut self, fault: Fault, recorder: &mut Recorder) -> State {
         while !self.is_idle() {
-            self.finish(Err(Fault::EarlyClose), recorder);
+            self.finish(Err(fault), recorder);
         }
-        (self.socket, self.unsent, self.offset) = (None, 0, 0);
+        (self.socket, self.closing, self.unsent, self.offset) = (None, None, 0, 0);
         State::Idle
     }
 
     /// Records the outcome of the first request, and removes it.
     fn finish(&mut self, outcome: Outcome, recorder: &mut Recorder) {
-        recorder.record(outcome, self.reader.is_complete().then_some(&self.reader));
+        recorder.record(outcome, self.response.is_complete().then_some(&self.response));
         self.requests.pop_front();
-        // The next response has not begun.
-        self.reader.begin(false);
+        self.response.reset();
     }
 
-    /// Prepares the reader for the response to the first request.
-    fn prepare_reader(&mut self, load: &Load) {
-        if let Some(request) = self.requests.front() {
-            self.reader.begin(load.exchanges[request.exchange].is_head);
-        }
-    }
-
-    /// The outcome of the request whose response is complete now.
+    /// The outcome of a request whose response is complete now.
     fn outcome(&self, request: Started, load: &Load) -> Outcome {
-        let expected = &load.exchanges[request.exchange].expected;
-        if expected.status.is_some_and(|status| status != self.reader.status()) {
-            return Err(Fault::WrongStatus);
-        }
-        if expected.body.as_ref().is_some_and(|body| !self.reader.has_content(body))
-            || expected.length.is_some_and(|length| length != self.reader.content_len)
-        {
-            return Err(Fault::WrongBody);
-        }
+        self.response.check(&load.exchanges[request.exchange])?;
         Ok(request.due.elapsed())
     }
 }

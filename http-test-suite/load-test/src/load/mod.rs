@@ -18,17 +18,16 @@
 //! # Modules
 //!
 //! `plan` and `stats` are data. `driver` starts the threads. Each thread runs an event loop in `worker`, which takes due
-//! requests from the `schedule` and queues them on a `connection`. A connection reads responses with `answer` and
-//! `syntax`, and records outcomes in the `recorder`.
+//! requests from the `schedule` and queues them on a `connection`. A connection checks each `response`,
+//! and records its outcome in the `recorder`.
 
-mod answer;
 mod connection;
 mod driver;
 mod plan;
 mod recorder;
+mod response;
 mod schedule;
 mod stats;
-mod syntax;
 mod worker;
 
 pub use driver::{Progress, run, run_and_inspect};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::answer::Reader;
+use super::response::ResponseChecker;
 use super::stats::{Fault, Stats};
 
 /// The outcome of a request: the latency of the right response, or the fault.
@@ -16,18 +16,18 @@ pub(super) struct Recorder {
     pub(super) stats: Stats,
     /// When the last response or fault was recorded.
     pub(super) last_outcome: Instant,
-    /// Whether responses are counted by the value of a header.
-    counts_header: bool,
+    /// The header by whose value responses are counted.
+    count_header: Option<&'static str>,
 }
 
 impl Recorder {
-    /// Makes an empty recorder. `counts_header`: whether [`Stats::by_header`] is filled.
-    pub(super) fn new(counts_header: bool) -> Recorder {
-        Recorder { stats: Stats::default(), last_outcome: Instant::now(), counts_header }
+    /// Makes an empty recorder. `count_header` is the header for [`Stats::by_header`].
+    pub(super) fn new(count_header: Option<&'static str>) -> Recorder {
+        Recorder { stats: Stats::default(), last_outcome: Instant::now(), count_header }
     }
 
     /// Records the outcome of a request, and its response if that was complete, right or wrong.
-    pub(super) fn record(&mut self, outcome: Outcome, response: Option<&Reader>) {
+    pub(super) fn record(&mut self, outcome: Outcome, response: Option<&ResponseChecker>) {
         match outcome {
             Ok(latency) => {
                 self.last_outcome = Instant::now();
@@ -38,8 +38,8 @@ impl Recorder {
         }
         let Some(response) = response else { return };
         *self.stats.statuses.entry(response.status()).or_default() += 1;
-        if self.counts_header {
-            let value = String::from_utf8_lossy(response.counted());
+        if let Some(name) = self.count_header {
+            let value = String::from_utf8_lossy(response.header(name));
             match self.stats.by_header.get_mut(value.as_ref()) {
                 Some(count) => *count += 1,
                 None => drop(self.stats.by_header.insert(value.into_owned(), 1)),

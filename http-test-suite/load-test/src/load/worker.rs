@@ -88,7 +88,7 @@ impl<'a> Worker<'a> {
             unconnected: Vec::new(),
             finished: false,
             buffer: vec![0; BUFFER_BYTES],
-            recorder: Recorder::new(load.count_header.is_some()),
+            recorder: Recorder::new(load.count_header),
             published: (0, 0),
         })
     }

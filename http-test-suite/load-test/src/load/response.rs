@@ -1,0 +1,143 @@
+//! Reads the response to one request at a time, and compares it with the expected response as the bytes arrive. It
+//! stores no body.
+
+use http_test_suite::reader::{Event, RequestKind, ResponseReader};
+
+use super::plan::Exchange;
+use super::stats::Fault;
+
+/// Reads and checks the responses of one connection, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct ResponseChecker {
+    reader: ResponseReader,
+    body_len: usize,
+    /// Whether the body differs from the expected body, as far as it was read.
+    differs: bool,
+    is_complete: bool,
+}
+
+impl ResponseChecker {
+    /// Prepares for the next response, or for a new connection if the last response was not complete.
+    pub(super) fn reset(&mut self) {
+        self.reader.reset();
+        (self.body_len, self.differs, self.is_complete) = (0, false, false);
+    }
+
+    /// Reads bytes of the response to `exchange` from the start of `input`, and returns how many belong to it. Skips
+    /// interim responses. Only [`Fault::Malformed`] is found here: the other faults need the complete response.
+    pub(super) fn read(&mut self, input: &[u8], exchange: &Exchange) -> Result<usize, Fault> {
+        let request = RequestKind { head: exchange.is_head, http10: false };
+        let mut len = 0;
+        while !self.is_complete {
+            let (count, event) = self.reader.read(&input[len..], request).map_err(|_| Fault::Malformed)?;
+            len += count;
+            match event {
+                Event::Incomplete => break,
+                Event::Head => {}
+                Event::Body(bytes) => self.compare(bytes, exchange.expected.body.as_deref()),
+                // No request asks for a switch of protocols.
+                Event::Complete if self.status() == 101 => return Err(Fault::Malformed),
+                Event::Complete => self.is_complete = self.status() >= 200,
+            }
+        }
+        Ok(len)
+    }
+
+    /// Ends the response because the server has closed. Returns whether it is complete.
+    pub(super) fn end(&mut self) -> bool {
+        self.is_complete |= self.reader.end() == Ok(true);
+        self.is_complete
+    }
+
+    /// Whether the response was read to its end.
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    /// The status code of the complete response.
+    pub(super) fn status(&self) -> u16 {
+        self.reader.status()
+    }
+
+    /// The value of the first header `name` of the complete response; empty without that header.
+    pub(super) fn header(&self, name: &str) -> &[u8] {
+        self.reader.header(name).unwrap_or_default()
+    }
+
+    /// Whether the server keeps the connection open after the complete response (RFC 9112 §9.3).
+    pub(super) fn keeps_alive(&self) -> bool {
+        self.reader.keeps_alive()
+    }
+
+    /// Compares the complete response with the expected response.
+    pub(super) fn check(&self, exchange: &Exchange) -> Result<(), Fault> {
+        let expected = &exchange.expected;
+        let is_wrong_len = |len| len != self.body_len;
+        if expected.status.is_some_and(|status| status != self.status()) {
+            return Err(Fault::WrongStatus);
+        }
+        if self.differs
+            || expected.length.is_some_and(is_wrong_len)
+            || expected.body.as_deref().map(<[u8]>::len).is_some_and(is_wrong_len)
+        {
+            return Err(Fault::WrongBody);
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self, bytes: &[u8], expected: Option<&[u8]>) {
+        let end = self.body_len + bytes.len();
+        self.differs |= expected.is_some_and(|expected| expected.get(self.body_len..end) != Some(bytes));
+        self.body_len = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads the response to a request, in one piece and byte by byte, and then the end of the connection. The request
+    /// expects 200, and `abc` or, if it is HEAD, nothing. Compares the outcome: the number of bytes behind the response, or
+    /// the fault.
+    fn check(is_head: bool, input: &str, expected: Result<usize, Fault>) {
+        let (request, body) = if is_head { ("HEAD ", "") } else { ("GET ", "abc") };
+        let exchange = Exchange::new(request).expect_status(200).expect_body(body.as_bytes());
+        // One checker for all, because no state of a response may reach the next.
+        let mut checker = ResponseChecker::default();
+        for size in [input.len(), 1, input.len()] {
+            let mut read = || {
+                checker.reset();
+                let mut left = 0;
+                for piece in input.as_bytes().chunks(size) {
+                    left += piece.len() - checker.read(piece, &exchange)?;
+                }
+                if !checker.end() {
+                    return Err(Fault::EarlyClose);
+                }
+                checker.check(&exchange).map(|()| left)
+            };
+            assert_eq!(read(), expected, "{input:?} in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn accepts_right_responses_in_any_framing() {
+        check(false, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP", Ok(4));
+        check(false, "HTTP/1.1 200 OK\r\n\r\nabc", Ok(0));
+        let chunks = "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n";
+        check(false, &format!("HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 200 OK\r\n{chunks}"), Ok(0));
+        check(true, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", Ok(0));
+    }
+
+    #[test]
+    fn finds_the_fault_of_a_wrong_response() {
+        check(false, "HTTP/1.1 404 No\r\nContent-Length: 3\r\n\r\nabc", Err(Fault::WrongStatus));
+        for body in ["abd", "ab", "abcd", ""] {
+            let input = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            check(false, &input, Err(Fault::WrongBody));
+        }
+        check(false, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc", Err(Fault::EarlyClose));
+        check(false, "HTTP/1.1 101 Switching Protocols\r\n\r\n", Err(Fault::Malformed));
+        check(false, "HTTP/1.1 200 OK\r\nContent-Length: 3, 3\r\n\r\nabc", Err(Fault::Malformed));
+    }
+}
