@@ -1,0 +1,301 @@
+//! The table of all servers and architectures that experiments measure, and how each is started.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::configuration::{self, CONNECTIONS_MAX, Environment};
+use super::process::{Cpus, Server, bind_to, free_port};
+use super::programs::Program;
+use super::site::{PAGE_LEN, STATIC};
+use crate::report::Colour;
+
+/// A server, or an architecture of a server, that experiments measure.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject {
+    /// Its name in results and on the command line.
+    pub id: &'static str,
+    /// Its name in tables and charts.
+    pub title: &'static str,
+    /// The group to which it belongs.
+    pub family: Family,
+    /// Its colour in charts.
+    pub colour: Colour,
+    /// What it responds with.
+    pub serves: Serves,
+    /// Where its program comes from.
+    pub program: Program,
+    /// Whether it always has one worker, whatever the options say.
+    pub has_one_worker: bool,
+    /// Adds the program's arguments; writes configuration files into the scratch directory.
+    arguments: fn(&mut Command, &Environment) -> io::Result<()>,
+    /// The number of child processes that the program starts for this number of workers.
+    children: fn(usize) -> usize,
+}
+
+/// A group of subjects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// The demo application with a thread for each connection.
+    BlockingDemo,
+    /// The demo application on event loops.
+    EventLoopDemo,
+    /// The file server of this project.
+    Httpd,
+    /// A server packaged by Debian.
+    Packaged,
+    /// A library, in a minimal program.
+    Library,
+    /// A program that does the least that any server has to do, so that its cost is the cost of the kernel.
+    Limit,
+}
+
+/// What a subject responds with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serves {
+    /// The files of a directory.
+    Files,
+    /// The resources of the demo application, and files below `/static/`.
+    Demo,
+    /// The same [`PAGE_LEN`] bytes to every request.
+    Constant,
+}
+
+/// All subjects, in the order of tables and legends.
+pub const ALL: &[Subject] = &[
+    Subject {
+        id: "threads",
+        title: "blocking threads",
+        family: Family::BlockingDemo,
+        colour: Colour::Vermilion,
+        program: Program::Workspace("sync-server"),
+        has_one_worker: true,
+        ..DEMO
+    },
+    Subject {
+        id: "prefork-threads",
+        title: "blocking, prefork",
+        family: Family::BlockingDemo,
+        colour: Colour::Orange,
+        program: Program::Workspace("sync-server"),
+        arguments: |command, environment| demo(command.arg("--prefork"), environment),
+        ..DEMO
+    },
+    Subject { id: "loop", title: "event loop ×1", colour: Colour::Blue, has_one_worker: true, ..DEMO },
+    Subject { id: "loops", title: "event loop ×N", colour: Colour::Sky, ..DEMO },
+    Subject {
+        id: "prefork-loops",
+        title: "event loop, prefork",
+        colour: Colour::Green,
+        arguments: |command, environment| demo(command.arg("--prefork"), environment),
+        ..DEMO
+    },
+    HTTPD,
+    Subject {
+        id: "httpd-blocking",
+        title: "httpd, blocking",
+        colour: Colour::Orange,
+        arguments: |command, environment| httpd(command.args(["--engine", "blocking"]), environment),
+        ..HTTPD
+    },
+    Subject {
+        id: "httpd-prefork",
+        title: "httpd, prefork",
+        colour: Colour::Sky,
+        arguments: |command, environment| httpd(command.arg("--prefork"), environment),
+        ..HTTPD
+    },
+    Subject {
+        id: "httpd-blocking-prefork",
+        title: "httpd, blocking, prefork",
+        colour: Colour::Vermilion,
+        arguments: |command, environment| {
+            httpd(command.args(["--engine", "blocking", "--prefork"]), environment)
+        },
+        ..HTTPD
+    },
+    Subject {
+        id: "nginx",
+        title: "nginx",
+        colour: Colour::Grey,
+        program: Program::Installed("nginx", "-v"),
+        arguments: |command, environment| {
+            let file = written(environment, "nginx.conf", &configuration::nginx(environment))?;
+            command.args(["-e", "stderr", "-p"]).arg(&environment.scratch).arg("-c").arg(file);
+            Ok(())
+        },
+        children: |workers| workers,
+        ..PACKAGED
+    },
+    Subject {
+        id: "lighttpd",
+        title: "lighttpd",
+        colour: Colour::Green,
+        program: Program::Installed("lighttpd", "-v"),
+        arguments: |command, environment| {
+            command.args(["-D", "-f"]);
+            command.arg(written(environment, "lighttpd.conf", &configuration::lighttpd(environment))?);
+            Ok(())
+        },
+        children: configuration::lighttpd_children,
+        ..PACKAGED
+    },
+    Subject {
+        id: "h2o",
+        title: "h2o",
+        colour: Colour::Yellow,
+        program: Program::Installed("h2o", "-v"),
+        arguments: |command, environment| {
+            command.args(["-m", "worker", "-c"]);
+            command.arg(written(environment, "h2o.yaml", &configuration::h2o(environment))?);
+            Ok(())
+        },
+        ..PACKAGED
+    },
+    Subject {
+        id: "apache",
+        title: "Apache",
+        colour: Colour::Purple,
+        program: Program::Installed("apache2", "-v"),
+        arguments: |command, environment| {
+            command.args(["-D", "FOREGROUND", "-f"]);
+            command.arg(written(environment, "apache.conf", &configuration::apache(environment))?);
+            Ok(())
+        },
+        children: |_| 1,
+        ..PACKAGED
+    },
+    LIMIT,
+    Subject {
+        id: "limit-eager",
+        title: "limit, eager accept",
+        arguments: |command, environment| constant(command.arg("--eager"), environment),
+        ..LIMIT
+    },
+    Subject {
+        id: "hyper-dir",
+        title: "hyper, tower-http",
+        program: Program::Baseline("hyper-dir"),
+        ..LIBRARY
+    },
+    Subject { id: "actix-dir", title: "actix-files", program: Program::Baseline("actix-dir"), ..LIBRARY },
+    Subject { id: "tiny-http", title: "tiny_http", program: Program::Baseline("tiny-http"), ..LIBRARY },
+    Subject {
+        id: "hyper-hello",
+        title: "hyper, constant",
+        program: Program::Baseline("hyper-hello"),
+        serves: Serves::Constant,
+        arguments: constant,
+        ..LIBRARY
+    },
+];
+
+const HTTPD: Subject = Subject {
+    id: "httpd",
+    title: "httpd",
+    family: Family::Httpd,
+    colour: Colour::Blue,
+    serves: Serves::Files,
+    program: Program::Workspace("httpd"),
+    has_one_worker: false,
+    arguments: httpd,
+    children: |_| 0,
+};
+const DEMO: Subject = Subject {
+    family: Family::EventLoopDemo,
+    serves: Serves::Demo,
+    program: Program::Workspace("async-server"),
+    arguments: demo,
+    ..HTTPD
+};
+const PACKAGED: Subject = Subject { family: Family::Packaged, ..HTTPD };
+const LIBRARY: Subject = Subject { family: Family::Library, colour: Colour::Sky, arguments: files, ..HTTPD };
+const LIMIT: Subject = Subject {
+    id: "limit",
+    title: "limit",
+    family: Family::Limit,
+    colour: Colour::Silver,
+    serves: Serves::Constant,
+    program: Program::Baseline("limit"),
+    arguments: constant,
+    ..HTTPD
+};
+
+impl Subject {
+    /// The subject with this id.
+    pub fn find(id: &str) -> Option<&'static Subject> {
+        ALL.iter().find(|subject| subject.id == id)
+    }
+
+    /// Starts `program` on the server's CPUs, then binds the calling thread to the driver's CPUs. The server is ready
+    /// when it accepts connections, or, with `is_ready`, when that returns true for its address.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not start; the error has the output of the program.
+    pub fn start(
+        &self,
+        program: &Path,
+        environment: &Environment,
+        cpus: &Cpus,
+        is_ready: Option<fn(SocketAddr) -> bool>,
+    ) -> io::Result<Server> {
+        let announces = is_ready.is_none() && self.family != Family::Packaged;
+        let port = if announces { 0 } else { free_port()? };
+        let environment = Environment { port, ..environment.clone() };
+        let mut command = Command::new(program);
+        (self.arguments)(&mut command, &environment)?;
+        let (scratch, address) = (&environment.scratch, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        bind_to(&cpus.server)?;
+        let server = match is_ready {
+            Some(is_ready) => Server::awaited(command, address, scratch, |_| is_ready(address)),
+            None if announces => Server::announced(command, scratch),
+            None => Server::listening(command, address, scratch, (self.children)(environment.workers)),
+        };
+        bind_to(&cpus.driver)?;
+        server
+    }
+}
+
+/// The arguments of the demo application.
+fn demo(command: &mut Command, environment: &Environment) -> io::Result<()> {
+    command.args(["--bind", "127.0.0.1", "--root"]).arg(environment.root.join(STATIC));
+    if let Some(address) = environment.weather_service {
+        command.args(["--weather-url", &format!("http://{address}")]);
+    }
+    listening(command, environment);
+    Ok(())
+}
+
+/// The arguments of `httpd`.
+fn httpd(command: &mut Command, environment: &Environment) -> io::Result<()> {
+    command.args(["--bind", "127.0.0.1", "--max-connections", &CONNECTIONS_MAX.to_string()]);
+    if environment.access_log {
+        command.args(["--log", "combined", "--log-file"]).arg(environment.scratch.join("access.log"));
+    }
+    files(command, environment)
+}
+
+/// The arguments of a program that serves a directory.
+fn files(command: &mut Command, environment: &Environment) -> io::Result<()> {
+    listening(command, environment).arg("-r").arg(&environment.root);
+    Ok(())
+}
+
+/// The arguments of a program that responds with the same bytes to every request.
+fn constant(command: &mut Command, environment: &Environment) -> io::Result<()> {
+    listening(command, environment).args(["--size", &PAGE_LEN.to_string()]);
+    Ok(())
+}
+
+fn listening<'c>(command: &'c mut Command, environment: &Environment) -> &'c mut Command {
+    command.args(["-p", &environment.port.to_string(), "-w", &environment.workers.to_string()])
+}
+
+fn written(environment: &Environment, name: &str, configuration: &str) -> io::Result<PathBuf> {
+    let file = environment.scratch.join(name);
+    fs::write(&file, configuration)?;
+    Ok(file)
+}

@@ -1,0 +1,262 @@
+//! Runs a server in processes of its own: starts it, waits until it is ready, and stops it.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use super::usage::{self, ProcessTree};
+
+/// The longest time that a server may take to start, and to stop.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often to check whether a server has stopped.
+const STOP_POLL: Duration = Duration::from_millis(5);
+
+/// How often to check whether a server is ready; short, because start times are measured.
+const READY_POLL: Duration = Duration::from_micros(200);
+
+/// The CPUs on which the servers run, and those on which the load driver runs.
+#[derive(Clone, Debug)]
+pub struct Cpus {
+    /// The CPUs of the servers.
+    pub server: Vec<usize>,
+    /// The CPUs of the driver, and of the services that a server asks.
+    pub driver: Vec<usize>,
+}
+
+impl Cpus {
+    /// Divides the CPUs that this process may use into halves. A single CPU goes to both; of an odd number, the driver
+    /// gets one more.
+    ///
+    /// # Errors
+    ///
+    /// If the CPU affinity cannot be read.
+    pub fn halves() -> io::Result<Cpus> {
+        let allowed = sched_getaffinity(None)?;
+        let all: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect();
+        if all.len() < 2 {
+            return Ok(Cpus { server: all.clone(), driver: all });
+        }
+        let (server, driver) = all.split_at(all.len() / 2);
+        Ok(Cpus { server: server.to_vec(), driver: driver.to_vec() })
+    }
+
+    /// All these CPUs for both sides.
+    pub fn shared(&self) -> Cpus {
+        let mut all = [&*self.server, &*self.driver].concat();
+        all.sort_unstable();
+        all.dedup();
+        Cpus { server: all.clone(), driver: all }
+    }
+}
+
+/// Binds the calling thread, and all threads and processes that it starts later, to these CPUs.
+///
+/// # Errors
+///
+/// If the CPU affinity cannot be set.
+pub fn bind_to(cpus: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    cpus.iter().for_each(|cpu| set.set(*cpu));
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// Raises the limit on open files to the maximum, for this process and for the servers that it starts.
+pub fn raise_descriptor_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // An error here is ignored: if the limit is too low, connecting fails later and reports it.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+/// Finds a free port. Another program could take it first, but the kernel does not soon assign it again.
+///
+/// # Errors
+///
+/// If there is none.
+pub fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// A running server. It is killed when dropped.
+#[derive(Debug)]
+pub struct Server {
+    /// The address on which it listens.
+    pub address: SocketAddr,
+    /// Its processes, as they were when it became ready.
+    pub processes: ProcessTree,
+    child: Child,
+}
+
+impl Server {
+    /// Starts a program that prints the address at which it serves. `scratch` holds its error output.
+    ///
+    /// # Errors
+    ///
+    /// If the program ends, or prints no address in time; the error has its output.
+    pub fn announced(mut command: Command, scratch: &Path) -> io::Result<Server> {
+        let (mut child, stderr) = spawn(command.stdout(Stdio::piped()), scratch)?;
+        let line = child.stdout.take().map(first_line).unwrap_or_default();
+        match address_in(&line) {
+            Some(address) => Ok(Server { address, processes: ProcessTree::of(child.id())?, child }),
+            None => Err(did_not_start(&mut child, &command, line, stderr)),
+        }
+    }
+
+    /// Starts a program that listens on `address`, and polls `is_ready` with its process id. `scratch` holds its error
+    /// output.
+    ///
+    /// # Errors
+    ///
+    /// If the program ends, or is not ready in time; the error has its error output.
+    pub fn awaited(
+        mut command: Command,
+        address: SocketAddr,
+        scratch: &Path,
+        mut is_ready: impl FnMut(u32) -> bool,
+    ) -> io::Result<Server> {
+        let (mut child, stderr) = spawn(command.stdout(Stdio::null()), scratch)?;
+        let deadline = Instant::now() + TIMEOUT;
+        while !is_ready(child.id()) {
+            if Instant::now() > deadline || child.try_wait()?.is_some() {
+                return Err(did_not_start(&mut child, &command, String::new(), stderr));
+            }
+            thread::sleep(READY_POLL);
+        }
+        Ok(Server { address, processes: ProcessTree::of(child.id())?, child })
+    }
+
+    /// Starts a program that listens on `address`, and waits until it accepts connections and has this number of child
+    /// processes: a master process listens before its workers run.
+    ///
+    /// # Errors
+    ///
+    /// As for [`awaited`](Server::awaited).
+    pub fn listening(
+        command: Command,
+        address: SocketAddr,
+        scratch: &Path,
+        children: usize,
+    ) -> io::Result<Server> {
+        Server::awaited(command, address, scratch, |pid| {
+            TcpStream::connect(address).is_ok()
+                && (children == 0 || usage::children(pid).is_ok_and(|all| all.len() >= children))
+        })
+    }
+
+    /// Sends SIGTERM, and waits until the server has stopped.
+    ///
+    /// # Errors
+    ///
+    /// If it does not stop in time, or exits with an error status.
+    pub fn stop(mut self) -> io::Result<()> {
+        send_signal(self.child.id(), Signal::TERM);
+        let deadline = Instant::now() + TIMEOUT;
+        while Instant::now() < deadline {
+            match self.child.try_wait()? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(io::Error::other(format!("stopped with {status}"))),
+                None => thread::sleep(STOP_POLL),
+            }
+        }
+        Err(io::Error::other(format!("does not stop within {} seconds", TIMEOUT.as_secs())))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            // Killing a master does not end its workers.
+            self.processes.pids().iter().for_each(|pid| send_signal(*pid, Signal::KILL));
+            kill(&mut self.child);
+        }
+    }
+}
+
+/// Starts a program. Also returns the file with its error output.
+fn spawn(command: &mut Command, scratch: &Path) -> io::Result<(Child, File)> {
+    let stderr = tempfile::tempfile_in(scratch)?;
+    command.stdin(Stdio::null()).stderr(stderr.try_clone()?);
+    let child = command.spawn().map_err(|error| named(command, &error.to_string()))?;
+    Ok((child, stderr))
+}
+
+/// Reads the first line; returns an empty string if it does not come in time.
+fn first_line(stdout: impl Read + Send + 'static) -> String {
+    let (line, lines) = channel();
+    let read = move || {
+        let mut text = String::new();
+        let _ = BufReader::new(stdout).read_line(&mut text);
+        line.send(text)
+    };
+    thread::spawn(read);
+    lines.recv_timeout(TIMEOUT).unwrap_or_default()
+}
+
+/// The first address with a port in the line, with or without `http://`.
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let words = line.split(|c: char| c.is_whitespace() || c == '/');
+    words.map(|word| word.trim_matches(',')).find_map(|word| word.parse().ok())
+}
+
+/// Kills a program that did not become ready, and makes an error of its output.
+fn did_not_start(child: &mut Child, command: &Command, mut output: String, mut stderr: File) -> io::Error {
+    kill(child);
+    if stderr.rewind().and_then(|()| stderr.read_to_string(&mut output)).is_err() {
+        output.push_str("its error output cannot be read");
+    }
+    named(command, &format!("did not start: {}", output.trim()))
+}
+
+fn send_signal(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // The process may have ended already.
+        let _ = kill_process(pid, signal);
+    }
+}
+
+fn kill(child: &mut Child) {
+    // The process may have ended already.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// An error with the program's name, but not its directory, because errors are stored in results.
+fn named(command: &Command, cause: &str) -> io::Error {
+    let name = Path::new(command.get_program()).file_name().unwrap_or_default();
+    io::Error::other(format!("{}: {cause}", name.to_string_lossy()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_address_in_the_first_line() {
+        let check = |line: &str, expected: Option<&str>| {
+            assert_eq!(address_in(line), expected.map(|address| address.parse().unwrap()), "{line}");
+        };
+        check("async-server at http://127.0.0.1:8002/ (event loop, 1 worker)", Some("127.0.0.1:8002"));
+        check("at http://127.0.0.1:1/ and http://[::1]:1/", Some("127.0.0.1:1"));
+        check("http://127.0.0.1:81", Some("127.0.0.1:81"));
+        check("127.0.0.1:82\n", Some("127.0.0.1:82"));
+        check("", None);
+        check("serves 127.0.0.1 on 8080", None);
+    }
+
+    #[test]
+    fn reports_why_a_program_did_not_start() {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "echo for a reason >&2; exit 1"]);
+        let error = Server::announced(command, scratch.path()).unwrap_err();
+        assert_eq!(error.to_string(), "sh: did not start: for a reason");
+    }
+}

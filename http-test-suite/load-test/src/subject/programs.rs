@@ -1,0 +1,103 @@
+//! Finds the programs of subjects and reads their versions.
+
+use std::env;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where the program of a subject comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// A program of this workspace, by name.
+    Workspace(&'static str),
+    /// A program of the workspace `baselines`, by name.
+    Baseline(&'static str),
+    /// A program installed on the system: its name, and the flag that prints its version.
+    Installed(&'static str, &'static str),
+}
+
+/// The directories in which programs are looked for.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// The directory of this workspace's programs.
+    workspace: PathBuf,
+    /// The directory of the programs of `baselines`.
+    baselines: PathBuf,
+}
+
+impl Programs {
+    /// Uses these directories. The default for `workspace` is the directory of this program; if that is in the `target`
+    /// of its workspace, builds the servers first, so that no outdated server is measured. The default for `baselines`
+    /// is `http-test-suite/baselines/target/release` in the same workspace.
+    ///
+    /// # Errors
+    ///
+    /// If the servers cannot be built.
+    pub fn in_directories(
+        workspace: Option<&Path>,
+        baselines: Option<&Path>,
+    ) -> Result<Programs, Box<dyn Error>> {
+        let own = env::current_exe()?;
+        let dir = own.parent().ok_or("this program has no parent directory")?;
+        let top = dir.ancestors().nth(2).unwrap_or(dir);
+        let workspace = match workspace {
+            Some(dir) => dir.to_owned(),
+            None if top.join("servers/demo/Cargo.toml").is_file() => build(top)?,
+            None => dir.to_owned(),
+        };
+        let default = || top.join("http-test-suite/baselines/target/release");
+        Ok(Programs { workspace, baselines: baselines.map_or_else(default, Path::to_owned) })
+    }
+
+    /// Finds a program.
+    ///
+    /// # Errors
+    ///
+    /// Why it was not found. The text names no directory, because it is stored in results.
+    pub fn find(&self, program: Program) -> Result<PathBuf, String> {
+        let (path, missing) = match program {
+            Program::Workspace(name) => (
+                Some(self.workspace.join(name)),
+                format!("{name} is not beside load-test, and not in --bin-dir"),
+            ),
+            Program::Baseline(name) => {
+                (Some(self.baselines.join(name)), format!("{name} of baselines is not built"))
+            }
+            Program::Installed(name, _) => (installed(name), format!("{name} is not installed")),
+        };
+        path.filter(|path| path.is_file()).ok_or(missing)
+    }
+}
+
+/// Builds the servers of the workspace in the directory `top`, and returns the directory of the programs.
+fn build(top: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--release", "--quiet", "-p", "demo", "-p", "httpd", "--bins"]);
+    command.arg("--target-dir").arg(top.join("target")).current_dir(top);
+    let status = command.status().map_err(|error| format!("cannot start cargo: {error}"))?;
+    if status.success() {
+        Ok(top.join("target/release"))
+    } else {
+        Err("cannot build the servers: cargo failed".into())
+    }
+}
+
+/// Finds a program in PATH or in /usr/sbin, where Debian installs servers.
+pub fn installed(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let dirs = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    dirs.map(|dir| dir.join(name)).find(|program| program.is_file())
+}
+
+/// The first line that a program prints for its version flag; its name if it prints none.
+pub fn version(program: Program, path: &Path) -> String {
+    let (name, flag) = match program {
+        Program::Workspace(name) | Program::Baseline(name) => (name, "--version"),
+        Program::Installed(name, flag) => (name, flag),
+    };
+    let output = Command::new(path).arg(flag).output().ok().filter(|output| output.status.success());
+    let output = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
+    let line = String::from_utf8_lossy(&output).trim().lines().next().map(str::to_owned);
+    line.unwrap_or_else(|| name.to_owned())
+}

@@ -1,0 +1,249 @@
+//! Reads what the processes of a server use: CPU time, context switches, threads and memory (proc(5)).
+//!
+//! CPU time is that of the process's clock, which counts nanoseconds and includes threads that have ended. Context
+//! switches are known for living threads only: read them while the connections are open, because then the threads that
+//! serve them are alive.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::time::ClockId;
+use nix::unistd::Pid;
+
+/// The process ids of a server: its first process and all descendants.
+#[derive(Clone, Debug)]
+pub struct ProcessTree {
+    pids: Vec<u32>,
+}
+
+/// What the processes of a server had used at one time.
+#[derive(Clone, Debug, Default)]
+pub struct Usage {
+    /// CPU time in user and kernel mode of all threads, ended ones included.
+    pub cpu: Duration,
+    /// The context switches of each living thread, by thread id.
+    threads: BTreeMap<u32, Switches>,
+}
+
+/// What the processes of a server used between two readings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// CPU time in user and kernel mode.
+    pub cpu: Duration,
+    /// Context switches of the threads that are still alive.
+    pub switches: Switches,
+}
+
+/// Context switches: of a thread since it started, or of several in an interval.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Switches {
+    /// How often a thread went to sleep (voluntary switches).
+    pub waits: u64,
+    /// How often the kernel took the CPU away from a thread (involuntary switches).
+    pub preemptions: u64,
+}
+
+impl ProcessTree {
+    /// Finds the process and its current descendants.
+    ///
+    /// # Errors
+    ///
+    /// If `/proc` cannot be read.
+    pub fn of(pid: u32) -> io::Result<ProcessTree> {
+        let mut pids = vec![pid];
+        let mut next = 0;
+        while let Some(pid) = pids.get(next) {
+            pids.extend(children(*pid)?);
+            next += 1;
+        }
+        Ok(ProcessTree { pids })
+    }
+
+    /// The process ids, beginning with the first process of the server.
+    pub fn pids(&self) -> &[u32] {
+        &self.pids
+    }
+
+    /// Reads what the processes have used so far.
+    ///
+    /// # Errors
+    ///
+    /// If a process has ended.
+    pub fn usage(&self) -> io::Result<Usage> {
+        let mut usage = Usage::default();
+        for pid in &self.pids {
+            usage.cpu += cpu_time(*pid)?;
+            let tasks = format!("/proc/{pid}/task");
+            for thread in numbers(tasks.as_ref())? {
+                // A thread that has ended in the meantime is skipped.
+                let status = fs::read_to_string(format!("{tasks}/{thread}/status")).ok();
+                usage.threads.extend(status.as_deref().and_then(Switches::parse).map(|read| (thread, read)));
+            }
+        }
+        Ok(usage)
+    }
+
+    /// The memory of the processes in bytes; pages that several share are counted once (Pss).
+    ///
+    /// # Errors
+    ///
+    /// If a process has ended, or belongs to another user.
+    pub fn memory_bytes(&self) -> io::Result<u64> {
+        let memory = |pid| {
+            let path = format!("/proc/{pid}/smaps_rollup");
+            let text = fs::read_to_string(&path)
+                .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))?;
+            field(&text, "Pss:").map(|kib| kib * 1024).ok_or_else(|| invalid(&path))
+        };
+        self.pids.iter().map(memory).sum()
+    }
+}
+
+impl Usage {
+    /// The number of living threads.
+    pub fn threads(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// What was used since an earlier reading of the same processes.
+    pub fn since(&self, before: &Usage) -> Spent {
+        let mut spent = Spent { cpu: self.cpu.saturating_sub(before.cpu), ..Spent::default() };
+        for (thread, now) in &self.threads {
+            let before = before.threads.get(thread).copied().unwrap_or_default();
+            spent.switches.waits += now.waits.saturating_sub(before.waits);
+            spent.switches.preemptions += now.preemptions.saturating_sub(before.preemptions);
+        }
+        spent
+    }
+}
+
+impl Switches {
+    /// Parses `/proc/PID/task/TID/status`.
+    fn parse(status: &str) -> Option<Switches> {
+        let waits = field(status, "voluntary_ctxt_switches:")?;
+        Some(Switches { waits, preemptions: field(status, "nonvoluntary_ctxt_switches:")? })
+    }
+}
+
+/// The number behind `name` at the beginning of a line.
+pub fn field(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    value.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// The ids of the living child processes.
+///
+/// # Errors
+///
+/// If `/proc` cannot be read.
+pub fn children(pid: u32) -> io::Result<Vec<u32>> {
+    let is_child = |other: &u32| {
+        // A process that has ended in the meantime is skipped.
+        let stat = fs::read_to_string(format!("/proc/{other}/stat")).ok();
+        stat.as_deref().and_then(parent) == Some(pid)
+    };
+    Ok(numbers("/proc".as_ref())?.into_iter().filter(is_child).collect())
+}
+
+/// The parent in `/proc/PID/stat`. The program's name is in parentheses, and may itself contain parentheses and spaces.
+fn parent(stat: &str) -> Option<u32> {
+    let (_, behind_name) = stat.rsplit_once(')')?;
+    behind_name.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// The CPU time of all threads of a process, ended ones included.
+fn cpu_time(pid: u32) -> io::Result<Duration> {
+    let pid = i32::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
+    Ok(ClockId::pid_cpu_clock_id(Pid::from_raw(pid))?.now()?.into())
+}
+
+/// The numeric names in a directory of `/proc`: processes or threads.
+fn numbers(dir: &Path) -> io::Result<Vec<u32>> {
+    let names = fs::read_dir(dir)?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    Ok(names.collect())
+}
+
+fn invalid(path: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("cannot parse {path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::process::{self, Command, Stdio};
+    use std::thread;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn reads_the_parent_of_a_process() {
+        let check = |stat: &str, expected: Option<u32>| assert_eq!(parent(stat), expected, "{stat}");
+        check("123 (async-server) S 77 88 99 0 -1", Some(77));
+        check("123 (a name) R (S) 1) S 77 88", Some(77));
+        check("123 (short) S", None);
+        check("123 no name S 77", None);
+    }
+
+    #[test]
+    fn reads_the_switches_of_a_thread() {
+        let status = "Name:\tx\nvoluntary_ctxt_switches:\t12\nnonvoluntary_ctxt_switches:\t3\n";
+        assert_eq!(Switches::parse(status), Some(Switches { waits: 12, preemptions: 3 }));
+        assert_eq!(Switches::parse("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn counts_switches_of_living_threads_since_an_earlier_reading() {
+        let usage = |cpu_ms, threads: &[(u32, u64)]| Usage {
+            cpu: Duration::from_millis(cpu_ms),
+            threads: threads
+                .iter()
+                .map(|(id, waits)| (*id, Switches { waits: *waits, preemptions: 1 }))
+                .collect(),
+        };
+        // Thread 2 has ended since, thread 3 has started.
+        let spent = usage(130, &[(1, 15), (3, 4)]).since(&usage(100, &[(1, 5), (2, 50)]));
+        let switches = Switches { waits: 14, preemptions: 1 };
+        assert_eq!(spent, Spent { cpu: Duration::from_millis(30), switches });
+    }
+
+    #[test]
+    fn counts_the_cpu_time_of_a_thread_that_has_ended() {
+        let work = Duration::from_millis(50);
+        let this_process = ProcessTree { pids: vec![process::id()] };
+        let before = this_process.usage().unwrap();
+        thread::spawn(move || {
+            let start = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+            let limit = Instant::now() + Duration::from_secs(60);
+            while Instant::now() < limit {
+                let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+                if Duration::try_from(now - start).unwrap() > work {
+                    break;
+                }
+            }
+        })
+        .join()
+        .unwrap();
+        assert!(this_process.usage().unwrap().since(&before).cpu >= work);
+    }
+
+    #[test]
+    fn finds_a_process_and_its_descendants() {
+        // The innermost shell prints a line once all processes run.
+        let script = "sh -c 'sleep 60 & echo; wait'; exit";
+        let mut child = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        let tree = ProcessTree::of(child.id()).unwrap();
+        assert_eq!((tree.pids().len(), tree.pids()[0]), (3, child.id()));
+        assert_eq!(tree.usage().unwrap().threads(), 3);
+        assert!(tree.memory_bytes().unwrap() > 0);
+        for pid in tree.pids() {
+            Command::new("kill").arg(pid.to_string()).status().unwrap();
+        }
+        child.wait().unwrap();
+        assert!(tree.usage().is_err());
+    }
+}
