@@ -7,6 +7,5 @@ pub mod experiments;
 pub mod lab;
 pub mod load;
 pub mod report;
-pub mod soak;
 pub mod subject;
 pub mod versus;

@@ -9,7 +9,8 @@ use clap::{Parser, Subcommand};
 
 mod commands;
 
-use commands::{compare, lab, quick, soak, versus};
+use commands::{compare, experiment, lab, quick, soak, versus};
+use load_test::experiments::{architectures::ARCHITECTURES, servers::SERVERS};
 
 /// Puts load on an HTTP/1.1 server, checks its answers, and reports throughput and latency.
 ///
@@ -36,6 +37,18 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Compares one application as threads, as processes and as event loops: throughput, latency, CPU time and memory.
+    ///
+    /// Exit codes: 0 every response was right; 1 some were not, or a server could not be measured; 2 wrong usage, or
+    /// nothing could be measured.
+    Architectures(experiment::Arguments),
+
+    /// Compares httpd with other servers: CPU time per request, throughput, latency, memory, start time, conformance.
+    ///
+    /// nginx, lighttpd, h2o and Apache are those installed on the system; a server that is missing is left out and
+    /// reported. Exit codes: 0 every response was right; 1 some were not, or a server could not be measured; 2 wrong
+    /// usage, or nothing could be measured.
+    Servers(experiment::Arguments),
     Lab(lab::Arguments),
     Compare(compare::Arguments),
     Soak(soak::Arguments),
@@ -58,6 +71,8 @@ fn main() -> ExitCode {
 fn act(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     match &arguments.command {
         None => quick::run(&arguments.quick),
+        Some(Command::Architectures(arguments)) => experiment::run(arguments, &ARCHITECTURES),
+        Some(Command::Servers(arguments)) => experiment::run(arguments, &SERVERS),
         Some(Command::Lab(arguments)) => lab::run(arguments),
         Some(Command::Compare(arguments)) => compare::run(arguments),
         Some(Command::Soak(arguments)) => soak::run(arguments),

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 pub mod compare;
+pub mod experiment;
 pub mod lab;
 pub mod quick;
 mod report;

@@ -19,8 +19,6 @@ pub struct Subject {
     pub id: &'static str,
     /// Its name in tables and charts.
     pub title: &'static str,
-    /// The group to which it belongs.
-    pub family: Family,
     /// Its colour in charts.
     pub colour: Colour,
     /// What it responds with.
@@ -29,27 +27,12 @@ pub struct Subject {
     pub program: Program,
     /// Whether it always has one worker, whatever the options say.
     pub has_one_worker: bool,
+    /// Whether each connection has a thread of its own.
+    pub has_thread_per_connection: bool,
     /// Adds the program's arguments; writes configuration files into the scratch directory.
     arguments: fn(&mut Command, &Environment) -> io::Result<()>,
     /// The number of child processes that the program starts for this number of workers.
     children: fn(usize) -> usize,
-}
-
-/// A group of subjects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// The demo application with a thread for each connection.
-    BlockingDemo,
-    /// The demo application on event loops.
-    EventLoopDemo,
-    /// The file server of this project.
-    Httpd,
-    /// A server packaged by Debian.
-    Packaged,
-    /// A library, in a minimal program.
-    Library,
-    /// A program that does the least that any server has to do, so that its cost is the cost of the kernel.
-    Limit,
 }
 
 /// What a subject responds with.
@@ -68,18 +51,18 @@ pub const ALL: &[Subject] = &[
     Subject {
         id: "threads",
         title: "blocking threads",
-        family: Family::BlockingDemo,
         colour: Colour::Vermilion,
         program: Program::Workspace("sync-server"),
+        has_thread_per_connection: true,
         has_one_worker: true,
         ..DEMO
     },
     Subject {
         id: "prefork-threads",
         title: "blocking, prefork",
-        family: Family::BlockingDemo,
         colour: Colour::Orange,
         program: Program::Workspace("sync-server"),
+        has_thread_per_connection: true,
         arguments: |command, environment| demo(command.arg("--prefork"), environment),
         ..DEMO
     },
@@ -97,6 +80,7 @@ pub const ALL: &[Subject] = &[
         id: "httpd-blocking",
         title: "httpd, blocking",
         colour: Colour::Orange,
+        has_thread_per_connection: true,
         arguments: |command, environment| httpd(command.args(["--engine", "blocking"]), environment),
         ..HTTPD
     },
@@ -111,6 +95,7 @@ pub const ALL: &[Subject] = &[
         id: "httpd-blocking-prefork",
         title: "httpd, blocking, prefork",
         colour: Colour::Vermilion,
+        has_thread_per_connection: true,
         arguments: |command, environment| {
             httpd(command.args(["--engine", "blocking", "--prefork"]), environment)
         },
@@ -127,7 +112,7 @@ pub const ALL: &[Subject] = &[
             Ok(())
         },
         children: |workers| workers,
-        ..PACKAGED
+        ..HTTPD
     },
     Subject {
         id: "lighttpd",
@@ -140,7 +125,7 @@ pub const ALL: &[Subject] = &[
             Ok(())
         },
         children: configuration::lighttpd_children,
-        ..PACKAGED
+        ..HTTPD
     },
     Subject {
         id: "h2o",
@@ -152,7 +137,7 @@ pub const ALL: &[Subject] = &[
             command.arg(written(environment, "h2o.yaml", &configuration::h2o(environment))?);
             Ok(())
         },
-        ..PACKAGED
+        ..HTTPD
     },
     Subject {
         id: "apache",
@@ -165,7 +150,7 @@ pub const ALL: &[Subject] = &[
             Ok(())
         },
         children: |_| 1,
-        ..PACKAGED
+        ..HTTPD
     },
     LIMIT,
     Subject {
@@ -195,27 +180,20 @@ pub const ALL: &[Subject] = &[
 const HTTPD: Subject = Subject {
     id: "httpd",
     title: "httpd",
-    family: Family::Httpd,
     colour: Colour::Blue,
     serves: Serves::Files,
     program: Program::Workspace("httpd"),
     has_one_worker: false,
+    has_thread_per_connection: false,
     arguments: httpd,
     children: |_| 0,
 };
-const DEMO: Subject = Subject {
-    family: Family::EventLoopDemo,
-    serves: Serves::Demo,
-    program: Program::Workspace("async-server"),
-    arguments: demo,
-    ..HTTPD
-};
-const PACKAGED: Subject = Subject { family: Family::Packaged, ..HTTPD };
-const LIBRARY: Subject = Subject { family: Family::Library, colour: Colour::Sky, arguments: files, ..HTTPD };
+const DEMO: Subject =
+    Subject { serves: Serves::Demo, program: Program::Workspace("async-server"), arguments: demo, ..HTTPD };
+const LIBRARY: Subject = Subject { colour: Colour::Sky, arguments: files, ..HTTPD };
 const LIMIT: Subject = Subject {
     id: "limit",
     title: "limit",
-    family: Family::Limit,
     colour: Colour::Silver,
     serves: Serves::Constant,
     program: Program::Baseline("limit"),
@@ -227,6 +205,16 @@ impl Subject {
     /// The subject with this id.
     pub fn find(id: &str) -> Option<&'static Subject> {
         ALL.iter().find(|subject| subject.id == id)
+    }
+
+    /// Whether it is a program of this project.
+    pub fn is_ours(&self) -> bool {
+        matches!(self.program, Program::Workspace(_))
+    }
+
+    /// Whether it is a server packaged by Debian.
+    pub fn is_packaged(&self) -> bool {
+        matches!(self.program, Program::Installed(..))
     }
 
     /// Starts `program` on the server's CPUs, then binds the calling thread to the driver's CPUs. The server is ready
@@ -242,7 +230,7 @@ impl Subject {
         cpus: &Cpus,
         is_ready: Option<fn(SocketAddr) -> bool>,
     ) -> io::Result<Server> {
-        let announces = is_ready.is_none() && self.family != Family::Packaged;
+        let announces = is_ready.is_none() && !self.is_packaged();
         let port = if announces { 0 } else { free_port()? };
         let environment = Environment { port, ..environment.clone() };
         let mut command = Command::new(program);

@@ -1,0 +1,128 @@
+//! `load-test architectures` and `load-test servers`: run an experiment, and write its results.
+
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use http_test_suite::duration;
+use indicatif::{ProgressBar, ProgressStyle};
+use load_test::experiments::{Experiment, Plan, Stage};
+use load_test::report::Results;
+use load_test::subject::programs::Programs;
+
+use super::print;
+
+/// The options of both experiments.
+#[derive(Args)]
+pub struct Arguments {
+    /// Directory for results.json. Results of other workloads that it already holds are kept
+    #[arg(long, value_name = "DIR", default_value = "target/load-test")]
+    out: PathBuf,
+
+    /// Run one short round with few connections: about a minute in all
+    #[arg(long)]
+    quick: bool,
+
+    /// Measure only these subjects; may be repeated
+    #[arg(long, value_name = "SUBJECT", value_delimiter = ',')]
+    only: Vec<String>,
+
+    /// Measure only these workloads; may be repeated
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    workload: Vec<String>,
+
+    /// Number of measurements of each workload [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=99))]
+    rounds: Option<u16>,
+
+    /// Duration of each measurement [default: 900ms for architectures, 2s for servers]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    time: Option<Duration>,
+
+    /// Event loops, threads or processes of each server [default: 4 for architectures, 1 for servers]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    workers: Option<u16>,
+
+    /// Directory of httpd, sync-server, async-server and weather-stub [default: that of this program, which first builds
+    /// them if that is in the workspace]
+    #[arg(long, value_name = "DIR")]
+    bin_dir: Option<PathBuf>,
+
+    /// Directory of the built programs of http-test-suite/baselines [default: its target/release in the workspace]
+    #[arg(long, value_name = "DIR")]
+    baselines: Option<PathBuf>,
+
+    /// List the workloads with their subjects, and run nothing
+    #[arg(long)]
+    list: bool,
+}
+
+impl Arguments {
+    fn plan(&self, experiment: &'static Experiment) -> Result<Plan, Box<dyn Error>> {
+        let mut plan = if self.quick { Plan::quick(experiment) } else { Plan::whole(experiment) };
+        if !self.workload.is_empty() {
+            let all = Plan::whole(experiment).workloads;
+            plan.workloads = chosen(&self.workload, &all, |workload| workload.id)?;
+        }
+        if !self.only.is_empty() {
+            plan.subjects = chosen(&self.only, &plan.subjects, |subject| subject.id)?;
+        }
+        plan.rounds = self.rounds.map_or(plan.rounds, usize::from);
+        plan.time = self.time.unwrap_or(plan.time);
+        plan.workers = self.workers.map_or(plan.workers, usize::from);
+        Ok(plan)
+    }
+}
+
+/// Runs the experiment. Returns false if a response was wrong, or a subject could not be measured.
+pub fn run(arguments: &Arguments, experiment: &'static Experiment) -> Result<bool, Box<dyn Error>> {
+    let plan = arguments.plan(experiment)?;
+    if arguments.list {
+        print(&list(&plan))?;
+        return Ok(true);
+    }
+    let out = &arguments.out;
+    let file = out.join("results.json");
+    fs::create_dir_all(out).map_err(|error| format!("cannot create {}: {error}", out.display()))?;
+    let merge =
+        |results: Results| results.merged_into(&file).map_err(|error| format!("{} {error}", file.display()));
+    // Before the measurements, which take long: the file must be usable, and of this machine.
+    merge(plan.no_results())?;
+    let programs = Programs::in_directories(arguments.bin_dir.as_deref(), arguments.baselines.as_deref())?;
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")?);
+    let watch = |stage: Stage| {
+        bar.set_length(stage.total as u64);
+        bar.set_position(stage.done as u64);
+        let (round, workload, subject) = (stage.round, stage.workload.id, stage.subject.id);
+        bar.set_message(format!("round {round}: {workload}, {} × {subject}", stage.connections));
+    };
+    let results = plan.run(&programs, &watch);
+    bar.finish_and_clear();
+    let results = results?;
+    let all_correct = results.all_correct();
+    merge(results)?.write(&file)?;
+    print(&format!("{}\n", file.display()))?;
+    Ok(all_correct)
+}
+
+/// The workloads of a plan, each with the subjects that take part.
+fn list(plan: &Plan) -> String {
+    let line = |workload: &&load_test::experiments::Workload| {
+        let ids = plan.subjects.iter().map(|subject| subject.id).filter(|id| workload.subjects.contains(id));
+        format!("{:24} {:44} {}\n", workload.id, workload.title, ids.collect::<Vec<_>>().join(" "))
+    };
+    plan.workloads.iter().map(line).collect()
+}
+
+/// The items with these ids, in the order of `all`.
+fn chosen<T: Copy>(ids: &[String], all: &[T], id: fn(&T) -> &'static str) -> Result<Vec<T>, String> {
+    match ids.iter().find(|wanted| !all.iter().any(|item| id(item) == *wanted)) {
+        Some(unknown) => {
+            let known: Vec<_> = all.iter().map(id).collect();
+            Err(format!("unknown: {unknown}; choose from {}", known.join(", ")))
+        }
+        None => Ok(all.iter().copied().filter(|item| ids.iter().any(|wanted| wanted == id(item))).collect()),
+    }
+}

@@ -1,0 +1,214 @@
+//! The requests of a workload, each with the expected response. The expected content is known, not taken from the server.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http_test_suite::exchange::{Ending, Step, hold};
+use http_test_suite::reply::Reply;
+use http_test_suite::request::{Request, get, head};
+use http_test_suite::wire::Patience;
+
+use crate::load::Exchange;
+use crate::subject::catalog::Serves;
+use crate::subject::site::{self, PAGE, PAGE_LEN};
+
+/// The timeout for a request that is sent before the load.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The number of places for weather requests. A load repeats them after the last.
+const PLACES: u32 = 20_000;
+
+/// Which requests the clients of a workload send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requests {
+    /// GET for a file of 1,024 bytes.
+    Page,
+    /// GET for that file, with If-None-Match and its current entity tag.
+    PageIfChanged,
+    /// HEAD for that file.
+    PageHead,
+    /// GET for a file of 954,824 bytes.
+    Large,
+    /// GET for small files of a directory, in turn.
+    Directory {
+        /// The number of files in the directory.
+        files: usize,
+        /// The number of files that are requested, spread evenly over the directory.
+        requested: usize,
+    },
+    /// GET for a file that does not exist.
+    Absent,
+    /// GET for a constant text of the demo application.
+    Hello,
+    /// GET for a file of the demo application, which nginx serves, too.
+    StaticFile {
+        /// Its size in KiB: 1 or 1024.
+        kib: usize,
+    },
+    /// GET for a response that takes time and nothing else.
+    Wait {
+        /// The time in milliseconds.
+        ms: u64,
+    },
+    /// GET for a count of primes: a response that takes computing.
+    Primes {
+        /// The bound below which primes are counted. Doubling it almost triples the work.
+        below: u32,
+        /// Whether the server computes on the thread that serves requests, instead of on a pool.
+        inline: bool,
+    },
+    /// GET for the weather at another place each time: the server has to ask another server.
+    Weather,
+}
+
+impl Requests {
+    /// The number of files in the directory from which files are requested, if they are.
+    pub fn directory(self) -> Option<usize> {
+        match self {
+            Requests::Directory { files, .. } => Some(files),
+            _ => None,
+        }
+    }
+
+    /// The requests to send in turn, each with the expected response; `None` if the workload needs an entity tag and the
+    /// server sends none.
+    ///
+    /// `measurement` must differ for each measurement, so that no weather response is cached.
+    ///
+    /// # Errors
+    ///
+    /// If a request that is sent first, for an entity tag or for the weather, has no correct response.
+    pub fn exchanges(
+        self,
+        server: SocketAddr,
+        serves: Serves,
+        keep_alive: bool,
+        measurement: u32,
+    ) -> io::Result<Option<Vec<Exchange>>> {
+        let exchange = |request: Request| Exchange::new(if keep_alive { request } else { request.closing() });
+        let file = |target: &str| exchange(get(target)).expect_status(200).expect_body(site::content(target));
+        let json = |target: String, members: String| {
+            let body = format!("{{{members}}}\n").into_bytes();
+            exchange(get(&target)).expect_status(200).expect_body(body)
+        };
+        let one = match self {
+            Requests::Page if serves == Serves::Constant => {
+                exchange(get(PAGE)).expect_status(200).expect_body([b'x'; PAGE_LEN])
+            }
+            Requests::Page => file(PAGE),
+            Requests::PageIfChanged => {
+                let reply = fetch(server, PAGE)?;
+                let Some(tag) = reply.field("ETag") else { return Ok(None) };
+                let request = get(PAGE).with(format!("If-None-Match: {tag}"));
+                exchange(request).expect_status(304).expect_length(0)
+            }
+            Requests::PageHead => exchange(head(PAGE)).expect_status(200).expect_length(0),
+            Requests::Large => file("/large.html"),
+            // The content of the response differs between servers.
+            Requests::Absent => exchange(get("/absent.html")).expect_status(404),
+            Requests::Directory { files, requested } => {
+                let numbers = (0..requested).map(|number| number * files / requested);
+                return Ok(Some(numbers.map(|number| file(&site::target_in(files, number))).collect()));
+            }
+            Requests::Hello => exchange(get("/hello")).expect_status(200).expect_body(*b"Hello, World!"),
+            Requests::StaticFile { kib } => file(&format!("/static/{kib}.txt")),
+            Requests::Wait { ms } => {
+                json(format!("/io_task?ms={ms}"), format!("\"task\":\"io\",\"waited_ms\":{ms}"))
+            }
+            Requests::Primes { below: n, inline } => {
+                let place = if inline { "&place=inline" } else { "" };
+                let primes = primes_below(n);
+                json(
+                    format!("/cpu_task?n={n}{place}"),
+                    format!("\"task\":\"cpu\",\"n\":{n},\"primes_below_n\":{primes}"),
+                )
+            }
+            Requests::Weather => {
+                let first = measurement.wrapping_mul(PLACES);
+                let reply = fetch(server, &place(first))?;
+                if !String::from_utf8_lossy(&reply.body).contains("temperature") {
+                    return Err(io::Error::other(
+                        "the response to a request for the weather has no temperature",
+                    ));
+                }
+                let targets = (1..PLACES).map(|number| place(first.wrapping_add(number)));
+                return Ok(Some(targets.map(|target| exchange(get(&target)).expect_status(200)).collect()));
+            }
+        };
+        Ok(Some(vec![one]))
+    }
+}
+
+/// Whether a server responds to a request for the page with status 200.
+pub fn serves_page(server: SocketAddr) -> bool {
+    fetch(server, PAGE).is_ok()
+}
+
+/// Sends a GET request on a connection of its own, and returns the response.
+///
+/// # Errors
+///
+/// If there is no connection, or no response with status 200.
+fn fetch(server: SocketAddr, target: &str) -> io::Result<Reply> {
+    let patience = Patience { timeout: TIMEOUT, quiet: Duration::ZERO };
+    let exchange = hold(server, patience, &[Step::Send(get(target).into())], 1, Ending::Leave)?;
+    let reply = exchange.replies.into_iter().next().filter(|reply| reply.status == 200);
+    reply.ok_or_else(|| io::Error::other(format!("{target} has no response with status 200")))
+}
+
+/// The target for a place. Different numbers give different places, ten thousandths of a degree apart.
+fn place(number: u32) -> String {
+    let (row, column) = (number / 10_000 % 10_000, number % 10_000);
+    format!("/weather?latitude={}.{row:04}&longitude={}.{column:04}", row % 80, column % 170)
+}
+
+/// Counts primes with the sieve of Eratosthenes, because the servers use trial division.
+fn primes_below(n: u32) -> usize {
+    let n = n as usize;
+    let mut is_composite = vec![false; n];
+    let mut primes = 0;
+    for number in 2..n {
+        if !is_composite[number] {
+            primes += 1;
+            (number * number..n).step_by(number).for_each(|multiple| is_composite[multiple] = true);
+        }
+    }
+    primes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn counts_primes() {
+        // OEIS A000720.
+        for (n, primes) in [(0, 0), (2, 0), (3, 1), (10, 4), (100, 25), (100_000, 9592)] {
+            assert_eq!(primes_below(n), primes, "below {n}");
+        }
+    }
+
+    #[test]
+    fn requests_no_place_twice() {
+        assert_eq!((0..100_000).map(place).collect::<HashSet<_>>().len(), 100_000);
+    }
+
+    #[test]
+    fn spreads_requests_over_a_directory() {
+        let check = |files, requested, expected: &[&str]| {
+            let server = ([127, 0, 0, 1], 1).into();
+            let exchanges =
+                Requests::Directory { files, requested }.exchanges(server, Serves::Files, true, 0);
+            let targets = exchanges.unwrap().unwrap().into_iter().map(|exchange| {
+                String::from_utf8(exchange.request).unwrap().split(' ').nth(1).unwrap().to_owned()
+            });
+            assert_eq!(targets.collect::<Vec<_>>(), expected);
+        };
+        check(2, 2, &["/2/file-0.html", "/2/file-1.html"]);
+        check(100_000, 2, &["/100000/file-0.html", "/100000/file-50000.html"]);
+        check(5, 1, &["/5/file-0.html"]);
+    }
+}

@@ -1,0 +1,223 @@
+//! The experiment `servers`: compares `httpd` with other servers on the same work.
+
+use std::time::Duration;
+
+use super::requests::Requests;
+use super::workload::{Conditions, Experiment, KEEP_ALIVE, Task, Workload};
+use crate::report::Metric;
+
+const LOGGING: &[&str] = &["httpd", "httpd-blocking", "nginx", "lighttpd", "h2o"];
+const FILES: &[&str] =
+    &["httpd", "httpd-blocking", "nginx", "lighttpd", "h2o", "hyper-dir", "actix-dir", "tiny-http"];
+const EVERY: &[&str] = &[
+    "httpd",
+    "httpd-blocking",
+    "nginx",
+    "lighttpd",
+    "h2o",
+    "limit",
+    "limit-eager",
+    "hyper-dir",
+    "actix-dir",
+    "tiny-http",
+    "hyper-hello",
+];
+const HTTPD_AND_NGINX: &[&str] = &["httpd", "httpd-blocking", "nginx"];
+const EVERY_HTTPD_AND_NGINX: &[&str] =
+    &["httpd", "httpd-blocking", "httpd-prefork", "httpd-blocking-prefork", "nginx"];
+const CONFORMANCE: &[&str] = &[
+    "httpd",
+    "httpd-blocking",
+    "httpd-prefork",
+    "httpd-blocking-prefork",
+    "nginx",
+    "lighttpd",
+    "h2o",
+    "apache",
+];
+
+/// The metrics of a load.
+const LOAD: &[Metric] = &[Metric::Cpu, Metric::Throughput, Metric::P50, Metric::P99];
+
+/// The experiment.
+pub const SERVERS: Experiment = Experiment {
+    id: "servers",
+    workloads: WORKLOADS,
+    rounds: 3,
+    time: Duration::from_secs(2),
+    workers: 1,
+    packaged_per_cpu: false,
+};
+
+/// What most workloads have in common.
+const USUAL: Workload = Workload {
+    id: "",
+    title: "",
+    description: "",
+    subjects: FILES,
+    task: Task::Load(Requests::Page, KEEP_ALIVE),
+    connections: &[64],
+    quick: &[],
+    metrics: LOAD,
+};
+
+const WORKLOADS: &[Workload] = &[
+    Workload {
+        id: "keep-alive",
+        title: "A file of 1 KiB, keep-alive",
+        description: "64 connections request the same file again and again: the least that a server does for each \
+        request.",
+        subjects: EVERY,
+        quick: &[64],
+        ..USUAL
+    },
+    Workload {
+        id: "close",
+        title: "A connection for each request",
+        description: "100 clients at once, each with a new connection for every request of 1 KiB: accepting, and \
+        closing.",
+        subjects: EVERY,
+        task: Task::Load(Requests::Page, Conditions { keep_alive: false, ..KEEP_ALIVE }),
+        connections: &[100],
+        quick: &[100],
+        ..USUAL
+    },
+    Workload {
+        id: "large",
+        title: "A file of 955 kB, keep-alive",
+        description: "32 connections. The kernel does most of the work; servers differ in how often they call it, and \
+        how.",
+        task: Task::Load(Requests::Large, KEEP_ALIVE),
+        connections: &[32],
+        quick: &[32],
+        ..USUAL
+    },
+    Workload {
+        id: "many",
+        title: "5,000 different files of 1 KiB",
+        description: "64 connections request all of them in turn: what finding a file costs.",
+        task: Task::Load(Requests::Directory { files: 5000, requested: 5000 }, KEEP_ALIVE),
+        ..USUAL
+    },
+    Workload {
+        id: "absent",
+        title: "404",
+        description: "64 connections request a file that does not exist.",
+        task: Task::Load(Requests::Absent, KEEP_ALIVE),
+        quick: &[64],
+        ..USUAL
+    },
+    Workload {
+        id: "not-modified",
+        title: "304",
+        description: "64 connections send If-None-Match with the entity tag that the server gave the file of 1 KiB.",
+        task: Task::Load(Requests::PageIfChanged, KEEP_ALIVE),
+        ..USUAL
+    },
+    Workload {
+        id: "head",
+        title: "HEAD",
+        description: "64 connections request the head of the file of 1 KiB.",
+        task: Task::Load(Requests::PageHead, KEEP_ALIVE),
+        ..USUAL
+    },
+    Workload {
+        id: "pipelined",
+        title: "1 KiB, pipelined by 16",
+        description: "64 connections send 16 requests together, and the next 16 when they have received all responses.",
+        subjects: EVERY,
+        task: Task::Load(Requests::Page, Conditions { pipeline: 16, ..KEEP_ALIVE }),
+        quick: &[64],
+        ..USUAL
+    },
+    Workload {
+        id: "logged",
+        title: "1 KiB, keep-alive, with an access log",
+        description: "As the first, with a line in the combined format for each request in a file.",
+        subjects: LOGGING,
+        task: Task::Load(Requests::Page, Conditions { access_log: true, ..KEEP_ALIVE }),
+        ..USUAL
+    },
+    Workload {
+        id: "crowd",
+        title: "More connections: 1 KiB, keep-alive",
+        description: "As the first, with more and more connections, all of them busy.",
+        subjects: EVERY,
+        connections: &[64, 1000, 10_000],
+        ..USUAL
+    },
+    Workload {
+        id: "idle",
+        title: "5,000 idle connections",
+        description: "Each has sent one request for 1 KiB and stays open. The cost is the growth of the server's memory.",
+        subjects: EVERY,
+        task: Task::Idle(Requests::Page),
+        connections: &[5000],
+        metrics: &[Metric::MemoryPerConnection, Metric::MemoryAtStart],
+        ..USUAL
+    },
+    Workload {
+        id: "start",
+        title: "From start to first response",
+        description: "The program is started, and gets requests until it responds.",
+        subjects: EVERY,
+        task: Task::Start,
+        connections: &[1],
+        metrics: &[Metric::StartTime],
+        ..USUAL
+    },
+    Workload {
+        id: "cores",
+        title: "All cores, with the driver beside",
+        description: "As the first, with a worker for each core, and the driver on the same cores.",
+        subjects: HTTPD_AND_NGINX,
+        task: Task::Load(Requests::Page, Conditions { shares_cpus: true, ..KEEP_ALIVE }),
+        ..USUAL
+    },
+    Workload {
+        id: "directory-100",
+        title: "100 files of a directory",
+        description: "64 connections request the 100 files of a directory in turn.",
+        subjects: HTTPD_AND_NGINX,
+        task: Task::Load(Requests::Directory { files: 100, requested: 100 }, KEEP_ALIVE),
+        ..USUAL
+    },
+    Workload {
+        id: "directory-100-of-100000",
+        title: "100 of 100,000 files of a directory",
+        description: "64 connections request 100 files in turn, of a directory that has 100,000.",
+        subjects: HTTPD_AND_NGINX,
+        task: Task::Load(Requests::Directory { files: 100_000, requested: 100 }, KEEP_ALIVE),
+        ..USUAL
+    },
+    Workload {
+        id: "directory-100000",
+        title: "100,000 files of a directory",
+        description: "64 connections request the 100,000 files of a directory in turn, more than caches hold.",
+        subjects: HTTPD_AND_NGINX,
+        task: Task::Load(Requests::Directory { files: 100_000, requested: 100_000 }, KEEP_ALIVE),
+        ..USUAL
+    },
+    Workload {
+        id: "ab",
+        title: "ab -n 50000 -c 100 -r http://localhost/",
+        description: "ApacheBench requests a page of 1 KiB, with a connection for each request, from servers with eight \
+        workers. It shares all cores with them, and often is the bottleneck.",
+        subjects: EVERY_HTTPD_AND_NGINX,
+        task: Task::Ab,
+        connections: &[100],
+        metrics: &[Metric::Throughput, Metric::FailedRequests, Metric::P50, Metric::P99, Metric::Cpu],
+        ..USUAL
+    },
+    Workload {
+        id: "conformance",
+        title: "Conformance",
+        description: "The suite's cases that apply to a server of files, on servers that keep the default behaviour of \
+        their packages.",
+        subjects: CONFORMANCE,
+        task: Task::Conformance,
+        connections: &[8],
+        metrics: &[Metric::MustMet, Metric::ShouldMet, Metric::RobustMet],
+        ..USUAL
+    },
+];

@@ -1,0 +1,114 @@
+//! What an experiment, a workload and a task are. Data only.
+
+use std::time::Duration;
+
+use super::requests::Requests;
+use crate::report::Metric;
+use crate::subject::catalog::Subject;
+
+/// A table of workloads, and how thoroughly they are measured by default.
+#[derive(Debug)]
+pub struct Experiment {
+    /// Its name on the command line and in results.
+    pub id: &'static str,
+    /// The workloads, in the order of reports.
+    pub workloads: &'static [Workload],
+    /// How often each cell is measured by default.
+    pub rounds: usize,
+    /// The default duration of each measurement, without the warm-up.
+    pub time: Duration,
+    /// The default number of workers of each subject that can have several.
+    pub workers: usize,
+    /// Whether packaged servers have a worker for each CPU of the servers, whatever the number of workers.
+    pub packaged_per_cpu: bool,
+}
+
+/// A task that each of some subjects gets, with one or more numbers of connections.
+#[derive(Debug)]
+pub struct Workload {
+    /// Its name in results and on the command line, unique over all experiments.
+    pub id: &'static str,
+    /// Its title in tables and charts.
+    pub title: &'static str,
+    /// What the clients do, and what it shows.
+    pub description: &'static str,
+    /// The ids of the subjects that take part.
+    pub subjects: &'static [&'static str],
+    /// What the clients do.
+    pub task: Task,
+    /// The numbers of connections, ascending; beside other clients, the number of those.
+    pub connections: &'static [usize],
+    /// The numbers of connections in a quick run; empty if the workload is not part of it.
+    pub quick: &'static [usize],
+    /// The metrics to show, the most important first.
+    pub metrics: &'static [Metric],
+}
+
+/// What the clients of a workload do, and so what is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Every connection sends the next request when it has received the last response: measures the cost of a request.
+    Load(Requests, Conditions),
+    /// Every connection sends one request, all at the same time: measures the time until all have a response.
+    AllAtOnce(Requests),
+    /// A few connections request `/hello` at a steady rate beside other clients: measures the latency of the few.
+    Bystander(Background),
+    /// Every connection sends one request and stays open: measures the memory of an idle connection.
+    Idle(Requests),
+    /// The program is started again and again: measures the time until its first response.
+    Start,
+    /// The tool `ab` puts the load on the server.
+    Ab,
+    /// The conformance suite tests the server, which serves the suite's fixtures with its default configuration.
+    Conformance,
+}
+
+/// How the clients of a load send requests, and how the server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conditions {
+    /// Whether connections are kept alive.
+    pub keep_alive: bool,
+    /// The number of requests that a connection sends together.
+    pub pipeline: usize,
+    /// Whether the server writes an access log.
+    pub access_log: bool,
+    /// Whether server and driver share all CPUs, with a worker for each CPU.
+    pub shares_cpus: bool,
+}
+
+/// The other clients beside a bystander.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Background {
+    /// No other clients.
+    None,
+    /// Clients that send these requests, the next when they have received the last response.
+    Busy(Requests),
+    /// Clients that have sent one request, and keep their connections open.
+    Idle,
+    /// Clients that send a request one byte at a time.
+    Slow,
+}
+
+/// The usual conditions: keep-alive, one request at a time, no access log, separate CPUs.
+pub const KEEP_ALIVE: Conditions =
+    Conditions { keep_alive: true, pipeline: 1, access_log: false, shares_cpus: false };
+
+/// The most connections for a subject with a thread for each; it is not meant for more threads.
+const MOST_THREADS: usize = 5000;
+
+impl Workload {
+    /// Whether a subject is measured with this number of connections.
+    pub fn includes(&self, subject: &Subject, connections: usize) -> bool {
+        self.subjects.contains(&subject.id)
+            && !(subject.has_thread_per_connection && connections > MOST_THREADS)
+    }
+
+    /// The conditions: the usual ones, unless the task is a load with others.
+    pub fn conditions(&self) -> Conditions {
+        match self.task {
+            Task::Load(_, conditions) => conditions,
+            Task::Ab => Conditions { shares_cpus: true, ..KEEP_ALIVE },
+            _ => KEEP_ALIVE,
+        }
+    }
+}
