@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 
 mod commands;
 
-use commands::{compare, experiment, lab, quick, soak, versus};
+use commands::{compare, experiment, lab, publish, quick, soak, versus};
 use load_test::experiments::{architectures::ARCHITECTURES, servers::SERVERS};
 
 /// Puts load on an HTTP/1.1 server, checks its answers, and reports throughput and latency.
@@ -51,6 +51,7 @@ enum Command {
     Servers(experiment::Arguments),
     Lab(lab::Arguments),
     Compare(compare::Arguments),
+    Publish(publish::Arguments),
     Soak(soak::Arguments),
     Versus(versus::Arguments),
 }
@@ -75,6 +76,7 @@ fn act(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         Some(Command::Servers(arguments)) => experiment::run(arguments, &SERVERS),
         Some(Command::Lab(arguments)) => lab::run(arguments),
         Some(Command::Compare(arguments)) => compare::run(arguments),
+        Some(Command::Publish(arguments)) => publish::run(arguments),
         Some(Command::Soak(arguments)) => soak::run(arguments),
         Some(Command::Versus(arguments)) => versus::run(arguments),
     }

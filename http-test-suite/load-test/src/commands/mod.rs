@@ -5,6 +5,7 @@ use std::io::{self, Write};
 pub mod compare;
 pub mod experiment;
 pub mod lab;
+pub mod publish;
 pub mod quick;
 mod report;
 pub mod soak;

@@ -1,8 +1,15 @@
 //! Results of the experiments: the file that stores them, and the tables, charts and pages made from it.
 //!
-//! A results file describes itself (titles, colours, metrics), so this module knows no server and no workload.
+//! A results file describes itself (titles, colours, metrics), so this module knows no server and no workload, except for
+//! the choice of [`figures`] that documents show.
 
+pub mod axis;
+pub mod charts;
+pub mod figures;
 pub mod metric;
+pub mod page;
+pub mod plot;
+pub mod publish;
 pub mod results;
 pub mod table;
 

@@ -170,6 +170,8 @@ pub enum Unusable {
     Malformed(serde_json::Error),
     /// The file has this other version.
     Version(u64),
+    /// The file cannot be written.
+    Unwritable(io::Error),
     /// No run describes this workload or subject of a cell.
     Undescribed(String),
     /// The file has results of this other machine.
@@ -271,7 +273,12 @@ impl Results {
         self.cells.iter().all(|cell| cell.failures.is_empty() && cell.wrong().is_empty())
     }
 
-    fn to_json(&self) -> serde_json::Result<String> {
+    /// The results as JSON, with each sample on a line of its own.
+    ///
+    /// # Errors
+    ///
+    /// If a number is not finite.
+    pub fn to_json(&self) -> serde_json::Result<String> {
         let head = serde_json::to_string_pretty(&Results { cells: Vec::new(), ..self.clone() })?;
         let mut json = head.trim_end_matches("]\n}").to_owned();
         for (index, cell) in self.cells.iter().enumerate() {
@@ -395,6 +402,7 @@ impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unusable::Unreadable(error) => write!(f, "cannot be read: {error}"),
+            Unusable::Unwritable(error) => write!(f, "cannot be written: {error}"),
             Unusable::Malformed(error) => write!(f, "is not a file of load-test results: {error}"),
             Unusable::Version(version) => {
                 write!(f, "has format version {version}; this program reads version {VERSION}")

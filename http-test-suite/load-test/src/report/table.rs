@@ -113,17 +113,15 @@ impl Table {
         let subjects: Vec<&SubjectLabel> = subjects.iter().filter_map(label).collect();
         let field = |row: &Row<'_>, subject: &SubjectLabel| {
             let Some(cell) = row.cell(results, &subject.id) else { return Field::from("–") };
-            let base = base.map(|id| results.cell((&cell.workload, id, cell.connections)));
-            let note = match (base, cell.spread(row.metric)) {
+            let note = match base {
                 _ if row.metric.total().is_some() => String::new(),
-                (Some(base), _) => {
-                    base.and_then(|base| cell.ratio(base, row.metric)).map_or_else(String::new, |ratio| {
-                        let [low, median, high] = [ratio.low, ratio.median, ratio.high].map(three_digits);
-                        format!("{median}× ({low}–{high})")
-                    })
+                Some(id) if id == cell.subject => String::new(),
+                Some(id) => {
+                    ratio_note(cell, results.cell((&cell.workload, id, cell.connections)), row.metric)
                 }
-                (None, Some(spread)) => extremes(&spread, row.metric),
-                (None, None) => String::new(),
+                None => {
+                    cell.spread(row.metric).map_or_else(String::new, |spread| extremes(&spread, row.metric))
+                }
             };
             Field { text: value(cell, row.metric), note, is_bold: subject.is_ours }
         };
@@ -192,7 +190,7 @@ impl Table {
 
 impl Row<'_> {
     /// The cell of a subject in this row.
-    fn cell<'r>(&self, results: &'r Results, subject: &str) -> Option<&'r Cell> {
+    pub fn cell<'r>(&self, results: &'r Results, subject: &str) -> Option<&'r Cell> {
         let is_wanted = |cell: &&Cell| {
             let connections = self.connections.unwrap_or(cell.connections);
             cell.key() == (self.workload, subject, connections)
@@ -259,6 +257,14 @@ fn extremes(spread: &Spread, metric: Metric) -> String {
 fn ratio(cell: &Cell, base: Option<&Cell>, metric: Metric) -> String {
     let ratio = base.and_then(|base| cell.ratio(base, metric));
     ratio.map_or_else(|| "–".to_owned(), |ratio| three_digits(ratio.median))
+}
+
+/// The median and the extremes of a ratio; empty if there is none.
+fn ratio_note(cell: &Cell, base: Option<&Cell>, metric: Metric) -> String {
+    base.and_then(|base| cell.ratio(base, metric)).map_or_else(String::new, |ratio| {
+        let [low, median, high] = [ratio.low, ratio.median, ratio.high].map(three_digits);
+        format!("{median}× ({low}–{high})")
+    })
 }
 
 /// What was wrong with a cell: failures, requests without a correct response, a driver that was the bottleneck.
@@ -359,8 +365,8 @@ mod tests {
         ];
         let table = Table::by_subject(&results, &rows, &["nginx", "httpd", "h2o"], Some("nginx"));
         let expected = "\
-            | cost  | 12.0<br>1.00× (1.00–1.00) | **5.00**<br>0.50× (0.25–0.75) |\n\
-            | rules |                         – |                  **80 of 87** |\n";
+            | cost  | 12.0 | **5.00**<br>0.50× (0.25–0.75) |\n\
+            | rules |    – |                  **80 of 87** |\n";
         let markdown = table.markdown();
         assert_eq!(markdown.lines().skip(2).map(|line| line.to_owned() + "\n").collect::<String>(), expected);
         let html = table.html();

@@ -1,0 +1,42 @@
+//! `load-test publish`: writes the figures and charts of a results file into the documents.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use clap::Args;
+use load_test::report::Results;
+use load_test::report::publish::{self, RESULTS};
+
+use super::print;
+
+/// Writes the figures of a results file into README files and pages, and the charts into www/charts.
+///
+/// A figure stands between `<!-- figures: NAME -->` and `<!-- end of figures -->`. The results are copied to
+/// http-test-suite/results. Prints the files that change. Exit codes: 0 done, or nothing to do; 1 with --check, a file
+/// would change; 2 the results or a document cannot be used.
+#[derive(Args)]
+pub struct Arguments {
+    /// The results to publish; by default those that are published already
+    #[arg(value_name = "RESULTS.json")]
+    results: Option<PathBuf>,
+
+    /// Change no file, and fail if one would change
+    #[arg(long)]
+    check: bool,
+
+    /// The root of the repository
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    root: PathBuf,
+}
+
+/// Publishes the results, or with --check only looks. Returns false if a checked file is not up to date.
+pub fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
+    let path = arguments.results.clone().unwrap_or_else(|| arguments.root.join(RESULTS));
+    let results = Results::read(&path).map_err(|error| format!("{} {error}", path.display()))?;
+    let changed = publish::publish(&arguments.root, &results, arguments.check)?;
+    let what = if arguments.check { "not up to date" } else { "written" };
+    for path in &changed {
+        print(&format!("{what}: {}\n", path.display()))?;
+    }
+    Ok(!arguments.check || changed.is_empty())
+}

@@ -1,0 +1,138 @@
+//! Axes of charts: the scale, and a few round numbers beside it. The scale is logarithmic if a linear one would show only
+//! the largest value. An axis draws nothing.
+
+use super::results::Spread;
+
+/// The ratio of the largest to the smallest median above which the scale is logarithmic.
+const LINEAR_UP_TO: f64 = 20.0;
+
+/// The largest number of steps of a linear axis.
+const STEPS: f64 = 5.0;
+
+/// A scale from the lowest to the highest value, and the numbers written beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Axis {
+    /// Whether equal distances are equal ratios.
+    pub is_log: bool,
+    /// The numbers written beside it, ascending.
+    pub ticks: Vec<f64>,
+    low: f64,
+    high: f64,
+}
+
+impl Axis {
+    /// An axis for these values, none of which may be negative: linear from zero, or logarithmic. It covers all rounds,
+    /// but only medians decide the scale, so that an outlier cannot change it.
+    pub fn fitting(spreads: &[Spread]) -> Axis {
+        let ends = |of: fn(&Spread) -> f64| {
+            let positive = spreads.iter().map(of).filter(|value| *value > 0.0);
+            positive.fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)))
+        };
+        let (low, high) = (ends(|spread| spread.low).0, ends(|spread| spread.high).1);
+        let (lowest_median, highest_median) = ends(|spread| spread.median);
+        if high == 0.0 {
+            return Axis { is_log: false, ticks: vec![0.0, 1.0], low: 0.0, high: 1.0 };
+        }
+        let is_log = highest_median / lowest_median > LINEAR_UP_TO;
+        if is_log { Axis::log(low.min(lowest_median), high) } else { Axis::linear(high) }
+    }
+
+    /// A logarithmic axis with exactly these numbers, and some space at both ends.
+    pub fn at(ticks: &[usize]) -> Axis {
+        let ticks: Vec<f64> = ticks.iter().map(|tick| *tick as f64).collect();
+        let (low, high) = (ticks.first().copied().unwrap_or(1.0), ticks.last().copied().unwrap_or(1.0));
+        Axis { is_log: true, ticks, low: low / 1.4, high: high * 1.4 }
+    }
+
+    /// A logarithmic axis from below the lowest value to above the highest; both must be greater than 0.
+    pub fn log(lowest: f64, highest: f64) -> Axis {
+        let decades = highest.log10().floor() as i32 - lowest.log10().floor() as i32;
+        let factors: &[f64] = if decades > 2 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+        let exponents = lowest.log10().floor() as i32 - 1..=highest.log10().ceil() as i32;
+        let all =
+            exponents.flat_map(|exponent| factors.iter().map(move |factor| factor * 10_f64.powi(exponent)));
+        let all: Vec<f64> = all.collect();
+        let first = all.iter().rposition(|tick| *tick < lowest / 1.3).unwrap_or(0);
+        let last = all.iter().position(|tick| *tick >= highest).unwrap_or(all.len() - 1);
+        let ticks = all[first..=last].to_vec();
+        Axis { is_log: true, low: ticks[0], high: ticks[ticks.len() - 1] * 1.2, ticks }
+    }
+
+    fn linear(highest: f64) -> Axis {
+        let rough = highest / STEPS;
+        let decade = 10_f64.powf(rough.log10().floor());
+        let steps = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * decade);
+        let step = steps.into_iter().find(|step| *step >= rough).unwrap_or(rough);
+        let count = (highest / step).ceil();
+        let ticks = (0..=count as u32).map(|index| f64::from(index) * step).collect();
+        Axis { is_log: false, ticks, low: 0.0, high: count * step }
+    }
+
+    /// The position of a value between two ends: `from` for the lowest value of the axis, `to` for the highest. A value
+    /// beyond an end lies at that end.
+    pub fn position(&self, value: f64, (from, to): (f64, f64)) -> f64 {
+        let scaled = |value: f64| if self.is_log { value.log10() } else { value };
+        let (low, high) = (scaled(self.low), scaled(self.high));
+        from + (to - from) * (scaled(value.clamp(self.low, self.high)) - low) / (high - low)
+    }
+}
+
+/// Writes a number beside an axis, without digits that come from rounding errors: `0.5`, `20`, `100k`, `2M`.
+pub fn label(value: f64) -> String {
+    // Removes the rounding error of multiplying by powers of ten.
+    let value = format!("{value:.3e}").parse().unwrap_or(value);
+    match value {
+        1e6.. => format!("{}M", value / 1e6),
+        1e4.. => format!("{}k", value / 1e3),
+        _ => format!("{value}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exactly(value: f64) -> Spread {
+        Spread { low: value, median: value, high: value }
+    }
+
+    #[test]
+    fn ticks_are_round_and_few() {
+        let check = |values: [f64; 2], is_log: bool, ticks: &str| {
+            let axis = Axis::fitting(&values.map(exactly));
+            let labels: Vec<String> = axis.ticks.iter().map(|tick| label(*tick)).collect();
+            assert_eq!((axis.is_log, labels.join(" ")), (is_log, ticks.to_owned()), "{values:?}");
+        };
+        check([0.0, 0.0], false, "0 1");
+        check([41_000.0, 98_000.0], false, "0 20k 40k 60k 80k 100k");
+        check([0.007, 0.011], false, "0 0.005 0.01 0.015");
+        check([0.21, 40.0], true, "0.1 0.2 0.5 1 2 5 10 20 50");
+        check([0.03, 400.0], true, "0.01 0.1 1 10 100 1000");
+        check([1.0, 100.0], true, "0.5 1 2 5 10 20 50 100");
+        check([3.0, 2e6], true, "1 10 100 1000 10k 100k 1M 10M");
+    }
+
+    #[test]
+    fn an_outlier_does_not_change_the_scale() {
+        let axis = Axis::fitting(&[exactly(3.0), Spread { low: 0.01, median: 4.0, high: 40.0 }]);
+        assert!(!axis.is_log && axis.high >= 40.0, "{axis:?}");
+        let axis = Axis::fitting(&[exactly(3.0), Spread { low: 0.0, median: 100.0, high: 900.0 }]);
+        assert!(axis.is_log && axis.high >= 900.0 && axis.low < 3.0, "{axis:?}");
+        assert_eq!(Axis::fitting(&[]).ticks, [0.0, 1.0]);
+    }
+
+    #[test]
+    fn values_lie_in_order_between_the_ends() {
+        let fitting = |values: [f64; 2]| Axis::fitting(&values.map(exactly));
+        for axis in [fitting([3.0, 4.0]), fitting([3.0, 400.0]), Axis::at(&[1, 16, 1000])] {
+            let positions: Vec<f64> =
+                axis.ticks.iter().map(|tick| axis.position(*tick, (100.0, 0.0))).collect();
+            assert!(positions.is_sorted_by(|a, b| a > b), "{axis:?}: {positions:?}");
+            assert_eq!(axis.position(axis.low, (100.0, 0.0)), 100.0);
+            assert_eq!([axis.high, f64::MAX].map(|value| axis.position(value, (100.0, 0.0))), [0.0, 0.0]);
+        }
+        let thousand = Axis { is_log: true, ticks: vec![], low: 1.0, high: 1000.0 };
+        let positions = [1.0, 10.0, 100.0].map(|value| thousand.position(value, (0.0, 300.0)).round());
+        assert_eq!(positions, [0.0, 100.0, 200.0]);
+    }
+}

@@ -1,0 +1,105 @@
+//! Makes charts from results: what stands in which panel. `plot` draws them.
+
+use super::metric::Metric;
+use super::plot::{Bar, Chart, DotRow, Line, Marks, Panel, WIDE};
+use super::results::{Cell, Results, Run, Spread, SubjectLabel, WorkloadLabel};
+use super::table::{Row, value};
+
+/// A chart of one workload with a panel for each metric of its label; `None` if there are no numbers. Panels have lines
+/// if there are several numbers of connections, else bars.
+pub fn of_workload(results: &Results, run: &Run, workload: &WorkloadLabel) -> Option<Chart> {
+    let cells: Vec<&Cell> = results.of_workload(&workload.id).collect();
+    let is_swept = cells.iter().any(|cell| cell.connections != cells[0].connections);
+    let panel = |metric: &Metric| {
+        let marks = if is_swept { lines(run, &cells, *metric) } else { bars(run, &cells, *metric) };
+        Some(Panel { heading: metric_heading(*metric), marks: marks? })
+    };
+    let panels: Vec<Panel> = workload.metrics.iter().filter_map(panel).collect();
+    let (title, description) = (workload.title.clone(), workload.description.clone());
+    (!panels.is_empty()).then_some(Chart { title, description, width: WIDE, panels })
+}
+
+/// A chart with bars for some subjects and a panel for each row, headed by the title of the row.
+pub fn of_rows(
+    results: &Results,
+    title: &str,
+    rows: &[Row<'_>],
+    subjects: &[&str],
+    width: f64,
+) -> Option<Chart> {
+    let panel = |row: &Row<'_>| {
+        let run = results.run_of(row.workload)?;
+        let cells: Vec<&Cell> = subjects.iter().filter_map(|subject| row.cell(results, subject)).collect();
+        Some(Panel { heading: row.title.clone(), marks: bars(run, &cells, row.metric)? })
+    };
+    let panels: Vec<Panel> = rows.iter().filter_map(panel).collect();
+    let headings: Vec<&str> = panels.iter().map(|panel| panel.heading.as_str()).collect();
+    let description =
+        format!("Bars for {}. A line on a bar shows the extremes of the rounds.", headings.join("; "));
+    (!panels.is_empty()).then(|| Chart { title: title.to_owned(), description, width, panels })
+}
+
+/// A chart with a row for each workload: the ratio of some subjects to another one, by the metric of the row.
+pub fn of_ratios(
+    results: &Results,
+    title: &str,
+    rows: &[Row<'_>],
+    subjects: &[&str],
+    base: &str,
+) -> Option<Chart> {
+    let row = |row: &Row<'_>| {
+        let run = results.run_of(row.workload)?;
+        let base = row.cell(results, base)?;
+        let dot = |subject: &&str| {
+            let cell = results.cell((row.workload, subject, base.connections))?;
+            let label = run.subject(subject)?;
+            Some((label.title.clone(), label.colour, cell.ratio(base, row.metric)?))
+        };
+        let dots: Vec<_> =
+            subjects.iter().filter(|subject| **subject != base.subject).filter_map(dot).collect();
+        (!dots.is_empty()).then(|| DotRow { title: row.title.clone(), dots })
+    };
+    let rows: Vec<DotRow> = rows.iter().filter_map(row).collect();
+    let heading = format!("ratio to {base} (the line at 1); further left is less");
+    let description =
+        format!("{} workloads. Each ratio is a median of rounds, with the extremes.", rows.len());
+    let panels = vec![Panel { heading, marks: Marks::Dots(rows.clone()) }];
+    (!rows.is_empty()).then(|| Chart { title: title.to_owned(), description, width: WIDE, panels })
+}
+
+/// The heading of a panel: the metric, its unit, and which direction is better.
+pub fn metric_heading(metric: Metric) -> String {
+    let better = if metric.more_is_better() { "more is better" } else { "less is better" };
+    format!("{}; {better}", metric.heading())
+}
+
+/// A bar for each cell that has the metric, in the order of the subjects' labels.
+fn bars(run: &Run, cells: &[&Cell], metric: Metric) -> Option<Marks> {
+    let bar = |(label, cell): (&SubjectLabel, &&Cell)| {
+        let spread = cell.spread(metric)?;
+        let (name, number) = (label.title.clone(), value(cell, metric));
+        Some(Bar { name, colour: label.colour, spread, number, is_bold: label.is_ours })
+    };
+    let bars: Vec<Bar> = by_label(run, cells).filter_map(bar).collect();
+    (!bars.is_empty()).then_some(Marks::Bars(bars))
+}
+
+/// A line for each subject that has the metric.
+fn lines(run: &Run, cells: &[&Cell], metric: Metric) -> Option<Marks> {
+    let line = |label: &SubjectLabel| {
+        let own = cells.iter().filter(|cell| cell.subject == label.id);
+        let mut points: Vec<(usize, Spread)> =
+            own.filter_map(|cell| Some((cell.connections, cell.spread(metric)?))).collect();
+        points.sort_by_key(|(connections, _)| *connections);
+        (!points.is_empty()).then(|| Line { name: label.title.clone(), colour: label.colour, points })
+    };
+    let lines: Vec<Line> = run.subjects.iter().filter_map(line).collect();
+    (!lines.is_empty()).then_some(Marks::Lines(lines))
+}
+
+fn by_label<'a>(
+    run: &'a Run,
+    cells: &'a [&'a Cell],
+) -> impl Iterator<Item = (&'a SubjectLabel, &'a &'a Cell)> {
+    run.subjects.iter().filter_map(|label| Some((label, cells.iter().find(|cell| cell.subject == label.id)?)))
+}

@@ -1,0 +1,365 @@
+//! Draws charts as SVG with bars, lines or dots, for phones as well: text has at least 12 pixels, and panels stand one
+//! below the other. The style sheet is in the picture, so that it follows the reader's choice of a dark theme.
+
+use std::fmt::Write;
+
+use super::axis::{Axis, label};
+use super::results::{Colour, Spread};
+use super::table::escape;
+
+/// The style sheet of all charts. Its rules apply only inside an element of the class `chart`.
+pub const STYLE: &str = include_str!("plot.css");
+
+/// The width of a chart that stands alone, in pixels: a phone shows it unscaled.
+pub const WIDE: f64 = 420.0;
+/// The width of a chart of which three stand side by side on a desktop, in pixels.
+pub const NARROW: f64 = 270.0;
+
+/// Pixels around the contents.
+const MARGIN: f64 = 12.0;
+/// The average width of a character, as a share of the font size.
+const CHARACTER: f64 = 0.6;
+/// The font size of all text but the title, and of the title.
+const SMALL: f64 = 12.0;
+const LARGE: f64 = 15.0;
+/// The distance between two bars, and the thickness of a bar.
+const BAR_ROW: f64 = 24.0;
+const BAR: f64 = 14.0;
+/// The height of the plot area of a panel with lines.
+const LINES: f64 = 130.0;
+/// The distance between two rows of dots.
+const DOT_ROW: f64 = 34.0;
+
+/// A picture: a title, a legend if colours need one, and panels one below the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chart {
+    /// The title, also for readers who hear it.
+    pub title: String,
+    /// What the chart shows, in sentences; only for readers who hear it.
+    pub description: String,
+    /// The width in pixels.
+    pub width: f64,
+    /// The diagrams.
+    pub panels: Vec<Panel>,
+}
+
+/// One diagram of a chart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Panel {
+    /// What its numbers are, with the unit.
+    pub heading: String,
+    /// The data.
+    pub marks: Marks,
+}
+
+/// The data of a diagram, and how it is drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Marks {
+    /// Horizontal bars from 0, each with its name and its number.
+    Bars(Vec<Bar>),
+    /// A line for each series over the number of connections.
+    Lines(Vec<Line>),
+    /// Rows of dots on one logarithmic scale of ratios, with a line at 1.
+    Dots(Vec<DotRow>),
+}
+
+/// A bar of a diagram.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bar {
+    /// The name before the bar.
+    pub name: String,
+    /// The colour of the bar.
+    pub colour: Colour,
+    /// The length, and the extremes of the rounds.
+    pub spread: Spread,
+    /// The number behind the bar.
+    pub number: String,
+    /// Whether the name is bold.
+    pub is_bold: bool,
+}
+
+/// A line of a diagram.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// The name in the legend.
+    pub name: String,
+    /// The colour of the line.
+    pub colour: Colour,
+    /// The values by number of connections, ascending.
+    pub points: Vec<(usize, Spread)>,
+}
+
+/// A row of dots.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DotRow {
+    /// The words above the row.
+    pub title: String,
+    /// The dots: name in the legend, colour, and ratio.
+    pub dots: Vec<(String, Colour, Spread)>,
+}
+
+/// A picture while it is drawn from the top down.
+struct Canvas {
+    svg: String,
+    width: f64,
+    /// Where the next thing is drawn.
+    y: f64,
+}
+
+impl Chart {
+    /// Draws the chart as an SVG document, which can also stand in an HTML page.
+    pub fn svg(&self) -> String {
+        let mut canvas = Canvas { svg: String::new(), width: self.width, y: MARGIN };
+        for line in wrap(&self.title, canvas.characters(LARGE)) {
+            canvas.line_of_text("title", LARGE, &line);
+        }
+        canvas.legend(&self.legend());
+        for panel in &self.panels {
+            canvas.panel(panel);
+        }
+        let (width, height) = (self.width, (canvas.y + MARGIN).round());
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
+             height=\"{height}\" role=\"img\">\n<title>{}</title>\n<desc>{}</desc>\n<style>\n{STYLE}</style>\n\
+             <rect class=\"paper\" width=\"{width}\" height=\"{height}\"/>\n{}</svg>\n",
+            escape(&self.title),
+            escape(&self.description),
+            canvas.svg
+        )
+    }
+
+    /// The names and colours that the panels do not explain themselves.
+    fn legend(&self) -> Vec<(&str, Colour)> {
+        let mut legend: Vec<(&str, Colour)> = Vec::new();
+        for panel in &self.panels {
+            let names: Vec<(&str, Colour)> = match &panel.marks {
+                Marks::Bars(_) => Vec::new(),
+                Marks::Lines(lines) => lines.iter().map(|line| (&*line.name, line.colour)).collect(),
+                Marks::Dots(rows) => rows
+                    .iter()
+                    .flat_map(|row| &row.dots)
+                    .map(|(name, colour, _)| (&**name, *colour))
+                    .collect(),
+            };
+            for name in names {
+                if !legend.contains(&name) {
+                    legend.push(name);
+                }
+            }
+        }
+        legend
+    }
+}
+
+impl Canvas {
+    fn panel(&mut self, panel: &Panel) {
+        self.y += 8.0;
+        for line in wrap(&panel.heading, self.characters(SMALL)) {
+            self.line_of_text("heading", SMALL, &line);
+        }
+        match &panel.marks {
+            Marks::Bars(bars) => self.bars(bars),
+            Marks::Lines(lines) => self.lines(lines),
+            Marks::Dots(rows) => self.dots(rows),
+        }
+    }
+
+    fn bars(&mut self, bars: &[Bar]) {
+        let longest = |of: fn(&Bar) -> &str| bars.iter().map(|bar| width_of(of(bar))).fold(0.0, f64::max);
+        let left = MARGIN + longest(|bar| &bar.name) + 8.0;
+        let right = self.width - MARGIN - longest(|bar| &bar.number) - 8.0;
+        let highest = bars.iter().map(|bar| bar.spread.high).fold(0.0, f64::max);
+        let x =
+            |value: f64| if highest > 0.0 { left + value.max(0.0) / highest * (right - left) } else { left };
+        self.y += 6.0;
+        for bar in bars {
+            let (top, baseline) = (self.y, self.y + BAR - 3.0);
+            let class = if bar.is_bold { "bold end" } else { "end" };
+            self.text(left - 8.0, baseline, class, &bar.name);
+            // A bar of no length at all would look like a missing one.
+            let width = (x(bar.spread.median) - left).max(1.0);
+            self.draw(format_args!(
+                "<rect class=\"{}\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{BAR}\"/>",
+                class_of(bar.colour)
+            ));
+            let (low, high, middle) = (x(bar.spread.low), x(bar.spread.high), top + BAR / 2.0);
+            self.segment("spread", (low, middle), (high, middle));
+            self.text(
+                high.max(left + width) + 6.0,
+                baseline,
+                if bar.is_bold { "bold" } else { "" },
+                &bar.number,
+            );
+            self.y += BAR_ROW;
+        }
+    }
+
+    fn lines(&mut self, lines: &[Line]) {
+        let points = || lines.iter().flat_map(|line| &line.points);
+        let mut connections: Vec<usize> = points().map(|(connections, _)| *connections).collect();
+        connections.sort_unstable();
+        connections.dedup();
+        let across = Axis::at(&connections);
+        let up = Axis::fitting(&points().map(|(_, spread)| *spread).collect::<Vec<_>>());
+
+        let left = MARGIN + up.ticks.iter().map(|tick| width_of(&label(*tick))).fold(0.0, f64::max) + 8.0;
+        let (top, right) = (self.y + 8.0, self.width - MARGIN);
+        let bottom = top + LINES;
+        let x = |connections: usize| across.position(connections as f64, (left, right));
+        let y = |value: f64| up.position(value, (bottom, top));
+        let mut lowest_label = f64::INFINITY;
+        for tick in &up.ticks {
+            let height = y(*tick);
+            self.segment("grid", (left, height), (right, height));
+            if lowest_label - height >= SMALL + 2.0 {
+                self.text(left - 6.0, height + 4.0, "end", &label(*tick));
+                lowest_label = height;
+            }
+        }
+        for connections in connections {
+            self.text(x(connections), bottom + 16.0, "middle", &label(connections as f64));
+        }
+        self.text(right, bottom + 31.0, "note end", "connections");
+        for line in lines {
+            let class = class_of(line.colour);
+            let path =
+                line.points.iter().map(|(at, spread)| format!("{:.1},{:.1}", x(*at), y(spread.median)));
+            let path = path.collect::<Vec<_>>().join(" ");
+            self.draw(format_args!("<polyline class=\"{class} line\" points=\"{path}\"/>"));
+            for (at, spread) in &line.points {
+                self.segment(&format!("{class} whisker"), (x(*at), y(spread.low)), (x(*at), y(spread.high)));
+                self.dot(class, x(*at), y(spread.median));
+            }
+        }
+        self.y = bottom + 36.0;
+    }
+
+    fn dots(&mut self, rows: &[DotRow]) {
+        let spreads: Vec<Spread> =
+            rows.iter().flat_map(|row| &row.dots).map(|(_, _, spread)| *spread).collect();
+        let lowest = spreads.iter().map(|spread| spread.low).filter(|low| *low > 0.0).fold(1.0, f64::min);
+        let highest = spreads.iter().map(|spread| spread.high).fold(1.0, f64::max);
+        let axis = Axis::log(lowest, highest);
+        let (left, right) = (MARGIN + 10.0, self.width - MARGIN - 10.0);
+        let x = |ratio: f64| axis.position(ratio, (left, right));
+        let (top, bottom) = (self.y + 18.0, self.y + 22.0 + DOT_ROW * rows.len() as f64);
+        let mut rightmost_label = f64::NEG_INFINITY;
+        for tick in &axis.ticks {
+            let class = if *tick == 1.0 { "one" } else { "grid" };
+            self.segment(class, (x(*tick), top), (x(*tick), bottom));
+            let text = format!("{}×", label(*tick));
+            if x(*tick) - rightmost_label >= width_of(&text) + 4.0 {
+                self.text(x(*tick), top - 5.0, "middle", &text);
+                self.text(x(*tick), bottom + 15.0, "middle", &text);
+                rightmost_label = x(*tick);
+            }
+        }
+        for (index, row) in rows.iter().enumerate() {
+            let baseline = top + 15.0 + index as f64 * DOT_ROW;
+            let middle = baseline + 11.0;
+            self.text(MARGIN, baseline, "over", &row.title);
+            for (_, colour, spread) in &row.dots {
+                let class = format!("{} whisker", class_of(*colour));
+                self.segment(&class, (x(spread.low), middle), (x(spread.high), middle));
+            }
+            // The first of the legend lies on top.
+            for (_, colour, spread) in row.dots.iter().rev() {
+                self.dot(class_of(*colour), x(spread.median), middle);
+            }
+        }
+        self.y = bottom + 18.0;
+    }
+
+    fn legend(&mut self, legend: &[(&str, Colour)]) {
+        let mut x = MARGIN;
+        for (index, (name, colour)) in legend.iter().enumerate() {
+            let width = 16.0 + width_of(name);
+            if x + width > self.width - MARGIN {
+                (x, self.y) = (MARGIN, self.y + SMALL + 6.0);
+            }
+            if index == 0 {
+                self.y += 4.0;
+            }
+            self.dot(class_of(*colour), x + 5.0, self.y + 7.0);
+            self.text(x + 14.0, self.y + 11.0, "", name);
+            x += width + 14.0;
+        }
+        if !legend.is_empty() {
+            self.y += SMALL + 6.0;
+        }
+    }
+
+    fn dot(&mut self, class: &str, x: f64, y: f64) {
+        self.draw(format_args!("<circle class=\"{class} dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4.5\"/>"));
+    }
+
+    fn segment(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
+        self.draw(format_args!(
+            "<line class=\"{class}\" x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\"/>",
+            from.0, from.1, to.0, to.1
+        ));
+    }
+
+    /// Writes a line of text from the left margin, and moves down.
+    fn line_of_text(&mut self, class: &str, size: f64, text: &str) {
+        self.y += size + 2.0;
+        self.text(MARGIN, self.y, class, text);
+        self.y += 4.0;
+    }
+
+    fn text(&mut self, x: f64, y: f64, class: &str, text: &str) {
+        let class = if class.is_empty() { String::new() } else { format!(" class=\"{class}\"") };
+        self.draw(format_args!("<text{class} x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", escape(text)));
+    }
+
+    fn draw(&mut self, element: std::fmt::Arguments<'_>) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.svg, "{element}");
+    }
+
+    /// How many characters of this font size fit into a line.
+    fn characters(&self, size: f64) -> usize {
+        ((self.width - 2.0 * MARGIN) / (size * CHARACTER)) as usize
+    }
+}
+
+/// The approximate width of small text, in pixels.
+fn width_of(text: &str) -> f64 {
+    text.chars().count() as f64 * SMALL * CHARACTER
+}
+
+/// Breaks text into lines of at most this many characters, at spaces.
+fn wrap(text: &str, characters: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let is_full = lines.last().is_some_and(|line| {
+            !line.is_empty() && line.chars().count() + 1 + word.chars().count() > characters
+        });
+        if is_full {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
+/// The class of a colour in the style sheet.
+fn class_of(colour: Colour) -> &'static str {
+    match colour {
+        Colour::Blue => "blue",
+        Colour::Sky => "sky",
+        Colour::Green => "green",
+        Colour::Vermilion => "vermilion",
+        Colour::Orange => "orange",
+        Colour::Yellow => "yellow",
+        Colour::Purple => "purple",
+        Colour::Brown => "brown",
+        Colour::Grey => "grey",
+        Colour::Silver => "silver",
+    }
+}
