@@ -457,3 +457,55 @@ fn a_rejection_contains_the_request_line_as_received() {
         b"",
     );
 }
+
+/// Sends a request with each of the targets, which spaces separate, and a second request behind it. Expects this status
+/// and Location. After a client's error the connection closes.
+fn check_target(method: &str, targets: &str, status: u16, location: Option<&str>) {
+    for target in targets.split(' ') {
+        let bytes = request(&format!("{method} {target}"), "1.1", "") + &get("/next");
+        let drive = run(Config::default(), &[Send(&bytes), End]);
+        let responses = drive.responses();
+        let first = &responses[0];
+        let actual = first.values("Location").next().map(|value| String::from_utf8_lossy(value).into_owned());
+        assert_eq!((first.status, actual.as_deref()), (status, location), "{method} {target}");
+        assert_eq!((first.close, responses.len()), if status == 301 { (false, 2) } else { (true, 1) });
+        assert_eq!(drive.seen.len(), responses.len() - 1, "{method} {target}: a handler has seen it");
+    }
+}
+
+/// RFC 9112 §3: a server may redirect a GET to the target with its characters encoded, and rejects other targets.
+#[test]
+fn no_handler_sees_an_invalid_target() {
+    for (targets, location) in [
+        ("/hello| http://test/hello| /./hello|", "hello%7C"),
+        ("/hello?%zz", "hello?%25zz"),
+        ("/hello?\"", "hello?%22"),
+        ("/echo?a[]=%20&b=100%", "echo?a%5B%5D=%20&b=100%25"),
+        ("/a|b/c", "../a%7Cb/c"),
+        ("/?< http://test?<", "./?%3C"),
+        ("//evil.example\\", "../evil.example%5C"),
+        ("/\\evil.example", "%5Cevil.example"),
+        ("/javascript:alert(1)^", "./javascript:alert(1)%5E"),
+    ] {
+        check_target("GET", targets, 301, Some(location));
+        check_target("HEAD", targets, 301, Some(location));
+        for method in ["POST", "PUT", "OPTIONS", "BREW"] {
+            check_target(method, targets, 400, None);
+        }
+    }
+    for method in ["GET", "HEAD", "POST", "BREW"] {
+        check_target(method, "/%zz /a%00b /a%00|/../x /% /%4 /hello/%2 /%ff/%00%", 400, None);
+        check_target(method, "/.. /../x /%2e%2e/x /a/..%2f..%2fx /../| http://test/../x", 403, None);
+    }
+}
+
+/// The body of such a request is not received.
+#[test]
+fn a_redirect_of_a_request_with_a_body_closes() {
+    for (method, status) in [("GET", 301), ("POST", 400)] {
+        let head =
+            request(&format!("{method} /a|"), "1.1", "Content-Length: 1000000\r\nExpect: 100-continue\r\n");
+        let responses = run(Config::default(), &[Send(&head)]).responses();
+        assert_eq!((responses.len(), responses[0].status, responses[0].close), (1, status, true), "{method}");
+    }
+}
