@@ -1,15 +1,15 @@
-//! How content is taken on both engines: at the head or into memory, up to the limit of the request, of the connection and
-//! of the process.
+//! How content is taken: at the head or into memory, up to the limit of the request, of the connection and of the process.
 
 use crate::{
+    app::settings_with,
     client::{Client, get, request, wait_for},
     server::{InProcessServer, settings},
 };
 use http_engine::{
-    Admit, Handler, Method, Middleware, Next, Rejected, Reply, Request, Response, Router, Settings, Stack,
-    Status,
+    Admit, Engine, Handler, Method, Middleware, Next, Rejected, Reply, Request, Response, Router, Settings,
+    Stack, Status,
 };
-use std::{panic, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// Replies with its name and the length of the body. The path of a request says how its content is taken.
 struct Content;
@@ -19,13 +19,16 @@ impl Handler for Content {
         match head.path() {
             "/four" => Admit::BufferUpTo(4),
             "/early" => Admit::AtHead,
-            "/panic" => panic::resume_unwind(Box::new("intended")),
             _ => Admit::Buffer,
         }
     }
 
     fn handle(&self, request: &Request<'_>) -> Reply {
-        Response::text(format!("{} {}", request.path(), request.body().len())).into()
+        let text = format!("{} {}", request.path(), request.body().len());
+        if request.path() == "/wait" {
+            return Reply::after(Duration::from_millis(600), || Response::text(text));
+        }
+        Response::text(text).into()
     }
 }
 
@@ -49,21 +52,13 @@ impl Middleware for Guard {
     }
 }
 
-/// A handler behind everything that forwards [`Handler::admit`].
-fn app() -> impl Handler {
+/// Starts a server whose handler is behind everything that forwards [`Handler::admit`].
+fn start(engine: Engine, settings: Settings) -> InProcessServer {
     let content: Arc<dyn Handler> = Arc::new(Content);
     let router = Router::new()
         .route(Method::Get, "/get", |_: &Request<'_>| Response::text("get"))
         .fallback(Stack::new(content));
-    Stack::new(router).wrap(Guard)
-}
-
-/// Returns whether bytes of a response have arrived. Consumes none.
-fn has_received(client: &Client) -> bool {
-    client.stream.set_nonblocking(true).expect("a socket");
-    let has_received = client.stream.peek(&mut [0]).is_ok();
-    client.stream.set_nonblocking(false).expect("a socket");
-    has_received
+    InProcessServer::start(engine, settings, Stack::new(router).wrap(Guard))
 }
 
 fn post(path: &str, headers: &str) -> String {
@@ -71,87 +66,67 @@ fn post(path: &str, headers: &str) -> String {
 }
 
 const FIVE: &str = "Content-Length: 5\r\n";
+const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
 const EXPECT: &str = "Expect: 100-continue\r\nContent-Length: 5\r\n";
 
 http_testing::both_engines! {
     fn responds_at_the_head_and_then_drops_the_content(engine: Engine) {
-        let server = InProcessServer::start(engine, settings(), app());
+        let server = start(engine, settings());
         // A handler, a middleware, and the router itself respond.
         for (path, status) in [("/early", 200), ("/private", 401), ("/get", 405)] {
             let mut client = server.connect();
-            for _ in 0..3 {
-                client.send(post(path, FIVE));
-                let reply = client.reply();
-                assert_eq!((reply.status, reply.close), (status, false), "{path}");
-                client.send("abcde");
+            for (headers, content) in [(FIVE, "abcde"), (FIVE, "abcde"), (CHUNKED, "5\r\nabcde\r\n0\r\n\r\n")] {
+                client.send(post(path, headers));
+                let response = client.response();
+                assert_eq!((response.status, response.close), (status, false), "{path}");
+                client.send(content);
             }
-            client.send(post(path, "Transfer-Encoding: chunked\r\n"));
-            assert_eq!(client.reply().status, status, "{path}");
-            client.send("5\r\nabcde\r\n0\r\n\r\n");
             assert_eq!(client.fetch(get("/a")).text(), "/a 0");
             // It does not send 100 before, and closes: the content may never come.
             client.send(post(path, EXPECT));
-            let reply = client.reply();
-            assert_eq!((reply.status, reply.close), (status, true), "{path}");
+            let response = client.response();
+            assert_eq!((response.status, response.close), (status, true), "{path}");
             client.finish();
         }
-    }
-
-    fn answers_connect_before_its_content(engine: Engine) {
-        let server = InProcessServer::start(engine, settings(), app());
-        for headers in [FIVE, "Transfer-Encoding: chunked\r\n", EXPECT] {
+        for headers in [FIVE, CHUNKED, EXPECT] {
             let mut client = server.connect();
             client.send(request("CONNECT", "a:1", headers));
-            let reply = client.reply();
-            assert_eq!((reply.status, reply.close), (501, true), "{headers}");
+            let response = client.response();
+            assert_eq!((response.status, response.close), (501, true), "{headers}");
             client.finish();
         }
     }
 
     fn buffers_content_up_to_the_limit_of_the_request(engine: Engine) {
-        let server = InProcessServer::start(engine, settings(), app());
+        let server = start(engine, settings());
         let mut client = server.connect();
         client.send(post("/buffer", EXPECT));
         client.read_continue();
         client.send("abcde");
-        let reply = client.reply();
-        assert_eq!((&*reply.text(), reply.header("X-Guard")), ("/buffer 5", Some("passed")));
+        let response = client.response();
+        assert_eq!((&*response.text(), response.header("X-Guard")), ("/buffer 5", Some("passed")));
         assert_eq!(client.fetch(post("/four", "Content-Length: 4\r\n") + "abcd").text(), "/four 4");
         client.send(post("/four", FIVE) + "abcde");
-        let reply = client.reply();
-        assert_eq!((reply.status, reply.close, reply.header("X-Guard")), (413, true, Some("rejected")));
+        let response = client.response();
+        assert_eq!((response.status, response.close, response.header("X-Guard")), (413, true, Some("rejected")));
         client.expect_eof();
-    }
-
-    fn a_panic_at_the_head_becomes_500(engine: Engine) {
-        let server = InProcessServer::start(engine, settings(), app());
-        for _ in 0..4 {
-            let mut client = server.connect();
-            client.send(post("/panic", FIVE) + "abcde" + &get("/a"));
-            let reply = client.reply();
-            assert_eq!((reply.status, reply.close, reply.header("X-Guard")), (500, true, Some("rejected")));
-            client.expect_eof();
-        }
-        assert_eq!(server.connect().fetch(get("/a")).text(), "/a 0");
     }
 
     /// Each request needs more than half of the memory, and takes it with its first byte beyond 16 KiB.
     fn a_request_beyond_the_memory_of_the_process_gets_503(engine: Engine) {
-        let settings = Settings { max_buffered_bytes: 20_000, ..settings() };
-        let server = InProcessServer::start(engine, settings, app());
+        let server = start(engine, settings_with(|settings| settings.max_buffered_bytes = 20_000));
         let whole = post("/a", "Content-Length: 30000\r\n") + &"x".repeat(30_000);
         let mut clients = [server.connect(), server.connect()];
         clients.iter_mut().for_each(|client| client.send(&whole[..whole.len() - 1]));
-        let rejected = wait_for("a response", || clients.iter().position(has_received));
-        let reply = clients[rejected].reply();
-        let retry_after = reply.header("Retry-After");
-        assert_eq!((reply.status, retry_after, reply.close), (503, Some("1"), true));
-        assert_eq!(reply.header("X-Guard"), Some("rejected"));
+        let rejected = wait_for("a response", || clients.iter().position(Client::has_received));
+        let response = clients[rejected].response();
+        assert_eq!((response.status, response.header("Retry-After"), response.close), (503, Some("1"), true));
+        assert_eq!(response.header("X-Guard"), Some("rejected"));
         // Small requests need none of that memory.
         assert_eq!(server.connect().fetch(get("/b")).text(), "/b 0");
         let accepted = &mut clients[1 - rejected];
         accepted.send("x");
-        assert_eq!(accepted.reply().text(), "/a 30000");
+        assert_eq!(accepted.response().text(), "/a 30000");
         // Its memory is free again, although the connection stays open.
         assert_eq!(server.connect().fetch(&whole).text(), "/a 30000");
         assert_eq!(accepted.fetch(&whole).text(), "/a 30000");
@@ -159,35 +134,29 @@ http_testing::both_engines! {
 
     /// The thread of an idle connection frees its buffers after a quarter of a second.
     fn serves_a_connection_that_was_idle_for_long(engine: Engine) {
-        let server = InProcessServer::start(engine, settings(), |request: &Request<'_>| match request.path() {
-            "/wait" => Reply::after(Duration::from_millis(600), || Response::text("waited")),
-            path => Response::text(path.to_owned()).into(),
-        });
+        let server = start(engine, settings());
         let mut idle = [server.connect(), server.connect()];
         idle[0].send("\r\n\r");
-        assert_eq!(idle[1].fetch(get("/a")).text(), "/a");
+        assert_eq!(idle[1].fetch(get("/a")).text(), "/a 0");
         idle[1].send("\r");
-        assert_eq!(server.connect().fetch(get("/wait")).text(), "waited");
+        assert_eq!(server.connect().fetch(get("/wait")).text(), "/wait 0");
         for client in &mut idle {
             client.send("\n");
-            assert_eq!(client.fetch(get("/b")).text(), "/b");
+            assert_eq!(client.fetch(get("/b")).text(), "/b 0");
         }
         idle.into_iter().for_each(Client::finish);
     }
 
     fn a_huge_content_length_ends_no_worker(engine: Engine) {
-        let mut settings = settings();
-        settings.protocol.limits.body_bytes = usize::MAX;
-        let server = InProcessServer::start(engine, settings, app());
+        let server = start(engine, settings_with(|settings| settings.protocol.limits.body_bytes = usize::MAX));
         for length in [u64::MAX, u64::MAX - 1, i64::MAX as u64, 1 + i64::MAX as u64] {
-            for path in ["/a", "/early"] {
+            for (path, expected) in [("/a", 413), ("/early", 200)] {
                 let mut client = server.connect();
                 client.send(post(path, &format!("Content-Length: {length}\r\n")) + &"x".repeat(100_000));
                 client.shutdown_write();
                 // The content is too large, or it is cut off.
-                let reply = client.try_reply().map(|reply| reply.status);
-                let expected = if path == "/early" { 200 } else { 413 };
-                assert!(reply.is_err() || reply == Ok(expected), "{path} {length}: {reply:?}");
+                let status = client.try_response().map(|response| response.status);
+                assert!(status.is_err() || status == Ok(expected), "{path} {length}: {status:?}");
             }
         }
         for _ in 0..4 {

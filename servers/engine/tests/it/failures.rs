@@ -1,12 +1,48 @@
-//! Failures of the application that a client cannot report: the engine logs each once, with the request and the client.
+//! Failures of the application: what the client receives, and the one line that the engine logs.
 
 use crate::{
+    app::{TestApp, with_reply_timeout},
     client::{Client, get, wait_for},
-    recorder,
-    server::{InProcessServer, settings},
+    server::InProcessServer,
 };
-use http_engine::{Body, Chunk, ChunkSource, FileSlice, Reply, Request, Response};
-use std::{fs::File, io, mem, sync::Arc, thread, time::Duration};
+use http_engine::{Body, Chunk, ChunkSource, FileSlice, Reply, Response, Status};
+use std::{
+    fs::File,
+    io,
+    sync::{Arc, Mutex, Once},
+};
+
+/// What the engines have logged in this process.
+static LOGGED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Stores each record in [`LOGGED`].
+struct Recorder;
+
+impl log::Log for Recorder {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        LOGGED.lock().expect("no panic").push(record.args().to_string());
+    }
+
+    fn flush(&self) {}
+}
+
+/// Begins to record. The tests of one process share one record.
+fn record() {
+    static INSTALL: Once = Once::new();
+    INSTALL.call_once(|| {
+        log::set_logger(&Recorder).expect("no other logger");
+        log::set_max_level(log::LevelFilter::Warn);
+    });
+}
+
+/// Returns the lines recorded so far.
+fn logged() -> Vec<String> {
+    LOGGED.lock().expect("no panic").clone()
+}
 
 /// A source that ends with an error or with a misuse.
 enum BrokenSource {
@@ -23,22 +59,21 @@ impl ChunkSource for BrokenSource {
     }
 }
 
-fn handle(request: &Request<'_>) -> Reply {
+/// Fails in the way that the path names. Returns `None` for other paths.
+pub fn reply(path: &str) -> Option<Reply> {
     let stream = |source| Response::text(Body::Stream(Box::new(source)));
-    match request.path() {
+    let text = Response::text("hello");
+    Some(match path {
         "/fails" => stream(BrokenSource::Fails).into(),
         "/fails-late" => Reply::offload(move || stream(BrokenSource::Fails)),
-        "/sends-nothing" => stream(BrokenSource::SendsNothing).into(),
-        "/dropped" => Reply::Deferred(Box::new(drop)),
-        "/dropped-elsewhere" => Reply::Deferred(Box::new(|responder| {
-            thread::spawn(move || drop(responder));
-        })),
-        "/never" => Reply::Deferred(Box::new(mem::forget)),
-        "/too-late" => Reply::after(Duration::from_secs(3600), || Response::text("too late")),
-        "/short" => file(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).into(),
-        "/unreadable" => file("/dev/null").into(),
-        _ => Response::text("ok").into(),
-    }
+        "/fails-to-send" => stream(BrokenSource::SendsNothing).into(),
+        "/fails-short" => file(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).into(),
+        "/fails-unreadable" => file("/dev/null").into(),
+        "/fails-header" => text.with_header("X-Forged", "a\r\nSet-Cookie: b").into(),
+        "/fails-length" => text.with_content_length(7).into(),
+        "/fails-status" => text.with_status(Status::new(102)).into(),
+        _ => return None,
+    })
 }
 
 /// Returns a response whose body is a part of a file, far behind its end.
@@ -47,46 +82,67 @@ fn file(path: &str) -> Response {
     Response::bytes(Body::File(FileSlice { file, offset: 1 << 40, len: 10 }))
 }
 
-/// Requests `path`, and expects exactly one line in the log about this client. `CLIENT` in `expected` is the client's address.
-fn check(server: &InProcessServer, path: &str, expected: &str) {
-    let mut client = Client::connect(server.address);
-    let address = client.stream.local_addr().expect("an address").to_string();
-    client.send(get(path));
-    let outcome = client.try_reply();
-    assert!(outcome.is_err() || outcome.is_ok_and(|reply| reply.status >= 500), "{path}");
-    let about = |line: &String| line.contains(&address);
-    let line = wait_for(&format!("a line about {path}"), || recorder::logged().into_iter().find(about));
-    assert_eq!(line, expected.replace("CLIENT", &address), "{path}");
-    drop(client);
-    // The connection has closed when another one has been served.
-    assert_eq!(server.connect().fetch(get("/")).status, 200);
-    assert_eq!(recorder::logged().into_iter().filter(about).count(), 1, "{path}");
+/// The status of the response if it is complete.
+type Outcome = Option<u16>;
+
+/// Requests all paths at the same time. Each client must get its outcome on a connection that closes, although another
+/// request follows, and the log the line. `CLIENT` in a line is the client's address; only such lines are counted.
+fn check(server: &InProcessServer, cases: &[(&str, Outcome, String)]) {
+    let ask = |(path, _, _): &(&str, Outcome, String)| {
+        let mut client = Client::connect(server.address);
+        client.send(get(path) + &get("/next"));
+        client
+    };
+    let clients: Vec<Client> = cases.iter().map(ask).collect();
+    for (mut client, (path, outcome, line)) in clients.into_iter().zip(cases) {
+        let response = client.try_response().ok();
+        assert_eq!(response.as_ref().map(|response| response.status), *outcome, "{path}");
+        if let Some(response) = response {
+            assert_eq!((response.close, response.header("Set-Cookie")), (true, None), "{path}");
+            assert_eq!(response.header("Retry-After"), (*outcome == Some(503)).then_some("1"), "{path}");
+            client.expect_eof();
+        }
+        let address = client.stream.local_addr().expect("an address").to_string();
+        let line = line.replace("CLIENT", &address);
+        let what = format!("{path}: {line}");
+        wait_for(&what, || logged().contains(&line).then_some(()));
+        // The connection has closed when another one has been served.
+        assert_eq!(server.connect().fetch(get("/")).status, 200);
+        assert!(logged().iter().filter(|line| line.contains(&address)).count() <= 1, "{what}");
+    }
 }
 
 http_testing::both_engines! {
     fn a_failure_of_the_application_is_logged_once(engine: Engine) {
-        recorder::install();
-        let mut settings = settings();
+        record();
+        let mut settings = with_reply_timeout();
         settings.workers = 1;
-        settings.protocol.timeouts.reply = Duration::from_millis(600);
-        let server = InProcessServer::start(engine, settings, handle);
+        let server = TestApp::start(engine, settings).server;
         let source = |path, error| {
             format!("cannot produce the rest of the response to {path} from CLIENT: {error}; closing the connection")
         };
-        check(&server, "/fails?a=b", &source("/fails?a=b", "the database is gone"));
-        check(&server, "/fails-late", &source("/fails-late", "the database is gone"));
-        check(&server, "/sends-nothing", &source("/sends-nothing", "Chunk::Data without data"));
-        for path in ["/dropped", "/dropped-elsewhere"] {
-            check(&server, path, &format!("the handler dropped the responder of {path} from CLIENT; responding 500"));
-        }
-        for path in ["/never", "/too-late"] {
-            let line = format!("no response to {path} from CLIENT within the reply timeout; responding 503");
-            check(&server, path, &line);
-        }
+        let dropped = |path| format!("the handler dropped the responder of {path} from CLIENT; responding 500");
+        let timeout = |path| format!("no response to {path} from CLIENT within the reply timeout; responding 503");
         let file = |cause| {
             format!("cannot send the rest of a file to a request from CLIENT: {cause}; closing the connection")
         };
-        check(&server, "/short", &file("the file has become shorter"));
-        check(&server, "/unreadable", &file("Invalid argument (os error 22)"));
+        let invalid = |reason: &str| {
+            format!("cannot send the handler's response: {reason}; responding 500 instead")
+        };
+        let forged = "header \"X-Forged\": a header value must not contain control characters";
+        check(&server, &[
+            ("/forgotten", Some(503), timeout("/forgotten")),
+            ("/never", Some(503), timeout("/never")),
+            ("/fails?a=b", None, source("/fails?a=b", "the database is gone")),
+            ("/fails-late", None, source("/fails-late", "the database is gone")),
+            ("/fails-to-send", None, source("/fails-to-send", "Chunk::Data without data")),
+            ("/dropped", Some(500), dropped("/dropped")),
+            ("/dropped-elsewhere", Some(500), dropped("/dropped-elsewhere")),
+            ("/fails-short", None, file("the file has become shorter")),
+            ("/fails-unreadable", None, file("Invalid argument (os error 22)")),
+            ("/fails-header", Some(500), invalid(forged)),
+            ("/fails-length", Some(500), invalid("header \"Content-Length\": is 7, but the body has 5 bytes")),
+            ("/fails-status", Some(500), invalid("status 102: only the library sends interim responses")),
+        ]);
     }
 }

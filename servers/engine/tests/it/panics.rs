@@ -4,19 +4,20 @@
 //! test.
 
 use crate::{
-    client::{Client, TIMEOUT, get, request, wait_for},
-    server::{InProcessServer, settings},
+    app::{Event, LONG, TestApp, Watched, check_open, settings_with, wait_for_room},
+    client::{Client, get, request, wait_for},
+    server::InProcessServer,
 };
 use http_engine::{
-    Admit, Body, Chunk, ChunkSource, Engine, Handler, MakeHandler, Method, Middleware, Next, Rejected, Reply,
-    Request, Responder, Response, Router, Server, Settings, Stack,
+    Body, Chunk, ChunkSource, Engine, Handler, MakeHandler, Method, Middleware, Next, Reply, Request,
+    Response, Router, Stack,
 };
 use std::{
     io, mem,
     panic::resume_unwind,
     sync::{
         Arc,
-        mpsc::{Receiver, Sender, channel},
+        mpsc::{Sender, channel},
     },
     task::Waker,
     thread,
@@ -25,10 +26,9 @@ use std::{
 
 /// The maximum number of connections, and of those from one address. Each way to panic is tried more often than that.
 const CONNECTIONS: usize = 3;
-const ATTEMPTS: usize = 2 * CONNECTIONS;
 
 /// Panics with a payload that panics when it is dropped.
-fn fail() -> ! {
+pub fn fail() -> ! {
     struct Payload;
     impl Drop for Payload {
         fn drop(&mut self) {
@@ -39,133 +39,93 @@ fn fail() -> ! {
 }
 
 /// Panics when it is dropped, and reports that before.
-struct Bomb(Sender<()>);
+struct Bomb(Watched);
+
+impl Bomb {
+    fn new(events: &Sender<Event>) -> Bomb {
+        Bomb(Watched(events.clone()))
+    }
+}
 
 impl Drop for Bomb {
     fn drop(&mut self) {
-        // The test may end first.
-        let _ = self.0.send(());
         fail();
     }
 }
 
-/// How a source goes on after its first chunk.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Then {
-    Ends,
-    Fails,
-    Panics,
-    Waits,
-    /// It panics before its first chunk.
-    NeverStarts,
-}
-
 /// A source whose destructor panics.
 struct FaultySource {
-    then: Then,
+    start: fn(),
+    /// What it does after its first chunk.
+    then: fn() -> io::Result<Chunk>,
     has_sent: bool,
     _bomb: Bomb,
 }
 
 impl ChunkSource for FaultySource {
     fn start(&mut self, _: Waker) {
-        if self.then == Then::NeverStarts {
-            fail();
-        }
+        (self.start)();
     }
 
     fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
-        if !mem::replace(&mut self.has_sent, true) {
-            chunk.extend_from_slice(b"some");
-            return Ok(Chunk::Data);
+        if mem::replace(&mut self.has_sent, true) {
+            return (self.then)();
         }
-        match self.then {
-            Then::Ends => Ok(Chunk::End),
-            Then::Fails => Err(io::ErrorKind::Other.into()),
-            Then::Waits => Ok(Chunk::Pending),
-            Then::Panics | Then::NeverStarts => fail(),
-        }
+        chunk.extend_from_slice(b"some");
+        Ok(Chunk::Data)
     }
 }
 
-/// A handler with a path for every way to panic.
-struct Panics {
-    /// Reports each request.
-    handled: Sender<()>,
-    /// Reports each dropped [`Bomb`].
-    dropped: Sender<()>,
-    responders: Sender<Responder>,
+/// Returns a stream whose source goes on with `then` after its first chunk, and reports its end.
+fn faulty(events: &Sender<Event>, then: fn() -> io::Result<Chunk>) -> Body {
+    Body::Stream(Box::new(FaultySource { start: || (), then, has_sent: false, _bomb: Bomb::new(events) }))
 }
 
-impl Panics {
-    fn stream(&self, then: Then) -> Body {
-        let bomb = Bomb(self.dropped.clone());
-        Body::Stream(Box::new(FaultySource { then, has_sent: false, _bomb: bomb }))
-    }
-}
-
-impl Handler for Panics {
-    fn admit(&self, head: &Request<'_>) -> Admit {
-        if head.path() == "/admit" { fail() } else { Admit::Buffer }
-    }
-
-    fn handle(&self, request: &Request<'_>) -> Reply {
-        // The test may end first.
-        let _ = self.handled.send(());
-        let stream = |then| Response::text(self.stream(then));
-        match request.path() {
-            _ if request.method() == Method::Connect => stream(Then::Ends).into(),
-            "/handler" | "/rejected" => fail(),
-            "/stream" => stream(Then::Ends).into(),
-            "/stream-fails" => stream(Then::Fails).into(),
-            "/stream-panics" => stream(Then::Panics).into(),
-            "/stream-never-starts" => stream(Then::NeverStarts).into(),
-            "/stream-waits" => stream(Then::Waits).into(),
-            "/invalid" => {
-                Response::text(Body::Parts(vec![self.stream(Then::Ends), self.stream(Then::Ends)])).into()
-            }
-            "/sent" => Response::text("sent").on_sent(|_| fail()).into(),
-            "/after" => {
-                let bomb = Bomb(self.dropped.clone());
-                Reply::after(Duration::from_secs(3600), move || Response::text(format!("{:?}", bomb.0)))
-            }
-            "/after-panics" => Reply::after(Duration::ZERO, || fail()),
-            "/offload-panics" => Reply::offload(|| fail()),
-            "/offload-late" => {
-                let response = stream(Then::Ends);
-                Reply::offload_with(move |token| {
-                    while !token.is_cancelled() {
-                        thread::yield_now();
-                    }
-                    response
-                })
-            }
-            "/deferred-panics" => Reply::Deferred(Box::new(|_| fail())),
-            "/deferred" => {
-                let responders = self.responders.clone();
-                Reply::Deferred(Box::new(move |responder| drop(responders.send(responder))))
-            }
-            path => Response::text(path.to_owned()).into(),
+/// Panics in the way that the path names, at once or later. Returns `None` for other paths.
+pub fn reply(path: &str, events: &Sender<Event>) -> Option<Reply> {
+    let bomb = Bomb::new;
+    let stream = |then| Some(Response::text(faulty(events, then)).into());
+    let ends = || Ok(Chunk::End);
+    match path {
+        "/panics" | "/rejected" => fail(),
+        "/panics-after" => Some(Reply::after(Duration::ZERO, || fail())),
+        "/panics-offload" => Some(Reply::offload(|| fail())),
+        "/panics-deferred" => Some(Reply::Deferred(Box::new(|_| fail()))),
+        "/bomb-sent" => Some(Response::text("sent").on_sent(|_| fail()).into()),
+        "/bomb" => stream(ends),
+        "/bomb-fails" => stream(|| Err(io::ErrorKind::Other.into())),
+        "/bomb-panics" => stream(|| fail()),
+        "/bomb-waits" => stream(|| Ok(Chunk::Pending)),
+        "/bomb-never-starts" => {
+            let source = FaultySource { start: || fail(), then: ends, has_sent: false, _bomb: bomb(events) };
+            Some(Response::text(Body::Stream(Box::new(source))).into())
         }
-    }
-
-    fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
-        match rejected.request {
-            Some(request) if request.path() == "/rejected" => fail(),
-            _ => response,
+        "/bomb-parts" => {
+            Some(Response::text(Body::Parts(vec![faulty(events, ends), faulty(events, ends)])).into())
         }
+        "/bomb-after" => {
+            let bomb = bomb(events);
+            Some(Reply::after(LONG, move || Response::text(format!("{:?}", bomb.0.0))))
+        }
+        "/bomb-offload" => {
+            let response = Response::text(faulty(events, ends));
+            Some(Reply::offload_with(move |token| {
+                while !token.is_cancelled() {
+                    thread::yield_now();
+                }
+                response
+            }))
+        }
+        _ => None,
     }
 }
 
 /// A handler and a middleware whose destructor panics.
-struct Explosive {
-    text: &'static str,
-    _bomb: Bomb,
-}
+struct Explosive(&'static str, #[allow(dead_code, reason = "it is dropped")] Bomb);
 
 impl Handler for Explosive {
     fn handle(&self, _: &Request<'_>) -> Reply {
-        Response::text(self.text).into()
+        Response::text(self.0).into()
     }
 }
 
@@ -175,162 +135,96 @@ impl Middleware for Explosive {
     }
 }
 
-/// A server for [`CONNECTIONS`] connections, and one of them, which must survive every panic.
-struct PanicServer {
-    server: InProcessServer,
-    handled: Receiver<()>,
-    dropped: Receiver<()>,
-    bombs: Sender<()>,
-    responders: Receiver<Responder>,
-}
-
-impl PanicServer {
-    fn start(engine: Engine) -> PanicServer {
-        let ((bombs, dropped), (sender, responders)) = (channel(), channel());
-        let (requests, handled) = channel();
-        let settings = Settings {
-            workers: 1,
-            max_connections: Some(CONNECTIONS),
-            max_connections_per_address: Some(CONNECTIONS),
-            ..settings()
-        };
-        let handler = Panics { handled: requests, dropped: bombs.clone(), responders: sender };
-        let server = InProcessServer::start(engine, settings, handler);
-        PanicServer { server, handled, dropped, bombs, responders }
+/// Calls `attempt` with new connections, more often than the server may have connections. Another connection must
+/// survive that.
+fn check(engine: Engine, mut attempt: impl FnMut(&TestApp, Client)) {
+    let app = TestApp::start(
+        engine,
+        settings_with(|settings| {
+            settings.workers = 1;
+            (settings.max_connections, settings.max_connections_per_address) =
+                (Some(CONNECTIONS), Some(CONNECTIONS));
+        }),
+    );
+    let mut bystander = wait_for_room(&app.server);
+    for _ in 0..2 * CONNECTIONS {
+        attempt(&app, wait_for_room(&app.server));
+        check_open(&mut bystander, "/ok");
     }
-
-    /// Calls `attempt` with new connections, more often than the server may have connections. Another connection must
-    /// survive that.
-    fn check(&self, mut attempt: impl FnMut(Client)) {
-        let mut bystander = self.connect();
-        for _ in 0..ATTEMPTS {
-            attempt(self.connect());
-            check_ok(&mut bystander);
-        }
-        bystander.finish();
-    }
-
-    /// Opens a connection and waits until the server has room for it: a connection closes some time after its client has
-    /// seen the end.
-    fn connect(&self) -> Client {
-        wait_for("room for a connection", || {
-            let mut client = self.server.connect();
-            client.try_fetch(get("/ok")).is_ok_and(|reply| reply.status == 200).then_some(client)
-        })
-    }
-
-    /// Sends a request, and waits until the handler has it.
-    fn send(&self, client: &mut Client, path: &str) {
-        while self.handled.try_recv().is_ok() {}
-        client.send(get(path));
-        self.handled.recv_timeout(TIMEOUT).expect("the handler is called");
-    }
-
-    fn expect_drop(&self) {
-        self.dropped.recv_timeout(TIMEOUT).expect("the application's value is dropped");
-    }
-}
-
-fn check_ok(client: &mut Client) {
-    let reply = client.fetch(get("/ok"));
-    assert_eq!((reply.status, &*reply.text(), reply.close), (200, "/ok", false));
 }
 
 http_testing::both_engines! {
     fn a_panic_becomes_500(engine: Engine) {
-        let server = PanicServer::start(engine);
-        let content = "Content-Length: 2\r\n";
-        for (method, path, content) in [
-            ("GET", "/handler", ""),
+        for (method, path, headers) in [
+            ("GET", "/panics", ""),
             ("GET", "/rejected", ""),
-            ("POST", "/admit", content),
-            ("GET", "/after-panics", ""),
-            ("GET", "/offload-panics", ""),
-            ("GET", "/deferred-panics", ""),
+            ("POST", "/admit", "Content-Length: 2\r\n"),
+            ("GET", "/panics-after", ""),
+            ("GET", "/panics-offload", ""),
+            ("GET", "/panics-deferred", ""),
         ] {
-            server.check(|mut client| {
-                client.send(request(method, path, content) + &get("/never"));
-                let reply = client.reply();
-                assert_eq!((reply.status, reply.close), (500, true), "{path}");
+            check(engine, |_, mut client| {
+                client.send(request(method, path, headers) + &get("/next"));
+                let response = client.response();
+                assert_eq!((response.status, response.close), (500, true), "{path}");
                 client.expect_eof();
             });
         }
     }
 
-    fn a_source_whose_destructor_panics_does_not_harm_its_connection(engine: Engine) {
-        let server = PanicServer::start(engine);
-        server.check(|mut client| {
-            assert_eq!(client.fetch(get("/stream")).text(), "some");
-            server.expect_drop();
-            assert_eq!(client.fetch(request("HEAD", "/stream", "")).status, 200);
-            server.expect_drop();
-            check_ok(&mut client);
-            client.send(get("/invalid"));
-            assert_eq!(client.reply().status, 500);
-            server.expect_drop();
-            server.expect_drop();
+    fn a_callback_or_a_destructor_that_panics_does_not_harm_its_connection(engine: Engine) {
+        check(engine, |app, mut client| {
+            assert_eq!(client.fetch(get("/bomb-sent")).text(), "sent");
+            assert_eq!(client.fetch(get("/bomb")).text(), "some");
+            assert_eq!(client.fetch(request("HEAD", "/bomb", "")).status, 200);
+            app.expect(&[Event::Dropped; 2]);
+            check_open(&mut client, "/ok");
+            assert_eq!(client.fetch(get("/bomb-parts")).status, 500);
+            app.expect(&[Event::Dropped; 2]);
             client.expect_eof();
         });
-        server.check(|mut client| {
+        check(engine, |app, mut client| {
             client.send("CONNECT tunnel:1 HTTP/1.1\r\nHost: tunnel:1\r\n\r\n");
-            assert_eq!(client.reply().status, 501);
-            server.expect_drop();
+            assert_eq!(client.response().status, 501);
+            app.expect(&[Event::Dropped]);
         });
     }
 
     fn a_source_that_panics_closes_its_own_connection_only(engine: Engine) {
-        let server = PanicServer::start(engine);
-        for path in ["/stream-fails", "/stream-panics", "/stream-never-starts"] {
-            server.check(|mut client| {
+        for path in ["/bomb-fails", "/bomb-panics", "/bomb-never-starts"] {
+            check(engine, |app, mut client| {
                 client.send(get(path));
-                let fault = client.try_reply().expect_err("the last chunk is missing");
-                assert!(fault.contains("unfinished"), "{path}: {fault}");
-                server.expect_drop();
+                client.try_response().expect_err("the last chunk is missing");
+                app.expect(&[Event::Dropped]);
             });
         }
     }
 
-    fn a_destructor_that_panics_when_the_client_leaves_harms_nobody(engine: Engine) {
-        let server = PanicServer::start(engine);
-        for path in ["/stream-waits", "/after", "/offload-late"] {
-            server.check(|mut client| {
-                server.send(&mut client, path);
+    fn a_destructor_that_panics_when_the_client_leaves_harms_no_other(engine: Engine) {
+        for path in ["/bomb-waits", "/bomb-after", "/bomb-offload"] {
+            check(engine, |app, mut client| {
+                app.request_on(&mut client, path);
                 client.reset();
-                server.expect_drop();
+                app.expect(&[Event::Dropped]);
             });
         }
-    }
-
-    fn a_late_response_whose_destructor_panics_harms_nobody(engine: Engine) {
-        let server = PanicServer::start(engine);
-        server.check(|mut client| {
-            client.send(get("/deferred"));
-            let responder = server.responders.recv_timeout(TIMEOUT).expect("a responder");
+        let (events, dropped) = channel();
+        check(engine, |app, mut client| {
+            app.request_on(&mut client, "/held");
             client.reset();
+            let responder = app.responder();
             wait_for("a closed responder", || responder.is_closed().then_some(()));
-            let (source, has_sent) = (Bomb(server.bombs.clone()), false);
-            let source = FaultySource { then: Then::Ends, has_sent, _bomb: source };
-            responder.respond(Response::text(Body::Stream(Box::new(source))));
-            server.expect_drop();
-        });
-    }
-
-    fn a_callback_that_panics_does_not_harm_its_connection(engine: Engine) {
-        let server = PanicServer::start(engine);
-        server.check(|mut client| {
-            for _ in 0..3 {
-                assert_eq!(client.fetch(get("/sent")).text(), "sent");
-            }
-            check_ok(&mut client);
+            responder.respond(Response::text(faulty(&events, || Ok(Chunk::End))));
+            assert_eq!(dropped.recv_timeout(crate::client::TIMEOUT), Ok(Event::Dropped));
         });
     }
 
     fn a_handler_whose_destructor_panics_is_replaced(engine: Engine) {
-        let (bombs, dropped) = channel();
+        let (events, dropped) = channel();
         let make = move |text: &'static str| -> MakeHandler {
-            let bombs = bombs.clone();
+            let events = events.clone();
             Arc::new(move |number| -> Arc<dyn Handler> {
-                let part = || Explosive { text, _bomb: Bomb(bombs.clone()) };
+                let part = || Explosive(text, Bomb::new(&events));
                 if number == 0 {
                     return Arc::new(part());
                 }
@@ -338,15 +232,13 @@ http_testing::both_engines! {
                 Arc::new(Stack::new(router).wrap(part()).wrap(part()))
             })
         };
-        let server = Server::bind("127.0.0.1:0").expect("a port").with(Settings { workers: 2, ..settings() });
-        let running = server.start_each(engine, &make("first")).expect("a server");
-        let address = running.addresses()[0];
-        let mut kept = Client::connect(address);
+        let server = InProcessServer::start_each(engine, settings_with(|_| ()), &make("first"));
+        let mut kept = server.connect();
         assert_eq!(kept.fetch(get("/")).text(), "first");
-        running.handle().replace_handlers(&make("second"));
+        server.handle().replace_handlers(&make("second"));
         // The other worker has no connection, or only this one. A connection may still see the old handler once.
         for _ in 0..20 {
-            let mut client = Client::connect(address);
+            let mut client = server.connect();
             client.fetch(get("/"));
             assert_eq!(client.fetch(get("/")).text(), "second");
             client.finish();
@@ -354,10 +246,10 @@ http_testing::both_engines! {
         kept.fetch(get("/"));
         assert_eq!(kept.fetch(get("/")).text(), "second");
         kept.finish();
-        running.stop(Duration::ZERO);
+        drop(server);
         // Two workers had two handlers each, of one part and of five parts.
         for _ in 0..2 * (1 + 5) {
-            dropped.recv_timeout(TIMEOUT).expect("each part is dropped");
+            assert_eq!(dropped.recv_timeout(crate::client::TIMEOUT), Ok(Event::Dropped));
         }
     }
 }

@@ -1,14 +1,26 @@
-//! A stream that the test feeds from its own thread.
+//! Sources of streams: one that the test feeds from its own thread, and one without an end.
 
-use crate::client::TIMEOUT;
+use crate::{app::Watched, client::TIMEOUT};
 use http_engine::{Body, Chunk, ChunkSource, Response};
 use std::{
     io,
-    sync::mpsc::{Receiver, Sender, TryRecvError, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel},
     task::Waker,
 };
 
-/// The source of a stream: sends what its [`Feed`] passes on.
+/// Sends data without an end. A server drops it together with its connection.
+pub struct EndlessSource {
+    pub _watched: Watched,
+}
+
+impl ChunkSource for EndlessSource {
+    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
+        chunk.resize(64 * 1024, b'x');
+        Ok(Chunk::Data)
+    }
+}
+
+/// Sends what its [`Feed`] passes on.
 struct FedSource {
     chunks: Receiver<&'static str>,
     wakers: Sender<Waker>,
@@ -72,11 +84,7 @@ impl Feed {
     /// Waits until the source is dropped.
     pub fn await_drop(&self) {
         let dropped = self.dropped.recv_timeout(TIMEOUT);
-        assert_eq!(
-            dropped,
-            Err(std::sync::mpsc::RecvTimeoutError::Disconnected),
-            "the source is not dropped"
-        );
+        assert_eq!(dropped, Err(RecvTimeoutError::Disconnected), "the source is not dropped");
     }
 
     /// Returns whether the source has received a waker.

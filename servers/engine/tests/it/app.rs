@@ -1,0 +1,245 @@
+//! The application of these tests: a path for every way to reply. The test decides how a late reply goes on.
+
+use crate::{
+    client::{Client, TIMEOUT, get},
+    failures, panics,
+    server::{InProcessServer, settings},
+    source::{EndlessSource, Feed, fed_stream},
+};
+use http_engine::{
+    Admit, Body, CancellationToken, Engine, Handler, Method, Rejected, Rejection, Reply, Request, Responder,
+    Response, Settings,
+};
+use std::{
+    mem,
+    sync::mpsc::{Receiver, Sender, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long `/after` waits.
+pub const DELAY: Duration = Duration::from_millis(200);
+
+/// Longer than any test takes.
+pub const LONG: Duration = Duration::from_secs(3600);
+
+/// What happens to a job or a source of the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Event {
+    Started,
+    Cancelled,
+    Dropped,
+}
+
+/// Sends [`Event::Dropped`] when it is dropped. A job or a source owns one.
+pub struct Watched(pub Sender<Event>);
+
+impl Watched {
+    /// Reports an event. The test may have ended.
+    pub fn send(&self, event: Event) {
+        let _ = self.0.send(event);
+    }
+
+    /// Computes until the token is cancelled.
+    fn run(&self, token: &CancellationToken) {
+        self.send(Event::Started);
+        let start = Instant::now();
+        while !token.is_cancelled() {
+            assert!(start.elapsed() < TIMEOUT, "the token is never cancelled");
+            thread::yield_now();
+        }
+        self.send(Event::Cancelled);
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.send(Event::Dropped);
+    }
+}
+
+/// The handler. The test has the other ends of its channels: see [`TestApp`].
+pub struct App {
+    handled: Sender<String>,
+    responders: Sender<Responder>,
+    feeds: Sender<Feed>,
+    events: Sender<Event>,
+}
+
+impl App {
+    fn reply(&self, path: &str) -> Reply {
+        let text = |text: &'static str| move || Response::text(text);
+        let watched = || Watched(self.events.clone());
+        match path {
+            "/after" => Reply::after(DELAY, text("after")),
+            "/offload" => Reply::offload(text("offload")),
+            "/deferred" => Reply::Deferred(Box::new(move |responder| {
+                thread::spawn(move || responder.respond(text("deferred")()));
+            })),
+            "/deferred-at-once" => {
+                Reply::Deferred(Box::new(move |responder| responder.respond(text("at once")())))
+            }
+            "/held" => {
+                let responders = self.responders.clone();
+                Reply::Deferred(Box::new(move |responder| drop(responders.send(responder))))
+            }
+            "/forgotten" => Reply::Deferred(Box::new(mem::forget)),
+            "/dropped" => Reply::Deferred(Box::new(drop)),
+            "/dropped-elsewhere" => Reply::Deferred(Box::new(|responder| {
+                thread::spawn(move || drop(responder));
+            })),
+            // These two go on as middleware often lets them: wrapped.
+            "/never" => {
+                let watched = watched();
+                wrapped(Reply::after(LONG, move || {
+                    watched.send(Event::Started);
+                    text("never")()
+                }))
+            }
+            "/running" => {
+                let watched = watched();
+                wrapped(Reply::offload_with(move |token| {
+                    watched.run(token);
+                    text("running")()
+                }))
+            }
+            "/stream" => {
+                let (response, feed) = fed_stream();
+                let _ = self.feeds.send(feed);
+                response.into()
+            }
+            "/endless" => {
+                Response::bytes(Body::Stream(Box::new(EndlessSource { _watched: watched() }))).into()
+            }
+            path => failures::reply(path)
+                .or_else(|| panics::reply(path, &self.events))
+                .unwrap_or_else(|| Response::text(path.to_owned()).into()),
+        }
+    }
+}
+
+fn wrapped(reply: Reply) -> Reply {
+    reply.map(|response| response).recover(Rejection::response)
+}
+
+impl Handler for App {
+    fn admit(&self, head: &Request<'_>) -> Admit {
+        if head.path() == "/admit" { panics::fail() } else { Admit::Buffer }
+    }
+
+    fn handle(&self, request: &Request<'_>) -> Reply {
+        let path = if request.method() == Method::Connect { "/bomb" } else { request.path() };
+        let reply = self.reply(path);
+        let _ = self.handled.send(path.to_owned());
+        reply
+    }
+
+    fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
+        match rejected.request {
+            Some(request) if request.path() == "/rejected" => panics::fail(),
+            _ => response,
+        }
+    }
+}
+
+/// A server with the application, and the test's ends of its channels.
+pub struct TestApp {
+    pub server: InProcessServer,
+    /// The path of each request, when the handler has made its reply.
+    handled: Receiver<String>,
+    /// The responders of `/held`.
+    responders: Receiver<Responder>,
+    /// The feeds of `/stream`.
+    pub feeds: Receiver<Feed>,
+    /// What happens to jobs and sources.
+    pub events: Receiver<Event>,
+}
+
+impl TestApp {
+    pub fn start(engine: Engine, settings: Settings) -> TestApp {
+        TestApp::start_with(engine, settings, |app| app)
+    }
+
+    /// Starts a server whose handler is made of the application by `wrap`.
+    pub fn start_with<H: Handler + 'static>(
+        engine: Engine,
+        settings: Settings,
+        wrap: impl FnOnce(App) -> H,
+    ) -> TestApp {
+        let ((handled_by, handled), (held, responders)) = (channel(), channel());
+        let ((fed, feeds), (seen, events)) = (channel(), channel());
+        let app = App { handled: handled_by, responders: held, feeds: fed, events: seen };
+        let server = InProcessServer::start(engine, settings, wrap(app));
+        TestApp { server, handled, responders, feeds, events }
+    }
+
+    pub fn connect(&self) -> Client {
+        self.server.connect()
+    }
+
+    /// Requests `path` on a new connection. Returns when the handler has made its reply.
+    pub fn request(&self, path: &str) -> Client {
+        let mut client = self.connect();
+        self.request_on(&mut client, path);
+        client
+    }
+
+    /// Requests `path`. Returns when the handler has made its reply.
+    pub fn request_on(&self, client: &mut Client, path: &str) {
+        while self.handled.try_recv().is_ok() {}
+        client.send(get(path));
+        assert_eq!(self.handled.recv_timeout(TIMEOUT).as_deref(), Ok(path));
+    }
+
+    /// Requests `/held` on a new connection. Returns the connection, and the responder that it waits for.
+    pub fn hold(&self) -> (Client, Responder) {
+        (self.request("/held"), self.responder())
+    }
+
+    /// Returns the responder of a request for `/held`.
+    pub fn responder(&self) -> Responder {
+        self.responders.recv_timeout(TIMEOUT).expect("a request for /held")
+    }
+
+    /// Returns the feed of a request for `/stream`.
+    pub fn feed(&self) -> Feed {
+        self.feeds.recv_timeout(TIMEOUT).expect("a request for /stream")
+    }
+
+    /// Waits for these events, in any order.
+    pub fn expect(&self, expected: &[Event]) {
+        let mut expected = expected.to_vec();
+        let event = |_| self.events.recv_timeout(TIMEOUT).expect("an event");
+        let mut events: Vec<Event> = (0..expected.len()).map(event).collect();
+        events.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(events, expected);
+    }
+}
+
+/// Requests `path`, which is its own reply. The connection must stay open.
+pub fn check_open(client: &mut Client, path: &str) {
+    let response = client.fetch(get(path));
+    assert_eq!((response.status, &*response.text(), response.close), (200, path, false));
+}
+
+/// Waits until a new client is served, and returns its connection. A server notices some time after a client has
+/// received its response that the connection is idle, or closed.
+pub fn wait_for_room(server: &InProcessServer) -> Client {
+    crate::client::wait_for("room for a connection", || {
+        let mut client = server.connect();
+        client.try_fetch(get("/ok")).is_ok_and(|response| response.status == 200).then_some(client)
+    })
+}
+
+/// Returns the settings of these tests, changed by `change`.
+pub fn settings_with(change: impl FnOnce(&mut Settings)) -> Settings {
+    let mut settings = settings();
+    change(&mut settings);
+    settings
+}
+
+/// Returns settings with a short timeout for late replies.
+pub fn with_reply_timeout() -> Settings {
+    settings_with(|settings| settings.protocol.timeouts.reply = Duration::from_millis(600))
+}
