@@ -41,13 +41,13 @@ http_testing::both_engines! {
             for _ in 0..PANICS {
                 let mut client = server.connect();
                 client.send(get(target) + &get("/static/notes.txt"));
-                let reply = client.reply();
+                let reply = client.response();
                 assert_eq!((reply.status, reply.close), (500, true), "{target}");
                 client.expect_eof();
             }
         }
         assert_eq!(kept.fetch(get("/static/notes.txt")).text(), "notes\n");
-        assert!(download.reply().body == site.large, "not the bytes of the file");
+        assert!(download.response().body == site.large, "not the bytes of the file");
         kept.finish();
         download.finish();
         // Each process starts its thread pool with the first offloaded job.
@@ -97,7 +97,7 @@ http_testing::both_engines! {
             for target in ["/panics", "/fails"] {
                 let mut client = server.connect();
                 client.send(get(target) + &get("/"));
-                let fault = client.try_reply().expect_err("an incomplete response");
+                let fault = client.try_response().expect_err("an incomplete response");
                 assert!(fault.contains("cut short") || fault.contains("unfinished"), "{target}: {fault}");
             }
             assert_eq!(kept.fetch(get("/")).text(), "here");

@@ -93,22 +93,22 @@ impl Client {
 
     /// Reads the next response. Panics if it is interim (1xx), malformed, incomplete or missing.
     ///
-    /// If the method of the request is HEAD or its version HTTP/1.0, use [`reply_to`](Client::reply_to) instead: both
+    /// If the method of the request is HEAD or its version HTTP/1.0, use [`response_to`](Client::response_to) instead: both
     /// affect where the response ends.
-    pub fn reply(&mut self) -> Reply {
-        self.try_reply().unwrap_or_else(|error| panic!("{error}"))
+    pub fn response(&mut self) -> Reply {
+        self.try_response().unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Reads the next response, of any final status. Returns a description of the error if the response is interim
     /// (1xx), malformed, incomplete or missing. The request must not be HEAD or HTTP/1.0.
-    pub fn try_reply(&mut self) -> Result<Reply, String> {
+    pub fn try_response(&mut self) -> Result<Reply, String> {
         self.reader.reply()
     }
 
     /// Reads the response to `request`, which the test has sent before. The method and the version of `request` decide
     /// whether a body follows and how it may end. Panics if the response is interim (1xx), malformed, incomplete or
     /// missing.
-    pub fn reply_to(&mut self, request: impl AsRef<[u8]>) -> Reply {
+    pub fn response_to(&mut self, request: impl AsRef<[u8]>) -> Reply {
         let request = request.as_ref();
         self.reader.reply_to(request).unwrap_or_else(|error| {
             panic!("{error}, in response to {}", request[..request.len().min(400)].escape_ascii())
@@ -119,7 +119,7 @@ impl Client {
     /// (1xx), malformed, incomplete or missing.
     pub fn fetch(&mut self, request: impl AsRef<[u8]>) -> Reply {
         self.send(&request);
-        self.reply_to(request)
+        self.response_to(request)
     }
 
     /// Sends a request and reads its response. Returns a description of the error if the request cannot be sent, or if
@@ -135,7 +135,7 @@ impl Client {
     }
 
     /// Waits until 15 bytes have arrived: the length of `HTTP/1.1 200 OK`. Does not check what they are, and consumes
-    /// none, so that [`reply`](Client::reply) still reads the whole response.
+    /// none, so that [`response`](Client::response) still reads the whole response.
     ///
     /// Panics if the 15 bytes have not arrived after [`TIMEOUT`], even if the server has closed the connection before.
     pub fn await_status_line(&self) {
@@ -150,6 +150,28 @@ impl Client {
             let arrived = start[..count].escape_ascii();
             assert!(Instant::now() < deadline, "only {count} bytes of a response arrived: {arrived}");
             thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Returns whether bytes have arrived that were not read yet, or the server has closed the connection. Does not wait,
+    /// and consumes no bytes.
+    pub fn has_received(&self) -> bool {
+        self.peek().is_some()
+    }
+
+    /// Returns whether the server has closed the connection and all its bytes have been read. Does not wait.
+    pub fn is_closed(&self) -> bool {
+        self.peek() == Some(0)
+    }
+
+    /// Returns how many bytes can be read now, at most one, or `None` if a read would wait. A reset counts as 0.
+    fn peek(&self) -> Option<usize> {
+        self.stream.set_nonblocking(true).expect("a socket");
+        let peeked = retry_on_eintr(|| self.stream.peek(&mut [0]));
+        self.stream.set_nonblocking(false).expect("a socket");
+        match peeked {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            peeked => Some(peeked.unwrap_or(0)),
         }
     }
 

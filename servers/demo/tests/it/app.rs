@@ -158,7 +158,7 @@ http_testing::both_engines! {
         let mut client = demo.connect();
         let targets = ["/hello", "/io_task?ms=1", "/cpu_task?n=10", "/nowhere", "/static/", "/error_task?kind=fail"];
         client.send(targets.map(get).concat());
-        let statuses = targets.map(|_| client.reply().status);
+        let statuses = targets.map(|_| client.response().status);
         assert_eq!(statuses, [200, 200, 200, 404, 200, 500]);
         client.finish();
     }

@@ -52,7 +52,7 @@ fn ask(client: &mut Client, query: &str) -> Parts {
 
 /// Reads the response to a request that was sent.
 fn parts(client: &mut Client) -> Parts {
-    let reply = client.reply();
+    let reply = client.response();
     let header = |name| reply.header(name).map(str::to_owned);
     let json = serde_json::from_slice(&reply.body).expect("JSON");
     (reply.status, header("Content-Type").expect("a media type"), header("Cache-Control"), json)
@@ -224,7 +224,7 @@ http_testing::both_engines! {
         let mut clients: Vec<Client> = (0..8).map(|_| demo.connect()).collect();
         for client in &mut clients {
             client.send(get("/hello") + &get("/weather?city=berlin"));
-            assert_eq!(client.reply().status, 200);
+            assert_eq!(client.response().status, 200);
         }
         assert!(stub.wait_until_held(TIMEOUT), "no request reaches upstream");
         stub.set_behaviour(None);
@@ -306,7 +306,7 @@ fn a_full_pool_of_the_event_loop_abandons_the_fetch() {
     assert_eq!(parts(&mut second).0, 400);
     for _ in 0..2 {
         third.send(get("/weather?city=c"));
-        assert_eq!(third.reply().status, 503);
+        assert_eq!(third.response().status, 503);
         third = server.connect();
     }
     stub.set_behaviour(None);

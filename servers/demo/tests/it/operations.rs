@@ -36,7 +36,7 @@ http_testing::both_engines! {
         busy.send(get("/io_task?ms=400"));
         program.signal(Signal::TERM);
         idle.expect_eof();
-        let reply = busy.reply();
+        let reply = busy.response();
         assert_eq!((reply.status, reply.header("Connection")), (200, Some("close")));
         busy.expect_eof();
         drop((idle, busy));

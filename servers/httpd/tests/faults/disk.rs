@@ -53,10 +53,10 @@ http_testing::both_engines! {
         for _ in 0..DOWNLOADS {
             let mut client = Client::connect(server.address());
             client.send(get("/large.bin") + &get("/notes.txt"));
-            match client.try_reply() {
+            match client.try_response() {
                 Ok(reply) => {
                     assert!(reply.body == site.large, "other bytes than the file's");
-                    assert_eq!(client.reply().text(), "notes\n");
+                    assert_eq!(client.response().text(), "notes\n");
                 }
                 Err(error) => {
                     assert!(error.starts_with("body cut short"), "{error}");

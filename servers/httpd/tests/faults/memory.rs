@@ -36,7 +36,7 @@ fn check_posts(kind: ServerKind, arguments: &[&str], count: usize, length: usize
     let post = |_| {
         let mut client = server.connect();
         client.send(&bytes);
-        let reply = client.reply();
+        let reply = client.response();
         assert_eq!((reply.status, reply.close), (405, false));
         client
     };
@@ -77,7 +77,7 @@ http_testing::both_engines! {
         let mut slow = server.connect();
         slow.send("GET");
         // A second later: a thread keeps its buffers for less.
-        assert_eq!(slow.reply().status, 408);
+        assert_eq!(slow.response().status, 408);
         let (after_first, second) = (used(), open_and_post(&server, CLIENTS));
         let (by_first, by_second) = (after_first - at_start, used() - after_first);
         eprintln!("{kind:?}: {by_first} KiB used by {CLIENTS} connections, {by_second} KiB by as many more");

@@ -56,7 +56,7 @@ fn check_early_error(address: SocketAddr, start: &str, repeated: &str, status: u
     let block = repeated.repeat(64 * 1024 / repeated.len());
     // Sending ends early if the server closes the connection.
     let sender = thread::spawn(move || (0..1024).all(|_| sending.write_all(block.as_bytes()).is_ok()));
-    let reply = client.try_reply().unwrap_or_else(|error| panic!("{error}, in response to {start}"));
+    let reply = client.try_response().unwrap_or_else(|error| panic!("{error}, in response to {start}"));
     assert_eq!((reply.status, reply.close), (status, true), "{start}");
     drop(client);
     sender.join().expect("no panic");
@@ -66,7 +66,7 @@ fn check_early_error(address: SocketAddr, start: &str, repeated: &str, status: u
 fn check_bad_request(server: &ServerUnderTest, bytes: &[u8]) {
     let mut client = server.connect();
     client.send(bytes);
-    let reply = client.reply();
+    let reply = client.response();
     assert_eq!((reply.status, reply.close), (400, true), "{}", bytes.escape_ascii());
     client.expect_eof();
 }
@@ -95,8 +95,8 @@ http_testing::both_engines! {
             client
         };
         for mut client in (0..20).map(connect).collect::<Vec<_>>() {
-            assert!(client.reply().body == site.large, "other bytes than the file's");
-            assert_eq!(client.reply().text(), "notes\n");
+            assert!(client.response().body == site.large, "other bytes than the file's");
+            assert_eq!(client.response().text(), "notes\n");
             client.expect_eof();
         }
         server.check_recovers();
@@ -108,7 +108,7 @@ http_testing::both_engines! {
         let mut sending = client.stream.try_clone().expect("a second handle");
         let sender = thread::spawn(move || sending.write_all(pipeline().as_bytes()));
         for (number, (target, status, body)) in TARGETS.iter().cycle().take(PIPELINED).enumerate() {
-            let reply = client.reply();
+            let reply = client.response();
             assert_eq!(reply.status, *status, "number {number}: {target}");
             assert!(reply.status != 200 || reply.text() == *body, "number {number}: {reply:?}");
         }
@@ -180,7 +180,7 @@ http_testing::both_engines! {
             let mut client = server.connect();
             client.send(&head);
             client.send(&body);
-            let reply = client.try_reply().unwrap_or_else(|error| panic!("{error}, number {number}"));
+            let reply = client.try_response().unwrap_or_else(|error| panic!("{error}, number {number}"));
             assert!(matches!(reply.status, 405 | 413), "number {number}: {reply:?}");
             client.finish();
         }

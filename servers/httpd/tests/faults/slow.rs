@@ -138,7 +138,7 @@ fn check_408(settings: Settings, engine: Engine, beginning: &str, more: &str) {
     });
     for mut client in clients {
         client.stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
-        let reply = client.reply();
+        let reply = client.response();
         assert_eq!((reply.status, reply.close), (408, true), "{beginning}");
         client.expect_eof();
     }

@@ -101,9 +101,9 @@ http_testing::both_engines! {
     fn sends_large_files_pipelined_with_small_ones(server: &TestServer) {
         let mut client = server.connect();
         client.send(get("/large.bin") + &get("/notes.txt") + &get("/large.bin"));
-        check_large(server, &client.reply());
-        assert_eq!(client.reply().text(), "notes\n");
-        check_large(server, &client.reply());
+        check_large(server, &client.response());
+        assert_eq!(client.response().text(), "notes\n");
+        check_large(server, &client.response());
         client.finish();
     }
 

@@ -191,7 +191,7 @@ http_testing::both_engines! {
         idle.expect_eof();
         check_served(generations.first().address());
         assert!(test_kill_process(generations.first().pid()).is_ok(), "the old server still runs");
-        let reply = download.reply();
+        let reply = download.response();
         assert!(reply.body == site.large, "{} of the bytes", reply.body.len());
         download.expect_eof();
         assert_eq!(generations.wait().code, Some(0));

@@ -260,7 +260,7 @@ http_testing::both_engines! {
         let logged = LoggedServer::start(engine, Format::Combined, settings());
         let mut client = logged.server.connect();
         client.send((0..100).map(|number| get(&format!("/notes.txt?{number:02}"))).collect::<String>());
-        (0..100).for_each(|_| assert_eq!(client.reply().status, 200));
+        (0..100).for_each(|_| assert_eq!(client.response().status, 200));
         client.finish();
         let expected: Vec<String> = (0..100).map(|number| format!("{number:02}")).collect();
         assert_eq!(queries(logged.lines(100)), expected);

@@ -56,7 +56,7 @@ fn check_drains(kind: ServerKind, signal: Signal) {
     wait_for("new connections to be refused", || {
         TcpStream::connect(program.address()).is_err().then_some(())
     });
-    let reply = download.reply();
+    let reply = download.response();
     assert!(reply.body == site.large, "{} of the bytes", reply.body.len());
     download.expect_eof();
     let exit = program.wait();
@@ -134,7 +134,7 @@ http_testing::both_engines! {
         let mut slow_head = send("GET / HT");
         let mut slow_body = send(&request("POST", "/", "Content-Length: 2\r\n"));
         for (client, status) in [(&mut idle, 200), (&mut slow_head, 408), (&mut slow_body, 405)] {
-            assert_eq!(client.reply().status, status);
+            assert_eq!(client.response().status, status);
             client.expect_eof();
         }
     }

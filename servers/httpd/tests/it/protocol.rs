@@ -46,8 +46,8 @@ fn check_malformed(server: &TestServer, bytes: &[u8], status: u16) {
     let mut client = server.connect();
     client.send(get("/notes.txt"));
     client.send([bytes, get("/page.html").as_bytes()].concat());
-    assert_eq!(client.reply().status, 200);
-    let reply = client.try_reply();
+    assert_eq!(client.response().status, 200);
+    let reply = client.try_response();
     let reply = reply.unwrap_or_else(|error| panic!("{error}, in response to {}", bytes.escape_ascii()));
     assert_eq!((reply.status, reply.close), (status, true), "{}", bytes.escape_ascii());
     client.expect_eof();
@@ -61,7 +61,7 @@ fn check_early_response(server: &TestServer, head: &str, body: &[u8], status: u1
     let mut sending = client.stream.try_clone().expect("a second handle");
     let body = body.repeat(8 * 1024 * 1024 / body.len());
     let sender = thread::spawn(move || sending.write_all(&body));
-    let reply = client.reply();
+    let reply = client.response();
     assert_eq!((reply.status, reply.close), (status, close), "{head}");
     client.expect_eof();
     sender.join().expect("no panic").expect("the server receives everything");
@@ -75,7 +75,7 @@ fn mixed() -> impl Iterator<Item = (String, u16)> {
 /// Reads the responses to the first `count` requests of [`mixed`], and checks their statuses.
 fn check_replies(client: &mut Client, count: usize) {
     for (number, (request, status)) in mixed().take(count).enumerate() {
-        let reply = client.reply_to(&request);
+        let reply = client.response_to(&request);
         assert_eq!(reply.status, status, "number {number}: {request}");
     }
 }
@@ -152,7 +152,7 @@ http_testing::both_engines! {
         }
         // When the client reads, it receives the responses.
         for _ in 0..sent.min(3) {
-            assert!(client.reply().body == server.site.large, "other bytes than the file's");
+            assert!(client.response().body == server.site.large, "other bytes than the file's");
         }
     }
 
@@ -166,7 +166,7 @@ http_testing::both_engines! {
             for byte in request.as_bytes() {
                 client.send([*byte]);
             }
-            assert_eq!(client.reply_to(&request).status, status, "{request}");
+            assert_eq!(client.response_to(&request).status, status, "{request}");
         }
         client.finish();
     }
@@ -203,7 +203,7 @@ http_testing::both_engines! {
         // The content is dropped after the response. If it is malformed, nothing after it is served.
         let mut client = server.connect();
         client.send(request("POST", "/", "Transfer-Encoding: chunked\r\n") + "xyz\r\n" + &get("/page.html"));
-        assert_eq!(client.reply().status, 405);
+        assert_eq!(client.response().status, 405);
         client.expect_eof();
     }
 
@@ -220,14 +220,14 @@ http_testing::both_engines! {
             let mut client = server.connect();
             client.send(get("/large.bin") + &get("/notes.txt") + rest);
             client.shutdown_write();
-            assert!(client.reply().body == server.site.large, "other bytes than the file's");
-            assert_eq!(client.reply().text(), "notes\n");
+            assert!(client.response().body == server.site.large, "other bytes than the file's");
+            assert_eq!(client.response().text(), "notes\n");
             client.expect_eof();
         }
         let mut client = server.connect();
         client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nabc");
         client.shutdown_write();
-        assert_eq!(client.reply().status, 405);
+        assert_eq!(client.response().status, 405);
         client.expect_eof();
     }
 
@@ -258,13 +258,13 @@ http_testing::both_engines! {
         let mut client = server.connect();
         // The content has been sent already: the connection stays open.
         client.send(request("POST", "/notes.txt", expect) + "abc");
-        let reply = client.reply();
+        let reply = client.response();
         assert_eq!((reply.status, reply.close), (405, false));
         client.send(request("GET", "/notes.txt", expect) + "abc");
-        assert_eq!(client.reply().text(), "notes\n");
+        assert_eq!(client.response().text(), "notes\n");
         // The client may send the content or not.
         client.send(request("POST", "/notes.txt", expect));
-        let reply = client.reply();
+        let reply = client.response();
         assert_eq!((reply.status, reply.close), (405, true));
         client.send("abc".to_owned() + &get("/notes.txt"));
         client.finish();

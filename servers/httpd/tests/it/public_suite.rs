@@ -61,7 +61,7 @@ http_testing::both_engines! {
         let mut client = suite.0.connect();
         client.send("\n");
         client.shutdown_write();
-        if let Ok(reply) = client.try_reply() {
+        if let Ok(reply) = client.try_response() {
             assert_eq!(reply.status, 400);
             client.expect_eof();
         }
