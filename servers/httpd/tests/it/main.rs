@@ -20,6 +20,7 @@
 //! | [`upgrade`] | `--upgrade`: which processes it signals |
 //! | [`workers`] | worker processes: replaced when they die, ended with their master |
 //! | [`service`] | the program as a service: pid file, privileges, confinement, notification |
+//! | [`faults`] | slow, many or misbehaving clients, files that change while they are sent, a failing disk |
 //! | [`workspace`] | rules for the source tree that no crate boundary can express |
 //!
 //! [`server`], [`program`] and [`site`] set up what is tested. [`client`] and [`reply`] are the other side; they
@@ -27,12 +28,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 
-use http_testing::{client, reply, site};
+use http_testing::{client, reply, server_under_test, site};
 
 mod command_line;
 mod conditional;
 mod conformance;
 mod contents;
+mod faults;
 mod files;
 mod handoff;
 mod log_files;

@@ -2,13 +2,13 @@
 
 use crate::{
     client::{Client, TIMEOUT, get, request, wait_for},
+    faults::start,
     program,
     reply::retry_on_eintr,
     server::{InProcessServer, settings},
     server_under_test::{
         ServerUnderTest, connect_and_send, is_closed, raise_descriptor_limit, receives_notes,
     },
-    start,
 };
 use http_engine::{Body, Chunk, ChunkSource, Engine, Request, Response, Settings, Timeouts};
 use std::{

@@ -3,12 +3,12 @@
 
 use crate::{
     client::{Client, get, wait_for},
+    faults::start,
     program,
     program::Program,
     reply::ReplyReader,
     server::{InProcessServer, ServerKind, settings},
     server_under_test::{ServerUnderTest, connect_and_send, is_closed},
-    start,
 };
 use http_engine::{Request, Response, Settings};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};

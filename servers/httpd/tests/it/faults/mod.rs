@@ -1,5 +1,5 @@
-//! Fault tests of the file server: clients that are slow, many or misbehaving, files that change while they are
-//! sent, a disk that fails. The server must serve other clients during each fault, and release all resources after it.
+//! Faults: clients that are slow, many or misbehaving, files that change while they are sent, a disk that fails. The
+//! server must serve other clients during each fault, and release all resources after it.
 //!
 //! | module | fault |
 //! |---|---|
@@ -10,24 +10,9 @@
 //! | [`open_files`] | files deleted while they are open, and many names of one file |
 //! | [`files`] | files truncated, replaced, removed, lengthened or rewritten while they are sent |
 //! | [`disk`] | a read error while a file is sent |
-//!
-//! The tests take minutes, so they are a test binary of their own. It shares two source files with the binary `it`.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
-
-#[allow(dead_code, reason = "`it` uses the rest")]
-#[path = "../it/program.rs"]
-mod program;
-#[allow(dead_code, reason = "`it` uses the rest")]
-#[path = "../it/server.rs"]
-mod server;
-
-use http_testing::{
-    client, reply,
-    server_under_test::{self, ServerUnderTest},
-    site,
-};
-use server::ServerKind;
+use crate::{program, server::ServerKind};
+use http_testing::server_under_test::ServerUnderTest;
 
 mod disk;
 mod files;

@@ -3,9 +3,9 @@
 
 use crate::{
     client::{Client, get, request},
+    faults::start,
     server_under_test::{ServerUnderTest, connect_and_send},
     site::Site,
-    start,
 };
 use socket2::SockRef;
 use std::{
