@@ -2,7 +2,11 @@
 #![expect(clippy::disallowed_methods, reason = "a program may read the clock; only the core may not")]
 
 use http_core::{Buffers, Clock, Connection, Misuse, Response, Step, Transmit};
-use std::{env, sync::Arc, time::Instant, time::SystemTime};
+use std::{
+    env,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 fn main() -> Result<(), Misuse> {
     match env::args().nth(1).as_deref() {
@@ -16,19 +20,31 @@ fn main() -> Result<(), Misuse> {
             return Ok(());
         }
     }
+    // The core reads no clock: the time is an argument.
     let clock = Clock::new("from-bytes", Instant::now(), SystemTime::now());
-    let mut conn = Connection::new(Arc::default(), clock.now());
+    let mut connection = Connection::new(Arc::default(), clock.now());
     let Buffers { mut input, mut out } = Buffers::default();
-    input.extend(b"POST /hello?who=you HTTP/1.1\r\nHost: example.org\r\nContent-Length: 5\r\n\r\nworld");
-    if conn.poll(&mut input, &mut out, clock.now()) == Step::Request
-        && let Some(request) = conn.request(&input)
-    {
-        let body = String::from_utf8_lossy(request.body());
-        let response = Response::text(format!("{} received {body}\n", request.path()));
-        conn.respond(response, &mut out, &clock)?;
+    // What a socket would receive.
+    input.extend(b"POST /hello HTTP/1.1\r\nHost: example.org\r\nContent-Length: 5\r\n\r\nworld");
+    loop {
+        match connection.poll(&mut input, &mut out, clock.now()) {
+            // The head is complete, and content follows. By default, it is received into memory.
+            Step::Head => {}
+            Step::Request => {
+                let Some(request) = connection.request(&input) else { return Ok(()) };
+                let body = String::from_utf8_lossy(request.body());
+                let response = Response::text(format!("{} received {body}\n", request.path()));
+                connection.respond(response, &mut out, &clock)?;
+            }
+            // What a socket would send.
+            Step::Flush => {
+                let Transmit::Bytes { slices, .. } = out.transmit() else { return Ok(()) };
+                let bytes = slices.concat();
+                print!("{}", String::from_utf8_lossy(&bytes));
+                out.sent(bytes.len());
+            }
+            // `Receive`: wait for more bytes. `Step` says what the others mean.
+            _ => return Ok(()),
+        }
     }
-    if let Transmit::Bytes { slices, .. } = out.transmit() {
-        print!("{}", String::from_utf8_lossy(&slices.concat()));
-    }
-    Ok(())
 }
