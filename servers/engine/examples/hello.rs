@@ -20,5 +20,7 @@ fn main() -> std::io::Result<()> {
         }
     };
     let hello = |request: &Request<'_>| Response::text(format!("Hello from {}\n", request.path()));
-    Server::bind("127.0.0.1:8080")?.start(engine, hello)?.wait()
+    let running = Server::bind("127.0.0.1:8080")?.start(engine, hello)?;
+    println!("hello at {:?}", running.addresses());
+    running.wait()
 }
