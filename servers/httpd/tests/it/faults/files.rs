@@ -100,7 +100,7 @@ fn body(received: &[u8]) -> &[u8] {
 /// Checks that `rest` is exactly the response to the request for `next.txt`.
 fn check_next(rest: &[u8]) {
     let mut reader = ReplyReader::new(rest);
-    assert_eq!(reader.response().expect("the next response").text(), "next\n");
+    assert_eq!(reader.reply().expect("the next response").text(), "next\n");
     reader.expect_eof().expect("nothing after it");
 }
 

@@ -37,7 +37,7 @@ fn lower_descriptor_limits(kind: ServerKind, program: &Program) {
 
 /// Reads a response and returns its status.
 fn status(stream: &TcpStream) -> u16 {
-    ReplyReader::new(stream).response().expect("a response").status
+    ReplyReader::new(stream).reply().expect("a response").status
 }
 
 /// Opens [`CLIENTS`] connections, and sends a request and the beginning of another one on each, so that none is idle.
@@ -46,7 +46,7 @@ fn connect_busy_clients(server: &ServerUnderTest) -> Vec<TcpStream> {
     let clients: Vec<TcpStream> =
         (0..CLIENTS).map(|_| connect_and_send(server.address(), get("/notes.txt") + "GET / HT")).collect();
     let is_served = |(number, stream): (usize, TcpStream)| {
-        let reply = ReplyReader::new(&stream).response();
+        let reply = ReplyReader::new(&stream).reply();
         let reply = reply.unwrap_or_else(|error| panic!("{error}, number {number}"));
         if reply.status == 200 {
             return Some(stream);
