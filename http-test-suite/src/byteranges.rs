@@ -1,33 +1,33 @@
-//! The strict reader of replies 206: it returns the part or parts of a file that a reply contains (RFC 9110 §14.6).
+//! The strict reader of responses 206: it returns the part or parts of a file that a response contains (RFC 9110 §14.6).
 
-use crate::escape;
-use crate::reply::Reply;
+use crate::reader::preview;
+use crate::response::Response;
 
 /// A part of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct BodyPart {
     /// The offset of its first byte.
     pub first: usize,
     /// The offset of its last byte.
     pub last: usize,
     /// The length of the whole file; `None` if the part says `*`.
     pub complete: Option<usize>,
-    /// The media type of the part; of the reply, if the reply is a single part.
+    /// The media type of the part; of the response, if the response is a single part.
     pub media_type: Option<String>,
     /// The bytes of the part, exactly as many as `first` and `last` require.
     pub bytes: Vec<u8>,
 }
 
-/// Reads the parts of a 206, in the order of the reply.
+/// Reads the parts of a 206, in the order of the response.
 ///
 /// # Errors
 ///
-/// Describes what is wrong with the reply.
-pub fn parts(reply: &Reply) -> Result<Vec<Part>, String> {
-    let media_type = reply.field("Content-Type");
-    match (reply.field("Content-Range"), media_type.and_then(boundary)) {
-        (Some(range), None) => Ok(vec![part(range, media_type, reply.body.clone())?]),
-        (None, Some(boundary)) => multipart(&reply.body, boundary),
+/// Describes what is wrong with the response.
+pub fn parts(response: &Response) -> Result<Vec<BodyPart>, String> {
+    let media_type = response.header("Content-Type");
+    match (response.header("Content-Range"), media_type.and_then(boundary)) {
+        (Some(range), None) => Ok(vec![part(range, media_type, response.body.clone())?]),
+        (None, Some(boundary)) => multipart(&response.body, boundary),
         _ => Err("neither Content-Range nor multipart/byteranges".into()),
     }
 }
@@ -41,7 +41,7 @@ fn boundary(media_type: &str) -> Option<&str> {
 }
 
 /// Splits multipart content. The first delimiter needs no CRLF before it; a preamble and an epilogue are ignored.
-fn multipart(content: &[u8], boundary: &str) -> Result<Vec<Part>, String> {
+fn multipart(content: &[u8], boundary: &str) -> Result<Vec<BodyPart>, String> {
     let content = [b"\r\n", content].concat();
     let delimiter = format!("\r\n--{boundary}");
     let mut at = find(&content, delimiter.as_bytes()).ok_or("no part")? + delimiter.len();
@@ -51,21 +51,21 @@ fn multipart(content: &[u8], boundary: &str) -> Result<Vec<Part>, String> {
         let end = body + find(&content[body..], delimiter.as_bytes()).ok_or("a part without an end")?;
         let head = String::from_utf8_lossy(&content[at..body]);
         if !head.starts_with("\r\n") {
-            return Err(format!("{:?} behind a boundary", escape::line(head.as_bytes(), 20)));
+            return Err(format!("{:?} behind a boundary", preview(head.as_bytes(), 20)));
         }
-        let field = |wanted: &str| {
+        let header = |wanted: &str| {
             let mut lines = head.lines().filter_map(|line| line.split_once(':'));
             lines.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
         };
-        let range = field("Content-Range").ok_or("a part without Content-Range")?;
-        parts.push(part(range, field("Content-Type"), content[body..end].to_vec())?);
+        let range = header("Content-Range").ok_or("a part without Content-Range")?;
+        parts.push(part(range, header("Content-Type"), content[body..end].to_vec())?);
         at = end + delimiter.len();
     }
     Ok(parts)
 }
 
 /// Reads a Content-Range such as `bytes 2-5/10` or `bytes 2-5/*`.
-fn part(range: &str, media_type: Option<&str>, bytes: Vec<u8>) -> Result<Part, String> {
+fn part(range: &str, media_type: Option<&str>, bytes: Vec<u8>) -> Result<BodyPart, String> {
     let number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok());
     let numbers = || {
         let (range, complete) = range.strip_prefix("bytes ")?.split_once('/')?;
@@ -78,7 +78,7 @@ fn part(range: &str, media_type: Option<&str>, bytes: Vec<u8>) -> Result<Part, S
     if first > last || last >= complete.unwrap_or(usize::MAX) || bytes.len() != last - first + 1 {
         return Err(format!("{} bytes with Content-Range: {range}", bytes.len()));
     }
-    Ok(Part { first, last, complete, media_type: media_type.map(str::to_owned), bytes })
+    Ok(BodyPart { first, last, complete, media_type: media_type.map(str::to_owned), bytes })
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
@@ -88,13 +88,13 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reply::{Asked, read};
+    use crate::reader::RequestKind;
 
-    fn check(fields: &str, content: &str, expected: Result<&[(usize, &str)], &str>) {
-        let reply =
-            format!("HTTP/1.1 206 \r\n{fields}\r\nContent-Length: {}\r\n\r\n{content}", content.len());
-        let (reply, _) = read(reply.as_bytes(), Asked::default(), true).unwrap().unwrap();
-        match (parts(&reply), expected) {
+    fn check(headers: &str, content: &str, expected: Result<&[(usize, &str)], &str>) {
+        let response =
+            format!("HTTP/1.1 206 \r\n{headers}\r\nContent-Length: {}\r\n\r\n{content}", content.len());
+        let response = Response::read(response.as_bytes(), RequestKind::GET, true).unwrap().unwrap();
+        match (parts(&response), expected) {
             (Ok(parts), Ok(expected)) => {
                 let actual: Vec<_> = parts.iter().map(|part| (part.first, part.bytes.as_slice())).collect();
                 let expected: Vec<_> =

@@ -2,12 +2,12 @@
 //!
 //! ```
 //! use http_test_suite::case::should;
-//! use http_test_suite::expect::{field, status};
+//! use http_test_suite::expect::status;
 //! use http_test_suite::request::get;
 //!
 //! should("9110/13.1.2/1", "An entity tag that still fits is answered with 304 and the same tag")
 //!     .after(get("/hello.txt"))
-//!     .send_from(|prior| Some(get("/hello.txt").with(format!("If-None-Match: {}", prior.field("ETag")?))))
+//!     .send_from(|prior| Some(get("/hello.txt").with(format!("If-None-Match: {}", prior.header("ETag")?))))
 //!     .expect(status(304));
 //! ```
 
@@ -16,37 +16,37 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::exchange::{Ending, Step};
-use crate::expect::Expect;
-use crate::reply::Reply;
+use crate::expect::Expectation;
 use crate::request::{Request, SMUGGLED};
+use crate::response::Response;
 
 /// How binding a requirement is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Level {
-    /// MUST, MUST NOT, REQUIRED.
+    /// The RFC says MUST, MUST NOT or REQUIRED.
     Must,
-    /// SHOULD, SHOULD NOT, RECOMMENDED.
+    /// The RFC says SHOULD, SHOULD NOT or RECOMMENDED.
     Should,
-    /// Required by this suite alone; the RFC leaves it open. Never counts for the exit code.
+    /// This suite requires it; the RFC leaves it open. It never counts for the exit code.
     Robust,
 }
 
-/// What the server must offer for a case to make sense. The runner probes the server once.
+/// What a server must offer so that a case makes sense. The runner probes the server once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
     /// Any server that answers `GET /` with 200.
     Nothing,
     /// A server of the files that [`fixtures::write`](crate::fixtures::write) writes.
     Fixtures,
-    /// A server that answers a POST with the request's content, and `/echo` with the request's field lines.
+    /// A server that answers a POST with the request's body, and `/echo` with the request's header lines.
     Echo,
 }
 
-/// A section of the suite: what one file of [`cases`](crate::cases) holds.
+/// The cases of one file in [`cases`](crate::cases).
 #[derive(Debug)]
 pub struct Section {
-    /// The prefix of the ids of its cases: `9112/2`.
+    /// The start of the ids of its cases: `9112/2`.
     pub prefix: &'static str,
     /// The title of the section in the report: `Message`.
     pub title: &'static str,
@@ -64,7 +64,7 @@ impl Section {
         Section { prefix, title, cases: groups.into_iter().flatten().collect() }
     }
 
-    /// Sets `needs` for all cases that have not set it themselves.
+    /// Sets what the server must offer, for all cases that have not set it themselves.
     pub fn on(mut self, needs: Needs) -> Self {
         for case in self.cases.iter_mut().filter(|case| case.needs == Needs::Nothing) {
             case.needs = needs;
@@ -72,38 +72,38 @@ impl Section {
         self
     }
 
-    /// `RFC 9112 §2 Message`; the title alone if the section belongs to no RFC.
+    /// The section as a heading: `RFC 9112 §2 Message`, or the title alone if the section belongs to no RFC.
     pub fn heading(&self) -> String {
-        match chapter(self.prefix) {
-            Some(chapter) => format!("{chapter} {}", self.title),
+        match rfc_section(self.prefix) {
+            Some(section) => format!("{section} {}", self.title),
             None => self.title.to_owned(),
         }
     }
 }
 
-/// A requirement, and how to find out whether a server meets it.
+/// A requirement, and the bytes and expectations that show whether a server meets it.
 pub struct Case {
     /// The id, for example `9112/6.3/2`. It never changes, and is never given to another case.
     pub id: String,
-    /// How binding it is.
+    /// How binding the requirement is.
     pub level: Level,
     /// What the server has to do, in one sentence.
     pub requirement: String,
     /// What the server must offer.
     pub needs: Needs,
     prior: Option<Vec<u8>>,
-    script: Vec<Part>,
-    expects: Vec<Expect>,
+    script: Vec<ScriptPart>,
+    expectations: Vec<Expectation>,
 }
 
-/// A part of a script: fixed bytes and waits, or a request made from an earlier reply.
-enum Part {
+/// A part of a script: a step that never changes, or a request made from an earlier response.
+enum ScriptPart {
     Fixed(Step),
-    From(Template),
+    FromPrior(Template),
 }
 
-/// Makes a request from an earlier reply; `None` if that reply lacks what the request needs.
-type Template = Box<dyn Fn(&Reply) -> Option<Vec<u8>> + Send + Sync>;
+/// Makes a request from an earlier response; returns `None` if the response lacks what the request needs.
+type Template = Box<dyn Fn(&Response) -> Option<Vec<u8>> + Send + Sync>;
 
 /// Makes a case for a requirement of the RFC (MUST).
 pub fn must(id: impl Into<String>, requirement: impl Into<String>) -> Case {
@@ -123,8 +123,8 @@ pub fn robust(id: impl Into<String>, requirement: impl Into<String>) -> Case {
 /// Methods for writing a case.
 impl Case {
     fn new(level: Level, id: String, requirement: String) -> Self {
-        let (prior, script, expects) = (None, Vec::new(), Vec::new());
-        Case { id, level, requirement, needs: Needs::Nothing, prior, script, expects }
+        let (prior, script, expectations) = (None, Vec::new(), Vec::new());
+        Case { id, level, requirement, needs: Needs::Nothing, prior, script, expectations }
     }
 
     /// Sets what the server must offer.
@@ -136,8 +136,8 @@ impl Case {
     /// Sends `bytes`. Consecutive calls make one write, hence one segment if it fits.
     pub fn send(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         match self.script.last_mut() {
-            Some(Part::Fixed(Step::Send(before))) => before.extend(bytes.into()),
-            _ => self.script.push(Part::Fixed(Step::Send(bytes.into()))),
+            Some(ScriptPart::Fixed(Step::Send(before))) => before.extend(bytes.into()),
+            _ => self.script.push(ScriptPart::Fixed(Step::Send(bytes.into()))),
         }
         self
     }
@@ -147,17 +147,20 @@ impl Case {
         self.step(Step::SendBytewise(bytes.into()))
     }
 
-    /// Before anything else, sends `request` on a connection of its own. Its reply is `prior` for
-    /// [`Case::send_from`] and for expectations.
+    /// Before anything else, sends `request` on a connection of its own. Its response is `prior` for [`Case::send_from`]
+    /// and for expectations.
     pub fn after(mut self, request: impl Into<Vec<u8>>) -> Self {
         self.prior = Some(request.into());
         self
     }
 
-    /// Sends the request that `template` makes from the prior reply. The case is skipped if `template` returns `None`
-    /// because the reply lacks a field.
-    pub fn send_from(mut self, template: impl Fn(&Reply) -> Option<Request> + Send + Sync + 'static) -> Self {
-        self.script.push(Part::From(Box::new(move |prior| template(prior).map(Vec::from))));
+    /// Sends the request that `template` makes from the prior response. The case is skipped if `template` returns `None`
+    /// because the response lacks a header.
+    pub fn send_from(
+        mut self,
+        template: impl Fn(&Response) -> Option<Request> + Send + Sync + 'static,
+    ) -> Self {
+        self.script.push(ScriptPart::FromPrior(Box::new(move |prior| template(prior).map(Vec::from))));
         self
     }
 
@@ -171,12 +174,12 @@ impl Case {
         self.step(Step::Pause)
     }
 
-    /// Waits until `count` final replies have arrived, counted from the start.
-    pub fn await_replies(self, count: usize) -> Self {
-        self.step(Step::AwaitReplies(count))
+    /// Waits until `count` final responses have arrived, counted from the start.
+    pub fn await_responses(self, count: usize) -> Self {
+        self.step(Step::AwaitResponses(count))
     }
 
-    /// Waits for an interim reply such as 100, or for a final reply. Continues after the timeout;
+    /// Waits for an interim response such as 100, or for a final response. Continues after the timeout;
     /// [`in_time`](crate::expect::in_time) makes the timeout a failure.
     pub fn await_continue(self) -> Self {
         self.step(Step::AwaitContinue)
@@ -187,74 +190,71 @@ impl Case {
         self.step(Step::HalfClose)
     }
 
-    /// Adds expectations: one or an array. All must hold.
-    pub fn expect(mut self, expects: impl Into<Vec<Expect>>) -> Self {
-        self.expects.extend(expects.into());
+    /// Adds one expectation or an array of them. All must hold.
+    pub fn expect(mut self, expectations: impl Into<Vec<Expectation>>) -> Self {
+        self.expectations.extend(expectations.into());
         self
     }
 
     fn step(mut self, step: Step) -> Self {
-        self.script.push(Part::Fixed(step));
+        self.script.push(ScriptPart::Fixed(step));
         self
     }
 }
 
 /// Methods for running a case.
 impl Case {
-    /// `RFC 9112 §6.3`, or the name of the topic for a case outside the RFCs.
+    /// The section of the requirement: `RFC 9112 §6.3`, or the name of the topic for a case outside the RFCs.
     pub fn section(&self) -> String {
         let (section, _) = self.id.rsplit_once('/').unwrap_or((&self.id, ""));
-        chapter(section).unwrap_or_else(|| section.to_owned())
+        rfc_section(section).unwrap_or_else(|| section.to_owned())
     }
 
     /// The request to send first, on a connection of its own.
     pub fn prior(&self) -> Option<Vec<u8>> {
-        let first_send = || {
-            self.script.iter().find_map(|part| match part {
-                Part::Fixed(Step::Send(bytes)) => Some(bytes.as_slice()),
-                _ => None,
-            })
-        };
-        let as_get = || Some([b"GET ", first_send()?.strip_prefix(b"HEAD ")?].concat());
-        let wanted = self.expects.iter().any(Expect::wants_get);
-        self.prior.clone().or_else(|| wanted.then(as_get).flatten())
+        let first = self.script.iter().find_map(|part| match part {
+            ScriptPart::Fixed(Step::Send(bytes)) => Some(bytes),
+            _ => None,
+        });
+        let as_get = || Some([b"GET ", first?.strip_prefix(b"HEAD ")?].concat());
+        let needs_get = self.expectations.iter().any(|expectation| expectation.needs_get);
+        self.prior.clone().or_else(|| needs_get.then(as_get).flatten())
     }
 
-    /// The script; `None` if it needs a prior reply and `prior` is missing or lacks a field.
-    pub fn script(&self, prior: Option<&Reply>) -> Option<Vec<Step>> {
-        let step = |part: &Part| match part {
-            Part::Fixed(step) => Some(step.clone()),
-            Part::From(template) => template(prior?).map(Step::Send),
+    /// The script; `None` if it needs a prior response and `prior` is missing or lacks a header.
+    pub fn script(&self, prior: Option<&Response>) -> Option<Vec<Step>> {
+        let step = |part: &ScriptPart| match part {
+            ScriptPart::Fixed(step) => Some(step.clone()),
+            ScriptPart::FromPrior(template) => template(prior?).map(Step::Send),
         };
         self.script.iter().map(step).collect()
     }
 
-    /// Whether the script has any steps.
-    pub fn is_scripted(&self) -> bool {
-        !self.script.is_empty()
+    /// Whether the case sends and awaits nothing, which is a mistake.
+    pub fn sends_nothing(&self) -> bool {
+        self.script.is_empty()
     }
 
     /// The expectations, all of which must hold.
-    pub fn expects(&self) -> &[Expect] {
-        &self.expects
+    pub fn expectations(&self) -> &[Expectation] {
+        &self.expectations
     }
 
-    /// Whether a server can pass without sending a reply.
-    pub fn allows_silence(&self) -> bool {
-        self.expects.iter().any(Expect::allows_silence)
+    /// Whether a server can pass without sending a response.
+    pub fn allows_no_response(&self) -> bool {
+        self.expectations.iter().any(|expectation| expectation.allows_no_response)
     }
 
-    /// The number of final replies to wait for.
-    pub fn due(&self) -> usize {
-        self.expects.iter().map(Expect::due).max().unwrap_or(1)
+    /// The number of final responses to wait for.
+    pub fn expected_responses(&self) -> usize {
+        self.expectations.iter().map(|expectation| expectation.responses).max().unwrap_or(1)
     }
 
-    /// How to end the conversation: the strongest ending that any expectation requires.
+    /// How to end the connection: the strongest ending that any expectation requires.
     pub fn ending(&self) -> Ending {
-        let wanted = |ending| self.expects.iter().any(|expect| expect.ending() == Some(ending));
-        let strongest =
-            [Ending::Farewell, Ending::Close, Ending::Quiet].into_iter().find(|&ending| wanted(ending));
-        strongest.unwrap_or(Ending::Farewell)
+        let is_wanted = |ending: &Ending| self.expectations.iter().any(|e| e.ending == Some(*ending));
+        let endings = [Ending::ClosingRequest, Ending::AwaitClose, Ending::Quiet];
+        endings.into_iter().find(is_wanted).unwrap_or(Ending::ClosingRequest)
     }
 }
 
@@ -274,8 +274,8 @@ impl fmt::Display for Level {
     }
 }
 
-/// `9112/6.3` is `RFC 9112 §6.3`.
-fn chapter(id: &str) -> Option<String> {
+/// The section that an id or its prefix names: `9112/6.3` is `RFC 9112 §6.3`.
+fn rfc_section(id: &str) -> Option<String> {
     let (rfc, section) = id.split_once('/')?;
     rfc.bytes().all(|byte| byte.is_ascii_digit()).then(|| format!("RFC {rfc} §{section}"))
 }
@@ -287,28 +287,20 @@ mod tests {
     use crate::request::{get, head};
 
     #[test]
-    fn joins_consecutive_sends_into_one_write() {
+    fn makes_the_script() {
         let case = must("9112/1/1", "x").send("a").send("b").pause().send("c").smuggled();
         let script = case.script(None).unwrap();
         assert!(matches!(&script[..], [Step::Send(ab), Step::Pause, Step::Send(_)] if ab == b"ab"));
-    }
-
-    #[test]
-    fn needs_the_prior_reply_for_its_script() {
-        let case = must("9112/1/1", "x").send_from(|prior| prior.field("ETag").map(|_| get("/")));
+        let case = must("9112/1/1", "x").send_from(|prior| prior.header("ETag").map(|_| get("/")));
         assert!(case.script(None).is_none());
+        let case = must("9110/9.3.2/1", "x").send(head("/a")).expect(same_as_get());
+        assert_eq!(case.prior().unwrap(), Vec::from(get("/a")));
     }
 
     #[test]
     fn takes_count_and_ending_from_expectations() {
         let case = must("9112/1/1", "x").expect([status(200), nth(2, status(200)), closes()]);
-        assert_eq!((case.due(), case.ending()), (3, Ending::Close));
-    }
-
-    #[test]
-    fn same_as_get_asks_by_get_before() {
-        let case = must("9110/9.3.2/1", "x").send(head("/a")).expect(same_as_get());
-        assert_eq!(case.prior().unwrap(), Vec::from(get("/a")));
+        assert_eq!((case.expected_responses(), case.ending()), (3, Ending::AwaitClose));
     }
 
     #[test]

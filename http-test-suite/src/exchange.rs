@@ -1,6 +1,6 @@
-//! A conversation with the server, from the first byte to the end of the connection, as requests and replies.
+//! What happens on one connection, from the first byte to the end, as requests and responses.
 //!
-//! [`hold`] runs a script and returns an [`Exchange`]. It does not judge: [`always`](crate::always) and
+//! [`run_script`] sends what a case says, and returns an [`Exchange`]. It does not judge: [`rules`](crate::rules) and
 //! [`expect`](crate::expect) do that, by looking at the exchange.
 
 use std::io;
@@ -8,14 +8,14 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::reply::{self, Asked, Reply};
+use crate::connection::{Connection, ConnectionEnd, Timeouts};
 use crate::request;
-use crate::wire::{End, Patience, Wire};
+use crate::response::Response;
 
 /// A pause long enough for a server on this machine to read the earlier bytes before the next arrive.
 const PAUSE: Duration = Duration::from_millis(15);
 
-/// Like [`PAUSE`], between single bytes.
+/// The pause between two bytes that are sent one by one.
 const BYTE_PAUSE: Duration = Duration::from_millis(1);
 
 /// One step of a script.
@@ -27,236 +27,221 @@ pub enum Step {
     SendBytewise(Vec<u8>),
     /// Waits a moment, so that the server reads the bytes sent so far.
     Pause,
-    /// Waits until this many final replies have arrived, counted from the start.
-    AwaitReplies(usize),
-    /// Waits for an interim or a final reply.
+    /// Waits until this many final responses have arrived, counted from the start.
+    AwaitResponses(usize),
+    /// Waits for an interim or a final response.
     AwaitContinue,
     /// Closes the client's side of the connection.
     HalfClose,
 }
 
-/// What to do after the due replies have arrived.
+/// How the client ends the connection after the expected responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Send one more request with `Connection: close`: its reply proves that the connection is open, and stray bytes
-    /// show.
-    Farewell,
-    /// Wait for the server to close.
-    Close,
-    /// Wait a moment for further bytes; if none come, send the farewell.
+    /// Sends [`CLOSING_REQUEST`](request::CLOSING_REQUEST): its response proves that the connection is open, and stray
+    /// bytes show before it.
+    ClosingRequest,
+    /// Waits for the server to close.
+    AwaitClose,
+    /// Waits a moment for further bytes; if none come, sends the closing request.
     Quiet,
-    /// Close at once.
-    Leave,
+    /// Closes at once.
+    Close,
 }
 
-/// What happened in a conversation. `Default` is a conversation without any events.
+/// What happened on one connection. `Default` is a connection without any events.
 #[derive(Debug, Default)]
 pub struct Exchange {
-    /// All bytes that could be sent, the farewell included.
+    /// All bytes that could be sent, the closing request included.
     pub sent: Vec<u8>,
     /// All bytes received.
     pub received: Vec<u8>,
-    /// Final replies, without the reply to the farewell.
-    pub replies: Vec<Reply>,
-    /// The number of final replies that the case expects.
-    pub due: usize,
-    /// The reply to the farewell, if one came.
-    pub farewell: Option<Reply>,
-    /// Why the strict reader rejected the received bytes, if it did.
-    pub broken: Option<String>,
-    /// Whether the script waited for a reply that did not come in time.
-    pub in_vain: bool,
-    /// Interim replies without their final reply.
-    pub interim: Vec<Reply>,
-    /// How the server's side ended.
-    pub end: End,
-    /// Whether the client closed without waiting for the server's end.
-    pub left: bool,
-    /// The reply to the request that the case sent first, on a connection of its own.
-    pub prior: Option<Reply>,
+    /// The final responses, without the response to the closing request.
+    pub responses: Vec<Response>,
+    /// The number of final responses that the case expects.
+    pub expected_responses: usize,
+    /// The response to the closing request, if one came.
+    pub closing_response: Option<Response>,
+    /// Why the reader rejected the received bytes, if it did.
+    pub malformed: Option<String>,
+    /// Whether a step of the script waited for a response until its timeout expired.
+    pub timed_out: bool,
+    /// The interim responses whose final response has not come.
+    pub interim: Vec<Response>,
+    /// How the server ended its side.
+    pub end: ConnectionEnd,
+    /// Whether the client closed without waiting for the server to close.
+    pub client_closed: bool,
+    /// The response to the request that the case sent first, on a connection of its own.
+    pub prior: Option<Response>,
 }
 
 impl Exchange {
-    fn take(&mut self, mut reply: Reply) {
-        // 101 counts as final: the bytes behind it are not HTTP/1.1.
-        if reply.status < 200 && reply.status != 101 {
-            self.interim.push(reply);
-        } else {
-            reply.interim = std::mem::take(&mut self.interim);
-            self.replies.push(reply);
+    /// The response to the closing request and all responses before it, interim ones included.
+    pub fn all_responses(&self) -> impl Iterator<Item = &Response> {
+        let finals = self.responses.iter().chain(&self.closing_response);
+        finals.flat_map(|response| response.interim.iter().chain([response]))
+    }
+
+    /// Describes the lack of final response number `index`, as the end of a sentence.
+    pub fn absence(&self, index: usize) -> String {
+        let end = match self.end {
+            ConnectionEnd::Open => "within the timeout",
+            ConnectionEnd::Closed => "before the connection closed",
+            ConnectionEnd::Reset => "before the connection was reset",
+        };
+        match (index, self.responses.len()) {
+            (0, _) => format!("no response {end}"),
+            (_, 0) => format!("no response at all {end}"),
+            (_, count) => format!("only {count} of {} responses {end}", index + 1),
         }
     }
 
-    /// Describes the lack of final reply number `index`, as the end of a sentence.
-    pub fn absence(&self, index: usize) -> String {
-        let end = match self.end {
-            End::Open => "within the timeout",
-            End::Closed => "before the connection closed",
-            End::Reset => "before the connection was reset",
-        };
-        match (index, self.replies.as_slice()) {
-            (0, _) => format!("no reply {end}"),
-            (_, []) => format!("no reply at all {end}"),
-            (_, replies) => format!("only {} of {} replies {end}", replies.len(), index + 1),
+    fn add(&mut self, mut response: Response) {
+        if response.is_final() {
+            response.interim = std::mem::take(&mut self.interim);
+            self.responses.push(response);
+        } else {
+            self.interim.push(response);
         }
     }
 }
 
-/// Connects, runs `script`, waits for `due` final replies, and ends as `ending` says.
+/// Connects, runs `script`, waits for this number of final responses, and ends as `ending` says.
 ///
 /// # Errors
 ///
 /// If the connection cannot be made.
-pub fn hold(
+pub fn run_script(
     server: SocketAddr,
-    patience: Patience,
+    timeouts: Timeouts,
     script: &[Step],
-    due: usize,
+    expected_responses: usize,
     ending: Ending,
 ) -> io::Result<Exchange> {
-    let mut talk = Talk {
-        wire: Wire::dial(server, patience)?,
-        patience,
-        read: 0,
-        answered: 0,
-        heard: Exchange::default(),
-    };
-    talk.heard.due = due;
+    let exchange = Exchange { expected_responses, ..Exchange::default() };
+    let connection = Connection::connect(server, timeouts)?;
+    let mut run = ScriptRun { connection, timeouts, answered: 0, exchange };
     for step in script {
-        talk.perform(step);
+        run.step(step);
     }
-    talk.listen(patience.timeout, |heard| heard.replies.len() >= due);
-    talk.finish(ending);
-    Ok(talk.exchange())
+    run.receive_until(timeouts.response, |exchange| exchange.responses.len() >= expected_responses);
+    run.end(ending);
+    Ok(run.into_exchange())
 }
 
-/// A conversation in progress.
-struct Talk {
-    wire: Wire,
-    patience: Patience,
-    /// How much of `wire.received` has been read into replies.
-    read: usize,
-    /// The length of `wire.sent` up to the end of the last request line that has its final reply.
+/// A script that is being run.
+struct ScriptRun {
+    connection: Connection,
+    timeouts: Timeouts,
+    /// The number of sent bytes up to the end of the last request line that has its final response.
     answered: usize,
-    /// The result; `sent`, `received` and `end` are filled in last.
-    heard: Exchange,
+    /// The result; `sent`, `received` and `end` are set last.
+    exchange: Exchange,
 }
 
-impl Talk {
-    fn perform(&mut self, step: &Step) {
+impl ScriptRun {
+    fn step(&mut self, step: &Step) {
         match step {
-            Step::Send(bytes) => self.wire.send(bytes),
+            Step::Send(bytes) => self.connection.send(bytes),
             Step::SendBytewise(bytes) => {
                 for byte in bytes {
-                    self.wire.send(&[*byte]);
+                    self.connection.send(&[*byte]);
                     thread::sleep(BYTE_PAUSE);
                 }
             }
             Step::Pause => thread::sleep(PAUSE),
-            Step::AwaitReplies(count) => self.await_that(|heard| heard.replies.len() >= *count),
+            Step::AwaitResponses(count) => self.wait_for(|exchange| exchange.responses.len() >= *count),
             Step::AwaitContinue => {
-                let before = self.heard.replies.len();
-                self.await_that(|heard| !heard.interim.is_empty() || heard.replies.len() > before);
+                let before = self.exchange.responses.len();
+                self.wait_for(|exchange| !exchange.interim.is_empty() || exchange.responses.len() > before);
             }
-            Step::HalfClose => self.wire.half_close(),
+            Step::HalfClose => self.connection.half_close(),
         }
     }
 
-    fn await_that(&mut self, came: impl Fn(&Exchange) -> bool) {
-        self.listen(self.patience.timeout, &came);
-        self.heard.in_vain |= !came(&self.heard);
+    /// Receives until `is_met` is true, and notes if the timeout expires first.
+    fn wait_for(&mut self, is_met: impl Fn(&Exchange) -> bool) {
+        self.receive_until(self.timeouts.response, &is_met);
+        self.exchange.timed_out |= !is_met(&self.exchange);
     }
 
-    fn finish(&mut self, ending: Ending) {
-        let due = self.heard.due;
-        let says_close = self.heard.replies.last().is_some_and(|reply| reply.lists("Connection", "close"));
+    fn end(&mut self, ending: Ending) {
+        let expected = self.exchange.expected_responses;
+        let closes = self.exchange.responses.last().is_some_and(|last| last.lists("Connection", "close"));
         match ending {
-            Ending::Leave => self.heard.left = true,
-            // A server that has not sent the due replies in time will not answer a farewell either.
-            _ if self.heard.replies.len() < due => {}
-            _ if says_close || self.wire.mute => self.listen_to_end(self.patience.timeout),
-            Ending::Close => self.listen_to_end(self.patience.timeout),
+            Ending::Close => self.exchange.client_closed = true,
+            // A server that has not sent the expected responses in time will not answer another request either.
+            _ if self.exchange.responses.len() < expected => {}
+            _ if closes || self.connection.is_write_closed => self.receive_for(self.timeouts.response),
+            Ending::AwaitClose => self.receive_for(self.timeouts.response),
+            Ending::ClosingRequest => self.send_closing_request(),
             Ending::Quiet => {
-                self.listen_to_end(self.patience.quiet);
-                if self.wire.end == End::Open && self.heard.replies.len() == due {
-                    self.say_farewell();
+                self.receive_for(self.timeouts.quiet);
+                if self.connection.end == ConnectionEnd::Open && self.exchange.responses.len() == expected {
+                    self.send_closing_request();
                 }
             }
-            Ending::Farewell => self.say_farewell(),
         }
     }
 
-    fn say_farewell(&mut self) {
-        let due = self.heard.due;
-        self.wire.send(request::FAREWELL.as_bytes());
-        self.listen(self.patience.timeout, |heard| heard.replies.len() > due);
-        self.listen_to_end(self.patience.quiet);
-        if self.heard.replies.len() > due {
-            self.heard.farewell = self.heard.replies.pop();
+    fn send_closing_request(&mut self) {
+        let expected = self.exchange.expected_responses;
+        self.connection.send(request::CLOSING_REQUEST.as_bytes());
+        self.receive_until(self.timeouts.response, |exchange| exchange.responses.len() > expected);
+        self.receive_for(self.timeouts.quiet);
+        if self.exchange.responses.len() > expected {
+            self.exchange.closing_response = self.exchange.responses.pop();
         }
     }
 
-    fn listen_to_end(&mut self, patience: Duration) {
-        self.listen(patience, |_| false);
+    /// Receives for this time, or until the connection ends.
+    fn receive_for(&mut self, time: Duration) {
+        self.receive_until(time, |_| false);
     }
 
-    /// Receives until `enough` is true, the connection ends, the reader rejects a reply, or the timeout `patience`
-    /// expires.
-    fn listen(&mut self, patience: Duration, enough: impl Fn(&Exchange) -> bool) {
-        let deadline = Instant::now() + patience;
-        while !enough(&self.heard) && self.heard.broken.is_none() && self.wire.receive(deadline) {
-            self.read_replies();
+    /// Receives until `is_met` is true, the connection ends, a response is malformed, or the timeout expires.
+    fn receive_until(&mut self, timeout: Duration, is_met: impl Fn(&Exchange) -> bool) {
+        let deadline = Instant::now() + timeout;
+        while !is_met(&self.exchange)
+            && self.exchange.malformed.is_none()
+            && self.connection.receive(deadline)
+        {
+            self.read_responses();
         }
     }
 
-    fn read_replies(&mut self) {
-        let ended = self.wire.end != End::Open;
-        while self.read < self.wire.received.len() {
-            let (asked, line_len) = asked(&self.wire.sent[self.answered..]);
-            match reply::read(&self.wire.received[self.read..], asked, ended) {
-                Ok(Some((reply, length))) => {
-                    self.read += length;
-                    let before = self.heard.replies.len();
-                    self.heard.take(reply);
-                    if self.heard.replies.len() > before {
-                        self.answered += line_len;
-                    }
+    fn read_responses(&mut self) {
+        loop {
+            // A response to anything but a request line is read like a response to GET.
+            let (request, len) =
+                request::first_request(&self.connection.sent[self.answered..]).unwrap_or_default();
+            match self.connection.next_response(request) {
+                Ok(Some(response)) => {
+                    self.answered += if response.is_final() { len } else { 0 };
+                    self.exchange.add(response);
                 }
                 Ok(None) => return,
-                Err(why) => {
-                    self.heard.broken = Some(why);
+                Err(error) => {
+                    self.exchange.malformed = Some(error);
                     return;
                 }
             }
         }
     }
 
-    fn exchange(mut self) -> Exchange {
-        if self.heard.broken.is_none() && self.read < self.wire.received.len() {
-            self.heard.broken = Some("a reply that had not come to its end when time was up".into());
+    fn into_exchange(mut self) -> Exchange {
+        let mut exchange = self.exchange;
+        if exchange.malformed.is_none() && !self.connection.unread().is_empty() {
+            exchange.malformed = Some("a response that was not complete when the timeout expired".into());
         }
-        self.heard.sent = std::mem::take(&mut self.wire.sent);
-        self.heard.received = std::mem::take(&mut self.wire.received);
+        exchange.sent = std::mem::take(&mut self.connection.sent);
+        exchange.received = std::mem::take(&mut self.connection.received);
         // The server's kernel answers unread bytes with a reset, even if the end of the stream was read before.
-        self.heard.end = if self.wire.abandoned { End::Reset } else { self.wire.end };
-        self.heard
+        exchange.end =
+            if self.connection.is_write_reset { ConnectionEnd::Reset } else { self.connection.end };
+        exchange
     }
-}
-
-/// What the next final reply answers, found by the first line in `sent` that looks like a request line, and the offset
-/// in `sent` behind that line. A reply to anything else is read like a reply to GET.
-fn asked(sent: &[u8]) -> (Asked, usize) {
-    let mut reach = 0;
-    for line in sent.split_inclusive(|&byte| byte == b'\n') {
-        reach += line.len();
-        let line = line.trim_ascii_end();
-        let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
-        if version.len() == 8 && version.starts_with(b"HTTP/") && line.len() > version.len() {
-            let asked = Asked { head: line.starts_with(b"HEAD "), http10: line.ends_with(b" HTTP/1.0") };
-            return (asked, reach);
-        }
-    }
-    (Asked::default(), 0)
 }
 
 #[cfg(test)]
@@ -267,22 +252,24 @@ mod tests {
     use super::*;
 
     const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-    const BYE: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    const GET: &str = "GET / HTTP/1.1\r\n\r\n";
+    const POST: &str = "POST / HTTP/1.1\r\n\r\n";
 
-    /// Runs a conversation with a server that sends one of `answers` after each read, and then closes.
-    fn with(answers: &[&str], script: &[Step], due: usize, ending: Ending) -> Exchange {
-        let patience = Patience { timeout: Duration::from_secs(5), quiet: Duration::from_millis(50) };
+    /// Runs the script against a server that reads once before it sends each of `outputs`, and then closes.
+    fn run(outputs: &[&str], script: &[Step], expected_responses: usize, ending: Ending) -> Exchange {
+        let timeouts = Timeouts { response: Duration::from_secs(5), quiet: Duration::from_millis(50) };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = listener.local_addr().unwrap();
         thread::scope(|scope| {
             scope.spawn(|| {
                 let (mut stream, _) = listener.accept().unwrap();
-                for answer in answers {
+                for output in outputs {
                     drop(stream.read(&mut [0; 4096]));
-                    drop(stream.write_all(answer.as_bytes()));
+                    drop(stream.write_all(output.as_bytes()));
                 }
             });
-            hold(server, patience, script, due, ending).unwrap()
+            run_script(server, timeouts, script, expected_responses, ending).unwrap()
         })
     }
 
@@ -291,57 +278,45 @@ mod tests {
     }
 
     #[test]
-    fn sends_a_farewell_on_an_open_connection() {
-        let exchange = with(&[OK, BYE], &[send("GET / HTTP/1.1\r\n\r\n")], 1, Ending::Farewell);
-        assert_eq!(
-            (exchange.replies.len(), exchange.farewell.is_some(), exchange.end),
-            (1, true, End::Closed)
-        );
-        assert_eq!(exchange.broken, None);
+    fn sends_a_closing_request_on_an_open_connection() {
+        let exchange = run(&[OK, LAST], &[send(GET)], 1, Ending::ClosingRequest);
+        assert_eq!(exchange.responses.len(), 1);
+        assert_eq!((exchange.end, exchange.malformed), (ConnectionEnd::Closed, None));
+        assert!(exchange.closing_response.is_some());
+        let exchange = run(&[&format!("{OK}{OK}"), LAST], &[send(GET)], 1, Ending::ClosingRequest);
+        assert_eq!((exchange.responses.len(), exchange.closing_response.is_some()), (2, true));
     }
 
     #[test]
-    fn tells_a_stray_reply_from_the_reply_to_the_farewell() {
-        let exchange =
-            with(&[&format!("{OK}{OK}"), BYE], &[send("GET / HTTP/1.1\r\n\r\n")], 1, Ending::Farewell);
-        assert_eq!((exchange.replies.len(), exchange.farewell.is_some()), (2, true));
-    }
-
-    #[test]
-    fn reads_each_reply_by_its_own_request() {
-        let head = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n";
+    fn reads_each_response_by_its_own_request() {
         let script = [send("HEAD / HTTP/1.1\r\n\r\nGET / HTTP/1.0\r\n\r\n")];
-        let exchange = with(&[&format!("{head}{BYE}")], &script, 2, Ending::Close);
-        let asked: Vec<_> =
-            exchange.replies.iter().map(|reply| (reply.asked.head, reply.asked.http10)).collect();
-        assert_eq!(asked, [(true, false), (false, true)]);
+        let head = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n";
+        let exchange = run(&[&format!("{head}{LAST}")], &script, 2, Ending::AwaitClose);
+        let kinds: Vec<_> = exchange.responses.iter().map(|response| response.request).collect();
+        assert_eq!(
+            (kinds[0].head, kinds[0].http10, kinds[1].head, kinds[1].http10),
+            (true, false, false, true)
+        );
+        let body = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+        let exchange = run(&[body], &[send("HEAD / HTTP/1.1\r\n\r\n")], 1, Ending::AwaitClose);
+        assert!(exchange.malformed.unwrap().contains("hello"));
     }
 
     #[test]
-    fn attaches_interim_replies_to_the_final_reply() {
-        let script = [send("POST / HTTP/1.1\r\n\r\n"), Step::AwaitContinue, send("x")];
-        let exchange = with(&["HTTP/1.1 100 Continue\r\n\r\n", BYE], &script, 1, Ending::Close);
-        assert_eq!(exchange.replies[0].interim[0].status, 100);
+    fn waits_for_interim_responses() {
+        let script = [send(POST), Step::AwaitContinue, send("x")];
+        let interim = "HTTP/1.1 100 Continue\r\n\r\n";
+        let exchange = run(&[interim, LAST], &script, 1, Ending::AwaitClose);
+        assert_eq!((exchange.responses[0].interim[0].status, exchange.timed_out), (100, false));
+        assert!(!run(&[LAST], &script[..2], 1, Ending::AwaitClose).timed_out);
+        assert!(run(&[""], &script[..2], 1, Ending::AwaitClose).timed_out);
     }
 
     #[test]
-    fn notes_an_awaited_reply_that_did_not_come() {
-        let script = [send("POST / HTTP/1.1\r\n\r\n"), Step::AwaitContinue];
-        assert!(!with(&["HTTP/1.1 100 Continue\r\n\r\n", BYE], &script, 0, Ending::Leave).in_vain);
-        assert!(!with(&[BYE], &script, 1, Ending::Close).in_vain);
-        assert!(with(&[""], &script, 1, Ending::Close).in_vain);
-    }
-
-    #[test]
-    fn rejects_content_behind_a_reply_to_head() {
-        let reply = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
-        let exchange = with(&[reply], &[send("HEAD / HTTP/1.1\r\n\r\n")], 1, Ending::Close);
-        assert!(exchange.broken.unwrap().contains("hello"));
-    }
-
-    #[test]
-    fn describes_a_missing_reply() {
-        let exchange = with(&[OK], &[send("GET / HTTP/1.1\r\n\r\n")], 2, Ending::Close);
-        assert_eq!(exchange.absence(1), "only 1 of 2 replies before the connection closed");
+    fn describes_a_missing_response() {
+        let exchange = run(&[OK], &[send(GET)], 2, Ending::AwaitClose);
+        assert_eq!(exchange.absence(1), "only 1 of 2 responses before the connection closed");
+        let exchange = run(&["HTTP/1.1 200 OK\r\n"], &[send(GET)], 1, Ending::AwaitClose);
+        assert!(exchange.malformed.unwrap().contains("ended inside the head"));
     }
 }

@@ -26,7 +26,7 @@ pub const HELLO: &str = "Hello, world!\n";
 /// The content of `/digits.txt`: each digit is its own offset.
 pub const DIGITS: &str = "0123456789";
 
-/// The content of `/smuggled.txt`. A reply with it proves that the server served a request hidden in another.
+/// The content of `/smuggled.txt`. A response with it proves that the server served a request hidden in another.
 pub const SMUGGLED: &str = "This is the answer to a smuggled request.\n";
 
 /// The length of `/pattern.bin`.

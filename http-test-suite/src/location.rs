@@ -6,7 +6,7 @@ use crate::request::HOST;
 /// browser could think so: it takes a backslash for a slash.
 pub fn resolve(target: &str, location: &str) -> Option<String> {
     let (base, reference) = match location.strip_prefix("http://") {
-        // The server may have added its port, which the Host field did not name.
+        // The server may have added its port, which the Host header did not name.
         Some(rest) => {
             let rest = rest.strip_prefix(HOST)?.trim_start_matches(|c: char| c == ':' || c.is_ascii_digit());
             ("/", Some(rest).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))?)

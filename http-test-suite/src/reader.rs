@@ -15,7 +15,7 @@
 //! | Without either header, the body ends with the connection. A connection that ends inside a response is an error. | §6.3, §8 |
 //!
 //! It never guesses: bytes that two readers could understand in two ways are an error. It never looks at what a response
-//! means: [`always`](crate::always) does that. How the bytes are cut into pieces never changes the result.
+//! means: [`rules`](crate::rules) does that. How the bytes are cut into pieces never changes the result.
 //!
 //! A head, the trailers and each line of the chunked coding have at most [`HEAD_MAX`] bytes. Bodies are not stored, so
 //! that once the buffer for the head has its size, no response causes an allocation.

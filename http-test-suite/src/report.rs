@@ -7,8 +7,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::case::{Case, Level, Section};
-use crate::escape::{self, SHOWN};
 use crate::exchange::Exchange;
+use crate::reader::preview;
+
+/// How many bytes of each side of a connection a report shows.
+const SHOWN: usize = 2048;
 
 /// The outcome of every case, in the order of the RFCs.
 #[derive(Debug, Serialize)]
@@ -39,7 +42,7 @@ pub struct Outcome {
     pub sent: Vec<String>,
     /// The bytes received, escaped, line by line.
     pub received: Vec<String>,
-    /// The duration of the conversation.
+    /// How long the case took.
     pub milliseconds: u64,
 }
 
@@ -50,7 +53,12 @@ pub enum Verdict {
     /// All expectations hold.
     Passed,
     /// An expectation does not hold.
-    Failed(Failure),
+    Failed {
+        /// The first expectation that does not hold; ends the sentence "expected …".
+        expected: String,
+        /// What the server did; ends the sentence "but it was …".
+        actual: String,
+    },
     /// The case was not run.
     Skipped {
         /// The reason.
@@ -58,18 +66,9 @@ pub enum Verdict {
     },
 }
 
-/// The first expectation that does not hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    /// Ends the sentence "expected …".
-    pub expected: String,
-    /// Ends the sentence "but it was …".
-    pub actual: String,
-}
-
 /// The number of cases by verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct Counts {
     /// Cases that passed.
     pub passed: usize,
     /// Cases that failed.
@@ -78,17 +77,27 @@ pub struct Tally {
     pub skipped: usize,
 }
 
-impl Failure {
-    /// A failed verdict with these texts.
-    pub fn of(expected: impl Into<String>, actual: impl Into<String>) -> Verdict {
-        Verdict::Failed(Failure { expected: expected.into(), actual: actual.into() })
+impl Verdict {
+    /// Makes a failed verdict with these texts.
+    pub fn failed(expected: impl Into<String>, actual: impl Into<String>) -> Verdict {
+        Verdict::Failed { expected: expected.into(), actual: actual.into() }
+    }
+
+    /// Makes the verdict on a case that was not run.
+    pub fn skipped(why: impl Into<String>) -> Verdict {
+        Verdict::Skipped { why: why.into() }
     }
 }
 
 impl Outcome {
-    /// Makes the outcome of `case`; `exchange` is the conversation that was judged.
-    #[expect(clippy::needless_pass_by_value, reason = "it ends here: only its escaped text lives on")]
-    pub fn new(section: &Section, case: &Case, verdict: Verdict, exchange: Exchange, took: Duration) -> Self {
+    /// Makes the outcome of `case`, whose connection was used as `exchange` says and took this time.
+    pub fn new(
+        section: &Section,
+        case: &Case,
+        verdict: Verdict,
+        exchange: &Exchange,
+        time: Duration,
+    ) -> Self {
         Outcome {
             id: case.id.clone(),
             heading: section.heading(),
@@ -96,18 +105,15 @@ impl Outcome {
             level: case.level,
             requirement: case.requirement.clone(),
             verdict,
-            sent: escape::lines(&exchange.sent, SHOWN),
-            received: escape::lines(&exchange.received, SHOWN),
-            milliseconds: took.as_millis().try_into().unwrap_or(u64::MAX),
+            sent: lines(&exchange.sent),
+            received: lines(&exchange.received),
+            milliseconds: time.as_millis().try_into().unwrap_or(u64::MAX),
         }
     }
 
-    /// The failure, if the case failed.
-    pub fn failure(&self) -> Option<&Failure> {
-        match &self.verdict {
-            Verdict::Failed(failure) => Some(failure),
-            Verdict::Passed | Verdict::Skipped { .. } => None,
-        }
+    /// Whether the case failed.
+    pub fn is_failed(&self) -> bool {
+        matches!(self.verdict, Verdict::Failed { .. })
     }
 }
 
@@ -123,15 +129,20 @@ impl Report {
 
     /// The cases that failed.
     pub fn failures(&self) -> impl Iterator<Item = &Outcome> {
-        self.outcomes.iter().filter(|outcome| outcome.failure().is_some())
+        self.outcomes.iter().filter(|outcome| outcome.is_failed())
     }
 
     /// The number of cases by verdict.
-    pub fn tally(&self) -> Tally {
-        Tally::of(&self.outcomes)
+    pub fn counts(&self) -> Counts {
+        Counts::of(&self.outcomes)
     }
 
-    /// The report as JSON; the fields are those of these types.
+    /// The number of cases of this level by verdict.
+    pub fn counts_of(&self, level: Level) -> Counts {
+        Counts::of(self.outcomes.iter().filter(|outcome| outcome.level == level))
+    }
+
+    /// The report as JSON; the headers are those of these types.
     ///
     /// # Errors
     ///
@@ -144,7 +155,7 @@ impl Report {
     pub fn junit(&self) -> String {
         let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
         for (heading, outcomes) in self.by_heading() {
-            let Tally { failed, skipped, .. } = Tally::of(outcomes);
+            let Counts { failed, skipped, .. } = Counts::of(outcomes);
             let (name, count) = (xml_text(heading), outcomes.len());
             xml.push_str(&format!(
                 "  <testsuite name=\"{name}\" tests=\"{count}\" failures=\"{failed}\" skipped=\"{skipped}\">\n"
@@ -174,16 +185,17 @@ impl Report {
     }
 }
 
-impl Tally {
-    fn of(outcomes: &[Outcome]) -> Tally {
-        outcomes.iter().fold(Tally::default(), |mut tally, outcome| {
+impl Counts {
+    fn of<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Counts {
+        let mut counts = Counts::default();
+        for outcome in outcomes {
             match outcome.verdict {
-                Verdict::Passed => tally.passed += 1,
-                Verdict::Failed(_) => tally.failed += 1,
-                Verdict::Skipped { .. } => tally.skipped += 1,
+                Verdict::Passed => counts.passed += 1,
+                Verdict::Failed { .. } => counts.failed += 1,
+                Verdict::Skipped { .. } => counts.skipped += 1,
             }
-            tally
-        })
+        }
+        counts
     }
 }
 
@@ -196,14 +208,14 @@ impl fmt::Display for Report {
         let width = self.outcomes.iter().map(|outcome| outcome.heading.chars().count()).max().unwrap_or(0);
         writeln!(f, "{:width$}  passed  failed  skipped", "")?;
         for (heading, outcomes) in self.by_heading() {
-            let Tally { passed, failed, skipped } = Tally::of(outcomes);
+            let Counts { passed, failed, skipped } = Counts::of(outcomes);
             writeln!(f, "{heading:width$}  {passed:6}  {failed:6}  {skipped:7}")?;
         }
         writeln!(f)?;
         for (why, count) in self.reasons_to_skip() {
             writeln!(f, "{count} skipped: {why}")?;
         }
-        let Tally { passed, failed, skipped } = self.tally();
+        let Counts { passed, failed, skipped } = self.counts();
         write!(f, "{passed} passed, {failed} failed, {skipped} skipped")
     }
 }
@@ -216,7 +228,7 @@ impl fmt::Display for Outcome {
         match &self.verdict {
             Verdict::Passed => writeln!(f, "    passed")?,
             Verdict::Skipped { why } => writeln!(f, "    skipped: {why}")?,
-            Verdict::Failed(Failure { expected, actual }) => {
+            Verdict::Failed { expected, actual } => {
                 writeln!(f, "    expected {expected}\n    but it was {actual}")?;
             }
         }
@@ -232,12 +244,17 @@ fn junit_case(outcome: &Outcome) -> String {
     match &outcome.verdict {
         Verdict::Passed => format!("{open}/>\n"),
         Verdict::Skipped { why } => format!("{open}><skipped message=\"{}\"/></testcase>\n", xml_text(why)),
-        Verdict::Failed(Failure { expected, actual }) => {
+        Verdict::Failed { expected, actual } => {
             let message = xml_text(&format!("expected {expected}, but it was {actual}"));
             let (kind, story) = (outcome.level, xml_text(&outcome.to_string()));
             format!("{open}><failure type=\"{kind}\" message=\"{message}\">{story}</failure></testcase>\n")
         }
     }
+}
+
+/// The first bytes as text, with a new line behind each line feed.
+fn lines(bytes: &[u8]) -> Vec<String> {
+    preview(bytes, SHOWN).split_inclusive("\\n").map(str::to_owned).collect()
 }
 
 /// Escaped for attributes and text. Control characters, which XML 1.0 cannot hold, become U+FFFD.
@@ -263,14 +280,15 @@ mod tests {
 
     fn report(cases: Vec<(Case, Verdict)>) -> Report {
         let section = Section::new("9112/2", "Message", []);
+        let exchange = Exchange { received: b"a\r\nb".to_vec(), ..Exchange::default() };
         let outcome = |(case, verdict): (Case, _)| {
-            Outcome::new(&section, &case, verdict, Exchange::default(), Duration::from_millis(7))
+            Outcome::new(&section, &case, verdict, &exchange, Duration::from_millis(7))
         };
         Report { server: "here".into(), outcomes: cases.into_iter().map(outcome).collect() }
     }
 
     fn failed() -> Verdict {
-        Failure::of("status 400", "status 200 \"<OK>\"")
+        Verdict::failed("status 400", "status 200 \"<OK>\"")
     }
 
     #[test]
@@ -284,7 +302,7 @@ mod tests {
 
     #[test]
     fn ends_with_the_count() {
-        let skipped = Verdict::Skipped { why: "no echo".into() };
+        let skipped = Verdict::skipped("no echo");
         let cases = vec![
             (must("a/1", "x"), failed()),
             (must("a/2", "y"), Verdict::Passed),

@@ -2,20 +2,20 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::Mutex;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::always;
 use crate::case::{Case, Needs, Section};
 use crate::cases;
-use crate::exchange::{Ending, Exchange, Step, hold};
-use crate::expect::Expect;
+use crate::connection::Timeouts;
+use crate::exchange::{Ending, Exchange, Step, run_script};
 use crate::fixtures;
-use crate::report::{Failure, Outcome, Report, Verdict};
+use crate::report::{Outcome, Report, Verdict};
 use crate::request::{Request, get, post};
-use crate::wire::Patience;
+use crate::response::Response;
+use crate::rules;
 
 /// The server or servers to test.
 #[derive(Clone, Copy, Debug)]
@@ -51,9 +51,9 @@ impl Target {
 pub struct Options {
     /// Run only cases whose id begins with one of these, up to a slash or a dot; empty runs all cases.
     pub only: Vec<String>,
-    /// The number of simultaneous conversations.
+    /// The number of cases that run at the same time.
     pub jobs: usize,
-    /// The timeout for connecting, for a write, and for a reply.
+    /// The timeout for connecting, for a write, and for a response.
     pub timeout: Duration,
     /// How long to wait for unexpected bytes before assuming that none will come.
     pub quiet: Duration,
@@ -88,7 +88,7 @@ pub fn run(target: &Target, options: &Options) -> io::Result<Report> {
     run_with(target, options, |_, _| {})
 }
 
-/// Like [`run`], but calls a function after each case with its id and the number of cases.
+/// Like [`run`], but calls `on_outcome` after each case with its outcome and the number of chosen cases.
 ///
 /// # Errors
 ///
@@ -96,129 +96,130 @@ pub fn run(target: &Target, options: &Options) -> io::Result<Report> {
 pub fn run_with(
     target: &Target,
     options: &Options,
-    tell: impl Fn(&Outcome, usize) + Sync,
+    on_outcome: impl Fn(&Outcome, usize) + Sync,
 ) -> io::Result<Report> {
     let chosen: Vec<(&Section, &Case)> = cases::all()
         .iter()
         .flat_map(|section| section.cases.iter().map(move |case| (section, case)))
         .filter(|(_, case)| options.chooses(&case.id))
         .collect();
-    let bench = Bench::new(target, options)?;
-    let outcomes = side_by_side(options.jobs, &chosen, |(section, case)| {
-        let outcome = bench.outcome(section, case);
-        tell(&outcome, chosen.len());
+    let runner = Runner::new(target, options)?;
+    let outcomes = map_in_parallel(options.jobs, &chosen, |(section, case)| {
+        let outcome = runner.run(section, case);
+        on_outcome(&outcome, chosen.len());
         outcome
     });
     Ok(Report { server: target.server.to_string(), outcomes })
 }
 
 /// Maps `items` on `jobs` threads; the results are in the order of `items`.
-fn side_by_side<T: Sync, R: Send>(jobs: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+fn map_in_parallel<T: Sync, R: Send>(jobs: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::with_capacity(items.len()));
     let job = || {
-        while let Some((index, item)) = {
+        let mut done = Vec::new();
+        loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            items.get(index).map(|item| (index, item))
-        } {
-            let result = work(item);
-            done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((index, result));
+            let Some(item) = items.get(index) else { return done };
+            done.push((index, work(item)));
         }
     };
-    thread::scope(|scope| {
-        for _ in 0..jobs.clamp(1, items.len().max(1)) {
-            scope.spawn(job);
-        }
+    let mut done: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..jobs.clamp(1, items.len().max(1))).map(|_| scope.spawn(job)).collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
     });
-    let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     done.sort_by_key(|&(index, _)| index);
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-/// The server, what the probes found, and the timeouts.
-struct Bench {
+/// The servers to test, what the probes found, and the timeouts.
+struct Runner {
     server: SocketAddr,
     serves_fixtures: bool,
     /// The echo server, if there is one.
     echo: Option<SocketAddr>,
-    patience: Patience,
+    timeouts: Timeouts,
 }
 
-impl Bench {
-    fn new(target: &Target, options: &Options) -> io::Result<Bench> {
-        let patience = Patience { timeout: options.timeout, quiet: options.quiet };
+impl Runner {
+    fn new(target: &Target, options: &Options) -> io::Result<Runner> {
+        let timeouts = Timeouts { response: options.timeout, quiet: options.quiet };
         let echo = target.echo.unwrap_or(target.server);
-        if !options.probe {
-            return Ok(Bench { server: target.server, serves_fixtures: true, echo: Some(echo), patience });
+        let mut runner = Runner { server: target.server, serves_fixtures: true, echo: Some(echo), timeouts };
+        if options.probe {
+            let fixture = fixtures::SMUGGLED.as_bytes();
+            runner.serves_fixtures = runner.answers(target.server, get("/smuggled.txt"), fixture)?;
+            let echoes = runner.answers(echo, post("/", "an echo?"), b"an echo?")?;
+            runner.echo = runner.echo.filter(|_| echoes);
         }
-        let answers = |server: SocketAddr, request: Request, content: &[u8]| -> io::Result<bool> {
-            let at = |error: io::Error| io::Error::new(error.kind(), format!("{server}: {error}"));
-            let exchange = ask(server, patience, request).map_err(at)?;
-            Ok(exchange.replies.first().is_some_and(|reply| reply.status == 200 && reply.body == content))
-        };
-        let serves_fixtures = answers(target.server, get("/smuggled.txt"), fixtures::SMUGGLED.as_bytes())?;
-        let echoes = answers(echo, post("/", "an echo?"), b"an echo?")?;
-        Ok(Bench { server: target.server, serves_fixtures, echo: echoes.then_some(echo), patience })
+        Ok(runner)
     }
 
-    fn outcome(&self, section: &Section, case: &Case) -> Outcome {
-        let began = Instant::now();
+    /// Whether the server answers this request with 200 and this body.
+    fn answers(&self, server: SocketAddr, request: Request, body: &[u8]) -> io::Result<bool> {
+        let response = self.ask(server, request);
+        let response =
+            response.map_err(|error| io::Error::new(error.kind(), format!("{server}: {error}")))?;
+        Ok(response.is_some_and(|response| response.status == 200 && response.body == body))
+    }
+
+    /// Sends one request on a connection of its own, and returns the response, if one came.
+    fn ask(&self, server: SocketAddr, request: impl Into<Vec<u8>>) -> io::Result<Option<Response>> {
+        let script = [Step::Send(request.into())];
+        let exchange = run_script(server, self.timeouts, &script, 1, Ending::Close)?;
+        Ok(exchange.responses.into_iter().next())
+    }
+
+    fn run(&self, section: &Section, case: &Case) -> Outcome {
+        let start = Instant::now();
         let (verdict, exchange) = self.verdict(case);
-        Outcome::new(section, case, verdict, exchange.unwrap_or_default(), began.elapsed())
+        Outcome::new(section, case, verdict, &exchange.unwrap_or_default(), start.elapsed())
     }
 
     fn verdict(&self, case: &Case) -> (Verdict, Option<Exchange>) {
         let server = match case.needs {
-            Needs::Nothing => Ok(self.server),
-            Needs::Fixtures if self.serves_fixtures => Ok(self.server),
-            Needs::Fixtures => Err("the server does not serve the fixtures"),
+            Needs::Fixtures if !self.serves_fixtures => Err("the server does not serve the fixtures"),
+            Needs::Nothing | Needs::Fixtures => Ok(self.server),
             Needs::Echo => self.echo.ok_or("no echo server"),
         };
-        let server = match server {
-            Ok(server) => server,
-            Err(why) => return (Verdict::Skipped { why: why.into() }, None),
-        };
-        match self.converse(case, server) {
-            Ok(Some(exchange)) => (judge(case, &exchange), Some(exchange)),
-            Ok(None) => {
-                (Verdict::Skipped { why: "an earlier reply lacks what this request needs".into() }, None)
-            }
-            Err(error) => (Failure::of("a connection", error.to_string()), None),
+        match server.map(|server| self.exchange(case, server)) {
+            Err(why) => (Verdict::skipped(why), None),
+            Ok(Ok(Some(exchange))) => (judge(case, &exchange), Some(exchange)),
+            Ok(Ok(None)) => (Verdict::skipped("an earlier response lacks what this request needs"), None),
+            Ok(Err(error)) => (Verdict::failed("a connection", error.to_string()), None),
         }
     }
 
-    /// Runs the conversation of a case; `None` if the prior reply lacks what the script needs.
-    fn converse(&self, case: &Case, server: SocketAddr) -> io::Result<Option<Exchange>> {
+    /// Runs the script of a case. Returns `None` if the prior response lacks what the script needs.
+    fn exchange(&self, case: &Case, server: SocketAddr) -> io::Result<Option<Exchange>> {
         let prior = match case.prior() {
-            Some(request) => ask(server, self.patience, request)?.replies.into_iter().next(),
+            Some(request) => self.ask(server, request)?,
             None => None,
         };
         let Some(script) = case.script(prior.as_ref()) else { return Ok(None) };
-        let exchange = hold(server, self.patience, &script, case.due(), case.ending())?;
+        let exchange = run_script(server, self.timeouts, &script, case.expected_responses(), case.ending())?;
         Ok(Some(Exchange { prior, ..exchange }))
     }
 }
 
-/// Sends one request and waits for one reply.
-fn ask(server: SocketAddr, patience: Patience, request: impl Into<Vec<u8>>) -> io::Result<Exchange> {
-    hold(server, patience, &[Step::Send(request.into())], 1, Ending::Leave)
-}
-
-/// Judges an exchange. Malformed replies come first, because no expectation applies to them; then the case's
-/// expectations, which tell more than the rules for all replies; then those rules.
+/// Judges an exchange. Malformed responses come first, because no expectation applies to them; then the case's
+/// expectations, which tell more than the rules for all responses; then those rules.
 fn judge(case: &Case, exchange: &Exchange) -> Verdict {
-    if let Some(why) = &exchange.broken {
-        return Failure::of("well-formed replies", why.clone());
+    if let Some(error) = &exchange.malformed {
+        return Verdict::failed("well-formed responses", error);
     }
-    let unmet = |expect: &Expect| Some((expect.says().to_owned(), expect.judge(exchange).err()?));
-    if let Some((expected, actual)) = case.expects().iter().find_map(unmet) {
-        return Failure::of(expected, actual);
-    }
-    match always::fault(exchange) {
-        None if exchange.replies.is_empty() && !case.allows_silence() => {
-            Failure::of("a reply", exchange.absence(0))
+    for expectation in case.expectations() {
+        if let Err(actual) = expectation.check(exchange) {
+            return Verdict::failed(&expectation.description, actual);
         }
-        Some(why) => Failure::of("replies that keep to the rules", why),
+    }
+    match rules::violation(exchange) {
+        None if exchange.responses.is_empty() && !case.allows_no_response() => {
+            Verdict::failed("a response", exchange.absence(0))
+        }
+        Some(violation) => Verdict::failed("responses that keep to the rules", violation),
         None => Verdict::Passed,
     }
 }
@@ -245,10 +246,10 @@ mod tests {
     fn keeps_the_order() {
         let items: Vec<_> = (0..100).collect();
         assert_eq!(
-            side_by_side(7, &items, |item| item * 2),
+            map_in_parallel(7, &items, |item| item * 2),
             items.iter().map(|item| item * 2).collect::<Vec<_>>()
         );
-        assert_eq!(side_by_side(0, &[1], |item| *item), [1]);
-        assert!(side_by_side(3, &[], |item: &u8| *item).is_empty());
+        assert_eq!(map_in_parallel(0, &[1], |item| *item), [1]);
+        assert!(map_in_parallel(3, &[], |item: &u8| *item).is_empty());
     }
 }

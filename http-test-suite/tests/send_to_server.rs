@@ -98,8 +98,8 @@ fn explains_replies() {
     for part in [
         "status 100 Go on, complete after",
         "status 200 OK, complete after",
-        "  field     A: b\n",
-        "  content   3 bytes, delimited by its chunks\n            a\\x00c\n",
+        "  header    A: b\n",
+        "  body      3 bytes, delimited by its chunks\n            a\\x00c\n",
         "  trailer   T: u\n",
         "first byte  after",
         "connection  closed by the server\n",

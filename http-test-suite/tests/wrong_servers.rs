@@ -1,7 +1,7 @@
 //! Tests the suite itself, against servers that are wrong on purpose.
 //!
-//! *Civil* servers send well-formed replies with wrong content: every case must fail against at least one of them, or
-//! the case tests nothing. *Rude* servers send malformed replies: no case may pass after such a reply.
+//! *Civil* servers send well-formed responses with wrong content: every case must fail against at least one of them, or
+//! the case tests nothing. *Rude* servers send malformed responses: no case may pass after such a response.
 
 #![allow(clippy::unwrap_used, reason = "the lints know tests by their attribute, not their folder")]
 
@@ -23,7 +23,7 @@ mod semantics;
 
 const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
 
-/// The fields that cases about validators and ranges need in the prior reply; without them, the cases would be skipped.
+/// The headers that cases about validators and ranges need in the prior response; without them, the cases would be skipped.
 const VALIDATORS: &str = "ETag: \"wrong\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nAccept-Ranges: bytes\r\nAllow: GET\r\n";
 
 const TIMEOUT: Duration = Duration::from_millis(250);
@@ -45,24 +45,24 @@ enum Then {
 }
 
 const CIVIL: &[Wrong] = &[
-    Wrong { name: "200 to everything", answer: |head| reply("200 OK", "", head), then: Then::GoOn },
+    Wrong { name: "200 to everything", answer: |head| response("200 OK", "", head), then: Then::GoOn },
     Wrong {
         name: "200 once",
-        answer: |head| reply("200 OK", "Connection: close\r\n", head),
+        answer: |head| response("200 OK", "Connection: close\r\n", head),
         then: Then::Close,
     },
-    Wrong { name: "200 once, unannounced", answer: |head| reply("200 OK", "", head), then: Then::Close },
+    Wrong { name: "200 once, unannounced", answer: |head| response("200 OK", "", head), then: Then::Close },
     Wrong { name: "204 to everything", answer: |_| format!("HTTP/1.1 204 \r\n{DATE}\r\n"), then: Then::GoOn },
     Wrong {
         name: "206 to everything",
-        answer: |head| reply("206 Part", "Content-Range: bytes 0-4/99\r\n", head),
+        answer: |head| response("206 Part", "Content-Range: bytes 0-4/99\r\n", head),
         then: Then::GoOn,
     },
     Wrong {
         name: "the path, decoded, as Location",
         answer: |head| {
             let path = head.split(' ').nth(1).unwrap_or("/").replace("%0d", "\r").replace("%0a", "\n");
-            reply("301 Moved", &format!("Location: /{path}/\r\n"), head)
+            response("301 Moved", &format!("Location: /{path}/\r\n"), head)
         },
         then: Then::GoOn,
     },
@@ -71,22 +71,26 @@ const CIVIL: &[Wrong] = &[
         answer: |_| format!("HTTP/1.1 304 \r\n{DATE}{VALIDATORS}\r\n"),
         then: Then::GoOn,
     },
-    Wrong { name: "400 to everything", answer: |head| reply("400 Bad Request", "", head), then: Then::GoOn },
     Wrong {
-        name: "400 once",
-        answer: |head| reply("400 No", "Connection: close\r\n", head),
-        then: Then::Close,
-    },
-    Wrong { name: "404 to everything", answer: |head| reply("404 Not Found", "", head), then: Then::GoOn },
-    Wrong {
-        name: "404 to HEAD only",
-        answer: |head| reply(if head.starts_with("HEAD ") { "404 No" } else { "200 OK" }, "", head),
+        name: "400 to everything",
+        answer: |head| response("400 Bad Request", "", head),
         then: Then::GoOn,
     },
-    Wrong { name: "500 to everything", answer: |head| reply("500 Oops", "", head), then: Then::GoOn },
+    Wrong {
+        name: "400 once",
+        answer: |head| response("400 No", "Connection: close\r\n", head),
+        then: Then::Close,
+    },
+    Wrong { name: "404 to everything", answer: |head| response("404 Not Found", "", head), then: Then::GoOn },
+    Wrong {
+        name: "404 to HEAD only",
+        answer: |head| response(if head.starts_with("HEAD ") { "404 No" } else { "200 OK" }, "", head),
+        then: Then::GoOn,
+    },
+    Wrong { name: "500 to everything", answer: |head| response("500 Oops", "", head), then: Then::GoOn },
     Wrong {
         name: "100 before everything",
-        answer: |head| format!("HTTP/1.1 100 Continue\r\n\r\n{}", reply("200 OK", "", head)),
+        answer: |head| format!("HTTP/1.1 100 Continue\r\n\r\n{}", response("200 OK", "", head)),
         then: Then::GoOn,
     },
 ];
@@ -117,8 +121,8 @@ const RUDE: &[Wrong] = &[
         then: Then::Close,
     },
     Wrong {
-        name: "stray bytes behind every reply",
-        answer: |head| format!("{}\r\n", reply("400 No", "", head)),
+        name: "stray bytes behind every response",
+        answer: |head| format!("{}\r\n", response("400 No", "", head)),
         then: Then::GoOn,
     },
     Wrong {
@@ -138,16 +142,16 @@ const RUDE: &[Wrong] = &[
     },
     Wrong {
         name: "405 without Allow",
-        answer: |_| reply("405 No", "", "").replace("Allow", "X"),
+        answer: |_| response("405 No", "", "").replace("Allow", "X"),
         then: Then::GoOn,
     },
     Wrong { name: "HTTP/0.9", answer: |_| "<p>hello".into(), then: Then::Close },
 ];
 
-/// A well-formed reply with five bytes of content, or without content for HEAD.
-fn reply(status: &str, fields: &str, head: &str) -> String {
+/// A well-formed response with five bytes of content, or without content for HEAD.
+fn response(status: &str, headers: &str, head: &str) -> String {
     let content = if head.starts_with("HEAD ") { "" } else { "hello" };
-    format!("HTTP/1.1 {status}\r\n{DATE}{VALIDATORS}{fields}Content-Length: 5\r\n\r\n{content}")
+    format!("HTTP/1.1 {status}\r\n{DATE}{VALIDATORS}{headers}Content-Length: 5\r\n\r\n{content}")
 }
 
 #[test]
@@ -174,7 +178,8 @@ fn no_case_passes_with_a_malformed_reply() {
 
 #[test]
 fn no_case_with_head_passes_with_content() {
-    let wrong = Wrong { name: "content for HEAD", answer: |_| reply("400 No", "", "GET"), then: Then::GoOn };
+    let wrong =
+        Wrong { name: "content for HEAD", answer: |_| response("400 No", "", "GET"), then: Then::GoOn };
     let report = judge(start(wrong));
     let passed: Vec<_> =
         passed(&report).filter(|outcome| outcome.sent.iter().any(|line| line.starts_with("HEAD "))).collect();
@@ -186,7 +191,7 @@ fn no_case_with_head_passes_with_content() {
 fn silence_passes_only_where_it_is_allowed() {
     let may_be_silent = |outcome: &&Outcome| {
         let mut cases = cases::all().iter().flat_map(|section| &section.cases);
-        cases.any(|case| case.id == outcome.id && case.allows_silence())
+        cases.any(|case| case.id == outcome.id && case.allows_no_response())
     };
     let at_once = judge(listen(drop));
     let never = judge(listen(|mut stream| while stream.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {}));

@@ -1,4 +1,4 @@
-//! Oversized messages: a server refuses them in time, the refusal reaches the client, and ordinary sizes are served.
+//! Oversized messages: a server rejects them in time, the rejection reaches the client, and ordinary sizes are served.
 
 use crate::request::SMUGGLED;
 
@@ -9,7 +9,7 @@ const TOO_MUCH: usize = 1 << 20;
 
 /// The cases of this file.
 pub fn section() -> Section {
-    let cases = [enough(), heads(), drips(), lengths(), contents(), chunks(), repetition(), paths()];
+    let cases = [enough(), heads(), drips(), lengths(), bodies(), chunks(), repetition(), paths()];
     Section::new("limits", "Limits", cases)
 }
 
@@ -19,7 +19,7 @@ fn enough() -> Vec<Case> {
         robust("limits/1", "A head with a cookie of 4096 bytes is served")
             .send(get("/").with(format!("Cookie: c={}", "x".repeat(4094))))
             .expect(status(200)),
-        robust("limits/2", "A head with 64 field lines is served")
+        robust("limits/2", "A head with 64 header lines is served")
             .send((0..64).fold(get("/"), |request, number| request.with(format!("X-{number}: y"))))
             .expect(status(200)),
         robust("limits/3", "A list of a thousand members is read to its end")
@@ -28,54 +28,55 @@ fn enough() -> Vec<Case> {
     ]
 }
 
-/// RFC 9110 §5.4: fields larger than the server wishes to process MUST be answered with a 4xx. RFC 9112 §3: a target
+/// RFC 9110 §5.4: headers larger than the server wishes to process MUST be answered with a 4xx. RFC 9112 §3: a target
 /// longer than it wishes to parse MUST be answered with 414; so the server need not wait for the end of the line.
 fn heads() -> Vec<Case> {
     let much = || "x".repeat(TOO_MUCH);
     vec![
-        robust("limits/10", "A request line without an end is refused")
+        robust("limits/10", "A request line without an end is rejected")
             .send(format!("GET /{}", much()))
             .expect([any_of([414, 400, 431]), no_reset()]),
-        robust("limits/11", "A method without an end is refused")
+        robust("limits/11", "A method without an end is rejected")
             .send(much())
             .expect([any_of([400, 414, 431, 501]), no_reset()]),
-        must("limits/12", "A field line larger than the server wishes to process is answered with 4xx")
+        must("limits/12", "A header line larger than the server wishes to process is answered with 4xx")
             .send(get("/").with(format!("X: {}", much())))
             .expect([either(status(200), client_error()), no_reset()]),
-        robust("limits/13", "A field line of a megabyte is answered with 431 or 400")
+        robust("limits/13", "A header line of a megabyte is answered with 431 or 400")
             .send(get("/").with(format!("X: {}", much())))
             .smuggled()
             .expect([any_of([431, 400]), not_served()]),
-        robust("limits/14", "A field name without an end is refused")
+        robust("limits/14", "A header name without an end is rejected")
             .send(format!("GET / HTTP/1.1\r\nHost: test\r\n{}", much()))
             .expect([any_of([431, 400]), no_reset()]),
-        robust("limits/15", "Ten thousand small field lines are refused")
+        robust("limits/15", "Ten thousand small header lines are rejected")
             .send((0..10_000).fold(get("/"), |request, _| request.with("X: y")))
             .expect([any_of([431, 400]), no_reset()]),
-        robust("limits/16", "Many field lines of medium size are refused like a single large one")
+        robust("limits/16", "Many header lines of medium size are rejected like a single large one")
             .send((0..1000).fold(get("/"), |request, _| request.with(format!("X: {}", "y".repeat(1000)))))
             .expect([any_of([431, 400]), no_reset()]),
     ]
 }
 
-/// A part of a request that never ends is refused, even if it arrives in small pieces.
+/// A part of a request that never ends is rejected, even if it arrives in small pieces.
 fn drips() -> Vec<Case> {
     let dripping =
         |case: Case, piece: String| (0..40).fold(case, |case, _| case.send(piece.as_str()).pause());
     vec![
         dripping(
-            robust("limits/20", "A head that never ends is refused").send("GET / HTTP/1.1\r\nHost: test\r\n"),
+            robust("limits/20", "A head that never ends is rejected")
+                .send("GET / HTTP/1.1\r\nHost: test\r\n"),
             "X: y\r\n".repeat(4000),
         )
         .expect(any_of([431, 400])),
         dripping(
-            robust("limits/21", "A field line that never ends is refused")
+            robust("limits/21", "A header line that never ends is rejected")
                 .send("GET / HTTP/1.1\r\nHost: test\r\nX: "),
             "y".repeat(25_000),
         )
         .expect(any_of([431, 400])),
         dripping(
-            robust("limits/22", "A trailer section that never ends is refused")
+            robust("limits/22", "A trailer section that never ends is rejected")
                 .on(Needs::Echo)
                 .send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"),
             "X: y\r\n".repeat(4000),
@@ -94,7 +95,7 @@ fn lengths() -> Vec<Case> {
             .smuggled()
             .smuggled()
             .half_close()
-            .expect([either(any_reply(), silence()), not_served()])
+            .expect([either(any_response(), no_response()), not_served()])
     };
     let wrapping = [wrapped(1 << 32), wrapped(1 << 64), "9".repeat(100)];
     let chunk = |(size, number): (&str, u32)| {
@@ -103,44 +104,44 @@ fn lengths() -> Vec<Case> {
             .send(format!("{size}\r\n\r\n0\r\n\r\n"))
             .smuggled()
             .half_close()
-            .expect([either(any_reply(), silence()), not_served()])
+            .expect([either(any_response(), no_response()), not_served()])
     };
     let chunks =
         ["100000000", "10000000000000000", "ffffffffffffffff", "fffffffffffffffe", "8000000000000000"];
     wrapping.into_iter().zip(30..).map(case).chain(chunks.into_iter().zip(40..).map(chunk)).collect()
 }
 
-/// RFC 9110 §15.5.14: 413 for content larger than the server is able or willing to process.
-fn contents() -> Vec<Case> {
+/// RFC 9110 §15.5.14: 413 for a body larger than the server is able or willing to process.
+fn bodies() -> Vec<Case> {
     const LARGE: usize = 4 << 20;
     let announced = || "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1099511627776\r\n";
     vec![
-        robust("limits/50", "A terabyte of content is refused before it is sent")
+        robust("limits/50", "A body of a terabyte is rejected before it is sent")
             .send(format!("{}\r\n", announced()))
             .expect([any_error(), no_reset()]),
-        robust("limits/51", "A terabyte of content that waits for 100 gets an error, and no 100")
+        robust("limits/51", "A body of a terabyte that waits for 100 gets an error, and no 100")
             .send(format!("{}Expect: 100-continue\r\n\r\n", announced()))
             .expect([any_error(), no_interim()]),
-        robust("limits/52", "An echo server answers a terabyte of content with 413")
+        robust("limits/52", "An echo server answers a body of a terabyte with 413")
             .on(Needs::Echo)
             .send(format!("{}\r\n", announced()))
             .expect([status(413), no_reset()]),
         robust(
             "limits/53",
-            "Too much content is answered with 413, which reaches a client that is still sending",
+            "Too large a body is answered with 413, which reaches a client that is still sending",
         )
         .on(Needs::Echo)
         .send(post("/", vec![b'x'; LARGE]))
         .expect([any_of([413, 200]), no_reset()]),
-        robust("limits/54", "Too much chunked content is answered with 413, which reaches a client, too")
+        robust("limits/54", "Too large a chunked body is answered with 413, which reaches a client, too")
             .on(Needs::Echo)
             .send(request("POST", "/").chunked(vec![vec![b'x'; LARGE / 64]; 64]))
             .expect([any_of([413, 200]), no_reset()]),
-        robust("limits/55", "Nothing is served behind content that is refused for its size")
+        robust("limits/55", "Nothing is served behind a body that is rejected for its size")
             .on(Needs::Echo)
             .send(post("/", [SMUGGLED.as_bytes(), &vec![b'x'; LARGE]].concat()))
             .send(get("/"))
-            .expect([any_of([413, 200]), either(replies([413]), replies([200, 200]))]),
+            .expect([any_of([413, 200]), either(responses([413]), responses([200, 200]))]),
     ]
 }
 
@@ -149,19 +150,19 @@ fn chunks() -> Vec<Case> {
     let start = || Vec::from(request("POST", "/").with("Transfer-Encoding: chunked"));
     let with = |content: String| [start(), content.into_bytes()].concat();
     vec![
-        robust("limits/60", "A chunk extension of a megabyte is refused")
+        robust("limits/60", "A chunk extension of a megabyte is rejected")
             .on(Needs::Echo)
             .send(with(format!("1;x={}\r\na\r\n0\r\n\r\n", "y".repeat(TOO_MUCH))))
             .expect([client_error(), no_reset()]),
-        robust("limits/61", "Many small chunk extensions are refused together")
+        robust("limits/61", "Many small chunk extensions are rejected together")
             .on(Needs::Echo)
             .send(with(format!("{}0\r\n\r\n", format!("1;x={}\r\na\r\n", "y".repeat(100)).repeat(10_000))))
             .expect([client_error(), no_reset()]),
-        robust("limits/62", "A chunk size without an end is refused")
+        robust("limits/62", "A chunk size without an end is rejected")
             .on(Needs::Echo)
             .send(with("0".repeat(TOO_MUCH)))
             .expect([client_error(), no_reset()]),
-        robust("limits/63", "A trailer field of a megabyte is refused")
+        robust("limits/63", "A trailer of a megabyte is rejected")
             .on(Needs::Echo)
             .send(with(format!("1\r\na\r\n0\r\nX: {}\r\n\r\n", "y".repeat(TOO_MUCH))))
             .expect([client_error(), no_reset()]),
@@ -179,14 +180,14 @@ fn repetition() -> Vec<Case> {
         robust("limits/71", "Three thousand pipelined requests for a missing file are answered, too")
             .send(Vec::from(head("/no/such/thing")).repeat(3000))
             .expect(all_or_said(3000)),
-        robust("limits/72", "Ten thousand empty lines before a request are ignored or refused")
+        robust("limits/72", "Ten thousand empty lines before a request are ignored or rejected")
             .send("\r\n".repeat(10_000))
             .send(get("/"))
             .expect([any_of([200, 400]), no_reset()]),
     ]
 }
 
-/// No file system has such long paths. The client asks for a missing file, so the reply is not 5xx.
+/// No file system has such long paths. The client asks for a missing file, so the response is not 5xx.
 fn paths() -> Vec<Case> {
     let targets = [
         ("a name of a thousand letters", format!("/{}", "a".repeat(1000))),
@@ -198,22 +199,28 @@ fn paths() -> Vec<Case> {
     let case = |((what, target), number): ((&str, String), u32)| {
         robust(format!("limits/{number}"), format!("The answer to {what} is 4xx"))
             .send(get(&target))
-            .expect([client_error(), no_field("Location")])
+            .expect([client_error(), no_header("Location")])
     };
     targets.into_iter().zip(80..).map(case).collect()
 }
 
-/// `count` replies of one status; or fewer, the last of which says `Connection: close`.
-fn all_or_said(count: usize) -> Expect {
-    whole(format!("{count} replies, or fewer and then Connection: close"), count, None, move |exchange| {
-        let replies = exchange.replies.as_slice();
-        let status = |index: usize| replies.get(index).map(|reply| reply.status);
-        let odd = (0..replies.len()).find(|&index| status(index) != status(0) || status(index) >= Some(405));
-        match (odd, replies.last()) {
-            (Some(index), _) => Err(format!("{} as reply {}", replies[index].describe(), index + 1)),
-            (None, Some(_)) if replies.len() == count => Ok(()),
-            (None, Some(last)) if last.lists("Connection", "close") => Ok(()),
-            _ => Err(exchange.absence(count - 1)),
-        }
-    })
+/// `count` responses of one status; or fewer, the last of which says `Connection: close`.
+fn all_or_said(count: usize) -> Expectation {
+    of_exchange(
+        format!("{count} responses, or fewer and then Connection: close"),
+        count,
+        None,
+        move |exchange| {
+            let responses = exchange.responses.as_slice();
+            let status = |index: usize| responses.get(index).map(|response| response.status);
+            let odd =
+                (0..responses.len()).find(|&index| status(index) != status(0) || status(index) >= Some(405));
+            match (odd, responses.last()) {
+                (Some(index), _) => Err(format!("{} as response {}", responses[index].describe(), index + 1)),
+                (None, Some(_)) if responses.len() == count => Ok(()),
+                (None, Some(last)) if last.lists("Connection", "close") => Ok(()),
+                _ => Err(exchange.absence(count - 1)),
+            }
+        },
+    )
 }

@@ -99,8 +99,8 @@ mod tests {
     #[test]
     fn every_case_sends_something_and_expects_something() {
         for case in all().iter().flat_map(|section| &section.cases) {
-            assert!(!case.expects().is_empty(), "{case:?} expects nothing");
-            assert!(case.is_scripted(), "{case:?} has no script");
+            assert!(!case.expectations().is_empty(), "{case:?} expects nothing");
+            assert!(!case.sends_nothing(), "{case:?} has no script");
             let sentence =
                 case.requirement.starts_with(char::is_uppercase) && !case.requirement.ends_with('.');
             assert!(sentence, "{case:?}: a sentence with a capital and without a full stop");

@@ -1,4 +1,4 @@
-//! RFC 9110 §10: what a request says about itself and expects, and what a reply says about its server.
+//! RFC 9110 §10: what a request says about itself and expects, and what a response says about its server.
 
 use super::prelude::*;
 
@@ -8,7 +8,7 @@ pub fn section() -> Section {
     Section::new("9110/10", "Message Context", cases)
 }
 
-/// §10.1.1: a client that waits for 100 gets 100 or a final reply before it sends any content.
+/// §10.1.1: a client that waits for 100 gets 100 or a final response before it sends any content.
 fn awaited() -> Vec<Case> {
     let asking = |request: Request| request.with("Expect: 100-continue");
     let whole = |id: &str, requirement: &str, value: &str| {
@@ -20,52 +20,58 @@ fn awaited() -> Vec<Case> {
             .expect([in_time(), interim(100), status(200), body("abc")])
     };
     vec![
-        must("9110/10.1.1/1", "A client that waits for 100 gets it or a final reply before it sends content")
-            .send(asking(get("/")).with("Content-Length: 3"))
-            .await_continue()
-            .send("abc")
-            .expect([in_time(), any_of([200, 400, 411, 413, 417])]),
-        must("9110/10.1.1/2", "A client that waits for 100 gets it or a final reply before it sends chunks")
-            .send(asking(get("/")).with("Transfer-Encoding: chunked"))
-            .await_continue()
-            .send("3\r\nabc\r\n0\r\n\r\n")
-            .expect([in_time(), any_of([200, 400, 411, 413, 417])]),
-        whole("9110/10.1.1/3", "A 100 is followed by the reply to the whole request", "100-continue"),
+        must(
+            "9110/10.1.1/1",
+            "A client that waits for 100 gets it or a final response before it sends a body",
+        )
+        .send(asking(get("/")).with("Content-Length: 3"))
+        .await_continue()
+        .send("abc")
+        .expect([in_time(), any_of([200, 400, 411, 413, 417])]),
+        must(
+            "9110/10.1.1/2",
+            "A client that waits for 100 gets it or a final response before it sends chunks",
+        )
+        .send(asking(get("/")).with("Transfer-Encoding: chunked"))
+        .await_continue()
+        .send("3\r\nabc\r\n0\r\n\r\n")
+        .expect([in_time(), any_of([200, 400, 411, 413, 417])]),
+        whole("9110/10.1.1/3", "A 100 is followed by the response to the whole request", "100-continue"),
         whole("9110/10.1.1/4", "The expectation is understood in any case of letters", "100-Continue"),
         must("9110/10.1.1/5", "Each of two requests that wait for 100 gets a 100 of its own")
             .on(Needs::Echo)
             .send(asking(request("POST", "/")).with("Content-Length: 3"))
             .await_continue()
             .send("abc")
-            .await_replies(1)
+            .await_responses(1)
             .send(asking(request("POST", "/")).with("Content-Length: 3"))
             .await_continue()
             .send("def")
             .expect([
                 in_time(),
-                replies([200, 200]),
+                responses([200, 200]),
                 interim(100),
                 nth(1, interim(100)),
                 nth(1, body("def")),
             ]),
-        robust("9110/10.1.1/6", "A method that is refused is refused before its content is sent")
+        robust("9110/10.1.1/6", "A method that is rejected is rejected before its body is sent")
             .send(asking(request("BREW", "/")).with("Content-Length: 3"))
             .await_continue()
             .send("abc")
             .expect([in_time(), any_error(), no_interim()]),
-        robust("9110/10.1.1/7", "A malformed request is refused before its content is sent")
+        robust("9110/10.1.1/7", "A malformed request is rejected before its body is sent")
             .send(asking(request("POST", "/").without_host()).with("Content-Length: 3"))
             .await_continue()
             .send("abc")
             .expect([in_time(), status(400), no_interim()]),
         // §10.1.1: the status can be determined by the method and the target.
-        must("9110/10.1.1/9", "A method that a file does not allow is refused, and no content asked for")
+        must("9110/10.1.1/9", "A method that a file does not allow is rejected, and no body asked for")
             .on(Needs::Fixtures)
             .send(asking(request("POST", "/hello.txt")).with("Content-Length: 3"))
             .await_continue()
             .send("abc")
             .expect([in_time(), any_of([405, 501]), no_interim()]),
-        must("9110/10.1.1/8", "Content that is sent in spite of a refusal is not taken for a request")
+        must("9110/10.1.1/8", "A body that is sent in spite of a rejection is not taken for a request")
             .send(asking(request("BREW", "/")).with(format!("Content-Length: {}", SMUGGLED.len())))
             .await_continue()
             .smuggled()
@@ -75,17 +81,17 @@ fn awaited() -> Vec<Case> {
 
 fn unawaited() -> Vec<Case> {
     vec![
-        must("9110/10.1.1/20", "An expectation without content does not delay the reply")
+        must("9110/10.1.1/20", "An expectation without a body does not delay the response")
             .send(get("/").with("Expect: 100-continue"))
             .expect(status(200)),
-        must("9110/10.1.1/21", "Content that does not wait for 100 is read all the same")
+        must("9110/10.1.1/21", "A body that does not wait for 100 is read all the same")
             .on(Needs::Echo)
             .send(post("/", "abc").with("Expect: 100-continue"))
             .expect([status(200), body("abc")]),
         must("9110/10.1.1/22", "In HTTP/1.0 the expectation is ignored")
             .send(get("/").http10().with("Expect: 100-continue"))
             .expect([status(200), no_interim()]),
-        must("9110/10.1.1/23", "In HTTP/1.0 there is no 100, even if there is content")
+        must("9110/10.1.1/23", "In HTTP/1.0 there is no 100, even if there is a body")
             .on(Needs::Echo)
             .send(post("/", "abc").http10().with("Expect: 100-continue"))
             .expect([status(200), body("abc"), no_interim()]),
@@ -102,14 +108,14 @@ fn unawaited() -> Vec<Case> {
 fn other_expectations() -> Vec<Case> {
     let values = ["x-unknown", "100-continued", "x=\"y, z\";q", "100-continue, x-unknown"];
     let case = |(value, number)| {
-        robust(format!("9110/10.1.1/{number}"), format!("The expectation {value:?} is refused or ignored"))
+        robust(format!("9110/10.1.1/{number}"), format!("The expectation {value:?} is rejected or ignored"))
             .send(get("/").with(format!("Expect: {value}")))
             .expect(any_of([417, 200, 400]))
     };
     values.into_iter().zip(40..).map(case).collect()
 }
 
-/// Fields that describe the client do not change the reply: a malformed value is ignored.
+/// Fields that describe the client do not change the response: a malformed value is ignored.
 fn about_the_client() -> Vec<Case> {
     let lines = [
         ("10.1.2/1", "From: not a mailbox"),
@@ -123,7 +129,7 @@ fn about_the_client() -> Vec<Case> {
         ("10.1.5/4", "User-Agent: ${jndi:ldap://127.0.0.1:1/a} %n%s"),
     ];
     let case = |(id, line)| {
-        should(format!("9110/{id}"), format!("The field {line:?} is no reason to refuse"))
+        should(format!("9110/{id}"), format!("The header {line:?} is no reason to reject"))
             .send(get("/").with(line))
             .expect([status(200), stays_open()])
     };
@@ -136,18 +142,18 @@ fn about_the_server() -> Vec<Case> {
         must("9110/10.2.4/1", "Server lists products, with versions and comments")
             .send(get("/"))
             .expect([status(200), server()]),
-        must("9110/10.2.4/2", "Server lists products in the reply to a malformed request, too")
+        must("9110/10.2.4/2", "Server lists products in the response to a malformed request, too")
             .send(get("/").without_host())
             .expect([status(400), server()]),
-        robust("9110/10.2.4/3", "Errors say no more about the server than other replies do")
+        robust("9110/10.2.4/3", "Errors say no more about the server than other responses do")
             .after(get("/"))
             .send(get("/no/such/thing"))
-            .expect([status(404), same_field("Server")]),
+            .expect([status(404), same_header("Server")]),
     ]
 }
 
-fn value_or_none(name: &'static str, what: &str, fits: fn(&str) -> bool) -> Expect {
-    of_reply(format!("no {name} but {what}"), move |reply| match reply.field(name) {
+fn value_or_none(name: &'static str, what: &str, fits: fn(&str) -> bool) -> Expectation {
+    check_response(format!("no {name} but {what}"), move |response| match response.header(name) {
         Some(value) if !fits(value) => Err(format!("{name}: {value}")),
         _ => Ok(()),
     })
@@ -157,7 +163,7 @@ fn value_or_none(name: &'static str, what: &str, fits: fn(&str) -> bool) -> Expe
 fn is_products(value: &str) -> bool {
     let Some(bare) = without_comments(value) else { return false };
     let is_token = |text: &str| {
-        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|".contains(c))
     };
     let is_product = |word: &str| match word.split_once('/') {
         Some((name, version)) => is_token(name) && is_token(version),

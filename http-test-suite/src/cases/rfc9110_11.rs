@@ -1,4 +1,4 @@
-//! RFC 9110 §11: credentials for resources that require none. They open nothing, cause no error, and no reply repeats
+//! RFC 9110 §11: credentials for resources that require none. They open nothing, cause no error, and no response repeats
 //! them.
 
 use crate::fixtures::HELLO;
@@ -32,20 +32,20 @@ fn unasked() -> Vec<Case> {
 fn well_kept() -> Vec<Case> {
     let secret = || get("/no/such/thing").with("Authorization: Bearer s3cret");
     let repeats_nothing = || {
-        reply_that("a reply without the secret", |reply| {
-            let in_content = reply.body.windows(6).any(|six| six == b"s3cret");
-            !in_content && !reply.fields.iter().any(|(_, value)| value.contains("s3cret"))
+        response_that("a response without the secret", |response| {
+            let in_content = response.body.windows(6).any(|six| six == b"s3cret");
+            !in_content && !response.headers.iter().any(|(_, value)| value.contains("s3cret"))
         })
     };
     vec![
         robust("9110/11.4/1", "An error does not repeat the credentials of the request")
             .send(secret())
             .expect([status(404), repeats_nothing()]),
-        robust("9110/11.4/2", "The refusal of a malformed request does not repeat its credentials")
+        robust("9110/11.4/2", "The rejection of a malformed request does not repeat its credentials")
             .send(secret().without_host())
             .expect([status(400), repeats_nothing()]),
         robust("9110/11.7.1/1", "An origin server does not ask for proxy credentials")
             .send(get("http://test/hello.txt").with("Proxy-Authorization: Basic @"))
-            .expect([status(200), no_field("Proxy-Authenticate")]),
+            .expect([status(200), no_header("Proxy-Authenticate")]),
     ]
 }

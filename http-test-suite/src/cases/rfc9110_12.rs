@@ -1,6 +1,6 @@
 //! RFC 9110 §12: preferences of the client. A server may disregard all of them, but must not fail because of one.
 
-use crate::reply::Reply;
+use crate::response::Response;
 
 use super::prelude::*;
 
@@ -13,7 +13,7 @@ pub fn section() -> Section {
 /// Text, and long enough to be worth encoding.
 const TEXT: &str = "/httptest/wikipedia_russia.html";
 
-/// §12.5.1: a server without an acceptable type answers with 406, or disregards the field.
+/// §12.5.1: a server without an acceptable type answers with 406, or disregards the header.
 fn media_types() -> Vec<Case> {
     let values = ["text/html;level=1;q=0.5, text/*", "application/json", "*/*;q=0.000", ""];
     let case = |(value, number)| {
@@ -42,7 +42,7 @@ fn languages() -> Vec<Case> {
     lines.into_iter().map(case).collect()
 }
 
-/// A malformed preference is ignored or refused; it is not an error of the server.
+/// A malformed preference is ignored or rejected; it is not an error of the server.
 fn malformed() -> Vec<Case> {
     let lines = [
         "Accept: ;;,,;q=",
@@ -55,24 +55,24 @@ fn malformed() -> Vec<Case> {
     let case = |(line, number)| {
         robust(
             format!("9110/12.4/{number}"),
-            format!("The field {line:?} makes no sense, and is ignored or refused"),
+            format!("The header {line:?} makes no sense, and is ignored or rejected"),
         )
         .send(get("/page.html").with(line))
-        .expect([any_of([200, 400, 406]), stays_open_or_refuses()])
+        .expect([any_of([200, 400, 406]), stays_open_or_rejects()])
     };
     lines.into_iter().zip(1..).map(case).collect()
 }
 
-/// §12.5.3: a request that accepts no other coding gets content that is not encoded.
+/// §12.5.3: a request that accepts no other coding gets a body that is not encoded.
 fn codings() -> Vec<Case> {
     let values = ["", "identity", "no-such-coding", "GZIP;Q=0.000, br;q=0, deflate;q=0"];
     let case = |(value, number)| {
         should(
             format!("9110/12.5.3/{number}"),
-            format!("Accept-Encoding {value:?} allows only content that is not encoded"),
+            format!("Accept-Encoding {value:?} allows only a body that is not encoded"),
         )
         .send(get(TEXT).with(format!("Accept-Encoding: {value}")))
-        .expect([status(200), no_field("Content-Encoding")])
+        .expect([status(200), no_header("Content-Encoding")])
     };
     values.into_iter().zip(1..).map(case).collect()
 }
@@ -89,29 +89,29 @@ fn acceptable_codings() -> Vec<Case> {
         )
         .send(get(TEXT).with("Accept-Encoding: x-gzip"))
         .expect([status(200), coded_as(&["gzip", "x-gzip"])]),
-        // §12.5.3 with §15.5.7: without an acceptable coding, 406 or content that is not encoded.
-        should("9110/12.5.3/22", "A request that excludes even the coding identity is served or refused")
+        // §12.5.3 with §15.5.7: without an acceptable coding, 406 or a body that is not encoded.
+        should("9110/12.5.3/22", "A request that excludes even the coding identity is served or rejected")
             .send(get("/page.html").with("Accept-Encoding: identity;q=0, *;q=0"))
             .expect(any_of([200, 406, 415])),
         should("9110/12.5.3/23", "A compressed image is not encoded again unless asked for")
             .send(get("/image.png").with("Accept-Encoding: *;q=0, identity"))
-            .expect([status(200), no_field("Content-Encoding")]),
+            .expect([status(200), no_header("Content-Encoding")]),
     ]
 }
 
-/// §12.5.5: Vary tells a cache which request fields selected the content.
+/// §12.5.5: Vary tells a cache which request headers selected the content.
 fn varying() -> Vec<Case> {
     let compared = |id: &str, field_name: &'static str, with: &str, without: &str| {
-        should(id, format!("If {field_name} changes the reply, Vary lists it"))
+        should(id, format!("If {field_name} changes the response, Vary lists it"))
             .after(get(TEXT).with(format!("{field_name}: {without}")))
             .send(get(TEXT).with(format!("{field_name}: {with}")))
             .expect([
                 status(200),
                 compared_with_prior(
-                    format!("the same reply, or a Vary that lists {field_name}"),
-                    move |reply, prior| {
-                        same_representation(reply, prior)
-                            || (varies(reply, field_name) && varies(prior, field_name))
+                    format!("the same response, or a Vary that lists {field_name}"),
+                    move |response, prior| {
+                        same_representation(response, prior)
+                            || (varies(response, field_name) && varies(prior, field_name))
                     },
                 ),
             ])
@@ -124,24 +124,24 @@ fn varying() -> Vec<Case> {
     ]
 }
 
-fn coded_as(codings: &'static [&str]) -> Expect {
-    of_reply(format!("no coding but {}", codings.join(" or ")), move |reply| {
-        match reply.field("Content-Encoding") {
+fn coded_as(codings: &'static [&str]) -> Expectation {
+    check_response(format!("no coding but {}", codings.join(" or ")), move |response| {
+        match response.header("Content-Encoding") {
             Some(coding) if !codings.contains(&coding) => Err(format!("Content-Encoding: {coding}")),
             _ => Ok(()),
         }
     })
 }
 
-fn stays_open_or_refuses() -> Expect {
+fn stays_open_or_rejects() -> Expectation {
     either(client_error(), stays_open())
 }
 
-fn same_representation(one: &Reply, other: &Reply) -> bool {
-    let same = |name| one.field(name) == other.field(name);
+fn same_representation(one: &Response, other: &Response) -> bool {
+    let same = |name| one.header(name) == other.header(name);
     one.body == other.body && same("Content-Encoding") && same("Content-Type") && same("Content-Language")
 }
 
-fn varies(reply: &Reply, name: &str) -> bool {
-    reply.lists("Vary", name) || reply.lists("Vary", "*")
+fn varies(response: &Response, name: &str) -> bool {
+    response.lists("Vary", name) || response.lists("Vary", "*")
 }

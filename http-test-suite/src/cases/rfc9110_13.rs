@@ -5,9 +5,9 @@
 
 use std::time::SystemTime;
 
-use crate::always::is_imf_fixdate;
 use crate::fixtures::{DIGITS, MODIFIED};
-use crate::reply::Reply;
+use crate::response::Response;
+use crate::rules::parse_date;
 
 use super::prelude::*;
 
@@ -142,7 +142,7 @@ fn tags_that_are_none() -> Vec<Case> {
     let case = |(value, number)| {
         robust(
             format!("9110/13.1.2/{number}"),
-            format!("If-None-Match with {value:?}, which is not a tag, is met or refused"),
+            format!("If-None-Match with {value:?}, which is not a tag, is met or rejected"),
         )
         .after(get(FILE))
         .send_from(move |prior| Some(get(FILE).with(fill(&format!("If-None-Match: {value}"), prior)?)))
@@ -266,14 +266,14 @@ fn two_digit_years() -> Vec<Case> {
 fn rfc850_date(year: u64) -> Option<String> {
     ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
         .into_iter()
-        .find(|day| is_imf_fixdate(&format!("{}, 06 Nov {year} 08:49:37 GMT", &day[..3])))
+        .find(|day| parse_date(&format!("{}, 06 Nov {year} 08:49:37 GMT", &day[..3])).is_some())
         .map(|day| format!("{day}, 06-Nov-{:02} 08:49:37 GMT", year % 100))
 }
 
 /// §13.1.5: if the condition is false, Range MUST be ignored; else the server SHOULD apply it. Skipped if the server
 /// serves no ranges.
 fn if_range() -> Vec<Case> {
-    let part = || [status(206), field("Content-Range", "bytes 2-5/10"), body("2345")];
+    let part = || [status(206), header("Content-Range", "bytes 2-5/10"), body("2345")];
     let whole = || [status(200), body(DIGITS)];
     let case = |case: Case, line: &'static str| {
         case.after(get(FILE).with("Range: bytes=2-5")).send_from(move |prior| {
@@ -306,11 +306,11 @@ fn if_range() -> Vec<Case> {
             "If-Range: OPAQUE",
         )
         .expect(whole()),
-        // §13.1.5, §8.8.2.2: a date is strong only if it is at least a second older than the reply that it came with.
+        // §13.1.5, §8.8.2.2: a date is strong only if it is at least a second older than the response that it came with.
         must("9110/13.1.5/10", "Range is ignored beside If-Range with a weak date")
             .after(get("/future.txt"))
             .send_from(|prior| {
-                let line = format!("If-Range: {}", prior.field("Last-Modified")?);
+                let line = format!("If-Range: {}", prior.header("Last-Modified")?);
                 Some(get("/future.txt").with(line).with("Range: bytes=0-3"))
             })
             .expect(status(200)),
@@ -323,7 +323,7 @@ fn if_range() -> Vec<Case> {
     ]
 }
 
-/// §13.2.1: preconditions are ignored if the reply without them would be neither a success nor 412.
+/// §13.2.1: preconditions are ignored if the response without them would be neither a success nor 412.
 fn only_before_success() -> Vec<Case> {
     vec![
         must("9110/13.2.1/1", "A missing file is answered with 404, not 304")
@@ -336,7 +336,7 @@ fn only_before_success() -> Vec<Case> {
             .after(get("/dir"))
             .send(get("/dir").with("If-Match: \"other\"").with("If-None-Match: *"))
             .expect(same_status()),
-        must("9110/13.2.1/4", "A method that is not allowed is refused before a precondition")
+        must("9110/13.2.1/4", "A method that is not allowed is rejected before a precondition")
             .after(post(FILE, "x"))
             .send(post(FILE, "x").with("If-Match: \"other\""))
             .expect(same_status()),
@@ -405,7 +405,7 @@ fn precedence() -> Vec<Case> {
         ),
     ];
     let case = |(Row(requirement, lines, expected), number): (Row, u32)| {
-        let content = if expected == 200 { body(DIGITS) } else { any_reply() };
+        let content = if expected == 200 { body(DIGITS) } else { any_response() };
         must(format!("9110/13.2.2/{number}"), requirement)
             .after(get(FILE))
             .send_from(move |prior| {
@@ -416,52 +416,52 @@ fn precedence() -> Vec<Case> {
     rows.into_iter().zip(1..).map(case).collect()
 }
 
-/// §15.4.5: replies 304 to a precondition. The strict reader already rejects any content in them.
+/// §15.4.5: responses 304 to a precondition. The strict reader already rejects any body in them.
 fn not_modified() -> Vec<Case> {
     vec![
-        must("9110/13.1.2/80", "A reply 304 has the fields for caches that 200 has")
+        must("9110/13.1.2/80", "A response 304 has the headers for caches that 200 has")
             .after(get(FILE))
             .send_from(unchanged)
             .expect([
                 status(304),
-                same_field("ETag"),
-                same_field("Cache-Control"),
-                same_field("Content-Location"),
-                same_field("Vary"),
+                same_header("ETag"),
+                same_header("Cache-Control"),
+                same_header("Content-Location"),
+                same_header("Vary"),
             ]),
         // RFC 9110 §8.6.
-        must("9110/13.1.2/81", "A Content-Length in a reply 304 is the same as in a reply 200")
+        must("9110/13.1.2/81", "A Content-Length in a response 304 is the same as in a response 200")
             .after(get(FILE))
             .send_from(unchanged)
             .expect([status(304), same_length_if_any()]),
-        should("9110/13.1.2/82", "A reply 304 does not describe the content that it does not have")
+        should("9110/13.1.2/82", "A response 304 does not describe the body that it does not have")
             .after(get(FILE))
             .send_from(unchanged)
-            .expect([status(304), no_field("Content-Type"), no_field("Content-Encoding")]),
-        must("9110/13.1.2/83", "After replies 304 the next request gets the right reply")
+            .expect([status(304), no_header("Content-Type"), no_header("Content-Encoding")]),
+        must("9110/13.1.2/83", "After responses 304 the next request gets the right response")
             .after(get(FILE))
             .send_from(unchanged)
             .send_from(|prior| unchanged(prior).map(into_head))
             .send(get(FILE))
-            .expect([replies([304, 304, 200]), nth(2, body(DIGITS))]),
+            .expect([responses([304, 304, 200]), nth(2, body(DIGITS))]),
     ]
 }
 
 /// A GET for the file with these lines.
-fn with<const N: usize>(lines: [&'static str; N]) -> impl Fn(&Reply) -> Option<Request> {
+fn with<const N: usize>(lines: [&'static str; N]) -> impl Fn(&Response) -> Option<Request> {
     move |prior| lines.iter().try_fold(get(FILE), |request, line| Some(request.with(fill(line, prior)?)))
 }
 
-fn unchanged(prior: &Reply) -> Option<Request> {
+fn unchanged(prior: &Response) -> Option<Request> {
     with(["If-None-Match: TAG"])(prior)
 }
 
-/// Puts the file's validators into the line; `None` if the prior reply lacks a validator that the line names.
-fn fill(line: &str, prior: &Reply) -> Option<String> {
+/// Puts the file's validators into the line; `None` if the prior response lacks a validator that the line names.
+fn fill(line: &str, prior: &Response) -> Option<String> {
     let dated = ["DATE", "EARLIER", "LATER", "Since"].iter().any(|word| line.contains(word));
     let tagged = ["TAG", "OPAQUE"].iter().any(|word| line.contains(word));
     // A fixture that was modified since it was written has another date.
-    if dated && prior.field("Last-Modified") != Some(MODIFIED) {
+    if dated && prior.header("Last-Modified") != Some(MODIFIED) {
         return None;
     }
     let tag = if tagged { strong_tag(prior)? } else { "" };
@@ -470,20 +470,20 @@ fn fill(line: &str, prior: &Reply) -> Option<String> {
     Some(line.replace("DATE", MODIFIED).replace("EARLIER", &date(":36 ")).replace("LATER", &date(":38 ")))
 }
 
-fn strong_tag(prior: &Reply) -> Option<&str> {
-    prior.field("ETag").filter(|tag| tag.starts_with('"') && tag.len() > 2)
+fn strong_tag(prior: &Response) -> Option<&str> {
+    prior.header("ETag").filter(|tag| tag.starts_with('"') && tag.len() > 2)
 }
 
 fn into_head(request: Request) -> Request {
     request.method("HEAD")
 }
 
-fn same_status() -> Expect {
-    compared_with_prior("the status without preconditions", |reply, prior| reply.status == prior.status)
+fn same_status() -> Expectation {
+    compared_with_prior("the status without preconditions", |response, prior| response.status == prior.status)
 }
 
-fn same_length_if_any() -> Expect {
-    compared_with_prior("no Content-Length, or the same as in a 200", |reply, prior| {
-        reply.field("Content-Length").is_none_or(|length| length == prior.body.len().to_string())
+fn same_length_if_any() -> Expectation {
+    compared_with_prior("no Content-Length, or the same as in a 200", |response, prior| {
+        response.header("Content-Length").is_none_or(|length| length == prior.body.len().to_string())
     })
 }

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::byteranges::{Part, parts};
+use crate::byteranges::{BodyPart, parts};
 use crate::fixtures::{DIGITS, PATTERN_LEN, pattern};
 
 use super::prelude::*;
@@ -88,7 +88,7 @@ fn large_file() -> Vec<Case> {
     ranges.iter().zip(50..).map(case).chain([honest]).collect()
 }
 
-/// §15.3.7.2: parts with their Content-Range, in a plain or a multipart reply; or the whole file.
+/// §15.3.7.2: parts with their Content-Range, in a plain or a multipart response; or the whole file.
 fn several_ranges() -> Vec<Case> {
     let ask = |range: &str| get(FILE).with(format!("Range: {range}"));
     let ranges = [
@@ -113,18 +113,20 @@ fn several_ranges() -> Vec<Case> {
     let all = ranges.iter().fold(all, |case, (range, _)| case.send(ask(range)));
     let digits = ranges.iter().enumerate().map(|(index, (_, digits))| nth(index, covers(digits)));
     let others = vec![
-        robust("9110/14.6/7", "Ranges in two lines are answered with parts, or the whole file, or refused")
+        robust("9110/14.6/7", "Ranges in two lines are answered with parts, or the whole file, or rejected")
             .send(ask("bytes=0-0").with("Range: bytes=9-9"))
             .expect(either(honest(DIGITS), any_of([400, 416]))),
         must("9110/14.6/8", "Parts of a large file are exact")
             .send(get("/pattern.bin").with("Range: bytes=0-99999,300000-300000,1000000-"))
             .expect(honest(pattern(0..PATTERN_LEN))),
-        // §15.3.7.2: a multipart reply is not allowed if a single range was requested.
-        must("9110/14.6/9", "A single range is not answered with a multipart reply")
+        // §15.3.7.2: a multipart response is not allowed if a single range was requested.
+        must("9110/14.6/9", "A single range is not answered with a multipart response")
             .send(ask("bytes=2-5"))
-            .expect(of_reply("no multipart/byteranges", |reply| match reply.field("Content-Type") {
-                Some(kind) if kind.starts_with("multipart/byteranges") => Err(kind.into()),
-                _ => Ok(()),
+            .expect(check_response("no multipart/byteranges", |response| {
+                match response.header("Content-Type") {
+                    Some(kind) if kind.starts_with("multipart/byteranges") => Err(kind.into()),
+                    _ => Ok(()),
+                }
             }))
             .expect(honest(DIGITS)),
         should("9110/14.6/10", "Parts are in the order in which they were asked for")
@@ -135,10 +137,10 @@ fn several_ranges() -> Vec<Case> {
         should("9110/14.6/11", "Each part names the media type that the whole file has")
             .after(get(FILE))
             .send(ask("bytes=0-0,9-9"))
-            .expect(compared_with_prior("the media type of the file in each part", |reply, prior| {
-                reply.status == 200
-                    || parts(reply).is_ok_and(|parts| {
-                        parts.iter().all(|part| part.media_type.as_deref() == prior.field("Content-Type"))
+            .expect(compared_with_prior("the media type of the file in each part", |response, prior| {
+                response.status == 200
+                    || parts(response).is_ok_and(|parts| {
+                        parts.iter().all(|part| part.media_type.as_deref() == prior.header("Content-Type"))
                     })
             })),
         all.expect(digits.collect::<Vec<_>>()),
@@ -150,15 +152,15 @@ fn several_ranges() -> Vec<Case> {
 fn many_ranges() -> Vec<Case> {
     let ask = |ranges: Vec<String>| get("/pattern.bin").with(format!("Range: bytes={}", ranges.join(",")));
     let modest =
-        || body_that("content of no more than twice the file", |content| content.len() <= 2 * PATTERN_LEN);
+        || body_that("a body of no more than twice the file", |content| content.len() <= 2 * PATTERN_LEN);
     vec![
-        should("9110/14.2/3", "A hundred ranges that overlap do not make a reply of a hundred files")
+        should("9110/14.2/3", "A hundred ranges that overlap do not make a response of a hundred files")
             .send(ask(vec!["0-".into(); 100]))
             .expect([any_of([200, 206, 400, 416]), modest()]),
         should("9110/14.2/4", "Many ranges that overlap by all but a byte do not, either")
             .send(ask((0..500).map(|first| format!("{first}-")).collect()))
             .expect([any_of([200, 206, 400, 416]), modest()]),
-        should("9110/14.2/5", "Many tiny ranges in descending order are served, ignored or refused")
+        should("9110/14.2/5", "Many tiny ranges in descending order are served, ignored or rejected")
             .send(ask((0..500).rev().map(|first| format!("{0}-{0}", first * 100)).collect()))
             .expect([any_of([200, 206, 400, 416]), modest()]),
         // §14.2 lets a server ignore Range. zsync asks for twenty ranges at once.
@@ -187,8 +189,8 @@ fn served_in_parts(id: &str, count: usize) -> Case {
         .expect([
             status(206),
             honest(pattern(0..PATTERN_LEN)),
-            of_reply("the parts that were asked for", move |reply| {
-                let firsts: Vec<_> = parts(reply)?.iter().map(|part| part.first).collect();
+            check_response("the parts that were asked for", move |response| {
+                let firsts: Vec<_> = parts(response)?.iter().map(|part| part.first).collect();
                 let all = firsts.iter().copied().eq((0..count).map(first));
                 if all { Ok(()) } else { Err(format!("parts that begin at {firsts:?}")) }
             }),
@@ -211,13 +213,13 @@ fn beyond_the_end() -> Vec<Case> {
             format!("The Range {range} of ten bytes is answered with 416 and the length"),
         )
         .send(get(FILE).with(format!("Range: {range}")))
-        .expect([status(416), field("Content-Range", "bytes */10")])
+        .expect([status(416), header("Content-Range", "bytes */10")])
     };
     let empty = [
         // §14.2: a server MAY ignore the header, as nginx and Apache do here.
         should("9110/14.4/20", "No range of an empty file is answered with a part")
             .send(get("/empty.txt").with("Range: bytes=0-0"))
-            .expect(either(status_and_body(200, ""), field("Content-Range", "bytes */0"))),
+            .expect(either(status_and_body(200, ""), header("Content-Range", "bytes */0"))),
         // §14.1.2: the range can be satisfied, so 416 would be wrong; but no Content-Range can describe an empty part.
         robust("9110/14.4/21", "The last bytes of an empty file are the whole file")
             .send(get("/empty.txt").with("Range: bytes=-5"))
@@ -245,7 +247,7 @@ fn malformed() -> Vec<Case> {
     let case = |(range, number)| {
         robust(
             format!("9110/14.1.1/{number}"),
-            format!("The Range {range:?} is ignored or refused: it is invalid"),
+            format!("The Range {range:?} is ignored or rejected: it is invalid"),
         )
         .send(get(FILE).with(format!("Range: {range}")))
         .expect(either(status_and_body(200, DIGITS), any_of([400, 416])))
@@ -262,45 +264,45 @@ fn ignored() -> Vec<Case> {
         must("9110/14.2/21", "A range of a unit whose name only begins with bytes is ignored")
             .send(get(FILE).with("Range: bytes2=2-5"))
             .expect(status_and_body(200, DIGITS)),
-        must("9110/14.2/22", "Range is ignored for HEAD: the reply describes the whole file")
+        must("9110/14.2/22", "Range is ignored for HEAD: the response describes the whole file")
             .after(head(FILE))
             .send(head(FILE).with("Range: bytes=2-5"))
-            .expect([status(200), same_field("Content-Length")]),
-        must("9110/14.2/23", "HEAD is not refused for a range beyond the end")
+            .expect([status(200), same_header("Content-Length")]),
+        must("9110/14.2/23", "HEAD is not rejected for a range beyond the end")
             .send(head(FILE).with("Range: bytes=10-"))
             .expect(status(200)),
         must("9110/14.2/24", "Range is ignored for POST")
             .after(post(FILE, "x"))
             .send(post(FILE, "x").with("Range: bytes=10-"))
-            .expect(compared_with_prior("the status without Range", |reply, prior| {
-                reply.status == prior.status
+            .expect(compared_with_prior("the status without Range", |response, prior| {
+                response.status == prior.status
             })),
-        // §14.2: Range is evaluated only if the reply without it would be 200.
+        // §14.2: Range is evaluated only if the response without it would be 200.
         should("9110/14.2/25", "Range is ignored for a missing file")
             .send(get("/no/such/thing").with("Range: bytes=2-5"))
             .expect(status(404)),
         should("9110/14.2/26", "Range is ignored for a redirect")
             .after(get("/dir"))
             .send(get("/dir").with("Range: bytes=0-0"))
-            .expect(compared_with_prior("the status and Location without Range", |reply, prior| {
-                reply.status == prior.status && reply.field("Location") == prior.field("Location")
+            .expect(compared_with_prior("the status and Location without Range", |response, prior| {
+                response.status == prior.status && response.header("Location") == prior.header("Location")
             })),
     ]
 }
 
-/// §15.3.7: a 206 has the same header fields as the 200 would have, so that clients can combine parts.
+/// §15.3.7: a 206 has the same headers as the 200 would have, so that clients can combine parts.
 fn what_else_it_says() -> Vec<Case> {
     vec![
-        must("9110/14.2/40", "A part comes with the fields that the whole file has")
+        must("9110/14.2/40", "A part comes with the headers that the whole file has")
             .after(get(FILE))
             .send(get(FILE).with("Range: bytes=2-5"))
             .expect([
                 honest(DIGITS),
-                same_field("ETag"),
-                same_field("Last-Modified"),
-                same_field("Cache-Control"),
-                same_field("Vary"),
-                same_field("Content-Type"),
+                same_header("ETag"),
+                same_header("Last-Modified"),
+                same_header("Cache-Control"),
+                same_header("Vary"),
+                same_header("Content-Type"),
             ]),
         should(
             "9110/14.2/41",
@@ -308,9 +310,9 @@ fn what_else_it_says() -> Vec<Case> {
         )
         .after(get(FILE))
         .send_from(|prior| {
-            Some(get(FILE).with("Range: bytes=2-5").with(format!("If-Range: {}", prior.field("ETag")?)))
+            Some(get(FILE).with("Range: bytes=2-5").with(format!("If-Range: {}", prior.header("ETag")?)))
         })
-        .expect(either(status_and_body(200, DIGITS), no_field("Content-Type"))),
+        .expect(either(status_and_body(200, DIGITS), no_header("Content-Type"))),
     ]
 }
 
@@ -320,70 +322,76 @@ fn accept_ranges() -> Vec<Case> {
         robust("9110/14.3/1", "A server that serves ranges says so in Accept-Ranges")
             .after(get(FILE).with("Range: bytes=2-5"))
             .send_from(|prior| (prior.status == 206).then(|| get(FILE)))
-            .expect([status_and_body(200, DIGITS), field("Accept-Ranges", listing("bytes"))]),
+            .expect([status_and_body(200, DIGITS), header("Accept-Ranges", listing("bytes"))]),
     ]
 }
 
-fn status_and_body(status: u16, content: impl Into<Vec<u8>>) -> Expect {
+fn status_and_body(status: u16, content: impl Into<Vec<u8>>) -> Expectation {
     let content = content.into();
-    reply_that(format!("status {status} with the content of {} bytes", content.len()), move |reply| {
-        reply.status == status && reply.body == content
+    response_that(format!("status {status} with a body of {} bytes", content.len()), move |response| {
+        response.status == status && response.body == content
     })
 }
 
-/// The reply is a 206 with exactly this piece of the digits.
-fn is_part(piece: &'static str) -> Expect {
-    of_reply(format!("206 with {piece} and its Content-Range"), move |reply| {
-        let parts = parts(reply).map_err(|why| format!("{} with {why}", reply.describe()))?;
-        let is_it = |part: &Part| part.bytes == piece.as_bytes() && DIGITS.find(piece) == Some(part.first);
+/// The response is a 206 with exactly this piece of the digits.
+fn is_part(piece: &'static str) -> Expectation {
+    check_response(format!("206 with {piece} and its Content-Range"), move |response| {
+        let parts = parts(response).map_err(|why| format!("{} with {why}", response.describe()))?;
+        let is_it =
+            |part: &BodyPart| part.bytes == piece.as_bytes() && DIGITS.find(piece) == Some(part.first);
         match parts.as_slice() {
-            [part] if reply.status == 206 && is_it(part) => Ok(()),
-            parts => Err(format!("{} with {parts:?}", reply.describe())),
+            [part] if response.status == 206 && is_it(part) => Ok(()),
+            parts => Err(format!("{} with {parts:?}", response.describe())),
         }
     })
 }
 
-/// The reply is the whole file, or parts whose bytes match their Content-Range.
-fn honest(file: impl Into<Vec<u8>>) -> Expect {
+/// The response is the whole file, or parts whose bytes match their Content-Range.
+fn honest(file: impl Into<Vec<u8>>) -> Expectation {
     let file = file.into();
-    of_reply("the file, or parts that match their Content-Range", move |reply| match reply.status {
-        200 if reply.body == file => Ok(()),
-        206 => {
-            let parts = parts(reply)?;
-            let is_honest = |part: &Part| {
-                file.get(part.first..=part.last) == Some(&part.bytes)
-                    && part.complete.is_none_or(|complete| complete == file.len())
-            };
-            let liar = parts.iter().find(|part| !is_honest(part));
-            match liar {
-                _ if parts.is_empty() => Err("no parts".into()),
-                Some(part) => Err(format!("other bytes as {}-{}", part.first, part.last)),
-                None => Ok(()),
+    check_response("the file, or parts that match their Content-Range", move |response| {
+        match response.status {
+            200 if response.body == file => Ok(()),
+            206 => {
+                let parts = parts(response)?;
+                let is_honest = |part: &BodyPart| {
+                    file.get(part.first..=part.last) == Some(&part.bytes)
+                        && part.complete.is_none_or(|complete| complete == file.len())
+                };
+                let liar = parts.iter().find(|part| !is_honest(part));
+                match liar {
+                    _ if parts.is_empty() => Err("no parts".into()),
+                    Some(part) => Err(format!("other bytes as {}-{}", part.first, part.last)),
+                    None => Ok(()),
+                }
             }
+            _ => Err(response.describe()),
         }
-        _ => Err(reply.describe()),
     })
 }
 
-/// The reply is the whole file, or parts that pass a test.
-fn of_parts(says: impl Into<String>, test: impl Fn(&[Part]) -> bool + Send + Sync + 'static) -> Expect {
-    of_reply(says, move |reply| match reply.status {
-        200 if reply.body == DIGITS.as_bytes() => Ok(()),
-        206 if test(&parts(reply)?) => Ok(()),
-        206 => Err(format!("parts {:?}", parts(reply)?)),
-        _ => Err(reply.describe()),
+/// The response is the whole file, or parts that pass a test.
+fn of_parts(
+    says: impl Into<String>,
+    test: impl Fn(&[BodyPart]) -> bool + Send + Sync + 'static,
+) -> Expectation {
+    check_response(says, move |response| match response.status {
+        200 if response.body == DIGITS.as_bytes() => Ok(()),
+        206 if test(&parts(response)?) => Ok(()),
+        206 => Err(format!("parts {:?}", parts(response)?)),
+        _ => Err(response.describe()),
     })
 }
 
 /// The parts hold no other digits than these.
-fn within(digits: &'static str) -> Expect {
+fn within(digits: &'static str) -> Expectation {
     of_parts(format!("no other digits than {digits}, or the whole file"), move |parts| {
         parts.iter().flat_map(|part| &part.bytes).all(|digit| digits.as_bytes().contains(digit))
     })
 }
 
 /// Each of these digits is in at least one part.
-fn covers(digits: &'static str) -> Expect {
+fn covers(digits: &'static str) -> Expectation {
     of_parts(format!("the digits {digits}, or the whole file"), move |parts| {
         digits.bytes().all(|digit| parts.iter().any(|part| part.bytes.contains(&digit)))
     })

@@ -1,7 +1,7 @@
-//! RFC 9110 §15: which status is for which request, and which fields and content each status requires.
+//! RFC 9110 §15: which status is for which request, and which headers and which body each status requires.
 
 use crate::location::resolve;
-use crate::reply::Reply;
+use crate::response::Response;
 
 use super::prelude::*;
 
@@ -24,11 +24,11 @@ fn redirects() -> Vec<Case> {
             .expect(leads_to("/dir/sub", "/dir/sub/")),
         robust("9110/15.4/4", "A directory is redirected in HTTP/1.0 without Host, too")
             .send(get("/dir").http10().without_host())
-            .expect([any_of([301, 302, 303, 307, 308]), field("Location", any_value())]),
+            .expect([any_of([301, 302, 303, 307, 308]), header("Location", any_value())]),
         robust("9110/15.4/5", "The target of a redirect exists")
             .after(get("/dir"))
             .send_from(|prior| {
-                let to = prior.field("Location")?;
+                let to = prior.header("Location")?;
                 Some(get(&resolve("/dir", to).unwrap_or_else(|| to.to_owned())))
             })
             .expect(status(200)),
@@ -38,7 +38,7 @@ fn redirects() -> Vec<Case> {
             "A redirect to a directory is relative, so that the prefix of a proxy survives",
         )
         .send(get("/dir/sub"))
-        .expect(field(
+        .expect(header(
             "Location",
             value_that("without scheme and path", |to| !to.starts_with('/') && !to.contains("://")),
         )),
@@ -47,8 +47,8 @@ fn redirects() -> Vec<Case> {
             .send("GET http://test/dir HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n")
             .expect([
                 any_of([200, 301, 302, 303, 307, 308, 404]),
-                reply_that("no Location on elsewhere.example", |reply| {
-                    reply.values("Location").all(|to| !to.contains("elsewhere.example"))
+                response_that("no Location on elsewhere.example", |response| {
+                    response.values("Location").all(|to| !to.contains("elsewhere.example"))
                 }),
             ]),
     ]
@@ -72,7 +72,7 @@ fn locations() -> Vec<Case> {
             format!("The target {target:?} is not redirected, or to a URI on this site"),
         )
         .send(get(target))
-        .expect([any_of([200, 301, 302, 303, 307, 308, 400, 403, 404]), stays_here()])
+        .expect([any_of([200, 301, 302, 303, 307, 308, 400, 403, 404]), stays_on_host()])
     };
     targets.into_iter().zip(40..).map(case).collect()
 }
@@ -100,9 +100,9 @@ fn not_allowed() -> Vec<Case> {
         .send(request(method, "/hello.txt"))
         .expect([
             any_of([200, 204, 400, 403, 404, 405, 411, 501]),
-            reply_that(says, move |reply| {
-                let allows = |method| reply.lists("Allow", method);
-                reply.status != 405 || (allows("GET") && allows("HEAD") && !allows(method))
+            response_that(says, move |response| {
+                let allows = |method| response.lists("Allow", method);
+                response.status != 405 || (allows("GET") && allows("HEAD") && !allows(method))
             }),
         ])
     };
@@ -110,7 +110,7 @@ fn not_allowed() -> Vec<Case> {
     cases.push(
         must("9110/15.5.6/20", "Allow is a list of methods, which are tokens")
             .send(request("DELETE", "/hello.txt"))
-            .expect([any_error(), reply_that("an Allow of tokens, or none", allow_has_tokens)]),
+            .expect([any_error(), response_that("an Allow of tokens, or none", allow_has_tokens)]),
     );
     cases
 }
@@ -135,7 +135,7 @@ fn explained() -> Vec<Case> {
     };
     let mut cases: Vec<_> = asked.into_iter().zip(1..).map(case).collect();
     cases.push(
-        should("9110/15.6.6/1", "A reply 505 comes with an explanation")
+        should("9110/15.6.6/1", "A response 505 comes with an explanation")
             .send("GET / HTTP/2.0\r\nHost: test\r\n\r\n")
             .expect([any_of([400, 505]), has_explanation()]),
     );
@@ -146,16 +146,16 @@ fn harmless() -> Vec<Case> {
     let script = |content: &[u8]| content.windows(8).any(|eight| eight.eq_ignore_ascii_case(b"<script>"));
     let repeats_no_script = move || body_that("no markup of the request", move |content| !script(content));
     vec![
-        robust("9110/15.5.5/20", "A reply 404 does not repeat the markup in a path")
+        robust("9110/15.5.5/20", "A response 404 does not repeat the markup in a path")
             .send(get("/%3Cscript%3Ealert(1)%3C/script%3E"))
             .expect([status(404), repeats_no_script()]),
         robust("9110/15.4/20", "A redirect does not repeat the markup in a query")
             .send(get("/dir?%3Cscript%3E<script>"))
             .expect([any_of([301, 302, 303, 307, 308, 400]), repeats_no_script()]),
-        robust("9110/15.5.1/1", "A reply 400 does not repeat the markup in what is malformed")
+        robust("9110/15.5.1/1", "A response 400 does not repeat the markup in what is malformed")
             .send("GET / <script>\r\nHost: test\r\n\r\n")
             .expect([status(400), repeats_no_script()]),
-        robust("9110/15.5.5/21", "A reply 404 does not reveal a path of the file system")
+        robust("9110/15.5.5/21", "A response 404 does not reveal a path of the file system")
             .send(get("/no/such/thing"))
             .expect([
                 status(404),
@@ -168,14 +168,14 @@ fn harmless() -> Vec<Case> {
     ]
 }
 
-fn allow_has_tokens(reply: &Reply) -> bool {
+fn allow_has_tokens(response: &Response) -> bool {
     let is_method =
-        |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c));
-    reply.values("Allow").flat_map(|value| value.split(',')).all(|method| is_method(method.trim()))
+        |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|".contains(c));
+    response.values("Allow").flat_map(|value| value.split(',')).all(|method| is_method(method.trim()))
 }
 
-fn has_explanation() -> Expect {
-    reply_that("content, and its Content-Type", |reply| {
-        !reply.body.is_empty() && reply.field("Content-Type").is_some()
+fn has_explanation() -> Expectation {
+    response_that("a body, and its Content-Type", |response| {
+        !response.body.is_empty() && response.header("Content-Type").is_some()
     })
 }

@@ -1,28 +1,28 @@
-//! RFC 9110 §6: the content of a message, its trailers, and the Date of a reply.
+//! RFC 9110 §6: the body of a message, its trailers, and the Date of a response.
 
 use std::time::SystemTime;
 
-use crate::always::moment;
 use crate::fixtures::HELLO;
+use crate::rules::parse_date;
 
 use super::prelude::*;
 
 /// The cases of this file.
 pub fn section() -> Section {
-    Section::new("9110/6", "Message Abstraction", [content(), trailers(), dates()])
+    Section::new("9110/6", "Message Abstraction", [bodies(), trailers(), dates()])
 }
 
-fn content() -> Vec<Case> {
+fn bodies() -> Vec<Case> {
     vec![
-        // RFC 9110 §9.3.1: content in a GET has no meaning of its own.
-        robust("9110/6.4/1", "Content in a GET does not change what is served, or is refused")
+        // RFC 9110 §9.3.1: a body in a GET has no meaning of its own.
+        robust("9110/6.4/1", "A body in a GET does not change what is served, or is rejected")
             .on(Needs::Fixtures)
-            .send(get("/hello.txt").content("q=/digits.txt"))
+            .send(get("/hello.txt").body("q=/digits.txt"))
             .expect(either(body(HELLO), client_error())),
     ]
 }
 
-/// §6.5.1: a trailer field is not merged into the header section.
+/// §6.5.1: a trailer is not merged into the header section.
 fn trailers() -> Vec<Case> {
     let trailed = |request: Request, line: &str| {
         let chunked = request.with("Transfer-Encoding: chunked");
@@ -38,7 +38,7 @@ fn trailers() -> Vec<Case> {
             .on(Needs::Fixtures)
             .send(trailed(get("/hello.txt"), "If-None-Match: *"))
             .expect(either(body(HELLO), refused())),
-        should("9110/6.6.2/1", "A Trailer field that announces a missing trailer is not refused")
+        should("9110/6.6.2/1", "A Trailer header that announces a missing trailer is not rejected")
             .send(get("/").with("Trailer: X-Checksum"))
             .expect(status(200)),
     ]
@@ -56,22 +56,22 @@ fn dates() -> Vec<Case> {
         ("a method that is not allowed", post("/hello.txt", "abc")),
     ];
     let case = |((what, request), number)| {
-        should(format!("9110/6.6.1/{number}"), format!("The Date of the reply for {what} is the present"))
+        should(format!("9110/6.6.1/{number}"), format!("The Date of the response for {what} is the present"))
             .on(Needs::Fixtures)
             .send(request)
-            .expect(field("Date", value_that("that is the present", is_present)))
+            .expect(header("Date", value_that("that is the present", is_present)))
     };
     let mut cases: Vec<_> = asked.into_iter().zip(1..).map(case).collect();
     // §6.6.1: a server may leave it out of 5xx.
     cases.push(
-        robust("9110/6.6.1/20", "The reply to an unknown method has a Date, too")
+        robust("9110/6.6.1/20", "The response to an unknown method has a Date, too")
             .send(request("BREW", "/"))
-            .expect([any_error(), field("Date", value_that("that is the present", is_present))]),
+            .expect([any_error(), header("Date", value_that("that is the present", is_present))]),
     );
     cases
 }
 
 fn is_present(date: &str) -> bool {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    moment(date).is_some_and(|moment| moment.abs_diff(now.cast_signed()) <= 60)
+    parse_date(date).is_some_and(|moment| moment.abs_diff(now.cast_signed()) <= 60)
 }

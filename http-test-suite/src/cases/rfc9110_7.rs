@@ -1,4 +1,4 @@
-//! RFC 9110 §7: which resource a request is for, which fields are for this connection alone, and how to treat an offer
+//! RFC 9110 §7: which resource a request is for, which headers are for this connection alone, and how to treat an offer
 //! to switch protocols.
 
 use crate::fixtures::HELLO;
@@ -18,10 +18,10 @@ fn targets() -> Vec<Case> {
             .on(Needs::Fixtures)
             .send(get("http://127.0.0.1:1/hello.txt"))
             .expect(either(body(HELLO), any_of([400, 403, 404, 421]))),
-        robust("9110/7.2/1", "An unknown Host is served or refused with 4xx")
+        robust("9110/7.2/1", "An unknown Host is served or rejected with 4xx")
             .send("GET / HTTP/1.1\r\nHost: no-such-host.invalid\r\n\r\n")
             .expect(either(status(200), client_error())),
-        robust("9110/7.2/2", "A Host with another port is served or refused with 4xx")
+        robust("9110/7.2/2", "A Host with another port is served or rejected with 4xx")
             .send("GET / HTTP/1.1\r\nHost: test:1\r\n\r\n")
             .expect(either(status(200), client_error())),
     ]
@@ -30,18 +30,18 @@ fn targets() -> Vec<Case> {
 /// §7.4: a request is rejected if the requirements of its target's scheme are not met.
 fn misdirected() -> Vec<Case> {
     let foreign = |id: &str, target: &str| {
-        should(id, format!("The target {target:?}, in an unsupported scheme, is refused"))
+        should(id, format!("The target {target:?}, in an unsupported scheme, is rejected"))
             .send(get(target))
             .expect(any_error())
     };
     vec![
         must(
             "9110/7.4/1",
-            "A request for an https resource over a connection that is not secured is refused",
+            "A request for an https resource over a connection that is not secured is rejected",
         )
         .send(get("https://test/"))
         .expect(client_error()),
-        must("9110/7.4/2", "A request for an https resource is refused in any case of letters")
+        must("9110/7.4/2", "A request for an https resource is rejected in any case of letters")
             .send(get("HTTPS://test/"))
             .expect(client_error()),
         foreign("9110/7.4/3", "ftp://test/"),
@@ -53,13 +53,13 @@ fn misdirected() -> Vec<Case> {
 
 fn connection_options() -> Vec<Case> {
     vec![
-        should("9110/7.6.1/1", "An unknown connection option and the field of that name are ignored")
+        should("9110/7.6.1/1", "An unknown connection option and the header of that name are ignored")
             .send(get("/").with("Connection: x-option").with("X-Option: y"))
             .expect([status(200), stays_open()]),
-        robust("9110/7.6.1/2", "A Connection that lists Host does not remove Host, or is refused")
+        robust("9110/7.6.1/2", "A Connection that lists Host does not remove Host, or is rejected")
             .send(get("/").with("Connection: Host"))
             .expect(any_of([200, 400])),
-        robust("9110/7.6.1/3", "A Connection that is not a list of tokens is ignored or refused")
+        robust("9110/7.6.1/3", "A Connection that is not a list of tokens is ignored or rejected")
             .send(get("/").with("Connection: @, \"close, a b"))
             .expect(any_of([200, 400])),
         // RFC 9112 §C.2.2: servers that understand Proxy-Connection make a proxy's connection hang.
@@ -81,7 +81,7 @@ fn forwarding() -> Vec<Case> {
         should("9110/7.6.3/1", "A request that came through proxies is answered like any other")
             .send(get("/").with("Via: 1.0 fred, 1.1 p.example.com:80 (Proxy (nested) \\) 1.0)"))
             .expect([status(200), stays_open()]),
-        robust("9110/7.6.3/2", "A malformed Via is no reason to refuse")
+        robust("9110/7.6.3/2", "A malformed Via is no reason to reject")
             .send(get("/").with("Via: ,/ (((").with("Forwarded: for=\"_"))
             .expect(status(200)),
     ]
@@ -96,14 +96,14 @@ fn upgrades() -> Vec<Case> {
             .expect(either(status(200), client_error())),
         must("9110/7.8/2", "An Upgrade in HTTP/1.0 is ignored")
             .send(offer("h2c").http10())
-            .expect([status(200), no_field("Upgrade")]),
+            .expect([status(200), no_header("Upgrade")]),
         should("9110/7.8/3", "An Upgrade that Connection does not list is ignored")
             .send(get("/").with("Upgrade: websocket"))
             .expect([status(200), stays_open()]),
         should("9110/7.8/4", "An Upgrade to HTTP/2 with malformed settings is ignored")
             .send(offer("h2c").with("HTTP2-Settings: @").with("Connection: HTTP2-Settings"))
             .expect([status(200), stays_open()]),
-        should("9110/7.8/5", "An Upgrade to a WebSocket where there is none is ignored or refused")
+        should("9110/7.8/5", "An Upgrade to a WebSocket where there is none is ignored or rejected")
             .send(offer("websocket").with("Sec-WebSocket-Version: 13"))
             .expect(either(status(200), client_error())),
     ]

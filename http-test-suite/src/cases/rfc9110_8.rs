@@ -1,8 +1,8 @@
-//! RFC 9110 §8: what a reply says about the representation that it carries, and whether later replies say the same.
+//! RFC 9110 §8: what a response says about the representation that it carries, and whether later responses say the same.
 
-use crate::always::is_imf_fixdate;
 use crate::fixtures::{MODIFIED, PATTERN_LEN};
-use crate::reply::Reply;
+use crate::response::Response;
+use crate::rules::parse_date;
 
 use super::prelude::*;
 
@@ -12,7 +12,7 @@ pub fn section() -> Section {
     Section::new("9110/8", "Representations", cases).on(Needs::Fixtures)
 }
 
-/// §8.3: a sender should say which media type its content has.
+/// §8.3: a sender should say which media type its body has.
 fn media_types() -> Vec<Case> {
     let types: [(&str, &[&str]); 10] = [
         ("/page.html", &["text/html"]),
@@ -30,21 +30,21 @@ fn media_types() -> Vec<Case> {
     let case = |((target, names), number): ((&str, &'static [&str]), _)| {
         should(format!("9110/8.3/{number}"), format!("The file at {target} is said to be {}", names[0]))
             .send(get(target))
-            .expect([status(200), field("Content-Type", media_type(names))])
+            .expect([status(200), header("Content-Type", media_type(names))])
     };
     let mut cases: Vec<_> = types.into_iter().zip(1..).map(case).collect();
     cases.extend([
-        // §8.3: where the type is not known, leave the field out or say octet-stream.
+        // §8.3: where the type is not known, leave the header out or say octet-stream.
         robust("9110/8.3/20", "A file without an extension is not labelled as a type with scripts")
             .send(get("/no-extension"))
             .expect([status(200), not_html()]),
         robust("9110/8.3/21", "A query does not change the media type")
             .send(get("/hello.txt?page.html"))
-            .expect(field("Content-Type", media_type(&["text/plain"]))),
+            .expect(header("Content-Type", media_type(&["text/plain"]))),
         // Browsers take text without a charset for windows-1252.
         robust("9110/8.3/22", "The type of a text file names its charset")
             .send(get("/gr%C3%BC%C3%9Fe.txt"))
-            .expect(field(
+            .expect(header(
                 "Content-Type",
                 value_that("with charset=utf-8", |value| {
                     value.to_ascii_lowercase().ends_with("charset=utf-8")
@@ -57,29 +57,29 @@ fn media_types() -> Vec<Case> {
 fn codings() -> Vec<Case> {
     vec![
         // §12.5.3 lets the server choose, but a client that sends no Accept-Encoding often cannot decode.
-        robust("9110/8.4/1", "Content is not encoded for a request without Accept-Encoding")
+        robust("9110/8.4/1", "A body is not encoded for a request without Accept-Encoding")
             .send(get("/page.html"))
-            .expect([status(200), no_field("Content-Encoding")]),
+            .expect([status(200), no_header("Content-Encoding")]),
         // Without the coding, browsers show no drawing.
         robust("9110/8.4/2", "A compressed drawing has the type of a drawing and the coding gzip")
             .send(get("/image.svgz"))
             .expect([
                 status(200),
-                field("Content-Type", media_type(&["image/svg+xml"])),
-                field("Content-Encoding", "gzip"),
+                header("Content-Type", media_type(&["image/svg+xml"])),
+                header("Content-Encoding", "gzip"),
             ]),
         should("9110/8.4.1/1", "Content-Encoding never names the coding identity")
             .send(get("/page.html").with("Accept-Encoding: identity"))
-            .expect([status(200), no_field("Content-Encoding")]),
+            .expect([status(200), no_header("Content-Encoding")]),
     ]
 }
 
 /// §8.6: a server should say the length that it knows.
 fn lengths() -> Vec<Case> {
     let sized = |id: &str, request: Request, length: usize| {
-        should(id, format!("A reply that has {length} bytes of content says so"))
+        should(id, format!("A response that has a body of {length} bytes says so"))
             .send(request)
-            .expect([status(200), field("Content-Length", length.to_string())])
+            .expect([status(200), header("Content-Length", length.to_string())])
     };
     vec![
         sized("9110/8.6/1", get("/digits.txt"), 10),
@@ -89,7 +89,7 @@ fn lengths() -> Vec<Case> {
         sized("9110/8.6/4", get("/gr%C3%BC%C3%9Fe.txt"), "Grüße in UTF-8.\n".len()),
         should("9110/8.6/5", "An error says how long it is")
             .send(get("/no/such/thing"))
-            .expect([status(404), field("Content-Length", any_value())]),
+            .expect([status(404), header("Content-Length", any_value())]),
     ]
 }
 
@@ -104,7 +104,7 @@ fn lengths_by_head() -> Vec<Case> {
             .on(needs)
             .after(get(target))
             .send(head(target))
-            .expect([any_reply(), length_of_prior()])
+            .expect([any_response(), length_of_prior()])
         }
     };
     let files = ["/hello.txt", "/", "/dir", "/no/such/thing", "/no-index/", "/hello.txt?|"];
@@ -117,15 +117,18 @@ fn last_modified() -> Vec<Case> {
     vec![
         should("9110/8.8.2/1", "The Last-Modified of a file is its modification time")
             .send(get("/hello.txt"))
-            .expect(field("Last-Modified", MODIFIED)),
+            .expect(header("Last-Modified", MODIFIED)),
         should("9110/8.8.2/2", "HEAD gives the same Last-Modified")
             .send(head("/hello.txt"))
-            .expect(field("Last-Modified", MODIFIED)),
+            .expect(header("Last-Modified", MODIFIED)),
         must("9110/8.8.2/3", "Last-Modified is an IMF-fixdate, wherever it is")
             .on(Needs::Nothing)
             .send(get("/"))
-            .expect([status(200), if_there("Last-Modified", "an IMF-fixdate", is_imf_fixdate)]),
-        // §8.8.2.1. The rules for all replies say so; this file was modified in the year 2100.
+            .expect([
+                status(200),
+                if_there("Last-Modified", "an IMF-fixdate", |date| parse_date(date).is_some()),
+            ]),
+        // §8.8.2.1. The rules for all responses say so; this file was modified in the year 2100.
         must("9110/8.8.2/4", "Last-Modified is not later than Date, even if the file is")
             .send(get("/future.txt"))
             .send(head("/future.txt"))
@@ -144,14 +147,14 @@ fn entity_tags() -> Vec<Case> {
     vec![
         should("9110/8.8.3/1", "A file has an entity tag")
             .send(get("/hello.txt"))
-            .expect([status(200), field("ETag", any_value())]),
+            .expect([status(200), header("ETag", any_value())]),
         must("9110/8.8.3/2", "An entity tag is quoted, with nothing before it but the prefix W/")
             .send(get("/hello.txt"))
             .expect([status(200), if_there("ETag", "an entity tag", is_entity_tag)]),
         should("9110/8.8.3/3", "An entity tag stays the same as long as the file does")
             .after(get("/hello.txt"))
             .send(get("/hello.txt"))
-            .expect([status(200), same_field("ETag"), same_field("Last-Modified")]),
+            .expect([status(200), same_header("ETag"), same_header("Last-Modified")]),
         robust("9110/8.8.3/4", "Files of the same age but of different content have different entity tags")
             .after(get("/hello.txt"))
             .send(get("/digits.txt"))
@@ -168,7 +171,7 @@ fn entity_tags() -> Vec<Case> {
         // §8.8.1: prefer strong validators; only those resume a download.
         robust("9110/8.8.3/5", "The entity tag of a file that has not changed for long is strong")
             .send(get("/pattern.bin"))
-            .expect(field("ETag", value_that("that is strong", |tag| tag.starts_with('"')))),
+            .expect(header("ETag", value_that("that is strong", |tag| tag.starts_with('"')))),
         // §8.8.3.3.
         must("9110/8.8.3/6", "Encoded and unencoded content have different strong entity tags")
             .after(get("/httptest/wikipedia_russia.html"))
@@ -181,35 +184,35 @@ fn entity_tags() -> Vec<Case> {
 }
 
 /// One of these media types, with or without parameters.
-fn media_type(names: &'static [&str]) -> Value {
+fn media_type(names: &'static [&str]) -> ExpectedValue {
     value_that(format!("with the media type {}", names[0]), |value| {
         let essence = value.split(';').next().unwrap_or_default().trim();
         names.iter().any(|name| essence.eq_ignore_ascii_case(name))
     })
 }
 
-fn not_html() -> Expect {
+fn not_html() -> Expectation {
     if_there("Content-Type", "text/plain or application/octet-stream", |value| {
         ["text/plain", "application/octet-stream"].iter().any(|name| value.starts_with(name))
     })
 }
 
-fn if_there(name: &'static str, what: &str, fits: fn(&str) -> bool) -> Expect {
-    of_reply(format!("no {name} but {what}"), move |reply| match reply.field(name) {
+fn if_there(name: &'static str, what: &str, fits: fn(&str) -> bool) -> Expectation {
+    check_response(format!("no {name} but {what}"), move |response| match response.header(name) {
         Some(value) if !fits(value) => Err(format!("{name}: {value}")),
         _ => Ok(()),
     })
 }
 
-fn length_of_prior() -> Expect {
-    compared_with_prior("the Content-Length that GET has, or none", |reply, prior| {
-        reply.field("Content-Length").is_none_or(|length| length == prior.body.len().to_string())
+fn length_of_prior() -> Expectation {
+    compared_with_prior("the Content-Length that GET has, or none", |response, prior| {
+        response.header("Content-Length").is_none_or(|length| length == prior.body.len().to_string())
     })
 }
 
-fn another_tag() -> Expect {
-    compared_with_prior("another ETag", |reply, prior| {
-        reply.field("ETag").is_some() && reply.field("ETag") != prior.field("ETag")
+fn another_tag() -> Expectation {
+    compared_with_prior("another ETag", |response, prior| {
+        response.header("ETag").is_some() && response.header("ETag") != prior.header("ETag")
     })
 }
 
@@ -220,8 +223,8 @@ fn is_entity_tag(tag: &str) -> bool {
     opaque.is_some_and(|opaque| opaque.chars().all(|c| c > ' ' && c != '"' && c != '\x7f'))
 }
 
-fn tags_differ_if_encoded(reply: &Reply, plain: &Reply) -> bool {
-    let same_coding = reply.field("Content-Encoding") == plain.field("Content-Encoding");
-    let weak = reply.field("ETag").is_none_or(|tag| tag.starts_with("W/"));
-    same_coding || weak || reply.field("ETag") != plain.field("ETag")
+fn tags_differ_if_encoded(response: &Response, plain: &Response) -> bool {
+    let same_coding = response.header("Content-Encoding") == plain.header("Content-Encoding");
+    let weak = response.header("ETag").is_none_or(|tag| tag.starts_with("W/"));
+    same_coding || weak || response.header("ETag") != plain.header("ETag")
 }

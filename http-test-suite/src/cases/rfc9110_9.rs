@@ -1,7 +1,7 @@
-//! RFC 9110 §9: what the methods mean, which methods are supported, and that a refused method changes nothing.
+//! RFC 9110 §9: what the methods mean, which methods are supported, and that a rejected method changes nothing.
 
 use crate::fixtures::HELLO;
-use crate::reply::Reply;
+use crate::response::Response;
 
 use super::prelude::*;
 
@@ -24,7 +24,7 @@ pub fn section() -> Section {
 /// A file that no other case asks for: if a server deletes or changes it, only the cases here fail.
 const VICTIM: &str = "/no-index/file.txt";
 
-/// The content of [`VICTIM`].
+/// The body of [`VICTIM`].
 const UNHARMED: &str = "A file in a directory without an index.\n";
 
 fn known() -> Vec<Case> {
@@ -51,22 +51,22 @@ fn not_allowed() -> Vec<Case> {
     let case = |(method, number)| {
         should(format!("9110/9.1/{number}"), format!("{method} on a file is answered with 405 or 501"))
             .on(Needs::Fixtures)
-            .send(request(method, VICTIM).content("x"))
+            .send(request(method, VICTIM).body("x"))
             .expect(any_of([405, 501]))
     };
     let mut cases: Vec<_> = methods.into_iter().zip(40..).map(case).collect();
     cases.extend([
-        robust("9110/9.3.3/1", "POST without content is refused where POST is")
+        robust("9110/9.3.3/1", "POST without a body is rejected where POST is")
             .on(Needs::Fixtures)
             .send(request("POST", VICTIM))
             .expect(any_of([405, 411, 501])),
-        robust("9110/9.3.3/2", "POST to a missing file is refused")
+        robust("9110/9.3.3/2", "POST to a missing file is rejected")
             .send(post("/no/such/thing", "x"))
             .expect(any_of([403, 404, 405, 501])),
         // §14.5: answer with 400, or the server would take the part for the whole file.
-        should("9110/9.3.4/1", "PUT of a range is refused by a server that does not support it")
+        should("9110/9.3.4/1", "PUT of a range is rejected by a server that does not support it")
             .on(Needs::Fixtures)
-            .send(request("PUT", VICTIM).with("Content-Range: bytes 0-0/40").content("x"))
+            .send(request("PUT", VICTIM).with("Content-Range: bytes 0-0/40").body("x"))
             .expect(any_error()),
     ]);
     cases
@@ -75,14 +75,14 @@ fn not_allowed() -> Vec<Case> {
 fn without_effect() -> Vec<Case> {
     let methods = ["PUT", "PATCH", "DELETE", "MOVE"];
     let case = |(method, number)| {
-        should(format!("9110/9.1/{number}"), format!("{method} is refused, and the file is what it was"))
+        should(format!("9110/9.1/{number}"), format!("{method} is rejected, and the file is what it was"))
             .on(Needs::Fixtures)
-            .after(request(method, VICTIM).with("Destination: /moved.txt").content("gone"))
+            .after(request(method, VICTIM).with("Destination: /moved.txt").body("gone"))
             .send(get(VICTIM))
             .expect([
                 status(200),
                 body(UNHARMED),
-                compared_with_prior("a refusal before", |_, prior| prior.status >= 400),
+                compared_with_prior("a rejection before", |_, prior| prior.status >= 400),
             ])
     };
     methods.into_iter().zip(60..).map(case).collect()
@@ -94,7 +94,7 @@ fn safe() -> Vec<Case> {
         ("OPTIONS", request("OPTIONS", VICTIM)),
         ("TRACE", request("TRACE", VICTIM)),
         ("GET with a query that names a method", get(&format!("{VICTIM}?_method=DELETE&delete=1"))),
-        ("GET with a field that names a method", get(VICTIM).with("X-HTTP-Method-Override: DELETE")),
+        ("GET with a header that names a method", get(VICTIM).with("X-HTTP-Method-Override: DELETE")),
     ];
     let case = |((what, request), number)| {
         must(format!("9110/9.2.1/{number}"), format!("{what} leaves the file what it was"))
@@ -106,7 +106,7 @@ fn safe() -> Vec<Case> {
     requests.into_iter().zip(1..).map(case).collect()
 }
 
-/// §9.3.2: HEAD is GET without the content, whatever the status. The strict reader rejects any content after HEAD.
+/// §9.3.2: HEAD is GET without the body, whatever the status. The strict reader rejects any body after HEAD.
 fn same_by_head() -> Vec<Case> {
     let asked = [
         ("the root", head("/")),
@@ -124,7 +124,7 @@ fn same_by_head() -> Vec<Case> {
         ("an unknown expectation", head("/hello.txt").with("Expect: x-unknown")),
     ];
     let case = |((what, request), number)| {
-        should(format!("9110/9.3.2/{number}"), format!("HEAD has the status and fields of GET: {what}"))
+        should(format!("9110/9.3.2/{number}"), format!("HEAD has the status and headers of GET: {what}"))
             .on(Needs::Fixtures)
             .send(request)
             .expect(same_as_get())
@@ -134,7 +134,7 @@ fn same_by_head() -> Vec<Case> {
 
 fn options() -> Vec<Case> {
     vec![
-        // §9.3.7: a successful reply should list optional features; every server can list its methods in Allow.
+        // §9.3.7: a successful response should list optional features; every server can list its methods in Allow.
         should("9110/9.3.7/1", "OPTIONS on a file says which methods are allowed, or is not implemented")
             .on(Needs::Fixtures)
             .send(request("OPTIONS", "/hello.txt"))
@@ -144,7 +144,7 @@ fn options() -> Vec<Case> {
             .expect(any_of([200, 204, 404, 405, 501])),
         robust("9110/9.3.7/3", "OPTIONS with an Origin grants other sites no access")
             .send(request("OPTIONS", "/").with("Origin: null").with("Access-Control-Request-Method: PUT"))
-            .expect([any_of([200, 204, 405, 501]), no_field("Access-Control-Allow-Methods")]),
+            .expect([any_of([200, 204, 405, 501]), no_header("Access-Control-Allow-Methods")]),
     ]
 }
 
@@ -152,49 +152,46 @@ fn options() -> Vec<Case> {
 fn connect() -> Vec<Case> {
     let targets = ["test", "test:", "test:99999"];
     let case = |(target, number)| {
-        must(format!("9110/9.3.6/{number}"), format!("CONNECT to {target:?} is refused"))
+        must(format!("9110/9.3.6/{number}"), format!("CONNECT to {target:?} is rejected"))
             .send(request("CONNECT", target))
             .smuggled()
             .expect([any_error(), not_served()])
     };
-    // A server that waits for content lets a client hold a connection for as long as its timeout.
+    // A server that waits for the body lets a client hold a connection for as long as its timeout.
     let at_once = |(framing, number)| {
-        robust(
-            format!("9110/9.3.6/{number}"),
-            format!("CONNECT is refused before the content of {framing:?}"),
-        )
-        .send(request("CONNECT", "test:80").with(framing))
-        .await_replies(1)
-        .expect([in_time(), any_error(), closes()])
+        robust(format!("9110/9.3.6/{number}"), format!("CONNECT is rejected before the body of {framing:?}"))
+            .send(request("CONNECT", "test:80").with(framing))
+            .await_responses(1)
+            .expect([in_time(), any_error(), closes()])
     };
     let framings = ["Content-Length: 3", "Transfer-Encoding: chunked"];
     targets.into_iter().zip(1..).map(case).chain(framings.into_iter().zip(10..).map(at_once)).collect()
 }
 
-/// §9.3.8: the reply repeats the request, except fields that are likely to be secret.
+/// §9.3.8: the response repeats the request, except headers that are likely to be secret.
 fn trace() -> Vec<Case> {
     vec![
-        should("9110/9.3.8/1", "TRACE is refused, or answered with a message/http")
+        should("9110/9.3.8/1", "TRACE is rejected, or answered with a message/http")
             .send(request("TRACE", "/"))
             .expect(either(
                 any_of([403, 405, 501]),
-                field("Content-Type", value_that("message/http", |value| value.starts_with("message/http"))),
+                header("Content-Type", value_that("message/http", |value| value.starts_with("message/http"))),
             )),
-        should("9110/9.3.8/2", "TRACE does not repeat secret fields")
+        should("9110/9.3.8/2", "TRACE does not repeat secret headers")
             .send(request("TRACE", "/").with("Cookie: id=s3cret").with("Authorization: Bearer s3cret"))
             .expect([
                 any_of([200, 403, 405, 501]),
                 body_that("no secret", |content| !content.windows(6).any(|six| six == b"s3cret")),
             ]),
-        should("9110/9.3.8/3", "GET does not become TRACE by a field")
+        should("9110/9.3.8/3", "GET does not become TRACE by a header")
             .on(Needs::Fixtures)
             .send(get("/hello.txt").with("X-Method-Override: TRACE"))
             .expect([status(200), body(HELLO)]),
     ]
 }
 
-fn allows_get_and_head_or_501() -> Expect {
-    reply_that("an Allow that lists GET and HEAD, or 501", |reply: &Reply| {
-        reply.status == 501 || (reply.lists("Allow", "GET") && reply.lists("Allow", "HEAD"))
+fn allows_get_and_head_or_501() -> Expectation {
+    response_that("an Allow that lists GET and HEAD, or 501", |response: &Response| {
+        response.status == 501 || (response.lists("Allow", "GET") && response.lists("Allow", "HEAD"))
     })
 }

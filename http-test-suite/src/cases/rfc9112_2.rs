@@ -16,23 +16,23 @@ fn parsing() -> Vec<Case> {
             .send("\r\n")
             .send(get("/"))
             .expect(status(200)),
-        should("9112/2.2/2", "An empty line between a request's content and the next request is ignored")
-            .send(get("/").content("abc"))
+        should("9112/2.2/2", "An empty line between a request's body and the next request is ignored")
+            .send(get("/").body("abc"))
             .send("\r\n")
             .send(get("/"))
-            .expect(replies([200, 200])),
-        robust("9112/2.2/3", "Several empty lines before the request line are ignored or refused")
+            .expect(responses([200, 200])),
+        robust("9112/2.2/3", "Several empty lines before the request line are ignored or rejected")
             .send("\r\n\r\n\r\n")
             .send(get("/"))
             .expect(any_of([200, 400])),
         // §2.2: a recipient MAY take a single LF for the end of a line.
-        robust("9112/2.2/4", "Lines that end with a bare LF are understood or refused")
+        robust("9112/2.2/4", "Lines that end with a bare LF are understood or rejected")
             .send("GET / HTTP/1.1\nHost: test\n\n")
             .expect(any_of([200, 400])),
         must("9112/2.2/5", "A bare CR does not end the request line")
             .send("GET / HTTP/1.1\rHost: test\r\n\r\n")
             .expect(status(400)),
-        must("9112/2.2/6", "A bare CR does not end a field line")
+        must("9112/2.2/6", "A bare CR does not end a header line")
             .send("GET / HTTP/1.1\r\nX: y\rHost: test\r\n\r\n")
             .expect(status(400)),
         must("9112/2.2/7", "Bare CRs do not make the empty line that ends the head")
@@ -43,16 +43,16 @@ fn parsing() -> Vec<Case> {
             .send("GET / HTTP/1.1\r\nX: y\u{560d}\u{560a}Host: test\r\n\r\n")
             .expect(status(400)),
         // §2.2: reject the message, or ignore the line. Either way there is no Host.
-        must("9112/2.2/9", "A line that begins with a space before the first field is not a field")
+        must("9112/2.2/9", "A line that begins with a space before the first header is not a header")
             .send("GET / HTTP/1.1\r\n Host: test\r\n\r\n")
             .expect(status(400)),
-        must("9112/2.2/10", "A line that begins with a tab before the first field is not a field")
+        must("9112/2.2/10", "A line that begins with a tab before the first header is not a header")
             .send("GET / HTTP/1.1\r\n\tHost: test\r\n\r\n")
             .expect(status(400)),
-        must("9112/2.2/11", "A Content-Length behind a space before the first field frames nothing")
+        must("9112/2.2/11", "A Content-Length behind a space before the first header frames nothing")
             .send("GET / HTTP/1.1\r\n Content-Length: 30\r\nHost: test\r\n\r\n")
             .send(get("/"))
-            .expect(either(replies([400]), replies([200, 200]))),
+            .expect(either(responses([400]), responses([200, 200]))),
         should("9112/2.2/12", "Bytes that are not HTTP are answered with 400, and the connection is closed")
             .send("HELO example.org\r\n\r\n")
             .expect([status(400), closes()]),
@@ -63,7 +63,7 @@ fn parsing() -> Vec<Case> {
             .send("GET /\0 HTTP/1.1\r\nHost: test\r\n\r\n")
             .smuggled()
             .expect([status(400), not_served()]),
-        should("9112/2.2/15", "A second request line in the place of a field is refused, and not served")
+        should("9112/2.2/15", "A second request line in the place of a header is rejected, and not served")
             .send("GET / HTTP/1.1\r\n")
             .smuggled()
             .expect([status(400), not_served()]),
@@ -92,7 +92,7 @@ fn pieces() -> Vec<Case> {
             .send("GET / HTTP/1.1\r\nHost: test\r\n\r\nGET / HT")
             .pause()
             .send("TP/1.1\r\nHost: test\r\n\r\n")
-            .expect(replies([200, 200])),
+            .expect(responses([200, 200])),
         must("9112/2.2/20", "A bare CR at the end of a segment does not end a line, either")
             .send("GET / HTTP/1.1\r\nX: y\r")
             .pause()
@@ -103,10 +103,10 @@ fn pieces() -> Vec<Case> {
 
 fn versions() -> Vec<Case> {
     vec![
-        // RFC 9110 §2.5: the reply's version is the server's own, not the request's.
+        // RFC 9110 §2.5: the response's version is the server's own, not the request's.
         should("9112/2.3/1", "A request in HTTP/1.0 is answered in HTTP/1.1")
             .send(get("/").http10())
-            .expect([status(200), reply_that("version HTTP/1.1", |reply| reply.version == (1, 1))]),
+            .expect([status(200), response_that("version HTTP/1.1", |response| response.version == (1, 1))]),
         should("9112/2.3/2", "A request in HTTP/1.0 needs no Host")
             .send("GET / HTTP/1.0\r\n\r\n")
             .expect(status(200)),
@@ -121,13 +121,13 @@ fn versions() -> Vec<Case> {
             .send("GET / HTTP/2.0\r\nHost: test\r\n\r\n")
             .smuggled()
             .expect([any_of([505, 400]), not_served()]),
-        robust("9112/2.3/6", "The preface of HTTP/2 is refused")
+        robust("9112/2.3/6", "The preface of HTTP/2 is rejected")
             .send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
             .expect([any_of([400, 405, 501, 505]), closes()]),
-        should("9112/2.3/7", "A request line without a version is refused with a well-formed reply")
+        should("9112/2.3/7", "A request line without a version is rejected with a well-formed response")
             .send("GET /\r\n\r\n")
             .expect([status(400), closes()]),
-        should("9112/2.3/8", "HTTP/0.9 by name is refused with a well-formed reply")
+        should("9112/2.3/8", "HTTP/0.9 by name is rejected with a well-formed response")
             .send("GET / HTTP/0.9\r\n\r\n")
             .expect(any_of([400, 505])),
     ]
@@ -155,7 +155,7 @@ fn broken_versions() -> Vec<Case> {
         "HTTP/\u{ff11}.1",
     ];
     let case = |(version, number)| {
-        should(format!("9112/2.3/{number}"), format!("The version {version:?} is refused"))
+        should(format!("9112/2.3/{number}"), format!("The version {version:?} is rejected"))
             .send(format!("GET / {version}\r\nHost: test\r\n\r\n"))
             .smuggled()
             .expect([any_of([400, 505]), not_served()])

@@ -1,6 +1,6 @@
-//! RFC 9112 §4: the status line, the first line of every reply.
+//! RFC 9112 §4: the status line, the first line of every response.
 //!
-//! In every case the strict reader already rejects replies with a malformed status line. The cases here check what a
+//! In every case the strict reader already rejects responses with a malformed status line. The cases here check what a
 //! well-formed status line must say.
 
 use super::prelude::*;
@@ -10,7 +10,7 @@ pub fn section() -> Section {
     Section::new("9112/4", "Status Line", [versions(), reasons()])
 }
 
-/// RFC 9110 §2.5: a reply's version is the highest that the server conforms to, even if the request was refused.
+/// RFC 9110 §2.5: a response's version is the highest that the server conforms to, even if the request was rejected.
 fn versions() -> Vec<Case> {
     let requests = [
         ("a request for a missing file", Vec::from(get("/no/such/thing"))),
@@ -21,9 +21,9 @@ fn versions() -> Vec<Case> {
         ("bytes that are not HTTP", "HELO example.org\r\n\r\n".into()),
     ];
     let case = |((what, bytes), number)| {
-        should(format!("9112/4/{number}"), format!("The reply to {what} is an error in HTTP/1.1"))
+        should(format!("9112/4/{number}"), format!("The response to {what} is an error in HTTP/1.1"))
             .send(bytes)
-            .expect([any_error(), reply_that("version HTTP/1.1", |reply| reply.version == (1, 1))])
+            .expect([any_error(), response_that("version HTTP/1.1", |response| response.version == (1, 1))])
     };
     requests.into_iter().zip(1..).map(case).collect()
 }
@@ -34,7 +34,7 @@ fn reasons() -> Vec<Case> {
             .send(get("/no/such/xyzzy"))
             .expect([
                 client_error(),
-                reply_that("no word of the target", |reply| !reply.reason.contains("xyzzy")),
+                response_that("no word of the target", |response| !response.reason.contains("xyzzy")),
             ]),
     ]
 }

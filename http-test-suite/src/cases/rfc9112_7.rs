@@ -16,7 +16,7 @@ pub fn section() -> Section {
         good_trailers(),
         bad_trailers(),
         bad_octets_in_trailers(),
-        trailers_are_no_fields(),
+        trailers_are_no_headers(),
     ];
     Section::new("9112/7", "Chunked Coding", cases)
 }
@@ -35,15 +35,15 @@ fn good_chunks() -> Vec<Case> {
         ("an extension with a value", "3;a=b\r\nabc\r\n0\r\n\r\n", "abc"),
         ("an extension with a quoted value", "3;a=\"b;c=\\\"d\\\\\"\r\nabc\r\n0\r\n\r\n", "abc"),
         ("several extensions", "3;a=b;c;d=\"\"\r\nabc\r\n0;e\r\n\r\n", "abc"),
-        // §7.1.1: bad whitespace must be parsed, and removed (RFC 9110 §5.6.3).
-        ("whitespace around the parts of an extension", "3 ;\ta = b\t; c\r\nabc\r\n0\r\n\r\n", "abc"),
+        // §7.1.1: bad white space must be parsed, and removed (RFC 9110 §5.6.3).
+        ("white space around the parts of an extension", "3 ;\ta = b\t; c\r\nabc\r\n0\r\n\r\n", "abc"),
     ];
     let case = |((what, coded, content), number)| {
-        must(format!("9112/7.1/{number}"), format!("Content is decoded: {what}"))
+        must(format!("9112/7.1/{number}"), format!("A body is decoded: {what}"))
             .on(Needs::Echo)
             .send(chunked(coded))
             .send(post("/", "next"))
-            .expect([replies([200, 200]), body(content), nth(1, body("next"))])
+            .expect([responses([200, 200]), body(content), nth(1, body("next"))])
     };
     coded.into_iter().zip(1..).map(case).collect()
 }
@@ -55,7 +55,7 @@ fn pieces() -> Vec<Case> {
             .on(Needs::Echo)
             .send_bytewise(chunked("3;a=\"b\"\r\nabc\r\n002\r\n\r\n\r\n0\r\nX: y\r\n\r\n"))
             .send(post("/", "next"))
-            .expect([replies([200, 200]), body("abc\r\n"), nth(1, body("next"))]),
+            .expect([responses([200, 200]), body("abc\r\n"), nth(1, body("next"))]),
         must("9112/7.1/21", "A thousand chunks of a byte are a thousand bytes")
             .on(Needs::Echo)
             .send(request("POST", "/").chunked(["x"; 1000]))
@@ -64,7 +64,7 @@ fn pieces() -> Vec<Case> {
             .on(Needs::Echo)
             .send(request("POST", "/").chunked(content.chunks(777)))
             .send(post("/", "next"))
-            .expect([replies([200, 200]), body(content.clone()), nth(1, body("next"))]),
+            .expect([responses([200, 200]), body(content.clone()), nth(1, body("next"))]),
     ]
 }
 
@@ -74,15 +74,15 @@ fn bad_sizes() -> Vec<Case> {
     let case = |(size, number)| {
         malformed(
             ("9112/7.1", number),
-            format!("The chunk size {size:?} is refused"),
+            format!("The chunk size {size:?} is rejected"),
             format!("{size}\r\nabc\r\n0\r\n\r\n"),
         )
     };
-    // §7.1.1 allows whitespace before an extension only; old senders pad a size with spaces.
-    let padded = robust("9112/7.1/60", "A space behind the chunk size is ignored or refused")
+    // §7.1.1 allows white space before an extension only; old senders pad a size with spaces.
+    let padded = robust("9112/7.1/60", "A space behind the chunk size is ignored or rejected")
         .send(ignored("3 \r\nabc\r\n0\r\n\r\n"))
         .send(get("/"))
-        .expect(either(replies([200, 200]), either(status(400), closes())));
+        .expect(either(responses([200, 200]), either(status(400), closes())));
     sizes.into_iter().zip(30..).flat_map(case).chain([padded]).collect()
 }
 
@@ -94,7 +94,7 @@ fn large_sizes() -> Vec<Case> {
             .send(ignored(&format!("{size}\r\nabc\r\n0\r\n\r\n")))
             .smuggled()
             .half_close()
-            .expect([either(any_reply(), silence()), not_served()])
+            .expect([either(any_response(), no_response()), not_served()])
     };
     // A signed integer type would hold these as -1 and -2.
     let negative = ["ffffffff", "FFFFFFFFFFFFFFFE"];
@@ -118,7 +118,7 @@ fn bad_lines() -> Vec<Case> {
         ("less data than the size says", "4\r\nabc\r\n0\r\n\r\n"),
     ];
     let case = |((what, coded), number): ((&str, &str), u32)| {
-        malformed(("9112/7.1", number), format!("Chunks are refused: {what}"), coded)
+        malformed(("9112/7.1", number), format!("Chunks are rejected: {what}"), coded)
     };
     coded.into_iter().zip(90..).flat_map(case).collect()
 }
@@ -128,7 +128,7 @@ fn bad_extensions() -> Vec<Case> {
     let case = |what: &str, extension: &str, number: u32| {
         malformed(
             ("9112/7.1.1", number),
-            format!("The {what} {extension:?} is refused"),
+            format!("The {what} {extension:?} is rejected"),
             format!("3{extension}\r\nabc\r\n0\r\n\r\n"),
         )
     };
@@ -161,7 +161,7 @@ fn bad_extensions() -> Vec<Case> {
     let extensions = extensions.flat_map(|(it, number)| case("malformed extension", it, number));
     let last = malformed(
         ("9112/7.1.1", 50),
-        "A malformed extension of the last chunk is refused",
+        "A malformed extension of the last chunk is rejected",
         "3\r\nabc\r\n0;[=}\r\n\r\n",
     );
     controls.chain(extensions).chain(last).collect()
@@ -171,19 +171,19 @@ fn bad_extensions() -> Vec<Case> {
 fn much_overhead() -> Vec<Case> {
     let long = "a".repeat(1 << 20);
     vec![
-        robust("9112/7.1.1/40", "An extension of a megabyte is refused")
+        robust("9112/7.1.1/40", "An extension of a megabyte is rejected")
             .send(ignored(&format!("3;{long}\r\nabc\r\n0\r\n\r\n")))
             .smuggled()
             .expect([either(client_error(), closes()), not_served()]),
-        robust("9112/7.1.1/41", "Extensions of a megabyte in many chunks are refused")
+        robust("9112/7.1.1/41", "Extensions of a megabyte in many chunks are rejected")
             .send(ignored(&format!("{}0\r\n\r\n", "1;aaaaaaaaaaaaa\r\nx\r\n".repeat(1 << 16))))
             .smuggled()
             .expect([either(client_error(), closes()), not_served()]),
-        robust("9112/7.1.2/40", "A trailer field of a megabyte is refused")
+        robust("9112/7.1.2/40", "A trailer of a megabyte is rejected")
             .send(ignored(&format!("0\r\nX: {long}\r\n\r\n")))
             .smuggled()
             .expect([either(client_error(), closes()), not_served()]),
-        robust("9112/7.1/110", "A chunk size of a megabyte of zeros is refused")
+        robust("9112/7.1/110", "A chunk size of a megabyte of zeros is rejected")
             .send(ignored(&format!("{}3\r\nabc\r\n0\r\n\r\n", "0".repeat(1 << 20))))
             .smuggled()
             .expect([either(client_error(), closes()), not_served()]),
@@ -200,12 +200,12 @@ fn good_trailers() -> Vec<Case> {
         .on(Needs::Echo)
         .send(chunked(&format!("3\r\nabc\r\n0\r\n{trailer}\r\n")))
         .send(post("/", "next"))
-        .expect([replies([200, 200]), body("abc"), nth(1, body("next"))])
+        .expect([responses([200, 200]), body("abc"), nth(1, body("next"))])
     };
     trailers.into_iter().zip(1..).map(case).collect()
 }
 
-/// §7.1.2: trailers are field lines, with the syntax of §5.
+/// §7.1.2: trailers are header lines, with the syntax of §5.
 fn bad_trailers() -> Vec<Case> {
     let trailers = [
         "X : y\r\n",
@@ -221,7 +221,7 @@ fn bad_trailers() -> Vec<Case> {
     let case = |(trailer, number)| {
         malformed(
             ("9112/7.1.2", number),
-            format!("The trailer section {trailer:?} is refused"),
+            format!("The trailer section {trailer:?} is rejected"),
             format!("3\r\nabc\r\n0\r\n{trailer}\r\n"),
         )
     };
@@ -239,11 +239,11 @@ fn bad_octets_in_trailers() -> Vec<Case> {
             .expect([status(400), not_served(), closes()])
     };
     let name = |(octet, number): (u8, u32)| {
-        let requirement = format!("The octet {octet:#04x} in a trailer's name is refused");
+        let requirement = format!("The octet {octet:#04x} in a trailer's name is rejected");
         case(should(format!("9112/7.1.2/{number}"), requirement), &[b'X', octet, b'Y', b':', b'y'])
     };
     let value = |(octet, number): (u8, u32)| {
-        let requirement = format!("The octet {octet:#04x} in a trailer's value is refused");
+        let requirement = format!("The octet {octet:#04x} in a trailer's value is rejected");
         case(robust(format!("9112/7.1.2/{number}"), requirement), &[b'X', b':', b'a', octet, b'b'])
     };
     let names = controls().chain(*b" \"(),/;<=>?@[\\]{}\x80\xff").zip(100..).map(name);
@@ -251,7 +251,7 @@ fn bad_octets_in_trailers() -> Vec<Case> {
 }
 
 /// §7.1.2: a recipient MUST NOT merge trailers into the header section unless their definition says how.
-fn trailers_are_no_fields() -> Vec<Case> {
+fn trailers_are_no_headers() -> Vec<Case> {
     let with = |trailer: &str| chunked(&format!("3\r\nabc\r\n0\r\n{trailer}\r\n\r\n"));
     let framing = ["Content-Length: 30", "Transfer-Encoding: gzip", "Host: other", "Connection: close"];
     let case = |(trailer, number)| {
@@ -262,16 +262,16 @@ fn trailers_are_no_fields() -> Vec<Case> {
         .on(Needs::Echo)
         .send(with(trailer))
         .send(post("/", "next"))
-        .expect([replies([200, 200]), body("abc"), nth(1, body("next")), stays_open()])
+        .expect([responses([200, 200]), body("abc"), nth(1, body("next")), stays_open()])
     };
-    let merged = must("9112/7.1.2/50", "A trailer is not among the fields of the header section")
+    let merged = must("9112/7.1.2/50", "A trailer is not among the headers of the header section")
         .on(Needs::Echo)
         .send(request("POST", "/echo").with("X-Header: y").with(CHUNKED))
         .send("3\r\nabc\r\n0\r\nX-Trailer: z\r\n\r\n")
         .expect([
             status(200),
-            body_that("the header section as content", |content| holds(content, "X-Header: y")),
-            body_that("no trailer as content", |content| !holds(content, "X-Trailer")),
+            body_that("the header section in the body", |content| holds(content, "X-Header: y")),
+            body_that("no trailer in the body", |content| !holds(content, "X-Trailer")),
         ]);
     let host = must("9112/7.1.2/51", "A Host in the trailer section does not count as Host")
         .send(request("GET", "/").without_host().with(CHUNKED))
@@ -283,7 +283,7 @@ fn trailers_are_no_fields() -> Vec<Case> {
 const CHUNKED: &str = "Transfer-Encoding: chunked";
 
 /// Two cases for malformed chunks; the number of the second is greater by 500. §2.2: what does not match the grammar
-/// SHOULD be answered with 400 and the close. A server that ignores the content of a GET may have answered before it
+/// SHOULD be answered with 400 and the close. A server that ignores the body of a GET may have answered before it
 /// finds that out, and then has to close.
 fn malformed(
     (section, number): (&str, u32),
@@ -307,7 +307,7 @@ fn chunked(coded: &str) -> Vec<u8> {
     [Vec::from(request("POST", "/").with(CHUNKED)), coded.into()].concat()
 }
 
-/// A request whose content the server ignores, but must delimit all the same.
+/// A request whose body the server ignores, but must delimit all the same.
 fn ignored(coded: &str) -> Vec<u8> {
     [Vec::from(get("/").with(CHUNKED)), coded.into()].concat()
 }

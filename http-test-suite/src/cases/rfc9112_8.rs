@@ -4,7 +4,7 @@ use super::prelude::*;
 
 /// The cases of this file.
 pub fn section() -> Section {
-    Section::new("9112/8", "Incomplete Messages", [heads(), contents(), behind_others()])
+    Section::new("9112/8", "Incomplete Messages", [heads(), bodies(), behind_others()])
 }
 
 /// A head is complete only with its empty line.
@@ -24,13 +24,13 @@ fn heads() -> Vec<Case> {
         )
         .send(head)
         .half_close()
-        .expect([refused_or_silence(), closes()])
+        .expect([rejected_or_no_response(), closes()])
     };
     heads.into_iter().zip(1..).map(case).collect()
 }
 
-/// §8: content is incomplete below its Content-Length, and before the last chunk and the end of its trailers.
-fn contents() -> Vec<Case> {
+/// §8: a body is incomplete below its Content-Length, and before the last chunk and the end of its trailers.
+fn bodies() -> Vec<Case> {
     let contents = [
         ("Content-Length: 4", ""),
         ("Content-Length: 4", "abc"),
@@ -45,13 +45,13 @@ fn contents() -> Vec<Case> {
     let case = |((framing, content), number)| {
         must(
             format!("9112/8/{number}"),
-            format!("Content by {framing:?} that ends behind {content:?} is not served"),
+            format!("A body by {framing:?} that ends behind {content:?} is not served"),
         )
         .on(Needs::Echo)
         .send(request("POST", "/").with(framing))
         .send(content)
         .half_close()
-        .expect([refused_or_silence(), closes()])
+        .expect([rejected_or_no_response(), closes()])
     };
     contents.into_iter().zip(20..).map(case).collect()
 }
@@ -62,22 +62,22 @@ fn behind_others() -> Vec<Case> {
             .send(get("/"))
             .send("GET / HTTP/1.1\r\nHost: test\r\n")
             .half_close()
-            .expect([status(200), either(nth(1, any_error()), replies([200])), closes()]),
-        must("9112/8/41", "A request inside content that is cut short is not served")
+            .expect([status(200), either(nth(1, any_error()), responses([200])), closes()]),
+        must("9112/8/41", "A request inside a body that is cut short is not served")
             .send(get("/").with("Content-Length: 1000"))
             .smuggled()
             .half_close()
-            .expect([either(any_reply(), silence()), not_served()]),
+            .expect([either(any_response(), no_response()), not_served()]),
         must("9112/8/42", "A request inside a chunk that is cut short is not served")
             .send(get("/").with("Transfer-Encoding: chunked"))
             .send("fff\r\n")
             .smuggled()
             .half_close()
-            .expect([either(any_reply(), silence()), not_served()]),
+            .expect([either(any_response(), no_response()), not_served()]),
     ]
 }
 
 /// §8: a server MAY send an error before it closes.
-fn refused_or_silence() -> Expect {
-    either(any_error(), silence())
+fn rejected_or_no_response() -> Expectation {
+    either(any_error(), no_response())
 }

@@ -12,7 +12,7 @@ pub fn section() -> Section {
         disguised_codings(),
         disguised_lengths(),
         odd_lengths(),
-        unread_content(),
+        unread_bodies(),
         chunk_lines(),
         heads_that_end_early(),
         request_lines(),
@@ -24,13 +24,13 @@ pub fn section() -> Section {
 
 const CHUNKED: &str = "Transfer-Encoding: chunked";
 
-/// Content that ends before the smuggled request for a server that decodes chunks, and behind it for a server that
+/// Body that ends before the smuggled request for a server that decodes chunks, and behind it for a server that
 /// counts bytes.
 fn behind_last_chunk() -> String {
     format!("0\r\n\r\n{SMUGGLED}")
 }
 
-/// Content that is a single chunk for a server that decodes chunks.
+/// Body that is a single chunk for a server that decodes chunks.
 fn in_a_chunk() -> String {
     format!("{:x}\r\n{SMUGGLED}\r\n0\r\n\r\n", SMUGGLED.len())
 }
@@ -39,7 +39,7 @@ fn length(content: &str) -> String {
     format!("Content-Length: {}", content.len())
 }
 
-/// RFC 9112 §6.1: refuse, or go by Transfer-Encoding, and close in any case.
+/// RFC 9112 §6.1: reject, or go by Transfer-Encoding, and close in any case.
 fn both_framings() -> Vec<Case> {
     let (behind, within) = (behind_last_chunk(), in_a_chunk());
     // The length of the chunk-size line, so that the chunk's data is the next thing read.
@@ -61,9 +61,9 @@ fn both_framings() -> Vec<Case> {
             .smuggled()
             .expect([status(400), not_served(), closes()]),
         // RFC 9110 §7.6.1: what Connection names is for this hop only; to the last hop it still counts.
-        must("smuggling/6", "A Content-Length that Connection names still frames the content")
-            .send(get("/").with("Connection: keep-alive, Content-Length").content(SMUGGLED))
-            .expect([any_reply(), not_served()]),
+        must("smuggling/6", "A Content-Length that Connection names still frames the body")
+            .send(get("/").with("Connection: keep-alive, Content-Length").body(SMUGGLED))
+            .expect([any_response(), not_served()]),
         must(
             "smuggling/7",
             "A Transfer-Encoding that Connection names does not give way to a Content-Length",
@@ -75,7 +75,7 @@ fn both_framings() -> Vec<Case> {
 }
 
 /// TE.TE: some servers see a Transfer-Encoding in each of these lines, others do not. A server that does not finds the
-/// request inside the content that Content-Length frames; a server that does finds it behind the content, and has to
+/// request inside the body that a Content-Length frames; a server that does finds it behind the body, and has to
 /// close there.
 fn disguised_codings() -> Vec<Case> {
     let content = behind_last_chunk();
@@ -83,13 +83,13 @@ fn disguised_codings() -> Vec<Case> {
         let head = [b"GET / HTTP/1.1\r\nHost: test\r\n", length(&content).as_bytes(), b"\r\n", line].concat();
         [&head[..], b"\r\n\r\n", content.as_bytes()].concat()
     };
-    let case = |number: u32, line: &[u8], expect: Expect| {
+    let case = |number: u32, line: &[u8], expect: Expectation| {
         let what = line.escape_ascii();
-        must(format!("smuggling/{number}"), format!("TE.TE: \"{what}\" makes no request out of content"))
+        must(format!("smuggling/{number}"), format!("TE.TE: \"{what}\" makes no request out of a body"))
             .send(bytes(line))
             .expect([expect, not_served()])
     };
-    // RFC 9112 §5.1: whitespace before the colon is answered with 400.
+    // RFC 9112 §5.1: white space before the colon is answered with 400.
     let spaced: [&[u8]; 2] = [b"Transfer-Encoding : chunked", b"Transfer-Encoding\t: chunked"];
     // RFC 9112 §6.3: not chunked, or not chunked alone.
     let unknown: [&[u8]; 4] = [
@@ -131,7 +131,7 @@ fn disguised_lengths() -> Vec<Case> {
         let head = [b"GET / HTTP/1.1\r\nHost: test\r\n", length(SMUGGLED).as_bytes(), b"\r\n", line].concat();
         must(
             format!("smuggling/{number}"),
-            format!("The line \"{}\" does not shorten the content", line.escape_ascii()),
+            format!("The line \"{}\" does not shorten the body", line.escape_ascii()),
         )
         .send([&head[..], b"\r\n\r\n"].concat())
         .smuggled()
@@ -140,12 +140,12 @@ fn disguised_lengths() -> Vec<Case> {
     let underscore = robust("smuggling/90", "Content_Length frames nothing")
         .send(get("/").with("Content_Length: 1000"))
         .send(get("/"))
-        .expect(either(replies([400]), replies([200, 200])));
+        .expect(either(responses([400]), responses([200, 200])));
     lines.into_iter().zip(80..).map(case).chain([underscore]).collect()
 }
 
-/// Lengths that some servers read in another base, with a sign, or not at all. The hidden request is content for one
-/// reader, and behind the content for another.
+/// Lengths that some servers read in another base, with a sign, or not at all. The hidden request is the body for one
+/// reader, and behind the body for another.
 fn odd_lengths() -> Vec<Case> {
     // RFC 9110 §8.6: a length is decimal. In octal, 0130 ends before the request, which is as long as the difference.
     let octal = || format!("{}{SMUGGLED}", "x".repeat(0o130));
@@ -158,8 +158,8 @@ fn odd_lengths() -> Vec<Case> {
         (format!("Content-Length:\r\n{length}"), SMUGGLED.to_owned(), any_of([200, 400])),
         (format!("{length}\r\nContent-Length:"), SMUGGLED.to_owned(), any_of([200, 400])),
     ];
-    let case = |((line, content, expect), number): ((String, String, Expect), u32)| {
-        must(format!("smuggling/{number}"), format!("The line {line:?} makes no request out of content"))
+    let case = |((line, content, expect), number): ((String, String, Expectation), u32)| {
+        must(format!("smuggling/{number}"), format!("The line {line:?} makes no request out of a body"))
             .send(get("/").with(line))
             .send(content)
             .expect([expect, not_served()])
@@ -168,13 +168,13 @@ fn odd_lengths() -> Vec<Case> {
 }
 
 /// CL.0: routes on which servers forget that a request has content. RFC 9112 §9.3: read it, or close.
-fn unread_content() -> Vec<Case> {
+fn unread_bodies() -> Vec<Case> {
     let requests = [
         ("a redirect", get("/dir")),
-        ("a reply 304", get("/hello.txt").with("If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT")),
-        ("a reply 412", get("/hello.txt").with("If-Match: \"other\"")),
-        ("a reply 416", get("/hello.txt").with("Range: bytes=1000-")),
-        ("a file without content", get("/empty.txt")),
+        ("a response 304", get("/hello.txt").with("If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT")),
+        ("a response 412", get("/hello.txt").with("If-Match: \"other\"")),
+        ("a response 416", get("/hello.txt").with("Range: bytes=1000-")),
+        ("an empty file", get("/empty.txt")),
         ("HEAD of a file", head("/hello.txt")),
         ("OPTIONS *", request("OPTIONS", "*")),
         ("POST to a file", request("POST", "/hello.txt")),
@@ -182,11 +182,11 @@ fn unread_content() -> Vec<Case> {
     let case = |((what, request), number): ((_, Request), u32)| {
         must(
             format!("smuggling/{number}"),
-            format!("CL.0: content of a request for {what} is not taken for a request"),
+            format!("CL.0: the body of a request for {what} is not taken for a request"),
         )
         .on(Needs::Fixtures)
-        .send(request.content(SMUGGLED))
-        .expect([any_reply(), not_served()])
+        .send(request.body(SMUGGLED))
+        .expect([any_response(), not_served()])
     };
     requests.into_iter().zip(100..).map(case).collect()
 }
@@ -266,12 +266,12 @@ fn request_lines() -> Vec<Case> {
     starts.into_iter().zip(160..).map(case).collect()
 }
 
-/// RFC 9110 §9.3.6: CONNECT has no content, and what follows it is for the tunnel. A server without tunnels cannot know
+/// RFC 9110 §9.3.6: CONNECT has no body, and what follows it is for the tunnel. A server without tunnels cannot know
 /// where the next request begins.
 fn behind_connect() -> Vec<Case> {
     let connect = || request("CONNECT", "test:80");
     let requests: [(&str, Vec<u8>); 2] = [
-        ("a length", connect().content(SMUGGLED).into()),
+        ("a length", connect().body(SMUGGLED).into()),
         ("the last chunk", [Vec::from(connect().chunked([""; 0])), SMUGGLED.into()].concat()),
     ];
     let case = |((what, bytes), number): ((&str, Vec<u8>), u32)| {
@@ -282,13 +282,13 @@ fn behind_connect() -> Vec<Case> {
     requests.into_iter().zip(190..).map(case).collect()
 }
 
-/// 0.CL: whether content comes is a matter of the framing, not of Expect (RFC 9110 §10.1.1).
+/// 0.CL: whether a body comes is a matter of the framing, not of Expect (RFC 9110 §10.1.1).
 fn expectations() -> Vec<Case> {
     let lines = ["Expect: 100-continue", "Expect: y 100-continue"];
     let case = |(line, number)| {
-        must(format!("smuggling/{number}"), format!("Content beside {line:?} is not taken for a request"))
-            .send(get("/").with(line).content(SMUGGLED))
-            .expect([any_reply(), not_served()])
+        must(format!("smuggling/{number}"), format!("A body beside {line:?} is not taken for a request"))
+            .send(get("/").with(line).body(SMUGGLED))
+            .expect([any_response(), not_served()])
     };
     lines.into_iter().zip(180..).map(case).collect()
 }

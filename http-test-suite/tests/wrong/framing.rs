@@ -153,8 +153,8 @@ impl Careless {
         let found =
             if head.trim_start().starts_with("GET /smuggled.txt HTTP/1.1\r\n") { SMUGGLED } else { "hello" };
         let body = if head.starts_with("HEAD ") { "" } else { found };
-        let fields = format!("{DATE}{VALIDATORS}Content-Length: {}\r\n", found.len());
-        Some((format!("HTTP/1.1 200 OK\r\n{fields}\r\n{body}"), end + content))
+        let headers = format!("{DATE}{VALIDATORS}Content-Length: {}\r\n", found.len());
+        Some((format!("HTTP/1.1 200 OK\r\n{headers}\r\n{body}"), end + content))
     }
 
     fn chunks(&self, text: &str) -> Option<usize> {

@@ -27,7 +27,7 @@ const SLIPS: &[Slip] = &[
     ),
     ("a tag without quotes", |head| right(head).replace("ETag: \"5", "ETag: 5"), &["9110/8.8.3/2"]),
     ("one tag for all files", |head| retag(head, "always"), &["9110/8.8.3/4"]),
-    ("a tag for every reply", |head| retag(head, &count()), &["9110/8.8.3/3"]),
+    ("a tag for every response", |head| retag(head, &count()), &["9110/8.8.3/3"]),
     ("weak tags", |head| right(head).replace("ETag: ", "ETag: W/"), &["9110/8.8.3/5"]),
     (
         "no Content-Type",
@@ -143,10 +143,10 @@ const SLIPS: &[Slip] = &[
     (
         "repeats the request in its errors",
         |head| match right(head) {
-            reply if reply.starts_with("HTTP/1.1 404") => {
-                reply.replace("Server: ", &format!("X: {}\r\nServer: ", one_line(head)))
+            response if response.starts_with("HTTP/1.1 404") => {
+                response.replace("Server: ", &format!("X: {}\r\nServer: ", one_line(head)))
             }
-            reply => reply,
+            response => response,
         },
         &["9110/11.4/1"],
     ),
@@ -191,7 +191,7 @@ pub fn right(head: &str) -> String {
     }
 }
 
-fn ok(head: &str, fields: &str) -> String {
+fn ok(head: &str, headers: &str) -> String {
     let path = head.split(' ').nth(1).unwrap_or_default();
     let media_type = match path.rsplit('.').next() {
         Some("txt" | "/no-extension") => "text/plain",
@@ -199,31 +199,32 @@ fn ok(head: &str, fields: &str) -> String {
         _ => "text/html",
     };
     let validators = format!("ETag: \"5{path}\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
-    reply(head, "200 OK", &format!("{validators}{fields}"), media_type)
+    response(head, "200 OK", &format!("{validators}{headers}"), media_type)
 }
 
 fn refused(head: &str, status: &str) -> String {
-    reply(head, status, "Allow: GET, HEAD\r\n", "text/plain")
+    response(head, status, "Allow: GET, HEAD\r\n", "text/plain")
 }
 
-fn reply(head: &str, status: &str, fields: &str, media_type: &str) -> String {
+fn response(head: &str, status: &str, headers: &str, media_type: &str) -> String {
     let content = if head.starts_with("HEAD ") { "" } else { HELLO };
     format!(
-        "HTTP/1.1 {status}\r\nServer: right/1\r\n{DATE}{fields}Content-Type: {media_type}\r\nContent-Length: 14\r\n\r\n{content}"
+        "HTTP/1.1 {status}\r\nServer: right/1\r\n{DATE}{headers}Content-Type: {media_type}\r\nContent-Length: 14\r\n\r\n{content}"
     )
 }
 
 fn retag(head: &str, tag: &str) -> String {
-    let reply = right(head);
-    match reply.split_once("ETag: ").and_then(|(before, rest)| Some((before, rest.split_once("\r\n")?.1))) {
+    let response = right(head);
+    match response.split_once("ETag: ").and_then(|(before, rest)| Some((before, rest.split_once("\r\n")?.1)))
+    {
         Some((before, behind)) => format!("{before}ETag: \"{tag}\"\r\n{behind}"),
-        None => reply,
+        None => response,
     }
 }
 
 fn retype(head: &str, media_type: &str) -> String {
-    ["text/html", "text/plain", "image/png"].iter().fold(right(head), |reply, old| {
-        reply.replace(&format!("Content-Type: {old}"), &format!("Content-Type: {media_type}"))
+    ["text/html", "text/plain", "image/png"].iter().fold(right(head), |response, old| {
+        response.replace(&format!("Content-Type: {old}"), &format!("Content-Type: {media_type}"))
     })
 }
 

@@ -1,26 +1,15 @@
-//! The bytes of a request: reads escapes, completes a request, cuts it into pieces, and counts the replies to expect.
-
-use http_test_suite::reply::Asked;
+//! The text of a request: replaces escapes, completes a request, and cuts it into pieces.
 
 /// How to cut a request into pieces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Pieces {
+    /// Into this number of pieces of equal length.
     Count(usize),
+    /// Into pieces of these lengths, and the rest.
     Lengths(Vec<usize>),
 }
 
-/// For each request line in `request`, what its reply depends on: method and version. At least one entry.
-pub(crate) fn asked(request: &[u8]) -> Vec<Asked> {
-    let lines = request.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
-    let asked = lines.filter_map(|line| {
-        let http10 = line.ends_with(b" HTTP/1.0");
-        (http10 || line.ends_with(b" HTTP/1.1")).then(|| Asked { head: line.starts_with(b"HEAD "), http10 })
-    });
-    let asked: Vec<_> = asked.collect();
-    if asked.is_empty() { vec![Asked::default()] } else { asked }
-}
-
-/// Adds what a request lacks. The content stays unchanged.
+/// Adds what a request lacks. The body stays unchanged.
 pub(crate) fn complete(request: &[u8], host: &str, port: u16) -> Vec<u8> {
     let (mut head, mut rest) = (Vec::new(), request);
     while !rest.is_empty() {
@@ -72,6 +61,7 @@ pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// Parses the value of `--pieces`.
 pub(crate) fn pieces(text: &str) -> Result<Pieces, String> {
     let numbers: Option<Vec<usize>> =
         text.split(',').map(|number| number.parse().ok().filter(|&number| number > 0)).collect();
@@ -146,16 +136,5 @@ mod tests {
         for text in ["", "0", "a", "1,", "1,0"] {
             assert!(pieces(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn counts_what_is_asked() {
-        let check = |request: &str, expected: &[(bool, bool)]| {
-            let actual: Vec<_> =
-                asked(request.as_bytes()).iter().map(|asked| (asked.head, asked.http10)).collect();
-            assert_eq!(actual, expected, "{request}");
-        };
-        check("HEAD / HTTP/1.1\r\n\r\nGET / HTTP/1.0\n\n", &[(true, false), (false, true)]);
-        check("rubbish", &[(false, false)]);
     }
 }

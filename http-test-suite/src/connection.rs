@@ -1,0 +1,255 @@
+//! One connection to a server: sends bytes exactly as they are, and reads the responses.
+//!
+//! A thread receives all the time, so that the client never blocks a server that must write before it reads on. Every
+//! wait here is for that thread, with a deadline.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::reader::RequestKind;
+use crate::response::{Response, ResponseCollector};
+
+/// The timeouts of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// The timeout for connecting, for a write, and for a response.
+    pub response: Duration,
+    /// How long to wait for unexpected bytes before assuming that none will come.
+    pub quiet: Duration,
+}
+
+/// How the server ended its side of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConnectionEnd {
+    /// It did not: the connection was open when the client closed it.
+    #[default]
+    Open,
+    /// By closing, after the client had received all bytes.
+    Closed,
+    /// By a reset, or while the client was still sending. Both can cost a client the last response.
+    Reset,
+}
+
+/// A connection, with all bytes sent and received.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    arrivals: Receiver<Arrival>,
+    responses: ResponseCollector,
+    /// How many of the received bytes `responses` has taken.
+    taken: usize,
+    /// How many of the received bytes belong to complete responses.
+    complete: usize,
+    /// The bytes of all writes that succeeded.
+    pub sent: Vec<u8>,
+    /// The bytes received so far.
+    pub received: Vec<u8>,
+    /// How the server ended its side; `Open` until [`Connection::receive`] finds the end.
+    pub end: ConnectionEnd,
+    /// Whether the client can send no more: after [`Connection::half_close`] or a failed write.
+    pub is_write_closed: bool,
+    /// Whether a write failed because the server had closed or reset the connection. Earlier bytes of the server can still
+    /// be received.
+    pub is_write_reset: bool,
+}
+
+/// What the receiving thread passes on.
+#[derive(Debug)]
+enum Arrival {
+    Bytes(Vec<u8>),
+    End(ConnectionEnd),
+}
+
+impl Connection {
+    /// Connects to the server.
+    ///
+    /// # Errors
+    ///
+    /// If the connection cannot be made within the timeout.
+    pub fn connect(server: SocketAddr, timeouts: Timeouts) -> io::Result<Connection> {
+        let stream = TcpStream::connect_timeout(&server, timeouts.response)?;
+        // Each write must leave as a segment of its own, so Nagle's algorithm must not delay it.
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(timeouts.response))?;
+        let (sender, arrivals) = channel();
+        let receiving = stream.try_clone()?;
+        thread::Builder::new().spawn(move || receive_all(receiving, &sender))?;
+        Ok(Connection {
+            stream,
+            arrivals,
+            responses: ResponseCollector::default(),
+            taken: 0,
+            complete: 0,
+            sent: Vec::new(),
+            received: Vec::new(),
+            end: ConnectionEnd::Open,
+            is_write_closed: false,
+            is_write_reset: false,
+        })
+    }
+
+    /// Sends `bytes`, with one write if the kernel takes them all. A server may stop reading, so a failed write is not an
+    /// error here: the responses decide.
+    pub fn send(&mut self, bytes: &[u8]) {
+        if self.is_write_closed {
+            return;
+        }
+        match self.stream.write_all(bytes) {
+            Ok(()) => self.sent.extend_from_slice(bytes),
+            Err(error) => {
+                self.is_write_closed = true;
+                self.is_write_reset =
+                    matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset);
+            }
+        }
+    }
+
+    /// Closes the client's side. The server can still send.
+    pub fn half_close(&mut self) {
+        self.is_write_closed = true;
+        drop(self.stream.shutdown(Shutdown::Write));
+    }
+
+    /// Waits until more bytes arrive or the server ends its side. Returns false if it had ended before, or if nothing
+    /// happened before the deadline.
+    pub fn receive(&mut self, deadline: Instant) -> bool {
+        if self.end != ConnectionEnd::Open {
+            return false;
+        }
+        match self.arrivals.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(Arrival::Bytes(bytes)) => self.received.extend(bytes),
+            Ok(Arrival::End(end)) => self.end = end,
+            Err(_) => return false,
+        }
+        true
+    }
+
+    /// Returns the next response, interim or final, in the bytes received so far; `None` if it is not complete. `request`
+    /// is the request that it belongs to.
+    ///
+    /// # Errors
+    ///
+    /// Describes what is wrong with the bytes, or says that the connection ended inside the response.
+    pub fn next_response(&mut self, request: RequestKind) -> Result<Option<Response>, String> {
+        let (len, mut response) = self.responses.take(&self.received[self.taken..], request)?;
+        self.taken += len;
+        if response.is_none() && self.end != ConnectionEnd::Open {
+            response = self.responses.end(request)?;
+        }
+        if response.is_some() {
+            self.complete = self.taken;
+        }
+        Ok(response)
+    }
+
+    /// The received bytes behind the last complete response.
+    pub fn unread(&self) -> &[u8] {
+        &self.received[self.complete..]
+    }
+
+    /// Frees the bytes of the responses that were returned, on a connection that is used for a long time.
+    pub fn forget_responses(&mut self) {
+        self.received.drain(..self.complete);
+        self.taken -= std::mem::take(&mut self.complete);
+        self.sent.clear();
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // Unblocks the receiving thread, which then ends.
+        drop(self.stream.shutdown(Shutdown::Both));
+    }
+}
+
+fn receive_all(mut stream: TcpStream, arrivals: &Sender<Arrival>) {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let arrival = match stream.read(&mut buffer) {
+            Ok(0) => Arrival::End(ConnectionEnd::Closed),
+            Ok(count) => Arrival::Bytes(buffer[..count].to_vec()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(_) => Arrival::End(ConnectionEnd::Reset),
+        };
+        let is_end = matches!(arrival, Arrival::End(_));
+        if arrivals.send(arrival).is_err() || is_end {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    const TIMEOUTS: Timeouts =
+        Timeouts { response: Duration::from_secs(5), quiet: Duration::from_millis(50) };
+
+    fn connect() -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connection = Connection::connect(listener.local_addr().unwrap(), TIMEOUTS).unwrap();
+        (connection, listener.accept().unwrap().0)
+    }
+
+    fn receive_to_the_end(connection: &mut Connection) {
+        while connection.receive(Instant::now() + TIMEOUTS.response) {}
+    }
+
+    #[test]
+    fn tells_a_close_from_a_reset() {
+        let (mut connection, mut server) = connect();
+        server.write_all(b"abc").unwrap();
+        drop(server);
+        receive_to_the_end(&mut connection);
+        assert_eq!((connection.received.as_slice(), connection.end), (&b"abc"[..], ConnectionEnd::Closed));
+
+        let (mut connection, server) = connect();
+        connection.send(b"unread");
+        // Wait for the bytes: closing a socket with unread bytes sends a reset.
+        server.peek(&mut [0]).unwrap();
+        drop(server);
+        receive_to_the_end(&mut connection);
+        assert_eq!(connection.end, ConnectionEnd::Reset);
+    }
+
+    #[test]
+    fn notes_a_write_to_a_closed_connection() {
+        let (mut connection, server) = connect();
+        drop(server);
+        receive_to_the_end(&mut connection);
+        // The first write causes a reset; a later write fails because of it.
+        while !connection.is_write_closed {
+            connection.send(b"x");
+        }
+        assert!(connection.is_write_reset);
+    }
+
+    #[test]
+    fn returns_at_the_deadline() {
+        let (mut connection, _server) = connect();
+        assert!(!connection.receive(Instant::now() + TIMEOUTS.quiet));
+        assert_eq!(connection.end, ConnectionEnd::Open);
+    }
+
+    #[test]
+    fn receives_responses_after_a_half_close() {
+        let (mut connection, mut server) = connect();
+        connection.send(b"HTTP/1.1 204 No\r\n\r\nHTTP/1.1 200 OK\r\n\r\na");
+        connection.half_close();
+        let mut request = Vec::new();
+        server.read_to_end(&mut request).unwrap();
+        server.write_all(&request).unwrap();
+        drop(server);
+        receive_to_the_end(&mut connection);
+        let mut status =
+            || connection.next_response(RequestKind::GET).unwrap().map(|response| response.status);
+        assert_eq!([status(), status(), status()], [Some(204), Some(200), None]);
+        connection.forget_responses();
+        assert!(connection.unread().is_empty() && connection.received.is_empty());
+    }
+}

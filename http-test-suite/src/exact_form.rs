@@ -1,0 +1,139 @@
+//! The exact form in which the servers of this repository send responses. Their tests and fuzz targets check it.
+//!
+//! It is stricter than the RFCs, so the suite does not require it of other servers: the RFCs let a sender choose between
+//! forms, and a server that always chooses the same is easier to test and to read.
+
+use crate::reader::BodyFraming;
+use crate::response::Response;
+use crate::rules::parse_date;
+
+/// The interim response 100, which has no headers.
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Checks that a final response has the exact form:
+///
+/// - the version is HTTP/1.1, the status 200 to 599, the reason printable ASCII;
+/// - one space stands before each header value, and nothing behind it;
+/// - Server, Date and Connection stand once each; Connection is `close` or `keep-alive`;
+/// - Content-Length and chunk sizes are as short as possible, and there are no chunk extensions and no trailers;
+/// - a 204 or 304 has neither Content-Length nor Transfer-Encoding, and an HTTP/1.0 client gets no chunks;
+/// - a body that ends with the connection comes with `Connection: close`;
+/// - a 405 has Allow.
+///
+/// An interim response must be [`CONTINUE`].
+///
+/// # Errors
+///
+/// Describes the first deviation.
+pub fn check(response: &Response) -> Result<(), String> {
+    if response.status < 200 {
+        return unless(response.head == CONTINUE, || format!("not 100 Continue: {}", response.describe()));
+    }
+    check_lines(response)?;
+    unless(!once(response, "Server")?.is_empty(), || "an empty Server".into())?;
+    let date = once(response, "Date")?;
+    unless(parse_date(date).is_some(), || format!("Date {date}"))?;
+    let connection = once(response, "Connection")?;
+    unless(["close", "keep-alive"].contains(&connection), || format!("Connection {connection}"))?;
+    if response.status == 405 {
+        once(response, "Allow")?;
+    }
+    check_framing(response)
+}
+
+/// The value of a header that must stand exactly once.
+fn once<'r>(response: &'r Response, name: &str) -> Result<&'r str, String> {
+    match response.values(name).collect::<Vec<_>>()[..] {
+        [value] => Ok(value),
+        ref values => Err(format!("{} times {name}", values.len())),
+    }
+}
+
+/// Checks the status line, and the white space in each header line.
+fn check_lines(response: &Response) -> Result<(), String> {
+    let is_printable = |c: char| (' '..='~').contains(&c);
+    let is_valid =
+        response.version == (1, 1) && response.status < 600 && response.reason.chars().all(is_printable);
+    unless(is_valid, || format!("status line of {}", response.describe()))?;
+    let lines = response.headers.iter().map(|(name, value)| name.len() + ": ".len() + value.len() + 2);
+    let status_line = "HTTP/1.1 200 \r\n".len() + response.reason.len();
+    unless(status_line + lines.sum::<usize>() + 2 == response.head.len(), || {
+        format!("white space in a header line: {}", response.head.escape_ascii())
+    })
+}
+
+fn check_framing(response: &Response) -> Result<(), String> {
+    let lengths: Vec<_> = response.values("Content-Length").collect();
+    let codings = response.values("Transfer-Encoding").count();
+    let has_no_body = matches!(response.status, 204 | 304);
+    let may_be_chunked = !has_no_body && !response.request.http10;
+    let is_valid = match (&lengths[..], codings) {
+        ([], 0) => response.framing != BodyFraming::UntilClose || response.lists("Connection", "close"),
+        ([length], 0) => !has_no_body && (*length == "0" || !length.starts_with('0')),
+        ([], _) => may_be_chunked && response.header("Transfer-Encoding") == Some("chunked"),
+        _ => false,
+    };
+    unless(is_valid, || format!("lengths {lengths:?} and {codings} codings for {}", response.status))?;
+    unless(!response.has_unusual_chunks, || "a chunk size that is not in its shortest form".into())?;
+    unless(response.trailers.is_empty(), || format!("trailers: {:?}", response.trailers))
+}
+
+fn unless(holds: bool, error: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reader::RequestKind;
+
+    /// Checks a response: the status line, `Server` and `Date`, then `rest`.
+    fn check_rest(status: &str, rest: &str, request: RequestKind, expected: Result<(), &str>) {
+        let date = "Date: Thu, 01 Jan 1970 00:00:00 GMT";
+        let input = format!("HTTP/1.1 {status}\r\nServer: s\r\n{date}\r\n{rest}");
+        let response = Response::read(input.as_bytes(), request, true).unwrap().unwrap();
+        match (check(&response), expected) {
+            (Ok(()), Ok(())) => {}
+            (Err(error), Err(expected)) if error.contains(expected) => {}
+            (actual, expected) => panic!("{actual:?}, not {expected:?}, for {input:?}"),
+        }
+    }
+
+    #[test]
+    fn accepts_one_form_only() {
+        let keep = |rest: &str| format!("Connection: keep-alive\r\n{rest}");
+        let length = |length: &str| keep(&format!("Content-Length: {length}\r\n\r\nab"));
+        let chunked = |chunks: &str| keep(&format!("Transfer-Encoding: chunked\r\n\r\n{chunks}"));
+        let (empty, chunks) = (keep("Content-Length: 0\r\n\r\n"), "a\r\n0123456789\r\n0\r\n\r\n");
+        for (status, rest, expected) in [
+            ("200 OK", length("2"), Ok(())),
+            ("200 OK", chunked(chunks), Ok(())),
+            ("200 OK", "Connection: close\r\n\r\nabc".into(), Ok(())),
+            ("304 Not Modified", keep("\r\n"), Ok(())),
+            ("100 Continue", "\r\n".into(), Err("not 100 Continue")),
+            ("600 No", empty.clone(), Err("status line")),
+            ("200 \u{e9}", empty.clone(), Err("status line")),
+            ("200 OK", keep("X:a\r\nContent-Length: 0\r\n\r\n"), Err("white space")),
+            ("200 OK", keep("X: a \r\nContent-Length: 0\r\n\r\n"), Err("white space")),
+            (
+                "200 OK",
+                keep("Connection: keep-alive\r\nContent-Length: 0\r\n\r\n"),
+                Err("2 times Connection"),
+            ),
+            ("200 OK", "Content-Length: 0\r\n\r\n".into(), Err("0 times Connection")),
+            ("200 OK", "Connection: upgrade\r\nContent-Length: 0\r\n\r\n".into(), Err("Connection upgrade")),
+            ("200 OK", keep("Server: s\r\nContent-Length: 0\r\n\r\n"), Err("2 times Server")),
+            ("200 OK", keep("\r\nab"), Err("lengths [] and 0 codings")),
+            ("200 OK", length("02"), Err("lengths [\"02\"]")),
+            ("304 Not Modified", empty.clone(), Err("lengths [\"0\"]")),
+            ("200 OK", chunked("01\r\na\r\n0\r\n\r\n"), Err("shortest form")),
+            ("200 OK", chunked("1;x\r\na\r\n0\r\n\r\n"), Err("shortest form")),
+            ("200 OK", chunked("0\r\nT: u\r\n\r\n"), Err("trailers")),
+            ("405 No", empty, Err("0 times Allow")),
+        ] {
+            check_rest(status, &rest, RequestKind::GET, expected);
+        }
+        check_rest("200 OK", &chunked(chunks), RequestKind { head: false, http10: true }, Err("1 codings"));
+        check_rest("200 OK", &keep("\r\n"), RequestKind::HEAD, Ok(()));
+    }
+}
