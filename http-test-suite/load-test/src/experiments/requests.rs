@@ -4,10 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http_test_suite::exchange::{Ending, Step, hold};
-use http_test_suite::reply::Reply;
+use http_test_suite::connection::Timeouts;
+use http_test_suite::exchange::{Ending, Step, run_script};
 use http_test_suite::request::{Request, get, head};
-use http_test_suite::wire::Patience;
+use http_test_suite::response::Response;
 
 use crate::load::Exchange;
 use crate::subject::catalog::Serves;
@@ -98,8 +98,8 @@ impl Requests {
             }
             Requests::Page => file(PAGE),
             Requests::PageIfChanged => {
-                let reply = fetch(server, PAGE)?;
-                let Some(tag) = reply.field("ETag") else { return Ok(None) };
+                let response = fetch(server, PAGE)?;
+                let Some(tag) = response.header("ETag") else { return Ok(None) };
                 let request = get(PAGE).with(format!("If-None-Match: {tag}"));
                 exchange(request).expect_status(304).expect_length(0)
             }
@@ -126,8 +126,8 @@ impl Requests {
             }
             Requests::Weather => {
                 let first = measurement.wrapping_mul(PLACES);
-                let reply = fetch(server, &place(first))?;
-                if !String::from_utf8_lossy(&reply.body).contains("temperature") {
+                let response = fetch(server, &place(first))?;
+                if !String::from_utf8_lossy(&response.body).contains("temperature") {
                     return Err(io::Error::other(
                         "the response to a request for the weather has no temperature",
                     ));
@@ -150,11 +150,11 @@ pub fn serves_page(server: SocketAddr) -> bool {
 /// # Errors
 ///
 /// If there is no connection, or no response with status 200.
-fn fetch(server: SocketAddr, target: &str) -> io::Result<Reply> {
-    let patience = Patience { timeout: TIMEOUT, quiet: Duration::ZERO };
-    let exchange = hold(server, patience, &[Step::Send(get(target).into())], 1, Ending::Leave)?;
-    let reply = exchange.replies.into_iter().next().filter(|reply| reply.status == 200);
-    reply.ok_or_else(|| io::Error::other(format!("{target} has no response with status 200")))
+fn fetch(server: SocketAddr, target: &str) -> io::Result<Response> {
+    let timeouts = Timeouts { response: TIMEOUT, quiet: Duration::ZERO };
+    let exchange = run_script(server, timeouts, &[Step::Send(get(target).into())], 1, Ending::Close)?;
+    let response = exchange.responses.into_iter().next().filter(|response| response.status == 200);
+    response.ok_or_else(|| io::Error::other(format!("{target} has no response with status 200")))
 }
 
 /// The target for a place. Different numbers give different places, ten thousandths of a degree apart.

@@ -111,7 +111,7 @@ fn body_of(address: SocketAddr, target: &str) -> io::Result<Vec<u8>> {
 }
 
 fn wrong(target: &str, answer: &[u8]) -> io::Error {
-    let answer = http_test_suite::escape::line(answer, 200);
+    let answer = http_test_suite::reader::preview(answer, 200);
     io::Error::new(io::ErrorKind::InvalidData, format!("{target} is answered wrongly: {answer}"))
 }
 

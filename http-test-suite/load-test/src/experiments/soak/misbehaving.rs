@@ -6,10 +6,11 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
+use http_test_suite::reader::RequestKind;
 use http_test_suite::request::{self, get};
 
 use super::clients::Task;
-use super::connection::{GET, TIMEOUT};
+use super::connection::TIMEOUT;
 
 /// The first bytes of a TLS client hello (RFC 8446 §5.1).
 const TLS_HELLO: &[u8] = b"\x16\x03\x01\x00\xba\x01\x00\x00\xb6\x03\x03";
@@ -81,7 +82,7 @@ pub(super) fn leaves(task: Task<'_>) -> Result<(), String> {
 fn expect_rejection(task: Task<'_>, bytes: Vec<u8>) -> Result<(), String> {
     let mut connection = task.connect()?;
     connection.send(bytes);
-    let response = connection.response(GET)?;
+    let response = connection.response(RequestKind::GET)?;
     if !(400..500).contains(&response.status) {
         return Err(format!("{}, not 4xx", response.describe()));
     }

@@ -6,11 +6,12 @@ use std::thread;
 use std::time::Duration;
 
 use http_test_suite::byteranges::parts;
-use http_test_suite::reply;
+use http_test_suite::reader::RequestKind;
 use http_test_suite::request::{get, head};
+use http_test_suite::response::Response;
 
 use super::clients::Task;
-use super::connection::{self, GET, HEAD, TIMEOUT};
+use super::connection::{self, TIMEOUT};
 
 /// The number of requests on one keep-alive connection, and in one pipelined write.
 const REQUESTS: u64 = 12;
@@ -36,7 +37,9 @@ pub(super) fn pipelines(task: Task<'_>) -> Result<(), String> {
     let documents: Vec<_> = (0..REQUESTS).map(|index| task.small(index)).collect();
     let requests: Vec<_> = documents.iter().map(|document| Vec::from(get(&document.target))).collect();
     connection.send(requests.concat());
-    documents.iter().try_for_each(|document| connection.expect(GET, 200, &document.bytes).map(drop))
+    documents
+        .iter()
+        .try_for_each(|document| connection.expect(RequestKind::GET, 200, &document.bytes).map(drop))
 }
 
 /// Sends one request with `Connection: close`, and expects the server to close.
@@ -44,7 +47,7 @@ pub(super) fn requests_once(task: Task<'_>) -> Result<(), String> {
     let mut connection = task.connect()?;
     let document = task.small(0);
     connection.send(get(&document.target).closing());
-    connection.expect(GET, 200, &document.bytes)?;
+    connection.expect(RequestKind::GET, 200, &document.bytes)?;
     connection.expect_close()
 }
 
@@ -58,8 +61,8 @@ pub(super) fn requests_heads(task: Task<'_>) -> Result<(), String> {
     let mut connection = task.connect()?;
     let document = task.any();
     connection.send(head(&document.target));
-    let response = connection.expect(HEAD, 200, b"")?;
-    let length = response.field("Content-Length");
+    let response = connection.expect(RequestKind::HEAD, 200, b"")?;
+    let length = response.header("Content-Length");
     if length != Some(document.bytes.len().to_string().as_str()) {
         return Err(format!("HEAD of {} has Content-Length {length:?}", document.target));
     }
@@ -77,9 +80,9 @@ pub(super) fn requests_ranges(task: Task<'_>) -> Result<(), String> {
     let specs = [format!("{}-{}", middle.start, middle.end - 1), format!("-{}", end.len())];
     for (spec, range) in specs.iter().zip([middle, end]) {
         connection.send(get(&document.target).with(format!("Range: bytes={spec}")));
-        let response = connection.expect(GET, 206, &document.bytes[range.clone()])?;
+        let response = connection.expect(RequestKind::GET, 206, &document.bytes[range.clone()])?;
         if parts(&response)?.iter().any(|part| part.first != range.start || part.complete != Some(length)) {
-            let actual = response.field("Content-Range");
+            let actual = response.header("Content-Range");
             return Err(format!("another range than bytes={spec}: {actual:?}"));
         }
     }
@@ -92,12 +95,12 @@ pub(super) fn revalidates(task: Task<'_>) -> Result<(), String> {
     let document = task.small(0);
     let response = connection.get(document)?;
     for (condition, validator) in [("If-None-Match", "ETag"), ("If-Modified-Since", "Last-Modified")] {
-        let value = response.field(validator).ok_or_else(|| format!("no {validator}"))?;
+        let value = response.header(validator).ok_or_else(|| format!("no {validator}"))?;
         connection.send(get(&document.target).with(format!("{condition}: {value}")));
-        connection.expect(GET, 304, b"")?;
+        connection.expect(RequestKind::GET, 304, b"")?;
     }
     connection.send(get(&document.target).with("If-None-Match: \"never\""));
-    connection.expect(GET, 200, &document.bytes).map(drop)
+    connection.expect(RequestKind::GET, 200, &document.bytes).map(drop)
 }
 
 /// Closes its sending side after the request, and expects the whole response.
@@ -106,7 +109,7 @@ pub(super) fn half_closes(task: Task<'_>) -> Result<(), String> {
     let document = task.any();
     connection.send(get(&document.target));
     connection.half_close();
-    connection.expect(GET, 200, &document.bytes)?;
+    connection.expect(RequestKind::GET, 200, &document.bytes)?;
     connection.expect_close()
 }
 
@@ -128,7 +131,7 @@ pub(super) fn sends_slowly(task: Task<'_>) -> Result<(), String> {
         connection.send(piece);
         thread::sleep(SLOW_SEND.1);
     }
-    connection.expect(GET, 200, &document.bytes).map(drop)
+    connection.expect(RequestKind::GET, 200, &document.bytes).map(drop)
 }
 
 /// Reads the longest document slowly, so that the server has to wait for the client.
@@ -149,8 +152,8 @@ pub(super) fn reads_slowly(task: Task<'_>) -> Result<(), String> {
         }
     };
     let received = read().map_err(|error| format!("cannot read the response: {error}"))?;
-    match reply::read(&received, GET, true)? {
-        Some((response, length)) if length == received.len() => {
+    match Response::read(&received, RequestKind::GET, true)? {
+        Some(response) if response.len == received.len() => {
             connection::check(&response, 200, &document.bytes)
         }
         _ => Err("bytes after the last response".to_owned()),
