@@ -2,27 +2,26 @@
 
 use std::error::Error;
 use std::ffi::OsString;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use http_test_suite::duration;
 use indicatif::ProgressBar;
 use load_test::experiments::soak::Soak;
 
-use super::print;
-use http_test_suite::duration;
+use super::print_result;
 
 /// The interval at which the spinner on a terminal moves.
-const TICK: Duration = Duration::from_millis(200);
+const SPINNER_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Runs good, slow, broken and resetting clients against a file server at the same time, checks every byte of the
-/// answers, and checks that the server frees descriptors, threads and memory.
+/// Runs well-behaved, slow, malformed and aborting clients against a file server at the same time, checks every byte of
+/// the responses, and checks that the server frees descriptors, threads and memory.
 ///
 /// It starts the server on temporary files: HTTPD --port 0 ARGUMENTS DIR. It takes somewhat longer than the given time,
-/// because the same clients first warm the server up. Exit codes: 0 the server had no faults; 1 it had faults; 2 wrong
-/// usage, or the soak itself failed.
-#[derive(Args)]
+/// because it first warms the server up with the same clients. Exit codes: 0 the server had no faults; 1 it had faults;
+/// 2 wrong usage, or the soak itself failed.
+#[derive(Args, Clone)]
 pub struct Arguments {
     /// The server program, which must print its address
     #[arg(value_name = "HTTPD")]
@@ -32,32 +31,26 @@ pub struct Arguments {
     #[arg(value_name = "ARGUMENTS", last = true)]
     arguments: Vec<OsString>,
 
-    /// How long clients start conversations: 60s, 5m
+    /// How long clients open connections: 60s, 5m
     #[arg(short, long, value_name = "TIME", default_value = "60s", value_parser = duration::parse)]
     time: Duration,
 
-    /// Write the verdict as JSON to this file; - writes only the JSON to standard output
+    /// How long the server may take to free the resources of closed connections
+    #[arg(long, value_name = "TIME", default_value = "8s", value_parser = duration::parse)]
+    free_within: Duration,
+
+    /// Write the result as JSON to this file; - writes only the JSON to standard output
     #[arg(long, value_name = "FILE")]
     json: Option<String>,
 }
 
 /// Runs the soak. Returns false if the server had faults.
 pub fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
-    let Arguments { program, arguments, time, json } = arguments;
-    let spinner =
-        ProgressBar::new_spinner().with_message(format!("{}, and a warm-up", duration::show(*time)));
-    spinner.enable_steady_tick(TICK);
-    let soak = Soak { program: program.clone(), arguments: arguments.clone(), time: *time };
-    let verdict = soak.run()?;
+    let Arguments { program, arguments, time, free_within, json } = arguments.clone();
+    let spinner = ProgressBar::new_spinner().with_message(format!("{} and a warm-up", duration::show(time)));
+    spinner.enable_steady_tick(SPINNER_INTERVAL);
+    let verdict = Soak { program, arguments, time, free_within }.run()?;
     spinner.finish_and_clear();
-    let as_json = || serde_json::to_string_pretty(&verdict).map(|text| text + "\n");
-    match json.as_deref() {
-        Some("-") => print(&as_json()?)?,
-        Some(file) => {
-            fs::write(file, as_json()?).map_err(|error| format!("{file}: {error}"))?;
-            print(&verdict.to_string())?;
-        }
-        None => print(&verdict.to_string())?,
-    }
+    print_result(&verdict, json.as_deref())?;
     Ok(verdict.passes())
 }

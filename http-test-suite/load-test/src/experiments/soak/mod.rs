@@ -52,6 +52,10 @@ pub struct Soak {
     pub arguments: Vec<OsString>,
     /// How long clients open connections. Connections that are open then may finish.
     pub time: Duration,
+    /// How long the server may take to free the resources of closed connections: longer than its lingering close after
+    /// an error, but shorter than any timeout for a silent client, so that a server fails if it frees a closed
+    /// connection only by timeout.
+    pub free_within: Duration,
 }
 
 impl Soak {
@@ -78,9 +82,13 @@ impl Soak {
         let (results, peak) = with_peak(pid, || run_clients(self.time));
         verdict.add(results?);
         verdict.peak = peak.unwrap_or_else(|error| verdict.record_ended(&error));
-        verdict.after = resources::wait_until_freed(pid, &verdict.before)
-            .unwrap_or_else(|error| verdict.record_ended(&error));
-        verdict.faults.extend(verdict.after.excess(&verdict.before));
+        match resources::wait_until_freed(pid, &verdict.before, self.free_within) {
+            Ok(after) => {
+                verdict.faults.extend(after.excess(&verdict.before));
+                verdict.after = after;
+            }
+            Err(error) => verdict.after = verdict.record_ended(&error),
+        }
         if let Err(error) = server.stop() {
             verdict.faults.push(format!("after SIGTERM: {error}"));
         }

@@ -17,10 +17,8 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// How long the numbers of descriptors and threads must not change to count as settled.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
-/// How long a server may take to free the resources of closed connections. Longer than a lingering close after an
-/// error; shorter than any timeout for a silent client, so that a server fails if it frees a closed connection only by
-/// timeout.
-const TIMEOUT: Duration = Duration::from_secs(8);
+/// The longest wait for the numbers to settle.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How much more memory than before is tolerated, because allocators keep some: this many bytes, plus one part in this
 /// many of the memory held before.
@@ -64,30 +62,19 @@ impl Resources {
     /// Describes each resource of which the server holds more than `before`; empty if it has freed everything.
     pub fn excess(&self, before: &Resources) -> Vec<String> {
         let memory_max = before.memory_bytes + MEMORY_TOLERANCE.0 + before.memory_bytes / MEMORY_TOLERANCE.1;
-        let mut excess = Vec::new();
-        let mut check = |is_excess: bool, name: &str, before: String, after: String| {
-            excess.extend(is_excess.then(|| format!("{name}: {before} before, {after} after")));
+        let descriptors_max = before.descriptors + DESCRIPTORS_TOLERANCE;
+        let excess = |is_excess: bool, name: &str, value: fn(&Resources) -> String| {
+            is_excess.then(|| format!("{name}: {} before, {} after", value(before), value(self)))
         };
-        check(
-            self.descriptors > before.descriptors + DESCRIPTORS_TOLERANCE,
-            "descriptors",
-            before.descriptors.to_string(),
-            self.descriptors.to_string(),
-        );
-        check(self.threads > before.threads, "threads", before.threads.to_string(), self.threads.to_string());
-        check(
-            self.memory_bytes > memory_max,
-            "memory",
-            format!("{} bytes", before.memory_bytes),
-            format!("{} bytes", self.memory_bytes),
-        );
-        check(
-            self.processes != before.processes,
-            "processes",
-            format!("{:?}", before.processes),
-            format!("{:?}", self.processes),
-        );
-        excess
+        [
+            excess(self.descriptors > descriptors_max, "descriptors", |held| held.descriptors.to_string()),
+            excess(self.threads > before.threads, "threads", |held| held.threads.to_string()),
+            excess(self.memory_bytes > memory_max, "memory", |held| format!("{} bytes", held.memory_bytes)),
+            excess(self.processes != before.processes, "processes", |held| format!("{:?}", held.processes)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     /// Raises each resource to that of `other` if that is more.
@@ -104,7 +91,7 @@ impl Resources {
 /// Waits until the numbers of descriptors and threads no longer change, or until the timeout, and returns the resources.
 pub(super) fn wait_until_settled(pid: u32) -> io::Result<Resources> {
     let (mut before, mut since) = (Resources::default(), Instant::now());
-    read_until(pid, |now| {
+    read_until(pid, SETTLE_TIMEOUT, |now| {
         if (now.descriptors, now.threads) != (before.descriptors, before.threads) {
             since = Instant::now();
         }
@@ -113,17 +100,21 @@ pub(super) fn wait_until_settled(pid: u32) -> io::Result<Resources> {
     })
 }
 
-/// Waits until the server holds no more than `before`, or until the timeout, and returns the resources.
-pub(super) fn wait_until_freed(pid: u32, before: &Resources) -> io::Result<Resources> {
-    read_until(pid, |now| now.excess(before).is_empty())
+/// Waits until the server holds no more than `before`, but no longer than `timeout`, and returns the resources.
+pub(super) fn wait_until_freed(pid: u32, before: &Resources, timeout: Duration) -> io::Result<Resources> {
+    read_until(pid, timeout, |now| now.excess(before).is_empty())
 }
 
 /// Reads the resources at intervals until `is_done` returns true, or until the timeout, and returns the last.
-fn read_until(pid: u32, mut is_done: impl FnMut(&Resources) -> bool) -> io::Result<Resources> {
+fn read_until(
+    pid: u32,
+    timeout: Duration,
+    mut is_done: impl FnMut(&Resources) -> bool,
+) -> io::Result<Resources> {
     let start = Instant::now();
     loop {
         let resources = Resources::read(pid)?;
-        if is_done(&resources) || start.elapsed() > TIMEOUT {
+        if is_done(&resources) || start.elapsed() > timeout {
             return Ok(resources);
         }
         thread::sleep(INTERVAL);
