@@ -12,12 +12,15 @@ mod commands;
 use commands::{compare, experiment, lab, publish, quick, soak, versus};
 use load_test::experiments::{architectures::ARCHITECTURES, servers::SERVERS};
 
-/// Puts load on an HTTP/1.1 server, checks its answers, and reports throughput and latency.
+/// Puts load on an HTTP/1.1 server, checks its responses, and reports throughput and latency.
 ///
-/// Connections are kept alive unless --close is given (`ab -k` keeps them alive, `ab` without -k does not). Without -n
-/// and -z the test takes ten seconds.
+/// Example: load-test -c 100 -n 50000 http://localhost:8080/
 ///
-/// Exit codes: 0 every answer was right; 1 some were not; 2 wrong usage, or the server cannot be reached.
+/// It sends 50,000 requests on 100 connections, each as soon as the last response has arrived. Connections are kept
+/// alive unless --close is given (`ab` without -k does not keep them alive). Without -n and -z the test takes ten
+/// seconds.
+///
+/// Exit codes: 0 every response was right; 1 some were not; 2 wrong usage, or the server cannot be reached.
 #[derive(Parser)]
 #[command(
     name = "load-test",
@@ -29,7 +32,7 @@ use load_test::experiments::{architectures::ARCHITECTURES, servers::SERVERS};
 #[group(skip)]
 struct Arguments {
     #[command(flatten)]
-    quick: quick::Arguments,
+    quick: quick::QuickOptions,
 
     #[command(subcommand)]
     command: Option<Command>,
@@ -52,7 +55,7 @@ enum Command {
     Lab(lab::Arguments),
     Compare(compare::Arguments),
     Publish(publish::Arguments),
-    Soak(soak::Arguments),
+    Soak(soak::SoakOptions),
     Versus(versus::Arguments),
 }
 

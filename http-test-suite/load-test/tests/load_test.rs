@@ -76,7 +76,7 @@ fn reports_as_text_and_json() {
     let (right, wrong) = (format!("http://{server}/"), format!("http://{server}/404"));
     let output = load_test(&["-c", "3", "-n", "100", "-t", "2", "--rate", "10000", &right]);
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("100 answers in ") && text.contains("       100  status 200\n"), "{text}");
+    assert!(text.contains("100 right responses in ") && text.contains("       100  status 200\n"), "{text}");
     assert_eq!(output.status.code(), Some(0));
     let output =
         load_test(&["-c", "3", "-n", "100", "--json", "-", "--expect-status", "200", &right, &wrong]);

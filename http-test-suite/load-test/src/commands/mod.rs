@@ -12,8 +12,8 @@ pub mod experiment;
 pub mod lab;
 pub mod publish;
 pub mod quick;
-mod report;
 pub mod soak;
+mod summary;
 mod url;
 pub mod versus;
 

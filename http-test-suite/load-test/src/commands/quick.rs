@@ -1,4 +1,4 @@
-//! One load on one server, like `ab` and `wrk`: from the arguments to the report.
+//! One load on one server, like `ab` and `wrk`: from the options to the summary.
 
 use std::error::Error;
 use std::fs;
@@ -6,25 +6,26 @@ use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, value_parser};
+use http_test_suite::duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use load_test::load::{self, Exchange, Load, Progress, Stats, Until};
 
-use super::print;
-use super::report::Report;
+use super::print_result;
+use super::summary::Summary;
 use super::url::Url;
-use http_test_suite::duration;
 
 /// The default duration of the test.
 const TIME: Duration = Duration::from_secs(10);
 
+/// The options of `load-test URL`.
 #[derive(Args)]
-pub(crate) struct Arguments {
-    /// What to ask for, in turn; all URLs must be on one server
+pub(crate) struct QuickOptions {
+    /// The URLs to request, in turn; all must be on one server
     #[arg(value_name = "URL", required = true)]
     urls: Vec<Url>,
 
-    /// Simultaneous connections
+    /// Number of simultaneous connections
     #[arg(short, long, value_name = "N", default_value_t = 50, value_parser = at_least_one)]
     connections: usize,
 
@@ -36,78 +37,71 @@ pub(crate) struct Arguments {
     #[arg(short = 'z', long, value_name = "TIME", value_parser = duration::parse)]
     time: Option<Duration>,
 
-    /// Use a new connection for each request, with Connection: close
+    /// Use a new connection for each request, and send Connection: close
     #[arg(long)]
     close: bool,
 
-    /// Requests that a connection sends together, before the first is answered
+    /// Number of requests that a connection sends at once, before it waits for their responses
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one, conflicts_with = "close")]
     pipeline: usize,
 
-    /// Threads of the driver
+    /// Number of threads of this program
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
     threads: usize,
 
-    /// Method; by default GET, or POST if there is content
+    /// Method; by default GET, or POST with --data
     #[arg(short, long)]
     method: Option<String>,
 
-    /// Add a header field; may be repeated
-    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = field)]
-    fields: Vec<String>,
+    /// Add a header, or replace a default header; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    headers: Vec<String>,
 
-    /// Content to send, or a file with it
+    /// Body of the request: text, or a file
     #[arg(short, long, value_name = "TEXT|@FILE")]
     data: Option<String>,
 
-    /// The only right status; by default every status below 400 is right
-    #[arg(long, value_name = "CODE", value_parser = clap::value_parser!(u16).range(200..1000))]
+    /// Count every other status as an error; by default every status below 400 is right
+    #[arg(long, value_name = "CODE", value_parser = value_parser!(u16).range(200..1000))]
     expect_status: Option<u16>,
 
-    /// Requests per second, at even intervals. Latency counts from the scheduled start of a request, even if no
-    /// connection was free then
+    /// Send this many requests per second, at even intervals, even if the server is slower. Latency counts from the
+    /// time when a request was due, even if no connection was free then
     #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<f64>,
 
-    /// Timeout for an answer
+    /// Count a request as an error if it takes longer
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
     timeout: Duration,
 
-    /// Write the report as JSON to this file; - writes only the JSON to standard output
+    /// Write the summary as JSON to this file; - writes only the JSON to standard output
     #[arg(long, value_name = "FILE")]
     json: Option<String>,
 }
 
-/// Runs the load, and prints the report. Returns false if an answer was wrong.
-pub(crate) fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
-    let load = arguments.load()?;
-    let tally = drive(&load)?;
-    let report = Report::new(arguments.urls.iter().map(Url::to_string).collect(), &load, &tally);
-    match arguments.json.as_deref() {
-        Some("-") => print(&report.json()?)?,
-        Some(file) => {
-            fs::write(file, report.json()?).map_err(|error| format!("{file}: {error}"))?;
-            print(&report.to_string())?;
-        }
-        None => print(&report.to_string())?,
-    }
-    Ok(report.is_well())
+/// Runs the load, and prints the summary. Returns false if a response was wrong.
+pub(crate) fn run(options: &QuickOptions) -> Result<bool, Box<dyn Error>> {
+    let load = options.load()?;
+    let stats = run_with_progress(&load)?;
+    let summary = Summary::new(options.urls.iter().map(Url::to_string).collect(), &load, &stats);
+    print_result(&summary, options.json.as_deref())?;
+    Ok(summary.all_right())
 }
 
-impl Arguments {
+impl QuickOptions {
     fn load(&self) -> Result<Load, Box<dyn Error>> {
-        let content = match self.data.as_deref().map(|data| (data, data.strip_prefix('@'))) {
-            Some((_, Some(file))) => Some(fs::read(file).map_err(|error| format!("{file}: {error}"))?),
-            Some((text, None)) => Some(text.as_bytes().to_vec()),
+        let body = match self.data.as_deref().map(|data| data.strip_prefix('@').ok_or(data)) {
+            Some(Ok(file)) => Some(fs::read(file).map_err(|error| format!("cannot read {file}: {error}"))?),
+            Some(Err(text)) => Some(text.as_bytes().to_vec()),
             None => None,
         };
         let [first, others @ ..] = self.urls.as_slice() else { return Err("no URL".into()) };
         if let Some(other) = others.iter().find(|url| url.host != first.host) {
-            return Err(format!("{other} is not on the server of {first}").into());
+            return Err(format!("cannot test two servers at once: {first} and {other}").into());
         }
         Ok(Load {
-            address: reach(first, self.timeout)?,
-            exchanges: self.urls.iter().map(|url| self.ask(url, content.as_deref())).collect(),
+            address: find_server(first, self.timeout)?,
+            exchanges: self.urls.iter().map(|url| self.exchange(url, body.as_deref())).collect(),
             connections: self.connections,
             keep_alive: !self.close,
             pipeline: self.pipeline,
@@ -122,71 +116,68 @@ impl Arguments {
         })
     }
 
-    fn ask(&self, url: &Url, content: Option<&[u8]>) -> Exchange {
-        let method = self.method.as_deref().unwrap_or(if content.is_some() { "POST" } else { "GET" });
-        let own = [
+    fn exchange(&self, url: &Url, body: Option<&[u8]>) -> Exchange {
+        let method = self.method.as_deref().unwrap_or(if body.is_some() { "POST" } else { "GET" });
+        let defaults = [
             Some(format!("Host: {}", url.authority)),
             Some("User-Agent: load-test".to_owned()),
             self.close.then(|| "Connection: close".to_owned()),
-            content.map(|content| format!("Content-Length: {}", content.len())),
+            body.map(|body| format!("Content-Length: {}", body.len())),
         ];
-        // A header field on the command line replaces the default field of that name.
-        let own = own
-            .into_iter()
-            .flatten()
-            .filter(|field| !self.fields.iter().any(|given| same_name(field, given)));
-        let fields: String =
-            own.chain(self.fields.iter().cloned()).map(|field| format!("{field}\r\n")).collect();
-        let mut bytes = format!("{method} {} HTTP/1.1\r\n{fields}\r\n", url.target).into_bytes();
-        bytes.extend(content.unwrap_or_default());
-        let ask = Exchange::new(bytes);
+        let is_default = |header: &String| !self.headers.iter().any(|given| name(given) == name(header));
+        let headers = defaults.into_iter().flatten().filter(is_default).chain(self.headers.iter().cloned());
+        let headers: String = headers.map(|header| header + "\r\n").collect();
+        let head = format!("{method} {} HTTP/1.1\r\n{headers}\r\n", url.target);
+        let exchange = Exchange::new([head.as_bytes(), body.unwrap_or_default()].concat());
         match self.expect_status {
-            Some(status) => ask.expect_status(status),
-            None => ask,
+            Some(status) => exchange.expect_status(status),
+            None => exchange,
         }
     }
 }
 
 /// Finds the first address that accepts a connection, so that a wrong URL is reported at once and not as a thousand
 /// failed requests.
-fn reach(url: &Url, timeout: Duration) -> Result<SocketAddr, String> {
-    let wrong = |error: io::Error| format!("{}: {error}", url.authority);
-    let mut why = wrong(io::ErrorKind::NotFound.into());
-    for address in (url.host.0.as_str(), url.host.1).to_socket_addrs().map_err(wrong)? {
+fn find_server(url: &Url, timeout: Duration) -> Result<SocketAddr, String> {
+    let cannot_connect = |error: io::Error| format!("cannot connect to {}: {error}", url.authority);
+    let mut failure = cannot_connect(io::ErrorKind::NotFound.into());
+    for address in (url.host.0.as_str(), url.host.1).to_socket_addrs().map_err(cannot_connect)? {
         match TcpStream::connect_timeout(&address, timeout) {
             Ok(_) => return Ok(address),
-            Err(error) => why = wrong(error),
+            Err(error) => failure = cannot_connect(error),
         }
     }
-    Err(why)
+    Err(failure)
 }
 
 /// Runs the load. On a terminal, shows the progress.
-fn drive(load: &Load) -> Result<Stats, Box<dyn Error>> {
+fn run_with_progress(load: &Load) -> Result<Stats, Box<dyn Error>> {
+    let millis = |time: Duration| time.as_millis().try_into().unwrap_or(u64::MAX);
     let (length, unit) = match load.until {
         Until::Requests(count) => (count, ""),
-        Until::Time(time) => (time.as_millis().try_into().unwrap_or(u64::MAX), " ms"),
+        Until::Time(time) => (millis(time), " ms"),
     };
     let style = ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}}{unit}  {{msg}}"))?;
     let bar = ProgressBar::new(length).with_style(style);
-    let tally = load::run(load, &|Progress { requests, errors, elapsed }| {
+    let stats = load::run(load, &|Progress { requests, errors, elapsed }| {
         bar.set_position(match load.until {
             Until::Requests(_) => requests + errors,
-            Until::Time(time) => elapsed.min(time).as_millis().try_into().unwrap_or(u64::MAX),
+            Until::Time(time) => millis(elapsed.min(time)),
         });
         let per_second = requests as f64 / elapsed.as_secs_f64();
         bar.set_message(format!("{per_second:.0} requests/s, {errors} errors"));
     });
     bar.finish_and_clear();
-    Ok(tally?)
+    Ok(stats?)
 }
 
-fn same_name(field: &str, other: &str) -> bool {
-    let name = |field: &str| field.split(':').next().unwrap_or_default().to_ascii_lowercase();
-    name(field) == name(other)
+/// The name of a header line, in lower case.
+fn name(header: &str) -> String {
+    header.split(':').next().unwrap_or_default().to_ascii_lowercase()
 }
 
-fn field(text: &str) -> Result<String, String> {
+/// Parses the value of `-H`.
+fn header(text: &str) -> Result<String, String> {
     let (name, _) = text.split_once(':').ok_or("no colon")?;
     if name.is_empty() || text.contains(['\r', '\n', '\0']) {
         return Err("no name, or more than one line".into());
@@ -194,10 +185,12 @@ fn field(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// Parses a positive number.
 fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "must be a number from 1".into())
 }
 
+/// Parses a positive rate.
 fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
     rate.ok_or_else(|| "must be a number above 0".into())

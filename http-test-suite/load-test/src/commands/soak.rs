@@ -22,7 +22,7 @@ const SPINNER_INTERVAL: Duration = Duration::from_millis(200);
 /// because it first warms the server up with the same clients. Exit codes: 0 the server had no faults; 1 it had faults;
 /// 2 wrong usage, or the soak itself failed.
 #[derive(Args, Clone)]
-pub struct Arguments {
+pub struct SoakOptions {
     /// The server program, which must print its address
     #[arg(value_name = "HTTPD")]
     program: PathBuf,
@@ -45,8 +45,8 @@ pub struct Arguments {
 }
 
 /// Runs the soak. Returns false if the server had faults.
-pub fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
-    let Arguments { program, arguments, time, free_within, json } = arguments.clone();
+pub fn run(options: &SoakOptions) -> Result<bool, Box<dyn Error>> {
+    let SoakOptions { program, arguments, time, free_within, json } = options.clone();
     let spinner = ProgressBar::new_spinner().with_message(format!("{} and a warm-up", duration::show(time)));
     spinner.enable_steady_tick(SPINNER_INTERVAL);
     let verdict = Soak { program, arguments, time, free_within }.run()?;
