@@ -1,4 +1,4 @@
-//! Tests of the load driver against servers with known answers, so that every count is exact.
+//! Tests of the load driver against small servers with known responses, so that every count is exact.
 
 #![allow(clippy::unwrap_used, reason = "the lints know tests by their attribute, not their folder")]
 
@@ -14,404 +14,366 @@ use std::time::{Duration, Instant};
 use http_test_suite::request::{get, head, post};
 use load_test::load::{self, Exchange, Fault, Load, Stats, Until};
 
-const ANSWER: &str = "HTTP/1.1 200 OK\r\nX-Worker: one\r\nContent-Length: 3\r\n\r\nabc";
+const RESPONSE: &str = "HTTP/1.1 200 OK\r\nX-Worker: one\r\nContent-Length: 3\r\n\r\nabc";
 
 /// A timeout too long to expire in tests that are not about timeouts.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs the load, and compares the counts of requests and errors.
 fn check(load: &Load, requests: u64, errors: &[(Fault, u64)]) -> Stats {
-    let tally = load::run(load, &|_| {}).unwrap();
-    assert_eq!((tally.requests, &tally.errors), (requests, &errors.iter().copied().collect()), "{load:?}");
-    assert_eq!(tally.latencies.len(), requests);
-    let Until::Requests(asked) = load.until else { return tally };
-    assert_eq!(requests + tally.error_count(), asked);
-    tally
+    let stats = load::run(load, &|_| {}).unwrap();
+    assert_eq!((stats.requests, &stats.errors), (requests, &errors.iter().copied().collect()), "{load:?}");
+    assert_eq!(stats.latencies.len(), requests);
+    if let Until::Requests(count) = load.until {
+        assert_eq!(requests + stats.error_count(), count);
+    }
+    stats
 }
 
-/// `count` requests for `/` over `connections`, of which each must be answered with `ANSWER`.
-fn asking(server: SocketAddr, count: u64, connections: usize) -> Load {
-    let ask = Exchange::new(get("/")).expect_status(200).expect_body(*b"abc");
+/// `count` requests for `/` over `connections`, whose responses must be `RESPONSE`.
+fn load(server: SocketAddr, count: u64, connections: usize) -> Load {
+    let exchange = Exchange::new(get("/")).expect_status(200).expect_body(*b"abc");
     let until = Until::Requests(count);
-    Load { connections, until, timeout: TIMEOUT, count_header: Some("x-worker"), ..Load::new(server, ask) }
+    Load {
+        connections,
+        until,
+        timeout: TIMEOUT,
+        count_header: Some("x-worker"),
+        ..Load::new(server, exchange)
+    }
 }
 
-fn closing(load: Load) -> Load {
-    Load { keep_alive: false, ..load }
-}
-
-/// Starts a server with a thread for each connection, which runs until the test ends.
-fn listen(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
+/// Starts a server that calls `serve` for each connection in a thread of its own.
+fn listen(serve: impl Fn(&mut TcpStream) + Clone + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
+        for mut stream in listener.incoming().flatten() {
             let serve = serve.clone();
-            thread::spawn(move || serve(stream));
+            thread::spawn(move || serve(&mut stream));
         }
     });
     address
 }
 
-/// Starts a server that answers every request without content with these pieces, each in a write of its own.
-fn answering(pieces: &'static [&str]) -> SocketAddr {
-    listen(|mut stream| while request(&mut stream).is_some_and(|_| say(&mut stream, pieces)) {})
+/// Starts a server that responds to every request with these pieces, each in a write of its own.
+fn responding(pieces: &'static [&str]) -> SocketAddr {
+    listen(|stream| while read_head(stream).is_some_and(|_| write(stream, pieces)) {})
 }
 
-/// Like `answering`, but closes after the first answer.
-fn answering_once(pieces: &'static [&str]) -> SocketAddr {
-    listen(|mut stream| {
-        if request(&mut stream).is_some() {
-            say(&mut stream, pieces);
+/// Starts a server that responds once and closes.
+fn responding_once(pieces: &'static [&str]) -> SocketAddr {
+    listen(|stream| {
+        if read_head(stream).is_some() {
+            write(stream, pieces);
         }
     })
 }
 
-/// Reads the head of the next request. The driver sends no request before the last is answered, so nothing follows it.
-fn request(stream: &mut TcpStream) -> Option<String> {
-    let (mut head, mut buffer) = (Vec::new(), [0; 4096]);
-    while !head.ends_with(b"\r\n\r\n") {
+/// Starts a server that reads requests and never responds.
+fn silent() -> SocketAddr {
+    listen(|stream| while read_head(stream).is_some() {})
+}
+
+/// Reads the head of the next request. Without pipelining, nothing follows it.
+fn read_head(stream: &mut TcpStream) -> Option<String> {
+    read_heads(stream, 1)
+}
+
+/// Reads the heads of the next requests.
+fn read_heads(stream: &mut TcpStream, count: usize) -> Option<String> {
+    let (mut heads, mut buffer) = (String::new(), [0; 4096]);
+    while heads.matches("\r\n\r\n").count() < count {
         match stream.read(&mut buffer) {
-            Ok(count @ 1..) => head.extend_from_slice(&buffer[..count]),
+            Ok(len @ 1..) => heads += str::from_utf8(&buffer[..len]).unwrap(),
             _ => return None,
         }
     }
-    String::from_utf8(head).ok()
+    Some(heads)
 }
 
-fn say(stream: &mut TcpStream, pieces: &[&str]) -> bool {
+fn write(stream: &mut TcpStream, pieces: &[&str]) -> bool {
     stream.set_nodelay(true).unwrap();
     pieces.iter().all(|piece| stream.write_all(piece.as_bytes()).is_ok())
 }
 
+/// The target in a request's head.
+fn target(head: &str) -> &str {
+    head.split(' ').nth(1).unwrap()
+}
+
 #[test]
 fn counts_every_request() {
-    let server = answering(&[ANSWER]);
-    let tally = check(&asking(server, 1000, 10), 1000, &[]);
-    assert_eq!(tally.bytes_received, 1000 * ANSWER.len() as u64);
-    assert_eq!(tally.statuses, BTreeMap::from([(200, 1000)]));
-    assert_eq!(tally.by_header, BTreeMap::from([("one".to_owned(), 1000)]));
-    assert!(tally.driver_cpu > Duration::ZERO && tally.percentile(99.0) <= tally.percentile(100.0));
+    let server = responding(&[RESPONSE]);
+    let stats = check(&load(server, 1000, 10), 1000, &[]);
+    assert_eq!(stats.bytes_received, 1000 * RESPONSE.len() as u64);
+    assert_eq!(stats.statuses, BTreeMap::from([(200, 1000)]));
+    assert_eq!(stats.by_header, BTreeMap::from([("one".to_owned(), 1000)]));
+    assert!(stats.driver_cpu > Duration::ZERO && stats.percentile(99.0) <= stats.percentile(100.0));
     // Threads and connections that do not divide evenly, and more connections than requests.
-    check(&Load { threads: 3, ..asking(server, 1000, 7) }, 1000, &[]);
-    check(&Load { threads: 8, ..asking(server, 5, 20) }, 5, &[]);
+    check(&Load { threads: 3, ..load(server, 1000, 7) }, 1000, &[]);
+    check(&Load { threads: 8, ..load(server, 5, 20) }, 5, &[]);
 }
 
 #[test]
-fn asks_in_turn() {
-    let server = listen(|mut stream| {
-        while let Some(head) = request(&mut stream) {
-            let path = head.split(' ').nth(1).unwrap();
-            say(&mut stream, &[&format!("HTTP/1.1 204 No\r\nX-Worker: {path}\r\n\r\n")]);
+fn sends_the_requests_in_turn() {
+    let server = listen(|stream| {
+        while let Some(head) = read_head(stream) {
+            write(stream, &[&format!("HTTP/1.1 204 No\r\nX-Worker: {}\r\n\r\n", target(&head))]);
         }
     });
-    let asks = ["/a", "/b", "/c"].map(|path| Exchange::new(get(path)).expect_status(204)).to_vec();
+    let exchanges = ["/a", "/b", "/c"].map(|path| Exchange::new(get(path)).expect_status(204)).to_vec();
+    let each = ["/a", "/b", "/c"].map(|path| (path.to_owned(), 100));
     for (threads, rate) in [(1, None), (2, None), (2, Some(50_000.0))] {
-        let load = Load { exchanges: asks.clone(), threads, rate, ..asking(server, 300, 4) };
-        let each = ["/a", "/b", "/c"].map(|path| (path.to_owned(), 100));
-        assert_eq!(check(&load, 300, &[]).by_header, BTreeMap::from(each));
+        let load = Load { exchanges: exchanges.clone(), threads, rate, ..load(server, 300, 4) };
+        assert_eq!(check(&load, 300, &[]).by_header, BTreeMap::from(each.clone()));
     }
 }
 
 #[test]
-fn looks_while_the_connections_are_open() {
-    let open = Arc::new(AtomicU64::new(0));
-    let counting = Arc::clone(&open);
-    let server = listen(move |mut stream| {
-        counting.fetch_add(1, Ordering::SeqCst);
-        while request(&mut stream).is_some_and(|_| say(&mut stream, &[ANSWER])) {}
-        counting.fetch_sub(1, Ordering::SeqCst);
-    });
-    let load = asking(server, 5, 5);
-    let (tally, standing) = load::run_and_inspect(&load, &|_| {}, || open.load(Ordering::SeqCst)).unwrap();
-    assert_eq!((tally.requests, standing), (5, 5));
-}
-
-#[test]
-fn opens_a_connection_for_each_request_without_keep_alive() {
-    let accepted = Arc::new(AtomicU64::new(0));
-    let counting = Arc::clone(&accepted);
-    let server = listen(move |mut stream| {
-        counting.fetch_add(1, Ordering::Relaxed);
-        if request(&mut stream).is_some() {
-            say(&mut stream, &[ANSWER]);
-        }
-    });
-    check(&closing(asking(server, 300, 10)), 300, &[]);
-    assert_eq!(accepted.load(Ordering::Relaxed), 300);
-}
-
-#[test]
-fn opens_as_many_connections_as_it_is_told() {
-    // The server answers only when all connections have sent a request.
-    let all = Arc::new(Barrier::new(7));
-    let server = listen(move |mut stream| {
-        while request(&mut stream).is_some() {
+fn opens_as_many_connections_as_the_load_says() {
+    let (accepted, open) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    // The server responds only when all connections have sent a request.
+    let (counts, all) = ((Arc::clone(&accepted), Arc::clone(&open)), Arc::new(Barrier::new(7)));
+    let server = listen(move |stream| {
+        counts.0.fetch_add(1, Ordering::SeqCst);
+        counts.1.fetch_add(1, Ordering::SeqCst);
+        while let Some(head) = read_head(stream) {
             all.wait();
-            say(&mut stream, &[ANSWER]);
+            if !write(stream, &[RESPONSE]) || head.contains("close") {
+                break;
+            }
         }
+        counts.1.fetch_sub(1, Ordering::SeqCst);
     });
-    check(&Load { threads: 3, ..asking(server, 14, 7) }, 14, &[]);
+    let kept = Load { threads: 3, ..load(server, 14, 7) };
+    let inspect = || (accepted.load(Ordering::SeqCst), open.load(Ordering::SeqCst));
+    let (stats, counts) = load::run_and_inspect(&kept, &|_| {}, inspect).unwrap();
+    // The connections are still open when they are inspected.
+    assert_eq!((stats.requests, counts), (14, (7, 7)));
+    let exchanges = vec![Exchange::new(get("/").closing()).expect_body(*b"abc")];
+    check(&Load { keep_alive: false, exchanges, ..kept }, 14, &[]);
+    assert_eq!(accepted.load(Ordering::SeqCst), 7 + 14);
 }
 
 #[test]
-fn reads_every_framing_in_pieces() {
+fn reads_responses_in_pieces() {
     let chunked =
         &["HTTP/1.1 200 OK\r\nTransfer-Enc", "oding: chunked\r\n\r\n1\r", "\na\r\n2\r\nbc\r\n0\r\n", "\r\n"];
-    check(&asking(answering(chunked), 100, 3), 100, &[]);
-    check(&asking(answering(&["HTTP/1.1 100 Go on\r\n\r\n", ANSWER]), 100, 3), 100, &[]);
-    for load in [|load| load, closing] {
-        check(&load(asking(answering_once(&["HTTP/1.1 200 OK\r\n\r\na", "bc"]), 100, 3)), 100, &[]);
-        let announced = &["HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n\r\n", "abc"];
-        check(&load(asking(answering_once(announced), 100, 3)), 100, &[]);
+    check(&load(responding(chunked), 100, 3), 100, &[]);
+    check(&load(responding(&["HTTP/1.1 100 Go on\r\n\r\n", RESPONSE]), 100, 3), 100, &[]);
+    for keep_alive in [true, false] {
+        let once = |pieces| Load { keep_alive, ..load(responding_once(pieces), 100, 3) };
+        check(&once(&["HTTP/1.1 200 OK\r\n\r\na", "bc"]), 100, &[]);
+        check(&once(&["HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n\r\n", "abc"]), 100, &[]);
     }
-    let asks = vec![Exchange::new(head("/")).expect_status(200).expect_body(*b"")];
-    check(
-        &Load {
-            exchanges: asks,
-            ..asking(answering(&["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"]), 100, 3)
-        },
-        100,
-        &[],
-    );
+    let exchanges = vec![Exchange::new(head("/")).expect_status(200).expect_body(*b"")];
+    let server = responding(&["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"]);
+    check(&Load { exchanges, ..load(server, 100, 3) }, 100, &[]);
 }
 
 #[test]
 fn sends_more_than_fits_into_one_send() {
     const LEN: usize = 8 << 20;
-    let server = listen(|mut stream| {
-        loop {
-            let mut whole = vec![0; Vec::from(post("/", vec![0; LEN])).len()];
-            if stream.read_exact(&mut whole).is_err() || !say(&mut stream, &[ANSWER]) {
-                return;
-            }
-        }
-    });
-    let asks = vec![Exchange::new(post("/", vec![0; LEN])).expect_body(*b"abc")];
+    let request = || Vec::from(post("/", vec![0; LEN]));
+    let exchanges = vec![Exchange::new(request()).expect_body(*b"abc")];
+    let len = request().len();
+    let server = listen(
+        move |stream| while stream.read_exact(&mut vec![0; len]).is_ok() && write(stream, &[RESPONSE]) {},
+    );
     for pipeline in [1, 3] {
-        check(&Load { exchanges: asks.clone(), pipeline, ..asking(server, 6, 2) }, 6, &[]);
+        check(&Load { exchanges: exchanges.clone(), pipeline, ..load(server, 6, 2) }, 6, &[]);
     }
-    // This server answers at once, and stops reading.
-    let hasty = listen(|mut stream| {
-        say(&mut stream, &[ANSWER]);
+    // This server responds at once, and does not read.
+    let hasty = listen(|stream| {
+        write(stream, &[RESPONSE]);
         thread::park();
     });
-    for load in [|load| load, closing] {
-        check(&load(Load { exchanges: asks.clone(), ..asking(hasty, 4, 2) }), 4, &[]);
+    for keep_alive in [true, false] {
+        check(&Load { exchanges: exchanges.clone(), keep_alive, ..load(hasty, 4, 2) }, 4, &[]);
     }
 }
 
 #[test]
-fn tells_faults_apart() {
-    let check = |server, fault| {
-        check(&asking(server, 20, 3), 0, &[(fault, 20)]);
-        check(&closing(asking(server, 20, 3)), 0, &[(fault, 20)]);
+fn finds_each_fault() {
+    // Closing with unread bytes sends a reset, which must not count as the end of a response.
+    let resetting = |response: &'static str| {
+        listen(move |stream| assert!(stream.peek(&mut [0]).is_ok() && write(stream, &[response])))
     };
-    check(
-        answering_once(&["HTTP/1.1 404 No\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc"]),
-        Fault::WrongStatus,
-    );
-    check(
-        answering_once(&["HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabd"]),
-        Fault::WrongBody,
-    );
-    check(answering_once(&["HTTP/1.1 200 OK\r\n\r\nab"]), Fault::WrongBody);
-    check(answering_once(&["HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc"]), Fault::EarlyClose);
-    check(answering_once(&[]), Fault::EarlyClose);
-    check(answering_once(&["hello"]), Fault::Malformed);
-    check(answering_once(&["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP"]), Fault::ExtraBytes);
-    // Closing with unread bytes sends a reset, which must not count as the end of an answer.
-    let resetting = |answer: &'static str| {
-        listen(move |mut stream| assert!(stream.peek(&mut [0]).is_ok() && say(&mut stream, &[answer])))
-    };
-    check(resetting(""), Fault::Reset);
-    check(resetting("HTTP/1.1 200 OK\r\n\r\nabc"), Fault::Reset);
     let closed_port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    check(closed_port, Fault::Connect);
+    let once = responding_once;
+    for (fault, server) in [
+        (Fault::WrongStatus, once(&["HTTP/1.1 404 No\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc"])),
+        (Fault::WrongBody, once(&["HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabd"])),
+        (Fault::WrongBody, once(&["HTTP/1.1 200 OK\r\n\r\nab"])),
+        (Fault::EarlyClose, once(&["HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc"])),
+        (Fault::EarlyClose, once(&[])),
+        (Fault::Malformed, once(&["hello"])),
+        (Fault::ExtraBytes, once(&["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP"])),
+        (Fault::Reset, resetting("")),
+        (Fault::Reset, resetting("HTTP/1.1 200 OK\r\n\r\nabc")),
+        (Fault::Connect, closed_port),
+    ] {
+        for keep_alive in [true, false] {
+            check(&Load { keep_alive, ..load(server, 20, 3) }, 0, &[(fault, 20)]);
+        }
+    }
 }
 
-/// Starts a server that waits for `count` requests, and then sends what `answer` makes of the answers, which have the
-/// targets as content.
-fn echoing(count: usize, answer: fn(Vec<String>) -> Vec<String>) -> SocketAddr {
-    listen(move |mut stream| {
-        let (mut heads, mut buffer) = (String::new(), [0; 4096]);
-        while let Ok(len @ 1..) = stream.read(&mut buffer) {
-            heads += str::from_utf8(&buffer[..len]).unwrap();
-            let whole = heads.matches("\r\n\r\n").count();
-            assert!(whole <= count);
-            if whole == count {
-                let answers = heads.split_terminator("\r\n\r\n").map(|head| {
-                    let target = head.split(' ').nth(1).unwrap();
-                    let content = if head.starts_with("HEAD ") { "" } else { target };
-                    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{content}", target.len())
-                });
-                let pieces = answer(answers.collect());
-                let said = say(&mut stream, &pieces.iter().map(String::as_str).collect::<Vec<_>>());
-                // An empty piece closes the connection.
-                if !said || pieces.last().is_none_or(String::is_empty) {
-                    return;
-                }
-                heads.clear();
+/// Starts a server that waits for `count` requests, and then sends what `pieces` makes of the responses, which have the
+/// targets as content. An empty last piece closes the connection.
+fn echoing(count: usize, pieces: fn(Vec<String>) -> Vec<String>) -> SocketAddr {
+    listen(move |stream| {
+        while let Some(heads) = read_heads(stream, count) {
+            let responses = heads.split_terminator("\r\n\r\n").map(|head| {
+                let target = target(head);
+                let content = if head.starts_with("HEAD ") { "" } else { target };
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{content}", target.len())
+            });
+            let pieces = pieces(responses.collect());
+            let is_written = write(stream, &pieces.iter().map(String::as_str).collect::<Vec<_>>());
+            if !is_written || pieces.last().is_none_or(String::is_empty) {
+                return;
             }
         }
     })
 }
 
 #[test]
-fn sends_requests_together_and_reads_their_answers_in_order() {
-    let together = |server, pipeline, connections| {
-        let mut asks =
+fn sends_requests_together_and_reads_their_responses_in_order() {
+    let pipelined = |server, pipeline, connections| {
+        let mut exchanges =
             ["/a", "/bc", "/def"].map(|path| Exchange::new(get(path)).expect_body(path.as_bytes())).to_vec();
-        asks.push(Exchange::new(head("/ghij")).expect_body(*b""));
-        Load { exchanges: asks, pipeline, count_header: None, ..asking(server, 400, connections) }
+        exchanges.push(Exchange::new(head("/ghij")).expect_body(*b""));
+        Load { exchanges, pipeline, count_header: None, ..load(server, 400, connections) }
     };
-    for whole in [|answers: Vec<String>| vec![answers.concat()], |answers: Vec<String>| answers] {
-        check(&together(echoing(20, whole), 20, 4), 400, &[]);
+    for pieces in [|responses: Vec<String>| vec![responses.concat()], |responses: Vec<String>| responses] {
+        check(&pipelined(echoing(20, pieces), 20, 4), 400, &[]);
         // More requests than fit into one send.
-        check(&together(echoing(40, whole), 40, 2), 400, &[]);
+        check(&pipelined(echoing(40, pieces), 40, 2), 400, &[]);
     }
-    let bytewise = |answers: Vec<String>| answers.concat().chars().map(String::from).collect();
-    check(&together(echoing(5, bytewise), 5, 4), 400, &[]);
-    let swapped = |mut answers: Vec<String>| {
-        answers.swap(1, 2);
-        answers
+    let bytes = |responses: Vec<String>| responses.concat().chars().map(String::from).collect();
+    check(&pipelined(echoing(5, bytes), 5, 4), 400, &[]);
+    let swapped = |mut responses: Vec<String>| {
+        responses.swap(1, 2);
+        responses
     };
-    let mut wrong = together(echoing(4, swapped), 4, 1);
+    let mut wrong = pipelined(echoing(4, swapped), 4, 1);
     wrong.exchanges.truncate(3);
     check(&wrong, 200, &[(Fault::WrongBody, 200)]);
 }
 
 #[test]
-fn fails_unanswered_requests_of_a_broken_connection() {
-    let together = |server| {
-        let ask = Exchange::new(get("/")).expect_length(1);
-        Load { exchanges: vec![ask], pipeline: 4, count_header: None, ..asking(server, 40, 2) }
+fn fails_all_requests_of_a_broken_connection() {
+    let pipelined = |pieces, length| {
+        let exchanges = vec![Exchange::new(get("/")).expect_length(length)];
+        Load { exchanges, pipeline: 4, count_header: None, ..load(echoing(4, pieces), 40, 2) }
     };
-    check(&together(echoing(4, |_| Vec::new())), 0, &[(Fault::EarlyClose, 40)]);
-    // Three answers, the last with `Connection: close`; then the driver waits for the close.
-    let announced = |answers: Vec<String>| {
-        let last = answers[2].replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
-        vec![answers[..2].concat() + &last, String::new()]
+    check(&pipelined(|_| Vec::new(), 1), 0, &[(Fault::EarlyClose, 40)]);
+    // Three responses, the last with `Connection: close`; then the driver waits for the close.
+    let announced = |responses: Vec<String>| {
+        let last = responses[2].replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+        vec![responses[..2].concat() + &last, String::new()]
     };
-    check(&together(echoing(4, announced)), 30, &[(Fault::EarlyClose, 10)]);
-    let unasked = |mut answers: Vec<String>| {
-        answers.push(answers[0].clone());
-        vec![answers.concat()]
-    };
-    check(&together(echoing(4, unasked)), 30, &[(Fault::ExtraBytes, 10)]);
-    let length = Exchange::new(get("/")).expect_length(2);
-    check(
-        &Load { exchanges: vec![length], ..together(echoing(4, |answers| answers)) },
-        0,
-        &[(Fault::WrongBody, 40)],
-    );
+    check(&pipelined(announced, 1), 30, &[(Fault::EarlyClose, 10)]);
+    let one_more = |responses: Vec<String>| vec![responses.concat() + &responses[0]];
+    check(&pipelined(one_more, 1), 30, &[(Fault::ExtraBytes, 10)]);
+    check(&pipelined(|responses| responses, 2), 0, &[(Fault::WrongBody, 40)]);
 }
 
 #[test]
 fn continues_after_a_fault() {
     let served = Arc::new(AtomicU64::new(0));
-    let server = listen(move |mut stream| {
-        while request(&mut stream).is_some() {
-            let (pieces, goes_on) = match served.fetch_add(1, Ordering::Relaxed) % 10 {
+    let server = listen(move |stream| {
+        while read_head(stream).is_some() {
+            let (response, stays_open) = match served.fetch_add(1, Ordering::Relaxed) % 10 {
                 8 => ("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", true),
                 9 => ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc", false),
-                _ => (ANSWER, true),
+                _ => (RESPONSE, true),
             };
-            if !say(&mut stream, &[pieces]) || !goes_on {
+            if !write(stream, &[response]) || !stays_open {
                 return;
             }
         }
     });
-    let tally = check(&asking(server, 200, 1), 160, &[(Fault::EarlyClose, 20), (Fault::WrongStatus, 20)]);
-    assert_eq!(tally.statuses, BTreeMap::from([(200, 160), (500, 20)]));
+    let stats = check(&load(server, 200, 1), 160, &[(Fault::EarlyClose, 20), (Fault::WrongStatus, 20)]);
+    assert_eq!(stats.statuses, BTreeMap::from([(200, 160), (500, 20)]));
 }
 
 #[test]
-fn times_out_if_the_server_does_not_answer_or_close() {
+fn times_out_if_the_server_does_not_respond_or_close() {
     let timeout = Duration::from_millis(40);
-    let silent = listen(|mut stream| while request(&mut stream).is_some() {});
-    check(&Load { timeout, ..asking(silent, 6, 3) }, 0, &[(Fault::Timeout, 6)]);
-    let lasting = answering(&[ANSWER]);
-    check(&Load { timeout, ..closing(asking(lasting, 6, 3)) }, 0, &[(Fault::Timeout, 6)]);
+    check(&Load { timeout, ..load(silent(), 6, 3) }, 0, &[(Fault::Timeout, 6)]);
+    let lasting = load(responding(&[RESPONSE]), 6, 3);
+    check(&Load { timeout, keep_alive: false, ..lasting }, 0, &[(Fault::Timeout, 6)]);
+    // An open loop does not send the requests that wait for the only connection.
+    let open_loop = Load { rate: Some(1000.0), timeout, ..load(silent(), 50, 1) };
+    let stats = load::run(&open_loop, &|_| {}).unwrap();
+    assert_eq!((stats.requests, stats.error_count()), (0, 50));
+    assert_eq!(stats.errors.keys().collect::<Vec<_>>(), [&Fault::Timeout, &Fault::NeverSent]);
 }
 
 #[test]
 fn ends_in_time() {
     let time = Duration::from_millis(50);
     for rate in [None, Some(2000.0)] {
-        let load = Load { until: Until::Time(time), rate, ..asking(answering(&[ANSWER]), 0, 4) };
-        let tally = load::run(&load, &|_| {}).unwrap();
-        assert_eq!((tally.latencies.len(), tally.error_count()), (tally.requests, 0));
+        let load = Load { until: Until::Time(time), rate, ..load(responding(&[RESPONSE]), 0, 4) };
+        let stats = load::run(&load, &|_| {}).unwrap();
+        assert_eq!((stats.latencies.len(), stats.error_count()), (stats.requests, 0));
         match rate {
-            None => assert!(tally.elapsed >= time),
-            Some(_) => assert_eq!(tally.requests, 100),
+            None => assert!(stats.elapsed >= time),
+            Some(_) => assert_eq!(stats.requests, 100),
         }
     }
 }
 
-/// A stall of the server delays all requests scheduled during it, and their latencies must include the delay.
+/// If the server stalls, the latencies of all requests that are due in the meantime must include the delay.
 #[test]
-fn an_open_loop_counts_the_wait_for_a_stalling_server() {
-    let (gate, opened) = channel::<()>();
-    let stall = Arc::new(Mutex::new((Some(opened), None)));
+fn an_open_loop_counts_the_wait_for_a_stalled_server() {
+    let (resume, resumed) = channel::<()>();
+    let stall = Arc::new(Mutex::new((Some(resumed), Duration::ZERO)));
     let stalling = Arc::clone(&stall);
-    let server = listen(move |mut stream| {
-        while request(&mut stream).is_some() {
-            let opened = stalling.lock().unwrap().0.take();
-            if let Some(opened) = opened {
-                let arrived = Instant::now();
-                opened.recv().unwrap_or_default();
-                stalling.lock().unwrap().1 = Some(arrived.elapsed());
+    let server = listen(move |stream| {
+        while read_head(stream).is_some() {
+            let resumed = stalling.lock().unwrap().0.take();
+            if let Some(resumed) = resumed {
+                let start = Instant::now();
+                resumed.recv().unwrap_or_default();
+                stalling.lock().unwrap().1 = start.elapsed();
             }
-            say(&mut stream, &[ANSWER]);
+            write(stream, &[RESPONSE]);
         }
     });
-    // All requests are due within ten milliseconds. The server answers a while after the first has arrived.
-    let load = Load { rate: Some(10_000.0), ..asking(server, 100, 1) };
-    let looks = AtomicU64::new(0);
-    let tally = load::run(&load, &|progress| {
-        let stalls = stall.lock().unwrap().0.is_none();
-        if stalls && looks.fetch_add(1, Ordering::Relaxed) == 1 {
+    // All requests are due within ten milliseconds. The server responds a while after the first has arrived.
+    let load = Load { rate: Some(10_000.0), ..load(server, 100, 1) };
+    let reports = AtomicU64::new(0);
+    let stats = load::run(&load, &|progress| {
+        let is_stalled = stall.lock().unwrap().0.is_none();
+        if is_stalled && reports.fetch_add(1, Ordering::Relaxed) == 1 {
             assert_eq!((progress.requests, progress.errors), (0, 0));
-            gate.send(()).unwrap();
+            resume.send(()).unwrap();
         }
     });
-    let (tally, stall) = (tally.unwrap(), stall.lock().unwrap().1.unwrap());
-    assert_eq!(tally.latencies.len(), 100);
+    let shortest = Duration::from_nanos(stats.unwrap().latencies.min());
     // The histogram has three significant digits, so allow half a millisecond.
-    let least = stall - Duration::from_micros(10_500);
-    assert!(
-        Duration::from_nanos(tally.latencies.min()) >= least,
-        "{:?}, not {least:?}",
-        tally.latencies.min()
-    );
-}
-
-#[test]
-fn an_open_loop_times_out_unsent_requests() {
-    let silent = listen(|mut stream| while request(&mut stream).is_some() {});
-    let timeout = Duration::from_millis(60);
-    let load = Load { rate: Some(1000.0), timeout, ..asking(silent, 50, 1) };
-    let tally = load::run(&load, &|_| {}).unwrap();
-    assert_eq!((tally.requests, tally.error_count()), (0, 50));
-    assert_eq!(tally.errors.keys().collect::<Vec<_>>(), [&Fault::Timeout, &Fault::NeverSent]);
+    let expected = stall.lock().unwrap().1 - Duration::from_micros(10_500);
+    assert!(shortest >= expected, "{shortest:?}, not {expected:?}");
 }
 
 #[test]
 fn rejects_invalid_loads() {
-    let load = || asking(([127, 0, 0, 1], 1).into(), 1, 1);
-    let wrong = [
+    let load = || load(([127, 0, 0, 1], 1).into(), 1, 1);
+    for invalid in [
         Load { exchanges: Vec::new(), ..load() },
-        Load { exchanges: vec![Exchange::new("")], ..load() },
+        Load { exchanges: vec![Exchange::new("a"), Exchange::new("")], ..load() },
         Load { connections: 0, ..load() },
         Load { threads: 0, ..load() },
         Load { pipeline: 0, ..load() },
-        Load { pipeline: 2, ..closing(load()) },
+        Load { pipeline: 2, keep_alive: false, ..load() },
         Load { timeout: Duration::ZERO, ..load() },
         Load { rate: Some(0.0), ..load() },
         Load { rate: Some(f64::NAN), ..load() },
-    ];
-    for load in wrong {
-        assert!(load::run(&load, &|_| {}).is_err(), "{load:?}");
+    ] {
+        assert!(load::run(&invalid, &|_| {}).is_err(), "{invalid:?}");
     }
 }

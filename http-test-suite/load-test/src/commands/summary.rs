@@ -81,7 +81,12 @@ impl Summary {
 
     /// Whether every request got a right response; without an expected status, a status below 400.
     pub(crate) fn all_right(&self) -> bool {
-        self.errors.is_empty() && (self.states_status || self.statuses.keys().all(|&status| status < 400))
+        self.errors.is_empty() && !self.statuses.keys().any(|status| self.is_error(*status))
+    }
+
+    /// Whether a status makes a response wrong that has no other fault.
+    fn is_error(&self, status: u16) -> bool {
+        status >= 400 && !self.states_status
     }
 
     fn write_latencies(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,21 +110,21 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kept = if self.keep_alive { "kept alive" } else { "one for each request" };
         let rate = self.rate.map_or("as fast as possible".to_owned(), |rate| format!("{rate} requests/s"));
-        let threads = if self.threads == 1 { "thread" } else { "threads" };
         writeln!(f, "{}", self.urls.join("\n"))?;
-        writeln!(f, "{} connections, {kept}; {rate}; {} driver {threads}\n", self.connections, self.threads)?;
+        writeln!(f, "connections: {} ({kept}), rate: {rate}, threads: {}\n", self.connections, self.threads)?;
         let megabytes = self.bytes_received as f64 / 1e6 / self.elapsed_seconds.max(f64::MIN_POSITIVE);
         let Summary { requests, elapsed_seconds, requests_per_second, .. } = self;
         writeln!(
             f,
-            "{requests} right responses in {elapsed_seconds:.2} s: {requests_per_second:.1} requests/s, \
+            "{requests} responses in {elapsed_seconds:.2} s: {requests_per_second:.1} requests/s, \
              {megabytes:.1} MB/s\n"
         )?;
         if self.requests > 0 {
             self.write_latencies(f)?;
         }
         for (status, count) in &self.statuses {
-            writeln!(f, "{count:>10}  status {status}")?;
+            let error = if self.is_error(*status) { "ERROR: " } else { "" };
+            writeln!(f, "{count:>10}  {error}status {status}")?;
         }
         for (fault, count) in &self.errors {
             writeln!(f, "{count:>10}  ERROR: {fault}")?;
