@@ -60,7 +60,7 @@ pub fn of_ratios(
         (!dots.is_empty()).then(|| DotRow { title: row.title.clone(), dots })
     };
     let rows: Vec<DotRow> = rows.iter().filter_map(row).collect();
-    let heading = format!("ratio to {base} (the line at 1); further left is less");
+    let heading = format!("CPU per request unless stated; {base} is the line at 1, less is better");
     let description =
         format!("{} workloads. Each ratio is a median of rounds, with the extremes.", rows.len());
     let panels = vec![Panel { heading, marks: Marks::Dots(rows.clone()) }];
@@ -102,4 +102,78 @@ fn by_label<'a>(
     cells: &'a [&'a Cell],
 ) -> impl Iterator<Item = (&'a SubjectLabel, &'a &'a Cell)> {
     run.subjects.iter().filter_map(|label| Some((label, cells.iter().find(|cell| cell.subject == label.id)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::results::tests::{cell, results};
+    use super::*;
+
+    fn chart(results: &Results, workload: &str) -> Option<Chart> {
+        let run = &results.runs["servers"];
+        of_workload(results, run, run.workload(workload).unwrap())
+    }
+
+    fn row(workload: &'static str, metric: Metric) -> Row<'static> {
+        Row { title: format!("{workload} title"), workload, connections: None, metric }
+    }
+
+    #[test]
+    fn one_number_of_connections_gives_bars() {
+        let results = results(vec![
+            cell(("keep-alive", "nginx", 64), Metric::Cpu, &[8.0, 10.0, 12.0]),
+            cell(("keep-alive", "httpd", 64), Metric::Cpu, &[4.0, 5.0, 6.0]),
+        ]);
+        let chart = chart(&results, "keep-alive").unwrap();
+        // Nothing has a throughput, so there is one panel.
+        assert_eq!(
+            chart.panels.iter().map(|panel| &*panel.heading).collect::<Vec<_>>(),
+            ["CPU per request, µs; less is better"]
+        );
+        let Marks::Bars(bars) = &chart.panels[0].marks else { panic!("{chart:?}") };
+        let bars: Vec<_> =
+            bars.iter().map(|bar| (&*bar.name, &*bar.number, bar.spread.high, bar.is_bold)).collect();
+        assert_eq!(bars, [("httpd", "5.00", 6.0, true), ("nginx", "10.0", 12.0, false)]);
+    }
+
+    #[test]
+    fn several_numbers_of_connections_give_lines_without_failed_cells() {
+        let at = |subject, connections, value| cell(("crowd", subject, connections), Metric::Cpu, &[value]);
+        let failed = Cell { failures: vec!["no".into()], ..at("nginx", 64, 9.0) };
+        let chart =
+            chart(&results(vec![at("httpd", 1000, 7.0), at("httpd", 64, 5.0), failed]), "crowd").unwrap();
+        let Marks::Lines(lines) = &chart.panels[0].marks else { panic!("{chart:?}") };
+        let lines: Vec<_> = lines
+            .iter()
+            .map(|line| {
+                (&*line.name, line.points.iter().map(|(at, spread)| (*at, spread.median)).collect::<Vec<_>>())
+            })
+            .collect();
+        assert_eq!(lines, [("httpd", vec![(64, 5.0), (1000, 7.0)])]);
+    }
+
+    #[test]
+    fn nothing_measured_gives_no_chart() {
+        let failed = Cell { failures: vec!["no".into()], ..cell(("crowd", "httpd", 1), Metric::Cpu, &[1.0]) };
+        let results = results(vec![failed]);
+        assert_eq!((chart(&results, "crowd"), chart(&results, "keep-alive")), (None, None));
+        let rows = [row("crowd", Metric::Cpu), row("keep-alive", Metric::Cpu), row("gone", Metric::Cpu)];
+        assert_eq!(of_rows(&results, "title", &rows, &["httpd"], WIDE), None);
+        assert_eq!(of_ratios(&results, "title", &rows, &["httpd"], "nginx"), None);
+    }
+
+    #[test]
+    fn dots_show_ratios_of_the_same_rounds() {
+        let results = results(vec![
+            cell(("keep-alive", "httpd", 64), Metric::Cpu, &[4.0, 5.0, 9.0]),
+            cell(("keep-alive", "nginx", 64), Metric::Cpu, &[8.0, 20.0, 12.0]),
+            cell(("crowd", "httpd", 64), Metric::Cpu, &[1.0]),
+        ]);
+        let rows = [row("keep-alive", Metric::Cpu), row("crowd", Metric::Cpu)];
+        let chart = of_ratios(&results, "title", &rows, &["httpd", "nginx"], "nginx").unwrap();
+        let Marks::Dots(rows) = &chart.panels[0].marks else { panic!("{chart:?}") };
+        let spread = Spread { low: 0.25, median: 0.5, high: 0.75 };
+        let dots = vec![("httpd".to_owned(), crate::report::Colour::Blue, spread)];
+        assert_eq!(*rows, [DotRow { title: "keep-alive title".into(), dots }]);
+    }
 }

@@ -1,10 +1,12 @@
 //! The figures that documents show: which numbers stand in each table, each chart and each line, by name.
 
+use std::collections::BTreeSet;
+
 use super::charts;
 use super::metric::{Metric, thousands};
 use super::plot::{Chart, NARROW, WIDE};
-use super::results::{Cell, Results, Run};
-use super::table::{Field, Row, Table, value};
+use super::results::{Results, Run, WorkloadLabel};
+use super::table::{Row, Table};
 
 /// The names of the figures that can stand between markers in a document.
 pub const NAMES: [&str; 7] = ["proof", "ab", "cpu", "libraries", "conformance", "architectures", "machine"];
@@ -58,11 +60,14 @@ const CHARTS: [&str; 5] = ["hello", "io-task", "thousand-waits", "beside-idle", 
 pub fn figure(results: &Results, name: &str) -> Option<Figure> {
     let table = match name {
         "proof" => Table::by_subject(results, &proof_rows(), &PROOF, None),
-        "ab" => by_metric(results, "ab"),
         "cpu" => Table::by_subject(results, &server_rows(results), &SERVERS, Some(BASE)),
         "libraries" => Table::by_subject(results, &server_rows(results), &LIBRARIES, Some(BASE)),
-        "conformance" => by_metric(results, "conformance"),
         "architectures" => Table::by_subject(results, &architecture_rows(results), &ARCHITECTURES, None),
+        "ab" | "conformance" => {
+            let run = results.run_of(name)?;
+            let workload = run.workload(name)?;
+            Table::of_workload(results, run, workload, &workload.metrics)
+        }
         "machine" => return machine(results).map(Figure::Line),
         _ => return None,
     };
@@ -81,14 +86,15 @@ pub fn all_charts(results: &Results) -> Vec<(&'static str, Option<Chart>)> {
         Some(Row { title, workload: id, connections: None, metric: Metric::P99 })
     };
     let bystander: Vec<Row<'_>> = BYSTANDER.iter().filter_map(beside).collect();
+    let mut ratios = server_rows(results);
+    for row in &mut ratios {
+        row.title = row.title.replace(&format!(": {}", Metric::Cpu.heading()), "");
+    }
     let mut all = vec![
         ("proof-cpu", proof(cpu, "CPU per request, µs", "file of 1 KiB; less is better")),
         ("proof-conformance", proof(conformance, "HTTP/1.1 conformance", "MUST requirements met")),
         ("proof-memory", proof(memory, "Memory per idle client", "bytes; less is better")),
-        (
-            "cpu",
-            charts::of_ratios(results, "CPU and memory beside nginx", &server_rows(results), &SERVERS, BASE),
-        ),
+        ("cpu", charts::of_ratios(results, "Servers beside nginx", &ratios, &SERVERS, BASE)),
         (
             "bystander",
             charts::of_rows(
@@ -141,63 +147,172 @@ fn server_rows(results: &Results) -> Vec<Row<'_>> {
     let mut rows = Vec::new();
     let workloads = results.runs.get("servers").map_or(&[][..], |run| &run.workloads);
     for workload in workloads.iter().filter(|workload| !["ab", "conformance"].contains(&&*workload.id)) {
-        let mut connections: Vec<usize> =
-            results.of_workload(&workload.id).map(|cell| cell.connections).collect();
-        connections.sort_unstable();
-        connections.dedup();
-        let shown: &[Metric] = match workload.metrics.first() {
+        let cells = results.of_workload(&workload.id);
+        let connections: BTreeSet<usize> = cells.map(|cell| cell.connections).collect();
+        let metrics: &[Metric] = match workload.metrics.first() {
             Some(Metric::MemoryPerConnection) => &[Metric::MemoryPerConnection, Metric::MemoryAtStart],
-            Some(metric) => &[*metric],
-            None => &[],
+            first => first.map_or(&[], std::slice::from_ref),
         };
-        for (metric, count) in
-            shown.iter().flat_map(|metric| connections.iter().map(move |count| (*metric, *count)))
-        {
-            let count_text = if connections.len() > 1 {
-                format!(", {} connections", thousands(count as f64))
-            } else {
-                String::new()
-            };
-            // All rows but a few are about CPU time; the heading of the table says so.
-            let metric_text =
-                if metric == Metric::Cpu { String::new() } else { format!(": {}", metric.heading()) };
-            let title = format!("{}{count_text}{metric_text}", workload.title);
-            rows.push(Row { title, workload: &workload.id, connections: Some(count), metric });
+        for metric in metrics {
+            rows.extend(connections.iter().map(|connections| row(results, workload, *connections, *metric)));
         }
     }
     rows
 }
 
 fn architecture_rows(results: &Results) -> Vec<Row<'_>> {
-    ARCHITECTURE_ROWS.into_iter().filter_map(|(id, metric)| row(results, id, metric)).collect()
-}
-
-/// A row of a workload with its largest number of connections, titled with both and the metric.
-fn row<'r>(results: &'r Results, id: &'r str, metric: Metric) -> Option<Row<'r>> {
-    let workload = results.run_of(id)?.workload(id)?;
-    let connections = results.of_workload(id).map(|cell| cell.connections).max()?;
-    let is_swept = results.of_workload(id).any(|cell| cell.connections != connections);
-    let connections_text =
-        if is_swept { format!(", {} connections", thousands(connections as f64)) } else { String::new() };
-    let title = format!("{}{connections_text}: {}", workload.title, metric.heading());
-    Some(Row { title, workload: id, connections: Some(connections), metric })
-}
-
-/// A row for each subject of a workload, in the order of the labels, and a column for each metric of its label.
-fn by_metric(results: &Results, id: &str) -> Table {
-    let Some((run, workload)) = results.run_of(id).and_then(|run| Some((run, run.workload(id)?))) else {
-        return Table::default();
+    let row = |(id, metric): (&str, Metric)| {
+        let connections = results.of_workload(id).map(|cell| cell.connections).max()?;
+        Some(row(results, results.run_of(id)?.workload(id)?, connections, metric))
     };
-    let head = workload.metrics.iter().map(|metric| metric.heading());
-    let cell = |subject: &str| results.of_workload(id).find(|cell: &&Cell| cell.subject == subject);
-    let rows = run.subjects.iter().filter_map(|subject| {
-        let cell = cell(&subject.id)?;
-        let values = workload.metrics.iter().map(|metric| Field::from(value(cell, *metric)));
-        Some([Field::of_subject(subject)].into_iter().chain(values).collect())
-    });
-    Table { head: ["server".to_owned()].into_iter().chain(head).collect(), rows: rows.collect(), words: 1 }
+    ARCHITECTURE_ROWS.into_iter().filter_map(row).collect()
+}
+
+/// A row titled with the workload, the number of connections if there are several, and the metric.
+fn row<'r>(results: &'r Results, workload: &'r WorkloadLabel, connections: usize, metric: Metric) -> Row<'r> {
+    let is_swept = results.of_workload(&workload.id).any(|cell| cell.connections != connections);
+    let connections_text = format!(", {} connections", thousands(connections as f64));
+    let connections_text = if is_swept { &connections_text } else { "" };
+    let title = format!("{}{connections_text}: {}", workload.title, metric.heading());
+    Row { title, workload: &workload.id, connections: Some(connections), metric }
 }
 
 fn list(cpus: &[usize]) -> String {
     cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::results::tests::{cell, results};
+    use super::super::table::Field;
+    use super::*;
+
+    /// Makes results that have numbers for each figure and chart.
+    pub(in crate::report) fn complete() -> Results {
+        let mut results = results(Vec::new());
+        let mut architectures = results.runs["servers"].clone();
+        let label = |id: &str, metric| WorkloadLabel {
+            id: id.into(),
+            title: format!("Title of {id}"),
+            description: String::new(),
+            metrics: vec![metric],
+        };
+        let run = results.runs.get_mut("servers").unwrap();
+        run.workloads.extend([
+            label("idle", Metric::MemoryPerConnection),
+            label("ab", Metric::Throughput),
+            label("conformance", Metric::MustMet),
+        ]);
+        let cells = [
+            cell(("keep-alive", "httpd", 64), Metric::Cpu, &[4.0, 5.0, 9.0]),
+            cell(("keep-alive", "nginx", 64), Metric::Cpu, &[8.0, 20.0, 12.0]),
+            cell(("crowd", "httpd", 64), Metric::Cpu, &[5.5]),
+            cell(("crowd", "httpd", 1000), Metric::Cpu, &[6.5]),
+            cell(("idle", "httpd", 5000), Metric::MemoryPerConnection, &[292.0]),
+            cell(("ab", "nginx", 100), Metric::Throughput, &[16_000.0]),
+            cell(("ab", "httpd", 100), Metric::Throughput, &[20_000.0]),
+            cell(("conformance", "httpd", 1), Metric::MustMet, &[80.0]),
+        ];
+        results.cells.extend(cells);
+        results.cells.last_mut().unwrap().samples[0].values.insert(Metric::MustTotal, 87.0);
+
+        architectures.subjects[0].id = "loop".into();
+        architectures.workers = 4;
+        architectures.workloads =
+            CHARTS.iter().chain(&BYSTANDER[..3]).map(|id| label(id, Metric::P99)).collect();
+        for workload in &architectures.workloads {
+            results.cells.push(cell((&workload.id, "loop", 10), Metric::P99, &[1.5, 2.5]));
+        }
+        results.runs.insert("architectures".into(), architectures);
+        results
+    }
+
+    /// Compares the rows of a figure, with fields separated by `|` and notes in parentheses.
+    fn check(name: &str, head: &str, rows: &[&str]) {
+        let Some(Figure::Table(table)) = figure(&complete(), name) else { panic!("{name}") };
+        assert_eq!(table.head.join("|"), head);
+        let text = |field: &Field| match field.note.as_str() {
+            "" => field.text.clone(),
+            note => format!("{} ({note})", field.text),
+        };
+        let rows_are = table.rows.iter().map(|row| row.iter().map(text).collect::<Vec<_>>().join("|"));
+        assert_eq!(rows_are.collect::<Vec<_>>(), rows);
+    }
+
+    #[test]
+    fn the_proof_has_three_rows() {
+        check(
+            "proof",
+            "|httpd|nginx",
+            &[
+                "CPU per request, file of 1 KiB, µs|5.00 (4.00–9.00)|12.0 (8.00–20.0)",
+                "MUST requirements of HTTP/1.1 met|80 of 87|–",
+                "Memory per idle connection, bytes|292 (292–292)|–",
+            ],
+        );
+    }
+
+    #[test]
+    fn compares_servers_in_all_workloads() {
+        let rows = [
+            "Title of keep-alive: CPU per request, µs|5.00 (0.50× (0.25–0.75))|12.0",
+            "Title of crowd, 64 connections: CPU per request, µs|5.50|–",
+            "Title of crowd, 1,000 connections: CPU per request, µs|6.50|–",
+            "Title of idle: memory per connection, bytes|292|–",
+        ];
+        check("cpu", "|httpd|nginx", &rows);
+        check("libraries", "|httpd|nginx", &rows);
+    }
+
+    #[test]
+    fn has_a_row_for_each_server() {
+        check(
+            "ab",
+            "server|requests/s|min–max|÷ nginx",
+            &["httpd|20,000|20,000–20,000|1.25", "nginx|16,000|16,000–16,000|1.00"],
+        );
+        check("conformance", "server|MUST met", &["httpd|80 of 87"]);
+    }
+
+    #[test]
+    fn compares_architectures_at_the_largest_number_of_connections() {
+        check(
+            "architectures",
+            "|httpd",
+            &[
+                "Title of beside-none: 99th percentile of latency, ms|2.00 (1.50–2.50)",
+                "Title of beside-offloaded: 99th percentile of latency, ms|2.00 (1.50–2.50)",
+                "Title of beside-inline: 99th percentile of latency, ms|2.00 (1.50–2.50)",
+            ],
+        );
+    }
+
+    #[test]
+    fn describes_machine_and_runs() {
+        let Some(Figure::Line(line)) = figure(&complete(), "machine") else { panic!() };
+        assert_eq!(
+            line,
+            "2 × a <fast> one, 23.5 GiB, Linux 6. Experiment architectures: 2026-01-02, 3 interleaved rounds of 2 s, 4 \
+             workers per server; servers on CPU 0, driver on CPU 1. Experiment servers: 2026-01-02, 3 interleaved rounds of \
+             2 s, one worker per server; servers on CPU 0, driver on CPU 1."
+        );
+    }
+
+    #[test]
+    fn nothing_measured_gives_no_figure_and_no_chart() {
+        let nothing = Results { runs: [].into(), ..results(Vec::new()) };
+        assert!(NAMES.iter().all(|name| figure(&nothing, name).is_none()));
+        assert!(all_charts(&nothing).iter().all(|(_, chart)| chart.is_none()));
+        assert!(NAMES.iter().all(|name| figure(&complete(), name).is_some()));
+        assert!(all_charts(&complete()).iter().all(|(_, chart)| chart.is_some()));
+        assert_eq!(figure(&complete(), "beauty"), None);
+    }
+
+    #[test]
+    fn charts_of_the_proof_fit_side_by_side() {
+        let charts = all_charts(&complete());
+        let widths: Vec<f64> = charts.iter().map(|(_, chart)| chart.as_ref().unwrap().width).collect();
+        assert_eq!(widths[..3], [NARROW; 3]);
+        assert!(widths[3..].iter().all(|width| *width == WIDE));
+    }
 }

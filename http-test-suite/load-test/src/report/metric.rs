@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 /// A kind of number that a measurement yields. Samples store it in the unit that [`unit`](Metric::unit) names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Metric {
     /// Correct responses per second.
@@ -55,111 +56,48 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// All metrics, in the order of the table columns.
-    pub const ALL: [Metric; 22] = [
-        Metric::Throughput,
-        Metric::P50,
-        Metric::P99,
-        Metric::Elapsed,
-        Metric::Cpu,
-        Metric::Busy,
-        Metric::DriverBusy,
-        Metric::Memory,
-        Metric::MemoryAtStart,
-        Metric::MemoryPerConnection,
-        Metric::Threads,
-        Metric::Waits,
-        Metric::Preemptions,
-        Metric::Fairness,
-        Metric::StartTime,
-        Metric::FailedRequests,
-        Metric::MustMet,
-        Metric::MustTotal,
-        Metric::ShouldMet,
-        Metric::ShouldTotal,
-        Metric::RobustMet,
-        Metric::RobustTotal,
-    ];
-
-    /// The name on the command line, the same as in the results file.
-    pub fn id(self) -> &'static str {
-        match self {
-            Metric::Throughput => "throughput",
-            Metric::P50 => "p50",
-            Metric::P99 => "p99",
-            Metric::Elapsed => "elapsed",
-            Metric::Cpu => "cpu",
-            Metric::Busy => "busy",
-            Metric::DriverBusy => "driver-busy",
-            Metric::Memory => "memory",
-            Metric::MemoryAtStart => "memory-at-start",
-            Metric::MemoryPerConnection => "memory-per-connection",
-            Metric::Threads => "threads",
-            Metric::Waits => "waits",
-            Metric::Preemptions => "preemptions",
-            Metric::Fairness => "fairness",
-            Metric::StartTime => "start-time",
-            Metric::FailedRequests => "failed-requests",
-            Metric::MustMet => "must-met",
-            Metric::MustTotal => "must-total",
-            Metric::ShouldMet => "should-met",
-            Metric::ShouldTotal => "should-total",
-            Metric::RobustMet => "robust-met",
-            Metric::RobustTotal => "robust-total",
-        }
-    }
-
-    /// The metric with this name.
-    pub fn named(id: &str) -> Option<Metric> {
-        Metric::ALL.into_iter().find(|metric| metric.id() == id)
-    }
-
     /// The title in tables and charts, without the unit.
     pub fn title(self) -> &'static str {
-        match self {
-            Metric::Throughput => "requests/s",
-            Metric::P50 => "median latency",
-            Metric::P99 => "99th percentile of latency",
-            Metric::Elapsed => "time for all",
-            Metric::Cpu => "CPU per request",
-            Metric::Busy => "server CPU busy",
-            Metric::DriverBusy => "driver CPU busy",
-            Metric::Memory => "memory",
-            Metric::MemoryAtStart => "memory at start",
-            Metric::MemoryPerConnection => "memory per connection",
-            Metric::Threads => "threads",
-            Metric::Waits => "waits per request",
-            Metric::Preemptions => "preemptions per request",
-            Metric::Fairness => "least busy worker ÷ busiest",
-            Metric::StartTime => "start to first response",
-            Metric::FailedRequests => "failed",
-            Metric::MustMet => "MUST met",
-            Metric::MustTotal => "MUST cases",
-            Metric::ShouldMet => "SHOULD met",
-            Metric::ShouldTotal => "SHOULD cases",
-            Metric::RobustMet => "robustness met",
-            Metric::RobustTotal => "robustness cases",
-        }
+        self.description().0
     }
 
     /// The unit, or `""` for a plain number.
     pub fn unit(self) -> &'static str {
-        match self {
-            Metric::P50 | Metric::P99 | Metric::StartTime => "ms",
-            Metric::Elapsed => "s",
-            Metric::Cpu => "µs",
-            Metric::Busy | Metric::DriverBusy => "%",
-            Metric::Memory | Metric::MemoryAtStart => "MiB",
-            Metric::MemoryPerConnection => "bytes",
-            _ => "",
-        }
+        self.description().1
     }
 
     /// Title and unit, as a column or a chart is headed.
     pub fn heading(self) -> String {
-        match self.unit() {
-            "" => self.title().to_owned(),
-            unit => format!("{}, {unit}", self.title()),
+        match self.description() {
+            (title, "") => title.to_owned(),
+            (title, unit) => format!("{title}, {unit}"),
+        }
+    }
+
+    fn description(self) -> (&'static str, &'static str) {
+        match self {
+            Metric::Throughput => ("requests/s", ""),
+            Metric::P50 => ("median latency", "ms"),
+            Metric::P99 => ("99th percentile of latency", "ms"),
+            Metric::Elapsed => ("time for all", "s"),
+            Metric::Cpu => ("CPU per request", "µs"),
+            Metric::Busy => ("server CPU busy", "%"),
+            Metric::DriverBusy => ("driver CPU busy", "%"),
+            Metric::Memory => ("memory", "MiB"),
+            Metric::MemoryAtStart => ("memory at start", "MiB"),
+            Metric::MemoryPerConnection => ("memory per connection", "bytes"),
+            Metric::Threads => ("threads", ""),
+            Metric::Waits => ("waits per request", ""),
+            Metric::Preemptions => ("preemptions per request", ""),
+            Metric::Fairness => ("least busy worker ÷ busiest", ""),
+            Metric::StartTime => ("start to first response", "ms"),
+            Metric::FailedRequests => ("failed", ""),
+            Metric::MustMet => ("MUST met", ""),
+            Metric::MustTotal => ("MUST cases", ""),
+            Metric::ShouldMet => ("SHOULD met", ""),
+            Metric::ShouldTotal => ("SHOULD cases", ""),
+            Metric::RobustMet => ("robustness met", ""),
+            Metric::RobustTotal => ("robustness cases", ""),
         }
     }
 
@@ -185,23 +123,19 @@ impl Metric {
     pub fn format(self, value: f64) -> String {
         match self {
             Metric::Busy | Metric::DriverBusy => format!("{value:.0}"),
-            Metric::Fairness => format!("{value:.2}"),
-            Metric::Throughput | Metric::Threads | Metric::MemoryPerConnection => thousands(value),
-            Metric::FailedRequests
-            | Metric::MustMet
-            | Metric::MustTotal
-            | Metric::ShouldMet
-            | Metric::ShouldTotal
-            | Metric::RobustMet
-            | Metric::RobustTotal => thousands(value),
-            _ => three_digits(value),
+            Metric::P50 | Metric::P99 | Metric::Elapsed | Metric::Cpu | Metric::Memory => three_digits(value),
+            Metric::MemoryAtStart | Metric::StartTime => three_digits(value),
+            Metric::Waits | Metric::Preemptions | Metric::Fairness => three_digits(value),
+            _ => thousands(value),
         }
     }
 }
 
+/// Writes the name on the command line, which is also that in the results file.
 impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.id())
+        let name = self.to_possible_value();
+        f.pad(name.as_ref().map_or("", |name| name.get_name()))
     }
 }
 
@@ -249,12 +183,10 @@ mod tests {
 
     #[test]
     fn has_the_same_name_on_the_command_line_and_in_the_file() {
-        for metric in Metric::ALL {
-            assert_eq!(serde_json::to_string(&metric).unwrap(), format!("\"{}\"", metric.id()));
-            assert_eq!(Metric::named(metric.id()), Some(metric));
+        for metric in Metric::value_variants() {
+            assert_eq!(serde_json::to_string(metric).unwrap(), format!("\"{metric}\""));
         }
-        assert_eq!(Metric::named("speed"), None);
-        assert_eq!(Metric::Cpu.heading(), "CPU per request, µs");
-        assert_eq!(Metric::Threads.heading(), "threads");
+        assert_eq!(Metric::MemoryPerConnection.to_string(), "memory-per-connection");
+        assert_eq!([Metric::Cpu, Metric::Threads].map(Metric::heading), ["CPU per request, µs", "threads"]);
     }
 }

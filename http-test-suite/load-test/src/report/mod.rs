@@ -5,6 +5,7 @@
 
 pub mod axis;
 pub mod charts;
+pub mod compare;
 pub mod figures;
 pub mod metric;
 pub mod page;

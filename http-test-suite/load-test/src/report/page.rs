@@ -2,7 +2,6 @@
 //! all metrics for each workload. It draws no conclusions.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use super::charts;
@@ -21,13 +20,10 @@ const STYLE: &str = include_str!("page.css");
 /// If a file cannot be written, or `results.json` cannot be used (see [`Results::merged_into`]).
 pub fn save(results: Results, directory: &Path) -> Result<Results, Unusable> {
     let path = directory.join("results.json");
-    let write = |merged: &Results| -> io::Result<()> {
-        fs::create_dir_all(directory)?;
-        merged.write(&path)?;
-        fs::write(directory.join("report.html"), page(merged))
-    };
     let merged = results.merged_into(&path)?;
-    write(&merged).map_err(Unusable::Unwritable)?;
+    fs::create_dir_all(directory)?;
+    merged.write(&path)?;
+    fs::write(directory.join("report.html"), page(&merged))?;
     Ok(merged)
 }
 
@@ -108,4 +104,54 @@ fn workload_section(results: &Results, run: &Run, workload: &WorkloadLabel) -> S
 /// The workloads of a run that have cells.
 fn measured<'r>(results: &'r Results, run: &'r Run) -> impl Iterator<Item = &'r WorkloadLabel> {
     run.workloads.iter().filter(|label| results.of_workload(&label.id).next().is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::metric::Metric;
+    use super::super::results::tests::{cell, results};
+    use super::*;
+
+    #[test]
+    fn the_page_is_self_contained() {
+        let mut cells = vec![
+            cell(("keep-alive", "httpd", 64), Metric::Cpu, &[5.0]),
+            cell(("keep-alive", "nginx", 64), Metric::Cpu, &[10.0]),
+        ];
+        cells[1].failures.push("a <b> & c".into());
+        cells[0].samples[0].values.insert(Metric::Waits, 0.125);
+        let page = page(&results(cells));
+        assert!(
+            page.contains("<svg") && page.contains("2 × a &lt;fast&gt; one, 23.5 GiB, Linux 6."),
+            "{page}"
+        );
+        assert!(
+            page.contains("<li>keep-alive / nginx / 64: a &lt;b&gt; &amp; c</li>") && !page.contains("<b>")
+        );
+        // The table has metrics that the label of the workload does not show; a workload without cells has no section.
+        assert!(page.contains("waits per request") && !page.contains("id=\"crowd\""), "{page}");
+        for outside in ["src=", "<link", "@import", "url(", "<script"] {
+            assert!(!page.contains(outside), "{outside}");
+        }
+    }
+
+    #[test]
+    fn saves_results_and_report() {
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path().join("new/directory");
+        let first = results(vec![cell(("keep-alive", "httpd", 64), Metric::Cpu, &[5.0])]);
+        let second = results(vec![cell(("crowd", "httpd", 64), Metric::Cpu, &[6.0])]);
+        save(first, &out).unwrap();
+        let merged = save(second, &out).unwrap();
+        assert_eq!(
+            (merged.cells.len(), Results::read(&out.join("results.json")).unwrap()),
+            (2, merged.clone())
+        );
+        let report = fs::read_to_string(out.join("report.html")).unwrap();
+        assert!(
+            report.contains("Every response was correct.")
+                && report.contains("id=\"keep-alive\"")
+                && report.contains("id=\"crowd\"")
+        );
+    }
 }

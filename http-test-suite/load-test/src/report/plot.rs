@@ -363,3 +363,110 @@ fn class_of(colour: Colour) -> &'static str {
         Colour::Silver => "silver",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exactly(value: f64) -> Spread {
+        Spread { low: value, median: value, high: value }
+    }
+
+    fn svg(title: &str, marks: Marks) -> String {
+        let panels = vec![Panel { heading: "heading".into(), marks }];
+        Chart { title: title.into(), description: "about".into(), width: WIDE, panels }.svg()
+    }
+
+    /// The values of an attribute of all elements with this start, in order.
+    fn attributes<'s>(svg: &'s str, element: &str, name: &str) -> Vec<&'s str> {
+        let elements = svg.lines().filter(|line| line.starts_with(element));
+        let value =
+            |line: &'s str| line.split_once(&format!(" {name}=\"")).unwrap().1.split('"').next().unwrap();
+        elements.map(value).collect()
+    }
+
+    #[test]
+    fn bars_are_proportional_to_the_values() {
+        let bar = |name: &str, median: f64, high: f64| Bar {
+            name: name.into(),
+            colour: Colour::Blue,
+            spread: Spread { low: 0.0, median, high },
+            number: median.to_string(),
+            is_bold: false,
+        };
+        let svg = svg(
+            "a < b",
+            Marks::Bars(vec![bar("one", 5.0, 5.0), bar("two", 10.0, 20.0), bar("nil", 0.0, 0.0)]),
+        );
+        let widths: Vec<f64> = attributes(&svg, "<rect class=\"blue\"", "width")
+            .iter()
+            .map(|width| width.parse().unwrap())
+            .collect();
+        assert!((widths[1] / widths[0] - 2.0).abs() < 0.01, "{widths:?}");
+        assert_eq!(widths[2], 1.0, "an empty bar is still seen");
+        assert!(
+            svg.contains("<title>a &lt; b</title>\n<desc>about</desc>") && svg.contains(">10</text>"),
+            "{svg}"
+        );
+        // Bars name themselves: there is no legend.
+        assert!(!svg.contains("<circle"), "{svg}");
+    }
+
+    #[test]
+    fn a_line_has_its_points_and_an_entry_in_the_legend() {
+        let points = |values: [f64; 2]| vec![(1, exactly(values[0])), (1000, exactly(values[1]))];
+        let line = |name: &str, colour, values| Line { name: name.into(), colour, points: points(values) };
+        let lines = vec![line("slow", Colour::Orange, [2.0, 4.0]), line("fast", Colour::Sky, [8.0, 8.0])];
+        let svg = svg("lines", Marks::Lines(lines));
+        let points = attributes(&svg, "<polyline", "points");
+        let y = |point: &str| point.split_once(',').unwrap().1.parse::<f64>().unwrap();
+        let heights: Vec<f64> = points.iter().flat_map(|points| points.split(' ').map(y)).collect();
+        // A larger value is higher up; the axis is linear from 0 to 8.
+        assert!((heights[0] - heights[1] - (heights[1] - heights[2]) / 2.0).abs() < 0.2, "{heights:?}");
+        assert_eq!(heights[2], heights[3]);
+        assert_eq!(attributes(&svg, "<circle", "class").len(), 2 + 4);
+        for text in [">slow<", ">fast<", ">1000<", ">connections<", ">heading<"] {
+            assert!(svg.contains(text), "{text}: {svg}");
+        }
+    }
+
+    #[test]
+    fn dots_lie_left_and_right_of_the_line_at_one() {
+        let dot = |ratio| ("name".to_owned(), Colour::Green, exactly(ratio));
+        let svg =
+            svg("dots", Marks::Dots(vec![DotRow { title: "row".into(), dots: vec![dot(0.5), dot(2.0)] }]));
+        let number = |text: &str| text.parse::<f64>().unwrap();
+        let one = number(attributes(&svg, "<line class=\"one\"", "x1")[0]);
+        // The first circle is the legend; the last dot of a row is drawn first.
+        let x: Vec<f64> = attributes(&svg, "<circle", "cx").into_iter().skip(1).map(number).collect();
+        assert!(x[0] > one && x[1] < one && (x[0] - one - (one - x[1])).abs() < 0.2, "{one} {x:?}");
+    }
+
+    #[test]
+    fn breaks_lines_at_spaces() {
+        let check = |text: &str, lines: &[&str]| assert_eq!(wrap(text, 10), lines);
+        check("", &[""]);
+        check("one two", &["one two"]);
+        check("one two three four", &["one two", "three four"]);
+        check("extraordinarily long", &["extraordinarily", "long"]);
+    }
+
+    #[test]
+    fn every_colour_has_a_rule_in_light_and_dark() {
+        let all = [
+            Colour::Blue,
+            Colour::Sky,
+            Colour::Green,
+            Colour::Vermilion,
+            Colour::Orange,
+            Colour::Yellow,
+            Colour::Purple,
+            Colour::Brown,
+            Colour::Grey,
+            Colour::Silver,
+        ];
+        for colour in all {
+            assert_eq!(STYLE.matches(&format!(".chart .{} {{", class_of(colour))).count(), 2, "{colour:?}");
+        }
+    }
+}

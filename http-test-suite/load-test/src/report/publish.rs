@@ -137,3 +137,80 @@ impl fmt::Display for NotPublished {
 }
 
 impl std::error::Error for NotPublished {}
+
+#[cfg(test)]
+mod tests {
+    use super::super::figures::tests::complete;
+    use super::*;
+
+    #[test]
+    fn replaces_only_what_stands_between_markers() {
+        let check = |text: &str, is_html: bool, expected: Result<&str, &str>| {
+            let new = with_figures(text, is_html, &complete());
+            assert_eq!(new.as_deref().map_err(String::as_str), expected, "{text}");
+        };
+        let table = "| server    | MUST met |\n| --------- | -------: |\n| **httpd** | 80 of 87 |\n";
+        let new = format!("a\n<!-- figures: conformance -->\n\n{table}\n<!-- end of figures -->\nb\n");
+        check("a\n<!-- figures: conformance -->\nold\n<!-- end of figures -->\nb\n", false, Ok(&new));
+        check(&new, false, Ok(&new));
+        check("no markers", false, Ok("no markers"));
+        check(
+            "<!-- figures: ab --><!-- figures: ab --><!-- end of figures -->",
+            false,
+            Err("no <!-- end of figures --> between the marker ab and the next"),
+        );
+        check("<!-- figures: ab -->", false, Err("no <!-- end of figures --> after the marker ab"));
+        check("<!-- figures: ab", false, Err("a marker is not closed by -->"));
+        let names = NotPublished(figures::NAMES.join(", "));
+        let unknown = format!("no figure is named speed; there are {names}");
+        check("<!-- figures: speed --><!-- end of figures -->", false, Err(&unknown));
+        let html =
+            with_figures("<!-- figures: machine --><!-- end of figures -->", true, &complete()).unwrap();
+        assert!(html.starts_with("<!-- figures: machine -->\n2 × a &lt;fast&gt; one, "), "{html}");
+    }
+
+    #[test]
+    fn reports_figures_without_numbers() {
+        let mut results = complete();
+        results.cells.retain(|cell| cell.workload != "ab");
+        let error = with_figures("<!-- figures: ab --><!-- end of figures -->", false, &results).unwrap_err();
+        assert_eq!(error, "the results have no numbers for the figure ab");
+    }
+
+    #[test]
+    fn writes_what_has_changed_and_nothing_in_a_check() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let write = |path: &str, text: &str| {
+            fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
+            fs::write(root.join(path), text).unwrap();
+        };
+        for document in DOCUMENTS {
+            write(document, "no figures\n");
+        }
+        let error = publish(&root.join("nowhere"), &complete(), true).unwrap_err().to_string();
+        assert!(error.contains("nowhere/README.md: cannot read: No such file"), "{error}");
+
+        write("README.md", "<!-- figures: proof -->\n<!-- end of figures -->\n");
+        write("www/page.html", "<!-- figures: cpu -->\n<!-- end of figures -->\n");
+        write("www/charts/stale.svg", "<svg/>");
+        let publish = |is_check| {
+            let changed = publish(root, &complete(), is_check).unwrap();
+            let name = |path: PathBuf| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            changed.into_iter().map(name).collect::<Vec<_>>()
+        };
+        let expected = publish(true);
+        assert_eq!(expected[..3], ["README.md", "www/page.html", "www/charts/proof-cpu.svg"]);
+        assert_eq!(expected[expected.len() - 2..], ["www/charts/stale.svg", RESULTS]);
+        assert!(!root.join(RESULTS).exists() && root.join("www/charts/stale.svg").exists());
+        assert_eq!(publish(false), expected);
+        assert_eq!(Results::read(&root.join(RESULTS)).unwrap(), complete());
+        assert!(
+            !root.join("www/charts/stale.svg").exists() && root.join("www/charts/bystander.svg").exists()
+        );
+        assert!(
+            fs::read_to_string(root.join("www/page.html")).unwrap().contains("<td>Title of keep-alive: CPU")
+        );
+        assert_eq!(publish(true), [""; 0]);
+    }
+}

@@ -161,22 +161,9 @@ pub struct Spread {
     pub high: f64,
 }
 
-/// Why a results file could not be used.
-#[derive(Debug)]
-pub enum Unusable {
-    /// The file cannot be read.
-    Unreadable(io::Error),
-    /// The file is not valid JSON of this format.
-    Malformed(serde_json::Error),
-    /// The file has this other version.
-    Version(u64),
-    /// The file cannot be written.
-    Unwritable(io::Error),
-    /// No run describes this workload or subject of a cell.
-    Undescribed(String),
-    /// The file has results of this other machine.
-    OtherMachine(Machine),
-}
+/// Why a results file could not be used: a sentence that begins after the name of the file.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unusable(String);
 
 impl Results {
     /// Reads a file that [`write`](Results::write) has written.
@@ -185,7 +172,9 @@ impl Results {
     ///
     /// If the file cannot be read, or is not such a file.
     pub fn read(path: &Path) -> Result<Results, Unusable> {
-        Results::parse(&fs::read_to_string(path).map_err(Unusable::Unreadable)?)
+        Results::parse(
+            &fs::read_to_string(path).map_err(|error| Unusable(format!("cannot be read: {error}")))?,
+        )
     }
 
     /// Parses the text of a results file.
@@ -199,26 +188,31 @@ impl Results {
         struct Versioned {
             version: u64,
         }
-        let Versioned { version } = serde_json::from_str(json).map_err(Unusable::Malformed)?;
+        let malformed = |error| Unusable(format!("is not a file of load-test results: {error}"));
+        let Versioned { version } = serde_json::from_str(json).map_err(malformed)?;
         if version != u64::from(VERSION) {
-            return Err(Unusable::Version(version));
+            let why = format!("has format version {version}; this program reads version {VERSION}");
+            return Err(Unusable(why));
         }
-        let results: Results = serde_json::from_str(json).map_err(Unusable::Malformed)?;
-        for cell in &results.cells {
-            let run =
-                results.run_of(&cell.workload).ok_or_else(|| Unusable::Undescribed(cell.workload.clone()))?;
-            run.subject(&cell.subject).ok_or_else(|| Unusable::Undescribed(cell.subject.clone()))?;
+        let results: Results = serde_json::from_str(json).map_err(malformed)?;
+        let is_described = |cell: &&Cell| {
+            results.run_of(&cell.workload).is_some_and(|run| run.subject(&cell.subject).is_some())
+        };
+        match results.cells.iter().find(|cell| !is_described(cell)) {
+            Some(Cell { workload, subject, .. }) => {
+                Err(Unusable(format!("has numbers of {subject} under {workload}, which no run describes")))
+            }
+            None => Ok(results),
         }
-        Ok(results)
     }
 
-    /// Writes the results as JSON, with each sample on a line of its own.
+    /// Writes the results as a JSON file.
     ///
     /// # Errors
     ///
     /// If the file cannot be written.
-    pub fn write(&self, path: &Path) -> io::Result<()> {
-        fs::write(path, self.to_json()?)
+    pub fn write(&self, path: &Path) -> Result<(), Unusable> {
+        Ok(fs::write(path, self.to_json().map_err(io::Error::from)?)?)
     }
 
     /// The results of a file with those of a newer run in place of the old: the run of the same experiment, and all
@@ -228,13 +222,14 @@ impl Results {
     ///
     /// If the file exists but cannot be used, or holds results of another machine.
     pub fn merged_into(self, path: &Path) -> Result<Results, Unusable> {
-        let mut merged = match Results::read(path) {
-            Ok(results) => results,
-            Err(Unusable::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(self),
-            Err(error) => return Err(error),
-        };
+        if !path.exists() {
+            return Ok(self);
+        }
+        let mut merged = Results::read(path)?;
         if merged.machine != self.machine {
-            return Err(Unusable::OtherMachine(merged.machine));
+            let Machine { cpu, cpus, kernel, .. } = merged.machine;
+            let why = format!("has results of another machine ({cpus} × {cpu}, {kernel}): move it away");
+            return Err(Unusable(why));
         }
         for (experiment, mut run) in self.runs {
             if let Some(old) = merged.runs.remove(&experiment) {
@@ -400,23 +395,17 @@ impl Spread {
 
 impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Unusable::Unreadable(error) => write!(f, "cannot be read: {error}"),
-            Unusable::Unwritable(error) => write!(f, "cannot be written: {error}"),
-            Unusable::Malformed(error) => write!(f, "is not a file of load-test results: {error}"),
-            Unusable::Version(version) => {
-                write!(f, "has format version {version}; this program reads version {VERSION}")
-            }
-            Unusable::Undescribed(id) => write!(f, "has numbers of {id}, but no run that describes it"),
-            Unusable::OtherMachine(Machine { cpu, cpus, kernel, .. }) => write!(
-                f,
-                "has results of another machine ({cpus} × {cpu}, {kernel}): move it away, or write elsewhere with --out"
-            ),
-        }
+        f.write_str(&self.0)
     }
 }
 
 impl std::error::Error for Unusable {}
+
+impl From<io::Error> for Unusable {
+    fn from(error: io::Error) -> Unusable {
+        Unusable(format!("cannot be written: {error}"))
+    }
+}
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -574,7 +563,7 @@ pub(super) mod tests {
         check("{\"version\": 2, \"cells\": 5}", "is not a file of load-test results");
         for key in [("gone", "nginx", 1), ("crowd", "gone", 1)] {
             let results = results(vec![cell(key, Metric::Cpu, &[1.0])]);
-            check(&results.to_json().unwrap(), "has numbers of gone, but no run that describes it");
+            check(&results.to_json().unwrap(), "which no run describes");
         }
         let error = Results::read(Path::new("/nonexistent/results.json")).unwrap_err().to_string();
         assert!(error.starts_with("cannot be read: No such file"), "{error}");

@@ -1,6 +1,8 @@
 //! Tables of results, from one description as Markdown (for documents and the terminal) and as HTML. A table shows
 //! medians of rounds; it never shows a number of a cell that failed.
 
+use clap::ValueEnum;
+
 use super::metric::{Metric, thousands, three_digits};
 use super::results::{Cell, Results, Run, Spread, SubjectLabel, WorkloadLabel};
 
@@ -60,18 +62,19 @@ pub fn markdown(results: &Results) -> String {
 
 impl Table {
     /// A row for each subject and number of connections of a workload, the best first. The first metric is shown with
-    /// its extremes and its ratios to [`REFERENCES`].
+    /// its extremes and its ratios to [`REFERENCES`], unless it counts conformance cases.
     pub fn of_workload(results: &Results, run: &Run, workload: &WorkloadLabel, metrics: &[Metric]) -> Table {
         let cells = in_order(results, workload);
         let is_swept = cells.iter().any(|cell| cell.connections != cells[0].connections);
         let took_part = |id: &&str| cells.iter().any(|cell| cell.subject == *id);
+        let has_extremes = metrics.first().is_some_and(|metric| metric.total().is_none());
         let references: Vec<&str> = REFERENCES.into_iter().filter(took_part).collect();
 
         let mut head: Vec<String> = is_swept.then(|| "connections".to_owned()).into_iter().collect();
         head.push("server".to_owned());
         for (index, metric) in metrics.iter().enumerate() {
             head.push(metric.heading());
-            if index == 0 {
+            if index == 0 && has_extremes {
                 head.push("min–max".to_owned());
                 head.extend(references.iter().map(|id| format!("÷ {id}")));
             }
@@ -85,7 +88,7 @@ impl Table {
             fields.push(run.subject(&cell.subject).map(Field::of_subject).unwrap_or_default());
             for (index, metric) in metrics.iter().enumerate() {
                 fields.push(value(cell, *metric).into());
-                if index == 0 {
+                if index == 0 && has_extremes {
                     fields.push(
                         cell.spread(*metric)
                             .map_or_else(|| "–".to_owned(), |spread| extremes(&spread, *metric))
@@ -125,7 +128,10 @@ impl Table {
             };
             Field { text: value(cell, row.metric), note, is_bold: subject.is_ours }
         };
-        let is_measured = |row: &&Row<'_>| results.of_workload(row.workload).next().is_some();
+        let is_measured = |row: &&Row<'_>| {
+            let mut cells = results.of_workload(row.workload);
+            cells.any(|cell| !cell.failures.is_empty() || cell.spread(row.metric).is_some())
+        };
         let fields = |row: &Row<'_>| {
             let title = Field::from(row.title.as_str());
             [title].into_iter().chain(subjects.iter().map(|subject| field(row, subject))).collect()
@@ -233,7 +239,12 @@ pub fn metrics_of(results: &Results, workload: &WorkloadLabel) -> Vec<Metric> {
         !workload.metrics.contains(metric)
             && results.of_workload(&workload.id).any(|cell| cell.median(*metric).is_some())
     };
-    workload.metrics.iter().copied().chain(Metric::ALL.into_iter().filter(is_other)).collect()
+    workload
+        .metrics
+        .iter()
+        .copied()
+        .chain(Metric::value_variants().iter().copied().filter(is_other))
+        .collect()
 }
 
 /// The median of a metric without its unit, or `–`. A rate that the driver limited is marked with `≥`, and a number of
@@ -365,8 +376,8 @@ mod tests {
         ];
         let table = Table::by_subject(&results, &rows, &["nginx", "httpd", "h2o"], Some("nginx"));
         let expected = "\
-            | cost  | 12.0 | **5.00**<br>0.50× (0.25–0.75) |\n\
-            | rules |    – |                  **80 of 87** |\n";
+            | cost  |  12.0 | **5.00**<br>0.50× (0.25–0.75) |\n\
+            | rules |     – |                  **80 of 87** |\n";
         let markdown = table.markdown();
         assert_eq!(markdown.lines().skip(2).map(|line| line.to_owned() + "\n").collect::<String>(), expected);
         let html = table.html();

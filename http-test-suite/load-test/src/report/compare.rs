@@ -1,0 +1,313 @@
+//! Compares two results files, cell by cell: what has changed, and whether the change exceeds the noise. It skips nothing
+//! silently: what only one of the files has is listed.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::metric::Metric;
+use super::results::{Cell, Results, Spread};
+
+/// The differences between an earlier and a later results file.
+#[derive(Clone, Debug, Default)]
+pub struct Comparison {
+    /// Differences that limit the comparison, such as another CPU, and what only one of the files has.
+    pub remarks: Vec<String>,
+    /// One entry for each compared metric of each cell that both files have.
+    pub changes: Vec<Change>,
+    /// Cells that have failures only in the later file: `workload / subject / connections: failure`.
+    pub failed: Vec<String>,
+}
+
+/// How one metric of one cell has changed.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// `workload / subject / connections`.
+    pub cell: String,
+    /// The metric.
+    pub metric: Metric,
+    /// The value in the earlier file.
+    pub before: Spread,
+    /// The value in the later file.
+    pub after: Spread,
+    /// Whether the change is significant, and in which direction.
+    pub verdict: Verdict,
+}
+
+/// Whether a change is significant, and in which direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Better by more than the bound and the spread.
+    Better,
+    /// Within the bound, or within the spread.
+    Same,
+    /// Worse by more than the bound and the spread.
+    Worse,
+}
+
+/// Why two results files cannot be compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Incomparable {
+    /// An experiment ran with different numbers of workers.
+    Workers(usize, usize),
+    /// An experiment ran with different numbers of CPUs for the servers.
+    Cpus(usize, usize),
+    /// The files have no cell in common.
+    NothingInCommon,
+}
+
+impl Comparison {
+    /// Compares two files by these metrics; without any, by throughput, CPU time and the first metric of each workload.
+    /// A change counts if it is greater than `bound`, a share of the earlier median, and if the ranges of the rounds do
+    /// not overlap.
+    ///
+    /// # Errors
+    ///
+    /// If the files cannot be compared.
+    pub fn of(
+        before: &Results,
+        after: &Results,
+        metrics: &[Metric],
+        bound: f64,
+    ) -> Result<Comparison, Incomparable> {
+        let mut remarks = machine_remarks(before, after);
+        for (experiment, later) in &after.runs {
+            let Some(earlier) = before.runs.get(experiment) else { continue };
+            if earlier.workers != later.workers {
+                return Err(Incomparable::Workers(earlier.workers, later.workers));
+            }
+            let cpus = [earlier, later].map(|run| run.server_cpus.len());
+            if cpus[0] != cpus[1] {
+                return Err(Incomparable::Cpus(cpus[0], cpus[1]));
+            }
+            let versions = later.subjects.iter().filter_map(|label| {
+                let old = earlier.subject(&label.id)?;
+                Some((format!("version of {}", label.id), old.version.clone(), label.version.clone()))
+            });
+            let seconds =
+                (format!("seconds of {experiment}"), earlier.seconds.to_string(), later.seconds.to_string());
+            remarks.extend(versions.chain([seconds]).filter_map(different));
+        }
+        remarks.extend(missing(before, after, "only in the later file"));
+        remarks.extend(missing(after, before, "only in the earlier file"));
+
+        let mut comparison = Comparison { remarks, ..Comparison::default() };
+        let pairs = after.cells.iter().filter_map(|new| Some((before.cell(new.key())?, new)));
+        let pairs: Vec<(&Cell, &Cell)> = pairs.collect();
+        for (old, new) in &pairs {
+            let label = after.run_of(&new.workload).and_then(|run| run.workload(&new.workload));
+            let first = label.and_then(|label| label.metrics.first());
+            let defaults = [Metric::Throughput, Metric::Cpu].into_iter().chain(first.copied());
+            let chosen: BTreeSet<Metric> =
+                if metrics.is_empty() { defaults.collect() } else { metrics.iter().copied().collect() };
+            comparison.add(old, new, chosen, bound);
+        }
+        if pairs.is_empty() { Err(Incomparable::NothingInCommon) } else { Ok(comparison) }
+    }
+
+    /// Whether nothing has become worse, and no cell fails that did not before.
+    pub fn passes(&self) -> bool {
+        self.failed.is_empty() && self.changes.iter().all(|change| change.verdict != Verdict::Worse)
+    }
+
+    fn add(&mut self, old: &Cell, new: &Cell, metrics: BTreeSet<Metric>, bound: f64) {
+        if let (true, Some(failure)) = (old.failures.is_empty(), new.failures.first()) {
+            self.failed.push(format!("{}: {failure}", name(new)));
+        }
+        for metric in metrics {
+            if let (Some(before), Some(after)) = (old.spread(metric), new.spread(metric)) {
+                let verdict = verdict(metric, &before, &after, bound);
+                self.changes.push(Change { cell: name(new), metric, before, after, verdict });
+            }
+        }
+    }
+}
+
+fn verdict(metric: Metric, before: &Spread, after: &Spread, bound: f64) -> Verdict {
+    let change = after.median - before.median;
+    if change.abs() <= bound * before.median || before.overlaps(after) {
+        return Verdict::Same;
+    }
+    if (change > 0.0) == metric.more_is_better() { Verdict::Better } else { Verdict::Worse }
+}
+
+fn machine_remarks(before: &Results, after: &Results) -> Vec<String> {
+    let (earlier, later) = (&before.machine, &after.machine);
+    let facts = [
+        ("CPU", earlier.cpu.clone(), later.cpu.clone()),
+        ("number of CPUs", earlier.cpus.to_string(), later.cpus.to_string()),
+        ("kernel", earlier.kernel.clone(), later.kernel.clone()),
+    ];
+    facts
+        .map(|(what, earlier, later)| (what.to_owned(), earlier, later))
+        .into_iter()
+        .filter_map(different)
+        .collect()
+}
+
+/// Says that something is not the same in both files; `None` if it is.
+fn different((what, earlier, later): (String, String, String)) -> Option<String> {
+    (earlier != later).then(|| format!("{what}: {earlier}, then {later}"))
+}
+
+/// Names the workloads, and of common workloads the cells, that `other` has and `of` has not.
+fn missing(of: &Results, other: &Results, what: &str) -> BTreeSet<String> {
+    let missing = other.cells.iter().filter(|cell| of.cell(cell.key()).is_none());
+    let name = |cell: &Cell| match of.of_workload(&cell.workload).next() {
+        Some(_) => format!("{what}: {}", name(cell)),
+        None => format!("{what}: workload {}", cell.workload),
+    };
+    missing.map(name).collect()
+}
+
+/// `workload / subject / connections`.
+fn name(cell: &Cell) -> String {
+    let (workload, subject, connections) = cell.key();
+    format!("{workload} / {subject} / {connections}")
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for remark in &self.remarks {
+            writeln!(f, "note: {remark}")?;
+        }
+        let width = self.changes.iter().map(|change| change.cell.len()).max().unwrap_or(0);
+        for change in &self.changes {
+            writeln!(f, "{:width$}  {change}", change.cell)?;
+        }
+        for failed in &self.failed {
+            writeln!(f, "FAILED: {failed}")?;
+        }
+        let count = |verdict| self.changes.iter().filter(|change| change.verdict == verdict).count();
+        let (better, same, worse) = (count(Verdict::Better), count(Verdict::Same), count(Verdict::Worse));
+        write!(f, "{better} better, {same} the same, {worse} worse, {} failed", self.failed.len())
+    }
+}
+
+/// The metric, its values and the verdict, without the name of the cell.
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Change { metric, before, after, verdict, .. } = self;
+        let side = |Spread { low, median, high }: &Spread| {
+            let [low, median, high] = [low, median, high].map(|value| metric.format(*value));
+            format!("{median} ({low}–{high})")
+        };
+        let relative = (before.median != 0.0).then(|| (after.median / before.median - 1.0) * 100.0);
+        let relative = relative.map_or_else(String::new, |percent| format!("{percent:+.1}%"));
+        let word = match verdict {
+            Verdict::Better => "  better",
+            Verdict::Same => "",
+            Verdict::Worse => "  WORSE",
+        };
+        write!(f, "{metric:21} {:>27} → {:>27}  {relative:>8}{word}", side(before), side(after))
+    }
+}
+
+impl fmt::Display for Incomparable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Incomparable::Workers(a, b) => write!(f, "one was measured with {a} workers, the other with {b}"),
+            Incomparable::Cpus(a, b) => write!(f, "one was measured on {a} CPUs, the other on {b}"),
+            Incomparable::NothingInCommon => f.write_str("the files have no cell in common"),
+        }
+    }
+}
+
+impl std::error::Error for Incomparable {}
+
+#[cfg(test)]
+mod tests {
+    use super::super::results::tests::{cell, results};
+    use super::*;
+
+    const KEY: (&str, &str, usize) = ("keep-alive", "httpd", 64);
+
+    fn compare(before: &Results, after: &Results) -> Comparison {
+        Comparison::of(before, after, &[], 0.1).unwrap()
+    }
+
+    #[test]
+    fn a_change_counts_beyond_the_bound_and_the_spread() {
+        let check = |before: &[f64], after: &[f64], less_is_better: Verdict, more_is_better: Verdict| {
+            for (metric, verdict) in [(Metric::Cpu, less_is_better), (Metric::Throughput, more_is_better)] {
+                let [before, after] = [before, after].map(|values| results(vec![cell(KEY, metric, values)]));
+                let comparison = compare(&before, &after);
+                assert_eq!(comparison.changes.len(), 1);
+                assert_eq!(comparison.changes[0].verdict, verdict, "{comparison}");
+                assert_eq!(comparison.passes(), verdict != Verdict::Worse);
+            }
+        };
+        let (better, same, worse) = (Verdict::Better, Verdict::Same, Verdict::Worse);
+        check(&[100.0, 101.0, 102.0], &[100.0, 101.0, 102.0], same, same);
+        check(&[100.0, 101.0, 102.0], &[93.0, 94.0, 95.0], same, same);
+        check(&[100.0, 101.0, 102.0], &[80.0, 81.0, 82.0], better, worse);
+        check(&[100.0, 101.0, 102.0], &[120.0, 121.0, 122.0], worse, better);
+        // One round is as slow as a round of the other file, so the difference may be chance.
+        check(&[81.5, 101.0, 102.0], &[80.0, 81.0, 82.0], same, same);
+        check(&[100.0, 101.0, 102.0], &[80.0, 81.0, 100.0], same, same);
+        check(&[100.0], &[80.0], better, worse);
+    }
+
+    #[test]
+    fn compares_the_chosen_metrics_else_the_important_ones() {
+        let mut one = cell(KEY, Metric::Cpu, &[5.0]);
+        one.samples[0].values.extend([(Metric::P99, 1.0), (Metric::Throughput, 9.0)]);
+        let one = results(vec![one, cell(("crowd", "nginx", 1), Metric::P99, &[1.0])]);
+        let metrics = |chosen: &[Metric]| {
+            let comparison = Comparison::of(&one, &one, chosen, 0.1).unwrap();
+            comparison.changes.iter().map(|change| change.metric).collect::<Vec<_>>()
+        };
+        assert_eq!(metrics(&[]), [Metric::Throughput, Metric::Cpu]);
+        assert_eq!(metrics(&[Metric::P99]), [Metric::P99, Metric::P99]);
+        let line = compare(&one, &one).changes[1].to_string();
+        assert_eq!(
+            line.split_whitespace().collect::<Vec<_>>().join(" "),
+            "cpu 5.00 (5.00–5.00) → 5.00 (5.00–5.00) +0.0%"
+        );
+    }
+
+    #[test]
+    fn a_cell_that_fails_now_is_a_regression() {
+        let good = results(vec![cell(KEY, Metric::Cpu, &[5.0])]);
+        let mut bad = good.clone();
+        bad.cells[0].failures.push("round 1: no response".into());
+        let comparison = compare(&good, &bad);
+        assert_eq!(comparison.failed, ["keep-alive / httpd / 64: round 1: no response"]);
+        assert!(!comparison.passes() && compare(&bad, &good).passes() && compare(&bad, &bad).passes());
+    }
+
+    #[test]
+    fn rejects_files_that_cannot_be_compared() {
+        let check = |change: &dyn Fn(&mut Results), expected: Incomparable| {
+            let before = results(vec![cell(KEY, Metric::Cpu, &[5.0])]);
+            let mut after = before.clone();
+            change(&mut after);
+            assert_eq!(Comparison::of(&before, &after, &[], 0.1).unwrap_err(), expected);
+        };
+        check(&|after| after.runs.get_mut("servers").unwrap().workers = 2, Incomparable::Workers(1, 2));
+        check(&|after| after.runs.get_mut("servers").unwrap().server_cpus.push(2), Incomparable::Cpus(1, 2));
+        check(&|after| after.cells[0].connections = 17, Incomparable::NothingInCommon);
+        check(&|after| after.cells.clear(), Incomparable::NothingInCommon);
+    }
+
+    #[test]
+    fn names_what_differs_and_what_is_missing() {
+        let common = cell(KEY, Metric::Cpu, &[5.0]);
+        let crowd = cell(("crowd", "httpd", 64), Metric::Cpu, &[5.0]);
+        let nginx = cell(("keep-alive", "nginx", 64), Metric::Cpu, &[5.0]);
+        let before = results(vec![common.clone(), crowd]);
+        let mut after = results(vec![common, nginx]);
+        after.machine.cpu = "a slow one".into();
+        after.runs.get_mut("servers").unwrap().subjects[0].version = "httpd 2".into();
+        let comparison = compare(&before, &after);
+        assert_eq!(
+            comparison.remarks,
+            [
+                "CPU: a <fast> one, then a slow one",
+                "version of httpd: httpd 1.2, then httpd 2",
+                "only in the later file: keep-alive / nginx / 64",
+                "only in the earlier file: workload crowd",
+            ]
+        );
+        assert!(comparison.to_string().starts_with("note: CPU: a <fast> one"), "{comparison}");
+    }
+}
