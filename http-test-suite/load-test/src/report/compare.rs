@@ -44,17 +44,6 @@ pub enum Verdict {
     Worse,
 }
 
-/// Why two results files cannot be compared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Incomparable {
-    /// An experiment ran with different numbers of workers.
-    Workers(usize, usize),
-    /// An experiment ran with different numbers of CPUs for the servers.
-    Cpus(usize, usize),
-    /// The files have no cell in common.
-    NothingInCommon,
-}
-
 impl Comparison {
     /// Compares two files by these metrics; without any, by throughput, CPU time and the first metric of each workload.
     /// A change counts if it is greater than `bound`, a share of the earlier median, and if the ranges of the rounds do
@@ -62,46 +51,27 @@ impl Comparison {
     ///
     /// # Errors
     ///
-    /// If the files cannot be compared.
+    /// If an experiment ran with other numbers of workers or CPUs, or if the files have no cell in common.
     pub fn of(
         before: &Results,
         after: &Results,
         metrics: &[Metric],
         bound: f64,
-    ) -> Result<Comparison, Incomparable> {
-        let mut remarks = machine_remarks(before, after);
-        for (experiment, later) in &after.runs {
-            let Some(earlier) = before.runs.get(experiment) else { continue };
-            if earlier.workers != later.workers {
-                return Err(Incomparable::Workers(earlier.workers, later.workers));
-            }
-            let cpus = [earlier, later].map(|run| run.server_cpus.len());
-            if cpus[0] != cpus[1] {
-                return Err(Incomparable::Cpus(cpus[0], cpus[1]));
-            }
-            let versions = later.subjects.iter().filter_map(|label| {
-                let old = earlier.subject(&label.id)?;
-                Some((format!("version of {}", label.id), old.version.clone(), label.version.clone()))
-            });
-            let seconds =
-                (format!("seconds of {experiment}"), earlier.seconds.to_string(), later.seconds.to_string());
-            remarks.extend(versions.chain([seconds]).filter_map(different));
-        }
-        remarks.extend(missing(before, after, "only in the later file"));
-        remarks.extend(missing(after, before, "only in the earlier file"));
-
-        let mut comparison = Comparison { remarks, ..Comparison::default() };
+    ) -> Result<Comparison, String> {
+        let mut comparison = Comparison { remarks: remarks(before, after)?, ..Comparison::default() };
         let pairs = after.cells.iter().filter_map(|new| Some((before.cell(new.key())?, new)));
-        let pairs: Vec<(&Cell, &Cell)> = pairs.collect();
-        for (old, new) in &pairs {
+        for (old, new) in pairs.clone() {
             let label = after.run_of(&new.workload).and_then(|run| run.workload(&new.workload));
             let first = label.and_then(|label| label.metrics.first());
-            let defaults = [Metric::Throughput, Metric::Cpu].into_iter().chain(first.copied());
-            let chosen: BTreeSet<Metric> =
-                if metrics.is_empty() { defaults.collect() } else { metrics.iter().copied().collect() };
-            comparison.add(old, new, chosen, bound);
+            let mut chosen: Vec<Metric> = metrics.to_vec();
+            if metrics.is_empty() {
+                chosen.extend([Metric::Throughput, Metric::Cpu].iter().chain(first));
+            }
+            chosen.sort_unstable();
+            chosen.dedup();
+            comparison.add(old, new, &chosen, bound);
         }
-        if pairs.is_empty() { Err(Incomparable::NothingInCommon) } else { Ok(comparison) }
+        if pairs.count() == 0 { Err("the files have no cell in common".to_owned()) } else { Ok(comparison) }
     }
 
     /// Whether nothing has become worse, and no cell fails that did not before.
@@ -109,11 +79,11 @@ impl Comparison {
         self.failed.is_empty() && self.changes.iter().all(|change| change.verdict != Verdict::Worse)
     }
 
-    fn add(&mut self, old: &Cell, new: &Cell, metrics: BTreeSet<Metric>, bound: f64) {
+    fn add(&mut self, old: &Cell, new: &Cell, metrics: &[Metric], bound: f64) {
         if let (true, Some(failure)) = (old.failures.is_empty(), new.failures.first()) {
             self.failed.push(format!("{}: {failure}", name(new)));
         }
-        for metric in metrics {
+        for metric in metrics.iter().copied() {
             if let (Some(before), Some(after)) = (old.spread(metric), new.spread(metric)) {
                 let verdict = verdict(metric, &before, &after, bound);
                 self.changes.push(Change { cell: name(new), metric, before, after, verdict });
@@ -130,23 +100,36 @@ fn verdict(metric: Metric, before: &Spread, after: &Spread, bound: f64) -> Verdi
     if (change > 0.0) == metric.more_is_better() { Verdict::Better } else { Verdict::Worse }
 }
 
-fn machine_remarks(before: &Results, after: &Results) -> Vec<String> {
+/// What is not the same in both files, and what only one of them has.
+fn remarks(before: &Results, after: &Results) -> Result<Vec<String>, String> {
+    let mut facts: Vec<(String, String, String)> = Vec::new();
     let (earlier, later) = (&before.machine, &after.machine);
-    let facts = [
-        ("CPU", earlier.cpu.clone(), later.cpu.clone()),
-        ("number of CPUs", earlier.cpus.to_string(), later.cpus.to_string()),
-        ("kernel", earlier.kernel.clone(), later.kernel.clone()),
+    facts.push(("CPU".into(), earlier.cpu.clone(), later.cpu.clone()));
+    facts.push(("kernel".into(), earlier.kernel.clone(), later.kernel.clone()));
+    for (experiment, later) in &after.runs {
+        let Some(earlier) = before.runs.get(experiment) else { continue };
+        let sizes = [earlier, later].map(|run| (run.workers, run.server_cpus.len()));
+        if sizes[0] != sizes[1] {
+            let [a, b] = sizes.map(|(workers, cpus)| format!("{workers} workers on {cpus} CPUs"));
+            return Err(format!("experiment {experiment} ran with {a}, then with {b}"));
+        }
+        facts.push((
+            format!("seconds of {experiment}"),
+            earlier.seconds.to_string(),
+            later.seconds.to_string(),
+        ));
+        facts.extend(later.subjects.iter().filter_map(|label| {
+            let old = earlier.subject(&label.id)?;
+            Some((format!("version of {}", label.id), old.version.clone(), label.version.clone()))
+        }));
+    }
+    let differences = facts.into_iter().filter(|(_, earlier, later)| earlier != later);
+    let differences = differences.map(|(what, earlier, later)| format!("{what}: {earlier}, then {later}"));
+    let missing = [
+        missing(before, after, "only in the later file"),
+        missing(after, before, "only in the earlier file"),
     ];
-    facts
-        .map(|(what, earlier, later)| (what.to_owned(), earlier, later))
-        .into_iter()
-        .filter_map(different)
-        .collect()
-}
-
-/// Says that something is not the same in both files; `None` if it is.
-fn different((what, earlier, later): (String, String, String)) -> Option<String> {
-    (earlier != later).then(|| format!("{what}: {earlier}, then {later}"))
+    Ok(differences.chain(missing.into_iter().flatten()).collect())
 }
 
 /// Names the workloads, and of common workloads the cells, that `other` has and `of` has not.
@@ -201,18 +184,6 @@ impl fmt::Display for Change {
         write!(f, "{metric:21} {:>27} → {:>27}  {relative:>8}{word}", side(before), side(after))
     }
 }
-
-impl fmt::Display for Incomparable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Incomparable::Workers(a, b) => write!(f, "one was measured with {a} workers, the other with {b}"),
-            Incomparable::Cpus(a, b) => write!(f, "one was measured on {a} CPUs, the other on {b}"),
-            Incomparable::NothingInCommon => f.write_str("the files have no cell in common"),
-        }
-    }
-}
-
-impl std::error::Error for Incomparable {}
 
 #[cfg(test)]
 mod tests {
@@ -277,16 +248,17 @@ mod tests {
 
     #[test]
     fn rejects_files_that_cannot_be_compared() {
-        let check = |change: &dyn Fn(&mut Results), expected: Incomparable| {
+        let check = |change: &dyn Fn(&mut Results), expected: &str| {
             let before = results(vec![cell(KEY, Metric::Cpu, &[5.0])]);
             let mut after = before.clone();
             change(&mut after);
             assert_eq!(Comparison::of(&before, &after, &[], 0.1).unwrap_err(), expected);
         };
-        check(&|after| after.runs.get_mut("servers").unwrap().workers = 2, Incomparable::Workers(1, 2));
-        check(&|after| after.runs.get_mut("servers").unwrap().server_cpus.push(2), Incomparable::Cpus(1, 2));
-        check(&|after| after.cells[0].connections = 17, Incomparable::NothingInCommon);
-        check(&|after| after.cells.clear(), Incomparable::NothingInCommon);
+        let sizes = "experiment servers ran with 1 workers on 1 CPUs, then with 2 workers on 1 CPUs";
+        check(&|after| after.runs.get_mut("servers").unwrap().workers = 2, sizes);
+        let sizes = "experiment servers ran with 1 workers on 1 CPUs, then with 1 workers on 2 CPUs";
+        check(&|after| after.runs.get_mut("servers").unwrap().server_cpus.push(2), sizes);
+        check(&|after| after.cells[0].connections = 17, "the files have no cell in common");
     }
 
     #[test]

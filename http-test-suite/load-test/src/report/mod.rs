@@ -7,6 +7,7 @@ pub mod axis;
 pub mod charts;
 pub mod compare;
 pub mod figures;
+pub mod file;
 pub mod metric;
 pub mod page;
 pub mod plot;
@@ -14,7 +15,6 @@ pub mod publish;
 pub mod results;
 pub mod table;
 
+pub use file::Unusable;
 pub use metric::Metric;
-pub use results::{
-    Cell, Colour, Machine, Results, Run, Sample, Spread, SubjectLabel, Unusable, WorkloadLabel,
-};
+pub use results::{Cell, Colour, Machine, Results, Run, Sample, Spread, SubjectLabel, WorkloadLabel};

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::charts;
 use super::figures;
+use super::file::Unusable;
 use super::plot::STYLE as CHART_STYLE;
-use super::results::{Cell, Results, Run, Unusable, WorkloadLabel};
+use super::results::{Cell, Results, Run, WorkloadLabel};
 use super::table::{Field, Table, escape, metrics_of};
 
 const STYLE: &str = include_str!("page.css");

@@ -228,7 +228,7 @@ impl Canvas {
             self.draw(format_args!("<polyline class=\"{class} line\" points=\"{path}\"/>"));
             for (at, spread) in &line.points {
                 self.segment(&format!("{class} whisker"), (x(*at), y(spread.low)), (x(*at), y(spread.high)));
-                self.dot(class, x(*at), y(spread.median));
+                self.dot(&class, x(*at), y(spread.median));
             }
         }
         self.y = bottom + 36.0;
@@ -264,7 +264,7 @@ impl Canvas {
             }
             // The first of the legend lies on top.
             for (_, colour, spread) in row.dots.iter().rev() {
-                self.dot(class_of(*colour), x(spread.median), middle);
+                self.dot(&class_of(*colour), x(spread.median), middle);
             }
         }
         self.y = bottom + 18.0;
@@ -280,7 +280,7 @@ impl Canvas {
             if index == 0 {
                 self.y += 4.0;
             }
-            self.dot(class_of(*colour), x + 5.0, self.y + 7.0);
+            self.dot(&class_of(*colour), x + 5.0, self.y + 7.0);
             self.text(x + 14.0, self.y + 11.0, "", name);
             x += width + 14.0;
         }
@@ -348,20 +348,9 @@ fn wrap(text: &str, characters: usize) -> Vec<String> {
     lines
 }
 
-/// The class of a colour in the style sheet.
-fn class_of(colour: Colour) -> &'static str {
-    match colour {
-        Colour::Blue => "blue",
-        Colour::Sky => "sky",
-        Colour::Green => "green",
-        Colour::Vermilion => "vermilion",
-        Colour::Orange => "orange",
-        Colour::Yellow => "yellow",
-        Colour::Purple => "purple",
-        Colour::Brown => "brown",
-        Colour::Grey => "grey",
-        Colour::Silver => "silver",
-    }
+/// The class of a colour in the style sheet: its name in lower case.
+fn class_of(colour: Colour) -> String {
+    format!("{colour:?}").to_lowercase()
 }
 
 #[cfg(test)]

@@ -9,6 +9,9 @@ use super::results::{Cell, Results, Run, Spread, SubjectLabel, WorkloadLabel};
 /// The subjects to which all others are compared, if they took part: a server, and the least that any server does.
 pub const REFERENCES: [&str; 2] = ["nginx", "limit"];
 
+/// What a table shows in place of a number that was not measured.
+const NOTHING: &str = "–";
+
 /// A table with a row of headings.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
@@ -44,6 +47,9 @@ pub struct Row<'a> {
     pub metric: Metric,
 }
 
+/// Makes the field of a column from the cell of a row.
+type Column<'a> = Box<dyn Fn(&Cell) -> Field + 'a>;
+
 /// Writes a table for each workload, with headings, as Markdown.
 pub fn markdown(results: &Results) -> String {
     let mut text = String::new();
@@ -65,85 +71,66 @@ impl Table {
     /// its extremes and its ratios to [`REFERENCES`], unless it counts conformance cases.
     pub fn of_workload(results: &Results, run: &Run, workload: &WorkloadLabel, metrics: &[Metric]) -> Table {
         let cells = in_order(results, workload);
-        let is_swept = cells.iter().any(|cell| cell.connections != cells[0].connections);
         let took_part = |id: &&str| cells.iter().any(|cell| cell.subject == *id);
-        let has_extremes = metrics.first().is_some_and(|metric| metric.total().is_none());
-        let references: Vec<&str> = REFERENCES.into_iter().filter(took_part).collect();
+        let name = |cell: &Cell| run.subject(&cell.subject).map(Field::of_subject).unwrap_or_default();
 
-        let mut head: Vec<String> = is_swept.then(|| "connections".to_owned()).into_iter().collect();
-        head.push("server".to_owned());
-        for (index, metric) in metrics.iter().enumerate() {
-            head.push(metric.heading());
-            if index == 0 && has_extremes {
-                head.push("min–max".to_owned());
-                head.extend(references.iter().map(|id| format!("÷ {id}")));
-            }
+        let mut columns: Vec<(String, Column<'_>)> = vec![("server".into(), Box::new(name))];
+        if cells.iter().any(|cell| cell.connections != cells[0].connections) {
+            columns.push(("connections".into(), Box::new(|cell| thousands(cell.connections as f64).into())));
         }
-        let has_remarks = cells.iter().any(|cell| !remark(cell).is_empty());
-        head.extend(has_remarks.then(|| "remarks".to_owned()));
-
-        let row = |cell: &&Cell| {
-            let mut fields: Vec<Field> =
-                is_swept.then(|| thousands(cell.connections as f64).into()).into_iter().collect();
-            fields.push(run.subject(&cell.subject).map(Field::of_subject).unwrap_or_default());
-            for (index, metric) in metrics.iter().enumerate() {
-                fields.push(value(cell, *metric).into());
-                if index == 0 && has_extremes {
-                    fields.push(
-                        cell.spread(*metric)
-                            .map_or_else(|| "–".to_owned(), |spread| extremes(&spread, *metric))
-                            .into(),
-                    );
-                    let base = |id: &&str| results.cell((&cell.workload, id, cell.connections));
-                    fields.extend(references.iter().map(|id| ratio(cell, base(id), *metric).into()));
+        for (index, metric) in metrics.iter().copied().enumerate() {
+            columns.push((metric.heading(), Box::new(move |cell| value(cell, metric).into())));
+            if index == 0 && metric.total().is_none() {
+                columns.push(("min–max".into(), Box::new(move |cell| extremes(cell, metric).into())));
+                for id in REFERENCES.into_iter().filter(took_part) {
+                    let base = |cell: &Cell| results.cell((&cell.workload, id, cell.connections));
+                    let ratio = move |cell: &Cell| Some(cell.ratio(base(cell)?, metric)?.median);
+                    let ratio = move |cell: &Cell| ratio(cell).map_or(NOTHING.into(), three_digits).into();
+                    columns.push((format!("÷ {id}"), Box::new(ratio)));
                 }
             }
-            fields.extend(has_remarks.then(|| remark(cell).into()));
-            fields
-        };
-        Table { head, rows: cells.iter().map(row).collect(), words: 1 + usize::from(is_swept) }
+        }
+        if cells.iter().any(|cell| !remark(cell).is_empty()) {
+            columns.push(("remarks".into(), Box::new(|cell| remark(cell).into())));
+        }
+        let row = |cell: &&Cell| columns.iter().map(|(_, field)| field(cell)).collect();
+        let rows = cells.iter().map(row).collect();
+        Table { head: columns.iter().map(|(head, _)| head.clone()).collect(), rows, words: 1 }
     }
 
-    /// A column for each of the subjects that has a number in one of the rows. A note below a number says its ratio to
+    /// A column for each of the subjects that has a cell in one of the rows. A note below a number says its ratio to
     /// `base` with the extremes of the rounds, if there is a base, else the extremes of the number itself.
     pub fn by_subject(results: &Results, rows: &[Row<'_>], subjects: &[&str], base: Option<&str>) -> Table {
+        let is_measured = |row: &&Row<'_>| {
+            let mut cells = subjects.iter().filter_map(|subject| row.cell(results, subject));
+            cells.any(|cell| !cell.failures.is_empty() || cell.spread(row.metric).is_some())
+        };
+        let rows: Vec<&Row<'_>> = rows.iter().filter(is_measured).collect();
         let label = |id: &&str| {
-            let row = rows
-                .iter()
-                .find(|row| row.cell(results, id).is_some_and(|cell| cell.spread(row.metric).is_some()))?;
+            let row = rows.iter().find(|row| row.cell(results, id).is_some())?;
             results.run_of(row.workload)?.subject(id)
         };
         let subjects: Vec<&SubjectLabel> = subjects.iter().filter_map(label).collect();
+
         let field = |row: &Row<'_>, subject: &SubjectLabel| {
-            let Some(cell) = row.cell(results, &subject.id) else { return Field::from("–") };
-            let note = match base {
-                _ if row.metric.total().is_some() => String::new(),
-                Some(id) if id == cell.subject => String::new(),
-                Some(id) => {
-                    ratio_note(cell, results.cell((&cell.workload, id, cell.connections)), row.metric)
+            let Some(cell) = row.cell(results, &subject.id) else { return Field::from(NOTHING) };
+            let ratio = base.and_then(|base| cell.ratio(row.cell(results, base)?, row.metric));
+            let note = match (base, ratio) {
+                (None, _) if row.metric.total().is_none() => extremes(cell, row.metric),
+                (Some(base), Some(Spread { low, median, high })) if base != subject.id => {
+                    format!("{}× ({}–{})", three_digits(median), three_digits(low), three_digits(high))
                 }
-                None => {
-                    cell.spread(row.metric).map_or_else(String::new, |spread| extremes(&spread, row.metric))
-                }
+                _ => String::new(),
             };
             Field { text: value(cell, row.metric), note, is_bold: subject.is_ours }
         };
-        let is_measured = |row: &&Row<'_>| {
-            let mut cells = results.of_workload(row.workload);
-            cells.any(|cell| !cell.failures.is_empty() || cell.spread(row.metric).is_some())
+        let fields = |row: &&Row<'_>| {
+            let numbers = subjects.iter().map(|subject| field(row, subject));
+            [row.title.as_str().into()].into_iter().chain(numbers).collect()
         };
-        let fields = |row: &Row<'_>| {
-            let title = Field::from(row.title.as_str());
-            [title].into_iter().chain(subjects.iter().map(|subject| field(row, subject))).collect()
-        };
-        Table {
-            head: [String::new()]
-                .into_iter()
-                .chain(subjects.iter().map(|subject| subject.title.clone()))
-                .collect(),
-            rows: rows.iter().filter(is_measured).map(fields).collect(),
-            words: 1,
-        }
+        let titles = subjects.iter().map(|subject| subject.title.clone());
+        let head = [String::new()].into_iter().chain(titles).collect();
+        Table { head, rows: rows.iter().map(fields).collect(), words: 1 }
     }
 
     /// Writes the table as Markdown, with columns of one width, and a line break before a note.
@@ -182,14 +169,13 @@ impl Table {
             let note = if note.is_empty() { note } else { format!("<br><small>{note}</small>") };
             format!("<td{}>{text}{note}</td>", class(column))
         };
-        let rows = self
-            .rows
-            .iter()
-            .map(|row| format!("<tr>{}</tr>\n", row.iter().enumerate().map(field).collect::<String>()));
+        let row = |row: &Vec<Field>| {
+            format!("<tr>{}</tr>\n", row.iter().enumerate().map(field).collect::<String>())
+        };
         format!(
             "<div class=\"table\">\n<table>\n<thead><tr>{}</tr></thead>\n<tbody>\n{}</tbody>\n</table>\n</div>\n",
             self.head.iter().enumerate().map(head).collect::<String>(),
-            rows.collect::<String>()
+            self.rows.iter().map(row).collect::<String>()
         )
     }
 }
@@ -219,38 +205,34 @@ impl<T: Into<String>> From<T> for Field {
 }
 
 /// The cells of a workload by connections, then by its first metric, the best first; cells without numbers come last.
-pub fn in_order<'r>(results: &'r Results, workload: &'r WorkloadLabel) -> Vec<&'r Cell> {
+fn in_order<'r>(results: &'r Results, workload: &WorkloadLabel) -> Vec<&'r Cell> {
     let cost = |cell: &Cell| {
         let metric = *workload.metrics.first()?;
         let median = cell.median(metric)?;
         Some(if metric.more_is_better() { -median } else { median })
     };
-    let mut cells: Vec<&Cell> = results.of_workload(&workload.id).collect();
-    cells.sort_by(|a, b| {
-        let costs = cost(a).unwrap_or(f64::INFINITY).total_cmp(&cost(b).unwrap_or(f64::INFINITY));
-        a.connections.cmp(&b.connections).then(costs)
-    });
+    let cost = |cell: &Cell| cost(cell).unwrap_or(f64::INFINITY);
+    let mut cells: Vec<&Cell> = results.cells.iter().filter(|cell| cell.workload == workload.id).collect();
+    cells.sort_by(|a, b| a.connections.cmp(&b.connections).then(cost(a).total_cmp(&cost(b))));
     cells
 }
 
 /// The metrics that a cell of the workload has: first those of its label, then all others.
 pub fn metrics_of(results: &Results, workload: &WorkloadLabel) -> Vec<Metric> {
-    let is_other = |metric: &Metric| {
-        !workload.metrics.contains(metric)
-            && results.of_workload(&workload.id).any(|cell| cell.median(*metric).is_some())
-    };
-    workload
-        .metrics
-        .iter()
-        .copied()
-        .chain(Metric::value_variants().iter().copied().filter(is_other))
-        .collect()
+    let mut metrics = workload.metrics.clone();
+    for metric in Metric::value_variants() {
+        let is_measured = results.of_workload(&workload.id).any(|cell| cell.median(*metric).is_some());
+        if is_measured && !metrics.contains(metric) {
+            metrics.push(*metric);
+        }
+    }
+    metrics
 }
 
 /// The median of a metric without its unit, or `–`. A rate that the driver limited is marked with `≥`, and a number of
 /// conformance cases is followed by their total.
 pub fn value(cell: &Cell, metric: Metric) -> String {
-    let Some(median) = cell.median(metric) else { return "–".to_owned() };
+    let Some(median) = cell.median(metric) else { return NOTHING.into() };
     let bound = if metric == Metric::Throughput && cell.is_driver_bound() { "≥ " } else { "" };
     let total = metric.total().and_then(|total| Some(format!(" of {}", total.format(cell.median(total)?))));
     format!("{bound}{}{}", metric.format(median), total.unwrap_or_default())
@@ -261,21 +243,10 @@ pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-fn extremes(spread: &Spread, metric: Metric) -> String {
-    format!("{}–{}", metric.format(spread.low), metric.format(spread.high))
-}
-
-fn ratio(cell: &Cell, base: Option<&Cell>, metric: Metric) -> String {
-    let ratio = base.and_then(|base| cell.ratio(base, metric));
-    ratio.map_or_else(|| "–".to_owned(), |ratio| three_digits(ratio.median))
-}
-
-/// The median and the extremes of a ratio; empty if there is none.
-fn ratio_note(cell: &Cell, base: Option<&Cell>, metric: Metric) -> String {
-    base.and_then(|base| cell.ratio(base, metric)).map_or_else(String::new, |ratio| {
-        let [low, median, high] = [ratio.low, ratio.median, ratio.high].map(three_digits);
-        format!("{median}× ({low}–{high})")
-    })
+/// The smallest and the largest value of a metric, or `–`.
+fn extremes(cell: &Cell, metric: Metric) -> String {
+    let text = |spread: Spread| format!("{}–{}", metric.format(spread.low), metric.format(spread.high));
+    cell.spread(metric).map_or(NOTHING.into(), text)
 }
 
 /// What was wrong with a cell: failures, requests without a correct response, a driver that was the bottleneck.
@@ -333,9 +304,9 @@ mod tests {
                 cell(("crowd", "httpd", 64), Metric::Cpu, &[4.0]),
             ],
             &[
-                "| connections | server | CPU per request, µs | min–max | 99th percentile of latency, ms |",
-                "| 64 | **httpd** | 4.00 | 4.00–4.00 | – |",
-                "| 1,000 | **httpd** | 6.00 | 6.00–6.00 | – |",
+                "| server | connections | CPU per request, µs | min–max | 99th percentile of latency, ms |",
+                "| **httpd** | 64 | 4.00 | 4.00–4.00 | – |",
+                "| **httpd** | 1,000 | 6.00 | 6.00–6.00 | – |",
             ],
         );
     }

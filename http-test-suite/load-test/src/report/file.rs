@@ -1,0 +1,199 @@
+//! The results file: reads, writes and merges it. It computes no statistic.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::results::{Cell, Machine, Results, SubjectLabel, VERSION, WorkloadLabel};
+
+/// Why a results file could not be used: a sentence that begins after the name of the file.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unusable(String);
+
+impl Results {
+    /// Reads a file that [`write`](Results::write) has written.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or is not such a file.
+    pub fn read(path: &Path) -> Result<Results, Unusable> {
+        Results::parse(
+            &fs::read_to_string(path).map_err(|error| Unusable(format!("cannot be read: {error}")))?,
+        )
+    }
+
+    /// Parses the text of a results file.
+    ///
+    /// # Errors
+    ///
+    /// If the text is malformed or of another version, or a cell belongs to no run.
+    pub fn parse(json: &str) -> Result<Results, Unusable> {
+        /// The only field to read before the version is known.
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u64,
+        }
+        let malformed = |error| Unusable(format!("is not a file of load-test results: {error}"));
+        let Versioned { version } = serde_json::from_str(json).map_err(malformed)?;
+        if version != u64::from(VERSION) {
+            let why = format!("has format version {version}; this program reads version {VERSION}");
+            return Err(Unusable(why));
+        }
+        let results: Results = serde_json::from_str(json).map_err(malformed)?;
+        let is_described = |cell: &&Cell| {
+            results.run_of(&cell.workload).is_some_and(|run| run.subject(&cell.subject).is_some())
+        };
+        match results.cells.iter().find(|cell| !is_described(cell)) {
+            Some(Cell { workload, subject, .. }) => {
+                Err(Unusable(format!("has numbers of {subject} under {workload}, which no run describes")))
+            }
+            None => Ok(results),
+        }
+    }
+
+    /// Writes the results as a JSON file.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), Unusable> {
+        Ok(fs::write(path, self.to_json().map_err(io::Error::from)?)?)
+    }
+
+    /// The results of a file with those of a newer run in place of the old: the run of the same experiment, and all
+    /// cells of the measured workloads. Without a file, the new results alone.
+    ///
+    /// # Errors
+    ///
+    /// If the file exists but cannot be used, or holds results of another machine.
+    pub fn merged_into(self, path: &Path) -> Result<Results, Unusable> {
+        if !path.exists() {
+            return Ok(self);
+        }
+        let mut merged = Results::read(path)?;
+        if merged.machine != self.machine {
+            let Machine { cpu, cpus, kernel, .. } = merged.machine;
+            let why = format!("has results of another machine ({cpus} × {cpu}, {kernel}): move it away");
+            return Err(Unusable(why));
+        }
+        for (experiment, mut run) in self.runs {
+            if let Some(old) = merged.runs.remove(&experiment) {
+                let is_new = |label: &WorkloadLabel| run.workloads.iter().all(|new| new.id != label.id);
+                let workloads: Vec<_> = old.workloads.into_iter().filter(is_new).collect();
+                let is_new = |label: &SubjectLabel| run.subjects.iter().all(|new| new.id != label.id);
+                let subjects: Vec<_> = old.subjects.into_iter().filter(is_new).collect();
+                run.workloads.extend(workloads);
+                run.subjects.extend(subjects);
+            }
+            merged.runs.insert(experiment, run);
+        }
+        let is_kept = |old: &Cell| self.cells.iter().all(|new| new.workload != old.workload);
+        merged.cells.retain(is_kept);
+        merged.cells.extend(self.cells);
+        Ok(merged)
+    }
+
+    /// The results as JSON, with each sample on a line of its own.
+    ///
+    /// # Errors
+    ///
+    /// If a number is not finite.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        let head = serde_json::to_string_pretty(&Results { cells: Vec::new(), ..self.clone() })?;
+        let mut json = head.trim_end_matches("]\n}").to_owned();
+        for (index, cell) in self.cells.iter().enumerate() {
+            let empty = serde_json::to_string(&Cell { samples: Vec::new(), ..cell.clone() })?;
+            let samples: Vec<_> = cell.samples.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+            let comma = if index == 0 { "\n" } else { ",\n" };
+            json.push_str(comma);
+            // No string contains this key, because quotation marks in strings are escaped.
+            json.push_str(
+                &empty.replace("\"samples\":[", &format!("\"samples\":[\n{}", samples.join(",\n"))),
+            );
+        }
+        Ok(json + "\n]}\n")
+    }
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unusable {}
+
+impl From<io::Error> for Unusable {
+    fn from(error: io::Error) -> Unusable {
+        Unusable(format!("cannot be written: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::metric::Metric;
+    use super::super::results::tests::{cell, results};
+    use super::*;
+
+    const HTTPD: (&str, &str, usize) = ("keep-alive", "httpd", 64);
+    const NGINX: (&str, &str, usize) = ("keep-alive", "nginx", 64);
+
+    #[test]
+    fn writes_a_sample_per_line_and_reads_it_back() {
+        let failed = Cell { failures: vec!["\"samples\":[".into()], ..cell(NGINX, Metric::Cpu, &[]) };
+        let results = results(vec![cell(HTTPD, Metric::Cpu, &[1.0, 2.5, 0.1 + 0.2]), failed]);
+        let json = results.to_json().unwrap();
+        assert_eq!(Results::parse(&json).unwrap(), results);
+        assert!(json.contains("\n{\"round\":2,\"values\":{\"cpu\":2.5}},\n"), "{json}");
+        let empty = Results { cells: Vec::new(), ..results };
+        assert_eq!(Results::parse(&empty.to_json().unwrap()).unwrap(), empty);
+    }
+
+    #[test]
+    fn rejects_other_files() {
+        let check = |json: &str, expected: &str| {
+            let error = Results::parse(json).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        check("{}", "is not a file of load-test results");
+        check("{\"version\": 1, \"cells\": 5}", "has format version 1; this program reads version 2");
+        check("{\"version\": 2, \"cells\": 5}", "is not a file of load-test results");
+        for key in [("gone", "nginx", 1), ("crowd", "gone", 1)] {
+            let results = results(vec![cell(key, Metric::Cpu, &[1.0])]);
+            check(&results.to_json().unwrap(), "which no run describes");
+        }
+        let error = Results::read(Path::new("/nonexistent/results.json")).unwrap_err().to_string();
+        assert!(error.starts_with("cannot be read: No such file"), "{error}");
+    }
+
+    #[test]
+    fn a_new_run_replaces_its_own_workloads_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("results.json");
+        let crowd = cell(("crowd", "httpd", 64), Metric::Cpu, &[7.0]);
+        let old =
+            results(vec![crowd.clone(), cell(HTTPD, Metric::Cpu, &[1.0]), cell(NGINX, Metric::Cpu, &[2.0])]);
+        assert_eq!(old.clone().merged_into(&path).unwrap(), old, "there is no file");
+        old.write(&path).unwrap();
+
+        let mut new = results(vec![cell(HTTPD, Metric::Cpu, &[3.0])]);
+        let run = new.runs.get_mut("servers").unwrap();
+        run.date = "2026-02-02T00:00:00Z".into();
+        run.workloads.truncate(1);
+        run.subjects[0].version = "httpd 2".into();
+        let merged = new.clone().merged_into(&path).unwrap();
+        // The ratio of a new sample of httpd to an old one of nginx would compare different minutes.
+        assert_eq!(merged.cells, [crowd, new.cells[0].clone()]);
+        let run = &merged.runs["servers"];
+        assert_eq!(run.date, "2026-02-02T00:00:00Z");
+        assert_eq!(run.workloads.len(), 2);
+        assert_eq!((&*run.subjects[0].version, run.subjects.len()), ("httpd 2", 2));
+
+        let other = Results { machine: Machine { cpus: 64, ..new.machine.clone() }, ..new };
+        let error = other.merged_into(&path).unwrap_err().to_string();
+        assert!(error.contains("another machine (2 × a <fast> one"), "{error}");
+    }
+}
