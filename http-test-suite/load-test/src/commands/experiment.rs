@@ -9,7 +9,7 @@ use clap::Args;
 use http_test_suite::duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use load_test::experiments::{Experiment, Plan, Stage};
-use load_test::report::Results;
+use load_test::report::{Results, table};
 use load_test::subject::programs::Programs;
 
 use super::print;
@@ -101,9 +101,9 @@ pub fn run(arguments: &Arguments, experiment: &'static Experiment) -> Result<boo
     let results = plan.run(&programs, &watch);
     bar.finish_and_clear();
     let results = results?;
-    let all_correct = results.all_correct();
+    let (all_correct, tables) = (results.all_correct(), table::markdown(&results));
     merge(results)?.write(&file)?;
-    print(&format!("{}\n", file.display()))?;
+    print(&format!("{tables}\n{}\n", file.display()))?;
     Ok(all_correct)
 }
 

@@ -118,6 +118,8 @@ impl Plan {
         }
         let subjects = found.iter().map(|(subject, program)| subject_label(subject, program)).collect();
         let (date, load_before) = (machine::now(), machine::load_average());
+        // Before this thread is bound to some of the CPUs.
+        let results = self.no_results();
         let cpus = Cpus::halves()?;
         raise_descriptor_limit();
         bind_to(&cpus.driver)?;
@@ -150,7 +152,7 @@ impl Plan {
             subjects,
             left_out,
         };
-        Ok(Results { runs: [(self.experiment.id.to_owned(), run)].into(), cells, ..self.no_results() })
+        Ok(Results { runs: [(self.experiment.id.to_owned(), run)].into(), cells, ..results })
     }
 
     /// Writes the files that the workloads need, and starts the stub of the weather service if one asks for it.

@@ -132,7 +132,6 @@ pub fn h2o(environment: &Environment) -> String {
     };
     format!(
         "num-threads: {workers}
-pid-file: {scratch}/h2o.pid
 error-log: {scratch}/error.log
 {fast}{log}listen:
   host: 127.0.0.1
