@@ -3,7 +3,9 @@
 //! Every wait ends after [`TIMEOUT`], so that a test fails instead of hanging: each connect, read or write, and each
 //! [`Client::await_status_line`]. A method whose name does not begin with `try_` panics on any error.
 
-use crate::reply::{Reply, ReplyReader, retry_on_eintr};
+pub use crate::reply::Reply as Response;
+
+use crate::reply::{ReplyReader, retry_on_eintr};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::{
     io::{self, Write},
@@ -95,20 +97,20 @@ impl Client {
     ///
     /// If the method of the request is HEAD or its version HTTP/1.0, use [`response_to`](Client::response_to) instead: both
     /// affect where the response ends.
-    pub fn response(&mut self) -> Reply {
+    pub fn response(&mut self) -> Response {
         self.try_response().unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Reads the next response, of any final status. Returns a description of the error if the response is interim
     /// (1xx), malformed, incomplete or missing. The request must not be HEAD or HTTP/1.0.
-    pub fn try_response(&mut self) -> Result<Reply, String> {
+    pub fn try_response(&mut self) -> Result<Response, String> {
         self.reader.reply()
     }
 
     /// Reads the response to `request`, which the test has sent before. The method and the version of `request` decide
     /// whether a body follows and how it may end. Panics if the response is interim (1xx), malformed, incomplete or
     /// missing.
-    pub fn response_to(&mut self, request: impl AsRef<[u8]>) -> Reply {
+    pub fn response_to(&mut self, request: impl AsRef<[u8]>) -> Response {
         let request = request.as_ref();
         self.reader.reply_to(request).unwrap_or_else(|error| {
             panic!("{error}, in response to {}", request[..request.len().min(400)].escape_ascii())
@@ -117,14 +119,14 @@ impl Client {
 
     /// Sends a request and reads its response. Panics if the request cannot be sent, or if the response is interim
     /// (1xx), malformed, incomplete or missing.
-    pub fn fetch(&mut self, request: impl AsRef<[u8]>) -> Reply {
+    pub fn fetch(&mut self, request: impl AsRef<[u8]>) -> Response {
         self.send(&request);
         self.response_to(request)
     }
 
     /// Sends a request and reads its response. Returns a description of the error if the request cannot be sent, or if
     /// the response is interim (1xx), malformed, incomplete or missing.
-    pub fn try_fetch(&mut self, request: impl AsRef<[u8]>) -> Result<Reply, String> {
+    pub fn try_fetch(&mut self, request: impl AsRef<[u8]>) -> Result<Response, String> {
         self.try_send(&request).map_err(|error| error.to_string())?;
         self.reader.reply_to(request.as_ref())
     }

@@ -3,7 +3,7 @@
 use crate::{
     client::{Client, TIMEOUT, get, request},
     demo::{Demo, start_in_process},
-    server::{self, InProcessServer, ServerKind},
+    server::{InProcessServer, ServerKind, settings},
 };
 use demo::{
     App, WeatherSettings,
@@ -18,28 +18,23 @@ use std::{
     time::Duration,
 };
 
-/// The demo application, with a stub of its own as upstream.
+/// Starts a server of this kind, and a stub as its upstream.
 fn start(kind: ServerKind) -> (Arc<Stub>, Demo) {
     let stub = stub();
     let demo = Demo::start(kind, Some(&stub.url()));
     (stub, demo)
 }
 
-/// The same in this process, with settings that the command line does not have.
-fn start_with(engine: Engine, server: Settings, weather: &WeatherSettings) -> (Arc<Stub>, InProcessServer) {
+/// Starts an event loop with settings that the command line does not have, and a stub as its upstream.
+fn start_with(server: Settings, weather: &WeatherSettings) -> (Arc<Stub>, InProcessServer) {
     let stub = stub();
     let url = Some(stub.url().parse().expect("a URL"));
     let app = App { name: "test", root: None, weather: WeatherSettings { url, ..weather.clone() } };
-    (stub, start_in_process(engine, server, &app))
+    (stub, start_in_process(Engine::EventLoop, server, &app))
 }
 
 fn stub() -> Arc<Stub> {
     Stub::start("127.0.0.1:0").expect("a free port")
-}
-
-/// Settings under which each request asks upstream.
-fn uncached() -> WeatherSettings {
-    WeatherSettings { max_age: Duration::ZERO, retry_delay: Duration::ZERO, ..WeatherSettings::default() }
 }
 
 /// The parts of a response: status, media type, `Cache-Control`, and the content, which is JSON.
@@ -52,10 +47,10 @@ fn ask(client: &mut Client, query: &str) -> Parts {
 
 /// Reads the response to a request that was sent.
 fn parts(client: &mut Client) -> Parts {
-    let reply = client.response();
-    let header = |name| reply.header(name).map(str::to_owned);
-    let json = serde_json::from_slice(&reply.body).expect("JSON");
-    (reply.status, header("Content-Type").expect("a media type"), header("Cache-Control"), json)
+    let response = client.response();
+    let header = |name| response.header(name).map(str::to_owned);
+    let json = serde_json::from_slice(&response.body).expect("JSON");
+    (response.status, header("Content-Type").expect("a media type"), header("Cache-Control"), json)
 }
 
 /// A fresh report of the stub's weather.
@@ -88,14 +83,6 @@ fn bad_gateway(detail: &str) -> Parts {
     problem(502, "Bad Gateway", detail, None)
 }
 
-/// A report, stale or not, under settings without a maximum age.
-fn check_stale(client: &mut Client, query: &str, stale: bool) {
-    let (status, _, cache_control, json) = ask(client, query);
-    let seen = (status, cache_control.as_deref(), &json["stale"], &json["current"]["temperature_celsius"]);
-    let expected = if stale { "no-cache" } else { "max-age=0" };
-    assert_eq!(seen, (200, Some(expected), &json!(stale), &json!(4.0)), "{query}");
-}
-
 http_testing::both_engines! {
     fn reports_the_weather_of_a_place(kind: ServerKind) {
         let (stub, demo) = start(kind);
@@ -114,107 +101,6 @@ http_testing::both_engines! {
         let head = client.fetch(request("HEAD", "/weather?city=berlin", ""));
         let age = head.header("Age").and_then(|age| age.parse::<u32>().ok());
         assert!(head.status == 200 && age.is_some(), "{head:?}");
-    }
-
-    fn accepts_every_framing_of_upstream(kind: ServerKind) {
-        let (stub, demo) = start(kind);
-        let client = &mut demo.connect();
-        for (latitude, behaviour) in [Behaviour::Normal, Behaviour::Chunked, Behaviour::CloseDelimited].into_iter().enumerate() {
-            stub.set_behaviour(Some(behaviour));
-            assert_eq!(ask(client, &format!("city={latitude}")).0, 200, "{behaviour:?}");
-            assert_eq!(ask(client, &format!("latitude={latitude}&longitude=0")).0, 200, "{behaviour:?}");
-        }
-    }
-
-    fn rejects_a_query_without_a_valid_place(kind: ServerKind) {
-        let (stub, demo) = start(kind);
-        let client = &mut demo.connect();
-        let long = format!("city={}", "a".repeat(101));
-        for (query, detail, field) in [
-            ("", "is required, or latitude and longitude", Some("city")),
-            ("city", "must not be empty", Some("city")),
-            ("city=+%20", "must not be empty", Some("city")),
-            (&long, "must not exceed 100 characters", Some("city")),
-            ("city=a%0Ab", "must be text without control characters", Some("city")),
-            ("city=a%C2%85b", "must be text without control characters", Some("city")),
-            ("city=%FF", "must be text without control characters", Some("city")),
-            ("city=a&latitude=1&longitude=1", "must not be combined with coordinates", Some("city")),
-            ("city=a&longitude=1", "must not be combined with coordinates", Some("city")),
-            ("latitude=1", "is required with latitude", Some("longitude")),
-            ("longitude=1", "is required with longitude", Some("latitude")),
-            ("latitude=90.01&longitude=1", "must be a number from -90 to 90", Some("latitude")),
-            ("latitude=-91&longitude=1", "must be a number from -90 to 90", Some("latitude")),
-            ("latitude=NaN&longitude=1", "must be a number from -90 to 90", Some("latitude")),
-            ("latitude=&longitude=1", "must be a number from -90 to 90", Some("latitude")),
-            ("latitude=1&longitude=180.01", "must be a number from -180 to 180", Some("longitude")),
-            ("latitude=1&longitude=inf", "must be a number from -180 to 180", Some("longitude")),
-            ("latitude=1&longitude=1,5", "must be a number from -180 to 180", Some("longitude")),
-            ("latitude=x&longitude=x&city=a", "must be a number from -90 to 90", Some("latitude")),
-            ("city=a&city=b", "given more than once", Some("city")),
-            ("latitude=1&latitude=1&longitude=1", "given more than once", Some("latitude")),
-            ("city=a&days=3", "unknown parameter \"days\"; known: city, latitude, longitude", None),
-        ] {
-            assert_eq!(ask(client, query), problem(400, "Bad Request", detail, field), "{query}");
-        }
-        assert_eq!(client.fetch(request("POST", "/weather?city=berlin", "")).status, 405);
-        assert_eq!((stub.count("a"), stub.count("1,1"), stub.count("")), (0, 0, 0));
-    }
-
-    fn reports_faults_of_upstream_as_502(kind: ServerKind) {
-        let (stub, demo) = start(kind);
-        let client = &mut demo.connect();
-        for (latitude, (city, behaviour, fault)) in [
-            ("error", Behaviour::Error, "upstream responded with status 500"),
-            ("redirect", Behaviour::Redirect, "upstream responded with status 302"),
-            ("html", Behaviour::Html, "unexpected JSON from upstream"),
-            ("not-http", Behaviour::NotHttp, "invalid response from upstream: malformed status line"),
-            ("null-member", Behaviour::NullMember, "unexpected JSON from upstream"),
-            ("out-of-range", Behaviour::OutOfRange, "unexpected JSON from upstream"),
-            ("hangup", Behaviour::Hangup, INCOMPLETE),
-            ("truncated", Behaviour::Truncated, INCOMPLETE),
-            ("oversized", Behaviour::Oversized, "invalid response from upstream: body too large"),
-        ].into_iter().enumerate() {
-            let expected = bad_gateway(&format!("the city search failed: {fault}"));
-            assert_eq!(ask(client, &format!("city={city}")), expected, "{city}");
-            stub.set_behaviour(Some(behaviour));
-            let expected = bad_gateway(&format!("the forecast failed: {fault}"));
-            assert_eq!(ask(client, &format!("latitude={latitude}&longitude=0")), expected, "{city}");
-            stub.set_behaviour(None);
-        }
-    }
-
-    fn an_unknown_city_is_a_404(kind: ServerKind) {
-        let (_stub, demo) = start(kind);
-        let client = &mut demo.connect();
-        let expected = problem(404, "Not Found", "no city has this name", Some("city"));
-        assert_eq!(ask(client, "city=Nowhere"), expected);
-        let page = client.fetch(request("GET", "/weather?city=nowhere", "Accept: text/html\r\n"));
-        assert_eq!((page.status, page.header("Content-Type")), (404, Some("text/html; charset=utf-8")));
-    }
-
-    fn an_unreachable_upstream_is_a_502(kind: ServerKind) {
-        // Bound, so that no other process gets the port, but not listening.
-        let closed = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        closed.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
-        let address = closed.local_addr().ok().and_then(|address| address.as_socket()).expect("its address");
-        let demo = Demo::start(kind, Some(&format!("http://{address}")));
-        let seen = ask(&mut demo.connect(), "latitude=1&longitude=1");
-        assert_eq!(seen, bad_gateway("the forecast failed: upstream cannot be reached"));
-    }
-
-    /// Asks both services at once, so that the test waits for one timeout only.
-    fn a_silent_upstream_is_a_504(kind: ServerKind) {
-        let (stub, demo) = start(kind);
-        stub.set_behaviour(Some(Behaviour::Silent));
-        let queries = [("city=a", "city search"), ("latitude=1&longitude=1", "forecast")];
-        let mut clients = queries.map(|_| demo.connect());
-        for (client, (query, _)) in clients.iter_mut().zip(queries) {
-            client.send(get(&format!("/weather?{query}")));
-        }
-        for (client, (_, service)) in clients.iter_mut().zip(queries) {
-            let detail = format!("the {service} failed: upstream did not respond in time");
-            assert_eq!(parts(client), problem(504, "Gateway Timeout", &detail, None));
-        }
     }
 
     /// Each client first requests `/hello`. When it has that response, the server has its second request as well.
@@ -237,57 +123,125 @@ http_testing::both_engines! {
     }
 }
 
-/// What only other settings than those of the programs can show.
-mod adjusted {
-    use super::*;
+#[test]
+fn rejects_a_query_without_a_valid_place() {
+    let (stub, demo) = start(ServerKind::EventLoop);
+    let client = &mut demo.connect();
+    let long = format!("city={}", "a".repeat(101));
+    for (query, detail, field) in [
+        ("", "is required, or latitude and longitude", Some("city")),
+        ("city", "must not be empty", Some("city")),
+        ("city=+%20", "must not be empty", Some("city")),
+        (&long, "must not exceed 100 characters", Some("city")),
+        ("city=a%0Ab", "must be text without control characters", Some("city")),
+        ("city=a%C2%85b", "must be text without control characters", Some("city")),
+        ("city=%FF", "must be text without control characters", Some("city")),
+        ("city=a&latitude=1&longitude=1", "must not be combined with coordinates", Some("city")),
+        ("city=a&longitude=1", "must not be combined with coordinates", Some("city")),
+        ("latitude=1", "is required with latitude", Some("longitude")),
+        ("longitude=1", "is required with longitude", Some("latitude")),
+        ("latitude=90.01&longitude=1", "must be a number from -90 to 90", Some("latitude")),
+        ("latitude=-91&longitude=1", "must be a number from -90 to 90", Some("latitude")),
+        ("latitude=NaN&longitude=1", "must be a number from -90 to 90", Some("latitude")),
+        ("latitude=&longitude=1", "must be a number from -90 to 90", Some("latitude")),
+        ("latitude=1&longitude=180.01", "must be a number from -180 to 180", Some("longitude")),
+        ("latitude=1&longitude=inf", "must be a number from -180 to 180", Some("longitude")),
+        ("latitude=1&longitude=1,5", "must be a number from -180 to 180", Some("longitude")),
+        ("latitude=x&longitude=x&city=a", "must be a number from -90 to 90", Some("latitude")),
+        ("city=a&city=b", "given more than once", Some("city")),
+        ("latitude=1&latitude=1&longitude=1", "given more than once", Some("latitude")),
+        ("city=a&days=3", "unknown parameter \"days\"; known: city, latitude, longitude", None),
+    ] {
+        assert_eq!(ask(client, query), problem(400, "Bad Request", detail, field), "{query}");
+    }
+    assert_eq!(client.fetch(request("POST", "/weather?city=berlin", "")).status, 405);
+    assert_eq!((stub.count("a"), stub.count("1,1"), stub.count("")), (0, 0, 0));
+}
 
-    http_testing::both_engines! {
-        fn serves_a_stale_report_while_upstream_fails(engine: Engine) {
-            let (stub, server) = start_with(engine, server::settings(), &uncached());
-            let client = &mut server.connect();
-            for query in ["city=berlin", "latitude=52.52&longitude=13.41"] {
-                stub.set_behaviour(None);
-                check_stale(client, query, false);
-                for behaviour in [Behaviour::Error, Behaviour::Hangup, Behaviour::Html] {
-                    stub.set_behaviour(Some(behaviour));
-                    check_stale(client, query, true);
-                }
-                stub.set_behaviour(None);
-                check_stale(client, query, false);
-            }
-        }
+#[test]
+fn reports_faults_of_upstream_as_502() {
+    let (stub, demo) = start(ServerKind::EventLoop);
+    let client = &mut demo.connect();
+    for (latitude, (city, behaviour, fault)) in [
+        ("error", Behaviour::Error, "upstream responded with status 500"),
+        ("redirect", Behaviour::Redirect, "upstream responded with status 302"),
+        ("html", Behaviour::Html, "unexpected JSON from upstream"),
+        ("not-http", Behaviour::NotHttp, "invalid response from upstream: malformed status line"),
+        ("null-member", Behaviour::NullMember, "unexpected JSON from upstream"),
+        ("out-of-range", Behaviour::OutOfRange, "unexpected JSON from upstream"),
+        ("hangup", Behaviour::Hangup, INCOMPLETE),
+        ("truncated", Behaviour::Truncated, INCOMPLETE),
+        ("oversized", Behaviour::Oversized, "invalid response from upstream: body too large"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let expected = bad_gateway(&format!("the city search failed: {fault}"));
+        assert_eq!(ask(client, &format!("city={city}")), expected, "{city}");
+        stub.set_behaviour(Some(behaviour));
+        let expected = bad_gateway(&format!("the forecast failed: {fault}"));
+        assert_eq!(ask(client, &format!("latitude={latitude}&longitude=0")), expected, "{city}");
+        stub.set_behaviour(None);
+    }
 
-        fn does_not_serve_a_report_that_is_too_old(engine: Engine) {
-            let weather = WeatherSettings { stale_if_error: Duration::ZERO, ..uncached() };
-            let (stub, server) = start_with(engine, server::settings(), &weather);
-            let client = &mut server.connect();
-            check_stale(client, "city=berlin", false);
-            stub.set_behaviour(Some(Behaviour::Error));
-            let expected = bad_gateway("the city search failed: upstream responded with status 500");
-            assert_eq!(ask(client, "city=berlin"), expected);
-        }
+    // Bound, so that no other process gets the port, but not listening.
+    let closed = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    closed.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+    let address = closed.local_addr().ok().and_then(|address| address.as_socket()).expect("its address");
+    let demo = Demo::start(ServerKind::EventLoop, Some(&format!("http://{address}")));
+    let expected = bad_gateway("the forecast failed: upstream cannot be reached");
+    assert_eq!(ask(&mut demo.connect(), "latitude=1&longitude=1"), expected);
+}
 
-        fn does_not_repeat_a_failed_fetch_at_once(engine: Engine) {
-            let weather = WeatherSettings { retry_delay: Duration::from_secs(3600), ..uncached() };
-            let (stub, server) = start_with(engine, server::settings(), &weather);
-            let client = &mut server.connect();
-            stub.set_behaviour(Some(Behaviour::Hangup));
-            for _ in 0..2 {
-                let expected = bad_gateway(&format!("the city search failed: {INCOMPLETE}"));
-                assert_eq!(ask(client, "city=berlin"), expected);
-                stub.set_behaviour(None);
-            }
-            assert_eq!((stub.count("berlin"), ask(client, "city=tokyo").0), (1, 200));
-        }
+#[test]
+fn accepts_every_framing_of_upstream() {
+    let (stub, demo) = start(ServerKind::EventLoop);
+    let client = &mut demo.connect();
+    for (latitude, behaviour) in
+        [Behaviour::Normal, Behaviour::Chunked, Behaviour::CloseDelimited].into_iter().enumerate()
+    {
+        stub.set_behaviour(Some(behaviour));
+        assert_eq!(ask(client, &format!("city={latitude}")).0, 200, "{behaviour:?}");
+        assert_eq!(ask(client, &format!("latitude={latitude}&longitude=0")).0, 200, "{behaviour:?}");
+    }
+    stub.set_behaviour(None);
+    let expected = problem(404, "Not Found", "no city has this name", Some("city"));
+    assert_eq!(ask(client, "city=Nowhere"), expected);
+}
 
-        /// The idle timeout never expires, and the whole response would take a quarter of a minute.
-        fn a_trickling_response_exceeds_the_total_timeout(engine: Engine) {
-            let (idle_timeout, total_timeout) = (Duration::from_secs(10), Duration::from_millis(300));
-            let weather = WeatherSettings { idle_timeout, total_timeout, ..WeatherSettings::default() };
-            let (_stub, server) = start_with(engine, server::settings(), &weather);
-            let detail = "the city search failed: upstream did not respond in time";
-            let expected = problem(504, "Gateway Timeout", detail, None);
-            assert_eq!(ask(&mut server.connect(), "city=trickle"), expected);
+/// A silent upstream exceeds the timeout between reads, one that sends a byte now and then the timeout for everything.
+#[test]
+fn a_slow_upstream_is_a_504() {
+    let (short, long) = (Duration::from_millis(300), Duration::from_secs(10));
+    let check = |idle_timeout, total_timeout, behaviour, query: &str, service| {
+        let weather = WeatherSettings { idle_timeout, total_timeout, ..WeatherSettings::default() };
+        let (stub, server) = start_with(settings(), &weather);
+        stub.set_behaviour(behaviour);
+        let detail = format!("the {service} failed: upstream did not respond in time");
+        let expected = problem(504, "Gateway Timeout", &detail, None);
+        assert_eq!(ask(&mut server.connect(), query), expected);
+    };
+    check(short, long, Some(Behaviour::Silent), "city=a", "city search");
+    check(short, long, Some(Behaviour::Silent), "latitude=1&longitude=1", "forecast");
+    check(long, short, None, "city=trickle", "city search");
+}
+
+#[test]
+fn serves_a_stale_report_while_upstream_fails() {
+    let [max_age, retry_delay] = [Duration::ZERO; 2];
+    let weather = WeatherSettings { max_age, retry_delay, ..WeatherSettings::default() };
+    let (stub, server) = start_with(settings(), &weather);
+    let client = &mut server.connect();
+    for query in ["city=berlin", "latitude=52.52&longitude=13.41"] {
+        for (behaviour, stale) in
+            [(None, false), (Some(Behaviour::Error), true), (Some(Behaviour::Html), true), (None, false)]
+        {
+            stub.set_behaviour(behaviour);
+            let (status, _, cache_control, json) = ask(client, query);
+            let seen =
+                (status, cache_control.as_deref(), &json["stale"], &json["current"]["temperature_celsius"]);
+            let expected = if stale { "no-cache" } else { "max-age=0" };
+            assert_eq!(seen, (200, Some(expected), &json!(stale), &json!(4.0)), "{query}");
         }
     }
 }
@@ -296,8 +250,8 @@ mod adjusted {
 /// time, and must not leave a fetch behind that never ends. The blocking engine has no such queue.
 #[test]
 fn a_full_pool_of_the_event_loop_abandons_the_fetch() {
-    let narrow = Settings { pool_threads: 1, pool_queue: 1, ..server::settings() };
-    let (stub, server) = start_with(Engine::EventLoop, narrow, &WeatherSettings::default());
+    let narrow = Settings { pool_threads: 1, pool_queue: 1, ..settings() };
+    let (stub, server) = start_with(narrow, &WeatherSettings::default());
     stub.set_behaviour(Some(Behaviour::Held));
     let [mut first, mut second, mut third] = [(); 3].map(|()| server.connect());
     first.send(get("/weather?city=a"));

@@ -2,10 +2,10 @@
 //!
 //! | module | tests |
 //! |---|---|
-//! | [`app`] | routes, errors, and the headers of every response |
+//! | [`app`] | routes, errors, and the headers of every response: all routes on each kind of server |
 //! | [`app_echo`] | `/echo` |
 //! | [`app_weather`] | `/weather` |
-//! | [`leaving`] | clients that leave before their response |
+//! | [`faults`] | clients that leave before their response, and code that panics |
 //! | [`operations`] | graceful shutdown and the error log of the programs |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
@@ -14,7 +14,7 @@ mod app;
 mod app_echo;
 mod app_weather;
 mod demo;
-mod leaving;
+mod faults;
 mod operations;
 
-use http_testing::{client, reply, server};
+use http_testing::{client, server};

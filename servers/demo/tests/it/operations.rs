@@ -36,8 +36,8 @@ http_testing::both_engines! {
         busy.send(get("/io_task?ms=400"));
         program.signal(Signal::TERM);
         idle.expect_eof();
-        let reply = busy.response();
-        assert_eq!((reply.status, reply.header("Connection")), (200, Some("close")));
+        let response = busy.response();
+        assert_eq!((response.status, response.header("Connection")), (200, Some("close")));
         busy.expect_eof();
         drop((idle, busy));
         assert_eq!(program.wait().code, Some(0));

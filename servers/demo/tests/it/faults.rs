@@ -1,0 +1,67 @@
+//! Clients that leave before their response, and code that panics: the programs recover.
+
+use crate::{
+    client::{Client, get},
+    demo::program,
+    server::ServerKind,
+};
+use http_engine::Settings;
+use http_testing::{program::Program, server_under_test::ServerUnderTest, site::Site};
+use std::sync::Arc;
+
+/// How many clients request each task.
+const CLIENTS: usize = 30;
+
+/// Requests per kind of failure. Their log messages fill the pipe of standard error, which the test does not read.
+const PANICS: usize = 400;
+
+fn start(kind: ServerKind, site: &Arc<Site>) -> ServerUnderTest {
+    ServerUnderTest::start(kind, "/static/notes.txt", || {
+        Program::start(program(kind).arg("--root").arg(site.root()))
+    })
+}
+
+http_testing::both_engines! {
+    /// Without an end, the tasks would take longer than the test waits.
+    fn tasks_end_when_their_clients_leave(kind: ServerKind) {
+        let site = Site::shared();
+        let server = start(kind, &site);
+        for target in ["/io_task?ms=60000", "/cpu_task?n=5000000"] {
+            let ask = |_| {
+                let mut client = server.connect();
+                client.send(get(target));
+                client
+            };
+            let clients: Vec<Client> = (0..CLIENTS).map(ask).collect();
+            server.wait_for_connections(CLIENTS);
+            clients.into_iter().for_each(Client::reset);
+            server.wait_until_idle();
+        }
+        // The threads that served the clients wait for others for some seconds.
+        server.check_recovers_with_threads(CLIENTS + 2 * Settings::default().pool_threads);
+    }
+
+    fn a_panicking_handler_closes_its_own_connection_only(kind: ServerKind) {
+        let site = Site::shared();
+        let server = start(kind, &site);
+        let mut kept = server.connect();
+        assert_eq!(kept.fetch(get("/static/notes.txt")).status, 200);
+        let mut download = Client::connect_with_small_buffer(server.address());
+        download.send(get("/static/large.bin"));
+        for target in ["/error_task", "/error_task?kind=panic-offload", "/error_task?kind=dropped"] {
+            for _ in 0..PANICS {
+                let mut client = server.connect();
+                client.send(get(target) + &get("/static/notes.txt"));
+                let response = client.response();
+                assert_eq!((response.status, response.close), (500, true), "{target}");
+                client.expect_eof();
+            }
+        }
+        assert_eq!(kept.fetch(get("/static/notes.txt")).text(), "notes\n");
+        assert!(download.response().body == site.large, "not the bytes of the file");
+        kept.finish();
+        download.finish();
+        // Each process starts its thread pool with the first offloaded job.
+        server.check_recovers_with_threads(2 * Settings::default().pool_threads);
+    }
+}
