@@ -323,28 +323,4 @@ fn malformed_at(offset: usize, bytes: &[u8], detail: impl Display) -> Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use http_engine::CancellationToken;
-
-    #[test]
-    fn offloads_long_bodies_up_to_a_limit() {
-        let reply_to = |len| reply(&vec![b'x'; len], Some(b"text/plain"), Format::Json);
-        let is_rejected = || {
-            let problem = reply_to(MAX_INLINE + 1).err();
-            problem
-                .is_some_and(|problem| problem.response(Format::Json).status() == Status::SERVICE_UNAVAILABLE)
-        };
-        assert!(matches!(reply_to(MAX_INLINE), Ok(Reply::Now(_))));
-        let waiting: Vec<_> = (0..MAX_OFFLOADED).map(|_| reply_to(MAX_INLINE + 1)).collect();
-        assert!(is_rejected());
-        let run = |reply| match reply {
-            Ok(Reply::Offload(job)) => job(&CancellationToken::default()),
-            reply => panic!("not offloaded: {reply:?}"),
-        };
-        let unsent: Vec<Response> = waiting.into_iter().map(run).collect();
-        assert!(is_rejected());
-        drop(unsent);
-        assert!(matches!(reply_to(MAX_INLINE + 1), Ok(Reply::Offload(_))));
-    }
-}
+mod tests;

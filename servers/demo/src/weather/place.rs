@@ -82,23 +82,60 @@ mod tests {
     use http_engine::http_core::testing::ReceivedRequest;
     use std::time::Instant;
 
+    /// Parses a query. Expects the place as it is shown, or the detail of the error.
+    fn check(query: &str, expected: Result<&str, &str>) {
+        let head = format!("GET /weather?{query} HTTP/1.0\r\n\r\n");
+        let received = ReceivedRequest::new(head.as_bytes(), Instant::now()).expect("a request");
+        let place = Place::parse(&received.as_request());
+        let actual = place.map(|place| place.to_string()).map_err(|problem| problem.detail.into_owned());
+        assert_eq!(actual, expected.map(str::to_owned).map_err(str::to_owned), "{query}");
+    }
+
     #[test]
     fn rounds_coordinates_and_rejects_those_out_of_range() {
-        let check = |latitude: &str, expected: Option<&str>| {
-            let head = format!("GET /weather?longitude=0&latitude={latitude} HTTP/1.0\r\n\r\n");
-            let received = ReceivedRequest::new(head.as_bytes(), Instant::now()).expect("a request");
-            let place = Place::parse(&received.as_request()).ok().map(|place| place.to_string());
-            assert_eq!(place, expected.map(|latitude| format!("{latitude}, 0")), "{latitude:?}");
-        };
-        check("52.52437", Some("52.52"));
-        check("52.526", Some("52.53"));
-        check("-0.29", Some("-0.29"));
-        check("-90", Some("-90"));
-        check("90.0", Some("90"));
-        check("9e1", Some("90"));
-        check("-0.001", Some("0"));
-        check("7.3", Some("7.3"));
-        let invalid = "|+|90.001|-90.001|NaN|inf|-inf|1e999|5%C2%B0|+5|5,5|0x5";
-        invalid.split('|').for_each(|latitude| check(latitude, None));
+        for (latitude, rounded) in [
+            ("52.52437", "52.52"),
+            ("52.526", "52.53"),
+            ("-0.29", "-0.29"),
+            ("-90", "-90"),
+            ("90.0", "90"),
+            ("9e1", "90"),
+            ("-0.001", "0"),
+            ("7.3", "7.3"),
+        ] {
+            check(&format!("longitude=0&latitude={latitude}"), Ok(&format!("{rounded}, 0")));
+        }
+        for invalid in "|+|90.001|-90.001|NaN|inf|-inf|1e999|5%C2%B0|+5|5,5|0x5".split('|') {
+            let detail = "must be a number from -90 to 90";
+            check(&format!("longitude=0&latitude={invalid}"), Err(detail));
+            check(&format!("longitude=x&latitude={invalid}&city=a"), Err(detail));
+        }
+        for invalid in ["180.01", "-180.01", "inf", "1,5"] {
+            check(&format!("longitude={invalid}&latitude=1"), Err("must be a number from -180 to 180"));
+        }
+    }
+
+    #[test]
+    fn a_place_is_a_city_or_coordinates() {
+        let long = format!("city={}", "a".repeat(101));
+        for (query, expected) in [
+            ("city=+BERLIN%20&", Ok("\"berlin\"")),
+            ("", Err("is required, or latitude and longitude")),
+            ("city", Err("must not be empty")),
+            ("city=+%20", Err("must not be empty")),
+            (&long, Err("must not exceed 100 characters")),
+            ("city=a%0Ab", Err("must be text without control characters")),
+            ("city=a%C2%85b", Err("must be text without control characters")),
+            ("city=%FF", Err("must be text without control characters")),
+            ("city=a&latitude=1&longitude=1", Err("must not be combined with coordinates")),
+            ("city=a&longitude=1", Err("must not be combined with coordinates")),
+            ("latitude=1", Err("is required with latitude")),
+            ("longitude=1", Err("is required with longitude")),
+            ("city=a&city=b", Err("given more than once")),
+            ("latitude=1&latitude=1&longitude=1", Err("given more than once")),
+            ("city=a&days=3", Err("unknown parameter \"days\"; known: city, latitude, longitude")),
+        ] {
+            check(query, expected);
+        }
     }
 }

@@ -23,7 +23,7 @@ fn ask(demo: &Demo, request: impl AsRef<[u8]>) -> Response {
 }
 
 /// Checks the JSON of an error. `members` are those besides its status and title.
-pub fn check_problem(demo: &Demo, request: impl AsRef<[u8]>, status: u16, title: &str, members: &Value) {
+fn check_problem(demo: &Demo, request: impl AsRef<[u8]>, status: u16, title: &str, members: &Value) {
     let request = request.as_ref();
     let start = request[..request.len().min(200)].escape_ascii();
     let response = ask(demo, request);
@@ -124,6 +124,11 @@ fn rejects_invalid_parameters() {
             check_problem(demo, get(target), 400, "Bad Request", &members);
         }
     }
+    let untyped = json!({ "field": "Content-Type", "detail": "must be one media type" });
+    let twice = "Content-Type: text/plain\r\ncontent-type: text/plain\r\nContent-Length: 2\r\n";
+    check_problem(demo, request("POST", "/echo", twice) + "{}", 400, "Bad Request", &untyped);
+    let none = json!({ "detail": "there is no body to echo" });
+    check_problem(demo, request("POST", "/echo", ""), 400, "Bad Request", &none);
 }
 
 #[test]

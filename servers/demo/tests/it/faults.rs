@@ -13,7 +13,7 @@ use std::sync::Arc;
 const CLIENTS: usize = 30;
 
 /// Requests per kind of failure. Their log messages fill the pipe of standard error, which the test does not read.
-const PANICS: usize = 400;
+const PANICS: usize = 200;
 
 fn start(kind: ServerKind, site: &Arc<Site>) -> ServerUnderTest {
     ServerUnderTest::start(kind, "/static/notes.txt", || {
