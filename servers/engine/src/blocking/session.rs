@@ -323,9 +323,10 @@ impl Session<'_> {
                 return None;
             }
         }
-        match job.and_then(CatchDrop::into_inner) {
-            Some(job) if due < deadline => Some(catch_panic(|| job(&late.token)).map_err(Rejection::from)),
-            _ => Some(Err(Rejection::ReplyTimeout)),
+        // A job that is not due any more is dropped while it is still caught: its destructor may panic.
+        match job.filter(|_| due < deadline).and_then(CatchDrop::into_inner) {
+            Some(job) => Some(catch_panic(|| job(&late.token)).map_err(Rejection::from)),
+            None => Some(Err(Rejection::ReplyTimeout)),
         }
     }
 }
