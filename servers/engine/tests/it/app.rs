@@ -12,7 +12,10 @@ use http_engine::{
 };
 use std::{
     mem,
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::{
+        Mutex,
+        mpsc::{Receiver, Sender, channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -31,10 +34,10 @@ pub enum Event {
     Dropped,
 }
 
-/// Sends [`Event::Dropped`] when it is dropped. A job or a source owns one.
-pub struct Watched(pub Sender<Event>);
+/// Panics when it is dropped, and sends [`Event::Dropped`] before. Each job and source of the application owns one.
+pub struct Bomb(pub Sender<Event>);
 
-impl Watched {
+impl Bomb {
     /// Reports an event. The test may have ended.
     pub fn send(&self, event: Event) {
         let _ = self.0.send(event);
@@ -52,9 +55,13 @@ impl Watched {
     }
 }
 
-impl Drop for Watched {
+impl Drop for Bomb {
     fn drop(&mut self) {
         self.send(Event::Dropped);
+        // A second panic would end the test process.
+        if !thread::panicking() {
+            panics::fail();
+        }
     }
 }
 
@@ -64,12 +71,13 @@ pub struct App {
     responders: Sender<Responder>,
     feeds: Sender<Feed>,
     events: Sender<Event>,
+    unblocked: Mutex<Receiver<()>>,
 }
 
 impl App {
     fn reply(&self, path: &str) -> Reply {
         let text = |text: &'static str| move || Response::text(text);
-        let watched = || Watched(self.events.clone());
+        let bomb = || Bomb(self.events.clone());
         match path {
             "/after" => Reply::after(DELAY, text("after")),
             "/offload" => Reply::offload(text("offload")),
@@ -88,18 +96,23 @@ impl App {
             "/dropped-elsewhere" => Reply::Deferred(Box::new(|responder| {
                 thread::spawn(move || drop(responder));
             })),
+            "/blocks" => {
+                let _ = self.events.send(Event::Started);
+                let _ = self.unblocked.lock().expect("no panic").recv_timeout(TIMEOUT);
+                text("unblocked")().into()
+            }
             // These two go on as middleware often lets them: wrapped.
             "/never" => {
-                let watched = watched();
+                let bomb = bomb();
                 wrapped(Reply::after(LONG, move || {
-                    watched.send(Event::Started);
+                    bomb.send(Event::Started);
                     text("never")()
                 }))
             }
             "/running" => {
-                let watched = watched();
+                let bomb = bomb();
                 wrapped(Reply::offload_with(move |token| {
-                    watched.run(token);
+                    bomb.run(token);
                     text("running")()
                 }))
             }
@@ -108,9 +121,7 @@ impl App {
                 let _ = self.feeds.send(feed);
                 response.into()
             }
-            "/endless" => {
-                Response::bytes(Body::Stream(Box::new(EndlessSource { _watched: watched() }))).into()
-            }
+            "/endless" => Response::bytes(Body::Stream(Box::new(EndlessSource { _bomb: bomb() }))).into(),
             path => failures::reply(path)
                 .or_else(|| panics::reply(path, &self.events))
                 .unwrap_or_else(|| Response::text(path.to_owned()).into()),
@@ -124,12 +135,20 @@ fn wrapped(reply: Reply) -> Reply {
 
 impl Handler for App {
     fn admit(&self, head: &Request<'_>) -> Admit {
-        if head.path() == "/admit" { panics::fail() } else { Admit::Buffer }
+        match head.path() {
+            "/panics-early" => panics::fail(),
+            "/early" => Admit::AtHead,
+            "/four" => Admit::BufferUpTo(4),
+            _ => Admit::Buffer,
+        }
     }
 
     fn handle(&self, request: &Request<'_>) -> Reply {
         let path = if request.method() == Method::Connect { "/bomb" } else { request.path() };
-        let reply = self.reply(path);
+        let reply = match request.method() {
+            Method::Post => Response::text(format!("{path} {}", request.body().len())).into(),
+            _ => self.reply(path),
+        };
         let _ = self.handled.send(path.to_owned());
         reply
     }
@@ -146,13 +165,15 @@ impl Handler for App {
 pub struct TestApp {
     pub server: InProcessServer,
     /// The path of each request, when the handler has made its reply.
-    handled: Receiver<String>,
+    pub handled: Receiver<String>,
     /// The responders of `/held`.
     responders: Receiver<Responder>,
     /// The feeds of `/stream`.
     pub feeds: Receiver<Feed>,
     /// What happens to jobs and sources.
     pub events: Receiver<Event>,
+    /// Ends the wait of `/blocks`.
+    pub unblock: Sender<()>,
 }
 
 impl TestApp {
@@ -168,9 +189,11 @@ impl TestApp {
     ) -> TestApp {
         let ((handled_by, handled), (held, responders)) = (channel(), channel());
         let ((fed, feeds), (seen, events)) = (channel(), channel());
-        let app = App { handled: handled_by, responders: held, feeds: fed, events: seen };
+        let (unblock, unblocked) = channel();
+        let unblocked = Mutex::new(unblocked);
+        let app = App { handled: handled_by, responders: held, feeds: fed, events: seen, unblocked };
         let server = InProcessServer::start(engine, settings, wrap(app));
-        TestApp { server, handled, responders, feeds, events }
+        TestApp { server, handled, responders, feeds, events, unblock }
     }
 
     pub fn connect(&self) -> Client {

@@ -1,12 +1,14 @@
-//! Work for a client that has left, and work that takes too long: it is dropped, or learns that nothing waits for it.
+//! Work for a client that has left, and work that takes too long: it is dropped, or learns that nothing waits for it. Each value
+//! of the application panics when it is dropped ([`Bomb`]).
 
 use crate::{
-    app::{Event, TestApp, Watched, settings_with, wait_for_room, with_reply_timeout},
+    app::{Bomb, Event, TestApp, settings_with, wait_for_room, with_reply_timeout},
     client::{TIMEOUT, get, wait_for},
     server::{InProcessServer, settings},
 };
 use http_engine::{Engine, Reply, Request, Response};
 use std::{
+    mem,
     sync::{Mutex, mpsc::channel},
     time::Duration,
 };
@@ -56,12 +58,16 @@ http_testing::both_engines! {
 
     /// With one connection allowed, the next client gets 503 until the connection of the first is closed.
     fn a_client_that_leaves_makes_room_for_another(engine: Engine) {
-        for path in ["/never", "/running", "/held"] {
-            let one = settings_with(|settings| (settings.workers, settings.max_connections) = (1, Some(1)));
-            let app = TestApp::start(engine, one);
-            app.request(path).reset();
-            wait_for_room(&app.server);
+        let one = settings_with(|settings| (settings.workers, settings.max_connections) = (1, Some(1)));
+        let app = TestApp::start(engine, one);
+        for path in ["/never", "/running", "/held", "/stream", "/endless"] {
+            for _ in 0..3 {
+                let mut client = wait_for_room(&app.server);
+                app.request_on(&mut client, path);
+                client.reset();
+            }
         }
+        wait_for_room(&app.server);
     }
 
     /// A client that has closed only its sending side has not left.
@@ -94,13 +100,15 @@ fn a_queued_job_is_dropped_when_its_client_leaves_or_waits_too_long() {
         let (events, seen) = channel();
         let released = Mutex::new(Some(released));
         let server = InProcessServer::start(Engine::EventLoop, settings, move |request: &Request<'_>| {
-            let watched = Watched(events.clone());
+            let bomb = Bomb(events.clone());
             let released = (request.path() == "/busy").then(|| released.lock().unwrap().take()).flatten();
             Reply::offload(move || {
-                watched.send(Event::Started);
+                bomb.send(Event::Started);
                 if let Some(released) = released {
                     let _ = released.recv_timeout(TIMEOUT);
                 }
+                // Its drop would be a panic of the job.
+                mem::forget(bomb);
                 Response::text("done")
             })
         });

@@ -3,20 +3,11 @@
 
 use crate::{
     app::{Event, LONG, TestApp, settings_with},
-    client::{TIMEOUT, get},
+    client::get,
     server::{InProcessServer, settings},
 };
 use http_engine::{Engine, Handler, Reply, Request, Response, Server, listener::Sharing};
-use std::{
-    hint::black_box,
-    io,
-    net::TcpListener,
-    sync::{
-        Arc, Mutex,
-        mpsc::{Receiver, channel},
-    },
-    time::Duration,
-};
+use std::{hint::black_box, io, net::TcpListener, time::Duration};
 
 fn here() -> impl Handler {
     |_: &Request<'_>| Response::text("here")
@@ -98,21 +89,13 @@ http_testing::both_engines! {
 
     /// A handler cannot be interrupted. Any grace period is accepted.
     fn stop_does_not_wait_for_a_handler_that_does_not_return(engine: Engine) {
-        let (release, released) = channel::<()>();
-        let (started, has_started) = channel();
-        let (released, started) = (Arc::new(Mutex::new(released)), Mutex::new(started));
-        let server = InProcessServer::run(engine, bound(), move |_: &Request<'_>| {
-            started.lock().expect("no panic").send(()).expect("the test still runs");
-            let released: &Receiver<()> = &released.lock().expect("no panic");
-            let _ = released.recv();
-            Response::text("here")
-        });
-        let mut client = server.connect();
-        client.send(get("/"));
-        has_started.recv_timeout(TIMEOUT).expect("the handler is called");
-        server.handle().shut_down(Duration::MAX);
-        drop(server);
-        drop(release);
+        let app = TestApp::start(engine, settings());
+        let mut client = app.connect();
+        client.send(get("/blocks"));
+        app.expect(&[Event::Started]);
+        app.server.handle().shut_down(Duration::MAX);
+        let TestApp { server, unblock, .. } = app;
+        drop((server, unblock));
         // The thread then closes the connection, with or without a response.
         let _ = client.try_response();
         client.expect_eof();

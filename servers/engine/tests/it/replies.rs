@@ -1,12 +1,11 @@
 //! Every kind of reply on both engines: immediate, delayed, offloaded, deferred.
 
 use crate::{
-    app::{DELAY, TestApp, check_open, settings_with, with_reply_timeout},
+    app::{DELAY, Event, TestApp, check_open, settings_with, with_reply_timeout},
     client::{Client, TIMEOUT, get, request},
-    server::{InProcessServer, settings},
+    server::settings,
 };
 use http_engine::{Engine, Middleware, Next, Rejected, Reply, Request, Responder, Response, Stack};
-use std::sync::{Mutex, mpsc::channel};
 
 /// Adds a header to every response of the handler and of the library.
 struct Mark;
@@ -110,27 +109,17 @@ http_testing::both_engines! {
 /// them. The loop is held within a series of such replies, until the other client's request has arrived.
 #[test]
 fn a_client_whose_replies_complete_at_once_does_not_delay_others() {
-    const FIRST: usize = 50;
     const REST: usize = 300;
-    let ((seen_sender, seen), (entered, has_entered)) = (channel(), channel());
-    let (release, released) = channel::<()>();
-    let released = Mutex::new(released);
-    let settings = settings_with(|settings| settings.workers = 1);
-    let server = InProcessServer::start(Engine::EventLoop, settings, move |request: &Request<'_>| {
-        seen_sender.send(request.path().to_owned()).expect("the test still runs");
-        if request.path() == "/hold" {
-            entered.send(()).expect("the test still runs");
-            released.lock().expect("no panic").recv_timeout(TIMEOUT).expect("the test releases it");
-        }
-        Reply::Deferred(Box::new(|responder| responder.respond(Response::text("done"))))
-    });
-    let (mut greedy, mut other) = (server.connect(), server.connect());
-    assert_eq!(other.fetch(get("/other")).text(), "done");
-    greedy.send(get("/greedy").repeat(FIRST) + &get("/hold") + &get("/greedy").repeat(REST));
-    has_entered.recv_timeout(TIMEOUT).expect("the request arrives");
+    let app = TestApp::start(Engine::EventLoop, settings_with(|settings| settings.workers = 1));
+    let (mut greedy, mut other) = (app.connect(), app.connect());
+    check_open(&mut other, "/other");
+    let many = |count| get("/deferred-at-once").repeat(count);
+    greedy.send(many(50) + &get("/blocks") + &many(REST));
+    app.expect(&[Event::Started]);
     other.send(get("/other"));
-    release.send(()).expect("the handler waits");
-    assert_eq!(other.response().text(), "done");
-    let before = seen.iter().skip(1 + FIRST + 1).position(|path| path == "/other").expect("it was served");
+    app.unblock.send(()).expect("the handler waits");
+    assert_eq!(other.response().text(), "/other");
+    let mut seen = app.handled.iter().skip_while(|path| path != "/blocks");
+    let before = seen.position(|path| path == "/other").expect("it was served");
     assert!(before < REST / 2, "after {before} requests of the greedy client");
 }

@@ -1,6 +1,6 @@
 //! Sources of streams: one that the test feeds from its own thread, and one without an end.
 
-use crate::{app::Watched, client::TIMEOUT};
+use crate::{app::Bomb, client::TIMEOUT};
 use http_engine::{Body, Chunk, ChunkSource, Response};
 use std::{
     io,
@@ -10,7 +10,7 @@ use std::{
 
 /// Sends data without an end. A server drops it together with its connection.
 pub struct EndlessSource {
-    pub _watched: Watched,
+    pub _bomb: Bomb,
 }
 
 impl ChunkSource for EndlessSource {
