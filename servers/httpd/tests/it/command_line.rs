@@ -1,8 +1,7 @@
-//! The command line: its errors, its help, and the addresses to listen on.
+//! The command line: its help, the addresses to listen on, and the messages if a start fails.
 
 use crate::{
-    operations::{check_failure, check_served},
-    program::{self, Program},
+    program::{self, HTTPD, Program, check_failure, check_served, text},
     site::Site,
 };
 use rustix::process::geteuid;
@@ -12,26 +11,18 @@ use std::{
     process::Command,
 };
 
-http_testing::both_engines! {
+two_kinds! {
     fn listens_on_all_given_addresses(kind: ServerKind) {
-        let bound = [kind.arguments(), &["-b", "127.0.0.1", "-b", "127.0.0.2"]].concat();
-        let program = program::serve(&bound);
+        let program = program::serve(kind, &["-b", "127.0.0.1", "-b", "127.0.0.2"]);
         let port = program.address().port();
         let expected = [Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2)];
         assert_eq!(program.addresses, expected.map(|address| SocketAddr::new(address.into(), port)));
         program.addresses.iter().for_each(|address| check_served(*address));
-        if !has_ipv6() {
-            return println!("skipped: no IPv6");
-        }
-        let program = program::serve(&[kind.arguments(), &["-b", "::1"]].concat());
-        assert!(program.addresses.len() == 1 && program.address().is_ipv6(), "{}", program.startup_line);
-        check_served(program.address());
     }
 
     /// An address with a port of its own, one without, and a name that means the second address.
     fn listens_on_addresses_and_names_with_and_without_a_port(kind: ServerKind) {
-        let bound = ["-b", "127.0.0.2:0", "-b", "127.0.0.1", "-b", "localhost", "-p", "0"];
-        let program = program::serve(&[kind.arguments(), &bound].concat());
+        let program = program::serve(kind, &["-b", "127.0.0.2:0", "-b", "127.0.0.1", "-b", "localhost", "-p", "0"]);
         let Program { addresses, startup_line, .. } = &program;
         let [own, common, rest @ ..] = &addresses[..] else { panic!("{startup_line}") };
         assert_eq!(own.ip(), Ipv4Addr::new(127, 0, 0, 2));
@@ -41,36 +32,40 @@ http_testing::both_engines! {
         let is_loopback = |address: &SocketAddr| *address == SocketAddr::new(Ipv6Addr::LOCALHOST.into(), common.port());
         assert!(rest.len() <= 1 && rest.iter().all(is_loopback), "{startup_line}");
         addresses.iter().for_each(|address| check_served(*address));
+    }
+
+    fn listens_on_ipv6_addresses(kind: ServerKind) {
         if !has_ipv6() {
             return println!("skipped: no IPv6");
         }
-        let program = program::serve(&[kind.arguments(), &["-b", "[::1%lo]:0", "-b", "[::1]:0"]].concat());
-        assert_eq!(program.addresses.len(), 2, "{}", program.startup_line);
+        let program = program::serve(kind, &["-b", "::1", "-b", "[::1%lo]:0", "-b", "[::1]:0"]);
+        assert_eq!(program.addresses.len(), 3, "{}", program.startup_line);
         program.addresses.iter().for_each(|address| check_served(*address));
     }
 
-    fn a_bind_error_names_the_cause_and_a_remedy(kind: ServerKind) {
+    fn a_failed_start_names_the_cause_and_a_remedy(kind: ServerKind) {
         let site = Site::shared();
         let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = taken.local_addr().expect("an address").to_string();
-        let many = (1..=65).flat_map(|last| ["-b".to_owned(), format!("127.0.0.{last}:0")]).collect::<Vec<_>>();
+        let many: Vec<String> = (1..=65).map(|last| format!("-b127.0.0.{last}:0")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        for (arguments, messages) in [
-            (&["-b", &*address][..], [&*address, "address in use (stop the program that listens there, or choose"]),
+        let (missing, file) = (site.path("nowhere"), site.path("page.html"));
+        for (arguments, message) in [
+            (&["-b", &*address][..], "address in use (stop the program that listens there, or choose"),
             // An address that no machine has (RFC 5737).
-            (&["-b", "192.0.2.1:0"], ["cannot bind 192.0.2.1:0: ", "address not available (this machine does not"]),
-            (&["-b", "nowhere.invalid"], ["cannot resolve nowhere.invalid: ", ""]),
-            (&["-b", "fe80::1%none0"], ["cannot resolve [fe80::1%none0]: network interface none0: no such device", ""]),
-            (&many, ["cannot listen on 65 addresses: at most 64 are possible", ""]),
+            (&["-b", "192.0.2.1:0"], "cannot bind 192.0.2.1:0: address not available (this machine does not"),
+            (&["-b", "nowhere.invalid"], "cannot resolve nowhere.invalid: "),
+            (&["-b", "fe80::1%none0"], "cannot resolve [fe80::1%none0]: network interface none0: no such device"),
+            (&many, "cannot listen on 65 addresses: at most 64 are possible"),
+            (&["-p", "0", text(&missing)], &format!("httpd: cannot serve {}: no such file", missing.display())),
+            (&["-p", "0", text(&file)], &format!("httpd: cannot serve {}: not a directory", file.display())),
         ] {
-            let root = site.root().to_str().expect("text");
-            check_failure(&[kind.arguments(), &["-r", root], arguments].concat(), 1, &messages);
+            check_failure(&[kind.arguments(), arguments].concat(), 1, message);
         }
         if TcpListener::bind("127.0.0.1:79").is_ok() && !geteuid().is_root() {
             return println!("skipped: every user may bind any port");
         }
-        let mut command = Command::new(env!("CARGO_BIN_EXE_httpd"));
-        command.args(kind.arguments()).args(["-b", "127.0.0.1:79", "-r", "/"]);
+        let mut command = program::command(HTTPD, kind, "/".as_ref(), &["-b", "127.0.0.1:79"]);
         if geteuid().is_root() {
             command.uid(65534).gid(65534);
         }
@@ -83,64 +78,52 @@ http_testing::both_engines! {
 #[test]
 fn listens_on_the_loopback_addresses_by_default() {
     let site = Site::shared();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_httpd"));
+    let mut command = Command::new(HTTPD);
     let program = Program::start(command.args(["-p", "0", "-w", "1"]).current_dir(site.root()));
-    assert!(
-        program.startup_line.starts_with("httpd serves . at http://127.0.0.1:"),
-        "{}",
-        program.startup_line
-    );
-    assert!(program.startup_line.ends_with("/ (event loop, 1 worker)\n"), "{}", program.startup_line);
     let port = program.address().port();
-    let mut expected = vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)];
-    if has_ipv6() {
-        expected.push(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port));
-    }
+    let ipv6 = has_ipv6().then_some(Ipv6Addr::LOCALHOST.into());
+    let expected = [Some(Ipv4Addr::LOCALHOST.into()), ipv6].into_iter().flatten();
+    let expected: Vec<_> = expected.map(|address| SocketAddr::new(address, port)).collect();
     assert_eq!(program.addresses, expected);
     expected.into_iter().for_each(check_served);
+    let line = &program.startup_line;
+    assert!(line.starts_with("httpd serves . at http://127.0.0.1:"), "{line}");
+    assert!(line.ends_with("/ (event loop, 1 worker)\n"), "{line}");
 }
 
 #[test]
 fn wrong_usage_exits_with_2() {
-    for arguments in [
-        &["--nonsense"][..],
-        &["-p", "65536"],
-        &["-p", "http"],
-        &["-w", "0"],
-        &["-w", "1025"],
-        &["-b", "8080"],
-        &["-b", "[::1"],
-        &["-b", "localhost:http"],
-        &["--engine", "async"],
-        &["--grace", "-1"],
-        &["--max-connections", "0"],
-        &["--max-connections-per-ip", "many"],
-        &["--max-head", "65537"],
-        &["--max-body", "-1"],
-        &["--max-body", "10MB"],
-        &["--head-timeout", "0"],
-        &["--idle-timeout", "86401"],
-        &["--idle-timeout", "1 m"],
-        &["--log", "all"],
-        &["--group", "web"],
-        &["--upgrade"],
-        &["one", "two"],
-        &["one", "-r", "two"],
-    ] {
-        check_failure(arguments, 2, &[]);
-    }
+    let size = "must be from 0 to 4G, in bytes or with a unit, as in 512, 64K, 10M, 1G";
+    let time = "must be from 0s to 24h, in seconds or with a unit, as in 500ms, 30s, 1m, 2h";
+    let address = "as in 127.0.0.1, localhost, [::1]:8080, [fe80::1%eth0]:80";
     for (arguments, message) in [
-        (
-            &["--max-body", "10MB"][..],
-            "must be from 0 to 4G, in bytes or with a unit, as in 512, 64K, 10M, 1G",
-        ),
-        (&["--grace", "1 m"], "must be from 0s to 24h, in seconds or with a unit, as in 500ms, 30s, 1m, 2h"),
-        (&["-b", "8080"], "as in 127.0.0.1, localhost, [::1]:8080, [fe80::1%eth0]:80"),
-        (&["-w", "many"], "must be a number from 1 to 1024"),
-        (&["one", "-r", "two"], "error: the directory is given twice, as one and as --root two\n"),
-        (&["one", "-r", "two"], "\nUsage: httpd [OPTIONS] [ROOT]\n"),
+        ("--nonsense", ""),
+        ("-p 65536", ""),
+        ("-p http", ""),
+        ("-w 0", ""),
+        ("-w 1025", ""),
+        ("-w many", "must be a number from 1 to 1024"),
+        ("-b 8080", address),
+        ("-b [::1", ""),
+        ("-b localhost:http", ""),
+        ("--engine async", ""),
+        ("--grace -1", ""),
+        ("--grace 1_m", time),
+        ("--max-connections 0", ""),
+        ("--max-connections-per-ip many", ""),
+        ("--max-head 65537", ""),
+        ("--max-body -1", ""),
+        ("--max-body 10MB", size),
+        ("--head-timeout 0", ""),
+        ("--idle-timeout 86401", ""),
+        ("--log all", ""),
+        ("--group web", ""),
+        ("--upgrade", ""),
+        ("one two", ""),
+        ("one -r two", "error: the directory is given twice, as one and as --root two\n"),
+        ("one -r two", "\nUsage: httpd [OPTIONS] [ROOT]\n"),
     ] {
-        check_failure(arguments, 2, &[message]);
+        check_failure(&arguments.split(' ').collect::<Vec<_>>(), 2, message);
     }
 }
 
@@ -155,19 +138,12 @@ fn prints_its_version_and_all_options() {
         let options = "port root etag workers engine prefork bind grace max-connections max-connections-per-ip max-head \
             max-body head-timeout body-timeout write-timeout idle-timeout log log-file error-log pid-file user group \
             confine upgrade";
-        for option in options.split(' ').map(|option| format!("--{option}")) {
-            assert!(exit.stdout.contains(&option), "{help} does not name {option}");
+        for option in options.split(' ') {
+            assert!(exit.stdout.contains(&format!("--{option}")), "{help} does not name --{option}");
         }
-        let section = |heading: &str| {
-            let (_, section) = exit.stdout.split_once(&format!("\n{heading}:\n")).expect(heading);
-            section.lines().take_while(|line| line.is_empty() || line.starts_with(' ')).collect::<String>()
-        };
-        let workers = section("Workers");
-        assert!(
-            ["--engine", "--workers", "--prefork"].iter().all(|option| workers.contains(option)),
-            "{workers}"
-        );
-        assert!(!section("Options").contains("--engine"), "{help}");
+        let (_, workers) = exit.stdout.split_once("\nWorkers:\n").expect("a heading");
+        let workers = workers.split("\n\n").next().unwrap_or_default();
+        assert!(workers.contains("--engine"), "{workers}");
         assert!(exit.stdout.lines().all(|line| line.len() <= 100), "{help}");
     }
 }

@@ -1,10 +1,8 @@
-//! The program as a service: its pid file, its privileges, its confinement, and the messages to a service manager.
+//! The program as a service: its PID file, its privileges, its confinement, and the messages to a service manager.
 
 use crate::{
     client::{Client, TIMEOUT, get, wait_for},
-    operations::check_served,
-    program::{self, Program},
-    server::ServerKind,
+    program::{self, HTTPD, Program, ServerKind, check_failure, check_served},
     site::Site,
 };
 use rustix::process::{Pid, Signal, geteuid, kill_process};
@@ -12,12 +10,11 @@ use std::{
     fs,
     os::unix::{fs::PermissionsExt, net::UnixDatagram},
     path::Path,
-    process::Command,
 };
 use tempfile::TempDir;
 
-/// The directories of a service: `www` is the document root and contains `page`, `log` is for logs, `run` is for the
-/// pid file.
+/// The directories of a service: `www` is the document root and contains `notes.txt`, `log` is for logs, `run` is for
+/// the PID file.
 struct ServiceDirectory(TempDir);
 
 impl ServiceDirectory {
@@ -25,14 +22,12 @@ impl ServiceDirectory {
     fn new() -> ServiceDirectory {
         let directory = ServiceDirectory(tempfile::tempdir().expect("a directory"));
         for name in ["www", "log", "run"] {
-            fs::create_dir(directory.0.path().join(name)).expect("a directory");
+            fs::create_dir(directory.path(name)).expect("a directory");
         }
-        fs::write(directory.0.path().join("www/notes.txt"), "notes\n").expect("a file");
+        fs::write(directory.path("www/notes.txt"), "notes\n").expect("a file");
         // A program that gives up root must still reach these directories.
-        for name in ["", "www"] {
-            fs::set_permissions(directory.0.path().join(name), PermissionsExt::from_mode(0o755))
-                .expect("ours");
-        }
+        directory.allow("", 0o755);
+        directory.allow("www", 0o755);
         directory
     }
 
@@ -41,22 +36,21 @@ impl ServiceDirectory {
         self.0.path().join(name).to_str().expect("text").to_owned()
     }
 
+    /// Sets the permissions of the file or directory `name`.
+    fn allow(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), PermissionsExt::from_mode(mode)).expect("ours");
+    }
+
     /// Returns the content of the file `name`, or `None` if it cannot be read.
     fn read(&self, name: &str) -> Option<String> {
         fs::read_to_string(self.path(name)).ok()
     }
 
-    /// Starts an `httpd` of this kind with the pid file `run/pid` that serves `www`.
+    /// Starts an `httpd` of this kind with the PID file `run/pid` that serves `www`.
     fn serve(&self, kind: ServerKind, arguments: &[&str]) -> Program {
-        let pid_file = self.path("run/pid");
-        let arguments = [kind.arguments(), &["--pid-file", &pid_file], arguments].concat();
-        program::serve_root(Path::new(&self.path("www")), &arguments)
+        let (root, pid_file) = (self.path("www"), self.path("run/pid"));
+        program::serve_root(kind, Path::new(&root), &[&["--pid-file", &*pid_file], arguments].concat())
     }
-}
-
-/// Returns what [`ServiceDirectory::read`] must return for the pid file of this process.
-fn pid_line(pid: Pid) -> Option<String> {
-    Some(format!("{pid}\n"))
 }
 
 /// Returns the value of this field of proc_pid_status(5) for each thread of the program and its workers.
@@ -71,29 +65,21 @@ fn status_of_threads(program: &Program, field: &str) -> Vec<String> {
     tasks.filter_map(|task| fs::read_to_string(task.join("status")).ok()).map(value).collect()
 }
 
-http_testing::both_engines! {
+two_kinds! {
     fn the_pid_file_exists_while_the_program_serves(kind: ServerKind) {
         let directory = ServiceDirectory::new();
-        // A pid file that remained after a crash.
+        // A PID file that remained after a crash.
         fs::write(directory.path("run/pid"), "4194304\n").expect("a file");
         let program = directory.serve(kind, &[]);
-        assert_eq!(directory.read("run/pid"), pid_line(program.pid()));
+        let line = Some(format!("{}\n", program.pid()));
+        assert_eq!(directory.read("run/pid"), line);
+        let (root, pid_file) = (directory.path("www"), directory.path("run/pid"));
+        let second = [kind.arguments(), &["-p", "0", "-r", &root, "--pid-file", &pid_file]].concat();
+        check_failure(&second, 1, &format!("process {} is already running", program.pid()));
+        assert_eq!(directory.read("run/pid"), line);
         check_served(program.address());
         program.stop_cleanly();
         assert_eq!(directory.read("run/pid"), None);
-    }
-
-    fn a_second_program_with_the_same_pid_file_exits(kind: ServerKind) {
-        let directory = ServiceDirectory::new();
-        let program = directory.serve(kind, &[]);
-        let (root, pid_file) = (directory.path("www"), directory.path("run/pid"));
-        let second = [kind.arguments(), &["-p", "0", "-r", &root, "--pid-file", &pid_file]].concat();
-        let exit = program::run(&second);
-        let expected = format!("process {} is already running", program.pid());
-        assert_eq!((exit.code, &*exit.stdout), (Some(1), ""));
-        assert!(exit.stderr.contains(&expected), "{}", exit.stderr);
-        assert_eq!(directory.read("run/pid"), pid_line(program.pid()));
-        check_served(program.address());
     }
 
     fn gives_up_privileges_before_the_first_request(kind: ServerKind) {
@@ -102,7 +88,7 @@ http_testing::both_engines! {
         }
         let directory = ServiceDirectory::new();
         fs::write(directory.path("www/secret"), "").expect("a file");
-        fs::set_permissions(directory.path("www/secret"), PermissionsExt::from_mode(0o600)).expect("ours");
+        directory.allow("www/secret", 0o600);
         let program = directory.serve(kind, &["--user", "54321", "--group", "54322"]);
         for (field, expected) in [
             ("Uid", "54321 54321 54321 54321"),
@@ -116,9 +102,7 @@ http_testing::both_engines! {
             }
         }
         check_served(program.address());
-        let mut client = Client::connect(program.address());
-        assert_eq!(client.fetch(get("/secret")).status, 403);
-        client.finish();
+        assert_eq!(Client::connect(program.address()).fetch(get("/secret")).status, 403);
         program.stop_cleanly();
         // The directory belongs to root, so the program can only empty the file, not remove it.
         assert_eq!(directory.read("run/pid").as_deref(), Some(""));
@@ -159,13 +143,13 @@ http_testing::both_engines! {
     fn warns_if_root_serves(kind: ServerKind) {
         let directory = ServiceDirectory::new();
         let errors = directory.path("log/errors");
-        for (user, warnings) in [(&[][..], usize::from(geteuid().is_root())), (&["--user", "54321", "--group", "54321"], 0)] {
-            if !user.is_empty() && !geteuid().is_root() {
-                continue;
-            }
+        let is_root = geteuid().is_root();
+        let users = [&[][..], &["--user", "54321", "--group", "54321"]];
+        for user in users.into_iter().filter(|user| user.is_empty() || is_root) {
             let program = directory.serve(kind, &[&["--error-log", &errors], user].concat());
             assert_eq!(program.stop().code, Some(0));
             let lines = fs::read_to_string(&errors).expect("a log");
+            let warnings = usize::from(is_root && user.is_empty());
             assert_eq!(lines.matches(" warning ").count(), warnings, "{user:?}: {lines}");
             assert_eq!(lines.matches(": serving as root: ").count(), warnings, "{user:?}: {lines}");
             fs::remove_file(&errors).expect("a log");
@@ -182,8 +166,7 @@ http_testing::both_engines! {
             let length = manager.recv(&mut datagram).expect("a datagram");
             String::from_utf8_lossy(&datagram[..length]).into_owned()
         };
-        let mut command = Command::new(env!("CARGO_BIN_EXE_httpd"));
-        command.args(["-p", "0", "-w", "2", "-r"]).arg(site.root()).args(kind.arguments());
+        let mut command = program::command(HTTPD, kind, site.root(), &[]);
         let program = Program::start(command.env("NOTIFY_SOCKET", &socket));
         assert_eq!(receive(), "READY=1");
         program.signal(Signal::HUP);
@@ -202,13 +185,12 @@ fn rejects_users_and_groups_that_it_cannot_switch_to() {
     if !geteuid().is_root() {
         return println!("skipped: only root can switch to another user");
     }
-    let check = |arguments: &[&str], expected: &str| {
-        let exit = program::run(&[&["-p", "0"], arguments].concat());
-        assert_eq!((exit.code, &*exit.stdout), (Some(1), ""), "{arguments:?}");
-        assert!(exit.stderr.contains(expected), "{arguments:?}: {}", exit.stderr);
-    };
-    check(&["--user", "no-such-user"], "cannot find user no-such-user");
-    check(&["--user", "54321", "--group", "no-such-group"], "cannot find group no-such-group");
-    check(&["--user", "root"], "refusing --user root");
-    check(&["--user", "54321", "--group", "root"], "refusing --group root");
+    for (arguments, expected) in [
+        (["--user", "no-such-user", "--group", "54321"], "cannot find user no-such-user"),
+        (["--user", "54321", "--group", "no-such-group"], "cannot find group no-such-group"),
+        (["--user", "root", "--group", "54321"], "refusing --user root"),
+        (["--user", "54321", "--group", "root"], "refusing --group root"),
+    ] {
+        check_failure(&[&["-p", "0"], &arguments[..]].concat(), 1, expected);
+    }
 }

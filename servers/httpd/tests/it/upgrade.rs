@@ -1,16 +1,12 @@
 //! `httpd --upgrade`: which processes it signals. [`handoff`](crate::handoff) tests what a server does then.
 
 use crate::{
-    client::wait_for,
-    handoff::upgrade,
-    operations::check_served,
-    program::{self, Program},
-    server::ServerKind,
-    site::Site,
+    handoff::Generations,
+    program::{self, HTTPD, text},
 };
 use rustix::{
     fs::{CWD, FileType, FlockOperation, Mode, flock, mknodat},
-    process::{Pid, Signal, geteuid, kill_process},
+    process::geteuid,
 };
 use std::{
     fs::{self, File},
@@ -27,17 +23,15 @@ impl Bystander {
     fn start() -> Bystander {
         Bystander(Command::new("sleep").arg("600").spawn().expect("a process"))
     }
-
-    /// Panics if a signal has ended the process.
-    fn check_alive(&mut self) {
-        assert_eq!(self.0.try_wait().expect("a child"), None, "the process was signalled");
-    }
 }
 
 impl Drop for Bystander {
+    /// Ends the process. Panics if a signal has ended it before.
     fn drop(&mut self) {
+        let status = self.0.try_wait();
         let _ = self.0.kill();
         let _ = self.0.wait();
+        assert!(matches!(status, Ok(None)) || std::thread::panicking(), "the process was signalled");
     }
 }
 
@@ -58,19 +52,24 @@ fn hold(pid_file: &Path, content: &str) -> File {
 
 /// Runs `httpd --upgrade` with this PID file. Checks that it fails with `message`.
 fn check_refused(pid_file: &Path, message: &str) {
-    let exit = upgrade(pid_file);
+    let exit = program::upgrade(pid_file);
     assert_eq!((exit.code, &*exit.stdout), (Some(1), ""), "{message}");
-    assert!(
-        exit.stderr.starts_with("httpd: cannot upgrade: ") && exit.stderr.contains(message),
-        "{}",
-        exit.stderr
-    );
+    assert!(exit.stderr.starts_with("httpd: cannot upgrade: ") && exit.stderr.contains(message), "{exit:?}");
+}
+
+/// Copies `httpd` to `path`, and replaces the file that is there. Another process copies it: a file that a process has
+/// open for writing cannot be executed.
+fn copy(path: &Path) {
+    let new = path.with_extension("new");
+    let copied = Command::new("cp").arg(HTTPD).arg(&new).status();
+    assert!(copied.expect("cp").success());
+    fs::rename(&new, path).expect("a program");
 }
 
 #[test]
 fn needs_a_pid_file_that_a_server_has_locked() {
     let (_directory, pid_file) = directory();
-    let mut bystander = Bystander::start();
+    let bystander = Bystander::start();
     check_refused(&pid_file, "no such file");
     fs::write(&pid_file, "").expect("a file");
     check_refused(&pid_file, "no running server holds");
@@ -85,29 +84,26 @@ fn needs_a_pid_file_that_a_server_has_locked() {
     let fifo = pid_file.with_extension("fifo");
     mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
     check_refused(&fifo, "no running server holds");
-    bystander.check_alive();
 }
 
 #[test]
 fn signals_no_other_program() {
     let (_directory, pid_file) = directory();
-    let mut bystander = Bystander::start();
+    let bystander = Bystander::start();
     let pid = bystander.0.id();
     let _held = hold(&pid_file, &format!("{pid}\n"));
     check_refused(&pid_file, &format!("process {pid} runs /"));
-    bystander.check_alive();
     // The PID of no process: it is above the largest possible one.
     fs::write(&pid_file, "4194305\n").expect("a file");
     check_refused(&pid_file, "cannot open process 4194305: no such process");
 }
 
-http_testing::both_engines! {
+two_kinds! {
     fn signals_no_server_that_does_not_hold_the_pid_file(kind: ServerKind) {
         let (_directory, pid_file) = directory();
-        let other = program::serve(kind.arguments());
-        let pid = other.pid();
-        let _held = hold(&pid_file, &format!("{pid}\n"));
-        check_refused(&pid_file, &format!("process {pid} has not opened the PID file"));
+        let other = program::serve(kind, &[]);
+        let _held = hold(&pid_file, &format!("{}\n", other.pid()));
+        check_refused(&pid_file, &format!("process {} has not opened the PID file", other.pid()));
         // A server that had been signalled would print the startup line of a successor.
         other.stop_cleanly();
     }
@@ -117,8 +113,7 @@ http_testing::both_engines! {
             return println!("skipped: only root can change the owner of a file");
         }
         let (_directory, pid_file) = directory();
-        let path = pid_file.to_str().expect("text");
-        let server = program::serve(&[kind.arguments(), &["--pid-file", path]].concat());
+        let server = program::serve(kind, &["--pid-file", text(&pid_file)]);
         chown(&pid_file, Some(54321), None).expect("root may");
         check_refused(&pid_file, &format!("process {} belongs to user 0, but the PID file to user 54321", server.pid()));
         server.stop_cleanly();
@@ -126,63 +121,31 @@ http_testing::both_engines! {
 
     /// The file of the running program is removed then, and the new file is another one.
     fn accepts_a_server_whose_program_file_was_replaced(kind: ServerKind) {
-        let (directory, pid_file) = directory();
-        let program = directory.path().join("httpd");
-        install(&program);
-        let first = serve(&program, kind, &pid_file, &[]);
-        install(&program);
-        check_upgraded(first, &pid_file);
+        let generations = Generations::start(kind, copy, &[]);
+        copy(&generations.path("httpd"));
+        generations.check_upgrade();
+        generations.stop();
     }
 
     /// The rules of a confined process permit files, not names. With `--confine`, a program should have a directory of its
     /// own.
     fn a_confined_server_starts_a_new_file_only_in_a_directory_of_its_own(kind: ServerKind) {
-        let (pids, programs) = (directory(), directory());
-        let (program, pid_file) = (programs.0.path().join("httpd"), pids.1);
-        install(&program);
-        let first = serve(&program, kind, &pid_file, &["--confine"]);
-        if first.startup_line.contains("not confined") {
+        let generations = Generations::start(kind, copy, &["--confine"]);
+        if generations.first().startup_line.contains("not confined") {
             return println!("skipped: this kernel has no Landlock");
         }
-        install(&program);
-        check_upgraded(first, &pid_file);
-        install(&programs.0.path().join("other"));
-        let server = serve(&program, kind, &pid_file, &["--confine"]);
-        install(&program);
-        check_refused(&pid_file, " continues without a successor");
-        check_served(server.address());
-        let stderr = server.stop().stderr;
+        copy(&generations.path("httpd"));
+        generations.check_upgrade();
+        generations.stop();
+        let with_another_program = |path: &Path| {
+            copy(path);
+            copy(&path.with_file_name("other"));
+        };
+        let generations = Generations::start(kind, with_another_program, &["--confine"]);
+        copy(&generations.path("httpd"));
+        generations.check_upgrade_fails();
+        let stderr = generations.stop().stderr;
         let message = "permission denied (--confine permits a new program file only in a directory without other programs)\n";
         assert!(stderr.ends_with(message), "{stderr}");
     }
-}
-
-/// Copies `httpd` to `path`, and replaces the file that is there. Another process copies it: a file that a process has
-/// open for writing cannot be executed.
-fn install(path: &Path) {
-    let new = path.with_extension("new");
-    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_httpd")).arg(&new).status();
-    assert!(copied.expect("cp").success());
-    fs::rename(&new, path).expect("a program");
-}
-
-/// Starts `program`, which serves the shared site.
-fn serve(program: &Path, kind: ServerKind, pid_file: &Path, arguments: &[&str]) -> Program {
-    let site = Site::shared();
-    let mut command = Command::new(program);
-    command.args(["-w", "2", "-b", "127.0.0.1", "-p", "0", "-r"]).arg(site.root()).args(kind.arguments());
-    Program::start(command.arg("--pid-file").arg(pid_file).args(arguments)).with_site(site)
-}
-
-/// Upgrades the server `first`, and checks that the successor serves. Then stops the successor.
-fn check_upgraded(first: Program, pid_file: &Path) {
-    let exit = upgrade(pid_file);
-    assert_eq!((exit.code, &*exit.stderr), (Some(0), ""));
-    check_served(first.address());
-    let successor = fs::read_to_string(pid_file).expect("a PID").trim().parse().expect("a number");
-    let successor = Pid::from_raw(successor).expect("a PID");
-    assert_ne!(successor, first.pid());
-    kill_process(successor, Signal::TERM).expect("a process");
-    assert_eq!(first.wait().code, Some(0));
-    wait_for("the PID file to be removed", || (!pid_file.exists()).then_some(()));
 }

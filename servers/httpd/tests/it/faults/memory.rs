@@ -1,15 +1,16 @@
 //! Clients that try to make the server hold memory: with large content, and with connections that count as idle.
 
+use super::start;
 use crate::{
-    program,
-    server::ServerKind,
-    server_under_test::{ServerUnderTest, raise_descriptor_limit},
+    client::{Client, get, request},
+    program::ServerKind,
 };
 use http_engine::Engine;
-use http_testing::client::{Client, request};
+use http_testing::server_under_test::ServerUnderTest;
 
 /// The number of clients.
 const CLIENTS: usize = 200;
+
 /// The memory that may stay in use for all connections together: allocators free it late.
 const KEPT_KIB: usize = 4 * 1024;
 
@@ -25,14 +26,11 @@ fn allowed_kib(kind: ServerKind, connections: usize) -> usize {
 /// Starts a server, and on each of `count` connections posts `length` bytes and then a stray CR. Checks that the server
 /// responds with 405, keeps the connections open, and uses little memory for them.
 fn check_posts(kind: ServerKind, arguments: &[&str], count: usize, length: usize) {
-    raise_descriptor_limit(count);
-    let arguments = [kind.arguments(), arguments].concat();
-    let server = ServerUnderTest::start(kind, "/notes.txt", || program::serve(&arguments));
+    let server = start(kind, arguments);
     server.bystander();
     let before = server.resources();
-    let content = vec![b'x'; length];
     let head = request("POST", "/", &format!("Content-Length: {length}\r\n"));
-    let bytes = [head.as_bytes(), &content, b"\r"].concat();
+    let bytes = [head.as_bytes(), &vec![b'x'; length], b"\r"].concat();
     let post = |_| {
         let mut client = server.connect();
         client.send(&bytes);
@@ -43,55 +41,51 @@ fn check_posts(kind: ServerKind, arguments: &[&str], count: usize, length: usize
     let clients: Vec<Client> = (0..count).map(post).collect();
     server.wait_until_idle();
     let used = server.resources().resident_kib.saturating_sub(before.resident_kib);
-    eprintln!("{kind:?}: {used} KiB used for {count} connections with {length} bytes each");
     assert!(used < allowed_kib(kind, count), "{used} KiB are used for {count} connections");
     // Each connection still serves a request, behind the CR.
     for mut client in clients {
         client.send("\n");
-        assert_eq!(client.fetch(request("GET", "/notes.txt", "")).text(), "notes\n");
-        client.finish();
+        assert_eq!(client.fetch(get("/notes.txt")).text(), "notes\n");
     }
     server.check_recovers();
 }
 
-/// Opens `count` connections. On each, sends more content than a new buffer holds, and reads the response.
-fn open_and_post(server: &ServerUnderTest, count: usize) -> Vec<Client> {
+/// Opens [`CLIENTS`] connections. On each, sends more content than a new buffer holds, and reads the response.
+fn open_and_post(server: &ServerUnderTest) -> Vec<Client> {
     let bytes = request("POST", "/", "Content-Length: 40000\r\n") + &"x".repeat(40_000);
     let post = |_| {
         let mut client = server.connect();
         assert_eq!(client.fetch(&bytes).status, 405);
         client
     };
-    (0..count).map(post).collect()
+    (0..CLIENTS).map(post).collect()
 }
 
-http_testing::both_engines! {
+two_kinds! {
     /// The memory of the first connections serves those after them.
     fn idle_connections_hold_no_buffers(kind: ServerKind) {
-        let arguments = [kind.arguments(), &["--head-timeout", "1"]].concat();
-        let server = ServerUnderTest::start(kind, "/notes.txt", || program::serve(&arguments));
+        let server = start(kind, &["--head-timeout", "1"]);
         server.bystander();
         let used = || server.resources().resident_kib;
         let at_start = used();
-        let first = open_and_post(&server, CLIENTS);
+        let first = open_and_post(&server);
         let mut slow = server.connect();
         slow.send("GET");
         // A second later: a thread keeps its buffers for less.
         assert_eq!(slow.response().status, 408);
-        let (after_first, second) = (used(), open_and_post(&server, CLIENTS));
+        let (after_first, second) = (used(), open_and_post(&server));
         let (by_first, by_second) = (after_first - at_start, used() - after_first);
-        eprintln!("{kind:?}: {by_first} KiB used by {CLIENTS} connections, {by_second} KiB by as many more");
         assert!(by_second < by_first * 3 / 4 + 1024, "{by_first} KiB, then {by_second} KiB");
         drop((first, second));
         server.check_recovers();
     }
 
     fn idle_connections_hold_no_content(kind: ServerKind) {
-        check_posts(kind, &[], CLIENTS, 1024 * 1024);
+        check_posts(kind, &[], 100, 1024 * 1024);
     }
 
-    /// With the content in memory, these would need a gigabyte.
+    /// With the content in memory, these would need half a gigabyte.
     fn content_below_a_high_limit_is_not_stored(kind: ServerKind) {
-        check_posts(kind, &["--max-body", "64M"], 16, 64 * 1024 * 1024);
+        check_posts(kind, &["--max-body", "64M"], 8, 64 * 1024 * 1024);
     }
 }

@@ -5,13 +5,13 @@
 //! |---|---|
 //! | [`slow`] | heads that arrive byte by byte, downloads that no client reads, idle connections, timeouts, minimum rates |
 //! | [`many`] | more connections than the limits allow, or than there are descriptors |
-//! | [`misbehaving`] | resets, half-closes, long pipelines, bytes that are not HTTP, oversized requests |
+//! | [`misbehaving`] | resets, long pipelines, clients that never read, oversized requests |
 //! | [`memory`] | large content that is not used, and connections that count as idle after it |
 //! | [`open_files`] | files deleted while they are open, and many names of one file |
 //! | [`files`] | files truncated, replaced, removed, lengthened or rewritten while they are sent |
 //! | [`disk`] | a read error while a file is sent |
 
-use crate::{program, server::ServerKind};
+use crate::program::{self, ServerKind};
 use http_testing::server_under_test::ServerUnderTest;
 
 mod disk;
@@ -23,6 +23,6 @@ mod open_files;
 mod slow;
 
 /// Starts an `httpd` of this kind that serves the shared site.
-fn start(kind: ServerKind) -> ServerUnderTest {
-    ServerUnderTest::start(kind, "/notes.txt", || program::serve(kind.arguments()))
+fn start(kind: ServerKind, arguments: &[&str]) -> ServerUnderTest {
+    ServerUnderTest::start(kind, "/notes.txt", || program::serve(kind, arguments))
 }

@@ -2,11 +2,10 @@
 
 use crate::{
     client::{Client, get, wait_for},
-    program::{self, Program},
-    server::ServerKind,
+    program::{self, Program, begin_download, open_paths},
 };
 use std::{
-    fs::{self, read_link},
+    fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
@@ -18,30 +17,20 @@ const LEN: usize = 16 * 1024 * 1024;
 /// How many names the same file has.
 const NAMES: usize = 50;
 
-/// Returns the paths of the descriptors below `root` that the processes of the program have open, except of `root`
-/// itself.
+/// Returns the files below `root` that the processes of the program have open.
 fn open_files(program: &Program, root: &Path) -> Vec<PathBuf> {
-    let descriptors = program.processes().into_iter().flat_map(|pid| {
-        fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten().map(|entry| entry.path())
-    });
-    let targets = descriptors.filter_map(|descriptor| read_link(descriptor).ok());
-    targets.filter(|target| target.starts_with(root) && target != root).collect()
+    let paths = program.processes().into_iter().flat_map(open_paths);
+    paths.filter(|path| path.starts_with(root) && path != root).collect()
 }
 
-/// Returns the number of processes of a program of this kind that serve files.
-fn serving_processes(kind: ServerKind) -> usize {
-    if kind.is_prefork() { 2 } else { 1 }
-}
-
-/// Makes a document root with a large file `large` and a small file `notes.txt`.
+/// Makes a document root with a large file `large`.
 fn make_root() -> TempDir {
     let root = TempDir::new().expect("a directory");
     fs::write(root.path().join("large"), vec![b'x'; LEN]).expect("a file");
-    fs::write(root.path().join("notes.txt"), "notes\n").expect("a file");
     root
 }
 
-http_testing::both_engines! {
+two_kinds! {
     fn a_file_is_open_once_whatever_its_names_are(kind: ServerKind) {
         let root = make_root();
         let target = |number: usize| match number % 3 {
@@ -57,17 +46,12 @@ http_testing::both_engines! {
                 _ => {}
             }
         }
-        let program = program::serve_root(root.path(), kind.arguments());
-        let clients: Vec<Client> = (0..NAMES)
-            .map(|number| {
-                let mut client = Client::connect_with_small_buffer(program.address());
-                client.send(get(&format!("/{}", target(number))));
-                client.await_status_line();
-                client
-            })
-            .collect();
+        let program = program::serve_root(kind, root.path(), &[]);
+        let download = |number| begin_download(program.address(), &format!("/{}", target(number)));
+        let clients: Vec<Client> = (0..NAMES).map(download).collect();
         let open = open_files(&program, root.path());
-        assert!((1..=serving_processes(kind)).contains(&open.len()), "{open:?}");
+        let processes = if kind.is_prefork() { 2 } else { 1 };
+        assert!((1..=processes).contains(&open.len()), "{open:?}");
         drop(clients);
         wait_for("the file to be closed", || open_files(&program, root.path()).is_empty().then_some(()));
         program.stop_cleanly();
@@ -75,7 +59,7 @@ http_testing::both_engines! {
 
     fn a_deleted_file_is_closed_although_no_request_comes(kind: ServerKind) {
         let root = make_root();
-        let program = program::serve_root(root.path(), kind.arguments());
+        let program = program::serve_root(kind, root.path(), &[]);
         let mut client = Client::connect(program.address());
         assert_eq!(client.fetch(get("/large")).body.len(), LEN);
         assert_eq!(open_files(&program, root.path()).len(), 1);
@@ -84,7 +68,6 @@ http_testing::both_engines! {
         // The connection stays open, and the server opens files again.
         fs::write(root.path().join("large"), vec![b'y'; LEN]).expect("a file");
         assert_eq!(client.fetch(get("/large")).body[LEN - 1], b'y');
-        client.finish();
         program.stop_cleanly();
     }
 
@@ -92,7 +75,7 @@ http_testing::both_engines! {
         let root = make_root();
         fs::hard_link(root.path().join("large"), root.path().join("other")).expect("a link");
         fs::write(root.path().join("busy"), vec![b'z'; LEN]).expect("a file");
-        let program = program::serve_root(root.path(), kind.arguments());
+        let program = program::serve_root(kind, root.path(), &[]);
         let mut client = Client::connect(program.address());
         let mut get_len = |target: &str| client.fetch(get(target)).body.len();
         assert_eq!((get_len("/large"), get_len("/other")), (LEN, LEN));
@@ -103,7 +86,6 @@ http_testing::both_engines! {
             assert_eq!(get_len("/busy"), LEN);
             (open_files(&program, root.path()) == [root.path().join("busy")]).then_some(())
         });
-        client.finish();
         program.stop_cleanly();
     }
 }

@@ -1,0 +1,99 @@
+//! Responses that our server chooses where the conformance cases, which hold for any server, allow several.
+
+use crate::{
+    client::{Client, get, request},
+    program,
+    site::{HUGE_END, HUGE_LEN},
+};
+
+/// Sends a request on a new connection. Checks the status of the response, and the value of one header.
+fn check(server: &program::Program, request: &str, status: u16, (name, value): (&str, Option<&str>)) {
+    let reply = Client::connect(server.address()).fetch(request);
+    assert_eq!((reply.status, reply.header(name)), (status, value), "{request}");
+    assert!(!reply.text().contains("secret"), "{request}");
+}
+
+two_kinds! {
+    fn a_target_that_is_not_served_gets_the_status_of_its_reason(kind: ServerKind) {
+        let server = program::serve(kind, &[]);
+        for (status, targets) in [
+            // Above the root, or out of it through a link.
+            (403, &["/../etc/passwd", "/%2e%2e%2fetc%2fpasswd", "/out-absolute", "/dir/out/x", "/loop"][..]),
+            // Hidden, special, without an index, or simply missing.
+            (404, &["/.hidden", "/.git/config", "/...", "/.well-known/.secret", "/dir/.htaccess"]),
+            (404, &["/pipe", "/to-pipe", "/socket", "/bare/", "/odd/", "/dangling", "/notes.txt/", "/nowhere"]),
+            // What no file name can contain, and no URI.
+            (400, &["/%00", "/notes.txt%00.html", "/%", "/notes%2", "/nowhere/%zz"]),
+        ] {
+            for target in targets {
+                check(&server, &get(target), status, ("Content-Type", Some("text/html; charset=utf-8")));
+            }
+        }
+    }
+
+    fn redirects_are_relative_to_the_target(kind: ServerKind) {
+        let server = program::serve(kind, &[]);
+        for (target, location) in [
+            ("/dir?a=b&c=%20//d?", "dir/?a=b&c=%20//d?"),
+            ("/%64ir/inner", "../dir/inner/"),
+            ("/odd/index.html", "index.html/"),
+            ("/absolute-dir", "absolute-dir/"),
+            ("//evil.example", "../evil.example/"),
+            ("/line%0d%0abreak", "line%0D%0Abreak/"),
+            ("//evil.example\\", "../evil.example%5C"),
+        ] {
+            check(&server, &get(target), 301, ("Location", Some(location)));
+        }
+    }
+
+    fn links_that_end_inside_the_root_are_followed(kind: ServerKind) {
+        let server = program::serve(kind, &[]);
+        for target in ["/link.html", "/dir/up.html", "/linked/inner/deep.txt", "/absolute-dir/", "/out-and-in"] {
+            check(&server, &get(target), 200, ("Accept-Ranges", Some("bytes")));
+        }
+    }
+
+    fn only_get_and_head_are_allowed(kind: ServerKind) {
+        let server = program::serve(kind, &[]);
+        for (method, target) in [("POST", "/notes.txt"), ("OPTIONS", "*"), ("CONNECT", "a:1"), ("PUT", "/dir")] {
+            check(&server, &request(method, target, ""), 405, ("Allow", Some("GET, HEAD")));
+        }
+        for method in ["PROPFIND", "get", "X-Y"] {
+            check(&server, &request(method, "/notes.txt", ""), 501, ("Allow", None));
+        }
+    }
+
+    /// `ab -k` needs it.
+    fn an_http_1_0_client_may_keep_its_connection(kind: ServerKind) {
+        let server = program::serve(kind, &[]);
+        let mut client = Client::connect(server.address());
+        for _ in 0..2 {
+            let reply = client.fetch("GET /notes.txt HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n");
+            assert_eq!((reply.status, reply.header("Connection")), (200, Some("keep-alive")));
+        }
+        client.finish();
+    }
+
+    fn a_range_header_of_more_than_200_ranges_is_ignored(kind: ServerKind) {
+        let server = program::serve(kind, &[]);
+        for (count, status) in [(200, 206), (201, 200)] {
+            let headers = format!("Range: bytes={}\r\n", vec!["0-0"; count].join(","));
+            check(&server, &request("GET", "/digits.txt", &headers), status, ("Accept-Ranges", Some("bytes")));
+        }
+    }
+
+    fn ranges_may_lie_beyond_four_gigabytes(kind: ServerKind) {
+        let server = program::serve(kind, &[]);
+        let mut client = Client::connect(server.address());
+        let length = client.fetch(request("HEAD", "/huge.bin", ""));
+        assert_eq!(length.header("Content-Length"), Some(&*HUGE_LEN.to_string()));
+        let mut range = |range: &str| client.fetch(request("GET", "/huge.bin", &format!("Range: bytes={range}\r\n")));
+        let (at, last) = (HUGE_LEN - HUGE_END.len() as u64, HUGE_LEN - 1);
+        let end = range(&format!("{at}-"));
+        let content_range = format!("bytes {at}-{last}/{HUGE_LEN}");
+        assert_eq!((end.status, &*end.body, end.header("Content-Range")), (206, HUGE_END, Some(&*content_range)));
+        assert_eq!(range("4294967290-4294967300").body, [0; 11]);
+        let parts = range(&format!("-4,{at}-{at}")).text();
+        assert!(parts.contains(&format!("\r\nContent-Range: bytes {at}-{at}/{HUGE_LEN}\r\n\r\nb\r\n")), "{parts}");
+    }
+}
