@@ -1,7 +1,7 @@
-"""The requests of a simulated user of the demo application, and the checks of the answers.
+"""The requests of a simulated user of the demo application, and the checks of the responses.
 
-An answer with a wrong status, content, type or `X-Served-By` counts as a failure, and so does a missing answer.
-The user requests every route of the application; the weights are those of a site with mostly fast answers.
+A response with a wrong status, content, type or `X-Served-By` counts as a failure, and so does a missing response.
+The user requests every route of the application; the weights are those of a site with mostly fast responses.
 
     locust -f locustfile.py --host http://127.0.0.1:8001 --served-by sync
 """
@@ -78,7 +78,7 @@ class Visitor(FastHttpUser):
                  right=lambda reply: reply.json()["status"] == 500)
 
     def ask(self, method, target, right, status=200, content="", **more):
-        """Sends one request and checks the answer."""
+        """Sends one request and checks the response."""
         with self.client.request(method, target, catch_response=True, **more) as reply:
             if wrong := self.fault(reply, right, status, content):
                 reply.failure(wrong)
@@ -86,7 +86,7 @@ class Visitor(FastHttpUser):
                 reply.success()  # Otherwise locust counts every 404 as a failure.
 
     def fault(self, reply, right, status, content):
-        """What is wrong with the answer, or None."""
+        """Returns what is wrong with the response, or None."""
         if reply.status_code != status:
             return f"{reply.status_code or reply.error} instead of {status}"
         server = reply.headers.get("X-Served-By", "")
