@@ -90,3 +90,9 @@ fn router(root: Option<Arc<Root>>, weather: Arc<Weather>) -> Router {
     let Some(root) = root else { return router };
     router.prefix("/static", Files::from_root(root).with_prefix("/static"))
 }
+
+/// Compiles the examples in the READMEs of the crates that this one uses.
+#[cfg(doctest)]
+#[doc = include_str!("../../files/README.md")]
+#[doc = include_str!("../../daemon/README.md")]
+struct Readmes;
