@@ -1,39 +1,39 @@
-// Nothing here is needed to read the site. It asks this very server, and shows the answers in place.
+// The site can be read without this script. It sends requests to the server of the page, and shows the responses.
 "use strict";
 
 const served = location.protocol.startsWith("http");
 
-// What the browser lets a script see of an answer: the status, the fields it keeps, the start of a text body.
-async function ask(target, { method = "GET", headers = {} } = {}) {
-  const answer = await fetch(target, { method, headers, cache: "no-store" });
-  const lines = [`${answer.status} ${answer.statusText}`.trim()];
-  if (answer.redirected) lines.push(`(followed to ${new URL(answer.url).pathname})`);
-  for (const [name, value] of answer.headers) lines.push(`${name}: ${value}`);
-  const body = method === "HEAD" ? "" : await answer.text();
+// Returns what the browser lets a script see of a response: the status, some headers, the start of a text body.
+async function request(target, { method = "GET", headers = {} } = {}) {
+  const response = await fetch(target, { method, headers, cache: "no-store" });
+  const lines = [`${response.status} ${response.statusText}`.trim()];
+  if (response.redirected) lines.push(`(redirected to ${new URL(response.url).pathname})`);
+  for (const [name, value] of response.headers) lines.push(`${name}: ${value}`);
+  const body = method === "HEAD" ? "" : await response.text();
   if (body) lines.push("", body.length > 240 ? `${body.slice(0, 240)} …` : body);
-  return { answer, text: lines.join("\n") };
+  return { response, text: lines.join("\n") };
 }
 
-// The commands name the address this page came from, so that they can be pasted as they stand.
+// Writes the address of this server into the commands, so that they can be pasted as they are.
 function nameThisServer() {
   for (const place of document.querySelectorAll(".origin")) place.textContent = location.origin;
   for (const place of document.querySelectorAll(".host")) place.textContent = location.hostname;
   for (const place of document.querySelectorAll(".port")) place.textContent = location.port || "80";
 }
 
-// `data-path` names the target; `data-method` and `data-headers` the rest. "$etag" stands for the file's own ETag.
+// Sends the request that `data-path`, `data-method` and `data-headers` describe. "$etag" stands for the ETag of the file.
 async function run(exchange, output) {
   const { path, method, headers = "{}" } = exchange.dataset;
   output.textContent = "…";
   try {
-    const fields = JSON.parse(headers);
-    for (const name in fields) {
-      if (fields[name] !== "$etag") continue;
-      fields[name] = (await ask(path, { method: "HEAD" })).answer.headers.get("etag") ?? "";
+    const sent = JSON.parse(headers);
+    for (const name in sent) {
+      if (sent[name] !== "$etag") continue;
+      sent[name] = (await request(path, { method: "HEAD" })).response.headers.get("etag") ?? "";
     }
-    output.textContent = (await ask(path, { method, headers: fields })).text;
+    output.textContent = (await request(path, { method, headers: sent })).text;
   } catch (error) {
-    output.textContent = `No answer: ${error.message}`;
+    output.textContent = `No response: ${error.message}`;
   }
 }
 
@@ -41,7 +41,7 @@ function offerToRun(exchange) {
   const button = document.createElement("button");
   const output = document.createElement("output");
   button.type = "button";
-  button.textContent = "Ask from here";
+  button.textContent = "Send it from here";
   button.addEventListener("click", () => {
     exchange.append(output);
     run(exchange, output);
@@ -52,6 +52,6 @@ function offerToRun(exchange) {
 if (served) {
   nameThisServer();
   document.querySelectorAll("[data-path]").forEach(offerToRun);
-  const own = document.querySelector("#own-answer");
-  if (own) ask(location.pathname, { method: "HEAD" }).then(({ text }) => { own.textContent = text }, () => {});
+  const own = document.querySelector("#own-response");
+  if (own) request(location.pathname, { method: "HEAD" }).then(({ text }) => { own.textContent = text }, () => {});
 }
