@@ -91,7 +91,7 @@ fn check(kind: ServerKind, expected: Received, change: impl Fn(&ScratchRoot, &Pa
     assert_eq!(received, expected, "after {} of {LEN} bytes", body.len());
     if body.len() == LEN {
         let mut reader = ReplyReader::new(rest);
-        assert_eq!(reader.response().expect("the next response").text(), "next\n");
+        assert_eq!(reader.reply().expect("the next response").text(), "next\n");
         reader.expect_eof().expect("nothing after it");
     }
     assert_eq!(Client::connect(root.server.address()).fetch(get("/next.txt")).text(), "next\n");

@@ -40,7 +40,7 @@ fn connect(server: &ServerUnderTest, count: usize, rest: &str) -> Vec<(TcpStream
     let send = |_| connect_and_send(server.address(), get("/notes.txt") + rest);
     let clients: Vec<TcpStream> = (0..count).map(send).collect();
     let status = |stream: TcpStream| {
-        let reply = ReplyReader::new(&stream).response().expect("a response");
+        let reply = ReplyReader::new(&stream).reply().expect("a response");
         assert!(matches!(reply.status, 200 | 503), "{reply:?}");
         if reply.status == 503 {
             assert_eq!((reply.header("Retry-After"), reply.close), (Some("1"), true));
