@@ -1,20 +1,21 @@
 //! A correct server for a handful of targets, and variants of it with one fault each.
 //!
 //! They prove that the cases about semantics test what they say: a case must pass with the correct server, and fail
-//! with the fault. The server has no files; every existing target has the content [`HELLO`].
+//! with the fault. The server has no files; every existing target has the body [`HELLO`].
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use http_test_suite::fixtures::HELLO;
-use http_test_suite::{Options, Target, run};
 
-use super::{DATE, Then, Wrong, start};
+use super::server::{DATE, WrongServer, passed, run_cases};
 
-/// A fault, the function that answers with it, and the cases that must fail.
-type Slip = (&'static str, fn(&str) -> String, &'static [&'static str]);
+/// A fault, the function that responds with it, and the cases that must fail.
+type Fault = (&'static str, fn(&str) -> String, &'static [&'static str]);
 
-const SLIPS: &[Slip] = &[
+/// The faults.
+const FAULTS: &[Fault] = &[
     (
         "Last-Modified in the future",
         |head| right(head).replace("Last-Modified: Sun, 06 Nov 1994", "Last-Modified: Sat, 06 Nov 2094"),
@@ -58,7 +59,7 @@ const SLIPS: &[Slip] = &[
         &["9110/9.3.2/2"],
     ),
     (
-        "an encoding that was not asked for",
+        "an encoding that the client did not ask for",
         |head| ok(head, "Content-Encoding: gzip\r\n"),
         &["9110/8.4/1", "9110/12.5.3/1", "9110/12.5.3/4"],
     ),
@@ -69,7 +70,7 @@ const SLIPS: &[Slip] = &[
     ),
     (
         "an override of the method",
-        |head| if head.contains("Override") { refused(head, "405 No") } else { right(head) },
+        |head| if head.contains("Override") { rejected(head, "405 No") } else { right(head) },
         &["9110/9.3.8/3"],
     ),
     (
@@ -135,7 +136,7 @@ const SLIPS: &[Slip] = &[
     (
         "asks for better credentials",
         |head| match head.contains("Authorization:") {
-            true => refused(head, "401 No").replace("Allow", "WWW-Authenticate: Basic\r\nAllow"),
+            true => rejected(head, "401 No").replace("Allow", "WWW-Authenticate: Basic\r\nAllow"),
             false => right(head),
         },
         &["9110/11.6.2/1", "9110/11.7.2/1"],
@@ -152,41 +153,43 @@ const SLIPS: &[Slip] = &[
     ),
     (
         "stumbles over a weight",
-        |head| if head.contains(";q") { refused(head, "500 Oops") } else { right(head) },
+        |head| if head.contains(";q") { rejected(head, "500 Oops") } else { right(head) },
         &["9110/12.5.1/1", "9110/12.4/2"],
     ),
 ];
 
 #[test]
 fn the_cases_notice_every_fault() {
-    let passes = |wrong: Wrong, only: &[&str]| -> Vec<String> {
-        let only = only.iter().map(ToString::to_string).collect();
-        let (timeout, quiet) = (Duration::from_secs(1), Duration::from_millis(30));
-        let options = Options { only, timeout, quiet, probe: false, ..Options::default() };
-        let report = run(&Target::new(start(wrong)).unwrap(), &options).unwrap();
-        super::passed(&report).map(|outcome| outcome.id.clone()).collect()
+    let passes = |name, respond, ids: &[&str]| -> Vec<String> {
+        let server = WrongServer { name, respond, closes: false };
+        let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+        let report = run_cases(server.start(), &ids, Duration::from_secs(1), 8);
+        passed(&report).map(|outcome| outcome.id.clone()).collect()
     };
-    for &(name, answer, ids) in SLIPS {
-        let by_the_right = passes(Wrong { name: "right", answer: right, then: Then::GoOn }, ids);
-        assert_eq!(by_the_right, ids, "the right server fails beside {name:?}");
-        let unnoticed = passes(Wrong { name, answer, then: Then::GoOn }, ids);
-        assert!(unnoticed.is_empty(), "{name}: {unnoticed:?} noticed nothing");
-    }
+    thread::scope(|scope| {
+        for &(name, respond, ids) in FAULTS {
+            scope.spawn(move || {
+                assert_eq!(passes("nothing", right, ids), ids, "the right server fails beside {name:?}");
+                let unnoticed = passes(name, respond, ids);
+                assert!(unnoticed.is_empty(), "{name}: {unnoticed:?} noticed nothing");
+            });
+        }
+    });
 }
 
 /// The correct server for the requests of the cases above.
-pub fn right(head: &str) -> String {
+fn right(head: &str) -> String {
     let mut words = head.split(' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let path = target.strip_prefix("http://test").unwrap_or(target);
     match (method, path.split('?').next().unwrap_or_default()) {
-        ("CONNECT", _) => refused(head, "400 No tunnel"),
-        ("POST" | "PUT" | "DELETE" | "PATCH" | "OPTIONS" | "TRACE", _) => refused(head, "405 No"),
-        (method, _) if method != "GET" && method != "HEAD" => refused(head, "501 What"),
-        (_, "/dir") => refused(head, "301 There")
+        ("CONNECT", _) => rejected(head, "400 No tunnel"),
+        ("POST" | "PUT" | "DELETE" | "PATCH" | "OPTIONS" | "TRACE", _) => rejected(head, "405 No"),
+        (method, _) if method != "GET" && method != "HEAD" => rejected(head, "501 What"),
+        (_, "/dir") => rejected(head, "301 There")
             .replace("Server", &format!("Location: /dir/{}\r\nServer", &path["/dir".len()..])),
-        (_, path) if !path.starts_with('/') || !head.contains("Host: ") => refused(head, "400 No"),
-        (_, path) if path.starts_with("/no/") => refused(head, "404 Nothing"),
+        (_, path) if !path.starts_with('/') || !head.contains("Host: ") => rejected(head, "400 No"),
+        (_, path) if path.starts_with("/no/") => rejected(head, "404 Nothing"),
         _ => ok(head, ""),
     }
 }
@@ -202,14 +205,14 @@ fn ok(head: &str, headers: &str) -> String {
     response(head, "200 OK", &format!("{validators}{headers}"), media_type)
 }
 
-fn refused(head: &str, status: &str) -> String {
+fn rejected(head: &str, status: &str) -> String {
     response(head, status, "Allow: GET, HEAD\r\n", "text/plain")
 }
 
 fn response(head: &str, status: &str, headers: &str, media_type: &str) -> String {
-    let content = if head.starts_with("HEAD ") { "" } else { HELLO };
+    let body = if head.starts_with("HEAD ") { "" } else { HELLO };
     format!(
-        "HTTP/1.1 {status}\r\nServer: right/1\r\n{DATE}{headers}Content-Type: {media_type}\r\nContent-Length: 14\r\n\r\n{content}"
+        "HTTP/1.1 {status}\r\nServer: right/1\r\n{DATE}{headers}Content-Type: {media_type}\r\nContent-Length: 14\r\n\r\n{body}"
     )
 }
 
