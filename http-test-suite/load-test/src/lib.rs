@@ -4,8 +4,6 @@
 
 pub mod clients;
 pub mod experiments;
-pub mod lab;
 pub mod load;
 pub mod report;
 pub mod subject;
-pub mod versus;

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 
 mod commands;
 
-use commands::{compare, experiment, lab, publish, quick, soak, versus};
+use commands::{compare, experiment, publish, quick, soak};
 use load_test::experiments::{architectures::ARCHITECTURES, servers::SERVERS};
 
 /// Puts load on an HTTP/1.1 server, checks its responses, and reports throughput and latency.
@@ -52,11 +52,9 @@ enum Command {
     /// reported. Exit codes: 0 every response was right; 1 some were not, or a server could not be measured; 2 wrong
     /// usage, or nothing could be measured.
     Servers(experiment::Arguments),
-    Lab(lab::Arguments),
     Compare(compare::Arguments),
     Publish(publish::Arguments),
     Soak(soak::SoakOptions),
-    Versus(versus::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -77,10 +75,8 @@ fn act(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         None => quick::run(&arguments.quick),
         Some(Command::Architectures(arguments)) => experiment::run(arguments, &ARCHITECTURES),
         Some(Command::Servers(arguments)) => experiment::run(arguments, &SERVERS),
-        Some(Command::Lab(arguments)) => lab::run(arguments),
         Some(Command::Compare(arguments)) => compare::run(arguments),
         Some(Command::Publish(arguments)) => publish::run(arguments),
         Some(Command::Soak(arguments)) => soak::run(arguments),
-        Some(Command::Versus(arguments)) => versus::run(arguments),
     }
 }

@@ -1,7 +1,6 @@
 //! `load-test architectures` and `load-test servers`: run an experiment, and write its results.
 
 use std::error::Error;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use clap::Args;
 use http_test_suite::duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use load_test::experiments::{Experiment, Plan, Stage};
-use load_test::report::{Results, table};
+use load_test::report::{Unusable, page, table};
 use load_test::subject::programs::Programs;
 
 use super::print;
@@ -17,7 +16,7 @@ use super::print;
 /// The options of both experiments.
 #[derive(Args)]
 pub struct Arguments {
-    /// Directory for results.json. Results of other workloads that it already holds are kept
+    /// Directory for results.json and report.html. Results of other workloads that it already holds are kept
     #[arg(long, value_name = "DIR", default_value = "target/load-test")]
     out: PathBuf,
 
@@ -83,13 +82,10 @@ pub fn run(arguments: &Arguments, experiment: &'static Experiment) -> Result<boo
         print(&list(&plan))?;
         return Ok(true);
     }
-    let out = &arguments.out;
-    let file = out.join("results.json");
-    fs::create_dir_all(out).map_err(|error| format!("cannot create {}: {error}", out.display()))?;
-    let merge =
-        |results: Results| results.merged_into(&file).map_err(|error| format!("{} {error}", file.display()));
+    let file = arguments.out.join("results.json");
+    let unusable = |error: Unusable| format!("{} {error}", file.display());
     // Before the measurements, which take long: the file must be usable, and of this machine.
-    merge(plan.no_results())?;
+    plan.no_results().merged_into(&file).map_err(unusable)?;
     let programs = Programs::in_directories(arguments.bin_dir.as_deref(), arguments.baselines.as_deref())?;
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")?);
     let watch = |stage: Stage| {
@@ -102,8 +98,8 @@ pub fn run(arguments: &Arguments, experiment: &'static Experiment) -> Result<boo
     bar.finish_and_clear();
     let results = results?;
     let (all_correct, tables) = (results.all_correct(), table::markdown(&results));
-    merge(results)?.write(&file)?;
-    print(&format!("{tables}\n{}\n", file.display()))?;
+    page::save(results, &arguments.out).map_err(unusable)?;
+    print(&format!("{tables}\n{}\n", arguments.out.join("report.html").display()))?;
     Ok(all_correct)
 }
 

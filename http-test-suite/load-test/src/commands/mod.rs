@@ -9,13 +9,11 @@ use serde::Serialize;
 
 pub mod compare;
 pub mod experiment;
-pub mod lab;
 pub mod publish;
 pub mod quick;
 pub mod soak;
 mod summary;
 mod url;
-pub mod versus;
 
 /// Writes to standard output; a closed pipe is not an error.
 fn print(text: &str) -> io::Result<()> {

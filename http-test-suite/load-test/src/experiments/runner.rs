@@ -103,7 +103,10 @@ impl Plan {
     /// If nothing can be measured. The failure of a subject is recorded in its cells.
     pub fn run(&self, programs: &Programs, watch: &dyn Fn(Stage)) -> Result<Results, Box<dyn Error>> {
         let (mut found, mut left_out) = (Vec::new(), Vec::new());
-        for subject in &self.subjects {
+        let takes_part = |subject: &&&Subject| {
+            self.workloads.iter().any(|workload| workload.subjects.contains(&subject.id))
+        };
+        for subject in self.subjects.iter().filter(takes_part) {
             match programs.find(subject.program) {
                 Ok(program) => found.push((*subject, program)),
                 Err(why) => left_out.push(format!("{}: {why}", subject.id)),

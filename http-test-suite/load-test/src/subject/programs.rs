@@ -61,7 +61,7 @@ impl Programs {
                 format!("{name} is not beside load-test, and not in --bin-dir"),
             ),
             Program::Baseline(name) => {
-                (Some(self.baselines.join(name)), format!("{name} of baselines is not built"))
+                (Some(self.baselines.join(name)), format!("{name} is not built in baselines"))
             }
             Program::Installed(name, _) => (installed(name), format!("{name} is not installed")),
         };

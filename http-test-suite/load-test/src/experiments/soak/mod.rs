@@ -29,7 +29,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use crate::lab::server::Server;
+use crate::subject::process::Server;
 
 pub use clients::ClientResults;
 pub use resources::Resources;

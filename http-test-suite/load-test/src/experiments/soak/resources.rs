@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::lab::observe::{Tree, field};
+use crate::subject::usage::{ProcessTree, field};
 
 /// The interval between two readings.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -48,7 +48,7 @@ impl Resources {
     ///
     /// If a process has ended.
     pub fn read(pid: u32) -> io::Result<Resources> {
-        let mut processes = Tree::of(pid)?.pids().to_vec();
+        let mut processes = ProcessTree::of(pid)?.pids().to_vec();
         processes.sort_unstable();
         let mut resources = Resources::default();
         for pid in &processes {
