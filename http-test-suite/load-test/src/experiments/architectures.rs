@@ -11,23 +11,6 @@ const LONG: u32 = 180_000;
 /// The bound for about two milliseconds of computing.
 const SHORT: u32 = 60_000;
 
-const DEMO: &[&str] = &["threads", "prefork-threads", "loop", "loops", "prefork-loops"];
-const DEMO_AND_NGINX: &[&str] = &["threads", "prefork-threads", "loop", "loops", "prefork-loops", "nginx"];
-
-/// The metrics of a load.
-const LOAD: &[Metric] = &[
-    Metric::Throughput,
-    Metric::P99,
-    Metric::Cpu,
-    Metric::Memory,
-    Metric::Threads,
-    Metric::Waits,
-    Metric::Preemptions,
-    Metric::Fairness,
-];
-/// The metrics of a bystander.
-const BYSTANDER: &[Metric] = &[Metric::P99, Metric::Busy, Metric::MemoryPerConnection, Metric::Threads];
-
 /// The experiment.
 pub const ARCHITECTURES: Experiment = Experiment {
     id: "architectures",
@@ -36,7 +19,31 @@ pub const ARCHITECTURES: Experiment = Experiment {
     time: Duration::from_millis(900),
     workers: 4,
     packaged_per_cpu: true,
+    load_metrics: &[
+        Metric::Throughput,
+        Metric::P99,
+        Metric::Cpu,
+        Metric::Memory,
+        Metric::Threads,
+        Metric::Waits,
+        Metric::Preemptions,
+        Metric::Fairness,
+    ],
 };
+
+/// What most workloads have in common.
+const USUAL: Workload = Workload {
+    id: "",
+    title: "",
+    description: "",
+    subjects: &["threads", "prefork-threads", "loop", "loops", "prefork-loops"],
+    task: Task::Load(Requests::Hello, KEEP_ALIVE),
+    connections: &[1, 16, 64],
+    quick: &[16],
+};
+
+/// The subjects of workloads with files.
+const DEMO_AND_NGINX: &[&str] = &["threads", "prefork-threads", "loop", "loops", "prefork-loops", "nginx"];
 
 const WORKLOADS: &[Workload] = &[
     Workload {
@@ -44,11 +51,9 @@ const WORKLOADS: &[Workload] = &[
         title: "Hello, World!",
         description: "The basic cost of a response: receiving, parsing, sending, and waking the thread that does it. \
         With more connections an event loop has more to do at each wake-up, and the kernel has more threads to schedule.",
-        subjects: DEMO,
-        task: Task::Load(Requests::Hello, KEEP_ALIVE),
         connections: &[1, 16, 64, 256, 1000],
         quick: &[1, 64],
-        metrics: LOAD,
+        ..USUAL
     },
     Workload {
         id: "static",
@@ -59,7 +64,6 @@ const WORKLOADS: &[Workload] = &[
         task: Task::Load(Requests::StaticFile { kib: 1 }, KEEP_ALIVE),
         connections: &[1, 64, 1000],
         quick: &[1, 64],
-        metrics: LOAD,
     },
     Workload {
         id: "static-large",
@@ -69,112 +73,95 @@ const WORKLOADS: &[Workload] = &[
         task: Task::Load(Requests::StaticFile { kib: 1024 }, KEEP_ALIVE),
         connections: &[16],
         quick: &[16],
-        metrics: LOAD,
     },
     Workload {
         id: "io-task",
         title: "Waiting for 50 ms",
         description: "A response that takes time but no CPU, as if the server waited for a database. How many requests \
         can wait at the same time, and what does each cost: a timer, or a thread with its stack?",
-        subjects: DEMO,
         task: Task::Load(Requests::Wait { ms: 50 }, KEEP_ALIVE),
         connections: &[16, 64, 256, 1000],
         quick: &[16, 256],
-        metrics: LOAD,
+        ..USUAL
     },
     Workload {
         id: "thousand-waits",
         title: "A thousand responses of one second each, at once",
         description: "All requests are sent at the same time and take one second each. A server that handles them \
         concurrently is done after little more than one second.",
-        subjects: DEMO,
         task: Task::AllAtOnce(Requests::Wait { ms: 1000 }),
         connections: &[1000],
         quick: &[1000],
-        metrics: &[Metric::Elapsed, Metric::Memory, Metric::Threads, Metric::Cpu],
+        ..USUAL
     },
     Workload {
         id: "cpu-offloaded",
         title: "Computing, offloaded",
         description: "Two milliseconds of work for each response. An event loop hands the work to a pool of threads; a \
         blocking thread does it itself. The work is the same for all, so only the cost of the handover differs.",
-        subjects: DEMO,
         task: Task::Load(Requests::Primes { below: SHORT, inline: false }, KEEP_ALIVE),
-        connections: &[1, 16, 64],
-        quick: &[16],
-        metrics: LOAD,
+        ..USUAL
     },
     Workload {
         id: "cpu-inline",
         title: "Computing, inline",
         description: "The same work, done on the thread that serves requests. As long as there are no other requests, \
         this is faster: a handover to a pool costs more than it gains.",
-        subjects: DEMO,
         task: Task::Load(Requests::Primes { below: SHORT, inline: true }, KEEP_ALIVE),
-        connections: &[1, 16, 64],
-        quick: &[16],
-        metrics: LOAD,
+        ..USUAL
     },
     Workload {
         id: "weather",
         title: "Asking another server",
         description: "Every response needs a forecast from another server. The client inside the server blocks, so an \
         event loop has to hand it to its pool, and can have only as many forecasts in progress as the pool has threads.",
-        subjects: DEMO,
         task: Task::Load(Requests::Weather, KEEP_ALIVE),
-        connections: &[1, 16, 64],
-        quick: &[16],
-        metrics: LOAD,
+        ..USUAL
     },
     Workload {
         id: "beside-none",
         title: "alone",
         description: "The bystander without other clients, for comparison.",
-        subjects: DEMO,
         task: Task::Bystander(Background::None),
         connections: &[0],
         quick: &[0],
-        metrics: BYSTANDER,
+        ..USUAL
     },
     Workload {
         id: "beside-offloaded",
         title: "computing, offloaded",
         description: "Four other clients request ten milliseconds of work each, which the pool does.",
-        subjects: DEMO,
         task: Task::Bystander(Background::Busy(Requests::Primes { below: LONG, inline: false })),
         connections: &[4],
         quick: &[4],
-        metrics: BYSTANDER,
+        ..USUAL
     },
     Workload {
         id: "beside-inline",
         title: "computing, inline",
         description: "The same work on the thread that serves requests: on an event loop, all other clients wait for it.",
-        subjects: DEMO,
         task: Task::Bystander(Background::Busy(Requests::Primes { below: LONG, inline: true })),
         connections: &[4],
         quick: &[4],
-        metrics: BYSTANDER,
+        ..USUAL
     },
     Workload {
         id: "beside-idle",
         title: "1,000 idle connections",
         description: "A thousand clients have sent one request and stay connected. What does an idle connection cost?",
-        subjects: DEMO,
         task: Task::Bystander(Background::Idle),
         connections: &[1000],
         quick: &[1000],
-        metrics: BYSTANDER,
+        ..USUAL
     },
     Workload {
         id: "beside-slow",
         title: "500 slow clients",
         description: "Five hundred clients send their requests at ten bytes per second: every byte wakes a thread of the \
         server, and almost none completes a request.",
-        subjects: DEMO,
         task: Task::Bystander(Background::Slow),
         connections: &[500],
         quick: &[500],
-        metrics: BYSTANDER,
+        ..USUAL
     },
 ];

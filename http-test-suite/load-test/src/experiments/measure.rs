@@ -11,7 +11,7 @@ use super::requests::{Requests, serves_page};
 use super::workload::{Background, Conditions, KEEP_ALIVE, Task};
 use super::{ab, conformance};
 use crate::clients::{IdleClients, SlowClients};
-use crate::load::{self, Exchange, Load, Progress, Stats, Until};
+use crate::load::{self, Load, Progress, Stats, Until};
 use crate::report::{Metric, Sample};
 use crate::subject::catalog::{Serves, Subject};
 use crate::subject::configuration::Environment;
@@ -88,6 +88,7 @@ struct Observation {
     seconds: f64,
     /// Threads of the server after the last response.
     threads: usize,
+    /// Memory of the server under load.
     memory_bytes: u64,
 }
 
@@ -103,126 +104,20 @@ impl Bench<'_> {
         }
         let server = self.subject.start(self.program, &self.environment, self.cpus, None)?;
         let measured = match task {
-            Task::Load(requests, conditions) => self.load(&server, requests, conditions, connections)?,
-            Task::AllAtOnce(requests) => self.all_at_once(&server, requests, connections)?,
-            Task::Bystander(background) => self.bystander(&server, background, connections)?,
-            Task::Idle(requests) => self.idle(&server, requests, connections)?,
             Task::Ab => ab::measure(&server)?,
-            Task::Start | Task::Conformance => Measured::Sample(conformance::measure(server.address)?),
+            Task::Conformance => Measured::Sample(conformance::measure(server.address)?),
+            _ => {
+                let memory_at_start = server.processes.memory_bytes()?;
+                match self.observe(&server, task, connections)? {
+                    Some(observation) => {
+                        Measured::Sample(self.sample(task, connections, memory_at_start, &observation))
+                    }
+                    None => Measured::NotApplicable("it sends no entity tag".to_owned()),
+                }
+            }
         };
         self.stop(server)?;
         Ok(measured)
-    }
-
-    /// Stops the server. The exit status of a packaged server says nothing: some exit with 1 after SIGTERM.
-    fn stop(&self, server: Server) -> io::Result<()> {
-        server.stop().or_else(|error| if self.subject.is_packaged() { Ok(()) } else { Err(error) })
-    }
-
-    /// Measures the cost of requests.
-    fn load(
-        &self,
-        server: &Server,
-        requests: Requests,
-        conditions: Conditions,
-        connections: usize,
-    ) -> io::Result<Measured> {
-        let memory_at_start = server.processes.memory_bytes()?;
-        let Some(exchanges) = self.exchanges(server, requests, conditions.keep_alive)? else {
-            return Ok(Measured::NotApplicable("it sends no entity tag".to_owned()));
-        };
-        let opening = OPENING + OPENING_EACH * u32::try_from(connections).unwrap_or(u32::MAX);
-        let Conditions { keep_alive, pipeline, .. } = conditions;
-        let load = self.plan(server, exchanges, connections, Until::Time(opening + self.time));
-        let load = Load { keep_alive, pipeline, ..load };
-        load::run(
-            &Load { connections: WARM_UP_CONNECTIONS, until: Until::Time(WARM_UP), ..load.clone() },
-            &|_| {},
-        )?;
-        // A server that is too slow to open all connections in time is measured from the beginning, or too few requests
-        // would be left.
-        let observation = observe(server, &load, opening + self.time / 2, Some(opening + self.time / 2))?;
-        let mut sample = self.sample(&observation, memory_at_start);
-        sample.values.extend(self.costs(&observation));
-        Ok(Measured::Sample(sample))
-    }
-
-    /// Measures the time for all requests.
-    fn all_at_once(&self, server: &Server, requests: Requests, connections: usize) -> io::Result<Measured> {
-        let memory_at_start = server.processes.memory_bytes()?;
-        let exchanges = self.exchanges(server, requests, true)?.unwrap_or_default();
-        let load = self.plan(server, exchanges, connections, Until::Requests(connections as u64));
-        let observation = observe(server, &load, Duration::ZERO, Some(BEFORE_ALL_RESPOND))?;
-        let mut sample = self.sample(&observation, memory_at_start);
-        sample.values.extend(self.costs(&observation));
-        sample.values.insert(Metric::Elapsed, observation.stats.elapsed.as_secs_f64());
-        Ok(Measured::Sample(sample))
-    }
-
-    /// Measures the latency of a few clients beside others.
-    fn bystander(&self, server: &Server, background: Background, count: usize) -> io::Result<Measured> {
-        let memory_at_start = server.processes.memory_bytes()?;
-        let exchanges = self.exchanges(server, Requests::Hello, true)?.unwrap_or_default();
-        let load = self.plan(server, exchanges, BYSTANDER_CONNECTIONS, Until::Time(OPENING + self.time));
-        let load = Load { rate: Some(BYSTANDER_RATE), ..load };
-        let run = || observe(server, &load, OPENING, Some(OPENING + self.time / 2));
-        let observation = match background {
-            Background::None => run()?,
-            Background::Idle => {
-                let clients = IdleClients::connect(server.address, count)?;
-                let observation = run()?;
-                none_disconnected(clients.disconnected(), count)?;
-                observation
-            }
-            Background::Slow => {
-                let clients = SlowClients::start(server.address, count)?;
-                let observation = run()?;
-                none_disconnected(clients.finish(), count)?;
-                observation
-            }
-            Background::Busy(requests) => {
-                let exchanges = self.exchanges(server, requests, true)?.unwrap_or_default();
-                let until = Until::Time(2 * OPENING + self.time);
-                let busy = self.plan(server, exchanges, count, until);
-                let (observation, stats) = thread::scope(|scope| {
-                    let busy = scope.spawn(|| load::run(&busy, &|_| {}));
-                    (
-                        run(),
-                        busy.join().unwrap_or_else(|_| Err(io::Error::other("the other clients panicked"))),
-                    )
-                });
-                let stats = stats?;
-                if stats.error_count() > 0 {
-                    return Err(io::Error::other(format!(
-                        "wrong responses to other clients: {}",
-                        faults(&stats)
-                    )));
-                }
-                observation?
-            }
-        };
-        let mut sample = self.sample(&observation, memory_at_start);
-        if count > 0 {
-            let each = per_connection(observation.memory_bytes, memory_at_start, count);
-            sample.values.insert(Metric::MemoryPerConnection, each);
-        }
-        Ok(Measured::Sample(sample))
-    }
-
-    /// Measures the memory of idle connections that have sent one request.
-    fn idle(&self, server: &Server, requests: Requests, connections: usize) -> io::Result<Measured> {
-        let memory_at_start = server.processes.memory_bytes()?;
-        let exchanges = self.exchanges(server, requests, true)?.unwrap_or_default();
-        let load = self.plan(server, exchanges, connections, Until::Requests(connections as u64));
-        // A single thread gives every connection a request before it reads any response, so each sends exactly one.
-        let observation = observe(server, &Load { threads: 1, ..load }, Duration::ZERO, None)?;
-        let each = per_connection(observation.memory_bytes, memory_at_start, connections);
-        let values = BTreeMap::from([
-            (Metric::MemoryAtStart, mib(memory_at_start)),
-            (Metric::Memory, mib(observation.memory_bytes)),
-            (Metric::MemoryPerConnection, each),
-        ]);
-        Ok(Measured::Sample(Sample { values, wrong: wrong(&observation.stats), ..Sample::default() }))
     }
 
     /// Measures the time from starting the program to its first response.
@@ -239,81 +134,181 @@ impl Bench<'_> {
         Ok(Sample { values: [(Metric::StartTime, times[STARTS / 2])].into(), ..Sample::default() })
     }
 
-    fn exchanges(
+    /// Stops the server. The exit status of a packaged server says nothing: some exit with 1 after SIGTERM.
+    fn stop(&self, server: Server) -> io::Result<()> {
+        server.stop().or_else(|error| if self.subject.is_packaged() { Ok(()) } else { Err(error) })
+    }
+
+    /// Puts the load of a task on the server; `None` if the server lacks what the requests need.
+    fn observe(&self, server: &Server, task: Task, connections: usize) -> io::Result<Option<Observation>> {
+        let opening = OPENING + OPENING_EACH * u32::try_from(connections).unwrap_or(u32::MAX);
+        let (until, middle) = (Until::Time(opening + self.time), Some(opening + self.time / 2));
+        let at_once = Until::Requests(connections as u64);
+        let load = match task {
+            Task::Load(requests, conditions) => {
+                let Some(load) = self.load(server, requests, conditions, connections, until)? else {
+                    return Ok(None);
+                };
+                let until = Until::Time(WARM_UP);
+                load::run(&Load { connections: WARM_UP_CONNECTIONS, until, ..load.clone() }, &|_| {})?;
+                Some(load)
+            }
+            Task::AllAtOnce(requests) | Task::Idle(requests) => {
+                self.load(server, requests, KEEP_ALIVE, connections, at_once)?
+            }
+            _ => self.load(server, Requests::Hello, KEEP_ALIVE, BYSTANDER_CONNECTIONS, until)?,
+        };
+        let Some(load) = load else { return Ok(None) };
+        let observation = match task {
+            Task::AllAtOnce(_) => observe(server, &load, Some(BEFORE_ALL_RESPOND)),
+            // A single thread gives every connection a request before it reads any response, so each sends exactly one.
+            Task::Idle(_) => observe(server, &Load { threads: 1, ..load }, None),
+            Task::Bystander(background) => {
+                let load = Load { rate: Some(BYSTANDER_RATE), ..load };
+                self.observe_beside(server, background, connections, || observe(server, &load, middle))
+            }
+            _ => observe(server, &load, middle),
+        };
+        observation.map(Some)
+    }
+
+    /// Calls `observe` while other clients use the server.
+    fn observe_beside(
+        &self,
+        server: &Server,
+        background: Background,
+        count: usize,
+        observe: impl Fn() -> io::Result<Observation>,
+    ) -> io::Result<Observation> {
+        let (observation, disconnected) = match background {
+            Background::None => (observe()?, 0),
+            Background::Idle => {
+                let clients = IdleClients::connect(server.address, count)?;
+                (observe()?, clients.disconnected())
+            }
+            Background::Slow => {
+                let clients = SlowClients::start(server.address, count)?;
+                (observe()?, clients.finish())
+            }
+            Background::Busy(requests) => {
+                let opening = OPENING_EACH * u32::try_from(count).unwrap_or(u32::MAX);
+                let until = Until::Time(2 * OPENING + opening + self.time);
+                let load = self.load(server, requests, KEEP_ALIVE, count, until)?;
+                let load = load.ok_or_else(|| io::Error::other("the other clients have no requests"))?;
+                let (observation, stats) = thread::scope(|scope| {
+                    let clients = scope.spawn(|| load::run(&load, &|_| {}));
+                    (
+                        observe(),
+                        clients
+                            .join()
+                            .unwrap_or_else(|_| Err(io::Error::other("the other clients panicked"))),
+                    )
+                });
+                let stats = stats?;
+                if stats.error_count() > 0 {
+                    return Err(io::Error::other(format!(
+                        "wrong responses to other clients: {}",
+                        faults(&stats)
+                    )));
+                }
+                (observation?, 0)
+            }
+        };
+        match disconnected {
+            0 => Ok(observation),
+            _ => Err(io::Error::other(format!("{disconnected} of {count} other clients were disconnected"))),
+        }
+    }
+
+    /// A load of these requests; `None` if the server lacks what they need.
+    fn load(
         &self,
         server: &Server,
         requests: Requests,
-        keep_alive: bool,
-    ) -> io::Result<Option<Vec<Exchange>>> {
-        requests.exchanges(server.address, self.subject.serves, keep_alive, self.number)
-    }
-
-    /// A load with the usual conditions.
-    fn plan(&self, server: &Server, exchanges: Vec<Exchange>, connections: usize, until: Until) -> Load {
-        Load {
-            address: server.address,
+        conditions: Conditions,
+        connections: usize,
+        until: Until,
+    ) -> io::Result<Option<Load>> {
+        let (address, serves, Conditions { keep_alive, pipeline, .. }) =
+            (server.address, self.subject.serves, conditions);
+        let exchanges = requests.exchanges(address, serves, keep_alive, self.number)?;
+        Ok(exchanges.map(|exchanges| Load {
+            address,
             exchanges,
             connections,
-            keep_alive: KEEP_ALIVE.keep_alive,
-            pipeline: KEEP_ALIVE.pipeline,
+            keep_alive,
+            pipeline,
             until,
             rate: None,
             threads: self.cpus.driver.len(),
             timeout: TIMEOUT,
-            count_header: (self.subject.serves == Serves::Demo).then_some(WORKER_HEADER),
-        }
+            count_header: (serves == Serves::Demo).then_some(WORKER_HEADER),
+        }))
     }
 
-    /// What every load yields.
-    fn sample(&self, observation: &Observation, memory_at_start: u64) -> Sample {
-        let Observation { stats, spent, seconds, threads, memory_bytes, .. } = observation;
-        let millis = |percent| stats.percentile(percent).as_secs_f64() * 1e3;
+    /// The numbers of a task, from what was observed.
+    fn sample(
+        &self,
+        task: Task,
+        connections: usize,
+        memory_at_start: u64,
+        observation: &Observation,
+    ) -> Sample {
+        let Observation { stats, spent, requests, seconds, threads, memory_bytes } = observation;
+        let (cpu_seconds, memory) = (spent.cpu.as_secs_f64(), *memory_bytes as f64);
         let (workers, cpus) = (self.environment.workers, self.cpus.server.len());
         // A worker of an event loop is one thread.
         let usable = if self.subject.has_thread_per_connection { cpus } else { workers.min(cpus) };
-        let values = BTreeMap::from([
-            (Metric::P50, millis(50.0)),
-            (Metric::P99, millis(99.0)),
-            (Metric::Busy, spent.cpu.as_secs_f64() / seconds / usable as f64 * 100.0),
-            (Metric::DriverBusy, stats.busiest_thread * 100.0),
-            (Metric::Memory, mib(*memory_bytes)),
-            (Metric::MemoryAtStart, mib(memory_at_start)),
-            (Metric::Threads, *threads as f64),
+        let mib = |bytes: f64| bytes / f64::from(1 << 20);
+        let millis = |percent| stats.percentile(percent).as_secs_f64() * 1e3;
+        let mut values = BTreeMap::from([
+            (Metric::Memory, mib(memory)),
+            (Metric::MemoryAtStart, mib(memory_at_start as f64)),
         ]);
-        let per_worker = complete(stats.by_header.clone(), workers);
-        Sample { round: 0, values, per_worker, wrong: wrong(stats) }
-    }
-
-    /// What a load yields unless its rate is fixed.
-    fn costs(&self, observation: &Observation) -> [(Metric, f64); 4] {
-        let Observation { spent, requests, seconds, .. } = observation;
-        [
-            (Metric::Throughput, requests / seconds),
-            (Metric::Cpu, spent.cpu.as_secs_f64() * 1e6 / requests),
-            (Metric::Waits, spent.switches.waits as f64 / requests),
-            (Metric::Preemptions, spent.switches.preemptions as f64 / requests),
-        ]
+        if matches!(task, Task::Idle(_) | Task::Bystander(_)) && connections > 0 {
+            values
+                .insert(Metric::MemoryPerConnection, (memory - memory_at_start as f64) / connections as f64);
+        }
+        if !matches!(task, Task::Idle(_)) {
+            values.extend([
+                (Metric::P50, millis(50.0)),
+                (Metric::P99, millis(99.0)),
+                (Metric::Busy, cpu_seconds / seconds / usable as f64 * 100.0),
+                (Metric::DriverBusy, stats.busiest_thread * 100.0),
+                (Metric::Threads, *threads as f64),
+            ]);
+        }
+        // A bystander's rate is fixed, and the server also works for others.
+        if matches!(task, Task::Load(..) | Task::AllAtOnce(_)) {
+            values.extend([
+                (Metric::Throughput, requests / seconds),
+                (Metric::Cpu, cpu_seconds * 1e6 / requests),
+                (Metric::Waits, spent.switches.waits as f64 / requests),
+                (Metric::Preemptions, spent.switches.preemptions as f64 / requests),
+            ]);
+        }
+        if matches!(task, Task::AllAtOnce(_)) {
+            values.insert(Metric::Elapsed, stats.elapsed.as_secs_f64());
+        }
+        let wrong = stats.errors.iter().map(|(fault, count)| (fault.to_string(), *count)).collect();
+        Sample { round: 0, values, per_worker: complete(stats.by_header.clone(), workers), wrong }
     }
 }
 
-/// Runs a load, and reads what the server uses for it: from when every connection has a response, unless that takes
-/// until `latest`, to the last response. Reads the memory at `memory_at`, or after the last response.
-fn observe(
-    server: &Server,
-    load: &Load,
-    latest: Duration,
-    memory_at: Option<Duration>,
-) -> io::Result<Observation> {
+/// Runs a load, and reads what the server uses for it: from when every connection has a response to the last response.
+/// If that takes until `middle`, or there is no `middle`, it reads from the beginning, or too few requests would be left.
+/// Reads the memory at `middle`, or after the last response.
+fn observe(server: &Server, load: &Load, middle: Option<Duration>) -> io::Result<Observation> {
     let start = Reading { usage: server.processes.usage()?, requests: 0.0, seconds: 0.0 };
     let readings = Mutex::new((None, None));
     let watch = |progress: Progress| {
         let mut readings = readings.lock().unwrap_or_else(PoisonError::into_inner);
         let (begin, memory) = &mut *readings;
-        if begin.is_none() && progress.requests >= load.connections as u64 && progress.elapsed < latest {
-            *begin = Some(read(server, &progress));
-        }
-        if memory.is_none() && memory_at.is_some_and(|at| progress.elapsed >= at) {
-            *memory = Some(server.processes.memory_bytes());
+        let Some(middle) = middle else { return };
+        if progress.elapsed >= middle {
+            memory.get_or_insert_with(|| server.processes.memory_bytes());
+        } else if progress.requests >= load.connections as u64 {
+            begin.get_or_insert_with(|| read(server, &progress));
         }
     };
     let inspect = || (server.processes.usage(), server.processes.memory_bytes());
@@ -356,30 +351,9 @@ fn complete(mut per_worker: BTreeMap<String, u64>, workers: usize) -> BTreeMap<S
     per_worker
 }
 
-fn none_disconnected(disconnected: usize, count: usize) -> io::Result<()> {
-    match disconnected {
-        0 => Ok(()),
-        _ => Err(io::Error::other(format!("{disconnected} of {count} other clients were disconnected"))),
-    }
-}
-
-/// The requests without a correct response, by fault.
-fn wrong(stats: &Stats) -> BTreeMap<String, u64> {
-    stats.errors.iter().map(|(fault, count)| (fault.to_string(), *count)).collect()
-}
-
 fn faults(stats: &Stats) -> String {
     let faults = stats.errors.iter().map(|(fault, count)| format!("{count} × {fault}"));
     faults.collect::<Vec<_>>().join(", ")
-}
-
-fn mib(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
-}
-
-/// The growth of the memory in bytes for each connection.
-fn per_connection(bytes: u64, bytes_at_start: u64, connections: usize) -> f64 {
-    (bytes as f64 - bytes_at_start as f64) / connections as f64
 }
 
 #[cfg(test)]

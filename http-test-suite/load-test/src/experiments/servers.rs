@@ -36,9 +36,6 @@ const CONFORMANCE: &[&str] = &[
     "apache",
 ];
 
-/// The metrics of a load.
-const LOAD: &[Metric] = &[Metric::Cpu, Metric::Throughput, Metric::P50, Metric::P99];
-
 /// The experiment.
 pub const SERVERS: Experiment = Experiment {
     id: "servers",
@@ -47,6 +44,7 @@ pub const SERVERS: Experiment = Experiment {
     time: Duration::from_secs(2),
     workers: 1,
     packaged_per_cpu: false,
+    load_metrics: &[Metric::Cpu, Metric::Throughput, Metric::P50, Metric::P99],
 };
 
 /// What most workloads have in common.
@@ -58,7 +56,6 @@ const USUAL: Workload = Workload {
     task: Task::Load(Requests::Page, KEEP_ALIVE),
     connections: &[64],
     quick: &[],
-    metrics: LOAD,
 };
 
 const WORKLOADS: &[Workload] = &[
@@ -80,7 +77,6 @@ const WORKLOADS: &[Workload] = &[
         task: Task::Load(Requests::Page, Conditions { keep_alive: false, ..KEEP_ALIVE }),
         connections: &[100],
         quick: &[100],
-        ..USUAL
     },
     Workload {
         id: "large",
@@ -153,7 +149,6 @@ const WORKLOADS: &[Workload] = &[
         subjects: EVERY,
         task: Task::Idle(Requests::Page),
         connections: &[5000],
-        metrics: &[Metric::MemoryPerConnection, Metric::MemoryAtStart],
         ..USUAL
     },
     Workload {
@@ -163,7 +158,6 @@ const WORKLOADS: &[Workload] = &[
         subjects: EVERY,
         task: Task::Start,
         connections: &[1],
-        metrics: &[Metric::StartTime],
         ..USUAL
     },
     Workload {
@@ -206,7 +200,6 @@ const WORKLOADS: &[Workload] = &[
         subjects: EVERY_HTTPD_AND_NGINX,
         task: Task::Ab,
         connections: &[100],
-        metrics: &[Metric::Throughput, Metric::FailedRequests, Metric::P50, Metric::P99, Metric::Cpu],
         ..USUAL
     },
     Workload {
@@ -217,7 +210,6 @@ const WORKLOADS: &[Workload] = &[
         subjects: CONFORMANCE,
         task: Task::Conformance,
         connections: &[8],
-        metrics: &[Metric::MustMet, Metric::ShouldMet, Metric::RobustMet],
         ..USUAL
     },
 ];

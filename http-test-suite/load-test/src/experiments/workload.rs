@@ -21,6 +21,8 @@ pub struct Experiment {
     pub workers: usize,
     /// Whether packaged servers have a worker for each CPU of the servers, whatever the number of workers.
     pub packaged_per_cpu: bool,
+    /// The metrics to show of a load, the most important first.
+    pub load_metrics: &'static [Metric],
 }
 
 /// A task that each of some subjects gets, with one or more numbers of connections.
@@ -40,8 +42,6 @@ pub struct Workload {
     pub connections: &'static [usize],
     /// The numbers of connections in a quick run; empty if the workload is not part of it.
     pub quick: &'static [usize],
-    /// The metrics to show, the most important first.
-    pub metrics: &'static [Metric],
 }
 
 /// What the clients of a workload do, and so what is measured.
@@ -101,6 +101,23 @@ impl Workload {
     pub fn includes(&self, subject: &Subject, connections: usize) -> bool {
         self.subjects.contains(&subject.id)
             && !(subject.has_thread_per_connection && connections > MOST_THREADS)
+    }
+
+    /// The metrics to show, the most important first.
+    pub fn metrics(&self, experiment: &Experiment) -> &'static [Metric] {
+        use Metric::{
+            Cpu, Elapsed, FailedRequests, Memory, MemoryAtStart, MemoryPerConnection, MustMet, P50, P99,
+            RobustMet, ShouldMet, StartTime, Threads, Throughput,
+        };
+        match self.task {
+            Task::Load(..) => experiment.load_metrics,
+            Task::AllAtOnce(_) => &[Elapsed, Memory, Threads, Cpu],
+            Task::Bystander(_) => &[P99, Metric::Busy, MemoryPerConnection, Threads],
+            Task::Idle(_) => &[MemoryPerConnection, MemoryAtStart],
+            Task::Start => &[StartTime],
+            Task::Ab => &[Throughput, FailedRequests, P50, P99, Cpu],
+            Task::Conformance => &[MustMet, ShouldMet, RobustMet],
+        }
     }
 
     /// The conditions: the usual ones, unless the task is a load with others.

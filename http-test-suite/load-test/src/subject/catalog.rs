@@ -159,18 +159,13 @@ pub const ALL: &[Subject] = &[
         arguments: |command, environment| constant(command.arg("--eager"), environment),
         ..LIMIT
     },
-    Subject {
-        id: "hyper-dir",
-        title: "hyper, tower-http",
-        program: Program::Baseline("hyper-dir"),
-        ..LIBRARY
-    },
+    Subject { id: "hyper-dir", title: "hyper, tower-http", program: Program::Baseline("hyper"), ..LIBRARY },
     Subject { id: "actix-dir", title: "actix-files", program: Program::Baseline("actix-dir"), ..LIBRARY },
     Subject { id: "tiny-http", title: "tiny_http", program: Program::Baseline("tiny-http"), ..LIBRARY },
     Subject {
         id: "hyper-hello",
         title: "hyper, constant",
-        program: Program::Baseline("hyper-hello"),
+        program: Program::Baseline("hyper"),
         serves: Serves::Constant,
         arguments: constant,
         ..LIBRARY
