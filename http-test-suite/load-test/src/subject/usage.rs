@@ -92,13 +92,7 @@ impl ProcessTree {
     ///
     /// If a process has ended, or belongs to another user.
     pub fn memory_bytes(&self) -> io::Result<u64> {
-        let memory = |pid| {
-            let path = format!("/proc/{pid}/smaps_rollup");
-            let text = fs::read_to_string(&path)
-                .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))?;
-            field(&text, "Pss:").map(|kib| kib * 1024).ok_or_else(|| invalid(&path))
-        };
-        self.pids.iter().map(memory).sum()
+        self.pids.iter().map(|pid| memory_bytes(*pid, "Pss:")).sum()
     }
 }
 
@@ -126,6 +120,18 @@ impl Switches {
         let waits = field(status, "voluntary_ctxt_switches:")?;
         Some(Switches { waits, preemptions: field(status, "nonvoluntary_ctxt_switches:")? })
     }
+}
+
+/// The memory of a process in bytes, in the field `name` of its `smaps_rollup`.
+///
+/// # Errors
+///
+/// If the process has ended, or belongs to another user.
+pub fn memory_bytes(pid: u32, name: &str) -> io::Result<u64> {
+    let path = format!("/proc/{pid}/smaps_rollup");
+    let text = fs::read_to_string(&path)
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot read {path}: {error}")))?;
+    field(&text, name).map(|kib| kib * 1024).ok_or_else(|| io::Error::other(format!("cannot parse {path}")))
 }
 
 /// The number behind `name` at the beginning of a line.
@@ -166,16 +172,11 @@ fn numbers(dir: &Path) -> io::Result<Vec<u32>> {
     Ok(names.collect())
 }
 
-fn invalid(path: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("cannot parse {path}"))
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Read;
     use std::process::{self, Command, Stdio};
     use std::thread;
-    use std::time::Instant;
 
     use super::*;
 
@@ -189,25 +190,21 @@ mod tests {
     }
 
     #[test]
-    fn reads_the_switches_of_a_thread() {
-        let status = "Name:\tx\nvoluntary_ctxt_switches:\t12\nnonvoluntary_ctxt_switches:\t3\n";
-        assert_eq!(Switches::parse(status), Some(Switches { waits: 12, preemptions: 3 }));
-        assert_eq!(Switches::parse("Name:\tx\n"), None);
-    }
-
-    #[test]
     fn counts_switches_of_living_threads_since_an_earlier_reading() {
+        let status = |waits: u64| {
+            let text =
+                format!("Name:\tx\nvoluntary_ctxt_switches:\t{waits}\nnonvoluntary_ctxt_switches:\t1\n");
+            Switches::parse(&text).unwrap()
+        };
         let usage = |cpu_ms, threads: &[(u32, u64)]| Usage {
             cpu: Duration::from_millis(cpu_ms),
-            threads: threads
-                .iter()
-                .map(|(id, waits)| (*id, Switches { waits: *waits, preemptions: 1 }))
-                .collect(),
+            threads: threads.iter().map(|(id, waits)| (*id, status(*waits))).collect(),
         };
         // Thread 2 has ended since, thread 3 has started.
         let spent = usage(130, &[(1, 15), (3, 4)]).since(&usage(100, &[(1, 5), (2, 50)]));
         let switches = Switches { waits: 14, preemptions: 1 };
         assert_eq!(spent, Spent { cpu: Duration::from_millis(30), switches });
+        assert_eq!(Switches::parse("Name:\tx\n"), None);
     }
 
     #[test]
@@ -215,18 +212,8 @@ mod tests {
         let work = Duration::from_millis(50);
         let this_process = ProcessTree { pids: vec![process::id()] };
         let before = this_process.usage().unwrap();
-        thread::spawn(move || {
-            let start = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-            let limit = Instant::now() + Duration::from_secs(60);
-            while Instant::now() < limit {
-                let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-                if Duration::try_from(now - start).unwrap() > work {
-                    break;
-                }
-            }
-        })
-        .join()
-        .unwrap();
+        let cpu_time = || Duration::from(ClockId::CLOCK_THREAD_CPUTIME_ID.now().unwrap());
+        thread::spawn(move || while cpu_time() < work {}).join().unwrap();
         assert!(this_process.usage().unwrap().since(&before).cpu >= work);
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::subject::usage::{ProcessTree, field};
+use crate::subject::usage::{ProcessTree, memory_bytes};
 
 /// The interval between two readings.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -54,7 +54,7 @@ impl Resources {
         for pid in &processes {
             resources.descriptors += count_entries(*pid, "fd")?;
             resources.threads += count_entries(*pid, "task")?;
-            resources.memory_bytes += anonymous_memory(*pid)?;
+            resources.memory_bytes += memory_bytes(*pid, "Pss_Anon:")?;
         }
         Ok(Resources { processes, ..resources })
     }
@@ -133,18 +133,8 @@ pub(super) fn peak(pid: u32, stop: &Receiver<()>) -> io::Result<Resources> {
 /// The number of entries of a directory in `/proc/PID`.
 fn count_entries(pid: u32, directory: &str) -> io::Result<usize> {
     let path = format!("/proc/{pid}/{directory}");
-    Ok(fs::read_dir(&path).map_err(|error| cannot_read(&path, &error))?.count())
-}
-
-fn anonymous_memory(pid: u32) -> io::Result<u64> {
-    let path = format!("/proc/{pid}/smaps_rollup");
-    let text = fs::read_to_string(&path).map_err(|error| cannot_read(&path, &error))?;
-    let invalid = || cannot_read(&path, &io::Error::new(io::ErrorKind::InvalidData, "no Pss_Anon"));
-    Ok(field(&text, "Pss_Anon:").ok_or_else(invalid)? * 1024)
-}
-
-fn cannot_read(path: &str, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot read {path}: {error}"))
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("cannot read {path}: {error}"));
+    Ok(fs::read_dir(&path).map_err(named)?.count())
 }
 
 #[cfg(test)]
