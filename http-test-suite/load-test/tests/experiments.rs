@@ -158,7 +158,8 @@ fn reports_failures() {
         assert_eq!((run.code, &*run.cell().failures), (Some(1), &[expected.to_owned()][..]), "{flaw}");
     };
     let keep_alive = ["--only", "httpd", "--workload", "keep-alive"];
-    check("does not start", "servers", &keep_alive, "round 1: httpd: did not start: for a reason");
+    // Without the path of the temporary directory.
+    check("does not start", "servers", &keep_alive, "round 1: httpd: did not start: cannot serve /site");
     check("exit code 3", "servers", &keep_alive, "round 1: stopped with exit status: 3");
     let idle = ["--only", "loop", "--workload", "beside-idle"];
     let expected = "round 1: 1000 of 1000 other clients were disconnected";
@@ -199,8 +200,9 @@ fn serve(arguments: &[String]) -> ! {
         arguments.get(at + 1).cloned()
     };
     let flaw = Path::new(&arguments[0]).parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+    let root = value(&["-r", "--root"]);
     if flaw == "does not start" {
-        eprintln!("for a reason");
+        eprintln!("cannot serve {}", root.unwrap_or_default());
         exit(1);
     }
     if arguments.last().unwrap() != "inner" {
@@ -208,7 +210,6 @@ fn serve(arguments: &[String]) -> ! {
         let script = format!("trap 'kill $!; exit {code}' TERM; \"$0\" \"$@\" inner & wait");
         panic!("{}", Command::new("sh").arg("-c").arg(script).args(arguments).exec());
     }
-    let root = value(&["-r", "--root"]);
     let size = value(&["--size"]).map(|size| size.parse().unwrap());
     let content = move |target: &str| match (&root, size, target) {
         (None, size, _) => Some(vec![b'x'; size?]),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use super::configuration::{self, CONNECTIONS_MAX, Environment};
@@ -107,9 +107,7 @@ pub const ALL: &[Subject] = &[
         colour: Colour::Grey,
         program: Program::Installed("nginx", "-v"),
         arguments: |command, environment| {
-            let file = written(environment, "nginx.conf", &configuration::nginx(environment))?;
-            command.args(["-e", "stderr", "-p"]).arg(&environment.scratch).arg("-c").arg(file);
-            Ok(())
+            configured(command, environment, &["-e", "stderr", "-c"], configuration::nginx)
         },
         children: |workers| workers,
         ..HTTPD
@@ -120,9 +118,7 @@ pub const ALL: &[Subject] = &[
         colour: Colour::Green,
         program: Program::Installed("lighttpd", "-v"),
         arguments: |command, environment| {
-            command.args(["-D", "-f"]);
-            command.arg(written(environment, "lighttpd.conf", &configuration::lighttpd(environment))?);
-            Ok(())
+            configured(command, environment, &["-D", "-f"], configuration::lighttpd)
         },
         children: configuration::lighttpd_children,
         ..HTTPD
@@ -133,9 +129,7 @@ pub const ALL: &[Subject] = &[
         colour: Colour::Yellow,
         program: Program::Installed("h2o", "-v"),
         arguments: |command, environment| {
-            command.args(["-m", "worker", "-c"]);
-            command.arg(written(environment, "h2o.yaml", &configuration::h2o(environment))?);
-            Ok(())
+            configured(command, environment, &["-m", "worker", "-c"], configuration::h2o)
         },
         ..HTTPD
     },
@@ -145,9 +139,7 @@ pub const ALL: &[Subject] = &[
         colour: Colour::Purple,
         program: Program::Installed("apache2", "-v"),
         arguments: |command, environment| {
-            command.args(["-D", "FOREGROUND", "-f"]);
-            command.arg(written(environment, "apache.conf", &configuration::apache(environment))?);
-            Ok(())
+            configured(command, environment, &["-D", "FOREGROUND", "-f"], configuration::apache)
         },
         children: |_| 1,
         ..HTTPD
@@ -277,8 +269,15 @@ fn listening<'c>(command: &'c mut Command, environment: &Environment) -> &'c mut
     command.args(["-p", &environment.port.to_string(), "-w", &environment.workers.to_string()])
 }
 
-fn written(environment: &Environment, name: &str, configuration: &str) -> io::Result<PathBuf> {
-    let file = environment.scratch.join(name);
-    fs::write(&file, configuration)?;
-    Ok(file)
+/// Writes a configuration file, and appends its path to the arguments.
+fn configured(
+    command: &mut Command,
+    environment: &Environment,
+    arguments: &[&str],
+    configuration: fn(&Environment) -> String,
+) -> io::Result<()> {
+    let file = environment.scratch.join("configuration");
+    fs::write(&file, configuration(environment))?;
+    command.args(arguments).arg(file);
+    Ok(())
 }
