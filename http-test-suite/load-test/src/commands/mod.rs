@@ -23,15 +23,17 @@ fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Prints a result as text, or as JSON if the file for the JSON is `-`. Another file gets the JSON, too.
-fn print_result(result: &(impl Display + Serialize), json: Option<&str>) -> Result<(), Box<dyn Error>> {
-    let to_json = || serde_json::to_string_pretty(result).map(|text| text + "\n");
-    match json {
-        Some("-") => return Ok(print(&to_json()?)?),
-        Some(file) => {
-            fs::write(file, to_json()?).map_err(|error| format!("cannot write {file}: {error}"))?;
-        }
+/// Prints a result as text, and writes it as JSON to `file`, if any; if the file is `-`, prints only the JSON.
+fn print_result(
+    text: &impl Display,
+    json: &impl Serialize,
+    file: Option<&str>,
+) -> Result<(), Box<dyn Error>> {
+    let json = serde_json::to_string_pretty(json)? + "\n";
+    match file {
+        Some("-") => return Ok(print(&json)?),
+        Some(file) => fs::write(file, json).map_err(|error| format!("cannot write {file}: {error}"))?,
         None => {}
     }
-    Ok(print(&result.to_string())?)
+    Ok(print(&text.to_string())?)
 }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::{Args, value_parser};
@@ -26,8 +27,8 @@ pub(crate) struct QuickOptions {
     urls: Vec<Url>,
 
     /// Number of simultaneous connections
-    #[arg(short, long, value_name = "N", default_value_t = 50, value_parser = at_least_one)]
-    connections: usize,
+    #[arg(short, long, value_name = "N", default_value = "50")]
+    connections: NonZeroUsize,
 
     /// End after this many requests
     #[arg(short = 'n', long, value_name = "N", conflicts_with = "time")]
@@ -42,12 +43,12 @@ pub(crate) struct QuickOptions {
     close: bool,
 
     /// Number of requests that a connection sends at once, before it waits for their responses
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one, conflicts_with = "close")]
-    pipeline: usize,
+    #[arg(long, value_name = "N", default_value = "1", conflicts_with = "close")]
+    pipeline: NonZeroUsize,
 
     /// Number of threads of this program
-    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
-    threads: usize,
+    #[arg(short, long, value_name = "N", default_value = "1")]
+    threads: NonZeroUsize,
 
     /// Method; by default GET, or POST with --data
     #[arg(short, long)]
@@ -83,8 +84,9 @@ pub(crate) struct QuickOptions {
 pub(crate) fn run(options: &QuickOptions) -> Result<bool, Box<dyn Error>> {
     let load = options.load()?;
     let stats = run_with_progress(&load)?;
-    let summary = Summary::new(options.urls.iter().map(Url::to_string).collect(), &load, &stats);
-    print_result(&summary, options.json.as_deref())?;
+    let urls = options.urls.iter().map(Url::to_string).collect();
+    let summary = Summary { urls, load: &load, stats: &stats };
+    print_result(&summary, &summary.json(), options.json.as_deref())?;
     Ok(summary.all_right())
 }
 
@@ -102,15 +104,15 @@ impl QuickOptions {
         Ok(Load {
             address: find_server(first, self.timeout)?,
             exchanges: self.urls.iter().map(|url| self.exchange(url, body.as_deref())).collect(),
-            connections: self.connections,
+            connections: self.connections.get(),
             keep_alive: !self.close,
-            pipeline: self.pipeline,
+            pipeline: self.pipeline.get(),
             until: match self.requests {
                 Some(count) => Until::Requests(count),
                 None => Until::Time(self.time.unwrap_or(TIME)),
             },
             rate: self.rate,
-            threads: self.threads,
+            threads: self.threads.get(),
             timeout: self.timeout,
             count_header: None,
         })
@@ -183,11 +185,6 @@ fn header(text: &str) -> Result<String, String> {
         return Err("no name, or more than one line".into());
     }
     Ok(text.to_owned())
-}
-
-/// Parses a positive number.
-fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "must be a number from 1".into())
 }
 
 /// Parses a positive rate.

@@ -49,8 +49,8 @@ pub fn run(options: &SoakOptions) -> Result<bool, Box<dyn Error>> {
     let SoakOptions { program, arguments, time, free_within, json } = options.clone();
     let spinner = ProgressBar::new_spinner().with_message(format!("{} and a warm-up", duration::show(time)));
     spinner.enable_steady_tick(SPINNER_INTERVAL);
-    let verdict = Soak { program, arguments, time, free_within }.run()?;
+    let result = Soak { program, arguments, time, free_within }.run()?;
     spinner.finish_and_clear();
-    print_result(&verdict, json.as_deref())?;
-    Ok(verdict.passes())
+    print_result(&result, &result, json.as_deref())?;
+    Ok(result.passes())
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::connection::CheckedConnection;
+use super::connection::ClientTask;
 use super::documents::Document;
 use super::{misbehaving, well_behaved};
 
@@ -23,14 +23,14 @@ struct Kind {
     /// Connections per second of all these clients together, if they are fast enough.
     per_second: f64,
     /// What a client does on each connection.
-    behaviour: fn(Task<'_>) -> Result<(), String>,
+    behaviour: fn(ClientTask<'_>) -> Result<(), String>,
 }
 
 const fn kind(
     name: &'static str,
     clients: u32,
     per_second: f64,
-    behaviour: fn(Task<'_>) -> Result<(), String>,
+    behaviour: fn(ClientTask<'_>) -> Result<(), String>,
 ) -> Kind {
     Kind { name, clients, per_second, behaviour }
 }
@@ -56,43 +56,6 @@ const KINDS: &[Kind] = &[
     kind("reset request", 2, 20.0, misbehaving::resets_request),
     kind("leaves early", 10, 20.0, misbehaving::leaves),
 ];
-
-/// What a client does on one connection: which server, which documents.
-#[derive(Clone, Copy)]
-pub(super) struct Task<'a> {
-    /// The server under test.
-    pub(super) server: SocketAddr,
-    /// The documents that the server serves, at least one; the longest comes last.
-    pub(super) documents: &'a [Document],
-    /// The number of the connection among those of its kind; it selects the document and the fault.
-    pub(super) number: u64,
-}
-
-impl<'a> Task<'a> {
-    /// Opens the connection.
-    pub(super) fn connect(&self) -> Result<CheckedConnection, String> {
-        CheckedConnection::connect(self.server)
-    }
-
-    /// The document of this task, of any length.
-    pub(super) fn any(&self) -> &'a Document {
-        self.select(self.documents, 0)
-    }
-
-    /// The small document of this task, or the `index`-th after it.
-    pub(super) fn small(&self, index: u64) -> &'a Document {
-        self.select(&self.documents[..self.documents.partition_point(Document::is_small)], index)
-    }
-
-    /// The longest document.
-    pub(super) fn longest(&self) -> &'a Document {
-        &self.documents[self.documents.len() - 1]
-    }
-
-    fn select(&self, documents: &'a [Document], index: u64) -> &'a Document {
-        &documents[usize::try_from(self.number + index).unwrap_or_default() % documents.len()]
-    }
-}
 
 /// The results of all clients of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -148,7 +111,7 @@ pub(super) fn run(
         let mut clients = Vec::new();
         for (index, kind) in KINDS.iter().enumerate() {
             for client in 0..kind.clients {
-                let first = Task { server, documents, number: u64::from(client) };
+                let first = ClientTask { server, documents, number: u64::from(client) };
                 let run = move || run_client(kind, first, start, time);
                 clients.push((index, thread::Builder::new().spawn_scoped(scope, run)?));
             }
@@ -163,7 +126,7 @@ pub(super) fn run(
 
 /// Runs one client: connections at even intervals, with another offset for each client of the kind. Late connections are
 /// not made up for.
-fn run_client(kind: &Kind, first: Task<'_>, start: Instant, time: Duration) -> ClientResults {
+fn run_client(kind: &Kind, first: ClientTask<'_>, start: Instant, time: Duration) -> ClientResults {
     let mut results = ClientResults::new(kind);
     let interval = Duration::from_secs_f64(f64::from(kind.clients) / kind.per_second);
     let mut task = first;

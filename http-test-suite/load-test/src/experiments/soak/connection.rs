@@ -1,4 +1,5 @@
-//! A client's connection: it sends requests unchanged, and checks each response as strictly as the conformance suite.
+//! One connection of a client: which documents the client requests, and the checks of the responses, as strict as those
+//! of the conformance suite.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,6 +15,43 @@ use super::documents::Document;
 
 /// The timeout for connecting, for a write, and for a whole response, under the load of all clients.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What one client has to do on one connection: with which server, and with which of its documents.
+#[derive(Clone, Copy)]
+pub(super) struct ClientTask<'a> {
+    /// The server under test.
+    pub(super) server: SocketAddr,
+    /// The documents that the server serves, at least one; the longest comes last.
+    pub(super) documents: &'a [Document],
+    /// The number of the connection among those of its kind; it selects the document and the fault.
+    pub(super) number: u64,
+}
+
+impl<'a> ClientTask<'a> {
+    /// Opens the connection.
+    pub(super) fn connect(&self) -> Result<CheckedConnection, String> {
+        CheckedConnection::connect(self.server)
+    }
+
+    /// The document of this task, of any length.
+    pub(super) fn any(&self) -> &'a Document {
+        self.select(self.documents, 0)
+    }
+
+    /// The small document of this task, or the `index`-th after it.
+    pub(super) fn small(&self, index: u64) -> &'a Document {
+        self.select(&self.documents[..self.documents.partition_point(Document::is_small)], index)
+    }
+
+    /// The longest document.
+    pub(super) fn longest(&self) -> &'a Document {
+        &self.documents[self.documents.len() - 1]
+    }
+
+    fn select(&self, documents: &'a [Document], index: u64) -> &'a Document {
+        &documents[usize::try_from(self.number + index).unwrap_or_default() % documents.len()]
+    }
+}
 
 /// A connection whose responses are checked. An error describes what the server did wrong.
 pub(super) struct CheckedConnection {
@@ -65,8 +103,11 @@ impl CheckedConnection {
                 return follows_rules(response);
             }
             if !self.connection.receive(deadline) {
-                let received = preview(self.connection.unread(), 60);
-                return Err(format!("no complete response in {} s, only {received:?}", TIMEOUT.as_secs()));
+                let what = match self.connection.end {
+                    ConnectionEnd::Open => format!("no complete response within {} s", TIMEOUT.as_secs()),
+                    _ => "the server closed without a response".to_owned(),
+                };
+                return Err(format!("{what}; received {:?}", preview(self.connection.unread(), 60)));
             }
         }
     }
@@ -96,7 +137,7 @@ pub(super) fn check(response: &Response, status: u16, content: &[u8]) -> Result<
     }
     let same = response.body.iter().zip(content).take_while(|(actual, expected)| actual == expected).count();
     let (actual, expected) = (response.body.len(), content.len());
-    Err(format!("content of {actual} bytes, not {expected}, or other bytes: wrong from byte {same} on"))
+    Err(format!("wrong content from byte {same} on ({actual} bytes, expected {expected})"))
 }
 
 /// Checks the rules that every response must follow.

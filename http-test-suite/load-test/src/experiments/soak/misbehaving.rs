@@ -9,8 +9,7 @@ use std::time::Duration;
 use http_test_suite::reader::RequestKind;
 use http_test_suite::request::{self, get};
 
-use super::clients::Task;
-use super::connection::TIMEOUT;
+use super::connection::{ClientTask, TIMEOUT};
 
 /// The first bytes of a TLS client hello (RFC 8446 §5.1).
 const TLS_HELLO: &[u8] = b"\x16\x03\x01\x00\xba\x01\x00\x00\xb6\x03\x03";
@@ -31,18 +30,18 @@ const AMBIGUOUS_FRAMING: [&str; 5] = [
 const LEAVE_AFTER: Duration = Duration::from_millis(300);
 
 /// Sends bytes that are not HTTP.
-pub(super) fn sends_garbage(task: Task<'_>) -> Result<(), String> {
+pub(super) fn sends_garbage(task: ClientTask<'_>) -> Result<(), String> {
     let seed = task.number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
     expect_rejection(task, [b"\0\xff".to_vec(), seed.repeat(40), b"\r\n\r\n".to_vec()].concat())
 }
 
 /// Sends a TLS client hello of the length in its record header.
-pub(super) fn starts_tls(task: Task<'_>) -> Result<(), String> {
+pub(super) fn starts_tls(task: ClientTask<'_>) -> Result<(), String> {
     expect_rejection(task, [TLS_HELLO, &[0x2a; 180]].concat())
 }
 
 /// Sends a header or a target, in turn, that is too long.
-pub(super) fn sends_too_much(task: Task<'_>) -> Result<(), String> {
+pub(super) fn sends_too_much(task: ClientTask<'_>) -> Result<(), String> {
     let long = "a".repeat(OVERSIZE);
     let request = match task.number % 2 {
         0 => get("/").with(format!("X: {long}")),
@@ -52,26 +51,26 @@ pub(super) fn sends_too_much(task: Task<'_>) -> Result<(), String> {
 }
 
 /// Sends a head with ambiguous framing, and behind it a request to which the server must not respond.
-pub(super) fn frames_ambiguously(task: Task<'_>) -> Result<(), String> {
+pub(super) fn frames_ambiguously(task: ClientTask<'_>) -> Result<(), String> {
     let index = usize::try_from(task.number).unwrap_or_default() % AMBIGUOUS_FRAMING.len();
     let head = format!("POST / HTTP/1.1\r\nHost: test\r\n{}\r\n", AMBIGUOUS_FRAMING[index]);
     expect_rejection(task, (head + request::SMUGGLED).into_bytes())
 }
 
 /// Resets the connection during a download.
-pub(super) fn resets_download(task: Task<'_>) -> Result<(), String> {
+pub(super) fn resets_download(task: ClientTask<'_>) -> Result<(), String> {
     reset_after_response(task, &Vec::from(get(&task.longest().target)))
 }
 
 /// Resets the connection during a request, after the response to an earlier request.
-pub(super) fn resets_request(task: Task<'_>) -> Result<(), String> {
+pub(super) fn resets_request(task: ClientTask<'_>) -> Result<(), String> {
     let request = Vec::from(get(&task.any().target));
     let half = &request[..request.len() / 2];
     reset_after_response(task, &[&request, half].concat())
 }
 
 /// Closes the connection during a request.
-pub(super) fn leaves(task: Task<'_>) -> Result<(), String> {
+pub(super) fn leaves(task: ClientTask<'_>) -> Result<(), String> {
     let mut connection = task.connect()?;
     connection.send("GET / HTTP/1.1\r\nHost: te");
     thread::sleep(LEAVE_AFTER);
@@ -79,7 +78,7 @@ pub(super) fn leaves(task: Task<'_>) -> Result<(), String> {
 }
 
 /// Sends `bytes`, and expects one response 4xx and then the close.
-fn expect_rejection(task: Task<'_>, bytes: Vec<u8>) -> Result<(), String> {
+fn expect_rejection(task: ClientTask<'_>, bytes: Vec<u8>) -> Result<(), String> {
     let mut connection = task.connect()?;
     connection.send(bytes);
     let response = connection.response(RequestKind::GET)?;
@@ -91,7 +90,7 @@ fn expect_rejection(task: Task<'_>, bytes: Vec<u8>) -> Result<(), String> {
 
 /// Sends `bytes`, waits until the response begins, and closes with it unread, so the kernel sends a reset (RFC 2525
 /// §2.17).
-fn reset_after_response(task: Task<'_>, bytes: &[u8]) -> Result<(), String> {
+fn reset_after_response(task: ClientTask<'_>, bytes: &[u8]) -> Result<(), String> {
     let first_byte = || -> io::Result<usize> {
         let mut stream = TcpStream::connect_timeout(&task.server, TIMEOUT)?;
         stream.set_read_timeout(Some(TIMEOUT))?;

@@ -1,6 +1,6 @@
 //! The soak: well-behaved, slow, misbehaving and aborting clients use one server at the same time for minutes.
 //!
-//! A [`Soak`] says which server and for how long; running it gives a [`Verdict`]. Three things must hold: every response
+//! A [`Soak`] says which server and for how long; running it gives a [`SoakResult`]. Three things must hold: every response
 //! is right to the byte, whatever other clients do; after the last client has left, the server holds no more
 //! descriptors, threads and memory than after a short warm-up with the same clients; and it stops at SIGTERM.
 //!
@@ -10,7 +10,7 @@
 //! well_behaved  misbehaving  what clients of each kind do on a connection
 //! clients                    how many clients of each kind, and how often
 //! resources                  what the server's processes hold
-//! verdict                    the result
+//! result                     the result
 //! ```
 
 mod clients;
@@ -18,7 +18,7 @@ mod connection;
 mod documents;
 mod misbehaving;
 mod resources;
-mod verdict;
+mod result;
 mod well_behaved;
 
 use std::ffi::OsString;
@@ -33,7 +33,7 @@ use crate::subject::process::Server;
 
 pub use clients::ClientResults;
 pub use resources::Resources;
-pub use verdict::Verdict;
+pub use result::SoakResult;
 
 /// The warm-up takes one part in this many of the time, and no longer than [`WARM_UP_MAX`].
 const WARM_UP_SHARE: u32 = 4;
@@ -65,8 +65,8 @@ impl Soak {
     /// # Errors
     ///
     /// If the server does not start, or the system lacks threads or disk space for the clients. Faults of the running
-    /// server, even a crash, are in the verdict.
-    pub fn run(&self) -> io::Result<Verdict> {
+    /// server, even a crash, are in the result.
+    pub fn run(&self) -> io::Result<SoakResult> {
         let scratch = tempfile::tempdir()?;
         let documents = documents::write(&scratch.path().join("root"))?;
         let mut command = Command::new(&self.program);
@@ -76,23 +76,23 @@ impl Soak {
         let run_clients = |time| clients::run(server.address, &documents, time);
 
         let warm_up = (self.time / WARM_UP_SHARE).min(WARM_UP_MAX);
-        let mut verdict = Verdict { clients: run_clients(warm_up)?, ..Verdict::default() };
-        verdict.before =
-            resources::wait_until_settled(pid).unwrap_or_else(|error| verdict.record_ended(&error));
+        let mut result = SoakResult { clients: run_clients(warm_up)?, ..SoakResult::default() };
+        result.before =
+            resources::wait_until_settled(pid).unwrap_or_else(|error| result.record_ended(&error));
         let (results, peak) = with_peak(pid, || run_clients(self.time));
-        verdict.add(results?);
-        verdict.peak = peak.unwrap_or_else(|error| verdict.record_ended(&error));
-        match resources::wait_until_freed(pid, &verdict.before, self.free_within) {
+        result.add(results?);
+        result.peak = peak.unwrap_or_else(|error| result.record_ended(&error));
+        match resources::wait_until_freed(pid, &result.before, self.free_within) {
             Ok(after) => {
-                verdict.faults.extend(after.excess(&verdict.before));
-                verdict.after = after;
+                result.faults.extend(after.excess(&result.before));
+                result.after = after;
             }
-            Err(error) => verdict.after = verdict.record_ended(&error),
+            Err(error) => result.after = result.record_ended(&error),
         }
         if let Err(error) = server.stop() {
-            verdict.faults.push(format!("after SIGTERM: {error}"));
+            result.faults.push(format!("after SIGTERM: {error}"));
         }
-        Ok(verdict)
+        Ok(result)
     }
 }
 

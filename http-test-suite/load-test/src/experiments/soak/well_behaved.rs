@@ -10,8 +10,7 @@ use http_test_suite::reader::RequestKind;
 use http_test_suite::request::{get, head};
 use http_test_suite::response::Response;
 
-use super::clients::Task;
-use super::connection::{self, TIMEOUT};
+use super::connection::{self, ClientTask, TIMEOUT};
 
 /// The number of requests on one keep-alive connection, and in one pipelined write.
 const REQUESTS: u64 = 12;
@@ -26,13 +25,13 @@ const SLOW_SEND: (usize, Duration) = (4, Duration::from_millis(80));
 const SLOW_READ: (usize, Duration) = (16 * 1024, Duration::from_millis(5));
 
 /// Sends requests one after the other on one connection.
-pub(super) fn keeps_alive(task: Task<'_>) -> Result<(), String> {
+pub(super) fn keeps_alive(task: ClientTask<'_>) -> Result<(), String> {
     let mut connection = task.connect()?;
     (0..REQUESTS).try_for_each(|index| connection.get(task.small(index)).map(drop))
 }
 
 /// Sends all requests in one write, and expects the responses in their order.
-pub(super) fn pipelines(task: Task<'_>) -> Result<(), String> {
+pub(super) fn pipelines(task: ClientTask<'_>) -> Result<(), String> {
     let mut connection = task.connect()?;
     let documents: Vec<_> = (0..REQUESTS).map(|index| task.small(index)).collect();
     let requests: Vec<_> = documents.iter().map(|document| Vec::from(get(&document.target))).collect();
@@ -43,7 +42,7 @@ pub(super) fn pipelines(task: Task<'_>) -> Result<(), String> {
 }
 
 /// Sends one request with `Connection: close`, and expects the server to close.
-pub(super) fn requests_once(task: Task<'_>) -> Result<(), String> {
+pub(super) fn requests_once(task: ClientTask<'_>) -> Result<(), String> {
     let mut connection = task.connect()?;
     let document = task.small(0);
     connection.send(get(&document.target).closing());
@@ -52,12 +51,12 @@ pub(super) fn requests_once(task: Task<'_>) -> Result<(), String> {
 }
 
 /// Downloads the longest document at full speed.
-pub(super) fn downloads(task: Task<'_>) -> Result<(), String> {
+pub(super) fn downloads(task: ClientTask<'_>) -> Result<(), String> {
     task.connect()?.get(task.longest()).map(drop)
 }
 
 /// Sends HEAD, then GET on the same connection: content after HEAD would be read as the second response.
-pub(super) fn requests_heads(task: Task<'_>) -> Result<(), String> {
+pub(super) fn requests_heads(task: ClientTask<'_>) -> Result<(), String> {
     let mut connection = task.connect()?;
     let document = task.any();
     connection.send(head(&document.target));
@@ -70,7 +69,7 @@ pub(super) fn requests_heads(task: Task<'_>) -> Result<(), String> {
 }
 
 /// Requests a range in the middle, then the last bytes.
-pub(super) fn requests_ranges(task: Task<'_>) -> Result<(), String> {
+pub(super) fn requests_ranges(task: ClientTask<'_>) -> Result<(), String> {
     let mut connection = task.connect()?;
     let document = task.longest();
     let length = document.bytes.len();
@@ -90,7 +89,7 @@ pub(super) fn requests_ranges(task: Task<'_>) -> Result<(), String> {
 }
 
 /// Requests a document, then again with each validator of the response, and with a validator that does not match.
-pub(super) fn revalidates(task: Task<'_>) -> Result<(), String> {
+pub(super) fn revalidates(task: ClientTask<'_>) -> Result<(), String> {
     let mut connection = task.connect()?;
     let document = task.small(0);
     let response = connection.get(document)?;
@@ -104,7 +103,7 @@ pub(super) fn revalidates(task: Task<'_>) -> Result<(), String> {
 }
 
 /// Closes its sending side after the request, and expects the whole response.
-pub(super) fn half_closes(task: Task<'_>) -> Result<(), String> {
+pub(super) fn half_closes(task: ClientTask<'_>) -> Result<(), String> {
     let mut connection = task.connect()?;
     let document = task.any();
     connection.send(get(&document.target));
@@ -114,7 +113,7 @@ pub(super) fn half_closes(task: Task<'_>) -> Result<(), String> {
 }
 
 /// Waits between two requests, and expects the connection to stay open.
-pub(super) fn idles(task: Task<'_>) -> Result<(), String> {
+pub(super) fn idles(task: ClientTask<'_>) -> Result<(), String> {
     let mut connection = task.connect()?;
     connection.get(task.small(0))?;
     thread::sleep(IDLE);
@@ -122,7 +121,7 @@ pub(super) fn idles(task: Task<'_>) -> Result<(), String> {
 }
 
 /// Sends its head slowly, a few bytes at a time.
-pub(super) fn sends_slowly(task: Task<'_>) -> Result<(), String> {
+pub(super) fn sends_slowly(task: ClientTask<'_>) -> Result<(), String> {
     let mut connection = task.connect()?;
     let document = task.small(0);
     for piece in Vec::from(get(&document.target).with("User-Agent: slow")).chunks(SLOW_SEND.0) {
@@ -133,7 +132,7 @@ pub(super) fn sends_slowly(task: Task<'_>) -> Result<(), String> {
 }
 
 /// Reads the longest document slowly, so that the server has to wait for the client.
-pub(super) fn reads_slowly(task: Task<'_>) -> Result<(), String> {
+pub(super) fn reads_slowly(task: ClientTask<'_>) -> Result<(), String> {
     let document = task.longest();
     // Not through a `CheckedConnection`, which reads as fast as it can.
     let read = || -> io::Result<Vec<u8>> {

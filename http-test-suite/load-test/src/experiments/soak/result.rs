@@ -10,7 +10,7 @@ use super::resources::Resources;
 
 /// The result of a soak: what the clients observed, and what the server held. The fields are those of the JSON.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Verdict {
+pub struct SoakResult {
     /// The results of each kind of client, warm-up included.
     pub clients: Vec<ClientResults>,
     /// What the server held after the warm-up.
@@ -23,7 +23,7 @@ pub struct Verdict {
     pub faults: Vec<String>,
 }
 
-impl Verdict {
+impl SoakResult {
     /// Whether the server had no fault, and clients of every kind connected.
     pub fn passes(&self) -> bool {
         let passes = |kind: &ClientResults| kind.failed == 0 && kind.passed > 0;
@@ -47,7 +47,7 @@ impl Verdict {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for SoakResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<15} {:>12} {:>8} {:>8}", "clients", "connections", "passed", "failed")?;
         for ClientResults { name, passed, failed, messages } in &self.clients {
