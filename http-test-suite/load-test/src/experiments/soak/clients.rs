@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -71,15 +72,11 @@ pub struct ClientResults {
 }
 
 impl ClientResults {
-    fn new(kind: &Kind) -> ClientResults {
-        ClientResults { name: kind.name, passed: 0, failed: 0, messages: Vec::new() }
-    }
-
-    /// Adds the results of other clients of the same kind.
-    pub(super) fn add(&mut self, other: ClientResults) {
-        self.passed += other.passed;
-        self.failed += other.failed;
-        other.messages.into_iter().for_each(|message| self.keep(message));
+    /// Empty results of each kind of client.
+    pub(super) fn of_all_kinds() -> Vec<ClientResults> {
+        let empty =
+            |kind: &Kind| ClientResults { name: kind.name, passed: 0, failed: 0, messages: Vec::new() };
+        KINDS.iter().map(empty).collect()
     }
 
     fn record(&mut self, result: Result<(), String>) {
@@ -87,57 +84,56 @@ impl ClientResults {
             Ok(()) => self.passed += 1,
             Err(message) => {
                 self.failed += 1;
-                self.keep(message);
+                if self.messages.len() < MESSAGES_MAX && !self.messages.contains(&message) {
+                    self.messages.push(message);
+                }
             }
-        }
-    }
-
-    fn keep(&mut self, message: String) {
-        if self.messages.len() < MESSAGES_MAX && !self.messages.contains(&message) {
-            self.messages.push(message);
         }
     }
 }
 
-/// Runs all clients for `time`, each for at least one connection. Returns the results of each kind when the last client
-/// has finished.
+/// Runs all clients for `time`, each for at least one connection, and adds to the `results` of each kind. Returns when
+/// the last client has finished.
 pub(super) fn run(
     server: SocketAddr,
     documents: &[Document],
     time: Duration,
-) -> io::Result<Vec<ClientResults>> {
+    results: &mut [ClientResults],
+) -> io::Result<()> {
     let start = Instant::now();
+    let results: Vec<_> = results.iter_mut().map(Mutex::new).collect();
     thread::scope(|scope| {
-        let mut clients = Vec::new();
-        for (index, kind) in KINDS.iter().enumerate() {
+        for (kind, results) in KINDS.iter().zip(&results) {
             for client in 0..kind.clients {
                 let first = ClientTask { server, documents, number: u64::from(client) };
-                let run = move || run_client(kind, first, start, time);
-                clients.push((index, thread::Builder::new().spawn_scoped(scope, run)?));
+                let run = move || run_client(kind, first, start, time, results);
+                thread::Builder::new().spawn_scoped(scope, run)?;
             }
         }
-        let mut results: Vec<_> = KINDS.iter().map(ClientResults::new).collect();
-        for (index, client) in clients {
-            results[index].add(client.join().map_err(|_| io::Error::other("a client of the soak panicked"))?);
-        }
-        Ok(results)
+        Ok(())
     })
 }
 
 /// Runs one client: connections at even intervals, with another offset for each client of the kind. Late connections are
 /// not made up for.
-fn run_client(kind: &Kind, first: ClientTask<'_>, start: Instant, time: Duration) -> ClientResults {
-    let mut results = ClientResults::new(kind);
-    let interval = Duration::from_secs_f64(f64::from(kind.clients) / kind.per_second);
+fn run_client(
+    kind: &Kind,
+    first: ClientTask<'_>,
+    start: Instant,
+    time: Duration,
+    results: &Mutex<&mut ClientResults>,
+) {
     let mut task = first;
+    let interval = Duration::from_secs_f64(f64::from(kind.clients) / kind.per_second);
     let mut due = start + (interval.mul_f64(first.number as f64) / kind.clients).min(time);
     loop {
         thread::sleep(due.saturating_duration_since(Instant::now()));
-        results.record((kind.behaviour)(task));
+        let result = (kind.behaviour)(task);
+        results.lock().unwrap_or_else(PoisonError::into_inner).record(result);
         task.number += u64::from(kind.clients);
         due = (due + interval).max(Instant::now());
         if due >= start + time {
-            return results;
+            return;
         }
     }
 }

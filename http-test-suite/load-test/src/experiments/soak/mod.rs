@@ -25,8 +25,6 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::mpsc::channel;
-use std::thread;
 use std::time::Duration;
 
 use crate::subject::process::Server;
@@ -73,37 +71,25 @@ impl Soak {
         command.args(["--port", "0"]).args(&self.arguments).arg(scratch.path().join("root"));
         let server = Server::announced(command, scratch.path())?;
         let pid = server.processes.pids().first().copied().unwrap_or_default();
-        let run_clients = |time| clients::run(server.address, &documents, time);
+        let mut clients = ClientResults::of_all_kinds();
+        let mut run_clients = |time| clients::run(server.address, &documents, time, &mut clients);
 
-        let warm_up = (self.time / WARM_UP_SHARE).min(WARM_UP_MAX);
-        let mut result = SoakResult { clients: run_clients(warm_up)?, ..SoakResult::default() };
-        result.before =
-            resources::wait_until_settled(pid).unwrap_or_else(|error| result.record_ended(&error));
-        let (results, peak) = with_peak(pid, || run_clients(self.time));
-        result.add(results?);
-        result.peak = peak.unwrap_or_else(|error| result.record_ended(&error));
-        match resources::wait_until_freed(pid, &result.before, self.free_within) {
-            Ok(after) => {
-                result.faults.extend(after.excess(&result.before));
-                result.after = after;
-            }
-            Err(error) => result.after = result.record_ended(&error),
-        }
-        if let Err(error) = server.stop() {
-            result.faults.push(format!("after SIGTERM: {error}"));
-        }
-        Ok(result)
+        run_clients((self.time / WARM_UP_SHARE).min(WARM_UP_MAX))?;
+        let mut faults = Vec::new();
+        let mut held = |resources: io::Result<Resources>| {
+            resources.unwrap_or_else(|error| {
+                faults.push(format!("a process of the server has ended: {error}"));
+                Resources::default()
+            })
+        };
+        let before = held(resources::wait_until_settled(pid));
+        let (ran, peak) = resources::peak_during(pid, || run_clients(self.time));
+        ran?;
+        let peak = held(peak);
+        let after = held(resources::wait_until_freed(pid, &before, self.free_within));
+        faults.dedup();
+        faults.extend(after.excess(&before));
+        faults.extend(server.stop().err().map(|error| format!("after SIGTERM: {error}")));
+        Ok(SoakResult { clients, before, peak, after, faults })
     }
-}
-
-/// Calls `run`, and returns its result with the most that the server held during the call.
-fn with_peak<T>(pid: u32, run: impl FnOnce() -> T) -> (T, io::Result<Resources>) {
-    thread::scope(|scope| {
-        let (running, stop) = channel();
-        let peak = scope.spawn(move || resources::peak(pid, &stop));
-        let result = run();
-        drop(running);
-        let peak = peak.join().unwrap_or_else(|_| Err(io::Error::other("reading the resources panicked")));
-        (result, peak)
-    })
 }

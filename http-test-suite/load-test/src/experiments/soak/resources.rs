@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -121,13 +121,22 @@ fn read_until(
     }
 }
 
-/// Returns the maximum of each resource until the sender of `stop` is dropped.
-pub(super) fn peak(pid: u32, stop: &Receiver<()>) -> io::Result<Resources> {
-    let mut peak = Resources::read(pid)?;
-    while stop.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-        peak.raise_to(&Resources::read(pid)?);
-    }
-    Ok(peak)
+/// Calls `run`, and returns its result with the maximum of each resource during the call.
+pub(super) fn peak_during<T>(pid: u32, run: impl FnOnce() -> T) -> (T, io::Result<Resources>) {
+    let is_running = AtomicBool::new(true);
+    thread::scope(|scope| {
+        let peak = scope.spawn(|| {
+            let mut peak = Resources::read(pid)?;
+            while is_running.load(Ordering::Relaxed) {
+                peak.raise_to(&Resources::read(pid)?);
+                thread::sleep(INTERVAL);
+            }
+            Ok(peak)
+        });
+        let result = run();
+        is_running.store(false, Ordering::Relaxed);
+        (result, peak.join().unwrap_or_else(|_| Err(io::Error::other("reading the resources panicked"))))
+    })
 }
 
 /// The number of entries of a directory in `/proc/PID`.

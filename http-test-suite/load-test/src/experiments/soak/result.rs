@@ -1,7 +1,6 @@
 //! The result of a soak, as text and as JSON.
 
 use std::fmt;
-use std::io;
 
 use serde::Serialize;
 
@@ -28,22 +27,6 @@ impl SoakResult {
     pub fn passes(&self) -> bool {
         let passes = |kind: &ClientResults| kind.failed == 0 && kind.passed > 0;
         self.faults.is_empty() && !self.clients.is_empty() && self.clients.iter().all(passes)
-    }
-
-    /// Adds the results of another run of the clients.
-    pub(super) fn add(&mut self, results: Vec<ClientResults>) {
-        for (sum, other) in self.clients.iter_mut().zip(results) {
-            sum.add(other);
-        }
-    }
-
-    /// Records that the server's processes could not be read, and returns empty resources.
-    pub(super) fn record_ended(&mut self, error: &io::Error) -> Resources {
-        let fault = format!("a process of the server has ended: {error}");
-        if !self.faults.contains(&fault) {
-            self.faults.push(fault);
-        }
-        Resources::default()
     }
 }
 
