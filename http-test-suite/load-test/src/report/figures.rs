@@ -217,6 +217,7 @@ pub(super) mod tests {
         for workload in &architectures.workloads {
             results.cells.push(cell((&workload.id, "loop", 10), Metric::P99, &[1.5, 2.5]));
         }
+        results.cells.push(cell(("beside-none", "loop", 5), Metric::P99, &[9.0]));
         results.runs.insert("architectures".into(), architectures);
         results
     }
@@ -253,7 +254,7 @@ pub(super) mod tests {
         check("ab", "server|requests/s|min–max|÷ nginx", &rows);
         check("conformance", "server|MUST met", &["httpd|80 of 87"]);
         let row = |id| format!("Title of {id}: 99th percentile of latency, ms|2.00 (1.50–2.50)");
-        let rows = ["beside-none", "beside-offloaded", "beside-inline"].map(row);
+        let rows = ["beside-none, 10 connections", "beside-offloaded", "beside-inline"].map(row);
         check("architectures", "|httpd", &rows.each_ref().map(String::as_str));
     }
 

@@ -410,7 +410,8 @@ mod tests {
         let points = attributes(&svg, "<polyline", "points");
         let y = |point: &str| point.split_once(',').unwrap().1.parse::<f64>().unwrap();
         let heights: Vec<f64> = points.iter().flat_map(|points| points.split(' ').map(y)).collect();
-        // A larger value is higher up; the axis is linear from 0 to 8.
+        // A larger value is higher up, where y is less; the axis is linear from 0 to 8.
+        assert!(heights[0] > heights[1] && heights[1] > heights[2], "{heights:?}");
         assert!((heights[0] - heights[1] - (heights[1] - heights[2]) / 2.0).abs() < 0.2, "{heights:?}");
         assert_eq!(heights[2], heights[3]);
         assert_eq!(attributes(&svg, "<circle", "class").len(), 2 + 4);
