@@ -164,6 +164,7 @@ impl Plan {
             title: workload.title.to_owned(),
             description: workload.description.to_owned(),
             metrics: workload.metrics(self.experiment).to_vec(),
+            earlier_date: None,
         }
     }
 

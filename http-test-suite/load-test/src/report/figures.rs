@@ -121,10 +121,13 @@ pub fn machine(results: &Results) -> Option<String> {
         format!("{} × {}, {} GiB, {}.", machine.cpus, machine.cpu, machine.memory_gib, machine.kernel);
     for (experiment, run) in &results.runs {
         let Run { rounds, seconds, workers, .. } = run;
-        let (date, _) = run.date.split_once('T').unwrap_or((&run.date, ""));
+        let earlier = run.workloads.iter().filter_map(|label| label.earlier_date.as_deref());
+        let days = earlier.chain([&*run.date]).map(|date| date.split('T').next().unwrap_or(date));
+        let days: Vec<&str> = days.collect::<BTreeSet<_>>().into_iter().collect();
+        let days = days.join(" and ");
         let (server, driver) = (list(&run.server_cpus), list(&run.driver_cpus));
         text += &format!(
-            " Experiment {experiment}: {date}, {rounds} interleaved rounds of {seconds} s, {workers} workers per server; \
+            " Experiment {experiment}: {days}, {rounds} interleaved rounds of {seconds} s, {workers} workers per server; \
              servers on CPU {server}, driver on CPU {driver}."
         );
     }
@@ -192,6 +195,7 @@ pub(super) mod tests {
         let mut results = results(Vec::new());
         let mut architectures = results.runs["servers"].clone();
         let run = results.runs.get_mut("servers").unwrap();
+        run.workloads[0].earlier_date = Some("2026-01-01T00:00:00Z".into());
         run.workloads.extend([
             workload("idle", &[Metric::MemoryPerConnection]),
             workload("ab", &[Metric::Throughput]),
@@ -264,7 +268,7 @@ pub(super) mod tests {
         assert_eq!(
             line,
             "2 × a <fast> one, 23.5 GiB, Linux 6. Experiment architectures: 2026-01-02, 3 interleaved rounds of 2 s, 4 \
-             workers per server; servers on CPU 0, driver on CPU 1. Experiment servers: 2026-01-02, 3 interleaved rounds of \
+             workers per server; servers on CPU 0, driver on CPU 1. Experiment servers: 2026-01-01 and 2026-01-02, 3 interleaved rounds of \
              2 s, one worker per server; servers on CPU 0, driver on CPU 1."
         );
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::results::{Cell, Machine, Results, SubjectLabel, VERSION, WorkloadLabel};
+use super::results::{Cell, Machine, Results, VERSION};
 
 /// Why a results file could not be used: a sentence that begins after the name of the file.
 #[derive(Debug, PartialEq, Eq)]
@@ -80,13 +80,12 @@ impl Results {
             return Err(Unusable(why));
         }
         for (experiment, mut run) in self.runs {
-            if let Some(old) = merged.runs.remove(&experiment) {
-                let is_new = |label: &WorkloadLabel| run.workloads.iter().all(|new| new.id != label.id);
-                let workloads: Vec<_> = old.workloads.into_iter().filter(is_new).collect();
-                let is_new = |label: &SubjectLabel| run.subjects.iter().all(|new| new.id != label.id);
-                let subjects: Vec<_> = old.subjects.into_iter().filter(is_new).collect();
-                run.workloads.extend(workloads);
-                run.subjects.extend(subjects);
+            if let Some(mut old) = merged.runs.remove(&experiment) {
+                for label in &mut old.workloads {
+                    label.earlier_date.get_or_insert_with(|| old.date.clone());
+                }
+                run.workloads = merged_labels(&old.workloads, &run.workloads, |label| &label.id);
+                run.subjects = merged_labels(&old.subjects, &run.subjects, |label| &label.id);
             }
             merged.runs.insert(experiment, run);
         }
@@ -118,6 +117,13 @@ impl Results {
     }
 }
 
+/// The old labels in their order, each replaced by the new one of the same name, then the other new labels.
+fn merged_labels<T: Clone>(old: &[T], new: &[T], id: fn(&T) -> &str) -> Vec<T> {
+    let find = |labels: &[T], wanted: &T| labels.iter().find(|label| id(label) == id(wanted)).cloned();
+    let known = old.iter().map(|label| find(new, label).unwrap_or_else(|| label.clone()));
+    known.chain(new.iter().filter(|label| find(old, label).is_none()).cloned()).collect()
+}
+
 impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -135,7 +141,7 @@ impl From<io::Error> for Unusable {
 #[cfg(test)]
 mod tests {
     use super::super::metric::Metric;
-    use super::super::results::tests::{cell, results};
+    use super::super::results::tests::{cell, results, workload};
     use super::*;
 
     const HTTPD: (&str, &str, usize) = ("keep-alive", "httpd", 64);
@@ -173,24 +179,31 @@ mod tests {
     fn a_new_run_replaces_its_own_workloads_only() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("results.json");
-        let crowd = cell(("crowd", "httpd", 64), Metric::Cpu, &[7.0]);
-        let old =
-            results(vec![crowd.clone(), cell(HTTPD, Metric::Cpu, &[1.0]), cell(NGINX, Metric::Cpu, &[2.0])]);
+        let crowd = |subject, cost| cell(("crowd", subject, 64), Metric::Cpu, &[cost]);
+        let old = results(vec![cell(HTTPD, Metric::Cpu, &[1.0]), crowd("httpd", 2.0), crowd("nginx", 3.0)]);
         assert_eq!(old.clone().merged_into(&path).unwrap(), old, "there is no file");
         old.write(&path).unwrap();
 
-        let mut new = results(vec![cell(HTTPD, Metric::Cpu, &[3.0])]);
+        let mut new = results(vec![crowd("httpd", 4.0)]);
         let run = new.runs.get_mut("servers").unwrap();
         run.date = "2026-02-02T00:00:00Z".into();
-        run.workloads.truncate(1);
+        run.workloads = vec![workload("new", &[]), workload("crowd", &[Metric::P50])];
+        run.subjects.truncate(1);
         run.subjects[0].version = "httpd 2".into();
         let merged = new.clone().merged_into(&path).unwrap();
-        // The ratio of a new sample of httpd to an old one of nginx would compare different minutes.
-        assert_eq!(merged.cells, [crowd, new.cells[0].clone()]);
+        // The old cell of nginx goes: its ratio to a new sample would compare different minutes.
+        assert_eq!(merged.cells, [old.cells[0].clone(), new.cells[0].clone()]);
         let run = &merged.runs["servers"];
         assert_eq!(run.date, "2026-02-02T00:00:00Z");
-        assert_eq!(run.workloads.len(), 2);
-        assert_eq!((&*run.subjects[0].version, run.subjects.len()), ("httpd 2", 2));
+        let labels = run
+            .workloads
+            .iter()
+            .map(|label| (&*label.id, label.earlier_date.as_deref(), label.metrics.len()));
+        let expected =
+            [("keep-alive", Some("2026-01-02T03:04:05Z"), 2), ("crowd", None, 1), ("new", None, 0)];
+        assert_eq!(labels.collect::<Vec<_>>(), expected);
+        let versions = run.subjects.iter().map(|label| &*label.version);
+        assert_eq!(versions.collect::<Vec<_>>(), ["httpd 2", "nginx 1.2"]);
 
         let other = Results { machine: Machine { cpus: 64, ..new.machine.clone() }, ..new };
         let error = other.merged_into(&path).unwrap_err().to_string();

@@ -72,6 +72,9 @@ pub struct WorkloadLabel {
     pub description: String,
     /// The metrics to show, the most important first.
     pub metrics: Vec<Metric>,
+    /// The start time of the earlier run that measured this workload; `None` if the run of this label did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier_date: Option<String>,
 }
 
 /// What tables and charts say about a subject: a server, or a server in one architecture.
@@ -315,7 +318,7 @@ pub(super) mod tests {
     /// Makes the label of a workload with a title and a description of its own.
     pub(in crate::report) fn workload(id: &str, metrics: &[Metric]) -> WorkloadLabel {
         let (title, description) = (format!("Title of {id}"), format!("Clients do {id}."));
-        WorkloadLabel { id: id.into(), title, description, metrics: metrics.into() }
+        WorkloadLabel { id: id.into(), title, description, metrics: metrics.into(), earlier_date: None }
     }
 
     /// Makes a cell whose rounds, numbered from 1, have these values of a metric; a NaN leaves the round out.
