@@ -120,7 +120,7 @@ const WORKLOADS: &[Workload] = &[
     },
     Workload {
         id: "beside-none",
-        title: "alone",
+        title: "One client alone",
         description: "The bystander without other clients, for comparison.",
         task: Task::Bystander(Background::None),
         connections: &[0],
@@ -129,7 +129,7 @@ const WORKLOADS: &[Workload] = &[
     },
     Workload {
         id: "beside-offloaded",
-        title: "computing, offloaded",
+        title: "One client beside offloaded computations",
         description: "Four other clients request ten milliseconds of work each, which the pool does.",
         task: Task::Bystander(Background::Busy(Requests::Primes { below: LONG, inline: false })),
         connections: &[4],
@@ -138,7 +138,7 @@ const WORKLOADS: &[Workload] = &[
     },
     Workload {
         id: "beside-inline",
-        title: "computing, inline",
+        title: "One client beside inline computations",
         description: "The same work on the thread that serves requests: on an event loop, all other clients wait for it.",
         task: Task::Bystander(Background::Busy(Requests::Primes { below: LONG, inline: true })),
         connections: &[4],
@@ -147,7 +147,7 @@ const WORKLOADS: &[Workload] = &[
     },
     Workload {
         id: "beside-idle",
-        title: "1,000 idle connections",
+        title: "One client beside 1,000 idle connections",
         description: "A thousand clients have sent one request and stay connected. What does an idle connection cost?",
         task: Task::Bystander(Background::Idle),
         connections: &[1000],
@@ -156,7 +156,7 @@ const WORKLOADS: &[Workload] = &[
     },
     Workload {
         id: "beside-slow",
-        title: "500 slow clients",
+        title: "One client beside 500 slow clients",
         description: "Five hundred clients send their requests at ten bytes per second: every byte wakes a thread of the \
         server, and almost none completes a request.",
         task: Task::Bystander(Background::Slow),
