@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::charts;
 use super::metric::{Metric, thousands};
 use super::plot::{Chart, NARROW, WIDE};
-use super::results::{Results, Run, WorkloadLabel};
+use super::results::{Machine, Results, Run, WorkloadLabel};
 use super::table::{Row, Table};
 
 /// The names of the figures that can stand between markers in a document.
@@ -86,15 +86,11 @@ pub fn all_charts(results: &Results) -> Vec<(&'static str, Option<Chart>)> {
         Some(Row { title, workload: id, connections: None, metric: Metric::P99 })
     };
     let bystander: Vec<Row<'_>> = BYSTANDER.iter().filter_map(beside).collect();
-    let mut ratios = server_rows(results);
-    for row in &mut ratios {
-        row.title = row.title.replace(&format!(": {}", Metric::Cpu.heading()), "");
-    }
     let mut all = vec![
         ("proof-cpu", proof(cpu, "CPU per request, µs", "file of 1 KiB; less is better")),
         ("proof-conformance", proof(conformance, "HTTP/1.1 conformance", "MUST requirements met")),
         ("proof-memory", proof(memory, "Memory per idle client", "bytes; less is better")),
-        ("cpu", charts::of_ratios(results, "Servers beside nginx", &ratios, &SERVERS, BASE)),
+        ("cpu", charts::of_ratios(results, "Servers beside nginx", &server_rows(results), &SERVERS, BASE)),
         (
             "bystander",
             charts::of_rows(
@@ -114,24 +110,35 @@ pub fn all_charts(results: &Results) -> Vec<(&'static str, Option<Chart>)> {
     all
 }
 
-/// The machine, and how each experiment ran, in a few sentences; `None` if nothing was run.
+/// The machine, and how and when it was measured, in one line; `None` if nothing was run.
 pub fn machine(results: &Results) -> Option<String> {
-    let machine = &results.machine;
-    let mut text =
-        format!("{} × {}, {} GiB, {}.", machine.cpus, machine.cpu, machine.memory_gib, machine.kernel);
-    for (experiment, run) in &results.runs {
-        let Run { rounds, seconds, workers, .. } = run;
-        let earlier = run.workloads.iter().filter_map(|label| label.earlier_date.as_deref());
-        let days = earlier.chain([&*run.date]).map(|date| date.split('T').next().unwrap_or(date));
-        let days: Vec<&str> = days.collect::<BTreeSet<_>>().into_iter().collect();
-        let days = days.join(" and ");
-        let (server, driver) = (list(&run.server_cpus), list(&run.driver_cpus));
-        text += &format!(
-            " Experiment {experiment}: {days}, {rounds} interleaved rounds of {seconds} s, {workers} workers per server; \
-             servers on CPU {server}, driver on CPU {driver}."
-        );
-    }
-    (!results.runs.is_empty()).then_some(text.replace(" 1 workers per", " one worker per"))
+    let conditions = results.runs.values().map(conditions).collect::<BTreeSet<String>>();
+    let conditions = match conditions.len() {
+        0 => return None,
+        1 => conditions.into_iter().collect(),
+        _ => {
+            let named = results.runs.iter().map(|(id, run)| format!("{id}: {}", self::conditions(run)));
+            named.collect::<Vec<_>>().join("; ")
+        }
+    };
+    let Machine { cpu, cpus, memory_gib, kernel } = &results.machine;
+    Some(format!("{cpus} × {cpu}, {memory_gib} GiB, {kernel}; {conditions}."))
+}
+
+/// What is pinned where, how many rounds there were, and the days of measurement.
+fn conditions(run: &Run) -> String {
+    let list = |cpus: &[usize]| cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+    let earlier = run.workloads.iter().filter_map(|label| label.earlier_date.as_deref());
+    let days = earlier.chain([&*run.date]).map(|date| date.split('T').next().unwrap_or(date));
+    let days: Vec<&str> = days.collect::<BTreeSet<_>>().into_iter().collect();
+    format!(
+        "servers on CPU {}, driver on CPU {}, medians of {} interleaved round{}, {}",
+        list(&run.server_cpus),
+        list(&run.driver_cpus),
+        run.rounds,
+        if run.rounds == 1 { "" } else { "s" },
+        days.join(" and ")
+    )
 }
 
 /// The three rows of the proof.
@@ -146,6 +153,7 @@ fn proof_rows() -> [Row<'static>; 3] {
 }
 
 /// A row for the CPU time, memory or start time of each workload and number of connections of the experiment `servers`.
+/// Its title names the metric unless that is CPU time.
 fn server_rows(results: &Results) -> Vec<Row<'_>> {
     let mut rows = Vec::new();
     let workloads = results.runs.get("servers").map_or(&[][..], |run| &run.workloads);
@@ -157,7 +165,11 @@ fn server_rows(results: &Results) -> Vec<Row<'_>> {
             first => first.map_or(&[], std::slice::from_ref),
         };
         for metric in metrics {
-            rows.extend(connections.iter().map(|connections| row(results, workload, *connections, *metric)));
+            for connections in &connections {
+                let row = row(results, workload, *connections, *metric);
+                let title = row.title.replace(&format!(": {}", Metric::Cpu.heading()), "");
+                rows.push(Row { title, ..row });
+            }
         }
     }
     rows
@@ -178,10 +190,6 @@ fn row<'r>(results: &'r Results, workload: &'r WorkloadLabel, connections: usize
     let connections_text = if is_swept { &connections_text } else { "" };
     let title = format!("{}{connections_text}: {}", workload.title, metric.heading());
     Row { title, workload: &workload.id, connections: Some(connections), metric }
-}
-
-fn list(cpus: &[usize]) -> String {
-    cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -215,7 +223,6 @@ pub(super) mod tests {
         results.cells.last_mut().unwrap().samples[0].values.insert(Metric::MustTotal, 87.0);
 
         architectures.subjects[0].id = "loop".into();
-        architectures.workers = 4;
         architectures.workloads =
             CHARTS.iter().chain(&BYSTANDER[..3]).map(|id| workload(id, &[Metric::P99])).collect();
         for workload in &architectures.workloads {
@@ -247,9 +254,9 @@ pub(super) mod tests {
         ];
         check("proof", "|httpd|nginx", &rows);
         let rows = [
-            "Title of keep-alive: CPU per request, µs|5.00 (0.50× (0.25–0.75))|12.0",
-            "Title of crowd, 64 connections: CPU per request, µs|5.50|–",
-            "Title of crowd, 1,000 connections: CPU per request, µs|6.50|–",
+            "Title of keep-alive|5.00 (0.50× (0.25–0.75))|12.0",
+            "Title of crowd, 64 connections|5.50|–",
+            "Title of crowd, 1,000 connections|6.50|–",
             "Title of idle: memory per connection, bytes|292|–",
         ];
         check("cpu", "|httpd|nginx", &rows);
@@ -265,12 +272,12 @@ pub(super) mod tests {
     #[test]
     fn describes_machine_and_runs() {
         let Some(Figure::Line(line)) = figure(&complete(), "machine") else { panic!() };
-        assert_eq!(
-            line,
-            "2 × a <fast> one, 23.5 GiB, Linux 6. Experiment architectures: 2026-01-02, 3 interleaved rounds of 2 s, 4 \
-             workers per server; servers on CPU 0, driver on CPU 1. Experiment servers: 2026-01-01 and 2026-01-02, 3 interleaved rounds of \
-             2 s, one worker per server; servers on CPU 0, driver on CPU 1."
-        );
+        let architectures = "servers on CPU 0, driver on CPU 1, medians of 3 interleaved rounds, 2026-01-02";
+        let servers = format!("{}1 and 2026-01-02", &architectures[..architectures.len() - 1]);
+        let machine = "2 × a <fast> one, 23.5 GiB, Linux 6";
+        assert_eq!(line, format!("{machine}; architectures: {architectures}; servers: {servers}."));
+        let alike = results(Vec::new());
+        assert_eq!(super::machine(&alike), Some(format!("{machine}; {architectures}.")));
     }
 
     #[test]

@@ -76,12 +76,15 @@ fn experiment_section(results: &Results, experiment: &str, run: &Run) -> String 
     };
     let left_out = run.left_out.iter().map(|reason| format!("<p>Left out: {}</p>\n", escape(reason)));
     format!(
-        "<h2>{}</h2>\n<p>Started at {}; load average before it {:.2}. Each round measures all servers of a workload in \
+        "<h2>{}</h2>\n<p>Started at {}; load average before it {:.2}; rounds of {} s; {} workers for a server that can have \
+         several. Each round measures all servers of a workload in \
          turn. Numbers are medians of the rounds; thin lines and min–max are their extremes; a ratio (÷) is the median of \
          the ratios of single rounds. ≥: the driver was at its limit, so the server could do more.</p>\n{}{}{}",
         escape(experiment),
         escape(&run.date),
         run.load_before,
+        run.seconds,
+        run.workers,
         versions.html(),
         left_out.collect::<String>(),
         measured(results, run).map(|label| workload_section(results, run, label)).collect::<String>()
@@ -123,7 +126,7 @@ mod tests {
         cells[0].samples[0].values.insert(Metric::Waits, 0.125);
         let page = page(&results(cells));
         assert!(
-            page.contains("<svg") && page.contains("2 × a &lt;fast&gt; one, 23.5 GiB, Linux 6."),
+            page.contains("<svg") && page.contains("2 × a &lt;fast&gt; one, 23.5 GiB, Linux 6;"),
             "{page}"
         );
         assert!(

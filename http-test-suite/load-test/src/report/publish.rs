@@ -209,7 +209,7 @@ mod tests {
             !root.join("www/charts/stale.svg").exists() && root.join("www/charts/bystander.svg").exists()
         );
         assert!(
-            fs::read_to_string(root.join("www/page.html")).unwrap().contains("<td>Title of keep-alive: CPU")
+            fs::read_to_string(root.join("www/page.html")).unwrap().contains("<td>Title of keep-alive</td>")
         );
         assert_eq!(publish(true), [""; 0]);
     }
