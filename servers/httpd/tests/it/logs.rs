@@ -2,84 +2,79 @@
 
 use crate::{
     client::{Client, get, request, wait_for},
-    program,
-    site::{HUGE_LEN, Site},
+    program::{self, Program, ServerKind, text},
+    site::HUGE_LEN,
 };
 use http_daemon::logs::{AccessLog, Format, Log, Output};
-use http_engine::{Engine, Handler, Reply, Request, Response, Settings, Stack};
-use http_files::{Files, Root};
+use http_engine::{Reply, Request, Response, Stack};
 use http_testing::server::{InProcessServer, settings};
-use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+use rustix::{
+    fs::{CWD, FileType, Mode, OFlags, mknodat},
+    io::ioctl_fionbio,
+    process::Signal,
+};
 use std::{
     fs::{self, File, OpenOptions},
     io::{BufRead, BufReader, Read},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
     thread,
     time::Duration,
 };
 use tempfile::TempDir;
 
-/// How long a test waits until a log is written.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// How many requests a client of a test sends, if several write to logs at once.
+/// How many requests a client sends in the tests that compare all lines.
 const COUNT: usize = 300;
 
-/// Returns a handler that serves the files of the site. At `/after` and `/offload` it replies later, and at `/panic`
-/// and `/panic-offload` it panics.
-fn handler(site: &Site) -> impl Handler + 'static {
-    let files = Files::from_root(Arc::new(Root::open(site.root()).expect("a document root")));
-    move |request: &Request<'_>| match request.path() {
-        "/after" => Reply::after(Duration::ZERO, || Response::text("after")),
-        "/offload" => Reply::offload(|| Response::text("offload")),
-        "/panic" => panic!("on purpose"),
-        "/panic-offload" => Reply::offload(|| panic!("on purpose")),
-        _ => files.handle(request),
-    }
+/// The referer and the user agent in a line, if the client has sent none.
+const NONE: &str = r#""-" "-""#;
+
+/// A temporary directory, and the path of a log in it.
+struct LogFile {
+    path: PathBuf,
+    _directory: TempDir,
 }
 
-/// A server in the test process and its access log.
-struct LoggedServer {
-    server: InProcessServer,
-    log: Log,
-    /// The path of the log: a file or a FIFO.
-    output: PathBuf,
-    _site: Arc<Site>,
-}
-
-impl LoggedServer {
-    /// Starts a server that logs to `output`.
-    fn start(engine: Engine, format: Format, settings: Settings, output: PathBuf) -> LoggedServer {
-        let site = Site::shared();
-        let log = Log::open(Output::File(output.clone())).expect("a log");
-        let layer = AccessLog::new(log.clone(), format).expect("a format other than off");
-        let server = InProcessServer::start(engine, settings, Stack::new(handler(&site)).wrap(layer));
-        LoggedServer { server, log, output, _site: site }
+impl LogFile {
+    /// Makes the directory. There is no log yet.
+    fn new() -> LogFile {
+        let directory = tempfile::tempdir().expect("a directory");
+        LogFile { path: directory.path().join("access.log"), _directory: directory }
     }
 
-    /// Waits until the log file has at least `count` lines, and returns them all. A client may receive a response
-    /// before its line is written.
+    /// Starts an `httpd` of this kind that writes the log.
+    fn serve(&self, kind: ServerKind, arguments: &[&str]) -> Program {
+        program::serve(kind, &[&["--log-file", text(&self.path)], arguments].concat())
+    }
+
+    /// Makes a FIFO in the place of the log, and opens it for reading.
+    fn make_fifo(&self) -> File {
+        mknodat(CWD, &self.path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+        let nonblocking = OFlags::NONBLOCK.bits() as i32;
+        OpenOptions::new().read(true).custom_flags(nonblocking).open(&self.path).expect("a reader")
+    }
+
+    /// Waits until the log has `count` lines, and returns them. A client may receive a response before its line is
+    /// written.
     fn lines(&self, count: usize) -> Vec<String> {
-        wait_for("lines", || {
-            assert!(self.log.flush(FLUSH_TIMEOUT), "the log is not written");
-            let lines = lines_of(&self.output);
+        wait_for("lines in the log", || {
+            let lines = lines_of(&self.path);
             (lines.len() >= count).then_some(lines)
         })
     }
+
+    /// Checks that the log has these lines, without their times, in any order.
+    fn check<const N: usize>(&self, mut expected: [String; N]) {
+        let mut lines: Vec<String> = self.lines(N).iter().map(|line| without_time(line)).collect();
+        lines.sort();
+        expected.sort();
+        assert_eq!(lines, expected);
+    }
 }
 
-/// Makes a temporary directory. Returns it, and the path of a log in it.
-fn directory() -> (TempDir, PathBuf) {
-    let directory = TempDir::new().expect("a directory");
-    let log = directory.path().join("access.log");
-    (directory, log)
-}
-
-/// Returns the lines of a log file, each of which must be complete.
+/// Returns the lines of a log, each of which must be complete.
 fn lines_of(path: &Path) -> Vec<String> {
-    let text = fs::read_to_string(path).expect("text");
+    let text = fs::read_to_string(path).unwrap_or_default();
     assert!(text.is_empty() || text.ends_with('\n'), "an unfinished line: {text:?}");
     text.lines().map(str::to_owned).collect()
 }
@@ -93,12 +88,11 @@ fn without_time(line: &str) -> String {
     format!("{before} {after}")
 }
 
-/// Sends `count` requests for `notes.txt` on one connection. Their queries are `name` and a number: all lines differ.
-fn fetch_many(mut client: Client, name: &str, count: usize) {
-    for number in 0..count {
+/// Sends [`COUNT`] requests for `notes.txt` on one connection. Their queries are `name` and a number: all lines differ.
+fn fetch_many(mut client: Client, name: &str) {
+    for number in 0..COUNT {
         assert_eq!(client.fetch(get(&format!("/notes.txt?{name}-{number}"))).status, 200);
     }
-    client.finish();
 }
 
 /// Returns the queries in these lines. Panics if a line is not the complete line of a request for `notes.txt` that was
@@ -107,192 +101,161 @@ fn queries(lines: &[String]) -> Vec<String> {
     let query = |line: &String| {
         let line = without_time(line);
         let query = line.strip_prefix("127.0.0.1 - - \"GET /notes.txt?").expect("the beginning of a line");
-        query.strip_suffix(" HTTP/1.1\" 200 6 \"-\" \"-\"").expect("the end of a line").to_owned()
+        query.strip_suffix(&format!(" HTTP/1.1\" 200 6 {NONE}")).expect("the end of a line").to_owned()
     };
     lines.iter().map(query).collect()
 }
 
-/// Checks that `lines` are those of [`COUNT`] requests by [`fetch_many`] with each of these names, in any order.
-fn check_complete(lines: &[String], names: &[&str]) {
-    let (mut actual, number) =
-        (queries(lines), |name: &&str| (0..COUNT).map(|n| format!("{name}-{n}")).collect());
-    let mut expected: Vec<String> = names.iter().flat_map::<Vec<_>, _>(number).collect();
-    actual.sort();
-    expected.sort();
-    assert!(actual == expected, "lines are lost, duplicated or torn");
-}
-
-/// Makes a FIFO and opens it for reading.
-fn fifo(path: &Path) -> File {
-    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
-    let nonblocking = OFlags::NONBLOCK.bits() as i32;
-    OpenOptions::new().read(true).custom_flags(nonblocking).open(path).expect("a reader")
-}
-
-/// Reads lines from a pipe up to the first line that contains `last`, which is included.
-fn lines_until(reader: File, last: &str) -> Vec<String> {
-    rustix::io::ioctl_fionbio(&reader, false).expect("a blocking pipe");
-    let mut lines = Vec::new();
-    for line in BufReader::new(reader).lines() {
-        lines.push(line.expect("text"));
-        if lines.last().is_some_and(|line| line.contains(last)) {
-            break;
-        }
-    }
-    lines
-}
-
-http_testing::both_engines! {
-    fn logs_requests_and_responses(engine: Engine) {
-        let (_directory, output) = directory();
-        let logged = LoggedServer::start(engine, Format::Combined, settings(), output);
-        let (none, long) = (r#""-" "-""#, format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(9000)));
+two_kinds! {
+    fn logs_requests_and_responses(kind: ServerKind) {
+        let log = LogFile::new();
+        let program = log.serve(kind, &[]);
+        let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(9000));
         let named = "Referer: http://a/?b\r\nUser-Agent: Agent/1 (x; y)\r\n";
         let forged = "User-Agent: \" 200 0 \"-\" \"\\\t\u{e4}\r\n";
         let chunked = request("POST", "/notes.txt", "Transfer-Encoding: chunked\r\nReferer: me\r\n") + "xyz\r\n";
-        for (number, (sent, line, rest)) in [
+        log.check([
             (&*request("GET", "/notes.txt?a=b", named), "GET /notes.txt?a=b HTTP/1.1", r#""http://a/?b" "Agent/1 (x; y)""#),
-            (&request("GET", "/\"%0A\\x", forged), r"GET /\x22%0A\x5Cx HTTP/1.1", r#""-" "\x22 200 0 \x22-\x22 \x22\x5C\x09\xC3\xA4""#),
-            ("GET /notes.txt HTTP/1.0\r\n\r\n", "GET /notes.txt HTTP/1.0", none),
-            (&get("/large.bin"), "GET /large.bin HTTP/1.1", none),
-            (&request("HEAD", "/large.bin", ""), "HEAD /large.bin HTTP/1.1", none),
-            (&request("GET", "/digits.txt", "Range: bytes=0-1,5-6\r\n"), "GET /digits.txt HTTP/1.1", none),
-            (&request("GET", "/notes.txt", "If-None-Match: *\r\n"), "GET /notes.txt HTTP/1.1", none),
-            (&get("/dir"), "GET /dir HTTP/1.1", none),
-            (&request("PROPFIND", "/", ""), "PROPFIND / HTTP/1.1", none),
-            (&get("/after"), "GET /after HTTP/1.1", none),
-            (&get("/offload"), "GET /offload HTTP/1.1", none),
-            (&get("/panic"), "GET /panic HTTP/1.1", none),
-            // A job that panics on the pool no longer has the request line.
-            (&get("/panic-offload"), "-", none),
+            (
+                &request("GET", "/\"%0A\\x", forged),
+                r"GET /\x22%0A\x5Cx HTTP/1.1",
+                r#""-" "\x22 200 0 \x22-\x22 \x22\x5C\x09\xC3\xA4""#,
+            ),
+            ("GET /notes.txt HTTP/1.0\r\n\r\n", "GET /notes.txt HTTP/1.0", NONE),
+            (&get("/large.bin"), "GET /large.bin HTTP/1.1", NONE),
+            (&request("HEAD", "/large.bin", ""), "HEAD /large.bin HTTP/1.1", NONE),
+            (&request("GET", "/digits.txt", "Range: bytes=0-1,5-6\r\n"), "GET /digits.txt HTTP/1.1", NONE),
+            (&request("GET", "/notes.txt", "If-None-Match: *\r\n"), "GET /notes.txt HTTP/1.1", NONE),
+            (&request("PROPFIND", "/", ""), "PROPFIND / HTTP/1.1", NONE),
             // Rejected requests.
-            ("garbage\r\n\r\n", "garbage", none),
-            ("\x16\x03\x01\x02\r\n", r"\x16\x03\x01\x02", none),
-            ("GET /a HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n", "GET /a HTTP/1.1", none),
-            (&long, &format!("GET /{}...", "a".repeat(1995)), none),
+            ("garbage\r\n\r\n", "garbage", NONE),
+            ("\x16\x03\x01\x02\r\n", r"\x16\x03\x01\x02", NONE),
+            ("GET /a HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n", "GET /a HTTP/1.1", NONE),
+            (&long, &format!("GET /{}...", "a".repeat(1995)), NONE),
             (&chunked, "POST /notes.txt HTTP/1.1", r#""me" "-""#),
-        ].into_iter().enumerate() {
-            let reply = logged.server.connect().fetch(sent);
-            let actual = without_time(&logged.lines(number + 1)[number]);
-            assert_eq!(actual, format!("127.0.0.1 - - \"{line}\" {} {} {rest}", reply.status, reply.body.len()));
-        }
+        ].map(|(sent, line, rest)| {
+            let reply = Client::connect(program.address()).fetch(sent);
+            format!("127.0.0.1 - - \"{line}\" {} {} {rest}", reply.status, reply.body.len())
+        }));
     }
 
-    fn logs_rejected_connections(engine: Engine) {
-        let (_directory, output) = directory();
-        let settings = Settings { max_connections_per_address: Some(1), ..settings() };
-        let logged = LoggedServer::start(engine, Format::Common, settings, output);
-        let mut first = logged.server.connect();
-        assert_eq!(first.fetch(get("/notes.txt")).status, 200);
-        logged.lines(1);
-        let reply = logged.server.connect().fetch(get("/notes.txt"));
-        let line = without_time(&logged.lines(2)[1]);
-        assert_eq!((reply.status, line), (503, format!("127.0.0.1 - - \"-\" 503 {}", reply.body.len())));
-        first.finish();
-    }
-
-    fn counts_only_the_bytes_sent_of_an_aborted_download(engine: Engine) {
-        let (_directory, output) = directory();
-        let logged = LoggedServer::start(engine, Format::Json, settings(), output);
-        let mut client = Client::connect_with_small_buffer(logged.server.address);
+    fn counts_only_the_bytes_sent_of_an_aborted_download(kind: ServerKind) {
+        let log = LogFile::new();
+        let program = log.serve(kind, &["--log", "json"]);
+        let mut client = Client::connect_with_small_buffer(program.address());
         client.send(get("/huge.bin"));
         client.stream.read_exact(&mut [0; 100_000]).expect("the download begins");
         client.reset();
-        let line = logged.lines(1).remove(0);
+        let line = log.lines(1).remove(0);
         let (_, bytes) = line.split_once(r#","status":200,"bytes":"#).expect("a status and a number");
         let (bytes, _) = bytes.split_once(r#","complete":false,"#).expect("a download that is not complete");
         assert!((90_000..HUGE_LEN).contains(&bytes.parse().expect("a number")), "{line}");
     }
 
-    fn logs_pipelined_requests_in_order(engine: Engine) {
-        let (_directory, output) = directory();
-        let logged = LoggedServer::start(engine, Format::Combined, settings(), output);
+    fn logs_pipelined_requests_in_order(kind: ServerKind) {
+        let log = LogFile::new();
+        let program = log.serve(kind, &[]);
         let expected: Vec<String> = (0..100).map(|number| format!("{number}")).collect();
-        let mut client = logged.server.connect();
+        let mut client = Client::connect(program.address());
         client.send(expected.iter().map(|number| get(&format!("/notes.txt?{number}"))).collect::<String>());
         expected.iter().for_each(|_| assert_eq!(client.response().status, 200));
-        assert_eq!(queries(&logged.lines(100)), expected);
+        assert_eq!(queries(&log.lines(100)), expected);
     }
 
     /// Lines that do not fit into the pipe are dropped and counted. Those that fit are complete.
-    fn a_full_pipe_does_not_delay_requests(engine: Engine) {
-        let (_directory, output) = directory();
-        let reader = fifo(&output);
-        let logged = LoggedServer::start(engine, Format::Combined, settings(), output);
-        let (mut client, mut sent) = (logged.server.connect(), 0);
+    fn a_full_pipe_does_not_delay_requests(kind: ServerKind) {
+        let log = LogFile::new();
+        let reader = log.make_fifo();
+        let program = log.serve(kind, &[]);
+        let mut client = Client::connect(program.address());
+        // More than the pipe and the server's queue hold.
+        let sent = 1_000;
         let long = get(&format!("/notes.txt?{}", "q".repeat(1900)));
-        while logged.log.lost() == 0 {
-            assert!(sent < 10_000, "the log never drops a line");
-            assert_eq!(client.fetch(&long).status, 200);
-            sent += 1;
-        }
-        assert!(!logged.log.flush(Duration::ZERO), "the pipe is full");
-        let reading = thread::spawn(move || lines_until(reader, "?last "));
-        assert!(logged.log.flush(FLUSH_TIMEOUT), "the log is written while the pipe is read");
-        assert_eq!(client.fetch(get("/notes.txt?last")).status, 200);
-        let lines = queries(&reading.join().expect("all lines"));
-        assert_eq!(lines.len() as u64 + logged.log.lost(), sent + 1);
-        client.finish();
+        (0..sent).for_each(|_| assert_eq!(client.fetch(&long).status, 200));
+        ioctl_fionbio(&reader, false).expect("a blocking pipe");
+        let reading = thread::spawn(move || BufReader::new(reader).lines().collect::<Result<Vec<_>, _>>());
+        let stderr = program.stop().stderr;
+        let lines = reading.join().expect("no panic").expect("text");
+        let lost = lost_lines(&stderr, &log.path);
+        assert!(lost > 0, "{} lines in the pipe, {stderr}", lines.len());
+        assert_eq!(queries(&lines).len() + lost, sent);
     }
 
-    fn reopening_loses_no_line(engine: Engine) {
-        let (_directory, output) = directory();
-        let logged = LoggedServer::start(engine, Format::Combined, settings(), output);
-        let (names, mut files) = (["0", "1", "2"], vec![logged.output.clone()]);
+    /// The disk stays full to the end, so each process reports the count when it exits.
+    fn lines_that_the_disk_does_not_take_are_counted(kind: ServerKind) {
+        let program = program::serve(kind, &["--log-file", "/dev/full"]);
+        fetch_many(Client::connect(program.address()), "x");
+        let stderr = program.stop().stderr;
+        assert!(stderr.contains(": cannot write to /dev/full: no space left on device"), "{stderr}");
+        assert_eq!(lost_lines(&stderr, "/dev/full".as_ref()), COUNT, "{stderr}");
+    }
+
+    /// Each worker process has opened the file itself.
+    fn rotations_lose_no_line(kind: ServerKind) {
+        let log = LogFile::new();
+        let program = log.serve(kind, &[]);
+        let (names, mut files) = (["0", "1", "2"], vec![log.path.clone()]);
         thread::scope(|scope| {
-            let connect = || logged.server.connect();
-            let senders = names.map(|name| scope.spawn(move || fetch_many(connect(), name, COUNT)));
+            let connect = || Client::connect(program.address());
+            let senders = names.map(|name| scope.spawn(move || fetch_many(connect(), name)));
             while senders.iter().any(|sender| !sender.is_finished()) || files.len() < 4 {
-                let old = logged.output.with_extension(files.len().to_string());
-                fs::rename(&logged.output, &old).expect("a rename");
+                let old = log.path.with_extension(files.len().to_string());
+                fs::rename(&log.path, &old).expect("a rename");
                 files.push(old);
-                logged.log.reopen();
-                wait_for("a new file", || logged.output.exists().then_some(()));
+                program.signal(Signal::USR1);
+                wait_for("a new file", || log.path.exists().then_some(()));
             }
         });
-        let lines = wait_for("all lines", || {
-            assert!(logged.log.flush(FLUSH_TIMEOUT));
-            let lines: Vec<String> = files.iter().flat_map(|file| lines_of(file)).collect();
-            (lines.len() >= names.len() * COUNT).then_some(lines)
-        });
-        check_complete(&lines, &names);
-        assert_eq!(logged.log.lost(), 0);
+        program.stop_cleanly();
+        let mut actual = queries(&files.iter().flat_map(|file| lines_of(file)).collect::<Vec<_>>());
+        let numbers = |name: &str| (0..COUNT).map(|number| format!("{name}-{number}")).collect::<Vec<_>>();
+        let mut expected = names.map(numbers).concat();
+        actual.sort();
+        expected.sort();
+        assert!(actual == expected, "lines are lost, duplicated or torn");
     }
+}
 
-    /// Worker processes do this: each opens the file itself.
-    fn several_logs_can_append_to_one_file(engine: Engine) {
-        let (_directory, output) = directory();
-        let start = |_| LoggedServer::start(engine, Format::Combined, settings(), output.clone());
-        let (names, all) = (["a", "b", "c"], [(); 3].map(start));
-        thread::scope(|scope| {
-            for (logged, name) in all.iter().zip(names) {
-                scope.spawn(|| fetch_many(logged.server.connect(), name, COUNT));
-            }
-        });
-        check_complete(&all[0].lines(names.len() * COUNT), &names);
+/// Returns how many lines of this log are lost according to the messages in `stderr`.
+fn lost_lines(stderr: &str, path: &Path) -> usize {
+    let message = format!("lines lost for {}: ", path.display());
+    let counts = stderr.lines().filter_map(|line| line.split_once(&*message)?.1.parse::<usize>().ok());
+    counts.sum()
+}
+
+http_testing::both_engines! {
+    fn logs_replies_that_come_later_and_panics(engine: Engine) {
+        let file = LogFile::new();
+        let log = Log::open(Output::File(file.path.clone())).expect("a log");
+        let layer = AccessLog::new(log, Format::Combined).expect("a format other than off");
+        let handler = |request: &Request<'_>| match request.path() {
+            "/after" => Reply::after(Duration::ZERO, || Response::text("after")),
+            "/offload" => Reply::offload(|| Response::text("offload")),
+            "/panic" => panic!("on purpose"),
+            _ => Reply::offload(|| panic!("on purpose")),
+        };
+        let server = InProcessServer::start(engine, settings(), Stack::new(handler).wrap(layer));
+        // A job that panics on the pool no longer has the request line.
+        file.check([
+            ("/after", "GET /after HTTP/1.1", 200),
+            ("/offload", "GET /offload HTTP/1.1", 200),
+            ("/panic", "GET /panic HTTP/1.1", 500),
+            ("/panic-offload", "-", 500),
+        ].map(|(target, line, status)| {
+            let reply = server.connect().fetch(get(target));
+            assert_eq!(reply.status, status, "{target}");
+            format!("127.0.0.1 - - \"{line}\" {status} {} {NONE}", reply.body.len())
+        }));
     }
 }
 
 #[test]
 fn reports_a_log_that_cannot_be_opened() {
-    let (directory, path) = directory();
-    let check = |path: PathBuf| assert!(Log::open(Output::File(path.clone())).is_err(), "{}", path.display());
-    check(directory.path().join("nowhere/access.log"));
-    check(directory.path().to_owned());
+    let log = LogFile::new();
+    let check = |path: &Path| assert!(Log::open(Output::File(path.into())).is_err(), "{}", path.display());
+    check(&log.path.join("nowhere"));
+    check(log.path.parent().expect("a directory"));
     // Opening a FIFO without a reader must not block the start.
-    drop(fifo(&path));
-    check(path);
-}
-
-two_kinds! {
-    /// The disk stays full to the end, so each process reports the count when it exits.
-    fn lost_lines_are_reported(kind: ServerKind) {
-        let program = program::serve(kind, &["--log-file", "/dev/full"]);
-        fetch_many(Client::connect(program.address()), "x", 7);
-        let stderr = program.stop().stderr;
-        assert!(stderr.contains(": cannot write to /dev/full: no space left on device"), "{stderr}");
-        let lost = stderr.lines().filter_map(|line| line.split_once("lines lost for /dev/full: "));
-        let lost: u64 = lost.map(|(_, count)| count.parse::<u64>().expect("a number")).sum();
-        assert_eq!(lost, 7, "{stderr}");
-    }
+    drop(log.make_fifo());
+    check(&log.path);
 }

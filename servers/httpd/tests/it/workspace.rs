@@ -28,7 +28,10 @@ fn check_directory(directory: &Path) {
             check_directory(&path);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let (source, name) = (fs::read_to_string(&path).expect("a file"), path.display());
-            assert!(source.starts_with("//!"), "{name} does not begin with //!");
+            assert!(
+                ["//!", "#![doc = include_str!("].iter().any(|start| source.starts_with(start)),
+                "{name} does not begin with //!"
+            );
             // The escaped space keeps this file from matching.
             let is_unsafe =
                 ["{", "fn", "impl"].iter().any(|word| source.contains(&format!("unsafe\x20{word}")));

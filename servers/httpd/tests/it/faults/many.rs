@@ -6,12 +6,9 @@ use crate::{
     client::{Client, get, wait_for},
     program::{Program, ServerKind},
 };
-use http_testing::{
-    reply::ReplyReader,
-    server_under_test::{ServerUnderTest, connect_and_send, is_closed},
-};
+use http_testing::server_under_test::ServerUnderTest;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
-use std::{fs, net::TcpStream};
+use std::fs;
 
 /// How many more descriptors a process may open after [`lower_descriptor_limits`].
 const FREE_DESCRIPTORS: usize = 24;
@@ -36,25 +33,29 @@ fn lower_descriptor_limits(kind: ServerKind, program: &Program) {
 
 /// Opens `count` connections, and sends a request and `rest` on each. Returns the connections with the statuses of their
 /// responses. Checks that those with 503 are closed, and tell the client to come back.
-fn connect(server: &ServerUnderTest, count: usize, rest: &str) -> Vec<(TcpStream, u16)> {
-    let send = |_| connect_and_send(server.address(), get("/notes.txt") + rest);
-    let clients: Vec<TcpStream> = (0..count).map(send).collect();
-    let status = |stream: TcpStream| {
-        let reply = ReplyReader::new(&stream).reply().expect("a response");
+fn connect(server: &ServerUnderTest, count: usize, rest: &str) -> Vec<(Client, u16)> {
+    let send = |_| {
+        let mut client = server.connect();
+        client.send(get("/notes.txt") + rest);
+        client
+    };
+    let clients: Vec<Client> = (0..count).map(send).collect();
+    let status = |mut client: Client| {
+        let reply = client.response();
         assert!(matches!(reply.status, 200 | 503), "{reply:?}");
         if reply.status == 503 {
             assert_eq!((reply.header("Retry-After"), reply.close), (Some("1"), true));
         }
-        (stream, reply.status)
+        (client, reply.status)
     };
     clients.into_iter().map(status).collect()
 }
 
 /// Opens [`CLIENTS`] connections, and sends a request and the beginning of another one on each, so that none is idle.
 /// Returns the connections that the server serves.
-fn connect_busy_clients(server: &ServerUnderTest) -> Vec<TcpStream> {
+fn connect_busy_clients(server: &ServerUnderTest) -> Vec<Client> {
     let clients = connect(server, CLIENTS, "GET / HT");
-    clients.into_iter().filter(|(_, status)| *status == 200).map(|(stream, _)| stream).collect()
+    clients.into_iter().filter(|(_, status)| *status == 200).map(|(client, _)| client).collect()
 }
 
 /// Waits until the server serves a new connection again, after clients have closed theirs. Checks that it recovers.
@@ -75,7 +76,7 @@ http_testing::both_engines! {
         // The kernel decides which worker process accepts a connection, so one of them may keep all of its idle ones.
         let first = if kind.is_prefork() { clients.len() } else { 1 };
         wait_for("the longest idle connection to be closed", || {
-            clients[..first].iter().any(|(stream, _)| is_closed(stream)).then_some(())
+            clients[..first].iter().any(|(client, _)| client.is_closed()).then_some(())
         });
         server.check_low_cpu("no free descriptors", || {});
         drop(clients);

@@ -5,13 +5,7 @@ use crate::{
     client::{Client, get, request},
     site::Site,
 };
-use http_testing::server_under_test::connect_and_send;
-use socket2::SockRef;
-use std::{
-    io::{Read, Write},
-    thread,
-    time::Duration,
-};
+use std::{io::Write, thread};
 
 /// How many connections are reset.
 const RESETS: usize = 1_000;
@@ -43,12 +37,13 @@ two_kinds! {
     fn survives_resets_during_downloads(kind: ServerKind) {
         let server = start(kind, &[]);
         for number in 0..RESETS {
-            let mut stream = connect_and_send(server.address(), get("/large.bin"));
+            let mut client = server.connect();
+            client.send(get("/large.bin"));
             // Some connections are reset before the response, some after its first bytes.
             if number % 4 > 0 {
-                stream.read_exact(&mut [0; 15]).expect("the response begins");
+                client.await_status_line();
             }
-            SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a socket");
+            client.reset();
         }
         server.check_responsive("after the resets", || {});
         server.check_recovers();

@@ -2,18 +2,17 @@
 
 use super::start;
 use crate::{
-    client::{Client, TIMEOUT, get, request, wait_for},
+    client::{Client, get, request, wait_for},
     program::{ServerKind, begin_download},
 };
 use http_engine::{Body, Chunk, ChunkSource, Engine, Request, Response, Settings, Timeouts};
 use http_testing::{
     reply::retry_on_eintr,
     server::{InProcessServer, settings},
-    server_under_test::{connect_and_send, is_closed, raise_descriptor_limit, receives_notes},
+    server_under_test::raise_descriptor_limit,
 };
 use std::{
-    io::{self, Read, Write},
-    net::TcpStream,
+    io::{self, Read},
     sync::mpsc::{Sender, channel},
     time::{Duration, Instant},
 };
@@ -34,19 +33,19 @@ const PACE: Duration = Duration::from_millis(20);
 /// other clients meanwhile. A blocking server evicts the connections that have been idle for longest.
 fn check_idle(kind: ServerKind, count: usize) {
     let server = start(kind, &[]);
-    let count = raise_descriptor_limit(count);
-    let idle: Vec<TcpStream> = (0..count)
-        .map(|number| {
-            let sends = number % 2 == 0;
-            let request = if sends { get("/notes.txt") } else { String::new() };
-            let stream = connect_and_send(server.address(), request);
-            assert!(!sends || receives_notes(&stream), "number {number}");
-            stream
-        })
-        .collect();
+    // A client uses two descriptors.
+    let count = raise_descriptor_limit(2 * count) / 2;
+    let open = |number| {
+        let mut client = server.connect();
+        if number % 2 == 0 {
+            assert_eq!(client.fetch(get("/notes.txt")).text(), "notes\n", "number {number}");
+        }
+        client
+    };
+    let idle: Vec<Client> = (0..count).map(open).collect();
     // Connections that send nothing are accepted late (TCP_DEFER_ACCEPT). Others may have been evicted by then.
     wait_for("all connections to be accepted", || {
-        let closed = idle.iter().filter(|stream| is_closed(stream)).count();
+        let closed = idle.iter().filter(|client| client.is_closed()).count();
         server.has_connections(count - closed).then_some(())
     });
     server.check_responsive("idle connections", || {});
@@ -57,13 +56,15 @@ fn check_idle(kind: ServerKind, count: usize) {
 two_kinds! {
     fn serves_others_while_heads_arrive_byte_by_byte(kind: ServerKind) {
         let server = start(kind, &[]);
-        let begin = |_| connect_and_send(server.address(), "GET / HTTP/1.1\r\nHost: test\r\nX-Slow: ");
-        let mut slow: Vec<TcpStream> = (0..SLOW).map(begin).collect();
+        let begin = |_| {
+            let mut client = server.connect();
+            client.send("GET / HTTP/1.1\r\nHost: test\r\nX-Slow: ");
+            client
+        };
+        let mut slow: Vec<Client> = (0..SLOW).map(begin).collect();
         server.wait_for_connections(SLOW);
         server.check_responsive("heads that arrive byte by byte", || {
-            for stream in &mut slow {
-                stream.write_all(b"x").expect("the connection is still open");
-            }
+            slow.iter_mut().for_each(|client| client.send("x"));
         });
         drop(slow);
         server.check_recovers();
@@ -163,13 +164,8 @@ http_testing::both_engines! {
         let server = InProcessServer::start(engine, settings, |_: &Request<'_>| Response::text("here"));
         let mut client = server.connect();
         client.send(request("POST", "/", "Content-Length: 1000000\r\n"));
-        client.stream.set_read_timeout(Some(PACE)).expect("a timeout");
-        wait_for("a response", || {
-            // Sending fails if the server has just closed the connection. Its response is about to arrive then.
-            let has_arrived = retry_on_eintr(|| client.stream.peek(&mut [0])).is_ok();
-            (has_arrived || client.try_send("x").is_err()).then_some(())
-        });
-        client.stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
+        // Sending fails if the server has just closed the connection. Its response is about to arrive then.
+        wait_for("a response", || (client.has_received() || client.try_send("x").is_err()).then_some(()));
         let reply = client.response();
         assert_eq!((reply.status, reply.close), (408, true));
         client.expect_eof();
