@@ -16,7 +16,6 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
     io,
     net::{SocketAddr, TcpStream},
-    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -54,7 +53,7 @@ const KEPT_THREADS: usize = 4;
 /// How many descriptors the test process needs for other purposes than client connections.
 const OWN_DESCRIPTORS: u64 = 200;
 
-/// A running server program. A test process has only one at a time, because others would distort the measurements.
+/// A running server program.
 pub struct ServerUnderTest {
     kind: ServerKind,
     pub program: Program,
@@ -63,22 +62,17 @@ pub struct ServerUnderTest {
     notes_target: &'static str,
     /// What the program used when it had just started.
     before: Resources,
-    /// The lock that excludes other servers under test.
-    _exclusive: MutexGuard<'static, ()>,
 }
 
 impl ServerUnderTest {
-    /// Waits until no other server is under test, then calls `launch` to start a program of this kind.
+    /// Calls `launch` to start a program of this kind.
     ///
     /// `notes_target` is the request target at which the program serves `notes.txt` of the test site: `/notes.txt`, or
     /// `/static/notes.txt` if the program serves files below `/static`. Checks of the server request this target.
     pub fn start(kind: ServerKind, notes_target: &'static str, launch: impl FnOnce() -> Program) -> Self {
-        /// Locked while a `ServerUnderTest` exists, so that no two servers are measured at the same time.
-        static EXCLUSIVE: Mutex<()> = Mutex::new(());
-        let exclusive = EXCLUSIVE.lock().unwrap_or_else(PoisonError::into_inner);
         let program = launch();
         let before = Resources::of(&program);
-        ServerUnderTest { kind, program, notes_target, before, _exclusive: exclusive }
+        ServerUnderTest { kind, program, notes_target, before }
     }
 
     /// Returns the first address that the program listens on.
