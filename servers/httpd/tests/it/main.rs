@@ -4,18 +4,17 @@
 //! |---|---|
 //! | [`conformance`] | every case of our http-test-suite |
 //! | [`responses`] | what our server chooses where the cases allow several responses |
-//! | [`contents`] | files that change between requests, that may not be read, or that the kernel generates |
+//! | [`contents`] | files that change between requests, or that the kernel generates |
 //! | [`roots`] | document roots that are made again, switched to another release, or given by a relative path |
 //! | [`faults`] | slow, many or misbehaving clients, files that change while they are sent, a failing disk |
 //! | [`command_line`] | arguments, help, the addresses to listen on, and why a start fails |
 //! | [`operations`] | the running program: startup line, limits, timeouts, stopping |
 //! | [`logs`] | the access log |
-//! | [`log_files`] | which user opens the log files, and when |
 //! | [`signals`] | SIGHUP, SIGUSR1, SIGPIPE, and standard output and error that take no bytes |
 //! | [`workers`] | worker processes: replaced when they die, ended with their master |
 //! | [`handoff`] | listening sockets that pass to a successor, or come from a service manager |
 //! | [`upgrade`] | `--upgrade`: which processes it signals |
-//! | [`service`] | the program as a service: PID file, privileges, confinement, notification |
+//! | [`service`] | the program as a service: PID file, user, confinement, log files, notification |
 //! | [`workspace`] | rules for the source tree that no crate boundary can express |
 //!
 //! [`program`] starts what is tested. The client and the document root are in the crate `http_testing`, which shares no
@@ -46,7 +45,6 @@ mod conformance;
 mod contents;
 mod faults;
 mod handoff;
-mod log_files;
 mod logs;
 mod operations;
 mod program;

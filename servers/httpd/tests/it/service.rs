@@ -1,39 +1,71 @@
-//! The program as a service: its PID file, its privileges, its confinement, and the messages to a service manager.
+//! The program as a service: its PID file, its user, its confinement, the files of its logs, and the messages to a
+//! service manager.
 
 use crate::{
     client::{Client, TIMEOUT, get, wait_for},
-    program::{self, HTTPD, Program, ServerKind, check_failure, check_served},
+    handoff,
+    program::{self, HTTPD, Program, ServerKind, check_failure, check_served, open_paths, text},
     site::Site,
 };
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use std::{
     fs,
-    os::unix::{fs::PermissionsExt, net::UnixDatagram},
-    path::Path,
+    io::{BufRead, BufReader, Read},
+    os::{
+        fd::OwnedFd,
+        unix::{
+            fs::{MetadataExt, PermissionsExt, chown, symlink},
+            net::{UnixDatagram, UnixStream},
+        },
+    },
+    path::{Path, PathBuf},
+    process::Stdio,
 };
 use tempfile::TempDir;
+
+/// The user to which root switches. It needs no entry in `/etc/passwd`.
+const USER: u32 = 54321;
+
+/// The options that make a program switch to [`USER`].
+const SWITCH: [&str; 4] = ["--user", "54321", "--group", "54321"];
+
+/// Returns whether the tests run as root. Otherwise prints that the test is skipped.
+fn is_root() -> bool {
+    let is_root = geteuid().is_root();
+    if !is_root {
+        println!("skipped: only root can switch users");
+    }
+    is_root
+}
 
 /// The directories of a service: `www` is the document root and contains `notes.txt`, `log` is for logs, `run` is for
 /// the PID file.
 struct ServiceDirectory(TempDir);
 
 impl ServiceDirectory {
-    /// Makes the directories.
+    /// Makes the directories. Programs that give up root can still reach `www`.
     fn new() -> ServiceDirectory {
         let directory = ServiceDirectory(tempfile::tempdir().expect("a directory"));
         for name in ["www", "log", "run"] {
             fs::create_dir(directory.path(name)).expect("a directory");
         }
         fs::write(directory.path("www/notes.txt"), "notes\n").expect("a file");
-        // A program that gives up root must still reach these directories.
         directory.allow("", 0o755);
         directory.allow("www", 0o755);
         directory
     }
 
+    /// Makes the directories. `log` belongs to `owner` and has this mode.
+    fn with_logs_of(owner: u32, mode: u32) -> ServiceDirectory {
+        let directory = ServiceDirectory::new();
+        chown(directory.path("log"), Some(owner), Some(owner)).expect("root may");
+        directory.allow("log", mode);
+        directory
+    }
+
     /// Returns the path of the file or directory `name`, for example `log/access`.
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().expect("text").to_owned()
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
     }
 
     /// Sets the permissions of the file or directory `name`.
@@ -41,16 +73,31 @@ impl ServiceDirectory {
         fs::set_permissions(self.path(name), PermissionsExt::from_mode(mode)).expect("ours");
     }
 
-    /// Returns the content of the file `name`, or `None` if it cannot be read.
-    fn read(&self, name: &str) -> Option<String> {
-        fs::read_to_string(self.path(name)).ok()
+    /// Returns the content of the file `name`, or nothing if it cannot be read.
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
     /// Starts an `httpd` of this kind with the PID file `run/pid` that serves `www`.
     fn serve(&self, kind: ServerKind, arguments: &[&str]) -> Program {
-        let (root, pid_file) = (self.path("www"), self.path("run/pid"));
-        program::serve_root(kind, Path::new(&root), &[&["--pid-file", &*pid_file], arguments].concat())
+        let pid_file = self.path("run/pid");
+        program::serve_root(kind, &self.path("www"), &[&["--pid-file", text(&pid_file)], arguments].concat())
     }
+
+    /// Starts an `httpd` of this kind with the logs `log/access` and `log/errors` that switches to [`USER`].
+    fn serve_as_user(&self, kind: ServerKind) -> Program {
+        let (access, errors) = (self.path("log/access"), self.path("log/errors"));
+        let logs = ["--log-file", text(&access), "--error-log", text(&errors)];
+        self.serve(kind, &[&SWITCH[..], &logs].concat())
+    }
+}
+
+/// Requests `target`, which is missing, from the program, and waits for its line in the access log `log`.
+fn check_logged(program: &Program, target: &str, log: &Path) {
+    assert_eq!(Client::connect(program.address()).fetch(get(target)).status, 404);
+    wait_for("a line in the access log", || {
+        fs::read_to_string(log).ok()?.contains(&format!("\"GET {target} HTTP/1.1\" 404 ")).then_some(())
+    });
 }
 
 /// Returns the value of this field of proc_pid_status(5) for each thread of the program and its workers.
@@ -68,27 +115,25 @@ fn status_of_threads(program: &Program, field: &str) -> Vec<String> {
 two_kinds! {
     fn the_pid_file_exists_while_the_program_serves(kind: ServerKind) {
         let directory = ServiceDirectory::new();
-        // A PID file that remained after a crash.
-        fs::write(directory.path("run/pid"), "4194304\n").expect("a file");
-        let program = directory.serve(kind, &[]);
-        let line = Some(format!("{}\n", program.pid()));
-        assert_eq!(directory.read("run/pid"), line);
         let (root, pid_file) = (directory.path("www"), directory.path("run/pid"));
-        let second = [kind.arguments(), &["-p", "0", "-r", &root, "--pid-file", &pid_file]].concat();
+        // A PID file that remained after a crash.
+        fs::write(&pid_file, "4194304\n").expect("a file");
+        let program = directory.serve(kind, &[]);
+        let line = format!("{}\n", program.pid());
+        assert_eq!(directory.read("run/pid"), line);
+        let second = [kind.arguments(), &["-p", "0", "-r", text(&root), "--pid-file", text(&pid_file)]].concat();
         check_failure(&second, 1, &format!("process {} is already running", program.pid()));
         assert_eq!(directory.read("run/pid"), line);
         check_served(program.address());
         program.stop_cleanly();
-        assert_eq!(directory.read("run/pid"), None);
+        assert!(!pid_file.exists());
     }
 
     fn gives_up_privileges_before_the_first_request(kind: ServerKind) {
-        if !geteuid().is_root() {
-            return println!("skipped: only root has privileges to drop");
+        if !is_root() {
+            return;
         }
         let directory = ServiceDirectory::new();
-        fs::write(directory.path("www/secret"), "").expect("a file");
-        directory.allow("www/secret", 0o600);
         let program = directory.serve(kind, &["--user", "54321", "--group", "54322"]);
         for (field, expected) in [
             ("Uid", "54321 54321 54321 54321"),
@@ -102,29 +147,43 @@ two_kinds! {
             }
         }
         check_served(program.address());
-        assert_eq!(Client::connect(program.address()).fetch(get("/secret")).status, 403);
         program.stop_cleanly();
         // The directory belongs to root, so the program can only empty the file, not remove it.
-        assert_eq!(directory.read("run/pid").as_deref(), Some(""));
+        assert!(directory.path("run/pid").exists() && directory.read("run/pid").is_empty());
+    }
+
+    fn a_file_that_the_user_may_not_read_gets_403(kind: ServerKind) {
+        let directory = ServiceDirectory::new();
+        fs::write(directory.path("www/secret"), "secret").expect("a file");
+        fs::create_dir(directory.path("www/closed")).expect("a directory");
+        ["www/secret", "www/closed"].iter().for_each(|name| directory.allow(name, 0));
+        let program = directory.serve(kind, if is_root() { &SWITCH } else { &[] });
+        for target in ["/secret", "/closed/", "/closed/index.html", "/closed"] {
+            assert_eq!(Client::connect(program.address()).fetch(get(target)).status, 403, "{target}");
+        }
+        check_served(program.address());
+        // Otherwise the directory could not be removed.
+        directory.allow("www/closed", 0o755);
     }
 
     fn a_confined_program_serves_logs_and_replaces_workers(kind: ServerKind) {
         let directory = ServiceDirectory::new();
-        let log = directory.path("log/access");
-        let program = directory.serve(kind, &["--confine", "--log", "common", "--log-file", &log]);
+        let (log, old) = (directory.path("log/access"), directory.path("log/old"));
+        let program = directory.serve(kind, &["--confine", "--log", "common", "--log-file", text(&log)]);
         if program.startup_line.contains("not confined") {
             return println!("skipped: this kernel has no Landlock");
         }
         assert!(program.startup_line.contains("confined to its files"), "{}", program.startup_line);
         check_served(program.address());
-        fs::rename(&log, directory.path("log/old")).expect("a log");
+        fs::rename(&log, &old).expect("a log");
         program.signal(Signal::USR1);
-        wait_for("a new log", || directory.read("log/access"));
+        wait_for("a new log", || log.exists().then_some(()));
         check_served(program.address());
         let logged = || {
-            let lines = ["log/old", "log/access"].map(|name| directory.read(name).unwrap_or_default()).concat();
+            let lines = directory.read("log/old") + &directory.read("log/access");
             lines.matches("\"GET /notes.txt HTTP/1.1\" 200 6\n").count()
         };
+        // A line is lost if its process is killed before it is written.
         wait_for("two lines", || (logged() == 2).then_some(()));
         if kind.is_prefork() {
             // The confined master can still start a worker.
@@ -137,22 +196,18 @@ two_kinds! {
         }
         check_served(program.address());
         assert_eq!(program.stop().code, Some(0));
-        assert_eq!((directory.read("run/pid"), logged()), (None, 3));
+        assert_eq!((logged(), directory.path("run/pid").exists()), (3, false));
     }
 
     fn warns_if_root_serves(kind: ServerKind) {
-        let directory = ServiceDirectory::new();
-        let errors = directory.path("log/errors");
-        let is_root = geteuid().is_root();
-        let users = [&[][..], &["--user", "54321", "--group", "54321"]];
-        for user in users.into_iter().filter(|user| user.is_empty() || is_root) {
-            let program = directory.serve(kind, &[&["--error-log", &errors], user].concat());
+        for (user, warnings) in [(&[][..], 1), (&SWITCH, 0)].into_iter().filter(|_| is_root()) {
+            let directory = ServiceDirectory::new();
+            let errors = directory.path("log/errors");
+            let program = directory.serve(kind, &[&["--error-log", text(&errors)], user].concat());
             assert_eq!(program.stop().code, Some(0));
-            let lines = fs::read_to_string(&errors).expect("a log");
-            let warnings = usize::from(is_root && user.is_empty());
+            let lines = directory.read("log/errors");
             assert_eq!(lines.matches(" warning ").count(), warnings, "{user:?}: {lines}");
             assert_eq!(lines.matches(": serving as root: ").count(), warnings, "{user:?}: {lines}");
-            fs::remove_file(&errors).expect("a log");
         }
     }
 
@@ -178,19 +233,149 @@ two_kinds! {
         manager.set_nonblocking(true).expect("a socket");
         assert!(manager.recv(&mut [0]).is_err(), "no further message");
     }
+
+    /// Only root may create files in the directory, or look into it. That includes the processes that start later.
+    fn root_opens_the_logs_before_the_switch_of_users(kind: ServerKind) {
+        for mode in [0o755, 0o700].into_iter().filter(|_| is_root()) {
+            let directory = ServiceDirectory::with_logs_of(0, mode);
+            let (program, log) = (directory.serve_as_user(kind), directory.path("log/access"));
+            check_logged(&program, "/one", &log);
+            let metadata = fs::metadata(&log).expect("a log");
+            assert_eq!((metadata.uid(), metadata.mode() & 0o777), (0, 0o640));
+            for (worker, _) in program.workers() {
+                kill_process(worker, Signal::KILL).expect("a worker");
+            }
+            (0..4).for_each(|number| check_logged(&program, &format!("/two-{number}"), &log));
+            assert_eq!(program.stop().code, Some(0));
+            let errors = directory.read("log/errors");
+            assert!(errors.lines().all(|line| line.contains(" ended: ")), "{errors}");
+        }
+    }
+
+    fn a_successor_continues_logs_that_only_root_may_open(kind: ServerKind) {
+        if !is_root() {
+            return;
+        }
+        let directory = ServiceDirectory::with_logs_of(0, 0o700);
+        let (access, errors) = (directory.path("log/access"), directory.path("log/errors"));
+        let logs = ["--log-file", text(&access), "--error-log", text(&errors)];
+        let generations = handoff::start(kind, &[&SWITCH[..], &logs].concat());
+        check_logged(generations.first(), "/before", &access);
+        generations.check_upgrade();
+        check_logged(generations.first(), "/after", &access);
+        generations.stop();
+        // The old server may write its line after the command `--upgrade` has ended, but before it ends itself.
+        let errors = directory.read("log/errors");
+        assert!(errors.lines().count() == 1 && errors.contains(" has taken over"), "{errors}");
+    }
+
+    /// The user cannot open the files again: that matters only after a rotation.
+    fn a_rotation_must_create_the_new_log_for_the_user(kind: ServerKind) {
+        if !is_root() {
+            return;
+        }
+        let directory = ServiceDirectory::with_logs_of(0, 0o755);
+        let (access, rotated) = (directory.path("log/access"), directory.path("log/access.1"));
+        let program = directory.serve_as_user(kind);
+        program.signal(Signal::USR1);
+        check_logged(&program, "/one", &access);
+        fs::rename(&access, &rotated).expect("a rename");
+        program.signal(Signal::USR1);
+        let message = format!(
+            "cannot open {}: permission denied (still writing to the file opened before; create the new file for user {USER})",
+            access.display()
+        );
+        let errors = wait_for("a message", || {
+            Some(directory.read("log/errors")).filter(|errors| errors.contains(&message))
+        });
+        assert!(errors.lines().all(|line| line.contains(&message)), "{errors}");
+        check_logged(&program, "/two", &rotated);
+        fs::write(&access, "").expect("a file");
+        chown(&access, Some(USER), None).expect("root may");
+        program.signal(Signal::USR1);
+        // Every process reopens the file when it has handled the signal.
+        wait_for("the new log to be used", || {
+            let uses_new = |open: Vec<PathBuf>| open.contains(&access) && !open.contains(&rotated);
+            program.processes().into_iter().map(open_paths).all(uses_new).then_some(())
+        });
+        check_logged(&program, "/three", &access);
+        assert_eq!(program.stop().code, Some(0));
+    }
+
+    /// In a directory of the user, the name of a log may lead anywhere. Root must not follow it.
+    fn the_user_opens_the_logs_in_a_directory_that_it_controls(kind: ServerKind) {
+        if !is_root() {
+            return;
+        }
+        let directory = ServiceDirectory::with_logs_of(USER, 0o755);
+        let (log, victim) = (directory.path("log/access"), directory.path("run/victim"));
+        symlink(&victim, &log).expect("a link");
+        let arguments = [&SWITCH[..], &["--log-file", text(&log)]].concat();
+        let mut command = program::command(HTTPD, kind, &directory.path("www"), &arguments);
+        let exit = Program::spawn(&mut command).expect("httpd").wait();
+        let expected = format!("httpd: cannot open {}: permission denied\n", log.display());
+        assert_eq!((exit.code, exit.stderr, victim.exists()), (Some(1), expected, false));
+        fs::remove_file(&log).expect("a link");
+        let program = directory.serve_as_user(kind);
+        assert_eq!(fs::metadata(&log).expect("a log").uid(), USER);
+        check_logged(&program, "/one", &log);
+        // The user can create the new file itself.
+        fs::rename(&log, directory.path("log/old")).expect("a rename");
+        program.signal(Signal::USR1);
+        wait_for("a new log", || log.exists().then_some(()));
+        check_logged(&program, "/two", &log);
+        program.stop_cleanly();
+    }
+
+    /// Opening `/dev/stdout` fails if standard output is a socket, and if it is a file of another user.
+    fn dev_stdout_means_the_open_standard_output(kind: ServerKind) {
+        let directory = ServiceDirectory::new();
+        for name in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
+            let (ours, theirs) = UnixStream::pair().expect("sockets");
+            let user = if is_root() { &SWITCH[..] } else { &[] };
+            let arguments = [&["--log-file", name, "--error-log", "/dev/stderr"], user].concat();
+            let mut command = program::command(HTTPD, kind, &directory.path("www"), &arguments);
+            let mut child = command.stdout(OwnedFd::from(theirs)).stderr(Stdio::null()).spawn().expect("httpd");
+            drop(command);
+            ours.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
+            let (mut lines, mut line, mut rest) = (BufReader::new(ours), String::new(), String::new());
+            lines.read_line(&mut line).expect("the startup line");
+            let address = line.split("http://").nth(1).and_then(|url| url.split('/').next()?.parse().ok());
+            check_served(address.unwrap_or_else(|| panic!("no address in {line:?}")));
+            kill_process(Pid::from_child(&child), Signal::TERM).expect("a process");
+            lines.read_to_string(&mut rest).expect("the log");
+            assert_eq!(child.wait().expect("a status").code(), Some(0));
+            assert!(rest.contains("\"GET /notes.txt HTTP/1.1\" 200 6 \"-\" \"-\"\n"), "{name}: {rest:?}");
+        }
+    }
+
+    fn a_log_file_implies_the_combined_format(kind: ServerKind) {
+        let directory = ServiceDirectory::new();
+        let log = directory.path("log/access");
+        let logged = |arguments: &[&str]| {
+            let program = directory.serve(kind, &[&["--log-file", text(&log)], arguments].concat());
+            check_served(program.address());
+            program.stop_cleanly();
+            directory.read("log/access")
+        };
+        let lines = logged(&[]);
+        assert!(lines.ends_with("\"GET /notes.txt HTTP/1.1\" 200 6 \"-\" \"-\"\n"), "{lines}");
+        assert_eq!(logged(&["--log", "off"]), lines, "no further line");
+        assert!(logged(&["--log", "common"]).ends_with("\"GET /notes.txt HTTP/1.1\" 200 6\n"));
+    }
 }
 
 #[test]
 fn rejects_users_and_groups_that_it_cannot_switch_to() {
-    if !geteuid().is_root() {
-        return println!("skipped: only root can switch to another user");
-    }
-    for (arguments, expected) in [
-        (["--user", "no-such-user", "--group", "54321"], "cannot find user no-such-user"),
-        (["--user", "54321", "--group", "no-such-group"], "cannot find group no-such-group"),
-        (["--user", "root", "--group", "54321"], "refusing --user root"),
-        (["--user", "54321", "--group", "root"], "refusing --group root"),
-    ] {
-        check_failure(&[&["-p", "0"], &arguments[..]].concat(), 1, expected);
+    for (user, group, expected) in [
+        ("no-such-user", "54321", "cannot find user no-such-user"),
+        ("54321", "no-such-group", "cannot find group no-such-group"),
+        ("root", "54321", "refusing --user root"),
+        ("54321", "root", "refusing --group root"),
+    ]
+    .into_iter()
+    .filter(|_| is_root())
+    {
+        check_failure(&["-p", "0", "--user", user, "--group", group], 1, expected);
     }
 }

@@ -12,28 +12,9 @@ use std::{
     fs::{self, File},
     os::unix::fs::{chown, symlink},
     path::{Path, PathBuf},
-    process::{Child, Command},
+    process::Command,
 };
 use tempfile::TempDir;
-
-/// A process that is no server. SIGUSR2 would end it.
-struct Bystander(Child);
-
-impl Bystander {
-    fn start() -> Bystander {
-        Bystander(Command::new("sleep").arg("600").spawn().expect("a process"))
-    }
-}
-
-impl Drop for Bystander {
-    /// Ends the process. Panics if a signal has ended it before.
-    fn drop(&mut self) {
-        let status = self.0.try_wait();
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-        assert!(matches!(status, Ok(None)) || std::thread::panicking(), "the process was signalled");
-    }
-}
 
 /// Returns a new directory, and the path of a PID file in it.
 fn directory() -> (TempDir, PathBuf) {
@@ -66,36 +47,35 @@ fn copy(path: &Path) {
     fs::rename(&new, path).expect("a program");
 }
 
-#[test]
-fn needs_a_pid_file_that_a_server_has_locked() {
-    let (_directory, pid_file) = directory();
-    let bystander = Bystander::start();
-    check_refused(&pid_file, "no such file");
-    fs::write(&pid_file, "").expect("a file");
-    check_refused(&pid_file, "no running server holds");
-    fs::write(&pid_file, format!("{}\n", bystander.0.id())).expect("a file");
-    check_refused(&pid_file, "no running server holds");
-    let link = pid_file.with_extension("link");
-    let _held = hold(&pid_file, "no number\n");
-    check_refused(&pid_file, "contains no PID");
-    symlink(&pid_file, &link).expect("a link");
-    check_refused(&link, "symbolic links");
-    // Opening it for reading would wait for a writer.
-    let fifo = pid_file.with_extension("fifo");
-    mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
-    check_refused(&fifo, "no running server holds");
-}
-
+/// SIGUSR2 would end the process that the PID file names, a `sleep`.
 #[test]
 fn signals_no_other_program() {
     let (_directory, pid_file) = directory();
-    let bystander = Bystander::start();
-    let pid = bystander.0.id();
-    let _held = hold(&pid_file, &format!("{pid}\n"));
-    check_refused(&pid_file, &format!("process {pid} runs /"));
-    // The PID of no process: it is above the largest possible one.
-    fs::write(&pid_file, "4194305\n").expect("a file");
-    check_refused(&pid_file, "cannot open process 4194305: no such process");
+    let mut sleep = Command::new("sleep").arg("600").spawn().expect("a process");
+    let pid = sleep.id();
+    check_refused(&pid_file, "no such file");
+    for content in ["", &format!("{pid}\n")] {
+        fs::write(&pid_file, content).expect("a file");
+        check_refused(&pid_file, "no running server holds");
+    }
+    let (link, fifo) = (pid_file.with_extension("link"), pid_file.with_extension("fifo"));
+    symlink(&pid_file, &link).expect("a link");
+    // Opening it for reading would wait for a writer.
+    mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+    for (path, content, message) in [
+        (&pid_file, "no number\n", "contains no PID"),
+        (&link, "", "symbolic links"),
+        (&fifo, "", "no running server holds"),
+        // The PID of no process: it is above the largest possible one.
+        (&pid_file, "4194305\n", "cannot open process 4194305: no such process"),
+        (&pid_file, &format!("{pid}\n"), &format!("process {pid} runs /")),
+    ] {
+        let _held = hold(&pid_file, content);
+        check_refused(path, message);
+    }
+    let status = sleep.try_wait();
+    let _ = sleep.kill();
+    assert!(matches!(status, Ok(None)), "the process was signalled");
 }
 
 two_kinds! {

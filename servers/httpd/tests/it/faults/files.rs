@@ -3,7 +3,7 @@
 use crate::{
     client::{Client, TIMEOUT, get},
     program::{self, Program, ServerKind},
-    site::pseudo_random_bytes,
+    site::{LARGE_LEN, Site},
 };
 use std::{
     collections::HashMap,
@@ -18,7 +18,7 @@ use std::{
 use tempfile::TempDir;
 
 /// The length of `file.bin`: far more than sockets buffer while the client does not read.
-const LEN: usize = 8 * 1024 * 1024;
+const LEN: usize = LARGE_LEN;
 
 /// A document root that only one test uses, and a server of it. It contains `next.txt`.
 struct ScratchRoot {
@@ -64,9 +64,10 @@ enum Received {
 /// while the first response is sent. Checks that the client receives what is `expected`, and that the server serves
 /// another client afterwards.
 fn check(kind: ServerKind, expected: Received, change: impl Fn(&ScratchRoot, &Path, &[u8])) {
-    let (root, old) = (ScratchRoot::start(kind), pseudo_random_bytes(LEN));
+    let (root, site) = (ScratchRoot::start(kind), Site::shared());
+    let old = &site.large;
     let path = root.path("file.bin");
-    fs::write(&path, &old).expect("a file");
+    fs::write(&path, old).expect("a file");
     let new: Vec<u8> = old.iter().map(|byte| !byte).collect();
     let mut client = Client::connect_with_small_buffer(root.server.address());
     client.send(get("/file.bin") + &get("/next.txt"));
@@ -79,7 +80,7 @@ fn check(kind: ServerKind, expected: Received, change: impl Fn(&ScratchRoot, &Pa
     let head = String::from_utf8_lossy(&all[..head_len]);
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains(&format!("Content-Length: {LEN}\r\n")));
     let (body, rest) = all[head_len..].split_at(LEN.min(all.len() - head_len));
-    let unchanged = body.iter().zip(&old).take_while(|(received, old)| received == old).count();
+    let unchanged = body.iter().zip(old).take_while(|(received, old)| received == old).count();
     let is_mixed = unchanged < body.len();
     assert!(body[unchanged..] == new[unchanged..body.len()], "other bytes than the file's after {unchanged}");
     let received = match (is_mixed, body.len() == LEN) {
