@@ -93,4 +93,34 @@ http_testing::both_engines! {
         let _ = unread.stream.read_to_end(&mut all);
         assert!(all.starts_with(b"HTTP/1.1 200 OK\r\n") && !all.ends_with(b"0\r\n\r\n"));
     }
+
+    /// Neither client pauses, but both are slower than the minimum rate. A client that is faster may be slow.
+    fn a_client_below_the_minimum_rate_is_disconnected(engine: Engine) {
+        let app = start(engine, |timeouts| {
+            (timeouts.body_idle, timeouts.body_rate) = (SHORT, 1 << 20);
+            (timeouts.write_stall, timeouts.send_rate) = (SHORT, 1 << 30);
+        });
+        let patient = start(engine, |timeouts| (timeouts.write_stall, timeouts.send_rate) = (SHORT, 1));
+        let mut sender = app.connect();
+        sender.send(request("POST", "/", "Content-Length: 1000000\r\n"));
+        let mut readers = [&app, &patient].map(|app| {
+            let mut reader = Client::connect_with_small_buffer(app.server.address);
+            reader.send(get("/endless"));
+            reader
+        });
+        let mut is_dropped = false;
+        wait_for("the end of both", || {
+            if !sender.has_received() {
+                let _ = sender.try_send("x");
+            }
+            // Reading fails if the server has just closed the connection.
+            let _ = readers.each_mut().map(|reader| reader.stream.read(&mut [0; 1024]));
+            is_dropped |= app.events.try_recv().is_ok();
+            (is_dropped && sender.has_received()).then_some(())
+        });
+        let response = sender.response();
+        assert_eq!((response.status, response.close), (408, true));
+        sender.expect_eof();
+        assert!(patient.events.try_recv().is_err(), "a response is aborted although the client reads it");
+    }
 }
