@@ -3,7 +3,7 @@
 //!
 //! | module | fault |
 //! |---|---|
-//! | [`slow`] | heads that arrive byte by byte, downloads that no client reads, idle connections, timeouts, minimum rates |
+//! | [`slow`] | heads that arrive byte by byte, downloads that no client reads, idle connections, timeouts |
 //! | [`many`] | more connections than the limits allow, or than there are descriptors |
 //! | [`misbehaving`] | resets, long pipelines, clients that never read, oversized requests |
 //! | [`memory`] | large content that is not used, and connections that count as idle after it |
