@@ -193,14 +193,14 @@ mod tests {
         const FULL: usize = MAX_MEMORY_BYTES / MAX_IN_MEMORY as usize;
         let (mut cache, now) = (Cache::default(), Instant::now());
         let path = |number: usize| format!("/{number}").into_bytes();
-        let largest = || document(MAX_IN_MEMORY as usize);
+        let largest = document(MAX_IN_MEMORY as usize);
         // The first insertion beyond the limit finds all entries used, and evicts all of them.
-        (0..=FULL).for_each(|number| cache.insert(&path(number), &largest(), now));
+        (0..=FULL).for_each(|number| cache.insert(&path(number), &largest, now));
         assert_eq!((cache.entries.len(), cache.memory_bytes), (1, MAX_IN_MEMORY as usize));
-        (1..FULL).for_each(|number| cache.insert(&path(number), &largest(), now));
+        (1..FULL).for_each(|number| cache.insert(&path(number), &largest, now));
         cache.entries.values_mut().for_each(|entry| entry.used = false);
         check(&cache.get(&path(7), now), "Fresh");
-        cache.insert(b"/new", &largest(), now);
+        cache.insert(b"/new", &largest, now);
         assert_eq!((cache.entries.len(), cache.memory_bytes), (2, 2 * MAX_IN_MEMORY as usize));
         check(&cache.get(&path(7), now), "Fresh");
     }

@@ -23,9 +23,6 @@ use std::{
 /// once a second.
 const KEEP_FOR: Duration = Duration::from_secs(2);
 
-/// How often the thread looks for files to close.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-
 /// How many files are closed at once to make room for another.
 const CLOSED_AT_ONCE: usize = 64;
 
@@ -60,6 +57,8 @@ struct Table {
     files: HashMap<FileId, OpenFile, RandomState>,
     /// The maximum number of files that are open.
     limit: usize,
+    /// How long a file stays open after the last lookup: [`KEEP_FOR`], except in tests.
+    keep_for: Duration,
     /// Whether the thread that closes files runs.
     has_thread: bool,
     /// Whether that thread waits without a timer, because no file is kept open.
@@ -83,9 +82,19 @@ impl OpenFiles {
     /// Creates an empty table. At most `limit` files may be open; `None` for a quarter of the descriptors that this process
     /// may have now.
     pub(super) fn new(limit: Option<usize>) -> OpenFiles {
-        let limit = limit.unwrap_or_else(default_limit);
-        let table =
-            Table { files: HashMap::default(), limit, has_thread: false, is_idle: false, ends: false };
+        OpenFiles::keeping_for(KEEP_FOR, limit)
+    }
+
+    /// Creates an empty table that keeps files open for `keep_for` after the last lookup.
+    fn keeping_for(keep_for: Duration, limit: Option<usize>) -> OpenFiles {
+        let table = Table {
+            files: HashMap::default(),
+            limit: limit.unwrap_or_else(default_limit),
+            keep_for,
+            has_thread: false,
+            is_idle: false,
+            ends: false,
+        };
         OpenFiles { shared: Arc::new(Shared { table: Mutex::new(table), changed: Condvar::new() }) }
     }
 
@@ -147,7 +156,8 @@ impl Shared {
             let wait = if table.is_idle {
                 self.changed.wait_while(table, |table| table.is_idle && !table.ends)
             } else {
-                let wait = self.changed.wait_timeout_while(table, SWEEP_INTERVAL, |table| !table.ends);
+                let interval = table.keep_for / 2;
+                let wait = self.changed.wait_timeout_while(table, interval, |table| !table.ends);
                 wait.map(|(table, _)| table).map_err(|error| PoisonError::new(error.into_inner().0))
             };
             table = wait.unwrap_or_else(PoisonError::into_inner);
@@ -201,7 +211,8 @@ impl Table {
     /// them closes those that no response sends. Forgets files that are closed.
     fn take_unused(&mut self, now: Instant) -> Vec<Arc<File>> {
         self.files.retain(|_, open| open.file.strong_count() > 0);
-        let is_unused = |open: &&mut OpenFile| now.saturating_duration_since(open.found_at) >= KEEP_FOR;
+        let keep_for = self.keep_for;
+        let is_unused = |open: &&mut OpenFile| now.saturating_duration_since(open.found_at) >= keep_for;
         self.files.values_mut().filter(is_unused).filter_map(|open| open.kept.take()).collect()
     }
 }
@@ -258,7 +269,7 @@ mod tests {
 
     #[test]
     fn the_thread_closes_a_file_and_then_waits_without_a_timer() {
-        let files = OpenFiles::new(None);
+        let files = OpenFiles::keeping_for(Duration::from_millis(50), None);
         for _ in 0..2 {
             let file = Arc::downgrade(&share_new(&files).expect("room").1);
             let (mut table, deadline) = (files.shared.table(), Instant::now() + Duration::from_secs(30));
