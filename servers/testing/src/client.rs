@@ -1,14 +1,16 @@
-//! A client on a real socket. It sends bytes as they are and reads responses with [`ReplyReader`].
+//! A client on a real socket. It sends bytes as they are, and reads responses with the strict reader of
+//! `http-test-suite`. Responses must also have the form that our servers give them, which is stricter than the RFCs
+//! ([`exact_form`]).
 //!
 //! Every wait ends after [`TIMEOUT`], so that a test fails instead of hanging: each connect, read or write, and each
 //! [`Client::await_status_line`]. A method whose name does not begin with `try_` panics on any error.
 
-pub use crate::reply::Reply as Response;
+pub use http_test_suite::response::Response;
 
-use crate::reply::{ReplyReader, retry_on_eintr};
+use http_test_suite::{exact_form, reader::RequestKind, response::ResponseCollector};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::{
-    io::{self, Write},
+    io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     thread,
     time::{Duration, Instant},
@@ -30,6 +32,16 @@ pub fn wait_for<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Calls `operation`, and again as long as a signal interrupts it (EINTR). Returns its result.
+pub fn retry_on_eintr<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match operation() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 /// Returns the head of an HTTP/1.1 request. `headers` are the header lines after Host, each with its CRLF.
 pub fn request(method: &str, target: &str, headers: &str) -> String {
     format!("{method} {target} HTTP/1.1\r\nHost: test\r\n{headers}\r\n")
@@ -44,8 +56,9 @@ pub fn get(target: &str) -> String {
 pub struct Client {
     /// The socket. A test may write to it. A byte that a test reads from it is lost for the methods that read.
     pub stream: TcpStream,
-    /// Reads from a second handle of the same socket.
-    reader: ReplyReader<TcpStream>,
+    collector: ResponseCollector,
+    /// Bytes that were received and that no response contains yet.
+    received: Vec<u8>,
 }
 
 impl Client {
@@ -79,8 +92,7 @@ impl Client {
         stream.set_nodelay(true).expect("no delay");
         stream.set_read_timeout(Some(TIMEOUT)).expect("a read timeout");
         stream.set_write_timeout(Some(TIMEOUT)).expect("a write timeout");
-        let reader = ReplyReader::new(stream.try_clone().expect("a second handle"));
-        Client { stream, reader }
+        Client { stream, collector: ResponseCollector::default(), received: Vec::new() }
     }
 
     /// Sends all bytes. Panics if the connection is broken, or the server does not take them within [`TIMEOUT`].
@@ -95,16 +107,16 @@ impl Client {
 
     /// Reads the next response. Panics if it is interim (1xx), malformed, incomplete or missing.
     ///
-    /// If the method of the request is HEAD or its version HTTP/1.0, use [`response_to`](Client::response_to) instead: both
-    /// affect where the response ends.
+    /// If the method of the request is HEAD or its version HTTP/1.0, use [`response_to`](Client::response_to) instead:
+    /// both affect where the response ends.
     pub fn response(&mut self) -> Response {
-        self.try_response().unwrap_or_else(|error| panic!("{error}"))
+        self.response_to("")
     }
 
     /// Reads the next response, of any final status. Returns a description of the error if the response is interim
     /// (1xx), malformed, incomplete or missing. The request must not be HEAD or HTTP/1.0.
     pub fn try_response(&mut self) -> Result<Response, String> {
-        self.reader.reply()
+        self.try_response_to(b"")
     }
 
     /// Reads the response to `request`, which the test has sent before. The method and the version of `request` decide
@@ -112,7 +124,7 @@ impl Client {
     /// missing.
     pub fn response_to(&mut self, request: impl AsRef<[u8]>) -> Response {
         let request = request.as_ref();
-        self.reader.reply_to(request).unwrap_or_else(|error| {
+        self.try_response_to(request).unwrap_or_else(|error| {
             panic!("{error}, in response to {}", request[..request.len().min(400)].escape_ascii())
         })
     }
@@ -128,12 +140,45 @@ impl Client {
     /// the response is interim (1xx), malformed, incomplete or missing.
     pub fn try_fetch(&mut self, request: impl AsRef<[u8]>) -> Result<Response, String> {
         self.try_send(&request).map_err(|error| error.to_string())?;
-        self.reader.reply_to(request.as_ref())
+        self.try_response_to(request.as_ref())
     }
 
     /// Reads an interim response `100 Continue`. Panics if the server sends anything else or closes the connection.
     pub fn read_continue(&mut self) {
-        self.reader.read_continue().unwrap_or_else(|error| panic!("{error}"));
+        let response = self.read(RequestKind::GET).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(response.status, 100, "{response:?}");
+    }
+
+    /// Reads the final response to `request`. An empty request stands for GET in HTTP/1.1.
+    fn try_response_to(&mut self, request: &[u8]) -> Result<Response, String> {
+        let line = request.split(|&byte| byte == b'\r').next().unwrap_or_default();
+        let kind = RequestKind { head: line.starts_with(b"HEAD "), http10: line.ends_with(b" HTTP/1.0") };
+        let response = self.read(kind)?;
+        if response.is_final() { Ok(response) } else { Err(format!("interim {}", response.describe())) }
+    }
+
+    /// Reads one response, interim or final, and checks its form.
+    fn read(&mut self, request: RequestKind) -> Result<Response, String> {
+        loop {
+            let (len, mut response) = self.collector.take(&self.received, request)?;
+            self.received.drain(..len);
+            if response.is_none() && !self.receive()? {
+                let last = self.collector.end(request)?;
+                response = Some(last.ok_or("the server has closed the connection without a response")?);
+            }
+            if let Some(response) = response {
+                return exact_form::check(&response).map(|()| response);
+            }
+        }
+    }
+
+    /// Reads from the socket once. Returns false at the end of the connection.
+    fn receive(&mut self) -> Result<bool, String> {
+        let known = self.received.len();
+        self.received.resize(known + 64 * 1024, 0);
+        let count = retry_on_eintr(|| (&self.stream).read(&mut self.received[known..]));
+        self.received.truncate(known + *count.as_ref().unwrap_or(&0));
+        count.map(|count| count > 0).map_err(|error| format!("reading failed: {error}"))
     }
 
     /// Waits until 15 bytes have arrived: the length of `HTTP/1.1 200 OK`. Does not check what they are, and consumes
@@ -141,32 +186,27 @@ impl Client {
     ///
     /// Panics if the 15 bytes have not arrived after [`TIMEOUT`], even if the server has closed the connection before.
     pub fn await_status_line(&self) {
-        let deadline = Instant::now() + TIMEOUT;
         let mut start = [0; b"HTTP/1.1 200 OK".len()];
-        loop {
+        // A peek does not wait for more bytes once one has arrived or the server has closed the connection.
+        wait_for("a status line", || {
             let count = retry_on_eintr(|| self.stream.peek(&mut start)).expect("bytes of a response");
-            if count == start.len() {
-                return;
-            }
-            // A peek does not wait for more bytes once one has arrived or the server has closed the connection.
-            let arrived = start[..count].escape_ascii();
-            assert!(Instant::now() < deadline, "only {count} bytes of a response arrived: {arrived}");
-            thread::sleep(Duration::from_millis(5));
-        }
+            (count == start.len()).then_some(())
+        });
     }
 
     /// Returns whether bytes have arrived that were not read yet, or the server has closed the connection. Does not wait,
     /// and consumes no bytes.
     pub fn has_received(&self) -> bool {
-        self.peek().is_some()
+        !self.received.is_empty() || self.peek().is_some()
     }
 
     /// Returns whether the server has closed the connection and all its bytes have been read. Does not wait.
     pub fn is_closed(&self) -> bool {
-        self.peek() == Some(0)
+        self.received.is_empty() && self.peek() == Some(0)
     }
 
-    /// Returns how many bytes can be read now, at most one, or `None` if a read would wait. A reset counts as 0.
+    /// Returns how many bytes can be read from the socket now, at most one, or `None` if a read would wait. A reset
+    /// counts as 0.
     fn peek(&self) -> Option<usize> {
         self.stream.set_nonblocking(true).expect("a socket");
         let peeked = retry_on_eintr(|| self.stream.peek(&mut [0]));
@@ -190,7 +230,9 @@ impl Client {
 
     /// Waits until the server closes the connection. Panics if the server sends anything before that.
     pub fn expect_eof(&mut self) {
-        self.reader.expect_eof().unwrap_or_else(|error| panic!("{error}"));
+        let is_open = self.received.is_empty() && self.receive().unwrap_or_else(|error| panic!("{error}"));
+        let stray = self.received[..self.received.len().min(200)].escape_ascii();
+        assert!(!is_open && self.received.is_empty(), "stray bytes: {stray}");
     }
 
     /// Half-closes the connection, then waits until the server closes it. Panics if the server sends anything before

@@ -15,7 +15,6 @@
 
 pub mod client;
 pub mod program;
-pub mod reply;
 pub mod resources;
 pub mod server;
 pub mod server_under_test;

@@ -8,7 +8,6 @@
 use crate::{
     client::{Client, TIMEOUT, get, wait_for},
     program::Program,
-    reply::ReplyReader,
     resources::Resources,
     server::ServerKind,
 };
@@ -209,11 +208,6 @@ pub fn connect_and_send(address: SocketAddr, bytes: impl AsRef<[u8]>) -> TcpStre
     let mut client = Client::connect(address);
     client.send(bytes);
     client.stream
-}
-
-/// Reads a response. Returns whether it is valid and its body is that of `notes.txt`. Returns false if none arrives.
-pub fn receives_notes(stream: &TcpStream) -> bool {
-    ReplyReader::new(stream).reply().is_ok_and(|reply| reply.text() == "notes\n")
 }
 
 /// Returns whether the server has closed the connection and all its bytes have been read. Does not wait, and consumes

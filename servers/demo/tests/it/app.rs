@@ -86,7 +86,7 @@ http_testing::both_engines! {
             let target = format!("/error_task{query}");
             check_problem(demo, get(&target), 500, "Internal Server Error", &json!({ "detail": detail }));
             check_page(demo, &request("GET", &target, HTML), 500, detail);
-            assert_eq!(ask(demo, get(&target)).close, query != "?kind=fail", "{target}");
+            assert_eq!(ask(demo, get(&target)).keeps_alive, query == "?kind=fail", "{target}");
         }
     }
 

@@ -53,7 +53,7 @@ http_testing::both_engines! {
                 let mut client = server.connect();
                 client.send(get(target) + &get("/static/notes.txt"));
                 let response = client.response();
-                assert_eq!((response.status, response.close), (500, true), "{target}");
+                assert_eq!((response.status, response.keeps_alive), (500, false), "{target}");
                 client.expect_eof();
             }
         }

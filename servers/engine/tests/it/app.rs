@@ -243,7 +243,7 @@ impl TestApp {
 /// Requests `path`, which is its own reply. The connection must stay open.
 pub fn check_open(client: &mut Client, path: &str) {
     let response = client.fetch(get(path));
-    assert_eq!((response.status, &*response.text(), response.close), (200, path, false));
+    assert_eq!((response.status, &*response.text(), response.keeps_alive), (200, path, true));
 }
 
 /// Waits until a new client is served, and returns its connection. A server notices some time after a client has

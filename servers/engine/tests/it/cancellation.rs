@@ -38,7 +38,7 @@ http_testing::both_engines! {
         for client in &mut clients {
             client.send(get("/next"));
             let response = client.response();
-            assert_eq!((response.status, response.header("Retry-After"), response.close), (503, Some("1"), true));
+            assert_eq!((response.status, response.header("Retry-After"), response.keeps_alive), (503, Some("1"), false));
             client.expect_eof();
         }
         app.expect(&[Event::Dropped, Event::Cancelled, Event::Dropped]);
@@ -130,7 +130,7 @@ fn a_queued_job_is_dropped_when_its_client_leaves_or_waits_too_long() {
                 let rejected = wait_for("a full queue", || {
                     Some(ask("/rejected").response()).filter(|response| response.status == 503)
                 });
-                assert_eq!((rejected.header("Retry-After"), rejected.close), (Some("1"), true));
+                assert_eq!((rejected.header("Retry-After"), rejected.keeps_alive), (Some("1"), false));
                 while let Ok(event) = seen.try_recv() {
                     assert_eq!(event, Event::Dropped, "of a rejected request");
                 }

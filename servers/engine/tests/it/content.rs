@@ -53,21 +53,21 @@ http_testing::both_engines! {
             for (headers, content) in [(FIVE, "abcde"), (FIVE, "abcde"), (CHUNKED, "5\r\nabcde\r\n0\r\n\r\n")] {
                 client.send(post(path, headers));
                 let response = client.response();
-                assert_eq!((response.status, response.close), (status, false), "{path}");
+                assert_eq!((response.status, response.keeps_alive), (status, true), "{path}");
                 client.send(content);
             }
             check_open(&mut client, "/a");
             // It does not send 100 before, and closes: the content may never come.
             client.send(post(path, EXPECT));
             let response = client.response();
-            assert_eq!((response.status, response.close), (status, true), "{path}");
+            assert_eq!((response.status, response.keeps_alive), (status, false), "{path}");
             client.finish();
         }
         for headers in [FIVE, CHUNKED, EXPECT] {
             let mut client = app.connect();
             client.send(request("CONNECT", "a:1", headers));
             let response = client.response();
-            assert_eq!((response.status, response.close), (501, true), "{headers}");
+            assert_eq!((response.status, response.keeps_alive), (501, false), "{headers}");
             client.finish();
         }
     }
@@ -82,7 +82,7 @@ http_testing::both_engines! {
         assert_eq!(client.fetch(post("/four", "Content-Length: 4\r\n") + "abcd").text(), "/four 4");
         client.send(post("/four", FIVE) + "abcde");
         let response = client.response();
-        assert_eq!((response.status, response.close), (413, true));
+        assert_eq!((response.status, response.keeps_alive), (413, false));
         client.expect_eof();
     }
 
@@ -94,7 +94,7 @@ http_testing::both_engines! {
         clients.iter_mut().for_each(|client| client.send(&whole[..whole.len() - 1]));
         let rejected = wait_for("a response", || clients.iter().position(Client::has_received));
         let response = clients[rejected].response();
-        assert_eq!((response.status, response.header("Retry-After"), response.close), (503, Some("1"), true));
+        assert_eq!((response.status, response.header("Retry-After"), response.keeps_alive), (503, Some("1"), false));
         // Small requests need none of that memory.
         check_open(&mut app.connect(), "/b");
         let accepted = &mut clients[1 - rejected];

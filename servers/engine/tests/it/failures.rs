@@ -98,7 +98,7 @@ fn check(server: &InProcessServer, cases: &[(&str, Outcome, String)]) {
         let response = client.try_response().ok();
         assert_eq!(response.as_ref().map(|response| response.status), *outcome, "{path}");
         if let Some(response) = response {
-            assert_eq!((response.close, response.header("Set-Cookie")), (true, None), "{path}");
+            assert_eq!((response.keeps_alive, response.header("Set-Cookie")), (false, None), "{path}");
             assert_eq!(response.header("Retry-After"), (*outcome == Some(503)).then_some("1"), "{path}");
             client.expect_eof();
         }

@@ -136,7 +136,7 @@ http_testing::both_engines! {
             check(engine, |_, mut client| {
                 client.send(request(method, path, headers) + &get("/next"));
                 let response = client.response();
-                assert_eq!((response.status, response.close), (500, true), "{path}");
+                assert_eq!((response.status, response.keeps_alive), (500, false), "{path}");
                 client.expect_eof();
             });
         }

@@ -59,7 +59,7 @@ http_testing::both_engines! {
         });
         for (number, client) in clients.iter_mut().enumerate() {
             let response = client.response();
-            assert_eq!((response.status, response.close), (408, true), "client {number}");
+            assert_eq!((response.status, response.keeps_alive), (408, false), "client {number}");
             client.expect_eof();
         }
     }
@@ -119,7 +119,7 @@ http_testing::both_engines! {
             (is_dropped && sender.has_received()).then_some(())
         });
         let response = sender.response();
-        assert_eq!((response.status, response.close), (408, true));
+        assert_eq!((response.status, response.keeps_alive), (408, false));
         sender.expect_eof();
         assert!(patient.events.try_recv().is_err(), "a response is aborted although the client reads it");
     }

@@ -78,7 +78,7 @@ http_testing::both_engines! {
         let program = program::serve(kind, &["--max-head", "256", "--max-body", "10"]);
         let check = |request: String, status: u16, close: bool| {
             let reply = Client::connect(program.address()).fetch(request);
-            assert_eq!((reply.status, reply.close), (status, close));
+            assert_eq!((reply.status, !reply.keeps_alive), (status, close));
         };
         check(get("/notes.txt"), 200, false);
         check(request("GET", "/notes.txt", &format!("A: {}\r\n", "a".repeat(256))), 431, true);

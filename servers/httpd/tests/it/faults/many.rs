@@ -44,7 +44,7 @@ fn connect(server: &ServerUnderTest, count: usize, rest: &str) -> Vec<(Client, u
         let reply = client.response();
         assert!(matches!(reply.status, 200 | 503), "{reply:?}");
         if reply.status == 503 {
-            assert_eq!((reply.header("Retry-After"), reply.close), (Some("1"), true));
+            assert_eq!((reply.header("Retry-After"), reply.keeps_alive), (Some("1"), false));
         }
         (client, reply.status)
     };

@@ -35,7 +35,7 @@ fn check_posts(kind: ServerKind, arguments: &[&str], count: usize, length: usize
         let mut client = server.connect();
         client.send(&bytes);
         let reply = client.response();
-        assert_eq!((reply.status, reply.close), (405, false));
+        assert_eq!((reply.status, reply.keeps_alive), (405, true));
         client
     };
     let clients: Vec<Client> = (0..count).map(post).collect();

@@ -113,7 +113,7 @@ two_kinds! {
             // Sending ends early if the server closes the connection.
             let sender = thread::spawn(move || (0..1024).all(|_| sending.write_all(block.as_bytes()).is_ok()));
             let reply = client.try_response().unwrap_or_else(|error| panic!("{error}, in response to {start}"));
-            assert_eq!((reply.status, reply.close), (status, true), "{start}");
+            assert_eq!((reply.status, reply.keeps_alive), (status, false), "{start}");
             drop(client);
             sender.join().expect("no panic");
         }
