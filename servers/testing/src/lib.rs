@@ -1,6 +1,27 @@
-//! Support for the tests of the server crates: a client, a strict reply reader, a document root, and servers to test.
+//! What the tests of the server crates share: a client, servers to test, a document root.
 //!
-//! The client shares no code with `http-core`: otherwise a bug in a parser could hide the same bug in a test.
+//! A test starts a server, sends bytes, and looks at the response:
+//!
+//! ```
+//! use http_engine::{Engine, Request, Response};
+//! use http_testing::{client::{get, request}, server::{InProcessServer, settings}};
+//!
+//! let path = |request: &Request<'_>| Response::text(request.path().to_owned());
+//! let server = InProcessServer::start(Engine::EventLoop, settings(), path);
+//! let mut client = server.connect();
+//! assert_eq!(client.fetch(get("/%61/../b")).text(), "/b");
+//! let response = client.fetch(request("POST", "/c", "Content-Length: 2\r\n") + "hi");
+//! assert_eq!((response.status, response.keeps_alive), (200, true));
+//! client.finish();
+//! ```
+//!
+//! [`both_engines!`] makes a test of such a function for each engine, or for each kind of server.
+//!
+//! [`client`] reads with the strict reader of `http-test-suite`, which shares no code with the servers: otherwise a bug in
+//! a parser could hide the same bug in a test. It also checks that each response has the form that our servers give it.
+//!
+//! A program in a process of its own is a [`Program`](program::Program): its addresses, signals, output and exit code. Put
+//! under load, it is a [`ServerUnderTest`](server_under_test::ServerUnderTest), which measures what it uses.
 
 #![allow(
     clippy::unwrap_used,

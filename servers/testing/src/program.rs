@@ -50,7 +50,7 @@ impl Program {
         let mut line = Vec::new();
         while !line.ends_with(b"\n") {
             let mut byte = [0];
-            await_readable(&program.stdout, "the program's first line");
+            assert!(becomes_readable(&program.stdout), "timed out waiting for the program's first line");
             if program.stdout.read(&mut byte).expect("its output") == 0 {
                 panic!("{command:?} does not serve: {:?}", program.wait());
             }
@@ -147,7 +147,7 @@ impl Program {
             return status.code();
         }
         let process = pidfd_open(self.pid(), PidfdFlags::empty()).expect("a process that is not reaped");
-        await_readable(&process, "the program's end");
+        assert!(becomes_readable(&process), "timed out waiting for the program's end");
         self.child.wait().expect("an exit status").code()
     }
 }
@@ -192,12 +192,6 @@ fn read_to_end(pipe: &mut (impl Read + AsFd)) -> Result<String, String> {
         }
     }
     Err(text(&all))
-}
-
-/// Waits until a read from `source` would return at once, with bytes or with the end. If `source` is a pidfd, waits
-/// until its process has ended. After [`TIMEOUT`], panics with `what`, the name of the awaited event.
-fn await_readable(source: impl AsFd, what: &str) {
-    assert!(becomes_readable(source), "timed out waiting for {what}");
 }
 
 /// Waits until a read from `source` would return at once, with bytes or with the end, and returns true. If `source` is

@@ -22,12 +22,11 @@ use std::{
 /// How long [`ServerUnderTest::check_low_cpu`] and [`ServerUnderTest::check_responsive`] observe a server.
 const OBSERVATION: Duration = Duration::from_secs(1);
 
-/// The pause after each call of the function that puts load on the server, in [`ServerUnderTest::check_low_cpu`] and
-/// [`ServerUnderTest::check_responsive`].
+/// The pause after each call of the function that puts load on the server.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long a bystander, an ordinary client beside a test's load, may wait for a response. The response usually arrives
-/// within milliseconds; the rest allows for a machine that is busy with other work.
+/// How long a bystander may wait for a response. It usually arrives within milliseconds; the rest allows for a machine
+/// that is busy with other work.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// A server that has little to do may use one part in `MAX_CPU_SHARE` of one processor's time. A busy loop would use
@@ -37,16 +36,14 @@ const MAX_CPU_SHARE: u32 = 4;
 /// How long a server must use no processor time to count as idle.
 const IDLE_TIME: Duration = Duration::from_millis(150);
 
-/// How many more descriptors than at its start a server may have open after a test, when all clients have closed their
-/// connections. The caches of its workers keep files open.
+/// How many more descriptors than at its start a server may have open after a test: its caches keep files open.
 const KEPT_DESCRIPTORS: usize = 8;
 
-/// How much more memory than at its start a server may use after a test, in KiB, when all clients have closed their
-/// connections. Allocators and caches free memory late.
+/// How much more memory than at its start a server may use after a test, in KiB: allocators and caches free memory late.
 const KEPT_KIB: usize = 48 * 1024;
 
-/// How many more threads than at its start a server may have after a test. The first count is made when the server has
-/// printed its startup line: its workers may start some of their threads later.
+/// How many more threads than at its start a server may have after a test: its workers may start some of their threads
+/// after the startup line.
 const KEPT_THREADS: usize = 4;
 
 /// How many descriptors the test process needs for other purposes than client connections.
@@ -90,10 +87,8 @@ impl ServerUnderTest {
     }
 
     /// Requests `notes.txt` on a new connection, as a client that is not part of the load. Returns the time from
-    /// connecting until the whole response had arrived.
-    ///
-    /// Panics if the body of the response is wrong, if the response does not arrive within [`TIMEOUT`], or if the
-    /// server does not close the connection after the client has half-closed it.
+    /// connecting until the whole response had arrived. Panics if the response is wrong or does not arrive within
+    /// [`TIMEOUT`].
     pub fn bystander(&self) -> Duration {
         let start = Instant::now();
         let mut client = self.connect();
@@ -132,21 +127,20 @@ impl ServerUnderTest {
         });
     }
 
-    /// Calls `load` repeatedly for `OBSERVATION`, and after each call requests `notes.txt` as a bystander: an ordinary
-    /// client on a new connection. Panics if a bystander waits for `MAX_WAIT` or longer, or if the server uses more
-    /// processor time than `MAX_CPU_SHARE` allows. `what` names the load in the panic message and on standard error.
+    /// Calls `load` repeatedly for `OBSERVATION`, and after each call requests `notes.txt` as a bystander. Panics if a
+    /// bystander waits for `MAX_WAIT` or longer, or if the server uses more processor time than `MAX_CPU_SHARE` allows.
+    /// `what` names the load in the panic message.
     pub fn check_responsive(&self, what: &str, mut load: impl FnMut()) {
         let mut slowest = Duration::ZERO;
         self.check_low_cpu(what, || {
             load();
             slowest = slowest.max(self.bystander());
         });
-        eprintln!("{:?}, {what}: a bystander waited {slowest:?} at most", self.kind);
-        assert!(slowest < MAX_WAIT, "{what}: a bystander waited {slowest:?}");
+        assert!(slowest < MAX_WAIT, "{:?}, {what}: a bystander waited {slowest:?}", self.kind);
     }
 
     /// Calls `load` repeatedly for `OBSERVATION`. Panics if the server uses more processor time than `MAX_CPU_SHARE`
-    /// allows. `what` names the load in the panic message and on standard error.
+    /// allows. `what` names the load in the panic message.
     pub fn check_low_cpu(&self, what: &str, mut load: impl FnMut()) {
         let (start, before) = (Instant::now(), self.resources());
         while start.elapsed() < OBSERVATION {
@@ -156,8 +150,8 @@ impl ServerUnderTest {
         }
         let (lasted, now) = (start.elapsed(), self.resources());
         let cpu = now.cpu.saturating_sub(before.cpu);
-        eprintln!("{:?}, {what}: {cpu:?} of processor time in {lasted:?}, {now:?}", self.kind);
-        assert!(cpu < lasted / MAX_CPU_SHARE, "{what}: {cpu:?} of processor time in {lasted:?}");
+        let kind = self.kind;
+        assert!(cpu < lasted / MAX_CPU_SHARE, "{kind:?}, {what}: {cpu:?} of processor time in {lasted:?}");
     }
 
     /// Checks that the server still serves `notes.txt`, and that within [`TIMEOUT`] its descriptors, threads and memory
@@ -169,22 +163,18 @@ impl ServerUnderTest {
     }
 
     /// Checks what [`check_recovers`](Self::check_recovers) checks, that the server still serves `notes.txt` and soon
-    /// uses little more than at its start, but allows `extra_threads` more threads, for example those of a pool. Panics
-    /// otherwise.
+    /// uses little more than at its start, but allows `extra_threads` more threads, for example those of a pool.
     pub fn check_recovers_with_threads(&self, extra_threads: usize) {
         self.bystander();
         let (start, before) = (Instant::now(), self.before);
-        loop {
-            let now = self.resources();
-            if now.descriptors <= before.descriptors + KEPT_DESCRIPTORS
-                && now.threads <= before.threads + KEPT_THREADS + extra_threads
-                && now.resident_kib <= before.resident_kib + KEPT_KIB
-            {
-                let elapsed = start.elapsed();
-                return eprintln!("{:?}: recovered after {elapsed:?}: {before:?}, now {now:?}", self.kind);
-            }
+        let mut now = self.resources();
+        while now.descriptors > before.descriptors + KEPT_DESCRIPTORS
+            || now.threads > before.threads + KEPT_THREADS + extra_threads
+            || now.resident_kib > before.resident_kib + KEPT_KIB
+        {
             assert!(start.elapsed() < TIMEOUT, "{:?}: it was {before:?} and stays {now:?}", self.kind);
             thread::sleep(INTERVAL / 5);
+            now = self.resources();
         }
     }
 }
