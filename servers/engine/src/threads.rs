@@ -198,19 +198,4 @@ mod tests {
         assert!(threads.wait().is_ok());
         assert!(threads.table().running.is_empty() && threads.table().ended.is_none());
     }
-
-    #[test]
-    fn wait_ends_soon_after_the_grace_period() {
-        let threads = threads();
-        let (release, released) = channel::<()>();
-        start(&threads, move || {
-            let _ = released.recv();
-            Ok(())
-        });
-        threads.shutdown.begin(Duration::ZERO);
-        assert!(threads.wait().is_ok());
-        assert_eq!(threads.table().running.len(), 1, "the thread does not return");
-        drop(release);
-        assert!(threads.wait().is_ok());
-    }
 }

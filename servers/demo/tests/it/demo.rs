@@ -2,28 +2,23 @@
 
 use demo::{App, WeatherSettings};
 use http_daemon::Application;
-use http_engine::{Engine, Settings};
+use http_engine::Engine;
 use http_testing::{
     client::Client,
     program::Program,
     server::{InProcessServer, ServerKind, settings},
     site::{Shared, Site},
 };
-use std::{net::SocketAddr, process::Command, sync::Arc};
+use std::{any::Any, net::SocketAddr, process::Command, sync::Arc};
 
 /// A running demo application. It stops when it is dropped.
 pub struct Demo {
     pub address: SocketAddr,
     /// Its name in `X-Served-By`.
     pub name: &'static str,
-    _server: RunningServer,
+    _server: Box<dyn Any + Send + Sync>,
     /// The document root, kept while the server runs.
     pub site: Arc<Site>,
-}
-
-enum RunningServer {
-    InProcess { _server: InProcessServer },
-    Program { _program: Program },
 }
 
 impl Demo {
@@ -37,18 +32,18 @@ impl Demo {
     pub fn start(kind: ServerKind, weather_url: Option<&str>) -> Demo {
         let site = Site::shared();
         let name = if kind.engine() == Engine::Blocking { "sync" } else { "async" };
-        let (address, server) = if kind.is_prefork() {
+        let (address, server): (_, Box<dyn Any + Send + Sync>) = if kind.is_prefork() {
             let mut command = program(kind);
             command.arg("--root").arg(site.root());
             command.args(weather_url.into_iter().flat_map(|url| ["--weather-url", url]));
             let program = Program::start(&mut command);
-            (program.address(), RunningServer::Program { _program: program })
+            (program.address(), Box::new(program) as _)
         } else {
             let url = weather_url.map(|url| url.parse().expect("a URL"));
             let weather = WeatherSettings { url, ..WeatherSettings::default() };
             let app = App { name, root: Some(site.root().to_owned()), weather };
-            let server = start_in_process(kind.engine(), settings(), &app);
-            (server.address, RunningServer::InProcess { _server: server })
+            let server = start_in_process(kind.engine(), &app);
+            (server.address, Box::new(server) as _)
         };
         Demo { address, name, _server: server, site }
     }
@@ -59,9 +54,9 @@ impl Demo {
 }
 
 /// Starts an application in this process.
-pub fn start_in_process(engine: Engine, settings: Settings, app: &App) -> InProcessServer {
+pub fn start_in_process(engine: Engine, app: &App) -> InProcessServer {
     let make_handler = app.open(app.root()).expect("the document root");
-    InProcessServer::start_each(engine, settings, &make_handler)
+    InProcessServer::start_each(engine, settings(), &make_handler)
 }
 
 /// The program for this kind of server, with two workers and a free port.

@@ -3,13 +3,13 @@
 use crate::{
     client::{Client, TIMEOUT, get, request},
     demo::{Demo, start_in_process},
-    server::{InProcessServer, ServerKind, settings},
+    server::{InProcessServer, ServerKind},
 };
 use demo::{
     App, WeatherSettings,
     weather_stub::{Behaviour, Stub},
 };
-use http_engine::{Engine, Settings};
+use http_engine::Engine;
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 use std::{
@@ -26,11 +26,11 @@ fn start(kind: ServerKind) -> (Arc<Stub>, Demo) {
 }
 
 /// Starts an event loop with settings that the command line does not have, and a stub as its upstream.
-fn start_with(server: Settings, weather: &WeatherSettings) -> (Arc<Stub>, InProcessServer) {
+fn start_with(weather: &WeatherSettings) -> (Arc<Stub>, InProcessServer) {
     let stub = stub();
     let url = Some(stub.url().parse().expect("a URL"));
     let app = App { name: "test", root: None, weather: WeatherSettings { url, ..weather.clone() } };
-    (stub, start_in_process(Engine::EventLoop, server, &app))
+    (stub, start_in_process(Engine::EventLoop, &app))
 }
 
 fn stub() -> Arc<Stub> {
@@ -192,7 +192,7 @@ fn a_slow_upstream_is_a_504() {
     let (short, long) = (Duration::from_millis(300), Duration::from_secs(10));
     let check = |idle_timeout, total_timeout, behaviour, query: &str, service| {
         let weather = WeatherSettings { idle_timeout, total_timeout, ..WeatherSettings::default() };
-        let (stub, server) = start_with(settings(), &weather);
+        let (stub, server) = start_with(&weather);
         stub.set_behaviour(behaviour);
         let detail = format!("the {service} failed: upstream did not respond in time");
         let expected = problem(504, "Gateway Timeout", &detail, None);
@@ -207,7 +207,7 @@ fn a_slow_upstream_is_a_504() {
 fn serves_a_stale_report_while_upstream_fails() {
     let [max_age, retry_delay] = [Duration::ZERO; 2];
     let weather = WeatherSettings { max_age, retry_delay, ..WeatherSettings::default() };
-    let (stub, server) = start_with(settings(), &weather);
+    let (stub, server) = start_with(&weather);
     let client = &mut server.connect();
     for query in ["city=berlin", "latitude=52.52&longitude=13.41"] {
         for (behaviour, stale) in
@@ -221,25 +221,4 @@ fn serves_a_stale_report_while_upstream_fails() {
             assert_eq!(seen, (200, Some(expected), &json!(stale), &json!(4.0)), "{query}");
         }
     }
-}
-
-/// The first request holds the pool's only thread, the second the only place in its queue. The third is rejected each
-/// time, and must not leave a fetch behind that never ends. The blocking engine has no such queue.
-#[test]
-fn a_full_pool_of_the_event_loop_abandons_the_fetch() {
-    let narrow = Settings { pool_threads: 1, pool_queue: 1, ..settings() };
-    let (stub, server) = start_with(narrow, &WeatherSettings::default());
-    stub.set_behaviour(Some(Behaviour::Held));
-    let [mut first, mut second, mut third] = [(); 3].map(|()| server.connect());
-    first.send(get("/weather?city=a"));
-    assert!(stub.wait_until_held(TIMEOUT), "no request reaches upstream");
-    second.send(get("/weather?latitude=91&longitude=1") + &get("/weather?city=b"));
-    assert_eq!(parts(&mut second).0, 400);
-    for _ in 0..2 {
-        third.send(get("/weather?city=c"));
-        assert_eq!(third.response().status, 503);
-        third = server.connect();
-    }
-    stub.set_behaviour(None);
-    assert_eq!((parts(&mut first).0, parts(&mut second).0, ask(&mut third, "city=c").0), (200, 200, 200));
 }
