@@ -50,42 +50,25 @@ pub use server::ServerKind;
 ///
 /// * `Engine`: a test for each of the two engines, which the function starts in the test process.
 /// * `ServerKind`: a test for each of the four kinds of server, which the function starts.
-/// * `&TestServer`, a type of the test crate: a test for each of the four kinds of server, which is running already.
 ///
 /// The tests of one engine or kind are in a module of that name, for example `blocking_prefork`.
 #[macro_export]
-#[allow(clippy::crate_in_macro_def, reason = "`TestServer` is a type of the crate that uses the macro")]
 macro_rules! both_engines {
     ($($(#[$meta:meta])* fn $name:ident($engine:ident: Engine) $body:block)+) => {
         $($(#[$meta])* fn $name($engine: $crate::Engine) $body)+
-        $crate::both_engines!(@tests event_loop_in_process: $($name)+, $crate::run_on, $crate::Engine::EventLoop);
-        $crate::both_engines!(@tests blocking_in_process: $($name)+, $crate::run_on, $crate::Engine::Blocking);
+        $crate::both_engines!(@tests event_loop_in_process: $($name)+, $crate::Engine::EventLoop);
+        $crate::both_engines!(@tests blocking_in_process: $($name)+, $crate::Engine::Blocking);
     };
     ($($(#[$meta:meta])* fn $name:ident($kind:ident: ServerKind) $body:block)+) => {
         $($(#[$meta])* fn $name($kind: $crate::ServerKind) $body)+
-        $crate::both_engines!(@kinds $($name)+, $crate::run_on);
+        $crate::both_engines!(@tests event_loop: $($name)+, $crate::ServerKind::EventLoop);
+        $crate::both_engines!(@tests blocking: $($name)+, $crate::ServerKind::Blocking);
+        $crate::both_engines!(@tests event_loop_prefork: $($name)+, $crate::ServerKind::EventLoopPrefork);
+        $crate::both_engines!(@tests blocking_prefork: $($name)+, $crate::ServerKind::BlockingPrefork);
     };
-    ($($(#[$meta:meta])* fn $name:ident($server:ident: &TestServer) $body:block)+) => {
-        $($(#[$meta])* fn $name($server: &crate::server::TestServer) $body)+
-        $crate::both_engines!(@kinds $($name)+, crate::server::TestServer::run_on);
-    };
-    (@kinds $($name:ident)+, $run_on:path) => {
-        $crate::both_engines!(@tests event_loop: $($name)+, $run_on, $crate::ServerKind::EventLoop);
-        $crate::both_engines!(@tests blocking: $($name)+, $run_on, $crate::ServerKind::Blocking);
-        $crate::both_engines!(@tests event_loop_prefork: $($name)+, $run_on, $crate::ServerKind::EventLoopPrefork);
-        $crate::both_engines!(@tests blocking_prefork: $($name)+, $run_on, $crate::ServerKind::BlockingPrefork);
-    };
-    (@tests $module:ident: $($name:ident)+, $run_on:path, $argument:expr) => {
+        (@tests $module:ident: $($name:ident)+, $argument:expr) => {
         mod $module {
-            $(#[test] fn $name() { $run_on($argument, super::$name); })+
+            $(#[test] fn $name() { super::$name($argument); })+
         }
     };
-}
-
-/// Calls `test(argument)`. `argument` is the engine or the kind of server that the test must start.
-///
-/// The tests that [`both_engines!`] generates call this. For functions that take a running server, they call
-/// `TestServer::run_on` of the test crate instead.
-pub fn run_on<T>(argument: T, test: fn(T)) {
-    test(argument);
 }

@@ -13,8 +13,7 @@ use crate::{
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
-    io,
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     thread,
     time::{Duration, Instant},
 };
@@ -190,21 +189,4 @@ pub fn raise_descriptor_limit(wanted: usize) -> usize {
         eprintln!("{count} connections instead of {wanted}: the limit on descriptors allows no more");
     }
     count
-}
-
-/// Opens a connection and sends `bytes` on it. Returns the socket, which uses one descriptor: a [`Client`] would use
-/// two.
-pub fn connect_and_send(address: SocketAddr, bytes: impl AsRef<[u8]>) -> TcpStream {
-    let mut client = Client::connect(address);
-    client.send(bytes);
-    client.stream
-}
-
-/// Returns whether the server has closed the connection and all its bytes have been read. Does not wait, and consumes
-/// no bytes.
-pub fn is_closed(stream: &TcpStream) -> bool {
-    stream.set_nonblocking(true).expect("a socket");
-    let peeked = stream.peek(&mut [0]);
-    stream.set_nonblocking(false).expect("a socket");
-    peeked.map_or_else(|error| error.kind() != io::ErrorKind::WouldBlock, |count| count == 0)
 }

@@ -9,15 +9,8 @@ use std::{
     },
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, Weak},
-    time::{Duration, SystemTime},
 };
 use tempfile::TempDir;
-
-/// When `page.html` and `digits.txt` were last modified: Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110.
-pub const PAGE_MODIFIED: Duration = Duration::from_secs(784_111_777);
-
-/// The content of `page.html`.
-pub const PAGE: &str = "<p>A page, and not a long one.</p>\n";
 
 /// The length of `large.bin`: more than the server keeps in memory, and more than sockets buffer.
 pub const LARGE_LEN: usize = 6 * 1024 * 1024 + 13;
@@ -28,44 +21,22 @@ pub const HUGE_LEN: u64 = 5 * 1024 * 1024 * 1024;
 /// The last bytes of `huge.bin`.
 pub const HUGE_END: &[u8] = b"behind four gigabytes";
 
-/// Names and contents of the small files in the document root of the tests. The content `secret` marks hidden files,
-/// whose names begin with a dot: the server must never send them.
-pub const FILES: &[(&str, &str)] = &[
+/// Names and contents of the small files. The content `secret` marks hidden files, whose names begin with a dot: the server
+/// must never send them.
+const FILES: &[(&str, &str)] = &[
     ("index.html", "<h1>Start</h1>\n"),
-    ("page.html", PAGE),
-    ("style.css", "p { color: red }\n"),
-    ("app.js", "let a = 1;\n"),
-    ("photo.jpg", "jpg"),
-    ("photo.jpeg", "jpeg"),
-    ("image.png", "png"),
-    ("moving.gif", "gif"),
-    ("drawing.svgz", "gzip"),
-    ("film.swf", "swf"),
-    ("drawing.svg", "<svg/>"),
+    ("page.html", "<p>A page, and not a long one.</p>\n"),
     ("notes.txt", "notes\n"),
-    ("blob.unheard-of", "blob"),
-    ("noextension", "none"),
-    ("empty.txt", ""),
     ("digits.txt", "0123456789abcdefghijklmnopqrstuvwxyz"),
-    ("space in name.txt", "space"),
-    ("näme ☃.txt", "utf-8"),
-    ("100%.txt", "percent"),
-    ("%41.txt", "escaped twice"),
-    ("a?b#c.txt", "delimiters"),
-    ("plus+and&;=.txt", "sub-delims"),
-    ("text..txt", "dots"),
     ("...", "secret"),
-    ("back\\slash.txt", "backslash"),
     ("dir/index.html", "<h1>Directory</h1>\n"),
     ("dir/inner/deep.txt", "deep"),
-    ("dir with space/index.html", "spacious"),
     ("bare/file.txt", "in a bare directory"),
     ("evil.example/index.html", "harmless"),
     ("line\r\nbreak/index.html", "broken"),
     (".hidden", "secret"),
     (".git/config", "secret"),
     ("dir/.htaccess", "secret"),
-    (".well-known/x", "known"),
     (".well-known/.secret", "secret"),
 ];
 
@@ -85,7 +56,7 @@ impl Site {
         SITE.get_or_make(Site::build)
     }
 
-    /// Makes a document root with [`FILES`], `large.bin`, special files and symbolic links.
+    /// Makes a document root with `FILES`, `large.bin`, special files and symbolic links.
     fn build() -> Site {
         let site =
             Site { directory: TempDir::new().expect("a directory"), large: pseudo_random_bytes(LARGE_LEN) };
@@ -98,14 +69,8 @@ impl Site {
         site
     }
 
-    /// Sets the modification times of `page.html` and `digits.txt`, and makes `huge.bin`, a FIFO, a socket and a directory called
-    /// `index.html`.
+    /// Makes `huge.bin`, a FIFO, a socket and a directory called `index.html`.
     fn build_special(&self) {
-        let modified = SystemTime::UNIX_EPOCH + PAGE_MODIFIED;
-        for name in ["page.html", "digits.txt"] {
-            let file = File::options().write(true).open(self.path(name));
-            file.and_then(|file| file.set_modified(modified)).expect("a time of modification");
-        }
         let huge = File::create(self.path("huge.bin")).expect("a file");
         huge.set_len(HUGE_LEN).expect("a sparse file");
         huge.write_all_at(HUGE_END, HUGE_LEN - HUGE_END.len() as u64).expect("its end");
@@ -125,7 +90,6 @@ impl Site {
             ("loop", Path::new("loop")),
             ("to-pipe", Path::new("pipe")),
             ("out-absolute", Path::new("/etc/passwd")),
-            ("out-relative", Path::new("../../../../../../etc/passwd")),
             ("dir/out", Path::new("../..")),
             ("out-and-in", &root.join("page.html")),
             ("absolute-dir", &root.join("dir")),
@@ -178,7 +142,7 @@ impl<T> Shared<T> {
 }
 
 /// Returns `len` bytes without a pattern (Marsaglia's xorshift64). They are the same in each run.
-pub fn pseudo_random_bytes(len: usize) -> Vec<u8> {
+fn pseudo_random_bytes(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
     let mut bytes = vec![0; len];
     for word in bytes.chunks_mut(8) {
