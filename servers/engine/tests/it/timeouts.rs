@@ -100,10 +100,10 @@ http_testing::both_engines! {
             (timeouts.body_idle, timeouts.body_rate) = (SHORT, 1 << 20);
             (timeouts.write_stall, timeouts.send_rate) = (SHORT, 1 << 30);
         });
-        let patient = start(engine, |timeouts| (timeouts.write_stall, timeouts.send_rate) = (SHORT, 1));
+        let lenient = start(engine, |timeouts| (timeouts.write_stall, timeouts.send_rate) = (SHORT, 1));
         let mut sender = app.connect();
         sender.send(request("POST", "/", "Content-Length: 1000000\r\n"));
-        let mut readers = [&app, &patient].map(|app| {
+        let mut readers = [&app, &lenient].map(|app| {
             let mut reader = Client::connect_with_small_buffer(app.server.address);
             reader.send(get("/endless"));
             reader
@@ -121,6 +121,6 @@ http_testing::both_engines! {
         let response = sender.response();
         assert_eq!((response.status, response.keeps_alive), (408, false));
         sender.expect_eof();
-        assert!(patient.events.try_recv().is_err(), "a response is aborted although the client reads it");
+        assert!(lenient.events.try_recv().is_err(), "a response is aborted although the client reads it");
     }
 }
