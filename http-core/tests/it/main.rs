@@ -13,7 +13,6 @@
 //! | [`memory`] | an idle connection holds no memory, and all together no more than their budget |
 //! | [`responses`] | what a handler says in a response, and what is sent |
 //! | [`deadlines`] | every wait ends after its timeout, on a clock that the test controls |
-//! | [`layers`] | modules import only lower ones |
 //!
 //! [`drive`] simulates the engine, [`app`] the application, [`reply`] the client, and [`script`] runs a list of actions.
 //! The simulated client shares no code with http-core, so that it cannot share its bugs.
@@ -30,7 +29,6 @@ mod deadlines;
 mod drive;
 mod exchange;
 mod extremes;
-mod layers;
 mod memory;
 mod reply;
 mod responses;

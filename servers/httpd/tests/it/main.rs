@@ -15,7 +15,6 @@
 //! | [`handoff`] | listening sockets that pass to a successor, or come from a service manager |
 //! | [`upgrade`] | `--upgrade`: which processes it signals |
 //! | [`service`] | the program as a service: PID file, user, confinement, log files, notification |
-//! | [`workspace`] | rules for the source tree that no crate boundary can express |
 //!
 //! [`program`] starts what is tested. The client and the document root are in the crate `http_testing`, which shares no
 //! code with the servers.
@@ -54,4 +53,3 @@ mod service;
 mod signals;
 mod upgrade;
 mod workers;
-mod workspace;
