@@ -10,8 +10,8 @@ use std::{
 
 /// An address or a name to listen on, with or without a port.
 ///
-/// The accepted forms, each also with `:PORT` behind it: `127.0.0.1`, `localhost`, `[::1]`, `[fe80::1%eth0]`. An IPv6
-/// address without a port needs no brackets.
+/// The accepted forms, each also with `:PORT` behind it: `127.0.0.1`, `localhost`, `[::1]`, `[fe80::1%eth0]`, `*`. An IPv6
+/// address without a port needs no brackets. `*` stands for all addresses of the machine, and so does `:PORT` alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindAddress {
     host: Host,
@@ -27,14 +27,17 @@ enum Host {
     Scoped(Ipv6Addr, String),
     /// A name to resolve when the server starts.
     Name(String),
+    /// All IPv4 and IPv6 addresses of the machine.
+    All,
 }
 
 /// The accepted forms, for the error message.
 const FORMS: &str = "must be an address or a name, with or without a port, as in 127.0.0.1, localhost, [::1]:8080, \
-    [fe80::1%eth0]:80";
+    [fe80::1%eth0]:80, *:8080";
 
 impl BindAddress {
-    /// Returns the address to listen on, or the addresses if the host is a name. `port` is used if the value has no port.
+    /// Returns the address to listen on, or the addresses if the host is a name or `*`. `port` is used if the value has no
+    /// port.
     ///
     /// # Errors
     ///
@@ -48,13 +51,17 @@ impl BindAddress {
                 return Ok(vec![SocketAddrV6::new(*address, port, 0, scope).into()]);
             }
             Host::Name(name) => (name.as_str(), port).to_socket_addrs(),
+            Host::All => {
+                let all = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+                return Ok(all.map(|address| SocketAddr::new(address, port)).to_vec());
+            }
         };
         addresses.map(Iterator::collect).context(format_args!("cannot resolve {self}"))
     }
 
-    /// Whether the host is a name, which may have several addresses.
-    pub(crate) fn is_name(&self) -> bool {
-        matches!(self.host, Host::Name(_))
+    /// Whether the host stands for several addresses, of which the machine may lack those of IPv6: a name, or `*`.
+    pub(crate) fn has_alternatives(&self) -> bool {
+        matches!(self.host, Host::Name(_) | Host::All)
     }
 }
 
@@ -70,8 +77,9 @@ impl FromStr for BindAddress {
             Some((address, rest)) => (parse_ipv6(address), rest),
             None => {
                 let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+                let all = (host == "*" || host.is_empty() && !port.is_empty()).then_some(Host::All);
                 let address = host.parse::<Ipv4Addr>().ok().map(|address| Host::Address(address.into()));
-                (address.or_else(|| is_name(host).then(|| Host::Name(host.to_owned()))), port)
+                (all.or(address).or_else(|| is_name(host).then(|| Host::Name(host.to_owned()))), port)
             }
         };
         let port = match port.strip_prefix(':') {
@@ -89,6 +97,7 @@ impl fmt::Display for BindAddress {
             Host::Address(address) => write!(f, "{address}")?,
             Host::Scoped(address, interface) => write!(f, "[{address}%{interface}]")?,
             Host::Name(name) => f.write_str(name)?,
+            Host::All => f.write_str("*")?,
         }
         self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
@@ -127,9 +136,10 @@ mod tests {
 
     #[test]
     fn parses_addresses_and_names_with_and_without_a_port() {
-        let check = |text: &str, shown: &str, port: Option<u16>, is_name: bool| {
+        let check = |text: &str, shown: &str, port: Option<u16>, has_alternatives: bool| {
             let parsed: BindAddress = text.parse().expect(text);
-            assert_eq!((parsed.to_string().as_str(), parsed.port, parsed.is_name()), (shown, port, is_name));
+            assert_eq!((parsed.to_string().as_str(), parsed.port), (shown, port));
+            assert_eq!(parsed.has_alternatives(), has_alternatives, "{text}");
             assert_eq!(shown.parse(), Ok(parsed));
         };
         check("127.0.0.1", "127.0.0.1", None, false);
@@ -143,11 +153,15 @@ mod tests {
         check("localhost", "localhost", None, true);
         check("www.example.org:8080", "www.example.org:8080", Some(8080), true);
         check("1.2.3.example.", "1.2.3.example.", None, true);
+        check("*", "*", None, true);
+        check("*:80", "*:80", Some(80), true);
+        check(":80", "*:80", Some(80), true);
         for text in [
             "",
-            ":80",
-            "*",
-            "*:80",
+            ":",
+            "*:",
+            "[*]:80",
+            "*.example.org",
             "8080",
             "127.1",
             "10.0.0",
@@ -184,6 +198,8 @@ mod tests {
         assert_eq!(addresses("[::1]:81", 80), ["[::1]:81".parse().expect("one")]);
         let localhost = addresses("localhost", 80);
         assert!(!localhost.is_empty() && localhost.iter().all(|address| address.ip().is_loopback()));
+        let all = ["0.0.0.0:80", "[::]:80"].map(|address| address.parse().expect("one"));
+        assert_eq!([addresses("*", 80), addresses(":80", 8080)], [all, all]);
         assert_eq!(addresses("fe80::1%7", 80), ["[fe80::1%7]:80".parse().expect("one")]);
         // The loopback interface is the first.
         assert_eq!(addresses("[fe80::1%lo]:81", 80), ["[fe80::1%1]:81".parse().expect("one")]);

@@ -31,8 +31,8 @@ pub struct Common {
     #[arg(short, long, value_parser = count::<u16>(0..=65_535))]
     pub port: u16,
 
-    /// Address or name to listen on, with a port if it differs from --port: localhost, 0.0.0.0, [::1]:8080,
-    /// [fe80::1%eth0]:80; can be repeated [default: 127.0.0.1, and ::1 if the machine has IPv6]
+    /// Address or name to listen on, with a port if it differs from --port: localhost, [::1]:8080, [fe80::1%eth0]:80, or *
+    /// for all addresses; can be repeated [default: 127.0.0.1, and ::1 if the machine has IPv6]
     #[arg(short, long, value_name = "ADDRESS[:PORT]")]
     #[allow(
         rustdoc::broken_intra_doc_links,

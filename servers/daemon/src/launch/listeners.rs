@@ -44,8 +44,8 @@ pub(super) fn listen(settings: &ServerSettings) -> io::Result<Vec<TcpListener>> 
 }
 
 /// Binds one listening socket to each address in the settings, and to each address of a name in them. If the settings
-/// contain neither, binds the loopback addresses. Skips IPv6 addresses of a name, and the IPv6 loopback address, if the
-/// machine does not have them, and addresses that are bound already.
+/// contain neither, binds the loopback addresses. Skips IPv6 addresses of a name or of `*`, and the IPv6 loopback address,
+/// if the machine does not have them, and addresses that are bound already.
 ///
 /// If `--port` is 0, the kernel chooses the port, and all addresses without a port of their own get the same.
 ///
@@ -64,7 +64,7 @@ fn bind(settings: &ServerSettings, sharing: Sharing) -> io::Result<Vec<TcpListen
         )?;
     }
     for host in &bind {
-        let bound = bind_each(&host.resolve(port)?, host.is_name(), sharing, &mut listeners)?;
+        let bound = bind_each(&host.resolve(port)?, host.has_alternatives(), sharing, &mut listeners)?;
         port = if host.port.is_none() { bound } else { port };
     }
     if listeners.len() > MAX_BINDS {
