@@ -6,7 +6,7 @@
 use crate::{
     app::echo,
     drive::Drive,
-    reply::ReceivedResponse,
+    received::ReceivedResponse,
     script::Act::{self, DisableKeepAlive, End, Hold, Pass, Read, ReadAll, Reject, Release, Send},
 };
 use http_core::{Admit, Config, Rejection, Request};

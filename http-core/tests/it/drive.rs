@@ -5,7 +5,7 @@
 
 use crate::{
     app::AppReply,
-    reply::{ReceivedResponse, RequestKind, read},
+    received::{ReceivedResponse, RequestKind, read},
 };
 use http_core::{
     Admit, Buffers, Clock, CloseReason, Config, Connection, Rejected, Rejection, Request, Response,

@@ -5,7 +5,7 @@
 use crate::{
     app::{AppReply, Chunks, echo},
     drive::Drive,
-    reply::ReceivedResponse,
+    received::ReceivedResponse,
     script::{
         Act::{DisableKeepAlive, End, HangUp, Hold, Read, ReadAll, Reject, Release, Send},
         check, run,

@@ -14,7 +14,7 @@
 //! | [`responses`] | what a handler says in a response, and what is sent |
 //! | [`deadlines`] | every wait ends after its timeout, on a clock that the test controls |
 //!
-//! [`drive`] simulates the engine, [`app`] the application, [`reply`] the client, and [`script`] runs a list of actions.
+//! [`drive`] simulates the engine, [`app`] the application, [`received`] the client, and [`script`] runs a list of actions.
 //! The simulated client shares no code with http-core, so that it cannot share its bugs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
@@ -30,7 +30,7 @@ mod drive;
 mod exchange;
 mod extremes;
 mod memory;
-mod reply;
+mod received;
 mod responses;
 mod roundtrip;
 mod script;

@@ -4,7 +4,7 @@
 use crate::{
     app::echo,
     drive::Drive,
-    reply::ReceivedResponse,
+    received::ReceivedResponse,
     script::{
         Act::{self, Send},
         run,

@@ -1,6 +1,6 @@
 //! Scripts: what a client, an application and a clock do to a connection, one action after the other.
 
-use crate::{app::echo, drive::Drive, reply::ReceivedResponse};
+use crate::{app::echo, drive::Drive, received::ReceivedResponse};
 use http_core::{Config, Rejection};
 use std::time::Duration;
 
