@@ -81,6 +81,7 @@ fn part(range: &str, media_type: Option<&str>, bytes: Vec<u8>) -> Result<BodyPar
     Ok(BodyPart { first, last, complete, media_type: media_type.map(str::to_owned), bytes })
 }
 
+/// The offset of the first `needle`.
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
 }

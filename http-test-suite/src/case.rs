@@ -122,6 +122,7 @@ pub fn robust(id: impl Into<String>, requirement: impl Into<String>) -> Case {
 
 /// Methods for writing a case.
 impl Case {
+    /// Makes a case without a script and without expectations.
     fn new(level: Level, id: String, requirement: String) -> Self {
         let (prior, script, expectations) = (None, Vec::new(), Vec::new());
         Case { id, level, requirement, needs: Needs::Nothing, prior, script, expectations }
@@ -196,6 +197,7 @@ impl Case {
         self
     }
 
+    /// Adds a step to the script.
     fn step(mut self, step: Step) -> Self {
         self.script.push(ScriptPart::Fixed(step));
         self

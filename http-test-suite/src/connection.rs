@@ -165,6 +165,7 @@ impl Drop for Connection {
     }
 }
 
+/// Receives until the connection ends. Runs on a thread of its own.
 fn receive_all(mut stream: TcpStream, arrivals: &Sender<Arrival>) {
     let mut buffer = vec![0; 64 * 1024];
     loop {

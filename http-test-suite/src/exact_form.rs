@@ -63,6 +63,7 @@ fn check_lines(response: &Response) -> Result<(), String> {
     })
 }
 
+/// Checks Content-Length, Transfer-Encoding, chunks and trailers.
 fn check_framing(response: &Response) -> Result<(), String> {
     let lengths: Vec<_> = response.values("Content-Length").collect();
     let codings = response.values("Transfer-Encoding").count();
@@ -79,6 +80,7 @@ fn check_framing(response: &Response) -> Result<(), String> {
     unless(response.trailers.is_empty(), || format!("trailers: {:?}", response.trailers))
 }
 
+/// Returns the error unless the condition `holds`.
 fn unless(holds: bool, error: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(error()) }
 }

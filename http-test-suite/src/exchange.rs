@@ -97,6 +97,7 @@ impl Exchange {
         }
     }
 
+    /// Adds a response; a final one takes the interim ones before it.
     fn add(&mut self, mut response: Response) {
         if response.is_final() {
             response.interim = std::mem::take(&mut self.interim);
@@ -141,6 +142,7 @@ struct ScriptRun {
 }
 
 impl ScriptRun {
+    /// Runs one step.
     fn step(&mut self, step: &Step) {
         match step {
             Step::Send(bytes) => self.connection.send(bytes),
@@ -166,6 +168,7 @@ impl ScriptRun {
         self.exchange.timed_out |= !is_met(&self.exchange);
     }
 
+    /// Ends the connection after the expected responses.
     fn end(&mut self, ending: Ending) {
         let expected = self.exchange.expected_responses;
         let closes = self.exchange.responses.last().is_some_and(|last| last.lists("Connection", "close"));
@@ -185,6 +188,7 @@ impl ScriptRun {
         }
     }
 
+    /// Sends the closing request, and waits for its response and for bytes behind it.
     fn send_closing_request(&mut self) {
         let expected = self.exchange.expected_responses;
         self.connection.send(request::CLOSING_REQUEST.as_bytes());
@@ -211,6 +215,7 @@ impl ScriptRun {
         }
     }
 
+    /// Reads the responses that are complete, each by its own request.
     fn read_responses(&mut self) {
         loop {
             // A response to anything but a request line is read like a response to GET.
@@ -230,6 +235,7 @@ impl ScriptRun {
         }
     }
 
+    /// Returns what happened.
     fn into_exchange(mut self) -> Exchange {
         let mut exchange = self.exchange;
         if exchange.malformed.is_none() && !self.connection.unread().is_empty() {

@@ -36,6 +36,7 @@ pub const PATTERN_LEN: usize = 1024 * 1024;
 /// validator.
 pub const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
+/// [`MODIFIED`] in seconds since the start of 1970.
 const MODIFIED_SECONDS: u64 = 784_111_777;
 
 /// The modification time of `/future.txt`: the beginning of the year 2100.
@@ -155,6 +156,7 @@ pub fn write(dir: impl AsRef<Path>) -> io::Result<()> {
     Ok(())
 }
 
+/// Writes a file and its directory, and sets its modification time to [`MODIFIED`].
 fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
@@ -163,6 +165,7 @@ fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     set_modified(path, MODIFIED_SECONDS)
 }
 
+/// Sets the modification time of a file, in seconds since the start of 1970.
 fn set_modified(path: &Path, seconds: u64) -> io::Result<()> {
     let file = File::options().write(true).open(path)?;
     file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))

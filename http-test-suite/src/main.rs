@@ -1,4 +1,4 @@
-//! The command line of the suite: parses arguments, runs the cases with a progress bar, prints and writes the report.
+//! The command line of the suite: parses command_line, runs the cases with a progress bar, prints and writes the report.
 
 #![forbid(unsafe_code)]
 
@@ -19,7 +19,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// cannot be reached.
 #[derive(Parser)]
 #[command(version, propagate_version = true, args_conflicts_with_subcommands = true)]
-struct Arguments {
+struct CommandLine {
     /// The server
     #[arg(value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     server: String,
@@ -60,6 +60,7 @@ struct Arguments {
     command: Option<Command>,
 }
 
+/// The command of the program, if it is not to test a server.
 #[derive(Subcommand)]
 enum Command {
     /// Write the document root that the cases expect
@@ -70,7 +71,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match execute(&Arguments::parse()) {
+    match execute(&CommandLine::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
@@ -80,45 +81,47 @@ fn main() -> ExitCode {
     }
 }
 
-impl Arguments {
+impl CommandLine {
+    /// The options of the run.
     fn options(&self) -> Options {
         Options { only: self.only.clone(), jobs: self.jobs, timeout: self.timeout, ..Options::default() }
     }
 }
 
-/// Does what the arguments ask for. Returns false if the server fails a required case.
-fn execute(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
-    if let Some(Command::Fixtures { dir }) = &arguments.command {
+/// Does what the command_line ask for. Returns false if the server fails a required case.
+fn execute(command_line: &CommandLine) -> Result<bool, Box<dyn Error>> {
+    if let Some(Command::Fixtures { dir }) = &command_line.command {
         fixtures::write(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
         return Ok(true);
     }
-    if arguments.list {
-        print(&list(&arguments.options()))?;
+    if command_line.list {
+        print(&list(&command_line.options()))?;
         return Ok(true);
     }
-    let report = test(arguments)?;
+    let report = test(command_line)?;
     if report.outcomes.is_empty() {
         return Err("no case has an id that begins as --only says".into());
     }
-    if let Some(file) = &arguments.json {
+    if let Some(file) = &command_line.json {
         fs::write(file, report.json()?).map_err(|error| format!("{}: {error}", file.display()))?;
     }
-    if let Some(file) = &arguments.junit {
+    if let Some(file) = &command_line.junit {
         fs::write(file, report.junit()).map_err(|error| format!("{}: {error}", file.display()))?;
     }
     print(&format!("{report}\n"))?;
-    Ok(report.passes(arguments.strict))
+    Ok(report.passes(command_line.strict))
 }
 
-fn test(arguments: &Arguments) -> Result<Report, Box<dyn Error>> {
-    let server = &arguments.server;
+/// Runs the cases with a progress bar.
+fn test(command_line: &CommandLine) -> Result<Report, Box<dyn Error>> {
+    let server = &command_line.server;
     let mut target = Target::new(server).map_err(|error| format!("{server}: {error}"))?;
-    if let Some(echo) = &arguments.echo {
+    if let Some(echo) = &command_line.echo {
         target = target.with_echo(echo).map_err(|error| format!("{echo}: {error}"))?;
     }
     // indicatif draws the bar on a terminal only.
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")?);
-    let report = run_with(&target, &arguments.options(), |outcome, count| {
+    let report = run_with(&target, &command_line.options(), |outcome, count| {
         bar.set_length(count as u64);
         bar.set_message(outcome.id.clone());
         bar.inc(1);
@@ -127,6 +130,7 @@ fn test(arguments: &Arguments) -> Result<Report, Box<dyn Error>> {
     Ok(report?)
 }
 
+/// The chosen cases, one a line.
 fn list(options: &Options) -> String {
     let cases =
         cases::all().iter().flat_map(|section| &section.cases).filter(|case| options.chooses(&case.id));

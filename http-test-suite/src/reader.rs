@@ -264,6 +264,7 @@ impl ResponseReader {
         self.pairs(self.head_headers..self.headers.len())
     }
 
+    /// The names and values of these header and trailer lines.
     fn pairs(&self, range: Range<usize>) -> impl Iterator<Item = (&[u8], &[u8])> {
         let bytes = |range: &Range<usize>| &self.lines[range.clone()];
         self.headers[range].iter().map(move |span| (bytes(&span.name), bytes(&span.value)))
@@ -486,6 +487,7 @@ fn chunk_size(line: &[u8]) -> Result<(u64, bool), String> {
 
 /// A character of a token (RFC 9110 §5.6.2).
 fn is_token(byte: &u8) -> bool {
+    /// Which bytes are such characters.
     const TOKEN: [bool; 256] = {
         let mut table = [false; 256];
         let mut byte = 0;

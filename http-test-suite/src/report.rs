@@ -169,6 +169,7 @@ impl Report {
         xml
     }
 
+    /// How many cases were skipped for which reason.
     fn reasons_to_skip(&self) -> BTreeMap<&str, usize> {
         let mut reasons = BTreeMap::new();
         for outcome in &self.outcomes {
@@ -186,6 +187,7 @@ impl Report {
 }
 
 impl Counts {
+    /// Counts the verdicts of these outcomes.
     fn of<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Counts {
         let mut counts = Counts::default();
         for outcome in outcomes {
@@ -237,6 +239,7 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// One case as an element `testcase`.
 fn junit_case(outcome: &Outcome) -> String {
     let (id, requirement) = (xml_text(&outcome.id), xml_text(&outcome.requirement));
     let seconds = Duration::from_millis(outcome.milliseconds).as_secs_f64();

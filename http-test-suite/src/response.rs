@@ -129,6 +129,7 @@ impl ResponseCollector {
         self.len > 0
     }
 
+    /// Makes the response that the reader has just completed.
     fn response(&mut self, request: RequestKind) -> Response {
         let reader = &self.reader;
         let pair = |(name, value)| (latin1(name), latin1(value));

@@ -69,20 +69,23 @@ pub fn violation(exchange: &Exchange) -> Option<String> {
     broken.or_else(|| smuggled(exchange)).or_else(|| surplus(exchange)).or_else(|| close_not_kept(exchange))
 }
 
+/// Whether the response has no header of this name.
 fn lacks(response: &Response, name: &str) -> bool {
     response.header(name).is_none()
 }
 
-/// A list without any member is valid.
+/// Whether a comma-separated list has an empty member. A list without any member is valid.
 fn has_empty_member(list: &str) -> bool {
     !list.is_empty() && list.split(',').any(|member| member.trim().is_empty())
 }
 
+/// Whether a response shows that the smuggled request was served.
 fn smuggled(exchange: &Exchange) -> Option<String> {
     let served = exchange.all_responses().any(|r| r.body == fixtures::SMUGGLED.as_bytes());
     served.then(|| "the smuggled request was served".to_owned())
 }
 
+/// Whether there are more responses than expected.
 fn surplus(exchange: &Exchange) -> Option<String> {
     match (exchange.responses.len(), exchange.expected_responses) {
         (count, expected) if count <= expected => None,
@@ -108,7 +111,9 @@ fn close_not_kept(exchange: &Exchange) -> Option<String> {
 pub fn parse_date(text: &str) -> Option<i64> {
     /// Days from 1 January of year 1 to 1 January 1970.
     const DAYS_BEFORE_1970: i64 = 719_162;
+    /// The days of a week.
     const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+    /// The months of a year.
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let fits = |(byte, pattern): (u8, u8)| match pattern {

@@ -144,6 +144,7 @@ struct Runner {
 }
 
 impl Runner {
+    /// Probes the servers, unless the options say otherwise.
     fn new(target: &Target, options: &Options) -> io::Result<Runner> {
         let timeouts = Timeouts { response: options.timeout, quiet: options.quiet };
         let echo = target.echo.unwrap_or(target.server);
@@ -172,12 +173,14 @@ impl Runner {
         Ok(exchange.responses.into_iter().next())
     }
 
+    /// Runs one case.
     fn run(&self, section: &Section, case: &Case) -> Outcome {
         let start = Instant::now();
         let (verdict, exchange) = self.verdict(case);
         Outcome::new(section, case, verdict, &exchange.unwrap_or_default(), start.elapsed())
     }
 
+    /// Runs one case, if the server offers what it needs, and judges it.
     fn verdict(&self, case: &Case) -> (Verdict, Option<Exchange>) {
         let server = match case.needs {
             Needs::Fixtures if !self.serves_fixtures => Err("the server does not serve the fixtures"),
@@ -224,6 +227,7 @@ fn judge(case: &Case, exchange: &Exchange) -> Verdict {
     }
 }
 
+/// The first address of `HOST:PORT`.
 fn resolve(address: impl ToSocketAddrs) -> io::Result<SocketAddr> {
     let none = || io::Error::new(io::ErrorKind::NotFound, "no such address");
     address.to_socket_addrs()?.next().ok_or_else(none)

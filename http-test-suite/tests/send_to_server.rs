@@ -7,11 +7,12 @@ use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
-const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
+/// What most servers here send.
+const RESPONSE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
 
-/// Runs the program against a server that reads as many bytes as `expected` has, sends `answer`, and closes. `PORT`
+/// Runs the program against a server that reads as many bytes as `expected` has, sends `response`, and closes. `PORT`
 /// among the arguments is replaced with the port of the server.
-fn run(arguments: &[&str], input: &str, expected: &str, answer: &'static str) -> Output {
+fn run(arguments: &[&str], input: &str, expected: &str, response: &'static str) -> Output {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let expected = expected.replace("PORT", &port);
@@ -28,7 +29,7 @@ fn run(arguments: &[&str], input: &str, expected: &str, answer: &'static str) ->
         let mut request = vec![0; expected.len()];
         stream.read_exact(&mut request).unwrap();
         assert_eq!(String::from_utf8_lossy(&request), expected);
-        stream.write_all(answer.as_bytes()).unwrap();
+        stream.write_all(response.as_bytes()).unwrap();
     });
     program.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = program.wait_with_output().unwrap();
@@ -37,18 +38,18 @@ fn run(arguments: &[&str], input: &str, expected: &str, answer: &'static str) ->
 }
 
 /// Runs the program, and compares what the server receives, what the program prints, and the exit code.
-fn check(arguments: &[&str], input: &str, sent: &str, answer: &'static str, code: i32) {
-    let output = run(arguments, input, sent, answer);
-    assert_eq!(String::from_utf8_lossy(&output.stdout), answer, "{arguments:?}");
+fn check(arguments: &[&str], input: &str, sent: &str, response: &'static str, code: i32) {
+    let output = run(arguments, input, sent, response);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), response, "{arguments:?}");
     assert_eq!(output.status.code(), Some(code), "{arguments:?} {}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
-fn sends_what_is_written_and_prints_what_comes() {
+fn sends_the_request_unchanged_and_prints_the_response() {
     let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-    check(&[r"GET / HTTP/1.1\r\nHost: a\r\n\r\n"], "", request, ANSWER, 0);
-    check(&[], request, request, ANSWER, 0);
-    check(&["--file", "-"], request, request, ANSWER, 0);
+    check(&[r"GET / HTTP/1.1\r\nHost: a\r\n\r\n"], "", request, RESPONSE, 0);
+    check(&[], request, request, RESPONSE, 0);
+    check(&["--file", "-"], request, request, RESPONSE, 0);
     check(&[r"no \x00 request"], "", "no \0 request", "HTTP/1.1 400 No\r\n\r\n", 0);
     check(
         &[r"HEAD / HTTP/1.1\r\n\r\n"],
@@ -59,15 +60,15 @@ fn sends_what_is_written_and_prints_what_comes() {
     );
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "GET \\n\n").unwrap();
-    check(&["--file", file.path().to_str().unwrap()], "", "GET \\n\n", ANSWER, 0);
+    check(&["--file", file.path().to_str().unwrap()], "", "GET \\n\n", RESPONSE, 0);
 }
 
 #[test]
-fn completes_when_asked() {
+fn completes_a_request_with_complete() {
     let whole = "GET / HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\n\r\n";
-    check(&["--complete", "GET / HTTP/1.1"], "", whole, ANSWER, 0);
+    check(&["--complete", "GET / HTTP/1.1"], "", whole, RESPONSE, 0);
     let whole = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na\nb";
-    check(&["--complete"], "POST / HTTP/1.1\nHost: a\n\na\nb", whole, ANSWER, 0);
+    check(&["--complete"], "POST / HTTP/1.1\nHost: a\n\na\nb", whole, RESPONSE, 0);
 }
 
 #[test]
@@ -78,7 +79,7 @@ fn sends_in_pieces() {
             &["--explain", "--pause", "1ms", "--pieces", pieces, request],
             "",
             "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-            ANSWER,
+            RESPONSE,
         );
         let text = String::from_utf8(output.stdout).unwrap();
         let lengths = match pieces {
@@ -91,9 +92,9 @@ fn sends_in_pieces() {
 }
 
 #[test]
-fn explains_replies() {
-    let answer = "HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: b\r\n\r\n3\r\na\x00c\r\n0\r\nT: u\r\n\r\n";
-    let output = run(&["--explain", "GET / HTTP/1.1"], "", "GET / HTTP/1.1", answer);
+fn explains_responses() {
+    let response = "HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: b\r\n\r\n3\r\na\x00c\r\n0\r\nT: u\r\n\r\n";
+    let output = run(&["--explain", "GET / HTTP/1.1"], "", "GET / HTTP/1.1", response);
     let text = String::from_utf8(output.stdout).unwrap();
     for part in [
         "status 100 Go on, complete after",
@@ -109,13 +110,13 @@ fn explains_replies() {
 }
 
 #[test]
-fn says_when_the_reply_is_wrong_or_missing() {
+fn says_when_a_response_is_wrong_or_missing() {
     check(&["GET / HTTP/1.1"], "", "GET / HTTP/1.1", "", 1);
     check(&["GET / HTTP/1.1"], "", "GET / HTTP/1.1", "hello", 1);
     check(&["GET / HTTP/1.1"], "", "GET / HTTP/1.1", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", 1);
     check(&["GET / HTTP/1.1"], "", "GET / HTTP/1.1", "HTTP/1.1 204 No\r\n\r\nstray", 1);
     let two = r"GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n";
-    check(&[two], "", "GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n", ANSWER, 1);
+    check(&[two], "", "GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n", RESPONSE, 1);
 }
 
 #[test]

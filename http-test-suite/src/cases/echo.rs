@@ -7,7 +7,7 @@ use super::prelude::*;
 
 /// The cases of this file.
 pub fn section() -> Section {
-    let cases = [bodies(), chunks(), splits(), large(), in_order(), expectation(), header_lines()];
+    let cases = [bodies(), chunks(), splits(), large(), pipelined_bodies(), expectation(), header_lines()];
     Section::new("echo", "Echo", cases).on(Needs::Echo)
 }
 
@@ -16,6 +16,7 @@ fn bytes() -> Vec<u8> {
     (0..=255).chain((0..=255).rev()).collect()
 }
 
+/// Cases for bodies of either framing, which must come back as they were sent.
 fn bodies() -> Vec<Case> {
     vec![
         must("echo/1", "A body comes back").send(post("/", "hello")).expect(echo("hello")),
@@ -48,7 +49,8 @@ fn bodies() -> Vec<Case> {
     ]
 }
 
-/// RFC 9112 §7.1: sizes are hexadecimal in either case, with any number of leading zeros; extensions are ignored.
+/// Cases for RFC 9112 §7.1: sizes are hexadecimal in either case, with any number of leading zeros; extensions are
+/// ignored.
 fn chunks() -> Vec<Case> {
     let bodies = [
         ("sizes in capitals", "A\r\n0123456789\r\n0\r\n\r\n", "0123456789"),
@@ -66,8 +68,9 @@ fn chunks() -> Vec<Case> {
     bodies.into_iter().zip(20..).map(case).collect()
 }
 
-/// Neither chunk boundaries nor segment boundaries change the content.
+/// Cases: Neither chunk boundaries nor segment boundaries change the content.
 fn splits() -> Vec<Case> {
+    /// The body that is cut into pieces.
     const TEXT: &str = "0123456789";
     let chunked = || Vec::from(request("POST", "/").chunked(["01", "234", "56789"]));
     let head_len = |request: &[u8]| request.windows(4).position(|end| end == b"\r\n\r\n").unwrap_or(0);
@@ -97,7 +100,7 @@ fn splits() -> Vec<Case> {
     ]
 }
 
-/// Body larger than the receive buffer of most servers.
+/// Cases for bodies larger than the receive buffer of most servers.
 fn large() -> Vec<Case> {
     let much = || bytes().repeat(128);
     vec![
@@ -116,7 +119,8 @@ fn large() -> Vec<Case> {
     ]
 }
 
-fn in_order() -> Vec<Case> {
+/// Cases for pipelined requests, whose bodies must come back in order.
+fn pipelined_bodies() -> Vec<Case> {
     vec![
         must("echo/50", "Pipelined bodies come back in order, whichever way they are framed")
             .send(post("/", "one"))
@@ -141,7 +145,7 @@ fn in_order() -> Vec<Case> {
     ]
 }
 
-/// RFC 9110 §10.1.1.
+/// Cases for Expect (RFC 9110 §10.1.1).
 fn expectation() -> Vec<Case> {
     let expecting = || request("POST", "/").with("Expect: 100-continue");
     vec![
@@ -167,7 +171,7 @@ fn expectation() -> Vec<Case> {
     ]
 }
 
-/// RFC 9110 §5.5 and RFC 9112 §5.1: leading and trailing white space is not part of a value.
+/// Cases for RFC 9110 §5.5 and RFC 9112 §5.1: leading and trailing white space is not part of a value.
 fn header_lines() -> Vec<Case> {
     let values: [(&str, &[u8], &[u8]); 7] = [
         ("White space around a value is not part of it", b" \t padded \t ", b"padded"),
@@ -249,14 +253,16 @@ fn echoes(content: impl Into<Vec<u8>>, count: usize) -> Expectation {
 fn has_header_line(name: &'static str, value: &[u8]) -> Expectation {
     let value = value.to_owned();
     let says = format!("the header line {name}: {}", preview(&value, 60));
-    body_that(says, move |content| values_of(name, content).join(&b", "[..]) == value)
+    body_that(says, move |content| header_values(name, content).join(&b", "[..]) == value)
 }
 
+/// The echoed header lines have no line of this name.
 fn has_no_header_line(name: &'static str) -> Expectation {
-    body_that(format!("no header line {name}"), move |content| values_of(name, content).is_empty())
+    body_that(format!("no header line {name}"), move |content| header_values(name, content).is_empty())
 }
 
-fn values_of<'a>(name: &str, content: &'a [u8]) -> Vec<&'a [u8]> {
+/// The values of the lines of this name in a body of header lines.
+fn header_values<'a>(name: &str, content: &'a [u8]) -> Vec<&'a [u8]> {
     let lines = content.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let fields = lines.filter_map(|line| {
         let colon = line.iter().position(|&byte| byte == b':')?;

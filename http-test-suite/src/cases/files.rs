@@ -9,23 +9,23 @@ pub fn section() -> Section {
     let cases = [
         spellings(),
         encoded_slashes(),
-        other_names(),
+        similar_names(),
         dot_segments(),
         out_of_the_root(),
-        hidden(),
+        hidden_files(),
         links(),
         directories(),
-        off_the_site(),
+        redirects_to_other_hosts(),
         injection(),
         bodies(),
-        as_by_get(),
+        heads_of_large_files(),
         httptest(),
         httptest_files(),
     ];
     Section::new("files", "Files", cases).on(Needs::Fixtures)
 }
 
-/// RFC 3986 §2.1: escapes are decoded once, hex digits in any case. A plus is a plus in a path.
+/// Cases for RFC 3986 §2.1: escapes are decoded once, hex digits in any case. A plus is a plus in a path.
 fn spellings() -> Vec<Case> {
     let files = [
         ("/%68ello%2Etxt", HELLO),
@@ -51,8 +51,8 @@ fn spellings() -> Vec<Case> {
     files.into_iter().zip(1..).map(case).collect()
 }
 
-/// RFC 3986 §2.2 lets a server treat an encoded slash as data, or as a slash. npm asks for `/@scope%2fname`, and other
-/// file servers decode it. Decoded or not, it must not reach what a slash does not.
+/// Cases for RFC 3986 §2.2, which lets a server treat an encoded slash as data, or as a slash. npm asks for `/@scope%2fname`,
+/// and other file servers decode it. Decoded or not, it must not reach what a slash does not.
 fn encoded_slashes() -> Vec<Case> {
     let served = |(target, number)| {
         robust(format!("files/{number}"), format!("The target {target} is served: %2F is decoded"))
@@ -74,8 +74,8 @@ fn encoded_slashes() -> Vec<Case> {
     targets.into_iter().zip(12..).map(served).chain(refused.into_iter().zip(16..).map(hidden)).collect()
 }
 
-/// A target that only resembles the name of a file does not find the file.
-fn other_names() -> Vec<Case> {
+/// Cases: A target that only resembles the name of a file does not find the file.
+fn similar_names() -> Vec<Case> {
     let targets = [
         ("/%2568ello.txt", "it names a file only if it is decoded twice"),
         ("/with+space.txt", "a plus is no space"),
@@ -98,7 +98,8 @@ fn other_names() -> Vec<Case> {
     targets.into_iter().zip(30..).map(case).collect()
 }
 
-/// RFC 3986 §6.2.2.3: clients remove dot segments. A target that still has some may be served, redirected or rejected.
+/// Cases for RFC 3986 §6.2.2.3: clients remove dot segments. A target that still has some may be served, redirected or
+/// rejected.
 fn dot_segments() -> Vec<Case> {
     let targets = [
         "/./hello.txt",
@@ -124,7 +125,7 @@ fn dot_segments() -> Vec<Case> {
     targets.into_iter().zip(60..).map(case).chain(slashes).collect()
 }
 
-/// RFC 9110 §17.3: a server needs to avoid names that the file system gives a meaning of its own.
+/// Cases for RFC 9110 §17.3: a server needs to avoid names that the file system gives a meaning of its own.
 fn out_of_the_root() -> Vec<Case> {
     let steps = [
         "../",
@@ -158,7 +159,8 @@ fn out_of_the_root() -> Vec<Case> {
     steps.into_iter().zip(80..).map(case).chain(absolute).collect()
 }
 
-fn hidden() -> Vec<Case> {
+/// Cases for files whose name begins with a dot.
+fn hidden_files() -> Vec<Case> {
     let targets = ["/.hidden", "/%2ehidden", "/dir/../.hidden", "/./.hidden"];
     let case = |(target, number)| {
         robust(format!("files/{number}"), format!("The target {target} is hidden, and not served"))
@@ -173,6 +175,7 @@ fn hidden() -> Vec<Case> {
     targets.into_iter().zip(110..).map(case).chain([well_known]).collect()
 }
 
+/// Cases for symbolic links, inside the root and out of it.
 fn links() -> Vec<Case> {
     vec![
         robust("files/120", "A link within the root is answered with its target, or not served")
@@ -193,6 +196,7 @@ fn links() -> Vec<Case> {
     ]
 }
 
+/// Cases for directories, with an index and without.
 fn directories() -> Vec<Case> {
     vec![
         // Without the slash, relative links in its page would resolve against the parent directory.
@@ -243,8 +247,8 @@ fn directories() -> Vec<Case> {
     ]
 }
 
-/// RFC 3986 §4.2: what begins with two slashes names another host. Browsers take a backslash for a slash.
-fn off_the_site() -> Vec<Case> {
+/// Cases for RFC 3986 §4.2: what begins with two slashes names another host. Browsers take a backslash for a slash.
+fn redirects_to_other_hosts() -> Vec<Case> {
     let targets = [
         "//dir",
         "/.//dir",
@@ -267,7 +271,8 @@ fn off_the_site() -> Vec<Case> {
     targets.into_iter().zip(140..).map(case).chain([host]).collect()
 }
 
-/// RFC 9110 §5.5: CR, LF and NUL within a value are dangerous; a server that decodes must not let them into one.
+/// Cases for RFC 9110 §5.5: CR, LF and NUL within a value are dangerous; a server that decodes must not let them into
+/// one.
 fn injection() -> Vec<Case> {
     let targets = [
         "/dir?%0d%0aX-Injected:%20yes",
@@ -293,6 +298,7 @@ fn injection() -> Vec<Case> {
     targets.into_iter().zip(160..).map(case).chain([markup]).collect()
 }
 
+/// Cases for the bodies of responses: empty, large, and of files without a suffix.
 fn bodies() -> Vec<Case> {
     vec![
         robust("files/170", "An empty file is a response with a length of 0")
@@ -314,8 +320,8 @@ fn bodies() -> Vec<Case> {
     ]
 }
 
-/// RFC 9110 §9.3.2, for files of more than a few bytes: there a server is most likely to treat HEAD as GET.
-fn as_by_get() -> Vec<Case> {
+/// Cases for RFC 9110 §9.3.2, for files of more than a few bytes: there a server is most likely to treat HEAD as GET.
+fn heads_of_large_files() -> Vec<Case> {
     let targets = ["/dir", "/empty.txt", "/pattern.bin", "/.hidden"];
     let case = |(target, number)| {
         should(format!("files/{number}"), format!("HEAD {target} says what GET says"))
@@ -325,7 +331,7 @@ fn as_by_get() -> Vec<Case> {
     targets.into_iter().zip(180..).map(case).collect()
 }
 
-/// The tests of the public s-stupnikov/http-test-suite, except those of its files, which are below.
+/// Cases for the tests of the public s-stupnikov/http-test-suite, except those of its files, which are below.
 fn httptest() -> Vec<Case> {
     vec![
         robust("files/200", "A line feed and then nothing does no harm")
@@ -356,33 +362,34 @@ fn httptest() -> Vec<Case> {
     ]
 }
 
-/// The files of the public suite: path on disk, length, bytes, and the media type that the suite expectations.
+/// Cases for the files of the public suite: length, bytes, and the media type that it expects.
 fn httptest_files() -> Vec<Case> {
-    struct Row(&'static str, &'static str, &'static [&'static str]);
+    /// A target, the path of its file on disk, and its possible media types.
+    struct FileRow(&'static str, &'static str, &'static [&'static str]);
     /// The public suite does not check the type of text.
     const TEXT: &[&str] = &["text/plain", "text/plain; charset=utf-8"];
     let rows = [
-        Row("dir2/", "dir2/index.html", &["text/html"]),
-        Row("dir2/page.html", "dir2/page.html", &["text/html"]),
-        Row("dir2/page.html?arg1=value&arg2=value", "dir2/page.html", &["text/html"]),
-        Row("dir2/%70%61%67%65%2e%68%74%6d%6c", "dir2/page.html", &["text/html"]),
-        Row("dir1/dir12/dir123/deep.txt", "dir1/dir12/dir123/deep.txt", TEXT),
-        Row("space%20in%20name.txt", "space in name.txt", TEXT),
-        Row("text..txt", "text..txt", TEXT),
-        Row("wikipedia_russia.html", "wikipedia_russia.html", &["text/html"]),
-        Row("splash.css", "splash.css", &["text/css"]),
-        Row(
+        FileRow("dir2/", "dir2/index.html", &["text/html"]),
+        FileRow("dir2/page.html", "dir2/page.html", &["text/html"]),
+        FileRow("dir2/page.html?arg1=value&arg2=value", "dir2/page.html", &["text/html"]),
+        FileRow("dir2/%70%61%67%65%2e%68%74%6d%6c", "dir2/page.html", &["text/html"]),
+        FileRow("dir1/dir12/dir123/deep.txt", "dir1/dir12/dir123/deep.txt", TEXT),
+        FileRow("space%20in%20name.txt", "space in name.txt", TEXT),
+        FileRow("text..txt", "text..txt", TEXT),
+        FileRow("wikipedia_russia.html", "wikipedia_russia.html", &["text/html"]),
+        FileRow("splash.css", "splash.css", &["text/css"]),
+        FileRow(
             "jquery-1.9.1.js",
             "jquery-1.9.1.js",
             &["text/javascript", "application/javascript", "application/x-javascript"],
         ),
-        Row("160313.jpg", "160313.jpg", &["image/jpeg"]),
-        Row("ef35c.jpeg", "ef35c.jpeg", &["image/jpeg"]),
-        Row("logo.v2.png", "logo.v2.png", &["image/png"]),
-        Row("pic_ask.gif", "pic_ask.gif", &["image/gif"]),
-        Row("b16261023.swf", "b16261023.swf", &["application/x-shockwave-flash"]),
+        FileRow("160313.jpg", "160313.jpg", &["image/jpeg"]),
+        FileRow("ef35c.jpeg", "ef35c.jpeg", &["image/jpeg"]),
+        FileRow("logo.v2.png", "logo.v2.png", &["image/png"]),
+        FileRow("pic_ask.gif", "pic_ask.gif", &["image/gif"]),
+        FileRow("b16261023.swf", "b16261023.swf", &["application/x-shockwave-flash"]),
     ];
-    let case = |(Row(target, path, types), number): (Row, u32)| {
+    let case = |(FileRow(target, path, types), number): (FileRow, u32)| {
         let content = fixtures::httptest(path).unwrap_or_default();
         robust(format!("files/{number}"), format!("The target /httptest/{target} is served as {}", types[0]))
             .send(get(&format!("/httptest/{target}")))
@@ -396,6 +403,7 @@ fn httptest_files() -> Vec<Case> {
     rows.into_iter().zip(220..).map(case).collect()
 }
 
+/// The body is the same as in the prior response.
 fn same_body() -> Expectation {
     compared_with_prior("the body that the other target has", |response, prior| response.body == prior.body)
 }

@@ -9,12 +9,13 @@ const TOO_MUCH: usize = 1 << 20;
 
 /// The cases of this file.
 pub fn section() -> Section {
-    let cases = [enough(), heads(), drips(), lengths(), bodies(), chunks(), repetition(), paths()];
+    let cases =
+        [ordinary_sizes(), heads(), endless_requests(), lengths(), bodies(), chunks(), repetition(), paths()];
     Section::new("limits", "Limits", cases)
 }
 
-/// Limits protect against abuse; what browsers and proxies really send must stay below them.
-fn enough() -> Vec<Case> {
+/// Cases: Limits protect against abuse; what browsers and proxies really send must stay below them.
+fn ordinary_sizes() -> Vec<Case> {
     vec![
         robust("limits/1", "A head with a cookie of 4096 bytes is served")
             .send(get("/").with(format!("Cookie: c={}", "x".repeat(4094))))
@@ -28,8 +29,9 @@ fn enough() -> Vec<Case> {
     ]
 }
 
-/// RFC 9110 §5.4: headers larger than the server wishes to process MUST be answered with a 4xx. RFC 9112 §3: a target
-/// longer than it wishes to parse MUST be answered with 414; so the server need not wait for the end of the line.
+/// Cases for RFC 9110 §5.4: headers larger than the server wishes to process MUST be answered with a 4xx. RFC 9112 §3:
+/// a target longer than it wishes to parse MUST be answered with 414; so the server need not wait for the end of the
+/// line.
 fn heads() -> Vec<Case> {
     let much = || "x".repeat(TOO_MUCH);
     vec![
@@ -58,8 +60,8 @@ fn heads() -> Vec<Case> {
     ]
 }
 
-/// A part of a request that never ends is rejected, even if it arrives in small pieces.
-fn drips() -> Vec<Case> {
+/// Cases: A part of a request that never ends is rejected, even if it arrives in small pieces.
+fn endless_requests() -> Vec<Case> {
     let dripping =
         |case: Case, piece: String| (0..40).fold(case, |case, _| case.send(piece.as_str()).pause());
     vec![
@@ -85,7 +87,7 @@ fn drips() -> Vec<Case> {
     ]
 }
 
-/// RFC 9110 §8.6: be ready for lengths of many digits; a length that wraps around frames nothing.
+/// Cases for RFC 9110 §8.6: be ready for lengths of many digits; a length that wraps around frames nothing.
 fn lengths() -> Vec<Case> {
     // 2^32 and 2^64, each with the length of the request behind it.
     let wrapped = |base: u128| (base + SMUGGLED.len() as u128).to_string();
@@ -111,8 +113,9 @@ fn lengths() -> Vec<Case> {
     wrapping.into_iter().zip(30..).map(case).chain(chunks.into_iter().zip(40..).map(chunk)).collect()
 }
 
-/// RFC 9110 §15.5.14: 413 for a body larger than the server is able or willing to process.
+/// Cases for RFC 9110 §15.5.14: 413 for a body larger than the server is able or willing to process.
 fn bodies() -> Vec<Case> {
+    /// The length of a body that a server may reject as too large.
     const LARGE: usize = 4 << 20;
     let announced = || "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1099511627776\r\n";
     vec![
@@ -145,7 +148,7 @@ fn bodies() -> Vec<Case> {
     ]
 }
 
-/// RFC 9112 §7.1.1: a server ought to limit the extensions of a request's chunks, and answer 4xx beyond.
+/// Cases for RFC 9112 §7.1.1: a server ought to limit the extensions of a request's chunks, and answer 4xx beyond.
 fn chunks() -> Vec<Case> {
     let start = || Vec::from(request("POST", "/").with("Transfer-Encoding: chunked"));
     let with = |content: String| [start(), content.into_bytes()].concat();
@@ -169,6 +172,7 @@ fn chunks() -> Vec<Case> {
     ]
 }
 
+/// Cases for thousands of pipelined requests or empty lines on one connection.
 fn repetition() -> Vec<Case> {
     vec![
         robust(
@@ -176,10 +180,10 @@ fn repetition() -> Vec<Case> {
             "Three thousand pipelined requests are answered, or the server says where it stops",
         )
         .send(Vec::from(get("/")).repeat(3000))
-        .expect(all_or_said(3000)),
+        .expect(all_or_close(3000)),
         robust("limits/71", "Three thousand pipelined requests for a missing file are answered, too")
             .send(Vec::from(head("/no/such/thing")).repeat(3000))
-            .expect(all_or_said(3000)),
+            .expect(all_or_close(3000)),
         robust("limits/72", "Ten thousand empty lines before a request are ignored or rejected")
             .send("\r\n".repeat(10_000))
             .send(get("/"))
@@ -187,7 +191,7 @@ fn repetition() -> Vec<Case> {
     ]
 }
 
-/// No file system has such long paths. The client asks for a missing file, so the response is not 5xx.
+/// Cases: No file system has such long paths. The client asks for a missing file, so the response is not 5xx.
 fn paths() -> Vec<Case> {
     let targets = [
         ("a name of a thousand letters", format!("/{}", "a".repeat(1000))),
@@ -205,7 +209,7 @@ fn paths() -> Vec<Case> {
 }
 
 /// `count` responses of one status; or fewer, the last of which says `Connection: close`.
-fn all_or_said(count: usize) -> Expectation {
+fn all_or_close(count: usize) -> Expectation {
     of_exchange(
         format!("{count} responses, or fewer and then Connection: close"),
         count,

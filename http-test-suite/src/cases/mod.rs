@@ -40,6 +40,7 @@ mod prelude {
 
 /// All sections: RFC 9112 (syntax and framing), RFC 9110 (semantics), then the topics that span several sections.
 pub fn all() -> &'static [Section] {
+    /// The sections, made at the first use.
     static ALL: LazyLock<Vec<Section>> = LazyLock::new(|| {
         vec![
             rfc9112_2::section(),

@@ -4,12 +4,18 @@ use super::prelude::*;
 
 /// The cases of this file.
 pub fn section() -> Section {
-    let cases = [awaited(), unawaited(), other_expectations(), about_the_client(), about_the_server()];
+    let cases = [
+        awaited_continue(),
+        continue_not_awaited(),
+        other_expectations(),
+        about_the_client(),
+        about_the_server(),
+    ];
     Section::new("9110/10", "Message Context", cases)
 }
 
-/// §10.1.1: a client that waits for 100 gets 100 or a final response before it sends any content.
-fn awaited() -> Vec<Case> {
+/// Cases for §10.1.1: a client that waits for 100 gets 100 or a final response before it sends any content.
+fn awaited_continue() -> Vec<Case> {
     let asking = |request: Request| request.with("Expect: 100-continue");
     let whole = |id: &str, requirement: &str, value: &str| {
         must(id, requirement)
@@ -79,7 +85,8 @@ fn awaited() -> Vec<Case> {
     ]
 }
 
-fn unawaited() -> Vec<Case> {
+/// Cases for requests with Expect whose client does not wait for 100.
+fn continue_not_awaited() -> Vec<Case> {
     vec![
         must("9110/10.1.1/20", "An expectation without a body does not delay the response")
             .send(get("/").with("Expect: 100-continue"))
@@ -104,7 +111,7 @@ fn unawaited() -> Vec<Case> {
     ]
 }
 
-/// §10.1.1: any other expectation may be answered with 417. The server must not wait because of it.
+/// Cases for §10.1.1: any other expectation may be answered with 417. The server must not wait because of it.
 fn other_expectations() -> Vec<Case> {
     let values = ["x-unknown", "100-continued", "x=\"y, z\";q", "100-continue, x-unknown"];
     let case = |(value, number)| {
@@ -115,7 +122,7 @@ fn other_expectations() -> Vec<Case> {
     values.into_iter().zip(40..).map(case).collect()
 }
 
-/// Fields that describe the client do not change the response: a malformed value is ignored.
+/// Cases: Headers that describe the client do not change the response: a malformed value is ignored.
 fn about_the_client() -> Vec<Case> {
     let lines = [
         ("10.1.2/1", "From: not a mailbox"),
@@ -136,6 +143,7 @@ fn about_the_client() -> Vec<Case> {
     lines.into_iter().map(case).collect()
 }
 
+/// Cases for the Server header, which lists products.
 fn about_the_server() -> Vec<Case> {
     let server = || value_or_none("Server", "products and comments", is_products);
     vec![
@@ -152,6 +160,7 @@ fn about_the_server() -> Vec<Case> {
     ]
 }
 
+/// The response has no header `name`, or its value passes `fits`; `what` describes such a value.
 fn value_or_none(name: &'static str, what: &str, fits: fn(&str) -> bool) -> Expectation {
     check_response(format!("no {name} but {what}"), move |response| match response.header(name) {
         Some(value) if !fits(value) => Err(format!("{name}: {value}")),

@@ -7,11 +7,12 @@ use super::prelude::*;
 
 /// The cases of this file.
 pub fn section() -> Section {
-    Section::new("9110/11", "Authentication", [unasked(), well_kept()]).on(Needs::Fixtures)
+    Section::new("9110/11", "Authentication", [unneeded_credentials(), credentials_stay_secret()])
+        .on(Needs::Fixtures)
 }
 
-/// A public file stays public for a request that carries credentials, even malformed ones.
-fn unasked() -> Vec<Case> {
+/// Cases: A public file stays public for a request that carries credentials, even malformed ones.
+fn unneeded_credentials() -> Vec<Case> {
     let lines = [
         ("11.6.2/1", "Authorization: Basic dXNlcjpzM2NyZXQ="),
         ("11.6.2/2", "Authorization: Basic @@not-base64@@"),
@@ -29,7 +30,8 @@ fn unasked() -> Vec<Case> {
     lines.into_iter().map(case).collect()
 }
 
-fn well_kept() -> Vec<Case> {
+/// Cases for credentials, which no response may repeat.
+fn credentials_stay_secret() -> Vec<Case> {
     let secret = || get("/no/such/thing").with("Authorization: Bearer s3cret");
     let repeats_nothing = || {
         response_that("a response without the secret", |response| {

@@ -6,14 +6,15 @@ use super::prelude::*;
 
 /// The cases of this file.
 pub fn section() -> Section {
-    let cases = [media_types(), languages(), malformed(), codings(), acceptable_codings(), varying()];
+    let cases =
+        [media_types(), languages(), malformed_preferences(), codings(), acceptable_codings(), vary()];
     Section::new("9110/12", "Content Negotiation", cases).on(Needs::Fixtures)
 }
 
 /// Text, and long enough to be worth encoding.
 const TEXT: &str = "/httptest/wikipedia_russia.html";
 
-/// §12.5.1: a server without an acceptable type answers with 406, or disregards the header.
+/// Cases for §12.5.1: a server without an acceptable type answers with 406, or disregards the header.
 fn media_types() -> Vec<Case> {
     let values = ["text/html;level=1;q=0.5, text/*", "application/json", "*/*;q=0.000", ""];
     let case = |(value, number)| {
@@ -27,7 +28,7 @@ fn media_types() -> Vec<Case> {
     values.into_iter().zip(1..).map(case).collect()
 }
 
-/// §12.5.4 advises against 406: a text in another language is better than none.
+/// Cases for §12.5.4, which advises against 406: a text in another language is better than none.
 fn languages() -> Vec<Case> {
     let lines = [
         ("12.5.2/1", "Accept-Charset: no-such-charset, *;q=0"),
@@ -42,8 +43,8 @@ fn languages() -> Vec<Case> {
     lines.into_iter().map(case).collect()
 }
 
-/// A malformed preference is ignored or rejected; it is not an error of the server.
-fn malformed() -> Vec<Case> {
+/// Cases: A malformed preference is ignored or rejected; it is not an error of the server.
+fn malformed_preferences() -> Vec<Case> {
     let lines = [
         "Accept: ;;,,;q=",
         "Accept: text/html;q=1.5, text/;q=-1",
@@ -63,7 +64,7 @@ fn malformed() -> Vec<Case> {
     lines.into_iter().zip(1..).map(case).collect()
 }
 
-/// §12.5.3: a request that accepts no other coding gets a body that is not encoded.
+/// Cases for §12.5.3: a request that accepts no other coding gets a body that is not encoded.
 fn codings() -> Vec<Case> {
     let values = ["", "identity", "no-such-coding", "GZIP;Q=0.000, br;q=0, deflate;q=0"];
     let case = |(value, number)| {
@@ -77,18 +78,19 @@ fn codings() -> Vec<Case> {
     values.into_iter().zip(1..).map(case).collect()
 }
 
+/// Cases for the coding of a response, which the client must have accepted.
 fn acceptable_codings() -> Vec<Case> {
     vec![
         should("9110/12.5.3/20", "The server encodes only with a coding that was asked for")
             .send(get(TEXT).with("Accept-Encoding: gzip, br;q=0"))
-            .expect([status(200), coded_as(&["gzip", "x-gzip"])]),
+            .expect([status(200), encoded_at_most_as(&["gzip", "x-gzip"])]),
         // §8.4.1.3: x-gzip is gzip.
         should(
             "9110/12.5.3/21",
             "The server encodes only with a coding that was asked for, if by its old name",
         )
         .send(get(TEXT).with("Accept-Encoding: x-gzip"))
-        .expect([status(200), coded_as(&["gzip", "x-gzip"])]),
+        .expect([status(200), encoded_at_most_as(&["gzip", "x-gzip"])]),
         // §12.5.3 with §15.5.7: without an acceptable coding, 406 or a body that is not encoded.
         should("9110/12.5.3/22", "A request that excludes even the coding identity is served or rejected")
             .send(get("/page.html").with("Accept-Encoding: identity;q=0, *;q=0"))
@@ -99,8 +101,8 @@ fn acceptable_codings() -> Vec<Case> {
     ]
 }
 
-/// §12.5.5: Vary tells a cache which request headers selected the content.
-fn varying() -> Vec<Case> {
+/// Cases for §12.5.5: Vary tells a cache which request headers selected the content.
+fn vary() -> Vec<Case> {
     let compared = |id: &str, field_name: &'static str, with: &str, without: &str| {
         should(id, format!("If {field_name} changes the response, Vary lists it"))
             .after(get(TEXT).with(format!("{field_name}: {without}")))
@@ -111,7 +113,7 @@ fn varying() -> Vec<Case> {
                     format!("the same response, or a Vary that lists {field_name}"),
                     move |response, prior| {
                         same_representation(response, prior)
-                            || (varies(response, field_name) && varies(prior, field_name))
+                            || (vary_lists(response, field_name) && vary_lists(prior, field_name))
                     },
                 ),
             ])
@@ -124,7 +126,8 @@ fn varying() -> Vec<Case> {
     ]
 }
 
-fn coded_as(codings: &'static [&str]) -> Expectation {
+/// The response has no Content-Encoding, or one of these.
+fn encoded_at_most_as(codings: &'static [&str]) -> Expectation {
     check_response(format!("no coding but {}", codings.join(" or ")), move |response| {
         match response.header("Content-Encoding") {
             Some(coding) if !codings.contains(&coding) => Err(format!("Content-Encoding: {coding}")),
@@ -133,15 +136,18 @@ fn coded_as(codings: &'static [&str]) -> Expectation {
     })
 }
 
+/// The response is a 4xx, or the connection stays open.
 fn stays_open_or_rejects() -> Expectation {
     either(client_error(), stays_open())
 }
 
+/// Whether two responses have the same body in the same coding, type and language.
 fn same_representation(one: &Response, other: &Response) -> bool {
     let same = |name| one.header(name) == other.header(name);
     one.body == other.body && same("Content-Encoding") && same("Content-Type") && same("Content-Language")
 }
 
-fn varies(response: &Response, name: &str) -> bool {
+/// Whether the Vary header of a response lists this header or an asterisk.
+fn vary_lists(response: &Response, name: &str) -> bool {
     response.lists("Vary", name) || response.lists("Vary", "*")
 }

@@ -8,6 +8,7 @@ use crate::fixtures::{DIGITS, PATTERN_LEN, pattern};
 
 use super::prelude::*;
 
+/// The target of most cases here: ten digits.
 const FILE: &str = "/digits.txt";
 
 /// The cases of this file.
@@ -18,15 +19,15 @@ pub fn section() -> Section {
         several_ranges(),
         many_ranges(),
         beyond_the_end(),
-        malformed(),
-        ignored(),
-        what_else_it_says(),
+        malformed_ranges(),
+        ignored_ranges(),
+        other_headers_of_parts(),
         accept_ranges(),
     ];
     Section::new("9110/14", "Range Requests", cases).on(Needs::Fixtures)
 }
 
-/// §14.1.2: offsets count from 0 and include the last one; `-n` is the last n bytes.
+/// Cases for §14.1.2: offsets count from 0 and include the last one; `-n` is the last n bytes.
 fn one_range() -> Vec<Case> {
     let ranges = [
         ("bytes=2-5", "2345"),
@@ -52,18 +53,19 @@ fn one_range() -> Vec<Case> {
             format!("A part for {range} of ten digits holds nothing but {content}"),
         )
         .send(ask(range))
-        .expect([honest(DIGITS), within(content)])
+        .expect([whole_or_true_parts(DIGITS), parts_within(content)])
     };
     // §15.3.7 lets a server send fewer ranges than requested "for reasons of its own". A short file gives no reason.
     let served = robust("9110/14.2/1", "Ranges of all kinds are served, not only the simplest");
     let served = ranges.iter().fold(served, |case, (range, _)| case.send(ask(range)));
-    let parts = ranges.iter().enumerate().map(|(index, (_, content))| nth(index, is_part(content)));
+    let parts = ranges.iter().enumerate().map(|(index, (_, content))| nth(index, is_part_of_digits(content)));
     let served = served.expect(parts.collect::<Vec<_>>());
     ranges.into_iter().zip(1..).map(case).chain([served]).collect()
 }
 
-/// Some of these ranges cross the end of a buffer, whatever size of buffer the server uses.
+/// Cases: Some of these ranges cross the end of a buffer, whatever size of buffer the server uses.
 fn large_file() -> Vec<Case> {
+    /// The offset of the last byte of `/pattern.bin`.
     const LAST: usize = PATTERN_LEN - 1;
     let ranges = [
         ("bytes=65535-65536".to_owned(), 65_535..65_537),
@@ -79,16 +81,18 @@ fn large_file() -> Vec<Case> {
             format!("The range {range} of a large file is answered with that part"),
         )
         .send(ask(range))
-        .expect([honest(pattern(0..PATTERN_LEN)), body(pattern(offsets.clone()))])
+        .expect([whole_or_true_parts(pattern(0..PATTERN_LEN)), body(pattern(offsets.clone()))])
     };
     let honest = must("9110/14.1.2/30", "Parts of a large file match their Content-Range").expect(
-        (0..ranges.len()).map(|index| nth(index, honest(pattern(0..PATTERN_LEN)))).collect::<Vec<_>>(),
+        (0..ranges.len())
+            .map(|index| nth(index, whole_or_true_parts(pattern(0..PATTERN_LEN))))
+            .collect::<Vec<_>>(),
     );
     let honest = ranges.iter().fold(honest, |case, (range, _)| case.send(ask(range)));
     ranges.iter().zip(50..).map(case).chain([honest]).collect()
 }
 
-/// §15.3.7.2: parts with their Content-Range, in a plain or a multipart response; or the whole file.
+/// Cases for §15.3.7.2: parts with their Content-Range, in a plain or a multipart response; or the whole file.
 fn several_ranges() -> Vec<Case> {
     let ask = |range: &str| get(FILE).with(format!("Range: {range}"));
     let ranges = [
@@ -107,18 +111,18 @@ fn several_ranges() -> Vec<Case> {
             format!("All parts for {range:?} of ten digits match their Content-Range"),
         )
         .send(ask(range))
-        .expect(honest(DIGITS))
+        .expect(whole_or_true_parts(DIGITS))
     };
     let all = robust("9110/14.2/2", "None of several ranges is left out");
     let all = ranges.iter().fold(all, |case, (range, _)| case.send(ask(range)));
-    let digits = ranges.iter().enumerate().map(|(index, (_, digits))| nth(index, covers(digits)));
+    let digits = ranges.iter().enumerate().map(|(index, (_, digits))| nth(index, parts_cover(digits)));
     let others = vec![
         robust("9110/14.6/7", "Ranges in two lines are answered with parts, or the whole file, or rejected")
             .send(ask("bytes=0-0").with("Range: bytes=9-9"))
-            .expect(either(honest(DIGITS), any_of([400, 416]))),
+            .expect(either(whole_or_true_parts(DIGITS), any_of([400, 416]))),
         must("9110/14.6/8", "Parts of a large file are exact")
             .send(get("/pattern.bin").with("Range: bytes=0-99999,300000-300000,1000000-"))
-            .expect(honest(pattern(0..PATTERN_LEN))),
+            .expect(whole_or_true_parts(pattern(0..PATTERN_LEN))),
         // §15.3.7.2: a multipart response is not allowed if a single range was requested.
         must("9110/14.6/9", "A single range is not answered with a multipart response")
             .send(ask("bytes=2-5"))
@@ -128,10 +132,10 @@ fn several_ranges() -> Vec<Case> {
                     _ => Ok(()),
                 }
             }))
-            .expect(honest(DIGITS)),
+            .expect(whole_or_true_parts(DIGITS)),
         should("9110/14.6/10", "Parts are in the order in which they were asked for")
             .send(ask("bytes=8-8,4-4,0-0"))
-            .expect(of_parts("parts in the order 8, 4, 0, or the whole file", |parts| {
+            .expect(whole_or_parts_that("parts in the order 8, 4, 0, or the whole file", |parts| {
                 parts.iter().rev().is_sorted_by_key(|part| part.first)
             })),
         should("9110/14.6/11", "Each part names the media type that the whole file has")
@@ -148,7 +152,7 @@ fn several_ranges() -> Vec<Case> {
     ranges.iter().zip(1..).map(case).chain(others).collect()
 }
 
-/// §17.15: a short request for many parts that overlap or are tiny is an attack.
+/// Cases for §17.15: a short request for many parts that overlap or are tiny is an attack.
 fn many_ranges() -> Vec<Case> {
     let ask = |ranges: Vec<String>| get("/pattern.bin").with(format!("Range: bytes={}", ranges.join(",")));
     let modest =
@@ -164,15 +168,15 @@ fn many_ranges() -> Vec<Case> {
             .send(ask((0..500).rev().map(|first| format!("{0}-{0}", first * 100)).collect()))
             .expect([any_of([200, 206, 400, 416]), modest()]),
         // §14.2 lets a server ignore Range. zsync asks for twenty ranges at once.
-        served_in_parts("9110/14.2/6", 20),
-        served_in_parts("9110/14.2/7", 200),
+        answered_with_parts("9110/14.2/6", 20),
+        answered_with_parts("9110/14.2/7", 200),
         // §15.3.7.2: ranges that overlap or adjoin MAY be joined.
         robust("9110/14.2/8", "Bytes that two ranges ask for are sent once")
             .send(get(FILE).with("Range: bytes=0-6,4-8"))
             .expect([
                 status(206),
-                covers("012345678"),
-                of_parts("nine bytes in all", |parts| {
+                parts_cover("012345678"),
+                whole_or_parts_that("nine bytes in all", |parts| {
                     parts.iter().map(|part| part.bytes.len()).sum::<usize>() == 9
                 }),
             ]),
@@ -180,7 +184,7 @@ fn many_ranges() -> Vec<Case> {
 }
 
 /// So many ranges of a large file, a gap behind each, are answered with these parts.
-fn served_in_parts(id: &str, count: usize) -> Case {
+fn answered_with_parts(id: &str, count: usize) -> Case {
     let first = |number: usize| number * 4096;
     let ranges: Vec<_> =
         (0..count).map(|number| format!("{}-{}", first(number), first(number) + 2047)).collect();
@@ -188,7 +192,7 @@ fn served_in_parts(id: &str, count: usize) -> Case {
         .send(get("/pattern.bin").with(format!("Range: bytes={}", ranges.join(","))))
         .expect([
             status(206),
-            honest(pattern(0..PATTERN_LEN)),
+            whole_or_true_parts(pattern(0..PATTERN_LEN)),
             check_response("the parts that were asked for", move |response| {
                 let firsts: Vec<_> = parts(response)?.iter().map(|part| part.first).collect();
                 let all = firsts.iter().copied().eq((0..count).map(first));
@@ -197,7 +201,7 @@ fn served_in_parts(id: &str, count: usize) -> Case {
         ])
 }
 
-/// §14.2: if no range can be satisfied, the answer SHOULD be 416; §15.5.17: with the length the file has.
+/// Cases for §14.2: if no range can be satisfied, the answer SHOULD be 416; §15.5.17: with the length the file has.
 fn beyond_the_end() -> Vec<Case> {
     let ranges = [
         "bytes=10-",
@@ -228,8 +232,8 @@ fn beyond_the_end() -> Vec<Case> {
     ranges.into_iter().zip(1..).map(case).chain(empty).collect()
 }
 
-/// §14.2: a server MAY ignore or reject a set of ranges that is invalid.
-fn malformed() -> Vec<Case> {
+/// Cases for §14.2: a server MAY ignore or reject a set of ranges that is invalid.
+fn malformed_ranges() -> Vec<Case> {
     let ranges = [
         "bytes=5-2",
         "bytes=0-0,5-2",
@@ -255,8 +259,9 @@ fn malformed() -> Vec<Case> {
     ranges.into_iter().zip(1..).map(case).collect()
 }
 
-/// §14.2: Range is defined for GET, and for units that the server understands; beyond that it MUST be ignored.
-fn ignored() -> Vec<Case> {
+/// Cases for §14.2: Range is defined for GET, and for units that the server understands; beyond that it MUST be
+/// ignored.
+fn ignored_ranges() -> Vec<Case> {
     vec![
         must("9110/14.2/20", "A range of an unknown unit is ignored")
             .send(get(FILE).with("Range: lines=2-5"))
@@ -290,14 +295,14 @@ fn ignored() -> Vec<Case> {
     ]
 }
 
-/// §15.3.7: a 206 has the same headers as the 200 would have, so that clients can combine parts.
-fn what_else_it_says() -> Vec<Case> {
+/// Cases for §15.3.7: a 206 has the same headers as the 200 would have, so that clients can combine parts.
+fn other_headers_of_parts() -> Vec<Case> {
     vec![
         must("9110/14.2/40", "A part comes with the headers that the whole file has")
             .after(get(FILE))
             .send(get(FILE).with("Range: bytes=2-5"))
             .expect([
-                honest(DIGITS),
+                whole_or_true_parts(DIGITS),
                 same_header("ETag"),
                 same_header("Last-Modified"),
                 same_header("Cache-Control"),
@@ -316,7 +321,7 @@ fn what_else_it_says() -> Vec<Case> {
     ]
 }
 
-/// §14.3.
+/// Cases for Accept-Ranges (§14.3).
 fn accept_ranges() -> Vec<Case> {
     vec![
         robust("9110/14.3/1", "A server that serves ranges says so in Accept-Ranges")
@@ -326,6 +331,7 @@ fn accept_ranges() -> Vec<Case> {
     ]
 }
 
+/// The response has this status and this body.
 fn status_and_body(status: u16, content: impl Into<Vec<u8>>) -> Expectation {
     let content = content.into();
     response_that(format!("status {status} with a body of {} bytes", content.len()), move |response| {
@@ -334,7 +340,7 @@ fn status_and_body(status: u16, content: impl Into<Vec<u8>>) -> Expectation {
 }
 
 /// The response is a 206 with exactly this piece of the digits.
-fn is_part(piece: &'static str) -> Expectation {
+fn is_part_of_digits(piece: &'static str) -> Expectation {
     check_response(format!("206 with {piece} and its Content-Range"), move |response| {
         let parts = parts(response).map_err(|why| format!("{} with {why}", response.describe()))?;
         let is_it =
@@ -347,7 +353,7 @@ fn is_part(piece: &'static str) -> Expectation {
 }
 
 /// The response is the whole file, or parts whose bytes match their Content-Range.
-fn honest(file: impl Into<Vec<u8>>) -> Expectation {
+fn whole_or_true_parts(file: impl Into<Vec<u8>>) -> Expectation {
     let file = file.into();
     check_response("the file, or parts that match their Content-Range", move |response| {
         match response.status {
@@ -371,7 +377,7 @@ fn honest(file: impl Into<Vec<u8>>) -> Expectation {
 }
 
 /// The response is the whole file, or parts that pass a test.
-fn of_parts(
+fn whole_or_parts_that(
     says: impl Into<String>,
     test: impl Fn(&[BodyPart]) -> bool + Send + Sync + 'static,
 ) -> Expectation {
@@ -384,15 +390,15 @@ fn of_parts(
 }
 
 /// The parts hold no other digits than these.
-fn within(digits: &'static str) -> Expectation {
-    of_parts(format!("no other digits than {digits}, or the whole file"), move |parts| {
+fn parts_within(digits: &'static str) -> Expectation {
+    whole_or_parts_that(format!("no other digits than {digits}, or the whole file"), move |parts| {
         parts.iter().flat_map(|part| &part.bytes).all(|digit| digits.as_bytes().contains(digit))
     })
 }
 
 /// Each of these digits is in at least one part.
-fn covers(digits: &'static str) -> Expectation {
-    of_parts(format!("the digits {digits}, or the whole file"), move |parts| {
+fn parts_cover(digits: &'static str) -> Expectation {
+    whole_or_parts_that(format!("the digits {digits}, or the whole file"), move |parts| {
         digits.bytes().all(|digit| parts.iter().any(|part| part.bytes.contains(&digit)))
     })
 }

@@ -7,10 +7,18 @@ use super::prelude::*;
 
 /// The cases of this file.
 pub fn section() -> Section {
-    let cases = [redirects(), locations(), not_found(), not_allowed(), explained(), harmless()];
+    let cases = [
+        redirects(),
+        locations(),
+        not_found(),
+        not_allowed(),
+        errors_are_explained(),
+        errors_reveal_nothing(),
+    ];
     Section::new("9110/15", "Status Codes", cases).on(Needs::Fixtures)
 }
 
+/// Cases for the redirect of a directory to its name with a slash.
 fn redirects() -> Vec<Case> {
     vec![
         robust("9110/15.4/1", "A directory without its slash is redirected to the target with it")
@@ -54,7 +62,7 @@ fn redirects() -> Vec<Case> {
     ]
 }
 
-/// §10.2.2: a Location is a URI reference; any other character in it must be percent-encoded.
+/// Cases for §10.2.2: a Location is a URI reference; any other character in it must be percent-encoded.
 fn locations() -> Vec<Case> {
     let targets = [
         "/dir",
@@ -77,6 +85,7 @@ fn locations() -> Vec<Case> {
     targets.into_iter().zip(40..).map(case).collect()
 }
 
+/// Cases for targets that do not exist.
 fn not_found() -> Vec<Case> {
     let targets =
         ["/no/such/thing", "/hello.tx", "/HELLO.TXT", "/hello.txt%20", "/hello.txt/more", "/dir/no-such.txt"];
@@ -88,7 +97,7 @@ fn not_found() -> Vec<Case> {
     targets.into_iter().zip(1..).map(case).collect()
 }
 
-/// §15.5.6: a 405 says which methods the resource does support.
+/// Cases for §15.5.6: a 405 says which methods the resource does support.
 fn not_allowed() -> Vec<Case> {
     let methods = ["POST", "DELETE", "OPTIONS", "TRACE"];
     let case = |(method, number)| {
@@ -115,8 +124,9 @@ fn not_allowed() -> Vec<Case> {
     cases
 }
 
-/// §15.5 and §15.6: except to HEAD, an error should come with an explanation; a client needs its type to show it.
-fn explained() -> Vec<Case> {
+/// Cases for §15.5 and §15.6: except to HEAD, an error should come with an explanation; a client needs its type to show
+/// it.
+fn errors_are_explained() -> Vec<Case> {
     let long = |length| "x".repeat(length);
     let asked = [
         ("400", get("/").without_host()),
@@ -142,7 +152,8 @@ fn explained() -> Vec<Case> {
     cases
 }
 
-fn harmless() -> Vec<Case> {
+/// Cases for the text of errors, which must not repeat markup or show paths of the file system.
+fn errors_reveal_nothing() -> Vec<Case> {
     let script = |content: &[u8]| content.windows(8).any(|eight| eight.eq_ignore_ascii_case(b"<script>"));
     let repeats_no_script = move || body_that("no markup of the request", move |content| !script(content));
     vec![
@@ -168,12 +179,14 @@ fn harmless() -> Vec<Case> {
     ]
 }
 
+/// Whether every member of the Allow header is a token.
 fn allow_has_tokens(response: &Response) -> bool {
     let is_method =
         |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|".contains(c));
     response.values("Allow").flat_map(|value| value.split(',')).all(|method| is_method(method.trim()))
 }
 
+/// The response has a body and a Content-Type.
 fn has_explanation() -> Expectation {
     response_that("a body, and its Content-Type", |response| {
         !response.body.is_empty() && response.header("Content-Type").is_some()

@@ -9,6 +9,7 @@ pub fn section() -> Section {
     Section::new("9110/5", "Fields", cases)
 }
 
+/// Cases for the names of headers, which are compared in any case of letters.
 fn names() -> Vec<Case> {
     vec![
         must("9110/5.1/1", "If-None-Match is found in any case of letters")
@@ -21,7 +22,8 @@ fn names() -> Vec<Case> {
     ]
 }
 
-/// §5.1: a server should ignore unknown headers; in a request, that includes headers defined only for responses.
+/// Cases for §5.1: a server should ignore unknown headers; in a request, that includes headers defined only for
+/// responses.
 fn unknown_names() -> Vec<Case> {
     let lines = [
         "X: y",
@@ -47,8 +49,8 @@ fn unknown_names() -> Vec<Case> {
     lines.into_iter().zip(20..).map(case).collect()
 }
 
-/// §5.1: header names are compared as a whole. A server that confuses two names frames the message differently from the
-/// proxy in front of it.
+/// Cases for §5.1: header names are compared as a whole. A server that confuses two names frames the message
+/// differently from the proxy in front of it.
 fn names_that_look_alike() -> Vec<Case> {
     let lines =
         ["Content-Length-: 1000", "X-Content-Length: 1000", "Transfer-Encodings: chunked", "X-Host: other"];
@@ -64,7 +66,7 @@ fn names_that_look_alike() -> Vec<Case> {
     lines.into_iter().zip(40..).map(case).collect()
 }
 
-/// §5.3: no response before the whole header section has arrived; later lines may change everything.
+/// Cases for §5.3: no response before the whole header section has arrived; later lines may change everything.
 fn order() -> Vec<Case> {
     vec![
         must("9110/5.3/1", "The last header line counts, even if it comes late")
@@ -75,6 +77,7 @@ fn order() -> Vec<Case> {
     ]
 }
 
+/// Cases for the values of headers.
 fn values() -> Vec<Case> {
     vec![
         should("9110/5.5/1", "Bytes beyond ASCII in a value are opaque, and no reason to reject")

@@ -12,6 +12,7 @@ pub fn section() -> Section {
     Section::new("9110/6", "Message Abstraction", [bodies(), trailers(), dates()])
 }
 
+/// Cases for the body of a GET, which does not change the response.
 fn bodies() -> Vec<Case> {
     vec![
         // RFC 9110 §9.3.1: a body in a GET has no meaning of its own.
@@ -22,7 +23,7 @@ fn bodies() -> Vec<Case> {
     ]
 }
 
-/// §6.5.1: a trailer is not merged into the header section.
+/// Cases for §6.5.1: a trailer is not merged into the header section.
 fn trailers() -> Vec<Case> {
     let trailed = |request: Request, line: &str| {
         let chunked = request.with("Transfer-Encoding: chunked");
@@ -44,8 +45,8 @@ fn trailers() -> Vec<Case> {
     ]
 }
 
-/// §6.6.1: Date is the best available approximation of when the message was made. The cases tolerate a minute between
-/// the clocks.
+/// Cases for §6.6.1: Date is the best available approximation of when the message was made. The cases tolerate a minute
+/// between the clocks.
 fn dates() -> Vec<Case> {
     let asked = [
         ("a file", get("/hello.txt")),
@@ -71,6 +72,7 @@ fn dates() -> Vec<Case> {
     cases
 }
 
+/// Whether an IMF-fixdate is within a minute of the present time.
 fn is_present(date: &str) -> bool {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     parse_date(date).is_some_and(|moment| moment.abs_diff(now.cast_signed()) <= 60)

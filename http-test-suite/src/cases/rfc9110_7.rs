@@ -7,10 +7,11 @@ use super::prelude::*;
 
 /// The cases of this file.
 pub fn section() -> Section {
-    let cases = [targets(), misdirected(), connection_options(), forwarding(), upgrades()];
+    let cases = [targets(), other_schemes(), connection_options(), max_forwards(), upgrades()];
     Section::new("9110/7", "Routing", cases)
 }
 
+/// Cases for targets and values of Host that name another authority.
 fn targets() -> Vec<Case> {
     vec![
         // §7.1: the absolute form names the authority; the request is still answered on this connection.
@@ -27,8 +28,8 @@ fn targets() -> Vec<Case> {
     ]
 }
 
-/// §7.4: a request is rejected if the requirements of its target's scheme are not met.
-fn misdirected() -> Vec<Case> {
+/// Cases for §7.4: a request is rejected if the requirements of its target's scheme are not met.
+fn other_schemes() -> Vec<Case> {
     let foreign = |id: &str, target: &str| {
         should(id, format!("The target {target:?}, in an unsupported scheme, is rejected"))
             .send(get(target))
@@ -51,6 +52,7 @@ fn misdirected() -> Vec<Case> {
     ]
 }
 
+/// Cases for the options in the Connection header.
 fn connection_options() -> Vec<Case> {
     vec![
         should("9110/7.6.1/1", "An unknown connection option and the header of that name are ignored")
@@ -69,7 +71,8 @@ fn connection_options() -> Vec<Case> {
     ]
 }
 
-fn forwarding() -> Vec<Case> {
+/// Cases for Max-Forwards and Via, which do not keep an origin server from answering.
+fn max_forwards() -> Vec<Case> {
     vec![
         // §7.6.2: for any method but OPTIONS and TRACE it may be ignored.
         robust("9110/7.6.2/1", "Max-Forwards does not keep a GET from being answered")
@@ -87,7 +90,7 @@ fn forwarding() -> Vec<Case> {
     ]
 }
 
-/// §7.8: a server may ignore an Upgrade, and must not switch to a protocol that the client did not offer.
+/// Cases for §7.8: a server may ignore an Upgrade, and must not switch to a protocol that the client did not offer.
 fn upgrades() -> Vec<Case> {
     let offer = |protocol: &str| get("/").with("Connection: Upgrade").with(format!("Upgrade: {protocol}"));
     vec![

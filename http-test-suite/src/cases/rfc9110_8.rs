@@ -12,7 +12,7 @@ pub fn section() -> Section {
     Section::new("9110/8", "Representations", cases).on(Needs::Fixtures)
 }
 
-/// §8.3: a sender should say which media type its body has.
+/// Cases for §8.3: a sender should say which media type its body has.
 fn media_types() -> Vec<Case> {
     let types: [(&str, &[&str]); 10] = [
         ("/page.html", &["text/html"]),
@@ -37,7 +37,7 @@ fn media_types() -> Vec<Case> {
         // §8.3: where the type is not known, leave the header out or say octet-stream.
         robust("9110/8.3/20", "A file without an extension is not labelled as a type with scripts")
             .send(get("/no-extension"))
-            .expect([status(200), not_html()]),
+            .expect([status(200), text_or_unknown()]),
         robust("9110/8.3/21", "A query does not change the media type")
             .send(get("/hello.txt?page.html"))
             .expect(header("Content-Type", media_type(&["text/plain"]))),
@@ -54,6 +54,7 @@ fn media_types() -> Vec<Case> {
     cases
 }
 
+/// Cases for Content-Encoding.
 fn codings() -> Vec<Case> {
     vec![
         // §12.5.3 lets the server choose, but a client that sends no Accept-Encoding often cannot decode.
@@ -74,7 +75,7 @@ fn codings() -> Vec<Case> {
     ]
 }
 
-/// §8.6: a server should say the length that it knows.
+/// Cases for §8.6: a server should say the length that it knows.
 fn lengths() -> Vec<Case> {
     let sized = |id: &str, request: Request, length: usize| {
         should(id, format!("A response that has a body of {length} bytes says so"))
@@ -93,7 +94,7 @@ fn lengths() -> Vec<Case> {
     ]
 }
 
-/// §8.6: a server MUST NOT send another length than GET would have.
+/// Cases for §8.6: a server MUST NOT send another length than GET would have.
 fn lengths_by_head() -> Vec<Case> {
     let case = |needs| {
         move |(target, number): (&'static str, u32)| {
@@ -113,6 +114,7 @@ fn lengths_by_head() -> Vec<Case> {
     files.chain(handlers.into_iter().zip(20..).map(case(Needs::Echo))).collect()
 }
 
+/// Cases for Last-Modified.
 fn last_modified() -> Vec<Case> {
     vec![
         should("9110/8.8.2/1", "The Last-Modified of a file is its modification time")
@@ -126,7 +128,7 @@ fn last_modified() -> Vec<Case> {
             .send(get("/"))
             .expect([
                 status(200),
-                if_there("Last-Modified", "an IMF-fixdate", |date| parse_date(date).is_some()),
+                header_if_present("Last-Modified", "an IMF-fixdate", |date| parse_date(date).is_some()),
             ]),
         // §8.8.2.1. The rules for all responses say so; this file was modified in the year 2100.
         must("9110/8.8.2/4", "Last-Modified is not later than Date, even if the file is")
@@ -143,6 +145,7 @@ fn last_modified() -> Vec<Case> {
     ]
 }
 
+/// Cases for ETag.
 fn entity_tags() -> Vec<Case> {
     vec![
         should("9110/8.8.3/1", "A file has an entity tag")
@@ -150,7 +153,7 @@ fn entity_tags() -> Vec<Case> {
             .expect([status(200), header("ETag", any_value())]),
         must("9110/8.8.3/2", "An entity tag is quoted, with nothing before it but the prefix W/")
             .send(get("/hello.txt"))
-            .expect([status(200), if_there("ETag", "an entity tag", is_entity_tag)]),
+            .expect([status(200), header_if_present("ETag", "an entity tag", is_entity_tag)]),
         should("9110/8.8.3/3", "An entity tag stays the same as long as the file does")
             .after(get("/hello.txt"))
             .send(get("/hello.txt"))
@@ -191,25 +194,29 @@ fn media_type(names: &'static [&str]) -> ExpectedValue {
     })
 }
 
-fn not_html() -> Expectation {
-    if_there("Content-Type", "text/plain or application/octet-stream", |value| {
+/// The Content-Type is absent, text/plain or application/octet-stream.
+fn text_or_unknown() -> Expectation {
+    header_if_present("Content-Type", "text/plain or application/octet-stream", |value| {
         ["text/plain", "application/octet-stream"].iter().any(|name| value.starts_with(name))
     })
 }
 
-fn if_there(name: &'static str, what: &str, fits: fn(&str) -> bool) -> Expectation {
+/// The response has no header `name`, or its value passes `fits`; `what` describes such a value.
+fn header_if_present(name: &'static str, what: &str, fits: fn(&str) -> bool) -> Expectation {
     check_response(format!("no {name} but {what}"), move |response| match response.header(name) {
         Some(value) if !fits(value) => Err(format!("{name}: {value}")),
         _ => Ok(()),
     })
 }
 
+/// The response has no Content-Length, or the length of the prior body.
 fn length_of_prior() -> Expectation {
     compared_with_prior("the Content-Length that GET has, or none", |response, prior| {
         response.header("Content-Length").is_none_or(|length| length == prior.body.len().to_string())
     })
 }
 
+/// The response has an entity tag that differs from the prior one.
 fn another_tag() -> Expectation {
     compared_with_prior("another ETag", |response, prior| {
         response.header("ETag").is_some() && response.header("ETag") != prior.header("ETag")
@@ -223,6 +230,7 @@ fn is_entity_tag(tag: &str) -> bool {
     opaque.is_some_and(|opaque| opaque.chars().all(|c| c > ' ' && c != '"' && c != '\x7f'))
 }
 
+/// Whether two responses with different codings have different strong tags.
 fn tags_differ_if_encoded(response: &Response, plain: &Response) -> bool {
     let same_coding = response.header("Content-Encoding") == plain.header("Content-Encoding");
     let weak = response.header("ETag").is_none_or(|tag| tag.starts_with("W/"));

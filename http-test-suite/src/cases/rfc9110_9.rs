@@ -8,12 +8,12 @@ use super::prelude::*;
 /// The cases of this file.
 pub fn section() -> Section {
     let cases = [
-        known(),
-        unknown(),
+        known_methods(),
+        unknown_methods(),
         not_allowed(),
-        without_effect(),
+        methods_without_effect(),
         safe(),
-        same_by_head(),
+        head_like_get(),
         options(),
         connect(),
         trace(),
@@ -27,15 +27,16 @@ const VICTIM: &str = "/no-index/file.txt";
 /// The body of [`VICTIM`].
 const UNHARMED: &str = "A file in a directory without an index.\n";
 
-fn known() -> Vec<Case> {
+/// Cases for GET and HEAD, which every server must support.
+fn known_methods() -> Vec<Case> {
     vec![
         must("9110/9.1/1", "GET is supported").send(get("/")).expect(status(200)),
         must("9110/9.1/2", "HEAD is supported").send(head("/")).expect(status(200)),
     ]
 }
 
-/// §9.1: a method that is not recognized should be answered with 501.
-fn unknown() -> Vec<Case> {
+/// Cases for §9.1: a method that is not recognized should be answered with 501.
+fn unknown_methods() -> Vec<Case> {
     let methods = ["BREW", "GETX", "GE", "HEADER", "0"];
     let case = |(method, number)| {
         should(format!("9110/9.1/{number}"), format!("The method {method} is not recognized: 501"))
@@ -45,7 +46,7 @@ fn unknown() -> Vec<Case> {
     methods.into_iter().zip(20..).map(case).collect()
 }
 
-/// §9.1: a method that is known but not allowed is answered with 405, an unimplemented method with 501.
+/// Cases for §9.1: a method that is known but not allowed is answered with 405, an unimplemented method with 501.
 fn not_allowed() -> Vec<Case> {
     let methods = ["POST", "PUT", "DELETE", "PATCH", "PROPFIND"];
     let case = |(method, number)| {
@@ -72,7 +73,8 @@ fn not_allowed() -> Vec<Case> {
     cases
 }
 
-fn without_effect() -> Vec<Case> {
+/// Cases for requests that must not change or delete a file.
+fn methods_without_effect() -> Vec<Case> {
     let methods = ["PUT", "PATCH", "DELETE", "MOVE"];
     let case = |(method, number)| {
         should(format!("9110/9.1/{number}"), format!("{method} is rejected, and the file is what it was"))
@@ -88,7 +90,7 @@ fn without_effect() -> Vec<Case> {
     methods.into_iter().zip(60..).map(case).collect()
 }
 
-/// §9.2.1: safe methods change nothing, so that clients can follow any link.
+/// Cases for §9.2.1: safe methods change nothing, so that clients can follow any link.
 fn safe() -> Vec<Case> {
     let requests = [
         ("OPTIONS", request("OPTIONS", VICTIM)),
@@ -106,8 +108,8 @@ fn safe() -> Vec<Case> {
     requests.into_iter().zip(1..).map(case).collect()
 }
 
-/// §9.3.2: HEAD is GET without the body, whatever the status. The strict reader rejects any body after HEAD.
-fn same_by_head() -> Vec<Case> {
+/// Cases for §9.3.2: HEAD is GET without the body, whatever the status. The strict reader rejects any body after HEAD.
+fn head_like_get() -> Vec<Case> {
     let asked = [
         ("the root", head("/")),
         ("a file", head("/hello.txt")),
@@ -132,6 +134,7 @@ fn same_by_head() -> Vec<Case> {
     asked.into_iter().zip(1..).map(case).collect()
 }
 
+/// Cases for OPTIONS.
 fn options() -> Vec<Case> {
     vec![
         // §9.3.7: a successful response should list optional features; every server can list its methods in Allow.
@@ -148,7 +151,7 @@ fn options() -> Vec<Case> {
     ]
 }
 
-/// §9.3.6: an empty or invalid port must be rejected; an origin server makes no tunnels at all.
+/// Cases for §9.3.6: an empty or invalid port must be rejected; an origin server makes no tunnels at all.
 fn connect() -> Vec<Case> {
     let targets = ["test", "test:", "test:99999"];
     let case = |(target, number)| {
@@ -168,7 +171,7 @@ fn connect() -> Vec<Case> {
     targets.into_iter().zip(1..).map(case).chain(framings.into_iter().zip(10..).map(at_once)).collect()
 }
 
-/// §9.3.8: the response repeats the request, except headers that are likely to be secret.
+/// Cases for §9.3.8: the response repeats the request, except headers that are likely to be secret.
 fn trace() -> Vec<Case> {
     vec![
         should("9110/9.3.8/1", "TRACE is rejected, or answered with a message/http")
@@ -190,6 +193,7 @@ fn trace() -> Vec<Case> {
     ]
 }
 
+/// The response is a 501, or its Allow header lists GET and HEAD.
 fn allows_get_and_head_or_501() -> Expectation {
     response_that("an Allow that lists GET and HEAD, or 501", |response: &Response| {
         response.status == 501 || (response.lists("Allow", "GET") && response.lists("Allow", "HEAD"))

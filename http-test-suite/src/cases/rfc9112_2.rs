@@ -7,6 +7,7 @@ pub fn section() -> Section {
     Section::new("9112/2", "Message", [parsing(), pieces(), versions(), broken_versions()])
 }
 
+/// Cases for line ends, empty lines, and lines in the wrong place.
 fn parsing() -> Vec<Case> {
     vec![
         must("9112/2.1/1", "A request line, a Host and an empty line are a whole request")
@@ -70,7 +71,7 @@ fn parsing() -> Vec<Case> {
     ]
 }
 
-/// A message is a sequence of octets: segment boundaries have no meaning.
+/// Cases: A message is a sequence of octets: segment boundaries have no meaning.
 fn pieces() -> Vec<Case> {
     vec![
         must("9112/2.2/16", "A request that comes byte by byte is served")
@@ -101,6 +102,7 @@ fn pieces() -> Vec<Case> {
     ]
 }
 
+/// Cases for valid versions.
 fn versions() -> Vec<Case> {
     vec![
         // RFC 9110 §2.5: the response's version is the server's own, not the request's.
@@ -133,7 +135,7 @@ fn versions() -> Vec<Case> {
     ]
 }
 
-/// §2.3: `HTTP-version = "HTTP" "/" DIGIT "." DIGIT`, and the name is case-sensitive.
+/// Cases for §2.3: `HTTP-version = "HTTP" "/" DIGIT "." DIGIT`, and the name is case-sensitive.
 fn broken_versions() -> Vec<Case> {
     let broken = [
         "http/1.1",

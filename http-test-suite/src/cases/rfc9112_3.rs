@@ -24,6 +24,7 @@ pub fn section() -> Section {
     Section::new("9112/3", "Request Line", cases)
 }
 
+/// Cases for the form of the request line.
 fn request_line() -> Vec<Case> {
     let line_of = |length: usize| format!("GET /?{} HTTP/1.1", "q".repeat(length - "GET /? HTTP/1.1".len()));
     vec![
@@ -45,7 +46,7 @@ fn request_line() -> Vec<Case> {
     ]
 }
 
-/// §3: a server that takes other white space for the single spaces risks request smuggling.
+/// Cases for §3: a server that takes other white space for the single spaces risks request smuggling.
 fn whitespace() -> Vec<Case> {
     let lines = [
         "GET  / HTTP/1.1",
@@ -67,6 +68,7 @@ fn whitespace() -> Vec<Case> {
     lines.into_iter().zip(20..).map(case).collect()
 }
 
+/// Cases for the characters of a method, and their case.
 fn methods() -> Vec<Case> {
     vec![
         must("9112/3.1/1", "The method is case-sensitive: get is not GET")
@@ -90,6 +92,7 @@ fn methods() -> Vec<Case> {
     ]
 }
 
+/// Cases for the number and the place of Host headers.
 fn hosts() -> Vec<Case> {
     vec![
         must("9112/3.2/1", "A request without Host is answered with 400")
@@ -130,7 +133,7 @@ fn hosts() -> Vec<Case> {
     ]
 }
 
-/// RFC 9110 §7.2: `Host = uri-host [ ":" port ]`; RFC 3986 §3.2.2 lets a name have more than DNS does.
+/// Cases for RFC 9110 §7.2: `Host = uri-host [ ":" port ]`; RFC 3986 §3.2.2 lets a name have more than DNS does.
 fn good_hosts() -> Vec<Case> {
     let hosts = [
         "test",
@@ -160,6 +163,7 @@ fn good_hosts() -> Vec<Case> {
     hosts.into_iter().zip(20..).map(case).collect()
 }
 
+/// Cases for values of Host that are not `uri-host [ ":" port ]`.
 fn bad_hosts() -> Vec<Case> {
     let hosts = [
         "a b",
@@ -235,6 +239,7 @@ fn bad_hosts() -> Vec<Case> {
     hosts.into_iter().zip(40..).map(case).chain([future]).collect()
 }
 
+/// Cases for valid targets that are a path and a query.
 fn origin_form() -> Vec<Case> {
     vec![
         must("9112/3.2.1/1", "A query does not change which file is served")
@@ -254,7 +259,7 @@ fn origin_form() -> Vec<Case> {
     ]
 }
 
-/// §3: an invalid request line is answered with 400 or a redirect to the encoded target, and not repaired.
+/// Cases for §3: an invalid request line is answered with 400 or a redirect to the encoded target, and not repaired.
 fn bad_targets() -> Vec<Case> {
     let targets = [
         "/#fragment",
@@ -282,7 +287,7 @@ fn bad_targets() -> Vec<Case> {
     targets.into_iter().zip(20..).map(case).collect()
 }
 
-/// §3: the same before an application, whether it has a route for the path or not.
+/// Cases for §3: the same before an application, whether it has a route for the path or not.
 fn bad_targets_of_applications() -> Vec<Case> {
     let requests =
         [get("/echo|"), get("/echo?\""), get("/echo?%zz"), get("/no/such/thing|"), post("/x|", "abc")];
@@ -295,8 +300,8 @@ fn bad_targets_of_applications() -> Vec<Case> {
     requests.into_iter().zip(60..).map(case).collect()
 }
 
-/// §3 leaves the choice to the server. A redirect repairs links with characters that browsers do not encode; the
-/// body of a POST cannot follow it safely.
+/// Cases for §3 leaves the choice to the server. A redirect repairs links with characters that browsers do not encode;
+/// the body of a POST cannot follow it safely.
 fn corrected_targets() -> Vec<Case> {
     let targets = [
         ("/hello|.txt", "/hello%7C.txt"),
@@ -324,7 +329,7 @@ fn corrected_targets() -> Vec<Case> {
     by_files.chain(by_an_application).collect()
 }
 
-/// RFC 9110 §4.2.1, RFC 3986 §3.2.2.
+/// Cases for RFC 9110 §4.2.1, RFC 3986 §3.2.2.
 fn bad_authorities() -> Vec<Case> {
     let hosts = ["[1]", "[1.2.3.4]", "[1::2::3]", "[abc]", "[::1", "[::1]x", "::1", "te%zzst"];
     let case = |(host, number)| {
@@ -339,6 +344,7 @@ fn bad_authorities() -> Vec<Case> {
     hosts.into_iter().zip(20..).map(case).collect()
 }
 
+/// Cases for targets that are a whole URI.
 fn absolute_form() -> Vec<Case> {
     vec![
         must("9112/3.2.2/1", "The absolute form is accepted").send(get("http://test/")).expect(status(200)),
@@ -384,6 +390,7 @@ fn absolute_form() -> Vec<Case> {
     ]
 }
 
+/// Cases for targets that are an asterisk or an authority.
 fn other_forms() -> Vec<Case> {
     vec![
         should("9112/3.2.3/1", "The authority form is for CONNECT only")

@@ -10,7 +10,8 @@ pub fn section() -> Section {
     Section::new("9112/4", "Status Line", [versions(), reasons()])
 }
 
-/// RFC 9110 §2.5: a response's version is the highest that the server conforms to, even if the request was rejected.
+/// Cases for RFC 9110 §2.5: a response's version is the highest that the server conforms to, even if the request was
+/// rejected.
 fn versions() -> Vec<Case> {
     let requests = [
         ("a request for a missing file", Vec::from(get("/no/such/thing"))),
@@ -28,6 +29,7 @@ fn versions() -> Vec<Case> {
     requests.into_iter().zip(1..).map(case).collect()
 }
 
+/// Cases for the reason phrase, which must not repeat what the client sent.
 fn reasons() -> Vec<Case> {
     vec![
         robust("9112/4/20", "The reason phrase repeats nothing of what the client sent")

@@ -8,16 +8,17 @@ pub fn section() -> Section {
     let cases = [
         good_lines(),
         whitespace(),
-        numbers(),
+        many_headers(),
         space_before_the_colon(),
         bad_names(),
         bad_values(),
-        no_headers(),
-        folded(),
+        lines_that_are_no_headers(),
+        folded_lines(),
     ];
     Section::new("9112/5", "Field Syntax", cases)
 }
 
+/// Cases for valid header lines.
 fn good_lines() -> Vec<Case> {
     vec![
         // RFC 9110 §2.2 wants any value parsed that matches the grammar.
@@ -41,7 +42,7 @@ fn good_lines() -> Vec<Case> {
     ]
 }
 
-/// §5.1: white space around a value is not part of it; white space inside is.
+/// Cases for §5.1: white space around a value is not part of it; white space inside is.
 fn whitespace() -> Vec<Case> {
     let lines = [
         ("X:y", "X: y"),
@@ -60,7 +61,8 @@ fn whitespace() -> Vec<Case> {
     lines.into_iter().zip(1..).map(case).collect()
 }
 
-fn numbers() -> Vec<Case> {
+/// Cases for requests with many headers.
+fn many_headers() -> Vec<Case> {
     let many = |count: usize| -> String { (0..count).map(|number| format!("X-{number}: y\r\n")).collect() };
     vec![
         robust("9112/5/10", "A request with a hundred headers is understood")
@@ -81,7 +83,7 @@ fn numbers() -> Vec<Case> {
     ]
 }
 
-/// §5.1: a server MUST reject any white space between a header name and the colon with 400.
+/// Cases for §5.1: a server MUST reject any white space between a header name and the colon with 400.
 fn space_before_the_colon() -> Vec<Case> {
     let lines = ["X : y", "X\t: y", "User-Agent \t : y", "Transfer-Encoding : chunked"];
     let case = |(line, number)| {
@@ -96,7 +98,7 @@ fn space_before_the_colon() -> Vec<Case> {
     lines.into_iter().zip(20..).map(case).collect()
 }
 
-/// §2.2: what does not match the grammar SHOULD be answered with 400. A name is a token.
+/// Cases for §2.2: what does not match the grammar SHOULD be answered with 400. A name is a token.
 fn bad_names() -> Vec<Case> {
     let names: [&[u8]; 10] =
         [b"X Y", b"X(Y", b"X/Y", b"X=Y", b"X\"Y", b"X\0Y", b"X\x01Y", b"X\x0b", b"X\x7f", b"X\xe9"];
@@ -110,6 +112,7 @@ fn bad_names() -> Vec<Case> {
     names.into_iter().zip(20..).map(case).collect()
 }
 
+/// Cases for values with control characters.
 fn bad_values() -> Vec<Case> {
     // RFC 9110 §5.5: reject CR, LF and NUL, or replace each with a space before anything else.
     let mut cases = vec![
@@ -134,7 +137,8 @@ fn bad_values() -> Vec<Case> {
     cases
 }
 
-fn no_headers() -> Vec<Case> {
+/// Cases for lines without a colon, and other lines that are no header lines.
+fn lines_that_are_no_headers() -> Vec<Case> {
     let lines = [
         "X",
         "X y",
@@ -155,8 +159,8 @@ fn no_headers() -> Vec<Case> {
     lines.into_iter().zip(80..).map(case).collect()
 }
 
-/// §5.2: a folded line is answered with 400, or each fold is a space before the value is interpreted.
-fn folded() -> Vec<Case> {
+/// Cases for §5.2: a folded line is answered with 400, or each fold is a space before the value is interpreted.
+fn folded_lines() -> Vec<Case> {
     vec![
         must("9112/5.2/1", "A line folded with a space is rejected, or unfolded")
             .on(Needs::Echo)

@@ -19,16 +19,18 @@ pub fn section() -> Section {
         not_chunked_last(),
         odd_codings(),
         codings_in_http10(),
-        both(),
+        both_framings(),
     ];
     Section::new("9112/6", "Message Body", cases)
 }
 
+/// The header line that announces the chunked coding.
 const CHUNKED: &str = "Transfer-Encoding: chunked";
 
 /// The body `abc`, chunked.
 const ABC: &str = "3\r\nabc\r\n0\r\n\r\n";
 
+/// Cases for well-framed bodies.
 fn bodies() -> Vec<Case> {
     vec![
         must("9112/6.3/1", "A body is as long as Content-Length says")
@@ -58,7 +60,7 @@ fn bodies() -> Vec<Case> {
     ]
 }
 
-/// §6: framing is independent of the method.
+/// Cases for §6: framing is independent of the method.
 fn bodies_of_other_methods() -> Vec<Case> {
     let methods = ["HEAD", "OPTIONS", "PUT"];
     let case = |(method, number)| {
@@ -69,6 +71,7 @@ fn bodies_of_other_methods() -> Vec<Case> {
     methods.into_iter().zip(1..).map(case).collect()
 }
 
+/// Cases for valid values of Content-Length.
 fn good_lengths() -> Vec<Case> {
     // A length is decimal, also if it looks octal.
     let lengths = [("0003", "abc"), (" \t3 \t ", "abc"), ("010", "0123456789"), ("08", "01234567")];
@@ -83,7 +86,7 @@ fn good_lengths() -> Vec<Case> {
     lengths.into_iter().zip(1..).map(case).collect()
 }
 
-/// §6.3: an invalid Content-Length is answered with 400, and the connection closed.
+/// Cases for §6.3: an invalid Content-Length is answered with 400, and the connection closed.
 fn bad_lengths() -> Vec<Case> {
     let lengths = [
         "", "+3", "-3", "-0", "0x3", "3a", "3.0", "3 0", "3;", "\"3\"", "3\x0b", "3, 4", "3,+3", "\u{ff13}",
@@ -102,6 +105,7 @@ fn bad_lengths() -> Vec<Case> {
     lengths.into_iter().zip(20..).map(case).collect()
 }
 
+/// Cases for several lengths, in one header line or in two.
 fn repeated_lengths() -> Vec<Case> {
     let differing = [
         ["Content-Length: 3", "Content-Length: 4"],
@@ -151,7 +155,8 @@ fn repeated_lengths() -> Vec<Case> {
     differing.chain(equal.into_iter().zip(60..).map(equal_case)).chain(refused).collect()
 }
 
-/// RFC 9110 §8.6: anticipate large numerals. An integer type that is too small wraps each of these around to 3.
+/// Cases for RFC 9110 §8.6: anticipate large numerals. An integer type that is too small wraps each of these around to
+/// 3.
 fn large_lengths() -> Vec<Case> {
     let lengths = ["65539", "4294967299", "18446744073709551619", "680564733841876926926749214863536422915"];
     let case = |(length, number)| {
@@ -168,6 +173,7 @@ fn large_lengths() -> Vec<Case> {
     lengths.into_iter().zip(20..).map(case).collect()
 }
 
+/// Cases for the valid spellings of `chunked`.
 fn good_codings() -> Vec<Case> {
     let chunked = |line: &str| request("POST", "/").with(line);
     // §7: names of codings are in any case.
@@ -205,7 +211,7 @@ fn good_codings() -> Vec<Case> {
     lines.chain(padded.into_iter().zip(3..).map(padded_case)).chain([many]).collect()
 }
 
-/// §6.1: a coding that the server does not understand SHOULD be answered with 501.
+/// Cases for §6.1: a coding that the server does not understand SHOULD be answered with 501.
 fn unknown_codings() -> Vec<Case> {
     let codings = ["xyzzy, chunked", "xyzzy;level=\"1, 2\" , chunked"];
     let case = |(coding, number)| {
@@ -218,8 +224,8 @@ fn unknown_codings() -> Vec<Case> {
     codings.into_iter().zip(20..).map(case).collect()
 }
 
-/// §6.3: if chunked is not the last coding, the answer is 400 and the close. Where the last coding is unknown, §6.1
-/// allows 501.
+/// Cases for §6.3: if chunked is not the last coding, the answer is 400 and the close. Where the last coding is
+/// unknown, §6.1 allows 501.
 fn not_chunked_last() -> Vec<Case> {
     let codings = [
         "",
@@ -248,6 +254,7 @@ fn not_chunked_last() -> Vec<Case> {
     codings.into_iter().zip(80..).map(case).collect()
 }
 
+/// Cases for the chunked coding with a parameter, or twice.
 fn odd_codings() -> Vec<Case> {
     vec![
         // §7: parameters of chunked SHOULD be treated as an error.
@@ -270,7 +277,8 @@ fn odd_codings() -> Vec<Case> {
     ]
 }
 
-/// §6.1: in HTTP/1.0, Transfer-Encoding is a framing error, even beside a Content-Length: close after processing.
+/// Cases for §6.1: in HTTP/1.0, Transfer-Encoding is a framing error, even beside a Content-Length: close after
+/// processing.
 fn codings_in_http10() -> Vec<Case> {
     let http10 = || get("/").http10().with("Connection: keep-alive");
     vec![
@@ -292,8 +300,9 @@ fn codings_in_http10() -> Vec<Case> {
     ]
 }
 
-/// §6.1: a server MAY reject a request with both, or go by Transfer-Encoding alone. It MUST close in any case.
-fn both() -> Vec<Case> {
+/// Cases for §6.1: a server MAY reject a request with both, or go by Transfer-Encoding alone. It MUST close in any
+/// case.
+fn both_framings() -> Vec<Case> {
     let length = |length: usize| format!("Content-Length: {length}");
     vec![
         must("9112/6.1/50", "After a Content-Length and a Transfer-Encoding the connection closes")

@@ -21,7 +21,8 @@ pub fn section() -> Section {
     Section::new("9112/7", "Chunked Coding", cases)
 }
 
-/// §7.1: a recipient MUST be able to decode the chunked coding, and MUST ignore extensions that it does not know.
+/// Cases for §7.1: a recipient MUST be able to decode the chunked coding, and MUST ignore extensions that it does not
+/// know.
 fn good_chunks() -> Vec<Case> {
     let coded = [
         ("a chunk", "3\r\nabc\r\n0\r\n\r\n", "abc"),
@@ -41,19 +42,20 @@ fn good_chunks() -> Vec<Case> {
     let case = |((what, coded, content), number)| {
         must(format!("9112/7.1/{number}"), format!("A body is decoded: {what}"))
             .on(Needs::Echo)
-            .send(chunked(coded))
+            .send(echoed_chunks(coded))
             .send(post("/", "next"))
             .expect([responses([200, 200]), body(content), nth(1, body("next"))])
     };
     coded.into_iter().zip(1..).map(case).collect()
 }
 
+/// Cases for chunks that arrive in pieces.
 fn pieces() -> Vec<Case> {
     let content: Vec<u8> = (0..20_000_usize).map(|at| (at % 251) as u8).collect();
     vec![
         must("9112/7.1/20", "Chunks that come byte by byte are decoded")
             .on(Needs::Echo)
-            .send_bytewise(chunked("3;a=\"b\"\r\nabc\r\n002\r\n\r\n\r\n0\r\nX: y\r\n\r\n"))
+            .send_bytewise(echoed_chunks("3;a=\"b\"\r\nabc\r\n002\r\n\r\n\r\n0\r\nX: y\r\n\r\n"))
             .send(post("/", "next"))
             .expect([responses([200, 200]), body("abc\r\n"), nth(1, body("next"))]),
         must("9112/7.1/21", "A thousand chunks of a byte are a thousand bytes")
@@ -68,11 +70,11 @@ fn pieces() -> Vec<Case> {
     ]
 }
 
-/// §7.1: `chunk-size = 1*HEXDIG`. What does not match SHOULD be answered with 400 and the close (§2.2).
+/// Cases for §7.1: `chunk-size = 1*HEXDIG`. What does not match SHOULD be answered with 400 and the close (§2.2).
 fn bad_sizes() -> Vec<Case> {
     let sizes = ["", "-3", "+3", "0x3", "3g", "3,3", "3_", " 3", "\"3\"", "3 3", "3\x0b", "\u{ff13}", ";a"];
     let case = |(size, number)| {
-        malformed(
+        malformed_chunks(
             ("9112/7.1", number),
             format!("The chunk size {size:?} is rejected"),
             format!("{size}\r\nabc\r\n0\r\n\r\n"),
@@ -80,18 +82,19 @@ fn bad_sizes() -> Vec<Case> {
     };
     // §7.1.1 allows white space before an extension only; old senders pad a size with spaces.
     let padded = robust("9112/7.1/60", "A space behind the chunk size is ignored or rejected")
-        .send(ignored("3 \r\nabc\r\n0\r\n\r\n"))
+        .send(ignored_chunks("3 \r\nabc\r\n0\r\n\r\n"))
         .send(get("/"))
         .expect(either(responses([200, 200]), either(status(400), closes())));
     sizes.into_iter().zip(30..).flat_map(case).chain([padded]).collect()
 }
 
-/// §7.1: a recipient MUST anticipate large numerals. An integer type that is too small wraps each of these around to 3.
+/// Cases for §7.1: a recipient MUST anticipate large numerals. An integer type that is too small wraps each of these
+/// around to 3.
 fn large_sizes() -> Vec<Case> {
     let sizes = ["100000003", "10000000000000003", "100000000000000000000000000000003"];
     let case = |(size, number)| {
         must(format!("9112/7.1/{number}"), format!("The chunk size {size} is not taken for a smaller one"))
-            .send(ignored(&format!("{size}\r\nabc\r\n0\r\n\r\n")))
+            .send(ignored_chunks(&format!("{size}\r\nabc\r\n0\r\n\r\n")))
             .smuggled()
             .half_close()
             .expect([either(any_response(), no_response()), not_served()])
@@ -101,7 +104,7 @@ fn large_sizes() -> Vec<Case> {
     sizes.into_iter().chain(negative).zip(70..).map(case).collect()
 }
 
-/// §7.1: each line of the coding ends with CRLF, and so does the data of each chunk.
+/// Cases for §7.1: each line of the coding ends with CRLF, and so does the data of each chunk.
 fn bad_lines() -> Vec<Case> {
     let coded = [
         ("a bare LF behind the size", "3\nabc\r\n0\r\n\r\n"),
@@ -118,15 +121,15 @@ fn bad_lines() -> Vec<Case> {
         ("less data than the size says", "4\r\nabc\r\n0\r\n\r\n"),
     ];
     let case = |((what, coded), number): ((&str, &str), u32)| {
-        malformed(("9112/7.1", number), format!("Chunks are rejected: {what}"), coded)
+        malformed_chunks(("9112/7.1", number), format!("Chunks are rejected: {what}"), coded)
     };
     coded.into_iter().zip(90..).flat_map(case).collect()
 }
 
-/// §7.1.1: `chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )`.
+/// Cases for §7.1.1: `chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )`.
 fn bad_extensions() -> Vec<Case> {
     let case = |what: &str, extension: &str, number: u32| {
-        malformed(
+        malformed_chunks(
             ("9112/7.1.1", number),
             format!("The {what} {extension:?} is rejected"),
             format!("3{extension}\r\nabc\r\n0\r\n\r\n"),
@@ -159,7 +162,7 @@ fn bad_extensions() -> Vec<Case> {
     ];
     let extensions = extensions.into_iter().zip(20..);
     let extensions = extensions.flat_map(|(it, number)| case("malformed extension", it, number));
-    let last = malformed(
+    let last = malformed_chunks(
         ("9112/7.1.1", 50),
         "A malformed extension of the last chunk is rejected",
         "3\r\nabc\r\n0;[=}\r\n\r\n",
@@ -167,29 +170,30 @@ fn bad_extensions() -> Vec<Case> {
     controls.chain(extensions).chain(last).collect()
 }
 
-/// §7.1.1: a server ought to limit extensions in total, and answer 4xx beyond it.
+/// Cases for §7.1.1: a server ought to limit extensions in total, and answer 4xx beyond it.
 fn much_overhead() -> Vec<Case> {
     let long = "a".repeat(1 << 20);
     vec![
         robust("9112/7.1.1/40", "An extension of a megabyte is rejected")
-            .send(ignored(&format!("3;{long}\r\nabc\r\n0\r\n\r\n")))
+            .send(ignored_chunks(&format!("3;{long}\r\nabc\r\n0\r\n\r\n")))
             .smuggled()
             .expect([either(client_error(), closes()), not_served()]),
         robust("9112/7.1.1/41", "Extensions of a megabyte in many chunks are rejected")
-            .send(ignored(&format!("{}0\r\n\r\n", "1;aaaaaaaaaaaaa\r\nx\r\n".repeat(1 << 16))))
+            .send(ignored_chunks(&format!("{}0\r\n\r\n", "1;aaaaaaaaaaaaa\r\nx\r\n".repeat(1 << 16))))
             .smuggled()
             .expect([either(client_error(), closes()), not_served()]),
         robust("9112/7.1.2/40", "A trailer of a megabyte is rejected")
-            .send(ignored(&format!("0\r\nX: {long}\r\n\r\n")))
+            .send(ignored_chunks(&format!("0\r\nX: {long}\r\n\r\n")))
             .smuggled()
             .expect([either(client_error(), closes()), not_served()]),
         robust("9112/7.1/110", "A chunk size of a megabyte of zeros is rejected")
-            .send(ignored(&format!("{}3\r\nabc\r\n0\r\n\r\n", "0".repeat(1 << 20))))
+            .send(ignored_chunks(&format!("{}3\r\nabc\r\n0\r\n\r\n", "0".repeat(1 << 20))))
             .smuggled()
             .expect([either(client_error(), closes()), not_served()]),
     ]
 }
 
+/// Cases for valid trailers.
 fn good_trailers() -> Vec<Case> {
     let trailers = ["X: y\r\n", "X: y\r\nX: z\r\nY: \t a b \t\r\n", "X: \"\r\n"];
     let case = |(trailer, number)| {
@@ -198,14 +202,14 @@ fn good_trailers() -> Vec<Case> {
             format!("The request ends behind the trailer section {trailer:?}"),
         )
         .on(Needs::Echo)
-        .send(chunked(&format!("3\r\nabc\r\n0\r\n{trailer}\r\n")))
+        .send(echoed_chunks(&format!("3\r\nabc\r\n0\r\n{trailer}\r\n")))
         .send(post("/", "next"))
         .expect([responses([200, 200]), body("abc"), nth(1, body("next"))])
     };
     trailers.into_iter().zip(1..).map(case).collect()
 }
 
-/// §7.1.2: trailers are header lines, with the syntax of §5.
+/// Cases for §7.1.2: trailers are header lines, with the syntax of §5.
 fn bad_trailers() -> Vec<Case> {
     let trailers = [
         "X : y\r\n",
@@ -219,7 +223,7 @@ fn bad_trailers() -> Vec<Case> {
         "X: y\r\n : z\r\n",
     ];
     let case = |(trailer, number)| {
-        malformed(
+        malformed_chunks(
             ("9112/7.1.2", number),
             format!("The trailer section {trailer:?} is rejected"),
             format!("3\r\nabc\r\n0\r\n{trailer}\r\n"),
@@ -228,13 +232,13 @@ fn bad_trailers() -> Vec<Case> {
     trailers.into_iter().zip(20..).flat_map(case).collect()
 }
 
-/// RFC 9110 §5.1: a name is a token. §5.5: no control character but a tab is part of a value, though a recipient MAY
-/// keep most of them where that is safe.
+/// Cases for RFC 9110 §5.1: a name is a token. §5.5: no control character but a tab is part of a value, though a
+/// recipient MAY keep most of them where that is safe.
 fn bad_octets_in_trailers() -> Vec<Case> {
     let controls = || (0..b' ').chain([0x7f]);
     let case = |case: Case, trailer: &[u8]| {
         case.on(Needs::Echo)
-            .send([&chunked("3\r\nabc\r\n0\r\n"), trailer, b"\r\n\r\n"].concat())
+            .send([&echoed_chunks("3\r\nabc\r\n0\r\n"), trailer, b"\r\n\r\n"].concat())
             .smuggled()
             .expect([status(400), not_served(), closes()])
     };
@@ -250,9 +254,9 @@ fn bad_octets_in_trailers() -> Vec<Case> {
     names.chain(controls().filter(|octet| *octet != b'\t').zip(200..).map(value)).collect()
 }
 
-/// §7.1.2: a recipient MUST NOT merge trailers into the header section unless their definition says how.
+/// Cases for §7.1.2: a recipient MUST NOT merge trailers into the header section unless their definition says how.
 fn trailers_are_no_headers() -> Vec<Case> {
-    let with = |trailer: &str| chunked(&format!("3\r\nabc\r\n0\r\n{trailer}\r\n\r\n"));
+    let with = |trailer: &str| echoed_chunks(&format!("3\r\nabc\r\n0\r\n{trailer}\r\n\r\n"));
     let framing = ["Content-Length: 30", "Transfer-Encoding: gzip", "Host: other", "Connection: close"];
     let case = |(trailer, number)| {
         must(
@@ -270,8 +274,8 @@ fn trailers_are_no_headers() -> Vec<Case> {
         .send("3\r\nabc\r\n0\r\nX-Trailer: z\r\n\r\n")
         .expect([
             status(200),
-            body_that("the header section in the body", |content| holds(content, "X-Header: y")),
-            body_that("no trailer in the body", |content| !holds(content, "X-Trailer")),
+            body_that("the header section in the body", |content| contains_text(content, "X-Header: y")),
+            body_that("no trailer in the body", |content| !contains_text(content, "X-Trailer")),
         ]);
     let host = must("9112/7.1.2/51", "A Host in the trailer section does not count as Host")
         .send(request("GET", "/").without_host().with(CHUNKED))
@@ -280,12 +284,13 @@ fn trailers_are_no_headers() -> Vec<Case> {
     framing.into_iter().zip(60..).map(case).chain([merged, host]).collect()
 }
 
+/// The header line that announces the chunked coding.
 const CHUNKED: &str = "Transfer-Encoding: chunked";
 
 /// Two cases for malformed chunks; the number of the second is greater by 500. §2.2: what does not match the grammar
 /// SHOULD be answered with 400 and the close. A server that ignores the body of a GET may have answered before it
 /// finds that out, and then has to close.
-fn malformed(
+fn malformed_chunks(
     (section, number): (&str, u32),
     requirement: impl Into<String>,
     coded: impl Into<String>,
@@ -293,8 +298,11 @@ fn malformed(
     let (requirement, coded) = (requirement.into(), coded.into());
     let case = |number| should(format!("{section}/{number}"), requirement.as_str());
     [
-        case(number).send(ignored(&coded)).smuggled().expect([either(status(400), closes()), not_served()]),
-        case(number + 500).on(Needs::Echo).send(chunked(&coded)).smuggled().expect([
+        case(number)
+            .send(ignored_chunks(&coded))
+            .smuggled()
+            .expect([either(status(400), closes()), not_served()]),
+        case(number + 500).on(Needs::Echo).send(echoed_chunks(&coded)).smuggled().expect([
             status(400),
             not_served(),
             closes(),
@@ -303,15 +311,16 @@ fn malformed(
 }
 
 /// A request that is answered with its content.
-fn chunked(coded: &str) -> Vec<u8> {
+fn echoed_chunks(coded: &str) -> Vec<u8> {
     [Vec::from(request("POST", "/").with(CHUNKED)), coded.into()].concat()
 }
 
 /// A request whose body the server ignores, but must delimit all the same.
-fn ignored(coded: &str) -> Vec<u8> {
+fn ignored_chunks(coded: &str) -> Vec<u8> {
     [Vec::from(get("/").with(CHUNKED)), coded.into()].concat()
 }
 
-fn holds(content: &[u8], text: &str) -> bool {
+/// Whether the body contains this text.
+fn contains_text(content: &[u8], text: &str) -> bool {
     String::from_utf8_lossy(content).to_ascii_lowercase().contains(&text.to_ascii_lowercase())
 }

@@ -4,10 +4,10 @@ use super::prelude::*;
 
 /// The cases of this file.
 pub fn section() -> Section {
-    Section::new("9112/8", "Incomplete Messages", [heads(), bodies(), behind_others()])
+    Section::new("9112/8", "Incomplete Messages", [heads(), bodies(), incomplete_behind_complete()])
 }
 
-/// A head is complete only with its empty line.
+/// Cases: A head is complete only with its empty line.
 fn heads() -> Vec<Case> {
     let heads = [
         "G",
@@ -29,7 +29,7 @@ fn heads() -> Vec<Case> {
     heads.into_iter().zip(1..).map(case).collect()
 }
 
-/// §8: a body is incomplete below its Content-Length, and before the last chunk and the end of its trailers.
+/// Cases for §8: a body is incomplete below its Content-Length, and before the last chunk and the end of its trailers.
 fn bodies() -> Vec<Case> {
     let contents = [
         ("Content-Length: 4", ""),
@@ -56,7 +56,8 @@ fn bodies() -> Vec<Case> {
     contents.into_iter().zip(20..).map(case).collect()
 }
 
-fn behind_others() -> Vec<Case> {
+/// Cases for incomplete requests behind complete ones.
+fn incomplete_behind_complete() -> Vec<Case> {
     vec![
         must("9112/8/40", "A complete request is served, and an incomplete request behind it is not")
             .send(get("/"))

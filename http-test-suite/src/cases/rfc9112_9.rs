@@ -7,10 +7,12 @@ use super::prelude::*;
 
 /// The cases of this file.
 pub fn section() -> Section {
-    let cases = [persistence(), in_step(), pipelining(), half_close(), tear_down(), still_sending()];
+    let cases =
+        [persistence(), bodies_are_read(), pipelining(), half_close(), close_option(), still_sending()];
     Section::new("9112/9", "Connection Management", cases)
 }
 
+/// Cases for connections that stay open.
 fn persistence() -> Vec<Case> {
     vec![
         should("9112/9.3/1", "A connection persists after its first response")
@@ -34,15 +36,15 @@ fn persistence() -> Vec<Case> {
             .expect([status(200), closes()]),
         must("9112/9.3/6", "An HTTP/1.0 connection persists only if asked to, and the response says so")
             .send(get("/").http10().with("Connection: keep-alive"))
-            .expect([status(200), open_only_if_said()]),
+            .expect([status(200), open_only_if_keep_alive()]),
         must("9112/9.3/7", "The option close ends the connection in HTTP/1.0 whatever stands beside it")
             .send(get("/").http10().with("Connection: keep-alive, close"))
             .expect([status(200), closes()]),
     ]
 }
 
-/// §9.3: read the body of a request to its end, or close; otherwise the body is taken for the next request.
-fn in_step() -> Vec<Case> {
+/// Cases for §9.3: read the body of a request to its end, or close; otherwise the body is taken for the next request.
+fn bodies_are_read() -> Vec<Case> {
     vec![
         must("9112/9.3/20", "The body of a GET is not taken for a request")
             .send(get("/").body(SMUGGLED))
@@ -76,6 +78,7 @@ fn in_step() -> Vec<Case> {
     ]
 }
 
+/// Cases for pipelined requests, which must be answered in order.
 fn pipelining() -> Vec<Case> {
     vec![
         must("9112/9.3.2/1", "Pipelined requests are answered in their order")
@@ -123,7 +126,8 @@ fn pipelining() -> Vec<Case> {
     ]
 }
 
-/// §9.6: either side may close its half of the connection alone; a client may close its half after its last request.
+/// Cases for §9.6: either side may close its half of the connection alone; a client may close its half after its last
+/// request.
 fn half_close() -> Vec<Case> {
     vec![
         robust("9112/9.5/1", "A client that has closed its sending side still gets its response")
@@ -151,7 +155,8 @@ fn half_close() -> Vec<Case> {
     ]
 }
 
-fn tear_down() -> Vec<Case> {
+/// Cases for the option `close` in Connection.
+fn close_option() -> Vec<Case> {
     vec![
         must("9112/9.6/1", "The option close ends the connection after the response")
             .send(get("/").closing())
@@ -196,8 +201,10 @@ fn tear_down() -> Vec<Case> {
     ]
 }
 
-/// §9.6: if a server closes with bytes unread, the kernel sends a reset, and the reset can cost the client the response.
+/// Cases for §9.6: if a server closes with bytes unread, the kernel sends a reset, and the reset can cost the client
+/// the response.
 fn still_sending() -> Vec<Case> {
+    /// The length of a body that no socket buffer holds.
     const MUCH: usize = 4 << 20;
     let much = || vec![b'x'; MUCH];
     vec![
@@ -223,7 +230,7 @@ fn still_sending() -> Vec<Case> {
 }
 
 /// The connection is open exactly if the response says keep-alive, as an HTTP/1.0 client that offers keep-alive expects.
-fn open_only_if_said() -> Expectation {
+fn open_only_if_keep_alive() -> Expectation {
     of_exchange(
         "a connection that is open only if the response says keep-alive",
         1,

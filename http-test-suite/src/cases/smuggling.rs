@@ -22,6 +22,7 @@ pub fn section() -> Section {
     Section::new("smuggling", "Request Smuggling", cases)
 }
 
+/// The header line that announces the chunked coding.
 const CHUNKED: &str = "Transfer-Encoding: chunked";
 
 /// Body that ends before the smuggled request for a server that decodes chunks, and behind it for a server that
@@ -35,11 +36,12 @@ fn in_a_chunk() -> String {
     format!("{:x}\r\n{SMUGGLED}\r\n0\r\n\r\n", SMUGGLED.len())
 }
 
+/// Makes the header line for the length of this body.
 fn length(content: &str) -> String {
     format!("Content-Length: {}", content.len())
 }
 
-/// RFC 9112 §6.1: reject, or go by Transfer-Encoding, and close in any case.
+/// Cases for RFC 9112 §6.1: reject, or go by Transfer-Encoding, and close in any case.
 fn both_framings() -> Vec<Case> {
     let (behind, within) = (behind_last_chunk(), in_a_chunk());
     // The length of the chunk-size line, so that the chunk's data is the next thing read.
@@ -74,9 +76,9 @@ fn both_framings() -> Vec<Case> {
     ]
 }
 
-/// TE.TE: some servers see a Transfer-Encoding in each of these lines, others do not. A server that does not finds the
-/// request inside the body that a Content-Length frames; a server that does finds it behind the body, and has to
-/// close there.
+/// Cases: TE.TE: some servers see a Transfer-Encoding in each of these lines, others do not. A server that does not
+/// finds the request inside the body that a Content-Length frames; a server that does finds it behind the body, and has
+/// to close there.
 fn disguised_codings() -> Vec<Case> {
     let content = behind_last_chunk();
     let bytes = |line: &[u8]| {
@@ -119,7 +121,7 @@ fn disguised_codings() -> Vec<Case> {
     spaced.chain(unknown).chain(unclear).collect()
 }
 
-/// The same for a Content-Length of zero behind the correct Content-Length.
+/// Cases: The same for a Content-Length of zero behind the correct Content-Length.
 fn disguised_lengths() -> Vec<Case> {
     let lines: [&[u8]; 4] = [
         b"Content-Length\0: 0",
@@ -144,8 +146,8 @@ fn disguised_lengths() -> Vec<Case> {
     lines.into_iter().zip(80..).map(case).chain([underscore]).collect()
 }
 
-/// Lengths that some servers read in another base, with a sign, or not at all. The hidden request is the body for one
-/// reader, and behind the body for another.
+/// Cases: Lengths that some servers read in another base, with a sign, or not at all. The hidden request is the body
+/// for one reader, and behind the body for another.
 fn odd_lengths() -> Vec<Case> {
     // RFC 9110 §8.6: a length is decimal. In octal, 0130 ends before the request, which is as long as the difference.
     let octal = || format!("{}{SMUGGLED}", "x".repeat(0o130));
@@ -167,7 +169,7 @@ fn odd_lengths() -> Vec<Case> {
     lines.into_iter().zip(91..).map(case).collect()
 }
 
-/// CL.0: routes on which servers forget that a request has content. RFC 9112 §9.3: read it, or close.
+/// Cases: CL.0: routes on which servers forget that a request has content. RFC 9112 §9.3: read it, or close.
 fn unread_bodies() -> Vec<Case> {
     let requests = [
         ("a redirect", get("/dir")),
@@ -191,7 +193,7 @@ fn unread_bodies() -> Vec<Case> {
     requests.into_iter().zip(100..).map(case).collect()
 }
 
-/// Lines of the chunked coding that end in different places. The request is inside a chunk for one reader.
+/// Cases: Lines of the chunked coding that end in different places. The request is inside a chunk for one reader.
 fn chunk_lines() -> Vec<Case> {
     let coded = |number: u32, what: &str, coded: String| {
         // A server may answer a GET before it reads the content. Then it has to close.
@@ -236,7 +238,7 @@ fn chunk_lines() -> Vec<Case> {
     ]
 }
 
-/// Lines that some servers take for empty lines.
+/// Cases: Lines that some servers take for empty lines.
 fn heads_that_end_early() -> Vec<Case> {
     let lines = ["\r\r\n", "\0\r\n", "\x0b\r\n", "\r"];
     let case = |(line, number)| {
@@ -251,7 +253,7 @@ fn heads_that_end_early() -> Vec<Case> {
     lines.into_iter().zip(140..).map(case).collect()
 }
 
-/// Request lines that hold two requests, or that some servers end too early.
+/// Cases: Request lines that hold two requests, or that some servers end too early.
 fn request_lines() -> Vec<Case> {
     let starts = ["GET /\r\n", "GET / HTTP/1.1\r", "GET / HTTP/1.1 ", "GET /?\0", "0\r\n", "x=y"];
     let case = |(start, number)| {
@@ -266,8 +268,8 @@ fn request_lines() -> Vec<Case> {
     starts.into_iter().zip(160..).map(case).collect()
 }
 
-/// RFC 9110 §9.3.6: CONNECT has no body, and what follows it is for the tunnel. A server without tunnels cannot know
-/// where the next request begins.
+/// Cases for RFC 9110 §9.3.6: CONNECT has no body, and what follows it is for the tunnel. A server without tunnels
+/// cannot know where the next request begins.
 fn behind_connect() -> Vec<Case> {
     let connect = || request("CONNECT", "test:80");
     let requests: [(&str, Vec<u8>); 2] = [
@@ -282,7 +284,7 @@ fn behind_connect() -> Vec<Case> {
     requests.into_iter().zip(190..).map(case).collect()
 }
 
-/// 0.CL: whether a body comes is a matter of the framing, not of Expect (RFC 9110 §10.1.1).
+/// Cases: 0.CL: whether a body comes is a matter of the framing, not of Expect (RFC 9110 §10.1.1).
 fn expectations() -> Vec<Case> {
     let lines = ["Expect: 100-continue", "Expect: y 100-continue"];
     let case = |(line, number)| {

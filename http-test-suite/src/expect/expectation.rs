@@ -91,6 +91,7 @@ pub fn of_exchange(
     new(description, responses, ending, move |exchange, _| check(exchange))
 }
 
+/// Makes an expectation that needs no GET before it, and at least one response.
 fn new(
     description: impl Into<String>,
     responses: usize,

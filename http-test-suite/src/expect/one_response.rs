@@ -141,7 +141,9 @@ pub fn no_interim() -> Expectation {
 /// The response to HEAD has the status and the headers of the response to GET, except headers that depend on the time
 /// (RFC 9110 §9.3.2). The suite first sends the GET, on a connection of its own.
 pub fn same_as_get() -> Expectation {
+    /// Headers that depend on the time or the connection.
     const MOMENTARY: [&str; 4] = ["Date", "Connection", "Keep-Alive", "Age"];
+    /// Headers that a response to HEAD may leave out.
     const OF_BODY: [&str; 3] = ["Content-Length", "Transfer-Encoding", "Vary"];
     let among = |names: &[&str], name: &str| names.iter().any(|n| n.eq_ignore_ascii_case(name));
     let check = move |response: &Response, get: &Response| {
@@ -183,6 +185,7 @@ pub fn same_header(name: &'static str) -> Expectation {
     })
 }
 
+/// A body as a phrase for messages.
 fn show(body: &[u8]) -> String {
     if body.is_empty() { "of no bytes".into() } else { format!("\"{}\"", preview(body, 60)) }
 }

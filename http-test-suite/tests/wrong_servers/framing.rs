@@ -139,6 +139,7 @@ fn every_smuggled_request_is_served_by_a_wrong_parser() {
     assert!(idle.is_empty(), "no case smuggles a request past {:?}", idle[0].0.name);
 }
 
+/// Serves every request that the parser finds.
 fn serve(mut stream: TcpStream, parser: WrongParser) {
     let (mut unread, mut buffer) = (String::new(), [0; 64 * 1024]);
     while let Ok(count @ 1..) = stream.read(&mut buffer) {
@@ -181,6 +182,7 @@ impl WrongParser {
         Some((format!("HTTP/1.1 200 OK\r\n{headers}\r\n{body}"), end + content))
     }
 
+    /// The length of the chunked body at the start of `text`; `None` if it is incomplete.
     fn chunks(&self, text: &str) -> Option<usize> {
         let mut read = 0;
         loop {

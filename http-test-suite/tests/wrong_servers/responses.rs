@@ -13,10 +13,12 @@ use super::server::{DATE, TIMEOUT, VALIDATORS, WrongServer, ids, listen, passed,
 /// Nearly all time is spent waiting for timeouts.
 const JOBS: usize = 256;
 
+/// Makes a server that keeps its connections open.
 const fn open(name: &'static str, respond: fn(&str) -> String) -> WrongServer {
     WrongServer { name, respond, closes: false }
 }
 
+/// Makes a server that closes after its first response.
 const fn closing(name: &'static str, respond: fn(&str) -> String) -> WrongServer {
     WrongServer { name, respond, closes: true }
 }

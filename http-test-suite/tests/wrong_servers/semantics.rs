@@ -194,6 +194,7 @@ fn right(head: &str) -> String {
     }
 }
 
+/// A response 200 with these headers.
 fn ok(head: &str, headers: &str) -> String {
     let path = head.split(' ').nth(1).unwrap_or_default();
     let media_type = match path.rsplit('.').next() {
@@ -205,10 +206,12 @@ fn ok(head: &str, headers: &str) -> String {
     response(head, "200 OK", &format!("{validators}{headers}"), media_type)
 }
 
+/// An error with this status.
 fn rejected(head: &str, status: &str) -> String {
     response(head, status, "Allow: GET, HEAD\r\n", "text/plain")
 }
 
+/// A well-formed response with this status, these headers and this media type.
 fn response(head: &str, status: &str, headers: &str, media_type: &str) -> String {
     let body = if head.starts_with("HEAD ") { "" } else { HELLO };
     format!(
@@ -216,6 +219,7 @@ fn response(head: &str, status: &str, headers: &str, media_type: &str) -> String
     )
 }
 
+/// The right response with this entity tag.
 fn retag(head: &str, tag: &str) -> String {
     let response = right(head);
     match response.split_once("ETag: ").and_then(|(before, rest)| Some((before, rest.split_once("\r\n")?.1)))
@@ -225,17 +229,21 @@ fn retag(head: &str, tag: &str) -> String {
     }
 }
 
+/// The right response with this media type.
 fn retype(head: &str, media_type: &str) -> String {
     ["text/html", "text/plain", "image/png"].iter().fold(right(head), |response, old| {
         response.replace(&format!("Content-Type: {old}"), &format!("Content-Type: {media_type}"))
     })
 }
 
+/// Another number for each call.
 fn count() -> String {
+    /// The last number.
     static COUNT: AtomicU32 = AtomicU32::new(0);
     COUNT.fetch_add(1, Ordering::Relaxed).to_string()
 }
 
+/// The head without its line ends.
 fn one_line(head: &str) -> String {
     head.trim_end().replace("\r\n", " ")
 }

@@ -41,6 +41,7 @@ impl WrongServer {
         listen(move |stream| self.serve(stream))
     }
 
+    /// Serves one connection.
     fn serve(self, mut stream: TcpStream) {
         let (mut unread, mut searched, mut buffer) = (Vec::new(), 0, [0; 64 * 1024]);
         while let Ok(count @ 1..) = stream.read(&mut buffer) {

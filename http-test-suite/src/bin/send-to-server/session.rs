@@ -156,6 +156,7 @@ impl Session {
         show(at.saturating_duration_since(self.sent_at))
     }
 
+    /// How the connection ended, as the end of a sentence.
     fn end(&self) -> &'static str {
         match self.connection.end {
             ConnectionEnd::Open => "left open by the server",
