@@ -410,15 +410,21 @@ impl ResponseReader {
     }
 }
 
-/// Shows bytes in a message: printable ASCII as it is, everything else as in a Rust string. After `max` bytes, it says
-/// how many were left out.
+/// Shows bytes in a message: printable ASCII as it is, everything else and backslashes as in a Rust string. After `max`
+/// bytes, it says how many were left out.
 pub fn preview(bytes: &[u8], max: usize) -> String {
-    match bytes.split_at_checked(max) {
-        Some((shown, rest)) if !rest.is_empty() => {
-            format!("{} … {} bytes more", shown.escape_ascii(), rest.len())
+    let (shown, rest) = bytes.split_at(max.min(bytes.len()));
+    let mut text = String::new();
+    for byte in shown {
+        match byte {
+            b'"' | b'\'' => text.push(char::from(*byte)),
+            _ => text.extend(byte.escape_ascii().map(char::from)),
         }
-        _ => bytes.escape_ascii().to_string(),
     }
+    if !rest.is_empty() {
+        text.push_str(&format!(" … {} bytes more", rest.len()));
+    }
+    text
 }
 
 /// The start of a line, in quotation marks, for a message.
@@ -741,6 +747,12 @@ mod tests {
         }
         assert!(reader.has_unusual_chunks());
         assert_eq!(reader.trailers().collect::<Vec<_>>(), [(&b"T"[..], &b"u"[..])]);
+    }
+
+    #[test]
+    fn shows_every_byte() {
+        assert_eq!(preview(b"a \"b'\r\n\t\\\x00\xff", 99), "a \"b'\\r\\n\\t\\\\\\x00\\xff");
+        assert_eq!(preview(b"abcdef", 2), "ab … 4 bytes more");
     }
 
     #[test]
