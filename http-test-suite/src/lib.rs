@@ -27,4 +27,4 @@ pub mod rules;
 pub mod runner;
 
 pub use report::Report;
-pub use runner::{Options, Target, run, run_with};
+pub use runner::{Options, Target, run};

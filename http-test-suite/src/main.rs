@@ -10,8 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use http_test_suite::{Options, Report, Target, cases, duration, fixtures, run_with};
-use indicatif::{ProgressBar, ProgressStyle};
+use http_test_suite::{Options, Report, Target, cases, duration, fixtures, run};
 
 /// Tests an HTTP/1.1 server for conformance by the bytes that it sends.
 ///
@@ -112,22 +111,14 @@ fn execute(command_line: &CommandLine) -> Result<bool, Box<dyn Error>> {
     Ok(report.passes(command_line.strict))
 }
 
-/// Runs the cases with a progress bar.
+/// Runs the cases.
 fn test(command_line: &CommandLine) -> Result<Report, Box<dyn Error>> {
     let server = &command_line.server;
     let mut target = Target::new(server).map_err(|error| format!("{server}: {error}"))?;
     if let Some(echo) = &command_line.echo {
         target = target.with_echo(echo).map_err(|error| format!("{echo}: {error}"))?;
     }
-    // indicatif draws the bar on a terminal only.
-    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")?);
-    let report = run_with(&target, &command_line.options(), |outcome, count| {
-        bar.set_length(count as u64);
-        bar.set_message(outcome.id.clone());
-        bar.inc(1);
-    });
-    bar.finish_and_clear();
-    Ok(report?)
+    Ok(run(&target, &command_line.options())?)
 }
 
 /// The chosen cases, one a line.

@@ -85,30 +85,13 @@ impl Options {
 ///
 /// If no connection can be made to begin with.
 pub fn run(target: &Target, options: &Options) -> io::Result<Report> {
-    run_with(target, options, |_, _| {})
-}
-
-/// Like [`run`], but calls `on_outcome` after each case with its outcome and the number of chosen cases.
-///
-/// # Errors
-///
-/// If no connection can be made to begin with.
-pub fn run_with(
-    target: &Target,
-    options: &Options,
-    on_outcome: impl Fn(&Outcome, usize) + Sync,
-) -> io::Result<Report> {
     let chosen: Vec<(&Section, &Case)> = cases::all()
         .iter()
         .flat_map(|section| section.cases.iter().map(move |case| (section, case)))
         .filter(|(_, case)| options.chooses(&case.id))
         .collect();
     let runner = Runner::new(target, options)?;
-    let outcomes = map_in_parallel(options.jobs, &chosen, |(section, case)| {
-        let outcome = runner.run(section, case);
-        on_outcome(&outcome, chosen.len());
-        outcome
-    });
+    let outcomes = map_in_parallel(options.jobs, &chosen, |(section, case)| runner.run(section, case));
     Ok(Report { server: target.server.to_string(), outcomes })
 }
 

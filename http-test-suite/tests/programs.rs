@@ -1,4 +1,4 @@
-//! Tests of the program `send-to-server`: the bytes it sends, what it prints, and its exit codes.
+//! Tests of the programs: the bytes that `send-to-server` sends, what it prints, its exit codes; and each help and version.
 
 #![allow(clippy::unwrap_used, reason = "the lints know tests by their attribute, not their folder")]
 
@@ -131,5 +131,22 @@ fn rejects_wrong_usage() {
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_send-to-server")).args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn each_program_has_its_own_help_and_version() {
+    let (suite, sender) = (env!("CARGO_BIN_EXE_http-test-suite"), env!("CARGO_BIN_EXE_send-to-server"));
+    for (program, arguments, expected) in [
+        (suite, &["--version"][..], concat!("http-test-suite ", env!("CARGO_PKG_VERSION"))),
+        (sender, &["--version"], concat!("send-to-server ", env!("CARGO_PKG_VERSION"))),
+        (suite, &["--help"], "Tests an HTTP/1.1 server"),
+        (suite, &["fixtures", "--help"], "Write the document root"),
+        (sender, &["--help"], "Sends a request to a server"),
+    ] {
+        let output = Command::new(program).args(arguments).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{arguments:?}: {output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.starts_with(expected), "{text}");
     }
 }
