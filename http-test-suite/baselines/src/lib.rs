@@ -1,5 +1,5 @@
-//! What the servers here share: listening, announcing the address, and stopping at a signal. Each program has its own
-//! code for serving.
+//! What the servers here share: options, listening, announcing the address, and stopping at a signal. Each program has
+//! its own code for serving.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::{
@@ -11,17 +11,16 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     num::NonZero,
+    path::PathBuf,
     process,
     sync::{Arc, atomic::AtomicBool},
     thread,
 };
 
-pub mod hyper;
-
 /// The length of the accept queue of each socket.
 const BACKLOG: i32 = 4096;
 
-/// The port, and the number of threads that serve.
+/// The options of every server: the port, and the number of threads that serve.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Listening {
     /// Port on 127.0.0.1; 0 chooses a free port
@@ -31,6 +30,18 @@ pub struct Listening {
     /// Threads that serve
     #[arg(short, long, value_name = "N", default_value = "1")]
     pub workers: NonZero<usize>,
+}
+
+/// The options of a server that serves a directory, or the same bytes for every request.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Content {
+    /// The directory
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub root: PathBuf,
+
+    /// Instead of a directory, serve the same bytes for every request, of this length
+    #[arg(long, value_name = "BYTES", conflicts_with = "root")]
+    pub size: Option<usize>,
 }
 
 impl Listening {
@@ -66,7 +77,7 @@ impl Listening {
     }
 }
 
-/// Prints a line with the name and the address. From now on SIGTERM and SIGINT end the program at once, with code 0.
+/// Prints a line with the name and the address. From then on SIGTERM and SIGINT end the program at once, with code 0.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Checks that every server prints its address, answers requests, and ends at SIGTERM.
+//! Checks that every server prints its address, responds to requests, and exits at SIGTERM.
 
 #![allow(clippy::expect_used)]
 
@@ -10,20 +10,12 @@ use std::{
     time::Duration,
 };
 
-/// Starts `program`, requests each target on a connection of its own, and compares the status, and the content if the
-/// status is 200.
-fn check(program: &str, arguments: &[&str], expected: &[(&str, u16, &[u8])]) {
-    let mut server = Server::start(program, arguments);
-    for &(target, status, content) in expected {
-        let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        let answer = server.ask(&[&request]);
-        assert!(answer.starts_with(format!("HTTP/1.1 {status} ").as_bytes()), "{program} {target}");
-        assert!(status != 200 || answer.ends_with(&[b"\r\n\r\n", content].concat()), "{program} {target}");
-    }
-    kill_process(Pid::from_child(&server.child), Signal::TERM).expect("it runs");
-    assert!(server.child.wait().expect("it ends").success(), "{program}");
-}
+const HYPER: &str = env!("CARGO_BIN_EXE_hyper");
+const ACTIX: &str = env!("CARGO_BIN_EXE_actix-dir");
+const TINY_HTTP: &str = env!("CARGO_BIN_EXE_tiny-http");
+const LIMIT: &str = env!("CARGO_BIN_EXE_limit");
 
+/// A server. It is killed when dropped, unless it has exited.
 struct Server {
     child: Child,
     address: String,
@@ -39,70 +31,73 @@ impl Server {
         Server { child, address }
     }
 
-    /// Sends each piece after some bytes of the answer to the piece before; the last piece must make the server close.
-    fn ask(&self, pieces: &[&str]) -> Vec<u8> {
+    /// Sends each piece after some bytes of the response to the piece before; the last piece must make the server close.
+    fn send(&self, pieces: &[&str]) -> Vec<u8> {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
         stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a socket");
-        let (last, earlier) = pieces.split_last().expect("a request");
-        let mut answer = Vec::new();
-        for piece in earlier {
+        let mut response = Vec::new();
+        for (index, piece) in pieces.iter().enumerate() {
+            if index > 0 {
+                let mut some = [0; 4096];
+                let len = stream.read(&mut some).expect("it responds");
+                response.extend_from_slice(&some[..len]);
+            }
             stream.write_all(piece.as_bytes()).expect("it reads");
-            let mut some = [0; 4096];
-            let len = stream.read(&mut some).expect("it answers");
-            answer.extend_from_slice(&some[..len]);
         }
-        stream.write_all(last.as_bytes()).expect("it reads");
-        stream.read_to_end(&mut answer).expect("it closes");
-        answer
+        stream.read_to_end(&mut response).expect("it closes");
+        response
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The server has ended already, unless an assertion failed.
+        // The server has exited already, unless an assertion failed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-const HERE: &str = env!("CARGO_MANIFEST_DIR");
-const THIS: &[u8] = include_bytes!("serve.rs");
+/// Starts a server, requests each target on a connection of its own, compares the status, and the content if there is
+/// one, and stops the server.
+fn check(program: &str, arguments: &[&str], expected: &[(&str, u16, &[u8])]) {
+    let mut server = Server::start(program, arguments);
+    for &(target, status, content) in expected {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let response = server.send(&[&request]);
+        assert!(response.starts_with(format!("HTTP/1.1 {status} ").as_bytes()), "{program} {target}");
+        assert!(status != 200 || response.ends_with(&[b"\r\n\r\n", content].concat()), "{program} {target}");
+    }
+    kill_process(Pid::from_child(&server.child), Signal::TERM).expect("it runs");
+    assert!(server.child.wait().expect("it exits").success(), "{program}");
+}
 
 #[test]
 fn serves_directories() {
-    for program in
-        [env!("CARGO_BIN_EXE_hyper-dir"), env!("CARGO_BIN_EXE_actix-dir"), env!("CARGO_BIN_EXE_tiny-http")]
-    {
-        check(
-            program,
-            &["-w", "2", "-r", HERE],
-            &[("/tests/serve.rs", 200, THIS), ("/absent", 404, b""), ("/../baselines/Cargo.toml", 404, b"")],
-        );
+    let this_file: &[u8] = include_bytes!("serve.rs");
+    let expected =
+        [("/tests/serve.rs", 200, this_file), ("/absent", 404, b""), ("/../baselines/Cargo.toml", 404, b"")];
+    for program in [HYPER, ACTIX, TINY_HTTP] {
+        check(program, &["-w", "2", "-r", env!("CARGO_MANIFEST_DIR")], &expected);
     }
 }
 
 #[test]
 fn serves_the_same_bytes_for_every_request() {
-    let hello = [b'x'; 7];
-    check(env!("CARGO_BIN_EXE_hyper-hello"), &["--size", "7"], &[("/", 200, &hello), ("/a", 200, &hello)]);
-    check(env!("CARGO_BIN_EXE_tiny-http"), &["--size", "7"], &[("/", 200, &hello), ("/a", 200, &hello)]);
-    check(env!("CARGO_BIN_EXE_limit"), &["--size", "7"], &[("/", 200, &hello), ("/a", 200, &hello)]);
-    check(
-        env!("CARGO_BIN_EXE_limit"),
-        &["--size", "7", "--eager"],
-        &[("/", 200, &hello), ("/a", 200, &hello)],
-    );
+    for (program, eager) in [(HYPER, None), (TINY_HTTP, None), (LIMIT, None), (LIMIT, Some("--eager"))] {
+        let arguments: Vec<&str> = ["--size", "7"].into_iter().chain(eager).collect();
+        check(program, &arguments, &[("/", 200, b"xxxxxxx"), ("/a", 200, b"xxxxxxx")]);
+    }
 }
 
 /// The limit has its own search for the end of a request.
 #[test]
 fn the_limit_finds_every_request() {
-    for eager in [&["--size", "1"][..], &["--size", "1", "--eager"]] {
-        let server = Server::start(env!("CARGO_BIN_EXE_limit"), eager);
-        let check = |pieces: &[&str], answers: usize| {
-            let answer = server.ask(pieces);
-            let found = answer.windows(5).filter(|window| window == b"\r\n\r\nx").count();
-            assert_eq!(found, answers, "{pieces:?}");
+    for arguments in [&["--size", "1"][..], &["--size", "1", "--eager"]] {
+        let server = Server::start(LIMIT, arguments);
+        let check = |pieces: &[&str], responses: usize| {
+            let received = server.send(pieces);
+            let found = received.windows(5).filter(|window| window == b"\r\n\r\nx").count();
+            assert_eq!(found, responses, "{pieces:?}");
         };
         let further = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         let last = "GET / HTTP/1.1\r\nHost: a\r\nconnection: Close\r\n\r\n";

@@ -2,8 +2,8 @@
 
 use actix_files::Files;
 use actix_web::{App, HttpServer, rt::System};
-use clap::Parser;
 use baselines::{Listening, announce};
+use clap::Parser;
 use std::{io, path::PathBuf, time::Duration};
 
 /// The keep-alive timeout of the other servers. The default of actix, 5 seconds, would close connections that are meant

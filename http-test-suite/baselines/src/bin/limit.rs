@@ -1,18 +1,18 @@
 //! The limit: the least that a single-threaded epoll loop can do for a request. It separates the cost of a server from
 //! the cost of the kernel.
 //!
-//! It is not an HTTP server. It takes every empty line for the end of a request, and answers with prepared bytes. It
-//! does not parse, look for files, log, or enforce timeouts and limits. A client that does not read its answers blocks
-//! all others for up to [`STALL`].
+//! It is not an HTTP server. It takes every blank line for the end of a request, and responds with prepared bytes. It
+//! does not parse, look for files, log, or enforce timeouts and limits. A client that does not read its responses blocks
+//! all others for up to [`SEND_TIMEOUT`].
 //!
 //! - plain: accept, register, wait, recv, send, wait …
 //! - eager: the kernel holds a connection back until bytes have arrived on it, so accept, recv, send. A connection that
 //!   closes then is never registered.
 
+use baselines::{Listening, announce, on_threads};
 use clap::Parser;
 use http_engine::sockopt::defer_accept;
 use memchr::{memchr, memmem::Finder};
-use baselines::{Listening, announce, on_threads};
 use rustix::{
     buffer::spare_capacity,
     event::epoll::{self, CreateFlags, EventData, EventFlags},
@@ -27,29 +27,23 @@ use std::{
 };
 
 /// How long a send may block.
-const STALL: Duration = Duration::from_secs(5);
-
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the kernel holds back a connection without any bytes.
-const DEFER: Duration = Duration::from_secs(1);
-
+const DEFER_TIMEOUT: Duration = Duration::from_secs(1);
 /// The most events of one wait.
-const EVENTS: usize = 512;
-
+const EVENTS_MAX: usize = 512;
 /// The most bytes of one receive.
-const RECEIVE_BYTES: usize = 64 * 1024;
-
-/// Bytes of prepared answers in a row, for pipelined requests.
-const READY_BYTES: usize = 128 * 1024;
-
+const RECEIVE_MAX: usize = 64 * 1024;
+/// Bytes of prepared responses in a row, for pipelined requests.
+const PREPARED_BYTES: usize = 128 * 1024;
+/// The end of a request.
 const BLANK_LINE: &[u8] = b"\r\n\r\n";
-
-/// The name of the field without its first letter, which may be in upper or lower case.
-const CONNECTION_FIELD: &[u8] = b"onnection: ";
-
-/// The longest part of an empty line that can arrive without its end.
+/// The name of the header without its first letter, which may be in upper or lower case.
+const CONNECTION_HEADER: &[u8] = b"onnection: ";
+/// The longest part of a blank line that can arrive without its end.
 const TAIL_BYTES: usize = BLANK_LINE.len() - 1;
 
-/// Answers every request with the same bytes, at the least cost there is.
+/// Responds to every request with the same bytes, at the least possible cost.
 #[derive(Parser)]
 struct Arguments {
     #[command(flatten)]
@@ -69,9 +63,9 @@ fn main() -> io::Result<()> {
     let listeners = listening.bind_each()?;
     for listener in &listeners {
         // Accepted sockets block when they send, and inherit this timeout.
-        socket2::SockRef::from(listener).set_write_timeout(Some(STALL))?;
+        socket2::SockRef::from(listener).set_write_timeout(Some(SEND_TIMEOUT))?;
         if eager {
-            defer_accept(listener, DEFER)?;
+            defer_accept(listener, DEFER_TIMEOUT)?;
         }
     }
     announce(if eager { "limit-eager" } else { "limit" }, &listeners[0])?;
@@ -88,23 +82,16 @@ struct Worker {
     connections: Vec<Option<Connection>>,
     /// The tail of the earlier bytes of a connection, then its new bytes.
     input: Vec<u8>,
-    answers: Answers,
-    last_answers: Answers,
+    responses: Responses,
+    last_responses: Responses,
     blank_line: Finder<'static>,
-    connection_field: Finder<'static>,
+    connection_header: Finder<'static>,
 }
 
 struct Connection {
     socket: OwnedFd,
-    /// The last bytes received, because an empty line may be cut.
+    /// The last bytes received, because a blank line may be cut.
     tail: [u8; TAIL_BYTES],
-}
-
-/// What to do with a connection.
-#[derive(PartialEq)]
-enum Next {
-    Stay,
-    Close,
 }
 
 impl Worker {
@@ -117,22 +104,22 @@ impl Worker {
             epoll,
             eager,
             connections: Vec::new(),
-            input: vec![0; TAIL_BYTES + RECEIVE_BYTES],
-            answers: Answers::new("keep-alive", size),
-            last_answers: Answers::new("close", size),
+            input: vec![0; TAIL_BYTES + RECEIVE_MAX],
+            responses: Responses::new("keep-alive", size),
+            last_responses: Responses::new("close", size),
             blank_line: Finder::new(BLANK_LINE),
-            connection_field: Finder::new(CONNECTION_FIELD),
+            connection_header: Finder::new(CONNECTION_HEADER),
         })
     }
 
     fn run(mut self) -> io::Result<()> {
-        let mut events = Vec::with_capacity(EVENTS);
+        let mut events = Vec::with_capacity(EVENTS_MAX);
         loop {
             retry_on_intr(|| epoll::wait(&self.epoll, spare_capacity(&mut events), None))?;
             for event in events.drain(..) {
                 match event.data.u64() as usize {
                     descriptor if descriptor == self.listener.as_raw_fd() as usize => self.accept()?,
-                    descriptor => self.go_on(descriptor),
+                    descriptor => self.resume(descriptor),
                 }
             }
         }
@@ -146,55 +133,48 @@ impl Worker {
                 Err(error) => return Err(error.into()),
             };
             let mut connection = Connection { socket, tail: [0; TAIL_BYTES] };
-            if !self.eager || self.converse(&mut connection) == Next::Stay {
-                self.register(connection)?;
+            if self.eager && !self.serve(&mut connection) {
+                continue;
             }
-        }
-    }
-
-    fn register(&mut self, connection: Connection) -> io::Result<()> {
-        let descriptor = connection.socket.as_raw_fd() as usize;
-        epoll::add(&self.epoll, &connection.socket, EventData::new_u64(descriptor as u64), EventFlags::IN)?;
-        if self.connections.len() <= descriptor {
-            self.connections.resize_with(descriptor + 1, || None);
-        }
-        self.connections[descriptor] = Some(connection);
-        Ok(())
-    }
-
-    fn go_on(&mut self, descriptor: usize) {
-        let Some(mut connection) = self.connections[descriptor].take() else { return };
-        if self.converse(&mut connection) == Next::Stay {
+            let descriptor = connection.socket.as_raw_fd() as usize;
+            let data = EventData::new_u64(descriptor as u64);
+            epoll::add(&self.epoll, &connection.socket, data, EventFlags::IN)?;
+            if self.connections.len() <= descriptor {
+                self.connections.resize_with(descriptor + 1, || None);
+            }
             self.connections[descriptor] = Some(connection);
         }
     }
 
-    /// Receives once, and answers all complete requests.
-    fn converse(&mut self, connection: &mut Connection) -> Next {
+    fn resume(&mut self, descriptor: usize) {
+        let Some(mut connection) = self.connections[descriptor].take() else { return };
+        if self.serve(&mut connection) {
+            self.connections[descriptor] = Some(connection);
+        }
+    }
+
+    /// Receives once, and responds to all complete requests. Returns whether the connection stays open.
+    fn serve(&mut self, connection: &mut Connection) -> bool {
         self.input[..TAIL_BYTES].copy_from_slice(&connection.tail);
         let end = match recv(&connection.socket, &mut self.input[TAIL_BYTES..], RecvFlags::DONTWAIT) {
-            Ok((_, 0)) => return Next::Close,
-            Ok((_, received)) => TAIL_BYTES + received,
-            Err(Errno::AGAIN) => return Next::Stay,
-            Err(_) => return Next::Close,
+            Ok((_, received)) if received > 0 => TAIL_BYTES + received,
+            Err(Errno::AGAIN) => return true,
+            _ => return false,
         };
         let input = &self.input[..end];
         connection.tail.copy_from_slice(&input[end - TAIL_BYTES..]);
         let requests = self.blank_line.find_iter(input).count();
         if requests == 0 {
-            return Next::Stay;
+            return true;
         }
         let closes = self.closes(&input[TAIL_BYTES..]);
-        let answers = if closes { &self.last_answers } else { &self.answers };
-        match answers.send(requests, &connection.socket) {
-            Ok(()) if !closes => Next::Stay,
-            _ => Next::Close,
-        }
+        let responses = if closes { &self.last_responses } else { &self.responses };
+        responses.send(requests, &connection.socket).is_ok() && !closes
     }
 
-    /// Whether the connection closes after the answers (RFC 9112 §9.3), judged by the new bytes alone.
+    /// Whether the connection closes after the responses (RFC 9112 §9.3), judged by the new bytes alone.
     fn closes(&self, input: &[u8]) -> bool {
-        let option = self.connection_field.find(input).map(|at| &input[at + CONNECTION_FIELD.len()..]);
+        let option = self.connection_header.find(input).map(|at| &input[at + CONNECTION_HEADER.len()..]);
         let says = |wanted: &[u8]| {
             let start = option.and_then(|option| option.get(..wanted.len()));
             start.is_some_and(|start| start.eq_ignore_ascii_case(wanted))
@@ -204,25 +184,25 @@ impl Worker {
     }
 }
 
-/// Copies of one answer in a row, so that one call sends several answers without copying.
-struct Answers {
+/// Copies of one response in a row, so that one call sends several without copying.
+struct Responses {
     bytes: Vec<u8>,
     count: usize,
     len: usize,
 }
 
-impl Answers {
-    /// Prepares the copies. The head has the fields of a file server's answer, and about its length.
-    fn new(connection: &str, size: usize) -> Answers {
-        let mut answer = format!(
+impl Responses {
+    /// Prepares the copies. The head has the headers of a file server's response, and about its length.
+    fn new(connection: &str, size: usize) -> Responses {
+        let mut response = format!(
             "HTTP/1.1 200 OK\r\nServer: limit\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Type: text/html\r\n\
              Content-Length: {size}\r\nLast-Modified: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
              Connection: {connection}\r\n\r\n"
         )
         .into_bytes();
-        answer.resize(answer.len() + size, b'x');
-        let count = (READY_BYTES / answer.len()).max(1);
-        Answers { bytes: answer.repeat(count), count, len: answer.len() }
+        response.resize(response.len() + size, b'x');
+        let count = (PREPARED_BYTES / response.len()).max(1);
+        Responses { bytes: response.repeat(count), count, len: response.len() }
     }
 
     fn send(&self, mut requests: usize, socket: &OwnedFd) -> Result<(), Errno> {

@@ -1,12 +1,12 @@
 //! Serves a directory, or the same bytes for every request, with tiny_http. The library reads requests on threads of
-//! its own; `--workers` threads answer.
+//! its own; `--workers` threads respond.
 
+use baselines::{Content, Listening, announce, on_threads};
 use clap::Parser;
-use baselines::{Listening, announce, on_threads};
 use std::{
     fs::File,
     io,
-    path::{Component, Path, PathBuf},
+    path::{Component, Path},
 };
 use tiny_http::{Header, Response, Server};
 
@@ -16,38 +16,30 @@ struct Arguments {
     #[command(flatten)]
     listening: Listening,
 
-    /// The directory
-    #[arg(short, long, value_name = "DIR", default_value = ".")]
-    root: PathBuf,
-
-    /// Instead of a directory, serve the same bytes, of this length
-    #[arg(long, value_name = "BYTES", conflicts_with = "root")]
-    size: Option<usize>,
+    #[command(flatten)]
+    content: Content,
 }
 
 fn main() -> io::Result<()> {
-    let Arguments { listening, root, size } = Arguments::parse();
+    let Arguments { listening, content: Content { root, size } } = Arguments::parse();
     let listener = listening.bind()?;
     // tiny_http blocks in `accept`, and would take EWOULDBLOCK for an error.
     listener.set_nonblocking(false)?;
     announce("tiny-http", &listener)?;
     let server = Server::from_listener(listener, None).map_err(io::Error::other)?;
-    let content = size.map(|size| vec![b'x'; size]);
+    let constant = size.map(|size| vec![b'x'; size]);
     // All measured files are HTML.
     let html = Header::from_bytes("Content-Type", "text/html").map_err(|()| io::ErrorKind::InvalidInput)?;
     on_threads(0..listening.workers.get(), |_| {
         loop {
             let request = server.recv()?;
             // A client that aborts is not an error of the server.
-            let _ = match &content {
-                Some(content) => request.respond(Response::new(
-                    200.into(),
-                    vec![html.clone()],
-                    &content[..],
-                    Some(content.len()),
-                    None,
-                )),
-                None => match file(&root, request.url()) {
+            let _ = match &constant {
+                Some(body) => {
+                    let headers = vec![html.clone()];
+                    request.respond(Response::new(200.into(), headers, &body[..], Some(body.len()), None))
+                }
+                None => match open(&root, request.url()) {
                     Ok(file) => request.respond(Response::from_file(file).with_header(html.clone())),
                     Err(_) => request.respond(Response::empty(404)),
                 },
@@ -57,8 +49,8 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Opens the file for a target. It does the least that the measurements need: it decodes nothing, and rejects `..`.
-fn file(root: &Path, target: &str) -> io::Result<File> {
+/// Opens the file for a target. Does the least that the measurements need: decodes nothing, and rejects `..`.
+fn open(root: &Path, target: &str) -> io::Result<File> {
     let path = target.split('?').next().unwrap_or_default().trim_start_matches('/');
     if !Path::new(path).components().all(|component| matches!(component, Component::Normal(_))) {
         return Err(io::ErrorKind::NotFound.into());
