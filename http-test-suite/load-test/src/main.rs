@@ -44,14 +44,14 @@ enum Command {
     ///
     /// Exit codes: 0 every response was right; 1 some were not, or a server could not be measured; 2 wrong usage, or
     /// nothing could be measured.
-    Architectures(experiment::Arguments),
+    Architectures(experiment::ExperimentOptions),
 
     /// Compares httpd with other servers: CPU time per request, throughput, latency, memory, start time, conformance.
     ///
     /// nginx, lighttpd, h2o and Apache are those installed on the system; a server that is missing is left out and
     /// reported. Exit codes: 0 every response was right; 1 some were not, or a server could not be measured; 2 wrong
     /// usage, or nothing could be measured.
-    Servers(experiment::Arguments),
+    Servers(experiment::ExperimentOptions),
     Compare(compare::Arguments),
     Publish(publish::Arguments),
     Soak(soak::SoakOptions),

@@ -15,7 +15,7 @@ use super::print;
 
 /// The options of both experiments.
 #[derive(Args)]
-pub struct Arguments {
+pub struct ExperimentOptions {
     /// Directory for results.json and report.html. Results of other workloads that it already holds are kept
     #[arg(long, value_name = "DIR", default_value = "target/load-test")]
     out: PathBuf,
@@ -58,7 +58,7 @@ pub struct Arguments {
     list: bool,
 }
 
-impl Arguments {
+impl ExperimentOptions {
     fn plan(&self, experiment: &'static Experiment) -> Result<Plan, Box<dyn Error>> {
         let mut plan = if self.quick { Plan::quick(experiment) } else { Plan::whole(experiment) };
         if !self.workload.is_empty() {
@@ -76,17 +76,17 @@ impl Arguments {
 }
 
 /// Runs the experiment. Returns false if a response was wrong, or a subject could not be measured.
-pub fn run(arguments: &Arguments, experiment: &'static Experiment) -> Result<bool, Box<dyn Error>> {
-    let plan = arguments.plan(experiment)?;
-    if arguments.list {
+pub fn run(options: &ExperimentOptions, experiment: &'static Experiment) -> Result<bool, Box<dyn Error>> {
+    let plan = options.plan(experiment)?;
+    if options.list {
         print(&list(&plan))?;
         return Ok(true);
     }
-    let file = arguments.out.join("results.json");
+    let file = options.out.join("results.json");
     let unusable = |error: Unusable| format!("{} {error}", file.display());
     // Before the measurements, which take long: the file must be usable, and of this machine.
     plan.no_results().merged_into(&file).map_err(unusable)?;
-    let programs = Programs::in_directories(arguments.bin_dir.as_deref(), arguments.baselines.as_deref())?;
+    let programs = Programs::in_directories(options.bin_dir.as_deref(), options.baselines.as_deref())?;
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")?);
     let watch = |stage: Stage| {
         bar.set_length(stage.total as u64);
@@ -98,8 +98,8 @@ pub fn run(arguments: &Arguments, experiment: &'static Experiment) -> Result<boo
     bar.finish_and_clear();
     let results = results?;
     let (all_correct, tables) = (results.all_correct(), table::markdown(&results));
-    page::save(results, &arguments.out).map_err(unusable)?;
-    print(&format!("{tables}\n{}\n", arguments.out.join("report.html").display()))?;
+    page::save(results, &options.out).map_err(unusable)?;
+    print(&format!("{tables}\n{}\n", options.out.join("report.html").display()))?;
     Ok(all_correct)
 }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::process::{Command, Stdio};
 
-use super::measure::Measured;
 use crate::report::{Metric, Sample};
 use crate::subject::process::Server;
 use crate::subject::programs::installed;
@@ -14,15 +13,13 @@ const REQUESTS: &str = "50000";
 /// The number of connections at the same time.
 const CONNECTIONS: &str = "100";
 
-/// Runs `ab` on the server, and reads the CPU time that the server used meanwhile.
+/// Runs `ab` on the server, and reads the CPU time that the server used meanwhile. `None` if `ab` is not installed.
 ///
 /// # Errors
 ///
 /// If `ab` fails, or its output has no figures.
-pub(super) fn measure(server: &Server) -> io::Result<Measured> {
-    let Some(program) = installed("ab") else {
-        return Ok(Measured::NotApplicable("ab is not installed".to_owned()));
-    };
+pub(super) fn measure(server: &Server) -> io::Result<Option<Sample>> {
+    let Some(program) = installed("ab") else { return Ok(None) };
     let before = server.processes.usage()?;
     let url = format!("http://localhost:{}/", server.address.port());
     let mut command = Command::new(program);
@@ -33,9 +30,8 @@ pub(super) fn measure(server: &Server) -> io::Result<Measured> {
         return Err(io::Error::other(format!("ab: {}", String::from_utf8_lossy(&output.stderr).trim())));
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    let sample =
-        sample(&text, spent.cpu.as_secs_f64()).ok_or_else(|| io::Error::other("ab printed no figures"))?;
-    Ok(Measured::Sample(sample))
+    let sample = sample(&text, spent.cpu.as_secs_f64());
+    sample.map(Some).ok_or_else(|| io::Error::other("ab printed no figures"))
 }
 
 /// Reads the output of `ab`. `cpu_seconds` is the CPU time of the server.

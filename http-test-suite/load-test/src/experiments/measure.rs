@@ -65,7 +65,7 @@ pub(super) enum Measured {
     /// Numbers; the runner sets the round.
     Sample(Sample),
     /// No numbers, and why the task does not apply to the subject.
-    NotApplicable(String),
+    NotApplicable(&'static str),
 }
 
 /// The state of a server during a load.
@@ -103,21 +103,19 @@ impl Bench<'_> {
             return self.starts().map(Measured::Sample);
         }
         let server = self.subject.start(self.program, &self.environment, self.cpus, None)?;
-        let measured = match task {
-            Task::Ab => ab::measure(&server)?,
-            Task::Conformance => Measured::Sample(conformance::measure(server.address)?),
+        let sample = match task {
+            Task::Ab => ab::measure(&server)?.ok_or("ab is not installed"),
+            Task::Conformance => Ok(conformance::measure(server.address)?),
             _ => {
                 let memory_at_start = server.processes.memory_bytes()?;
-                match self.observe(&server, task, connections)? {
-                    Some(observation) => {
-                        Measured::Sample(self.sample(task, connections, memory_at_start, &observation))
-                    }
-                    None => Measured::NotApplicable("it sends no entity tag".to_owned()),
-                }
+                let observation = self.observe(&server, task, connections)?;
+                observation
+                    .map(|observation| self.sample(task, connections, memory_at_start, &observation))
+                    .ok_or("it sends no entity tag")
             }
         };
         self.stop(server)?;
-        Ok(measured)
+        Ok(sample.map_or_else(Measured::NotApplicable, Measured::Sample))
     }
 
     /// Measures the time from starting the program to its first response.
