@@ -59,6 +59,7 @@ pub struct ExperimentOptions {
 }
 
 impl ExperimentOptions {
+    /// The plan that the options describe.
     fn plan(&self, experiment: &'static Experiment) -> Result<Plan, Box<dyn Error>> {
         let mut plan = if self.quick { Plan::quick(experiment) } else { Plan::whole(experiment) };
         if !self.workload.is_empty() {

@@ -11,7 +11,7 @@ const LONG: u32 = 180_000;
 /// The bound for about two milliseconds of computing.
 const SHORT: u32 = 60_000;
 
-/// The experiment.
+/// The experiment `architectures`.
 pub const ARCHITECTURES: Experiment = Experiment {
     id: "architectures",
     workloads: WORKLOADS,
@@ -45,6 +45,7 @@ const USUAL: Workload = Workload {
 /// The subjects of workloads with files.
 const DEMO_AND_NGINX: &[&str] = &["threads", "prefork-threads", "loop", "loops", "prefork-loops", "nginx"];
 
+/// The workloads, in the order of reports.
 const WORKLOADS: &[Workload] = &[
     Workload {
         id: "hello",

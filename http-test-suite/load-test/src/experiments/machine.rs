@@ -30,19 +30,23 @@ pub(super) fn now() -> String {
     rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
+/// The text of a file; empty if it cannot be read.
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
+/// The model name of the CPU in `/proc/cpuinfo`.
 fn cpu_name(cpuinfo: &str) -> Option<String> {
     let line = cpuinfo.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// The date for a time since the beginning of 1970. The years are counted from March, so that a leap day ends a year,
-/// and from the year 0, because the Gregorian calendar repeats every 400 years.
+/// Writes a time since the beginning of 1970 as date and time of day. Years are counted from March, so that a leap day is
+/// the last day of a year.
 fn rfc3339(since_1970: Duration) -> String {
+    /// Days from 1 March of the year 0 to 1970.
     const DAYS_BEFORE_1970: u64 = 719_468;
+    /// The Gregorian calendar repeats after that many days.
     const DAYS_OF_400_YEARS: u64 = 146_097;
     let seconds = since_1970.as_secs();
     let days = seconds / 86_400 + DAYS_BEFORE_1970;

@@ -21,12 +21,14 @@ use crate::subject::usage::{Spent, Usage};
 /// The timeout for a response.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long, and over how many connections, a server gets requests before the load, so that its caches are filled.
+/// How long a server gets requests before the load, so that its caches are filled.
 const WARM_UP: Duration = Duration::from_millis(100);
+/// The number of connections that send requests before the load.
 const WARM_UP_CONNECTIONS: usize = 16;
 
-/// How much longer a load lasts than the measurement, so that all its connections are open: at least, and for each.
+/// How much longer a load lasts than the measurement, so that all connections are open before: at least this.
 const OPENING: Duration = Duration::from_millis(200);
+/// What each connection adds to [`OPENING`].
 const OPENING_EACH: Duration = Duration::from_micros(100);
 
 /// The number of starts in one measurement, which yields their median.
@@ -68,8 +70,9 @@ pub(super) enum Measured {
     NotApplicable(&'static str),
 }
 
-/// The state of a server during a load.
+/// What a server had used at one time during a load, and how far the load had come.
 struct Reading {
+    /// What its processes had used.
     usage: Usage,
     /// Correct responses by then.
     requests: f64,
@@ -79,6 +82,7 @@ struct Reading {
 
 /// The result of a load, and what the server used for it.
 struct Observation {
+    /// What the driver counted.
     stats: Stats,
     /// What the server used from when every connection had a response to the last response.
     spent: Spent,
@@ -349,6 +353,7 @@ fn complete(mut per_worker: BTreeMap<String, u64>, workers: usize) -> BTreeMap<S
     per_worker
 }
 
+/// The faults of a load as text: `3 × wrong content, 1 × no response in time`.
 fn faults(stats: &Stats) -> String {
     let faults = stats.errors.iter().map(|(fault, count)| format!("{count} × {fault}"));
     faults.collect::<Vec<_>>().join(", ")

@@ -158,6 +158,7 @@ impl Plan {
         Ok(Results { runs: [(self.experiment.id.to_owned(), run)].into(), cells, ..results })
     }
 
+    /// What reports say about a workload.
     fn label(&self, workload: &Workload) -> WorkloadLabel {
         WorkloadLabel {
             id: workload.id.to_owned(),
@@ -221,14 +222,23 @@ const FIXTURES: &str = "fixtures";
 
 /// The state of a running plan.
 struct Runner<'a> {
+    /// What is measured.
     plan: &'a Plan,
+    /// The subjects whose program was found.
     found: &'a [Found],
+    /// The temporary directory.
     scratch: &'a Path,
+    /// The stub of the weather service, if a workload needs it.
     weather_service: Option<SocketAddr>,
+    /// The CPUs of both sides, unless a workload makes them share all.
     cpus: &'a Cpus,
+    /// Called before each measurement.
     watch: &'a dyn Fn(Stage),
+    /// The number of measurements so far.
     done: usize,
+    /// The results so far.
     cells: Vec<Cell>,
+    /// Which subjects were left out, and why.
     left_out: Vec<String>,
 }
 
@@ -249,6 +259,7 @@ impl Runner<'_> {
         (self.cells, self.left_out)
     }
 
+    /// Measures a workload on a subject once.
     fn measure(
         &self,
         workload: &Workload,
@@ -283,6 +294,7 @@ impl Runner<'_> {
         measured
     }
 
+    /// The number of workers of a subject in a workload.
     fn workers(&self, workload: &Workload, subject: &Subject, cpus: &Cpus) -> usize {
         match workload.task {
             _ if subject.has_one_worker => 1,
@@ -293,6 +305,7 @@ impl Runner<'_> {
         }
     }
 
+    /// Adds the result of a measurement to the cell with this key: workload, subject, connections.
     fn record(&mut self, round: usize, key: (&str, &str, usize), measured: io::Result<Measured>) {
         let sample = match measured {
             Ok(Measured::Sample(sample)) => Ok(sample),
@@ -318,6 +331,7 @@ impl Runner<'_> {
     }
 }
 
+/// What reports say about a subject.
 fn subject_label(subject: &Subject, program: &Path) -> SubjectLabel {
     SubjectLabel {
         id: subject.id.to_owned(),

@@ -6,9 +6,12 @@ use super::requests::Requests;
 use super::workload::{Conditions, Experiment, KEEP_ALIVE, Task, Workload};
 use crate::report::Metric;
 
+/// The servers that write an access log.
 const LOGGING: &[&str] = &["httpd", "httpd-blocking", "nginx", "lighttpd", "h2o"];
+/// The servers that serve files.
 const FILES: &[&str] =
     &["httpd", "httpd-blocking", "nginx", "lighttpd", "h2o", "hyper-dir", "actix-dir", "tiny-http"];
+/// The servers that respond to a request for a page.
 const EVERY: &[&str] = &[
     "httpd",
     "httpd-blocking",
@@ -22,9 +25,12 @@ const EVERY: &[&str] = &[
     "tiny-http",
     "hyper-hello",
 ];
+/// httpd with both engines, and nginx.
 const HTTPD_AND_NGINX: &[&str] = &["httpd", "httpd-blocking", "nginx"];
+/// httpd with both engines, each also with worker processes, and nginx.
 const EVERY_HTTPD_AND_NGINX: &[&str] =
     &["httpd", "httpd-blocking", "httpd-prefork", "httpd-blocking-prefork", "nginx"];
+/// The servers that the conformance suite tests.
 const CONFORMANCE: &[&str] = &[
     "httpd",
     "httpd-blocking",
@@ -36,7 +42,7 @@ const CONFORMANCE: &[&str] = &[
     "apache",
 ];
 
-/// The experiment.
+/// The experiment `servers`.
 pub const SERVERS: Experiment = Experiment {
     id: "servers",
     workloads: WORKLOADS,
@@ -58,6 +64,7 @@ const USUAL: Workload = Workload {
     quick: &[],
 };
 
+/// The workloads, in the order of reports.
 const WORKLOADS: &[Workload] = &[
     Workload {
         id: "keep-alive",

@@ -164,6 +164,7 @@ pub const ALL: &[Subject] = &[
     },
 ];
 
+/// `httpd` on event loops. Other subjects take over what they do not change.
 const HTTPD: Subject = Subject {
     id: "httpd",
     title: "httpd",
@@ -175,9 +176,12 @@ const HTTPD: Subject = Subject {
     arguments: httpd,
     children: |_| 0,
 };
+/// What the architectures of the demo application have in common.
 const DEMO: Subject =
     Subject { serves: Serves::Demo, program: Program::Workspace("async-server"), arguments: demo, ..HTTPD };
+/// What the servers built on libraries have in common.
 const LIBRARY: Subject = Subject { colour: Colour::Sky, arguments: files, ..HTTPD };
+/// The least that any server has to do, so that its cost is the cost of the kernel.
 const LIMIT: Subject = Subject {
     id: "limit",
     title: "limit",
@@ -265,6 +269,7 @@ fn constant(command: &mut Command, environment: &Environment) -> io::Result<()> 
     Ok(())
 }
 
+/// Adds the port and the number of workers.
 fn listening<'c>(command: &'c mut Command, environment: &Environment) -> &'c mut Command {
     command.args(["-p", &environment.port.to_string(), "-w", &environment.workers.to_string()])
 }

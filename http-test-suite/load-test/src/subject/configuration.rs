@@ -38,6 +38,7 @@ pub enum Configuration {
 }
 
 impl Environment {
+    /// Whether the configuration file is the one for speed.
     fn is_fast(&self) -> bool {
         self.configuration == Configuration::Fast
     }

@@ -92,6 +92,7 @@ pub struct Server {
     pub address: SocketAddr,
     /// Its processes, as they were when it became ready.
     pub processes: ProcessTree,
+    /// Its first process.
     child: Child,
 }
 
@@ -215,6 +216,7 @@ fn did_not_start(child: &mut Child, command: &Command, mut output: String, mut s
     named(command, &format!("did not start: {}", output.trim()))
 }
 
+/// Sends a signal to a process, if it still runs.
 fn send_signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         // The process may have ended already.
@@ -222,6 +224,7 @@ fn send_signal(pid: u32, signal: Signal) {
     }
 }
 
+/// Kills a process, if it still runs, and waits for its end.
 fn kill(child: &mut Child) {
     // The process may have ended already.
     let _ = child.kill();

@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 /// The process ids of a server: its first process and all descendants.
 #[derive(Clone, Debug)]
 pub struct ProcessTree {
+    /// The process ids, beginning with the first process of the server.
     pids: Vec<u32>,
 }
 
