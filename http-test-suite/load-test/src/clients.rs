@@ -22,6 +22,7 @@ const GROUPS: usize = 20;
 /// Idle clients: each has sent one request and keeps its connection open. They disconnect when dropped.
 #[derive(Debug)]
 pub struct IdleClients {
+    /// One open connection for each client.
     connections: Vec<TcpStream>,
 }
 
@@ -59,7 +60,9 @@ impl IdleClients {
 /// dropped.
 #[derive(Debug)]
 pub struct SlowClients {
+    /// Tells the thread to stop.
     stop: Arc<AtomicBool>,
+    /// Sends the bytes of all clients; returns how many the server has disconnected. Always `Some` until `finish`.
     thread: Option<JoinHandle<usize>>,
 }
 
@@ -116,6 +119,7 @@ fn send_in_turn(clients: &mut [SlowClient], stop: &AtomicBool) -> usize {
 /// One slow client.
 #[derive(Debug)]
 struct SlowClient {
+    /// Its connection, which never blocks.
     stream: TcpStream,
     /// How many bytes of its current request it has sent.
     sent: usize,
@@ -136,6 +140,7 @@ impl SlowClient {
     }
 }
 
+/// Opens a blocking connection with a read timeout.
 fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
@@ -143,6 +148,7 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// The request that each client sends.
 fn request() -> Vec<u8> {
     get("/hello").into()
 }

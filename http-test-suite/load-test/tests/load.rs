@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use http_test_suite::request::{get, head, post};
 use load_test::load::{self, Exchange, Fault, Load, Stats, Until};
 
+/// The response that [`load`] expects.
 const RESPONSE: &str = "HTTP/1.1 200 OK\r\nX-Worker: one\r\nContent-Length: 3\r\n\r\nabc";
 
 /// A timeout too long to expire in tests that are not about timeouts.
@@ -92,6 +93,7 @@ fn read_heads(stream: &mut TcpStream, count: usize) -> Option<String> {
     Some(heads)
 }
 
+/// Writes each piece in a write of its own. Returns whether the client was still there.
 fn write(stream: &mut TcpStream, pieces: &[&str]) -> bool {
     stream.set_nodelay(true).unwrap();
     pieces.iter().all(|piece| stream.write_all(piece.as_bytes()).is_ok())

@@ -37,6 +37,7 @@ fn serve() -> (SocketAddr, Receiver<String>) {
     (address, requests)
 }
 
+/// Runs the program to its end.
 fn load_test(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_load-test")).args(arguments).output().unwrap()
 }

@@ -81,7 +81,9 @@ fn run((flaw, expected): &(&str, &[&[&str]])) {
     assert!(connections >= 2 * IDLE_CLIENTS, "{flaw}: {idle}");
 }
 
+/// The Date of every response.
 const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT";
+/// The validators of every document.
 const VALIDATORS: &str = "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nETag: \"1\"";
 
 /// The longest accepted head in bytes.
@@ -90,9 +92,11 @@ const HEAD_MAX: usize = 100_000;
 /// The memory in bytes that each connection leaks with the flaw `leaks`.
 const LEAK_BYTES: usize = 64 * 1024;
 
-/// What the server serves: its flaw, and the contents by target, read once, so that only a flaw can change the memory.
+/// What the server serves.
 struct Site {
+    /// What it does wrong: a name in [`CHECKS`].
     flaw: String,
+    /// The contents by target, read once, so that only a flaw can change the memory.
     files: HashMap<String, Vec<u8>>,
 }
 
@@ -127,6 +131,7 @@ fn serve(arguments: &[String]) -> ! {
 }
 
 impl Site {
+    /// Serves one client until it has closed.
     fn serve_connection(&self, mut stream: TcpStream) -> io::Result<()> {
         if self.flaw == "leaks" {
             mem::forget(File::open("/dev/null")?);

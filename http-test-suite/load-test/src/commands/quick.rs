@@ -91,6 +91,7 @@ pub(crate) fn run(options: &QuickOptions) -> Result<bool, Box<dyn Error>> {
 }
 
 impl QuickOptions {
+    /// The load that the options describe. Connects once, to find the server's address.
     fn load(&self) -> Result<Load, Box<dyn Error>> {
         let body = match self.data.as_deref().map(|data| data.strip_prefix('@').ok_or(data)) {
             Some(Ok(file)) => Some(fs::read(file).map_err(|error| format!("cannot read {file}: {error}"))?),
@@ -118,6 +119,7 @@ impl QuickOptions {
         })
     }
 
+    /// The request for a URL, and the response that it expects.
     fn exchange(&self, url: &Url, body: Option<&[u8]>) -> Exchange {
         let method = self.method.as_deref().unwrap_or(if body.is_some() { "POST" } else { "GET" });
         let defaults = [

@@ -20,8 +20,11 @@ const BUSY: f64 = 0.9;
 
 /// The result of a load, with its parameters.
 pub(crate) struct Summary<'a> {
+    /// The requested URLs.
     pub(crate) urls: Vec<String>,
+    /// The parameters of the load.
     pub(crate) load: &'a Load,
+    /// The result of the load.
     pub(crate) stats: &'a Stats,
 }
 

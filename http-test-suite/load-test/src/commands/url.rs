@@ -4,10 +4,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The server and the target of a request.
+/// A URL: the server and the target of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
-    /// Host and port as given, for the Host field.
+    /// Host and port as given, for the header Host.
     pub(crate) authority: String,
     /// Host and port for the resolver: without brackets; the default port is 80.
     pub(crate) host: (String, u16),
@@ -42,6 +42,7 @@ impl fmt::Display for Url {
     }
 }
 
+/// Splits the authority of a URL into host and port.
 fn host(authority: &str) -> Result<(String, u16), String> {
     let (host, port) = match authority.rsplit_once(':') {
         // The colons of an IPv6 address are within brackets.

@@ -23,9 +23,13 @@ const REQUESTS_PER_SEND: usize = 32;
 
 /// What the worker lends to a connection for one step.
 pub(super) struct Context<'a> {
+    /// What to send, and what to expect.
     pub(super) load: &'a Load,
+    /// Where a new socket registers for events.
     pub(super) registry: &'a Registry,
+    /// Holds received bytes during the step.
     pub(super) buffer: &'a mut [u8],
+    /// Takes the outcomes of requests.
     pub(super) recorder: &'a mut Recorder,
 }
 
@@ -51,6 +55,7 @@ pub(super) enum State {
 
 /// A connection of the load. It connects when it starts a request, and again after the server or a fault has closed it.
 pub(super) struct Connection {
+    /// Identifies the events of its socket.
     token: Token,
     /// Started requests, in the order of their responses. If there are none, the connection is idle,
     /// and may have no socket.
@@ -61,6 +66,7 @@ pub(super) struct Connection {
     offset: usize,
     /// The outcome of the first request, if its response is complete and the server now has to close.
     closing: Option<Outcome>,
+    /// `None` before the first request, and after the connection was closed.
     socket: Option<Socket>,
     /// Reads the response to the first request.
     response: ResponseChecker,
@@ -68,6 +74,7 @@ pub(super) struct Connection {
 
 /// The socket of a connection.
 struct Socket {
+    /// The TCP connection, perhaps not established yet.
     stream: TcpStream,
     /// Set by the first `send` that succeeds. An earlier error is an error of connecting.
     connected: bool,

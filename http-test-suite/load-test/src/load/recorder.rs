@@ -13,6 +13,7 @@ pub(super) type Outcome = Result<Duration, Fault>;
 
 /// The results of one thread so far.
 pub(super) struct Recorder {
+    /// What was recorded so far, without times.
     pub(super) stats: Stats,
     /// When the last response or fault was recorded.
     pub(super) last_outcome: Instant,

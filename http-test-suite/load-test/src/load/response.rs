@@ -9,10 +9,13 @@ use super::stats::Fault;
 /// Reads and checks the responses of one connection, one after the other.
 #[derive(Debug, Default)]
 pub(super) struct ResponseChecker {
+    /// Finds the head, the body and the end of the response.
     reader: ResponseReader,
+    /// The number of body bytes so far.
     body_len: usize,
     /// Whether the body differs from the expected body, as far as it was read.
     differs: bool,
+    /// Whether the final response was read to its end.
     is_complete: bool,
 }
 
@@ -85,6 +88,7 @@ impl ResponseChecker {
         Ok(())
     }
 
+    /// Compares the next bytes of the body with the expected body, if there is one.
     fn compare(&mut self, bytes: &[u8], expected: Option<&[u8]>) {
         let end = self.body_len + bytes.len();
         self.differs |= expected.is_some_and(|expected| expected.get(self.body_len..end) != Some(bytes));

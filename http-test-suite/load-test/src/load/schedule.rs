@@ -13,15 +13,18 @@ use super::plan::{Load, Until};
 /// The schedule of one driver thread.
 #[derive(Debug)]
 pub(super) struct Schedule<'a> {
+    /// When the load started.
     start: Instant,
+    /// When the load ends.
     until: Until,
+    /// Requests per second of all threads together; `None` in a closed loop.
     rate: Option<f64>,
     /// How many requests all threads have taken. A closed loop with a number of requests counts here, so that no thread
     /// stops while requests are left.
     taken: &'a AtomicU64,
-    /// The number of this thread's next request, unless `taken` counts. Each of `threads` threads has every
-    /// `threads`th request.
+    /// The number of this thread's next request, unless `taken` counts. Each thread has every `threads`th request.
     next: u64,
+    /// The number of threads.
     threads: u64,
 }
 
@@ -65,6 +68,7 @@ impl<'a> Schedule<'a> {
         }
     }
 
+    /// [`next`](Schedule::next) in an open loop: request `n` is due `n / rate` seconds after the start.
     fn next_of_rate(&mut self, rate: f64, now: Instant) -> Next {
         // A time too late for the clock is never reached.
         let Ok(offset) = Duration::try_from_secs_f64(self.next as f64 / rate) else { return Next::Finished };
@@ -80,6 +84,7 @@ impl<'a> Schedule<'a> {
         }
     }
 
+    /// Takes the number of this thread's next request.
     fn take(&mut self) -> u64 {
         let number = self.next;
         self.next += self.threads;

@@ -97,6 +97,7 @@ impl Stats {
     }
 }
 
+/// Adds counts to sums, key by key.
 fn add<K: Clone + Ord>(sums: &mut BTreeMap<K, u64>, counts: &BTreeMap<K, u64>) {
     for (key, count) in counts {
         *sums.entry(key.clone()).or_default() += count;

@@ -34,23 +34,30 @@ const CHECKS_PER_TIMEOUT: u32 = 20;
 /// The longest time between two checks. Connections that could not connect try again at the next check.
 const CHECK_INTERVAL_MAX: Duration = Duration::from_millis(20);
 
-/// The progress of all threads together: right responses, and failed requests.
+/// The progress of all threads together.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
+    /// Requests with a right response.
     pub(super) requests: AtomicU64,
+    /// Failed requests.
     pub(super) errors: AtomicU64,
 }
 
 /// A driver thread's event loop.
 pub(super) struct Worker<'a> {
+    /// What to send, and what to expect.
     load: &'a Load,
+    /// When to send the next request.
     schedule: Schedule<'a>,
+    /// The progress of all threads, to which this thread adds its own.
     counts: &'a Counts,
+    /// Waits for the sockets of all connections and for the timer.
     poll: Poll,
     /// Wakes the thread for the next request of an open loop: a timeout of epoll has only milliseconds.
     timer: OwnedFd,
     /// The time for which the timer is set.
     timer_at: Option<Instant>,
+    /// The connections of this thread; their tokens are their indexes.
     connections: Vec<Connection>,
     /// The indexes of idle connections, the longest idle first, so that an open loop uses all of them in turn.
     idle: VecDeque<usize>,
@@ -58,7 +65,9 @@ pub(super) struct Worker<'a> {
     unconnected: Vec<usize>,
     /// Whether the schedule has no further requests.
     finished: bool,
+    /// Holds received bytes until they are read, for one connection at a time.
     buffer: Vec<u8>,
+    /// The results of this thread.
     recorder: Recorder,
     /// The requests and errors of the recorder that `counts` already includes.
     published: (u64, u64),
@@ -177,6 +186,7 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// Lets a connection send and receive, and starts its next request if it becomes idle.
     fn handle_event(&mut self, event: &Event) {
         let index = event.token().0;
         let was_idle = self.connections[index].is_idle();
@@ -211,6 +221,7 @@ impl<'a> Worker<'a> {
         self.published = (requests, errors);
     }
 
+    /// Sets the timer to wake this thread at a time.
     fn set_timer(&mut self, at: Instant) -> io::Result<()> {
         if self.timer_at.replace(at) == Some(at) {
             return Ok(());

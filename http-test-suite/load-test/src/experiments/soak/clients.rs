@@ -18,6 +18,7 @@ const MESSAGES_MAX: usize = 3;
 
 /// A kind of client: a row of the table [`KINDS`].
 struct Kind {
+    /// The name in the table of results.
     name: &'static str,
     /// The number of simultaneous clients.
     clients: u32,
@@ -27,6 +28,7 @@ struct Kind {
     behaviour: fn(ClientTask<'_>) -> Result<(), String>,
 }
 
+/// Makes a row of the table.
 const fn kind(
     name: &'static str,
     clients: u32,
@@ -79,6 +81,7 @@ impl ClientResults {
         KINDS.iter().map(empty).collect()
     }
 
+    /// Counts the result of a connection, and keeps its message if it is new.
     fn record(&mut self, result: Result<(), String>) {
         match result {
             Ok(()) => self.passed += 1,

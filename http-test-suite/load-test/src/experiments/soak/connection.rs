@@ -48,6 +48,7 @@ impl<'a> ClientTask<'a> {
         &self.documents[self.documents.len() - 1]
     }
 
+    /// The document whose turn it is `index` connections after this one.
     fn select(&self, documents: &'a [Document], index: u64) -> &'a Document {
         &documents[usize::try_from(self.number + index).unwrap_or_default() % documents.len()]
     }
@@ -152,5 +153,23 @@ fn follows_rules(response: Response) -> Result<Response, String> {
     match rules::violation(&exchange) {
         Some(violation) => Err(violation),
         None => exchange.responses.into_iter().next().ok_or_else(|| "no response".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_a_wrong_status_and_each_wrong_byte() {
+        let check = |status, body: &[u8], expected: Result<(), &str>| {
+            let response = Response { status, body: body.to_vec(), ..Response::default() };
+            assert_eq!(check(&response, 200, b"abc"), expected.map_err(str::to_owned));
+        };
+        check(200, b"abc", Ok(()));
+        check(404, b"abc", Err("status 404, not 200"));
+        check(200, b"abd", Err("wrong content from byte 2 on (3 bytes, expected 3)"));
+        check(200, b"ab", Err("wrong content from byte 2 on (2 bytes, expected 3)"));
+        check(200, b"abcd", Err("wrong content from byte 3 on (4 bytes, expected 3)"));
     }
 }
