@@ -58,6 +58,7 @@ impl Axis {
         Axis { is_log: true, low: ticks[0], high: ticks[ticks.len() - 1] * 1.2, ticks }
     }
 
+    /// A linear axis from 0 to the next step above the highest value.
     fn linear(highest: f64) -> Axis {
         let rough = highest / STEPS;
         let decade = 10_f64.powf(rough.log10().floor());

@@ -12,7 +12,8 @@ pub fn of_workload(results: &Results, run: &Run, workload: &WorkloadLabel) -> Op
     let is_swept = cells.iter().any(|cell| cell.connections != cells[0].connections);
     let panel = |metric: &Metric| {
         let marks = if is_swept { lines(run, &cells, *metric) } else { bars(run, &cells, *metric) };
-        Some(Panel { heading: metric_heading(*metric), marks: marks? })
+        let better = if metric.more_is_better() { "more is better" } else { "less is better" };
+        Some(Panel { heading: format!("{}; {better}", metric.heading()), marks: marks? })
     };
     let panels: Vec<Panel> = workload.metrics.iter().filter_map(panel).collect();
     let (title, description) = (workload.title.clone(), workload.description.clone());
@@ -67,20 +68,14 @@ pub fn of_ratios(
     (!rows.is_empty()).then(|| Chart { title: title.to_owned(), description, width: WIDE, panels })
 }
 
-/// The heading of a panel: the metric, its unit, and which direction is better.
-pub fn metric_heading(metric: Metric) -> String {
-    let better = if metric.more_is_better() { "more is better" } else { "less is better" };
-    format!("{}; {better}", metric.heading())
-}
-
 /// A bar for each cell that has the metric, in the order of the subjects' labels.
 fn bars(run: &Run, cells: &[&Cell], metric: Metric) -> Option<Marks> {
-    let bar = |(label, cell): (&SubjectLabel, &&Cell)| {
-        let spread = cell.spread(metric)?;
-        let (name, number) = (label.title.clone(), value(cell, metric));
+    let bar = |label: &SubjectLabel| {
+        let cell = cells.iter().find(|cell| cell.subject == label.id)?;
+        let (name, spread, number) = (label.title.clone(), cell.spread(metric)?, value(cell, metric));
         Some(Bar { name, colour: label.colour, spread, number, is_bold: label.is_ours })
     };
-    let bars: Vec<Bar> = by_label(run, cells).filter_map(bar).collect();
+    let bars: Vec<Bar> = run.subjects.iter().filter_map(bar).collect();
     (!bars.is_empty()).then_some(Marks::Bars(bars))
 }
 
@@ -95,13 +90,6 @@ fn lines(run: &Run, cells: &[&Cell], metric: Metric) -> Option<Marks> {
     };
     let lines: Vec<Line> = run.subjects.iter().filter_map(line).collect();
     (!lines.is_empty()).then_some(Marks::Lines(lines))
-}
-
-fn by_label<'a>(
-    run: &'a Run,
-    cells: &'a [&'a Cell],
-) -> impl Iterator<Item = (&'a SubjectLabel, &'a &'a Cell)> {
-    run.subjects.iter().filter_map(|label| Some((label, cells.iter().find(|cell| cell.subject == label.id)?)))
 }
 
 #[cfg(test)]

@@ -79,6 +79,7 @@ impl Comparison {
         self.failed.is_empty() && self.changes.iter().all(|change| change.verdict != Verdict::Worse)
     }
 
+    /// Compares a cell of the earlier file with that of the later one.
     fn add(&mut self, old: &Cell, new: &Cell, metrics: &[Metric], bound: f64) {
         if let (true, Some(failure)) = (old.failures.is_empty(), new.failures.first()) {
             self.failed.push(format!("{}: {failure}", name(new)));
@@ -92,6 +93,7 @@ impl Comparison {
     }
 }
 
+/// Judges a change of a metric; `bound` is a share of the earlier median.
 fn verdict(metric: Metric, before: &Spread, after: &Spread, bound: f64) -> Verdict {
     let change = after.median - before.median;
     if change.abs() <= bound * before.median || before.overlaps(after) {
@@ -148,6 +150,7 @@ fn name(cell: &Cell) -> String {
     format!("{workload} / {subject} / {connections}")
 }
 
+/// Writes remarks, changes and failures, a line each, then a summary.
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for remark in &self.remarks {
@@ -166,7 +169,7 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// The metric, its values and the verdict, without the name of the cell.
+/// Writes the metric, its values and the verdict, without the name of the cell.
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Change { metric, before, after, verdict, .. } = self;

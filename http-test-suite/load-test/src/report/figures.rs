@@ -175,6 +175,7 @@ fn server_rows(results: &Results) -> Vec<Row<'_>> {
     rows
 }
 
+/// The rows of [`ARCHITECTURE_ROWS`] that were measured.
 fn architecture_rows(results: &Results) -> Vec<Row<'_>> {
     let row = |(id, metric): (&str, Metric)| {
         let connections = results.of_workload(id).map(|cell| cell.connections).max()?;

@@ -132,6 +132,7 @@ impl fmt::Display for Unusable {
 
 impl std::error::Error for Unusable {}
 
+/// Makes the reason from an error of writing.
 impl From<io::Error> for Unusable {
     fn from(error: io::Error) -> Unusable {
         Unusable(format!("cannot be written: {error}"))

@@ -74,6 +74,7 @@ impl Metric {
         }
     }
 
+    /// Title and unit.
     fn description(self) -> (&'static str, &'static str) {
         match self {
             Metric::Throughput => ("requests/s", ""),

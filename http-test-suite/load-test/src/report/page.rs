@@ -11,6 +11,7 @@ use super::plot::STYLE as CHART_STYLE;
 use super::results::{Cell, Results, Run, WorkloadLabel};
 use super::table::{Field, Table, escape, metrics_of};
 
+/// The style sheet of the page.
 const STYLE: &str = include_str!("page.css");
 
 /// Writes the results of a run to `results.json` in a directory, merged with those that are there, and their report to
@@ -67,6 +68,7 @@ fn faults(results: &Results) -> String {
     }
 }
 
+/// A section about one experiment: versions, what was left out, and its workloads.
 fn experiment_section(results: &Results, experiment: &str, run: &Run) -> String {
     let version = |label| [Field::of_subject(label), Field::from(label.version.as_str())].into();
     let versions = Table {
@@ -91,6 +93,7 @@ fn experiment_section(results: &Results, experiment: &str, run: &Run) -> String 
     )
 }
 
+/// A section about one workload: its chart, and a table of all metrics.
 fn workload_section(results: &Results, run: &Run, workload: &WorkloadLabel) -> String {
     let chart = charts::of_workload(results, run, workload)
         .map(|chart| format!("<figure>{}</figure>\n", chart.svg()));

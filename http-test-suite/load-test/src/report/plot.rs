@@ -19,11 +19,13 @@ pub const NARROW: f64 = 270.0;
 const MARGIN: f64 = 12.0;
 /// The average width of a character, as a share of the font size.
 const CHARACTER: f64 = 0.6;
-/// The font size of all text but the title, and of the title.
+/// The font size of all text but the title.
 const SMALL: f64 = 12.0;
+/// The font size of the title.
 const LARGE: f64 = 15.0;
-/// The distance between two bars, and the thickness of a bar.
+/// The distance from one bar to the next.
 const BAR_ROW: f64 = 24.0;
+/// The thickness of a bar.
 const BAR: f64 = 14.0;
 /// The height of the plot area of a panel with lines.
 const LINES: f64 = 130.0;
@@ -152,6 +154,7 @@ impl Chart {
 }
 
 impl Canvas {
+    /// Draws a panel with its heading below what is there, and moves down.
     fn panel(&mut self, panel: &Panel) {
         self.y += 8.0;
         for line in wrap(&panel.heading, self.characters(SMALL)) {
@@ -164,6 +167,7 @@ impl Canvas {
         }
     }
 
+    /// Draws bars with names on their left and numbers on their right.
     fn bars(&mut self, bars: &[Bar]) {
         let longest = |of: fn(&Bar) -> &str| bars.iter().map(|bar| width_of(of(bar))).fold(0.0, f64::max);
         let left = MARGIN + longest(|bar| &bar.name) + 8.0;
@@ -194,6 +198,7 @@ impl Canvas {
         }
     }
 
+    /// Draws axes, grid, lines, and whiskers for the spread.
     fn lines(&mut self, lines: &[Line]) {
         let points = || lines.iter().flat_map(|line| &line.points);
         let mut connections: Vec<usize> = points().map(|(connections, _)| *connections).collect();
@@ -234,6 +239,7 @@ impl Canvas {
         self.y = bottom + 36.0;
     }
 
+    /// Draws rows of dots over a grid of ratios.
     fn dots(&mut self, rows: &[DotRow]) {
         let spreads: Vec<Spread> =
             rows.iter().flat_map(|row| &row.dots).map(|(_, _, spread)| *spread).collect();
@@ -270,6 +276,7 @@ impl Canvas {
         self.y = bottom + 18.0;
     }
 
+    /// Draws a dot and a name for each entry, in as many lines as it takes.
     fn legend(&mut self, legend: &[(&str, Colour)]) {
         let mut x = MARGIN;
         for (index, (name, colour)) in legend.iter().enumerate() {
@@ -289,10 +296,12 @@ impl Canvas {
         }
     }
 
+    /// Draws a dot around a point.
     fn dot(&mut self, class: &str, x: f64, y: f64) {
         self.draw(format_args!("<circle class=\"{class} dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4.5\"/>"));
     }
 
+    /// Draws a straight line between two points.
     fn segment(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
         self.draw(format_args!(
             "<line class=\"{class}\" x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\"/>",
@@ -307,11 +316,13 @@ impl Canvas {
         self.y += 4.0;
     }
 
+    /// Draws text whose baseline begins, ends or has its middle at a point, as the class says.
     fn text(&mut self, x: f64, y: f64, class: &str, text: &str) {
         let class = if class.is_empty() { String::new() } else { format!(" class=\"{class}\"") };
         self.draw(format_args!("<text{class} x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", escape(text)));
     }
 
+    /// Appends an element on a line of its own.
     fn draw(&mut self, element: std::fmt::Arguments<'_>) {
         // Writing to a string cannot fail.
         let _ = writeln!(self.svg, "{element}");

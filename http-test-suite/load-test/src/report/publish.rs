@@ -1,7 +1,6 @@
 //! Publishes results: writes figures into documents, between markers, and charts and the results themselves into files.
 //! It computes everything before it writes anything.
 
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -29,10 +28,6 @@ const START: &str = "<!-- figures: ";
 /// The marker after a figure.
 const END: &str = "<!-- end of figures -->";
 
-/// Why results were not published.
-#[derive(Debug, PartialEq, Eq)]
-pub struct NotPublished(String);
-
 /// A file and its contents; without contents, a file that must not exist.
 type Target = (PathBuf, Option<String>);
 
@@ -42,10 +37,10 @@ type Target = (PathBuf, Option<String>);
 /// # Errors
 ///
 /// If a file cannot be read or written, a marker is wrong, or the results lack numbers for a figure.
-pub fn publish(root: &Path, results: &Results, is_check: bool) -> Result<Vec<PathBuf>, NotPublished> {
+pub fn publish(root: &Path, results: &Results, is_check: bool) -> Result<Vec<PathBuf>, String> {
     let mut targets = documents(root, results)?;
     targets.extend(charts(root, results)?);
-    let json = results.to_json().map_err(|error| NotPublished(format!("cannot write results: {error}")))?;
+    let json = results.to_json().map_err(|error| format!("cannot write results: {error}"))?;
     targets.push((root.join(RESULTS), Some(json)));
 
     targets.retain(|(path, contents)| fs::read_to_string(path).ok() != *contents);
@@ -57,19 +52,19 @@ pub fn publish(root: &Path, results: &Results, is_check: bool) -> Result<Vec<Pat
                 }
                 None => fs::remove_file(path),
             };
-            written.map_err(|error| NotPublished(format!("cannot write {}: {error}", path.display())))?;
+            written.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         }
     }
     Ok(targets.into_iter().map(|(path, _)| path).collect())
 }
 
 /// All documents with their figures.
-fn documents(root: &Path, results: &Results) -> Result<Vec<Target>, NotPublished> {
+fn documents(root: &Path, results: &Results) -> Result<Vec<Target>, String> {
     let mut paths: Vec<PathBuf> = DOCUMENTS.iter().map(|document| root.join(document)).collect();
     paths.extend(files_in(&root.join(SITE), "html"));
     let mut targets = Vec::new();
     for path in paths {
-        let failed = |problem: String| NotPublished(format!("{}: {problem}", path.display()));
+        let failed = |problem: String| format!("{}: {problem}", path.display());
         let text = fs::read_to_string(&path).map_err(|error| failed(format!("cannot read: {error}")))?;
         let is_html = path.extension().is_some_and(|extension| extension == "html");
         let text = with_figures(&text, is_html, results).map_err(failed)?;
@@ -79,12 +74,11 @@ fn documents(root: &Path, results: &Results) -> Result<Vec<Target>, NotPublished
 }
 
 /// All charts, and the files in their directory that are none.
-fn charts(root: &Path, results: &Results) -> Result<Vec<Target>, NotPublished> {
+fn charts(root: &Path, results: &Results) -> Result<Vec<Target>, String> {
     let directory = root.join(CHARTS);
     let mut targets = Vec::new();
     for (name, chart) in figures::all_charts(results) {
-        let chart =
-            chart.ok_or_else(|| NotPublished(format!("the results have no numbers for the chart {name}")))?;
+        let chart = chart.ok_or_else(|| format!("the results have no numbers for the chart {name}"))?;
         targets.push((directory.join(format!("{name}.svg")), Some(chart.svg())));
     }
     let is_stale = |path: &PathBuf| targets.iter().all(|(target, _)| target != path);
@@ -130,14 +124,6 @@ fn with_figures(text: &str, is_html: bool, results: &Results) -> Result<String, 
     Ok(new + rest)
 }
 
-impl fmt::Display for NotPublished {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for NotPublished {}
-
 #[cfg(test)]
 mod tests {
     use super::super::figures::tests::complete;
@@ -161,7 +147,7 @@ mod tests {
         );
         check("<!-- figures: ab -->", false, Err("no <!-- end of figures --> after the marker ab"));
         check("<!-- figures: ab", false, Err("a marker is not closed by -->"));
-        let names = NotPublished(figures::NAMES.join(", "));
+        let names = figures::NAMES.join(", ");
         let unknown = format!("no figure is named speed; there are {names}");
         check("<!-- figures: speed --><!-- end of figures -->", false, Err(&unknown));
         let html =
@@ -188,7 +174,7 @@ mod tests {
         for document in DOCUMENTS {
             write(document, "no figures\n");
         }
-        let error = publish(&root.join("nowhere"), &complete(), true).unwrap_err().to_string();
+        let error = publish(&root.join("nowhere"), &complete(), true).unwrap_err();
         assert!(error.contains("nowhere/README.md: cannot read: No such file"), "{error}");
 
         write("README.md", "<!-- figures: proof -->\n<!-- end of figures -->\n");

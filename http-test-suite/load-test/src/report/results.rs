@@ -260,6 +260,7 @@ impl Sample {
         (self.per_worker.len() > 1 && *most > 0).then(|| *least as f64 / *most as f64)
     }
 
+    /// Whether the driver was at its limit, and the server was not.
     fn is_driver_bound(&self) -> bool {
         /// From this percentage of its time on the CPU, a program counts as being at its limit.
         const LIMIT: f64 = 95.0;

@@ -198,6 +198,7 @@ impl Field {
     }
 }
 
+/// Makes a plain field.
 impl<T: Into<String>> From<T> for Field {
     fn from(text: T) -> Field {
         Field { text: text.into(), ..Field::default() }
