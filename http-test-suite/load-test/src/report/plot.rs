@@ -460,7 +460,6 @@ mod tests {
             Colour::Green,
             Colour::Vermilion,
             Colour::Orange,
-            Colour::Yellow,
             Colour::Purple,
             Colour::Brown,
             Colour::Grey,

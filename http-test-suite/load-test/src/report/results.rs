@@ -106,8 +106,6 @@ pub enum Colour {
     Vermilion,
     /// Orange.
     Orange,
-    /// Yellow.
-    Yellow,
     /// Reddish purple.
     Purple,
     /// Brown.

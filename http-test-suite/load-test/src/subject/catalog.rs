@@ -126,7 +126,7 @@ pub const ALL: &[Subject] = &[
     Subject {
         id: "h2o",
         title: "h2o",
-        colour: Colour::Yellow,
+        colour: Colour::Purple,
         program: Program::Installed("h2o", "-v"),
         arguments: |command, environment| {
             configured(command, environment, &["-m", "worker", "-c"], configuration::h2o)
@@ -136,7 +136,7 @@ pub const ALL: &[Subject] = &[
     Subject {
         id: "apache",
         title: "Apache",
-        colour: Colour::Purple,
+        colour: Colour::Brown,
         program: Program::Installed("apache2", "-v"),
         arguments: |command, environment| {
             configured(command, environment, &["-D", "FOREGROUND", "-f"], configuration::apache)
