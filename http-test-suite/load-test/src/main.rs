@@ -52,8 +52,8 @@ enum Command {
     /// reported. Exit codes: 0 every response was right; 1 some were not, or a server could not be measured; 2 wrong
     /// usage, or nothing could be measured.
     Servers(experiment::ExperimentOptions),
-    Compare(compare::Arguments),
-    Publish(publish::Arguments),
+    Compare(compare::CompareOptions),
+    Publish(publish::PublishOptions),
     Soak(soak::SoakOptions),
 }
 

@@ -15,7 +15,7 @@ use super::print;
 /// has become worse; 1 something has become worse, or a cell has failed; 2 a file cannot be used, or the files cannot be
 /// compared.
 #[derive(Args)]
-pub struct Arguments {
+pub struct CompareOptions {
     /// The earlier results.json
     before: PathBuf,
 
@@ -32,10 +32,10 @@ pub struct Arguments {
 }
 
 /// Compares the files. Returns false if something has become worse.
-pub fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
+pub fn run(options: &CompareOptions) -> Result<bool, Box<dyn Error>> {
     let read = |path: &Path| Results::read(path).map_err(|error| format!("{} {error}", path.display()));
-    let (before, after) = (read(&arguments.before)?, read(&arguments.after)?);
-    let comparison = Comparison::of(&before, &after, &arguments.metric, arguments.bound)?;
+    let (before, after) = (read(&options.before)?, read(&options.after)?);
+    let comparison = Comparison::of(&before, &after, &options.metric, options.bound)?;
     print(&format!("{comparison}\n"))?;
     Ok(comparison.passes())
 }

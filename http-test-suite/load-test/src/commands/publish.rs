@@ -15,7 +15,7 @@ use super::print;
 /// http-test-suite/results. Prints the files that change. Exit codes: 0 done, or nothing to do; 1 with --check, a file
 /// would change; 2 the results or a document cannot be used.
 #[derive(Args)]
-pub struct Arguments {
+pub struct PublishOptions {
     /// The results to publish; by default those that are published already
     #[arg(value_name = "RESULTS.json")]
     results: Option<PathBuf>,
@@ -30,13 +30,13 @@ pub struct Arguments {
 }
 
 /// Publishes the results, or with --check only looks. Returns false if a checked file is not up to date.
-pub fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
-    let path = arguments.results.clone().unwrap_or_else(|| arguments.root.join(RESULTS));
+pub fn run(options: &PublishOptions) -> Result<bool, Box<dyn Error>> {
+    let path = options.results.clone().unwrap_or_else(|| options.root.join(RESULTS));
     let results = Results::read(&path).map_err(|error| format!("{} {error}", path.display()))?;
-    let changed = publish::publish(&arguments.root, &results, arguments.check)?;
-    let what = if arguments.check { "not up to date" } else { "written" };
+    let changed = publish::publish(&options.root, &results, options.check)?;
+    let what = if options.check { "not up to date" } else { "written" };
     for path in &changed {
         print(&format!("{what}: {}\n", path.display()))?;
     }
-    Ok(!arguments.check || changed.is_empty())
+    Ok(!options.check || changed.is_empty())
 }

@@ -190,10 +190,8 @@ impl fmt::Display for Change {
 
 #[cfg(test)]
 mod tests {
-    use super::super::results::tests::{cell, results};
+    use super::super::results::tests::{cell, cpu, results};
     use super::*;
-
-    const KEY: (&str, &str, usize) = ("keep-alive", "httpd", 64);
 
     fn compare(before: &Results, after: &Results) -> Comparison {
         Comparison::of(before, after, &[], 0.1).unwrap()
@@ -203,7 +201,8 @@ mod tests {
     fn a_change_counts_beyond_the_bound_and_the_spread() {
         let check = |before: &[f64], after: &[f64], less_is_better: Verdict, more_is_better: Verdict| {
             for (metric, verdict) in [(Metric::Cpu, less_is_better), (Metric::Throughput, more_is_better)] {
-                let [before, after] = [before, after].map(|values| results(vec![cell(KEY, metric, values)]));
+                let [before, after] =
+                    [before, after].map(|values| results(vec![cell(("crowd", "httpd", 1), metric, values)]));
                 let comparison = compare(&before, &after);
                 assert_eq!(comparison.changes.len(), 1);
                 assert_eq!(comparison.changes[0].verdict, verdict, "{comparison}");
@@ -223,7 +222,7 @@ mod tests {
 
     #[test]
     fn compares_the_chosen_metrics_else_the_important_ones() {
-        let mut one = cell(KEY, Metric::Cpu, &[5.0]);
+        let mut one = cpu("httpd", &[5.0]);
         one.samples[0].values.extend([(Metric::P99, 1.0), (Metric::Throughput, 9.0)]);
         let one = results(vec![one, cell(("crowd", "nginx", 1), Metric::P99, &[1.0])]);
         let metrics = |chosen: &[Metric]| {
@@ -241,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_cell_that_fails_now_is_a_regression() {
-        let good = results(vec![cell(KEY, Metric::Cpu, &[5.0])]);
+        let good = results(vec![cpu("httpd", &[5.0])]);
         let mut bad = good.clone();
         bad.cells[0].failures.push("round 1: no response".into());
         let comparison = compare(&good, &bad);
@@ -252,7 +251,7 @@ mod tests {
     #[test]
     fn rejects_files_that_cannot_be_compared() {
         let check = |change: &dyn Fn(&mut Results), expected: &str| {
-            let before = results(vec![cell(KEY, Metric::Cpu, &[5.0])]);
+            let before = results(vec![cpu("httpd", &[5.0])]);
             let mut after = before.clone();
             change(&mut after);
             assert_eq!(Comparison::of(&before, &after, &[], 0.1).unwrap_err(), expected);
@@ -266,11 +265,8 @@ mod tests {
 
     #[test]
     fn names_what_differs_and_what_is_missing() {
-        let common = cell(KEY, Metric::Cpu, &[5.0]);
-        let crowd = cell(("crowd", "httpd", 64), Metric::Cpu, &[5.0]);
-        let nginx = cell(("keep-alive", "nginx", 64), Metric::Cpu, &[5.0]);
-        let before = results(vec![common.clone(), crowd]);
-        let mut after = results(vec![common, nginx]);
+        let before = results(vec![cpu("httpd", &[5.0]), cell(("crowd", "httpd", 64), Metric::Cpu, &[5.0])]);
+        let mut after = results(vec![cpu("httpd", &[5.0]), cpu("nginx", &[5.0])]);
         after.machine.cpu = "a slow one".into();
         after.runs.get_mut("servers").unwrap().subjects[0].version = "httpd 2".into();
         let comparison = compare(&before, &after);

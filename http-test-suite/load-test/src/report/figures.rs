@@ -195,7 +195,7 @@ fn row<'r>(results: &'r Results, workload: &'r WorkloadLabel, connections: usize
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::results::tests::{cell, results, workload};
+    use super::super::results::tests::{cell, cpu, results, workload};
     use super::super::table::Field;
     use super::*;
 
@@ -211,8 +211,8 @@ pub(super) mod tests {
             workload("conformance", &[Metric::MustMet]),
         ]);
         let cells = [
-            cell(("keep-alive", "httpd", 64), Metric::Cpu, &[4.0, 5.0, 9.0]),
-            cell(("keep-alive", "nginx", 64), Metric::Cpu, &[8.0, 20.0, 12.0]),
+            cpu("httpd", &[4.0, 5.0, 9.0]),
+            cpu("nginx", &[8.0, 20.0, 12.0]),
             cell(("crowd", "httpd", 64), Metric::Cpu, &[5.5]),
             cell(("crowd", "httpd", 1000), Metric::Cpu, &[6.5]),
             cell(("idle", "httpd", 5000), Metric::MemoryPerConnection, &[292.0]),

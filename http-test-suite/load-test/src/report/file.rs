@@ -142,16 +142,13 @@ impl From<io::Error> for Unusable {
 #[cfg(test)]
 mod tests {
     use super::super::metric::Metric;
-    use super::super::results::tests::{cell, results, workload};
+    use super::super::results::tests::{cell, cpu, results, workload};
     use super::*;
-
-    const HTTPD: (&str, &str, usize) = ("keep-alive", "httpd", 64);
-    const NGINX: (&str, &str, usize) = ("keep-alive", "nginx", 64);
 
     #[test]
     fn writes_a_sample_per_line_and_reads_it_back() {
-        let failed = Cell { failures: vec!["\"samples\":[".into()], ..cell(NGINX, Metric::Cpu, &[]) };
-        let results = results(vec![cell(HTTPD, Metric::Cpu, &[1.0, 2.5, 0.1 + 0.2]), failed]);
+        let failed = Cell { failures: vec!["\"samples\":[".into()], ..cpu("nginx", &[]) };
+        let results = results(vec![cpu("httpd", &[1.0, 2.5, 0.1 + 0.2]), failed]);
         let json = results.to_json().unwrap();
         assert_eq!(Results::parse(&json).unwrap(), results);
         assert!(json.contains("\n{\"round\":2,\"values\":{\"cpu\":2.5}},\n"), "{json}");
@@ -181,7 +178,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("results.json");
         let crowd = |subject, cost| cell(("crowd", subject, 64), Metric::Cpu, &[cost]);
-        let old = results(vec![cell(HTTPD, Metric::Cpu, &[1.0]), crowd("httpd", 2.0), crowd("nginx", 3.0)]);
+        let old = results(vec![cpu("httpd", &[1.0]), crowd("httpd", 2.0), crowd("nginx", 3.0)]);
         assert_eq!(old.clone().merged_into(&path).unwrap(), old, "there is no file");
         old.write(&path).unwrap();
 

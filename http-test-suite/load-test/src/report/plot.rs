@@ -394,20 +394,14 @@ mod tests {
             number: median.to_string(),
             is_bold: false,
         };
-        let svg = svg(
-            "a < b",
-            Marks::Bars(vec![bar("one", 5.0, 5.0), bar("two", 10.0, 20.0), bar("nil", 0.0, 0.0)]),
-        );
-        let widths: Vec<f64> = attributes(&svg, "<rect class=\"blue\"", "width")
-            .iter()
-            .map(|width| width.parse().unwrap())
-            .collect();
+        let bars = vec![bar("one", 5.0, 5.0), bar("two", 10.0, 20.0), bar("nil", 0.0, 0.0)];
+        let svg = svg("a < b", Marks::Bars(bars));
+        let widths = attributes(&svg, "<rect class=\"blue\"", "width").into_iter();
+        let widths: Vec<f64> = widths.map(|width| width.parse().unwrap()).collect();
         assert!((widths[1] / widths[0] - 2.0).abs() < 0.01, "{widths:?}");
         assert_eq!(widths[2], 1.0, "an empty bar is still seen");
-        assert!(
-            svg.contains("<title>a &lt; b</title>\n<desc>about</desc>") && svg.contains(">10</text>"),
-            "{svg}"
-        );
+        assert!(svg.contains("<title>a &lt; b</title>\n<desc>about</desc>"), "{svg}");
+        assert!(svg.contains(">10</text>"), "{svg}");
         // Bars name themselves: there is no legend.
         assert!(!svg.contains("<circle"), "{svg}");
     }
@@ -454,17 +448,8 @@ mod tests {
 
     #[test]
     fn every_colour_has_a_rule_in_light_and_dark() {
-        let all = [
-            Colour::Blue,
-            Colour::Sky,
-            Colour::Green,
-            Colour::Vermilion,
-            Colour::Orange,
-            Colour::Purple,
-            Colour::Brown,
-            Colour::Grey,
-            Colour::Silver,
-        ];
+        use Colour::{Blue, Brown, Green, Grey, Orange, Purple, Silver, Sky, Vermilion};
+        let all = [Blue, Sky, Green, Vermilion, Orange, Purple, Brown, Grey, Silver];
         for colour in all {
             assert_eq!(STYLE.matches(&format!(".chart .{} {{", class_of(colour))).count(), 2, "{colour:?}");
         }

@@ -331,14 +331,17 @@ pub(super) mod tests {
         Cell { workload, subject, connections, samples: rounds.map(sample).collect(), failures: Vec::new() }
     }
 
-    const HTTPD: (&str, &str, usize) = ("keep-alive", "httpd", 64);
-    const NGINX: (&str, &str, usize) = ("keep-alive", "nginx", 64);
+    /// Makes a cell of the workload `keep-alive` with 64 connections, whose rounds have this CPU time.
+    pub(in crate::report) fn cpu(subject: &str, values: &[f64]) -> Cell {
+        cell(("keep-alive", subject, 64), Metric::Cpu, values)
+    }
+
     const NONE: f64 = f64::NAN;
 
     #[test]
     fn the_spread_is_the_median_and_the_extremes() {
         let check = |values: &[f64], expected: Option<[f64; 3]>| {
-            let spread = cell(HTTPD, Metric::Cpu, values).spread(Metric::Cpu);
+            let spread = cpu("httpd", values).spread(Metric::Cpu);
             assert_eq!(
                 spread.map(|Spread { low, median, high }| [low, median, high]),
                 expected,
@@ -349,7 +352,7 @@ pub(super) mod tests {
         check(&[5.0, 1.0, 3.0, 2.0], Some([1.0, 2.5, 5.0]));
         check(&[7.0], Some([7.0, 7.0, 7.0]));
         check(&[], None);
-        let mut partial = cell(HTTPD, Metric::Cpu, &[1.0, 2.0]);
+        let mut partial = cpu("httpd", &[1.0, 2.0]);
         assert_eq!(partial.spread(Metric::P99), None);
         partial.samples[0].values.insert(Metric::P99, 1.0);
         assert_eq!(partial.median(Metric::P99), None, "the second sample lacks it");
@@ -358,7 +361,7 @@ pub(super) mod tests {
     #[test]
     fn a_ratio_compares_samples_of_the_same_round() {
         let check = |ours: &[f64], base: &[f64], expected: Option<[f64; 3]>| {
-            let ratio = cell(HTTPD, Metric::Cpu, ours).ratio(&cell(NGINX, Metric::Cpu, base), Metric::Cpu);
+            let ratio = cpu("httpd", ours).ratio(&cpu("nginx", base), Metric::Cpu);
             let expected = expected.map(|[low, median, high]| Spread { low, median, high });
             assert_eq!(ratio, expected, "{ours:?} {base:?}");
         };
@@ -374,8 +377,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_cell_with_failures_has_no_numbers() {
-        let right = cell(NGINX, Metric::Cpu, &[5.0, 5.0]);
-        let failed = Cell { failures: vec!["round 2: refused".into()], ..cell(HTTPD, Metric::Cpu, &[5.0]) };
+        let right = cpu("nginx", &[5.0, 5.0]);
+        let failed = Cell { failures: vec!["round 2: refused".into()], ..cpu("httpd", &[5.0]) };
         assert_eq!(failed.spread(Metric::Cpu), None);
         assert_eq!((failed.ratio(&right, Metric::Cpu), right.ratio(&failed, Metric::Cpu)), (None, None));
         assert!(results(vec![right.clone()]).all_correct());
@@ -384,7 +387,7 @@ pub(super) mod tests {
 
     #[test]
     fn adds_the_wrong_responses_of_all_rounds() {
-        let mut cell = cell(HTTPD, Metric::Cpu, &[5.0, 5.0]);
+        let mut cell = cpu("httpd", &[5.0, 5.0]);
         cell.samples[0].wrong = [("wrong body".into(), 3), ("timeout".into(), 1)].into();
         cell.samples[1].wrong = [("wrong body".into(), 4)].into();
         assert_eq!(cell.wrong(), [("timeout", 1), ("wrong body", 7)].into());
@@ -394,7 +397,7 @@ pub(super) mod tests {
     #[test]
     fn finds_the_bottleneck() {
         let check = |server: f64, driver: f64, expected: bool| {
-            let mut cell = cell(HTTPD, Metric::Busy, &[server, server, 50.0]);
+            let mut cell = cell(("keep-alive", "httpd", 64), Metric::Busy, &[server, server, 50.0]);
             for sample in &mut cell.samples[..2] {
                 sample.values.insert(Metric::DriverBusy, driver);
             }

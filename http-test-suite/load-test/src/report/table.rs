@@ -260,7 +260,7 @@ fn remark(cell: &Cell) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::results::tests::{cell, results};
+    use super::super::results::tests::{cell, cpu, results};
     use super::*;
 
     /// Compares the rows of the table of one workload, as Markdown with single spaces.
@@ -274,20 +274,16 @@ mod tests {
         assert_eq!(rows, expected, "{table}");
     }
 
-    fn keep_alive(subject: &str, costs: &[f64]) -> Cell {
-        cell(("keep-alive", subject, 64), Metric::Cpu, costs)
-    }
-
     #[test]
     fn shows_the_best_first_with_spread_and_ratio() {
-        let mut httpd = keep_alive("httpd", &[4.0, 5.0, 9.0]);
+        let mut httpd = cpu("httpd", &[4.0, 5.0, 9.0]);
         for (sample, rate) in httpd.samples.iter_mut().zip([250_000.0, 200_000.0, 1234.0]) {
             sample.values.insert(Metric::Throughput, rate);
         }
         check(
             "keep-alive",
             // The ratios of the rounds are 0.5, 0.25 and 0.75.
-            vec![keep_alive("nginx", &[8.0, 20.0, 12.0]), httpd],
+            vec![cpu("nginx", &[8.0, 20.0, 12.0]), httpd],
             &[
                 "| server | CPU per request, µs | min–max | ÷ nginx | requests/s |",
                 "| **httpd** | 5.00 | 4.00–9.00 | 0.50 | 200,000 |",
@@ -314,11 +310,11 @@ mod tests {
 
     #[test]
     fn names_failures_faults_and_bottlenecks() {
-        let mut bound = keep_alive("httpd", &[5.0]);
+        let mut bound = cpu("httpd", &[5.0]);
         let values = [(Metric::Throughput, 1e6), (Metric::DriverBusy, 99.0), (Metric::Busy, 50.0)];
         bound.samples[0].values.extend(values);
         bound.samples[0].wrong.insert("wrong status".into(), 7);
-        let failed = Cell { failures: vec!["round 1: a | b\nc".into()], ..keep_alive("nginx", &[1.0]) };
+        let failed = Cell { failures: vec!["round 1: a | b\nc".into()], ..cpu("nginx", &[1.0]) };
         check(
             "keep-alive",
             vec![failed, bound],
@@ -334,32 +330,20 @@ mod tests {
     fn compares_subjects_side_by_side() {
         let mut must = cell(("crowd", "httpd", 1), Metric::MustMet, &[80.0]);
         must.samples[0].values.insert(Metric::MustTotal, 87.0);
-        let results = results(vec![
-            keep_alive("httpd", &[4.0, 5.0, 9.0]),
-            keep_alive("nginx", &[8.0, 20.0, 12.0]),
-            must,
-        ]);
-        let row =
-            |title: &str, workload, metric| Row { title: title.into(), workload, connections: None, metric };
-        let rows = [
-            row("cost", "keep-alive", Metric::Cpu),
-            row("rules", "crowd", Metric::MustMet),
-            row("none", "absent", Metric::Cpu),
-        ];
+        let (httpd, nginx) = (cpu("httpd", &[4.0, 5.0, 9.0]), cpu("nginx", &[8.0, 20.0, 12.0]));
+        let results = results(vec![httpd, nginx, must]);
+        let row = |(workload, metric)| Row { title: "row".into(), workload, connections: None, metric };
+        let rows =
+            [("keep-alive", Metric::Cpu), ("crowd", Metric::MustMet), ("absent", Metric::Cpu)].map(row);
         let table = Table::by_subject(&results, &rows, &["nginx", "httpd", "h2o"], Some("nginx"));
         let expected = "\
-            | cost  |  12.0 | **5.00**<br>0.50× (0.25–0.75) |\n\
-            | rules |     – |                  **80 of 87** |\n";
+            | row |  12.0 | **5.00**<br>0.50× (0.25–0.75) |\n\
+            | row |     – |                  **80 of 87** |\n";
         let markdown = table.markdown();
         assert_eq!(markdown.lines().skip(2).map(|line| line.to_owned() + "\n").collect::<String>(), expected);
         let html = table.html();
-        assert!(
-            html.contains(
-                "<td class=\"number\"><strong>5.00</strong><br><small>0.50× (0.25–0.75)</small></td>"
-            ),
-            "{html}"
-        );
-        assert!(html.contains("<tr><td>rules</td>"), "{html}");
+        assert!(html.contains("<strong>5.00</strong><br><small>0.50× (0.25–0.75)</small></td>"), "{html}");
+        assert!(html.contains("<tr><td>row</td>"), "{html}");
 
         let table = Table::by_subject(&results, &rows[..1], &["httpd"], None);
         assert_eq!(table.rows[0][1], Field { text: "5.00".into(), note: "4.00–9.00".into(), is_bold: true });
@@ -367,7 +351,7 @@ mod tests {
 
     #[test]
     fn writes_a_block_for_each_workload() {
-        let text = markdown(&results(vec![keep_alive("httpd", &[4.0])]));
+        let text = markdown(&results(vec![cpu("httpd", &[4.0])]));
         let start = "## Title of keep-alive\n\n`keep-alive`: Clients do keep-alive.\n\n| server    |";
         assert!(text.starts_with(start), "{text}");
         assert!(!text.contains("crowd") && text.ends_with("\nLeft out: h2o: not installed\n"), "{text}");
@@ -375,7 +359,7 @@ mod tests {
 
     #[test]
     fn lists_the_metrics_of_the_label_first() {
-        let mut cell = keep_alive("httpd", &[4.0]);
+        let mut cell = cpu("httpd", &[4.0]);
         cell.samples[0].values.extend([(Metric::Threads, 3.0), (Metric::P50, 1.0)]);
         let results = results(vec![cell]);
         let label = results.runs["servers"].workload("keep-alive").unwrap();
