@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::results::{Cell, Machine, Results, VERSION};
+use super::results::{Cell, Machine, Results, Sample, VERSION};
 
 /// Why a results file could not be used: a sentence that begins after the name of the file.
 #[derive(Debug, PartialEq, Eq)]
@@ -95,17 +95,19 @@ impl Results {
         Ok(merged)
     }
 
-    /// The results as JSON, with each sample on a line of its own.
+    /// The results as JSON, with each sample on a line of its own. Values are rounded to six significant digits; one that
+    /// is not finite is left out, as if it had not been measured.
     ///
     /// # Errors
     ///
-    /// If a number is not finite.
+    /// If `serde_json` fails, which it does not for these types.
     pub fn to_json(&self) -> serde_json::Result<String> {
         let head = serde_json::to_string_pretty(&Results { cells: Vec::new(), ..self.clone() })?;
         let mut json = head.trim_end_matches("]\n}").to_owned();
         for (index, cell) in self.cells.iter().enumerate() {
             let empty = serde_json::to_string(&Cell { samples: Vec::new(), ..cell.clone() })?;
-            let samples: Vec<_> = cell.samples.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+            let line = |sample: &Sample| serde_json::to_string(&rounded(sample));
+            let samples: Vec<String> = cell.samples.iter().map(line).collect::<Result<_, _>>()?;
             let comma = if index == 0 { "\n" } else { ",\n" };
             json.push_str(comma);
             // No string contains this key, because quotation marks in strings are escaped.
@@ -115,6 +117,13 @@ impl Results {
         }
         Ok(json + "\n]}\n")
     }
+}
+
+/// The sample with finite values only, rounded to six significant digits.
+fn rounded(sample: &Sample) -> Sample {
+    let values = sample.values.iter().filter(|(_, value)| value.is_finite());
+    let round = |value: &f64| format!("{value:.5e}").parse().unwrap_or(*value);
+    Sample { values: values.map(|(metric, value)| (*metric, round(value))).collect(), ..sample.clone() }
 }
 
 /// The old labels in their order, each replaced by the new one of the same name, then the other new labels.
@@ -148,10 +157,13 @@ mod tests {
     #[test]
     fn writes_a_sample_per_line_and_reads_it_back() {
         let failed = Cell { failures: vec!["\"samples\":[".into()], ..cpu("nginx", &[]) };
-        let results = results(vec![cpu("httpd", &[1.0, 2.5, 0.1 + 0.2]), failed]);
+        let mut results = results(vec![cpu("httpd", &[123.4567, 2.5]), failed]);
+        results.cells[0].samples[1].values.insert(Metric::P50, f64::NAN);
         let json = results.to_json().unwrap();
+        assert!(json.contains("\n{\"round\":2,\"values\":{\"cpu\":2.5}}]},\n"), "{json}");
+        results.cells[0].samples[0].values.insert(Metric::Cpu, 123.457);
+        results.cells[0].samples[1].values.remove(&Metric::P50);
         assert_eq!(Results::parse(&json).unwrap(), results);
-        assert!(json.contains("\n{\"round\":2,\"values\":{\"cpu\":2.5}},\n"), "{json}");
         let empty = Results { cells: Vec::new(), ..results };
         assert_eq!(Results::parse(&empty.to_json().unwrap()).unwrap(), empty);
     }

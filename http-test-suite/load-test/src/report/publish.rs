@@ -38,9 +38,11 @@ type Target = (PathBuf, Option<String>);
 ///
 /// If a file cannot be read or written, a marker is wrong, or the results lack numbers for a figure.
 pub fn publish(root: &Path, results: &Results, is_check: bool) -> Result<Vec<PathBuf>, String> {
-    let mut targets = documents(root, results)?;
-    targets.extend(charts(root, results)?);
     let json = results.to_json().map_err(|error| format!("cannot write results: {error}"))?;
+    // Figures come from the rounded values, so that the published file gives the same figures again.
+    let results = Results::parse(&json).map_err(|error| format!("{RESULTS} {error}"))?;
+    let mut targets = documents(root, &results)?;
+    targets.extend(charts(root, &results)?);
     targets.push((root.join(RESULTS), Some(json)));
 
     targets.retain(|(path, contents)| fs::read_to_string(path).ok() != *contents);
