@@ -138,7 +138,6 @@ impl Handler for App {
         match head.path() {
             "/panics-early" => panics::fail(),
             "/early" => Admit::AtHead,
-            "/four" => Admit::BufferUpTo(4),
             _ => Admit::Buffer,
         }
     }

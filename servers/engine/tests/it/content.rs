@@ -72,20 +72,6 @@ http_testing::both_engines! {
         }
     }
 
-    fn buffers_content_up_to_the_limit_of_the_request(engine: Engine) {
-        let app = start(engine, settings());
-        let mut client = app.connect();
-        client.send(post("/buffer", EXPECT));
-        client.read_continue();
-        client.send("abcde");
-        assert_eq!(client.response().text(), "/buffer 5");
-        assert_eq!(client.fetch(post("/four", "Content-Length: 4\r\n") + "abcd").text(), "/four 4");
-        client.send(post("/four", FIVE) + "abcde");
-        let response = client.response();
-        assert_eq!((response.status, response.keeps_alive), (413, false));
-        client.expect_eof();
-    }
-
     /// Each request needs more than half of the memory, and takes it with its first byte beyond 16 KiB.
     fn a_request_beyond_the_memory_of_the_process_gets_503(engine: Engine) {
         let app = start(engine, settings_with(|settings| settings.max_buffered_bytes = 20_000));

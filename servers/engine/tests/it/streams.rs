@@ -116,16 +116,4 @@ http_testing::both_engines! {
         assert!(!feed.has_started(), "the source has received a waker");
         check_open(&mut client, "/open");
     }
-
-    fn http_1_0_receives_a_pending_stream_until_the_end_of_the_connection(engine: Engine) {
-        let app = TestApp::start(engine, settings());
-        let mut client = app.connect();
-        let get = "GET /stream HTTP/1.0\r\n\r\n";
-        client.send(get);
-        let mut feed = app.feed();
-        ["one ", "two"].into_iter().for_each(|chunk| feed.send(chunk));
-        feed.end();
-        assert_eq!(client.response_to(get).text(), "one two");
-        client.expect_eof();
-    }
 }
