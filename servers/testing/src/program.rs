@@ -6,6 +6,7 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open},
 };
 use std::{
+    fmt::Display,
     fs,
     io::Read,
     net::SocketAddr,
@@ -104,11 +105,7 @@ impl Program {
     pub fn workers(&self) -> Vec<(Pid, char)> {
         let pid = self.pid().as_raw_nonzero();
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("children");
-        let state = |pid: i32| {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            // The process name is in parentheses and may contain any character.
-            Some((Pid::from_raw(pid)?, stat.rsplit_once(") ")?.1.chars().next()?))
-        };
+        let state = |pid: i32| Some((Pid::from_raw(pid)?, stat_fields(pid)?[0].chars().next()?));
         children.split_whitespace().filter_map(|pid| state(pid.parse().ok()?)).collect()
     }
 
@@ -171,6 +168,14 @@ impl Drop for Program {
             eprintln!("standard error of the program: {stderr}");
         }
     }
+}
+
+/// Returns the fields of `/proc/PID/stat` from the third on, which is the state of the process (proc(5)). Returns `None` if
+/// there is no such process.
+pub(crate) fn stat_fields(pid: impl Display) -> Option<Vec<String>> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field, the name in parentheses, may contain any character.
+    Some(stat.rsplit_once(") ")?.1.split(' ').map(str::to_owned).collect())
 }
 
 /// Removes the lines that warn that root runs the program, so that tests have the same result for all users.

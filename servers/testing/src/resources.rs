@@ -1,6 +1,6 @@
 //! Reads from `/proc` what a program uses: descriptors, threads, memory, processor time.
 
-use crate::program::Program;
+use crate::program::{Program, stat_fields};
 use rustix::process::Pid;
 use std::{fs, time::Duration};
 
@@ -37,16 +37,13 @@ impl Resources {
 
     /// Returns what one process uses, or `None` if it has ended.
     fn of_process(pid: Pid) -> Option<Resources> {
-        let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).ok();
-        let (status, stat) = (read("status")?, read("stat")?);
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let value = |name: &str| {
             let value = status.lines().find_map(|line| line.strip_prefix(name))?;
             value.split_whitespace().next()?.parse().ok()
         };
-        // The process name is in parentheses and may contain any character. utime and stime are the 12th and 13th
-        // field after it.
-        let ticks = stat.rsplit_once(") ")?.1.split(' ').skip(11).take(2);
-        let ticks: u32 = ticks.filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
+        // utime and stime are the 14th and 15th field.
+        let ticks: u32 = stat_fields(pid)?[11..13].iter().filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
         Some(Resources {
             descriptors: fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count(),
             threads: value("Threads:")?,

@@ -52,18 +52,15 @@ const OWN_DESCRIPTORS: u64 = 200;
 pub struct ServerUnderTest {
     kind: ServerKind,
     pub program: Program,
-    /// The request target of `notes.txt`, a small file of the test site ([`FILES`](crate::site::FILES)). Bystanders,
-    /// the ordinary clients beside a test's load, request it.
+    /// The request target of `notes.txt`, a small file of the test site. Bystanders request it.
     notes_target: &'static str,
     /// What the program used when it had just started.
     before: Resources,
 }
 
 impl ServerUnderTest {
-    /// Calls `launch` to start a program of this kind.
-    ///
-    /// `notes_target` is the request target at which the program serves `notes.txt` of the test site: `/notes.txt`, or
-    /// `/static/notes.txt` if the program serves files below `/static`. Checks of the server request this target.
+    /// Calls `launch` to start a program of this kind. `notes_target` is the request target at which it serves `notes.txt`
+    /// of the test site, for example `/static/notes.txt`.
     pub fn start(kind: ServerKind, notes_target: &'static str, launch: impl FnOnce() -> Program) -> Self {
         let program = launch();
         let before = Resources::of(&program);
@@ -97,16 +94,10 @@ impl ServerUnderTest {
         waited
     }
 
-    /// Returns about how many connections the server has accepted and not closed: how many more descriptors than at its
-    /// start are open.
-    pub fn connections(&self) -> usize {
-        self.resources().descriptors.saturating_sub(self.before.descriptors)
-    }
-
-    /// Returns whether the server has accepted `count` connections, or at most `KEPT_DESCRIPTORS` fewer: connections are
-    /// counted by descriptors, which is not exact.
+    /// Returns whether the server has accepted `count` connections and not closed them, or at most `KEPT_DESCRIPTORS` fewer:
+    /// they are counted by descriptors, which is not exact.
     pub fn has_connections(&self, count: usize) -> bool {
-        self.connections() + KEPT_DESCRIPTORS >= count
+        self.resources().descriptors + KEPT_DESCRIPTORS >= self.before.descriptors + count
     }
 
     /// Waits until the server [has `count` connections](Self::has_connections). Panics after [`TIMEOUT`].
