@@ -128,6 +128,7 @@ mod tests {
             ("city=a%C2%85b", Err("must be text without control characters")),
             ("city=%FF", Err("must be text without control characters")),
             ("city=a&latitude=1&longitude=1", Err("must not be combined with coordinates")),
+            ("city=a&latitude=1", Err("must not be combined with coordinates")),
             ("city=a&longitude=1", Err("must not be combined with coordinates")),
             ("latitude=1", Err("is required with latitude")),
             ("longitude=1", Err("is required with longitude")),
