@@ -1,14 +1,13 @@
-//! The application of these tests: a path for every way to reply. The test decides how a late reply goes on.
+//! The application of these tests: a path for every way to reply. The test decides when a late reply ends.
 
 use crate::{
     client::{Client, TIMEOUT, get},
-    failures, panics,
+    faults::{self, Bomb, Event},
     server::{InProcessServer, settings},
     source::{EndlessSource, Feed, fed_stream},
 };
 use http_engine::{
-    Admit, Body, CancellationToken, Engine, Handler, Method, Rejected, Rejection, Reply, Request, Responder,
-    Response, Settings,
+    Admit, Body, Engine, Handler, Method, Rejected, Rejection, Reply, Request, Responder, Response, Settings,
 };
 use std::{
     mem,
@@ -17,7 +16,7 @@ use std::{
         mpsc::{Receiver, Sender, channel},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// How long `/after` waits.
@@ -25,45 +24,6 @@ pub const DELAY: Duration = Duration::from_millis(200);
 
 /// Longer than any test takes.
 pub const LONG: Duration = Duration::from_secs(3600);
-
-/// What happens to a job or a source of the application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Event {
-    Started,
-    Cancelled,
-    Dropped,
-}
-
-/// Panics when it is dropped, and sends [`Event::Dropped`] before. Each job and source of the application owns one.
-pub struct Bomb(pub Sender<Event>);
-
-impl Bomb {
-    /// Reports an event. The test may have ended.
-    pub fn send(&self, event: Event) {
-        let _ = self.0.send(event);
-    }
-
-    /// Computes until the token is cancelled.
-    fn run(&self, token: &CancellationToken) {
-        self.send(Event::Started);
-        let start = Instant::now();
-        while !token.is_cancelled() {
-            assert!(start.elapsed() < TIMEOUT, "the token is never cancelled");
-            thread::yield_now();
-        }
-        self.send(Event::Cancelled);
-    }
-}
-
-impl Drop for Bomb {
-    fn drop(&mut self) {
-        self.send(Event::Dropped);
-        // A second panic would end the test process.
-        if !thread::panicking() {
-            panics::fail();
-        }
-    }
-}
 
 /// The handler. The test has the other ends of its channels: see [`TestApp`].
 pub struct App {
@@ -101,7 +61,7 @@ impl App {
                 let _ = self.unblocked.lock().expect("no panic").recv_timeout(TIMEOUT);
                 text("unblocked")().into()
             }
-            // These two go on as middleware often lets them: wrapped.
+            // These two are wrapped, as middleware does.
             "/never" => {
                 let bomb = bomb();
                 wrapped(Reply::after(LONG, move || {
@@ -122,8 +82,8 @@ impl App {
                 response.into()
             }
             "/endless" => Response::bytes(Body::Stream(Box::new(EndlessSource { _bomb: bomb() }))).into(),
-            path => failures::reply(path)
-                .or_else(|| panics::reply(path, &self.events))
+            path => faults::failing_reply(path)
+                .or_else(|| faults::panicking_reply(path, &self.events))
                 .unwrap_or_else(|| Response::text(path.to_owned()).into()),
         }
     }
@@ -136,7 +96,7 @@ fn wrapped(reply: Reply) -> Reply {
 impl Handler for App {
     fn admit(&self, head: &Request<'_>) -> Admit {
         match head.path() {
-            "/panics-early" => panics::fail(),
+            "/panics-early" => faults::fail(),
             "/early" => Admit::AtHead,
             _ => Admit::Buffer,
         }
@@ -154,7 +114,7 @@ impl Handler for App {
 
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
         match rejected.request {
-            Some(request) if request.path() == "/rejected" => panics::fail(),
+            Some(request) if request.path() == "/rejected" => faults::fail(),
             _ => response,
         }
     }

@@ -2,8 +2,9 @@
 //! of the application panics when it is dropped ([`Bomb`]).
 
 use crate::{
-    app::{Bomb, Event, TestApp, settings_with, wait_for_room, with_reply_timeout},
+    app::{TestApp, settings_with, wait_for_room, with_reply_timeout},
     client::{TIMEOUT, get, wait_for},
+    faults::{Bomb, Event},
     server::{InProcessServer, settings},
 };
 use http_engine::{Engine, Reply, Request, Response};

@@ -5,12 +5,7 @@ use crate::{
     client::{Client, get, wait_for},
     server::InProcessServer,
 };
-use http_engine::{Body, Chunk, ChunkSource, FileSlice, Reply, Response, Status};
-use std::{
-    fs::File,
-    io,
-    sync::{Arc, Mutex, Once},
-};
+use std::sync::{Mutex, Once};
 
 /// What the engines have logged in this process.
 static LOGGED: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -42,44 +37,6 @@ fn record() {
 /// Returns the lines recorded so far.
 fn logged() -> Vec<String> {
     LOGGED.lock().expect("no panic").clone()
-}
-
-/// A source that ends with an error or with a misuse.
-enum BrokenSource {
-    Fails,
-    SendsNothing,
-}
-
-impl ChunkSource for BrokenSource {
-    fn next_chunk(&mut self, _: &mut Vec<u8>) -> io::Result<Chunk> {
-        match self {
-            BrokenSource::Fails => Err(io::Error::other("the database is gone")),
-            BrokenSource::SendsNothing => Ok(Chunk::Data),
-        }
-    }
-}
-
-/// Fails in the way that the path names. Returns `None` for other paths.
-pub fn reply(path: &str) -> Option<Reply> {
-    let stream = |source| Response::text(Body::Stream(Box::new(source)));
-    let text = Response::text("hello");
-    Some(match path {
-        "/fails" => stream(BrokenSource::Fails).into(),
-        "/fails-late" => Reply::offload(move || stream(BrokenSource::Fails)),
-        "/fails-to-send" => stream(BrokenSource::SendsNothing).into(),
-        "/fails-short" => file(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).into(),
-        "/fails-unreadable" => file("/dev/null").into(),
-        "/fails-header" => text.with_header("X-Forged", "a\r\nSet-Cookie: b").into(),
-        "/fails-length" => text.with_content_length(7).into(),
-        "/fails-status" => text.with_status(Status::new(102)).into(),
-        _ => return None,
-    })
-}
-
-/// Returns a response whose body is a part of a file, far behind its end.
-fn file(path: &str) -> Response {
-    let file = Arc::new(File::open(path).expect("a file"));
-    Response::bytes(Body::File(FileSlice { file, offset: 1 << 40, len: 10 }))
 }
 
 /// The status of the response if it is complete.

@@ -2,8 +2,9 @@
 //! left of it after the grace period.
 
 use crate::{
-    app::{Event, LONG, TestApp, settings_with},
+    app::{LONG, TestApp, settings_with},
     client::get,
+    faults::Event,
     server::{InProcessServer, settings},
 };
 use http_engine::{Engine, Handler, Reply, Request, Response, Server, listener::Sharing};

@@ -13,7 +13,7 @@
 //! | [`lifecycle`] | starting and stopping a server |
 //! | [`sigpipe`] | a host program in which SIGPIPE has its default action |
 //!
-//! [`app`] is the application of most tests. What every conformance case checks on both engines is not tested here again.
+//! [`app`] is the application of most tests; [`faults`] and [`source`] are parts of it. What every conformance case checks on both engines is not tested here again.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 
@@ -22,6 +22,7 @@ mod cancellation;
 mod capacity;
 mod content;
 mod failures;
+mod faults;
 mod lifecycle;
 mod panics;
 mod replies;

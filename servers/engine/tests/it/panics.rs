@@ -1,94 +1,18 @@
-//! Code and destructors of the application that panic: each costs at most its own connection.
-//!
-//! The payload of every panic panics too when it is dropped. Panics leave no message on standard error: they are part of the
-//! test.
+//! Code and destructors of the application that panic: each closes at most its own connection.
 
 use crate::{
-    app::{Bomb, Event, TestApp, check_open, settings_with, wait_for_room},
+    app::{TestApp, check_open, settings_with, wait_for_room},
     client::{Client, TIMEOUT, get, request, wait_for},
+    faults::{Bomb, Event, faulty},
     server::InProcessServer,
 };
 use http_engine::{
-    Body, Chunk, ChunkSource, Engine, Handler, MakeHandler, Method, Middleware, Next, Reply, Request,
-    Response, Router, Stack,
+    Chunk, Engine, Handler, MakeHandler, Method, Middleware, Next, Reply, Request, Response, Router, Stack,
 };
-use std::{
-    io, mem,
-    panic::resume_unwind,
-    sync::{
-        Arc,
-        mpsc::{Sender, channel},
-    },
-    task::Waker,
-    time::Duration,
-};
+use std::sync::{Arc, mpsc::channel};
 
 /// The maximum number of connections, and of those from one address. Each way to panic is tried more often than that.
 const CONNECTIONS: usize = 3;
-
-/// Panics with a payload that panics when it is dropped.
-pub fn fail() -> ! {
-    struct Payload;
-    impl Drop for Payload {
-        fn drop(&mut self) {
-            resume_unwind(Box::new("the payload of a panic was dropped"));
-        }
-    }
-    resume_unwind(Box::new(Payload))
-}
-
-/// A source whose destructor panics.
-struct FaultySource {
-    start: fn(),
-    /// What it does after its first chunk.
-    then: fn() -> io::Result<Chunk>,
-    has_sent: bool,
-    _bomb: Bomb,
-}
-
-impl ChunkSource for FaultySource {
-    fn start(&mut self, _: Waker) {
-        (self.start)();
-    }
-
-    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
-        if mem::replace(&mut self.has_sent, true) {
-            return (self.then)();
-        }
-        chunk.extend_from_slice(b"some");
-        Ok(Chunk::Data)
-    }
-}
-
-/// Returns a stream whose source goes on with `then` after its first chunk, and reports its end.
-fn faulty(events: &Sender<Event>, then: fn() -> io::Result<Chunk>) -> Body {
-    Body::Stream(Box::new(FaultySource { start: || (), then, has_sent: false, _bomb: Bomb(events.clone()) }))
-}
-
-/// Panics in the way that the path names, at once or later. Returns `None` for other paths.
-pub fn reply(path: &str, events: &Sender<Event>) -> Option<Reply> {
-    let stream = |then| Some(Response::text(faulty(events, then)).into());
-    let ends = || Ok(Chunk::End);
-    match path {
-        "/panics" | "/rejected" => fail(),
-        "/panics-after" => Some(Reply::after(Duration::ZERO, || fail())),
-        "/panics-offload" => Some(Reply::offload(|| fail())),
-        "/panics-deferred" => Some(Reply::Deferred(Box::new(|_| fail()))),
-        "/bomb-sent" => Some(Response::text("sent").on_sent(|_| fail()).into()),
-        "/bomb" => stream(ends),
-        "/bomb-fails" => stream(|| Err(io::ErrorKind::Other.into())),
-        "/bomb-panics" => stream(|| fail()),
-        "/bomb-never-starts" => {
-            let source =
-                FaultySource { start: || fail(), then: ends, has_sent: false, _bomb: Bomb(events.clone()) };
-            Some(Response::text(Body::Stream(Box::new(source))).into())
-        }
-        "/bomb-parts" => {
-            Some(Response::text(Body::Parts(vec![faulty(events, ends), faulty(events, ends)])).into())
-        }
-        _ => None,
-    }
-}
 
 /// A handler and a middleware whose destructor panics.
 struct Explosive(&'static str, #[allow(dead_code, reason = "it is dropped")] Bomb);
@@ -170,7 +94,7 @@ http_testing::both_engines! {
         }
     }
 
-    fn a_late_response_whose_destructor_panics_harms_no_other(engine: Engine) {
+    fn a_late_response_whose_destructor_panics_closes_no_connection(engine: Engine) {
         let (events, dropped) = channel();
         check(engine, |app, mut client| {
             app.request_on(&mut client, "/held");

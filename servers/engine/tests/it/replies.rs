@@ -1,8 +1,9 @@
 //! Every kind of reply on both engines: immediate, delayed, offloaded, deferred.
 
 use crate::{
-    app::{DELAY, Event, TestApp, check_open, settings_with, with_reply_timeout},
+    app::{DELAY, TestApp, check_open, settings_with, with_reply_timeout},
     client::{Client, TIMEOUT, get, request},
+    faults::Event,
     server::settings,
 };
 use http_engine::{Engine, Middleware, Next, Rejected, Reply, Request, Responder, Response, Stack};

@@ -1,6 +1,6 @@
 //! Sources of streams: one that the test feeds from its own thread, and one without an end.
 
-use crate::{app::Bomb, client::TIMEOUT};
+use crate::{client::TIMEOUT, faults::Bomb};
 use http_engine::{Body, Chunk, ChunkSource, Response};
 use std::{
     io,

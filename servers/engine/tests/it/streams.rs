@@ -1,8 +1,9 @@
 //! Streams whose source has nothing to send for a while: nothing waits for them but their own connection.
 
 use crate::{
-    app::{Event, TestApp, check_open, settings_with},
+    app::{TestApp, check_open, settings_with},
     client::{Client, get, request},
+    faults::Event,
     server::settings,
 };
 use std::{io::Read, time::Duration};

@@ -3,8 +3,9 @@
 //! An event loop checks deadlines once a second. So the clients of one test wait at the same time.
 
 use crate::{
-    app::{Event, LONG, TestApp, check_open, settings_with},
+    app::{LONG, TestApp, check_open, settings_with},
     client::{Client, get, request, wait_for},
+    faults::Event,
 };
 use http_engine::{Engine, Timeouts};
 use std::{io::Read, time::Duration};
