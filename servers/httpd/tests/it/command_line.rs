@@ -6,41 +6,35 @@ use crate::{
 };
 use rustix::process::geteuid;
 use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     os::unix::process::CommandExt,
     process::Command,
 };
 
 two_kinds! {
+    /// Addresses with a port of their own, addresses without, and a name that means one of them.
     fn listens_on_all_given_addresses(kind: ServerKind) {
-        let program = program::serve(kind, &["-b", "127.0.0.1", "-b", "127.0.0.2"]);
-        let port = program.address().port();
-        let expected = [Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2)];
-        assert_eq!(program.addresses, expected.map(|address| SocketAddr::new(address.into(), port)));
-        program.addresses.iter().for_each(|address| check_served(*address));
-    }
-
-    /// An address with a port of its own, one without, and a name that means the second address.
-    fn listens_on_addresses_and_names_with_and_without_a_port(kind: ServerKind) {
-        let program = program::serve(kind, &["-b", "127.0.0.2:0", "-b", "127.0.0.1", "-b", "localhost", "-p", "0"]);
-        let Program { addresses, startup_line, .. } = &program;
-        let [own, common, rest @ ..] = &addresses[..] else { panic!("{startup_line}") };
-        assert_eq!(own.ip(), Ipv4Addr::new(127, 0, 0, 2));
-        assert_eq!(common.ip(), Ipv4Addr::LOCALHOST);
-        assert_ne!(own.port(), common.port());
-        // The name may have an IPv6 address, too.
-        let is_loopback = |address: &SocketAddr| *address == SocketAddr::new(Ipv6Addr::LOCALHOST.into(), common.port());
-        assert!(rest.len() <= 1 && rest.iter().all(is_loopback), "{startup_line}");
-        addresses.iter().for_each(|address| check_served(*address));
-    }
-
-    fn listens_on_ipv6_addresses(kind: ServerKind) {
-        if !has_ipv6() {
-            return println!("skipped: no IPv6");
+        let [one, two] = [1, 2].map(|last| IpAddr::from([127, 0, 0, last]));
+        for (options, expected) in [
+            (&["-b", "127.0.0.1", "-b", "127.0.0.2"][..], &[one, two][..]),
+            (&["-b", "127.0.0.2:0", "-b", "127.0.0.1", "-b", "127.0.0.1"], &[two, one]),
+            (&["-b", "::1", "-b", "[::1%lo]:0", "-b", "[::1]:0"], &[Ipv6Addr::LOCALHOST.into(); 3]),
+        ] {
+            if expected[0].is_ipv6() && !has_ipv6() {
+                return println!("skipped: no IPv6");
+            }
+            let program = program::serve(kind, options);
+            let addresses: Vec<IpAddr> = program.addresses.iter().map(SocketAddr::ip).collect();
+            assert_eq!(addresses, expected, "{}", program.startup_line);
+            program.addresses.iter().for_each(|address| check_served(*address));
         }
-        let program = program::serve(kind, &["-b", "::1", "-b", "[::1%lo]:0", "-b", "[::1]:0"]);
-        assert_eq!(program.addresses.len(), 3, "{}", program.startup_line);
-        program.addresses.iter().for_each(|address| check_served(*address));
+        // The name may have an IPv6 address, too.
+        let program = program::serve(kind, &["-b", "127.0.0.1", "-b", "localhost"]);
+        let port = program.address().port();
+        assert!(program.addresses.len() <= 2, "{}", program.startup_line);
+        for address in &program.addresses {
+            assert!(address.ip().is_loopback() && address.port() == port, "{}", program.startup_line);
+        }
     }
 
     fn a_failed_start_names_the_cause_and_a_remedy(kind: ServerKind) {
@@ -49,7 +43,9 @@ two_kinds! {
         let address = taken.local_addr().expect("an address").to_string();
         let many: Vec<String> = (1..=65).map(|last| format!("-b127.0.0.{last}:0")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        let (missing, file) = (site.path("nowhere"), site.path("page.html"));
+        let (root, missing, file) = (text(site.root()), site.path("nowhere"), site.path("page.html"));
+        // Opening a FIFO without a reader must not block the start.
+        let fifo = site.path("pipe");
         for (arguments, message) in [
             (&["-b", &*address][..], "address in use (stop the program that listens there, or choose"),
             // An address that no machine has (RFC 5737).
@@ -57,8 +53,10 @@ two_kinds! {
             (&["-b", "nowhere.invalid"], "cannot resolve nowhere.invalid: "),
             (&["-b", "fe80::1%none0"], "cannot resolve [fe80::1%none0]: network interface none0: no such device"),
             (&many, "cannot listen on 65 addresses: at most 64 are possible"),
-            (&["-p", "0", text(&missing)], &format!("httpd: cannot serve {}: no such file", missing.display())),
-            (&["-p", "0", text(&file)], &format!("httpd: cannot serve {}: not a directory", file.display())),
+            (&["-p", "0", text(&missing)], &format!("httpd: cannot serve {}: no such", text(&missing))),
+            (&["-p", "0", text(&file)], &format!("httpd: cannot serve {}: not a directory", text(&file))),
+            (&["-p", "0", "--log-file", root], &format!("httpd: cannot open {root}: ")),
+            (&["-p", "0", "--error-log", text(&fifo)], &format!("httpd: cannot open {}: ", text(&fifo))),
         ] {
             check_failure(&[kind.arguments(), arguments].concat(), 1, message);
         }

@@ -115,7 +115,11 @@ two_kinds! {
         let forged = "User-Agent: \" 200 0 \"-\" \"\\\t\u{e4}\r\n";
         let chunked = request("POST", "/notes.txt", "Transfer-Encoding: chunked\r\nReferer: me\r\n") + "xyz\r\n";
         log.check([
-            (&*request("GET", "/notes.txt?a=b", named), "GET /notes.txt?a=b HTTP/1.1", r#""http://a/?b" "Agent/1 (x; y)""#),
+            (
+                &*request("GET", "/notes.txt?a=b", named),
+                "GET /notes.txt?a=b HTTP/1.1",
+                r#""http://a/?b" "Agent/1 (x; y)""#,
+            ),
             (
                 &request("GET", "/\"%0A\\x", forged),
                 r"GET /\x22%0A\x5Cx HTTP/1.1",
@@ -247,15 +251,4 @@ http_testing::both_engines! {
             format!("127.0.0.1 - - \"{line}\" {status} {} {NONE}", reply.body.len())
         }));
     }
-}
-
-#[test]
-fn reports_a_log_that_cannot_be_opened() {
-    let log = LogFile::new();
-    let check = |path: &Path| assert!(Log::open(Output::File(path.into())).is_err(), "{}", path.display());
-    check(&log.path.join("nowhere"));
-    check(log.path.parent().expect("a directory"));
-    // Opening a FIFO without a reader must not block the start.
-    drop(log.make_fifo());
-    check(&log.path);
 }

@@ -42,7 +42,8 @@ http_testing::both_engines! {
     }
 
     fn a_second_signal_ends_the_program_at_once(kind: ServerKind) {
-        for (first, second) in [(Signal::TERM, Signal::TERM), (Signal::INT, Signal::TERM), (Signal::INT, Signal::INT)] {
+        let (term, int) = (Signal::TERM, Signal::INT);
+        for (first, second) in [(term, term), (int, term), (int, int)] {
             let program = program::serve(kind, &[]);
             let mut idle = Client::connect(program.address());
             assert_eq!(idle.fetch(get("/notes.txt")).status, 200);

@@ -21,45 +21,13 @@ two_kinds! {
             (403, &["/../etc/passwd", "/%2e%2e%2fetc%2fpasswd", "/out-absolute", "/dir/out/x", "/loop"][..]),
             // Hidden, special, without an index, or simply missing.
             (404, &["/.hidden", "/.git/config", "/...", "/.well-known/.secret", "/dir/.htaccess"]),
-            (404, &["/pipe", "/to-pipe", "/socket", "/bare/", "/odd/", "/dangling", "/notes.txt/", "/nowhere"]),
+            (404, &["/pipe", "/to-pipe", "/socket", "/bare/", "/odd/", "/dangling", "/nowhere"]),
             // What no file name can contain, and no URI.
             (400, &["/%00", "/notes.txt%00.html", "/%", "/notes%2", "/nowhere/%zz"]),
         ] {
             for target in targets {
                 check(&server, &get(target), status, ("Content-Type", Some("text/html; charset=utf-8")));
             }
-        }
-    }
-
-    fn redirects_are_relative_to_the_target(kind: ServerKind) {
-        let server = program::serve(kind, &[]);
-        for (target, location) in [
-            ("/dir?a=b&c=%20//d?", "dir/?a=b&c=%20//d?"),
-            ("/%64ir/inner", "../dir/inner/"),
-            ("/odd/index.html", "index.html/"),
-            ("/absolute-dir", "absolute-dir/"),
-            ("//evil.example", "../evil.example/"),
-            ("/line%0d%0abreak", "line%0D%0Abreak/"),
-            ("//evil.example\\", "../evil.example%5C"),
-        ] {
-            check(&server, &get(target), 301, ("Location", Some(location)));
-        }
-    }
-
-    fn links_that_end_inside_the_root_are_followed(kind: ServerKind) {
-        let server = program::serve(kind, &[]);
-        for target in ["/link.html", "/dir/up.html", "/linked/inner/deep.txt", "/absolute-dir/", "/out-and-in"] {
-            check(&server, &get(target), 200, ("Accept-Ranges", Some("bytes")));
-        }
-    }
-
-    fn only_get_and_head_are_allowed(kind: ServerKind) {
-        let server = program::serve(kind, &[]);
-        for (method, target) in [("POST", "/notes.txt"), ("OPTIONS", "*"), ("CONNECT", "a:1"), ("PUT", "/dir")] {
-            check(&server, &request(method, target, ""), 405, ("Allow", Some("GET, HEAD")));
-        }
-        for method in ["PROPFIND", "get", "X-Y"] {
-            check(&server, &request(method, "/notes.txt", ""), 501, ("Allow", None));
         }
     }
 
@@ -87,13 +55,17 @@ two_kinds! {
         let mut client = Client::connect(server.address());
         let length = client.fetch(request("HEAD", "/huge.bin", ""));
         assert_eq!(length.header("Content-Length"), Some(&*HUGE_LEN.to_string()));
-        let mut range = |range: &str| client.fetch(request("GET", "/huge.bin", &format!("Range: bytes={range}\r\n")));
+        let mut range = |range: &str| {
+            let headers = format!("Range: bytes={range}\r\n");
+            client.fetch(request("GET", "/huge.bin", &headers))
+        };
         let (at, last) = (HUGE_LEN - HUGE_END.len() as u64, HUGE_LEN - 1);
         let end = range(&format!("{at}-"));
-        let content_range = format!("bytes {at}-{last}/{HUGE_LEN}");
-        assert_eq!((end.status, &*end.body, end.header("Content-Range")), (206, HUGE_END, Some(&*content_range)));
+        assert_eq!((end.status, &*end.body), (206, HUGE_END));
+        assert_eq!(end.header("Content-Range"), Some(&*format!("bytes {at}-{last}/{HUGE_LEN}")));
         assert_eq!(range("4294967290-4294967300").body, [0; 11]);
         let parts = range(&format!("-4,{at}-{at}")).text();
-        assert!(parts.contains(&format!("\r\nContent-Range: bytes {at}-{at}/{HUGE_LEN}\r\n\r\nb\r\n")), "{parts}");
+        let part = format!("\r\nContent-Range: bytes {at}-{at}/{HUGE_LEN}\r\n\r\nb\r\n");
+        assert!(parts.contains(&part), "{parts}");
     }
 }

@@ -348,21 +348,6 @@ two_kinds! {
             assert!(rest.contains("\"GET /notes.txt HTTP/1.1\" 200 6 \"-\" \"-\"\n"), "{name}: {rest:?}");
         }
     }
-
-    fn a_log_file_implies_the_combined_format(kind: ServerKind) {
-        let directory = ServiceDirectory::new();
-        let log = directory.path("log/access");
-        let logged = |arguments: &[&str]| {
-            let program = directory.serve(kind, &[&["--log-file", text(&log)], arguments].concat());
-            check_served(program.address());
-            program.stop_cleanly();
-            directory.read("log/access")
-        };
-        let lines = logged(&[]);
-        assert!(lines.ends_with("\"GET /notes.txt HTTP/1.1\" 200 6 \"-\" \"-\"\n"), "{lines}");
-        assert_eq!(logged(&["--log", "off"]), lines, "no further line");
-        assert!(logged(&["--log", "common"]).ends_with("\"GET /notes.txt HTTP/1.1\" 200 6\n"));
-    }
 }
 
 #[test]

@@ -95,7 +95,8 @@ two_kinds! {
         let (_directory, pid_file) = directory();
         let server = program::serve(kind, &["--pid-file", text(&pid_file)]);
         chown(&pid_file, Some(54321), None).expect("root may");
-        check_refused(&pid_file, &format!("process {} belongs to user 0, but the PID file to user 54321", server.pid()));
+        let pid = server.pid();
+        check_refused(&pid_file, &format!("process {pid} belongs to user 0, but the PID file to user 54321"));
         server.stop_cleanly();
     }
 

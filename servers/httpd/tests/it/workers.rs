@@ -36,7 +36,7 @@ impl Drop for Orphans {
 }
 
 /// SIGTERM to a worker ends that worker, not the server. The workers share one accept queue, so no waiting connection is
-/// lost, and the other worker serves them.
+/// lost: the other worker serves them.
 #[test]
 fn replaces_a_worker_that_ends() {
     for (kind, signal) in PREFORK.into_iter().flat_map(|kind| [(kind, Signal::KILL), (kind, Signal::TERM)]) {

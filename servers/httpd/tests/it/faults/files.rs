@@ -106,13 +106,15 @@ fn open(path: &Path) -> File {
 two_kinds! {
     fn closes_the_connection_if_the_file_is_truncated(kind: ServerKind) {
         check(kind, Received::CutShort, |_, path, _| open(path).set_len(0).expect("no length"));
-        check(kind, Received::CutShort, |_, path, _| open(path).set_len(LEN as u64 - 1).expect("another length"));
+        let shorter = LEN as u64 - 1;
+        check(kind, Received::CutShort, |_, path, _| open(path).set_len(shorter).expect("another length"));
     }
 
     fn completes_a_replaced_removed_or_lengthened_file(kind: ServerKind) {
         check(kind, Received::Complete, |root, _, _| root.replace("file.bin", b"another"));
         check(kind, Received::Complete, |_, path, _| fs::remove_file(path).expect("it was there"));
-        check(kind, Received::Complete, |_, path, _| open(path).write_all_at(b"and more", LEN as u64).expect("a write"));
+        let end = LEN as u64;
+        check(kind, Received::Complete, |_, path, _| open(path).write_all_at(b"more", end).expect("a write"));
     }
 
     fn sends_each_byte_of_a_rewritten_file_at_its_offset(kind: ServerKind) {

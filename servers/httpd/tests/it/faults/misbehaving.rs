@@ -91,7 +91,8 @@ two_kinds! {
         let used = server.resources().resident_kib.saturating_sub(before.resident_kib);
         assert!(used < UNREAD * MAX_KIB_PER_CLIENT, "{used} KiB are used for {UNREAD} clients");
         clients[0].stream.set_nonblocking(false).expect("a socket");
-        (0..2).for_each(|_| assert!(clients[0].response().body == Site::shared().large, "other bytes than the file's"));
+        let site = Site::shared();
+        (0..2).for_each(|_| assert!(clients[0].response().body == site.large, "other bytes than the file's"));
         drop(clients);
         server.check_recovers();
     }

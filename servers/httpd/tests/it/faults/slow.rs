@@ -64,8 +64,8 @@ two_kinds! {
 
     /// The clients keep their connections open, so the server must close them.
     fn closes_connections_whose_timeouts_expire(kind: ServerKind) {
-        let timeouts = ["--head-timeout", "1", "--body-timeout", "1s", "--write-timeout", "1", "--idle-timeout", "900ms"];
-        let server = start(kind, &timeouts);
+        let (short, idle) = (["--head-timeout", "1", "--body-timeout", "1s"], ["--idle-timeout", "900ms"]);
+        let server = start(kind, &[&short[..], &idle, &["--write-timeout", "1"]].concat());
         let half = request("POST", "/notes.txt", "Content-Length: 10\r\n") + "half";
         let beginnings = [("GET / HTTP/1.1\r\nX-Slow: ", 408), (&half, 405), (&get("/notes.txt"), 200)];
         let begin = |(bytes, status): &(&str, u16)| {
