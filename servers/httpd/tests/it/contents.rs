@@ -25,9 +25,9 @@ two_kinds! {
         let server = program::serve_root(kind, root.path(), &[]);
         let mut client = Client::connect(server.address());
         let mut state = |name: &str| {
-            let reply = client.fetch(get(&format!("/{name}")));
-            let content = if reply.status == 200 { reply.text() } else { String::new() };
-            (reply.status, content, reply.header("ETag").map(str::to_owned))
+            let response = client.fetch(get(&format!("/{name}")));
+            let content = if response.status == 200 { response.text() } else { String::new() };
+            (response.status, content, response.header("ETag").map(str::to_owned))
         };
         let names = ["changed", "replaced", "deleted", "new"];
         let before = names.map(&mut state);
@@ -64,8 +64,8 @@ two_kinds! {
         let in_range = "Range: bytes=0-0\r\nIf-Range";
         for (condition, status) in [("If-None-Match", 304), (in_range, 200), ("If-Match", 412)] {
             let headers = format!("{condition}: {tag}\r\n");
-            let reply = Client::connect(server.address()).fetch(request("GET", "/f", &headers));
-            assert_eq!((reply.status, reply.header("ETag")), (status, Some(tag)), "{condition}");
+            let response = Client::connect(server.address()).fetch(request("GET", "/f", &headers));
+            assert_eq!((response.status, response.header("ETag")), (status, Some(tag)), "{condition}");
         }
     }
 

@@ -182,8 +182,8 @@ http_testing::both_engines! {
         generations.check_upgrade();
         idle.expect_eof();
         assert!(test_kill_process(generations.first().pid()).is_ok(), "the old server still runs");
-        let reply = download.response();
-        assert!(reply.body == site.large, "{} of the bytes", reply.body.len());
+        let response = download.response();
+        assert!(response.body == site.large, "{} of the bytes", response.body.len());
         download.expect_eof();
         wait_for("the old workers to end", || {
             workers.iter().all(|(worker, _)| test_kill_process(*worker).is_err()).then_some(())

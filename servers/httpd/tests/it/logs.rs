@@ -138,8 +138,8 @@ two_kinds! {
             (&long, &format!("GET /{}...", "a".repeat(1995)), NONE),
             (&chunked, "POST /notes.txt HTTP/1.1", r#""me" "-""#),
         ].map(|(sent, line, rest)| {
-            let reply = Client::connect(program.address()).fetch(sent);
-            format!("127.0.0.1 - - \"{line}\" {} {} {rest}", reply.status, reply.body.len())
+            let response = Client::connect(program.address()).fetch(sent);
+            format!("127.0.0.1 - - \"{line}\" {} {} {rest}", response.status, response.body.len())
         }));
     }
 
@@ -246,9 +246,9 @@ http_testing::both_engines! {
             ("/panic", "GET /panic HTTP/1.1", 500),
             ("/panic-offload", "-", 500),
         ].map(|(target, line, status)| {
-            let reply = server.connect().fetch(get(target));
-            assert_eq!(reply.status, status, "{target}");
-            format!("127.0.0.1 - - \"{line}\" {status} {} {NONE}", reply.body.len())
+            let response = server.connect().fetch(get(target));
+            assert_eq!(response.status, status, "{target}");
+            format!("127.0.0.1 - - \"{line}\" {status} {} {NONE}", response.body.len())
         }));
     }
 }

@@ -28,8 +28,8 @@ fn check_drains(kind: ServerKind, signal: Signal) {
     wait_for("new connections to be refused", || {
         TcpStream::connect(program.address()).is_err().then_some(())
     });
-    let reply = download.response();
-    assert!(reply.body == site.large, "{} of the bytes", reply.body.len());
+    let response = download.response();
+    assert!(response.body == site.large, "{} of the bytes", response.body.len());
     download.expect_eof();
     let exit = program.wait();
     assert_eq!((exit.code, &*exit.stdout, &*exit.stderr), (Some(0), "", ""), "{kind:?} {signal:?}");
@@ -78,8 +78,8 @@ http_testing::both_engines! {
     fn requests_beyond_the_size_limits_are_rejected(kind: ServerKind) {
         let program = program::serve(kind, &["--max-head", "256", "--max-body", "10"]);
         let check = |request: String, status: u16, close: bool| {
-            let reply = Client::connect(program.address()).fetch(request);
-            assert_eq!((reply.status, !reply.keeps_alive), (status, close));
+            let response = Client::connect(program.address()).fetch(request);
+            assert_eq!((response.status, !response.keeps_alive), (status, close));
         };
         check(get("/notes.txt"), 200, false);
         check(request("GET", "/notes.txt", &format!("A: {}\r\n", "a".repeat(256))), 431, true);

@@ -8,9 +8,9 @@ use crate::{
 
 /// Sends a request on a new connection. Checks the status of the response, and the value of one header.
 fn check(server: &program::Program, request: &str, status: u16, (name, value): (&str, Option<&str>)) {
-    let reply = Client::connect(server.address()).fetch(request);
-    assert_eq!((reply.status, reply.header(name)), (status, value), "{request}");
-    assert!(!reply.text().contains("secret"), "{request}");
+    let response = Client::connect(server.address()).fetch(request);
+    assert_eq!((response.status, response.header(name)), (status, value), "{request}");
+    assert!(!response.text().contains("secret"), "{request}");
 }
 
 two_kinds! {
@@ -36,8 +36,8 @@ two_kinds! {
         let server = program::serve(kind, &[]);
         let mut client = Client::connect(server.address());
         for _ in 0..2 {
-            let reply = client.fetch("GET /notes.txt HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n");
-            assert_eq!((reply.status, reply.header("Connection")), (200, Some("keep-alive")));
+            let response = client.fetch("GET /notes.txt HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n");
+            assert_eq!((response.status, response.header("Connection")), (200, Some("keep-alive")));
         }
         client.finish();
     }

@@ -58,8 +58,8 @@ fn await_all(program: &Program, status: u16, start: &str) {
     let mut clients: Vec<_> = (0..8).map(|_| Client::connect(program.address())).collect();
     wait_for("the same response for all connections", || {
         let is_expected = |client: &mut Client| {
-            let reply = client.fetch(get("/"));
-            reply.status == status && reply.text().starts_with(start)
+            let response = client.fetch(get("/"));
+            response.status == status && response.text().starts_with(start)
         };
         clients.iter_mut().all(is_expected).then_some(())
     });

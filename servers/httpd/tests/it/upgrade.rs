@@ -62,6 +62,7 @@ fn signals_no_other_program() {
     symlink(&pid_file, &link).expect("a link");
     // Opening it for reading would wait for a writer.
     mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+    let _held = hold(&pid_file, "");
     for (path, content, message) in [
         (&pid_file, "no number\n", "contains no PID"),
         (&link, "", "symbolic links"),
@@ -70,7 +71,7 @@ fn signals_no_other_program() {
         (&pid_file, "4194305\n", "cannot open process 4194305: no such process"),
         (&pid_file, &format!("{pid}\n"), &format!("process {pid} runs /")),
     ] {
-        let _held = hold(&pid_file, content);
+        fs::write(&pid_file, content).expect("a file");
         check_refused(path, message);
     }
     let status = sleep.try_wait();

@@ -47,8 +47,8 @@ two_kinds! {
             let mut client = server.connect();
             client.send(get("/large.bin") + &get("/notes.txt"));
             match client.try_response() {
-                Ok(reply) => {
-                    assert!(reply.body == site.large, "other bytes than the file's");
+                Ok(response) => {
+                    assert!(response.body == site.large, "other bytes than the file's");
                     assert_eq!(client.response().text(), "notes\n");
                 }
                 Err(error) => {

@@ -168,10 +168,10 @@ fn read_versions(root: &ScratchRoot, reader: usize, len: usize) {
     let mut tags = HashMap::new();
     for number in 0.. {
         let links: String = format!("{number:04x}").chars().flat_map(|digit| [digit, '/']).collect();
-        let reply = client.fetch(get(&format!("/{reader}/{links}file.txt")));
-        let letter = *reply.body.first().expect("a body");
-        assert!(reply.body == version(letter, len), "torn: {reply:?}, {} bytes", reply.body.len());
-        let tag = reply.header("ETag").expect("an entity tag").to_owned();
+        let response = client.fetch(get(&format!("/{reader}/{links}file.txt")));
+        let letter = *response.body.first().expect("a body");
+        assert!(response.body == version(letter, len), "torn: {response:?}, {} bytes", response.body.len());
+        let tag = response.header("ETag").expect("an entity tag").to_owned();
         assert_eq!(*tags.entry(tag).or_insert(letter), letter, "one tag for two versions");
         if tags.len() >= VERSIONS {
             return;

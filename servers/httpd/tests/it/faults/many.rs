@@ -3,7 +3,7 @@
 
 use super::start;
 use crate::{
-    client::{Client, get, wait_for},
+    client::{Client, Response, get, wait_for},
     program::{Program, ServerKind},
 };
 use http_testing::server_under_test::ServerUnderTest;
@@ -31,38 +31,40 @@ fn lower_descriptor_limits(kind: ServerKind, program: &Program) {
     }
 }
 
-/// Opens `count` connections, and sends a request and `rest` on each. Returns the connections with the statuses of their
-/// responses. Checks that those with 503 are closed, and tell the client to come back.
-fn connect(server: &ServerUnderTest, count: usize, rest: &str) -> Vec<(Client, u16)> {
+/// Opens `count` connections, and sends a request and `rest` on each. Returns the connections with the responses, each of
+/// which is a 200 or a 503.
+fn connect(server: &ServerUnderTest, count: usize, rest: &str) -> Vec<(Client, Response)> {
     let send = |_| {
         let mut client = server.connect();
         client.send(get("/notes.txt") + rest);
         client
     };
     let clients: Vec<Client> = (0..count).map(send).collect();
-    let status = |mut client: Client| {
-        let reply = client.response();
-        assert!(matches!(reply.status, 200 | 503), "{reply:?}");
-        if reply.status == 503 {
-            assert_eq!((reply.header("Retry-After"), reply.keeps_alive), (Some("1"), false));
-        }
-        (client, reply.status)
+    let receive = |mut client: Client| {
+        let response = client.response();
+        assert!(matches!(response.status, 200 | 503), "{response:?}");
+        (client, response)
     };
-    clients.into_iter().map(status).collect()
+    clients.into_iter().map(receive).collect()
 }
 
 /// Opens [`CLIENTS`] connections, and sends a request and the beginning of another one on each, so that none is idle.
-/// Returns the connections that the server serves.
+/// Returns the connections that the server serves. Checks that it closes all others, and tells the clients to come back.
 fn connect_busy_clients(server: &ServerUnderTest) -> Vec<Client> {
     let clients = connect(server, CLIENTS, "GET / HT");
-    clients.into_iter().filter(|(_, status)| *status == 200).map(|(client, _)| client).collect()
+    let (served, rejected): (Vec<_>, Vec<_>) =
+        clients.into_iter().partition(|(_, response)| response.status == 200);
+    for (_, response) in rejected {
+        assert_eq!((response.header("Retry-After"), !response.keeps_alive), (Some("1"), true));
+    }
+    served.into_iter().map(|(client, _)| client).collect()
 }
 
 /// Waits until the server serves a new connection again, after clients have closed theirs. Checks that it recovers.
 fn check_recovers(server: &ServerUnderTest) {
     wait_for("room for a connection", || {
-        let reply = server.connect().try_fetch(get("/notes.txt"));
-        reply.is_ok_and(|reply| reply.status == 200).then_some(())
+        let response = server.connect().try_fetch(get("/notes.txt"));
+        response.is_ok_and(|response| response.status == 200).then_some(())
     });
     server.check_recovers();
 }
@@ -72,6 +74,7 @@ http_testing::both_engines! {
     fn serves_new_connections_when_idle_ones_have_all_descriptors(kind: ServerKind) {
         let server = start(kind, &[]);
         lower_descriptor_limits(kind, &server.program);
+        // A request that finds no descriptor left for its file gets 503, too.
         let clients = connect(&server, 4 * FREE_DESCRIPTORS, "");
         // The kernel decides which worker process accepts a connection, so one of them may keep all of its idle ones.
         let first = if kind.is_prefork() { clients.len() } else { 1 };
@@ -88,7 +91,7 @@ http_testing::both_engines! {
         let server = start(kind, &["--head-timeout", "1h"]);
         lower_descriptor_limits(kind, &server.program);
         let clients = connect(&server, 4 * FREE_DESCRIPTORS, "GET / HT");
-        let rejected = clients.iter().filter(|(_, status)| *status == 503).count();
+        let rejected = clients.iter().filter(|(_, response)| response.status == 503).count();
         assert!(rejected >= FREE_DESCRIPTORS, "only {rejected} rejected");
         server.check_low_cpu("no free descriptors", || {});
         drop(clients);

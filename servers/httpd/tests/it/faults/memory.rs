@@ -34,8 +34,8 @@ fn check_posts(kind: ServerKind, arguments: &[&str], count: usize, length: usize
     let post = |_| {
         let mut client = server.connect();
         client.send(&bytes);
-        let reply = client.response();
-        assert_eq!((reply.status, reply.keeps_alive), (405, true));
+        let response = client.response();
+        assert_eq!((response.status, response.keeps_alive), (405, true));
         client
     };
     let clients: Vec<Client> = (0..count).map(post).collect();

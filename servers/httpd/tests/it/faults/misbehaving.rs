@@ -113,8 +113,8 @@ two_kinds! {
             let block = repeated.repeat(64 * 1024 / repeated.len());
             // Sending ends early if the server closes the connection.
             let sender = thread::spawn(move || (0..1024).all(|_| sending.write_all(block.as_bytes()).is_ok()));
-            let reply = client.try_response().unwrap_or_else(|error| panic!("{error}, in response to {start}"));
-            assert_eq!((reply.status, reply.keeps_alive), (status, false), "{start}");
+            let response = client.try_response().unwrap_or_else(|error| panic!("{error}, in response to {start}"));
+            assert_eq!((response.status, response.keeps_alive), (status, false), "{start}");
             drop(client);
             sender.join().expect("no panic");
         }
