@@ -24,7 +24,7 @@ use std::{
     io,
     net::TcpListener,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -320,7 +320,8 @@ fn files_to_hand_over(settings: &ServerSettings, logs: &Logs) -> LogFiles<Arc<Fi
 /// opened, or if the process has a second thread.
 fn confine(settings: &ServerSettings) -> io::Result<Confinement> {
     let ServiceOptions { logs, pid_file, .. } = &settings.options.service;
-    let logs: Vec<_> = [&logs.log_file, &logs.error_log].into_iter().filter_map(Option::as_deref).collect();
+    let logs = logs.paths();
+    let logs: Vec<_> = logs.iter().map(PathBuf::as_path).collect();
     let confined = confinement::confine(settings.application.root(), &logs, pid_file.as_deref());
     confined.context("cannot confine the process")
 }

@@ -23,7 +23,7 @@ use std::{
     fs::File,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -35,11 +35,12 @@ pub struct LogSettings {
     #[arg(long = "log", value_name = "FORMAT", value_enum)]
     pub format: Option<Format>,
 
-    /// File of the access log, reopened on SIGUSR1 and SIGHUP; implies --log combined [default: standard output]
+    /// File of the access log, reopened on SIGUSR1 and SIGHUP, or - for standard output; implies --log combined [default:
+    /// standard output]
     #[arg(long, value_name = "FILE")]
     pub log_file: Option<PathBuf>,
 
-    /// File of the error log, reopened on SIGUSR1 and SIGHUP [default: standard error]
+    /// File of the error log, reopened on SIGUSR1 and SIGHUP, or - for standard output [default: standard error]
     #[arg(long, value_name = "FILE")]
     pub error_log: Option<PathBuf>,
 }
@@ -88,6 +89,11 @@ impl LogSettings {
     fn format(&self) -> Format {
         let implied = if self.log_file.is_some() { Format::Combined } else { Format::Off };
         self.format.unwrap_or(implied)
+    }
+
+    /// Returns the paths of the log files. Standard output and standard error have none.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        self.outputs().iter().filter_map(Output::path).map(Path::to_path_buf).collect()
     }
 
     /// Where the access log and the error log are written.

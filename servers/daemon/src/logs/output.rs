@@ -36,14 +36,20 @@ pub enum Output {
 }
 
 impl Output {
-    /// Returns the output that an operator names by `path`. The names of standard output and standard error in `/dev` and
-    /// `/proc` mean the open descriptor: opening the name again fails for a socket, and after a switch of users.
+    /// Returns the output that an operator names by `path`: `-` is standard output. The names of standard output and
+    /// standard error in `/dev` and `/proc` mean the open descriptor: opening the name again fails for a socket, and after
+    /// a switch of users.
     pub fn from_path(path: PathBuf) -> Output {
         match path.to_str() {
-            Some("/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1") => Output::Stdout,
+            Some("-" | "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1") => Output::Stdout,
             Some("/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2") => Output::Stderr,
             _ => Output::File(path),
         }
+    }
+
+    /// Returns the path of a file; `None` for standard output and standard error.
+    pub(super) fn path(&self) -> Option<&Path> {
+        if let Output::File(path) = self { Some(path) } else { None }
     }
 
     /// Opens the output for writing. A FIFO without a reader is an error.
@@ -60,7 +66,7 @@ impl Output {
     /// the user could replace the file or its directory: root would append to whatever file the user chooses. Then the
     /// process must open the file as that user. Also returns `None` if the output is not a file.
     pub(super) fn open_as_root(&self, identity: &Identity) -> io::Result<Option<File>> {
-        let Output::File(path) = self else { return Ok(None) };
+        let Some(path) = self.path() else { return Ok(None) };
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let directory = directory.unwrap_or(Path::new("."));
         if identity.controls(directory).context(format_args!("cannot open {self}"))? {
@@ -75,7 +81,7 @@ impl Output {
 
     /// Whether this is the name of the open `file`. False if that cannot be found out.
     pub(super) fn names(&self, file: &File) -> bool {
-        let Output::File(path) = self else { return true };
+        let Some(path) = self.path() else { return true };
         let (Ok(open), Ok(named)) = (file.metadata(), fs::metadata(path)) else { return false };
         (named.dev(), named.ino()) == (open.dev(), open.ino())
     }
@@ -204,6 +210,17 @@ mod tests {
         assert_eq!(result.map_or_else(|(lost, _)| lost, |()| 0), lines_lost, "{written:?}");
         writer.write(b"four\n").expect("the script is over");
         assert_eq!(String::from_utf8_lossy(&writer.output.written), written);
+    }
+
+    #[test]
+    fn a_dash_and_device_names_mean_the_open_descriptor() {
+        let check =
+            |path: &str, expected: Output| assert_eq!(Output::from_path(path.into()), expected, "{path}");
+        check("-", Output::Stdout);
+        check("/dev/stdout", Output::Stdout);
+        check("/proc/self/fd/2", Output::Stderr);
+        check("./-", Output::File("./-".into()));
+        check("access.log", Output::File("access.log".into()));
     }
 
     #[test]
