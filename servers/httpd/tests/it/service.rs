@@ -330,7 +330,7 @@ two_kinds! {
     /// Opening `/dev/stdout` fails if standard output is a socket, and if it is a file of another user.
     fn dev_stdout_means_the_open_standard_output(kind: ServerKind) {
         let directory = ServiceDirectory::new();
-        for name in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
+        for name in ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
             let (ours, theirs) = UnixStream::pair().expect("sockets");
             let user = if is_root() { &SWITCH[..] } else { &[] };
             let arguments = [&["--log-file", name, "--error-log", "/dev/stderr"], user].concat();
