@@ -338,6 +338,7 @@ impl std::fmt::Debug for SendQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::panic::PanicOnDrop;
     use std::{fs::File, panic::resume_unwind, sync::Arc};
 
     /// Sends everything, `step` bytes at a time, and returns it. A file appears as `<offset+len>`, a pending stream as
@@ -357,10 +358,10 @@ mod tests {
                     step.min(slice.len as usize)
                 }
                 Transmit::Bytes { slices, .. } => {
-                    let mut text = String::from_utf8(slices.concat()).expect("text");
-                    text.truncate(step);
-                    all += &text;
-                    text.len()
+                    let bytes: Vec<u8> =
+                        slices.iter().flat_map(|slice| slice.iter()).take(step).copied().collect();
+                    all += str::from_utf8(&bytes).expect("text");
+                    bytes.len()
                 }
             };
             queue.sent(count);
@@ -430,32 +431,20 @@ mod tests {
         assert_eq!(drain(&mut queue, 6), "head<5+10><11+4>next");
     }
 
-    /// Panics when it is dropped. The payload of the panic panics when it is dropped, too.
-    struct Bomb;
-
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            struct Payload;
-            impl Drop for Payload {
-                fn drop(&mut self) {
-                    resume_unwind(Box::new("the payload was dropped"));
-                }
-            }
-            resume_unwind(Box::new(Payload));
-        }
-    }
-
     /// A source with one result of `next_chunk` for each word. A word ends with `?` if the stream is pending then, and with
     /// `.` if it ends; `!` is an error, and `panic` a panic. Dropping the source panics.
-    struct Script(std::str::Split<'static, char>, Bomb);
+    struct Script {
+        words: std::str::Split<'static, char>,
+        _panics: PanicOnDrop,
+    }
 
     impl ChunkSource for Script {
         fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
-            let word = self.0.next().expect("a call after the end of the stream");
+            let word = self.words.next().expect("a call after the end of the stream");
             let text = word.trim_end_matches(['?', '.']);
             match text {
                 "!" => return Err(io::ErrorKind::Other.into()),
-                "panic" => resume_unwind(Box::new(Bomb)),
+                "panic" => resume_unwind(Box::new(PanicOnDrop(2))),
                 _ => chunk.extend_from_slice(text.as_bytes()),
             }
             Ok(match word.as_bytes().last() {
@@ -467,7 +456,8 @@ mod tests {
     }
 
     fn push_stream(queue: &mut SendQueue, script: &'static str, chunked: bool) {
-        queue.push_stream(Box::new(Script(script.split(' '), Bomb)), chunked);
+        let script = Script { words: script.split(' '), _panics: PanicOnDrop(2) };
+        queue.push_stream(Box::new(script), chunked);
     }
 
     /// `expected` is what a queue with this stream sends. A word of `script` is a result of the source.
@@ -552,7 +542,7 @@ mod tests {
         let mut queue = SendQueue::default();
         queue.write(|text| text.extend_from_slice(b"head"));
         let from = queue.total_queued();
-        queue.push(end(from, |_| resume_unwind(Box::new(Bomb))));
+        queue.push(end(from, |_| resume_unwind(Box::new(PanicOnDrop(2)))));
         let Transmit::Bytes { more: false, .. } = queue.transmit() else { panic!("nothing follows") };
         queue.sent(4);
         assert!(queue.is_empty());

@@ -84,29 +84,32 @@ impl<T> Drop for CatchDrop<T> {
     }
 }
 
+/// A value for tests that panics when it is dropped, unless the number is 0. The payload of the panic is such a value with
+/// the next lower number.
+#[cfg(test)]
+pub(crate) struct PanicOnDrop(pub(crate) u8);
+
+#[cfg(test)]
+impl Drop for PanicOnDrop {
+    fn drop(&mut self) {
+        if let Some(lower) = self.0.checked_sub(1) {
+            std::panic::resume_unwind(Box::new(PanicOnDrop(lower)));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::panic::resume_unwind;
 
-    /// Panics when it is dropped, unless the number is 0. The payload of the panic has the next lower number.
-    struct Bomb(u8);
-
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            if let Some(lower) = self.0.checked_sub(1) {
-                resume_unwind(Box::new(Bomb(lower)));
-            }
-        }
-    }
-
     #[test]
     fn catches_panics_of_code_payloads_and_destructors() {
         assert_eq!(catch_panic(|| 7), Ok(7));
         assert_eq!(catch_panic(|| resume_unwind(Box::new("text"))), Err::<(), _>(Panicked));
-        assert_eq!(catch_panic(|| resume_unwind(Box::new(Bomb(2)))), Err::<(), _>(Panicked));
-        drop_caught(Bomb(3));
-        drop(CatchDrop::new(Bomb(3)));
-        drop_caught(CatchDrop::new(Bomb(3)).into_inner());
+        assert_eq!(catch_panic(|| resume_unwind(Box::new(PanicOnDrop(2)))), Err::<(), _>(Panicked));
+        drop_caught(PanicOnDrop(3));
+        drop(CatchDrop::new(PanicOnDrop(3)));
+        drop_caught(CatchDrop::new(PanicOnDrop(3)).into_inner());
     }
 }
