@@ -78,7 +78,7 @@ fn a_truncated_response_is_an_error() {
 }
 
 proptest! {
-    #![proptest_config(cases(400))]
+    #![proptest_config(cases(100))]
 
     #[test]
     fn the_server_reads_what_the_client_writes(

@@ -252,7 +252,7 @@ fn keeps_the_headers_as_received() {
 }
 
 proptest! {
-    #![proptest_config(cases(600))]
+    #![proptest_config(cases(300))]
 
     #[test]
     fn the_response_does_not_depend_on_the_split(

@@ -10,7 +10,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use std::time::Instant;
 
 proptest! {
-    #![proptest_config(cases(600))]
+    #![proptest_config(cases(150))]
 
     #[test]
     fn reading_a_request_returns_what_was_written(
