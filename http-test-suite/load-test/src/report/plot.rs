@@ -1,6 +1,7 @@
 //! Draws charts as SVG with bars, lines or dots, for phones as well: text has at least 12 pixels, and panels stand one
 //! below the other. The style sheet is in the picture, so that it follows the reader's choice of a dark theme.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::axis::{Axis, label};
@@ -57,47 +58,36 @@ pub struct Panel {
 /// The data of a diagram, and how it is drawn.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Marks {
-    /// Horizontal bars from 0, each with its name and its number.
-    Bars(Vec<Bar>),
+    /// A horizontal bar from 0 for each point, with the name of the series and the number.
+    Bars(Vec<Series>),
     /// A line for each series over the number of connections.
-    Lines(Vec<Line>),
-    /// Rows of dots on one logarithmic scale of ratios, with a line at 1.
-    Dots(Vec<DotRow>),
+    Lines(Vec<Series>),
+    /// Rows of dots on one logarithmic scale of ratios, with a line at 1. Each row has a title and its series.
+    Dots(Vec<(String, Vec<Series>)>),
 }
 
-/// A bar of a diagram.
+/// The values of one subject in a diagram.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Bar {
-    /// The name before the bar.
+pub struct Series {
+    /// The name in the legend or before the bar.
     pub name: String,
-    /// The colour of the bar.
+    /// The colour of bars, lines and dots.
     pub colour: Colour,
-    /// The length, and the extremes of the rounds.
-    pub spread: Spread,
-    /// The number behind the bar.
-    pub number: String,
-    /// Whether the name is bold.
+    /// Whether the name before a bar is bold.
     pub is_bold: bool,
-}
-
-/// A line of a diagram.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Line {
-    /// The name in the legend.
-    pub name: String,
-    /// The colour of the line.
-    pub colour: Colour,
     /// The values by number of connections, ascending.
-    pub points: Vec<(usize, Spread)>,
+    pub points: Vec<Point>,
 }
 
-/// A row of dots.
+/// A value of a series.
 #[derive(Clone, Debug, PartialEq)]
-pub struct DotRow {
-    /// The words above the row.
-    pub title: String,
-    /// The dots: name in the legend, colour, and ratio.
-    pub dots: Vec<(String, Colour, Spread)>,
+pub struct Point {
+    /// The number of connections.
+    pub connections: usize,
+    /// The median and the extremes of the rounds.
+    pub spread: Spread,
+    /// The median as text, which stands behind a bar.
+    pub number: String,
 }
 
 /// A picture while it is drawn from the top down.
@@ -134,18 +124,14 @@ impl Chart {
     fn legend(&self) -> Vec<(&str, Colour)> {
         let mut legend: Vec<(&str, Colour)> = Vec::new();
         for panel in &self.panels {
-            let names: Vec<(&str, Colour)> = match &panel.marks {
+            let series: Vec<&Series> = match &panel.marks {
                 Marks::Bars(_) => Vec::new(),
-                Marks::Lines(lines) => lines.iter().map(|line| (&*line.name, line.colour)).collect(),
-                Marks::Dots(rows) => rows
-                    .iter()
-                    .flat_map(|row| &row.dots)
-                    .map(|(name, colour, _)| (&**name, *colour))
-                    .collect(),
+                Marks::Lines(lines) => lines.iter().collect(),
+                Marks::Dots(rows) => rows.iter().flat_map(|(_, series)| series).collect(),
             };
-            for name in names {
-                if !legend.contains(&name) {
-                    legend.push(name);
+            for Series { name, colour, .. } in series {
+                if !legend.contains(&(name, *colour)) {
+                    legend.push((name, *colour));
                 }
             }
         }
@@ -168,44 +154,39 @@ impl Canvas {
     }
 
     /// Draws bars with names on their left and numbers on their right.
-    fn bars(&mut self, bars: &[Bar]) {
-        let longest = |of: fn(&Bar) -> &str| bars.iter().map(|bar| width_of(of(bar))).fold(0.0, f64::max);
-        let left = MARGIN + longest(|bar| &bar.name) + 8.0;
-        let right = self.width - MARGIN - longest(|bar| &bar.number) - 8.0;
-        let highest = bars.iter().map(|bar| bar.spread.high).fold(0.0, f64::max);
-        let x =
-            |value: f64| if highest > 0.0 { left + value.max(0.0) / highest * (right - left) } else { left };
+    fn bars(&mut self, series: &[Series]) {
+        let bars = || series.iter().flat_map(|series| series.points.iter().map(move |point| (series, point)));
+        let longest_name = series.iter().map(|series| width_of(&series.name)).fold(0.0, f64::max);
+        let longest_number = bars().map(|(_, point)| width_of(&point.number)).fold(0.0, f64::max);
+        let (left, right) = (MARGIN + longest_name + 8.0, self.width - MARGIN - longest_number - 8.0);
+        let highest = bars().map(|(_, point)| point.spread.high).fold(0.0, f64::max);
+        let share = |value: f64| if highest > 0.0 { value.max(0.0) / highest } else { 0.0 };
+        let x = |value: f64| left + share(value) * (right - left);
         self.y += 6.0;
-        for bar in bars {
+        for (Series { name, colour, is_bold, .. }, Point { spread, number, .. }) in bars() {
             let (top, baseline) = (self.y, self.y + BAR - 3.0);
-            let class = if bar.is_bold { "bold end" } else { "end" };
-            self.text(left - 8.0, baseline, class, &bar.name);
+            let bold = if *is_bold { "bold" } else { "" };
+            self.text(left - 8.0, baseline, format!("end {bold}").trim_end(), name);
             // A bar of no length at all would look like a missing one.
-            let width = (x(bar.spread.median) - left).max(1.0);
+            let width = (x(spread.median) - left).max(1.0);
             self.draw(format_args!(
                 "<rect class=\"{}\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{BAR}\"/>",
-                class_of(bar.colour)
+                class_of(*colour)
             ));
-            let (low, high, middle) = (x(bar.spread.low), x(bar.spread.high), top + BAR / 2.0);
+            let (low, high, middle) = (x(spread.low), x(spread.high), top + BAR / 2.0);
             self.segment("spread", (low, middle), (high, middle));
-            self.text(
-                high.max(left + width) + 6.0,
-                baseline,
-                if bar.is_bold { "bold" } else { "" },
-                &bar.number,
-            );
+            self.text(high.max(left + width) + 6.0, baseline, bold, number);
             self.y += BAR_ROW;
         }
     }
 
     /// Draws axes, grid, lines, and whiskers for the spread.
-    fn lines(&mut self, lines: &[Line]) {
+    fn lines(&mut self, lines: &[Series]) {
         let points = || lines.iter().flat_map(|line| &line.points);
-        let mut connections: Vec<usize> = points().map(|(connections, _)| *connections).collect();
-        connections.sort_unstable();
-        connections.dedup();
+        let connections: BTreeSet<usize> = points().map(|point| point.connections).collect();
+        let connections: Vec<usize> = connections.into_iter().collect();
         let across = Axis::at(&connections);
-        let up = Axis::fitting(&points().map(|(_, spread)| *spread).collect::<Vec<_>>());
+        let up = Axis::fitting(&points().map(|point| point.spread).collect::<Vec<_>>());
 
         let left = MARGIN + up.ticks.iter().map(|tick| width_of(&label(*tick))).fold(0.0, f64::max) + 8.0;
         let (top, right) = (self.y + 8.0, self.width - MARGIN);
@@ -227,22 +208,23 @@ impl Canvas {
         self.text(right, bottom + 31.0, "note end", "connections");
         for line in lines {
             let class = class_of(line.colour);
-            let path =
-                line.points.iter().map(|(at, spread)| format!("{:.1},{:.1}", x(*at), y(spread.median)));
-            let path = path.collect::<Vec<_>>().join(" ");
-            self.draw(format_args!("<polyline class=\"{class} line\" points=\"{path}\"/>"));
-            for (at, spread) in &line.points {
-                self.segment(&format!("{class} whisker"), (x(*at), y(spread.low)), (x(*at), y(spread.high)));
-                self.dot(&class, x(*at), y(spread.median));
+            let at = |point: &Point| (x(point.connections), y(point.spread.median));
+            let path = line.points.iter().map(at).map(|(x, y)| format!("{x:.1},{y:.1}")).collect::<Vec<_>>();
+            self.draw(format_args!("<polyline class=\"{class} line\" points=\"{}\"/>", path.join(" ")));
+            for point in &line.points {
+                let (x, median) = at(point);
+                let ends = [point.spread.low, point.spread.high].map(|value| (x, y(value)));
+                self.segment(&format!("{class} whisker"), ends[0], ends[1]);
+                self.dot(&class, x, median);
             }
         }
         self.y = bottom + 36.0;
     }
 
     /// Draws rows of dots over a grid of ratios.
-    fn dots(&mut self, rows: &[DotRow]) {
-        let spreads: Vec<Spread> =
-            rows.iter().flat_map(|row| &row.dots).map(|(_, _, spread)| *spread).collect();
+    fn dots(&mut self, rows: &[(String, Vec<Series>)]) {
+        let spread = |series: &Series| series.points.first().map(|point| point.spread);
+        let spreads: Vec<Spread> = rows.iter().flat_map(|(_, series)| series).filter_map(spread).collect();
         let lowest = spreads.iter().map(|spread| spread.low).filter(|low| *low > 0.0).fold(1.0, f64::min);
         let highest = spreads.iter().map(|spread| spread.high).fold(1.0, f64::max);
         let axis = Axis::log(lowest, highest);
@@ -260,17 +242,16 @@ impl Canvas {
                 rightmost_label = x(*tick);
             }
         }
-        for (index, row) in rows.iter().enumerate() {
+        for (index, (title, series)) in rows.iter().enumerate() {
             let baseline = top + 15.0 + index as f64 * DOT_ROW;
             let middle = baseline + 11.0;
-            self.text(MARGIN, baseline, "over", &row.title);
-            for (_, colour, spread) in &row.dots {
-                let class = format!("{} whisker", class_of(*colour));
-                self.segment(&class, (x(spread.low), middle), (x(spread.high), middle));
-            }
-            // The first of the legend lies on top.
-            for (_, colour, spread) in row.dots.iter().rev() {
-                self.dot(&class_of(*colour), x(spread.median), middle);
+            self.text(MARGIN, baseline, "over", title);
+            // The first of the legend is drawn last, and so lies on top.
+            for series in series.iter().rev() {
+                let Some(spread) = spread(series) else { continue };
+                let class = class_of(series.colour);
+                self.segment(&format!("{class} whisker"), (x(spread.low), middle), (x(spread.high), middle));
+                self.dot(&class, x(spread.median), middle);
             }
         }
         self.y = bottom + 18.0;
@@ -372,6 +353,15 @@ mod tests {
         Spread { low: value, median: value, high: value }
     }
 
+    fn series(name: &str, colour: Colour, points: &[(usize, Spread)]) -> Series {
+        let point = |(connections, spread): &(usize, Spread)| Point {
+            connections: *connections,
+            spread: *spread,
+            number: spread.median.to_string(),
+        };
+        Series { name: name.into(), colour, is_bold: false, points: points.iter().map(point).collect() }
+    }
+
     fn svg(title: &str, marks: Marks) -> String {
         let panels = vec![Panel { heading: "heading".into(), marks }];
         Chart { title: title.into(), description: "about".into(), width: WIDE, panels }.svg()
@@ -387,13 +377,7 @@ mod tests {
 
     #[test]
     fn bars_are_proportional_to_the_values() {
-        let bar = |name: &str, median: f64, high: f64| Bar {
-            name: name.into(),
-            colour: Colour::Blue,
-            spread: Spread { low: 0.0, median, high },
-            number: median.to_string(),
-            is_bold: false,
-        };
+        let bar = |name, median, high| series(name, Colour::Blue, &[(1, Spread { low: 0.0, median, high })]);
         let bars = vec![bar("one", 5.0, 5.0), bar("two", 10.0, 20.0), bar("nil", 0.0, 0.0)];
         let svg = svg("a < b", Marks::Bars(bars));
         let widths = attributes(&svg, "<rect class=\"blue\"", "width").into_iter();
@@ -408,8 +392,9 @@ mod tests {
 
     #[test]
     fn a_line_has_its_points_and_an_entry_in_the_legend() {
-        let points = |values: [f64; 2]| vec![(1, exactly(values[0])), (1000, exactly(values[1]))];
-        let line = |name: &str, colour, values| Line { name: name.into(), colour, points: points(values) };
+        let line = |name, colour, [first, last]: [f64; 2]| {
+            series(name, colour, &[(1, exactly(first)), (1000, exactly(last))])
+        };
         let lines = vec![line("slow", Colour::Orange, [2.0, 4.0]), line("fast", Colour::Sky, [8.0, 8.0])];
         let svg = svg("lines", Marks::Lines(lines));
         let points = attributes(&svg, "<polyline", "points");
@@ -427,9 +412,8 @@ mod tests {
 
     #[test]
     fn dots_lie_left_and_right_of_the_line_at_one() {
-        let dot = |ratio| ("name".to_owned(), Colour::Green, exactly(ratio));
-        let svg =
-            svg("dots", Marks::Dots(vec![DotRow { title: "row".into(), dots: vec![dot(0.5), dot(2.0)] }]));
+        let dot = |ratio| series("name", Colour::Green, &[(1, exactly(ratio))]);
+        let svg = svg("dots", Marks::Dots(vec![("row".into(), vec![dot(0.5), dot(2.0)])]));
         let number = |text: &str| text.parse::<f64>().unwrap();
         let one = number(attributes(&svg, "<line class=\"one\"", "x1")[0]);
         // The first circle is the legend; the last dot of a row is drawn first.
