@@ -153,48 +153,44 @@ fn request() -> Vec<u8> {
     get("/hello").into()
 }
 
-/// Whether the server has closed or reset the connection. Does not block, and consumes no bytes.
-fn is_disconnected(stream: &TcpStream) -> bool {
-    match stream.peek(&mut [0]) {
-        Ok(count) => count == 0,
-        Err(error) => error.kind() != ErrorKind::WouldBlock,
+/// Whether the server has closed or reset a connection that does not block. Reads and drops what the server has sent
+/// before: it may have sent an error.
+fn is_disconnected(mut stream: &TcpStream) -> bool {
+    loop {
+        match stream.read(&mut [0; 1024]) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) => return error.kind() != ErrorKind::WouldBlock,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::{Shutdown, TcpListener};
 
     use super::*;
 
-    /// Starts 30 clients of each kind on a server that responds to a first complete request, and then closes `closed` of
-    /// its connections. Returns how many of the idle and of the slow clients were disconnected.
+    /// Connects 30 clients of each kind to a server, which responds to all and then closes this many connections of each
+    /// kind. Returns how many idle and how many slow clients were disconnected.
     fn check(closed: usize) -> (usize, usize) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let accept = |respond: bool| {
+        let accept = |_| {
             let (mut stream, _) = listener.accept().unwrap();
-            if respond {
-                stream.read_exact(&mut vec![0; request().len()]).unwrap();
-                stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
-            }
+            // A slow client sends its second byte in its turn.
+            stream.read_exact(&mut [0; 2]).unwrap();
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
             stream
         };
         thread::scope(|scope| {
-            let serving = scope.spawn(|| (0..30).map(|_| accept(true)).collect::<Vec<_>>());
-            let idle = IdleClients::connect(address, 30).unwrap();
-            let idle_server = serving.join().unwrap();
-            let slow = SlowClients::start(address, 30).unwrap();
-            let slow_server: Vec<_> = (0..30).map(|_| accept(false)).collect();
-            for mut stream in &slow_server {
-                // Two bytes: the second comes from the thread.
-                stream.read_exact(&mut [0; 2]).unwrap();
+            let serving = scope.spawn(|| (0..60).map(accept).collect::<Vec<_>>());
+            let (idle, slow) = (IdleClients::connect(address, 30), SlowClients::start(address, 30));
+            let streams = serving.join().unwrap();
+            for stream in streams.chunks(30).flat_map(|kind| &kind[..closed]) {
+                stream.shutdown(Shutdown::Write).unwrap();
             }
-            let open: Vec<_> =
-                idle_server.into_iter().skip(closed).chain(slow_server.into_iter().skip(closed)).collect();
-            let disconnected = (idle.disconnected(), slow.finish());
-            drop(open);
-            disconnected
+            (idle.unwrap().disconnected(), slow.unwrap().finish())
         })
     }
 

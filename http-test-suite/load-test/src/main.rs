@@ -54,6 +54,13 @@ enum Command {
     Servers(experiment::ExperimentOptions),
     Compare(compare::CompareOptions),
     Publish(publish::PublishOptions),
+
+    /// Runs well-behaved, slow, malformed and aborting clients against a file server at the same time, checks every byte
+    /// of the responses, and checks that the server frees descriptors, threads and memory.
+    ///
+    /// It starts the server on temporary files: HTTPD --port 0 ARGUMENTS DIR. It takes somewhat longer than the given
+    /// time, because it first warms the server up with the same clients. Exit codes: 0 the server had no faults; 1 it
+    /// had faults; 2 wrong usage, or the soak itself failed.
     Soak(soak::SoakOptions),
 }
 

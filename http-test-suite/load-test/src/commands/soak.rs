@@ -15,12 +15,7 @@ use super::print_result;
 /// The interval at which the spinner on a terminal moves.
 const SPINNER_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Runs well-behaved, slow, malformed and aborting clients against a file server at the same time, checks every byte of
-/// the responses, and checks that the server frees descriptors, threads and memory.
-///
-/// It starts the server on temporary files: HTTPD --port 0 ARGUMENTS DIR. It takes somewhat longer than the given time,
-/// because it first warms the server up with the same clients. Exit codes: 0 the server had no faults; 1 it had faults;
-/// 2 wrong usage, or the soak itself failed.
+/// The options of `load-test soak`.
 #[derive(Args, Clone)]
 pub struct SoakOptions {
     /// The server program, which must print its address
