@@ -20,7 +20,7 @@ pub struct ExperimentOptions {
     #[arg(long, value_name = "DIR", default_value = "target/load-test")]
     out: PathBuf,
 
-    /// Run one short round with few connections: about a minute in all
+    /// Run one short round with few connections: one to two minutes in all
     #[arg(long)]
     quick: bool,
 

@@ -21,7 +21,8 @@ const CONNECTIONS: &str = "100";
 pub(super) fn measure(server: &Server) -> io::Result<Option<Sample>> {
     let Some(program) = installed("ab") else { return Ok(None) };
     let before = server.processes.usage()?;
-    let url = format!("http://localhost:{}/", server.address.port());
+    // An address, because `localhost` may also be ::1, on which the servers do not listen here.
+    let url = format!("http://{}/", server.address);
     let mut command = Command::new(program);
     command.args(["-n", REQUESTS, "-c", CONNECTIONS, "-r", &url]).stdin(Stdio::null());
     let output = command.output()?;

@@ -85,7 +85,7 @@ impl Plan {
         }
     }
 
-    /// A plan of about a minute: one short round of some workloads.
+    /// A plan of one to two minutes: one short round of some workloads.
     pub fn quick(experiment: &'static Experiment) -> Plan {
         let workloads = experiment.workloads.iter().filter(|workload| !workload.quick.is_empty()).collect();
         Plan { workloads, rounds: 1, time: QUICK_TIME, is_quick: true, ..Plan::whole(experiment) }
