@@ -172,11 +172,7 @@ impl ResponseReader {
                     let body = self.take_body(rest);
                     return Ok((at + body.len(), Event::Body(body)));
                 }
-                State::StatusLine
-                | State::HeaderLine
-                | State::ChunkSize
-                | State::ChunkEnd
-                | State::TrailerLine => {
+                _ => {
                     let (len, is_whole) = self.take_line(rest)?;
                     at += len;
                     if is_whole && self.end_line(request)? {
@@ -522,54 +518,31 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::response::{Response, ResponseCollector};
 
-    /// What a reader finds in some bytes.
-    #[derive(Clone, Debug, Default, PartialEq, Eq)]
-    struct Found {
-        /// Each complete response: status, framing, body, trailers, and whether the connection stays open.
-        responses: Vec<(u16, BodyFraming, Vec<u8>, usize, bool)>,
-        /// How the bytes end: `Ok(true)` inside a response, `Ok(false)` between two.
-        end: Option<Result<bool, String>>,
-    }
-
-    /// Reads pieces, then the end of the connection if it `ended`.
-    fn find(reader: &mut ResponseReader, pieces: &[&[u8]], request: RequestKind, ended: bool) -> Found {
-        let (mut found, mut body, mut is_inside) = (Found::default(), Vec::new(), false);
-        let complete = |reader: &ResponseReader, body: &mut Vec<u8>, found: &mut Found| {
-            let (framing, keeps_alive) = (reader.framing(), reader.keeps_alive());
-            let body = std::mem::take(body);
-            found.responses.push((reader.status(), framing, body, reader.trailers().count(), keeps_alive));
-        };
+    /// Reads the responses in `pieces`, then the end of the connection if it `ended`. Returns the complete responses, and
+    /// whether the bytes end inside another, or the error.
+    fn read(pieces: &[&[u8]], request: RequestKind, ended: bool) -> (Vec<Response>, Result<bool, String>) {
+        let (mut collector, mut responses) = (ResponseCollector::default(), Vec::new());
         for piece in pieces {
             let mut rest = *piece;
             loop {
-                match reader.read(rest, request) {
-                    Ok((len, event)) => {
-                        is_inside |= len > 0;
-                        rest = &rest[len..];
-                        match event {
-                            Event::Incomplete => break,
-                            Event::Head => {}
-                            Event::Body(bytes) => body.extend_from_slice(bytes),
-                            Event::Complete => {
-                                complete(reader, &mut body, &mut found);
-                                is_inside = false;
-                            }
-                        }
-                    }
-                    Err(error) => return Found { end: Some(Err(error)), ..found },
-                }
+                let (len, response) = match collector.take(rest, request) {
+                    Ok(taken) => taken,
+                    Err(error) => return (responses, Err(error)),
+                };
+                rest = &rest[len..];
+                let Some(response) = response else { break };
+                responses.push(response);
             }
         }
-        found.end = Some(match ended.then(|| reader.end()) {
-            None => Ok(is_inside),
-            Some(Ok(true)) => {
-                complete(reader, &mut body, &mut found);
-                Ok(false)
+        match ended.then(|| collector.end(request)) {
+            None => (responses, Ok(collector.is_inside())),
+            Some(end) => {
+                let end = end.map(|response| responses.extend(response));
+                (responses, end.map(|()| false))
             }
-            Some(end) => end,
-        });
-        found
+        }
     }
 
     /// Reads `input` and the end of the connection, at once, cut in two at every offset, and byte by byte. Expects one
@@ -577,17 +550,12 @@ mod tests {
     fn check(input: &str, request: RequestKind, expected: Result<&str, &str>) {
         let input = input.as_bytes();
         let cuts = (0..=input.len()).map(|at| vec![&input[..at], &input[at..]]);
-        let mut reader = ResponseReader::default();
         for pieces in cuts.chain([input.chunks(1).collect()]) {
-            reader.reset();
-            let found = find(&mut reader, &pieces, request, true);
-            let text = String::from_utf8_lossy(input);
-            match (&found.responses[..], found.end.clone().unwrap(), expected) {
-                ([(_, _, body, ..)], Ok(false), Ok(expected)) => {
-                    assert_eq!(body, expected.as_bytes(), "{text}");
-                }
+            let (responses, end) = read(&pieces, request, true);
+            match (&responses[..], &end, expected) {
+                ([response], Ok(false), Ok(expected)) => assert_eq!(response.text(), expected),
                 ([], Err(error), Err(expected)) if error.contains(expected) => {}
-                _ => panic!("{found:?}, not {expected:?}, for {text:?} in {} pieces", pieces.len()),
+                _ => panic!("{responses:?} {end:?}, not {expected:?}, in {} pieces", pieces.len()),
             }
         }
     }
@@ -700,18 +668,16 @@ mod tests {
 
     #[test]
     fn limits_heads_and_lines() {
-        let long = "x".repeat(HEAD_MAX);
+        let (long, lines) = ("x".repeat(HEAD_MAX), "A: b\r\n".repeat(HEAD_MAX / 6));
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         for input in [
             format!("HTTP/1.1 200 {long}"),
-            format!("HTTP/1.1 200 OK\r\n{}", "A: b\r\n".repeat(HEAD_MAX / 6)),
-            format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1;{long}"),
-            format!(
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n{}",
-                "A: b\r\n".repeat(HEAD_MAX / 6)
-            ),
+            format!("HTTP/1.1 200 OK\r\n{lines}"),
+            format!("{chunked}1\r\na\r\n1;{long}"),
+            format!("{chunked}0\r\n{lines}"),
         ] {
-            let found = find(&mut ResponseReader::default(), &[input.as_bytes()], RequestKind::GET, false);
-            assert!(found.end.unwrap().unwrap_err().contains("more than 65536 bytes"));
+            let (_, end) = read(&[input.as_bytes()], RequestKind::GET, false);
+            assert!(end.unwrap_err().contains("more than 65536 bytes"));
         }
     }
 
@@ -719,15 +685,20 @@ mod tests {
     fn reads_one_response_after_the_other() {
         let input = "HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 204 No\r\nConnection: x, Close\r\n\r\nHTTP/1.0 200 OK\r\n\
             Connection: Keep-Alive\r\nContent-Length: 1\r\n\r\naHTTP/1.0 204 No\r\n\r\nHTTP/1.1 200 OK\r\n\r\nHTTP";
-        let found = find(&mut ResponseReader::default(), &[input.as_bytes()], RequestKind::GET, true);
+        let (responses, _) = read(&[input.as_bytes()], RequestKind::GET, true);
+        let actual: Vec<_> =
+            responses.iter().map(|r| (r.status, r.framing, r.text(), r.keeps_alive)).collect();
         let expected = [
-            (100, BodyFraming::NoBody, "", 0, true),
-            (204, BodyFraming::NoBody, "", 0, false),
-            (200, BodyFraming::Length(1), "a", 0, true),
-            (204, BodyFraming::NoBody, "", 0, false),
-            (200, BodyFraming::UntilClose, "HTTP", 0, false),
+            (100, BodyFraming::NoBody, "", true),
+            (204, BodyFraming::NoBody, "", false),
+            (200, BodyFraming::Length(1), "a", true),
+            (204, BodyFraming::NoBody, "", false),
+            (200, BodyFraming::UntilClose, "HTTP", false),
         ];
-        assert_eq!(found.responses, expected.map(|(a, b, body, d, e)| (a, b, Vec::from(body), d, e)));
+        assert_eq!(
+            actual,
+            expected.map(|(status, framing, body, keeps)| (status, framing, body.into(), keeps))
+        );
     }
 
     #[test]
@@ -770,54 +741,30 @@ mod tests {
         assert_eq!(allocation_counter::measure(|| (0..100).for_each(|_| read())).count_total, 0);
     }
 
+    /// Parts of responses, right and wrong, separated by bars.
+    const PARTS: &str = "HTTP/1.1 200 OK\r\n|HTTP/1.0 404 \r\n|HTTP/1.1 100 Go\r\n\r\n|HTTP/1.1 204 No\r\n|HTTP/1.|hello|\
+        Content-Length: 3\r\n|Content-Length: 0\r\n|Content-Length: x\r\n|Transfer-Encoding: chunked\r\n|A: b\r\n| c\r\n|\
+        Connection: close\r\n|\r\n|\r\n|\r\n|abc|abc|3\r\nabc\r\n|3;x\r\nabc\r\n|0\r\n|0\r\n\r\n|\n|\r|\0";
+
     proptest! {
         /// Any cut of any bytes, well-formed or not, gives the same result.
         #[test]
         fn pieces_do_not_change_the_result(
-            parts in prop::collection::vec(prop::sample::select(PARTS), 0..12),
+            parts in prop::collection::vec(prop::sample::select(PARTS.split('|').collect::<Vec<_>>()), 0..12),
             cuts in prop::collection::vec(0_usize..400, 0..6),
             (head, ended) in (any::<bool>(), any::<bool>()),
         ) {
-            let input: Vec<u8> = parts.concat().into_bytes();
-            let request = RequestKind { head, http10: false };
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(input.len())).chain([0, input.len()]).collect();
+            let (input, request) = (parts.concat().into_bytes(), RequestKind { head, http10: false });
+            let ends = cuts.into_iter().map(|cut| cut.min(input.len()));
+            let mut cuts: Vec<usize> = ends.chain([0, input.len()]).collect();
             cuts.sort_unstable();
             let pieces: Vec<&[u8]> = cuts.windows(2).map(|cut| &input[cut[0]..cut[1]]).collect();
             let [whole, cut, bytes] = [vec![input.as_slice()], pieces, input.chunks(1).collect()]
-                .map(|pieces| find(&mut ResponseReader::default(), &pieces, request, ended))
-                // How much of the input a message quotes depends on the pieces.
-                .map(|found| (found.responses, found.end.unwrap().map_err(drop)));
+                .map(|pieces| read(&pieces, request, ended))
+                // How much of the input an error quotes depends on the pieces.
+                .map(|(responses, end)| (responses, end.map_err(drop)));
             prop_assert_eq!(&whole, &cut);
             prop_assert_eq!(&whole, &bytes);
         }
     }
-
-    /// Parts of responses, right and wrong.
-    const PARTS: &[&str] = &[
-        "HTTP/1.1 200 OK\r\n",
-        "HTTP/1.0 404 \r\n",
-        "HTTP/1.1 100 Go\r\n\r\n",
-        "HTTP/1.1 204 No\r\n",
-        "HTTP/1.",
-        "hello",
-        "Content-Length: 3\r\n",
-        "Content-Length: 0\r\n",
-        "Content-Length: x\r\n",
-        "Transfer-Encoding: chunked\r\n",
-        "A: b\r\n",
-        " c\r\n",
-        "Connection: close\r\n",
-        "\r\n",
-        "\r\n",
-        "\r\n",
-        "abc",
-        "abc",
-        "3\r\nabc\r\n",
-        "3;x\r\nabc\r\n",
-        "0\r\n",
-        "0\r\n\r\n",
-        "\n",
-        "\r",
-        "\0",
-    ];
 }

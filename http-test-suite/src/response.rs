@@ -3,7 +3,7 @@
 use crate::reader::{BodyFraming, Event, RequestKind, ResponseReader};
 
 /// A response, interim or final, that was read to its end.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Response {
     /// The digits of `HTTP/1.1`.
     pub version: (u8, u8),

@@ -83,10 +83,10 @@ fn response(status: &str, headers: &str, head: &str) -> String {
 fn every_case_fails_against_a_wrong_server() {
     let mut unfailed = ids("");
     let [first, others @ ..] = WELL_FORMED;
-    let failed = failures(first, &unfailed, TIMEOUT * 4);
+    let failed = failures(first, &unfailed, TIMEOUT * 2);
     unfailed.retain(|id| !failed.contains(id));
     // A busy machine may delay the one server that a case needs, so the second timeout is long.
-    for timeout in [TIMEOUT * 4, TIMEOUT * 16] {
+    for timeout in [TIMEOUT * 2, TIMEOUT * 16] {
         let failed: Vec<_> = thread::scope(|scope| {
             let ids = &unfailed;
             let runs = others.map(|server| scope.spawn(move || failures(server, ids, timeout)));
