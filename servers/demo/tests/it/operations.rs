@@ -8,7 +8,7 @@ use http_testing::{
     server::ServerKind,
 };
 use rustix::process::Signal;
-use std::{fs, net::TcpListener, process::Command};
+use std::{fs, process::Command};
 use tempfile::TempDir;
 
 /// Requests these targets on one connection, stops the server, and returns the lines of its error log.
@@ -92,20 +92,4 @@ fn each_program_has_its_own_help_and_version() {
         let exit = run("--nonsense");
         assert_eq!((exit.code, &*exit.stdout), (Some(2), ""), "{name}: {}", exit.stderr);
     }
-}
-
-#[test]
-fn the_stub_says_why_it_cannot_listen() {
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = taken.local_addr().expect("an address").to_string();
-    let stub = |address: &str| {
-        let exit = Program::spawn(Command::new(PROGRAMS[2].0).arg(address)).expect("the stub").wait();
-        (exit.code, exit.stderr)
-    };
-    let message = format!(
-        "weather-stub: cannot bind {address}: address in use (stop the program that listens there, or choose another port)\n"
-    );
-    assert_eq!(stub(&address), (Some(1), message));
-    let (code, stderr) = stub("8090");
-    assert!(code == Some(2) && stderr.contains("must be an address or a name"), "{stderr}");
 }

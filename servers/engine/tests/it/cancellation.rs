@@ -48,15 +48,6 @@ http_testing::both_engines! {
         wait_for_room(&app.server).finish();
     }
 
-    fn a_running_job_sees_the_end_of_a_shutdown(engine: Engine) {
-        let app = TestApp::start(engine, settings());
-        let _client = app.request("/running");
-        app.expect(&[Event::Started]);
-        let TestApp { server, events, .. } = app;
-        drop(server);
-        assert_eq!(events.recv_timeout(TIMEOUT), Ok(Event::Cancelled));
-    }
-
     /// With one connection allowed, the next client gets 503 until the connection of the first is closed.
     fn a_client_that_leaves_makes_room_for_another(engine: Engine) {
         let one = settings_with(|settings| (settings.workers, settings.max_connections) = (1, Some(1)));

@@ -66,27 +66,22 @@ http_testing::both_engines! {
         client.finish();
     }
 
-    fn an_idle_connection_is_closed_for_a_new_one(engine: Engine) {
-        let app = start(engine);
-        let busy = app.hold();
-        let mut idle = idle(&app);
-        let mut client = wait_for_room(&app.server);
-        idle.expect_eof();
-        check_open(&mut client, "/again");
-        client.finish();
-        check_held(busy);
-    }
-
-    fn the_longest_idle_connection_is_closed_first(engine: Engine) {
+    fn the_longest_idle_connection_is_closed_for_a_new_one(engine: Engine) {
         // A connection counts as idle a moment after its response has arrived, so now and then the other one closes.
         // Try until it is the longest idle one.
         wait_for("the longest idle connection closes", || {
-            let app = start(engine);
+            let app = start_with(engine, |settings| settings.max_connections = Some(3));
+            let busy = app.hold();
             let [mut first, mut second] = [idle(&app), idle(&app)];
             check_open(&mut first, "/used-again");
-            let status = app.connect().fetch(get("/new")).status;
+            let mut new = app.connect();
+            let status = new.fetch(get("/new")).status;
             let stays = first.try_fetch(get("/used-again")).is_ok_and(|response| response.status == 200);
-            (status == 200 && stays).then(|| second.expect_eof())
+            (status == 200 && stays).then(|| {
+                second.expect_eof();
+                check_open(&mut new, "/again");
+                check_held(busy);
+            })
         });
     }
 

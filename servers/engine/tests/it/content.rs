@@ -106,21 +106,4 @@ http_testing::both_engines! {
             check_open(client, "/b");
         }
     }
-
-    fn a_huge_content_length_ends_no_worker(engine: Engine) {
-        let app = start(engine, settings_with(|settings| settings.protocol.limits.body_bytes = usize::MAX));
-        for length in [u64::MAX, u64::MAX - 1, i64::MAX as u64, 1 + i64::MAX as u64] {
-            for (path, expected) in [("/a", 413), ("/early", 200)] {
-                let mut client = app.connect();
-                client.send(post(path, &format!("Content-Length: {length}\r\n")) + &"x".repeat(100_000));
-                client.shutdown_write();
-                // The content is too large, or it is cut off.
-                let status = client.try_response().map(|response| response.status);
-                assert!(status.is_err() || status == Ok(expected), "{path} {length}: {status:?}");
-            }
-        }
-        for _ in 0..4 {
-            check_open(&mut app.connect(), "/a");
-        }
-    }
 }

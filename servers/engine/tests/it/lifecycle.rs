@@ -3,7 +3,7 @@
 
 use crate::{
     app::{LONG, TestApp, settings_with},
-    client::get,
+    client::{Client, get},
     faults::Event,
     server::{InProcessServer, settings},
 };
@@ -71,7 +71,7 @@ http_testing::both_engines! {
         }
     }
 
-    /// After the grace period no connection is left, whether its thread receives, sends or waits for a handler.
+    /// After the grace period no connection is left, whether its thread receives, sends, or waits for a job or a source.
     fn stop_closes_all_connections_and_ends_all_threads(engine: Engine) {
         let settings = settings_with(|settings| {
             let timeouts = &mut settings.protocol.timeouts;
@@ -80,11 +80,18 @@ http_testing::both_engines! {
         let app = TestApp::start(engine, settings);
         let mut unfinished = app.connect();
         unfinished.send("GET / HT");
-        let unread = app.request("/endless");
-        unread.await_status_line();
+        let _working = app.request("/running");
+        app.expect(&[Event::Started]);
+        let [unread, started] = ["/endless", "/stream"].map(|path| app.request(path));
+        let mut feed = app.feed();
+        feed.send("one");
+        [unread, started].iter().for_each(Client::await_status_line);
         let TestApp { server, events, .. } = app;
         drop(server);
-        assert_eq!(events.try_recv(), Ok(Event::Dropped), "the response is dropped when `stop` returns");
+        assert!(feed.is_dropped(), "the response is dropped when `stop` returns");
+        let mut seen: Vec<Event> = events.iter().take(3).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, [Event::Cancelled, Event::Dropped, Event::Dropped]);
         unfinished.expect_eof();
     }
 

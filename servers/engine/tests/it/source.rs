@@ -81,6 +81,11 @@ impl Feed {
         waker.wake_by_ref();
     }
 
+    /// Returns whether the source is dropped.
+    pub fn is_dropped(&self) -> bool {
+        self.dropped.try_recv() == Err(TryRecvError::Disconnected)
+    }
+
     /// Waits until the source is dropped.
     pub fn await_drop(&self) {
         let dropped = self.dropped.recv_timeout(TIMEOUT);

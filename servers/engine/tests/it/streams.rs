@@ -89,22 +89,18 @@ http_testing::both_engines! {
         feed.wake();
     }
 
-    fn the_source_is_dropped_when_its_client_leaves_or_the_server_ends(engine: Engine) {
+    fn the_source_is_dropped_when_its_client_leaves(engine: Engine) {
         let app = TestApp::start(engine, settings());
-        let client = app.request("/stream");
-        let feed = app.feed();
-        client.reset();
-        feed.await_drop();
-        let [mut leaving, mut staying] = [(); 2].map(|()| app.request("/stream"));
-        let mut feeds = [app.feed(), app.feed()];
-        for (client, feed) in [&mut leaving, &mut staying].into_iter().zip(&mut feeds) {
-            feed.send("one");
-            read_start(client, "one");
+        for has_begun in [false, true] {
+            let mut client = app.request("/stream");
+            let mut feed = app.feed();
+            if has_begun {
+                feed.send("one");
+                read_start(&mut client, "one");
+            }
+            client.reset();
+            feed.await_drop();
         }
-        leaving.reset();
-        feeds[0].await_drop();
-        drop(app);
-        feeds[1].await_drop();
     }
 
     fn a_source_without_a_body_to_send_is_dropped(engine: Engine) {
