@@ -32,16 +32,17 @@ two_kinds! {
         let names = ["changed", "replaced", "deleted", "new"];
         let before = names.map(&mut state);
         assert_eq!(before.each_ref().map(|(status, ..)| *status), [200, 200, 200, 404]);
-        fs::write(path("changed"), "before and after").expect("a file");
-        // Only the content and the time of the status change differ from those of the old file.
-        fs::write(path("other"), "behind").expect("a file");
-        let modified = fs::metadata(path("replaced")).and_then(|file| file.modified()).expect("a time");
-        File::open(path("other")).and_then(|file| file.set_modified(modified)).expect("a time");
+        // Only the content and the time of the status change differ from those before.
+        let modified = fs::metadata(path("changed")).and_then(|file| file.modified()).expect("a time");
+        fs::write(path("changed"), "behind").expect("a file");
+        let file = File::options().write(true).open(path("changed"));
+        file.and_then(|file| file.set_modified(modified)).expect("a time");
+        fs::write(path("other"), "another").expect("a file");
         fs::rename(path("other"), path("replaced")).expect("a name");
         fs::remove_file(path("deleted")).expect("a file");
         fs::write(path("new"), "new").expect("a file");
         let start = Instant::now();
-        let after = [(200, "before and after"), (200, "behind"), (404, ""), (200, "new")];
+        let after = [(200, "behind"), (200, "another"), (404, ""), (200, "new")];
         for ((name, before), (status, content)) in names.iter().zip(before).zip(after) {
             wait_for(name, || {
                 let now = state(name);

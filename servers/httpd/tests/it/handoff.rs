@@ -10,7 +10,6 @@ use rustix::{
     process::{Pid, Signal, geteuid, kill_process, test_kill_process},
 };
 use std::{
-    collections::BTreeSet,
     fs,
     net::TcpListener,
     os::{
@@ -126,18 +125,6 @@ pub fn start(kind: ServerKind, arguments: &[&str]) -> Generations {
     Generations::start(kind, |path| link(path, HTTPD), arguments)
 }
 
-/// Returns the inodes of the IPv4 sockets that listen on this port. In `/proc/net/tcp` (proc_net_tcp(5)), the columns
-/// 2, 4 and 10 are the local address, the state (`0A` means listening) and the inode.
-fn listening_inodes(port: u16) -> BTreeSet<String> {
-    let table = fs::read_to_string("/proc/net/tcp").expect("a table");
-    let inode = |line: &str| {
-        let columns: Vec<_> = line.split_whitespace().collect();
-        let here = columns[1].ends_with(&format!(":{port:04X}")) && columns[3] == "0A";
-        here.then(|| columns[9].to_owned())
-    };
-    table.lines().skip(1).filter_map(inode).collect()
-}
-
 /// Sets this flag to true when it is dropped, also if the test panics.
 struct SetOnDrop<'a>(&'a AtomicBool);
 
@@ -148,11 +135,10 @@ impl Drop for SetOnDrop<'_> {
 }
 
 http_testing::both_engines! {
+    /// If a listening socket were closed, the kernel would reset the connections in its accept queue.
     fn no_connection_is_lost_in_a_handoff(kind: ServerKind) {
         let generations = start(kind, &[]);
         let (done, address) = (AtomicBool::new(false), generations.first().address());
-        let inodes = listening_inodes(address.port());
-        assert!(!inodes.is_empty());
         let send_requests = || {
             let mut count = 0;
             while !done.load(Ordering::SeqCst) || count < 10 {
@@ -165,8 +151,6 @@ http_testing::both_engines! {
             (0..3).for_each(|_| drop(scope.spawn(send_requests)));
             (0..3).for_each(|_| generations.check_upgrade());
         });
-        // No listening socket was closed, so no connection in its accept queue was lost.
-        assert_eq!(listening_inodes(address.port()), inodes);
         let exit = generations.stop();
         let (startup_lines, handoff_lines) = (exit.stdout.lines().count(), exit.stderr.lines().count());
         assert_eq!((startup_lines, handoff_lines), (3, 3), "{exit:?}");

@@ -5,7 +5,7 @@
 //! | [`conformance`] | every case of our http-test-suite |
 //! | [`responses`] | what our server chooses where the cases allow several responses |
 //! | [`contents`] | files that change between requests, or that the kernel generates |
-//! | [`roots`] | document roots that are made again, switched to another release, or given by a relative path |
+//! | [`roots`] | document roots that are made again, or switched to another release |
 //! | [`faults`] | slow, many or misbehaving clients, files that change while they are sent, a failing disk |
 //! | [`command_line`] | arguments, help, the addresses to listen on, and why a start fails |
 //! | [`operations`] | the running program: startup line, limits, timeouts, stopping |

@@ -2,7 +2,7 @@
 
 use crate::{
     client::{Client, get, wait_for},
-    program::{self, HTTPD, Program, ServerKind, text},
+    program::{self, Program, ServerKind, text},
 };
 use rustix::process::Signal;
 use std::{fs, os::unix::fs::symlink, path::PathBuf};
@@ -123,17 +123,6 @@ two_kinds! {
             await_all(&program, 200, "moved");
             (!sites.logged("is there again").is_empty()).then_some(())
         });
-        program.stop_cleanly();
-    }
-
-    fn a_relative_root_is_found_again(kind: ServerKind) {
-        let sites = Sites::new();
-        let mut command = program::command(HTTPD, kind, "./site".as_ref(), &["--error-log", "errors"]);
-        let program = Program::start(command.current_dir(sites.0.path()));
-        await_all(&program, 200, "site");
-        fs::rename(sites.path("site"), sites.path("old")).expect("a rename");
-        sites.make("site", "again");
-        await_all(&program, 200, "again");
         program.stop_cleanly();
     }
 }

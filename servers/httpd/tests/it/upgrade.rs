@@ -80,24 +80,18 @@ fn signals_no_other_program() {
 }
 
 two_kinds! {
-    fn signals_no_server_that_does_not_hold_the_pid_file(kind: ServerKind) {
-        let (_directory, pid_file) = directory();
-        let other = program::serve(kind, &[]);
-        let _held = hold(&pid_file, &format!("{}\n", other.pid()));
-        check_refused(&pid_file, &format!("process {} has not opened the PID file", other.pid()));
-        // A server that had been signalled would print the startup line of a successor.
-        other.stop_cleanly();
-    }
-
-    fn signals_only_a_server_of_the_owner_of_the_pid_file(kind: ServerKind) {
-        if !geteuid().is_root() {
-            return println!("skipped: only root can change the owner of a file");
-        }
-        let (_directory, pid_file) = directory();
+    /// A server that had been signalled would print the startup line of a successor.
+    fn signals_only_the_server_that_holds_the_pid_file_and_its_owner(kind: ServerKind) {
+        let ((_one, pid_file), (_other, other)) = (directory(), directory());
         let server = program::serve(kind, &["--pid-file", text(&pid_file)]);
-        chown(&pid_file, Some(54321), None).expect("root may");
         let pid = server.pid();
-        check_refused(&pid_file, &format!("process {pid} belongs to user 0, but the PID file to user 54321"));
+        let _held = hold(&other, &format!("{pid}\n"));
+        check_refused(&other, &format!("process {pid} has not opened the PID file"));
+        if geteuid().is_root() {
+            chown(&pid_file, Some(54321), None).expect("root may");
+            let message = format!("process {pid} belongs to user 0, but the PID file to user 54321");
+            check_refused(&pid_file, &message);
+        }
         server.stop_cleanly();
     }
 
