@@ -3,8 +3,9 @@
 use crate::{
     app::{TestApp, with_reply_timeout},
     client::{Client, get, wait_for},
-    server::InProcessServer,
+    server::{InProcessServer, settings},
 };
+use http_engine::Settings;
 use std::sync::{Mutex, Once};
 
 /// What the engines have logged in this process.
@@ -72,9 +73,8 @@ fn check(server: &InProcessServer, cases: &[(&str, Outcome, String)]) {
 http_testing::both_engines! {
     fn a_failure_of_the_application_is_logged_once(engine: Engine) {
         record();
-        let mut settings = with_reply_timeout();
-        settings.workers = 1;
-        let server = TestApp::start(engine, settings).server;
+        let one_worker = Settings { workers: 1, ..settings() };
+        let server = TestApp::start(engine, one_worker).server;
         let source = |path, error| {
             format!("cannot produce the rest of the response to {path} from CLIENT: {error}; closing the connection")
         };
@@ -87,9 +87,11 @@ http_testing::both_engines! {
             format!("cannot send the handler's response: {reason}; responding 500 instead")
         };
         let forged = "header \"X-Forged\": a header value must not contain control characters";
-        check(&server, &[
+        check(&TestApp::start(engine, Settings { workers: 1, ..with_reply_timeout() }).server, &[
             ("/forgotten", Some(503), timeout("/forgotten")),
             ("/never", Some(503), timeout("/never")),
+        ]);
+        check(&server, &[
             ("/fails?a=b", None, source("/fails?a=b", "the database is gone")),
             ("/fails-late", None, source("/fails-late", "the database is gone")),
             ("/fails-to-send", None, source("/fails-to-send", "Chunk::Data without data")),
