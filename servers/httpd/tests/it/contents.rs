@@ -1,13 +1,13 @@
 //! Files that change between requests, or that have no content of their own.
 
 use crate::{
-    client::{Client, get, request, wait_for},
+    client::{Client, get, wait_for},
     program,
 };
 use std::{
     fs::{self, File},
     path::Path,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -52,22 +52,6 @@ two_kinds! {
             });
         }
         assert!(start.elapsed() < MAX_DELAY, "all changes visible after {:?}", start.elapsed());
-    }
-
-    /// Length and modification time are the same on all hosts. They are no strong validator.
-    fn tags_of_the_modification_time_are_weak(kind: ServerKind) {
-        let root = TempDir::new().expect("a directory");
-        fs::write(root.path().join("f"), "content").expect("a file");
-        let modified = SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_500);
-        File::open(root.path().join("f")).and_then(|file| file.set_modified(modified)).expect("a time");
-        let server = program::serve_root(kind, root.path(), &["--etag", "mtime"]);
-        let tag = "W/\"7-2ebc98a1\"";
-        let in_range = "Range: bytes=0-0\r\nIf-Range";
-        for (condition, status) in [("If-None-Match", 304), (in_range, 200), ("If-Match", 412)] {
-            let headers = format!("{condition}: {tag}\r\n");
-            let response = Client::connect(server.address()).fetch(request("GET", "/f", &headers));
-            assert_eq!((response.status, response.header("ETag")), (status, Some(tag)), "{condition}");
-        }
     }
 
     /// The kernel makes the content of these files when they are read, and reports another length: 0 in `/proc`, a page

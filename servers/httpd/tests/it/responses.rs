@@ -5,6 +5,10 @@ use crate::{
     program,
     site::{HUGE_END, HUGE_LEN},
 };
+use std::{
+    fs::File,
+    time::{Duration, UNIX_EPOCH},
+};
 
 /// Sends a request on a new connection. Checks the status of the response, and the value of one header.
 fn check(server: &program::Program, request: &str, status: u16, (name, value): (&str, Option<&str>)) {
@@ -47,6 +51,19 @@ two_kinds! {
         for (count, status) in [(200, 206), (201, 200)] {
             let headers = format!("Range: bytes={}\r\n", vec!["0-0"; count].join(","));
             check(&server, &request("GET", "/digits.txt", &headers), status, ("Accept-Ranges", Some("bytes")));
+        }
+    }
+
+    /// Length and modification time, which are the same on all hosts, and no strong validator.
+    fn tags_may_consist_of_the_modification_time(kind: ServerKind) {
+        let root = tempfile::tempdir().expect("a directory");
+        let file = File::create(root.path().join("empty")).expect("a file");
+        file.set_modified(UNIX_EPOCH + Duration::from_secs(784_111_777)).expect("a time");
+        let server = program::serve_root(kind, root.path(), &["--etag", "mtime"]);
+        let tag = "W/\"0-2ebc98a1\"";
+        for (condition, status) in [("If-None-Match", 304), ("If-Match", 412)] {
+            let request = request("GET", "/empty", &format!("{condition}: {tag}\r\n"));
+            check(&server, &request, status, ("ETag", Some(tag)));
         }
     }
 
