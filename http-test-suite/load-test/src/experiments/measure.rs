@@ -112,7 +112,7 @@ impl Bench<'_> {
             Task::Conformance => Ok(conformance::measure(server.address)?),
             _ => {
                 let memory_at_start = server.processes.memory_bytes()?;
-                let observation = self.observe(&server, task, connections)?;
+                let observation = self.observe_task(&server, task, connections)?;
                 observation
                     .map(|observation| self.sample(task, connections, memory_at_start, &observation))
                     .ok_or("it sends no entity tag")
@@ -142,7 +142,12 @@ impl Bench<'_> {
     }
 
     /// Puts the load of a task on the server; `None` if the server lacks what the requests need.
-    fn observe(&self, server: &Server, task: Task, connections: usize) -> io::Result<Option<Observation>> {
+    fn observe_task(
+        &self,
+        server: &Server,
+        task: Task,
+        connections: usize,
+    ) -> io::Result<Option<Observation>> {
         let opening = OPENING + OPENING_EACH * u32::try_from(connections).unwrap_or(u32::MAX);
         let (until, middle) = (Until::Time(opening + self.time), Some(opening + self.time / 2));
         let at_once = Until::Requests(connections as u64);
@@ -293,7 +298,7 @@ impl Bench<'_> {
             values.insert(Metric::Elapsed, stats.elapsed.as_secs_f64());
         }
         let wrong = stats.errors.iter().map(|(fault, count)| (fault.to_string(), *count)).collect();
-        Sample { round: 0, values, per_worker: complete(stats.by_header.clone(), workers), wrong }
+        Sample { round: 0, values, per_worker: with_idle_workers(stats.by_header.clone(), workers), wrong }
     }
 }
 
@@ -310,7 +315,7 @@ fn observe(server: &Server, load: &Load, middle: Option<Duration>) -> io::Result
         if progress.elapsed >= middle {
             memory.get_or_insert_with(|| server.processes.memory_bytes());
         } else if progress.requests >= load.connections as u64 {
-            begin.get_or_insert_with(|| read(server, &progress));
+            begin.get_or_insert_with(|| read_usage(server, &progress));
         }
     };
     let inspect = || (server.processes.usage(), server.processes.memory_bytes());
@@ -333,7 +338,7 @@ fn observe(server: &Server, load: &Load, middle: Option<Duration>) -> io::Result
 
 /// Reads what a server has used during a load. With a thousand threads that takes a while, and the load continues, so
 /// the requests and the time are those of the middle of the reading.
-fn read(server: &Server, progress: &Progress) -> io::Result<Reading> {
+fn read_usage(server: &Server, progress: &Progress) -> io::Result<Reading> {
     let begin = Instant::now();
     let usage = server.processes.usage()?;
     let seconds = progress.elapsed.as_secs_f64() + begin.elapsed().as_secs_f64() / 2.0;
@@ -342,7 +347,7 @@ fn read(server: &Server, progress: &Progress) -> io::Result<Reading> {
 }
 
 /// The counts of all workers: without responses that name no worker, and with zero for workers that sent none.
-fn complete(mut per_worker: BTreeMap<String, u64>, workers: usize) -> BTreeMap<String, u64> {
+fn with_idle_workers(mut per_worker: BTreeMap<String, u64>, workers: usize) -> BTreeMap<String, u64> {
     per_worker.remove("");
     let named = per_worker.keys().next().and_then(|name| name.split_once("worker="));
     if let Some(prefix) = named.map(|(prefix, _)| prefix.to_owned()) {
@@ -369,7 +374,7 @@ mod tests {
             counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
         };
         let check = |seen: &[(&str, u64)], workers, expected: &[(&str, u64)]| {
-            assert_eq!(complete(counts(seen), workers), counts(expected));
+            assert_eq!(with_idle_workers(counts(seen), workers), counts(expected));
         };
         check(&[("async; worker=1", 7), ("", 2)], 2, &[("async; worker=0", 0), ("async; worker=1", 7)]);
         check(&[("", 9)], 2, &[]);

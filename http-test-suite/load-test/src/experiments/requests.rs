@@ -126,13 +126,13 @@ impl Requests {
             }
             Requests::Weather => {
                 let first = measurement.wrapping_mul(PLACES);
-                let response = fetch(server, &place(first))?;
+                let response = fetch(server, &weather_target(first))?;
                 if !String::from_utf8_lossy(&response.body).contains("temperature") {
                     return Err(io::Error::other(
                         "the response to a request for the weather has no temperature",
                     ));
                 }
-                let targets = (1..PLACES).map(|number| place(first.wrapping_add(number)));
+                let targets = (1..PLACES).map(|number| weather_target(first.wrapping_add(number)));
                 return Ok(Some(targets.map(|target| exchange(get(&target)).expect_status(200)).collect()));
             }
         };
@@ -145,7 +145,7 @@ pub fn serves_page(server: SocketAddr) -> bool {
     fetch(server, PAGE).is_ok()
 }
 
-/// Sends a GET request on a connection of its own, and returns the response.
+/// Sends a GET request on a new connection, and returns the response.
 ///
 /// # Errors
 ///
@@ -157,8 +157,8 @@ fn fetch(server: SocketAddr, target: &str) -> io::Result<Response> {
     response.ok_or_else(|| io::Error::other(format!("{target} has no response with status 200")))
 }
 
-/// The target for a place. Different numbers give different places, ten thousandths of a degree apart.
-fn place(number: u32) -> String {
+/// The target of a request for the weather at a place. Different numbers give different places.
+fn weather_target(number: u32) -> String {
     let (row, column) = (number / 10_000 % 10_000, number % 10_000);
     format!("/weather?latitude={}.{row:04}&longitude={}.{column:04}", row % 80, column % 170)
 }
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn requests_no_place_twice() {
-        assert_eq!((0..100_000).map(place).collect::<HashSet<_>>().len(), 100_000);
+        assert_eq!((0..100_000).map(weather_target).collect::<HashSet<_>>().len(), 100_000);
     }
 
     #[test]
