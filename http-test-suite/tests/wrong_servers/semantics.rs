@@ -161,7 +161,7 @@ const FAULTS: &[Fault] = &[
 #[test]
 fn the_cases_notice_every_fault() {
     let passes = |name, respond, ids: &[&str]| -> Vec<String> {
-        let server = WrongServer { name, respond, closes: false };
+        let server = WrongServer { name, end_of_head: b"\r\n\r\n", respond, closes: false };
         let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
         let report = run_cases(server.start(), &ids, Duration::from_secs(1), 8);
         passed(&report).map(|outcome| outcome.id.clone()).collect()

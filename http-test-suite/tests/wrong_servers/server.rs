@@ -22,8 +22,9 @@ pub const TIMEOUT: Duration = Duration::from_millis(250);
 pub struct WrongServer {
     /// What is wrong with it.
     pub name: &'static str,
-    /// Makes the response to a head, which is any bytes that end with an empty line. An empty response stands for a server
-    /// that never responds and never closes.
+    /// The bytes that end a head: an empty line, or nothing if it responds to any bytes.
+    pub end_of_head: &'static [u8],
+    /// Makes the response to a head. An empty response stands for a server that never responds and never closes.
     pub respond: fn(head: &str) -> String,
     /// Whether it closes after the first response, even with unread bytes. Otherwise it takes the bytes behind a head for
     /// the next head, until the client closes.
@@ -31,8 +32,19 @@ pub struct WrongServer {
 }
 
 impl WrongServer {
+    /// Finds the end of the first head in the unread bytes, the first of which were `searched` before.
+    fn end_of_head(self, unread: &[u8], searched: usize) -> Option<usize> {
+        match self.end_of_head.len() {
+            0 => Some(unread.len()).filter(|&end| end > 0),
+            len => {
+                let at = unread[searched..].windows(len).position(|bytes| bytes == self.end_of_head);
+                at.map(|at| searched + at + len)
+            }
+        }
+    }
+
     /// Whether the server never responds and never closes.
-    pub fn is_silent(self) -> bool {
+    fn is_silent(self) -> bool {
         (self.respond)("").is_empty()
     }
 
@@ -46,8 +58,8 @@ impl WrongServer {
         let (mut unread, mut searched, mut buffer) = (Vec::new(), 0, [0; 64 * 1024]);
         while let Ok(count @ 1..) = stream.read(&mut buffer) {
             unread.extend_from_slice(&buffer[..count]);
-            while let Some(at) = unread[searched..].windows(4).position(|four| four == b"\r\n\r\n") {
-                let head: Vec<u8> = unread.drain(..searched + at + 4).collect();
+            while let Some(end) = self.end_of_head(&unread, searched) {
+                let head: Vec<u8> = unread.drain(..end).collect();
                 searched = 0;
                 let response = (self.respond)(String::from_utf8_lossy(&head).trim_start());
                 if stream.write_all(response.as_bytes()).is_err() || self.closes {
