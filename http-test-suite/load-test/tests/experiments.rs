@@ -39,6 +39,7 @@ fn main() {
             let tests = [
                 measures_servers,
                 measures_architectures,
+                sets_the_conditions_of_a_workload,
                 reports_wrong_responses,
                 reports_failures,
                 leaves_out_missing_programs,
@@ -95,7 +96,17 @@ impl Outcome {
     /// Checks that every cell has a correct sample with positive values of these metrics, and that the servers used CPU
     /// time. On a busy machine a server may be idle during one measurement.
     fn check(&self, cells: usize, metrics: fn(&Cell) -> &'static [Metric]) {
-        assert_eq!((self.code, self.results().cells.len()), (Some(0), cells), "{}", self.output);
+        assert_eq!(
+            (self.code, self.results().cells.len()),
+            (Some(0), cells),
+            "{:#?} {}",
+            self.results()
+                .cells
+                .iter()
+                .filter(|cell| !cell.failures.is_empty() || !cell.wrong().is_empty())
+                .collect::<Vec<_>>(),
+            self.output
+        );
         for cell in &self.results().cells {
             assert_eq!((cell.samples.len(), cell.wrong().len()), (1, 0), "{cell:?}");
             for metric in metrics(cell) {
@@ -145,6 +156,17 @@ fn measures_architectures() {
     );
     let workers = &run.results().cells[0].samples[0].per_worker;
     assert_eq!(workers.keys().collect::<Vec<_>>(), ["small; worker=0"], "{workers:?}");
+}
+
+fn sets_the_conditions_of_a_workload() {
+    let check = |flaw: &str, workload: &str, code: i32| {
+        let run = run(flaw, "servers", "1", &["--only", "httpd", "--workload", workload]);
+        assert_eq!(run.code, Some(code), "{flaw}, {workload}: {}", run.output);
+    };
+    check("needs a log", "logged", 0);
+    check("needs a log", "keep-alive", 1);
+    check("rejects pipelining", "keep-alive", 0);
+    check("rejects pipelining", "pipelined", 1);
 }
 
 fn reports_wrong_responses() {
@@ -206,7 +228,7 @@ fn serve(arguments: &[String]) -> ! {
     };
     let flaw = Path::new(&arguments[0]).parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
     let root = value(&["-r", "--root"]);
-    if flaw == "does not start" {
+    if flaw == "does not start" || (flaw == "needs a log" && value(&["--log-file"]).is_none()) {
         eprintln!("cannot serve {}", root.unwrap_or_default());
         exit(1);
     }
@@ -247,6 +269,9 @@ fn serve_connection(
         }
         received.extend_from_slice(&buffer[..count]);
         let mut responses = Vec::new();
+        if flaw == "rejects pipelining" && String::from_utf8_lossy(&received).matches("GET ").count() > 1 {
+            return stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+        }
         while let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&received.drain(..end + 4).collect::<Vec<_>>()).into_owned();
             let target = head.split(' ').nth(1).unwrap_or_default();

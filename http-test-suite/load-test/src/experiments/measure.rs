@@ -325,7 +325,11 @@ fn observe(server: &Server, load: &Load, middle: Option<Duration>) -> io::Result
     }
     let usage = usage?;
     let (begin, memory) = readings.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let begin = begin.transpose()?.filter(|begin| begin.requests < stats.requests as f64).unwrap_or(start);
+    // On a busy machine the first reading may take until the load is over.
+    let is_before_end = |begin: &Reading| {
+        begin.requests < stats.requests as f64 && begin.seconds < stats.elapsed.as_secs_f64()
+    };
+    let begin = begin.transpose()?.filter(is_before_end).unwrap_or(start);
     Ok(Observation {
         spent: usage.since(&begin.usage),
         requests: stats.requests as f64 - begin.requests,
