@@ -66,7 +66,8 @@ fn check(server: &InProcessServer, cases: &[(&str, Outcome, String)]) {
         wait_for(&what, || logged().contains(&line).then_some(()));
         // The connection has closed when another one has been served.
         assert_eq!(server.connect().fetch(get("/")).status, 200);
-        assert!(logged().iter().filter(|line| line.contains(&address)).count() <= 1, "{what}");
+        let lines: Vec<_> = logged().into_iter().filter(|line| line.contains(&address)).collect();
+        assert!(lines.len() <= 1, "{what}: {lines:#?}");
     }
 }
 
