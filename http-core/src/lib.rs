@@ -40,7 +40,7 @@ pub use semantics::{conditional, form, media_type::MediaType, multipart, negotia
 pub use types::{
     chars,
     clock::{Clock, deadline_after},
-    error::{HeaderError, ParseError},
+    error::{HeaderError, ParseError, io_cause},
     limits::{Admit, Config, ConfigError, Limits, Timeouts},
     method::{Method, Schemes, Version},
     panic::{CatchDrop, Panicked, catch_panic, drop_caught},

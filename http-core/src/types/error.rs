@@ -1,6 +1,8 @@
-//! Errors: [`ParseError`] is what a client does wrong, [`Misuse`] what an engine or a handler does wrong.
+//! Errors: [`ParseError`] is what a client does wrong, [`Misuse`] what an engine or a handler does wrong; [`io_cause`] is the
+//! text of an I/O error.
 
 use super::status::Status;
+use std::io;
 
 /// Declares an error enum. Each line is a variant and its description, which `as_str` returns and `Display` writes.
 macro_rules! error_enum {
@@ -178,3 +180,19 @@ impl std::fmt::Display for Misuse {
 }
 
 impl std::error::Error for Misuse {}
+
+/// Returns the message of an I/O error for use behind a colon, as in `cannot open x: permission denied`. An error of a
+/// system call has the kernel's text, in lower case and without its number.
+///
+/// ```
+/// let error = std::io::Error::from_raw_os_error(13);
+/// assert_eq!(error.to_string(), "Permission denied (os error 13)");
+/// assert_eq!(http_core::io_cause(&error), "permission denied");
+/// ```
+pub fn io_cause(error: &io::Error) -> String {
+    let text = error.to_string();
+    let Some(number) = error.raw_os_error() else { return text };
+    let text = text.strip_suffix(&format!(" (os error {number})")).unwrap_or(&text);
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}

@@ -3,7 +3,7 @@
 //! A notification is a datagram with lines of the form `NAME=value`. Without a `NOTIFY_SOCKET` variable there is no
 //! service manager, and nothing is sent.
 
-use crate::system::cause;
+use http_engine::io_cause;
 use rustix::time::{ClockId, clock_gettime};
 use std::{
     env,
@@ -56,7 +56,7 @@ pub fn notify(state: ServiceState) {
     if let Some(address) = env::var_os(SOCKET_VARIABLE)
         && let Err(error) = send(&address, state)
     {
-        log::warn!("cannot notify the service manager of {state:?}: {}", cause(&error));
+        log::warn!("cannot notify the service manager of {state:?}: {}", io_cause(&error));
     }
 }
 

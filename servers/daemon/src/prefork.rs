@@ -2,10 +2,8 @@
 //!
 //! All workers accept from the same listeners, so that no connection in a listener's queue is lost when a worker ends.
 
-use crate::{
-    handoff::{Child, Handoff, Message, Role},
-    system::cause,
-};
+use crate::handoff::{Child, Handoff, Message, Role};
+use http_engine::io_cause;
 use std::{
     io,
     os::fd::BorrowedFd,
@@ -54,7 +52,7 @@ impl WorkerPool {
     pub fn broadcast(&self, message: &Message<BorrowedFd<'_>>) {
         for worker in self.workers() {
             if let Err(error) = worker.socket.send(message) {
-                log::error!("cannot send a message to worker process {}: {}", worker.pid(), cause(&error));
+                log::error!("cannot send a message to worker process {}: {}", worker.pid(), io_cause(&error));
             }
         }
     }
@@ -108,7 +106,7 @@ impl WorkerSlot {
         match Child::start(Role::Worker(self.number), handoff) {
             Ok(worker) => self.worker = Some(worker),
             Err(error) => {
-                log::error!("cannot restart worker {}: {}", self.number, cause(&error));
+                log::error!("cannot restart worker {}: {}", self.number, io_cause(&error));
                 self.backoff = (self.backoff * 2).clamp(MIN_LIFETIME, MAX_BACKOFF);
                 self.restart_at = now + self.backoff;
             }

@@ -3,11 +3,12 @@
 //! The crate has no error type of its own: each failure is an I/O error whose message names the failed operation, its
 //! object and the cause, as in `cannot open x: permission denied`.
 
+use http_engine::io_cause;
 use std::{fmt::Display, fs, io, thread};
 
 /// Adds the name of the failed operation to the error of a result.
 pub trait Context<T> {
-    /// Puts `operation` and a colon before the [`cause`]. The error keeps its kind. A success stays as it is.
+    /// Puts `operation` and a colon before the [`io_cause`]. The error keeps its kind. A success stays as it is.
     fn context(self, operation: impl Display) -> io::Result<T>;
 }
 
@@ -15,19 +16,9 @@ impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
     fn context(self, operation: impl Display) -> io::Result<T> {
         self.map_err(|error| {
             let error = error.into();
-            io::Error::new(error.kind(), format!("{operation}: {}", cause(&error)))
+            io::Error::new(error.kind(), format!("{operation}: {}", io_cause(&error)))
         })
     }
-}
-
-/// Returns the error's message for use behind a colon. An error of a system call has the kernel's text, in lower case
-/// and without its number: `permission denied`.
-pub fn cause(error: &io::Error) -> String {
-    let text = error.to_string();
-    let Some(number) = error.raw_os_error() else { return text };
-    let text = text.strip_suffix(&format!(" (os error {number})")).unwrap_or(&text);
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 /// Starts a thread called `name` that calls `run`. Returns at once; the thread cannot be joined. Fails if the kernel

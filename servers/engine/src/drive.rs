@@ -8,9 +8,9 @@ use crate::{
 };
 use http_core::{
     Body, Buffers, Clock, Connection, Handler, Job, Misuse, Rejection, Reply, Request, Responder, Response,
-    Step, catch_panic, drop_caught,
+    Step, catch_panic, drop_caught, io_cause,
 };
-use std::{fmt::Display, time::Duration};
+use std::{io, time::Duration};
 
 pub use crate::stream::MakeWaker;
 
@@ -174,7 +174,10 @@ impl Driver<'_> {
         let Body::Stream(_) = response.body() else { return Ok(()) };
         let label = late.map_or_else(|| self.label(), |late| late.label.clone());
         let waker = self.wakers.waker().map_err(|error| {
-            log::error!("cannot make a waker for the response to {label}: {error}; responding 503");
+            log::error!(
+                "cannot make a waker for the response to {label}: {}; responding 503",
+                io_cause(&error)
+            );
             Rejection::Overloaded
         })?;
         let body = response.body_mut();
@@ -212,9 +215,10 @@ fn report(misuse: &Misuse) {
 
 /// Logs that a response remains incomplete because of an error of its file, or because its file has become shorter (`None`).
 #[cold]
-pub(crate) fn report_file(conn: &Connection, error: Option<impl Display>) {
+pub(crate) fn report_file(conn: &Connection, error: Option<impl Into<io::Error>>) {
     let label = RequestLabel::new(None, conn.client_addr());
-    let cause = error.map_or_else(|| "the file has become shorter".to_owned(), |error| error.to_string());
+    let cause = error.map(|error| io_cause(&error.into()));
+    let cause = cause.unwrap_or_else(|| "the file has become shorter".to_owned());
     log::warn!("cannot send the rest of a file to {label}: {cause}; closing the connection");
 }
 

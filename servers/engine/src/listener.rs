@@ -3,6 +3,7 @@
 //! A worker is an event loop or a worker process; the threads of the blocking engine count as one.
 
 use crate::{reserve::Reserve, sockopt, transport::Transport};
+use http_core::io_cause;
 use rustix::{
     io::Errno,
     net::{SocketFlags, acceptfrom_with},
@@ -165,7 +166,7 @@ pub fn bind_error(address: impl fmt::Display, error: &io::Error) -> io::Error {
             "address in use (stop the program that listens there, or choose another port)".to_owned()
         }
         io::ErrorKind::AddrNotAvailable => "address not available (this machine does not have it)".to_owned(),
-        _ => error.to_string(),
+        _ => io_cause(error),
     };
     io::Error::new(error.kind(), format!("cannot bind {address}: {cause}"))
 }
@@ -233,7 +234,7 @@ mod tests {
             Errno::ADDRNOTAVAIL,
             "cannot bind 127.0.0.1:80: address not available (this machine does not have it)",
         );
-        check_bind_error(Errno::NOBUFS, "cannot bind 127.0.0.1:80: No buffer space available (os error 105)");
+        check_bind_error(Errno::NOBUFS, "cannot bind 127.0.0.1:80: no buffer space available");
     }
 
     /// Distributes `sockets` sockets at each of two addresses among `workers`; `expected` is the number each one gets.

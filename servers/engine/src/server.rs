@@ -11,7 +11,7 @@ use crate::{
     shutdown::Shutdown,
     threads::Threads,
 };
-use http_core::Handler;
+use http_core::{Handler, io_cause};
 use std::{
     io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
@@ -44,7 +44,7 @@ impl Server {
     /// There is no address, or one cannot be resolved or bound ([`listener::bind_error`]).
     pub fn bind(addresses: impl ToSocketAddrs) -> io::Result<Server> {
         let addresses = addresses.to_socket_addrs().map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot resolve the address to bind: {error}"))
+            io::Error::new(error.kind(), format!("cannot resolve the address to bind: {}", io_cause(&error)))
         })?;
         let addresses: Vec<SocketAddr> = addresses.collect();
         if addresses.is_empty() {

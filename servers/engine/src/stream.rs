@@ -1,7 +1,7 @@
 //! The source of a response's body, as the engines see it: it starts with a waker, and its failure is logged.
 
 use crate::late::RequestLabel;
-use http_core::{Chunk, ChunkSource, catch_panic};
+use http_core::{Chunk, ChunkSource, catch_panic, io_cause};
 use std::{io, task::Waker};
 
 /// Makes the waker of a connection, for the source of a stream. The waker makes the engine ask the source again.
@@ -53,7 +53,8 @@ impl ChunkSource for MonitoredSource {
         next.inspect_err(|error| {
             let label = &self.label;
             log::error!(
-                "cannot produce the rest of the response to {label}: {error}; closing the connection"
+                "cannot produce the rest of the response to {label}: {}; closing the connection",
+                io_cause(error)
             );
         })
     }

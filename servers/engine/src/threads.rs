@@ -3,7 +3,7 @@
 //! Every thread of an engine is started here. It must never run application code while it holds its lock.
 
 use crate::shutdown::Shutdown;
-use http_core::catch_panic;
+use http_core::{catch_panic, io_cause};
 use nix::sys::signal::{SigSet, Signal};
 use std::{
     collections::{HashMap, VecDeque},
@@ -81,7 +81,7 @@ impl Threads {
         };
         let started = thread::Builder::new().name(name.to_owned()).stack_size(self.stack_size).spawn(body);
         let started = started.map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot start the thread {name}: {error}"))
+            io::Error::new(error.kind(), format!("cannot start the thread {name}: {}", io_cause(&error)))
         })?;
         table.last = number;
         table.running.insert(number, started);
@@ -135,7 +135,7 @@ impl Threads {
     fn end(&self, number: u64, outcome: io::Result<()>) {
         let failure = outcome.err().map(|error| {
             let name = thread::current().name().unwrap_or_default().to_owned();
-            io::Error::new(error.kind(), format!("the thread {name} has ended: {error}"))
+            io::Error::new(error.kind(), format!("the thread {name} has ended: {}", io_cause(&error)))
         });
         if let Some(failure) = &failure {
             log::error!("{failure}");

@@ -10,6 +10,7 @@
 
 use crate::version::FileId;
 use foldhash::fast::RandomState;
+use http_core::io_cause;
 use rustix::process::{Resource, getrlimit};
 use std::{
     collections::HashMap,
@@ -123,7 +124,7 @@ impl OpenFiles {
             let shared = Arc::clone(&self.shared);
             let thread = thread::Builder::new().name("close-files".to_owned()).stack_size(STACK_SIZE);
             if let Err(error) = thread.spawn(move || shared.close_unused_files()) {
-                log::warn!("cannot start the thread that closes unused files: {error}");
+                log::warn!("cannot start the thread that closes unused files: {}", io_cause(&error));
                 self.shared.table().has_thread = false;
             }
         }

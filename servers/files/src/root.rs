@@ -5,6 +5,7 @@ use crate::{
     open_files::OpenFiles,
     version::{FileId, FileVersion},
 };
+use http_core::io_cause;
 use rustix::{
     fs::{FileType, stat},
     io::Errno,
@@ -160,8 +161,9 @@ impl Root {
             NameState::Missing(code) => {
                 let error = code.map_or(io::ErrorKind::Other.into(), io::Error::from_raw_os_error);
                 log::warn!(
-                    "cannot reopen the document root {name}: {error} (still serving the previous directory, trying again \
-                     each second)"
+                    "cannot reopen the document root {name}: {} (still serving the previous directory, trying again \
+                     each second)",
+                    io_cause(&error)
                 );
             }
             NameState::Forbidden(_) => log::warn!(

@@ -14,9 +14,9 @@ use crate::{
     prefork::WorkerPool,
     privileges::Identity,
     signals::{Signal, SignalHandlers, SignalQueue},
-    system::{Context, cause},
+    system::Context,
 };
-use http_engine::{Engine, ServerHandle};
+use http_engine::{Engine, ServerHandle, io_cause};
 use rustix::process::geteuid;
 use std::{
     collections::BTreeSet,
@@ -253,10 +253,10 @@ impl Master<'_> {
     /// error, and rewrites the PID file, if there is one, with the PID of this process.
     fn continue_without_successor(&mut self, error: &io::Error) {
         self.successor = None;
-        log::error!("cannot hand over: {}", cause(error));
+        log::error!("cannot hand over: {}", io_cause(error));
         // The successor may have written its own PID. A process that waits for the upgrade watches the file, too.
         if let Some(Err(error)) = self.pid_file.as_ref().map(PidFile::write_pid) {
-            log::error!("cannot write the PID file: {}", cause(&error));
+            log::error!("cannot write the PID file: {}", io_cause(&error));
         }
     }
 

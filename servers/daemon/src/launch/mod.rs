@@ -32,9 +32,9 @@ use crate::{
     logs::{self, Output},
     options::Common,
     signals::SignalHandlers,
-    system::{Context, cause},
+    system::Context,
 };
-use http_engine::Engine;
+use http_engine::{Engine, io_cause};
 use master::Master;
 use std::{io, process::ExitCode, sync::Arc, time::Duration};
 
@@ -57,7 +57,7 @@ impl Common {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 // Standard error may be closed, or a full pipe that no process reads.
-                let line = format!("{name}: {}\n", cause(&error));
+                let line = format!("{name}: {}\n", io_cause(&error));
                 let _ = logs::print(Output::Stderr, &line).map(|log| log.flush(PRINT_TIMEOUT));
                 ExitCode::FAILURE
             }

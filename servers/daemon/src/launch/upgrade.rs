@@ -4,10 +4,8 @@
 //! it serves, and a server whose successor failed writes its own PID again. It must signal no process but a server that
 //! holds this PID file, because SIGUSR2 ends a process that does not expect it.
 
-use crate::{
-    pid_file,
-    system::{Context, cause},
-};
+use crate::{pid_file, system::Context};
+use http_engine::io_cause;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
@@ -85,7 +83,7 @@ fn open_server(pid: Pid, file: &fs::Metadata) -> io::Result<OwnedFd> {
     let examine = |error: io::Error| {
         let denied = error.kind() == io::ErrorKind::PermissionDenied;
         let remedy = if denied { " (run this as root)" } else { "" };
-        io::Error::new(error.kind(), format!("cannot examine process {pid}: {}{remedy}", cause(&error)))
+        io::Error::new(error.kind(), format!("cannot examine process {pid}: {}{remedy}", io_cause(&error)))
     };
     let (theirs, ours) = (executable(&pid.to_string()).map_err(examine)?, executable("self")?);
     // Only the names, because an upgrade often begins with a new file, perhaps in another directory.

@@ -5,7 +5,8 @@ use super::{
     output::{LineWriter, Output},
     queue::{Buffer, Command, Log},
 };
-use crate::system::{cause, spawn};
+use crate::system::spawn;
+use http_engine::io_cause;
 use rustix::process::geteuid;
 use std::{
     fs::File,
@@ -125,7 +126,7 @@ impl Writer {
             Err((lines_lost, error)) => {
                 self.buffer.lock().lost += lines_lost;
                 if !mem::replace(&mut self.failing, true) {
-                    log::error!("cannot write to {}: {}", self.buffer.output, cause(&error));
+                    log::error!("cannot write to {}: {}", self.buffer.output, io_cause(&error));
                 }
             }
         }

@@ -9,7 +9,7 @@ use crate::{
     reserve::Reserve,
     shutdown::Shutdown,
 };
-use http_core::Timeouts;
+use http_core::{Timeouts, io_cause};
 use rustix::{
     event::{Timespec, epoll},
     io::Errno,
@@ -118,7 +118,7 @@ impl Acceptor {
                     let error = io::Error::from(error);
                     return Err(io::Error::new(
                         error.kind(),
-                        format!("cannot wait for connections: {error}"),
+                        format!("cannot wait for connections: {}", io_cause(&error)),
                     ));
                 }
             }

@@ -2,6 +2,7 @@
 //! connection limit, and all idle ones at the shutdown.
 
 use crate::{admission::Permit, shutdown::Shutdown, transport::Transport};
+use http_core::io_cause;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -168,7 +169,7 @@ impl Registry {
                     let error = io::Error::from(error);
                     return Err(io::Error::new(
                         error.kind(),
-                        format!("cannot wait for the shutdown: {error}"),
+                        format!("cannot wait for the shutdown: {}", io_cause(&error)),
                     ));
                 }
             }

@@ -18,7 +18,7 @@ use crate::{
 };
 use http_core::{
     BufferPool, Buffers, CatchDrop, Clock, Connection, Job, Rejection, Reply, Responder, Timeouts,
-    catch_panic, drop_caught,
+    catch_panic, drop_caught, io_cause,
 };
 use std::{
     io,
@@ -263,7 +263,7 @@ impl Session<'_> {
         let waited = self.open.transport.wait(to_send, [event, shutdown], timeout);
         self.event.clear();
         waited.unwrap_or_else(|error| {
-            log::error!("cannot wait for a client: {error}; closing the connection");
+            log::error!("cannot wait for a client: {}; closing the connection", io_cause(&error));
             Readiness::Left
         })
     }
@@ -346,7 +346,11 @@ impl ThreadReply<'_> {
     /// Creates the channel for the outcome. Fails if the system has no descriptors left.
     fn channel(&mut self, late: &LateReply) -> Result<OutcomeSender, Rejection> {
         let (sender, receiver) = self.event.channel().map_err(|error| {
-            log::error!("cannot wait for the response to {}: {error}; responding 503", late.label);
+            log::error!(
+                "cannot wait for the response to {}: {}; responding 503",
+                late.label,
+                io_cause(&error)
+            );
             Rejection::Overloaded
         })?;
         self.outcome = Some(receiver);

@@ -7,6 +7,7 @@ use crate::{
     listener::{self, Accepted},
     reserve::Reserve,
 };
+use http_core::io_cause;
 use mio::{Poll, Registry};
 use rustix::{event::epoll, io::Errno, net::SocketFlags};
 use std::{
@@ -145,7 +146,7 @@ impl Listeners {
     fn resume(&mut self) {
         self.watch = Watch::Active;
         if let Err(error) = self.register() {
-            log::error!("cannot watch a listening socket: {error}; trying again in {PAUSE:?}");
+            log::error!("cannot watch a listening socket: {}; trying again in {PAUSE:?}", io_cause(&error));
             self.suspend(Watch::PausedUntil(Instant::now() + PAUSE));
         }
     }

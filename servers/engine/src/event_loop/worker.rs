@@ -20,7 +20,7 @@ use crate::{
     shutdown::Shutdown,
     transport::Transport,
 };
-use http_core::{BufferPool, Clock, Rejection, catch_panic, drop_caught};
+use http_core::{BufferPool, Clock, Rejection, catch_panic, drop_caught, io_cause};
 use mio::{Events, Poll, Token, event::Event};
 use rustix::event::epoll;
 use std::{
@@ -147,7 +147,10 @@ impl Worker {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // epoll itself fails only if its descriptor is invalid.
                 Err(error) => {
-                    return Err(io::Error::new(error.kind(), format!("cannot wait for events: {error}")));
+                    return Err(io::Error::new(
+                        error.kind(),
+                        format!("cannot wait for events: {}", io_cause(&error)),
+                    ));
                 }
             }
         }
