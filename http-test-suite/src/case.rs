@@ -91,14 +91,19 @@ pub struct Case {
     pub requirement: String,
     /// What the server must offer.
     pub needs: Needs,
+    /// The request of [`Case::after`].
     prior: Option<Vec<u8>>,
+    /// What the client sends and waits for, in order.
     script: Vec<ScriptPart>,
+    /// What must be true afterwards.
     expectations: Vec<Expectation>,
 }
 
-/// A part of a script: a step that never changes, or a request made from an earlier response.
+/// A part of a script.
 enum ScriptPart {
+    /// A step that never changes.
     Fixed(Step),
+    /// Sends a request that is made from an earlier response.
     FromPrior(Template),
 }
 

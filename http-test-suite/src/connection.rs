@@ -36,8 +36,11 @@ pub enum ConnectionEnd {
 /// A connection, with all bytes sent and received.
 #[derive(Debug)]
 pub struct Connection {
+    /// The socket, for sending.
     stream: TcpStream,
+    /// What the receiving thread passes on.
     arrivals: Receiver<Arrival>,
+    /// Reads the responses in `received`.
     responses: ResponseCollector,
     /// How many of the received bytes `responses` has taken.
     taken: usize,
@@ -59,7 +62,9 @@ pub struct Connection {
 /// What the receiving thread passes on.
 #[derive(Debug)]
 enum Arrival {
+    /// Received bytes, at least one.
     Bytes(Vec<u8>),
+    /// The end of the connection, after all bytes.
     End(ConnectionEnd),
 }
 

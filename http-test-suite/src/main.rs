@@ -90,7 +90,8 @@ impl CommandLine {
 /// Does what the command_line ask for. Returns false if the server fails a required case.
 fn execute(command_line: &CommandLine) -> Result<bool, Box<dyn Error>> {
     if let Some(Command::Fixtures { dir }) = &command_line.command {
-        fixtures::write(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+        fixtures::write(dir)
+            .map_err(|error| format!("cannot write the fixtures to {}: {error}", dir.display()))?;
         return Ok(true);
     }
     if command_line.list {
@@ -99,13 +100,15 @@ fn execute(command_line: &CommandLine) -> Result<bool, Box<dyn Error>> {
     }
     let report = test(command_line)?;
     if report.outcomes.is_empty() {
-        return Err("no case has an id that begins as --only says".into());
+        return Err("no case has an id that begins with the value of --only; --list shows them".into());
     }
     if let Some(file) = &command_line.json {
-        fs::write(file, report.json()?).map_err(|error| format!("{}: {error}", file.display()))?;
+        fs::write(file, report.json()?)
+            .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     }
     if let Some(file) = &command_line.junit {
-        fs::write(file, report.junit()).map_err(|error| format!("{}: {error}", file.display()))?;
+        fs::write(file, report.junit())
+            .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     }
     print(&format!("{report}\n"))?;
     Ok(report.passes(command_line.strict))
@@ -114,9 +117,9 @@ fn execute(command_line: &CommandLine) -> Result<bool, Box<dyn Error>> {
 /// Runs the cases.
 fn test(command_line: &CommandLine) -> Result<Report, Box<dyn Error>> {
     let server = &command_line.server;
-    let mut target = Target::new(server).map_err(|error| format!("{server}: {error}"))?;
+    let mut target = Target::new(server).map_err(|error| format!("cannot resolve {server}: {error}"))?;
     if let Some(echo) = &command_line.echo {
-        target = target.with_echo(echo).map_err(|error| format!("{echo}: {error}"))?;
+        target = target.with_echo(echo).map_err(|error| format!("cannot resolve {echo}: {error}"))?;
     }
     Ok(run(&target, &command_line.options())?)
 }

@@ -97,6 +97,7 @@ pub enum Event<'a> {
 /// ```
 #[derive(Debug, Default)]
 pub struct ResponseReader {
+    /// What the next byte belongs to.
     state: State,
     /// The status line, the header lines, the trailer lines, and the start of a line whose end has not arrived.
     lines: Vec<u8>,
@@ -113,9 +114,13 @@ pub struct ResponseReader {
     minor_version: u8,
     status: u16,
     framing: BodyFraming,
+    /// The value of Content-Length.
     content_length: Option<u64>,
+    /// Whether Transfer-Encoding is `chunked`.
     is_chunked: bool,
+    /// Whether Connection lists `close`.
     says_close: bool,
+    /// Whether Connection lists `keep-alive`.
     says_keep_alive: bool,
     /// Whether a chunk size had an extension, a leading zero or an upper-case digit.
     has_unusual_chunks: bool,
@@ -131,11 +136,15 @@ enum State {
     HeaderLine,
     /// A body with this many bytes left, at least one.
     Body(u64),
+    /// A body that ends with the connection.
     UntilClose,
+    /// The line with the size of a chunk.
     ChunkSize,
     /// The data of a chunk with this many bytes left, at least one.
     Chunk(u64),
+    /// The CRLF behind the data of a chunk.
     ChunkEnd,
+    /// A trailer line, or the empty line that ends the response.
     TrailerLine,
     /// The response is complete; the event has not been returned.
     Complete,

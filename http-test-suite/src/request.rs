@@ -65,6 +65,7 @@ pub struct Request {
     version: &'static str,
     /// Header lines without their CRLF. The first is Host, unless [`Request::without_host`] removed it.
     lines: Vec<String>,
+    /// The bytes behind the head.
     body: Vec<u8>,
 }
 

@@ -88,7 +88,9 @@ impl Response {
 #[derive(Debug, Default)]
 pub struct ResponseCollector {
     reader: ResponseReader,
+    /// The body of the current response so far.
     body: Vec<u8>,
+    /// The bytes of the current response so far.
     len: usize,
 }
 

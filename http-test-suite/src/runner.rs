@@ -120,6 +120,7 @@ fn map_in_parallel<T: Sync, R: Send>(jobs: usize, items: &[T], work: impl Fn(&T)
 /// The servers to test, what the probes found, and the timeouts.
 struct Runner {
     server: SocketAddr,
+    /// Whether `server` serves the fixtures.
     serves_fixtures: bool,
     /// The echo server, if there is one.
     echo: Option<SocketAddr>,
@@ -144,8 +145,8 @@ impl Runner {
     /// Whether the server answers this request with 200 and this body.
     fn answers(&self, server: SocketAddr, request: Request, body: &[u8]) -> io::Result<bool> {
         let response = self.ask(server, request);
-        let response =
-            response.map_err(|error| io::Error::new(error.kind(), format!("{server}: {error}")))?;
+        let response = response
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot connect to {server}: {error}")))?;
         Ok(response.is_some_and(|response| response.status == 200 && response.body == body))
     }
 

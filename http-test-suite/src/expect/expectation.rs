@@ -17,6 +17,7 @@ pub struct Expectation {
     pub needs_get: bool,
     /// Whether the statement can be true without any response.
     pub allows_no_response: bool,
+    /// Checks the statement.
     pub(super) check: Check,
 }
 

@@ -76,6 +76,7 @@ pub fn stays_on_host() -> Expectation {
 pub struct ExpectedValue {
     /// Follows the name of the header in messages.
     description: String,
+    /// Whether a value is as expected.
     test: Box<dyn Fn(&str) -> bool + Send + Sync>,
 }
 
