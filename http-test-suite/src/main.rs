@@ -43,10 +43,6 @@ struct CommandLine {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// Where to write the report as JUnit XML
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-
     /// Cases that run at the same time
     #[arg(long, value_name = "N", default_value_t = Options::default().jobs)]
     jobs: usize,
@@ -104,10 +100,6 @@ fn execute(command_line: &CommandLine) -> Result<bool, Box<dyn Error>> {
     }
     if let Some(file) = &command_line.json {
         fs::write(file, report.json()?)
-            .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
-    }
-    if let Some(file) = &command_line.junit {
-        fs::write(file, report.junit())
             .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     }
     print(&format!("{report}\n"))?;

@@ -1,4 +1,4 @@
-//! The outcomes of a run: as text, as JSON, and as JUnit XML for build servers.
+//! The outcomes of a run: as text and as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -142,31 +142,13 @@ impl Report {
         Counts::of(self.outcomes.iter().filter(|outcome| outcome.level == level))
     }
 
-    /// The report as JSON; the headers are those of these types.
+    /// The report as JSON; its fields are those of these types.
     ///
     /// # Errors
     ///
     /// Never in practice: the types have no maps, and no numbers that JSON cannot hold.
     pub fn json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self)
-    }
-
-    /// The report as JUnit XML, with a suite for each heading.
-    pub fn junit(&self) -> String {
-        let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
-        for (heading, outcomes) in self.by_heading() {
-            let Counts { failed, skipped, .. } = Counts::of(outcomes);
-            let (name, count) = (xml_text(heading), outcomes.len());
-            xml.push_str(&format!(
-                "  <testsuite name=\"{name}\" tests=\"{count}\" failures=\"{failed}\" skipped=\"{skipped}\">\n"
-            ));
-            for outcome in outcomes {
-                xml.push_str(&junit_case(outcome));
-            }
-            xml.push_str("  </testsuite>\n");
-        }
-        xml.push_str("</testsuites>\n");
-        xml
     }
 
     /// How many cases were skipped for which reason.
@@ -239,41 +221,9 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// One case as an element `testcase`.
-fn junit_case(outcome: &Outcome) -> String {
-    let (id, requirement) = (xml_text(&outcome.id), xml_text(&outcome.requirement));
-    let seconds = Duration::from_millis(outcome.milliseconds).as_secs_f64();
-    let open = format!("    <testcase classname=\"{id}\" name=\"{requirement}\" time=\"{seconds:.3}\"");
-    match &outcome.verdict {
-        Verdict::Passed => format!("{open}/>\n"),
-        Verdict::Skipped { why } => format!("{open}><skipped message=\"{}\"/></testcase>\n", xml_text(why)),
-        Verdict::Failed { expected, actual } => {
-            let message = xml_text(&format!("expected {expected}, but it was {actual}"));
-            let (kind, story) = (outcome.level, xml_text(&outcome.to_string()));
-            format!("{open}><failure type=\"{kind}\" message=\"{message}\">{story}</failure></testcase>\n")
-        }
-    }
-}
-
 /// The first bytes as text, with a new line behind each line feed.
 fn lines(bytes: &[u8]) -> Vec<String> {
     preview(bytes, SHOWN).split_inclusive("\\n").map(str::to_owned).collect()
-}
-
-/// Escaped for attributes and text. Control characters, which XML 1.0 cannot hold, become U+FFFD.
-fn xml_text(text: &str) -> String {
-    let mut xml = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => xml.push_str("&amp;"),
-            '<' => xml.push_str("&lt;"),
-            '>' => xml.push_str("&gt;"),
-            '"' => xml.push_str("&quot;"),
-            c if c.is_control() && c != '\n' => xml.push('\u{fffd}'),
-            c => xml.push(c),
-        }
-    }
-    xml
 }
 
 #[cfg(test)]
@@ -315,14 +265,6 @@ mod tests {
         assert!(text.ends_with("\n1 passed, 1 failed, 1 skipped"), "{text}");
         assert!(text.contains("\n1 skipped: no echo\n"), "{text}");
         assert!(text.contains("expected status 400\n    but it was status 200"), "{text}");
-    }
-
-    #[test]
-    fn junit_is_escaped() {
-        let xml = report(vec![(must("9112/2/1", "a & b"), failed())]).junit();
-        assert!(xml.contains("name=\"a &amp; b\" time=\"0.007\""), "{xml}");
-        assert!(xml.contains("&quot;&lt;OK&gt;&quot;"), "{xml}");
-        assert!(xml.contains("tests=\"1\" failures=\"1\" skipped=\"0\""), "{xml}");
     }
 
     #[test]
