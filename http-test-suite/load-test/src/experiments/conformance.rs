@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http_test_suite::case::Level;
-use http_test_suite::report::Verdict;
 use http_test_suite::{Options, Target};
 
 use crate::report::{Metric, Sample};
@@ -23,16 +22,14 @@ pub(super) fn measure(server: SocketAddr) -> io::Result<Sample> {
     let target = Target { server, echo: None };
     let report = http_test_suite::run(&target, &Options { timeout: TIMEOUT, ..Options::default() })?;
     let mut values = BTreeMap::new();
-    for outcome in
-        report.outcomes.iter().filter(|outcome| !matches!(outcome.verdict, Verdict::Skipped { .. }))
-    {
-        let (met, total) = match outcome.level {
-            Level::Must => (Metric::MustMet, Metric::MustTotal),
-            Level::Should => (Metric::ShouldMet, Metric::ShouldTotal),
-            Level::Robust => (Metric::RobustMet, Metric::RobustTotal),
-        };
-        *values.entry(total).or_insert(0.0) += 1.0;
-        *values.entry(met).or_insert(0.0) += f64::from(u8::from(matches!(outcome.verdict, Verdict::Passed)));
+    for (level, met, total) in [
+        (Level::Must, Metric::MustMet, Metric::MustTotal),
+        (Level::Should, Metric::ShouldMet, Metric::ShouldTotal),
+        (Level::Robust, Metric::RobustMet, Metric::RobustTotal),
+    ] {
+        let counts = report.counts_of(level);
+        values.insert(met, counts.passed as f64);
+        values.insert(total, (counts.passed + counts.failed) as f64);
     }
     Ok(Sample { values, ..Sample::default() })
 }
