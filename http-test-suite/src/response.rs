@@ -19,7 +19,7 @@ pub struct Response {
     pub framing: BodyFraming,
     /// The names and values of the trailer lines behind the last chunk.
     pub trailers: Vec<(String, String)>,
-    /// The interim responses (1xx) before this response; [`conversation`](crate::exchange) sets them.
+    /// The interim responses (1xx) before this response; [`exchange`](crate::exchange) sets them.
     pub interim: Vec<Response>,
     /// The request that this response belongs to.
     pub request: RequestKind,

@@ -39,7 +39,7 @@ fn bodies() -> Vec<Case> {
         must("echo/8", "Chunks that look like the end of chunks come back")
             .send(request("POST", "/").chunked(["0\r\n\r\n", "\r\n0\r\n", "\r\n\r\n"]))
             .expect(echo("0\r\n\r\n\r\n0\r\n\r\n\r\n")),
-        must("echo/9", "Content in HTTP/1.0 comes back")
+        must("echo/9", "A body in HTTP/1.0 comes back")
             .send(post("/", "hello").http10())
             .expect([echo("hello"), closes()]),
         robust("echo/10", "A body comes back to a client that has closed its sending side")

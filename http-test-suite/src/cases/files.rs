@@ -65,13 +65,13 @@ fn encoded_slashes() -> Vec<Case> {
             .expect([any_of([301, 308, 400, 403, 404]), stays_on_host()])
     };
     let targets = ["/@acme%2fthing", "/@acme%2Fthing", "/%40acme%2f%2fthing", "/dir%2f..%2f@acme%2fthing"];
-    let refused = [
+    let rejected = [
         "/%2f.hidden",
         "/dir%2f..%2f.hidden",
         "/dir/%2f%2e%2e/%2f.hidden",
         "/dir%2f%2e%2e%2f%2e%2e%2fhello.txt",
     ];
-    targets.into_iter().zip(12..).map(served).chain(refused.into_iter().zip(16..).map(hidden)).collect()
+    targets.into_iter().zip(12..).map(served).chain(rejected.into_iter().zip(16..).map(hidden)).collect()
 }
 
 /// Cases: A target that only resembles the name of a file does not find the file.
@@ -356,7 +356,7 @@ fn httptest() -> Vec<Case> {
         robust("files/206", "POST to a page is rejected")
             .send(request("POST", "/httptest/dir2/page.html").with("Content-Length: 0"))
             .expect(any_of([400, 405])),
-        robust("files/207", "HEAD in HTTP/1.0 without any field is answered, and the connection closed")
+        robust("files/207", "HEAD in HTTP/1.0 without any header is answered, and the connection closed")
             .send("HEAD /httptest/dir2/page.html HTTP/1.0\r\n\r\n")
             .expect([status(200), header("Content-Length", "38"), closes()]),
     ]

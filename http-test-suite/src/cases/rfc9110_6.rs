@@ -29,16 +29,16 @@ fn trailers() -> Vec<Case> {
         let chunked = request.with("Transfer-Encoding: chunked");
         [Vec::from(chunked), format!("3\r\nabc\r\n0\r\n{line}\r\n\r\n").into()].concat()
     };
-    let refused = || any_of([400, 411, 413]);
+    let rejected = || any_of([400, 411, 413]);
     vec![
         must("9110/6.5.1/1", "A Range in the trailers is ignored")
             .on(Needs::Fixtures)
             .send(trailed(get("/hello.txt"), "Range: bytes=0-3"))
-            .expect(either(body(HELLO), refused())),
+            .expect(either(body(HELLO), rejected())),
         must("9110/6.5.1/2", "A precondition in the trailers is ignored")
             .on(Needs::Fixtures)
             .send(trailed(get("/hello.txt"), "If-None-Match: *"))
-            .expect(either(body(HELLO), refused())),
+            .expect(either(body(HELLO), rejected())),
         should("9110/6.6.2/1", "A Trailer header that announces a missing trailer is not rejected")
             .send(get("/").with("Trailer: X-Checksum"))
             .expect(status(200)),

@@ -127,7 +127,7 @@ fn hosts() -> Vec<Case> {
         must("9112/3.2/9", "A request for a missing file without Host is answered with 400, not 404")
             .send(get("/no/such/thing").without_host())
             .expect(status(400)),
-        robust("9112/3.2/10", "Two Hosts are refused in HTTP/1.0, too")
+        robust("9112/3.2/10", "Two Hosts are rejected in HTTP/1.0, too")
             .send(get("/").http10().with("Host: other"))
             .expect(status(400)),
     ]

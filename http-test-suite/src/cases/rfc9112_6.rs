@@ -140,7 +140,7 @@ fn repeated_lengths() -> Vec<Case> {
     };
     // The RFC allows both. No correct client sends two lengths, and an attacker profits if two servers treat them
     // differently.
-    let refused = |(lines, number)| {
+    let rejected = |(lines, number)| {
         robust(
             format!("9112/6.3/{number}"),
             format!("The lengths {lines:?} are rejected, though they are equal"),
@@ -151,8 +151,8 @@ fn repeated_lengths() -> Vec<Case> {
         .expect([status(400), not_served(), closes()])
     };
     let differing = differing.into_iter().zip(50..).map(case);
-    let refused = equal[..3].iter().copied().zip(70..).map(refused);
-    differing.chain(equal.into_iter().zip(60..).map(equal_case)).chain(refused).collect()
+    let rejected = equal[..3].iter().copied().zip(70..).map(rejected);
+    differing.chain(equal.into_iter().zip(60..).map(equal_case)).chain(rejected).collect()
 }
 
 /// Cases for RFC 9110 §8.6: anticipate large numerals. An integer type that is too small wraps each of these around to
