@@ -89,7 +89,7 @@ pub struct Case {
     pub level: Level,
     /// What the server has to do, in one sentence.
     pub requirement: String,
-    /// What the server must offer.
+    /// What the server must offer so that the case makes sense.
     pub needs: Needs,
     /// The request of [`Case::after`].
     prior: Option<Vec<u8>>,

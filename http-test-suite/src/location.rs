@@ -42,7 +42,7 @@ fn is_absolute(reference: &str) -> bool {
     reference.split(['/', '?', '#']).next().is_some_and(|first| first.contains(':'))
 }
 
-/// RFC 3986 §5.2.4, for a path that begins with a slash. Browsers take an encoded dot for a dot.
+/// Removes the dot segments of a path that begins with a slash (RFC 3986 §5.2.4). Browsers take an encoded dot for a dot.
 fn without_dot_segments(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let segments: Vec<_> = path.split('/').skip(1).collect();

@@ -153,7 +153,9 @@ enum State {
 /// Where in the reader's buffer a header stands.
 #[derive(Clone, Debug)]
 struct HeaderSpan {
+    /// Where the name stands.
     name: Range<usize>,
+    /// Where the value stands, without the white space around it.
     value: Range<usize>,
 }
 
@@ -496,7 +498,7 @@ fn chunk_size(line: &[u8]) -> Result<(u64, bool), String> {
     Ok((size, has_upper_case || digits.len() < line.len() || (digits[0] == b'0' && digits.len() > 1)))
 }
 
-/// A character of a token (RFC 9110 §5.6.2).
+/// Whether the byte is a character of a token (RFC 9110 §5.6.2).
 fn is_token(byte: &u8) -> bool {
     /// Which bytes are such characters.
     const TOKEN: [bool; 256] = {
@@ -517,7 +519,7 @@ fn is_token(byte: &u8) -> bool {
     TOKEN[usize::from(*byte)]
 }
 
-/// A character of a header value or a reason: tab, space, a visible character, or a byte beyond ASCII (RFC 9110 §5.5).
+/// Whether the byte is a character of a header value or a reason: tab, space, a visible character, or a byte beyond ASCII (RFC 9110 §5.5).
 fn is_text(byte: &u8) -> bool {
     *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f)
 }

@@ -35,7 +35,7 @@ pub struct Outcome {
     pub level: Level,
     /// What the server has to do.
     pub requirement: String,
-    /// Whether the server does it.
+    /// How the case ended.
     #[serde(flatten)]
     pub verdict: Verdict,
     /// The bytes sent, escaped, line by line.

@@ -5,7 +5,7 @@ use crate::reader::preview;
 
 use super::prelude::*;
 
-/// The cases of this file.
+/// Makes the section of this file, with all its cases.
 pub fn section() -> Section {
     let cases = [bodies(), chunks(), splits(), large(), pipelined_bodies(), expectation(), header_lines()];
     Section::new("echo", "Echo", cases).on(Needs::Echo)
@@ -221,12 +221,12 @@ fn header_lines() -> Vec<Case> {
     values.into_iter().zip(70..).map(case).chain(others).collect()
 }
 
-/// One response 200, with this content.
+/// Expects one response 200, with this content.
 fn echo(content: impl Into<Vec<u8>>) -> Expectation {
     echoes(content, 1)
 }
 
-/// So many responses 200, each with this content.
+/// Expects so many responses 200, each with this content.
 fn echoes(content: impl Into<Vec<u8>>, count: usize) -> Expectation {
     let content = content.into();
     let says = format!("{count} times 200 with the {} bytes that were sent", content.len());
@@ -249,14 +249,15 @@ fn echoes(content: impl Into<Vec<u8>>, count: usize) -> Expectation {
     })
 }
 
-/// The echoed header lines have this name, in any case of letters, with this value; lines of one name may be joined.
+/// Expects that the echoed header lines have this name, in any case of letters, with this value; lines of one name may
+/// be joined.
 fn has_header_line(name: &'static str, value: &[u8]) -> Expectation {
     let value = value.to_owned();
     let says = format!("the header line {name}: {}", preview(&value, 60));
     body_that(says, move |content| header_values(name, content).join(&b", "[..]) == value)
 }
 
-/// The echoed header lines have no line of this name.
+/// Expects that the echoed header lines have no line of this name.
 fn has_no_header_line(name: &'static str) -> Expectation {
     body_that(format!("no header line {name}"), move |content| header_values(name, content).is_empty())
 }

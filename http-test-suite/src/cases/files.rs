@@ -4,7 +4,7 @@ use crate::fixtures::{self, HELLO, PATTERN_LEN, pattern};
 
 use super::prelude::*;
 
-/// The cases of this file.
+/// Makes the section of this file, with all its cases.
 pub fn section() -> Section {
     let cases = [
         spellings(),
@@ -403,7 +403,7 @@ fn httptest_files() -> Vec<Case> {
     rows.into_iter().zip(220..).map(case).collect()
 }
 
-/// The body is the same as in the prior response.
+/// Expects that the body is the same as in the prior response.
 fn same_body() -> Expectation {
     compared_with_prior("the body that the other target has", |response, prior| response.body == prior.body)
 }

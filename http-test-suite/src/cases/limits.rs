@@ -7,7 +7,7 @@ use super::prelude::*;
 /// More bytes than any server should buffer for one head.
 const TOO_MUCH: usize = 1 << 20;
 
-/// The cases of this file.
+/// Makes the section of this file, with all its cases.
 pub fn section() -> Section {
     let cases =
         [ordinary_sizes(), heads(), endless_requests(), lengths(), bodies(), chunks(), repetition(), paths()];
@@ -208,7 +208,7 @@ fn paths() -> Vec<Case> {
     targets.into_iter().zip(80..).map(case).collect()
 }
 
-/// `count` responses of one status; or fewer, the last of which says `Connection: close`.
+/// Expects `count` responses of one status; or fewer, the last of which says `Connection: close`.
 fn all_or_close(count: usize) -> Expectation {
     of_exchange(
         format!("{count} responses, or fewer and then Connection: close"),

@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 
-/// The cases of this file.
+/// Makes the section of this file, with all its cases.
 pub fn section() -> Section {
     let cases = [
         awaited_continue(),
@@ -160,7 +160,7 @@ fn about_the_server() -> Vec<Case> {
     ]
 }
 
-/// The response has no header `name`, or its value passes `fits`; `what` describes such a value.
+/// Expects that the response has no header `name`, or its value passes `fits`; `what` describes such a value.
 fn value_or_none(name: &'static str, what: &str, fits: fn(&str) -> bool) -> Expectation {
     check_response(format!("no {name} but {what}"), move |response| match response.header(name) {
         Some(value) if !fits(value) => Err(format!("{name}: {value}")),

@@ -5,7 +5,7 @@ use crate::fixtures::HELLO;
 
 use super::prelude::*;
 
-/// The cases of this file.
+/// Makes the section of this file, with all its cases.
 pub fn section() -> Section {
     Section::new("9110/11", "Authentication", [unneeded_credentials(), credentials_stay_secret()])
         .on(Needs::Fixtures)

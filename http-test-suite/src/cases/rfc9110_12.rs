@@ -4,7 +4,7 @@ use crate::response::Response;
 
 use super::prelude::*;
 
-/// The cases of this file.
+/// Makes the section of this file, with all its cases.
 pub fn section() -> Section {
     let cases =
         [media_types(), languages(), malformed_preferences(), codings(), acceptable_codings(), vary()];
@@ -126,7 +126,7 @@ fn vary() -> Vec<Case> {
     ]
 }
 
-/// The response has no Content-Encoding, or one of these.
+/// Expects that the response has no Content-Encoding, or one of these.
 fn encoded_at_most_as(codings: &'static [&str]) -> Expectation {
     check_response(format!("no coding but {}", codings.join(" or ")), move |response| {
         match response.header("Content-Encoding") {
@@ -136,7 +136,7 @@ fn encoded_at_most_as(codings: &'static [&str]) -> Expectation {
     })
 }
 
-/// The response is a 4xx, or the connection stays open.
+/// Expects that the response is a 4xx, or the connection stays open.
 fn stays_open_or_rejects() -> Expectation {
     either(client_error(), stays_open())
 }

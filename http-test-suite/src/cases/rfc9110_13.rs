@@ -14,7 +14,7 @@ use super::prelude::*;
 /// The target of most cases here.
 const FILE: &str = "/digits.txt";
 
-/// The cases of this file.
+/// Makes the section of this file, with all its cases.
 pub fn section() -> Section {
     let cases = [
         if_match(),
@@ -495,12 +495,12 @@ fn into_head(request: Request) -> Request {
     request.method("HEAD")
 }
 
-/// The status is the same as in the prior response, without preconditions.
+/// Expects that the status is the same as in the prior response, without preconditions.
 fn same_status() -> Expectation {
     compared_with_prior("the status without preconditions", |response, prior| response.status == prior.status)
 }
 
-/// The response has no Content-Length, or the length of the prior body.
+/// Expects that the response has no Content-Length, or the length of the prior body.
 fn same_length_if_any() -> Expectation {
     compared_with_prior("no Content-Length, or the same as in a 200", |response, prior| {
         response.header("Content-Length").is_none_or(|length| length == prior.body.len().to_string())

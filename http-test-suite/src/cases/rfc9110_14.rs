@@ -11,7 +11,7 @@ use super::prelude::*;
 /// The target of most cases here: ten digits.
 const FILE: &str = "/digits.txt";
 
-/// The cases of this file.
+/// Makes the section of this file, with all its cases.
 pub fn section() -> Section {
     let cases = [
         one_range(),
@@ -331,7 +331,7 @@ fn accept_ranges() -> Vec<Case> {
     ]
 }
 
-/// The response has this status and this body.
+/// Expects that the response has this status and this body.
 fn status_and_body(status: u16, content: impl Into<Vec<u8>>) -> Expectation {
     let content = content.into();
     response_that(format!("status {status} with a body of {} bytes", content.len()), move |response| {
@@ -339,7 +339,7 @@ fn status_and_body(status: u16, content: impl Into<Vec<u8>>) -> Expectation {
     })
 }
 
-/// The response is a 206 with exactly this piece of the digits.
+/// Expects that the response is a 206 with exactly this piece of the digits.
 fn is_part_of_digits(piece: &'static str) -> Expectation {
     check_response(format!("206 with {piece} and its Content-Range"), move |response| {
         let parts = parts(response).map_err(|why| format!("{} with {why}", response.describe()))?;
@@ -352,7 +352,7 @@ fn is_part_of_digits(piece: &'static str) -> Expectation {
     })
 }
 
-/// The response is the whole file, or parts whose bytes match their Content-Range.
+/// Expects that the response is the whole file, or parts whose bytes match their Content-Range.
 fn whole_or_true_parts(file: impl Into<Vec<u8>>) -> Expectation {
     let file = file.into();
     check_response("the file, or parts that match their Content-Range", move |response| {
@@ -376,7 +376,7 @@ fn whole_or_true_parts(file: impl Into<Vec<u8>>) -> Expectation {
     })
 }
 
-/// The response is the whole file, or parts that pass a test.
+/// Expects that the response is the whole file, or parts that pass a test.
 fn whole_or_parts_that(
     says: impl Into<String>,
     test: impl Fn(&[BodyPart]) -> bool + Send + Sync + 'static,
@@ -389,14 +389,14 @@ fn whole_or_parts_that(
     })
 }
 
-/// The parts hold no other digits than these.
+/// Expects that the parts hold no other digits than these.
 fn parts_within(digits: &'static str) -> Expectation {
     whole_or_parts_that(format!("no other digits than {digits}, or the whole file"), move |parts| {
         parts.iter().flat_map(|part| &part.bytes).all(|digit| digits.as_bytes().contains(digit))
     })
 }
 
-/// Each of these digits is in at least one part.
+/// Expects that each of these digits is in at least one part.
 fn parts_cover(digits: &'static str) -> Expectation {
     whole_or_parts_that(format!("the digits {digits}, or the whole file"), move |parts| {
         digits.bytes().all(|digit| parts.iter().any(|part| part.bytes.contains(&digit)))

@@ -5,7 +5,7 @@ use crate::response::Response;
 
 use super::prelude::*;
 
-/// The cases of this file.
+/// Makes the section of this file, with all its cases.
 pub fn section() -> Section {
     let cases = [
         redirects(),
@@ -186,7 +186,7 @@ fn allow_has_tokens(response: &Response) -> bool {
     response.values("Allow").flat_map(|value| value.split(',')).all(|method| is_method(method.trim()))
 }
 
-/// The response has a body and a Content-Type.
+/// Expects that the response has a body and a Content-Type.
 fn has_explanation() -> Expectation {
     response_that("a body, and its Content-Type", |response| {
         !response.body.is_empty() && response.header("Content-Type").is_some()

@@ -3,7 +3,7 @@
 
 use super::prelude::*;
 
-/// The cases of this file.
+/// Makes the section of this file, with all its cases.
 pub fn section() -> Section {
     let cases = [names(), unknown_names(), names_that_look_alike(), order(), values()];
     Section::new("9110/5", "Fields", cases)

@@ -7,7 +7,7 @@ use crate::rules::parse_date;
 
 use super::prelude::*;
 
-/// The cases of this file.
+/// Makes the section of this file, with all its cases.
 pub fn section() -> Section {
     Section::new("9110/6", "Message Abstraction", [bodies(), trailers(), dates()])
 }

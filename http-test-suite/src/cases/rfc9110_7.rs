@@ -5,7 +5,7 @@ use crate::fixtures::HELLO;
 
 use super::prelude::*;
 
-/// The cases of this file.
+/// Makes the section of this file, with all its cases.
 pub fn section() -> Section {
     let cases = [targets(), other_schemes(), connection_options(), max_forwards(), upgrades()];
     Section::new("9110/7", "Routing", cases)

@@ -6,7 +6,7 @@ use crate::rules::parse_date;
 
 use super::prelude::*;
 
-/// The cases of this file.
+/// Makes the section of this file, with all its cases.
 pub fn section() -> Section {
     let cases = [media_types(), codings(), lengths(), lengths_by_head(), last_modified(), entity_tags()];
     Section::new("9110/8", "Representations", cases).on(Needs::Fixtures)
@@ -186,7 +186,7 @@ fn entity_tags() -> Vec<Case> {
     ]
 }
 
-/// One of these media types, with or without parameters.
+/// Expects one of these media types, with or without parameters.
 fn media_type(names: &'static [&str]) -> ExpectedValue {
     value_that(format!("with the media type {}", names[0]), |value| {
         let essence = value.split(';').next().unwrap_or_default().trim();
@@ -194,14 +194,14 @@ fn media_type(names: &'static [&str]) -> ExpectedValue {
     })
 }
 
-/// The Content-Type is absent, text/plain or application/octet-stream.
+/// Expects that the Content-Type is absent, text/plain or application/octet-stream.
 fn text_or_unknown() -> Expectation {
     header_if_present("Content-Type", "text/plain or application/octet-stream", |value| {
         ["text/plain", "application/octet-stream"].iter().any(|name| value.starts_with(name))
     })
 }
 
-/// The response has no header `name`, or its value passes `fits`; `what` describes such a value.
+/// Expects that the response has no header `name`, or its value passes `fits`; `what` describes such a value.
 fn header_if_present(name: &'static str, what: &str, fits: fn(&str) -> bool) -> Expectation {
     check_response(format!("no {name} but {what}"), move |response| match response.header(name) {
         Some(value) if !fits(value) => Err(format!("{name}: {value}")),
@@ -209,14 +209,14 @@ fn header_if_present(name: &'static str, what: &str, fits: fn(&str) -> bool) -> 
     })
 }
 
-/// The response has no Content-Length, or the length of the prior body.
+/// Expects that the response has no Content-Length, or the length of the prior body.
 fn length_of_prior() -> Expectation {
     compared_with_prior("the Content-Length that GET has, or none", |response, prior| {
         response.header("Content-Length").is_none_or(|length| length == prior.body.len().to_string())
     })
 }
 
-/// The response has an entity tag that differs from the prior one.
+/// Expects that the response has an entity tag that differs from the prior one.
 fn another_tag() -> Expectation {
     compared_with_prior("another ETag", |response, prior| {
         response.header("ETag").is_some() && response.header("ETag") != prior.header("ETag")

@@ -5,7 +5,7 @@ use crate::response::Response;
 
 use super::prelude::*;
 
-/// The cases of this file.
+/// Makes the section of this file, with all its cases.
 pub fn section() -> Section {
     let cases = [
         known_methods(),
@@ -193,7 +193,7 @@ fn trace() -> Vec<Case> {
     ]
 }
 
-/// The response is a 501, or its Allow header lists GET and HEAD.
+/// Expects that the response is a 501, or its Allow header lists GET and HEAD.
 fn allows_get_and_head_or_501() -> Expectation {
     response_that("an Allow that lists GET and HEAD, or 501", |response: &Response| {
         response.status == 501 || (response.lists("Allow", "GET") && response.lists("Allow", "HEAD"))

@@ -4,7 +4,7 @@ use crate::fixtures::HELLO;
 
 use super::prelude::*;
 
-/// The cases of this file.
+/// Makes the section of this file, with all its cases.
 pub fn section() -> Section {
     let cases = [
         request_line(),

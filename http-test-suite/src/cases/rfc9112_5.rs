@@ -3,7 +3,7 @@
 
 use super::prelude::*;
 
-/// The cases of this file.
+/// Makes the section of this file, with all its cases.
 pub fn section() -> Section {
     let cases = [
         good_lines(),
@@ -199,7 +199,7 @@ fn obs_text() -> Vec<u8> {
     (0x80..=0xff).collect()
 }
 
-/// The echo has this header line, the name in any case of letters.
+/// Expects that the echoed request has this header line, the name in any case of letters.
 fn has_line(line: impl Into<Vec<u8>>) -> Expectation {
     let line = line.into();
     body_that(format!("the header line \"{}\" in the body", line.escape_ascii()), move |content| {
@@ -209,7 +209,7 @@ fn has_line(line: impl Into<Vec<u8>>) -> Expectation {
     })
 }
 
-/// As [`has_line`], with any white space between the words.
+/// Like [`has_line`], with any white space between the words.
 fn has_words(line: &'static str) -> Expectation {
     body_that(format!("the header line {line:?} in the body"), move |content| {
         let text = String::from_utf8_lossy(content);

@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 
-/// The cases of this file.
+/// Makes the section of this file, with all its cases.
 pub fn section() -> Section {
     Section::new("9112/8", "Incomplete Messages", [heads(), bodies(), incomplete_behind_complete()])
 }

@@ -5,7 +5,7 @@ use crate::fixtures::{DIGITS, HELLO, PATTERN_LEN, pattern};
 
 use super::prelude::*;
 
-/// The cases of this file.
+/// Makes the section of this file, with all its cases.
 pub fn section() -> Section {
     let cases =
         [persistence(), bodies_are_read(), pipelining(), half_close(), close_option(), still_sending()];
@@ -229,7 +229,8 @@ fn still_sending() -> Vec<Case> {
     ]
 }
 
-/// The connection is open exactly if the response says keep-alive, as an HTTP/1.0 client that offers keep-alive expects.
+/// Expects that the connection is open exactly if the response says keep-alive, as an HTTP/1.0 client that offers
+/// keep-alive expects.
 fn open_only_if_keep_alive() -> Expectation {
     of_exchange(
         "a connection that is open only if the response says keep-alive",

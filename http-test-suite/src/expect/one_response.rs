@@ -5,12 +5,12 @@ use crate::location;
 use crate::reader::preview;
 use crate::response::Response;
 
-/// The status is this one.
+/// Expects that the status is this one.
 pub fn status(status: u16) -> Expectation {
     any_of([status])
 }
 
-/// The status is one of these.
+/// Expects that the status is one of these.
 pub fn any_of<const N: usize>(statuses: [u16; N]) -> Expectation {
     let names = statuses.map(|status| status.to_string());
     response_that(format!("status {}", names.join(" or ")), move |response| {
@@ -18,23 +18,23 @@ pub fn any_of<const N: usize>(statuses: [u16; N]) -> Expectation {
     })
 }
 
-/// The status is 4xx.
+/// Expects that the status is 4xx.
 pub fn client_error() -> Expectation {
     response_that("status 4xx", |response| (400..500).contains(&response.status))
 }
 
-/// The status is 4xx or 5xx.
+/// Expects that the status is 4xx or 5xx.
 pub fn any_error() -> Expectation {
     response_that("status 4xx or 5xx", |response| response.status >= 400)
 }
 
-/// A well-formed response comes, with any status.
+/// Expects that a well-formed response comes, with any status.
 pub fn any_response() -> Expectation {
     response_that("a response", |_| true)
 }
 
-/// The response has the header `name`, and its value is as expected: a text, or [`any_value`], [`listing`] or
-/// [`value_that`]. The values of several lines are joined by commas.
+/// Expects that the response has the header `name`, and its value is as expected: a text, or [`any_value`], [`listing`]
+/// or [`value_that`]. The values of several lines are joined by commas.
 pub fn header(name: &'static str, value: impl Into<ExpectedValue>) -> Expectation {
     let ExpectedValue { description, test } = value.into();
     check_response(format!("{name} {description}"), move |response| {
@@ -47,21 +47,22 @@ pub fn header(name: &'static str, value: impl Into<ExpectedValue>) -> Expectatio
     })
 }
 
-/// The response has no header `name`.
+/// Expects that the response has no header `name`.
 pub fn no_header(name: &'static str) -> Expectation {
     check_response(format!("no {name}"), move |response| {
         response.header(name).map_or(Ok(()), |value| Err(format!("{name}: {value}")))
     })
 }
 
-/// The response to the request for `target` has a Location that leads to this path and query (RFC 9110 §10.2.2).
+/// Expects that the response to the request for `target` has a Location that leads to this path and query (RFC 9110
+/// §10.2.2).
 pub fn leads_to(target: &'static str, path: &'static str) -> Expectation {
     let leads =
         move |to: &str| location::is_reference(to) && location::resolve(target, to).as_deref() == Some(path);
     header("Location", value_that(format!("that leads from {target} to {path}"), leads))
 }
 
-/// The response has no Location, or its Location leads to this host when a browser resolves it.
+/// Expects that the response has no Location, or its Location leads to this host when a browser resolves it.
 pub fn stays_on_host() -> Expectation {
     let description = "no Location but a URI reference to this host";
     check_response(description, |response| match response.header("Location") {
@@ -80,19 +81,19 @@ pub struct ExpectedValue {
     test: Box<dyn Fn(&str) -> bool + Send + Sync>,
 }
 
-/// Any value.
+/// Expects any value.
 pub fn any_value() -> ExpectedValue {
     value_that("with any value", |_| true)
 }
 
-/// A comma-separated list that has this member, in any case of letters.
+/// Expects a comma-separated list that has this member, in any case of letters.
 pub fn listing(member: &'static str) -> ExpectedValue {
     value_that(format!("that lists {member}"), move |value| {
         value.split(',').any(|item| item.trim().eq_ignore_ascii_case(member))
     })
 }
 
-/// A value that passes `test`. `description` follows the name of the header in messages.
+/// Expects a value that passes `test`. `description` follows the name of the header in messages.
 pub fn value_that(
     description: impl Into<String>,
     test: impl Fn(&str) -> bool + Send + Sync + 'static,
@@ -107,13 +108,13 @@ impl<T: Into<String>> From<T> for ExpectedValue {
     }
 }
 
-/// The body is exactly `expected`.
+/// Expects that the body is exactly `expected`.
 pub fn body(expected: impl Into<Vec<u8>>) -> Expectation {
     let expected = expected.into();
     body_that(format!("the body {}", show(&expected)), move |body| body == expected)
 }
 
-/// The body passes `test`. `description` says how it must be: "a body that ends with a line feed".
+/// Expects that the body passes `test`. `description` says how it must be: "a body that ends with a line feed".
 pub fn body_that(
     description: impl Into<String>,
     test: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
@@ -124,7 +125,7 @@ pub fn body_that(
     })
 }
 
-/// An interim response of this status comes before the final one.
+/// Expects that an interim response of this status comes before the final one.
 pub fn interim(status: u16) -> Expectation {
     check_response(format!("an interim response {status} first"), move |response| {
         let came = response.interim.iter().any(|interim| interim.status == status);
@@ -132,15 +133,15 @@ pub fn interim(status: u16) -> Expectation {
     })
 }
 
-/// No interim response comes before the final one.
+/// Expects that no interim response comes before the final one.
 pub fn no_interim() -> Expectation {
     check_response("no interim response", |response| {
         response.interim.first().map_or(Ok(()), |interim| Err(interim.describe()))
     })
 }
 
-/// The response to HEAD has the status and the headers of the response to GET, except headers that depend on the time
-/// (RFC 9110 §9.3.2). The suite first sends the GET, on a connection of its own.
+/// Expects that the response to HEAD has the status and the headers of the response to GET, except headers that depend
+/// on the time (RFC 9110 §9.3.2). The suite first sends the GET, on a connection of its own.
 pub fn same_as_get() -> Expectation {
     /// Headers that depend on the time or the connection.
     const MOMENTARY: [&str; 4] = ["Date", "Connection", "Keep-Alive", "Age"];
@@ -164,7 +165,8 @@ pub fn same_as_get() -> Expectation {
     Expectation { needs_get: true, ..check_with_prior("the status and headers that GET has", check) }
 }
 
-/// The response and the prior response, to the request of [`Case::after`](crate::case::Case::after), pass `test`.
+/// Expects that the response and the prior response, to the request of [`Case::after`](crate::case::Case::after), pass
+/// `test`.
 pub fn compared_with_prior(
     description: impl Into<String>,
     test: impl Fn(&Response, &Response) -> bool + Send + Sync + 'static,
@@ -177,7 +179,8 @@ pub fn compared_with_prior(
     )
 }
 
-/// The header `name` is the same as in the prior response, to the request of [`Case::after`](crate::case::Case::after).
+/// Expects that the header `name` is the same as in the prior response, to the request of
+/// [`Case::after`](crate::case::Case::after).
 pub fn same_header(name: &'static str) -> Expectation {
     check_with_prior(format!("{name} as before"), move |response, prior| {
         let (now, before) = (response.header(name), prior.header(name));

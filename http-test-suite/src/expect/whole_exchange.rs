@@ -23,7 +23,7 @@ pub fn nth(index: usize, expectation: Expectation) -> Expectation {
     }
 }
 
-/// At least one of the two expectations holds.
+/// Expects that at least one of the two expectations holds.
 pub fn either(one: Expectation, other: Expectation) -> Expectation {
     Expectation {
         description: format!("{}, or {}", one.description, other.description),
@@ -37,7 +37,7 @@ pub fn either(one: Expectation, other: Expectation) -> Expectation {
     }
 }
 
-/// The server sends no response, and closes the connection.
+/// Expects that the server sends no response, and closes the connection.
 pub fn no_response() -> Expectation {
     let description = "no response, and the connection closed";
     let expectation = of_exchange(description, 0, Some(Ending::AwaitClose), |exchange| {
@@ -50,8 +50,8 @@ pub fn no_response() -> Expectation {
     Expectation { allows_no_response: true, ..expectation }
 }
 
-/// No further response comes: the server does not take bytes behind the expected requests, or inside their bodies, for a
-/// request.
+/// Expects that no further response comes: the server does not take bytes behind the expected requests, or inside their
+/// bodies, for a request.
 pub fn not_served() -> Expectation {
     // `rules` finds the surplus response in every case; this expectation makes the suite wait for it.
     of_exchange("nothing behind it served", 1, Some(Ending::Quiet), |exchange| {
@@ -60,14 +60,14 @@ pub fn not_served() -> Expectation {
     })
 }
 
-/// The response that the script waited for came before the timeout, without further bytes from the client.
+/// Expects that the response that the script waited for came before the timeout, without further bytes from the client.
 pub fn in_time() -> Expectation {
     of_exchange("a response before more was sent", 1, None, |exchange| {
         if exchange.timed_out { Err("only after that, if at all".into()) } else { Ok(()) }
     })
 }
 
-/// The server closes the connection after the expected responses.
+/// Expects that the server closes the connection after the expected responses.
 pub fn closes() -> Expectation {
     of_exchange("the connection closed", 1, Some(Ending::AwaitClose), |exchange| {
         let is_open = exchange.closing_response.is_some() || exchange.end == ConnectionEnd::Open;
@@ -75,15 +75,16 @@ pub fn closes() -> Expectation {
     })
 }
 
-/// The connection does not end by a reset, which can cost a client the response (RFC 9112 §9.6). Use it together with
-/// [`closes`]: otherwise the suite sends a closing request, and a server that is just closing may answer it with a reset.
+/// Expects that the connection does not end by a reset, which can cost a client the response (RFC 9112 §9.6). Use it
+/// together with [`closes`]: otherwise the suite sends a closing request, and a server that is just closing may answer
+/// it with a reset.
 pub fn no_reset() -> Expectation {
     of_exchange("no reset of the connection", 1, None, |exchange| {
         if exchange.end == ConnectionEnd::Reset { Err("reset".into()) } else { Ok(()) }
     })
 }
 
-/// The connection is open after the expected responses, and one more request on it is served.
+/// Expects that the connection is open after the expected responses, and one more request on it is served.
 pub fn stays_open() -> Expectation {
     let description = "the connection open for one more request";
     of_exchange(description, 1, Some(Ending::ClosingRequest), |exchange| {
