@@ -7,8 +7,6 @@
 //! [`byteranges`] reads the parts of a 206, [`location`] resolves the target of a redirect, [`duration`] parses and shows
 //! times. [`fixtures`] writes the files that the cases expect.
 
-#![forbid(unsafe_code)]
-
 pub mod byteranges;
 pub mod case;
 pub mod cases;

@@ -1,7 +1,5 @@
 //! The command line of the suite: parses command_line, runs the cases with a progress bar, prints and writes the report.
 
-#![forbid(unsafe_code)]
-
 use std::error::Error;
 use std::fs;
 use std::io::{self, Write};

@@ -1,7 +1,5 @@
 //! The command line of `load-test`: runs the chosen kind of test, and exits with its result.
 
-#![forbid(unsafe_code)]
-
 use std::error::Error;
 use std::process::ExitCode;
 
