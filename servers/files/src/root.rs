@@ -267,7 +267,7 @@ mod tests {
     }
 
     const REOPENED: &str = "reopened the document root NAME: the name leads to another directory now";
-    const MISSING: &str = "cannot reopen the document root NAME: No such file";
+    const MISSING: &str = "cannot reopen the document root NAME: no such file";
 
     #[test]
     fn follows_its_name_to_another_directory_after_a_second() {
@@ -289,7 +289,7 @@ mod tests {
         // Logged once.
         site.check(1_000, Err(Errno::NOENT), &[]);
         fs::write(site.path("1"), "").expect("a file");
-        site.check(1_000, Err(Errno::NOENT), &["cannot reopen the document root NAME: Not a directory"]);
+        site.check(1_000, Err(Errno::NOENT), &["cannot reopen the document root NAME: not a directory"]);
         fs::remove_file(site.path("1")).expect("a file");
         fs::create_dir(site.path("1")).expect("a directory");
         fs::write(site.path("1/page"), "again").expect("a file");
