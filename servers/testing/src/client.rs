@@ -33,7 +33,7 @@ pub fn wait_for<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Calls `operation`, and again as long as a signal interrupts it (EINTR). Returns its result.
-pub fn retry_on_eintr<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+fn retry_on_eintr<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match operation() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -65,6 +65,13 @@ impl Client {
     /// Opens a connection to `address`. Panics if that fails.
     pub fn connect(address: SocketAddr) -> Client {
         Client::from_stream(TcpStream::connect_timeout(&address, TIMEOUT).expect("a connection"))
+    }
+
+    /// Opens a connection to `address` and sends all bytes. Panics if that fails.
+    pub fn connect_and_send(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Client {
+        let mut client = Client::connect(address);
+        client.send(bytes);
+        client
     }
 
     /// Opens a connection to `address` from the local address `from`, for example `127.0.0.2:0`: port 0 means any port.
@@ -143,31 +150,23 @@ impl Client {
         self.try_response_to(request.as_ref())
     }
 
-    /// Reads an interim response `100 Continue`. Panics if the server sends anything else or closes the connection.
-    pub fn read_continue(&mut self) {
-        let response = self.read(RequestKind::GET).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(response.status, 100, "{response:?}");
-    }
-
-    /// Reads the final response to `request`. An empty request stands for GET in HTTP/1.1.
+    /// Reads the final response to `request`, and checks its form. An empty request stands for GET in HTTP/1.1.
     fn try_response_to(&mut self, request: &[u8]) -> Result<Response, String> {
         let line = request.split(|&byte| byte == b'\r').next().unwrap_or_default();
         let kind = RequestKind { head: line.starts_with(b"HEAD "), http10: line.ends_with(b" HTTP/1.0") };
-        let response = self.read(kind)?;
-        if response.is_final() { Ok(response) } else { Err(format!("interim {}", response.describe())) }
-    }
-
-    /// Reads one response, interim or final, and checks its form.
-    fn read(&mut self, request: RequestKind) -> Result<Response, String> {
         loop {
-            let (len, mut response) = self.collector.take(&self.received, request)?;
+            let (len, mut response) = self.collector.take(&self.received, kind)?;
             self.received.drain(..len);
             if response.is_none() && !self.receive()? {
-                let last = self.collector.end(request)?;
+                let last = self.collector.end(kind)?;
                 response = Some(last.ok_or("the server has closed the connection without a response")?);
             }
-            if let Some(response) = response {
-                return exact_form::check(&response).map(|()| response);
+            match response {
+                Some(response) if !response.is_final() => {
+                    return Err(format!("interim {}", response.describe()));
+                }
+                Some(response) => return exact_form::check(&response).map(|()| response),
+                None => {}
             }
         }
     }

@@ -45,9 +45,6 @@ const KEPT_KIB: usize = 48 * 1024;
 /// after the startup line.
 const KEPT_THREADS: usize = 4;
 
-/// How many descriptors the test process needs for other purposes than client connections.
-const OWN_DESCRIPTORS: u64 = 200;
-
 /// A running server program.
 pub struct ServerUnderTest {
     kind: ServerKind,
@@ -169,15 +166,9 @@ impl ServerUnderTest {
     }
 }
 
-/// Raises the descriptor limit of the test process to the hard limit. Returns how many connections the test may open:
-/// `wanted`, or fewer if the limit is too low.
-pub fn raise_descriptor_limit(wanted: usize) -> usize {
+/// Raises the descriptor limit of the test process to the hard limit, and returns it.
+pub fn raise_descriptor_limit() -> usize {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-    let allowed = maximum.map_or(u64::MAX, |maximum| maximum.saturating_sub(OWN_DESCRIPTORS));
-    let count = wanted.min(usize::try_from(allowed).unwrap_or(usize::MAX));
-    if count < wanted {
-        eprintln!("{count} connections instead of {wanted}: the limit on descriptors allows no more");
-    }
-    count
+    maximum.map_or(usize::MAX, |maximum| maximum as usize)
 }

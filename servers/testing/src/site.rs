@@ -1,10 +1,12 @@
-//! The document root of the tests: every kind of name, file and link that a file server treats differently.
+//! Temporary directories, and the document root of the tests: every kind of name, file and link that a file server treats differently.
 
+use http_test_suite::fixtures;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::{
     fs::{self, File},
+    ops::Deref,
     os::unix::{
-        fs::{FileExt, symlink},
+        fs::{FileExt, PermissionsExt, symlink},
         net::UnixListener,
     },
     path::{Path, PathBuf},
@@ -30,89 +32,103 @@ const FILES: &[(&str, &str)] = &[
     ("digits.txt", "0123456789abcdefghijklmnopqrstuvwxyz"),
     ("...", "secret"),
     ("dir/index.html", "<h1>Directory</h1>\n"),
-    ("dir/inner/deep.txt", "deep"),
     ("bare/file.txt", "in a bare directory"),
-    ("evil.example/index.html", "harmless"),
-    ("line\r\nbreak/index.html", "broken"),
     (".hidden", "secret"),
     (".git/config", "secret"),
     ("dir/.htaccess", "secret"),
     (".well-known/.secret", "secret"),
 ];
 
+/// Symbolic links that lead nowhere, form a loop, or lead to a special file or out of the root.
+const LINKS: &[(&str, &str)] = &[
+    ("dangling", "nowhere"),
+    ("loop", "loop"),
+    ("to-pipe", "pipe"),
+    ("out-absolute", "/etc/passwd"),
+    ("dir/out", "../.."),
+];
+
+/// A temporary directory. It is removed when this value is dropped.
+pub struct Directory(TempDir);
+
+impl Directory {
+    /// Makes an empty directory, which every user may read.
+    pub fn new() -> Directory {
+        let directory = Directory(TempDir::new().expect("a directory"));
+        directory.set_mode("", 0o755);
+        directory
+    }
+
+    /// Returns the path of the directory.
+    pub fn root(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Returns the path of the file or directory `name` in the directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root().join(name)
+    }
+
+    /// Writes the file `name`. Makes the directories in which it lies if they do not exist.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a root")).expect("a directory");
+        fs::write(path, content).expect("a file");
+    }
+
+    /// Renames the file, link or directory `from` to `to`. Replaces the file or link `to` if there is one.
+    pub fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.path(from), self.path(to)).expect("a rename");
+    }
+
+    /// Sets the permissions of the file or directory `name`.
+    pub fn set_mode(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), PermissionsExt::from_mode(mode)).expect("ours");
+    }
+
+    /// Returns the text of the file `name`, or nothing if it cannot be read.
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+}
+
 /// A document root in a temporary directory.
 pub struct Site {
-    directory: TempDir,
+    directory: Directory,
     /// The content of `large.bin`.
     pub large: Vec<u8>,
 }
 
 impl Site {
-    /// Returns the document root that all tests of a process share. A test that writes a file must choose a name that
-    /// no other test uses.
+    /// Returns the document root that all tests of a process share. No test may change it.
     pub fn shared() -> Arc<Site> {
         /// The document root, as long as a test uses it.
         static SITE: Shared<Site> = Shared::new();
         SITE.get_or_make(Site::build)
     }
 
-    /// Makes a document root with `FILES`, `large.bin`, special files and symbolic links.
+    /// Makes a document root with `FILES`, `LINKS`, `large.bin`, `huge.bin`, a FIFO, a socket and a directory called
+    /// `index.html`.
     fn build() -> Site {
-        let site =
-            Site { directory: TempDir::new().expect("a directory"), large: pseudo_random_bytes(LARGE_LEN) };
-        for (name, content) in FILES {
-            site.write(name, content.as_bytes());
-        }
+        let site = Site { directory: Directory::new(), large: fixtures::pattern(0..LARGE_LEN) };
+        FILES.iter().for_each(|(name, content)| site.write(name, content));
+        LINKS.iter().for_each(|(link, target)| symlink(target, site.path(link)).expect("a link"));
         site.write("large.bin", &site.large);
-        site.build_special();
-        site.build_links();
-        site
-    }
-
-    /// Makes `huge.bin`, a FIFO, a socket and a directory called `index.html`.
-    fn build_special(&self) {
-        let huge = File::create(self.path("huge.bin")).expect("a file");
+        let huge = File::create(site.path("huge.bin")).expect("a file");
         huge.set_len(HUGE_LEN).expect("a sparse file");
         huge.write_all_at(HUGE_END, HUGE_LEN - HUGE_END.len() as u64).expect("its end");
-        mknodat(CWD, self.path("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
-        drop(UnixListener::bind(self.path("socket")).expect("a socket"));
-        fs::create_dir_all(self.path("odd/index.html")).expect("a directory called index.html");
+        mknodat(CWD, site.path("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+        drop(UnixListener::bind(site.path("socket")).expect("a socket"));
+        fs::create_dir_all(site.path("odd/index.html")).expect("a directory called index.html");
+        site
     }
+}
 
-    /// Makes symbolic links that stay in the root, leave it, lead nowhere or form a loop.
-    fn build_links(&self) {
-        let root = self.root();
-        for (link, target) in [
-            ("link.html", Path::new("page.html")),
-            ("dir/up.html", Path::new("../page.html")),
-            ("linked", Path::new("dir")),
-            ("dangling", Path::new("nowhere")),
-            ("loop", Path::new("loop")),
-            ("to-pipe", Path::new("pipe")),
-            ("out-absolute", Path::new("/etc/passwd")),
-            ("dir/out", Path::new("../..")),
-            ("out-and-in", &root.join("page.html")),
-            ("absolute-dir", &root.join("dir")),
-        ] {
-            symlink(target, self.path(link)).expect("a link");
-        }
-    }
+impl Deref for Site {
+    type Target = Directory;
 
-    /// Returns the path of the document root.
-    pub fn root(&self) -> &Path {
-        self.directory.path()
-    }
-
-    /// Returns the path of the file `name` in the document root.
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.root().join(name)
-    }
-
-    /// Writes the file `name` in the document root. Makes the directories in which it lies if they do not exist.
-    pub fn write(&self, name: &str, content: &[u8]) {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().expect("a root")).expect("a directory");
-        fs::write(path, content).expect("a file");
+    fn deref(&self) -> &Directory {
+        &self.directory
     }
 }
 
@@ -139,17 +155,4 @@ impl<T> Shared<T> {
             value
         })
     }
-}
-
-/// Returns `len` bytes without a pattern (Marsaglia's xorshift64). They are the same in each run.
-fn pseudo_random_bytes(len: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    let mut bytes = vec![0; len];
-    for word in bytes.chunks_mut(8) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        word.copy_from_slice(&state.to_le_bytes()[..word.len()]);
-    }
-    bytes
 }

@@ -3,13 +3,13 @@
 use crate::{
     client::{Client, get, wait_for},
     program,
+    site::Directory,
 };
 use std::{
     fs::{self, File},
     path::Path,
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
 
 /// How long a server may serve the old state of a file after a change. It takes a second, unless the machine is busy
 /// with other work.
@@ -17,12 +17,9 @@ const MAX_DELAY: Duration = Duration::from_secs(5);
 
 two_kinds! {
     fn changes_are_visible_after_about_a_second(kind: ServerKind) {
-        let root = TempDir::new().expect("a directory");
-        let path = |name: &str| root.path().join(name);
-        for name in ["changed", "replaced", "deleted"] {
-            fs::write(path(name), "before").expect("a file");
-        }
-        let server = program::serve_root(kind, root.path(), &[]);
+        let root = Directory::new();
+        ["changed", "replaced", "deleted"].iter().for_each(|name| root.write(name, "before"));
+        let server = program::serve_root(kind, root.root(), &[]);
         let mut client = Client::connect(server.address());
         let mut state = |name: &str| {
             let response = client.fetch(get(&format!("/{name}")));
@@ -33,14 +30,14 @@ two_kinds! {
         let before = names.map(&mut state);
         assert_eq!(before.each_ref().map(|(status, ..)| *status), [200, 200, 200, 404]);
         // Only the content and the time of the status change differ from those before.
-        let modified = fs::metadata(path("changed")).and_then(|file| file.modified()).expect("a time");
-        fs::write(path("changed"), "behind").expect("a file");
-        let file = File::options().write(true).open(path("changed"));
+        let modified = fs::metadata(root.path("changed")).and_then(|file| file.modified()).expect("a time");
+        root.write("changed", "behind");
+        let file = File::options().write(true).open(root.path("changed"));
         file.and_then(|file| file.set_modified(modified)).expect("a time");
-        fs::write(path("other"), "another").expect("a file");
-        fs::rename(path("other"), path("replaced")).expect("a name");
-        fs::remove_file(path("deleted")).expect("a file");
-        fs::write(path("new"), "new").expect("a file");
+        root.write("other", "another");
+        root.rename("other", "replaced");
+        fs::remove_file(root.path("deleted")).expect("a file");
+        root.write("new", "new");
         let start = Instant::now();
         let after = [(200, "behind"), (200, "another"), (404, ""), (200, "new")];
         for ((name, before), (status, content)) in names.iter().zip(before).zip(after) {

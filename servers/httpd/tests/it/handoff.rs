@@ -2,8 +2,10 @@
 
 use crate::{
     client::{Client, get, wait_for},
-    program::{self, Exit, HTTPD, Program, ServerKind, begin_download, check_served, read_pid, text},
-    site::Site,
+    program::{
+        self, Exit, HTTPD, Program, ServerKind, begin_download, check_served, connect_idle, read_pid, text,
+    },
+    site::{Directory, Site},
 };
 use rustix::{
     io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd},
@@ -12,16 +14,12 @@ use rustix::{
 use std::{
     fs,
     net::TcpListener,
-    os::{
-        fd::AsRawFd,
-        unix::fs::{PermissionsExt, symlink},
-    },
+    os::{fd::AsRawFd, unix::fs::symlink},
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
     thread,
 };
-use tempfile::TempDir;
 
 /// A server and its successors. All are started from one path, `httpd` in `directory`, so that a test can replace the
 /// program there.
@@ -29,23 +27,17 @@ pub struct Generations {
     /// The server that the test has started. Waiting for it includes its successors, which write to the same output.
     first: Option<Program>,
     /// Contains the program `httpd`.
-    directory: TempDir,
+    pub directory: Directory,
     pid_file: PathBuf,
-    _pid_directory: TempDir,
+    _pid_directory: Directory,
     _site: Arc<Site>,
 }
 
 impl Generations {
     /// Starts the first server with the shared site and a PID file. `install` puts the program at the path that it gets.
     pub fn start(kind: ServerKind, install: impl Fn(&Path), arguments: &[&str]) -> Generations {
-        let directories = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
-        let site = Site::shared();
-        // Servers that give up root must still reach these directories.
-        for path in [directories[0].path(), directories[1].path(), site.root()] {
-            fs::set_permissions(path, PermissionsExt::from_mode(0o755)).expect("ours");
-        }
-        let [directory, _pid_directory] = directories;
-        let (program, pid_file) = (directory.path().join("httpd"), _pid_directory.path().join("pid"));
+        let ([directory, _pid_directory], site) = ([(); 2].map(|()| Directory::new()), Site::shared());
+        let (program, pid_file) = (directory.path("httpd"), _pid_directory.path("pid"));
         install(&program);
         let arguments = [&["--pid-file", text(&pid_file)], arguments].concat();
         let first = Program::start(&mut program::command(program, kind, site.root(), &arguments));
@@ -57,19 +49,9 @@ impl Generations {
         self.first.as_ref().expect("only wait() takes it")
     }
 
-    /// Returns the path of the file `name` in the directory of the program.
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
     /// Returns the process that serves according to the PID file: that of the latest server.
     fn process(&self) -> Pid {
         read_pid(&self.pid_file).expect("a number")
-    }
-
-    /// Opens a connection to the latest server.
-    fn connect(&self) -> Client {
-        Client::connect(self.first().address())
     }
 
     /// Upgrades, and checks that another process serves afterwards.
@@ -129,8 +111,8 @@ http_testing::both_engines! {
         thread::scope(|scope| {
             let upgrades = scope.spawn(|| (0..3).for_each(|_| generations.check_upgrade()));
             while !upgrades.is_finished() {
-                let mut clients = [(); 8].map(|()| generations.connect());
-                clients.iter_mut().for_each(|client| client.send(get("/notes.txt")));
+                let address = generations.first().address();
+                let mut clients = [(); 8].map(|()| Client::connect_and_send(address, get("/notes.txt")));
                 clients.iter_mut().for_each(|client| assert_eq!(client.response().text(), "notes\n"));
             }
         });
@@ -143,8 +125,7 @@ http_testing::both_engines! {
         let generations = start(kind, &[]);
         let (site, workers) = (Site::shared(), generations.first().workers());
         assert_eq!(workers.len(), if kind.is_prefork() { 2 } else { 0 });
-        let mut idle = generations.connect();
-        assert_eq!(idle.fetch(get("/notes.txt")).text(), "notes\n");
+        let mut idle = connect_idle(generations.first().address());
         let mut download = begin_download(generations.first().address(), "/large.bin");
         generations.check_upgrade();
         idle.expect_eof();
@@ -160,9 +141,8 @@ http_testing::both_engines! {
 
     fn a_server_goes_on_if_its_successor_cannot_start(kind: ServerKind) {
         let generations = start(kind, &[]);
-        let program = generations.path("httpd");
-        let mut kept = generations.connect();
-        assert_eq!(kept.fetch(get("/notes.txt")).text(), "notes\n");
+        let program = generations.directory.path("httpd");
+        let mut kept = connect_idle(generations.first().address());
         link(&program, "/bin/false");
         generations.check_upgrade_fails();
         fs::remove_file(&program).expect("it is there");

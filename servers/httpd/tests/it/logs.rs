@@ -2,7 +2,7 @@
 
 use crate::{
     client::{Client, get, request, wait_for},
-    program::{self, Program, ServerKind, text},
+    program::{self, Program, ServerKind, check_served, text},
     site::HUGE_LEN,
 };
 use http_daemon::logs::{AccessLog, Format, Log, Output};
@@ -141,6 +141,15 @@ two_kinds! {
             let response = Client::connect(program.address()).fetch(sent);
             format!("127.0.0.1 - - \"{line}\" {} {} {rest}", response.status, response.body.len())
         }));
+    }
+
+    /// A file implies the combined format only if the format is not stated.
+    fn writes_no_log_that_is_off(kind: ServerKind) {
+        let log = LogFile::new();
+        let program = log.serve(kind, &["--log", "off"]);
+        check_served(program.address());
+        program.stop_cleanly();
+        assert!(!log.path.exists());
     }
 
     fn counts_only_the_bytes_sent_of_an_aborted_download(kind: ServerKind) {

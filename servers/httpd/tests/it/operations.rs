@@ -2,7 +2,7 @@
 
 use crate::{
     client::{Client, get, request, wait_for},
-    program::{self, HTTPD, Program, begin_download, check_served},
+    program::{self, HTTPD, Program, begin_download, check_served, connect_idle},
     site::Site,
 };
 use http_engine::Engine;
@@ -20,8 +20,7 @@ use std::{
 fn check_drains(kind: ServerKind, signal: Signal) {
     let site = Site::shared();
     let program = program::serve(kind, &[]);
-    let mut idle = Client::connect(program.address());
-    assert_eq!(idle.fetch(get("/notes.txt")).status, 200);
+    let mut idle = connect_idle(program.address());
     let mut download = begin_download(program.address(), "/large.bin");
     program.signal(signal);
     idle.expect_eof();
@@ -45,8 +44,7 @@ http_testing::both_engines! {
         let (term, int) = (Signal::TERM, Signal::INT);
         for (first, second) in [(term, term), (int, term), (int, int)] {
             let program = program::serve(kind, &[]);
-            let mut idle = Client::connect(program.address());
-            assert_eq!(idle.fetch(get("/notes.txt")).status, 200);
+            let mut idle = connect_idle(program.address());
             let mut download = begin_download(program.address(), "/huge.bin");
             program.signal(first);
             // The program has received the first signal then. Two pending signals of one kind would become one.
@@ -63,11 +61,14 @@ http_testing::both_engines! {
         program.stop_cleanly();
     }
 
-    fn a_stopped_program_frees_its_port(kind: ServerKind) {
+    fn a_program_has_its_port_alone_until_it_stops(kind: ServerKind) {
         let port = unassigned_port().to_string();
         let program = program::serve(kind, &["-p", &port]);
-        let mut client = Client::connect(program.address());
-        assert_eq!(client.fetch(get("/notes.txt")).status, 200);
+        let mut client = connect_idle(program.address());
+        // With SO_REUSEPORT, two programs could share a port, and the kernel would divide the connections between them.
+        let address = program.address().to_string();
+        let second = [kind.arguments(), &["-b", &address, "/"]].concat();
+        program::check_failure(&second, 1, &format!("httpd: cannot bind {address}: address in use"));
         program.signal(Signal::TERM);
         client.expect_eof();
         assert_eq!(program.wait().code, Some(0));
@@ -112,18 +113,6 @@ http_testing::both_engines! {
         assert_eq!(program.startup_line, expected);
         program.stop_cleanly();
     }
-}
-
-/// With SO_REUSEPORT, two programs could share a port, and the kernel would divide the connections between them.
-#[test]
-fn a_second_program_cannot_use_the_port_of_the_first() {
-    let first = program::serve(ServerKind::EventLoop, &[]);
-    let address = first.address().to_string();
-    for kind in [ServerKind::EventLoop, ServerKind::Blocking, ServerKind::EventLoopPrefork] {
-        let arguments = [kind.arguments(), &["-b", &address, "/"]].concat();
-        program::check_failure(&arguments, 1, &format!("httpd: cannot bind {address}: address in use"));
-    }
-    check_served(first.address());
 }
 
 /// Returns the command that runs `httpd` for the shared site with a limit of `files` open files.

@@ -64,11 +64,16 @@ pub fn check_failure(arguments: &[&str], code: i32, message: &str) {
     assert!(!exit.stderr.contains("panicked") && !exit.stderr.contains("Os {"), "{}", exit.stderr);
 }
 
-/// Checks that a new connection to `address` is served `notes.txt`.
-pub fn check_served(address: SocketAddr) {
+/// Opens a connection to `address`, and requests `notes.txt` on it. Returns the connection, which is then idle.
+pub fn connect_idle(address: SocketAddr) -> Client {
     let mut client = Client::connect(address);
     assert_eq!(client.fetch(get("/notes.txt")).text(), "notes\n", "{address}");
-    client.finish();
+    client
+}
+
+/// Checks that a new connection to `address` is served `notes.txt`.
+pub fn check_served(address: SocketAddr) {
+    connect_idle(address).finish();
 }
 
 /// Requests `target`, and waits until the response has begun to arrive. Reads nothing of it.

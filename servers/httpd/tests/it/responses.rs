@@ -3,7 +3,7 @@
 use crate::{
     client::{Client, get, request},
     program,
-    site::{HUGE_END, HUGE_LEN},
+    site::{Directory, HUGE_END, HUGE_LEN},
 };
 use std::{
     fs::File,
@@ -56,10 +56,10 @@ two_kinds! {
 
     /// Length and modification time, which are the same on all hosts, and no strong validator.
     fn tags_may_consist_of_the_modification_time(kind: ServerKind) {
-        let root = tempfile::tempdir().expect("a directory");
-        let file = File::create(root.path().join("empty")).expect("a file");
+        let root = Directory::new();
+        let file = File::create(root.path("empty")).expect("a file");
         file.set_modified(UNIX_EPOCH + Duration::from_secs(784_111_777)).expect("a time");
-        let server = program::serve_root(kind, root.path(), &["--etag", "mtime"]);
+        let server = program::serve_root(kind, root.root(), &["--etag", "mtime"]);
         let tag = "W/\"0-2ebc98a1\"";
         for (condition, status) in [("If-None-Match", 304), ("If-Match", 412)] {
             let request = request("GET", "/empty", &format!("{condition}: {tag}\r\n"));

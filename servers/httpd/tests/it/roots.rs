@@ -3,53 +3,39 @@
 use crate::{
     client::{Client, get, wait_for},
     program::{self, Program, ServerKind, text},
+    site::Directory,
 };
 use rustix::process::Signal;
-use std::{fs, os::unix::fs::symlink, path::PathBuf};
-use tempfile::TempDir;
+use std::{fs, os::unix::fs::symlink};
 
-/// A directory with two releases, `releases/1` and `releases/2`, and the document root `site`. The file `index.html` in
-/// each contains the name of its directory. The link `current` leads to the first release.
-struct Sites(TempDir);
+/// Makes a directory with two releases, `releases/1` and `releases/2`, and the document root `site`. The file `index.html`
+/// in each contains the name of its directory. The link `current` leads to the first release.
+fn make_sites() -> Directory {
+    let sites = Directory::new();
+    ["releases/1", "releases/2", "site"]
+        .iter()
+        .for_each(|name| sites.write(&format!("{name}/index.html"), name));
+    symlink("releases/1", sites.path("current")).expect("a link");
+    sites
+}
 
-impl Sites {
-    /// Makes the directories and the link.
-    fn new() -> Sites {
-        let sites = Sites(tempfile::tempdir().expect("a directory"));
-        ["releases/1", "releases/2", "site"].iter().for_each(|name| sites.make(name, name));
-        symlink("releases/1", sites.path("current")).expect("a link");
-        sites
-    }
+/// Replaces the link `current` atomically by a link to `releases/2`.
+fn switch(sites: &Directory) {
+    symlink("releases/2", sites.path("next")).expect("a link");
+    sites.rename("next", "current");
+}
 
-    /// Returns the path of the file or directory `name`.
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
+/// Starts an `httpd` of this kind that serves the directory `name`. Its error log is the file `errors`.
+fn serve(kind: ServerKind, sites: &Directory, name: &str, arguments: &[&str]) -> Program {
+    let errors = sites.path("errors");
+    program::serve_root(kind, &sites.path(name), &[&["--error-log", text(&errors)], arguments].concat())
+}
 
-    /// Makes the directory `name` with an `index.html` of this content.
-    fn make(&self, name: &str, content: &str) {
-        fs::create_dir_all(self.path(name)).expect("a directory");
-        fs::write(self.path(name).join("index.html"), content).expect("a file");
-    }
-
-    /// Replaces the link `current` atomically by a link to `releases/2`.
-    fn switch(&self) {
-        symlink("releases/2", self.path("next")).expect("a link");
-        fs::rename(self.path("next"), self.path("current")).expect("a rename");
-    }
-
-    /// Starts an `httpd` of this kind that serves the directory `name`. Its error log is the file `errors`.
-    fn serve(&self, kind: ServerKind, name: &str, arguments: &[&str]) -> Program {
-        let errors = self.path("errors");
-        program::serve_root(kind, &self.path(name), &[&["--error-log", text(&errors)], arguments].concat())
-    }
-
-    /// Returns the lines of the error log that contain `message`, by the processes that have written them.
-    fn logged(&self, message: &str) -> Vec<String> {
-        let errors = fs::read_to_string(self.path("errors")).unwrap_or_default();
-        let lines = errors.lines().filter(|line| line.contains(message));
-        lines.map(|line| line.split(' ').nth(2).expect("a PID").to_owned()).collect()
-    }
+/// Returns the lines of the error log that contain `message`, by the processes that have written them.
+fn logged(sites: &Directory, message: &str) -> Vec<String> {
+    let errors = sites.read("errors");
+    let lines = errors.lines().filter(|line| line.contains(message));
+    lines.map(|line| line.split(' ').nth(2).expect("a PID").to_owned()).collect()
 }
 
 /// Waits until each of several connections, enough for each worker to have one, gets a response with this status and
@@ -67,21 +53,21 @@ fn await_all(program: &Program, status: u16, start: &str) {
 
 two_kinds! {
     fn a_root_that_is_made_again_is_served_again(kind: ServerKind) {
-        let sites = Sites::new();
-        let program = sites.serve(kind, "site", &[]);
+        let sites = make_sites();
+        let program = serve(kind, &sites, "site", &[]);
         await_all(&program, 200, "site");
         fs::remove_dir_all(sites.path("site")).expect("a directory");
         wait_for("a message", || {
             await_all(&program, 404, "");
-            (!sites.logged("cannot reopen the document root").is_empty()).then_some(())
+            (!logged(&sites, "cannot reopen the document root").is_empty()).then_some(())
         });
-        sites.make("site", "again");
+        sites.write("site/index.html", "again");
         await_all(&program, 200, "again");
         program.stop_cleanly();
-        assert!(!sites.logged("reopened the document root").is_empty());
+        assert!(!logged(&sites, "reopened the document root").is_empty());
         // One line from each process, however often it has looked.
         for message in ["cannot reopen the document root", "reopened the document root"] {
-            let mut writers = sites.logged(message);
+            let mut writers = logged(&sites, message);
             let all = writers.len();
             writers.sort();
             writers.dedup();
@@ -90,38 +76,38 @@ two_kinds! {
     }
 
     fn a_root_that_is_a_link_follows_it_to_another_release(kind: ServerKind) {
-        let sites = Sites::new();
-        let program = sites.serve(kind, "current", &[]);
+        let sites = make_sites();
+        let program = serve(kind, &sites, "current", &[]);
         await_all(&program, 200, "releases/1");
-        sites.switch();
+        switch(&sites);
         await_all(&program, 200, "releases/2");
         // If a reload cannot open the root, the program continues to serve the old one.
-        fs::rename(sites.path("current"), sites.path("gone")).expect("a rename");
+        sites.rename("current", "gone");
         program.signal(Signal::HUP);
-        wait_for("a message", || (!sites.logged("cannot serve").is_empty()).then_some(()));
-        fs::rename(sites.path("gone"), sites.path("current")).expect("a rename");
+        wait_for("a message", || (!logged(&sites, "cannot serve").is_empty()).then_some(()));
+        sites.rename("gone", "current");
         await_all(&program, 200, "releases/2");
         program.stop_cleanly();
     }
 
     fn a_confined_program_says_that_it_cannot_read_another_root(kind: ServerKind) {
-        let sites = Sites::new();
-        let program = sites.serve(kind, "current", &["--confine"]);
+        let sites = make_sites();
+        let program = serve(kind, &sites, "current", &["--confine"]);
         if program.startup_line.contains("not confined") {
             return println!("skipped: this kernel has no Landlock");
         }
-        sites.switch();
+        switch(&sites);
         wait_for("a message", || {
             await_all(&program, 200, "releases/1");
-            (!sites.logged("confined to the previous one").is_empty()).then_some(())
+            (!logged(&sites, "confined to the previous one").is_empty()).then_some(())
         });
         // The previous directory is permitted, by whatever name.
         fs::remove_file(sites.path("current")).expect("a link");
-        fs::rename(sites.path("releases/1"), sites.path("current")).expect("a rename");
-        sites.make("current", "moved");
+        sites.rename("releases/1", "current");
+        sites.write("current/index.html", "moved");
         wait_for("a message", || {
             await_all(&program, 200, "moved");
-            (!sites.logged("is there again").is_empty()).then_some(())
+            (!logged(&sites, "is there again").is_empty()).then_some(())
         });
         program.stop_cleanly();
     }

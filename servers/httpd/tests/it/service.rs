@@ -5,7 +5,7 @@ use crate::{
     client::{Client, TIMEOUT, get, wait_for},
     handoff,
     program::{self, HTTPD, Program, ServerKind, check_failure, check_served, open_paths, text},
-    site::Site,
+    site::{Directory, Site},
 };
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use std::{
@@ -14,14 +14,13 @@ use std::{
     os::{
         fd::OwnedFd,
         unix::{
-            fs::{MetadataExt, PermissionsExt, chown, symlink},
+            fs::{MetadataExt, chown, symlink},
             net::{UnixDatagram, UnixStream},
         },
     },
     path::{Path, PathBuf},
     process::Stdio,
 };
-use tempfile::TempDir;
 
 /// The user to which root switches. It needs no entry in `/etc/passwd`.
 const USER: u32 = 54321;
@@ -38,58 +37,34 @@ fn is_root() -> bool {
     is_root
 }
 
-/// The directories of a service: `www` is the document root and contains `notes.txt`, `log` is for logs, `run` is for
-/// the PID file.
-struct ServiceDirectory(TempDir);
+/// Makes the directories of a service: `www` is the document root and contains `notes.txt`, `log` is for logs, `run` is
+/// for the PID file.
+fn make_directory() -> Directory {
+    let directory = Directory::new();
+    ["log", "run"].iter().for_each(|name| fs::create_dir(directory.path(name)).expect("a directory"));
+    directory.write("www/notes.txt", "notes\n");
+    directory
+}
 
-impl ServiceDirectory {
-    /// Makes the directories. Programs that give up root can still reach `www`.
-    fn new() -> ServiceDirectory {
-        let directory = ServiceDirectory(tempfile::tempdir().expect("a directory"));
-        for name in ["www", "log", "run"] {
-            fs::create_dir(directory.path(name)).expect("a directory");
-        }
-        fs::write(directory.path("www/notes.txt"), "notes\n").expect("a file");
-        directory.allow("", 0o755);
-        directory.allow("www", 0o755);
-        directory
-    }
+/// Makes the directories. `log` belongs to `owner` and has this mode.
+fn make_directory_with_logs_of(owner: u32, mode: u32) -> Directory {
+    let directory = make_directory();
+    chown(directory.path("log"), Some(owner), Some(owner)).expect("root may");
+    directory.set_mode("log", mode);
+    directory
+}
 
-    /// Makes the directories. `log` belongs to `owner` and has this mode.
-    fn with_logs_of(owner: u32, mode: u32) -> ServiceDirectory {
-        let directory = ServiceDirectory::new();
-        chown(directory.path("log"), Some(owner), Some(owner)).expect("root may");
-        directory.allow("log", mode);
-        directory
-    }
+/// Starts an `httpd` of this kind with the PID file `run/pid` that serves `www`.
+fn serve(directory: &Directory, kind: ServerKind, arguments: &[&str]) -> Program {
+    let pid_file = directory.path("run/pid");
+    program::serve_root(kind, &directory.path("www"), &[&["--pid-file", text(&pid_file)], arguments].concat())
+}
 
-    /// Returns the path of the file or directory `name`, for example `log/access`.
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// Sets the permissions of the file or directory `name`.
-    fn allow(&self, name: &str, mode: u32) {
-        fs::set_permissions(self.path(name), PermissionsExt::from_mode(mode)).expect("ours");
-    }
-
-    /// Returns the content of the file `name`, or nothing if it cannot be read.
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap_or_default()
-    }
-
-    /// Starts an `httpd` of this kind with the PID file `run/pid` that serves `www`.
-    fn serve(&self, kind: ServerKind, arguments: &[&str]) -> Program {
-        let pid_file = self.path("run/pid");
-        program::serve_root(kind, &self.path("www"), &[&["--pid-file", text(&pid_file)], arguments].concat())
-    }
-
-    /// Starts an `httpd` of this kind with the logs `log/access` and `log/errors` that switches to [`USER`].
-    fn serve_as_user(&self, kind: ServerKind) -> Program {
-        let (access, errors) = (self.path("log/access"), self.path("log/errors"));
-        let logs = ["--log-file", text(&access), "--error-log", text(&errors)];
-        self.serve(kind, &[&SWITCH[..], &logs].concat())
-    }
+/// Starts an `httpd` of this kind with the logs `log/access` and `log/errors` that switches to [`USER`].
+fn serve_as_user(directory: &Directory, kind: ServerKind) -> Program {
+    let (access, errors) = (directory.path("log/access"), directory.path("log/errors"));
+    let logs = ["--log-file", text(&access), "--error-log", text(&errors)];
+    serve(directory, kind, &[&SWITCH[..], &logs].concat())
 }
 
 /// Requests `target`, which is missing, from the program, and waits for its line in the access log `log`.
@@ -114,11 +89,11 @@ fn status_of_threads(program: &Program, field: &str) -> Vec<String> {
 
 two_kinds! {
     fn the_pid_file_exists_while_the_program_serves(kind: ServerKind) {
-        let directory = ServiceDirectory::new();
+        let directory = make_directory();
         let (root, pid_file) = (directory.path("www"), directory.path("run/pid"));
         // A PID file that remained after a crash.
-        fs::write(&pid_file, "4194304\n").expect("a file");
-        let program = directory.serve(kind, &[]);
+        directory.write("run/pid", "4194304\n");
+        let program = serve(&directory, kind, &[]);
         let line = format!("{}\n", program.pid());
         assert_eq!(directory.read("run/pid"), line);
         let second = [kind.arguments(), &["-p", "0", "-r", text(&root), "--pid-file", text(&pid_file)]].concat();
@@ -133,8 +108,8 @@ two_kinds! {
         if !is_root() {
             return;
         }
-        let directory = ServiceDirectory::new();
-        let program = directory.serve(kind, &["--user", "54321", "--group", "54322"]);
+        let directory = make_directory();
+        let program = serve(&directory, kind, &["--user", "54321", "--group", "54322"]);
         for (field, expected) in [
             ("Uid", "54321 54321 54321 54321"),
             ("Gid", "54322 54322 54322 54322"),
@@ -153,29 +128,29 @@ two_kinds! {
     }
 
     fn a_file_that_the_user_may_not_read_gets_403(kind: ServerKind) {
-        let directory = ServiceDirectory::new();
-        fs::write(directory.path("www/secret"), "secret").expect("a file");
+        let directory = make_directory();
+        directory.write("www/secret", "secret");
         fs::create_dir(directory.path("www/closed")).expect("a directory");
-        ["www/secret", "www/closed"].iter().for_each(|name| directory.allow(name, 0));
-        let program = directory.serve(kind, if is_root() { &SWITCH } else { &[] });
+        ["www/secret", "www/closed"].iter().for_each(|name| directory.set_mode(name, 0));
+        let program = serve(&directory, kind, if is_root() { &SWITCH } else { &[] });
         for target in ["/secret", "/closed/", "/closed/index.html", "/closed"] {
             assert_eq!(Client::connect(program.address()).fetch(get(target)).status, 403, "{target}");
         }
         check_served(program.address());
         // Otherwise the directory could not be removed.
-        directory.allow("www/closed", 0o755);
+        directory.set_mode("www/closed", 0o755);
     }
 
     fn a_confined_program_serves_logs_and_replaces_workers(kind: ServerKind) {
-        let directory = ServiceDirectory::new();
-        let (log, old) = (directory.path("log/access"), directory.path("log/old"));
-        let program = directory.serve(kind, &["--confine", "--log", "common", "--log-file", text(&log)]);
+        let directory = make_directory();
+        let log = directory.path("log/access");
+        let program = serve(&directory, kind, &["--confine", "--log", "common", "--log-file", text(&log)]);
         if program.startup_line.contains("not confined") {
             return println!("skipped: this kernel has no Landlock");
         }
         assert!(program.startup_line.contains("confined to its files"), "{}", program.startup_line);
         check_served(program.address());
-        fs::rename(&log, &old).expect("a log");
+        directory.rename("log/access", "log/old");
         program.signal(Signal::USR1);
         wait_for("a new log", || log.exists().then_some(()));
         check_served(program.address());
@@ -201,9 +176,9 @@ two_kinds! {
 
     fn warns_if_root_serves(kind: ServerKind) {
         for (user, warnings) in [(&[][..], 1), (&SWITCH, 0)].into_iter().filter(|_| is_root()) {
-            let directory = ServiceDirectory::new();
+            let directory = make_directory();
             let errors = directory.path("log/errors");
-            let program = directory.serve(kind, &[&["--error-log", text(&errors)], user].concat());
+            let program = serve(&directory, kind, &[&["--error-log", text(&errors)], user].concat());
             assert_eq!(program.stop().code, Some(0));
             let lines = directory.read("log/errors");
             assert_eq!(lines.matches(" warning ").count(), warnings, "{user:?}: {lines}");
@@ -212,7 +187,7 @@ two_kinds! {
     }
 
     fn notifies_a_service_manager(kind: ServerKind) {
-        let (site, directory) = (Site::shared(), ServiceDirectory::new());
+        let (site, directory) = (Site::shared(), make_directory());
         let socket = directory.path("run/notify");
         let manager = UnixDatagram::bind(&socket).expect("a socket");
         manager.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
@@ -237,8 +212,8 @@ two_kinds! {
     /// Only root may create files in the directory, or look into it. That includes the processes that start later.
     fn root_opens_the_logs_before_the_switch_of_users(kind: ServerKind) {
         for mode in [0o755, 0o700].into_iter().filter(|_| is_root()) {
-            let directory = ServiceDirectory::with_logs_of(0, mode);
-            let (program, log) = (directory.serve_as_user(kind), directory.path("log/access"));
+            let directory = make_directory_with_logs_of(0, mode);
+            let (program, log) = (serve_as_user(&directory, kind), directory.path("log/access"));
             check_logged(&program, "/one", &log);
             let metadata = fs::metadata(&log).expect("a log");
             assert_eq!((metadata.uid(), metadata.mode() & 0o777), (0, 0o640));
@@ -256,7 +231,7 @@ two_kinds! {
         if !is_root() {
             return;
         }
-        let directory = ServiceDirectory::with_logs_of(0, 0o700);
+        let directory = make_directory_with_logs_of(0, 0o700);
         let (access, errors) = (directory.path("log/access"), directory.path("log/errors"));
         let logs = ["--log-file", text(&access), "--error-log", text(&errors)];
         let generations = handoff::start(kind, &[&SWITCH[..], &logs].concat());
@@ -274,12 +249,12 @@ two_kinds! {
         if !is_root() {
             return;
         }
-        let directory = ServiceDirectory::with_logs_of(0, 0o755);
+        let directory = make_directory_with_logs_of(0, 0o755);
         let (access, rotated) = (directory.path("log/access"), directory.path("log/access.1"));
-        let program = directory.serve_as_user(kind);
+        let program = serve_as_user(&directory, kind);
         program.signal(Signal::USR1);
         check_logged(&program, "/one", &access);
-        fs::rename(&access, &rotated).expect("a rename");
+        directory.rename("log/access", "log/access.1");
         program.signal(Signal::USR1);
         let message = format!(
             "cannot open {}: permission denied (still writing to the file opened before; create the new file for user {USER})",
@@ -290,7 +265,7 @@ two_kinds! {
         });
         assert!(errors.lines().all(|line| line.contains(&message)), "{errors}");
         check_logged(&program, "/two", &rotated);
-        fs::write(&access, "").expect("a file");
+        directory.write("log/access", "");
         chown(&access, Some(USER), None).expect("root may");
         program.signal(Signal::USR1);
         // Every process reopens the file when it has handled the signal.
@@ -307,7 +282,7 @@ two_kinds! {
         if !is_root() {
             return;
         }
-        let directory = ServiceDirectory::with_logs_of(USER, 0o755);
+        let directory = make_directory_with_logs_of(USER, 0o755);
         let (log, victim) = (directory.path("log/access"), directory.path("run/victim"));
         symlink(&victim, &log).expect("a link");
         let arguments = [&SWITCH[..], &["--log-file", text(&log)]].concat();
@@ -316,11 +291,11 @@ two_kinds! {
         let expected = format!("httpd: cannot open {}: permission denied\n", log.display());
         assert_eq!((exit.code, exit.stderr, victim.exists()), (Some(1), expected, false));
         fs::remove_file(&log).expect("a link");
-        let program = directory.serve_as_user(kind);
+        let program = serve_as_user(&directory, kind);
         assert_eq!(fs::metadata(&log).expect("a log").uid(), USER);
         check_logged(&program, "/one", &log);
         // The user can create the new file itself.
-        fs::rename(&log, directory.path("log/old")).expect("a rename");
+        directory.rename("log/access", "log/old");
         program.signal(Signal::USR1);
         wait_for("a new log", || log.exists().then_some(()));
         check_logged(&program, "/two", &log);
@@ -329,7 +304,7 @@ two_kinds! {
 
     /// Opening `/dev/stdout` fails if standard output is a socket, and if it is a file of another user.
     fn dev_stdout_means_the_open_standard_output(kind: ServerKind) {
-        let directory = ServiceDirectory::new();
+        let directory = make_directory();
         for name in ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
             let (ours, theirs) = UnixStream::pair().expect("sockets");
             let user = if is_root() { &SWITCH[..] } else { &[] };

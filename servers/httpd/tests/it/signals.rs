@@ -2,8 +2,8 @@
 
 use crate::{
     client::{Client, get, wait_for},
-    program::{self, HTTPD, Program, ServerKind, open_paths, read_pid, text},
-    site::Site,
+    program::{self, HTTPD, Program, open_paths, read_pid, text},
+    site::{Directory, Site},
 };
 use rustix::{
     io::ioctl_fionbio,
@@ -19,18 +19,17 @@ use std::{
 http_testing::both_engines! {
     /// As after logrotate has renamed the files.
     fn sigusr1_and_sighup_reopen_the_logs(kind: ServerKind) {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = |name: &str| directory.path().join(name);
-        let read = |name: &str| fs::read_to_string(path(name)).unwrap_or_default();
-        let (log, errors) = (path("log"), path("errors"));
+        let directory = Directory::new();
+        let (log, errors) = (directory.path("log"), directory.path("errors"));
         let program = program::serve(kind, &["--log-file", text(&log), "--error-log", text(&errors)]);
         let mut kept = Client::connect(program.address());
         for (number, signal) in [Signal::USR1, Signal::HUP].into_iter().enumerate() {
             assert_eq!(kept.fetch(get(&format!("/before-{number}"))).status, 404);
-            wait_for("a line in the access log", || read("log").contains("/before").then_some(()));
+            wait_for("a line in the access log", || directory.read("log").contains("/before").then_some(()));
             let rotated = ["log", "errors"].map(|name| {
-                fs::rename(path(name), path(&format!("{name}.{number}"))).expect("a log");
-                path(&format!("{name}.{number}"))
+                let rotated = format!("{name}.{number}");
+                directory.rename(name, &rotated);
+                directory.path(&rotated)
             });
             program.signal(signal);
             wait_for("the old files to be closed", || {
@@ -41,7 +40,7 @@ http_testing::both_engines! {
         }
         program.stop_cleanly();
         let requests = |name: &str| -> Vec<String> {
-            read(name).lines().map(|line| line.split(' ').nth(6).expect("a target").to_owned()).collect()
+            directory.read(name).lines().map(|line| line.split(' ').nth(6).expect("a target").to_owned()).collect()
         };
         assert_eq!(requests("log.0"), ["/before-0"]);
         assert_eq!(requests("log.1"), ["/after-0", "/before-1"]);
@@ -49,14 +48,28 @@ http_testing::both_engines! {
         assert!(errors.exists());
     }
 
-    fn sigpipe_ends_no_process(kind: ServerKind) {
+    /// SIGPIPE ends no process. A terminal or `killall` sends the master's signals to the workers too: only the master
+    /// acts on them. `ps` shows which process is which: the kernel's name of a program started by `/proc/self/exe` would
+    /// be `exe`.
+    fn ignores_sigpipe_and_in_workers_the_signals_for_the_master(kind: ServerKind) {
         let program = program::serve(kind, &[]);
         let before = program.processes();
         let mut kept = Client::connect(program.address());
-        for process in &before {
-            kill_process(*process, Signal::PIPE).expect("a process");
+        before.iter().for_each(|process| kill_process(*process, Signal::PIPE).expect("a process"));
+        let mut names = Vec::new();
+        for (worker, _) in program.workers() {
+            for signal in [Signal::INT, Signal::HUP, Signal::USR1, Signal::USR2] {
+                kill_process(worker, signal).expect("a worker");
+            }
+            let read = |name: &str| fs::read_to_string(format!("/proc/{worker}/{name}")).expect("a name");
+            assert_eq!(read("comm"), "httpd\n");
+            names.push(read("cmdline").split('\0').next().expect("a name").to_owned());
         }
+        names.sort();
+        let expected = if kind.is_prefork() { &["httpd: worker 0", "httpd: worker 1"][..] } else { &[] };
+        assert_eq!(names, expected);
         assert_eq!(kept.fetch(get("/notes.txt")).text(), "notes\n");
+        (0..4).for_each(|_| program::check_served(program.address()));
         assert_eq!(program.processes(), before);
         program.stop_cleanly();
     }
@@ -78,8 +91,8 @@ fn spawn_with_full_pipe(number: u8, httpd: &Command) -> (Program, (PipeReader, P
 
 two_kinds! {
     fn a_full_standard_output_delays_no_signal(kind: ServerKind) {
-        let (site, directory) = (Site::shared(), tempfile::tempdir().expect("a directory"));
-        let pid_file = directory.path().join("pid");
+        let (site, directory) = (Site::shared(), Directory::new());
+        let pid_file = directory.path("pid");
         let command = program::command(HTTPD, kind, site.root(), &["--pid-file", text(&pid_file)]);
         let (program, _pipe) = spawn_with_full_pipe(1, &command);
         wait_for("the PID file", || read_pid(&pid_file));
@@ -93,31 +106,5 @@ two_kinds! {
         let command = program::command(HTTPD, kind, "/nowhere/at/all".as_ref(), &[]);
         let (program, _pipe) = spawn_with_full_pipe(2, &command);
         assert_eq!(program.wait().code, Some(1));
-    }
-}
-
-/// A terminal or `killall` sends the master's signals to the workers too. Only the master acts on them. `ps` shows which
-/// process is which: the kernel's name of a program started by `/proc/self/exe` would be `exe`.
-#[test]
-fn workers_ignore_signals_for_their_master_and_have_names() {
-    for kind in [ServerKind::EventLoopPrefork, ServerKind::BlockingPrefork] {
-        let program = program::serve(kind, &[]);
-        let before = program.processes();
-        let mut names = Vec::new();
-        for (worker, _) in program.workers() {
-            for signal in [Signal::INT, Signal::HUP, Signal::USR1, Signal::USR2] {
-                kill_process(worker, signal).expect("a worker");
-            }
-            let read = |name: &str| fs::read_to_string(format!("/proc/{worker}/{name}")).expect("a name");
-            assert_eq!(read("comm"), "httpd\n");
-            names.push(read("cmdline").split('\0').next().expect("a name").to_owned());
-        }
-        names.sort();
-        assert_eq!(names, ["httpd: worker 0", "httpd: worker 1"]);
-        (0..4).for_each(|_| program::check_served(program.address()));
-        assert_eq!(program.processes(), before);
-        program.signal(Signal::INT);
-        let exit = program.wait();
-        assert_eq!((exit.code, &*exit.stderr), (Some(0), ""));
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     handoff::Generations,
     program::{self, HTTPD, text},
+    site::Directory,
 };
 use rustix::{
     fs::{CWD, FileType, FlockOperation, Mode, flock, mknodat},
@@ -11,17 +12,9 @@ use rustix::{
 use std::{
     fs::{self, File},
     os::unix::fs::{chown, symlink},
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
 };
-use tempfile::TempDir;
-
-/// Returns a new directory, and the path of a PID file in it.
-fn directory() -> (TempDir, PathBuf) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let pid_file = directory.path().join("pid");
-    (directory, pid_file)
-}
 
 /// Writes `content` to the file and locks it, as a server does. The lock lasts as long as the result.
 fn hold(pid_file: &Path, content: &str) -> File {
@@ -50,7 +43,8 @@ fn copy(path: &Path) {
 /// SIGUSR2 would end the process that the PID file names, a `sleep`.
 #[test]
 fn signals_no_other_program() {
-    let (_directory, pid_file) = directory();
+    let directory = Directory::new();
+    let [pid_file, link, fifo] = ["pid", "link", "fifo"].map(|name| directory.path(name));
     let mut sleep = Command::new("sleep").arg("600").spawn().expect("a process");
     let pid = sleep.id();
     check_refused(&pid_file, "no such file");
@@ -58,7 +52,6 @@ fn signals_no_other_program() {
         fs::write(&pid_file, content).expect("a file");
         check_refused(&pid_file, "no running server holds");
     }
-    let (link, fifo) = (pid_file.with_extension("link"), pid_file.with_extension("fifo"));
     symlink(&pid_file, &link).expect("a link");
     // Opening it for reading would wait for a writer.
     mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
@@ -82,7 +75,8 @@ fn signals_no_other_program() {
 two_kinds! {
     /// A server that had been signalled would print the startup line of a successor.
     fn signals_only_the_server_that_holds_the_pid_file_and_its_owner(kind: ServerKind) {
-        let ((_one, pid_file), (_other, other)) = (directory(), directory());
+        let directory = Directory::new();
+        let (pid_file, other) = (directory.path("pid"), directory.path("other"));
         let server = program::serve(kind, &["--pid-file", text(&pid_file)]);
         let pid = server.pid();
         let _held = hold(&other, &format!("{pid}\n"));
@@ -95,30 +89,24 @@ two_kinds! {
         server.stop_cleanly();
     }
 
-    /// The file of the running program is removed then, and the new file is another one.
-    fn accepts_a_server_whose_program_file_was_replaced(kind: ServerKind) {
-        let generations = Generations::start(kind, copy, &[]);
-        copy(&generations.path("httpd"));
-        generations.check_upgrade();
-        generations.stop();
-    }
-
-    /// The rules of a confined process permit files, not names. With `--confine`, a program should have a directory of its
-    /// own.
-    fn a_confined_server_starts_a_new_file_only_in_a_directory_of_its_own(kind: ServerKind) {
-        let generations = Generations::start(kind, copy, &["--confine"]);
-        if generations.first().startup_line.contains("not confined") {
-            return println!("skipped: this kernel has no Landlock");
+    /// The file of the running program is removed then, and the new file is another one. The rules of a confined process
+    /// permit files, not names: with `--confine`, a program should have a directory of its own.
+    fn starts_the_new_file_if_the_program_file_was_replaced(kind: ServerKind) {
+        for options in [&[][..], &["--confine"]] {
+            let generations = Generations::start(kind, copy, options);
+            if generations.first().startup_line.contains("not confined") {
+                return println!("skipped: this kernel has no Landlock");
+            }
+            copy(&generations.directory.path("httpd"));
+            generations.check_upgrade();
+            generations.stop();
         }
-        copy(&generations.path("httpd"));
-        generations.check_upgrade();
-        generations.stop();
         let with_another_program = |path: &Path| {
             copy(path);
             copy(&path.with_file_name("other"));
         };
         let generations = Generations::start(kind, with_another_program, &["--confine"]);
-        copy(&generations.path("httpd"));
+        copy(&generations.directory.path("httpd"));
         generations.check_upgrade_fails();
         let stderr = generations.stop().stderr;
         let message = "permission denied (--confine permits a new program file only in a directory without other programs)\n";

@@ -1,9 +1,9 @@
 //! Worker processes: the master replaces those that die, and they end with their master.
 
 use crate::{
-    client::{Client, get, wait_for},
+    client::wait_for,
     operations::with_file_limit,
-    program::{self, Program, ServerKind, check_served},
+    program::{self, Program, ServerKind, check_served, connect_idle},
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::thread;
@@ -68,8 +68,7 @@ fn workers_end_with_their_master() {
     for kind in PREFORK {
         let program = program::serve(kind, &[]);
         let _orphans = Orphans(await_workers(&program, &[]));
-        let mut idle = Client::connect(program.address());
-        assert_eq!(idle.fetch(get("/notes.txt")).status, 200);
+        let mut idle = connect_idle(program.address());
         program.signal(Signal::KILL);
         // The workers notice, and shut down.
         idle.expect_eof();

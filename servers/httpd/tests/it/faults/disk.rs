@@ -3,7 +3,7 @@
 //! Instead of a faulty disk, strace injects the error: it makes one `sendfile` of each thread fail with EIO.
 
 use crate::{
-    client::get,
+    client::{Client, get},
     program::{self, HTTPD, Program},
     site::Site,
 };
@@ -44,8 +44,8 @@ two_kinds! {
         let mut kept = server.connect();
         let mut failed = 0;
         for _ in 0..DOWNLOADS {
-            let mut client = server.connect();
-            client.send(get("/large.bin") + &get("/notes.txt"));
+            let requests = get("/large.bin") + &get("/notes.txt");
+            let mut client = Client::connect_and_send(server.address(), requests);
             match client.try_response() {
                 Ok(response) => {
                     assert!(response.body == site.large, "other bytes than the file's");

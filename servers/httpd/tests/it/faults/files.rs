@@ -3,47 +3,34 @@
 use crate::{
     client::{Client, TIMEOUT, get},
     program::{self, Program, ServerKind},
-    site::{LARGE_LEN, Site},
+    site::{Directory, LARGE_LEN, Site},
 };
 use std::{
     collections::HashMap,
     fs::{self, File},
     io::Read,
     os::unix::fs::{FileExt, symlink},
-    path::{Path, PathBuf},
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Instant,
 };
-use tempfile::TempDir;
 
 /// The length of `file.bin`: far more than sockets buffer while the client does not read.
 const LEN: usize = LARGE_LEN;
 
-/// A document root that only one test uses, and a server of it. It contains `next.txt`.
-struct ScratchRoot {
-    root: TempDir,
-    server: Program,
+/// Makes a document root that contains `next.txt`, and starts a server of it.
+fn start(kind: ServerKind) -> (Directory, Program) {
+    let root = Directory::new();
+    root.write("next.txt", "next\n");
+    let server = program::serve_root(kind, root.root(), &[]);
+    (root, server)
 }
 
-impl ScratchRoot {
-    /// Makes the document root and starts a server of this kind.
-    fn start(kind: ServerKind) -> ScratchRoot {
-        let root = TempDir::new().expect("a directory");
-        fs::write(root.path().join("next.txt"), "next\n").expect("a file");
-        ScratchRoot { server: program::serve_root(kind, root.path(), &[]), root }
-    }
-
-    /// Returns the path of the file `name`.
-    fn path(&self, name: &str) -> PathBuf {
-        self.root.path().join(name)
-    }
-
-    /// Replaces the file `name` atomically, if there is one: renames a new file with this content over it.
-    fn replace(&self, name: &str, content: &[u8]) {
-        let other = self.path(&format!("{name}.new"));
-        fs::write(&other, content).and_then(|()| fs::rename(&other, self.path(name))).expect("another file");
-    }
+/// Replaces the file `name` atomically, if there is one: renames a new file with this content over it.
+fn replace(root: &Directory, name: &str, content: &[u8]) {
+    root.write("new", content);
+    root.rename("new", name);
 }
 
 /// What a client receives of a file that changes while it is sent.
@@ -63,13 +50,13 @@ enum Received {
 /// Requests `file.bin` and then `next.txt` on one connection, and calls `change` with its path and the inverted content
 /// while the first response is sent. Checks that the client receives what is `expected`, and that the server serves
 /// another client afterwards.
-fn check(kind: ServerKind, expected: Received, change: impl Fn(&ScratchRoot, &Path, &[u8])) {
-    let (root, site) = (ScratchRoot::start(kind), Site::shared());
+fn check(kind: ServerKind, expected: Received, change: impl Fn(&Directory, &Path, &[u8])) {
+    let ((root, server), site) = (start(kind), Site::shared());
     let old = &site.large;
     let path = root.path("file.bin");
-    fs::write(&path, old).expect("a file");
+    root.write("file.bin", old);
     let new: Vec<u8> = old.iter().filter(|_| expected == Received::Mixed).map(|byte| !byte).collect();
-    let mut client = Client::connect_with_small_buffer(root.server.address());
+    let mut client = Client::connect_with_small_buffer(server.address());
     client.send(get("/file.bin") + &get("/next.txt"));
     client.shutdown_write();
     client.await_status_line();
@@ -95,7 +82,7 @@ fn check(kind: ServerKind, expected: Received, change: impl Fn(&ScratchRoot, &Pa
         let is_next = rest.starts_with(b"HTTP/1.1 200 OK\r\n") && rest.ends_with(b"\r\n\r\nnext\n");
         assert!(is_next, "{}", rest.escape_ascii());
     }
-    assert_eq!(Client::connect(root.server.address()).fetch(get("/next.txt")).text(), "next\n");
+    assert_eq!(Client::connect(server.address()).fetch(get("/next.txt")).text(), "next\n");
 }
 
 /// Opens a file for writing, without truncating it.
@@ -111,7 +98,7 @@ two_kinds! {
     }
 
     fn completes_a_replaced_removed_or_lengthened_file(kind: ServerKind) {
-        check(kind, Received::Complete, |root, _, _| root.replace("file.bin", b"another"));
+        check(kind, Received::Complete, |root, _, _| replace(root, "file.bin", b"another"));
         check(kind, Received::Complete, |_, path, _| fs::remove_file(path).expect("it was there"));
         let end = LEN as u64;
         check(kind, Received::Complete, |_, path, _| open(path).write_all_at(b"more", end).expect("a write"));
@@ -142,18 +129,18 @@ fn version(letter: u8, len: usize) -> Vec<u8> {
 /// Replaces a file of about `len` bytes again and again while several clients request it. Checks that each response is
 /// one complete version.
 fn check_replacement(kind: ServerKind, len: usize) {
-    let root = ScratchRoot::start(kind);
+    let (root, server) = start(kind);
     for link in 0..16 {
         symlink(".", root.path(&format!("{link:x}"))).expect("a link");
     }
-    root.replace("file.txt", &version(b'a', len));
+    replace(&root, "file.txt", &version(b'a', len));
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
             let letters = (b'a'..=b'z').cycle().take_while(|_| !done.load(Ordering::Relaxed));
-            letters.for_each(|letter| root.replace("file.txt", &version(letter, len)));
+            letters.for_each(|letter| replace(&root, "file.txt", &version(letter, len)));
         });
-        let read = |reader| read_versions(&root, reader, len);
+        let read = |reader| read_versions(&server, reader, len);
         let readers: Vec<_> = (0..READERS).map(|reader| scope.spawn(move || read(reader))).collect();
         let results: Vec<_> = readers.into_iter().map(thread::ScopedJoinHandle::join).collect();
         done.store(true, Ordering::Relaxed);
@@ -163,8 +150,8 @@ fn check_replacement(kind: ServerKind, len: usize) {
 
 /// Requests `file.txt` until this client has received [`VERSIONS`] different versions, each time by another path through
 /// links, so that it is not in a cache. `reader` is the number of this client.
-fn read_versions(root: &ScratchRoot, reader: usize, len: usize) {
-    let (mut client, start) = (Client::connect(root.server.address()), Instant::now());
+fn read_versions(server: &Program, reader: usize, len: usize) {
+    let (mut client, start) = (Client::connect(server.address()), Instant::now());
     let mut tags = HashMap::new();
     for number in 0.. {
         let links: String = format!("{number:04x}").chars().flat_map(|digit| [digit, '/']).collect();

@@ -34,11 +34,7 @@ fn lower_descriptor_limits(kind: ServerKind, program: &Program) {
 /// Opens `count` connections, and sends a request and `rest` on each. Returns the connections with the responses, each of
 /// which is a 200 or a 503.
 fn connect(server: &ServerUnderTest, count: usize, rest: &str) -> Vec<(Client, Response)> {
-    let send = |_| {
-        let mut client = server.connect();
-        client.send(get("/notes.txt") + rest);
-        client
-    };
+    let send = |_| Client::connect_and_send(server.address(), get("/notes.txt") + rest);
     let clients: Vec<Client> = (0..count).map(send).collect();
     let receive = |mut client: Client| {
         let response = client.response();
@@ -98,27 +94,24 @@ http_testing::both_engines! {
         check_recovers(&server);
     }
 
-    /// Workers divide the limit among them, so one worker may reach its part before the others do.
-    fn rejects_connections_beyond_the_limit(kind: ServerKind) {
-        let limit = MAX_CONNECTIONS.to_string();
-        let server = start(kind, &["--max-connections", &limit, "--head-timeout", "1h"]);
-        let busy = connect_busy_clients(&server);
-        assert!((1..=MAX_CONNECTIONS).contains(&busy.len()), "{} of {CLIENTS} are served", busy.len());
-        server.check_low_cpu("as many busy connections as allowed", || {});
-        drop(busy);
-        check_recovers(&server);
-    }
-
-    fn rejects_connections_of_one_address_beyond_its_limit(kind: ServerKind) {
-        let limit = MAX_CONNECTIONS.to_string();
-        let server = start(kind, &["--max-connections-per-ip", &limit, "--head-timeout", "1h"]);
-        let busy = connect_busy_clients(&server);
-        // Each process counts its own connections.
-        let most = MAX_CONNECTIONS * if kind.is_prefork() { 2 } else { 1 };
-        assert!((MAX_CONNECTIONS..=most).contains(&busy.len()), "{} of {CLIENTS} are served", busy.len());
-        let mut other = Client::connect_from("127.0.0.2:0", server.address());
-        assert_eq!(other.fetch(get("/notes.txt")).text(), "notes\n");
-        drop((busy, other));
-        check_recovers(&server);
+    fn rejects_connections_beyond_a_limit(kind: ServerKind) {
+        let processes = if kind.is_prefork() { 2 } else { 1 };
+        for (option, served) in [
+            // Workers divide this limit among them, so one worker may reach its part before the others do.
+            ("--max-connections", 1..=MAX_CONNECTIONS),
+            // Each process counts the connections of an address by itself.
+            ("--max-connections-per-ip", MAX_CONNECTIONS..=MAX_CONNECTIONS * processes),
+        ] {
+            let server = start(kind, &[option, &MAX_CONNECTIONS.to_string(), "--head-timeout", "1h"]);
+            let busy = connect_busy_clients(&server);
+            assert!(served.contains(&busy.len()), "{option}: {} of {CLIENTS} are served", busy.len());
+            if option == "--max-connections-per-ip" {
+                let mut other = Client::connect_from("127.0.0.2:0", server.address());
+                assert_eq!(other.fetch(get("/notes.txt")).text(), "notes\n");
+            }
+            server.check_low_cpu("as many busy connections as allowed", || {});
+            drop(busy);
+            check_recovers(&server);
+        }
     }
 }

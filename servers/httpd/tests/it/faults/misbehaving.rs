@@ -37,8 +37,7 @@ two_kinds! {
     fn survives_resets_during_downloads(kind: ServerKind) {
         let server = start(kind, &[]);
         for number in 0..RESETS {
-            let mut client = server.connect();
-            client.send(get("/large.bin"));
+            let client = Client::connect_and_send(server.address(), get("/large.bin"));
             // Some connections are reset before the response, some after its first bytes.
             if number % 4 > 0 {
                 client.await_status_line();
@@ -107,8 +106,7 @@ two_kinds! {
             ("garbage\r\n\r\n", "x", 400),
             (&request("POST", "/", "Content-Length: 67108864\r\n"), "x", 405),
         ] {
-            let mut client = server.connect();
-            client.send(start);
+            let mut client = Client::connect_and_send(server.address(), start);
             let mut sending = client.stream.try_clone().expect("a second handle");
             let block = repeated.repeat(64 * 1024 / repeated.len());
             // Sending ends early if the server closes the connection.

@@ -3,13 +3,13 @@
 use crate::{
     client::{Client, get, wait_for},
     program::{self, Program, begin_download, open_paths},
+    site::Directory,
 };
 use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
-use tempfile::TempDir;
 
 /// The length of a file that the server keeps open: more than sockets buffer while the client does not read.
 const LEN: usize = 16 * 1024 * 1024;
@@ -24,9 +24,9 @@ fn open_files(program: &Program, root: &Path) -> Vec<PathBuf> {
 }
 
 /// Makes a document root with a large file `large`.
-fn make_root() -> TempDir {
-    let root = TempDir::new().expect("a directory");
-    fs::write(root.path().join("large"), vec![b'x'; LEN]).expect("a file");
+fn make_root() -> Directory {
+    let root = Directory::new();
+    root.write("large", vec![b'x'; LEN]);
     root
 }
 
@@ -39,42 +39,42 @@ two_kinds! {
             _ => format!("{}large", "./".repeat(number)),
         };
         for number in 0..NAMES {
-            let path = root.path().join(target(number));
+            let path = root.path(&target(number));
             match number % 3 {
-                0 => fs::hard_link(root.path().join("large"), path).expect("a link"),
+                0 => fs::hard_link(root.path("large"), path).expect("a link"),
                 1 => symlink("large", path).expect("a link"),
                 _ => {}
             }
         }
-        let program = program::serve_root(kind, root.path(), &[]);
+        let program = program::serve_root(kind, root.root(), &[]);
         let download = |number| begin_download(program.address(), &format!("/{}", target(number)));
         let clients: Vec<Client> = (0..NAMES).map(download).collect();
-        let open = open_files(&program, root.path());
+        let open = open_files(&program, root.root());
         let processes = if kind.is_prefork() { 2 } else { 1 };
         assert!((1..=processes).contains(&open.len()), "{open:?}");
         drop(clients);
-        wait_for("the file to be closed", || open_files(&program, root.path()).is_empty().then_some(()));
+        wait_for("the file to be closed", || open_files(&program, root.root()).is_empty().then_some(()));
         program.stop_cleanly();
     }
 
     /// Whether requests come for other files or not.
     fn a_deleted_file_is_closed(kind: ServerKind) {
         let root = make_root();
-        fs::write(root.path().join("busy"), vec![b'z'; LEN]).expect("a file");
-        let program = program::serve_root(kind, root.path(), &[]);
+        root.write("busy", vec![b'z'; LEN]);
+        let program = program::serve_root(kind, root.root(), &[]);
         let mut client = Client::connect(program.address());
         for requests in [false, true] {
             assert_eq!(client.fetch(get("/large")).body.len(), LEN);
-            fs::remove_file(root.path().join("large")).expect("a file");
+            fs::remove_file(root.path("large")).expect("a file");
             wait_for("the deleted file to be closed", || {
                 if requests {
                     assert_eq!(client.fetch(get("/busy")).body.len(), LEN);
                 }
-                let open = open_files(&program, root.path());
+                let open = open_files(&program, root.root());
                 open.iter().all(|path| path.ends_with("busy")).then_some(())
             });
             // The connection stays open, and the server opens files again.
-            fs::write(root.path().join("large"), vec![b'y'; LEN]).expect("a file");
+            root.write("large", vec![b'y'; LEN]);
         }
         program.stop_cleanly();
     }
