@@ -27,11 +27,7 @@ http_testing::both_engines! {
         let site = Site::shared();
         let server = start(kind, &site);
         for target in ["/io_task?ms=60000", "/cpu_task?n=5000000"] {
-            let ask = |_| {
-                let mut client = server.connect();
-                client.send(get(target));
-                client
-            };
+            let ask = |_| Client::connect_and_send(server.address(), get(target));
             let clients: Vec<Client> = (0..CLIENTS).map(ask).collect();
             server.wait_for_connections(CLIENTS);
             clients.into_iter().for_each(Client::reset);
@@ -50,8 +46,8 @@ http_testing::both_engines! {
         download.send(get("/static/large.bin"));
         for target in ["/error_task", "/error_task?kind=panic-offload", "/error_task?kind=dropped"] {
             for _ in 0..PANICS {
-                let mut client = server.connect();
-                client.send(get(target) + &get("/static/notes.txt"));
+                let requests = get(target) + &get("/static/notes.txt");
+                let mut client = Client::connect_and_send(server.address(), requests);
                 let response = client.response();
                 assert_eq!((response.status, response.keeps_alive), (500, false), "{target}");
                 client.expect_eof();

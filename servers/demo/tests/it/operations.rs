@@ -32,8 +32,7 @@ http_testing::both_engines! {
         let program = Program::start(&mut program(kind));
         let mut idle = Client::connect(program.address());
         assert_eq!(idle.fetch(get("/hello")).status, 200);
-        let mut busy = Client::connect(program.address());
-        busy.send(get("/io_task?ms=400"));
+        let mut busy = Client::connect_and_send(program.address(), get("/io_task?ms=400"));
         program.signal(Signal::TERM);
         idle.expect_eof();
         let response = busy.response();

@@ -4,10 +4,10 @@ use crate::{
     client::{Client, TIMEOUT, get},
     faults::{self, Bomb, Event},
     server::{InProcessServer, settings},
-    source::{EndlessSource, Feed, fed_stream},
+    source::{Feed, fed_stream, stream},
 };
 use http_engine::{
-    Admit, Body, Engine, Handler, Method, Rejected, Rejection, Reply, Request, Responder, Response, Settings,
+    Admit, Chunk, Engine, Handler, Method, Rejected, Rejection, Reply, Request, Responder, Response, Settings,
 };
 use std::{
     mem,
@@ -81,7 +81,15 @@ impl App {
                 let _ = self.feeds.send(feed);
                 response.into()
             }
-            "/endless" => Response::bytes(Body::Stream(Box::new(EndlessSource { _bomb: bomb() }))).into(),
+            "/endless" => {
+                let bomb = bomb();
+                let endless = stream(move |chunk| {
+                    let _owned = &bomb;
+                    chunk.resize(64 * 1024, b'x');
+                    Ok(Chunk::Data)
+                });
+                Response::bytes(endless).into()
+            }
             path => faults::failing_reply(path)
                 .or_else(|| faults::panicking_reply(path, &self.events))
                 .unwrap_or_else(|| Response::text(path.to_owned()).into()),
@@ -157,6 +165,11 @@ impl TestApp {
 
     pub fn connect(&self) -> Client {
         self.server.connect()
+    }
+
+    /// Opens a connection to the server and sends all bytes.
+    pub fn send(&self, bytes: impl AsRef<[u8]>) -> Client {
+        Client::connect_and_send(self.server.address, bytes)
     }
 
     /// Requests `path` on a new connection. Returns when the handler has made its reply.

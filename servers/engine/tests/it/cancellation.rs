@@ -3,7 +3,7 @@
 
 use crate::{
     app::{TestApp, settings_with, wait_for_room, with_reply_timeout},
-    client::{TIMEOUT, get, wait_for},
+    client::{Client, TIMEOUT, get, wait_for},
     faults::{Bomb, Event},
     server::{InProcessServer, settings},
 };
@@ -66,8 +66,7 @@ http_testing::both_engines! {
     fn a_half_closed_client_receives_its_late_response(engine: Engine) {
         let app = TestApp::start(engine, settings());
         for path in ["/after", "/offload", "/held"] {
-            let mut client = app.connect();
-            client.send(get(path));
+            let mut client = app.send(get(path));
             client.shutdown_write();
             if path == "/held" {
                 app.responder().respond(Response::text("held"));
@@ -104,11 +103,7 @@ fn a_queued_job_is_dropped_when_its_client_leaves_or_waits_too_long() {
                 Response::text("done")
             })
         });
-        let ask = |path| {
-            let mut client = server.connect();
-            client.send(get(path));
-            client
-        };
+        let ask = |path| Client::connect_and_send(server.address, get(path));
         let mut busy = ask("/busy");
         assert_eq!(seen.recv_timeout(TIMEOUT), Ok(Event::Started));
         // The queue has room for one job: each of these finds it free, and leaves it free.

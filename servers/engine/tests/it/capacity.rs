@@ -124,12 +124,7 @@ http_testing::both_engines! {
     /// Whichever worker accepts a connection, the limit is that of the server.
     fn all_workers_together_have_one_limit(engine: Engine) {
         let app = start_with(engine, |settings| (settings.workers, settings.max_connections) = (3, Some(5)));
-        let ask = |_| {
-            let mut client = app.connect();
-            client.send(get("/held"));
-            client
-        };
-        let mut clients: Vec<Client> = (0..50).map(ask).collect();
+        let mut clients: Vec<Client> = (0..50).map(|_| app.send(get("/held"))).collect();
         wait_for("a response for each client beyond the limit", || {
             (clients.iter().filter(|client| client.has_received()).count() == 45).then_some(())
         });

@@ -64,8 +64,7 @@ http_testing::both_engines! {
             client.finish();
         }
         for headers in [FIVE, CHUNKED, EXPECT] {
-            let mut client = app.connect();
-            client.send(request("CONNECT", "a:1", headers));
+            let mut client = app.send(request("CONNECT", "a:1", headers));
             let response = client.response();
             assert_eq!((response.status, response.keeps_alive), (501, false), "{headers}");
             client.finish();
@@ -76,8 +75,7 @@ http_testing::both_engines! {
     fn a_request_beyond_the_memory_of_the_process_gets_503(engine: Engine) {
         let app = start(engine, settings_with(|settings| settings.max_buffered_bytes = 20_000));
         let whole = post("/a", "Content-Length: 30000\r\n") + &"x".repeat(30_000);
-        let mut clients = [app.connect(), app.connect()];
-        clients.iter_mut().for_each(|client| client.send(&whole[..whole.len() - 1]));
+        let mut clients = [(); 2].map(|()| app.send(&whole[..whole.len() - 1]));
         let rejected = wait_for("a response", || clients.iter().position(Client::has_received));
         let response = clients[rejected].response();
         assert_eq!((response.status, response.header("Retry-After"), response.keeps_alive), (503, Some("1"), false));

@@ -47,9 +47,7 @@ type Outcome = Option<u16>;
 /// request follows, and the log the line. `CLIENT` in a line is the client's address; only such lines are counted.
 fn check(server: &InProcessServer, cases: &[(&str, Outcome, String)]) {
     let ask = |(path, _, _): &(&str, Outcome, String)| {
-        let mut client = Client::connect(server.address);
-        client.send(get(path) + &get("/next"));
-        client
+        Client::connect_and_send(server.address, get(path) + &get("/next"))
     };
     let clients: Vec<Client> = cases.iter().map(ask).collect();
     for (mut client, (path, outcome, line)) in clients.into_iter().zip(cases) {

@@ -3,14 +3,16 @@
 //! The payload of every panic panics too when it is dropped. Panics leave no message on standard error: they are part of the
 //! tests.
 
-use crate::client::TIMEOUT;
-use http_engine::{Body, CancellationToken, Chunk, ChunkSource, FileSlice, Reply, Response, Status};
+use crate::{
+    client::TIMEOUT,
+    source::{stream, stream_with_start},
+};
+use http_engine::{Body, CancellationToken, Chunk, FileSlice, Reply, Response, Status};
 use std::{
     fs::File,
     io, mem,
     panic::resume_unwind,
     sync::{Arc, mpsc::Sender},
-    task::Waker,
     thread,
     time::{Duration, Instant},
 };
@@ -65,37 +67,27 @@ pub fn fail() -> ! {
     resume_unwind(Box::new(Payload))
 }
 
-/// A source whose destructor panics.
-struct FaultySource {
-    start: fn(),
-    /// What it does after its first chunk.
-    then: fn() -> io::Result<Chunk>,
-    has_sent: bool,
-    _bomb: Bomb,
+/// Returns a stream whose source calls `then` after its first chunk, and panics when it is dropped.
+pub fn faulty(events: &Sender<Event>, then: fn() -> io::Result<Chunk>) -> Body {
+    faulty_with_start(events, || (), then)
 }
 
-impl ChunkSource for FaultySource {
-    fn start(&mut self, _: Waker) {
-        (self.start)();
-    }
-
-    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
-        if mem::replace(&mut self.has_sent, true) {
-            return (self.then)();
+/// Returns such a stream whose source calls `start` when it is started.
+fn faulty_with_start(events: &Sender<Event>, start: fn(), then: fn() -> io::Result<Chunk>) -> Body {
+    let (bomb, mut has_sent) = (Bomb(events.clone()), false);
+    stream_with_start(start, move |chunk| {
+        let _owned = &bomb;
+        if mem::replace(&mut has_sent, true) {
+            return then();
         }
         chunk.extend_from_slice(b"some");
         Ok(Chunk::Data)
-    }
-}
-
-/// Returns a stream whose source calls `then` after its first chunk, and panics when it is dropped.
-pub fn faulty(events: &Sender<Event>, then: fn() -> io::Result<Chunk>) -> Body {
-    Body::Stream(Box::new(FaultySource { start: || (), then, has_sent: false, _bomb: Bomb(events.clone()) }))
+    })
 }
 
 /// Returns a reply that panics in the way that the path names, now or later. Returns `None` for other paths.
 pub fn panicking_reply(path: &str, events: &Sender<Event>) -> Option<Reply> {
-    let stream = |then| Some(Response::text(faulty(events, then)).into());
+    let text = |body| Some(Response::text(body).into());
     let ends = || Ok(Chunk::End);
     match path {
         "/panics" | "/rejected" => fail(),
@@ -103,44 +95,23 @@ pub fn panicking_reply(path: &str, events: &Sender<Event>) -> Option<Reply> {
         "/panics-offload" => Some(Reply::offload(|| fail())),
         "/panics-deferred" => Some(Reply::Deferred(Box::new(|_| fail()))),
         "/bomb-sent" => Some(Response::text("sent").on_sent(|_| fail()).into()),
-        "/bomb" => stream(ends),
-        "/bomb-fails" => stream(|| Err(io::ErrorKind::Other.into())),
-        "/bomb-panics" => stream(|| fail()),
-        "/bomb-never-starts" => {
-            let source =
-                FaultySource { start: || fail(), then: ends, has_sent: false, _bomb: Bomb(events.clone()) };
-            Some(Response::text(Body::Stream(Box::new(source))).into())
-        }
-        "/bomb-parts" => {
-            Some(Response::text(Body::Parts(vec![faulty(events, ends), faulty(events, ends)])).into())
-        }
+        "/bomb" => text(faulty(events, ends)),
+        "/bomb-fails" => text(faulty(events, || Err(io::ErrorKind::Other.into()))),
+        "/bomb-panics" => text(faulty(events, || fail())),
+        "/bomb-never-starts" => text(faulty_with_start(events, || fail(), ends)),
+        "/bomb-parts" => text(Body::Parts(vec![faulty(events, ends), faulty(events, ends)])),
         _ => None,
-    }
-}
-
-/// A source that ends with an error or with a misuse.
-enum BrokenSource {
-    Fails,
-    SendsNothing,
-}
-
-impl ChunkSource for BrokenSource {
-    fn next_chunk(&mut self, _: &mut Vec<u8>) -> io::Result<Chunk> {
-        match self {
-            BrokenSource::Fails => Err(io::Error::other("the database is gone")),
-            BrokenSource::SendsNothing => Ok(Chunk::Data),
-        }
     }
 }
 
 /// Returns a reply that fails in the way that the path names. Returns `None` for other paths.
 pub fn failing_reply(path: &str) -> Option<Reply> {
-    let stream = |source| Response::text(Body::Stream(Box::new(source)));
+    let broken = || Response::text(stream(|_| Err(io::Error::other("the database is gone"))));
     let text = Response::text("hello");
     Some(match path {
-        "/fails" => stream(BrokenSource::Fails).into(),
-        "/fails-late" => Reply::offload(move || stream(BrokenSource::Fails)),
-        "/fails-to-send" => stream(BrokenSource::SendsNothing).into(),
+        "/fails" => broken().into(),
+        "/fails-late" => Reply::offload(broken),
+        "/fails-to-send" => Response::text(stream(|_| Ok(Chunk::Data))).into(),
         "/fails-short" => file(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).into(),
         "/fails-unreadable" => file("/dev/null").into(),
         "/fails-header" => text.with_header("X-Forged", "a\r\nSet-Cookie: b").into(),

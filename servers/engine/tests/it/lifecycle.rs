@@ -78,8 +78,7 @@ http_testing::both_engines! {
             (timeouts.head, timeouts.idle, timeouts.write_stall) = (LONG, LONG, LONG);
         });
         let app = TestApp::start(engine, settings);
-        let mut unfinished = app.connect();
-        unfinished.send("GET / HT");
+        let mut unfinished = app.send("GET / HT");
         let _working = app.request("/running");
         app.expect(&[Event::Started]);
         let [unread, started] = ["/endless", "/stream"].map(|path| app.request(path));
@@ -98,8 +97,7 @@ http_testing::both_engines! {
     /// A handler cannot be interrupted. Any grace period is accepted.
     fn stop_does_not_wait_for_a_handler_that_does_not_return(engine: Engine) {
         let app = TestApp::start(engine, settings());
-        let mut client = app.connect();
-        client.send(get("/blocks"));
+        let mut client = app.send(get("/blocks"));
         app.expect(&[Event::Started]);
         app.server.handle().shut_down(Duration::MAX);
         let TestApp { server, unblock, .. } = app;

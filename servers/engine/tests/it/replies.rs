@@ -32,8 +32,7 @@ http_testing::both_engines! {
         let app = TestApp::start(engine, settings_with(|settings| {
             (settings.workers, settings.pool_threads) = (1, 1);
         }));
-        let mut waiting: Vec<Client> = (0..at_once).map(|_| app.connect()).collect();
-        waiting.iter_mut().for_each(|client| client.send(get("/after")));
+        let waiting: Vec<Client> = (0..at_once).map(|_| app.send(get("/after"))).collect();
         check_open(&mut app.connect(), "/now");
         for mut client in waiting {
             assert_eq!(client.response().text(), "after");
@@ -42,8 +41,7 @@ http_testing::both_engines! {
 
     fn earlier_responses_do_not_wait_for_later_ones(engine: Engine) {
         let app = TestApp::start(engine, settings());
-        let mut client = app.connect();
-        client.send(get("/first") + &get("/held") + &get("/last"));
+        let mut client = app.send(get("/first") + &get("/held") + &get("/last"));
         assert_eq!(client.response().text(), "/first");
         app.responder().respond(Response::text("held"));
         assert_eq!(client.response().text(), "held");

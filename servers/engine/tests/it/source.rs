@@ -1,6 +1,6 @@
-//! Sources of streams: one that the test feeds from its own thread, and one without an end.
+//! Sources of streams: one that the test feeds from its own thread, and those that a function makes.
 
-use crate::{client::TIMEOUT, faults::Bomb};
+use crate::client::TIMEOUT;
 use http_engine::{Body, Chunk, ChunkSource, Response};
 use std::{
     io,
@@ -8,16 +8,33 @@ use std::{
     task::Waker,
 };
 
-/// Sends data without an end. A server drops it together with its connection.
-pub struct EndlessSource {
-    pub _bomb: Bomb,
+/// A source that calls `start` when it is started, and `next` for each chunk.
+struct FnSource<S, N> {
+    start: S,
+    next: N,
 }
 
-impl ChunkSource for EndlessSource {
-    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
-        chunk.resize(64 * 1024, b'x');
-        Ok(Chunk::Data)
+impl<S: FnMut() + Send, N: FnMut(&mut Vec<u8>) -> io::Result<Chunk> + Send> ChunkSource for FnSource<S, N> {
+    fn start(&mut self, _: Waker) {
+        (self.start)();
     }
+
+    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
+        (self.next)(chunk)
+    }
+}
+
+/// Returns a stream whose source calls `next` for each chunk.
+pub fn stream(next: impl FnMut(&mut Vec<u8>) -> io::Result<Chunk> + Send + 'static) -> Body {
+    stream_with_start(|| (), next)
+}
+
+/// Returns a stream whose source calls `start` when it is started, and `next` for each chunk.
+pub fn stream_with_start(
+    start: impl FnMut() + Send + 'static,
+    next: impl FnMut(&mut Vec<u8>) -> io::Result<Chunk> + Send + 'static,
+) -> Body {
+    Body::Stream(Box::new(FnSource { start, next }))
 }
 
 /// Sends what its [`Feed`] passes on.

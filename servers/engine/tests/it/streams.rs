@@ -54,8 +54,7 @@ http_testing::both_engines! {
 
     fn a_request_behind_a_stream_waits_for_its_end(engine: Engine) {
         let app = TestApp::start(engine, settings());
-        let mut client = app.connect();
-        client.send([get("/before"), get("/stream"), get("/stream"), get("/after-it")].concat());
+        let mut client = app.send(["/before", "/stream", "/stream", "/after-it"].map(get).concat());
         assert_eq!(client.response().text(), "/before");
         for _ in 0..2 {
             let mut feed = app.feed();

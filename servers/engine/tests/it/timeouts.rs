@@ -32,22 +32,17 @@ http_testing::both_engines! {
         let bodies = start(engine, |timeouts| timeouts.body_idle = SHORT);
         let ten = request("POST", "/", "Content-Length: 10\r\n");
         let chunked = request("POST", "/", "Transfer-Encoding: chunked\r\n");
-        let begin = |app: &TestApp, beginning: &str| {
-            let mut client = app.connect();
-            client.send(beginning);
-            client
-        };
-        let mut second = begin(&heads, &(get("/first") + "GET / HT"));
+        let mut second = heads.send(get("/first") + "GET / HT");
         assert_eq!(second.response().text(), "/first");
         let mut clients = [
             second,
-            begin(&heads, "G"),
-            begin(&heads, "GET / HTTP/1.1\r\n"),
-            begin(&heads, "GET / HTTP/1.1\r\nHost: te"),
-            begin(&bodies, &ten),
-            begin(&bodies, &(ten.clone() + "abc")),
-            begin(&bodies, &chunked),
-            begin(&bodies, &(chunked.clone() + "fffff\r\n")),
+            heads.send("G"),
+            heads.send("GET / HTTP/1.1\r\n"),
+            heads.send("GET / HTTP/1.1\r\nHost: te"),
+            bodies.send(&ten),
+            bodies.send(ten.clone() + "abc"),
+            bodies.send(&chunked),
+            bodies.send(chunked.clone() + "fffff\r\n"),
         ];
         wait_for("all responses", || {
             for dripping in [3, 7] {
@@ -102,8 +97,7 @@ http_testing::both_engines! {
             (timeouts.write_stall, timeouts.send_rate) = (SHORT, 1 << 30);
         });
         let lenient = start(engine, |timeouts| (timeouts.write_stall, timeouts.send_rate) = (SHORT, 1));
-        let mut sender = app.connect();
-        sender.send(request("POST", "/", "Content-Length: 1000000\r\n"));
+        let mut sender = app.send(request("POST", "/", "Content-Length: 1000000\r\n"));
         let mut readers = [&app, &lenient].map(|app| {
             let mut reader = Client::connect_with_small_buffer(app.server.address);
             reader.send(get("/endless"));
