@@ -4,12 +4,22 @@
 
 use http_core::{Body, Handler, Reply, Response, Status, testing::ReceivedRequest};
 use http_files::{Files, Root};
-use std::{fs, os::unix::fs::symlink, sync::Arc, time::Instant};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 /// Passes a GET request for `target` to `files`, and returns the response.
 fn get(files: &Files, target: &str) -> Response {
-    let head = format!("GET {target} HTTP/1.1\r\nHost: test\r\n\r\n");
-    let received = ReceivedRequest::new(head.as_bytes(), Instant::now()).expect("a request");
+    get_with(files, target, "", Instant::now())
+}
+
+/// Passes a GET request with these header lines, which was received at this time, to `files`. Returns the response.
+fn get_with(files: &Files, target: &str, headers: &str, received_at: Instant) -> Response {
+    let head = format!("GET {target} HTTP/1.1\r\nHost: test\r\n{headers}\r\n");
+    let received = ReceivedRequest::new(head.as_bytes(), received_at).expect("a request");
     let Reply::Now(response) = files.handle(&received.as_request()) else { panic!("{head}: a late reply") };
     response
 }
@@ -38,6 +48,25 @@ fn a_prefix_may_be_written_with_or_without_slashes() {
     for prefix in ["", "/", "//", "/./"] {
         let files = Files::new(directory.path()).expect("a document root").with_prefix(prefix);
         assert_eq!(get(&files, "/file").status(), Status::OK, "{prefix:?}");
+    }
+}
+
+/// RFC 9110 §8.8.2.2: a date in If-Range applies only if the response originates at least a second after it. A response
+/// originates when its request was received, even if it is sent later.
+#[test]
+fn a_date_in_if_range_must_be_older_than_the_response() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = fs::File::create(directory.path().join("file")).expect("a file");
+    file.set_len(10)
+        .and_then(|()| file.set_modified(SystemTime::now() - Duration::from_secs(5)))
+        .expect("a time");
+    let files = Files::new(directory.path()).expect("a document root");
+    let response = get(&files, "/file");
+    let date = str::from_utf8(response.header("Last-Modified").expect("a date")).expect("text");
+    let headers = format!("Range: bytes=0-1\r\nIf-Range: {date}\r\n");
+    for (seconds_ago, status) in [(0, 206), (10, 200)] {
+        let response = get_with(&files, "/file", &headers, Instant::now() - Duration::from_secs(seconds_ago));
+        assert_eq!(response.status().code(), status, "received {seconds_ago} s ago");
     }
 }
 

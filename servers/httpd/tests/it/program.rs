@@ -6,7 +6,7 @@ pub use http_testing::{
 };
 
 use crate::{
-    client::{Client, get},
+    client::{Client, get, wait_for},
     site::Site,
 };
 use rustix::process::Pid;
@@ -93,6 +93,14 @@ pub fn read_pid(pid_file: &Path) -> Option<Pid> {
 pub fn open_paths(process: Pid) -> Vec<PathBuf> {
     let descriptors = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
     descriptors.filter_map(|descriptor| fs::read_link(descriptor.path()).ok()).collect()
+}
+
+/// Waits until no process of the program has one of these files open.
+pub fn await_closed(program: &Program, files: &[PathBuf]) {
+    wait_for("the files to be closed", || {
+        let open: Vec<PathBuf> = program.processes().into_iter().flat_map(open_paths).collect();
+        files.iter().all(|file| !open.contains(file)).then_some(())
+    });
 }
 
 /// Returns the path as text, for a command-line argument.

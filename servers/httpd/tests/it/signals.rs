@@ -2,7 +2,7 @@
 
 use crate::{
     client::{Client, get, wait_for},
-    program::{self, HTTPD, Program, open_paths, read_pid, text},
+    program::{self, HTTPD, Program, await_closed, read_pid, text},
     site::{Directory, Site},
 };
 use rustix::{
@@ -32,10 +32,7 @@ http_testing::both_engines! {
                 directory.path(&rotated)
             });
             program.signal(signal);
-            wait_for("the old files to be closed", || {
-                let open: Vec<_> = program.processes().into_iter().flat_map(open_paths).collect();
-                rotated.iter().all(|rotated| !open.contains(rotated)).then_some(())
-            });
+            await_closed(&program, &rotated);
             assert_eq!(kept.fetch(get(&format!("/after-{number}"))).status, 404);
         }
         program.stop_cleanly();
