@@ -7,7 +7,6 @@ use crate::{
 };
 use http_engine::Settings;
 use http_testing::{program::Program, server_under_test::ServerUnderTest, site::Site};
-use std::sync::Arc;
 
 /// How many clients request each task.
 const CLIENTS: usize = 30;
@@ -15,17 +14,17 @@ const CLIENTS: usize = 30;
 /// Requests per kind of failure. Their log messages fill the pipe of standard error, which the test does not read.
 const PANICS: usize = 200;
 
-fn start(kind: ServerKind, site: &Arc<Site>) -> ServerUnderTest {
+fn start(kind: ServerKind) -> ServerUnderTest {
+    let site = Site::shared();
     ServerUnderTest::start(kind, "/static/notes.txt", || {
-        Program::start(program(kind).arg("--root").arg(site.root()))
+        Program::start(program(kind).arg("--root").arg(site.root())).with_site(site)
     })
 }
 
 http_testing::both_engines! {
     /// Without an end, the tasks would take longer than the test waits.
     fn tasks_end_when_their_clients_leave(kind: ServerKind) {
-        let site = Site::shared();
-        let server = start(kind, &site);
+        let server = start(kind);
         for target in ["/io_task?ms=60000", "/cpu_task?n=5000000"] {
             let ask = |_| Client::connect_and_send(server.address(), get(target));
             let clients: Vec<Client> = (0..CLIENTS).map(ask).collect();
@@ -37,13 +36,8 @@ http_testing::both_engines! {
         server.check_recovers_with_threads(CLIENTS + 2 * Settings::default().pool_threads);
     }
 
-    fn a_panicking_handler_closes_its_own_connection_only(kind: ServerKind) {
-        let site = Site::shared();
-        let server = start(kind, &site);
-        let mut kept = server.connect();
-        assert_eq!(kept.fetch(get("/static/notes.txt")).status, 200);
-        let mut download = Client::connect_with_small_buffer(server.address());
-        download.send(get("/static/large.bin"));
+    fn panics_whose_messages_fill_standard_error_delay_no_request(kind: ServerKind) {
+        let server = start(kind);
         for target in ["/error_task", "/error_task?kind=panic-offload", "/error_task?kind=dropped"] {
             for _ in 0..PANICS {
                 let requests = get(target) + &get("/static/notes.txt");
@@ -53,10 +47,6 @@ http_testing::both_engines! {
                 client.expect_eof();
             }
         }
-        assert_eq!(kept.fetch(get("/static/notes.txt")).text(), "notes\n");
-        assert!(download.response().body == site.large, "not the bytes of the file");
-        kept.finish();
-        download.finish();
         // Each process starts its thread pool with the first offloaded job.
         server.check_recovers_with_threads(2 * Settings::default().pool_threads);
     }

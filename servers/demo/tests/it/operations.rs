@@ -6,16 +6,16 @@ use http_testing::{
     client::{Client, get},
     program::{Program, without_root_warning},
     server::ServerKind,
+    site::Directory,
 };
 use rustix::process::Signal;
-use std::{fs, process::Command};
-use tempfile::TempDir;
+use std::process::Command;
 
 /// Requests these targets on one connection, stops the server, and returns the lines of its error log.
 fn error_log(kind: ServerKind, weather_url: &str, targets: &[&str]) -> Vec<String> {
-    let directory = TempDir::new().expect("a directory");
-    let log = directory.path().join("error.log");
-    let program = Program::start(program(kind).args(["--weather-url", weather_url, "--error-log"]).arg(&log));
+    let directory = Directory::new();
+    let log = directory.path("error.log");
+    let program = Program::start(program(kind).args(["--weather-url", weather_url, "--error-log"]).arg(log));
     let mut client = Client::connect(program.address());
     for target in targets {
         client.fetch(get(target));
@@ -23,7 +23,7 @@ fn error_log(kind: ServerKind, weather_url: &str, targets: &[&str]) -> Vec<Strin
     drop(client);
     program.signal(Signal::TERM);
     assert_eq!(program.wait().stderr, "");
-    let lines = without_root_warning(&fs::read_to_string(&log).expect("the error log"));
+    let lines = without_root_warning(&directory.read("error.log"));
     lines.lines().map(str::to_owned).collect()
 }
 

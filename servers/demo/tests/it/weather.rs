@@ -77,8 +77,6 @@ fn problem(status: u16, title: &str, detail: &str, field: Option<&str>) -> Parts
     (status, "application/problem+json".to_owned(), None, json)
 }
 
-const INCOMPLETE: &str = "invalid response from upstream: connection closed before the response was complete";
-
 fn bad_gateway(detail: &str) -> Parts {
     problem(502, "Bad Gateway", detail, None)
 }
@@ -139,11 +137,12 @@ fn rejects_a_query_without_a_valid_place() {
 fn reports_faults_of_upstream_as_502() {
     let (stub, demo) = start(ServerKind::EventLoop);
     let client = &mut demo.connect();
+    let incomplete = "invalid response from upstream: connection closed before the response was complete";
     for (latitude, (city, behaviour, fault)) in [
         ("error", Behaviour::Error, "upstream responded with status 500"),
         ("html", Behaviour::Html, "unexpected JSON from upstream"),
         ("not-http", Behaviour::NotHttp, "invalid response from upstream: malformed status line"),
-        ("truncated", Behaviour::Truncated, INCOMPLETE),
+        ("truncated", Behaviour::Truncated, incomplete),
         ("oversized", Behaviour::Oversized, "invalid response from upstream: body too large"),
     ]
     .into_iter()

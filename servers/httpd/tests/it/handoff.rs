@@ -9,7 +9,7 @@ use crate::{
 };
 use rustix::{
     io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd},
-    process::{Pid, Signal, geteuid, kill_process, test_kill_process},
+    process::{Pid, Signal, kill_process, test_kill_process},
 };
 use std::{
     fs,
@@ -50,7 +50,7 @@ impl Generations {
     }
 
     /// Returns the process that serves according to the PID file: that of the latest server.
-    fn process(&self) -> Pid {
+    pub fn process(&self) -> Pid {
         read_pid(&self.pid_file).expect("a number")
     }
 
@@ -157,18 +157,6 @@ http_testing::both_engines! {
         for (line, text) in exit.stderr.lines().zip(expected) {
             assert!(line.contains(text), "no {text:?} in {line:?}");
         }
-    }
-
-    fn a_successor_needs_no_privileges(kind: ServerKind) {
-        if !geteuid().is_root() {
-            return println!("skipped: there are no privileges to give up");
-        }
-        let generations = start(kind, &["--user", "65534", "--group", "65534", "--confine"]);
-        generations.check_upgrade();
-        generations.check_upgrade();
-        let status = fs::read_to_string(format!("/proc/{}/status", generations.process())).expect("a process");
-        assert!(status.contains("\nUid:\t65534\t65534\t65534\t65534\n"), "{status}");
-        generations.stop();
     }
 }
 

@@ -15,29 +15,24 @@ use std::{
     sync::atomic::{AtomicU16, Ordering},
 };
 
-/// Checks what the program does after `signal`: it closes idle connections, accepts no new ones, finishes downloads and
-/// exits with 0.
-fn check_drains(kind: ServerKind, signal: Signal) {
-    let site = Site::shared();
-    let program = program::serve(kind, &[]);
-    let mut idle = connect_idle(program.address());
-    let mut download = begin_download(program.address(), "/large.bin");
-    program.signal(signal);
-    idle.expect_eof();
-    wait_for("new connections to be refused", || {
-        TcpStream::connect(program.address()).is_err().then_some(())
-    });
-    let response = download.response();
-    assert!(response.body == site.large, "{} of the bytes", response.body.len());
-    download.expect_eof();
-    let exit = program.wait();
-    assert_eq!((exit.code, &*exit.stdout, &*exit.stderr), (Some(0), "", ""), "{kind:?} {signal:?}");
-}
-
 http_testing::both_engines! {
+    /// The program closes idle connections, accepts no new ones, finishes downloads and exits with 0.
     fn a_signal_finishes_requests_in_flight(kind: ServerKind) {
-        check_drains(kind, Signal::TERM);
-        check_drains(kind, Signal::INT);
+        for signal in [Signal::TERM, Signal::INT] {
+            let program = program::serve(kind, &[]);
+            let mut idle = connect_idle(program.address());
+            let mut download = begin_download(program.address(), "/large.bin");
+            program.signal(signal);
+            idle.expect_eof();
+            wait_for("new connections to be refused", || {
+                TcpStream::connect(program.address()).is_err().then_some(())
+            });
+            let response = download.response();
+            assert!(response.body == Site::shared().large, "{} of the bytes", response.body.len());
+            download.expect_eof();
+            let exit = program.wait();
+            assert_eq!((exit.code, &*exit.stdout, &*exit.stderr), (Some(0), "", ""), "{signal:?}");
+        }
     }
 
     fn a_second_signal_ends_the_program_at_once(kind: ServerKind) {
@@ -68,7 +63,8 @@ http_testing::both_engines! {
         // With SO_REUSEPORT, two programs could share a port, and the kernel would divide the connections between them.
         let address = program.address().to_string();
         let second = [kind.arguments(), &["-b", &address, "/"]].concat();
-        program::check_failure(&second, 1, &format!("httpd: cannot bind {address}: address in use"));
+        let message = format!("httpd: cannot bind {address}: address in use (stop the program that listens there, or ");
+        program::check_failure(&second, 1, &message);
         program.signal(Signal::TERM);
         client.expect_eof();
         assert_eq!(program.wait().code, Some(0));

@@ -6,6 +6,7 @@ use crate::{
     handoff,
     program::{self, HTTPD, Program, ServerKind, await_closed, check_failure, check_served, text},
     site::{Directory, Site},
+    workers::await_workers,
 };
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use std::{
@@ -117,9 +118,8 @@ two_kinds! {
             ("CapPrm", "0000000000000000"),
             ("NoNewPrivs", "1"),
         ] {
-            for status in status_of_threads(&program, field) {
-                assert_eq!(status, expected, "{field}");
-            }
+            let statuses = status_of_threads(&program, field);
+            assert!(statuses.iter().all(|status| status == expected), "{field}: {statuses:?}");
         }
         check_served(program.address());
         program.stop_cleanly();
@@ -158,10 +158,7 @@ two_kinds! {
             // The confined master can still start a worker.
             let [(killed, _), ..] = program.workers()[..] else { panic!("no workers") };
             kill_process(killed, Signal::KILL).expect("a worker");
-            let is_whole = |workers: &[(Pid, char)]| {
-                workers.len() == 2 && workers.iter().all(|(worker, state)| *worker != killed && *state != 'Z')
-            };
-            wait_for("a new worker", || is_whole(&program.workers()).then_some(()));
+            await_workers(&program, &[killed]);
         }
         check_served(program.address());
         assert_eq!(program.stop().code, Some(0));
@@ -176,8 +173,8 @@ two_kinds! {
             let program = serve(&directory, kind, &[&["--error-log", text(&errors)], user].concat());
             assert_eq!(program.stop().code, Some(0));
             let lines = directory.read("log/errors");
-            assert_eq!(lines.matches(" warning ").count(), warnings, "{user:?}: {lines}");
-            assert_eq!(lines.matches(": serving as root: ").count(), warnings, "{user:?}: {lines}");
+            let seen = [" warning ", ": serving as root: "].map(|text| lines.matches(text).count());
+            assert_eq!(seen, [warnings; 2], "{user:?}: {lines}");
         }
     }
 
@@ -222,21 +219,25 @@ two_kinds! {
         }
     }
 
-    fn a_successor_continues_logs_that_only_root_may_open(kind: ServerKind) {
+    /// A successor has the privileges of the server before it: those of the user.
+    fn a_confined_successor_continues_logs_that_only_root_may_open(kind: ServerKind) {
         if !is_root() {
             return;
         }
         let directory = make_directory_with_logs_of(0, 0o700);
         let (access, errors) = (directory.path("log/access"), directory.path("log/errors"));
         let logs = ["--log-file", text(&access), "--error-log", text(&errors)];
-        let generations = handoff::start(kind, &[&SWITCH[..], &logs].concat());
+        let generations = handoff::start(kind, &[&SWITCH[..], &logs, &["--confine"]].concat());
         check_logged(generations.first(), "/before", &access);
-        generations.check_upgrade();
+        (0..2).for_each(|_| generations.check_upgrade());
         check_logged(generations.first(), "/after", &access);
+        let status = fs::read_to_string(format!("/proc/{}/status", generations.process())).expect("a process");
+        assert!(status.contains("\nUid:\t54321\t54321\t54321\t54321\n"), "{status}");
         generations.stop();
         // The old server may write its line after the command `--upgrade` has ended, but before it ends itself.
         let errors = directory.read("log/errors");
-        assert!(errors.lines().count() == 1 && errors.contains(" has taken over"), "{errors}");
+        assert!(errors.lines().count() == 2, "{errors}");
+        assert!(errors.lines().all(|line| line.contains(" has taken over")), "{errors}");
     }
 
     /// The user cannot open the files again: that matters only after a rotation.

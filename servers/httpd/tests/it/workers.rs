@@ -12,7 +12,7 @@ use std::thread;
 const PREFORK: [ServerKind; 2] = [ServerKind::EventLoopPrefork, ServerKind::BlockingPrefork];
 
 /// Waits until the program has two workers that have not ended, and none of them is in `ended`. Returns their processes.
-fn await_workers(program: &Program, ended: &[Pid]) -> [Pid; 2] {
+pub fn await_workers(program: &Program, ended: &[Pid]) -> [Pid; 2] {
     wait_for("two workers", || match program.workers()[..] {
         [(first, state), (second, other)] if state != 'Z' && other != 'Z' => {
             let workers = [first, second];

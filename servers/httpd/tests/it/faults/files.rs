@@ -16,9 +16,6 @@ use std::{
     time::Instant,
 };
 
-/// The length of `file.bin`: far more than sockets buffer while the client does not read.
-const LEN: usize = LARGE_LEN;
-
 /// Makes a document root that contains `next.txt`, and starts a server of it.
 fn start(kind: ServerKind) -> (Directory, Program) {
     let root = Directory::new();
@@ -61,12 +58,14 @@ fn check(kind: ServerKind, expected: Received, change: impl Fn(&Directory, &Path
     client.shutdown_write();
     client.await_status_line();
     change(&root, &path, &new);
-    let mut all = Vec::with_capacity(LEN + 1024);
+    let mut all = Vec::with_capacity(LARGE_LEN + 1024);
     client.stream.read_to_end(&mut all).expect("an end without a reset");
     let head_len = all.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
     let head = String::from_utf8_lossy(&all[..head_len]);
-    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains(&format!("Content-Length: {LEN}\r\n")));
-    let (body, rest) = all[head_len..].split_at(LEN.min(all.len() - head_len));
+    assert!(
+        head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains(&format!("Content-Length: {LARGE_LEN}\r\n"))
+    );
+    let (body, rest) = all[head_len..].split_at(LARGE_LEN.min(all.len() - head_len));
     if expected == Received::Mixed {
         let unchanged = body.iter().zip(old).take_while(|(received, old)| received == old).count();
         assert!(
@@ -75,10 +74,10 @@ fn check(kind: ServerKind, expected: Received, change: impl Fn(&Directory, &Path
         );
     } else {
         assert!(old.starts_with(body), "other bytes than the file's");
-        let received = if body.len() == LEN { Received::Complete } else { Received::CutShort };
-        assert_eq!(received, expected, "after {} of {LEN} bytes", body.len());
+        let received = if body.len() == LARGE_LEN { Received::Complete } else { Received::CutShort };
+        assert_eq!(received, expected, "after {} of {LARGE_LEN} bytes", body.len());
     }
-    if body.len() == LEN {
+    if body.len() == LARGE_LEN {
         let is_next = rest.starts_with(b"HTTP/1.1 200 OK\r\n") && rest.ends_with(b"\r\n\r\nnext\n");
         assert!(is_next, "{}", rest.escape_ascii());
     }
@@ -93,14 +92,14 @@ fn open(path: &Path) -> File {
 two_kinds! {
     fn closes_the_connection_if_the_file_is_truncated(kind: ServerKind) {
         check(kind, Received::CutShort, |_, path, _| open(path).set_len(0).expect("no length"));
-        let shorter = LEN as u64 - 1;
+        let shorter = LARGE_LEN as u64 - 1;
         check(kind, Received::CutShort, |_, path, _| open(path).set_len(shorter).expect("another length"));
     }
 
     fn completes_a_replaced_removed_or_lengthened_file(kind: ServerKind) {
         check(kind, Received::Complete, |root, _, _| replace(root, "file.bin", b"another"));
         check(kind, Received::Complete, |_, path, _| fs::remove_file(path).expect("it was there"));
-        let end = LEN as u64;
+        let end = LARGE_LEN as u64;
         check(kind, Received::Complete, |_, path, _| open(path).write_all_at(b"more", end).expect("a write"));
     }
 
