@@ -12,6 +12,7 @@
 //! ```
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -19,6 +20,9 @@ use crate::exchange::{Ending, Step};
 use crate::expect::Expectation;
 use crate::request::{Request, SMUGGLED};
 use crate::response::Response;
+
+/// A pause long enough for a server on this machine to read the earlier bytes before the next arrive.
+const PAUSE: Duration = Duration::from_millis(15);
 
 /// How binding a requirement is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -177,7 +181,12 @@ impl Case {
 
     /// Waits a moment, so that the server receives the earlier bytes apart from the next.
     pub fn pause(self) -> Self {
-        self.step(Step::Pause)
+        self.pause_for(PAUSE)
+    }
+
+    /// Waits this long before the next step.
+    pub fn pause_for(self, time: Duration) -> Self {
+        self.step(Step::Pause(time))
     }
 
     /// Waits until `count` final responses have arrived, counted from the start.
@@ -297,7 +306,7 @@ mod tests {
     fn makes_the_script() {
         let case = must("9112/1/1", "x").send("a").send("b").pause().send("c").smuggled();
         let script = case.script(None).unwrap();
-        assert!(matches!(&script[..], [Step::Send(ab), Step::Pause, Step::Send(_)] if ab == b"ab"));
+        assert!(matches!(&script[..], [Step::Send(ab), Step::Pause(_), Step::Send(_)] if ab == b"ab"));
         let case = must("9112/1/1", "x").send_from(|prior| prior.header("ETag").map(|_| get("/")));
         assert!(case.script(None).is_none());
         let case = must("9110/9.3.2/1", "x").send(head("/a")).expect(same_as_get());

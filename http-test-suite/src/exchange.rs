@@ -12,9 +12,6 @@ use crate::connection::{Connection, ConnectionEnd, Timeouts};
 use crate::request;
 use crate::response::Response;
 
-/// A pause long enough for a server on this machine to read the earlier bytes before the next arrive.
-const PAUSE: Duration = Duration::from_millis(15);
-
 /// The pause between two bytes that are sent one by one.
 const BYTE_PAUSE: Duration = Duration::from_millis(1);
 
@@ -25,8 +22,8 @@ pub enum Step {
     Send(Vec<u8>),
     /// Sends these bytes one by one.
     SendBytewise(Vec<u8>),
-    /// Waits a moment, so that the server reads the bytes sent so far.
-    Pause,
+    /// Waits this long before the next step.
+    Pause(Duration),
     /// Waits until this many final responses have arrived, counted from the start.
     AwaitResponses(usize),
     /// Waits for an interim or a final response.
@@ -152,7 +149,7 @@ impl ScriptRun {
                     thread::sleep(BYTE_PAUSE);
                 }
             }
-            Step::Pause => thread::sleep(PAUSE),
+            Step::Pause(time) => thread::sleep(*time),
             Step::AwaitResponses(count) => self.wait_for(|exchange| exchange.responses.len() >= *count),
             Step::AwaitContinue => {
                 let before = self.exchange.responses.len();

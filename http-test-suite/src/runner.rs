@@ -193,7 +193,7 @@ impl Runner {
 
 /// Judges an exchange. Malformed responses come first, because no expectation applies to them; then the case's
 /// expectations, which tell more than the rules for all responses; then those rules.
-fn judge(case: &Case, exchange: &Exchange) -> Verdict {
+pub fn judge(case: &Case, exchange: &Exchange) -> Verdict {
     if let Some(error) = &exchange.malformed {
         return Verdict::failed("well-formed responses", error);
     }
