@@ -1,63 +1,113 @@
-//! The clients of a soak: how many there are of each kind, and how often they connect. The load leaves some CPU time
-//! free on a machine with two cores, so that a slow response is the server's fault and not the machine's.
+//! The clients of a soak: what each kind sends, what it must receive, how many there are, and how often they connect. The
+//! load leaves some CPU time free on a machine with two cores, so that a slow response is the server's fault and not the
+//! machine's.
+//!
+//! Most clients run a case of the conformance suite, so their responses must also follow the suite's rules for all
+//! responses. Clients that must control how the socket is read or closed use it themselves.
 
-use std::io;
-use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use http_test_suite::case::{Case, must};
+use http_test_suite::connection::Timeouts;
+use http_test_suite::exchange::{Ending, Step, run_script};
+use http_test_suite::expect::{Expectation, check_response, client_error, closes, header, nth, status};
+use http_test_suite::reader::RequestKind;
+use http_test_suite::report::Verdict;
+use http_test_suite::request::{SMUGGLED, get, head};
+use http_test_suite::response::Response;
+use http_test_suite::runner::judge;
 use serde::Serialize;
 
-use super::connection::ClientTask;
 use super::documents::Document;
-use super::{misbehaving, well_behaved};
+
+/// The timeout for connecting, for a write, and for a response, under the load of all clients.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The most error messages that are kept for each kind of client; further failures are only counted.
 const MESSAGES_MAX: usize = 3;
+
+/// The number of requests on one keep-alive connection, and in one pipelined write.
+const REQUESTS: usize = 12;
+
+/// How long an idle client waits between two requests.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// A slow sender sends this many bytes, then waits this long; so a head takes more than a second.
+const SLOW_SEND: (usize, Duration) = (4, Duration::from_millis(80));
+
+/// A slow reader reads this many bytes, then waits this long: about 3 MB/s.
+const SLOW_READ: (usize, Duration) = (16 * 1024, Duration::from_millis(5));
+
+/// The first bytes of a TLS client hello (RFC 8446 §5.1).
+const TLS_HELLO: &[u8] = b"\x16\x03\x01\x00\xba\x01\x00\x00\xb6\x03\x03";
+
+/// The length in bytes of a head that is larger than a server should accept.
+const OVERSIZE: usize = 200_000;
+
+/// Headers with ambiguous framing (RFC 9112 §6.3).
+const AMBIGUOUS_FRAMING: [&str; 5] = [
+    "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+    "Content-Length: 5\r\nContent-Length: 6\r\n",
+    "Content-Length: -1\r\n",
+    "Content-Length : 5\r\n",
+    "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+];
+
+/// How long a client that leaves during a request waits before it closes.
+const LEAVE_AFTER: Duration = Duration::from_millis(300);
 
 /// A kind of client: a row of the table [`KINDS`].
 struct Kind {
     /// The name in the table of results.
     name: &'static str,
     /// The number of simultaneous clients.
-    clients: u32,
+    clients: usize,
     /// Connections per second of all these clients together, if they are fast enough.
     per_second: f64,
     /// What a client does on each connection.
-    behaviour: fn(ClientTask<'_>) -> Result<(), String>,
+    behaviour: Behaviour,
 }
 
+/// What a client does on one connection.
+enum Behaviour {
+    /// The client runs a case: it sends the script, and checks the expectations.
+    Runs(fn(&ClientTask<'_>) -> Case),
+    /// The client uses the socket itself. An error describes what the server did wrong.
+    Uses(fn(&ClientTask<'_>) -> io::Result<()>),
+}
+
+use Behaviour::{Runs, Uses};
+
 /// Makes a row of the table.
-const fn kind(
-    name: &'static str,
-    clients: u32,
-    per_second: f64,
-    behaviour: fn(ClientTask<'_>) -> Result<(), String>,
-) -> Kind {
+const fn kind(name: &'static str, clients: usize, per_second: f64, behaviour: Behaviour) -> Kind {
     Kind { name, clients, per_second, behaviour }
 }
 
-/// All kinds of clients.
+/// All kinds of clients. Each well-behaved client must receive exactly the bytes that it requested. The server must reject
+/// a malformed request with 4xx, and then close.
 const KINDS: &[Kind] = &[
-    kind("keep-alive", 4, 20.0, well_behaved::keeps_alive),
-    kind("pipelining", 2, 20.0, well_behaved::pipelines),
-    kind("one request", 4, 60.0, well_behaved::requests_once),
-    kind("download", 2, 2.0, well_behaved::downloads),
-    kind("HEAD", 1, 20.0, well_behaved::requests_heads),
-    kind("ranges", 2, 20.0, well_behaved::requests_ranges),
-    kind("conditional", 1, 20.0, well_behaved::revalidates),
-    kind("half-close", 2, 15.0, well_behaved::half_closes),
-    kind("idle", 40, 10.0, well_behaved::idles),
-    kind("slow sender", 24, 12.0, well_behaved::sends_slowly),
-    kind("slow reader", 6, 2.0, well_behaved::reads_slowly),
-    kind("garbage", 1, 15.0, misbehaving::sends_garbage),
-    kind("TLS hello", 1, 15.0, misbehaving::starts_tls),
-    kind("too large", 1, 10.0, misbehaving::sends_too_much),
-    kind("bad framing", 1, 15.0, misbehaving::frames_ambiguously),
-    kind("reset download", 2, 20.0, misbehaving::resets_download),
-    kind("reset request", 2, 20.0, misbehaving::resets_request),
-    kind("leaves early", 10, 20.0, misbehaving::leaves),
+    kind("keep-alive", 4, 20.0, Runs(keeps_alive)),
+    kind("pipelining", 2, 20.0, Runs(pipelines)),
+    kind("one request", 4, 60.0, Runs(requests_once)),
+    kind("download", 2, 2.0, Runs(|task| get_next(case(), 0, task.longest()))),
+    kind("HEAD", 1, 20.0, Runs(requests_heads)),
+    kind("ranges", 2, 20.0, Runs(requests_ranges)),
+    kind("conditional", 1, 20.0, Runs(revalidates)),
+    kind("half-close", 2, 15.0, Runs(|task| get_next(case(), 0, task.any()).half_close().expect(closes()))),
+    kind("idle", 40, 10.0, Runs(idles)),
+    kind("slow sender", 24, 12.0, Runs(sends_slowly)),
+    kind("slow reader", 6, 2.0, Uses(reads_slowly)),
+    kind("garbage", 1, 15.0, Runs(sends_garbage)),
+    kind("TLS hello", 1, 15.0, Runs(|_| rejected([TLS_HELLO, &[0x2a; 180]].concat()))),
+    kind("too large", 1, 10.0, Runs(sends_too_much)),
+    kind("bad framing", 1, 15.0, Runs(frames_ambiguously)),
+    kind("reset download", 2, 20.0, Uses(|task| task.reset_after(&Vec::from(get(&task.longest().target))))),
+    kind("reset request", 2, 20.0, Uses(resets_request)),
+    kind("leaves early", 10, 20.0, Uses(leaves)),
 ];
 
 /// The results of all clients of one kind.
@@ -107,8 +157,8 @@ pub(super) fn run(
     let results: Vec<_> = results.iter_mut().map(Mutex::new).collect();
     thread::scope(|scope| {
         for (kind, results) in KINDS.iter().zip(&results) {
-            for client in 0..kind.clients {
-                let first = ClientTask { server, documents, number: u64::from(client) };
+            for number in 0..kind.clients {
+                let first = ClientTask { server, documents, number };
                 let run = move || run_client(kind, first, start, time, results);
                 thread::Builder::new().spawn_scoped(scope, run)?;
             }
@@ -127,16 +177,267 @@ fn run_client(
     results: &Mutex<&mut ClientResults>,
 ) {
     let mut task = first;
-    let interval = Duration::from_secs_f64(f64::from(kind.clients) / kind.per_second);
-    let mut due = start + (interval.mul_f64(first.number as f64) / kind.clients).min(time);
+    let interval = Duration::from_secs_f64(kind.clients as f64 / kind.per_second);
+    let mut due = start + interval.mul_f64(first.number as f64 / kind.clients as f64).min(time);
     loop {
         thread::sleep(due.saturating_duration_since(Instant::now()));
-        let result = (kind.behaviour)(task);
+        let result = match kind.behaviour {
+            Runs(case) => task.run(&case(&task)),
+            Uses(socket) => socket(&task).map_err(|error| format!("connection failed: {error}")),
+        };
         results.lock().unwrap_or_else(PoisonError::into_inner).record(result);
-        task.number += u64::from(kind.clients);
+        task.number += kind.clients;
         due = (due + interval).max(Instant::now());
         if due >= start + time {
             return;
         }
+    }
+}
+
+/// What one client has to do on one connection: with which server, and with which of its documents.
+#[derive(Clone, Copy)]
+struct ClientTask<'a> {
+    /// The server under test.
+    server: SocketAddr,
+    /// The documents that the server serves, at least one; the longest comes last.
+    documents: &'a [Document],
+    /// The number of the connection among those of its kind; it selects the document and the fault.
+    number: usize,
+}
+
+impl<'a> ClientTask<'a> {
+    /// The document of this task, of any length.
+    fn any(&self) -> &'a Document {
+        &self.documents[self.number % self.documents.len()]
+    }
+
+    /// The small document of this task, or the `index`-th after it.
+    fn small(&self, index: usize) -> &'a Document {
+        let small = self.documents.partition_point(Document::is_small);
+        &self.documents[(self.number + index) % small]
+    }
+
+    /// The longest document.
+    fn longest(&self) -> &'a Document {
+        &self.documents[self.documents.len() - 1]
+    }
+
+    /// Runs a case on a new connection. The client closes it, unless the server has to close it first.
+    fn run(&self, case: &Case) -> Result<(), String> {
+        let timeouts = Timeouts { response: TIMEOUT, quiet: Duration::ZERO };
+        let run = |script: &[Step], responses, ending| {
+            let exchange = run_script(self.server, timeouts, script, responses, ending);
+            exchange.map_err(|error| format!("cannot connect: {error}"))
+        };
+        let prior = match case.prior() {
+            Some(request) => run(&[Step::Send(request)], 1, Ending::Close)?.responses.pop(),
+            None => None,
+        };
+        let script = case.script(prior.as_ref()).ok_or("no response with the validators")?;
+        let ending = if case.ending() == Ending::AwaitClose { Ending::AwaitClose } else { Ending::Close };
+        let exchange = run(&script, case.expected_responses(), ending)?;
+        match judge(case, &exchange) {
+            Verdict::Failed { expected, actual } => Err(format!("expected {expected}, but it was {actual}")),
+            Verdict::Passed | Verdict::Skipped { .. } => Ok(()),
+        }
+    }
+
+    /// Connects, and sends `bytes`.
+    fn open(&self, bytes: &[u8]) -> io::Result<TcpStream> {
+        let mut stream = TcpStream::connect_timeout(&self.server, TIMEOUT)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.write_all(bytes)?;
+        Ok(stream)
+    }
+
+    /// Sends `bytes`, waits until the response begins, and closes with it unread, so the kernel sends a reset (RFC 2525
+    /// §2.17).
+    fn reset_after(&self, bytes: &[u8]) -> io::Result<()> {
+        match self.open(bytes)?.peek(&mut [0])? {
+            0 => Err(io::Error::other("the server closed without a response")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A case without a script: only its expectations matter, not the requirement.
+fn case() -> Case {
+    must("soak", "The server responds correctly, whatever other clients do")
+}
+
+/// Sends GET for the document as request number `index`, counted from 0, and expects its content.
+fn get_next(case: Case, index: usize, document: &Document) -> Case {
+    case.send(get(&document.target)).expect(nth(index, content(200, &document.bytes)))
+}
+
+/// Sends `bytes`, and expects one response 4xx and then the close.
+fn rejected(bytes: impl Into<Vec<u8>>) -> Case {
+    case().send(bytes).expect([client_error(), closes()])
+}
+
+/// Expects this status and exactly this content.
+fn content(status: u16, bytes: &[u8]) -> Expectation {
+    let expected: Arc<[u8]> = bytes.into();
+    check_response(format!("status {status} with the right {} bytes", bytes.len()), move |response| {
+        let actual = &response.body;
+        if response.status != status {
+            return Err(response.describe());
+        }
+        if **actual == *expected {
+            return Ok(());
+        }
+        let same = actual.iter().zip(&*expected).take_while(|(actual, expected)| actual == expected).count();
+        Err(format!("{} bytes, wrong from byte {same} on", actual.len()))
+    })
+}
+
+/// Sends requests one after the other on one connection.
+fn keeps_alive(task: &ClientTask<'_>) -> Case {
+    (0..REQUESTS)
+        .fold(case(), |case, index| get_next(case, index, task.small(index)).await_responses(index + 1))
+}
+
+/// Sends all requests in one write, and expects the responses in their order.
+fn pipelines(task: &ClientTask<'_>) -> Case {
+    (0..REQUESTS).fold(case(), |case, index| get_next(case, index, task.small(index)))
+}
+
+/// Sends one request with `Connection: close`, and expects the server to close.
+fn requests_once(task: &ClientTask<'_>) -> Case {
+    let document = task.small(0);
+    case().send(get(&document.target).closing()).expect([content(200, &document.bytes), closes()])
+}
+
+/// Sends HEAD, then GET on the same connection: content after HEAD would be read as the second response.
+fn requests_heads(task: &ClientTask<'_>) -> Case {
+    let document = task.any();
+    let length = header("Content-Length", document.bytes.len().to_string());
+    let case = case().send(head(&document.target)).expect([status(200), length]).await_responses(1);
+    get_next(case, 1, task.small(1))
+}
+
+/// Requests a range in the middle, then the last bytes.
+fn requests_ranges(task: &ClientTask<'_>) -> Case {
+    let Document { target, bytes } = task.longest();
+    let length = bytes.len();
+    let first = task.number * 7919 % (length / 2);
+    let last = first + length / 64;
+    let start = length - 1 - first % 9000;
+    let request = |case: Case, index: usize, spec: String, range: std::ops::RangeInclusive<usize>| {
+        let content_range = format!("bytes {}-{}/{length}", range.start(), range.end());
+        case.send(get(target).with(format!("Range: bytes={spec}"))).await_responses(index + 1).expect(
+            [content(206, &bytes[range]), header("Content-Range", content_range)].map(|e| nth(index, e)),
+        )
+    };
+    let case = request(case(), 0, format!("{first}-{last}"), first..=last);
+    request(case, 1, format!("-{}", length - start), start..=length - 1)
+}
+
+/// Requests a document, then again with each validator of the response, and with a validator that does not match.
+fn revalidates(task: &ClientTask<'_>) -> Case {
+    let Document { target, bytes } = task.small(0);
+    let with_validator = |condition: &'static str, validator: &'static str| {
+        let request = get(target);
+        move |prior: &Response| {
+            Some(request.clone().with(format!("{condition}: {}", prior.header(validator)?)))
+        }
+    };
+    case()
+        .after(get(target))
+        .send_from(with_validator("If-None-Match", "ETag"))
+        .await_responses(1)
+        .send_from(with_validator("If-Modified-Since", "Last-Modified"))
+        .await_responses(2)
+        .send(get(target).with("If-None-Match: \"never\""))
+        .expect([nth(0, status(304)), nth(1, status(304)), nth(2, content(200, bytes))])
+}
+
+/// Waits between two requests, and expects the connection to stay open.
+fn idles(task: &ClientTask<'_>) -> Case {
+    let case = get_next(case(), 0, task.small(0)).await_responses(1).pause_for(IDLE);
+    get_next(case, 1, task.small(1))
+}
+
+/// Sends its head slowly, a few bytes at a time.
+fn sends_slowly(task: &ClientTask<'_>) -> Case {
+    let document = task.small(0);
+    let request = Vec::from(get(&document.target).with("User-Agent: slow"));
+    let send = |case: Case, piece: &[u8]| case.send(piece).pause_for(SLOW_SEND.1);
+    request.chunks(SLOW_SEND.0).fold(case(), send).expect(content(200, &document.bytes))
+}
+
+/// Reads the longest document slowly, so that the server has to wait for the client.
+fn reads_slowly(task: &ClientTask<'_>) -> io::Result<()> {
+    let document = task.longest();
+    let mut stream = task.open(&Vec::from(get(&document.target).closing()))?;
+    let (mut received, mut buffer) = (Vec::new(), vec![0; SLOW_READ.0]);
+    loop {
+        match stream.read(&mut buffer)? {
+            0 => break,
+            count => received.extend(&buffer[..count]),
+        }
+        thread::sleep(SLOW_READ.1);
+    }
+    match Response::read(&received, RequestKind::GET, true).map_err(io::Error::other)? {
+        Some(response) if response.len == received.len() && response.status == 200 => {
+            let is_right = response.body == *document.bytes;
+            if is_right { Ok(()) } else { Err(io::Error::other("wrong content")) }
+        }
+        _ => Err(io::Error::other("not one response with status 200")),
+    }
+}
+
+/// Sends bytes that are not HTTP.
+fn sends_garbage(task: &ClientTask<'_>) -> Case {
+    let seed = (task.number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
+    rejected([&b"\0\xff"[..], &seed.repeat(40), b"\r\n\r\n"].concat())
+}
+
+/// Sends a header or a target, in turn, that is too long.
+fn sends_too_much(task: &ClientTask<'_>) -> Case {
+    let long = "a".repeat(OVERSIZE);
+    rejected(match task.number % 2 {
+        0 => get("/").with(format!("X: {long}")),
+        _ => get(&format!("/{long}")),
+    })
+}
+
+/// Sends a head with ambiguous framing, and behind it a request to which the server must not respond.
+fn frames_ambiguously(task: &ClientTask<'_>) -> Case {
+    let headers = AMBIGUOUS_FRAMING[task.number % AMBIGUOUS_FRAMING.len()];
+    rejected(format!("POST / HTTP/1.1\r\nHost: test\r\n{headers}\r\n{SMUGGLED}"))
+}
+
+/// Resets the connection during a request, after the response to an earlier request.
+fn resets_request(task: &ClientTask<'_>) -> io::Result<()> {
+    let request = Vec::from(get(&task.any().target));
+    task.reset_after(&[&request, &request[..request.len() / 2]].concat())
+}
+
+/// Closes the connection during a request.
+fn leaves(task: &ClientTask<'_>) -> io::Result<()> {
+    let _stream = task.open(b"GET / HTTP/1.1\r\nHost: te")?;
+    thread::sleep(LEAVE_AFTER);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use http_test_suite::exchange::Exchange;
+
+    use super::*;
+
+    #[test]
+    fn finds_a_wrong_status_and_each_wrong_byte() {
+        let check = |status, body: &[u8], expected: Result<(), &str>| {
+            let response = Response { status, body: body.to_vec(), ..Response::default() };
+            let exchange = Exchange { responses: vec![response], ..Exchange::default() };
+            assert_eq!(content(200, b"abc").check(&exchange), expected.map_err(str::to_owned));
+        };
+        check(200, b"abc", Ok(()));
+        check(404, b"abc", Err("status 404"));
+        check(200, b"abd", Err("3 bytes, wrong from byte 2 on"));
+        check(200, b"ab", Err("2 bytes, wrong from byte 2 on"));
+        check(200, b"abcd", Err("4 bytes, wrong from byte 3 on"));
     }
 }
