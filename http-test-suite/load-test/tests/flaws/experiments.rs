@@ -1,56 +1,27 @@
-//! Runs both experiments with a small correct server in the place of this project's servers, and with the same server
-//! with a flaw. No other server has to be installed.
-//!
-//! The test has no harness, because the same program is also the server. The flaw is the name of its directory.
+//! Runs both experiments with `load-test`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "the lints know tests by their attribute, not their folder"
-)]
-
-use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::symlink;
-use std::os::unix::process::CommandExt;
+use std::fs;
 use std::path::Path;
-use std::process::{Command, exit};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::{env, fs, thread};
+use std::process::Command;
 
 use load_test::report::{Cell, Metric, Results};
+
+/// All tests of the experiments.
+pub const TESTS: &[fn()] = &[
+    measures_servers,
+    measures_architectures,
+    sets_the_conditions_of_a_workload,
+    reports_wrong_responses,
+    reports_failures,
+    leaves_out_missing_programs,
+    refuses_wrong_options,
+];
 
 /// Workloads of `servers` that need no other program, and neither thousands of connections nor thousands of files.
 const SERVERS: &str =
     "keep-alive,close,large,absent,not-modified,head,pipelined,logged,start,cores,directory-100";
 /// Workloads of `architectures` that the small server can serve.
 const ARCHITECTURES: &str = "hello,static,thousand-waits,beside-none,beside-idle,beside-slow";
-
-fn main() {
-    let arguments: Vec<String> = env::args().collect();
-    if arguments.iter().any(|argument| argument == "-p") {
-        serve(&arguments);
-    }
-    match arguments.get(1).map(String::as_str) {
-        Some("--version") => println!("small server 7"),
-        // A filter for another test, as a harness would get it.
-        Some(filter) if !filter.starts_with('-') && !"experiments".contains(filter) => {}
-        _ => thread::scope(|scope| {
-            let tests = [
-                measures_servers,
-                measures_architectures,
-                sets_the_conditions_of_a_workload,
-                reports_wrong_responses,
-                reports_failures,
-                leaves_out_missing_programs,
-                refuses_wrong_options,
-            ];
-            for test in tests {
-                scope.spawn(test);
-            }
-        }),
-    }
-}
 
 /// The result of a run of `load-test`: exit code, output, and the file of results if there is one.
 struct Outcome {
@@ -61,12 +32,8 @@ struct Outcome {
 
 /// Runs an experiment with a server that has this flaw, and with the same server in the place of `limit`.
 fn run(flaw: &str, experiment: &str, rounds: &str, options: &[&str]) -> Outcome {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::programs(flaw);
     let (bin, out) = (dir.path().join(flaw), dir.path().join("out"));
-    fs::create_dir(&bin).unwrap();
-    for name in ["httpd", "async-server", "sync-server", "limit"] {
-        symlink(env::current_exe().unwrap(), bin.join(name)).unwrap();
-    }
     let output = Command::new(env!("CARGO_BIN_EXE_load-test"))
         .args([experiment, "--time", "100ms", "--rounds", rounds])
         .args([Path::new("--bin-dir"), &bin, Path::new("--baselines"), &bin, Path::new("--out"), &out])
@@ -204,93 +171,4 @@ fn refuses_wrong_options() {
     check(&["--workload", "nothing"], "unknown: nothing; choose from keep-alive, close, ");
     check(&["--time", "0s"], "--time");
     check(&["--workers", "0"], "--workers");
-}
-
-/// The number of requests over all connections, so that a flaw can affect some of them.
-static SERVED: AtomicU64 = AtomicU64::new(0);
-
-/// Serves with a thread for each connection. The arguments include `-p PORT`, and `-r ROOT`, `--root ROOT` or
-/// `--size BYTES`. A shell runs around the server, because safe code cannot handle a signal.
-fn serve(arguments: &[String]) -> ! {
-    let value = |names: &[&str]| {
-        let at = arguments.iter().position(|argument| names.contains(&argument.as_str()))?;
-        arguments.get(at + 1).cloned()
-    };
-    let flaw = Path::new(&arguments[0]).parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
-    let root = value(&["-r", "--root"]);
-    if flaw == "does not start" || (flaw == "needs a log" && value(&["--log-file"]).is_none()) {
-        eprintln!("cannot serve {}", root.unwrap_or_default());
-        exit(1);
-    }
-    if arguments.last().unwrap() != "inner" {
-        let code = if flaw == "exit code 3" { 3 } else { 0 };
-        let script = format!("trap 'kill $!; exit {code}' TERM; \"$0\" \"$@\" inner & wait");
-        panic!("{}", Command::new("sh").arg("-c").arg(script).args(arguments).exec());
-    }
-    let size = value(&["--size"]).map(|size| size.parse().unwrap());
-    let content = move |target: &str| match (&root, size, target) {
-        (None, size, _) => Some(vec![b'x'; size?]),
-        (_, _, "/hello") => Some(b"Hello, World!".to_vec()),
-        (Some(root), ..) => match target.split_once("ms=") {
-            Some((_, ms)) => Some(format!("{{\"task\":\"io\",\"waited_ms\":{ms}}}\n").into_bytes()),
-            None => fs::read(format!("{root}/{}", target.trim_start_matches("/static/"))).ok(),
-        },
-    };
-    let listener = TcpListener::bind(("127.0.0.1", value(&["-p"]).unwrap().parse().unwrap())).unwrap();
-    println!("small server at http://{}/", listener.local_addr().unwrap());
-    loop {
-        let Ok((stream, _)) = listener.accept() else { continue };
-        let (flaw, content) = (flaw.clone(), content.clone());
-        // A client may disconnect at any time.
-        thread::spawn(move || serve_connection(stream, &flaw, content).unwrap_or_default());
-    }
-}
-
-fn serve_connection(
-    mut stream: TcpStream,
-    flaw: &str,
-    content: impl Fn(&str) -> Option<Vec<u8>>,
-) -> io::Result<()> {
-    let (mut received, mut buffer) = (Vec::new(), [0; 16 * 1024]);
-    loop {
-        let count = stream.read(&mut buffer)?;
-        if count == 0 {
-            return Ok(());
-        }
-        received.extend_from_slice(&buffer[..count]);
-        let mut responses = Vec::new();
-        if flaw == "rejects pipelining" && String::from_utf8_lossy(&received).matches("GET ").count() > 1 {
-            return stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
-        }
-        while let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(&received.drain(..end + 4).collect::<Vec<_>>()).into_owned();
-            let target = head.split(' ').nth(1).unwrap_or_default();
-            respond(&mut responses, &head, flaw, content(target))?;
-            if head.contains("Connection: close") {
-                return stream.write_all(&responses);
-            }
-        }
-        stream.write_all(&responses)?;
-        if flaw == "disconnects idle clients" && SERVED.load(Ordering::Relaxed) <= 1001 {
-            return Ok(());
-        }
-    }
-}
-
-fn respond(out: &mut Vec<u8>, head: &str, flaw: &str, content: Option<Vec<u8>>) -> io::Result<()> {
-    let Some(mut content) = content else {
-        return write!(out, "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone");
-    };
-    let tag = if flaw == "no tags" { "" } else { "eTag: \"1\"\r\n" };
-    if head.contains("If-None-Match: \"1\"") {
-        return write!(out, "HTTP/1.1 304 Not Modified\r\n{tag}\r\n");
-    }
-    let number = SERVED.fetch_add(1, Ordering::Relaxed);
-    let is_wrong = flaw == "always wrong" || (flaw == "sometimes wrong" && number % 100 == 99);
-    if let Some(last) = content.last_mut().filter(|_| is_wrong) {
-        *last ^= 1;
-    }
-    let length = content.len();
-    write!(out, "HTTP/1.1 200 OK\r\n{tag}X-Served-By: small; worker=0\r\nContent-Length: {length}\r\n\r\n")?;
-    if head.starts_with("HEAD ") { Ok(()) } else { out.write_all(&content) }
 }

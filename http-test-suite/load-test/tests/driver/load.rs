@@ -1,10 +1,8 @@
-//! Tests of the load driver against small servers with known responses, so that every count is exact.
-
-#![allow(clippy::unwrap_used, reason = "the lints know tests by their attribute, not their folder")]
+//! Tests of the load driver.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::Read;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier, Mutex};
@@ -13,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use http_test_suite::request::{get, head, post};
 use load_test::load::{self, Exchange, Fault, Load, Stats, Until};
+
+use crate::{listen, read_head, read_heads, write};
 
 /// The response that [`load`] expects.
 const RESPONSE: &str = "HTTP/1.1 200 OK\r\nX-Worker: one\r\nContent-Length: 3\r\n\r\nabc";
@@ -44,19 +44,6 @@ fn load(server: SocketAddr, count: u64, connections: usize) -> Load {
     }
 }
 
-/// Starts a server that calls `serve` for each connection in a thread of its own.
-fn listen(serve: impl Fn(&mut TcpStream) + Clone + Send + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let serve = serve.clone();
-            thread::spawn(move || serve(&mut stream));
-        }
-    });
-    address
-}
-
 /// Starts a server that responds to every request with these pieces, each in a write of its own.
 fn responding(pieces: &'static [&str]) -> SocketAddr {
     listen(|stream| while read_head(stream).is_some_and(|_| write(stream, pieces)) {})
@@ -74,29 +61,6 @@ fn responding_once(pieces: &'static [&str]) -> SocketAddr {
 /// Starts a server that reads requests and never responds.
 fn silent() -> SocketAddr {
     listen(|stream| while read_head(stream).is_some() {})
-}
-
-/// Reads the head of the next request. Without pipelining, nothing follows it.
-fn read_head(stream: &mut TcpStream) -> Option<String> {
-    read_heads(stream, 1)
-}
-
-/// Reads the heads of the next requests.
-fn read_heads(stream: &mut TcpStream, count: usize) -> Option<String> {
-    let (mut heads, mut buffer) = (String::new(), [0; 4096]);
-    while heads.matches("\r\n\r\n").count() < count {
-        match stream.read(&mut buffer) {
-            Ok(len @ 1..) => heads += str::from_utf8(&buffer[..len]).unwrap(),
-            _ => return None,
-        }
-    }
-    Some(heads)
-}
-
-/// Writes each piece in a write of its own. Returns whether the client was still there.
-fn write(stream: &mut TcpStream, pieces: &[&str]) -> bool {
-    stream.set_nodelay(true).unwrap();
-    pieces.iter().all(|piece| stream.write_all(piece.as_bytes()).is_ok())
 }
 
 /// The target in a request's head.

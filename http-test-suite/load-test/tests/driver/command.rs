@@ -1,37 +1,26 @@
 //! Tests of `load-test URL`: its requests, its summary and its exit codes.
 
-#![allow(clippy::unwrap_used, reason = "the lints know tests by their attribute, not their folder")]
-
-use std::io::{Read, Write};
+use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Output};
 use std::sync::mpsc::{Receiver, channel};
-use std::{fs, thread};
 
 use serde_json::Value;
+
+use crate::{listen, read_head, write};
 
 /// Starts a server that responds with an empty 200, or to `/404` with 404. Returns its address, and all requests that it
 /// receives.
 fn serve() -> (SocketAddr, Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
     let (sender, requests) = channel();
-    thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let sender = sender.clone();
-            thread::spawn(move || {
-                let mut buffer = [0; 4096];
-                while let Ok(count @ 1..) = stream.read(&mut buffer) {
-                    let request = String::from_utf8_lossy(&buffer[..count]).into_owned();
-                    let status = if request.contains(" /404 ") { 404 } else { 200 };
-                    let closes = request.contains("Connection: close");
-                    sender.send(request).unwrap_or_default();
-                    let response = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
-                    if stream.write_all(response.as_bytes()).is_err() || closes {
-                        return;
-                    }
-                }
-            });
+    let address = listen(move |stream| {
+        while let Some(request) = read_head(stream) {
+            let status = if request.contains(" /404 ") { 404 } else { 200 };
+            let closes = request.contains("Connection: close");
+            sender.send(request).unwrap_or_default();
+            if !write(stream, &[&format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n")]) || closes {
+                return;
+            }
         }
     });
     (address, requests)
