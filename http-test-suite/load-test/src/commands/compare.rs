@@ -1,7 +1,7 @@
 //! `load-test compare`: compares two results files.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use load_test::report::compare::Comparison;
@@ -33,8 +33,7 @@ pub struct CompareOptions {
 
 /// Compares the files. Returns false if something has become worse.
 pub fn run(options: &CompareOptions) -> Result<bool, Box<dyn Error>> {
-    let read = |path: &Path| Results::read(path).map_err(|error| format!("{} {error}", path.display()));
-    let (before, after) = (read(&options.before)?, read(&options.after)?);
+    let (before, after) = (Results::read(&options.before)?, Results::read(&options.after)?);
     let comparison = Comparison::of(&before, &after, &options.metric, options.bound)?;
     print(&format!("{comparison}\n"))?;
     Ok(comparison.passes())

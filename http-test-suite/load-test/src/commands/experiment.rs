@@ -8,7 +8,7 @@ use clap::Args;
 use http_test_suite::duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use load_test::experiments::{Experiment, Plan, Stage};
-use load_test::report::{Unusable, page, table};
+use load_test::report::table;
 use load_test::subject::programs::Programs;
 
 use super::print;
@@ -83,10 +83,8 @@ pub fn run(options: &ExperimentOptions, experiment: &'static Experiment) -> Resu
         print(&list(&plan))?;
         return Ok(true);
     }
-    let file = options.out.join("results.json");
-    let unusable = |error: Unusable| format!("{} {error}", file.display());
     // Before the measurements, which take long: the file must be usable, and of this machine.
-    plan.no_results().merged_into(&file).map_err(unusable)?;
+    plan.no_results().merged_into(&options.out.join("results.json"))?;
     let programs = Programs::in_directories(options.bin_dir.as_deref(), options.baselines.as_deref())?;
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")?);
     let watch = |stage: Stage| {
@@ -99,7 +97,7 @@ pub fn run(options: &ExperimentOptions, experiment: &'static Experiment) -> Resu
     bar.finish_and_clear();
     let results = results?;
     let (all_correct, tables) = (results.all_correct(), table::markdown(&results));
-    page::save(results, &options.out).map_err(unusable)?;
+    results.save(&options.out)?;
     print(&format!("{tables}\n{}\n", options.out.join("report.html").display()))?;
     Ok(all_correct)
 }

@@ -32,8 +32,7 @@ pub struct PublishOptions {
 /// Publishes the results, or with --check only looks. Returns false if a checked file is not up to date.
 pub fn run(options: &PublishOptions) -> Result<bool, Box<dyn Error>> {
     let path = options.results.clone().unwrap_or_else(|| options.root.join(RESULTS));
-    let results = Results::read(&path).map_err(|error| format!("{} {error}", path.display()))?;
-    let changed = publish::publish(&options.root, &results, options.check)?;
+    let changed = publish::publish(&options.root, &Results::read(&path)?, options.check)?;
     let what = if options.check { "not up to date" } else { "written" };
     for path in &changed {
         print(&format!("{what}: {}\n", path.display()))?;

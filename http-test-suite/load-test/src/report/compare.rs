@@ -6,36 +6,37 @@ use std::fmt;
 
 use super::metric::Metric;
 use super::results::{Cell, Results, Spread};
+use super::table::{Field, Table};
 
 /// The differences between an earlier and a later results file.
 #[derive(Clone, Debug, Default)]
 pub struct Comparison {
     /// Differences that limit the comparison, such as another CPU, and what only one of the files has.
-    pub remarks: Vec<String>,
+    remarks: Vec<String>,
     /// One entry for each compared metric of each cell that both files have.
-    pub changes: Vec<Change>,
+    changes: Vec<Change>,
     /// Cells that have failures only in the later file: `workload / subject / connections: failure`.
-    pub failed: Vec<String>,
+    failed: Vec<String>,
 }
 
 /// How one metric of one cell has changed.
 #[derive(Clone, Debug)]
-pub struct Change {
+struct Change {
     /// `workload / subject / connections`.
-    pub cell: String,
+    cell: String,
     /// The metric.
-    pub metric: Metric,
+    metric: Metric,
     /// The value in the earlier file.
-    pub before: Spread,
+    before: Spread,
     /// The value in the later file.
-    pub after: Spread,
+    after: Spread,
     /// Whether the change is significant, and in which direction.
-    pub verdict: Verdict,
+    verdict: Verdict,
 }
 
 /// Whether a change is significant, and in which direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+enum Verdict {
     /// Better by more than the bound and the spread.
     Better,
     /// Within the bound, or within the spread.
@@ -59,107 +60,97 @@ impl Comparison {
         bound: f64,
     ) -> Result<Comparison, String> {
         let mut comparison = Comparison { remarks: remarks(before, after)?, ..Comparison::default() };
-        let pairs = after.cells.iter().filter_map(|new| Some((before.cell(new.key())?, new)));
-        for (old, new) in pairs.clone() {
-            let label = after.run_of(&new.workload).and_then(|run| run.workload(&new.workload));
-            let first = label.and_then(|label| label.metrics.first());
-            let mut chosen: Vec<Metric> = metrics.to_vec();
-            if metrics.is_empty() {
-                chosen.extend([Metric::Throughput, Metric::Cpu].iter().chain(first));
-            }
-            chosen.sort_unstable();
-            chosen.dedup();
-            comparison.add(old, new, &chosen, bound);
+        let pairs: Vec<(&Cell, &Cell)> =
+            after.cells.iter().filter_map(|new| Some((before.cell(new.key())?, new))).collect();
+        if pairs.is_empty() {
+            return Err("the files have no cell in common".to_owned());
         }
-        if pairs.count() == 0 { Err("the files have no cell in common".to_owned()) } else { Ok(comparison) }
+        for (old, new) in pairs {
+            if let (true, Some(failure)) = (old.failures.is_empty(), new.failures.first()) {
+                comparison.failed.push(format!("{new}: {failure}"));
+            }
+            let first = after.workload(&new.workload).and_then(|(_, label)| label.metrics.first());
+            let important = [Metric::Throughput, Metric::Cpu];
+            let chosen: BTreeSet<&Metric> = match metrics {
+                [] => important.iter().chain(first).collect(),
+                metrics => metrics.iter().collect(),
+            };
+            for metric in chosen.into_iter().copied() {
+                if let (Some(before), Some(after)) = (old.spread(metric), new.spread(metric)) {
+                    let verdict = verdict(metric, &before, &after, bound);
+                    comparison.changes.push(Change { cell: new.to_string(), metric, before, after, verdict });
+                }
+            }
+        }
+        Ok(comparison)
     }
 
     /// Whether nothing has become worse, and no cell fails that did not before.
     pub fn passes(&self) -> bool {
         self.failed.is_empty() && self.changes.iter().all(|change| change.verdict != Verdict::Worse)
     }
-
-    /// Compares a cell of the earlier file with that of the later one.
-    fn add(&mut self, old: &Cell, new: &Cell, metrics: &[Metric], bound: f64) {
-        if let (true, Some(failure)) = (old.failures.is_empty(), new.failures.first()) {
-            self.failed.push(format!("{}: {failure}", name(new)));
-        }
-        for metric in metrics.iter().copied() {
-            if let (Some(before), Some(after)) = (old.spread(metric), new.spread(metric)) {
-                let verdict = verdict(metric, &before, &after, bound);
-                self.changes.push(Change { cell: name(new), metric, before, after, verdict });
-            }
-        }
-    }
 }
 
 /// Judges a change of a metric; `bound` is a share of the earlier median.
 fn verdict(metric: Metric, before: &Spread, after: &Spread, bound: f64) -> Verdict {
     let change = after.median - before.median;
-    if change.abs() <= bound * before.median || before.overlaps(after) {
-        return Verdict::Same;
+    let overlap = before.low <= after.high && after.low <= before.high;
+    if overlap || change.abs() <= bound * before.median {
+        Verdict::Same
+    } else if (change > 0.0) == metric.more_is_better() {
+        Verdict::Better
+    } else {
+        Verdict::Worse
     }
-    if (change > 0.0) == metric.more_is_better() { Verdict::Better } else { Verdict::Worse }
 }
 
-/// What is not the same in both files, and what only one of them has.
+/// What is not the same in both files, and what only one of them has. An error if an experiment ran with another size.
 fn remarks(before: &Results, after: &Results) -> Result<Vec<String>, String> {
-    let mut facts: Vec<(String, String, String)> = Vec::new();
-    let (earlier, later) = (&before.machine, &after.machine);
-    facts.push(("CPU".into(), earlier.cpu.clone(), later.cpu.clone()));
-    facts.push(("kernel".into(), earlier.kernel.clone(), later.kernel.clone()));
+    let mut remarks = Vec::new();
+    let mut compare = |what: &str, earlier: &str, later: &str| {
+        if earlier != later {
+            remarks.push(format!("{what}: {earlier}, then {later}"));
+        }
+    };
+    compare("CPU", &before.machine.cpu, &after.machine.cpu);
+    compare("kernel", &before.machine.kernel, &after.machine.kernel);
     for (experiment, later) in &after.runs {
         let Some(earlier) = before.runs.get(experiment) else { continue };
-        let sizes = [earlier, later].map(|run| (run.workers, run.server_cpus.len()));
-        if sizes[0] != sizes[1] {
-            let [a, b] = sizes.map(|(workers, cpus)| format!("{workers} workers on {cpus} CPUs"));
+        let [a, b] =
+            [earlier, later].map(|run| format!("{} workers on {} CPUs", run.workers, run.server_cpus.len()));
+        if a != b {
             return Err(format!("experiment {experiment} ran with {a}, then with {b}"));
         }
-        facts.push((
-            format!("seconds of {experiment}"),
-            earlier.seconds.to_string(),
-            later.seconds.to_string(),
-        ));
-        facts.extend(later.subjects.iter().filter_map(|label| {
-            let old = earlier.subject(&label.id)?;
-            Some((format!("version of {}", label.id), old.version.clone(), label.version.clone()))
-        }));
+        let [a, b] = [earlier, later].map(|run| run.seconds.to_string());
+        compare(&format!("seconds of {experiment}"), &a, &b);
+        for label in &later.subjects {
+            let old = earlier.subject(&label.id).unwrap_or(label);
+            compare(&format!("version of {}", label.id), &old.version, &label.version);
+        }
     }
-    let differences = facts.into_iter().filter(|(_, earlier, later)| earlier != later);
-    let differences = differences.map(|(what, earlier, later)| format!("{what}: {earlier}, then {later}"));
-    let missing = [
-        missing(before, after, "only in the later file"),
-        missing(after, before, "only in the earlier file"),
-    ];
-    Ok(differences.chain(missing.into_iter().flatten()).collect())
+    remarks.extend(missing(before, after, "only in the later file"));
+    remarks.extend(missing(after, before, "only in the earlier file"));
+    Ok(remarks)
 }
 
 /// Names the workloads, and of common workloads the cells, that `other` has and `of` has not.
 fn missing(of: &Results, other: &Results, what: &str) -> BTreeSet<String> {
     let missing = other.cells.iter().filter(|cell| of.cell(cell.key()).is_none());
     let name = |cell: &Cell| match of.of_workload(&cell.workload).next() {
-        Some(_) => format!("{what}: {}", name(cell)),
+        Some(_) => format!("{what}: {cell}"),
         None => format!("{what}: workload {}", cell.workload),
     };
     missing.map(name).collect()
 }
 
-/// `workload / subject / connections`.
-fn name(cell: &Cell) -> String {
-    let (workload, subject, connections) = cell.key();
-    format!("{workload} / {subject} / {connections}")
-}
-
-/// Writes remarks, changes and failures, a line each, then a summary.
+/// Writes remarks, a table of the changes, failures, and a summary.
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for remark in &self.remarks {
             writeln!(f, "note: {remark}")?;
         }
-        let width = self.changes.iter().map(|change| change.cell.len()).max().unwrap_or(0);
-        for change in &self.changes {
-            writeln!(f, "{:width$}  {change}", change.cell)?;
-        }
+        let head = ["", "metric", "before", "after", "change", "verdict"].map(str::to_owned).into();
+        f.write_str(&Table { head, rows: self.changes.iter().map(Change::row).collect() }.markdown())?;
         for failed in &self.failed {
             writeln!(f, "FAILED: {failed}")?;
         }
@@ -169,116 +160,117 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// Writes the metric, its values and the verdict, without the name of the cell.
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Change { metric, before, after, verdict, .. } = self;
+impl Change {
+    /// The row of the table.
+    fn row(&self) -> Vec<Field> {
+        let Change { cell, metric, before, after, verdict } = self;
         let side = |Spread { low, median, high }: &Spread| {
             let [low, median, high] = [low, median, high].map(|value| metric.format(*value));
             format!("{median} ({low}–{high})")
         };
-        let relative = (before.median != 0.0).then(|| (after.median / before.median - 1.0) * 100.0);
-        let relative = relative.map_or_else(String::new, |percent| format!("{percent:+.1}%"));
-        let word = match verdict {
-            Verdict::Better => "  better",
-            Verdict::Same => "",
-            Verdict::Worse => "  WORSE",
+        let change = match before.median {
+            0.0 => String::new(),
+            median => format!("{:+.1}%", (after.median / median - 1.0) * 100.0),
         };
-        write!(f, "{metric:21} {:>27} → {:>27}  {relative:>8}{word}", side(before), side(after))
+        let verdict = match verdict {
+            Verdict::Better => "better",
+            Verdict::Same => "",
+            Verdict::Worse => "WORSE",
+        };
+        let texts = [cell.clone(), metric.to_string(), side(before), side(after), change, verdict.to_owned()];
+        texts.map(Field::from).into()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::results::tests::{cell, cpu, results};
+    use super::super::results::tests::{cell, results};
     use super::*;
 
-    fn compare(before: &Results, after: &Results) -> Comparison {
-        Comparison::of(before, after, &[], 0.1).unwrap()
+    /// Compares two files that have only this cell.
+    fn compare(before: Cell, after: Cell) -> Comparison {
+        let [before, after] = [before, after].map(|cell| Results { cells: vec![cell], ..results() });
+        Comparison::of(&before, &after, &[], 0.1).unwrap()
     }
 
     #[test]
     fn a_change_counts_beyond_the_bound_and_the_spread() {
         let check = |before: &[f64], after: &[f64], less_is_better: Verdict, more_is_better: Verdict| {
             for (metric, verdict) in [(Metric::Cpu, less_is_better), (Metric::Throughput, more_is_better)] {
-                let [before, after] =
-                    [before, after].map(|values| results(vec![cell(("crowd", "httpd", 1), metric, values)]));
-                let comparison = compare(&before, &after);
-                assert_eq!(comparison.changes.len(), 1);
-                assert_eq!(comparison.changes[0].verdict, verdict, "{comparison}");
-                assert_eq!(comparison.passes(), verdict != Verdict::Worse);
+                let comparison = compare(cell(metric, before), cell(metric, after));
+                let verdicts: Vec<_> = comparison.changes.iter().map(|change| change.verdict).collect();
+                assert_eq!((verdicts, comparison.passes()), (vec![verdict], verdict != Verdict::Worse));
             }
         };
         let (better, same, worse) = (Verdict::Better, Verdict::Same, Verdict::Worse);
-        check(&[100.0, 101.0, 102.0], &[100.0, 101.0, 102.0], same, same);
         check(&[100.0, 101.0, 102.0], &[93.0, 94.0, 95.0], same, same);
         check(&[100.0, 101.0, 102.0], &[80.0, 81.0, 82.0], better, worse);
         check(&[100.0, 101.0, 102.0], &[120.0, 121.0, 122.0], worse, better);
         // One round is as slow as a round of the other file, so the difference may be chance.
         check(&[81.5, 101.0, 102.0], &[80.0, 81.0, 82.0], same, same);
         check(&[100.0, 101.0, 102.0], &[80.0, 81.0, 100.0], same, same);
-        check(&[100.0], &[80.0], better, worse);
     }
 
     #[test]
     fn compares_the_chosen_metrics_else_the_important_ones() {
-        let mut one = cpu("httpd", &[5.0]);
-        one.samples[0].values.extend([(Metric::P99, 1.0), (Metric::Throughput, 9.0)]);
-        let one = results(vec![one, cell(("crowd", "nginx", 1), Metric::P99, &[1.0])]);
-        let metrics = |chosen: &[Metric]| {
-            let comparison = Comparison::of(&one, &one, chosen, 0.1).unwrap();
-            comparison.changes.iter().map(|change| change.metric).collect::<Vec<_>>()
+        let check = |metrics: &[Metric], expected: &[&str]| {
+            let mut results = results();
+            results.cells.retain(|cell| cell.subject == "nginx" && cell.workload != "conformance");
+            let comparison = Comparison::of(&results, &results, metrics, 0.1).unwrap().to_string();
+            let row = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert_eq!(comparison.lines().skip(2).map(row).collect::<Vec<_>>(), expected);
         };
-        assert_eq!(metrics(&[]), [Metric::Throughput, Metric::Cpu]);
-        assert_eq!(metrics(&[Metric::P99]), [Metric::P99, Metric::P99]);
-        let line = compare(&one, &one).changes[1].to_string();
-        assert_eq!(
-            line.split_whitespace().collect::<Vec<_>>().join(" "),
-            "cpu 5.00 (5.00–5.00) → 5.00 (5.00–5.00) +0.0%"
-        );
+        let rate = "| keep-alive / nginx / 64 | throughput | 45,000 (40,000–50,000) | 45,000 (40,000–50,000) | +0.0% | |";
+        let cpu = "| keep-alive / nginx / 64 | cpu | 12.0 (8.00–20.0) | 12.0 (8.00–20.0) | +0.0% | |";
+        let crowd = "| crowd / nginx / 1000 | cpu | 13.0 (13.0–13.0) | 13.0 (13.0–13.0) | +0.0% | |";
+        let ab =
+            "| ab / nginx / 100 | throughput | 16,000 (16,000–16,000) | 16,000 (16,000–16,000) | +0.0% | |";
+        check(&[], &[rate, cpu, crowd, ab, "0 better, 4 the same, 0 worse, 0 failed"]);
+        let ab = "| ab / nginx / 100 | failed-requests | 0 (0–0) | 0 (0–0) | | |";
+        check(&[Metric::FailedRequests], &[ab, "0 better, 1 the same, 0 worse, 0 failed"]);
     }
 
     #[test]
     fn a_cell_that_fails_now_is_a_regression() {
-        let good = results(vec![cpu("httpd", &[5.0])]);
-        let mut bad = good.clone();
-        bad.cells[0].failures.push("round 1: no response".into());
-        let comparison = compare(&good, &bad);
-        assert_eq!(comparison.failed, ["keep-alive / httpd / 64: round 1: no response"]);
-        assert!(!comparison.passes() && compare(&bad, &good).passes() && compare(&bad, &bad).passes());
+        let good = cell(Metric::Cpu, &[5.0]);
+        let bad = Cell { failures: vec!["round 1: no response".into()], ..good.clone() };
+        let comparison = compare(good.clone(), bad.clone());
+        assert_eq!(comparison.failed, ["crowd / nginx / 64: round 1: no response"]);
+        assert!(
+            !comparison.passes() && compare(bad.clone(), good).passes() && compare(bad.clone(), bad).passes()
+        );
     }
 
     #[test]
     fn rejects_files_that_cannot_be_compared() {
         let check = |change: &dyn Fn(&mut Results), expected: &str| {
-            let before = results(vec![cpu("httpd", &[5.0])]);
-            let mut after = before.clone();
+            let mut after = results();
             change(&mut after);
-            assert_eq!(Comparison::of(&before, &after, &[], 0.1).unwrap_err(), expected);
+            assert_eq!(Comparison::of(&results(), &after, &[], 0.1).unwrap_err(), expected);
         };
         let sizes = "experiment servers ran with 1 workers on 1 CPUs, then with 2 workers on 1 CPUs";
         check(&|after| after.runs.get_mut("servers").unwrap().workers = 2, sizes);
         let sizes = "experiment servers ran with 1 workers on 1 CPUs, then with 1 workers on 2 CPUs";
         check(&|after| after.runs.get_mut("servers").unwrap().server_cpus.push(2), sizes);
-        check(&|after| after.cells[0].connections = 17, "the files have no cell in common");
+        check(&|after| after.cells.clear(), "the files have no cell in common");
     }
 
     #[test]
     fn names_what_differs_and_what_is_missing() {
-        let before = results(vec![cpu("httpd", &[5.0]), cell(("crowd", "httpd", 64), Metric::Cpu, &[5.0])]);
-        let mut after = results(vec![cpu("httpd", &[5.0]), cpu("nginx", &[5.0])]);
+        let (mut before, mut after) = (results(), results());
+        before.cells.retain(|cell| cell.workload != "crowd" || cell.connections != 64);
+        after.cells.retain(|cell| cell.workload != "idle");
         after.machine.cpu = "a slow one".into();
-        after.runs.get_mut("servers").unwrap().subjects[0].version = "httpd 2".into();
-        let comparison = compare(&before, &after);
-        assert_eq!(
-            comparison.remarks,
-            [
-                "CPU: a <fast> one, then a slow one",
-                "version of httpd: httpd 1.2, then httpd 2",
-                "only in the later file: keep-alive / nginx / 64",
-                "only in the earlier file: workload crowd",
-            ]
-        );
-        assert!(comparison.to_string().starts_with("note: CPU: a <fast> one"), "{comparison}");
+        let run = after.runs.get_mut("servers").unwrap();
+        run.seconds = 3.0;
+        run.subjects[0].version = "httpd 2".into();
+        let expected = [
+            "CPU: a <fast> one, then a slow one",
+            "seconds of servers: 2, then 3",
+            "version of httpd: httpd 1.2, then httpd 2",
+            "only in the later file: crowd / httpd / 64",
+            "only in the earlier file: workload idle",
+        ];
+        assert_eq!(Comparison::of(&before, &after, &[], 0.1).unwrap().remarks, expected);
     }
 }

@@ -4,21 +4,12 @@ use std::collections::BTreeSet;
 
 use super::charts;
 use super::metric::{Metric, thousands};
-use super::plot::{Chart, NARROW, WIDE};
+use super::plot::{NARROW, WIDE};
 use super::results::{Machine, Results, Run, WorkloadLabel};
-use super::table::{Row, Table};
+use super::table::{Row, Table, escape};
 
 /// The names of the figures that can stand between markers in a document.
 pub const NAMES: [&str; 7] = ["proof", "ab", "cpu", "libraries", "conformance", "architectures", "machine"];
-
-/// A figure of a document.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Figure {
-    /// A table.
-    Table(Table),
-    /// A line of text.
-    Line(String),
-}
 
 /// The server whose numbers are 1 in ratios.
 const BASE: &str = "nginx";
@@ -56,73 +47,71 @@ const BYSTANDER: [&str; 5] =
 /// The workloads of the architectures that have a chart of their own.
 const CHARTS: [&str; 5] = ["hello", "io-task", "thousand-waits", "beside-idle", "beside-slow"];
 
-/// The figure with this name; `None` if there is no such figure, or the results have no numbers for it.
-pub fn figure(results: &Results, name: &str) -> Option<Figure> {
+/// The rows of the proof: workload, metric, title.
+const PROOF_ROWS: [(&str, Metric, &str); 3] = [
+    ("keep-alive", Metric::Cpu, "CPU per request, file of 1 KiB, µs"),
+    ("conformance", Metric::MustMet, "MUST requirements of HTTP/1.1 met"),
+    ("idle", Metric::MemoryPerConnection, "Memory per idle connection, bytes"),
+];
+/// The charts of those rows: name of the file, title, heading of the bars.
+const PROOF_CHARTS: [(&str, &str, &str); 3] = [
+    ("proof-cpu", "CPU per request, µs", "file of 1 KiB; less is better"),
+    ("proof-conformance", "HTTP/1.1 conformance", "MUST requirements met"),
+    ("proof-memory", "Memory per idle client", "bytes; less is better"),
+];
+/// The metrics in the table of all workloads of servers; what a workload costs.
+const COSTS: [Metric; 4] =
+    [Metric::Cpu, Metric::MemoryPerConnection, Metric::MemoryAtStart, Metric::StartTime];
+
+/// The text of the figure with this name, as HTML or Markdown; `None` if there is no such figure, or the results have no
+/// numbers for it.
+pub fn figure(results: &Results, name: &str, is_html: bool) -> Option<String> {
     let table = match name {
-        "proof" => Table::by_subject(results, &proof_rows(), &PROOF, None),
+        "proof" => {
+            let row = |(id, metric, title)| {
+                Some(Row { title: String::from(title), ..largest(results, id, metric)? })
+            };
+            let rows: Vec<Row<'_>> = PROOF_ROWS.into_iter().filter_map(row).collect();
+            Table::by_subject(results, &rows, &PROOF, None)
+        }
         "cpu" => Table::by_subject(results, &server_rows(results), &SERVERS, Some(BASE)),
         "libraries" => Table::by_subject(results, &server_rows(results), &LIBRARIES, Some(BASE)),
-        "architectures" => Table::by_subject(results, &architecture_rows(results), &ARCHITECTURES, None),
-        "ab" | "conformance" => {
-            let run = results.run_of(name)?;
-            let workload = run.workload(name)?;
-            Table::of_workload(results, run, workload, &workload.metrics)
+        "architectures" => {
+            let row = |(id, metric)| largest(results, id, metric).map(Row::with_metric);
+            let rows: Vec<Row<'_>> = ARCHITECTURE_ROWS.into_iter().filter_map(row).collect();
+            Table::by_subject(results, &rows, &ARCHITECTURES, None)
         }
-        "machine" => return machine(results).map(Figure::Line),
+        "ab" | "conformance" => Table::of_workload(results, name, &results.workload(name)?.1.metrics),
+        "machine" if is_html => return Some(escape(&machine(results)) + "\n"),
+        "machine" => return Some(machine(results) + "\n"),
         _ => return None,
     };
-    (!table.rows.is_empty() && table.head.len() > 1).then_some(Figure::Table(table))
+    let text = if is_html { table.html() } else { format!("\n{}\n", table.markdown()) };
+    (!table.rows.is_empty() && table.head.len() > 1).then_some(text)
 }
 
-/// The charts, each with the name of its file without `.svg`; `None` for a chart without numbers.
-pub fn all_charts(results: &Results) -> Vec<(&'static str, Option<Chart>)> {
-    let [cpu, conformance, memory] = proof_rows();
-    let proof = |row: Row<'static>, title: &str, heading: &str| {
-        let row = Row { title: heading.to_owned(), ..row };
-        charts::of_rows(results, title, &[row], &PROOF, NARROW)
-    };
-    let beside = |id: &&'static str| {
-        let title = results.run_of(id)?.workload(id)?.title.clone();
-        Some(Row { title, workload: id, connections: None, metric: Metric::P99 })
-    };
-    let bystander: Vec<Row<'_>> = BYSTANDER.iter().filter_map(beside).collect();
+/// The charts as SVG, each with the name of its file without `.svg`; `None` for a chart without numbers.
+pub fn all_charts(results: &Results) -> Vec<(&'static str, Option<String>)> {
+    let bystander = BYSTANDER.into_iter().filter_map(|id| largest(results, id, Metric::P99));
+    let (bystander, servers) = (bystander.collect::<Vec<_>>(), server_rows(results));
+    let title = "Latency of one client beside others: 99th percentile, ms";
     let mut all = vec![
-        ("proof-cpu", proof(cpu, "CPU per request, µs", "file of 1 KiB; less is better")),
-        ("proof-conformance", proof(conformance, "HTTP/1.1 conformance", "MUST requirements met")),
-        ("proof-memory", proof(memory, "Memory per idle client", "bytes; less is better")),
-        ("cpu", charts::of_ratios(results, "Servers beside nginx", &server_rows(results), &SERVERS, BASE)),
-        (
-            "bystander",
-            charts::of_rows(
-                results,
-                "Latency of one client beside others: 99th percentile, ms",
-                &bystander,
-                &ARCHITECTURES,
-                WIDE,
-            ),
-        ),
+        ("cpu", charts::of_ratios(results, "Servers beside nginx", &servers, &SERVERS, BASE)),
+        ("bystander", charts::of_rows(results, title, &bystander, &ARCHITECTURES, WIDE)),
     ];
-    for id in CHARTS {
-        let run = results.run_of(id);
-        let chart = run.and_then(|run| charts::of_workload(results, run, run.workload(id)?));
-        all.push((id, chart));
+    for ((name, title, heading), (id, metric, _)) in PROOF_CHARTS.into_iter().zip(PROOF_ROWS) {
+        let row = largest(results, id, metric).map(|row| Row { title: heading.to_owned(), ..row });
+        all.push((name, charts::of_rows(results, title, row.as_slice(), &PROOF, NARROW)));
     }
-    all
+    all.extend(CHARTS.map(|id| (id, charts::of_workload(results, id))));
+    all.into_iter().map(|(name, chart)| (name, chart.map(|chart| chart.svg()))).collect()
 }
 
-/// The machine, and how and when it was measured, in one line; `None` if nothing was run.
-pub fn machine(results: &Results) -> Option<String> {
-    let conditions = results.runs.values().map(conditions).collect::<BTreeSet<String>>();
-    let conditions = match conditions.len() {
-        0 => return None,
-        1 => conditions.into_iter().collect(),
-        _ => {
-            let named = results.runs.iter().map(|(id, run)| format!("{id}: {}", self::conditions(run)));
-            named.collect::<Vec<_>>().join("; ")
-        }
-    };
+/// The machine, and how and when it was measured, in one line.
+pub fn machine(results: &Results) -> String {
     let Machine { cpu, cpus, memory_gib, kernel } = &results.machine;
-    Some(format!("{cpus} × {cpu}, {memory_gib} GiB, {kernel}; {conditions}."))
+    let runs = results.runs.iter().map(|(id, run)| format!("{id}: {}", conditions(run)));
+    format!("{cpus} × {cpu}, {memory_gib} GiB, {kernel}; {}.", runs.collect::<Vec<_>>().join("; "))
 }
 
 /// What is pinned where, how many rounds there were, and the days of measurement.
@@ -141,153 +130,62 @@ fn conditions(run: &Run) -> String {
     )
 }
 
-/// The three rows of the proof.
-fn proof_rows() -> [Row<'static>; 3] {
-    let row =
-        |title: &str, workload, metric| Row { title: title.to_owned(), workload, connections: None, metric };
-    [
-        row("CPU per request, file of 1 KiB, µs", "keep-alive", Metric::Cpu),
-        row("MUST requirements of HTTP/1.1 met", "conformance", Metric::MustMet),
-        row("Memory per idle connection, bytes", "idle", Metric::MemoryPerConnection),
-    ]
-}
-
-/// A row for the CPU time, memory or start time of each workload and number of connections of the experiment `servers`.
-/// Its title names the metric unless that is CPU time.
+/// A row for each workload, each of its [`COSTS`] and each number of connections of the experiment `servers`. Its title
+/// names the metric unless that is CPU time.
 fn server_rows(results: &Results) -> Vec<Row<'_>> {
     let mut rows = Vec::new();
-    let workloads = results.runs.get("servers").map_or(&[][..], |run| &run.workloads);
-    for workload in workloads.iter().filter(|workload| !["ab", "conformance"].contains(&&*workload.id)) {
+    let workloads = results.runs.get("servers").into_iter().flat_map(|run| &run.workloads);
+    // The table `ab` shows the workload `ab`.
+    for workload in workloads.filter(|workload| workload.id != "ab") {
         let cells = results.of_workload(&workload.id);
         let connections: BTreeSet<usize> = cells.map(|cell| cell.connections).collect();
-        let metrics: &[Metric] = match workload.metrics.first() {
-            Some(Metric::MemoryPerConnection) => &[Metric::MemoryPerConnection, Metric::MemoryAtStart],
-            first => first.map_or(&[], std::slice::from_ref),
-        };
-        for metric in metrics {
-            for connections in &connections {
-                let row = row(results, workload, *connections, *metric);
-                let title = row.title.replace(&format!(": {}", Metric::Cpu.heading()), "");
-                rows.push(Row { title, ..row });
-            }
+        for metric in workload.metrics.iter().filter(|metric| COSTS.contains(metric)) {
+            let row = |connections: &usize| row(results, workload, *connections, *metric);
+            let all = connections.iter().map(row);
+            rows.extend(all.map(|row| if *metric == Metric::Cpu { row } else { row.with_metric() }));
         }
     }
     rows
 }
 
-/// The rows of [`ARCHITECTURE_ROWS`] that were measured.
-fn architecture_rows(results: &Results) -> Vec<Row<'_>> {
-    let row = |(id, metric): (&str, Metric)| {
-        let connections = results.of_workload(id).map(|cell| cell.connections).max()?;
-        Some(row(results, results.run_of(id)?.workload(id)?, connections, metric))
-    };
-    ARCHITECTURE_ROWS.into_iter().filter_map(row).collect()
+/// A row for the largest number of connections of a workload; `None` if it was not measured.
+fn largest<'r>(results: &'r Results, id: &str, metric: Metric) -> Option<Row<'r>> {
+    let connections = results.of_workload(id).map(|cell| cell.connections).max()?;
+    Some(row(results, results.workload(id)?.1, connections, metric))
 }
 
-/// A row titled with the workload, the number of connections if there are several, and the metric.
-fn row<'r>(results: &'r Results, workload: &'r WorkloadLabel, connections: usize, metric: Metric) -> Row<'r> {
+/// A row titled with the workload and, if there are several, the number of connections.
+fn row<'r>(results: &Results, workload: &'r WorkloadLabel, connections: usize, metric: Metric) -> Row<'r> {
     let is_swept = results.of_workload(&workload.id).any(|cell| cell.connections != connections);
-    let connections_text = format!(", {} connections", thousands(connections as f64));
-    let connections_text = if is_swept { &connections_text } else { "" };
-    let title = format!("{}{connections_text}: {}", workload.title, metric.heading());
-    Row { title, workload: &workload.id, connections: Some(connections), metric }
+    let swept = format!("{}, {} connections", workload.title, thousands(connections as f64));
+    let title = if is_swept { swept } else { workload.title.clone() };
+    Row { title, workload: &workload.id, connections, metric }
+}
+
+impl Row<'_> {
+    /// The row with the metric and its unit in its title.
+    fn with_metric(self) -> Self {
+        Row { title: format!("{}: {}", self.title, self.metric.heading()), ..self }
+    }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::super::results::tests::{cell, cpu, results, workload};
-    use super::super::table::Field;
+mod tests {
+    use super::super::results::tests::results;
     use super::*;
-
-    /// Makes results that have numbers for each figure and chart.
-    pub(in crate::report) fn complete() -> Results {
-        let mut results = results(Vec::new());
-        let mut architectures = results.runs["servers"].clone();
-        let run = results.runs.get_mut("servers").unwrap();
-        run.workloads[0].earlier_date = Some("2026-01-01T00:00:00Z".into());
-        run.workloads.extend([
-            workload("idle", &[Metric::MemoryPerConnection]),
-            workload("ab", &[Metric::Throughput]),
-            workload("conformance", &[Metric::MustMet]),
-        ]);
-        let cells = [
-            cpu("httpd", &[4.0, 5.0, 9.0]),
-            cpu("nginx", &[8.0, 20.0, 12.0]),
-            cell(("crowd", "httpd", 64), Metric::Cpu, &[5.5]),
-            cell(("crowd", "httpd", 1000), Metric::Cpu, &[6.5]),
-            cell(("idle", "httpd", 5000), Metric::MemoryPerConnection, &[292.0]),
-            cell(("ab", "nginx", 100), Metric::Throughput, &[16_000.0]),
-            cell(("ab", "httpd", 100), Metric::Throughput, &[20_000.0]),
-            cell(("conformance", "httpd", 1), Metric::MustMet, &[80.0]),
-        ];
-        results.cells.extend(cells);
-        results.cells.last_mut().unwrap().samples[0].values.insert(Metric::MustTotal, 87.0);
-
-        architectures.subjects[0].id = "loop".into();
-        architectures.workloads =
-            CHARTS.iter().chain(&BYSTANDER[..3]).map(|id| workload(id, &[Metric::P99])).collect();
-        for workload in &architectures.workloads {
-            results.cells.push(cell((&workload.id, "loop", 10), Metric::P99, &[1.5, 2.5]));
-        }
-        results.cells.push(cell(("beside-none", "loop", 5), Metric::P99, &[9.0]));
-        results.runs.insert("architectures".into(), architectures);
-        results
-    }
-
-    /// Compares the rows of a figure, with fields separated by `|` and notes in parentheses.
-    fn check(name: &str, head: &str, rows: &[&str]) {
-        let Some(Figure::Table(table)) = figure(&complete(), name) else { panic!("{name}") };
-        assert_eq!(table.head.join("|"), head);
-        let text = |field: &Field| match field.note.as_str() {
-            "" => field.text.clone(),
-            note => format!("{} ({note})", field.text),
-        };
-        let rows_are = table.rows.iter().map(|row| row.iter().map(text).collect::<Vec<_>>().join("|"));
-        assert_eq!(rows_are.collect::<Vec<_>>(), rows);
-    }
-
-    #[test]
-    fn tables_have_the_numbers_of_their_cells() {
-        let rows = [
-            "CPU per request, file of 1 KiB, µs|5.00 (4.00–9.00)|12.0 (8.00–20.0)",
-            "MUST requirements of HTTP/1.1 met|80 of 87|–",
-            "Memory per idle connection, bytes|292 (292–292)|–",
-        ];
-        check("proof", "|httpd|nginx", &rows);
-        let rows = [
-            "Title of keep-alive|5.00 (0.50× (0.25–0.75))|12.0",
-            "Title of crowd, 64 connections|5.50|–",
-            "Title of crowd, 1,000 connections|6.50|–",
-            "Title of idle: memory per connection, bytes|292|–",
-        ];
-        check("cpu", "|httpd|nginx", &rows);
-        check("libraries", "|httpd|nginx", &rows);
-        let rows = ["httpd|20,000|20,000–20,000|1.25", "nginx|16,000|16,000–16,000|1.00"];
-        check("ab", "server|requests/s|min–max|÷ nginx", &rows);
-        check("conformance", "server|MUST met", &["httpd|80 of 87"]);
-        let row = |id| format!("Title of {id}: 99th percentile of latency, ms|2.00 (1.50–2.50)");
-        let rows = ["beside-none, 10 connections", "beside-offloaded", "beside-inline"].map(row);
-        check("architectures", "|httpd", &rows.each_ref().map(String::as_str));
-    }
-
-    #[test]
-    fn describes_machine_and_runs() {
-        let Some(Figure::Line(line)) = figure(&complete(), "machine") else { panic!() };
-        let architectures = "servers on CPU 0, driver on CPU 1, medians of 3 interleaved rounds, 2026-01-02";
-        let servers = format!("{}1 and 2026-01-02", &architectures[..architectures.len() - 1]);
-        let machine = "2 × a <fast> one, 23.5 GiB, Linux 6";
-        assert_eq!(line, format!("{machine}; architectures: {architectures}; servers: {servers}."));
-        let alike = results(Vec::new());
-        assert_eq!(super::machine(&alike), Some(format!("{machine}; {architectures}.")));
-    }
 
     #[test]
     fn nothing_measured_gives_no_figure_and_no_chart() {
-        let nothing = Results { runs: [].into(), ..results(Vec::new()) };
-        assert!(NAMES.iter().all(|name| figure(&nothing, name).is_none()));
+        let some = results();
+        let nothing = Results { cells: Vec::new(), ..some.clone() };
+        let is_there = |results: &Results, name: &str| figure(results, name, false).is_some();
+        assert!(
+            NAMES
+                .iter()
+                .all(|name| is_there(&some, name) && is_there(&nothing, name) == (*name == "machine"))
+        );
+        assert!(all_charts(&some).iter().all(|(_, chart)| chart.is_some()));
         assert!(all_charts(&nothing).iter().all(|(_, chart)| chart.is_none()));
-        assert!(NAMES.iter().all(|name| figure(&complete(), name).is_some()));
-        assert!(all_charts(&complete()).iter().all(|(_, chart)| chart.is_some()));
-        assert_eq!(figure(&complete(), "beauty"), None);
+        assert!(!is_there(&some, "beauty"));
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// A kind of number that a measurement yields. Samples store it in the unit that [`unit`](Metric::unit) names.
+/// A kind of number that a measurement yields. Samples store it in the unit of its [heading](Metric::heading).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Metric {
@@ -56,16 +56,6 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// The title in tables and charts, without the unit.
-    pub fn title(self) -> &'static str {
-        self.description().0
-    }
-
-    /// The unit, or `""` for a plain number.
-    pub fn unit(self) -> &'static str {
-        self.description().1
-    }
-
     /// Title and unit, as a column or a chart is headed.
     pub fn heading(self) -> String {
         match self.description() {
@@ -171,14 +161,11 @@ mod tests {
         let check = |metric: Metric, value: f64, expected: &str| assert_eq!(metric.format(value), expected);
         check(Metric::Throughput, 0.0, "0");
         check(Metric::Throughput, 999.6, "1,000");
-        check(Metric::Throughput, 1_234_567.0, "1,234,567");
         check(Metric::P99, 0.0456, "0.05");
         check(Metric::P99, 9.996, "10.0");
         check(Metric::P99, 45.67, "45.7");
         check(Metric::P99, 99.97, "100");
-        check(Metric::P99, 4567.8, "4,568");
-        check(Metric::Memory, -4567.8, "-4,568");
-        check(Metric::Fairness, 0.456, "0.46");
+        check(Metric::Memory, -1_234_567.8, "-1,234,568");
         check(Metric::Busy, 45.6, "46");
     }
 
@@ -187,7 +174,5 @@ mod tests {
         for metric in Metric::value_variants() {
             assert_eq!(serde_json::to_string(metric).unwrap(), format!("\"{metric}\""));
         }
-        assert_eq!(Metric::MemoryPerConnection.to_string(), "memory-per-connection");
-        assert_eq!([Metric::Cpu, Metric::Threads].map(Metric::heading), ["CPU per request, µs", "threads"]);
     }
 }

@@ -3,18 +3,17 @@
 //! A results file describes itself (titles, colours, metrics), so this module knows no server and no workload, except for
 //! the choice of [`figures`] that documents show.
 
-pub mod axis;
-pub mod charts;
+mod axis;
+mod charts;
 pub mod compare;
 pub mod figures;
-pub mod file;
+mod file;
 pub mod metric;
-pub mod page;
-pub mod plot;
+mod page;
+mod plot;
 pub mod publish;
 pub mod results;
 pub mod table;
 
-pub use file::Unusable;
 pub use metric::Metric;
 pub use results::{Cell, Colour, Machine, Results, Run, Sample, Spread, SubjectLabel, WorkloadLabel};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::axis::{Axis, label};
-use super::results::{Colour, Spread};
+use super::results::{Colour, Spread, SubjectLabel};
 use super::table::escape;
 
 /// The style sheet of all charts. Its rules apply only inside an element of the class `chart`.
@@ -35,7 +35,7 @@ const DOT_ROW: f64 = 34.0;
 
 /// A picture: a title, a legend if colours need one, and panels one below the other.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Chart {
+pub struct Chart<'a> {
     /// The title, also for readers who hear it.
     pub title: String,
     /// What the chart shows, in sentences; only for readers who hear it.
@@ -43,45 +43,38 @@ pub struct Chart {
     /// The width in pixels.
     pub width: f64,
     /// The diagrams.
-    pub panels: Vec<Panel>,
+    pub panels: Vec<Panel<'a>>,
 }
 
 /// One diagram of a chart.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Panel {
+pub struct Panel<'a> {
     /// What its numbers are, with the unit.
     pub heading: String,
-    /// The data.
+    /// How the points are drawn.
     pub marks: Marks,
+    /// The data.
+    pub points: Vec<Point<'a>>,
 }
 
-/// The data of a diagram, and how it is drawn.
-#[derive(Clone, Debug, PartialEq)]
+/// How the points of a diagram are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Marks {
-    /// A horizontal bar from 0 for each point, with the name of the series and the number.
-    Bars(Vec<Series>),
-    /// A line for each series over the number of connections.
-    Lines(Vec<Series>),
-    /// Rows of dots on one logarithmic scale of ratios, with a line at 1. Each row has a title and its series.
-    Dots(Vec<(String, Vec<Series>)>),
+    /// A horizontal bar from 0 for each point, with the title of the subject and the number.
+    Bars,
+    /// A line for each subject over the number of connections. Points of a subject stand together, by connections.
+    Lines,
+    /// Dots on one logarithmic scale of ratios, with a line at 1. Successive points with the same title share a row.
+    Dots,
 }
 
-/// The values of one subject in a diagram.
+/// A value of a diagram.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Series {
-    /// The name in the legend or before the bar.
-    pub name: String,
-    /// The colour of bars, lines and dots.
-    pub colour: Colour,
-    /// Whether the name before a bar is bold.
-    pub is_bold: bool,
-    /// The values by number of connections, ascending.
-    pub points: Vec<Point>,
-}
-
-/// A value of a series.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Point {
+pub struct Point<'a> {
+    /// The title of its row of dots; bars and lines have none.
+    pub row: &'a str,
+    /// The subject: its title, its colour, and whether it is bold.
+    pub subject: &'a SubjectLabel,
     /// The number of connections.
     pub connections: usize,
     /// The median and the extremes of the rounds.
@@ -98,16 +91,20 @@ struct Canvas {
     y: f64,
 }
 
-impl Chart {
+impl Chart<'_> {
     /// Draws the chart as an SVG document, which can also stand in an HTML page.
     pub fn svg(&self) -> String {
         let mut canvas = Canvas { svg: String::new(), width: self.width, y: MARGIN };
-        for line in wrap(&self.title, canvas.characters(LARGE)) {
-            canvas.line_of_text("title", LARGE, &line);
-        }
-        canvas.legend(&self.legend());
-        for panel in &self.panels {
-            canvas.panel(panel);
+        canvas.paragraph("title", LARGE, &self.title);
+        canvas.legend(&self.panels);
+        for Panel { heading, marks, points } in &self.panels {
+            canvas.y += 8.0;
+            canvas.paragraph("heading", SMALL, heading);
+            match marks {
+                Marks::Bars => canvas.bars(points),
+                Marks::Lines => canvas.lines(points),
+                Marks::Dots => canvas.dots(points),
+            }
         }
         let (width, height) = (self.width, (canvas.y + MARGIN).round());
         format!(
@@ -119,59 +116,53 @@ impl Chart {
             canvas.svg
         )
     }
-
-    /// The names and colours that the panels do not explain themselves.
-    fn legend(&self) -> Vec<(&str, Colour)> {
-        let mut legend: Vec<(&str, Colour)> = Vec::new();
-        for panel in &self.panels {
-            let series: Vec<&Series> = match &panel.marks {
-                Marks::Bars(_) => Vec::new(),
-                Marks::Lines(lines) => lines.iter().collect(),
-                Marks::Dots(rows) => rows.iter().flat_map(|(_, series)| series).collect(),
-            };
-            for Series { name, colour, .. } in series {
-                if !legend.contains(&(name, *colour)) {
-                    legend.push((name, *colour));
-                }
-            }
-        }
-        legend
-    }
 }
 
 impl Canvas {
-    /// Draws a panel with its heading below what is there, and moves down.
-    fn panel(&mut self, panel: &Panel) {
-        self.y += 8.0;
-        for line in wrap(&panel.heading, self.characters(SMALL)) {
-            self.line_of_text("heading", SMALL, &line);
+    /// Draws a dot and a name for each subject of lines and dots, in as many lines as it takes.
+    fn legend(&mut self, panels: &[Panel<'_>]) {
+        let explained = panels.iter().filter(|panel| panel.marks != Marks::Bars);
+        let mut subjects: Vec<&SubjectLabel> = Vec::new();
+        for Point { subject, .. } in explained.flat_map(|panel| &panel.points) {
+            if !subjects.contains(subject) {
+                subjects.push(subject);
+            }
         }
-        match &panel.marks {
-            Marks::Bars(bars) => self.bars(bars),
-            Marks::Lines(lines) => self.lines(lines),
-            Marks::Dots(rows) => self.dots(rows),
+        if subjects.is_empty() {
+            return;
         }
+        self.y += 4.0;
+        let mut x = MARGIN;
+        for SubjectLabel { title, colour, .. } in subjects {
+            let width = 16.0 + width_of(title);
+            if x + width > self.width - MARGIN {
+                (x, self.y) = (MARGIN, self.y + SMALL + 6.0);
+            }
+            self.dot(*colour, x + 5.0, self.y + 7.0);
+            self.text(x + 14.0, self.y + 11.0, "", title);
+            x += width + 14.0;
+        }
+        self.y += SMALL + 6.0;
     }
 
     /// Draws bars with names on their left and numbers on their right.
-    fn bars(&mut self, series: &[Series]) {
-        let bars = || series.iter().flat_map(|series| series.points.iter().map(move |point| (series, point)));
-        let longest_name = series.iter().map(|series| width_of(&series.name)).fold(0.0, f64::max);
-        let longest_number = bars().map(|(_, point)| width_of(&point.number)).fold(0.0, f64::max);
+    fn bars(&mut self, points: &[Point<'_>]) {
+        let longest_name = greatest(points.iter().map(|point| width_of(&point.subject.title)));
+        let longest_number = greatest(points.iter().map(|point| width_of(&point.number)));
         let (left, right) = (MARGIN + longest_name + 8.0, self.width - MARGIN - longest_number - 8.0);
-        let highest = bars().map(|(_, point)| point.spread.high).fold(0.0, f64::max);
+        let highest = greatest(points.iter().map(|point| point.spread.high));
         let share = |value: f64| if highest > 0.0 { value.max(0.0) / highest } else { 0.0 };
         let x = |value: f64| left + share(value) * (right - left);
         self.y += 6.0;
-        for (Series { name, colour, is_bold, .. }, Point { spread, number, .. }) in bars() {
+        for Point { subject, spread, number, .. } in points {
             let (top, baseline) = (self.y, self.y + BAR - 3.0);
-            let bold = if *is_bold { "bold" } else { "" };
-            self.text(left - 8.0, baseline, format!("end {bold}").trim_end(), name);
+            let bold = if subject.is_ours { "bold" } else { "" };
+            self.text(left - 8.0, baseline, format!("end {bold}").trim_end(), &subject.title);
             // A bar of no length at all would look like a missing one.
             let width = (x(spread.median) - left).max(1.0);
             self.draw(format_args!(
                 "<rect class=\"{}\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{BAR}\"/>",
-                class_of(*colour)
+                class_of(subject.colour)
             ));
             let (low, high, middle) = (x(spread.low), x(spread.high), top + BAR / 2.0);
             self.segment("spread", (low, middle), (high, middle));
@@ -181,14 +172,12 @@ impl Canvas {
     }
 
     /// Draws axes, grid, lines, and whiskers for the spread.
-    fn lines(&mut self, lines: &[Series]) {
-        let points = || lines.iter().flat_map(|line| &line.points);
-        let connections: BTreeSet<usize> = points().map(|point| point.connections).collect();
-        let connections: Vec<usize> = connections.into_iter().collect();
+    fn lines(&mut self, points: &[Point<'_>]) {
+        let connections: BTreeSet<usize> = points.iter().map(|point| point.connections).collect();
         let across = Axis::at(&connections);
-        let up = Axis::fitting(&points().map(|point| point.spread).collect::<Vec<_>>());
+        let up = Axis::fitting(&points.iter().map(|point| point.spread).collect::<Vec<_>>());
 
-        let left = MARGIN + up.ticks.iter().map(|tick| width_of(&label(*tick))).fold(0.0, f64::max) + 8.0;
+        let left = MARGIN + greatest(up.ticks.iter().map(|tick| width_of(&label(*tick)))) + 8.0;
         let (top, right) = (self.y + 8.0, self.width - MARGIN);
         let bottom = top + LINES;
         let x = |connections: usize| across.position(connections as f64, (left, right));
@@ -206,28 +195,27 @@ impl Canvas {
             self.text(x(connections), bottom + 16.0, "middle", &label(connections as f64));
         }
         self.text(right, bottom + 31.0, "note end", "connections");
-        for line in lines {
-            let class = class_of(line.colour);
-            let at = |point: &Point| (x(point.connections), y(point.spread.median));
-            let path = line.points.iter().map(at).map(|(x, y)| format!("{x:.1},{y:.1}")).collect::<Vec<_>>();
+        for line in points.chunk_by(|a, b| a.subject == b.subject) {
+            let colour = line[0].subject.colour;
+            let at = |point: &Point<'_>| (x(point.connections), y(point.spread.median));
+            let path = line.iter().map(at).map(|(x, y)| format!("{x:.1},{y:.1}")).collect::<Vec<_>>();
+            let class = class_of(colour);
             self.draw(format_args!("<polyline class=\"{class} line\" points=\"{}\"/>", path.join(" ")));
-            for point in &line.points {
+            for point in line {
                 let (x, median) = at(point);
-                let ends = [point.spread.low, point.spread.high].map(|value| (x, y(value)));
-                self.segment(&format!("{class} whisker"), ends[0], ends[1]);
-                self.dot(&class, x, median);
+                self.whisker(colour, (x, y(point.spread.low)), (x, y(point.spread.high)));
+                self.dot(colour, x, median);
             }
         }
         self.y = bottom + 36.0;
     }
 
     /// Draws rows of dots over a grid of ratios.
-    fn dots(&mut self, rows: &[(String, Vec<Series>)]) {
-        let spread = |series: &Series| series.points.first().map(|point| point.spread);
-        let spreads: Vec<Spread> = rows.iter().flat_map(|(_, series)| series).filter_map(spread).collect();
-        let lowest = spreads.iter().map(|spread| spread.low).filter(|low| *low > 0.0).fold(1.0, f64::min);
-        let highest = spreads.iter().map(|spread| spread.high).fold(1.0, f64::max);
-        let axis = Axis::log(lowest, highest);
+    fn dots(&mut self, points: &[Point<'_>]) {
+        let rows: Vec<&[Point<'_>]> = points.chunk_by(|a, b| a.row == b.row).collect();
+        let lows = points.iter().map(|point| point.spread.low).filter(|low| *low > 0.0);
+        let highest = points.iter().map(|point| point.spread.high).fold(1.0, f64::max);
+        let axis = Axis::log(lows.fold(1.0, f64::min), highest);
         let (left, right) = (MARGIN + 10.0, self.width - MARGIN - 10.0);
         let x = |ratio: f64| axis.position(ratio, (left, right));
         let (top, bottom) = (self.y + 18.0, self.y + 22.0 + DOT_ROW * rows.len() as f64);
@@ -242,44 +230,29 @@ impl Canvas {
                 rightmost_label = x(*tick);
             }
         }
-        for (index, (title, series)) in rows.iter().enumerate() {
-            let baseline = top + 15.0 + index as f64 * DOT_ROW;
+        let mut baseline = top + 15.0;
+        for row in rows {
             let middle = baseline + 11.0;
-            self.text(MARGIN, baseline, "over", title);
+            self.text(MARGIN, baseline, "over", row[0].row);
             // The first of the legend is drawn last, and so lies on top.
-            for series in series.iter().rev() {
-                let Some(spread) = spread(series) else { continue };
-                let class = class_of(series.colour);
-                self.segment(&format!("{class} whisker"), (x(spread.low), middle), (x(spread.high), middle));
-                self.dot(&class, x(spread.median), middle);
+            for Point { subject, spread, .. } in row.iter().rev() {
+                self.whisker(subject.colour, (x(spread.low), middle), (x(spread.high), middle));
+                self.dot(subject.colour, x(spread.median), middle);
             }
+            baseline += DOT_ROW;
         }
         self.y = bottom + 18.0;
     }
 
-    /// Draws a dot and a name for each entry, in as many lines as it takes.
-    fn legend(&mut self, legend: &[(&str, Colour)]) {
-        let mut x = MARGIN;
-        for (index, (name, colour)) in legend.iter().enumerate() {
-            let width = 16.0 + width_of(name);
-            if x + width > self.width - MARGIN {
-                (x, self.y) = (MARGIN, self.y + SMALL + 6.0);
-            }
-            if index == 0 {
-                self.y += 4.0;
-            }
-            self.dot(&class_of(*colour), x + 5.0, self.y + 7.0);
-            self.text(x + 14.0, self.y + 11.0, "", name);
-            x += width + 14.0;
-        }
-        if !legend.is_empty() {
-            self.y += SMALL + 6.0;
-        }
+    /// Draws a dot around a point.
+    fn dot(&mut self, colour: Colour, x: f64, y: f64) {
+        let class = class_of(colour);
+        self.draw(format_args!("<circle class=\"{class} dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4.5\"/>"));
     }
 
-    /// Draws a dot around a point.
-    fn dot(&mut self, class: &str, x: f64, y: f64) {
-        self.draw(format_args!("<circle class=\"{class} dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4.5\"/>"));
+    /// Draws the spread of a value as a pale line through its dot.
+    fn whisker(&mut self, colour: Colour, low: (f64, f64), high: (f64, f64)) {
+        self.segment(&format!("{} whisker", class_of(colour)), low, high);
     }
 
     /// Draws a straight line between two points.
@@ -290,11 +263,14 @@ impl Canvas {
         ));
     }
 
-    /// Writes a line of text from the left margin, and moves down.
-    fn line_of_text(&mut self, class: &str, size: f64, text: &str) {
-        self.y += size + 2.0;
-        self.text(MARGIN, self.y, class, text);
-        self.y += 4.0;
+    /// Writes text from the left margin, in as many lines as it takes, and moves down.
+    fn paragraph(&mut self, class: &str, size: f64, text: &str) {
+        let characters = (self.width - 2.0 * MARGIN) / (size * CHARACTER);
+        for line in wrap(text, characters as usize) {
+            self.y += size + 2.0;
+            self.text(MARGIN, self.y, class, &line);
+            self.y += 4.0;
+        }
     }
 
     /// Draws text whose baseline begins, ends or has its middle at a point, as the class says.
@@ -308,11 +284,11 @@ impl Canvas {
         // Writing to a string cannot fail.
         let _ = writeln!(self.svg, "{element}");
     }
+}
 
-    /// How many characters of this font size fit into a line.
-    fn characters(&self, size: f64) -> usize {
-        ((self.width - 2.0 * MARGIN) / (size * CHARACTER)) as usize
-    }
+/// The greatest of these sizes; 0 if there are none.
+fn greatest(sizes: impl Iterator<Item = f64>) -> f64 {
+    sizes.fold(0.0, f64::max)
 }
 
 /// The approximate width of small text, in pixels.
@@ -322,19 +298,14 @@ fn width_of(text: &str) -> f64 {
 
 /// Breaks text into lines of at most this many characters, at spaces.
 fn wrap(text: &str, characters: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
+    let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
-        let is_full = lines.last().is_some_and(|line| {
-            !line.is_empty() && line.chars().count() + 1 + word.chars().count() > characters
-        });
-        if is_full {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= characters => {
                 line.push(' ');
+                line.push_str(word);
             }
-            line.push_str(word);
+            _ => lines.push(word.to_owned()),
         }
     }
     lines
@@ -347,84 +318,76 @@ fn class_of(colour: Colour) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::results::tests::results;
     use super::*;
 
-    fn exactly(value: f64) -> Spread {
-        Spread { low: value, median: value, high: value }
-    }
-
-    fn series(name: &str, colour: Colour, points: &[(usize, Spread)]) -> Series {
-        let point = |(connections, spread): &(usize, Spread)| Point {
-            connections: *connections,
-            spread: *spread,
-            number: spread.median.to_string(),
+    /// Draws points: row, subject (0: httpd, ours; 1: nginx), number of connections, and low, median and high.
+    fn draw(marks: Marks, points: &[(&'static str, usize, usize, [f64; 3])]) -> String {
+        let subjects = &results().runs["servers"].subjects;
+        let point = |(row, subject, connections, values): (_, usize, _, [f64; 3])| {
+            let [low, median, high] = values;
+            let (spread, number) = (Spread { low, median, high }, format!("{median}"));
+            Point { row, subject: &subjects[subject], connections, spread, number }
         };
-        Series { name: name.into(), colour, is_bold: false, points: points.iter().map(point).collect() }
+        let points = points.iter().copied().map(point).collect();
+        let panels = vec![Panel { heading: "heading".into(), marks, points }];
+        Chart { title: "a < b".into(), description: "about".into(), width: WIDE, panels }.svg()
     }
 
-    fn svg(title: &str, marks: Marks) -> String {
-        let panels = vec![Panel { heading: "heading".into(), marks }];
-        Chart { title: title.into(), description: "about".into(), width: WIDE, panels }.svg()
-    }
-
-    /// The values of an attribute of all elements with this start, in order.
-    fn attributes<'s>(svg: &'s str, element: &str, name: &str) -> Vec<&'s str> {
+    /// The numbers of an attribute of all elements with this start, in order.
+    fn numbers(svg: &str, element: &str, name: &str) -> Vec<f64> {
         let elements = svg.lines().filter(|line| line.starts_with(element));
-        let value =
-            |line: &'s str| line.split_once(&format!(" {name}=\"")).unwrap().1.split('"').next().unwrap();
-        elements.map(value).collect()
+        let values = elements.map(|line| line.split_once(&format!(" {name}=\"")).unwrap().1);
+        let values = values.flat_map(|value| value.split('"').next().unwrap().split([' ', ',']));
+        values.map(|number| number.parse().unwrap()).collect()
     }
 
     #[test]
     fn bars_are_proportional_to_the_values() {
-        let bar = |name, median, high| series(name, Colour::Blue, &[(1, Spread { low: 0.0, median, high })]);
-        let bars = vec![bar("one", 5.0, 5.0), bar("two", 10.0, 20.0), bar("nil", 0.0, 0.0)];
-        let svg = svg("a < b", Marks::Bars(bars));
-        let widths = attributes(&svg, "<rect class=\"blue\"", "width").into_iter();
-        let widths: Vec<f64> = widths.map(|width| width.parse().unwrap()).collect();
-        assert!((widths[1] / widths[0] - 2.0).abs() < 0.01, "{widths:?}");
-        assert_eq!(widths[2], 1.0, "an empty bar is still seen");
-        assert!(svg.contains("<title>a &lt; b</title>\n<desc>about</desc>"), "{svg}");
-        assert!(svg.contains(">10</text>"), "{svg}");
+        let bar = |subject, median, high| ("", subject, 1, [0.0, median, high]);
+        let svg = draw(Marks::Bars, &[bar(0, 5.0, 5.0), bar(1, 10.0, 20.0), bar(1, 0.0, 0.0)]);
+        let widths = numbers(&svg, "<rect class=\"blue\"", "width");
+        let others = numbers(&svg, "<rect class=\"grey\"", "width");
+        assert!((others[0] / widths[0] - 2.0).abs() < 0.01, "{svg}");
+        assert_eq!(others[1], 1.0, "an empty bar is still seen");
+        assert!(
+            svg.contains("<title>a &lt; b</title>\n<desc>about</desc>") && svg.contains(">10</text>"),
+            "{svg}"
+        );
+        assert!(svg.contains("class=\"end bold\"") && svg.contains(">httpd</text>"), "{svg}");
         // Bars name themselves: there is no legend.
         assert!(!svg.contains("<circle"), "{svg}");
     }
 
     #[test]
     fn a_line_has_its_points_and_an_entry_in_the_legend() {
-        let line = |name, colour, [first, last]: [f64; 2]| {
-            series(name, colour, &[(1, exactly(first)), (1000, exactly(last))])
-        };
-        let lines = vec![line("slow", Colour::Orange, [2.0, 4.0]), line("fast", Colour::Sky, [8.0, 8.0])];
-        let svg = svg("lines", Marks::Lines(lines));
-        let points = attributes(&svg, "<polyline", "points");
-        let y = |point: &str| point.split_once(',').unwrap().1.parse::<f64>().unwrap();
-        let heights: Vec<f64> = points.iter().flat_map(|points| points.split(' ').map(y)).collect();
+        let point = |subject, connections, value| ("", subject, connections, [value; 3]);
+        let points = [point(0, 1, 2.0), point(0, 1000, 4.0), point(1, 1, 8.0), point(1, 1000, 8.0)];
+        let svg = draw(Marks::Lines, &points);
+        let [_, a, _, b, _, c, _, d] = numbers(&svg, "<polyline", "points")[..] else { panic!("{svg}") };
         // A larger value is higher up, where y is less; the axis is linear from 0 to 8.
-        assert!(heights[0] > heights[1] && heights[1] > heights[2], "{heights:?}");
-        assert!((heights[0] - heights[1] - (heights[1] - heights[2]) / 2.0).abs() < 0.2, "{heights:?}");
-        assert_eq!(heights[2], heights[3]);
-        assert_eq!(attributes(&svg, "<circle", "class").len(), 2 + 4);
-        for text in [">slow<", ">fast<", ">1000<", ">connections<", ">heading<"] {
+        assert!(a > b && b > c && c == d && (a - b - (b - c) / 2.0).abs() < 0.2, "{svg}");
+        assert_eq!(numbers(&svg, "<circle", "r").len(), 2 + 4);
+        for text in [">httpd<", ">nginx<", ">1000<", ">connections<", ">heading<"] {
             assert!(svg.contains(text), "{text}: {svg}");
         }
     }
 
     #[test]
     fn dots_lie_left_and_right_of_the_line_at_one() {
-        let dot = |ratio| series("name", Colour::Green, &[(1, exactly(ratio))]);
-        let svg = svg("dots", Marks::Dots(vec![("row".into(), vec![dot(0.5), dot(2.0)])]));
-        let number = |text: &str| text.parse::<f64>().unwrap();
-        let one = number(attributes(&svg, "<line class=\"one\"", "x1")[0]);
-        // The first circle is the legend; the last dot of a row is drawn first.
-        let x: Vec<f64> = attributes(&svg, "<circle", "cx").into_iter().skip(1).map(number).collect();
-        assert!(x[0] > one && x[1] < one && (x[0] - one - (one - x[1])).abs() < 0.2, "{one} {x:?}");
+        let dot = |row, subject, ratio| (row, subject, 1, [ratio; 3]);
+        let svg = draw(Marks::Dots, &[dot("a", 0, 0.5), dot("a", 1, 2.0), dot("b", 0, 1.0)]);
+        let one = numbers(&svg, "<line class=\"one\"", "x1")[0];
+        // The first circles are the legend; the last dot of a row is drawn first.
+        let x = &numbers(&svg, "<circle", "cx")[2..];
+        assert!(x[0] > one && x[1] < one && (x[0] - one - (one - x[1])).abs() < 0.2 && x[2] == one, "{svg}");
+        let y = &numbers(&svg, "<circle", "cy")[2..];
+        assert!(y[0] == y[1] && y[1] < y[2] && svg.contains(">a</text>"), "{svg}");
     }
 
     #[test]
     fn breaks_lines_at_spaces() {
         let check = |text: &str, lines: &[&str]| assert_eq!(wrap(text, 10), lines);
-        check("", &[""]);
         check("one two", &["one two"]);
         check("one two three four", &["one two", "three four"]);
         check("extraordinarily long", &["extraordinarily", "long"]);
@@ -433,8 +396,7 @@ mod tests {
     #[test]
     fn every_colour_has_a_rule_in_light_and_dark() {
         use Colour::{Blue, Brown, Green, Grey, Orange, Purple, Silver, Sky, Vermilion};
-        let all = [Blue, Sky, Green, Vermilion, Orange, Purple, Brown, Grey, Silver];
-        for colour in all {
+        for colour in [Blue, Sky, Green, Vermilion, Orange, Purple, Brown, Grey, Silver] {
             assert_eq!(STYLE.matches(&format!(".chart .{} {{", class_of(colour))).count(), 2, "{colour:?}");
         }
     }

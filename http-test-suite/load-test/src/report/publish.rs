@@ -4,9 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::figures::{self, Figure};
+use super::figures::{self, NAMES};
+use super::file;
 use super::results::Results;
-use super::table::escape;
 
 /// The documents that have figures, beside the pages in `www`.
 const DOCUMENTS: [&str; 5] = [
@@ -48,13 +48,11 @@ pub fn publish(root: &Path, results: &Results, is_check: bool) -> Result<Vec<Pat
     targets.retain(|(path, contents)| fs::read_to_string(path).ok() != *contents);
     if !is_check {
         for (path, contents) in &targets {
-            let written = match contents {
-                Some(contents) => {
-                    path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, contents))
-                }
-                None => fs::remove_file(path),
-            };
-            written.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+            match contents {
+                Some(contents) => file::write(path, contents)?,
+                None => fs::remove_file(path)
+                    .map_err(|error| format!("{} cannot be removed: {error}", path.display()))?,
+            }
         }
     }
     Ok(targets.into_iter().map(|(path, _)| path).collect())
@@ -81,7 +79,7 @@ fn charts(root: &Path, results: &Results) -> Result<Vec<Target>, String> {
     let mut targets = Vec::new();
     for (name, chart) in figures::all_charts(results) {
         let chart = chart.ok_or_else(|| format!("the results have no numbers for the chart {name}"))?;
-        targets.push((directory.join(format!("{name}.svg")), Some(chart.svg())));
+        targets.push((directory.join(format!("{name}.svg")), Some(chart)));
     }
     let is_stale = |path: &PathBuf| targets.iter().all(|(target, _)| target != path);
     let stale: Vec<PathBuf> = files_in(&directory, "svg").into_iter().filter(is_stale).collect();
@@ -109,17 +107,11 @@ fn with_figures(text: &str, is_html: bool, results: &Results) -> Result<String, 
         if old.contains(START) {
             return Err(format!("no {END} between the marker {name} and the next"));
         }
-        if !figures::NAMES.contains(&name) {
-            return Err(format!("no figure is named {name}; there are {}", figures::NAMES.join(", ")));
+        if !NAMES.contains(&name) {
+            return Err(format!("no figure is named {name}; there are {}", NAMES.join(", ")));
         }
-        let figure = figures::figure(results, name);
+        let figure = figures::figure(results, name, is_html);
         let figure = figure.ok_or_else(|| format!("the results have no numbers for the figure {name}"))?;
-        let figure = match figure {
-            Figure::Table(table) if is_html => table.html(),
-            Figure::Table(table) => format!("\n{}\n", table.markdown()),
-            Figure::Line(line) if is_html => format!("{}\n", escape(&line)),
-            Figure::Line(line) => format!("{line}\n"),
-        };
         new += &format!("{before}{START}{name} -->\n{figure}{END}");
         rest = after;
     }
@@ -128,37 +120,35 @@ fn with_figures(text: &str, is_html: bool, results: &Results) -> Result<String, 
 
 #[cfg(test)]
 mod tests {
-    use super::super::figures::tests::complete;
+    use super::super::results::tests::results;
     use super::*;
 
     #[test]
     fn replaces_only_what_stands_between_markers() {
-        let check = |text: &str, expected: Result<&str, &str>| {
-            let new = with_figures(text, false, &complete());
+        let check = |text: &str, is_html: bool, expected: Result<&str, &str>| {
+            let new = with_figures(text, is_html, &results());
             assert_eq!(new.as_deref().map_err(String::as_str), expected, "{text}");
         };
-        let table = "| server    | MUST met |\n| --------- | -------: |\n| **httpd** | 80 of 87 |\n";
-        let new = format!("a\n<!-- figures: conformance -->\n\n{table}\n<!-- end of figures -->\nb\n");
-        check("a\n<!-- figures: conformance -->\nold\n<!-- end of figures -->\nb\n", Ok(&new));
-        check(&new, Ok(&new));
-        check("no markers", Ok("no markers"));
+        // Documents that have all figures, each followed by other text.
+        for (document, is_html) in [
+            (include_str!("../../tests/report/figures.md"), false),
+            (include_str!("../../tests/report/figures.html"), true),
+        ] {
+            check(document, is_html, Ok(document));
+            check(&document.replace(['0', '5'], "?\n"), is_html, Ok(document));
+        }
         let missing = "no <!-- end of figures --> between the marker ab and the next";
-        check("<!-- figures: ab --><!-- figures: ab --><!-- end of figures -->", Err(missing));
-        check("<!-- figures: ab -->", Err("no <!-- end of figures --> after the marker ab"));
-        check("<!-- figures: ab", Err("a marker is not closed by -->"));
-        let names = figures::NAMES.join(", ");
-        let unknown = format!("no figure is named speed; there are {names}");
-        check("<!-- figures: speed --><!-- end of figures -->", Err(&unknown));
-        let html =
-            with_figures("<!-- figures: machine --><!-- end of figures -->", true, &complete()).unwrap();
-        assert!(html.starts_with("<!-- figures: machine -->\n2 × a &lt;fast&gt; one, "), "{html}");
+        check("<!-- figures: ab --><!-- figures: ab --><!-- end of figures -->", false, Err(missing));
+        check("<!-- figures: ab -->", false, Err("no <!-- end of figures --> after the marker ab"));
+        check("<!-- figures: ab", false, Err("a marker is not closed by -->"));
+        let unknown = format!("no figure is named speed; there are {}", NAMES.join(", "));
+        check("<!-- figures: speed --><!-- end of figures -->", false, Err(&unknown));
     }
 
     #[test]
     fn reports_figures_without_numbers() {
-        let mut results = complete();
-        results.cells.retain(|cell| cell.workload != "ab");
-        let error = with_figures("<!-- figures: ab --><!-- end of figures -->", false, &results).unwrap_err();
+        let nothing = Results { cells: Vec::new(), ..results() };
+        let error = with_figures("<!-- figures: ab --><!-- end of figures -->", false, &nothing).unwrap_err();
         assert_eq!(error, "the results have no numbers for the figure ab");
     }
 
@@ -166,33 +156,29 @@ mod tests {
     fn writes_what_has_changed_and_nothing_in_a_check() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
-        let write = |path: &str, text: &str| {
-            fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
-            fs::write(root.join(path), text).unwrap();
-        };
+        let error = publish(root, &results(), true).unwrap_err();
+        assert!(error.contains("/README.md: cannot read: No such file"), "{error}");
         for document in DOCUMENTS {
-            write(document, "no figures\n");
+            file::write(&root.join(document), "no figures\n").unwrap();
         }
-        let error = publish(&root.join("nowhere"), &complete(), true).unwrap_err();
-        assert!(error.contains("nowhere/README.md: cannot read: No such file"), "{error}");
-
-        write("README.md", "<!-- figures: proof -->\n<!-- end of figures -->\n");
-        write("www/page.html", "<!-- figures: cpu -->\n<!-- end of figures -->\n");
-        write("www/charts/stale.svg", "<svg/>");
+        let marker = "<!-- figures: machine --><!-- end of figures -->";
+        for path in ["README.md", "www/page.html", "www/charts/stale.svg"] {
+            file::write(&root.join(path), marker).unwrap();
+        }
         let publish = |is_check| {
-            let changed = publish(root, &complete(), is_check).unwrap();
+            let changed = publish(root, &results(), is_check).unwrap();
             let name = |path: PathBuf| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
             changed.into_iter().map(name).collect::<Vec<_>>()
         };
         let expected = publish(true);
-        assert_eq!(expected[..3], ["README.md", "www/page.html", "www/charts/proof-cpu.svg"]);
+        assert_eq!(expected[..3], ["README.md", "www/page.html", "www/charts/cpu.svg"]);
         assert_eq!(expected[expected.len() - 2..], ["www/charts/stale.svg", RESULTS]);
         assert!(!root.join(RESULTS).exists() && root.join("www/charts/stale.svg").exists());
         assert_eq!(publish(false), expected);
-        assert_eq!(Results::read(&root.join(RESULTS)).unwrap(), complete());
+        assert_eq!(Results::read(&root.join(RESULTS)).unwrap(), results());
         assert!(!root.join("www/charts/stale.svg").exists() && root.join("www/charts/cpu.svg").exists());
         let page = fs::read_to_string(root.join("www/page.html")).unwrap();
-        assert!(page.contains("<td>Title of keep-alive</td>"), "{page}");
+        assert!(page.contains("2 × a &lt;fast&gt; one, "), "{page}");
         assert_eq!(publish(true), [""; 0]);
     }
 }

@@ -2,6 +2,7 @@
 //! never hold a path or a host name.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -137,7 +138,7 @@ pub struct Cell {
 pub struct Sample {
     /// The round, from 1. Samples of the same round were taken within the same minutes.
     pub round: usize,
-    /// The metrics that the measurement yields, each in its [unit](Metric::unit).
+    /// The metrics that the measurement yields, each in the unit of its [heading](Metric::heading).
     pub values: BTreeMap<Metric, f64>,
     /// Correct responses by worker; empty unless the subject names its workers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -159,9 +160,21 @@ pub struct Spread {
 }
 
 impl Results {
-    /// The run to which a workload belongs.
-    pub fn run_of(&self, workload: &str) -> Option<&Run> {
-        self.runs.values().find(|run| run.workload(workload).is_some())
+    /// The label of a workload, and the run that it belongs to.
+    pub fn workload(&self, id: &str) -> Option<(&Run, &WorkloadLabel)> {
+        let mut labels =
+            self.runs.values().flat_map(|run| run.workloads.iter().map(move |label| (run, label)));
+        labels.find(|(_, label)| label.id == id)
+    }
+
+    /// The label of the subject of a cell.
+    pub fn subject(&self, cell: &Cell) -> Option<&SubjectLabel> {
+        self.workload(&cell.workload)?.0.subject(&cell.subject)
+    }
+
+    /// The workloads of a run that have cells.
+    pub fn measured<'r>(&'r self, run: &'r Run) -> impl Iterator<Item = &'r WorkloadLabel> {
+        run.workloads.iter().filter(|label| self.of_workload(&label.id).next().is_some())
     }
 
     /// The cells of a workload, in the order of the file.
@@ -176,16 +189,11 @@ impl Results {
 
     /// Whether every measurement succeeded and every response was correct.
     pub fn all_correct(&self) -> bool {
-        self.cells.iter().all(|cell| cell.failures.is_empty() && cell.wrong().is_empty())
+        self.cells.iter().all(|cell| cell.faults().is_empty())
     }
 }
 
 impl Run {
-    /// The label of the workload with this name.
-    pub fn workload(&self, id: &str) -> Option<&WorkloadLabel> {
-        self.workloads.iter().find(|label| label.id == id)
-    }
-
     /// The label of the subject with this name.
     pub fn subject(&self, id: &str) -> Option<&SubjectLabel> {
         self.subjects.iter().find(|label| label.id == id)
@@ -200,10 +208,8 @@ impl Cell {
 
     /// The spread of a metric over the rounds; `None` if the cell has failures or a sample lacks the metric.
     pub fn spread(&self, metric: Metric) -> Option<Spread> {
-        if !self.failures.is_empty() {
-            return None;
-        }
-        Spread::of(self.samples.iter().map(|sample| sample.value(metric)).collect::<Option<Vec<f64>>>()?)
+        let values: Option<Vec<f64>> = self.samples.iter().map(|sample| sample.value(metric)).collect();
+        values.filter(|_| self.failures.is_empty()).and_then(Spread::of)
     }
 
     /// The median of a metric over the rounds; `None` if it has no [`spread`](Cell::spread).
@@ -216,15 +222,13 @@ impl Cell {
     /// A machine that is slower for some minutes is slower for both, so ratios vary less than values. `None` if a cell
     /// has failures, or no round of both has the metric with a base above 0.
     pub fn ratio(&self, base: &Cell, metric: Metric) -> Option<Spread> {
-        if !self.failures.is_empty() || !base.failures.is_empty() {
-            return None;
-        }
         let ratio = |sample: &Sample| {
             let pair = base.samples.iter().find(|pair| pair.round == sample.round)?;
             let (value, base) = (sample.value(metric)?, pair.value(metric)?);
             (base > 0.0).then_some(value / base)
         };
-        Spread::of(self.samples.iter().filter_map(ratio).collect())
+        let ratios = self.samples.iter().filter_map(ratio).collect();
+        if self.failures.is_empty() && base.failures.is_empty() { Spread::of(ratios) } else { None }
     }
 
     /// The requests of all rounds that had no correct response, by fault.
@@ -236,34 +240,38 @@ impl Cell {
         wrong
     }
 
+    /// What went wrong, in words: each failure, and each kind of wrong response with its number.
+    pub fn faults(&self) -> Vec<String> {
+        let failures = self.failures.iter().map(|failure| format!("FAILED {failure}"));
+        failures.chain(self.wrong().iter().map(|(fault, count)| format!("{count} × {fault}"))).collect()
+    }
+
     /// Whether in most rounds the driver was at its limit and the server was not: the server could do more.
     pub fn is_driver_bound(&self) -> bool {
-        let bound = self.samples.iter().filter(|sample| sample.is_driver_bound()).count();
-        bound * 2 > self.samples.len()
+        /// From this percentage of its time on the CPU, a program counts as being at its limit.
+        const LIMIT: f64 = 95.0;
+        let is_limited = |sample: &Sample, metric| sample.value(metric).is_some_and(|busy| busy > LIMIT);
+        let is_bound =
+            |sample: &&Sample| is_limited(sample, Metric::DriverBusy) && !is_limited(sample, Metric::Busy);
+        self.samples.iter().filter(is_bound).count() * 2 > self.samples.len()
+    }
+}
+
+/// Writes `workload / subject / connections`.
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} / {} / {}", self.workload, self.subject, self.connections)
     }
 }
 
 impl Sample {
     /// The value of a metric, in its unit; `None` if the measurement did not yield it.
     pub fn value(&self, metric: Metric) -> Option<f64> {
-        match metric {
-            Metric::Fairness => self.fairness(),
-            _ => self.values.get(&metric).copied(),
+        if metric != Metric::Fairness {
+            return self.values.get(&metric).copied();
         }
-    }
-
-    /// `None` for a single worker.
-    fn fairness(&self) -> Option<f64> {
         let (least, most) = (self.per_worker.values().min()?, self.per_worker.values().max()?);
         (self.per_worker.len() > 1 && *most > 0).then(|| *least as f64 / *most as f64)
-    }
-
-    /// Whether the driver was at its limit, and the server was not.
-    fn is_driver_bound(&self) -> bool {
-        /// From this percentage of its time on the CPU, a program counts as being at its limit.
-        const LIMIT: f64 = 95.0;
-        let busy = |metric| self.value(metric).unwrap_or(0.0);
-        busy(Metric::DriverBusy) > LIMIT && busy(Metric::Busy) < LIMIT
     }
 }
 
@@ -272,15 +280,8 @@ impl Spread {
     pub fn of(mut values: Vec<f64>) -> Option<Spread> {
         values.sort_by(f64::total_cmp);
         let (low, high) = (*values.first()?, *values.last()?);
-        let half = values.len() / 2;
-        let is_odd = values.len() % 2 == 1;
-        let median = if is_odd { values[half] } else { (values[half - 1] + values[half]) / 2.0 };
+        let median = (values[values.len() / 2] + values[(values.len() - 1) / 2]) / 2.0;
         Some(Spread { low, median, high })
-    }
-
-    /// Whether the ranges of two spreads overlap; then a difference may be chance.
-    pub fn overlaps(&self, other: &Spread) -> bool {
-        self.low <= other.high && other.low <= self.high
     }
 }
 
@@ -288,84 +289,50 @@ impl Spread {
 pub(super) mod tests {
     use super::*;
 
-    /// Makes results of one run with these cells, on two subjects: httpd (ours) and nginx.
-    pub(in crate::report) fn results(cells: Vec<Cell>) -> Results {
-        let subject = |id: &str, colour, is_ours| {
-            let version = format!("{id} 1.2");
-            SubjectLabel { id: id.into(), title: id.into(), version, colour, is_ours }
-        };
-        let run = Run {
-            date: "2026-01-02T03:04:05Z".into(),
-            rounds: 3,
-            seconds: 2.0,
-            workers: 1,
-            server_cpus: vec![0],
-            driver_cpus: vec![1],
-            workloads: vec![
-                workload("keep-alive", &[Metric::Cpu, Metric::Throughput]),
-                workload("crowd", &[Metric::Cpu, Metric::P99]),
-            ],
-            subjects: vec![subject("httpd", Colour::Blue, true), subject("nginx", Colour::Grey, false)],
-            left_out: vec!["h2o: not installed".into()],
-            ..Run::default()
-        };
-        let machine =
-            Machine { cpu: "a <fast> one".into(), cpus: 2, memory_gib: 23.5, kernel: "Linux 6".into() };
-        Results { version: VERSION, machine, runs: [("servers".into(), run)].into(), cells }
-    }
+    /// The results that tests use, as in a file: every figure has numbers in them, and some cells have faults.
+    pub(in crate::report) const FILE: &str = include_str!("../../tests/report/results.json");
 
-    /// Makes the label of a workload with a title and a description of its own.
-    pub(in crate::report) fn workload(id: &str, metrics: &[Metric]) -> WorkloadLabel {
-        let (title, description) = (format!("Title of {id}"), format!("Clients do {id}."));
-        WorkloadLabel { id: id.into(), title, description, metrics: metrics.into(), earlier_date: None }
+    /// Reads [`FILE`].
+    pub(in crate::report) fn results() -> Results {
+        Results::parse(FILE).unwrap()
     }
 
     /// Makes a cell whose rounds, numbered from 1, have these values of a metric; a NaN leaves the round out.
-    pub(in crate::report) fn cell(key: (&str, &str, usize), metric: Metric, values: &[f64]) -> Cell {
+    pub(in crate::report) fn cell(metric: Metric, values: &[f64]) -> Cell {
         let rounds = (1..).zip(values).filter(|(_, value)| !value.is_nan());
         let sample = |(round, value): (usize, &f64)| {
             let values = [(metric, *value)].into();
             Sample { round, values, ..Sample::default() }
         };
-        let (workload, subject, connections) = (key.0.into(), key.1.into(), key.2);
-        Cell { workload, subject, connections, samples: rounds.map(sample).collect(), failures: Vec::new() }
+        let samples = rounds.map(sample).collect();
+        Cell { workload: "crowd".into(), subject: "nginx".into(), connections: 64, samples, failures: vec![] }
     }
-
-    /// Makes a cell of the workload `keep-alive` with 64 connections, whose rounds have this CPU time.
-    pub(in crate::report) fn cpu(subject: &str, values: &[f64]) -> Cell {
-        cell(("keep-alive", subject, 64), Metric::Cpu, values)
-    }
-
-    const NONE: f64 = f64::NAN;
 
     #[test]
     fn the_spread_is_the_median_and_the_extremes() {
         let check = |values: &[f64], expected: Option<[f64; 3]>| {
-            let spread = cpu("httpd", values).spread(Metric::Cpu);
-            assert_eq!(
-                spread.map(|Spread { low, median, high }| [low, median, high]),
-                expected,
-                "{values:?}"
-            );
+            let spread = cell(Metric::Cpu, values).spread(Metric::Cpu);
+            assert_eq!(spread.map(|spread| [spread.low, spread.median, spread.high]), expected, "{values:?}");
         };
         check(&[5.0, 1.0, 3.0], Some([1.0, 3.0, 5.0]));
         check(&[5.0, 1.0, 3.0, 2.0], Some([1.0, 2.5, 5.0]));
-        check(&[7.0], Some([7.0, 7.0, 7.0]));
         check(&[], None);
-        let mut partial = cpu("httpd", &[1.0, 2.0]);
-        assert_eq!(partial.spread(Metric::P99), None);
+        let mut partial = cell(Metric::Cpu, &[1.0, 2.0]);
         partial.samples[0].values.insert(Metric::P99, 1.0);
         assert_eq!(partial.median(Metric::P99), None, "the second sample lacks it");
     }
 
     #[test]
     fn a_ratio_compares_samples_of_the_same_round() {
+        const NONE: f64 = f64::NAN;
         let check = |ours: &[f64], base: &[f64], expected: Option<[f64; 3]>| {
-            let ratio = cpu("httpd", ours).ratio(&cpu("nginx", base), Metric::Cpu);
-            let expected = expected.map(|[low, median, high]| Spread { low, median, high });
-            assert_eq!(ratio, expected, "{ours:?} {base:?}");
+            let ratio = cell(Metric::Cpu, ours).ratio(&cell(Metric::Cpu, base), Metric::Cpu);
+            assert_eq!(
+                ratio.map(|ratio| [ratio.low, ratio.median, ratio.high]),
+                expected,
+                "{ours:?} {base:?}"
+            );
         };
-        check(&[1.0, 2.0, 3.0], &[2.0, 4.0, 6.0], Some([0.5, 0.5, 0.5]));
         // The machine was slower in the second round, for both.
         check(&[1.0, 9.0, 1.0], &[2.0, 10.0, 4.0], Some([0.25, 0.5, 0.9]));
         // Rounds that only one cell has do not count.
@@ -377,27 +344,25 @@ pub(super) mod tests {
 
     #[test]
     fn a_cell_with_failures_has_no_numbers() {
-        let right = cpu("nginx", &[5.0, 5.0]);
-        let failed = Cell { failures: vec!["round 2: refused".into()], ..cpu("httpd", &[5.0]) };
-        assert_eq!(failed.spread(Metric::Cpu), None);
-        assert_eq!((failed.ratio(&right, Metric::Cpu), right.ratio(&failed, Metric::Cpu)), (None, None));
-        assert!(results(vec![right.clone()]).all_correct());
-        assert!(!results(vec![right, failed]).all_correct());
+        let right = cell(Metric::Cpu, &[5.0]);
+        let failed = Cell { failures: vec!["round 2: refused".into()], ..right.clone() };
+        let numbers = [&failed, &right].map(|base| failed.ratio(base, Metric::Cpu));
+        assert_eq!((failed.spread(Metric::Cpu), numbers), (None, [None, None]));
+        assert_eq!(right.ratio(&failed, Metric::Cpu), None);
     }
 
     #[test]
-    fn adds_the_wrong_responses_of_all_rounds() {
-        let mut cell = cpu("httpd", &[5.0, 5.0]);
-        cell.samples[0].wrong = [("wrong body".into(), 3), ("timeout".into(), 1)].into();
-        cell.samples[1].wrong = [("wrong body".into(), 4)].into();
-        assert_eq!(cell.wrong(), [("timeout", 1), ("wrong body", 7)].into());
-        assert!(!results(vec![cell]).all_correct());
+    fn names_failures_and_adds_the_wrong_responses_of_all_rounds() {
+        let results = results();
+        let faults: Vec<_> = results.cells.iter().flat_map(Cell::faults).collect();
+        assert_eq!(faults, ["1 × timeout", "7 × wrong status", "FAILED round 2: a | b <c>\nd"]);
+        assert!(!results.all_correct() && Results { cells: vec![], ..results }.all_correct());
     }
 
     #[test]
-    fn finds_the_bottleneck() {
+    fn the_driver_is_the_bottleneck_if_only_it_was_busy_in_most_rounds() {
         let check = |server: f64, driver: f64, expected: bool| {
-            let mut cell = cell(("keep-alive", "httpd", 64), Metric::Busy, &[server, server, 50.0]);
+            let mut cell = cell(Metric::Busy, &[server, server, 50.0]);
             for sample in &mut cell.samples[..2] {
                 sample.values.insert(Metric::DriverBusy, driver);
             }
@@ -411,13 +376,11 @@ pub(super) mod tests {
     #[test]
     fn fairness_compares_the_workers() {
         let check = |workers: &[u64], expected: Option<f64>| {
-            let per_worker =
-                (0..).zip(workers).map(|(id, count): (u32, _)| (id.to_string(), *count)).collect();
-            let sample = Sample { per_worker, ..Sample::default() };
+            let per_worker = (0..).zip(workers).map(|(id, count): (u32, _)| (id.to_string(), *count));
+            let sample = Sample { per_worker: per_worker.collect(), ..Sample::default() };
             assert_eq!(sample.value(Metric::Fairness), expected, "{workers:?}");
         };
         check(&[100, 25, 50], Some(0.25));
-        check(&[0, 7], Some(0.0));
         check(&[0, 0], None);
         check(&[7], None);
         check(&[], None);
