@@ -95,45 +95,34 @@ pub fn label(value: f64) -> String {
 mod tests {
     use super::*;
 
-    /// The axis for two values, each the same in all rounds.
-    fn fitting(values: [f64; 2]) -> Axis {
-        Axis::fitting(&values.map(|value| Spread { low: value, median: value, high: value }))
+    /// Compares the numbers beside the axis for one exact value and one with a spread, and whether it covers both.
+    fn check(exact: f64, [low, median, high]: [f64; 3], is_log: bool, ticks: &str) {
+        let spreads = [Spread { low: exact, median: exact, high: exact }, Spread { low, median, high }];
+        let axis = Axis::fitting(&spreads);
+        let labels: Vec<String> = axis.ticks.iter().map(|tick| label(*tick)).collect();
+        assert_eq!((axis.is_log, labels.join(" ")), (is_log, ticks.to_owned()), "{axis:?}");
+        assert!(axis.high >= high && axis.high >= exact, "{axis:?}");
     }
 
     #[test]
     fn ticks_are_round_and_few() {
-        let check = |values: [f64; 2], is_log: bool, ticks: &str| {
-            let axis = fitting(values);
-            let labels: Vec<String> = axis.ticks.iter().map(|tick| label(*tick)).collect();
-            assert_eq!((axis.is_log, labels.join(" ")), (is_log, ticks.to_owned()), "{values:?}");
-        };
-        check([0.0, 0.0], false, "0 1");
-        check([41_000.0, 98_000.0], false, "0 20k 40k 60k 80k 100k");
-        check([0.007, 0.011], false, "0 0.005 0.01 0.015");
-        check([0.21, 40.0], true, "0.1 0.2 0.5 1 2 5 10 20 50");
-        check([3.0, 2e6], true, "1 10 100 1000 10k 100k 1M 10M");
-    }
-
-    #[test]
-    fn an_outlier_does_not_change_the_scale() {
-        let check = |low: f64, median: f64, high: f64, is_log: bool| {
-            let axis =
-                Axis::fitting(&[Spread { low: 3.0, median: 3.0, high: 3.0 }, Spread { low, median, high }]);
-            assert_eq!((axis.is_log, axis.high >= high), (is_log, true), "{axis:?}");
-        };
-        check(0.01, 4.0, 40.0, false);
-        check(0.0, 100.0, 900.0, true);
+        check(0.0, [0.0; 3], false, "0 1");
+        check(41_000.0, [98_000.0; 3], false, "0 20k 40k 60k 80k 100k");
+        check(0.007, [0.011; 3], false, "0 0.005 0.01 0.015");
+        check(0.21, [40.0; 3], true, "0.1 0.2 0.5 1 2 5 10 20 50");
+        check(3.0, [2e6; 3], true, "1 10 100 1000 10k 100k 1M 10M");
+        // Outliers do not change the scale.
+        check(3.0, [0.01, 4.0, 40.0], false, "0 10 20 30 40");
+        check(3.0, [0.0, 100.0, 900.0], true, "2 5 10 20 50 100 200 500 1000");
     }
 
     #[test]
     fn values_lie_in_order_between_the_ends() {
-        for axis in [fitting([3.0, 4.0]), fitting([3.0, 400.0]), Axis::at(&[1, 16, 1000].into())] {
-            let position = |value: &f64| axis.position(*value, (100.0, 0.0));
-            let positions: Vec<f64> = axis.ticks.iter().map(position).collect();
-            assert!(positions.is_sorted_by(|a, b| a > b), "{axis:?}: {positions:?}");
-            assert_eq!([axis.low, axis.high, f64::MAX].map(|value| position(&value)), [100.0, 0.0, 0.0]);
+        let linear = Axis { is_log: false, ticks: vec![], low: 0.0, high: 200.0 };
+        for (axis, middle) in [(linear, 100.0), (Axis::at(&[1, 16, 256].into()), 16.0)] {
+            let position = |value| axis.position(value, (100.0, 0.0)).round();
+            let positions = [axis.low, middle, axis.high, f64::MAX].map(position);
+            assert_eq!(positions, [100.0, 50.0, 0.0, 0.0], "{axis:?}");
         }
-        let thousand = Axis { is_log: true, ticks: vec![], low: 1.0, high: 1000.0 };
-        assert_eq!(thousand.position(10.0, (0.0, 300.0)).round(), 100.0);
     }
 }

@@ -1,13 +1,13 @@
-//! Makes charts from results: what stands in which panel. `plot` draws them.
+//! Makes charts from results: what stands in which panel. `plot` draws them. Without numbers there is no chart.
 
 use super::metric::Metric;
-use super::plot::{Chart, Marks, Panel, Point, WIDE};
+use super::plot::{Marks, Panel, Point, WIDE, svg};
 use super::results::{Cell, Results, Spread};
 use super::table::{Row, value};
 
-/// A chart of one workload with a panel for each metric of its label; `None` if there are no numbers. Panels have lines
-/// if there are several numbers of connections, else bars.
-pub fn of_workload<'r>(results: &'r Results, id: &'r str) -> Option<Chart<'r>> {
+/// The SVG of a chart of one workload with a panel for each metric of its label. Panels have lines if there are several
+/// numbers of connections, else bars.
+pub fn of_workload(results: &Results, id: &str) -> Option<String> {
     let (run, workload) = results.workload(id)?;
     let mut cells: Vec<&Cell> = results.of_workload(id).collect();
     let place = |cell: &Cell| run.subjects.iter().position(|label| label.id == cell.subject);
@@ -16,22 +16,21 @@ pub fn of_workload<'r>(results: &'r Results, id: &'r str) -> Option<Chart<'r>> {
     let marks = if is_swept { Marks::Lines } else { Marks::Bars };
     let panel = |metric: &Metric| {
         let better = if metric.more_is_better() { "more is better" } else { "less is better" };
-        let point = |cell: &&'r Cell| point(results, "", cell, *metric, cell.spread(*metric));
-        let points = cells.iter().filter_map(point).collect();
-        Panel { heading: format!("{}; {better}", metric.heading()), marks, points }
+        let points = cells.iter().filter_map(|cell| point(results, "", cell, *metric, cell.spread(*metric)));
+        Panel { heading: format!("{}; {better}", metric.heading()), marks, points: points.collect() }
     };
     let panels = workload.metrics.iter().map(panel).collect();
-    chart(&workload.title, workload.description.clone(), WIDE, panels)
+    svg(&workload.title, &workload.description, WIDE, panels)
 }
 
-/// A chart with bars for some subjects and a panel for each row, headed by the title of the row.
-pub fn of_rows<'r>(
-    results: &'r Results,
+/// The SVG of a chart with bars for some subjects and a panel for each row, headed by the title of the row.
+pub fn of_rows(
+    results: &Results,
     title: &str,
     rows: &[Row<'_>],
     subjects: &[&str],
     width: f64,
-) -> Option<Chart<'r>> {
+) -> Option<String> {
     let panel = |row: &Row<'_>| {
         let cells = subjects.iter().filter_map(|subject| row.cell(results, subject));
         let points = cells.filter_map(|cell| point(results, "", cell, row.metric, cell.spread(row.metric)));
@@ -39,44 +38,37 @@ pub fn of_rows<'r>(
     };
     let headings = rows.iter().map(|row| row.title.as_str()).collect::<Vec<_>>().join("; ");
     let description = format!("Bars for {headings}. A line on a bar shows the extremes of the rounds.");
-    chart(title, description, width, rows.iter().map(panel).collect())
+    svg(title, &description, width, rows.iter().map(panel).collect())
 }
 
-/// A chart with a row of dots for each row: the ratios of some subjects to another one, by the metric of the row.
-pub fn of_ratios<'r>(
-    results: &'r Results,
+/// The SVG of a chart with a row of dots for each row: the ratios of some subjects to another one, by the metric of the row.
+pub fn of_ratios(
+    results: &Results,
     title: &str,
-    rows: &'r [Row<'_>],
+    rows: &[Row<'_>],
     subjects: &[&str],
     base: &str,
-) -> Option<Chart<'r>> {
-    let dots = |row: &'r Row<'_>| {
+) -> Option<String> {
+    let mut points = Vec::new();
+    for row in rows {
         let others = subjects.iter().filter(|subject| **subject != base);
         let cells = others.filter_map(|subject| row.cell(results, subject));
         let ratio = |cell: &Cell| cell.ratio(row.cell(results, base)?, row.metric);
-        let dots = cells.filter_map(|cell| point(results, &row.title, cell, row.metric, ratio(cell)));
-        dots.collect::<Vec<_>>()
-    };
+        points.extend(cells.filter_map(|cell| point(results, &row.title, cell, row.metric, ratio(cell))));
+    }
     let heading = format!("CPU per request unless stated; {base} is the line at 1, less is better");
-    let panel = Panel { heading, marks: Marks::Dots, points: rows.iter().flat_map(dots).collect() };
-    let description = "A row for each workload. A ratio is the median of those of the rounds.".to_owned();
-    chart(title, description, WIDE, vec![panel])
+    let description = "A row for each workload. A ratio is the median of those of the rounds.";
+    svg(title, description, WIDE, vec![Panel { heading, marks: Marks::Dots, points }])
 }
 
 /// A point for a cell; `None` if there is no spread.
 fn point<'r>(
     results: &'r Results,
     row: &'r str,
-    cell: &'r Cell,
+    cell: &Cell,
     metric: Metric,
     spread: Option<Spread>,
 ) -> Option<Point<'r>> {
     let (subject, number) = (results.subject(cell)?, value(cell, metric));
     Some(Point { row, subject, connections: cell.connections, spread: spread?, number })
-}
-
-/// A chart of those panels that have points; `None` if none has.
-fn chart<'r>(title: &str, description: String, width: f64, mut panels: Vec<Panel<'r>>) -> Option<Chart<'r>> {
-    panels.retain(|panel| !panel.points.is_empty());
-    (!panels.is_empty()).then(|| Chart { title: title.to_owned(), description, width, panels })
 }

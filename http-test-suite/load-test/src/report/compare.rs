@@ -13,25 +13,12 @@ use super::table::{Field, Table};
 pub struct Comparison {
     /// Differences that limit the comparison, such as another CPU, and what only one of the files has.
     remarks: Vec<String>,
-    /// One entry for each compared metric of each cell that both files have.
-    changes: Vec<Change>,
+    /// A row for each compared metric of each cell that both files have.
+    changes: Vec<Vec<Field>>,
+    /// The verdict of each row.
+    verdicts: Vec<Verdict>,
     /// Cells that have failures only in the later file: `workload / subject / connections: failure`.
     failed: Vec<String>,
-}
-
-/// How one metric of one cell has changed.
-#[derive(Clone, Debug)]
-struct Change {
-    /// `workload / subject / connections`.
-    cell: String,
-    /// The metric.
-    metric: Metric,
-    /// The value in the earlier file.
-    before: Spread,
-    /// The value in the later file.
-    after: Spread,
-    /// Whether the change is significant, and in which direction.
-    verdict: Verdict,
 }
 
 /// Whether a change is significant, and in which direction.
@@ -60,9 +47,8 @@ impl Comparison {
         bound: f64,
     ) -> Result<Comparison, String> {
         let mut comparison = Comparison { remarks: remarks(before, after)?, ..Comparison::default() };
-        let pairs: Vec<(&Cell, &Cell)> =
-            after.cells.iter().filter_map(|new| Some((before.cell(new.key())?, new))).collect();
-        if pairs.is_empty() {
+        let pairs = after.cells.iter().filter_map(|new| Some((before.cell(new.key())?, new)));
+        if pairs.clone().next().is_none() {
             return Err("the files have no cell in common".to_owned());
         }
         for (old, new) in pairs {
@@ -70,15 +56,13 @@ impl Comparison {
                 comparison.failed.push(format!("{new}: {failure}"));
             }
             let first = after.workload(&new.workload).and_then(|(_, label)| label.metrics.first());
-            let important = [Metric::Throughput, Metric::Cpu];
             let chosen: BTreeSet<&Metric> = match metrics {
-                [] => important.iter().chain(first).collect(),
+                [] => [Metric::Throughput, Metric::Cpu].iter().chain(first).collect(),
                 metrics => metrics.iter().collect(),
             };
             for metric in chosen.into_iter().copied() {
                 if let (Some(before), Some(after)) = (old.spread(metric), new.spread(metric)) {
-                    let verdict = verdict(metric, &before, &after, bound);
-                    comparison.changes.push(Change { cell: new.to_string(), metric, before, after, verdict });
+                    comparison.add(new, metric, before, after, bound);
                 }
             }
         }
@@ -87,20 +71,30 @@ impl Comparison {
 
     /// Whether nothing has become worse, and no cell fails that did not before.
     pub fn passes(&self) -> bool {
-        self.failed.is_empty() && self.changes.iter().all(|change| change.verdict != Verdict::Worse)
+        self.failed.is_empty() && !self.verdicts.contains(&Verdict::Worse)
     }
-}
 
-/// Judges a change of a metric; `bound` is a share of the earlier median.
-fn verdict(metric: Metric, before: &Spread, after: &Spread, bound: f64) -> Verdict {
-    let change = after.median - before.median;
-    let overlap = before.low <= after.high && after.low <= before.high;
-    if overlap || change.abs() <= bound * before.median {
-        Verdict::Same
-    } else if (change > 0.0) == metric.more_is_better() {
-        Verdict::Better
-    } else {
-        Verdict::Worse
+    /// Adds a change of one metric of a cell; `bound` is a share of the earlier median.
+    fn add(&mut self, cell: &Cell, metric: Metric, before: Spread, after: Spread, bound: f64) {
+        let change = after.median - before.median;
+        let overlap = before.low <= after.high && after.low <= before.high;
+        let (verdict, word) = if overlap || change.abs() <= bound * before.median {
+            (Verdict::Same, "")
+        } else if (change > 0.0) == metric.more_is_better() {
+            (Verdict::Better, "better")
+        } else {
+            (Verdict::Worse, "WORSE")
+        };
+        let side = |Spread { low, median, high }| {
+            let [low, median, high] = [low, median, high].map(|value| metric.format(value));
+            format!("{median} ({low}–{high})")
+        };
+        let percent = format!("{:+.1}%", change / before.median * 100.0);
+        let percent = if before.median == 0.0 { String::new() } else { percent };
+        let texts =
+            [cell.to_string(), metric.to_string(), side(before), side(after), percent, word.to_owned()];
+        self.changes.push(texts.map(Field::from).into());
+        self.verdicts.push(verdict);
     }
 }
 
@@ -150,35 +144,13 @@ impl fmt::Display for Comparison {
             writeln!(f, "note: {remark}")?;
         }
         let head = ["", "metric", "before", "after", "change", "verdict"].map(str::to_owned).into();
-        f.write_str(&Table { head, rows: self.changes.iter().map(Change::row).collect() }.markdown())?;
+        f.write_str(&Table { head, rows: self.changes.clone() }.markdown())?;
         for failed in &self.failed {
             writeln!(f, "FAILED: {failed}")?;
         }
-        let count = |verdict| self.changes.iter().filter(|change| change.verdict == verdict).count();
+        let count = |verdict| self.verdicts.iter().filter(|other| **other == verdict).count();
         let (better, same, worse) = (count(Verdict::Better), count(Verdict::Same), count(Verdict::Worse));
         write!(f, "{better} better, {same} the same, {worse} worse, {} failed", self.failed.len())
-    }
-}
-
-impl Change {
-    /// The row of the table.
-    fn row(&self) -> Vec<Field> {
-        let Change { cell, metric, before, after, verdict } = self;
-        let side = |Spread { low, median, high }: &Spread| {
-            let [low, median, high] = [low, median, high].map(|value| metric.format(*value));
-            format!("{median} ({low}–{high})")
-        };
-        let change = match before.median {
-            0.0 => String::new(),
-            median => format!("{:+.1}%", (after.median / median - 1.0) * 100.0),
-        };
-        let verdict = match verdict {
-            Verdict::Better => "better",
-            Verdict::Same => "",
-            Verdict::Worse => "WORSE",
-        };
-        let texts = [cell.clone(), metric.to_string(), side(before), side(after), change, verdict.to_owned()];
-        texts.map(Field::from).into()
     }
 }
 
@@ -187,19 +159,15 @@ mod tests {
     use super::super::results::tests::{cell, results};
     use super::*;
 
-    /// Compares two files that have only this cell.
-    fn compare(before: Cell, after: Cell) -> Comparison {
-        let [before, after] = [before, after].map(|cell| Results { cells: vec![cell], ..results() });
-        Comparison::of(&before, &after, &[], 0.1).unwrap()
-    }
-
     #[test]
     fn a_change_counts_beyond_the_bound_and_the_spread() {
         let check = |before: &[f64], after: &[f64], less_is_better: Verdict, more_is_better: Verdict| {
             for (metric, verdict) in [(Metric::Cpu, less_is_better), (Metric::Throughput, more_is_better)] {
-                let comparison = compare(cell(metric, before), cell(metric, after));
-                let verdicts: Vec<_> = comparison.changes.iter().map(|change| change.verdict).collect();
-                assert_eq!((verdicts, comparison.passes()), (vec![verdict], verdict != Verdict::Worse));
+                let [before, after] =
+                    [before, after].map(|values| Results { cells: vec![cell(metric, values)], ..results() });
+                let comparison = Comparison::of(&before, &after, &[], 0.1).unwrap();
+                assert_eq!(comparison.verdicts, [verdict], "{comparison}");
+                assert_eq!(comparison.passes(), verdict != Verdict::Worse);
             }
         };
         let (better, same, worse) = (Verdict::Better, Verdict::Same, Verdict::Worse);
@@ -212,33 +180,31 @@ mod tests {
     }
 
     #[test]
-    fn compares_the_chosen_metrics_else_the_important_ones() {
-        let check = |metrics: &[Metric], expected: &[&str]| {
-            let mut results = results();
-            results.cells.retain(|cell| cell.subject == "nginx" && cell.workload != "conformance");
-            let comparison = Comparison::of(&results, &results, metrics, 0.1).unwrap().to_string();
-            let row = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
-            assert_eq!(comparison.lines().skip(2).map(row).collect::<Vec<_>>(), expected);
-        };
-        let rate = "| keep-alive / nginx / 64 | throughput | 45,000 (40,000–50,000) | 45,000 (40,000–50,000) | +0.0% | |";
-        let cpu = "| keep-alive / nginx / 64 | cpu | 12.0 (8.00–20.0) | 12.0 (8.00–20.0) | +0.0% | |";
-        let crowd = "| crowd / nginx / 1000 | cpu | 13.0 (13.0–13.0) | 13.0 (13.0–13.0) | +0.0% | |";
-        let ab =
-            "| ab / nginx / 100 | throughput | 16,000 (16,000–16,000) | 16,000 (16,000–16,000) | +0.0% | |";
-        check(&[], &[rate, cpu, crowd, ab, "0 better, 4 the same, 0 worse, 0 failed"]);
-        let ab = "| ab / nginx / 100 | failed-requests | 0 (0–0) | 0 (0–0) | | |";
-        check(&[Metric::FailedRequests], &[ab, "0 better, 1 the same, 0 worse, 0 failed"]);
-    }
-
-    #[test]
-    fn a_cell_that_fails_now_is_a_regression() {
-        let good = cell(Metric::Cpu, &[5.0]);
-        let bad = Cell { failures: vec!["round 1: no response".into()], ..good.clone() };
-        let comparison = compare(good.clone(), bad.clone());
-        assert_eq!(comparison.failed, ["crowd / nginx / 64: round 1: no response"]);
-        assert!(
-            !comparison.passes() && compare(bad.clone(), good).passes() && compare(bad.clone(), bad).passes()
-        );
+    fn writes_remarks_changes_failures_and_a_summary() {
+        let (mut before, mut after) = (results(), results());
+        before.cells.retain(|cell| ["crowd", "idle"].contains(&&*cell.workload) && cell.connections != 64);
+        after.cells.retain(|cell| cell.workload == "crowd");
+        after.cells[0].samples[0].values.insert(Metric::Cpu, 6.5);
+        after.cells[1].failures.push("round 1: no response".into());
+        after.machine.cpu = "a slow one".into();
+        let run = after.runs.get_mut("servers").unwrap();
+        (run.seconds, run.subjects[0].version) = (3.0, "httpd 2".into());
+        let comparison = Comparison::of(&before, &after, &[], 0.1).unwrap();
+        let expected = "\
+            note: CPU: a <fast> one, then a slow one\n\
+            note: seconds of servers: 2, then 3\n\
+            note: version of httpd: httpd 1.2, then httpd 2\n\
+            note: only in the later file: crowd / httpd / 64\n\
+            note: only in the earlier file: workload idle\n\
+            |                      | metric |           before |            after | change | verdict |\n\
+            | -------------------- | -----: | ---------------: | ---------------: | -----: | ------: |\n\
+            | crowd / nginx / 1000 |    cpu | 13.0 (13.0–13.0) | 6.50 (6.50–6.50) | -50.0% |  better |\n\
+            FAILED: crowd / httpd / 1000: round 1: no response\n\
+            1 better, 0 the same, 0 worse, 1 failed";
+        assert_eq!(comparison.to_string(), expected);
+        assert!(!comparison.passes() && Comparison::of(&after, &after, &[], 0.1).unwrap().passes());
+        let chosen = Comparison::of(&before, &after, &[Metric::P99], 0.1).unwrap().to_string();
+        assert!(chosen.contains(" p99 |") && !chosen.contains(" cpu |"), "{chosen}");
     }
 
     #[test]
@@ -253,24 +219,5 @@ mod tests {
         let sizes = "experiment servers ran with 1 workers on 1 CPUs, then with 1 workers on 2 CPUs";
         check(&|after| after.runs.get_mut("servers").unwrap().server_cpus.push(2), sizes);
         check(&|after| after.cells.clear(), "the files have no cell in common");
-    }
-
-    #[test]
-    fn names_what_differs_and_what_is_missing() {
-        let (mut before, mut after) = (results(), results());
-        before.cells.retain(|cell| cell.workload != "crowd" || cell.connections != 64);
-        after.cells.retain(|cell| cell.workload != "idle");
-        after.machine.cpu = "a slow one".into();
-        let run = after.runs.get_mut("servers").unwrap();
-        run.seconds = 3.0;
-        run.subjects[0].version = "httpd 2".into();
-        let expected = [
-            "CPU: a <fast> one, then a slow one",
-            "seconds of servers: 2, then 3",
-            "version of httpd: httpd 1.2, then httpd 2",
-            "only in the later file: crowd / httpd / 64",
-            "only in the earlier file: workload idle",
-        ];
-        assert_eq!(Comparison::of(&before, &after, &[], 0.1).unwrap().remarks, expected);
     }
 }

@@ -17,12 +17,9 @@ impl Results {
         text.and_then(|json| Results::parse(&json)).map_err(|error| format!("{} {error}", path.display()))
     }
 
-    /// Parses the text of a results file.
-    ///
-    /// # Errors
-    ///
-    /// If the text is malformed or of another version, or a cell belongs to no run.
-    pub fn parse(json: &str) -> Result<Results, String> {
+    /// Parses the text of a results file. An error says that it is malformed or of another version, or that a cell belongs to
+    /// no run.
+    pub(super) fn parse(json: &str) -> Result<Results, String> {
         let malformed = |error| format!("is not a file of load-test results: {error}");
         let json: serde_json::Value = serde_json::from_str(json).map_err(malformed)?;
         if let Some(version) = json.get("version").filter(|version| **version != VERSION) {
@@ -81,11 +78,7 @@ impl Results {
 
     /// The results as JSON, with each sample on a line of its own. Values are rounded to six significant digits; one that
     /// is not finite is left out, as if it had not been measured.
-    ///
-    /// # Errors
-    ///
-    /// If `serde_json` fails, which it does not for these types.
-    pub fn to_json(&self) -> serde_json::Result<String> {
+    pub(super) fn to_json(&self) -> serde_json::Result<String> {
         let head = serde_json::to_string_pretty(&Results { cells: Vec::new(), ..self.clone() })?;
         let cells: Vec<String> = self.cells.iter().map(cell_json).collect::<Result<_, _>>()?;
         Ok(format!("{}\n{}\n]}}\n", head.trim_end_matches("]\n}"), cells.join(",\n")))

@@ -57,38 +57,30 @@ pub enum Metric {
 
 impl Metric {
     /// Title and unit, as a column or a chart is headed.
-    pub fn heading(self) -> String {
-        match self.description() {
-            (title, "") => title.to_owned(),
-            (title, unit) => format!("{title}, {unit}"),
-        }
-    }
-
-    /// Title and unit.
-    fn description(self) -> (&'static str, &'static str) {
+    pub fn heading(self) -> &'static str {
         match self {
-            Metric::Throughput => ("requests/s", ""),
-            Metric::P50 => ("median latency", "ms"),
-            Metric::P99 => ("99th percentile of latency", "ms"),
-            Metric::Elapsed => ("time for all", "s"),
-            Metric::Cpu => ("CPU per request", "µs"),
-            Metric::Busy => ("server CPU busy", "%"),
-            Metric::DriverBusy => ("driver CPU busy", "%"),
-            Metric::Memory => ("memory", "MiB"),
-            Metric::MemoryAtStart => ("memory at start", "MiB"),
-            Metric::MemoryPerConnection => ("memory per connection", "bytes"),
-            Metric::Threads => ("threads", ""),
-            Metric::Waits => ("waits per request", ""),
-            Metric::Preemptions => ("preemptions per request", ""),
-            Metric::Fairness => ("least busy worker ÷ busiest", ""),
-            Metric::StartTime => ("start to first response", "ms"),
-            Metric::FailedRequests => ("failed", ""),
-            Metric::MustMet => ("MUST met", ""),
-            Metric::MustTotal => ("MUST cases", ""),
-            Metric::ShouldMet => ("SHOULD met", ""),
-            Metric::ShouldTotal => ("SHOULD cases", ""),
-            Metric::RobustMet => ("robustness met", ""),
-            Metric::RobustTotal => ("robustness cases", ""),
+            Metric::Throughput => "requests/s",
+            Metric::P50 => "median latency, ms",
+            Metric::P99 => "99th percentile of latency, ms",
+            Metric::Elapsed => "time for all, s",
+            Metric::Cpu => "CPU per request, µs",
+            Metric::Busy => "server CPU busy, %",
+            Metric::DriverBusy => "driver CPU busy, %",
+            Metric::Memory => "memory, MiB",
+            Metric::MemoryAtStart => "memory at start, MiB",
+            Metric::MemoryPerConnection => "memory per connection, bytes",
+            Metric::Threads => "threads",
+            Metric::Waits => "waits per request",
+            Metric::Preemptions => "preemptions per request",
+            Metric::Fairness => "least busy worker ÷ busiest",
+            Metric::StartTime => "start to first response, ms",
+            Metric::FailedRequests => "failed",
+            Metric::MustMet => "MUST met",
+            Metric::MustTotal => "MUST cases",
+            Metric::ShouldMet => "SHOULD met",
+            Metric::ShouldTotal => "SHOULD cases",
+            Metric::RobustMet => "robustness met",
+            Metric::RobustTotal => "robustness cases",
         }
     }
 

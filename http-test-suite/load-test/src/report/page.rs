@@ -15,11 +15,9 @@ const STYLE: &str = include_str!("page.css");
 
 /// The report as an HTML page.
 pub fn page(results: &Results) -> String {
-    let faults =
-        results.cells.iter().flat_map(|cell| cell.faults().into_iter().map(move |fault| (cell, fault)));
-    let fault =
-        |(cell, fault): (&Cell, String)| format!("<li>{}</li>\n", escape(&format!("{cell}: {fault}")));
-    let faults: String = faults.map(fault).collect();
+    let faulty = results.cells.iter().filter(|cell| !cell.faults().is_empty());
+    let fault = |cell: &Cell| escape(&format!("{cell}: {}", cell.faults().join("; ")));
+    let faults: String = faulty.map(|cell| format!("<li>{}</li>\n", fault(cell))).collect();
     let faults = match faults.as_str() {
         "" => "<p>Every response was correct.</p>\n".to_owned(),
         faults => format!("<p>Not every response was correct:</p>\n<ul>\n{faults}</ul>\n"),
@@ -61,7 +59,7 @@ fn experiment_section(results: &Results, experiment: &str, run: &Run) -> String 
 /// A section about one workload: its chart, and a table of all metrics.
 fn workload_section(results: &Results, workload: &WorkloadLabel) -> String {
     let chart = charts::of_workload(results, &workload.id);
-    let chart = chart.map(|chart| format!("<figure>{}</figure>\n", chart.svg())).unwrap_or_default();
+    let chart = chart.map(|chart| format!("<figure>{chart}</figure>\n")).unwrap_or_default();
     let table = Table::of_workload(results, &workload.id, &metrics_of(results, workload));
     format!(
         "<section id=\"{}\">\n<h3>{}</h3>\n<p>{}</p>\n{chart}<details><summary>All numbers</summary>\n{}</details>\n</section>\n",
@@ -94,7 +92,7 @@ mod tests {
         let page = page(&results());
         let texts = [
             "2 × a &lt;fast&gt; one, 23.5 GiB, Linux 6;",
-            "<li>keep-alive / httpd / 64: 7 × wrong status</li>",
+            "<li>keep-alive / httpd / 64: 1 × timeout; 7 × wrong status</li>",
             "<li>keep-alive / h2o / 64: FAILED round 2: a | b &lt;c&gt;\nd</li>",
             "<p>Left out: lighttpd: &quot;not&quot; &lt;installed&gt;</p>",
             "httpd: httpd 1.2; nginx",

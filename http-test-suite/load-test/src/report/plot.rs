@@ -33,19 +33,6 @@ const LINES: f64 = 130.0;
 /// The distance between two rows of dots.
 const DOT_ROW: f64 = 34.0;
 
-/// A picture: a title, a legend if colours need one, and panels one below the other.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Chart<'a> {
-    /// The title, also for readers who hear it.
-    pub title: String,
-    /// What the chart shows, in sentences; only for readers who hear it.
-    pub description: String,
-    /// The width in pixels.
-    pub width: f64,
-    /// The diagrams.
-    pub panels: Vec<Panel<'a>>,
-}
-
 /// One diagram of a chart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Panel<'a> {
@@ -83,39 +70,38 @@ pub struct Point<'a> {
     pub number: String,
 }
 
+/// Draws a chart as an SVG document, which can also stand in an HTML page: a title, a legend if colours need one, and those
+/// panels that have points one below the other; `None` if none has. Only readers who hear the picture get the description.
+pub fn svg(title: &str, description: &str, width: f64, mut panels: Vec<Panel<'_>>) -> Option<String> {
+    panels.retain(|panel| !panel.points.is_empty());
+    let mut canvas = Canvas { svg: String::new(), width, y: MARGIN };
+    canvas.paragraph("title", LARGE, title);
+    canvas.legend(&panels);
+    for Panel { heading, marks, points } in &panels {
+        canvas.y += 8.0;
+        canvas.paragraph("heading", SMALL, heading);
+        match marks {
+            Marks::Bars => canvas.bars(points),
+            Marks::Lines => canvas.lines(points),
+            Marks::Dots => canvas.dots(points),
+        }
+    }
+    let (title, description, height) = (escape(title), escape(description), (canvas.y + MARGIN).round());
+    let svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
+         height=\"{height}\" role=\"img\">\n<title>{title}</title>\n<desc>{description}</desc>\n<style>\n{STYLE}</style>\n\
+         <rect class=\"paper\" width=\"{width}\" height=\"{height}\"/>\n{}</svg>\n",
+        canvas.svg
+    );
+    (!panels.is_empty()).then_some(svg)
+}
+
 /// A picture while it is drawn from the top down.
 struct Canvas {
     svg: String,
     width: f64,
     /// Where the next thing is drawn.
     y: f64,
-}
-
-impl Chart<'_> {
-    /// Draws the chart as an SVG document, which can also stand in an HTML page.
-    pub fn svg(&self) -> String {
-        let mut canvas = Canvas { svg: String::new(), width: self.width, y: MARGIN };
-        canvas.paragraph("title", LARGE, &self.title);
-        canvas.legend(&self.panels);
-        for Panel { heading, marks, points } in &self.panels {
-            canvas.y += 8.0;
-            canvas.paragraph("heading", SMALL, heading);
-            match marks {
-                Marks::Bars => canvas.bars(points),
-                Marks::Lines => canvas.lines(points),
-                Marks::Dots => canvas.dots(points),
-            }
-        }
-        let (width, height) = (self.width, (canvas.y + MARGIN).round());
-        format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
-             height=\"{height}\" role=\"img\">\n<title>{}</title>\n<desc>{}</desc>\n<style>\n{STYLE}</style>\n\
-             <rect class=\"paper\" width=\"{width}\" height=\"{height}\"/>\n{}</svg>\n",
-            escape(&self.title),
-            escape(&self.description),
-            canvas.svg
-        )
-    }
 }
 
 impl Canvas {
@@ -330,8 +316,7 @@ mod tests {
             Point { row, subject: &subjects[subject], connections, spread, number }
         };
         let points = points.iter().copied().map(point).collect();
-        let panels = vec![Panel { heading: "heading".into(), marks, points }];
-        Chart { title: "a < b".into(), description: "about".into(), width: WIDE, panels }.svg()
+        svg("a < b", "about", WIDE, vec![Panel { heading: "heading".into(), marks, points }]).unwrap()
     }
 
     /// The numbers of an attribute of all elements with this start, in order.
@@ -346,17 +331,14 @@ mod tests {
     fn bars_are_proportional_to_the_values() {
         let bar = |subject, median, high| ("", subject, 1, [0.0, median, high]);
         let svg = draw(Marks::Bars, &[bar(0, 5.0, 5.0), bar(1, 10.0, 20.0), bar(1, 0.0, 0.0)]);
-        let widths = numbers(&svg, "<rect class=\"blue\"", "width");
+        let ours = numbers(&svg, "<rect class=\"blue\"", "width");
         let others = numbers(&svg, "<rect class=\"grey\"", "width");
-        assert!((others[0] / widths[0] - 2.0).abs() < 0.01, "{svg}");
+        assert!((others[0] / ours[0] - 2.0).abs() < 0.01, "{svg}");
         assert_eq!(others[1], 1.0, "an empty bar is still seen");
-        assert!(
-            svg.contains("<title>a &lt; b</title>\n<desc>about</desc>") && svg.contains(">10</text>"),
-            "{svg}"
-        );
-        assert!(svg.contains("class=\"end bold\"") && svg.contains(">httpd</text>"), "{svg}");
-        // Bars name themselves: there is no legend.
-        assert!(!svg.contains("<circle"), "{svg}");
+        for text in ["<title>a &lt; b</title>\n<desc>about</desc>", ">10<", "class=\"end bold\"", ">httpd<"] {
+            assert!(svg.contains(text), "{text}: {svg}");
+        }
+        assert!(!svg.contains("<circle"), "bars name themselves, so there is no legend: {svg}");
     }
 
     #[test]
@@ -379,9 +361,8 @@ mod tests {
         let svg = draw(Marks::Dots, &[dot("a", 0, 0.5), dot("a", 1, 2.0), dot("b", 0, 1.0)]);
         let one = numbers(&svg, "<line class=\"one\"", "x1")[0];
         // The first circles are the legend; the last dot of a row is drawn first.
-        let x = &numbers(&svg, "<circle", "cx")[2..];
+        let (x, y) = (&numbers(&svg, "<circle", "cx")[2..], &numbers(&svg, "<circle", "cy")[2..]);
         assert!(x[0] > one && x[1] < one && (x[0] - one - (one - x[1])).abs() < 0.2 && x[2] == one, "{svg}");
-        let y = &numbers(&svg, "<circle", "cy")[2..];
         assert!(y[0] == y[1] && y[1] < y[2] && svg.contains(">a</text>"), "{svg}");
     }
 

@@ -1,6 +1,7 @@
 //! Publishes results: writes figures into documents, between markers, and charts and the results themselves into files.
 //! It computes everything before it writes anything.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -28,9 +29,6 @@ const START: &str = "<!-- figures: ";
 /// The marker after a figure.
 const END: &str = "<!-- end of figures -->";
 
-/// A file and its contents; without contents, a file that must not exist.
-type Target = (PathBuf, Option<String>);
-
 /// Brings documents, charts and the published results up to date with `results`, in the repository at `root`. Returns the
 /// files that were changed or, with `is_check`, would be; then it writes nothing.
 ///
@@ -38,62 +36,47 @@ type Target = (PathBuf, Option<String>);
 ///
 /// If a file cannot be read or written, a marker is wrong, or the results lack numbers for a figure.
 pub fn publish(root: &Path, results: &Results, is_check: bool) -> Result<Vec<PathBuf>, String> {
-    let json = results.to_json().map_err(|error| format!("cannot write results: {error}"))?;
-    // Figures come from the rounded values, so that the published file gives the same figures again.
-    let results = Results::parse(&json).map_err(|error| format!("{RESULTS} {error}"))?;
-    let mut targets = documents(root, &results)?;
-    targets.extend(charts(root, &results)?);
-    targets.push((root.join(RESULTS), Some(json)));
-
-    targets.retain(|(path, contents)| fs::read_to_string(path).ok() != *contents);
-    if !is_check {
-        for (path, contents) in &targets {
-            match contents {
-                Some(contents) => file::write(path, contents)?,
-                None => fs::remove_file(path)
-                    .map_err(|error| format!("{} cannot be removed: {error}", path.display()))?,
+    let mut targets = targets(root, results)?;
+    targets.retain(|path, contents| fs::read_to_string(path).ok() != *contents);
+    for (path, contents) in targets.iter().filter(|_| !is_check) {
+        match contents {
+            Some(contents) => file::write(path, contents)?,
+            None => {
+                fs::remove_file(path)
+                    .map_err(|error| format!("cannot remove {}: {error}", path.display()))?;
             }
         }
     }
-    Ok(targets.into_iter().map(|(path, _)| path).collect())
+    Ok(targets.into_keys().collect())
 }
 
-/// All documents with their figures.
-fn documents(root: &Path, results: &Results) -> Result<Vec<Target>, String> {
-    let mut paths: Vec<PathBuf> = DOCUMENTS.iter().map(|document| root.join(document)).collect();
-    paths.extend(files_in(&root.join(SITE), "html"));
-    let mut targets = Vec::new();
-    for path in paths {
+/// All published files with their contents; without contents, old charts that must not exist.
+fn targets(root: &Path, results: &Results) -> Result<BTreeMap<PathBuf, Option<String>>, String> {
+    let json = results.to_json().map_err(|error| error.to_string())?;
+    // Figures come from the rounded values, so that the published file gives the same figures again.
+    let results = Results::parse(&json).map_err(|error| format!("{RESULTS} {error}"))?;
+    let charts = root.join(CHARTS);
+    let mut targets: BTreeMap<_, _> = files_in(&charts, "svg").map(|path| (path, None)).collect();
+    for (name, chart) in figures::all_charts(&results) {
+        let chart = chart.ok_or_else(|| format!("the results have no numbers for the chart {name}"))?;
+        targets.insert(charts.join(format!("{name}.svg")), Some(chart));
+    }
+    let documents = DOCUMENTS.iter().map(|document| root.join(document));
+    for path in documents.chain(files_in(&root.join(SITE), "html")) {
         let failed = |problem: String| format!("{}: {problem}", path.display());
         let text = fs::read_to_string(&path).map_err(|error| failed(format!("cannot read: {error}")))?;
         let is_html = path.extension().is_some_and(|extension| extension == "html");
-        let text = with_figures(&text, is_html, results).map_err(failed)?;
-        targets.push((path, Some(text)));
+        let text = with_figures(&text, is_html, &results).map_err(failed)?;
+        targets.insert(path, Some(text));
     }
+    targets.insert(root.join(RESULTS), Some(json));
     Ok(targets)
 }
 
-/// All charts, and the files in their directory that are none.
-fn charts(root: &Path, results: &Results) -> Result<Vec<Target>, String> {
-    let directory = root.join(CHARTS);
-    let mut targets = Vec::new();
-    for (name, chart) in figures::all_charts(results) {
-        let chart = chart.ok_or_else(|| format!("the results have no numbers for the chart {name}"))?;
-        targets.push((directory.join(format!("{name}.svg")), Some(chart)));
-    }
-    let is_stale = |path: &PathBuf| targets.iter().all(|(target, _)| target != path);
-    let stale: Vec<PathBuf> = files_in(&directory, "svg").into_iter().filter(is_stale).collect();
-    targets.extend(stale.into_iter().map(|path| (path, None)));
-    Ok(targets)
-}
-
-/// The files of a directory with this extension, by name; none if there is no such directory.
-fn files_in(directory: &Path, extension: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|of| of == extension));
-    paths.sort();
-    paths
+/// The files of a directory with this extension; none if there is no such directory.
+fn files_in(directory: &Path, extension: &'static str) -> impl Iterator<Item = PathBuf> {
+    let paths = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    paths.filter(move |path| path.extension().is_some_and(|of| of == extension))
 }
 
 /// Replaces what stands between the markers of a document.
@@ -143,10 +126,6 @@ mod tests {
         check("<!-- figures: ab", false, Err("a marker is not closed by -->"));
         let unknown = format!("no figure is named speed; there are {}", NAMES.join(", "));
         check("<!-- figures: speed --><!-- end of figures -->", false, Err(&unknown));
-    }
-
-    #[test]
-    fn reports_figures_without_numbers() {
         let nothing = Results { cells: Vec::new(), ..results() };
         let error = with_figures("<!-- figures: ab --><!-- end of figures -->", false, &nothing).unwrap_err();
         assert_eq!(error, "the results have no numbers for the figure ab");
@@ -156,29 +135,25 @@ mod tests {
     fn writes_what_has_changed_and_nothing_in_a_check() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
+        let nothing = Results { cells: Vec::new(), ..results() };
+        let error = publish(root, &nothing, true).unwrap_err();
+        assert_eq!(error, "the results have no numbers for the chart cpu");
         let error = publish(root, &results(), true).unwrap_err();
         assert!(error.contains("/README.md: cannot read: No such file"), "{error}");
-        for document in DOCUMENTS {
-            file::write(&root.join(document), "no figures\n").unwrap();
-        }
-        let marker = "<!-- figures: machine --><!-- end of figures -->";
-        for path in ["README.md", "www/page.html", "www/charts/stale.svg"] {
+        for path in DOCUMENTS.iter().chain(&["www/page.html", "www/charts/stale.svg"]) {
+            let marker = "<!-- figures: machine --><!-- end of figures -->";
             file::write(&root.join(path), marker).unwrap();
         }
-        let publish = |is_check| {
-            let changed = publish(root, &results(), is_check).unwrap();
-            let name = |path: PathBuf| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-            changed.into_iter().map(name).collect::<Vec<_>>()
-        };
+        let publish = |is_check| publish(root, &results(), is_check).unwrap();
         let expected = publish(true);
-        assert_eq!(expected[..3], ["README.md", "www/page.html", "www/charts/cpu.svg"]);
-        assert_eq!(expected[expected.len() - 2..], ["www/charts/stale.svg", RESULTS]);
-        assert!(!root.join(RESULTS).exists() && root.join("www/charts/stale.svg").exists());
+        let [stale, page, results_file] =
+            ["www/charts/stale.svg", "www/page.html", RESULTS].map(|path| root.join(path));
+        assert!([&stale, &page, &results_file].iter().all(|path| expected.contains(path)), "{expected:?}");
+        assert!(!results_file.exists() && stale.exists());
         assert_eq!(publish(false), expected);
-        assert_eq!(Results::read(&root.join(RESULTS)).unwrap(), results());
-        assert!(!root.join("www/charts/stale.svg").exists() && root.join("www/charts/cpu.svg").exists());
-        let page = fs::read_to_string(root.join("www/page.html")).unwrap();
-        assert!(page.contains("2 × a &lt;fast&gt; one, "), "{page}");
-        assert_eq!(publish(true), [""; 0]);
+        assert_eq!(Results::read(&results_file).unwrap(), results());
+        assert!(!stale.exists() && root.join("www/charts/cpu.svg").exists());
+        assert!(fs::read_to_string(page).unwrap().contains("2 × a &lt;fast&gt; one, "));
+        assert_eq!(publish(true), [""; 0].map(PathBuf::from));
     }
 }

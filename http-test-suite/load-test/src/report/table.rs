@@ -76,15 +76,13 @@ impl Table {
             add("connections", &|cell| thousands(cell.connections as f64).into());
         }
         for (index, metric) in metrics.iter().copied().enumerate() {
-            add(&metric.heading(), &|cell| value(cell, metric).into());
+            add(metric.heading(), &|cell| value(cell, metric).into());
             if index == 0 && metric.total().is_none() {
                 add("min–max", &|cell| extremes(cell, metric).into());
                 for id in REFERENCES.into_iter().filter(|id| cells.iter().any(|cell| cell.subject == *id)) {
                     let base = |cell: &Cell| results.cell((workload, id, cell.connections));
-                    let ratio = |cell: &Cell| cell.ratio(base(cell)?, metric);
-                    add(&format!("÷ {id}"), &|cell| {
-                        ratio(cell).map_or(NOTHING.into(), |ratio| three_digits(ratio.median)).into()
-                    });
+                    let ratio = |cell: &Cell| Some(three_digits(cell.ratio(base(cell)?, metric)?.median));
+                    add(&format!("÷ {id}"), &|cell| ratio(cell).unwrap_or(NOTHING.into()).into());
                 }
             }
         }
@@ -117,15 +115,13 @@ impl Table {
             };
             Field { text: value(cell, row.metric), note, is_bold: subject.is_ours }
         };
-        let fields = |row: &&Row<'_>| {
+        let mut table = Table { head: vec![String::new()], rows: Vec::new() };
+        table.head.extend(subjects.iter().map(|subject| subject.title.clone()));
+        for row in rows {
             let numbers = subjects.iter().map(|subject| field(row, subject));
-            [row.title.as_str().into()].into_iter().chain(numbers).collect()
-        };
-        let titles = subjects.iter().map(|subject| subject.title.clone());
-        Table {
-            head: [String::new()].into_iter().chain(titles).collect(),
-            rows: rows.iter().map(fields).collect(),
+            table.rows.push([row.title.as_str().into()].into_iter().chain(numbers).collect());
         }
+        table
     }
 
     /// Writes the table as Markdown, with columns of one width, and a line break before a note.
