@@ -43,10 +43,8 @@ fn compare_reports_regressions_by_its_exit_code() {
 fn publish_names_what_is_missing() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("results.json"), RESULTS).unwrap();
-    let check = |arguments: &[&str], text: &str| {
-        check(directory.path(), &[&["publish"], arguments].concat(), 2, text);
-    };
-    check(&[], "http-test-suite/results/results.json cannot be read: No such file");
-    check(&["results.json"], "./README.md: cannot read: No such file");
-    check(&["results.json", "--check", "--root", "/nowhere"], "/nowhere/README.md: cannot read");
+    let check = |arguments: &[&str], text: &str| check(directory.path(), arguments, 2, text);
+    check(&["publish"], "http-test-suite/results/results.json cannot be read: No such file");
+    check(&["publish", "results.json"], "./README.md: cannot read: No such file");
+    check(&["publish", "results.json", "--check", "--root", "/none"], "/none/README.md: cannot read");
 }

@@ -18,7 +18,9 @@ pub struct Axis {
     pub is_log: bool,
     /// The numbers written beside it, ascending.
     pub ticks: Vec<f64>,
+    /// The value at the lower end.
     low: f64,
+    /// The value at the upper end.
     high: f64,
 }
 

@@ -2,7 +2,6 @@
 //! below the other. The style sheet is in the picture, so that it follows the reader's choice of a dark theme.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
 
 use super::axis::{Axis, label};
 use super::results::{Colour, Spread, SubjectLabel};
@@ -98,7 +97,9 @@ pub fn svg(title: &str, description: &str, width: f64, mut panels: Vec<Panel<'_>
 
 /// A picture while it is drawn from the top down.
 struct Canvas {
+    /// The elements drawn so far, as SVG.
     svg: String,
+    /// The width in pixels.
     width: f64,
     /// Where the next thing is drawn.
     y: f64,
@@ -136,9 +137,8 @@ impl Canvas {
         let longest_name = greatest(points.iter().map(|point| width_of(&point.subject.title)));
         let longest_number = greatest(points.iter().map(|point| width_of(&point.number)));
         let (left, right) = (MARGIN + longest_name + 8.0, self.width - MARGIN - longest_number - 8.0);
-        let highest = greatest(points.iter().map(|point| point.spread.high));
-        let share = |value: f64| if highest > 0.0 { value.max(0.0) / highest } else { 0.0 };
-        let x = |value: f64| left + share(value) * (right - left);
+        let highest = greatest(points.iter().map(|point| point.spread.high)).max(f64::MIN_POSITIVE);
+        let x = |value: f64| left + value.max(0.0) / highest * (right - left);
         self.y += 6.0;
         for Point { subject, spread, number, .. } in points {
             let (top, baseline) = (self.y, self.y + BAR - 3.0);
@@ -146,10 +146,10 @@ impl Canvas {
             self.text(left - 8.0, baseline, format!("end {bold}").trim_end(), &subject.title);
             // A bar of no length at all would look like a missing one.
             let width = (x(spread.median) - left).max(1.0);
-            self.draw(format_args!(
-                "<rect class=\"{}\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{BAR}\"/>",
+            self.svg += &format!(
+                "<rect class=\"{}\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{BAR}\"/>\n",
                 class_of(subject.colour)
-            ));
+            );
             let (low, high, middle) = (x(spread.low), x(spread.high), top + BAR / 2.0);
             self.segment("spread", (low, middle), (high, middle));
             self.text(high.max(left + width) + 6.0, baseline, bold, number);
@@ -186,7 +186,7 @@ impl Canvas {
             let at = |point: &Point<'_>| (x(point.connections), y(point.spread.median));
             let path = line.iter().map(at).map(|(x, y)| format!("{x:.1},{y:.1}")).collect::<Vec<_>>();
             let class = class_of(colour);
-            self.draw(format_args!("<polyline class=\"{class} line\" points=\"{}\"/>", path.join(" ")));
+            self.svg += &format!("<polyline class=\"{class} line\" points=\"{}\"/>\n", path.join(" "));
             for point in line {
                 let (x, median) = at(point);
                 self.whisker(colour, (x, y(point.spread.low)), (x, y(point.spread.high)));
@@ -233,7 +233,7 @@ impl Canvas {
     /// Draws a dot around a point.
     fn dot(&mut self, colour: Colour, x: f64, y: f64) {
         let class = class_of(colour);
-        self.draw(format_args!("<circle class=\"{class} dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4.5\"/>"));
+        self.svg += &format!("<circle class=\"{class} dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4.5\"/>\n");
     }
 
     /// Draws the spread of a value as a pale line through its dot.
@@ -243,10 +243,10 @@ impl Canvas {
 
     /// Draws a straight line between two points.
     fn segment(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
-        self.draw(format_args!(
-            "<line class=\"{class}\" x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\"/>",
+        self.svg += &format!(
+            "<line class=\"{class}\" x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\"/>\n",
             from.0, from.1, to.0, to.1
-        ));
+        );
     }
 
     /// Writes text from the left margin, in as many lines as it takes, and moves down.
@@ -262,13 +262,7 @@ impl Canvas {
     /// Draws text whose baseline begins, ends or has its middle at a point, as the class says.
     fn text(&mut self, x: f64, y: f64, class: &str, text: &str) {
         let class = if class.is_empty() { String::new() } else { format!(" class=\"{class}\"") };
-        self.draw(format_args!("<text{class} x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", escape(text)));
-    }
-
-    /// Appends an element on a line of its own.
-    fn draw(&mut self, element: std::fmt::Arguments<'_>) {
-        // Writing to a string cannot fail.
-        let _ = writeln!(self.svg, "{element}");
+        self.svg += &format!("<text{class} x=\"{x:.1}\" y=\"{y:.1}\">{}</text>\n", escape(text));
     }
 }
 
