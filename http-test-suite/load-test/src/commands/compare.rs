@@ -35,8 +35,8 @@ pub struct CompareOptions {
 pub fn run(options: &CompareOptions) -> Result<bool, Box<dyn Error>> {
     let (before, after) = (Results::read(&options.before)?, Results::read(&options.after)?);
     let comparison = Comparison::of(&before, &after, &options.metric, options.bound)?;
-    print(&format!("{comparison}\n"))?;
-    Ok(comparison.passes())
+    print(&comparison.text)?;
+    Ok(comparison.passes)
 }
 
 /// Parses a percentage as a share: `10%` and `10` are 0.1.

@@ -2,34 +2,25 @@
 //! silently: what only one of the files has is listed.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use super::metric::Metric;
 use super::results::{Cell, Results, Spread};
 use super::table::{Field, Table};
 
-/// The differences between an earlier and a later results file.
-#[derive(Clone, Debug, Default)]
-pub struct Comparison {
-    /// Differences that limit the comparison, such as another CPU, and what only one of the files has.
-    remarks: Vec<String>,
-    /// A row for each compared metric of each cell that both files have.
-    changes: Vec<Vec<Field>>,
-    /// The verdict of each row.
-    verdicts: Vec<Verdict>,
-    /// Cells that have failures only in the later file: `workload / subject / connections: failure`.
-    failed: Vec<String>,
-}
+/// The verdict on a change: better by more than the bound and the spread.
+const BETTER: &str = "better";
+/// The verdict on a change: within the bound, or within the spread.
+const SAME: &str = "";
+/// The verdict on a change: worse by more than the bound and the spread.
+const WORSE: &str = "WORSE";
 
-/// Whether a change is significant, and in which direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    /// Better by more than the bound and the spread.
-    Better,
-    /// Within the bound, or within the spread.
-    Same,
-    /// Worse by more than the bound and the spread.
-    Worse,
+/// The differences between an earlier and a later results file.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// Remarks, a table of the changes, new failures, and a summary.
+    pub text: String,
+    /// Whether nothing has become worse, and no cell fails that did not before.
+    pub passes: bool,
 }
 
 impl Comparison {
@@ -46,14 +37,18 @@ impl Comparison {
         metrics: &[Metric],
         bound: f64,
     ) -> Result<Comparison, String> {
-        let mut comparison = Comparison { remarks: remarks(before, after)?, ..Comparison::default() };
+        let notes: String =
+            remarks(before, after)?.iter().map(|remark| format!("note: {remark}\n")).collect();
         let pairs = after.cells.iter().filter_map(|new| Some((before.cell(new.key())?, new)));
         if pairs.clone().next().is_none() {
             return Err("the files have no cell in common".to_owned());
         }
+        let (mut failures, mut failed) = (String::new(), 0);
+        let (mut rows, mut verdicts) = (Vec::new(), Vec::new());
         for (old, new) in pairs {
             if let (true, Some(failure)) = (old.failures.is_empty(), new.failures.first()) {
-                comparison.failed.push(format!("{new}: {failure}"));
+                failures += &format!("FAILED: {new}: {failure}\n");
+                failed += 1;
             }
             let first = after.workload(&new.workload).and_then(|(_, label)| label.metrics.first());
             let chosen: BTreeSet<&Metric> = match metrics {
@@ -62,40 +57,45 @@ impl Comparison {
             };
             for metric in chosen.into_iter().copied() {
                 if let (Some(before), Some(after)) = (old.spread(metric), new.spread(metric)) {
-                    comparison.add(new, metric, before, after, bound);
+                    let verdict = verdict(metric, before, after, bound);
+                    rows.push(row(new, metric, before, after, verdict));
+                    verdicts.push(verdict);
                 }
             }
         }
-        Ok(comparison)
+        let head = ["", "metric", "before", "after", "change", "verdict"].map(str::to_owned).into();
+        let table = Table { head, rows }.markdown();
+        let [better, same, worse] =
+            [BETTER, SAME, WORSE].map(|word| verdicts.iter().filter(|verdict| **verdict == word).count());
+        let summary = format!("{better} better, {same} the same, {worse} worse, {failed} failed\n");
+        Ok(Comparison { text: notes + &table + &failures + &summary, passes: worse + failed == 0 })
     }
+}
 
-    /// Whether nothing has become worse, and no cell fails that did not before.
-    pub fn passes(&self) -> bool {
-        self.failed.is_empty() && !self.verdicts.contains(&Verdict::Worse)
+/// Judges a change of a metric; `bound` is a share of the earlier median.
+fn verdict(metric: Metric, before: Spread, after: Spread, bound: f64) -> &'static str {
+    let change = after.median - before.median;
+    let overlap = before.low <= after.high && after.low <= before.high;
+    if overlap || change.abs() <= bound * before.median {
+        SAME
+    } else if (change > 0.0) == metric.more_is_better() {
+        BETTER
+    } else {
+        WORSE
     }
+}
 
-    /// Adds a change of one metric of a cell; `bound` is a share of the earlier median.
-    fn add(&mut self, cell: &Cell, metric: Metric, before: Spread, after: Spread, bound: f64) {
-        let change = after.median - before.median;
-        let overlap = before.low <= after.high && after.low <= before.high;
-        let (verdict, word) = if overlap || change.abs() <= bound * before.median {
-            (Verdict::Same, "")
-        } else if (change > 0.0) == metric.more_is_better() {
-            (Verdict::Better, "better")
-        } else {
-            (Verdict::Worse, "WORSE")
-        };
-        let side = |Spread { low, median, high }| {
-            let [low, median, high] = [low, median, high].map(|value| metric.format(value));
-            format!("{median} ({low}–{high})")
-        };
-        let percent = format!("{:+.1}%", change / before.median * 100.0);
-        let percent = if before.median == 0.0 { String::new() } else { percent };
-        let texts =
-            [cell.to_string(), metric.to_string(), side(before), side(after), percent, word.to_owned()];
-        self.changes.push(texts.map(Field::from).into());
-        self.verdicts.push(verdict);
-    }
+/// The row of the table for one metric of a cell.
+fn row(cell: &Cell, metric: Metric, before: Spread, after: Spread, verdict: &str) -> Vec<Field> {
+    let side = |Spread { low, median, high }| {
+        let [low, median, high] = [low, median, high].map(|value| metric.format(value));
+        format!("{median} ({low}–{high})")
+    };
+    let percent = format!("{:+.1}%", (after.median / before.median - 1.0) * 100.0);
+    let percent = if before.median == 0.0 { String::new() } else { percent };
+    let texts =
+        [cell.to_string(), metric.to_string(), side(before), side(after), percent, verdict.to_owned()];
+    texts.map(Field::from).into()
 }
 
 /// What is not the same in both files, and what only one of them has. An error if an experiment ran with another size.
@@ -137,23 +137,6 @@ fn missing(of: &Results, other: &Results, what: &str) -> BTreeSet<String> {
     missing.map(name).collect()
 }
 
-/// Writes remarks, a table of the changes, failures, and a summary.
-impl fmt::Display for Comparison {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for remark in &self.remarks {
-            writeln!(f, "note: {remark}")?;
-        }
-        let head = ["", "metric", "before", "after", "change", "verdict"].map(str::to_owned).into();
-        f.write_str(&Table { head, rows: self.changes.clone() }.markdown())?;
-        for failed in &self.failed {
-            writeln!(f, "FAILED: {failed}")?;
-        }
-        let count = |verdict| self.verdicts.iter().filter(|other| **other == verdict).count();
-        let (better, same, worse) = (count(Verdict::Better), count(Verdict::Same), count(Verdict::Worse));
-        write!(f, "{better} better, {same} the same, {worse} worse, {} failed", self.failed.len())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::results::tests::{cell, results};
@@ -161,22 +144,20 @@ mod tests {
 
     #[test]
     fn a_change_counts_beyond_the_bound_and_the_spread() {
-        let check = |before: &[f64], after: &[f64], less_is_better: Verdict, more_is_better: Verdict| {
+        let check = |before: &[f64], after: &[f64], less_is_better: &str, more_is_better: &str| {
             for (metric, verdict) in [(Metric::Cpu, less_is_better), (Metric::Throughput, more_is_better)] {
-                let [before, after] =
-                    [before, after].map(|values| Results { cells: vec![cell(metric, values)], ..results() });
-                let comparison = Comparison::of(&before, &after, &[], 0.1).unwrap();
-                assert_eq!(comparison.verdicts, [verdict], "{comparison}");
-                assert_eq!(comparison.passes(), verdict != Verdict::Worse);
+                let file = |values| Results { cells: vec![cell(metric, values)], ..results() };
+                let comparison = Comparison::of(&file(before), &file(after), &[], 0.1).unwrap();
+                assert!(comparison.text.contains(&format!("1 {verdict}")), "{verdict}: {comparison:?}");
+                assert_eq!(comparison.passes, verdict != "worse");
             }
         };
-        let (better, same, worse) = (Verdict::Better, Verdict::Same, Verdict::Worse);
-        check(&[100.0, 101.0, 102.0], &[93.0, 94.0, 95.0], same, same);
-        check(&[100.0, 101.0, 102.0], &[80.0, 81.0, 82.0], better, worse);
-        check(&[100.0, 101.0, 102.0], &[120.0, 121.0, 122.0], worse, better);
+        check(&[100.0, 101.0, 102.0], &[93.0, 94.0, 95.0], "the same", "the same");
+        check(&[100.0, 101.0, 102.0], &[80.0, 81.0, 82.0], "better", "worse");
+        check(&[100.0, 101.0, 102.0], &[120.0, 121.0, 122.0], "worse", "better");
         // One round is as slow as a round of the other file, so the difference may be chance.
-        check(&[81.5, 101.0, 102.0], &[80.0, 81.0, 82.0], same, same);
-        check(&[100.0, 101.0, 102.0], &[80.0, 81.0, 100.0], same, same);
+        check(&[81.5, 101.0, 102.0], &[80.0, 81.0, 82.0], "the same", "the same");
+        check(&[100.0, 101.0, 102.0], &[80.0, 81.0, 100.0], "the same", "the same");
     }
 
     #[test]
@@ -200,10 +181,10 @@ mod tests {
             | -------------------- | -----: | ---------------: | ---------------: | -----: | ------: |\n\
             | crowd / nginx / 1000 |    cpu | 13.0 (13.0–13.0) | 6.50 (6.50–6.50) | -50.0% |  better |\n\
             FAILED: crowd / httpd / 1000: round 1: no response\n\
-            1 better, 0 the same, 0 worse, 1 failed";
-        assert_eq!(comparison.to_string(), expected);
-        assert!(!comparison.passes() && Comparison::of(&after, &after, &[], 0.1).unwrap().passes());
-        let chosen = Comparison::of(&before, &after, &[Metric::P99], 0.1).unwrap().to_string();
+            1 better, 0 the same, 0 worse, 1 failed\n";
+        assert_eq!((comparison.text.as_str(), comparison.passes), (expected, false));
+        assert!(Comparison::of(&after, &after, &[], 0.1).unwrap().passes, "it failed before, too");
+        let chosen = Comparison::of(&before, &after, &[Metric::P99], 0.1).unwrap().text;
         assert!(chosen.contains(" p99 |") && !chosen.contains(" cpu |"), "{chosen}");
     }
 

@@ -17,9 +17,12 @@ impl Results {
         text.and_then(|json| Results::parse(&json)).map_err(|error| format!("{} {error}", path.display()))
     }
 
-    /// Parses the text of a results file. An error says that it is malformed or of another version, or that a cell belongs to
-    /// no run.
-    pub(super) fn parse(json: &str) -> Result<Results, String> {
+    /// Parses the text of a results file.
+    ///
+    /// # Errors
+    ///
+    /// If the text is malformed or of another version, or a cell belongs to no run.
+    pub fn parse(json: &str) -> Result<Results, String> {
         let malformed = |error| format!("is not a file of load-test results: {error}");
         let json: serde_json::Value = serde_json::from_str(json).map_err(malformed)?;
         if let Some(version) = json.get("version").filter(|version| **version != VERSION) {

@@ -343,14 +343,6 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn names_failures_and_adds_the_wrong_responses_of_all_rounds() {
-        let results = results();
-        let faults: Vec<_> = results.cells.iter().flat_map(Cell::faults).collect();
-        assert_eq!(faults, ["1 × timeout", "7 × wrong status", "FAILED round 2: a | b <c>\nd"]);
-        assert!(!results.all_correct() && Results { cells: vec![], ..results }.all_correct());
-    }
-
-    #[test]
     fn the_driver_is_the_bottleneck_if_only_it_was_busy_in_most_rounds() {
         let check = |server: f64, driver: f64, expected: bool| {
             let mut cell = cell(Metric::Busy, &[server, server, 50.0]);
