@@ -72,3 +72,37 @@ fn point<'r>(
     let (subject, number) = (results.subject(cell)?, value(cell, metric));
     Some(Point { row, subject, connections: cell.connections, spread: spread?, number })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::results::tests::results;
+    use super::*;
+
+    #[test]
+    fn points_stand_in_order_and_failed_cells_have_none() {
+        let svg = of_workload(&results(), "crowd").unwrap();
+        let first = svg.lines().find(|line| line.starts_with("<polyline class=\"blue")).unwrap();
+        let x: Vec<f64> =
+            first.split(['"', ' ']).filter_map(|point| point.split_once(',')?.0.parse().ok()).collect();
+        assert!(x.len() == 2 && x[0] < x[1] && svg.find(">httpd<") < svg.find(">nginx<"), "{svg}");
+        let svg = of_workload(&results(), "keep-alive").unwrap();
+        for text in [">CPU per request, µs; less is better<", ">requests/s; more is better<", ">≥ 110,000<"]
+        {
+            assert!(svg.contains(text) && !svg.contains("h2o"), "{text}: {svg}");
+        }
+    }
+
+    #[test]
+    fn dots_are_ratios_to_the_base_which_has_none() {
+        let row = |workload: &'static str| Row {
+            title: workload.to_owned(),
+            workload,
+            connections: 64,
+            metric: Metric::Cpu,
+        };
+        let rows = ["keep-alive", "crowd"].map(row);
+        let svg = of_ratios(&results(), "title", &rows, &["httpd", "nginx", "h2o"], "nginx").unwrap();
+        let texts = [">httpd<", ">nginx<", ">h2o<", ">keep-alive<", ">crowd<"].map(|text| svg.contains(text));
+        assert_eq!(texts, [true, false, false, true, false], "{svg}");
+    }
+}
