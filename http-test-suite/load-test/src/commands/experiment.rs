@@ -87,9 +87,9 @@ pub fn run(options: &ExperimentOptions, experiment: &'static Experiment) -> Resu
     plan.no_results().merged_into(&options.out.join("results.json"))?;
     let programs = Programs::in_directories(options.bin_dir.as_deref(), options.baselines.as_deref())?;
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")?);
-    let watch = |stage: Stage| {
-        bar.set_length(stage.total as u64);
-        bar.set_position(stage.done as u64);
+    let watch = |done: usize, total: usize, stage: &Stage| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
         let (round, workload, subject) = (stage.round, stage.workload.id, stage.subject.id);
         bar.set_message(format!("round {round}: {workload}, {} × {subject}", stage.connections));
     };
@@ -105,7 +105,8 @@ pub fn run(options: &ExperimentOptions, experiment: &'static Experiment) -> Resu
 /// The workloads of a plan, each with the subjects that take part.
 fn list(plan: &Plan) -> String {
     let line = |workload: &&load_test::experiments::Workload| {
-        let ids = plan.subjects.iter().map(|subject| subject.id).filter(|id| workload.subjects.contains(id));
+        let subjects = plan.subjects.iter().filter(|subject| workload.includes(subject));
+        let ids = subjects.map(|subject| subject.id);
         format!("{:24} {:44} {}\n", workload.id, workload.title, ids.collect::<Vec<_>>().join(" "))
     };
     plan.workloads.iter().map(line).collect()

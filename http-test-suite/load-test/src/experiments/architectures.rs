@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::requests::Requests;
-use super::workload::{Background, Experiment, KEEP_ALIVE, Task, Workload};
+use super::workload::{BASE, Background, Experiment, Task, Workload};
 use crate::report::Metric;
 
 /// The bound for about ten milliseconds of computing.
@@ -33,17 +33,15 @@ pub const ARCHITECTURES: Experiment = Experiment {
 
 /// What most workloads have in common.
 const USUAL: Workload = Workload {
-    id: "",
-    title: "",
-    description: "",
-    subjects: &["threads", "prefork-threads", "loop", "loops", "prefork-loops"],
-    task: Task::Load(Requests::Hello, KEEP_ALIVE),
+    subjects: "threads prefork-threads loop loops prefork-loops",
+    task: Task::Load(Requests::Hello),
     connections: &[1, 16, 64],
     quick: &[16],
+    ..BASE
 };
 
 /// The subjects of workloads with files.
-const DEMO_AND_NGINX: &[&str] = &["threads", "prefork-threads", "loop", "loops", "prefork-loops", "nginx"];
+const DEMO_AND_NGINX: &str = "threads prefork-threads loop loops prefork-loops nginx";
 
 /// The workloads, in the order of reports.
 const WORKLOADS: &[Workload] = &[
@@ -62,25 +60,27 @@ const WORKLOADS: &[Workload] = &[
         description: "The same with a file, and with nginx for comparison: the additional cost of finding, checking and \
         sending a file.",
         subjects: DEMO_AND_NGINX,
-        task: Task::Load(Requests::StaticFile { kib: 1 }, KEEP_ALIVE),
+        task: Task::Load(Requests::File("/static/1.txt")),
         connections: &[1, 64, 1000],
         quick: &[1, 64],
+        ..USUAL
     },
     Workload {
         id: "static-large",
         title: "A file of 1 MiB",
         description: "The kernel does most of the work, copying, so the architectures can differ only a little.",
         subjects: DEMO_AND_NGINX,
-        task: Task::Load(Requests::StaticFile { kib: 1024 }, KEEP_ALIVE),
+        task: Task::Load(Requests::File("/static/1024.txt")),
         connections: &[16],
         quick: &[16],
+        ..USUAL
     },
     Workload {
         id: "io-task",
         title: "Waiting for 50 ms",
         description: "A response that takes time but no CPU, as if the server waited for a database. How many requests \
         can wait at the same time, and what does each cost: a timer, or a thread with its stack?",
-        task: Task::Load(Requests::Wait { ms: 50 }, KEEP_ALIVE),
+        task: Task::Load(Requests::Wait { ms: 50 }),
         connections: &[16, 64, 256, 1000],
         quick: &[16, 256],
         ..USUAL
@@ -100,7 +100,7 @@ const WORKLOADS: &[Workload] = &[
         title: "Computing, offloaded",
         description: "Two milliseconds of work for each response. An event loop hands the work to a pool of threads; a \
         blocking thread does it itself. The work is the same for all, so only the cost of the handover differs.",
-        task: Task::Load(Requests::Primes { below: SHORT, inline: false }, KEEP_ALIVE),
+        task: Task::Load(Requests::Primes { below: SHORT, inline: false }),
         ..USUAL
     },
     Workload {
@@ -108,7 +108,7 @@ const WORKLOADS: &[Workload] = &[
         title: "Computing, inline",
         description: "The same work, done on the thread that serves requests. As long as there are no other requests, \
         this is faster: a handover to a pool costs more than it gains.",
-        task: Task::Load(Requests::Primes { below: SHORT, inline: true }, KEEP_ALIVE),
+        task: Task::Load(Requests::Primes { below: SHORT, inline: true }),
         ..USUAL
     },
     Workload {
@@ -116,7 +116,7 @@ const WORKLOADS: &[Workload] = &[
         title: "Asking another server",
         description: "Every response needs a forecast from another server. The client inside the server blocks, so an \
         event loop has to hand it to its pool, and can have only as many forecasts in progress as the pool has threads.",
-        task: Task::Load(Requests::Weather, KEEP_ALIVE),
+        task: Task::Load(Requests::Weather),
         ..USUAL
     },
     Workload {

@@ -2,21 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::requests::{Requests, serves_page};
-use super::workload::{Background, Conditions, KEEP_ALIVE, Task};
-use super::{ab, conformance};
+use super::tools;
+use super::workload::{Background, Task, Workload};
 use crate::clients::{IdleClients, SlowClients};
 use crate::load::{self, Load, Progress, Stats, Until};
 use crate::report::{Metric, Sample};
 use crate::subject::catalog::{Serves, Subject};
 use crate::subject::configuration::Environment;
 use crate::subject::process::{Cpus, Server};
-use crate::subject::usage::{Spent, Usage};
+use crate::subject::usage::Usage;
 
 /// The timeout for a response.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,28 +46,24 @@ const BEFORE_ALL_RESPOND: Duration = Duration::from_millis(700);
 /// The response header by which the demo application names the worker.
 const WORKER_HEADER: &str = "X-Served-By";
 
-/// A subject to measure, and how.
-pub(super) struct Bench<'a> {
+/// What to measure once, and how.
+pub(super) struct Measurement {
+    /// The workload.
+    pub(super) workload: &'static Workload,
+    /// The number of connections; beside other clients, the number of those.
+    pub(super) connections: usize,
     /// The measured subject.
     pub(super) subject: &'static Subject,
     /// The path of its program.
-    pub(super) program: &'a Path,
+    pub(super) program: PathBuf,
     /// What it is started with.
     pub(super) environment: Environment,
     /// The CPUs of both sides.
-    pub(super) cpus: &'a Cpus,
+    pub(super) cpus: Cpus,
     /// The duration of the measurement.
     pub(super) time: Duration,
     /// A number that differs for each measurement.
     pub(super) number: u32,
-}
-
-/// The result of a measurement.
-pub(super) enum Measured {
-    /// Numbers; the runner sets the round.
-    Sample(Sample),
-    /// No numbers, and why the task does not apply to the subject.
-    NotApplicable(&'static str),
 }
 
 /// What a server had used at one time during a load, and how far the load had come.
@@ -84,49 +80,44 @@ struct Reading {
 struct Observation {
     /// What the driver counted.
     stats: Stats,
-    /// What the server used from when every connection had a response to the last response.
-    spent: Spent,
-    /// Correct responses in that time.
-    requests: f64,
-    /// The length of that time in seconds.
-    seconds: f64,
-    /// Threads of the server after the last response.
-    threads: usize,
+    /// When every connection had a response.
+    begin: Reading,
+    /// When the last response had arrived.
+    end: Reading,
     /// Memory of the server under load.
     memory_bytes: u64,
 }
 
-impl Bench<'_> {
-    /// Measures the subject.
+impl Measurement {
+    /// Measures the subject. The runner sets the round of the sample.
     ///
     /// # Errors
     ///
-    /// If the server does not start or stop, or has no correct response, or loses a connection that it must keep.
-    pub(super) fn measure(&self, task: Task, connections: usize) -> io::Result<Measured> {
-        if task == Task::Start {
-            return self.starts().map(Measured::Sample);
+    /// If the server does not start or stop, or has no correct response, or loses a connection that it must keep. If the
+    /// task cannot be done here, or not with this subject, the error is [`Unsupported`](io::ErrorKind::Unsupported).
+    pub(super) fn run(&self) -> io::Result<Sample> {
+        if self.workload.task == Task::Start {
+            return self.start_repeatedly();
         }
-        let server = self.subject.start(self.program, &self.environment, self.cpus, None)?;
-        let sample = match task {
-            Task::Ab => ab::measure(&server)?.ok_or("ab is not installed"),
-            Task::Conformance => Ok(conformance::measure(server.address)?),
+        let server = self.subject.start(&self.program, &self.environment, &self.cpus, None)?;
+        let sample = match self.workload.task {
+            Task::Ab => tools::run_ab(&server)?,
+            Task::Conformance => tools::run_conformance_suite(server.address)?,
             _ => {
                 let memory_at_start = server.processes.memory_bytes()?;
-                let observation = self.observe_task(&server, task, connections)?;
-                observation
-                    .map(|observation| self.sample(task, connections, memory_at_start, &observation))
-                    .ok_or("it sends no entity tag")
+                self.sample(memory_at_start, &self.put_load(&server)?)
             }
         };
         self.stop(server)?;
-        Ok(sample.map_or_else(Measured::NotApplicable, Measured::Sample))
+        Ok(sample)
     }
 
     /// Measures the time from starting the program to its first response.
-    fn starts(&self) -> io::Result<Sample> {
+    fn start_repeatedly(&self) -> io::Result<Sample> {
         let start = |_| {
             let begin = Instant::now();
-            let server = self.subject.start(self.program, &self.environment, self.cpus, Some(serves_page))?;
+            let server =
+                self.subject.start(&self.program, &self.environment, &self.cpus, Some(serves_page))?;
             let elapsed = begin.elapsed();
             self.stop(server)?;
             Ok(elapsed.as_secs_f64() * 1e3)
@@ -141,42 +132,32 @@ impl Bench<'_> {
         server.stop().or_else(|error| if self.subject.is_packaged() { Ok(()) } else { Err(error) })
     }
 
-    /// Puts the load of a task on the server; `None` if the server lacks what the requests need.
-    fn observe_task(
-        &self,
-        server: &Server,
-        task: Task,
-        connections: usize,
-    ) -> io::Result<Option<Observation>> {
-        let opening = OPENING + OPENING_EACH * u32::try_from(connections).unwrap_or(u32::MAX);
-        let (until, middle) = (Until::Time(opening + self.time), Some(opening + self.time / 2));
-        let at_once = Until::Requests(connections as u64);
-        let load = match task {
-            Task::Load(requests, conditions) => {
-                let Some(load) = self.load(server, requests, conditions, connections, until)? else {
-                    return Ok(None);
-                };
-                let until = Until::Time(WARM_UP);
-                load::run(&Load { connections: WARM_UP_CONNECTIONS, until, ..load.clone() }, &|_| {})?;
-                Some(load)
+    /// Puts the load of the task on the server, and observes it.
+    fn put_load(&self, server: &Server) -> io::Result<Observation> {
+        let middle = Some(self.opening() + self.time / 2);
+        let at_once = Until::Requests(self.connections as u64);
+        match self.workload.task {
+            Task::AllAtOnce(requests) => {
+                let load = Load { until: at_once, ..self.load(server, requests)? };
+                observe(server, &load, Some(BEFORE_ALL_RESPOND))
             }
-            Task::AllAtOnce(requests) | Task::Idle(requests) => {
-                self.load(server, requests, KEEP_ALIVE, connections, at_once)?
-            }
-            _ => self.load(server, Requests::Hello, KEEP_ALIVE, BYSTANDER_CONNECTIONS, until)?,
-        };
-        let Some(load) = load else { return Ok(None) };
-        let observation = match task {
-            Task::AllAtOnce(_) => observe(server, &load, Some(BEFORE_ALL_RESPOND)),
-            // A single thread gives every connection a request before it reads any response, so each sends exactly one.
-            Task::Idle(_) => observe(server, &Load { threads: 1, ..load }, None),
             Task::Bystander(background) => {
-                let load = Load { rate: Some(BYSTANDER_RATE), ..load };
-                self.observe_beside(server, background, connections, || observe(server, &load, middle))
+                let (connections, rate) = (BYSTANDER_CONNECTIONS, Some(BYSTANDER_RATE));
+                let load = Load { connections, rate, ..self.load(server, Requests::Hello)? };
+                self.observe_beside(server, background, || observe(server, &load, middle))
             }
-            _ => observe(server, &load, middle),
-        };
-        observation.map(Some)
+            Task::Load(requests) => {
+                let load = self.load(server, requests)?;
+                let (connections, until) = (WARM_UP_CONNECTIONS, Until::Time(WARM_UP));
+                load::run(&Load { connections, until, ..load.clone() }, &|_| {})?;
+                observe(server, &load, middle)
+            }
+            _ => {
+                // A single thread gives every connection a request before it reads any response, so each sends one.
+                let load = Load { until: at_once, threads: 1, ..self.load(server, Requests::PAGE)? };
+                observe(server, &load, None)
+            }
+        }
     }
 
     /// Calls `observe` while other clients use the server.
@@ -184,9 +165,9 @@ impl Bench<'_> {
         &self,
         server: &Server,
         background: Background,
-        count: usize,
         observe: impl Fn() -> io::Result<Observation>,
     ) -> io::Result<Observation> {
+        let count = self.connections;
         let (observation, disconnected) = match background {
             Background::None => (observe()?, 0),
             Background::Idle => {
@@ -198,25 +179,16 @@ impl Bench<'_> {
                 (observe()?, clients.finish())
             }
             Background::Busy(requests) => {
-                let opening = OPENING_EACH * u32::try_from(count).unwrap_or(u32::MAX);
-                let until = Until::Time(2 * OPENING + opening + self.time);
-                let load = self.load(server, requests, KEEP_ALIVE, count, until)?;
-                let load = load.ok_or_else(|| io::Error::other("the other clients have no requests"))?;
-                let (observation, stats) = thread::scope(|scope| {
+                let until = Until::Time(OPENING + self.opening() + self.time);
+                let load = Load { until, ..self.load(server, requests)? };
+                let (observation, clients) = thread::scope(|scope| {
                     let clients = scope.spawn(|| load::run(&load, &|_| {}));
-                    (
-                        observe(),
-                        clients
-                            .join()
-                            .unwrap_or_else(|_| Err(io::Error::other("the other clients panicked"))),
-                    )
+                    (observe(), clients.join())
                 });
-                let stats = stats?;
+                let stats = clients.map_err(|_| io::Error::other("the other clients panicked"))??;
                 if stats.error_count() > 0 {
-                    return Err(io::Error::other(format!(
-                        "wrong responses to other clients: {}",
-                        faults(&stats)
-                    )));
+                    let faults = faults(&stats);
+                    return Err(io::Error::other(format!("wrong responses to other clients: {faults}")));
                 }
                 (observation?, 0)
             }
@@ -227,71 +199,61 @@ impl Bench<'_> {
         }
     }
 
-    /// A load of these requests; `None` if the server lacks what they need.
-    fn load(
-        &self,
-        server: &Server,
-        requests: Requests,
-        conditions: Conditions,
-        connections: usize,
-        until: Until,
-    ) -> io::Result<Option<Load>> {
-        let (address, serves, Conditions { keep_alive, pipeline, .. }) =
-            (server.address, self.subject.serves, conditions);
-        let exchanges = requests.exchanges(address, serves, keep_alive, self.number)?;
-        Ok(exchanges.map(|exchanges| Load {
+    /// A load of these requests on all connections, for the duration of the measurement.
+    fn load(&self, server: &Server, requests: Requests) -> io::Result<Load> {
+        let (address, serves, keep_alive) = (server.address, self.subject.serves, self.workload.keep_alive);
+        Ok(Load {
             address,
-            exchanges,
-            connections,
+            exchanges: requests.exchanges(address, serves, keep_alive, self.number)?,
+            connections: self.connections,
             keep_alive,
-            pipeline,
-            until,
+            pipeline: self.workload.pipeline,
+            until: Until::Time(self.opening() + self.time),
             rate: None,
             threads: self.cpus.driver.len(),
             timeout: TIMEOUT,
             count_header: (serves == Serves::Demo).then_some(WORKER_HEADER),
-        }))
+        })
     }
 
-    /// The numbers of a task, from what was observed.
-    fn sample(
-        &self,
-        task: Task,
-        connections: usize,
-        memory_at_start: u64,
-        observation: &Observation,
-    ) -> Sample {
-        let Observation { stats, spent, requests, seconds, threads, memory_bytes } = observation;
-        let (cpu_seconds, memory) = (spent.cpu.as_secs_f64(), *memory_bytes as f64);
-        let (workers, cpus) = (self.environment.workers, self.cpus.server.len());
+    /// How long it may take to open all connections.
+    fn opening(&self) -> Duration {
+        OPENING + OPENING_EACH * u32::try_from(self.connections).unwrap_or(u32::MAX)
+    }
+
+    /// The numbers of the task, from what was observed.
+    fn sample(&self, memory_at_start: u64, observation: &Observation) -> Sample {
+        let Observation { stats, begin, end, memory_bytes } = observation;
+        let (requests, seconds) = (end.requests - begin.requests, end.seconds - begin.seconds);
+        let spent = end.usage.since(&begin.usage);
+        let (task, workers, cpus) = (self.workload.task, self.environment.workers, self.cpus.server.len());
         // A worker of an event loop is one thread.
         let usable = if self.subject.has_thread_per_connection { cpus } else { workers.min(cpus) };
+        let (cpu_seconds, memory, memory_at_start) =
+            (spent.cpu.as_secs_f64(), *memory_bytes as f64, memory_at_start as f64);
         let mib = |bytes: f64| bytes / f64::from(1 << 20);
         let millis = |percent| stats.percentile(percent).as_secs_f64() * 1e3;
-        let mut values = BTreeMap::from([
-            (Metric::Memory, mib(memory)),
-            (Metric::MemoryAtStart, mib(memory_at_start as f64)),
-        ]);
-        if matches!(task, Task::Idle(_) | Task::Bystander(_)) && connections > 0 {
-            values
-                .insert(Metric::MemoryPerConnection, (memory - memory_at_start as f64) / connections as f64);
+        let mut values =
+            BTreeMap::from([(Metric::Memory, mib(memory)), (Metric::MemoryAtStart, mib(memory_at_start))]);
+        if matches!(task, Task::Idle | Task::Bystander(_)) && self.connections > 0 {
+            values.insert(Metric::MemoryPerConnection, (memory - memory_at_start) / self.connections as f64);
         }
-        if !matches!(task, Task::Idle(_)) {
+        if task != Task::Idle {
             values.extend([
                 (Metric::P50, millis(50.0)),
                 (Metric::P99, millis(99.0)),
                 (Metric::Busy, cpu_seconds / seconds / usable as f64 * 100.0),
                 (Metric::DriverBusy, stats.busiest_thread * 100.0),
-                (Metric::Threads, *threads as f64),
+                (Metric::Threads, end.usage.threads() as f64),
             ]);
         }
         // A bystander's rate is fixed, and the server also works for others.
-        if matches!(task, Task::Load(..) | Task::AllAtOnce(_)) {
+        if matches!(task, Task::Load(_) | Task::AllAtOnce(_)) {
             values.extend([
                 (Metric::Throughput, requests / seconds),
                 (Metric::Cpu, cpu_seconds * 1e6 / requests),
-                (Metric::Waits, spent.switches.waits as f64 / requests),
-                (Metric::Preemptions, spent.switches.preemptions as f64 / requests),
+                (Metric::Waits, spent.waits as f64 / requests),
+                (Metric::Preemptions, spent.preemptions as f64 / requests),
             ]);
         }
         if matches!(task, Task::AllAtOnce(_)) {
@@ -309,13 +271,12 @@ fn observe(server: &Server, load: &Load, middle: Option<Duration>) -> io::Result
     let start = Reading { usage: server.processes.usage()?, requests: 0.0, seconds: 0.0 };
     let readings = Mutex::new((None, None));
     let watch = |progress: Progress| {
-        let mut readings = readings.lock().unwrap_or_else(PoisonError::into_inner);
-        let (begin, memory) = &mut *readings;
         let Some(middle) = middle else { return };
+        let mut readings = readings.lock().unwrap_or_else(PoisonError::into_inner);
         if progress.elapsed >= middle {
-            memory.get_or_insert_with(|| server.processes.memory_bytes());
+            readings.1.get_or_insert_with(|| server.processes.memory_bytes());
         } else if progress.requests >= load.connections as u64 {
-            begin.get_or_insert_with(|| read_usage(server, &progress));
+            readings.0.get_or_insert_with(|| read_usage(server, &progress));
         }
     };
     let inspect = || (server.processes.usage(), server.processes.memory_bytes());
@@ -323,18 +284,13 @@ fn observe(server: &Server, load: &Load, middle: Option<Duration>) -> io::Result
     if stats.requests == 0 {
         return Err(io::Error::other(format!("no correct response: {}", faults(&stats))));
     }
-    let usage = usage?;
     let (begin, memory) = readings.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (requests, seconds) = (stats.requests as f64, stats.elapsed.as_secs_f64());
     // On a busy machine the first reading may take until the load is over.
-    let is_before_end = |begin: &Reading| {
-        begin.requests < stats.requests as f64 && begin.seconds < stats.elapsed.as_secs_f64()
-    };
-    let begin = begin.transpose()?.filter(is_before_end).unwrap_or(start);
+    let is_before_end = |begin: &Reading| begin.requests < requests && begin.seconds < seconds;
     Ok(Observation {
-        spent: usage.since(&begin.usage),
-        requests: stats.requests as f64 - begin.requests,
-        seconds: stats.elapsed.as_secs_f64() - begin.seconds,
-        threads: usage.threads(),
+        begin: begin.transpose()?.filter(is_before_end).unwrap_or(start),
+        end: Reading { usage: usage?, requests, seconds },
         memory_bytes: memory.unwrap_or(memory_at_end)?,
         stats,
     })
@@ -374,14 +330,12 @@ mod tests {
 
     #[test]
     fn counts_workers_without_requests() {
-        let counts = |counts: &[(&str, u64)]| -> BTreeMap<String, u64> {
-            counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
-        };
         let check = |seen: &[(&str, u64)], workers, expected: &[(&str, u64)]| {
-            assert_eq!(with_idle_workers(counts(seen), workers), counts(expected));
+            let counts = seen.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+            let all = with_idle_workers(counts, workers);
+            assert_eq!(all.iter().map(|(name, count)| (&**name, *count)).collect::<Vec<_>>(), expected);
         };
         check(&[("async; worker=1", 7), ("", 2)], 2, &[("async; worker=0", 0), ("async; worker=1", 7)]);
         check(&[("", 9)], 2, &[]);
-        check(&[], 4, &[]);
     }
 }

@@ -11,21 +11,20 @@
 //! workload                   what an experiment, a workload and a task are
 //! architectures  servers     the tables of workloads
 //! requests                   the requests of a workload, with the expected responses
-//! measure  ab  conformance   one measurement: of a load, by the tool ab, by the conformance suite
+//! measure  tools             one measurement: of a load; by the tool ab, and by the conformance suite
 //! machine                    the properties of this machine
 //! soak                       many kinds of clients at once, and what the server frees afterwards
 //! runner                     all measurements of a plan, in order
 //! ```
 
-mod ab;
 pub mod architectures;
-mod conformance;
 mod machine;
 mod measure;
 pub mod requests;
 pub mod runner;
 pub mod servers;
 pub mod soak;
+mod tools;
 pub mod workload;
 
 pub use runner::{Plan, Stage};

@@ -22,14 +22,12 @@ const PLACES: u32 = 20_000;
 /// Which requests the clients of a workload send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requests {
-    /// GET for a file of 1,024 bytes.
-    Page,
-    /// GET for that file, with If-None-Match and its current entity tag.
+    /// GET for the file with this target. Servers without files respond with [`PAGE_LEN`] bytes.
+    File(&'static str),
+    /// GET for the page, with If-None-Match and its current entity tag.
     PageIfChanged,
-    /// HEAD for that file.
+    /// HEAD for the page.
     PageHead,
-    /// GET for a file of 954,824 bytes.
-    Large,
     /// GET for small files of a directory, in turn.
     Directory {
         /// The number of files in the directory.
@@ -41,11 +39,6 @@ pub enum Requests {
     Absent,
     /// GET for a constant text of the demo application.
     Hello,
-    /// GET for a file of the demo application, which nginx serves, too.
-    StaticFile {
-        /// Its size in KiB: 1 or 1024.
-        kib: usize,
-    },
     /// GET for a response that takes time and nothing else.
     Wait {
         /// The time in milliseconds.
@@ -63,80 +56,71 @@ pub enum Requests {
 }
 
 impl Requests {
-    /// The number of files in the directory from which files are requested, if they are.
-    pub fn directory(self) -> Option<usize> {
-        match self {
-            Requests::Directory { files, .. } => Some(files),
-            _ => None,
-        }
-    }
+    /// GET for the page, which every server has.
+    pub const PAGE: Requests = Requests::File(PAGE);
 
-    /// The requests to send in turn, each with the expected response; `None` if the workload needs an entity tag and the
-    /// server sends none.
+    /// The requests to send in turn, each with the expected response.
     ///
     /// `measurement` must differ for each measurement, so that no weather response is cached.
     ///
     /// # Errors
     ///
-    /// If a request that is sent first, for an entity tag or for the weather, has no correct response.
+    /// If a request that is sent first, for an entity tag or for the weather, has no correct response; of the kind
+    /// [`Unsupported`](io::ErrorKind::Unsupported) if the server sends no entity tag.
     pub fn exchanges(
         self,
         server: SocketAddr,
         serves: Serves,
         keep_alive: bool,
         measurement: u32,
-    ) -> io::Result<Option<Vec<Exchange>>> {
-        let exchange = |request: Request| Exchange::new(if keep_alive { request } else { request.closing() });
-        let file = |target: &str| exchange(get(target)).expect_status(200).expect_body(site::content(target));
-        let json = |target: String, members: String| {
-            let body = format!("{{{members}}}\n").into_bytes();
-            exchange(get(&target)).expect_status(200).expect_body(body)
+    ) -> io::Result<Vec<Exchange>> {
+        let exchange = |request: Request, status| {
+            Exchange::new(if keep_alive { request } else { request.closing() }).expect_status(status)
         };
-        let one = match self {
-            Requests::Page if serves == Serves::Constant => {
-                exchange(get(PAGE)).expect_status(200).expect_body([b'x'; PAGE_LEN])
+        let file = |target: &str| exchange(get(target), 200).expect_body(site::content(target));
+        let json = |target: String, members: String| {
+            exchange(get(&target), 200).expect_body(format!("{{{members}}}\n").into_bytes())
+        };
+        Ok(vec![match self {
+            Requests::File(target) if serves == Serves::Constant => {
+                exchange(get(target), 200).expect_body([b'x'; PAGE_LEN])
             }
-            Requests::Page => file(PAGE),
+            Requests::File(target) => file(target),
             Requests::PageIfChanged => {
                 let response = fetch(server, PAGE)?;
-                let Some(tag) = response.header("ETag") else { return Ok(None) };
-                let request = get(PAGE).with(format!("If-None-Match: {tag}"));
-                exchange(request).expect_status(304).expect_length(0)
+                let no_tag = || io::Error::new(io::ErrorKind::Unsupported, "it sends no entity tag");
+                let tag = response.header("ETag").ok_or_else(no_tag)?;
+                exchange(get(PAGE).with(format!("If-None-Match: {tag}")), 304).expect_length(0)
             }
-            Requests::PageHead => exchange(head(PAGE)).expect_status(200).expect_length(0),
-            Requests::Large => file("/large.html"),
+            Requests::PageHead => exchange(head(PAGE), 200).expect_length(0),
             // The content of the response differs between servers.
-            Requests::Absent => exchange(get("/absent.html")).expect_status(404),
+            Requests::Absent => exchange(get("/absent.html"), 404),
             Requests::Directory { files, requested } => {
                 let numbers = (0..requested).map(|number| number * files / requested);
-                return Ok(Some(numbers.map(|number| file(&site::target_in(files, number))).collect()));
+                return Ok(numbers.map(|number| file(&site::target_in(files, number))).collect());
             }
-            Requests::Hello => exchange(get("/hello")).expect_status(200).expect_body(*b"Hello, World!"),
-            Requests::StaticFile { kib } => file(&format!("/static/{kib}.txt")),
+            Requests::Hello => exchange(get("/hello"), 200).expect_body(*b"Hello, World!"),
             Requests::Wait { ms } => {
                 json(format!("/io_task?ms={ms}"), format!("\"task\":\"io\",\"waited_ms\":{ms}"))
             }
             Requests::Primes { below: n, inline } => {
                 let place = if inline { "&place=inline" } else { "" };
                 let primes = primes_below(n);
-                json(
-                    format!("/cpu_task?n={n}{place}"),
-                    format!("\"task\":\"cpu\",\"n\":{n},\"primes_below_n\":{primes}"),
-                )
+                let members = format!("\"task\":\"cpu\",\"n\":{n},\"primes_below_n\":{primes}");
+                json(format!("/cpu_task?n={n}{place}"), members)
             }
             Requests::Weather => {
                 let first = measurement.wrapping_mul(PLACES);
                 let response = fetch(server, &weather_target(first))?;
                 if !String::from_utf8_lossy(&response.body).contains("temperature") {
                     return Err(io::Error::other(
-                        "the response to a request for the weather has no temperature",
+                        "a response to a request for the weather has no temperature",
                     ));
                 }
                 let targets = (1..PLACES).map(|number| weather_target(first.wrapping_add(number)));
-                return Ok(Some(targets.map(|target| exchange(get(&target)).expect_status(200)).collect()));
+                return Ok(targets.map(|target| exchange(get(&target), 200)).collect());
             }
-        };
-        Ok(Some(vec![one]))
+        }])
     }
 }
 
@@ -198,17 +182,15 @@ mod tests {
 
     #[test]
     fn spreads_requests_over_a_directory() {
-        let check = |files, requested, expected: &[&str]| {
-            let server = ([127, 0, 0, 1], 1).into();
-            let exchanges =
-                Requests::Directory { files, requested }.exchanges(server, Serves::Files, true, 0);
-            let targets = exchanges.unwrap().unwrap().into_iter().map(|exchange| {
-                String::from_utf8(exchange.request).unwrap().split(' ').nth(1).unwrap().to_owned()
-            });
-            assert_eq!(targets.collect::<Vec<_>>(), expected);
-        };
-        check(2, 2, &["/2/file-0.html", "/2/file-1.html"]);
-        check(100_000, 2, &["/100000/file-0.html", "/100000/file-50000.html"]);
-        check(5, 1, &["/5/file-0.html"]);
+        let requests = Requests::Directory { files: 100_000, requested: 2 };
+        let exchanges = requests.exchanges(([127, 0, 0, 1], 1).into(), Serves::Files, true, 0).unwrap();
+        let starts = ["GET /100000/file-0.html ", "GET /100000/file-50000.html "];
+        assert_eq!(exchanges.len(), 2);
+        assert!(
+            exchanges
+                .iter()
+                .zip(starts)
+                .all(|(exchange, line)| exchange.request.starts_with(line.as_bytes()))
+        );
     }
 }

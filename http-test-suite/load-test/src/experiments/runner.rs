@@ -6,22 +6,21 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::{self, Permissions};
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use http_test_suite::fixtures;
 
 use super::machine;
-use super::measure::{Bench, Measured};
+use super::measure::Measurement;
 use super::requests::Requests;
 use super::workload::{Experiment, Task, Workload};
 use crate::report::results::VERSION;
-use crate::report::{Cell, Results, Run, SubjectLabel, WorkloadLabel};
+use crate::report::{Cell, Results, Run, Sample, SubjectLabel, WorkloadLabel};
 use crate::subject::catalog::{self, Subject};
-use crate::subject::configuration::{Configuration, Environment};
+use crate::subject::configuration::Environment;
 use crate::subject::process::{Cpus, Server, bind_to, raise_descriptor_limit};
 use crate::subject::programs::{Program, Programs, version};
 use crate::subject::site;
@@ -31,6 +30,11 @@ const QUICK_TIME: Duration = Duration::from_millis(500);
 
 /// The number of workers of a server that `ab` measures.
 const AB_WORKERS: usize = 8;
+
+/// The directory of the document root in the scratch directory.
+const SITE: &str = "site";
+/// The directory of the conformance suite's fixtures in the scratch directory.
+const FIXTURES: &str = "fixtures";
 
 /// What is measured, and how thoroughly.
 #[derive(Clone, Debug)]
@@ -51,33 +55,27 @@ pub struct Plan {
     pub is_quick: bool,
 }
 
-/// The measurement that is about to run, for progress output.
+/// One of the measurements of a plan.
 #[derive(Clone, Copy, Debug)]
 pub struct Stage {
-    /// Measurements done so far.
-    pub done: usize,
-    /// The total number of measurements.
-    pub total: usize,
     /// The round, from 1.
     pub round: usize,
     /// The workload.
     pub workload: &'static Workload,
-    /// The subject.
-    pub subject: &'static Subject,
     /// The number of connections.
     pub connections: usize,
+    /// The subject.
+    pub subject: &'static Subject,
 }
 
 impl Plan {
     /// A plan of the whole experiment.
     pub fn whole(experiment: &'static Experiment) -> Plan {
-        let takes_part = |subject: &&Subject| {
-            experiment.workloads.iter().any(|workload| workload.subjects.contains(&subject.id))
-        };
+        let workloads: Vec<_> = experiment.workloads.iter().collect();
         Plan {
             experiment,
-            workloads: experiment.workloads.iter().collect(),
-            subjects: catalog::ALL.iter().filter(takes_part).collect(),
+            subjects: taking_part(catalog::ALL.iter(), &workloads),
+            workloads,
             rounds: experiment.rounds,
             time: experiment.time,
             workers: experiment.workers,
@@ -96,33 +94,34 @@ impl Plan {
         Results { version: VERSION, machine: machine::this(), runs: BTreeMap::new(), cells: Vec::new() }
     }
 
-    /// Runs all measurements. Calls `watch` before each.
+    /// Runs all measurements. Calls `watch` before each, with the number of finished measurements and their total.
     ///
     /// # Errors
     ///
     /// If nothing can be measured. The failure of a subject is recorded in its cells.
-    pub fn run(&self, programs: &Programs, watch: &dyn Fn(Stage)) -> Result<Results, Box<dyn Error>> {
-        let (mut found, mut left_out) = (Vec::new(), Vec::new());
-        let takes_part = |subject: &&&Subject| {
-            self.workloads.iter().any(|workload| workload.subjects.contains(&subject.id))
-        };
-        for subject in self.subjects.iter().filter(takes_part) {
+    pub fn run(
+        &self,
+        programs: &Programs,
+        watch: &dyn Fn(usize, usize, &Stage),
+    ) -> Result<Results, Box<dyn Error>> {
+        let (mut subjects, mut labels, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
+        for subject in taking_part(self.subjects.iter().copied(), &self.workloads) {
             match programs.find(subject.program) {
-                Ok(program) => found.push((*subject, program)),
+                Ok(program) => {
+                    subjects.push(subject);
+                    labels.push(subject_label(subject, &program));
+                }
                 Err(why) => left_out.push(format!("{}: {why}", subject.id)),
             }
         }
-        if self.stages(&found, 1).is_empty() {
-            left_out.insert(
-                0,
-                "nothing to measure: no chosen subject takes part in a chosen workload".to_owned(),
-            );
-            return Err(left_out.join("; ").into());
+        let stages = self.stages(&subjects);
+        if stages.is_empty() {
+            let why = "nothing to measure: no chosen subject takes part in a chosen workload";
+            return Err([vec![why.to_owned()], left_out].concat().join("; ").into());
         }
-        let subjects = found.iter().map(|(subject, program)| subject_label(subject, program)).collect();
-        let (date, load_before) = (machine::now(), machine::load_average());
+        let (date, load_before) = (machine::now()?, machine::load_average());
         // Before this thread is bound to some of the CPUs.
-        let results = self.no_results();
+        let mut results = self.no_results();
         let cpus = Cpus::halves()?;
         raise_descriptor_limit();
         bind_to(&cpus.driver)?;
@@ -130,32 +129,39 @@ impl Plan {
         // Some servers started by root read files as another user.
         fs::set_permissions(&scratch, Permissions::from_mode(0o755))?;
         let weather_service = self.prepare(programs, scratch.path())?;
-        let runner = Runner {
-            plan: self,
-            found: &found,
-            scratch: scratch.path(),
-            weather_service: weather_service.as_ref().map(|stub| stub.address),
-            cpus: &cpus,
-            watch,
-            done: 0,
-            cells: Vec::new(),
-            left_out,
-        };
-        let (cells, left_out) = runner.run();
-        bind_to(&cpus.driver)?;
+        let bench = Bench { plan: self, programs, scratch: scratch.path(), weather_service, cpus };
+        for (done, stage) in stages.iter().enumerate() {
+            watch(done, stages.len(), stage);
+            match bench.measure(stage, done + 1) {
+                Ok(sample) => cell(&mut results.cells, stage).samples.push(sample),
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    let line = format!("{} in {}: {error}", stage.subject.id, stage.workload.id);
+                    if !left_out.contains(&line) {
+                        left_out.push(line);
+                    }
+                }
+                Err(error) => {
+                    // Results hold no path of this machine.
+                    let why = error.to_string().replace(&*scratch.path().to_string_lossy(), "");
+                    cell(&mut results.cells, stage).failures.push(format!("round {}: {why}", stage.round));
+                }
+            }
+        }
+        bind_to(&bench.cpus.driver)?;
         let run = Run {
             date,
             load_before,
             rounds: self.rounds,
             seconds: self.time.as_secs_f64(),
             workers: self.workers,
-            server_cpus: cpus.server,
-            driver_cpus: cpus.driver,
+            server_cpus: bench.cpus.server,
+            driver_cpus: bench.cpus.driver,
             workloads: self.workloads.iter().map(|workload| self.label(workload)).collect(),
-            subjects,
+            subjects: labels,
             left_out,
         };
-        Ok(Results { runs: [(self.experiment.id.to_owned(), run)].into(), cells, ..results })
+        results.runs.insert(self.experiment.id.to_owned(), run);
+        Ok(results)
     }
 
     /// What reports say about a workload.
@@ -171,15 +177,18 @@ impl Plan {
 
     /// Writes the files that the workloads need, and starts the stub of the weather service if one asks for it.
     fn prepare(&self, programs: &Programs, scratch: &Path) -> Result<Option<Server>, Box<dyn Error>> {
-        let requests = self.workloads.iter().filter_map(|workload| match workload.task {
-            Task::Load(requests, _) => Some(requests),
-            _ => None,
-        });
-        site::write(&scratch.join(SITE), requests.clone().filter_map(Requests::directory))?;
-        if self.workloads.iter().any(|workload| workload.task == Task::Conformance) {
-            fixtures::write(scratch.join(FIXTURES))?;
+        let mut needs_weather = false;
+        let mut directories = Vec::new();
+        for workload in &self.workloads {
+            match workload.task {
+                Task::Load(Requests::Directory { files, .. }) => directories.push(files),
+                Task::Load(Requests::Weather) => needs_weather = true,
+                Task::Conformance => fixtures::write(scratch.join(FIXTURES))?,
+                _ => {}
+            }
         }
-        if !requests.clone().any(|requests| requests == Requests::Weather) {
+        site::write(&scratch.join(SITE), &directories)?;
+        if !needs_weather {
             return Ok(None);
         }
         let mut command = Command::new(programs.find(Program::Workspace("weather-stub"))?);
@@ -187,148 +196,98 @@ impl Plan {
         Ok(Some(Server::announced(command, scratch)?))
     }
 
-    /// The measurements of a round, in order.
-    fn stages<'f>(&self, found: &'f [Found], round: usize) -> Vec<Measurement<'f>> {
+    /// The measurements of these subjects, in order.
+    fn stages(&self, subjects: &[&'static Subject]) -> Vec<Stage> {
         let mut stages = Vec::new();
-        // The result of the conformance suite does not vary.
-        let is_due = |workload: &&&Workload| round == 1 || workload.task != Task::Conformance;
-        for workload in self.workloads.iter().filter(is_due) {
-            for &connections in if self.is_quick { workload.quick } else { workload.connections } {
-                let mut group: Vec<_> = found
-                    .iter()
-                    .filter(|(subject, _)| workload.includes(subject, connections))
-                    .map(|found| (*workload, connections, found))
-                    .collect();
-                // So that no subject is always measured first or last.
-                let first = round % group.len().max(1);
-                group.rotate_left(first);
-                stages.extend(group);
+        for round in 1..=self.rounds {
+            for &workload in &self.workloads {
+                // The result of the conformance suite does not vary.
+                if round > 1 && workload.task == Task::Conformance {
+                    continue;
+                }
+                for &connections in if self.is_quick { workload.quick } else { workload.connections } {
+                    let mut group: Vec<_> = subjects
+                        .iter()
+                        .filter(|subject| workload.includes_with(subject, connections))
+                        .map(|subject| Stage { round, workload, connections, subject })
+                        .collect();
+                    // So that no subject is always measured first or last.
+                    let first = round % group.len().max(1);
+                    group.rotate_left(first);
+                    stages.extend(group);
+                }
             }
         }
         stages
     }
 }
 
-/// A subject and the path of its program.
-type Found = (&'static Subject, PathBuf);
-
-/// A workload, a number of connections, and a subject.
-type Measurement<'f> = (&'static Workload, usize, &'f Found);
-
-/// The directory of the document root in the scratch directory.
-const SITE: &str = "site";
-/// The directory of the conformance suite's fixtures in the scratch directory.
-const FIXTURES: &str = "fixtures";
-
-/// The state of a running plan.
-struct Runner<'a> {
+/// What all measurements of a plan use.
+struct Bench<'a> {
     /// What is measured.
     plan: &'a Plan,
-    /// The subjects whose program was found.
-    found: &'a [Found],
+    /// Finds the program of a subject.
+    programs: &'a Programs,
     /// The temporary directory.
     scratch: &'a Path,
     /// The stub of the weather service, if a workload needs it.
-    weather_service: Option<SocketAddr>,
+    weather_service: Option<Server>,
     /// The CPUs of both sides, unless a workload makes them share all.
-    cpus: &'a Cpus,
-    /// Called before each measurement.
-    watch: &'a dyn Fn(Stage),
-    /// The number of measurements so far.
-    done: usize,
-    /// The results so far.
-    cells: Vec<Cell>,
-    /// Which subjects were left out, and why.
-    left_out: Vec<String>,
+    cpus: Cpus,
 }
 
-impl Runner<'_> {
-    /// Runs all measurements. Also returns which subjects were left out, and why.
-    fn run(mut self) -> (Vec<Cell>, Vec<String>) {
-        let rounds = 1..=self.plan.rounds;
-        let total = rounds.clone().map(|round| self.plan.stages(self.found, round).len()).sum();
-        for round in rounds {
-            for (workload, connections, (subject, program)) in self.plan.stages(self.found, round) {
-                let (done, subject) = (self.done, *subject);
-                (self.watch)(Stage { done, total, round, workload, subject, connections });
-                let measured = self.measure(workload, connections, subject, program);
-                self.record(round, (workload.id, subject.id, connections), measured);
-                self.done += 1;
-            }
-        }
-        (self.cells, self.left_out)
-    }
-
-    /// Measures a workload on a subject once.
-    fn measure(
-        &self,
-        workload: &Workload,
-        connections: usize,
-        subject: &'static Subject,
-        program: &Path,
-    ) -> io::Result<Measured> {
-        let scratch = self.scratch.join(format!("{}-{}", subject.id, self.done));
+impl Bench<'_> {
+    /// Does a measurement. `number` differs for each.
+    fn measure(&self, stage: &Stage, number: usize) -> io::Result<Sample> {
+        let Stage { round, workload, connections, subject } = *stage;
+        let scratch = self.scratch.join(format!("{}-{number}", subject.id));
         fs::create_dir(&scratch)?;
-        let conditions = workload.conditions();
-        let shared = self.cpus.shared();
-        let cpus = if conditions.shares_cpus { &shared } else { self.cpus };
-        let (root, configuration) = match workload.task {
-            Task::Conformance => (FIXTURES, Configuration::Default),
-            _ => (SITE, Configuration::Fast),
-        };
-        let environment = Environment {
-            root: self.scratch.join(root),
-            scratch: scratch.clone(),
-            port: 0,
-            workers: self.workers(workload, subject, cpus),
-            access_log: conditions.access_log,
-            configuration,
-            weather_service: self.weather_service,
-        };
-        bind_to(&cpus.driver)?;
-        let bench =
-            Bench { subject, program, environment, cpus, time: self.plan.time, number: self.done as u32 + 1 };
-        let measured = bench.measure(workload.task, connections);
-        // An error here is ignored: the whole temporary directory is removed at the end.
-        let _ = fs::remove_dir_all(&scratch);
-        measured
-    }
-
-    /// The number of workers of a subject in a workload.
-    fn workers(&self, workload: &Workload, subject: &Subject, cpus: &Cpus) -> usize {
-        match workload.task {
+        let is_conformance = workload.task == Task::Conformance;
+        let cpus = if workload.shares_cpus { self.cpus.shared() } else { self.cpus.clone() };
+        let workers = match workload.task {
             _ if subject.has_one_worker => 1,
             Task::Ab => AB_WORKERS,
-            _ if workload.conditions().shares_cpus => cpus.server.len(),
+            _ if workload.shares_cpus => cpus.server.len(),
             _ if subject.is_packaged() && self.plan.experiment.packaged_per_cpu => cpus.server.len(),
             _ => self.plan.workers,
-        }
-    }
-
-    /// Adds the result of a measurement to the cell with this key: workload, subject, connections.
-    fn record(&mut self, round: usize, key: (&str, &str, usize), measured: io::Result<Measured>) {
-        let sample = match measured {
-            Ok(Measured::Sample(sample)) => Ok(sample),
-            Ok(Measured::NotApplicable(why)) => {
-                let line = format!("{} in {}: {why}", key.1, key.0);
-                if !self.left_out.contains(&line) {
-                    self.left_out.push(line);
-                }
-                return;
-            }
-            // Results hold no path of this machine.
-            Err(error) => Err(error.to_string().replace(&self.scratch.display().to_string(), "")),
         };
-        let index = self.cells.iter().position(|cell| cell.key() == key).unwrap_or_else(|| {
-            let (workload, subject) = (key.0.to_owned(), key.1.to_owned());
-            self.cells.push(Cell { workload, subject, connections: key.2, ..Cell::default() });
-            self.cells.len() - 1
-        });
-        match sample {
-            Ok(sample) => self.cells[index].samples.push(crate::report::Sample { round, ..sample }),
-            Err(why) => self.cells[index].failures.push(format!("round {round}: {why}")),
-        }
+        let environment = Environment {
+            root: self.scratch.join(if is_conformance { FIXTURES } else { SITE }),
+            scratch: scratch.clone(),
+            workers,
+            access_log: workload.access_log,
+            is_fast: !is_conformance,
+            weather_service: self.weather_service.as_ref().map(|server| server.address),
+        };
+        bind_to(&cpus.driver)?;
+        let program = self.programs.find(subject.program).map_err(io::Error::other)?;
+        let (time, number) = (self.plan.time, number as u32);
+        let measurement =
+            Measurement { workload, connections, subject, program, environment, cpus, time, number };
+        let sample = measurement.run();
+        // An error here is ignored: the whole temporary directory is removed at the end.
+        let _ = fs::remove_dir_all(&scratch);
+        Ok(Sample { round, ..sample? })
     }
+}
+
+/// The subjects that take part in at least one of the workloads.
+fn taking_part(
+    subjects: impl Iterator<Item = &'static Subject>,
+    workloads: &[&Workload],
+) -> Vec<&'static Subject> {
+    subjects.filter(|subject| workloads.iter().any(|workload| workload.includes(subject))).collect()
+}
+
+/// The cell of a measurement, which is added if it is not there.
+fn cell<'c>(cells: &'c mut Vec<Cell>, stage: &Stage) -> &'c mut Cell {
+    let key = (stage.workload.id, stage.subject.id, stage.connections);
+    let index = cells.iter().position(|cell| cell.key() == key).unwrap_or_else(|| {
+        let (workload, subject) = (key.0.to_owned(), key.1.to_owned());
+        cells.push(Cell { workload, subject, connections: key.2, ..Cell::default() });
+        cells.len() - 1
+    });
+    &mut cells[index]
 }
 
 /// What reports say about a subject.
@@ -353,16 +312,15 @@ mod tests {
     fn tables_are_consistent() {
         let subjects: HashSet<&str> = catalog::ALL.iter().map(|subject| subject.id).collect();
         assert_eq!(subjects.len(), catalog::ALL.len(), "two subjects have one id");
-        let workloads: Vec<_> =
-            [&ARCHITECTURES, &SERVERS].into_iter().flat_map(|table| table.workloads).collect();
-        let ids: HashSet<&str> = workloads.iter().map(|workload| workload.id).collect();
-        assert_eq!(ids.len(), workloads.len(), "two workloads have one id");
-        for workload in workloads {
-            let (id, all) = (workload.id, workload.connections);
-            assert!(!workload.subjects.is_empty() && !all.is_empty(), "{id}");
-            assert!(workload.subjects.iter().all(|subject| subjects.contains(subject)), "{id}");
-            assert!(all.is_sorted() && workload.quick.iter().all(|quick| all.contains(quick)), "{id}");
-            assert!(!workload.title.is_empty() && workload.description.ends_with(['.', '?']), "{id}");
+        let workloads = || ARCHITECTURES.workloads.iter().chain(SERVERS.workloads);
+        let ids: HashSet<&str> = workloads().map(|workload| workload.id).collect();
+        assert_eq!(ids.len(), workloads().count(), "two workloads have one id");
+        for Workload { id, title, description, subjects: taking_part, connections, quick, .. } in workloads()
+        {
+            assert!(taking_part.split(' ').all(|subject| subjects.contains(subject)), "{id}");
+            assert!(!connections.is_empty() && connections.is_sorted(), "{id}");
+            assert!(quick.iter().all(|quick| connections.contains(quick)), "{id}");
+            assert!(!title.is_empty() && description.ends_with(['.', '?']), "{id}");
         }
     }
 
@@ -370,11 +328,11 @@ mod tests {
     fn each_round_begins_with_another_subject() {
         let mut plan = Plan::whole(&SERVERS);
         plan.workloads.retain(|workload| ["crowd", "conformance"].contains(&workload.id));
-        let found =
-            ["httpd", "httpd-blocking", "nginx"].map(|id| (Subject::find(id).unwrap(), PathBuf::new()));
+        plan.subjects.retain(|subject| ["httpd", "httpd-blocking", "nginx"].contains(&subject.id));
+        let stages = plan.stages(&plan.subjects);
         let order = |round| {
-            let stages = plan.stages(&found, round).into_iter();
-            stages.map(|(_, connections, found)| (connections, found.0.id)).collect::<Vec<_>>()
+            let stages = stages.iter().filter(move |stage| stage.round == round);
+            stages.map(|stage| (stage.connections, stage.subject.id)).collect::<Vec<_>>()
         };
         assert_eq!(order(2)[..3], [(64, "nginx"), (64, "httpd"), (64, "httpd-blocking")]);
         assert_eq!(order(3)[..3], [(64, "httpd"), (64, "httpd-blocking"), (64, "nginx")]);

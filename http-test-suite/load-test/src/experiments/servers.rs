@@ -3,44 +3,21 @@
 use std::time::Duration;
 
 use super::requests::Requests;
-use super::workload::{Conditions, Experiment, KEEP_ALIVE, Task, Workload};
+use super::workload::{BASE, Experiment, Task, Workload};
 use crate::report::Metric;
 
 /// The servers that write an access log.
-const LOGGING: &[&str] = &["httpd", "httpd-blocking", "nginx", "lighttpd", "h2o"];
-/// The servers that serve files.
-const FILES: &[&str] =
-    &["httpd", "httpd-blocking", "nginx", "lighttpd", "h2o", "hyper-dir", "actix-dir", "tiny-http"];
+const LOGGING: &str = "httpd httpd-blocking nginx lighttpd h2o";
 /// The servers that respond to a request for a page.
-const EVERY: &[&str] = &[
-    "httpd",
-    "httpd-blocking",
-    "nginx",
-    "lighttpd",
-    "h2o",
-    "limit",
-    "limit-eager",
-    "hyper-dir",
-    "actix-dir",
-    "tiny-http",
-    "hyper-hello",
-];
+const EVERY: &str =
+    "httpd httpd-blocking nginx lighttpd h2o limit limit-eager hyper-dir actix-dir tiny-http hyper-hello";
 /// httpd with both engines, and nginx.
-const HTTPD_AND_NGINX: &[&str] = &["httpd", "httpd-blocking", "nginx"];
+const HTTPD_AND_NGINX: &str = "httpd httpd-blocking nginx";
 /// httpd with both engines, each also with worker processes, and nginx.
-const EVERY_HTTPD_AND_NGINX: &[&str] =
-    &["httpd", "httpd-blocking", "httpd-prefork", "httpd-blocking-prefork", "nginx"];
+const EVERY_HTTPD_AND_NGINX: &str = "httpd httpd-blocking httpd-prefork httpd-blocking-prefork nginx";
 /// The servers that the conformance suite tests.
-const CONFORMANCE: &[&str] = &[
-    "httpd",
-    "httpd-blocking",
-    "httpd-prefork",
-    "httpd-blocking-prefork",
-    "nginx",
-    "lighttpd",
-    "h2o",
-    "apache",
-];
+const CONFORMANCE: &str =
+    "httpd httpd-blocking httpd-prefork httpd-blocking-prefork nginx lighttpd h2o apache";
 
 /// The experiment `servers`.
 pub const SERVERS: Experiment = Experiment {
@@ -53,16 +30,9 @@ pub const SERVERS: Experiment = Experiment {
     load_metrics: &[Metric::Cpu, Metric::Throughput, Metric::P50, Metric::P99],
 };
 
-/// What most workloads have in common.
-const USUAL: Workload = Workload {
-    id: "",
-    title: "",
-    description: "",
-    subjects: FILES,
-    task: Task::Load(Requests::Page, KEEP_ALIVE),
-    connections: &[64],
-    quick: &[],
-};
+/// What most workloads have in common: the servers that serve files.
+const USUAL: Workload =
+    Workload { subjects: "httpd httpd-blocking nginx lighttpd h2o hyper-dir actix-dir tiny-http", ..BASE };
 
 /// The workloads, in the order of reports.
 const WORKLOADS: &[Workload] = &[
@@ -81,16 +51,17 @@ const WORKLOADS: &[Workload] = &[
         description: "100 clients at once, each with a new connection for every request of 1 KiB: accepting, and \
         closing.",
         subjects: EVERY,
-        task: Task::Load(Requests::Page, Conditions { keep_alive: false, ..KEEP_ALIVE }),
+        keep_alive: false,
         connections: &[100],
         quick: &[100],
+        ..USUAL
     },
     Workload {
         id: "large",
         title: "A file of 955 kB, keep-alive",
         description: "32 connections. The kernel does most of the work; servers differ in how often they call it, and \
         how.",
-        task: Task::Load(Requests::Large, KEEP_ALIVE),
+        task: Task::Load(Requests::File("/large.html")),
         connections: &[32],
         quick: &[32],
         ..USUAL
@@ -99,14 +70,14 @@ const WORKLOADS: &[Workload] = &[
         id: "many",
         title: "5,000 different files of 1 KiB",
         description: "64 connections request all of them in turn: what finding a file costs.",
-        task: Task::Load(Requests::Directory { files: 5000, requested: 5000 }, KEEP_ALIVE),
+        task: Task::Load(Requests::Directory { files: 5000, requested: 5000 }),
         ..USUAL
     },
     Workload {
         id: "absent",
         title: "404",
         description: "64 connections request a file that does not exist.",
-        task: Task::Load(Requests::Absent, KEEP_ALIVE),
+        task: Task::Load(Requests::Absent),
         quick: &[64],
         ..USUAL
     },
@@ -114,14 +85,14 @@ const WORKLOADS: &[Workload] = &[
         id: "not-modified",
         title: "304",
         description: "64 connections send If-None-Match with the entity tag that the server gave the file of 1 KiB.",
-        task: Task::Load(Requests::PageIfChanged, KEEP_ALIVE),
+        task: Task::Load(Requests::PageIfChanged),
         ..USUAL
     },
     Workload {
         id: "head",
         title: "HEAD",
         description: "64 connections request the head of the file of 1 KiB.",
-        task: Task::Load(Requests::PageHead, KEEP_ALIVE),
+        task: Task::Load(Requests::PageHead),
         ..USUAL
     },
     Workload {
@@ -129,7 +100,7 @@ const WORKLOADS: &[Workload] = &[
         title: "1 KiB, pipelined by 16",
         description: "64 connections send 16 requests together, and the next 16 when they have received all responses.",
         subjects: EVERY,
-        task: Task::Load(Requests::Page, Conditions { pipeline: 16, ..KEEP_ALIVE }),
+        pipeline: 16,
         quick: &[64],
         ..USUAL
     },
@@ -138,7 +109,7 @@ const WORKLOADS: &[Workload] = &[
         title: "1 KiB, keep-alive, with an access log",
         description: "As the first, with a line in the combined format for each request in a file.",
         subjects: LOGGING,
-        task: Task::Load(Requests::Page, Conditions { access_log: true, ..KEEP_ALIVE }),
+        access_log: true,
         ..USUAL
     },
     Workload {
@@ -154,7 +125,7 @@ const WORKLOADS: &[Workload] = &[
         title: "5,000 idle connections",
         description: "Each has sent one request for 1 KiB and stays open. The cost is the growth of the server's memory.",
         subjects: EVERY,
-        task: Task::Idle(Requests::Page),
+        task: Task::Idle,
         connections: &[5000],
         ..USUAL
     },
@@ -172,7 +143,7 @@ const WORKLOADS: &[Workload] = &[
         title: "All cores, with the driver beside",
         description: "As the first, with a worker for each core, and the driver on the same cores.",
         subjects: HTTPD_AND_NGINX,
-        task: Task::Load(Requests::Page, Conditions { shares_cpus: true, ..KEEP_ALIVE }),
+        shares_cpus: true,
         ..USUAL
     },
     Workload {
@@ -180,7 +151,7 @@ const WORKLOADS: &[Workload] = &[
         title: "100 files of a directory",
         description: "64 connections request the 100 files of a directory in turn.",
         subjects: HTTPD_AND_NGINX,
-        task: Task::Load(Requests::Directory { files: 100, requested: 100 }, KEEP_ALIVE),
+        task: Task::Load(Requests::Directory { files: 100, requested: 100 }),
         ..USUAL
     },
     Workload {
@@ -188,7 +159,7 @@ const WORKLOADS: &[Workload] = &[
         title: "100 of 100,000 files of a directory",
         description: "64 connections request 100 files in turn, of a directory that has 100,000.",
         subjects: HTTPD_AND_NGINX,
-        task: Task::Load(Requests::Directory { files: 100_000, requested: 100 }, KEEP_ALIVE),
+        task: Task::Load(Requests::Directory { files: 100_000, requested: 100 }),
         ..USUAL
     },
     Workload {
@@ -196,7 +167,7 @@ const WORKLOADS: &[Workload] = &[
         title: "100,000 files of a directory",
         description: "64 connections request the 100,000 files of a directory in turn, more than caches hold.",
         subjects: HTTPD_AND_NGINX,
-        task: Task::Load(Requests::Directory { files: 100_000, requested: 100_000 }, KEEP_ALIVE),
+        task: Task::Load(Requests::Directory { files: 100_000, requested: 100_000 }),
         ..USUAL
     },
     Workload {
@@ -206,6 +177,7 @@ const WORKLOADS: &[Workload] = &[
         workers. It shares all cores with them, and often is the bottleneck.",
         subjects: EVERY_HTTPD_AND_NGINX,
         task: Task::Ab,
+        shares_cpus: true,
         connections: &[100],
         ..USUAL
     },

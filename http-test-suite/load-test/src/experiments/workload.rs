@@ -1,4 +1,4 @@
-//! What an experiment, a workload and a task are. Data only.
+//! What an experiment, a workload and a task are.
 
 use std::time::Duration;
 
@@ -34,38 +34,14 @@ pub struct Workload {
     pub title: &'static str,
     /// What the clients do, and what it shows.
     pub description: &'static str,
-    /// The ids of the subjects that take part.
-    pub subjects: &'static [&'static str],
+    /// The ids of the subjects that take part, separated by spaces.
+    pub subjects: &'static str,
     /// What the clients do.
     pub task: Task,
     /// The numbers of connections, ascending; beside other clients, the number of those.
     pub connections: &'static [usize],
     /// The numbers of connections in a quick run; empty if the workload is not part of it.
     pub quick: &'static [usize],
-}
-
-/// What the clients of a workload do, and so what is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
-    /// Every connection sends the next request when it has received the last response: measures the cost of a request.
-    Load(Requests, Conditions),
-    /// Every connection sends one request, all at the same time: measures the time until all have a response.
-    AllAtOnce(Requests),
-    /// A few connections request `/hello` at a steady rate beside other clients: measures the latency of the few.
-    Bystander(Background),
-    /// Every connection sends one request and stays open: measures the memory of an idle connection.
-    Idle(Requests),
-    /// The program is started again and again: measures the time until its first response.
-    Start,
-    /// The tool `ab` puts the load on the server.
-    Ab,
-    /// The conformance suite tests the server, which serves the suite's fixtures with its default configuration.
-    Conformance,
-}
-
-/// How the clients of a load send requests, and how the server runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Conditions {
     /// Whether connections are kept alive.
     pub keep_alive: bool,
     /// The number of requests that a connection sends together.
@@ -74,6 +50,25 @@ pub struct Conditions {
     pub access_log: bool,
     /// Whether server and driver share all CPUs, with a worker for each CPU.
     pub shares_cpus: bool,
+}
+
+/// What the clients of a workload do, and so what is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Every connection sends the next request when it has received the last response: measures the cost of a request.
+    Load(Requests),
+    /// Every connection sends one request, all at the same time: measures the time until all have a response.
+    AllAtOnce(Requests),
+    /// A few connections request `/hello` at a steady rate beside other clients: measures the latency of the few.
+    Bystander(Background),
+    /// Every connection requests the page once and stays open: measures the memory of an idle connection.
+    Idle,
+    /// The program is started again and again: measures the time until its first response.
+    Start,
+    /// The tool `ab` puts the load on the server.
+    Ab,
+    /// The conformance suite tests the server, which serves the suite's fixtures with its default configuration.
+    Conformance,
 }
 
 /// The other clients beside a bystander.
@@ -89,18 +84,33 @@ pub enum Background {
     Slow,
 }
 
-/// The usual conditions: keep-alive, one request at a time, no access log, separate CPUs.
-pub const KEEP_ALIVE: Conditions =
-    Conditions { keep_alive: true, pipeline: 1, access_log: false, shares_cpus: false };
+/// What workloads take over unless they say otherwise: 64 keep-alive connections request the page, one request at a time.
+pub(super) const BASE: Workload = Workload {
+    id: "",
+    title: "",
+    description: "",
+    subjects: "",
+    task: Task::Load(Requests::PAGE),
+    connections: &[64],
+    quick: &[],
+    keep_alive: true,
+    pipeline: 1,
+    access_log: false,
+    shares_cpus: false,
+};
 
 /// The most connections for a subject with a thread for each; it is not meant for more threads.
 const MOST_THREADS: usize = 5000;
 
 impl Workload {
+    /// Whether a subject takes part.
+    pub fn includes(&self, subject: &Subject) -> bool {
+        self.subjects.split(' ').any(|id| id == subject.id)
+    }
+
     /// Whether a subject is measured with this number of connections.
-    pub fn includes(&self, subject: &Subject, connections: usize) -> bool {
-        self.subjects.contains(&subject.id)
-            && !(subject.has_thread_per_connection && connections > MOST_THREADS)
+    pub fn includes_with(&self, subject: &Subject, connections: usize) -> bool {
+        self.includes(subject) && !(subject.has_thread_per_connection && connections > MOST_THREADS)
     }
 
     /// The metrics to show, the most important first.
@@ -110,22 +120,13 @@ impl Workload {
             RobustMet, ShouldMet, StartTime, Threads, Throughput,
         };
         match self.task {
-            Task::Load(..) => experiment.load_metrics,
+            Task::Load(_) => experiment.load_metrics,
             Task::AllAtOnce(_) => &[Elapsed, Memory, Threads, Cpu],
             Task::Bystander(_) => &[P99, Metric::Busy, MemoryPerConnection, Threads],
-            Task::Idle(_) => &[MemoryPerConnection, MemoryAtStart],
+            Task::Idle => &[MemoryPerConnection, MemoryAtStart],
             Task::Start => &[StartTime],
             Task::Ab => &[Throughput, FailedRequests, P50, P99, Cpu],
             Task::Conformance => &[MustMet, ShouldMet, RobustMet],
-        }
-    }
-
-    /// The conditions: the usual ones, unless the task is a load with others.
-    pub fn conditions(&self) -> Conditions {
-        match self.task {
-            Task::Load(_, conditions) => conditions,
-            Task::Ab => Conditions { shares_cpus: true, ..KEEP_ALIVE },
-            _ => KEEP_ALIVE,
         }
     }
 }

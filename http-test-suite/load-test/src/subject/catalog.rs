@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -10,6 +10,7 @@ use super::configuration::{self, CONNECTIONS_MAX, Environment};
 use super::process::{Cpus, Server, bind_to, free_port};
 use super::programs::Program;
 use super::site::{PAGE_LEN, STATIC};
+use super::usage;
 use crate::report::Colour;
 
 /// A server, or an architecture of a server, that experiments measure.
@@ -21,17 +22,17 @@ pub struct Subject {
     pub title: &'static str,
     /// Its colour in charts.
     pub colour: Colour,
-    /// What it responds with.
-    pub serves: Serves,
     /// Where its program comes from.
     pub program: Program,
+    /// What it responds with.
+    pub serves: Serves,
     /// Whether it always has one worker, whatever the options say.
     pub has_one_worker: bool,
     /// Whether each connection has a thread of its own.
     pub has_thread_per_connection: bool,
-    /// Adds the program's arguments; writes configuration files into the scratch directory.
-    arguments: fn(&mut Command, &Environment) -> io::Result<()>,
-    /// The number of child processes that the program starts for this number of workers.
+    /// The arguments of the program that do not depend on the environment.
+    options: &'static [&'static str],
+    /// The number of child processes that a packaged server starts for this number of workers.
     children: fn(usize) -> usize,
 }
 
@@ -49,155 +50,95 @@ pub enum Serves {
 /// All subjects, in the order of tables and legends.
 pub const ALL: &[Subject] = &[
     Subject {
-        id: "threads",
-        title: "blocking threads",
-        colour: Colour::Vermilion,
-        program: Program::Workspace("sync-server"),
         has_thread_per_connection: true,
         has_one_worker: true,
-        ..DEMO
+        ..demo("threads", "blocking threads", Colour::Vermilion, "sync-server")
     },
     Subject {
-        id: "prefork-threads",
-        title: "blocking, prefork",
-        colour: Colour::Orange,
-        program: Program::Workspace("sync-server"),
         has_thread_per_connection: true,
-        arguments: |command, environment| demo(command.arg("--prefork"), environment),
-        ..DEMO
+        options: &["--prefork"],
+        ..demo("prefork-threads", "blocking, prefork", Colour::Orange, "sync-server")
     },
-    Subject { id: "loop", title: "event loop ×1", colour: Colour::Blue, has_one_worker: true, ..DEMO },
-    Subject { id: "loops", title: "event loop ×N", colour: Colour::Sky, ..DEMO },
+    Subject { has_one_worker: true, ..demo("loop", "event loop ×1", Colour::Blue, "async-server") },
+    demo("loops", "event loop ×N", Colour::Sky, "async-server"),
     Subject {
-        id: "prefork-loops",
-        title: "event loop, prefork",
-        colour: Colour::Green,
-        arguments: |command, environment| demo(command.arg("--prefork"), environment),
-        ..DEMO
+        options: &["--prefork"],
+        ..demo("prefork-loops", "event loop, prefork", Colour::Green, "async-server")
     },
-    HTTPD,
+    httpd("httpd", "httpd", Colour::Blue),
     Subject {
-        id: "httpd-blocking",
-        title: "httpd, blocking",
-        colour: Colour::Orange,
         has_thread_per_connection: true,
-        arguments: |command, environment| httpd(command.args(["--engine", "blocking"]), environment),
-        ..HTTPD
+        options: &["--engine", "blocking"],
+        ..httpd("httpd-blocking", "httpd, blocking", Colour::Orange)
     },
+    Subject { options: &["--prefork"], ..httpd("httpd-prefork", "httpd, prefork", Colour::Sky) },
     Subject {
-        id: "httpd-prefork",
-        title: "httpd, prefork",
-        colour: Colour::Sky,
-        arguments: |command, environment| httpd(command.arg("--prefork"), environment),
-        ..HTTPD
-    },
-    Subject {
-        id: "httpd-blocking-prefork",
-        title: "httpd, blocking, prefork",
-        colour: Colour::Vermilion,
         has_thread_per_connection: true,
-        arguments: |command, environment| {
-            httpd(command.args(["--engine", "blocking", "--prefork"]), environment)
-        },
-        ..HTTPD
+        options: &["--engine", "blocking", "--prefork"],
+        ..httpd("httpd-blocking-prefork", "httpd, blocking, prefork", Colour::Vermilion)
     },
     Subject {
-        id: "nginx",
-        title: "nginx",
-        colour: Colour::Grey,
-        program: Program::Installed("nginx", "-v"),
-        arguments: |command, environment| {
-            configured(command, environment, &["-e", "stderr", "-c"], configuration::nginx)
-        },
+        options: &["-e", "stderr", "-c"],
         children: |workers| workers,
-        ..HTTPD
+        ..files("nginx", "nginx", Colour::Grey, Program::Packaged("nginx", configuration::nginx))
     },
     Subject {
-        id: "lighttpd",
-        title: "lighttpd",
-        colour: Colour::Green,
-        program: Program::Installed("lighttpd", "-v"),
-        arguments: |command, environment| {
-            configured(command, environment, &["-D", "-f"], configuration::lighttpd)
-        },
+        options: &["-D", "-f"],
         children: configuration::lighttpd_children,
-        ..HTTPD
+        ..files("lighttpd", "lighttpd", Colour::Green, Program::Packaged("lighttpd", configuration::lighttpd))
     },
     Subject {
-        id: "h2o",
-        title: "h2o",
-        colour: Colour::Purple,
-        program: Program::Installed("h2o", "-v"),
-        arguments: |command, environment| {
-            configured(command, environment, &["-m", "worker", "-c"], configuration::h2o)
-        },
-        ..HTTPD
+        options: &["-m", "worker", "-c"],
+        ..files("h2o", "h2o", Colour::Purple, Program::Packaged("h2o", configuration::h2o))
     },
     Subject {
-        id: "apache",
-        title: "Apache",
-        colour: Colour::Brown,
-        program: Program::Installed("apache2", "-v"),
-        arguments: |command, environment| {
-            configured(command, environment, &["-D", "FOREGROUND", "-f"], configuration::apache)
-        },
+        options: &["-D", "FOREGROUND", "-f"],
         children: |_| 1,
-        ..HTTPD
+        ..files("apache", "Apache", Colour::Brown, Program::Packaged("apache2", configuration::apache))
     },
-    LIMIT,
+    // The least that any server has to do, so that its cost is the cost of the kernel.
+    constant("limit", "limit", Colour::Silver, "limit"),
     Subject {
-        id: "limit-eager",
-        title: "limit, eager accept",
-        arguments: |command, environment| constant(command.arg("--eager"), environment),
-        ..LIMIT
+        options: &["--eager"],
+        ..constant("limit-eager", "limit, eager accept", Colour::Silver, "limit")
     },
-    Subject { id: "hyper-dir", title: "hyper, tower-http", program: Program::Baseline("hyper"), ..LIBRARY },
-    Subject { id: "actix-dir", title: "actix-files", program: Program::Baseline("actix-dir"), ..LIBRARY },
-    Subject { id: "tiny-http", title: "tiny_http", program: Program::Baseline("tiny-http"), ..LIBRARY },
-    Subject {
-        id: "hyper-hello",
-        title: "hyper, constant",
-        program: Program::Baseline("hyper"),
-        serves: Serves::Constant,
-        arguments: constant,
-        ..LIBRARY
-    },
+    files("hyper-dir", "hyper, tower-http", Colour::Sky, Program::Baseline("hyper")),
+    files("actix-dir", "actix-files", Colour::Sky, Program::Baseline("actix-dir")),
+    files("tiny-http", "tiny_http", Colour::Sky, Program::Baseline("tiny-http")),
+    constant("hyper-hello", "hyper, constant", Colour::Sky, "hyper"),
 ];
 
-/// `httpd` on event loops. Other subjects take over what they do not change.
-const HTTPD: Subject = Subject {
-    id: "httpd",
-    title: "httpd",
-    colour: Colour::Blue,
-    serves: Serves::Files,
-    program: Program::Workspace("httpd"),
-    has_one_worker: false,
-    has_thread_per_connection: false,
-    arguments: httpd,
-    children: |_| 0,
-};
-/// What the architectures of the demo application have in common.
-const DEMO: Subject =
-    Subject { serves: Serves::Demo, program: Program::Workspace("async-server"), arguments: demo, ..HTTPD };
-/// What the servers built on libraries have in common.
-const LIBRARY: Subject = Subject { colour: Colour::Sky, arguments: files, ..HTTPD };
-/// The least that any server has to do, so that its cost is the cost of the kernel.
-const LIMIT: Subject = Subject {
-    id: "limit",
-    title: "limit",
-    colour: Colour::Silver,
-    serves: Serves::Constant,
-    program: Program::Baseline("limit"),
-    arguments: constant,
-    ..HTTPD
-};
+/// An architecture of the demo application.
+const fn demo(id: &'static str, title: &'static str, colour: Colour, program: &'static str) -> Subject {
+    Subject { serves: Serves::Demo, ..files(id, title, colour, Program::Workspace(program)) }
+}
+
+/// An architecture of `httpd`.
+const fn httpd(id: &'static str, title: &'static str, colour: Colour) -> Subject {
+    files(id, title, colour, Program::Workspace("httpd"))
+}
+
+/// A program of `baselines` that responds with the same bytes to every request.
+const fn constant(id: &'static str, title: &'static str, colour: Colour, program: &'static str) -> Subject {
+    Subject { serves: Serves::Constant, ..files(id, title, colour, Program::Baseline(program)) }
+}
+
+/// A server of files.
+const fn files(id: &'static str, title: &'static str, colour: Colour, program: Program) -> Subject {
+    Subject {
+        id,
+        title,
+        colour,
+        program,
+        serves: Serves::Files,
+        has_one_worker: false,
+        has_thread_per_connection: false,
+        options: &[],
+        children: |_| 0,
+    }
+}
 
 impl Subject {
-    /// The subject with this id.
-    pub fn find(id: &str) -> Option<&'static Subject> {
-        ALL.iter().find(|subject| subject.id == id)
-    }
-
     /// Whether it is a program of this project.
     pub fn is_ours(&self) -> bool {
         matches!(self.program, Program::Workspace(_))
@@ -205,7 +146,7 @@ impl Subject {
 
     /// Whether it is a server packaged by Debian.
     pub fn is_packaged(&self) -> bool {
-        matches!(self.program, Program::Installed(..))
+        matches!(self.program, Program::Packaged(..))
     }
 
     /// Starts `program` on the server's CPUs, then binds the calling thread to the driver's CPUs. The server is ready
@@ -221,68 +162,55 @@ impl Subject {
         cpus: &Cpus,
         is_ready: Option<fn(SocketAddr) -> bool>,
     ) -> io::Result<Server> {
+        // A master process listens before its workers run: programs of this project then have not printed their address.
         let announces = is_ready.is_none() && !self.is_packaged();
         let port = if announces { 0 } else { free_port()? };
-        let environment = Environment { port, ..environment.clone() };
-        let mut command = Command::new(program);
-        (self.arguments)(&mut command, &environment)?;
+        let command = self.command(program, port, environment)?;
         let (scratch, address) = (&environment.scratch, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let children = (self.children)(environment.workers);
+        let has_children =
+            |pid| children == 0 || usage::children(pid).is_ok_and(|pids| pids.len() >= children);
         bind_to(&cpus.server)?;
         let server = match is_ready {
             Some(is_ready) => Server::awaited(command, address, scratch, |_| is_ready(address)),
             None if announces => Server::announced(command, scratch),
-            None => Server::listening(command, address, scratch, (self.children)(environment.workers)),
+            None => Server::awaited(command, address, scratch, |pid| {
+                TcpStream::connect(address).is_ok() && has_children(pid)
+            }),
         };
         bind_to(&cpus.driver)?;
         server
     }
-}
 
-/// The arguments of the demo application.
-fn demo(command: &mut Command, environment: &Environment) -> io::Result<()> {
-    command.args(["--bind", "127.0.0.1", "--root"]).arg(environment.root.join(STATIC));
-    if let Some(address) = environment.weather_service {
-        command.args(["--weather-url", &format!("http://{address}")]);
+    /// The command that starts the program. Writes the configuration file of a packaged server.
+    fn command(&self, program: &Path, port: u16, environment: &Environment) -> io::Result<Command> {
+        let Environment { root, scratch, workers, .. } = environment;
+        let mut command = Command::new(program);
+        command.args(self.options);
+        if let Program::Packaged(_, configuration) = self.program {
+            let file = scratch.join("configuration");
+            fs::write(&file, configuration(environment, port))?;
+            command.arg(file);
+            return Ok(command);
+        }
+        if self.is_ours() {
+            command.args(["--bind", "127.0.0.1"]);
+        }
+        command.args(["-p", &port.to_string(), "-w", &workers.to_string()]);
+        match self.serves {
+            Serves::Files => command.arg("-r").arg(root),
+            Serves::Demo => command.arg("--root").arg(root.join(STATIC)),
+            Serves::Constant => command.args(["--size", &PAGE_LEN.to_string()]),
+        };
+        if self.is_ours() && self.serves == Serves::Files {
+            command.args(["--max-connections", &CONNECTIONS_MAX.to_string()]);
+        }
+        if environment.access_log {
+            command.args(["--log", "combined", "--log-file"]).arg(scratch.join("access.log"));
+        }
+        if let Some(address) = environment.weather_service.filter(|_| self.serves == Serves::Demo) {
+            command.args(["--weather-url", &format!("http://{address}")]);
+        }
+        Ok(command)
     }
-    listening(command, environment);
-    Ok(())
-}
-
-/// The arguments of `httpd`.
-fn httpd(command: &mut Command, environment: &Environment) -> io::Result<()> {
-    command.args(["--bind", "127.0.0.1", "--max-connections", &CONNECTIONS_MAX.to_string()]);
-    if environment.access_log {
-        command.args(["--log", "combined", "--log-file"]).arg(environment.scratch.join("access.log"));
-    }
-    files(command, environment)
-}
-
-/// The arguments of a program that serves a directory.
-fn files(command: &mut Command, environment: &Environment) -> io::Result<()> {
-    listening(command, environment).arg("-r").arg(&environment.root);
-    Ok(())
-}
-
-/// The arguments of a program that responds with the same bytes to every request.
-fn constant(command: &mut Command, environment: &Environment) -> io::Result<()> {
-    listening(command, environment).args(["--size", &PAGE_LEN.to_string()]);
-    Ok(())
-}
-
-/// Adds the port and the number of workers.
-fn listening<'c>(command: &'c mut Command, environment: &Environment) -> &'c mut Command {
-    command.args(["-p", &environment.port.to_string(), "-w", &environment.workers.to_string()])
-}
-
-/// Writes a configuration file, and appends its path to the arguments.
-fn configured(
-    command: &mut Command,
-    environment: &Environment,
-    arguments: &[&str],
-    configuration: fn(&Environment) -> String,
-) -> io::Result<()> {
-    let file = environment.scratch.join("configuration");
-    fs::write(&file, configuration(environment))?;
-    command.args(arguments).arg(file);
-    Ok(())
 }

@@ -5,15 +5,18 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::configuration::Environment;
+
 /// Where the program of a subject comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Program {
     /// A program of this workspace, by name.
     Workspace(&'static str),
     /// A program of the workspace `baselines`, by name.
     Baseline(&'static str),
-    /// A program installed on the system: its name, and the flag that prints its version.
-    Installed(&'static str, &'static str),
+    /// A server packaged by Debian: its program's name, and what writes the configuration file for an environment and a
+    /// port.
+    Packaged(&'static str, fn(&Environment, u16) -> String),
 }
 
 /// The directories in which programs are looked for.
@@ -55,17 +58,23 @@ impl Programs {
     ///
     /// Why it was not found. The text names no directory, because it is stored in results.
     pub fn find(&self, program: Program) -> Result<PathBuf, String> {
-        let (path, missing) = match program {
-            Program::Workspace(name) => (
-                Some(self.workspace.join(name)),
-                format!("{name} is not beside load-test, and not in --bin-dir"),
-            ),
-            Program::Baseline(name) => {
-                (Some(self.baselines.join(name)), format!("{name} is not built in baselines"))
+        let (path, why) = match program {
+            Program::Workspace(name) => {
+                (Some(self.workspace.join(name)), "not beside load-test, and not in --bin-dir")
             }
-            Program::Installed(name, _) => (installed(name), format!("{name} is not installed")),
+            Program::Baseline(name) => (Some(self.baselines.join(name)), "not built in baselines"),
+            Program::Packaged(name, _) => (installed(name), "not installed"),
         };
-        path.filter(|path| path.is_file()).ok_or(missing)
+        path.filter(|path| path.is_file()).ok_or_else(|| format!("{} is {why}", program.name()))
+    }
+}
+
+impl Program {
+    /// The name of its file.
+    fn name(self) -> &'static str {
+        match self {
+            Program::Workspace(name) | Program::Baseline(name) | Program::Packaged(name, _) => name,
+        }
     }
 }
 
@@ -92,12 +101,9 @@ pub fn installed(name: &str) -> Option<PathBuf> {
 
 /// The first line that a program prints for its version flag; its name if it prints none.
 pub fn version(program: Program, path: &Path) -> String {
-    let (name, flag) = match program {
-        Program::Workspace(name) | Program::Baseline(name) => (name, "--version"),
-        Program::Installed(name, flag) => (name, flag),
-    };
+    let flag = if matches!(program, Program::Packaged(..)) { "-v" } else { "--version" };
     let output = Command::new(path).arg(flag).output().ok().filter(|output| output.status.success());
     let output = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
     let line = String::from_utf8_lossy(&output).trim().lines().next().map(str::to_owned);
-    line.unwrap_or_else(|| name.to_owned())
+    line.unwrap_or_else(|| program.name().to_owned())
 }

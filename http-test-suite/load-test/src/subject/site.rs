@@ -27,11 +27,11 @@ const FILES: &[(&str, usize)] = &[
 /// # Errors
 ///
 /// If a file cannot be written.
-pub fn write(root: &Path, directories: impl IntoIterator<Item = usize>) -> io::Result<()> {
+pub fn write(root: &Path, directories: &[usize]) -> io::Result<()> {
     fs::create_dir_all(root.join(STATIC))?;
     let write = |target: &str| fs::write(root.join(&target[1..]), content(target));
     FILES.iter().try_for_each(|(target, _)| write(target))?;
-    for files in directories {
+    for &files in directories {
         fs::create_dir_all(root.join(files.to_string()))?;
         (0..files).try_for_each(|number| write(&target_in(files, number)))?;
     }
@@ -57,15 +57,11 @@ mod tests {
     #[test]
     fn writes_files_with_the_content_that_is_expected() {
         let root = tempfile::tempdir().unwrap();
-        write(root.path(), [2, 2]).unwrap();
-        let check = |target: &str, len: usize| {
+        write(root.path(), &[2, 2]).unwrap();
+        for (target, len) in [(PAGE, 1024), ("/static/1024.txt", 1 << 20), ("/2/file-1.html", 1024)] {
             let written = fs::read(root.path().join(&target[1..])).unwrap();
             assert!(written == content(target) && written.len() == len, "{target}");
-        };
-        check("/page.html", 1024);
-        check("/large.html", 954_824);
-        check("/static/1024.txt", 1 << 20);
-        check(&target_in(2, 1), 1024);
+        }
         assert_ne!(content(&target_in(2, 0)), content(&target_in(2, 1)));
         assert!(!root.path().join(&target_in(2, 2)[1..]).exists());
     }

@@ -24,9 +24,9 @@ pub struct ProcessTree {
 #[derive(Clone, Debug, Default)]
 pub struct Usage {
     /// CPU time in user and kernel mode of all threads, ended ones included.
-    pub cpu: Duration,
-    /// The context switches of each living thread, by thread id.
-    threads: BTreeMap<u32, Switches>,
+    cpu: Duration,
+    /// The voluntary and the involuntary context switches of each living thread, by thread id.
+    threads: BTreeMap<u32, (u64, u64)>,
 }
 
 /// What the processes of a server used between two readings.
@@ -34,16 +34,9 @@ pub struct Usage {
 pub struct Spent {
     /// CPU time in user and kernel mode.
     pub cpu: Duration,
-    /// Context switches of the threads that are still alive.
-    pub switches: Switches,
-}
-
-/// Context switches: of a thread since it started, or of several in an interval.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Switches {
-    /// How often a thread went to sleep (voluntary switches).
+    /// How often a thread went to sleep (voluntary switches), of the threads that are still alive.
     pub waits: u64,
-    /// How often the kernel took the CPU away from a thread (involuntary switches).
+    /// How often the kernel took the CPU away from a thread (involuntary switches), of the threads that are still alive.
     pub preemptions: u64,
 }
 
@@ -81,7 +74,7 @@ impl ProcessTree {
             for thread in numbers(tasks.as_ref())? {
                 // A thread that has ended in the meantime is skipped.
                 let status = fs::read_to_string(format!("{tasks}/{thread}/status")).ok();
-                usage.threads.extend(status.as_deref().and_then(Switches::parse).map(|read| (thread, read)));
+                usage.threads.extend(status.as_deref().and_then(switches).map(|switches| (thread, switches)));
             }
         }
         Ok(usage)
@@ -106,21 +99,18 @@ impl Usage {
     /// What was used since an earlier reading of the same processes.
     pub fn since(&self, before: &Usage) -> Spent {
         let mut spent = Spent { cpu: self.cpu.saturating_sub(before.cpu), ..Spent::default() };
-        for (thread, now) in &self.threads {
-            let before = before.threads.get(thread).copied().unwrap_or_default();
-            spent.switches.waits += now.waits.saturating_sub(before.waits);
-            spent.switches.preemptions += now.preemptions.saturating_sub(before.preemptions);
+        for (thread, (waits, preemptions)) in &self.threads {
+            let (waits_before, preemptions_before) = before.threads.get(thread).copied().unwrap_or_default();
+            spent.waits += waits.saturating_sub(waits_before);
+            spent.preemptions += preemptions.saturating_sub(preemptions_before);
         }
         spent
     }
 }
 
-impl Switches {
-    /// Parses `/proc/PID/task/TID/status`.
-    fn parse(status: &str) -> Option<Switches> {
-        let waits = field(status, "voluntary_ctxt_switches:")?;
-        Some(Switches { waits, preemptions: field(status, "nonvoluntary_ctxt_switches:")? })
-    }
+/// The voluntary and the involuntary context switches in `/proc/PID/task/TID/status`.
+fn switches(status: &str) -> Option<(u64, u64)> {
+    Some((field(status, "voluntary_ctxt_switches:")?, field(status, "nonvoluntary_ctxt_switches:")?))
 }
 
 /// The memory of a process in bytes, in the field `name` of its `smaps_rollup`.
@@ -192,20 +182,16 @@ mod tests {
 
     #[test]
     fn counts_switches_of_living_threads_since_an_earlier_reading() {
-        let status = |waits: u64| {
-            let text =
-                format!("Name:\tx\nvoluntary_ctxt_switches:\t{waits}\nnonvoluntary_ctxt_switches:\t1\n");
-            Switches::parse(&text).unwrap()
-        };
-        let usage = |cpu_ms, threads: &[(u32, u64)]| Usage {
+        let usage = |cpu_ms, threads: &[(u32, (u64, u64))]| Usage {
             cpu: Duration::from_millis(cpu_ms),
-            threads: threads.iter().map(|(id, waits)| (*id, status(*waits))).collect(),
+            threads: threads.iter().copied().collect(),
         };
         // Thread 2 has ended since, thread 3 has started.
-        let spent = usage(130, &[(1, 15), (3, 4)]).since(&usage(100, &[(1, 5), (2, 50)]));
-        let switches = Switches { waits: 14, preemptions: 1 };
-        assert_eq!(spent, Spent { cpu: Duration::from_millis(30), switches });
-        assert_eq!(Switches::parse("Name:\tx\n"), None);
+        let before = usage(100, &[(1, (5, 1)), (2, (50, 0))]);
+        let spent = usage(130, &[(1, (15, 1)), (3, (4, 1))]).since(&before);
+        assert_eq!(spent, Spent { cpu: Duration::from_millis(30), waits: 14, preemptions: 1 });
+        let status = "Name:\tx\nvoluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t1\n";
+        assert_eq!((switches(status), switches("Name:\tx\n")), (Some((7, 1)), None));
     }
 
     #[test]
