@@ -32,9 +32,13 @@ pub struct Listening {
     pub workers: NonZero<usize>,
 }
 
-/// The options of a server that serves a directory, or the same bytes for every request.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Content {
+/// Serves a directory, or the same bytes for every request
+#[derive(Clone, Debug, clap::Parser)]
+pub struct FileServer {
+    /// Port and threads.
+    #[command(flatten)]
+    pub listening: Listening,
+
     /// The directory
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub root: PathBuf,

@@ -35,14 +35,11 @@ impl Server {
     fn send(&self, pieces: &[&str]) -> Vec<u8> {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
         stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a socket");
-        let mut response = Vec::new();
-        for (index, piece) in pieces.iter().enumerate() {
-            if index > 0 {
-                let mut some = [0; 4096];
-                let len = stream.read(&mut some).expect("it responds");
-                response.extend_from_slice(&some[..len]);
-            }
+        let (mut response, mut buffer) = (Vec::new(), [0; 4096]);
+        for piece in pieces {
             stream.write_all(piece.as_bytes()).expect("it reads");
+            let len = stream.read(&mut buffer).expect("it responds");
+            response.extend_from_slice(&buffer[..len]);
         }
         stream.read_to_end(&mut response).expect("it closes");
         response

@@ -1,7 +1,7 @@
 //! Serves a directory with hyper and tower-http's `ServeDir`, or the same bytes for every request with hyper alone. Each
 //! worker has a listening socket, a runtime that stays on its thread, and a task for each connection.
 
-use baselines::{Content, Listening, announce, on_threads};
+use baselines::{FileServer, announce, on_threads};
 use clap::Parser;
 use http_body_util::Full;
 use hyper::{
@@ -19,18 +19,8 @@ use tokio::{
 };
 use tower_http::services::ServeDir;
 
-/// Serves a directory, or the same bytes for every request, with hyper.
-#[derive(Parser)]
-struct Arguments {
-    #[command(flatten)]
-    listening: Listening,
-
-    #[command(flatten)]
-    content: Content,
-}
-
 fn main() -> io::Result<()> {
-    let Arguments { listening, content: Content { root, size } } = Arguments::parse();
+    let FileServer { listening, root, size } = FileServer::parse();
     let listeners = listening.bind_each()?;
     announce("hyper", &listeners[0])?;
     let Some(size) = size else {

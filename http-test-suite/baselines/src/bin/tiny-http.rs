@@ -1,7 +1,7 @@
 //! Serves a directory, or the same bytes for every request, with tiny_http. The library reads requests on threads of
 //! its own; `--workers` threads respond.
 
-use baselines::{Content, Listening, announce, on_threads};
+use baselines::{FileServer, announce, on_threads};
 use clap::Parser;
 use std::{
     fs::File,
@@ -10,18 +10,8 @@ use std::{
 };
 use tiny_http::{Header, Response, Server};
 
-/// Serves a directory, or the same bytes for every request, with tiny_http.
-#[derive(Parser)]
-struct Arguments {
-    #[command(flatten)]
-    listening: Listening,
-
-    #[command(flatten)]
-    content: Content,
-}
-
 fn main() -> io::Result<()> {
-    let Arguments { listening, content: Content { root, size } } = Arguments::parse();
+    let FileServer { listening, root, size } = FileServer::parse();
     let listener = listening.bind()?;
     // tiny_http blocks in `accept`, and would take EWOULDBLOCK for an error.
     listener.set_nonblocking(false)?;
