@@ -24,13 +24,6 @@ fn idle(app: &TestApp) -> Client {
     client
 }
 
-/// Requests `/from` on a new connection from this address. Returns the connection and the status of the response.
-fn connect_from(app: &TestApp, address: &str) -> (Client, u16) {
-    let mut client = Client::connect_from(address, app.server.address);
-    let status = client.fetch(get("/from")).status;
-    (client, status)
-}
-
 /// Expects 503, although two requests were sent.
 fn check_over_limit(mut client: Client) {
     client.send(get("/new") + &get("/new"));
@@ -83,11 +76,16 @@ http_testing::both_engines! {
         let app = start(engine, |settings| {
             (settings.max_connections, settings.max_connections_per_address) = (Some(4), Some(2));
         });
+        let connect = |address| {
+            let mut client = Client::connect_from(address, app.server.address);
+            let status = client.fetch(get("/from")).status;
+            (client, status)
+        };
         let addresses = ["127.0.0.2:0", "127.0.0.2:0", "127.0.0.1:0", "127.0.0.1:0"];
-        let mut idle = addresses.map(|address| connect_from(&app, address));
+        let mut idle = addresses.map(connect);
         assert!(idle.iter().all(|(_, status)| *status == 200));
         check_over_limit(app.connect());
-        let refused: Vec<_> = (0..100).map(|_| connect_from(&app, "127.0.0.1:0")).collect();
+        let refused: Vec<_> = (0..100).map(|_| connect("127.0.0.1:0")).collect();
         assert!(refused.iter().all(|(_, status)| *status == 503));
         for (client, _) in &mut idle {
             check_open(client, "/still-open");

@@ -14,10 +14,6 @@ fn here() -> impl Handler {
     |_: &Request<'_>| Response::text("here")
 }
 
-fn bound() -> Server {
-    Server::bind("127.0.0.1:0").expect("a free port")
-}
-
 /// Checks that a server does not start, with an error that begins like this.
 fn check_error(engine: Engine, server: Server, expected: &str) {
     let started = server.start(engine, here());
@@ -35,6 +31,7 @@ fn use_stack(kilobytes: usize) -> usize {
 
 http_testing::both_engines! {
     fn does_not_start_without_a_listener_or_with_a_setting_that_makes_no_sense(engine: Engine) {
+        let bound = || Server::bind("127.0.0.1:0").expect("a free port");
         let error = Server::bind(&[][..]).expect_err("no address");
         assert_eq!(error.to_string(), "cannot bind: the list of addresses is empty");
         check_error(engine, Server::on(Vec::new(), Sharing::Shared), "cannot serve without a listener");

@@ -25,15 +25,10 @@ fn strace() -> Command {
     command
 }
 
-/// Returns whether strace is installed and may trace processes.
-fn may_trace() -> bool {
-    let run = strace().arg("true").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    run.is_ok_and(|status| status.success())
-}
-
 two_kinds! {
     fn a_read_error_closes_only_its_connection(kind: ServerKind) {
-        if !may_trace() {
+        let run = strace().arg("true").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        if !run.is_ok_and(|status| status.success()) {
             return eprintln!("skipped: strace is not installed, or may not trace processes");
         }
         let site = Site::shared();

@@ -4,9 +4,6 @@ use super::start;
 use crate::client::{Client, get, request};
 use http_engine::Engine;
 
-/// The memory in KiB that may stay in use for all connections together: allocators free it late.
-const KEPT_KIB: usize = 2 * 1024;
-
 two_kinds! {
     /// Each client posts content that the server does not use: it responds before the content ends. A stray CR follows,
     /// after which the connection is idle. The buffers of the first connections serve those after them.
@@ -29,10 +26,10 @@ two_kinds! {
                 (clients, server.resources().resident_kib)
             };
             let ((first, before), (second, after)) = (open(), open());
-            // A thread has a stack.
+            // In KiB. Allocators free memory late, and a thread has a stack.
             let each = if kind.engine() == Engine::Blocking { 20 } else { 1 };
             let used = after.saturating_sub(before);
-            assert!(used < KEPT_KIB + count * each, "{used} KiB are used for {count} connections more");
+            assert!(used < 2048 + count * each, "{used} KiB are used for {count} connections more");
             // Each connection still serves a request, behind the CR.
             for mut client in first.into_iter().chain(second) {
                 client.send("\n");
