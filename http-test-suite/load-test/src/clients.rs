@@ -3,9 +3,8 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use http_test_suite::request::get;
@@ -19,148 +18,103 @@ const BYTE_INTERVAL: Duration = Duration::from_millis(100);
 /// Slow clients send in this many groups, one after the other, so that their bytes do not arrive all at once.
 const GROUPS: usize = 20;
 
-/// Idle clients: each has sent one request and keeps its connection open. They disconnect when dropped.
-#[derive(Debug)]
-pub struct IdleClients {
-    /// One open connection for each client.
-    connections: Vec<TcpStream>,
+/// Calls `run` beside idle clients: each has sent a request for `/hello` and received the response, and keeps its
+/// connection open. Returns the result of `run`, and how many of the clients the server had disconnected by its end.
+///
+/// # Errors
+///
+/// If a client cannot connect, or gets no response.
+pub fn beside_idle<T>(server: SocketAddr, clients: usize, run: impl FnOnce() -> T) -> io::Result<(T, usize)> {
+    let connect = |_| {
+        let mut client = Client::connect(server)?;
+        client.stream.write_all(&client.request)?;
+        match client.stream.read(&mut [0; 1024])? {
+            0 => Err(io::Error::other("the server closed an idle client's connection")),
+            _ => Ok(client),
+        }
+    };
+    let clients = (0..clients).map(connect).collect::<io::Result<Vec<_>>>()?;
+    Ok((run(), count_disconnected(&clients)?))
 }
 
-impl IdleClients {
-    /// Connects the clients one after the other. Each sends a request for `/hello`, and waits for the response.
-    ///
-    /// # Errors
-    ///
-    /// If a client cannot connect, or gets no response.
-    pub fn connect(address: SocketAddr, clients: usize) -> io::Result<IdleClients> {
-        let start = |_| {
-            let mut stream = connect(address)?;
-            stream.write_all(&request())?;
-            match stream.read(&mut [0; 1024])? {
-                0 => Err(io::Error::new(
-                    ErrorKind::UnexpectedEof,
-                    "the server closed an idle client's connection",
-                )),
-                _ => Ok(stream),
-            }
-        };
-        Ok(IdleClients { connections: (0..clients).map(start).collect::<io::Result<_>>()? })
-    }
-
-    /// The number of clients that the server has disconnected.
-    pub fn disconnected(&self) -> usize {
-        self.connections
-            .iter()
-            .filter(|stream| stream.set_nonblocking(true).is_ok() && is_disconnected(stream))
-            .count()
-    }
+/// Calls `run` beside slow clients: each sends requests for `/hello` one byte at a time. Returns the result of `run`, and
+/// how many of the clients the server had disconnected by its end.
+///
+/// # Errors
+///
+/// If a client cannot connect.
+pub fn beside_slow<T>(server: SocketAddr, clients: usize, run: impl FnOnce() -> T) -> io::Result<(T, usize)> {
+    let connect = |_| {
+        let mut client = Client::connect(server)?;
+        client.stream.set_nonblocking(true)?;
+        client.send_byte();
+        Ok(client)
+    };
+    let mut clients = (0..clients).map(connect).collect::<io::Result<Vec<_>>>()?;
+    let is_running = AtomicBool::new(true);
+    let result = thread::scope(|scope| {
+        scope.spawn(|| send_in_turn(&mut clients, &is_running));
+        let result = run();
+        is_running.store(false, Ordering::Relaxed);
+        result
+    });
+    Ok((result, count_disconnected(&clients)?))
 }
 
-/// Slow clients: each sends requests for `/hello` one byte at a time, from a thread that all share. They disconnect when
-/// dropped.
-#[derive(Debug)]
-pub struct SlowClients {
-    /// Tells the thread to stop.
-    stop: Arc<AtomicBool>,
-    /// Sends the bytes of all clients; returns how many the server has disconnected. Always `Some` until `finish`.
-    thread: Option<JoinHandle<usize>>,
-}
-
-impl SlowClients {
-    /// Connects the clients. Each sends its first byte at once.
-    ///
-    /// # Errors
-    ///
-    /// If a client cannot connect, or the thread cannot start.
-    pub fn start(address: SocketAddr, clients: usize) -> io::Result<SlowClients> {
-        let start = |_| {
-            let stream = connect(address)?;
-            stream.set_nonblocking(true)?;
-            let mut client = SlowClient { stream, sent: 0 };
-            client.send_byte(&request());
-            Ok(client)
-        };
-        let mut clients = (0..clients).map(start).collect::<io::Result<Vec<_>>>()?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopping = Arc::clone(&stop);
-        let run = move || send_in_turn(&mut clients, &stopping);
-        let thread = thread::Builder::new().name("slow-clients".to_owned()).spawn(run)?;
-        Ok(SlowClients { stop, thread: Some(thread) })
-    }
-
-    /// Disconnects the clients. Returns how many the server had disconnected before.
-    pub fn finish(mut self) -> usize {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or(0)
-    }
-}
-
-impl Drop for SlowClients {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Makes the clients send a byte each in turn, until `stop`. Returns how many the server had disconnected by then.
-fn send_in_turn(clients: &mut [SlowClient], stop: &AtomicBool) -> usize {
-    let request = request();
+/// Makes the clients send a byte each in turn, while `is_running`.
+fn send_in_turn(clients: &mut [Client], is_running: &AtomicBool) {
     let mut due = Instant::now();
     for group in (0..GROUPS).cycle() {
-        if stop.load(Ordering::Relaxed) {
-            break;
+        if !is_running.load(Ordering::Relaxed) {
+            return;
         }
-        clients.iter_mut().skip(group).step_by(GROUPS).for_each(|client| client.send_byte(&request));
+        clients.iter_mut().skip(group).step_by(GROUPS).for_each(Client::send_byte);
         due += BYTE_INTERVAL / GROUPS as u32;
         thread::sleep(due.saturating_duration_since(Instant::now()));
     }
-    clients.iter().filter(|client| is_disconnected(&client.stream)).count()
 }
 
-/// One slow client.
-#[derive(Debug)]
-struct SlowClient {
-    /// Its connection, which never blocks.
+/// The number of clients whose connection the server has closed or reset.
+fn count_disconnected(clients: &[Client]) -> io::Result<usize> {
+    let mut count = 0;
+    for Client { stream, .. } in clients {
+        stream.set_nonblocking(true)?;
+        // The bytes before the end may be an error response.
+        let end = io::copy(&mut &*stream, &mut io::sink());
+        count += usize::from(end.map_or_else(|error| error.kind() != ErrorKind::WouldBlock, |_| true));
+    }
+    Ok(count)
+}
+
+/// One idle or slow client.
+struct Client {
+    /// Its connection.
     stream: TcpStream,
-    /// How many bytes of its current request it has sent.
+    /// The bytes of each request that it sends.
+    request: Vec<u8>,
+    /// How many bytes of the current request have been sent one by one.
     sent: usize,
 }
 
-impl SlowClient {
+impl Client {
+    /// Connects a client.
+    fn connect(server: SocketAddr) -> io::Result<Client> {
+        let stream = TcpStream::connect(server)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        Ok(Client { stream, request: get("/hello").into(), sent: 0 })
+    }
+
     /// Sends the next byte. After the last byte of the request it starts again with the first.
-    fn send_byte(&mut self, request: &[u8]) {
-        if self.sent == request.len() {
+    fn send_byte(&mut self) {
+        if self.sent == self.request.len() {
             self.sent = 0;
             // Reading only empties the receive buffer; bytes that come later are read later.
             let _ = self.stream.read(&mut [0; 1024]);
         }
         // A failed write is ignored: disconnected clients are counted at the end.
-        if let Ok(1) = self.stream.write(&request[self.sent..=self.sent]) {
+        if let Ok(1) = self.stream.write(&self.request[self.sent..=self.sent]) {
             self.sent += 1;
-        }
-    }
-}
-
-/// Opens a blocking connection with a read timeout.
-fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    Ok(stream)
-}
-
-/// The request that each client sends.
-fn request() -> Vec<u8> {
-    get("/hello").into()
-}
-
-/// Whether the server has closed or reset a connection that does not block. Reads and drops what the server has sent
-/// before: it may have sent an error.
-fn is_disconnected(mut stream: &TcpStream) -> bool {
-    loop {
-        match stream.read(&mut [0; 1024]) {
-            Ok(0) => return true,
-            Ok(_) => {}
-            Err(error) => return error.kind() != ErrorKind::WouldBlock,
         }
     }
 }
@@ -168,12 +122,13 @@ fn is_disconnected(mut stream: &TcpStream) -> bool {
 #[cfg(test)]
 mod tests {
     use std::net::{Shutdown, TcpListener};
+    use std::sync::Barrier;
 
     use super::*;
 
-    /// Connects 30 clients of each kind to a server, which responds to all and then closes this many connections of each
-    /// kind. Returns how many idle and how many slow clients were disconnected.
-    fn check(closed: usize) -> (usize, usize) {
+    /// Calls `beside` with 30 clients of a server, which responds to all and then closes `closed` of the connections.
+    /// Expects that this number is returned.
+    fn check(beside: impl FnOnce(SocketAddr, &dyn Fn()) -> io::Result<((), usize)>, closed: usize) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let accept = |_| {
@@ -183,20 +138,29 @@ mod tests {
             stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
             stream
         };
+        let is_closed = Barrier::new(2);
         thread::scope(|scope| {
-            let serving = scope.spawn(|| (0..60).map(accept).collect::<Vec<_>>());
-            let (idle, slow) = (IdleClients::connect(address, 30), SlowClients::start(address, 30));
-            let streams = serving.join().unwrap();
-            for stream in streams.chunks(30).flat_map(|kind| &kind[..closed]) {
-                stream.shutdown(Shutdown::Write).unwrap();
-            }
-            (idle.unwrap().disconnected(), slow.unwrap().finish())
-        })
+            scope.spawn(|| {
+                let streams: Vec<_> = (0..30).map(accept).collect();
+                streams[..closed].iter().for_each(|stream| stream.shutdown(Shutdown::Write).unwrap());
+                is_closed.wait();
+                // The connections stay open until they are counted.
+                is_closed.wait();
+            });
+            let run = || {
+                is_closed.wait();
+            };
+            let ((), disconnected) = beside(address, &run).unwrap();
+            assert_eq!(disconnected, closed);
+            is_closed.wait();
+        });
     }
 
     #[test]
     fn counts_clients_that_the_server_disconnects() {
-        assert_eq!(check(0), (0, 0));
-        assert_eq!(check(7), (7, 7));
+        for closed in [0, 7] {
+            check(|server, run| beside_idle(server, 30, run), closed);
+            check(|server, run| beside_slow(server, 30, run), closed);
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::requests::{Requests, serves_page};
 use super::tools;
 use super::workload::{Background, Task, Workload};
-use crate::clients::{IdleClients, SlowClients};
+use crate::clients::{beside_idle, beside_slow};
 use crate::load::{self, Load, Progress, Stats, Until};
 use crate::report::{Metric, Sample};
 use crate::subject::catalog::{Serves, Subject};
@@ -169,15 +169,9 @@ impl Measurement {
     ) -> io::Result<Observation> {
         let count = self.connections;
         let (observation, disconnected) = match background {
-            Background::None => (observe()?, 0),
-            Background::Idle => {
-                let clients = IdleClients::connect(server.address, count)?;
-                (observe()?, clients.disconnected())
-            }
-            Background::Slow => {
-                let clients = SlowClients::start(server.address, count)?;
-                (observe()?, clients.finish())
-            }
+            Background::None => (observe(), 0),
+            Background::Idle => beside_idle(server.address, count, &observe)?,
+            Background::Slow => beside_slow(server.address, count, &observe)?,
             Background::Busy(requests) => {
                 let until = Until::Time(OPENING + self.opening() + self.time);
                 let load = Load { until, ..self.load(server, requests)? };
@@ -190,11 +184,11 @@ impl Measurement {
                     let faults = faults(&stats);
                     return Err(io::Error::other(format!("wrong responses to other clients: {faults}")));
                 }
-                (observation?, 0)
+                (observation, 0)
             }
         };
         match disconnected {
-            0 => Ok(observation),
+            0 => observation,
             _ => Err(io::Error::other(format!("{disconnected} of {count} other clients were disconnected"))),
         }
     }
