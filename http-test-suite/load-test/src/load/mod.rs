@@ -31,5 +31,5 @@ mod stats;
 mod worker;
 
 pub use driver::{Progress, run, run_and_inspect};
-pub use plan::{Exchange, Expected, Load, Until};
+pub use plan::{Exchange, Load, Until};
 pub use stats::{Fault, Stats};

@@ -48,25 +48,18 @@ pub enum Until {
     Time(Duration),
 }
 
-/// A request, and the response that is expected to it.
+/// A request, and the response that is expected to it. By default, any well-formed response is right.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     /// The bytes of the request.
     pub request: Vec<u8>,
     /// Whether the method is HEAD, so that the response has no content (RFC 9112 §6.3).
     pub is_head: bool,
-    /// What the response must be.
-    pub expected: Expected,
-}
-
-/// What a response must be to count as right. By default, any well-formed response is right.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Expected {
-    /// The status code.
+    /// The expected status code.
     pub status: Option<u16>,
-    /// The content, with any transfer coding removed.
+    /// The expected content, with any transfer coding removed.
     pub body: Option<Arc<[u8]>>,
-    /// The length of the content in bytes, if its bytes are not known.
+    /// The expected length of the content in bytes, if its bytes are not known.
     pub length: Option<usize>,
 }
 
@@ -75,24 +68,24 @@ impl Exchange {
     /// response is right.
     pub fn new(request: impl Into<Vec<u8>>) -> Exchange {
         let request = request.into();
-        Exchange { is_head: request.starts_with(b"HEAD "), request, expected: Expected::default() }
+        Exchange { is_head: request.starts_with(b"HEAD "), request, status: None, body: None, length: None }
     }
 
     /// Expects this status code.
     pub fn expect_status(mut self, status: u16) -> Exchange {
-        self.expected.status = Some(status);
+        self.status = Some(status);
         self
     }
 
     /// Expects content of this length, in bytes.
     pub fn expect_length(mut self, length: usize) -> Exchange {
-        self.expected.length = Some(length);
+        self.length = Some(length);
         self
     }
 
     /// Expects this content.
     pub fn expect_body(mut self, body: impl Into<Arc<[u8]>>) -> Exchange {
-        self.expected.body = Some(body.into());
+        self.body = Some(body.into());
         self
     }
 }

@@ -37,7 +37,7 @@ impl ResponseChecker {
             match event {
                 Event::Incomplete => break,
                 Event::Head => {}
-                Event::Body(bytes) => self.compare(bytes, exchange.expected.body.as_deref()),
+                Event::Body(bytes) => self.compare(bytes, exchange.body.as_deref()),
                 // No request asks for a switch of protocols.
                 Event::Complete if self.status() == 101 => return Err(Fault::Malformed),
                 Event::Complete => self.is_complete = self.status() >= 200,
@@ -74,18 +74,14 @@ impl ResponseChecker {
 
     /// Compares the complete response with the expected response.
     pub(super) fn check(&self, exchange: &Exchange) -> Result<(), Fault> {
-        let expected = &exchange.expected;
-        let is_wrong_len = |len| len != self.body_len;
-        if expected.status.is_some_and(|status| status != self.status()) {
-            return Err(Fault::WrongStatus);
+        let length = exchange.body.as_deref().map(<[u8]>::len).or(exchange.length);
+        if exchange.status.is_some_and(|status| status != self.status()) {
+            Err(Fault::WrongStatus)
+        } else if self.differs || length.is_some_and(|length| length != self.body_len) {
+            Err(Fault::WrongBody)
+        } else {
+            Ok(())
         }
-        if self.differs
-            || expected.length.is_some_and(is_wrong_len)
-            || expected.body.as_deref().map(<[u8]>::len).is_some_and(is_wrong_len)
-        {
-            return Err(Fault::WrongBody);
-        }
-        Ok(())
     }
 
     /// Compares the next bytes of the body with the expected body, if there is one.
