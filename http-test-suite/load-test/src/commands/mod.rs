@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt::Display;
-use std::fs;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -23,17 +22,8 @@ fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Prints a result as text, and writes it as JSON to `file`, if any; if the file is `-`, prints only the JSON.
-fn print_result(
-    text: &impl Display,
-    json: &impl Serialize,
-    file: Option<&str>,
-) -> Result<(), Box<dyn Error>> {
-    let json = serde_json::to_string_pretty(json)? + "\n";
-    match file {
-        Some("-") => return Ok(print(&json)?),
-        Some(file) => fs::write(file, json).map_err(|error| format!("cannot write {file}: {error}"))?,
-        None => {}
-    }
-    Ok(print(&text.to_string())?)
+/// Prints a result as text, or if `as_json`, as JSON.
+fn print_result(text: &impl Display, json: &impl Serialize, as_json: bool) -> Result<(), Box<dyn Error>> {
+    let json = if as_json { Some(serde_json::to_string_pretty(json)? + "\n") } else { None };
+    Ok(print(&json.unwrap_or_else(|| text.to_string()))?)
 }

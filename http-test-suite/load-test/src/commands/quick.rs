@@ -75,9 +75,9 @@ pub(crate) struct QuickOptions {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
     timeout: Duration,
 
-    /// Write the summary as JSON to this file; - writes only the JSON to standard output
-    #[arg(long, value_name = "FILE")]
-    json: Option<String>,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the load, and prints the summary. Returns false if a response was wrong.
@@ -86,7 +86,7 @@ pub(crate) fn run(options: &QuickOptions) -> Result<bool, Box<dyn Error>> {
     let stats = run_with_progress(&load)?;
     let urls = options.urls.iter().map(Url::to_string).collect();
     let summary = Summary { urls, load: &load, stats: &stats };
-    print_result(&summary, &summary.json(), options.json.as_deref())?;
+    print_result(&summary, &summary.json(), options.json)?;
     Ok(summary.all_right())
 }
 

@@ -34,9 +34,9 @@ pub struct SoakOptions {
     #[arg(long, value_name = "TIME", default_value = "8s", value_parser = duration::parse)]
     free_within: Duration,
 
-    /// Write the result as JSON to this file; - writes only the JSON to standard output
-    #[arg(long, value_name = "FILE")]
-    json: Option<String>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the soak. Returns false if the server had faults.
@@ -46,6 +46,6 @@ pub fn run(options: &SoakOptions) -> Result<bool, Box<dyn Error>> {
     spinner.enable_steady_tick(SPINNER_INTERVAL);
     let result = Soak { program, arguments, time, free_within }.run()?;
     spinner.finish_and_clear();
-    print_result(&result, &result, json.as_deref())?;
+    print_result(&result, &result, json)?;
     Ok(result.passes())
 }

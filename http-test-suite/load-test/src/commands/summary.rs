@@ -11,10 +11,6 @@ use serde_json::{Value, json};
 /// The percentiles of the latency that are shown.
 const PERCENTILES: [(&str, f64); 6] =
     [("p50", 50.0), ("p75", 75.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9), ("max", 100.0)];
-/// The number of rows of the histogram.
-const ROWS: u32 = 12;
-/// The longest bar of the histogram, in characters.
-const BAR_LEN: f64 = 40.0;
 /// From this part of its time on the CPU, a driver thread counts as the bottleneck.
 const BUSY: f64 = 0.9;
 
@@ -49,7 +45,6 @@ impl Summary<'_> {
             "statuses": stats.statuses,
             "driver_cpu_seconds": stats.driver_cpu.as_secs_f64(),
             "busiest_thread": stats.busiest_thread,
-            "driver_was_the_bottleneck": stats.busiest_thread > BUSY,
         })
     }
 
@@ -60,7 +55,7 @@ impl Summary<'_> {
 
     /// Whether the status makes a response wrong for which no status is expected.
     fn is_error(&self, status: u16) -> bool {
-        let expects_status = |exchange: &Exchange| exchange.expected.status.is_some();
+        let expects_status = |exchange: &Exchange| exchange.status.is_some();
         status >= 400 && !self.load.exchanges.iter().all(expects_status)
     }
 
@@ -91,14 +86,6 @@ impl fmt::Display for Summary<'_> {
         f.write_str("\n       ")?;
         self.percentiles().try_for_each(|(_, latency)| write!(f, "{:>10}", show(latency)))?;
         f.write_str("\n\n")?;
-        let rows = histogram(stats);
-        let most = rows.iter().map(|(_, count)| *count).max().unwrap_or_default();
-        for (until, count) in rows {
-            let percent = 100.0 * count as f64 / requests as f64;
-            writeln!(f, "up to {:>8} {percent:>6.2} % {}", show(until), bar(count as f64 / most as f64))?;
-        }
-
-        f.write_str("\n")?;
         for (status, count) in &stats.statuses {
             let error = if self.is_error(*status) { "ERROR: " } else { "" };
             writeln!(f, "{count:>10}  {error}status {status}")?;
@@ -116,34 +103,4 @@ impl fmt::Display for Summary<'_> {
         }
         Ok(())
     }
-}
-
-/// Draws a bar in eighths of a character; at least one eighth if `part` is not zero.
-fn bar(part: f64) -> String {
-    let eighths = (8.0 * BAR_LEN * part).ceil() as usize;
-    let rest = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
-    "█".repeat(eighths / 8) + rest
-}
-
-/// The histogram of the latencies: rows of a longest latency and the number of latencies up to it and above that of the
-/// row before. The ratio of the longest latencies of two successive rows is constant.
-fn histogram(stats: &Stats) -> Vec<(Duration, u64)> {
-    let latencies = &stats.latencies;
-    if latencies.is_empty() {
-        return Vec::new();
-    }
-    let (min, max) = (latencies.min().max(1), latencies.max());
-    let step = (max as f64 / min as f64).powf(1.0 / f64::from(ROWS));
-    let until = |row: u32| if row == ROWS { max } else { (min as f64 * step.powf(f64::from(row))) as u64 };
-    let mut rows = Vec::new();
-    // The histogram does not distinguish equivalent values; they count in the first row that contains one of them.
-    let mut from = 0;
-    for until_ns in (1..=ROWS).map(until) {
-        let end = latencies.highest_equivalent(until_ns);
-        if end >= from {
-            rows.push((Duration::from_nanos(until_ns), latencies.count_between(from, end)));
-            from = end + 1;
-        }
-    }
-    rows
 }

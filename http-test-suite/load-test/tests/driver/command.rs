@@ -68,8 +68,7 @@ fn summarises_as_text_and_json() {
     for line in ["100 responses in ", "        50  status 200\n", "        50  ERROR: status 404\n"] {
         assert!(text.contains(line), "{text}");
     }
-    let output =
-        load_test(&["-c", "3", "-n", "100", "--json", "-", "--expect-status", "200", &right, &wrong]);
+    let output = load_test(&["-c", "3", "-n", "100", "--json", "--expect-status", "200", &right, &wrong]);
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     for pointer in ["/requests", "/errors/wrong-status", "/statuses/200", "/statuses/404"] {
         assert_eq!(json.pointer(pointer), Some(&50.into()), "{pointer} {json}");

@@ -38,7 +38,7 @@ const IDLE_CLIENTS: u64 = 40;
 fn check(flaw: &str, expected: &[&[&str]]) {
     let dir = crate::programs(flaw);
     let output = Command::new(env!("CARGO_BIN_EXE_load-test"))
-        .args(["soak", "--time", "1s", "--free-within", "2s", "--json", "-"])
+        .args(["soak", "--time", "1s", "--free-within", "2s", "--json"])
         .arg(dir.path().join(flaw).join("httpd"))
         .output()
         .unwrap();
