@@ -4,7 +4,6 @@ use std::error::Error;
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::{Args, value_parser};
@@ -28,7 +27,7 @@ pub(crate) struct QuickOptions {
 
     /// Number of simultaneous connections
     #[arg(short, long, value_name = "N", default_value = "50")]
-    connections: NonZeroUsize,
+    connections: usize,
 
     /// End after this many requests
     #[arg(short = 'n', long, value_name = "N", conflicts_with = "time")]
@@ -43,12 +42,12 @@ pub(crate) struct QuickOptions {
     close: bool,
 
     /// Number of requests that a connection sends at once, before it waits for their responses
-    #[arg(long, value_name = "N", default_value = "1", conflicts_with = "close")]
-    pipeline: NonZeroUsize,
+    #[arg(long, value_name = "N", default_value = "1")]
+    pipeline: usize,
 
     /// Number of threads of this program
     #[arg(short, long, value_name = "N", default_value = "1")]
-    threads: NonZeroUsize,
+    threads: usize,
 
     /// Method; by default GET, or POST with --data
     #[arg(short, long)]
@@ -68,7 +67,7 @@ pub(crate) struct QuickOptions {
 
     /// Send this many requests per second, at even intervals, even if the server is slower. Latency counts from the
     /// time when a request was due, even if no connection was free then
-    #[arg(long, value_name = "N", value_parser = rate)]
+    #[arg(long, value_name = "N")]
     rate: Option<f64>,
 
     /// Count a request as an error if it takes longer
@@ -105,15 +104,15 @@ impl QuickOptions {
         Ok(Load {
             address: find_server(first, self.timeout)?,
             exchanges: self.urls.iter().map(|url| self.exchange(url, body.as_deref())).collect(),
-            connections: self.connections.get(),
+            connections: self.connections,
             keep_alive: !self.close,
-            pipeline: self.pipeline.get(),
+            pipeline: self.pipeline,
             until: match self.requests {
                 Some(count) => Until::Requests(count),
                 None => Until::Time(self.time.unwrap_or(TIME)),
             },
             rate: self.rate,
-            threads: self.threads.get(),
+            threads: self.threads,
             timeout: self.timeout,
             count_header: None,
         })
@@ -156,18 +155,13 @@ fn find_server(url: &Url, timeout: Duration) -> Result<SocketAddr, String> {
 
 /// Runs the load. On a terminal, shows the progress.
 fn run_with_progress(load: &Load) -> Result<Stats, Box<dyn Error>> {
-    let millis = |time: Duration| time.as_millis().try_into().unwrap_or(u64::MAX);
-    let (length, unit) = match load.until {
-        Until::Requests(count) => (count, ""),
-        Until::Time(time) => (millis(time), " ms"),
-    };
-    let style = ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}}{unit}  {{msg}}"))?;
-    let bar = ProgressBar::new(length).with_style(style);
+    let bar = ProgressBar::new(100).with_style(ProgressStyle::with_template("{bar:40} {pos} %  {msg}")?);
     let stats = load::run(load, &|Progress { requests, errors, elapsed }| {
-        bar.set_position(match load.until {
-            Until::Requests(_) => requests + errors,
-            Until::Time(time) => millis(elapsed.min(time)),
-        });
+        let done = match load.until {
+            Until::Requests(count) => (requests + errors) as f64 / count as f64,
+            Until::Time(time) => elapsed.div_duration_f64(time),
+        };
+        bar.set_position((done * 100.0) as u64);
         let per_second = requests as f64 / elapsed.as_secs_f64();
         bar.set_message(format!("{per_second:.0} requests/s, {errors} errors"));
     });
@@ -187,10 +181,4 @@ fn header(text: &str) -> Result<String, String> {
         return Err("no name, or more than one line".into());
     }
     Ok(text.to_owned())
-}
-
-/// Parses a positive rate.
-fn rate(text: &str) -> Result<f64, String> {
-    let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
-    rate.ok_or_else(|| "must be a number above 0".into())
 }
