@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::panic::resume_unwind;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -122,20 +122,15 @@ fn read_until(
 }
 
 /// Calls `run`, and returns its result with the maximum of each resource during the call.
-pub(super) fn peak_during<T>(pid: u32, run: impl FnOnce() -> T) -> (T, io::Result<Resources>) {
-    let is_running = AtomicBool::new(true);
+pub(super) fn peak_during<T: Send>(pid: u32, run: impl FnOnce() -> T + Send) -> (T, io::Result<Resources>) {
+    let mut peak = Resources::default();
     thread::scope(|scope| {
-        let peak = scope.spawn(|| {
-            let mut peak = Resources::read(pid)?;
-            while is_running.load(Ordering::Relaxed) {
-                peak.raise_to(&Resources::read(pid)?);
-                thread::sleep(INTERVAL);
-            }
-            Ok(peak)
+        let running = scope.spawn(run);
+        let last = read_until(pid, Duration::MAX, |now| {
+            peak.raise_to(now);
+            running.is_finished()
         });
-        let result = run();
-        is_running.store(false, Ordering::Relaxed);
-        (result, peak.join().unwrap_or_else(|_| Err(io::Error::other("reading the resources panicked"))))
+        (running.join().unwrap_or_else(|panic| resume_unwind(panic)), last.map(|_| peak))
     })
 }
 
