@@ -75,34 +75,72 @@ fn point<'r>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::results::tests::results;
+    use super::super::results::tests::{cell, results};
     use super::*;
 
+    /// The numbers of an attribute of all elements with this start, in order.
+    fn numbers(svg: &str, element: &str, name: &str) -> Vec<f64> {
+        let elements = svg.lines().filter(|line| line.starts_with(element));
+        let values = elements.map(|line| line.split_once(&format!(" {name}=\"")).unwrap().1);
+        let values = values.flat_map(|value| value.split('"').next().unwrap().split([' ', ',']));
+        values.map(|number| number.parse().unwrap()).collect()
+    }
+
     #[test]
-    fn points_stand_in_order_and_failed_cells_have_none() {
-        let svg = of_workload(&results(), "crowd").unwrap();
-        let first = svg.lines().find(|line| line.starts_with("<polyline class=\"blue")).unwrap();
-        let x: Vec<f64> =
-            first.split(['"', ' ']).filter_map(|point| point.split_once(',')?.0.parse().ok()).collect();
-        assert!(x.len() == 2 && x[0] < x[1] && svg.find(">httpd<") < svg.find(">nginx<"), "{svg}");
+    fn bars_are_proportional_to_the_values() {
+        let svg = of_workload(&results(), "ab").unwrap();
+        let [httpd, nginx] =
+            ["blue", "grey"].map(|colour| numbers(&svg, &format!("<rect class=\"{colour}\""), "width"));
+        assert!((nginx[0] / httpd[0] - 0.8).abs() < 0.01, "{svg}");
+        assert_eq!(nginx[1], 1.0, "an empty bar is still seen");
+        assert!(!svg.contains("<circle"), "bars name themselves, so there is no legend: {svg}");
         let svg = of_workload(&results(), "keep-alive").unwrap();
-        for text in [">CPU per request, µs; less is better<", ">requests/s; more is better<", ">≥ 110,000<"]
-        {
+        let headings = [">CPU per request, µs; less is better<", ">requests/s; more is better<"];
+        for text in headings.iter().chain(&["class=\"end bold\"", ">httpd<", ">≥ 110,000<"]) {
             assert!(svg.contains(text) && !svg.contains("h2o"), "{text}: {svg}");
         }
     }
 
     #[test]
-    fn dots_are_ratios_to_the_base_which_has_none() {
-        let row = |workload: &'static str| Row {
+    fn a_line_has_its_points_in_order_and_an_entry_in_the_legend() {
+        let mut results = results();
+        results.runs.get_mut("servers").unwrap().workloads[1].title = "a < b".into();
+        let svg = of_workload(&results, "crowd").unwrap();
+        let [httpd, nginx] =
+            ["blue", "grey"].map(|colour| numbers(&svg, &format!("<polyline class=\"{colour}"), "points"));
+        let [x64, y64, x1000, y1000] = httpd[..4] else { panic!("{svg}") };
+        assert!(x64 < x1000 && x1000 == nginx[0], "{svg}");
+        // The values are 5.5, 6.5 and 13.0. A larger one is higher up, where y is less.
+        assert!(y64 > y1000 && ((y1000 - nginx[1]) / (y64 - y1000) - 6.5).abs() < 0.2, "{svg}");
+        assert_eq!(
+            numbers(&svg, "<circle", "r").len(),
+            2 + 2 * 3,
+            "the legend, and two panels of three dots"
+        );
+        assert!(svg.find(">httpd<") < svg.find(">nginx<"), "{svg}");
+        for text in ["<title>a &lt; b</title>\n<desc>Clients do crowd.", ">1000<", ">connections<"] {
+            assert!(svg.contains(text), "{text}: {svg}");
+        }
+    }
+
+    #[test]
+    fn dots_lie_left_and_right_of_the_line_at_one() {
+        let mut results = results();
+        let twice = Cell { subject: "h2o".into(), connections: 1000, ..cell(Metric::Cpu, &[26.0]) };
+        results.cells.push(twice);
+        let row = |(workload, connections): (&'static str, usize)| Row {
             title: workload.to_owned(),
             workload,
-            connections: 64,
+            connections,
             metric: Metric::Cpu,
         };
-        let rows = ["keep-alive", "crowd"].map(row);
-        let svg = of_ratios(&results(), "title", &rows, &["httpd", "nginx", "h2o"], "nginx").unwrap();
-        let texts = [">httpd<", ">nginx<", ">h2o<", ">keep-alive<", ">crowd<"].map(|text| svg.contains(text));
-        assert_eq!(texts, [true, false, false, true, false], "{svg}");
+        let rows = [("keep-alive", 64), ("crowd", 1000)].map(row);
+        let svg = of_ratios(&results, "title", &rows, &["httpd", "nginx", "h2o"], "nginx").unwrap();
+        let one = numbers(&svg, "<line class=\"one\"", "x1")[0];
+        // The first circles are the legend; the last dot of a row is drawn first.
+        let (x, y) = (&numbers(&svg, "<circle", "cx")[2..], &numbers(&svg, "<circle", "cy")[2..]);
+        assert!(x[0] < one && x[0] == x[2] && (x[1] - one - (one - x[0])).abs() < 0.2, "{svg}");
+        assert!(y[0] < y[1] && y[1] == y[2], "{svg}");
+        assert!(svg.contains(">crowd<") && !svg.contains(">nginx<"), "{svg}");
     }
 }

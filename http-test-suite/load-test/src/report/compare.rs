@@ -146,7 +146,9 @@ mod tests {
     fn a_change_counts_beyond_the_bound_and_the_spread() {
         let check = |before: &[f64], after: &[f64], less_is_better: &str, more_is_better: &str| {
             for (metric, verdict) in [(Metric::Cpu, less_is_better), (Metric::Throughput, more_is_better)] {
-                let file = |values| Results { cells: vec![cell(metric, values)], ..results() };
+                // The first metric of this workload is another one.
+                let cell = |values| Cell { workload: "idle".into(), ..cell(metric, values) };
+                let file = |values| Results { cells: vec![cell(values)], ..results() };
                 let comparison = Comparison::of(&file(before), &file(after), &[], 0.1).unwrap();
                 assert!(comparison.text.contains(&format!("1 {verdict}")), "{verdict}: {comparison:?}");
                 assert_eq!(comparison.passes, verdict != "worse");

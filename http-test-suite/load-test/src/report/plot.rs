@@ -298,71 +298,7 @@ fn class_of(colour: Colour) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::results::tests::results;
     use super::*;
-
-    /// Draws points: row, subject (0: httpd, ours; 1: nginx), number of connections, and low, median and high.
-    fn draw(marks: Marks, points: &[(&'static str, usize, usize, [f64; 3])]) -> String {
-        let subjects = &results().runs["servers"].subjects;
-        let point = |(row, subject, connections, values): (_, usize, _, [f64; 3])| {
-            let [low, median, high] = values;
-            let (spread, number) = (Spread { low, median, high }, format!("{median}"));
-            Point { row, subject: &subjects[subject], connections, spread, number }
-        };
-        let points = points.iter().copied().map(point).collect();
-        svg("a < b", "about", WIDE, vec![Panel { heading: "heading".into(), marks, points }]).unwrap()
-    }
-
-    /// The numbers of an attribute of all elements with this start, in order.
-    fn numbers(svg: &str, element: &str, name: &str) -> Vec<f64> {
-        let elements = svg.lines().filter(|line| line.starts_with(element));
-        let values = elements.map(|line| line.split_once(&format!(" {name}=\"")).unwrap().1);
-        let values = values.flat_map(|value| value.split('"').next().unwrap().split([' ', ',']));
-        values.map(|number| number.parse().unwrap()).collect()
-    }
-
-    #[test]
-    fn bars_are_proportional_to_the_values() {
-        let bar = |subject, median, high| ("", subject, 1, [0.0, median, high]);
-        let svg = draw(Marks::Bars, &[bar(0, 5.0, 5.0), bar(1, 10.0, 20.0), bar(1, 0.0, 0.0)]);
-        let ours = numbers(&svg, "<rect class=\"blue\"", "width");
-        let others = numbers(&svg, "<rect class=\"grey\"", "width");
-        assert!((others[0] / ours[0] - 2.0).abs() < 0.01, "{svg}");
-        assert_eq!(others[1], 1.0, "an empty bar is still seen");
-        for text in ["<title>a &lt; b</title>\n<desc>about</desc>", ">10<", "class=\"end bold\"", ">httpd<"] {
-            assert!(svg.contains(text), "{text}: {svg}");
-        }
-        assert!(!svg.contains("<circle"), "bars name themselves, so there is no legend: {svg}");
-    }
-
-    #[test]
-    fn a_line_has_its_points_and_an_entry_in_the_legend() {
-        let point = |subject, connections, value| ("", subject, connections, [value; 3]);
-        let points = [point(0, 1, 2.0), point(0, 1000, 4.0), point(1, 1, 8.0), point(1, 1000, 8.0)];
-        let svg = draw(Marks::Lines, &points);
-        let [ours, other] = ["blue", "grey"].map(|colour| {
-            let points = numbers(&svg, &format!("<polyline class=\"{colour}"), "points");
-            [points[1], points[3]]
-        });
-        // A larger value is higher up, where y is less; the axis is linear from 0 to 8.
-        assert!((ours[0] - ours[1] - (ours[1] - other[0]) / 2.0).abs() < 0.2 && ours[0] > ours[1], "{svg}");
-        assert_eq!(other[0], other[1], "{svg}");
-        assert_eq!(numbers(&svg, "<circle", "r").len(), 2 + 4);
-        for text in [">httpd<", ">nginx<", ">1000<", ">connections<", ">heading<"] {
-            assert!(svg.contains(text), "{text}: {svg}");
-        }
-    }
-
-    #[test]
-    fn dots_lie_left_and_right_of_the_line_at_one() {
-        let dot = |row, subject, ratio| (row, subject, 1, [ratio; 3]);
-        let svg = draw(Marks::Dots, &[dot("a", 0, 0.5), dot("a", 1, 2.0), dot("b", 0, 1.0)]);
-        let one = numbers(&svg, "<line class=\"one\"", "x1")[0];
-        // The first circles are the legend; the last dot of a row is drawn first.
-        let (x, y) = (&numbers(&svg, "<circle", "cx")[2..], &numbers(&svg, "<circle", "cy")[2..]);
-        assert!(x[0] > one && x[1] < one && (x[0] - one - (one - x[1])).abs() < 0.2 && x[2] == one, "{svg}");
-        assert!(y[0] == y[1] && y[1] < y[2] && svg.contains(">a</text>"), "{svg}");
-    }
 
     #[test]
     fn breaks_lines_at_spaces() {
