@@ -69,9 +69,10 @@ impl ExperimentOptions {
         if !self.only.is_empty() {
             plan.subjects = chosen(&self.only, &plan.subjects, |subject| subject.id)?;
         }
-        plan.rounds = self.rounds.map_or(plan.rounds, usize::from);
-        plan.time = self.time.unwrap_or(plan.time);
-        plan.workers = self.workers.map_or(plan.workers, usize::from);
+        let Experiment { rounds, time, workers, .. } = &mut plan.experiment;
+        *rounds = self.rounds.map_or(*rounds, usize::from);
+        *time = self.time.unwrap_or(*time);
+        *workers = self.workers.map_or(*workers, usize::from);
         Ok(plan)
     }
 }

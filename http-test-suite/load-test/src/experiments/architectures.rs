@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::requests::Requests;
 use super::workload::{BASE, Background, Experiment, Task, Workload};
-use crate::report::Metric;
+use crate::report::Metric::{Cpu, Fairness, Memory, P99, Preemptions, Threads, Throughput, Waits};
 
 /// The bound for about ten milliseconds of computing.
 const LONG: u32 = 180_000;
@@ -19,16 +19,7 @@ pub const ARCHITECTURES: Experiment = Experiment {
     time: Duration::from_millis(900),
     workers: 4,
     packaged_per_cpu: true,
-    load_metrics: &[
-        Metric::Throughput,
-        Metric::P99,
-        Metric::Cpu,
-        Metric::Memory,
-        Metric::Threads,
-        Metric::Waits,
-        Metric::Preemptions,
-        Metric::Fairness,
-    ],
+    load_metrics: &[Throughput, P99, Cpu, Memory, Threads, Waits, Preemptions, Fairness],
 };
 
 /// What most workloads have in common.

@@ -13,9 +13,10 @@ use super::workload::{Background, Task, Workload};
 use crate::clients::{beside_idle, beside_slow};
 use crate::load::{self, Load, Progress, Stats, Until};
 use crate::report::{Metric, Sample};
-use crate::subject::catalog::{Serves, Subject};
+use crate::subject::catalog::Subject;
 use crate::subject::configuration::Environment;
 use crate::subject::process::{Cpus, Server};
+use crate::subject::programs::Program;
 use crate::subject::usage::Usage;
 
 /// The timeout for a response.
@@ -195,10 +196,10 @@ impl Measurement {
 
     /// A load of these requests on all connections, for the duration of the measurement.
     fn load(&self, server: &Server, requests: Requests) -> io::Result<Load> {
-        let (address, serves, keep_alive) = (server.address, self.subject.serves, self.workload.keep_alive);
+        let (program, keep_alive) = (self.subject.program, self.workload.keep_alive);
         Ok(Load {
-            address,
-            exchanges: requests.exchanges(address, serves, keep_alive, self.number)?,
+            address: server.address,
+            exchanges: requests.exchanges(server.address, program, keep_alive, self.number)?,
             connections: self.connections,
             keep_alive,
             pipeline: self.workload.pipeline,
@@ -206,7 +207,7 @@ impl Measurement {
             rate: None,
             threads: self.cpus.driver.len(),
             timeout: TIMEOUT,
-            count_header: (serves == Serves::Demo).then_some(WORKER_HEADER),
+            count_header: matches!(program, Program::Demo(_)).then_some(WORKER_HEADER),
         })
     }
 

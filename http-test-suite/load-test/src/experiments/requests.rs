@@ -10,7 +10,7 @@ use http_test_suite::request::{Request, get, head};
 use http_test_suite::response::Response;
 
 use crate::load::Exchange;
-use crate::subject::catalog::Serves;
+use crate::subject::programs::Program;
 use crate::subject::site::{self, PAGE, PAGE_LEN};
 
 /// The timeout for a request that is sent before the load.
@@ -70,7 +70,7 @@ impl Requests {
     pub fn exchanges(
         self,
         server: SocketAddr,
-        serves: Serves,
+        program: Program,
         keep_alive: bool,
         measurement: u32,
     ) -> io::Result<Vec<Exchange>> {
@@ -82,7 +82,7 @@ impl Requests {
             exchange(get(&target), 200).expect_body(format!("{{{members}}}\n").into_bytes())
         };
         Ok(vec![match self {
-            Requests::File(target) if serves == Serves::Constant => {
+            Requests::File(target) if matches!(program, Program::Constant(_)) => {
                 exchange(get(target), 200).expect_body([b'x'; PAGE_LEN])
             }
             Requests::File(target) => file(target),
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn spreads_requests_over_a_directory() {
         let requests = Requests::Directory { files: 100_000, requested: 2 };
-        let exchanges = requests.exchanges(([127, 0, 0, 1], 1).into(), Serves::Files, true, 0).unwrap();
+        let exchanges = requests.exchanges(([127, 0, 0, 1], 1).into(), Program::Httpd, true, 0).unwrap();
         let starts = ["GET /100000/file-0.html ", "GET /100000/file-50000.html "];
         assert_eq!(exchanges.len(), 2);
         assert!(

@@ -22,7 +22,7 @@ use crate::report::{Cell, Results, Run, Sample, SubjectLabel, WorkloadLabel};
 use crate::subject::catalog::{self, Subject};
 use crate::subject::configuration::Environment;
 use crate::subject::process::{Cpus, Server, bind_to, raise_descriptor_limit};
-use crate::subject::programs::{Program, Programs, version};
+use crate::subject::programs::{Program, Programs};
 use crate::subject::site;
 
 /// The duration of each measurement of a quick run.
@@ -39,18 +39,12 @@ const FIXTURES: &str = "fixtures";
 /// What is measured, and how thoroughly.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The experiment.
-    pub experiment: &'static Experiment,
+    /// The experiment, with the rounds, the time and the workers of this run.
+    pub experiment: Experiment,
     /// The workloads, in order.
     pub workloads: Vec<&'static Workload>,
     /// The subjects. Those that are not installed or built are left out.
     pub subjects: Vec<&'static Subject>,
-    /// How often each cell is measured.
-    pub rounds: usize,
-    /// The duration of each measurement, without the warm-up.
-    pub time: Duration,
-    /// The workers of each subject that can have several, unless a workload says otherwise.
-    pub workers: usize,
     /// Whether to measure only the numbers of connections in [`Workload::quick`].
     pub is_quick: bool,
 }
@@ -70,23 +64,21 @@ pub struct Stage {
 
 impl Plan {
     /// A plan of the whole experiment.
-    pub fn whole(experiment: &'static Experiment) -> Plan {
+    pub fn whole(experiment: &Experiment) -> Plan {
         let workloads: Vec<_> = experiment.workloads.iter().collect();
         Plan {
-            experiment,
+            experiment: *experiment,
             subjects: taking_part(catalog::ALL.iter(), &workloads),
             workloads,
-            rounds: experiment.rounds,
-            time: experiment.time,
-            workers: experiment.workers,
             is_quick: false,
         }
     }
 
     /// A plan of one to two minutes: one short round of some workloads.
-    pub fn quick(experiment: &'static Experiment) -> Plan {
+    pub fn quick(experiment: &Experiment) -> Plan {
         let workloads = experiment.workloads.iter().filter(|workload| !workload.quick.is_empty()).collect();
-        Plan { workloads, rounds: 1, time: QUICK_TIME, is_quick: true, ..Plan::whole(experiment) }
+        let experiment = Experiment { rounds: 1, time: QUICK_TIME, ..*experiment };
+        Plan { workloads, is_quick: true, ..Plan::whole(&experiment) }
     }
 
     /// The results of this machine before any measurement.
@@ -151,9 +143,9 @@ impl Plan {
         let run = Run {
             date,
             load_before,
-            rounds: self.rounds,
-            seconds: self.time.as_secs_f64(),
-            workers: self.workers,
+            rounds: self.experiment.rounds,
+            seconds: self.experiment.time.as_secs_f64(),
+            workers: self.experiment.workers,
             server_cpus: bench.cpus.server,
             driver_cpus: bench.cpus.driver,
             workloads: self.workloads.iter().map(|workload| self.label(workload)).collect(),
@@ -170,7 +162,7 @@ impl Plan {
             id: workload.id.to_owned(),
             title: workload.title.to_owned(),
             description: workload.description.to_owned(),
-            metrics: workload.metrics(self.experiment).to_vec(),
+            metrics: workload.metrics(&self.experiment).to_vec(),
             earlier_date: None,
         }
     }
@@ -191,7 +183,7 @@ impl Plan {
         if !needs_weather {
             return Ok(None);
         }
-        let mut command = Command::new(programs.find(Program::Workspace("weather-stub"))?);
+        let mut command = Command::new(programs.find(Program::Demo("weather-stub"))?);
         command.arg("127.0.0.1:0");
         Ok(Some(Server::announced(command, scratch)?))
     }
@@ -199,7 +191,7 @@ impl Plan {
     /// The measurements of these subjects, in order.
     fn stages(&self, subjects: &[&'static Subject]) -> Vec<Stage> {
         let mut stages = Vec::new();
-        for round in 1..=self.rounds {
+        for round in 1..=self.experiment.rounds {
             for &workload in &self.workloads {
                 // The result of the conformance suite does not vary.
                 if round > 1 && workload.task == Task::Conformance {
@@ -249,7 +241,7 @@ impl Bench<'_> {
             Task::Ab => AB_WORKERS,
             _ if workload.shares_cpus => cpus.server.len(),
             _ if subject.is_packaged() && self.plan.experiment.packaged_per_cpu => cpus.server.len(),
-            _ => self.plan.workers,
+            _ => self.plan.experiment.workers,
         };
         let environment = Environment {
             root: self.scratch.join(if is_conformance { FIXTURES } else { SITE }),
@@ -261,7 +253,7 @@ impl Bench<'_> {
         };
         bind_to(&cpus.driver)?;
         let program = self.programs.find(subject.program).map_err(io::Error::other)?;
-        let (time, number) = (self.plan.time, number as u32);
+        let (time, number) = (self.plan.experiment.time, number as u32);
         let measurement =
             Measurement { workload, connections, subject, program, environment, cpus, time, number };
         let sample = measurement.run();
@@ -295,7 +287,7 @@ fn subject_label(subject: &Subject, program: &Path) -> SubjectLabel {
     SubjectLabel {
         id: subject.id.to_owned(),
         title: subject.title.to_owned(),
-        version: version(subject.program, program),
+        version: subject.program.version(program),
         colour: subject.colour,
         is_ours: subject.is_ours(),
     }

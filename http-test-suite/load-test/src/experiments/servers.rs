@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::requests::Requests;
 use super::workload::{BASE, Experiment, Task, Workload};
-use crate::report::Metric;
+use crate::report::Metric::{Cpu, P50, P99, Throughput};
 
 /// The servers that write an access log.
 const LOGGING: &str = "httpd httpd-blocking nginx lighttpd h2o";
@@ -27,7 +27,7 @@ pub const SERVERS: Experiment = Experiment {
     time: Duration::from_secs(2),
     workers: 1,
     packaged_per_cpu: false,
-    load_metrics: &[Metric::Cpu, Metric::Throughput, Metric::P50, Metric::P99],
+    load_metrics: &[Cpu, Throughput, P50, P99],
 };
 
 /// What most workloads have in common: the servers that serve files.

@@ -6,18 +6,18 @@ use super::requests::Requests;
 use crate::report::Metric;
 use crate::subject::catalog::Subject;
 
-/// A table of workloads, and how thoroughly they are measured by default.
-#[derive(Debug)]
+/// A table of workloads, and how thoroughly they are measured.
+#[derive(Clone, Copy, Debug)]
 pub struct Experiment {
     /// Its name on the command line and in results.
     pub id: &'static str,
     /// The workloads, in the order of reports.
     pub workloads: &'static [Workload],
-    /// How often each cell is measured by default.
+    /// How often each cell is measured.
     pub rounds: usize,
-    /// The default duration of each measurement, without the warm-up.
+    /// The duration of each measurement, without the warm-up.
     pub time: Duration,
-    /// The default number of workers of each subject that can have several.
+    /// The workers of each subject that can have several, unless a workload says otherwise.
     pub workers: usize,
     /// Whether packaged servers have a worker for each CPU of the servers, whatever the number of workers.
     pub packaged_per_cpu: bool,

@@ -22,10 +22,8 @@ pub struct Subject {
     pub title: &'static str,
     /// Its colour in charts.
     pub colour: Colour,
-    /// Where its program comes from.
+    /// Its program.
     pub program: Program,
-    /// What it responds with.
-    pub serves: Serves,
     /// Whether it always has one worker, whatever the options say.
     pub has_one_worker: bool,
     /// Whether each connection has a thread of its own.
@@ -36,101 +34,80 @@ pub struct Subject {
     children: fn(usize) -> usize,
 }
 
-/// What a subject responds with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Serves {
-    /// The files of a directory.
-    Files,
-    /// The resources of the demo application, and files below `/static/`.
-    Demo,
-    /// The same [`PAGE_LEN`] bytes to every request.
-    Constant,
-}
-
 /// All subjects, in the order of tables and legends.
 pub const ALL: &[Subject] = &[
     Subject {
         has_thread_per_connection: true,
         has_one_worker: true,
-        ..demo("threads", "blocking threads", Colour::Vermilion, "sync-server")
+        ..usual("threads", "blocking threads", Colour::Vermilion, Program::Demo("sync-server"))
     },
     Subject {
         has_thread_per_connection: true,
         options: &["--prefork"],
-        ..demo("prefork-threads", "blocking, prefork", Colour::Orange, "sync-server")
+        ..usual("prefork-threads", "blocking, prefork", Colour::Orange, Program::Demo("sync-server"))
     },
-    Subject { has_one_worker: true, ..demo("loop", "event loop ×1", Colour::Blue, "async-server") },
-    demo("loops", "event loop ×N", Colour::Sky, "async-server"),
+    Subject {
+        has_one_worker: true,
+        ..usual("loop", "event loop ×1", Colour::Blue, Program::Demo("async-server"))
+    },
+    usual("loops", "event loop ×N", Colour::Sky, Program::Demo("async-server")),
     Subject {
         options: &["--prefork"],
-        ..demo("prefork-loops", "event loop, prefork", Colour::Green, "async-server")
+        ..usual("prefork-loops", "event loop, prefork", Colour::Green, Program::Demo("async-server"))
     },
-    httpd("httpd", "httpd", Colour::Blue),
+    usual("httpd", "httpd", Colour::Blue, Program::Httpd),
     Subject {
         has_thread_per_connection: true,
         options: &["--engine", "blocking"],
-        ..httpd("httpd-blocking", "httpd, blocking", Colour::Orange)
+        ..usual("httpd-blocking", "httpd, blocking", Colour::Orange, Program::Httpd)
     },
-    Subject { options: &["--prefork"], ..httpd("httpd-prefork", "httpd, prefork", Colour::Sky) },
+    Subject {
+        options: &["--prefork"],
+        ..usual("httpd-prefork", "httpd, prefork", Colour::Sky, Program::Httpd)
+    },
     Subject {
         has_thread_per_connection: true,
         options: &["--engine", "blocking", "--prefork"],
-        ..httpd("httpd-blocking-prefork", "httpd, blocking, prefork", Colour::Vermilion)
+        ..usual("httpd-blocking-prefork", "httpd, blocking, prefork", Colour::Vermilion, Program::Httpd)
     },
     Subject {
         options: &["-e", "stderr", "-c"],
         children: |workers| workers,
-        ..files("nginx", "nginx", Colour::Grey, Program::Packaged("nginx", configuration::nginx))
+        ..usual("nginx", "nginx", Colour::Grey, Program::Packaged("nginx", configuration::nginx))
     },
     Subject {
         options: &["-D", "-f"],
         children: configuration::lighttpd_children,
-        ..files("lighttpd", "lighttpd", Colour::Green, Program::Packaged("lighttpd", configuration::lighttpd))
+        ..usual("lighttpd", "lighttpd", Colour::Green, Program::Packaged("lighttpd", configuration::lighttpd))
     },
     Subject {
         options: &["-m", "worker", "-c"],
-        ..files("h2o", "h2o", Colour::Purple, Program::Packaged("h2o", configuration::h2o))
+        ..usual("h2o", "h2o", Colour::Purple, Program::Packaged("h2o", configuration::h2o))
     },
     Subject {
         options: &["-D", "FOREGROUND", "-f"],
         children: |_| 1,
-        ..files("apache", "Apache", Colour::Brown, Program::Packaged("apache2", configuration::apache))
+        ..usual("apache", "Apache", Colour::Brown, Program::Packaged("apache2", configuration::apache))
     },
     // The least that any server has to do, so that its cost is the cost of the kernel.
-    constant("limit", "limit", Colour::Silver, "limit"),
+    usual("limit", "limit", Colour::Silver, Program::Constant("limit")),
     Subject {
         options: &["--eager"],
-        ..constant("limit-eager", "limit, eager accept", Colour::Silver, "limit")
+        ..usual("limit-eager", "limit, eager accept", Colour::Silver, Program::Constant("limit"))
     },
-    files("hyper-dir", "hyper, tower-http", Colour::Sky, Program::Baseline("hyper")),
-    files("actix-dir", "actix-files", Colour::Sky, Program::Baseline("actix-dir")),
-    files("tiny-http", "tiny_http", Colour::Sky, Program::Baseline("tiny-http")),
-    constant("hyper-hello", "hyper, constant", Colour::Sky, "hyper"),
+    usual("hyper-dir", "hyper, tower-http", Colour::Sky, Program::Files("hyper")),
+    usual("actix-dir", "actix-files", Colour::Sky, Program::Files("actix-dir")),
+    usual("tiny-http", "tiny_http", Colour::Sky, Program::Files("tiny-http")),
+    usual("hyper-hello", "hyper, constant", Colour::Sky, Program::Constant("hyper")),
 ];
 
-/// An architecture of the demo application.
-const fn demo(id: &'static str, title: &'static str, colour: Colour, program: &'static str) -> Subject {
-    Subject { serves: Serves::Demo, ..files(id, title, colour, Program::Workspace(program)) }
-}
-
-/// An architecture of `httpd`.
-const fn httpd(id: &'static str, title: &'static str, colour: Colour) -> Subject {
-    files(id, title, colour, Program::Workspace("httpd"))
-}
-
-/// A program of `baselines` that responds with the same bytes to every request.
-const fn constant(id: &'static str, title: &'static str, colour: Colour, program: &'static str) -> Subject {
-    Subject { serves: Serves::Constant, ..files(id, title, colour, Program::Baseline(program)) }
-}
-
-/// A server of files.
-const fn files(id: &'static str, title: &'static str, colour: Colour, program: Program) -> Subject {
+/// A subject without the properties of a few.
+const fn usual(id: &'static str, title: &'static str, colour: Colour, program: Program) -> Subject {
     Subject {
         id,
         title,
         colour,
         program,
-        serves: Serves::Files,
         has_one_worker: false,
         has_thread_per_connection: false,
         options: &[],
@@ -141,7 +118,7 @@ const fn files(id: &'static str, title: &'static str, colour: Colour, program: P
 impl Subject {
     /// Whether it is a program of this project.
     pub fn is_ours(&self) -> bool {
-        matches!(self.program, Program::Workspace(_))
+        matches!(self.program, Program::Demo(_) | Program::Httpd)
     }
 
     /// Whether it is a server packaged by Debian.
@@ -187,29 +164,36 @@ impl Subject {
         let Environment { root, scratch, workers, .. } = environment;
         let mut command = Command::new(program);
         command.args(self.options);
-        if let Program::Packaged(_, configuration) = self.program {
-            let file = scratch.join("configuration");
-            fs::write(&file, configuration(environment, port))?;
-            command.arg(file);
-            return Ok(command);
-        }
         if self.is_ours() {
             command.args(["--bind", "127.0.0.1"]);
         }
-        command.args(["-p", &port.to_string(), "-w", &workers.to_string()]);
-        match self.serves {
-            Serves::Files => command.arg("-r").arg(root),
-            Serves::Demo => command.arg("--root").arg(root.join(STATIC)),
-            Serves::Constant => command.args(["--size", &PAGE_LEN.to_string()]),
-        };
-        if self.is_ours() && self.serves == Serves::Files {
-            command.args(["--max-connections", &CONNECTIONS_MAX.to_string()]);
+        if !self.is_packaged() {
+            command.args(["-p", &port.to_string(), "-w", &workers.to_string()]);
         }
-        if environment.access_log {
-            command.args(["--log", "combined", "--log-file"]).arg(scratch.join("access.log"));
-        }
-        if let Some(address) = environment.weather_service.filter(|_| self.serves == Serves::Demo) {
-            command.args(["--weather-url", &format!("http://{address}")]);
+        match self.program {
+            Program::Demo(_) => {
+                command.arg("--root").arg(root.join(STATIC));
+                if let Some(address) = environment.weather_service {
+                    command.args(["--weather-url", &format!("http://{address}")]);
+                }
+            }
+            Program::Httpd => {
+                command.arg("-r").arg(root).args(["--max-connections", &CONNECTIONS_MAX.to_string()]);
+                if environment.access_log {
+                    command.args(["--log", "combined", "--log-file"]).arg(scratch.join("access.log"));
+                }
+            }
+            Program::Packaged(_, configuration) => {
+                let file = scratch.join("configuration");
+                fs::write(&file, configuration(environment, port))?;
+                command.arg(file);
+            }
+            Program::Files(_) => {
+                command.arg("-r").arg(root);
+            }
+            Program::Constant(_) => {
+                command.args(["--size", &PAGE_LEN.to_string()]);
+            }
         }
         Ok(command)
     }

@@ -7,16 +7,21 @@ use std::process::Command;
 
 use super::configuration::Environment;
 
-/// Where the program of a subject comes from.
+/// The program of a subject, and so what it responds with and which arguments it has.
 #[derive(Clone, Copy, Debug)]
 pub enum Program {
-    /// A program of this workspace, by name.
-    Workspace(&'static str),
-    /// A program of the workspace `baselines`, by name.
-    Baseline(&'static str),
-    /// A server packaged by Debian: its program's name, and what writes the configuration file for an environment and a
-    /// port.
+    /// A program of the demo application, by name. It also serves files below `/static/`.
+    Demo(&'static str),
+    /// The file server of this project.
+    Httpd,
+    /// A file server packaged by Debian: its program's name, and what makes the text of its configuration file from an
+    /// environment and a port.
     Packaged(&'static str, fn(&Environment, u16) -> String),
+    /// A file server of the workspace `baselines`, by name.
+    Files(&'static str),
+    /// A program of `baselines`, by name, that responds with the same [`PAGE_LEN`](super::site::PAGE_LEN) bytes to every
+    /// request.
+    Constant(&'static str),
 }
 
 /// The directories in which programs are looked for.
@@ -58,14 +63,17 @@ impl Programs {
     ///
     /// Why it was not found. The text names no directory, because it is stored in results.
     pub fn find(&self, program: Program) -> Result<PathBuf, String> {
+        let name = program.name();
         let (path, why) = match program {
-            Program::Workspace(name) => {
+            Program::Demo(_) | Program::Httpd => {
                 (Some(self.workspace.join(name)), "not beside load-test, and not in --bin-dir")
             }
-            Program::Baseline(name) => (Some(self.baselines.join(name)), "not built in baselines"),
-            Program::Packaged(name, _) => (installed(name), "not installed"),
+            Program::Files(_) | Program::Constant(_) => {
+                (Some(self.baselines.join(name)), "not built in baselines")
+            }
+            Program::Packaged(..) => (installed(name), "not installed"),
         };
-        path.filter(|path| path.is_file()).ok_or_else(|| format!("{} is {why}", program.name()))
+        path.filter(|path| path.is_file()).ok_or_else(|| format!("{name} is {why}"))
     }
 }
 
@@ -73,8 +81,21 @@ impl Program {
     /// The name of its file.
     fn name(self) -> &'static str {
         match self {
-            Program::Workspace(name) | Program::Baseline(name) | Program::Packaged(name, _) => name,
+            Program::Httpd => "httpd",
+            Program::Demo(name)
+            | Program::Packaged(name, _)
+            | Program::Files(name)
+            | Program::Constant(name) => name,
         }
+    }
+
+    /// The first line that the program at this path prints for its version flag; its name if it prints none.
+    pub fn version(self, path: &Path) -> String {
+        let flag = if matches!(self, Program::Packaged(..)) { "-v" } else { "--version" };
+        let output = Command::new(path).arg(flag).output().ok().filter(|output| output.status.success());
+        let output = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
+        let line = String::from_utf8_lossy(&output).trim().lines().next().map(str::to_owned);
+        line.unwrap_or_else(|| self.name().to_owned())
     }
 }
 
@@ -97,13 +118,4 @@ pub fn installed(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let dirs = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
     dirs.map(|dir| dir.join(name)).find(|program| program.is_file())
-}
-
-/// The first line that a program prints for its version flag; its name if it prints none.
-pub fn version(program: Program, path: &Path) -> String {
-    let flag = if matches!(program, Program::Packaged(..)) { "-v" } else { "--version" };
-    let output = Command::new(path).arg(flag).output().ok().filter(|output| output.status.success());
-    let output = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
-    let line = String::from_utf8_lossy(&output).trim().lines().next().map(str::to_owned);
-    line.unwrap_or_else(|| program.name().to_owned())
 }

@@ -49,20 +49,3 @@ pub fn content(target: &str) -> Vec<u8> {
     let first = format!("<!-- {target} -->\n");
     first.bytes().chain((b'a'..=b'z').cycle()).take(len).collect()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn writes_files_with_the_content_that_is_expected() {
-        let root = tempfile::tempdir().unwrap();
-        write(root.path(), &[2, 2]).unwrap();
-        for (target, len) in [(PAGE, 1024), ("/static/1024.txt", 1 << 20), ("/2/file-1.html", 1024)] {
-            let written = fs::read(root.path().join(&target[1..])).unwrap();
-            assert!(written == content(target) && written.len() == len, "{target}");
-        }
-        assert_ne!(content(&target_in(2, 0)), content(&target_in(2, 1)));
-        assert!(!root.path().join(&target_in(2, 2)[1..]).exists());
-    }
-}
