@@ -1,13 +1,9 @@
 //! The limit: the least that a single-threaded epoll loop can do for a request. It separates the cost of a server from
 //! the cost of the kernel.
 //!
-//! It is not an HTTP server. It takes every blank line for the end of a request, and responds with prepared bytes. It
-//! does not parse, look for files, log, or enforce timeouts and limits. A client that does not read its responses blocks
-//! all others for up to [`SEND_TIMEOUT`].
-//!
-//! - plain: accept, register, wait, recv, send, wait …
-//! - eager: the kernel holds a connection back until bytes have arrived on it, so accept, recv, send. A connection that
-//!   closes then is never registered.
+//! It is not an HTTP server: it takes every blank line for the end of a request, responds with prepared bytes, and does
+//! not parse, look for files, log, or enforce timeouts and limits. A client that does not read its responses blocks all
+//! others for up to [`SEND_TIMEOUT`].
 
 use baselines::{Listening, announce, on_threads};
 use clap::Parser;
@@ -117,9 +113,13 @@ impl Worker {
         loop {
             retry_on_intr(|| epoll::wait(&self.epoll, spare_capacity(&mut events), None))?;
             for event in events.drain(..) {
-                match event.data.u64() as usize {
-                    descriptor if descriptor == self.listener.as_raw_fd() as usize => self.accept()?,
-                    descriptor => self.resume(descriptor),
+                let descriptor = event.data.u64() as usize;
+                if descriptor == self.listener.as_raw_fd() as usize {
+                    self.accept()?;
+                } else if let Some(mut connection) = self.connections[descriptor].take()
+                    && self.serve(&mut connection)
+                {
+                    self.connections[descriptor] = Some(connection);
                 }
             }
         }
@@ -142,13 +142,6 @@ impl Worker {
             if self.connections.len() <= descriptor {
                 self.connections.resize_with(descriptor + 1, || None);
             }
-            self.connections[descriptor] = Some(connection);
-        }
-    }
-
-    fn resume(&mut self, descriptor: usize) {
-        let Some(mut connection) = self.connections[descriptor].take() else { return };
-        if self.serve(&mut connection) {
             self.connections[descriptor] = Some(connection);
         }
     }

@@ -14,19 +14,13 @@ mod heads;
 /// The number of headers for which httparse has room.
 const HEADERS: usize = 64;
 
-/// Prints how many nanoseconds a request head takes httparse and http-core.
+/// Prints how many nanoseconds a request head takes httparse and http-core: the minimum of all rounds, and the median of
+/// the rounds' ratios to httparse.
 ///
-/// - httparse (`Request::parse`): finds method, target, header names and values, and checks their octets. A line may end
-///   with LF alone, a target may contain `#` and octets above ASCII, and no length is limited.
-/// - http-core (`HeadIndex::parse`): the same, but lines end with CRLF, targets are visible ASCII without `#`, and
-///   target, head and number of headers are limited. It can resume where the bytes ended.
-/// - validated (http-core's `HeadIndex::parse` and `framing::validate`): in addition, what a server needs: it recognises
-///   the method, splits the target, normalises its path, checks Host, and determines framing and persistence. httparse
-///   leaves that to its caller.
-///
-/// Prints the minimum of all rounds, and the median of the rounds' ratios to httparse.
+/// httparse (`Request::parse`) and http-core (`HeadIndex::parse`) find method, target, header names and values, and check
+/// their octets; http-core also limits their lengths. The column `validated` adds `framing::validate`: Host, path, framing
+/// and persistence, which httparse leaves to its caller. README.md has all differences.
 #[derive(Parser)]
-#[command(verbatim_doc_comment)]
 struct Arguments {
     /// Number of rounds
     #[arg(long, value_name = "N", default_value = "51")]

@@ -48,8 +48,7 @@ const WORKLOADS: &[Workload] = &[
     Workload {
         id: "static",
         title: "A file of 1 KiB",
-        description: "The same with a file, and with nginx for comparison: the additional cost of finding, checking and \
-        sending a file.",
+        description: "The same with a file, and with nginx: the additional cost of finding, checking and sending a file.",
         subjects: DEMO_AND_NGINX,
         task: Task::Load(Requests::File("/static/1.txt")),
         connections: &[1, 64, 1000],

@@ -63,8 +63,6 @@ pub(super) struct Measurement {
     pub(super) cpus: Cpus,
     /// The duration of the measurement.
     pub(super) time: Duration,
-    /// A number that differs for each measurement.
-    pub(super) number: u32,
 }
 
 /// What a server had used at one time during a load, and how far the load had come.
@@ -199,7 +197,7 @@ impl Measurement {
         let (program, keep_alive) = (self.subject.program, self.workload.keep_alive);
         Ok(Load {
             address: server.address,
-            exchanges: requests.exchanges(server.address, program, keep_alive, self.number)?,
+            exchanges: requests.exchanges(server.address, program, keep_alive)?,
             connections: self.connections,
             keep_alive,
             pipeline: self.workload.pipeline,
@@ -224,36 +222,32 @@ impl Measurement {
         let (task, workers, cpus) = (self.workload.task, self.environment.workers, self.cpus.server.len());
         // A worker of an event loop is one thread.
         let usable = if self.subject.has_thread_per_connection { cpus } else { workers.min(cpus) };
-        let (cpu_seconds, memory, memory_at_start) =
-            (spent.cpu.as_secs_f64(), *memory_bytes as f64, memory_at_start as f64);
+        let cpu_seconds = spent.cpu.as_secs_f64();
+        let (memory, memory_at_start) = (*memory_bytes as f64, memory_at_start as f64);
         let mib = |bytes: f64| bytes / f64::from(1 << 20);
         let millis = |percent| stats.percentile(percent).as_secs_f64() * 1e3;
-        let mut values =
-            BTreeMap::from([(Metric::Memory, mib(memory)), (Metric::MemoryAtStart, mib(memory_at_start))]);
-        if matches!(task, Task::Idle | Task::Bystander(_)) && self.connections > 0 {
-            values.insert(Metric::MemoryPerConnection, (memory - memory_at_start) / self.connections as f64);
-        }
-        if task != Task::Idle {
-            values.extend([
-                (Metric::P50, millis(50.0)),
-                (Metric::P99, millis(99.0)),
-                (Metric::Busy, cpu_seconds / seconds / usable as f64 * 100.0),
-                (Metric::DriverBusy, stats.busiest_thread * 100.0),
-                (Metric::Threads, end.usage.threads() as f64),
-            ]);
-        }
+        let growth = memory - memory_at_start;
+        let has_connections = matches!(task, Task::Idle | Task::Bystander(_)) && self.connections > 0;
+        let is_busy = task != Task::Idle;
         // A bystander's rate is fixed, and the server also works for others.
-        if matches!(task, Task::Load(_) | Task::AllAtOnce(_)) {
-            values.extend([
-                (Metric::Throughput, requests / seconds),
-                (Metric::Cpu, cpu_seconds * 1e6 / requests),
-                (Metric::Waits, spent.waits as f64 / requests),
-                (Metric::Preemptions, spent.preemptions as f64 / requests),
-            ]);
-        }
-        if matches!(task, Task::AllAtOnce(_)) {
-            values.insert(Metric::Elapsed, stats.elapsed.as_secs_f64());
-        }
+        let is_load = matches!(task, Task::Load(_) | Task::AllAtOnce(_));
+        let metrics = [
+            (true, Metric::Memory, mib(memory)),
+            (true, Metric::MemoryAtStart, mib(memory_at_start)),
+            (has_connections, Metric::MemoryPerConnection, growth / self.connections as f64),
+            (is_busy, Metric::P50, millis(50.0)),
+            (is_busy, Metric::P99, millis(99.0)),
+            (is_busy, Metric::Busy, cpu_seconds / seconds / usable as f64 * 100.0),
+            (is_busy, Metric::DriverBusy, stats.busiest_thread * 100.0),
+            (is_busy, Metric::Threads, end.usage.threads() as f64),
+            (is_load, Metric::Throughput, requests / seconds),
+            (is_load, Metric::Cpu, cpu_seconds * 1e6 / requests),
+            (is_load, Metric::Waits, spent.waits as f64 / requests),
+            (is_load, Metric::Preemptions, spent.preemptions as f64 / requests),
+            (matches!(task, Task::AllAtOnce(_)), Metric::Elapsed, stats.elapsed.as_secs_f64()),
+        ];
+        let applies = |(applies, metric, value): (bool, Metric, f64)| applies.then_some((metric, value));
+        let values = metrics.into_iter().filter_map(applies).collect();
         let wrong = stats.errors.iter().map(|(fault, count)| (fault.to_string(), *count)).collect();
         Sample { round: 0, values, per_worker: with_idle_workers(stats.by_header.clone(), workers), wrong }
     }

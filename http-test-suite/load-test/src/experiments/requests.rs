@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use http_test_suite::connection::Timeouts;
@@ -18,6 +19,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The number of places for weather requests. A load repeats them after the last.
 const PLACES: u32 = 20_000;
+/// The first place for the next weather requests, so that no server has a place in its cache.
+static NEXT_PLACE: AtomicU32 = AtomicU32::new(0);
 
 /// Which requests the clients of a workload send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +64,6 @@ impl Requests {
 
     /// The requests to send in turn, each with the expected response.
     ///
-    /// `measurement` must differ for each measurement, so that no weather response is cached.
-    ///
     /// # Errors
     ///
     /// If a request that is sent first, for an entity tag or for the weather, has no correct response; of the kind
@@ -72,7 +73,6 @@ impl Requests {
         server: SocketAddr,
         program: Program,
         keep_alive: bool,
-        measurement: u32,
     ) -> io::Result<Vec<Exchange>> {
         let exchange = |request: Request, status| {
             Exchange::new(if keep_alive { request } else { request.closing() }).expect_status(status)
@@ -110,7 +110,7 @@ impl Requests {
                 json(format!("/cpu_task?n={n}{place}"), members)
             }
             Requests::Weather => {
-                let first = measurement.wrapping_mul(PLACES);
+                let first = NEXT_PLACE.fetch_add(PLACES, Ordering::Relaxed);
                 let response = fetch(server, &weather_target(first))?;
                 if !String::from_utf8_lossy(&response.body).contains("temperature") {
                     return Err(io::Error::other(
@@ -183,9 +183,10 @@ mod tests {
     #[test]
     fn spreads_requests_over_a_directory() {
         let requests = Requests::Directory { files: 100_000, requested: 2 };
-        let exchanges = requests.exchanges(([127, 0, 0, 1], 1).into(), Program::Httpd, true, 0).unwrap();
+        let exchanges = requests.exchanges(([127, 0, 0, 1], 1).into(), Program::Httpd, true).unwrap();
         let starts = ["GET /100000/file-0.html ", "GET /100000/file-50000.html "];
         assert_eq!(exchanges.len(), 2);
+        assert_ne!(exchanges[0].expected, exchanges[1].expected, "files have different content");
         assert!(
             exchanges
                 .iter()

@@ -18,7 +18,7 @@ use super::measure::Measurement;
 use super::requests::Requests;
 use super::workload::{Experiment, Task, Workload};
 use crate::report::results::VERSION;
-use crate::report::{Cell, Results, Run, Sample, SubjectLabel, WorkloadLabel};
+use crate::report::{Cell, Results, Run, Sample};
 use crate::subject::catalog::{self, Subject};
 use crate::subject::configuration::Environment;
 use crate::subject::process::{Cpus, Server, bind_to, raise_descriptor_limit};
@@ -101,7 +101,7 @@ impl Plan {
             match programs.find(subject.program) {
                 Ok(program) => {
                     subjects.push(subject);
-                    labels.push(subject_label(subject, &program));
+                    labels.push(subject.label(&program));
                 }
                 Err(why) => left_out.push(format!("{}: {why}", subject.id)),
             }
@@ -124,7 +124,7 @@ impl Plan {
         let bench = Bench { plan: self, programs, scratch: scratch.path(), weather_service, cpus };
         for (done, stage) in stages.iter().enumerate() {
             watch(done, stages.len(), stage);
-            match bench.measure(stage, done + 1) {
+            match bench.measure(stage) {
                 Ok(sample) => cell(&mut results.cells, stage).samples.push(sample),
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                     let line = format!("{} in {}: {error}", stage.subject.id, stage.workload.id);
@@ -148,23 +148,12 @@ impl Plan {
             workers: self.experiment.workers,
             server_cpus: bench.cpus.server,
             driver_cpus: bench.cpus.driver,
-            workloads: self.workloads.iter().map(|workload| self.label(workload)).collect(),
+            workloads: self.workloads.iter().map(|workload| workload.label(&self.experiment)).collect(),
             subjects: labels,
             left_out,
         };
         results.runs.insert(self.experiment.id.to_owned(), run);
         Ok(results)
-    }
-
-    /// What reports say about a workload.
-    fn label(&self, workload: &Workload) -> WorkloadLabel {
-        WorkloadLabel {
-            id: workload.id.to_owned(),
-            title: workload.title.to_owned(),
-            description: workload.description.to_owned(),
-            metrics: workload.metrics(&self.experiment).to_vec(),
-            earlier_date: None,
-        }
     }
 
     /// Writes the files that the workloads need, and starts the stub of the weather service if one asks for it.
@@ -229,11 +218,11 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Does a measurement. `number` differs for each.
-    fn measure(&self, stage: &Stage, number: usize) -> io::Result<Sample> {
+    /// Does a measurement.
+    fn measure(&self, stage: &Stage) -> io::Result<Sample> {
         let Stage { round, workload, connections, subject } = *stage;
-        let scratch = self.scratch.join(format!("{}-{number}", subject.id));
-        fs::create_dir(&scratch)?;
+        let scratch = self.scratch.join(subject.id);
+        fs::create_dir_all(&scratch)?;
         let is_conformance = workload.task == Task::Conformance;
         let cpus = if workload.shares_cpus { self.cpus.shared() } else { self.cpus.clone() };
         let workers = match workload.task {
@@ -253,11 +242,9 @@ impl Bench<'_> {
         };
         bind_to(&cpus.driver)?;
         let program = self.programs.find(subject.program).map_err(io::Error::other)?;
-        let (time, number) = (self.plan.experiment.time, number as u32);
-        let measurement =
-            Measurement { workload, connections, subject, program, environment, cpus, time, number };
-        let sample = measurement.run();
-        // An error here is ignored: the whole temporary directory is removed at the end.
+        let time = self.plan.experiment.time;
+        let sample = Measurement { workload, connections, subject, program, environment, cpus, time }.run();
+        // An error here is ignored: files of an earlier measurement do not matter to a server.
         let _ = fs::remove_dir_all(&scratch);
         Ok(Sample { round, ..sample? })
     }
@@ -280,17 +267,6 @@ fn cell<'c>(cells: &'c mut Vec<Cell>, stage: &Stage) -> &'c mut Cell {
         cells.len() - 1
     });
     &mut cells[index]
-}
-
-/// What reports say about a subject.
-fn subject_label(subject: &Subject, program: &Path) -> SubjectLabel {
-    SubjectLabel {
-        id: subject.id.to_owned(),
-        title: subject.title.to_owned(),
-        version: subject.program.version(program),
-        colour: subject.colour,
-        is_ours: subject.is_ours(),
-    }
 }
 
 #[cfg(test)]

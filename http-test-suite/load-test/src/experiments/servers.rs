@@ -39,8 +39,7 @@ const WORKLOADS: &[Workload] = &[
     Workload {
         id: "keep-alive",
         title: "A file of 1 KiB, keep-alive",
-        description: "64 connections request the same file again and again: the least that a server does for each \
-        request.",
+        description: "64 connections request the same file again and again: the least work for a request.",
         subjects: EVERY,
         quick: &[64],
         ..USUAL
@@ -48,8 +47,7 @@ const WORKLOADS: &[Workload] = &[
     Workload {
         id: "close",
         title: "A connection for each request",
-        description: "100 clients at once, each with a new connection for every request of 1 KiB: accepting, and \
-        closing.",
+        description: "100 clients, each with a new connection for every request of 1 KiB: accepting and closing.",
         subjects: EVERY,
         keep_alive: false,
         connections: &[100],
@@ -59,8 +57,7 @@ const WORKLOADS: &[Workload] = &[
     Workload {
         id: "large",
         title: "A file of 955 kB, keep-alive",
-        description: "32 connections. The kernel does most of the work; servers differ in how often they call it, and \
-        how.",
+        description: "32 connections. The kernel does most of the work; servers differ in how they call it.",
         task: Task::Load(Requests::File("/large.html")),
         connections: &[32],
         quick: &[32],
@@ -184,8 +181,7 @@ const WORKLOADS: &[Workload] = &[
     Workload {
         id: "conformance",
         title: "Conformance",
-        description: "The suite's cases that apply to a server of files, on servers that keep the default behaviour of \
-        their packages.",
+        description: "The suite's cases for a server of files, on servers with the default behaviour of their packages.",
         subjects: CONFORMANCE,
         task: Task::Conformance,
         connections: &[8],

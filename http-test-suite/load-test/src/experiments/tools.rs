@@ -96,15 +96,15 @@ Time per request:       8.000 [ms] (mean)
   99%     15
  100%     31 (longest request)
 ";
-        let right = parse_ab(output, 2.0).unwrap();
-        let values = [
+        let Sample { values, wrong, .. } = parse_ab(output, 2.0).unwrap();
+        let expected = [
             (Metric::Throughput, 12500.25),
             (Metric::FailedRequests, 0.0),
             (Metric::P50, 7.0),
             (Metric::P99, 15.0),
             (Metric::Cpu, 40.0),
         ];
-        assert_eq!((right.values, right.wrong.len()), (values.into(), 0));
+        assert_eq!((values, wrong.len()), (expected.into(), 0));
         let output = output.replace("requests:        0", "requests:        3\nNon-2xx responses:      4");
         assert_eq!(parse_ab(&output, 1.0).unwrap().wrong, [("failed in ab".to_owned(), 7)].into());
         assert_eq!(parse_ab("This is ApacheBench\n", 1.0), None);

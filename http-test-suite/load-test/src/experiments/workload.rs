@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::requests::Requests;
-use crate::report::Metric;
+use crate::report::{Metric, WorkloadLabel};
 use crate::subject::catalog::Subject;
 
 /// A table of workloads, and how thoroughly they are measured.
@@ -113,13 +113,13 @@ impl Workload {
         self.includes(subject) && !(subject.has_thread_per_connection && connections > MOST_THREADS)
     }
 
-    /// The metrics to show, the most important first.
-    pub fn metrics(&self, experiment: &Experiment) -> &'static [Metric] {
+    /// What reports say about the workload.
+    pub fn label(&self, experiment: &Experiment) -> WorkloadLabel {
         use Metric::{
             Cpu, Elapsed, FailedRequests, Memory, MemoryAtStart, MemoryPerConnection, MustMet, P50, P99,
             RobustMet, ShouldMet, StartTime, Threads, Throughput,
         };
-        match self.task {
+        let metrics: &[Metric] = match self.task {
             Task::Load(_) => experiment.load_metrics,
             Task::AllAtOnce(_) => &[Elapsed, Memory, Threads, Cpu],
             Task::Bystander(_) => &[P99, Metric::Busy, MemoryPerConnection, Threads],
@@ -127,6 +127,8 @@ impl Workload {
             Task::Start => &[StartTime],
             Task::Ab => &[Throughput, FailedRequests, P50, P99, Cpu],
             Task::Conformance => &[MustMet, ShouldMet, RobustMet],
-        }
+        };
+        let [id, title, description] = [self.id, self.title, self.description].map(str::to_owned);
+        WorkloadLabel { id, title, description, metrics: metrics.to_vec(), earlier_date: None }
     }
 }

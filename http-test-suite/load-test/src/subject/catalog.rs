@@ -11,7 +11,7 @@ use super::process::{Cpus, Server, bind_to, free_port};
 use super::programs::Program;
 use super::site::{PAGE_LEN, STATIC};
 use super::usage;
-use crate::report::Colour;
+use crate::report::{Colour, SubjectLabel};
 
 /// A server, or an architecture of a server, that experiments measure.
 #[derive(Clone, Copy, Debug)]
@@ -19,9 +19,9 @@ pub struct Subject {
     /// Its name in results and on the command line.
     pub id: &'static str,
     /// Its name in tables and charts.
-    pub title: &'static str,
+    title: &'static str,
     /// Its colour in charts.
-    pub colour: Colour,
+    colour: Colour,
     /// Its program.
     pub program: Program,
     /// Whether it always has one worker, whatever the options say.
@@ -116,8 +116,19 @@ const fn usual(id: &'static str, title: &'static str, colour: Colour, program: P
 }
 
 impl Subject {
+    /// What reports say about the subject, whose program is at this path.
+    pub fn label(&self, program: &Path) -> SubjectLabel {
+        SubjectLabel {
+            id: self.id.to_owned(),
+            title: self.title.to_owned(),
+            version: self.program.version(program),
+            colour: self.colour,
+            is_ours: self.is_ours(),
+        }
+    }
+
     /// Whether it is a program of this project.
-    pub fn is_ours(&self) -> bool {
+    fn is_ours(&self) -> bool {
         matches!(self.program, Program::Demo(_) | Program::Httpd)
     }
 

@@ -173,11 +173,8 @@ mod tests {
 
     #[test]
     fn reads_the_parent_of_a_process() {
-        let check = |stat: &str, expected: Option<u32>| assert_eq!(parent(stat), expected, "{stat}");
-        check("123 (async-server) S 77 88 99 0 -1", Some(77));
-        check("123 (a name) R (S) 1) S 77 88", Some(77));
-        check("123 (short) S", None);
-        check("123 no name S 77", None);
+        assert_eq!(parent("123 (a name) R (S) 1) S 77 88"), Some(77));
+        assert_eq!((parent("123 (short) S"), parent("123 no name S 77")), (None, None));
     }
 
     #[test]
