@@ -205,7 +205,7 @@ impl Measurement {
             rate: None,
             threads: self.cpus.driver.len(),
             timeout: TIMEOUT,
-            count_header: matches!(program, Program::Demo(_)).then_some(WORKER_HEADER),
+            count_header: matches!(program, Program::Demo(..)).then_some(WORKER_HEADER),
         })
     }
 
@@ -221,7 +221,7 @@ impl Measurement {
         let spent = end.usage.since(&begin.usage);
         let (task, workers, cpus) = (self.workload.task, self.environment.workers, self.cpus.server.len());
         // A worker of an event loop is one thread.
-        let usable = if self.subject.has_thread_per_connection { cpus } else { workers.min(cpus) };
+        let usable = if self.subject.has_thread_per_connection() { cpus } else { workers.min(cpus) };
         let cpu_seconds = spent.cpu.as_secs_f64();
         let (memory, memory_at_start) = (*memory_bytes as f64, memory_at_start as f64);
         let mib = |bytes: f64| bytes / f64::from(1 << 20);

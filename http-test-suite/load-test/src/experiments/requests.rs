@@ -82,7 +82,7 @@ impl Requests {
             exchange(get(&target), 200).expect_body(format!("{{{members}}}\n").into_bytes())
         };
         Ok(vec![match self {
-            Requests::File(target) if matches!(program, Program::Constant(_)) => {
+            Requests::File(target) if matches!(program, Program::Constant(..)) => {
                 exchange(get(target), 200).expect_body([b'x'; PAGE_LEN])
             }
             Requests::File(target) => file(target),
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn spreads_requests_over_a_directory() {
         let requests = Requests::Directory { files: 100_000, requested: 2 };
-        let exchanges = requests.exchanges(([127, 0, 0, 1], 1).into(), Program::Httpd, true).unwrap();
+        let exchanges = requests.exchanges(([127, 0, 0, 1], 1).into(), Program::Httpd(&[]), true).unwrap();
         let starts = ["GET /100000/file-0.html ", "GET /100000/file-50000.html "];
         assert_eq!(exchanges.len(), 2);
         assert_ne!(exchanges[0].expected, exchanges[1].expected, "files have different content");

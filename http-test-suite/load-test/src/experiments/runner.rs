@@ -172,7 +172,7 @@ impl Plan {
         if !needs_weather {
             return Ok(None);
         }
-        let mut command = Command::new(programs.find(Program::Demo("weather-stub"))?);
+        let mut command = Command::new(programs.find(Program::Demo("weather-stub", &[]))?);
         command.arg("127.0.0.1:0");
         Ok(Some(Server::announced(command, scratch)?))
     }

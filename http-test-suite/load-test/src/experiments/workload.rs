@@ -110,7 +110,7 @@ impl Workload {
 
     /// Whether a subject is measured with this number of connections.
     pub fn includes_with(&self, subject: &Subject, connections: usize) -> bool {
-        self.includes(subject) && !(subject.has_thread_per_connection && connections > MOST_THREADS)
+        self.includes(subject) && !(subject.has_thread_per_connection() && connections > MOST_THREADS)
     }
 
     /// What reports say about the workload.

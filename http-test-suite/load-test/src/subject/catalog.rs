@@ -8,10 +8,11 @@ use std::process::Command;
 
 use super::configuration::{self, CONNECTIONS_MAX, Environment};
 use super::process::{Cpus, Server, bind_to, free_port};
-use super::programs::Program;
+use super::programs::Program::{self, Constant, Demo, Files, Httpd, Packaged};
 use super::site::{PAGE_LEN, STATIC};
 use super::usage;
-use crate::report::{Colour, SubjectLabel};
+use crate::report::Colour::{self, Blue, Brown, Green, Grey, Orange, Purple, Silver, Sky, Vermilion};
+use crate::report::SubjectLabel;
 
 /// A server, or an architecture of a server, that experiments measure.
 #[derive(Clone, Copy, Debug)]
@@ -26,93 +27,48 @@ pub struct Subject {
     pub program: Program,
     /// Whether it always has one worker, whatever the options say.
     pub has_one_worker: bool,
-    /// Whether each connection has a thread of its own.
-    pub has_thread_per_connection: bool,
-    /// The arguments of the program that do not depend on the environment.
-    options: &'static [&'static str],
-    /// The number of child processes that a packaged server starts for this number of workers.
-    children: fn(usize) -> usize,
 }
 
 /// All subjects, in the order of tables and legends.
 pub const ALL: &[Subject] = &[
     Subject {
-        has_thread_per_connection: true,
         has_one_worker: true,
-        ..usual("threads", "blocking threads", Colour::Vermilion, Program::Demo("sync-server"))
+        ..subject("threads", "blocking threads", Vermilion, Demo("sync-server", &[]))
     },
-    Subject {
-        has_thread_per_connection: true,
-        options: &["--prefork"],
-        ..usual("prefork-threads", "blocking, prefork", Colour::Orange, Program::Demo("sync-server"))
-    },
-    Subject {
-        has_one_worker: true,
-        ..usual("loop", "event loop ×1", Colour::Blue, Program::Demo("async-server"))
-    },
-    usual("loops", "event loop ×N", Colour::Sky, Program::Demo("async-server")),
-    Subject {
-        options: &["--prefork"],
-        ..usual("prefork-loops", "event loop, prefork", Colour::Green, Program::Demo("async-server"))
-    },
-    usual("httpd", "httpd", Colour::Blue, Program::Httpd),
-    Subject {
-        has_thread_per_connection: true,
-        options: &["--engine", "blocking"],
-        ..usual("httpd-blocking", "httpd, blocking", Colour::Orange, Program::Httpd)
-    },
-    Subject {
-        options: &["--prefork"],
-        ..usual("httpd-prefork", "httpd, prefork", Colour::Sky, Program::Httpd)
-    },
-    Subject {
-        has_thread_per_connection: true,
-        options: &["--engine", "blocking", "--prefork"],
-        ..usual("httpd-blocking-prefork", "httpd, blocking, prefork", Colour::Vermilion, Program::Httpd)
-    },
-    Subject {
-        options: &["-e", "stderr", "-c"],
-        children: |workers| workers,
-        ..usual("nginx", "nginx", Colour::Grey, Program::Packaged("nginx", configuration::nginx))
-    },
-    Subject {
-        options: &["-D", "-f"],
-        children: configuration::lighttpd_children,
-        ..usual("lighttpd", "lighttpd", Colour::Green, Program::Packaged("lighttpd", configuration::lighttpd))
-    },
-    Subject {
-        options: &["-m", "worker", "-c"],
-        ..usual("h2o", "h2o", Colour::Purple, Program::Packaged("h2o", configuration::h2o))
-    },
-    Subject {
-        options: &["-D", "FOREGROUND", "-f"],
-        children: |_| 1,
-        ..usual("apache", "Apache", Colour::Brown, Program::Packaged("apache2", configuration::apache))
-    },
+    subject("prefork-threads", "blocking, prefork", Orange, Demo("sync-server", &["--prefork"])),
+    Subject { has_one_worker: true, ..subject("loop", "event loop ×1", Blue, Demo("async-server", &[])) },
+    subject("loops", "event loop ×N", Sky, Demo("async-server", &[])),
+    subject("prefork-loops", "event loop, prefork", Green, Demo("async-server", &["--prefork"])),
+    subject("httpd", "httpd", Blue, Httpd(&[])),
+    subject("httpd-blocking", "httpd, blocking", Orange, Httpd(&["--engine", "blocking"])),
+    subject("httpd-prefork", "httpd, prefork", Sky, Httpd(&["--prefork"])),
+    subject(
+        "httpd-blocking-prefork",
+        "httpd, blocking, prefork",
+        Vermilion,
+        Httpd(&["--engine", "blocking", "--prefork"]),
+    ),
+    subject("nginx", "nginx", Grey, Packaged("nginx", &["-e", "stderr", "-c"], configuration::nginx)),
+    subject("lighttpd", "lighttpd", Green, Packaged("lighttpd", &["-D", "-f"], configuration::lighttpd)),
+    subject("h2o", "h2o", Purple, Packaged("h2o", &["-m", "worker", "-c"], configuration::h2o)),
+    subject(
+        "apache",
+        "Apache",
+        Brown,
+        Packaged("apache2", &["-D", "FOREGROUND", "-f"], configuration::apache),
+    ),
     // The least that any server has to do, so that its cost is the cost of the kernel.
-    usual("limit", "limit", Colour::Silver, Program::Constant("limit")),
-    Subject {
-        options: &["--eager"],
-        ..usual("limit-eager", "limit, eager accept", Colour::Silver, Program::Constant("limit"))
-    },
-    usual("hyper-dir", "hyper, tower-http", Colour::Sky, Program::Files("hyper")),
-    usual("actix-dir", "actix-files", Colour::Sky, Program::Files("actix-dir")),
-    usual("tiny-http", "tiny_http", Colour::Sky, Program::Files("tiny-http")),
-    usual("hyper-hello", "hyper, constant", Colour::Sky, Program::Constant("hyper")),
+    subject("limit", "limit", Silver, Constant("limit", &[])),
+    subject("limit-eager", "limit, eager accept", Silver, Constant("limit", &["--eager"])),
+    subject("hyper-dir", "hyper, tower-http", Sky, Files("hyper")),
+    subject("actix-dir", "actix-files", Sky, Files("actix-dir")),
+    subject("tiny-http", "tiny_http", Sky, Files("tiny-http")),
+    subject("hyper-hello", "hyper, constant", Sky, Constant("hyper", &[])),
 ];
 
-/// A subject without the properties of a few.
-const fn usual(id: &'static str, title: &'static str, colour: Colour, program: Program) -> Subject {
-    Subject {
-        id,
-        title,
-        colour,
-        program,
-        has_one_worker: false,
-        has_thread_per_connection: false,
-        options: &[],
-        children: |_| 0,
-    }
+/// A subject that can have several workers.
+const fn subject(id: &'static str, title: &'static str, colour: Colour, program: Program) -> Subject {
+    Subject { id, title, colour, program, has_one_worker: false }
 }
 
 impl Subject {
@@ -129,12 +85,27 @@ impl Subject {
 
     /// Whether it is a program of this project.
     fn is_ours(&self) -> bool {
-        matches!(self.program, Program::Demo(_) | Program::Httpd)
+        matches!(self.program, Demo(..) | Httpd(_))
+    }
+
+    /// Whether each connection has a thread of its own.
+    pub fn has_thread_per_connection(&self) -> bool {
+        matches!(self.program, Demo("sync-server", _) | Httpd(["--engine", "blocking", ..]))
+    }
+
+    /// The number of child processes that a packaged server starts for this number of workers.
+    fn children(&self, workers: usize) -> usize {
+        match self.program {
+            Packaged("nginx", ..) => workers,
+            Packaged("lighttpd", ..) if workers > 1 => workers,
+            Packaged("apache2", ..) => 1,
+            _ => 0,
+        }
     }
 
     /// Whether it is a server packaged by Debian.
     pub fn is_packaged(&self) -> bool {
-        matches!(self.program, Program::Packaged(..))
+        matches!(self.program, Packaged(..))
     }
 
     /// Starts `program` on the server's CPUs, then binds the calling thread to the driver's CPUs. The server is ready
@@ -155,7 +126,7 @@ impl Subject {
         let port = if announces { 0 } else { free_port()? };
         let command = self.command(program, port, environment)?;
         let (scratch, address) = (&environment.scratch, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        let children = (self.children)(environment.workers);
+        let children = self.children(environment.workers);
         let has_children =
             |pid| children == 0 || usage::children(pid).is_ok_and(|pids| pids.len() >= children);
         bind_to(&cpus.server)?;
@@ -174,7 +145,6 @@ impl Subject {
     fn command(&self, program: &Path, port: u16, environment: &Environment) -> io::Result<Command> {
         let Environment { root, scratch, workers, .. } = environment;
         let mut command = Command::new(program);
-        command.args(self.options);
         if self.is_ours() {
             command.args(["--bind", "127.0.0.1"]);
         }
@@ -182,28 +152,32 @@ impl Subject {
             command.args(["-p", &port.to_string(), "-w", &workers.to_string()]);
         }
         match self.program {
-            Program::Demo(_) => {
-                command.arg("--root").arg(root.join(STATIC));
+            Demo(_, options) => {
+                command.args(options).arg("--root").arg(root.join(STATIC));
                 if let Some(address) = environment.weather_service {
                     command.args(["--weather-url", &format!("http://{address}")]);
                 }
             }
-            Program::Httpd => {
-                command.arg("-r").arg(root).args(["--max-connections", &CONNECTIONS_MAX.to_string()]);
+            Httpd(options) => {
+                command
+                    .args(options)
+                    .arg("-r")
+                    .arg(root)
+                    .args(["--max-connections", &CONNECTIONS_MAX.to_string()]);
                 if environment.access_log {
                     command.args(["--log", "combined", "--log-file"]).arg(scratch.join("access.log"));
                 }
             }
-            Program::Packaged(_, configuration) => {
+            Packaged(_, options, configuration) => {
                 let file = scratch.join("configuration");
                 fs::write(&file, configuration(environment, port))?;
-                command.arg(file);
+                command.args(options).arg(file);
             }
-            Program::Files(_) => {
+            Files(_) => {
                 command.arg("-r").arg(root);
             }
-            Program::Constant(_) => {
-                command.args(["--size", &PAGE_LEN.to_string()]);
+            Constant(_, options) => {
+                command.args(options).args(["--size", &PAGE_LEN.to_string()]);
             }
         }
         Ok(command)

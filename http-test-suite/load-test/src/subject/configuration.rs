@@ -86,7 +86,7 @@ server.max-fds = {}
 server.max-keep-alive-requests = 1000000000
 server.max-keep-alive-idle = 75
 ",
-            lighttpd_children(*workers),
+            if *workers > 1 { *workers } else { 0 },
             2 * CONNECTIONS_MAX
         ));
     }
@@ -96,11 +96,6 @@ server.max-keep-alive-idle = 75
         ));
     }
     text
-}
-
-/// The number of worker processes that lighttpd starts for this number of workers.
-pub fn lighttpd_children(workers: usize) -> usize {
-    if workers > 1 { workers } else { 0 }
 }
 
 /// The configuration of h2o. Its workers are threads.

@@ -7,21 +7,24 @@ use std::process::Command;
 
 use super::configuration::Environment;
 
-/// The program of a subject, and so what it responds with and which arguments it has.
+/// Options of a program, in addition to those that depend on the [`Environment`].
+type ProgramOptions = &'static [&'static str];
+
+/// The program of a subject with its options, and so what it responds with.
 #[derive(Clone, Copy, Debug)]
 pub enum Program {
     /// A program of the demo application, by name. It also serves files below `/static/`.
-    Demo(&'static str),
+    Demo(&'static str, ProgramOptions),
     /// The file server of this project.
-    Httpd,
-    /// A file server packaged by Debian: its program's name, and what makes the text of its configuration file from an
-    /// environment and a port.
-    Packaged(&'static str, fn(&Environment, u16) -> String),
+    Httpd(ProgramOptions),
+    /// A file server packaged by Debian: its program's name, its options up to the one for a configuration file, and what
+    /// makes the text of that file from an environment and a port.
+    Packaged(&'static str, ProgramOptions, fn(&Environment, u16) -> String),
     /// A file server of the workspace `baselines`, by name.
     Files(&'static str),
     /// A program of `baselines`, by name, that responds with the same [`PAGE_LEN`](super::site::PAGE_LEN) bytes to every
     /// request.
-    Constant(&'static str),
+    Constant(&'static str, ProgramOptions),
 }
 
 /// The directories in which programs are looked for.
@@ -65,10 +68,10 @@ impl Programs {
     pub fn find(&self, program: Program) -> Result<PathBuf, String> {
         let name = program.name();
         let (path, why) = match program {
-            Program::Demo(_) | Program::Httpd => {
+            Program::Demo(..) | Program::Httpd(_) => {
                 (Some(self.workspace.join(name)), "not beside load-test, and not in --bin-dir")
             }
-            Program::Files(_) | Program::Constant(_) => {
+            Program::Files(_) | Program::Constant(..) => {
                 (Some(self.baselines.join(name)), "not built in baselines")
             }
             Program::Packaged(..) => (installed(name), "not installed"),
@@ -81,11 +84,9 @@ impl Program {
     /// The name of its file.
     fn name(self) -> &'static str {
         match self {
-            Program::Httpd => "httpd",
-            Program::Demo(name)
-            | Program::Packaged(name, _)
-            | Program::Files(name)
-            | Program::Constant(name) => name,
+            Program::Httpd(_) => "httpd",
+            Program::Demo(name, _) | Program::Constant(name, _) => name,
+            Program::Packaged(name, ..) | Program::Files(name) => name,
         }
     }
 
