@@ -189,7 +189,7 @@ impl Plan {
                 for &connections in if self.is_quick { workload.quick } else { workload.connections } {
                     let mut group: Vec<_> = subjects
                         .iter()
-                        .filter(|subject| workload.includes_with(subject, connections))
+                        .filter(|subject| workload.measures(subject, connections))
                         .map(|subject| Stage { round, workload, connections, subject })
                         .collect();
                     // So that no subject is always measured first or last.

@@ -109,7 +109,7 @@ impl Workload {
     }
 
     /// Whether a subject is measured with this number of connections.
-    pub fn includes_with(&self, subject: &Subject, connections: usize) -> bool {
+    pub fn measures(&self, subject: &Subject, connections: usize) -> bool {
         self.includes(subject) && !(subject.has_thread_per_connection() && connections > MOST_THREADS)
     }
 

@@ -66,7 +66,7 @@ pub const ALL: &[Subject] = &[
     subject("hyper-hello", "hyper, constant", Sky, Constant("hyper", &[])),
 ];
 
-/// A subject that can have several workers.
+/// A subject with these properties, which can have several workers.
 const fn subject(id: &'static str, title: &'static str, colour: Colour, program: Program) -> Subject {
     Subject { id, title, colour, program, has_one_worker: false }
 }
