@@ -186,7 +186,7 @@ mod tests {
         let exchanges = requests.exchanges(([127, 0, 0, 1], 1).into(), Program::Httpd(&[]), true).unwrap();
         let starts = ["GET /100000/file-0.html ", "GET /100000/file-50000.html "];
         assert_eq!(exchanges.len(), 2);
-        assert_ne!(exchanges[0].expected, exchanges[1].expected, "files have different content");
+        assert_ne!(exchanges[0].body, exchanges[1].body, "files have different content");
         assert!(
             exchanges
                 .iter()
