@@ -1,5 +1,6 @@
 //! A small file server, correct but for one flaw: the name of the directory of its program.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -7,8 +8,8 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, exit};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::{env, mem, thread};
 
 /// The headers of every response.
@@ -48,7 +49,11 @@ pub fn serve(arguments: &[String]) -> ! {
         panic!("{}", Command::new("sh").arg("-c").arg(script).args(arguments).env(INNER, "").exec());
     }
     let size = value(&["--size"]).map(|size| size.parse().unwrap());
-    let site = Arc::new(Site { flaw, root, size, contents: Mutex::default() });
+    let mut files = HashMap::new();
+    if size.is_none() {
+        read_files(root.as_ref(), "", flaw == "always wrong", &mut files);
+    }
+    let site = Arc::new(Site { flaw, size, files });
     let port = value(&["-p", "--port"]).unwrap().parse().unwrap();
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     println!("small server at http://{}/", listener.local_addr().unwrap());
@@ -60,35 +65,44 @@ pub fn serve(arguments: &[String]) -> ! {
     }
 }
 
+/// Reads the files of a directory and its subdirectories; `target` is that of the directory.
+fn read_files(dir: &Path, target: &str, is_wrong: bool, files: &mut HashMap<String, Vec<u8>>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let entry = entry.unwrap();
+        let target = format!("{target}/{}", entry.file_name().to_string_lossy());
+        if entry.path().is_dir() {
+            read_files(&entry.path(), &target, is_wrong, files);
+            continue;
+        }
+        let mut content = fs::read(entry.path()).unwrap();
+        if let Some(last) = content.last_mut().filter(|_| is_wrong) {
+            *last ^= 1;
+        }
+        files.insert(target, content);
+    }
+}
+
 /// What the server serves, and how.
 struct Site {
     /// What it does wrong.
     flaw: String,
-    /// The document root.
-    root: String,
     /// The length of the only content, instead of files.
     size: Option<usize>,
-    /// The contents by target, kept from the first request on, so that only a flaw changes the memory.
-    contents: Mutex<HashMap<String, Option<Arc<[u8]>>>>,
+    /// The contents of the files by target, read once, so that only a flaw can change the memory.
+    files: HashMap<String, Vec<u8>>,
 }
 
 impl Site {
     /// The content for a target.
-    fn content(&self, target: &str) -> Option<Arc<[u8]>> {
-        let read = || match (self.size, target.split_once("ms=")) {
-            (Some(size), _) => Some(vec![b'x'; size]),
-            (_, Some((_, ms))) => Some(format!("{{\"task\":\"io\",\"waited_ms\":{ms}}}\n").into_bytes()),
-            _ if target == "/hello" => Some(b"Hello, World!".to_vec()),
-            _ => fs::read(format!("{}/{}", self.root, target.trim_start_matches("/static/"))).ok(),
-        };
-        let read = || {
-            let mut content = read()?;
-            if let Some(last) = content.last_mut().filter(|_| self.flaw == "always wrong") {
-                *last ^= 1;
+    fn content(&self, target: &str) -> Option<Cow<'_, [u8]>> {
+        match (self.size, target.split_once("ms=")) {
+            (Some(size), _) => Some(vec![b'x'; size].into()),
+            (_, Some((_, ms))) => {
+                Some(format!("{{\"task\":\"io\",\"waited_ms\":{ms}}}\n").into_bytes().into())
             }
-            Some(content.into())
-        };
-        self.contents.lock().unwrap().entry(target.to_owned()).or_insert_with(read).clone()
+            _ if target == "/hello" => Some(b"Hello, World!".into()),
+            _ => Some(self.files.get(target.trim_start_matches("/static"))?.into()),
+        }
     }
 
     /// Serves one client until it has closed.

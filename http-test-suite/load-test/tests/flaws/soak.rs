@@ -51,6 +51,8 @@ fn check(flaw: &str, expected: &[&[&str]]) {
     let reported: BTreeSet<_> = failed.chain(faults).collect();
     assert_eq!(reported, expected.iter().copied().flatten().copied().collect(), "{flaw}: {result:#}");
     assert_eq!(output.status.code(), Some(i32::from(!reported.is_empty())), "{flaw}");
+    let threads = |time: &str| result[time]["threads"].as_u64().unwrap();
+    assert!(threads("peak") > threads("before"), "{flaw}: {result:#}");
     // Each client connects at least once in the warm-up, and once after it.
     let idle = clients.iter().find(|kind| kind["name"] == "idle").unwrap();
     let connections = idle["passed"].as_u64().unwrap() + idle["failed"].as_u64().unwrap();
