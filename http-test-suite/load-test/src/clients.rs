@@ -151,8 +151,8 @@ mod tests {
                 is_closed.wait();
             };
             let ((), disconnected) = beside(address, &run).unwrap();
-            assert_eq!(disconnected, closed);
             is_closed.wait();
+            assert_eq!(disconnected, closed);
         });
     }
 
