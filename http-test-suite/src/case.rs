@@ -99,8 +99,8 @@ pub struct Case {
     prior: Option<Vec<u8>>,
     /// What the client sends and waits for, in order.
     script: Vec<ScriptPart>,
-    /// What must be true afterwards.
-    expectations: Vec<Expectation>,
+    /// What must be true afterwards. All expectations must hold.
+    pub expectations: Vec<Expectation>,
 }
 
 /// A part of a script.
@@ -116,25 +116,26 @@ type Template = Box<dyn Fn(&Response) -> Option<Vec<u8>> + Send + Sync>;
 
 /// Makes a case for a requirement of the RFC (MUST).
 pub fn must(id: impl Into<String>, requirement: impl Into<String>) -> Case {
-    Case::new(Level::Must, id.into(), requirement.into())
+    Case::new(Level::Must, id, requirement)
 }
 
 /// Makes a case for a recommendation of the RFC (SHOULD).
 pub fn should(id: impl Into<String>, requirement: impl Into<String>) -> Case {
-    Case::new(Level::Should, id.into(), requirement.into())
+    Case::new(Level::Should, id, requirement)
 }
 
 /// Makes a case for a requirement of this suite that the RFC leaves open.
 pub fn robust(id: impl Into<String>, requirement: impl Into<String>) -> Case {
-    Case::new(Level::Robust, id.into(), requirement.into())
+    Case::new(Level::Robust, id, requirement)
 }
 
 /// Methods for writing a case.
 impl Case {
     /// Makes a case without a script and without expectations.
-    fn new(level: Level, id: String, requirement: String) -> Self {
+    fn new(level: Level, id: impl Into<String>, requirement: impl Into<String>) -> Self {
         let (prior, script, expectations) = (None, Vec::new(), Vec::new());
-        Case { id, level, requirement, needs: Needs::Nothing, prior, script, expectations }
+        let (id, requirement, needs) = (id.into(), requirement.into(), Needs::Nothing);
+        Case { id, level, requirement, needs, prior, script, expectations }
     }
 
     /// Sets what the server must offer.
@@ -251,11 +252,6 @@ impl Case {
         self.script.is_empty()
     }
 
-    /// The expectations, all of which must hold.
-    pub fn expectations(&self) -> &[Expectation] {
-        &self.expectations
-    }
-
     /// Whether a server can pass without sending a response.
     pub fn allows_no_response(&self) -> bool {
         self.expectations.iter().any(|expectation| expectation.allows_no_response)
@@ -268,9 +264,8 @@ impl Case {
 
     /// How to end the connection: the strongest ending that any expectation requires.
     pub fn ending(&self) -> Ending {
-        let is_wanted = |ending: &Ending| self.expectations.iter().any(|e| e.ending == Some(*ending));
-        let endings = [Ending::ClosingRequest, Ending::AwaitClose, Ending::Quiet];
-        endings.into_iter().find(is_wanted).unwrap_or(Ending::ClosingRequest)
+        let endings = self.expectations.iter().filter_map(|expectation| expectation.ending);
+        endings.max().unwrap_or(Ending::ClosingRequest)
     }
 }
 

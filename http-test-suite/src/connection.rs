@@ -10,16 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::reader::RequestKind;
+use crate::request::first_request;
 use crate::response::{Response, ResponseCollector};
-
-/// The timeouts of a connection.
-#[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
-    /// The timeout for connecting, for a write, and for a response.
-    pub response: Duration,
-    /// How long to wait for unexpected bytes before assuming that none will come.
-    pub quiet: Duration,
-}
 
 /// How the server ended its side of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +38,8 @@ pub struct Connection {
     taken: usize,
     /// How many of the received bytes belong to complete responses.
     complete: usize,
+    /// The number of sent bytes up to the end of the last request line that has its final response.
+    answered: usize,
     /// The bytes of all writes that succeeded.
     pub sent: Vec<u8>,
     /// The bytes received so far.
@@ -69,16 +63,16 @@ enum Arrival {
 }
 
 impl Connection {
-    /// Connects to the server.
+    /// Connects to the server. `timeout` is that for connecting and for a write.
     ///
     /// # Errors
     ///
     /// If the connection cannot be made within the timeout.
-    pub fn connect(server: SocketAddr, timeouts: Timeouts) -> io::Result<Connection> {
-        let stream = TcpStream::connect_timeout(&server, timeouts.response)?;
+    pub fn connect(server: SocketAddr, timeout: Duration) -> io::Result<Connection> {
+        let stream = TcpStream::connect_timeout(&server, timeout)?;
         // Each write must leave as a segment of its own, so Nagle's algorithm must not delay it.
         stream.set_nodelay(true)?;
-        stream.set_write_timeout(Some(timeouts.response))?;
+        stream.set_write_timeout(Some(timeout))?;
         let (sender, arrivals) = channel();
         let receiving = stream.try_clone()?;
         thread::Builder::new().spawn(move || receive_all(receiving, &sender))?;
@@ -88,6 +82,7 @@ impl Connection {
             responses: ResponseCollector::default(),
             taken: 0,
             complete: 0,
+            answered: 0,
             sent: Vec::new(),
             received: Vec::new(),
             end: ConnectionEnd::Open,
@@ -150,6 +145,21 @@ impl Connection {
         Ok(response)
     }
 
+    /// Like [`next_response`](Connection::next_response), but finds the request in the bytes sent: the first request line
+    /// without a final response. A response to anything else is read like a response to GET.
+    ///
+    /// # Errors
+    ///
+    /// Those of `next_response`.
+    pub fn next_response_to_sent(&mut self) -> Result<Option<Response>, String> {
+        let (request, len) = first_request(&self.sent[self.answered..]).unwrap_or_default();
+        let response = self.next_response(request)?;
+        if response.as_ref().is_some_and(Response::is_final) {
+            self.answered += len;
+        }
+        Ok(response)
+    }
+
     /// The received bytes behind the last complete response.
     pub fn unread(&self) -> &[u8] {
         &self.received[self.complete..]
@@ -186,26 +196,32 @@ mod tests {
 
     use super::*;
 
-    const TIMEOUTS: Timeouts =
-        Timeouts { response: Duration::from_secs(5), quiet: Duration::from_millis(50) };
+    const TIMEOUT: Duration = Duration::from_secs(5);
 
     fn connect() -> (Connection, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let connection = Connection::connect(listener.local_addr().unwrap(), TIMEOUTS).unwrap();
+        let connection = Connection::connect(listener.local_addr().unwrap(), TIMEOUT).unwrap();
         (connection, listener.accept().unwrap().0)
     }
 
     fn receive_to_the_end(connection: &mut Connection) {
-        while connection.receive(Instant::now() + TIMEOUTS.response) {}
+        while connection.receive(Instant::now() + TIMEOUT) {}
     }
 
     #[test]
-    fn tells_a_close_from_a_reset() {
+    fn tells_how_the_connection_ends() {
         let (mut connection, mut server) = connect();
+        assert!(!connection.receive(Instant::now() + Duration::from_millis(50)));
+        assert_eq!(connection.end, ConnectionEnd::Open);
         server.write_all(b"abc").unwrap();
         drop(server);
         receive_to_the_end(&mut connection);
         assert_eq!((connection.received.as_slice(), connection.end), (&b"abc"[..], ConnectionEnd::Closed));
+        // The first write causes a reset; a later write fails because of it.
+        while !connection.is_write_closed {
+            connection.send(b"x");
+        }
+        assert!(connection.is_write_reset);
 
         let (mut connection, server) = connect();
         connection.send(b"unread");
@@ -214,25 +230,6 @@ mod tests {
         drop(server);
         receive_to_the_end(&mut connection);
         assert_eq!(connection.end, ConnectionEnd::Reset);
-    }
-
-    #[test]
-    fn notes_a_write_to_a_closed_connection() {
-        let (mut connection, server) = connect();
-        drop(server);
-        receive_to_the_end(&mut connection);
-        // The first write causes a reset; a later write fails because of it.
-        while !connection.is_write_closed {
-            connection.send(b"x");
-        }
-        assert!(connection.is_write_reset);
-    }
-
-    #[test]
-    fn returns_at_the_deadline() {
-        let (mut connection, _server) = connect();
-        assert!(!connection.receive(Instant::now() + TIMEOUTS.quiet));
-        assert_eq!(connection.end, ConnectionEnd::Open);
     }
 
     #[test]
@@ -245,9 +242,18 @@ mod tests {
         server.write_all(&request).unwrap();
         drop(server);
         receive_to_the_end(&mut connection);
+<<<<<<< HEAD
         let mut status =
             || connection.next_response(RequestKind::GET).unwrap().map(|response| response.status);
         assert_eq!([status(), status(), status()], [Some(204), Some(200), None]);
         assert!(connection.unread().is_empty());
+=======
+        for expected in [Some(204), Some(200), None] {
+            let response = connection.next_response(RequestKind::GET).unwrap();
+            assert_eq!(response.map(|response| response.status), expected);
+        }
+        connection.forget_responses();
+        assert!(connection.unread().is_empty() && connection.received.is_empty());
+>>>>>>> 3b89ad1 (http-test-suite: say less things twice)
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::reader::BodyFraming;
 use crate::response::Response;
-use crate::rules::parse_date;
+use crate::rules::{ensure, parse_date};
 
 /// The interim response 100, which has no headers.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -27,14 +27,14 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// Describes the first deviation.
 pub fn check(response: &Response) -> Result<(), String> {
     if response.status < 200 {
-        return unless(response.head == CONTINUE, || format!("not 100 Continue: {}", response.describe()));
+        return ensure(response.head == CONTINUE, || format!("not 100 Continue: {}", response.describe()));
     }
     check_lines(response)?;
-    unless(!once(response, "Server")?.is_empty(), || "an empty Server".into())?;
+    ensure(!once(response, "Server")?.is_empty(), || "an empty Server".into())?;
     let date = once(response, "Date")?;
-    unless(parse_date(date).is_some(), || format!("Date {date}"))?;
+    ensure(parse_date(date).is_some(), || format!("Date {date}"))?;
     let connection = once(response, "Connection")?;
-    unless(["close", "keep-alive"].contains(&connection), || format!("Connection {connection}"))?;
+    ensure(["close", "keep-alive"].contains(&connection), || format!("Connection {connection}"))?;
     if response.status == 405 {
         once(response, "Allow")?;
     }
@@ -53,12 +53,12 @@ fn once<'r>(response: &'r Response, name: &str) -> Result<&'r str, String> {
 fn check_lines(response: &Response) -> Result<(), String> {
     let is_printable = |c: char| (' '..='~').contains(&c);
     let is_valid = response.version == (1, 1) && response.reason.chars().all(is_printable);
-    unless(is_valid, || format!("status line of {}", response.describe()))?;
+    ensure(is_valid, || format!("status line of {}", response.describe()))?;
     // Each byte beyond ASCII is one character.
     let len = |text: &str| text.chars().count();
     let lines = response.headers.iter().map(|(name, value)| len(name) + ": ".len() + len(value) + 2);
     let status_line = "HTTP/1.1 200 \r\n".len() + response.reason.len();
-    unless(status_line + lines.sum::<usize>() + 2 == response.head.len(), || {
+    ensure(status_line + lines.sum::<usize>() + 2 == response.head.len(), || {
         format!("white space in a header line: {}", response.head.escape_ascii())
     })
 }
@@ -75,14 +75,9 @@ fn check_framing(response: &Response) -> Result<(), String> {
         ([], _) => may_be_chunked && response.header("Transfer-Encoding") == Some("chunked"),
         _ => false,
     };
-    unless(is_valid, || format!("lengths {lengths:?} and {codings} codings for {}", response.status))?;
-    unless(!response.has_unusual_chunks, || "a chunk size that is not in its shortest form".into())?;
-    unless(response.trailers.is_empty(), || format!("trailers: {:?}", response.trailers))
-}
-
-/// Returns the error unless the condition `holds`.
-fn unless(holds: bool, error: impl FnOnce() -> String) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(error()) }
+    ensure(is_valid, || format!("lengths {lengths:?} and {codings} codings for {}", response.status))?;
+    ensure(!response.has_unusual_chunks, || "a chunk size that is not in its shortest form".into())?;
+    ensure(response.trailers.is_empty(), || format!("trailers: {:?}", response.trailers))
 }
 
 #[cfg(test)]

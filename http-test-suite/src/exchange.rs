@@ -8,12 +8,27 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::connection::{Connection, ConnectionEnd, Timeouts};
-use crate::request;
+use crate::connection::{Connection, ConnectionEnd};
+use crate::request::CLOSING_REQUEST;
 use crate::response::Response;
 
 /// The pause between two bytes that are sent one by one.
 const BYTE_PAUSE: Duration = Duration::from_millis(1);
+
+/// The timeouts of a script.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// The timeout for connecting, for a write, and for a response.
+    pub response: Duration,
+    /// How long to wait for unexpected bytes before assuming that none will come.
+    pub quiet: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts { response: Duration::from_secs(5), quiet: Duration::from_millis(250) }
+    }
+}
 
 /// One step of a script.
 #[derive(Clone, Debug)]
@@ -32,18 +47,17 @@ pub enum Step {
     HalfClose,
 }
 
-/// How the client ends the connection after the expected responses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How the client ends the connection after the expected responses; a later variant replaces an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ending {
-    /// Sends [`CLOSING_REQUEST`](request::CLOSING_REQUEST): its response proves that the connection is open, and stray
-    /// bytes show before it.
-    ClosingRequest,
-    /// Waits for the server to close.
-    AwaitClose,
-    /// Waits a moment for further bytes; if none come, sends the closing request.
-    Quiet,
     /// Closes at once.
     Close,
+    /// Waits a moment for further bytes; if none come, sends the closing request.
+    Quiet,
+    /// Waits for the server to close.
+    AwaitClose,
+    /// Sends [`CLOSING_REQUEST`]: its response proves that the connection is open, and stray bytes show before it.
+    ClosingRequest,
 }
 
 /// What happened on one connection. `Default` is a connection without any events.
@@ -94,14 +108,24 @@ impl Exchange {
         }
     }
 
-    /// Adds a response; a final one takes the interim ones before it.
-    fn add(&mut self, mut response: Response) {
-        if response.is_final() {
-            response.interim = std::mem::take(&mut self.interim);
-            self.responses.push(response);
-        } else {
-            self.interim.push(response);
+    /// Receives once, and reads the responses that are complete, each by its own request. Returns false if nothing came
+    /// before the deadline.
+    pub fn receive(&mut self, connection: &mut Connection, deadline: Instant) -> bool {
+        if !connection.receive(deadline) {
+            return false;
         }
+        while self.malformed.is_none() {
+            match connection.next_response_to_sent() {
+                Ok(Some(mut response)) if response.is_final() => {
+                    response.interim = std::mem::take(&mut self.interim);
+                    self.responses.push(response);
+                }
+                Ok(Some(response)) => self.interim.push(response),
+                Ok(None) => break,
+                Err(error) => self.malformed = Some(error),
+            }
+        }
+        true
     }
 }
 
@@ -118,8 +142,8 @@ pub fn run_script(
     ending: Ending,
 ) -> io::Result<Exchange> {
     let exchange = Exchange { expected_responses, ..Exchange::default() };
-    let connection = Connection::connect(server, timeouts)?;
-    let mut run = ScriptRun { connection, timeouts, answered: 0, exchange };
+    let connection = Connection::connect(server, timeouts.response)?;
+    let mut run = ScriptRun { connection, timeouts, exchange };
     for step in script {
         run.step(step);
     }
@@ -132,8 +156,6 @@ pub fn run_script(
 struct ScriptRun {
     connection: Connection,
     timeouts: Timeouts,
-    /// The number of sent bytes up to the end of the last request line that has its final response.
-    answered: usize,
     /// The result; `sent`, `received` and `end` are set last.
     exchange: Exchange,
 }
@@ -188,7 +210,7 @@ impl ScriptRun {
     /// Sends the closing request, and waits for its response and for bytes behind it.
     fn send_closing_request(&mut self) {
         let expected = self.exchange.expected_responses;
-        self.connection.send(request::CLOSING_REQUEST.as_bytes());
+        self.connection.send(CLOSING_REQUEST.as_bytes());
         self.receive_until(self.timeouts.response, |exchange| exchange.responses.len() > expected);
         self.receive_for(self.timeouts.quiet);
         if self.exchange.responses.len() > expected {
@@ -206,30 +228,8 @@ impl ScriptRun {
         let deadline = Instant::now() + timeout;
         while !is_met(&self.exchange)
             && self.exchange.malformed.is_none()
-            && self.connection.receive(deadline)
-        {
-            self.read_responses();
-        }
-    }
-
-    /// Reads the responses that are complete, each by its own request.
-    fn read_responses(&mut self) {
-        loop {
-            // A response to anything but a request line is read like a response to GET.
-            let (request, len) =
-                request::first_request(&self.connection.sent[self.answered..]).unwrap_or_default();
-            match self.connection.next_response(request) {
-                Ok(Some(response)) => {
-                    self.answered += if response.is_final() { len } else { 0 };
-                    self.exchange.add(response);
-                }
-                Ok(None) => return,
-                Err(error) => {
-                    self.exchange.malformed = Some(error);
-                    return;
-                }
-            }
-        }
+            && self.exchange.receive(&mut self.connection, deadline)
+        {}
     }
 
     /// Returns what happened.
@@ -253,11 +253,11 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+    use crate::reader::RequestKind;
 
     const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     const GET: &str = "GET / HTTP/1.1\r\n\r\n";
-    const POST: &str = "POST / HTTP/1.1\r\n\r\n";
 
     /// Runs the script against a server that reads once before it sends each of `outputs`, and then closes.
     fn run(outputs: &[&str], script: &[Step], expected_responses: usize, ending: Ending) -> Exchange {
@@ -295,11 +295,8 @@ mod tests {
         let script = [send("HEAD / HTTP/1.1\r\n\r\nGET / HTTP/1.0\r\n\r\n")];
         let head = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n";
         let exchange = run(&[&format!("{head}{LAST}")], &script, 2, Ending::AwaitClose);
-        let kinds: Vec<_> = exchange.responses.iter().map(|response| response.request).collect();
-        assert_eq!(
-            (kinds[0].head, kinds[0].http10, kinds[1].head, kinds[1].http10),
-            (true, false, false, true)
-        );
+        let requests: Vec<_> = exchange.responses.iter().map(|response| response.request).collect();
+        assert_eq!(requests, [RequestKind::HEAD, RequestKind { head: false, http10: true }]);
         let body = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
         let exchange = run(&[body], &[send("HEAD / HTTP/1.1\r\n\r\n")], 1, Ending::AwaitClose);
         assert!(exchange.malformed.unwrap().contains("hello"));
@@ -307,7 +304,7 @@ mod tests {
 
     #[test]
     fn waits_for_interim_responses() {
-        let script = [send(POST), Step::AwaitContinue, send("x")];
+        let script = [send(GET), Step::AwaitContinue, send("x")];
         let interim = "HTTP/1.1 100 Continue\r\n\r\n";
         let exchange = run(&[interim, LAST], &script, 1, Ending::AwaitClose);
         assert_eq!((exchange.responses[0].interim[0].status, exchange.timed_out), (100, false));

@@ -1,14 +1,16 @@
-//! The command line of the suite: parses command_line, runs the cases with a progress bar, prints and writes the report.
+//! The command line of the suite: runs the cases, prints and writes the report.
 
 use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use http_test_suite::{Options, Report, Target, cases, duration, fixtures, run};
+use http_test_suite::exchange::Timeouts;
+use http_test_suite::{Options, Target, cases, duration, fixtures, run};
 
 /// Tests an HTTP/1.1 server for conformance by the bytes that it sends.
 ///
@@ -74,25 +76,22 @@ fn main() -> ExitCode {
     }
 }
 
-impl CommandLine {
-    /// The options of the run.
-    fn options(&self) -> Options {
-        Options { only: self.only.clone(), jobs: self.jobs, timeout: self.timeout, ..Options::default() }
-    }
-}
-
-/// Does what the command_line ask for. Returns false if the server fails a required case.
+/// Does what the command line asks for. Returns false if the server fails a required case.
 fn execute(command_line: &CommandLine) -> Result<bool, Box<dyn Error>> {
     if let Some(Command::Fixtures { dir }) = &command_line.command {
         fixtures::write(dir)
             .map_err(|error| format!("cannot write the fixtures to {}: {error}", dir.display()))?;
         return Ok(true);
     }
+    let timeouts = Timeouts { response: command_line.timeout, ..Timeouts::default() };
+    let (only, jobs) = (command_line.only.clone(), command_line.jobs);
+    let options = Options { only, jobs, timeouts, ..Options::default() };
     if command_line.list {
-        print(&list(&command_line.options()))?;
+        print(&list(&options))?;
         return Ok(true);
     }
-    let report = test(command_line)?;
+    let echo = command_line.echo.as_deref().map(resolve).transpose()?;
+    let report = run(&Target { server: resolve(&command_line.server)?, echo }, &options)?;
     if report.outcomes.is_empty() {
         return Err("no case has an id that begins with the value of --only; --list shows them".into());
     }
@@ -104,14 +103,10 @@ fn execute(command_line: &CommandLine) -> Result<bool, Box<dyn Error>> {
     Ok(report.passes(command_line.strict))
 }
 
-/// Runs the cases.
-fn test(command_line: &CommandLine) -> Result<Report, Box<dyn Error>> {
-    let server = &command_line.server;
-    let mut target = Target::new(server).map_err(|error| format!("cannot resolve {server}: {error}"))?;
-    if let Some(echo) = &command_line.echo {
-        target = target.with_echo(echo).map_err(|error| format!("cannot resolve {echo}: {error}"))?;
-    }
-    Ok(run(&target, &command_line.options())?)
+/// The first address of a `HOST:PORT`.
+fn resolve(server: &str) -> Result<SocketAddr, String> {
+    let addresses = server.to_socket_addrs().map_err(|error| format!("cannot resolve {server}: {error}"));
+    addresses?.next().ok_or_else(|| format!("cannot resolve {server}: the name has no address"))
 }
 
 /// The chosen cases, one a line.

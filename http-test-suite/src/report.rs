@@ -110,11 +110,6 @@ impl Outcome {
             milliseconds: time.as_millis().try_into().unwrap_or(u64::MAX),
         }
     }
-
-    /// Whether the case failed.
-    pub fn is_failed(&self) -> bool {
-        matches!(self.verdict, Verdict::Failed { .. })
-    }
 }
 
 impl Report {
@@ -129,12 +124,7 @@ impl Report {
 
     /// The cases that failed.
     pub fn failures(&self) -> impl Iterator<Item = &Outcome> {
-        self.outcomes.iter().filter(|outcome| outcome.is_failed())
-    }
-
-    /// The number of cases by verdict.
-    pub fn counts(&self) -> Counts {
-        Counts::of(&self.outcomes)
+        self.outcomes.iter().filter(|outcome| matches!(outcome.verdict, Verdict::Failed { .. }))
     }
 
     /// The number of cases of this level by verdict.
@@ -149,22 +139,6 @@ impl Report {
     /// Never in practice: the types have no maps, and no numbers that JSON cannot hold.
     pub fn json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self)
-    }
-
-    /// How many cases were skipped for which reason.
-    fn reasons_to_skip(&self) -> BTreeMap<&str, usize> {
-        let mut reasons = BTreeMap::new();
-        for outcome in &self.outcomes {
-            if let Verdict::Skipped { why } = &outcome.verdict {
-                *reasons.entry(why.as_str()).or_default() += 1;
-            }
-        }
-        reasons
-    }
-
-    /// Groups the outcomes by heading; they are already in the order of the headings.
-    fn by_heading(&self) -> impl Iterator<Item = (&str, &[Outcome])> {
-        self.outcomes.chunk_by(|a, b| a.heading == b.heading).map(|group| (group[0].heading.as_str(), group))
     }
 }
 
@@ -191,15 +165,22 @@ impl fmt::Display for Report {
         }
         let width = self.outcomes.iter().map(|outcome| outcome.heading.chars().count()).max().unwrap_or(0);
         writeln!(f, "{:width$}  passed  failed  skipped", "")?;
-        for (heading, outcomes) in self.by_heading() {
-            let Counts { passed, failed, skipped } = Counts::of(outcomes);
-            writeln!(f, "{heading:width$}  {passed:6}  {failed:6}  {skipped:7}")?;
+        // The outcomes are in the order of the headings.
+        for section in self.outcomes.chunk_by(|a, b| a.heading == b.heading) {
+            let Counts { passed, failed, skipped } = Counts::of(section);
+            writeln!(f, "{:width$}  {passed:6}  {failed:6}  {skipped:7}", section[0].heading)?;
         }
         writeln!(f)?;
-        for (why, count) in self.reasons_to_skip() {
+        let mut skipped = BTreeMap::<&str, usize>::new();
+        for outcome in &self.outcomes {
+            if let Verdict::Skipped { why } = &outcome.verdict {
+                *skipped.entry(why).or_default() += 1;
+            }
+        }
+        for (why, count) in skipped {
             writeln!(f, "{count} skipped: {why}")?;
         }
-        let Counts { passed, failed, skipped } = self.counts();
+        let Counts { passed, failed, skipped } = Counts::of(&self.outcomes);
         write!(f, "{passed} passed, {failed} failed, {skipped} skipped")
     }
 }

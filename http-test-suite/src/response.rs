@@ -126,11 +126,6 @@ impl ResponseCollector {
         Ok(is_complete.then(|| self.response(request)))
     }
 
-    /// Whether a response has begun and is not complete.
-    pub fn is_inside(&self) -> bool {
-        self.len > 0
-    }
-
     /// Makes the response that the reader has just completed.
     fn response(&mut self, request: RequestKind) -> Response {
         let reader = &self.reader;

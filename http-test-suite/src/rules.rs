@@ -69,6 +69,11 @@ pub fn violation(exchange: &Exchange) -> Option<String> {
     broken.or_else(|| smuggled(exchange)).or_else(|| surplus(exchange)).or_else(|| close_not_kept(exchange))
 }
 
+/// Returns `error()` unless the condition `holds`.
+pub(crate) fn ensure(holds: bool, error: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(error()) }
+}
+
 /// Whether the response has no header of this name.
 fn lacks(response: &Response, name: &str) -> bool {
     response.header(name).is_none()

@@ -73,20 +73,10 @@ fn completes_a_request_with_complete() {
 
 #[test]
 fn sends_in_pieces() {
-    let request = r"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-    for pieces in ["3", "1,2", "1,1,1,1"] {
-        let output = run(
-            &["--explain", "--pause", "1ms", "--pieces", pieces, request],
-            "",
-            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-            RESPONSE,
-        );
+    let (request, sent) = (r"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    for (pieces, lengths) in [("3", "[9, 9, 9]"), ("1,2", "[1, 2, 24]")] {
+        let output = run(&["--explain", "--pause", "1ms", "--pieces", pieces, request], "", sent, RESPONSE);
         let text = String::from_utf8(output.stdout).unwrap();
-        let lengths = match pieces {
-            "3" => "[9, 9, 9]",
-            "1,2" => "[1, 2, 24]",
-            _ => "[1, 1, 1, 1, 23]",
-        };
         assert!(text.starts_with(&format!("sent 27 of 27 bytes in pieces of {lengths}\n")), "{text}");
     }
 }
@@ -111,10 +101,10 @@ fn explains_responses() {
 
 #[test]
 fn says_when_a_response_is_wrong_or_missing() {
-    check(&["GET / HTTP/1.1"], "", "GET / HTTP/1.1", "", 1);
-    check(&["GET / HTTP/1.1"], "", "GET / HTTP/1.1", "hello", 1);
-    check(&["GET / HTTP/1.1"], "", "GET / HTTP/1.1", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", 1);
-    check(&["GET / HTTP/1.1"], "", "GET / HTTP/1.1", "HTTP/1.1 204 No\r\n\r\nstray", 1);
+    let short = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab";
+    for response in ["", "hello", short, "HTTP/1.1 204 No\r\n\r\nstray"] {
+        check(&["GET / HTTP/1.1"], "", "GET / HTTP/1.1", response, 1);
+    }
     let two = r"GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n";
     check(&[two], "", "GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n", RESPONSE, 1);
 }
@@ -122,14 +112,17 @@ fn says_when_a_response_is_wrong_or_missing() {
 #[test]
 fn rejects_wrong_usage() {
     let closed_port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let port = closed_port.as_str();
     for arguments in [
-        &["127.0.0.1", closed_port.as_str(), "GET / HTTP/1.1"][..],
-        &["127.0.0.1", "x", "GET / HTTP/1.1"],
-        &["127.0.0.1", closed_port.as_str(), r"\q"],
-        &["127.0.0.1", closed_port.as_str(), "--pieces", "0", "a"],
-        &["127.0.0.1", closed_port.as_str(), "--file", "/does/not/exist"],
+        &[port, "GET / HTTP/1.1"][..],
+        &["x", "GET / HTTP/1.1"],
+        &[port, r"\q"],
+        &[port, "--pieces", "0", "a"],
+        &[port, "--pieces", "1,", "a"],
+        &[port, "--file", "/does/not/exist"],
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_send-to-server")).args(arguments).output().unwrap();
+        let mut program = Command::new(env!("CARGO_BIN_EXE_send-to-server"));
+        let output = program.arg("127.0.0.1").args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
 }

@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn every_case_sends_something_and_expects_something() {
         for case in all().iter().flat_map(|section| &section.cases) {
-            assert!(!case.expectations().is_empty(), "{case:?} expects nothing");
+            assert!(!case.expectations.is_empty(), "{case:?} expects nothing");
             assert!(!case.sends_nothing(), "{case:?} has no script");
             let sentence =
                 case.requirement.starts_with(char::is_uppercase) && !case.requirement.ends_with('.');

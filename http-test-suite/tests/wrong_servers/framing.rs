@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use http_test_suite::cases;
 use http_test_suite::fixtures::SMUGGLED;
+use http_test_suite::report::Outcome;
 
-use super::server::{DATE, TIMEOUT, VALIDATORS, listen, run_cases};
+use super::server::{DATE, TIMEOUT, VALIDATORS, listen, run_cases, search};
 
 /// A server that finds the end of a request wrongly. The functions get unread text, and return `None` if it is incomplete.
 #[derive(Clone, Copy)]
@@ -114,29 +115,11 @@ const PARSERS: [WrongParser; 10] = [
 fn every_smuggled_request_is_served_by_a_wrong_parser() {
     let section = cases::all().iter().find(|section| section.prefix == "smuggling").unwrap();
     let smuggling = section.cases.iter().filter(|case| !case.requirement.ends_with("frames nothing"));
-    let mut missing: Vec<String> = smuggling.map(|case| case.id.clone()).collect();
-    // Which parsers have served a smuggled request.
-    let mut has_served = [false; PARSERS.len()];
-    // A busy machine may delay the one server that a case needs, so the second timeout is long.
-    for timeout in [TIMEOUT, TIMEOUT * 16] {
-        let served: Vec<Vec<String>> = thread::scope(|scope| {
-            let runs = PARSERS.map(|parser| {
-                scope.spawn({
-                    let ids = &missing;
-                    move || parser.serves(ids, timeout)
-                })
-            });
-            runs.into_iter().map(|run| run.join().unwrap()).collect()
-        });
-        served.iter().zip(&mut has_served).for_each(|(ids, has_served)| *has_served |= !ids.is_empty());
-        missing.retain(|id| !served.iter().flatten().any(|served| served == id));
-        if missing.is_empty() {
-            break;
-        }
+    let ids = smuggling.map(|case| case.id.clone()).collect();
+    let served = search(&PARSERS, ids, TIMEOUT, WrongParser::serves);
+    for (parser, served) in PARSERS.iter().zip(served) {
+        assert!(!served.is_empty(), "no case smuggles a request past a server that {}", parser.name);
     }
-    assert!(missing.is_empty(), "no wrong parser serves the smuggled requests of {missing:?}");
-    let idle: Vec<_> = PARSERS.iter().zip(has_served).filter(|(_, has_served)| !has_served).collect();
-    assert!(idle.is_empty(), "no case smuggles a request past {:?}", idle[0].0.name);
 }
 
 /// Serves every request that the parser finds.
@@ -144,8 +127,8 @@ fn serve(mut stream: TcpStream, parser: WrongParser) {
     let (mut unread, mut buffer) = (String::new(), [0; 64 * 1024]);
     while let Ok(count @ 1..) = stream.read(&mut buffer) {
         // One character for each byte, so that lengths are right; the values of bytes beyond ASCII do not matter.
-        unread
-            .extend(buffer[..count].iter().map(|&byte| if byte.is_ascii() { char::from(byte) } else { '?' }));
+        let character = |&byte: &u8| if byte.is_ascii() { char::from(byte) } else { '?' };
+        unread.extend(buffer[..count].iter().map(character));
         while let Some((response, read)) = parser.request(&unread) {
             unread.drain(..read);
             if stream.write_all(response.as_bytes()).is_err() {
@@ -161,9 +144,8 @@ impl WrongParser {
     fn serves(self, ids: &[String], timeout: Duration) -> Vec<String> {
         let server = listen(move |stream| serve(stream, self));
         let report = run_cases(server, ids, timeout, 16);
-        let served =
-            report.failures().filter(|outcome| outcome.received.join("").contains(SMUGGLED.trim_end()));
-        served.map(|outcome| outcome.id.clone()).collect()
+        let is_served = |outcome: &&Outcome| outcome.received.join("").contains(SMUGGLED.trim_end());
+        report.failures().filter(is_served).map(|outcome| outcome.id.clone()).collect()
     }
 
     /// The response to the request at the start of `text`, and the length of the request; `None` if it is incomplete.

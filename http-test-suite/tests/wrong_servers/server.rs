@@ -1,10 +1,11 @@
 //! The wrong servers: listening, finding requests, and running cases against them.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
+use http_test_suite::exchange::Timeouts;
 use http_test_suite::report::{Outcome, Verdict};
 use http_test_suite::{Options, Report, Target, cases, run};
 
@@ -22,38 +23,16 @@ pub const TIMEOUT: Duration = Duration::from_millis(250);
 pub struct WrongServer {
     /// What is wrong with it.
     pub name: &'static str,
-    /// The bytes that end a head: an empty line, or nothing if it responds to any bytes.
-    pub end_of_head: &'static [u8],
     /// Makes the response to a head. An empty response stands for a server that never responds and never closes.
     pub respond: fn(head: &str) -> String,
+    /// Whether it responds to any bytes, without waiting for the empty line that ends a head.
+    pub is_hasty: bool,
     /// Whether it closes after the first response, even with unread bytes. Otherwise it takes the bytes behind a head for
     /// the next head, until the client closes.
     pub closes: bool,
 }
 
 impl WrongServer {
-    /// Finds the end of the first head in the unread bytes, the first of which were `searched` before.
-    fn end_of_head(self, unread: &[u8], searched: usize) -> Option<usize> {
-        let len = self.end_of_head.len();
-        if len == 0 {
-            return Some(unread.len()).filter(|&end| end > 0);
-        }
-        // Without optimisation, `contains` is much faster than `windows`, and large bodies have few lines.
-        let starts = (searched..unread.len()).step_by(4096);
-        let mut pieces =
-            starts.map(|start| (start, &unread[start..unread.len().min(start + 4096 + len - 1)]));
-        pieces.find_map(|(start, piece)| {
-            let is_end = |bytes: &[u8]| bytes == self.end_of_head;
-            let at = piece.contains(&b'\n').then(|| piece.windows(len).position(is_end)).flatten();
-            at.map(|at| start + at + len)
-        })
-    }
-
-    /// Whether the server never responds and never closes.
-    fn is_silent(self) -> bool {
-        (self.respond)("").is_empty()
-    }
-
     /// Starts the server on a port of its own.
     pub fn start(self) -> SocketAddr {
         listen(move |stream| self.serve(stream))
@@ -61,20 +40,26 @@ impl WrongServer {
 
     /// Serves one connection.
     fn serve(self, mut stream: TcpStream) {
-        let (mut unread, mut searched, mut buffer) = (Vec::new(), 0, [0; 64 * 1024]);
-        while let Ok(count @ 1..) = stream.read(&mut buffer) {
-            unread.extend_from_slice(&buffer[..count]);
-            while let Some(end) = self.end_of_head(&unread, searched) {
-                let head: Vec<u8> = unread.drain(..end).collect();
-                searched = 0;
+        let (mut reader, mut head) = (BufReader::new(stream.try_clone().unwrap()), Vec::new());
+        // Without optimisation, `read_until` finds the end of a long body much faster than any code here.
+        let mut read = |head: &mut Vec<u8>| match self.is_hasty {
+            true => reader.fill_buf().map(<[u8]>::to_vec).map(|bytes| {
+                reader.consume(bytes.len());
+                head.extend(&bytes);
+                bytes.len()
+            }),
+            false => reader.read_until(b'\n', head),
+        };
+        while let Ok(1..) = read(&mut head) {
+            if self.is_hasty || head.ends_with(b"\r\n\r\n") {
                 let response = (self.respond)(String::from_utf8_lossy(&head).trim_start());
                 if stream.write_all(response.as_bytes()).is_err() || self.closes {
                     return;
                 }
+                head.clear();
             }
-            searched = unread.len().saturating_sub(3);
         }
-        if self.is_silent() {
+        if (self.respond)("").is_empty() {
             // Does not close though the client has, until every test has ended.
             thread::park();
         }
@@ -96,14 +81,37 @@ pub fn listen(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr 
 
 /// Runs these cases against the server, whatever it offers, so many at the same time.
 pub fn run_cases(server: SocketAddr, ids: &[String], timeout: Duration, jobs: usize) -> Report {
-    let (only, quiet) = (ids.to_vec(), Duration::from_millis(30));
-    run(&Target::new(server).unwrap(), &Options { only, jobs, timeout, quiet, probe: false }).unwrap()
+    let (only, timeouts) = (ids.to_vec(), Timeouts { response: timeout, quiet: Duration::from_millis(30) });
+    run(&Target { server, echo: None }, &Options { only, jobs, timeouts, probe: false }).unwrap()
 }
 
 /// The ids of all cases whose id begins with `prefix`.
 pub fn ids(prefix: &str) -> Vec<String> {
     let cases = cases::all().iter().flat_map(|section| &section.cases);
     cases.map(|case| case.id.clone()).filter(|id| id.starts_with(prefix)).collect()
+}
+
+/// Returns, for each server, which of the cases `find` returns for it; the servers run at the same time. Panics if no
+/// server returns a case, even with a long second timeout: a busy machine may delay the one server that a case needs.
+pub fn search<S: Copy + Send + Sync>(
+    servers: &[S],
+    mut ids: Vec<String>,
+    timeout: Duration,
+    find: impl Fn(S, &[String], Duration) -> Vec<String> + Sync,
+) -> Vec<Vec<String>> {
+    let mut found: Vec<Vec<String>> = servers.iter().map(|_| Vec::new()).collect();
+    for timeout in [timeout, TIMEOUT * 16] {
+        thread::scope(|scope| {
+            for (found, server) in found.iter_mut().zip(servers) {
+                scope.spawn(|| found.extend(find(*server, &ids, timeout)));
+            }
+        });
+        ids.retain(|id| !found.iter().flatten().any(|found| found == id));
+        if ids.is_empty() {
+            return found;
+        }
+    }
+    panic!("no wrong server makes these cases fail: {ids:?}");
 }
 
 /// The outcomes of the cases that passed.

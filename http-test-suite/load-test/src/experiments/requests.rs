@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use http_test_suite::connection::Timeouts;
-use http_test_suite::exchange::{Ending, Step, run_script};
+use http_test_suite::exchange::{Ending, Step, Timeouts, run_script};
 use http_test_suite::request::{Request, get, head};
 use http_test_suite::response::Response;
 

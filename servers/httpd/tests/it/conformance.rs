@@ -19,7 +19,7 @@ http_testing::both_engines! {
         fixtures::write(root.path()).unwrap();
         let files = program::serve_root(kind, root.path(), &[]);
         let echo = InProcessServer::start(kind.engine(), settings(), echo::echo);
-        let target = Target::new(files.address()).unwrap().with_echo(echo.address).unwrap();
+        let target = Target { server: files.address(), echo: Some(echo.address) };
         let report = run(&target, &Options { jobs: 16, ..Options::default() }).unwrap();
         let passed = |outcome: &Outcome| outcome.verdict == Verdict::Passed;
         assert!(report.outcomes.iter().all(passed), "{report}");
