@@ -91,16 +91,16 @@ mod tests {
     use super::*;
     use crate::reader::RequestKind;
 
+    /// Reads the parts; expects the offset and bytes of each, or this error.
     fn check(headers: &str, content: &str, expected: Result<&[(usize, &str)], &str>) {
-        let response =
-            format!("HTTP/1.1 206 \r\n{headers}\r\nContent-Length: {}\r\n\r\n{content}", content.len());
-        let response = Response::read(response.as_bytes(), RequestKind::GET, true).unwrap().unwrap();
+        let len = content.len();
+        let input = format!("HTTP/1.1 206 \r\n{headers}\r\nContent-Length: {len}\r\n\r\n{content}");
+        let response = Response::read(input.as_bytes(), RequestKind::GET, true).unwrap().unwrap();
         match (parts(&response), expected) {
             (Ok(parts), Ok(expected)) => {
-                let actual: Vec<_> = parts.iter().map(|part| (part.first, part.bytes.as_slice())).collect();
-                let expected: Vec<_> =
-                    expected.iter().map(|(first, text)| (*first, text.as_bytes())).collect();
-                assert_eq!(actual, expected);
+                let text = |part: BodyPart| (part.first, String::from_utf8(part.bytes).unwrap());
+                let expected = expected.iter().map(|(first, text)| (*first, String::from(*text)));
+                assert!(parts.into_iter().map(text).eq(expected), "{input}");
             }
             (Err(why), Err(expected)) => assert!(why.contains(expected), "{why}, not {expected}"),
             (actual, expected) => panic!("{actual:?}, not {expected:?}"),

@@ -53,14 +53,8 @@ pub struct Connection {
     pub is_write_reset: bool,
 }
 
-/// What the receiving thread passes on.
-#[derive(Debug)]
-enum Arrival {
-    /// Received bytes, at least one.
-    Bytes(Vec<u8>),
-    /// The end of the connection, after all bytes.
-    End(ConnectionEnd),
-}
+/// What the receiving thread passes on: received bytes, at least one; or, after all bytes, the end of the connection.
+type Arrival = Result<Vec<u8>, ConnectionEnd>;
 
 impl Connection {
     /// Connects to the server. `timeout` is that for connecting and for a write.
@@ -120,8 +114,8 @@ impl Connection {
             return false;
         }
         match self.arrivals.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(Arrival::Bytes(bytes)) => self.received.extend(bytes),
-            Ok(Arrival::End(end)) => self.end = end,
+            Ok(Ok(bytes)) => self.received.extend(bytes),
+            Ok(Err(end)) => self.end = end,
             Err(_) => return false,
         }
         true
@@ -178,12 +172,12 @@ fn receive_all(mut stream: TcpStream, arrivals: &Sender<Arrival>) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let arrival = match stream.read(&mut buffer) {
-            Ok(0) => Arrival::End(ConnectionEnd::Closed),
-            Ok(count) => Arrival::Bytes(buffer[..count].to_vec()),
+            Ok(0) => Err(ConnectionEnd::Closed),
+            Ok(count) => Ok(buffer[..count].to_vec()),
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(_) => Arrival::End(ConnectionEnd::Reset),
+            Err(_) => Err(ConnectionEnd::Reset),
         };
-        let is_end = matches!(arrival, Arrival::End(_));
+        let is_end = arrival.is_err();
         if arrivals.send(arrival).is_err() || is_end {
             return;
         }

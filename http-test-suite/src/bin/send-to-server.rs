@@ -265,16 +265,10 @@ fn expected_responses(request: &[u8]) -> usize {
 
 /// Adds what a request lacks. The body stays unchanged.
 fn complete(request: &[u8], host: &str, port: u16) -> Vec<u8> {
-    let (mut head, mut rest) = (Vec::new(), request);
-    while !rest.is_empty() {
-        let end = rest.iter().position(|&byte| byte == b'\n').map_or(rest.len(), |at| at + 1);
-        let line = rest[..end].trim_ascii_end();
-        rest = &rest[end..];
-        if line.is_empty() {
-            break;
-        }
-        head.push(line.to_vec());
-    }
+    let mut lines = request.split_inclusive(|&byte| byte == b'\n');
+    let head = lines.by_ref().map(|line| line.trim_ascii_end().to_vec()).take_while(|line| !line.is_empty());
+    let mut head: Vec<Vec<u8>> = head.collect();
+    let body = lines.collect::<Vec<_>>().concat();
     let has = |name: &str| {
         head.iter().skip(1).any(|line| {
             line.split(|&byte| byte == b':').next().is_some_and(|n| n.eq_ignore_ascii_case(name.as_bytes()))
@@ -282,12 +276,10 @@ fn complete(request: &[u8], host: &str, port: u16) -> Vec<u8> {
     };
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     let host = (!has("Host")).then(|| format!("Host: {host}:{port}"));
-    let framed = rest.is_empty() || has("Content-Length") || has("Transfer-Encoding");
-    let length = (!framed).then(|| format!("Content-Length: {}", rest.len()));
+    let framed = body.is_empty() || has("Content-Length") || has("Transfer-Encoding");
+    let length = (!framed).then(|| format!("Content-Length: {}", body.len()));
     head.extend([host, length].into_iter().flatten().map(String::into_bytes));
-    let mut whole = [head.join(&b"\r\n"[..]), b"\r\n\r\n".to_vec()].concat();
-    whole.extend(rest);
-    whole
+    [head.join(&b"\r\n"[..]), b"\r\n\r\n".to_vec(), body].concat()
 }
 
 /// Replaces the escapes in `text` with the bytes that they stand for.

@@ -21,8 +21,8 @@ struct WrongParser {
     name: &'static str,
     /// Finds the end of the head.
     head: fn(&str) -> Option<usize>,
-    /// Finds out from the head how the body ends.
-    framing: fn(&str) -> RequestFraming,
+    /// Finds the length of the body in the head; `None` stands for a chunked body.
+    length: fn(&str) -> Option<usize>,
     /// Finds the end of a line between chunks.
     chunk_line: fn(&str) -> Option<usize>,
     /// Finds the end of what separates a chunk's data from the next size.
@@ -31,20 +31,13 @@ struct WrongParser {
     trailers: bool,
 }
 
-/// How the body of a request ends.
-enum RequestFraming {
-    Length(usize),
-    Chunked,
-}
-
 /// The base of all servers. Its only fault is to use the first Content-Length, and to decode chunks only without it.
 const PLAIN: WrongParser = WrongParser {
     name: "goes by Content-Length, then by Transfer-Encoding",
     head: |text| through(text, "\r\n\r\n"),
-    framing: |head| match length(head.split("\r\n").find(|line| line.starts_with("Content-Length:"))) {
-        Some(length) => RequestFraming::Length(length),
-        None if head.contains("Transfer-Encoding: chunked") => RequestFraming::Chunked,
-        None => RequestFraming::Length(0),
+    length: |head| match number(head.split("\r\n").find(|line| line.starts_with("Content-Length:"))) {
+        None if head.contains("Transfer-Encoding: chunked") => None,
+        length => Some(length.unwrap_or(0)),
     },
     chunk_line: |text| through(text, "\r\n"),
     behind_data: |_| Some(2),
@@ -54,28 +47,25 @@ const PLAIN: WrongParser = WrongParser {
 /// The servers.
 const PARSERS: [WrongParser; 10] = [
     PLAIN,
-    WrongParser { name: "forgets that there is a body", framing: |_| RequestFraming::Length(0), ..PLAIN },
+    WrongParser { name: "forgets that there is a body", length: |_| Some(0), ..PLAIN },
     WrongParser {
         name: "goes by the last line that is somehow a length",
-        framing: |head| {
-            RequestFraming::Length(length(lines_named(head, "contentlength").last()).unwrap_or(0))
-        },
+        length: |head| Some(number(lines_named(head, "contentlength").last()).unwrap_or(0)),
         ..PLAIN
     },
     WrongParser {
         name: "decodes whatever somehow mentions chunked",
-        framing: |head| {
-            let mentioned =
-                lines_named(head, "transferencoding").next().is_some() && head.contains("chunked");
-            if mentioned { RequestFraming::Chunked } else { RequestFraming::Length(0) }
+        length: |head| match lines_named(head, "transferencoding").next() {
+            Some(_) if head.contains("chunked") => None,
+            _ => Some(0),
         },
         ..PLAIN
     },
     WrongParser {
         name: "reads a length as C does: octal behind a zero",
-        framing: |head| {
-            let line = head.split("\r\n").find_map(|line| line.strip_prefix("Content-Length: 0"));
-            RequestFraming::Length(line.map_or(0, |digits| usize::from_str_radix(digits, 8).unwrap_or(0)))
+        length: |head| {
+            let digits = head.split("\r\n").find_map(|line| line.strip_prefix("Content-Length: 0"));
+            Some(digits.and_then(|digits| usize::from_str_radix(digits, 8).ok()).unwrap_or(0))
         },
         ..PLAIN
     },
@@ -152,10 +142,7 @@ impl WrongParser {
     fn request(&self, text: &str) -> Option<(String, usize)> {
         let end = (self.head)(text)?;
         let (head, rest) = text.split_at(end);
-        let content = match (self.framing)(head) {
-            RequestFraming::Length(length) => length,
-            RequestFraming::Chunked => self.chunks(rest)?,
-        };
+        let content = (self.length)(head).or_else(|| self.chunks(rest))?;
         rest.get(..content)?;
         let found =
             if head.trim_start().starts_with("GET /smuggled.txt HTTP/1.1\r\n") { SMUGGLED } else { "hello" };
@@ -202,7 +189,7 @@ fn lines_named<'a>(head: &'a str, name: &'static str) -> impl Iterator<Item = &'
     })
 }
 
-/// The digits behind the colon.
-fn length(line: Option<&str>) -> Option<usize> {
+/// The number behind the colon.
+fn number(line: Option<&str>) -> Option<usize> {
     line?.split(':').nth(1)?.trim().parse().ok()
 }
