@@ -51,15 +51,16 @@ fn once<'r>(response: &'r Response, name: &str) -> Result<&'r str, String> {
 
 /// Checks the status line, and the white space in each header line.
 fn check_lines(response: &Response) -> Result<(), String> {
+    let Response { version, status, reason, headers, head, .. } = response;
     let is_printable = |c: char| (' '..='~').contains(&c);
-    let is_valid = response.version == (1, 1) && response.reason.chars().all(is_printable);
-    ensure(is_valid, || format!("status line of {}", response.describe()))?;
+    ensure(*version == (1, 1) && reason.chars().all(is_printable), || {
+        format!("status line of {}", response.describe())
+    })?;
+    let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let exact = format!("HTTP/1.1 {status} {reason}\r\n{lines}\r\n");
     // Each byte beyond ASCII is one character.
-    let len = |text: &str| text.chars().count();
-    let lines = response.headers.iter().map(|(name, value)| len(name) + ": ".len() + len(value) + 2);
-    let status_line = "HTTP/1.1 200 \r\n".len() + response.reason.len();
-    ensure(status_line + lines.sum::<usize>() + 2 == response.head.len(), || {
-        format!("white space in a header line: {}", response.head.escape_ascii())
+    ensure(exact.chars().eq(head.iter().map(|&byte| char::from(byte))), || {
+        format!("white space in a header line: {}", head.escape_ascii())
     })
 }
 
