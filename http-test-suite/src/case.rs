@@ -294,7 +294,7 @@ fn rfc_section(id: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expect::{closes, nth, same_as_get, status};
+    use crate::expect::{closes, not_served, nth, same_as_get, status, stays_open};
     use crate::request::{get, head};
 
     #[test]
@@ -312,6 +312,8 @@ mod tests {
     fn takes_count_and_ending_from_expectations() {
         let case = must("9112/1/1", "x").expect([status(200), nth(2, status(200)), closes()]);
         assert_eq!((case.expected_responses(), case.ending()), (3, Ending::AwaitClose));
+        let case = must("9112/1/1", "x").expect([stays_open(), not_served()]);
+        assert_eq!((case.expected_responses(), case.ending()), (1, Ending::ClosingRequest));
     }
 
     #[test]

@@ -96,7 +96,7 @@ fn execute(command_line: &CommandLine) -> Result<bool, Box<dyn Error>> {
         return Err("no case has an id that begins with the value of --only; --list shows them".into());
     }
     if let Some(file) = &command_line.json {
-        fs::write(file, report.json()?)
+        fs::write(file, serde_json::to_string_pretty(&report)?)
             .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     }
     print(&format!("{report}\n"))?;

@@ -1,6 +1,6 @@
 //! The wrong servers: listening, finding requests, and running cases against them.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
@@ -43,11 +43,10 @@ impl WrongServer {
         let (mut reader, mut head) = (BufReader::new(stream.try_clone().unwrap()), Vec::new());
         // Without optimisation, `read_until` finds the end of a long body much faster than any code here.
         let mut read = |head: &mut Vec<u8>| match self.is_hasty {
-            true => reader.fill_buf().map(<[u8]>::to_vec).map(|bytes| {
-                reader.consume(bytes.len());
-                head.extend(&bytes);
-                bytes.len()
-            }),
+            true => {
+                head.resize(64 * 1024, 0);
+                reader.read(head).inspect(|&count| head.truncate(count))
+            }
             false => reader.read_until(b'\n', head),
         };
         while let Ok(1..) = read(&mut head) {
