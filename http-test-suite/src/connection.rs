@@ -9,7 +9,6 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::reader::RequestKind;
 use crate::request::first_request;
 use crate::response::{Response, ResponseCollector};
 
@@ -121,35 +120,22 @@ impl Connection {
         true
     }
 
-    /// Returns the next response, interim or final, in the bytes received so far; `None` if it is not complete. `request`
-    /// is the request that it belongs to.
+    /// Returns the next response, interim or final, in the bytes received so far; `None` if it is not complete. It is read
+    /// as the response to the first request line sent that has no final response; without one, as that to a GET.
     ///
     /// # Errors
     ///
     /// Describes what is wrong with the bytes, or says that the connection ended inside the response.
-    pub fn next_response(&mut self, request: RequestKind) -> Result<Option<Response>, String> {
+    pub fn next_response(&mut self) -> Result<Option<Response>, String> {
+        let (request, request_len) = first_request(&self.sent[self.answered..]).unwrap_or_default();
         let (len, mut response) = self.responses.take(&self.received[self.taken..], request)?;
         self.taken += len;
         if response.is_none() && self.end != ConnectionEnd::Open {
             response = self.responses.end(request)?;
         }
-        if response.is_some() {
+        if let Some(response) = &response {
             self.complete = self.taken;
-        }
-        Ok(response)
-    }
-
-    /// Like [`next_response`](Connection::next_response), but finds the request in the bytes sent: the first request line
-    /// without a final response. A response to anything else is read like a response to GET.
-    ///
-    /// # Errors
-    ///
-    /// Those of `next_response`.
-    pub fn next_response_to_sent(&mut self) -> Result<Option<Response>, String> {
-        let (request, len) = first_request(&self.sent[self.answered..]).unwrap_or_default();
-        let response = self.next_response(request)?;
-        if response.as_ref().is_some_and(Response::is_final) {
-            self.answered += len;
+            self.answered += if response.is_final() { request_len } else { 0 };
         }
         Ok(response)
     }
@@ -236,18 +222,10 @@ mod tests {
         server.write_all(&request).unwrap();
         drop(server);
         receive_to_the_end(&mut connection);
-<<<<<<< HEAD
-        let mut status =
-            || connection.next_response(RequestKind::GET).unwrap().map(|response| response.status);
-        assert_eq!([status(), status(), status()], [Some(204), Some(200), None]);
-        assert!(connection.unread().is_empty());
-=======
         for expected in [Some(204), Some(200), None] {
-            let response = connection.next_response(RequestKind::GET).unwrap();
+            let response = connection.next_response().unwrap();
             assert_eq!(response.map(|response| response.status), expected);
         }
-        connection.forget_responses();
-        assert!(connection.unread().is_empty() && connection.received.is_empty());
->>>>>>> 3b89ad1 (http-test-suite: say less things twice)
+        assert!(connection.unread().is_empty());
     }
 }

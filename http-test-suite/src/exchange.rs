@@ -115,7 +115,7 @@ impl Exchange {
             return false;
         }
         while self.malformed.is_none() {
-            match connection.next_response_to_sent() {
+            match connection.next_response() {
                 Ok(Some(mut response)) if response.is_final() => {
                     response.interim = std::mem::take(&mut self.interim);
                     self.responses.push(response);

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use http_test_suite::case::Level;
+use http_test_suite::exchange::Timeouts;
 use http_test_suite::{Options, Target};
 
 use crate::report::{Metric, Sample};
@@ -66,7 +67,8 @@ fn parse_ab(output: &str, cpu_seconds: f64) -> Option<Sample> {
 ///
 /// If no connection can be made to begin with.
 pub(super) fn run_conformance_suite(server: SocketAddr) -> io::Result<Sample> {
-    let options = Options { timeout: SUITE_TIMEOUT, ..Options::default() };
+    let timeouts = Timeouts { response: SUITE_TIMEOUT, ..Timeouts::default() };
+    let options = Options { timeouts, ..Options::default() };
     let report = http_test_suite::run(&Target { server, echo: None }, &options)?;
     let mut values = BTreeMap::new();
     for (level, met, total) in [

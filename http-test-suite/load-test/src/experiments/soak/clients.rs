@@ -12,8 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use http_test_suite::case::{Case, must};
-use http_test_suite::connection::Timeouts;
-use http_test_suite::exchange::{Ending, Step, run_script};
+use http_test_suite::exchange::{Ending, Step, Timeouts, run_script};
 use http_test_suite::expect::{Expectation, check_response, client_error, closes, header, nth, status};
 use http_test_suite::reader::RequestKind;
 use http_test_suite::report::Verdict;
