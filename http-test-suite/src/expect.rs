@@ -402,7 +402,7 @@ mod tests {
     }
 
     /// Checks an expectation of an exchange; the text is the error, and empty for success.
-    fn check(exchange: &Exchange, expectation: Expectation, error: &str) {
+    fn check(exchange: &Exchange, expectation: &Expectation, error: &str) {
         let actual = expectation.check(exchange).err().unwrap_or_default();
         assert_eq!(actual, error, "expected {expectation:?}");
     }
@@ -422,9 +422,9 @@ mod tests {
             (body(""), "status 405 No with the body \"no\""),
             (interim(100), "status 405 No without it"),
         ] {
-            check(&exchange(&[NO]), expectation, error);
+            check(&exchange(&[NO]), &expectation, error);
         }
-        check(&exchange(&[]), status(200), "no response within the timeout");
+        check(&exchange(&[]), &status(200), "no response within the timeout");
     }
 
     #[test]
@@ -438,7 +438,7 @@ mod tests {
             (either(status(405), responses([200, 405])), ""),
             (either(status(405), no_response()), "status 200 OK"),
         ] {
-            check(&exchange(&[OK, NO]), expectation, error);
+            check(&exchange(&[OK, NO]), &expectation, error);
         }
     }
 
@@ -447,14 +447,14 @@ mod tests {
         let ended = |end| Exchange { end, ..exchange(&[OK]) };
         let late = Exchange { timed_out: true, ..exchange(&[OK]) };
         let reused = Exchange { closing_response: Some(parse(OK)), ..ended(ConnectionEnd::Closed) };
-        check(&ended(ConnectionEnd::Open), closes(), "open");
-        check(&ended(ConnectionEnd::Open), in_time(), "");
-        check(&ended(ConnectionEnd::Closed), stays_open(), "closed");
-        check(&ended(ConnectionEnd::Reset), closes(), "");
-        check(&ended(ConnectionEnd::Reset), no_reset(), "reset");
-        check(&late, in_time(), "only after that, if at all");
-        check(&reused, stays_open(), "");
-        check(&reused, closes(), "open");
+        check(&ended(ConnectionEnd::Open), &closes(), "open");
+        check(&ended(ConnectionEnd::Open), &in_time(), "");
+        check(&ended(ConnectionEnd::Closed), &stays_open(), "closed");
+        check(&ended(ConnectionEnd::Reset), &closes(), "");
+        check(&ended(ConnectionEnd::Reset), &no_reset(), "reset");
+        check(&late, &in_time(), "only after that, if at all");
+        check(&reused, &stays_open(), "");
+        check(&reused, &closes(), "open");
     }
 
     #[test]
@@ -468,7 +468,7 @@ mod tests {
             (&OK.replace("Content-Length: 0\r\n", ""), same_as_get(), ""),
             (&other_tag, same_header("ETag"), "ETag: \"b\", before \"a\""),
         ] {
-            check(&Exchange { prior: Some(parse(OK)), ..exchange(&[now]) }, expectation, error);
+            check(&Exchange { prior: Some(parse(OK)), ..exchange(&[now]) }, &expectation, error);
         }
     }
 }
