@@ -294,7 +294,8 @@ mod tests {
     fn reads_each_response_by_its_own_request() {
         let script = [send("HEAD / HTTP/1.1\r\n\r\nGET / HTTP/1.0\r\n\r\n")];
         let head = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n";
-        let exchange = run(&[&format!("{head}{LAST}")], &script, 2, Ending::AwaitClose);
+        let interim = "HTTP/1.1 100 Continue\r\n\r\n";
+        let exchange = run(&[&format!("{interim}{head}{LAST}")], &script, 2, Ending::AwaitClose);
         let requests: Vec<_> = exchange.responses.iter().map(|response| response.request).collect();
         assert_eq!(requests, [RequestKind::HEAD, RequestKind { head: false, http10: true }]);
         let body = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
