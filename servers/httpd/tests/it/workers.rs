@@ -80,13 +80,14 @@ fn workers_end_with_their_master() {
 /// A worker needs more descriptors than its master, so with some limit only the worker fails.
 #[test]
 fn the_master_exits_if_a_worker_cannot_start() {
+    let expected = "httpd: cannot start worker processes: worker 0: ended before it was ready\n";
     let stderr = (9..32).find_map(|files| {
         let mut command = with_file_limit(ServerKind::EventLoopPrefork, files);
         let exit = Program::spawn(&mut command).expect("a shell").wait();
         assert_eq!((exit.code, &*exit.stdout), (Some(1), ""), "with {files} open files");
-        (exit.stderr.lines().count() > 1).then_some(exit.stderr)
+        exit.stderr.contains(expected).then_some(exit.stderr)
     });
     let stderr = stderr.expect("a limit with which only the worker fails");
-    let expected = "httpd: cannot start worker processes: worker 0: ended before it was ready\n";
-    assert!(stderr.starts_with("httpd: cannot ") && stderr.ends_with(expected), "{stderr}");
+    // One worker or both print the cause. A warning about the limit may come in between.
+    assert!(stderr.matches("httpd: cannot ").count() > 1, "{stderr}");
 }
