@@ -86,7 +86,8 @@ http_testing::both_engines! {
     }
 
     fn the_limit_on_open_files_lowers_the_connection_limit(kind: ServerKind) {
-        let program = Program::start(&mut with_file_limit(kind, 64));
+        let site = Site::shared();
+        let program = Program::start(&mut with_file_limit(kind, &site, 64));
         check_served(program.address());
         let exit = program.stop();
         assert_eq!((exit.code, exit.stderr.lines().count()), (Some(0), 1), "{exit:?}");
@@ -111,9 +112,9 @@ http_testing::both_engines! {
     }
 }
 
-/// Returns the command that runs `httpd` for the shared site with a limit of `files` open files.
-pub fn with_file_limit(kind: ServerKind, files: usize) -> Command {
-    let httpd = program::command(HTTPD, kind, Site::shared().root(), &[]);
+/// Returns the command that runs `httpd` for `site` with a limit of `files` open files.
+pub fn with_file_limit(kind: ServerKind, site: &Site, files: usize) -> Command {
+    let httpd = program::command(HTTPD, kind, site.root(), &[]);
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit -n {files}; exec \"$@\""), "sh", HTTPD]).args(httpd.get_args());
     command

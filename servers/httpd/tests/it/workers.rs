@@ -4,6 +4,7 @@ use crate::{
     client::wait_for,
     operations::with_file_limit,
     program::{self, Program, ServerKind, check_served, connect_idle},
+    site::Site,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::thread;
@@ -81,8 +82,9 @@ fn workers_end_with_their_master() {
 #[test]
 fn the_master_exits_if_a_worker_cannot_start() {
     let expected = "httpd: cannot start worker processes: worker 0: ended before it was ready\n";
+    let site = Site::shared();
     let stderr = (9..32).find_map(|files| {
-        let mut command = with_file_limit(ServerKind::EventLoopPrefork, files);
+        let mut command = with_file_limit(ServerKind::EventLoopPrefork, &site, files);
         let exit = Program::spawn(&mut command).expect("a shell").wait();
         assert_eq!((exit.code, &*exit.stdout), (Some(1), ""), "with {files} open files");
         exit.stderr.contains(expected).then_some(exit.stderr)
