@@ -27,8 +27,9 @@ struct CommandLine {
     #[arg(long, value_name = "HOST:PORT")]
     echo: Option<String>,
 
-    /// Run only cases whose id begins with this; may be repeated
-    #[arg(long, value_name = "ID-PREFIX")]
+    /// Run only this case, or the cases of this section and its subsections: 9112/6.3/1, 9112/6.3, 9112/6; may be
+    /// repeated
+    #[arg(long, value_name = "ID")]
     only: Vec<String>,
 
     /// List the cases without running them
@@ -93,7 +94,7 @@ fn execute(command_line: &CommandLine) -> Result<bool, Box<dyn Error>> {
     let echo = command_line.echo.as_deref().map(resolve).transpose()?;
     let report = run(&Target { server: resolve(&command_line.server)?, echo }, &options)?;
     if report.outcomes.is_empty() {
-        return Err("no case has an id that begins with the value of --only; --list shows them".into());
+        return Err(format!("no case or section {}; --list shows all", command_line.only.join(" or ")).into());
     }
     if let Some(file) = &command_line.json {
         fs::write(file, serde_json::to_string_pretty(&report)?)
