@@ -50,13 +50,13 @@ const CHARTS: [&str; 5] = ["hello", "io-task", "thousand-waits", "beside-idle", 
 /// The rows of the proof: workload, metric, title.
 const PROOF_ROWS: [(&str, Metric, &str); 3] = [
     ("keep-alive", Metric::Cpu, "CPU per request, file of 1 KiB, µs"),
-    ("conformance", Metric::MustMet, "MUST requirements of HTTP/1.1 met"),
+    ("conformance", Metric::MustMet, "MUST test cases passed, of our suite"),
     ("idle", Metric::MemoryPerConnection, "Memory per idle connection, bytes"),
 ];
 /// The charts of those rows: name of the file, title, heading of the bars.
 const PROOF_CHARTS: [(&str, &str, &str); 3] = [
     ("proof-cpu", "CPU per request, µs", "file of 1 KiB; less is better"),
-    ("proof-conformance", "HTTP/1.1 conformance", "MUST requirements met"),
+    ("proof-conformance", "Conformance, our suite", "MUST test cases passed"),
     ("proof-memory", "Memory per idle client", "bytes; less is better"),
 ];
 /// The metrics in the table of all workloads of servers; what a workload costs.
