@@ -1,4 +1,4 @@
-//! Serves a closure on either engine: `cargo run --example hello -- event-loop` (or `blocking`).
+//! Serves a closure on either engine: `cargo run --example hello -- [event-loop|blocking] [ADDRESS:PORT]`.
 
 use http_engine::{Engine, Request, Response, Server};
 
@@ -11,7 +11,7 @@ fn main() -> std::io::Result<()> {
             return Ok(());
         }
         Some("-h" | "--help") => {
-            println!("Usage: hello [event-loop|blocking]");
+            println!("Usage: hello [event-loop|blocking] [ADDRESS:PORT]");
             return Ok(());
         }
         Some(other) => {
@@ -20,7 +20,8 @@ fn main() -> std::io::Result<()> {
         }
     };
     let hello = |request: &Request<'_>| Response::text(format!("Hello from {}\n", request.path()));
-    let running = Server::bind("127.0.0.1:8080")?.start(engine, hello)?;
+    let address = std::env::args().nth(2);
+    let running = Server::bind(address.as_deref().unwrap_or("127.0.0.1:8080"))?.start(engine, hello)?;
     println!("hello at {:?}", running.addresses());
     running.wait()
 }
