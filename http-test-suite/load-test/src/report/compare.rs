@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::metric::Metric;
+use super::metric::{Metric, rounds};
 use super::results::{Cell, Results, Spread};
 use super::table::{Field, Table};
 
@@ -13,6 +13,9 @@ const BETTER: &str = "better";
 const SAME: &str = "";
 /// The verdict on a change: worse by more than the bound and the spread.
 const WORSE: &str = "WORSE";
+
+/// The server that should not differ between the files: if it does, the machine differed, too.
+const REFERENCE: &str = "nginx";
 
 /// The differences between an earlier and a later results file.
 #[derive(Clone, Debug)]
@@ -37,14 +40,14 @@ impl Comparison {
         metrics: &[Metric],
         bound: f64,
     ) -> Result<Comparison, String> {
-        let notes: String =
-            remarks(before, after)?.iter().map(|remark| format!("note: {remark}\n")).collect();
+        let mut remarks = remarks(before, after)?;
         let pairs = after.cells.iter().filter_map(|new| Some((before.cell(new.key())?, new)));
         if pairs.clone().next().is_none() {
             return Err("the files have no cell in common".to_owned());
         }
         let (mut failures, mut failed) = (String::new(), 0);
         let (mut rows, mut verdicts) = (Vec::new(), Vec::new());
+        let (mut reference, mut changed) = (0, 0);
         for (old, new) in pairs {
             if let (true, Some(failure)) = (old.failures.is_empty(), new.failures.first()) {
                 failures += &format!("FAILED: {new}: {failure}\n");
@@ -57,12 +60,23 @@ impl Comparison {
             };
             for metric in chosen.into_iter().copied() {
                 if let (Some(before), Some(after)) = (old.spread(metric), new.spread(metric)) {
+                    if new.subject == REFERENCE {
+                        reference += 1;
+                        changed += usize::from(exceeds(before, after, bound));
+                    }
                     let verdict = verdict(metric, before, after, bound);
                     rows.push(row(new, metric, before, after, verdict));
                     verdicts.push(verdict);
                 }
             }
         }
+        if changed > 0 {
+            let percent = (bound * 1000.0).round() / 10.0;
+            let what = format!("the reference {REFERENCE} itself changed by more than {percent}%");
+            remarks
+                .insert(0, format!("{what} in {changed} of {reference} numbers: the machine may have, too"));
+        }
+        let notes: String = remarks.iter().map(|remark| format!("note: {remark}\n")).collect();
         let head = ["", "metric", "before", "after", "change", "verdict"].map(str::to_owned).into();
         let table = Table { head, rows }.markdown();
         let [better, same, worse] =
@@ -74,15 +88,19 @@ impl Comparison {
 
 /// Judges a change of a metric; `bound` is a share of the earlier median.
 fn verdict(metric: Metric, before: Spread, after: Spread, bound: f64) -> &'static str {
-    let change = after.median - before.median;
     let overlap = before.low <= after.high && after.low <= before.high;
-    if overlap || change.abs() <= bound * before.median {
+    if overlap || !exceeds(before, after, bound) {
         SAME
-    } else if (change > 0.0) == metric.more_is_better() {
+    } else if (after.median > before.median) == metric.more_is_better() {
         BETTER
     } else {
         WORSE
     }
+}
+
+/// Whether the medians differ by more than `bound`, a share of the earlier one.
+fn exceeds(before: Spread, after: Spread, bound: f64) -> bool {
+    (after.median - before.median).abs() > bound * before.median
 }
 
 /// The row of the table for one metric of a cell.
@@ -98,9 +116,10 @@ fn row(cell: &Cell, metric: Metric, before: Spread, after: Spread, verdict: &str
     texts.map(Field::from).into()
 }
 
-/// What is not the same in both files, and what only one of them has. An error if an experiment ran with another size.
+/// What limits the comparison, what is not the same in both files, and what only one of them has. An error if an
+/// experiment ran with another size.
 fn remarks(before: &Results, after: &Results) -> Result<Vec<String>, String> {
-    let mut remarks = Vec::new();
+    let (mut limits, mut remarks) = (Vec::new(), Vec::new());
     let mut compare = |what: &str, earlier: &str, later: &str| {
         if earlier != later {
             remarks.push(format!("{what}: {earlier}, then {later}"));
@@ -115,6 +134,19 @@ fn remarks(before: &Results, after: &Results) -> Result<Vec<String>, String> {
         if a != b {
             return Err(format!("experiment {experiment} ran with {a}, then with {b}"));
         }
+        if earlier.rounds != later.rounds {
+            let now = rounds(later.rounds);
+            limits.push(format!("{experiment}: AFTER has {now}, BEFORE {}", earlier.rounds));
+        }
+        for (name, load, cpus) in [
+            ("BEFORE", earlier.load_before, before.machine.cpus),
+            ("AFTER", later.load_before, after.machine.cpus),
+        ] {
+            if load > cpus as f64 / 2.0 {
+                let began = format!("{name} began at a load of {load} on {cpus} CPUs");
+                limits.push(format!("{experiment}: {began}: compare CPU time only"));
+            }
+        }
         let [a, b] = [earlier, later].map(|run| run.seconds.to_string());
         compare(&format!("seconds of {experiment}"), &a, &b);
         for label in &later.subjects {
@@ -124,7 +156,7 @@ fn remarks(before: &Results, after: &Results) -> Result<Vec<String>, String> {
     }
     remarks.extend(missing(before, after, "only in the later file"));
     remarks.extend(missing(after, before, "only in the earlier file"));
-    Ok(remarks)
+    Ok([limits, remarks].concat())
 }
 
 /// Names the workloads, and of common workloads the cells, that `other` has and `of` has not.
@@ -172,8 +204,13 @@ mod tests {
         after.machine.cpu = "a slow one".into();
         let run = after.runs.get_mut("servers").unwrap();
         (run.seconds, run.subjects[0].version) = (3.0, "httpd 2".into());
+        (run.rounds, run.load_before) = (1, 16.0);
+        before.runs.get_mut("servers").unwrap().load_before = 1.0;
         let comparison = Comparison::of(&before, &after, &[], 0.1).unwrap();
         let expected = "\
+            note: the reference nginx itself changed by more than 10% in 1 of 1 numbers: the machine may have, too\n\
+            note: servers: AFTER has 1 round, BEFORE 3\n\
+            note: servers: AFTER began at a load of 16 on 2 CPUs: compare CPU time only\n\
             note: CPU: a <fast> one, then a slow one\n\
             note: seconds of servers: 2, then 3\n\
             note: version of httpd: httpd 1.2, then httpd 2\n\

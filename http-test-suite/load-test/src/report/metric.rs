@@ -144,6 +144,11 @@ pub fn thousands(value: f64) -> String {
     text
 }
 
+/// Writes a number of rounds: `1 round`, `3 rounds`.
+pub fn rounds(count: usize) -> String {
+    format!("{count} round{}", if count == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
