@@ -22,7 +22,7 @@ use crate::report::{Cell, Results, Run, Sample};
 use crate::subject::catalog::{self, Subject};
 use crate::subject::configuration::Environment;
 use crate::subject::process::{Cpus, Server, bind_to, raise_descriptor_limit};
-use crate::subject::programs::{Program, Programs};
+use crate::subject::programs::{MissingProgram, Program, Programs};
 use crate::subject::site;
 
 /// The duration of each measurement of a quick run.
@@ -96,20 +96,27 @@ impl Plan {
         programs: &Programs,
         watch: &dyn Fn(usize, usize, &Stage),
     ) -> Result<Results, Box<dyn Error>> {
-        let (mut subjects, mut labels, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut subjects, mut labels) = (Vec::new(), Vec::new());
+        let (mut missing, mut left_out) = (Vec::new(), Vec::new());
         for subject in taking_part(self.subjects.iter().copied(), &self.workloads) {
             match programs.find(subject.program) {
                 Ok(program) => {
                     subjects.push(subject);
                     labels.push(subject.label(&program));
                 }
-                Err(why) => left_out.push(format!("{}: {why}", subject.id)),
+                Err(program) => {
+                    left_out.push(format!("{}: {program}", subject.id));
+                    missing.push(program);
+                }
             }
         }
         let stages = self.stages(&subjects);
         if stages.is_empty() {
-            let why = "nothing to measure: no chosen subject takes part in a chosen workload";
-            return Err([vec![why.to_owned()], left_out].concat().join("; ").into());
+            let why = match missing.is_empty() {
+                true => "no chosen subject takes part in a chosen workload".to_owned(),
+                false => MissingProgram::describe(missing),
+            };
+            return Err(format!("nothing to measure: {why}").into());
         }
         let (date, load_before) = (machine::now()?, machine::load_average());
         // Before this thread is bound to some of the CPUs.
@@ -120,7 +127,7 @@ impl Plan {
         let scratch = tempfile::tempdir()?;
         // Some servers started by root read files as another user.
         fs::set_permissions(&scratch, Permissions::from_mode(0o755))?;
-        let weather_service = self.prepare(programs, scratch.path())?;
+        let weather_service = self.prepare(programs, scratch.path(), missing)?;
         let bench = Bench { plan: self, programs, scratch: scratch.path(), weather_service, cpus };
         for (done, stage) in stages.iter().enumerate() {
             watch(done, stages.len(), stage);
@@ -157,7 +164,13 @@ impl Plan {
     }
 
     /// Writes the files that the workloads need, and starts the stub of the weather service if one asks for it.
-    fn prepare(&self, programs: &Programs, scratch: &Path) -> Result<Option<Server>, Box<dyn Error>> {
+    /// An error names all missing programs if the stub is one of them.
+    fn prepare(
+        &self,
+        programs: &Programs,
+        scratch: &Path,
+        mut missing: Vec<MissingProgram>,
+    ) -> Result<Option<Server>, Box<dyn Error>> {
         let mut needs_weather = false;
         let mut directories = Vec::new();
         for workload in &self.workloads {
@@ -172,7 +185,11 @@ impl Plan {
         if !needs_weather {
             return Ok(None);
         }
-        let mut command = Command::new(programs.find(Program::Demo("weather-stub", &[]))?);
+        let stub = programs.find(Program::Demo("weather-stub", &[])).map_err(|stub| {
+            missing.push(stub);
+            MissingProgram::describe(missing)
+        });
+        let mut command = Command::new(stub?);
         command.arg("127.0.0.1:0");
         Ok(Some(Server::announced(command, scratch)?))
     }

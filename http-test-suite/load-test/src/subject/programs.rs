@@ -2,6 +2,7 @@
 
 use std::env;
 use std::error::Error;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -32,8 +33,23 @@ pub enum Program {
 pub struct Programs {
     /// The directory of this workspace's programs.
     workspace: PathBuf,
+    /// Where `workspace` is, in words: it names no directory, because it is stored in results.
+    place: &'static str,
     /// The directory of the programs of `baselines`.
     baselines: PathBuf,
+}
+
+/// A program that was not found. Displayed, it says which, and where it was looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MissingProgram {
+    /// The name of its file.
+    name: &'static str,
+    /// Where it was looked for, in words.
+    place: &'static str,
+    /// What to do with the program: `build`, `install`.
+    verb: &'static str,
+    /// How to do it.
+    how: &'static str,
 }
 
 impl Programs {
@@ -51,34 +67,62 @@ impl Programs {
         let own = env::current_exe()?;
         let dir = own.parent().ok_or("this program has no parent directory")?;
         let top = dir.ancestors().nth(2).unwrap_or(dir);
+        let place = if workspace.is_some() { "in --bin-dir" } else { "beside load-test" };
         let workspace = match workspace {
             Some(dir) => dir.to_owned(),
             None if top.join("servers/demo/Cargo.toml").is_file() => build(top)?,
             None => dir.to_owned(),
         };
         let default = || top.join("http-test-suite/baselines/target/release");
-        Ok(Programs { workspace, baselines: baselines.map_or_else(default, Path::to_owned) })
+        Ok(Programs { workspace, place, baselines: baselines.map_or_else(default, Path::to_owned) })
     }
 
     /// Finds a program.
     ///
     /// # Errors
     ///
-    /// Why it was not found. The text names no directory, because it is stored in results.
-    pub fn find(&self, program: Program) -> Result<PathBuf, String> {
+    /// If the program is not there.
+    pub fn find(&self, program: Program) -> Result<PathBuf, MissingProgram> {
         let name = program.name();
-        let (path, why) = match program {
+        let (path, place, verb, how) = match program {
             Program::Demo(..) | Program::Httpd(_) => {
-                (Some(self.workspace.join(name)), "not beside load-test, and not in --bin-dir")
+                let how = " with \"cargo build --release --bins\"";
+                (Some(self.workspace.join(name)), self.place, "build", how)
             }
             Program::Files(_) | Program::Constant(..) => {
-                (Some(self.baselines.join(name)), "not built in baselines")
+                let how = " with \"cargo build --release\" in http-test-suite/baselines";
+                (Some(self.baselines.join(name)), "in baselines", "build", how)
             }
-            Program::Packaged(..) => (installed(name), "not installed"),
+            Program::Packaged(..) => (installed(name), "on this system", "install", ""),
         };
-        path.filter(|path| path.is_file()).ok_or_else(|| format!("{name} is {why}"))
+        path.filter(|path| path.is_file()).ok_or(MissingProgram { name, place, verb, how })
     }
 }
+
+impl MissingProgram {
+    /// Says which programs are missing and how to get them, in one clause for those of each place. The programs are in
+    /// the order of the catalogue, so that those of a place stand together.
+    pub fn describe(mut all: Vec<MissingProgram>) -> String {
+        all.dedup();
+        let clause = |group: &[MissingProgram]| {
+            let MissingProgram { place, verb, how, .. } = group[0];
+            let names: Vec<&str> = group.iter().map(|program| program.name).collect();
+            let (are, them) = if names.len() == 1 { ("is", "it") } else { ("are", "them") };
+            format!("{} {are} missing {place}; {verb} {them}{how}", names.join(" and "))
+        };
+        let clauses: Vec<String> = all.chunk_by(|a, b| a.place == b.place).map(clause).collect();
+        clauses.join("; ")
+    }
+}
+
+/// Writes the name and the place.
+impl fmt::Display for MissingProgram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is missing {}", self.name, self.place)
+    }
+}
+
+impl Error for MissingProgram {}
 
 impl Program {
     /// The name of its file.

@@ -155,7 +155,7 @@ fn leaves_out_missing_programs() {
         run("no tags", "servers", "1", &["--only", "httpd,tiny-http", "--workload", "not-modified,absent"]);
     let left_out = &run.results().runs["servers"].left_out;
     let expected =
-        ["tiny-http: tiny-http is not built in baselines", "httpd in not-modified: it sends no entity tag"];
+        ["tiny-http: tiny-http is missing in baselines", "httpd in not-modified: it sends no entity tag"];
     assert_eq!(left_out, &expected, "{}", run.output);
     assert_eq!((&*run.cell().workload, run.cell().samples.len(), run.code), ("absent", 1, Some(0)));
 }
@@ -166,7 +166,13 @@ fn refuses_wrong_options() {
         assert_eq!((run.code, run.results.is_none()), (Some(2), true), "{options:?}: {}", run.output);
         assert!(run.output.contains(expected), "{options:?}: {}", run.output);
     };
-    check(&["--only", "tiny-http"], "nothing to measure: ");
+    let missing = "nothing to measure: tiny-http and hyper are missing in baselines; build them with \"cargo build \
+                   --release\" in http-test-suite/baselines\n";
+    check(&["--only", "tiny-http,hyper-hello"], missing);
+    let missing = "weather-stub is missing in --bin-dir; build it with ";
+    let run = run("none", "architectures", "1", &["--only", "loop", "--workload", "weather"]);
+    assert!(run.code == Some(2) && run.output.contains(missing), "{}", run.output);
+    check(&["--only", "apache", "--workload", "logged"], "nothing to measure: no chosen subject takes part ");
     check(&["--only", "no-such-server"], "unknown: no-such-server; choose from httpd, httpd-blocking, ");
     check(&["--workload", "nothing"], "unknown: nothing; choose from keep-alive, close, ");
     check(&["--time", "0s"], "--time");
