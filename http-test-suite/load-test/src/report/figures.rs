@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::charts;
 use super::metric::{Metric, thousands};
 use super::plot::{NARROW, WIDE};
-use super::results::{Machine, Results, Run, WorkloadLabel};
+use super::results::{Machine, Results, WorkloadLabel};
 use super::table::{Row, Table, escape};
 
 /// The names of the figures that can stand between markers in a document.
@@ -110,24 +110,8 @@ pub fn all_charts(results: &Results) -> Vec<(&'static str, Option<String>)> {
 /// The machine, and how and when it was measured, in one line.
 pub fn machine(results: &Results) -> String {
     let Machine { cpu, cpus, memory_gib, kernel } = &results.machine;
-    let runs = results.runs.iter().map(|(id, run)| format!("{id}: {}", conditions(run)));
+    let runs = results.runs.iter().map(|(id, run)| format!("{id}: {}", run.conditions()));
     format!("{cpus} × {cpu}, {memory_gib} GiB, {kernel}; {}.", runs.collect::<Vec<_>>().join("; "))
-}
-
-/// What is pinned where, how many rounds there were, and the days of measurement.
-fn conditions(run: &Run) -> String {
-    let list = |cpus: &[usize]| cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-    let earlier = run.workloads.iter().filter_map(|label| label.earlier_date.as_deref());
-    let days = earlier.chain([&*run.date]).map(|date| date.split('T').next().unwrap_or(date));
-    let days: Vec<&str> = days.collect::<BTreeSet<_>>().into_iter().collect();
-    format!(
-        "servers on CPU {}, driver on CPU {}, medians of {} interleaved round{}, {}",
-        list(&run.server_cpus),
-        list(&run.driver_cpus),
-        run.rounds,
-        if run.rounds == 1 { "" } else { "s" },
-        days.join(" and ")
-    )
 }
 
 /// A row for each workload, each of its [`COSTS`] and each number of connections of the experiment `servers`. Its title

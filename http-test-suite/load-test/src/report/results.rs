@@ -1,12 +1,12 @@
 //! The types of results: samples, not medians, so that a reader sees the spread and can compute another statistic. They
 //! never hold a path or a host name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::metric::Metric;
+use super::metric::{Metric, rounds};
 
 /// The version of the file format. A file of another version is rejected.
 pub const VERSION: u32 = 2;
@@ -197,6 +197,25 @@ impl Run {
     /// The label of the subject with this name.
     pub fn subject(&self, id: &str) -> Option<&SubjectLabel> {
         self.subjects.iter().find(|label| label.id == id)
+    }
+
+    /// Says which CPUs the servers and the driver used, how many rounds there were, and the days of measurement.
+    pub fn conditions(&self) -> String {
+        let list = |cpus: &[usize]| cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+        let earlier = self.workloads.iter().filter_map(|label| label.earlier_date.as_deref());
+        let days = earlier.chain([&*self.date]).map(|date| date.split('T').next().unwrap_or(date));
+        let days: Vec<&str> = days.collect::<BTreeSet<_>>().into_iter().collect();
+        format!(
+            "servers on CPU {}, driver on CPU {}, {}, {}",
+            list(&self.server_cpus),
+            list(&self.driver_cpus),
+            if self.rounds == 1 {
+                rounds(1)
+            } else {
+                format!("medians of {} interleaved rounds", self.rounds)
+            },
+            days.join(" and ")
+        )
     }
 }
 

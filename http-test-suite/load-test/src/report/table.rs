@@ -43,10 +43,12 @@ pub struct Row<'a> {
     pub metric: Metric,
 }
 
-/// Writes a table for each workload, with headings, as Markdown.
+/// Writes the conditions of each run, and a table for each workload, with headings, as Markdown.
 pub fn markdown(results: &Results) -> String {
     let mut text = String::new();
     for run in results.runs.values() {
+        let (load, cpus) = (run.load_before, results.machine.cpus);
+        text += &format!("{}; load average before the run {load:.2} on {cpus} CPUs.\n\n", run.conditions());
         for WorkloadLabel { id, title, description, metrics, .. } in results.measured(run) {
             let table = Table::of_workload(results, id, metrics).markdown();
             text += &format!("## {title}\n\n`{id}`: {description}\n\n{table}\n");
@@ -58,8 +60,8 @@ pub fn markdown(results: &Results) -> String {
 
 impl Table {
     /// A row for each subject and number of connections of a workload: by connections, then by the first metric, the
-    /// best first. The first metric is shown with its extremes and its ratios to [`REFERENCES`], unless it counts
-    /// conformance cases.
+    /// best first. The first metric is shown with its extremes, if there are several rounds, and its ratios to
+    /// [`REFERENCES`], unless it counts conformance cases.
     pub fn of_workload(results: &Results, workload: &str, metrics: &[Metric]) -> Table {
         let mut cells: Vec<&Cell> = results.of_workload(workload).collect();
         let first = metrics.first().copied().unwrap_or(Metric::Throughput);
@@ -78,7 +80,9 @@ impl Table {
         for (index, metric) in metrics.iter().copied().enumerate() {
             add(metric.heading(), &|cell| value(cell, metric).into());
             if index == 0 && metric.total().is_none() {
-                add("min–max", &|cell| extremes(cell, metric).into());
+                if cells.iter().any(|cell| cell.samples.len() > 1) {
+                    add("min–max", &|cell| extremes(cell, metric).into());
+                }
                 for id in REFERENCES.into_iter().filter(|id| cells.iter().any(|cell| cell.subject == *id)) {
                     let base = |cell: &Cell| results.cell((workload, id, cell.connections));
                     let ratio = |cell: &Cell| Some(three_digits(cell.ratio(base(cell)?, metric)?.median));
