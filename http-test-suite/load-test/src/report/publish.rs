@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::figures::{self, NAMES};
 use super::file;
-use super::results::Results;
+use super::metric::rounds;
+use super::results::{Results, WorkloadLabel};
 
 /// The documents that have figures, beside the pages in `www`.
 const DOCUMENTS: [&str; 5] = [
@@ -24,6 +25,9 @@ const CHARTS: &str = "www/charts";
 /// The published results.
 pub const RESULTS: &str = "http-test-suite/results/results.json";
 
+/// The least number of rounds that is published, except of conformance, which does not vary.
+const ROUNDS: usize = 3;
+
 /// The marker before a figure, up to its name.
 const START: &str = "<!-- figures: ";
 /// The marker after a figure.
@@ -34,8 +38,17 @@ const END: &str = "<!-- end of figures -->";
 ///
 /// # Errors
 ///
-/// If a file cannot be read or written, a marker is wrong, or the results lack numbers for a figure.
+/// If a cell has too few rounds, a file cannot be read or written, a marker is wrong, or the results lack numbers for a
+/// figure.
 pub fn publish(root: &Path, results: &Results, is_check: bool) -> Result<Vec<PathBuf>, String> {
+    for cell in &results.cells {
+        let varies =
+            |(_, label): (_, &WorkloadLabel)| label.metrics.iter().all(|metric| metric.total().is_none());
+        let measured = cell.samples.len() + cell.failures.len();
+        if measured < ROUNDS && results.workload(&cell.workload).is_some_and(varies) {
+            return Err(format!("{cell} was measured in {}; publish needs {ROUNDS}", rounds(measured)));
+        }
+    }
     let mut targets = targets(root, results)?;
     targets.retain(|path, contents| fs::read_to_string(path).ok() != *contents);
     for (path, contents) in targets.iter().filter(|_| !is_check) {
@@ -131,23 +144,31 @@ mod tests {
     fn writes_what_has_changed_and_nothing_in_a_check() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
-        let nothing = Results { cells: Vec::new(), ..results() };
+        let mut results = results();
+        let error = publish(root, &results, true).unwrap_err();
+        assert_eq!(error, "keep-alive / h2o / 64 was measured in 2 rounds; publish needs 3");
+        for cell in results.cells.iter_mut().filter(|cell| cell.workload != "conformance") {
+            while cell.samples.len() + cell.failures.len() < ROUNDS {
+                cell.samples.push(cell.samples[0].clone());
+            }
+        }
+        let nothing = Results { cells: Vec::new(), ..results.clone() };
         let error = publish(root, &nothing, true).unwrap_err();
         assert_eq!(error, "the results have no numbers for the chart cpu");
-        let error = publish(root, &results(), true).unwrap_err();
+        let error = publish(root, &results, true).unwrap_err();
         assert!(error.contains("/README.md: cannot read: No such file"), "{error}");
         for path in DOCUMENTS.iter().chain(&["www/page.html", "www/charts/stale.svg"]) {
             let marker = "<!-- figures: machine --><!-- end of figures -->";
             file::write(&root.join(path), marker).unwrap();
         }
-        let publish = |is_check| publish(root, &results(), is_check).unwrap();
+        let publish = |is_check| publish(root, &results, is_check).unwrap();
         let expected = publish(true);
         let [stale, page, results_file] =
             ["www/charts/stale.svg", "www/page.html", RESULTS].map(|path| root.join(path));
         assert!([&stale, &page, &results_file].iter().all(|path| expected.contains(path)), "{expected:?}");
         assert!(!results_file.exists() && stale.exists());
         assert_eq!(publish(false), expected);
-        assert_eq!(Results::read(&results_file).unwrap(), results());
+        assert_eq!(Results::read(&results_file).unwrap(), results);
         assert!(!stale.exists() && root.join("www/charts/cpu.svg").exists());
         assert!(fs::read_to_string(page).unwrap().contains("2 × a &lt;fast&gt; one, "));
         assert_eq!(publish(true), [""; 0].map(PathBuf::from));
