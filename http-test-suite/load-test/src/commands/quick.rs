@@ -10,6 +10,7 @@ use clap::{Args, value_parser};
 use http_test_suite::duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use load_test::load::{self, Exchange, Load, Progress, Stats, Until};
+use load_test::report::metric::thousands;
 
 use super::print_result;
 use super::summary::Summary;
@@ -25,7 +26,7 @@ pub(crate) struct QuickOptions {
     #[arg(value_name = "URL", required = true)]
     urls: Vec<Url>,
 
-    /// Number of simultaneous connections
+    /// Number of simultaneous connections, at most one for each request
     #[arg(short, long, value_name = "N", default_value = "50")]
     connections: usize,
 
@@ -104,7 +105,10 @@ impl QuickOptions {
         Ok(Load {
             address: find_server(first, self.timeout)?,
             exchanges: self.urls.iter().map(|url| self.exchange(url, body.as_deref())).collect(),
-            connections: self.connections,
+            // More connections than requests would stay unused.
+            connections: self.requests.map_or(self.connections, |count| {
+                self.connections.min(usize::try_from(count.max(1)).unwrap_or(usize::MAX))
+            }),
             keep_alive: !self.close,
             pipeline: self.pipeline,
             until: match self.requests {
@@ -163,7 +167,7 @@ fn run_with_progress(load: &Load) -> Result<Stats, Box<dyn Error>> {
         };
         bar.set_position((done * 100.0) as u64);
         let per_second = requests as f64 / elapsed.as_secs_f64();
-        bar.set_message(format!("{per_second:.0} requests/s, {errors} errors"));
+        bar.set_message(format!("{} requests/s, {errors} errors", thousands(per_second)));
     });
     bar.finish_and_clear();
     Ok(stats?)

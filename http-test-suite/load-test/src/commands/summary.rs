@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http_test_suite::duration::show;
 use load_test::load::{Exchange, Load, Stats};
+use load_test::report::metric::three_digits;
 use serde_json::{Value, json};
 
 /// The percentiles of the latency that are shown.
@@ -73,12 +74,12 @@ impl fmt::Display for Summary<'_> {
         let rate = load.rate.map_or("as fast as possible".to_owned(), |rate| format!("{rate} requests/s"));
         writeln!(f, "{}", urls.join("\n"))?;
         writeln!(f, "connections: {} ({kept}), rate: {rate}, threads: {}\n", load.connections, load.threads)?;
-        let (requests, per_second) = (stats.requests, stats.requests_per_second());
+        let (requests, per_second) = (stats.requests, three_digits(stats.requests_per_second()));
         let seconds = stats.elapsed.as_secs_f64();
         let megabytes = stats.bytes_received as f64 / 1e6 / seconds.max(f64::MIN_POSITIVE);
         write!(
             f,
-            "{requests} responses in {seconds:.2} s: {per_second:.1} requests/s, {megabytes:.1} MB/s\n\n"
+            "{requests} responses in {seconds:.2} s: {per_second} requests/s, {megabytes:.1} MB/s\n\n"
         )?;
 
         f.write_str("latency")?;
@@ -87,8 +88,9 @@ impl fmt::Display for Summary<'_> {
         self.percentiles().try_for_each(|(_, latency)| write!(f, "{:>10}", show(latency)))?;
         f.write_str("\n\n")?;
         for (status, count) in &stats.statuses {
-            let error = if self.is_error(*status) { "ERROR: " } else { "" };
-            writeln!(f, "{count:>10}  {error}status {status}")?;
+            let cure = format!(" (expect it with --expect-status {status})");
+            let (error, cure) = if self.is_error(*status) { ("ERROR: ", &*cure) } else { ("", "") };
+            writeln!(f, "{count:>10}  {error}status {status}{cure}")?;
         }
         for (fault, count) in &stats.errors {
             writeln!(f, "{count:>10}  ERROR: {fault}")?;

@@ -63,9 +63,14 @@ fn sends_requests_as_the_options_say() {
 fn summarises_as_text_and_json() {
     let (server, _requests) = serve();
     let (right, wrong) = (format!("http://{server}/"), format!("http://{server}/404"));
-    let output = load_test(&["-c", "3", "-n", "100", "-t", "2", "--rate", "10000", &right, &wrong]);
+    let output = load_test(&["-c", "300", "-n", "100", "-t", "2", "--rate", "10000", &right, &wrong]);
     let text = String::from_utf8(output.stdout).unwrap();
-    for line in ["100 responses in ", "        50  status 200\n", "        50  ERROR: status 404\n"] {
+    for line in [
+        "connections: 100 (kept alive)",
+        "100 responses in ",
+        "        50  status 200\n",
+        "        50  ERROR: status 404 (expect it with --expect-status 404)\n",
+    ] {
         assert!(text.contains(line), "{text}");
     }
     let output = load_test(&["-c", "3", "-n", "100", "--json", "--expect-status", "200", &right, &wrong]);
