@@ -20,7 +20,7 @@ pub struct ExperimentOptions {
     #[arg(long, value_name = "DIR", default_value = "target/load-test")]
     out: PathBuf,
 
-    /// Run one short round with few connections: one to two minutes in all
+    /// Run one round of 500ms per measurement with few connections: one to two minutes in all
     #[arg(long)]
     quick: bool,
 
@@ -32,11 +32,11 @@ pub struct ExperimentOptions {
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     workload: Vec<String>,
 
-    /// Number of measurements of each workload [default: 3]
+    /// Number of measurements of each workload [default: 3, or 1 with --quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=99))]
     rounds: Option<u16>,
 
-    /// Duration of each measurement [default: 900ms for architectures, 2s for servers]
+    /// Duration of each measurement [default: 900ms for architectures, 2s for servers, 500ms with --quick]
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     time: Option<Duration>,
 
@@ -99,7 +99,8 @@ pub fn run(options: &ExperimentOptions, experiment: &'static Experiment) -> Resu
     let results = results?;
     let (all_correct, tables) = (results.all_correct(), table::markdown(&results));
     results.save(&options.out)?;
-    print(&format!("{tables}\n{}\n", options.out.join("report.html").display()))?;
+    let [json, html] = ["results.json", "report.html"].map(|file| options.out.join(file));
+    print(&format!("{tables}Wrote {} and {}\n", json.display(), html.display()))?;
     Ok(all_correct)
 }
 
