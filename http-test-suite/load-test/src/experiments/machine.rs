@@ -12,7 +12,10 @@ use crate::subject::usage::field;
 /// The properties of this machine. Unknown ones are left empty.
 pub(super) fn this() -> Machine {
     let uname = rustix::system::uname();
-    let kernel = [uname.sysname(), uname.release(), uname.machine()].map(CStr::to_string_lossy);
+    let [system, release, machine] =
+        [uname.sysname(), uname.release(), uname.machine()].map(CStr::to_string_lossy);
+    // The rest of the release names who built the kernel.
+    let release = release.split('-').next().unwrap_or_default();
     let gib = field(&read("/proc/meminfo"), "MemTotal:").unwrap_or(0) as f64 / f64::from(1 << 20);
     let cpus = read("/proc/cpuinfo");
     let model = cpus.lines().find(|line| line.starts_with("model name"));
@@ -20,7 +23,7 @@ pub(super) fn this() -> Machine {
         cpu: model.and_then(|line| line.split_once(": ")).map_or_else(String::new, |(_, name)| name.into()),
         cpus: thread::available_parallelism().map_or(0, usize::from),
         memory_gib: (gib * 10.0).round() / 10.0,
-        kernel: kernel.join(" "),
+        kernel: format!("{system} {release} {machine}"),
     }
 }
 
