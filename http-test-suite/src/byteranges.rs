@@ -51,7 +51,7 @@ fn multipart(content: &[u8], boundary: &str) -> Result<Vec<BodyPart>, String> {
         let end = body + find(&content[body..], delimiter.as_bytes()).ok_or("a part without an end")?;
         let head = String::from_utf8_lossy(&content[at..body]);
         if !head.starts_with("\r\n") {
-            return Err(format!("{:?} behind a boundary", preview(head.as_bytes(), 20)));
+            return Err(format!("{:?} after a boundary", preview(head.as_bytes(), 20)));
         }
         let header = |wanted: &str| {
             let mut lines = head.lines().filter_map(|line| line.split_once(':'));

@@ -140,7 +140,7 @@ impl Connection {
         Ok(response)
     }
 
-    /// The received bytes behind the last complete response.
+    /// The received bytes after the last complete response.
     pub fn unread(&self) -> &[u8] {
         &self.received[self.complete..]
     }

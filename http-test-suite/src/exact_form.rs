@@ -13,7 +13,7 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// Checks that a final response has the exact form:
 ///
 /// - the version is HTTP/1.1, and the reason printable ASCII;
-/// - one space stands before each header value, and nothing behind it;
+/// - one space stands before each header value, and nothing after it;
 /// - Server, Date and Connection stand once each; Connection is `close` or `keep-alive`;
 /// - Content-Length and chunk sizes are as short as possible, and there are no chunk extensions and no trailers;
 /// - a 204 or 304 has neither Content-Length nor Transfer-Encoding, and an HTTP/1.0 client gets no chunks;

@@ -207,7 +207,7 @@ impl ScriptRun {
         }
     }
 
-    /// Sends the closing request, and waits for its response and for bytes behind it.
+    /// Sends the closing request, and waits for its response and for bytes after it.
     fn send_closing_request(&mut self) {
         let expected = self.exchange.expected_responses;
         self.connection.send(CLOSING_REQUEST.as_bytes());

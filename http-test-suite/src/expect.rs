@@ -271,11 +271,11 @@ pub fn no_response() -> Expectation {
     Expectation { allows_no_response: true, ..expectation }
 }
 
-/// Expects that no further response comes: the server does not take bytes behind the expected requests, or inside their
+/// Expects that no further response comes: the server does not take bytes after the expected requests, or inside their
 /// bodies, for a request.
 pub fn not_served() -> Expectation {
     // `rules` finds the surplus response in every case; this expectation makes the suite wait for it.
-    of_exchange("nothing behind it served", 1, Some(Ending::Quiet), |exchange| {
+    of_exchange("nothing after it served", 1, Some(Ending::Quiet), |exchange| {
         ensure(exchange.responses.len() <= exchange.expected_responses, || "one more response".into())
     })
 }

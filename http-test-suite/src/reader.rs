@@ -7,7 +7,7 @@
 //! |---|---|
 //! | A line ends with CRLF. A bare CR or a bare LF is an error. | §2.2 |
 //! | The status line is `HTTP/1.0` or `HTTP/1.1`, a space, three digits from 100, a space, and a reason that may be empty. | §4 |
-//! | A header line is a token, a colon right behind it, and a value; white space around the value is not part of it. A folded line is an error, and so is a control character other than a tab. | §5 |
+//! | A header line is a token, a colon directly after it, and a value; white space around the value is not part of it. A folded line is an error, and so is a control character other than a tab. | §5 |
 //! | A response to HEAD has no body, nor has a response 1xx, 204 or 304, whatever its headers say. | §6.3 |
 //! | Content-Length is one decimal number in one header line. Content-Length beside Transfer-Encoding is an error. | §6.2, §6.3 |
 //! | Transfer-Encoding is `chunked`, once: no tool of this crate sends TE, so a server may use no other coding. | §6.1, §7.4 |
@@ -75,7 +75,7 @@ pub enum Event<'a> {
 /// Reads the responses of one connection, one after the other.
 ///
 /// Call [`read`](ResponseReader::read) until it returns [`Event::Incomplete`], then receive more bytes. The other
-/// methods describe the current response, which begins with the first byte behind the previous response.
+/// methods describe the current response, which begins with the first byte after the previous response.
 ///
 /// ```
 /// use http_test_suite::reader::{Event, RequestKind, ResponseReader};
@@ -142,7 +142,7 @@ enum State {
     ChunkSize,
     /// The data of a chunk with this many bytes left, at least one.
     Chunk(u64),
-    /// The CRLF behind the data of a chunk.
+    /// The CRLF after the data of a chunk.
     ChunkEnd,
     /// A trailer line, or the empty line that ends the response.
     TrailerLine,
@@ -214,7 +214,7 @@ impl ResponseReader {
         self.status
     }
 
-    /// The digit behind `HTTP/1.`: 0 or 1.
+    /// The digit after `HTTP/1.`: 0 or 1.
     pub fn minor_version(&self) -> u8 {
         self.minor_version
     }
@@ -257,7 +257,7 @@ impl ResponseReader {
         self.headers().find(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
     }
 
-    /// The name and the value of each trailer line behind the last chunk, in order.
+    /// The name and the value of each trailer line after the last chunk, in order.
     pub fn trailers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.pairs(self.head_headers..self.headers.len())
     }
@@ -312,7 +312,7 @@ impl ResponseReader {
     fn end_line(&mut self, request: RequestKind) -> Result<bool, String> {
         let range = self.line_start..self.lines.len();
         let Some(line) = self.lines[range.clone()].strip_suffix(b"\r\n") else {
-            return Err(format!("a bare LF behind {} (RFC 9112 §2.2)", quoted(&self.lines[range])));
+            return Err(format!("a bare LF after {} (RFC 9112 §2.2)", quoted(&self.lines[range])));
         };
         self.line_start = range.end;
         match (self.state, line) {
@@ -344,7 +344,7 @@ impl ResponseReader {
                 self.state = State::ChunkSize;
                 self.forget_line(range.start);
             }
-            (State::ChunkEnd, _) => return Err("no CRLF behind a chunk (RFC 9112 §7.1)".into()),
+            (State::ChunkEnd, _) => return Err("no CRLF after a chunk (RFC 9112 §7.1)".into()),
             (State::TrailerLine, []) => self.state = State::Complete,
             (State::Between | State::Body(_) | State::UntilClose | State::Chunk(_) | State::Complete, _) => {}
         }
@@ -425,7 +425,7 @@ fn status_line(line: &[u8]) -> Result<(u8, u16), String> {
         return wrong("no status code of three digits");
     };
     let [b' ', reason @ ..] = rest else {
-        return wrong("no space behind the three digits of the status code");
+        return wrong("no space after the three digits of the status code");
     };
     if !reason.iter().all(is_text) {
         return wrong("a control character");
@@ -434,7 +434,7 @@ fn status_line(line: &[u8]) -> Result<(u8, u16), String> {
     Ok((minor - b'0', status))
 }
 
-/// Finds name and value in a header line: a token, a colon right behind it, and a value with optional white space around
+/// Finds name and value in a header line: a token, a colon directly after it, and a value with optional white space around
 /// it (RFC 9112 §5).
 fn header_line(line: &[u8]) -> Result<(Range<usize>, Range<usize>), String> {
     let wrong = |what: &str| Err(format!("{what} in the header line {} (RFC 9112 §5)", quoted(line)));
@@ -491,7 +491,7 @@ mod tests {
     use super::*;
     use crate::response::{Response, ResponseCollector};
 
-    /// A head behind which chunks follow.
+    /// A head after which chunks follow.
     const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 
     /// Reads the responses in `pieces`, then the end of the connection. Returns the complete responses, and the error.
@@ -529,7 +529,7 @@ mod tests {
         }
     }
 
-    /// Checks that each of `texts` behind `start` is rejected with an error that contains `expected`.
+    /// Checks that each of `texts` after `start` is rejected with an error that contains `expected`.
     fn check_rejected(start: &str, expected: &str, texts: &[&str]) {
         for text in texts {
             check(&format!("{start}{text}"), RequestKind::GET, Err(expected));
@@ -569,7 +569,7 @@ mod tests {
         check_rejected("", "not the start of a response", &no_start);
         check_rejected("HTTP/1.", "no version", &["2 200 OK\r\n\r\n", "1\r\n\r\n", "\r\n\r\n"]);
         check_rejected("HTTP/1.1 ", "three digits", &[" 200 OK\r\n\r\n", "20 OK\r\n\r\n", "099 OK\r\n\r\n"]);
-        check_rejected("HTTP/1.1 ", "no space behind", &["200\r\n\r\n", "2000 OK\r\n\r\n"]);
+        check_rejected("HTTP/1.1 ", "no space after", &["200\r\n\r\n", "2000 OK\r\n\r\n"]);
         check_rejected("HTTP/1.1 200 O", "control", &["\x01K\r\n\r\n", "\rK\r\n\r\n"]);
         check_rejected("HTTP/1.1 200 OK", "bare LF", &["\n", "\r\nA: b\n", "\r\nA: b\r\n\n"]);
         check_rejected("HTTP/1.1 2", "inside the head", &["", "00 OK\r\nContent-Length: 3\r\n"]);
@@ -612,7 +612,7 @@ mod tests {
         check_rejected("chunk size", &["x\r\n", "\r\n", "3 \r\nabc\r\n", "+3\r\nabc\r\n", "0x3\r\nabc\r\n"]);
         check_rejected("chunk size", &["3;\0\r\nabc\r\n", "11111111111111111\r\n"]);
         check_rejected("bare LF", &["3\nabc\r\n", "3\r\nabc\n", "0\r\n\n"]);
-        check_rejected("no CRLF behind a chunk", &["3\r\nabcd\r\n"]);
+        check_rejected("no CRLF after a chunk", &["3\r\nabcd\r\n"]);
         check_rejected("no colon", &["0\r\nx\r\n"]);
         check_rejected("inside the body", &["", "3", "3\r\nab", "3\r\nabc", "3\r\nabc\r\n", "0\r\nT: u\r\n"]);
     }

@@ -193,7 +193,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The first bytes as text, with a new line behind each line feed.
+/// The first bytes as text, with a new line after each line feed.
 fn lines(bytes: &[u8]) -> Vec<String> {
     preview(bytes, SHOWN).split_inclusive("\\n").map(str::to_owned).collect()
 }

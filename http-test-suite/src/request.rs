@@ -1,4 +1,4 @@
-//! Requests as bytes: a builder for well-formed requests, and two requests that the suite sends behind others.
+//! Requests as bytes: a builder for well-formed requests, and two requests that the suite sends after others.
 //!
 //! Nothing is checked here. A case that needs a malformed request writes it as text, or makes one of these malformed.
 
@@ -7,7 +7,7 @@ use crate::reader::RequestKind;
 /// The value of Host in cases that are not about Host.
 pub const HOST: &str = "test";
 
-/// A request that is sent behind a request that must be rejected, or inside another's body; a server must not answer it.
+/// A request that is sent after a request that must be rejected, or inside another's body; a server must not answer it.
 /// Its target is the fixture [`SMUGGLED`](crate::fixtures::SMUGGLED), which no other request asks for.
 pub const SMUGGLED: &str = "GET /smuggled.txt HTTP/1.1\r\nHost: test\r\n\r\n";
 
@@ -42,7 +42,7 @@ pub fn request(method: &str, target: &str) -> Request {
 }
 
 /// Finds the first line in `bytes` that looks like a request line. Returns what the response depends on, and the offset
-/// behind the line; `None` if there is no such line.
+/// after the line; `None` if there is no such line.
 pub fn first_request(bytes: &[u8]) -> Option<(RequestKind, usize)> {
     let mut end = 0;
     for line in bytes.split_inclusive(|&byte| byte == b'\n') {
@@ -65,7 +65,7 @@ pub struct Request {
     version: &'static str,
     /// Header lines without their CRLF. The first is Host, unless [`Request::without_host`] removed it.
     lines: Vec<String>,
-    /// The bytes behind the head.
+    /// The bytes after the head.
     body: Vec<u8>,
 }
 

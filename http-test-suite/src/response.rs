@@ -17,7 +17,7 @@ pub struct Response {
     pub body: Vec<u8>,
     /// How the end of the body was found.
     pub framing: BodyFraming,
-    /// The names and values of the trailer lines behind the last chunk.
+    /// The names and values of the trailer lines after the last chunk.
     pub trailers: Vec<(String, String)>,
     /// The interim responses (1xx) before this response; [`exchange`](crate::exchange) sets them.
     pub interim: Vec<Response>,
@@ -68,7 +68,7 @@ impl Response {
             .any(|item| item.trim().eq_ignore_ascii_case(member))
     }
 
-    /// Whether this is the last response to its request. 101 is: the bytes behind it are not HTTP/1.1.
+    /// Whether this is the last response to its request. 101 is: the bytes after it are not HTTP/1.1.
     pub fn is_final(&self) -> bool {
         self.status >= 200 || self.status == 101
     }

@@ -104,7 +104,7 @@ fn close_not_kept(exchange: &Exchange) -> Option<String> {
     let says_close = |response: &Response| response.lists("Connection", "close");
     let last = usize::from(exchange.closing_response.is_none());
     if exchange.responses.iter().rev().skip(last).any(says_close) {
-        return Some("a response behind one with Connection: close (RFC 9112 §9.6)".into());
+        return Some("a response after one with Connection: close (RFC 9112 §9.6)".into());
     }
     let is_open = exchange.end == ConnectionEnd::Open && !exchange.client_closed;
     let kept_open = is_open && exchange.responses.last().is_some_and(says_close);

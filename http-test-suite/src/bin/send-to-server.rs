@@ -312,9 +312,9 @@ fn cut<'a>(request: &'a [u8], numbers: &[NonZeroUsize]) -> Vec<&'a [u8]> {
     let mut rest = request;
     let mut pieces = Vec::new();
     for length in numbers {
-        let (piece, behind) = rest.split_at(length.get().min(rest.len()));
+        let (piece, after) = rest.split_at(length.get().min(rest.len()));
         pieces.push(piece);
-        rest = behind;
+        rest = after;
     }
     pieces.push(rest);
     pieces.retain(|piece| !piece.is_empty());

@@ -162,7 +162,7 @@ fn expectation() -> Vec<Case> {
         must("echo/62", "A body that did not wait for 100 comes back")
             .send(expecting().body("hello"))
             .expect(echo("hello")),
-        must("echo/63", "What is pipelined behind a body that waited for 100 comes back, too")
+        must("echo/63", "What is pipelined after a body that waited for 100 comes back, too")
             .send(expecting().with("Content-Length: 5"))
             .await_continue()
             .send("hello")

@@ -247,7 +247,7 @@ fn directories() -> Vec<Case> {
     ]
 }
 
-/// Cases for RFC 3986 §4.2: what begins with two slashes names another host. Browsers take a backslash for a slash.
+/// Cases for RFC 3986 §4.2: what begins with two slashes names another host. Browsers treat a backslash as a slash.
 fn redirects_to_other_hosts() -> Vec<Case> {
     let targets = [
         "//dir",
@@ -347,7 +347,7 @@ fn httptest() -> Vec<Case> {
         robust("files/203", "A file that is absent is 404")
             .send(get("/httptest/smdklcdsmvdfjnvdfjvdfvdfvdsfssdmfdsdfsd.html"))
             .expect(status(404)),
-        robust("files/204", "A slash behind the name of a page is 404")
+        robust("files/204", "A slash after the name of a page is 404")
             .send(get("/httptest/dir2/page.html/"))
             .expect(status(404)),
         robust("files/205", "A target cannot leave the root from a directory, either")

@@ -89,7 +89,7 @@ fn endless_requests() -> Vec<Case> {
 
 /// Cases for RFC 9110 §8.6: be ready for lengths of many digits; a length that wraps around frames nothing.
 fn lengths() -> Vec<Case> {
-    // 2^32 and 2^64, each with the length of the request behind it.
+    // 2^32 and 2^64, each with the length of the request after it.
     let wrapped = |base: u128| (base + SMUGGLED.len() as u128).to_string();
     let case = |(length, number): (String, u32)| {
         must(format!("limits/{number}"), format!("A Content-Length of {length} does not wrap around"))
@@ -140,7 +140,7 @@ fn bodies() -> Vec<Case> {
             .on(Needs::Echo)
             .send(request("POST", "/").chunked(vec![vec![b'x'; LARGE / 64]; 64]))
             .expect([any_of([413, 200]), no_reset()]),
-        robust("limits/55", "Nothing is served behind a body that is rejected for its size")
+        robust("limits/55", "Nothing is served after a body that is rejected for its size")
             .on(Needs::Echo)
             .send(post("/", [SMUGGLED.as_bytes(), &vec![b'x'; LARGE]].concat()))
             .send(get("/"))

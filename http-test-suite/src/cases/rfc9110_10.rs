@@ -77,7 +77,7 @@ fn awaited_continue() -> Vec<Case> {
             .await_continue()
             .send("abc")
             .expect([in_time(), any_of([405, 501]), no_interim()]),
-        must("9110/10.1.1/8", "A body that is sent in spite of a rejection is not taken for a request")
+        must("9110/10.1.1/8", "A body that is sent in spite of a rejection is not treated as a request")
             .send(asking(request("BREW", "/")).with(format!("Content-Length: {}", SMUGGLED.len())))
             .await_continue()
             .smuggled()

@@ -45,7 +45,7 @@ fn if_match() -> Vec<Case> {
             .after(get(FILE))
             .send_from(get_with(["If-Match: \"other\""]))
             .expect(status(412)),
-        must("9110/13.1.1/3", "If-Match does not take a weak tag for the strong one")
+        must("9110/13.1.1/3", "If-Match does not match the strong tag with a weak tag")
             .after(get(FILE))
             .send_from(get_with(["If-Match: W/TAG"]))
             .expect(status(412)),
@@ -77,7 +77,7 @@ fn if_none_match() -> Vec<Case> {
         must("9110/13.1.2/2", "If-None-Match with another tag is met")
             .send(get(FILE).with("If-None-Match: \"other\""))
             .expect([status(200), body(DIGITS)]),
-        must("9110/13.1.2/3", "If-None-Match takes a weak tag for the strong one")
+        must("9110/13.1.2/3", "If-None-Match matches the strong tag with a weak tag")
             .after(get(FILE))
             .send_from(get_with(["If-None-Match: W/TAG"]))
             .expect(status(304)),
@@ -250,7 +250,7 @@ fn if_unmodified_since() -> Vec<Case> {
     ]
 }
 
-/// Cases for §5.6.7: a two-digit year that appears to be more than 50 years ahead MUST be taken for one in the past.
+/// Cases for §5.6.7: a two-digit year that appears to be more than 50 years ahead MUST be read as one in the past.
 fn two_digit_years() -> Vec<Case> {
     /// The mean length of a year of the Gregorian calendar.
     const SECONDS_OF_A_YEAR: u64 = 31_556_952;

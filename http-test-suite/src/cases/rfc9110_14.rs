@@ -183,7 +183,7 @@ fn many_ranges() -> Vec<Case> {
     ]
 }
 
-/// So many ranges of a large file, a gap behind each, are answered with these parts.
+/// So many ranges of a large file, a gap after each, are answered with these parts.
 fn answered_with_parts(id: &str, count: usize) -> Case {
     let first = |number: usize| number * 4096;
     let ranges: Vec<_> =

@@ -50,7 +50,7 @@ fn parsing() -> Vec<Case> {
         must("9112/2.2/10", "A line that begins with a tab before the first header is not a header")
             .send("GET / HTTP/1.1\r\n\tHost: test\r\n\r\n")
             .expect(status(400)),
-        must("9112/2.2/11", "A Content-Length behind a space before the first header frames nothing")
+        must("9112/2.2/11", "A Content-Length after a space before the first header frames nothing")
             .send("GET / HTTP/1.1\r\n Content-Length: 30\r\nHost: test\r\n\r\n")
             .send(get("/"))
             .expect(either(responses([400]), responses([200, 200]))),
@@ -89,7 +89,7 @@ fn pieces() -> Vec<Case> {
             .pause()
             .send("\n")
             .expect(status(200)),
-        must("9112/2.2/19", "A second request cut anywhere is served behind the first")
+        must("9112/2.2/19", "A second request cut anywhere is served after the first")
             .send("GET / HTTP/1.1\r\nHost: test\r\n\r\nGET / HT")
             .pause()
             .send("TP/1.1\r\nHost: test\r\n\r\n")
@@ -119,7 +119,7 @@ fn versions() -> Vec<Case> {
         should("9112/2.3/4", "A higher minor version needs a Host as HTTP/1.1 does")
             .send("GET / HTTP/1.2\r\n\r\n")
             .expect(any_of([400, 505])),
-        robust("9112/2.3/5", "Another major version is answered with 505, and nothing behind it is served")
+        robust("9112/2.3/5", "Another major version is answered with 505, and nothing after it is served")
             .send("GET / HTTP/2.0\r\nHost: test\r\n\r\n")
             .smuggled()
             .expect([any_of([505, 400]), not_served()]),

@@ -46,7 +46,7 @@ fn request_line() -> Vec<Case> {
     ]
 }
 
-/// Cases for §3: a server that takes other white space for the single spaces risks request smuggling.
+/// Cases for §3: a server that accepts other white space for the single spaces risks request smuggling.
 fn whitespace() -> Vec<Case> {
     let lines = [
         "GET  / HTTP/1.1",
@@ -111,7 +111,7 @@ fn hosts() -> Vec<Case> {
             .send(get("/").with("X: y").with("hOST: test"))
             .smuggled()
             .expect([status(400), not_served()]),
-        must("9112/3.2/5", "Host is found in any case of letters, without a space and behind other headers")
+        must("9112/3.2/5", "Host is found in any case of letters, without a space and after other headers")
             .send("GET / HTTP/1.1\r\nX: y\r\nhOsT:test\r\n\r\n")
             .expect(status(200)),
         must("9112/3.2/6", "White space around the value of Host is not part of it")

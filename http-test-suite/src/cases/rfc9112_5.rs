@@ -181,7 +181,7 @@ fn folded_lines() -> Vec<Case> {
             .send(get("/").with("Content-Length: 1\r\n 0"))
             .smuggled()
             .expect([status(400), not_served()]),
-        must("9112/5.2/6", "A Content-Length that begins behind a fold is rejected, or frames the body")
+        must("9112/5.2/6", "A Content-Length that begins after a fold is rejected, or frames the body")
             .send(get("/").with("Content-Length:\r\n 3"))
             .send("abc")
             .send(get("/"))

@@ -1,7 +1,7 @@
 //! RFC 9112 §6: where a body ends: Content-Length, Transfer-Encoding, and both at once.
 //!
 //! Two readers that differ here see different requests on one connection. So nearly every case sends a second request
-//! behind the first, which may be served only if there is no doubt where it begins.
+//! after the first, which may be served only if there is no doubt where it begins.
 
 use super::prelude::*;
 
@@ -64,7 +64,7 @@ fn bodies() -> Vec<Case> {
 fn bodies_of_other_methods() -> Vec<Case> {
     let methods = ["HEAD", "OPTIONS", "PUT"];
     let case = |(method, number)| {
-        must(format!("9112/6/{number}"), format!("The body of {method} is not taken for a request"))
+        must(format!("9112/6/{number}"), format!("The body of {method} is not treated as a request"))
             .send(request(method, "/").body(SMUGGLED))
             .expect([any_response(), not_served()])
     };
@@ -162,7 +162,7 @@ fn large_lengths() -> Vec<Case> {
     let case = |(length, number)| {
         must(
             format!("9112/6.2/{number}"),
-            format!("The Content-Length {length} is not taken for a smaller one"),
+            format!("The Content-Length {length} is not read as a smaller one"),
         )
         .send(get("/").with(format!("Content-Length: {length}")))
         .send("abc")
@@ -282,17 +282,17 @@ fn odd_codings() -> Vec<Case> {
 fn codings_in_http10() -> Vec<Case> {
     let http10 = || get("/").http10().with("Connection: keep-alive");
     vec![
-        must("9112/6.1/40", "Nothing behind a Transfer-Encoding in HTTP/1.0 is served")
+        must("9112/6.1/40", "Nothing after a Transfer-Encoding in HTTP/1.0 is served")
             .send(http10().with(CHUNKED))
             .send(ABC)
             .smuggled()
             .expect([any_of([200, 400, 501]), not_served(), closes()]),
-        must("9112/6.1/41", "Nothing behind a Transfer-Encoding and a Content-Length in HTTP/1.0 is served")
+        must("9112/6.1/41", "Nothing after a Transfer-Encoding and a Content-Length in HTTP/1.0 is served")
             .send(http10().with(CHUNKED).with(format!("Content-Length: {}", ABC.len())))
             .send(ABC)
             .smuggled()
             .expect([any_of([200, 400, 501]), not_served(), closes()]),
-        must("9112/6.1/42", "Nothing behind the last chunk of an HTTP/1.0 request is served")
+        must("9112/6.1/42", "Nothing after the last chunk of an HTTP/1.0 request is served")
             .send(http10().with(CHUNKED).with("Content-Length: 5"))
             .send("0\r\n\r\n")
             .smuggled()

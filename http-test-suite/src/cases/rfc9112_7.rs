@@ -81,7 +81,7 @@ fn bad_sizes() -> Vec<Case> {
         )
     };
     // §7.1.1 allows white space before an extension only; old senders pad a size with spaces.
-    let padded = robust("9112/7.1/60", "A space behind the chunk size is ignored or rejected")
+    let padded = robust("9112/7.1/60", "A space after the chunk size is ignored or rejected")
         .send(ignored_chunks("3 \r\nabc\r\n0\r\n\r\n"))
         .send(get("/"))
         .expect(either(responses([200, 200]), either(status(400), closes())));
@@ -93,7 +93,7 @@ fn bad_sizes() -> Vec<Case> {
 fn large_sizes() -> Vec<Case> {
     let sizes = ["100000003", "10000000000000003", "100000000000000000000000000000003"];
     let case = |(size, number)| {
-        must(format!("9112/7.1/{number}"), format!("The chunk size {size} is not taken for a smaller one"))
+        must(format!("9112/7.1/{number}"), format!("The chunk size {size} is not read as a smaller one"))
             .send(ignored_chunks(&format!("{size}\r\nabc\r\n0\r\n\r\n")))
             .smuggled()
             .half_close()
@@ -107,14 +107,14 @@ fn large_sizes() -> Vec<Case> {
 /// Cases for §7.1: each line of the coding ends with CRLF, and so does the data of each chunk.
 fn bad_lines() -> Vec<Case> {
     let coded = [
-        ("a bare LF behind the size", "3\nabc\r\n0\r\n\r\n"),
-        ("a bare CR behind the size", "3\rabc\r\n0\r\n\r\n"),
-        ("a bare LF behind an extension", "3;a\nabc\r\n0\r\n\r\n"),
-        ("two CRs behind the size", "3\r\r\nabc\r\n0\r\n\r\n"),
-        ("a bare LF behind the data", "3\r\nabc\n0\r\n\r\n"),
-        ("a bare CR behind the data", "3\r\nabc\r0\r\n\r\n"),
-        ("nothing behind the data", "3\r\nabc0\r\n\r\n"),
-        ("a bare LF behind the last chunk", "3\r\nabc\r\n0\n\r\n"),
+        ("a bare LF after the size", "3\nabc\r\n0\r\n\r\n"),
+        ("a bare CR after the size", "3\rabc\r\n0\r\n\r\n"),
+        ("a bare LF after an extension", "3;a\nabc\r\n0\r\n\r\n"),
+        ("two CRs after the size", "3\r\r\nabc\r\n0\r\n\r\n"),
+        ("a bare LF after the data", "3\r\nabc\n0\r\n\r\n"),
+        ("a bare CR after the data", "3\r\nabc\r0\r\n\r\n"),
+        ("nothing after the data", "3\r\nabc0\r\n\r\n"),
+        ("a bare LF after the last chunk", "3\r\nabc\r\n0\n\r\n"),
         ("a bare LF for the empty line at the end", "3\r\nabc\r\n0\r\n\n"),
         ("a bare CR for the empty line at the end", "3\r\nabc\r\n0\r\n\r\r"),
         ("more data than the size says", "3\r\nabcd\r\n0\r\n\r\n"),
@@ -199,7 +199,7 @@ fn good_trailers() -> Vec<Case> {
     let case = |(trailer, number)| {
         must(
             format!("9112/7.1.2/{number}"),
-            format!("The request ends behind the trailer section {trailer:?}"),
+            format!("The request ends after the trailer section {trailer:?}"),
         )
         .on(Needs::Echo)
         .send(echoed_chunks(&format!("3\r\nabc\r\n0\r\n{trailer}\r\n")))

@@ -4,7 +4,7 @@ use super::prelude::*;
 
 /// Makes the section of this file, with all its cases.
 pub fn section() -> Section {
-    Section::new("9112/8", "Incomplete Messages", [heads(), bodies(), incomplete_behind_complete()])
+    Section::new("9112/8", "Incomplete Messages", [heads(), bodies(), incomplete_after_complete()])
 }
 
 /// Cases: A head is complete only with its empty line.
@@ -20,7 +20,7 @@ fn heads() -> Vec<Case> {
     let case = |(head, number)| {
         must(
             format!("9112/8/{number}"),
-            format!("A connection that ends behind {head:?} gets an error or nothing"),
+            format!("A connection that ends after {head:?} gets an error or nothing"),
         )
         .send(head)
         .half_close()
@@ -45,7 +45,7 @@ fn bodies() -> Vec<Case> {
     let case = |((framing, content), number)| {
         must(
             format!("9112/8/{number}"),
-            format!("A body by {framing:?} that ends behind {content:?} is not served"),
+            format!("A body by {framing:?} that ends after {content:?} is not served"),
         )
         .on(Needs::Echo)
         .send(request("POST", "/").with(framing))
@@ -56,10 +56,10 @@ fn bodies() -> Vec<Case> {
     contents.into_iter().zip(20..).map(case).collect()
 }
 
-/// Cases for incomplete requests behind complete ones.
-fn incomplete_behind_complete() -> Vec<Case> {
+/// Cases for incomplete requests after complete ones.
+fn incomplete_after_complete() -> Vec<Case> {
     vec![
-        must("9112/8/40", "A complete request is served, and an incomplete request behind it is not")
+        must("9112/8/40", "A complete request is served, and an incomplete request after it is not")
             .send(get("/"))
             .send("GET / HTTP/1.1\r\nHost: test\r\n")
             .half_close()

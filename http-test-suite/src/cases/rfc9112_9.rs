@@ -43,30 +43,30 @@ fn persistence() -> Vec<Case> {
     ]
 }
 
-/// Cases for §9.3: read the body of a request to its end, or close; otherwise the body is taken for the next request.
+/// Cases for §9.3: read the body of a request to its end, or close; otherwise the body is read as the next request.
 fn bodies_are_read() -> Vec<Case> {
     vec![
-        must("9112/9.3/20", "The body of a GET is not taken for a request")
+        must("9112/9.3/20", "The body of a GET is not treated as a request")
             .send(get("/").body(SMUGGLED))
             .expect([any_of([200, 400, 413]), not_served()]),
-        must("9112/9.3/21", "The chunked body of a GET is not taken for a request")
+        must("9112/9.3/21", "The chunked body of a GET is not treated as a request")
             .send(get("/").chunked([SMUGGLED]))
             .expect([any_of([200, 400, 411, 413]), not_served()]),
-        must("9112/9.3/22", "The body of a method that is not allowed is not taken for a request")
+        must("9112/9.3/22", "The body of a method that is not allowed is not treated as a request")
             .send(request("DELETE", "/").body(SMUGGLED))
             .expect([any_response(), not_served()]),
-        must("9112/9.3/23", "The body of an unknown method is not taken for a request")
+        must("9112/9.3/23", "The body of an unknown method is not treated as a request")
             .send(request("BREW", "/").body(SMUGGLED))
             .expect([any_error(), not_served()]),
-        must("9112/9.3/24", "The body of a request for a missing file is not taken for a request")
+        must("9112/9.3/24", "The body of a request for a missing file is not treated as a request")
             .send(get("/no/such/thing").body(SMUGGLED))
             .expect([client_error(), not_served()]),
-        must("9112/9.3/25", "A body that comes later than the response is not taken for a request")
+        must("9112/9.3/25", "A body that comes later than the response is not treated as a request")
             .send(format!("GET / HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", SMUGGLED.len()))
             .pause()
             .send(SMUGGLED)
             .expect([any_of([200, 400, 413]), not_served()]),
-        must("9112/9.3/26", "A request behind a body is served, or the connection is closed")
+        must("9112/9.3/26", "A request after a body is served, or the connection is closed")
             .send(get("/").body("abc"))
             .send(get("/"))
             .expect(either(responses([200, 200]), closes())),
@@ -117,7 +117,7 @@ fn pipelining() -> Vec<Case> {
             .expect(either(responses([200, 404, 200]), responses([200, 404]))),
         must(
             "9112/9.3.2/7",
-            "A response before a malformed request is not lost, and nothing behind is served",
+            "A response before a malformed request is not lost, and nothing after it is served",
         )
         .send(get("/"))
         .send("GET / HTTP/1.1\r\n\r\n")
@@ -176,11 +176,11 @@ fn close_option() -> Vec<Case> {
         must("9112/9.6/6", "The option close is understood beside an empty member of the list")
             .send(get("/").with("Connection: , ,close,"))
             .expect([status(200), closes()]),
-        must("9112/9.6/7", "Nothing behind a request with close is served")
+        must("9112/9.6/7", "Nothing after a request with close is served")
             .send(get("/").closing())
             .smuggled()
             .expect([status(200), not_served(), closes()]),
-        must("9112/9.6/8", "Nothing behind a request in HTTP/1.0 is served")
+        must("9112/9.6/8", "Nothing after a request in HTTP/1.0 is served")
             .send(get("/").http10())
             .smuggled()
             .expect([status(200), not_served(), closes()]),

@@ -16,7 +16,7 @@ pub fn section() -> Section {
         chunk_lines(),
         heads_that_end_early(),
         request_lines(),
-        behind_connect(),
+        after_connect(),
         expectations(),
     ];
     Section::new("smuggling", "Request Smuggling", cases)
@@ -25,9 +25,9 @@ pub fn section() -> Section {
 /// The header line that announces the chunked coding.
 const CHUNKED: &str = "Transfer-Encoding: chunked";
 
-/// Body that ends before the smuggled request for a server that decodes chunks, and behind it for a server that
+/// Body that ends before the smuggled request for a server that decodes chunks, and after it for a server that
 /// counts bytes.
-fn behind_last_chunk() -> String {
+fn after_last_chunk() -> String {
     format!("0\r\n\r\n{SMUGGLED}")
 }
 
@@ -43,22 +43,22 @@ fn length(content: &str) -> String {
 
 /// Cases for RFC 9112 §6.1: reject, or go by Transfer-Encoding, and close in any case.
 fn both_framings() -> Vec<Case> {
-    let (behind, within) = (behind_last_chunk(), in_a_chunk());
+    let (after, within) = (after_last_chunk(), in_a_chunk());
     // The length of the chunk-size line, so that the chunk's data is the next thing read.
     let size_line = length(&within[..4]);
     vec![
         must(
             "smuggling/1",
-            "CL.TE: a request behind the last chunk, inside the Content-Length, is not served",
+            "CL.TE: a request after the last chunk, inside the Content-Length, is not served",
         )
-        .send(get("/").with(length(&behind)).with(CHUNKED))
-        .send(behind.as_str())
+        .send(get("/").with(length(&after)).with(CHUNKED))
+        .send(after.as_str())
         .expect([any_of([200, 400]), not_served(), closes()]),
-        must("smuggling/2", "TE.CL: a request inside a chunk, behind the Content-Length, is not served")
+        must("smuggling/2", "TE.CL: a request inside a chunk, after the Content-Length, is not served")
             .send(get("/").with(CHUNKED).with(size_line.clone()))
             .send(within.as_str())
             .expect([any_of([200, 400]), not_served(), closes()]),
-        must("smuggling/4", "Two Content-Lengths: a request behind the smaller is not served")
+        must("smuggling/4", "Two Content-Lengths: a request after the smaller is not served")
             .send(get("/").with(length(SMUGGLED)).with("Content-Length: 0"))
             .smuggled()
             .expect([status(400), not_served(), closes()]),
@@ -77,10 +77,10 @@ fn both_framings() -> Vec<Case> {
 }
 
 /// Cases: TE.TE: some servers see a Transfer-Encoding in each of these lines, others do not. A server that does not
-/// finds the request inside the body that a Content-Length frames; a server that does finds it behind the body, and has
+/// finds the request inside the body that a Content-Length frames; a server that does finds it after the body, and has
 /// to close there.
 fn disguised_codings() -> Vec<Case> {
-    let content = behind_last_chunk();
+    let content = after_last_chunk();
     let bytes = |line: &[u8]| {
         let head = [b"GET / HTTP/1.1\r\nHost: test\r\n", length(&content).as_bytes(), b"\r\n", line].concat();
         [&head[..], b"\r\n\r\n", content.as_bytes()].concat()
@@ -121,7 +121,7 @@ fn disguised_codings() -> Vec<Case> {
     spaced.chain(unknown).chain(unclear).collect()
 }
 
-/// Cases: The same for a Content-Length of zero behind the correct Content-Length.
+/// Cases: The same for a Content-Length of zero after the correct Content-Length.
 fn disguised_lengths() -> Vec<Case> {
     let lines: [&[u8]; 4] = [
         b"Content-Length\0: 0",
@@ -147,7 +147,7 @@ fn disguised_lengths() -> Vec<Case> {
 }
 
 /// Cases: Lengths that some servers read in another base, with a sign, or not at all. The hidden request is the body
-/// for one reader, and behind the body for another.
+/// for one reader, and after the body for another.
 fn odd_lengths() -> Vec<Case> {
     // RFC 9110 §8.6: a length is decimal. In octal, 0130 ends before the request, which is as long as the difference.
     let octal = || format!("{}{SMUGGLED}", "x".repeat(0o130));
@@ -184,7 +184,7 @@ fn unread_bodies() -> Vec<Case> {
     let case = |((what, request), number): ((_, Request), u32)| {
         must(
             format!("smuggling/{number}"),
-            format!("CL.0: the body of a request for {what} is not taken for a request"),
+            format!("CL.0: the body of a request for {what} is not treated as a request"),
         )
         .on(Needs::Fixtures)
         .send(request.body(SMUGGLED))
@@ -203,8 +203,8 @@ fn chunk_lines() -> Vec<Case> {
             .expect([either(status(400), closes()), not_served()])
     };
     // A server that ends the line at the bare LF or CR reads the chunk `XX`, and then a chunk that holds the request.
-    // A server that reads on takes the next chunk size for data, then reads the last chunk, and the request behind it.
-    let size = behind_last_chunk().len();
+    // A server that reads on takes the next chunk size for data, then reads the last chunk, and the request after it.
+    let size = after_last_chunk().len();
     vec![
         coded(
             120,
@@ -216,10 +216,10 @@ fn chunk_lines() -> Vec<Case> {
             "a bare CR in an extension",
             format!("2;\rXX\r\n{size:x}\r\n0\r\n\r\n{SMUGGLED}\r\n0\r\n\r\n"),
         ),
-        coded(122, "a NUL behind the size", format!("0\0\r\n\r\n{SMUGGLED}")),
-        // Servers that skip any two bytes behind the data; or the rest of the line, however long.
-        coded(123, "any two bytes for the CRLF behind data", format!("3\r\nabcXX0\r\n\r\n{SMUGGLED}")),
-        coded(124, "a longer line for the CRLF behind data", format!("3\r\nabcXX\r\n0\r\n\r\n{SMUGGLED}")),
+        coded(122, "a NUL after the size", format!("0\0\r\n\r\n{SMUGGLED}")),
+        // Servers that skip any two bytes after the data; or the rest of the line, however long.
+        coded(123, "any two bytes for the CRLF after data", format!("3\r\nabcXX0\r\n\r\n{SMUGGLED}")),
+        coded(124, "a longer line for the CRLF after data", format!("3\r\nabcXX\r\n0\r\n\r\n{SMUGGLED}")),
         coded(125, "a last chunk that a bare LF ends", format!("0\n\n{SMUGGLED}")),
         coded(
             126,
@@ -238,13 +238,13 @@ fn chunk_lines() -> Vec<Case> {
     ]
 }
 
-/// Cases: Lines that some servers take for empty lines.
+/// Cases: Lines that some servers treat as empty lines.
 fn heads_that_end_early() -> Vec<Case> {
     let lines = ["\r\r\n", "\0\r\n", "\x0b\r\n", "\r"];
     let case = |(line, number)| {
         must(
             format!("smuggling/{number}"),
-            format!("The line {line:?} is not empty, and nothing behind it is served"),
+            format!("The line {line:?} is not empty, and nothing after it is served"),
         )
         .send(format!("GET / HTTP/1.1\r\nHost: test\r\n{line}"))
         .smuggled()
@@ -259,7 +259,7 @@ fn request_lines() -> Vec<Case> {
     let case = |(start, number)| {
         should(
             format!("smuggling/{number}"),
-            format!("A request behind {start:?} on its first line is not served"),
+            format!("A request after {start:?} on its first line is not served"),
         )
         .send(start)
         .smuggled()
@@ -270,7 +270,7 @@ fn request_lines() -> Vec<Case> {
 
 /// Cases for RFC 9110 §9.3.6: CONNECT has no body, and what follows it is for the tunnel. A server without tunnels
 /// cannot know where the next request begins.
-fn behind_connect() -> Vec<Case> {
+fn after_connect() -> Vec<Case> {
     let connect = || request("CONNECT", "test:80");
     let requests: [(&str, Vec<u8>); 2] = [
         ("a length", connect().body(SMUGGLED).into()),
@@ -288,7 +288,7 @@ fn behind_connect() -> Vec<Case> {
 fn expectations() -> Vec<Case> {
     let lines = ["Expect: 100-continue", "Expect: y 100-continue"];
     let case = |(line, number)| {
-        must(format!("smuggling/{number}"), format!("A body beside {line:?} is not taken for a request"))
+        must(format!("smuggling/{number}"), format!("A body beside {line:?} is not treated as a request"))
             .send(get("/").with(line).body(SMUGGLED))
             .expect([any_response(), not_served()])
     };

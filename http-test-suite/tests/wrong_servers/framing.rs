@@ -26,7 +26,7 @@ struct WrongParser {
     /// Finds the end of a line between chunks.
     chunk_line: fn(&str) -> Option<usize>,
     /// Finds the end of what separates a chunk's data from the next size.
-    behind_data: fn(&str) -> Option<usize>,
+    after_data: fn(&str) -> Option<usize>,
     /// Whether trailers follow the line of the last chunk.
     trailers: bool,
 }
@@ -40,7 +40,7 @@ const PLAIN: WrongParser = WrongParser {
         length => Some(length.unwrap_or(0)),
     },
     chunk_line: |text| through(text, "\r\n"),
-    behind_data: |_| Some(2),
+    after_data: |_| Some(2),
     trailers: true,
 };
 
@@ -62,7 +62,7 @@ const PARSERS: [WrongParser; 10] = [
         ..PLAIN
     },
     WrongParser {
-        name: "reads a length as C does: octal behind a zero",
+        name: "reads a length as C does: octal after a zero",
         length: |head| {
             let digits = head.split("\r\n").find_map(|line| line.strip_prefix("Content-Length: 0"));
             Some(digits.and_then(|digits| usize::from_str_radix(digits, 8).ok()).unwrap_or(0))
@@ -72,8 +72,8 @@ const PARSERS: [WrongParser; 10] = [
     WrongParser { name: "ends chunks with the line of the last", trailers: false, ..PLAIN },
     WrongParser { name: "ends chunk lines with a bare LF", chunk_line: |text| through(text, "\n"), ..PLAIN },
     WrongParser {
-        name: "takes a line for what is behind data",
-        behind_data: |text| through(text, "\n"),
+        name: "reads to a line end after the data of a chunk",
+        after_data: |text| through(text, "\n"),
         ..PLAIN
     },
     WrongParser {
@@ -162,7 +162,7 @@ impl WrongParser {
             match usize::from_str_radix(digits, 16).unwrap_or(0) {
                 0 if !self.trailers => return Some(read),
                 0 => break,
-                size => read += size + (self.behind_data)(text.get(read + size..)?)?,
+                size => read += size + (self.after_data)(text.get(read + size..)?)?,
             }
         }
         loop {
@@ -175,7 +175,7 @@ impl WrongParser {
     }
 }
 
-/// The offset behind the first `end`.
+/// The offset after the first `end`.
 fn through(text: &str, end: &str) -> Option<usize> {
     text.find(end).map(|at| at + end.len())
 }
@@ -189,7 +189,7 @@ fn lines_named<'a>(head: &'a str, name: &'static str) -> impl Iterator<Item = &'
     })
 }
 
-/// The number behind the colon.
+/// The number after the colon.
 fn number(line: Option<&str>) -> Option<usize> {
     line?.split(':').nth(1)?.trim().parse().ok()
 }

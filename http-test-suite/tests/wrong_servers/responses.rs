@@ -52,7 +52,7 @@ const WELL_FORMED: [WrongServer; 11] = [
     }),
 ];
 
-/// Servers whose responses break a rule, have framing with two meanings, end too early, or have something behind them.
+/// Servers whose responses break a rule, have framing with two meanings, end too early, or have something after them.
 /// The tests of the reader and of the rules know more such responses.
 const MALFORMED: &[WrongServer] = &[
     open("no Date", |_| "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into()),
@@ -61,7 +61,7 @@ const MALFORMED: &[WrongServer] = &[
     }),
     closing("a short body", |_| format!("HTTP/1.1 400 No\r\n{DATE}Content-Length: 6\r\n\r\nhello")),
     open("every response twice", |head| response("400 No", "", head).repeat(2)),
-    open("stray bytes behind every response", |head| format!("{}\r\n", response("400 No", "", head))),
+    open("stray bytes after every response", |head| format!("{}\r\n", response("400 No", "", head))),
 ];
 
 /// A well-formed response with a body of five bytes, or without a body for HEAD.

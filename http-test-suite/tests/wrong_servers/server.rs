@@ -27,7 +27,7 @@ pub struct WrongServer {
     pub respond: fn(head: &str) -> String,
     /// Whether it responds to any bytes, without waiting for the empty line that ends a head.
     pub is_hasty: bool,
-    /// Whether it closes after the first response, even with unread bytes. Otherwise it takes the bytes behind a head for
+    /// Whether it closes after the first response, even with unread bytes. Otherwise it takes the bytes after a head for
     /// the next head, until the client closes.
     pub closes: bool,
 }
