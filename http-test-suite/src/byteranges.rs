@@ -1,24 +1,24 @@
-//! The strict reader of responses 206: it returns the part or parts of a file that a response contains (RFC 9110 §14.6).
+//! The strict reader of 206 responses: it returns the part or parts of a file that a response contains (RFC 9110 §14.6).
 
 use crate::reader::preview;
 use crate::response::Response;
 
-/// A part of a file.
+/// A part of a file that a 206 contains: its only part, or one part of multipart/byteranges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BodyPart {
-    /// The offset of its first byte.
+    /// The offset of the first byte of the part in the file.
     pub first: usize,
-    /// The offset of its last byte.
+    /// The offset of the last byte of the part in the file.
     pub last: usize,
-    /// The length of the whole file; `None` if the part says `*`.
+    /// The length of the whole file; `None` if the Content-Range says `*`.
     pub complete: Option<usize>,
-    /// The media type of the part; of the response, if the response is a single part.
+    /// The Content-Type of the part, or of the response if it has only one part; `None` if there is none.
     pub media_type: Option<String>,
-    /// The bytes of the part, exactly as many as `first` and `last` require.
+    /// The bytes of the part: exactly `last - first + 1`.
     pub bytes: Vec<u8>,
 }
 
-/// Reads the parts of a 206, in the order of the response.
+/// Reads the parts of a file that a 206 contains, in the order of the response.
 ///
 /// # Errors
 ///
@@ -32,7 +32,8 @@ pub fn parts(response: &Response) -> Result<Vec<BodyPart>, String> {
     }
 }
 
-/// The boundary in a Content-Type. RFC 2046 §5.1.1: 1 to 70 characters, quoted or not.
+/// The boundary in a Content-Type `multipart/byteranges`, quoted or not; `None` for any other Content-Type, or if the
+/// boundary does not have 1 to 70 characters (RFC 2046 §5.1.1).
 fn boundary(media_type: &str) -> Option<&str> {
     let (kind, parameter) = media_type.split_once(';')?;
     let value = parameter.trim().strip_prefix("boundary=")?.trim_matches('"');
@@ -40,7 +41,8 @@ fn boundary(media_type: &str) -> Option<&str> {
     fits.then_some(value)
 }
 
-/// Splits multipart content. The first delimiter needs no CRLF before it; a preamble and an epilogue are ignored.
+/// Reads the parts of a multipart body. The first delimiter needs no CRLF before it; a preamble and an epilogue are
+/// ignored.
 fn multipart(content: &[u8], boundary: &str) -> Result<Vec<BodyPart>, String> {
     let content = [b"\r\n", content].concat();
     let delimiter = format!("\r\n--{boundary}");
@@ -64,7 +66,8 @@ fn multipart(content: &[u8], boundary: &str) -> Result<Vec<BodyPart>, String> {
     Ok(parts)
 }
 
-/// Reads a Content-Range such as `bytes 2-5/10` or `bytes 2-5/*`.
+/// Makes a part from its Content-Range, such as `bytes 2-5/10` or `bytes 2-5/*`. Returns an error if the range is
+/// malformed or does not match the number of bytes.
 fn part(range: &str, media_type: Option<&str>, bytes: Vec<u8>) -> Result<BodyPart, String> {
     let number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok());
     let numbers = || {
@@ -81,7 +84,7 @@ fn part(range: &str, media_type: Option<&str>, bytes: Vec<u8>) -> Result<BodyPar
     Ok(BodyPart { first, last, complete, media_type: media_type.map(str::to_owned), bytes })
 }
 
-/// The offset of the first `needle`.
+/// The offset of the first `needle` in `haystack`.
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
 }

@@ -1,4 +1,4 @@
-//! What a case is, and the functions that cases are written with.
+//! [`Case`], the test of one requirement, and the functions that cases are written with.
 //!
 //! ```
 //! use http_test_suite::case::should;
@@ -21,45 +21,46 @@ use crate::expect::Expectation;
 use crate::request::{Request, SMUGGLED};
 use crate::response::Response;
 
-/// A pause long enough for a server on this machine to read the earlier bytes before the next arrive.
+/// How long [`Case::pause`] waits: a server on this machine reads the earlier bytes before the next arrive.
 const PAUSE: Duration = Duration::from_millis(15);
 
-/// How binding a requirement is.
+/// How binding a requirement is: a MUST or a SHOULD of an RFC, or a requirement of this suite alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Level {
-    /// The RFC says MUST, MUST NOT or REQUIRED.
+    /// The RFC says MUST, MUST NOT or REQUIRED. A failure makes the exit code 1.
     Must,
-    /// The RFC says SHOULD, SHOULD NOT or RECOMMENDED.
+    /// The RFC says SHOULD, SHOULD NOT or RECOMMENDED. A failure makes the exit code 1 with `--strict`.
     Should,
-    /// This suite requires it; the RFC leaves it open. It never counts for the exit code.
+    /// This suite requires it; the RFC leaves it open. A failure never counts for the exit code.
     Robust,
 }
 
-/// What a server must offer so that a case makes sense. The runner probes the server once.
+/// What the server must offer for a case; otherwise the runner skips the case. It probes the servers before the first
+/// case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
-    /// Any server that answers `GET /` with 200.
+    /// Nothing but what any server does: it answers `GET /` with 200.
     Nothing,
-    /// A server of the files that [`fixtures::write`](crate::fixtures::write) writes.
+    /// The files that [`fixtures::write`](crate::fixtures::write) writes.
     Fixtures,
-    /// A server that answers a POST with the request's body, and `/echo` with the request's header lines.
+    /// An echo: the response to a POST has the request's body, and the response to `/echo` has its header lines.
     Echo,
 }
 
-/// The cases of one file in [`cases`](crate::cases).
+/// The cases of one file in [`cases`](crate::cases): a section of an RFC, or a topic such as `smuggling`.
 #[derive(Debug)]
 pub struct Section {
-    /// The start of the ids of its cases: `9112/2`.
+    /// The prefix that the ids of all its cases have: `9112/2`.
     pub prefix: &'static str,
-    /// The title of the section in the report: `Message`.
+    /// The title in the report, without the number of the section: `Message`.
     pub title: &'static str,
-    /// The cases, in the order of the RFC.
+    /// The cases, in the order in which the report lists them.
     pub cases: Vec<Case>,
 }
 
 impl Section {
-    /// Makes a section of the groups of cases in one file.
+    /// Makes a section of the groups of cases in one file, in this order.
     pub fn new(
         prefix: &'static str,
         title: &'static str,
@@ -68,7 +69,7 @@ impl Section {
         Section { prefix, title, cases: groups.into_iter().flatten().collect() }
     }
 
-    /// Sets what the server must offer, for all cases that have not set it themselves.
+    /// Sets what the server must offer, for each case that has not set it with [`Case::on`].
     pub fn on(mut self, needs: Needs) -> Self {
         for case in self.cases.iter_mut().filter(|case| case.needs == Needs::Nothing) {
             case.needs = needs;
@@ -85,46 +86,47 @@ impl Section {
     }
 }
 
-/// A requirement, and the bytes and expectations that show whether a server meets it.
+/// A test of one requirement: what the client sends to the server, and what the server must do.
 pub struct Case {
     /// The id, for example `9112/6.3/2`. It never changes, and is never given to another case.
     pub id: String,
-    /// How binding the requirement is.
+    /// How binding the requirement is: a MUST, a SHOULD, or a requirement of this suite.
     pub level: Level,
     /// What the server has to do, in one sentence.
     pub requirement: String,
-    /// What the server must offer so that the case makes sense.
+    /// What the server must offer; otherwise the case is skipped.
     pub needs: Needs,
-    /// The request of [`Case::after`].
+    /// The request of [`Case::after`], which is sent first on a connection of its own.
     prior: Option<Vec<u8>>,
     /// What the client sends and waits for, in order.
     script: Vec<ScriptPart>,
-    /// What must be true afterwards. All expectations must hold.
+    /// What must be true after the script has run. All expectations must hold.
     pub expectations: Vec<Expectation>,
 }
 
-/// A part of a script.
+/// A part of a script: a fixed step, or a request that depends on the prior response.
 enum ScriptPart {
-    /// A step that never changes.
+    /// A step that is the same in every run.
     Fixed(Step),
-    /// Sends a request that is made from an earlier response.
+    /// Sends the request that the template makes from the prior response.
     FromPrior(Template),
 }
 
-/// Makes a request from an earlier response; returns `None` if the response lacks what the request needs.
+/// Makes a request from the prior response, the response to the request of [`Case::after`]; returns `None` if that
+/// response lacks a header that the request needs.
 type Template = Box<dyn Fn(&Response) -> Option<Vec<u8>> + Send + Sync>;
 
-/// Makes a case for a requirement of the RFC (MUST).
+/// Makes a case for a MUST of an RFC. `requirement` says in one sentence what the server has to do.
 pub fn must(id: impl Into<String>, requirement: impl Into<String>) -> Case {
     Case::new(Level::Must, id, requirement)
 }
 
-/// Makes a case for a recommendation of the RFC (SHOULD).
+/// Makes a case for a SHOULD of an RFC. `requirement` says in one sentence what the server has to do.
 pub fn should(id: impl Into<String>, requirement: impl Into<String>) -> Case {
     Case::new(Level::Should, id, requirement)
 }
 
-/// Makes a case for a requirement of this suite that the RFC leaves open.
+/// Makes a case for a requirement of this suite that the RFC leaves open; it never counts for the exit code.
 pub fn robust(id: impl Into<String>, requirement: impl Into<String>) -> Case {
     Case::new(Level::Robust, id, requirement)
 }
@@ -138,13 +140,13 @@ impl Case {
         Case { id, level, requirement, needs, prior, script, expectations }
     }
 
-    /// Sets what the server must offer.
+    /// Sets what the server must offer; by default, nothing.
     pub fn on(mut self, needs: Needs) -> Self {
         self.needs = needs;
         self
     }
 
-    /// Sends `bytes`. Consecutive calls make one write, hence one segment if it fits.
+    /// Adds a step that sends `bytes`. Consecutive calls make one write, hence one segment if it fits.
     pub fn send(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         match self.script.last_mut() {
             Some(ScriptPart::Fixed(Step::Send(before))) => before.extend(bytes.into()),
@@ -153,20 +155,20 @@ impl Case {
         self
     }
 
-    /// Sends `bytes` one by one, a millisecond each; so use it for at most a few hundred bytes.
+    /// Adds a step that sends `bytes` one by one, a millisecond apart; use it for at most a few hundred bytes.
     pub fn send_bytewise(self, bytes: impl Into<Vec<u8>>) -> Self {
         self.step(Step::SendBytewise(bytes.into()))
     }
 
-    /// Before anything else, sends `request` on a connection of its own. Its response is `prior` for [`Case::send_from`]
-    /// and for expectations.
+    /// Sets a request that the suite sends before the script, on a connection of its own. Its response is `prior` for
+    /// [`Case::send_from`] and for expectations such as [`same_header`](crate::expect::same_header).
     pub fn after(mut self, request: impl Into<Vec<u8>>) -> Self {
         self.prior = Some(request.into());
         self
     }
 
-    /// Sends the request that `template` makes from the prior response. The case is skipped if `template` returns `None`
-    /// because the response lacks a header.
+    /// Adds a step that sends the request that `template` makes from the prior response. The case is skipped if there
+    /// is no prior response, or if `template` returns `None` because a header is missing in it.
     pub fn send_from(
         mut self,
         template: impl Fn(&Response) -> Option<Request> + Send + Sync + 'static,
@@ -175,44 +177,45 @@ impl Case {
         self
     }
 
-    /// Sends [`SMUGGLED`] in one write with the bytes before it.
+    /// Sends [`SMUGGLED`], which the server must not serve, in one write with the bytes before it.
     pub fn smuggled(self) -> Self {
         self.send(SMUGGLED)
     }
 
-    /// Waits a moment, so that the server receives the earlier bytes apart from the next.
+    /// Adds a pause of 15 ms, so that the server receives the earlier bytes apart from the next.
     pub fn pause(self) -> Self {
         self.pause_for(PAUSE)
     }
 
-    /// Waits this long before the next step.
+    /// Adds a pause of this length before the next step.
     pub fn pause_for(self, time: Duration) -> Self {
         self.step(Step::Pause(time))
     }
 
-    /// Waits until `count` final responses have arrived, counted from the start.
+    /// Adds a step that waits until `count` final responses have arrived, counted from the start. The script continues
+    /// after the timeout; [`in_time`](crate::expect::in_time) makes the timeout a failure.
     pub fn await_responses(self, count: usize) -> Self {
         self.step(Step::AwaitResponses(count))
     }
 
-    /// Waits for an interim response such as 100, or for a final response. Continues after the timeout;
-    /// [`in_time`](crate::expect::in_time) makes the timeout a failure.
+    /// Adds a step that waits for an interim response such as 100, or for a final response. The script continues after
+    /// the timeout; [`in_time`](crate::expect::in_time) makes the timeout a failure.
     pub fn await_continue(self) -> Self {
         self.step(Step::AwaitContinue)
     }
 
-    /// Closes the client's side of the connection. The server can still answer.
+    /// Adds a step that closes the client's sending side of the connection. The server can still respond.
     pub fn half_close(self) -> Self {
         self.step(Step::HalfClose)
     }
 
-    /// Adds one expectation or an array of them. All must hold.
+    /// Adds one expectation or an array of them. The case passes only if all hold.
     pub fn expect(mut self, expectations: impl Into<Vec<Expectation>>) -> Self {
         self.expectations.extend(expectations.into());
         self
     }
 
-    /// Adds a step to the script.
+    /// Adds a fixed step to the script.
     fn step(mut self, step: Step) -> Self {
         self.script.push(ScriptPart::Fixed(step));
         self
@@ -221,13 +224,15 @@ impl Case {
 
 /// Methods for running a case.
 impl Case {
-    /// The section of the requirement: `RFC 9112 §6.3`, or the name of the topic for a case outside the RFCs.
+    /// The section that the requirement comes from: `RFC 9112 §6.3`, or the name of the topic for a case outside the
+    /// RFCs.
     pub fn section(&self) -> String {
         let (section, _) = self.id.rsplit_once('/').unwrap_or((&self.id, ""));
         rfc_section(section).unwrap_or_else(|| section.to_owned())
     }
 
-    /// The request to send first, on a connection of its own.
+    /// The request to send first, on a connection of its own: the request of [`Case::after`]; or, if an expectation
+    /// compares HEAD with GET, the script's HEAD request as a GET. `None` if the case needs neither.
     pub fn prior(&self) -> Option<Vec<u8>> {
         let first = self.script.iter().find_map(|part| match part {
             ScriptPart::Fixed(Step::Send(bytes)) => Some(bytes),
@@ -238,7 +243,7 @@ impl Case {
         self.prior.clone().or_else(|| needs_get.then(as_get).flatten())
     }
 
-    /// The script; `None` if it needs a prior response and `prior` is missing or lacks a header.
+    /// The steps to run. Returns `None` if a step needs the prior response, and it is missing or lacks a header.
     pub fn script(&self, prior: Option<&Response>) -> Option<Vec<Step>> {
         let step = |part: &ScriptPart| match part {
             ScriptPart::Fixed(step) => Some(step.clone()),
@@ -247,22 +252,23 @@ impl Case {
         self.script.iter().map(step).collect()
     }
 
-    /// Whether the case sends and awaits nothing, which is a mistake.
+    /// Whether the script has no steps, which is a mistake in the case.
     pub fn sends_nothing(&self) -> bool {
         self.script.is_empty()
     }
 
-    /// Whether a server can pass without sending a response.
+    /// Whether an expectation can hold without any response, so that a server can pass without sending one.
     pub fn allows_no_response(&self) -> bool {
         self.expectations.iter().any(|expectation| expectation.allows_no_response)
     }
 
-    /// The number of final responses to wait for.
+    /// The number of final responses to wait for: the most that any expectation needs.
     pub fn expected_responses(&self) -> usize {
         self.expectations.iter().map(|expectation| expectation.responses).max().unwrap_or(1)
     }
 
-    /// How to end the connection: the strongest ending that any expectation requires.
+    /// How the client ends the connection: of the endings that the expectations require, the last in the order of
+    /// [`Ending`].
     pub fn ending(&self) -> Ending {
         let endings = self.expectations.iter().filter_map(|expectation| expectation.ending);
         endings.max().unwrap_or(Ending::ClosingRequest)
@@ -285,7 +291,7 @@ impl fmt::Display for Level {
     }
 }
 
-/// The section that an id or its prefix names: `9112/6.3` is `RFC 9112 §6.3`.
+/// The section that an id or its prefix names: `9112/6.3` is `RFC 9112 §6.3`; `None` for a topic such as `limits`.
 fn rfc_section(id: &str) -> Option<String> {
     let (rfc, section) = id.split_once('/')?;
     rfc.bytes().all(|byte| byte.is_ascii_digit()).then(|| format!("RFC {rfc} §{section}"))

@@ -1,7 +1,7 @@
 //! One connection to a server: sends bytes exactly as they are, and reads the responses.
 //!
-//! A thread receives all the time, so that the client never blocks a server that must write before it reads on. Every
-//! wait here is for that thread, with a deadline.
+//! A thread receives all the time, so that the client never blocks a server that must write before it reads on.
+//! Connecting, writing and receiving each have a timeout.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -15,40 +15,41 @@ use crate::response::{Response, ResponseCollector};
 /// How the server ended its side of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ConnectionEnd {
-    /// It did not: the connection was open when the client closed it.
+    /// The server did not end it: the connection was open when the client stopped receiving.
     #[default]
     Open,
-    /// By closing, after the client had received all bytes.
+    /// The server closed its side: the client received the end of the stream after all bytes.
     Closed,
-    /// By a reset, or while the client was still sending. Both can cost a client the last response.
+    /// The server reset the connection, or closed it while the client was still sending. Both can cost a client the
+    /// last response.
     Reset,
 }
 
-/// A connection, with all bytes sent and received.
+/// A connection to a server, with all bytes sent and received, and the reader of its responses.
 #[derive(Debug)]
 pub struct Connection {
-    /// The socket, for sending.
+    /// The socket; a thread receives from a clone of it.
     stream: TcpStream,
-    /// What the receiving thread passes on.
+    /// The received bytes, and then the end of the connection, from the receiving thread.
     arrivals: Receiver<Arrival>,
-    /// Reads the responses in `received`.
+    /// The reader of the responses in `received`.
     responses: ResponseCollector,
-    /// How many of the received bytes `responses` has taken.
-    taken: usize,
+    /// How many of the received bytes `responses` has read.
+    read_len: usize,
     /// How many of the received bytes belong to complete responses.
-    complete: usize,
+    complete_len: usize,
     /// The number of sent bytes up to the end of the last request line that has its final response.
-    answered: usize,
+    answered_len: usize,
     /// The bytes of all writes that succeeded.
     pub sent: Vec<u8>,
-    /// The bytes received so far.
+    /// The bytes received from the server so far.
     pub received: Vec<u8>,
     /// How the server ended its side; `Open` until [`Connection::receive`] finds the end.
     pub end: ConnectionEnd,
     /// Whether the client can send no more: after [`Connection::half_close`] or a failed write.
     pub is_write_closed: bool,
-    /// Whether a write failed because the server had closed or reset the connection. Earlier bytes of the server can still
-    /// be received.
+    /// Whether a write failed because the server had closed or reset the connection. Earlier bytes of the server can
+    /// still be received.
     pub is_write_reset: bool,
 }
 
@@ -56,7 +57,7 @@ pub struct Connection {
 type Arrival = Result<Vec<u8>, ConnectionEnd>;
 
 impl Connection {
-    /// Connects to the server. `timeout` is that for connecting and for a write.
+    /// Connects to the server, and starts the thread that receives. `timeout` limits connecting, and each write.
     ///
     /// # Errors
     ///
@@ -73,9 +74,9 @@ impl Connection {
             stream,
             arrivals,
             responses: ResponseCollector::default(),
-            taken: 0,
-            complete: 0,
-            answered: 0,
+            read_len: 0,
+            complete_len: 0,
+            answered_len: 0,
             sent: Vec::new(),
             received: Vec::new(),
             end: ConnectionEnd::Open,
@@ -84,8 +85,8 @@ impl Connection {
         })
     }
 
-    /// Sends `bytes`, with one write if the kernel takes them all. A server may stop reading, so a failed write is not an
-    /// error here: the responses decide.
+    /// Sends `bytes`, with one write if the kernel accepts them all. A server may stop reading, so a failed write is
+    /// not an error here: the responses decide. After it, nothing more is sent.
     pub fn send(&mut self, bytes: &[u8]) {
         if self.is_write_closed {
             return;
@@ -100,7 +101,7 @@ impl Connection {
         }
     }
 
-    /// Closes the client's side. The server can still send.
+    /// Closes the client's sending side. The server can still send.
     pub fn half_close(&mut self) {
         self.is_write_closed = true;
         drop(self.stream.shutdown(Shutdown::Write));
@@ -120,40 +121,40 @@ impl Connection {
         true
     }
 
-    /// Returns the next response, interim or final, in the bytes received so far; `None` if it is not complete. It is read
-    /// as the response to the first request line sent that has no final response; without one, as that to a GET.
+    /// Returns the next response, interim or final, in the bytes received so far; `None` if it is not complete. It is
+    /// read as the response to the first request line sent that has no final response; without one, as that to a GET.
     ///
     /// # Errors
     ///
     /// Describes what is wrong with the bytes, or says that the connection ended inside the response.
     pub fn next_response(&mut self) -> Result<Option<Response>, String> {
-        let (request, request_len) = first_request(&self.sent[self.answered..]).unwrap_or_default();
-        let (len, mut response) = self.responses.take(&self.received[self.taken..], request)?;
-        self.taken += len;
+        let (request, request_len) = first_request(&self.sent[self.answered_len..]).unwrap_or_default();
+        let (len, mut response) = self.responses.take(&self.received[self.read_len..], request)?;
+        self.read_len += len;
         if response.is_none() && self.end != ConnectionEnd::Open {
             response = self.responses.end(request)?;
         }
         if let Some(response) = &response {
-            self.complete = self.taken;
-            self.answered += if response.is_final() { request_len } else { 0 };
+            self.complete_len = self.read_len;
+            self.answered_len += if response.is_final() { request_len } else { 0 };
         }
         Ok(response)
     }
 
     /// The received bytes after the last complete response.
     pub fn unread(&self) -> &[u8] {
-        &self.received[self.complete..]
+        &self.received[self.complete_len..]
     }
 }
 
 impl Drop for Connection {
+    /// Shuts the socket down, so that the receiving thread ends.
     fn drop(&mut self) {
-        // Unblocks the receiving thread, which then ends.
         drop(self.stream.shutdown(Shutdown::Both));
     }
 }
 
-/// Receives until the connection ends. Runs on a thread of its own.
+/// Passes on received bytes until the connection ends. Runs on a thread of its own.
 fn receive_all(mut stream: TcpStream, arrivals: &Sender<Arrival>) {
     let mut buffer = vec![0; 64 * 1024];
     loop {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-/// The units, from small to large, in nanoseconds.
+/// The units of time, from small to large, with their length in nanoseconds.
 const UNITS: [(&str, f64); 5] = [("ns", 1.0), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9)];
 
-/// Parses a number with a unit: `us`, `ms`, `s`, `m`; without a unit, seconds.
+/// Parses a number with a unit, such as `1.5m`: `ns`, `us` or `µs`, `ms`, `s`, `m`; without a unit, seconds.
 ///
 /// # Errors
 ///
@@ -29,7 +29,8 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
-/// Formats with three digits, in the largest unit up to seconds that leaves a digit before the point.
+/// Formats a duration with three significant digits, such as `1.50 ms`, in the largest unit up to seconds that leaves a
+/// digit before the point.
 pub fn show(duration: Duration) -> String {
     let nanoseconds = duration.as_nanos() as f64;
     let fits = |&&(name, unit): &&(&str, f64)| name != "m" && nanoseconds >= unit;

@@ -7,7 +7,7 @@ use crate::reader::BodyFraming;
 use crate::response::Response;
 use crate::rules::{ensure, parse_date};
 
-/// The interim response 100, which has no headers.
+/// The only interim response that has the exact form: 100, without headers.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Checks that a final response has the exact form:
@@ -41,7 +41,7 @@ pub fn check(response: &Response) -> Result<(), String> {
     check_framing(response)
 }
 
-/// The value of a header that must stand exactly once.
+/// The value of a header that must stand exactly once; an error if it is missing or stands twice.
 fn once<'r>(response: &'r Response, name: &str) -> Result<&'r str, String> {
     match response.values(name).collect::<Vec<_>>()[..] {
         [value] => Ok(value),
@@ -49,7 +49,7 @@ fn once<'r>(response: &'r Response, name: &str) -> Result<&'r str, String> {
     }
 }
 
-/// Checks the status line, and the white space in each header line.
+/// Checks the version and the reason in the status line, and the white space in each header line.
 fn check_lines(response: &Response) -> Result<(), String> {
     let Response { version, status, reason, headers, head, .. } = response;
     let is_printable = |c: char| (' '..='~').contains(&c);
@@ -64,7 +64,7 @@ fn check_lines(response: &Response) -> Result<(), String> {
     })
 }
 
-/// Checks Content-Length, Transfer-Encoding, chunks and trailers.
+/// Checks that Content-Length, Transfer-Encoding, chunk sizes and trailers have the exact form.
 fn check_framing(response: &Response) -> Result<(), String> {
     let lengths: Vec<_> = response.values("Content-Length").collect();
     let codings = response.values("Transfer-Encoding").count();

@@ -1,4 +1,4 @@
-//! What happens on one connection, from the first byte to the end, as requests and responses.
+//! Runs the script of a case on one connection, and records what happened.
 //!
 //! [`run_script`] sends what a case says, and returns an [`Exchange`]. It does not judge: [`rules`](crate::rules) and
 //! [`expect`](crate::expect) do that, by looking at the exchange.
@@ -12,60 +12,66 @@ use crate::connection::{Connection, ConnectionEnd};
 use crate::request::CLOSING_REQUEST;
 use crate::response::Response;
 
-/// The pause between two bytes that are sent one by one.
+/// The pause after each byte of [`Step::SendBytewise`].
 const BYTE_PAUSE: Duration = Duration::from_millis(1);
 
-/// The timeouts of a script.
+/// The timeouts with which a script runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// The timeout for connecting, for a write, and for a response.
+    /// The timeout for connecting, for each write, and for each wait for responses.
     pub response: Duration,
     /// How long to wait for unexpected bytes before assuming that none will come.
     pub quiet: Duration,
 }
 
 impl Default for Timeouts {
+    /// Five seconds for a response, and 250 ms for unexpected bytes.
     fn default() -> Self {
         Timeouts { response: Duration::from_secs(5), quiet: Duration::from_millis(250) }
     }
 }
 
-/// One step of a script.
+/// One step of a script: what the client sends, or what it waits for.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// Sends these bytes with one write.
     Send(Vec<u8>),
-    /// Sends these bytes one by one.
+    /// Sends these bytes one by one, a millisecond apart.
     SendBytewise(Vec<u8>),
     /// Waits this long before the next step.
     Pause(Duration),
     /// Waits until this many final responses have arrived, counted from the start.
     AwaitResponses(usize),
-    /// Waits for an interim or a final response.
+    /// Waits for an interim response, or for one more final response.
     AwaitContinue,
-    /// Closes the client's side of the connection.
+    /// Closes the client's sending side of the connection.
     HalfClose,
 }
 
-/// How the client ends the connection after the expected responses; a later variant replaces an earlier one.
+/// How the client ends the connection after the expected responses. If the expectations of a case require several, the
+/// last in this order applies. After `Connection: close`, all but `Close` wait for the server to close; without the
+/// expected responses, the client closes at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ending {
-    /// Closes at once.
+    /// Closes at once, without waiting for the server.
     Close,
-    /// Waits a moment for further bytes; if none come, sends the closing request.
+    /// Waits a moment for one more response, which must not come; if none comes and the connection is open, sends the
+    /// closing request. Only [`not_served`](crate::expect::not_served) uses it.
     Quiet,
-    /// Waits for the server to close.
+    /// Waits until the server closes, or the timeout for a response expires.
     AwaitClose,
-    /// Sends [`CLOSING_REQUEST`]: its response proves that the connection is open, and stray bytes show before it.
+    /// Sends [`CLOSING_REQUEST`] as one more request: its response proves that the connection is open, and unexpected
+    /// bytes before that response are found.
     ClosingRequest,
 }
 
-/// What happened on one connection. `Default` is a connection without any events.
+/// What happened on one connection: the bytes, the responses, and the end. `Default` is a connection without any
+/// events.
 #[derive(Debug, Default)]
 pub struct Exchange {
     /// All bytes that could be sent, the closing request included.
     pub sent: Vec<u8>,
-    /// All bytes received.
+    /// All bytes received from the server.
     pub received: Vec<u8>,
     /// The final responses, without the response to the closing request.
     pub responses: Vec<Response>,
@@ -73,28 +79,30 @@ pub struct Exchange {
     pub expected_responses: usize,
     /// The response to the closing request, if one came.
     pub closing_response: Option<Response>,
-    /// Why the reader rejected the received bytes, if it did.
+    /// What is wrong with the received bytes, if a response is malformed or incomplete.
     pub malformed: Option<String>,
-    /// Whether a step of the script waited for a response until its timeout expired.
+    /// Whether a step of the script waited for a response that did not come before the timeout or the end of the
+    /// connection.
     pub timed_out: bool,
-    /// The interim responses whose final response has not come.
+    /// The interim responses that have come for a final response that has not.
     pub interim: Vec<Response>,
-    /// How the server ended its side.
+    /// How the server ended its side of the connection.
     pub end: ConnectionEnd,
-    /// Whether the client closed without waiting for the server to close.
+    /// Whether the client closed at once ([`Ending::Close`]), so that the server had no time to close first.
     pub client_closed: bool,
-    /// The response to the request that the case sent first, on a connection of its own.
+    /// The response to the request that the case sent first, on a connection of its own: see
+    /// [`Case::after`](crate::case::Case::after).
     pub prior: Option<Response>,
 }
 
 impl Exchange {
-    /// The response to the closing request and all responses before it, interim ones included.
+    /// All complete final responses in order, that to the closing request included, each after its interim responses.
     pub fn all_responses(&self) -> impl Iterator<Item = &Response> {
         let finals = self.responses.iter().chain(&self.closing_response);
         finals.flat_map(|response| response.interim.iter().chain([response]))
     }
 
-    /// Describes the lack of final response number `index`, as the end of a sentence.
+    /// Says that final response number `index` (the first is 0) did not come: `no response within the timeout`.
     pub fn absence(&self, index: usize) -> String {
         let end = match self.end {
             ConnectionEnd::Open => "within the timeout",
@@ -108,8 +116,8 @@ impl Exchange {
         }
     }
 
-    /// Receives once, and reads the responses that are complete, each by its own request. Returns false if nothing came
-    /// before the deadline.
+    /// Receives once, and stores the responses that are then complete, each read as the response to its own request.
+    /// Returns false if nothing came before the deadline.
     pub fn receive(&mut self, connection: &mut Connection, deadline: Instant) -> bool {
         if !connection.receive(deadline) {
             return false;
@@ -129,7 +137,8 @@ impl Exchange {
     }
 }
 
-/// Connects, runs `script`, waits for this number of final responses, and ends as `ending` says.
+/// Connects to the server, runs `script`, waits for this number of final responses, ends the connection as `ending`
+/// says, and returns what happened.
 ///
 /// # Errors
 ///
@@ -152,16 +161,18 @@ pub fn run_script(
     Ok(run.into_exchange())
 }
 
-/// A script that is being run.
+/// A script that is being run on a connection.
 struct ScriptRun {
+    /// The connection that the script sends on.
     connection: Connection,
+    /// The timeouts of the script's waits.
     timeouts: Timeouts,
-    /// The result; `sent`, `received` and `end` are set last.
+    /// What has happened so far; [`ScriptRun::into_exchange`] sets `sent`, `received` and `end`.
     exchange: Exchange,
 }
 
 impl ScriptRun {
-    /// Runs one step.
+    /// Runs one step: sends, waits, or closes the sending side.
     fn step(&mut self, step: &Step) {
         match step {
             Step::Send(bytes) => self.connection.send(bytes),
@@ -181,13 +192,13 @@ impl ScriptRun {
         }
     }
 
-    /// Receives until `is_met` is true, and notes if the timeout expires first.
+    /// Receives until `is_met` is true; sets `timed_out` if the timeout expires or the connection ends first.
     fn wait_for(&mut self, is_met: impl Fn(&Exchange) -> bool) {
         self.receive_until(self.timeouts.response, &is_met);
         self.exchange.timed_out |= !is_met(&self.exchange);
     }
 
-    /// Ends the connection after the expected responses.
+    /// Ends the connection after the expected responses, as `ending` says.
     fn end(&mut self, ending: Ending) {
         let expected = self.exchange.expected_responses;
         let closes = self.exchange.responses.last().is_some_and(|last| last.lists("Connection", "close"));
@@ -207,7 +218,8 @@ impl ScriptRun {
         }
     }
 
-    /// Sends the closing request, and waits for its response and for bytes after it.
+    /// Sends the closing request, and waits for its response and for bytes after it. Stores its response apart from the
+    /// others.
     fn send_closing_request(&mut self) {
         let expected = self.exchange.expected_responses;
         self.connection.send(CLOSING_REQUEST.as_bytes());
@@ -218,7 +230,7 @@ impl ScriptRun {
         }
     }
 
-    /// Receives for this time, or until the connection ends.
+    /// Receives for this time, or until the connection ends or a response is malformed.
     fn receive_for(&mut self, time: Duration) {
         self.receive_until(time, |_| false);
     }
@@ -232,7 +244,7 @@ impl ScriptRun {
         {}
     }
 
-    /// Returns what happened.
+    /// Returns what happened. Bytes that are no complete response make it malformed.
     fn into_exchange(mut self) -> Exchange {
         let mut exchange = self.exchange;
         if exchange.malformed.is_none() && !self.connection.unread().is_empty() {

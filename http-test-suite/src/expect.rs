@@ -11,23 +11,24 @@ use crate::reader::preview;
 use crate::response::Response;
 use crate::rules::ensure;
 
-/// A statement about an exchange, and the function that checks it.
+/// A statement about an exchange, such as "status 404", and the function that checks it.
 pub struct Expectation {
     /// The statement; it ends the sentence "expected …".
     pub description: String,
-    /// The number of final responses that the check needs.
+    /// The number of final responses that the suite waits for before the check.
     pub responses: usize,
-    /// How the connection must end for the check; `None` if that does not matter.
+    /// How the client must end the connection for the check; `None` if that does not matter.
     pub ending: Option<Ending>,
-    /// Whether the suite must first send a GET for the same target.
+    /// Whether the suite must first send a GET for the same target, to compare the responses.
     pub needs_get: bool,
     /// Whether the statement can be true without any response.
     pub allows_no_response: bool,
-    /// Checks the statement.
+    /// The function that checks the statement.
     check: Check,
 }
 
-/// Checks final response number `index`, the first of which is 0. The error ends the sentence "but it was …".
+/// Checks the statement about final response number `index`, the first of which is 0. The error ends the sentence "but
+/// it was …".
 type Check = Box<dyn Fn(&Exchange, usize) -> Result<(), String> + Send + Sync>;
 
 impl Expectation {
@@ -42,6 +43,7 @@ impl Expectation {
 }
 
 impl From<Expectation> for Vec<Expectation> {
+    /// Makes a list of one, so that [`Case::expect`](crate::case::Case::expect) accepts a single expectation.
     fn from(expectation: Expectation) -> Self {
         vec![expectation]
     }
@@ -53,12 +55,12 @@ impl fmt::Debug for Expectation {
     }
 }
 
-/// Expects that the status is this one.
+/// Expects that the response has this status.
 pub fn status(status: u16) -> Expectation {
     any_of([status])
 }
 
-/// Expects that the status is one of these.
+/// Expects that the response has one of these statuses.
 pub fn any_of<const N: usize>(statuses: [u16; N]) -> Expectation {
     let names = statuses.map(|status| status.to_string());
     response_that(format!("status {}", names.join(" or ")), move |response| {
@@ -66,12 +68,12 @@ pub fn any_of<const N: usize>(statuses: [u16; N]) -> Expectation {
     })
 }
 
-/// Expects that the status is 4xx.
+/// Expects that the response has a status 4xx.
 pub fn client_error() -> Expectation {
     response_that("status 4xx", |response| (400..500).contains(&response.status))
 }
 
-/// Expects that the status is 4xx or 5xx.
+/// Expects that the response has a status 4xx or 5xx.
 pub fn any_error() -> Expectation {
     response_that("status 4xx or 5xx", |response| response.status >= 400)
 }
@@ -102,7 +104,7 @@ pub fn no_header(name: &'static str) -> Expectation {
     })
 }
 
-/// Expects that the response to the request for `target` has a Location that leads to this path and query (RFC 9110
+/// Expects that the response to a request for `target` has a Location that leads to this path and query (RFC 9110
 /// §10.2.2).
 pub fn leads_to(target: &'static str, path: &'static str) -> Expectation {
     let leads =
@@ -121,27 +123,27 @@ pub fn stays_on_host() -> Expectation {
     })
 }
 
-/// What the value of a header must be.
+/// A condition that the value of a header must meet, for [`header`].
 pub struct ExpectedValue {
-    /// Follows the name of the header in messages.
+    /// The condition in words; follows the name of the header in messages.
     description: String,
-    /// Whether a value is as expected.
+    /// Returns whether a value meets the condition.
     test: Box<dyn Fn(&str) -> bool + Send + Sync>,
 }
 
-/// Expects any value.
+/// For [`header`]: the header must be present, with any value.
 pub fn any_value() -> ExpectedValue {
     value_that("with any value", |_| true)
 }
 
-/// Expects a comma-separated list that has this member, in any case of letters.
+/// For [`header`]: the value must be a comma-separated list with this member, in any case of letters.
 pub fn listing(member: &'static str) -> ExpectedValue {
     value_that(format!("that lists {member}"), move |value| {
         value.split(',').any(|item| item.trim().eq_ignore_ascii_case(member))
     })
 }
 
-/// Expects a value that passes `test`. `description` follows the name of the header in messages.
+/// For [`header`]: the value must pass `test`. `description` follows the name of the header in messages.
 pub fn value_that(
     description: impl Into<String>,
     test: impl Fn(&str) -> bool + Send + Sync + 'static,
@@ -150,19 +152,21 @@ pub fn value_that(
 }
 
 impl<T: Into<String>> From<T> for ExpectedValue {
+    /// For [`header`]: the value must be exactly this text.
     fn from(text: T) -> Self {
         let text = text.into();
         value_that(format!("with the value {text}"), move |value| value == text)
     }
 }
 
-/// Expects that the body is exactly `expected`.
+/// Expects that the body of the response is exactly `expected`.
 pub fn body(expected: impl Into<Vec<u8>>) -> Expectation {
     let expected = expected.into();
     body_that(format!("the body {}", show(&expected)), move |body| body == expected)
 }
 
-/// Expects that the body passes `test`. `description` says how it must be: "a body that ends with a line feed".
+/// Expects that the body of the response passes `test`. `description` says how it must be: "a body that ends with a
+/// line feed".
 pub fn body_that(
     description: impl Into<String>,
     test: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
@@ -174,7 +178,7 @@ pub fn body_that(
     })
 }
 
-/// Expects that an interim response of this status comes before the final one.
+/// Expects that an interim response of this status comes before the final response.
 pub fn interim(status: u16) -> Expectation {
     check_response(format!("an interim response {status} first"), move |response| {
         let came = response.interim.iter().any(|interim| interim.status == status);
@@ -182,19 +186,20 @@ pub fn interim(status: u16) -> Expectation {
     })
 }
 
-/// Expects that no interim response comes before the final one.
+/// Expects that no interim response comes before the final response.
 pub fn no_interim() -> Expectation {
     check_response("no interim response", |response| {
         response.interim.first().map_or(Ok(()), |interim| Err(interim.describe()))
     })
 }
 
-/// Expects that the response to HEAD has the status and the headers of the response to GET, except headers that depend
-/// on the time (RFC 9110 §9.3.2). The suite first sends the GET, on a connection of its own.
+/// Expects that the response to HEAD has the status and the headers of the response to GET (RFC 9110 §9.3.2), except
+/// headers that depend on the time or the connection; headers that describe the body may be missing. The suite first
+/// sends the GET, on a connection of its own.
 pub fn same_as_get() -> Expectation {
-    /// Headers that depend on the time or the connection.
+    /// Headers that depend on the time or the connection, and are not compared.
     const MOMENTARY: [&str; 4] = ["Date", "Connection", "Keep-Alive", "Age"];
-    /// Headers that a response to HEAD may leave out.
+    /// Headers that depend on the body, so that a response to HEAD may leave them out.
     const OF_BODY: [&str; 3] = ["Content-Length", "Transfer-Encoding", "Vary"];
     let among = |names: &[&str], name: &str| names.iter().any(|n| n.eq_ignore_ascii_case(name));
     let check = move |response: &Response, get: &Response| {
@@ -214,8 +219,8 @@ pub fn same_as_get() -> Expectation {
     Expectation { needs_get: true, ..check_with_prior("the status and headers that GET has", check) }
 }
 
-/// Expects that the header `name` is the same as in the prior response, to the request of
-/// [`Case::after`](crate::case::Case::after).
+/// Expects that the header `name` has the value that it has in the prior response, the response to the request of
+/// [`Case::after`](crate::case::Case::after), or is missing in both.
 pub fn same_header(name: &'static str) -> Expectation {
     check_with_prior(format!("{name} as before"), move |response, prior| {
         let (now, before) = (response.header(name), prior.header(name));
@@ -225,7 +230,7 @@ pub fn same_header(name: &'static str) -> Expectation {
     })
 }
 
-/// Expects exactly these responses, by status, in this order.
+/// Expects exactly these final responses, by status, in this order.
 pub fn responses<const N: usize>(statuses: [u16; N]) -> Expectation {
     of_exchange(format!("responses {statuses:?}"), N, None, move |exchange| {
         let came: Vec<_> = exchange.responses.iter().map(|response| response.status).collect();
@@ -233,7 +238,7 @@ pub fn responses<const N: usize>(statuses: [u16; N]) -> Expectation {
     })
 }
 
-/// Moves an expectation to response number `index`. The first response is 0.
+/// Applies an expectation about the first final response to response number `index` instead. The first is 0.
 pub fn nth(index: usize, expectation: Expectation) -> Expectation {
     let Expectation { description, responses, check, .. } = expectation;
     Expectation {
@@ -258,7 +263,7 @@ pub fn either(one: Expectation, other: Expectation) -> Expectation {
     }
 }
 
-/// Expects that the server sends no response, and closes the connection.
+/// Expects that the server sends no response, and closes or resets the connection.
 pub fn no_response() -> Expectation {
     let description = "no response, and the connection closed";
     let expectation = of_exchange(description, 0, Some(Ending::AwaitClose), |exchange| {
@@ -271,8 +276,8 @@ pub fn no_response() -> Expectation {
     Expectation { allows_no_response: true, ..expectation }
 }
 
-/// Expects that no further response comes: the server does not take bytes after the expected requests, or inside their
-/// bodies, for a request.
+/// Expects that no further response comes: the server does not serve a request in the bytes after the expected
+/// requests, or inside their bodies.
 pub fn not_served() -> Expectation {
     // `rules` finds the surplus response in every case; this expectation makes the suite wait for it.
     of_exchange("nothing after it served", 1, Some(Ending::Quiet), |exchange| {
@@ -280,14 +285,16 @@ pub fn not_served() -> Expectation {
     })
 }
 
-/// Expects that the response that the script waited for came before the timeout, without further bytes from the client.
+/// Expects that every response for which the script waited came before the timeout, so without the bytes that the
+/// script sends later.
 pub fn in_time() -> Expectation {
     of_exchange("a response before more was sent", 1, None, |exchange| {
         ensure(!exchange.timed_out, || "only after that, if at all".into())
     })
 }
 
-/// Expects that the server closes the connection after the expected responses.
+/// Expects that the server ends the connection after the expected responses, by a close or a reset; [`no_reset`] rules
+/// out the reset.
 pub fn closes() -> Expectation {
     of_exchange("the connection closed", 1, Some(Ending::AwaitClose), |exchange| {
         let is_open = exchange.closing_response.is_some() || exchange.end == ConnectionEnd::Open;
@@ -335,8 +342,8 @@ pub fn check_response(
     })
 }
 
-/// Expects that the response and the prior response, to the request of [`Case::after`](crate::case::Case::after), pass
-/// `test`.
+/// Expects that `test` returns true for the response and the prior response, the response to the request of
+/// [`Case::after`](crate::case::Case::after). `description` ends the sentence "expected …".
 pub fn compared_with_prior(
     description: impl Into<String>,
     test: impl Fn(&Response, &Response) -> bool + Send + Sync + 'static,
@@ -358,7 +365,8 @@ fn check_with_prior(
     })
 }
 
-/// Expects that `check` returns `Ok` for the whole exchange, after this number of final responses and this ending.
+/// Expects that `check` returns `Ok` for the whole exchange. Before the check, the suite waits for this number of final
+/// responses, and ends the connection with this ending.
 pub fn of_exchange(
     description: impl Into<String>,
     responses: usize,
@@ -368,7 +376,7 @@ pub fn of_exchange(
     new(description, responses, ending, move |exchange, _| check(exchange))
 }
 
-/// Makes an expectation that needs no GET before it, and at least one response.
+/// Makes an expectation from its parts; it needs no GET before it, and at least one response to hold.
 fn new(
     description: impl Into<String>,
     responses: usize,
@@ -379,7 +387,7 @@ fn new(
     Expectation { description, responses, ending, needs_get: false, allows_no_response: false, check }
 }
 
-/// A body as a phrase for messages.
+/// A body in quotation marks, at most 60 bytes of it, for a message.
 fn show(body: &[u8]) -> String {
     if body.is_empty() { "of no bytes".into() } else { format!("\"{}\"", preview(body, 60)) }
 }

@@ -26,10 +26,11 @@ pub const HELLO: &str = "Hello, world!\n";
 /// The content of `/digits.txt`: each digit is its own offset.
 pub const DIGITS: &str = "0123456789";
 
-/// The content of `/smuggled.txt`. A response with it proves that the server served a request hidden in another.
+/// The content of `/smuggled.txt`. A response with it proves that the server served a request that it should have
+/// rejected or read as part of another.
 pub const SMUGGLED: &str = "This is the answer to a smuggled request.\n";
 
-/// The length of `/pattern.bin`.
+/// The length of `/pattern.bin` in bytes: 1 MiB.
 pub const PATTERN_LEN: usize = 1024 * 1024;
 
 /// The modification time of every fixture but `/future.txt`, as in Last-Modified. Long ago, so that it is a strong
@@ -42,12 +43,13 @@ const MODIFIED_SECONDS: u64 = 784_111_777;
 /// The modification time of `/future.txt`: the beginning of the year 2100.
 const FUTURE_SECONDS: u64 = 4_102_444_800;
 
-/// Bytes `range` of `/pattern.bin`. The period is a prime, so a piece read from a slightly wrong offset differs.
+/// The bytes of `/pattern.bin` in this range: each is its offset modulo 251. As 251 is a prime, bytes read from a
+/// slightly wrong offset differ.
 pub fn pattern(range: Range<usize>) -> Vec<u8> {
     range.map(|offset| (offset % 251) as u8).collect()
 }
 
-/// Files of text.
+/// The text files of the document root: path and content.
 const TEXTS: &[(&str, &str)] = &[
     ("index.html", "<!DOCTYPE html>\n<title>Fixtures</title>\n<p>The root of the fixtures.\n"),
     ("hello.txt", HELLO),
@@ -79,16 +81,16 @@ const TEXTS: &[(&str, &str)] = &[
     ("no-index/file.txt", "A file in a directory without an index.\n"),
 ];
 
-/// One transparent pixel.
+/// The content of `/image.png`: one transparent pixel.
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\
     \0\0\0\x0bIDATx\xdac`\0\x02\0\0\x05\0\x01\xe9\xfa\xdc\xd8\0\0\0\0IEND\xaeB`\x82";
 
-/// An empty drawing, compressed by gzip.
+/// The content of `/image.svgz`: an empty drawing, compressed by gzip.
 const SVGZ: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\x02\xff\xb3).KW\xa8\xc8\xcd\xc9+\xb6U\
     \xca())\xb0\xd2\xd7///\xd7+7\xd6\xcb/J\xd77200\xd0\x07\xaaPR(\xcfL)\xc9\xb0U2TR\xc8H\xcdL\xcf(\x011\
     \xf5\xed\xb8\0oQ\xb5\xb9?\0\0\0";
 
-/// Symbolic links: name and target.
+/// The symbolic links of the document root: path and target.
 const LINKS: &[(&str, &str)] = &[
     ("link.txt", "hello.txt"),
     ("link-nowhere.txt", "there-is-no-such-file"),
@@ -103,7 +105,7 @@ macro_rules! httptest {
     };
 }
 
-/// The files that the public s-stupnikov/http-test-suite requests.
+/// The files that another suite requests, github.com/s-stupnikov/http-test-suite: path below `/httptest/` and content.
 const HTTPTEST: &[(&str, &[u8])] = httptest![
     "160313.jpg",
     "b16261023.swf",
@@ -124,7 +126,7 @@ const HTTPTEST: &[(&str, &[u8])] = httptest![
     "wikipedia_russia_files/load.css",
 ];
 
-/// The content of `/httptest/{path}`.
+/// The content of `/httptest/{path}`; `None` if there is no such file.
 pub fn httptest(path: &str) -> Option<&'static [u8]> {
     HTTPTEST.iter().find(|(name, _)| *name == path).map(|(_, bytes)| *bytes)
 }
@@ -156,7 +158,7 @@ pub fn write(dir: impl AsRef<Path>) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a file and its directory, and sets its modification time to [`MODIFIED`].
+/// Writes a file, with the directories that it is in, and sets its modification time to [`MODIFIED`].
 fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
@@ -171,7 +173,7 @@ fn set_modified(path: &Path, seconds: u64) -> io::Result<()> {
     file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
-/// Removes what `path` names, if anything, and returns `path`.
+/// Removes the file, link or socket at `path`, if there is one, and returns `path`.
 fn vacant(path: &Path) -> io::Result<&Path> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -2,8 +2,8 @@
 
 use crate::request::HOST;
 
-/// Returns the path and query that `location` leads to from `target`; `None` if it leads to another host, or if a
-/// browser could think so: it takes a backslash for a slash.
+/// Resolves `location`, the value of a Location header, against `target`, the target of the request. Returns the path,
+/// query and fragment; `None` if it leads to another host, or would in a browser, which reads a backslash as a slash.
 pub fn resolve(target: &str, location: &str) -> Option<String> {
     let (base, reference) = match location.strip_prefix("http://") {
         // The server may have added its port, which the Host header did not name.
@@ -28,8 +28,8 @@ pub fn resolve(target: &str, location: &str) -> Option<String> {
     Some(path + query)
 }
 
-/// Returns whether `text` consists of the characters of a URI reference: unreserved, reserved, or a percent sign with
-/// two digits (RFC 3986 §2).
+/// Whether `text` consists of the characters of a URI reference: unreserved, reserved, or a percent sign with two
+/// hexadecimal digits (RFC 3986 §2).
 pub fn is_reference(text: &str) -> bool {
     let encoded = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
     !text.is_empty()
@@ -42,7 +42,8 @@ fn is_absolute(reference: &str) -> bool {
     reference.split(['/', '?', '#']).next().is_some_and(|first| first.contains(':'))
 }
 
-/// Removes the dot segments of a path that begins with a slash (RFC 3986 §5.2.4). Browsers take an encoded dot for a dot.
+/// Removes the dot segments of a path that begins with a slash (RFC 3986 §5.2.4). `%2e` counts as a dot, as in
+/// browsers.
 fn without_dot_segments(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let segments: Vec<_> = path.split('/').skip(1).collect();

@@ -12,18 +12,18 @@ use clap::{Parser, Subcommand};
 use http_test_suite::exchange::Timeouts;
 use http_test_suite::{Options, Target, cases, duration, fixtures, run};
 
-/// Tests an HTTP/1.1 server for conformance by the bytes that it sends.
+/// Tests an HTTP/1.1 server for conformance to RFC 9110 and RFC 9112.
 ///
 /// Exit codes: 0 every MUST is met (with --strict, every SHOULD too); 1 some are not met; 2 wrong usage, or the server
 /// cannot be reached.
 #[derive(Parser)]
 #[command(version, propagate_version = true, args_conflicts_with_subcommands = true)]
 struct CommandLine {
-    /// The server
+    /// The server to test
     #[arg(value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     server: String,
 
-    /// An echo server, for the cases that need one
+    /// The server for the cases that need an echo, if that is another one
     #[arg(long, value_name = "HOST:PORT")]
     echo: Option<String>,
 
@@ -32,40 +32,42 @@ struct CommandLine {
     #[arg(long, value_name = "ID")]
     only: Vec<String>,
 
-    /// List the cases without running them
+    /// List the cases that would run, without running them
     #[arg(long)]
     list: bool,
 
-    /// Count failed SHOULDs for the exit code, too
+    /// Exit with 1 if a SHOULD fails, too
     #[arg(long)]
     strict: bool,
 
-    /// Where to write the report as JSON
+    /// Write the report as JSON to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// Cases that run at the same time
+    /// The number of cases that run at the same time
     #[arg(long, value_name = "N", default_value_t = Options::default().jobs)]
     jobs: usize,
 
-    /// Timeout for a response
+    /// Timeout for connecting and for a response, such as 500ms or 5s
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration::parse)]
     timeout: Duration,
 
+    /// A command other than testing a server
     #[command(subcommand)]
     command: Option<Command>,
 }
 
-/// The command of the program, if it is not to test a server.
+/// What the program does instead of testing a server.
 #[derive(Subcommand)]
 enum Command {
     /// Write the document root that the cases expect
     Fixtures {
-        /// Created if it does not exist
+        /// The document root; it is created if it does not exist
         dir: PathBuf,
     },
 }
 
+/// Runs the program, and makes its result an exit code: 0, 1 or 2.
 fn main() -> ExitCode {
     match execute(&CommandLine::parse()) {
         Ok(true) => ExitCode::SUCCESS,
@@ -77,7 +79,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does what the command line asks for. Returns false if the server fails a required case.
+/// Runs the command that the command line asks for. Returns false if the server fails a required case.
 fn execute(command_line: &CommandLine) -> Result<bool, Box<dyn Error>> {
     if let Some(Command::Fixtures { dir }) = &command_line.command {
         fixtures::write(dir)
@@ -104,20 +106,20 @@ fn execute(command_line: &CommandLine) -> Result<bool, Box<dyn Error>> {
     Ok(report.passes(command_line.strict))
 }
 
-/// The first address of a `HOST:PORT`.
+/// Resolves a `HOST:PORT` to its first address.
 fn resolve(server: &str) -> Result<SocketAddr, String> {
     let addresses = server.to_socket_addrs().map_err(|error| format!("cannot resolve {server}: {error}"));
     addresses?.next().ok_or_else(|| format!("cannot resolve {server}: the name has no address"))
 }
 
-/// The chosen cases, one a line.
+/// Lists the cases that `options` select, one a line: id, level and requirement.
 fn list(options: &Options) -> String {
     let cases =
         cases::all().iter().flat_map(|section| &section.cases).filter(|case| options.chooses(&case.id));
     cases.map(|case| format!("{:18} {:6} {}\n", case.id, case.level, case.requirement)).collect()
 }
 
-/// Writes to standard output; a closed pipe is not an error.
+/// Writes `text` to standard output; a closed pipe is not an error.
 fn print(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

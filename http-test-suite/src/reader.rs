@@ -1,6 +1,6 @@
 //! The reference reader of HTTP/1.1 responses: strict, incremental, without I/O.
 //!
-//! [`ResponseReader`] takes the bytes of a connection in any pieces, and reports the head, the body and the end of each
+//! [`ResponseReader`] reads the bytes of a connection in any pieces, and reports the head, the body and the end of each
 //! response. It accepts what RFC 9112 allows a server to send, and nothing else:
 //!
 //! | rule | RFC 9112 |
@@ -25,23 +25,23 @@ use std::ops::Range;
 /// The longest head that the reader accepts, in bytes. It also limits the trailers, and each line between chunks.
 pub const HEAD_MAX: usize = 64 * 1024;
 
-/// The bytes with which every response begins.
+/// The first bytes of every response.
 const START: &[u8] = b"HTTP/1.";
 
-/// The two properties of a request that its response depends on: method and version.
+/// The properties of a request that its response depends on: whether the method is HEAD, and the version HTTP/1.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestKind {
     /// Whether the method is HEAD, so that the response has no body, whatever its headers say.
     pub head: bool,
-    /// Whether the version is HTTP/1.0.
+    /// Whether the version is HTTP/1.0, so that the response must not be chunked.
     pub http10: bool,
 }
 
 impl RequestKind {
-    /// A request in HTTP/1.1 with any method but HEAD.
+    /// The kind of a request in HTTP/1.1 with any method but HEAD.
     pub const GET: RequestKind = RequestKind { head: false, http10: false };
 
-    /// A HEAD request in HTTP/1.1.
+    /// The kind of a HEAD request in HTTP/1.1.
     pub const HEAD: RequestKind = RequestKind { head: true, http10: false };
 }
 
@@ -53,18 +53,18 @@ pub enum BodyFraming {
     NoBody,
     /// The body has this number of bytes, by Content-Length.
     Length(u64),
-    /// The body ends with the last chunk.
+    /// The body is chunked: it ends with the last chunk and the trailers.
     Chunked,
-    /// The body ends with the connection.
+    /// The body ends when the connection ends.
     UntilClose,
 }
 
-/// What [`ResponseReader::read`] found next.
+/// What [`ResponseReader::read`] found next in the bytes of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// All bytes are read, and the response is not complete.
+    /// All of the input is read, and the response is not complete: more bytes are needed.
     Incomplete,
-    /// The head is complete.
+    /// The head is complete: the status, the headers and the framing are known.
     Head,
     /// These bytes belong to the body. There is at least one.
     Body(&'a [u8]),
@@ -105,16 +105,19 @@ pub struct ResponseReader {
     line_start: usize,
     /// Where in `lines` the head ends; 0 until it is complete.
     head_end: usize,
-    /// The number of bytes of lines since the start of the response or the last byte of the body.
+    /// The number of bytes of lines since the start of the response or the last byte of the body; at most [`HEAD_MAX`].
     lines_len: usize,
-    /// Where in `lines` the names and values stand, of headers and then of trailers.
+    /// Where in `lines` each name and its value stand, of headers and then of trailers.
     headers: Vec<(Range<usize>, Range<usize>)>,
-    /// How many of `headers` belong to the head.
+    /// How many of `headers` belong to the head; the others are trailers.
     head_headers: usize,
+    /// The digit after `HTTP/1.` in the status line: 0 or 1.
     minor_version: u8,
+    /// The status code, 100 to 999.
     status: u16,
+    /// How the end of the body is found; set when the head is complete.
     framing: BodyFraming,
-    /// The value of Content-Length.
+    /// The value of Content-Length, if the head has it.
     content_length: Option<u64>,
     /// Whether Transfer-Encoding is `chunked`.
     is_chunked: bool,
@@ -122,21 +125,23 @@ pub struct ResponseReader {
     says_close: bool,
     /// Whether Connection lists `keep-alive`.
     says_keep_alive: bool,
-    /// Whether a chunk size had an extension, a leading zero or an upper-case digit.
+    /// Whether a chunk size had an extension, a leading zero or an upper-case digit, which are valid but unusual.
     has_unusual_chunks: bool,
 }
 
-/// What the next byte belongs to.
+/// The state of a [`ResponseReader`]: what the next byte belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
     /// The next byte starts a response.
     #[default]
     Between,
+    /// The status line, the first line of a response.
     StatusLine,
+    /// A header line, or the empty line that ends the head.
     HeaderLine,
     /// A body with this many bytes left, at least one.
     Body(u64),
-    /// A body that ends with the connection.
+    /// The body of a response that ends with the connection.
     UntilClose,
     /// The line with the size of a chunk.
     ChunkSize,
@@ -146,7 +151,7 @@ enum State {
     ChunkEnd,
     /// A trailer line, or the empty line that ends the response.
     TrailerLine,
-    /// The response is complete; the event has not been returned.
+    /// The response is complete; [`Event::Complete`] has not been returned yet.
     Complete,
 }
 
@@ -156,7 +161,7 @@ impl ResponseReader {
     ///
     /// # Errors
     ///
-    /// Describes what is wrong with the bytes, at the latest at the end of the wrong line. After an error nothing more
+    /// Describes what is wrong with the bytes, at the latest at the end of the line that is wrong. After an error nothing more
     /// can be read from the connection.
     #[inline]
     pub fn read<'a>(&mut self, input: &'a [u8], request: RequestKind) -> Result<(usize, Event<'a>), String> {
@@ -171,11 +176,11 @@ impl ResponseReader {
                 _ if rest.is_empty() => return Ok((at, Event::Incomplete)),
                 State::Between => self.begin(),
                 State::Body(_) | State::Chunk(_) | State::UntilClose => {
-                    let body = self.take_body(rest);
+                    let body = self.read_body(rest);
                     return Ok((at + body.len(), Event::Body(body)));
                 }
                 _ => {
-                    let (len, is_whole) = self.take_line(rest)?;
+                    let (len, is_whole) = self.read_line(rest)?;
                     at += len;
                     if is_whole && self.end_line(request)? {
                         return Ok((at, Event::Head));
@@ -185,8 +190,8 @@ impl ResponseReader {
         }
     }
 
-    /// Says that the connection has ended. Returns true if this completes a response whose body ends with the
-    /// connection, and false if no response had begun.
+    /// Tells the reader that the connection has ended. Returns true if this completes a response whose body ends with
+    /// the connection, and false if no response had begun.
     ///
     /// # Errors
     ///
@@ -204,7 +209,7 @@ impl ResponseReader {
         Err(format!("the connection ended inside the {place} of a response (RFC 9112 §8)"))
     }
 
-    /// Forgets everything that was read, to read from another connection.
+    /// Makes the reader ready for another connection; it forgets an incomplete response.
     pub fn reset(&mut self) {
         self.state = State::Between;
     }
@@ -214,7 +219,7 @@ impl ResponseReader {
         self.status
     }
 
-    /// The digit after `HTTP/1.`: 0 or 1.
+    /// The digit after `HTTP/1.` in the status line: 0 or 1.
     pub fn minor_version(&self) -> u8 {
         self.minor_version
     }
@@ -237,7 +242,7 @@ impl ResponseReader {
         persists && !self.says_close && self.framing != BodyFraming::UntilClose
     }
 
-    /// Whether a chunk size had an extension, a leading zero or an upper-case digit. All three are allowed.
+    /// Whether a chunk size had an extension, a leading zero or an upper-case digit. All three are valid.
     pub fn has_unusual_chunks(&self) -> bool {
         self.has_unusual_chunks
     }
@@ -262,13 +267,13 @@ impl ResponseReader {
         self.pairs(self.head_headers..self.headers.len())
     }
 
-    /// The names and values of these header and trailer lines.
+    /// The names and values of the header and trailer lines with these indexes.
     fn pairs(&self, range: Range<usize>) -> impl Iterator<Item = (&[u8], &[u8])> {
         let bytes = |range: &Range<usize>| &self.lines[range.clone()];
         self.headers[range].iter().map(move |(name, value)| (bytes(name), bytes(value)))
     }
 
-    /// Prepares for the first byte of a response. Keeps the buffers, for their capacity.
+    /// Prepares the fields for the first byte of a response. Keeps the buffers, for their capacity.
     fn begin(&mut self) {
         let (mut lines, mut headers) = (std::mem::take(&mut self.lines), std::mem::take(&mut self.headers));
         lines.clear();
@@ -277,7 +282,7 @@ impl ResponseReader {
     }
 
     /// Returns the bytes at the start of `input` that belong to the body, at least one.
-    fn take_body<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
+    fn read_body<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
         let (State::Body(left) | State::Chunk(left)) = self.state else { return input };
         let body = &input[..usize::try_from(left).unwrap_or(usize::MAX).min(input.len())];
         self.lines_len = 0;
@@ -292,7 +297,7 @@ impl ResponseReader {
 
     /// Appends the bytes of `input` up to the first LF to the current line. Returns how many there are, and whether the
     /// last is the LF.
-    fn take_line(&mut self, input: &[u8]) -> Result<(usize, bool), String> {
+    fn read_line(&mut self, input: &[u8]) -> Result<(usize, bool), String> {
         let end = input.iter().position(|&byte| byte == b'\n');
         let len = end.map_or(input.len(), |at| at + 1);
         self.lines_len += len;
@@ -351,13 +356,14 @@ impl ResponseReader {
         Ok(false)
     }
 
-    /// Removes a line of the chunked coding from the buffer.
+    /// Removes a line of the chunked coding from `lines`: only header and trailer lines are kept.
     fn forget_line(&mut self, start: usize) {
         self.lines.truncate(start);
         self.line_start = start;
     }
 
-    /// Parses the header or trailer line that stands at `range`, its CRLF not included.
+    /// Parses the header or trailer line at `range` in `lines`, without its CRLF, and stores where its name and value
+    /// stand. Notes what the headers say about the body and the connection.
     fn push_header(&mut self, range: Range<usize>) -> Result<(), String> {
         let line = &self.lines[range.clone()];
         let (name, value) = header_line(line)?;
@@ -387,7 +393,7 @@ impl ResponseReader {
         Ok(())
     }
 
-    /// Decides how the body ends (RFC 9112 §6.3).
+    /// Decides by the request, the status and the headers how the body ends (RFC 9112 §6.3).
     fn find_framing(&self, request: RequestKind) -> Result<BodyFraming, String> {
         match (self.content_length, self.is_chunked) {
             (Some(_), true) => {
@@ -409,7 +415,7 @@ pub fn preview(bytes: &[u8], max: usize) -> String {
     if rest.is_empty() { text } else { format!("{text} … {} bytes more", rest.len()) }
 }
 
-/// The start of a line, in quotation marks, for a message.
+/// The first 100 bytes of a line, in quotation marks, for a message.
 fn quoted(line: &[u8]) -> String {
     format!("\"{}\"", preview(line, 100))
 }
@@ -434,8 +440,8 @@ fn status_line(line: &[u8]) -> Result<(u8, u16), String> {
     Ok((minor - b'0', status))
 }
 
-/// Finds name and value in a header line: a token, a colon directly after it, and a value with optional white space around
-/// it (RFC 9112 §5).
+/// Finds the ranges of name and value in a header line: a token, a colon directly after it, and a value with optional
+/// white space around it (RFC 9112 §5).
 fn header_line(line: &[u8]) -> Result<(Range<usize>, Range<usize>), String> {
     let wrong = |what: &str| Err(format!("{what} in the header line {} (RFC 9112 §5)", quoted(line)));
     let name_len = line.iter().take_while(|byte| is_token(byte)).count();
@@ -460,8 +466,8 @@ fn content_length(value: &[u8]) -> Result<u64, String> {
     length.ok_or_else(|| format!("a Content-Length that is not a number: {} (RFC 9110 §8.6)", quoted(value)))
 }
 
-/// Parses a chunk-size line into the size and whether it is more than the shortest lower-case number. Extensions have no
-/// meaning for the reader (RFC 9112 §7.1.1).
+/// Parses a chunk-size line. Returns the size, and whether the line is anything but the shortest lower-case number.
+/// Extensions have no meaning for the reader (RFC 9112 §7.1.1).
 fn chunk_size(line: &[u8]) -> Result<(u64, bool), String> {
     let digits = line.split(|&byte| byte == b';').next().unwrap_or_default();
     let is_number = digits.iter().all(u8::is_ascii_hexdigit) && line.iter().all(is_text);
@@ -479,7 +485,8 @@ fn is_token(byte: &u8) -> bool {
         || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
-/// Whether the byte is a character of a header value or a reason: tab, space, a visible character, or a byte beyond ASCII (RFC 9110 §5.5).
+/// Whether the byte is valid in a header value or a reason: tab, space, a visible character, or a byte beyond ASCII
+/// (RFC 9110 §5.5).
 fn is_text(byte: &u8) -> bool {
     *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f)
 }
@@ -491,7 +498,7 @@ mod tests {
     use super::*;
     use crate::response::{Response, ResponseCollector};
 
-    /// A head after which chunks follow.
+    /// The head of a chunked response.
     const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 
     /// Reads the responses in `pieces`, then the end of the connection. Returns the complete responses, and the error.

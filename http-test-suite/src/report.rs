@@ -10,87 +10,88 @@ use crate::case::{Case, Level, Section};
 use crate::exchange::Exchange;
 use crate::reader::preview;
 
-/// How many bytes of each side of a connection a report shows.
+/// How many of the bytes sent, and of the bytes received, a report shows for each case.
 const SHOWN: usize = 2048;
 
-/// The outcome of every case, in the order of the RFCs. As JSON, its fields are those of these types.
+/// The report of a run: the outcome of each case that ran or was skipped, in the order of [`cases`](crate::cases). As
+/// JSON, it has the fields of these types.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// The address of the tested server.
+    /// The address and port of the tested server.
     pub server: String,
-    /// One outcome for each chosen case.
+    /// One outcome for each case that the options select.
     pub outcomes: Vec<Outcome>,
 }
 
-/// The outcome of one case.
+/// The outcome of one case: its verdict, and the bytes that were sent and received.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
-    /// The id of the case.
+    /// The id of the case: `9112/2.2/11`.
     pub id: String,
-    /// The heading of its file: `RFC 9112 §2 Message`.
+    /// The heading of the case's [`Section`]: `RFC 9112 §2 Message`.
     pub heading: String,
     /// The section of the requirement: `RFC 9112 §2.2`.
     pub section: String,
-    /// How binding it is.
+    /// How binding the requirement is: a MUST, a SHOULD, or a requirement of this suite.
     pub level: Level,
-    /// What the server has to do.
+    /// What the server has to do, in one sentence.
     pub requirement: String,
-    /// How the case ended.
+    /// Whether the case passed, failed or was skipped, and why.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// The bytes sent, escaped, line by line.
+    /// The first bytes that the client sent, escaped, one string a line.
     pub sent: Vec<String>,
-    /// The bytes received, escaped, line by line.
+    /// The first bytes that the client received, escaped, one string a line.
     pub received: Vec<String>,
-    /// How long the case took.
+    /// How long the case took, in milliseconds.
     pub milliseconds: u64,
 }
 
-/// How a case ended.
+/// Whether a case passed, failed or was skipped, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "lowercase")]
 pub enum Verdict {
-    /// All expectations hold.
+    /// All expectations hold, and all responses keep to the rules.
     Passed,
-    /// An expectation does not hold.
+    /// An expectation does not hold, a response is malformed or breaks a rule, or no connection could be made.
     Failed {
-        /// The first expectation that does not hold; ends the sentence "expected …".
+        /// The first statement that is not true; ends the sentence "expected …".
         expected: String,
         /// What the server did; ends the sentence "but it was …".
         actual: String,
     },
-    /// The case was not run.
+    /// The case was not run, because something that it needs is missing.
     Skipped {
-        /// The reason.
+        /// What is missing: `no echo server`.
         why: String,
     },
 }
 
-/// The number of cases by verdict.
+/// The number of cases that passed, that failed, and that were skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Cases that passed.
+    /// The number of cases that passed.
     pub passed: usize,
-    /// Cases that failed.
+    /// The number of cases that failed.
     pub failed: usize,
-    /// Cases that were skipped.
+    /// The number of cases that were skipped.
     pub skipped: usize,
 }
 
 impl Verdict {
-    /// Makes a failed verdict with these texts.
+    /// Makes the verdict on a case that failed: what was expected, and what the server did.
     pub fn failed(expected: impl Into<String>, actual: impl Into<String>) -> Verdict {
         Verdict::Failed { expected: expected.into(), actual: actual.into() }
     }
 
-    /// Makes the verdict on a case that was not run.
+    /// Makes the verdict on a case that was not run, with the reason.
     pub fn skipped(why: impl Into<String>) -> Verdict {
         Verdict::Skipped { why: why.into() }
     }
 }
 
 impl Outcome {
-    /// Makes the outcome of `case`, whose connection was used as `exchange` says and took this time.
+    /// Makes the outcome of `case` in `section`, with the bytes of `exchange` and the time that the case took.
     pub fn new(
         section: &Section,
         case: &Case,
@@ -113,7 +114,7 @@ impl Outcome {
 }
 
 impl Report {
-    /// Whether the server meets every MUST, and with `strict` every SHOULD.
+    /// Whether no MUST failed, and with `strict` no SHOULD either. Skipped cases do not count.
     pub fn passes(&self, strict: bool) -> bool {
         self.failures().all(|outcome| match outcome.level {
             Level::Must => false,
@@ -122,7 +123,7 @@ impl Report {
         })
     }
 
-    /// The cases that failed.
+    /// The outcomes of the cases that failed.
     pub fn failures(&self) -> impl Iterator<Item = &Outcome> {
         self.outcomes.iter().filter(|outcome| matches!(outcome.verdict, Verdict::Failed { .. }))
     }
@@ -193,7 +194,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The first bytes as text, with a new line after each line feed.
+/// Escapes the first [`SHOWN`] bytes, and splits them after each line feed.
 fn lines(bytes: &[u8]) -> Vec<String> {
     preview(bytes, SHOWN).split_inclusive("\\n").map(str::to_owned).collect()
 }

@@ -4,10 +4,10 @@
 
 use crate::reader::RequestKind;
 
-/// The value of Host in cases that are not about Host.
+/// The value of the Host header that [`request`] sets, and so of nearly every request of the suite.
 pub const HOST: &str = "test";
 
-/// A request that is sent after a request that must be rejected, or inside another's body; a server must not answer it.
+/// A request that is sent after a request that must be rejected, or inside another's body; a server must not serve it.
 /// Its target is the fixture [`SMUGGLED`](crate::fixtures::SMUGGLED), which no other request asks for.
 pub const SMUGGLED: &str = "GET /smuggled.txt HTTP/1.1\r\nHost: test\r\n\r\n";
 
@@ -15,22 +15,22 @@ pub const SMUGGLED: &str = "GET /smuggled.txt HTTP/1.1\r\nHost: test\r\n\r\n";
 pub const CLOSING_REQUEST: &str =
     "GET / HTTP/1.1\r\nHost: test\r\nUser-Agent: closing\r\nConnection: close\r\n\r\n";
 
-/// Makes a request `GET target` with a Host header.
+/// Makes a request `GET target` in HTTP/1.1 with a Host header.
 pub fn get(target: &str) -> Request {
     request("GET", target)
 }
 
-/// Makes a request `HEAD target` with a Host header.
+/// Makes a request `HEAD target` in HTTP/1.1 with a Host header.
 pub fn head(target: &str) -> Request {
     request("HEAD", target)
 }
 
-/// Makes a request `POST target` with a Host header, and this body with its Content-Length.
+/// Makes a request `POST target` in HTTP/1.1 with a Host header, and this body with its Content-Length.
 pub fn post(target: &str, body: impl Into<Vec<u8>>) -> Request {
     request("POST", target).body(body)
 }
 
-/// Makes a request `method target` with a Host header.
+/// Makes a request `method target` in HTTP/1.1 with a Host header.
 pub fn request(method: &str, target: &str) -> Request {
     Request {
         method: method.into(),
@@ -41,7 +41,7 @@ pub fn request(method: &str, target: &str) -> Request {
     }
 }
 
-/// Finds the first line in `bytes` that looks like a request line. Returns what the response depends on, and the offset
+/// Finds the first line in `bytes` that looks like a request line. Returns the kind of the request, and the offset
 /// after the line; `None` if there is no such line.
 pub fn first_request(bytes: &[u8]) -> Option<(RequestKind, usize)> {
     let mut end = 0;
@@ -57,15 +57,18 @@ pub fn first_request(bytes: &[u8]) -> Option<(RequestKind, usize)> {
     None
 }
 
-/// A request that is being built; [`Case::send`](crate::case::Case::send) accepts it directly.
+/// A builder of a request; [`Case::send`](crate::case::Case::send) accepts it directly.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// The method: `GET`.
     method: String,
+    /// The target as it is sent: `/hello.txt`.
     target: String,
+    /// The version: `HTTP/1.1` or `HTTP/1.0`.
     version: &'static str,
     /// Header lines without their CRLF. The first is Host, unless [`Request::without_host`] removed it.
     lines: Vec<String>,
-    /// The bytes after the head.
+    /// The bytes after the empty line, with the chunked coding if there is one.
     body: Vec<u8>,
 }
 
@@ -76,13 +79,13 @@ impl Request {
         self
     }
 
-    /// Changes the method.
+    /// Replaces the method, by default that of the function that made the request.
     pub fn method(mut self, method: &str) -> Self {
         self.method = method.into();
         self
     }
 
-    /// Adds `Connection: close`.
+    /// Adds the header `Connection: close`.
     pub fn closing(self) -> Self {
         self.with("Connection: close")
     }
@@ -93,20 +96,20 @@ impl Request {
         self
     }
 
-    /// Removes the Host header.
+    /// Removes the Host header that the request had from the start.
     pub fn without_host(mut self) -> Self {
         self.lines.retain(|line| !line.starts_with("Host:"));
         self
     }
 
-    /// Adds a body and the matching Content-Length.
+    /// Sets the body, and adds the matching Content-Length.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         let length = format!("Content-Length: {}", self.body.len());
         self.with(length)
     }
 
-    /// Adds `Transfer-Encoding: chunked`, and a body of these chunks and the last chunk.
+    /// Sets a chunked body of these chunks and the last chunk, and adds `Transfer-Encoding: chunked`.
     pub fn chunked<C: AsRef<[u8]>>(mut self, chunks: impl IntoIterator<Item = C>) -> Self {
         for chunk in chunks {
             self.body.extend(format!("{:x}\r\n", chunk.as_ref().len()).bytes());
@@ -119,6 +122,7 @@ impl Request {
 }
 
 impl From<Request> for Vec<u8> {
+    /// Encodes the request: the request line, the header lines, the empty line and the body.
     fn from(request: Request) -> Self {
         let Request { method, target, version, lines, body } = request;
         let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();

@@ -5,13 +5,14 @@ use crate::reader::{BodyFraming, Event, RequestKind, ResponseReader};
 /// A response, interim or final, that was read to its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Response {
-    /// The digits of `HTTP/1.1`.
+    /// The HTTP version: (1, 1) or (1, 0).
     pub version: (u8, u8),
     /// The status code, 100 to 999.
     pub status: u16,
     /// The reason phrase; may be empty.
     pub reason: String,
-    /// Names and values in order; values without surrounding white space, bytes beyond ASCII as Latin-1.
+    /// The names and values of the header lines in order; values without surrounding white space, bytes beyond ASCII as
+    /// Latin-1.
     pub headers: Vec<(String, String)>,
     /// The body, without the chunked coding.
     pub body: Vec<u8>,
@@ -21,11 +22,11 @@ pub struct Response {
     pub trailers: Vec<(String, String)>,
     /// The interim responses (1xx) before this response; [`exchange`](crate::exchange) sets them.
     pub interim: Vec<Response>,
-    /// The request that this response belongs to.
+    /// The kind of the request that this response belongs to.
     pub request: RequestKind,
     /// The status line and the header lines as received, with the empty line.
     pub head: Vec<u8>,
-    /// The length of the whole response as received, in bytes.
+    /// The length of the whole response as received, in bytes: head, body with its coding, and trailers.
     pub len: usize,
     /// Whether the server keeps the connection open after this response (RFC 9112 §9.3).
     pub keeps_alive: bool,
@@ -34,8 +35,8 @@ pub struct Response {
 }
 
 impl Response {
-    /// Reads the response at the start of `input`. Returns `None` if it is not complete. If the connection has `ended`,
-    /// an incomplete response is an error.
+    /// Reads the response at the start of `input`. Returns `None` if it is not complete. `ended` says that the
+    /// connection ended after `input`: then an incomplete response is an error.
     ///
     /// # Errors
     ///
@@ -68,7 +69,7 @@ impl Response {
             .any(|item| item.trim().eq_ignore_ascii_case(member))
     }
 
-    /// Whether this is the last response to its request. 101 is: the bytes after it are not HTTP/1.1.
+    /// Whether this is the last response to its request: any but 1xx, and 101, after which the bytes are not HTTP/1.1.
     pub fn is_final(&self) -> bool {
         self.status >= 200 || self.status == 101
     }
@@ -84,19 +85,20 @@ impl Response {
     }
 }
 
-/// Collects whole responses from the bytes of one connection.
+/// Collects whole responses from the bytes of one connection, which may arrive in any pieces.
 #[derive(Debug, Default)]
 pub struct ResponseCollector {
+    /// The reader that finds the parts of each response.
     reader: ResponseReader,
     /// The body of the current response so far.
     body: Vec<u8>,
-    /// The bytes of the current response so far.
+    /// The number of bytes of the current response so far.
     len: usize,
 }
 
 impl ResponseCollector {
-    /// Takes bytes from the start of `input`, until a response is complete or the input ends. Returns how many bytes it
-    /// took, and the response if it is complete. `request` is the request that the response belongs to.
+    /// Reads from the start of `input` until a response is complete or the input ends. Returns how many bytes it read,
+    /// and the response if it is complete. `request` is the request that the response belongs to.
     ///
     /// # Errors
     ///
@@ -116,7 +118,7 @@ impl ResponseCollector {
         }
     }
 
-    /// Says that the connection has ended. Returns the response that this completes, if any.
+    /// Tells the collector that the connection has ended. Returns the response that this completes, if any.
     ///
     /// # Errors
     ///
@@ -126,7 +128,7 @@ impl ResponseCollector {
         Ok(is_complete.then(|| self.response(request)))
     }
 
-    /// Makes the response that the reader has just completed.
+    /// Makes a [`Response`] from the response that the reader has just completed.
     fn response(&mut self, request: RequestKind) -> Response {
         let reader = &self.reader;
         let pair = |(name, value)| (latin1(name), latin1(value));
@@ -148,7 +150,7 @@ impl ResponseCollector {
     }
 }
 
-/// Each byte as the character with its number.
+/// Decodes Latin-1: each byte is the character with its number.
 fn latin1(bytes: &[u8]) -> String {
     bytes.iter().map(|&byte| char::from(byte)).collect()
 }

@@ -8,18 +8,18 @@ use crate::fixtures;
 use crate::reader::BodyFraming;
 use crate::response::Response;
 
-/// A description of what is wrong with a response, and a test that is true for such a response.
+/// A rule: a description of what is wrong with a response, and a test that is true for such a response.
 type Rule = (&'static str, fn(&Response) -> bool);
 
-/// Headers of responses that are no lists.
+/// Response headers that must not stand twice, because their values are no lists.
 const SINGLE: [&str; 8] =
     ["Content-Range", "Content-Type", "Date", "ETag", "Last-Modified", "Location", "Retry-After", "Server"];
 
-/// Headers of responses that are lists without quoted strings.
+/// Response headers whose values are lists without quoted strings.
 const LISTS: [&str; 6] =
     ["Accept-Ranges", "Allow", "Connection", "Content-Encoding", "Transfer-Encoding", "Vary"];
 
-/// The rules for interim and final responses.
+/// The rules for every single response, interim or final.
 const RULES: &[Rule] = &[
     ("a status code above 599 (RFC 9110 §15)", |r| r.status > 599),
     ("no Date (RFC 9110 §6.6.1)", |r| matches!(r.status, 200..=499) && lacks(r, "Date")),
@@ -69,7 +69,7 @@ pub fn violation(exchange: &Exchange) -> Option<String> {
     broken.or_else(|| smuggled(exchange)).or_else(|| surplus(exchange)).or_else(|| close_not_kept(exchange))
 }
 
-/// Returns `error()` unless the condition `holds`.
+/// Returns `Ok` if the condition `holds`, and else the error that `error` makes.
 pub(crate) fn ensure(holds: bool, error: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(error()) }
 }
@@ -84,13 +84,13 @@ fn has_empty_member(list: &str) -> bool {
     !list.is_empty() && list.split(',').any(|member| member.trim().is_empty())
 }
 
-/// Whether a response shows that the smuggled request was served.
+/// Says that the smuggled request was served, if a response has its body.
 fn smuggled(exchange: &Exchange) -> Option<String> {
     let served = exchange.all_responses().any(|r| r.body == fixtures::SMUGGLED.as_bytes());
     served.then(|| "the smuggled request was served".to_owned())
 }
 
-/// Whether there are more responses than expected.
+/// Describes the surplus, if more final responses came than the case expects.
 fn surplus(exchange: &Exchange) -> Option<String> {
     match (exchange.responses.len(), exchange.expected_responses) {
         (count, expected) if count <= expected => None,
@@ -99,7 +99,8 @@ fn surplus(exchange: &Exchange) -> Option<String> {
     }
 }
 
-/// RFC 9112 §9.6: a server that sends `close` closes the connection, and sends no further response.
+/// Describes how a server broke its own `Connection: close`, if it did: it must close the connection, and send no
+/// further response (RFC 9112 §9.6).
 fn close_not_kept(exchange: &Exchange) -> Option<String> {
     let says_close = |response: &Response| response.lists("Connection", "close");
     let last = usize::from(exchange.closing_response.is_none());
@@ -114,11 +115,11 @@ fn close_not_kept(exchange: &Exchange) -> Option<String> {
 /// Parses an IMF-fixdate such as `Sun, 06 Nov 1994 08:49:37 GMT` into seconds since the start of 1970. Returns `None` if
 /// it is not valid or names the wrong day of the week.
 pub fn parse_date(text: &str) -> Option<i64> {
-    /// Days from 1 January of year 1 to 1 January 1970.
+    /// The number of days from 1 January of year 1 to 1 January 1970.
     const DAYS_BEFORE_1970: i64 = 719_162;
-    /// The days of a week.
+    /// The names of the days of a week.
     const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-    /// The months of a year.
+    /// The names of the months of a year.
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let parts: Vec<&str> = text.split([' ', ':']).collect();

@@ -15,21 +15,21 @@ use crate::request::{Request, get, post};
 use crate::response::Response;
 use crate::rules;
 
-/// The server or servers to test.
+/// The server to test, and the server for the cases that need an echo, if that is another one.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// The server. Most cases need it to serve the files of [`fixtures::write`].
+    /// The server to test. Most cases need it to serve the files of [`fixtures::write`].
     pub server: SocketAddr,
-    /// The server for cases that need an echo; `None` uses `server` for them, too.
+    /// The server for the cases that need an echo; `None` uses `server` for them, too.
     pub echo: Option<SocketAddr>,
 }
 
-/// Options of a run.
+/// The options of a run: which cases run, how many at the same time, and their timeouts.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Run only cases whose id begins with one of these, up to a slash or a dot; empty runs all cases.
+    /// The ids, or parts of ids before a slash or a dot, of the cases to run; empty runs all cases.
     pub only: Vec<String>,
-    /// The number of cases that run at the same time.
+    /// The number of cases that run at the same time, at least 1.
     pub jobs: usize,
     /// The timeouts of each case.
     pub timeouts: Timeouts,
@@ -38,6 +38,7 @@ pub struct Options {
 }
 
 impl Default for Options {
+    /// All cases, eight at the same time, with probes before them.
     fn default() -> Self {
         Options { only: Vec::new(), jobs: 8, timeouts: Timeouts::default(), probe: true }
     }
@@ -54,11 +55,11 @@ impl Options {
     }
 }
 
-/// Runs every chosen case against the server.
+/// Runs each case that `options` select against the servers of `target`, and reports the outcomes.
 ///
 /// # Errors
 ///
-/// If no connection can be made to begin with.
+/// If a probe cannot connect to its server.
 pub fn run(target: &Target, options: &Options) -> io::Result<Report> {
     let runner = Runner::new(target, options)?;
     let cases = cases::all().iter().flat_map(|section| section.cases.iter().map(move |case| (section, case)));
@@ -79,18 +80,20 @@ pub fn run(target: &Target, options: &Options) -> io::Result<Report> {
     Ok(Report { server: target.server.to_string(), outcomes: outcomes.into_iter().flatten().collect() })
 }
 
-/// The servers to test, what the probes found, and the timeouts.
+/// Runs single cases: the servers to test, what the probes found, and the timeouts.
 struct Runner {
+    /// The server for all cases that need no echo.
     server: SocketAddr,
-    /// Whether `server` serves the fixtures.
+    /// Whether `server` serves the fixtures, by the probe or by assumption.
     serves_fixtures: bool,
-    /// The echo server, if there is one.
+    /// The server for the cases that need an echo; `None` if the probe showed that it does not echo.
     echo: Option<SocketAddr>,
+    /// The timeouts of each case.
     timeouts: Timeouts,
 }
 
 impl Runner {
-    /// Probes the servers, unless the options say otherwise.
+    /// Makes a runner. Probes what the servers offer; without `Options::probe`, assumes that they offer everything.
     fn new(target: &Target, options: &Options) -> io::Result<Runner> {
         let echo = target.echo.unwrap_or(target.server);
         let mut runner = Runner {
@@ -108,22 +111,22 @@ impl Runner {
         Ok(runner)
     }
 
-    /// Whether the server answers this request with 200 and this body.
+    /// Sends this request to the server, and returns whether the response has status 200 and this body.
     fn answers(&self, server: SocketAddr, request: Request, body: &[u8]) -> io::Result<bool> {
         let explain =
             |error: io::Error| io::Error::new(error.kind(), format!("cannot connect to {server}: {error}"));
-        let response = self.ask(server, request).map_err(explain)?;
+        let response = self.fetch(server, request).map_err(explain)?;
         Ok(response.is_some_and(|response| response.status == 200 && response.body == body))
     }
 
-    /// Sends one request on a connection of its own, and returns the response, if one came.
-    fn ask(&self, server: SocketAddr, request: impl Into<Vec<u8>>) -> io::Result<Option<Response>> {
+    /// Sends one request on a connection of its own. Returns the first final response, if one came.
+    fn fetch(&self, server: SocketAddr, request: impl Into<Vec<u8>>) -> io::Result<Option<Response>> {
         let script = [Step::Send(request.into())];
         let exchange = run_script(server, self.timeouts, &script, 1, Ending::Close)?;
         Ok(exchange.responses.into_iter().next())
     }
 
-    /// Runs one case, if the server offers what it needs, and judges it.
+    /// Runs one case, if the server offers what it needs, and returns its outcome.
     fn run(&self, section: &Section, case: &Case) -> Outcome {
         let start = Instant::now();
         let server = match case.needs {
@@ -140,17 +143,18 @@ impl Runner {
         Outcome::new(section, case, verdict, &exchange.unwrap_or_default(), start.elapsed())
     }
 
-    /// Runs the script of a case. Returns `None` if the prior response lacks what the script needs.
+    /// Runs the script of a case, after its prior request. Returns `None` if the prior response lacks what the script
+    /// needs.
     fn exchange(&self, case: &Case, server: SocketAddr) -> io::Result<Option<Exchange>> {
-        let prior = case.prior().map(|request| self.ask(server, request)).transpose()?.flatten();
+        let prior = case.prior().map(|request| self.fetch(server, request)).transpose()?.flatten();
         let Some(script) = case.script(prior.as_ref()) else { return Ok(None) };
         let exchange = run_script(server, self.timeouts, &script, case.expected_responses(), case.ending())?;
         Ok(Some(Exchange { prior, ..exchange }))
     }
 }
 
-/// Judges an exchange. Malformed responses come first, because no expectation applies to them; then the case's
-/// expectations, which tell more than the rules for all responses; then those rules.
+/// Decides whether an exchange passes the case. Malformed responses come first, because no expectation applies to them;
+/// then the case's expectations, which tell more than the rules for all responses; then those rules.
 pub fn judge(case: &Case, exchange: &Exchange) -> Verdict {
     if let Some(error) = &exchange.malformed {
         return Verdict::failed("well-formed responses", error);

@@ -7,11 +7,11 @@ use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
-/// What most servers here send.
+/// The response that most servers in these tests send.
 const RESPONSE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
 
-/// Runs the program against a server that reads as many bytes as `expected` has, sends `response`, and closes. `PORT`
-/// among the arguments is replaced with the port of the server.
+/// Runs `send-to-server` against a server that reads as many bytes as `expected` has, checks them, sends `response`,
+/// and closes. `PORT` in `expected` is replaced with the port of the server.
 fn run(arguments: &[&str], input: &str, expected: &str, response: &'static str) -> Output {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
@@ -37,7 +37,8 @@ fn run(arguments: &[&str], input: &str, expected: &str, response: &'static str) 
     output
 }
 
-/// Runs the program, and compares what the server receives, what the program prints, and the exit code.
+/// Runs `send-to-server`; checks the bytes that the server receives, that the program prints `response`, and the exit
+/// code.
 fn check(arguments: &[&str], input: &str, sent: &str, response: &'static str, code: i32) {
     let output = run(arguments, input, sent, response);
     assert_eq!(String::from_utf8_lossy(&output.stdout), response, "{arguments:?}");

@@ -39,13 +39,13 @@ const QUIET: Duration = Duration::from_millis(100);
 #[derive(Parser)]
 #[command(name = "send-to-server", version, verbatim_doc_comment)]
 struct Arguments {
-    /// Name or address
+    /// Name or address of the server
     host: String,
 
-    /// Port
+    /// Port of the server
     port: u16,
 
-    /// What to send; without it and --file, standard input
+    /// The bytes to send; without it and --file, standard input is sent
     request: Option<String>,
 
     /// Send the content of this file; - is standard input
@@ -60,19 +60,20 @@ struct Arguments {
     #[arg(long, value_name = "N|LENGTHS", value_delimiter = ',')]
     pieces: Vec<NonZeroUsize>,
 
-    /// Pause between two pieces
+    /// Pause between two pieces, such as 500ms or 2s
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = duration::parse)]
     pause: Duration,
 
-    /// Explain the parts of each response instead of printing it
+    /// Print the parts of each response and when it came, instead of its bytes
     #[arg(long)]
     explain: bool,
 
-    /// How long to wait for further bytes
+    /// Timeout for connecting, and for the next bytes of a response
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration::parse)]
     timeout: Duration,
 }
 
+/// Runs the program. A closed pipe on standard output is not an error.
 fn main() -> ExitCode {
     let is_closed_pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     match execute(&Arguments::parse()) {
@@ -86,7 +87,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Sends the request and shows the responses. Returns false if a response is missing or malformed.
+/// Sends the request, and prints or explains the responses. Returns false if a response is missing or malformed.
 fn execute(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let request = arguments.bytes()?;
     let pieces = cut(&request, &arguments.pieces);
@@ -121,7 +122,7 @@ fn execute(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
 }
 
 impl Arguments {
-    /// The bytes to send.
+    /// The bytes to send, from the argument, the file or standard input; with `--complete`, completed.
     fn bytes(&self) -> Result<Vec<u8>, Box<dyn Error>> {
         let bytes = match (&self.request, self.file.as_deref().unwrap_or(Path::new("-"))) {
             (Some(text), _) => unescape(text)?,
@@ -137,7 +138,7 @@ impl Arguments {
         Ok(if self.complete { complete(&bytes, &self.host, self.port) } else { bytes })
     }
 
-    /// Connects to the first address of the host that accepts.
+    /// Connects to the first address of the host that accepts the connection.
     fn connect(&self) -> Result<Connection, String> {
         let server = format!("{}:{}", self.host, self.port);
         let addresses = (self.host.as_str(), self.port).to_socket_addrs();
@@ -152,27 +153,28 @@ impl Arguments {
     }
 }
 
-/// A connection, and what happened on it.
+/// A connection to the server, the responses on it, and when they came.
 struct Session {
+    /// The connection, with the bytes sent and received.
     connection: Connection,
     /// The responses, and how many final ones are expected.
     exchange: Exchange,
-    /// Whether to print received bytes at once.
+    /// Whether to print received bytes as soon as they arrive.
     prints: bool,
-    /// When the first byte was received.
+    /// When the first byte was received; `None` if none was.
     first_byte_at: Option<Instant>,
     /// When each response was complete, interim ones included.
     complete_at: Vec<Instant>,
 }
 
 impl Session {
-    /// Whether an expected response has not come, and can still come.
+    /// Whether an expected response has not come, and no response was malformed.
     fn awaits_response(&self) -> bool {
         let Exchange { responses, expected_responses, malformed, .. } = &self.exchange;
         malformed.is_none() && responses.len() < *expected_responses
     }
 
-    /// The responses in order, interim ones included.
+    /// All complete responses in order, interim ones included.
     fn responses(&self) -> impl Iterator<Item = &Response> {
         self.exchange.all_responses().chain(&self.exchange.interim)
     }
@@ -184,7 +186,8 @@ impl Session {
         Ok(())
     }
 
-    /// Receives once, and reads the responses that are complete. Returns false if nothing came.
+    /// Receives once, prints the bytes unless they are to be explained, and reads the responses that are complete.
+    /// Returns false if nothing came before the deadline.
     fn receive(&mut self, deadline: Instant) -> io::Result<bool> {
         let before = self.connection.received.len();
         let has_come = self.exchange.receive(&mut self.connection, deadline);
@@ -201,14 +204,14 @@ impl Session {
         Ok(has_come)
     }
 
-    /// What is wrong with the responses, if anything.
+    /// Describes the malformed response or the missing responses, if there are any.
     fn problem(&self) -> Option<String> {
         let (came, expected) = (self.exchange.responses.len(), self.exchange.expected_responses);
         let missing = || format!("{came} of {expected} responses came; the connection was {}", self.end());
         self.exchange.malformed.clone().or_else(|| (came < expected).then(missing))
     }
 
-    /// Explains the parts of the responses. Times count from `sent_at`, and are zero for what came before.
+    /// Writes the parts of each response to `out`. Times count from `sent_at`, and are zero for what came before.
     fn explain(&self, out: &mut impl Write, sent_at: Instant) -> io::Result<()> {
         let after = |at: &Instant| format!("after {}", duration::show(at.saturating_duration_since(sent_at)));
         for (response, at) in self.responses().zip(&self.complete_at) {
@@ -251,7 +254,7 @@ impl Session {
     }
 }
 
-/// The number of request lines in the request, but at least one.
+/// The number of responses to wait for: one for each request line in the request, at least one.
 fn expected_responses(request: &[u8]) -> usize {
     let (mut count, mut rest) = (0, request);
     while let Some((_, len)) = first_request(rest) {
@@ -261,7 +264,8 @@ fn expected_responses(request: &[u8]) -> usize {
     count.max(1)
 }
 
-/// Adds what a request lacks. The body stays unchanged.
+/// Adds what a request lacks: CRLF line ends in its head, the empty line, Host, and Content-Length. The body stays
+/// unchanged.
 fn complete(request: &[u8], host: &str, port: u16) -> Vec<u8> {
     let mut lines = request.split_inclusive(|&byte| byte == b'\n');
     let head = lines.by_ref().map(|line| line.trim_ascii_end().to_vec()).take_while(|line| !line.is_empty());
@@ -280,7 +284,7 @@ fn complete(request: &[u8], host: &str, port: u16) -> Vec<u8> {
     [head.join(&b"\r\n"[..]), b"\r\n\r\n".to_vec(), body].concat()
 }
 
-/// Replaces the escapes in `text` with the bytes that they stand for.
+/// Replaces the escapes in `text`, such as `\r` and `\x0d`, with the bytes that they stand for.
 fn unescape(text: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let mut rest = text;
@@ -303,8 +307,8 @@ fn unescape(text: &str) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Cuts the request into one piece; by one number, into so many pieces of equal length; by several, into pieces of these
-/// lengths, and the rest. No piece is empty.
+/// Cuts the request into pieces, none of them empty. No number makes one piece; one number makes so many pieces of
+/// equal length; several make pieces of these lengths, and one of the rest.
 fn cut<'a>(request: &'a [u8], numbers: &[NonZeroUsize]) -> Vec<&'a [u8]> {
     if let [count] = numbers {
         return request.chunks(request.len().div_ceil(count.get()).max(1)).collect();

@@ -14,24 +14,26 @@ use http_test_suite::report::Outcome;
 
 use super::server::{DATE, TIMEOUT, VALIDATORS, listen, run_cases, search};
 
-/// A server that finds the end of a request wrongly. The functions get unread text, and return `None` if it is incomplete.
+/// A server that finds the end of a request wrongly. Each function gets unread text, and returns `None` if it is
+/// incomplete.
 #[derive(Clone, Copy)]
 struct WrongParser {
     /// What the server does wrongly.
     name: &'static str,
-    /// Finds the end of the head.
+    /// Finds the length of the head.
     head: fn(&str) -> Option<usize>,
     /// Finds the length of the body in the head; `None` stands for a chunked body.
     length: fn(&str) -> Option<usize>,
-    /// Finds the end of a line between chunks.
+    /// Finds the length of a line between chunks, its line end included.
     chunk_line: fn(&str) -> Option<usize>,
-    /// Finds the end of what separates a chunk's data from the next size.
+    /// Finds the length of what separates a chunk's data from the next size.
     after_data: fn(&str) -> Option<usize>,
-    /// Whether trailers follow the line of the last chunk.
+    /// Whether the server reads trailers after the line of the last chunk.
     trailers: bool,
 }
 
-/// The base of all servers. Its only fault is to use the first Content-Length, and to decode chunks only without it.
+/// The server of which the others are variants. Its only fault is to use the first Content-Length, and to decode chunks
+/// only without it.
 const PLAIN: WrongParser = WrongParser {
     name: "goes by Content-Length, then by Transfer-Encoding",
     head: |text| through(text, "\r\n\r\n"),
@@ -44,7 +46,7 @@ const PLAIN: WrongParser = WrongParser {
     trailers: true,
 };
 
-/// The servers.
+/// The servers that serve a smuggled request; each must serve the request of at least one case.
 const PARSERS: [WrongParser; 10] = [
     PLAIN,
     WrongParser { name: "forgets that there is a body", length: |_| Some(0), ..PLAIN },
@@ -112,7 +114,7 @@ fn every_smuggled_request_is_served_by_a_wrong_parser() {
     }
 }
 
-/// Serves every request that the parser finds.
+/// Serves every request that the parser finds on a connection.
 fn serve(mut stream: TcpStream, parser: WrongParser) {
     let (mut unread, mut buffer) = (String::new(), [0; 64 * 1024]);
     while let Ok(count @ 1..) = stream.read(&mut buffer) {
@@ -130,7 +132,7 @@ fn serve(mut stream: TcpStream, parser: WrongParser) {
 }
 
 impl WrongParser {
-    /// The cases among `ids` whose smuggled request this server serves.
+    /// Runs the cases with these ids against this server. Returns the ids of those whose smuggled request it serves.
     fn serves(self, ids: &[String], timeout: Duration) -> Vec<String> {
         let server = listen(move |stream| serve(stream, self));
         let report = run_cases(server, ids, timeout, 16);
@@ -175,7 +177,7 @@ impl WrongParser {
     }
 }
 
-/// The offset after the first `end`.
+/// The offset after the first `end` in `text`.
 fn through(text: &str, end: &str) -> Option<usize> {
     text.find(end).map(|at| at + end.len())
 }
@@ -189,7 +191,7 @@ fn lines_named<'a>(head: &'a str, name: &'static str) -> impl Iterator<Item = &'
     })
 }
 
-/// The number after the colon.
+/// The number after the colon of a header line.
 fn number(line: Option<&str>) -> Option<usize> {
     line?.split(':').nth(1)?.trim().parse().ok()
 }

@@ -11,20 +11,20 @@ use http_test_suite::report::{Outcome, Verdict};
 
 use super::server::{DATE, TIMEOUT, VALIDATORS, WrongServer, ids, listen, passed, run_cases, search};
 
-/// Nearly all time is spent waiting for timeouts.
+/// The number of cases that run at the same time: many, because they spend nearly all time waiting for timeouts.
 const JOBS: usize = 256;
 
-/// Makes a server that keeps its connections open.
+/// Makes a wrong server that keeps its connections open.
 const fn open(name: &'static str, respond: fn(&str) -> String) -> WrongServer {
     WrongServer { name, respond, is_hasty: false, closes: false }
 }
 
-/// Makes a server that closes after its first response.
+/// Makes a wrong server that closes after its first response.
 const fn closing(name: &'static str, respond: fn(&str) -> String) -> WrongServer {
     WrongServer { closes: true, ..open(name, respond) }
 }
 
-/// Servers that send well-formed responses. Most cases fail against the first.
+/// Wrong servers that send well-formed responses. Most cases fail against the first.
 const WELL_FORMED: [WrongServer; 11] = [
     open("500 to everything", |head| response("500 Oops", "", head)),
     closing("200 once, without Connection: close", |head| response("200 OK", "", head)),
@@ -52,8 +52,8 @@ const WELL_FORMED: [WrongServer; 11] = [
     }),
 ];
 
-/// Servers whose responses break a rule, have framing with two meanings, end too early, or have something after them.
-/// The tests of the reader and of the rules know more such responses.
+/// Wrong servers whose responses break a rule, have framing with two meanings, end too early, or have stray bytes after
+/// them. The tests of the reader and of the rules know more such responses.
 const MALFORMED: &[WrongServer] = &[
     open("no Date", |_| "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into()),
     open("two Content-Lengths", |_| {
@@ -78,7 +78,8 @@ fn every_case_fails_against_a_wrong_server() {
     search(&others, unfailed, TIMEOUT * 2, failures);
 }
 
-/// Returns which of the cases fail. A response that comes late, on a busy machine, proves nothing.
+/// Returns which of the cases fail against the server. A failure by a response that came too late does not count: on a
+/// busy machine, it proves nothing.
 fn failures(server: WrongServer, ids: &[String], timeout: Duration) -> Vec<String> {
     let counts = |outcome: &&Outcome| match &outcome.verdict {
         Verdict::Failed { actual, .. } => !actual.contains("within the timeout"),
@@ -88,7 +89,8 @@ fn failures(server: WrongServer, ids: &[String], timeout: Duration) -> Vec<Strin
     report.outcomes.iter().filter(counts).map(|outcome| outcome.id.clone()).collect()
 }
 
-/// The runner judges a malformed response before it looks at the case, so each case meets one of these servers.
+/// The runner rejects a malformed response before it looks at the case, so it is enough that each case runs against one
+/// of these servers.
 #[test]
 fn no_case_passes_with_a_malformed_response() {
     for (number, server) in MALFORMED.iter().enumerate() {

@@ -11,10 +11,10 @@ use http_test_suite::fixtures::HELLO;
 
 use super::server::{DATE, WrongServer, passed, run_cases};
 
-/// A fault, the function that responds with it, and the cases that must fail.
+/// A fault: its name, the function that responds with it, and the ids of the cases that must fail because of it.
 type Fault = (&'static str, fn(&str) -> String, &'static [&'static str]);
 
-/// The faults.
+/// The faults that the suite must find.
 const FAULTS: &[Fault] = &[
     (
         "Last-Modified in the future",
@@ -145,7 +145,7 @@ fn the_cases_notice_every_fault() {
     });
 }
 
-/// The correct server for the requests of the cases above.
+/// The response of a correct server to this head, for the requests of the cases above.
 fn right(head: &str) -> String {
     let mut words = head.split(' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
@@ -162,7 +162,7 @@ fn right(head: &str) -> String {
     }
 }
 
-/// A response 200 with these headers.
+/// A response 200 with validators and these headers.
 fn ok(head: &str, headers: &str) -> String {
     let path = head.split(' ').nth(1).unwrap_or_default();
     let media_type = match path.rsplit('.').next() {
@@ -174,7 +174,7 @@ fn ok(head: &str, headers: &str) -> String {
     response(head, "200 OK", &format!("{validators}{headers}"), media_type)
 }
 
-/// An error with this status.
+/// A response with this error status or redirect, and an Allow header.
 fn rejected(head: &str, status: &str) -> String {
     response(head, status, "Allow: GET, HEAD\r\n", "text/plain")
 }
@@ -187,12 +187,12 @@ fn response(head: &str, status: &str, headers: &str, media_type: &str) -> String
     )
 }
 
-/// The right response; if the head contains `when`, with `to` instead of `from`.
+/// The right response to the head; if the head contains `when`, with `to` instead of `from` in the response.
 fn edit(head: &str, when: &str, from: &str, to: &str) -> String {
     if head.contains(when) { right(head).replace(from, to) } else { right(head) }
 }
 
-/// The right response with this entity tag.
+/// The right response to the head, but with this entity tag.
 fn retag(head: &str, tag: &str) -> String {
     let path = head.split(' ').nth(1).unwrap_or_default();
     right(head).replace(&format!("\"5{path}\""), &format!("\"{tag}\""))
@@ -204,16 +204,16 @@ fn trace(head: &str) -> String {
     format!("HTTP/1.1 200 OK\r\n{headers}\r\n{head}")
 }
 
-/// The right response with this media type.
+/// The right response to the head, but with this media type.
 fn retype(head: &str, media_type: &str) -> String {
     ["text/html", "text/plain", "image/png"].iter().fold(right(head), |response, old| {
         response.replace(&format!("Content-Type: {old}"), &format!("Content-Type: {media_type}"))
     })
 }
 
-/// Another number for each call.
+/// Returns another number at each call, to make each response differ.
 fn count() -> String {
-    /// The last number.
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    COUNT.fetch_add(1, Ordering::Relaxed).to_string()
+    /// The number that the next call returns.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed).to_string()
 }

@@ -9,36 +9,36 @@ use http_test_suite::exchange::Timeouts;
 use http_test_suite::report::{Outcome, Verdict};
 use http_test_suite::{Options, Report, Target, cases, run};
 
-/// The Date header of all servers.
+/// The Date header that all wrong servers send.
 pub const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
 
 /// The headers that cases about validators and ranges need in the prior response; without them they would be skipped.
 pub const VALIDATORS: &str = "ETag: \"wrong\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nAccept-Ranges: bytes\r\nAllow: GET\r\n";
 
-/// The timeout of cases for a response, where it is no harm if a late response makes a case fail.
+/// A short timeout for a response, for tests in which a late response does no harm.
 pub const TIMEOUT: Duration = Duration::from_millis(250);
 
-/// A server that responds without understanding the request.
+/// A server that responds to each head with a fixed function, without understanding the request.
 #[derive(Clone, Copy)]
 pub struct WrongServer {
-    /// What is wrong with it.
+    /// What is wrong with the server, for messages.
     pub name: &'static str,
     /// Makes the response to a head. An empty response stands for a server that never responds and never closes.
     pub respond: fn(head: &str) -> String,
     /// Whether it responds to any bytes, without waiting for the empty line that ends a head.
     pub is_hasty: bool,
-    /// Whether it closes after the first response, even with unread bytes. Otherwise it takes the bytes after a head for
+    /// Whether it closes after the first response, even with unread bytes. Otherwise it reads the bytes after a head as
     /// the next head, until the client closes.
     pub closes: bool,
 }
 
 impl WrongServer {
-    /// Starts the server on a port of its own.
+    /// Starts the server on a port of its own, and returns its address.
     pub fn start(self) -> SocketAddr {
         listen(move |stream| self.serve(stream))
     }
 
-    /// Serves one connection.
+    /// Reads heads from one connection and responds to each, until the client or the server closes.
     fn serve(self, mut stream: TcpStream) {
         let (mut reader, mut head) = (BufReader::new(stream.try_clone().unwrap()), Vec::new());
         // Without optimisation, `read_until` finds the end of a long body much faster than any code here.
@@ -65,7 +65,8 @@ impl WrongServer {
     }
 }
 
-/// Starts a server with a thread for each connection, which runs until the test ends.
+/// Starts a server that calls `serve` for each connection, on a thread of its own, until the test ends. Returns its
+/// address.
 pub fn listen(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -78,7 +79,7 @@ pub fn listen(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr 
     address
 }
 
-/// Runs these cases against the server, whatever it offers, so many at the same time.
+/// Runs the cases with these ids against the server, `jobs` at the same time, without probing what it offers.
 pub fn run_cases(server: SocketAddr, ids: &[String], timeout: Duration, jobs: usize) -> Report {
     let (only, timeouts) = (ids.to_vec(), Timeouts { response: timeout, quiet: Duration::from_millis(30) });
     run(&Target { server, echo: None }, &Options { only, jobs, timeouts, probe: false }).unwrap()
@@ -90,8 +91,9 @@ pub fn ids(prefix: &str) -> Vec<String> {
     cases.map(|case| case.id.clone()).filter(|id| id.starts_with(prefix)).collect()
 }
 
-/// Returns, for each server, which of the cases `find` returns for it; the servers run at the same time. Panics if no
-/// server returns a case, even with a long second timeout: a busy machine may delay the one server that a case needs.
+/// Calls `find` for all servers at the same time, and returns which of the cases it returned for each. Panics if a case
+/// is returned for no server, even with a long second timeout: a busy machine may delay the one server that a case
+/// needs.
 pub fn search<S: Copy + Send + Sync>(
     servers: &[S],
     mut ids: Vec<String>,
