@@ -161,8 +161,8 @@ impl ResponseReader {
     ///
     /// # Errors
     ///
-    /// Describes what is wrong with the bytes, at the latest at the end of the line that is wrong. After an error nothing more
-    /// can be read from the connection.
+    /// Describes what is wrong with the bytes, at the latest at the end of the line that is wrong. After an error nothing
+    /// more can be read from the connection.
     #[inline]
     pub fn read<'a>(&mut self, input: &'a [u8], request: RequestKind) -> Result<(usize, Event<'a>), String> {
         let mut at = 0;

@@ -27,7 +27,7 @@ pub struct Target {
 /// The options of a run: which cases run, how many at the same time, and their timeouts.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The ids, or parts of ids before a slash or a dot, of the cases to run; empty runs all cases.
+    /// The cases to run, by id or by the start of an id up to a slash or a dot: `9112/9`. Empty runs all cases.
     pub only: Vec<String>,
     /// The number of cases that run at the same time, at least 1.
     pub jobs: usize,
