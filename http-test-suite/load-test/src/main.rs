@@ -64,7 +64,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match act(&arguments) {
+    match run_command(&arguments) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
@@ -75,7 +75,7 @@ fn main() -> ExitCode {
 }
 
 /// Runs the chosen test. Returns false if it found faults.
-fn act(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
+fn run_command(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     match &arguments.command {
         None => quick::run(&arguments.quick),
         Some(Command::Architectures(arguments)) => experiment::run(arguments, &ARCHITECTURES),

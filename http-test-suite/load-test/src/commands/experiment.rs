@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use http_test_suite::duration;
 use indicatif::{ProgressBar, ProgressStyle};
-use load_test::experiments::{Experiment, Plan, Stage};
+use load_test::experiments::{Experiment, Plan, PlannedMeasurement};
 use load_test::report::table;
 use load_test::subject::programs::Programs;
 
@@ -88,11 +88,11 @@ pub fn run(options: &ExperimentOptions, experiment: &'static Experiment) -> Resu
     plan.no_results().merged_into(&options.out.join("results.json"))?;
     let programs = Programs::in_directories(options.bin_dir.as_deref(), options.baselines.as_deref())?;
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")?);
-    let watch = |done: usize, total: usize, stage: &Stage| {
+    let watch = |done: usize, total: usize, measurement: &PlannedMeasurement| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
-        let (round, workload, subject) = (stage.round, stage.workload.id, stage.subject.id);
-        bar.set_message(format!("round {round}: {workload}, {} × {subject}", stage.connections));
+        let (round, workload, subject) = (measurement.round, measurement.workload.id, measurement.subject.id);
+        bar.set_message(format!("round {round}: {workload}, {} × {subject}", measurement.connections));
     };
     let results = plan.run(&programs, &watch);
     bar.finish_and_clear();

@@ -27,5 +27,5 @@ pub mod soak;
 mod tools;
 pub mod workload;
 
-pub use runner::{Plan, Stage};
+pub use runner::{Plan, PlannedMeasurement};
 pub use workload::{Experiment, Workload};

@@ -31,9 +31,9 @@ const QUICK_TIME: Duration = Duration::from_millis(500);
 /// The number of workers of a server that `ab` measures.
 const AB_WORKERS: usize = 8;
 
-/// The directory of the document root in the scratch directory.
+/// The directory of the document root in the temporary directory.
 const SITE: &str = "site";
-/// The directory of the conformance suite's fixtures in the scratch directory.
+/// The directory of the conformance suite's fixtures in the temporary directory.
 const FIXTURES: &str = "fixtures";
 
 /// What is measured, and how thoroughly.
@@ -51,7 +51,7 @@ pub struct Plan {
 
 /// One of the measurements of a plan.
 #[derive(Clone, Copy, Debug)]
-pub struct Stage {
+pub struct PlannedMeasurement {
     /// The round, from 1.
     pub round: usize,
     /// The workload.
@@ -94,7 +94,7 @@ impl Plan {
     pub fn run(
         &self,
         programs: &Programs,
-        watch: &dyn Fn(usize, usize, &Stage),
+        watch: &dyn Fn(usize, usize, &PlannedMeasurement),
     ) -> Result<Results, Box<dyn Error>> {
         let (mut subjects, mut labels) = (Vec::new(), Vec::new());
         let (mut missing, mut left_out) = (Vec::new(), Vec::new());
@@ -110,8 +110,8 @@ impl Plan {
                 }
             }
         }
-        let stages = self.stages(&subjects);
-        if stages.is_empty() {
+        let planned = self.measurements(&subjects);
+        if planned.is_empty() {
             let why = match missing.is_empty() {
                 true => "no chosen subject takes part in a chosen workload".to_owned(),
                 false => MissingProgram::describe(missing),
@@ -124,37 +124,39 @@ impl Plan {
         let cpus = Cpus::halves()?;
         raise_descriptor_limit();
         bind_to(&cpus.driver)?;
-        let scratch = tempfile::tempdir()?;
+        let temp_dir = tempfile::tempdir()?;
         // Some servers started by root read files as another user.
-        fs::set_permissions(&scratch, Permissions::from_mode(0o755))?;
-        let weather_service = self.prepare(programs, scratch.path(), missing)?;
-        let bench = Bench { plan: self, programs, scratch: scratch.path(), weather_service, cpus };
-        for (done, stage) in stages.iter().enumerate() {
-            watch(done, stages.len(), stage);
-            match bench.measure(stage) {
-                Ok(sample) => cell(&mut results.cells, stage).samples.push(sample),
+        fs::set_permissions(&temp_dir, Permissions::from_mode(0o755))?;
+        let weather_service = self.prepare(programs, temp_dir.path(), missing)?;
+        let setup = Setup { plan: self, programs, temp_dir: temp_dir.path(), weather_service, cpus };
+        for (done, measurement) in planned.iter().enumerate() {
+            watch(done, planned.len(), measurement);
+            match setup.measure(measurement) {
+                Ok(sample) => cell(&mut results.cells, measurement).samples.push(sample),
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                    let line = format!("{} in {}: {error}", stage.subject.id, stage.workload.id);
+                    let line = format!("{} in {}: {error}", measurement.subject.id, measurement.workload.id);
                     if !left_out.contains(&line) {
                         left_out.push(line);
                     }
                 }
                 Err(error) => {
                     // Results hold no path of this machine.
-                    let why = error.to_string().replace(&*scratch.path().to_string_lossy(), "");
-                    cell(&mut results.cells, stage).failures.push(format!("round {}: {why}", stage.round));
+                    let why = error.to_string().replace(&*temp_dir.path().to_string_lossy(), "");
+                    cell(&mut results.cells, measurement)
+                        .failures
+                        .push(format!("round {}: {why}", measurement.round));
                 }
             }
         }
-        bind_to(&bench.cpus.driver)?;
+        bind_to(&setup.cpus.driver)?;
         let run = Run {
             date,
             load_before,
             rounds: self.experiment.rounds,
             seconds: self.experiment.time.as_secs_f64(),
             workers: self.experiment.workers,
-            server_cpus: bench.cpus.server,
-            driver_cpus: bench.cpus.driver,
+            server_cpus: setup.cpus.server,
+            driver_cpus: setup.cpus.driver,
             workloads: self.workloads.iter().map(|workload| workload.label(&self.experiment)).collect(),
             subjects: labels,
             left_out,
@@ -168,7 +170,7 @@ impl Plan {
     fn prepare(
         &self,
         programs: &Programs,
-        scratch: &Path,
+        temp_dir: &Path,
         mut missing: Vec<MissingProgram>,
     ) -> Result<Option<Server>, Box<dyn Error>> {
         let mut needs_weather = false;
@@ -177,11 +179,11 @@ impl Plan {
             match workload.task {
                 Task::Load(Requests::Directory { files, .. }) => directories.push(files),
                 Task::Load(Requests::Weather) => needs_weather = true,
-                Task::Conformance => fixtures::write(scratch.join(FIXTURES))?,
+                Task::Conformance => fixtures::write(temp_dir.join(FIXTURES))?,
                 _ => {}
             }
         }
-        site::write(&scratch.join(SITE), &directories)?;
+        site::write(&temp_dir.join(SITE), &directories)?;
         if !needs_weather {
             return Ok(None);
         }
@@ -191,12 +193,12 @@ impl Plan {
         });
         let mut command = Command::new(stub?);
         command.arg("127.0.0.1:0");
-        Ok(Some(Server::announced(command, scratch)?))
+        Ok(Some(Server::announced(command, temp_dir)?))
     }
 
     /// The measurements of these subjects, in order.
-    fn stages(&self, subjects: &[&'static Subject]) -> Vec<Stage> {
-        let mut stages = Vec::new();
+    fn measurements(&self, subjects: &[&'static Subject]) -> Vec<PlannedMeasurement> {
+        let mut planned = Vec::new();
         for round in 1..=self.experiment.rounds {
             for &workload in &self.workloads {
                 // The result of the conformance suite does not vary.
@@ -207,39 +209,39 @@ impl Plan {
                     let mut group: Vec<_> = subjects
                         .iter()
                         .filter(|subject| workload.measures(subject, connections))
-                        .map(|subject| Stage { round, workload, connections, subject })
+                        .map(|subject| PlannedMeasurement { round, workload, connections, subject })
                         .collect();
                     // So that no subject is always measured first or last.
                     let first = round % group.len().max(1);
                     group.rotate_left(first);
-                    stages.extend(group);
+                    planned.extend(group);
                 }
             }
         }
-        stages
+        planned
     }
 }
 
 /// What all measurements of a plan use.
-struct Bench<'a> {
+struct Setup<'a> {
     /// What is measured.
     plan: &'a Plan,
     /// Finds the program of a subject.
     programs: &'a Programs,
     /// The temporary directory.
-    scratch: &'a Path,
+    temp_dir: &'a Path,
     /// The stub of the weather service, if a workload needs it.
     weather_service: Option<Server>,
     /// The CPUs of both sides, unless a workload makes them share all.
     cpus: Cpus,
 }
 
-impl Bench<'_> {
+impl Setup<'_> {
     /// Does a measurement.
-    fn measure(&self, stage: &Stage) -> io::Result<Sample> {
-        let Stage { round, workload, connections, subject } = *stage;
-        let scratch = self.scratch.join(subject.id);
-        fs::create_dir_all(&scratch)?;
+    fn measure(&self, measurement: &PlannedMeasurement) -> io::Result<Sample> {
+        let PlannedMeasurement { round, workload, connections, subject } = *measurement;
+        let subject_dir = self.temp_dir.join(subject.id);
+        fs::create_dir_all(&subject_dir)?;
         let is_conformance = workload.task == Task::Conformance;
         let cpus = if workload.shares_cpus { self.cpus.shared() } else { self.cpus.clone() };
         let workers = match workload.task {
@@ -250,8 +252,8 @@ impl Bench<'_> {
             _ => self.plan.experiment.workers,
         };
         let environment = Environment {
-            root: self.scratch.join(if is_conformance { FIXTURES } else { SITE }),
-            scratch: scratch.clone(),
+            root: self.temp_dir.join(if is_conformance { FIXTURES } else { SITE }),
+            subject_dir: subject_dir.clone(),
             workers,
             access_log: workload.access_log,
             is_fast: !is_conformance,
@@ -262,7 +264,7 @@ impl Bench<'_> {
         let time = self.plan.experiment.time;
         let sample = Measurement { workload, connections, subject, program, environment, cpus, time }.run();
         // An error here is ignored: files of an earlier measurement do not matter to a server.
-        let _ = fs::remove_dir_all(&scratch);
+        let _ = fs::remove_dir_all(&subject_dir);
         Ok(Sample { round, ..sample? })
     }
 }
@@ -276,8 +278,8 @@ fn taking_part(
 }
 
 /// The cell of a measurement, which is added if it is not there.
-fn cell<'c>(cells: &'c mut Vec<Cell>, stage: &Stage) -> &'c mut Cell {
-    let key = (stage.workload.id, stage.subject.id, stage.connections);
+fn cell<'c>(cells: &'c mut Vec<Cell>, measurement: &PlannedMeasurement) -> &'c mut Cell {
+    let key = (measurement.workload.id, measurement.subject.id, measurement.connections);
     let index = cells.iter().position(|cell| cell.key() == key).unwrap_or_else(|| {
         let (workload, subject) = (key.0.to_owned(), key.1.to_owned());
         cells.push(Cell { workload, subject, connections: key.2, ..Cell::default() });
@@ -314,10 +316,10 @@ mod tests {
         let mut plan = Plan::whole(&SERVERS);
         plan.workloads.retain(|workload| ["crowd", "conformance"].contains(&workload.id));
         plan.subjects.retain(|subject| ["httpd", "httpd-blocking", "nginx"].contains(&subject.id));
-        let stages = plan.stages(&plan.subjects);
+        let planned = plan.measurements(&plan.subjects);
         let order = |round| {
-            let stages = stages.iter().filter(move |stage| stage.round == round);
-            stages.map(|stage| (stage.connections, stage.subject.id)).collect::<Vec<_>>()
+            let planned = planned.iter().filter(move |measurement| measurement.round == round);
+            planned.map(|measurement| (measurement.connections, measurement.subject.id)).collect::<Vec<_>>()
         };
         assert_eq!(order(2)[..3], [(64, "nginx"), (64, "httpd"), (64, "httpd-blocking")]);
         assert_eq!(order(3)[..3], [(64, "httpd"), (64, "httpd-blocking"), (64, "nginx")]);

@@ -35,7 +35,7 @@ pub(super) struct Context<'a> {
 
 /// A request that has been started and whose response is not complete.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Started {
+pub(super) struct OpenRequest {
     /// Its index in [`Load::exchanges`].
     pub(super) exchange: usize,
     /// The start of its latency and of its timeout.
@@ -57,9 +57,9 @@ pub(super) enum State {
 pub(super) struct Connection {
     /// Identifies the events of its socket.
     token: Token,
-    /// Started requests, in the order of their responses. If there are none, the connection is idle,
+    /// Open requests, in the order of their responses. If there are none, the connection is idle,
     /// and may have no socket.
-    requests: VecDeque<Started>,
+    requests: VecDeque<OpenRequest>,
     /// How many of them, at the end, have not been sent completely.
     unsent: usize,
     /// How many bytes of the first unsent request have been sent.
@@ -105,7 +105,7 @@ impl Connection {
     }
 
     /// Queues a request for the next [`start`](Connection::start).
-    pub(super) fn queue(&mut self, request: Started) {
+    pub(super) fn queue(&mut self, request: OpenRequest) {
         debug_assert_eq!(self.unsent, self.requests.len());
         self.requests.push_back(request);
         self.unsent += 1;
@@ -160,7 +160,7 @@ impl Connection {
             self.requests.iter_mut().for_each(|request| request.due = now);
         }
         while self.unsent > 0 {
-            let bytes_of = |request: &Started| &*context.load.exchanges[request.exchange].request;
+            let bytes_of = |request: &OpenRequest| &*context.load.exchanges[request.exchange].request;
             let mut slices = [IoSlice::new(&[]); REQUESTS_PER_SEND];
             let unsent = self.requests.range(self.requests.len() - self.unsent..).map(bytes_of);
             for (slice, bytes) in slices.iter_mut().zip(unsent) {
@@ -295,7 +295,7 @@ impl Connection {
     }
 
     /// The outcome of a request whose response is complete now.
-    fn outcome(&self, request: Started, load: &Load) -> Outcome {
+    fn outcome(&self, request: OpenRequest, load: &Load) -> Outcome {
         self.response.check(&load.exchanges[request.exchange])?;
         Ok(request.due.elapsed())
     }

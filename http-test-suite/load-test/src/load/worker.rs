@@ -17,7 +17,7 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 
-use super::connection::{Connection, Context, Started, State};
+use super::connection::{Connection, Context, OpenRequest, State};
 use super::plan::Load;
 use super::recorder::Recorder;
 use super::schedule::{Next, Schedule};
@@ -171,12 +171,12 @@ impl<'a> Worker<'a> {
     }
 
     /// Takes a due request from the schedule. Errors as for [`queue_due`](Worker::queue_due).
-    fn take_due(&mut self, now: Instant) -> Result<Started, Option<Instant>> {
+    fn take_due(&mut self, now: Instant) -> Result<OpenRequest, Option<Instant>> {
         match self.schedule.next(now) {
             Next::Due { number, since } => {
                 // The remainder is less than the number of exchanges, so it fits into a usize.
                 let exchange = (number % self.load.exchanges.len() as u64) as usize;
-                Ok(Started { exchange, due: since })
+                Ok(OpenRequest { exchange, due: since })
             }
             Next::At(at) => Err(Some(at)),
             Next::Finished => {

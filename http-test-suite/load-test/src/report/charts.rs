@@ -64,13 +64,13 @@ pub fn of_ratios(
 /// A point for a cell; `None` if there is no spread.
 fn point<'r>(
     results: &'r Results,
-    row: &'r str,
+    row_title: &'r str,
     cell: &Cell,
     metric: Metric,
     spread: Option<Spread>,
 ) -> Option<Point<'r>> {
     let (subject, number) = (results.subject(cell)?, value(cell, metric));
-    Some(Point { row, subject, connections: cell.connections, spread: spread?, number })
+    Some(Point { row_title, subject, connections: cell.connections, spread: spread?, number })
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ use super::metric::{Metric, rounds};
 use super::results::{Cell, Results, Spread};
 use super::table::{Field, Table};
 
-/// The verdict on a change: better by more than the bound and the spread.
+/// The judgement on a change: better by more than the bound and the spread.
 const BETTER: &str = "better";
-/// The verdict on a change: within the bound, or within the spread.
+/// The judgement on a change: within the bound, or within the spread.
 const SAME: &str = "";
-/// The verdict on a change: worse by more than the bound and the spread.
+/// The judgement on a change: worse by more than the bound and the spread.
 const WORSE: &str = "WORSE";
 
 /// The server that should not differ between the files: if it does, the machine differed, too.
@@ -46,7 +46,7 @@ impl Comparison {
             return Err("the files have no cell in common".to_owned());
         }
         let (mut failures, mut failed) = (String::new(), 0);
-        let (mut rows, mut verdicts) = (Vec::new(), Vec::new());
+        let (mut rows, mut judgements) = (Vec::new(), Vec::new());
         let (mut reference, mut changed) = (0, 0);
         for (old, new) in pairs {
             if let (true, Some(failure)) = (old.failures.is_empty(), new.failures.first()) {
@@ -64,9 +64,9 @@ impl Comparison {
                         reference += 1;
                         changed += usize::from(exceeds(before, after, bound));
                     }
-                    let verdict = verdict(metric, before, after, bound);
-                    rows.push(row(new, metric, before, after, verdict));
-                    verdicts.push(verdict);
+                    let judgement = judge(metric, before, after, bound);
+                    rows.push(row(new, metric, before, after, judgement));
+                    judgements.push(judgement);
                 }
             }
         }
@@ -77,17 +77,17 @@ impl Comparison {
                 .insert(0, format!("{what} in {changed} of {reference} numbers: the machine may have, too"));
         }
         let notes: String = remarks.iter().map(|remark| format!("note: {remark}\n")).collect();
-        let head = ["", "metric", "before", "after", "change", "verdict"].map(str::to_owned).into();
+        let head = ["", "metric", "before", "after", "change", "judgement"].map(str::to_owned).into();
         let table = Table { head, rows }.markdown();
-        let [better, same, worse] =
-            [BETTER, SAME, WORSE].map(|word| verdicts.iter().filter(|verdict| **verdict == word).count());
+        let [better, same, worse] = [BETTER, SAME, WORSE]
+            .map(|word| judgements.iter().filter(|judgement| **judgement == word).count());
         let summary = format!("{better} better, {same} the same, {worse} worse, {failed} failed\n");
         Ok(Comparison { text: notes + &table + &failures + &summary, passes: worse + failed == 0 })
     }
 }
 
 /// Judges a change of a metric; `bound` is a share of the earlier median.
-fn verdict(metric: Metric, before: Spread, after: Spread, bound: f64) -> &'static str {
+fn judge(metric: Metric, before: Spread, after: Spread, bound: f64) -> &'static str {
     let overlap = before.low <= after.high && after.low <= before.high;
     if overlap || !exceeds(before, after, bound) {
         SAME
@@ -104,7 +104,7 @@ fn exceeds(before: Spread, after: Spread, bound: f64) -> bool {
 }
 
 /// The row of the table for one metric of a cell.
-fn row(cell: &Cell, metric: Metric, before: Spread, after: Spread, verdict: &str) -> Vec<Field> {
+fn row(cell: &Cell, metric: Metric, before: Spread, after: Spread, judgement: &str) -> Vec<Field> {
     let side = |Spread { low, median, high }| {
         let [low, median, high] = [low, median, high].map(|value| metric.format(value));
         format!("{median} ({low}–{high})")
@@ -112,7 +112,7 @@ fn row(cell: &Cell, metric: Metric, before: Spread, after: Spread, verdict: &str
     let percent = format!("{:+.1}%", (after.median / before.median - 1.0) * 100.0);
     let percent = if before.median == 0.0 { String::new() } else { percent };
     let texts =
-        [cell.to_string(), metric.to_string(), side(before), side(after), percent, verdict.to_owned()];
+        [cell.to_string(), metric.to_string(), side(before), side(after), percent, judgement.to_owned()];
     texts.map(Field::from).into()
 }
 
@@ -177,13 +177,13 @@ mod tests {
     #[test]
     fn a_change_counts_beyond_the_bound_and_the_spread() {
         let check = |before: &[f64], after: &[f64], less_is_better: &str, more_is_better: &str| {
-            for (metric, verdict) in [(Metric::Cpu, less_is_better), (Metric::Throughput, more_is_better)] {
+            for (metric, judgement) in [(Metric::Cpu, less_is_better), (Metric::Throughput, more_is_better)] {
                 // The first metric of this workload is another one.
                 let cell = |values| Cell { workload: "idle".into(), ..cell(metric, values) };
                 let file = |values| Results { cells: vec![cell(values)], ..results() };
                 let comparison = Comparison::of(&file(before), &file(after), &[], 0.1).unwrap();
-                assert!(comparison.text.contains(&format!("1 {verdict}")), "{verdict}: {comparison:?}");
-                assert_eq!(comparison.passes, verdict != "worse");
+                assert!(comparison.text.contains(&format!("1 {judgement}")), "{judgement}: {comparison:?}");
+                assert_eq!(comparison.passes, judgement != "worse");
             }
         };
         check(&[100.0, 101.0, 102.0], &[93.0, 94.0, 95.0], "the same", "the same");
@@ -216,9 +216,9 @@ mod tests {
             note: version of httpd: httpd 1.2, then httpd 2\n\
             note: only in the later file: crowd / httpd / 64\n\
             note: only in the earlier file: workload idle\n\
-            |                      | metric |           before |            after | change | verdict |\n\
-            | -------------------- | -----: | ---------------: | ---------------: | -----: | ------: |\n\
-            | crowd / nginx / 1000 |    cpu | 13.0 (13.0–13.0) | 6.50 (6.50–6.50) | -50.0% |  better |\n\
+            |                      | metric |           before |            after | change | judgement |\n\
+            | -------------------- | -----: | ---------------: | ---------------: | -----: | --------: |\n\
+            | crowd / nginx / 1000 |    cpu | 13.0 (13.0–13.0) | 6.50 (6.50–6.50) | -50.0% |    better |\n\
             FAILED: crowd / httpd / 1000: round 1: no response\n\
             1 better, 0 the same, 0 worse, 1 failed\n";
         assert_eq!((comparison.text.as_str(), comparison.passes), (expected, false));

@@ -58,7 +58,7 @@ pub enum Marks {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point<'a> {
     /// The title of its row of dots; bars and lines have none.
-    pub row: &'a str,
+    pub row_title: &'a str,
     /// The subject: its title, its colour, and whether it is bold.
     pub subject: &'a SubjectLabel,
     /// The number of connections.
@@ -198,7 +198,7 @@ impl Canvas {
 
     /// Draws rows of dots over a grid of ratios.
     fn dots(&mut self, points: &[Point<'_>]) {
-        let rows: Vec<&[Point<'_>]> = points.chunk_by(|a, b| a.row == b.row).collect();
+        let rows: Vec<&[Point<'_>]> = points.chunk_by(|a, b| a.row_title == b.row_title).collect();
         let lows = points.iter().map(|point| point.spread.low).filter(|low| *low > 0.0);
         let highest = points.iter().map(|point| point.spread.high).fold(1.0, f64::max);
         let axis = Axis::log(lows.fold(1.0, f64::min), highest);
@@ -219,7 +219,7 @@ impl Canvas {
         let mut baseline = top + 15.0;
         for row in rows {
             let middle = baseline + 11.0;
-            self.text(MARGIN, baseline, "over", row[0].row);
+            self.text(MARGIN, baseline, "over", row[0].row_title);
             // The first of the legend is drawn last, and so lies on top.
             for Point { subject, spread, .. } in row.iter().rev() {
                 self.whisker(subject.colour, (x(spread.low), middle), (x(spread.high), middle));

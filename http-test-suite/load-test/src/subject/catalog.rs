@@ -125,15 +125,16 @@ impl Subject {
         let announces = is_ready.is_none() && !self.is_packaged();
         let port = if announces { 0 } else { free_port()? };
         let command = self.command(program, port, environment)?;
-        let (scratch, address) = (&environment.scratch, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let (subject_dir, address) =
+            (&environment.subject_dir, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         let children = self.children(environment.workers);
         let has_children =
             |pid| children == 0 || usage::children(pid).is_ok_and(|pids| pids.len() >= children);
         bind_to(&cpus.server)?;
         let server = match is_ready {
-            Some(is_ready) => Server::awaited(command, address, scratch, |_| is_ready(address)),
-            None if announces => Server::announced(command, scratch),
-            None => Server::awaited(command, address, scratch, |pid| {
+            Some(is_ready) => Server::awaited(command, address, subject_dir, |_| is_ready(address)),
+            None if announces => Server::announced(command, subject_dir),
+            None => Server::awaited(command, address, subject_dir, |pid| {
                 TcpStream::connect(address).is_ok() && has_children(pid)
             }),
         };
@@ -143,7 +144,7 @@ impl Subject {
 
     /// The command that starts the program. Writes the configuration file of a packaged server.
     fn command(&self, program: &Path, port: u16, environment: &Environment) -> io::Result<Command> {
-        let Environment { root, scratch, workers, .. } = environment;
+        let Environment { root, subject_dir, workers, .. } = environment;
         let mut command = Command::new(program);
         if self.is_ours() {
             command.args(["--bind", "127.0.0.1"]);
@@ -165,11 +166,11 @@ impl Subject {
                     .arg(root)
                     .args(["--max-connections", &CONNECTIONS_MAX.to_string()]);
                 if environment.access_log {
-                    command.args(["--log", "combined", "--log-file"]).arg(scratch.join("access.log"));
+                    command.args(["--log", "combined", "--log-file"]).arg(subject_dir.join("access.log"));
                 }
             }
             Packaged(_, options, configuration) => {
-                let file = scratch.join("configuration");
+                let file = subject_dir.join("configuration");
                 fs::write(&file, configuration(environment, port))?;
                 command.args(options).arg(file);
             }

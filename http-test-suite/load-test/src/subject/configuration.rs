@@ -15,7 +15,7 @@ pub struct Environment {
     /// The document root.
     pub root: PathBuf,
     /// The directory for files that the server writes; other users may read it.
-    pub scratch: PathBuf,
+    pub subject_dir: PathBuf,
     /// The number of event loops, threads or processes that serve.
     pub workers: usize,
     /// Whether the server writes an access log in the combined format.
@@ -31,9 +31,9 @@ pub struct Environment {
 /// them again after five seconds; it writes an access log in blocks of 64 KiB.
 pub fn nginx(environment: &Environment, port: u16) -> String {
     let Environment { workers, access_log, is_fast, .. } = environment;
-    let (root, scratch) = (environment.root.display(), environment.scratch.display());
+    let (root, subject_dir) = (environment.root.display(), environment.subject_dir.display());
     let log = match access_log {
-        true => format!("{scratch}/access.log combined buffer=64k flush=1s"),
+        true => format!("{subject_dir}/access.log combined buffer=64k flush=1s"),
         false => "off".to_owned(),
     };
     let fast = |settings: &str| if *is_fast { settings.to_owned() } else { String::new() };
@@ -46,13 +46,13 @@ pub fn nginx(environment: &Environment, port: u16) -> String {
     );
     let listen = fast(&format!(" reuseport backlog={BACKLOG}"));
     format!(
-        "daemon off; pid {scratch}/nginx.pid; error_log stderr crit; worker_processes {workers}; {main}
+        "daemon off; pid {subject_dir}/nginx.pid; error_log stderr crit; worker_processes {workers}; {main}
 events {{ {events} }}
 http {{
     access_log {log}; include /etc/nginx/mime.types;
     {http}
-    client_body_temp_path {scratch}/body; proxy_temp_path {scratch}/proxy; fastcgi_temp_path {scratch}/fastcgi;
-    uwsgi_temp_path {scratch}/uwsgi; scgi_temp_path {scratch}/scgi;
+    client_body_temp_path {subject_dir}/body; proxy_temp_path {subject_dir}/proxy; fastcgi_temp_path {subject_dir}/fastcgi;
+    uwsgi_temp_path {subject_dir}/uwsgi; scgi_temp_path {subject_dir}/scgi;
     server {{ listen 127.0.0.1:{port}{listen}; root {root}; index index.html; }}
 }}
 "
@@ -62,7 +62,7 @@ http {{
 /// The configuration of lighttpd. It caches open files by default. It has worker processes only if there are several.
 pub fn lighttpd(environment: &Environment, port: u16) -> String {
     let Environment { workers, access_log, is_fast, .. } = environment;
-    let (root, scratch) = (environment.root.display(), environment.scratch.display());
+    let (root, subject_dir) = (environment.root.display(), environment.subject_dir.display());
     let mut text = format!(
         "server.document-root = \"{root}\"
 server.bind = \"127.0.0.1\"
@@ -92,7 +92,7 @@ server.max-keep-alive-idle = 75
     }
     if *access_log {
         text.push_str(&format!(
-            "server.modules += (\"mod_accesslog\")\naccesslog.filename = \"{scratch}/access.log\"\n"
+            "server.modules += (\"mod_accesslog\")\naccesslog.filename = \"{subject_dir}/access.log\"\n"
         ));
     }
     text
@@ -101,15 +101,15 @@ server.max-keep-alive-idle = 75
 /// The configuration of h2o. Its workers are threads.
 pub fn h2o(environment: &Environment, port: u16) -> String {
     let Environment { workers, access_log, is_fast, .. } = environment;
-    let (root, scratch) = (environment.root.display(), environment.scratch.display());
-    let log = if *access_log { format!("access-log: {scratch}/access.log\n") } else { String::new() };
+    let (root, subject_dir) = (environment.root.display(), environment.subject_dir.display());
+    let log = if *access_log { format!("access-log: {subject_dir}/access.log\n") } else { String::new() };
     let fast = match is_fast {
         true => format!("max-connections: {CONNECTIONS_MAX}\nhttp1-request-timeout: 75\n"),
         false => String::new(),
     };
     format!(
         "num-threads: {workers}
-error-log: {scratch}/error.log
+error-log: {subject_dir}/error.log
 {fast}{log}listen:
   host: 127.0.0.1
   port: {port}
@@ -124,15 +124,15 @@ hosts:
 
 /// The configuration of Apache with its event module; it has no settings for speed.
 pub fn apache(environment: &Environment, port: u16) -> String {
-    let (root, scratch) = (environment.root.display(), environment.scratch.display());
+    let (root, subject_dir) = (environment.root.display(), environment.subject_dir.display());
     let modules = ["mpm_event", "authz_core", "dir", "mime"]
         .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
         .concat();
     format!(
         "{modules}ServerName localhost
 Listen 127.0.0.1:{port}
-PidFile {scratch}/apache.pid
-DefaultRuntimeDir {scratch}
+PidFile {subject_dir}/apache.pid
+DefaultRuntimeDir {subject_dir}
 ErrorLog /dev/stderr
 DocumentRoot {root}
 DirectoryIndex index.html
@@ -149,7 +149,7 @@ mod tests {
     fn every_setting_reaches_the_file() {
         let fast = Environment {
             root: "/the/root".into(),
-            scratch: "/the/scratch".into(),
+            subject_dir: "/the/subject_dir".into(),
             workers: 3,
             access_log: true,
             is_fast: true,
@@ -162,7 +162,7 @@ mod tests {
             assert!(both.iter().all(|setting| in_files(setting) == (true, true)), "{fast}{default}");
             assert!(only_fast.iter().all(|setting| in_files(setting) == (true, false)), "{fast}{default}");
         };
-        let log = "access_log /the/scratch/access.log combined ";
+        let log = "access_log /the/subject_dir/access.log combined ";
         check(nginx, &["root /the/root;", "listen 127.0.0.1:8081"], &[log, "processes 3;", "sendfile on;"]);
         check(lighttpd, &["\"/the/root\"", "port = 8081\n"], &["mod_accesslog", "max-worker = 3"]);
         check(h2o, &["file.dir: /the/root\n", "port: 8081\n"], &["access-log: /the", "num-threads: 3"]);

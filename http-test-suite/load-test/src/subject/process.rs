@@ -94,13 +94,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a program that prints the address at which it serves. `scratch` holds its error output.
+    /// Starts a program that prints the address at which it serves. `temp_dir` holds its error output.
     ///
     /// # Errors
     ///
     /// If the program ends, or prints no address in time; the error has its output.
-    pub fn announced(mut command: Command, scratch: &Path) -> io::Result<Server> {
-        let (mut child, stderr) = spawn(command.stdout(Stdio::piped()), scratch)?;
+    pub fn announced(mut command: Command, temp_dir: &Path) -> io::Result<Server> {
+        let (mut child, stderr) = spawn(command.stdout(Stdio::piped()), temp_dir)?;
         let line = child.stdout.take().map(first_line).unwrap_or_default();
         match address_in(&line) {
             Some(address) => Ok(Server { address, processes: ProcessTree::of(child.id())?, child }),
@@ -108,7 +108,7 @@ impl Server {
         }
     }
 
-    /// Starts a program that listens on `address`, and polls `is_ready` with its process id. `scratch` holds its error
+    /// Starts a program that listens on `address`, and polls `is_ready` with its process id. `temp_dir` holds its error
     /// output.
     ///
     /// # Errors
@@ -117,10 +117,10 @@ impl Server {
     pub fn awaited(
         mut command: Command,
         address: SocketAddr,
-        scratch: &Path,
+        temp_dir: &Path,
         is_ready: impl Fn(u32) -> bool,
     ) -> io::Result<Server> {
-        let (mut child, stderr) = spawn(command.stdout(Stdio::null()), scratch)?;
+        let (mut child, stderr) = spawn(command.stdout(Stdio::null()), temp_dir)?;
         let deadline = Instant::now() + TIMEOUT;
         while !is_ready(child.id()) {
             if Instant::now() > deadline || child.try_wait()?.is_some() {
@@ -166,8 +166,8 @@ impl Drop for Server {
 }
 
 /// Starts a program. Also returns the file with its error output.
-fn spawn(command: &mut Command, scratch: &Path) -> io::Result<(Child, File)> {
-    let stderr = tempfile::tempfile_in(scratch)?;
+fn spawn(command: &mut Command, temp_dir: &Path) -> io::Result<(Child, File)> {
+    let stderr = tempfile::tempfile_in(temp_dir)?;
     command.stdin(Stdio::null()).stderr(stderr.try_clone()?);
     let child = command.spawn().map_err(|error| failed(command, &error.to_string()))?;
     Ok((child, stderr))

@@ -147,8 +147,8 @@ pub fn children(pid: u32) -> io::Result<Vec<u32>> {
 
 /// The parent in `/proc/PID/stat`. The program's name is in parentheses, and may itself contain parentheses and spaces.
 fn parent(stat: &str) -> Option<u32> {
-    let (_, behind_name) = stat.rsplit_once(')')?;
-    behind_name.split_ascii_whitespace().nth(1)?.parse().ok()
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// The CPU time of all threads of a process, ended ones included.

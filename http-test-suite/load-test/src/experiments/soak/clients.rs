@@ -74,12 +74,12 @@ struct Kind {
 /// What a client does on one connection.
 enum Behaviour {
     /// The client runs a case: it sends the script, and checks the expectations.
-    Runs(fn(&ClientTask<'_>) -> Case),
+    TestCase(fn(&ClientTask<'_>) -> Case),
     /// The client uses the socket itself. An error describes what the server did wrong.
-    Uses(fn(&ClientTask<'_>) -> io::Result<()>),
+    Socket(fn(&ClientTask<'_>) -> io::Result<()>),
 }
 
-use Behaviour::{Runs, Uses};
+use Behaviour::{Socket, TestCase};
 
 /// Makes a row of the table.
 const fn kind(name: &'static str, clients: usize, per_second: f64, behaviour: Behaviour) -> Kind {
@@ -89,24 +89,29 @@ const fn kind(name: &'static str, clients: usize, per_second: f64, behaviour: Be
 /// All kinds of clients. Each well-behaved client must receive exactly the bytes that it requested. The server must reject
 /// a malformed request with 4xx, and then close.
 const KINDS: &[Kind] = &[
-    kind("keep-alive", 4, 20.0, Runs(keeps_alive)),
-    kind("pipelining", 2, 20.0, Runs(pipelines)),
-    kind("one request", 4, 60.0, Runs(requests_once)),
-    kind("download", 2, 2.0, Runs(|task| get_next(case(), 0, task.longest()))),
-    kind("HEAD", 1, 20.0, Runs(requests_heads)),
-    kind("ranges", 2, 20.0, Runs(requests_ranges)),
-    kind("conditional", 1, 20.0, Runs(revalidates)),
-    kind("half-close", 2, 15.0, Runs(|task| get_next(case(), 0, task.any()).half_close().expect(closes()))),
-    kind("idle", 40, 10.0, Runs(idles)),
-    kind("slow sender", 24, 12.0, Runs(sends_slowly)),
-    kind("slow reader", 6, 2.0, Uses(reads_slowly)),
-    kind("garbage", 1, 15.0, Runs(sends_garbage)),
-    kind("TLS hello", 1, 15.0, Runs(|_| rejected([TLS_HELLO, &[0x2a; 180]].concat()))),
-    kind("too large", 1, 10.0, Runs(sends_too_much)),
-    kind("bad framing", 1, 15.0, Runs(frames_ambiguously)),
-    kind("reset download", 2, 20.0, Uses(|task| task.reset_after(&Vec::from(get(&task.longest().target))))),
-    kind("reset request", 2, 20.0, Uses(resets_request)),
-    kind("leaves early", 10, 20.0, Uses(leaves)),
+    kind("keep-alive", 4, 20.0, TestCase(keeps_alive)),
+    kind("pipelining", 2, 20.0, TestCase(pipelines)),
+    kind("one request", 4, 60.0, TestCase(requests_once)),
+    kind("download", 2, 2.0, TestCase(|task| get_next(case(), 0, task.longest()))),
+    kind("HEAD", 1, 20.0, TestCase(requests_heads)),
+    kind("ranges", 2, 20.0, TestCase(requests_ranges)),
+    kind("conditional", 1, 20.0, TestCase(revalidates)),
+    kind(
+        "half-close",
+        2,
+        15.0,
+        TestCase(|task| get_next(case(), 0, task.any()).half_close().expect(closes())),
+    ),
+    kind("idle", 40, 10.0, TestCase(idles)),
+    kind("slow sender", 24, 12.0, TestCase(sends_slowly)),
+    kind("slow reader", 6, 2.0, Socket(reads_slowly)),
+    kind("garbage", 1, 15.0, TestCase(sends_garbage)),
+    kind("TLS hello", 1, 15.0, TestCase(|_| rejected([TLS_HELLO, &[0x2a; 180]].concat()))),
+    kind("too large", 1, 10.0, TestCase(sends_too_much)),
+    kind("bad framing", 1, 15.0, TestCase(frames_ambiguously)),
+    kind("reset download", 2, 20.0, Socket(|task| task.reset_after(&Vec::from(get(&task.longest().target))))),
+    kind("reset request", 2, 20.0, Socket(resets_request)),
+    kind("leaves early", 10, 20.0, Socket(leaves)),
 ];
 
 /// The results of all clients of one kind.
@@ -181,8 +186,8 @@ fn run_client(
     loop {
         thread::sleep(due.saturating_duration_since(Instant::now()));
         let result = match kind.behaviour {
-            Runs(case) => task.run(&case(&task)),
-            Uses(socket) => socket(&task).map_err(|error| format!("connection failed: {error}")),
+            TestCase(case) => task.run(&case(&task)),
+            Socket(socket) => socket(&task).map_err(|error| format!("connection failed: {error}")),
         };
         results.lock().unwrap_or_else(PoisonError::into_inner).record(result);
         task.number += kind.clients;

@@ -57,11 +57,11 @@ impl Soak {
     /// If the server does not start, or the system lacks threads or disk space for the clients. Faults of the running
     /// server, even a crash, are in the result.
     pub fn run(&self) -> io::Result<SoakResult> {
-        let scratch = tempfile::tempdir()?;
-        let documents = documents::write(&scratch.path().join("root"))?;
+        let temp_dir = tempfile::tempdir()?;
+        let documents = documents::write(&temp_dir.path().join("root"))?;
         let mut command = Command::new(&self.program);
-        command.args(["--port", "0"]).args(&self.arguments).arg(scratch.path().join("root"));
-        let server = Server::announced(command, scratch.path())?;
+        command.args(["--port", "0"]).args(&self.arguments).arg(temp_dir.path().join("root"));
+        let server = Server::announced(command, temp_dir.path())?;
         let pid = server.processes.pids().first().copied().unwrap_or_default();
         let mut clients = ClientResults::of_all_kinds();
         let mut run_clients = |time| clients::run(server.address, &documents, time, &mut clients);
