@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use http_test_suite::request::get;
 
-/// The timeout for the response to an idle client.
+/// How long an idle client waits for its response.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The time between two bytes of a slow client.
+/// The time between two bytes of one slow client.
 const BYTE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Slow clients send in this many groups, one after the other, so that their bytes do not arrive all at once.
+/// The number of groups of slow clients. One group after the other sends a byte per client, spread over
+/// [`BYTE_INTERVAL`], so that the bytes of all clients do not arrive at once.
 const GROUPS: usize = 20;
 
 /// Calls `run` beside idle clients: each has sent a request for `/hello` and received the response, and keeps its
@@ -37,8 +38,8 @@ pub fn beside_idle<T>(server: SocketAddr, clients: usize, run: impl FnOnce() -> 
     Ok((run(), count_disconnected(&clients)?))
 }
 
-/// Calls `run` beside slow clients: each sends requests for `/hello` one byte at a time. Returns the result of `run`, and
-/// how many of the clients the server had disconnected by its end.
+/// Calls `run` beside slow clients: each sends requests for `/hello` one byte at a time. Returns the result of `run`,
+/// and how many of the clients the server had disconnected by its end.
 ///
 /// # Errors
 ///
@@ -61,7 +62,7 @@ pub fn beside_slow<T>(server: SocketAddr, clients: usize, run: impl FnOnce() -> 
     Ok((result, count_disconnected(&clients)?))
 }
 
-/// Makes the clients send a byte each in turn, while `is_running`.
+/// Makes each client send a byte every [`BYTE_INTERVAL`], one group after the other, until `is_running` is false.
 fn send_in_turn(clients: &mut [Client], is_running: &AtomicBool) {
     let mut due = Instant::now();
     for group in (0..GROUPS).cycle() {
@@ -86,18 +87,18 @@ fn count_disconnected(clients: &[Client]) -> io::Result<usize> {
     Ok(count)
 }
 
-/// One idle or slow client.
+/// One idle or slow client: a connection to the measured server.
 struct Client {
-    /// Its connection.
+    /// The TCP connection to the server.
     stream: TcpStream,
-    /// The bytes of each request that it sends.
+    /// The bytes of a request for `/hello`, which the client sends once or again and again.
     request: Vec<u8>,
-    /// How many bytes of the current request have been sent one by one.
+    /// How many bytes of the current request a slow client has sent.
     sent: usize,
 }
 
 impl Client {
-    /// Connects a client.
+    /// Connects a client to the server. It has sent nothing yet.
     fn connect(server: SocketAddr) -> io::Result<Client> {
         let stream = TcpStream::connect(server)?;
         stream.set_nodelay(true)?;
@@ -105,7 +106,7 @@ impl Client {
         Ok(Client { stream, request: get("/hello").into(), sent: 0 })
     }
 
-    /// Sends the next byte. After the last byte of the request it starts again with the first.
+    /// Sends the next byte of the request. After the last byte it starts the next request.
     fn send_byte(&mut self) {
         if self.sent == self.request.len() {
             self.sent = 0;

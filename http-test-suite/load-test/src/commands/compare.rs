@@ -9,29 +9,25 @@ use load_test::report::{Metric, Results};
 
 use super::print;
 
-/// Compares a results file with an earlier one, cell by cell, for both experiments.
-///
-/// A change counts if it is greater than the bound and the rounds of the two files do not overlap. Exit codes: 0 nothing
-/// has become worse; 1 something has become worse, or a cell has failed; 2 a file cannot be used, or the files cannot be
-/// compared.
+/// The options of `load-test compare`.
 #[derive(Args)]
 pub struct CompareOptions {
-    /// The earlier results.json
+    /// The earlier results file (results.json)
     before: PathBuf,
 
-    /// The later results.json
+    /// The later results file (results.json)
     after: PathBuf,
 
-    /// The tolerated change
+    /// The change that is tolerated, as a percentage of the earlier median
     #[arg(long, value_name = "PERCENT", default_value = "10%", value_parser = share)]
     bound: f64,
 
-    /// What to compare; may be repeated [default: throughput, cpu, and the first metric of each workload]
+    /// Metric to compare; may be repeated [default: throughput, cpu, and the first metric of each workload]
     #[arg(long, value_name = "METRIC", value_enum)]
     metric: Vec<Metric>,
 }
 
-/// Compares the files. Returns false if something has become worse.
+/// Compares the files, and prints the report. Returns false if something has become worse, or a cell has failed.
 pub fn run(options: &CompareOptions) -> Result<bool, Box<dyn Error>> {
     let (before, after) = (Results::read(&options.before)?, Results::read(&options.after)?);
     let comparison = Comparison::of(&before, &after, &options.metric, options.bound)?;
@@ -39,7 +35,7 @@ pub fn run(options: &CompareOptions) -> Result<bool, Box<dyn Error>> {
     Ok(comparison.passes)
 }
 
-/// Parses a percentage as a share: `10%` and `10` are 0.1.
+/// Parses the value of --bound as a share: `10%` and `10` are 0.1.
 fn share(text: &str) -> Result<f64, String> {
     let percent: f64 = text.trim_end_matches('%').parse().map_err(|_| "not a number".to_owned())?;
     if (0.0..=1000.0).contains(&percent) { Ok(percent / 100.0) } else { Err("between 0 and 1000".into()) }

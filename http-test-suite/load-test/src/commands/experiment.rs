@@ -13,26 +13,26 @@ use load_test::subject::programs::Programs;
 
 use super::print;
 
-/// The options of both experiments.
+/// The options of `load-test architectures` and `load-test servers`.
 #[derive(Args)]
 pub struct ExperimentOptions {
     /// Directory for results.json and report.html. Results of other workloads that it already holds are kept
     #[arg(long, value_name = "DIR", default_value = "target/load-test")]
     out: PathBuf,
 
-    /// Run one round of 500ms per measurement with few connections: one to two minutes in all
+    /// Run only some workloads, with one or two numbers of connections, once each for 500ms: one to two minutes in all
     #[arg(long)]
     quick: bool,
 
-    /// Measure only these subjects; may be repeated
+    /// Measure only these subjects, by the ids that --list shows; may be repeated
     #[arg(long, value_name = "SUBJECT", value_delimiter = ',')]
     only: Vec<String>,
 
-    /// Measure only these workloads; may be repeated
+    /// Measure only these workloads, by the ids that --list shows; may be repeated
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     workload: Vec<String>,
 
-    /// Number of measurements of each workload [default: 3, or 1 with --quick]
+    /// How often each workload is measured on each subject [default: 3, or 1 with --quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=99))]
     rounds: Option<u16>,
 
@@ -44,8 +44,8 @@ pub struct ExperimentOptions {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     workers: Option<u16>,
 
-    /// Directory of httpd, sync-server, async-server and weather-stub [default: that of this program, which first builds
-    /// them if that is in the workspace]
+    /// Directory of httpd, sync-server, async-server and weather-stub [default: that of this program, which first
+    /// builds them if that is in the workspace]
     #[arg(long, value_name = "DIR")]
     bin_dir: Option<PathBuf>,
 
@@ -59,7 +59,7 @@ pub struct ExperimentOptions {
 }
 
 impl ExperimentOptions {
-    /// The plan that the options describe.
+    /// The plan of the measurements that the options ask for. Fails if a subject or a workload is unknown.
     fn plan(&self, experiment: &'static Experiment) -> Result<Plan, Box<dyn Error>> {
         let mut plan = if self.quick { Plan::quick(experiment) } else { Plan::whole(experiment) };
         if !self.workload.is_empty() {
@@ -104,7 +104,7 @@ pub fn run(options: &ExperimentOptions, experiment: &'static Experiment) -> Resu
     Ok(all_correct)
 }
 
-/// The workloads of a plan, each with the subjects that take part.
+/// The text for --list: a line for each workload of a plan, with its title and the subjects that take part.
 fn list(plan: &Plan) -> String {
     let line = |workload: &&load_test::experiments::Workload| {
         let subjects = plan.subjects.iter().filter(|subject| workload.includes(subject));
@@ -114,7 +114,7 @@ fn list(plan: &Plan) -> String {
     plan.workloads.iter().map(line).collect()
 }
 
-/// The items with these ids, in the order of `all`.
+/// The items with these ids, in the order of `all`. An unknown id is an error, which lists the known ones.
 fn chosen<T: Copy>(ids: &[String], all: &[T], id: fn(&T) -> &'static str) -> Result<Vec<T>, String> {
     match ids.iter().find(|wanted| !all.iter().any(|item| id(item) == *wanted)) {
         Some(unknown) => {

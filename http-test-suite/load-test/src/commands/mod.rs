@@ -22,7 +22,7 @@ fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Prints a result as text, or if `as_json`, as JSON.
+/// Prints a result to standard output: `json` as JSON if `as_json`, else `text`.
 fn print_result(text: &impl Display, json: &impl Serialize, as_json: bool) -> Result<(), Box<dyn Error>> {
     let json = if as_json { Some(serde_json::to_string_pretty(json)? + "\n") } else { None };
     Ok(print(&json.unwrap_or_else(|| text.to_string()))?)

@@ -9,11 +9,7 @@ use load_test::report::publish::{self, RESULTS};
 
 use super::print;
 
-/// Writes the figures of a results file into README files and pages, and the charts into www/charts.
-///
-/// A figure stands between `<!-- figures: NAME -->` and `<!-- end of figures -->`. The results are copied to
-/// http-test-suite/results. Prints the files that change. Exit codes: 0 done, or nothing to do; 1 with --check, a file
-/// would change; 2 the results or a document cannot be used.
+/// The options of `load-test publish`.
 #[derive(Args)]
 pub struct PublishOptions {
     /// The results to publish; by default those that are published already
@@ -24,7 +20,7 @@ pub struct PublishOptions {
     #[arg(long)]
     check: bool,
 
-    /// The root of the repository
+    /// The root directory of the repository with the documents
     #[arg(long, value_name = "DIR", default_value = ".")]
     root: PathBuf,
 }

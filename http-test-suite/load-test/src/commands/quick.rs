@@ -16,10 +16,10 @@ use super::print_result;
 use super::summary::Summary;
 use super::url::Url;
 
-/// The default duration of the test.
+/// The default duration of the load.
 const TIME: Duration = Duration::from_secs(10);
 
-/// The options of `load-test URL`.
+/// The options of `load-test URL`: one load on one server.
 #[derive(Args)]
 pub(crate) struct QuickOptions {
     /// The URLs to request, in turn; all must be on one server
@@ -30,11 +30,11 @@ pub(crate) struct QuickOptions {
     #[arg(short, long, value_name = "N", default_value = "50")]
     connections: usize,
 
-    /// End after this many requests
+    /// End the load after this many requests
     #[arg(short = 'n', long, value_name = "N", conflicts_with = "time")]
     requests: Option<u64>,
 
-    /// End after this time: 10s, 500ms, 2m
+    /// End the load after this time: 10s, 500ms, 2m
     #[arg(short = 'z', long, value_name = "TIME", value_parser = duration::parse)]
     time: Option<Duration>,
 
@@ -46,11 +46,11 @@ pub(crate) struct QuickOptions {
     #[arg(long, value_name = "N", default_value = "1")]
     pipeline: usize,
 
-    /// Number of threads of this program
+    /// Number of threads of this program, among which it divides the connections
     #[arg(short, long, value_name = "N", default_value = "1")]
     threads: usize,
 
-    /// Method; by default GET, or POST with --data
+    /// Method of the requests; by default GET, or POST with --data
     #[arg(short, long)]
     method: Option<String>,
 
@@ -58,7 +58,7 @@ pub(crate) struct QuickOptions {
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<String>,
 
-    /// Body of the request: text, or a file
+    /// Body of each request: text, or @ and the name of a file with it
     #[arg(short, long, value_name = "TEXT|@FILE")]
     data: Option<String>,
 
@@ -173,12 +173,12 @@ fn run_with_progress(load: &Load) -> Result<Stats, Box<dyn Error>> {
     Ok(stats?)
 }
 
-/// The name of a header line, in lower case.
+/// The name in a header line, before the colon, in lower case.
 fn name(header: &str) -> String {
     header.split(':').next().unwrap_or_default().to_ascii_lowercase()
 }
 
-/// Parses the value of `-H`.
+/// Parses the value of `-H`, which must be one header line with a name.
 fn header(text: &str) -> Result<String, String> {
     let (name, _) = text.split_once(':').ok_or("no colon")?;
     if name.is_empty() || text.contains(['\r', '\n', '\0']) {

@@ -12,7 +12,7 @@ use load_test::experiments::soak::Soak;
 
 use super::print_result;
 
-/// The interval at which the spinner on a terminal moves.
+/// The interval at which the progress display on a terminal moves.
 const SPINNER_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The options of `load-test soak`.
@@ -22,11 +22,11 @@ pub struct SoakOptions {
     #[arg(value_name = "HTTPD")]
     program: PathBuf,
 
-    /// Further arguments for the program
+    /// Further arguments for the program, after --
     #[arg(value_name = "ARGUMENTS", last = true)]
     arguments: Vec<OsString>,
 
-    /// How long clients open connections: 60s, 5m
+    /// How long clients open connections, without the warm-up: 60s, 5m
     #[arg(short, long, value_name = "TIME", default_value = "60s", value_parser = duration::parse)]
     time: Duration,
 

@@ -9,19 +9,19 @@ use load_test::load::{Exchange, Load, Stats};
 use load_test::report::metric::three_digits;
 use serde_json::{Value, json};
 
-/// The percentiles of the latency that are shown.
+/// The percentiles of the latency that are shown: name, and percent.
 const PERCENTILES: [(&str, f64); 6] =
     [("p50", 50.0), ("p75", 75.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9), ("max", 100.0)];
-/// From this part of its time on the CPU, a driver thread counts as the bottleneck.
+/// A driver thread that is on the CPU for more than this part of its time counts as the bottleneck.
 const BUSY: f64 = 0.9;
 
-/// The result of a load, with its parameters.
+/// The summary of a load: its parameters and its result, displayed as text or as JSON.
 pub(crate) struct Summary<'a> {
-    /// The requested URLs.
+    /// The requested URLs, as text.
     pub(crate) urls: Vec<String>,
-    /// The parameters of the load.
+    /// The load that was run: connections, threads, rate.
     pub(crate) load: &'a Load,
-    /// The result of the load.
+    /// The result of the load: counts and latencies.
     pub(crate) stats: &'a Stats,
 }
 
@@ -54,7 +54,7 @@ impl Summary<'_> {
         self.stats.errors.is_empty() && !self.stats.statuses.keys().any(|status| self.is_error(*status))
     }
 
-    /// Whether the status makes a response wrong for which no status is expected.
+    /// Whether a response with this status is wrong: it is 400 or more, and not every request has an expected status.
     fn is_error(&self, status: u16) -> bool {
         let expects_status = |exchange: &Exchange| exchange.status.is_some();
         status >= 400 && !self.load.exchanges.iter().all(expects_status)

@@ -16,6 +16,7 @@ pub(crate) struct Url {
 }
 
 impl FromStr for Url {
+    /// Says what is wrong with the URL.
     type Err = String;
 
     /// Parses a URL; `http://` may be left out.

@@ -6,12 +6,12 @@ use super::requests::Requests;
 use super::workload::{BASE, Background, Experiment, Task, Workload};
 use crate::report::Metric::{Cpu, Fairness, Memory, P99, Preemptions, Threads, Throughput, Waits};
 
-/// The bound for about ten milliseconds of computing.
+/// The bound of [`Requests::Primes`] that takes a server about ten milliseconds of computing.
 const LONG: u32 = 180_000;
-/// The bound for about two milliseconds of computing.
+/// The bound of [`Requests::Primes`] that takes a server about two milliseconds of computing.
 const SHORT: u32 = 60_000;
 
-/// The experiment `architectures`.
+/// The experiment `architectures`: one application as threads, as processes and as event loops.
 pub const ARCHITECTURES: Experiment = Experiment {
     id: "architectures",
     workloads: WORKLOADS,
@@ -22,7 +22,7 @@ pub const ARCHITECTURES: Experiment = Experiment {
     load_metrics: &[Throughput, P99, Cpu, Memory, Threads, Waits, Preemptions, Fairness],
 };
 
-/// What most workloads have in common.
+/// The default values of a workload: all architectures of the demo application respond with a constant text.
 const USUAL: Workload = Workload {
     subjects: "threads prefork-threads loop loops prefork-loops",
     task: Task::Load(Requests::Hello),
@@ -31,10 +31,10 @@ const USUAL: Workload = Workload {
     ..BASE
 };
 
-/// The subjects of workloads with files.
+/// The ids of the subjects of workloads with files: all architectures, and nginx.
 const DEMO_AND_NGINX: &str = "threads prefork-threads loop loops prefork-loops nginx";
 
-/// The workloads, in the order of reports.
+/// The workloads of the experiment, in the order of reports.
 const WORKLOADS: &[Workload] = &[
     Workload {
         id: "hello",
@@ -111,8 +111,8 @@ const WORKLOADS: &[Workload] = &[
     },
     Workload {
         id: "beside-none",
-        title: "One client alone",
-        description: "The bystander without other clients, for comparison.",
+        title: "A few clients alone",
+        description: "Sixteen connections request a text at a steady rate, without other clients, for comparison.",
         task: Task::Bystander(Background::None),
         connections: &[0],
         quick: &[0],
@@ -120,7 +120,7 @@ const WORKLOADS: &[Workload] = &[
     },
     Workload {
         id: "beside-offloaded",
-        title: "One client beside offloaded computations",
+        title: "A few clients beside offloaded computations",
         description: "Four other clients request ten milliseconds of work each, which the pool does.",
         task: Task::Bystander(Background::Busy(Requests::Primes { below: LONG, inline: false })),
         connections: &[4],
@@ -129,7 +129,7 @@ const WORKLOADS: &[Workload] = &[
     },
     Workload {
         id: "beside-inline",
-        title: "One client beside inline computations",
+        title: "A few clients beside inline computations",
         description: "The same work on the thread that serves requests: on an event loop, all other clients wait for it.",
         task: Task::Bystander(Background::Busy(Requests::Primes { below: LONG, inline: true })),
         connections: &[4],
@@ -138,7 +138,7 @@ const WORKLOADS: &[Workload] = &[
     },
     Workload {
         id: "beside-idle",
-        title: "One client beside 1,000 idle connections",
+        title: "A few clients beside 1,000 idle connections",
         description: "A thousand clients have sent one request and stay connected. What does an idle connection cost?",
         task: Task::Bystander(Background::Idle),
         connections: &[1000],
@@ -147,7 +147,7 @@ const WORKLOADS: &[Workload] = &[
     },
     Workload {
         id: "beside-slow",
-        title: "One client beside 500 slow clients",
+        title: "A few clients beside 500 slow clients",
         description: "Five hundred clients send their requests at ten bytes per second: every byte wakes a thread of the \
         server, and almost none completes a request.",
         task: Task::Bystander(Background::Slow),

@@ -9,7 +9,7 @@ use std::thread;
 use crate::report::Machine;
 use crate::subject::usage::field;
 
-/// The properties of this machine. Unknown ones are left empty.
+/// The properties of this machine; unknown ones are empty or 0.
 pub(super) fn this() -> Machine {
     let uname = rustix::system::uname();
     let [system, release, machine] =
@@ -27,7 +27,7 @@ pub(super) fn this() -> Machine {
     }
 }
 
-/// The load average of the last minute.
+/// The load average of the machine over the last minute; 0 if it cannot be read.
 pub(super) fn load_average() -> f64 {
     read("/proc/loadavg").split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0)
 }

@@ -19,7 +19,7 @@ use crate::subject::process::{Cpus, Server};
 use crate::subject::programs::Program;
 use crate::subject::usage::Usage;
 
-/// The timeout for a response.
+/// The timeout for a response to the load.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a server gets requests before the load, so that its caches are filled.
@@ -27,63 +27,67 @@ const WARM_UP: Duration = Duration::from_millis(100);
 /// The number of connections that send requests before the load.
 const WARM_UP_CONNECTIONS: usize = 16;
 
-/// How much longer a load lasts than the measurement, so that all connections are open before: at least this.
+/// How long a load may take to open its connections before the measurement begins: this time, and [`OPENING_EACH`] for
+/// each connection.
 const OPENING: Duration = Duration::from_millis(200);
-/// What each connection adds to [`OPENING`].
+/// How much longer than [`OPENING`] a load may take to open its connections, for each connection.
 const OPENING_EACH: Duration = Duration::from_micros(100);
 
-/// The number of starts in one measurement, which yields their median.
+/// How often one measurement of [`Task::Start`] starts the server; the result is the median.
 const STARTS: usize = 11;
 
-/// Requests per second of a bystander: few enough that it catches up after other clients have blocked the server for a
-/// while. So its latency shows the effect of the other clients, not of its own backlog.
+/// Requests per second of a bystander, the few connections whose latency is measured beside other clients: few enough
+/// that it catches up after other clients have blocked the server for a while. So its latency shows the effect of the
+/// other clients, not of its own backlog.
 const BYSTANDER_RATE: f64 = 250.0;
-/// The connections of a bystander. With a thousand other clients they must not exceed the limit of the blocking engine.
+/// The number of connections of a bystander. With a thousand other clients they must not exceed the limit of the
+/// blocking engine.
 const BYSTANDER_CONNECTIONS: usize = 16;
 
-/// When to read the memory of a server that gets all requests at once and responds to all after a second.
+/// When to read the memory of a server in [`Task::AllAtOnce`], after the start: it has all requests, and responds to
+/// all after one second.
 const BEFORE_ALL_RESPOND: Duration = Duration::from_millis(700);
 
 /// The response header by which the demo application names the worker.
 const WORKER_HEADER: &str = "X-Served-By";
 
-/// What to measure once, and how.
+/// One measurement: a workload on a subject, and how to start and load the subject.
 pub(super) struct Measurement {
-    /// The workload.
+    /// The workload to measure.
     pub(super) workload: &'static Workload,
     /// The number of connections; beside other clients, the number of those.
     pub(super) connections: usize,
-    /// The measured subject.
+    /// The subject to measure.
     pub(super) subject: &'static Subject,
-    /// The path of its program.
+    /// The path of the subject's program.
     pub(super) program: PathBuf,
-    /// What it is started with.
+    /// What the subject is started with: document root, number of workers, settings.
     pub(super) environment: Environment,
-    /// The CPUs of both sides.
+    /// The CPUs of the server and of the load driver.
     pub(super) cpus: Cpus,
-    /// The duration of the measurement.
+    /// The duration of the measurement, without warm-up and opening.
     pub(super) time: Duration,
 }
 
 /// What a server had used at one time during a load, and how far the load had come.
 struct Reading {
-    /// What its processes had used.
+    /// What the processes of the server had used.
     usage: Usage,
-    /// Correct responses by then.
+    /// The number of correct responses by then.
     requests: f64,
-    /// Seconds by then.
+    /// The seconds since the start of the load.
     seconds: f64,
 }
 
 /// The result of a load, and what the server used for it.
 struct Observation {
-    /// What the driver counted.
+    /// What the load driver counted.
     stats: Stats,
-    /// When every connection had a response.
+    /// The reading at the beginning: when every connection had a response, or at the start of the load.
     begin: Reading,
-    /// When the last response had arrived.
+    /// The reading at the end: when the last response had arrived.
     end: Reading,
-    /// Memory of the server under load.
+    /// Memory of the server under load, in bytes.
     memory_bytes: u64,
 }
 
@@ -92,8 +96,9 @@ impl Measurement {
     ///
     /// # Errors
     ///
-    /// If the server does not start or stop, or has no correct response, or loses a connection that it must keep. If the
-    /// task cannot be done here, or not with this subject, the error is [`Unsupported`](io::ErrorKind::Unsupported).
+    /// If the server does not start or stop, or has no correct response, or loses a connection that it must keep. If
+    /// the task cannot be done here, or not with this subject, the error is
+    /// [`Unsupported`](io::ErrorKind::Unsupported).
     pub(super) fn run(&self) -> io::Result<Sample> {
         if self.workload.task == Task::Start {
             return self.start_repeatedly();
@@ -111,7 +116,7 @@ impl Measurement {
         Ok(sample)
     }
 
-    /// Measures the time from starting the program to its first response.
+    /// Measures the time from starting the program to its first response, several times, and returns the median.
     fn start_repeatedly(&self) -> io::Result<Sample> {
         let start = |_| {
             let begin = Instant::now();
@@ -159,7 +164,7 @@ impl Measurement {
         }
     }
 
-    /// Calls `observe` while other clients use the server.
+    /// Calls `observe` while other clients use the server. Fails if one is disconnected or has a wrong response.
     fn observe_beside(
         &self,
         server: &Server,
@@ -192,7 +197,7 @@ impl Measurement {
         }
     }
 
-    /// A load of these requests on all connections, for the duration of the measurement.
+    /// A load of these requests on all connections, for the time of opening them and of the measurement.
     fn load(&self, server: &Server, requests: Requests) -> io::Result<Load> {
         let (program, keep_alive) = (self.subject.program, self.workload.keep_alive);
         Ok(Load {
@@ -209,12 +214,12 @@ impl Measurement {
         })
     }
 
-    /// How long it may take to open all connections.
+    /// How long the load may take to open all connections before the measurement begins.
     fn opening(&self) -> Duration {
         OPENING + OPENING_EACH * u32::try_from(self.connections).unwrap_or(u32::MAX)
     }
 
-    /// The numbers of the task, from what was observed.
+    /// Computes the metrics that apply to the task, from what was observed. The memory is in bytes.
     fn sample(&self, memory_at_start: u64, observation: &Observation) -> Sample {
         let Observation { stats, begin, end, memory_bytes } = observation;
         let (requests, seconds) = (end.requests - begin.requests, end.seconds - begin.seconds);
@@ -254,8 +259,8 @@ impl Measurement {
 }
 
 /// Runs a load, and reads what the server uses for it: from when every connection has a response to the last response.
-/// If that takes until `middle`, or there is no `middle`, it reads from the beginning, or too few requests would be left.
-/// Reads the memory at `middle`, or after the last response.
+/// If that takes until `middle`, or there is no `middle`, it reads from the beginning, or too few requests would be
+/// left. Reads the memory at `middle`, or after the last response.
 fn observe(server: &Server, load: &Load, middle: Option<Duration>) -> io::Result<Observation> {
     let start = Reading { usage: server.processes.usage()?, requests: 0.0, seconds: 0.0 };
     let readings = Mutex::new((None, None));
@@ -295,7 +300,8 @@ fn read_usage(server: &Server, progress: &Progress) -> io::Result<Reading> {
     Ok(Reading { usage, requests, seconds })
 }
 
-/// The counts of all workers: without responses that name no worker, and with zero for workers that sent none.
+/// The number of responses of each worker: without responses that name no worker, and with zero for workers that sent
+/// none.
 fn with_idle_workers(mut per_worker: BTreeMap<String, u64>, workers: usize) -> BTreeMap<String, u64> {
     per_worker.remove("");
     let named = per_worker.keys().next().and_then(|name| name.split_once("worker="));
@@ -307,7 +313,7 @@ fn with_idle_workers(mut per_worker: BTreeMap<String, u64>, workers: usize) -> B
     per_worker
 }
 
-/// The faults of a load as text: `3 × wrong content, 1 × no response in time`.
+/// The faults of a load as text: `3 × wrong content, 1 × timeout`.
 fn faults(stats: &Stats) -> String {
     let faults = stats.errors.iter().map(|(fault, count)| format!("{count} × {fault}"));
     faults.collect::<Vec<_>>().join(", ")

@@ -16,19 +16,19 @@ use crate::subject::site::{self, PAGE, PAGE_LEN};
 /// The timeout for a request that is sent before the load.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The number of places for weather requests. A load repeats them after the last.
+/// For how many different places a load requests the weather before it begins with the first again.
 const PLACES: u32 = 20_000;
-/// The first place for the next weather requests, so that no server has a place in its cache.
+/// The number of the first place for the next load of weather requests, so that no server has a place in its cache.
 static NEXT_PLACE: AtomicU32 = AtomicU32::new(0);
 
-/// Which requests the clients of a workload send.
+/// The requests that the clients of a workload send, and so the responses that they expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requests {
     /// GET for the file with this target. Servers without files respond with [`PAGE_LEN`] bytes.
     File(&'static str),
-    /// GET for the page, with If-None-Match and its current entity tag.
+    /// GET for the page, with If-None-Match and its current entity tag; the expected status is 304.
     PageIfChanged,
-    /// HEAD for the page.
+    /// HEAD for the page of 1 KiB.
     PageHead,
     /// GET for small files of a directory, in turn.
     Directory {
@@ -37,13 +37,13 @@ pub enum Requests {
         /// The number of files that are requested, spread evenly over the directory.
         requested: usize,
     },
-    /// GET for a file that does not exist.
+    /// GET for a file that does not exist; the expected status is 404.
     Absent,
-    /// GET for a constant text of the demo application.
+    /// GET for `/hello`, a constant text of the demo application.
     Hello,
-    /// GET for a response that takes time and nothing else.
+    /// GET for a response that the demo application sends after a wait without computing.
     Wait {
-        /// The time in milliseconds.
+        /// The time to wait, in milliseconds.
         ms: u64,
     },
     /// GET for a count of primes: a response that takes computing.
@@ -58,7 +58,7 @@ pub enum Requests {
 }
 
 impl Requests {
-    /// GET for the page, which every server has.
+    /// GET for the page of 1 KiB, which every server has.
     pub const PAGE: Requests = Requests::File(PAGE);
 
     /// The requests to send in turn, each with the expected response.
@@ -146,7 +146,8 @@ fn weather_target(number: u32) -> String {
     format!("/weather?latitude={}.{row:04}&longitude={}.{column:04}", row % 80, column % 170)
 }
 
-/// Counts primes with the sieve of Eratosthenes, because the servers use trial division.
+/// Counts the primes below `n` with the sieve of Eratosthenes: another algorithm than the trial division of the
+/// servers.
 fn primes_below(n: u32) -> usize {
     let n = n as usize;
     let mut is_composite = vec![false; n];

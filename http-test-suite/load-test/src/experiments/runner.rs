@@ -25,45 +25,45 @@ use crate::subject::process::{Cpus, Server, bind_to, raise_descriptor_limit};
 use crate::subject::programs::{MissingProgram, Program, Programs};
 use crate::subject::site;
 
-/// The duration of each measurement of a quick run.
+/// The duration of each measurement in a quick run.
 const QUICK_TIME: Duration = Duration::from_millis(500);
 
-/// The number of workers of a server that `ab` measures.
+/// The number of workers of a server that `ab` measures, if the server can have several.
 const AB_WORKERS: usize = 8;
 
-/// The directory of the document root in the temporary directory.
+/// The name of the document root in the temporary directory.
 const SITE: &str = "site";
-/// The directory of the conformance suite's fixtures in the temporary directory.
+/// The name of the directory of the conformance suite's fixtures in the temporary directory.
 const FIXTURES: &str = "fixtures";
 
-/// What is measured, and how thoroughly.
+/// Which workloads and subjects one run of an experiment measures, and how thoroughly.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The experiment, with the rounds, the time and the workers of this run.
     pub experiment: Experiment,
-    /// The workloads, in order.
+    /// The workloads to measure, in order.
     pub workloads: Vec<&'static Workload>,
-    /// The subjects. Those that are not installed or built are left out.
+    /// The subjects to measure. The run leaves out those that are not installed or built.
     pub subjects: Vec<&'static Subject>,
     /// Whether to measure only the numbers of connections in [`Workload::quick`].
     pub is_quick: bool,
 }
 
-/// One of the measurements of a plan.
+/// A measurement of a plan: one workload on one subject with one number of connections, in one round.
 #[derive(Clone, Copy, Debug)]
 pub struct PlannedMeasurement {
-    /// The round, from 1.
+    /// The number of the round, from 1.
     pub round: usize,
-    /// The workload.
+    /// The workload to measure.
     pub workload: &'static Workload,
-    /// The number of connections.
+    /// The number of connections, one of [`Workload::connections`].
     pub connections: usize,
-    /// The subject.
+    /// The subject to measure.
     pub subject: &'static Subject,
 }
 
 impl Plan {
-    /// A plan of the whole experiment.
+    /// The plan of the whole experiment: all workloads, on all subjects that take part.
     pub fn whole(experiment: &Experiment) -> Plan {
         let workloads: Vec<_> = experiment.workloads.iter().collect();
         Plan {
@@ -74,14 +74,14 @@ impl Plan {
         }
     }
 
-    /// A plan of one to two minutes: one short round of some workloads.
+    /// A plan that takes one to two minutes: the workloads that have [`Workload::quick`], each in one short round.
     pub fn quick(experiment: &Experiment) -> Plan {
         let workloads = experiment.workloads.iter().filter(|workload| !workload.quick.is_empty()).collect();
         let experiment = Experiment { rounds: 1, time: QUICK_TIME, ..*experiment };
         Plan { workloads, is_quick: true, ..Plan::whole(&experiment) }
     }
 
-    /// The results of this machine before any measurement.
+    /// Results that describe this machine, and have no measurements yet.
     pub fn no_results(&self) -> Results {
         Results { version: VERSION, machine: machine::this(), runs: BTreeMap::new(), cells: Vec::new() }
     }
@@ -196,9 +196,9 @@ impl Plan {
         Ok(Some(Server::announced(command, temp_dir)?))
     }
 
-    /// The measurements of these subjects, in order.
+    /// All measurements of these subjects, in the order in which they are made.
     fn measurements(&self, subjects: &[&'static Subject]) -> Vec<PlannedMeasurement> {
-        let mut planned = Vec::new();
+        let mut all = Vec::new();
         for round in 1..=self.experiment.rounds {
             for &workload in &self.workloads {
                 // The result of the conformance suite does not vary.
@@ -214,30 +214,30 @@ impl Plan {
                     // So that no subject is always measured first or last.
                     let first = round % group.len().max(1);
                     group.rotate_left(first);
-                    planned.extend(group);
+                    all.extend(group);
                 }
             }
         }
-        planned
+        all
     }
 }
 
-/// What all measurements of a plan use.
+/// What all measurements of one run of a plan use.
 struct Setup<'a> {
-    /// What is measured.
+    /// The plan that is run.
     plan: &'a Plan,
-    /// Finds the program of a subject.
+    /// Finds the file of each subject's program.
     programs: &'a Programs,
-    /// The temporary directory.
+    /// The temporary directory of the run: document root, fixtures, and one directory per subject for its own files.
     temp_dir: &'a Path,
     /// The stub of the weather service, if a workload needs it.
     weather_service: Option<Server>,
-    /// The CPUs of both sides, unless a workload makes them share all.
+    /// The CPUs of the servers and of the load driver, unless a workload makes them share all.
     cpus: Cpus,
 }
 
 impl Setup<'_> {
-    /// Does a measurement.
+    /// Makes a measurement: chooses the workers and the CPUs, and runs it with an empty directory for the subject.
     fn measure(&self, measurement: &PlannedMeasurement) -> io::Result<Sample> {
         let PlannedMeasurement { round, workload, connections, subject } = *measurement;
         let subject_dir = self.temp_dir.join(subject.id);
@@ -277,7 +277,7 @@ fn taking_part(
     subjects.filter(|subject| workloads.iter().any(|workload| workload.includes(subject))).collect()
 }
 
-/// The cell of a measurement, which is added if it is not there.
+/// The [`Cell`] of a measurement, which is added to `cells` if it is not there.
 fn cell<'c>(cells: &'c mut Vec<Cell>, measurement: &PlannedMeasurement) -> &'c mut Cell {
     let key = (measurement.workload.id, measurement.subject.id, measurement.connections);
     let index = cells.iter().position(|cell| cell.key() == key).unwrap_or_else(|| {

@@ -6,20 +6,20 @@ use super::requests::Requests;
 use super::workload::{BASE, Experiment, Task, Workload};
 use crate::report::Metric::{Cpu, P50, P99, Throughput};
 
-/// The servers that write an access log.
+/// The ids of the servers that are measured with an access log.
 const LOGGING: &str = "httpd httpd-blocking nginx lighttpd h2o";
-/// The servers that respond to a request for a page.
+/// The ids of the servers that are measured with the page of 1 KiB: servers of files, and of one constant response.
 const EVERY: &str =
     "httpd httpd-blocking nginx lighttpd h2o limit limit-eager hyper-dir actix-dir tiny-http hyper-hello";
-/// httpd with both engines, and nginx.
+/// The ids of httpd with both engines, and of nginx.
 const HTTPD_AND_NGINX: &str = "httpd httpd-blocking nginx";
-/// httpd with both engines, each also with worker processes, and nginx.
+/// The ids of httpd with both engines, each also with worker processes, and of nginx.
 const EVERY_HTTPD_AND_NGINX: &str = "httpd httpd-blocking httpd-prefork httpd-blocking-prefork nginx";
-/// The servers that the conformance suite tests.
+/// The ids of the servers that the conformance suite tests.
 const CONFORMANCE: &str =
     "httpd httpd-blocking httpd-prefork httpd-blocking-prefork nginx lighttpd h2o apache";
 
-/// The experiment `servers`.
+/// The experiment `servers`: httpd and other servers on the same work.
 pub const SERVERS: Experiment = Experiment {
     id: "servers",
     workloads: WORKLOADS,
@@ -30,11 +30,11 @@ pub const SERVERS: Experiment = Experiment {
     load_metrics: &[Cpu, Throughput, P50, P99],
 };
 
-/// What most workloads have in common: the servers that serve files.
+/// The default values of a workload: servers of files, on 64 connections for the page of 1 KiB.
 const USUAL: Workload =
     Workload { subjects: "httpd httpd-blocking nginx lighttpd h2o hyper-dir actix-dir tiny-http", ..BASE };
 
-/// The workloads, in the order of reports.
+/// The workloads of the experiment, in the order of reports.
 const WORKLOADS: &[Workload] = &[
     Workload {
         id: "keep-alive",

@@ -9,42 +9,42 @@ use crate::subject::catalog::Subject;
 /// A table of workloads, and how thoroughly they are measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Experiment {
-    /// Its name on the command line and in results.
+    /// The name of the experiment on the command line and in results.
     pub id: &'static str,
-    /// The workloads, in the order of reports.
+    /// The workloads of the experiment, in the order of reports.
     pub workloads: &'static [Workload],
-    /// How often each cell is measured.
+    /// How often each cell (one workload on one subject with one number of connections) is measured.
     pub rounds: usize,
     /// The duration of each measurement, without the warm-up.
     pub time: Duration,
-    /// The workers of each subject that can have several, unless a workload says otherwise.
+    /// The number of workers of each subject that can have several, unless a workload says otherwise.
     pub workers: usize,
     /// Whether packaged servers have a worker for each CPU of the servers, whatever the number of workers.
     pub packaged_per_cpu: bool,
-    /// The metrics to show of a load, the most important first.
+    /// The metrics that reports show of workloads with [`Task::Load`], the most important first.
     pub load_metrics: &'static [Metric],
 }
 
-/// A task that each of some subjects gets, with one or more numbers of connections.
+/// A task for the clients, the subjects on which it is measured, and the numbers of connections.
 #[derive(Debug)]
 pub struct Workload {
-    /// Its name in results and on the command line, unique over all experiments.
+    /// The name of the workload in results and on the command line, unique over all experiments.
     pub id: &'static str,
-    /// Its title in tables and charts.
+    /// The title of the workload in tables and charts.
     pub title: &'static str,
-    /// What the clients do, and what it shows.
+    /// One or two sentences for reports: what the clients do, and what this shows.
     pub description: &'static str,
     /// The ids of the subjects that take part, separated by spaces.
     pub subjects: &'static str,
-    /// What the clients do.
+    /// What the clients do, and so what is measured.
     pub task: Task,
     /// The numbers of connections, ascending; beside other clients, the number of those.
     pub connections: &'static [usize],
     /// The numbers of connections in a quick run; empty if the workload is not part of it.
     pub quick: &'static [usize],
-    /// Whether connections are kept alive.
+    /// Whether connections are kept alive; if not, each request uses a new one.
     pub keep_alive: bool,
-    /// The number of requests that a connection sends together.
+    /// The number of requests that a connection sends together, before it waits for their responses.
     pub pipeline: usize,
     /// Whether the server writes an access log.
     pub access_log: bool,
@@ -63,18 +63,19 @@ pub enum Task {
     Bystander(Background),
     /// Every connection requests the page once and stays open: measures the memory of an idle connection.
     Idle,
-    /// The program is started again and again: measures the time until its first response.
+    /// The program is started several times: measures the time until its first response.
     Start,
-    /// The tool `ab` puts the load on the server.
+    /// The tool `ab` (ApacheBench) puts the load on the server: measures its throughput, latency and failed requests.
     Ab,
-    /// The conformance suite tests the server, which serves the suite's fixtures with its default configuration.
+    /// The conformance suite tests the server: measures how many cases it passes. The server serves the suite's
+    /// fixtures with its default configuration.
     Conformance,
 }
 
-/// The other clients beside a bystander.
+/// What the other clients do while the latency of a bystander, a few steady connections, is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Background {
-    /// No other clients.
+    /// There are no other clients.
     None,
     /// Clients that send these requests, the next when they have received the last response.
     Busy(Requests),
@@ -84,7 +85,7 @@ pub enum Background {
     Slow,
 }
 
-/// What workloads take over unless they say otherwise: 64 keep-alive connections request the page, one request at a time.
+/// The default values of the fields of a workload: 64 keep-alive connections request the page, one request at a time.
 pub(super) const BASE: Workload = Workload {
     id: "",
     title: "",
@@ -99,11 +100,11 @@ pub(super) const BASE: Workload = Workload {
     shares_cpus: false,
 };
 
-/// The most connections for a subject with a thread for each; it is not meant for more threads.
+/// The most connections for a subject with a thread for each connection; it is not measured with more.
 const MOST_THREADS: usize = 5000;
 
 impl Workload {
-    /// Whether a subject takes part.
+    /// Whether a subject takes part in the workload.
     pub fn includes(&self, subject: &Subject) -> bool {
         self.subjects.split(' ').any(|id| id == subject.id)
     }
@@ -113,7 +114,7 @@ impl Workload {
         self.includes(subject) && !(subject.has_thread_per_connection() && connections > MOST_THREADS)
     }
 
-    /// What reports say about the workload.
+    /// What reports say about the workload: title, description and the metrics to show.
     pub fn label(&self, experiment: &Experiment) -> WorkloadLabel {
         use Metric::{
             Cpu, Elapsed, FailedRequests, Memory, MemoryAtStart, MemoryPerConnection, MustMet, P50, P99,

@@ -21,62 +21,61 @@ use super::stats::Fault;
 /// The most requests in one `send`.
 const REQUESTS_PER_SEND: usize = 32;
 
-/// What the worker lends to a connection for one step.
+/// What the worker lends to a connection while it sends and receives.
 pub(super) struct Context<'a> {
-    /// What to send, and what to expect.
+    /// The load: which requests to send, and which responses to expect.
     pub(super) load: &'a Load,
-    /// Where a new socket registers for events.
+    /// Registers a new socket for events.
     pub(super) registry: &'a Registry,
-    /// Holds received bytes during the step.
+    /// Holds received bytes until they are read.
     pub(super) buffer: &'a mut [u8],
-    /// Takes the outcomes of requests.
+    /// Records the outcomes of requests.
     pub(super) recorder: &'a mut Recorder,
 }
 
-/// A request that has been started and whose response is not complete.
+/// A request that is due, and whose response is not complete.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OpenRequest {
-    /// Its index in [`Load::exchanges`].
+    /// The index of its exchange in [`Load::exchanges`].
     pub(super) exchange: usize,
-    /// The start of its latency and of its timeout.
+    /// When the request was due: its latency and its timeout count from here.
     pub(super) due: Instant,
 }
 
-/// What a connection does after a step.
+/// The state of a connection after it has sent and received: tells the worker what to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// It waits until the socket becomes ready.
+    /// The connection waits for the next event of its socket.
     Waiting,
-    /// It has no request, and can start the next.
+    /// The connection has no request, and can start the next.
     Idle,
-    /// It has no request, because it could not connect.
+    /// The connection could not connect, and so has no request. The worker lets it try again later.
     Unconnected,
 }
 
 /// A connection of the load. It connects when it starts a request, and again after the server or a fault has closed it.
 pub(super) struct Connection {
-    /// Identifies the events of its socket.
+    /// Identifies the events of its socket: the index of this connection in the worker.
     token: Token,
-    /// Open requests, in the order of their responses. If there are none, the connection is idle,
-    /// and may have no socket.
+    /// The requests without a complete response, in the order of the responses. Without any, the connection is idle.
     requests: VecDeque<OpenRequest>,
-    /// How many of them, at the end, have not been sent completely.
+    /// How many of `requests`, at the end of the queue, have not been sent completely.
     unsent: usize,
     /// How many bytes of the first unsent request have been sent.
     offset: usize,
-    /// The outcome of the first request, if its response is complete and the server now has to close.
+    /// The outcome of the first request, whose response is complete, while the client waits for the server to close.
     closing: Option<Outcome>,
-    /// `None` before the first request, and after the connection was closed.
+    /// The socket; `None` before the first request, and after the connection was closed.
     socket: Option<Socket>,
-    /// Reads the response to the first request.
+    /// Reads and checks the response to the first request.
     response: ResponseChecker,
 }
 
-/// The socket of a connection.
+/// The socket of a [`Connection`], which connects without blocking.
 struct Socket {
     /// The TCP connection, perhaps not established yet.
     stream: TcpStream,
-    /// Set by the first `send` that succeeds. An earlier error is an error of connecting.
+    /// Whether a `send` has succeeded. Until then an error means that connecting failed.
     connected: bool,
 }
 
@@ -94,17 +93,17 @@ impl Connection {
         }
     }
 
-    /// Whether it has no requests.
+    /// Whether the connection has no requests.
     pub(super) fn is_idle(&self) -> bool {
         self.requests.is_empty()
     }
 
-    /// When the first request was due, if there is a request.
+    /// When the first request was due; `None` if the connection has no request.
     pub(super) fn due(&self) -> Option<Instant> {
         self.requests.front().map(|request| request.due)
     }
 
-    /// Queues a request for the next [`start`](Connection::start).
+    /// Queues a request, which the next call of [`start`](Connection::start) sends.
     pub(super) fn queue(&mut self, request: OpenRequest) {
         debug_assert_eq!(self.unsent, self.requests.len());
         self.requests.push_back(request);
@@ -127,7 +126,7 @@ impl Connection {
         State::Waiting
     }
 
-    /// Handles a readiness event of the socket.
+    /// Handles a readiness event of the socket: sends unsent requests, then receives.
     pub(super) fn handle_event(&mut self, event: &Event, context: &mut Context<'_>) -> State {
         if let Err(fault) = self.send(context) {
             return self.fail(fault, context.recorder);
@@ -151,7 +150,7 @@ impl Connection {
         }
     }
 
-    /// Sends unsent requests until the socket would block.
+    /// Sends the unsent requests, until all are sent or the socket would block.
     fn send(&mut self, context: &mut Context<'_>) -> Result<(), Fault> {
         let Some(socket) = &mut self.socket else { return Ok(()) };
         if self.unsent > 0 && !socket.connected && context.load.keep_alive && context.load.rate.is_none() {
@@ -188,7 +187,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Receives until the socket is empty.
+    /// Receives responses, until the socket is empty or no request is left.
     fn receive(&mut self, event: &Event, context: &mut Context<'_>) -> State {
         // No later event reports a reset: receive the bytes before it, then the reset itself.
         let reset = event.is_error();
@@ -219,7 +218,8 @@ impl Connection {
         }
     }
 
-    /// Reads `count` received bytes, which must all belong to responses that are due.
+    /// Checks the first `count` bytes of the buffer, which must all belong to responses that are due, and finishes the
+    /// requests whose responses are complete.
     fn take(&mut self, count: usize, context: &mut Context<'_>) -> State {
         let Context { load, buffer, recorder, .. } = context;
         let mut bytes = &buffer[..count];
@@ -254,7 +254,7 @@ impl Connection {
         if self.is_idle() { State::Idle } else { State::Waiting }
     }
 
-    /// Handles an orderly close by the server.
+    /// Handles an orderly close by the server, which may be the end of the first response. Fails the other requests.
     fn close(&mut self, context: &mut Context<'_>) -> State {
         let Some(request) = self.requests.front().copied() else {
             self.socket = None;
@@ -278,7 +278,7 @@ impl Connection {
         self.fail(if connected { Fault::Reset } else { Fault::Connect }, context.recorder)
     }
 
-    /// Closes the socket, and fails the remaining requests.
+    /// Closes the socket, and fails the remaining requests with this fault.
     fn disconnect(&mut self, fault: Fault, recorder: &mut Recorder) -> State {
         while !self.is_idle() {
             self.finish(Err(fault), recorder);
@@ -294,14 +294,14 @@ impl Connection {
         self.response.reset();
     }
 
-    /// The outcome of a request whose response is complete now.
+    /// Compares the response, which is complete now, with the expected one, and returns the outcome of its request.
     fn outcome(&self, request: OpenRequest, load: &Load) -> Outcome {
         self.response.check(&load.exchanges[request.exchange])?;
         Ok(request.due.elapsed())
     }
 }
 
-/// Starts a non-blocking connect.
+/// Starts a non-blocking connect to the server, and registers the socket for events.
 fn connect(context: &Context<'_>, token: Token) -> io::Result<Socket> {
     let mut stream = TcpStream::connect(context.load.address)?;
     stream.set_nodelay(true)?;
@@ -309,7 +309,7 @@ fn connect(context: &Context<'_>, token: Token) -> io::Result<Socket> {
     Ok(Socket { stream, connected: false })
 }
 
-/// The fault for an error of connecting.
+/// The fault that an error of connecting counts as.
 fn not_connected(error: &io::Error) -> Fault {
     match error.kind() {
         ErrorKind::AddrNotAvailable => Fault::NoPort,

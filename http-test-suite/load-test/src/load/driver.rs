@@ -13,19 +13,19 @@ use super::schedule::Schedule;
 use super::stats::Stats;
 use super::worker::{Counts, Worker};
 
-/// The time between two reports of progress.
+/// The time between two calls of the function that receives the [`Progress`].
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
-/// Descriptors for everything but the connections: those that the process has open, and a few for each thread.
+/// How many descriptors a load may need beside its connections: those that are open already, and a few per thread.
 const SPARE_DESCRIPTORS: u64 = 64;
 
-/// How far a load has come. Each thread updates its counts before it waits.
+/// How far a running load has come. Each thread updates its counts before it waits for events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Requests with a right response.
+    /// The number of requests with a right response so far.
     pub requests: u64,
-    /// Failed requests.
+    /// The number of failed requests so far.
     pub errors: u64,
-    /// Time since the start.
+    /// Time since the start of the load.
     pub elapsed: Duration,
 }
 
@@ -93,7 +93,7 @@ pub fn run_and_inspect<T>(
     })
 }
 
-/// Raises the limit on open files to `count` if it is lower, as far as the hard limit allows.
+/// Raises the soft limit on open files to `count` if it is lower. Fails if the hard limit is lower than `count`.
 fn allow_descriptors(count: u64) -> io::Result<()> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= count) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// A load: the requests that [`run`](super::run) sends to one server, and how it sends them.
 #[derive(Clone, Debug)]
 pub struct Load {
-    /// The server's address.
+    /// The address and the port of the server.
     pub address: SocketAddr,
     /// The requests and their expected responses. The driver sends them in turn, and starts again after the last. At
     /// least one.
@@ -44,22 +44,22 @@ pub struct Load {
 pub enum Until {
     /// The load ends after this many requests, failed ones included.
     Requests(u64),
-    /// The load ends after this time.
+    /// No request starts later than this time after the start of the load.
     Time(Duration),
 }
 
 /// A request, and the response that is expected to it. By default, any well-formed response is right.
 #[derive(Clone, Debug)]
 pub struct Exchange {
-    /// The bytes of the request.
+    /// The bytes of the request, as the driver sends them.
     pub request: Vec<u8>,
     /// Whether the method is HEAD, so that the response has no content (RFC 9112 §6.3).
     pub is_head: bool,
-    /// The expected status code.
+    /// The expected status code; `None` if every one is right.
     pub status: Option<u16>,
-    /// The expected content, with any transfer coding removed.
+    /// The expected content, with any transfer coding removed; `None` if its bytes are not known.
     pub body: Option<Arc<[u8]>>,
-    /// The expected length of the content in bytes, if its bytes are not known.
+    /// The expected length of the content in bytes, if `body` is `None`; `None` if every length is right.
     pub length: Option<usize>,
 }
 
@@ -71,19 +71,19 @@ impl Exchange {
         Exchange { is_head: request.starts_with(b"HEAD "), request, status: None, body: None, length: None }
     }
 
-    /// Expects this status code.
+    /// Sets the expected status code.
     pub fn expect_status(mut self, status: u16) -> Exchange {
         self.status = Some(status);
         self
     }
 
-    /// Expects content of this length, in bytes.
+    /// Sets the expected length of the content, in bytes.
     pub fn expect_length(mut self, length: usize) -> Exchange {
         self.length = Some(length);
         self
     }
 
-    /// Expects this content.
+    /// Sets the expected content.
     pub fn expect_body(mut self, body: impl Into<Arc<[u8]>>) -> Exchange {
         self.body = Some(body.into());
         self
@@ -108,7 +108,7 @@ impl Load {
         }
     }
 
-    /// Checks that the driver can run the load.
+    /// Checks that the driver can run the load. The error names what is wrong with it.
     pub(super) fn check(&self) -> Result<()> {
         let fault = match self {
             _ if self.exchanges.iter().all(|exchange| exchange.request.is_empty()) => "no request",

@@ -8,16 +8,16 @@ use rustix::time::{ClockId, clock_gettime};
 use super::response::ResponseChecker;
 use super::stats::{Fault, Stats};
 
-/// The outcome of a request: the latency of the right response, or the fault.
+/// The outcome of a request: the latency if its response was right, else the fault.
 pub(super) type Outcome = Result<Duration, Fault>;
 
-/// The results of one thread so far.
+/// Collects the results of one driver thread.
 pub(super) struct Recorder {
-    /// What was recorded so far, without times.
+    /// The results so far. [`finish`](Recorder::finish) sets the elapsed time and the CPU time.
     pub(super) stats: Stats,
     /// When the last response or fault was recorded.
     pub(super) last_outcome: Instant,
-    /// The header by whose value responses are counted.
+    /// The header whose values are counted: [`Load::count_header`](super::Load::count_header).
     count_header: Option<&'static str>,
 }
 
@@ -48,13 +48,13 @@ impl Recorder {
         }
     }
 
-    /// Records a fault without a response.
+    /// Counts a failed request, or a connection that failed without a request.
     pub(super) fn record_fault(&mut self, fault: Fault) {
         self.last_outcome = Instant::now();
         *self.stats.errors.entry(fault).or_default() += 1;
     }
 
-    /// Returns the results since `start`, with the CPU time of the calling thread.
+    /// Returns the results of the load that began at `start`, with the CPU time of the calling thread.
     pub(super) fn finish(&mut self, start: Instant) -> Stats {
         let mut stats = mem::take(&mut self.stats);
         stats.elapsed = self.last_outcome.saturating_duration_since(start);

@@ -11,11 +11,11 @@ use super::stats::Fault;
 pub(super) struct ResponseChecker {
     /// Finds the head, the body and the end of the response.
     reader: ResponseReader,
-    /// The number of body bytes so far.
+    /// The number of bytes of the body that were read so far.
     body_len: usize,
-    /// Whether the body differs from the expected body, as far as it was read.
+    /// Whether a byte of the body so far differs from the expected body.
     differs: bool,
-    /// Whether the final response was read to its end.
+    /// Whether the final response, not only an interim one, was read to its end.
     is_complete: bool,
 }
 
@@ -46,13 +46,13 @@ impl ResponseChecker {
         Ok(len)
     }
 
-    /// Ends the response because the server has closed. Returns whether it is complete.
+    /// Ends the response because the server has closed the connection. Returns whether the response is complete.
     pub(super) fn end(&mut self) -> bool {
         self.is_complete |= self.reader.end() == Ok(true);
         self.is_complete
     }
 
-    /// Whether the response was read to its end.
+    /// Whether the final response was read to its end.
     pub(super) fn is_complete(&self) -> bool {
         self.is_complete
     }
@@ -72,7 +72,7 @@ impl ResponseChecker {
         self.reader.keeps_alive()
     }
 
-    /// Compares the complete response with the expected response.
+    /// Compares status and content of the complete response with what the exchange expects.
     pub(super) fn check(&self, exchange: &Exchange) -> Result<(), Fault> {
         let length = exchange.body.as_deref().map(<[u8]>::len).or(exchange.length);
         if exchange.status.is_some_and(|status| status != self.status()) {

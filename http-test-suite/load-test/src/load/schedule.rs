@@ -10,32 +10,33 @@ use std::time::{Duration, Instant};
 
 use super::plan::{Load, Until};
 
-/// The schedule of one driver thread.
+/// The schedule of one driver thread: which request it has to send next, and when.
 #[derive(Debug)]
 pub(super) struct Schedule<'a> {
     /// When the load started.
     start: Instant,
-    /// When the load ends.
+    /// After which number of requests, or after which time, the load ends.
     until: Until,
     /// Requests per second of all threads together; `None` in a closed loop.
     rate: Option<f64>,
     /// How many requests all threads have taken. A closed loop with a number of requests counts here, so that no thread
     /// stops while requests are left.
     taken: &'a AtomicU64,
-    /// The number of this thread's next request, unless `taken` counts. Each thread has every `threads`th request.
+    /// The number of this thread's next request, counted from 0; unused if `taken` counts. Of `threads` threads, each
+    /// sends every `threads`th request.
     next: u64,
-    /// The number of threads.
+    /// The number of driver threads.
     threads: u64,
 }
 
-/// What a schedule returns: a request that is due, or how long to wait for the next.
+/// What [`Schedule::next`] returns: a request that is due, the time of the next request, or that none is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Request `number` has been due since `since`.
+    /// The request with this number, counted from 0, is due, and has been since `since`.
     Due { number: u64, since: Instant },
-    /// The next request is due at this time.
+    /// No request is due; the next will be at this time.
     At(Instant),
-    /// There is no further request.
+    /// The load has no further request for this thread.
     Finished,
 }
 
@@ -84,7 +85,7 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    /// Takes the number of this thread's next request.
+    /// Returns the number of this thread's next request, and moves on to the one after it.
     fn take(&mut self) -> u64 {
         let number = self.next;
         self.next += self.threads;

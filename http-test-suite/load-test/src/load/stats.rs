@@ -7,7 +7,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-/// The upper bound of the histogram: an hour, in nanoseconds.
+/// The longest latency in the histogram: an hour, in nanoseconds. A longer one counts as an hour.
 const LONGEST_NS: u64 = 3_600_000_000_000;
 
 /// The result of a load: counts, latencies, and what the driver used. Every started request counts in either `requests`
@@ -18,20 +18,21 @@ pub struct Stats {
     /// due to the last byte of its response. In an open loop a request is due at its scheduled time; in a closed loop,
     /// when it could be sent, or, with a connection of its own, when connecting started.
     pub latencies: Histogram<u64>,
-    /// Requests with a right response.
+    /// The number of requests with a right response.
     pub requests: u64,
-    /// Time from the start to the last response or fault.
+    /// Time from the start of the load to the last response or fault.
     pub elapsed: Duration,
-    /// All bytes received, in right and wrong responses.
+    /// The number of bytes received, in right and wrong responses.
     pub bytes_received: u64,
-    /// Failed requests by fault.
+    /// The number of failed requests for each fault.
     pub errors: BTreeMap<Fault, u64>,
-    /// Well-formed responses by status code, expected or not.
+    /// The number of well-formed responses for each status code, expected or not.
     pub statuses: BTreeMap<u16, u64>,
-    /// Well-formed responses by the value of [`Load::count_header`](super::Load::count_header); empty without a
-    /// `count_header`. Responses without the header count as `""`.
+    /// The number of well-formed responses for each value of the header
+    /// [`Load::count_header`](super::Load::count_header); empty without a `count_header`. Responses without the header
+    /// count as `""`.
     pub by_header: BTreeMap<String, u64>,
-    /// CPU time of all driver threads together.
+    /// The CPU time that all driver threads used together.
     pub driver_cpu: Duration,
     /// The part of the elapsed time, from 0 to 1, that the busiest driver thread was on the CPU. Near 1, the driver was
     /// the bottleneck, not the server.
@@ -46,21 +47,22 @@ pub enum Fault {
     Connect,
     /// Connecting failed because all local ports towards the server are taken, most by connections in TIME-WAIT.
     NoPort,
-    /// The response was not complete before the timeout, or the server did not close in time after it.
+    /// The response was not complete before the timeout, or the server did not close the connection in time after a
+    /// response that has to be the last.
     Timeout,
     /// In an open loop: no connection became free in time, so the request was never sent.
     NeverSent,
-    /// The server reset the connection.
+    /// The server reset the connection before the response was complete.
     Reset,
-    /// The server closed before the response was complete.
+    /// The server closed the connection before the response was complete.
     EarlyClose,
     /// The received bytes are not a valid HTTP/1.1 response.
     Malformed,
-    /// The server sent more bytes than the responses that were due.
+    /// The server sent bytes after the last response that was due.
     ExtraBytes,
-    /// A well-formed response has another status than expected.
+    /// The response is well-formed, but has another status code than expected.
     WrongStatus,
-    /// A well-formed response has other content than expected.
+    /// The response is well-formed, but its content or the length of its content is not the expected one.
     WrongBody,
 }
 
@@ -76,12 +78,12 @@ impl Stats {
         if seconds > 0.0 { self.requests as f64 / seconds } else { 0.0 }
     }
 
-    /// The number of failed requests.
+    /// The number of failed requests, with all faults.
     pub fn error_count(&self) -> u64 {
         self.errors.values().sum()
     }
 
-    /// Adds the result of another thread that ran at the same time.
+    /// Adds the result of another driver thread of the same load.
     pub(super) fn merge(&mut self, other: &Stats) {
         // Both have the bounds of `default`, and `add` fails only on different bounds.
         let added = self.latencies.add(&other.latencies);
@@ -97,7 +99,7 @@ impl Stats {
     }
 }
 
-/// Adds counts to sums, key by key.
+/// Adds each count to the sum with the same key.
 fn add<K: Clone + Ord>(sums: &mut BTreeMap<K, u64>, counts: &BTreeMap<K, u64>) {
     for (key, count) in counts {
         *sums.entry(key.clone()).or_default() += count;
@@ -122,6 +124,7 @@ impl fmt::Display for Fault {
 }
 
 impl Default for Stats {
+    /// The result of a load before its first request.
     fn default() -> Self {
         // These bounds are valid; fixed bounds keep the histogram from allocating later.
         let latencies = Histogram::new_with_bounds(1, LONGEST_NS, 3).or_else(|_| Histogram::new(3));

@@ -25,37 +25,37 @@ use super::stats::{Fault, Stats};
 
 /// The token of the timer; it is not the index of a connection.
 const TIMER: Token = Token(usize::MAX);
-/// The most events taken from one wait.
+/// The most events that one call of `epoll_wait` returns.
 const EVENTS: usize = 512;
-/// Bytes received at once. Large enough for most responses to need one `recv`.
+/// The length in bytes of the buffer for received bytes. Large enough for most responses to need one `recv`.
 const BUFFER_BYTES: usize = 64 * 1024;
 /// How many times per timeout the thread checks for expired requests.
 const CHECKS_PER_TIMEOUT: u32 = 20;
 /// The longest time between two checks. Connections that could not connect try again at the next check.
 const CHECK_INTERVAL_MAX: Duration = Duration::from_millis(20);
 
-/// The progress of all threads together.
+/// The progress of all driver threads together.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    /// Requests with a right response.
+    /// The number of requests with a right response so far.
     pub(super) requests: AtomicU64,
-    /// Failed requests.
+    /// The number of failed requests so far.
     pub(super) errors: AtomicU64,
 }
 
-/// A driver thread's event loop.
+/// The event loop of one driver thread, with its connections.
 pub(super) struct Worker<'a> {
-    /// What to send, and what to expect.
+    /// The load: which requests to send, and which responses to expect.
     load: &'a Load,
-    /// When to send the next request.
+    /// Says which request is due next, and when.
     schedule: Schedule<'a>,
     /// The progress of all threads, to which this thread adds its own.
     counts: &'a Counts,
     /// Waits for the sockets of all connections and for the timer.
     poll: Poll,
-    /// Wakes the thread for the next request of an open loop: a timeout of epoll has only milliseconds.
+    /// A timerfd that wakes the thread for the next request of an open loop: a timeout of epoll has only milliseconds.
     timer: OwnedFd,
-    /// The time for which the timer is set.
+    /// The time for which the timer was last set.
     timer_at: Option<Instant>,
     /// The connections of this thread; their tokens are their indexes.
     connections: Vec<Connection>,
@@ -67,14 +67,14 @@ pub(super) struct Worker<'a> {
     finished: bool,
     /// Holds received bytes until they are read, for one connection at a time.
     buffer: Vec<u8>,
-    /// The results of this thread.
+    /// Collects the results of this thread.
     recorder: Recorder,
-    /// The requests and errors of the recorder that `counts` already includes.
+    /// How many requests and errors of this thread `counts` already includes.
     published: (u64, u64),
 }
 
 impl<'a> Worker<'a> {
-    /// Makes a worker with this many connections, none of them connected yet.
+    /// Makes a worker with this number of connections, none of them connected yet.
     pub(super) fn new(
         load: &'a Load,
         schedule: Schedule<'a>,
@@ -234,7 +234,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Calls `act` with a connection and what it needs from the worker.
+    /// Calls `act` with a connection and what it needs from the worker, and returns the state after it.
     fn step(&mut self, index: usize, act: impl FnOnce(&mut Connection, &mut Context<'_>) -> State) -> State {
         let mut context = Context {
             load: self.load,

@@ -8,19 +8,19 @@ use super::results::Spread;
 /// The ratio of the largest to the smallest median above which the scale is logarithmic.
 const LINEAR_UP_TO: f64 = 20.0;
 
-/// The largest number of steps of a linear axis.
+/// The largest number of steps between the numbers beside a linear axis.
 const STEPS: f64 = 5.0;
 
-/// A scale from the lowest to the highest value, and the numbers written beside it.
+/// An axis of a chart: a scale from the lowest to the highest value, and the numbers written beside it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
-    /// Whether equal distances are equal ratios.
+    /// Whether the scale is logarithmic: equal distances are equal ratios.
     pub is_log: bool,
-    /// The numbers written beside it, ascending.
+    /// The numbers written beside the axis, ascending.
     pub ticks: Vec<f64>,
-    /// The value at the lower end.
+    /// The value at the lower end of the axis.
     low: f64,
-    /// The value at the upper end.
+    /// The value at the upper end of the axis.
     high: f64,
 }
 

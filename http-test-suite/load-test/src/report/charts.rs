@@ -41,7 +41,8 @@ pub fn of_rows(
     svg(title, &description, width, rows.iter().map(panel).collect())
 }
 
-/// The SVG of a chart with a row of dots for each row: the ratios of some subjects to another one, by the metric of the row.
+/// The SVG of a chart with a row of dots for each row: the ratios of some subjects to `base`, by the metric of the
+/// row.
 pub fn of_ratios(
     results: &Results,
     title: &str,
@@ -61,7 +62,7 @@ pub fn of_ratios(
     svg(title, description, WIDE, vec![Panel { heading, marks: Marks::Dots, points }])
 }
 
-/// A point for a cell; `None` if there is no spread.
+/// A point of a chart for a cell and its spread of a metric; `None` if there is no spread.
 fn point<'r>(
     results: &'r Results,
     row_title: &'r str,

@@ -7,20 +7,20 @@ use super::metric::{Metric, rounds};
 use super::results::{Cell, Results, Spread};
 use super::table::{Field, Table};
 
-/// The judgement on a change: better by more than the bound and the spread.
+/// The judgement on a change that is an improvement: greater than the bound, and the rounds do not overlap.
 const BETTER: &str = "better";
-/// The judgement on a change: within the bound, or within the spread.
+/// The judgement on a change that does not count: within the bound, or the rounds overlap.
 const SAME: &str = "";
-/// The judgement on a change: worse by more than the bound and the spread.
+/// The judgement on a change for the worse: greater than the bound, and the rounds do not overlap.
 const WORSE: &str = "WORSE";
 
-/// The server that should not differ between the files: if it does, the machine differed, too.
+/// The server that should have the same numbers in both files: if it has not, the machine probably changed.
 const REFERENCE: &str = "nginx";
 
-/// The differences between an earlier and a later results file.
+/// The report on the changes from an earlier to a later results file, and whether nothing became worse.
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    /// Remarks, a table of the changes, new failures, and a summary.
+    /// The report: remarks, a table of the changes, new failures, and a summary.
     pub text: String,
     /// Whether nothing has become worse, and no cell fails that did not before.
     pub passes: bool,
@@ -86,7 +86,7 @@ impl Comparison {
     }
 }
 
-/// Judges a change of a metric; `bound` is a share of the earlier median.
+/// Judges a change of a metric: [`BETTER`], [`SAME`] or [`WORSE`]. `bound` is a share of the earlier median.
 fn judge(metric: Metric, before: Spread, after: Spread, bound: f64) -> &'static str {
     let overlap = before.low <= after.high && after.low <= before.high;
     if overlap || !exceeds(before, after, bound) {
@@ -98,12 +98,12 @@ fn judge(metric: Metric, before: Spread, after: Spread, bound: f64) -> &'static 
     }
 }
 
-/// Whether the medians differ by more than `bound`, a share of the earlier one.
+/// Whether the medians differ by more than `bound`, a share of the earlier median, in either direction.
 fn exceeds(before: Spread, after: Spread, bound: f64) -> bool {
     (after.median - before.median).abs() > bound * before.median
 }
 
-/// The row of the table for one metric of a cell.
+/// The row of the table for one metric of a cell: both values, the change in percent, and the judgement.
 fn row(cell: &Cell, metric: Metric, before: Spread, after: Spread, judgement: &str) -> Vec<Field> {
     let side = |Spread { low, median, high }| {
         let [low, median, high] = [low, median, high].map(|value| metric.format(value));
@@ -116,8 +116,8 @@ fn row(cell: &Cell, metric: Metric, before: Spread, after: Spread, judgement: &s
     texts.map(Field::from).into()
 }
 
-/// What limits the comparison, what is not the same in both files, and what only one of them has. An error if an
-/// experiment ran with another size.
+/// The remarks above the table: what limits the comparison, what is not the same in both files, and what only one of
+/// them has. An error if an experiment ran with other numbers of workers or CPUs.
 fn remarks(before: &Results, after: &Results) -> Result<Vec<String>, String> {
     let (mut limits, mut remarks) = (Vec::new(), Vec::new());
     let mut compare = |what: &str, earlier: &str, later: &str| {

@@ -8,21 +8,22 @@ use super::plot::{NARROW, WIDE};
 use super::results::{Machine, Results, WorkloadLabel};
 use super::table::{Row, Table, escape};
 
-/// The names of the figures that can stand between markers in a document.
+/// The names of the figures that can stand in a document, between `<!-- figures: NAME -->` and its end marker.
 pub const NAMES: [&str; 7] = ["proof", "ab", "cpu", "libraries", "conformance", "architectures", "machine"];
 
-/// The server whose numbers are 1 in ratios.
+/// The server to which the ratios in figures and charts compare all others.
 const BASE: &str = "nginx";
-/// The servers of the proof, each as it runs by default.
+/// The servers in the figure `proof`: httpd compared with four others, at the top of the README.
 const PROOF: [&str; 5] = ["httpd", "nginx", "lighttpd", "h2o", "apache"];
-/// The servers of the table of all workloads.
+/// The servers in the figure and the chart `cpu`, which have a row for each workload.
 const SERVERS: [&str; 6] = ["httpd", "httpd-blocking", "nginx", "lighttpd", "h2o", "apache"];
-/// The other programs of the workloads: the least that any server does, and servers on Rust libraries.
+/// The programs in the figure `libraries`: httpd and nginx, the least that any server does, and servers on Rust
+/// libraries.
 const LIBRARIES: [&str; 8] =
     ["httpd", "nginx", "limit", "limit-eager", "hyper-hello", "hyper-dir", "actix-dir", "tiny-http"];
-/// The shapes in which one application is run.
+/// The subjects in the figure `architectures` and the bystander chart: one application in five shapes, and nginx.
 const ARCHITECTURES: [&str; 6] = ["threads", "prefork-threads", "loop", "loops", "prefork-loops", "nginx"];
-/// What the table of architectures shows, each with the largest number of connections.
+/// The rows of the figure `architectures`: a metric of a workload, with its largest number of connections.
 const ARCHITECTURE_ROWS: [(&str, Metric); 16] = [
     ("hello", Metric::Throughput),
     ("hello", Metric::Cpu),
@@ -41,30 +42,30 @@ const ARCHITECTURE_ROWS: [(&str, Metric); 16] = [
     ("beside-slow", Metric::MemoryPerConnection),
     ("beside-slow", Metric::Busy),
 ];
-/// The workloads of the chart of a bystander.
+/// The workloads of the bystander chart: a few clients whose latency is measured beside others.
 const BYSTANDER: [&str; 5] =
     ["beside-none", "beside-offloaded", "beside-inline", "beside-idle", "beside-slow"];
-/// The workloads of the architectures that have a chart of their own.
+/// The workloads of the experiment `architectures` that have a chart of their own.
 const CHARTS: [&str; 5] = ["hello", "io-task", "thousand-waits", "beside-idle", "beside-slow"];
 
-/// The rows of the proof: workload, metric, title.
+/// The rows of the figure `proof`: workload, metric, title.
 const PROOF_ROWS: [(&str, Metric, &str); 3] = [
     ("keep-alive", Metric::Cpu, "CPU per request, file of 1 KiB, µs"),
     ("conformance", Metric::MustMet, "MUST test cases passed, of our suite"),
     ("idle", Metric::MemoryPerConnection, "Memory per idle connection, bytes"),
 ];
-/// The charts of those rows: name of the file, title, heading of the bars.
+/// A chart for each of the [`PROOF_ROWS`]: name of the file without `.svg`, title, heading of the bars.
 const PROOF_CHARTS: [(&str, &str, &str); 3] = [
     ("proof-cpu", "CPU per request, µs", "file of 1 KiB; less is better"),
     ("proof-conformance", "Conformance, our suite", "MUST test cases passed"),
     ("proof-memory", "Memory per idle client", "bytes; less is better"),
 ];
-/// The metrics in the table of all workloads of servers; what a workload costs.
+/// The metrics in the figures `cpu` and `libraries`: what a workload costs the server, without throughput and latency.
 const COSTS: [Metric; 4] =
     [Metric::Cpu, Metric::MemoryPerConnection, Metric::MemoryAtStart, Metric::StartTime];
 
-/// The text of the figure with this name, as HTML or Markdown; `None` if there is no such figure, or the results have no
-/// numbers for it.
+/// The text of the figure with this name, as HTML or Markdown; `None` if there is no such figure, or the results have
+/// no numbers for it.
 pub fn figure(results: &Results, name: &str, is_html: bool) -> Option<String> {
     let table = match name {
         "proof" => {
@@ -94,7 +95,7 @@ pub fn figure(results: &Results, name: &str, is_html: bool) -> Option<String> {
 pub fn all_charts(results: &Results) -> Vec<(&'static str, Option<String>)> {
     let bystander = BYSTANDER.into_iter().filter_map(|id| largest(results, id, Metric::P99));
     let (bystander, servers) = (bystander.collect::<Vec<_>>(), server_rows(results));
-    let title = "Latency of one client beside others: 99th percentile, ms";
+    let title = "Latency of a few clients beside others: 99th percentile, ms";
     let mut all = vec![
         ("cpu", charts::of_ratios(results, "Servers beside nginx", &servers, &SERVERS, BASE)),
         ("bystander", charts::of_rows(results, title, &bystander, &ARCHITECTURES, WIDE)),
@@ -107,7 +108,7 @@ pub fn all_charts(results: &Results) -> Vec<(&'static str, Option<String>)> {
     all
 }
 
-/// The machine, and how and when it was measured, in one line.
+/// Describes the machine, and for each experiment the CPUs, the rounds and the days of its run, in one line.
 pub fn machine(results: &Results) -> String {
     let Machine { cpu, cpus, memory_gib, kernel } = &results.machine;
     let runs = results.runs.iter().map(|(id, run)| format!("{id}: {}", run.conditions()));
@@ -132,13 +133,13 @@ fn server_rows(results: &Results) -> Vec<Row<'_>> {
     rows
 }
 
-/// A row for the largest number of connections of a workload; `None` if it was not measured.
+/// The row for a metric of a workload, with its largest number of connections; `None` if it was not measured.
 fn largest<'r>(results: &'r Results, id: &str, metric: Metric) -> Option<Row<'r>> {
     let connections = results.of_workload(id).map(|cell| cell.connections).max()?;
     Some(row(results, results.workload(id)?.1, connections, metric))
 }
 
-/// A row titled with the workload and, if there are several, the number of connections.
+/// The row for a metric of a workload, titled with the workload and, if it has several, the number of connections.
 fn row<'r>(results: &Results, workload: &'r WorkloadLabel, connections: usize, metric: Metric) -> Row<'r> {
     let is_swept = results.of_workload(&workload.id).any(|cell| cell.connections != connections);
     let swept = format!("{}, {} connections", workload.title, thousands(connections as f64));

@@ -7,7 +7,7 @@ use super::page;
 use super::results::{Cell, Machine, Results, Sample, VERSION};
 
 impl Results {
-    /// Reads a file that [`save`](Results::save) has written.
+    /// Reads a results file, which [`save`](Results::save) has written.
     ///
     /// # Errors
     ///
@@ -79,8 +79,8 @@ impl Results {
         Ok(merged)
     }
 
-    /// The results as JSON, with each sample on a line of its own. Values are rounded to six significant digits; one that
-    /// is not finite is left out, as if it had not been measured.
+    /// The results as JSON, with each sample on a line of its own. Values are rounded to six significant digits; one
+    /// that is not finite is left out, as if it had not been measured.
     pub(super) fn to_json(&self) -> serde_json::Result<String> {
         let head = serde_json::to_string_pretty(&Results { cells: Vec::new(), ..self.clone() })?;
         let cells: Vec<String> = self.cells.iter().map(cell_json).collect::<Result<_, _>>()?;
@@ -88,7 +88,7 @@ impl Results {
     }
 }
 
-/// Writes a file, and creates its directory if there is none.
+/// Writes a text file, and creates its directory if there is none. The error names the file.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), String> {
     let directory = path.parent().map_or(Ok(()), fs::create_dir_all);
     let written = directory.and_then(|()| fs::write(path, text));
@@ -104,14 +104,14 @@ fn cell_json(cell: &Cell) -> serde_json::Result<String> {
     Ok(empty.replace("\"samples\":[", &format!("\"samples\":[\n{}", samples.join(",\n"))))
 }
 
-/// The sample with finite values only, rounded to six significant digits.
+/// A copy of the sample with finite values only, rounded to six significant digits.
 fn rounded(sample: &Sample) -> Sample {
     let values = sample.values.iter().filter(|(_, value)| value.is_finite());
     let round = |value: &f64| format!("{value:.5e}").parse().unwrap_or(*value);
     Sample { values: values.map(|(metric, value)| (*metric, round(value))).collect(), ..sample.clone() }
 }
 
-/// The old labels in their order, each replaced by the new one of the same name, then the other new labels.
+/// The old labels in their order, each replaced by the new one with the same id, then the other new labels.
 fn merged_labels<T>(mut labels: Vec<T>, new: Vec<T>, id: fn(&T) -> &str) -> Vec<T> {
     for label in new {
         match labels.iter_mut().find(|old| id(old) == id(&label)) {

@@ -9,19 +9,20 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Metric {
-    /// Correct responses per second.
+    /// Throughput: correct responses per second.
     Throughput,
-    /// Median latency, in milliseconds.
+    /// Median of the latency of responses, in milliseconds.
     P50,
     /// 99th percentile of the latency, in milliseconds.
     P99,
-    /// Time from the first request to the last response, in seconds.
+    /// Time from the start of the load to the last response, in seconds.
     Elapsed,
     /// CPU time of all the server's processes per correct response, user and system, in microseconds.
     Cpu,
-    /// CPU time of the server as a percentage of what its CPUs could give.
+    /// CPU time of the server as a percentage of that of the CPUs it can use: one per worker, or all if each connection
+    /// has a thread.
     Busy,
-    /// CPU time of the busiest thread of the driver, as a percentage of the elapsed time.
+    /// CPU time of the busiest thread of the load driver, as a percentage of the elapsed time.
     DriverBusy,
     /// Memory of all the server's processes under load, in MiB; shared pages count once.
     Memory,
@@ -29,17 +30,17 @@ pub enum Metric {
     MemoryAtStart,
     /// Growth of the server's memory per connection, in bytes.
     MemoryPerConnection,
-    /// Threads of all the server's processes under load.
+    /// The number of threads of all the server's processes under load.
     Threads,
     /// Voluntary context switches of the server per correct response.
     Waits,
     /// Involuntary context switches of the server per correct response.
     Preemptions,
-    /// Requests of the least busy worker as a share of those of the busiest. Computed from `Sample::per_worker`.
+    /// Responses of the least busy worker as a share of those of the busiest. Computed from `Sample::per_worker`.
     Fairness,
     /// Time from the start of the program to its first response, in milliseconds.
     StartTime,
-    /// Requests that the tool `ab` counts as failed.
+    /// Requests that the tool `ab` counts as failed, or whose status is not 2xx.
     FailedRequests,
     /// Conformance cases of level MUST that the server passes.
     MustMet,
@@ -56,7 +57,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// Title and unit, as a column or a chart is headed.
+    /// The heading of a column or a chart of the metric, with the unit.
     pub fn heading(self) -> &'static str {
         match self {
             Metric::Throughput => "requests/s",
@@ -84,7 +85,7 @@ impl Metric {
         }
     }
 
-    /// Of a count of conformance cases that a server passes, the metric that counts all of them.
+    /// For a count of passed conformance cases, the metric that counts all cases of that level; else `None`.
     pub fn total(self) -> Option<Metric> {
         match self {
             Metric::MustMet => Some(Metric::MustTotal),
@@ -94,7 +95,7 @@ impl Metric {
         }
     }
 
-    /// Whether a larger value is better.
+    /// Whether a larger value of the metric is better than a smaller one.
     pub fn more_is_better(self) -> bool {
         matches!(
             self,
@@ -102,7 +103,7 @@ impl Metric {
         )
     }
 
-    /// Writes a value with its significant digits, without the unit.
+    /// Writes a value of the metric as text, with no more decimals than are significant, and without the unit.
     pub fn format(self, value: f64) -> String {
         match self {
             Metric::Busy | Metric::DriverBusy => format!("{value:.0}"),

@@ -10,10 +10,10 @@ use super::plot::STYLE as CHART_STYLE;
 use super::results::{Cell, Results, Run, WorkloadLabel};
 use super::table::{Table, escape};
 
-/// The style sheet of the page.
+/// The style sheet of the page, apart from its charts.
 const STYLE: &str = include_str!("page.css");
 
-/// The report as an HTML page.
+/// The report of the results as an HTML page, complete in one file.
 pub fn page(results: &Results) -> String {
     let faulty = results.cells.iter().filter(|cell| !cell.faults().is_empty());
     let fault = |cell: &Cell| escape(&format!("{cell}: {}", cell.faults().join("; ")));

@@ -15,31 +15,31 @@ pub const WIDE: f64 = 420.0;
 /// The width of a chart of which three stand side by side on a desktop, in pixels.
 pub const NARROW: f64 = 270.0;
 
-/// Pixels around the contents.
+/// The empty space around the contents of a chart, in pixels.
 const MARGIN: f64 = 12.0;
 /// The average width of a character, as a share of the font size.
 const CHARACTER: f64 = 0.6;
-/// The font size of all text but the title.
+/// The font size of all text but the title, in pixels.
 const SMALL: f64 = 12.0;
-/// The font size of the title.
+/// The font size of the title, in pixels.
 const LARGE: f64 = 15.0;
-/// The distance from one bar to the next.
+/// The distance from the top of one bar to that of the next, in pixels.
 const BAR_ROW: f64 = 24.0;
-/// The thickness of a bar.
+/// The thickness of a bar, in pixels.
 const BAR: f64 = 14.0;
-/// The height of the plot area of a panel with lines.
+/// The height of the plot area of a panel with lines, in pixels.
 const LINES: f64 = 130.0;
-/// The distance between two rows of dots.
+/// The distance between two rows of dots, in pixels.
 const DOT_ROW: f64 = 34.0;
 
-/// One diagram of a chart.
+/// One diagram of a chart; a chart has one or more, one below the other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Panel<'a> {
-    /// What its numbers are, with the unit.
+    /// The line above the diagram: what its numbers are, with the unit.
     pub heading: String,
-    /// How the points are drawn.
+    /// Whether the points are drawn as bars, lines or dots.
     pub marks: Marks,
-    /// The data.
+    /// The values that the diagram shows.
     pub points: Vec<Point<'a>>,
 }
 
@@ -54,23 +54,23 @@ pub enum Marks {
     Dots,
 }
 
-/// A value of a diagram.
+/// A value in a diagram: a metric of one subject, with one number of connections.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point<'a> {
-    /// The title of its row of dots; bars and lines have none.
+    /// The title of the row of dots that the point is in; `""` for bars and lines.
     pub row_title: &'a str,
     /// The subject: its title, its colour, and whether it is bold.
     pub subject: &'a SubjectLabel,
-    /// The number of connections.
+    /// The number of connections: where the point of a line lies on the horizontal axis.
     pub connections: usize,
-    /// The median and the extremes of the rounds.
+    /// The value to draw: its median and its extremes over the rounds.
     pub spread: Spread,
-    /// The median as text, which stands behind a bar.
+    /// The median as text, which stands to the right of a bar.
     pub number: String,
 }
 
-/// Draws a chart as an SVG document, which can also stand in an HTML page: a title, a legend if colours need one, and those
-/// panels that have points one below the other; `None` if none has. Only readers who hear the picture get the description.
+/// Draws a chart as an SVG document, which can also stand in an HTML page: a title, a legend if colours need one, and
+/// those panels that have points one below the other; `None` if none has. The description is for screen readers.
 pub fn svg(title: &str, description: &str, width: f64, mut panels: Vec<Panel<'_>>) -> Option<String> {
     panels.retain(|panel| !panel.points.is_empty());
     let mut canvas = Canvas { svg: String::new(), width, y: MARGIN };
@@ -99,9 +99,9 @@ pub fn svg(title: &str, description: &str, width: f64, mut panels: Vec<Panel<'_>
 struct Canvas {
     /// The elements drawn so far, as SVG.
     svg: String,
-    /// The width in pixels.
+    /// The width of the picture in pixels.
     width: f64,
-    /// Where the next thing is drawn.
+    /// Where the next element is drawn: the distance from the top in pixels.
     y: f64,
 }
 
@@ -132,7 +132,7 @@ impl Canvas {
         self.y += SMALL + 6.0;
     }
 
-    /// Draws bars with names on their left and numbers on their right.
+    /// Draws horizontal bars, with names on their left and numbers on their right.
     fn bars(&mut self, points: &[Point<'_>]) {
         let longest_name = greatest(points.iter().map(|point| width_of(&point.subject.title)));
         let longest_number = greatest(points.iter().map(|point| width_of(&point.number)));
@@ -157,7 +157,7 @@ impl Canvas {
         }
     }
 
-    /// Draws axes, grid, lines, and whiskers for the spread.
+    /// Draws a line for each subject over the number of connections, with axes, grid, and whiskers for the spread.
     fn lines(&mut self, points: &[Point<'_>]) {
         let connections: BTreeSet<usize> = points.iter().map(|point| point.connections).collect();
         let across = Axis::at(&connections);
@@ -230,7 +230,7 @@ impl Canvas {
         self.y = bottom + 18.0;
     }
 
-    /// Draws a dot around a point.
+    /// Draws a dot whose middle is at this point.
     fn dot(&mut self, colour: Colour, x: f64, y: f64) {
         let class = class_of(colour);
         self.svg += &format!("<circle class=\"{class} dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4.5\"/>\n");
@@ -241,7 +241,7 @@ impl Canvas {
         self.segment(&format!("{} whisker", class_of(colour)), low, high);
     }
 
-    /// Draws a straight line between two points.
+    /// Draws a straight line of a class of the style sheet between two points.
     fn segment(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
         self.svg += &format!(
             "<line class=\"{class}\" x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\"/>\n",

@@ -10,7 +10,7 @@ use super::file;
 use super::metric::rounds;
 use super::results::{Results, WorkloadLabel};
 
-/// The documents that have figures, beside the pages in `www`.
+/// The documents that can have figures, beside the pages in `www`, by their path in the repository.
 const DOCUMENTS: [&str; 5] = [
     "README.md",
     "servers/httpd/README.md",
@@ -22,19 +22,19 @@ const DOCUMENTS: [&str; 5] = [
 const SITE: &str = "www";
 /// The directory of the charts. All files in it are charts that this module writes.
 const CHARTS: &str = "www/charts";
-/// The published results.
+/// The file of the published results, by its path in the repository.
 pub const RESULTS: &str = "http-test-suite/results/results.json";
 
-/// The least number of rounds that is published, except of conformance, which does not vary.
+/// The least number of rounds of a cell that can be published, except of conformance, which does not vary.
 const ROUNDS: usize = 3;
 
 /// The marker before a figure, up to its name.
 const START: &str = "<!-- figures: ";
-/// The marker after a figure.
+/// The marker after each figure.
 const END: &str = "<!-- end of figures -->";
 
-/// Brings documents, charts and the published results up to date with `results`, in the repository at `root`. Returns the
-/// files that were changed or, with `is_check`, would be; then it writes nothing.
+/// Brings documents, charts and the published results up to date with `results`, in the repository at `root`. Returns
+/// the files that were changed or, with `is_check`, would be; then it writes nothing.
 ///
 /// # Errors
 ///
@@ -63,7 +63,7 @@ pub fn publish(root: &Path, results: &Results, is_check: bool) -> Result<Vec<Pat
     Ok(targets.into_keys().collect())
 }
 
-/// All published files with their contents; without contents, old charts that must not exist.
+/// All published files, by path, with the contents that they must have; `None` for an old chart that must be removed.
 fn targets(root: &Path, results: &Results) -> Result<BTreeMap<PathBuf, Option<String>>, String> {
     let json = results.to_json().map_err(|error| error.to_string())?;
     // Figures come from the rounded values, so that the published file gives the same figures again.
@@ -92,7 +92,7 @@ fn files_in(directory: &Path, extension: &'static str) -> impl Iterator<Item = P
     paths.filter(move |path| path.extension().is_some_and(|of| of == extension))
 }
 
-/// Replaces what stands between the markers of a document.
+/// Returns the text of a document with the current figures between its markers. `is_html` says how to write them.
 fn with_figures(text: &str, is_html: bool, results: &Results) -> Result<String, String> {
     let mut new = String::new();
     let mut rest = text;

@@ -14,64 +14,65 @@ pub const VERSION: u32 = 2;
 /// The results of the experiments on one machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
-    /// [`VERSION`] of the program that wrote the file.
+    /// The file format: [`VERSION`] of the program that wrote the file.
     pub version: u32,
     /// The machine on which all samples were taken.
     pub machine: Machine,
     /// The last run of each experiment, by its name: `architectures`, `servers`.
     pub runs: BTreeMap<String, Run>,
-    /// A cell for each workload, subject and number of connections.
+    /// The measurements: a [`Cell`] for each workload, subject and number of connections.
     pub cells: Vec<Cell>,
 }
 
-/// The machine that was measured on.
+/// The machine on which samples were taken.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     /// The model name of the CPU.
     pub cpu: String,
-    /// The number of CPUs.
+    /// The number of CPUs that the program may use.
     pub cpus: usize,
-    /// Memory in GiB, rounded to a tenth.
+    /// The memory of the machine in GiB, rounded to a tenth.
     pub memory_gib: f64,
-    /// Kernel name, release and architecture.
+    /// The name, release and architecture of the kernel.
     pub kernel: String,
 }
 
-/// How and when an experiment ran, and what took part.
+/// A run of an experiment: when and how it ran, and which workloads and subjects took part.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// The start time in UTC, in the format of RFC 3339.
     pub date: String,
     /// The load average of the minute before the run: near 0 if the machine was quiet.
     pub load_before: f64,
-    /// Measurements of each cell.
+    /// How often each [`Cell`] was measured.
     pub rounds: usize,
     /// The duration of each measurement, in seconds.
     pub seconds: f64,
-    /// Workers of each subject that can have several.
+    /// The number of workers of each subject that can have several, unless a workload says otherwise.
     pub workers: usize,
-    /// The CPUs that the servers are pinned to.
+    /// The numbers of the CPUs that the servers are pinned to.
     pub server_cpus: Vec<usize>,
-    /// The CPUs that the driver is pinned to; the same as the servers' if there is only one CPU.
+    /// The numbers of the CPUs that the load driver is pinned to; the same as the servers' if there is only one CPU.
     pub driver_cpus: Vec<usize>,
     /// The workloads, in the order of tables and pages.
     pub workloads: Vec<WorkloadLabel>,
     /// The subjects, in the order of tables and legends.
     pub subjects: Vec<SubjectLabel>,
-    /// Subjects that did not take part, and why.
+    /// What was not measured, and why: a subject whose program is missing, or a workload that a subject does not
+    /// support.
     pub left_out: Vec<String>,
 }
 
-/// What tables and charts say about a workload.
+/// What tables and charts say about a workload, so that the results file explains itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WorkloadLabel {
     /// The name in files and on the command line, unique over all experiments.
     pub id: String,
-    /// A title of a few words.
+    /// The title of the workload, a few words.
     pub title: String,
     /// One or two sentences: what the clients do, and what this shows.
     pub description: String,
-    /// The metrics to show, the most important first.
+    /// The metrics that tables and charts of the workload show, the most important first.
     pub metrics: Vec<Metric>,
     /// The start time of the earlier run that measured this workload; `None` if the run of this label did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,48 +84,49 @@ pub struct WorkloadLabel {
 pub struct SubjectLabel {
     /// The name in files and on the command line.
     pub id: String,
-    /// The name in tables and legends.
+    /// The name of the subject in tables and legends.
     pub title: String,
-    /// The version that the program printed; it never contains a path.
+    /// The version that the program printed, or else its name; never a path.
     pub version: String,
-    /// The colour in charts.
+    /// The colour of the subject in charts.
     pub colour: Colour,
     /// Whether it is a program of this project; tables show it in bold.
     pub is_ours: bool,
 }
 
-/// The colour of a subject, the same in all charts. They differ for readers with red-green blindness, too.
+/// The colour of a subject in all charts. Readers with red-green blindness can tell the colours apart, too. The values
+/// below are those of light mode; `plot.css` has both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Colour {
-    /// Dark blue.
+    /// Dark blue, `#0072b2`: httpd, and the demo application with one event loop.
     Blue,
-    /// Light blue.
+    /// Light blue, `#56b4e9`: several event loops, httpd with worker processes, and servers on Rust libraries.
     Sky,
-    /// Bluish green.
+    /// Bluish green, `#009e73`: event loops in processes, and lighttpd.
     Green,
-    /// Orange red.
+    /// Orange red, `#d55e00`: blocking threads, and blocking httpd with worker processes.
     Vermilion,
-    /// Orange.
+    /// Orange, `#e69f00`: blocking threads in processes, and httpd with its blocking engine.
     Orange,
-    /// Reddish purple.
+    /// Reddish purple, `#cc79a7`: h2o.
     Purple,
-    /// Brown.
+    /// Brown, `#7a4b1e`: Apache.
     Brown,
-    /// Dark grey in light mode, light grey in dark mode.
+    /// Dark grey, `#4d555e` (light grey in dark mode): nginx.
     Grey,
-    /// Middle grey.
+    /// Middle grey, `#afb8c1`: the limit, a program that does the least that any server does.
     Silver,
 }
 
-/// One workload on one subject with one number of connections.
+/// The measurements of one workload on one subject with one number of connections.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
-    /// [`WorkloadLabel::id`].
+    /// The [`WorkloadLabel::id`] of the workload.
     pub workload: String,
-    /// [`SubjectLabel::id`].
+    /// The [`SubjectLabel::id`] of the subject.
     pub subject: String,
-    /// Connections that the driver kept busy or idle; beside other clients, the number of those.
+    /// The number of connections of the load driver, busy or idle; for a bystander, the number of the other clients.
     pub connections: usize,
     /// One sample for each round that succeeded.
     pub samples: Vec<Sample>,
@@ -133,46 +135,46 @@ pub struct Cell {
     pub failures: Vec<String>,
 }
 
-/// The measurement of one round.
+/// The measurement of a [`Cell`] in one round.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
-    /// The round, from 1. Samples of the same round were taken within the same minutes.
+    /// The number of the round, from 1. Samples of the same round were taken within the same minutes.
     pub round: usize,
     /// The metrics that the measurement yields, each in the unit of its [heading](Metric::heading).
     pub values: BTreeMap<Metric, f64>,
-    /// Correct responses by worker; empty unless the subject names its workers.
+    /// The number of responses of each worker; empty unless the subject names its workers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub per_worker: BTreeMap<String, u64>,
-    /// Requests that had no correct response, by fault.
+    /// The number of requests that had no correct response, for each fault.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub wrong: BTreeMap<String, u64>,
 }
 
-/// The median and the extremes of the rounds.
+/// The median and the extremes of a value over the rounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
-    /// The smallest value.
+    /// The smallest value of the rounds.
     pub low: f64,
     /// The median; of an even number of values, the mean of the two in the middle.
     pub median: f64,
-    /// The largest value.
+    /// The largest value of the rounds.
     pub high: f64,
 }
 
 impl Results {
-    /// The label of a workload, and the run that it belongs to.
+    /// The label of the workload with this id, and the run that it belongs to.
     pub fn workload(&self, id: &str) -> Option<(&Run, &WorkloadLabel)> {
         let mut labels =
             self.runs.values().flat_map(|run| run.workloads.iter().map(move |label| (run, label)));
         labels.find(|(_, label)| label.id == id)
     }
 
-    /// The label of the subject of a cell.
+    /// The label of the subject of a cell; `None` if no run describes it.
     pub fn subject(&self, cell: &Cell) -> Option<&SubjectLabel> {
         self.workload(&cell.workload)?.0.subject(&cell.subject)
     }
 
-    /// The workloads of a run that have cells.
+    /// The labels of the workloads of a run that have cells.
     pub fn measured<'r>(&'r self, run: &'r Run) -> impl Iterator<Item = &'r WorkloadLabel> {
         run.workloads.iter().filter(|label| self.of_workload(&label.id).next().is_some())
     }
@@ -194,7 +196,7 @@ impl Results {
 }
 
 impl Run {
-    /// The label of the subject with this name.
+    /// The label of the subject with this id; `None` if it did not take part in the run.
     pub fn subject(&self, id: &str) -> Option<&SubjectLabel> {
         self.subjects.iter().find(|label| label.id == id)
     }
@@ -250,7 +252,7 @@ impl Cell {
         if self.failures.is_empty() && base.failures.is_empty() { Spread::of(ratios) } else { None }
     }
 
-    /// The requests of all rounds that had no correct response, by fault.
+    /// The number of requests in all rounds that had no correct response, for each fault.
     pub fn wrong(&self) -> BTreeMap<&str, u64> {
         let mut wrong = BTreeMap::new();
         for (fault, count) in self.samples.iter().flat_map(|sample| &sample.wrong) {
@@ -265,7 +267,7 @@ impl Cell {
         failures.chain(self.wrong().iter().map(|(fault, count)| format!("{count} × {fault}"))).collect()
     }
 
-    /// Whether in most rounds the driver was at its limit and the server was not: the server could do more.
+    /// Whether in most rounds the load driver was at its limit and the server was not: the server could do more.
     pub fn is_driver_bound(&self) -> bool {
         /// From this percentage of its time on the CPU, a program counts as being at its limit.
         const LIMIT: f64 = 95.0;

@@ -10,36 +10,36 @@ const REFERENCES: [&str; 2] = ["nginx", "limit"];
 /// What a table shows in place of a number that was not measured.
 const NOTHING: &str = "–";
 
-/// A table with a row of headings.
+/// A table of texts with a row of headings, to be written as Markdown or HTML.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
-    /// The headings of the columns.
+    /// The headings of the columns; the first column has the titles of the rows.
     pub head: Vec<String>,
     /// The fields, row by row. The first of a row is a title, aligned to the left; numbers are aligned to the right.
     pub rows: Vec<Vec<Field>>,
 }
 
-/// What stands in one column of one row.
+/// A field of a [`Table`]: what stands in one column of one row.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Field {
-    /// The first line.
+    /// The first line: a number or a title.
     pub text: String,
     /// A second line in small letters, or `""`.
     pub note: String,
-    /// Whether the first line is bold.
+    /// Whether the first line is bold, as for programs of this project.
     pub is_bold: bool,
 }
 
 /// A metric of one workload with one number of connections: a row of a table with a column for each subject.
 #[derive(Clone, Debug)]
 pub struct Row<'a> {
-    /// What the first column says.
+    /// The text in the first column of the row.
     pub title: String,
-    /// [`WorkloadLabel::id`].
+    /// The [`WorkloadLabel::id`] of the workload.
     pub workload: &'a str,
-    /// [`Cell::connections`].
+    /// The number of connections: [`Cell::connections`].
     pub connections: usize,
-    /// The metric that is shown.
+    /// The metric that the row shows.
     pub metric: Metric,
 }
 
@@ -59,9 +59,9 @@ pub fn markdown(results: &Results) -> String {
 }
 
 impl Table {
-    /// A row for each subject and number of connections of a workload: by connections, then by the first metric, the
-    /// best first. The first metric is shown with its extremes, if there are several rounds, and its ratios to
-    /// [`REFERENCES`], unless it counts conformance cases.
+    /// Makes a table of a workload, with a row for each subject and number of connections: by connections, then by the
+    /// first metric, the best first. The first metric is shown with its extremes, if there are several rounds, and its
+    /// ratios to [`REFERENCES`], unless it counts conformance cases.
     pub fn of_workload(results: &Results, workload: &str, metrics: &[Metric]) -> Table {
         let mut cells: Vec<&Cell> = results.of_workload(workload).collect();
         let first = metrics.first().copied().unwrap_or(Metric::Throughput);
@@ -96,8 +96,9 @@ impl Table {
         table
     }
 
-    /// A column for each of the subjects that has a cell in one of the rows. A note below a number says its ratio to
-    /// `base` with the extremes of the rounds, if there is a base, else the extremes of the number itself.
+    /// Makes a table of these rows, with a column for each subject that has a cell in one of them. A note below a
+    /// number says its ratio to `base` with the extremes of the rounds, if there is a base, else the extremes of the
+    /// number itself.
     pub fn by_subject(results: &Results, rows: &[Row<'_>], subjects: &[&str], base: Option<&str>) -> Table {
         let is_measured = |row: &&Row<'_>| {
             let mut cells = subjects.iter().filter_map(|subject| row.cell(results, subject));
@@ -175,7 +176,7 @@ impl Table {
 }
 
 impl Row<'_> {
-    /// The cell of a subject in this row.
+    /// The [`Cell`] of a subject in this row; `None` if it was not measured.
     pub fn cell<'r>(&self, results: &'r Results, subject: &str) -> Option<&'r Cell> {
         results.cell((self.workload, subject, self.connections))
     }
@@ -188,15 +189,15 @@ impl Field {
     }
 }
 
-/// Makes a plain field.
 impl<T: Into<String>> From<T> for Field {
+    /// Makes a field with this text, not bold, and without a note.
     fn from(text: T) -> Field {
         Field { text: text.into(), ..Field::default() }
     }
 }
 
-/// The median of a metric without its unit, or `–`. A rate that the driver limited is marked with `≥`, and a number of
-/// conformance cases is followed by their total.
+/// The median of a metric without its unit, or `–`. A throughput that the load driver limited is marked with `≥`, and a
+/// number of conformance cases is followed by their total.
 pub fn value(cell: &Cell, metric: Metric) -> String {
     let Some(median) = cell.median(metric) else { return NOTHING.into() };
     let bound = if metric == Metric::Throughput && cell.is_driver_bound() { "≥ " } else { "" };
@@ -209,13 +210,13 @@ pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// The smallest and the largest value of a metric, or `–`.
+/// The smallest and the largest value of a metric in the rounds of a cell, or `–`.
 fn extremes(cell: &Cell, metric: Metric) -> String {
     let text = |spread: Spread| format!("{}–{}", metric.format(spread.low), metric.format(spread.high));
     cell.spread(metric).map_or(NOTHING.into(), text)
 }
 
-/// What was wrong with a cell: its faults, and a driver that was the bottleneck.
+/// What was wrong with a cell: its faults, and whether the load driver was the bottleneck.
 fn remarks(cell: &Cell) -> String {
     let bound = cell.is_driver_bound().then(|| "the driver was at its limit".to_owned());
     cell.faults().into_iter().chain(bound).collect::<Vec<_>>().join("; ")

@@ -14,16 +14,16 @@ use super::usage;
 use crate::report::Colour::{self, Blue, Brown, Green, Grey, Orange, Purple, Silver, Sky, Vermilion};
 use crate::report::SubjectLabel;
 
-/// A server, or an architecture of a server, that experiments measure.
+/// A server that experiments measure: a program, with options that choose its architecture.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject {
-    /// Its name in results and on the command line.
+    /// The name of the subject in results and on the command line.
     pub id: &'static str,
-    /// Its name in tables and charts.
+    /// The name of the subject in tables and charts.
     title: &'static str,
-    /// Its colour in charts.
+    /// The colour of the subject in charts.
     colour: Colour,
-    /// Its program.
+    /// The program that is started, with its options.
     pub program: Program,
     /// Whether it always has one worker, whatever the options say.
     pub has_one_worker: bool,
@@ -66,13 +66,13 @@ pub const ALL: &[Subject] = &[
     subject("hyper-hello", "hyper, constant", Sky, Constant("hyper", &[])),
 ];
 
-/// A subject with these properties, which can have several workers.
+/// Makes a subject with these fields, which can have several workers.
 const fn subject(id: &'static str, title: &'static str, colour: Colour, program: Program) -> Subject {
     Subject { id, title, colour, program, has_one_worker: false }
 }
 
 impl Subject {
-    /// What reports say about the subject, whose program is at this path.
+    /// What reports say about the subject, whose program is at this path and prints its version.
     pub fn label(&self, program: &Path) -> SubjectLabel {
         SubjectLabel {
             id: self.id.to_owned(),
@@ -83,12 +83,12 @@ impl Subject {
         }
     }
 
-    /// Whether it is a program of this project.
+    /// Whether the subject is a program of this project: httpd, or the demo application.
     fn is_ours(&self) -> bool {
         matches!(self.program, Demo(..) | Httpd(_))
     }
 
-    /// Whether each connection has a thread of its own.
+    /// Whether the subject serves each connection in a thread of its own.
     pub fn has_thread_per_connection(&self) -> bool {
         matches!(self.program, Demo("sync-server", _) | Httpd(["--engine", "blocking", ..]))
     }
@@ -103,7 +103,7 @@ impl Subject {
         }
     }
 
-    /// Whether it is a server packaged by Debian.
+    /// Whether the subject is a server packaged by Debian: nginx, lighttpd, h2o or Apache.
     pub fn is_packaged(&self) -> bool {
         matches!(self.program, Packaged(..))
     }
@@ -142,7 +142,7 @@ impl Subject {
         server
     }
 
-    /// The command that starts the program. Writes the configuration file of a packaged server.
+    /// The command that starts the program on this port. Writes the configuration file of a packaged server.
     fn command(&self, program: &Path, port: u16, environment: &Environment) -> io::Result<Command> {
         let Environment { root, subject_dir, workers, .. } = environment;
         let mut command = Command::new(program);

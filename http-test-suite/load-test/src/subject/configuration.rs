@@ -3,32 +3,32 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// The limit of connections for every server, some more than any workload needs.
+/// The limit on connections in the configuration of servers, above what any workload needs.
 pub const CONNECTIONS_MAX: usize = 12_000;
 
-/// The length of the accept queue, which the kernel may limit further.
+/// The length of the accept queue of nginx and lighttpd, which the kernel may limit further.
 const BACKLOG: usize = 4096;
 
 /// What a server is started with, apart from its port.
 #[derive(Clone, Debug)]
 pub struct Environment {
-    /// The document root.
+    /// The document root: the directory that the server serves.
     pub root: PathBuf,
-    /// The directory for files that the server writes; other users may read it.
+    /// The temporary directory of the subject, for files that the server writes; other users may read it.
     pub subject_dir: PathBuf,
-    /// The number of event loops, threads or processes that serve.
+    /// The number of workers: event loops, threads or processes that serve.
     pub workers: usize,
     /// Whether the server writes an access log in the combined format.
     pub access_log: bool,
-    /// Whether a packaged server is configured as its manual recommends for serving files fast, as far as that is safe in
-    /// production; if not, it keeps the default behaviour of its package.
+    /// Whether a packaged server is configured as its manual recommends for serving files fast, as far as that is safe
+    /// in production; if not, it keeps the default behaviour of its package.
     pub is_fast: bool,
-    /// The service that the demo application asks for the weather, if a workload needs it.
+    /// The address of the service that the demo application asks for the weather; `None` if no workload needs it.
     pub weather_service: Option<SocketAddr>,
 }
 
-/// The configuration of nginx. For speed it caches the descriptors of more files than most workloads have, and checks
-/// them again after five seconds; it writes an access log in blocks of 64 KiB.
+/// The text of the configuration file of nginx. For speed it caches the descriptors of more files than most workloads
+/// have, and checks them again after five seconds; it writes an access log in blocks of 64 KiB.
 pub fn nginx(environment: &Environment, port: u16) -> String {
     let Environment { workers, access_log, is_fast, .. } = environment;
     let (root, subject_dir) = (environment.root.display(), environment.subject_dir.display());
@@ -59,7 +59,8 @@ http {{
     )
 }
 
-/// The configuration of lighttpd. It caches open files by default. It has worker processes only if there are several.
+/// The text of the configuration file of lighttpd. It caches open files by default. It has worker processes only if
+/// there are several.
 pub fn lighttpd(environment: &Environment, port: u16) -> String {
     let Environment { workers, access_log, is_fast, .. } = environment;
     let (root, subject_dir) = (environment.root.display(), environment.subject_dir.display());
@@ -98,7 +99,7 @@ server.max-keep-alive-idle = 75
     text
 }
 
-/// The configuration of h2o. Its workers are threads.
+/// The text of the configuration file of h2o. Its workers are threads.
 pub fn h2o(environment: &Environment, port: u16) -> String {
     let Environment { workers, access_log, is_fast, .. } = environment;
     let (root, subject_dir) = (environment.root.display(), environment.subject_dir.display());
@@ -122,7 +123,7 @@ hosts:
     )
 }
 
-/// The configuration of Apache with its event module; it has no settings for speed.
+/// The text of the configuration file of Apache with its event module; it has no settings for speed.
 pub fn apache(environment: &Environment, port: u16) -> String {
     let (root, subject_dir) = (environment.root.display(), environment.subject_dir.display());
     let modules = ["mpm_event", "authz_core", "dir", "mime"]

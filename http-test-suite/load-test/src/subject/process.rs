@@ -23,18 +23,18 @@ const STOP_POLL: Duration = Duration::from_millis(5);
 /// How often to check whether a server is ready; short, because start times are measured.
 const READY_POLL: Duration = Duration::from_micros(200);
 
-/// The CPUs on which the servers run, and those on which the load driver runs.
+/// The CPUs to which the servers are bound, and those to which the load driver is bound.
 #[derive(Clone, Debug)]
 pub struct Cpus {
-    /// The CPUs of the servers.
+    /// The numbers of the CPUs of the servers.
     pub server: Vec<usize>,
-    /// The CPUs of the driver, and of the services that a server asks.
+    /// The numbers of the CPUs of the load driver, and of the services that a server asks.
     pub driver: Vec<usize>,
 }
 
 impl Cpus {
-    /// Divides the CPUs that this process may use into halves. A single CPU goes to both; of an odd number, the driver
-    /// gets one more.
+    /// Divides the CPUs that this process may use into halves. A single CPU goes to both; of an odd number, the load
+    /// driver gets one more.
     ///
     /// # Errors
     ///
@@ -46,7 +46,7 @@ impl Cpus {
         Ok(Cpus { server, driver })
     }
 
-    /// All these CPUs for both sides.
+    /// Returns all these CPUs for both the servers and the load driver, which then share them.
     pub fn shared(&self) -> Cpus {
         let mut all = [&*self.server, &*self.driver].concat();
         all.sort_unstable();
@@ -73,7 +73,8 @@ pub fn raise_descriptor_limit() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
-/// Finds a free port. Another program could take it first, but the kernel does not soon assign it again.
+/// Finds a free TCP port on 127.0.0.1. Another program could take it first, but the kernel does not soon assign it
+/// again.
 ///
 /// # Errors
 ///
@@ -82,19 +83,20 @@ pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// A running server. It is killed when dropped.
+/// A running server. When it is dropped, all its processes are killed.
 #[derive(Debug)]
 pub struct Server {
-    /// The address on which it listens.
+    /// The address on which the server listens.
     pub address: SocketAddr,
-    /// Its processes, as they were when it became ready.
+    /// The processes of the server, as they were when it became ready.
     pub processes: ProcessTree,
-    /// Its first process.
+    /// The process that was started; all others of the server are its descendants.
     child: Child,
 }
 
 impl Server {
-    /// Starts a program that prints the address at which it serves. `temp_dir` holds its error output.
+    /// Starts a program that prints the address at which it serves. A temporary file in `temp_dir` takes its error
+    /// output.
     ///
     /// # Errors
     ///
@@ -108,8 +110,8 @@ impl Server {
         }
     }
 
-    /// Starts a program that listens on `address`, and polls `is_ready` with its process id. `temp_dir` holds its error
-    /// output.
+    /// Starts a program that listens on `address`, and polls `is_ready` with its process id. A temporary file in
+    /// `temp_dir` takes its error output.
     ///
     /// # Errors
     ///
@@ -151,6 +153,7 @@ impl Server {
 }
 
 impl Drop for Server {
+    /// Kills the processes of the server, if it has not stopped.
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
             // Killing a master does not end its workers.
@@ -165,7 +168,7 @@ impl Drop for Server {
     }
 }
 
-/// Starts a program. Also returns the file with its error output.
+/// Starts a program without input. Also returns the file in `temp_dir` that takes its error output.
 fn spawn(command: &mut Command, temp_dir: &Path) -> io::Result<(Child, File)> {
     let stderr = tempfile::tempfile_in(temp_dir)?;
     command.stdin(Stdio::null()).stderr(stderr.try_clone()?);
@@ -173,7 +176,7 @@ fn spawn(command: &mut Command, temp_dir: &Path) -> io::Result<(Child, File)> {
     Ok((child, stderr))
 }
 
-/// Reads the first line; returns an empty string if it does not come in time.
+/// Reads the first line that a program prints; returns an empty string if it does not come within [`TIMEOUT`].
 fn first_line(stdout: impl Read + Send + 'static) -> String {
     let (line, lines) = channel();
     let read = move || {
@@ -185,7 +188,7 @@ fn first_line(stdout: impl Read + Send + 'static) -> String {
     lines.recv_timeout(TIMEOUT).unwrap_or_default()
 }
 
-/// The first address with a port in the line, with or without `http://`.
+/// The first IP address with a port in the line, with or without `http://`.
 fn address_in(line: &str) -> Option<SocketAddr> {
     let words = line.split(|c: char| c.is_whitespace() || c == '/');
     words.map(|word| word.trim_matches(',')).find_map(|word| word.parse().ok())

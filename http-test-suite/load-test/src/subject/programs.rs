@@ -8,7 +8,7 @@ use std::process::Command;
 
 use super::configuration::Environment;
 
-/// Options of a program, in addition to those that depend on the [`Environment`].
+/// Command-line options of a program, in addition to those that depend on the [`Environment`].
 type ProgramOptions = &'static [&'static str];
 
 /// The program of a subject with its options, and so what it responds with.
@@ -16,39 +16,39 @@ type ProgramOptions = &'static [&'static str];
 pub enum Program {
     /// A program of the demo application, by name. It also serves files below `/static/`.
     Demo(&'static str, ProgramOptions),
-    /// The file server of this project.
+    /// httpd, the file server of this project.
     Httpd(ProgramOptions),
-    /// A file server packaged by Debian: its program's name, its options up to the one for a configuration file, and what
-    /// makes the text of that file from an environment and a port.
+    /// A file server packaged by Debian: its program's name, its options up to the one for a configuration file, and
+    /// the function that makes the text of that file from an environment and a port.
     Packaged(&'static str, ProgramOptions, fn(&Environment, u16) -> String),
     /// A file server of the workspace `baselines`, by name.
     Files(&'static str),
-    /// A program of `baselines`, by name, that responds with the same [`PAGE_LEN`](super::site::PAGE_LEN) bytes to every
-    /// request.
+    /// A program of `baselines`, by name, that responds with the same [`PAGE_LEN`](super::site::PAGE_LEN) bytes to
+    /// every request.
     Constant(&'static str, ProgramOptions),
 }
 
-/// The directories in which programs are looked for.
+/// The directories in which the programs of subjects are looked for.
 #[derive(Clone, Debug)]
 pub struct Programs {
-    /// The directory of this workspace's programs.
+    /// The directory of the programs of this workspace: httpd and the demo application.
     workspace: PathBuf,
-    /// Where `workspace` is, in words: it names no directory, because it is stored in results.
+    /// Where `workspace` is, in words, for [`MissingProgram`]: it names no directory, because results store it.
     place: &'static str,
-    /// The directory of the programs of `baselines`.
+    /// The directory of the programs of http-test-suite/baselines.
     baselines: PathBuf,
 }
 
 /// A program that was not found. Displayed, it says which, and where it was looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MissingProgram {
-    /// The name of its file.
+    /// The name of the program's file.
     name: &'static str,
-    /// Where it was looked for, in words.
+    /// Where the program was looked for, in words.
     place: &'static str,
-    /// What to do with the program: `build`, `install`.
+    /// What the user has to do with the program: `build` or `install`.
     verb: &'static str,
-    /// How to do it.
+    /// How to build the program, as the end of a sentence; empty for `install`.
     how: &'static str,
 }
 
@@ -77,7 +77,7 @@ impl Programs {
         Ok(Programs { workspace, place, baselines: baselines.map_or_else(default, Path::to_owned) })
     }
 
-    /// Finds a program.
+    /// Finds the file of a program: in its directory, or of a packaged server in PATH or /usr/sbin.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ impl MissingProgram {
     }
 }
 
-/// Writes the name and the place.
+/// Writes which program is missing, and where.
 impl fmt::Display for MissingProgram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} is missing {}", self.name, self.place)
@@ -125,7 +125,7 @@ impl fmt::Display for MissingProgram {
 impl Error for MissingProgram {}
 
 impl Program {
-    /// The name of its file.
+    /// The name of the program's file.
     fn name(self) -> &'static str {
         match self {
             Program::Httpd(_) => "httpd",

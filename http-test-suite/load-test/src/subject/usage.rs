@@ -32,11 +32,12 @@ pub struct Usage {
 /// What the processes of a server used between two readings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
-    /// CPU time in user and kernel mode.
+    /// CPU time in user and kernel mode of all threads.
     pub cpu: Duration,
     /// How often a thread went to sleep (voluntary switches), of the threads that are still alive.
     pub waits: u64,
-    /// How often the kernel took the CPU away from a thread (involuntary switches), of the threads that are still alive.
+    /// How often the kernel took the CPU away from a thread (involuntary switches), of the threads that are still
+    /// alive.
     pub preemptions: u64,
 }
 
@@ -91,7 +92,7 @@ impl ProcessTree {
 }
 
 impl Usage {
-    /// The number of living threads.
+    /// The number of threads that were alive at the reading.
     pub fn threads(&self) -> usize {
         self.threads.len()
     }
@@ -108,7 +109,7 @@ impl Usage {
     }
 }
 
-/// The voluntary and the involuntary context switches in `/proc/PID/task/TID/status`.
+/// The voluntary and the involuntary context switches of a thread, in the text of `/proc/PID/task/TID/status`.
 fn switches(status: &str) -> Option<(u64, u64)> {
     Some((field(status, "voluntary_ctxt_switches:")?, field(status, "nonvoluntary_ctxt_switches:")?))
 }
@@ -125,13 +126,13 @@ pub fn memory_bytes(pid: u32, name: &str) -> io::Result<u64> {
     field(&text, name).map(|kib| kib * 1024).ok_or_else(|| io::Error::other(format!("cannot parse {path}")))
 }
 
-/// The number behind `name` at the beginning of a line.
+/// The number after `name` in the first line of `text` that begins with `name`, as in files of `/proc`.
 pub fn field(text: &str, name: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(name))?;
     value.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// The ids of the living child processes.
+/// The ids of the living child processes of a process.
 ///
 /// # Errors
 ///
@@ -145,7 +146,8 @@ pub fn children(pid: u32) -> io::Result<Vec<u32>> {
     Ok(numbers("/proc".as_ref())?.into_iter().filter(is_child).collect())
 }
 
-/// The parent in `/proc/PID/stat`. The program's name is in parentheses, and may itself contain parentheses and spaces.
+/// The id of the parent process in the text of `/proc/PID/stat`. The program's name is in parentheses, and may itself
+/// contain parentheses and spaces.
 fn parent(stat: &str) -> Option<u32> {
     let (_, after_name) = stat.rsplit_once(')')?;
     after_name.split_ascii_whitespace().nth(1)?.parse().ok()
@@ -157,7 +159,7 @@ fn cpu_time(pid: u32) -> io::Result<Duration> {
     Ok(ClockId::pid_cpu_clock_id(Pid::from_raw(pid))?.now()?.into())
 }
 
-/// The numeric names in a directory of `/proc`: processes or threads.
+/// The names in a directory of `/proc` that are numbers: ids of processes or threads.
 fn numbers(dir: &Path) -> io::Result<Vec<u32>> {
     let names = fs::read_dir(dir)?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     Ok(names.collect())

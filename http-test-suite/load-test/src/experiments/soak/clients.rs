@@ -32,7 +32,7 @@ const MESSAGES_MAX: usize = 3;
 /// The number of requests on one keep-alive connection, and in one pipelined write.
 const REQUESTS: usize = 12;
 
-/// How long an idle client waits between two requests.
+/// How long an idle client waits between its two requests.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// A slow sender sends this many bytes, then waits this long; so a head takes more than a second.
@@ -47,7 +47,7 @@ const TLS_HELLO: &[u8] = b"\x16\x03\x01\x00\xba\x01\x00\x00\xb6\x03\x03";
 /// The length in bytes of a head that is larger than a server should accept.
 const OVERSIZE: usize = 200_000;
 
-/// Headers with ambiguous framing (RFC 9112 §6.3).
+/// Headers that make the length of the body ambiguous, so that the server must reject them (RFC 9112 §6.3).
 const AMBIGUOUS_FRAMING: [&str; 5] = [
     "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
     "Content-Length: 5\r\nContent-Length: 6\r\n",
@@ -61,33 +61,33 @@ const LEAVE_AFTER: Duration = Duration::from_millis(300);
 
 /// A kind of client: a row of the table [`KINDS`].
 struct Kind {
-    /// The name in the table of results.
+    /// The name of the kind in the table of results.
     name: &'static str,
-    /// The number of simultaneous clients.
+    /// The number of simultaneous clients of the kind.
     clients: usize,
     /// Connections per second of all these clients together, if they are fast enough.
     per_second: f64,
-    /// What a client does on each connection.
+    /// What a client of the kind does on each connection.
     behaviour: Behaviour,
 }
 
 /// What a client does on one connection.
 enum Behaviour {
-    /// The client runs a case: it sends the script, and checks the expectations.
+    /// The client runs a case of the conformance suite: it sends the script, and checks the expectations.
     TestCase(fn(&ClientTask<'_>) -> Case),
-    /// The client uses the socket itself. An error describes what the server did wrong.
+    /// The client reads and writes the socket itself. An error describes what the server did wrong.
     Socket(fn(&ClientTask<'_>) -> io::Result<()>),
 }
 
 use Behaviour::{Socket, TestCase};
 
-/// Makes a row of the table.
+/// Makes a row of the table [`KINDS`].
 const fn kind(name: &'static str, clients: usize, per_second: f64, behaviour: Behaviour) -> Kind {
     Kind { name, clients, per_second, behaviour }
 }
 
-/// All kinds of clients. Each well-behaved client must receive exactly the bytes that it requested. The server must reject
-/// a malformed request with 4xx, and then close.
+/// All kinds of clients. Each well-behaved client must receive exactly the bytes that it requested. The server must
+/// reject a malformed request with 4xx, and then close.
 const KINDS: &[Kind] = &[
     kind("keep-alive", 4, 20.0, TestCase(keeps_alive)),
     kind("pipelining", 2, 20.0, TestCase(pipelines)),
@@ -117,7 +117,7 @@ const KINDS: &[Kind] = &[
 /// The results of all clients of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClientResults {
-    /// The name of the kind.
+    /// The name of the kind of client, such as `slow sender`.
     pub name: &'static str,
     /// The number of connections on which the server did everything right.
     pub passed: u64,
@@ -128,14 +128,14 @@ pub struct ClientResults {
 }
 
 impl ClientResults {
-    /// Empty results of each kind of client.
+    /// Results of each kind of client before its first connection, in the order of [`KINDS`].
     pub(super) fn of_all_kinds() -> Vec<ClientResults> {
         let empty =
             |kind: &Kind| ClientResults { name: kind.name, passed: 0, failed: 0, messages: Vec::new() };
         KINDS.iter().map(empty).collect()
     }
 
-    /// Counts the result of a connection, and keeps its message if it is new.
+    /// Counts the result of a connection, and keeps the message of an error if it is new.
     fn record(&mut self, result: Result<(), String>) {
         match result {
             Ok(()) => self.passed += 1,
@@ -171,8 +171,8 @@ pub(super) fn run(
     })
 }
 
-/// Runs one client: connections at even intervals, with another offset for each client of the kind. Late connections are
-/// not made up for.
+/// Runs one client: connections at even intervals, with another offset for each client of the kind. Late connections
+/// are not made up for.
 fn run_client(
     kind: &Kind,
     first: ClientTask<'_>,
@@ -201,7 +201,7 @@ fn run_client(
 /// What one client has to do on one connection: with which server, and with which of its documents.
 #[derive(Clone, Copy)]
 struct ClientTask<'a> {
-    /// The server under test.
+    /// The address of the server under test.
     server: SocketAddr,
     /// The documents that the server serves, at least one; the longest comes last.
     documents: &'a [Document],
@@ -210,7 +210,7 @@ struct ClientTask<'a> {
 }
 
 impl<'a> ClientTask<'a> {
-    /// The document of this task, of any length.
+    /// The document of this task, of any length: tasks with successive numbers use all in turn.
     fn any(&self) -> &'a Document {
         &self.documents[self.number % self.documents.len()]
     }
@@ -221,7 +221,7 @@ impl<'a> ClientTask<'a> {
         &self.documents[(self.number + index) % small]
     }
 
-    /// The longest document.
+    /// The longest document: larger than any socket buffer.
     fn longest(&self) -> &'a Document {
         &self.documents[self.documents.len() - 1]
     }
@@ -246,7 +246,7 @@ impl<'a> ClientTask<'a> {
         }
     }
 
-    /// Connects, and sends `bytes`.
+    /// Connects to the server, with timeouts, and sends `bytes`.
     fn open(&self, bytes: &[u8]) -> io::Result<TcpStream> {
         let mut stream = TcpStream::connect_timeout(&self.server, TIMEOUT)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
@@ -264,7 +264,7 @@ impl<'a> ClientTask<'a> {
     }
 }
 
-/// A case without a script: only its expectations matter, not the requirement.
+/// An empty test case, to which each client adds what it sends and what it expects.
 fn case() -> Case {
     must("soak", "The server responds correctly, whatever other clients do")
 }
@@ -279,7 +279,7 @@ fn rejected(bytes: impl Into<Vec<u8>>) -> Case {
     case().send(bytes).expect([client_error(), closes()])
 }
 
-/// Expects this status and exactly this content.
+/// Expects a response with this status and exactly this content.
 fn content(status: u16, bytes: &[u8]) -> Expectation {
     let expected: Arc<[u8]> = bytes.into();
     check_response(format!("status {status} with the right {} bytes", bytes.len()), move |response| {
@@ -295,13 +295,13 @@ fn content(status: u16, bytes: &[u8]) -> Expectation {
     })
 }
 
-/// Sends requests one after the other on one connection.
+/// Sends several requests on one connection, each after the response to the last.
 fn keeps_alive(task: &ClientTask<'_>) -> Case {
     (0..REQUESTS)
         .fold(case(), |case, index| get_next(case, index, task.small(index)).await_responses(index + 1))
 }
 
-/// Sends all requests in one write, and expects the responses in their order.
+/// Sends several requests in one write, and expects the responses in their order.
 fn pipelines(task: &ClientTask<'_>) -> Case {
     (0..REQUESTS).fold(case(), |case, index| get_next(case, index, task.small(index)))
 }
@@ -320,7 +320,7 @@ fn requests_heads(task: &ClientTask<'_>) -> Case {
     get_next(case, 1, task.small(1))
 }
 
-/// Requests a range in the middle, then the last bytes.
+/// Requests a range in the middle of the longest document, then its last bytes.
 fn requests_ranges(task: &ClientTask<'_>) -> Case {
     let Document { target, bytes } = task.longest();
     let length = bytes.len();
@@ -356,13 +356,13 @@ fn revalidates(task: &ClientTask<'_>) -> Case {
         .expect([nth(0, status(304)), nth(1, status(304)), nth(2, content(200, bytes))])
 }
 
-/// Waits between two requests, and expects the connection to stay open.
+/// Waits between two requests on one connection, and expects the connection to stay open.
 fn idles(task: &ClientTask<'_>) -> Case {
     let case = get_next(case(), 0, task.small(0)).await_responses(1).pause_for(IDLE);
     get_next(case, 1, task.small(1))
 }
 
-/// Sends its head slowly, a few bytes at a time.
+/// Sends the head of its request slowly, a few bytes at a time, and expects a right response.
 fn sends_slowly(task: &ClientTask<'_>) -> Case {
     let document = task.small(0);
     let request = Vec::from(get(&document.target).with("User-Agent: slow"));
@@ -391,13 +391,13 @@ fn reads_slowly(task: &ClientTask<'_>) -> io::Result<()> {
     }
 }
 
-/// Sends bytes that are not HTTP.
+/// Sends bytes that are not HTTP, and expects a response 4xx and the close.
 fn sends_garbage(task: &ClientTask<'_>) -> Case {
     let seed = (task.number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
     rejected([&b"\0\xff"[..], &seed.repeat(40), b"\r\n\r\n"].concat())
 }
 
-/// Sends a header or a target, in turn, that is too long.
+/// Sends a header or a target, in turn, that is too long, and expects a response 4xx and the close.
 fn sends_too_much(task: &ClientTask<'_>) -> Case {
     let long = "a".repeat(OVERSIZE);
     rejected(match task.number % 2 {
@@ -406,7 +406,7 @@ fn sends_too_much(task: &ClientTask<'_>) -> Case {
     })
 }
 
-/// Sends a head with ambiguous framing, and behind it a request to which the server must not respond.
+/// Sends a head with ambiguous framing, and after it a request to which the server must not respond.
 fn frames_ambiguously(task: &ClientTask<'_>) -> Case {
     let headers = AMBIGUOUS_FRAMING[task.number % AMBIGUOUS_FRAMING.len()];
     rejected(format!("POST / HTTP/1.1\r\nHost: test\r\n{headers}\r\n{SMUGGLED}"))
@@ -418,7 +418,7 @@ fn resets_request(task: &ClientTask<'_>) -> io::Result<()> {
     task.reset_after(&[&request, &request[..request.len() / 2]].concat())
 }
 
-/// Closes the connection during a request.
+/// Closes the connection after a part of a request, before the server can respond.
 fn leaves(task: &ClientTask<'_>) -> io::Result<()> {
     let _stream = task.open(b"GET / HTTP/1.1\r\nHost: te")?;
     thread::sleep(LEAVE_AFTER);

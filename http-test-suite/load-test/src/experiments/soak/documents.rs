@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use http_test_suite::fixtures::pattern;
 
-/// The lengths of the documents in bytes, ascending, below and above the sizes of a server's buffer, a pipe and a socket
-/// buffer.
+/// The lengths of the documents in bytes, ascending, below and above the sizes of a server's buffer, a pipe and a
+/// socket buffer.
 const LENGTHS: [usize; 9] = [0, 1, 700, 4096, 16_385, 65_536, 150_000, 1_048_577, 8_388_608];
 
 /// The length of the largest document that a client requests several times on one connection, in bytes.
@@ -18,17 +18,17 @@ const SMALL_BYTES: usize = 150_000;
 /// The modification time, in seconds since 1970: long ago, so that validators made from it are strong.
 const MODIFIED_SECONDS: u64 = 784_111_777;
 
-/// A file that the server serves.
+/// A file that the server serves during the soak.
 #[derive(Clone, Debug)]
 pub(super) struct Document {
-    /// The target of a request for it.
+    /// The target of a request for the file: `/` and its name.
     pub(super) target: String,
-    /// Its content.
+    /// The content of the file.
     pub(super) bytes: Vec<u8>,
 }
 
 impl Document {
-    /// Whether it is small enough to be requested several times on one connection.
+    /// Whether the document is small enough to be requested several times on one connection.
     pub(super) fn is_small(&self) -> bool {
         self.bytes.len() <= SMALL_BYTES
     }

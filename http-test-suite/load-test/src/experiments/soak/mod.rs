@@ -25,20 +25,20 @@ use crate::subject::process::Server;
 pub use clients::ClientResults;
 pub use resources::Resources;
 
-/// The warm-up takes one part in this many of the time, and no longer than [`WARM_UP_MAX`].
+/// The time of the soak, divided by this, is the time of the warm-up, but no longer than [`WARM_UP_MAX`].
 const WARM_UP_SHARE: u32 = 4;
 
 /// The longest warm-up. By its end clients of every kind have requested every file from every worker; memory that grows
 /// later counts as a leak.
 const WARM_UP_MAX: Duration = Duration::from_secs(15);
 
-/// A server to soak, and for how long.
+/// A soak: which server to run many kinds of clients against, and for how long.
 #[derive(Clone, Debug)]
 pub struct Soak {
     /// A program that accepts `--port 0` and, as the last argument, the directory to serve; that prints its address;
     /// and that exits at SIGTERM with code 0.
     pub program: PathBuf,
-    /// Further arguments for the program.
+    /// Further arguments for the program, before the directory.
     pub arguments: Vec<OsString>,
     /// How long clients open connections. Connections that are open then may finish.
     pub time: Duration,
@@ -91,11 +91,11 @@ impl Soak {
 pub struct SoakResult {
     /// The results of each kind of client, warm-up included.
     pub clients: Vec<ClientResults>,
-    /// What the server held after the warm-up.
+    /// The resources that the server held after the warm-up.
     pub before: Resources,
-    /// The most that the server held after the warm-up.
+    /// The most of each resource that the server held after the warm-up.
     pub peak: Resources,
-    /// What the server held after the last client had left.
+    /// The resources that the server held after the last client had left.
     pub after: Resources,
     /// Faults of the server other than wrong responses: resources not freed, a process ended, no stop at SIGTERM.
     pub faults: Vec<String>,

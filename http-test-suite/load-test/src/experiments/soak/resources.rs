@@ -11,13 +11,13 @@ use serde::Serialize;
 
 use crate::subject::usage::{ProcessTree, memory_bytes};
 
-/// The interval between two readings.
+/// The interval between two readings of the resources.
 const INTERVAL: Duration = Duration::from_millis(200);
 
 /// How long the numbers of descriptors and threads must not change to count as settled.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
-/// The longest wait for the numbers to settle.
+/// The longest time to wait for the numbers of descriptors and threads to settle.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How much more memory than before is tolerated, because allocators keep some: this many bytes, plus one part in this
@@ -30,11 +30,11 @@ const DESCRIPTORS_TOLERANCE: usize = 8;
 /// The resources that a server and all its descendant processes hold at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Resources {
-    /// The process ids, ascending.
+    /// The ids of the processes, ascending.
     pub processes: Vec<u32>,
-    /// The number of open descriptors.
+    /// The number of open descriptors of all processes.
     pub descriptors: usize,
-    /// The number of living threads.
+    /// The number of living threads of all processes.
     pub threads: usize,
     /// Anonymous memory in bytes, with shared pages divided among the processes (`Pss_Anon`). Pages of the program's
     /// file are left out, because their share changes when another process runs the same program.
@@ -88,7 +88,8 @@ impl Resources {
     }
 }
 
-/// Waits until the numbers of descriptors and threads no longer change, or until the timeout, and returns the resources.
+/// Waits until the numbers of descriptors and threads no longer change, or until the timeout, and returns the
+/// resources.
 pub(super) fn wait_until_settled(pid: u32) -> io::Result<Resources> {
     let (mut before, mut since) = (Resources::default(), Instant::now());
     read_until(pid, SETTLE_TIMEOUT, |now| {
@@ -134,7 +135,7 @@ pub(super) fn peak_during<T: Send>(pid: u32, run: impl FnOnce() -> T + Send) -> 
     })
 }
 
-/// The number of entries of a directory in `/proc/PID`.
+/// The number of entries of a directory in `/proc/PID`: `fd` for descriptors, `task` for threads.
 fn count_entries(pid: u32, directory: &str) -> io::Result<usize> {
     let path = format!("/proc/{pid}/{directory}");
     let named = |error: io::Error| io::Error::new(error.kind(), format!("cannot read {path}: {error}"));
