@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::request::first_request;
 use crate::response::{Response, ResponseCollector};
 
-/// How the server ended its side of a connection.
+/// Whether the server ended its side of a connection, and how: by a close or by a reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ConnectionEnd {
     /// The server did not end it: the connection was open when the client stopped receiving.

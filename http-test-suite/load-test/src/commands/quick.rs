@@ -80,7 +80,8 @@ pub(crate) struct QuickOptions {
     json: bool,
 }
 
-/// Runs the load, and prints the summary. Returns false if a response was wrong.
+/// Runs the load, and prints the summary. Returns false if a request failed, or a response has a wrong status: not that
+/// of `--expect-status` or, without this option, 400 or more.
 pub(crate) fn run(options: &QuickOptions) -> Result<bool, Box<dyn Error>> {
     let load = options.load()?;
     let stats = run_with_progress(&load)?;

@@ -83,9 +83,9 @@ struct Reading {
 struct Observation {
     /// What the load driver counted.
     stats: Stats,
-    /// The reading at the beginning: when every connection had a response, or at the start of the load.
+    /// What it had used when every connection had a response, or at the start of the load.
     begin: Reading,
-    /// The reading at the end: when the last response had arrived.
+    /// What the server had used (CPU time, context switches, threads) when the last response had arrived.
     end: Reading,
     /// Memory of the server under load, in bytes.
     memory_bytes: u64,

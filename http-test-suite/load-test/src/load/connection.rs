@@ -150,7 +150,8 @@ impl Connection {
         }
     }
 
-    /// Sends the unsent requests, until all are sent or the socket would block.
+    /// Sends the unsent requests, until all are sent or the socket would block. On a new connection that is kept alive, in a
+    /// closed loop, the latency of its requests counts from the first send, not from the connect.
     fn send(&mut self, context: &mut Context<'_>) -> Result<(), Fault> {
         let Some(socket) = &mut self.socket else { return Ok(()) };
         if self.unsent > 0 && !socket.connected && context.load.keep_alive && context.load.rate.is_none() {

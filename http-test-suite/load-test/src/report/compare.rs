@@ -20,7 +20,7 @@ const REFERENCE: &str = "nginx";
 /// The report on the changes from an earlier to a later results file, and whether nothing became worse.
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    /// The report: remarks, a table of the changes, new failures, and a summary.
+    /// The report: remarks, a table of each compared number before and after with a judgement, new failures, a summary.
     pub text: String,
     /// Whether nothing has become worse, and no cell fails that did not before.
     pub passes: bool,

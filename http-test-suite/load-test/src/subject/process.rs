@@ -194,7 +194,8 @@ fn address_in(line: &str) -> Option<SocketAddr> {
     words.map(|word| word.trim_matches(',')).find_map(|word| word.parse().ok())
 }
 
-/// Kills a program that did not become ready, and makes an error of its output.
+/// Kills a program that did not become ready. Returns an error with its name, `output` (what it printed so far) and its
+/// standard error.
 fn did_not_start(mut child: Child, command: &Command, mut output: String, mut stderr: File) -> io::Error {
     // The process may have ended already.
     let _ = child.kill();

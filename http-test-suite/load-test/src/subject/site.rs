@@ -4,7 +4,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// The target of the page, a file of [`PAGE_LEN`] bytes that every server has.
+/// The target that most workloads request: a file of [`PAGE_LEN`] bytes. Servers without files send a response of that
+/// length.
 pub const PAGE: &str = "/page.html";
 
 /// The length in bytes of the page, of each file in a directory, and of the responses of servers without files.
