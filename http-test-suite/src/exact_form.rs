@@ -49,7 +49,8 @@ fn once<'r>(response: &'r Response, name: &str) -> Result<&'r str, String> {
     }
 }
 
-/// Checks the version and the reason in the status line, and the white space in each header line.
+/// Checks that the version is HTTP/1.1, that the reason phrase is printable ASCII, and that each header line is
+/// `name: value` with one space, and no white space after the value.
 fn check_lines(response: &Response) -> Result<(), String> {
     let Response { version, status, reason, headers, head, .. } = response;
     let is_printable = |c: char| (' '..='~').contains(&c);

@@ -59,7 +59,7 @@ impl Options {
 ///
 /// # Errors
 ///
-/// If a probe cannot connect to its server.
+/// If [`Options::probe`] is set and a server accepts no connection at the start. Later, that fails the case.
 pub fn run(target: &Target, options: &Options) -> io::Result<Report> {
     let runner = Runner::new(target, options)?;
     let cases = cases::all().iter().flat_map(|section| section.cases.iter().map(move |case| (section, case)));

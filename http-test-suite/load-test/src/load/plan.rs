@@ -21,8 +21,8 @@ pub struct Load {
     /// enters TIME-WAIT.
     pub keep_alive: bool,
     /// The number of requests that a connection sends together (RFC 9112 §9.3.2); it sends the next batch when it has
-    /// received all responses. At least one; more only with keep-alive. A connection that closes early fails all
-    /// requests on it.
+    /// received all responses. At least one; more only with keep-alive. If a connection closes
+    /// early, its requests without a complete response fail.
     pub pipeline: usize,
     /// When the driver starts no more requests. It then waits for the requests in progress, no longer than the timeout.
     pub until: Until,

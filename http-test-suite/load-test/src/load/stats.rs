@@ -24,7 +24,7 @@ pub struct Stats {
     pub elapsed: Duration,
     /// The number of bytes received, in right and wrong responses.
     pub bytes_received: u64,
-    /// The number of failed requests for each fault.
+    /// The number of failed requests, and of connections that failed without a request, for each fault.
     pub errors: BTreeMap<Fault, u64>,
     /// The number of well-formed responses for each status code, expected or not.
     pub statuses: BTreeMap<u16, u64>,

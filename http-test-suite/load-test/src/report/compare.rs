@@ -159,12 +159,13 @@ fn remarks(before: &Results, after: &Results) -> Result<Vec<String>, String> {
     Ok([limits, remarks].concat())
 }
 
-/// Names the workloads, and of common workloads the cells, that `other` has and `of` has not.
-fn missing(of: &Results, other: &Results, what: &str) -> BTreeSet<String> {
-    let missing = other.cells.iter().filter(|cell| of.cell(cell.key()).is_none());
-    let name = |cell: &Cell| match of.of_workload(&cell.workload).next() {
-        Some(_) => format!("{what}: {cell}"),
-        None => format!("{what}: workload {}", cell.workload),
+/// A line, beginning with `remark`, for each workload that only `other` has, and for each cell that only `other` has of a
+/// workload in both.
+fn missing(here: &Results, other: &Results, remark: &str) -> BTreeSet<String> {
+    let missing = other.cells.iter().filter(|cell| here.cell(cell.key()).is_none());
+    let name = |cell: &Cell| match here.of_workload(&cell.workload).next() {
+        Some(_) => format!("{remark}: {cell}"),
+        None => format!("{remark}: workload {}", cell.workload),
     };
     missing.map(name).collect()
 }

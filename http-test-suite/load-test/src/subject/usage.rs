@@ -13,7 +13,7 @@ use std::time::Duration;
 use nix::time::ClockId;
 use nix::unistd::Pid;
 
-/// The process ids of a server: its first process and all descendants.
+/// The process ids of a server when this was made: its first process and all descendants of that time.
 #[derive(Clone, Debug)]
 pub struct ProcessTree {
     /// The process ids, beginning with the first process of the server.
