@@ -25,8 +25,11 @@ pub use codec::{
 pub use connection::{CloseReason, Connection, Misuse, Step};
 pub use handler::{
     cancellation::CancellationToken,
-    handler::{Handler, Job, Reply, Responder},
+    handler::Handler,
+    into_reply::{IntoReply, IntoResponse},
     middleware::{Middleware, Next, Stack},
+    reply::{Job, Reply},
+    responder::Responder,
     router::Router,
 };
 pub use message::{

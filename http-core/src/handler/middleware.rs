@@ -1,7 +1,7 @@
 //! Middleware: code that wraps a handler. It sees each request before the handler, each reply after it, and each
 //! rejection: a response that the library makes itself, in place of the handler's.
 
-use super::handler::{Handler, Reply};
+use super::{handler::Handler, reply::Reply};
 use crate::{
     message::{rejection::Rejected, request::Request, response::Response},
     types::{limits::Admit, panic::drop_caught},
@@ -169,9 +169,8 @@ mod tests {
                 Reply::Deferred(Box::new(drop)).recover(|_| std::panic::resume_unwind(Box::new("on purpose")))
             }
             "/recovered" => Reply::Deferred(Box::new(drop)).recover(|reason| Response::new(reason.status())),
-            "/panics" => {
-                Reply::offload(|| panic!("on purpose")).recover(|reason| Response::new(reason.status()))
-            }
+            "/panics" => Reply::offload(|| -> Response { panic!("on purpose") })
+                .recover(|reason| Response::new(reason.status())),
             _ => response().into(),
         }
     }

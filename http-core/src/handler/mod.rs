@@ -4,5 +4,8 @@
 pub mod cancellation;
 #[expect(clippy::module_inception, reason = "the file is named after the trait in it")]
 pub mod handler;
+pub mod into_reply;
 pub mod middleware;
+pub mod reply;
+pub mod responder;
 pub mod router;

@@ -1,6 +1,6 @@
 //! The router: chooses a handler by the path and the method of a request.
 
-use super::handler::{Handler, Reply};
+use super::{handler::Handler, reply::Reply};
 use crate::{
     message::{request::Request, response::Response},
     types::{limits::Admit, method::Method, panic::drop_caught, path, status::Status},

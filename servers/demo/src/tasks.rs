@@ -58,8 +58,8 @@ pub(crate) fn error_task(request: &Request<'_>) -> HandlerResult {
     let parameters = Parameters::parse(request, &["kind"])?;
     match parameters.get("kind") {
         None | Some("panic") => panic_on_purpose(),
-        Some("panic-offload") => Ok(Reply::offload(|| panic_on_purpose())),
-        Some("dropped") => Ok(Reply::Deferred(Box::new(drop))),
+        Some("panic-offload") => Ok(Reply::offload(|| -> Status { panic_on_purpose() })),
+        Some("dropped") => Ok(Reply::deferred(drop)),
         Some("fail") => Err(Problem::new(Status::INTERNAL_SERVER_ERROR, "this task fails on purpose")),
         Some(_) => Err(Problem::invalid("kind", "must be panic, panic-offload, dropped or fail")),
     }

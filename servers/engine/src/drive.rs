@@ -260,5 +260,9 @@ pub(crate) fn start_reply(reply: Reply, late: &mut LateReply, run: &mut impl Run
                 Some(Err(reason))
             }
         },
+        unknown => {
+            drop_caught(unknown);
+            Some(Err(Rejection::InvalidResponse))
+        }
     }
 }

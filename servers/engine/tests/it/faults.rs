@@ -91,8 +91,8 @@ pub fn panicking_reply(path: &str, events: &Sender<Event>) -> Option<Reply> {
     let ends = || Ok(Chunk::End);
     match path {
         "/panics" | "/rejected" => fail(),
-        "/panics-after" => Some(Reply::after(Duration::ZERO, || fail())),
-        "/panics-offload" => Some(Reply::offload(|| fail())),
+        "/panics-after" => Some(Reply::after(Duration::ZERO, || -> Response { fail() })),
+        "/panics-offload" => Some(Reply::offload(|| -> Response { fail() })),
         "/panics-deferred" => Some(Reply::Deferred(Box::new(|_| fail()))),
         "/bomb-sent" => Some(Response::text("sent").on_sent(|_| fail()).into()),
         "/bomb" => text(faulty(events, ends)),

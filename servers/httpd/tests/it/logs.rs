@@ -245,7 +245,7 @@ http_testing::both_engines! {
             "/after" => Reply::after(Duration::ZERO, || Response::text("after")),
             "/offload" => Reply::offload(|| Response::text("offload")),
             "/panic" => panic!("on purpose"),
-            _ => Reply::offload(|| panic!("on purpose")),
+            _ => Reply::offload(|| -> Response { panic!("on purpose") }),
         };
         let server = InProcessServer::start(engine, settings(), Stack::new(handler).wrap(layer));
         // A job that panics on the pool no longer has the request line.

@@ -1,0 +1,143 @@
+//! Conversions from what a handler returns to a response or a reply, so that handlers can return text, use `?`, and be
+//! written as closures.
+
+use super::reply::Reply;
+use crate::{message::response::Response, types::status::Status};
+use std::borrow::Cow;
+
+/// A value that becomes a response.
+///
+/// | type | response |
+/// |---|---|
+/// | [`Response`] | itself |
+/// | [`Status`] | the library's page for this status ([`Response::error`]) |
+/// | `&'static str`, `String`, `Cow<'static, str>` | 200 with plain text in UTF-8 |
+/// | `&'static [u8]`, `Vec<u8>` | 200 with the type `application/octet-stream` |
+/// | `()` | 204 |
+/// | `Option<T>` | that of `T`; 404 for `None` |
+/// | `Result<T, E>` | that of `T` or of `E`, so that `?` leaves a handler with an error response |
+///
+/// Implement it for the error type of an application, to choose the response to each error in one place:
+///
+/// ```
+/// use http_core::{IntoResponse, Request, Response, Status};
+///
+/// enum Failure {
+///     NoName,
+///     Storage(std::io::Error),
+/// }
+///
+/// impl From<std::io::Error> for Failure {
+///     fn from(error: std::io::Error) -> Failure {
+///         Failure::Storage(error)
+///     }
+/// }
+///
+/// impl IntoResponse for Failure {
+///     fn into_response(self) -> Response {
+///         match self {
+///             Failure::NoName => Response::text("no name").with_status(Status::BAD_REQUEST),
+///             Failure::Storage(_) => Response::error(Status::INTERNAL_SERVER_ERROR),
+///         }
+///     }
+/// }
+///
+/// fn save(request: &Request<'_>) -> Result<Status, Failure> {
+///     let name = request.header("Name").ok_or(Failure::NoName)?;
+///     std::fs::write("/tmp/name", name)?;
+///     Ok(Status::CREATED)
+/// }
+/// ```
+pub trait IntoResponse {
+    /// Returns the response.
+    fn into_response(self) -> Response;
+}
+
+/// A value that becomes a reply: a [`Reply`], or every value that becomes a response ([`IntoResponse`] has the table).
+///
+/// Every `Fn(&Request) -> R` with `R: IntoReply` is a [`Handler`](crate::Handler).
+pub trait IntoReply {
+    /// Returns the reply.
+    fn into_reply(self) -> Reply;
+}
+
+impl IntoReply for Reply {
+    #[inline]
+    fn into_reply(self) -> Reply {
+        self
+    }
+}
+
+impl IntoResponse for Response {
+    #[inline]
+    fn into_response(self) -> Response {
+        self
+    }
+}
+
+impl IntoResponse for Status {
+    fn into_response(self) -> Response {
+        Response::error(self)
+    }
+}
+
+impl IntoResponse for () {
+    fn into_response(self) -> Response {
+        Response::new(Status::NO_CONTENT)
+    }
+}
+
+/// Implements [`IntoResponse`] for types of text and of bytes with these constructors of [`Response`].
+macro_rules! bodies {
+    ($($constructor:ident: $($body:ty),+;)+) => {$($(
+        impl IntoResponse for $body {
+            fn into_response(self) -> Response {
+                Response::$constructor(self)
+            }
+        }
+    )+)+};
+}
+
+bodies! {
+    text: &'static str, String, Cow<'static, str>;
+    bytes: &'static [u8], Vec<u8>;
+}
+
+/// Implements [`IntoReply`] for types that become a response. An implementation for every `T: IntoResponse` would exclude
+/// the `Option` and the `Result` of a [`Reply`].
+macro_rules! immediate {
+    ($($response:ty),+ $(,)?) => {$(
+        impl IntoReply for $response {
+            #[inline]
+            fn into_reply(self) -> Reply {
+                Reply::Now(self.into_response())
+            }
+        }
+    )+};
+}
+
+immediate!(Response, Status, (), &'static str, String, Cow<'static, str>, &'static [u8], Vec<u8>);
+
+impl<T: IntoResponse> IntoResponse for Option<T> {
+    fn into_response(self) -> Response {
+        self.map_or_else(|| Status::NOT_FOUND.into_response(), T::into_response)
+    }
+}
+
+impl<T: IntoReply> IntoReply for Option<T> {
+    fn into_reply(self) -> Reply {
+        self.map_or_else(|| Status::NOT_FOUND.into_reply(), T::into_reply)
+    }
+}
+
+impl<T: IntoResponse, E: IntoResponse> IntoResponse for Result<T, E> {
+    fn into_response(self) -> Response {
+        self.map_or_else(E::into_response, T::into_response)
+    }
+}
+
+impl<T: IntoReply, E: IntoReply> IntoReply for Result<T, E> {
+    fn into_reply(self) -> Reply {
+        self.map_or_else(E::into_reply, T::into_reply)
+    }
+}

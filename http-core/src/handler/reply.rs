@@ -1,0 +1,135 @@
+//! What a handler returns: a response, or a way to get one later.
+
+use super::{cancellation::CancellationToken, into_reply::IntoResponse, responder::Responder};
+use crate::{
+    message::{rejection::Rejection, response::Response},
+    types::panic::catch_panic,
+};
+use std::time::Duration;
+
+/// A function that produces a response after the handler has returned. It may run on another thread. The token tells it
+/// whether the response is still wanted.
+pub type Job = Box<dyn FnOnce(&CancellationToken) -> Response + Send>;
+
+/// What a handler returns: a response, or a way to get one later.
+#[non_exhaustive]
+pub enum Reply {
+    /// The response.
+    Now(Response),
+    /// The engine runs the job when this time has passed. Until then, an event loop serves other connections. The job
+    /// must not block, because an event loop runs it on its own thread. If the client leaves before, the engine drops the
+    /// job. See [`Reply::after`].
+    After(Duration, Job),
+    /// The engine runs the job on a thread of a pool, where it may block or compute for long. If the client leaves or the
+    /// reply times out before the job has started, the engine drops the job; afterwards, the job's
+    /// [`CancellationToken`] says so. See [`Reply::offload`] and [`Reply::offload_with`].
+    Offload(Job),
+    /// The engine calls the function with a [`Responder`], which takes the response later, from any thread. The
+    /// function itself must not block: an event loop calls it on its own thread.
+    Deferred(Box<dyn FnOnce(Responder) + Send>),
+}
+
+impl Reply {
+    /// Creates a [`Reply::After`]: calls `respond` when the time `delay` has passed.
+    ///
+    /// ```
+    /// use http_core::{Reply, Response};
+    /// use std::time::Duration;
+    ///
+    /// let reply = Reply::after(Duration::from_secs(1), || Response::text("a second later"));
+    /// ```
+    pub fn after<R: IntoResponse>(delay: Duration, respond: impl FnOnce() -> R + Send + 'static) -> Reply {
+        Reply::After(delay, Box::new(|_| respond().into_response()))
+    }
+
+    /// Creates a [`Reply::Offload`]: calls `respond` where it may block or compute for long.
+    ///
+    /// ```
+    /// use http_core::{Reply, Response, Status};
+    ///
+    /// let reply = Reply::offload(|| match std::fs::read("report.txt") {
+    ///     Ok(report) => Response::text(report),
+    ///     Err(_) => Response::error(Status::NOT_FOUND),
+    /// });
+    /// ```
+    pub fn offload<R: IntoResponse>(respond: impl FnOnce() -> R + Send + 'static) -> Reply {
+        Reply::Offload(Box::new(|_| respond().into_response()))
+    }
+
+    /// Creates a [`Reply::Offload`]: calls `respond` where it may block or compute for long. The token tells `respond`
+    /// when it may return early; [`CancellationToken`] has an example.
+    pub fn offload_with<R: IntoResponse>(
+        respond: impl FnOnce(&CancellationToken) -> R + Send + 'static,
+    ) -> Reply {
+        Reply::Offload(Box::new(|token| respond(token).into_response()))
+    }
+
+    /// Creates a [`Reply::Deferred`]: calls `start` with the responder, which takes the response later.
+    ///
+    /// ```
+    /// use http_core::{Reply, Response};
+    ///
+    /// let reply = Reply::deferred(|responder| {
+    ///     std::thread::spawn(move || responder.respond(Response::text("from another thread")));
+    /// });
+    /// ```
+    pub fn deferred(start: impl FnOnce(Responder) + Send + 'static) -> Reply {
+        Reply::Deferred(Box::new(start))
+    }
+
+    /// Applies `change` to the response: at once if the reply is [`Reply::Now`], otherwise when the job or the
+    /// [`Responder`] has produced the response. If the job panics, the responder is dropped without a response, or the
+    /// reply times out, `change` is not called.
+    pub fn map(self, change: impl FnOnce(Response) -> Response + Send + 'static) -> Reply {
+        match self {
+            Reply::Now(response) => Reply::Now(change(response)),
+            Reply::After(wait, job) => Reply::After(wait, Box::new(move |token| change(job(token)))),
+            Reply::Offload(job) => Reply::Offload(Box::new(move |token| change(job(token)))),
+            Reply::Deferred(start) => {
+                Reply::Deferred(Box::new(move |responder| start(responder.map(change))))
+            }
+        }
+    }
+
+    /// Takes the response from `fallback` if the job of [`Reply::After`] or [`Reply::Offload`] panics, or the
+    /// [`Responder`] of [`Reply::Deferred`] is dropped without a response. Passes [`Rejection::HandlerPanicked`] to
+    /// `fallback` in both cases. Returns a [`Reply::Now`] unchanged.
+    ///
+    /// If the handler itself or the function in [`Reply::Deferred`] panics, or the reply times out, the response is
+    /// that of [`Handler::rejected`] instead.
+    pub fn recover(self, fallback: impl FnOnce(Rejection) -> Response + Send + 'static) -> Reply {
+        match self {
+            Reply::Now(response) => Reply::Now(response),
+            Reply::After(wait, job) => Reply::After(wait, recovering(job, fallback)),
+            Reply::Offload(job) => Reply::Offload(recovering(job, fallback)),
+            Reply::Deferred(start) => {
+                Reply::Deferred(Box::new(move |responder| start(responder.recover(fallback))))
+            }
+        }
+    }
+}
+
+/// Returns a job that runs `job`, and takes the response from `fallback` if `job` panics.
+fn recovering(job: Job, fallback: impl FnOnce(Rejection) -> Response + Send + 'static) -> Job {
+    Box::new(|token| {
+        catch_panic(|| job(token)).unwrap_or_else(|panicked| fallback(Rejection::from(panicked)))
+    })
+}
+
+impl From<Response> for Reply {
+    #[inline]
+    fn from(response: Response) -> Reply {
+        Reply::Now(response)
+    }
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Reply::Now(response) => f.debug_tuple("Now").field(response).finish(),
+            Reply::After(wait, _) => f.debug_tuple("After").field(wait).finish(),
+            Reply::Offload(_) => f.write_str("Offload"),
+            Reply::Deferred(_) => f.write_str("Deferred"),
+        }
+    }
+}

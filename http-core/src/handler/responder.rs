@@ -1,0 +1,76 @@
+//! The way to respond later: a responder takes the response of a deferred reply, once and from any thread.
+
+use super::cancellation::CancellationToken;
+use crate::{
+    message::{rejection::Rejection, response::Response},
+    types::panic::catch_panic,
+};
+
+/// Passes a response to the engine, or the reason why there is none.
+type Deliver = Box<dyn FnOnce(Result<Response, Rejection>) + Send>;
+
+/// Takes the response of a [`Reply::Deferred`], once and from any thread. If the responder is dropped without a
+/// response, the engine responds with 500.
+pub struct Responder {
+    /// The function to call with the response; `None` after the call.
+    deliver: Option<Deliver>,
+    token: CancellationToken,
+}
+
+impl Responder {
+    /// Creates a responder, for engines. It calls `deliver` once: with the response, or with
+    /// [`Rejection::HandlerPanicked`] if it is dropped without a response. The engine cancels a clone of `token` when it no
+    /// longer wants the response.
+    pub fn new(
+        token: CancellationToken,
+        deliver: impl FnOnce(Result<Response, Rejection>) + Send + 'static,
+    ) -> Responder {
+        Responder { deliver: Some(Box::new(deliver)), token }
+    }
+
+    /// Returns whether the response is no longer wanted: the client has left, the reply has timed out, or the server has
+    /// shut down. The application may then drop the responder. [`CancellationToken`] has the details.
+    pub fn is_closed(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// Passes the response to the engine. The engine drops the response if the connection has ended or the reply has
+    /// timed out.
+    pub fn respond(mut self, response: Response) {
+        if let Some(deliver) = self.deliver.take() {
+            deliver(Ok(response));
+        }
+    }
+
+    /// Returns a responder that applies `change` to its response, and passes the result to `self`. If the returned
+    /// responder is dropped without a response, `self` is dropped too, and `change` is not called.
+    pub(super) fn map(self, change: impl FnOnce(Response) -> Response + Send + 'static) -> Responder {
+        Responder::new(self.token.clone(), move |result| match result {
+            Ok(response) => self.respond(change(response)),
+            // Dropping `self` delivers the rejection.
+            Err(_) => drop(self),
+        })
+    }
+
+    /// Returns a responder that passes its response to `self`. If the returned responder is dropped without a response,
+    /// it passes the response of `fallback`.
+    pub(super) fn recover(self, fallback: impl FnOnce(Rejection) -> Response + Send + 'static) -> Responder {
+        Responder::new(self.token.clone(), move |result| self.respond(result.unwrap_or_else(fallback)))
+    }
+}
+
+/// Delivers [`Rejection::HandlerPanicked`] if no response was delivered.
+impl Drop for Responder {
+    fn drop(&mut self) {
+        if let Some(deliver) = self.deliver.take() {
+            // `deliver` may contain code of middleware. A panic in a destructor aborts the process if another one unwinds.
+            let _ = catch_panic(|| deliver(Err(Rejection::HandlerPanicked)));
+        }
+    }
+}
+
+impl std::fmt::Debug for Responder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Responder")
+    }
+}
