@@ -15,6 +15,16 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A function that a pool thread runs.
 pub(crate) type Task = Box<dyn FnOnce() + Send>;
 
+/// The two pools of an engine.
+#[derive(Clone, Debug)]
+pub(crate) struct Pools {
+    /// Runs what never waits for a client: the jobs of [`Reply::Offload`](http_core::Reply::Offload).
+    pub(crate) jobs: Pool,
+    /// Runs what may wait for its client for long, and so must not take a thread from the jobs of others. It has no queue.
+    #[allow(dead_code, reason = "its users follow")]
+    pub(crate) streaming: Pool,
+}
+
 /// A pool of threads. A thread starts when a task finds no thread waiting, and ends after ten seconds without a task. When
 /// the last clone of the pool is dropped, the threads run the tasks in the queue, and end.
 #[derive(Clone, Debug)]
@@ -40,6 +50,8 @@ struct Owner(Arc<PoolState>);
 /// What the pool and its threads share.
 #[derive(Debug)]
 struct PoolState {
+    /// How the names of the threads begin.
+    name: &'static str,
     queue: Mutex<TaskQueue>,
     /// Wakes a waiting thread when a task was queued, and all of them when the pool was dropped.
     changed: Condvar,
@@ -63,11 +75,16 @@ struct TaskQueue {
 }
 
 impl Pool {
-    /// A pool of at most `max_threads` threads (at least 1), which belong to `threads`, with a queue of at most `max_queued`
-    /// tasks.
-    pub(crate) fn new(max_threads: usize, max_queued: usize, threads: &Arc<Threads>) -> Pool {
+    /// A pool of at most `max_threads` threads (at least 1), which belong to `threads` and are named after `name`, with a
+    /// queue of at most `max_queued` tasks.
+    pub(crate) fn new(
+        name: &'static str,
+        max_threads: usize,
+        max_queued: usize,
+        threads: &Arc<Threads>,
+    ) -> Pool {
         let (queue, changed, threads) = (Mutex::default(), Condvar::new(), Arc::clone(threads));
-        let state = PoolState { queue, changed, max_threads: max_threads.max(1), max_queued, threads };
+        let state = PoolState { name, queue, changed, max_threads: max_threads.max(1), max_queued, threads };
         Pool { owner: Arc::new(Owner(Arc::new(state))) }
     }
 
@@ -145,7 +162,7 @@ impl PoolState {
     /// Starts a thread. Returns false if the system has none left.
     fn start_thread(self: &Arc<PoolState>, queue: &mut TaskQueue) -> bool {
         let state = Arc::clone(self);
-        let name = format!("pool-{}", queue.threads);
+        let name = format!("{}-{}", self.name, queue.threads);
         let run = move || {
             state.run_tasks();
             Ok(())
@@ -195,7 +212,7 @@ mod tests {
 
     fn new_pool(max_threads: usize, max_queued: usize) -> Pool {
         let shutdown = Arc::new(Shutdown::new().expect("a descriptor"));
-        Pool::new(max_threads, max_queued, &Threads::new(256 * 1024, &shutdown))
+        Pool::new("pool", max_threads, max_queued, &Threads::new(256 * 1024, &shutdown))
     }
 
     /// Submits a task that reports its start, and then waits for the returned sender.

@@ -66,6 +66,9 @@ pub struct Settings {
     /// Maximum number of [`Reply::Offload`](http_core::Reply::Offload) jobs that wait for a free thread of the pool. If
     /// the queue is full, the request gets 503. The blocking engine has no such queue. 0 to 1,048,576.
     pub pool_queue: usize,
+    /// Number of threads that run what waits for a client: what streams content and bodies, for
+    /// all workers together, 1 to 1,024. If none is free, the request gets 503. A thread starts when it is first needed.
+    pub streaming_threads: usize,
     /// Maximum number of bytes that the requests of all connections hold in memory together, beyond the first 16 KiB of
     /// each. A request that needs more gets 503. Each process has a limit of its own.
     pub max_buffered_bytes: usize,
@@ -94,6 +97,7 @@ impl Default for Settings {
             // One slow job must not delay all others, even on a single core.
             pool_threads: cores.max(4),
             pool_queue: 1024,
+            streaming_threads: 64,
             max_buffered_bytes: 256 * 1024 * 1024,
             // The default of the standard library, so that a handler behaves the same in a test and on either engine.
             stack_size: 2 * 1024 * 1024,
@@ -118,6 +122,7 @@ impl Settings {
             ("descriptors_per_connection", self.descriptors_per_connection, 1..=16),
             ("pool_threads", self.pool_threads, 1..=1024),
             ("pool_queue", self.pool_queue, 0..=1024 * 1024),
+            ("streaming_threads", self.streaming_threads, 1..=1024),
             ("stack_size", self.stack_size, MIN_STACK_SIZE..=1024 * 1024 * 1024),
         ] {
             if !accepted.contains(&value) {
@@ -201,6 +206,7 @@ mod tests {
         });
         check_range("pool_threads", 1, 1024, |settings, value| settings.pool_threads = value);
         check_range("pool_queue", 0, 1024 * 1024, |settings, value| settings.pool_queue = value);
+        check_range("streaming_threads", 1, 1024, |settings, value| settings.streaming_threads = value);
         check_range("stack_size", 128 * 1024, 1024 * 1024 * 1024, |settings, value| {
             settings.stack_size = value;
         });

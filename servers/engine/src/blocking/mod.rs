@@ -17,7 +17,7 @@ use crate::{
     admission::{Admission, Permit, SHORTAGE_EVICTIONS},
     handlers::Handlers,
     listener::Accepted,
-    pool::Pool,
+    pool::{Pool, Pools},
     settings::Settings,
     shutdown::Shutdown,
     threads::Threads,
@@ -68,8 +68,8 @@ struct Shared {
     serving: AtomicUsize,
     /// The configured number of threads that always wait for connections ([`Settings::workers`]).
     workers: usize,
-    /// The threads that run the jobs of [`Reply::Offload`](http_core::Reply::Offload).
-    pool: Pool,
+    /// The threads for what a connection's own thread must not do.
+    pools: Pools,
     admission: Admission,
     handlers: Arc<Handlers>,
     /// The value of the `Server` header.
@@ -100,7 +100,10 @@ pub(crate) fn start(
         waiting: AtomicUsize::new(0),
         serving: AtomicUsize::new(0),
         workers: settings.workers,
-        pool: Pool::new(admission.max_connections().saturating_add(ABANDONED_JOBS), 0, threads),
+        pools: Pools {
+            jobs: Pool::new("pool", admission.max_connections().saturating_add(ABANDONED_JOBS), 0, threads),
+            streaming: Pool::new("streaming", settings.streaming_threads, 0, threads),
+        },
         admission,
         handlers: Arc::clone(handlers),
         server: settings.server.clone(),
@@ -189,7 +192,7 @@ impl Shared {
             let session = Session {
                 open: &entry.connection,
                 conn: self.admission.connection(accepted.client_addr, false, clock.now()),
-                pool: &self.pool,
+                pools: &self.pools,
                 handler: &mut handler,
                 clock: &mut clock,
                 shutdown: &self.shutdown,

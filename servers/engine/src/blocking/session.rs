@@ -12,7 +12,7 @@ use crate::{
     drive::{Action, Driver, Outcome, RunReply, report_file, start_reply},
     handlers::WorkerHandler,
     late::{LateReply, WaitsFor},
-    pool::{Pool, PoolFull},
+    pool::{PoolFull, Pools},
     shutdown::Shutdown,
     transport::{Readiness, Received, Transmitted},
 };
@@ -59,8 +59,8 @@ pub(super) struct Session<'t> {
     pub(super) open: &'t OpenConnection,
     /// The protocol state.
     pub(super) conn: Connection,
-    /// The threads that run the jobs of [`Reply::Offload`].
-    pub(super) pool: &'t Pool,
+    /// The threads for what this thread must not do, because it watches the client.
+    pub(super) pools: &'t Pools,
     pub(super) handler: &'t mut WorkerHandler,
     pub(super) clock: &'t mut Clock,
     pub(super) shutdown: &'t Shutdown,
@@ -275,7 +275,7 @@ impl Session<'_> {
     fn run_reply(&mut self, buffers: &mut Buffers, reply: CatchDrop<Reply>, mut late: LateReply) -> bool {
         let Some(reply) = reply.into_inner() else { return false };
         let mut run = ThreadReply {
-            pool: self.pool,
+            pools: self.pools,
             event: &self.event,
             now: self.clock.now(),
             job: None,
@@ -333,7 +333,7 @@ impl Session<'_> {
 
 /// Starts one reply for the thread of its connection, which then waits for the outcome.
 struct ThreadReply<'t> {
-    pool: &'t Pool,
+    pools: &'t Pools,
     event: &'t ConnectionEvent,
     now: Instant,
     /// The job of a [`Reply::After`].
@@ -374,7 +374,7 @@ impl RunReply for ThreadReply<'_> {
         };
         let token = late.token.clone();
         let task = Box::new(move || sender.send(catch_panic(|| job(&token)).map_err(Rejection::from)));
-        let task = self.pool.submit(task).map_err(|PoolFull| Rejection::Overloaded)?;
+        let task = self.pools.jobs.submit(task).map_err(|PoolFull| Rejection::Overloaded)?;
         late.waits_for = WaitsFor::Task(task);
         Ok(())
     }

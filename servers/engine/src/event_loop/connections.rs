@@ -14,7 +14,7 @@ use crate::{
     admission::Permit,
     drive::{Action, Driver, Outcome, RunReply, report_file, start_reply},
     late::{LateReply, WaitsFor},
-    pool::{Pool, PoolFull},
+    pool::{PoolFull, Pools},
     transport::{Received, Transmitted, Transport},
 };
 use http_core::{Buffers, Clock, Connection, Handler, Job, Rejection, Reply, Responder, catch_panic};
@@ -174,8 +174,8 @@ pub(super) struct Turn<'w> {
     pub(super) buffers: &'w mut Buffers,
     pub(super) handler: &'w dyn Handler,
     pub(super) clock: &'w Clock,
-    /// The threads that run [`Reply::Offload`] jobs.
-    pub(super) pool: &'w Pool,
+    /// The threads for what would block the event loop.
+    pub(super) pools: &'w Pools,
     pub(super) timers: &'w mut Timers<Key>,
     /// The connection's key, and where other threads send completions for it.
     pub(super) waker: ConnectionWaker<'w, Key>,
@@ -303,7 +303,7 @@ impl RunReply for Turn<'_> {
     fn offload(&mut self, job: Job, late: &mut LateReply) -> Result<(), Rejection> {
         let (sender, key, token) = (self.waker.completions.sender(), self.waker.key, late.token.clone());
         let task = Box::new(move || sender.send(key, catch_panic(|| job(&token)).map_err(Rejection::from)));
-        let task = self.pool.submit(task).map_err(|PoolFull| Rejection::Overloaded)?;
+        let task = self.pools.jobs.submit(task).map_err(|PoolFull| Rejection::Overloaded)?;
         late.waits_for = WaitsFor::Task(task);
         Ok(())
     }
@@ -425,7 +425,7 @@ impl Connections {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{event_loop::completions::Completions, shutdown::Shutdown, threads::Threads};
+    use crate::{event_loop::completions::Completions, pool::Pool, shutdown::Shutdown, threads::Threads};
     use http_core::{Request, Response, Step};
     use http_testing::client::wait_for;
     use std::{
@@ -483,12 +483,13 @@ mod tests {
         let mut connection = ClientConnection::new(Transport::new(server.into(), false), conn, None);
         let threads = Threads::new(256 * 1024, &Arc::new(Shutdown::new().expect("a descriptor")));
         let completions = Completions::new(&poll, Token(0)).expect("a descriptor");
+        let pool = Pool::new("pool", 1, 1, &threads);
         let mut turn = Turn {
             client: &mut connection,
             buffers: &mut Buffers::default(),
             handler: &|_: &Request<'_>| Response::text("here"),
             clock: &clock,
-            pool: &Pool::new(1, 1, &threads),
+            pools: &Pools { jobs: pool.clone(), streaming: pool },
             timers: &mut Timers::new(clock.now()),
             waker: ConnectionWaker { key: Key { index: 0, generation: 0 }, completions: &completions },
         };

@@ -1,6 +1,6 @@
 //! The event loop engine: each worker is a thread that waits for all of its connections in one epoll.
 //!
-//! Workers share the thread pool for offloaded jobs and the connection limits, and at the connection limit pass new
+//! Workers share the thread pools and the connection limits, and at the connection limit pass new
 //! connections to each other ([`transfers`]). Each has its own connections, buffers and timers. With
 //! [`Sharing::PerWorker`] each has its own listening sockets; with [`Sharing::Shared`] each has duplicates of the server's,
 //! and several may have the same one.
@@ -16,7 +16,7 @@ use crate::{
     admission::Admission,
     handlers::Handlers,
     listener::{self, Sharing},
-    pool::Pool,
+    pool::{Pool, Pools},
     settings::Settings,
     shutdown::Shutdown,
     threads::Threads,
@@ -45,14 +45,17 @@ pub(crate) fn start(
     threads: &Arc<Threads>,
 ) -> io::Result<()> {
     let workers = settings.workers;
-    let pool = Pool::new(settings.pool_threads, settings.pool_queue, threads);
+    let pools = Pools {
+        jobs: Pool::new("pool", settings.pool_threads, settings.pool_queue, threads),
+        streaming: Pool::new("streaming", settings.streaming_threads, 0, threads),
+    };
     let sets = match sharing {
         Sharing::PerWorker => listener::bind_per_worker(listeners, workers)?,
         Sharing::Shared => listener::distribute(listeners, workers)?,
     };
     for (number, (listeners, transfers)) in sets.into_iter().zip(Transfers::ring(workers)?).enumerate() {
-        let (handler, admission, pool) = (handlers.of_worker(number), admission.for_worker(), pool.clone());
-        let worker = Worker::new(listeners, transfers, settings, handler, admission, pool, shutdown)?;
+        let (handler, admission, pools) = (handlers.of_worker(number), admission.for_worker(), pools.clone());
+        let worker = Worker::new(listeners, transfers, settings, handler, admission, pools, shutdown)?;
         threads.spawn(&format!("loop-{number}"), move || worker.run())?;
     }
     Ok(())

@@ -15,7 +15,7 @@ use crate::{
     drive::{Action, Outcome},
     handlers::WorkerHandler,
     listener::Accepted,
-    pool::Pool,
+    pool::Pools,
     settings::Settings,
     shutdown::Shutdown,
     transport::Transport,
@@ -69,7 +69,7 @@ enum Wakeup {
 pub(super) struct Worker {
     handler: WorkerHandler,
     admission: Admission,
-    pool: Pool,
+    pools: Pools,
     shutdown: Arc<Shutdown>,
     poll: Poll,
     listeners: Listeners,
@@ -104,7 +104,7 @@ impl Worker {
         settings: &Settings,
         handler: WorkerHandler,
         admission: Admission,
-        pool: Pool,
+        pools: Pools,
         shutdown: &Arc<Shutdown>,
     ) -> io::Result<Worker> {
         let poll = Poll::new()?;
@@ -118,7 +118,7 @@ impl Worker {
             buffers: admission.buffer_pool(FREE_BUFFERS),
             listeners: Listeners::new(&poll, listeners, FIRST_LISTENER, admission.reserve())?,
             admission,
-            pool,
+            pools,
             shutdown: Arc::clone(shutdown),
             connections: Connections::default(),
             clock: Clock::new(&settings.server, now, SystemTime::now()),
@@ -335,7 +335,7 @@ impl Worker {
             buffers: &mut buffers,
             handler: self.handler.get(),
             clock: &self.clock,
-            pool: &self.pool,
+            pools: &self.pools,
             timers: &mut self.timers,
             waker: ConnectionWaker { key, completions: &self.completions },
         };
