@@ -24,7 +24,6 @@ pub use codec::{
 };
 pub use connection::{CloseReason, Connection, Misuse, Step};
 pub use handler::{
-    cancellation::CancellationToken,
     handler::Handler,
     into_reply::{IntoReply, IntoResponse},
     middleware::{Middleware, Next, Stack},
@@ -34,16 +33,17 @@ pub use handler::{
 };
 pub use message::{
     body::Body,
-    headers::{Headers, SharedHeaders},
     rejection::{Rejected, Rejection},
     request::Request,
     response::Response,
 };
 pub use semantics::{conditional, form, media_type::MediaType, multipart, negotiate, range};
 pub use types::{
+    cancellation::CancellationToken,
     chars,
     clock::{Clock, deadline_after},
     error::{HeaderError, ParseError, io_cause},
+    headers::{Headers, SharedHeaders},
     limits::{Admit, Config, ConfigError, Limits, Timeouts},
     method::{Method, Schemes, Version},
     panic::{CatchDrop, Panicked, catch_panic, drop_caught},

@@ -6,8 +6,7 @@ use crate::{
         framing::BodyFraming,
         head::{HeadIndex, ParseStatus},
     },
-    message::headers::Headers,
-    types::{chars, error::ParseError, limits::Limits, method::Version},
+    types::{chars, error::ParseError, headers::Headers, limits::Limits, method::Version},
 };
 
 /// The head of one response while it arrives.

@@ -4,10 +4,7 @@
 //! for responses.
 
 use super::error::RequestError;
-use crate::{
-    message::headers::Headers,
-    types::{chars, error::HeaderError, grammar, method::Method},
-};
+use crate::types::{chars, error::HeaderError, grammar, headers::Headers, method::Method};
 
 /// The names of the headers that [`ClientRequest::with_header`] rejects, in addition to those that [`Headers`] rejects.
 /// The library sends Host itself. It never sends TE, which would allow transfer codings that the

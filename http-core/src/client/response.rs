@@ -3,8 +3,8 @@
 use super::{error::ResponseError, head::ReceivingHead};
 use crate::{
     codec::{body::BodyDecoder, chunked::DecodeStatus, framing::BodyLength, head::ParseStatus},
-    message::headers::Headers,
     types::{
+        headers::Headers,
         limits::Limits,
         method::{Method, Version},
     },

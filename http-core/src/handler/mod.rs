@@ -1,7 +1,6 @@
 //! The code that replies to requests: handlers, middleware around them, and a router. It must not depend on
 //! connections.
 
-pub mod cancellation;
 #[expect(clippy::module_inception, reason = "the file is named after the trait in it")]
 pub mod handler;
 pub mod into_reply;

@@ -1,9 +1,9 @@
 //! What a handler returns: a response, or a way to get one later.
 
-use super::{cancellation::CancellationToken, into_reply::IntoResponse, responder::Responder};
+use super::{into_reply::IntoResponse, responder::Responder};
 use crate::{
     message::{rejection::Rejection, response::Response},
-    types::panic::catch_panic,
+    types::{cancellation::CancellationToken, panic::catch_panic},
 };
 use std::time::Duration;
 

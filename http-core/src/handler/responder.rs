@@ -1,9 +1,8 @@
 //! The way to respond later: a responder takes the response of a deferred reply, once and from any thread.
 
-use super::cancellation::CancellationToken;
 use crate::{
     message::{rejection::Rejection, response::Response},
-    types::panic::catch_panic,
+    types::{cancellation::CancellationToken, panic::catch_panic},
 };
 
 /// Passes a response to the engine, or the reason why there is none.

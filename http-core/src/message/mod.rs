@@ -1,7 +1,6 @@
 //! The messages that an application reads and writes: requests that are valid, and responses that cannot be malformed.
 
 pub mod body;
-pub mod headers;
 pub mod rejection;
 pub mod request;
 pub mod response;

@@ -1,10 +1,6 @@
 //! A response: status, headers and body. The connection adds the headers that delimit the body.
 
-use super::{
-    body::Body,
-    headers::{Headers, SharedHeaders},
-    stated::Statements,
-};
+use super::{body::Body, stated::Statements};
 use crate::{
     buffer::{
         segment::{OnSent, Segment, Sent},
@@ -18,6 +14,7 @@ use crate::{
         clock::Clock,
         error::{HeaderError, Misuse},
         grammar,
+        headers::{Headers, SharedHeaders},
         method::Method,
         panic::{CatchDrop, catch_panic, drop_caught},
         status::Status,

@@ -3,14 +3,15 @@
 //! It never changes how the message is delimited or whether the connection stays open, except that `Connection: close`
 //! closes it.
 
-use super::headers::Headers;
 use crate::{
     codec::encode::{self, ResponseHead},
     types::{
         chars,
         clock::Clock,
         error::{HeaderError, Misuse},
-        grammar, http_date,
+        grammar,
+        headers::Headers,
+        http_date,
     },
 };
 

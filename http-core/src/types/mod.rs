@@ -1,9 +1,11 @@
 //! Types and grammar that every other module uses. Imports no other module of this crate.
 
+pub mod cancellation;
 pub mod chars;
 pub mod clock;
 pub mod error;
 pub mod grammar;
+pub mod headers;
 pub mod http_date;
 pub mod limits;
 pub mod method;

@@ -1,6 +1,6 @@
 //! Header lines of a message to send: checked when they are added, and stored as the text that is sent.
 
-use crate::types::{chars, error::HeaderError};
+use super::{chars, error::HeaderError};
 use std::{borrow::Cow, sync::Arc};
 
 /// The names of headers that cannot be added, because the library sets or forbids them. They delimit the message, control
