@@ -11,6 +11,7 @@
 //! | [`admit`] | content is buffered up to a limit, or dropped after the response |
 //! | [`extremes`] | no limit and no timeout makes a connection panic or hang |
 //! | [`memory`] | an idle connection holds no memory, and all together no more than their budget |
+//! | [`handlers`] | `TestRequest`: every kind of reply and of body, and what goes wrong with them |
 //! | [`responses`] | what a handler says in a response, and what is sent |
 //! | [`deadlines`] | every wait ends after its timeout, on a clock that the test controls |
 //!
@@ -29,6 +30,7 @@ mod deadlines;
 mod drive;
 mod exchange;
 mod extremes;
+mod handlers;
 mod memory;
 mod received;
 mod responses;

@@ -1,4 +1,4 @@
-//! Helpers for tests of handlers, which need no socket and no engine.
+//! A complete request in memory, received and checked as a connection does it.
 
 use crate::{
     buffer::recv_buf::RecvBuf,

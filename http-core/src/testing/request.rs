@@ -1,0 +1,200 @@
+//! A request that a test passes to a handler.
+
+use super::{
+    exchange::Exchange,
+    response::{TestResponse, write_content, write_lines},
+};
+use crate::{handler::handler::Handler, types::limits::Config};
+use std::{fmt, net::SocketAddr, time::Duration};
+
+/// The longest wait for another thread: for a responder, or for more of a stream.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A request for the test of a handler. [`run`](TestRequest::run) passes it to the handler as an engine does, and returns
+/// the response that the client would receive.
+///
+/// ```
+/// use http_core::{Request, Response, Status, testing::TestRequest};
+///
+/// fn greet(request: &Request<'_>) -> Result<String, Status> {
+///     let name = str::from_utf8(request.body()).map_err(|_| Status::BAD_REQUEST)?;
+///     Ok(format!("Hello {name}"))
+/// }
+///
+/// let response = TestRequest::post("/greet").header("Accept", "text/plain").body("you").run(&greet);
+/// assert_eq!((response.status(), response.text()), (Status::OK, "Hello you"));
+/// assert_eq!(response.header("Content-Type"), Some(&b"text/plain; charset=utf-8"[..]));
+///
+/// assert_eq!(TestRequest::post("/greet").body(b"\xff").run(&greet).status(), Status::BAD_REQUEST);
+/// // The library rejects this request: the handler does not see it.
+/// assert_eq!(TestRequest::get("/../secret").run(&greet).status(), Status::FORBIDDEN);
+/// ```
+#[derive(Clone)]
+#[must_use = "a request does nothing until `run` passes it to a handler"]
+pub struct TestRequest {
+    method: String,
+    target: String,
+    version: &'static str,
+    headers: Vec<(String, Vec<u8>)>,
+    content: Content,
+    pub(super) client_addr: Option<SocketAddr>,
+    pub(super) config: Config,
+    pub(super) timeout: Duration,
+}
+
+/// The content of a request.
+#[derive(Clone)]
+enum Content {
+    /// No content: the request has no header that announces any.
+    None,
+    /// All of it, announced by Content-Length.
+    Whole(Vec<u8>),
+    /// Chunks, which arrive one by one.
+    Chunks(Vec<Vec<u8>>),
+}
+
+impl TestRequest {
+    /// Creates a request with this method and target, in HTTP/1.1 and for the host `example.org`.
+    pub fn new(method: &str, target: &str) -> TestRequest {
+        TestRequest {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            version: "HTTP/1.1",
+            headers: Vec::new(),
+            content: Content::None,
+            client_addr: None,
+            config: Config::default(),
+            timeout: DEFAULT_TIMEOUT,
+        }
+    }
+
+    /// Creates a GET request for this target.
+    pub fn get(target: &str) -> TestRequest {
+        TestRequest::new("GET", target)
+    }
+
+    /// Creates a HEAD request for this target.
+    pub fn head(target: &str) -> TestRequest {
+        TestRequest::new("HEAD", target)
+    }
+
+    /// Creates a POST request for this target.
+    pub fn post(target: &str) -> TestRequest {
+        TestRequest::new("POST", target)
+    }
+
+    /// Creates a PUT request for this target.
+    pub fn put(target: &str) -> TestRequest {
+        TestRequest::new("PUT", target)
+    }
+
+    /// Creates a DELETE request for this target.
+    pub fn delete(target: &str) -> TestRequest {
+        TestRequest::new("DELETE", target)
+    }
+
+    /// Adds a header. Neither name nor value are checked, so that a test can send what the library rejects.
+    ///
+    /// The library's own `Host`, `Content-Length` or `Transfer-Encoding` is left out if the test adds one.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> TestRequest {
+        self.headers.push((name.to_owned(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// Sets the content. `Content-Length` announces it.
+    pub fn body(self, content: impl Into<Vec<u8>>) -> TestRequest {
+        TestRequest { content: Content::Whole(content.into()), ..self }
+    }
+
+    /// Sets the content, which is sent in the chunked coding. The server receives one chunk at a time. Empty chunks are
+    /// left out, because an empty chunk is the last one.
+    pub fn chunks<C: Into<Vec<u8>>>(self, chunks: impl IntoIterator<Item = C>) -> TestRequest {
+        let chunks = chunks.into_iter().map(C::into).filter(|chunk| !chunk.is_empty());
+        TestRequest { content: Content::Chunks(chunks.collect()), ..self }
+    }
+
+    /// Makes this a request in HTTP/1.0, without a `Host` header.
+    pub fn http10(self) -> TestRequest {
+        TestRequest { version: "HTTP/1.0", ..self }
+    }
+
+    /// Sets the client's address, which is unknown otherwise.
+    pub fn client_addr(self, client_addr: SocketAddr) -> TestRequest {
+        TestRequest { client_addr: Some(client_addr), ..self }
+    }
+
+    /// Sets the limits of the server and the schemes that it serves. Its timeouts do not apply, except that a request
+    /// that remains incomplete is rejected at once with 408.
+    pub fn config(self, config: Config) -> TestRequest {
+        TestRequest { config, ..self }
+    }
+
+    /// Sets the longest wait for another thread; 10 seconds by default. It bounds each wait for a
+    /// [`Responder`](crate::Responder), after which the response is the 503 of
+    /// [`Timeouts::reply`](crate::Timeouts::reply), and each wait for more of a stream, which is then incomplete.
+    pub fn timeout(self, timeout: Duration) -> TestRequest {
+        TestRequest { timeout, ..self }
+    }
+
+    /// Passes the request to the handler, and returns the response that the client would receive.
+    ///
+    /// The request is written to bytes, and received by a [`Connection`](crate::Connection): what the library rejects does
+    /// not reach the handler, and the response comes from [`Handler::rejected`]. Every kind of reply is resolved:
+    ///
+    /// * `Reply::Now`: the response.
+    /// * `Reply::After`: the job runs at once.
+    /// * `Reply::Offload`: the job runs on the thread of the test.
+    /// * `Reply::Deferred`: the test waits for the responder.
+    ///
+    /// Files are read, and streams are asked until they end. If the handler panics, the response is 500.
+    ///
+    /// # Panics
+    ///
+    /// If the server would close the connection without a response.
+    pub fn run(&self, handler: &(impl Handler + ?Sized)) -> TestResponse {
+        Exchange::new(self, handler).run()
+    }
+
+    /// Returns the bytes of the request in the pieces in which the server receives them: the head, then the content.
+    pub(super) fn pieces(&self) -> Vec<Vec<u8>> {
+        let mut head = format!("{} {} {}\r\n", self.method, self.target, self.version).into_bytes();
+        let mut add = |name: &str, value: &[u8]| {
+            head.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+        };
+        let has = |name: &str| self.headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+        if self.version == "HTTP/1.1" && !has("Host") {
+            add("Host", b"example.org");
+        }
+        let is_framed = has("Content-Length") || has("Transfer-Encoding");
+        match &self.content {
+            Content::Whole(content) if !is_framed => {
+                add("Content-Length", content.len().to_string().as_bytes());
+            }
+            Content::Chunks(_) if !is_framed => add("Transfer-Encoding", b"chunked"),
+            _ => {}
+        }
+        self.headers.iter().for_each(|(name, value)| add(name, value));
+        head.extend(b"\r\n");
+        let mut pieces = vec![head];
+        match &self.content {
+            Content::None => {}
+            Content::Whole(content) => pieces.push(content.clone()),
+            Content::Chunks(chunks) => {
+                let coded =
+                    |chunk: &Vec<u8>| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat();
+                pieces.extend(chunks.iter().map(coded));
+                pieces.push(b"0\r\n\r\n".to_vec());
+            }
+        }
+        pieces
+    }
+}
+
+impl fmt::Debug for TestRequest {
+    /// Writes the request as it is sent.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pieces = self.pieces();
+        write_lines(f, pieces.first().map(Vec::as_slice).unwrap_or_default())?;
+        write_content(f, &pieces.get(1..).unwrap_or_default().concat())
+    }
+}

@@ -1,0 +1,220 @@
+//! `TestRequest` passes requests to a handler as an engine does, whatever the handler replies.
+
+use http_core::{
+    Admit, Body, Chunk, ChunkSource, Config, FileSlice, Handler, Limits, Rejected, Rejection, Reply, Request,
+    Responder, Response, Status, testing::TestRequest,
+};
+use std::{
+    fs::File,
+    io,
+    panic::resume_unwind,
+    sync::{Arc, Mutex},
+    task::Waker,
+    thread,
+    time::Duration,
+};
+
+/// A handler with a path for every kind of reply and of body.
+struct Kinds;
+
+impl Handler for Kinds {
+    fn admit(&self, head: &Request<'_>) -> Admit {
+        match head.path() {
+            "/at-head" => Admit::AtHead,
+            "/admit-panics" => resume_unwind(Box::new("on purpose")),
+            _ => Admit::Buffer,
+        }
+    }
+
+    fn handle(&self, request: &Request<'_>) -> Reply {
+        let text = |text: &'static str| Response::text(text);
+        let stream = |script: &'static str| {
+            let source = Script { results: script.split(' '), waker: None };
+            Response::new(Status::OK).with_body(Body::Stream(Box::new(source))).into()
+        };
+        match request.path() {
+            "/echo" | "/at-head" => Response::text(request.body().to_vec()).into(),
+            "/client" => Response::text(format!("{:?}", request.client_addr())).into(),
+            "/after" => Reply::after(Duration::from_secs(3_600), move || text("after")),
+            "/offload" => {
+                Reply::offload_with(move |token| text(if token.is_cancelled() { "?" } else { "offload" }))
+            }
+            "/deferred" => Reply::deferred(move |responder| responder.respond(text("deferred"))),
+            "/thread" => Reply::deferred(move |responder| {
+                thread::spawn(move || responder.respond(text("thread")));
+            }),
+            "/dropped" => Reply::deferred(drop),
+            "/kept" => Reply::deferred(|responder| KEPT.lock().expect("no panic").push(responder)),
+            "/panics" => resume_unwind(Box::new("on purpose")),
+            "/offload-panics" => Reply::offload(|| -> Response { resume_unwind(Box::new("on purpose")) }),
+            "/deferred-panics" => Reply::deferred(|_| resume_unwind(Box::new("on purpose"))),
+            "/interim" => Response::new(Status::new(103)).into(),
+            "/file" => file(1, 7),
+            "/short-file" => file(0, 1 << 30),
+            "/parts" => Response::text(Body::Parts(vec!["one ".into(), "two".into()])).into(),
+            "/stream" => stream("one two three."),
+            "/pending" => stream("one? two? ."),
+            "/silent" => stream("one? #"),
+            "/deaf" => stream("one? -"),
+            "/broken" => stream("one !"),
+            "/stream-panics" => stream("one panic"),
+            _ => Response::error(Status::NOT_FOUND).into(),
+        }
+    }
+
+    fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
+        if rejected.reason == Rejection::TargetNotEncoded {
+            resume_unwind(Box::new("on purpose"));
+        }
+        response.with_header("Rejected", rejected.reason.to_string())
+    }
+}
+
+/// Responders that are never dropped while the tests run.
+static KEPT: Mutex<Vec<Responder>> = Mutex::new(Vec::new());
+
+/// Returns a response with a part of this crate's manifest, which begins with `[package]`.
+fn file(offset: u64, len: u64) -> Reply {
+    let file =
+        Arc::new(File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).expect("the manifest"));
+    Response::new(Status::OK).with_body(FileSlice { file, offset, len }).into()
+}
+
+/// A source whose calls return one word after the other. A word that ends with `?` is followed by a wait, one that ends with
+/// `.` is the last one. `#` keeps the waker and never calls it, `-` drops it; `!` is an error.
+struct Script {
+    results: std::str::Split<'static, char>,
+    waker: Option<Waker>,
+}
+
+impl ChunkSource for Script {
+    fn start(&mut self, waker: Waker) {
+        self.waker = Some(waker);
+    }
+
+    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
+        let word = self.results.next().unwrap_or("#");
+        match word {
+            "!" => return Err(io::Error::other("the disk is on fire")),
+            "panic" => resume_unwind(Box::new("on purpose")),
+            "#" => return Ok(Chunk::Pending),
+            "-" => {
+                self.waker = None;
+                return Ok(Chunk::Pending);
+            }
+            _ => chunk.extend_from_slice(word.trim_end_matches(['.', '?']).as_bytes()),
+        }
+        if word.ends_with('?') {
+            let waker = self.waker.clone().expect("a waker");
+            thread::spawn(move || waker.wake());
+            return Ok(Chunk::Pending);
+        }
+        Ok(if word.ends_with('.') { Chunk::End } else { Chunk::Data })
+    }
+}
+
+/// Passes a request to [`Kinds`]. Expects the status, then either the body, or why it is incomplete in brackets, or why the
+/// request was rejected in braces.
+fn check(request: &TestRequest, expected: &str) {
+    let response = request.run(&Kinds);
+    let text = match (response.header("Rejected"), response.error()) {
+        (Some(_), _) if response.misuse().is_some() => format!("{{{:?}}}", response.misuse()),
+        (Some(reason), _) => format!("{{{}}}", reason.escape_ascii()),
+        (None, Some(error)) => format!("{}[{error}]", response.text()),
+        (None, None) => response.text().to_owned(),
+    };
+    assert_eq!(format!("{} {text}", response.status().code()), expected, "{request:?}");
+}
+
+#[test]
+fn resolves_every_kind_of_reply() {
+    for (path, expected) in [
+        ("/echo", "200 "),
+        ("/after", "200 after"),
+        ("/offload", "200 offload"),
+        ("/deferred", "200 deferred"),
+        ("/thread", "200 thread"),
+        ("/dropped", "500 {the handler panicked}"),
+        ("/panics", "500 {the handler panicked}"),
+        ("/offload-panics", "500 {the handler panicked}"),
+        ("/deferred-panics", "500 {the handler panicked}"),
+        ("/interim", "500 {Some(InterimStatus(Status(103)))}"),
+    ] {
+        check(&TestRequest::get(path), expected);
+    }
+    check(&TestRequest::get("/kept").timeout(Duration::ZERO), "503 {the handler did not reply in time}");
+    let is_closed = KEPT.lock().expect("no panic").drain(..).all(|responder| responder.is_closed());
+    assert!(is_closed, "the responder was not told that its response is not wanted");
+}
+
+#[test]
+fn collects_every_kind_of_body() {
+    for (path, expected) in [
+        ("/file", "200 package"),
+        ("/short-file", "200 [failed to fill whole buffer]"),
+        ("/parts", "200 one two"),
+        ("/stream", "200 onetwothree"),
+        ("/pending", "200 onetwo"),
+        ("/deaf", "200 one[the source of the stream is pending, and has dropped its waker]"),
+        ("/broken", "200 one[the disk is on fire]"),
+        ("/stream-panics", "200 one[the source of a stream panicked]"),
+    ] {
+        check(&TestRequest::get(path), expected);
+        check(&TestRequest::get(path).http10(), expected);
+        let status = TestRequest::head(path).run(&Kinds);
+        assert_eq!((status.status(), status.body()), (Status::OK, &b""[..]), "HEAD {path}");
+    }
+    let silent = TestRequest::get("/silent").timeout(Duration::from_millis(1));
+    check(&silent, "200 one[the source of the stream did not call its waker within 1ms]");
+}
+
+#[test]
+fn content_arrives_whole_or_in_chunks() {
+    let post = || TestRequest::post("/echo");
+    check(&post().body("content"), "200 content");
+    check(&post().body(""), "200 ");
+    check(&post().chunks(["one ", "", "two"]), "200 one two");
+    check(&post().chunks([[b'x'; 40_000]; 5]), &format!("200 {}", "x".repeat(200_000)));
+    check(&TestRequest::put("/at-head").body("content"), "200 ");
+    check(&TestRequest::put("/at-head").chunks(["content"]), "200 ");
+    check(&TestRequest::put("/admit-panics").body("content"), "500 {the handler panicked}");
+    for (path, is_continued) in [("/echo", true), ("/at-head", false)] {
+        let response = TestRequest::post(path).header("Expect", "100-continue").body("content").run(&Kinds);
+        assert_eq!((response.status(), response.is_continued()), (Status::OK, is_continued), "{path}");
+    }
+}
+
+#[test]
+fn what_the_library_rejects_does_not_reach_the_handler() {
+    let get = TestRequest::get;
+    check(&get("/../a"), "403 {path leads above the root}");
+    check(&get("/").header("Host", "a").header("Host", "b"), "400 {malformed or repeated Host}");
+    check(
+        &TestRequest::post("/echo").header("Content-Length", "5").body("1234"),
+        "408 {the request did not arrive in time}",
+    );
+    let config = Config { limits: Limits { body_bytes: 3, ..Limits::default() }, ..Config::default() };
+    let limited = TestRequest::post("/echo").config(config);
+    check(&limited.clone().body("1234"), "413 {body too large}");
+    check(&limited.body("123"), "200 123");
+    // `Kinds::rejected` panics.
+    assert_eq!(get("/|").run(&Kinds).status(), Status::INTERNAL_SERVER_ERROR);
+}
+
+#[test]
+fn the_handler_sees_the_client_and_the_method() {
+    check(&TestRequest::get("/client"), "200 None");
+    let client_addr = ([192, 0, 2, 1], 80).into();
+    check(&TestRequest::new("BREW", "/client").client_addr(client_addr), "200 Some(192.0.2.1:80)");
+}
+
+#[test]
+fn debug_text_shows_what_the_client_would_see() {
+    let text = format!("{:?}", TestRequest::get("/broken").run(&Kinds));
+    let head = "200 OK\nServer: test\nDate: Thu, 01 Jan 1970 00:00:00 GMT\nTransfer-Encoding: chunked\nConnection: keep-alive\n";
+    assert_eq!(text, format!("{head}\none\n(incomplete: the disk is on fire)"));
+    let text = format!("{:?}", TestRequest::post("/a").header("A", "b").body("c"));
+    assert_eq!(text, "POST /a HTTP/1.1\nHost: example.org\nContent-Length: 1\nA: b\n\nc");
+    let long = TestRequest::post("/echo").body([b'x'; 2_000]).run(&Kinds);
+    assert!(format!("{long:?}").ends_with("xxx… (2000 bytes)"), "{long:?}");
+}
