@@ -96,7 +96,7 @@ impl Reply {
     /// `fallback` in both cases. Returns a [`Reply::Now`] unchanged.
     ///
     /// If the handler itself or the function in [`Reply::Deferred`] panics, or the reply times out, the response is
-    /// that of [`Handler::rejected`] instead.
+    /// that of [`Handler::rejected`](crate::Handler::rejected) instead.
     pub fn recover(self, fallback: impl FnOnce(Rejection) -> Response + Send + 'static) -> Reply {
         match self {
             Reply::Now(response) => Reply::Now(response),
