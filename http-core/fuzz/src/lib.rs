@@ -9,9 +9,10 @@
 //! | [`client`] | the client of the connection, which knows what it has requested | yes |
 //! | [`app`] | the application behind the connection | yes |
 //! | [`requests`] | a judge: which requests the bytes of a client contain | no |
+//! | [`received`] | a judge: which response a client receives from the bytes of a server | no |
 //! | [`responses`] | a judge: which responses a client finds in the output | no |
 //!
-//! A judge must not share the bugs of what it judges, so `requests` and `responses` import nothing. They may be slow and
+//! A judge must not share the bugs of what it judges, so the judges import nothing but each other. They may be slow and
 //! simple: they read all bytes at once, where http-core reads them as they arrive.
 //!
 //! http-core compiles this crate a second time, as its test `fuzz`, so that `cargo test` checks every seed and the judges
@@ -34,6 +35,7 @@ pub mod app;
 pub mod client;
 pub mod engine;
 pub mod plan;
+pub mod received;
 pub mod requests;
 pub mod responses;
 pub mod targets;

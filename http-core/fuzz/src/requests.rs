@@ -58,7 +58,8 @@ pub fn head(bytes: &[u8]) -> Option<Head<'_>> {
     Some(Head { method, target, minor, headers, len })
 }
 
-fn header(line: &[u8]) -> Option<(&[u8], &[u8])> {
+/// Splits a header line into its name, and its value without the white space around it.
+pub(crate) fn header(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = line.iter().position(|&byte| byte == b':')?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);
     (is_token(name) && is_header_value(value)).then(|| (name, trim(value)))
@@ -75,7 +76,7 @@ impl Head<'_> {
 
     /// Returns the elements of all lists with this name.
     fn elements(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.values(name).flat_map(|value| value.split(|&byte| byte == b',')).map(trim)
+        self.values(name).flat_map(elements)
     }
 
     /// Returns the body after this head, and its length with the chunk framing (RFC 9112 §6.3).
@@ -169,7 +170,7 @@ fn after_quoted_string(text: &[u8]) -> Option<&[u8]> {
 }
 
 /// Lines up to their CRLF. `Some(None)` is a line with another CR or LF.
-struct Lines<'b>(&'b [u8]);
+pub(crate) struct Lines<'b>(pub(crate) &'b [u8]);
 
 impl<'b> Iterator for Lines<'b> {
     type Item = Option<&'b [u8]>;
@@ -186,7 +187,12 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
 }
 
-fn number(digits: &[u8]) -> Option<usize> {
+/// Returns the elements of a list, without the white space around them.
+pub(crate) fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|&byte| byte == b',').map(trim)
+}
+
+pub(crate) fn number(digits: &[u8]) -> Option<usize> {
     let all_digits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     all_digits.then(|| str::from_utf8(digits).ok()?.parse().ok())?
 }

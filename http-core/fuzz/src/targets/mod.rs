@@ -2,8 +2,10 @@
 //! violates it. libFuzzer calls `check` from the binaries in `fuzz_targets`, and the tests call it for every seed.
 
 pub mod chunked;
+pub mod client;
 pub mod conditional;
 pub mod connection;
+pub mod form;
 pub mod head;
 pub mod path;
 pub mod range;
@@ -41,5 +43,5 @@ mod tests {
         )* };
     }
 
-    replay! { chunked conditional connection head path range }
+    replay! { chunked client conditional connection form head path range }
 }
