@@ -33,11 +33,12 @@ pub use handler::{
 };
 pub use message::{
     body::Body,
+    owned_request::OwnedRequest,
     rejection::{Rejected, Rejection},
-    request::Request,
+    request::{Extended, Request},
     response::Response,
 };
-pub use semantics::{conditional, form, media_type::MediaType, multipart, negotiate, range};
+pub use semantics::{conditional, cookies, form, media_type::MediaType, multipart, negotiate, range};
 pub use types::{
     cancellation::CancellationToken,
     chars,

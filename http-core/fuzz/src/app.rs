@@ -25,7 +25,7 @@ pub struct AppReply {
 /// Chooses how the content of a request is taken. With the query `early`, the application wants none, unless the client
 /// waits for a 100 response: whether it does depends on how the input is split.
 pub fn admit(head: &Request<'_>) -> Admit {
-    let wants_none = head.query() == Some("early") && head.header("Expect").is_none();
+    let wants_none = head.raw_query() == Some("early") && head.header("Expect").is_none();
     if wants_none { Admit::AtHead } else { Admit::Buffer }
 }
 
@@ -49,7 +49,7 @@ pub fn reply(request: &Request<'_>) -> AppReply {
         bytes.clear();
     }
     let mut response = Response::text(body).with_status(Status::new(status));
-    let query = request.query().unwrap_or_default();
+    let query = request.raw_query().unwrap_or_default();
     // Rejected, or harmless: the judge of the output reports a broken response.
     if Headers::default().append(query, request.body()).is_ok() {
         response = response.append_header(query, request.body());

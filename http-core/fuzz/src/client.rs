@@ -56,11 +56,11 @@ impl<'i> Client<'i> {
             check_path(request.path_bytes());
         }
         let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/?:@!$&'()*+,;=%".contains(&byte);
-        assert!(request.query().unwrap_or_default().bytes().all(is_valid), "an invalid query");
+        assert!(request.raw_query().unwrap_or_default().bytes().all(is_valid), "an invalid query");
         // The content of a CONNECT is not received: the connection ends with the response.
         let is_early = request.method_token() == "CONNECT" || app::admit(request) == Admit::AtHead;
         let expected = self.received(request, is_early);
-        ExpectedResponse { last: expected.last || request.query() == Some("close"), ..expected }
+        ExpectedResponse { last: expected.last || request.raw_query() == Some("close"), ..expected }
     }
 
     /// Checks that a request that is redirected is the one that was sent. Returns the expected response.

@@ -415,6 +415,11 @@ impl HeadIndex {
         if self.at > max_bytes { Err(ParseError::HeadTooLarge) } else { Ok(()) }
     }
 
+    /// Returns the length of the parsed part of the head in bytes: of the whole head, if it is complete.
+    pub(crate) fn head_len(&self) -> usize {
+        self.at
+    }
+
     /// Returns the version; HTTP/1.1 if it is not parsed yet.
     pub(crate) fn version(&self) -> Version {
         if self.minor == b'0' { Version::Http10 } else { Version::Http11 }

@@ -555,6 +555,7 @@ impl Connection {
             framing,
             received_at,
             client_addr: self.client_addr,
+            extensions: None,
         })
     }
 

@@ -2,7 +2,14 @@
 //! written as closures.
 
 use super::reply::Reply;
-use crate::{message::response::Response, types::status::Status};
+use crate::{
+    message::response::Response,
+    semantics::{
+        form::{self, FormError},
+        multipart::{self, MultipartError},
+    },
+    types::status::Status,
+};
 use std::borrow::Cow;
 
 /// A value that becomes a response.
@@ -14,6 +21,7 @@ use std::borrow::Cow;
 /// | `&'static str`, `String`, `Cow<'static, str>` | 200 with plain text in UTF-8 |
 /// | `&'static [u8]`, `Vec<u8>` | 200 with the type `application/octet-stream` |
 /// | `()` | 204 |
+/// | [`FormError`](crate::form::FormError), [`MultipartError`](crate::multipart::MultipartError) | 415 or 400 |
 /// | `Option<T>` | that of `T`; 404 for `None` |
 /// | `Result<T, E>` | that of `T` or of `E`, so that `?` leaves a handler with an error response |
 ///
@@ -87,6 +95,26 @@ impl IntoResponse for () {
     }
 }
 
+impl IntoResponse for FormError {
+    fn into_response(self) -> Response {
+        unsupported(form::MEDIA_TYPE)
+    }
+}
+
+impl IntoResponse for MultipartError {
+    fn into_response(self) -> Response {
+        match self {
+            MultipartError::Type => unsupported(multipart::MEDIA_TYPE),
+            _ => Response::error(Status::BAD_REQUEST),
+        }
+    }
+}
+
+/// Returns the response to content of another type than `media_type` (RFC 9110 §15.5.16).
+fn unsupported(media_type: &str) -> Response {
+    Response::error(Status::UNSUPPORTED_MEDIA_TYPE).with_header("Accept", media_type)
+}
+
 /// Implements [`IntoResponse`] for types of text and of bytes with these constructors of [`Response`].
 macro_rules! bodies {
     ($($constructor:ident: $($body:ty),+;)+) => {$($(
@@ -117,6 +145,7 @@ macro_rules! immediate {
 }
 
 immediate!(Response, Status, (), &'static str, String, Cow<'static, str>, &'static [u8], Vec<u8>);
+immediate!(FormError, MultipartError);
 
 impl<T: IntoResponse> IntoResponse for Option<T> {
     fn into_response(self) -> Response {

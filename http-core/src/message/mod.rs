@@ -1,6 +1,8 @@
 //! The messages that an application reads and writes: requests that are valid, and responses that cannot be malformed.
 
 pub mod body;
+pub(crate) mod extensions;
+pub mod owned_request;
 pub mod rejection;
 pub mod request;
 pub mod response;

@@ -1,7 +1,17 @@
 //! A complete request, borrowed from the receive buffer.
 
+use super::extensions::{Link, PathParameters};
 use crate::{
-    codec::{framing::RequestFraming, head::HeadIndex},
+    codec::{
+        framing::{BodyLength, RequestFraming},
+        head::HeadIndex,
+    },
+    semantics::{
+        cookies,
+        form::{self, FormError},
+        media_type::MediaType,
+        multipart::{self, MultipartError, Part},
+    },
     types::{
         method::{Method, Version},
         path::RelativePath,
@@ -9,7 +19,7 @@ use crate::{
     },
 };
 use core::net::SocketAddr;
-use std::time::Instant;
+use std::{any::Any, borrow::Cow, sync::Arc, time::Instant};
 
 /// A complete request with a valid head. It borrows the receive buffer.
 #[derive(Clone, Copy)]
@@ -25,6 +35,8 @@ pub struct Request<'b> {
     pub(crate) framing: RequestFraming,
     pub(crate) received_at: Instant,
     pub(crate) client_addr: Option<SocketAddr>,
+    /// The value attached last, which leads to those attached before.
+    pub(crate) extensions: Option<&'b Link<'b>>,
 }
 
 impl<'b> Request<'b> {
@@ -79,8 +91,40 @@ impl<'b> Request<'b> {
     /// Returns the target's query without its `?`, still percent-encoded; `None` if the target contains no `?`. It contains
     /// only characters that a URI allows, and complete percent-escapes.
     #[inline]
-    pub fn query(&self) -> Option<&'b str> {
+    pub fn raw_query(&self) -> Option<&'b str> {
         self.framing.query.map(|query| text(query.of(self.bytes)))
+    }
+
+    /// Returns the decoded names and values in the query, in order, as [`form::pairs`](crate::form::pairs) does. Without a
+    /// query, there are none.
+    ///
+    /// ```
+    /// use http_core::{Request, Status};
+    ///
+    /// /// Replies to `/search?word=a&word=b`.
+    /// fn search(request: &Request<'_>) -> String {
+    ///     let words = request.query().filter(|(name, _)| name == "word");
+    ///     words.map(|(_, word)| format!("{word}\n")).collect()
+    /// }
+    /// ```
+    pub fn query(&self) -> impl Iterator<Item = (Cow<'b, str>, Cow<'b, str>)> + use<'b> {
+        form::pairs(self.raw_query().unwrap_or_default().as_bytes())
+    }
+
+    /// Returns the decoded value of the first parameter with this name in the query; `None` if there is none.
+    ///
+    /// ```
+    /// use http_core::{Request, Status};
+    ///
+    /// /// Replies to `/list?page=2`.
+    /// fn list(request: &Request<'_>) -> Result<String, Status> {
+    ///     let page = request.query_value("page").unwrap_or("1".into());
+    ///     let page: u32 = page.parse().map_err(|_| Status::BAD_REQUEST)?;
+    ///     Ok(format!("page {page}"))
+    /// }
+    /// ```
+    pub fn query_value(&self, name: &str) -> Option<Cow<'b, str>> {
+        self.query().find_map(|(found, value)| (found == name).then_some(value))
     }
 
     /// Returns a relative reference (RFC 3986 §4.2) to `path`, with the query of this request: the `Location` of a redirect.
@@ -100,7 +144,7 @@ impl<'b> Request<'b> {
     /// ```
     pub fn reference_to(&self, path: RelativePath<'_>) -> String {
         let reference = path.reference_from(self.raw_path());
-        match self.query() {
+        match self.raw_query() {
             Some(query) => format!("{reference}?{}", uri::normalize_query(query)),
             None => reference,
         }
@@ -135,6 +179,94 @@ impl<'b> Request<'b> {
         headers.map(move |header| (text(header.name.of(bytes)), header.value.of(bytes)))
     }
 
+    /// Returns the value of the first header with this name as text; `None` if there is none, or if it is not UTF-8.
+    ///
+    /// ```
+    /// # use http_core::Request;
+    /// fn browser<'r>(request: &Request<'r>) -> &'r str {
+    ///     request.header_text("User-Agent").unwrap_or("unknown")
+    /// }
+    /// ```
+    pub fn header_text(&self, name: &str) -> Option<&'b str> {
+        str::from_utf8(self.header(name)?).ok()
+    }
+
+    /// Returns the names and values of the cookies in all `Cookie` headers, in order, as
+    /// [`cookies::parse`](crate::cookies::parse) does (RFC 6265 §5.4).
+    pub fn cookies(&self) -> impl Iterator<Item = (&'b str, &'b str)> {
+        self.header_values("Cookie").flat_map(cookies::parse)
+    }
+
+    /// Returns the value of the first cookie with this name, which is compared with case; `None` if there is none. A client
+    /// sends the cookie with the longest path first (RFC 6265 §5.4).
+    pub fn cookie(&self, name: &str) -> Option<&'b str> {
+        self.cookies().find_map(|(found, value)| (found == name).then_some(value))
+    }
+
+    /// Returns the media type of the content (RFC 9110 §8.3); `None` if `Content-Type` is missing, malformed or repeated.
+    pub fn content_type(&self) -> Option<MediaType<'b>> {
+        let mut values = self.header_values("Content-Type");
+        let value = values.next()?;
+        values.next().is_none().then(|| MediaType::parse(value))?
+    }
+
+    /// Returns the length of the content in bytes, as `Content-Length` declares it: 0 if the request has no content, `None`
+    /// if it comes in chunks. It is known before the content is received.
+    pub fn content_length(&self) -> Option<u64> {
+        match self.framing.body {
+            BodyLength::Exact(length) => Some(length),
+            BodyLength::Chunked | BodyLength::UntilClose => None,
+        }
+    }
+
+    /// Returns the decoded names and values of the form in the body, in order, as [`form::pairs`](crate::form::pairs)
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// [`FormError::Type`] if the content is not of the type `application/x-www-form-urlencoded`. As a reply, it becomes 415.
+    ///
+    /// ```
+    /// use http_core::{Request, form::FormError};
+    ///
+    /// fn save(request: &Request<'_>) -> Result<String, FormError> {
+    ///     let city = request.form()?.find(|(name, _)| name == "city");
+    ///     Ok(city.map_or("no city".to_owned(), |(_, city)| format!("saved {city}")))
+    /// }
+    /// ```
+    pub fn form(&self) -> Result<impl Iterator<Item = (Cow<'b, str>, Cow<'b, str>)> + use<'b>, FormError> {
+        let is_form = self.content_type().is_some_and(|media_type| media_type.is(form::MEDIA_TYPE));
+        if is_form { Ok(form::pairs(self.body)) } else { Err(FormError::Type) }
+    }
+
+    /// Returns the fields and files of the form in the body, as [`multipart::parts`](crate::multipart::parts) does. The
+    /// whole form is in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`MultipartError::Type`] if the content is not of the type `multipart/form-data`, and
+    /// [`MultipartError::Boundary`] if the type has no valid boundary. Any other error is an item of the iterator. As a
+    /// reply, `Type` becomes 415, any other error 400.
+    ///
+    /// ```
+    /// use http_core::{Request, multipart::MultipartError};
+    ///
+    /// fn upload(request: &Request<'_>) -> Result<String, MultipartError> {
+    ///     let mut sizes = String::new();
+    ///     for part in request.multipart()? {
+    ///         let part = part?;
+    ///         sizes += &format!("{}: {} bytes\n", part.name, part.content.len());
+    ///     }
+    ///     Ok(sizes)
+    /// }
+    /// ```
+    pub fn multipart(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<Part<'b>, MultipartError>> + use<'b>, MultipartError> {
+        let media_type = self.content_type().filter(|media_type| media_type.is(multipart::MEDIA_TYPE));
+        multipart::parts(&media_type.ok_or(MultipartError::Type)?, self.body)
+    }
+
     /// Returns whether the request has a precondition header (RFC 9110 §13.1) or a Range header.
     pub fn is_conditional(&self) -> bool {
         self.framing.conditional
@@ -153,6 +285,94 @@ impl<'b> Request<'b> {
     /// Returns the time when the connection parsed the last byte of the request.
     pub fn received_at(&self) -> Instant {
         self.received_at
+    }
+
+    /// Returns the value of a parameter in the path of the route: for the route `/users/{id}` and the path `/users/7`, the
+    /// parameter `id` is `7`. Returns `None` if the route has no parameter with this name. The value is never empty, and
+    /// decoded as [`path`](Request::path) is. [`Router`](crate::Router) has an example.
+    pub fn param(&self, name: &str) -> Option<&'b str> {
+        Link::values::<PathParameters>(self.extensions)
+            .find_map(|parameters| parameters.get(self.path_bytes(), name))
+    }
+
+    /// Returns the extension of this type that was attached last; `None` if there is none.
+    /// [`with_extension`](Request::with_extension) has an example.
+    pub fn extension<T: Any>(&self) -> Option<&'b T> {
+        Link::values(self.extensions).next()
+    }
+
+    /// Attaches a value, which [`extension`](Request::extension) of the returned request finds by its type. Middleware so
+    /// hands on to the handler what it has found out. The value is borrowed: nothing is allocated.
+    ///
+    /// ```
+    /// use http_core::{Middleware, Next, Reply, Request, Response, Status};
+    ///
+    /// struct User(String);
+    ///
+    /// /// Passes on requests of users only.
+    /// struct Authentication;
+    ///
+    /// impl Middleware for Authentication {
+    ///     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
+    ///         let Some(name) = request.cookie("user") else {
+    ///             return Response::error(Status::FORBIDDEN).into();
+    ///         };
+    ///         let user = User(name.to_owned());
+    ///         next.run(&request.with_extension(&user).as_request())
+    ///     }
+    /// }
+    ///
+    /// fn greet(request: &Request<'_>) -> Option<String> {
+    ///     let User(name) = request.extension()?;
+    ///     Some(format!("Hello, {name}"))
+    /// }
+    /// ```
+    pub fn with_extension<'a, T: Any + Send + Sync>(&self, value: &'a T) -> Extended<'a>
+    where
+        'b: 'a,
+    {
+        Extended { request: *self, link: Link::borrowed(value, self.extensions) }
+    }
+
+    /// Attaches a value as [`with_extension`](Request::with_extension) does. [`to_owned`](Request::to_owned) keeps it, so
+    /// that a job can read it.
+    ///
+    /// ```
+    /// # use http_core::{Reply, Request};
+    /// # use std::sync::Arc;
+    /// struct User(String);
+    ///
+    /// fn greet(request: &Request<'_>) -> Reply {
+    ///     let request = request.to_owned();
+    ///     Reply::offload(move || request.as_request().extension().map(|User(name)| format!("Hello, {name}")))
+    /// }
+    ///
+    /// fn greet_anna(request: &Request<'_>) -> Reply {
+    ///     greet(&request.with_shared_extension(Arc::new(User("Anna".to_owned()))).as_request())
+    /// }
+    /// ```
+    pub fn with_shared_extension<T: Any + Send + Sync>(&self, value: Arc<T>) -> Extended<'b> {
+        Extended { request: *self, link: Link::shared(value, self.extensions) }
+    }
+}
+
+/// A request with one more extension: the result of [`Request::with_extension`].
+pub struct Extended<'a> {
+    request: Request<'a>,
+    link: Link<'a>,
+}
+
+impl Extended<'_> {
+    /// Returns the request.
+    pub fn as_request(&self) -> Request<'_> {
+        Request { extensions: Some(&self.link), ..self.request }
+    }
+}
+
+impl std::fmt::Debug for Extended<'_> {
+    /// Writes what the `Debug` of [`Request`] writes.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.request.fmt(f)
     }
 }
 
@@ -199,7 +419,11 @@ mod tests {
         ] {
             let received = receive(line);
             let request = received.as_request();
-            assert_eq!((request.raw_path(), request.path(), request.query()), (raw, path, query), "{line}");
+            assert_eq!(
+                (request.raw_path(), request.path(), request.raw_query()),
+                (raw, path, query),
+                "{line}"
+            );
         }
         assert_eq!(receive("GET /%ff").as_request().path_bytes(), b"/\xff");
     }

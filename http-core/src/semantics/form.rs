@@ -3,10 +3,31 @@
 //!
 //! ```
 //! let pairs: Vec<_> = http_core::form::pairs(b"city=S%C3%A3o+Paulo&days").collect();
-//! assert_eq!(pairs, [("city".into(), "São Paulo".into()), ("days".into(), String::new())]);
+//! assert_eq!(pairs, [("city".into(), "São Paulo".into()), ("days".into(), "".into())]);
 //! ```
 
+use crate::types::error::error_enum;
 use percent_encoding::percent_decode;
+use std::borrow::Cow;
+
+/// The media type of a form whose content is a list of pairs.
+pub(crate) const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
+
+error_enum! {
+    /// The reason why a request has no form. As a reply, it becomes 415 with the header `Accept`, which names the type of a
+    /// form (RFC 9110 §15.5.16).
+    ///
+    /// ```
+    /// use http_core::{IntoResponse, Status, form::FormError};
+    ///
+    /// assert_eq!(FormError::Type.into_response().status(), Status::UNSUPPORTED_MEDIA_TYPE);
+    /// ```
+    #[non_exhaustive]
+    FormError {
+        /// The content is not of the type `application/x-www-form-urlencoded`.
+        Type "the content is not of the type application/x-www-form-urlencoded"
+    }
+}
 
 /// Returns the decoded names and values of a form, in order. `input` is in the format
 /// `application/x-www-form-urlencoded`: a query without its `?`, or a body of this type.
@@ -14,7 +35,7 @@ use percent_encoding::percent_decode;
 /// Accepts any input. A name without `=` has an empty value. An empty pair, as between the two `&` of `a&&b`, is
 /// skipped; `=` alone is an empty name with an empty value. `+` becomes a space. An incomplete percent-escape stays as
 /// it is. Bytes that are not UTF-8 become U+FFFD.
-pub fn pairs(input: &[u8]) -> impl Iterator<Item = (String, String)> {
+pub fn pairs(input: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     input.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
         let end = pair.iter().position(|&byte| byte == b'=').unwrap_or(pair.len());
         let (name, value) = pair.split_at(end);
@@ -24,9 +45,12 @@ pub fn pairs(input: &[u8]) -> impl Iterator<Item = (String, String)> {
 
 /// Decodes a name or a value: replaces `+` by a space and each complete percent-escape by its byte. An incomplete
 /// escape stays as it is. Bytes that are not UTF-8 become U+FFFD.
-fn decode(text: &[u8]) -> String {
+fn decode(text: &[u8]) -> Cow<'_, str> {
+    if !text.contains(&b'+') {
+        return percent_decode(text).decode_utf8_lossy();
+    }
     let spaced: Vec<u8> = text.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
-    percent_decode(&spaced).decode_utf8_lossy().into_owned()
+    percent_decode(&spaced).decode_utf8_lossy().into_owned().into()
 }
 
 #[cfg(test)]
@@ -38,7 +62,7 @@ mod tests {
     /// `expected` are the names and values in `input`.
     fn check(input: &[u8], expected: &[(&str, &str)]) {
         let read: Vec<_> = pairs(input).collect();
-        let read: Vec<_> = read.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let read: Vec<_> = read.iter().map(|(name, value)| (&**name, &**value)).collect();
         assert_eq!(read, expected, "{}", input.escape_ascii());
     }
 
@@ -75,7 +99,8 @@ mod tests {
             let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
             let pair = |(name, value): &(String, String)| format!("{}={}", encoded(name), encoded(value));
             let input = sent.iter().map(pair).collect::<Vec<_>>().join("&").replace("%20", "+");
-            prop_assert_eq!(pairs(input.as_bytes()).collect::<Vec<_>>(), sent);
+            let read = pairs(input.as_bytes()).map(|(name, value)| (name.into_owned(), value.into_owned()));
+            prop_assert_eq!(read.collect::<Vec<_>>(), sent);
         }
     }
 }

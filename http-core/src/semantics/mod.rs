@@ -2,6 +2,7 @@
 //! state.
 
 pub mod conditional;
+pub mod cookies;
 mod disposition;
 pub mod form;
 pub mod media_type;

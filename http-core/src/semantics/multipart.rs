@@ -20,6 +20,9 @@ use super::{
 };
 use crate::types::{chars::is_header_value, error::error_enum, grammar::split_token};
 
+/// The media type of a form whose content are parts.
+pub(crate) const MEDIA_TYPE: &str = "multipart/form-data";
+
 /// The maximum number of parts in a form. A form with more is rejected with [`MultipartError::TooManyParts`]. A part of
 /// a few bytes costs the server more memory than the client sends.
 pub const MAX_PARTS: usize = 1024;
@@ -45,6 +48,8 @@ pub struct Part<'a> {
 error_enum! {
     /// The reason why a form cannot be split into its parts.
     MultipartError {
+        /// The content is not of the type `multipart/form-data`.
+        Type "the content is not of the type multipart/form-data"
         /// The media type has no boundary, or its boundary is not 1 to 70 characters of the set in RFC 2046 §5.1.1.
         Boundary "the media type has no boundary, or a malformed one"
         /// The body contains no delimiter line.

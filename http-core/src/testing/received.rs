@@ -99,6 +99,7 @@ impl ReceivedRequest {
             framing: self.framing,
             received_at: self.received_at,
             client_addr: None,
+            extensions: None,
         }
     }
 }

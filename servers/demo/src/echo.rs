@@ -211,9 +211,7 @@ fn urlencoded_form(body: &[u8]) -> Result<String, Problem> {
             }
         }
     }
-    to_json(&Members(
-        names.into_iter().filter_map(|name| Some((name.as_str(), values.remove(name)?))).collect(),
-    ))
+    to_json(&Members(names.into_iter().filter_map(|name| Some((&**name, values.remove(name)?))).collect()))
 }
 
 /// The members of an object, in their order.

@@ -1,7 +1,7 @@
 //! Query parameters. An unknown name, a repeated name and a number out of range are errors, never ignored.
 
 use crate::problem::Problem;
-use http_engine::{Request, form};
+use http_engine::Request;
 use std::{collections::HashMap, fmt::Display, ops::RangeInclusive, str::FromStr};
 
 /// The decoded parameters of one query, by name.
@@ -15,12 +15,12 @@ impl Parameters {
     /// 400 if the query holds a name that is not in `known`, or one name twice.
     pub(crate) fn parse(request: &Request<'_>, known: &[&'static str]) -> Result<Parameters, Problem> {
         let mut values = HashMap::new();
-        for (name, value) in form::pairs(request.query().unwrap_or_default().as_bytes()) {
+        for (name, value) in request.query() {
             let Some(&name) = known.iter().find(|known| **known == name) else {
                 let known = known.join(", ");
                 return Err(Problem::bad_request(format!("unknown parameter {name:?}; known: {known}")));
             };
-            if values.insert(name, value).is_some() {
+            if values.insert(name, value.into_owned()).is_some() {
                 return Err(Problem::invalid(name, "given more than once"));
             }
         }

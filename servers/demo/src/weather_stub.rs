@@ -145,7 +145,7 @@ impl Stub {
         let target = request_line.split(' ').nth(1).unwrap_or_default();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let parameter = |wanted| form::pairs(query.as_bytes()).find(|(name, _)| name == wanted);
-        let parameter = |name| parameter(name).map_or(String::new(), |(_, value)| value);
+        let parameter = |name| parameter(name).unwrap_or_default().1;
         match path {
             "/v1/search" => {
                 let name = parameter("name");

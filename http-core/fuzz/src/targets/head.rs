@@ -87,8 +87,8 @@ fn check_again(text: &[u8], head: &requests::Head<'_>, limits: &Limits) {
         assert!(again.target() == request.target() && again.headers().eq(request.headers()));
         assert_eq!((again.method(), again.version()), (request.method(), request.version()));
         assert_eq!(
-            (again.host(), again.path(), again.query()),
-            (request.host(), request.path(), request.query())
+            (again.host(), again.path(), again.raw_query()),
+            (request.host(), request.path(), request.raw_query())
         );
     } else {
         assert!(rewritten.len() > Limits::default().head_bytes, "the rewritten head is malformed");
