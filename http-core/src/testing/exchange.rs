@@ -7,9 +7,9 @@ use super::{request::TestRequest, response::TestResponse};
 use crate::{
     buffer::{pool::Buffers, segment::FileSlice, send_queue::Transmit},
     connection::{Connection, Step},
-    handler::{cancellation::CancellationToken, handler::Handler, reply::Reply, responder::Responder},
+    handler::{handler::Handler, reply::Reply, responder::Responder},
     message::{body::Body, rejection::Rejection, response::Response},
-    types::{clock::Clock, error::Misuse, panic::catch_panic},
+    types::{cancellation::CancellationToken, clock::Clock, error::Misuse, panic::catch_panic},
 };
 use std::{
     fs::File,

@@ -1,11 +1,9 @@
 //! The response that a test receives.
 
-use crate::{
-    message::headers::Headers,
-    types::{
-        error::{Misuse, io_cause},
-        status::Status,
-    },
+use crate::types::{
+    error::{Misuse, io_cause},
+    headers::Headers,
+    status::Status,
 };
 use std::{fmt, io};
 
