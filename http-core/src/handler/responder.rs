@@ -33,6 +33,31 @@ impl Responder {
         self.token.is_cancelled()
     }
 
+    /// Calls `f` once when the response is no longer wanted; at once if that is so already. Drops `f` without a call when
+    /// the engine takes the response.
+    ///
+    /// The engine calls `f` on a thread that serves connections: it must not block. A panic of `f` is caught.
+    ///
+    /// ```
+    /// use http_core::{Reply, Responder, Response};
+    /// use std::{collections::BTreeMap, sync::{Arc, Mutex}};
+    ///
+    /// /// The clients that wait for news, by number.
+    /// type Waiting = Arc<Mutex<BTreeMap<u64, Responder>>>;
+    ///
+    /// fn wait_for_news(waiting: &Waiting, number: u64) -> Reply {
+    ///     let waiting = Arc::clone(waiting);
+    ///     Reply::deferred(move |responder| {
+    ///         let list = Arc::clone(&waiting);
+    ///         responder.on_closed(move || drop(list.lock().unwrap().remove(&number)));
+    ///         waiting.lock().unwrap().insert(number, responder);
+    ///     })
+    /// }
+    /// ```
+    pub fn on_closed(&self, f: impl FnOnce() + Send + 'static) {
+        self.token.on_cancelled(f);
+    }
+
     /// Passes the response to the engine. The engine drops the response if the connection has ended or the reply has
     /// timed out.
     pub fn respond(mut self, response: Response) {
