@@ -15,8 +15,9 @@ pub use buffer::{
     budget::MemoryBudget,
     pool::{BufferPool, Buffers},
     recv_buf::RecvBuf,
-    segment::{Chunk, ChunkSource, FileSlice, Sent},
+    segment::{FileSlice, Sent},
     send_queue::{IoSlices, SendQueue, Transmit},
+    stream::{Chunk, ChunkSource},
 };
 pub use codec::{
     chunked, encode, framing,
@@ -34,6 +35,7 @@ pub use handler::{
 pub use message::{
     body::Body,
     owned_request::OwnedRequest,
+    channel::{BodySender, SendError},
     rejection::{Rejected, Rejection},
     request::{Extended, Request},
     response::Response,

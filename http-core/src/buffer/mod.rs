@@ -5,3 +5,4 @@ pub mod pool;
 pub mod recv_buf;
 pub mod segment;
 pub mod send_queue;
+pub mod stream;

@@ -1,7 +1,8 @@
-//! The entries of a send queue, and the types of bodies that are not bytes in memory: files and streams.
+//! The entries of a send queue, and the parts of files that an engine sends without copying them.
 
+use super::stream::Stream;
 use crate::types::panic::CatchDrop;
-use std::{fs::File, io, ops::Range, sync::Arc, task::Waker};
+use std::{fs::File, ops::Range, sync::Arc};
 
 /// Part of an open file.
 #[derive(Clone, Debug)]
@@ -12,75 +13,6 @@ pub struct FileSlice {
     pub offset: u64,
     /// The number of bytes to send.
     pub len: u64,
-}
-
-/// What follows the bytes that a call of [`ChunkSource::next_chunk`] has appended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Chunk {
-    /// More bytes may follow at once. The call must have appended at least one byte.
-    Data,
-    /// The next bytes do not exist yet. The source calls its [`Waker`] when they do.
-    Pending,
-    /// Nothing: the body ends here.
-    End,
-}
-
-/// Produces a body of unknown length, chunk by chunk, not faster than the client reads it. See
-/// [`Body::Stream`](crate::Body::Stream).
-///
-/// A source may wait for as long as it likes: no timeout applies while the client has taken everything. The engine drops
-/// the source when the body ends, when the client has left (after a reset, a hang-up or a failed write), and when the grace
-/// period of a shutdown is over.
-///
-/// ```
-/// use http_core::{Chunk, ChunkSource};
-/// use std::{io, sync::mpsc::{Receiver, Sender, TryRecvError}, task::Waker};
-///
-/// /// Sends lines that another thread produces. That thread receives the waker first. It calls the waker after each
-/// /// line, and once more after it has dropped its `Sender`, which ends the body.
-/// struct Lines {
-///     lines: Receiver<String>,
-///     waker: Sender<Waker>,
-/// }
-///
-/// impl ChunkSource for Lines {
-///     fn start(&mut self, waker: Waker) {
-///         // This fails if the other thread has ended. Then `lines` is disconnected, too.
-///         let _ = self.waker.send(waker);
-///     }
-///
-///     fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
-///         match self.lines.try_recv() {
-///             Ok(line) => chunk.extend_from_slice(line.as_bytes()),
-///             Err(TryRecvError::Empty) => return Ok(Chunk::Pending),
-///             Err(TryRecvError::Disconnected) => return Ok(Chunk::End),
-///         }
-///         Ok(Chunk::Data)
-///     }
-/// }
-/// ```
-pub trait ChunkSource: Send {
-    /// Receives the waker of the connection, once, before the first call of [`next_chunk`](ChunkSource::next_chunk). A
-    /// source that returns [`Chunk::Pending`] must keep the waker, and call it from any thread when the next bytes or the
-    /// end of the body exist. The default implementation drops the waker, for sources that are never pending.
-    ///
-    /// Calling the waker more often than needed, or after the connection has ended, does no harm.
-    fn start(&mut self, waker: Waker) {
-        drop(waker);
-    }
-
-    /// Appends the next bytes of the body to `chunk`, which is empty, and returns what follows them. The bytes appended are
-    /// sent in each case.
-    ///
-    /// The function must not block, because the event loop calls it. It may be called although the waker was not called:
-    /// then it returns [`Chunk::Pending`] again.
-    ///
-    /// # Errors
-    ///
-    /// If the body cannot be produced. The engine then closes the connection without the final chunk, which tells an
-    /// HTTP/1.1 client that the body is incomplete.
-    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk>;
 }
 
 /// How much of a response body was sent. [`Response::on_sent`](crate::Response::on_sent) reports it when the body is sent,
@@ -109,13 +41,9 @@ pub(crate) enum Segment {
     Shared(Arc<[u8]>, Range<usize>),
     /// Part of a file, without the bytes already sent.
     File(FileSlice),
-    /// The rest of a stream. While this segment is at the front of the queue, the queue asks `source` for one chunk
-    /// after another.
-    Stream {
-        source: CatchDrop<Box<dyn ChunkSource>>,
-        /// Whether to send each chunk in the chunked coding. If false, the end of the connection ends the body.
-        chunked: bool,
-    },
+    /// The rest of a stream. While this segment is at the front of the queue, the queue takes one chunk after another from
+    /// it.
+    Stream(Box<Stream>),
     /// A marker without bytes after the last segment of a body. When the marker reaches the front, or the queue is
     /// cleared, the queue calls `on_sent` with the number of body bytes sent. `from` is the value of
     /// [`SendQueue::total_queued`] before the body was queued. All bytes sent after the first `from` count as body
@@ -133,7 +61,7 @@ impl Segment {
 
     /// Returns whether this is a [`Segment::Stream`].
     pub(super) fn is_stream(&self) -> bool {
-        matches!(self, Segment::Stream { .. })
+        matches!(self, Segment::Stream(_))
     }
 
     /// Returns the unsent bytes of a static, owned or shared segment. Returns `None` for every other segment: its bytes are
@@ -144,7 +72,7 @@ impl Segment {
             Segment::Static(bytes) => Some(bytes),
             Segment::Owned(bytes, range) => bytes.get(range.clone()),
             Segment::Shared(bytes, range) => bytes.get(range.clone()),
-            Segment::Text(_) | Segment::File(_) | Segment::Stream { .. } | Segment::End { .. } => None,
+            Segment::Text(_) | Segment::File(_) | Segment::Stream(_) | Segment::End { .. } => None,
         }
     }
 
@@ -154,7 +82,7 @@ impl Segment {
             Segment::Text(range) | Segment::Owned(_, range) | Segment::Shared(_, range) => range.len() as u64,
             Segment::Static(bytes) => bytes.len() as u64,
             Segment::File(slice) => slice.len,
-            Segment::Stream { .. } | Segment::End { .. } => 0,
+            Segment::Stream(_) | Segment::End { .. } => 0,
         }
     }
 
@@ -171,7 +99,7 @@ impl Segment {
                 slice.offset += count;
                 slice.len -= count;
             }
-            Segment::Stream { .. } | Segment::End { .. } => {}
+            Segment::Stream(_) | Segment::End { .. } => {}
         }
     }
 }

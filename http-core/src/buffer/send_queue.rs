@@ -2,9 +2,11 @@
 //!
 //! The engine asks the queue for the next bytes and reports how many it has sent. The queue never writes to a socket.
 
-use super::segment::{Chunk, ChunkSource, FileSlice, OnSent, Segment, Sent};
-use crate::codec::chunked;
-use crate::types::panic::{CatchDrop, catch_panic};
+use super::{
+    segment::{FileSlice, OnSent, Segment, Sent},
+    stream::{ChunkSource, Pulled, Stream},
+};
+use crate::{codec::framing::BodyLength, types::panic::catch_panic};
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
@@ -81,8 +83,6 @@ pub struct SendQueue {
     pending: u64,
     /// The number of bytes sent since the queue was created.
     sent: u64,
-    /// The last chunk of a stream, before it is coded. Kept so that its memory is used again.
-    scratch: Vec<u8>,
 }
 
 impl SendQueue {
@@ -166,11 +166,11 @@ impl SendQueue {
         }
     }
 
-    /// Queues a stream. `chunked` is whether to send it in the chunked coding.
+    /// Queues a stream. `length` is how the head delimits the body.
     #[cold]
-    pub(crate) fn push_stream(&mut self, source: Box<dyn ChunkSource>, chunked: bool) {
+    pub(crate) fn push_stream(&mut self, source: Box<dyn ChunkSource>, length: BodyLength) {
         self.streams += 1;
-        self.segments.push_back(Segment::Stream { source: CatchDrop::new(source), chunked });
+        self.segments.push_back(Segment::Stream(Box::new(Stream::new(source, length))));
     }
 
     /// Returns the bytes or the part of a file to send next; [`Transmit::Empty`] if everything is sent. Send some or
@@ -191,14 +191,34 @@ impl SendQueue {
         }
     }
 
-    /// As [`transmit`](SendQueue::transmit), if the front is a stream.
+    /// As [`transmit`](SendQueue::transmit), if the front is a stream: queues the stream's next bytes before it. Removes the
+    /// stream if it has ended or fails.
     #[cold]
     fn transmit_stream(&mut self) -> Transmit<'_> {
-        match self.pull() {
-            Ok(Pulled::Bytes | Pulled::End) => self.transmit(),
-            Ok(Pulled::Nothing) => Transmit::Pending,
-            Err(error) => Transmit::Broken(error),
+        let Some(Segment::Stream(stream)) = self.segments.front_mut() else { return Transmit::Empty };
+        let pulled = stream.pull();
+        if let Ok(Pulled::Pending) = pulled {
+            // The wait may be long, and many streams may wait.
+            if self.pending == 0 {
+                self.text = Vec::new();
+            }
+            return Transmit::Pending;
         }
+        if !matches!(pulled, Ok(Pulled::Bytes(_))) {
+            self.segments.pop_front();
+            self.streams -= 1;
+        }
+        match pulled {
+            Err(error) => return Transmit::Broken(error),
+            Ok(Pulled::Bytes(bytes) | Pulled::Last(bytes)) if !bytes.is_empty() => {
+                self.pending += bytes.len() as u64;
+                let all = 0..bytes.len();
+                self.segments.push_front(Segment::Owned(bytes, all));
+            }
+            // The stream may leave an `End` at the front: remove it.
+            Ok(_) => self.sent(0),
+        }
+        self.transmit()
     }
 
     /// Returns the bytes in memory at the front, up to the first file or stream. The front must be bytes in memory.
@@ -223,50 +243,6 @@ impl SendQueue {
         if let Segment::Text(range) = segment { self.text.get(range.clone()) } else { segment.bytes() }
     }
 
-    /// Takes the next chunk from the stream at the front, and queues the chunk before the stream. Removes the stream if
-    /// it has ended, or fails: then returns the error. The front must be a stream.
-    fn pull(&mut self) -> io::Result<Pulled> {
-        let Some(Segment::Stream { mut source, chunked }) = self.segments.pop_front() else {
-            return Ok(Pulled::End);
-        };
-        self.streams -= 1;
-        self.scratch.clear();
-        let next = catch_panic(|| source.get_mut().map(|source| source.next_chunk(&mut self.scratch)));
-        let next = next.map_err(|_| io::Error::other("the source of a stream panicked"))?;
-        let next = next.unwrap_or(Ok(Chunk::End))?;
-        if next == Chunk::Data && self.scratch.is_empty() {
-            // Asking again at once could go on for ever.
-            return Err(io::Error::other("the source of a stream returned Chunk::Data without data"));
-        }
-        if next != Chunk::End {
-            self.streams += 1;
-            self.segments.push_front(Segment::Stream { source, chunked });
-            if self.scratch.is_empty() {
-                return Ok(Pulled::Nothing);
-            }
-        }
-        let mut coded = Vec::with_capacity(self.scratch.len() + 16);
-        if !chunked {
-            coded.extend_from_slice(&self.scratch);
-        } else {
-            if !self.scratch.is_empty() {
-                chunked::encode_chunk(&self.scratch, &mut coded);
-            }
-            if next == Chunk::End {
-                chunked::encode_chunk(&[], &mut coded);
-            }
-        }
-        if !coded.is_empty() {
-            self.pending += coded.len() as u64;
-            let all = 0..coded.len();
-            self.segments.push_front(Segment::Owned(coded, all));
-            return Ok(Pulled::Bytes);
-        }
-        // A stream that ends without a final chunk may leave an `End` at the front: remove it.
-        self.sent(0);
-        Ok(Pulled::End)
-    }
-
     /// Removes the first `count` bytes, which the engine has sent. Calls the callback of each body that is now
     /// completely sent. `count` must be at most the number of bytes that [`transmit`](SendQueue::transmit) returned.
     #[inline]
@@ -276,7 +252,7 @@ impl SendQueue {
         self.sent += left;
         while let Some(segment) = self.segments.front_mut() {
             let len = segment.remaining();
-            if len > left || matches!(segment, Segment::Stream { .. }) {
+            if len > left || matches!(segment, Segment::Stream(_)) {
                 segment.advance(left);
                 return;
             }
@@ -300,20 +276,9 @@ impl SendQueue {
         }
         self.text.clear();
         self.text.shrink_to(TEXT_CAPACITY);
-        self.scratch = Vec::new();
         self.pending = 0;
         self.streams = 0;
     }
-}
-
-/// What [`SendQueue::pull`] has taken from a stream.
-enum Pulled {
-    /// A chunk, the last one, or both.
-    Bytes,
-    /// Nothing: the next bytes do not exist yet.
-    Nothing,
-    /// Nothing: the stream has ended, and its coding has no last chunk.
-    End,
 }
 
 /// Calls `on_sent` with `sent`, and catches its panic.
@@ -338,8 +303,21 @@ impl std::fmt::Debug for SendQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::panic::PanicOnDrop;
-    use std::{fs::File, panic::resume_unwind, sync::Arc};
+    use crate::{
+        buffer::stream::Chunk,
+        types::{
+            headers::Headers,
+            panic::{CatchDrop, PanicOnDrop},
+        },
+    };
+    use std::{
+        fs::File,
+        panic::resume_unwind,
+        sync::{
+            Arc,
+            mpsc::{Receiver, Sender, channel},
+        },
+    };
 
     /// Sends everything, `step` bytes at a time, and returns it. A file appears as `<offset+len>`, a pending stream as
     /// `<pending>`, an error as its text.
@@ -432,9 +410,12 @@ mod tests {
     }
 
     /// A source with one result of `next_chunk` for each word. A word ends with `?` if the stream is pending then, and with
-    /// `.` if it ends; `!` is an error, and `panic` a panic. Dropping the source panics.
+    /// `.` if it ends; `!` is an error, and `panic` a panic. What follows `#` is the name of a trailer. Dropping the source
+    /// panics.
     struct Script {
         words: std::str::Split<'static, char>,
+        trailer: Option<&'static str>,
+        failures: Sender<String>,
         _panics: PanicOnDrop,
     }
 
@@ -453,42 +434,97 @@ mod tests {
                 _ => Chunk::Data,
             })
         }
+
+        fn trailers(&mut self) -> Headers {
+            let mut trailers = Headers::default();
+            if let Some(name) = self.trailer {
+                trailers.append(name, "1").expect("a valid header");
+            }
+            trailers
+        }
+
+        fn failed(&mut self, error: &io::Error) {
+            self.failures.send(error.to_string()).expect("a receiver");
+            resume_unwind(Box::new(PanicOnDrop(2)));
+        }
     }
 
-    fn push_stream(queue: &mut SendQueue, script: &'static str, chunked: bool) {
-        let script = Script { words: script.split(' '), _panics: PanicOnDrop(2) };
-        queue.push_stream(Box::new(script), chunked);
+    /// Queues a stream. Returns the failures that its source receives.
+    fn push_stream(queue: &mut SendQueue, script: &'static str, length: BodyLength) -> Receiver<String> {
+        let (words, trailer) =
+            script.split_once('#').map_or((script, None), |(words, name)| (words, Some(name)));
+        let (failures, received) = channel();
+        let script = Script { words: words.split(' '), trailer, failures, _panics: PanicOnDrop(2) };
+        queue.push_stream(Box::new(script), length);
+        received
     }
 
     /// `expected` is what a queue with this stream sends. A word of `script` is a result of the source.
-    fn check_stream(script: &'static str, chunked: bool, expected: &str) {
+    fn check_stream(script: &'static str, length: BodyLength, expected: &str) {
         for step in [1, 3, usize::MAX] {
             let mut queue = SendQueue::default();
-            push_stream(&mut queue, script, chunked);
+            let failures = push_stream(&mut queue, script, length);
             assert!(queue.has_stream());
             assert_eq!(drain(&mut queue, step), expected, "{script}");
             assert!(!queue.has_stream() && queue.is_empty(), "{script}");
+            let failed = failures.iter().next().map(|error| format!("<{error}>"));
+            let end =
+                expected.rfind('<').filter(|_| expected.ends_with('>') && !expected.ends_with("pending>"));
+            assert_eq!(failed.as_deref(), end.map(|from| &expected[from..]), "{script}");
         }
     }
 
     #[test]
     fn a_stream_produces_chunks_as_they_are_sent() {
-        check_stream("one three .", true, "3\r\none\r\n5\r\nthree\r\n0\r\n\r\n");
-        check_stream("one three.", true, "3\r\none\r\n5\r\nthree\r\n0\r\n\r\n");
-        check_stream("one three .", false, "onethree");
-        check_stream("one ? ? three? .", false, "one<pending><pending>three");
-        check_stream(".", true, "0\r\n\r\n");
-        check_stream(".", false, "");
-        check_stream("one !", true, "3\r\none\r\n<other error>");
-        check_stream("one panic", true, "3\r\none\r\n<the source of a stream panicked>");
-        check_stream(" ", true, "<the source of a stream returned Chunk::Data without data>");
+        use BodyLength::{Chunked, UntilClose};
+        check_stream("one three .", Chunked, "3\r\none\r\n5\r\nthree\r\n0\r\n\r\n");
+        check_stream("one three.", Chunked, "3\r\none\r\n5\r\nthree\r\n0\r\n\r\n");
+        check_stream("one three .", UntilClose, "onethree");
+        check_stream("one ? ? three? .", UntilClose, "one<pending><pending>three");
+        check_stream(".", Chunked, "0\r\n\r\n");
+        check_stream(".", UntilClose, "");
+        check_stream("one !", Chunked, "3\r\none\r\n<other error>");
+        check_stream("one panic", Chunked, "3\r\none\r\n<the application's code panicked>");
+        check_stream(" ", Chunked, "<Chunk::Data without data>");
+    }
+
+    #[test]
+    fn a_stream_of_known_length_never_sends_more() {
+        use BodyLength::Exact;
+        check_stream("one three .", Exact(8), "onethree");
+        check_stream("one? ? three. ", Exact(8), "one<pending>three");
+        check_stream(".", Exact(0), "");
+        check_stream("a.", Exact(0), "<the body is longer than its stated length>");
+        check_stream("one three .", Exact(7), "one<the body is longer than its stated length>");
+        check_stream("one a .", Exact(3), "one<the body is longer than its stated length>");
+        check_stream("one three .", Exact(10), "onethree<the body ends 2 bytes before its stated length>");
+        check_stream("one three.", Exact(9), "one<the body ends 1 bytes before its stated length>");
+    }
+
+    #[test]
+    fn trailers_follow_a_chunked_body() {
+        use BodyLength::{Chunked, Exact, UntilClose};
+        check_stream("a.#X-Sum", Chunked, "1\r\na\r\n0\r\nX-Sum: 1\r\n\r\n");
+        check_stream(".#Server-Timing", Chunked, "0\r\nServer-Timing: 1\r\n\r\n");
+        check_stream("a.#X-Sum", Exact(1), "a");
+        check_stream("a.#X-Sum", UntilClose, "a");
+        for name in ["Host", "content-type", "Authorization", "te", "IF-MATCH", "Set-Cookie"] {
+            let script: &'static str = String::leak(format!("a .#{name}"));
+            for step in [1, usize::MAX] {
+                let mut queue = SendQueue::default();
+                let _failures = push_stream(&mut queue, script, Chunked);
+                let sent = drain(&mut queue, step);
+                assert!(sent.starts_with("1\r\na\r\n<the header "), "{sent}");
+                assert!(sent.ends_with(" is not allowed in trailers>"), "{sent}");
+            }
+        }
     }
 
     #[test]
     fn a_transport_does_not_delay_what_comes_before_a_stream() {
         let mut queue = SendQueue::default();
         queue.write(|text| text.extend_from_slice(b"head"));
-        push_stream(&mut queue, "one ? .", true);
+        let _failures = push_stream(&mut queue, "one ? .", BodyLength::Chunked);
         for len in [4, 8] {
             let Transmit::Bytes { slices, more: false } = queue.transmit() else { panic!("bytes") };
             assert_eq!(slices.concat().len(), len);
@@ -506,7 +542,7 @@ mod tests {
     /// Queues bodies of 7 and 3 bytes after heads of 5, sends `count` bytes, and compares what the callbacks receive: the
     /// number of bytes sent, and whether they are the whole body.
     fn check_callbacks(count: usize, expected: &[(u64, bool)]) {
-        let (sender, receiver) = std::sync::mpsc::channel();
+        let (sender, receiver) = channel();
         let mut queue = SendQueue::default();
         for (head, body) in [("head ", "content"), ("tail ", "end")] {
             queue.write(|text| text.extend_from_slice(head.as_bytes()));
@@ -546,8 +582,8 @@ mod tests {
         let Transmit::Bytes { more: false, .. } = queue.transmit() else { panic!("nothing follows") };
         queue.sent(4);
         assert!(queue.is_empty());
-        let (sender, receiver) = std::sync::mpsc::channel();
-        push_stream(&mut queue, ".", false);
+        let (sender, receiver) = channel();
+        let _failures = push_stream(&mut queue, ".", BodyLength::UntilClose);
         queue.push(end(4, move |sent| sender.send(sent).expect("a receiver")));
         assert_eq!(drain(&mut queue, 1), "");
         assert_eq!(receiver.recv(), Ok(Sent { bytes: 0, complete: true }));

@@ -211,12 +211,19 @@ impl ChunkedDecoder {
     }
 }
 
-/// Appends `chunk` to `out` in the chunked coding. An empty chunk is the last one, and ends the body.
+/// Appends `chunk`, which must not be empty, to `out` in the chunked coding.
 pub(crate) fn encode_chunk(chunk: &[u8], out: &mut Vec<u8>) {
     use std::io::Write;
     // Writing to a vector cannot fail.
     let _ = write!(out, "{:x}\r\n", chunk.len());
     out.extend_from_slice(chunk);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the last chunk and `trailers`, which are lines with their CRLF.
+pub(crate) fn encode_end(trailers: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"0\r\n");
+    out.extend_from_slice(trailers);
     out.extend_from_slice(b"\r\n");
 }
 

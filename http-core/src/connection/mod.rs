@@ -76,6 +76,7 @@ use crate::{
         error::ParseError,
         limits::{Admit, Config, Limits},
         method::{Method, Version},
+        status::Status,
     },
 };
 use progress::ProgressClock;
@@ -724,6 +725,16 @@ impl Connection {
         match self.state {
             State::Idle { since, .. } if self.used == 0 && self.flush_clock.is_none() => Some(since),
             _ => None,
+        }
+    }
+
+    /// Returns whether the response that is due is sent with its body, if it has this status: no response to HEAD is, and no
+    /// 204 or 304. Returns false if no response is due.
+    pub fn sends_body(&self, status: Status) -> bool {
+        match &self.state {
+            State::AwaitingReply { framing, .. } => encode::carries_body(status, framing.method),
+            State::Rejecting { method, .. } => encode::carries_body(status, *method),
+            _ => false,
         }
     }
 

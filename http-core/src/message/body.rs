@@ -4,12 +4,26 @@
 
 use crate::{
     buffer::{
-        segment::{ChunkSource, FileSlice, Segment},
+        segment::{FileSlice, Segment},
         send_queue::SendQueue,
+        stream::{Chunk, ChunkSource},
     },
-    types::{error::Misuse, panic::drop_caught},
+    codec::framing::BodyLength,
+    message::channel::{BodySender, channel},
+    types::{
+        error::Misuse,
+        panic::{catch_panic, drop_caught},
+    },
 };
-use std::{borrow::Cow, ops::Range, sync::Arc};
+use std::{
+    borrow::Cow,
+    io::{self, Read},
+    ops::Range,
+    sync::Arc,
+};
+
+/// The number of bytes that [`Body::Reader`] reads at once, if no engine has given it a thread.
+const READ_BYTES: usize = 16 * 1024;
 
 /// The body of a response.
 #[derive(Default)]
@@ -26,16 +40,76 @@ pub enum Body {
     Shared(Arc<[u8]>, Range<usize>),
     /// Part of a file. An engine can send it without copying the bytes to user space.
     File(FileSlice),
-    /// Several bodies, one after the other. None of them may be a stream. Otherwise the engine sends a 500 in place of
-    /// the response ([`Misuse::StreamInParts`]).
+    /// Several bodies, one after the other. None of them may be a stream or a reader. Otherwise the engine sends a 500 in
+    /// place of the response ([`Misuse::StreamInParts`]).
     Parts(Vec<Body>),
-    /// A source of unknown length. In HTTP/1.1 it is sent in the chunked coding; in HTTP/1.0 the server closes the
-    /// connection after it.
+    /// A source that produces the body while it is sent. If its length is unknown, the body is sent in the chunked coding in
+    /// HTTP/1.1; in HTTP/1.0 the server closes the connection after it.
     Stream(Box<dyn ChunkSource>),
+    /// What this reader reads until its end, and the number of bytes, if it is known. It is sent like a
+    /// [`Body::Stream`]. See [`Body::reader`].
+    Reader(Box<dyn Read + Send>, Option<u64>),
 }
 
 impl Body {
-    /// Returns the length in bytes, without chunk framing; `None` for a stream. A sum of [`Body::Parts`] beyond 64 bits
+    /// Creates a body that is sent while other threads produce it, and the sender for it. It is the way to send events, and
+    /// what takes long to compute.
+    ///
+    /// The channel holds at most `capacity` bytes that the client has not received, or one message that is larger. It takes no
+    /// memory for them before the first is sent. What is sent is passed to the client without delay.
+    ///
+    /// ```
+    /// use http_core::{Body, BodySender, Request, Response};
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// /// The clients that wait for events.
+    /// type Listeners = Arc<Mutex<Vec<BodySender>>>;
+    ///
+    /// fn listen(listeners: &Listeners, _: &Request<'_>) -> Response {
+    ///     let (sender, body) = Body::channel(16 * 1024);
+    ///     listeners.lock().unwrap().push(sender);
+    ///     Response::of_type("text/event-stream", body)
+    /// }
+    ///
+    /// /// Sends an event to all clients. Disconnects those that have left, and those that are too slow.
+    /// fn publish(listeners: &Listeners, event: &str) {
+    ///     let event = format!("data: {event}\n\n");
+    ///     listeners.lock().unwrap().retain(|listener| listener.try_send(event.as_str()).is_ok());
+    /// }
+    /// ```
+    pub fn channel(capacity: usize) -> (BodySender, Body) {
+        let (sender, source) = channel(capacity);
+        (sender, Body::Stream(source))
+    }
+
+    /// Creates a body from what `reader` reads until its end, for sources that block: a pipe, a decompressor, a remote file.
+    /// (For a local file, [`Body::File`] is faster.)
+    ///
+    /// The engine reads on a thread of its own, a few chunks ahead of the client. The number of these threads is limited:
+    /// beyond it, the client gets 503 in place of the response. If the client leaves, the engine drops the reader when the
+    /// current read returns. If a read fails or panics, the engine logs that and closes the connection, which tells the client
+    /// that the body is incomplete.
+    ///
+    /// `length` is the number of bytes, if it is known. If the reader then produces more bytes or fewer, the engine logs that
+    /// and closes the connection.
+    ///
+    /// ```
+    /// use http_core::{Body, IntoResponse, Reply, Response, Status};
+    /// use std::process::{Command, Stdio};
+    ///
+    /// let reply = Reply::offload(|| {
+    ///     let tar = Command::new("tar").args(["-cz", "documents"]).stdout(Stdio::piped()).spawn();
+    ///     match tar.map(|tar| tar.stdout) {
+    ///         Ok(Some(output)) => Response::of_type("application/gzip", Body::reader(output, None)),
+    ///         _ => Response::error(Status::INTERNAL_SERVER_ERROR),
+    ///     }
+    /// });
+    /// ```
+    pub fn reader(reader: impl Read + Send + 'static, length: Option<u64>) -> Body {
+        Body::Reader(Box::new(reader), length)
+    }
+
+    /// Returns the length in bytes, without chunk framing; `None` for a stream or a reader of unknown length. A sum of [`Body::Parts`] beyond 64 bits
     /// becomes `u64::MAX`.
     #[inline]
     pub fn len(&self) -> Option<u64> {
@@ -48,11 +122,12 @@ impl Body {
             Body::Parts(parts) => {
                 parts.iter().try_fold(0u64, |sum, part| Some(sum.saturating_add(part.len()?)))
             }
-            Body::Stream(_) => None,
+            Body::Stream(source) => source_length(&**source),
+            Body::Reader(_, length) => *length,
         }
     }
 
-    /// Returns whether the length is 0. A stream is never empty, because its length is unknown.
+    /// Returns whether the length is 0. A body of unknown length is not empty.
     pub fn is_empty(&self) -> bool {
         self.len() == Some(0)
     }
@@ -61,7 +136,7 @@ impl Body {
     ///
     /// # Errors
     ///
-    /// If the range of a [`Body::Shared`] lies outside its bytes, or a stream is among [`Body::Parts`].
+    /// If the range of a [`Body::Shared`] lies outside its bytes, or a stream or a reader is among [`Body::Parts`].
     #[inline]
     pub(crate) fn check(&self) -> Result<(), Misuse> {
         match self {
@@ -71,25 +146,25 @@ impl Body {
         }
     }
 
-    /// Checks the bodies in a [`Body::Parts`]. Fails if one is a stream, or the range of a [`Body::Shared`] lies
+    /// Checks the bodies in a [`Body::Parts`]. Fails if one is a stream or a reader, or the range of a [`Body::Shared`] lies
     /// outside its bytes, also in nested parts.
     fn check_parts(parts: &[Body]) -> Result<(), Misuse> {
         // Apart from `check`: the compiler does not inline a function that calls itself.
         parts.iter().try_for_each(|part| match part {
-            Body::Stream(_) => Err(Misuse::StreamInParts),
+            Body::Stream(_) | Body::Reader(..) => Err(Misuse::StreamInParts),
             part => part.check(),
         })
     }
 
-    /// Drops a valid body, and catches a panic of the destructor of a stream's source.
+    /// Drops a valid body, and catches a panic of the destructor of a source or a reader.
     #[inline]
     pub(crate) fn discard(self) {
-        if let Body::Stream(source) = self {
-            discard_source(source);
+        if let Body::Stream(_) | Body::Reader(..) = self {
+            discard_source(self);
         }
     }
 
-    /// Drops a body, valid or not, and catches a panic of the destructor of each stream's source.
+    /// Drops a body, valid or not, and catches a panic of the destructor of each source and reader.
     #[cold]
     pub(crate) fn discard_any(self) {
         match self {
@@ -98,10 +173,10 @@ impl Body {
         }
     }
 
-    /// Appends the body to the send queue. Call this only if [`check`](Body::check) has returned `Ok`. `chunked`:
-    /// whether to send a stream in the chunked coding. Other bodies ignore it.
+    /// Appends the body to the send queue. Call this only if [`check`](Body::check) has returned `Ok`. `length` is
+    /// how the head delimits the body.
     #[inline]
-    pub(crate) fn queue(self, out: &mut SendQueue, chunked: bool) {
+    pub(crate) fn queue(self, out: &mut SendQueue, length: BodyLength) {
         match self {
             Body::Empty => {}
             Body::Static(bytes) => out.push(Segment::Static(bytes)),
@@ -111,15 +186,41 @@ impl Body {
             }
             Body::Shared(bytes, range) => out.push(Segment::Shared(bytes, range)),
             Body::File(slice) => out.push(Segment::File(slice)),
-            Body::Parts(parts) => parts.into_iter().for_each(|part| part.queue(out, chunked)),
-            Body::Stream(source) => out.push_stream(source, chunked),
+            Body::Parts(parts) => parts.into_iter().for_each(|part| part.queue(out, length)),
+            Body::Stream(source) => out.push_stream(source, length),
+            Body::Reader(reader, _) => out.push_stream(Box::new(ReadSource(reader)), length),
         }
     }
 }
 
 #[cold]
-fn discard_source(source: Box<dyn ChunkSource>) {
-    drop_caught(source);
+fn discard_source(body: Body) {
+    drop_caught(body);
+}
+
+/// Returns what `source` says of its length. If it panics, the length is unknown.
+#[cold]
+fn source_length(source: &dyn ChunkSource) -> Option<u64> {
+    catch_panic(|| source.length()).ok().flatten()
+}
+
+/// Reads in place, which may block. An engine that must not block gives the reader of a [`Body::Reader`] a thread instead.
+struct ReadSource(Box<dyn Read + Send>);
+
+impl ChunkSource for ReadSource {
+    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
+        chunk.resize(READ_BYTES, 0);
+        loop {
+            match self.0.read(chunk) {
+                Ok(count) => {
+                    chunk.truncate(count);
+                    return Ok(if count > 0 { Chunk::Data } else { Chunk::End });
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for Body {
@@ -227,7 +328,7 @@ mod tests {
             let body = shared(range);
             assert_eq!((body.check(), body.len()), (Ok(()), Some(expected.len() as u64)));
             let mut out = SendQueue::default();
-            body.queue(&mut out, false);
+            body.queue(&mut out, BodyLength::Exact(expected.len() as u64));
             let sent = match out.transmit() {
                 Transmit::Bytes { slices, .. } => slices.concat(),
                 _ => Vec::new(),

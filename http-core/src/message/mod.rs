@@ -3,6 +3,7 @@
 pub mod body;
 pub(crate) mod extensions;
 pub mod owned_request;
+pub mod channel;
 pub mod rejection;
 pub mod request;
 pub mod response;

@@ -359,8 +359,9 @@ impl Response {
     /// Checks what the handler has stated. Fails if a header was set in vain, or a statement disagrees with the body.
     #[cold]
     fn check_statements(&self, statements: &Statements, method: Method) -> Result<(), Misuse> {
-        let is_unknown = method == Method::Head && matches!(self.body, Body::Empty | Body::Stream(_));
-        statements.check(self.body.len(), self.status.has_body() && !is_unknown)
+        let length = self.body.len();
+        let is_unknown = method == Method::Head && (length.is_none() || matches!(self.body, Body::Empty));
+        statements.check(length, self.status.has_body() && !is_unknown)
     }
 
     /// Appends the head and the body to the send queue. Drops the body of a 204, a 205 or a 304, and of a response to
@@ -391,7 +392,7 @@ impl Response {
         }
         let from = out.total_queued();
         if carries_body {
-            self.body.queue(out, length == BodyLength::Chunked);
+            self.body.queue(out, length);
         } else {
             self.body.discard();
         }

@@ -1,0 +1,227 @@
+//! A body that is produced while it is sent: the source of an application, and its entry in a send queue.
+//!
+//! It never sends more bytes than the head has announced, and no trailers that could change the meaning of the message.
+
+use crate::{
+    codec::{chunked, framing::BodyLength},
+    types::{
+        headers::Headers,
+        panic::{CatchDrop, catch_panic},
+    },
+};
+use std::{io, task::Waker};
+
+/// Headers that no trailer may contain, besides those that [`Headers`] never contains: they frame or route the message,
+/// authenticate it, control how it is processed, or describe its content (RFC 9110 §6.5.1).
+const NOT_IN_TRAILERS: [&str; 25] = [
+    "Age",
+    "Authorization",
+    "Cache-Control",
+    "Content-Encoding",
+    "Content-Range",
+    "Content-Type",
+    "Expect",
+    "Expires",
+    "Host",
+    "If-Match",
+    "If-Modified-Since",
+    "If-None-Match",
+    "If-Range",
+    "If-Unmodified-Since",
+    "Location",
+    "Max-Forwards",
+    "Pragma",
+    "Proxy-Authenticate",
+    "Proxy-Authorization",
+    "Range",
+    "Retry-After",
+    "Set-Cookie",
+    "TE",
+    "Vary",
+    "WWW-Authenticate",
+];
+
+/// What follows the bytes that a call of [`ChunkSource::next_chunk`] has appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Chunk {
+    /// More bytes may follow at once. The call must have appended at least one byte.
+    Data,
+    /// The next bytes do not exist yet. The source calls its [`Waker`] when they do.
+    Pending,
+    /// Nothing: the body ends here.
+    End,
+}
+
+/// Produces a body chunk by chunk, not faster than the client reads it. See [`Body::Stream`](crate::Body::Stream).
+///
+/// A source may wait for as long as it likes: no timeout applies while the client has taken everything. The engine drops
+/// the source when the body ends, when the client has left (after a reset, a hang-up or a failed write), and when the grace
+/// period of a shutdown is over.
+///
+/// [`Body::channel`](crate::Body::channel) makes a source for bytes that other threads send.
+///
+/// ```
+/// use http_core::{Body, Chunk, ChunkSource, Headers, Response};
+/// use std::io;
+///
+/// /// Sends the numbers from 1 to `last`, one in each line, and then their sum in a trailer.
+/// struct Numbers {
+///     next: u64,
+///     last: u64,
+/// }
+///
+/// impl ChunkSource for Numbers {
+///     fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
+///         chunk.extend_from_slice(format!("{}\n", self.next).as_bytes());
+///         self.next += 1;
+///         Ok(if self.next > self.last { Chunk::End } else { Chunk::Data })
+///     }
+///
+///     fn trailers(&mut self) -> Headers {
+///         let mut trailers = Headers::default();
+///         // This fails only for an illegal name or value.
+///         let _ = trailers.append("Sum", (self.last * (self.last + 1) / 2).to_string());
+///         trailers
+///     }
+/// }
+///
+/// let response = Response::text(Body::Stream(Box::new(Numbers { next: 1, last: 100 }))).with_header("Trailer", "Sum");
+/// ```
+pub trait ChunkSource: Send {
+    /// Returns the number of bytes of the whole body, if it is known. It is then sent as Content-Length, and the body
+    /// without the chunked coding. The engine calls this before [`start`](ChunkSource::start). The default implementation
+    /// returns `None`.
+    ///
+    /// If the source then produces more bytes or fewer, the engine logs that and closes the connection. It never sends more
+    /// bytes than that.
+    fn length(&self) -> Option<u64> {
+        None
+    }
+
+    /// Receives the waker of the connection, once, before the first call of [`next_chunk`](ChunkSource::next_chunk). A
+    /// source that returns [`Chunk::Pending`] must keep the waker, and call it from any thread when the next bytes or the
+    /// end of the body exist. The default implementation drops the waker, for sources that are never pending.
+    ///
+    /// Calling the waker more often than needed, or after the connection has ended, does no harm.
+    fn start(&mut self, waker: Waker) {
+        drop(waker);
+    }
+
+    /// Appends the next bytes of the body to `chunk`, which is empty, and returns what follows them. The bytes appended are
+    /// sent in each case.
+    ///
+    /// The function must not block, because the event loop calls it: [`Body::reader`](crate::Body::reader) is for sources
+    /// that do. It may be called although the waker was not called: then it returns [`Chunk::Pending`] again.
+    ///
+    /// # Errors
+    ///
+    /// If the body cannot be produced. The engine then closes the connection before the end of the body, which tells the
+    /// client that the body is incomplete (an HTTP/1.0 client only if the length is known).
+    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk>;
+
+    /// Returns headers to send after the body, in a trailer section (RFC 9112 §7.1.2). Called once, after
+    /// [`Chunk::End`], if the body is sent in the chunked coding: in HTTP/1.1, and without a [length](ChunkSource::length).
+    /// The default implementation returns none.
+    ///
+    /// A client may ignore trailers. Headers that frame, route, authenticate or control the message or describe its content
+    /// are not allowed in them (RFC 9110 §6.5.1): the engine logs such a header and closes the connection.
+    fn trailers(&mut self) -> Headers {
+        Headers::default()
+    }
+
+    /// Receives the reason why the body cannot be completed: an error or a panic of this source, a wrong number of bytes, or
+    /// an illegal trailer. The source is dropped next. For sources that wrap others, and log that; the default
+    /// implementation does nothing.
+    fn failed(&mut self, error: &io::Error) {
+        let _ = error;
+    }
+}
+
+/// The rest of a stream in a send queue.
+pub(crate) struct Stream {
+    source: CatchDrop<Box<dyn ChunkSource>>,
+    /// How the body is delimited. [`BodyLength::Exact`] is the number of bytes that the source has not produced yet.
+    length: BodyLength,
+    /// The last chunk, before it is coded. Kept so that its memory is used again.
+    chunk: Vec<u8>,
+}
+
+/// What [`Stream::pull`] has taken from a source.
+pub(super) enum Pulled {
+    /// The next bytes to send.
+    Bytes(Vec<u8>),
+    /// Nothing: the next bytes do not exist yet.
+    Pending,
+    /// The last bytes to send, perhaps none.
+    Last(Vec<u8>),
+}
+
+impl Stream {
+    /// Begins a stream whose head has announced `length`.
+    pub(super) fn new(source: Box<dyn ChunkSource>, length: BodyLength) -> Stream {
+        Stream { source: CatchDrop::new(source), length, chunk: Vec::new() }
+    }
+
+    /// Takes the next bytes from the source, and codes them. Catches its panics.
+    ///
+    /// # Errors
+    ///
+    /// The source fails or panics, or produces what cannot be sent. It is not called any more.
+    pub(super) fn pull(&mut self) -> io::Result<Pulled> {
+        let pulled = catch_panic(|| self.next()).unwrap_or_else(|panicked| Err(io::Error::other(panicked)));
+        if let (Err(error), Some(source)) = (&pulled, self.source.get_mut()) {
+            let _ = catch_panic(|| source.failed(error));
+        }
+        pulled
+    }
+
+    fn next(&mut self) -> io::Result<Pulled> {
+        let Some(source) = self.source.get_mut() else { return Ok(Pulled::Last(Vec::new())) };
+        self.chunk.clear();
+        let next = source.next_chunk(&mut self.chunk)?;
+        if next == Chunk::Data && self.chunk.is_empty() {
+            // Asking again at once could go on for ever.
+            return Err(io::Error::other("Chunk::Data without data"));
+        }
+        if let BodyLength::Exact(left) = &mut self.length {
+            let rest = left.checked_sub(self.chunk.len() as u64);
+            *left = rest.ok_or_else(|| io::Error::other("the body is longer than its stated length"))?;
+            if next == Chunk::End && *left > 0 {
+                let error = format!("the body ends {left} bytes before its stated length");
+                return Err(io::Error::other(error));
+            }
+        }
+        let mut bytes = Vec::new();
+        if self.length != BodyLength::Chunked {
+            bytes = std::mem::take(&mut self.chunk);
+        } else if !self.chunk.is_empty() {
+            bytes.reserve_exact(self.chunk.len() + 16);
+            chunked::encode_chunk(&self.chunk, &mut bytes);
+        }
+        match next {
+            Chunk::End => {
+                if self.length == BodyLength::Chunked {
+                    let trailers = source.trailers();
+                    check_trailers(&trailers)?;
+                    chunked::encode_end(trailers.as_bytes(), &mut bytes);
+                }
+                Ok(Pulled::Last(bytes))
+            }
+            _ if bytes.is_empty() => {
+                // The wait may be long, and many streams may wait.
+                self.chunk = Vec::new();
+                Ok(Pulled::Pending)
+            }
+            _ => Ok(Pulled::Bytes(bytes)),
+        }
+    }
+}
+
+/// Checks that all of `trailers` may follow a body.
+fn check_trailers(trailers: &Headers) -> io::Result<()> {
+    match NOT_IN_TRAILERS.iter().find(|name| trailers.get(name).is_some()) {
+        Some(name) => Err(io::Error::other(format!("the header {name} is not allowed in trailers"))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,290 @@
+//! A body that another thread sends piece by piece while the client receives it, through a bounded buffer.
+//!
+//! Only [`BodySender::send`] waits. No waker and no code of the application runs under the lock.
+
+use crate::{
+    buffer::stream::{Chunk, ChunkSource},
+    types::{cancellation::CancellationToken, headers::Headers},
+};
+use std::{
+    fmt,
+    io::{self, Error},
+    mem,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    task::Waker,
+    time::Duration,
+};
+
+/// Sends the body of a response from any thread, and learns when the client has left.
+/// [`Body::channel`](crate::Body::channel) creates it.
+///
+/// The end of the body must be stated with [`finish`](BodySender::finish). If the sender is dropped without that, the engine
+/// sends what was sent before, logs that the body is incomplete, and closes the connection, which tells the client.
+///
+/// ```
+/// use http_core::{Body, Response};
+/// use std::{thread, time::Duration};
+///
+/// let (sender, body) = Body::channel(64 * 1024);
+/// thread::spawn(move || {
+///     for step in 1..=10 {
+///         // Other work takes time here. A client that reads nothing for a minute is given up.
+///         if sender.send(format!("{step}0 %\n"), Duration::from_secs(60)).is_err() {
+///             return;
+///         }
+///     }
+///     sender.finish();
+/// });
+/// let response = Response::text(body);
+/// ```
+pub struct BodySender {
+    channel: Arc<Channel>,
+}
+
+/// The error of [`BodySender::try_send`] and [`BodySender::send`]. It contains the data, which were not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// The channel has no room for the data, because the client has not received what was sent before.
+    Full(Vec<u8>),
+    /// The body is no longer wanted: the client has left, or the server has shut down.
+    Closed(Vec<u8>),
+}
+
+impl SendError {
+    /// Returns the data, which were not sent.
+    pub fn into_inner(self) -> Vec<u8> {
+        match self {
+            SendError::Full(data) | SendError::Closed(data) => data,
+        }
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SendError::Full(_) => "the channel of the body is full",
+            SendError::Closed(_) => "the body is no longer wanted",
+        })
+    }
+}
+
+impl std::error::Error for SendError {}
+
+/// What the sender and the source of a body share.
+struct Channel {
+    /// The maximum number of bytes in the channel, unless it holds a single message.
+    capacity: usize,
+    /// Cancelled when the engine drops the source before the end of the body.
+    token: CancellationToken,
+    state: Mutex<ChannelState>,
+    /// Wakes [`BodySender::send`] when the source has taken the bytes or was dropped.
+    taken: Condvar,
+}
+
+struct ChannelState {
+    /// The bytes that were sent, and that the source has not taken.
+    bytes: Vec<u8>,
+    end: BodyEnd,
+    /// `None` before the source has started, and after it was dropped.
+    waker: Option<Waker>,
+    /// Whether the source has found nothing, and so must be woken.
+    is_awaited: bool,
+    /// Whether the source was dropped.
+    is_closed: bool,
+}
+
+/// How a body ends.
+enum BodyEnd {
+    /// The sender may send more.
+    Open,
+    /// The body is complete, with these trailers.
+    Finished(Headers),
+    /// The body remains incomplete because of this error.
+    Failed(Error),
+}
+
+/// Takes the bytes of a channel for the engine.
+struct ChannelSource {
+    channel: Arc<Channel>,
+    /// Whether the source has returned the end of the body, or why it has none.
+    has_ended: bool,
+}
+
+/// Creates a channel, as [`Body::channel`](crate::Body::channel) describes it.
+pub(super) fn channel(capacity: usize) -> (BodySender, Box<dyn ChunkSource>) {
+    let state = ChannelState {
+        bytes: Vec::new(),
+        end: BodyEnd::Open,
+        waker: None,
+        is_awaited: false,
+        is_closed: false,
+    };
+    let (token, state, taken) = (CancellationToken::default(), Mutex::new(state), Condvar::new());
+    let channel = Arc::new(Channel { capacity, token, state, taken });
+    let source = ChannelSource { channel: Arc::clone(&channel), has_ended: false };
+    (BodySender { channel }, Box::new(source))
+}
+
+impl BodySender {
+    /// Sends data, and does not wait: for event loops, and for senders that prefer to drop data for slow clients.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Full`] if there is no room, and [`SendError::Closed`] if the body is no longer wanted.
+    pub fn try_send(&self, data: impl Into<Vec<u8>>) -> Result<(), SendError> {
+        self.send(data, Duration::ZERO)
+    }
+
+    /// Sends data. If there is no room, waits until the client has received enough, but at most for `timeout`. For threads
+    /// other than those of an event loop, because it blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Full`] if there is still no room after `timeout`, and [`SendError::Closed`] if the body is no longer
+    /// wanted.
+    pub fn send(&self, data: impl Into<Vec<u8>>, timeout: Duration) -> Result<(), SendError> {
+        let Channel { capacity, taken, .. } = &*self.channel;
+        let data = data.into();
+        let is_full = |state: &mut ChannelState| {
+            !state.is_closed && !state.bytes.is_empty() && state.bytes.len() + data.len() > *capacity
+        };
+        let mut state = self.channel.state();
+        if !timeout.is_zero() {
+            let waited = taken.wait_timeout_while(state, timeout, is_full);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if state.is_closed {
+            return Err(SendError::Closed(data));
+        }
+        if is_full(&mut state) {
+            return Err(SendError::Full(data));
+        }
+        match state.bytes.is_empty() {
+            true => state.bytes = data,
+            false => state.bytes.extend_from_slice(&data),
+        }
+        wake(state);
+        Ok(())
+    }
+
+    /// Ends the body. It is now complete.
+    pub fn finish(self) {
+        self.finish_with(Headers::default());
+    }
+
+    /// Ends the body, and sends these trailers after it ([`ChunkSource::trailers`] says which are allowed). HTTP/1.0 clients
+    /// do not receive them.
+    pub fn finish_with(self, trailers: Headers) {
+        self.end(BodyEnd::Finished(trailers));
+    }
+
+    /// Breaks the body off because of `error`: the engine sends what was sent before, logs the error, and closes the
+    /// connection, which tells the client that the body is incomplete.
+    pub fn fail(self, error: impl Into<Error>) {
+        self.end(BodyEnd::Failed(error.into()));
+    }
+
+    /// Returns whether the body is no longer wanted: the client has left (after a reset, a hang-up or a failed write; see
+    /// [`CancellationToken`]), the request has the method HEAD, or the server has shut down.
+    pub fn is_closed(&self) -> bool {
+        self.channel.token.is_cancelled()
+    }
+
+    /// Calls `f` once when the body is no longer wanted, at once if that is so already. Drops `f` without a call when
+    /// the engine has taken the whole body.
+    ///
+    /// The engine calls `f` on a thread that serves connections: it must not block. A panic of `f` is caught.
+    pub fn on_closed(&self, f: impl FnOnce() + Send + 'static) {
+        self.channel.token.on_cancelled(f);
+    }
+
+    /// Sets how the body ends, unless that is set already.
+    fn end(&self, end: BodyEnd) {
+        let mut state = self.channel.state();
+        if let BodyEnd::Open = state.end {
+            state.end = end;
+            wake(state);
+        }
+    }
+}
+
+/// Breaks the body off, unless it was finished.
+impl Drop for BodySender {
+    fn drop(&mut self) {
+        self.end(BodyEnd::Failed(Error::other("its sender was dropped before the end of the body")));
+    }
+}
+
+impl fmt::Debug for BodySender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BodySender").field("is_closed", &self.is_closed()).finish_non_exhaustive()
+    }
+}
+
+impl Channel {
+    fn state(&self) -> MutexGuard<'_, ChannelState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Unlocks the state, and wakes the source if it waits.
+fn wake(mut state: MutexGuard<'_, ChannelState>) {
+    let is_awaited = mem::take(&mut state.is_awaited);
+    let waker = state.waker.clone().filter(|_| is_awaited);
+    drop(state);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+impl ChunkSource for ChannelSource {
+    fn start(&mut self, waker: Waker) {
+        self.channel.state().waker = Some(waker);
+    }
+
+    fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
+        let mut state = self.channel.state();
+        if !state.bytes.is_empty() {
+            *chunk = mem::take(&mut state.bytes);
+            self.channel.taken.notify_all();
+        }
+        match &mut state.end {
+            BodyEnd::Open => {
+                state.is_awaited = true;
+                Ok(Chunk::Pending)
+            }
+            // The engine asks again when it has sent the bytes.
+            BodyEnd::Failed(_) if !chunk.is_empty() => Ok(Chunk::Data),
+            BodyEnd::Failed(error) => {
+                self.has_ended = true;
+                Err(mem::replace(error, io::ErrorKind::Other.into()))
+            }
+            BodyEnd::Finished(_) => {
+                self.has_ended = true;
+                Ok(Chunk::End)
+            }
+        }
+    }
+
+    fn trailers(&mut self) -> Headers {
+        match mem::replace(&mut self.channel.state().end, BodyEnd::Open) {
+            BodyEnd::Finished(trailers) => trailers,
+            _ => Headers::default(),
+        }
+    }
+}
+
+impl Drop for ChannelSource {
+    fn drop(&mut self) {
+        let mut state = self.channel.state();
+        state.is_closed = true;
+        let unused = (mem::take(&mut state.bytes), state.waker.take());
+        self.channel.taken.notify_all();
+        drop(state);
+        drop(unused);
+        match self.has_ended {
+            true => self.channel.token.release(),
+            false => self.channel.token.cancel(),
+        }
+    }
+}
