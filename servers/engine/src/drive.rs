@@ -4,7 +4,7 @@
 
 use crate::{
     late::{LateReply, RequestLabel},
-    stream::MonitoredSource,
+    stream::start_body,
 };
 use http_core::{
     Body, Buffers, Clock, Connection, Handler, Job, Misuse, Rejection, Reply, Request, Responder, Response,
@@ -12,7 +12,7 @@ use http_core::{
 };
 use std::{io, time::Duration};
 
-pub use crate::stream::MakeWaker;
+pub use crate::stream::StreamSupport;
 
 /// What the engine must do next for a connection.
 #[derive(Debug)]
@@ -47,8 +47,8 @@ pub struct Driver<'d> {
     pub handler: &'d dyn Handler,
     /// The current time. The engine must update it after each wait.
     pub clock: &'d Clock,
-    /// Makes the wakers for the sources of streams.
-    pub wakers: &'d dyn MakeWaker,
+    /// What the bodies need that are produced while they are sent.
+    pub streams: &'d dyn StreamSupport,
 }
 
 impl Driver<'_> {
@@ -103,6 +103,11 @@ impl Driver<'_> {
         if !self.conn.is_awaiting_reply() {
             return drop_caught(outcome);
         }
+        if let Some(late) = late
+            && !matches!(outcome, Err(Rejection::ReplyTimeout))
+        {
+            late.token.release();
+        }
         match outcome {
             Ok(response) => self.respond(response, late),
             Err(reason) => self.fail(reason),
@@ -140,16 +145,16 @@ impl Driver<'_> {
     /// was known at once.
     #[inline]
     fn respond(&mut self, response: Response, late: Option<&LateReply>) {
-        if let Body::Stream(_) = response.body() {
+        if let Body::Stream(_) | Body::Reader(..) = response.body() {
             return self.respond_stream(response, late);
         }
         self.queue(response);
     }
 
-    /// As [`respond`](Driver::respond), if the body is a stream.
+    /// As [`respond`](Driver::respond), if the body is a stream or a reader.
     #[cold]
     fn respond_stream(&mut self, mut response: Response, late: Option<&LateReply>) {
-        match self.monitor_stream(&mut response, late) {
+        match self.start_body(&mut response, late) {
             Ok(()) => self.queue(response),
             Err(reason) => {
                 drop_caught(response);
@@ -167,24 +172,15 @@ impl Driver<'_> {
         }
     }
 
-    /// Wraps the source of a stream into a [`MonitoredSource`] with a waker. Leaves another body unchanged. Fails if the
-    /// system has no descriptor for the waker.
+    /// Prepares the body of a response for sending, if it is a stream or a reader, and if it is sent at all. Fails if a
+    /// descriptor or a thread is missing for it.
     #[cold]
-    fn monitor_stream(&self, response: &mut Response, late: Option<&LateReply>) -> Result<(), Rejection> {
-        let Body::Stream(_) = response.body() else { return Ok(()) };
-        let label = late.map_or_else(|| self.label(), |late| late.label.clone());
-        let waker = self.wakers.waker().map_err(|error| {
-            log::error!(
-                "cannot make a waker for the response to {label}: {}; responding 503",
-                io_cause(&error)
-            );
-            Rejection::Overloaded
-        })?;
-        let body = response.body_mut();
-        *body = match std::mem::take(body) {
-            Body::Stream(source) => Body::Stream(Box::new(MonitoredSource::new(source, waker, label))),
-            body => body,
-        };
+    fn start_body(&self, response: &mut Response, late: Option<&LateReply>) -> Result<(), Rejection> {
+        if self.conn.sends_body(response.status()) {
+            let label = late.map_or_else(|| self.label(), |late| late.label.clone());
+            let body = response.body_mut();
+            *body = start_body(std::mem::take(body), label, self.streams)?;
+        }
         Ok(())
     }
 
@@ -196,7 +192,7 @@ impl Driver<'_> {
         let rejected = self.conn.rejected(reason, &self.buffers.input);
         let response = catch_panic(|| self.handler.rejected(&rejected, rejected.response()));
         let mut response = response.unwrap_or_else(|panicked| Rejection::from(panicked).response());
-        if self.monitor_stream(&mut response, None).is_err() {
+        if self.start_body(&mut response, None).is_err() {
             drop_caught(std::mem::replace(&mut response, rejected.response()));
         }
         if let Err(misuse) = self.conn.respond(response, &mut self.buffers.out, self.clock) {

@@ -53,8 +53,8 @@ pub(crate) enum WaitsFor {
 }
 
 /// A reply that has started and whose outcome is not known. Dropping it cancels the reply: a task that has not started is
-/// dropped, and code that runs sees the cancelled token. An engine drops it when the outcome has arrived, when the reply has
-/// timed out, and when the connection closes.
+/// dropped, and code that runs sees the cancelled token. An engine drops it when the reply has timed out, when the connection
+/// closes, and when the outcome has arrived: then it first releases the token.
 #[derive(Debug)]
 pub(crate) struct LateReply {
     pub(crate) token: CancellationToken,

@@ -30,6 +30,11 @@ pub use http_core::{
     OwnedRequest, ParseError, Rejected, Rejection, Reply, Request, Responder, Response, Router, Schemes,
     Sent, SharedHeaders, Stack, Status, Timeouts, Version, client, conditional, cookies, form, io_cause,
     multipart, negotiate, path, range, uri,
+    Admit, Body, BodySender, CancellationToken, Chunk, ChunkSource, Config, ConfigError, FileSlice, Handler,
+    HeaderError, Headers, IntoReply, IntoResponse, Job, Limits, MediaType, Method, Middleware, Next,
+    ParseError, Rejected, Rejection, Reply, Request, Responder, Response, Router, Schemes, SendError, Sent,
+    SharedHeaders, Stack, Status, Timeouts, Version, client, conditional, form, io_cause, multipart,
+    negotiate, path, range, uri,
 };
 pub use server::{Running, Server, ServerHandle};
 pub use settings::{Engine, Settings, SettingsError};

@@ -13,7 +13,7 @@ use std::{
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A function that a pool thread runs.
-pub(crate) type Task = Box<dyn FnOnce() + Send>;
+pub type Task = Box<dyn FnOnce() + Send>;
 
 /// The two pools of an engine.
 #[derive(Clone, Debug)]
@@ -21,7 +21,6 @@ pub(crate) struct Pools {
     /// Runs what never waits for a client: the jobs of [`Reply::Offload`](http_core::Reply::Offload).
     pub(crate) jobs: Pool,
     /// Runs what may wait for its client for long, and so must not take a thread from the jobs of others. It has no queue.
-    #[allow(dead_code, reason = "its users follow")]
     pub(crate) streaming: Pool,
 }
 

@@ -1,61 +1,144 @@
-//! The source of a response's body, as the engines see it: it starts with a waker, and its failure is logged.
+//! Bodies that are produced while they are sent, as the engines see them: a source starts with a waker, a reader gets a
+//! thread, and failures are logged.
 
-use crate::late::RequestLabel;
-use http_core::{Chunk, ChunkSource, catch_panic, io_cause};
-use std::{io, task::Waker};
+use crate::{late::RequestLabel, pool::Task};
+use http_core::{
+    Body, BodySender, Chunk, ChunkSource, Headers, Rejection, catch_panic, drop_caught, io_cause,
+};
+use std::{
+    io::{self, Read},
+    task::Waker,
+    time::Duration,
+};
 
-/// Makes the waker of a connection, for the source of a stream. The waker makes the engine ask the source again.
+/// The maximum number of bytes that were read for a [`Body::Reader`] and are not sent.
+const READ_AHEAD: usize = 64 * 1024;
+/// The maximum number of bytes of one read.
+const READ_BYTES: usize = 32 * 1024;
+
+/// What an engine provides for the streams of one connection.
 #[doc(hidden)]
-pub trait MakeWaker {
-    /// Makes a waker. It does nothing after the connection has ended.
+pub trait StreamSupport {
+    /// Makes a waker, for the source of a stream: it makes the engine ask the source again. It does nothing after the
+    /// connection has ended.
     ///
     /// # Errors
     ///
     /// The system has no descriptors left.
     fn waker(&self) -> io::Result<Waker>;
+
+    /// Runs a task, which may wait for the client, on a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::Overloaded`] if all of these threads are busy.
+    fn spawn(&self, task: Task) -> Result<(), Rejection>;
 }
 
-/// For engines that never wait: the waker does nothing.
-impl MakeWaker for () {
+/// For engines that never wait: the waker does nothing, and there are no threads.
+impl StreamSupport for () {
     fn waker(&self) -> io::Result<Waker> {
         Ok(Waker::noop().clone())
     }
+
+    fn spawn(&self, _: Task) -> Result<(), Rejection> {
+        Err(Rejection::Overloaded)
+    }
+}
+
+/// Prepares a body for sending: a source gets a waker, a reader a thread, and their failures are logged with `label`. Returns
+/// other bodies unchanged.
+///
+/// # Errors
+///
+/// [`Rejection::Overloaded`] if the system has no descriptor for a waker, or all threads for readers are busy.
+#[cold]
+pub(crate) fn start_body(
+    body: Body,
+    label: RequestLabel,
+    support: &dyn StreamSupport,
+) -> Result<Body, Rejection> {
+    let (source, length) = match body {
+        Body::Stream(source) => {
+            let length = catch_panic(|| source.length()).ok().flatten();
+            (source, length)
+        }
+        Body::Reader(reader, length) => {
+            let (sender, body) = Body::channel(READ_AHEAD);
+            support.spawn(Box::new(move || copy(reader, sender)))?;
+            let Body::Stream(source) = body else { return Ok(body) };
+            (source, length)
+        }
+        body => return Ok(body),
+    };
+    match support.waker() {
+        Ok(waker) => {
+            Ok(Body::Stream(Box::new(MonitoredSource { source, length, waker: Some(waker), label })))
+        }
+        Err(error) => {
+            log::error!(
+                "cannot make a waker for the response to {label}: {}; responding 503",
+                io_cause(&error)
+            );
+            drop_caught(source);
+            Err(Rejection::Overloaded)
+        }
+    }
+}
+
+/// Sends what `reader` reads. Ends when the reader does, and when the body is no longer wanted. A wait for the client ends
+/// when the engine closes its connection.
+fn copy(mut reader: Box<dyn Read + Send>, sender: BodySender) {
+    let copied = catch_panic(|| {
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(count) if sender.send(&buffer[..count], Duration::MAX).is_err() => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    });
+    match copied.unwrap_or_else(|panicked| Err(io::Error::other(panicked))) {
+        Ok(()) => sender.finish(),
+        Err(error) => sender.fail(error),
+    }
+    drop_caught(reader);
 }
 
 /// A source that receives its waker before its first chunk, and whose failure is logged.
-pub(crate) struct MonitoredSource {
+struct MonitoredSource {
     source: Box<dyn ChunkSource>,
+    length: Option<u64>,
     /// `None` after the source has received it.
     waker: Option<Waker>,
     label: RequestLabel,
 }
 
-impl MonitoredSource {
-    /// Wraps the source of the response to the request that `label` names.
-    pub(crate) fn new(source: Box<dyn ChunkSource>, waker: Waker, label: RequestLabel) -> MonitoredSource {
-        MonitoredSource { source, waker: Some(waker), label }
-    }
-}
-
 impl ChunkSource for MonitoredSource {
+    fn length(&self) -> Option<u64> {
+        self.length
+    }
+
     fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
-        let waker = self.waker.take();
-        let next = catch_panic(|| {
-            if let Some(waker) = waker {
-                self.source.start(waker);
-            }
-            match self.source.next_chunk(chunk) {
-                Ok(Chunk::Data) if chunk.is_empty() => Err(io::Error::other("Chunk::Data without data")),
-                next => next,
-            }
-        });
-        let next = next.unwrap_or_else(|panicked| Err(io::Error::other(panicked)));
-        next.inspect_err(|error| {
-            let label = &self.label;
-            log::error!(
-                "cannot produce the rest of the response to {label}: {}; closing the connection",
-                io_cause(error)
-            );
-        })
+        if let Some(waker) = self.waker.take() {
+            self.source.start(waker);
+        }
+        self.source.next_chunk(chunk)
+    }
+
+    fn trailers(&mut self) -> Headers {
+        self.source.trailers()
+    }
+
+    fn failed(&mut self, error: &io::Error) {
+        let label = &self.label;
+        log::error!(
+            "cannot produce the rest of the response to {label}: {}; closing the connection",
+            io_cause(error)
+        );
+        self.source.failed(error);
     }
 }

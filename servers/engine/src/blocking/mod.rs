@@ -197,7 +197,7 @@ impl Shared {
                 clock: &mut clock,
                 shutdown: &self.shutdown,
                 receive_timeout: Some(first_receive_timeout(timeouts)),
-                event: ConnectionEvent::default(),
+                event: ConnectionEvent::new(&self.pools.streaming),
             };
             session.serve(&mut pool);
             drop(entry);

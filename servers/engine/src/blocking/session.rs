@@ -69,7 +69,7 @@ pub(super) struct Session<'t> {
     /// has timed out: then [`limit_receive`](Session::limit_receive) sets it again.
     pub(super) receive_timeout: Option<Duration>,
     /// Wakes this thread when a late reply has an outcome, or the source of a stream has more.
-    pub(super) event: ConnectionEvent,
+    pub(super) event: ConnectionEvent<'t>,
 }
 
 impl Session<'_> {
@@ -128,7 +128,7 @@ impl Session<'_> {
             buffers,
             handler: self.handler.get(),
             clock: self.clock,
-            wakers: &self.event,
+            streams: &self.event,
         }
     }
 
@@ -213,7 +213,7 @@ impl Session<'_> {
         match self.open.transport.transmit(&mut buffers.out, BYTES_PER_TURN) {
             Ok(Transmitted::All) => {
                 // A stream has ended, if there was one.
-                self.event = ConnectionEvent::default();
+                self.event.reset();
                 return true;
             }
             Ok(Transmitted::BudgetSpent) => {}
@@ -289,7 +289,7 @@ impl Session<'_> {
             },
         };
         // Its descriptor makes room for those that sending the response may need.
-        self.event = ConnectionEvent::default();
+        self.event.reset();
         match outcome {
             Err(Rejection::ReplyTimeout) => late.log_timeout(),
             Err(_) => late.log_failure(),
@@ -334,7 +334,7 @@ impl Session<'_> {
 /// Starts one reply for the thread of its connection, which then waits for the outcome.
 struct ThreadReply<'t> {
     pools: &'t Pools,
-    event: &'t ConnectionEvent,
+    event: &'t ConnectionEvent<'t>,
     now: Instant,
     /// The job of a [`Reply::After`].
     job: Option<CatchDrop<Job>>,

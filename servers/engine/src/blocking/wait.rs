@@ -1,7 +1,11 @@
 //! How the thread of a connection waits for another thread: an eventfd that any thread can signal.
 
-use crate::{drive::Outcome, stream::MakeWaker};
-use http_core::CatchDrop;
+use crate::{
+    drive::Outcome,
+    pool::{Pool, PoolFull, Task},
+    stream::StreamSupport,
+};
+use http_core::{CatchDrop, Rejection};
 use rustix::{
     event::{EventfdFlags, eventfd},
     io::{read, write},
@@ -56,21 +60,34 @@ impl Wake for WakeEvent {
 }
 
 /// The event of one connection. It is created when it is first needed: most connections need none.
-#[derive(Debug, Default)]
-pub(super) struct ConnectionEvent(OnceCell<Arc<WakeEvent>>);
+#[derive(Debug)]
+pub(super) struct ConnectionEvent<'t> {
+    event: OnceCell<Arc<WakeEvent>>,
+    /// The threads for tasks that wait for the client.
+    streaming: &'t Pool,
+}
 
-impl ConnectionEvent {
+impl<'t> ConnectionEvent<'t> {
+    pub(super) fn new(streaming: &'t Pool) -> ConnectionEvent<'t> {
+        ConnectionEvent { event: OnceCell::new(), streaming }
+    }
+
+    /// Closes the event, if there is one, to free its descriptor. The next wait creates another.
+    pub(super) fn reset(&mut self) {
+        self.event = OnceCell::new();
+    }
+
     /// Returns the event, and creates it if needed.
     ///
     /// # Errors
     ///
     /// The system has no descriptors left.
     fn event(&self) -> io::Result<&Arc<WakeEvent>> {
-        if let Some(event) = self.0.get() {
+        if let Some(event) = self.event.get() {
             return Ok(event);
         }
         let event = Arc::new(WakeEvent::new()?);
-        Ok(self.0.get_or_init(|| event))
+        Ok(self.event.get_or_init(|| event))
     }
 
     /// Creates a channel for the outcome of a late reply. The sender also signals the event.
@@ -86,20 +103,24 @@ impl ConnectionEvent {
 
     /// Returns the descriptor to wait for; `None` if there is no event yet.
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.0.get().map(|event| event.as_fd())
+        self.event.get().map(|event| event.as_fd())
     }
 
     /// Makes the event not readable. Call this before asking for what it announces.
     pub(super) fn clear(&self) {
-        if let Some(event) = self.0.get() {
+        if let Some(event) = self.event.get() {
             event.clear();
         }
     }
 }
 
-impl MakeWaker for ConnectionEvent {
+impl StreamSupport for ConnectionEvent<'_> {
     fn waker(&self) -> io::Result<Waker> {
         Ok(Arc::clone(self.event()?).into())
+    }
+
+    fn spawn(&self, task: Task) -> Result<(), Rejection> {
+        self.streaming.submit(task).map(drop).map_err(|PoolFull| Rejection::Overloaded)
     }
 }
 

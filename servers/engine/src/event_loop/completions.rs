@@ -3,8 +3,12 @@
 //! A completion is the outcome of a late reply (the response, or why there is none), or the news that the source of a stream
 //! has more. `K` is the key of the connection.
 
-use crate::{drive::Outcome, stream::MakeWaker};
-use http_core::CatchDrop;
+use crate::{
+    drive::Outcome,
+    pool::{Pool, PoolFull, Task},
+    stream::StreamSupport,
+};
+use http_core::{CatchDrop, Rejection};
 use mio::{Poll, Token, Waker};
 use std::{
     io,
@@ -44,10 +48,11 @@ enum Message<K> {
     Stream(Arc<StreamWaker<K>>),
 }
 
-/// Makes the wakers of the connection `key`.
+/// Makes the wakers of the connection `key`, and runs the tasks that wait for its client.
 pub(super) struct ConnectionWaker<'c, K> {
     pub(super) key: K,
     pub(super) completions: &'c Completions<K>,
+    pub(super) streaming: &'c Pool,
 }
 
 /// The waker of a stream. It is in the queue at most once, however often it is called.
@@ -115,10 +120,14 @@ impl<K> CompletionSender<K> {
     }
 }
 
-impl<K: Copy + Send + Sync + 'static> MakeWaker for ConnectionWaker<'_, K> {
+impl<K: Copy + Send + Sync + 'static> StreamSupport for ConnectionWaker<'_, K> {
     fn waker(&self) -> io::Result<task::Waker> {
         let (key, sender) = (self.key, self.completions.sender());
         Ok(Arc::new(StreamWaker { key, sender, queued: AtomicBool::new(false) }).into())
+    }
+
+    fn spawn(&self, task: Task) -> Result<(), Rejection> {
+        self.streaming.submit(task).map(drop).map_err(|PoolFull| Rejection::Overloaded)
     }
 }
 
@@ -137,12 +146,16 @@ impl<K: Copy + Send + Sync + 'static> Wake for StreamWaker<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{shutdown::Shutdown, threads::Threads};
 
     #[test]
     fn a_waker_is_queued_once_until_it_is_taken() {
         let poll = Poll::new().expect("epoll");
         let completions = Completions::new(&poll, Token(0)).expect("an eventfd");
-        let waker = ConnectionWaker { key: 7, completions: &completions }.waker().expect("a waker");
+        let threads = Threads::new(256 * 1024, &Arc::new(Shutdown::new().expect("a descriptor")));
+        let streaming = &Pool::new("streaming", 1, 0, &threads);
+        let waker =
+            ConnectionWaker { key: 7, completions: &completions, streaming }.waker().expect("a waker");
         for _ in 0..2 {
             (0..1_000).for_each(|_| waker.wake_by_ref());
             assert!(matches!(completions.next(), Some((7, Completion::Stream))));

@@ -288,7 +288,7 @@ impl Turn<'_> {
             buffers: self.buffers,
             handler: self.handler,
             clock: self.clock,
-            wakers: &self.waker,
+            streams: &self.waker,
         }
     }
 }
@@ -489,9 +489,13 @@ mod tests {
             buffers: &mut Buffers::default(),
             handler: &|_: &Request<'_>| Response::text("here"),
             clock: &clock,
-            pools: &Pools { jobs: pool.clone(), streaming: pool },
+            pools: &Pools { jobs: pool.clone(), streaming: pool.clone() },
             timers: &mut Timers::new(clock.now()),
-            waker: ConnectionWaker { key: Key { index: 0, generation: 0 }, completions: &completions },
+            waker: ConnectionWaker {
+                key: Key { index: 0, generation: 0 },
+                completions: &completions,
+                streaming: &pool,
+            },
         };
         assert!(matches!(turn.run(), Action::Receive));
         let mut response = String::new();

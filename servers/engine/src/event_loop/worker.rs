@@ -337,7 +337,7 @@ impl Worker {
             clock: &self.clock,
             pools: &self.pools,
             timers: &mut self.timers,
-            waker: ConnectionWaker { key, completions: &self.completions },
+            waker: ConnectionWaker { key, completions: &self.completions, streaming: &self.pools.streaming },
         };
         let action = catch_panic(|| match wakeup {
             Wakeup::Ready => turn.run(),

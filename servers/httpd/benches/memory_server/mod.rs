@@ -148,7 +148,7 @@ impl MemoryServer {
     #[inline]
     fn drive(&mut self) -> Action {
         let MemoryServer { conn, buffers, files, clock, .. } = self;
-        Driver { conn, buffers, handler: files, clock, wakers: &() }.drive(&mut u32::MAX.clone())
+        Driver { conn, buffers, handler: files, clock, streams: &() }.drive(&mut u32::MAX.clone())
     }
 }
 
