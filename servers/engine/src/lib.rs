@@ -38,8 +38,3 @@ pub use http_core::{
 };
 pub use server::{Running, Server, ServerHandle};
 pub use settings::{Engine, Settings, SettingsError};
-
-/// Compiles the example in the README of the repository.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct RepositoryReadme;

@@ -72,3 +72,8 @@ macro_rules! both_engines {
         }
     };
 }
+
+/// Compiles the example in the README of the repository.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct RepositoryReadme;
