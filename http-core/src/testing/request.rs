@@ -36,7 +36,7 @@ pub struct TestRequest {
     target: String,
     version: &'static str,
     headers: Vec<(String, Vec<u8>)>,
-    content: Content,
+    content: TestContent,
     pub(super) client_addr: Option<SocketAddr>,
     pub(super) config: Config,
     pub(super) timeout: Duration,
@@ -44,7 +44,7 @@ pub struct TestRequest {
 
 /// The content of a request.
 #[derive(Clone)]
-enum Content {
+enum TestContent {
     /// No content: the request has no header that announces any.
     None,
     /// All of it, announced by Content-Length.
@@ -61,7 +61,7 @@ impl TestRequest {
             target: target.to_owned(),
             version: "HTTP/1.1",
             headers: Vec::new(),
-            content: Content::None,
+            content: TestContent::None,
             client_addr: None,
             config: Config::default(),
             timeout: DEFAULT_TIMEOUT,
@@ -103,14 +103,14 @@ impl TestRequest {
 
     /// Sets the content. `Content-Length` announces it.
     pub fn body(self, content: impl Into<Vec<u8>>) -> TestRequest {
-        TestRequest { content: Content::Whole(content.into()), ..self }
+        TestRequest { content: TestContent::Whole(content.into()), ..self }
     }
 
     /// Sets the content, which is sent in the chunked coding. The server receives one chunk at a time. Empty chunks are
     /// left out, because an empty chunk is the last one.
     pub fn chunks<C: Into<Vec<u8>>>(self, chunks: impl IntoIterator<Item = C>) -> TestRequest {
         let chunks = chunks.into_iter().map(C::into).filter(|chunk| !chunk.is_empty());
-        TestRequest { content: Content::Chunks(chunks.collect()), ..self }
+        TestRequest { content: TestContent::Chunks(chunks.collect()), ..self }
     }
 
     /// Makes this a request in HTTP/1.0, without a `Host` header.
@@ -167,19 +167,19 @@ impl TestRequest {
         }
         let is_framed = has("Content-Length") || has("Transfer-Encoding");
         match &self.content {
-            Content::Whole(content) if !is_framed => {
+            TestContent::Whole(content) if !is_framed => {
                 add("Content-Length", content.len().to_string().as_bytes());
             }
-            Content::Chunks(_) if !is_framed => add("Transfer-Encoding", b"chunked"),
+            TestContent::Chunks(_) if !is_framed => add("Transfer-Encoding", b"chunked"),
             _ => {}
         }
         self.headers.iter().for_each(|(name, value)| add(name, value));
         head.extend(b"\r\n");
         let mut pieces = vec![head];
         match &self.content {
-            Content::None => {}
-            Content::Whole(content) => pieces.push(content.clone()),
-            Content::Chunks(chunks) => {
+            TestContent::None => {}
+            TestContent::Whole(content) => pieces.push(content.clone()),
+            TestContent::Chunks(chunks) => {
                 let coded =
                     |chunk: &Vec<u8>| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat();
                 pieces.extend(chunks.iter().map(coded));
