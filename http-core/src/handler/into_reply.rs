@@ -10,7 +10,7 @@ use crate::{
     },
     types::status::Status,
 };
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 /// A value that becomes a response.
 ///
@@ -18,9 +18,10 @@ use std::borrow::Cow;
 /// |---|---|
 /// | [`Response`] | itself |
 /// | [`Status`] | the library's page for this status ([`Response::error`]) |
-/// | `&'static str`, `String`, `Cow<'static, str>` | 200 with plain text in UTF-8 |
-/// | `&'static [u8]`, `Vec<u8>` | 200 with the type `application/octet-stream` |
+/// | `&'static str`, `String`, `Box<str>`, `Arc<str>`, `Cow<'static, str>` | 200 with plain text in UTF-8 |
+/// | `&'static [u8]`, `Vec<u8>`, `Box<[u8]>`, `Arc<[u8]>`, `Cow<'static, [u8]>` | 200 with the type `application/octet-stream` |
 /// | `()` | 204 |
+/// | `(Status, T)` | that of `T`, with this status |
 /// | [`FormError`](crate::form::FormError), [`MultipartError`](crate::multipart::MultipartError) | 415 or 400 |
 /// | `Option<T>` | that of `T`; 404 for `None` |
 /// | `Result<T, E>` | that of `T` or of `E`, so that `?` leaves a handler with an error response |
@@ -63,7 +64,23 @@ pub trait IntoResponse {
 
 /// A value that becomes a reply: a [`Reply`], or every value that becomes a response ([`IntoResponse`] has the table).
 ///
-/// Every `Fn(&Request) -> R` with `R: IntoReply` is a [`Handler`](crate::Handler).
+/// Every `Fn(&Request) -> R` with `R: IntoReply` is a [`Handler`](crate::Handler). So a function can respond at once in one
+/// case, and later in another:
+///
+/// ```
+/// use http_core::{Reply, Request, Response, Status, testing::TestRequest};
+///
+/// fn report(request: &Request<'_>) -> Result<Reply, Response> {
+///     let day: u8 = match request.path().trim_start_matches('/').parse() {
+///         Ok(day @ 1..=31) => day,
+///         _ => return Err(Response::text("which day?").with_status(Status::BAD_REQUEST)),
+///     };
+///     Ok(Reply::offload(move || format!("a long computation for day {day}")))
+/// }
+///
+/// assert_eq!(TestRequest::get("/7").run(&report).text(), "a long computation for day 7");
+/// assert_eq!(TestRequest::get("/0").run(&report).status(), Status::BAD_REQUEST);
+/// ```
 pub trait IntoReply {
     /// Returns the reply.
     fn into_reply(self) -> Reply;
@@ -127,8 +144,8 @@ macro_rules! bodies {
 }
 
 bodies! {
-    text: &'static str, String, Cow<'static, str>;
-    bytes: &'static [u8], Vec<u8>;
+    text: &'static str, String, Box<str>, Arc<str>, Cow<'static, str>;
+    bytes: &'static [u8], Vec<u8>, Box<[u8]>, Arc<[u8]>, Cow<'static, [u8]>;
 }
 
 /// Implements [`IntoReply`] for types that become a response. An implementation for every `T: IntoResponse` would exclude
@@ -144,8 +161,21 @@ macro_rules! immediate {
     )+};
 }
 
-immediate!(Response, Status, (), &'static str, String, Cow<'static, str>, &'static [u8], Vec<u8>);
+immediate!(Response, Status, (), &'static str, String, Box<str>, Arc<str>, Cow<'static, str>);
+immediate!(&'static [u8], Vec<u8>, Box<[u8]>, Arc<[u8]>, Cow<'static, [u8]>);
 immediate!(FormError, MultipartError);
+
+impl<T: IntoResponse> IntoResponse for (Status, T) {
+    fn into_response(self) -> Response {
+        self.1.into_response().with_status(self.0)
+    }
+}
+
+impl<T: IntoReply> IntoReply for (Status, T) {
+    fn into_reply(self) -> Reply {
+        self.1.into_reply().map(move |response| response.with_status(self.0))
+    }
+}
 
 impl<T: IntoResponse> IntoResponse for Option<T> {
     fn into_response(self) -> Response {

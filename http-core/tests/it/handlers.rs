@@ -1,10 +1,11 @@
 //! `TestRequest` passes requests to a handler as an engine does, whatever the handler replies.
 
 use http_core::{
-    Admit, Body, Chunk, ChunkSource, Config, FileSlice, Handler, Limits, Rejected, Rejection, Reply, Request,
-    Responder, Response, Status, testing::TestRequest,
+    Admit, Body, Chunk, ChunkSource, Config, FileSlice, Handler, IntoReply, Limits, Rejected, Rejection,
+    Reply, Request, Responder, Response, Status, testing::TestRequest,
 };
 use std::{
+    borrow::Cow,
     fs::File,
     io,
     panic::resume_unwind,
@@ -113,10 +114,15 @@ impl ChunkSource for Script {
     }
 }
 
+/// Returns [`Kinds`] behind pointers, which are handlers too.
+fn kinds() -> Box<dyn Handler> {
+    Box::new(Arc::new(Kinds))
+}
+
 /// Passes a request to [`Kinds`]. Expects the status, then either the body, or why it is incomplete in brackets, or why the
 /// request was rejected in braces.
 fn check(request: &TestRequest, expected: &str) {
-    let response = request.run(&Kinds);
+    let response = request.run(&kinds());
     let text = match (response.header("Rejected"), response.error()) {
         (Some(_), _) if response.misuse().is_some() => format!("{{{:?}}}", response.misuse()),
         (Some(reason), _) => format!("{{{}}}", reason.escape_ascii()),
@@ -161,7 +167,7 @@ fn collects_every_kind_of_body() {
     ] {
         check(&TestRequest::get(path), expected);
         check(&TestRequest::get(path).http10(), expected);
-        let status = TestRequest::head(path).run(&Kinds);
+        let status = TestRequest::head(path).run(&kinds());
         assert_eq!((status.status(), status.body()), (Status::OK, &b""[..]), "HEAD {path}");
     }
     let silent = TestRequest::get("/silent").timeout(Duration::from_millis(1));
@@ -179,7 +185,7 @@ fn content_arrives_whole_or_in_chunks() {
     check(&TestRequest::put("/at-head").chunks(["content"]), "200 ");
     check(&TestRequest::put("/admit-panics").body("content"), "500 {the handler panicked}");
     for (path, is_continued) in [("/echo", true), ("/at-head", false)] {
-        let response = TestRequest::post(path).header("Expect", "100-continue").body("content").run(&Kinds);
+        let response = TestRequest::post(path).header("Expect", "100-continue").body("content").run(&kinds());
         assert_eq!((response.status(), response.is_continued()), (Status::OK, is_continued), "{path}");
     }
 }
@@ -198,7 +204,52 @@ fn what_the_library_rejects_does_not_reach_the_handler() {
     check(&limited.clone().body("1234"), "413 {body too large}");
     check(&limited.body("123"), "200 123");
     // `Kinds::rejected` panics.
-    assert_eq!(get("/|").run(&Kinds).status(), Status::INTERNAL_SERVER_ERROR);
+    assert_eq!(get("/|").run(&kinds()).status(), Status::INTERNAL_SERVER_ERROR);
+}
+
+/// Passes a request to a handler. Expects the status, the type and the text of the response; no text for the page of a 404.
+fn check_response<F, R>(handler: F, expected: (u16, &str, &str))
+where
+    F: Fn(&Request<'_>) -> R + Send + Sync,
+    R: IntoReply,
+{
+    let response = TestRequest::get("/path").run(&handler);
+    let media_type = response.header("Content-Type").unwrap_or_default().escape_ascii().to_string();
+    let text = if response.status() == Status::NOT_FOUND { "" } else { response.text() };
+    assert_eq!((response.status().code(), &*media_type, text), expected);
+}
+
+#[test]
+fn what_a_closure_returns_becomes_a_response() {
+    const TEXT: &str = "text/plain; charset=utf-8";
+    const BYTES: &str = "application/octet-stream";
+    const PAGE: &str = "text/html; charset=utf-8";
+    check_response(|_| "text", (200, TEXT, "text"));
+    check_response(|request| request.path().to_owned(), (200, TEXT, "/path"));
+    check_response(|_| Box::<str>::from("text"), (200, TEXT, "text"));
+    check_response(|_| Arc::<str>::from("text"), (200, TEXT, "text"));
+    check_response(|_| Cow::Borrowed("text"), (200, TEXT, "text"));
+    check_response(|_| &b"bytes"[..], (200, BYTES, "bytes"));
+    check_response(|_| b"bytes".to_vec(), (200, BYTES, "bytes"));
+    check_response(|_| Box::<[u8]>::from(*b"bytes"), (200, BYTES, "bytes"));
+    check_response(|_| Arc::<[u8]>::from(*b"bytes"), (200, BYTES, "bytes"));
+    check_response(|_| Cow::Borrowed(&b"bytes"[..]), (200, BYTES, "bytes"));
+    check_response(|_| (), (204, "", ""));
+    check_response(|_| Status::NOT_FOUND, (404, PAGE, ""));
+    check_response(|_| (Status::CREATED, "text"), (201, TEXT, "text"));
+    check_response(|_| Reply::offload(|| (Status::CREATED, "text")), (201, TEXT, "text"));
+    check_response(|_| (Status::CREATED, Reply::offload(|| "text")), (201, TEXT, "text"));
+    check_response(|request| request.header("Host").map(<[u8]>::to_vec), (200, BYTES, "example.org"));
+    check_response(|request| request.header("Cookie").map(<[u8]>::to_vec), (404, PAGE, ""));
+    check_response(|_| None::<Reply>, (404, PAGE, ""));
+    check_response(
+        |request| -> Result<String, (Status, &str)> {
+            let number: u8 = request.path().parse().or(Err((Status::BAD_REQUEST, "not a number")))?;
+            Ok(number.to_string())
+        },
+        (400, TEXT, "not a number"),
+    );
+    check_response(|_| Ok::<_, Status>(Reply::after(Duration::MAX, || "text")), (200, TEXT, "text"));
 }
 
 #[test]
@@ -210,11 +261,11 @@ fn the_handler_sees_the_client_and_the_method() {
 
 #[test]
 fn debug_text_shows_what_the_client_would_see() {
-    let text = format!("{:?}", TestRequest::get("/broken").run(&Kinds));
+    let text = format!("{:?}", TestRequest::get("/broken").run(&kinds()));
     let head = "200 OK\nServer: test\nDate: Thu, 01 Jan 1970 00:00:00 GMT\nTransfer-Encoding: chunked\nConnection: keep-alive\n";
     assert_eq!(text, format!("{head}\none\n(incomplete: the disk is on fire)"));
     let text = format!("{:?}", TestRequest::post("/a").header("A", "b").body("c"));
     assert_eq!(text, "POST /a HTTP/1.1\nHost: example.org\nContent-Length: 1\nA: b\n\nc");
-    let long = TestRequest::post("/echo").body([b'x'; 2_000]).run(&Kinds);
+    let long = TestRequest::post("/echo").body([b'x'; 2_000]).run(&kinds());
     assert!(format!("{long:?}").ends_with("xxx… (2000 bytes)"), "{long:?}");
 }
