@@ -34,8 +34,8 @@ pub use handler::{
 };
 pub use message::{
     body::Body,
-    owned_request::OwnedRequest,
     channel::{BodySender, SendError},
+    owned_request::OwnedRequest,
     rejection::{Rejected, Rejection},
     request::{Extended, Request},
     response::Response,

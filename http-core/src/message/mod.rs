@@ -1,9 +1,9 @@
 //! The messages that an application reads and writes: requests that are valid, and responses that cannot be malformed.
 
 pub mod body;
+pub mod channel;
 pub(crate) mod extensions;
 pub mod owned_request;
-pub mod channel;
 pub mod rejection;
 pub mod request;
 pub mod response;

@@ -25,16 +25,11 @@ pub use handlers::MakeHandler;
 pub use http_core;
 #[doc(no_inline)]
 pub use http_core::{
-    Admit, Body, CancellationToken, Chunk, ChunkSource, Config, ConfigError, Extended, FileSlice, Handler,
-    HeaderError, Headers, IntoReply, IntoResponse, Job, Limits, MediaType, Method, Middleware, Next,
+    Admit, Body, BodySender, CancellationToken, Chunk, ChunkSource, Config, ConfigError, Extended, FileSlice,
+    Handler, HeaderError, Headers, IntoReply, IntoResponse, Job, Limits, MediaType, Method, Middleware, Next,
     OwnedRequest, ParseError, Rejected, Rejection, Reply, Request, Responder, Response, Router, Schemes,
-    Sent, SharedHeaders, Stack, Status, Timeouts, Version, client, conditional, cookies, form, io_cause,
-    multipart, negotiate, path, range, uri,
-    Admit, Body, BodySender, CancellationToken, Chunk, ChunkSource, Config, ConfigError, FileSlice, Handler,
-    HeaderError, Headers, IntoReply, IntoResponse, Job, Limits, MediaType, Method, Middleware, Next,
-    ParseError, Rejected, Rejection, Reply, Request, Responder, Response, Router, Schemes, SendError, Sent,
-    SharedHeaders, Stack, Status, Timeouts, Version, client, conditional, form, io_cause, multipart,
-    negotiate, path, range, uri,
+    SendError, Sent, SharedHeaders, Stack, Status, Timeouts, Version, client, conditional, cookies, form,
+    io_cause, multipart, negotiate, path, range, uri,
 };
 pub use server::{Running, Server, ServerHandle};
 pub use settings::{Engine, Settings, SettingsError};
