@@ -1,8 +1,8 @@
 //! `TestRequest` passes requests to a handler as an engine does, whatever the handler replies.
 
 use http_core::{
-    Admit, Body, Chunk, ChunkSource, Config, FileSlice, Handler, IntoReply, Limits, Rejected, Rejection,
-    Reply, Request, Responder, Response, Status, testing::TestRequest,
+    Admit, Body, BodySender, Chunk, ChunkSource, Config, FileSlice, Handler, Headers, IntoReply, Limits,
+    Rejected, Rejection, Reply, Request, Responder, Response, Status, testing::TestRequest,
 };
 use std::{
     borrow::Cow,
@@ -59,6 +59,15 @@ impl Handler for Kinds {
             "/deaf" => stream("one? -"),
             "/broken" => stream("one !"),
             "/stream-panics" => stream("one panic"),
+            "/reader" => Response::text(Body::reader(&b"read"[..], None)).into(),
+            "/known-reader" => Response::text(Body::reader(&b"read"[..], Some(4))).into(),
+            "/short-reader" => Response::text(Body::reader(&b"read"[..], Some(5))).into(),
+            "/channel" => channel(|sender| {
+                let mut trailers = Headers::default();
+                trailers.append("Sum", "3").expect("a valid header");
+                sender.finish_with(trailers);
+            }),
+            "/dropped-channel" => channel(drop),
             _ => Response::error(Status::NOT_FOUND).into(),
         }
     }
@@ -73,6 +82,21 @@ impl Handler for Kinds {
 
 /// Responders that are never dropped while the tests run.
 static KEPT: Mutex<Vec<Responder>> = Mutex::new(Vec::new());
+
+/// Returns a response whose body another thread sends, by more than the channel can hold, and then ends with `end`.
+fn channel(end: fn(BodySender)) -> Reply {
+    let (sender, body) = Body::channel(4);
+    thread::spawn(move || {
+        for text in ["one", "two", "three"] {
+            // A response to HEAD has no body.
+            if sender.send(text, Duration::from_secs(10)).is_err() {
+                return;
+            }
+        }
+        end(sender);
+    });
+    Response::text(body).into()
+}
 
 /// Returns a response with a part of this crate's manifest, which begins with `[package]`.
 fn file(offset: u64, len: u64) -> Reply {
@@ -161,15 +185,24 @@ fn collects_every_kind_of_body() {
         ("/parts", "200 one two"),
         ("/stream", "200 onetwothree"),
         ("/pending", "200 onetwo"),
+        ("/reader", "200 read"),
+        ("/known-reader", "200 read"),
+        ("/short-reader", "200 read[the body ends 1 bytes before its stated length]"),
+        ("/channel", "200 onetwothree"),
+        ("/dropped-channel", "200 onetwothree[its sender was dropped before the end of the body]"),
         ("/deaf", "200 one[the source of the stream is pending, and has dropped its waker]"),
         ("/broken", "200 one[the disk is on fire]"),
-        ("/stream-panics", "200 one[the source of a stream panicked]"),
+        ("/stream-panics", "200 one[the application's code panicked]"),
     ] {
         check(&TestRequest::get(path), expected);
         check(&TestRequest::get(path).http10(), expected);
         let status = TestRequest::head(path).run(&kinds());
         assert_eq!((status.status(), status.body()), (Status::OK, &b""[..]), "HEAD {path}");
     }
+    let response = TestRequest::get("/channel").run(&kinds());
+    assert_eq!(response.trailers().get("sum"), Some(&b"3"[..]));
+    let response = TestRequest::get("/known-reader").run(&kinds());
+    assert_eq!(response.header("Content-Length"), Some(&b"4"[..]));
     let silent = TestRequest::get("/silent").timeout(Duration::from_millis(1));
     check(&silent, "200 one[the source of the stream did not call its waker within 1ms]");
 }
