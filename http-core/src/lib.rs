@@ -19,6 +19,8 @@ pub use buffer::{
     send_queue::{IoSlices, SendQueue, Transmit},
     stream::{Chunk, ChunkSource},
 };
+/// For the benchmarks and fuzz targets of this repository. They are no part of the interface, and may change at any time.
+#[doc(hidden)]
 pub use codec::{
     chunked, encode, framing,
     head::{self, HeadIndex},
@@ -43,7 +45,6 @@ pub use message::{
 pub use semantics::{conditional, cookies, form, media_type::MediaType, multipart, negotiate, range};
 pub use types::{
     cancellation::CancellationToken,
-    chars,
     clock::{Clock, deadline_after},
     error::{HeaderError, ParseError, io_cause},
     headers::{Headers, SharedHeaders},
