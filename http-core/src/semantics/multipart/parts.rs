@@ -1,37 +1,11 @@
-//! `multipart/form-data`: the fields and files of a form, one part each (RFC 7578, RFC 2046 §5.1).
-//!
-//! The form must be completely in memory. The parts borrow from it: no content is copied. This module rejects forms
-//! that two parsers could split differently: each line must end in CRLF, a delimiter line must contain nothing but the
-//! delimiter, and the form must have an end.
-//!
-//! ```
-//! use http_core::{MediaType, multipart};
-//!
-//! let media_type = MediaType::parse(b"multipart/form-data; boundary=x").ok_or("malformed")?;
-//! let content = b"--x\r\nContent-Disposition: form-data; name=\"city\"\r\n\r\nOslo\r\n--x--\r\n";
-//! let parts: Vec<_> = multipart::parts(&media_type, content)?.collect::<Result<_, _>>()?;
-//! assert_eq!((parts[0].name.as_str(), parts[0].content), ("city", &b"Oslo"[..]));
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! A form in memory: its parts, which borrow from it.
 
-use super::{
-    disposition::{self, set_once},
-    media_type::MediaType,
-};
-use crate::types::{chars::is_header_value, error::error_enum, grammar::split_token};
+use super::syntax::{Boundary, MAX_PARTS, MultipartError, Section};
+use crate::semantics::media_type::MediaType;
 
-/// The media type of a form whose content are parts.
-pub(crate) const MEDIA_TYPE: &str = "multipart/form-data";
-
-/// The maximum number of parts in a form. A form with more is rejected with [`MultipartError::TooManyParts`]. A part of
-/// a few bytes costs the server more memory than the client sends.
-pub const MAX_PARTS: usize = 1024;
-
-/// The maximum size in bytes of the headers of one part, without the CRLF of the last header. Larger headers are
-/// rejected with [`MultipartError::HeadTooLarge`].
-pub const MAX_PART_HEAD: usize = 8 * 1024;
-
-/// One field or file of a form.
+/// One field or file of a form in memory.
+///
+/// [`parts`] returns it; the [module](super) has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part<'a> {
     /// The name of the field. Several parts may have the same name.
@@ -45,153 +19,112 @@ pub struct Part<'a> {
     pub content: &'a [u8],
 }
 
-error_enum! {
-    /// The reason why a form cannot be split into its parts.
-    MultipartError {
-        /// The content is not of the type `multipart/form-data`.
-        Type "the content is not of the type multipart/form-data"
-        /// The media type has no boundary, or its boundary is not 1 to 70 characters of the set in RFC 2046 §5.1.1.
-        Boundary "the media type has no boundary, or a malformed one"
-        /// The body contains no delimiter line.
-        Start "no line contains the boundary"
-        /// A line begins with the delimiter, but contains more than white space after it, or does not end in CRLF.
-        Delimiter "a line that begins with the boundary contains more, or does not end"
-        /// The delimiter at the end of the form is missing.
-        End "the form has no end"
-        /// The headers of a part are malformed, or no empty line ends them.
-        Head "the headers of a part are malformed"
-        /// The headers of a part are longer than [`MAX_PART_HEAD`].
-        HeadTooLarge "the headers of a part are too long"
-        /// A part has no `Content-Disposition: form-data` with a name, or repeats it.
-        Disposition "a part has no valid Content-Disposition with a name"
-        /// The `Content-Type` of a part is malformed or repeated.
-        MediaType "the Content-Type of a part is malformed"
-        /// A part has a `Content-Transfer-Encoding` that changes the content. Forms no longer use it (RFC 7578 §4.7).
-        Encoding "a part has a Content-Transfer-Encoding"
-        /// The form has more than [`MAX_PARTS`] parts.
-        TooManyParts "the form has too many parts"
-    }
-}
-
 /// Returns the parts of a form. `media_type` is the form's media type; its boundary is in each delimiter, the line
 /// between two parts. `content` is the whole form. Ignores the text before the first delimiter and after the last.
 ///
 /// # Errors
 ///
 /// [`MultipartError::Boundary`] if the media type has no valid boundary. Any other error is an item of the iterator,
-/// which then ends.
+/// which then ends. So a form is complete only if no item is an error.
 pub fn parts<'a>(
     media_type: &MediaType<'_>,
     content: &'a [u8],
 ) -> Result<impl Iterator<Item = Result<Part<'a>, MultipartError>> + use<'a>, MultipartError> {
-    let boundary = media_type.parameter("boundary").filter(|value| is_boundary(value));
-    let boundary = boundary.ok_or(MultipartError::Boundary)?;
-    // The CRLF before the boundary does not belong to the content before it.
-    let delimiter = [b"\r\n--", &*boundary].concat();
-    // The first delimiter has no CRLF before it if it begins the body.
-    let first = content.strip_prefix(&delimiter[2..]).or_else(|| Some(split_at(content, &delimiter)?.1));
-    // The text that begins with the next part; `None` at the end of the form; or the error to return next.
-    let mut next = first.ok_or(MultipartError::Start).and_then(after_delimiter);
+    let boundary = Boundary::of(media_type)?;
+    // The text after the next delimiter; `None` at the end of the form.
+    let mut next = Some(boundary.split_first(content).ok_or(MultipartError::Start));
     let mut parts_left = MAX_PARTS;
     Ok(std::iter::from_fn(move || {
-        let text = std::mem::replace(&mut next, Ok(None)).transpose()?;
-        Some(text.and_then(|text| {
-            let (part, rest) = split_at(text, &delimiter).ok_or(MultipartError::End)?;
-            let rest = after_delimiter(rest)?;
-            parts_left = parts_left.checked_sub(1).ok_or(MultipartError::TooManyParts)?;
-            let part = Part::parse(part)?;
-            next = Ok(rest);
-            Ok(part)
-        }))
+        let part =
+            next.take()?.and_then(|text| match boundary.section(text, true)?.ok_or(MultipartError::End)? {
+                Section::End => Ok(None),
+                Section::Part(head, start) => {
+                    parts_left = parts_left.checked_sub(1).ok_or(MultipartError::TooManyParts)?;
+                    let (content, rest) = boundary.split(&text[start..]).ok_or(MultipartError::End)?;
+                    next = Some(Ok(rest));
+                    let (name, file_name) = (head.name, head.file_name);
+                    Ok(Some(Part { name, file_name, media_type: head.media_type, content }))
+                }
+            });
+        part.transpose()
     }))
-}
-
-/// Returns whether `value` is a valid boundary: 1 to 70 letters, digits and certain other characters, without a space
-/// at the end (RFC 2046 §5.1.1).
-fn is_boundary(value: &[u8]) -> bool {
-    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(byte);
-    (1..=70).contains(&value.len()) && value.iter().all(allowed) && !value.ends_with(b" ")
-}
-
-/// Returns the text before the first delimiter and the text after it, or `None` if `text` contains no delimiter.
-fn split_at<'a>(text: &'a [u8], delimiter: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    // A delimiter contains no CR after its first byte. So comparisons never overlap, and the time is linear.
-    let mut returns = text.iter().enumerate().filter(|(_, byte)| **byte == b'\r');
-    returns.find_map(|(at, _)| Some((&text[..at], text[at..].strip_prefix(delimiter)?)))
-}
-
-/// Parses the rest of a delimiter line (RFC 2046 §5.1.1). `text` begins after the boundary. `--` comes first if this is
-/// the last delimiter of the form. Then come optional white space and CRLF. The CRLF may be missing after the last
-/// delimiter if `text` ends there.
-///
-/// Returns the text after the line, or `None` after the last delimiter. Fails if the line contains anything else, or
-/// another CRLF is missing.
-fn after_delimiter(text: &[u8]) -> Result<Option<&[u8]>, MultipartError> {
-    let (last, padding) = text.strip_prefix(b"--").map_or((false, text), |rest| (true, rest));
-    let end = padding.iter().position(|byte| !matches!(byte, b' ' | b'\t')).unwrap_or(padding.len());
-    match (padding[end..].strip_prefix(b"\r\n"), last) {
-        (Some(part), false) => Ok(Some(part)),
-        (Some(_), true) => Ok(None),
-        (None, true) if end == padding.len() => Ok(None),
-        (None, _) => Err(MultipartError::Delimiter),
-    }
-}
-
-impl<'a> Part<'a> {
-    /// Parses one part: `text` is the text between two delimiters. Fails if the headers are malformed, too long or not
-    /// allowed, or do not name the part.
-    fn parse(text: &'a [u8]) -> Result<Part<'a>, MultipartError> {
-        let (head, content) = split_head(text)?;
-        let (mut disposition, mut media_type) = (None, None);
-        for line in head.split_inclusive(|&byte| byte == b'\n') {
-            let (name, value) = header(line).ok_or(MultipartError::Head)?;
-            if name.eq_ignore_ascii_case("content-disposition") {
-                let read = disposition::parse(value).ok_or(MultipartError::Disposition)?;
-                set_once(&mut disposition, read).ok_or(MultipartError::Disposition)?;
-            } else if name.eq_ignore_ascii_case("content-type") {
-                let read = MediaType::parse(value).ok_or(MultipartError::MediaType)?;
-                set_once(&mut media_type, read).ok_or(MultipartError::MediaType)?;
-            } else if name.eq_ignore_ascii_case("content-transfer-encoding") && !is_identity(value) {
-                return Err(MultipartError::Encoding);
-            }
-        }
-        let (name, file_name) = disposition.ok_or(MultipartError::Disposition)?;
-        Ok(Part { name, file_name, media_type, content })
-    }
-}
-
-/// Splits a part at its empty line. Returns the header lines, each with its CRLF, and the content.
-///
-/// Fails if the part has no empty line after a header line, or its headers are longer than [`MAX_PART_HEAD`]. May
-/// accept a part without headers: then the first line returned is empty, which [`header`] rejects.
-fn split_head(part: &[u8]) -> Result<(&[u8], &[u8]), MultipartError> {
-    /// The CRLF of the last header line, and the empty line after it.
-    const EMPTY_LINE: &[u8] = b"\r\n\r\n";
-    let within = &part[..part.len().min(MAX_PART_HEAD + EMPTY_LINE.len())];
-    match within.windows(EMPTY_LINE.len()).position(|window| window == EMPTY_LINE) {
-        Some(end) => Ok((&part[..end + 2], &part[end + 4..])),
-        None if within.len() < part.len() => Err(MultipartError::HeadTooLarge),
-        None => Err(MultipartError::Head),
-    }
-}
-
-/// Parses a header line, which ends in CRLF. Returns the name and the value, or `None` if the line is malformed or
-/// begins with white space (a folded line).
-fn header(line: &[u8]) -> Option<(&str, &[u8])> {
-    let line = line.strip_suffix(b"\r\n").filter(|line| line.iter().copied().all(is_header_value))?;
-    let (name, rest) = split_token(line)?;
-    Some((name, rest.strip_prefix(b":")?.trim_ascii()))
-}
-
-/// Returns whether this `Content-Transfer-Encoding` leaves the content unchanged (RFC 2045 §6.2).
-fn is_identity(encoding: &[u8]) -> bool {
-    ["7bit", "8bit", "binary"].iter().any(|name| encoding.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::semantics::multipart::{MAX_PART_HEAD, ReadError, Reader};
     use proptest::prelude::*;
+    use std::io::{self, Read};
+
+    /// Returns bytes in pieces of these sizes, repeated, and now and then an interruption.
+    struct PieceSource<'a> {
+        bytes: &'a [u8],
+        sizes: std::iter::Cycle<std::slice::Iter<'a, usize>>,
+        is_interrupted: bool,
+    }
+
+    impl Read for PieceSource<'_> {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            self.is_interrupted = !self.is_interrupted;
+            if self.is_interrupted {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let size = self.sizes.next().map_or(1, |&size| size.min(out.len()));
+            self.bytes.read(&mut out[..size])
+        }
+    }
+
+    /// A part as both readers have it: name, file name, media type and content.
+    type AnyPart = (String, Option<String>, Option<String>, Vec<u8>);
+
+    /// Reads a form that arrives in pieces of these sizes, and each part in pieces of `read_size`. Like those of [`parts`], the
+    /// last item may be an error.
+    fn streamed(
+        media_type: &MediaType<'_>,
+        bytes: &[u8],
+        sizes: &[usize],
+        read_size: usize,
+    ) -> Vec<Result<AnyPart, MultipartError>> {
+        let source = PieceSource { bytes, sizes: sizes.iter().cycle(), is_interrupted: false };
+        let mut form = Reader::new(source, Boundary::of(media_type).expect("a boundary"));
+        let mut items = Vec::new();
+        loop {
+            let item = next_streamed(&mut form, read_size);
+            let is_last = !matches!(item, Ok(Some(_)));
+            items.extend(item.transpose());
+            if is_last {
+                let again = form.next_part().map(|_| ()).map_err(malformed).err();
+                assert_eq!(again, items.last().and_then(|item| item.as_ref().err().copied()));
+                return items;
+            }
+        }
+    }
+
+    /// Reads the next part of a form.
+    fn next_streamed<R: Read>(
+        form: &mut Reader<R>,
+        read_size: usize,
+    ) -> Result<Option<AnyPart>, MultipartError> {
+        let Some(mut part) = form.next_part().map_err(malformed)? else { return Ok(None) };
+        let (mut content, mut piece) = (Vec::new(), vec![0; read_size]);
+        loop {
+            match part.read(&mut piece).map_err(|error| malformed(error.into()))? {
+                0 => break,
+                len => content.extend_from_slice(&piece[..len]),
+            }
+        }
+        let media_type = part.media_type().map(|media_type| media_type.to_string());
+        Ok(Some((part.name().to_owned(), part.file_name().map(str::to_owned), media_type, content)))
+    }
+
+    /// Extracts the reason why a form is malformed.
+    fn malformed(error: ReadError) -> MultipartError {
+        match error {
+            ReadError::Malformed(error) => error,
+            ReadError::Io(error) => panic!("{error}"),
+        }
+    }
 
     /// Expands the shorthand of the tables below: LF means CRLF, `␊` means LF, and `CD` is the header that every part
     /// has.
@@ -200,9 +133,27 @@ mod tests {
         text.replace('\n', "\r\n").replace('␊', "\n").into_bytes()
     }
 
-    /// Returns the parts, or the first error.
+    /// Returns the parts, or the first error. Checks that both readers find the same, also the parts before an error.
     fn read<'a>(media_type: &str, content: &'a [u8]) -> Result<Vec<Part<'a>>, MultipartError> {
-        parts(&MediaType::parse(media_type.as_bytes()).expect("a media type"), content)?.collect()
+        let media_type = MediaType::parse(media_type.as_bytes()).expect("a media type");
+        let items: Vec<_> = parts(&media_type, content)?.collect();
+        let expected: Vec<_> = items.iter().cloned().map(|item| item.map(owned)).collect();
+        for (sizes, read_size) in [(&[usize::MAX][..], 1), (&[1], 100), (&[2, 7, 3000], 7)] {
+            let read = streamed(&media_type, content, sizes, read_size);
+            // A part whose end is missing is an item of neither. One with a malformed end is an item of both.
+            assert_eq!(read, expected, "by {sizes:?}: {}", content.escape_ascii());
+        }
+        items.into_iter().collect()
+    }
+
+    /// Copies a part.
+    fn owned(part: Part<'_>) -> AnyPart {
+        (
+            part.name,
+            part.file_name,
+            part.media_type.map(|media_type| media_type.to_string()),
+            part.content.to_vec(),
+        )
     }
 
     /// Writes a part as `name=content`, `name(file name)=content`, or `name(file name, type)=content`.
@@ -348,6 +299,23 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn content_that_almost_contains_the_boundary_survives(
+            pieces in prop::collection::vec(
+                prop::sample::select(vec!["\r", "\n", "-", "b", "\r\n", "\r\n--", "\r\n--b", "\0", "\u{e9}"]), 0..20,
+            ),
+            sizes in prop::collection::vec(1usize..40, 1..5),
+            read_size in 1usize..40,
+        ) {
+            let content = pieces.concat();
+            prop_assume!(!format!("\r\n{content}").contains("\r\n--bb"));
+            let part = ("a".to_owned(), None, content.into_bytes());
+            let form = write("bb", &[part.clone(), part.clone()]);
+            let media_type = MediaType::parse(b"multipart/form-data; boundary=bb").expect("a media type");
+            let expected = Ok((part.0, None, None, part.2));
+            prop_assert_eq!(streamed(&media_type, &form, &sizes, read_size), [expected.clone(), expected]);
+        }
+
         #[test]
         fn reads_back_what_a_browser_writes(boundary in "[A-Za-z'()+_,./:=?][0-9A-Z-]{0,69}", sent in sent()) {
             let form = write(&boundary, &sent);
