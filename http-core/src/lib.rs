@@ -33,6 +33,14 @@ pub use handler::{
     reply::{Job, Reply},
     responder::Responder,
     router::Router,
+    sink::Sink,
+    middleware::{BodyLimit, Middleware, Next, Stack},
+    reply::{Job, Reply},
+    responder::Responder,
+    router::{
+        Router,
+        builder::{RouteError, RouterBuilder},
+    },
 };
 pub use message::{
     body::Body,

@@ -6,6 +6,7 @@ use crate::{
     message::{rejection::Rejected, request::Request, response::Response},
     types::{limits::Admit, panic::drop_caught},
 };
+use std::sync::Arc;
 
 /// One layer of a [`Stack`]. It wraps the inner layers and the handler, which [`Next`] calls.
 ///
@@ -52,7 +53,7 @@ pub trait Middleware: Send + Sync {
 #[derive(Clone, Copy)]
 pub struct Next<'a> {
     /// Outermost first.
-    layers: &'a [Box<dyn Middleware>],
+    layers: &'a [Arc<dyn Middleware>],
     handler: &'a dyn Handler,
 }
 
@@ -84,7 +85,7 @@ impl std::fmt::Debug for Next<'_> {
 /// A handler with layers of middleware around it.
 pub struct Stack {
     /// Outermost first.
-    layers: Vec<Box<dyn Middleware>>,
+    layers: Vec<Arc<dyn Middleware>>,
     handler: Box<dyn Handler>,
 }
 
@@ -97,8 +98,13 @@ impl Stack {
     /// Adds a layer around those added before. The new layer is the first to see a request, and the last to see its
     /// reply.
     pub fn wrap(mut self, layer: impl Middleware + 'static) -> Stack {
-        self.layers.insert(0, Box::new(layer));
+        self.wrap_shared(Arc::new(layer));
         self
+    }
+
+    /// Adds a layer as [`wrap`](Stack::wrap) does, which other stacks may have too.
+    pub(super) fn wrap_shared(&mut self, layer: Arc<dyn Middleware>) {
+        self.layers.insert(0, layer);
     }
 }
 
@@ -128,6 +134,30 @@ impl Handler for Stack {
 impl std::fmt::Debug for Stack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Stack({} layers)", self.layers.len())
+    }
+}
+
+/// A layer that limits the content of requests to this number of bytes: a request with more gets 413.
+///
+/// It takes the place of [`Limits::body_bytes`](crate::Limits::body_bytes), whether it is lower or higher. If the handler or
+/// an inner layer chooses a limit of its own ([`Handler::admit`]), the lower one applies.
+///
+/// ```
+/// use http_core::{BodyLimit, Request, Stack};
+///
+/// let upload = |request: &Request<'_>| format!("{} bytes", request.body().len());
+/// let handler = Stack::new(upload).wrap(BodyLimit(10_000_000));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyLimit(pub u64);
+
+impl Middleware for BodyLimit {
+    fn admit(&self, head: &Request<'_>, next: Next<'_>) -> Admit {
+        next.admit(head).at_most(self.0)
+    }
+
+    fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
+        next.run(request)
     }
 }
 

@@ -147,6 +147,25 @@ pub enum Admit {
     AtHead,
 }
 
+impl Admit {
+    /// Returns this choice with a limit of `bytes`, or with its own limit if that is lower.
+    ///
+    /// ```
+    /// use http_core::Admit;
+    ///
+    /// assert_eq!(Admit::Buffer.at_most(10), Admit::BufferUpTo(10));
+    /// assert_eq!(Admit::BufferUpTo(5).at_most(10), Admit::BufferUpTo(5));
+    /// ```
+    #[must_use]
+    pub fn at_most(self, bytes: u64) -> Admit {
+        match self {
+            Admit::Buffer => Admit::BufferUpTo(bytes),
+            Admit::BufferUpTo(limit) => Admit::BufferUpTo(limit.min(bytes)),
+            Admit::AtHead => Admit::AtHead,
+        }
+    }
+}
+
 /// A limit or a timeout with a value that makes no sense: the error of [`Config::check`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
