@@ -29,11 +29,6 @@ pub use connection::{CloseReason, Connection, Misuse, Step};
 pub use handler::{
     handler::Handler,
     into_reply::{IntoReply, IntoResponse},
-    middleware::{Middleware, Next, Stack},
-    reply::{Job, Reply},
-    responder::Responder,
-    router::Router,
-    sink::Sink,
     middleware::{BodyLimit, Middleware, Next, Stack},
     reply::{Job, Reply},
     responder::Responder,

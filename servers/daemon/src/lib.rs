@@ -31,4 +31,4 @@ mod signals;
 mod system;
 pub mod units;
 
-pub use launch::{Application, ServerSettings, run};
+pub use launch::{Application, MakeHandler, ServerSettings, run};

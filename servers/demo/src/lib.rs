@@ -26,8 +26,8 @@ pub mod weather_stub;
 
 pub use weather::{Url, WeatherSettings};
 
-use http_daemon::Application;
-use http_engine::{MakeHandler, Method, Request, Response, Router, Stack, Status};
+use http_daemon::{Application, MakeHandler};
+use http_engine::{Method, Request, Response, Router, Stack, Status};
 use http_files::{Files, Root};
 use middleware::{ServedBy, ServerTiming};
 use problem::{Problem, Problems, handler};

@@ -42,7 +42,7 @@ fn main() -> io::Result<()> {
         }
     };
     let address = arguments.get(1).map_or("127.0.0.1:8080", String::as_str);
-    let running = Server::bind(address)?.start(engine, echo)?;
+    let running = Server::bind(address)?.engine(engine).serve(echo)?;
     println!("echo at {:?}", running.addresses());
     running.wait()
 }

@@ -21,7 +21,8 @@ fn main() -> std::io::Result<()> {
     };
     let hello = |request: &Request<'_>| Response::text(format!("Hello from {}\n", request.path()));
     let address = std::env::args().nth(2);
-    let running = Server::bind(address.as_deref().unwrap_or("127.0.0.1:8080"))?.start(engine, hello)?;
+    let running =
+        Server::bind(address.as_deref().unwrap_or("127.0.0.1:8080"))?.engine(engine).serve(hello)?;
     println!("hello at {:?}", running.addresses());
     running.wait()
 }

@@ -6,9 +6,6 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-/// A function that makes the handler of the worker with the given number (from 0).
-pub type MakeHandler = Arc<dyn Fn(usize) -> Arc<dyn Handler> + Send + Sync>;
-
 /// The current handler of each worker.
 pub(crate) struct Handlers {
     /// Incremented when the handlers are replaced. A worker that finds a new value on a wake-up takes its new handler.
@@ -19,14 +16,15 @@ pub(crate) struct Handlers {
 
 impl Handlers {
     /// Makes a handler for each of `workers` workers.
-    pub(crate) fn new(workers: usize, make: &MakeHandler) -> Arc<Handlers> {
-        let current = Mutex::new((0..workers).map(|number| make(number)).collect());
+    pub(crate) fn new(workers: usize, make: impl FnMut(usize) -> Arc<dyn Handler>) -> Arc<Handlers> {
+        let current = Mutex::new((0..workers).map(make).collect());
         Arc::new(Handlers { generation: AtomicUsize::new(0), current })
     }
 
     /// Replaces all handlers. A request that an old handler has received still gets the response of that handler.
-    pub(crate) fn replace(&self, make: &MakeHandler) {
-        let replacement = (0..self.current().len()).map(|number| make(number)).collect();
+    pub(crate) fn replace(&self, make: impl FnMut(usize) -> Arc<dyn Handler>) {
+        let workers = self.current().len();
+        let replacement = (0..workers).map(make).collect();
         let replaced = std::mem::replace(&mut *self.current(), replacement);
         self.generation.fetch_add(1, Ordering::Release);
         replaced.into_iter().for_each(drop_caught);
@@ -105,8 +103,8 @@ mod tests {
     use http_core::{Reply, testing::ReceivedRequest};
     use std::time::Instant;
 
-    fn responding(statuses: [Status; 2]) -> MakeHandler {
-        Arc::new(move |number| Arc::new(move |_: &Request<'_>| Response::new(statuses[number])))
+    fn responding(statuses: [Status; 2]) -> impl FnMut(usize) -> Arc<dyn Handler> {
+        move |number| Arc::new(move |_: &Request<'_>| Response::new(statuses[number]))
     }
 
     fn check(worker: &mut WorkerHandler, expected: Status) {
@@ -121,13 +119,13 @@ mod tests {
 
     #[test]
     fn each_worker_switches_to_its_own_new_handler() {
-        let handlers = Handlers::new(2, &responding([Status::OK, Status::CREATED]));
+        let handlers = Handlers::new(2, responding([Status::OK, Status::CREATED]));
         let (mut first, mut second, mut third) =
             (handlers.of_worker(0), handlers.of_worker(1), handlers.of_worker(2));
         check(&mut first, Status::OK);
         check(&mut second, Status::CREATED);
         check(&mut third, Status::OK);
-        handlers.replace(&responding([Status::ACCEPTED, Status::NOT_FOUND]));
+        handlers.replace(responding([Status::ACCEPTED, Status::NOT_FOUND]));
         check(&mut first, Status::ACCEPTED);
         check(&mut second, Status::NOT_FOUND);
         check(&mut third, Status::ACCEPTED);

@@ -21,7 +21,6 @@ mod threads;
 mod transport;
 
 pub use descriptors::ConnectionBudget;
-pub use handlers::MakeHandler;
 pub use http_core;
 #[doc(no_inline)]
 pub use http_core::{
@@ -31,5 +30,5 @@ pub use http_core::{
     SendError, Sent, SharedHeaders, Stack, Status, Timeouts, Version, client, conditional, cookies, form,
     io_cause, multipart, negotiate, path, range, uri,
 };
-pub use server::{Running, Server, ServerHandle};
+pub use server::{Running, Server, Stopper};
 pub use settings::{Engine, Settings, SettingsError};

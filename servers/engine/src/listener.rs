@@ -1,19 +1,21 @@
-//! Listening sockets: one per worker, or one queue shared by several workers.
+//! Listening sockets: TCP or Unix, one per worker, or one queue shared by several workers.
 //!
 //! A worker is an event loop or a worker process; the threads of the blocking engine count as one.
 
 use crate::{reserve::Reserve, sockopt, transport::Transport};
 use http_core::io_cause;
 use rustix::{
-    io::Errno,
-    net::{SocketFlags, acceptfrom_with},
+    io::{Errno, ioctl_fionbio},
+    net::{AddressFamily, SocketFlags, SocketType, acceptfrom_with, ipproto, socket_with, sockopt as option},
 };
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::{
     collections::BTreeMap,
     fmt, io, iter,
     net::{SocketAddr, TcpListener},
-    os::fd::AsFd,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::net::{SocketAddr as UnixAddr, UnixListener},
+    },
     time::Duration,
 };
 
@@ -27,7 +29,7 @@ const DEFER_ACCEPT: Duration = Duration::from_secs(1);
 
 /// A socket counts as writable only while the kernel holds fewer unsent bytes than this for its client
 /// (`TCP_NOTSENT_LOWAT`). This limits the memory for slow downloads.
-const NOTSENT_LOWAT: u32 = 64 * 1024;
+const NOTSENT_LOWAT: u64 = 64 * 1024;
 
 /// How the workers of a server (event loops or worker processes) accept connections to the same addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,127 @@ pub enum Sharing {
     Shared,
 }
 
+/// A listening socket that a server accepts connections from ([`Server::listen`](crate::Server::listen)): made from a
+/// [`TcpListener`] or a [`UnixListener`].
+///
+/// ```
+/// use http_engine::listener::{ListenAddr, Listener};
+/// use std::net::TcpListener;
+///
+/// let listener = Listener::from(TcpListener::bind("127.0.0.1:0")?);
+/// assert!(matches!(listener.local_addr()?, ListenAddr::Tcp(address) if address.port() != 0));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Listener(Socket);
+
+/// The socket of a [`Listener`].
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Returns the address that the socket is bound to.
+    ///
+    /// # Errors
+    ///
+    /// The descriptor is not a socket of the expected kind: the listener was made from another descriptor.
+    pub fn local_addr(&self) -> io::Result<ListenAddr> {
+        match &self.0 {
+            Socket::Tcp(listener) => listener.local_addr().map(ListenAddr::Tcp),
+            Socket::Unix(listener) => listener.local_addr().map(ListenAddr::Unix),
+        }
+    }
+
+    /// Makes the socket non-blocking, and if it is a TCP socket, sets the options that accepted sockets inherit.
+    ///
+    /// # Errors
+    ///
+    /// As of [`prepare`].
+    pub(crate) fn prepare(&self) -> io::Result<()> {
+        match &self.0 {
+            Socket::Tcp(listener) => prepare(listener),
+            Socket::Unix(listener) => listener.set_nonblocking(true),
+        }
+    }
+
+    /// Duplicates the descriptor.
+    ///
+    /// # Errors
+    ///
+    /// The system has no descriptors left.
+    fn try_clone(&self) -> io::Result<Listener> {
+        match &self.0 {
+            Socket::Tcp(listener) => listener.try_clone().map(Listener::from),
+            Socket::Unix(listener) => listener.try_clone().map(Listener::from),
+        }
+    }
+}
+
+impl From<TcpListener> for Listener {
+    fn from(listener: TcpListener) -> Listener {
+        Listener(Socket::Tcp(listener))
+    }
+}
+
+impl From<UnixListener> for Listener {
+    fn from(listener: UnixListener) -> Listener {
+        Listener(Socket::Unix(listener))
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.0 {
+            Socket::Tcp(listener) => listener.as_fd(),
+            Socket::Unix(listener) => listener.as_fd(),
+        }
+    }
+}
+
+/// The address of a [`Listener`].
+///
+/// ```
+/// use http_engine::listener::ListenAddr;
+///
+/// let address = ListenAddr::Tcp(([127, 0, 0, 1], 8080).into());
+/// assert_eq!(address.to_string(), "127.0.0.1:8080");
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ListenAddr {
+    /// An IP address and a TCP port.
+    Tcp(SocketAddr),
+    /// The path or name of a Unix socket.
+    Unix(UnixAddr),
+}
+
+impl ListenAddr {
+    /// Returns the IP address and the port; `None` for a Unix socket.
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            ListenAddr::Tcp(address) => Some(*address),
+            ListenAddr::Unix(_) => None,
+        }
+    }
+}
+
+/// Writes `127.0.0.1:80`, or for a Unix socket `unix:` and its path.
+impl fmt::Display for ListenAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListenAddr::Tcp(address) => address.fmt(f),
+            ListenAddr::Unix(address) => match address.as_pathname() {
+                Some(path) => write!(f, "unix:{}", path.display()),
+                // An abstract name is bytes.
+                None => write!(f, "unix:{address:?}"),
+            },
+        }
+    }
+}
+
 /// Binds a new socket to `address` and makes it listen. The socket is non-blocking.
 ///
 /// # Errors
@@ -50,24 +173,23 @@ pub fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
     let socket = bound(address, sharing)?;
     prepare(&socket)?;
     sockopt::defer_accept(&socket, DEFER_ACCEPT)?;
-    socket.listen(BACKLOG)?;
+    rustix::net::listen(&socket, BACKLOG)?;
     Ok(socket.into())
 }
 
-/// Makes a listening socket non-blocking, and sets the TCP options that accepted sockets inherit.
-/// [`Server::start`](crate::Server::start) does this for every socket, also for one that [`bind`] has not created.
+/// Makes a listening TCP socket non-blocking, and sets the TCP options that accepted sockets inherit.
+/// [`Server::listen`](crate::Server::listen) does this for every TCP socket, also for one that [`bind`] has not created.
 ///
 /// # Errors
 ///
 /// The descriptor is not a TCP socket.
 pub fn prepare(socket: &impl AsFd) -> io::Result<()> {
-    let socket = SockRef::from(socket);
     // Responses are written in one piece: Nagle's algorithm would only delay them.
-    socket.set_tcp_nodelay(true)?;
+    option::set_tcp_nodelay(socket, true)?;
     // A higher value costs memory and, measured, twice the CPU for a large file on a fast link. A lower value makes the
     // socket ask for more too often.
-    socket.set_tcp_notsent_lowat(NOTSENT_LOWAT)?;
-    socket.set_nonblocking(true)
+    sockopt::notsent_lowat(socket, NOTSENT_LOWAT)?;
+    Ok(ioctl_fionbio(socket, true)?)
 }
 
 /// A connection that was just accepted.
@@ -90,11 +212,7 @@ pub(crate) struct Accepted {
 ///
 /// No connection is queued ([`Errno::AGAIN`]), the client has closed the connection already, or the system has no
 /// descriptors or memory left.
-pub(crate) fn accept(
-    listener: &TcpListener,
-    flags: SocketFlags,
-    reserve: &Reserve,
-) -> Result<Accepted, Errno> {
+pub(crate) fn accept(listener: &Listener, flags: SocketFlags, reserve: &Reserve) -> Result<Accepted, Errno> {
     let flags = flags | SocketFlags::CLOEXEC;
     let mut accepted = acceptfrom_with(listener, flags);
     if matches!(accepted, Err(Errno::MFILE | Errno::NFILE)) {
@@ -113,18 +231,19 @@ pub(crate) fn is_shortage(error: Errno) -> bool {
 }
 
 /// Creates a TCP socket and binds it to `address`. The socket does not listen yet.
-fn bound(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+fn bound(address: SocketAddr, sharing: Sharing) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, Some(ipproto::TCP))?;
     // A restarted server must not wait until its old connections have left TIME_WAIT.
-    socket.set_reuse_address(true)?;
+    option::set_socket_reuseaddr(&socket, true)?;
     if sharing == Sharing::PerWorker {
-        socket.set_reuse_port(true)?;
+        option::set_socket_reuseport(&socket, true)?;
     }
     if address.is_ipv6() {
         // `[::]` must not also bind `0.0.0.0`.
-        socket.set_only_v6(true)?;
+        option::set_ipv6_v6only(&socket, true)?;
     }
-    socket.bind(&address.into())?;
+    rustix::net::bind(&socket, &address)?;
     Ok(socket)
 }
 
@@ -197,12 +316,12 @@ pub fn bind_per_worker(listeners: Vec<TcpListener>, workers: usize) -> io::Resul
 /// # Errors
 ///
 /// The system has no descriptors left.
-pub(crate) fn distribute(listeners: Vec<TcpListener>, workers: usize) -> io::Result<Vec<Vec<TcpListener>>> {
-    let mut addresses: BTreeMap<SocketAddr, Vec<TcpListener>> = BTreeMap::new();
+pub(crate) fn distribute(listeners: Vec<Listener>, workers: usize) -> io::Result<Vec<Vec<Listener>>> {
+    let mut addresses: BTreeMap<String, Vec<Listener>> = BTreeMap::new();
     for listener in listeners {
-        addresses.entry(listener.local_addr()?).or_default().push(listener);
+        addresses.entry(listener.local_addr()?.to_string()).or_default().push(listener);
     }
-    let mut sets: Vec<Vec<TcpListener>> = iter::repeat_with(Vec::new).take(workers).collect();
+    let mut sets: Vec<Vec<Listener>> = iter::repeat_with(Vec::new).take(workers).collect();
     for sockets in addresses.values() {
         for number in 0..sockets.len().max(workers) {
             sets[number % workers].push(sockets[number % sockets.len()].try_clone()?);
@@ -244,15 +363,16 @@ mod tests {
             Sharing::PerWorker,
         );
         let sets = bind_per_worker(first.expect("ports"), sockets).expect("sockets");
-        let inode = |listener: &TcpListener| rustix::fs::fstat(listener).expect("a socket").st_ino;
-        let all: BTreeSet<u64> = sets.iter().flatten().map(inode).collect();
+        let listeners: Vec<Listener> = sets.into_iter().flatten().map(Listener::from).collect();
+        let inode = |listener: &Listener| rustix::fs::fstat(listener).expect("a socket").st_ino;
+        let all: BTreeSet<u64> = listeners.iter().map(inode).collect();
         assert_eq!(all.len(), 2 * sockets);
-        let sets = distribute(sets.into_iter().flatten().collect(), workers).expect("descriptors");
+        let sets = distribute(listeners, workers).expect("descriptors");
         assert_eq!(sets.iter().map(Vec::len).collect::<Vec<_>>(), expected, "{sockets} for {workers}");
         assert_eq!(sets.iter().flatten().map(inode).collect::<BTreeSet<_>>(), all, "{sockets} for {workers}");
         for set in sets {
             let addresses: BTreeSet<_> =
-                set.iter().map(|listener| listener.local_addr().expect("one")).collect();
+                set.iter().map(|listener| listener.local_addr().expect("one").tcp()).collect();
             assert_eq!(addresses.len(), 2, "{sockets} for {workers}");
         }
     }

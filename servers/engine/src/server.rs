@@ -1,43 +1,54 @@
-//! A server: bound, then started on an engine, then shut down.
+//! A server: its listening sockets, its engine and its settings, then the running server, then its end.
 
 use crate::{
     admission::Admission,
     blocking,
     descriptors::ConnectionBudget,
     event_loop,
-    handlers::{Handlers, MakeHandler},
-    listener::{self, Sharing},
+    handlers::Handlers,
+    listener::{self, ListenAddr, Listener, Sharing},
     settings::{Engine, Settings, SettingsError},
     shutdown::Shutdown,
     threads::Threads,
 };
-use http_core::{Handler, io_cause};
+use http_core::{Handler, IntoReply, Limits, Request, Timeouts, io_cause};
 use std::{
     io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
-    sync::Arc,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
-/// A server that is bound and not yet started.
+/// A server that has its listening sockets and does not serve yet.
 ///
 /// ```no_run
-/// use http_engine::{Engine, Request, Response, Server};
+/// use http_engine::Server;
 ///
-/// let server = Server::bind("127.0.0.1:8080")?;
-/// server.start(Engine::EventLoop, |_: &Request<'_>| Response::text("Hello"))?.wait()?;
+/// Server::bind("127.0.0.1:8080")?.serve(|_| "Hello")?.wait()?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
+///
+/// Each method that begins to serve returns an error if a setting makes no sense ([`Settings::check`]), or if the
+/// system has no threads, descriptors or memory left.
+///
+/// Errors that no response can report go to the [`log`](https://docs.rs/log) crate: install a logger in your program to
+/// see them.
 #[derive(Debug)]
+#[must_use = "a server does nothing until it serves"]
 pub struct Server {
-    listeners: Vec<TcpListener>,
-    /// Whether the event loops share `listeners`, or each event loop gets its own sockets.
-    sharing: Sharing,
+    /// The sockets of the first event loop. Each other event loop gets sockets of its own at the same addresses.
+    bound: Vec<TcpListener>,
+    /// Sockets that all event loops share.
+    shared: Vec<Listener>,
+    engine: Engine,
     settings: Settings,
 }
 
 impl Server {
     /// Binds every address that `addresses` resolves to. The kernel queues new connections from here on.
+    ///
+    /// If the port is 0, the kernel chooses a port: [`Running::local_addr`] returns it. With several event loops, each has a
+    /// socket of its own for each address, and the kernel distributes new connections among them (`SO_REUSEPORT`).
     ///
     /// # Errors
     ///
@@ -48,77 +59,161 @@ impl Server {
         })?;
         let addresses: Vec<SocketAddr> = addresses.collect();
         if addresses.is_empty() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "cannot bind: the list of addresses is empty",
-            ));
+            return Err(invalid("cannot bind: the list of addresses is empty"));
         }
-        let listeners = listener::bind_all(&addresses, Sharing::PerWorker)
+        let bound = listener::bind_all(&addresses, Sharing::PerWorker)
             .map_err(|(address, error)| listener::bind_error(address, &error))?;
-        Ok(Server::on(listeners, Sharing::PerWorker))
+        Ok(Server::new(bound))
     }
 
-    /// Creates a server on listening TCP sockets, from [`listener::bind`], [`listener::bind_all`] or elsewhere.
-    /// [`start`](Server::start) makes them non-blocking.
+    /// Creates a server on a listening socket: a [`TcpListener`] or a
+    /// [`UnixListener`](std::os::unix::net::UnixListener). Makes the socket non-blocking. All event loops share it.
     ///
-    /// The blocking engine ignores `sharing`: all of its threads accept from `listeners`. With event loops and
-    /// [`Sharing::PerWorker`], the first event loop accepts from `listeners`; for each other event loop, the server
-    /// binds more sockets to the same addresses. `listeners` must have been bound with [`Sharing::PerWorker`] too. With
-    /// [`Sharing::Shared`], the event loops share `listeners`.
-    pub fn on(listeners: Vec<TcpListener>, sharing: Sharing) -> Server {
-        Server { listeners, sharing, settings: Settings::default() }
+    /// A connection to a Unix socket has no [`client_addr`](Request::client_addr), and no limit per client address applies
+    /// to it. The server does not remove the file of the socket.
+    ///
+    /// ```
+    /// use http_engine::Server;
+    /// use std::os::unix::net::UnixListener;
+    ///
+    /// let path = std::env::temp_dir().join(format!("doc-{}.socket", std::process::id()));
+    /// let running = Server::listen(UnixListener::bind(&path)?)?.serve(|_| "Hello")?;
+    /// println!("{}", running.addresses()[0]); // unix:/tmp/doc-7.socket
+    /// # std::fs::remove_file(path)?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The descriptor is not a socket of the expected kind.
+    pub fn listen(listener: impl Into<Listener>) -> io::Result<Server> {
+        Server::listen_all([listener])
     }
 
-    /// Replaces the settings, which are [`Settings::default`] until then.
-    pub fn with(mut self, settings: Settings) -> Server {
+    /// Creates a server on several listening sockets, as [`listen`](Server::listen) does on one. If several have the same
+    /// address (`SO_REUSEPORT`), they are distributed among the event loops.
+    ///
+    /// # Errors
+    ///
+    /// As of [`listen`](Server::listen).
+    pub fn listen_all<L: Into<Listener>>(listeners: impl IntoIterator<Item = L>) -> io::Result<Server> {
+        listeners.into_iter().try_fold(Server::new(Vec::new()), Server::and_listen)
+    }
+
+    /// Adds a listening socket: see [`listen`](Server::listen).
+    ///
+    /// # Errors
+    ///
+    /// As of [`listen`](Server::listen).
+    pub fn and_listen(mut self, listener: impl Into<Listener>) -> io::Result<Server> {
+        let listener = listener.into();
+        listener.prepare()?;
+        self.shared.push(listener);
+        Ok(self)
+    }
+
+    fn new(bound: Vec<TcpListener>) -> Server {
+        Server { bound, shared: Vec::new(), engine: Engine::EventLoop, settings: Settings::default() }
+    }
+
+    /// Chooses the engine. The default is [`Engine::EventLoop`].
+    pub fn engine(mut self, engine: Engine) -> Server {
+        self.engine = engine;
+        self
+    }
+
+    /// Sets the number of workers ([`Settings::workers`]).
+    pub fn workers(mut self, workers: usize) -> Server {
+        self.settings.workers = workers;
+        self
+    }
+
+    /// Replaces the limits of what one connection can make the server hold in memory.
+    pub fn limits(mut self, limits: Limits) -> Server {
+        self.settings.protocol.limits = limits;
+        self
+    }
+
+    /// Replaces the longest times that one connection can make the server wait.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Server {
+        self.settings.protocol.timeouts = timeouts;
+        self
+    }
+
+    /// Replaces all settings, also what [`workers`](Server::workers), [`limits`](Server::limits) and
+    /// [`timeouts`](Server::timeouts) have set.
+    pub fn settings(mut self, settings: Settings) -> Server {
         self.settings = settings;
         self
     }
 
-    /// Starts serving on `engine`. All workers use the same handler.
+    /// Begins to serve with a closure, which all workers call.
+    ///
+    /// ```no_run
+    /// use http_engine::{Engine, Response, Server};
+    ///
+    /// let server = Server::bind("127.0.0.1:8080")?.engine(Engine::Blocking);
+    /// let running = server.serve(|request| Response::text(format!("Hello from {}", request.path())))?;
+    /// running.wait()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// A setting makes no sense ([`Settings::check`]); there is no listener, or one is no TCP socket; the system has no
-    /// threads, descriptors or memory left; or an event loop cannot bind a listening socket of its own.
-    pub fn start(self, engine: Engine, handler: impl Handler + 'static) -> io::Result<Running> {
-        let handler: Arc<dyn Handler> = Arc::new(handler);
-        let make: MakeHandler = Arc::new(move |_| Arc::clone(&handler));
-        self.start_each(engine, &make)
+    /// See [`Server`].
+    pub fn serve<F, R>(self, handle: F) -> io::Result<Running>
+    where
+        F: Fn(&Request<'_>) -> R + Send + Sync + 'static,
+        R: IntoReply,
+    {
+        self.serve_handler(handle)
     }
 
-    /// Starts serving on `engine`. `make` makes a handler for each worker.
+    /// Begins to serve with a [`Handler`], such as a [`Router`](http_core::Router), which all workers call.
     ///
     /// # Errors
     ///
-    /// As of [`start`](Server::start).
-    pub fn start_each(self, engine: Engine, make: &MakeHandler) -> io::Result<Running> {
-        let Server { listeners, sharing, settings } = self;
+    /// See [`Server`].
+    pub fn serve_handler(self, handler: impl Handler + 'static) -> io::Result<Running> {
+        let handler: Arc<dyn Handler> = Arc::new(handler);
+        self.serve_each(|_| Arc::clone(&handler))
+    }
+
+    /// Begins to serve with a handler for each worker, so that workers need not share a lock. `make` makes the handler of
+    /// the worker with the given number (from 0).
+    ///
+    /// # Errors
+    ///
+    /// See [`Server`].
+    pub fn serve_each(self, make: impl FnMut(usize) -> Arc<dyn Handler>) -> io::Result<Running> {
+        let Server { bound, shared, engine, settings } = self;
         // As text: `main` prints the `Debug` form of an error that it returns.
-        let invalid = |error: SettingsError| io::Error::new(io::ErrorKind::InvalidInput, error.to_string());
-        settings.check().map_err(invalid)?;
-        if listeners.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "cannot serve without a listener"));
+        settings.check().map_err(|error: SettingsError| invalid(&error.to_string()))?;
+        let tcp = bound.iter().map(TcpListener::local_addr).map(|address| address.map(ListenAddr::Tcp));
+        let addresses: Vec<_> =
+            tcp.chain(shared.iter().map(Listener::local_addr)).collect::<io::Result<_>>()?;
+        if addresses.is_empty() {
+            return Err(invalid("cannot serve without a listener"));
         }
-        listeners.iter().try_for_each(listener::prepare)?;
-        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
         let shutdown = Arc::new(Shutdown::new()?);
         let threads = Threads::new(settings.stack_size, &shutdown);
         let handlers = Handlers::new(settings.workers, make);
-        let budget = ConnectionBudget::new(&settings, engine, listeners.len());
+        let budget = ConnectionBudget::new(&settings, engine, addresses.len());
         if budget.falls_short() {
             log::warn!("{budget}");
         }
         let admission = Admission::new(&settings, budget.allowed);
         let started = match engine {
             Engine::EventLoop => {
-                event_loop::start(listeners, sharing, &settings, &admission, &handlers, &shutdown, &threads)
+                event_loop::start(bound, shared, &settings, &admission, &handlers, &shutdown, &threads)
             }
             Engine::Blocking => {
+                let listeners = bound.into_iter().map(Listener::from).chain(shared).collect();
                 blocking::start(listeners, &settings, admission, &handlers, &shutdown, &threads)
             }
         };
-        let running = Running { addresses, handle: ServerHandle { shutdown, handlers, threads } };
+        let handlers = Arc::downgrade(&handlers);
+        let running = Running { addresses, handlers, stopper: Stopper { shutdown, threads } };
         match started {
             Ok(()) => Ok(running),
             Err(error) => {
@@ -130,31 +225,66 @@ impl Server {
     }
 }
 
-/// A running server. Dropping it does not stop the server.
+/// Returns the error for what makes no sense.
+fn invalid(message: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, message)
+}
+
+/// A running server. Dropping it stops the server.
+///
+/// Dropping begins a shutdown without a grace period, and does not wait: the threads of the server close the listening
+/// sockets and all connections soon after. [`stop`](Running::stop) lets requests finish, and waits.
+///
+/// ```
+/// use http_engine::Server;
+/// use std::time::Duration;
+///
+/// let running = Server::bind("127.0.0.1:0")?.serve(|_| "Hello")?;
+/// println!("serving at {}", running.addresses()[0]);
+/// running.stop(Duration::from_secs(10));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
+#[must_use = "dropping it stops the server: call `wait`"]
 pub struct Running {
-    addresses: Vec<SocketAddr>,
-    handle: ServerHandle,
+    addresses: Vec<ListenAddr>,
+    /// The handlers. The workers own them, so that they are dropped when the last worker has ended.
+    handlers: Weak<Handlers>,
+    stopper: Stopper,
 }
 
 impl Running {
-    /// The addresses that the server listens on, with their actual ports.
-    pub fn addresses(&self) -> &[SocketAddr] {
+    /// Returns the first TCP address that the server listens on, with its actual port; `None` if the server only listens on
+    /// Unix sockets.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.addresses.iter().find_map(ListenAddr::tcp)
+    }
+
+    /// Returns all addresses that the server listens on, with their actual ports.
+    pub fn addresses(&self) -> &[ListenAddr] {
         &self.addresses
     }
 
-    /// A handle that controls the server from any thread.
-    pub fn handle(&self) -> ServerHandle {
-        self.handle.clone()
+    /// Returns what begins a shutdown from any thread, also from a handler.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Replaces the handler of every worker by one that `make` makes for the worker's number. A request that an old handler
+    /// has received still gets the response of that handler. Does nothing if the server has stopped.
+    pub fn replace_handlers(&self, make: impl FnMut(usize) -> Arc<dyn Handler>) {
+        if let Some(handlers) = self.handlers.upgrade() {
+            handlers.replace(make);
+        }
     }
 
     /// Shuts the server down, and waits until it has stopped. The server accepts no more connections, and gives
-    /// unfinished requests at most the time `grace` ([`ServerHandle::shut_down`]).
+    /// unfinished requests at most the time `grace` ([`Stopper::stop`]).
     ///
     /// When this returns, all threads of the server have ended, except those in application code that has not returned half
     /// a second after the grace period. Their number is logged; each ends when the application returns.
     pub fn stop(self, grace: Duration) {
-        self.handle.shut_down(grace);
+        self.stopper.stop(grace);
         // A worker that has failed has ended, and is logged.
         while self.wait().is_err() {}
     }
@@ -167,32 +297,43 @@ impl Running {
     /// A worker has failed: it has panicked, or epoll has failed. Its connections are closed. The others continue, so the
     /// server has not stopped: exit the process to have it restarted, or wait again. Each failure is returned once.
     pub fn wait(&self) -> io::Result<()> {
-        self.handle.threads.wait()
+        self.stopper.threads.wait()
     }
 }
 
-/// Controls a running server from any thread.
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stopper.stop(Duration::ZERO);
+    }
+}
+
+/// Begins the shutdown of a server, from any thread.
+///
+/// ```
+/// use http_engine::Server;
+/// use std::{thread, time::Duration};
+///
+/// let running = Server::bind("127.0.0.1:0")?.serve(|_| "Hello")?;
+/// let stopper = running.stopper();
+/// // For example when a signal arrives.
+/// thread::spawn(move || stopper.stop(Duration::from_secs(10)));
+/// running.wait()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
-pub struct ServerHandle {
+pub struct Stopper {
     shutdown: Arc<Shutdown>,
-    handlers: Arc<Handlers>,
     threads: Arc<Threads>,
 }
 
-impl ServerHandle {
-    /// Begins a graceful shutdown: the server accepts no more connections, closes idle ones, and finishes requests that
-    /// have arrived. A second call can only shorten the grace period.
+impl Stopper {
+    /// Begins a graceful shutdown, and does not wait: the server accepts no more connections, closes idle ones, and
+    /// finishes requests that have arrived. A second call can only shorten the grace period.
     ///
     /// After `grace` (at most a year), the connections that are left are closed. Application code cannot be interrupted: a
     /// thread that runs it ends when it returns.
-    pub fn shut_down(&self, grace: Duration) {
+    pub fn stop(&self, grace: Duration) {
         self.shutdown.begin(grace);
         self.threads.notify();
-    }
-
-    /// Replaces the handler of every worker. A request that an old handler has received still gets the response of that
-    /// handler.
-    pub fn replace_handlers(&self, make: &MakeHandler) {
-        self.handlers.replace(make);
     }
 }

@@ -1,8 +1,8 @@
 //! `httpd`: serves the files of a directory over HTTP/1.1.
 
 use clap::{Parser, ValueEnum};
-use http_daemon::{Application, options};
-use http_engine::{Handler, MakeHandler};
+use http_daemon::{Application, MakeHandler, options};
+use http_engine::Handler;
 use http_files::{EntityTags, Files, Root};
 use std::{
     fmt, io,

@@ -1,8 +1,13 @@
 //! The four kinds of server to test, and engines that run in the test process.
 
 use crate::client::{Client, TIMEOUT};
-use http_engine::{Engine, Handler, MakeHandler, Running, Server, ServerHandle, Settings};
-use std::{net::SocketAddr, sync::mpsc::channel, thread, time::Duration};
+use http_engine::{Engine, Handler, Running, Server, Settings};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, mpsc::channel},
+    thread,
+    time::Duration,
+};
 
 /// The engine of a server, and whether its workers are threads of one process or processes (prefork).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,28 +53,32 @@ pub struct InProcessServer {
 impl InProcessServer {
     /// Starts an engine whose workers share one handler.
     pub fn start(engine: Engine, settings: Settings, handler: impl Handler + 'static) -> InProcessServer {
-        let server = Server::bind("127.0.0.1:0").expect("a free port").with(settings);
+        let server = Server::bind("127.0.0.1:0").expect("a free port").settings(settings);
         InProcessServer::run(engine, server, handler)
     }
 
     /// Starts an engine whose workers have a handler each: `make_handler` makes it from the worker's number.
-    pub fn start_each(engine: Engine, settings: Settings, make_handler: &MakeHandler) -> InProcessServer {
-        let server = Server::bind("127.0.0.1:0").expect("a free port").with(settings);
-        InProcessServer::of(server.start_each(engine, make_handler).expect("an engine"))
+    pub fn start_each(
+        engine: Engine,
+        settings: Settings,
+        make_handler: impl FnMut(usize) -> Arc<dyn Handler>,
+    ) -> InProcessServer {
+        let server = Server::bind("127.0.0.1:0").expect("a free port").settings(settings);
+        InProcessServer::of(server.engine(engine).serve_each(make_handler).expect("an engine"))
     }
 
     /// Starts an engine on the listeners of `server`, with its settings.
     pub fn run(engine: Engine, server: Server, handler: impl Handler + 'static) -> InProcessServer {
-        InProcessServer::of(server.start(engine, handler).expect("an engine"))
+        InProcessServer::of(server.engine(engine).serve_handler(handler).expect("an engine"))
     }
 
     fn of(running: Running) -> InProcessServer {
-        InProcessServer { address: running.addresses()[0], running: Some(running) }
+        InProcessServer { address: running.local_addr().expect("a TCP address"), running: Some(running) }
     }
 
-    /// Returns the handle that replaces handlers and begins a shutdown.
-    pub fn handle(&self) -> ServerHandle {
-        self.running.as_ref().expect("a running engine").handle()
+    /// Returns the running server, to replace its handlers or to begin a shutdown.
+    pub fn running(&self) -> &Running {
+        self.running.as_ref().expect("a running engine")
     }
 
     /// Opens a connection to the server.

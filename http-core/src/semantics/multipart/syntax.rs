@@ -190,7 +190,7 @@ fn delimiter_line(text: &[u8], is_all: bool) -> Result<Option<(usize, bool)>, Mu
     match &padding[end..] {
         [b'\r', b'\n', ..] => Ok(Some((text.len() - padding.len() + end + 2, is_last))),
         [] if is_all && is_last => Ok(Some((text.len(), true))),
-        [] | [b'\r'] | [b'-'] if !is_all => Ok(None),
+        [] | [b'\r' | b'-'] if !is_all => Ok(None),
         _ => Err(MultipartError::Delimiter),
     }
 }

@@ -1,13 +1,17 @@
 //! Starts an engine with threads of this process, and says what its descriptors are needed for.
 
-use super::settings::ServerSettings;
+use super::settings::{MakeHandler, ServerSettings};
 use crate::{
     signals::Signal,
     system::{Context, spawn},
 };
-use http_engine::{ConnectionBudget, MakeHandler, Server, ServerHandle, Settings, listener::Sharing};
+use http_engine::{ConnectionBudget, Running, Server, Settings};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::{io, net::TcpListener, sync::mpsc::Sender};
+use std::{
+    io,
+    net::TcpListener,
+    sync::{Arc, mpsc::Sender},
+};
 
 /// How many descriptors are reserved in each process for standard streams, logs, the thread pool, signals and the document
 /// root: an estimate that is high enough.
@@ -17,7 +21,7 @@ const FDS_PER_PROCESS: usize = 32;
 const SHARE_FOR_FILES: u64 = 4;
 
 /// Starts an engine with threads of this process: it accepts connections from `listeners` and serves them. `make` makes
-/// a handler for each worker of the engine. The returned handle stops the engine. When all threads of the engine have
+/// a handler for each worker of the engine. When all threads of the engine have
 /// ended, [`Signal::EngineEnded`] is sent through `signals`.
 ///
 /// Fails if the engine cannot be set up, or if the kernel starts no thread.
@@ -26,20 +30,21 @@ pub(super) fn start(
     listeners: Vec<TcpListener>,
     make: &MakeHandler,
     signals: Sender<Signal>,
-) -> io::Result<ServerHandle> {
+) -> io::Result<Arc<Running>> {
     // The master process warns if it is fewer than the operator wants.
     let max_connections = Some(connection_budget(settings, listeners.len()).allowed);
     let engine = Settings { max_connections, ..engine_settings(settings, listeners.len()) };
     // The listeners are as many as the engine needs: they were bound for it, or a predecessor has handed them over.
-    let server = Server::on(listeners, Sharing::Shared).with(engine);
-    let running = server.start_each(settings.engine, make).context("cannot start the engine")?;
-    let handle = running.handle();
+    let server = Server::listen_all(listeners).context("cannot use the listeners")?;
+    let server = server.engine(settings.engine).settings(engine);
+    let running = Arc::new(server.serve_each(&**make).context("cannot start the engine")?);
+    let joined = Arc::clone(&running);
     spawn("join", move || {
         // The engine logs why a worker has failed; the others continue.
-        while running.wait().is_err() {}
+        while joined.wait().is_err() {}
         let _ = signals.send(Signal::EngineEnded);
     })?;
-    Ok(handle)
+    Ok(running)
 }
 
 /// Returns how many connections each process that serves may hold open: its part of `--max-connections`, or without that

@@ -16,7 +16,7 @@ use crate::{
     signals::{Signal, SignalHandlers, SignalQueue},
     system::Context,
 };
-use http_engine::{Engine, ServerHandle, io_cause};
+use http_engine::{Engine, Running, io_cause};
 use rustix::process::geteuid;
 use std::{
     collections::BTreeSet,
@@ -55,7 +55,7 @@ pub(super) struct Master<'a> {
 /// The workers that serve the requests.
 enum Workers {
     /// The engine runs in threads of the master process.
-    Threads(ServerHandle),
+    Threads(Arc<Running>),
     /// Each worker is a process of its own (`--prefork`).
     Processes(WorkerPool),
 }
@@ -213,7 +213,7 @@ impl Master<'_> {
         }
         let make = self.logs.wrap(self.settings.open_application(Some(&root))?);
         match &self.workers {
-            Workers::Threads(threads) => threads.replace_handlers(&make),
+            Workers::Threads(threads) => threads.replace_handlers(&*make),
             Workers::Processes(pool) => pool.broadcast(&Message::Root(root.as_fd())),
         }
         self.root = Some(root);
@@ -281,7 +281,7 @@ impl Master<'_> {
         let grace = self.settings.grace();
         let deadline = Instant::now() + grace + KILL_DELAY;
         match &self.workers {
-            Workers::Threads(threads) => threads.shut_down(grace),
+            Workers::Threads(threads) => threads.stopper().stop(grace),
             Workers::Processes(pool) => pool.stop(),
         }
         while Instant::now() < deadline {

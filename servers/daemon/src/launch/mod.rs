@@ -25,7 +25,7 @@ mod settings;
 mod upgrade;
 mod worker;
 
-pub use settings::{Application, ServerSettings};
+pub use settings::{Application, MakeHandler, ServerSettings};
 
 use crate::{
     handoff::{Inherited, Role},

@@ -1,7 +1,7 @@
 //! The application that a server serves, and the settings of the server.
 
 use crate::{options::Common, system::Context};
-use http_engine::{Engine, MakeHandler};
+use http_engine::{Engine, Handler};
 use rustix::fs::{Mode, OFlags, open};
 use std::{
     fmt, io,
@@ -10,6 +10,9 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+
+/// A function that makes the handler of the worker with the given number (from 0).
+pub type MakeHandler = Arc<dyn Fn(usize) -> Arc<dyn Handler> + Send + Sync>;
 
 /// An application that a server can serve. Its `Display` output names it in messages: `httpd serves NAME at ...`.
 pub trait Application: fmt::Display + fmt::Debug + Send + Sync {

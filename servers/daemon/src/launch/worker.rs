@@ -1,12 +1,14 @@
 //! A worker process: serves with the listeners of its master until the master stops it or ends.
 
-use super::{engine, settings::ServerSettings};
+use super::{
+    engine,
+    settings::{MakeHandler, ServerSettings},
+};
 use crate::{
     handoff::{ControlSocket, Inherited, Message},
     signals::{Signal, SignalHandlers},
     system::{Context, spawn},
 };
-use http_engine::MakeHandler;
 use rustix::thread::set_name;
 use std::{
     ffi::CString,
@@ -46,12 +48,12 @@ pub(super) fn run(
             Signal::Stop | Signal::EngineEnded if draining => break Ok(()),
             Signal::Stop | Signal::MasterEnded => {
                 draining = true;
-                engine.shut_down(settings.grace());
+                engine.stopper().stop(settings.grace());
             }
             Signal::EngineEnded => break Err(engine::ended_unexpectedly()),
             Signal::ReopenLogs => logs.reopen(),
             Signal::ServeRoot(root) => match open_application(Some(&root)) {
-                Ok(make) => engine.replace_handlers(&make),
+                Ok(make) => engine.replace_handlers(&*make),
                 Err(error) => log::error!("{error} (still serving the previous document root)"),
             },
             _ => {}

@@ -17,8 +17,8 @@ pub(crate) use error_log::install_logger;
 pub use output::Output;
 pub use queue::Log;
 
-use crate::privileges::Identity;
-use http_engine::{MakeHandler, Stack};
+use crate::{launch::MakeHandler, privileges::Identity};
+use http_engine::Stack;
 use std::{
     fs::File,
     io,

@@ -5,7 +5,7 @@
 
 use super::session::first_receive_timeout;
 use crate::{
-    listener::{self, Accepted},
+    listener::{self, Accepted, Listener},
     reserve::Reserve,
     shutdown::Shutdown,
 };
@@ -20,7 +20,6 @@ use rustix::{
 };
 use std::{
     io,
-    net::TcpListener,
     os::fd::OwnedFd,
     sync::{
         Arc, PoisonError, RwLock, RwLockReadGuard,
@@ -59,7 +58,7 @@ pub(super) enum Next {
 pub(super) struct Acceptor {
     epoll: OwnedFd,
     /// The listening sockets; an empty list once they are closed.
-    listeners: RwLock<Vec<TcpListener>>,
+    listeners: RwLock<Vec<Listener>>,
     /// The descriptor that is released when there is no other for a new connection.
     reserve: Arc<Reserve>,
     /// How many calls of [`next`](Acceptor::next) may still accept a connection after the shutdown has begun.
@@ -72,7 +71,7 @@ impl Acceptor {
     ///
     /// Also sets the timeout of the first receive ([`first_receive_timeout`]), which accepted sockets inherit.
     pub(super) fn new(
-        listeners: Vec<TcpListener>,
+        listeners: Vec<Listener>,
         timeouts: &Timeouts,
         reserve: &Arc<Reserve>,
         shutdown: &Arc<Shutdown>,
@@ -147,7 +146,7 @@ impl Acceptor {
     }
 
     /// Locks the list of listening sockets for reading. The list is empty after [`close`](Acceptor::close).
-    fn listeners(&self) -> RwLockReadGuard<'_, Vec<TcpListener>> {
+    fn listeners(&self) -> RwLockReadGuard<'_, Vec<Listener>> {
         self.listeners.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -155,7 +154,7 @@ impl Acceptor {
     /// it) or an error occurs.
     ///
     /// If there is no memory, or no descriptor and no reserve, sleeps for [`PAUSE`] before it returns `None`.
-    fn accept(&self, listener: &TcpListener) -> Option<Accepted> {
+    fn accept(&self, listener: &Listener) -> Option<Accepted> {
         match listener::accept(listener, SocketFlags::empty(), &self.reserve) {
             Ok(accepted) => Some(accepted),
             Err(error) => {

@@ -16,7 +16,7 @@ mod wait;
 use crate::{
     admission::{Admission, Permit, SHORTAGE_EVICTIONS},
     handlers::Handlers,
-    listener::Accepted,
+    listener::{Accepted, Listener},
     pool::{Pool, Pools},
     settings::Settings,
     shutdown::Shutdown,
@@ -29,7 +29,6 @@ use registry::Registry;
 use session::{Session, first_receive_timeout};
 use std::{
     io,
-    net::TcpListener,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -86,7 +85,7 @@ struct Shared {
 ///
 /// The system has no threads or descriptors left. Threads that were started before the error continue until the shutdown.
 pub(crate) fn start(
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     settings: &Settings,
     admission: Admission,
     handlers: &Arc<Handlers>,

@@ -4,7 +4,7 @@
 //! wakes only one of several workers at one queue.
 
 use crate::{
-    listener::{self, Accepted},
+    listener::{self, Accepted, Listener},
     reserve::Reserve,
 };
 use http_core::io_cause;
@@ -12,7 +12,6 @@ use mio::{Poll, Registry};
 use rustix::{event::epoll, io::Errno, net::SocketFlags};
 use std::{
     io,
-    net::TcpListener,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -37,7 +36,7 @@ enum Watch {
 
 /// The listening sockets of a worker.
 pub(super) struct Listeners {
-    sockets: Vec<TcpListener>,
+    sockets: Vec<Listener>,
     registry: Registry,
     /// The epoll token of the first socket. The next sockets have the next tokens.
     first_token: usize,
@@ -55,7 +54,7 @@ impl Listeners {
     /// The system has no descriptors, memory or epoll watches left, or there are more than [`MAX_LISTENERS`] sockets.
     pub(super) fn new(
         poll: &Poll,
-        sockets: Vec<TcpListener>,
+        sockets: Vec<Listener>,
         first_token: usize,
         reserve: &Arc<Reserve>,
     ) -> io::Result<Listeners> {

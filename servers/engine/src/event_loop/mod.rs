@@ -1,9 +1,8 @@
 //! The event loop engine: each worker is a thread that waits for all of its connections in one epoll.
 //!
 //! Workers share the thread pools and the connection limits, and at the connection limit pass new
-//! connections to each other ([`transfers`]). Each has its own connections, buffers and timers. With
-//! [`Sharing::PerWorker`] each has its own listening sockets; with [`Sharing::Shared`] each has duplicates of the server's,
-//! and several may have the same one.
+//! connections to each other ([`transfers`]). Each has its own connections, buffers and timers, its own listening sockets at
+//! the addresses that the server has bound, and duplicates of the listening sockets that it was given.
 
 mod completions;
 mod connections;
@@ -15,7 +14,7 @@ mod worker;
 use crate::{
     admission::Admission,
     handlers::Handlers,
-    listener::{self, Sharing},
+    listener::{self, Listener},
     pool::{Pool, Pools},
     settings::Settings,
     shutdown::Shutdown,
@@ -28,16 +27,16 @@ use worker::Worker;
 /// Starts a thread for each event loop. The threads end when a shutdown has begun and all connections of the thread are
 /// closed, or when the grace period is over.
 ///
-/// With [`Sharing::PerWorker`], `listeners` are the sockets of the first event loop. For each other event loop, sockets
-/// are bound to the same addresses. With [`Sharing::Shared`], `listeners` are distributed among the event loops.
+/// `bound` are sockets of the first event loop. For each other event loop, sockets are bound to the same addresses. `shared`
+/// are distributed among the event loops.
 ///
 /// # Errors
 ///
 /// The system has no threads or descriptors left, or a socket for another event loop cannot be bound. Event loops that
 /// were started before the error continue until the shutdown.
 pub(crate) fn start(
-    listeners: Vec<TcpListener>,
-    sharing: Sharing,
+    bound: Vec<TcpListener>,
+    shared: Vec<Listener>,
     settings: &Settings,
     admission: &Admission,
     handlers: &Arc<Handlers>,
@@ -49,10 +48,10 @@ pub(crate) fn start(
         jobs: Pool::new("pool", settings.pool_threads, settings.pool_queue, threads),
         streaming: Pool::new("streaming", settings.streaming_threads, 0, threads),
     };
-    let sets = match sharing {
-        Sharing::PerWorker => listener::bind_per_worker(listeners, workers)?,
-        Sharing::Shared => listener::distribute(listeners, workers)?,
-    };
+    let mut sets = listener::distribute(shared, workers)?;
+    for (set, own) in sets.iter_mut().zip(listener::bind_per_worker(bound, workers)?) {
+        set.extend(own.into_iter().map(Listener::from));
+    }
     for (number, (listeners, transfers)) in sets.into_iter().zip(Transfers::ring(workers)?).enumerate() {
         let (handler, admission, pools) = (handlers.of_worker(number), admission.for_worker(), pools.clone());
         let worker = Worker::new(listeners, transfers, settings, handler, admission, pools, shutdown)?;

@@ -14,7 +14,7 @@ use crate::{
     admission::{AddressPermit, Admission, MAX_REFUSED, Permit, REFUSED_LINGER, SHORTAGE_EVICTIONS},
     drive::{Action, Outcome},
     handlers::WorkerHandler,
-    listener::Accepted,
+    listener::{Accepted, Listener},
     pool::Pools,
     settings::Settings,
     shutdown::Shutdown,
@@ -26,7 +26,7 @@ use rustix::event::epoll;
 use std::{
     collections::VecDeque,
     io,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -99,7 +99,7 @@ impl Worker {
     ///
     /// The system has no descriptors left, or there are too many listeners.
     pub(super) fn new(
-        listeners: Vec<TcpListener>,
+        listeners: Vec<Listener>,
         transfers: Transfers,
         settings: &Settings,
         handler: WorkerHandler,

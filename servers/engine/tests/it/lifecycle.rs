@@ -7,7 +7,7 @@ use crate::{
     faults::Event,
     server::{InProcessServer, settings},
 };
-use http_engine::{Engine, Handler, Reply, Request, Response, Server, listener::Sharing};
+use http_engine::{Engine, Handler, Reply, Request, Response, Server};
 use std::{hint::black_box, io, net::TcpListener, time::Duration};
 
 fn here() -> impl Handler {
@@ -16,7 +16,7 @@ fn here() -> impl Handler {
 
 /// Checks that a server does not start, with an error that begins like this.
 fn check_error(engine: Engine, server: Server, expected: &str) {
-    let started = server.start(engine, here());
+    let started = server.engine(engine).serve_handler(here());
     let error = started.map(|running| running.stop(Duration::ZERO)).expect_err("an error");
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     assert!(error.to_string().starts_with(expected), "{error}");
@@ -34,17 +34,17 @@ http_testing::both_engines! {
         let bound = || Server::bind("127.0.0.1:0").expect("a free port");
         let error = Server::bind(&[][..]).expect_err("no address");
         assert_eq!(error.to_string(), "cannot bind: the list of addresses is empty");
-        check_error(engine, Server::on(Vec::new(), Sharing::Shared), "cannot serve without a listener");
+        check_error(engine, Server::listen_all::<TcpListener>([]).expect("no error"), "cannot serve without a listener");
         let invalid = settings_with(|settings| settings.workers = usize::MAX);
-        check_error(engine, bound().with(invalid), "cannot use the setting `workers` of 1844");
+        check_error(engine, bound().settings(invalid), "cannot use the setting `workers` of 1844");
         let invalid = settings_with(|settings| settings.protocol.timeouts.idle = Duration::MAX);
-        check_error(engine, bound().with(invalid), "cannot use the timeout `idle` of 1844");
+        check_error(engine, bound().settings(invalid), "cannot use the timeout `idle` of 1844");
     }
 
     /// A listener of the standard library is blocking. Each worker would wait in `accept` for ever.
     fn serves_on_a_listener_that_was_blocking(engine: Engine) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let server = Server::on(vec![listener], Sharing::Shared).with(settings());
+        let server = Server::listen(listener).expect("a TCP socket").settings(settings());
         let server = InProcessServer::run(engine, server, here());
         let mut clients = [(); 4].map(|()| server.connect());
         for _ in 0..2 {
@@ -96,7 +96,7 @@ http_testing::both_engines! {
         let app = TestApp::start(engine, settings());
         let mut client = app.send(get("/blocks"));
         app.expect(&[Event::Started]);
-        app.server.handle().shut_down(Duration::MAX);
+        app.server.running().stopper().stop(Duration::MAX);
         let TestApp { server, unblock, .. } = app;
         drop((server, unblock));
         // The thread then closes the connection, with or without a response.

@@ -7,7 +7,7 @@ use crate::{
     server::InProcessServer,
 };
 use http_engine::{
-    Chunk, Engine, Handler, MakeHandler, Method, Middleware, Next, Reply, Request, Response, Router, Stack,
+    Chunk, Engine, Handler, Method, Middleware, Next, Reply, Request, Response, Router, Stack,
 };
 use std::sync::{Arc, mpsc::channel};
 
@@ -108,21 +108,21 @@ http_testing::both_engines! {
 
     fn a_handler_whose_destructor_panics_is_replaced(engine: Engine) {
         let (events, dropped) = channel();
-        let make = move |text: &'static str| -> MakeHandler {
+        let make = move |text: &'static str| {
             let events = events.clone();
-            Arc::new(move |number| -> Arc<dyn Handler> {
+            move |number| -> Arc<dyn Handler> {
                 let part = || Explosive(text, Bomb(events.clone()));
                 if number == 0 {
                     return Arc::new(part());
                 }
                 let router = Router::new().route(Method::Get, "/", part()).prefix("/b", part()).fallback(part());
                 Arc::new(Stack::new(router).wrap(part()).wrap(part()))
-            })
+            }
         };
-        let server = InProcessServer::start_each(engine, settings_with(|_| ()), &make("first"));
+        let server = InProcessServer::start_each(engine, settings_with(|_| ()), make("first"));
         let mut kept = server.connect();
         assert_eq!(kept.fetch(get("/")).text(), "first");
-        server.handle().replace_handlers(&make("second"));
+        server.running().replace_handlers(make("second"));
         // The other worker has no connection, or only this one. A connection may still see the old handler once.
         for _ in 0..20 {
             let mut client = server.connect();

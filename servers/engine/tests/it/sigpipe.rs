@@ -40,7 +40,7 @@ fn host() {
     let serve = move |_: &Request<'_>| {
         Response::bytes(Body::File(FileSlice { file: Arc::clone(&file), offset: 0, len: SIZE }))
     };
-    let running = Server::bind("127.0.0.1:0").expect("a port").start(engine, serve).expect("a server");
+    let running = Server::bind("127.0.0.1:0").expect("a port").engine(engine).serve(serve).expect("a server");
     let mut report = TcpStream::connect(env::var(REPORT_TO).expect("an address")).expect("the test");
     report.write_all(running.addresses()[0].to_string().as_bytes()).expect("the test reads");
     drop(report);
