@@ -27,7 +27,7 @@ pub mod weather_stub;
 pub use weather::{Url, WeatherSettings};
 
 use http_daemon::{Application, MakeHandler};
-use http_engine::{Method, Request, Response, Router, Stack, Status};
+use http_engine::{RouteError, Router, Stack, Status};
 use http_files::{Files, Root};
 use middleware::{ServedBy, ServerTiming};
 use problem::{Problem, Problems, handler};
@@ -61,8 +61,10 @@ impl Application for App {
         let opened = root.zip(self.root.as_deref()).map(|(root, name)| Root::open_as(root, name));
         let root = opened.transpose()?.map(Arc::new);
         let weather = Arc::new(Weather::new(&self.weather));
+        router(root.clone(), Arc::clone(&weather))?;
         Ok(Arc::new(move |worker| {
-            let stack = Stack::new(router(root.clone(), Arc::clone(&weather)));
+            // The same routes as above, so they are valid.
+            let stack = Stack::new(router(root.clone(), Arc::clone(&weather)).unwrap_or_default());
             let stack = stack.wrap(Problems).wrap(ServerTiming);
             Arc::new(stack.wrap(ServedBy(format!("{name}; worker={worker}"))))
         }))
@@ -77,18 +79,20 @@ impl fmt::Display for App {
 
 /// Creates the router of one worker. `weather` handles `/weather`. `root` is the directory whose files are served below
 /// `/static/`; with `None`, there are none.
-fn router(root: Option<Arc<Root>>, weather: Arc<Weather>) -> Router {
-    let router = Router::new()
-        .route(Method::Get, "/", index::handle)
-        .route(Method::Get, "/hello", |_: &Request<'_>| Response::text("Hello, World!"))
-        .route(Method::Post, "/echo", handler(echo::handle))
-        .route(Method::Get, "/weather", handler(move |request| weather.handle(request)))
-        .route(Method::Get, "/io_task", handler(tasks::io_task))
-        .route(Method::Get, "/cpu_task", handler(tasks::cpu_task))
-        .route(Method::Get, "/error_task", handler(tasks::error_task))
+fn router(root: Option<Arc<Root>>, weather: Arc<Weather>) -> Result<Router, RouteError> {
+    let mut routes = Router::builder()
+        .get("/", index::handle)
+        .get("/hello", |_| "Hello, World!")
+        .post("/echo", handler(echo::handle))
+        .get("/weather", handler(move |request| weather.handle(request)))
+        .get("/io_task", handler(tasks::io_task))
+        .get("/cpu_task", handler(tasks::cpu_task))
+        .get("/error_task", handler(tasks::error_task))
         .fallback(handler(|_| Err(Problem::new(Status::NOT_FOUND, "no such route; / lists all routes"))));
-    let Some(root) = root else { return router };
-    router.prefix("/static", Files::from_root(root).with_prefix("/static"))
+    if let Some(root) = root {
+        routes = routes.prefix("/static", Files::from_root(root).with_prefix("/static"));
+    }
+    routes.build()
 }
 
 /// Compiles the examples in the READMEs of the crates that this one uses.

@@ -4,9 +4,7 @@
 //! responses: those of the router and the file server, and the library's rejections. None must reach the client in
 //! another format.
 
-use http_engine::{
-    Handler, Middleware, Next, Rejected, Rejection, Reply, Request, Response, Status, negotiate,
-};
+use http_engine::{Middleware, Next, Rejected, Rejection, Reply, Request, Response, Status, negotiate};
 use serde_json::json;
 use std::borrow::Cow;
 
@@ -115,8 +113,10 @@ pub(crate) fn escape_html(text: &str) -> String {
 }
 
 /// Makes a handler from a function that can fail. The handler reports an error in the format that the client prefers.
-pub(crate) fn handler(handle: impl Fn(&Request<'_>) -> HandlerResult + Send + Sync) -> impl Handler {
-    move |request: &Request<'_>| {
+pub(crate) fn handler(
+    handle: impl Fn(&Request<'_>) -> HandlerResult + Send + Sync,
+) -> impl Fn(&Request<'_>) -> Reply + Send + Sync {
+    move |request| {
         handle(request).unwrap_or_else(|problem| problem.response(Format::preferred_by(request)).into())
     }
 }

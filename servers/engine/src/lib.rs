@@ -30,5 +30,7 @@ pub use http_core::{
     SendError, Sent, SharedHeaders, Stack, Status, Timeouts, Version, client, conditional, cookies, form,
     io_cause, multipart, negotiate, path, range, uri,
 };
+#[doc(no_inline)]
+pub use http_core::{BodyLimit, RouteError, RouterBuilder};
 pub use server::{Running, Server, Stopper};
 pub use settings::{Engine, Settings, SettingsError};

@@ -10,7 +10,7 @@ use crate::{
     message::request::Request,
     types::{method::Method, panic::drop_caught},
 };
-use std::{collections::HashSet, fmt, sync::Arc};
+use std::{collections::HashSet, fmt, io, sync::Arc};
 
 /// The routes of a [`Router`], which [`build`](RouterBuilder::build) checks. [`Router`] has the rules of paths, and an
 /// example.
@@ -262,6 +262,13 @@ impl fmt::Display for RouteError {
 
 impl std::error::Error for RouteError {}
 
+/// So that `?` works in a `main` that returns the errors of the server too.
+impl From<RouteError> for io::Error {
+    fn from(error: RouteError) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidInput, error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -363,7 +370,7 @@ mod tests {
         let response = TestRequest::get(target).run(router);
         let marks = response.headers().get("Mark").map(|mark| format!(" {}", mark.escape_ascii()));
         let lines = response.headers().as_bytes().split(|&byte| byte == b'\n');
-        let lines = lines.filter_map(|line| line.strip_prefix(b"Mark: ")).map(|line| line.trim_ascii());
+        let lines = lines.filter_map(|line| line.strip_prefix(b"Mark: ")).map(<[u8]>::trim_ascii);
         let lines: Vec<_> = lines.map(|line| line.escape_ascii().to_string()).collect();
         assert_eq!(marks.is_some(), !lines.is_empty());
         format!("{} {}", response.status().code(), lines.join(","))
@@ -444,7 +451,9 @@ mod tests {
         let builder = || {
             let handler = || {
                 let held = PanicOnDrop(1);
-                move |_: &Request<'_>| drop(std::ptr::from_ref(&held))
+                move |_: &Request<'_>| {
+                    let _ = &held;
+                }
             };
             Router::builder().get("/", handler()).get("/a", handler()).fallback(handler())
         };

@@ -6,8 +6,7 @@ use crate::{
     server::settings,
 };
 use http_engine::{
-    Admit, Engine, Handler, Method, Middleware, Next, Reply, Request, Response, Router, Settings, Stack,
-    Status,
+    Admit, Engine, Handler, Middleware, Next, Reply, Request, Response, Router, Settings, Stack, Status,
 };
 use std::sync::Arc;
 
@@ -31,8 +30,8 @@ impl Middleware for Guard {
 fn start(engine: Engine, settings: Settings) -> TestApp {
     TestApp::start_with(engine, settings, |app| {
         let app: Arc<dyn Handler> = Arc::new(app);
-        let get = |_: &Request<'_>| Response::text("get");
-        Stack::new(Router::new().route(Method::Get, "/get", get).fallback(Stack::new(app))).wrap(Guard)
+        let router = Router::builder().get("/get", |_| "get").fallback(Stack::new(app));
+        Stack::new(router.build().expect("a router")).wrap(Guard)
     })
 }
 

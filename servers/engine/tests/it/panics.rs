@@ -115,7 +115,13 @@ http_testing::both_engines! {
                 if number == 0 {
                     return Arc::new(part());
                 }
-                let router = Router::new().route(Method::Get, "/", part()).prefix("/b", part()).fallback(part());
+                let router = Router::builder()
+                    .route(Method::Get, "/", part())
+                    .prefix("/b", part())
+                    .wrap(part())
+                    .fallback(part())
+                    .build()
+                    .expect("a router");
                 Arc::new(Stack::new(router).wrap(part()).wrap(part()))
             }
         };
