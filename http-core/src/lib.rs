@@ -27,6 +27,7 @@ pub use codec::{
 };
 pub use connection::{CloseReason, Connection, Misuse, Step};
 pub use handler::{
+    content_reader::{ContentReader, ContentSender, IncompleteContent, content_pipe},
     handler::Handler,
     into_reply::{IntoReply, IntoResponse},
     middleware::{BodyLimit, Middleware, Next, Stack},
@@ -36,6 +37,11 @@ pub use handler::{
         Router,
         builder::{RouteError, RouterBuilder},
     },
+    middleware::{Middleware, Next, Stack},
+    reply::{Job, ReadJob, Reply},
+    responder::Responder,
+    router::Router,
+    sink::Sink,
 };
 pub use message::{
     body::Body,

@@ -152,6 +152,7 @@ impl<'i> Engine<'i> {
                 self.respond(response, ExpectedResponse { status: 301, ..expected });
             }
             Step::Reject(reason) => self.reject(reason, self.client.rejected()),
+            Step::Content | Step::ContentEnd => unreachable!("no application takes content piece by piece"),
             Step::AwaitReply => self.await_reply(),
             Step::Receive => self.receive(),
             Step::Flush => self.flush(),

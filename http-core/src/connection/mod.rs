@@ -5,21 +5,22 @@
 //! ```text
 //! Idle ─HeadStarted─► Head ─HeadComplete─► Admitting ─BodyAdmitted─► Body ─RequestComplete─► AwaitingReply
 //!                     Head|Admitting ─RequestComplete─► AwaitingReply
+//! AwaitingReply ─ContentRequested─► Receiving ─ContentTaken─► AwaitingReply
 //! AwaitingReply ─KeepAliveResponse─► Idle
-//! AwaitingReply ─EarlyResponse─► Discarding ─BodyDiscarded─► Idle
-//! AwaitingReply ─LastResponse─► Finishing
+//! AwaitingReply|Receiving ─EarlyResponse─► Discarding ─BodyDiscarded─► Idle
+//! AwaitingReply|Receiving ─LastResponse─► Finishing
 //!
-//! Head|Admitting|Body ─Malformed|Expired─► Rejecting ─LastResponse|NoResponse─► Finishing
+//! Head|Admitting|Body|Receiving ─Malformed|Expired─► Rejecting ─LastResponse|NoResponse─► Finishing
 //! Idle ─Malformed─► Rejecting
-//! Admitting|AwaitingReply|OverLimit ─Rejected─► Rejecting
+//! Admitting|AwaitingReply|Receiving|OverLimit ─Rejected─► Rejecting
 //! AwaitingReply ─Expired─► Rejecting
 //! Discarding ─Malformed|KeepAliveDisabled─► Finishing
 //! Idle ─KeepAliveDisabled─► Finishing ─FlushedUnread─► Lingering ─Eof|Expired─► Closed
 //!
 //! Finishing ─Flushed─► Closed
-//! Idle|Head|Body|Discarding ─Eof─► Closed
+//! Idle|Head|Body|Receiving|Discarding ─Eof─► Closed
 //! Idle|OverLimit|Discarding|Rejecting|Finishing ─Expired─► Closed
-//! Idle|Head|Admitting|Body|AwaitingReply|Discarding|Rejecting|Finishing ─WriteStalled─► Closed
+//! Idle|Head|Admitting|Body|AwaitingReply|Receiving|Discarding|Rejecting|Finishing ─WriteStalled─► Closed
 //! ```
 //!
 //! The engine calls [`Connection::poll`], does what the returned [`Step`] says, and polls again. If a step must wait for
@@ -48,6 +49,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod content;
 mod progress;
 mod receiving;
 mod state;
@@ -74,14 +76,14 @@ use crate::{
     types::{
         clock::{Clock, deadline_after},
         error::ParseError,
-        limits::{Admit, Config, Limits},
+        limits::{Admit, Config},
         method::{Method, Version},
         status::Status,
     },
 };
 use progress::ProgressClock;
 use receiving::{DiscardedBody, ReceivingBody};
-use state::{Content, Event, State};
+use state::{Content, Event, RejectedHead, State};
 use std::{
     net::SocketAddr,
     ops::Range,
@@ -162,9 +164,11 @@ impl Connection {
                     self.take_body(*framing, *head_len, *admit, io)
                 }
                 State::Body(_) => self.poll_body(io),
+                State::Receiving(_) => self.poll_receiving(io),
                 State::Discarding(_) => self.poll_discarding(io),
                 State::OverLimit => {
-                    self.transition(Event::Rejected, State::Rejecting { method: Method::Get, request: None });
+                    let next = State::Rejecting { method: Method::Get, head: RejectedHead::Gone };
+                    self.transition(Event::Rejected, next);
                     Some(Step::Reject(Rejection::Overloaded))
                 }
                 State::Rejecting { .. } => {
@@ -228,6 +232,7 @@ impl Connection {
         match &mut self.state {
             State::Idle { since, .. } | State::Head { since } => *since = now,
             State::Body(receiving) => receiving.clock.restart(now),
+            State::Receiving(content) => content.clock.restart(now),
             State::Discarding(discarded) => discarded.clock.restart(now),
             _ => {}
         }
@@ -305,7 +310,7 @@ impl Connection {
     fn begin_admitting(&mut self, framing: RequestFraming, head_len: usize, io: &Io<'_>) -> Step {
         if framing.method == Method::Connect {
             // RFC 9110 §9.3.6: the content of a CONNECT has no meaning, and the connection ends with the response.
-            let content = Content::after_head(&framing, io.input, head_len);
+            let content = Content::after_head(&framing, io.input, head_len, 0);
             return self.complete_request(framing, head_len..head_len, head_len, content, io.now);
         }
         let admit = Admit::Buffer;
@@ -338,20 +343,23 @@ impl Connection {
         io: &mut Io<'_>,
     ) -> Option<Step> {
         let limits = &self.config.limits;
-        let limits = match admit {
-            Admit::AtHead => {
-                let content = Content::after_head(&framing, io.input, head_len);
-                return Some(self.complete_request(framing, head_len..head_len, head_len, content, io.now));
-            }
-            Admit::Buffer => limits.clone(),
-            Admit::BufferUpTo(most) => {
-                Limits { body_bytes: usize::try_from(most).unwrap_or(usize::MAX), ..limits.clone() }
-            }
+        let at_head = match admit {
+            Admit::AtHead => Some(limits.streamed_bytes),
+            Admit::AtHeadUpTo(most) => Some(most),
+            Admit::Buffer | Admit::BufferUpTo(_) => None,
         };
+        if let Some(most) = at_head {
+            let content = Content::after_head(&framing, io.input, head_len, most);
+            return Some(self.complete_request(framing, head_len..head_len, head_len, content, io.now));
+        }
+        let mut limits = limits.clone();
+        if let Admit::BufferUpTo(most) = admit {
+            limits.body_bytes = usize::try_from(most).unwrap_or(usize::MAX);
+        }
         match ReceivingBody::new(framing, head_len, limits, io.now) {
             Err(error) => Some(self.reject_malformed(error, Some(framing), io.input, io.now)),
             Ok(receiving) => {
-                if Content::after_head(&framing, io.input, head_len) == Content::Withheld {
+                if Content::is_awaited(&framing, io.input, head_len) {
                     io.out.write(|text| text.extend_from_slice(encode::CONTINUE));
                 }
                 self.enter(Event::BodyAdmitted, State::Body(Box::new(receiving)))
@@ -503,8 +511,8 @@ impl Connection {
     /// head is not complete and valid.
     fn begin_rejecting(&mut self, framing: Option<RequestFraming>, input: &RecvBuf, now: Instant) {
         let method = input.index.method(input.unread());
-        let request = framing.map(|framing| (framing, now));
-        self.transition(Event::Malformed, State::Rejecting { method, request });
+        let head = framing.map_or(RejectedHead::Invalid, |framing| RejectedHead::Valid(framing, now));
+        self.transition(Event::Malformed, State::Rejecting { method, head });
     }
 
     /// Rejects a request whose head is valid except for the path or the query of its target: changes the state, and returns
@@ -525,7 +533,7 @@ impl Connection {
         }
         // With `Withheld`, the connection closes. That must not depend on how much of a body has arrived.
         let has_body = framing.body != BodyLength::Exact(0);
-        let content = if has_body { Content::Withheld } else { Content::Complete };
+        let content = if has_body { Content::Withheld { most: 0 } } else { Content::Complete };
         self.complete_request(framing, head_len..head_len, head_len, content, now);
         Step::Reject(Rejection::TargetNotEncoded)
     }
@@ -536,7 +544,8 @@ impl Connection {
     /// * After [`Step::Request`] and until the next poll, returns the whole request. It has no body if the handler has
     ///   chosen [`Admit::AtHead`].
     /// * After a rejection and until [`respond`](Connection::respond), returns the request without its body, if its
-    ///   head is valid and still in the receive buffer. Returns `None` if the handler did not reply in time.
+    ///   head is valid and still in the receive buffer. Returns `None` if the handler did not reply in time, or was
+    ///   receiving the content piece by piece.
     /// * Otherwise returns `None`.
     #[inline]
     pub fn request<'b>(&self, input: &'b RecvBuf) -> Option<Request<'b>> {
@@ -546,7 +555,9 @@ impl Connection {
                 (framing, received_at, bytes.get(body.clone())?)
             }
             State::Admitting { framing, received_at, .. } => (framing, received_at, &[][..]),
-            State::Rejecting { request: Some((framing, received_at)), .. } => (framing, received_at, &[][..]),
+            State::Rejecting { head: RejectedHead::Valid(framing, received_at), .. } => {
+                (framing, received_at, &[][..])
+            }
             _ => return None,
         };
         Some(Request {
@@ -560,7 +571,8 @@ impl Connection {
         })
     }
 
-    /// Queues the response to the last [`Step::Request`] or [`Step::Reject`] in `out`. `clock` supplies the `Server` and
+    /// Queues the response to the last [`Step::Request`] or [`Step::Reject`] in `out`. While content is being received piece
+    /// by piece, the rest of it is then dropped, as after [`Admit::AtHead`]. `clock` supplies the `Server` and
     /// `Date` headers.
     ///
     /// # Errors
@@ -578,7 +590,13 @@ impl Connection {
             State::AwaitingReply { framing, content, .. } => {
                 (framing.method, framing.version, framing.keep_alive, *content)
             }
-            State::Rejecting { method, .. } => (*method, Version::Http11, false, Content::Arriving),
+            State::Receiving(content) => {
+                let framing = content.framing;
+                (framing.method, framing.version, framing.keep_alive, Content::Arriving { most: 0 })
+            }
+            State::Rejecting { method, .. } => {
+                (*method, Version::Http11, false, Content::Arriving { most: 0 })
+            }
             _ => return Err(refuse(response, Misuse::NoResponseDue)),
         };
         if let Err(misuse) = response.check(method) {
@@ -611,38 +629,47 @@ impl Connection {
     /// `None` if it cannot: the body is too long, or the client waits for a 100 response and may never send the body.
     #[cold]
     fn discarded_body(&self, now: Instant) -> Option<Box<DiscardedBody>> {
-        match &self.state {
-            State::AwaitingReply { framing, content: Content::Arriving, .. } => {
-                DiscardedBody::new(framing.body, &self.config.limits, now).ok().map(Box::new)
+        let limits = &self.config.limits;
+        let discarded = match &self.state {
+            State::AwaitingReply { framing, content: Content::Arriving { .. }, .. } => {
+                DiscardedBody::new(framing.body, limits, now)
             }
-            _ => None,
-        }
+            State::Receiving(content) => DiscardedBody::rest_of(content, limits, now),
+            _ => return None,
+        };
+        discarded.ok().map(Box::new)
     }
 
     /// Rejects the request that awaits its response, or whose head awaits [`admit`](Connection::admit), for example because
     /// its handler has failed. Then pass an error response to [`respond`](Connection::respond): the connection closes after
     /// it. Does nothing if there is no such request.
     pub fn reject(&mut self) {
-        let (framing, request) = match &self.state {
-            State::AwaitingReply { framing, received_at, .. } => {
-                (framing, (self.used > 0).then_some((*framing, *received_at)))
+        let (framing, head) = match &self.state {
+            State::AwaitingReply { framing, received_at, .. } if self.used > 0 => {
+                (framing, RejectedHead::Valid(*framing, *received_at))
             }
-            State::Admitting { framing, received_at, .. } => (framing, Some((*framing, *received_at))),
+            State::AwaitingReply { framing, .. } => (framing, RejectedHead::Gone),
+            State::Admitting { framing, received_at, .. } => {
+                (framing, RejectedHead::Valid(*framing, *received_at))
+            }
+            State::Receiving(content) => (&content.framing, RejectedHead::Gone),
             _ => return,
         };
-        self.transition(Event::Rejected, State::Rejecting { method: framing.method, request });
+        self.transition(Event::Rejected, State::Rejecting { method: framing.method, head });
     }
 
     /// Returns `reason` with the client's address and the rejected request, as far as they are known. `reason` is that
     /// of [`Step::Reject`], of [`expire`](Connection::expire), or the engine's own after
     /// [`reject`](Connection::reject). Call this before [`respond`](Connection::respond).
     pub fn rejected<'b>(&self, reason: Rejection, input: &'b RecvBuf) -> Rejected<'b> {
-        let request = self.request(input);
-        // For these reasons the unread bytes begin with the head, unless the head was valid.
-        let is_head =
-            matches!(reason, Rejection::Malformed(_) | Rejection::RequestTimeout) && request.is_none();
-        let request_line = if is_head { first_line(input.unread()) } else { b"" };
-        Rejected { reason, client_addr: self.client_addr, request, request_line }
+        let request_line = match (reason, &self.state) {
+            (
+                Rejection::Malformed(_) | Rejection::RequestTimeout,
+                State::Rejecting { head: RejectedHead::Invalid, .. },
+            ) => first_line(input.unread()),
+            _ => b"",
+        };
+        Rejected { reason, client_addr: self.client_addr, request: self.request(input), request_line }
     }
 
     /// Returns the client's address; `None` if the engine [has not set it](Connection::with_client_addr).
@@ -674,18 +701,27 @@ impl Connection {
             return None;
         }
         let stalled = self.flush_clock.is_some();
-        let (rejection, method, request) = match &self.state {
+        let (rejection, method, head) = match &self.state {
             State::Closed(_) => return None,
-            State::Head { .. } if !stalled => (Rejection::RequestTimeout, Method::Extension, None),
+            State::Head { .. } if !stalled => {
+                (Rejection::RequestTimeout, Method::Extension, RejectedHead::Invalid)
+            }
             State::Admitting { framing, .. } if !stalled => {
-                (Rejection::RequestTimeout, framing.method, Some((*framing, now)))
+                (Rejection::RequestTimeout, framing.method, RejectedHead::Valid(*framing, now))
             }
             State::Body(receiving) if !stalled => {
                 let framing = receiving.framing;
-                (Rejection::RequestTimeout, framing.method, Some((framing, now)))
+                (Rejection::RequestTimeout, framing.method, RejectedHead::Valid(framing, now))
+            }
+            State::Receiving(content) if !stalled => {
+                let reason = match content.owed_since() {
+                    Some(_) => Rejection::ReplyTimeout,
+                    None => Rejection::RequestTimeout,
+                };
+                (reason, content.framing.method, RejectedHead::Gone)
             }
             State::AwaitingReply { framing, .. } if !stalled => {
-                (Rejection::ReplyTimeout, framing.method, None)
+                (Rejection::ReplyTimeout, framing.method, RejectedHead::Gone)
             }
             state => {
                 let (event, reason) = match state {
@@ -698,7 +734,7 @@ impl Connection {
                 return None;
             }
         };
-        self.transition(Event::Expired, State::Rejecting { method, request });
+        self.transition(Event::Expired, State::Rejecting { method, head });
         Some(rejection)
     }
 
@@ -739,8 +775,10 @@ impl Connection {
     }
 
     /// Returns whether the connection awaits the response to a request. Returns false if the request was rejected.
+    /// Returns whether the connection awaits the response to a request, whose content it may be receiving piece by piece.
+    /// Returns false if the request was rejected.
     pub fn is_awaiting_reply(&self) -> bool {
-        matches!(self.state, State::AwaitingReply { .. })
+        matches!(self.state, State::AwaitingReply { .. } | State::Receiving(_))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The state of a connection while it receives a request body: into memory, or to drop it.
+//! The state of a connection while it receives a request body: into memory, piece by piece for the handler, or to drop it.
 
 use super::progress::ProgressClock;
 use crate::{
@@ -88,11 +88,133 @@ impl ReceivingBody {
     }
 }
 
-/// The body of a request whose response is queued, and whose handler did not want it. It is received and dropped, so that
-/// the next request can follow.
+/// The content of a request that the application takes piece by piece. The decoded bytes that it has not taken are at the
+/// front of the receive buffer, and more are received only when there are none: the buffer does not grow.
+#[derive(Debug)]
+pub(super) struct StreamedContent {
+    pub(super) framing: RequestFraming,
+    decoder: BodyDecoder,
+    /// The limits of this request. `body_bytes` is how many bytes the rest of the content may have.
+    limits: Limits,
+    /// The number of decoded bytes at the front of the receive buffer.
+    ready: usize,
+    /// The number of bytes of chunk framing behind the decoded bytes. Not 0 only at the end of the content.
+    framing_after: usize,
+    is_complete: bool,
+    /// The number of bytes decoded so far.
+    received: u64,
+    /// Computes the deadline for the next bytes of the content.
+    pub(super) clock: ProgressClock,
+    /// Since when the application has taken none of the decoded bytes; `None` if there are none.
+    owed_since: Option<Instant>,
+    /// Whether the application has not taken all decoded bytes: while it takes the others, the client owes nothing.
+    is_behind: bool,
+}
+
+/// What a connection does next with [`StreamedContent`].
+pub(super) enum ContentStatus {
+    /// The application must take decoded bytes.
+    Ready,
+    /// The client must send more.
+    Partial,
+    /// The application has taken everything.
+    Complete,
+}
+
+impl StreamedContent {
+    /// Begins to receive the content that `framing` announces, up to `most` bytes. `now` is the current time.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseError::BodyTooLarge`] if the announced length exceeds `most`.
+    pub(super) fn new(
+        framing: RequestFraming,
+        most: u64,
+        limits: &Limits,
+        now: Instant,
+    ) -> Result<StreamedContent, ParseError> {
+        let limits = Limits { body_bytes: usize::try_from(most).unwrap_or(usize::MAX), ..limits.clone() };
+        Ok(StreamedContent {
+            framing,
+            decoder: BodyDecoder::new(framing.body, &limits)?,
+            limits,
+            ready: 0,
+            framing_after: 0,
+            is_complete: false,
+            received: 0,
+            clock: ProgressClock::start(0, now),
+            owed_since: None,
+            is_behind: false,
+        })
+    }
+
+    /// Decodes what has arrived in `input`, if the application has taken everything before.
+    ///
+    /// # Errors
+    ///
+    /// If the chunked coding is malformed, or the content, or its chunk extensions and trailers, exceed a limit.
+    pub(super) fn decode(&mut self, input: &mut RecvBuf, now: Instant) -> Result<ContentStatus, ParseError> {
+        if std::mem::take(&mut self.is_behind) {
+            self.clock.restart(now);
+        }
+        if self.ready == 0 && !self.is_complete {
+            let received = input.after_mut(0);
+            let count = received.len();
+            let status = self.decoder.decode(received, &self.limits)?;
+            self.ready = self.decoder.forget(count);
+            match status {
+                DecodeStatus::Partial => input.truncate(self.ready),
+                DecodeStatus::Complete(end) => {
+                    (self.framing_after, self.is_complete) = (end - self.ready, true);
+                }
+            }
+            self.received = self.received.saturating_add(self.ready as u64);
+            self.limits.body_bytes = self.limits.body_bytes.saturating_sub(self.ready);
+        }
+        if self.ready > 0 {
+            self.owed_since.get_or_insert(now);
+            return Ok(ContentStatus::Ready);
+        }
+        input.consume(std::mem::take(&mut self.framing_after));
+        Ok(if self.is_complete { ContentStatus::Complete } else { ContentStatus::Partial })
+    }
+
+    /// Returns the decoded bytes in `input` that the application has not taken.
+    pub(super) fn ready<'b>(&self, input: &'b RecvBuf) -> &'b [u8] {
+        input.unread().get(..self.ready).unwrap_or_default()
+    }
+
+    /// Removes `count` decoded bytes from `input`: the application has taken them.
+    pub(super) fn take(&mut self, input: &mut RecvBuf, count: usize) {
+        debug_assert!(count <= self.ready, "more content taken than there was");
+        let count = count.min(self.ready);
+        input.consume(count);
+        self.ready -= count;
+        self.is_behind = self.ready > 0;
+        if count > 0 {
+            self.owed_since = None;
+        }
+    }
+
+    /// Returns since when the application has taken none of the decoded bytes; `None` if there are none.
+    pub(super) fn owed_since(&self) -> Option<Instant> {
+        self.owed_since
+    }
+
+    /// Returns the time by which the client must send more of the content, as [`Timeouts::body_idle`] and
+    /// [`Timeouts::body_rate`] require. The idle timeout begins again at `now` if more was received since the last call.
+    pub(super) fn deadline(&mut self, timeouts: &Timeouts, now: Instant) -> Instant {
+        self.clock.deadline(self.received, timeouts.body_idle, timeouts.body_rate, now)
+    }
+}
+
+/// The body of a request whose response is queued, and whose handler did not want it, or not all of it. It is received and
+/// dropped, so that the next request can follow.
 #[derive(Debug)]
 pub(super) struct DiscardedBody {
     decoder: BodyDecoder,
+    /// The number of bytes at the front of the receive buffer that are decoded, or are chunk framing behind decoded bytes.
+    decoded: usize,
     /// The number of body bytes dropped so far.
     dropped: u64,
     /// Computes the deadline for the next bytes of the body.
@@ -111,7 +233,28 @@ impl DiscardedBody {
         now: Instant,
     ) -> Result<DiscardedBody, ParseError> {
         let decoder = BodyDecoder::new(length, limits)?;
-        Ok(DiscardedBody { decoder, dropped: 0, clock: ProgressClock::start(0, now) })
+        Ok(DiscardedBody { decoder, decoded: 0, dropped: 0, clock: ProgressClock::start(0, now) })
+    }
+
+    /// Begins to drop the rest of a content of which the application wants no more. `now` is the current time.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseError::BodyTooLarge`] if the rest is a number of bytes above [`Limits::body_bytes`].
+    pub(super) fn rest_of(
+        content: &StreamedContent,
+        limits: &Limits,
+        now: Instant,
+    ) -> Result<DiscardedBody, ParseError> {
+        match content.decoder {
+            BodyDecoder::Exact(rest) if rest > limits.max_body() => Err(ParseError::BodyTooLarge),
+            _ => Ok(DiscardedBody {
+                decoder: content.decoder.clone(),
+                decoded: content.ready + content.framing_after,
+                dropped: 0,
+                clock: ProgressClock::start(0, now),
+            }),
+        }
     }
 
     /// Removes the bytes of the body from `input`. Returns whether the body is complete: then `input` begins with the bytes
@@ -121,6 +264,7 @@ impl DiscardedBody {
     ///
     /// If the chunked coding is malformed, or the body, or its chunk extensions and trailers, exceed a limit.
     pub(super) fn discard(&mut self, input: &mut RecvBuf, limits: &Limits) -> Result<bool, ParseError> {
+        input.consume(std::mem::take(&mut self.decoded));
         let received = input.after_mut(0);
         let count = received.len();
         let status = self.decoder.decode(received, limits)?;

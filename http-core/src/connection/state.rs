@@ -1,7 +1,7 @@
 //! The states of a connection, and the table of all transitions between them.
 
 use super::{
-    receiving::{DiscardedBody, ReceivingBody},
+    receiving::{DiscardedBody, ReceivingBody, StreamedContent},
     step::CloseReason,
 };
 use crate::{
@@ -28,14 +28,15 @@ pub(super) enum State {
     /// The engine has the request, which was complete at the time `received_at`. Its response is due. `body` is where the
     /// decoded body is in the receive buffer, and `content` is what the client may still send of it.
     AwaitingReply { framing: RequestFraming, body: Range<usize>, content: Content, received_at: Instant },
+    /// The application takes the content of the request piece by piece. Its response is due when all is taken, and can
+    /// come before.
+    Receiving(Box<StreamedContent>),
     /// The response is queued, and the body, which the handler did not want, is received and dropped.
     Discarding(Box<DiscardedBody>),
     /// A request is rejected, and the response to it is due. `method` is the method of the request: the response to
     /// HEAD has no body. If the method is unknown, `method` is one whose responses have bodies.
     ///
-    /// `request` is `None` if the receive buffer holds no valid head, or the handler did not reply in time. Its
-    /// `Instant` is the time at which the request was complete or, for an incomplete request, at which it was rejected.
-    Rejecting { method: Method, request: Option<(RequestFraming, Instant)> },
+    Rejecting { method: Method, head: RejectedHead },
     /// The connection is new, and exceeds the server's limit: the first step rejects it.
     OverLimit,
     /// The last response is queued. When it is sent, the connection is closed, or [`State::Lingering`] follows.
@@ -49,23 +50,50 @@ pub(super) enum State {
     Closed(CloseReason),
 }
 
+/// What the connection still has of the head of a rejected request.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum RejectedHead {
+    /// It is at the front of the receive buffer, incomplete or invalid.
+    Invalid,
+    /// It is at the front of the receive buffer, and valid. The request was complete at this time or, if it is incomplete,
+    /// was rejected then.
+    Valid(RequestFraming, Instant),
+    /// Nothing: it was removed from the receive buffer, or there was none.
+    Gone,
+}
+
 /// What of the content of a request is received before the handler is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     /// All of it, or there is none.
     Complete,
-    /// None of it: it may have arrived, or the client is sending it.
-    Arriving,
-    /// None of it: the client waits for a 100 response before it sends any (RFC 9110 §10.1.1).
-    Withheld,
+    /// None of it: it may have arrived, or the client is sending it. If the application takes it piece by piece, it may have
+    /// `most` bytes.
+    Arriving { most: u64 },
+    /// The same, but the client waits for a 100 response before it sends any (RFC 9110 §10.1.1).
+    Withheld { most: u64 },
 }
 
 impl Content {
     /// Returns [`Content::Withheld`] or [`Content::Arriving`] for a request with this framing. `input` begins with its head
     /// of `head_len` bytes. A client that has begun to send the content does not wait for a 100.
-    pub(super) fn after_head(framing: &RequestFraming, input: &RecvBuf, head_len: usize) -> Content {
-        let waits = framing.expect_continue && input.unread().len() == head_len;
-        if waits { Content::Withheld } else { Content::Arriving }
+    pub(super) fn after_head(
+        framing: &RequestFraming,
+        input: &RecvBuf,
+        head_len: usize,
+        most: u64,
+    ) -> Content {
+        if Content::is_awaited(framing, input, head_len) {
+            Content::Withheld { most }
+        } else {
+            Content::Arriving { most }
+        }
+    }
+
+    /// Returns whether the client waits for a 100 response before it sends the content. The arguments are those of
+    /// [`after_head`](Content::after_head).
+    pub(super) fn is_awaited(framing: &RequestFraming, input: &RecvBuf, head_len: usize) -> bool {
+        framing.expect_continue && input.unread().len() == head_len
     }
 }
 
@@ -77,6 +105,7 @@ pub(super) enum StateName {
     Admitting,
     Body,
     AwaitingReply,
+    Receiving,
     Discarding,
     Rejecting,
     OverLimit,
@@ -109,6 +138,10 @@ events! {
     BodyAdmitted
     /// The request is complete, or the handler wants it without its body.
     RequestComplete
+    /// The application wants to take the content piece by piece.
+    ContentRequested
+    /// The application has taken all content.
+    ContentTaken
     /// The request is malformed, or exceeds a limit or the memory left.
     Malformed
     /// The engine has called [`reject`](super::Connection::reject), or the connection exceeds the server's limit.
@@ -148,20 +181,23 @@ impl StateName {
             (Admitting, BodyAdmitted) => Body,
             (Head | Admitting | Body, RequestComplete) => AwaitingReply,
             (AwaitingReply, KeepAliveResponse) => Idle,
-            (AwaitingReply, EarlyResponse) => Discarding,
+            (AwaitingReply, ContentRequested) => Receiving,
+            (Receiving, ContentTaken) => AwaitingReply,
+            (AwaitingReply | Receiving, EarlyResponse) => Discarding,
             (Discarding, BodyDiscarded) => Idle,
             (Idle, Malformed) | (Head | Admitting | Body, Malformed | Expired) => Rejecting,
             (Admitting | AwaitingReply, Rejected) | (AwaitingReply, Expired) => Rejecting,
+            (Receiving, Malformed | Expired | Rejected) => Rejecting,
             (OverLimit, Rejected) => Rejecting,
-            (AwaitingReply, LastResponse) | (Idle, KeepAliveDisabled) => Finishing,
+            (AwaitingReply | Receiving, LastResponse) | (Idle, KeepAliveDisabled) => Finishing,
             (Discarding, Malformed | KeepAliveDisabled) => Finishing,
             (Rejecting, LastResponse | NoResponse) => Finishing,
             (Finishing, FlushedUnread) => Lingering,
             (Finishing, Flushed) => Closed,
-            (Idle | Head | Body | Discarding | Lingering, Eof) => Closed,
+            (Idle | Head | Body | Receiving | Discarding | Lingering, Eof) => Closed,
             (Idle | OverLimit | Discarding | Rejecting | Finishing | Lingering, Expired) => Closed,
             (Idle | Head | Admitting | Body | AwaitingReply, WriteStalled) => Closed,
-            (Discarding | Rejecting | Finishing, WriteStalled) => Closed,
+            (Receiving | Discarding | Rejecting | Finishing, WriteStalled) => Closed,
             _ => return None,
         })
     }
@@ -176,6 +212,7 @@ impl State {
             State::Admitting { .. } => StateName::Admitting,
             State::Body(_) => StateName::Body,
             State::AwaitingReply { .. } => StateName::AwaitingReply,
+            State::Receiving(_) => StateName::Receiving,
             State::Discarding(_) => StateName::Discarding,
             State::Rejecting { .. } => StateName::Rejecting,
             State::OverLimit => StateName::OverLimit,
@@ -191,12 +228,13 @@ mod tests {
     use super::{StateName::*, *};
     use std::collections::BTreeSet;
 
-    const STATES: [StateName; 11] = [
+    const STATES: [StateName; 12] = [
         Idle,
         Head,
         Admitting,
         Body,
         AwaitingReply,
+        Receiving,
         Discarding,
         Rejecting,
         OverLimit,

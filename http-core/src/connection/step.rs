@@ -16,6 +16,13 @@ pub enum Step {
     /// [`respond`](crate::Connection::respond), before or after the next poll. The next poll removes the request from the
     /// receive buffer.
     Request,
+    /// Bytes of the content are there, which [`Connection::receive_content`](crate::Connection::receive_content) has
+    /// requested. Read them with [`Connection::content`](crate::Connection::content), and pass to
+    /// [`take_content`](crate::Connection::take_content) how many were taken. If none were taken, wait until the application
+    /// can take some, and then poll. The response may come at any time.
+    Content,
+    /// All of the content is taken. Poll again at once.
+    ContentEnd,
     /// The library rejects the request for this reason. Pass a response, such as
     /// [`Rejected::response`](crate::Rejected::response) of [`rejected`](crate::Connection::rejected), to
     /// [`respond`](crate::Connection::respond) before the next poll.

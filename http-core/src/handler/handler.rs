@@ -32,8 +32,9 @@ pub trait Handler: Send + Sync {
         Admit::Buffer
     }
 
-    /// Replies to a request. It is complete, unless [`admit`](Handler::admit) returned [`Admit::AtHead`] for it: then it
-    /// has no body.
+    /// Replies to a request. It is complete, unless [`admit`](Handler::admit) returned [`Admit::AtHead`] or
+    /// [`Admit::AtHeadUpTo`] for it: then it has no body. The handler can reply at once, or take the content as it comes
+    /// ([`Reply::Receive`], [`Reply::Read`]).
     fn handle(&self, request: &Request<'_>) -> Reply;
 
     /// Returns the response to a rejected request. The engine calls this method when the library responds itself: the

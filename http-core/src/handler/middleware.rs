@@ -164,7 +164,9 @@ impl Middleware for BodyLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CancellationToken, Rejection, Responder, Status, testing::ReceivedRequest};
+    use crate::{
+        CancellationToken, ContentReader, Rejection, Responder, Sink, Status, testing::ReceivedRequest,
+    };
     use std::{
         sync::mpsc,
         time::{Duration, Instant},
@@ -199,9 +201,38 @@ mod tests {
                 Reply::Deferred(Box::new(drop)).recover(|_| std::panic::resume_unwind(Box::new("on purpose")))
             }
             "/recovered" => Reply::Deferred(Box::new(drop)).recover(|reason| Response::new(reason.status())),
+            "/receive" => Reply::receive(TestSink::Finish),
+            "/receive-early" => Reply::receive(TestSink::Reject),
+            "/receive-panics" => {
+                Reply::receive(TestSink::Panic).recover(|reason| Response::new(reason.status()))
+            }
+            "/read" => Reply::read(move |_| response()),
+            "/read-panics" => Reply::read(|_| -> Response { panic!("on purpose") })
+                .recover(|reason| Response::new(reason.status())),
             "/panics" => Reply::offload(|| -> Response { panic!("on purpose") })
                 .recover(|reason| Response::new(reason.status())),
             _ => response().into(),
+        }
+    }
+
+    /// What a sink does with content.
+    enum TestSink {
+        Finish,
+        Reject,
+        Panic,
+    }
+
+    impl Sink for TestSink {
+        fn write(&mut self, _: &[u8]) -> Result<(), Response> {
+            match self {
+                TestSink::Finish => Ok(()),
+                TestSink::Reject => Err(Response::new(Status::ACCEPTED)),
+                TestSink::Panic => std::panic::resume_unwind(Box::new("on purpose")),
+            }
+        }
+
+        fn finish(self: Box<Self>) -> Reply {
+            Reply::offload(|| Response::new(Status::ACCEPTED))
         }
     }
 
@@ -221,6 +252,11 @@ mod tests {
                 start(Responder::new(CancellationToken::default(), deliver));
                 receiver.recv().expect("a result")
             }
+            Reply::Receive(mut sink) => match sink.write(b"content") {
+                Ok(()) => complete(sink.finish()),
+                Err(response) => Ok(response),
+            },
+            Reply::Read(job) => Ok(job(ContentReader::from(b"content".to_vec()))),
         }
     }
 
@@ -235,13 +271,13 @@ mod tests {
 
     #[test]
     fn every_kind_of_reply_passes_through_the_layers_from_the_inside_out() {
-        for path in ["/now", "/after", "/offload", "/deferred"] {
+        for path in ["/now", "/after", "/offload", "/deferred", "/receive", "/receive-early", "/read"] {
             check(path, Ok((Status::ACCEPTED, b"Mark: inner\r\nMark: outer\r\n")));
         }
         for path in ["/dropped", "/not-recovered"] {
             check(path, Err(Rejection::HandlerPanicked));
         }
-        for path in ["/recovered", "/panics"] {
+        for path in ["/recovered", "/panics", "/receive-panics", "/read-panics"] {
             check(path, Ok((Status::INTERNAL_SERVER_ERROR, b"Mark: inner\r\nMark: outer\r\n")));
         }
         check("/short", Ok((Status::FORBIDDEN, b"")));

@@ -1,6 +1,11 @@
 //! What a handler returns: a response, or a way to get one later.
 
-use super::{into_reply::IntoResponse, responder::Responder};
+use super::{
+    content_reader::ContentReader,
+    into_reply::IntoResponse,
+    responder::Responder,
+    sink::{MappedSink, RecoveringSink, Sink},
+};
 use crate::{
     message::{rejection::Rejection, response::Response},
     types::{cancellation::CancellationToken, panic::catch_panic},
@@ -10,6 +15,10 @@ use std::time::Duration;
 /// A function that produces a response after the handler has returned. It may run on another thread. The token tells it
 /// whether the response is still wanted.
 pub type Job = Box<dyn FnOnce(&CancellationToken) -> Response + Send>;
+
+/// A function that reads the content of a request as it comes, and produces the response. It runs on another thread, where
+/// it may wait.
+pub type ReadJob = Box<dyn FnOnce(ContentReader) -> Response + Send>;
 
 /// What a handler returns: a response, or a way to get one later.
 #[non_exhaustive]
@@ -27,6 +36,12 @@ pub enum Reply {
     /// The engine calls the function with a [`Responder`], which takes the response later, from any thread. The
     /// function itself must not block: an event loop calls it on its own thread.
     Deferred(Box<dyn FnOnce(Responder) + Send>),
+    /// The engine pushes the content to the sink as it comes, and then replies as [`Sink::finish`] says. See
+    /// [`Reply::receive`].
+    Receive(Box<dyn Sink>),
+    /// The engine runs the job on a thread that is only for jobs that wait for their clients. There it reads the content as
+    /// it comes. See [`Reply::read`].
+    Read(ReadJob),
 }
 
 impl Reply {
@@ -77,8 +92,51 @@ impl Reply {
         Reply::Deferred(Box::new(start))
     }
 
-    /// Applies `change` to the response: at once if the reply is [`Reply::Now`], otherwise when the job or the
-    /// [`Responder`] has produced the response. If the job panics, the responder is dropped without a response, or the
+    /// Creates a [`Reply::Receive`]: pushes the content to `sink` as it comes. [`Sink`] has an example.
+    ///
+    /// The handler must have chosen [`Admit::AtHead`](crate::Admit::AtHead) or
+    /// [`Admit::AtHeadUpTo`](crate::Admit::AtHeadUpTo) for the request. Otherwise the content was buffered, and the sink gets
+    /// it at once. Without content, only [`Sink::finish`] is called.
+    pub fn receive(sink: impl Sink + 'static) -> Reply {
+        Reply::Receive(Box::new(sink))
+    }
+
+    /// Creates a [`Reply::Read`]: calls `respond` with a reader of the content, where it may wait for the client and for a
+    /// disk. It may return before the end of the content; the rest is then dropped, as
+    /// [`Admit::AtHead`](crate::Admit::AtHead) says.
+    ///
+    /// The handler must have chosen [`Admit::AtHead`](crate::Admit::AtHead) or
+    /// [`Admit::AtHeadUpTo`](crate::Admit::AtHeadUpTo) for the request. Otherwise the content was buffered. Without content,
+    /// the reader is at its end.
+    ///
+    /// If all threads for such jobs are busy, the request gets 503.
+    ///
+    /// ```
+    /// use http_core::{Admit, Handler, Reply, Request, Status};
+    /// use std::{fs::File, io};
+    ///
+    /// /// Writes the content into a file.
+    /// struct Save;
+    ///
+    /// impl Handler for Save {
+    ///     fn admit(&self, _: &Request<'_>) -> Admit {
+    ///         Admit::AtHeadUpTo(5 << 30)
+    ///     }
+    ///
+    ///     fn handle(&self, _: &Request<'_>) -> Reply {
+    ///         Reply::read(|mut content| {
+    ///             let saved = File::create("upload").and_then(|mut file| io::copy(&mut content, &mut file));
+    ///             saved.map_or(Status::INTERNAL_SERVER_ERROR, |_| Status::CREATED)
+    ///         })
+    ///     }
+    /// }
+    /// ```
+    pub fn read<R: IntoResponse>(respond: impl FnOnce(ContentReader) -> R + Send + 'static) -> Reply {
+        Reply::Read(Box::new(|content| respond(content).into_response()))
+    }
+
+    /// Applies `change` to the response: at once if the reply is [`Reply::Now`], otherwise when the job, the
+    /// [`Responder`] or the [`Sink`] has produced the response. If the job or the sink panics, the responder is dropped without a response, or the
     /// reply times out, `change` is not called.
     pub fn map(self, change: impl FnOnce(Response) -> Response + Send + 'static) -> Reply {
         match self {
@@ -88,11 +146,13 @@ impl Reply {
             Reply::Deferred(start) => {
                 Reply::Deferred(Box::new(move |responder| start(responder.map(change))))
             }
+            Reply::Receive(sink) => Reply::receive(MappedSink { sink, change: Some(change) }),
+            Reply::Read(job) => Reply::Read(Box::new(move |content| change(job(content)))),
         }
     }
 
-    /// Takes the response from `fallback` if the job of [`Reply::After`] or [`Reply::Offload`] panics, or the
-    /// [`Responder`] of [`Reply::Deferred`] is dropped without a response. Passes [`Rejection::HandlerPanicked`] to
+    /// Takes the response from `fallback` if the job of [`Reply::After`], [`Reply::Offload`] or [`Reply::Read`] or the
+    /// [`Sink`] of [`Reply::Receive`] panics, or the [`Responder`] of [`Reply::Deferred`] is dropped without a response. Passes [`Rejection::HandlerPanicked`] to
     /// `fallback` in both cases. Returns a [`Reply::Now`] unchanged.
     ///
     /// If the handler itself or the function in [`Reply::Deferred`] panics, or the reply times out, the response is
@@ -105,15 +165,20 @@ impl Reply {
             Reply::Deferred(start) => {
                 Reply::Deferred(Box::new(move |responder| start(responder.recover(fallback))))
             }
+            Reply::Receive(sink) => Reply::receive(RecoveringSink { sink, fallback: Some(fallback) }),
+            Reply::Read(job) => Reply::Read(Box::new(|content| recovered(|| job(content), fallback))),
         }
     }
 }
 
 /// Returns a job that runs `job`, and takes the response from `fallback` if `job` panics.
 fn recovering(job: Job, fallback: impl FnOnce(Rejection) -> Response + Send + 'static) -> Job {
-    Box::new(|token| {
-        catch_panic(|| job(token)).unwrap_or_else(|panicked| fallback(Rejection::from(panicked)))
-    })
+    Box::new(|token| recovered(|| job(token), fallback))
+}
+
+/// Returns the response of `run`, or that of `fallback` if `run` panics.
+fn recovered(run: impl FnOnce() -> Response, fallback: impl FnOnce(Rejection) -> Response) -> Response {
+    catch_panic(run).unwrap_or_else(|panicked| fallback(panicked.into()))
 }
 
 impl From<Response> for Reply {
@@ -130,6 +195,8 @@ impl std::fmt::Debug for Reply {
             Reply::After(wait, _) => f.debug_tuple("After").field(wait).finish(),
             Reply::Offload(_) => f.write_str("Offload"),
             Reply::Deferred(_) => f.write_str("Deferred"),
+            Reply::Receive(_) => f.write_str("Receive"),
+            Reply::Read(_) => f.write_str("Read"),
         }
     }
 }

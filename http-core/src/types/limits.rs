@@ -22,6 +22,10 @@ pub struct Limits {
     /// The maximum size of a request body in bytes. A larger one is rejected with 413. The whole body is held in memory. A
     /// value that no buffer can hold counts as the largest that one can.
     pub body_bytes: usize,
+    /// The maximum size in bytes of request content that is not held in memory, because the handler receives it piece by
+    /// piece ([`Reply::Receive`](crate::Reply::Receive), [`Reply::Read`](crate::Reply::Read)). Larger content is rejected
+    /// with 413. The default is 16 GiB; on a 32-bit system, a value above 2 GiB counts as 2 GiB.
+    pub streamed_bytes: u64,
     /// The maximum number of bytes of chunk extensions and trailers together in one request. A request with more is
     /// rejected with 431.
     pub chunk_overhead_bytes: usize,
@@ -37,6 +41,7 @@ impl Default for Limits {
             head_bytes: 32 * 1024,
             headers: 100,
             body_bytes: 1024 * 1024,
+            streamed_bytes: 16 * 1024 * 1024 * 1024,
             chunk_overhead_bytes: 16 * 1024,
             queued_bytes: 64 * 1024,
         }
@@ -133,18 +138,26 @@ pub enum Admit {
     /// [`Limits::body_bytes`](crate::Limits::body_bytes). Content of more bytes is rejected with 413.
     BufferUpTo(u64),
     /// Call the handler at once, without content: [`Request::body`](crate::Request::body) is then empty. No
-    /// `100 Continue` is sent.
+    /// `100 Continue` is sent before.
     ///
-    /// After the response, the server receives the content and drops it: up to
-    /// [`Limits::body_bytes`](crate::Limits::body_bytes), in the time that [`Timeouts`](crate::Timeouts) allow for a body.
-    /// Then the connection stays open. Instead of receiving the content, the server closes the connection after the
-    /// response:
+    /// If the reply is [`Reply::Receive`](crate::Reply::Receive) or [`Reply::Read`](crate::Reply::Read), the content is then
+    /// received piece by piece, up to [`Limits::streamed_bytes`](crate::Limits::streamed_bytes), after a `100 Continue` if the
+    /// client waits for it.
+    ///
+    /// Otherwise, or if such a reply has its response before the end of the content, the server receives the content after
+    /// the response and drops it: up to [`Limits::body_bytes`](crate::Limits::body_bytes), in the time that
+    /// [`Timeouts`](crate::Timeouts) allow for a body. Then the connection stays open. Instead of receiving the content, the
+    /// server closes the connection after the response:
     ///
     /// * if the content is longer, or is malformed;
     /// * if the connection ends with this response for another reason, such as `Connection: close`;
     /// * if the client waits for `100 Continue`: it may send the content or its next request, and the server could not
     ///   tell one from the other (RFC 9110 §10.1.1).
     AtHead,
+    /// The same with another limit in bytes for content that is received piece by piece. It may be lower or higher than
+    /// [`Limits::streamed_bytes`](crate::Limits::streamed_bytes). A longer content gets 413: at once, and without
+    /// `100 Continue`, if its Content-Length says so.
+    AtHeadUpTo(u64),
 }
 
 impl Admit {
@@ -186,7 +199,7 @@ impl Config {
     ///
     /// The first value in the order of the fields that makes no sense:
     ///
-    /// * a limit of zero, except `body_bytes` and `chunk_overhead_bytes`;
+    /// * a limit of zero, except `body_bytes`, `streamed_bytes` and `chunk_overhead_bytes`;
     /// * a timeout of zero, except `linger`;
     /// * a timeout of more than 365 days.
     ///
@@ -265,13 +278,16 @@ mod tests {
         check("limit `head_bytes` of 0", |limits, _| limits.head_bytes = 0);
         check("limit `headers` of 0", |limits, _| limits.headers = 0);
         check("limit `queued_bytes` of 0", |limits, _| limits.queued_bytes = 0);
-        check("", |limits, _| (limits.body_bytes, limits.chunk_overhead_bytes) = (0, 0));
+        check("", |limits, _| {
+            (limits.body_bytes, limits.streamed_bytes, limits.chunk_overhead_bytes) = (0, 0, 0);
+        });
         check("", |limits, _| {
             *limits = Limits {
                 target_bytes: usize::MAX,
                 head_bytes: usize::MAX,
                 headers: usize::MAX,
                 body_bytes: usize::MAX,
+                streamed_bytes: u64::MAX,
                 chunk_overhead_bytes: usize::MAX,
                 queued_bytes: u64::MAX,
             };

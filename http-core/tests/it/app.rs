@@ -13,6 +13,8 @@ pub enum AppReply {
     Now(Response),
     /// Responds after [`Step::AwaitReply`](http_core::Step::AwaitReply).
     Later(Response),
+    /// Takes the content piece by piece, and echoes it: all of it, or its first bytes of this number.
+    Receive(usize),
 }
 
 /// Responds with the method, the target, a line feed and the request body.
@@ -39,6 +41,8 @@ pub fn echo(request: &Request<'_>) -> AppReply {
     };
     let response = Response::text("").with_body(body);
     match request.path() {
+        "/receive" => AppReply::Receive(usize::MAX),
+        "/receive-two" => AppReply::Receive(2),
         "/close" => AppReply::Now(response.with_close()),
         "/none" => AppReply::Now(response.with_status(Status::NO_CONTENT)),
         "/same" => AppReply::Now(response.with_status(Status::NOT_MODIFIED)),

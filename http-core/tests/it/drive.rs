@@ -76,6 +76,14 @@ pub struct Drive {
     delayed: Option<Response>,
     /// Whether it goes on delaying responses.
     pub hold: bool,
+    /// The content that the application has taken, and at how many bytes it responds.
+    taken: (Vec<u8>, usize),
+    /// The number of bytes of content that the application still takes.
+    room: usize,
+    /// Whether the application takes the content of a request that it has seen.
+    pub receiving: bool,
+    /// How many requests were rejected while the application took their content.
+    pub rejected_in_content: usize,
     shut: bool,
     broken: bool,
     /// Each received or sent byte allows a few polls. Polls without either are a busy loop.
@@ -114,6 +122,10 @@ impl Drive {
             starved: false,
             delayed: None,
             hold: false,
+            taken: (Vec::new(), 0),
+            room: usize::MAX,
+            receiving: false,
+            rejected_in_content: 0,
             shut: false,
             broken: false,
             polls_left: 0,
@@ -185,6 +197,11 @@ impl Drive {
         self.blocked = false;
     }
 
+    /// The application takes this many more bytes of content, and then none.
+    pub fn take(&mut self, bytes: usize) {
+        self.room = bytes;
+    }
+
     /// The source of a stream has more, and calls its waker.
     pub fn wake(&mut self) {
         self.starved = false;
@@ -212,7 +229,7 @@ impl Drive {
         let due = now >= self.conn.deadline();
         if let Some(reason) = self.conn.expire(now) {
             assert!(due, "{reason:?} before the deadline");
-            if reason == Rejection::RequestTimeout {
+            if reason == Rejection::RequestTimeout && !self.receiving {
                 self.kinds.push(RequestKind::Unknown);
             }
             self.delayed = None;
@@ -263,8 +280,29 @@ impl Drive {
                 match (self.app)(&request) {
                     AppReply::Now(response) => self.respond(response),
                     AppReply::Later(response) => self.delayed = Some(response),
+                    AppReply::Receive(respond_at) => {
+                        self.record("request".into());
+                        return self.receive_content(respond_at);
+                    }
                 }
                 self.record("request".into())
+            }
+            Step::Content => {
+                self.record("content".into());
+                self.take_content()
+            }
+            Step::ContentEnd => {
+                self.record("end".into());
+                self.delayed = Some(Response::bytes(std::mem::take(&mut self.taken.0)));
+                if !self.hold {
+                    let response = self.delayed.take().expect("a response");
+                    self.respond(response);
+                }
+                true
+            }
+            Step::Reject(reason) if self.receiving => {
+                self.reject(reason);
+                true
             }
             Step::Reject(reason) => {
                 let request = self.conn.request(&self.buffers.input);
@@ -309,6 +347,39 @@ impl Drive {
         }
     }
 
+    /// Begins to take content. Responds when it has `respond_at` bytes, or at its end.
+    fn receive_content(&mut self, respond_at: usize) -> bool {
+        self.taken = (Vec::new(), respond_at);
+        self.receiving = true;
+        match self.conn.receive_content(&mut self.buffers.out, self.clock.now()) {
+            Ok(true) => {}
+            Ok(false) => {
+                let body = self.seen.last().expect("a request").body.clone();
+                self.respond(Response::bytes(body));
+            }
+            Err(reason) => self.reject(reason),
+        }
+        true
+    }
+
+    /// Takes the content that there is room for. Returns whether that was any, or the application has responded.
+    fn take_content(&mut self) -> bool {
+        let data = self.conn.content(&self.buffers.input);
+        assert!(!data.is_empty(), "no content to take");
+        let (taken, respond_at) = &mut self.taken;
+        let count = data.len().min(self.room).min(*respond_at - taken.len());
+        taken.extend_from_slice(&data[..count]);
+        self.room = self.room.checked_sub(count).filter(|_| self.room < usize::MAX).unwrap_or(self.room);
+        self.conn.take_content(&mut self.buffers.input, count);
+        let responds = taken.len() == *respond_at;
+        if responds {
+            let response = Response::bytes(std::mem::take(taken));
+            self.respond(response);
+        }
+        self.polls_left += count;
+        responds || count > 0
+    }
+
     /// Records a step, unless it is the same as the last one.
     fn record(&mut self, name: Cow<'static, str>) -> bool {
         if name != "flush" {
@@ -324,12 +395,14 @@ impl Drive {
         let only_redirects = self.rejections.iter().all(|reason| *reason == Rejection::TargetNotEncoded);
         assert!(only_redirects, "parsed bytes after {:?}", self.rejections);
         self.rejections.push(reason);
+        self.rejected_in_content += usize::from(std::mem::take(&mut self.receiving));
         self.record(format!("{reason:?}").into());
         let response = (self.on_reject)(&self.conn.rejected(reason, &self.buffers.input));
         self.respond(response);
     }
 
     fn respond(&mut self, response: Response) {
+        self.receiving = false;
         self.conn
             .respond(response, &mut self.buffers.out, &self.clock)
             .expect("a valid response that is due");

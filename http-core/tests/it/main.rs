@@ -9,6 +9,7 @@
 //! | [`both_sides`] | client and server read what the other one writes |
 //! | [`exchange`] | keep-alive, framing, pipelining, 100-continue, lingering, closing, misuse |
 //! | [`admit`] | content is buffered up to a limit, or dropped after the response |
+//! | [`content`] | content that the application takes piece by piece |
 //! | [`extremes`] | no limit and no timeout makes a connection panic or hang |
 //! | [`memory`] | an idle connection holds no memory, and all together no more than their budget |
 //! | [`handlers`] | `TestRequest`: every kind of reply and of body, and what goes wrong with them |
@@ -25,6 +26,7 @@ mod admit;
 mod app;
 mod both_sides;
 mod client;
+mod content;
 mod corpus;
 mod deadlines;
 mod drive;

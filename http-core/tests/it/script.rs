@@ -16,6 +16,8 @@ pub enum Act<'a> {
     Read(usize),
     /// The client reads everything from now on.
     ReadAll,
+    /// The application takes this many more bytes of content, and then none.
+    Take(usize),
     /// The application delays the responses that come later.
     Hold,
     /// The application delays them no more.
@@ -47,6 +49,7 @@ impl Drive {
                 Act::HangUp => self.hang_up(),
                 Act::Read(bytes) => self.read(bytes),
                 Act::ReadAll => self.read(usize::MAX),
+                Act::Take(bytes) => self.take(bytes),
                 Act::Hold => self.hold = true,
                 Act::Release => self.hold = false,
                 Act::Reject(reason) => self.reject_held(reason),

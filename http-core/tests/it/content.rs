@@ -1,0 +1,212 @@
+//! Content that the application takes piece by piece: `/receive` echoes all of it, `/receive-two` its first two bytes.
+
+use crate::{
+    app::echo,
+    drive::Drive,
+    received::ReceivedResponse,
+    script::Act::{self, DisableKeepAlive, End, Hold, Pass, Read, ReadAll, Reject, Release, Send, Take},
+};
+use http_core::{Admit, Config, Limits, Rejection, Request};
+
+fn admit(head: &Request<'_>) -> Admit {
+    match head.path() {
+        "/receive" if head.query() == Some("four") => Admit::AtHeadUpTo(4),
+        "/receive" if head.query() == Some("buffered") => Admit::Buffer,
+        _ => Admit::AtHead,
+    }
+}
+
+fn run(acts: &[Act<'_>]) -> Drive {
+    let limits = Limits { streamed_bytes: 3_000_000, body_bytes: 1_000_000, ..Limits::default() };
+    let mut drive = Drive::new(Config { limits, ..Config::default() }, echo);
+    drive.admit = admit;
+    drive.act(acts);
+    drive
+}
+
+/// Runs the script, and compares the steps and the summaries of the responses.
+fn check(acts: &[Act<'_>], steps: &str, responses: &[&str]) -> Drive {
+    let drive = run(acts);
+    assert_eq!(drive.steps.join(" "), steps, "{acts:?}");
+    let summaries: Vec<_> = drive.responses().iter().map(ReceivedResponse::summary).collect();
+    assert_eq!(summaries, responses, "{acts:?}");
+    drive
+}
+
+fn post(target: &str, headers: &str) -> String {
+    format!("POST {target} HTTP/1.1\r\nHost: x\r\n{headers}\r\n")
+}
+
+/// Returns the head of a request for `/receive` with these headers.
+fn head(headers: &str) -> String {
+    post("/receive", headers)
+}
+
+const GET: &str = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+const FIVE: &str = "Content-Length: 5\r\n";
+const EXPECT: &str = "Expect: 100-continue\r\nContent-Length: 5\r\n";
+const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
+const CHUNKS: &str = "2\r\nab\r\n3;x=y\r\ncde\r\n0\r\nTrailer: x\r\n\r\n";
+const ECHO: &str = "200 keep-alive length=5 body=5";
+const TWO: &str = "200 keep-alive length=2 body=2";
+const NEXT: &str = "200 keep-alive length=7 body=7";
+
+#[test]
+fn takes_content_however_it_is_split() {
+    for (headers, content) in [(FIVE, "abcde"), (CHUNKED, CHUNKS), (EXPECT, "abcde")] {
+        let (start, all) = (head(headers), head(headers) + content + GET);
+        for at in 1..all.len() {
+            let drive = run(&[Send(&all[..at]), Send(&all[at..]), End]);
+            let responses = drive.responses();
+            let bodies: Vec<_> = responses.iter().map(|response| &*response.body).collect();
+            assert_eq!(bodies, [&b"abcde"[..], b"GET /a\n"], "{headers} split at {at}");
+            let is_asked = headers == EXPECT && at == start.len();
+            assert_eq!(drive.output.starts_with(b"HTTP/1.1 100"), is_asked, "{headers} split at {at}");
+        }
+    }
+    check(&[Send(&head(FIVE)), Send("abcde")], "receive request receive content end flush receive", &[ECHO]);
+    check(
+        &[Send(&head(EXPECT)), Send("abcde")],
+        "receive request flush receive content end flush receive",
+        &[&format!("100 {ECHO}")],
+    );
+}
+
+#[test]
+fn a_request_without_content_ends_at_once() {
+    for (target, headers, content, body) in [
+        ("/receive", "", "", "length=0 body=0"),
+        ("/receive", "Content-Length: 0\r\n", "", "length=0 body=0"),
+        ("/receive?buffered", FIVE, "abcde", "length=5 body=5"),
+    ] {
+        let request = post(target, headers) + content;
+        check(&[Send(&request)], "receive request flush receive", &[&format!("200 keep-alive {body}")]);
+    }
+    let connect = format!("CONNECT tunnel:1 HTTP/1.1\r\nHost: x\r\n{FIVE}\r\n");
+    let drive = run(&[Send(&connect), Send("abcde"), End]);
+    assert_eq!((drive.seen.len(), drive.responses().len()), (1, 1));
+}
+
+#[test]
+fn content_takes_no_more_memory_than_the_first_buffer() {
+    let large = head("Content-Length: 2000000\r\n") + &"x".repeat(2_000_000) + GET;
+    let chunk = "4000\r\n".to_owned() + &"x".repeat(0x4000) + "\r\n";
+    let chunked = head(CHUNKED) + &chunk.repeat(60) + "0\r\n\r\n" + GET;
+    for bytes in [large, chunked] {
+        let drive = run(&[Send(&bytes), End]);
+        assert_eq!(drive.responses().len(), 2);
+        assert!(drive.most_input <= 16 * 1024, "{} bytes held", drive.most_input);
+        // The application takes nothing for a while.
+        let paused = run(&[Take(10), Send(&bytes), Take(0), Take(50_000), Take(usize::MAX), End]);
+        assert_eq!(paused.responses(), drive.responses());
+        assert!(paused.most_input <= 16 * 1024, "{} bytes held", paused.most_input);
+    }
+}
+
+#[test]
+fn content_beyond_its_limit_gets_413_without_100() {
+    let four = |headers: &str| post("/receive?four", headers);
+    let rejected = "receive request Malformed(BodyTooLarge) flush shutdown receive";
+    for headers in [FIVE, EXPECT] {
+        check(&[Send(&four(headers))], rejected, &["413 close length=255 body=255"]);
+    }
+    let streamed = head("Content-Length: 3000001\r\n");
+    check(&[Send(&streamed)], rejected, &["413 close length=255 body=255"]);
+    check(&[Send(&head("Content-Length: 3000000\r\n"))], "receive request receive", &[]);
+    let chunked = [Send(&four(CHUNKED)), Send("4\r\nabcd\r\n"), Send("1\r\ne\r\n0\r\n\r\n")];
+    let steps = "receive request receive content receive Malformed(BodyTooLarge) flush shutdown receive";
+    check(&chunked, steps, &["413 close length=255 body=255"]);
+    let most = [Send(&four(CHUNKED)), Send("4\r\nabcd\r\n0\r\n\r\n")];
+    check(&most, "receive request receive content end flush receive", &["200 keep-alive length=4 body=4"]);
+}
+
+#[test]
+fn malformed_content_gets_400() {
+    for content in ["x\r\n", "1\r\nabc\r\n", "0\r\nbad trailer\r\n\r\n"] {
+        let drive = run(&[Send(&head(CHUNKED)), Send("1\r\na\r\n"), Send(content), Send(GET), End]);
+        assert_eq!((drive.responses()[0].status, drive.seen.len()), (400, 1), "{content}");
+    }
+}
+
+#[test]
+fn a_client_that_leaves_within_content_is_seen() {
+    let truncated = "receive request receive content receive Truncated";
+    check(&[Send(&head(FIVE)), Send("abcd"), End], truncated, &[]);
+    check(&[Send(&head(CHUNKED)), Send("5\r\nab"), End], truncated, &[]);
+    // What it has sent before is still taken.
+    let paused = [Take(1), Send(&head(FIVE)), Send("abcd"), End, Take(3)];
+    check(&paused, truncated, &[]);
+}
+
+#[test]
+fn an_early_response_drops_the_rest() {
+    let steps = "receive request receive content flush receive";
+    for (headers, content) in [(FIVE, "abcde"), (CHUNKED, CHUNKS)] {
+        let start = post("/receive-two", headers);
+        let all = start.clone() + content + GET;
+        for at in start.len()..=all.len() {
+            for sizes in [
+                &[Send(&all[..at]), Send(&all[at..])][..],
+                &[Take(1), Send(&all[..at]), Send(&all[at..]), Take(1)],
+            ] {
+                let drive = run(sizes);
+                let summaries: Vec<_> = drive.responses().iter().map(ReceivedResponse::summary).collect();
+                assert_eq!(summaries, [TWO, NEXT], "{headers} split at {at}");
+            }
+        }
+    }
+    check(&[Send(&post("/receive-two", FIVE)), Send("abc")], steps, &[TWO]);
+    // It drops no more than `body_bytes`.
+    let start = post("/receive-two", "Content-Length: 1000004\r\n");
+    let closes = "receive request receive content flush shutdown receive";
+    check(&[Send(&start), Send("abc")], closes, &["200 close length=2 body=2"]);
+    check(&[Send(&start), Send("abcd")], steps, &[TWO]);
+}
+
+#[test]
+fn a_handler_that_fails_within_content_gets_500() {
+    let acts =
+        [Hold, Take(1), Send(&head(FIVE)), Send("abc"), Reject(Rejection::HandlerPanicked), Send(GET), End];
+    let drive = run(&acts);
+    assert_eq!((drive.seen.len(), drive.responses().len(), drive.responses()[0].status), (1, 1, 500));
+}
+
+#[test]
+fn a_slow_client_gets_408_and_a_slow_application_503() {
+    let check_ends = |acts: &[Act<'_>], after: u64, steps: &str, status: u16| {
+        let before = run(acts).steps.join(" ");
+        let almost = run(&[acts, &[Pass(after - 1)]].concat());
+        assert_eq!(almost.steps.join(" "), before, "too early: {acts:?}");
+        let drive = run(&[acts, &[Pass(after - 1), Pass(1)]].concat());
+        assert_eq!(drive.steps.join(" "), format!("{before} {steps} flush shutdown receive"), "{acts:?}");
+        assert_eq!(drive.responses()[0].status, status, "{acts:?}");
+    };
+    let client = |acts: &[Act<'_>], after| check_ends(acts, after, "RequestTimeout", 408);
+    let application = |acts: &[Act<'_>], after| check_ends(acts, after, "ReplyTimeout", 503);
+    let (start, piece) = (head("Content-Length: 100000\r\n"), "x".repeat(10_000));
+    client(&[Send(&start)], 15_000);
+    client(&[Send(&start), Pass(14_000), Send(&piece)], 15_000);
+    // Not each byte extends the time: it also has a minimum rate.
+    client(&[Send(&start), Pass(14_000), Send("x")], 1_002);
+    application(&[Take(0), Send(&start), Send(&piece)], 120_000);
+    application(&[Take(1), Send(&start), Send(&piece), Pass(119_000), Take(1)], 120_000);
+    application(&[Hold, Send(&head(FIVE)), Pass(14_000), Send("abcde")], 120_000);
+    // While the application is behind, the client owes nothing.
+    let slow = [Take(1), Send(&start), Send(&piece), Pass(119_000), Take(usize::MAX)];
+    client(&slow, 15_000);
+    // The time to send the 100 is not charged to the client.
+    client(&[Read(5), Send(&head(EXPECT)), Pass(29_000), ReadAll], 15_000);
+}
+
+#[test]
+fn a_shutdown_ends_the_connection_after_the_response() {
+    let acts = [Send(&head(FIVE)), Send("ab"), DisableKeepAlive, Send("cde")];
+    let steps = "receive request receive content receive content end flush shutdown receive";
+    check(&acts, steps, &["200 close length=5 body=5"]);
+    let held = [Hold, Send(&head(FIVE)), Send("abcde"), DisableKeepAlive, Release];
+    check(
+        &held,
+        "receive request receive content end await flush shutdown receive",
+        &["200 close length=5 body=5"],
+    );
+}
