@@ -7,7 +7,13 @@ use super::{request::TestRequest, response::TestResponse};
 use crate::{
     buffer::{pool::Buffers, segment::FileSlice, send_queue::Transmit},
     connection::{Connection, Step},
-    handler::{handler::Handler, reply::Reply, responder::Responder},
+    handler::{
+        content_reader::ContentReader,
+        handler::Handler,
+        reply::{ReadJob, Reply},
+        responder::Responder,
+        sink::Sink,
+    },
     message::{body::Body, rejection::Rejection, response::Response},
     types::{cancellation::CancellationToken, clock::Clock, error::Misuse, panic::catch_panic},
 };
@@ -40,6 +46,8 @@ pub(super) struct Exchange<'e, H: ?Sized> {
     /// All bytes that the server has sent.
     sent: Vec<u8>,
     has_response: bool,
+    /// Takes the content as it comes; `None` if the handler does not want it so.
+    sink: Option<Box<dyn Sink>>,
     /// Why the handler's response could not be sent.
     misuse: Option<Misuse>,
 }
@@ -72,6 +80,7 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
             woken: None,
             sent: Vec::new(),
             has_response: false,
+            sink: None,
             misuse: None,
         }
     }
@@ -109,6 +118,22 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
                         Err(panicked) => self.fail(panicked.into()),
                     }
                 }
+                Step::Content => {
+                    let content = self.conn.content(input);
+                    let Some(sink) = &mut self.sink else { return Ok(()) };
+                    let written = catch_panic(|| sink.write(content));
+                    self.conn.take_content(input, content.len());
+                    match written {
+                        Ok(Ok(())) => {}
+                        Ok(Err(response)) => self.respond(response),
+                        Err(panicked) => self.fail(panicked.into()),
+                    }
+                }
+                Step::ContentEnd => {
+                    if let Some(sink) = self.sink.take() {
+                        self.finish(sink);
+                    }
+                }
                 Step::Reject(reason) => self.reject(reason),
                 Step::Flush => self.transmit()?,
                 Step::AwaitReply | Step::ShutdownWrite | Step::Close(_) => return Ok(()),
@@ -141,10 +166,37 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
                     Err(panicked) => Err(panicked.into()),
                 }
             }
+            Reply::Receive(sink) => return self.receive(sink),
+            Reply::Read(job) => return self.receive(Box::new(CollectingSink { job, content: Vec::new() })),
         };
         match outcome {
             Ok(response) => self.respond(response),
             Err(reason) => self.fail(reason),
+        }
+    }
+
+    /// Begins to receive content. Passes it to `sink` at once if it has arrived.
+    fn receive(&mut self, mut sink: Box<dyn Sink>) {
+        match self.conn.receive_content(&mut self.buffers.out, self.clock.now()) {
+            Ok(true) => self.sink = Some(sink),
+            Ok(false) => {
+                let request = self.conn.request(&self.buffers.input);
+                let body = request.map_or(&b""[..], |request| request.body());
+                match catch_panic(|| if body.is_empty() { Ok(()) } else { sink.write(body) }) {
+                    Ok(Ok(())) => self.finish(sink),
+                    Ok(Err(response)) => self.respond(response),
+                    Err(panicked) => self.fail(panicked.into()),
+                }
+            }
+            Err(reason) => self.reject(reason),
+        }
+    }
+
+    /// Ends the content: replies as the sink says.
+    fn finish(&mut self, sink: Box<dyn Sink>) {
+        match catch_panic(|| sink.finish()) {
+            Ok(reply) => self.resolve(reply),
+            Err(panicked) => self.fail(panicked.into()),
         }
     }
 
@@ -226,6 +278,24 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
                 io::Error::other("the source of the stream is pending, and has dropped its waker")
             }
         })
+    }
+}
+
+/// Collects the content for the job of a [`Reply::Read`], which then runs on the thread of the test.
+struct CollectingSink {
+    job: ReadJob,
+    content: Vec<u8>,
+}
+
+impl Sink for CollectingSink {
+    fn write(&mut self, data: &[u8]) -> Result<(), Response> {
+        self.content.extend_from_slice(data);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Reply {
+        let CollectingSink { job, content } = *self;
+        Reply::Offload(Box::new(move |token| job(ContentReader::from(content).with_token(token.clone()))))
     }
 }
 
