@@ -9,7 +9,7 @@ use super::{
     step::{CloseReason, Step},
 };
 use crate::{
-    buffer::{recv_buf::RecvBuf, send_queue::SendQueue},
+    buffer::recv_buf::RecvBuf,
     codec::encode,
     message::rejection::Rejection,
     types::{clock::deadline_after, method::Method},
@@ -18,8 +18,8 @@ use std::time::Instant;
 
 impl Connection {
     /// Begins to receive the content of the request that awaits its response, piece by piece: from the next poll on, the
-    /// steps [`Step::Content`] and [`Step::ContentEnd`] follow. Queues a 100 response if the client waits for one. The
-    /// limit is that of [`Admit::AtHeadUpTo`], or [`Limits::streamed_bytes`].
+    /// steps [`Step::Content`] and [`Step::ContentEnd`] follow. That poll queues a 100 response if the client waits for one.
+    /// The limit is that of [`Admit::AtHeadUpTo`], or [`Limits::streamed_bytes`].
     ///
     /// Call this after [`Step::Request`] and before the next poll. Returns false, and changes nothing, if there is no
     /// content to receive: the request has none, its method is CONNECT, or all of it is in
@@ -30,7 +30,7 @@ impl Connection {
     /// The Content-Length exceeds the limit. Pass a response to [`respond`](Connection::respond), as after
     /// [`Step::Reject`].
     #[cold]
-    pub fn receive_content(&mut self, out: &mut SendQueue, now: Instant) -> Result<bool, Rejection> {
+    pub fn receive_content(&mut self, now: Instant) -> Result<bool, Rejection> {
         let State::AwaitingReply { framing, content, .. } = &self.state else { return Ok(false) };
         let (most, is_awaited) = match *content {
             Content::Arriving { most } => (most, false),
@@ -40,11 +40,8 @@ impl Connection {
         if framing.method == Method::Connect {
             return Ok(false);
         }
-        match StreamedContent::new(*framing, most, &self.config.limits, now) {
+        match StreamedContent::new(*framing, most, is_awaited, &self.config.limits, now) {
             Ok(content) => {
-                if is_awaited {
-                    out.write(|text| text.extend_from_slice(encode::CONTINUE));
-                }
                 self.transition(Event::ContentRequested, State::Receiving(Box::new(content)));
                 Ok(true)
             }
@@ -59,7 +56,9 @@ impl Connection {
     #[cold]
     pub(super) fn poll_receiving(&mut self, io: &mut Io<'_>) -> Option<Step> {
         let State::Receiving(content) = &mut self.state else { return None };
-        // The client may wait for the 100 response among what is queued.
+        if std::mem::take(&mut content.is_awaited) {
+            io.out.write(|text| text.extend_from_slice(encode::CONTINUE));
+        }
         if !io.out.is_empty() {
             return Some(self.flush(io));
         }

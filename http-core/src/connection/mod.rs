@@ -652,6 +652,9 @@ impl Connection {
             State::Admitting { framing, received_at, .. } => {
                 (framing, RejectedHead::Valid(*framing, *received_at))
             }
+            State::Receiving(content) if self.used > 0 => {
+                (&content.framing, RejectedHead::Valid(content.framing, content.received_at))
+            }
             State::Receiving(content) => (&content.framing, RejectedHead::Gone),
             _ => return,
         };

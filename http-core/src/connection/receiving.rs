@@ -93,6 +93,10 @@ impl ReceivingBody {
 #[derive(Debug)]
 pub(super) struct StreamedContent {
     pub(super) framing: RequestFraming,
+    /// The time at which the request was handed to the handler.
+    pub(super) received_at: Instant,
+    /// Whether the client waits for a 100 response, which is not queued yet.
+    pub(super) is_awaited: bool,
     decoder: BodyDecoder,
     /// The limits of this request. `body_bytes` is how many bytes the rest of the content may have.
     limits: Limits,
@@ -122,7 +126,8 @@ pub(super) enum ContentStatus {
 }
 
 impl StreamedContent {
-    /// Begins to receive the content that `framing` announces, up to `most` bytes. `now` is the current time.
+    /// Begins to receive the content that `framing` announces, up to `most` bytes. `is_awaited` is whether the client waits
+    /// for a 100 response, and `now` the current time.
     ///
     /// # Errors
     ///
@@ -130,12 +135,15 @@ impl StreamedContent {
     pub(super) fn new(
         framing: RequestFraming,
         most: u64,
+        is_awaited: bool,
         limits: &Limits,
         now: Instant,
     ) -> Result<StreamedContent, ParseError> {
         let limits = Limits { body_bytes: usize::try_from(most).unwrap_or(usize::MAX), ..limits.clone() };
         Ok(StreamedContent {
             framing,
+            received_at: now,
+            is_awaited,
             decoder: BodyDecoder::new(framing.body, &limits)?,
             limits,
             ready: 0,

@@ -177,7 +177,7 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
 
     /// Begins to receive content. Passes it to `sink` at once if it has arrived.
     fn receive(&mut self, mut sink: Box<dyn Sink>) {
-        match self.conn.receive_content(&mut self.buffers.out, self.clock.now()) {
+        match self.conn.receive_content(self.clock.now()) {
             Ok(true) => self.sink = Some(sink),
             Ok(false) => {
                 let request = self.conn.request(&self.buffers.input);

@@ -351,7 +351,7 @@ impl Drive {
     fn receive_content(&mut self, respond_at: usize) -> bool {
         self.taken = (Vec::new(), respond_at);
         self.receiving = true;
-        match self.conn.receive_content(&mut self.buffers.out, self.clock.now()) {
+        match self.conn.receive_content(self.clock.now()) {
             Ok(true) => {}
             Ok(false) => {
                 let body = self.seen.last().expect("a request").body.clone();
