@@ -2,17 +2,14 @@
 //!
 //! Both engines use this. It does no I/O and never waits.
 
-use crate::{
-    late::{LateReply, RequestLabel},
-    stream::start_body,
-};
+use crate::{late::RequestLabel, stream::start_body};
 use http_core::{
-    Body, Buffers, Clock, Connection, Handler, Job, Misuse, Rejection, Reply, Request, Responder, Response,
-    Step, catch_panic, drop_caught, io_cause,
+    Body, Buffers, Clock, CloseReason, Connection, Handler, IncompleteContent, Job, Misuse, Rejection, Reply,
+    Request, Responder, Response, Step, catch_panic, drop_caught, io_cause,
 };
 use std::{io, time::Duration};
 
-pub use crate::stream::StreamSupport;
+pub use crate::{late::LateReply, stream::StreamSupport};
 
 /// What the engine must do next for a connection.
 #[derive(Debug)]
@@ -22,9 +19,10 @@ pub enum Action {
     /// Transmit the send queue.
     Send,
     /// Start this reply. Pass its outcome (a response, or why there is none) to `Driver::complete` as soon as it is
-    /// known.
+    /// known, also while the connection waits for the client.
     StartReply(Reply),
-    /// Wait for the outcome of the reply that [`Action::StartReply`] has started.
+    /// Wait for the outcome of the reply that [`Action::StartReply`] has started, or for the waker of the pipe through which
+    /// it reads content.
     AwaitReply,
     /// Serve other connections first: this connection has used up its budget of requests or bytes.
     Yield,
@@ -47,13 +45,15 @@ pub struct Driver<'d> {
     pub handler: &'d dyn Handler,
     /// The current time. The engine must update it after each wait.
     pub clock: &'d Clock,
-    /// What the bodies need that are produced while they are sent.
+    /// What content and bodies need that are passed on while they are received or sent.
     pub streams: &'d dyn StreamSupport,
+    /// The reply that the connection awaits; `None` if it awaits none.
+    pub late: &'d mut Option<Box<LateReply>>,
 }
 
 impl Driver<'_> {
     /// Advances the connection as far as possible without I/O, and returns what the engine must do next. Reduces
-    /// `budget` by one for each response that it queues; at zero returns [`Action::Yield`].
+    /// `budget` by one for each response that it queues, and for each piece of content that it passes on; at zero returns [`Action::Yield`].
     ///
     /// If the handler panics, the client that sent the request gets 500, and its connection closes.
     #[inline]
@@ -67,9 +67,18 @@ impl Driver<'_> {
                 Step::Request => {
                     let Some(request) = self.conn.request(&self.buffers.input) else { return Action::Close };
                     match catch_panic(|| self.handler.handle(&request)) {
-                        Ok(Reply::Now(response)) => self.respond(response, None),
-                        Ok(later) => return Action::StartReply(later),
-                        Err(panicked) => self.complete(Err(panicked.into()), None),
+                        Ok(Reply::Now(response)) => self.respond(response),
+                        Ok(later) => {
+                            if let Some(action) = self.begin_reply(later) {
+                                return action;
+                            }
+                        }
+                        Err(panicked) => self.fail(panicked.into()),
+                    }
+                }
+                step @ (Step::Content | Step::ContentEnd) => {
+                    if let Some(action) = self.pass_content(step) {
+                        return action;
                     }
                 }
                 Step::Reject(reason) => self.respond_rejected(reason),
@@ -77,7 +86,12 @@ impl Driver<'_> {
                 Step::Flush => return Action::Send,
                 Step::AwaitReply => return Action::AwaitReply,
                 Step::ShutdownWrite => return Action::ShutdownWrite,
-                Step::Close(_) => return Action::Close,
+                Step::Close(reason) => {
+                    if self.late.is_some() {
+                        self.abandon_reply(reason);
+                    }
+                    return Action::Close;
+                }
             }
             *budget = budget.saturating_sub(1);
             if *budget == 0 {
@@ -96,27 +110,38 @@ impl Driver<'_> {
         }
     }
 
-    /// Queues the response of a reply, or an error response if `outcome` is a rejection. Does nothing if the connection
-    /// does not wait for a response (any more): its deadline may have passed meanwhile. `late` is the reply, unless its
-    /// outcome was known at once.
-    pub(crate) fn complete(&mut self, outcome: Outcome, late: Option<&LateReply>) {
+    /// Queues the response of the reply that the connection awaits, or an error response if `outcome` is a rejection. Does
+    /// nothing if the connection does not wait for a response (any more): its deadline may have passed meanwhile.
+    pub(crate) fn complete(&mut self, outcome: Outcome) {
         if !self.conn.is_awaiting_reply() {
             return drop_caught(outcome);
         }
-        if let Some(late) = late
-            && !matches!(outcome, Err(Rejection::ReplyTimeout))
-        {
+        if let Some(late) = self.late {
             late.token.release();
+            if outcome.is_err() {
+                late.log_failure();
+            }
         }
         match outcome {
-            Ok(response) => self.respond(response, late),
+            Ok(response) => self.respond(response),
             Err(reason) => self.fail(reason),
+        }
+        *self.late = None;
+    }
+
+    /// Drops the reply that the connection awaits, because the connection closes for this reason.
+    #[cold]
+    fn abandon_reply(&mut self, reason: CloseReason) {
+        if let Some(mut late) = self.late.take()
+            && reason == CloseReason::Truncated
+        {
+            late.end_content(IncompleteContent::Truncated);
         }
     }
 
     /// Queues the response to a request that the handler has failed to answer.
     #[cold]
-    fn fail(&mut self, reason: Rejection) {
+    pub(crate) fn fail(&mut self, reason: Rejection) {
         self.conn.reject();
         self.respond_rejected(reason);
     }
@@ -125,36 +150,37 @@ impl Driver<'_> {
     /// 408. If the handler has not responded in time, queues a 503. Otherwise (an idle connection, a client that does
     /// not read) marks the connection for closing. Does nothing if the deadline has not passed.
     ///
-    /// Returns the reason of the response queued; `None` if there is none. Call [`drive`](Driver::drive) afterwards.
-    pub(crate) fn expire(&mut self) -> Option<Rejection> {
-        let reason = self.conn.expire(self.clock.now());
-        if let Some(reason) = reason {
-            self.respond_rejected(reason);
+    /// Returns the reply that the connection no longer awaits, if there was one. Call [`drive`](Driver::drive) afterwards.
+    pub(crate) fn expire(&mut self) -> Option<Box<LateReply>> {
+        let reason = self.conn.expire(self.clock.now())?;
+        let mut late = self.late.take();
+        if let Some(late) = &mut late {
+            late.reject(reason);
         }
-        reason
+        self.respond_rejected(reason);
+        late
     }
 
-    /// Names the request that [`Action::StartReply`] belongs to. Call this before the next [`drive`](Driver::drive).
+    /// Names the request that the connection awaits the response to. Call this before the next poll.
     #[cold]
     pub(crate) fn label(&self) -> RequestLabel {
         let request = self.conn.request(&self.buffers.input);
         RequestLabel::new(request.as_ref().map(Request::target), self.conn.client_addr())
     }
 
-    /// Queues a handler's response. If the response is invalid, queues a 500 instead. `late` is the reply, unless its outcome
-    /// was known at once.
+    /// Queues a handler's response. If the response is invalid, queues a 500 instead.
     #[inline]
-    fn respond(&mut self, response: Response, late: Option<&LateReply>) {
+    fn respond(&mut self, response: Response) {
         if let Body::Stream(_) | Body::Reader(..) = response.body() {
-            return self.respond_stream(response, late);
+            return self.respond_stream(response);
         }
         self.queue(response);
     }
 
     /// As [`respond`](Driver::respond), if the body is a stream or a reader.
     #[cold]
-    fn respond_stream(&mut self, mut response: Response, late: Option<&LateReply>) {
-        match self.start_body(&mut response, late) {
+    fn respond_stream(&mut self, mut response: Response) {
+        match self.start_body(&mut response) {
             Ok(()) => self.queue(response),
             Err(reason) => {
                 drop_caught(response);
@@ -175,9 +201,9 @@ impl Driver<'_> {
     /// Prepares the body of a response for sending, if it is a stream or a reader, and if it is sent at all. Fails if a
     /// descriptor or a thread is missing for it.
     #[cold]
-    fn start_body(&self, response: &mut Response, late: Option<&LateReply>) -> Result<(), Rejection> {
+    fn start_body(&self, response: &mut Response) -> Result<(), Rejection> {
         if self.conn.sends_body(response.status()) {
-            let label = late.map_or_else(|| self.label(), |late| late.label.clone());
+            let label = self.late.as_ref().map_or_else(|| self.label(), |late| late.label.clone());
             let body = response.body_mut();
             *body = start_body(std::mem::take(body), label, self.streams)?;
         }
@@ -188,11 +214,14 @@ impl Driver<'_> {
     /// replace ([`Handler::rejected`]). If the handler panics, queues a 500. If the handler's response is invalid,
     /// queues the default response.
     #[cold]
-    fn respond_rejected(&mut self, reason: Rejection) {
+    pub(crate) fn respond_rejected(&mut self, reason: Rejection) {
+        if let Some(mut late) = self.late.take() {
+            late.reject(reason);
+        }
         let rejected = self.conn.rejected(reason, &self.buffers.input);
         let response = catch_panic(|| self.handler.rejected(&rejected, rejected.response()));
         let mut response = response.unwrap_or_else(|panicked| Rejection::from(panicked).response());
-        if self.start_body(&mut response, None).is_err() {
+        if self.start_body(&mut response).is_err() {
             drop_caught(std::mem::replace(&mut response, rejected.response()));
         }
         if let Err(misuse) = self.conn.respond(response, &mut self.buffers.out, self.clock) {
@@ -230,6 +259,12 @@ pub(crate) trait RunReply {
     ///
     /// The pool takes no more jobs, or the system has no descriptors left.
     fn offload(&mut self, job: Job, late: &mut LateReply) -> Result<(), Rejection>;
+    /// Runs `job`, which waits for the client, on a streaming thread.
+    ///
+    /// # Errors
+    ///
+    /// All streaming threads are busy, or the system has no descriptors left.
+    fn stream(&mut self, job: Job, late: &mut LateReply) -> Result<(), Rejection>;
     /// Creates the responder of a [`Reply::Deferred`]. The application may use the responder later, from any thread.
     /// The responder passes the outcome to the engine.
     ///
@@ -254,6 +289,13 @@ pub(crate) fn start_reply(reply: Reply, late: &mut LateReply, run: &mut impl Run
             Err(reason) => {
                 drop_caught(start);
                 Some(Err(reason))
+            }
+        },
+        Reply::Read(job) => match late.reader.take() {
+            Some(reader) => run.stream(Box::new(|_| job(reader)), late).err().map(Err),
+            None => {
+                drop_caught(job);
+                Some(Err(Rejection::InvalidResponse))
             }
         },
         unknown => {

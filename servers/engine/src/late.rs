@@ -1,7 +1,9 @@
 //! A reply whose outcome the engine awaits, and the request that log messages are about.
 
 use crate::pool::QueuedTask;
-use http_core::CancellationToken;
+use http_core::{
+    CancellationToken, CatchDrop, ContentReader, ContentSender, IncompleteContent, Rejection, Sink,
+};
 use std::{
     fmt,
     net::SocketAddr,
@@ -52,19 +54,42 @@ pub(crate) enum WaitsFor {
     Responder,
 }
 
+/// What takes the content of a request as it comes. Dropping it tells the application that the rest will not come.
+#[derive(Debug)]
+pub(crate) enum ContentTarget {
+    /// The sink of a [`Reply::Receive`](http_core::Reply::Receive).
+    Sink(CatchDrop<SinkBox>),
+    /// The pipe to the job of a [`Reply::Read`](http_core::Reply::Read).
+    Pipe(ContentSender),
+}
+
+/// The sink of an application.
+pub(crate) struct SinkBox(pub(crate) Box<dyn Sink>);
+
+impl fmt::Debug for SinkBox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sink")
+    }
+}
+
 /// A reply that has started and whose outcome is not known. Dropping it cancels the reply: a task that has not started is
 /// dropped, and code that runs sees the cancelled token. An engine drops it when the reply has timed out, when the connection
 /// closes, and when the outcome has arrived: then it first releases the token.
 #[derive(Debug)]
-pub(crate) struct LateReply {
+pub struct LateReply {
     pub(crate) token: CancellationToken,
     pub(crate) label: RequestLabel,
     pub(crate) waits_for: WaitsFor,
+    /// What takes the content of the request; `None` if nothing does (any more).
+    pub(crate) content: Option<ContentTarget>,
+    /// The other end of the pipe in `content`, until the job starts.
+    pub(crate) reader: Option<ContentReader>,
 }
 
 impl LateReply {
     pub(crate) fn new(label: RequestLabel) -> LateReply {
-        LateReply { token: CancellationToken::default(), label, waits_for: WaitsFor::Start }
+        let token = CancellationToken::default();
+        LateReply { token, label, waits_for: WaitsFor::Start, content: None, reader: None }
     }
 
     /// Makes the reply wait for a timer, which starts `now`. Returns when the timer is over.
@@ -82,10 +107,26 @@ impl LateReply {
         }
     }
 
-    /// Logs that the reply has timed out.
+    /// Ends the reply because its request is rejected for this reason. Tells the job that reads the content why the rest will
+    /// not come. Logs a reply that has timed out.
     #[cold]
-    pub(crate) fn log_timeout(&self) {
-        log::warn!("no response to {} within the reply timeout; responding 503", self.label);
+    pub(crate) fn reject(&mut self, reason: Rejection) {
+        if reason == Rejection::ReplyTimeout {
+            log::warn!("no response to {} within the reply timeout; responding 503", self.label);
+        }
+        self.end_content(match reason {
+            Rejection::RequestTimeout => IncompleteContent::ClientTimeout,
+            Rejection::ReplyTimeout => IncompleteContent::ReaderTimeout,
+            Rejection::Malformed(error) => IncompleteContent::Invalid(error),
+            _ => IncompleteContent::Aborted,
+        });
+    }
+
+    /// Tells the job that reads the content why the rest will not come, and drops the sink.
+    pub(crate) fn end_content(&mut self, reason: IncompleteContent) {
+        if let Some(ContentTarget::Pipe(sender)) = self.content.take() {
+            sender.fail(reason);
+        }
     }
 }
 

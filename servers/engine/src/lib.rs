@@ -10,6 +10,7 @@ mod handlers;
 mod late;
 pub mod listener;
 mod pool;
+mod receiving;
 mod reserve;
 mod server;
 mod settings;
@@ -24,11 +25,12 @@ pub use descriptors::ConnectionBudget;
 pub use http_core;
 #[doc(no_inline)]
 pub use http_core::{
-    Admit, Body, BodySender, CancellationToken, Chunk, ChunkSource, Config, ConfigError, Extended, FileSlice,
-    Handler, HeaderError, Headers, IntoReply, IntoResponse, Job, Limits, MediaType, Method, Middleware, Next,
-    OwnedRequest, ParseError, Rejected, Rejection, Reply, Request, Responder, Response, Router, Schemes,
-    SendError, Sent, SharedHeaders, Stack, Status, Timeouts, Version, client, conditional, cookies, form,
-    io_cause, multipart, negotiate, path, range, uri,
+    Admit, Body, BodySender, CancellationToken, Chunk, ChunkSource, Config, ConfigError, ContentReader,
+    Extended, FileSlice, Handler, HeaderError, Headers, IncompleteContent, IntoReply, IntoResponse, Job,
+    Limits, MediaType, Method, Middleware, Next, OwnedRequest, ParseError, ReadJob, Rejected, Rejection,
+    Reply, Request, Responder, Response, Router, Schemes, SendError, Sent, SharedHeaders, Sink, Stack,
+    Status, Timeouts, Version, client, conditional, cookies, form, io_cause, multipart, negotiate, path,
+    range, uri,
 };
 #[doc(no_inline)]
 pub use http_core::{BodyLimit, RouteError, RouterBuilder};

@@ -61,10 +61,21 @@ pub(crate) enum Transmitted {
     BudgetSpent,
 }
 
+/// What of the socket [`Transport::wait`] waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// Only that the client leaves.
+    Event,
+    /// Bytes, or the end of the client's sending side.
+    Input,
+    /// That it accepts bytes.
+    Room,
+}
+
 /// The result of [`Transport::wait`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Readiness {
-    /// The socket accepts bytes, or one of the descriptors is readable.
+    /// What is awaited of the socket has come true, or one of the descriptors is readable.
     Ready,
     /// The client has left: it has reset the connection, or both directions are closed. A client that has only closed its
     /// sending side has not left.
@@ -86,9 +97,23 @@ impl Transport {
     /// The connection is broken.
     #[inline]
     pub(crate) fn receive(&self, input: &mut RecvBuf) -> io::Result<Received> {
+        self.receive_with(input, RecvFlags::empty())
+    }
+
+    /// Receives once, into the free space of `input`. Does not wait, also on a blocking socket.
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken.
+    pub(crate) fn try_receive(&self, input: &mut RecvBuf) -> io::Result<Received> {
+        self.receive_with(input, RecvFlags::DONTWAIT)
+    }
+
+    #[inline]
+    fn receive_with(&self, input: &mut RecvBuf, flags: RecvFlags) -> io::Result<Received> {
         let room = input.spare();
         let size = room.len();
-        match retry_on_intr(|| recv(&self.socket, &mut *room, RecvFlags::empty())) {
+        match retry_on_intr(|| recv(&self.socket, &mut *room, flags)) {
             Ok((0, _)) => Ok(Received::Eof),
             Ok((count, _)) => {
                 input.filled(count);
@@ -182,19 +207,22 @@ impl Transport {
         Ok(())
     }
 
-    /// Waits until the socket accepts bytes (if `to_send`), until one of the first `events` is readable, until the client
-    /// has left, or until `timeout` is over. May also return early, as [`Readiness::TimedOut`].
+    /// Waits until `awaited` comes true of the socket, until one of the `events` is readable, until the client has left, or until `timeout` is over. May also return early, as [`Readiness::TimedOut`].
     ///
     /// # Errors
     ///
     /// The system has no memory left.
     pub(crate) fn wait(
         &self,
-        to_send: bool,
+        awaited: Awaited,
         events: [Option<BorrowedFd<'_>>; 2],
         timeout: Duration,
     ) -> io::Result<Readiness> {
-        let awaited = if to_send { PollFlags::OUT } else { PollFlags::empty() };
+        let awaited = match awaited {
+            Awaited::Event => PollFlags::empty(),
+            Awaited::Input => PollFlags::IN,
+            Awaited::Room => PollFlags::OUT,
+        };
         let mut polled = vec![PollFd::new(&self.socket, awaited)];
         polled.extend(events.iter().flatten().map(|event| PollFd::new(event, PollFlags::IN)));
         let timeout = Timespec::try_from(timeout).ok();
@@ -293,7 +321,7 @@ mod tests {
         }
         thread::spawn(move || io::copy(&mut client, &mut io::sink()));
         while transport.transmit(&mut out, u64::MAX).expect("an open connection") != Transmitted::All {
-            let ready = transport.wait(true, [None, None], Duration::from_secs(20)).expect("poll");
+            let ready = transport.wait(Awaited::Room, [None, None], Duration::from_secs(20)).expect("poll");
             assert_eq!(ready, Readiness::Ready);
         }
         !fcntl_getfl(&transport).expect("flags").contains(OFlags::NONBLOCK)
@@ -316,11 +344,11 @@ mod tests {
     fn a_wait_tells_a_client_that_has_left_from_one_that_has_half_closed() {
         let (server, client) = UnixStream::pair().expect("sockets");
         let transport = Transport::new(server.into(), true);
-        let wait = |to_send| transport.wait(to_send, [None, None], Duration::ZERO).expect("poll");
-        assert_eq!((wait(false), wait(true)), (Readiness::TimedOut, Readiness::Ready));
+        let wait = |awaited| transport.wait(awaited, [None, None], Duration::ZERO).expect("poll");
+        assert_eq!((wait(Awaited::Event), wait(Awaited::Room)), (Readiness::TimedOut, Readiness::Ready));
         client.shutdown(std::net::Shutdown::Write).expect("an open socket");
-        assert_eq!((wait(false), wait(true)), (Readiness::TimedOut, Readiness::Ready));
+        assert_eq!((wait(Awaited::Event), wait(Awaited::Room)), (Readiness::TimedOut, Readiness::Ready));
         drop(client);
-        assert_eq!((wait(false), wait(true)), (Readiness::Left, Readiness::Left));
+        assert_eq!((wait(Awaited::Event), wait(Awaited::Room)), (Readiness::Left, Readiness::Left));
     }
 }

@@ -196,6 +196,8 @@ impl Shared {
                 clock: &mut clock,
                 shutdown: &self.shutdown,
                 receive_timeout: Some(first_receive_timeout(timeouts)),
+                late: None,
+                running: None,
                 event: ConnectionEvent::new(&self.pools.streaming),
             };
             session.serve(&mut pool);

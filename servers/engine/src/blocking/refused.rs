@@ -54,7 +54,8 @@ impl RefusedConnection {
         let RefusedConnection { transport, conn, buffers, .. } = self;
         let mut receives = 0;
         loop {
-            let action = Driver { conn, buffers, handler, clock, streams: &() }.drive(&mut u32::MAX.clone());
+            let action = Driver { conn, buffers, handler, clock, streams: &(), late: &mut None }
+                .drive(&mut u32::MAX.clone());
             match action {
                 Action::Receive if receives == RECEIVES => return true,
                 Action::Receive => match transport.receive(&mut buffers.input) {

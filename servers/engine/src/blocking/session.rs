@@ -12,9 +12,9 @@ use crate::{
     drive::{Action, Driver, Outcome, RunReply, report_file, start_reply},
     handlers::WorkerHandler,
     late::{LateReply, WaitsFor},
-    pool::{PoolFull, Pools},
+    pool::{Pool, PoolFull, Pools},
     shutdown::Shutdown,
-    transport::{Readiness, Received, Transmitted},
+    transport::{Awaited, Readiness, Received, Transmitted},
 };
 use http_core::{
     BufferPool, Buffers, CatchDrop, Clock, Connection, Job, Rejection, Reply, Responder, Timeouts,
@@ -68,7 +68,11 @@ pub(super) struct Session<'t> {
     /// from the listening socket ([`Acceptor::new`](super::acceptor::Acceptor::new)). `None` after the receive of a request
     /// has timed out: then [`limit_receive`](Session::limit_receive) sets it again.
     pub(super) receive_timeout: Option<Duration>,
-    /// Wakes this thread when a late reply has an outcome, or the source of a stream has more.
+    /// The reply that the connection awaits; `None` if it awaits none.
+    pub(super) late: Option<Box<LateReply>>,
+    /// What produces its outcome; `None` if it has not started, or needs nothing but content.
+    pub(super) running: Option<RunningReply>,
+    /// Wakes this thread when a late reply has an outcome or takes more content, or the source of a stream has more.
     pub(super) event: ConnectionEvent<'t>,
 }
 
@@ -77,7 +81,7 @@ impl Session<'_> {
     /// the socket.
     pub(super) fn serve(mut self, pool: &mut BufferPool) {
         let mut own = pool.take();
-        let (mut reply, mut blocked) = (None, None);
+        let mut blocked = None;
         loop {
             // `receive` closes an idle connection, so that a request that has arrived by then still gets its response.
             if self.shutdown.has_begun() && !self.conn.is_idle() {
@@ -85,6 +89,7 @@ impl Session<'_> {
             }
             let buffers = &mut *own;
             let goes_on = match self.driver(buffers).drive(&mut u32::MAX.clone()) {
+                Action::Receive if self.running.is_some() => self.receive_for_job(buffers),
                 Action::Receive => match self.receive(own, pool) {
                     Some(returned) => {
                         own = returned;
@@ -96,16 +101,8 @@ impl Session<'_> {
                     Some(blocked) => self.wait_to_send(buffers, blocked),
                     None => self.send(buffers, &mut blocked),
                 },
-                // Responses to earlier requests do not wait for this one: they are sent first.
-                Action::StartReply(started) => {
-                    let late = LateReply::new(self.driver(buffers).label());
-                    reply = Some((CatchDrop::new(started), late));
-                    true
-                }
-                Action::AwaitReply => match reply.take() {
-                    Some((reply, late)) => self.run_reply(buffers, reply, late),
-                    None => false,
-                },
+                Action::StartReply(reply) => self.start(buffers, reply),
+                Action::AwaitReply => self.await_reply(buffers),
                 Action::ShutdownWrite => self.open.transport.shutdown_write().is_ok(),
                 Action::Yield => true,
                 Action::Close => false,
@@ -129,6 +126,7 @@ impl Session<'_> {
             handler: self.handler.get(),
             clock: self.clock,
             streams: &self.event,
+            late: &mut self.late,
         }
     }
 
@@ -213,7 +211,9 @@ impl Session<'_> {
         match self.open.transport.transmit(&mut buffers.out, BYTES_PER_TURN) {
             Ok(Transmitted::All) => {
                 // A stream has ended, if there was one.
-                self.event.reset();
+                if self.running.is_none() {
+                    self.event.reset();
+                }
                 return true;
             }
             Ok(Transmitted::BudgetSpent) => {}
@@ -240,17 +240,19 @@ impl Session<'_> {
             return true;
         }
         let readiness = match blocked {
-            Blocked::Socket => self.wait(true, self.conn.deadline().min(self.clock.now() + SEND_INTERVAL)),
-            Blocked::Source => self.wait(false, self.conn.deadline()),
+            Blocked::Socket => {
+                self.wait(Awaited::Room, self.conn.deadline().min(self.clock.now() + SEND_INTERVAL))
+            }
+            Blocked::Source => self.wait(Awaited::Event, self.conn.deadline()),
         };
         self.update_clock();
         readiness != Readiness::Left
     }
 
-    /// Waits until [`event`](Session::event) is signalled, or the socket accepts bytes (if `to_send`), or `deadline` passes,
-    /// or the client has left. Also returns [`Readiness::Ready`] when the shutdown begins, and [`Readiness::Left`] when its
+    /// Waits until `awaited` comes true of the socket, or [`event`](Session::event) is signalled (unless the session waits for
+    /// room), or `deadline` passes, or the client has left. Also returns [`Readiness::Ready`] when the shutdown begins, and [`Readiness::Left`] when its
     /// grace period is over. Clears the event.
-    fn wait(&self, to_send: bool, deadline: Instant) -> Readiness {
+    fn wait(&self, awaited: Awaited, deadline: Instant) -> Readiness {
         let end = self.shutdown.deadline();
         let now = Instant::now();
         if end.is_some_and(|end| end <= now) {
@@ -258,9 +260,9 @@ impl Session<'_> {
         }
         let until = end.map_or(deadline, |end| end.min(deadline));
         let shutdown = end.is_none().then(|| self.shutdown.as_fd());
-        let event = self.event.descriptor().filter(|_| !to_send);
+        let event = self.event.descriptor().filter(|_| awaited != Awaited::Room);
         let timeout = until.saturating_duration_since(now);
-        let waited = self.open.transport.wait(to_send, [event, shutdown], timeout);
+        let waited = self.open.transport.wait(awaited, [event, shutdown], timeout);
         self.event.clear();
         waited.unwrap_or_else(|error| {
             log::error!("cannot wait for a client: {}; closing the connection", io_cause(&error));
@@ -268,67 +270,121 @@ impl Session<'_> {
         })
     }
 
-    /// Runs a reply other than [`Reply::Now`], and waits until its outcome is known: a response, or the reason why there is
-    /// none. Then queues the response, or an error response (500 or 503). `late` is the reply before it has started.
-    ///
-    /// Returns false if the client has left meanwhile: the connection must be closed.
-    fn run_reply(&mut self, buffers: &mut Buffers, reply: CatchDrop<Reply>, mut late: LateReply) -> bool {
-        let Some(reply) = reply.into_inner() else { return false };
-        let mut run = ThreadReply {
-            pools: self.pools,
-            event: &self.event,
-            now: self.clock.now(),
-            job: None,
-            outcome: None,
+    /// Starts a reply other than [`Reply::Now`]. Queues the response if it is known at once. Returns false if the connection
+    /// must be closed.
+    fn start(&mut self, buffers: &mut Buffers, reply: Reply) -> bool {
+        let Some(mut late) = self.late.take() else {
+            drop_caught(reply);
+            return false;
         };
-        let outcome = match start_reply(reply, &mut late, &mut run) {
-            Some(outcome) => outcome,
-            None => match self.await_outcome(run, &late) {
-                Some(outcome) => outcome,
-                None => return false,
-            },
-        };
-        // Its descriptor makes room for those that sending the response may need.
-        self.event.reset();
+        let (pools, event, now) = (self.pools, &self.event, self.clock.now());
+        let mut run = ThreadReply { pools, event, now, running: RunningReply::default() };
+        let outcome = start_reply(reply, &mut late, &mut run);
+        let running = run.running;
+        self.late = Some(late);
         match outcome {
-            Err(Rejection::ReplyTimeout) => late.log_timeout(),
-            Err(_) => late.log_failure(),
-            Ok(_) => {}
+            Some(outcome) => self.complete(buffers, outcome),
+            None => self.running = Some(running),
         }
-        self.update_clock();
-        if self.shutdown.has_begun() {
-            self.conn.disable_keep_alive();
-        }
-        self.driver(buffers).complete(outcome, Some(&late));
         true
     }
 
-    /// Waits for the outcome of a late reply that has started. Runs the job of a [`Reply::After`] when its time has come.
-    /// Returns [`Rejection::ReplyTimeout`] if the connection's deadline passes first, and `None` if the client has left.
-    fn await_outcome(&self, started: ThreadReply<'_>, late: &LateReply) -> Option<Outcome> {
-        let ThreadReply { job, outcome, .. } = started;
+    /// Waits until the outcome of the reply is known, or the job takes more content. Then queues the response, if it is
+    /// known: that of a [`Reply::After`] when its time has come, 503 if the connection's deadline passes first.
+    ///
+    /// Returns false if the client has left: the connection must be closed.
+    fn await_reply(&mut self, buffers: &mut Buffers) -> bool {
+        if self.take_outcome(buffers) {
+            return true;
+        }
         let deadline = self.conn.deadline();
-        let due = match late.waits_for {
-            WaitsFor::Timer(due) => due.min(deadline),
+        let due = match self.late.as_ref().map(|late| &late.waits_for) {
+            Some(WaitsFor::Timer(due)) => deadline.min(*due),
             _ => deadline,
         };
-        loop {
-            if let Some(outcome) = outcome.as_ref().and_then(OutcomeReceiver::try_receive) {
-                return Some(outcome);
-            }
-            if Instant::now() >= due {
-                break;
-            }
-            if self.wait(false, due) == Readiness::Left {
-                return None;
-            }
+        if Instant::now() < due {
+            let readiness = self.wait(Awaited::Event, due);
+            self.update_clock();
+            return readiness != Readiness::Left;
         }
+        self.update_clock();
+        let Some(running) = self.running.take() else { return self.expire(buffers) };
         // A job that is not due any more is dropped while it is still caught: its destructor may panic.
-        match job.filter(|_| due < deadline).and_then(CatchDrop::into_inner) {
-            Some(job) => Some(catch_panic(|| job(&late.token)).map_err(Rejection::from)),
-            None => Some(Err(Rejection::ReplyTimeout)),
+        match (running.job.filter(|_| due < deadline).and_then(CatchDrop::into_inner), &self.late) {
+            (Some(job), Some(late)) => {
+                let outcome = catch_panic(|| job(&late.token)).map_err(Rejection::from);
+                self.complete(buffers, outcome);
+                true
+            }
+            _ => self.expire(buffers),
         }
     }
+
+    /// Receives content for a job that reads it. Waits until the client sends bytes or ends its stream, the outcome of the job
+    /// is known, or the connection's deadline passes.
+    ///
+    /// Returns false if the connection is broken: it must be closed.
+    fn receive_for_job(&mut self, buffers: &mut Buffers) -> bool {
+        if self.take_outcome(buffers) {
+            return true;
+        }
+        match self.open.transport.try_receive(&mut buffers.input) {
+            Ok(Received::Bytes { .. }) => {}
+            Ok(Received::Eof) => self.conn.receive_eof(),
+            Ok(Received::WouldBlock) if Instant::now() < self.conn.deadline() => {
+                let readiness = self.wait(Awaited::Input, self.conn.deadline());
+                self.update_clock();
+                return readiness != Readiness::Left;
+            }
+            Ok(Received::WouldBlock) => {
+                self.update_clock();
+                return self.expire(buffers);
+            }
+            Err(_) => return false,
+        }
+        self.update_clock();
+        true
+    }
+
+    /// Handles a deadline that has passed ([`Driver::expire`]). Always returns true: the connection is not closed yet.
+    fn expire(&mut self, buffers: &mut Buffers) -> bool {
+        if self.driver(buffers).expire().is_some() {
+            self.running = None;
+        }
+        true
+    }
+
+    /// Queues the response of the reply if its outcome is known. Returns whether it is.
+    fn take_outcome(&mut self, buffers: &mut Buffers) -> bool {
+        let receiver = self.running.as_ref().and_then(|running| running.outcome.as_ref());
+        let outcome = receiver.and_then(OutcomeReceiver::try_receive);
+        let is_known = outcome.is_some();
+        if let Some(outcome) = outcome {
+            self.update_clock();
+            self.complete(buffers, outcome);
+        }
+        is_known
+    }
+
+    /// Queues the response of the reply, or an error response (500 or 503) if there is none.
+    fn complete(&mut self, buffers: &mut Buffers, outcome: Outcome) {
+        self.running = None;
+        // Its descriptor makes room for those that sending the response may need.
+        self.event.reset();
+        if self.shutdown.has_begun() {
+            self.conn.disable_keep_alive();
+        }
+        self.driver(buffers).complete(outcome);
+    }
+}
+
+/// What produces the outcome of a reply that has started.
+#[derive(Default)]
+pub(super) struct RunningReply {
+    /// The job of a [`Reply::After`].
+    job: Option<CatchDrop<Job>>,
+    /// Receives the outcome of any other reply.
+    outcome: Option<OutcomeReceiver>,
 }
 
 /// Starts one reply for the thread of its connection, which then waits for the outcome.
@@ -336,10 +392,7 @@ struct ThreadReply<'t> {
     pools: &'t Pools,
     event: &'t ConnectionEvent<'t>,
     now: Instant,
-    /// The job of a [`Reply::After`].
-    job: Option<CatchDrop<Job>>,
-    /// Receives the outcome of a [`Reply::Offload`] or [`Reply::Deferred`].
-    outcome: Option<OutcomeReceiver>,
+    running: RunningReply,
 }
 
 impl ThreadReply<'_> {
@@ -353,18 +406,12 @@ impl ThreadReply<'_> {
             );
             Rejection::Overloaded
         })?;
-        self.outcome = Some(receiver);
+        self.running.outcome = Some(receiver);
         Ok(sender)
     }
-}
 
-impl RunReply for ThreadReply<'_> {
-    fn run_after(&mut self, delay: Duration, job: Job, late: &mut LateReply) {
-        late.set_timer(self.now, delay);
-        self.job = Some(CatchDrop::new(job));
-    }
-
-    fn offload(&mut self, job: Job, late: &mut LateReply) -> Result<(), Rejection> {
+    /// Runs a job on a thread of `pool`.
+    fn run_job(&mut self, pool: &Pool, job: Job, late: &mut LateReply) -> Result<(), Rejection> {
         let sender = match self.channel(late) {
             Ok(sender) => sender,
             Err(reason) => {
@@ -374,9 +421,24 @@ impl RunReply for ThreadReply<'_> {
         };
         let token = late.token.clone();
         let task = Box::new(move || sender.send(catch_panic(|| job(&token)).map_err(Rejection::from)));
-        let task = self.pools.jobs.submit(task).map_err(|PoolFull| Rejection::Overloaded)?;
+        let task = pool.submit(task).map_err(|PoolFull| Rejection::Overloaded)?;
         late.waits_for = WaitsFor::Task(task);
         Ok(())
+    }
+}
+
+impl RunReply for ThreadReply<'_> {
+    fn run_after(&mut self, delay: Duration, job: Job, late: &mut LateReply) {
+        late.set_timer(self.now, delay);
+        self.running.job = Some(CatchDrop::new(job));
+    }
+
+    fn offload(&mut self, job: Job, late: &mut LateReply) -> Result<(), Rejection> {
+        self.run_job(&self.pools.jobs, job, late)
+    }
+
+    fn stream(&mut self, job: Job, late: &mut LateReply) -> Result<(), Rejection> {
+        self.run_job(&self.pools.streaming, job, late)
     }
 
     fn responder(&mut self, late: &mut LateReply) -> Result<Responder, Rejection> {

@@ -14,10 +14,12 @@ use crate::{
     admission::Permit,
     drive::{Action, Driver, Outcome, RunReply, report_file, start_reply},
     late::{LateReply, WaitsFor},
-    pool::{PoolFull, Pools},
+    pool::{Pool, PoolFull, Pools},
     transport::{Received, Transmitted, Transport},
 };
-use http_core::{Buffers, Clock, Connection, Handler, Job, Rejection, Reply, Responder, catch_panic};
+use http_core::{
+    Buffers, Clock, Connection, Handler, Job, Rejection, Reply, Responder, catch_panic, drop_caught,
+};
 use mio::{Interest, Registry, Token, unix::SourceFd};
 use std::{
     io,
@@ -235,25 +237,22 @@ impl Turn<'_> {
     /// Queues the response for `outcome`, the outcome of the connection's reply. Then continues as [`run`](Turn::run),
     /// and returns what that returns. Ignores `outcome` if the connection no longer waits for it.
     pub(super) fn run_completed(&mut self, outcome: Outcome) -> Action {
-        let late = self.client.late.take();
-        if let Some(late) = &late
-            && outcome.is_err()
-        {
-            late.log_failure();
-        }
-        self.driver().complete(outcome, late.as_deref());
+        self.driver().complete(outcome);
         self.run()
     }
 
     /// Starts a late reply. Returns whether its outcome was known at once; then queues the response.
     #[cold]
     fn start(&mut self, reply: Reply) -> bool {
-        let mut late = Box::new(LateReply::new(self.driver().label()));
+        let Some(mut late) = self.client.late.take() else {
+            drop_caught(reply);
+            return false;
+        };
         let outcome = start_reply(reply, &mut late, self);
+        self.client.late = Some(late);
         let is_known = outcome.is_some();
-        match outcome {
-            Some(outcome) => self.driver().complete(outcome, Some(&late)),
-            None => self.client.late = Some(late),
+        if let Some(outcome) = outcome {
+            self.driver().complete(outcome);
         }
         is_known
     }
@@ -272,9 +271,7 @@ impl Turn<'_> {
                 return action;
             }
         }
-        let expired = self.driver().expire();
-        if let Some(late) = self.client.late.take_if(|_| expired.is_some()) {
-            late.log_timeout();
+        if let Some(late) = self.driver().expire() {
             self.timers.cancel(&late.waits_for, self.waker.key);
         }
         self.run()
@@ -289,7 +286,17 @@ impl Turn<'_> {
             handler: self.handler,
             clock: self.clock,
             streams: &self.waker,
+            late: &mut self.client.late,
         }
+    }
+
+    /// Runs a job on a thread of `pool`.
+    fn run_job(&mut self, pool: &Pool, job: Job, late: &mut LateReply) -> Result<(), Rejection> {
+        let (sender, key, token) = (self.waker.completions.sender(), self.waker.key, late.token.clone());
+        let task = Box::new(move || sender.send(key, catch_panic(|| job(&token)).map_err(Rejection::from)));
+        let task = pool.submit(task).map_err(|PoolFull| Rejection::Overloaded)?;
+        late.waits_for = WaitsFor::Task(task);
+        Ok(())
     }
 }
 
@@ -301,11 +308,11 @@ impl RunReply for Turn<'_> {
     }
 
     fn offload(&mut self, job: Job, late: &mut LateReply) -> Result<(), Rejection> {
-        let (sender, key, token) = (self.waker.completions.sender(), self.waker.key, late.token.clone());
-        let task = Box::new(move || sender.send(key, catch_panic(|| job(&token)).map_err(Rejection::from)));
-        let task = self.pools.jobs.submit(task).map_err(|PoolFull| Rejection::Overloaded)?;
-        late.waits_for = WaitsFor::Task(task);
-        Ok(())
+        self.run_job(&self.pools.jobs, job, late)
+    }
+
+    fn stream(&mut self, job: Job, late: &mut LateReply) -> Result<(), Rejection> {
+        self.run_job(&self.pools.streaming, job, late)
     }
 
     fn responder(&mut self, late: &mut LateReply) -> Result<Responder, Rejection> {

@@ -148,7 +148,8 @@ impl MemoryServer {
     #[inline]
     fn drive(&mut self) -> Action {
         let MemoryServer { conn, buffers, files, clock, .. } = self;
-        Driver { conn, buffers, handler: files, clock, streams: &() }.drive(&mut u32::MAX.clone())
+        Driver { conn, buffers, handler: files, clock, streams: &(), late: &mut None }
+            .drive(&mut u32::MAX.clone())
     }
 }
 
