@@ -31,16 +31,12 @@ pub use handler::{
     handler::Handler,
     into_reply::{IntoReply, IntoResponse},
     middleware::{BodyLimit, Middleware, Next, Stack},
-    reply::{Job, Reply},
+    reply::{Job, ReadJob, Reply},
     responder::Responder,
     router::{
         Router,
         builder::{RouteError, RouterBuilder},
     },
-    middleware::{Middleware, Next, Stack},
-    reply::{Job, ReadJob, Reply},
-    responder::Responder,
-    router::Router,
     sink::Sink,
 };
 pub use message::{
