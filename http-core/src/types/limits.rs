@@ -174,7 +174,8 @@ impl Admit {
         match self {
             Admit::Buffer => Admit::BufferUpTo(bytes),
             Admit::BufferUpTo(limit) => Admit::BufferUpTo(limit.min(bytes)),
-            Admit::AtHead => Admit::AtHead,
+            Admit::AtHead => Admit::AtHeadUpTo(bytes),
+            Admit::AtHeadUpTo(limit) => Admit::AtHeadUpTo(limit.min(bytes)),
         }
     }
 }
