@@ -13,6 +13,7 @@ mod exchange;
 mod heads;
 mod parse;
 mod path;
+mod router;
 mod server;
 
 use criterion::Criterion;
@@ -24,9 +25,15 @@ fn main() {
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2))
         .configure_from_args();
-    for subject in
-        [parse::bench, encode::bench, exchange::bench, chunked::bench, path::bench, conditional::bench]
-    {
+    for subject in [
+        parse::bench,
+        encode::bench,
+        exchange::bench,
+        chunked::bench,
+        path::bench,
+        router::bench,
+        conditional::bench,
+    ] {
         subject(&mut criterion);
     }
     criterion.final_summary();
