@@ -38,17 +38,17 @@ pub(super) enum Target {
 #[derive(Debug, Default)]
 struct Node {
     /// By the next segment.
-    literals: HashMap<Box<[u8]>, Node>,
+    literals: HashMap<Box<[u8]>, Box<Node>>,
     /// The name of the parameter that is the next segment, and its node.
     parameter: Option<(Box<str>, Box<Node>)>,
     /// The name of the wildcard that follows, and its route.
-    wildcard: Option<(Box<str>, Resource)>,
+    wildcard: Option<Box<(Box<str>, Resource)>>,
     /// The route of the path that ends here.
-    exact: Option<Resource>,
+    exact: Option<Box<Resource>>,
     /// The prefix of all paths that continue.
-    below: Option<Resource>,
+    below: Option<Box<Resource>>,
     /// The prefix of the path that ends here, and of all that continue.
-    prefix: Option<Resource>,
+    prefix: Option<Box<Resource>>,
 }
 
 impl Tree {
@@ -85,7 +85,7 @@ impl Tree {
         match prefix {
             Some(_) => Err(RouteProblem::Duplicate),
             None => {
-                *prefix = Some(Resource { target: Target::AnyMethod(handler), parameters });
+                *prefix = Some(Box::new(Resource { target: Target::AnyMethod(handler), parameters }));
                 Ok(())
             }
         }
@@ -122,9 +122,10 @@ impl Node {
         new: Resource,
     ) -> Result<&mut Resource, RouteProblem> {
         let Some((PathSegment::Wildcard(name), before)) = segments.split_last() else {
-            return Ok(self.descend(segments)?.exact.get_or_insert(new));
+            return Ok(self.descend(segments)?.exact.get_or_insert_with(|| Box::new(new)));
         };
-        let (known, route) = self.descend(before)?.wildcard.get_or_insert_with(|| (name.clone(), new));
+        let wildcard = &mut self.descend(before)?.wildcard;
+        let (known, route) = &mut **wildcard.get_or_insert_with(|| Box::new((name.clone(), new)));
         check_name(known, name)?;
         Ok(route)
     }
@@ -132,12 +133,12 @@ impl Node {
     /// Finds the route of a path as [`Tree::find`] does. `rest` is what follows the slash after the segments of this node;
     /// `None` if no slash follows.
     fn find(&self, rest: Option<&[u8]>) -> Option<&Resource> {
-        let Some(rest) = rest else { return self.exact.as_ref().or(self.prefix.as_ref()) };
+        let Some(rest) = rest else { return self.exact.as_deref().or(self.prefix.as_deref()) };
         let (segment, after) = split_segment(rest);
         let literal = || self.literals.get(segment)?.find(after);
         let parameter = || self.parameter.as_ref().filter(|_| is_value(segment))?.1.find(after);
-        let wildcard = || Some(&self.wildcard.as_ref().filter(|_| is_value(rest))?.1);
-        literal().or_else(parameter).or_else(wildcard).or(self.below.as_ref()).or(self.prefix.as_ref())
+        let wildcard = || Some(&self.wildcard.as_deref().filter(|_| is_value(rest))?.1);
+        literal().or_else(parameter).or_else(wildcard).or(self.below.as_deref()).or(self.prefix.as_deref())
     }
 }
 
