@@ -5,6 +5,14 @@
 use super::{budget::MemoryBudget, recv_buf::RecvBuf, send_queue::SendQueue};
 
 /// The receive buffer and the send queue of one connection.
+///
+/// ```
+/// use http_core::Buffers;
+///
+/// let mut buffers = Buffers::default();
+/// buffers.input.extend(b"GET /");
+/// assert_eq!((buffers.input.unread(), buffers.is_empty()), (&b"GET /"[..], false));
+/// ```
 #[derive(Debug, Default)]
 pub struct Buffers {
     /// The bytes received and not consumed.
@@ -21,6 +29,17 @@ impl Buffers {
 }
 
 /// A bounded pool of unused buffers. The buffers returned last are taken first: they are still in the CPU cache.
+///
+/// ```
+/// use http_core::BufferPool;
+///
+/// let mut pool = BufferPool::new(16);
+/// // A connection that becomes readable takes buffers, and returns them when it is idle again.
+/// let mut buffers = pool.take();
+/// buffers.input.extend(b"GET / HTTP/1.1\r\n");
+/// pool.put(buffers);
+/// assert!(pool.take().is_empty());
+/// ```
 #[derive(Debug)]
 pub struct BufferPool {
     /// The unused buffers.

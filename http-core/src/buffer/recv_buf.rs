@@ -17,6 +17,23 @@ const FIRST_CAPACITY: usize = 16 * 1024;
 /// The receive buffer of one connection.
 ///
 /// It grows with the bytes received, and shrinks to its first size when what is left fits into that.
+///
+/// ```
+/// use http_core::{Connection, RecvBuf, SendQueue, Step};
+/// use std::{io::Read, sync::Arc, time::Instant};
+///
+/// let mut socket = &b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"[..];
+/// let (mut input, mut out) = (RecvBuf::default(), SendQueue::default());
+/// let mut conn = Connection::new(Arc::default(), Instant::now());
+/// while conn.poll(&mut input, &mut out, Instant::now()) == Step::Receive {
+///     match socket.read(input.spare())? {
+///         0 => conn.receive_eof(),
+///         count => input.filled(count),
+///     }
+/// }
+/// assert!(conn.is_awaiting_reply());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct RecvBuf {
     /// The memory, always initialised. `bytes[start..end]` are the bytes received and not consumed.
     bytes: Vec<u8>,

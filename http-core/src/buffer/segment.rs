@@ -5,6 +5,17 @@ use crate::types::panic::CatchDrop;
 use std::{fs::File, ops::Range, sync::Arc};
 
 /// Part of an open file.
+///
+/// ```
+/// use http_core::{Body, FileSlice, Response};
+/// use std::{fs::File, sync::Arc};
+///
+/// fn first_kilobyte() -> std::io::Result<Response> {
+///     let file = Arc::new(File::open("large.iso")?);
+///     let len = file.metadata()?.len().min(1024);
+///     Ok(Response::bytes(Body::File(FileSlice { file, offset: 0, len })))
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct FileSlice {
     /// The open file, which other responses may use at the same time.
@@ -17,6 +28,19 @@ pub struct FileSlice {
 
 /// How much of a response body was sent. [`Response::on_sent`](crate::Response::on_sent) reports it when the body is sent,
 /// or when the connection closes before.
+///
+/// ```
+/// use http_core::{Request, Response, Sent, testing::TestRequest};
+/// use std::sync::mpsc;
+///
+/// let (sender, receiver) = mpsc::channel();
+/// let handler = move |_: &Request<'_>| {
+///     let sender = sender.clone();
+///     Response::text("Hello").on_sent(move |sent| _ = sender.send(sent))
+/// };
+/// TestRequest::get("/").run(&handler);
+/// assert_eq!(receiver.try_recv(), Ok(Sent { bytes: 5, complete: true }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// The number of bytes of the body, with its chunk framing, that the transport has accepted.

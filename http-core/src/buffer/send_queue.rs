@@ -23,6 +23,26 @@ const MAX_COPIED_BYTES: usize = 4 * 1024;
 const TEXT_CAPACITY: usize = 64 * 1024;
 
 /// What the engine sends next: the result of [`SendQueue::transmit`].
+///
+/// ```
+/// use http_core::{SendQueue, Transmit};
+/// use std::io::{self, Write};
+///
+/// /// Sends what is queued, as far as the socket takes it.
+/// fn send(out: &mut SendQueue, socket: &mut impl Write) -> io::Result<()> {
+///     loop {
+///         let count = match out.transmit() {
+///             Transmit::Bytes { slices, .. } => socket.write_vectored(&slices)?,
+///             // Everything is sent, or what is left does not exist yet.
+///             Transmit::Empty | Transmit::Pending => return Ok(()),
+///             // The example sends no files; `http-engine` calls `sendfile`.
+///             Transmit::File { .. } => return Err(io::ErrorKind::Unsupported.into()),
+///             Transmit::Broken(error) => return Err(error),
+///         };
+///         out.sent(count);
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub enum Transmit<'q> {
     /// The queue is empty.
@@ -72,6 +92,25 @@ impl<'q> std::ops::Deref for IoSlices<'q> {
 }
 
 /// The responses to send on one connection.
+///
+/// ```
+/// use http_core::{Clock, Connection, RecvBuf, Response, SendQueue, Transmit};
+/// use std::{sync::Arc, time::{Instant, SystemTime}};
+///
+/// let clock = Clock::new("example", Instant::now(), SystemTime::now());
+/// let (mut input, mut out) = (RecvBuf::default(), SendQueue::default());
+/// let mut conn = Connection::new(Arc::default(), clock.now());
+/// input.extend(b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n");
+/// conn.poll(&mut input, &mut out, clock.now());
+/// conn.respond(Response::text("Hello"), &mut out, &clock)?;
+///
+/// let Transmit::Bytes { slices, .. } = out.transmit() else { return Err("nothing to send".into()) };
+/// let bytes = slices.concat();
+/// assert!(bytes.ends_with(b"Hello"));
+/// out.sent(bytes.len());
+/// assert!(out.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Default)]
 pub struct SendQueue {
     /// The text buffer: heads and small bodies, to which [`Segment::Text`] refers.

@@ -42,6 +42,30 @@ const NOT_IN_TRAILERS: [&str; 25] = [
 ];
 
 /// What follows the bytes that a call of [`ChunkSource::next_chunk`] has appended.
+///
+/// ```
+/// use http_core::{Chunk, ChunkSource};
+/// use std::io;
+///
+/// /// A body of the numbers down to 1.
+/// struct Countdown(u8);
+///
+/// impl ChunkSource for Countdown {
+///     fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
+///         if self.0 == 0 {
+///             return Ok(Chunk::End);
+///         }
+///         chunk.extend_from_slice(format!("{}\n", self.0).as_bytes());
+///         self.0 -= 1;
+///         Ok(Chunk::Data)
+///     }
+/// }
+///
+/// let mut chunk = Vec::new();
+/// assert_eq!(Countdown(3).next_chunk(&mut chunk)?, Chunk::Data);
+/// assert_eq!(chunk, b"3\n");
+/// # Ok::<(), io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Chunk {

@@ -4,6 +4,15 @@ use crate::types::error::{ParseError, error_enum};
 
 error_enum! {
     /// The reason why a request cannot be created.
+    ///
+    /// ```
+    /// use http_core::{Method, client::{ClientRequest, RequestError}};
+    ///
+    /// let request = |authority, target| ClientRequest::new(Method::Get, authority, target).map(|_| ());
+    /// assert_eq!(request("example.org:8080", "/"), Ok(()));
+    /// assert_eq!(request("http://example.org", "/"), Err(RequestError::Authority));
+    /// assert_eq!(request("example.org", "/ HTTP/1.1"), Err(RequestError::Target));
+    /// ```
     RequestError {
         /// The client does not support this method.
         Method "the client does not support this method"
@@ -18,6 +27,15 @@ error_enum! {
 
 /// The reason why a response cannot be read. After any error but [`Finished`](ResponseError::Finished), the connection
 /// cannot be used for another request.
+///
+/// ```
+/// use http_core::{Limits, Method, ParseError, client::{ResponseError, ResponseReader}};
+///
+/// let read = |bytes| ResponseReader::new(Method::Get, Limits::default()).receive(bytes);
+/// assert_eq!(read(b"ICY 200 OK\r\n\r\n"), Err(ResponseError::StatusLine));
+/// let twice = read(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na");
+/// assert_eq!(twice, Err(ResponseError::Malformed(ParseError::ContentLength)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ResponseError {
     /// The status line is malformed (RFC 9112 §4).

@@ -14,6 +14,17 @@ use crate::{
 const MAX_INTERIMS: u8 = 8;
 
 /// A complete response.
+///
+/// ```
+/// use http_core::{Limits, Method, client::{ReadStatus, ResponseReader}};
+///
+/// let mut reader = ResponseReader::new(Method::Get, Limits::default());
+/// let bytes = b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\nServer: example\r\n\r\ngone";
+/// let ReadStatus::Complete(response) = reader.receive(bytes)? else { return Err("incomplete".into()) };
+/// assert!(!response.is_success() && response.reusable);
+/// assert_eq!((response.status, response.header("server")), (404, Some(&b"example"[..])));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientResponse {
     /// The status code, from 200 to 999. Not a [`Status`](crate::Status): a server may send codes that this library
@@ -45,6 +56,16 @@ impl ClientResponse {
 }
 
 /// The result of [`ResponseReader::receive`].
+///
+/// ```
+/// use http_core::{Limits, Method, client::{ReadStatus, ResponseReader}};
+///
+/// let mut reader = ResponseReader::new(Method::Get, Limits::default());
+/// assert_eq!(reader.receive(b"HTTP/1.1 204 No Content\r\n")?, ReadStatus::Partial);
+/// let ReadStatus::Complete(response) = reader.receive(b"\r\n")? else { return Err("incomplete".into()) };
+/// assert_eq!(response.status, 204);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadStatus {
     /// The response is incomplete. Pass the next bytes to [`ResponseReader::receive`], or call
@@ -55,6 +76,17 @@ pub enum ReadStatus {
 }
 
 /// Reads the response to one request.
+///
+/// ```
+/// use http_core::{Limits, Method, client::{ReadStatus, ResponseReader}};
+///
+/// // The server neither states the length of the body nor uses the chunked coding: the end of the connection is its end.
+/// let mut reader = ResponseReader::new(Method::Get, Limits::default());
+/// assert_eq!(reader.receive(b"HTTP/1.0 200 OK\r\n\r\nHello")?, ReadStatus::Partial);
+/// let response = reader.receive_eof()?;
+/// assert_eq!((&response.body[..], response.reusable), (&b"Hello"[..], false));
+/// # Ok::<(), http_core::client::ResponseError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ResponseReader {
     /// The method of the request.

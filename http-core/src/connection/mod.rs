@@ -92,6 +92,20 @@ use std::{
 };
 
 /// The protocol state of one connection.
+///
+/// ```
+/// use http_core::{Buffers, Connection, Rejection, Step};
+/// use std::{sync::Arc, time::Instant};
+///
+/// // A client sends half a head, and then nothing.
+/// let now = Instant::now();
+/// let Buffers { mut input, mut out } = Buffers::default();
+/// let mut conn = Connection::new(Arc::default(), now);
+/// input.extend(b"GET / HTTP/1.1\r\n");
+/// assert_eq!(conn.poll(&mut input, &mut out, now), Step::Receive);
+/// assert_eq!(conn.expire(now), None);
+/// assert_eq!(conn.expire(conn.deadline()), Some(Rejection::RequestTimeout));
+/// ```
 #[derive(Debug)]
 pub struct Connection {
     config: Arc<Config>,

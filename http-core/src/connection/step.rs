@@ -3,6 +3,23 @@
 use crate::message::rejection::Rejection;
 
 /// What the engine must do for a connection before it calls [`Connection::poll`](crate::Connection::poll) again.
+///
+/// ```
+/// use http_core::{Buffers, Connection, Step};
+/// use std::{sync::Arc, time::Instant};
+///
+/// let now = Instant::now();
+/// let Buffers { mut input, mut out } = Buffers::default();
+/// let mut conn = Connection::new(Arc::default(), now);
+/// assert_eq!(conn.poll(&mut input, &mut out, now), Step::Receive);
+/// input.extend(b"PUT / HTTP/1.1\r\nHost: example.org\r\nContent-Length: 5\r\n\r\n");
+/// assert_eq!(conn.poll(&mut input, &mut out, now), Step::Head);
+/// assert_eq!(conn.poll(&mut input, &mut out, now), Step::Receive);
+/// input.extend(b"Hello");
+/// assert_eq!(conn.poll(&mut input, &mut out, now), Step::Request);
+/// assert_eq!(conn.request(&input).map(|request| request.body()), Some(&b"Hello"[..]));
+/// assert_eq!(conn.poll(&mut input, &mut out, now), Step::AwaitReply);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Receive bytes into [`RecvBuf::spare`](crate::RecvBuf::spare). At the end of the input, call
@@ -40,6 +57,19 @@ pub enum Step {
 }
 
 /// The reason why a connection is closed.
+///
+/// ```
+/// use http_core::{Buffers, CloseReason, Connection, Step};
+/// use std::{sync::Arc, time::Instant};
+///
+/// let now = Instant::now();
+/// let Buffers { mut input, mut out } = Buffers::default();
+/// let mut conn = Connection::new(Arc::default(), now);
+/// input.extend(b"GET / HTT");
+/// assert_eq!(conn.poll(&mut input, &mut out, now), Step::Receive);
+/// conn.receive_eof();
+/// assert_eq!(conn.poll(&mut input, &mut out, now), Step::Close(CloseReason::Truncated));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
     /// The connection has ended as planned: the last response is sent, such as a 408, or the connection was idle after

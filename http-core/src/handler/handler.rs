@@ -16,6 +16,26 @@ use std::sync::Arc;
 ///
 /// An engine does the I/O and calls the handler, possibly from several threads at once. On an event loop, a handler
 /// must not block: return [`Reply::Offload`] or [`Reply::After`] instead.
+///
+/// ```
+/// use http_core::{Handler, Reply, Request, Response, testing::TestRequest};
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// /// Counts its requests.
+/// #[derive(Default)]
+/// struct Counter(AtomicU64);
+///
+/// impl Handler for Counter {
+///     fn handle(&self, _: &Request<'_>) -> Reply {
+///         let number = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+///         Response::text(format!("request number {number}")).into()
+///     }
+/// }
+///
+/// let counter = Counter::default();
+/// TestRequest::get("/").run(&counter);
+/// assert_eq!(TestRequest::get("/").run(&counter).text(), "request number 2");
+/// ```
 pub trait Handler: Send + Sync {
     /// Chooses by the head how the content of a request is taken. The engine calls this method once for each request with
     /// content, when its head is complete and before it sends `100 Continue`. `head` is the request without its body. A

@@ -50,6 +50,22 @@ pub trait Middleware: Send + Sync {
 }
 
 /// The part of a [`Stack`] that one layer wraps: the inner layers and the handler.
+///
+/// ```
+/// use http_core::{Middleware, Next, Reply, Request, Response, Status};
+///
+/// /// Lets only requests with a token through.
+/// struct Guard;
+///
+/// impl Middleware for Guard {
+///     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
+///         if request.header("Authorization") != Some(b"Bearer secret") {
+///             return Response::error(Status::UNAUTHORIZED).with_header("WWW-Authenticate", "Bearer").into();
+///         }
+///         next.run(request)
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct Next<'a> {
     /// Outermost first.
@@ -83,6 +99,25 @@ impl std::fmt::Debug for Next<'_> {
 }
 
 /// A handler with layers of middleware around it.
+///
+/// ```
+/// use http_core::{Middleware, Next, Reply, Request, Stack, testing::TestRequest};
+///
+/// /// Adds its name to each response.
+/// struct Layer(&'static str);
+///
+/// impl Middleware for Layer {
+///     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
+///         let name = self.0;
+///         next.run(request).map(move |response| response.append_header("Layer", name))
+///     }
+/// }
+///
+/// let stack = Stack::new(|_: &Request<'_>| "Hello").wrap(Layer("inner")).wrap(Layer("outer"));
+/// let response = TestRequest::get("/").run(&stack);
+/// let headers = String::from_utf8_lossy(response.headers().as_bytes());
+/// assert!(headers.contains("Layer: inner\r\nLayer: outer\r\n"));
+/// ```
 pub struct Stack {
     /// Outermost first.
     layers: Vec<Arc<dyn Middleware>>,

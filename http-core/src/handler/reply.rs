@@ -14,6 +14,17 @@ use std::time::Duration;
 
 /// A function that produces a response after the handler has returned. It may run on another thread. The token tells it
 /// whether the response is still wanted.
+///
+/// ```
+/// use http_core::{Job, Reply, Response};
+///
+/// /// Runs `job` on a thread of the pool, and sets a header of its response.
+/// fn offload(job: Job) -> Reply {
+///     Reply::Offload(Box::new(|token| job(token).with_header("Cache-Control", "no-store")))
+/// }
+///
+/// let reply = offload(Box::new(|_| Response::text("Hello")));
+/// ```
 pub type Job = Box<dyn FnOnce(&CancellationToken) -> Response + Send>;
 
 /// A function that reads the content of a request as it comes, and produces the response. It runs on another thread, where

@@ -42,6 +42,17 @@ pub struct BodySender {
 }
 
 /// The error of [`BodySender::try_send`] and [`BodySender::send`]. It contains the data, which were not sent.
+///
+/// ```
+/// use http_core::{Body, SendError};
+///
+/// let (sender, body) = Body::channel(4);
+/// assert_eq!(sender.try_send("full"), Ok(()));
+/// assert_eq!(sender.try_send("more"), Err(SendError::Full(b"more".to_vec())));
+/// // The client has left: the engine drops the response.
+/// drop(body);
+/// assert_eq!(sender.try_send("more"), Err(SendError::Closed(b"more".to_vec())));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendError {
     /// The channel has no room for the data, because the client has not received what was sent before.

@@ -5,6 +5,14 @@ use crate::types::{error::ParseError, panic::Panicked, path::RelativePath, statu
 use core::net::SocketAddr;
 
 /// The reason why the library responds to a request itself: the request reached no handler, or its handler failed.
+///
+/// ```
+/// use http_core::{ParseError, Rejection, Status};
+///
+/// let reason = Rejection::Malformed(ParseError::Host);
+/// assert_eq!((reason.status(), &*reason.to_string()), (Status::BAD_REQUEST, "malformed or repeated Host"));
+/// assert_eq!(Rejection::Overloaded.response().header("Retry-After"), Some(&b"1"[..]));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rejection {
     /// The request is malformed, or exceeds a limit.
@@ -50,6 +58,29 @@ impl Rejection {
 }
 
 /// A rejection, and what the library knows of the rejected request.
+///
+/// ```
+/// use http_core::{Handler, Rejected, Rejection, Reply, Request, Response, testing::TestRequest};
+///
+/// struct App;
+///
+/// impl Handler for App {
+///     fn handle(&self, _: &Request<'_>) -> Reply {
+///         Response::text("Hello").into()
+///     }
+///
+///     /// Replaces the library's error pages, and leaves its redirects.
+///     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
+///         match rejected.reason {
+///             Rejection::TargetNotEncoded => response,
+///             reason => response.with_typed_body("text/plain", format!("Sorry: {reason}.\n")),
+///         }
+///     }
+/// }
+///
+/// let response = TestRequest::get("/").header("Host", "two").header("Host", "hosts").run(&App);
+/// assert_eq!((response.status().code(), response.text()), (400, "Sorry: malformed or repeated Host.\n"));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Rejected<'r> {
     /// Why the request was rejected.

@@ -357,6 +357,25 @@ impl<'b> Request<'b> {
 }
 
 /// A request with one more extension: the result of [`Request::with_extension`].
+///
+/// ```
+/// use http_core::{Middleware, Next, Reply, Request, Stack, testing::TestRequest};
+///
+/// /// What a middleware finds out, and a handler uses.
+/// struct User(String);
+///
+/// struct Login;
+///
+/// impl Middleware for Login {
+///     fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
+///         let user = User("Anna".to_owned());
+///         next.run(&request.with_extension(&user).as_request())
+///     }
+/// }
+///
+/// let greet = |request: &Request<'_>| request.extension().map(|User(name)| format!("Hello, {name}"));
+/// assert_eq!(TestRequest::get("/").run(&Stack::new(greet).wrap(Login)).text(), "Hello, Anna");
+/// ```
 pub struct Extended<'a> {
     request: Request<'a>,
     link: Link<'a>,

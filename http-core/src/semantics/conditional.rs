@@ -20,6 +20,17 @@ use crate::types::http_date;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The validators of the current representation: two values that change when the representation does (RFC 9110 §8.8).
+///
+/// ```
+/// use http_core::conditional::{Precondition, Validators, evaluate};
+/// use std::time::{Duration, SystemTime};
+///
+/// // A file without an entity tag, which was modified on 6 November 1994.
+/// let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+/// let validators = Validators { etag: None, last_modified: Some(modified) };
+/// let headers = [("If-Modified-Since", &b"Sun, 06 Nov 1994 08:49:37 GMT"[..])];
+/// assert_eq!(evaluate(true, headers, &validators, SystemTime::now), Precondition::NotModified);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Validators<'a> {
     /// The value of the `ETag` header of the representation, including the quotes and any `W/`; `None` if there is
@@ -31,6 +42,18 @@ pub struct Validators<'a> {
 }
 
 /// The result of evaluating the preconditions of a request.
+///
+/// ```
+/// use http_core::{Response, Status, conditional::Precondition};
+///
+/// fn respond(precondition: Precondition) -> Response {
+///     match precondition {
+///         Precondition::Passed => Response::text("the representation").with_header("ETag", "\"v2\""),
+///         Precondition::NotModified => Response::new(Status::NOT_MODIFIED).with_header("ETag", "\"v2\""),
+///         Precondition::Failed => Response::error(Status::PRECONDITION_FAILED),
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precondition {
     /// The preconditions hold, or there are none. Respond as usual.

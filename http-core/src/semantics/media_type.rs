@@ -14,6 +14,14 @@ use crate::types::grammar::{self, Parameter, split_token};
 use std::borrow::Cow;
 
 /// A valid media type: a type, a subtype, and parameters.
+///
+/// ```
+/// use http_core::MediaType;
+///
+/// let problem = MediaType::parse(b"application/problem+json; charset=utf-8").ok_or("malformed")?;
+/// assert_eq!((problem.top_level(), problem.subtype(), problem.suffix()), ("application", "problem+json", Some("json")));
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MediaType<'a> {
     top_level: &'a str,

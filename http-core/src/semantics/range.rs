@@ -19,6 +19,13 @@
 use crate::types::grammar::{decimal, list};
 
 /// A range of bytes within the representation, from `first` to `last` inclusive.
+///
+/// ```
+/// use http_core::range::ByteRange;
+///
+/// let range = ByteRange { first: 10, last: 19 };
+/// assert_eq!((range.len(), &*range.content_range(100)), (10, "bytes 10-19/100"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ByteRange {
     /// Offset of the first byte.
@@ -48,6 +55,29 @@ impl ByteRange {
 }
 
 /// The response that a `Range` header asks for.
+///
+/// ```
+/// use http_core::{Response, Status, range::{self, Ranges}};
+///
+/// /// Responds with one range of the alphabet, if the client asks for one.
+/// fn respond(range: &[u8]) -> Response {
+///     let text = "abcdefghijklmnopqrstuvwxyz";
+///     match range::resolve(range, 26, 1) {
+///         Ranges::Partial(parts) => {
+///             let part = &text[parts[0].first as usize..=parts[0].last as usize];
+///             let response = Response::text(part).with_status(Status::PARTIAL_CONTENT);
+///             response.with_header("Content-Range", parts[0].content_range(26))
+///         }
+///         Ranges::Unsatisfiable => Response::error(Status::RANGE_NOT_SATISFIABLE)
+///             .with_header("Content-Range", range::unsatisfied(26)),
+///         Ranges::Whole => Response::text(text),
+///     }
+/// }
+///
+/// assert_eq!(respond(b"bytes=23-").header("Content-Range"), Some(&b"bytes 23-25/26"[..]));
+/// assert_eq!(respond(b"bytes=26-").status(), Status::RANGE_NOT_SATISFIABLE);
+/// assert_eq!(respond(b"lines=1").status(), Status::OK);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ranges {
     /// 200 with the whole representation: the header is ignored.

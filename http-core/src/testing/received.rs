@@ -36,6 +36,16 @@ pub struct ReceivedRequest {
 }
 
 /// The reason why bytes are not exactly one request.
+///
+/// ```
+/// use http_core::{ParseError, Rejection, testing::{ReceiveError, ReceivedRequest}};
+/// use std::time::Instant;
+///
+/// let receive = |bytes: &[u8]| ReceivedRequest::new(bytes, Instant::now()).map(|_| ());
+/// assert_eq!(receive(b"GET / HTTP/1.0\r\n"), Err(ReceiveError::Incomplete));
+/// let malformed = Rejection::Malformed(ParseError::Version);
+/// assert_eq!(receive(b"GET / HTTP\r\n\r\n"), Err(ReceiveError::Rejected(malformed)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReceiveError {

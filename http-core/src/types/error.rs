@@ -38,6 +38,13 @@ macro_rules! parse_errors {
         error_enum! {
             /// An error in a received request or response. It ends the connection: the bytes after it are neither parsed
             /// nor served.
+            ///
+            /// ```
+            /// use http_core::{ParseError, Status};
+            ///
+            /// assert_eq!(ParseError::BothLengths.status(), Status::BAD_REQUEST);
+            /// assert_eq!(ParseError::BothLengths.to_string(), "Transfer-Encoding and Content-Length");
+            /// ```
             ParseError { $($(#[$doc])* $variant $text)* }
         }
 
@@ -108,6 +115,16 @@ parse_errors! {
 
 error_enum! {
     /// The reason why a header cannot be set.
+    ///
+    /// ```
+    /// use http_core::{HeaderError, Headers};
+    ///
+    /// let mut headers = Headers::default();
+    /// assert_eq!(headers.append("Location", "/a\r\nSet-Cookie: b=c"), Err(HeaderError::Value));
+    /// assert_eq!(headers.append("Two words", "a"), Err(HeaderError::Name));
+    /// assert_eq!(headers.append("Connection", "close"), Err(HeaderError::Reserved));
+    /// assert_eq!(headers, Headers::default());
+    /// ```
     #[non_exhaustive]
     HeaderError {
         /// The name is empty or not a token (RFC 9110 §5.1).
@@ -125,6 +142,15 @@ error_enum! {
 
 /// The reason why [`Connection::respond`](crate::Connection::respond) did not queue a response. It is a bug of the engine
 /// or of the handler, never an error of the client.
+///
+/// ```
+/// use http_core::{Misuse, Request, Response, Status, testing::TestRequest};
+///
+/// let handler = |_: &Request<'_>| Response::text("Hello").with_header("Content-Length", "7");
+/// let response = TestRequest::get("/").run(&handler);
+/// assert_eq!(response.misuse(), Some(&Misuse::ContentLength { stated: 7, actual: Some(5) }));
+/// assert_eq!(response.status(), Status::INTERNAL_SERVER_ERROR);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Misuse {

@@ -17,6 +17,18 @@ const RESERVED: [&str; 8] = [
 ];
 
 /// The header lines of a message, each checked when it was added.
+///
+/// ```
+/// use http_core::Headers;
+///
+/// let mut headers = Headers::default();
+/// headers.append("Set-Cookie", "a=1")?;
+/// headers.append("Set-Cookie", "b=2")?;
+/// headers.set("Cache-Control", "no-store")?;
+/// assert_eq!(headers.get("cache-control"), Some(&b"no-store"[..]));
+/// assert_eq!(headers.as_bytes(), b"Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nCache-Control: no-store\r\n");
+/// # Ok::<(), http_core::HeaderError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
     /// The lines as sent, each with its CRLF. Borrowed if all are constants of the library, so that creating an error
@@ -123,6 +135,19 @@ impl Headers {
 }
 
 /// Header lines that many responses share: a clone copies no bytes.
+///
+/// ```
+/// use http_core::{Headers, Response};
+///
+/// // Once, when the server starts:
+/// let mut headers = Headers::default();
+/// headers.append("X-Content-Type-Options", "nosniff")?;
+/// let shared = headers.into_shared();
+/// // For each response, without copying:
+/// let response = Response::text("Hello").with_shared_headers(shared.clone());
+/// assert_eq!(response.header("x-content-type-options"), Some(&b"nosniff"[..]));
+/// # Ok::<(), http_core::HeaderError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedHeaders(Arc<[u8]>);
 

@@ -8,6 +8,16 @@ use std::time::Duration;
 const MAX_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The limits of what one connection can make the server hold in memory. [`Config::check`] says which values make sense.
+///
+/// ```
+/// use http_core::{Config, Limits, Request, Status, testing::TestRequest};
+///
+/// let limits = Limits { body_bytes: 1000, ..Limits::default() };
+/// let request = TestRequest::post("/").config(Config { limits, ..Config::default() });
+/// let handler = |_: &Request<'_>| "received";
+/// assert_eq!(request.clone().body([b'x'; 1000]).run(&handler).status(), Status::OK);
+/// assert_eq!(request.body([b'x'; 1001]).run(&handler).status(), Status::CONTENT_TOO_LARGE);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The maximum length of a request target in bytes. A longer one is rejected with 414. RFC 9112 §3 recommends at
@@ -58,6 +68,15 @@ impl Limits {
 
 /// The longest times that one connection can make the server wait, and the lowest rates that it accepts.
 /// [`Config::check`] says which values make sense.
+///
+/// ```
+/// use http_core::{Config, Timeouts};
+/// use std::time::Duration;
+///
+/// let timeouts = Timeouts { idle: Duration::from_secs(5), ..Timeouts::default() };
+/// let config = Config { timeouts, ..Config::default() };
+/// assert!(config.check().is_ok());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// The maximum time from the first byte of a head to its last byte. After this time, the request is rejected with
@@ -127,6 +146,29 @@ pub struct Config {
 ///
 /// It says how content is received, and never whether a request is allowed: [`Handler::handle`](crate::Handler::handle)
 /// responds to the request in every case.
+///
+/// ```
+/// use http_core::{Admit, Handler, Reply, Request, Response, Status, testing::TestRequest};
+///
+/// /// Takes large content for one path only, and none elsewhere.
+/// struct Upload;
+///
+/// impl Handler for Upload {
+///     fn admit(&self, head: &Request<'_>) -> Admit {
+///         if head.path() == "/upload" { Admit::BufferUpTo(64 << 20) } else { Admit::AtHead }
+///     }
+///
+///     fn handle(&self, request: &Request<'_>) -> Reply {
+///         match request.path() {
+///             "/upload" => Response::text(request.body().len().to_string()).into(),
+///             _ => Response::error(Status::NOT_FOUND).into(),
+///         }
+///     }
+/// }
+///
+/// let content = vec![b'x'; 2 << 20];
+/// assert_eq!(TestRequest::put("/upload").body(content).run(&Upload).text(), "2097152");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Admit {
@@ -181,6 +223,13 @@ impl Admit {
 }
 
 /// A limit or a timeout with a value that makes no sense: the error of [`Config::check`].
+///
+/// ```
+/// use http_core::{Config, ConfigError, Limits};
+///
+/// let config = Config { limits: Limits { headers: 0, ..Limits::default() }, ..Config::default() };
+/// assert_eq!(config.check(), Err(ConfigError::ZeroLimit("headers")));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {

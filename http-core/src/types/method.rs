@@ -4,6 +4,21 @@
 macro_rules! methods {
     ($($(#[$doc:meta])* $variant:ident $token:literal)*) => {
         /// A request method (RFC 9110 §9). Names are case-sensitive.
+        ///
+        /// ```
+        /// use http_core::{Method, Request, Response, Status, testing::TestRequest};
+        ///
+        /// fn handler(request: &Request<'_>) -> Response {
+        ///     match request.method() {
+        ///         Method::Get | Method::Head => Response::text("Hello"),
+        ///         Method::Extension => Response::error(Status::NOT_IMPLEMENTED),
+        ///         _ => Response::error(Status::METHOD_NOT_ALLOWED).with_allow(&[Method::Get, Method::Head]),
+        ///     }
+        /// }
+        ///
+        /// assert_eq!(TestRequest::new("BREW", "/").run(&handler).status(), Status::NOT_IMPLEMENTED);
+        /// assert_eq!(TestRequest::post("/").run(&handler).header("Allow"), Some(&b"GET, HEAD"[..]));
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Method {
             $($(#[$doc])* $variant,)*
@@ -50,6 +65,14 @@ methods! {
 
 /// A protocol version. The versions from 1.2 to 1.9 are treated as 1.1 (RFC 9110 §2.5). Other major versions are
 /// rejected.
+///
+/// ```
+/// use http_core::{Request, Version, testing::TestRequest};
+///
+/// let handler = |request: &Request<'_>| (request.version() >= Version::Http11).to_string();
+/// assert_eq!(TestRequest::get("/").run(&handler).text(), "true");
+/// assert_eq!(TestRequest::get("/").http10().run(&handler).text(), "false");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
     /// HTTP/1.0, which has no chunked coding. The connection closes after each response, unless the client asks for
@@ -61,6 +84,16 @@ pub enum Version {
 
 /// The schemes of the URIs that a server is authoritative for (RFC 9110 §4.3). A request in absolute form for a URI with
 /// another of these schemes is rejected with 421 (§7.4).
+///
+/// ```
+/// use http_core::{Config, Request, Schemes, Status, testing::TestRequest};
+///
+/// let request = TestRequest::get("https://example.org/");
+/// let handler = |_: &Request<'_>| "Hello";
+/// assert_eq!(request.run(&handler).status(), Status::MISDIRECTED_REQUEST);
+/// let config = Config { schemes: Schemes::HttpAndHttps, ..Config::default() };
+/// assert_eq!(request.config(config).run(&handler).status(), Status::OK);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Schemes {
     /// Only `http`: connections are not secured.

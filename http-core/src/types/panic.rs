@@ -8,6 +8,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The error of [`catch_panic`]: the application's code has panicked.
+///
+/// ```
+/// use http_core::{Panicked, Rejection, catch_panic};
+///
+/// assert_eq!(catch_panic(|| "no panic"), Ok("no panic"));
+/// assert_eq!(catch_panic(|| panic!("on purpose")), Err::<(), _>(Panicked));
+/// assert_eq!(Rejection::from(Panicked), Rejection::HandlerPanicked);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Panicked;
 
@@ -53,6 +61,20 @@ pub fn drop_caught<T>(value: T) {
 }
 
 /// Holds an application's value. When it is dropped, it drops the value, and catches a panic of the value's destructor.
+///
+/// ```
+/// use http_core::CatchDrop;
+///
+/// struct Bomb;
+///
+/// impl Drop for Bomb {
+///     fn drop(&mut self) {
+///         panic!("on purpose");
+///     }
+/// }
+///
+/// drop(CatchDrop::new(Bomb));
+/// ```
 #[derive(Debug)]
 pub struct CatchDrop<T> {
     /// `None` only during `drop`, and after [`into_inner`](CatchDrop::into_inner).

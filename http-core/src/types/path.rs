@@ -26,6 +26,16 @@ use percent_encoding::{AsciiSet, percent_encode};
 
 error_enum! {
     /// The reason why [`normalize`] rejects a path.
+    ///
+    /// ```
+    /// use http_core::path::{PathError, normalize};
+    ///
+    /// let check = |path: &[u8]| normalize(path, &mut Vec::new());
+    /// assert_eq!(check(b"/a/../b%20c"), Ok(()));
+    /// assert_eq!(check(b"/a/../../b"), Err(PathError::AboveRoot));
+    /// assert_eq!(check(b"/100%"), Err(PathError::BadEscape));
+    /// assert_eq!(check(b"/%00"), Err(PathError::Nul));
+    /// ```
     PathError {
         /// A `%` is not followed by two hexadecimal digits (RFC 3986 §2.1).
         BadEscape "malformed percent-escape in path"
