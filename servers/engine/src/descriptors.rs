@@ -23,6 +23,15 @@ const BLOCKING_CONNECTION: usize = 2;
 
 /// How many connections a server may hold open, and which descriptors that takes. Its `Display` output is the warning
 /// for a server that may hold fewer than it is set up for.
+///
+/// ```
+/// use http_engine::{ConnectionBudget, Engine, Settings};
+///
+/// let budget = ConnectionBudget::new(&Settings::default(), Engine::EventLoop, 1);
+/// if budget.allowed < budget.wanted {
+///     eprintln!("warning: {budget}");
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionBudget {
     /// The number of connections that the settings or the engine's default allow.

@@ -32,6 +32,15 @@ const DEFER_ACCEPT: Duration = Duration::from_secs(1);
 const NOTSENT_LOWAT: u64 = 64 * 1024;
 
 /// How the workers of a server (event loops or worker processes) accept connections to the same addresses.
+///
+/// ```
+/// use http_engine::listener::{Sharing, bind_all, bind_per_worker};
+///
+/// let first = bind_all(&["127.0.0.1:0".parse()?], Sharing::PerWorker).map_err(|(_, error)| error)?;
+/// let workers = bind_per_worker(first, 2)?;
+/// assert_eq!(workers[0][0].local_addr()?, workers[1][0].local_addr()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
     /// Each worker has its own socket for each address. The kernel distributes new connections among the sockets

@@ -7,6 +7,14 @@ use std::{fmt, ops::RangeInclusive};
 const MIN_STACK_SIZE: usize = 128 * 1024;
 
 /// The two ways to wait for clients.
+///
+/// ```
+/// use http_engine::{Engine, Server};
+///
+/// let running = Server::bind("127.0.0.1:0")?.engine(Engine::Blocking).serve(|_| "Hello")?;
+/// # drop(running);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
     /// One thread per connection.
@@ -31,7 +39,16 @@ impl Engine {
 
 /// The settings of a server. Build one with `Settings { workers: 2, ..Settings::default() }`.
 ///
-/// [`Server::start`](crate::Server::start) rejects values that make no sense ([`Settings::check`]).
+/// [`Server`](crate::Server) rejects values that make no sense ([`Settings::check`]).
+///
+/// ```
+/// use http_engine::{Server, Settings};
+///
+/// let settings = Settings { workers: 2, max_connections_per_address: Some(100), ..Settings::default() };
+/// let running = Server::bind("127.0.0.1:0")?.settings(settings).serve(|_| "Hello")?;
+/// # drop(running);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Number of event loops; with [`Engine::Blocking`], number of threads that always wait for new connections. 1 to
@@ -137,6 +154,13 @@ impl Settings {
 }
 
 /// A setting with a value that makes no sense: the error of [`Settings::check`].
+///
+/// ```
+/// use http_engine::{Settings, SettingsError};
+///
+/// let settings = Settings { workers: 0, ..Settings::default() };
+/// assert_eq!(settings.check(), Err(SettingsError::OutOfRange("workers", 0, 1..=1024)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SettingsError {

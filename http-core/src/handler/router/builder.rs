@@ -240,6 +240,14 @@ impl fmt::Display for RouteKind {
 }
 
 /// A route that a router cannot have: the error of [`RouterBuilder::build`], which has an example.
+///
+/// ```
+/// use http_core::Router;
+///
+/// let twice = Router::builder().get("/a", |_| "one").get("/a", |_| "two").build();
+/// let error = twice.map(drop).unwrap_err();
+/// assert_eq!(error.route(), "GET /a");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteError {
     route: String,

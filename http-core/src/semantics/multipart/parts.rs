@@ -6,6 +6,18 @@ use crate::semantics::media_type::MediaType;
 /// One field or file of a form in memory.
 ///
 /// [`parts`] returns it; the [module](super) has an example.
+///
+/// ```
+/// use http_core::{MediaType, multipart::{self, Part}};
+///
+/// let form = MediaType::parse(b"multipart/form-data; boundary=x").ok_or("malformed")?;
+/// let content = b"--x\r\nContent-Disposition: form-data; name=\"map\"; filename=\"oslo.txt\"\r\n\r\nOslo\r\n--x--\r\n";
+/// let Some(Ok(Part { name, file_name, content, .. })) = multipart::parts(&form, content)?.next() else {
+///     return Err("no part".into());
+/// };
+/// assert_eq!((&*name, file_name.as_deref(), content), ("map", Some("oslo.txt"), &b"Oslo"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part<'a> {
     /// The name of the field. Several parts may have the same name.

@@ -57,6 +57,17 @@ pub struct Reader<R> {
 ///
 /// [`Reader::next_part`] returns it; [`Reader`] has an example. A malformed form is an error of kind
 /// [`InvalidData`](io::ErrorKind::InvalidData) with a [`MultipartError`] in it, which [`ReadError`] extracts.
+///
+/// ```
+/// use http_core::multipart::StreamedPart;
+/// use std::{fs::File, io::{self, Read}};
+///
+/// /// Saves a file of at most a gigabyte, under a name that the client does not choose.
+/// fn save(part: StreamedPart<'_, impl Read>, number: u32) -> io::Result<u64> {
+///     let mut file = File::create_new(format!("upload-{number}"))?;
+///     io::copy(&mut part.with_limit(1 << 30), &mut file)
+/// }
+/// ```
 #[derive(Debug)]
 pub struct StreamedPart<'r, R> {
     name: String,

@@ -28,6 +28,15 @@ const MAX_PADDING: usize = 256;
 
 error_enum! {
     /// The reason why a form cannot be split into its parts.
+    ///
+    /// ```
+    /// use http_core::{MediaType, multipart::{self, MultipartError}};
+    ///
+    /// let form = MediaType::parse(b"multipart/form-data; boundary=x").ok_or("malformed")?;
+    /// let mut parts = multipart::parts(&form, b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\nno end")?;
+    /// assert_eq!(parts.next(), Some(Err(MultipartError::End)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[non_exhaustive]
     MultipartError {
         /// The content is not of the type `multipart/form-data`.
