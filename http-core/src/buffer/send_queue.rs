@@ -44,6 +44,7 @@ const TEXT_CAPACITY: usize = 64 * 1024;
 /// }
 /// ```
 #[derive(Debug)]
+#[must_use = "the engine must send this"]
 pub enum Transmit<'q> {
     /// The queue is empty.
     Empty,

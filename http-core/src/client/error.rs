@@ -37,6 +37,7 @@ error_enum! {
 /// assert_eq!(twice, Err(ResponseError::Malformed(ParseError::ContentLength)));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ResponseError {
     /// The status line is malformed (RFC 9112 §4).
     StatusLine,

@@ -24,6 +24,7 @@ const RESERVED: [&str; 2] = ["Host", "TE"];
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "a request is sent only if the caller writes its bytes"]
 pub struct ClientRequest {
     method: Method,
     target: String,

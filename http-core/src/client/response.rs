@@ -26,6 +26,7 @@ const MAX_INTERIMS: u8 = 8;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClientResponse {
     /// The status code, from 200 to 999. Not a [`Status`](crate::Status): a server may send codes that this library
     /// does not. Treat an unknown code as the first one of its class, such as 400 (RFC 9110 §15).
@@ -67,6 +68,7 @@ impl ClientResponse {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "it may contain the response"]
 pub enum ReadStatus {
     /// The response is incomplete. Pass the next bytes to [`ResponseReader::receive`], or call
     /// [`ResponseReader::receive_eof`] if the server has closed the connection.

@@ -118,6 +118,7 @@ impl std::fmt::Debug for Next<'_> {
 /// let headers = String::from_utf8_lossy(response.headers().as_bytes());
 /// assert!(headers.contains("Layer: inner\r\nLayer: outer\r\n"));
 /// ```
+#[must_use = "a stack does nothing until it serves requests"]
 pub struct Stack {
     /// Outermost first.
     layers: Vec<Arc<dyn Middleware>>,

@@ -33,6 +33,7 @@ pub type ReadJob = Box<dyn FnOnce(ContentReader) -> Response + Send>;
 
 /// What a handler returns: a response, or a way to get one later.
 #[non_exhaustive]
+#[must_use = "a reply takes effect only if the handler returns it"]
 pub enum Reply {
     /// The response.
     Now(Response),

@@ -27,6 +27,7 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// The body of a response.
 #[derive(Default)]
+#[non_exhaustive]
 pub enum Body {
     /// No body; its length is 0.
     #[default]

@@ -14,6 +14,7 @@ use core::net::SocketAddr;
 /// assert_eq!(Rejection::Overloaded.response().header("Retry-After"), Some(&b"1"[..]));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Rejection {
     /// The request is malformed, or exceeds a limit.
     Malformed(ParseError),
@@ -82,6 +83,7 @@ impl Rejection {
 /// assert_eq!((response.status().code(), response.text()), (400, "Sorry: malformed or repeated Host.\n"));
 /// ```
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Rejected<'r> {
     /// Why the request was rejected.
     pub reason: Rejection,

@@ -46,6 +46,7 @@ use crate::{
 ///
 /// If a handler sets another value, or a header that is malformed, the engine logs the name of the header and the reason,
 /// sends a 500 in place of the response, and closes the connection ([`Misuse`]).
+#[must_use = "a response is sent only if the handler returns it"]
 pub struct Response {
     pub(crate) status: Status,
     /// The headers shared with other responses, which are sent before `headers`; `None` if there are none.

@@ -55,6 +55,7 @@ pub struct Validators<'a> {
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "it says how to respond"]
 pub enum Precondition {
     /// The preconditions hold, or there are none. Respond as usual.
     Passed,

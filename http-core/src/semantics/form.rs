@@ -22,7 +22,6 @@ error_enum! {
     ///
     /// assert_eq!(FormError::Type.into_response().status(), Status::UNSUPPORTED_MEDIA_TYPE);
     /// ```
-    #[non_exhaustive]
     FormError {
         /// The content is not of the type `application/x-www-form-urlencoded`.
         Type "the content is not of the type application/x-www-form-urlencoded"

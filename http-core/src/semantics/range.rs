@@ -79,6 +79,7 @@ impl ByteRange {
 /// assert_eq!(respond(b"lines=1").status(), Status::OK);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "it says how to respond"]
 pub enum Ranges {
     /// 200 with the whole representation: the header is ignored.
     Whole,

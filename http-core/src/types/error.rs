@@ -9,6 +9,7 @@ macro_rules! error_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident $text:literal)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
         pub enum $name {
             $($(#[$variant_doc])* $variant,)*
         }
@@ -125,7 +126,6 @@ error_enum! {
     /// assert_eq!(headers.append("Connection", "close"), Err(HeaderError::Reserved));
     /// assert_eq!(headers, Headers::default());
     /// ```
-    #[non_exhaustive]
     HeaderError {
         /// The name is empty or not a token (RFC 9110 §5.1).
         Name "a header name must be a token"

@@ -20,6 +20,7 @@ macro_rules! methods {
         /// assert_eq!(TestRequest::post("/").run(&handler).header("Allow"), Some(&b"GET, HEAD"[..]));
         /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
         pub enum Method {
             $($(#[$doc])* $variant,)*
             /// A method that is not a variant of this enum. [`Request::method_token`](crate::Request::method_token)

@@ -25,9 +25,10 @@ pub fn read(
         }
         let (piece, rest) = bytes.split_at(size.clamp(1, bytes.len()));
         bytes = rest;
-        if let ReadStatus::Complete(response) = reader.receive(piece)? {
+        if let ReadStatus::Complete(mut response) = reader.receive(piece)? {
             assert_eq!(reader.receive(b""), Err(ResponseError::Finished));
-            return Ok(ClientResponse { reusable: response.reusable && rest.is_empty(), ..response });
+            response.reusable &= rest.is_empty();
+            return Ok(response);
         }
     }
     let outcome = reader.receive_eof();

@@ -40,10 +40,11 @@ type ClientOutcome = Result<ClientResponse, ResponseError>;
 fn read(method: Method, bytes: &[u8], limits: &Limits, pieces: &[u8]) -> ClientOutcome {
     let (mut reader, mut before) = (ResponseReader::new(method, limits.clone()), 0);
     for end in plan::ends(pieces, bytes.len()) {
-        if let ReadStatus::Complete(response) = reader.receive(&bytes[before..end])? {
+        if let ReadStatus::Complete(mut response) = reader.receive(&bytes[before..end])? {
             assert_eq!(reader.receive(b"a"), Err(ResponseError::Finished));
             assert_eq!(reader.receive_eof(), Err(ResponseError::Finished));
-            return Ok(ClientResponse { reusable: response.reusable && end == bytes.len(), ..response });
+            response.reusable &= end == bytes.len();
+            return Ok(response);
         }
         before = end;
     }

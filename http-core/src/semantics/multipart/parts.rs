@@ -19,6 +19,7 @@ use crate::semantics::media_type::MediaType;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Part<'a> {
     /// The name of the field. Several parts may have the same name.
     pub name: String,

@@ -99,6 +99,7 @@ pub struct StreamedPart<'r, R> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum ReadError {
     /// The form is malformed, or exceeds a limit.
     Malformed(MultipartError),

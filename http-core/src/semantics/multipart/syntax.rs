@@ -37,7 +37,6 @@ error_enum! {
     /// assert_eq!(parts.next(), Some(Err(MultipartError::End)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[non_exhaustive]
     MultipartError {
         /// The content is not of the type `multipart/form-data`.
         Type "the content is not of the type multipart/form-data"
