@@ -70,17 +70,28 @@ methods! {
 /// ```
 /// use http_core::{Request, Version, testing::TestRequest};
 ///
-/// let handler = |request: &Request<'_>| (request.version() >= Version::Http11).to_string();
-/// assert_eq!(TestRequest::get("/").run(&handler).text(), "true");
-/// assert_eq!(TestRequest::get("/").http10().run(&handler).text(), "false");
+/// let handler = |request: &Request<'_>| request.version().to_string();
+/// assert_eq!(TestRequest::get("/").run(&handler).text(), "HTTP/1.1");
+/// assert_eq!(TestRequest::get("/").http10().run(&handler).text(), "HTTP/1.0");
+/// assert!(Version::Http11 > Version::Http10);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
     /// HTTP/1.0, which has no chunked coding. The connection closes after each response, unless the client asks for
     /// keep-alive.
     Http10,
     /// HTTP/1.1. The connection stays open after each response, unless the client or the server closes it.
     Http11,
+}
+
+impl std::fmt::Display for Version {
+    /// Writes the version as it is sent: `HTTP/1.1`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Version::Http10 => "HTTP/1.0",
+            Version::Http11 => "HTTP/1.1",
+        })
+    }
 }
 
 /// The schemes of the URIs that a server is authoritative for (RFC 9110 §4.3). A request in absolute form for a URI with

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 /// assert_eq!(Status::new(404), Status::NOT_FOUND);
 /// assert_eq!(Status::from_code(1000), None);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Status(u16);
 
 /// Returns an HTML page with `$title` as its title, `$code` as its heading and `$reason` as its text. All three must be

@@ -1,8 +1,13 @@
 //! `TestRequest` passes requests to a handler as an engine does, whatever the handler replies.
 
 use http_core::{
-    Admit, Body, BodySender, Chunk, ChunkSource, Config, FileSlice, Handler, Headers, IntoReply, Limits,
-    Rejected, Rejection, Reply, Request, Responder, Response, Status, testing::TestRequest,
+    Admit, Body, BodySender, Buffers, CancellationToken, Chunk, ChunkSource, Config, ConfigError, Connection,
+    FileSlice, Handler, HeaderError, Headers, IntoReply, Limits, Misuse, OwnedRequest, ParseError, Rejected,
+    Rejection, Reply, Request, Responder, Response, RouteError, Router, SendError, Stack, Status,
+    client::{RequestError, ResponseError},
+    form::FormError,
+    multipart::{MultipartError, ReadError},
+    testing::{ReceiveError, TestRequest},
 };
 use std::{
     borrow::Cow,
@@ -301,4 +306,38 @@ fn debug_text_shows_what_the_client_would_see() {
     assert_eq!(text, "POST /a HTTP/1.1\nHost: example.org\nContent-Length: 1\nA: b\n\nc");
     let long = TestRequest::post("/echo").body([b'x'; 2_000]).run(&kinds());
     assert!(format!("{long:?}").ends_with("xxx… (2000 bytes)"), "{long:?}");
+}
+
+/// Fails to compile if a type cannot be used where applications and engines need it.
+#[test]
+fn values_move_between_threads() {
+    fn moves<T: Send + 'static>() {}
+    fn shared<T: Send + Sync + 'static>() {}
+    fn is_error<T: std::error::Error + Send + Sync + 'static>() {}
+    moves::<Response>();
+    moves::<Reply>();
+    moves::<Body>();
+    moves::<Responder>();
+    moves::<Connection>();
+    moves::<Buffers>();
+    moves::<BodySender>();
+    shared::<Request<'_>>();
+    shared::<OwnedRequest>();
+    shared::<Router>();
+    shared::<Stack>();
+    shared::<CancellationToken>();
+    shared::<Config>();
+    shared::<TestRequest>();
+    is_error::<ParseError>();
+    is_error::<HeaderError>();
+    is_error::<Misuse>();
+    is_error::<ConfigError>();
+    is_error::<RouteError>();
+    is_error::<SendError>();
+    is_error::<FormError>();
+    is_error::<MultipartError>();
+    is_error::<ReadError>();
+    is_error::<RequestError>();
+    is_error::<ResponseError>();
+    is_error::<ReceiveError>();
 }
