@@ -10,8 +10,8 @@ use http_core::{Admit, Config, Limits, Rejection, Request};
 
 fn admit(head: &Request<'_>) -> Admit {
     match head.path() {
-        "/receive" if head.query() == Some("four") => Admit::AtHeadUpTo(4),
-        "/receive" if head.query() == Some("buffered") => Admit::Buffer,
+        "/receive" if head.raw_query() == Some("four") => Admit::AtHeadUpTo(4),
+        "/receive" if head.raw_query() == Some("buffered") => Admit::Buffer,
         _ => Admit::AtHead,
     }
 }
