@@ -46,6 +46,7 @@ pub use message::{
     rejection::{Rejected, Rejection},
     request::{Extended, Request},
     response::Response,
+    upgrade::{OnUpgrade, Upgraded, UpgradedTransport},
 };
 pub use semantics::{conditional, cookies, form, media_type::MediaType, multipart, negotiate, range};
 pub use types::{

@@ -161,6 +161,7 @@ impl<'i> Engine<'i> {
                 assert!(!self.shut && self.buffers.out.is_empty(), "shut down twice, or before all was sent");
                 self.shut = true;
             }
+            Step::Upgrade => panic!("upgraded without a 101 of the application"),
             Step::Close(reason) => {
                 let all_sent = self.buffers.out.is_empty() || reason == CloseReason::WriteStall;
                 assert!(all_sent, "closed before all was sent: {reason:?}");

@@ -28,6 +28,8 @@ pub struct ResponseHead<'a> {
     pub body: Option<BodyLength>,
     /// Whether the connection stays open after this response.
     pub keep_alive: bool,
+    /// Whether the response has the header Upgrade, which Connection must list (RFC 9110 §7.8).
+    pub upgrade: bool,
 }
 
 /// Returns how to delimit a response body for a client of this version (RFC 9112 §6.1): by its length in bytes or, if
@@ -67,10 +69,13 @@ pub fn response_head(text: &mut Vec<u8>, head: &ResponseHead<'_>) {
         Some(BodyLength::Chunked) => text.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         Some(BodyLength::UntilClose) | None => {}
     }
-    text.extend_from_slice(if head.keep_alive {
-        b"Connection: keep-alive\r\n\r\n"
-    } else {
-        b"Connection: close\r\n\r\n"
+    text.extend_from_slice(match (head.keep_alive, head.upgrade) {
+        (true, false) => b"Connection: keep-alive\r\n\r\n",
+        (false, false) => b"Connection: close\r\n\r\n",
+        // After a 101, the connection is not one of HTTP any more.
+        (_, true) if head.status == Status::SWITCHING_PROTOCOLS => b"Connection: upgrade\r\n\r\n",
+        (true, true) => b"Connection: keep-alive, upgrade\r\n\r\n",
+        (false, true) => b"Connection: close, upgrade\r\n\r\n",
     });
 }
 
@@ -105,7 +110,9 @@ mod tests {
         let check = |status, body, keep_alive, expected: &str| {
             let (shared_headers, headers, server_and_date) =
                 (b"A: b\r\n", b"C: d\r\n", b"Server: s\r\nDate: d\r\n");
-            let head = ResponseHead { status, server_and_date, shared_headers, headers, body, keep_alive };
+            let upgrade = expected.contains("upgrade");
+            let head =
+                ResponseHead { status, server_and_date, shared_headers, headers, body, keep_alive, upgrade };
             let mut text = Vec::new();
             response_head(&mut text, &head);
             let expected =
@@ -121,5 +128,10 @@ mod tests {
         check(Status::NO_CONTENT, None, true, keep);
         check(Status::new(507), None, true, keep);
         check(Status::new(299), None, true, keep);
+        let empty = Some(BodyLength::Exact(0));
+        check(Status::SWITCHING_PROTOCOLS, None, false, "Connection: upgrade\r\n");
+        let required = Status::UPGRADE_REQUIRED;
+        check(required, empty, true, "Content-Length: 0\r\nConnection: keep-alive, upgrade\r\n");
+        check(required, empty, false, "Content-Length: 0\r\nConnection: close, upgrade\r\n");
     }
 }

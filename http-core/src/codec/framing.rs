@@ -49,6 +49,8 @@ pub struct RequestFraming {
     pub keep_alive: bool,
     /// Whether the client waits for a 100 response before it sends the body.
     pub expect_continue: bool,
+    /// Whether Connection lists `upgrade` and the headers Upgrade apply: not in HTTP/1.0, nor with CONNECT.
+    pub upgrade: bool,
     /// Whether the head may have a Range header or a precondition such as If-None-Match. If false, it has none.
     pub conditional: bool,
     /// The host with its optional port: from the target or, if the target has none, from Host. `None` if an HTTP/1.0
@@ -100,6 +102,8 @@ pub fn validate(index: &mut HeadIndex, bytes: &[u8], schemes: Schemes) -> Result
         keep_alive: headers.body.keeps_alive(version) && method != Method::Connect,
         // RFC 9110 §10.1.1: ignored in HTTP/1.0, which has no interim responses.
         expect_continue: headers.expect_continue && version == Version::Http11,
+        // RFC 9110 §7.8: a server must ignore an Upgrade in HTTP/1.0.
+        upgrade: headers.body.upgrade && version == Version::Http11 && method != Method::Connect,
         conditional: headers.conditional,
         // RFC 9112 §3.2.2: the authority of the absolute form replaces Host.
         authority: target_authority.or(host),
@@ -168,6 +172,8 @@ pub(crate) struct BodyFraming {
     close: bool,
     /// Whether Connection lists `keep-alive`.
     keep_alive: bool,
+    /// Whether Connection lists `upgrade`.
+    upgrade: bool,
 }
 
 impl BodyFraming {
@@ -182,6 +188,7 @@ impl BodyFraming {
                 for option in list(value) {
                     self.close |= option.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                    self.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
                 }
             }
             14 if name.eq_ignore_ascii_case(b"Content-Length") => {
@@ -340,8 +347,9 @@ mod tests {
             let outcome = framing(&head).map(|framing| {
                 let keep_alive = flag(framing.keep_alive, " keep-alive");
                 let expect = flag(framing.expect_continue, " expect-continue");
-                let conditional = flag(framing.conditional, " conditional");
-                format!("{:?}{keep_alive}{expect}{conditional}", framing.body)
+                let (upgrade, conditional) =
+                    (flag(framing.upgrade, " upgrade"), flag(framing.conditional, " conditional"));
+                format!("{:?}{keep_alive}{expect}{upgrade}{conditional}", framing.body)
             });
             assert_eq!(outcome.as_deref(), expected.as_deref(), "{head}");
         }
@@ -498,6 +506,9 @@ mod tests {
         check("1.1", "Connection", "|closed", Ok("Exact(0) keep-alive"));
         check("1.1", "Connection", "close|te, CLOSE|keep-alive, close", Ok("Exact(0)"));
         check("1.7", "Connection", "", Ok("Exact(0) keep-alive"));
+        check("1.1", "Connection", "Upgrade|keep-alive, upgrade", Ok("Exact(0) keep-alive upgrade"));
+        check("1.1", "Connection", "upgrade, close", Ok("Exact(0) upgrade"));
+        check("1.0", "Connection", "upgrade|upgraded", Ok("Exact(0)"));
         check("1.0", "Connection", "Keep-Alive", Ok("Exact(0) keep-alive"));
         check("1.0", "Connection", "|keep-alive, close", Ok("Exact(0)"));
     }

@@ -9,6 +9,9 @@
 //! AwaitingReply ─KeepAliveResponse─► Idle
 //! AwaitingReply|Receiving ─EarlyResponse─► Discarding ─BodyDiscarded─► Idle
 //! AwaitingReply|Receiving ─LastResponse─► Finishing
+//! AwaitingReply ─EarlyResponse─► Discarding ─BodyDiscarded─► Idle
+//! AwaitingReply ─LastResponse─► Finishing
+//! AwaitingReply ─UpgradeResponse─► Upgrading ─HandedOver|Expired─► Closed
 //!
 //! Head|Admitting|Body|Receiving ─Malformed|Expired─► Rejecting ─LastResponse|NoResponse─► Finishing
 //! Idle ─Malformed─► Rejecting
@@ -21,6 +24,7 @@
 //! Idle|Head|Body|Receiving|Discarding ─Eof─► Closed
 //! Idle|OverLimit|Discarding|Rejecting|Finishing ─Expired─► Closed
 //! Idle|Head|Admitting|Body|AwaitingReply|Receiving|Discarding|Rejecting|Finishing ─WriteStalled─► Closed
+//! Idle|Head|Admitting|Body|AwaitingReply|Discarding|Rejecting|Finishing|Upgrading ─WriteStalled─► Closed
 //! ```
 //!
 //! The engine calls [`Connection::poll`], does what the returned [`Step`] says, and polls again. If a step must wait for
@@ -72,6 +76,7 @@ use crate::{
         rejection::{Rejected, Rejection, first_line},
         request::Request,
         response::Response,
+        upgrade::{OfferedProtocols, OnUpgrade},
     },
     types::{
         clock::{Clock, deadline_after},
@@ -119,6 +124,8 @@ pub struct Connection {
     /// empty.
     flush_clock: Option<ProgressClock>,
     client_addr: Option<SocketAddr>,
+    /// The protocols that the last request with [`RequestFraming::upgrade`] offers, until its response.
+    offered: Option<Box<OfferedProtocols>>,
     /// Whether the client has shut down its sending side.
     eof: bool,
     /// Whether [`disable_keep_alive`](Connection::disable_keep_alive) was called.
@@ -143,6 +150,7 @@ impl Connection {
             deadline,
             flush_clock: None,
             client_addr: None,
+            offered: None,
             eof: false,
             keep_alive_disabled: false,
         }
@@ -198,6 +206,8 @@ impl Connection {
                     self.deadline = deadline_after(*received_at, self.config.timeouts.reply);
                     Some(Step::AwaitReply)
                 }
+                State::Upgrading(_) if io.out.is_empty() => Some(Step::Upgrade),
+                State::Upgrading(_) => Some(self.flush(io)),
                 State::Finishing { linger } if (*linger || !io.input.is_empty()) && !self.eof => {
                     self.deadline = deadline_after(now, self.config.timeouts.linger);
                     self.transition(Event::FlushedUnread, State::Lingering);
@@ -306,6 +316,9 @@ impl Connection {
             }
             Err(error) => Err(error),
         };
+        if let Ok((RequestFraming { upgrade: true, .. }, _)) = validated {
+            self.keep_offer(io.input);
+        }
         match validated {
             Ok((framing, head_len)) if framing.target != TargetStatus::Valid => {
                 Some(self.reject_target(framing, head_len, io.input, io.now))
@@ -316,6 +329,18 @@ impl Connection {
             Ok((framing, head_len)) => Some(self.begin_admitting(framing, head_len, io)),
             Err(error) => Some(self.reject_malformed(error, None, io.input, io.now)),
         }
+    }
+
+    /// Keeps the protocols that the request at the front of `input` offers: its response may come when the request has left
+    /// the receive buffer.
+    #[cold]
+    fn keep_offer(&mut self, input: &RecvBuf) {
+        let (index, bytes) = (&input.index, input.unread());
+        let upgrade = index
+            .header_spans()
+            .iter()
+            .filter(|header| header.name.of(bytes).eq_ignore_ascii_case(b"Upgrade"));
+        self.offered = Some(Box::new(OfferedProtocols::new(upgrade.map(|header| header.value.of(bytes)))));
     }
 
     /// Returns [`Step::Head`] for the head of a request with a body, or [`Step::Request`] if its body is not to be
@@ -616,6 +641,9 @@ impl Connection {
         if let Err(misuse) = response.check(method) {
             return Err(refuse(response, misuse));
         }
+        if response.status == Status::SWITCHING_PROTOCOLS {
+            return self.respond_upgrade(response, out, clock);
+        }
         response.correct(method);
         let body = encode::body_length(response.body.len(), version);
         let can_keep_alive = wants_keep_alive
@@ -637,6 +665,40 @@ impl Connection {
             self.transition(Event::LastResponse, State::Finishing { linger });
         }
         Ok(())
+    }
+
+    /// Queues a 101, as [`respond`](Connection::respond) does.
+    #[cold]
+    fn respond_upgrade(
+        &mut self,
+        mut response: Response,
+        out: &mut SendQueue,
+        clock: &Clock,
+    ) -> Result<(), Misuse> {
+        let State::AwaitingReply { framing, content, .. } = &self.state else {
+            return Err(refuse(response, Misuse::UpgradeNotRequested));
+        };
+        let method = framing.method;
+        let offered = self.offered.as_deref().filter(|_| framing.upgrade);
+        match response.check_upgrade(offered, *content == Content::Complete) {
+            Ok(take) => {
+                response.queue(method, BodyLength::Exact(0), false, out, clock);
+                self.transition(Event::UpgradeResponse, State::Upgrading(Some(take)));
+                Ok(())
+            }
+            Err(misuse) => Err(refuse(response, misuse)),
+        }
+    }
+
+    /// Returns the function that takes over the connection, after [`Step::Upgrade`]. The receive buffer holds what the client
+    /// has sent after the head of its request. No other function of this connection may be called afterwards. Returns `None`
+    /// if the connection is not upgraded.
+    #[cold]
+    pub fn take_upgrade(&mut self) -> Option<OnUpgrade> {
+        let State::Upgrading(take) = &mut self.state else { return None };
+        let take = take.take();
+        self.transition(Event::HandedOver, State::Closed(CloseReason::Done));
+        take
     }
 
     /// Returns what drops the body of the request that awaits its response, so that the connection can stay open. Returns

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     buffer::recv_buf::RecvBuf,
     codec::framing::RequestFraming,
+    message::upgrade::OnUpgrade,
     types::{limits::Admit, method::Method},
 };
 use std::{ops::Range, time::Instant};
@@ -46,6 +47,8 @@ pub(super) enum State {
     Finishing { linger: bool },
     /// The last response is sent, and the sending side is shut down. Received bytes are dropped.
     Lingering,
+    /// A 101 is queued. When it is sent, the engine passes the connection to the function.
+    Upgrading(Option<OnUpgrade>),
     /// The connection has ended for this reason. The engine closes the socket.
     Closed(CloseReason),
 }
@@ -111,6 +114,7 @@ pub(super) enum StateName {
     OverLimit,
     Finishing,
     Lingering,
+    Upgrading,
     Closed,
 }
 
@@ -154,6 +158,10 @@ events! {
     BodyDiscarded
     /// A response is queued, and the connection ends with it.
     LastResponse
+    /// A 101 is queued: the connection does not continue with HTTP.
+    UpgradeResponse
+    /// The engine has taken the function that the connection is passed to.
+    HandedOver
     /// The engine has polled without responding to a rejection.
     NoResponse
     /// The engine has called [`disable_keep_alive`](super::Connection::disable_keep_alive), and no request is in progress.
@@ -197,7 +205,9 @@ impl StateName {
             (Idle | Head | Body | Receiving | Discarding | Lingering, Eof) => Closed,
             (Idle | OverLimit | Discarding | Rejecting | Finishing | Lingering, Expired) => Closed,
             (Idle | Head | Admitting | Body | AwaitingReply, WriteStalled) => Closed,
-            (Receiving | Discarding | Rejecting | Finishing, WriteStalled) => Closed,
+            (Receiving | Discarding | Rejecting | Finishing | Upgrading, WriteStalled) => Closed,
+            (AwaitingReply, UpgradeResponse) => Upgrading,
+            (Upgrading, HandedOver | Expired) => Closed,
             _ => return None,
         })
     }
@@ -218,6 +228,7 @@ impl State {
             State::OverLimit => StateName::OverLimit,
             State::Finishing { .. } => StateName::Finishing,
             State::Lingering => StateName::Lingering,
+            State::Upgrading(_) => StateName::Upgrading,
             State::Closed(_) => StateName::Closed,
         }
     }
@@ -240,6 +251,7 @@ mod tests {
         OverLimit,
         Finishing,
         Lingering,
+        Upgrading,
         Closed,
     ];
 

@@ -52,6 +52,9 @@ pub enum Step {
     Flush,
     /// Shut down the sending side of the socket, so that the client sees the end of the last response.
     ShutdownWrite,
+    /// The 101 is sent: the connection continues with another protocol. Pass the socket and the bytes in the receive buffer to
+    /// the function that [`take_upgrade`](crate::Connection::take_upgrade) returns. No other step follows.
+    Upgrade,
     /// Close the socket. No other step follows.
     Close(CloseReason),
 }
@@ -72,8 +75,8 @@ pub enum Step {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
-    /// The connection has ended as planned: the last response is sent, such as a 408, or the connection was idle after
-    /// [`disable_keep_alive`](crate::Connection::disable_keep_alive).
+    /// The connection has ended as planned: the last response is sent, such as a 408, the connection was idle after
+    /// [`disable_keep_alive`](crate::Connection::disable_keep_alive), or it was upgraded.
     ///
     /// Before this, the server gives a client that may still be sending the time
     /// [`Timeouts::linger`](crate::Timeouts::linger) to shut down its sending side.

@@ -7,7 +7,7 @@ use super::{
     sink::{MappedSink, RecoveringSink, Sink},
 };
 use crate::{
-    message::{rejection::Rejection, response::Response},
+    message::{rejection::Rejection, response::Response, upgrade::Upgraded},
     types::{cancellation::CancellationToken, panic::catch_panic},
 };
 use std::time::Duration;
@@ -145,6 +145,21 @@ impl Reply {
     /// ```
     pub fn read<R: IntoResponse>(respond: impl FnOnce(ContentReader) -> R + Send + 'static) -> Reply {
         Reply::Read(Box::new(|content| respond(content).into_response()))
+    }
+
+    /// Creates a [`Reply::Now`] with a 101, such as [`Response::switching_protocols`], and the function that takes over the
+    /// connection ([`Response::on_upgrade`]). A response can carry the function in every other kind of reply too.
+    ///
+    /// ```
+    /// use http_core::{Reply, Response};
+    /// use std::io::Write;
+    ///
+    /// let reply = Reply::upgrade(Response::switching_protocols("greeting"), |mut upgraded| {
+    ///     let _ = upgraded.write_all(b"hello\n");
+    /// });
+    /// ```
+    pub fn upgrade(response: Response, take: impl FnOnce(Upgraded) + Send + 'static) -> Reply {
+        Reply::Now(response.on_upgrade(take))
     }
 
     /// Applies `change` to the response: at once if the reply is [`Reply::Now`], otherwise when the job, the

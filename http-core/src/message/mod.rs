@@ -8,3 +8,4 @@ pub mod rejection;
 pub mod request;
 pub mod response;
 mod stated;
+pub mod upgrade;

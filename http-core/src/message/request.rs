@@ -1,6 +1,9 @@
 //! A complete request, borrowed from the receive buffer.
 
-use super::extensions::{Link, PathParameters};
+use super::{
+    extensions::{Link, PathParameters},
+    upgrade::OfferedProtocols,
+};
 use crate::{
     codec::{
         framing::{BodyLength, RequestFraming},
@@ -265,6 +268,17 @@ impl<'b> Request<'b> {
     ) -> Result<impl Iterator<Item = Result<Part<'b>, MultipartError>> + use<'b>, MultipartError> {
         let media_type = self.content_type().filter(|media_type| media_type.is(multipart::MEDIA_TYPE));
         multipart::parts(&media_type.ok_or(MultipartError::Type)?, self.body)
+    }
+
+    /// Returns whether the client offers to speak `protocol`, such as `websocket`, on this connection after the response
+    /// (RFC 9110 §7.8): its headers Upgrade list the protocol, Connection lists `upgrade`, and the version is HTTP/1.1. The
+    /// case of the name does not matter. At most eight protocols with names of 64 bytes count.
+    ///
+    /// A handler may accept the offer with [`Response::switching_protocols`](crate::Response::switching_protocols), or
+    /// ignore it. [`Upgraded`](crate::Upgraded) has an example.
+    pub fn upgrades_to(&self, protocol: &str) -> bool {
+        self.framing.upgrade
+            && OfferedProtocols::new(self.header_values("Upgrade")).contain_one_of(protocol.as_bytes())
     }
 
     /// Returns whether the request has a precondition header (RFC 9110 §13.1) or a Range header.

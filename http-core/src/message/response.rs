@@ -1,6 +1,10 @@
 //! A response: status, headers and body. The connection adds the headers that delimit the body.
 
-use super::{body::Body, stated::Statements};
+use super::{
+    body::Body,
+    stated::Statements,
+    upgrade::{OfferedProtocols, OnUpgrade, Upgraded},
+};
 use crate::{
     buffer::{
         segment::{OnSent, Segment, Sent},
@@ -42,7 +46,8 @@ use crate::{
 /// | Transfer-Encoding | `chunked`, with a [`Body::Stream`] |
 /// | Connection | `close`, which is the same as [`with_close`](Response::with_close), or `keep-alive`, which has no effect |
 /// | Server, Date | any value, which is sent in place of the library's; Date in the format of RFC 9110 §5.6.7 |
-/// | Keep-Alive, Upgrade, Trailer | nothing |
+/// | Upgrade | the protocols of which the client may ask for one, or in a 101 the protocol that follows; `Connection: upgrade` is added |
+/// | Keep-Alive, Trailer | nothing |
 ///
 /// If a handler sets another value, or a header that is malformed, the engine logs the name of the header and the reason,
 /// sends a 500 in place of the response, and closes the connection ([`Misuse`]).
@@ -123,6 +128,36 @@ impl Response {
             return Response::error(Status::NOT_IMPLEMENTED);
         }
         Response::error(Status::METHOD_NOT_ALLOWED).with_allow(allowed)
+    }
+
+    /// Creates a 101: the client and the server speak `protocol`, such as `websocket`, after this response (RFC 9110 §7.8).
+    /// Set the function that takes over the connection ([`on_upgrade`](Response::on_upgrade)).
+    ///
+    /// Only a request that [asks for the protocol](crate::Request::upgrades_to) may get it. Otherwise, or without a
+    /// function, or if `protocol` is no name of a protocol, the engine logs a [`Misuse`], sends a 500 and closes the
+    /// connection.
+    pub fn switching_protocols(protocol: &str) -> Response {
+        Response::new(Status::SWITCHING_PROTOCOLS).with_header("Upgrade", protocol)
+    }
+
+    /// Sets the function that takes over the connection after this response, if its status is 101
+    /// ([`switching_protocols`](Response::switching_protocols)). With another status, for example because a middleware has
+    /// replaced the response, the function is dropped, and the connection continues with HTTP.
+    ///
+    /// The function runs on a thread of its own and may wait for the client: `http-engine` has at most
+    /// `Settings::streaming_threads` on event loops, and responds 503 in place of the 101 if all are busy. The connection
+    /// may outlive the function, which can pass it to another thread. A panic is logged, and closes the connection.
+    ///
+    /// [`Upgraded`] has an example. [`Reply::upgrade`](crate::Reply::upgrade) is the same for a handler that returns a
+    /// [`Reply`](crate::Reply).
+    pub fn on_upgrade(mut self, take: impl FnOnce(Upgraded) + Send + 'static) -> Response {
+        self.statements.get_or_insert_default().on_upgrade = Some(OnUpgrade::new(take));
+        self
+    }
+
+    /// Removes and returns the function that [`on_upgrade`](Response::on_upgrade) has set, for engines and tests.
+    pub fn take_on_upgrade(&mut self) -> Option<OnUpgrade> {
+        self.statements.as_mut()?.on_upgrade.take()
     }
 
     /// Sets the Allow header, which lists the methods that the target supports (RFC 9110 §10.2.1). Leaves out
@@ -348,7 +383,7 @@ impl Response {
     /// length than that of the body.
     #[inline]
     pub(crate) fn check(&self, method: Method) -> Result<(), Misuse> {
-        if self.status.is_interim() {
+        if self.status.is_interim() && self.status != Status::SWITCHING_PROTOCOLS {
             return Err(Misuse::InterimStatus(self.status));
         }
         if let Some(statements) = &self.statements {
@@ -363,6 +398,28 @@ impl Response {
         let length = self.body.len();
         let is_unknown = method == Method::Head && (length.is_none() || matches!(self.body, Body::Empty));
         statements.check(length, self.status.has_body() && !is_unknown)
+    }
+
+    /// Checks a 101 to a request whose Upgrade headers offer the protocols `offered`; `None` if it has no such headers, or
+    /// they do not apply. `is_complete` is whether its content is received. Returns the function that takes over the
+    /// connection.
+    ///
+    /// # Errors
+    ///
+    /// If the connection must continue with HTTP.
+    pub(crate) fn check_upgrade(
+        &mut self,
+        offered: Option<&OfferedProtocols>,
+        is_complete: bool,
+    ) -> Result<OnUpgrade, Misuse> {
+        let protocol = self.header("Upgrade");
+        if !offered.zip(protocol).is_some_and(|(offered, protocol)| offered.contain_one_of(protocol)) {
+            Err(Misuse::UpgradeNotRequested)
+        } else if !is_complete {
+            Err(Misuse::UpgradeBeforeContent)
+        } else {
+            self.take_on_upgrade().ok_or(Misuse::UpgradeWithoutFunction)
+        }
     }
 
     /// Appends the head and the body to the send queue. Drops the body of a 204, a 205 or a 304, and of a response to
@@ -386,6 +443,7 @@ impl Response {
             headers: self.headers.as_bytes(),
             body: if carries_body { Some(length) } else { self.length_without_body(length) },
             keep_alive,
+            upgrade: false,
         };
         match &self.statements {
             None => out.write(|text| encode::response_head(text, &head)),

@@ -3,6 +3,7 @@
 //! It never changes how the message is delimited or whether the connection stays open, except that `Connection: close`
 //! closes it.
 
+use super::upgrade::OnUpgrade;
 use crate::{
     codec::encode::{self, ResponseHead},
     types::{
@@ -18,10 +19,12 @@ use crate::{
 /// The statements of one response. Most responses have none.
 #[derive(Debug, Default)]
 pub(super) struct Statements {
-    /// Content-Length, Transfer-Encoding, Connection, Server and Date as the handler has set them, each at most once.
+    /// Content-Length, Transfer-Encoding, Connection, Upgrade, Server and Date as the handler has set them, each at most once.
     lines: Headers,
     /// The first header that the handler has set in vain: the response cannot be sent.
     misuse: Option<Misuse>,
+    /// The function that takes over the connection after a 101.
+    pub(super) on_upgrade: Option<OnUpgrade>,
 }
 
 impl Statements {
@@ -38,8 +41,9 @@ impl Statements {
             "content-length" if grammar::decimal(value).is_none() => Err(HeaderError::ContentLength),
             "transfer-encoding" if !value.eq_ignore_ascii_case(b"chunked") => Err(HeaderError::Reserved),
             "connection" if !grammar::list(value).all(is_connection_option) => Err(HeaderError::Reserved),
+            "upgrade" if !is_protocol_list(value) => Err(HeaderError::Upgrade),
             "date" if !http_date::is_imf_fixdate(value) => Err(HeaderError::Date),
-            "content-length" | "transfer-encoding" | "connection" | "date" | "server" => {
+            "content-length" | "transfer-encoding" | "connection" | "upgrade" | "date" | "server" => {
                 self.lines.remove(name);
                 self.lines.append_unchecked(name.as_bytes(), value);
                 Ok(())
@@ -91,8 +95,8 @@ impl Statements {
         }
     }
 
-    /// Appends a response's head to `text`, as [`encode::response_head`] does, with the Server and Date of the handler in
-    /// place of those of `clock`, if the handler has set them.
+    /// Appends a response's head to `text`, as [`encode::response_head`] does, with the Upgrade of the handler, and with its
+    /// Server and Date in place of those of `clock`, if the handler has set them.
     #[cold]
     pub(super) fn write_head(&self, text: &mut Vec<u8>, head: ResponseHead<'_>, clock: &Clock) {
         let (server, date) = clock.server_and_date();
@@ -100,12 +104,21 @@ impl Statements {
             Some(value) => [name.as_bytes(), b": ", value, b"\r\n"].concat(),
             None => default.to_vec(),
         };
-        let server_and_date = [line("Server", server), line("Date", date)].concat();
-        encode::response_head(text, &ResponseHead { server_and_date: &server_and_date, ..head });
+        let upgrade = line("Upgrade", b"");
+        let server_and_date = [&*line("Server", server), &line("Date", date), &upgrade].concat();
+        let head = ResponseHead { server_and_date: &server_and_date, upgrade: !upgrade.is_empty(), ..head };
+        encode::response_head(text, &head);
     }
 }
 
 /// Returns whether a handler may set this option of Connection.
 fn is_connection_option(option: &[u8]) -> bool {
     option.eq_ignore_ascii_case(b"close") || option.eq_ignore_ascii_case(b"keep-alive")
+}
+
+/// Returns whether a handler may set Upgrade to this value: one or more protocols, each a name with or without a version.
+fn is_protocol_list(value: &[u8]) -> bool {
+    let is_token = |text: &[u8]| !text.is_empty() && text.iter().copied().all(chars::is_token);
+    let is_protocol = |protocol: &[u8]| protocol.splitn(2, |&byte| byte == b'/').all(is_token);
+    !value.is_empty() && value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).all(is_protocol)
 }

@@ -136,7 +136,7 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
                 }
                 Step::Reject(reason) => self.reject(reason),
                 Step::Flush => self.transmit()?,
-                Step::AwaitReply | Step::ShutdownWrite | Step::Close(_) => return Ok(()),
+                Step::AwaitReply | Step::ShutdownWrite | Step::Upgrade | Step::Close(_) => return Ok(()),
             }
         }
     }

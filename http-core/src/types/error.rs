@@ -135,6 +135,8 @@ error_enum! {
         Reserved "only the library sets this header, or this value of it"
         /// Content-Length is not a decimal number (RFC 9110 §8.6).
         ContentLength "Content-Length must be a decimal number"
+        /// Upgrade is not a list of protocols, such as `websocket` or `IRC/6.9` (RFC 9110 §7.8).
+        Upgrade "Upgrade must be a list of protocols, as name or name/version"
         /// Date has another format than all senders must use (RFC 9110 §5.6.7).
         Date "Date must have the format of Sun, 06 Nov 1994 08:49:37 GMT"
     }
@@ -161,8 +163,17 @@ pub enum Misuse {
     /// A [`Body::Stream`](crate::Body::Stream), whose length is unknown, is one of several
     /// [`Body::Parts`](crate::Body::Parts).
     StreamInParts,
-    /// The status is interim (1xx). Only the library sends interim responses.
+    /// The status is interim (1xx), and not 101. Only the library sends interim responses.
     InterimStatus(Status),
+    /// The status is 101, but the request does not ask in HTTP/1.1 for the protocol in the header Upgrade of the response
+    /// ([`Request::upgrades_to`](crate::Request::upgrades_to)).
+    UpgradeNotRequested,
+    /// The status is 101, but the content of the request is not received: the handler has chosen
+    /// [`Admit::AtHead`](crate::Admit::AtHead).
+    UpgradeBeforeContent,
+    /// The status is 101, but the response has no function that takes over the connection
+    /// ([`Response::on_upgrade`](crate::Response::on_upgrade)).
+    UpgradeWithoutFunction,
     /// The handler has set a header that cannot be sent.
     Header {
         /// The name of the header, as the handler has set it.
@@ -190,6 +201,15 @@ impl std::fmt::Display for Misuse {
             Misuse::StreamInParts => f.write_str("a stream is one of the parts of a body"),
             Misuse::InterimStatus(status) => {
                 write!(f, "status {}: only the library sends interim responses", status.code())
+            }
+            Misuse::UpgradeNotRequested => {
+                f.write_str("status 101: the request does not ask for the protocol in the header \"Upgrade\"")
+            }
+            Misuse::UpgradeBeforeContent => {
+                f.write_str("status 101: the content of the request is not received")
+            }
+            Misuse::UpgradeWithoutFunction => {
+                f.write_str("status 101: no function takes over the connection")
             }
             Misuse::Header { name, reason } => write!(f, "header {name:?}: {reason}"),
             Misuse::ContentLength { stated, actual: Some(actual) } => {

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 /// A status code: three digits, from 100 to 999 (RFC 9110 §15).
 ///
 /// The constants are the usual codes. The status lines and error pages of these codes are constants too, those of other
-/// codes are made for each response. A handler cannot respond with an interim code (1xx): only the library sends those.
+/// codes are made for each response. A handler cannot respond with an interim code (1xx), which only the library sends,
+/// except with 101 ([`Response::switching_protocols`](crate::Response::switching_protocols)).
 ///
 /// ```
 /// use http_core::Status;
@@ -71,6 +72,7 @@ macro_rules! statuses {
 }
 
 statuses! {
+    SWITCHING_PROTOCOLS 101 "Switching Protocols"
     OK 200 "OK"
     CREATED 201 "Created"
     ACCEPTED 202 "Accepted"
@@ -102,6 +104,7 @@ statuses! {
     EXPECTATION_FAILED 417 "Expectation Failed"
     MISDIRECTED_REQUEST 421 "Misdirected Request"
     UNPROCESSABLE_CONTENT 422 "Unprocessable Content"
+    UPGRADE_REQUIRED 426 "Upgrade Required"
     TOO_MANY_REQUESTS 429 "Too Many Requests"
     REQUEST_HEADER_FIELDS_TOO_LARGE 431 "Request Header Fields Too Large"
     INTERNAL_SERVER_ERROR 500 "Internal Server Error"
@@ -116,7 +119,6 @@ statuses! {
 const fn other_reason(code: u16) -> &'static str {
     match code {
         100 => "Continue",
-        101 => "Switching Protocols",
         102 => "Processing",
         103 => "Early Hints",
         203 => "Non-Authoritative Information",
@@ -129,7 +131,6 @@ const fn other_reason(code: u16) -> &'static str {
         423 => "Locked",
         424 => "Failed Dependency",
         425 => "Too Early",
-        426 => "Upgrade Required",
         428 => "Precondition Required",
         451 => "Unavailable For Legal Reasons",
         506 => "Variant Also Negotiates",

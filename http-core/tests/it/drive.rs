@@ -8,8 +8,8 @@ use crate::{
     received::{ReceivedResponse, RequestKind, read},
 };
 use http_core::{
-    Admit, Buffers, Clock, CloseReason, Config, Connection, Rejected, Rejection, Request, Response,
-    SendQueue, Step, Transmit, Version,
+    Admit, Buffers, CancellationToken, Clock, CloseReason, Config, Connection, Misuse, Rejected, Rejection,
+    Request, Response, SendQueue, Step, Transmit, Upgraded, UpgradedTransport, Version,
 };
 use std::{
     borrow::Cow,
@@ -43,6 +43,31 @@ impl SeenRequest {
             headers: request.headers().map(|(name, value)| (name.to_owned(), value.to_vec())).collect(),
             body: request.body().to_vec(),
         }
+    }
+}
+
+/// The transport of an upgraded connection: at its end, and nothing can be written.
+struct NoTransport;
+
+impl UpgradedTransport for NoTransport {
+    fn read(&self, _: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    fn write(&self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn set_read_timeout(&self, _: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_write_timeout(&self, _: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn shutdown(&self, _: std::net::Shutdown) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -338,6 +363,16 @@ impl Drive {
                 self.shut = true;
                 self.record("shutdown".into())
             }
+            Step::Upgrade => {
+                assert!(self.buffers.out.is_empty(), "upgraded before all was sent");
+                let take = self.conn.take_upgrade().expect("a function after Step::Upgrade");
+                let received = self.buffers.input.unread().to_vec();
+                self.record(format!("upgrade {}", received.escape_ascii()).into());
+                take.call(Upgraded::new(NoTransport, received, None, CancellationToken::default()))
+                    .expect("no panic");
+                self.closed = Some(CloseReason::Done);
+                false
+            }
             Step::Close(reason) => {
                 let all_sent = self.buffers.out.is_empty() || reason == CloseReason::WriteStall;
                 assert!(all_sent, "closed before all was sent");
@@ -403,9 +438,12 @@ impl Drive {
 
     fn respond(&mut self, response: Response) {
         self.receiving = false;
-        self.conn
-            .respond(response, &mut self.buffers.out, &self.clock)
-            .expect("a valid response that is due");
+        let Err(misuse) = self.conn.respond(response, &mut self.buffers.out, &self.clock) else { return };
+        assert_ne!(misuse, Misuse::NoResponseDue);
+        self.record(format!("{misuse:?}").into());
+        self.conn.reject();
+        let error = Rejection::InvalidResponse.response();
+        self.conn.respond(error, &mut self.buffers.out, &self.clock).expect("a valid response that is due");
     }
 
     fn receive(&mut self) -> bool {

@@ -14,6 +14,7 @@
 //! | [`memory`] | an idle connection holds no memory, and all together no more than their budget |
 //! | [`handlers`] | `TestRequest`: every kind of reply and of body, and what goes wrong with them |
 //! | [`responses`] | what a handler says in a response, and what is sent |
+//! | [`upgrade`] | a 101, what follows it, and when it is not sent |
 //! | [`deadlines`] | every wait ends after its timeout, on a clock that the test controls |
 //!
 //! [`drive`] simulates the engine, [`app`] the application, [`received`] the client, and [`script`] runs a list of actions.
@@ -39,3 +40,4 @@ mod responses;
 mod roundtrip;
 mod script;
 mod split;
+mod upgrade;

@@ -86,6 +86,7 @@ fn encode() {
             headers: b"",
             body: black_box(Some(BodyLength::Exact(1024))),
             keep_alive: true,
+            upgrade: false,
         };
         encode::response_head(&mut text, &head);
         text.len()
