@@ -9,8 +9,6 @@
 //! AwaitingReply ─KeepAliveResponse─► Idle
 //! AwaitingReply|Receiving ─EarlyResponse─► Discarding ─BodyDiscarded─► Idle
 //! AwaitingReply|Receiving ─LastResponse─► Finishing
-//! AwaitingReply ─EarlyResponse─► Discarding ─BodyDiscarded─► Idle
-//! AwaitingReply ─LastResponse─► Finishing
 //! AwaitingReply ─UpgradeResponse─► Upgrading ─HandedOver|Expired─► Closed
 //!
 //! Head|Admitting|Body|Receiving ─Malformed|Expired─► Rejecting ─LastResponse|NoResponse─► Finishing
@@ -23,8 +21,7 @@
 //! Finishing ─Flushed─► Closed
 //! Idle|Head|Body|Receiving|Discarding ─Eof─► Closed
 //! Idle|OverLimit|Discarding|Rejecting|Finishing ─Expired─► Closed
-//! Idle|Head|Admitting|Body|AwaitingReply|Receiving|Discarding|Rejecting|Finishing ─WriteStalled─► Closed
-//! Idle|Head|Admitting|Body|AwaitingReply|Discarding|Rejecting|Finishing|Upgrading ─WriteStalled─► Closed
+//! Idle|Head|Admitting|Body|AwaitingReply|Receiving|Discarding|Rejecting|Finishing|Upgrading ─WriteStalled─► Closed
 //! ```
 //!
 //! The engine calls [`Connection::poll`], does what the returned [`Step`] says, and polls again. If a step must wait for
@@ -81,7 +78,7 @@ use crate::{
     types::{
         clock::{Clock, deadline_after},
         error::ParseError,
-        limits::{Admit, Config},
+        limits::{Admit, Config, Timeouts},
         method::{Method, Version},
         status::Status,
     },
@@ -754,6 +751,11 @@ impl Connection {
     /// Returns the client's address; `None` if the engine [has not set it](Connection::with_client_addr).
     pub fn client_addr(&self) -> Option<SocketAddr> {
         self.client_addr
+    }
+
+    /// Returns the timeouts of the connection.
+    pub fn timeouts(&self) -> &Timeouts {
+        &self.config.timeouts
     }
 
     /// Returns the deadline of the step that [`poll`](Connection::poll) returned last. If the engine has not done the

@@ -239,7 +239,7 @@ mod tests {
     use super::{StateName::*, *};
     use std::collections::BTreeSet;
 
-    const STATES: [StateName; 12] = [
+    const STATES: [StateName; 13] = [
         Idle,
         Head,
         Admitting,

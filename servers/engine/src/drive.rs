@@ -2,10 +2,10 @@
 //!
 //! Both engines use this. It does no I/O and never waits.
 
-use crate::{late::RequestLabel, stream::start_body};
+use crate::{late::RequestLabel, stream::start_body, upgrade};
 use http_core::{
     Body, Buffers, Clock, CloseReason, Connection, Handler, IncompleteContent, Job, Misuse, Rejection, Reply,
-    Request, Responder, Response, Step, catch_panic, drop_caught, io_cause,
+    Request, Responder, Response, Status, Step, catch_panic, drop_caught, io_cause,
 };
 use std::{io, time::Duration};
 
@@ -28,6 +28,8 @@ pub enum Action {
     Yield,
     /// Shut down the sending side of the socket.
     ShutdownWrite,
+    /// Pass the socket to the function that takes over the connection ([`Connection::take_upgrade`]).
+    Upgrade,
     /// Close the socket.
     Close,
 }
@@ -86,6 +88,7 @@ impl Driver<'_> {
                 Step::Flush => return Action::Send,
                 Step::AwaitReply => return Action::AwaitReply,
                 Step::ShutdownWrite => return Action::ShutdownWrite,
+                Step::Upgrade => return Action::Upgrade,
                 Step::Close(reason) => {
                     if self.late.is_some() {
                         self.abandon_reply(reason);
@@ -174,6 +177,9 @@ impl Driver<'_> {
         if let Body::Stream(_) | Body::Reader(..) = response.body() {
             return self.respond_stream(response);
         }
+        if response.status() == Status::SWITCHING_PROTOCOLS {
+            return self.respond_upgrade(response);
+        }
         self.queue(response);
     }
 
@@ -182,6 +188,20 @@ impl Driver<'_> {
     fn respond_stream(&mut self, mut response: Response) {
         match self.start_body(&mut response) {
             Ok(()) => self.queue(response),
+            Err(reason) => {
+                drop_caught(response);
+                self.fail(reason);
+            }
+        }
+    }
+
+    /// As [`respond`](Driver::respond), if the status is 101: first reserves a thread for the function that takes over the
+    /// connection.
+    #[cold]
+    fn respond_upgrade(&mut self, mut response: Response) {
+        let Some(take) = response.take_on_upgrade() else { return self.queue(response) };
+        match upgrade::reserve_thread(take, self.request_label(), self.streams) {
+            Ok(take) => self.queue(response.on_upgrade(take)),
             Err(reason) => {
                 drop_caught(response);
                 self.fail(reason);
@@ -203,11 +223,16 @@ impl Driver<'_> {
     #[cold]
     fn start_body(&self, response: &mut Response) -> Result<(), Rejection> {
         if self.conn.sends_body(response.status()) {
-            let label = self.late.as_ref().map_or_else(|| self.label(), |late| late.label.clone());
+            let label = self.request_label();
             let body = response.body_mut();
             *body = start_body(std::mem::take(body), label, self.streams)?;
         }
         Ok(())
+    }
+
+    /// Names the request that a response belongs to, in messages about the response.
+    fn request_label(&self) -> RequestLabel {
+        self.late.as_ref().map_or_else(|| self.label(), |late| late.label.clone())
     }
 
     /// Queues the response to a rejected request: the default response for `reason`, which the handler may change or

@@ -20,6 +20,7 @@ pub mod sockopt;
 mod stream;
 mod threads;
 mod transport;
+mod upgrade;
 
 pub use descriptors::ConnectionBudget;
 pub use http_core;

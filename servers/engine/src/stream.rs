@@ -33,6 +33,11 @@ pub trait StreamSupport {
     ///
     /// [`Rejection::Overloaded`] if all of these threads are busy.
     fn spawn(&self, task: Task) -> Result<(), Rejection>;
+
+    /// Returns whether the thread of the connection may wait for the client.
+    fn may_wait(&self) -> bool {
+        false
+    }
 }
 
 /// For engines that never wait: the waker does nothing, and there are no threads.

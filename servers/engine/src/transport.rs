@@ -238,6 +238,49 @@ impl Transport {
         }
     }
 
+    /// Receives bytes after an upgrade. Waits for the first on a blocking socket, and returns 0 at the end.
+    ///
+    /// # Errors
+    ///
+    /// The timeout has expired ([`WouldBlock`](io::ErrorKind::WouldBlock)), or the connection is broken.
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(retry_on_intr(|| recv(&self.socket, &mut *buffer, RecvFlags::empty()))?.0)
+    }
+
+    /// Sends bytes after an upgrade. Waits on a blocking socket until it takes one. Raises no SIGPIPE.
+    ///
+    /// # Errors
+    ///
+    /// As of [`read`](Transport::read).
+    pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
+        Ok(retry_on_intr(|| send(&self.socket, data, SendFlags::NOSIGNAL))?)
+    }
+
+    /// Sets how long reads or writes on a blocking socket wait; `None` for ever.
+    ///
+    /// # Errors
+    ///
+    /// The timeout is zero.
+    pub(crate) fn set_timeout(&self, which: Timeout, timeout: Option<Duration>) -> io::Result<()> {
+        Ok(set_socket_timeout(&self.socket, which, timeout)?)
+    }
+
+    /// Shuts down one direction or both. Any thread may call this.
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken.
+    pub(crate) fn shutdown(&self, how: std::net::Shutdown) -> io::Result<()> {
+        Ok(shutdown(
+            &self.socket,
+            match how {
+                std::net::Shutdown::Read => Shutdown::Read,
+                std::net::Shutdown::Write => Shutdown::Write,
+                std::net::Shutdown::Both => Shutdown::Both,
+            },
+        )?)
+    }
+
     /// Shuts down the sending side of the socket. The client then sees the end of the stream after the last response.
     ///
     /// # Errors
@@ -261,14 +304,14 @@ impl Transport {
         let _ = shutdown(&self.socket, Shutdown::Both);
     }
 
-    /// Makes the socket non-blocking.
+    /// Sets whether a receive waits.
     ///
     /// # Errors
     ///
     /// None on a connected socket.
-    pub(crate) fn set_nonblocking(&mut self) -> io::Result<()> {
-        self.blocking = false;
-        self.set_waits(false)
+    pub(crate) fn set_blocking(&mut self, blocking: bool) -> io::Result<()> {
+        self.blocking = blocking;
+        self.set_waits(blocking)
     }
 
     /// Sets how long a receive on a blocking socket waits, at least one millisecond.

@@ -43,7 +43,7 @@ impl RefusedConnection {
         handler: &dyn Handler,
         clock: &Clock,
     ) -> Option<RefusedConnection> {
-        transport.set_nonblocking().ok()?;
+        transport.set_blocking(false).ok()?;
         let end = clock.now() + REFUSED_LINGER;
         let mut refused = RefusedConnection { transport, conn, buffers: Buffers::default(), end };
         refused.advance(handler, clock).then_some(refused)

@@ -2,7 +2,7 @@
 //! connection limit, and all idle ones at the shutdown.
 
 use crate::{admission::Permit, shutdown::Shutdown, transport::Transport};
-use http_core::io_cause;
+use http_core::{CancellationToken, io_cause};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -11,7 +11,7 @@ use std::{
     collections::HashMap,
     io,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -31,6 +31,8 @@ pub(super) struct OpenConnection {
     idle_since: Mutex<Option<Instant>>,
     /// Whether [`Registry::evict_idle`] was called: the connection does not count any more.
     evicted: AtomicBool,
+    /// The token of the connection after its upgrade.
+    upgraded: OnceLock<CancellationToken>,
 }
 
 impl OpenConnection {
@@ -53,6 +55,11 @@ impl OpenConnection {
     /// room: then the request must not be served.
     pub(super) fn resume(&self) -> bool {
         self.permit().resume()
+    }
+
+    /// Notes that the connection is upgraded. Returns the token that [`Registry::drain`] cancels.
+    pub(super) fn upgrade(&self) -> CancellationToken {
+        self.upgraded.get_or_init(CancellationToken::default).clone()
     }
 
     /// Locks the permit.
@@ -113,6 +120,7 @@ impl Registry {
             permit: Mutex::new(permit),
             idle_since: Mutex::new(None),
             evicted: AtomicBool::new(false),
+            upgraded: OnceLock::new(),
         });
         table.open.insert(connection.number, Arc::clone(&connection));
         Entry { registry: self, connection }
@@ -151,7 +159,8 @@ impl Registry {
         self.changed.notify_all();
     }
 
-    /// Waits for the shutdown to begin. Then closes connections as they become idle, until `is_finished` returns true
+    /// Waits for the shutdown to begin. Then cancels the tokens of upgraded connections, and closes the others as they become
+    /// idle, until `is_finished` returns true
     /// or the grace period is over. After the grace period, shuts down the sockets of all connections, so that no receive
     /// or send waits any longer: their threads end as soon as they are not in application code.
     ///
@@ -176,6 +185,14 @@ impl Registry {
         }
         let mut table = self.table();
         loop {
+            let upgraded = table.open.values().filter_map(|connection| connection.upgraded.get().cloned());
+            let upgraded: Vec<_> = upgraded.collect();
+            if !upgraded.is_empty() {
+                // What the application has registered with a token runs without the lock.
+                drop(table);
+                upgraded.iter().for_each(CancellationToken::cancel);
+                table = self.table();
+            }
             // A session checks for the shutdown after `set_idle`, so that none is missed between the two.
             let idle = table.open.values().filter(|connection| connection.idle_since().is_some());
             idle.for_each(|connection| connection.close_when_idle());

@@ -14,7 +14,8 @@ use crate::{
     late::{LateReply, WaitsFor},
     pool::{Pool, PoolFull, Pools},
     shutdown::Shutdown,
-    transport::{Awaited, Readiness, Received, Transmitted},
+    transport::{Awaited, Readiness, Received, Transmitted, Transport},
+    upgrade,
 };
 use http_core::{
     BufferPool, Buffers, CatchDrop, Clock, Connection, Job, Rejection, Reply, Responder, Timeouts,
@@ -23,6 +24,10 @@ use http_core::{
 use std::{
     io,
     os::fd::AsFd,
+    sync::{
+        Arc,
+        mpsc::{Sender, channel},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -56,7 +61,7 @@ pub(super) fn first_receive_timeout(timeouts: &Timeouts) -> Duration {
 /// A connection that a thread serves, and what the thread uses for that.
 pub(super) struct Session<'t> {
     /// The socket, and since when the connection is idle.
-    pub(super) open: &'t OpenConnection,
+    pub(super) open: &'t Arc<OpenConnection>,
     /// The protocol state.
     pub(super) conn: Connection,
     /// The threads for what this thread must not do, because it watches the client.
@@ -105,12 +110,35 @@ impl Session<'_> {
                 Action::AwaitReply => self.await_reply(buffers),
                 Action::ShutdownWrite => self.open.transport.shutdown_write().is_ok(),
                 Action::Yield => true,
+                Action::Upgrade => return self.hand_over(own, pool),
                 Action::Close => false,
             };
             if !goes_on {
                 return pool.put(own);
             }
         }
+    }
+
+    /// Passes the connection to the function that takes it over, which runs on this thread. Returns when the connection has
+    /// ended.
+    #[cold]
+    fn hand_over(mut self, buffers: Box<Buffers>, pool: &mut BufferPool) {
+        let received = buffers.input.unread().to_vec();
+        pool.put(buffers);
+        let (ended, has_ended) = channel();
+        let token = self.open.upgrade();
+        // The registry cancels the tokens of connections that were upgraded before the shutdown.
+        if self.shutdown.has_begun() {
+            token.cancel();
+        }
+        upgrade::hand_over(
+            &mut self.conn,
+            SessionSocket { open: Arc::clone(self.open), _ended: ended },
+            received,
+            token,
+        );
+        // The function may have passed the connection to another thread.
+        let _ = has_ended.recv();
     }
 
     /// Sets the clock of this thread to the present time.
@@ -385,6 +413,19 @@ pub(super) struct RunningReply {
     job: Option<CatchDrop<Job>>,
     /// Receives the outcome of any other reply.
     outcome: Option<OutcomeReceiver>,
+}
+
+/// The socket of a connection after its upgrade.
+struct SessionSocket {
+    open: Arc<OpenConnection>,
+    /// Dropping it lets the session end.
+    _ended: Sender<()>,
+}
+
+impl AsRef<Transport> for SessionSocket {
+    fn as_ref(&self) -> &Transport {
+        &self.open.transport
+    }
 }
 
 /// Starts one reply for the thread of its connection, which then waits for the outcome.

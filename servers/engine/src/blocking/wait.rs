@@ -122,6 +122,10 @@ impl StreamSupport for ConnectionEvent<'_> {
     fn spawn(&self, task: Task) -> Result<(), Rejection> {
         self.streaming.submit(task).map(drop).map_err(|PoolFull| Rejection::Overloaded)
     }
+
+    fn may_wait(&self) -> bool {
+        true
+    }
 }
 
 /// Sends the outcome of a late reply (the response, or why there is none) to the thread of its connection.

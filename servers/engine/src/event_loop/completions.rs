@@ -26,6 +26,8 @@ pub(super) enum Completion {
     Reply(Outcome),
     /// The source of its stream has called its waker.
     Stream,
+    /// It was upgraded, and has ended.
+    UpgradedEnd,
 }
 
 /// The queue of completions of one event loop.
@@ -46,6 +48,7 @@ pub(super) struct CompletionSender<K> {
 enum Message<K> {
     Reply(K, CatchDrop<Outcome>),
     Stream(Arc<StreamWaker<K>>),
+    UpgradedEnd(K),
 }
 
 /// Makes the wakers of the connection `key`, and runs the tasks that wait for its client.
@@ -84,6 +87,7 @@ impl<K: Copy + Send + Sync + 'static> Completions<K> {
                         return Some((key, Completion::Reply(outcome)));
                     }
                 }
+                Message::UpgradedEnd(key) => return Some((key, Completion::UpgradedEnd)),
                 Message::Stream(waker) => {
                     // A read-modify-write like that of `wake`: what was written before a call that finds `true` is visible
                     // to the source after this.
@@ -110,6 +114,11 @@ impl<K> CompletionSender<K> {
     /// outcome if the event loop has ended.
     pub(super) fn send(&self, key: K, outcome: Outcome) {
         self.queue(Message::Reply(key, CatchDrop::new(outcome)));
+    }
+
+    /// Queues the news that the upgraded connection `key` has ended, and wakes the event loop.
+    pub(super) fn send_end(&self, key: K) {
+        self.queue(Message::UpgradedEnd(key));
     }
 
     fn queue(&self, message: Message<K>) {

@@ -41,7 +41,7 @@ const RECEIVES_PER_TURN: u32 = 64;
 const IDLE_CANDIDATES: usize = 64;
 
 /// Identifies a connection of one worker. No later connection of the worker gets the same key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key {
     /// The index of the connection's slot in [`Connections`].
     index: u32,
@@ -78,7 +78,6 @@ pub(super) struct ClientConnection {
     transport: Transport,
     pub(super) conn: Connection,
     /// Counts the connection until it closes; `None` if it is refused and does not count.
-    #[expect(dead_code, reason = "held until the connection closes")]
     permit: Option<Permit>,
     /// The receive buffer and the send queue. `None` while both are empty, and while the worker runs the connection
     /// (the worker then holds them).
@@ -115,6 +114,24 @@ impl ClientConnection {
             scheduled: None,
             late: None,
         }
+    }
+
+    /// Takes the connection out of epoll, and makes its socket blocking. Returns its parts: the event loop no longer serves
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken.
+    #[cold]
+    pub(super) fn detach(
+        mut self,
+        registry: &Registry,
+    ) -> io::Result<(Transport, Connection, Option<Permit>)> {
+        if self.watched != Watched::No {
+            registry.deregister(&mut SourceFd(&self.transport.as_fd().as_raw_fd()))?;
+        }
+        self.transport.set_blocking(true)?;
+        Ok((self.transport, self.conn, self.permit))
     }
 
     /// Notes an event of epoll: whether bytes have arrived, and whether the client has closed its sending side.
@@ -229,7 +246,9 @@ impl Turn<'_> {
                         return Action::Close;
                     }
                 }
-                action @ (Action::AwaitReply | Action::Yield | Action::Close) => return action,
+                action @ (Action::AwaitReply | Action::Yield | Action::Upgrade | Action::Close) => {
+                    return action;
+                }
             }
         }
     }

@@ -9,6 +9,7 @@ mod connections;
 mod listeners;
 mod timers;
 mod transfers;
+mod upgraded;
 mod worker;
 
 use crate::{

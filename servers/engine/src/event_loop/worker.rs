@@ -9,6 +9,7 @@ use super::{
     listeners::{Listeners, MAX_LISTENERS},
     timers::Timers,
     transfers::{Transfer, Transfers},
+    upgraded::UpgradedConnections,
 };
 use crate::{
     admission::{AddressPermit, Admission, MAX_REFUSED, Permit, REFUSED_LINGER, SHORTAGE_EVICTIONS},
@@ -19,8 +20,9 @@ use crate::{
     settings::Settings,
     shutdown::Shutdown,
     transport::Transport,
+    upgrade,
 };
-use http_core::{BufferPool, Clock, Rejection, catch_panic, drop_caught, io_cause};
+use http_core::{BufferPool, Buffers, Clock, Rejection, catch_panic, drop_caught, io_cause};
 use mio::{Events, Poll, Token, event::Event};
 use rustix::event::epoll;
 use std::{
@@ -74,6 +76,8 @@ pub(super) struct Worker {
     poll: Poll,
     listeners: Listeners,
     connections: Connections,
+    /// The connections that threads of the application serve.
+    upgraded: UpgradedConnections<Key>,
     buffers: BufferPool,
     clock: Clock,
     timers: Timers<Key>,
@@ -121,6 +125,7 @@ impl Worker {
             pools,
             shutdown: Arc::clone(shutdown),
             connections: Connections::default(),
+            upgraded: UpgradedConnections::default(),
             clock: Clock::new(&settings.server, now, SystemTime::now()),
             timers: Timers::new(now),
             completions: Completions::new(&poll, COMPLETIONS)?,
@@ -197,7 +202,8 @@ impl Worker {
     /// Whether a shutdown has begun and all connections have closed, or the grace period is over.
     fn is_finished(&self) -> bool {
         let late = || self.shutdown.deadline().is_some_and(|deadline| deadline <= self.clock.now());
-        self.draining && (self.connections.len() == 0 || late())
+        let is_empty = self.connections.len() == 0 && self.upgraded.is_empty();
+        self.draining && (is_empty || late())
     }
 
     /// Handles an event of epoll for a connection.
@@ -353,6 +359,7 @@ impl Worker {
                 self.buffers.put(buffers);
                 self.close(key);
             }
+            Action::Upgrade => self.hand_over(key, buffers),
             Action::Yield => {
                 client.buffers = Some(buffers);
                 if !std::mem::replace(&mut client.yielded, true) {
@@ -370,6 +377,18 @@ impl Worker {
                     self.close(key);
                 }
             }
+        }
+    }
+
+    /// Passes a connection to the function that takes it over, which runs on another thread.
+    #[cold]
+    fn hand_over(&mut self, key: Key, buffers: Box<Buffers>) {
+        let Some(client) = self.connections.remove(key) else { return };
+        let received = buffers.input.unread().to_vec();
+        self.buffers.put(buffers);
+        if let Ok((transport, mut conn, permit)) = client.detach(self.poll.registry()) {
+            let (socket, token) = self.upgraded.insert(key, transport, permit, self.completions.sender());
+            upgrade::hand_over(&mut conn, socket, received, token);
         }
     }
 
@@ -393,6 +412,7 @@ impl Worker {
             match self.completions.next() {
                 Some((key, Completion::Reply(outcome))) => self.resume(key, Wakeup::Completed(outcome)),
                 Some((key, Completion::Stream)) => self.resume(key, Wakeup::Ready),
+                Some((key, Completion::UpgradedEnd)) => self.upgraded.remove(key),
                 None => return,
             }
         }
@@ -451,6 +471,7 @@ impl Worker {
         self.take_transfers();
         self.listeners.close();
         self.draining = true;
+        self.upgraded.begin_shutdown();
         for key in self.connections.keys() {
             if let Some(client) = self.connections.get(key) {
                 client.conn.disable_keep_alive();
