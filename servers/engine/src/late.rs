@@ -80,6 +80,8 @@ pub struct LateReply {
     pub(crate) token: CancellationToken,
     pub(crate) label: RequestLabel,
     pub(crate) waits_for: WaitsFor,
+    /// Whether the application has got the content, or takes it: it gets none again.
+    pub(crate) has_content: bool,
     /// What takes the content of the request; `None` if nothing does (any more).
     pub(crate) content: Option<ContentTarget>,
     /// The other end of the pipe in `content`, until the job starts.
@@ -89,7 +91,14 @@ pub struct LateReply {
 impl LateReply {
     pub(crate) fn new(label: RequestLabel) -> LateReply {
         let token = CancellationToken::default();
-        LateReply { token, label, waits_for: WaitsFor::Start, content: None, reader: None }
+        LateReply {
+            token,
+            label,
+            waits_for: WaitsFor::Start,
+            has_content: false,
+            content: None,
+            reader: None,
+        }
     }
 
     /// Makes the reply wait for a timer, which starts `now`. Returns when the timer is over.

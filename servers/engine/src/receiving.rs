@@ -20,72 +20,92 @@ impl Driver<'_> {
         self.continue_reply(reply)
     }
 
-    /// Begins a reply to the request that `late` belongs to. Its content may have been received.
+    /// Begins a reply to the request that `late` belongs to. The application may have got its content.
     fn continue_reply(&mut self, reply: Reply) -> Option<Action> {
-        match reply {
+        let begun = match reply {
             Reply::Now(response) => {
                 self.complete(Ok(response));
-                None
+                return None;
             }
             Reply::Receive(sink) => self.begin_sink(CatchDrop::new(SinkBox(sink))),
             Reply::Read(job) => match self.open_pipe() {
-                Ok(()) => Some(Action::StartReply(Reply::Read(job))),
+                Ok(()) => Ok(Some(Action::StartReply(Reply::Read(job)))),
                 Err(reason) => {
                     drop_caught(job);
-                    self.respond_rejected(reason);
-                    None
+                    Err(reason)
                 }
             },
-            later => Some(Action::StartReply(later)),
-        }
-    }
-
-    /// Begins to push content to a sink. If there is none to receive, pushes the body at once, and ends the content.
-    fn begin_sink(&mut self, mut sink: CatchDrop<SinkBox>) -> Option<Action> {
-        match self.conn.receive_content(self.clock.now()) {
-            Ok(true) => {
-                self.set_target(ContentTarget::Sink(sink));
-                None
-            }
-            Ok(false) => {
-                let request = self.conn.request(&self.buffers.input);
-                let body = request.as_ref().map_or(&b""[..], http_core::Request::body);
-                let written = if body.is_empty() { Ok(Ok(())) } else { write(&mut sink, body) };
-                self.written(written, Some(sink))
-            }
-            Err(reason) => {
-                drop(sink);
-                self.respond_rejected(reason);
-                None
-            }
-        }
-    }
-
-    /// Makes the pipe of a job that reads content, or a reader of the body if there is no content to receive.
-    fn open_pipe(&mut self) -> Result<(), Rejection> {
-        let Some(late) = self.late.as_deref() else { return Err(Rejection::Overloaded) };
-        let (token, label) = (late.token.clone(), late.label.clone());
-        let request = self.conn.request(&self.buffers.input);
-        let length = request.as_ref().and_then(http_core::Request::content_length);
-        let body = request.map(|request| request.body().to_vec()).unwrap_or_default();
-        let (target, reader) = if self.conn.receive_content(self.clock.now())? {
-            let waker = self.streams.waker().map_err(|error| {
-                log::error!(
-                    "cannot make a waker for the content of {label}: {}; responding 503",
-                    io_cause(&error)
-                );
-                self.conn.reject();
-                Rejection::Overloaded
-            })?;
-            let (sender, reader) = content_pipe(length, token, waker);
-            (Some(ContentTarget::Pipe(sender)), reader)
-        } else {
-            (None, ContentReader::from(body).with_token(token))
+            later => return Some(Action::StartReply(later)),
         };
-        if let Some(late) = self.late {
-            (late.content, late.reader) = (target, Some(reader));
+        begun.unwrap_or_else(|reason| {
+            self.respond_rejected(reason);
+            None
+        })
+    }
+
+    /// Begins to push content to a sink. If the content is here, pushes all of it, and replies as the sink says.
+    ///
+    /// # Errors
+    ///
+    /// The content is too long: the request is rejected.
+    fn begin_sink(&mut self, mut sink: CatchDrop<SinkBox>) -> Result<Option<Action>, Rejection> {
+        match self.request_content()? {
+            None => {
+                if let Some(late) = self.late {
+                    late.content = Some(ContentTarget::Sink(sink));
+                }
+                Ok(None)
+            }
+            Some(content) => {
+                let written = if content.is_empty() { Ok(Ok(())) } else { write(&mut sink, &content) };
+                Ok(self.written(written, Some(sink)))
+            }
         }
+    }
+
+    /// Makes the pipe to a job that reads content, or a reader of the content if that is here.
+    ///
+    /// # Errors
+    ///
+    /// The content is too long, or the system has no descriptors left: the request is rejected.
+    fn open_pipe(&mut self) -> Result<(), Rejection> {
+        let length = self.conn.request(&self.buffers.input).and_then(|request| request.content_length());
+        let content = self.request_content()?;
+        let Some(late) = self.late else { return Ok(()) };
+        let reader = match content {
+            Some(content) => ContentReader::from(content).with_token(late.token.clone()),
+            None => {
+                let waker = self.streams.waker().map_err(|error| {
+                    let cause = io_cause(&error);
+                    log::error!("cannot receive the content of {}: {cause}; responding 503", late.label);
+                    self.conn.reject();
+                    Rejection::Overloaded
+                })?;
+                let (sender, reader) = content_pipe(length, late.token.clone(), waker);
+                late.content = Some(ContentTarget::Pipe(sender));
+                reader
+            }
+        };
+        late.reader = Some(reader);
         Ok(())
+    }
+
+    /// Requests the content for the application. Returns `None` if it is passed on as it comes. Otherwise returns all of it:
+    /// nothing if the application has requested it before.
+    ///
+    /// # Errors
+    ///
+    /// The content is too long: the request is rejected.
+    fn request_content(&mut self) -> Result<Option<Vec<u8>>, Rejection> {
+        let is_first = self.late.as_mut().is_some_and(|late| !std::mem::replace(&mut late.has_content, true));
+        if !is_first {
+            return Ok(Some(Vec::new()));
+        }
+        if self.conn.receive_content(self.clock.now())? {
+            return Ok(None);
+        }
+        let request = self.conn.request(&self.buffers.input);
+        Ok(Some(request.map(|request| request.body().to_vec()).unwrap_or_default()))
     }
 
     /// Passes on the content that has arrived ([`Step::Content`]), or its end ([`Step::ContentEnd`]). Returns what the engine
@@ -137,12 +157,6 @@ impl Driver<'_> {
                 self.fail(panicked.into());
                 None
             }
-        }
-    }
-
-    fn set_target(&mut self, target: ContentTarget) {
-        if let Some(late) = self.late {
-            late.content = Some(target);
         }
     }
 }

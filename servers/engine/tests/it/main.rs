@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`replies`] | every kind of reply |
 //! | [`content`] | how content is taken, and how much memory it may use |
+//! | [`receive`] | content that is pushed to a sink or read by a job as it comes |
 //! | [`streams`] | sources that have nothing to send for a while |
 //! | [`cancellation`] | work for clients that have left, and replies that take too long |
 //! | [`panics`] | code and destructors of the application that panic |
@@ -25,6 +26,7 @@ mod failures;
 mod faults;
 mod lifecycle;
 mod panics;
+mod receive;
 mod replies;
 mod sigpipe;
 mod source;
