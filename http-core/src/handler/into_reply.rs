@@ -195,8 +195,8 @@ impl<T: IntoResponse, E: IntoResponse> IntoResponse for Result<T, E> {
     }
 }
 
-impl<T: IntoReply, E: IntoReply> IntoReply for Result<T, E> {
+impl<T: IntoReply, E: IntoResponse> IntoReply for Result<T, E> {
     fn into_reply(self) -> Reply {
-        self.map_or_else(E::into_reply, T::into_reply)
+        self.map_or_else(|error| error.into_response().into(), T::into_reply)
     }
 }
