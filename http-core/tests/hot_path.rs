@@ -7,8 +7,9 @@
 #![allow(clippy::disallowed_methods, reason = "a test needs a start time")]
 
 use http_core::{
-    Body, BufferPool, Buffers, Clock, Config, Connection, Headers, Response, SharedHeaders, Status, Step,
-    Transmit,
+    Admit, Body, BufferPool, Buffers, Clock, Config, Connection, Handler, Headers, IntoReply, Method,
+    Middleware, Next, Reply, Request, Response, Router, SharedHeaders, Status, Step, Transmit,
+    testing::ReceivedRequest,
 };
 use std::{
     hint::black_box,
@@ -107,6 +108,46 @@ fn a_warm_keep_alive_get_allocates_nothing() {
     check(GET, 1_000, 16);
     check(GET, 100_000, 16);
     check(GET_ESCAPED, 1_000, 16);
+}
+
+#[test]
+fn a_route_is_found_without_an_allocation() {
+    struct User(u64);
+    struct Identify;
+    impl Middleware for Identify {
+        fn admit(&self, head: &Request<'_>, next: Next<'_>) -> Admit {
+            let user = User(head.cookie("user").map_or(0, |id| id.len() as u64));
+            next.admit(&head.with_extension(&user).as_request())
+        }
+
+        fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
+            next.run(request)
+        }
+    }
+    struct Limited;
+    impl Handler for Limited {
+        fn admit(&self, head: &Request<'_>) -> Admit {
+            let id: u64 = head.param("id").and_then(|id| id.parse().ok()).unwrap_or_default();
+            Admit::BufferUpTo(id + head.extension::<User>().map_or(0, |User(id)| *id))
+        }
+
+        fn handle(&self, _: &Request<'_>) -> Reply {
+            Status::NO_CONTENT.into_reply()
+        }
+    }
+    let routes = Router::builder()
+        .route(Method::Get, "/literal", Limited)
+        .route(Method::Get, "/users/{id}", Limited)
+        .route(Method::Get, "/users/{id}/photo/{*rest}", Limited);
+    let router = routes.wrap(Identify).build().unwrap();
+    for (path, expected) in [("/literal", 3), ("/users/40", 43), ("//users/%34%30/photo/a/b", 43)] {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: example.org\r\nCookie: user=abc\r\n\r\n");
+        let received = ReceivedRequest::new(head.as_bytes(), Instant::now()).unwrap();
+        let counted = allocation_counter::measure(|| {
+            assert_eq!(router.admit(&received.as_request()), Admit::BufferUpTo(expected));
+        });
+        assert_eq!(counted.count_total, 0, "{path}: {counted:?}");
+    }
 }
 
 #[test]

@@ -468,4 +468,109 @@ mod tests {
         let received = receive("GET /%2e?b");
         assert!(!format!("{received:?}").contains("secret"));
     }
+
+    /// Receives a POST request with these headers and this content, and passes it to `check`.
+    fn with_content(headers: &str, content: &str, check: impl FnOnce(&Request<'_>)) {
+        let length = content.len();
+        let bytes = format!(
+            "POST /a?b=%41+&c&b=2 HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n{headers}\r\n{content}"
+        );
+        check(&ReceivedRequest::new(bytes.as_bytes(), Instant::now()).expect("a request").as_request());
+    }
+
+    #[test]
+    fn reads_queries_headers_and_cookies() {
+        let headers = "Cookie: a=1; b=2\r\nX: caf\u{e9}\r\nCOOKIE: a=3;c=4\r\nA: 1\r\na: 2\r\n";
+        with_content(headers, "", |request| {
+            let query: Vec<_> = request.query().collect();
+            assert_eq!(query, [("b".into(), "A ".into()), ("c".into(), "".into()), ("b".into(), "2".into())]);
+            assert_eq!((request.query_value("b"), request.query_value("d")), (Some("A ".into()), None));
+            assert_eq!((request.header_text("x"), request.header_text("A")), (Some("caf\u{e9}"), Some("1")));
+            assert_eq!(
+                request.cookies().collect::<Vec<_>>(),
+                [("a", "1"), ("b", "2"), ("a", "3"), ("c", "4")]
+            );
+            assert_eq!(
+                (request.cookie("a"), request.cookie("c"), request.cookie("A")),
+                (Some("1"), Some("4"), None)
+            );
+        });
+        let received =
+            ReceivedRequest::new(b"GET / HTTP/1.0\r\nX: \xff\r\n\r\n", Instant::now()).expect("a request");
+        let request = received.as_request();
+        assert_eq!(
+            (request.header("X"), request.header_text("X"), request.header_text("Y")),
+            (Some(&b"\xff"[..]), None, None)
+        );
+        assert_eq!(
+            (request.query().count(), request.cookies().count(), request.content_length()),
+            (0, 0, Some(0))
+        );
+    }
+
+    /// `expected` is what [`Request::form`] and [`Request::multipart`] return for content with these headers: the number of
+    /// pairs and of parts.
+    fn check_content(
+        headers: &str,
+        content: &str,
+        media_type: Option<&str>,
+        expected: (Result<usize, FormError>, Result<usize, MultipartError>),
+    ) {
+        with_content(headers, content, |request| {
+            let essence =
+                request.content_type().map(|found| format!("{}/{}", found.top_level(), found.subtype()));
+            assert_eq!(essence.as_deref(), media_type, "{headers}");
+            assert_eq!(request.content_length(), Some(content.len() as u64));
+            let parts = request.multipart().and_then(Iterator::collect::<Result<Vec<_>, _>>);
+            let read = (request.form().map(Iterator::count), parts.map(|parts| parts.len()));
+            assert_eq!(read, expected, "{headers}");
+        });
+    }
+
+    #[test]
+    fn reads_forms_only_from_content_of_their_type() {
+        let (form, multipart) = (Err(FormError::Type), Err(MultipartError::Type));
+        let urlencoded = "Content-Type: application/x-www-form-urlencoded";
+        check_content("", "a=b", None, (form, multipart));
+        check_content("Content-Type: text/plain\r\n", "a=b", Some("text/plain"), (form, multipart));
+        check_content("Content-Type: text\r\n", "a=b", None, (form, multipart));
+        let media_type = Some("application/x-www-form-urlencoded");
+        check_content(&format!("{urlencoded}; charset=utf-8\r\n"), "a=b&c", media_type, (Ok(2), multipart));
+        check_content(&format!("{urlencoded}\r\n{urlencoded}\r\n"), "a=b", None, (form, multipart));
+        let parts = "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb\r\n--x--\r\n";
+        let media_type = Some("multipart/form-data");
+        check_content("Content-Type: multipart/form-data; boundary=x\r\n", parts, media_type, (form, Ok(1)));
+        check_content(
+            "Content-Type: multipart/form-data\r\n",
+            parts,
+            media_type,
+            (form, Err(MultipartError::Boundary)),
+        );
+        check_content(
+            "Content-Type: multipart/form-data; boundary=y\r\n",
+            parts,
+            media_type,
+            (form, Err(MultipartError::Start)),
+        );
+    }
+
+    #[test]
+    fn finds_the_extension_attached_last() {
+        let received = receive("GET /");
+        let request = received.as_request();
+        let (one, two) = (1_u8, 2_u8);
+        let shared = request.with_shared_extension(Arc::new("text"));
+        let shared = shared.as_request();
+        let inner = {
+            let outer = shared.with_extension(&one);
+            let outer = outer.as_request();
+            assert_eq!((outer.extension(), outer.extension()), (Some(&1_u8), Some(&"text")));
+            let inner = outer.with_extension(&two);
+            let inner = inner.as_request();
+            assert_eq!((inner.extension::<u16>(), inner.param("a"), inner.path()), (None, None, "/"));
+            // The value outlives the links.
+            inner.extension::<u8>().copied()
+        };
+        assert_eq!((inner, shared.extension::<u8>(), request.extension::<&str>()), (Some(2), None, None));
+    }
 }
