@@ -3,6 +3,7 @@
 //! | module | what it tests |
 //! |---|---|
 //! | [`replies`] | every kind of reply |
+//! | [`routes`] | routers, middleware, and what they attach to a request |
 //! | [`content`] | how content is taken, and how much memory it may use |
 //! | [`receive`] | content that is pushed to a sink or read by a job as it comes |
 //! | [`streams`] | sources that have nothing to send for a while |
@@ -28,6 +29,7 @@ mod lifecycle;
 mod panics;
 mod receive;
 mod replies;
+mod routes;
 mod sigpipe;
 mod source;
 mod streams;

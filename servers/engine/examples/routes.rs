@@ -1,0 +1,98 @@
+//! An address book behind a login: routes with parameters, middleware for some of them, and forms.
+//!
+//! ```sh
+//! cargo run --example routes
+//! curl -c jar -d name=anna localhost:8080/login
+//! curl -b jar -d "phone=555 0123" localhost:8080/contacts/Bob
+//! curl -b jar localhost:8080/contacts/Bob
+//! ```
+
+use http_engine::{
+    IntoReply, IntoResponse, Middleware, Next, Reply, Request, Response, Router, Server, Status,
+    form::FormError,
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// The phone numbers by the names of their user and contact.
+type Contacts = Arc<Mutex<BTreeMap<(String, String), String>>>;
+
+/// The user who has logged in. A real program checks a password and signs the cookie.
+struct User(String);
+
+/// Hands the user on to the handlers. Replies 401 without one.
+struct Login;
+
+impl Middleware for Login {
+    fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
+        let Some(name) = request.cookie("user") else { return Status::UNAUTHORIZED.into_reply() };
+        let user = User(name.to_owned());
+        next.run(&request.with_extension(&user).as_request())
+    }
+}
+
+/// Why a request fails.
+enum Failure {
+    NoForm(FormError),
+    Missing(&'static str),
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        match self {
+            Failure::NoForm(error) => error.into_response(),
+            Failure::Missing(name) => {
+                Response::text(format!("{name} is missing\n")).with_status(Status::BAD_REQUEST)
+            }
+        }
+    }
+}
+
+/// Returns the value of a field in the form that the request sends.
+fn field(request: &Request<'_>, wanted: &'static str) -> Result<String, Failure> {
+    let mut fields = request.form().map_err(Failure::NoForm)?;
+    let field = fields.find(|(name, value)| name == wanted && !value.is_empty());
+    Ok(field.ok_or(Failure::Missing(wanted))?.1.into_owned())
+}
+
+fn login(request: &Request<'_>) -> Result<Response, Failure> {
+    let name = field(request, "name")?;
+    let cookie = name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "");
+    Ok(Response::text("welcome\n").with_header("Set-Cookie", format!("user={cookie}; HttpOnly")))
+}
+
+/// Returns the key of the contact in the path.
+fn key(request: &Request<'_>) -> Option<(String, String)> {
+    let User(user) = request.extension()?;
+    Some((user.clone(), request.param("name")?.to_owned()))
+}
+
+fn router(contacts: &Contacts) -> Result<Router, http_engine::RouteError> {
+    let lock = |contacts: &Contacts| Arc::clone(contacts);
+    let (reader, writer) = (lock(contacts), lock(contacts));
+    let contacts = Router::builder()
+        .get("/{name}", move |request| {
+            let contacts = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            Some(format!("{}\n", contacts.get(&key(request)?)?))
+        })
+        .post("/{name}", move |request| -> Result<Option<Status>, Failure> {
+            let phone = field(request, "phone")?;
+            let mut contacts = writer.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(key(request).map(|key| contacts.insert(key, phone).map_or(Status::CREATED, |_| Status::OK)))
+        })
+        .body_limit(1_000)
+        .wrap(Login);
+    Router::builder()
+        .get("/", |_| "POST /login, then /contacts/NAME\n")
+        .post("/login", login)
+        .nest("/contacts", contacts)
+        .build()
+}
+
+fn main() -> std::io::Result<()> {
+    let running = Server::bind("127.0.0.1:8080")?.serve_handler(router(&Contacts::default())?)?;
+    println!("routes at {:?}", running.addresses());
+    running.wait()
+}
