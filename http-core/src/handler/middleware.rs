@@ -175,7 +175,8 @@ impl std::fmt::Debug for Stack {
 
 /// A layer that limits the content of requests to this number of bytes: a request with more gets 413.
 ///
-/// It takes the place of [`Limits::body_bytes`](crate::Limits::body_bytes), whether it is lower or higher. If the handler or
+/// It takes the place of [`Limits::body_bytes`](crate::Limits::body_bytes) and
+/// [`Limits::streamed_bytes`](crate::Limits::streamed_bytes), whether it is lower or higher. If the handler or
 /// an inner layer chooses a limit of its own ([`Handler::admit`]), the lower one applies.
 ///
 /// ```

@@ -1,7 +1,7 @@
 //! An address book behind a login: routes with parameters, middleware for some of them, and forms.
 //!
 //! ```sh
-//! cargo run --example routes
+//! cargo run --example routes -- 127.0.0.1:8080
 //! curl -c jar -d name=anna localhost:8080/login
 //! curl -b jar -d "phone=555 0123" localhost:8080/contacts/Bob
 //! curl -b jar localhost:8080/contacts/Bob
@@ -92,7 +92,8 @@ fn router(contacts: &Contacts) -> Result<Router, http_engine::RouteError> {
 }
 
 fn main() -> std::io::Result<()> {
-    let running = Server::bind("127.0.0.1:8080")?.serve_handler(router(&Contacts::default())?)?;
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
+    let running = Server::bind(address)?.serve_handler(router(&Contacts::default())?)?;
     println!("routes at {:?}", running.addresses());
     running.wait()
 }

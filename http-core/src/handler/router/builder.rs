@@ -430,13 +430,21 @@ mod tests {
                 self.0
             }
             fn handle(&self, request: &Request<'_>) -> Reply {
-                request.body().len().to_string().into_reply()
+                match self.0 {
+                    Admit::AtHead | Admit::AtHeadUpTo(_) => Reply::read(|mut content| {
+                        std::io::copy(&mut content, &mut std::io::sink()).map_or(0, |count| count).to_string()
+                    }),
+                    _ => request.body().len().to_string().into_reply(),
+                }
             }
         }
         let limited = Router::builder()
             .post("/default", |request| request.body().len().to_string())
             .route(Method::Post, "/five", Limited(Admit::BufferUpTo(5)))
             .route(Method::Post, "/nine", Limited(Admit::BufferUpTo(9)))
+            .route(Method::Post, "/head", Limited(Admit::AtHead))
+            .route(Method::Post, "/head-five", Limited(Admit::AtHeadUpTo(5)))
+            .route(Method::Post, "/head-nine", Limited(Admit::AtHeadUpTo(9)))
             .body_limit(8)
             .route(Method::Post, "/none", Limited(Admit::AtHead));
         let router = Router::builder().nest("", limited).build().expect("a router");
@@ -447,6 +455,12 @@ mod tests {
             ("/five", 6, 413),
             ("/nine", 8, 200),
             ("/nine", 9, 413),
+            ("/head", 8, 200),
+            ("/head", 9, 413),
+            ("/head-five", 5, 200),
+            ("/head-five", 6, 413),
+            ("/head-nine", 8, 200),
+            ("/head-nine", 9, 413),
             ("/none", 100, 200),
         ] {
             let response = TestRequest::post(target).body(vec![b'x'; length]).run(&router);
