@@ -8,7 +8,10 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// One layer of a [`Stack`]. It wraps the inner layers and the handler, which [`Next`] calls.
+/// One layer of a [`Stack`], or of some routes of a router ([`RouterBuilder::wrap`](crate::RouterBuilder::wrap)). It wraps the
+/// inner layers and the handler, which [`Next`] calls.
+///
+/// A layer hands on to them what it has found out by [`Request::with_extension`], which has an example with a user.
 ///
 /// ```
 /// use http_core::{Middleware, Next, Reply, Request};

@@ -191,7 +191,8 @@ impl RouterBuilder {
             RouteKind::Fallback => prefixes.contains("/").then_some("the prefix / matches all paths"),
         };
         let mut router = Router::default();
-        for route in self.routes.drain(..) {
+        self.routes.reverse();
+        while let Some(route) = self.routes.pop() {
             let result = is_hidden(&route).map_or(Ok(()), |reason| Err(RouteProblem::Unreachable(reason)));
             let Route { kind, path, handler } = route;
             let added = result.and_then(|()| match kind {
@@ -359,9 +360,9 @@ mod tests {
     }
 
     /// Adds its name to the header `Mark` of each response and of each rejection's.
-    struct Mark(&'static str);
+    struct Label(&'static str);
 
-    impl Middleware for Mark {
+    impl Middleware for Label {
         fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
             let mark = format!("{}{}", self.0, request.param("id").unwrap_or_default());
             next.run(request).map(move |response| response.append_header("Mark", mark))
@@ -390,16 +391,16 @@ mod tests {
             .get("", |_| "all")
             .get("/{id}", |_| "one")
             .get("/{id}/panic", |_| -> Response { panic!("on purpose") })
-            .wrap(Mark("inner"))
+            .wrap(Label("inner"))
             .get("/{id}/later", |_| "later");
         let router = Router::builder()
-            .nest("/users", users.wrap(Mark("outer")))
+            .nest("/users", users.wrap(Label("outer")))
             .nest(
                 "",
                 Router::builder()
                     .get("/page", |_| "page")
                     .fallback(|_: &Request<'_>| "rest")
-                    .wrap(Mark("page")),
+                    .wrap(Label("page")),
             )
             .nest("/api", Router::builder().get("/x", |_| "x").fallback(|_: &Request<'_>| Status::GONE))
             .get("/", |_| "start");
@@ -481,6 +482,6 @@ mod tests {
         };
         drop(builder());
         drop(builder().build());
-        drop(builder().get("bad", |_| "").get("/b", |_| "").build());
+        drop(builder().get("bad", |_| "").nest("", builder()).build());
     }
 }

@@ -62,7 +62,7 @@ pub struct Router {
 }
 
 /// The handler of a request, and the parameters of its route.
-struct Selected<'r> {
+struct RouteMatch<'r> {
     handler: &'r Stack,
     parameters: Option<&'r PathParameters>,
 }
@@ -90,7 +90,7 @@ impl Router {
     }
 
     /// Returns the handler of a request, or the response of the router itself if the request has none.
-    fn select(&self, request: &Request<'_>) -> Result<Selected<'_>, Response> {
+    fn select(&self, request: &Request<'_>) -> Result<RouteMatch<'_>, Response> {
         let path = request.path_bytes();
         if path == b"*" {
             // RFC 9110 §9.3.7: OPTIONS for the server as a whole.
@@ -103,7 +103,7 @@ impl Router {
             None => self.fallback.ok_or_else(|| Response::error(Status::NOT_FOUND))?,
         };
         let parameters = resource.and_then(|resource| resource.parameters.as_ref());
-        Ok(Selected { handler: &self.handlers[number], parameters })
+        Ok(RouteMatch { handler: &self.handlers[number], parameters })
     }
 }
 
@@ -132,7 +132,7 @@ fn allowed(methods: &[(Method, usize)]) -> Vec<Method> {
     allowed
 }
 
-impl Selected<'_> {
+impl RouteMatch<'_> {
     /// Passes the request with its parameters to `call`.
     fn with<T>(self, request: &Request<'_>, call: impl FnOnce(&Stack, &Request<'_>) -> T) -> T {
         match self.parameters {
