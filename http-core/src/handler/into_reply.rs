@@ -6,7 +6,7 @@ use crate::{
     message::response::Response,
     semantics::{
         form::{self, FormError},
-        multipart::{self, MultipartError},
+        multipart::{self, MultipartError, ReadError},
     },
     types::status::Status,
 };
@@ -22,7 +22,9 @@ use std::{borrow::Cow, sync::Arc};
 /// | `&'static [u8]`, `Vec<u8>`, `Box<[u8]>`, `Arc<[u8]>`, `Cow<'static, [u8]>` | 200 with the type `application/octet-stream` |
 /// | `()` | 204 |
 /// | `(Status, T)` | that of `T`, with this status |
-/// | [`FormError`](crate::form::FormError), [`MultipartError`](crate::multipart::MultipartError) | 415 or 400 |
+/// | [`FormError`](crate::form::FormError) | 415 |
+/// | [`MultipartError`](crate::multipart::MultipartError) | 415 for another type; 413 for a part that is too large; otherwise 400 |
+/// | [`multipart::ReadError`](crate::multipart::ReadError) | that of the `MultipartError`; 500 for an I/O error |
 /// | `Option<T>` | that of `T`; 404 for `None` |
 /// | `Result<T, E>` | that of `T` or of `E`, so that `?` leaves a handler with an error response |
 ///
@@ -122,7 +124,17 @@ impl IntoResponse for MultipartError {
     fn into_response(self) -> Response {
         match self {
             MultipartError::Type => unsupported(multipart::MEDIA_TYPE),
+            MultipartError::PartTooLarge => Response::error(Status::CONTENT_TOO_LARGE),
             _ => Response::error(Status::BAD_REQUEST),
+        }
+    }
+}
+
+impl IntoResponse for ReadError {
+    fn into_response(self) -> Response {
+        match self {
+            ReadError::Malformed(error) => error.into_response(),
+            ReadError::Io(_) => Response::error(Status::INTERNAL_SERVER_ERROR),
         }
     }
 }
@@ -163,7 +175,7 @@ macro_rules! immediate {
 
 immediate!(Response, Status, (), &'static str, String, Box<str>, Arc<str>, Cow<'static, str>);
 immediate!(&'static [u8], Vec<u8>, Box<[u8]>, Arc<[u8]>, Cow<'static, [u8]>);
-immediate!(FormError, MultipartError);
+immediate!(FormError, MultipartError, ReadError);
 
 impl<T: IntoResponse> IntoResponse for (Status, T) {
     fn into_response(self) -> Response {

@@ -13,7 +13,7 @@ use crate::{
         cookies,
         form::{self, FormError},
         media_type::MediaType,
-        multipart::{self, MultipartError, Part},
+        multipart::{self, Boundary, MultipartError, Part},
     },
     types::{
         method::{Method, Version},
@@ -266,8 +266,18 @@ impl<'b> Request<'b> {
     pub fn multipart(
         &self,
     ) -> Result<impl Iterator<Item = Result<Part<'b>, MultipartError>> + use<'b>, MultipartError> {
-        let media_type = self.content_type().filter(|media_type| media_type.is(multipart::MEDIA_TYPE));
-        multipart::parts(&media_type.ok_or(MultipartError::Type)?, self.body)
+        multipart::parts(&self.content_type().ok_or(MultipartError::Type)?, self.body)
+    }
+
+    /// Returns the boundary of the form in the body, for a [`multipart::Reader`](crate::multipart::Reader) that reads the form
+    /// while it arrives.
+    ///
+    /// # Errors
+    ///
+    /// [`MultipartError::Type`] if the content is not of the type `multipart/form-data`, and [`MultipartError::Boundary`] if
+    /// the type has no valid boundary. As a reply, `Type` becomes 415, and `Boundary` 400.
+    pub fn multipart_boundary(&self) -> Result<Boundary, MultipartError> {
+        Boundary::of(&self.content_type().ok_or(MultipartError::Type)?)
     }
 
     /// Returns whether the client offers to speak `protocol`, such as `websocket`, on this connection after the response

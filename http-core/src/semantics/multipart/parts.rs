@@ -37,7 +37,8 @@ pub struct Part<'a> {
 ///
 /// # Errors
 ///
-/// [`MultipartError::Boundary`] if the media type has no valid boundary. Any other error is an item of the iterator,
+/// [`MultipartError::Type`] if the media type is not `multipart/form-data`, and [`MultipartError::Boundary`] if it has no
+/// valid boundary. Any other error is an item of the iterator,
 /// which then ends. So a form is complete only if no item is an error.
 pub fn parts<'a>(
     media_type: &MediaType<'_>,
@@ -284,6 +285,7 @@ mod tests {
             check(&format!("; boundar{parameter}"), Err(MultipartError::Boundary));
         }
         check("", Err(MultipartError::Boundary));
+        check("s; boundary=b", Err(MultipartError::Type));
         check(&format!("; boundary={longest}x"), Err(MultipartError::Boundary));
     }
 

@@ -73,7 +73,7 @@ error_enum! {
 /// let form = MediaType::parse(b"multipart/form-data; boundary=----x").ok_or("malformed")?;
 /// let boundary = Boundary::of(&form)?;
 /// let text = MediaType::parse(b"text/plain").ok_or("malformed")?;
-/// assert_eq!(Boundary::of(&text), Err(MultipartError::Boundary));
+/// assert_eq!(Boundary::of(&text), Err(MultipartError::Type));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,9 +104,13 @@ impl Boundary {
     ///
     /// # Errors
     ///
-    /// [`MultipartError::Boundary`] if the media type has no parameter `boundary`, or an invalid one: a boundary consists of
-    /// 1 to 70 letters, digits and certain other characters, without a space at the end (RFC 2046 §5.1.1).
+    /// [`MultipartError::Type`] if the media type is not `multipart/form-data`, and [`MultipartError::Boundary`] if it has no
+    /// parameter `boundary`, or an invalid one: a boundary consists of 1 to 70 letters, digits and certain other characters,
+    /// without a space at the end (RFC 2046 §5.1.1).
     pub fn of(media_type: &MediaType<'_>) -> Result<Boundary, MultipartError> {
+        if !media_type.is(MEDIA_TYPE) {
+            return Err(MultipartError::Type);
+        }
         let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(byte);
         let is_valid = |value: &[u8]| {
             (1..=70).contains(&value.len()) && value.iter().all(allowed) && !value.ends_with(b" ")
