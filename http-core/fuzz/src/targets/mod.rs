@@ -7,6 +7,7 @@ pub mod conditional;
 pub mod connection;
 pub mod form;
 pub mod head;
+pub mod multipart;
 pub mod path;
 pub mod range;
 
@@ -43,5 +44,5 @@ mod tests {
         )* };
     }
 
-    replay! { chunked client conditional connection form head path range }
+    replay! { chunked client conditional connection form head multipart path range }
 }
