@@ -154,6 +154,21 @@ impl ContentReader {
         }
     }
 
+    /// Creates a reader that returns `content` and then fails for this reason, for tests of jobs.
+    ///
+    /// ```
+    /// use http_core::{ContentReader, IncompleteContent};
+    /// use std::io::{ErrorKind, Read};
+    ///
+    /// let mut reader = ContentReader::incomplete(b"half".to_vec(), IncompleteContent::ClientTimeout);
+    /// let error = reader.read_to_string(&mut String::new()).map_err(|error| error.kind());
+    /// assert_eq!(error, Err(ErrorKind::TimedOut));
+    /// ```
+    pub fn incomplete(content: Vec<u8>, reason: IncompleteContent) -> ContentReader {
+        let (end, waker) = (Some(Err(reason)), Waker::noop().clone());
+        ContentReader::new(content.into(), end, waker, None, CancellationToken::default())
+    }
+
     /// Returns the length of the whole content, if the client has announced it (Content-Length); `None` if the content is
     /// chunked.
     pub fn content_length(&self) -> Option<u64> {

@@ -3,19 +3,18 @@
 //! It takes the place of an engine, so it reads the clock once and waits for other threads. It must never wait without a
 //! bound.
 
-use super::{request::TestRequest, response::TestResponse};
+use super::{content::ContentTaker, request::TestRequest, response::TestResponse};
 use crate::{
     buffer::{pool::Buffers, segment::FileSlice, send_queue::Transmit},
     connection::{Connection, Step},
-    handler::{
-        content_reader::ContentReader,
-        handler::Handler,
-        reply::{ReadJob, Reply},
-        responder::Responder,
-        sink::Sink,
-    },
+    handler::{handler::Handler, reply::Reply, responder::Responder},
     message::{body::Body, rejection::Rejection, response::Response},
-    types::{cancellation::CancellationToken, clock::Clock, error::Misuse, panic::catch_panic},
+    types::{
+        cancellation::CancellationToken,
+        clock::Clock,
+        error::Misuse,
+        panic::{Panicked, catch_panic, drop_caught},
+    },
 };
 use std::{
     fs::File,
@@ -47,7 +46,7 @@ pub(super) struct Exchange<'e, H: ?Sized> {
     sent: Vec<u8>,
     has_response: bool,
     /// Takes the content as it comes; `None` if the handler does not want it so.
-    sink: Option<Box<dyn Sink>>,
+    taker: Option<ContentTaker>,
     /// Why the handler's response could not be sent.
     misuse: Option<Misuse>,
 }
@@ -80,7 +79,7 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
             woken: None,
             sent: Vec::new(),
             has_response: false,
-            sink: None,
+            taker: None,
             misuse: None,
         }
     }
@@ -120,18 +119,14 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
                 }
                 Step::Content => {
                     let content = self.conn.content(input);
-                    let Some(sink) = &mut self.sink else { return Ok(()) };
-                    let written = catch_panic(|| sink.write(content));
+                    let Some(taker) = &mut self.taker else { return Ok(()) };
+                    let written = taker.write(content);
                     self.conn.take_content(input, content.len());
-                    match written {
-                        Ok(Ok(())) => {}
-                        Ok(Err(response)) => self.respond(response),
-                        Err(panicked) => self.fail(panicked.into()),
-                    }
+                    self.continue_content(written);
                 }
                 Step::ContentEnd => {
-                    if let Some(sink) = self.sink.take() {
-                        self.finish(sink);
+                    if let Some(taker) = self.taker.take() {
+                        self.finish(taker);
                     }
                 }
                 Step::Reject(reason) => self.reject(reason),
@@ -166,8 +161,8 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
                     Err(panicked) => Err(panicked.into()),
                 }
             }
-            Reply::Receive(sink) => return self.receive(sink),
-            Reply::Read(job) => return self.receive(Box::new(CollectingSink { job, content: Vec::new() })),
+            Reply::Receive(sink) => return self.receive(ContentTaker::Sink(sink)),
+            Reply::Read(job) => return self.receive(ContentTaker::Job(job, Vec::new())),
         };
         match outcome {
             Ok(response) => self.respond(response),
@@ -175,26 +170,33 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
         }
     }
 
-    /// Begins to receive content. Passes it to `sink` at once if it has arrived.
-    fn receive(&mut self, mut sink: Box<dyn Sink>) {
+    /// Begins to receive content. Passes it to `taker` at once if it has arrived.
+    fn receive(&mut self, mut taker: ContentTaker) {
         match self.conn.receive_content(self.clock.now()) {
-            Ok(true) => self.sink = Some(sink),
+            Ok(true) => self.taker = Some(taker),
             Ok(false) => {
                 let request = self.conn.request(&self.buffers.input);
-                let body = request.map_or(&b""[..], |request| request.body());
-                match catch_panic(|| if body.is_empty() { Ok(()) } else { sink.write(body) }) {
-                    Ok(Ok(())) => self.finish(sink),
-                    Ok(Err(response)) => self.respond(response),
-                    Err(panicked) => self.fail(panicked.into()),
+                match taker.write(request.map_or(b"", |request| request.body())) {
+                    Ok(Ok(())) => self.finish(taker),
+                    written => self.continue_content(written),
                 }
             }
             Err(reason) => self.reject(reason),
         }
     }
 
-    /// Ends the content: replies as the sink says.
-    fn finish(&mut self, sink: Box<dyn Sink>) {
-        match catch_panic(|| sink.finish()) {
+    /// Responds if a sink wants no more content, or has panicked.
+    fn continue_content(&mut self, written: Result<Result<(), Response>, Panicked>) {
+        match written {
+            Ok(Ok(())) => {}
+            Ok(Err(response)) => self.respond(response),
+            Err(panicked) => self.fail(panicked.into()),
+        }
+    }
+
+    /// Ends the content, and replies to the request.
+    fn finish(&mut self, taker: ContentTaker) {
+        match taker.finish() {
             Ok(reply) => self.resolve(reply),
             Err(panicked) => self.fail(panicked.into()),
         }
@@ -210,6 +212,7 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
     /// Queues a response. Fails if it is invalid, or the source of its stream panics.
     fn queue(&mut self, mut response: Response) -> Result<(), Rejection> {
         self.has_response = true;
+        drop_caught(self.taker.take());
         if let Body::Stream(source) = response.body_mut() {
             let (wake, woken) = mpsc::sync_channel(1);
             self.woken = Some(woken);
@@ -237,6 +240,9 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
 
     /// Queues the response to a rejected request.
     fn reject(&mut self, reason: Rejection) {
+        if let Some(taker) = self.taker.take() {
+            taker.fail(reason);
+        }
         let rejected = self.conn.rejected(reason, &self.buffers.input);
         let default = rejected.response();
         let response = catch_panic(|| self.handler.rejected(&rejected, rejected.response()));
@@ -278,24 +284,6 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
                 io::Error::other("the source of the stream is pending, and has dropped its waker")
             }
         })
-    }
-}
-
-/// Collects the content for the job of a [`Reply::Read`], which then runs on the thread of the test.
-struct CollectingSink {
-    job: ReadJob,
-    content: Vec<u8>,
-}
-
-impl Sink for CollectingSink {
-    fn write(&mut self, data: &[u8]) -> Result<(), Response> {
-        self.content.extend_from_slice(data);
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>) -> Reply {
-        let CollectingSink { job, content } = *self;
-        Reply::Offload(Box::new(move |token| job(ContentReader::from(content).with_token(token.clone()))))
     }
 }
 

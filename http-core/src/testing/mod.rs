@@ -3,6 +3,7 @@
 //! [`TestRequest`] is for tests of handlers, middleware and routers. [`ReceivedRequest`] is for code that only takes a
 //! [`Request`](crate::Request).
 
+mod content;
 mod exchange;
 mod received;
 mod request;

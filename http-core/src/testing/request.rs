@@ -145,6 +145,9 @@ impl TestRequest {
     /// * `Reply::After`: the job runs at once.
     /// * `Reply::Offload`: the job runs on the thread of the test.
     /// * `Reply::Deferred`: the test waits for the responder.
+    /// * `Reply::Receive`: the sink gets the content in the pieces in which it arrives.
+    /// * `Reply::Read`: the job runs on the thread of the test, when all content has arrived. If the request is rejected
+    ///   before that, it reads what has arrived and then an error, as with an engine.
     ///
     /// Files are read, and streams are asked until they end. If the handler panics, the response is 500.
     ///

@@ -3,7 +3,7 @@
 use http_core::{
     Admit, Body, BodySender, Buffers, CancellationToken, Chunk, ChunkSource, Config, ConfigError, Connection,
     FileSlice, Handler, HeaderError, Headers, IntoReply, Limits, Misuse, OwnedRequest, ParseError, Rejected,
-    Rejection, Reply, Request, Responder, Response, RouteError, Router, SendError, Stack, Status,
+    Rejection, Reply, Request, Responder, Response, RouteError, Router, SendError, Sink, Stack, Status,
     client::{RequestError, ResponseError},
     form::FormError,
     multipart::{MultipartError, ReadError},
@@ -12,7 +12,7 @@ use http_core::{
 use std::{
     borrow::Cow,
     fs::File,
-    io,
+    io::{self, Read},
     panic::resume_unwind,
     sync::{Arc, Mutex},
     task::Waker,
@@ -27,6 +27,8 @@ impl Handler for Kinds {
     fn admit(&self, head: &Request<'_>) -> Admit {
         match head.path() {
             "/at-head" => Admit::AtHead,
+            "/push" | "/push-twice" | "/read" => Admit::AtHead,
+            "/read-little" => Admit::AtHeadUpTo(3),
             "/admit-panics" => resume_unwind(Box::new("on purpose")),
             _ => Admit::Buffer,
         }
@@ -64,6 +66,20 @@ impl Handler for Kinds {
             "/deaf" => stream("one? -"),
             "/broken" => stream("one !"),
             "/stream-panics" => stream("one panic"),
+            "/push" | "/push-buffered" => Reply::receive(Pieces::default()),
+            "/push-twice" => {
+                Reply::receive(Pieces { then: Some(Box::new(Pieces::default())), ..Pieces::default() })
+            }
+            "/read" | "/read-buffered" | "/read-little" => Reply::read(|mut content| {
+                let mut text = format!("{:?} ", content.content_length());
+                match content.read_to_string(&mut text) {
+                    Ok(_) => text,
+                    Err(error) => {
+                        FAILED.lock().expect("no panic").push(format!("{text} {:?}", error.kind()));
+                        text
+                    }
+                }
+            }),
             "/reader" => Response::text(Body::reader(&b"read"[..], None)).into(),
             "/known-reader" => Response::text(Body::reader(&b"read"[..], Some(4))).into(),
             "/short-reader" => Response::text(Body::reader(&b"read"[..], Some(5))).into(),
@@ -87,6 +103,36 @@ impl Handler for Kinds {
 
 /// Responders that are never dropped while the tests run.
 static KEPT: Mutex<Vec<Responder>> = Mutex::new(Vec::new());
+
+/// What the jobs of `/read` have read when the content remained incomplete, and why.
+static FAILED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Responds with the pieces of the content, separated by `|`. Wants no more after `stop`, and panics at `panic`.
+#[derive(Default)]
+struct Pieces {
+    text: String,
+    /// The sink that the reply to the content is.
+    then: Option<Box<dyn Sink>>,
+}
+
+impl Sink for Pieces {
+    fn write(&mut self, data: &[u8]) -> Result<(), Response> {
+        match data {
+            b"stop" => return Err(Response::text("no more").with_status(Status::CONTENT_TOO_LARGE)),
+            b"panic" => resume_unwind(Box::new("on purpose")),
+            _ => self.text += &format!("{}|", data.escape_ascii()),
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Reply {
+        assert!(self.text != "end|", "on purpose");
+        match self.then {
+            Some(sink) => Reply::Receive(sink),
+            None => Reply::offload(|| self.text),
+        }
+    }
+}
 
 /// Returns a response whose body another thread sends, by more than the channel can hold, and then ends with `end`.
 fn channel(end: fn(BodySender)) -> Reply {
@@ -226,6 +272,39 @@ fn content_arrives_whole_or_in_chunks() {
         let response = TestRequest::post(path).header("Expect", "100-continue").body("content").run(&kinds());
         assert_eq!((response.status(), response.is_continued()), (Status::OK, is_continued), "{path}");
     }
+}
+
+#[test]
+fn content_is_pushed_and_read_as_it_comes() {
+    let post = TestRequest::post;
+    check(&post("/push").chunks(["one", "two"]), "200 one|two|");
+    check(&post("/push").body("content"), "200 content|");
+    check(&post("/push-buffered").chunks(["one", "two"]), "200 onetwo|");
+    for path in ["/push", "/push-buffered"] {
+        check(&post(path), "200 ");
+        check(&post(path).body(""), "200 ");
+        check(&post(path).chunks(["stop"]), "413 no more");
+        check(&post(path).chunks(["panic"]), "500 {the handler panicked}");
+        check(&post(path).body("end"), "500 {the handler panicked}");
+    }
+    check(&post("/push").chunks(["one", "stop", "two"]), "413 no more");
+    check(&post("/push-twice").chunks(["one"]), "200 ");
+    check(&post("/read").body("content"), "200 Some(7) content");
+    check(&post("/read").chunks(["con", "tent"]), "200 Some(7) content");
+    check(&post("/read-buffered").body("content"), "200 Some(7) content");
+    check(&post("/read"), "200 Some(0) ");
+    let incomplete = |path| post(path).header("Content-Length", "8").body("content");
+    for path in ["/push", "/read"] {
+        check(&incomplete(path), "408 {the request did not arrive in time}");
+        let malformed = post(path).header("Transfer-Encoding", "chunked").body("7\r\ncontent\r\nx");
+        check(&malformed, "400 {malformed chunk}");
+    }
+    check(&post("/read-little").chunks(["con", "tent"]), "413 {body too large}");
+    let mut failed = FAILED.lock().expect("no panic");
+    failed.sort();
+    assert_eq!(*failed, ["None  InvalidData", "None con InvalidData", "None content TimedOut"]);
+    let response = post("/push").header("Expect", "100-continue").body("content").run(&kinds());
+    assert!(response.is_continued(), "{response:?}");
 }
 
 #[test]
