@@ -3,7 +3,7 @@
 //! It takes the place of an engine, so it reads the clock once and waits for other threads. It must never wait without a
 //! bound.
 
-use super::{content::ContentTaker, request::TestRequest, response::TestResponse};
+use super::{content::ContentTaker, request::TestRequest, response::TestResponse, upgraded};
 use crate::{
     buffer::{pool::Buffers, segment::FileSlice, send_queue::Transmit},
     connection::{Connection, Step},
@@ -131,7 +131,8 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
                 }
                 Step::Reject(reason) => self.reject(reason),
                 Step::Flush => self.transmit()?,
-                Step::AwaitReply | Step::ShutdownWrite | Step::Upgrade | Step::Close(_) => return Ok(()),
+                Step::Upgrade => return self.upgrade(),
+                Step::AwaitReply | Step::ShutdownWrite | Step::Close(_) => return Ok(()),
             }
         }
     }
@@ -251,6 +252,16 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
             // The default response is always valid.
             let _ = self.queue(default);
         }
+    }
+
+    /// Passes the connection to the application, and collects what it writes.
+    fn upgrade(&mut self) -> io::Result<()> {
+        let Some(take) = self.conn.take_upgrade() else { return Ok(()) };
+        let mut received = self.buffers.input.unread().to_vec();
+        received.extend(self.pieces.by_ref().flatten());
+        let (written, result) = upgraded::hand_over(take, received, self.conn.client_addr(), self.timeout);
+        self.sent.extend(written);
+        result
     }
 
     /// Takes what is at the front of the send queue. Fails if the rest of the response cannot be had.

@@ -8,6 +8,7 @@ mod exchange;
 mod received;
 mod request;
 mod response;
+mod upgraded;
 
 pub use received::{ReceiveError, ReceivedRequest};
 pub use request::TestRequest;

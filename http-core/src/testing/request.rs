@@ -51,6 +51,8 @@ enum TestContent {
     Whole(Vec<u8>),
     /// Chunks, which arrive one by one.
     Chunks(Vec<Vec<u8>>),
+    /// No content, and what the client sends after an upgrade.
+    Upgraded(Vec<u8>),
 }
 
 impl TestRequest {
@@ -113,6 +115,31 @@ impl TestRequest {
         TestRequest { content: TestContent::Chunks(chunks.collect()), ..self }
     }
 
+    /// Offers to upgrade the connection to this protocol. If the server does, the client sends `data`, and then shuts down its
+    /// sending side.
+    ///
+    /// ```
+    /// use http_core::{Reply, Request, Response, Status, testing::TestRequest};
+    /// use std::io::{Read, Write};
+    ///
+    /// fn echo(request: &Request<'_>) -> Result<Reply, Status> {
+    ///     if !request.upgrades_to("echo") {
+    ///         return Err(Status::BAD_REQUEST);
+    ///     }
+    ///     Ok(Reply::upgrade(Response::switching_protocols("echo"), |mut upgraded| {
+    ///         let mut text = String::new();
+    ///         let _ = upgraded.read_to_string(&mut text).and_then(|_| upgraded.write_all(text.as_bytes()));
+    ///     }))
+    /// }
+    ///
+    /// let response = TestRequest::get("/").upgrade("echo", "one two").run(&echo);
+    /// assert_eq!((response.status(), response.text()), (Status::SWITCHING_PROTOCOLS, "one two"));
+    /// ```
+    pub fn upgrade(self, protocol: &str, data: impl Into<Vec<u8>>) -> TestRequest {
+        let offer = self.header("Connection", "upgrade").header("Upgrade", protocol);
+        TestRequest { content: TestContent::Upgraded(data.into()), ..offer }
+    }
+
     /// Makes this a request in HTTP/1.0, without a `Host` header.
     pub fn http10(self) -> TestRequest {
         TestRequest { version: "HTTP/1.0", ..self }
@@ -131,7 +158,8 @@ impl TestRequest {
 
     /// Sets the longest wait for another thread; 10 seconds by default. It bounds each wait for a
     /// [`Responder`](crate::Responder), after which the response is the 503 of
-    /// [`Timeouts::reply`](crate::Timeouts::reply), and each wait for more of a stream, which is then incomplete.
+    /// [`Timeouts::reply`](crate::Timeouts::reply), and each wait for more of a stream, or for the end of an upgraded
+    /// connection, which is then incomplete.
     pub fn timeout(self, timeout: Duration) -> TestRequest {
         TestRequest { timeout, ..self }
     }
@@ -148,6 +176,9 @@ impl TestRequest {
     /// * `Reply::Receive`: the sink gets the content in the pieces in which it arrives.
     /// * `Reply::Read`: the job runs on the thread of the test, when all content has arrived. If the request is rejected
     ///   before that, it reads what has arrived and then an error, as with an engine.
+    ///
+    /// After an upgrade, the function that takes over the connection runs on the thread of the test, and the test waits until
+    /// the application drops the connection.
     ///
     /// Files are read, and streams are asked until they end. If the handler panics, the response is 500.
     ///
@@ -181,7 +212,7 @@ impl TestRequest {
         let mut pieces = vec![head];
         match &self.content {
             TestContent::None => {}
-            TestContent::Whole(content) => pieces.push(content.clone()),
+            TestContent::Whole(content) | TestContent::Upgraded(content) => pieces.push(content.clone()),
             TestContent::Chunks(chunks) => {
                 let coded =
                     |chunk: &Vec<u8>| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat();

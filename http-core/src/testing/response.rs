@@ -77,7 +77,8 @@ impl TestResponse {
         &self.headers
     }
 
-    /// Returns the body, without chunk framing.
+    /// Returns the body, without chunk framing. After a 101, returns what the application has written to the upgraded
+    /// connection.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
@@ -99,7 +100,8 @@ impl TestResponse {
     }
 
     /// Returns why the body is incomplete; `None` if it is complete. The source of a stream has failed or panicked, or has
-    /// not called its waker within [`TestRequest::timeout`](super::TestRequest::timeout), or a file is too short.
+    /// not called its waker within [`TestRequest::timeout`](super::TestRequest::timeout), a file is too short, or the
+    /// application has not ended an upgraded connection.
     pub fn error(&self) -> Option<&io::Error> {
         self.error.as_ref()
     }

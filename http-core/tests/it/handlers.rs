@@ -4,6 +4,7 @@ use http_core::{
     Admit, Body, BodySender, Buffers, CancellationToken, Chunk, ChunkSource, Config, ConfigError, Connection,
     FileSlice, Handler, HeaderError, Headers, IntoReply, Limits, Misuse, OwnedRequest, ParseError, Rejected,
     Rejection, Reply, Request, Responder, Response, RouteError, Router, SendError, Sink, Stack, Status,
+    Upgraded,
     client::{RequestError, ResponseError},
     form::FormError,
     multipart::{MultipartError, ReadError},
@@ -12,7 +13,8 @@ use http_core::{
 use std::{
     borrow::Cow,
     fs::File,
-    io::{self, Read},
+    io::{self, BufRead, BufReader, Read, Write},
+    net::Shutdown,
     panic::resume_unwind,
     sync::{Arc, Mutex},
     task::Waker,
@@ -80,6 +82,7 @@ impl Handler for Kinds {
                     }
                 }
             }),
+            "/upgrade" => Reply::upgrade(Response::switching_protocols("lines"), talk),
             "/reader" => Response::text(Body::reader(&b"read"[..], None)).into(),
             "/known-reader" => Response::text(Body::reader(&b"read"[..], Some(4))).into(),
             "/short-reader" => Response::text(Body::reader(&b"read"[..], Some(5))).into(),
@@ -305,6 +308,50 @@ fn content_is_pushed_and_read_as_it_comes() {
     assert_eq!(*failed, ["None  InvalidData", "None con InvalidData", "None content TimedOut"]);
     let response = post("/push").header("Expect", "100-continue").body("content").run(&kinds());
     assert!(response.is_continued(), "{response:?}");
+}
+
+/// Reads lines from an upgraded connection, and replies to each.
+fn talk(upgraded: Upgraded) {
+    let mut writer = upgraded.try_clone().expect("a clone");
+    for line in BufReader::new(upgraded).lines() {
+        match line.expect("a line").as_str() {
+            "panic" => resume_unwind(Box::new("on purpose")),
+            "thread" => {
+                let mut writer = writer.try_clone().expect("a clone");
+                thread::spawn(move || writeln!(writer, "from a thread"));
+            }
+            "keep" => KEPT_CONNECTIONS.lock().expect("no panic").push(writer.try_clone().expect("a clone")),
+            "shut down" => {
+                writer.shutdown(Shutdown::Both).expect("a connection");
+                assert!(
+                    writer.write(b"too late").is_err()
+                        && writer.set_read_timeout(Some(Duration::ZERO)).is_err()
+                );
+            }
+            line => writeln!(writer, "received {line}").expect("a client"),
+        }
+    }
+}
+
+/// Upgraded connections that are never dropped while the tests run.
+static KEPT_CONNECTIONS: Mutex<Vec<Upgraded>> = Mutex::new(Vec::new());
+
+#[test]
+fn an_upgraded_connection_belongs_to_the_application() {
+    let get = |data: &str| TestRequest::get("/upgrade").upgrade("lines", data);
+    check(&get(""), "101 ");
+    check(&get("one\ntwo\n"), "101 received one\nreceived two\n");
+    check(&get("one\nthread\n"), "101 received one\nfrom a thread\n");
+    check(&get("one\nshut down\n"), "101 received one\n");
+    check(&get("one\npanic\n"), "101 received one\n[the application's code panicked]");
+    check(
+        &get("keep\n").timeout(Duration::ZERO),
+        "101 [the application did not drop the upgraded connection within 0ns]",
+    );
+    let response = get("").run(&kinds());
+    assert_eq!(response.header("Upgrade"), Some(&b"lines"[..]), "{response:?}");
+    let other = TestRequest::get("/upgrade").upgrade("other", "").run(&kinds());
+    assert_eq!(other.misuse(), Some(&Misuse::UpgradeNotRequested), "{other:?}");
 }
 
 #[test]
