@@ -19,9 +19,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 
-use http_engine::{
-    Admit, Body, Chunk, ChunkSource, Engine, Handler, Reply, Request, Responder, Response, Status,
-};
+use http_engine::{Admit, Body, Engine, Handler, Reply, Request, Responder, Response, Status};
 use http_testing::{
     client::{Client, TIMEOUT, get, request},
     server::{InProcessServer, settings},
@@ -196,23 +194,25 @@ http_testing::both_engines! {
             let client = if leaves { client.reset(); None } else { Some(client) };
             let (read, dropped, body) = metered_body();
             responder.respond(Response::bytes(body));
-            assert_eq!(dropped.recv_timeout(TIMEOUT), Err(RecvTimeoutError::Disconnected), "the source is dropped");
+            assert_eq!(dropped.recv_timeout(TIMEOUT), Err(RecvTimeoutError::Disconnected), "the reader is dropped");
             assert!(read.load(Ordering::Acquire) < most, "the client leaves: {leaves}");
             drop(client);
         }
     }
 }
 
-/// Returns an endless body, how many bytes of it were read, and a channel that ends when its source is dropped.
+/// Returns a body of 400 MB, how many bytes of it were read, and a channel that ends when its reader is dropped.
 fn metered_body() -> (Arc<AtomicUsize>, Receiver<()>, Body) {
-    struct Metered(Arc<AtomicUsize>, #[allow(dead_code)] Sender<()>);
-    impl ChunkSource for Metered {
-        fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> io::Result<Chunk> {
-            chunk.resize(64 * 1024, b'x');
-            self.0.fetch_add(chunk.len(), Ordering::AcqRel);
-            Ok(Chunk::Data)
+    struct Metered(io::Take<io::Repeat>, Arc<AtomicUsize>, #[allow(dead_code)] Sender<()>);
+    impl Read for Metered {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.0.read(buffer)?;
+            self.1.fetch_add(count, Ordering::AcqRel);
+            Ok(count)
         }
     }
+    const LENGTH: u64 = 400_000_000;
     let (read, (sender, dropped)) = (Arc::default(), channel());
-    (Arc::clone(&read), dropped, Body::Stream(Box::new(Metered(read, sender))))
+    let reader = Metered(io::repeat(b'x').take(LENGTH), Arc::clone(&read), sender);
+    (read, dropped, Body::reader(reader, Some(LENGTH)))
 }
