@@ -63,7 +63,7 @@ fn streamed(form: &[u8], pieces: &[u8], read_size: usize) -> Vec<Result<OwnedPar
     loop {
         let item = next_part(&mut reader, read_size).map_err(|error| match error {
             ReadError::Malformed(error) => error,
-            ReadError::Io(error) => panic!("{error}"),
+            error => panic!("{error}"),
         });
         let is_last = !matches!(item, Ok(Some(_)));
         items.extend(item.transpose());
