@@ -130,7 +130,8 @@ fn judge(form: &[u8]) -> Option<Vec<&[u8]>> {
         let line = if is_last { &rest[2..] } else { rest };
         let padding = line.iter().take_while(|&&byte| byte == b' ' || byte == b'\t').count();
         let after = &line[padding..];
-        if padding > 256 || !after.starts_with(b"\r\n") && !(is_last && after.is_empty()) {
+        let ends = after.starts_with(b"\r\n") || (is_last && after.is_empty());
+        if padding > 256 || !ends {
             return None;
         }
         if is_last {
