@@ -201,6 +201,34 @@ impl Middleware for BodyLimit {
     }
 }
 
+/// A layer that takes the content of every request in this way, whatever the handler and the inner layers choose. So
+/// closures can take content as it comes:
+///
+/// ```
+/// use http_core::{Admit, Reply, Router, Status};
+/// use std::io;
+///
+/// let router = Router::builder()
+///     .put("/upload", |_| {
+///         Reply::read(|mut content| match io::copy(&mut content, &mut io::sink()) {
+///             Ok(_) => Status::NO_CONTENT,
+///             Err(_) => Status::INTERNAL_SERVER_ERROR,
+///         })
+///     })
+///     .wrap(Admit::AtHeadUpTo(5 << 30))
+///     .build()?;
+/// # Ok::<(), http_core::RouteError>(())
+/// ```
+impl Middleware for Admit {
+    fn admit(&self, _: &Request<'_>, _: Next<'_>) -> Admit {
+        *self
+    }
+
+    fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
+        next.run(request)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

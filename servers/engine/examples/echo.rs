@@ -4,17 +4,27 @@
 //!
 //! Run it with `cargo run --example echo -- [event-loop|blocking] [ADDRESS:PORT]`.
 
-use http_engine::{Engine, Method, Request, Response, Server, Status};
+use http_engine::{Admit, Engine, Handler, Method, Reply, Request, Response, Server, Status};
 use std::{env, io, process};
 
 /// The handler.
-pub fn echo(request: &Request<'_>) -> Response {
-    match (request.method(), request.path()) {
-        (_, "/echo") => Response::text(headers(request)),
-        (Method::Post, _) => Response::bytes(request.body().to_vec()),
-        (Method::Get | Method::Head, "/") => Response::text("OK"),
-        (Method::Get | Method::Head, _) => Response::error(Status::NOT_FOUND),
-        (method, _) => Response::method_not_allowed(method, &[Method::Get, Method::Head, Method::Post]),
+pub struct Echo;
+
+impl Handler for Echo {
+    /// Only the content of POST is sent back. Other methods get their response before their content is asked for.
+    fn admit(&self, head: &Request<'_>) -> Admit {
+        if head.method() == Method::Post { Admit::Buffer } else { Admit::AtHead }
+    }
+
+    fn handle(&self, request: &Request<'_>) -> Reply {
+        let response = match (request.method(), request.path()) {
+            (_, "/echo") => Response::text(headers(request)),
+            (Method::Post, _) => Response::bytes(request.body().to_vec()),
+            (Method::Get | Method::Head, "/") => Response::text("OK"),
+            (Method::Get | Method::Head, _) => Response::error(Status::NOT_FOUND),
+            (method, _) => Response::method_not_allowed(method, &[Method::Get, Method::Head, Method::Post]),
+        };
+        response.into()
     }
 }
 
@@ -42,7 +52,7 @@ fn main() -> io::Result<()> {
         }
     };
     let address = arguments.get(1).map_or("127.0.0.1:8080", String::as_str);
-    let running = Server::bind(address)?.engine(engine).serve(echo)?;
+    let running = Server::bind(address)?.engine(engine).serve_handler(Echo)?;
     println!("echo at {:?}", running.addresses());
     running.wait()
 }

@@ -18,7 +18,7 @@ http_testing::both_engines! {
         let root = tempfile::tempdir().unwrap();
         fixtures::write(root.path()).unwrap();
         let files = program::serve_root(kind, root.path(), &[]);
-        let echo = InProcessServer::start(kind.engine(), settings(), echo::echo);
+        let echo = InProcessServer::start(kind.engine(), settings(), echo::Echo);
         let target = Target { server: files.address(), echo: Some(echo.address) };
         let report = run(&target, &Options { jobs: 16, ..Options::default() }).unwrap();
         let passed = |outcome: &Outcome| outcome.verdict == Verdict::Passed;
