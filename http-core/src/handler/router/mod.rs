@@ -51,7 +51,9 @@ use tree::{Target, Tree};
 ///
 /// `OPTIONS *` gets 204.
 ///
-/// A look-up takes the same time among 10 and among 10,000 routes, apart from cache misses, and allocates nothing.
+/// A look-up allocates nothing. For the same path it takes as long among 10,000 routes as among 10. If all 10,000 are used in
+/// turn, it takes about 1.5 times as long, because they no longer fit into the processor's nearest cache (the benchmark
+/// `router`). A route takes 230 bytes of memory, or 710 with a parameter, besides its handler.
 #[derive(Default)]
 pub struct Router {
     tree: Tree,

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     /// The paths without parameters.
-    literal: HashMap<Box<[u8]>, Resource>,
+    literal: HashMap<Box<[u8]>, Box<Resource>>,
     /// The node of the path before its first slash.
     root: Node,
 }
@@ -62,7 +62,7 @@ impl Tree {
         let Pattern { segments, parameters } = Pattern::parse(path)?;
         let new = Resource { target: Target::Methods(Vec::new()), parameters };
         let resource = if new.parameters.is_none() {
-            self.literal.entry(path.as_bytes().into()).or_insert(new)
+            self.literal.entry(path.as_bytes().into()).or_insert_with(|| Box::new(new))
         } else {
             self.root.insert_route(&segments, new)?
         };
@@ -95,7 +95,10 @@ impl Tree {
     /// to right: the first segment that differs decides. A literal segment comes before a parameter, that before a wildcard,
     /// and that before a prefix.
     pub(super) fn find(&self, path: &[u8]) -> Option<&Resource> {
-        self.literal.get(path).or_else(|| self.root.find(Some(path.strip_prefix(b"/")?)))
+        self.literal
+            .get(path)
+            .map(|resource| &**resource)
+            .or_else(|| self.root.find(Some(path.strip_prefix(b"/")?)))
     }
 }
 
