@@ -196,25 +196,58 @@ impl<'b> Request<'b> {
 
     /// Returns the names and values of the cookies in all `Cookie` headers, in order, as
     /// [`cookies::parse`](crate::cookies::parse) does (RFC 6265 §5.4).
+    ///
+    /// ```
+    /// # use http_core::Request;
+    /// fn names(request: &Request<'_>) -> String {
+    ///     request.cookies().map(|(name, _)| format!("{name}\n")).collect()
+    /// }
+    /// ```
     pub fn cookies(&self) -> impl Iterator<Item = (&'b str, &'b str)> {
         self.header_values("Cookie").flat_map(cookies::parse)
     }
 
     /// Returns the value of the first cookie with this name, which is compared with case; `None` if there is none. A client
     /// sends the cookie with the longest path first (RFC 6265 §5.4).
+    ///
+    /// ```
+    /// # use http_core::Request;
+    /// fn theme<'r>(request: &Request<'r>) -> &'r str {
+    ///     request.cookie("theme").unwrap_or("light")
+    /// }
+    /// ```
     pub fn cookie(&self, name: &str) -> Option<&'b str> {
         self.cookies().find_map(|(found, value)| (found == name).then_some(value))
     }
 
     /// Returns the media type of the content (RFC 9110 §8.3); `None` if `Content-Type` is missing, malformed or repeated.
+    ///
+    /// ```
+    /// # use http_core::{Request, Status};
+    /// fn save(request: &Request<'_>) -> Status {
+    ///     let is_json = request.content_type().is_some_and(|media_type| media_type.is("application/json"));
+    ///     if is_json { Status::NO_CONTENT } else { Status::UNSUPPORTED_MEDIA_TYPE }
+    /// }
+    /// ```
     pub fn content_type(&self) -> Option<MediaType<'b>> {
         let mut values = self.header_values("Content-Type");
         let value = values.next()?;
         values.next().is_none().then(|| MediaType::parse(value))?
     }
 
-    /// Returns the length of the content in bytes, as `Content-Length` declares it: 0 if the request has no content, `None`
-    /// if it comes in chunks. It is known before the content is received.
+    /// Returns the length of the content in bytes, as `Content-Length` declares it (RFC 9110 §8.6): 0 if the request has no
+    /// content, `None` if it comes in chunks. It is known before the content is received.
+    ///
+    /// ```
+    /// # use http_core::{Admit, Request};
+    /// /// Takes short content as a whole, and other content piece by piece.
+    /// fn admit(head: &Request<'_>) -> Admit {
+    ///     match head.content_length() {
+    ///         Some(0..100_000) => Admit::Buffer,
+    ///         _ => Admit::AtHead,
+    ///     }
+    /// }
+    /// ```
     pub fn content_length(&self) -> Option<u64> {
         match self.framing.body {
             BodyLength::Exact(length) => Some(length),
@@ -313,7 +346,19 @@ impl<'b> Request<'b> {
 
     /// Returns the value of a parameter in the path of the route: for the route `/users/{id}` and the path `/users/7`, the
     /// parameter `id` is `7`. Returns `None` if the route has no parameter with this name. The value is never empty, and
-    /// decoded as [`path`](Request::path) is. [`Router`](crate::Router) has an example.
+    /// decoded as [`path`](Request::path) is.
+    ///
+    /// ```
+    /// use http_core::{Request, Router, Status};
+    ///
+    /// fn user(request: &Request<'_>) -> Result<String, Status> {
+    ///     let id: Option<u32> = request.param("id").and_then(|id| id.parse().ok());
+    ///     Ok(format!("user number {}", id.ok_or(Status::NOT_FOUND)?))
+    /// }
+    ///
+    /// let router = Router::builder().get("/users/{id}", user).build()?;
+    /// # Ok::<(), http_core::RouteError>(())
+    /// ```
     pub fn param(&self, name: &str) -> Option<&'b str> {
         Link::values::<PathParameters>(self.extensions)
             .find_map(|parameters| parameters.get(self.path_bytes(), name))

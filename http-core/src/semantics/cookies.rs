@@ -21,6 +21,7 @@ pub fn parse(value: &[u8]) -> impl Iterator<Item = (&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// `expected` are the names and values in `value`, a Cookie header.
     fn check(value: &[u8], expected: &[(&str, &str)]) {
@@ -45,5 +46,21 @@ mod tests {
             &[("a", "{\"b\":[1,2]}"), ("c", "café"), ("d", "%20+")],
         );
         check(b"a=\xff; b=c", &[("b", "c")]);
+    }
+
+    proptest! {
+        #[test]
+        fn reads_back_what_was_joined(sent in prop::collection::vec(("[!-:<>-~]{1,9}", "([!-:<-~]([ -:<-~]{0,9}[!-:<-~])?)?"), 0..5)) {
+            let joined = sent.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+            let read: Vec<_> = parse(joined.as_bytes()).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            prop_assert_eq!(read, sent);
+        }
+
+        #[test]
+        fn accepts_any_bytes(value in prop::collection::vec(any::<u8>(), 0..40)) {
+            for (name, text) in parse(&value) {
+                prop_assert!(!name.contains([';', '=']) && !text.contains(';') && name.trim_ascii() == name);
+            }
+        }
     }
 }
