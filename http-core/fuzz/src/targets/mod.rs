@@ -10,6 +10,7 @@ pub mod head;
 pub mod multipart;
 pub mod path;
 pub mod range;
+pub mod router;
 
 #[cfg(test)]
 mod tests {
@@ -44,5 +45,5 @@ mod tests {
         )* };
     }
 
-    replay! { chunked client conditional connection form head multipart path range }
+    replay! { chunked client conditional connection form head multipart path range router }
 }
