@@ -48,7 +48,11 @@ pub use message::{
     response::Response,
     upgrade::{OnUpgrade, Upgraded, UpgradedTransport},
 };
-pub use semantics::{conditional, cookies, form, media_type::MediaType, multipart, negotiate, range};
+pub use semantics::{
+    conditional, cookies, form,
+    media_type::{InvalidMediaType, MediaType},
+    multipart, negotiate, range,
+};
 pub use types::{
     cancellation::CancellationToken,
     clock::{Clock, deadline_after},
@@ -58,6 +62,6 @@ pub use types::{
     method::{Method, Schemes, Version},
     panic::{CatchDrop, Panicked, catch_panic, drop_caught},
     path,
-    status::Status,
+    status::{InvalidStatus, Status},
     uri,
 };

@@ -22,7 +22,7 @@ use std::borrow::Cow;
 /// assert_eq!((problem.top_level(), problem.subtype(), problem.suffix()), ("application", "problem+json", Some("json")));
 /// # Ok::<(), &str>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MediaType<'a> {
     top_level: &'a str,
     subtype: &'a str,
@@ -73,6 +73,36 @@ impl<'a> MediaType<'a> {
     /// Returns the names and raw values of all parameters, in order.
     pub(super) fn parameters(&self) -> impl Iterator<Item = Parameter<'a>> + use<'a> {
         grammar::parameters(self.parameters).flatten()
+    }
+}
+
+/// The error of a conversion to [`MediaType`]: a text is not a media type.
+///
+/// ```
+/// use http_core::MediaType;
+///
+/// assert_eq!(MediaType::try_from("text/html")?.subtype(), "html");
+/// let error = MediaType::try_from("html").unwrap_err();
+/// assert_eq!(error.to_string(), "malformed media type");
+/// # Ok::<(), http_core::InvalidMediaType>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InvalidMediaType;
+
+impl std::fmt::Display for InvalidMediaType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("malformed media type")
+    }
+}
+
+impl std::error::Error for InvalidMediaType {}
+
+impl<'a> TryFrom<&'a str> for MediaType<'a> {
+    type Error = InvalidMediaType;
+
+    fn try_from(text: &'a str) -> Result<MediaType<'a>, InvalidMediaType> {
+        MediaType::parse(text.as_bytes()).ok_or(InvalidMediaType)
     }
 }
 

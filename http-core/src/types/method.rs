@@ -19,7 +19,7 @@ macro_rules! methods {
         /// assert_eq!(TestRequest::new("BREW", "/").run(&handler).status(), Status::NOT_IMPLEMENTED);
         /// assert_eq!(TestRequest::post("/").run(&handler).header("Allow"), Some(&b"GET, HEAD"[..]));
         /// ```
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Method {
             $($(#[$doc])* $variant,)*
@@ -62,6 +62,13 @@ methods! {
     Trace "TRACE"
     /// Change part of the target's state (RFC 5789).
     Patch "PATCH"
+}
+
+impl std::fmt::Display for Method {
+    /// Writes the name as sent on the wire; nothing for [`Method::Extension`].
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 /// A protocol version. The versions from 1.2 to 1.9 are treated as 1.1 (RFC 9110 §2.5). Other major versions are

@@ -14,7 +14,9 @@ use std::borrow::Cow;
 /// const QUOTA_EXCEEDED: Status = Status::new(498);
 /// assert_eq!((QUOTA_EXCEEDED.code(), QUOTA_EXCEEDED.reason()), (498, ""));
 /// assert_eq!(Status::new(404), Status::NOT_FOUND);
-/// assert_eq!(Status::from_code(1000), None);
+/// assert!(Status::try_from(1000).is_err());
+/// assert_eq!("404".parse(), Ok(Status::NOT_FOUND));
+/// assert!(Status::NOT_FOUND.is_client_error());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Status(u16);
@@ -176,13 +178,75 @@ impl Status {
         matches!(self.0, 200..=299)
     }
 
+    /// Returns whether the code is 3xx (RFC 9110 §15.4): the client must do more, for example follow a redirect.
+    pub const fn is_redirection(self) -> bool {
+        matches!(self.0, 300..=399)
+    }
+
+    /// Returns whether the code is 4xx (RFC 9110 §15.5): the request is wrong.
+    pub const fn is_client_error(self) -> bool {
+        matches!(self.0, 400..=499)
+    }
+
+    /// Returns whether the code is 5xx (RFC 9110 §15.6): the server has failed.
+    pub const fn is_server_error(self) -> bool {
+        matches!(self.0, 500..=599)
+    }
+
     /// Returns whether a response with this status can have a body. 1xx, 204, 205 and 304 cannot (RFC 9110 §15).
     pub const fn has_body(self) -> bool {
         !matches!(self.0, 100..=199 | 204 | 205 | 304)
     }
 }
 
+/// The error of a conversion to [`Status`]: a number or a text is not a status code.
+///
+/// ```
+/// use http_core::Status;
+///
+/// let error = Status::try_from(99).unwrap_err();
+/// assert_eq!(error.to_string(), "a status code must be from 100 to 999");
+/// assert_eq!("+200".parse::<Status>(), Err(error));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InvalidStatus;
+
+impl std::fmt::Display for InvalidStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a status code must be from 100 to 999")
+    }
+}
+
+impl std::error::Error for InvalidStatus {}
+
+impl TryFrom<u16> for Status {
+    type Error = InvalidStatus;
+
+    fn try_from(code: u16) -> Result<Status, InvalidStatus> {
+        Status::from_code(code).ok_or(InvalidStatus)
+    }
+}
+
+/// Parses the three digits of a code.
+impl std::str::FromStr for Status {
+    type Err = InvalidStatus;
+
+    fn from_str(code: &str) -> Result<Status, InvalidStatus> {
+        let number = code.parse().ok().filter(|_| code.len() == 3 && !code.starts_with('+'));
+        Status::try_from(number.unwrap_or(0))
+    }
+}
+
+impl From<Status> for u16 {
+    fn from(status: Status) -> u16 {
+        status.0
+    }
+}
+
 impl std::fmt::Display for Status {
+    /// Writes the code and its reason phrase: `404 Not Found`. Without a reason phrase, a space ends the text, as in a status
+    /// line (RFC 9112 §4).
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.0, self.reason())
     }
@@ -196,7 +260,16 @@ mod tests {
     fn every_constant_has_a_line_and_every_status_a_page() {
         for code in 100..=999 {
             let status = Status::new(code);
-            assert_eq!(Status::from_code(code), Some(status));
+            assert_eq!((Status::try_from(code), code.to_string().parse()), (Ok(status), Ok(status)));
+            let classes = [
+                status.is_interim(),
+                status.is_success(),
+                status.is_redirection(),
+                status.is_client_error(),
+                status.is_server_error(),
+            ];
+            let class = classes.iter().position(|&is_class| is_class).map_or(0, |at| at as u16 + 1);
+            assert_eq!(class, if code < 600 { code / 100 } else { 0 });
             assert!(status.line().is_empty() || status.line() == format!("HTTP/1.1 {status}\r\n"));
             let texts = [
                 format!("<title>{}</title>", status.to_string().trim_end()),
@@ -214,7 +287,11 @@ mod tests {
     fn a_code_has_three_digits() {
         for code in [0, 20, 99, 1000, u16::MAX] {
             assert_eq!(Status::from_code(code), None);
+            assert_eq!(code.to_string().parse::<Status>(), Err(InvalidStatus));
             assert!(std::panic::catch_unwind(|| Status::new(code)).is_err(), "{code}");
+        }
+        for text in ["", "+20", "0200", "20 ", "2e2", "-20"] {
+            assert_eq!(text.parse::<Status>(), Err(InvalidStatus), "{text}");
         }
     }
 }
