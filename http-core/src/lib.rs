@@ -52,6 +52,7 @@ pub use semantics::{
     conditional, cookies, form,
     media_type::{InvalidMediaType, MediaType},
     multipart, negotiate, range,
+    set_cookie::{SameSite, SetCookie},
 };
 pub use types::{
     cancellation::CancellationToken,

@@ -14,11 +14,12 @@ use crate::{
         encode::{self, ResponseHead},
         framing::BodyLength,
     },
+    semantics::{disposition, set_cookie::SetCookie},
     types::{
         clock::Clock,
         error::{HeaderError, Misuse},
         grammar,
-        headers::{Headers, SharedHeaders},
+        headers::{Headers, SharedHeaders, is_singleton},
         method::Method,
         panic::{CatchDrop, catch_panic, drop_caught},
         status::Status,
@@ -231,18 +232,54 @@ impl Response {
     /// Adds a header, and keeps earlier headers with the same name. For headers that may occur several times: Set-Cookie,
     /// and those whose value is a list, such as Vary, Link and Cache-Control (RFC 9110 §5.3).
     ///
-    /// If the header cannot be sent, the response becomes a 500, as for [`with_header`](Response::with_header). The headers
-    /// that the library writes occur once: they are set.
+    /// If the header cannot be sent, the response becomes a 500, as for [`with_header`](Response::with_header). A header of which
+    /// a response has at most one is set, not added: those that the library writes, and those that are no list, such as
+    /// Content-Type, Location, ETag and Last-Modified.
     pub fn append_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Response {
         let value = value.as_ref();
         let appended = match self.headers.append(name, value) {
             Err(HeaderError::Reserved) => self.state(name, value),
+            Ok(()) if is_singleton(name) => {
+                self.remove_shared(name);
+                Ok(())
+            }
             appended => appended,
         };
         match appended {
             Ok(()) => self,
             Err(reason) => self.misused(name, reason),
         }
+    }
+
+    /// Adds a Set-Cookie header, and keeps earlier ones, also of a cookie with the same name. If browsers would ignore or misread
+    /// the cookie ([`SetCookie::to_value`]), the response becomes a 500, as for [`with_header`](Response::with_header).
+    ///
+    /// ```
+    /// use http_core::{Response, SetCookie};
+    ///
+    /// let session = SetCookie::new("session", "31d4d96e").with_path("/").with_http_only();
+    /// let response = Response::text("Welcome").with_cookie(&session).with_cookie(&SetCookie::removal("guest"));
+    /// assert_eq!(response.headers().filter(|(name, _)| *name == "Set-Cookie").count(), 2);
+    /// ```
+    pub fn with_cookie(self, cookie: &SetCookie) -> Response {
+        match cookie.to_value() {
+            Ok(value) => self.append_header("Set-Cookie", value),
+            Err(reason) => self.misused("Set-Cookie", reason),
+        }
+    }
+
+    /// Makes browsers save the response as a file with this name, by the header Content-Disposition (RFC 6266). The name may
+    /// contain any characters. Browsers replace what a file name must not contain.
+    ///
+    /// ```
+    /// use http_core::Response;
+    ///
+    /// let response = Response::bytes("1,2").with_attachment("prices in \u{20ac}.csv");
+    /// let expected = "attachment; filename=\"prices in _.csv\"; filename*=UTF-8''prices%20in%20%E2%82%AC.csv";
+    /// assert_eq!(response.header("Content-Disposition"), Some(expected.as_bytes()));
+    /// ```
+    pub fn with_attachment(self, file_name: &str) -> Response {
+        self.with_header("Content-Disposition", disposition::attachment(file_name))
     }
 
     /// Removes all headers with this name, which is compared without case. The library still sends those that it writes.
@@ -338,6 +375,14 @@ impl Response {
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         let shared = || self.shared_headers.as_ref()?.get(name);
         self.headers.get(name).or_else(shared).or_else(|| self.statements.as_ref()?.get(name))
+    }
+
+    /// Returns the names and values of all headers: the shared ones, then the others, and those that the library writes if the
+    /// handler has set them. A name occurs as often as its header.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let shared = self.shared_headers.iter().flat_map(SharedHeaders::iter);
+        let statements = self.statements.iter().flat_map(|statements| statements.iter());
+        shared.chain(self.headers.iter()).chain(statements)
     }
 
     /// Returns the body.

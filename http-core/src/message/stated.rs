@@ -62,6 +62,11 @@ impl Statements {
         self.lines.get(name)
     }
 
+    /// Returns the names and values that the handler has set.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.lines.iter()
+    }
+
     /// Stores that the handler has set a header in vain. Only the first call has an effect.
     pub(super) fn add_misuse(&mut self, name: &str, reason: HeaderError) {
         self.misuse.get_or_insert_with(|| Misuse::Header { name: name.into(), reason });

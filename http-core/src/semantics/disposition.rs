@@ -1,10 +1,41 @@
-//! `Content-Disposition: form-data`: the header with the name and the file name of a part of a form (RFC 7578 §4.2).
+//! `Content-Disposition`: in a form, the header with the name and the file name of a part (RFC 7578 §4.2); in a response, the
+//! file name for a download (RFC 6266).
 //!
 //! A browser writes a quote in a name as `%22`. Other clients write `\"`, as in other quoted strings (RFC 9110
 //! §5.6.4). This module resolves both kinds of escapes, and never changes other text, such as the backslashes of
 //! `C:\dir\file`.
 
 use crate::types::grammar::{parameters, split_token};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// The bytes that an extended parameter contains without an escape, apart from letters and digits: `attr-char` of RFC 8187
+/// §3.2.1.
+const UNESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'!')
+    .remove(b'#')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'^')
+    .remove(b'_')
+    .remove(b'`')
+    .remove(b'|')
+    .remove(b'~');
+
+/// Returns the value of a `Content-Disposition` header that makes a browser save a response as a file with this name. A name
+/// that is not plain ASCII is sent twice: for all clients, and with `_` for each other character for old ones (RFC 6266 §4.3).
+pub(crate) fn attachment(file_name: &str) -> String {
+    // Some clients decode `%41` in a quoted string, and some do not unescape `\"`.
+    let is_plain = |c: char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\' | '%');
+    let plain: String = file_name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
+    let value = format!("attachment; filename=\"{plain}\"");
+    if plain == file_name {
+        return value;
+    }
+    format!("{value}; filename*=UTF-8''{}", utf8_percent_encode(file_name, UNESCAPED))
+}
 
 /// Parses the value of a `Content-Disposition` header. Returns the name of the part, and its file name if it has one.
 /// Returns `None` if the value is malformed, is not `form-data`, has no name, or repeats a parameter.
@@ -58,6 +89,18 @@ mod tests {
         let names = parse(format!("form-data{parameters}").as_bytes());
         let names = names.as_ref().map(|(name, file_name)| (name.as_str(), file_name.as_deref()));
         assert_eq!(names, expected, "{parameters:?}");
+    }
+
+    #[test]
+    fn an_attachment_has_a_name_for_all_clients() {
+        let check = |name: &str, expected: &str| {
+            assert_eq!(attachment(name), format!("attachment; filename={expected}"));
+        };
+        check("report 2024 (final).pdf", "\"report 2024 (final).pdf\"");
+        check("", "\"\"");
+        check("\u{20ac} rates.txt", "\"_ rates.txt\"; filename*=UTF-8''%E2%82%AC%20rates.txt");
+        check("a\"b\\c%41'.txt", "\"a_b_c_41'.txt\"; filename*=UTF-8''a%22b%5Cc%2541%27.txt");
+        check("a\r\nX: y", "\"a__X: y\"; filename*=UTF-8''a%0D%0AX%3A%20y");
     }
 
     #[test]

@@ -3,9 +3,10 @@
 
 pub mod conditional;
 pub mod cookies;
-mod disposition;
+pub(crate) mod disposition;
 pub mod form;
 pub mod media_type;
 pub mod multipart;
 pub mod negotiate;
 pub mod range;
+pub mod set_cookie;

@@ -133,6 +133,18 @@ error_enum! {
         Value "a header value must not contain control characters"
         /// An application cannot set this header, or not this value of it: the library sets it, or never sends it.
         Reserved "only the library sets this header, or this value of it"
+        /// The name of a cookie is empty or not a token (RFC 6265 §4.1.1).
+        CookieName "a cookie's name must be a token"
+        /// The value of a cookie contains a character that is not allowed (RFC 6265 §4.1.1), or name and value have more than
+        /// 4,096 bytes.
+        CookieValue "a cookie's value must be at most 4,096 visible ASCII characters without quotes, commas, semicolons and backslashes"
+        /// The path of a cookie does not begin with a slash, or the path or the domain contains a character that is not allowed,
+        /// or has more than 1,024 bytes.
+        CookieAttribute "a cookie's path or domain is malformed"
+        /// A cookie has SameSite=None, Partitioned, or a prefix in its name, but not Secure: browsers ignore it.
+        CookieNotSecure "SameSite=None, Partitioned and the prefixes __Secure- and __Host- require Secure"
+        /// A cookie has the prefix `__Host-`, and a domain or another path than `/`: browsers ignore it.
+        CookieHost "the prefix __Host- of a cookie requires Path=/ and no Domain"
         /// Content-Length is not a decimal number (RFC 9110 §8.6).
         ContentLength "Content-Length must be a decimal number"
         /// Upgrade is not a list of protocols, such as `websocket` or `IRC/6.9` (RFC 9110 §7.8).

@@ -16,6 +16,29 @@ const RESERVED: [&str; 8] = [
     "Server",
 ];
 
+/// The names of headers of which a message has at most one, and whose value is no list (RFC 9110 §5.3). Two of them contradict
+/// each other, so that clients and caches could understand the message in two ways.
+const SINGLETONS: [&str; 13] = [
+    "Age",
+    "Content-Disposition",
+    "Content-Location",
+    "Content-Range",
+    "Content-Type",
+    "ETag",
+    "Expires",
+    "From",
+    "If-Range",
+    "Last-Modified",
+    "Location",
+    "Referer",
+    "Retry-After",
+];
+
+/// Returns whether a message has at most one header with this name, and its value is no list (RFC 9110 §5.3).
+pub(crate) fn is_singleton(name: &str) -> bool {
+    SINGLETONS.iter().any(|singleton| singleton.eq_ignore_ascii_case(name))
+}
+
 /// The header lines of a message, each checked when it was added.
 ///
 /// ```
@@ -43,7 +66,8 @@ impl Headers {
     }
 
     /// Appends a header line. Keeps earlier lines with the same name, as Set-Cookie needs it. [`set`](Headers::set)
-    /// replaces them.
+    /// replaces them, and so does this method for a header of which a message has at most one, such as Content-Type, Location,
+    /// ETag and Last-Modified.
     ///
     /// # Errors
     ///
@@ -53,6 +77,9 @@ impl Headers {
     pub fn append(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), HeaderError> {
         let value = value.as_ref();
         Headers::check(name, value)?;
+        if is_singleton(name) {
+            self.remove(name);
+        }
         self.append_unchecked(name.as_bytes(), value);
         Ok(())
     }
@@ -115,6 +142,11 @@ impl Headers {
         find(&self.text, name)
     }
 
+    /// Returns the names and values of all headers, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        lines(&self.text)
+    }
+
     /// Removes all headers with a name that is also in `other`. Names are compared without case.
     pub(crate) fn remove_all(&mut self, other: &SharedHeaders) {
         for line in other.as_bytes().split_inclusive(|&byte| byte == b'\n') {
@@ -166,6 +198,20 @@ impl SharedHeaders {
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         find(&self.0, name)
     }
+
+    /// Returns the names and values of all headers, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        lines(&self.0)
+    }
+}
+
+/// Returns the names and values of the lines in `text`.
+fn lines(text: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
+    text.split(|&byte| byte == b'\n').filter_map(|line| {
+        let end = line.iter().position(|&byte| byte == b':')?;
+        let value = line[end..].strip_prefix(b": ")?.strip_suffix(b"\r")?;
+        Some((str::from_utf8(&line[..end]).ok()?, value))
+    })
 }
 
 /// Returns the value of the first line in `text` with this name, which is compared without case; `None` if there is
@@ -215,6 +261,16 @@ mod tests {
         assert_eq!(other.append("b", "").and_then(|()| other.append("C", "")), Ok(()));
         headers.remove_all(&other.into_shared());
         assert_eq!(headers.as_bytes(), b"AB: 4\r\nA: 6\r\n");
+        assert!(headers.iter().eq([("AB", &b"4"[..]), ("A", b"6")]));
+    }
+
+    #[test]
+    fn appending_replaces_headers_that_occur_once() {
+        let mut headers = Headers::default();
+        for (name, value) in [("ETag", "1"), ("Link", "2"), ("etag", "3"), ("link", "4")] {
+            assert_eq!(headers.append(name, value), Ok(()));
+        }
+        assert_eq!(headers.as_bytes(), b"Link: 2\r\netag: 3\r\nlink: 4\r\n");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! HTTP-dates (RFC 9110 §5.6.7): the format that a sender must use, and the three that a recipient must accept.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The weekdays as the second format writes them. The others write the first three letters.
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
@@ -13,6 +13,15 @@ pub(crate) fn is_imf_fixdate(date: &[u8]) -> bool {
     str::from_utf8(date).is_ok_and(|text| {
         httpdate::parse_http_date(text).is_ok_and(|date| httpdate::fmt_http_date(date) == text)
     })
+}
+
+/// Returns `time` in the format of [`is_imf_fixdate`], without the fraction of a second. A time before 1970 or after the year
+/// 9999 becomes the nearest one between.
+pub(crate) fn format(time: SystemTime) -> String {
+    /// The last second of the year 9999, after which httpdate panics.
+    const LATEST: Duration = Duration::from_secs(253_402_300_799);
+    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    httpdate::fmt_http_date(UNIX_EPOCH + since_epoch.min(LATEST))
 }
 
 /// Parses an HTTP-date in any of the three formats. Returns it in seconds since 1970, or `None` if it is malformed or
@@ -56,7 +65,6 @@ fn seconds_of(time: SystemTime) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     /// Parses a date in the year `now`. Returns it in the first format.
     fn check(date: &str, now: u64, expected: Option<&str>) {
