@@ -2,8 +2,8 @@
 
 use crate::app::Chunks;
 use http_core::{
-    Body, Buffers, Clock, Connection, FileSlice, HeaderError, Headers, Method, Misuse, Response, Status,
-    Step, Transmit,
+    Body, Buffers, Clock, Connection, FileSlice, HeaderError, Headers, Method, Misuse, Response, SetCookie,
+    Status, Step, Transmit,
 };
 use std::{
     borrow::Cow,
@@ -64,6 +64,40 @@ fn setting_a_header_replaces_and_appending_adds() {
     let response =
         ok().with_body("x").with_allow(&[Method::Get, Method::Extension]).with_allow(&[Method::Put]);
     check("GET", response, &format!("200 OK|~|Allow: PUT|{end}"));
+}
+
+#[test]
+fn appending_a_header_that_occurs_once_replaces_it() {
+    let end = "Content-Length: 1|Connection: keep-alive||x";
+    let response = Response::text("x").append_header("content-type", "text/csv");
+    check("GET", response, &format!("200 OK|~|content-type: text/csv|{end}"));
+    let mut shared = Headers::default();
+    shared.append("ETag", "\"a\"").and_then(|()| shared.append("Vary", "A")).unwrap();
+    let response = ok().with_body("x").with_shared_headers(shared.into_shared());
+    let response = response.append_header("etag", "\"b\"").append_header("vary", "B");
+    check("GET", response, &format!("200 OK|~|Vary: A|etag: \"b\"|vary: B|{end}"));
+}
+
+#[test]
+fn iterates_over_own_and_shared_headers() {
+    let mut shared = Headers::default();
+    shared.append("A", "1").and_then(|()| shared.append("B", "2")).unwrap();
+    let response = ok().with_shared_headers(shared.into_shared()).with_header("Server", "s");
+    let response = response.append_header("b", "3").with_header("C", "a: b");
+    let headers = [("A", &b"1"[..]), ("B", b"2"), ("b", b"3"), ("C", b"a: b"), ("Server", b"s")];
+    assert_eq!(response.headers().collect::<Vec<_>>(), headers);
+}
+
+#[test]
+fn sends_cookies_and_the_name_of_a_download() {
+    let end = "Content-Length: 1|Connection: keep-alive||x";
+    let response = ok().with_body("x").with_attachment("a b.txt").with_attachment("c.txt");
+    check("GET", response, &format!("200 OK|~|Content-Disposition: attachment; filename=\"c.txt\"|{end}"));
+    let response = ok().with_body("x").with_cookie(&SetCookie::new("a", "1").with_path("/"));
+    let response = response.with_cookie(&SetCookie::new("a", "2").with_http_only());
+    check("GET", response, &format!("200 OK|~|Set-Cookie: a=1; Path=/|Set-Cookie: a=2; HttpOnly|{end}"));
+    let reason = "a cookie's name must be a token";
+    check_misuse(ok().with_cookie(&SetCookie::new("a=", "")), &format!("header \"Set-Cookie\": {reason}"));
 }
 
 #[test]

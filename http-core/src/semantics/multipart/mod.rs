@@ -5,6 +5,34 @@
 //! parsers could split differently: each line must end in CRLF, a delimiter line must contain nothing but the delimiter, and
 //! the form must have an end.
 //!
+//! An upload that needs little memory, whatever the size of its files:
+//!
+//! ```
+//! use http_core::{Reply, Request, multipart::{MultipartError, ReadError, Reader}, testing::TestRequest};
+//! use std::io;
+//!
+//! fn upload(request: &Request<'_>) -> Result<Reply, MultipartError> {
+//!     let boundary = request.multipart_boundary()?;
+//!     // Runs on a thread of its own, where it may wait for the client and for the disk.
+//!     Ok(Reply::read(move |content| -> Result<String, ReadError> {
+//!         let (mut form, mut sizes) = (Reader::new(content, boundary), String::new());
+//!         while let Some(part) = form.next_part()? {
+//!             let name = part.name().to_owned();
+//!             // In a server, a file that it creates. Never one with the name that the client has sent.
+//!             let size = io::copy(&mut part.with_limit(1 << 30), &mut io::sink())?;
+//!             sizes += &format!("{name}: {size} bytes\n");
+//!         }
+//!         Ok(sizes)
+//!     }))
+//! }
+//!
+//! let form = "--x\r\nContent-Disposition: form-data; name=map; filename=oslo.png\r\n\r\n12345\r\n--x--\r\n";
+//! let request = TestRequest::post("/").header("Content-Type", "multipart/form-data; boundary=x");
+//! assert_eq!(request.body(form).run(&upload).text(), "map: 5 bytes\n");
+//! ```
+//!
+//! A form in memory:
+//!
 //! ```
 //! use http_core::{MediaType, multipart};
 //!
