@@ -7,6 +7,7 @@
 //! | [`content`] | how content is taken, and how much memory it may use |
 //! | [`receive`] | content that is pushed to a sink or read by a job as it comes |
 //! | [`streams`] | sources that have nothing to send for a while |
+//! | [`multipart`] | a form whose parts a job reads while they arrive |
 //! | [`cancellation`] | work for clients that have left, and replies that take too long |
 //! | [`panics`] | code and destructors of the application that panic |
 //! | [`failures`] | failures of the application: what the client receives, and what is logged |
@@ -26,6 +27,7 @@ mod content;
 mod failures;
 mod faults;
 mod lifecycle;
+mod multipart;
 mod panics;
 mod receive;
 mod replies;
