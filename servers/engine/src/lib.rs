@@ -34,6 +34,6 @@ pub use http_core::{
     range, uri,
 };
 #[doc(no_inline)]
-pub use http_core::{BodyLimit, RouteError, RouterBuilder};
+pub use http_core::{BodyLimit, RouteError, RouterBuilder, SameSite, SetCookie};
 pub use server::{Running, Server, Stopper};
 pub use settings::{Engine, Settings, SettingsError};
