@@ -42,6 +42,9 @@ pub fn check(data: &[u8]) {
     }
 }
 
+/// How precisely a route matches each segment of a path, and the parameters.
+type RouteMatch<'a, 'p> = (Vec<u8>, Vec<(&'a str, &'p [u8])>);
+
 /// A route, as it is added to the router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Route<'a> {
@@ -78,7 +81,7 @@ impl<'a> Route<'a> {
     }
 
     /// Returns how precisely this route matches each segment, and the parameters; `None` if it does not match.
-    fn match_path<'p>(&self, path: &'p [u8]) -> Option<(Vec<u8>, Vec<(&'a str, &'p [u8])>)> {
+    fn match_path<'p>(&self, path: &'p [u8]) -> Option<RouteMatch<'a, 'p>> {
         let is_prefix = *self == Route::Fallback || matches!(self, Route::Prefix(_));
         let (mut precision, mut parameters) = (Vec::new(), Vec::new());
         let segments: Vec<&[u8]> = path.split(|&byte| byte == b'/').skip(1).collect();
