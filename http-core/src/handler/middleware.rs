@@ -232,54 +232,49 @@ impl Middleware for Admit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        CancellationToken, ContentReader, Rejection, Responder, Sink, Status, testing::ReceivedRequest,
-    };
-    use std::{
-        sync::mpsc,
-        time::{Duration, Instant},
-    };
+    use crate::{Sink, Status, testing::TestRequest};
+    use std::{panic::resume_unwind, time::Duration};
 
-    /// Adds its name to each response in a header `Mark`. The layer `outer` does not pass on requests for `/short`.
-    struct Mark(&'static str);
+    /// Adds its name to each response in a header `Layer`, and to each response to a rejected request in a header `Rejected`.
+    /// The layer `outer` does not pass on requests for `/short`.
+    struct Layer(&'static str);
 
-    impl Middleware for Mark {
+    impl Middleware for Layer {
         fn handle(&self, request: &Request<'_>, next: Next<'_>) -> Reply {
             let name = self.0;
             if request.path() == "/short" && name == "outer" {
                 return Response::new(Status::FORBIDDEN).into();
             }
-            next.run(request).map(move |response| response.append_header("Mark", name))
+            next.run(request).map(move |response| response.append_header("Layer", name))
         }
 
         fn rejected(&self, _: &Rejected<'_>, response: Response) -> Response {
-            response.append_header("Mark", self.0)
+            response.append_header("Rejected", self.0)
         }
     }
 
     /// A handler with a path for every kind of reply.
     fn handler(request: &Request<'_>) -> Reply {
         let response = || Response::new(Status::ACCEPTED);
-        match request.path() {
+        let panics = || -> Response { resume_unwind(Box::new("on purpose")) };
+        let reply = match request.path() {
             "/after" => Reply::after(Duration::ZERO, response),
             "/offload" => Reply::offload(response),
-            "/deferred" => Reply::Deferred(Box::new(move |responder| responder.respond(response()))),
-            "/dropped" => Reply::Deferred(Box::new(drop)),
-            "/not-recovered" => {
-                Reply::Deferred(Box::new(drop)).recover(|_| std::panic::resume_unwind(Box::new("on purpose")))
-            }
-            "/recovered" => Reply::Deferred(Box::new(drop)).recover(|reason| Response::new(reason.status())),
+            "/offload-panics" => Reply::offload(panics),
+            "/deferred" => Reply::deferred(move |responder| responder.respond(response())),
+            "/dropped" => Reply::deferred(drop),
+            "/not-recovered" => return Reply::deferred(drop).recover(move |_| panics()),
             "/receive" => Reply::receive(TestSink::Finish),
             "/receive-early" => Reply::receive(TestSink::Reject),
-            "/receive-panics" => {
-                Reply::receive(TestSink::Panic).recover(|reason| Response::new(reason.status()))
-            }
+            "/receive-panics" => Reply::receive(TestSink::Panic),
             "/read" => Reply::read(move |_| response()),
-            "/read-panics" => Reply::read(|_| -> Response { panic!("on purpose") })
-                .recover(|reason| Response::new(reason.status())),
-            "/panics" => Reply::offload(|| -> Response { panic!("on purpose") })
-                .recover(|reason| Response::new(reason.status())),
+            "/read-panics" => Reply::read(move |_| panics()),
             _ => response().into(),
+        };
+        if request.raw_query() == Some("recover") {
+            reply.recover(|reason| Response::new(reason.status()))
+        } else {
+            reply
         }
     }
 
@@ -295,7 +290,7 @@ mod tests {
             match self {
                 TestSink::Finish => Ok(()),
                 TestSink::Reject => Err(Response::new(Status::ACCEPTED)),
-                TestSink::Panic => std::panic::resume_unwind(Box::new("on purpose")),
+                TestSink::Panic => resume_unwind(Box::new("on purpose")),
             }
         }
 
@@ -304,58 +299,31 @@ mod tests {
         }
     }
 
-    /// Returns [`handler`] in two layers.
-    fn stack() -> Stack {
-        Stack::new(handler).wrap(Mark("inner")).wrap(Mark("outer"))
-    }
-
-    /// Gets the response of a reply as an engine does.
-    fn complete(reply: Reply) -> Result<Response, Rejection> {
-        match reply {
-            Reply::Now(response) => Ok(response),
-            Reply::After(_, job) | Reply::Offload(job) => Ok(job(&CancellationToken::default())),
-            Reply::Deferred(start) => {
-                let (sender, receiver) = mpsc::channel();
-                let deliver = move |result| sender.send(result).expect("a receiver");
-                start(Responder::new(CancellationToken::default(), deliver));
-                receiver.recv().expect("a result")
-            }
-            Reply::Receive(mut sink) => match sink.write(b"content") {
-                Ok(()) => complete(sink.finish()),
-                Err(response) => Ok(response),
-            },
-            Reply::Read(job) => Ok(job(ContentReader::from(b"content".to_vec()))),
-        }
-    }
-
-    /// `expected` are the status and the header lines of the response, or the rejection in place of it.
-    fn check(path: &str, expected: Result<(Status, &[u8]), Rejection>) {
-        let bytes = format!("GET {path} HTTP/1.0\r\n\r\n");
-        let received = ReceivedRequest::new(bytes.as_bytes(), Instant::now()).expect("a request");
-        let result = complete(stack().handle(&received.as_request()));
-        let result = result.map(|response| (response.status(), response.headers.as_bytes().to_vec()));
-        assert_eq!(result, expected.map(|(status, headers)| (status, headers.to_vec())), "{path}");
+    /// Passes a request with content to [`handler`] in two layers. Expects the status, and the headers of the layers.
+    fn check(path: &str, expected: &str) {
+        let stack = Stack::new(handler).wrap(Layer("inner")).wrap(Layer("outer"));
+        let response = TestRequest::post(path).body("content").run(&stack);
+        let headers = String::from_utf8_lossy(response.headers().as_bytes());
+        let lines = headers.lines().filter(|line| line.starts_with("Layer") || line.starts_with("Rejected"));
+        let lines: String = lines.map(|line| format!(" {line}")).collect();
+        assert_eq!(format!("{}{lines}", response.status().code()), expected, "{path}");
     }
 
     #[test]
     fn every_kind_of_reply_passes_through_the_layers_from_the_inside_out() {
         for path in ["/now", "/after", "/offload", "/deferred", "/receive", "/receive-early", "/read"] {
-            check(path, Ok((Status::ACCEPTED, b"Mark: inner\r\nMark: outer\r\n")));
+            check(path, "202 Layer: inner Layer: outer");
         }
-        for path in ["/dropped", "/not-recovered"] {
-            check(path, Err(Rejection::HandlerPanicked));
+        for path in ["/dropped", "/offload-panics", "/receive-panics", "/read-panics"] {
+            check(path, "500 Rejected: inner Rejected: outer");
+            check(&format!("{path}?recover"), "500 Layer: inner Layer: outer");
         }
-        for path in ["/recovered", "/panics", "/receive-panics", "/read-panics"] {
-            check(path, Ok((Status::INTERNAL_SERVER_ERROR, b"Mark: inner\r\nMark: outer\r\n")));
-        }
-        check("/short", Ok((Status::FORBIDDEN, b"")));
+        check("/not-recovered", "500 Rejected: inner Rejected: outer");
+        check("/short", "403");
     }
 
     #[test]
     fn rejections_pass_through_the_layers() {
-        let reason = Rejection::RequestTimeout;
-        let rejected = Rejected { reason, client_addr: None, request: None, request_line: b"" };
-        let response = stack().rejected(&rejected, Response::new(Status::REQUEST_TIMEOUT));
-        assert_eq!(response.headers.as_bytes(), b"Mark: inner\r\nMark: outer\r\n");
+        check("/../a", "403 Rejected: inner Rejected: outer");
     }
 }
