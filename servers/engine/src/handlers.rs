@@ -100,8 +100,7 @@ impl Drop for WorkerHandler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_core::{Reply, testing::ReceivedRequest};
-    use std::time::Instant;
+    use http_core::testing::TestRequest;
 
     fn responding(statuses: [Status; 2]) -> impl FnMut(usize) -> Arc<dyn Handler> {
         move |number| Arc::new(move |_: &Request<'_>| Response::new(statuses[number]))
@@ -109,11 +108,7 @@ mod tests {
 
     fn check(worker: &mut WorkerHandler, expected: Status) {
         worker.refresh();
-        let bytes = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-        let received = ReceivedRequest::new(bytes, Instant::now()).expect("a request");
-        let Reply::Now(response) = worker.get().handle(&received.as_request()) else {
-            panic!("an immediate reply")
-        };
+        let response = TestRequest::get("/").run(worker.get());
         assert_eq!(response.status(), expected);
     }
 
