@@ -31,7 +31,7 @@ pub use http_core::{
     Limits, MediaType, Method, Middleware, Next, OwnedRequest, ParseError, ReadJob, Rejected, Rejection,
     Reply, Request, Responder, Response, Router, Schemes, SendError, Sent, SharedHeaders, Sink, Stack,
     Status, Timeouts, Version, client, conditional, cookies, form, io_cause, multipart, negotiate, path,
-    range, uri,
+    range, testing, uri,
 };
 #[doc(no_inline)]
 pub use http_core::{BodyLimit, RouteError, RouterBuilder, SameSite, SetCookie};
