@@ -19,7 +19,8 @@ use std::time::Instant;
 impl Connection {
     /// Begins to receive the content of the request that awaits its response, piece by piece: from the next poll on, the
     /// steps [`Step::Content`] and [`Step::ContentEnd`] follow. That poll queues a 100 response if the client waits for one.
-    /// The limit is that of [`Admit::AtHeadUpTo`], or [`Limits::streamed_bytes`].
+    /// The limit is that of [`Admit::AtHeadUpTo`](crate::Admit::AtHeadUpTo), or
+    /// [`Limits::streamed_bytes`](crate::Limits::streamed_bytes).
     ///
     /// Call this after [`Step::Request`] and before the next poll. Returns false, and changes nothing, if there is no
     /// content to receive: the request has none, its method is CONNECT, or all of it is in
