@@ -53,11 +53,33 @@ pub struct ContentReader {
 
 /// The engine's end of the pipe to a [`ContentReader`], for engines. Dropping it before [`finish`](ContentSender::finish)
 /// makes the reader fail.
+///
+/// ```
+/// use http_core::{CancellationToken, content_pipe};
+/// use std::{io::Read, task::Waker};
+///
+/// let (sender, mut reader) = content_pipe(None, CancellationToken::default(), Waker::noop().clone());
+/// assert_eq!(sender.send(b"content"), 7);
+/// sender.finish();
+/// let mut text = String::new();
+/// reader.read_to_string(&mut text)?;
+/// assert_eq!(text, "content");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct ContentSender {
     pipe: Arc<Pipe>,
 }
 
 /// Why a [`ContentReader`] has not got the whole content.
+///
+/// ```
+/// use http_core::IncompleteContent;
+/// use std::io;
+///
+/// let error = io::Error::from(IncompleteContent::Truncated);
+/// assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+/// assert_eq!(error.to_string(), "the client closed the connection within the content");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IncompleteContent {

@@ -29,6 +29,15 @@ pub type Job = Box<dyn FnOnce(&CancellationToken) -> Response + Send>;
 
 /// A function that reads the content of a request as it comes, and produces the response. It runs on another thread, where
 /// it may wait.
+///
+/// ```
+/// use http_core::{ReadJob, Reply};
+///
+/// /// Runs `job`, and sets a header of its response.
+/// fn read(job: ReadJob) -> Reply {
+///     Reply::Read(Box::new(|content| job(content).with_header("Cache-Control", "no-store")))
+/// }
+/// ```
 pub type ReadJob = Box<dyn FnOnce(ContentReader) -> Response + Send>;
 
 /// What a handler returns: a response, or a way to get one later.

@@ -61,6 +61,15 @@ const MAX_PROTOCOL_LEN: usize = 64;
 pub struct Upgraded(Arc<UpgradedConnection>);
 
 /// The function that takes over a connection after its upgrade ([`Response::on_upgrade`](crate::Response::on_upgrade)).
+///
+/// ```
+/// use http_core::{OnUpgrade, Upgraded};
+/// use std::io::Write;
+///
+/// let greet = OnUpgrade::new(|mut upgraded: Upgraded| _ = upgraded.write_all(b"hello\n"));
+/// // The engine calls it when the 101 is sent.
+/// let hand_over = |upgraded| greet.call(upgraded);
+/// ```
 pub struct OnUpgrade(CatchDrop<Box<dyn FnOnce(Upgraded) + Send>>);
 
 impl OnUpgrade {
@@ -100,6 +109,36 @@ struct UpgradedConnection {
 
 /// What carries the bytes of an [`Upgraded`], implemented by engines. Several threads may use it at the same time. The
 /// methods mean what those of a `std::net::TcpStream` mean; a write to a closed connection is an error and never a signal.
+///
+/// ```
+/// use http_core::UpgradedTransport;
+/// use std::{io::{self, Read, Write}, net::{Shutdown, TcpStream}, time::Duration};
+///
+/// /// A connection of an engine that waits in system calls.
+/// struct Socket(TcpStream);
+///
+/// impl UpgradedTransport for Socket {
+///     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+///         (&self.0).read(buffer)
+///     }
+///
+///     fn write(&self, data: &[u8]) -> io::Result<usize> {
+///         (&self.0).write(data)
+///     }
+///
+///     fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+///         self.0.set_read_timeout(timeout)
+///     }
+///
+///     fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+///         self.0.set_write_timeout(timeout)
+///     }
+///
+///     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+///         self.0.shutdown(how)
+///     }
+/// }
+/// ```
 pub trait UpgradedTransport: Send + Sync {
     /// Reads bytes into `buffer`, waits for at least one, and returns their number; 0 at the end.
     ///
