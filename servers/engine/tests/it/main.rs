@@ -11,6 +11,7 @@
 //! | [`cancellation`] | work for clients that have left, and replies that take too long |
 //! | [`panics`] | code and destructors of the application that panic |
 //! | [`failures`] | failures of the application: what the client receives, and what is logged |
+//! | [`in_memory`] | `testing::TestRequest`, beside the engines |
 //! | [`timeouts`] | every wait ends at its deadline |
 //! | [`capacity`] | the connection limits: eviction of idle connections, then 503 |
 //! | [`lifecycle`] | starting and stopping a server |
@@ -26,6 +27,7 @@ mod capacity;
 mod content;
 mod failures;
 mod faults;
+mod in_memory;
 mod lifecycle;
 mod multipart;
 mod panics;
