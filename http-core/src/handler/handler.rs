@@ -12,7 +12,11 @@ use crate::{
 use std::sync::Arc;
 
 /// Replies to requests. Every `Fn(&Request) -> R` is a handler if `R` becomes a reply ([`IntoReply`]): a [`Response`], a
-/// [`Reply`], text, a [`Status`](crate::Status), and an `Option` or `Result` of them.
+/// [`Reply`], text, a [`Status`](crate::Status), and an `Option` or `Result` of them. So are an `Arc` of a handler and a
+/// `Box<dyn Handler>`.
+///
+/// The compiler infers the argument of a closure only where a method takes a `Fn(&Request) -> R`, such as
+/// [`RouterBuilder::get`](crate::RouterBuilder::get). Elsewhere, name its type: `|request: &Request<'_>| ...`.
 ///
 /// An engine does the I/O and calls the handler, possibly from several threads at once. On an event loop, a handler
 /// must not block: return [`Reply::Offload`] or [`Reply::After`] instead.

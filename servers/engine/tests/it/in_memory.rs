@@ -5,8 +5,7 @@ use crate::{
     server::{InProcessServer, settings},
 };
 use http_engine::{
-    Admit, Body, Engine, Handler, IntoReply, Rejected, Reply, Request, Response, Sink, Status,
-    testing::TestRequest,
+    Admit, Body, Handler, IntoReply, Rejected, Reply, Request, Response, Sink, Status, testing::TestRequest,
 };
 use std::{io::Read, panic::resume_unwind, thread, time::Duration};
 
