@@ -40,6 +40,8 @@ pub(super) struct Exchange<'e, H: ?Sized> {
     pieces: std::vec::IntoIter<Vec<u8>>,
     /// The longest wait for another thread.
     timeout: Duration,
+    /// The number of bytes of the body after which the client leaves.
+    leave_after: usize,
     /// Receives from the waker of the stream that was queued last; `None` before the first stream.
     woken: Option<Receiver<()>>,
     /// All bytes that the server has sent.
@@ -76,6 +78,7 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
             clock,
             pieces: request.pieces().into_iter(),
             timeout: request.timeout,
+            leave_after: request.leave_after,
             woken: None,
             sent: Vec::new(),
             has_response: false,
@@ -130,7 +133,10 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
                     }
                 }
                 Step::Reject(reason) => self.reject(reason),
-                Step::Flush => self.transmit()?,
+                Step::Flush => {
+                    self.transmit()?;
+                    self.check_client()?;
+                }
                 Step::Upgrade => return self.upgrade(),
                 Step::AwaitReply | Step::ShutdownWrite | Step::Close(_) => return Ok(()),
             }
@@ -277,6 +283,19 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
             Transmit::Broken(error) => return Err(error),
         }
         self.buffers.out.sent(self.sent.len() - before);
+        Ok(())
+    }
+
+    /// Fails if the client has left.
+    fn check_client(&self) -> io::Result<()> {
+        // The body is never longer than what was sent: do not decode it for nothing.
+        let has_left = self.sent.len() >= self.leave_after
+            && TestResponse::read(&self.sent, None, None)
+                .is_some_and(|response| response.body().len() >= self.leave_after);
+        if has_left && !self.buffers.out.is_empty() {
+            let error = format!("the client has left after {} bytes of the body", self.leave_after);
+            return Err(io::Error::new(io::ErrorKind::ConnectionReset, error));
+        }
         Ok(())
     }
 

@@ -10,6 +10,9 @@ use std::{fmt, net::SocketAddr, time::Duration};
 /// The longest wait for another thread: for a responder, or for more of a stream.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The longest body of a response, in bytes.
+const DEFAULT_MAX_BODY: usize = 64 * 1024 * 1024;
+
 /// A request for the test of a handler. [`run`](TestRequest::run) passes it to the handler as an engine does, and returns
 /// the response that the client would receive.
 ///
@@ -40,6 +43,7 @@ pub struct TestRequest {
     pub(super) client_addr: Option<SocketAddr>,
     pub(super) config: Config,
     pub(super) timeout: Duration,
+    pub(super) leave_after: usize,
 }
 
 /// The content of a request.
@@ -67,6 +71,7 @@ impl TestRequest {
             client_addr: None,
             config: Config::default(),
             timeout: DEFAULT_TIMEOUT,
+            leave_after: DEFAULT_MAX_BODY,
         }
     }
 
@@ -162,6 +167,30 @@ impl TestRequest {
     /// connection, which is then incomplete.
     pub fn timeout(self, timeout: Duration) -> TestRequest {
         TestRequest { timeout, ..self }
+    }
+
+    /// Makes the client leave when it has received at least this number of bytes of the response's body. The default is 64
+    /// MiB, so that a body without an end does not use all memory.
+    ///
+    /// ```
+    /// use http_core::{Body, Chunk, ChunkSource, Request, Response, testing::TestRequest};
+    ///
+    /// struct Endless;
+    ///
+    /// impl ChunkSource for Endless {
+    ///     fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> std::io::Result<Chunk> {
+    ///         chunk.extend_from_slice(b"data: tick\n\n");
+    ///         Ok(Chunk::Data)
+    ///     }
+    /// }
+    ///
+    /// let events = |_: &Request<'_>| Response::text(Body::Stream(Box::new(Endless)));
+    /// let response = TestRequest::get("/events").leave_after(20).run(&events);
+    /// assert_eq!(response.text(), "data: tick\n\ndata: tick\n\n");
+    /// assert!(response.error().is_some());
+    /// ```
+    pub fn leave_after(self, bytes: usize) -> TestRequest {
+        TestRequest { leave_after: bytes, ..self }
     }
 
     /// Passes the request to the handler, and returns the response that the client would receive.

@@ -99,9 +99,12 @@ impl TestResponse {
         &self.trailers
     }
 
-    /// Returns why the body is incomplete; `None` if it is complete. The source of a stream has failed or panicked, or has
-    /// not called its waker within [`TestRequest::timeout`](super::TestRequest::timeout), a file is too short, or the
-    /// application has not ended an upgraded connection.
+    /// Returns why the body is incomplete; `None` if it is complete. Possible reasons:
+    ///
+    /// * the source of a stream has failed or panicked, or a file is too short;
+    /// * a wait for the source, or for the end of an upgraded connection, has exceeded
+    ///   [`TestRequest::timeout`](super::TestRequest::timeout);
+    /// * the client has left ([`TestRequest::leave_after`](super::TestRequest::leave_after)).
     pub fn error(&self) -> Option<&io::Error> {
         self.error.as_ref()
     }

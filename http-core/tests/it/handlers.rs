@@ -257,6 +257,13 @@ fn collects_every_kind_of_body() {
     assert_eq!(response.trailers().get("sum"), Some(&b"3"[..]));
     let response = TestRequest::get("/known-reader").run(&kinds());
     assert_eq!(response.header("Content-Length"), Some(&b"4"[..]));
+    for (bytes, expected) in [(3, "200 one["), (4, "200 onetwo["), (11, "200 onetwothree")] {
+        let expected = match expected.strip_suffix('[') {
+            Some(text) => format!("{text}[the client has left after {bytes} bytes of the body]"),
+            None => expected.to_owned(),
+        };
+        check(&TestRequest::get("/stream").leave_after(bytes), &expected);
+    }
     let silent = TestRequest::get("/silent").timeout(Duration::from_millis(1));
     check(&silent, "200 one[the source of the stream did not call its waker within 1ms]");
 }
