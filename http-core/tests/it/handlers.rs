@@ -110,18 +110,25 @@ static KEPT: Mutex<Vec<Responder>> = Mutex::new(Vec::new());
 /// What the jobs of `/read` have read when the content remained incomplete, and why.
 static FAILED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Responds with the pieces of the content, separated by `|`. Wants no more after `stop`, and panics at `panic`.
+/// Responds with the pieces of the content, separated by `|`. Wants no more after `stop`, and panics at `panic`. Responds to
+/// `stream` with a body that ends when the sink is dropped.
 #[derive(Default)]
 struct Pieces {
     text: String,
     /// The sink that the reply to the content is.
     then: Option<Box<dyn Sink>>,
+    sender: Option<BodySender>,
 }
 
 impl Sink for Pieces {
     fn write(&mut self, data: &[u8]) -> Result<(), Response> {
         match data {
             b"stop" => return Err(Response::text("no more").with_status(Status::CONTENT_TOO_LARGE)),
+            b"stream" => {
+                let (sender, body) = Body::channel(4);
+                self.sender = Some(sender);
+                return Err(Response::text(body));
+            }
             b"panic" => resume_unwind(Box::new("on purpose")),
             _ => self.text += &format!("{}|", data.escape_ascii()),
         }
@@ -295,6 +302,7 @@ fn content_is_pushed_and_read_as_it_comes() {
         check(&post(path).body(""), "200 ");
         check(&post(path).chunks(["stop"]), "413 no more");
         check(&post(path).chunks(["panic"]), "500 {the handler panicked}");
+        check(&post(path).body("stream"), "200 [its sender was dropped before the end of the body]");
         check(&post(path).body("end"), "500 {the handler panicked}");
     }
     check(&post("/push").chunks(["one", "stop", "two"]), "413 no more");
