@@ -14,7 +14,8 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 ///
 /// - the version is HTTP/1.1, and the reason printable ASCII;
 /// - one space stands before each header value, and nothing after it;
-/// - Server, Date and Connection stand once each; Connection is `close` or `keep-alive`;
+/// - Server, Date and Connection stand once each; Connection is `close` or `keep-alive`, with
+///   `upgrade` if there is Upgrade;
 /// - Content-Length and chunk sizes are as short as possible, and there are no chunk extensions and no trailers;
 /// - a 204 or 304 has neither Content-Length nor Transfer-Encoding, and an HTTP/1.0 client gets no chunks;
 /// - a body that ends with the connection comes with `Connection: close`;
@@ -34,7 +35,11 @@ pub fn check(response: &Response) -> Result<(), String> {
     let date = once(response, "Date")?;
     ensure(parse_date(date).is_some(), || format!("Date {date}"))?;
     let connection = once(response, "Connection")?;
-    ensure(["close", "keep-alive"].contains(&connection), || format!("Connection {connection}"))?;
+    let connections = match response.header("Upgrade") {
+        None => ["close", "keep-alive"],
+        Some(_) => ["close, upgrade", "keep-alive, upgrade"],
+    };
+    ensure(connections.contains(&connection), || format!("Connection {connection}"))?;
     if response.status == 405 {
         once(response, "Allow")?;
     }
@@ -119,6 +124,12 @@ mod tests {
         check("2 times Connection", "200 OK", &empty("Connection: keep-alive\r\n"));
         check("0 times Connection", "200 OK", "Content-Length: 0\r\n\r\n");
         check("Connection upgrade", "200 OK", "Connection: upgrade\r\nContent-Length: 0\r\n\r\n");
+        check(
+            "",
+            "426 Upgrade Required",
+            &empty("Upgrade: a\r\n").replace("keep-alive", "keep-alive, upgrade"),
+        );
+        check("Connection keep-alive", "426 Upgrade Required", &empty("Upgrade: a\r\n"));
         check("2 times Server", "200 OK", &empty("Server: s\r\n"));
         check("Date Thu, 1", "200 OK", &empty("Date: Thu, 1 Jan 1970 00:00:00 GMT\r\n"));
         check("lengths [] and 0 codings", "200 OK", &keep("\r\nab"));

@@ -35,5 +35,6 @@ pub use http_core::{
 };
 #[doc(no_inline)]
 pub use http_core::{BodyLimit, RouteError, RouterBuilder, SameSite, SetCookie};
+pub use http_core::{BodyLimit, OnUpgrade, RouteError, RouterBuilder, Upgraded, UpgradedTransport};
 pub use server::{Running, Server, Stopper};
 pub use settings::{Engine, Settings, SettingsError};

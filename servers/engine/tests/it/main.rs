@@ -15,6 +15,7 @@
 //! | [`timeouts`] | every wait ends at its deadline |
 //! | [`capacity`] | the connection limits: eviction of idle connections, then 503 |
 //! | [`lifecycle`] | starting and stopping a server |
+//! | [`upgrade`] | connections that speak another protocol after a 101 |
 //! | [`sigpipe`] | a host program in which SIGPIPE has its default action |
 //!
 //! [`app`] is the application of most tests; [`faults`] and [`source`] are parts of it. What every conformance case checks on both engines is not tested here again.
@@ -38,5 +39,6 @@ mod sigpipe;
 mod source;
 mod streams;
 mod timeouts;
+mod upgrade;
 
 use http_testing::{client, program, server};
