@@ -228,7 +228,9 @@ impl Upgraded {
         self.0.client_addr
     }
 
-    /// Returns the token that is cancelled when the shutdown of the server begins.
+    /// Returns the token that is cancelled when the shutdown of the server begins. A function that is registered with it
+    /// ([`on_cancelled`](CancellationToken::on_cancelled)) must not own a clone of the connection, which would stay open: a
+    /// `Weak` reference can.
     pub fn token(&self) -> &CancellationToken {
         &self.0.token
     }

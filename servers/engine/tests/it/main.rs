@@ -16,6 +16,7 @@
 //! | [`capacity`] | the connection limits: eviction of idle connections, then 503 |
 //! | [`lifecycle`] | starting and stopping a server |
 //! | [`upgrade`] | connections that speak another protocol after a 101 |
+//! | [`chat`] | the example of a WebSocket server |
 //! | [`sigpipe`] | a host program in which SIGPIPE has its default action |
 //!
 //! [`app`] is the application of most tests; [`faults`] and [`source`] are parts of it. What every conformance case checks on both engines is not tested here again.
@@ -25,6 +26,7 @@
 mod app;
 mod cancellation;
 mod capacity;
+mod chat;
 mod content;
 mod failures;
 mod faults;
