@@ -48,6 +48,9 @@ const RULES: &[Rule] = &[
     }),
     ("an interim response to an HTTP/1.0 client (RFC 9110 §15.2)", |r| r.request.http10 && r.status < 200),
     ("101 without Upgrade (RFC 9110 §15.2.2)", |r| r.status == 101 && lacks(r, "Upgrade")),
+    ("an Upgrade that Connection does not list (RFC 9110 §7.8)", |r| {
+        !lacks(r, "Upgrade") && !r.lists("Connection", "upgrade")
+    }),
     ("a 206 that does not say which range it is (RFC 9110 §15.3.7)", |r| {
         let parts = r.header("Content-Type").is_some_and(|value| value.starts_with("multipart/byteranges"));
         r.status == 206 && parts != lacks(r, "Content-Range")
@@ -184,6 +187,9 @@ mod tests {
             (dated("200", "\r\nLast-Modified: Sun, 06 Nov 1994 08:49:38 GMT"), "later than Date"),
             (dated("205", ""), "a body in a 205"),
             (dated("204", ""), "no body can be"),
+            (dated("426", ""), "without Upgrade"),
+            (dated("426", "\r\nUpgrade: a"), "does not list"),
+            (dated("426", "\r\nUpgrade: a\r\nConnection: keep-alive, Upgrade"), ""),
             (dated("405", ""), "without Allow"),
             (dated("405", "\r\nAllow: GET"), ""),
             (dated("206", ""), "which range"),

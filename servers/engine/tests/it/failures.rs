@@ -2,10 +2,10 @@
 
 use crate::{
     app::{TestApp, with_reply_timeout},
-    client::{Client, get, wait_for},
+    client::{Client, get, request, wait_for},
     server::{InProcessServer, settings},
 };
-use http_engine::Settings;
+use http_engine::{Request, Response, Settings};
 use std::sync::{Mutex, Once};
 
 /// What the engines have logged in this process.
@@ -106,5 +106,19 @@ http_testing::both_engines! {
             ("/fails-length", Some(500), invalid("header \"Content-Length\": is 7, but the body has 5 bytes")),
             ("/fails-status", Some(500), invalid("status 102: only the library sends interim responses")),
         ]);
+    }
+
+    fn a_panic_after_an_upgrade_is_logged(engine: Engine) {
+        record();
+        let server = InProcessServer::start(engine, settings(), |_: &Request<'_>| {
+            Response::switching_protocols("test").on_upgrade(|_| crate::faults::fail())
+        });
+        let ask = request("GET", "/taken", "Connection: upgrade\r\nUpgrade: test\r\n");
+        let client = Client::connect_and_send(server.address, ask);
+        let address = client.stream.local_addr().expect("an address");
+        let line = format!(
+            "the function that took over the connection of /taken from {address} has panicked; closing the connection"
+        );
+        wait_for(&line, || logged().contains(&line).then_some(()));
     }
 }
