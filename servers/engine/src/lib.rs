@@ -26,15 +26,13 @@ pub use descriptors::ConnectionBudget;
 pub use http_core;
 #[doc(no_inline)]
 pub use http_core::{
-    Admit, Body, BodySender, CancellationToken, Chunk, ChunkSource, Config, ConfigError, ContentReader,
-    Extended, FileSlice, Handler, HeaderError, Headers, IncompleteContent, IntoReply, IntoResponse, Job,
-    Limits, MediaType, Method, Middleware, Next, OwnedRequest, ParseError, ReadJob, Rejected, Rejection,
-    Reply, Request, Responder, Response, Router, Schemes, SendError, Sent, SharedHeaders, Sink, Stack,
-    Status, Timeouts, Version, client, conditional, cookies, form, io_cause, multipart, negotiate, path,
+    Admit, Body, BodyLimit, BodySender, CancellationToken, Chunk, ChunkSource, Config, ConfigError,
+    ContentReader, Extended, FileSlice, Handler, HeaderError, Headers, IncompleteContent, IntoReply,
+    IntoResponse, Job, Limits, MediaType, Method, Middleware, Next, OnUpgrade, OwnedRequest, ParseError,
+    ReadJob, Rejected, Rejection, Reply, Request, Responder, Response, RouteError, Router, RouterBuilder,
+    SameSite, Schemes, SendError, Sent, SetCookie, SharedHeaders, Sink, Stack, Status, Timeouts, Upgraded,
+    UpgradedTransport, Version, client, conditional, cookies, form, io_cause, multipart, negotiate, path,
     range, testing, uri,
 };
-#[doc(no_inline)]
-pub use http_core::{BodyLimit, RouteError, RouterBuilder, SameSite, SetCookie};
-pub use http_core::{BodyLimit, OnUpgrade, RouteError, RouterBuilder, Upgraded, UpgradedTransport};
 pub use server::{Running, Server, Stopper};
 pub use settings::{Engine, Settings, SettingsError};
