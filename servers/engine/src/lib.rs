@@ -7,6 +7,7 @@ mod descriptors;
 pub mod drive;
 mod event_loop;
 mod handlers;
+mod incoming;
 mod late;
 pub mod listener;
 mod pool;
@@ -34,5 +35,6 @@ pub use http_core::{
     UpgradedTransport, Version, client, conditional, cookies, form, io_cause, multipart, negotiate, path,
     range, testing, uri,
 };
+pub use incoming::{Exchange, Incoming};
 pub use server::{Running, Server, Stopper};
 pub use settings::{Engine, Settings, SettingsError};

@@ -112,6 +112,11 @@ impl Server {
         Ok(self)
     }
 
+    /// Returns how many requests may wait for [`Incoming`](crate::Incoming).
+    pub(crate) fn queue_capacity(&self) -> usize {
+        self.settings.pool_queue
+    }
+
     fn new(bound: Vec<TcpListener>) -> Server {
         Server { bound, shared: Vec::new(), engine: Engine::EventLoop, settings: Settings::default() }
     }

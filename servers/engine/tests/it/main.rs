@@ -14,6 +14,7 @@
 //! | [`in_memory`] | `testing::TestRequest`, beside the engines |
 //! | [`timeouts`] | every wait ends at its deadline |
 //! | [`capacity`] | the connection limits: eviction of idle connections, then 503 |
+//! | [`incoming`] | requests as a loop |
 //! | [`lifecycle`] | starting and stopping a server |
 //! | [`upgrade`] | connections that speak another protocol after a 101 |
 //! | [`chat`] | the example of a WebSocket server |
@@ -31,6 +32,7 @@ mod content;
 mod failures;
 mod faults;
 mod in_memory;
+mod incoming;
 mod lifecycle;
 mod multipart;
 mod panics;
