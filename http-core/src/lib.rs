@@ -42,9 +42,10 @@ pub use handler::{
 pub use message::{
     body::Body,
     channel::{BodySender, SendError},
+    extended::Extended,
     owned_request::OwnedRequest,
     rejection::{Rejected, Rejection},
-    request::{Extended, Request},
+    request::Request,
     response::Response,
     upgrade::{OnUpgrade, Upgraded, UpgradedTransport},
 };

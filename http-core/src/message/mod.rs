@@ -2,10 +2,12 @@
 
 pub mod body;
 pub mod channel;
+pub mod extended;
 pub(crate) mod extensions;
 pub mod owned_request;
 pub mod rejection;
 pub mod request;
+mod request_content;
 pub mod response;
 mod stated;
 pub mod upgrade;
