@@ -8,8 +8,8 @@
 //! ```
 
 use http_engine::{
-    IntoReply, IntoResponse, Middleware, Next, Reply, Request, Response, Router, Server, Status,
-    form::FormError,
+    IntoReply, IntoResponse, Middleware, Next, Reply, Request, Response, RouteError, Router, Server,
+    SetCookie, Status, form::FormError,
 };
 use std::{
     collections::BTreeMap,
@@ -59,8 +59,9 @@ fn field(request: &Request<'_>, wanted: &'static str) -> Result<String, Failure>
 
 fn login(request: &Request<'_>) -> Result<Response, Failure> {
     let name = field(request, "name")?;
-    let cookie = name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "");
-    Ok(Response::text("welcome\n").with_header("Set-Cookie", format!("user={cookie}; HttpOnly")))
+    let name = name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "");
+    let cookie = SetCookie::new("user", name).with_path("/").with_http_only();
+    Ok(Response::text("welcome\n").with_cookie(&cookie))
 }
 
 /// Returns the key of the contact in the path.
@@ -69,7 +70,7 @@ fn key(request: &Request<'_>) -> Option<(String, String)> {
     Some((user.clone(), request.param("name")?.to_owned()))
 }
 
-fn router(contacts: &Contacts) -> Result<Router, http_engine::RouteError> {
+fn router(contacts: &Contacts) -> Result<Router, RouteError> {
     let lock = |contacts: &Contacts| Arc::clone(contacts);
     let (reader, writer) = (lock(contacts), lock(contacts));
     let contacts = Router::builder()
