@@ -36,13 +36,13 @@ use std::{
 };
 
 /// The application: a path for each behaviour.
-struct App {
+struct Behaviours {
     /// Receives the length of the content of each request.
     handled: Sender<usize>,
     responders: Sender<Responder>,
 }
 
-impl Handler for App {
+impl Handler for Behaviours {
     fn admit(&self, head: &Request<'_>) -> Admit {
         if head.path() == "/early" { Admit::AtHead } else { Admit::Buffer }
     }
@@ -78,7 +78,8 @@ fn start(engine: Engine) -> Started {
     let ((handled_by, handled), (held, responders)) = (channel(), channel());
     let mut settings = settings();
     settings.protocol.timeouts.write_stall = Duration::from_millis(300);
-    let server = InProcessServer::start(engine, settings, App { handled: handled_by, responders: held });
+    let server =
+        InProcessServer::start(engine, settings, Behaviours { handled: handled_by, responders: held });
     Started { server, handled, responders }
 }
 

@@ -25,7 +25,7 @@ use std::{
 
 /// What the application sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Event {
+enum UploadEvent {
     /// A job has started.
     Started,
     /// A job has failed to read.
@@ -37,12 +37,12 @@ enum Event {
 }
 
 /// The application. A job of `/read/step` waits for a permit before it reads.
-struct App {
-    events: Sender<Event>,
+struct Uploads {
+    events: Sender<UploadEvent>,
     permits: Arc<Mutex<Receiver<()>>>,
 }
 
-impl Handler for App {
+impl Handler for Uploads {
     fn admit(&self, head: &Request<'_>) -> Admit {
         match head.raw_query() {
             Some("buffered") => Admit::Buffer,
@@ -56,7 +56,7 @@ impl Handler for App {
         match request.path() {
             "/read" => Reply::read(move |content| read(content, &events)),
             "/read/reports" => Reply::read(move |content| {
-                let _ = events.send(Event::Started);
+                let _ = events.send(UploadEvent::Started);
                 read(content, &events)
             }),
             "/read/early" => Reply::read(|_| Status::FORBIDDEN),
@@ -71,17 +71,17 @@ impl Handler for App {
             "/read/step" => {
                 let permits = Arc::clone(&self.permits);
                 Reply::read(move |content| {
-                    let _ = events.send(Event::Started);
+                    let _ = events.send(UploadEvent::Started);
                     let _ = permits.lock().expect("no panic").recv_timeout(TIMEOUT);
                     read(content, &events)
                 })
             }
             "/read/never" => Reply::read(move |content| {
-                let _ = events.send(Event::Started);
+                let _ = events.send(UploadEvent::Started);
                 while !content.token().is_cancelled() {
                     thread::yield_now();
                 }
-                let _ = events.send(Event::Cancelled);
+                let _ = events.send(UploadEvent::Cancelled);
                 // What was received can still be read.
                 read(content, &events)
             }),
@@ -98,12 +98,12 @@ impl Handler for App {
 }
 
 /// Reads everything.
-fn read(mut content: ContentReader, events: &Sender<Event>) -> Response {
+fn read(mut content: ContentReader, events: &Sender<UploadEvent>) -> Response {
     let mut bytes = Vec::new();
     match content.read_to_end(&mut bytes) {
         Ok(_) => summary(&bytes),
         Err(error) => {
-            let _ = events.send(Event::Failed(error.kind()));
+            let _ = events.send(UploadEvent::Failed(error.kind()));
             Response::text("the client does not see this")
         }
     }
@@ -119,7 +119,7 @@ struct TestSink {
     ending: String,
     taken: Vec<u8>,
     /// `None` at the end of the content.
-    events: Option<Sender<Event>>,
+    events: Option<Sender<UploadEvent>>,
 }
 
 impl Sink for TestSink {
@@ -153,7 +153,7 @@ impl Sink for TestSink {
 impl Drop for TestSink {
     fn drop(&mut self) {
         if let Some(events) = self.events.take() {
-            let _ = events.send(Event::Dropped);
+            let _ = events.send(UploadEvent::Dropped);
         }
     }
 }
@@ -174,14 +174,14 @@ impl Middleware for Mark {
 /// A server with the application behind everything that composes replies, and the test's ends of its channels.
 struct TestServer {
     server: InProcessServer,
-    events: Receiver<Event>,
+    events: Receiver<UploadEvent>,
     permit: Sender<()>,
 }
 
 impl TestServer {
     fn start(engine: Engine, settings: Settings) -> TestServer {
         let ((sent, events), (permit, permits)) = (channel(), channel());
-        let app = App { events: sent, permits: Arc::new(Mutex::new(permits)) };
+        let app = Uploads { events: sent, permits: Arc::new(Mutex::new(permits)) };
         let stack = Stack::new(Router::builder().fallback(app).build().expect("routes")).wrap(Mark);
         TestServer { server: InProcessServer::start(engine, settings, stack), events, permit }
     }
@@ -194,12 +194,12 @@ impl TestServer {
     fn begin(&self, path: &str, headers: &str) -> Client {
         let client = self.send(post(path, headers));
         if path.starts_with("/read") {
-            self.expect(Event::Started);
+            self.expect(UploadEvent::Started);
         }
         client
     }
 
-    fn expect(&self, expected: Event) {
+    fn expect(&self, expected: UploadEvent) {
         assert_eq!(self.events.recv_timeout(TIMEOUT), Ok(expected));
     }
 }
@@ -317,16 +317,16 @@ http_testing::both_engines! {
             check_status(&mut client, 413, false, path);
             if path == "/receive" {
                 // A sink for each request that was rejected at the head, and one for the chunked one.
-                (0..4).for_each(|_| app.expect(Event::Dropped));
+                (0..4).for_each(|_| app.expect(UploadEvent::Dropped));
             } else {
-                app.expect(Event::Failed(ErrorKind::InvalidData));
+                app.expect(UploadEvent::Failed(ErrorKind::InvalidData));
             }
         }
     }
 
     fn malformed_content_gets_400(engine: Engine) {
         let app = TestServer::start(engine, settings());
-        for (path, event) in [("/receive", Event::Dropped), ("/read/reports", Event::Failed(ErrorKind::InvalidData))] {
+        for (path, event) in [("/receive", UploadEvent::Dropped), ("/read/reports", UploadEvent::Failed(ErrorKind::InvalidData))] {
             let mut client = app.begin(path, CHUNKED);
             client.send("2\r\nab\r\n");
             client.send("x\r\n");
@@ -344,28 +344,28 @@ http_testing::both_engines! {
                 let mut client = app.begin(path, FIVE);
                 client.send(content);
                 client.finish();
-                app.expect(kind.map_or(Event::Dropped, Event::Failed));
+                app.expect(kind.map_or(UploadEvent::Dropped, UploadEvent::Failed));
             }
             for (path, kind) in [("/receive", None), ("/read/reports", Some(ErrorKind::ConnectionAborted))] {
                 let mut client = app.begin(path, EXPECT);
                 expect_continue(&mut client);
                 client.send(content);
                 client.reset();
-                app.expect(kind.map_or(Event::Dropped, Event::Failed));
+                app.expect(kind.map_or(UploadEvent::Dropped, UploadEvent::Failed));
             }
         }
         let client = app.send(post("/read/never", "Content-Length: 100000\r\n") + &"x".repeat(80_000));
-        app.expect(Event::Started);
+        app.expect(UploadEvent::Started);
         client.reset();
-        app.expect(Event::Cancelled);
-        app.expect(Event::Failed(ErrorKind::ConnectionAborted));
+        app.expect(UploadEvent::Cancelled);
+        app.expect(UploadEvent::Failed(ErrorKind::ConnectionAborted));
     }
 
     fn a_slow_client_gets_408(engine: Engine) {
         let app = TestServer::start(engine, settings_with(|settings| {
             settings.protocol.timeouts.body_idle = Duration::from_millis(500);
         }));
-        for (path, event) in [("/receive", Event::Dropped), ("/read/reports", Event::Failed(ErrorKind::TimedOut))] {
+        for (path, event) in [("/receive", UploadEvent::Dropped), ("/read/reports", UploadEvent::Failed(ErrorKind::TimedOut))] {
             for content in ["", "abc"] {
                 let mut client = app.begin(path, FIVE);
                 client.send(content);
@@ -384,11 +384,11 @@ http_testing::both_engines! {
         }));
         for (length, is_whole) in [(1_000, true), (100_000, false)] {
             let mut client = app.send(post("/read/never", &format!("Content-Length: {length}\r\n")) + &"x".repeat(length));
-            app.expect(Event::Started);
+            app.expect(UploadEvent::Started);
             check_status(&mut client, 503, false, "/read/never");
-            app.expect(Event::Cancelled);
+            app.expect(UploadEvent::Cancelled);
             if !is_whole {
-                app.expect(Event::Failed(ErrorKind::TimedOut));
+                app.expect(UploadEvent::Failed(ErrorKind::TimedOut));
             }
         }
     }
@@ -406,7 +406,7 @@ http_testing::both_engines! {
             client.send("x".repeat(LENGTH));
             client.response().text()
         });
-        app.expect(Event::Started);
+        app.expect(UploadEvent::Started);
         let mut other = app.server.connect();
         for path in ["/receive", "/read", "/receive/offload"] {
             other.send(post(path, FIVE) + "abcde");
@@ -421,7 +421,7 @@ http_testing::both_engines! {
     fn requests_beyond_the_streaming_threads_get_503(engine: Engine) {
         let app = TestServer::start(engine, settings_with(|settings| settings.streaming_threads = 2));
         let mut clients = [(); 2].map(|()| app.send(post("/read/step", FIVE)));
-        (0..2).for_each(|_| app.expect(Event::Started));
+        (0..2).for_each(|_| app.expect(UploadEvent::Started));
         for headers in [FIVE, EXPECT, ""] {
             // Without 100, which `response` does not accept.
             let response = app.send(post("/read/step", headers)).response();
@@ -453,8 +453,8 @@ http_testing::both_engines! {
         let (mut dropped, mut failed) = (0, 0);
         for _ in 0..3 {
             match events.recv_timeout(TIMEOUT) {
-                Ok(Event::Dropped) => dropped += 1,
-                Ok(Event::Failed(ErrorKind::ConnectionAborted | ErrorKind::UnexpectedEof)) => failed += 1,
+                Ok(UploadEvent::Dropped) => dropped += 1,
+                Ok(UploadEvent::Failed(ErrorKind::ConnectionAborted | ErrorKind::UnexpectedEof)) => failed += 1,
                 event => panic!("{event:?}"),
             }
         }
