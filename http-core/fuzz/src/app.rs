@@ -22,9 +22,17 @@ pub struct AppReply {
     pub later: bool,
 }
 
+/// Whether the application takes the content of a request piece by piece, and then sends it back.
+pub fn takes_pieces(request: &Request<'_>) -> bool {
+    request.raw_query() == Some("pieces")
+}
+
 /// Chooses how the content of a request is taken. With the query `early`, the application wants none, unless the client
 /// waits for a 100 response: whether it does depends on how the input is split.
 pub fn admit(head: &Request<'_>) -> Admit {
+    if takes_pieces(head) {
+        return Admit::AtHead;
+    }
     let wants_none = head.raw_query() == Some("early") && head.header("Expect").is_none();
     if wants_none { Admit::AtHead } else { Admit::Buffer }
 }

@@ -39,6 +39,12 @@ impl<'i> Client<'i> {
         head.body(&self.input[self.used..self.sent]).map(|(_, len)| len)
     }
 
+    /// Returns the content that follows the head of the last request; `None` if it is incomplete or malformed.
+    pub fn content(&self) -> Option<Vec<u8>> {
+        let head = self.dropped.as_ref()?;
+        head.body(&self.input[self.used..self.sent]).map(|(content, _)| content)
+    }
+
     /// Returns the head of the next request, if it is complete.
     pub fn next(&self) -> Option<requests::Head<'i>> {
         requests::head(self.unused())

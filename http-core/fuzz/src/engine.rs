@@ -73,6 +73,8 @@ struct Engine<'i> {
     shut: bool,
     /// The delayed response.
     later: Option<(AppReply, ExpectedResponse)>,
+    /// The content that the application has taken piece by piece, and the expected response to its request.
+    taken: Option<(Vec<u8>, ExpectedResponse)>,
     /// Each byte transferred allows a few polls. Polls without any are a busy loop.
     polls_left: usize,
     output: Vec<u8>,
@@ -107,6 +109,7 @@ impl<'i> Engine<'i> {
             eof_reported: false,
             shut: false,
             later: None,
+            taken: None,
             polls_left: 64,
             output: Vec::new(),
             expected: Vec::new(),
@@ -131,12 +134,17 @@ impl<'i> Engine<'i> {
                 assert_eq!(self.rejection, None, "served a request after a rejection");
                 let mut expected = self.client.served(&request);
                 let reply = app::reply(&request);
+                let takes_pieces = app::takes_pieces(&request);
                 self.served += 1;
                 if self.plan.scenario == Scenario::Shutdown {
                     self.conn.disable_keep_alive();
                     expected.last = true;
                 }
-                self.reply(reply, expected);
+                if takes_pieces {
+                    self.request_content(reply, expected);
+                } else {
+                    self.reply(reply, expected);
+                }
             }
             Step::Reject(reason @ Rejection::TargetNotEncoded) if !self.client.next_has_body() => {
                 // A redirect, after which the connection may stay open.
@@ -151,8 +159,17 @@ impl<'i> Engine<'i> {
                 }
                 self.respond(response, ExpectedResponse { status: 301, ..expected });
             }
-            Step::Reject(reason) => self.reject(reason, self.client.rejected()),
-            Step::Content | Step::ContentEnd => unreachable!("no application takes content piece by piece"),
+            Step::Reject(reason) => {
+                let expected = self.taken.take().map(|(_, expected)| expected);
+                self.reject(reason, expected.unwrap_or_else(|| self.client.rejected()));
+            }
+            Step::Content => self.take_content(),
+            Step::ContentEnd => {
+                let (taken, expected) = self.taken.take().expect("content that was requested");
+                assert_eq!(Some(&taken), self.client.content().as_ref(), "other content than was sent");
+                let response = Response::bytes(taken.clone());
+                self.reply(AppReply { response, status: 200, body: taken, later: false }, expected);
+            }
             Step::AwaitReply => self.await_reply(),
             Step::Receive => self.receive(),
             Step::Flush => self.flush(),
@@ -181,6 +198,29 @@ impl<'i> Engine<'i> {
             other => other,
         };
         self.respond(reply.response, ExpectedResponse { status: reply.status, body, ..expected });
+    }
+
+    /// Requests the content of a request piece by piece. Without content, replies at once.
+    fn request_content(&mut self, reply: AppReply, expected: ExpectedResponse) {
+        match self.conn.receive_content(self.clock.now()) {
+            Ok(true) => self.taken = Some((Vec::new(), expected)),
+            Ok(false) => self.reply(reply, expected),
+            Err(reason) => self.reject(reason, expected),
+        }
+    }
+
+    /// Takes a part of the content that has arrived. A stalled application takes none.
+    fn take_content(&mut self) {
+        if self.plan.scenario == Scenario::NoReply {
+            return self.wait();
+        }
+        self.waiting = None;
+        let content = self.conn.content(&self.buffers.input);
+        assert!(!content.is_empty(), "no content to take");
+        let count = content.len().min(plan::size(self.plan.pieces[2]));
+        let (taken, _) = self.taken.as_mut().expect("content that was requested");
+        taken.extend_from_slice(&content[..count]);
+        self.conn.take_content(&mut self.buffers.input, count);
     }
 
     fn reject(&mut self, reason: Rejection, expected: ExpectedResponse) {
@@ -233,10 +273,9 @@ impl<'i> Engine<'i> {
     fn pass_to(&mut self, now: Instant) {
         self.clock.update(now, || UNIX_EPOCH);
         if let Some(reason) = self.conn.expire(now) {
-            let expected = match self.later.take() {
-                Some((_, expected)) => expected,
-                None => self.client.rejected(),
-            };
+            let later = self.later.take().map(|(_, expected)| expected);
+            let expected = later.or(self.taken.take().map(|(_, expected)| expected));
+            let expected = expected.unwrap_or_else(|| self.client.rejected());
             self.reject(reason, expected);
         }
     }
