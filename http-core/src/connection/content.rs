@@ -1,25 +1,139 @@
-//! The content of a request that the application takes piece by piece: how it begins, continues and ends.
+//! How the content of a request is taken: received into memory, passed on piece by piece, or dropped.
 //!
-//! It must never hold more of the content than the receive buffer has room for.
+//! It must never hold more of content that is passed on or dropped than the receive buffer has room for.
 
 use super::{
     Connection, Io,
-    receiving::{ContentStatus, StreamedContent},
+    receiving::{ContentStatus, DiscardedBody, ReceivingBody, StreamedContent},
     state::{Content, Event, RejectedHead, State},
     step::{CloseReason, Step},
 };
 use crate::{
     buffer::recv_buf::RecvBuf,
-    codec::encode,
+    codec::{encode, framing::RequestFraming},
     message::rejection::Rejection,
-    types::{clock::deadline_after, method::Method},
+    types::{clock::deadline_after, limits::Admit, method::Method},
 };
 use std::time::Instant;
 
 impl Connection {
+    /// Returns [`Step::Head`] for the head of a request with a body, or [`Step::Request`] if its body is not to be
+    /// received.
+    #[cold]
+    pub(super) fn begin_admitting(&mut self, framing: RequestFraming, head_len: usize, io: &Io<'_>) -> Step {
+        if framing.method == Method::Connect {
+            // RFC 9110 §9.3.6: the content of a CONNECT has no meaning, and the connection ends with the response.
+            let content = Content::after_head(&framing, io.input, head_len, 0);
+            return self.complete_request(framing, head_len..head_len, head_len, content, io.now);
+        }
+        let admit = Admit::Buffer;
+        let next = State::Admitting { framing, head_len, received_at: io.now, admit };
+        self.transition(Event::HeadComplete, next);
+        Step::Head
+    }
+
+    /// Sets how the body of the request is taken, after [`Step::Head`] and before the next poll. Otherwise it does nothing,
+    /// and panics in a debug build.
+    pub fn admit(&mut self, choice: Admit) {
+        match &mut self.state {
+            State::Admitting { admit, .. } => *admit = choice,
+            state => debug_assert!(false, "no head awaits a choice in {state:?}"),
+        }
+    }
+
+    /// Takes the body of the request with this framing as `admit` says. Queues a 100 response if the body is to be received
+    /// and the client waits for one.
+    ///
+    /// Returns [`Step::Request`] if the handler wants the request without its body, and [`Step::Reject`] if Content-Length
+    /// announces a body beyond the limit. Otherwise enters the body state and returns `None`: `poll` determines the next
+    /// step there.
+    #[cold]
+    pub(super) fn take_body(
+        &mut self,
+        framing: RequestFraming,
+        head_len: usize,
+        admit: Admit,
+        io: &mut Io<'_>,
+    ) -> Option<Step> {
+        let limits = &self.config.limits;
+        let at_head = match admit {
+            Admit::AtHead => Some(limits.streamed_bytes),
+            Admit::AtHeadUpTo(most) => Some(most),
+            Admit::Buffer | Admit::BufferUpTo(_) => None,
+        };
+        if let Some(most) = at_head {
+            let content = Content::after_head(&framing, io.input, head_len, most);
+            return Some(self.complete_request(framing, head_len..head_len, head_len, content, io.now));
+        }
+        let mut limits = limits.clone();
+        if let Admit::BufferUpTo(most) = admit {
+            limits.body_bytes = usize::try_from(most).unwrap_or(usize::MAX);
+        }
+        match ReceivingBody::new(framing, head_len, limits, io.now) {
+            Err(error) => Some(self.reject_malformed(error, Some(framing), io.input, io.now)),
+            Ok(receiving) => {
+                if Content::is_awaited(&framing, io.input, head_len) {
+                    io.out.write(|text| text.extend_from_slice(encode::CONTINUE));
+                }
+                self.enter(Event::BodyAdmitted, State::Body(Box::new(receiving)))
+            }
+        }
+    }
+
+    /// Returns the step in [`State::Body`]; `None` if the state has changed.
+    #[inline]
+    pub(super) fn poll_body(&mut self, io: &mut Io<'_>) -> Option<Step> {
+        let State::Body(receiving) = &mut self.state else { return None };
+        let framing = receiving.framing;
+        match receiving.decode(io.input) {
+            Ok(Some((body, len))) => {
+                Some(self.complete_request(framing, body, len, Content::Complete, io.now))
+            }
+            Ok(None) => {
+                let deadline = receiving.deadline(io.input, &self.config.timeouts, io.now);
+                let expected = receiving.expected_len();
+                self.flush_or_receive(io, deadline, expected)
+            }
+            Err(error) => Some(self.reject_malformed(error, Some(framing), io.input, io.now)),
+        }
+    }
+
+    /// Returns the step in [`State::Discarding`]; `None` if the state has changed.
+    #[cold]
+    pub(super) fn poll_discarding(&mut self, io: &mut Io<'_>) -> Option<Step> {
+        let State::Discarding(discarded) = &mut self.state else { return None };
+        match discarded.discard(io.input, &self.config.limits) {
+            Ok(true) => self.enter(Event::BodyDiscarded, State::Idle { since: io.now, removed: 0 }),
+            Ok(false) if self.keep_alive_disabled => {
+                self.enter(Event::KeepAliveDisabled, State::Finishing { linger: true })
+            }
+            Ok(false) => {
+                let deadline = discarded.deadline(&self.config.timeouts, io.now);
+                self.flush_or_receive(io, deadline, usize::MAX)
+            }
+            // The request has its response: the client would take another one for that of its next request.
+            Err(_) => self.enter(Event::Malformed, State::Finishing { linger: true }),
+        }
+    }
+
+    /// Returns what drops the body of the request that awaits its response, so that the connection can stay open. Returns
+    /// `None` if it cannot: the body is too long, or the client waits for a 100 response and may never send the body.
+    #[cold]
+    pub(super) fn discarded_body(&self, now: Instant) -> Option<Box<DiscardedBody>> {
+        let limits = &self.config.limits;
+        let discarded = match &self.state {
+            State::AwaitingReply { framing, content: Content::Arriving { .. }, .. } => {
+                DiscardedBody::new(framing.body, limits, now)
+            }
+            State::Receiving(content) => DiscardedBody::rest_of(content, limits, now),
+            _ => return None,
+        };
+        discarded.ok().map(Box::new)
+    }
+
     /// Begins to receive the content of the request that awaits its response, piece by piece: from the next poll on, the
     /// steps [`Step::Content`] and [`Step::ContentEnd`] follow. That poll queues a 100 response if the client waits for one.
-    /// The limit is that of [`Admit::AtHeadUpTo`](crate::Admit::AtHeadUpTo), or
+    /// The limit is that of [`Admit::AtHeadUpTo`], or
     /// [`Limits::streamed_bytes`](crate::Limits::streamed_bytes).
     ///
     /// Call this after [`Step::Request`] and before the next poll. Returns false, and changes nothing, if there is no

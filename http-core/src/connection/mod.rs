@@ -78,13 +78,12 @@ use crate::{
     types::{
         clock::{Clock, deadline_after},
         error::ParseError,
-        limits::{Admit, Config, Timeouts},
+        limits::{Config, Timeouts},
         method::{Method, Version},
         status::Status,
     },
 };
 use progress::ProgressClock;
-use receiving::{DiscardedBody, ReceivingBody};
 use state::{Content, Event, RejectedHead, State};
 use std::{
     net::SocketAddr,
@@ -340,105 +339,6 @@ impl Connection {
         self.offered = Some(Box::new(OfferedProtocols::new(upgrade.map(|header| header.value.of(bytes)))));
     }
 
-    /// Returns [`Step::Head`] for the head of a request with a body, or [`Step::Request`] if its body is not to be
-    /// received.
-    #[cold]
-    fn begin_admitting(&mut self, framing: RequestFraming, head_len: usize, io: &Io<'_>) -> Step {
-        if framing.method == Method::Connect {
-            // RFC 9110 §9.3.6: the content of a CONNECT has no meaning, and the connection ends with the response.
-            let content = Content::after_head(&framing, io.input, head_len, 0);
-            return self.complete_request(framing, head_len..head_len, head_len, content, io.now);
-        }
-        let admit = Admit::Buffer;
-        let next = State::Admitting { framing, head_len, received_at: io.now, admit };
-        self.transition(Event::HeadComplete, next);
-        Step::Head
-    }
-
-    /// Sets how the body of the request is taken, after [`Step::Head`] and before the next poll. Otherwise it does nothing,
-    /// and panics in a debug build.
-    pub fn admit(&mut self, choice: Admit) {
-        match &mut self.state {
-            State::Admitting { admit, .. } => *admit = choice,
-            state => debug_assert!(false, "no head awaits a choice in {state:?}"),
-        }
-    }
-
-    /// Takes the body of the request with this framing as `admit` says. Queues a 100 response if the body is to be received
-    /// and the client waits for one.
-    ///
-    /// Returns [`Step::Request`] if the handler wants the request without its body, and [`Step::Reject`] if Content-Length
-    /// announces a body beyond the limit. Otherwise enters the body state and returns `None`: `poll` determines the next
-    /// step there.
-    #[cold]
-    fn take_body(
-        &mut self,
-        framing: RequestFraming,
-        head_len: usize,
-        admit: Admit,
-        io: &mut Io<'_>,
-    ) -> Option<Step> {
-        let limits = &self.config.limits;
-        let at_head = match admit {
-            Admit::AtHead => Some(limits.streamed_bytes),
-            Admit::AtHeadUpTo(most) => Some(most),
-            Admit::Buffer | Admit::BufferUpTo(_) => None,
-        };
-        if let Some(most) = at_head {
-            let content = Content::after_head(&framing, io.input, head_len, most);
-            return Some(self.complete_request(framing, head_len..head_len, head_len, content, io.now));
-        }
-        let mut limits = limits.clone();
-        if let Admit::BufferUpTo(most) = admit {
-            limits.body_bytes = usize::try_from(most).unwrap_or(usize::MAX);
-        }
-        match ReceivingBody::new(framing, head_len, limits, io.now) {
-            Err(error) => Some(self.reject_malformed(error, Some(framing), io.input, io.now)),
-            Ok(receiving) => {
-                if Content::is_awaited(&framing, io.input, head_len) {
-                    io.out.write(|text| text.extend_from_slice(encode::CONTINUE));
-                }
-                self.enter(Event::BodyAdmitted, State::Body(Box::new(receiving)))
-            }
-        }
-    }
-
-    /// Returns the step in [`State::Body`]; `None` if the state has changed.
-    #[inline]
-    fn poll_body(&mut self, io: &mut Io<'_>) -> Option<Step> {
-        let State::Body(receiving) = &mut self.state else { return None };
-        let framing = receiving.framing;
-        match receiving.decode(io.input) {
-            Ok(Some((body, len))) => {
-                Some(self.complete_request(framing, body, len, Content::Complete, io.now))
-            }
-            Ok(None) => {
-                let deadline = receiving.deadline(io.input, &self.config.timeouts, io.now);
-                let expected = receiving.expected_len();
-                self.flush_or_receive(io, deadline, expected)
-            }
-            Err(error) => Some(self.reject_malformed(error, Some(framing), io.input, io.now)),
-        }
-    }
-
-    /// Returns the step in [`State::Discarding`]; `None` if the state has changed.
-    #[cold]
-    fn poll_discarding(&mut self, io: &mut Io<'_>) -> Option<Step> {
-        let State::Discarding(discarded) = &mut self.state else { return None };
-        match discarded.discard(io.input, &self.config.limits) {
-            Ok(true) => self.enter(Event::BodyDiscarded, State::Idle { since: io.now, removed: 0 }),
-            Ok(false) if self.keep_alive_disabled => {
-                self.enter(Event::KeepAliveDisabled, State::Finishing { linger: true })
-            }
-            Ok(false) => {
-                let deadline = discarded.deadline(&self.config.timeouts, io.now);
-                self.flush_or_receive(io, deadline, usize::MAX)
-            }
-            // The request has its response: the client would take another one for that of its next request.
-            Err(_) => self.enter(Event::Malformed, State::Finishing { linger: true }),
-        }
-    }
-
     /// Returns [`Step::Flush`] if responses are queued. Otherwise returns what [`receive`](Connection::receive) returns:
     /// more bytes of the request are needed.
     fn flush_or_receive(&mut self, io: &mut Io<'_>, deadline: Instant, expected: usize) -> Option<Step> {
@@ -578,7 +478,7 @@ impl Connection {
     ///
     /// * After [`Step::Head`] and until the next poll, returns the request without its body.
     /// * After [`Step::Request`] and until the next poll, returns the whole request. It has no body if the handler has
-    ///   chosen [`Admit::AtHead`].
+    ///   chosen [`Admit::AtHead`](crate::Admit::AtHead).
     /// * After a rejection and until [`respond`](Connection::respond), returns the request without its body, if its
     ///   head is valid and still in the receive buffer. Returns `None` if the handler did not reply in time, or was
     ///   receiving the content piece by piece.
@@ -608,7 +508,7 @@ impl Connection {
     }
 
     /// Queues the response to the last [`Step::Request`] or [`Step::Reject`] in `out`. While content is being received piece
-    /// by piece, the rest of it is then dropped, as after [`Admit::AtHead`]. `clock` supplies the `Server` and
+    /// by piece, the rest of it is then dropped, as after [`Admit::AtHead`](crate::Admit::AtHead). `clock` supplies the `Server` and
     /// `Date` headers.
     ///
     /// # Errors
@@ -696,21 +596,6 @@ impl Connection {
         let take = take.take();
         self.transition(Event::HandedOver, State::Closed(CloseReason::Done));
         take
-    }
-
-    /// Returns what drops the body of the request that awaits its response, so that the connection can stay open. Returns
-    /// `None` if it cannot: the body is too long, or the client waits for a 100 response and may never send the body.
-    #[cold]
-    fn discarded_body(&self, now: Instant) -> Option<Box<DiscardedBody>> {
-        let limits = &self.config.limits;
-        let discarded = match &self.state {
-            State::AwaitingReply { framing, content: Content::Arriving { .. }, .. } => {
-                DiscardedBody::new(framing.body, limits, now)
-            }
-            State::Receiving(content) => DiscardedBody::rest_of(content, limits, now),
-            _ => return None,
-        };
-        discarded.ok().map(Box::new)
     }
 
     /// Rejects the request that awaits its response, or whose head awaits [`admit`](Connection::admit), for example because

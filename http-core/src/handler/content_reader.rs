@@ -308,3 +308,77 @@ impl fmt::Debug for ContentSender {
         f.write_str("ContentSender")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        task::Wake,
+        thread,
+    };
+
+    /// Counts its calls.
+    #[derive(Default)]
+    struct CountingWaker(AtomicUsize);
+
+    impl Wake for CountingWaker {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn pipe() -> (ContentSender, ContentReader, Arc<CountingWaker>) {
+        let waker = Arc::new(CountingWaker::default());
+        let (sender, reader) = content_pipe(None, CancellationToken::default(), Arc::clone(&waker).into());
+        (sender, reader, waker)
+    }
+
+    #[test]
+    fn holds_no_more_than_its_capacity_and_wakes_once_when_half_empty() {
+        let (sender, mut reader, waker) = pipe();
+        let content = vec![b'x'; CAPACITY + 1];
+        assert_eq!((sender.send(&content), sender.send(b"y")), (CAPACITY, 0));
+        let mut half = vec![0; CAPACITY / 2];
+        for (count, woken) in [(1, 0), (CAPACITY / 2 - 1, 1), (CAPACITY / 4, 1)] {
+            reader.read_exact(&mut half[..count]).expect("content");
+            assert_eq!(waker.0.load(Ordering::SeqCst), woken, "after {count} more bytes");
+        }
+        assert_eq!(sender.send(b"y"), 1);
+        sender.finish();
+        let mut rest = Vec::new();
+        reader.read_to_end(&mut rest).expect("content");
+        assert_eq!((rest.len(), rest.last()), (CAPACITY / 4 + 1, Some(&b'y')));
+    }
+
+    #[test]
+    fn a_reader_gets_what_was_sent_and_then_the_reason_of_the_end() {
+        let check = |end: fn(ContentSender), expected: Option<io::ErrorKind>| {
+            let (sender, mut reader, _) = pipe();
+            let reading = thread::spawn(move || {
+                let mut content = Vec::new();
+                let result = reader.read_to_end(&mut content);
+                let again = reader.read(&mut [0]).map_err(|error| error.kind());
+                assert_eq!(again.err(), result.as_ref().err().map(io::Error::kind));
+                (content, result.err().map(|error| error.kind()))
+            });
+            assert_eq!(sender.send(b"content"), 7);
+            end(sender);
+            assert_eq!(reading.join().expect("no panic"), (b"content".to_vec(), expected));
+        };
+        use IncompleteContent::*;
+        check(ContentSender::finish, None);
+        check(drop, Some(io::ErrorKind::ConnectionAborted));
+        check(|sender| sender.fail(Truncated), Some(io::ErrorKind::UnexpectedEof));
+        check(|sender| sender.fail(ClientTimeout), Some(io::ErrorKind::TimedOut));
+        check(|sender| sender.fail(ReaderTimeout), Some(io::ErrorKind::TimedOut));
+        check(|sender| sender.fail(Invalid(ParseError::Chunk)), Some(io::ErrorKind::InvalidData));
+    }
+
+    #[test]
+    fn takes_nothing_after_the_reader_was_dropped() {
+        let (sender, reader, waker) = pipe();
+        drop(reader);
+        assert_eq!((sender.send(b"content"), waker.0.load(Ordering::SeqCst)), (0, 0));
+    }
+}
