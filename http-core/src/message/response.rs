@@ -48,7 +48,8 @@ use crate::{
 /// | Connection | `close`, which is the same as [`with_close`](Response::with_close), or `keep-alive`, which has no effect |
 /// | Server, Date | any value, which is sent in place of the library's; Date in the format of RFC 9110 §5.6.7 |
 /// | Upgrade | the protocols of which the client may ask for one, or in a 101 the protocol that follows; `Connection: upgrade` is added |
-/// | Keep-Alive, Trailer | nothing |
+/// | Trailer | the names of the [trailers](crate::ChunkSource::trailers); sent only if the body can have trailers |
+/// | Keep-Alive | nothing |
 ///
 /// If a handler sets another value, or a header that is malformed, the engine logs the name of the header and the reason,
 /// sends a 500 in place of the response, and closes the connection ([`Misuse`]).

@@ -5,7 +5,10 @@
 
 use super::upgrade::OnUpgrade;
 use crate::{
-    codec::encode::{self, ResponseHead},
+    codec::{
+        encode::{self, ResponseHead},
+        framing::BodyLength,
+    },
     types::{
         chars,
         clock::Clock,
@@ -19,7 +22,8 @@ use crate::{
 /// The statements of one response. Most responses have none.
 #[derive(Debug, Default)]
 pub(super) struct Statements {
-    /// Content-Length, Transfer-Encoding, Connection, Upgrade, Server and Date as the handler has set them, each at most once.
+    /// Content-Length, Transfer-Encoding, Trailer, Connection, Upgrade, Server and Date as the handler has set them, each at
+    /// most once.
     lines: Headers,
     /// The first header that the handler has set in vain: the response cannot be sent.
     misuse: Option<Misuse>,
@@ -43,7 +47,9 @@ impl Statements {
             "connection" if !grammar::list(value).all(is_connection_option) => Err(HeaderError::Reserved),
             "upgrade" if !is_protocol_list(value) => Err(HeaderError::Upgrade),
             "date" if !http_date::is_imf_fixdate(value) => Err(HeaderError::Date),
-            "content-length" | "transfer-encoding" | "connection" | "upgrade" | "date" | "server" => {
+            "trailer" if !grammar::list(value).all(is_token) => Err(HeaderError::Reserved),
+            "content-length" | "transfer-encoding" | "trailer" | "connection" | "upgrade" | "date"
+            | "server" => {
                 self.lines.remove(name);
                 self.lines.append_unchecked(name.as_bytes(), value);
                 Ok(())
@@ -100,8 +106,9 @@ impl Statements {
         }
     }
 
-    /// Appends a response's head to `text`, as [`encode::response_head`] does, with the Upgrade of the handler, and with its
-    /// Server and Date in place of those of `clock`, if the handler has set them.
+    /// Appends a response's head to `text`, as [`encode::response_head`] does, with the Upgrade of the handler, with its
+    /// Trailer if the body can have trailers, and with its Server and Date in place of those of `clock`, if the handler has
+    /// set them.
     #[cold]
     pub(super) fn write_head(&self, text: &mut Vec<u8>, head: ResponseHead<'_>, clock: &Clock) {
         let (server, date) = clock.server_and_date();
@@ -109,11 +116,19 @@ impl Statements {
             Some(value) => [name.as_bytes(), b": ", value, b"\r\n"].concat(),
             None => default.to_vec(),
         };
+        let trailer = match head.body {
+            Some(BodyLength::Chunked) => line("Trailer", b""),
+            _ => Vec::new(),
+        };
         let upgrade = line("Upgrade", b"");
-        let server_and_date = [&*line("Server", server), &line("Date", date), &upgrade].concat();
+        let server_and_date = [line("Server", server), line("Date", date), trailer, upgrade.clone()].concat();
         let head = ResponseHead { server_and_date: &server_and_date, upgrade: !upgrade.is_empty(), ..head };
         encode::response_head(text, &head);
     }
+}
+
+fn is_token(name: &[u8]) -> bool {
+    name.iter().copied().all(chars::is_token)
 }
 
 /// Returns whether a handler may set this option of Connection.

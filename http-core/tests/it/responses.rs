@@ -150,6 +150,9 @@ fn accepts_statements_that_agree() {
     check("GET", hello().with_close().with_header("Connection", "keep-alive"), closed);
     let chunked = "200 OK|~|Transfer-Encoding: chunked|Connection: keep-alive||3|one|3|two|0||";
     check("GET", ok().with_body(stream()).with_header("Transfer-Encoding", "Chunked"), chunked);
+    let trailer = chunked.replace("~", "~|Trailer: Sum");
+    check("GET", ok().with_body(stream()).with_header("Trailer", "Sum"), &trailer);
+    check("GET", hello().with_header("Trailer", "Sum"), &format!("200 OK|~|{body}"));
     let date = "Date: Thu, 01 Jan 1970 00:00:00 GMT";
     check("GET", hello().with_header("Server", "mine"), &format!("200 OK|Server: mine|{date}|{body}"));
     let mine = "Sun, 06 Nov 1994 08:49:37 GMT";
@@ -177,7 +180,7 @@ fn reports_statements_that_disagree() {
         ("Upgrade", "h2c,", protocols),
         ("Upgrade", "h2 c", protocols),
         ("Upgrade", "IRC/6/9", protocols),
-        ("Trailer", "X", reserved),
+        ("Trailer", "X Y", reserved),
         ("Date", "now", "Date must have the format of Sun, 06 Nov 1994 08:49:37 GMT"),
         (
             "Date",
