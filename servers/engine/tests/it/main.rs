@@ -8,6 +8,7 @@
 //! | [`receive`] | content that is pushed to a sink or read by a job as it comes |
 //! | [`streams`] | sources that have nothing to send for a while |
 //! | [`multipart`] | a form whose parts a job reads while they arrive |
+//! | [`channels`] | bodies that other threads send, and bodies that are read |
 //! | [`cancellation`] | work for clients that have left, and replies that take too long |
 //! | [`panics`] | code and destructors of the application that panic |
 //! | [`failures`] | failures of the application: what the client receives, and what is logged |
@@ -28,6 +29,7 @@ mod app;
 mod cancellation;
 mod capacity;
 mod chat;
+mod channels;
 mod content;
 mod failures;
 mod faults;
