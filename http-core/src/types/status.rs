@@ -233,7 +233,8 @@ impl std::str::FromStr for Status {
     type Err = InvalidStatus;
 
     fn from_str(code: &str) -> Result<Status, InvalidStatus> {
-        let number = code.parse().ok().filter(|_| code.len() == 3 && !code.starts_with('+'));
+        // With a sign, the number has two digits.
+        let number = code.parse().ok().filter(|_| code.len() == 3);
         Status::try_from(number.unwrap_or(0))
     }
 }

@@ -320,7 +320,8 @@ mod tests {
 
     #[test]
     fn skips_what_is_not_read() {
-        let mut source = FORM.as_bytes();
+        let form = FORM.to_owned() + &"epilogue".repeat(10_000);
+        let mut source = form.as_bytes();
         let mut form = reader(&mut source);
         let mut first = form.next_part().expect("a form").expect("a part");
         assert_eq!(first.read(&mut [0; 2]).expect("content"), 2);
@@ -332,7 +333,7 @@ mod tests {
         for _ in 0..2 {
             assert!(form.next_part().expect("a form").is_none());
         }
-        assert_eq!(source, b"", "the epilogue is left unread");
+        assert!(source.is_empty(), "the epilogue is left unread");
     }
 
     #[test]
