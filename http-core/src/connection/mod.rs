@@ -572,12 +572,14 @@ impl Connection {
         out: &mut SendQueue,
         clock: &Clock,
     ) -> Result<(), Misuse> {
-        let State::AwaitingReply { framing, content, .. } = &self.state else {
-            return Err(refuse(response, Misuse::UpgradeNotRequested));
+        let (framing, content) = match &self.state {
+            State::AwaitingReply { framing, content, .. } => (framing, *content),
+            State::Receiving(_) => return Err(refuse(response, Misuse::UpgradeBeforeContent)),
+            _ => return Err(refuse(response, Misuse::UpgradeNotRequested)),
         };
         let method = framing.method;
         let offered = self.offered.as_deref().filter(|_| framing.upgrade);
-        match response.check_upgrade(offered, *content == Content::Complete) {
+        match response.check_upgrade(offered, content == Content::Complete) {
             Ok(take) => {
                 response.queue(method, BodyLength::Exact(0), false, out, clock);
                 self.transition(Event::UpgradeResponse, State::Upgrading(Some(take)));

@@ -5,7 +5,9 @@ use crate::{
     client::{Client, TIMEOUT, get, request, wait_for},
     server::{InProcessServer, settings},
 };
-use http_engine::{Engine, IntoReply, Reply, Request, Responder, Response, Settings, Status, Upgraded};
+use http_engine::{
+    Admit, Engine, Handler, IntoReply, Reply, Request, Responder, Response, Settings, Status, Upgraded,
+};
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::Shutdown,
@@ -150,6 +152,49 @@ http_testing::both_engines! {
             check_echo(&mut client, "hello\n");
             client.finish();
         }
+    }
+
+    /// Content that is received before the 101 does not belong to the protocol.
+    fn a_request_with_content_can_upgrade_when_it_is_read(engine: Engine) {
+        struct Reads;
+        impl Handler for Reads {
+            fn admit(&self, _: &Request<'_>) -> Admit {
+                Admit::AtHead
+            }
+
+            fn handle(&self, request: &Request<'_>) -> Reply {
+                let reads_all = request.path() == "/all";
+                Reply::read(move |mut content| {
+                    let mut text = String::new();
+                    if reads_all {
+                        content.read_to_string(&mut text).expect("content");
+                    }
+                    Response::switching_protocols("test").on_upgrade(move |mut upgraded| {
+                        upgraded.write_all(text.as_bytes()).expect("an open connection");
+                        drop(echo(&upgraded));
+                    })
+                })
+            }
+        }
+        let server = InProcessServer::start(engine, settings(), Reads);
+        let post = |path| ask(path).replace("GET", "POST").replace("\r\n\r\n", "\r\nContent-Length: 5\r\n\r\n");
+        let mut client = Client::connect_and_send(server.address, post("/all") + "12");
+        client.send("345more\n");
+        expect_101(&mut client);
+        assert_eq!(read_to(&mut client, "\n"), "12345more\n");
+        let mut client = Client::connect_and_send(server.address, post("/none") + "12");
+        assert_eq!(client.response().status, 500);
+    }
+
+    fn the_callback_of_the_101_is_called_when_it_is_sent(engine: Engine) {
+        let (sender, sent) = channel();
+        let server = InProcessServer::start(engine, settings(), move |_: &Request<'_>| {
+            let sender = sender.clone();
+            let switch = Response::switching_protocols("test").on_upgrade(|upgraded| drop(echo(&upgraded)));
+            switch.on_sent(move |sent| sender.send((sent.bytes, sent.complete)).unwrap())
+        });
+        let _client = upgrade(&server);
+        assert_eq!(next(&sent), (0, true));
     }
 
     /// The function is dropped, and the connection continues with HTTP.
