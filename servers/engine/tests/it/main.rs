@@ -28,8 +28,8 @@
 mod app;
 mod cancellation;
 mod capacity;
-mod chat;
 mod channels;
+mod chat;
 mod content;
 mod failures;
 mod faults;
