@@ -178,51 +178,60 @@ impl Connection {
             let step = match &self.state {
                 State::Idle { since, removed } => self.poll_idle(*since, *removed, io),
                 State::Head { since } => self.poll_head(*since, io),
-                State::Admitting { framing, head_len, admit, .. } => {
-                    self.take_body(*framing, *head_len, *admit, io)
-                }
                 State::Body(_) => self.poll_body(io),
-                State::Receiving(_) => self.poll_receiving(io),
-                State::Discarding(_) => self.poll_discarding(io),
-                State::OverLimit => {
-                    let next = State::Rejecting { method: Method::Get, head: RejectedHead::Gone };
-                    self.transition(Event::Rejected, next);
-                    Some(Step::Reject(Rejection::Overloaded))
-                }
-                State::Rejecting { .. } => {
-                    debug_assert!(false, "polled a connection without responding to its rejection");
-                    self.enter(Event::NoResponse, State::Finishing { linger: false })
-                }
-                // Before the connection waits for a late response, it sends those that are queued.
-                State::AwaitingReply { .. } | State::Finishing { .. } if !io.out.is_empty() => {
-                    Some(self.flush(io))
-                }
-                State::AwaitingReply { received_at, .. } => {
-                    // Sending earlier responses may have set another deadline.
-                    self.deadline = deadline_after(*received_at, self.config.timeouts.reply);
-                    Some(Step::AwaitReply)
-                }
-                State::Upgrading(_) if io.out.is_empty() => Some(Step::Upgrade),
-                State::Upgrading(_) => Some(self.flush(io)),
-                State::Finishing { linger } if (*linger || !io.input.is_empty()) && !self.eof => {
-                    self.deadline = deadline_after(now, self.config.timeouts.linger);
-                    self.transition(Event::FlushedUnread, State::Lingering);
-                    Some(Step::ShutdownWrite)
-                }
-                State::Finishing { .. } => self.enter(Event::Flushed, State::Closed(CloseReason::Done)),
-                State::Lingering => {
-                    io.input.clear();
-                    if self.eof {
-                        self.enter(Event::Eof, State::Closed(CloseReason::Done))
-                    } else {
-                        Some(Step::Receive)
-                    }
-                }
-                State::Closed(reason) => Some(Step::Close(*reason)),
+                _ => self.poll_rare(io),
             };
             if let Some(step) = step {
                 return step;
             }
+        }
+    }
+
+    /// Returns the step in the states that most requests pass without a poll; `None` if the state has changed.
+    #[cold]
+    fn poll_rare(&mut self, io: &mut Io<'_>) -> Option<Step> {
+        match &self.state {
+            State::Idle { .. } | State::Head { .. } | State::Body(_) => None,
+            State::Admitting { framing, head_len, admit, .. } => {
+                self.take_body(*framing, *head_len, *admit, io)
+            }
+            State::Receiving(_) => self.poll_receiving(io),
+            State::Discarding(_) => self.poll_discarding(io),
+            State::OverLimit => {
+                let next = State::Rejecting { method: Method::Get, head: RejectedHead::Gone };
+                self.transition(Event::Rejected, next);
+                Some(Step::Reject(Rejection::Overloaded))
+            }
+            State::Rejecting { .. } => {
+                debug_assert!(false, "polled a connection without responding to its rejection");
+                self.enter(Event::NoResponse, State::Finishing { linger: false })
+            }
+            // Before the connection waits for a late response, it sends those that are queued.
+            State::AwaitingReply { .. } | State::Finishing { .. } if !io.out.is_empty() => {
+                Some(self.flush(io))
+            }
+            State::AwaitingReply { received_at, .. } => {
+                // Sending earlier responses may have set another deadline.
+                self.deadline = deadline_after(*received_at, self.config.timeouts.reply);
+                Some(Step::AwaitReply)
+            }
+            State::Upgrading(_) if io.out.is_empty() => Some(Step::Upgrade),
+            State::Upgrading(_) => Some(self.flush(io)),
+            State::Finishing { linger } if (*linger || !io.input.is_empty()) && !self.eof => {
+                self.deadline = deadline_after(io.now, self.config.timeouts.linger);
+                self.transition(Event::FlushedUnread, State::Lingering);
+                Some(Step::ShutdownWrite)
+            }
+            State::Finishing { .. } => self.enter(Event::Flushed, State::Closed(CloseReason::Done)),
+            State::Lingering => {
+                io.input.clear();
+                if self.eof {
+                    self.enter(Event::Eof, State::Closed(CloseReason::Done))
+                } else {
+                    Some(Step::Receive)
+                }
+            }
+            State::Closed(reason) => Some(Step::Close(*reason)),
         }
     }
 
@@ -248,9 +257,18 @@ impl Connection {
     ///
     /// [`poll`](Connection::poll) calls it when the send queue has become empty. While the server was sending, it did
     /// not receive: that time must not count against the client.
+    #[inline]
     fn restart_timeout(&mut self, now: Instant) {
         match &mut self.state {
             State::Idle { since, .. } | State::Head { since } => *since = now,
+            _ => self.restart_body_timeout(now),
+        }
+    }
+
+    /// As [`restart_timeout`](Connection::restart_timeout), in the states that receive a body.
+    #[cold]
+    fn restart_body_timeout(&mut self, now: Instant) {
+        match &mut self.state {
             State::Body(receiving) => receiving.clock.restart(now),
             State::Receiving(content) => content.clock.restart(now),
             State::Discarding(discarded) => discarded.clock.restart(now),

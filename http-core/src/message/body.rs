@@ -120,11 +120,20 @@ impl Body {
             Body::Bytes(bytes) => Some(bytes.len() as u64),
             Body::Shared(_, range) => Some(range.len() as u64),
             Body::File(slice) => Some(slice.len),
+            Body::Parts(_) | Body::Stream(_) | Body::Reader(..) => self.composed_len(),
+        }
+    }
+
+    /// As [`len`](Body::len), for the bodies whose length is not a field.
+    #[cold]
+    fn composed_len(&self) -> Option<u64> {
+        match self {
             Body::Parts(parts) => {
                 parts.iter().try_fold(0u64, |sum, part| Some(sum.saturating_add(part.len()?)))
             }
             Body::Stream(source) => source_length(&**source),
             Body::Reader(_, length) => *length,
+            body => body.len(),
         }
     }
 

@@ -80,11 +80,13 @@ impl Clock {
 
     /// Returns the time that the last [`update`](Clock::update) has set. Before the first update, returns the time that
     /// was passed to [`new`](Clock::new).
+    #[inline]
     pub fn now(&self) -> Instant {
         self.now
     }
 
     /// Returns the `Server` and `Date` header lines, each with its CRLF.
+    #[inline]
     pub fn headers(&self) -> &[u8] {
         &self.headers
     }

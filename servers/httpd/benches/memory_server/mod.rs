@@ -5,7 +5,7 @@
 //! system.
 
 use http_engine::{
-    drive::{Action, Driver},
+    drive::{Action, Driver, LateReply},
     http_core::{Buffers, Clock, Connection, Response, Status, Transmit},
 };
 use http_files::Files;
@@ -38,6 +38,7 @@ pub struct MemoryServer {
     conn: Connection,
     buffers: Buffers,
     clock: Clock,
+    late: Option<Box<LateReply>>,
 }
 
 /// A request and the expected response.
@@ -56,7 +57,7 @@ impl MemoryServer {
         let files = Files::new(directory.path()).expect("a document root");
         let clock = Clock::new("site", Instant::now(), SystemTime::UNIX_EPOCH);
         let conn = Connection::new(Arc::default(), clock.now());
-        let server = MemoryServer { directory, files, conn, buffers: Buffers::default(), clock };
+        let server = MemoryServer { directory, files, conn, buffers: Buffers::default(), clock, late: None };
         server.add_file("small.html", SMALL_LEN);
         server.add_file("large.html", LARGE_LEN);
         server
@@ -147,9 +148,8 @@ impl MemoryServer {
     /// Drives the connection up to its next action, without a limit on the requests in one turn.
     #[inline]
     fn drive(&mut self) -> Action {
-        let MemoryServer { conn, buffers, files, clock, .. } = self;
-        Driver { conn, buffers, handler: files, clock, streams: &(), late: &mut None }
-            .drive(&mut u32::MAX.clone())
+        let MemoryServer { conn, buffers, files, clock, late, .. } = self;
+        Driver { conn, buffers, handler: files, clock, streams: &(), late }.drive(&mut u32::MAX.clone())
     }
 }
 
