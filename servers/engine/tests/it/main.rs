@@ -13,6 +13,7 @@
 //! | [`panics`] | code and destructors of the application that panic |
 //! | [`failures`] | failures of the application: what the client receives, and what is logged |
 //! | [`in_memory`] | `testing::TestRequest`, beside the engines |
+//! | [`examples`] | the programs in `examples` that stream |
 //! | [`timeouts`] | every wait ends at its deadline |
 //! | [`capacity`] | the connection limits: eviction of idle connections, then 503 |
 //! | [`incoming`] | requests as a loop |
@@ -31,6 +32,7 @@ mod capacity;
 mod channels;
 mod chat;
 mod content;
+mod examples;
 mod failures;
 mod faults;
 mod in_memory;
