@@ -4,13 +4,16 @@
 use crate::{
     app::{TestApp, settings_with, wait_for_room, with_reply_timeout},
     client::{Client, TIMEOUT, get, wait_for},
-    faults::{Bomb, Event},
+    faults::{Bomb, Event, fail},
     server::{InProcessServer, settings},
 };
-use http_engine::{Engine, Reply, Request, Response};
+use http_engine::{Engine, Reply, Request, Responder, Response};
 use std::{
     mem,
-    sync::{Mutex, mpsc::channel},
+    sync::{
+        Mutex,
+        mpsc::{RecvTimeoutError, channel},
+    },
     time::Duration,
 };
 
@@ -28,6 +31,35 @@ http_testing::both_engines! {
         client.reset();
         wait_for("a closed responder", || responder.is_closed().then_some(()));
         responder.respond(Response::text("too late"));
+    }
+
+    /// The functions run once, after a reset and when the server stops, and not after a response or for a half-closed client.
+    fn a_callback_runs_only_if_the_response_is_not_wanted(engine: Engine) {
+        let app = TestApp::start(engine, settings());
+        let on_closed = |responder: &Responder| {
+            let (closed, is_closed) = channel();
+            responder.on_closed(move || {
+                let _ = closed.send(());
+                fail();
+            });
+            is_closed
+        };
+        let (client, responder) = app.hold();
+        let closed = on_closed(&responder);
+        client.reset();
+        assert_eq!(closed.recv_timeout(TIMEOUT), Ok(()));
+        assert_eq!(on_closed(&responder).recv_timeout(TIMEOUT), Ok(()), "it runs at once");
+        let (mut client, responder) = app.hold();
+        client.shutdown_write();
+        let closed = on_closed(&responder);
+        responder.respond(Response::text("held"));
+        assert_eq!(client.response().text(), "held");
+        client.expect_eof();
+        assert_eq!(closed.recv_timeout(TIMEOUT), Err(RecvTimeoutError::Disconnected));
+        let (_client, responder) = app.hold();
+        let closed = on_closed(&responder);
+        drop(app);
+        assert_eq!(closed.recv_timeout(TIMEOUT), Ok(()));
     }
 
     /// All clients wait at the same time.
