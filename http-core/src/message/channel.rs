@@ -299,3 +299,94 @@ impl Drop for ChannelSource {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        sync::atomic::{AtomicU32, Ordering},
+        task::Wake,
+        thread,
+    };
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[derive(Default)]
+    struct CountedWakes(AtomicU32);
+
+    impl Wake for CountedWakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn take(source: &mut Box<dyn ChunkSource>) -> (Result<Chunk, String>, Vec<u8>) {
+        let mut chunk = Vec::new();
+        let next = source.next_chunk(&mut chunk).map_err(|error| error.to_string());
+        (next, chunk)
+    }
+
+    #[test]
+    fn holds_at_most_its_capacity_or_one_message() {
+        let (sender, mut source) = channel(4);
+        let full = |data: &str| Err(SendError::Full(data.into()));
+        for (data, expected) in
+            [("abc", Ok(())), ("de", full("de")), ("d", Ok(())), ("e", full("e")), ("", Ok(()))]
+        {
+            assert_eq!(sender.try_send(data), expected);
+        }
+        assert_eq!(sender.send("e", Duration::from_nanos(1)), full("e"));
+        assert_eq!(take(&mut source), (Ok(Chunk::Pending), b"abcd".to_vec()));
+        assert_eq!(sender.try_send("longer"), Ok(()));
+        assert_eq!(sender.try_send("e"), full("e"));
+        let (sender, _source) = channel(0);
+        assert_eq!((sender.try_send("a"), sender.try_send("b")), (Ok(()), full("b")));
+    }
+
+    #[test]
+    fn a_waiting_sender_continues_when_there_is_room_and_when_the_source_is_dropped() {
+        let (sender, mut source) = channel(1);
+        let sending = thread::spawn(move || ["a", "b", "c"].map(|data| sender.send(data, LONG)));
+        let mut taken = Vec::new();
+        while taken.len() < 2 {
+            taken.extend(take(&mut source).1);
+        }
+        drop(source);
+        let outcomes = sending.join().expect("no panic");
+        assert_eq!((&taken[..], &outcomes[..2]), (&b"ab"[..], &[Ok(()), Ok(())][..]));
+        assert!(matches!(&outcomes[2], Ok(()) | Err(SendError::Closed(_))), "{outcomes:?}");
+    }
+
+    #[test]
+    fn what_was_sent_comes_before_the_end() {
+        let check = |end: fn(BodySender), first: Chunk, last: Result<Chunk, &str>| {
+            let (sender, mut source) = channel(8);
+            sender.try_send("a").expect("room");
+            end(sender);
+            assert_eq!(take(&mut source), (Ok(first), b"a".to_vec()));
+            if first != Chunk::End {
+                assert_eq!(take(&mut source), (last.map_err(str::to_owned), Vec::new()));
+            }
+        };
+        check(BodySender::finish, Chunk::End, Ok(Chunk::End));
+        check(drop, Chunk::Data, Err("its sender was dropped before the end of the body"));
+        check(|sender| sender.fail(Error::other("gone")), Chunk::Data, Err("gone"));
+        check(mem::forget, Chunk::Pending, Ok(Chunk::Pending));
+    }
+
+    #[test]
+    fn a_source_is_woken_once_for_what_it_has_not_found() {
+        let wakes = Arc::new(CountedWakes::default());
+        let (sender, mut source) = channel(8);
+        let check = |expected| assert_eq!(wakes.0.load(Ordering::Relaxed), expected);
+        sender.try_send("a").expect("room");
+        source.start(Arc::clone(&wakes).into());
+        assert_eq!(take(&mut source).1, b"a");
+        check(0);
+        ["b", "c"].iter().for_each(|data| sender.try_send(*data).expect("room"));
+        check(1);
+        assert_eq!(take(&mut source).1, b"bc");
+        sender.finish();
+        check(2);
+    }
+}

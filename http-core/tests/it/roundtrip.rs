@@ -101,6 +101,38 @@ proptest! {
         let expected = shared.iter().chain(&own);
         prop_assert!(read.eq(expected), "{:?}", responses[0].headers);
     }
+
+    /// Whether it is sent in pieces by a channel, or read by a reader of known length or not, with sends of any size.
+    #[test]
+    fn a_streamed_body_arrives_as_it_was_sent(
+        pieces in vec(vec(any::<u8>(), 0..5_000), 0..8),
+        kind in 0..3u8,
+        old in any::<bool>(),
+        writes in vec(1usize..9_000, 1..4),
+    ) {
+        let content = pieces.concat();
+        let (sent, length) = (content.clone(), content.len() as u64);
+        let mut drive = Drive::new(Config::default(), move |_| {
+            let (sender, channel) = Body::channel(usize::MAX);
+            pieces.iter().for_each(|piece| sender.try_send(piece.as_slice()).unwrap());
+            sender.finish();
+            let reader = std::io::Cursor::new(sent.clone());
+            AppReply::Now(Response::new(Status::OK).with_body(match kind {
+                0 => channel,
+                1 => Body::reader(reader, None),
+                _ => Body::reader(reader, Some(length)),
+            }))
+        })
+        .writing(&writes);
+        drive.send(format!("GET / HTTP/1.{}\r\nHost: x\r\n\r\n", u8::from(!old)).as_bytes());
+        drive.end();
+        drive.run();
+        let responses = drive.responses();
+        prop_assert_eq!(responses.len(), 1);
+        prop_assert_eq!(&responses[0].body, &content);
+        let stated = (kind == 2).then(|| length.to_string().into_bytes());
+        prop_assert_eq!(responses[0].values("Content-Length").next(), stated.as_deref());
+    }
 }
 
 /// Any target in origin form that handlers may see. Its path does not lead above the root.
