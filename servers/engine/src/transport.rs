@@ -23,6 +23,10 @@ use std::{
 /// The maximum number of bytes that one `sendfile` call sends, so that one fast client does not delay the others.
 const MAX_SENDFILE: u64 = 1024 * 1024;
 
+/// The number of bytes that one send counts for at least, in the budget of [`Transport::transmit`]. So a source that produces
+/// few bytes at a time, perhaps slowly, does not delay the other connections, or the end of a shutdown.
+const MIN_COUNTED: u64 = 16 * 1024;
+
 /// A connected socket. Dropping it closes the connection.
 #[derive(Debug)]
 pub(crate) struct Transport {
@@ -142,7 +146,7 @@ impl Transport {
     }
 
     /// Sends from `queue` until the queue is empty, the socket takes no more, a stream is pending, or at least `budget`
-    /// bytes are sent. Never waits.
+    /// bytes are sent; each send counts for at least [`MIN_COUNTED`]. Never waits.
     ///
     /// # Errors
     ///
@@ -189,7 +193,7 @@ impl Transport {
             match sent {
                 Ok(count) => {
                     queue.sent(count);
-                    budget = budget.saturating_sub(count as u64);
+                    budget = budget.saturating_sub((count as u64).max(MIN_COUNTED));
                 }
                 Err(Errno::AGAIN) => return Ok(Transmitted::WouldBlock),
                 Err(Errno::INTR) => {}
