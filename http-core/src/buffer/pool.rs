@@ -26,6 +26,14 @@ impl Buffers {
     pub fn is_empty(&self) -> bool {
         self.input.is_empty() && self.out.is_empty()
     }
+
+    /// Frees the memory for received bytes while a stream waits for its source: nothing is received before its end.
+    #[inline]
+    pub fn shrink_while_streaming(&mut self) {
+        if self.out.has_stream() && self.out.pending() == 0 {
+            self.input.release();
+        }
+    }
 }
 
 /// A bounded pool of unused buffers. The buffers returned last are taken first: they are still in the CPU cache.

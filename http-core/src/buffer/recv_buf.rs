@@ -120,14 +120,24 @@ impl RecvBuf {
         removed + count
     }
 
-    /// Removes all bytes, and frees the memory beyond the size of a new buffer.
+    /// Removes all bytes, and gives the buffer the size of a new one.
     #[inline]
     pub fn clear(&mut self) {
         self.start = 0;
         self.end = 0;
         self.index.clear();
-        if self.bytes.len() > FIRST_CAPACITY {
+        if self.bytes.len() != FIRST_CAPACITY {
             self.shrink();
+        }
+    }
+
+    /// Frees the memory of the buffer, which must be empty, until more bytes are received. For connections that will not
+    /// receive for long, because they send a stream that waits for its source.
+    pub fn release(&mut self) {
+        if self.is_empty() && !self.bytes.is_empty() {
+            self.bytes = Vec::new();
+            (self.start, self.end) = (0, 0);
+            self.index = HeadIndex::default();
         }
     }
 
@@ -171,12 +181,12 @@ impl RecvBuf {
         }
     }
 
-    /// Frees the memory beyond the size of a new buffer, if the unread bytes fit into that. Returns it to the budget.
+    /// Gives the buffer the size of a new one, if the unread bytes fit into that. Returns the memory beyond it to the budget.
     #[cold]
     fn shrink(&mut self) {
         if self.end - self.start <= FIRST_CAPACITY {
             self.move_to_front();
-            self.bytes.truncate(FIRST_CAPACITY);
+            self.bytes.resize(FIRST_CAPACITY, 0);
             self.bytes.shrink_to_fit();
             self.share.resize(0);
         }
@@ -216,7 +226,7 @@ impl RecvBuf {
             return Ok(());
         }
         let needed = self.end.saturating_add(count);
-        let wanted = size.saturating_mul(2).min(expected).max(needed);
+        let wanted = size.saturating_mul(2).min(expected).max(needed).max(FIRST_CAPACITY);
         if wanted > size && self.grow(wanted).is_err() && needed > size {
             return Err(OutOfMemory);
         }
@@ -252,6 +262,22 @@ impl std::fmt::Debug for RecvBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_released_buffer_can_receive_again() {
+        let mut buffer = RecvBuf::default();
+        buffer.extend(b"unread");
+        buffer.release();
+        assert_eq!(buffer.unread(), b"unread", "only an empty buffer is released");
+        buffer.consume(6);
+        let reserve = |buffer: &mut RecvBuf| assert_eq!(buffer.reserve(1, 1), Ok(()));
+        for receive in [reserve, RecvBuf::clear] {
+            buffer.release();
+            assert_eq!(buffer.bytes.capacity(), 0);
+            receive(&mut buffer);
+            assert_eq!(buffer.spare().len(), FIRST_CAPACITY);
+        }
+    }
 
     #[test]
     fn growing_and_moving_keeps_the_bytes() {

@@ -370,6 +370,7 @@ impl Worker {
                 if buffers.is_empty() {
                     self.buffers.put(buffers);
                 } else {
+                    buffers.shrink_while_streaming();
                     client.buffers = Some(buffers);
                 }
                 self.timers.schedule(key, client.next_check(self.clock.now()), &mut client.scheduled);
