@@ -14,7 +14,7 @@ use crate::{
         clock::Clock,
         error::{HeaderError, Misuse},
         grammar,
-        headers::Headers,
+        headers::{Headers, trim},
         http_date,
     },
 };
@@ -38,6 +38,7 @@ impl Statements {
     ///
     /// If the library never sends this header, or never with a value like this.
     pub(super) fn set(&mut self, name: &str, value: &[u8]) -> Result<(), HeaderError> {
+        let value = trim(value);
         if !value.iter().copied().all(chars::is_header_value) {
             return Err(HeaderError::Value);
         }

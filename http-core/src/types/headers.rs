@@ -39,6 +39,14 @@ pub(crate) fn is_singleton(name: &str) -> bool {
     SINGLETONS.iter().any(|singleton| singleton.eq_ignore_ascii_case(name))
 }
 
+/// Removes the white space around the value of a header. CR and LF stay, and are rejected.
+pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
 /// The header lines of a message, each checked when it was added.
 ///
 /// ```
@@ -67,7 +75,7 @@ impl Headers {
 
     /// Appends a header line. Keeps earlier lines with the same name, as Set-Cookie needs it. [`set`](Headers::set)
     /// replaces them, and so does this method for a header of which a message has at most one, such as Content-Type, Location,
-    /// ETag and Last-Modified.
+    /// ETag and Last-Modified. Removes white space around the value, which is no part of it (RFC 9110 §5.5).
     ///
     /// # Errors
     ///
@@ -75,7 +83,7 @@ impl Headers {
     /// those that the library writes: Content-Length, Transfer-Encoding, Connection, Keep-Alive, Upgrade, Trailer, Date
     /// or Server. After an error, the headers are unchanged.
     pub fn append(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), HeaderError> {
-        let value = value.as_ref();
+        let value = trim(value.as_ref());
         Headers::check(name, value)?;
         if is_singleton(name) {
             self.remove(name);
@@ -90,7 +98,7 @@ impl Headers {
     ///
     /// Those of [`append`](Headers::append). After an error, the headers are unchanged.
     pub fn set(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), HeaderError> {
-        let value = value.as_ref();
+        let value = trim(value.as_ref());
         Headers::check(name, value)?;
         self.remove(name);
         self.append_unchecked(name.as_bytes(), value);
@@ -262,6 +270,14 @@ mod tests {
         headers.remove_all(&other.into_shared());
         assert_eq!(headers.as_bytes(), b"AB: 4\r\nA: 6\r\n");
         assert!(headers.iter().eq([("AB", &b"4"[..]), ("A", b"6")]));
+    }
+
+    #[test]
+    fn white_space_around_a_value_is_no_part_of_it() {
+        let mut headers = Headers::default();
+        assert_eq!(headers.append("A", " : b \t").and_then(|()| headers.set("C", "\t ")), Ok(()));
+        assert_eq!(headers.as_bytes(), b"A: : b\r\nC: \r\n");
+        assert_eq!(headers.append("A", "b\r\n "), Err(HeaderError::Value));
     }
 
     #[test]
