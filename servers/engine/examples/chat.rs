@@ -7,7 +7,7 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http_engine::{Engine, Request, Response, RouteError, Router, Server, Status, Upgraded};
-use sha1_smol::Sha1;
+use sha1::{Digest, Sha1};
 use std::{
     env,
     io::{self, ErrorKind, Read, Write},
@@ -63,7 +63,7 @@ fn enter(request: &Request<'_>, room: &Arc<Room>) -> Result<Response, Status> {
         return Err(Status::FORBIDDEN);
     }
     let key = request.header_text("Sec-WebSocket-Key").ok_or(Status::BAD_REQUEST)?;
-    let digest = Sha1::from(key.to_owned() + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest().bytes();
+    let digest = Sha1::digest(key.to_owned() + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
     let room = Arc::clone(room);
     Ok(Response::switching_protocols("websocket")
         .with_header("Sec-WebSocket-Accept", BASE64_STANDARD.encode(digest))

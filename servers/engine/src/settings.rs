@@ -83,8 +83,9 @@ pub struct Settings {
     /// Maximum number of [`Reply::Offload`](http_core::Reply::Offload) jobs that wait for a free thread of the pool. If
     /// the queue is full, the request gets 503. The blocking engine has no such queue. 0 to 1,048,576.
     pub pool_queue: usize,
-    /// Number of threads that run what waits for a client: what streams content and bodies, for
-    /// all workers together, 1 to 1,024. If none is free, the request gets 503. A thread starts when it is first needed.
+    /// Number of threads that run what waits for a client, for all workers together: what streams content and bodies and,
+    /// with event loops, what takes over connections after an upgrade. 1 to 1,024. If none is free, the request gets 503. A
+    /// thread starts when it is first needed.
     pub streaming_threads: usize,
     /// Maximum number of bytes that the requests of all connections hold in memory together, beyond the first 16 KiB of
     /// each. A request that needs more gets 503. Each process has a limit of its own.
