@@ -10,6 +10,7 @@
 mod acceptor;
 mod refused;
 mod registry;
+mod reply;
 mod session;
 mod wait;
 

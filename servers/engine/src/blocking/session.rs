@@ -6,20 +6,21 @@
 
 use super::{
     registry::OpenConnection,
-    wait::{ConnectionEvent, OutcomeReceiver, OutcomeSender},
+    reply::{RunningReply, ThreadReply},
+    wait::{ConnectionEvent, OutcomeReceiver},
 };
 use crate::{
-    drive::{Action, Driver, Outcome, RunReply, report_file, start_reply},
+    drive::{Action, Driver, Outcome, report_file, start_reply},
     handlers::WorkerHandler,
     late::{LateReply, WaitsFor},
-    pool::{Pool, PoolFull, Pools},
+    pool::Pools,
     shutdown::Shutdown,
     transport::{Awaited, Readiness, Received, Transmitted, Transport},
     upgrade,
 };
 use http_core::{
-    BufferPool, Buffers, CatchDrop, Clock, Connection, Job, Rejection, Reply, Responder, Timeouts,
-    catch_panic, drop_caught, io_cause,
+    BufferPool, Buffers, CatchDrop, Clock, Connection, Rejection, Reply, Timeouts, catch_panic, drop_caught,
+    io_cause,
 };
 use std::{
     io,
@@ -406,15 +407,6 @@ impl Session<'_> {
     }
 }
 
-/// What produces the outcome of a reply that has started.
-#[derive(Default)]
-pub(super) struct RunningReply {
-    /// The job of a [`Reply::After`].
-    job: Option<CatchDrop<Job>>,
-    /// Receives the outcome of any other reply.
-    outcome: Option<OutcomeReceiver>,
-}
-
 /// The socket of a connection after its upgrade.
 struct SessionSocket {
     open: Arc<OpenConnection>,
@@ -425,66 +417,5 @@ struct SessionSocket {
 impl AsRef<Transport> for SessionSocket {
     fn as_ref(&self) -> &Transport {
         &self.open.transport
-    }
-}
-
-/// Starts one reply for the thread of its connection, which then waits for the outcome.
-struct ThreadReply<'t> {
-    pools: &'t Pools,
-    event: &'t ConnectionEvent<'t>,
-    now: Instant,
-    running: RunningReply,
-}
-
-impl ThreadReply<'_> {
-    /// Creates the channel for the outcome. Fails if the system has no descriptors left.
-    fn channel(&mut self, late: &LateReply) -> Result<OutcomeSender, Rejection> {
-        let (sender, receiver) = self.event.channel().map_err(|error| {
-            log::error!(
-                "cannot wait for the response to {}: {}; responding 503",
-                late.label,
-                io_cause(&error)
-            );
-            Rejection::Overloaded
-        })?;
-        self.running.outcome = Some(receiver);
-        Ok(sender)
-    }
-
-    /// Runs a job on a thread of `pool`.
-    fn run_job(&mut self, pool: &Pool, job: Job, late: &mut LateReply) -> Result<(), Rejection> {
-        let sender = match self.channel(late) {
-            Ok(sender) => sender,
-            Err(reason) => {
-                drop_caught(job);
-                return Err(reason);
-            }
-        };
-        let token = late.token.clone();
-        let task = Box::new(move || sender.send(catch_panic(|| job(&token)).map_err(Rejection::from)));
-        let task = pool.submit(task).map_err(|PoolFull| Rejection::Overloaded)?;
-        late.waits_for = WaitsFor::Task(task);
-        Ok(())
-    }
-}
-
-impl RunReply for ThreadReply<'_> {
-    fn run_after(&mut self, delay: Duration, job: Job, late: &mut LateReply) {
-        late.set_timer(self.now, delay);
-        self.running.job = Some(CatchDrop::new(job));
-    }
-
-    fn offload(&mut self, job: Job, late: &mut LateReply) -> Result<(), Rejection> {
-        self.run_job(&self.pools.jobs, job, late)
-    }
-
-    fn stream(&mut self, job: Job, late: &mut LateReply) -> Result<(), Rejection> {
-        self.run_job(&self.pools.streaming, job, late)
-    }
-
-    fn responder(&mut self, late: &mut LateReply) -> Result<Responder, Rejection> {
-        let sender = self.channel(late)?;
-        late.waits_for = WaitsFor::Responder;
-        Ok(Responder::new(late.token.clone(), move |outcome| sender.send(outcome)))
     }
 }
