@@ -97,7 +97,13 @@ pub fn read(output: &[u8], requests: &[RequestKind], closed: bool) -> Result<Vec
             interims += 1;
         }
     }
-    if interims > 0 { Err("no response after an interim response".to_owned()) } else { Ok(responses) }
+    // The client may have closed the connection within the content that it was asked for.
+    let ends_within_content = closed && responses.len() + 1 == requests.len();
+    if interims == 0 || ends_within_content {
+        Ok(responses)
+    } else {
+        Err("no response after an interim response".to_owned())
+    }
 }
 
 /// Reads the response at the start of `rest`.

@@ -109,6 +109,12 @@ proptest! {
     }
 }
 
+#[test]
+fn a_client_may_leave_after_it_is_asked_for_content() {
+    let head = b"GET /receive HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 25\r\n\r\n";
+    check(&Limits::default(), head, &[1], &[usize::MAX]);
+}
+
 /// The default limits, and some that ordinary requests exceed.
 fn limits() -> impl Strategy<Value = Limits> {
     prop_oneof![
