@@ -1,0 +1,130 @@
+//! Runs a CGI script (RFC 3875) for each request: `cargo run --example cgi -- SCRIPT [ADDRESS:PORT]`.
+
+use http_engine::{Body, CancellationToken, Reply, Request, Response, Server, Status};
+use std::{
+    env,
+    io::{self, BufRead, BufReader, Read, Write},
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+
+/// A running script. Dropping it ends the script.
+#[derive(Clone)]
+struct Script(Arc<Mutex<Child>>);
+
+impl Script {
+    fn end(&self) {
+        let mut child = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Both fail if the script has ended by itself.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+/// What a script writes after the headers: the body of the response.
+struct Output {
+    stdout: BufReader<ChildStdout>,
+    script: Script,
+}
+
+impl Read for Output {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stdout.read(buffer)
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.script.end();
+    }
+}
+
+/// Replies with what the script writes. It sends the content of the request to the script, up to the limit for content in
+/// memory: a script must know the length in advance.
+pub fn run(script: &str, request: &Request<'_>) -> Reply {
+    let (command, content) = (command(script, request), request.body().to_vec());
+    Reply::offload_with(|token| {
+        start(command, content, token).unwrap_or_else(|error| {
+            eprintln!("cgi: {error}");
+            Response::error(Status::BAD_GATEWAY)
+        })
+    })
+}
+
+/// Starts a script, and returns its response when it has written the headers.
+fn start(mut command: Command, content: Vec<u8>, token: &CancellationToken) -> io::Result<Response> {
+    let mut child = command.spawn()?;
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let script = Script(Arc::new(Mutex::new(child)));
+    // The client has left, or the script has taken too long: then reading from it ends.
+    let waiting = script.clone();
+    token.on_cancelled(move || waiting.end());
+    // The script may write before it has read everything.
+    thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(&content)));
+    let stdout = BufReader::new(stdout.ok_or(io::ErrorKind::BrokenPipe)?);
+    respond(Output { stdout, script })
+}
+
+/// Reads the headers of a script, and returns a response with the rest as its body.
+fn respond(mut output: Output) -> io::Result<Response> {
+    let mut response = Response::new(Status::OK);
+    loop {
+        let mut line = String::new();
+        // Header lines of a script end with LF or CRLF (RFC 3875 §6.1).
+        output.stdout.by_ref().take(16 * 1024).read_line(&mut line)?;
+        let line = line.trim_end();
+        if line.is_empty() {
+            return Ok(response.with_body(Body::reader(output, None)));
+        }
+        let (name, value) = line.split_once(':').ok_or(io::ErrorKind::InvalidData)?;
+        response = match (name.to_ascii_lowercase().as_str(), value.trim()) {
+            ("status", value) => {
+                let code = value.split(' ').next().and_then(|code| code.parse().ok());
+                response.with_status(code.ok_or(io::ErrorKind::InvalidData)?)
+            }
+            (_, value) => response.try_with_header(name, value).map_err(io::Error::other)?,
+        };
+    }
+}
+
+/// Returns the command of a script with the meta-variables of RFC 3875 §4.1.
+fn command(script: &str, request: &Request<'_>) -> Command {
+    let mut command = Command::new(script);
+    command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped());
+    let client = request.client_addr().map_or(String::new(), |address| address.ip().to_string());
+    for (name, value) in [
+        ("GATEWAY_INTERFACE", "CGI/1.1"),
+        ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+        ("CONTENT_LENGTH", &request.body().len().to_string()),
+        ("PATH_INFO", request.path()),
+        ("QUERY_STRING", request.raw_query().unwrap_or_default()),
+        ("REMOTE_ADDR", &client),
+        ("REQUEST_METHOD", request.method_token()),
+        ("SCRIPT_NAME", ""),
+        ("SERVER_NAME", request.host().unwrap_or("localhost")),
+        ("SERVER_PROTOCOL", "HTTP/1.1"),
+        ("SERVER_SOFTWARE", "cgi"),
+    ] {
+        command.env(name, value);
+    }
+    for (name, value) in request.headers() {
+        let (name, value) = (name.to_ascii_uppercase().replace('-', "_"), String::from_utf8_lossy(value));
+        match &*name {
+            "CONTENT_TYPE" => command.env(name, &*value),
+            // `HTTP_PROXY` would tell libraries in the script to use a proxy of the client's choice.
+            "CONTENT_LENGTH" | "AUTHORIZATION" | "PROXY" => &mut command,
+            _ => command.env(format!("HTTP_{name}"), &*value),
+        };
+    }
+    command
+}
+
+fn main() -> io::Result<()> {
+    let mut arguments = env::args().skip(1);
+    let script = arguments.next().ok_or_else(|| io::Error::other("usage: cgi SCRIPT [ADDRESS:PORT]"))?;
+    let address = arguments.next().unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let running = Server::bind(address)?.serve(move |request| run(&script, request))?;
+    println!("cgi at {:?}", running.addresses());
+    running.wait()
+}

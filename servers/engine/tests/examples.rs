@@ -1,0 +1,146 @@
+//! Runs the examples that are ports of programs written for other libraries, on both engines.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
+
+macro_rules! examples {
+    ($($name:ident = $path:literal),+ $(,)?) => {$(
+        #[path = $path]
+        #[allow(dead_code, reason = "its main is not called here")]
+        mod $name;
+    )+};
+}
+
+examples! {
+    build_server = "../examples/build_server.rs",
+    cgi = "../examples/cgi.rs",
+    incoming = "../examples/incoming.rs",
+    live_reload = "../examples/live_reload.rs",
+    login = "../examples/login.rs",
+    metrics = "../examples/metrics.rs",
+    oauth = "../examples/oauth.rs",
+}
+
+use http_engine::{Engine, Incoming, Request, Server};
+use http_files::Files;
+use http_testing::{
+    client::{Client, get, request},
+    server::{InProcessServer, settings},
+};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    sync::{Arc, atomic::Ordering::Relaxed},
+    thread,
+    time::Duration,
+};
+
+fn post(path: &str, headers: &str, content: &str) -> String {
+    request("POST", path, &format!("{headers}Content-Length: {}\r\n", content.len())) + content
+}
+
+/// Starts a server for a program that takes its requests in a loop.
+fn listen(engine: Engine) -> Incoming {
+    Server::bind("127.0.0.1:0").unwrap().engine(engine).settings(settings()).incoming().unwrap()
+}
+
+http_testing::both_engines! {
+    fn incoming_responds_on_several_threads_until_it_is_stopped(engine: Engine) {
+        let server = listen(engine);
+        let address = server.running().local_addr().unwrap();
+        thread::scope(|scope| {
+            let threads = [(); 2].map(|()| scope.spawn(|| incoming::respond_to_all(&server)));
+            for path in ["/a", "/b"] {
+                assert_eq!(Client::connect(address).fetch(get(path)).text(), "hello world");
+            }
+            server.running().stopper().stop(Duration::ZERO);
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+        });
+    }
+
+    fn oauth_takes_the_code_that_comes_with_its_state(engine: Engine) {
+        for (query, expected) in [("code=abc&state=s", Ok("abc")), ("error=access_denied&state=s", Err("access_denied"))] {
+            let server = listen(engine);
+            let mut client = Client::connect(server.running().local_addr().unwrap());
+            client.send(get("/favicon.ico") + &get("/callback?code=stolen&state=x") + &get(&format!("/callback?{query}")));
+            let code = oauth::await_code(&server, "s").map_err(|error| error.to_string());
+            assert_eq!(code.as_deref().map_err(|error| &**error), expected);
+            assert_eq!([(); 3].map(|()| client.response().status), [404, 404, 200]);
+        }
+    }
+
+    fn metrics_exports_what_the_program_counts(engine: Engine) {
+        let metrics = Arc::new(metrics::Metrics::default());
+        let server = InProcessServer::start(engine, settings(), metrics::app(&metrics).unwrap());
+        metrics.done.fetch_add(2, Relaxed);
+        let response = server.connect().fetch(get("/metrics"));
+        assert_eq!(response.header("Content-Type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+        assert!(response.text().contains("\njobs_total{result=\"done\"} 2\njobs_total{result=\"failed\"} 0\n"));
+    }
+
+    fn live_reload_tells_open_pages_that_a_file_has_changed(engine: Engine) {
+        let (root, pages) = (tempfile::tempdir().unwrap(), live_reload::Pages::default());
+        fs::write(root.path().join("index.html"), "<p>old").unwrap();
+        let known = live_reload::state(root.path());
+        let app = live_reload::app(Files::new(root.path()).unwrap(), &pages).unwrap();
+        let server = InProcessServer::start(engine, settings(), app);
+        let page = server.connect().fetch(get("/")).text();
+        assert!(page.starts_with("<p>old<script>"), "{page}");
+
+        let client = Client::connect_and_send(server.address, get("/live-reload"));
+        let mut lines = BufReader::new(&client.stream).lines().map(Result::unwrap);
+        lines.find(String::is_empty).unwrap();
+        fs::create_dir(root.path().join("below")).unwrap();
+        fs::write(root.path().join("below/new.txt"), "new").unwrap();
+        assert_ne!(live_reload::state(root.path()), known);
+        pages.reload();
+        assert_eq!(lines.find(|line| line.starts_with("data")).as_deref(), Some("data: reload"));
+    }
+
+    fn build_server_streams_the_log_of_a_build(engine: Engine) {
+        let server = InProcessServer::start(engine, settings(), build_server::app("sh".to_owned()).unwrap());
+        let mut client = server.connect();
+        let started = client.fetch(post("/builds", "", "echo one; echo two >&2; exit 3"));
+        assert_eq!((started.status, started.header("Location")), (201, Some("/builds/1")));
+        assert_eq!(client.fetch(get("/builds/1/log")).text(), "one\ntwo\n");
+        assert_eq!(client.fetch(get("/builds/1")).text(), "exit status: 3");
+        // Its log is remembered.
+        assert_eq!(client.fetch(get("/builds/1/log")).text(), "one\ntwo\n");
+        assert_eq!(client.fetch(get("/builds/2/log")).status, 404);
+        assert_eq!(client.fetch(request("POST", "/builds", "Content-Length: 16777217\r\n")).status, 413);
+    }
+
+    fn login_shows_the_private_page_to_users_only(engine: Engine) {
+        let server = InProcessServer::start(engine, settings(), login::app().unwrap());
+        let mut client = server.connect();
+        let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+        let at = |client: &mut Client, path, cookie: &str| client.fetch(request("GET", path, cookie));
+        assert!(at(&mut client, "/", "").text().contains("<form action=/login"));
+        assert_eq!(at(&mut client, "/private/", "").header("Location"), Some("/"));
+        for (content, status) in [("name=a", 400), ("name=a&password=x", 403)] {
+            assert_eq!(client.fetch(post("/login", form, content)).status, status, "{content}");
+        }
+        assert_eq!(client.fetch(post("/login", "", "name=a&password=b")).status, 415);
+
+        let response = client.fetch(post("/login", form, "name=%3Cann%3E&password=bbb"));
+        assert_eq!((response.status, response.header("Location")), (303, Some("/")));
+        let cookie = response.header("Set-Cookie").unwrap();
+        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
+        let cookie = format!("Cookie: {}\r\n", cookie.split(';').next().unwrap());
+        assert!(at(&mut client, "/private/", &cookie).text().contains("&lt;ann>"));
+        assert_eq!(client.fetch(post("/logout", &cookie, "")).status, 303);
+        assert_eq!(at(&mut client, "/private/", &cookie).status, 303);
+    }
+
+    fn cgi_runs_a_script(engine: Engine) {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/cgi.sh");
+        let server = InProcessServer::start(engine, settings(), |request: &Request<'_>| cgi::run(script, request));
+        let mut client = server.connect();
+        let response = client.fetch(post("/a/b?c=d", "", "content"));
+        assert_eq!((response.status, response.header("X-Served-By")), (200, Some("cgi.sh")));
+        assert_eq!(response.text(), "POST /a/b?c=d\nCONTENT");
+        assert_eq!(client.fetch(get("/missing")).status, 404);
+        // More than a pipe holds.
+        let long = "x".repeat(1_000_000);
+        assert_eq!(client.fetch(post("/", "", &long)).body.len(), "POST /?\n".len() + long.len());
+    }
+}
