@@ -10,22 +10,25 @@
 //! | `pipelining_test`, `responses_reordered` | [`keeps_the_order`] | the next handler starts after the reply before |
 //! | `poor_network_test` | each of these once more, byte by byte | |
 //! | `server_crash_results_in_response` | [`responds_for_a_handler_that_does_not`] | |
-//! | `responding_to_closed_client`, `responding_to_non_consuming_client` | [`reads_no_body_that_nobody_receives`] | |
+//! | `responding_to_closed_client`, `responding_to_non_consuming_client` | [`reads_no_more_of_a_body_than_the_client_takes`] | |
 //! | `prompt_pipelining`: `empty`, `content_length_short`, `content_length_long`, `chunked` | [`handles_requests_whose_predecessors_are_unread`] | up to 64 KiB of responses; behind a stream, not before its end |
 //! | `prompt_responses`: `content_length_http11`, `content_length_http10`, `expect_continue`, `chunked` | [`responds_before_the_content_arrives`] | |
-//! | `unblock_server`, `unblock_threads` | not yet | |
-//! | `unix_basic_handling` | not yet | |
+//! | `unblock_server`, `unblock_threads` | [`a_stopped_server_ends_its_loops`] | one `stop` ends all loops |
+//! | `unix_basic_handling` | [`serves_on_a_unix_socket`] | |
 //! | `chunked_threshold` | none | a body whose length is known is never chunked |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 
-use http_engine::{Admit, Body, Engine, Handler, Reply, Request, Responder, Response, Status};
+use http_engine::{
+    Admit, Body, Engine, Handler, Method, Reply, Request, Responder, Response, Server, Status,
+};
 use http_testing::{
     client::{Client, TIMEOUT, get, request},
     server::{InProcessServer, settings},
 };
 use std::{
-    io::{self, Read},
+    io::{self, Read, Write},
+    os::unix::net::{UnixListener, UnixStream},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -185,8 +188,34 @@ http_testing::both_engines! {
         }
     }
 
+    /// A loop that begins after the stop ends, too.
+    fn a_stopped_server_ends_its_loops(engine: Engine) {
+        let incoming = Server::bind("127.0.0.1:0").unwrap().engine(engine).incoming().unwrap();
+        thread::scope(|scope| {
+            (0..2).for_each(|_| drop(scope.spawn(|| assert_eq!((&incoming).count(), 0))));
+            incoming.running().stopper().stop(Duration::ZERO);
+        });
+        assert_eq!(incoming.count(), 0);
+    }
+
+    fn serves_on_a_unix_socket(engine: Engine) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let incoming = Server::listen(listener).unwrap().engine(engine).incoming().unwrap();
+        let mut client = UnixStream::connect(path).unwrap();
+        client.write_all(request("GET", "/", CLOSE).as_bytes()).unwrap();
+        let exchange = incoming.next_timeout(TIMEOUT).unwrap();
+        assert_eq!((exchange.request().method(), exchange.request().client_addr()), (Method::Get, None));
+        exchange.respond("hello world");
+        assert!(incoming.try_next().is_none());
+        let mut response = String::new();
+        client.read_to_string(&mut response).unwrap();
+        assert!(response.starts_with("HTTP/1.1 200 OK\r\n") && response.ends_with("\r\n\r\nhello world"), "{response}");
+    }
+
     /// The kernel takes some megabytes for a client that reads nothing.
-    fn reads_no_body_that_nobody_receives(engine: Engine) {
+    fn reads_no_more_of_a_body_than_the_client_takes(engine: Engine) {
         for (leaves, most) in [(true, 1 << 20), (false, 8 << 20)] {
             let Started { server, handled, responders } = start(engine);
             let client = Client::connect_and_send(server.address, get("/held"));
@@ -204,8 +233,8 @@ http_testing::both_engines! {
 
 /// Returns a body of 400 MB, how many bytes of it were read, and a channel that ends when its reader is dropped.
 fn metered_body() -> (Arc<AtomicUsize>, Receiver<()>, Body) {
-    struct Metered(io::Take<io::Repeat>, Arc<AtomicUsize>, #[allow(dead_code)] Sender<()>);
-    impl Read for Metered {
+    struct MeteredReader(io::Take<io::Repeat>, Arc<AtomicUsize>, #[allow(dead_code)] Sender<()>);
+    impl Read for MeteredReader {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             let count = self.0.read(buffer)?;
             self.1.fetch_add(count, Ordering::AcqRel);
@@ -214,6 +243,6 @@ fn metered_body() -> (Arc<AtomicUsize>, Receiver<()>, Body) {
     }
     const LENGTH: u64 = 400_000_000;
     let (read, (sender, dropped)) = (Arc::default(), channel());
-    let reader = Metered(io::repeat(b'x').take(LENGTH), Arc::clone(&read), sender);
+    let reader = MeteredReader(io::repeat(b'x').take(LENGTH), Arc::clone(&read), sender);
     (read, dropped, Body::reader(reader, Some(LENGTH)))
 }
