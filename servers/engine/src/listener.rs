@@ -140,7 +140,7 @@ impl AsFd for Listener {
 /// let address = ListenAddr::Tcp(([127, 0, 0, 1], 8080).into());
 /// assert_eq!(address.to_string(), "127.0.0.1:8080");
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum ListenAddr {
     /// An IP address and a TCP port.
@@ -156,6 +156,13 @@ impl ListenAddr {
             ListenAddr::Tcp(address) => Some(*address),
             ListenAddr::Unix(_) => None,
         }
+    }
+}
+
+/// Writes the same as `Display`.
+impl fmt::Debug for ListenAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
