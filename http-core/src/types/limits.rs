@@ -21,26 +21,27 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The maximum length of a request target in bytes. A longer one is rejected with 414. RFC 9112 §3 recommends at
-    /// least 8,000 for the whole request line.
+    /// least 8,000 for the whole request line. By default 8 KiB.
     pub target_bytes: usize,
     /// The maximum size of a head in bytes, with its request line and without CRLF CRLF at its end. A larger head is
     /// rejected with 431. A value above 65,535 counts as 65,535. The default of 32 KiB has room for large cookies.
     pub head_bytes: usize,
     /// The maximum number of header lines. A head with more is rejected with 431. A value above
-    /// [`MAX_HEADERS`](crate::codec::head::MAX_HEADERS) counts as `MAX_HEADERS`.
+    /// [`MAX_HEADERS`](crate::codec::head::MAX_HEADERS) counts as `MAX_HEADERS`. By default 100.
     pub headers: usize,
     /// The maximum size of a request body in bytes. A larger one is rejected with 413. The whole body is held in memory. A
-    /// value that no buffer can hold counts as the largest that one can.
+    /// value that no buffer can hold counts as the largest that one can. By default 1 MiB.
     pub body_bytes: usize,
     /// The maximum size in bytes of request content that is not held in memory, because the handler receives it piece by
     /// piece ([`Reply::Receive`](crate::Reply::Receive), [`Reply::Read`](crate::Reply::Read)). Larger content is rejected
     /// with 413. The default is 16 GiB; on a 32-bit system, a value above 2 GiB counts as 2 GiB.
     pub streamed_bytes: u64,
     /// The maximum number of bytes of chunk extensions and trailers together in one request. A request with more is
-    /// rejected with 431.
+    /// rejected with 431. By default 16 KiB.
     pub chunk_overhead_bytes: usize,
     /// If the queued responses have at least this number of bytes, the connection parses no further pipelined request
     /// until fewer bytes are queued. This limits the queue of a client that sends requests and does not read responses.
+    /// By default 64 KiB.
     pub queued_bytes: u64,
 }
 
@@ -80,37 +81,38 @@ impl Limits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// The maximum time from the first byte of a head to its last byte. After this time, the request is rejected with
-    /// 408. Bytes that arrive in between do not extend the time.
+    /// 408. Bytes that arrive in between do not extend the time. By default 15 seconds.
     pub head: Duration,
     /// The maximum time in which no byte of a request body arrives, before the body is complete. After this time, the
-    /// request is rejected with 408.
+    /// request is rejected with 408. By default 15 seconds.
     pub body_idle: Duration,
     /// The bytes per second that a client must send of a body. Each `body_rate` bytes of the body pay for a second, from
     /// the end of the head on. The request is rejected with 408 when the time paid for has been over for `body_idle`. A
     /// client can pay for at most five seconds in advance, so that a fast beginning does not allow a slow end. A
-    /// `body_rate` of 0 counts as 1.
+    /// `body_rate` of 0 counts as 1. By default 512.
     pub body_rate: u32,
     /// The maximum time from a complete request to its response. After this time, the request is rejected with 503.
     ///
     /// It limits how long the client waits. It cannot stop code of the application: a handler that replies with
     /// [`Reply::Now`](crate::Reply::Now) may take longer, and the job of a [`Reply::Offload`](crate::Reply::Offload) that
     /// has started continues, with its [`CancellationToken`](crate::CancellationToken) cancelled. Event loops check the
-    /// timeout once a second, so that a rejection comes up to one second late.
+    /// timeout once a second, so that a rejection comes up to one second late. By default 2 minutes.
     pub reply: Duration,
     /// The maximum time in which the client reads nothing of the responses queued for it. After this time, the
     /// connection is closed. The time in which a stream has nothing to send does not count: see
-    /// [`ChunkSource`](crate::ChunkSource).
+    /// [`ChunkSource`](crate::ChunkSource). By default 30 seconds.
     pub write_stall: Duration,
     /// The bytes per second that a client must read of its responses, until the send queue is empty. Each `send_rate`
     /// bytes pay for a second, from the time on at which sending began. The connection is closed when the time paid for
     /// has been over for `write_stall`. A client can pay for at most five seconds in advance. A `send_rate` of 0 counts as
-    /// 1.
+    /// 1. By default 512.
     pub send_rate: u32,
     /// The maximum time between two requests on one connection, and before the first one. After this time, the
-    /// connection is closed.
+    /// connection is closed. By default 60 seconds.
     pub idle: Duration,
     /// The maximum time for which the server reads and drops what the client sends after the last response. Closing at
     /// once would reset the connection, and the client could lose the response (RFC 9112 §9.6). Zero closes at once.
+    /// By default 5 seconds.
     pub linger: Duration,
 }
 

@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 #[cfg(not(target_os = "linux"))]
-compile_error!("http-engine needs Linux: its engines use epoll, eventfd and sendfile (http-core builds on every system)");
+compile_error!(
+    "http-engine needs Linux: its engines use epoll, eventfd and sendfile (http-core builds on every system)"
+);
 
 mod admission;
 mod blocking;

@@ -52,7 +52,7 @@ impl Engine {
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Number of event loops; with [`Engine::Blocking`], number of threads that always wait for new connections. 1 to
-    /// 1,024.
+    /// 1,024. By default a worker per CPU, at most 8.
     pub workers: usize,
     /// Maximum number of open connections, over all workers of the process; `None` for
     /// [`Engine::default_max_connections`]. At least 1.
@@ -65,39 +65,40 @@ pub struct Settings {
     /// not met, or less than half of the default ([`ConnectionBudget`](crate::ConnectionBudget)).
     pub max_connections: Option<usize>,
     /// Maximum number of open connections from one IP address, over all workers of the process; `None` for no limit. At
-    /// least 1.
+    /// least 1. By default `None`, because many clients may share an address (NAT).
     pub max_connections_per_address: Option<usize>,
     /// How many descriptors each connection needs: 1 for its socket, and those that the application opens for one request,
     /// unless they are in [`reserved_descriptors`](Settings::reserved_descriptors). 1 to 16.
     ///
     /// The blocking engine counts at least 2: a connection needs one more while it waits for a late reply or for the source
-    /// of a stream.
+    /// of a stream. By default 1.
     pub descriptors_per_connection: usize,
     /// How many descriptors the process needs for what is not the engine's: standard streams, logs, the files that the
-    /// application has open at most.
+    /// application has open at most. By default 64.
     pub reserved_descriptors: usize,
     /// Number of threads that run the jobs of [`Reply::Offload`](http_core::Reply::Offload) for all event loops
     /// together, 1 to 1,024. The blocking engine starts a thread for each job that finds none free, up to 64 more than the
-    /// maximum number of connections: a job can outlive its connection.
+    /// maximum number of connections: a job can outlive its connection. By default the number of CPUs, at least 4.
     pub pool_threads: usize,
     /// Maximum number of [`Reply::Offload`](http_core::Reply::Offload) jobs that wait for a free thread of the pool. If
     /// the queue is full, the request gets 503. The blocking engine has no such queue. 0 to 1,048,576.
+    /// By default 1,024.
     pub pool_queue: usize,
     /// Number of threads that run what waits for a client, for all workers together: what streams content and bodies and,
     /// with event loops, what takes over connections after an upgrade. 1 to 1,024. If none is free, the request gets 503. A
-    /// thread starts when it is first needed.
+    /// thread starts when it is first needed. By default 64.
     pub streaming_threads: usize,
     /// Maximum number of bytes that the requests of all connections hold in memory together, beyond the first 16 KiB of
-    /// each. A request that needs more gets 503. Each process has a limit of its own.
+    /// each. A request that needs more gets 503. Each process has a limit of its own. By default 256 MiB.
     pub max_buffered_bytes: usize,
     /// The stack size in bytes of each thread that runs handlers or their jobs. 128 KiB to 1 GiB. Memory that a thread
     /// has never touched costs address space only.
     ///
-    /// If a handler needs more, the operating system ends the process.
+    /// If a handler needs more, the operating system ends the process. By default 2 MiB.
     pub stack_size: usize,
-    /// The value of the `Server` header: printable ASCII, not empty.
+    /// The value of the `Server` header: printable ASCII, not empty. By default `http-core/` and its version.
     pub server: String,
-    /// The limits and timeouts of the protocol.
+    /// The limits and timeouts of the protocol. By default [`Config::default`](http_core::Config).
     pub protocol: Config,
 }
 
