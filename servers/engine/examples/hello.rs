@@ -1,6 +1,6 @@
 //! Serves a closure on either engine: `cargo run --example hello -- [event-loop|blocking] [ADDRESS:PORT]`.
 
-use http_engine::{Engine, Request, Response, Server};
+use http_engine::{Engine, Server};
 
 fn main() -> std::io::Result<()> {
     let engine = match std::env::args().nth(1).as_deref() {
@@ -19,10 +19,9 @@ fn main() -> std::io::Result<()> {
             std::process::exit(2);
         }
     };
-    let hello = |request: &Request<'_>| Response::text(format!("Hello from {}\n", request.path()));
-    let address = std::env::args().nth(2);
-    let running =
-        Server::bind(address.as_deref().unwrap_or("127.0.0.1:8080"))?.engine(engine).serve(hello)?;
+    let address = std::env::args().nth(2).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let server = Server::bind(address)?.engine(engine);
+    let running = server.serve(|request| format!("Hello from {}\n", request.path()))?;
     println!("hello at {:?}", running.addresses());
     running.wait()
 }
