@@ -1,7 +1,8 @@
 //! The rules of a complete head: the form of the target and Host, the length of the body, keep-alive, Expect.
 //!
-//! Each request is validated once, before routing. The path of its target is normalised here. A handler must never see a request whose end two servers could
-//! determine differently: an attacker could smuggle another request in it (RFC 9112 §3.2, §6, §9.3; RFC 9110 §10.1.1).
+//! Each request is validated once, before routing. The path of its target is normalised here. A handler must never see
+//! a request whose end two servers could determine differently: an attacker could smuggle another request in it (RFC
+//! 9112 §3.2, §6, §9.3; RFC 9110 §10.1.1).
 
 use super::head::{HeadIndex, Span};
 use crate::types::{

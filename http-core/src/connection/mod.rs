@@ -525,9 +525,9 @@ impl Connection {
         })
     }
 
-    /// Queues the response to the last [`Step::Request`] or [`Step::Reject`] in `out`. While content is being received piece
-    /// by piece, the rest of it is then dropped, as after [`Admit::AtHead`](crate::Admit::AtHead). `clock` supplies the `Server` and
-    /// `Date` headers.
+    /// Queues the response to the last [`Step::Request`] or [`Step::Reject`] in `out`. While content is being received
+    /// piece by piece, the rest of it is then dropped, as after [`Admit::AtHead`](crate::Admit::AtHead). `clock`
+    /// supplies the `Server` and `Date` headers.
     ///
     /// # Errors
     ///

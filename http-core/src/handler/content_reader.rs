@@ -1,4 +1,5 @@
-//! Content that a job reads as it comes: a bounded pipe between the engine and the job of a [`Reply::Read`](super::reply::Reply::Read).
+//! Content that a job reads as it comes: a bounded pipe between the engine and the job of a
+//! [`Reply::Read`](super::reply::Reply::Read).
 //!
 //! It never reads a clock. A reader waits until the engine has sent more or has dropped its end, and every wait of the
 //! engine for a client has a deadline.

@@ -1,8 +1,9 @@
 //! The interface of an application: a handler takes a request and returns a reply, which is a response or a way to get
 //! one later.
 //!
-//! A [`Rejection`](crate::Rejection) is the reason why the library makes a response itself, in place of the handler's: the request is
-//! malformed or over a limit, a timeout has expired, the server is overloaded, or the handler has failed.
+//! A [`Rejection`](crate::Rejection) is the reason why the library makes a response itself, in place of the handler's:
+//! the request is malformed or over a limit, a timeout has expired, the server is overloaded, or the handler has
+//! failed.
 
 use super::{into_reply::IntoReply, reply::Reply};
 use crate::{
@@ -62,8 +63,8 @@ pub trait Handler: Send + Sync {
     fn handle(&self, request: &Request<'_>) -> Reply;
 
     /// Returns the response to a rejected request. The engine calls this method when the library responds itself: the
-    /// request is malformed, the handler has panicked or timed out, or another [`Rejection`](crate::Rejection) applies. `response` is the
-    /// library's response. The default implementation returns `response` unchanged.
+    /// request is malformed, the handler has panicked or timed out, or another [`Rejection`](crate::Rejection) applies.
+    /// `response` is the library's response. The default implementation returns `response` unchanged.
     fn rejected(&self, rejected: &Rejected<'_>, response: Response) -> Response {
         let _ = rejected;
         response

@@ -8,8 +8,8 @@ use crate::{
 /// Passes a response to the engine, or the reason why there is none.
 type Deliver = Box<dyn FnOnce(Result<Response, Rejection>) + Send>;
 
-/// Takes the response of a [`Reply::Deferred`](crate::Reply::Deferred), once and from any thread. If the responder is dropped without a
-/// response, the engine responds with 500.
+/// Takes the response of a [`Reply::Deferred`](crate::Reply::Deferred), once and from any thread. If the responder is
+/// dropped without a response, the engine responds with 500.
 pub struct Responder {
     /// The function to call with the response; `None` after the call.
     deliver: Option<Deliver>,

@@ -110,8 +110,8 @@ impl Body {
         Body::Reader(Box::new(reader), length)
     }
 
-    /// Returns the length in bytes, without chunk framing; `None` for a stream or a reader of unknown length. A sum of [`Body::Parts`] beyond 64 bits
-    /// becomes `u64::MAX`.
+    /// Returns the length in bytes, without chunk framing; `None` for a stream or a reader of unknown length. A sum of
+    /// [`Body::Parts`] beyond 64 bits becomes `u64::MAX`.
     #[inline]
     pub fn len(&self) -> Option<u64> {
         match self {

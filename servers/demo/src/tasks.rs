@@ -25,9 +25,10 @@ pub(crate) fn io_task(request: &Request<'_>) -> HandlerResult {
 
 /// `GET /cpu_task?n=100000`: counts the primes below `n`, by default below 100000. `place` selects the thread.
 ///
-/// With `offload`, the default, the handler returns [`Reply::Offload`]: a thread of the engine's pool computes, and stops
-/// when the client resets the connection. The event loop responds with a 503 if the pool's queue is full. With `inline`, the handler itself
-/// computes, in the connection's thread: the event loop serves no other connection meanwhile.
+/// With `offload`, the default, the handler returns [`Reply::Offload`]: a thread of the engine's pool computes, and
+/// stops when the client resets the connection. The event loop responds with a 503 if the pool's queue is full. With
+/// `inline`, the handler itself computes, in the connection's thread: the event loop serves no other connection
+/// meanwhile.
 ///
 /// # Errors
 ///

@@ -55,7 +55,8 @@ pub struct Driver<'d> {
 
 impl Driver<'_> {
     /// Advances the connection as far as possible without I/O, and returns what the engine must do next. Reduces
-    /// `budget` by one for each response that it queues, and for each piece of content that it passes on; at zero returns [`Action::Yield`].
+    /// `budget` by one for each response that it queues, and for each piece of content that it passes on; at zero
+    /// returns [`Action::Yield`].
     ///
     /// If the handler panics, the client that sent the request gets 500, and its connection closes.
     #[inline]

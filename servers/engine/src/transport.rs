@@ -211,7 +211,8 @@ impl Transport {
         Ok(())
     }
 
-    /// Waits until `awaited` comes true of the socket, until one of the `events` is readable, until the client has left, or until `timeout` is over. May also return early, as [`Readiness::TimedOut`].
+    /// Waits until `awaited` comes true of the socket, until one of the `events` is readable, until the client has
+    /// left, or until `timeout` is over. May also return early, as [`Readiness::TimedOut`].
     ///
     /// # Errors
     ///

@@ -278,9 +278,9 @@ impl Session<'_> {
         readiness != Readiness::Left
     }
 
-    /// Waits until `awaited` comes true of the socket, or [`event`](Session::event) is signalled (unless the session waits for
-    /// room), or `deadline` passes, or the client has left. Also returns [`Readiness::Ready`] when the shutdown begins, and [`Readiness::Left`] when its
-    /// grace period is over. Clears the event.
+    /// Waits until `awaited` comes true of the socket, or [`event`](Session::event) is signalled (unless the session
+    /// waits for room), or `deadline` passes, or the client has left. Also returns [`Readiness::Ready`] when the
+    /// shutdown begins, and [`Readiness::Left`] when its grace period is over. Clears the event.
     fn wait(&self, awaited: Awaited, deadline: Instant) -> Readiness {
         let end = self.shutdown.deadline();
         let now = Instant::now();
