@@ -114,6 +114,25 @@ impl Iterator for &Incoming {
 }
 
 /// A request, and the way to respond to it. If it is dropped without a response, the client gets 500.
+///
+/// It can be passed to another thread:
+///
+/// ```no_run
+/// use http_engine::{Exchange, Server, Status};
+/// use std::thread;
+///
+/// fn serve(exchange: Exchange) {
+///     match exchange.request().path() {
+///         "/" => exchange.respond("Hello"),
+///         _ => exchange.respond(Status::NOT_FOUND),
+///     }
+/// }
+///
+/// for exchange in Server::bind("127.0.0.1:8080")?.incoming()? {
+///     thread::spawn(move || serve(exchange));
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct Exchange {
     request: OwnedRequest,
     responder: Responder,
