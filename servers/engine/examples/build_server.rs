@@ -1,5 +1,6 @@
 //! Runs a command for each upload or webhook, and shows its log while it grows:
 //! `cargo run --example build_server -- [COMMAND] [ADDRESS:PORT]`. The command is a line for `sh`, and reads what was sent.
+//! Without one, `sh` runs what was sent: each program that reaches the address may start others. A page in a browser may not.
 //!
 //! `curl --data-binary @build.sh http://127.0.0.1:8080/builds` starts a build, and prints its address, `/builds/1`:
 //! `curl -N http://127.0.0.1:8080/builds/1/log` follows it.
@@ -126,7 +127,11 @@ pub fn app(command: String) -> Result<Router, RouteError> {
     let builds = Arc::new(Builds { known: Mutex::default(), queue });
     let [all, state, log] = [(); 3].map(|()| Arc::clone(&builds));
     Router::builder()
-        .post("/builds", move |request| all.begin(request.body()))
+        .post("/builds", move |request| match request.header("Origin") {
+            None => all.begin(request.body()),
+            // A browser names the site whose page sends the request.
+            Some(_) => Response::error(Status::FORBIDDEN),
+        })
         .body_limit(UPLOAD)
         .get("/builds/{id}", move |request| {
             let build = state.find(request.param("id"))?;
