@@ -17,7 +17,7 @@ use std::{
 };
 
 /// The phone numbers by the names of their user and contact.
-type Contacts = Arc<Mutex<BTreeMap<(String, String), String>>>;
+pub type Contacts = Arc<Mutex<BTreeMap<(String, String), String>>>;
 
 /// The user who has logged in. A real program checks a password and signs the cookie.
 struct User(String);
@@ -70,7 +70,12 @@ fn key(request: &Request<'_>) -> Option<(String, String)> {
     Some((user.clone(), request.param("name")?.to_owned()))
 }
 
-fn router(contacts: &Contacts) -> Result<Router, RouteError> {
+/// Returns the handler of the address book.
+///
+/// # Errors
+///
+/// None: the routes do not conflict.
+pub fn router(contacts: &Contacts) -> Result<Router, RouteError> {
     let lock = |contacts: &Contacts| Arc::clone(contacts);
     let (reader, writer) = (lock(contacts), lock(contacts));
     let contacts = Router::builder()

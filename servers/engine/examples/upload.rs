@@ -7,7 +7,7 @@
 //! ```
 
 use http_engine::{
-    Admit, ContentReader, Engine, IntoResponse, Reply, Request, Response, Router, Server, Status,
+    Admit, ContentReader, Engine, IntoResponse, Reply, Request, Response, RouteError, Router, Server, Status,
 };
 use std::{
     env,
@@ -88,6 +88,20 @@ fn put(directory: &Arc<PathBuf>, request: &Request<'_>) -> Result<Reply, Failure
     Ok(Reply::read(move |content| save(&directory, &name, content)))
 }
 
+/// Returns the handler: it saves files in `directory`.
+///
+/// # Errors
+///
+/// None: the routes do not conflict.
+pub fn app(directory: PathBuf) -> Result<Router, RouteError> {
+    let directory = Arc::new(directory);
+    Router::builder()
+        .put("/{name}", move |request| put(&directory, request))
+        .wrap(Admit::AtHeadUpTo(MAX_BYTES))
+        .get("/", |_| Response::html(PAGE))
+        .build()
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let argument = |index: usize, default: &'static str| arguments.get(index).map_or(default, String::as_str);
@@ -107,13 +121,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             process::exit(2);
         }
     };
-    let directory = Arc::new(PathBuf::from(argument(2, ".")));
-    let router = Router::builder()
-        .put("/{name}", move |request| put(&directory, request))
-        .wrap(Admit::AtHeadUpTo(MAX_BYTES))
-        .get("/", |_| Response::html(PAGE))
-        .build()?;
-    let running = Server::bind(argument(1, "127.0.0.1:8080"))?.engine(engine).serve_handler(router)?;
+    let app = app(PathBuf::from(argument(2, ".")))?;
+    let running = Server::bind(argument(1, "127.0.0.1:8080"))?.engine(engine).serve_handler(app)?;
     println!("upload at {:?}", running.addresses());
     running.wait()?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Runs the examples that are ports of programs written for other libraries, on both engines.
+//! Runs the examples on both engines: routes, uploads, and ports of programs written for other libraries.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 
@@ -18,12 +18,14 @@ examples! {
     login = "../examples/login.rs",
     metrics = "../examples/metrics.rs",
     oauth = "../examples/oauth.rs",
+    routes = "../examples/routes.rs",
+    upload = "../examples/upload.rs",
 }
 
 use http_engine::{Engine, Incoming, Request, Server};
 use http_files::Files;
 use http_testing::{
-    client::{Client, get, request},
+    client::{Client, get, request, wait_for},
     server::{InProcessServer, settings},
 };
 use std::{
@@ -106,6 +108,7 @@ http_testing::both_engines! {
         // Its log is remembered.
         assert_eq!(client.fetch(get("/builds/1/log")).text(), "one\ntwo\n");
         assert_eq!(client.fetch(get("/builds/2/log")).status, 404);
+        assert_eq!(client.fetch(post("/builds", "Origin: https://example.org\r\n", "echo three")).status, 403);
         assert_eq!(client.fetch(request("POST", "/builds", "Content-Length: 16777217\r\n")).status, 413);
     }
 
@@ -129,6 +132,48 @@ http_testing::both_engines! {
         assert!(at(&mut client, "/private/", &cookie).text().contains("&lt;ann>"));
         assert_eq!(client.fetch(post("/logout", &cookie, "")).status, 303);
         assert_eq!(at(&mut client, "/private/", &cookie).status, 303);
+    }
+
+    fn routes_shows_contacts_to_their_user_only(engine: Engine) {
+        let server = InProcessServer::start(engine, settings(), routes::router(&routes::Contacts::default()).unwrap());
+        let mut client = server.connect();
+        let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+        let response = client.fetch(post("/login", form, "name=anna"));
+        assert_eq!(response.header("Set-Cookie"), Some("user=anna; Path=/; HttpOnly"));
+        let anna = "Cookie: user=anna\r\n";
+        for (request, status) in [
+            (post("/login", form, "name="), 400),
+            (get("/contacts/Bob"), 401),
+            (request("GET", "/contacts/Bob", anna), 404),
+            (post("/contacts/Bob", &format!("{form}{anna}"), "phone=555+0123"), 201),
+            (post("/contacts/Bob", &format!("{form}{anna}"), "phone=555+0124"), 200),
+            (request("GET", "/contacts/Bob", "Cookie: user=bea\r\n"), 404),
+            (post("/contacts/Bob", &format!("{form}{anna}"), &"x".repeat(1_001)), 413),
+        ] {
+            assert_eq!(server.connect().fetch(&request).status, status, "{request}");
+        }
+        assert_eq!(client.fetch(request("GET", "/contacts/Bob", anna)).text(), "555 0124\n");
+    }
+
+    fn upload_saves_complete_files_only(engine: Engine) {
+        let directory = tempfile::tempdir().unwrap();
+        let server = InProcessServer::start(engine, settings(), upload::app(directory.path().to_owned()).unwrap());
+        let mut client = server.connect();
+        assert!(client.fetch(get("/")).text().contains("<input type=\"file\""));
+        // More than a request may hold in memory.
+        let content = "x".repeat(3_000_000);
+        let put = |path: &str| request("PUT", path, &format!("Content-Length: {}\r\n", content.len()));
+        assert_eq!(client.fetch(put("/large") + &content).status, 201);
+        assert_eq!(fs::read_to_string(directory.path().join("large")).unwrap(), content);
+
+        let mut cut = Client::connect_and_send(server.address, put("/cut") + &content[..1_000_000]);
+        cut.shutdown_write();
+        cut.expect_eof();
+        wait_for("only the complete file", || {
+            (fs::read_dir(directory.path()).unwrap().count() == 1).then_some(())
+        });
+        assert!(!directory.path().join("cut").exists());
+        assert_eq!(Client::connect(server.address).fetch(put("/.hidden")).status, 403);
     }
 
     fn cgi_runs_a_script(engine: Engine) {
