@@ -17,7 +17,7 @@ use std::{borrow::Cow, sync::Arc};
 /// | type | response |
 /// |---|---|
 /// | [`Response`] | itself |
-/// | [`Status`] | the library's page for this status ([`Response::error`]) |
+/// | [`Status`] | the library's page for an error ([`Response::error`]); no body for any other status |
 /// | `&'static str`, `String`, `Box<str>`, `Arc<str>`, `Cow<'static, str>` | 200 with plain text in UTF-8 |
 /// | `&'static [u8]`, `Vec<u8>`, `Box<[u8]>`, `Arc<[u8]>`, `Cow<'static, [u8]>` | 200 with the type `application/octet-stream` |
 /// | `()` | 204 |
@@ -104,7 +104,11 @@ impl IntoResponse for Response {
 
 impl IntoResponse for Status {
     fn into_response(self) -> Response {
-        Response::error(self)
+        if self.is_client_error() || self.is_server_error() {
+            Response::error(self)
+        } else {
+            Response::new(self)
+        }
     }
 }
 

@@ -415,6 +415,7 @@ fn what_a_closure_returns_becomes_a_response() {
     check_response(|_| Cow::Borrowed(&b"bytes"[..]), (200, BYTES, "bytes"));
     check_response(|_| (), (204, "", ""));
     check_response(|_| Status::NOT_FOUND, (404, PAGE, ""));
+    check_response(|_| Status::CREATED, (201, "", ""));
     check_response(|_| (Status::CREATED, "text"), (201, TEXT, "text"));
     check_response(|_| Reply::offload(|| (Status::CREATED, "text")), (201, TEXT, "text"));
     check_response(|_| (Status::CREATED, Reply::offload(|| "text")), (201, TEXT, "text"));
