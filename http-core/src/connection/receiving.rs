@@ -248,19 +248,23 @@ impl DiscardedBody {
     ///
     /// # Errors
     ///
-    /// [`ParseError::BodyTooLarge`] if the rest is a number of bytes above [`Limits::body_bytes`].
+    /// [`ParseError::BodyTooLarge`] if the rest is a number of bytes above [`Limits::body_bytes`]. Bytes that have arrived
+    /// count, so that the result does not depend on how the network splits the content.
     pub(super) fn rest_of(
         content: &StreamedContent,
         limits: &Limits,
         now: Instant,
     ) -> Result<DiscardedBody, ParseError> {
+        let dropped = content.ready as u64;
         match content.decoder {
-            BodyDecoder::Exact(rest) if rest > limits.max_body() => Err(ParseError::BodyTooLarge),
+            BodyDecoder::Exact(rest) if rest.saturating_add(content.ready) > limits.max_body() => {
+                Err(ParseError::BodyTooLarge)
+            }
             _ => Ok(DiscardedBody {
                 decoder: content.decoder.clone(),
                 decoded: content.ready + content.framing_after,
-                dropped: 0,
-                clock: ProgressClock::start(0, now),
+                dropped,
+                clock: ProgressClock::start(dropped, now),
             }),
         }
     }

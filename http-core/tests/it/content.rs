@@ -156,11 +156,22 @@ fn an_early_response_drops_the_rest() {
         }
     }
     check(&[Send(&post("/receive-two", FIVE)), Send("abc")], steps, &[TWO]);
-    // It drops no more than `body_bytes`.
-    let start = post("/receive-two", "Content-Length: 1000004\r\n");
+    // It drops no more than `body_bytes`, however much of that has arrived.
     let closes = "receive request receive content flush shutdown receive";
-    check(&[Send(&start), Send("abc")], closes, &["200 close length=2 body=2"]);
-    check(&[Send(&start), Send("abcd")], steps, &[TWO]);
+    for content in ["ab", "abc", "abcde"] {
+        let fits = post("/receive-two", "Content-Length: 1000002\r\n") + content;
+        check(&[Send(&fits)], "receive request content flush receive", &[TWO]);
+        let start = post("/receive-two", "Content-Length: 1000003\r\n");
+        check(&[Send(&start), Send(content)], closes, &["200 close length=2 body=2"]);
+    }
+    for arrived in [2, 3, 12] {
+        let start = post("/receive-two", CHUNKED) + "f4243\r\n" + &"x".repeat(arrived);
+        check(
+            &[Send(&start), Send(&"x".repeat(1_000_003 - arrived))],
+            "receive request content flush receive shutdown receive",
+            &[TWO],
+        );
+    }
 }
 
 #[test]
