@@ -32,8 +32,8 @@ impl Connection {
         Step::Head
     }
 
-    /// Sets how the body of the request is taken, after [`Step::Head`] and before the next poll. Otherwise it does nothing,
-    /// and panics in a debug build.
+    /// Sets how the body of the request is taken. Call this after [`Step::Head`] and before the next poll: at any other time,
+    /// it does nothing, and panics in a debug build.
     pub fn admit(&mut self, choice: Admit) {
         match &mut self.state {
             State::Admitting { admit, .. } => *admit = choice,
@@ -58,21 +58,21 @@ impl Connection {
         let limits = &self.config.limits;
         let at_head = match admit {
             Admit::AtHead => Some(limits.streamed_bytes),
-            Admit::AtHeadUpTo(most) => Some(most),
+            Admit::AtHeadUpTo(limit) => Some(limit),
             Admit::Buffer | Admit::BufferUpTo(_) => None,
         };
-        if let Some(most) = at_head {
-            let content = Content::after_head(&framing, io.input, head_len, most);
+        if let Some(limit) = at_head {
+            let content = Content::after_head(&framing, io.input, head_len, limit);
             return Some(self.complete_request(framing, head_len..head_len, head_len, content, io.now));
         }
         let mut limits = limits.clone();
-        if let Admit::BufferUpTo(most) = admit {
-            limits.body_bytes = usize::try_from(most).unwrap_or(usize::MAX);
+        if let Admit::BufferUpTo(limit) = admit {
+            limits.body_bytes = usize::try_from(limit).unwrap_or(usize::MAX);
         }
         match ReceivingBody::new(framing, head_len, limits, io.now) {
             Err(error) => Some(self.reject_malformed(error, Some(framing), io.input, io.now)),
             Ok(receiving) => {
-                if Content::is_awaited(&framing, io.input, head_len) {
+                if Content::awaits_continue(&framing, io.input, head_len) {
                     io.out.write(|text| text.extend_from_slice(encode::CONTINUE));
                 }
                 self.enter(Event::BodyAdmitted, State::Body(Box::new(receiving)))
@@ -147,15 +147,15 @@ impl Connection {
     #[cold]
     pub fn receive_content(&mut self, now: Instant) -> Result<bool, Rejection> {
         let State::AwaitingReply { framing, content, .. } = &self.state else { return Ok(false) };
-        let (most, is_awaited) = match *content {
-            Content::Arriving { most } => (most, false),
-            Content::Withheld { most } => (most, true),
+        let (limit, awaits_continue) = match *content {
+            Content::Arriving { limit } => (limit, false),
+            Content::Withheld { limit } => (limit, true),
             Content::Complete => return Ok(false),
         };
         if framing.method == Method::Connect {
             return Ok(false);
         }
-        match StreamedContent::new(*framing, most, is_awaited, &self.config.limits, now) {
+        match StreamedContent::new(*framing, limit, awaits_continue, &self.config.limits, now) {
             Ok(content) => {
                 self.transition(Event::ContentRequested, State::Receiving(Box::new(content)));
                 Ok(true)
@@ -171,7 +171,7 @@ impl Connection {
     #[cold]
     pub(super) fn poll_receiving(&mut self, io: &mut Io<'_>) -> Option<Step> {
         let State::Receiving(content) = &mut self.state else { return None };
-        if std::mem::take(&mut content.is_awaited) {
+        if std::mem::take(&mut content.awaits_continue) {
             io.out.write(|text| text.extend_from_slice(encode::CONTINUE));
         }
         if !io.out.is_empty() {
@@ -180,8 +180,8 @@ impl Connection {
         let framing = content.framing;
         match content.decode(io.input, io.now) {
             Ok(ContentStatus::Ready) => {
-                let owed_since = content.owed_since().unwrap_or(io.now);
-                self.deadline = deadline_after(owed_since, self.config.timeouts.reply);
+                let untaken_since = content.untaken_since().unwrap_or(io.now);
+                self.deadline = deadline_after(untaken_since, self.config.timeouts.reply);
                 Some(Step::Content)
             }
             Ok(ContentStatus::Partial) => {
@@ -202,7 +202,7 @@ impl Connection {
         }
     }
 
-    /// Returns the decoded bytes of the content that were not taken yet. Not empty after [`Step::Content`].
+    /// Returns the decoded bytes of the content that the application has not taken. Not empty after [`Step::Content`].
     pub fn content<'b>(&self, input: &'b RecvBuf) -> &'b [u8] {
         match &self.state {
             State::Receiving(content) if self.used == 0 => content.ready(input),
@@ -210,8 +210,8 @@ impl Connection {
         }
     }
 
-    /// Removes the first `count` bytes of [`content`](Connection::content): the application has taken them. While it does
-    /// not take all of them, the client owes nothing, and the application must take more within
+    /// Removes the first `count` bytes of [`content`](Connection::content): the application has taken them. Until it has
+    /// taken all of them, no timeout runs against the client, and the application must take more within
     /// [`Timeouts::reply`](crate::Timeouts::reply).
     pub fn take_content(&mut self, input: &mut RecvBuf, count: usize) {
         match &mut self.state {

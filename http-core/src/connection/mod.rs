@@ -345,8 +345,8 @@ impl Connection {
         }
     }
 
-    /// Keeps the protocols that the request at the front of `input` offers: its response may come when the request has left
-    /// the receive buffer.
+    /// Copies the protocols that the request at the front of `input` offers: its response may come when the request has
+    /// left the receive buffer.
     #[cold]
     fn keep_offer(&mut self, input: &RecvBuf) {
         let (index, bytes) = (&input.index, input.unread());
@@ -402,7 +402,7 @@ impl Connection {
     }
 
     /// Returns [`Step::Flush`], and sets the deadline by which the client must have read more. There is no deadline while
-    /// the client has everything, and a stream has not ended: then the source of the stream owes bytes, not the client.
+    /// the client has everything, and a stream has not ended: then the server waits for the source of the stream, not for the client.
     #[inline]
     fn flush(&mut self, io: &Io<'_>) -> Step {
         let timeouts = &self.config.timeouts;
@@ -487,7 +487,7 @@ impl Connection {
         }
         // With `Withheld`, the connection closes. That must not depend on how much of a body has arrived.
         let has_body = framing.body != BodyLength::Exact(0);
-        let content = if has_body { Content::Withheld { most: 0 } } else { Content::Complete };
+        let content = if has_body { Content::Withheld { limit: 0 } } else { Content::Complete };
         self.complete_request(framing, head_len..head_len, head_len, content, now);
         Step::Reject(Rejection::TargetNotEncoded)
     }
@@ -531,8 +531,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Misuse::NoResponseDue`] if no response is due. Any other [`Misuse`] if the response cannot be sent: then a
-    /// response is still due: call [`reject`](Connection::reject), and respond with an error response.
+    /// [`Misuse::NoResponseDue`] if no response is due. Any other [`Misuse`] if the response cannot be sent. Then a
+    /// response is still due: call [`reject`](Connection::reject), and pass an error response.
     #[inline]
     pub fn respond(
         &mut self,
@@ -546,15 +546,15 @@ impl Connection {
             }
             State::Receiving(content) => {
                 let framing = content.framing;
-                (framing.method, framing.version, framing.keep_alive, Content::Arriving { most: 0 })
+                (framing.method, framing.version, framing.keep_alive, Content::Arriving { limit: 0 })
             }
             State::Rejecting { method, .. } => {
-                (*method, Version::Http11, false, Content::Arriving { most: 0 })
+                (*method, Version::Http11, false, Content::Arriving { limit: 0 })
             }
-            _ => return Err(refuse(response, Misuse::NoResponseDue)),
+            _ => return Err(discard_response(response, Misuse::NoResponseDue)),
         };
         if let Err(misuse) = response.check(method) {
-            return Err(refuse(response, misuse));
+            return Err(discard_response(response, misuse));
         }
         if response.status == Status::SWITCHING_PROTOCOLS {
             return self.respond_upgrade(response, out, clock);
@@ -592,8 +592,8 @@ impl Connection {
     ) -> Result<(), Misuse> {
         let (framing, content) = match &self.state {
             State::AwaitingReply { framing, content, .. } => (framing, *content),
-            State::Receiving(_) => return Err(refuse(response, Misuse::UpgradeBeforeContent)),
-            _ => return Err(refuse(response, Misuse::UpgradeNotRequested)),
+            State::Receiving(_) => return Err(discard_response(response, Misuse::UpgradeBeforeContent)),
+            _ => return Err(discard_response(response, Misuse::UpgradeNotRequested)),
         };
         let method = framing.method;
         let offered = self.offered.as_deref().filter(|_| framing.upgrade);
@@ -603,7 +603,7 @@ impl Connection {
                 self.transition(Event::UpgradeResponse, State::Upgrading(Some(take)));
                 Ok(())
             }
-            Err(misuse) => Err(refuse(response, misuse)),
+            Err(misuse) => Err(discard_response(response, misuse)),
         }
     }
 
@@ -700,7 +700,7 @@ impl Connection {
                 (Rejection::RequestTimeout, framing.method, RejectedHead::Valid(framing, now))
             }
             State::Receiving(content) if !stalled => {
-                let reason = match content.owed_since() {
+                let reason = match content.untaken_since() {
                     Some(_) => Rejection::ReplyTimeout,
                     None => Rejection::RequestTimeout,
                 };
@@ -750,8 +750,8 @@ impl Connection {
         }
     }
 
-    /// Returns whether the response that is due is sent with its body, if it has this status: no response to HEAD is, and no
-    /// 204 or 304. Returns false if no response is due.
+    /// Returns whether the response that is due, if it has this status, is sent with its body: a response to HEAD is not,
+    /// nor is a 204, a 205 or a 304. Returns false if no response is due.
     pub fn sends_body(&self, status: Status) -> bool {
         match &self.state {
             State::AwaitingReply { framing, .. } => encode::carries_body(status, framing.method),
@@ -760,7 +760,6 @@ impl Connection {
         }
     }
 
-    /// Returns whether the connection awaits the response to a request. Returns false if the request was rejected.
     /// Returns whether the connection awaits the response to a request, whose content it may be receiving piece by piece.
     /// Returns false if the request was rejected.
     pub fn is_awaiting_reply(&self) -> bool {
@@ -770,7 +769,7 @@ impl Connection {
 
 /// Drops a response that cannot be queued, and returns the reason.
 #[cold]
-fn refuse(mut response: Response, misuse: Misuse) -> Misuse {
+fn discard_response(mut response: Response, misuse: Misuse) -> Misuse {
     std::mem::take(response.body_mut()).discard_any();
     misuse
 }

@@ -96,7 +96,7 @@ pub(super) struct StreamedContent {
     /// The time at which the request was handed to the handler.
     pub(super) received_at: Instant,
     /// Whether the client waits for a 100 response, which is not queued yet.
-    pub(super) is_awaited: bool,
+    pub(super) awaits_continue: bool,
     decoder: BodyDecoder,
     /// The limits of this request. `body_bytes` is how many bytes the rest of the content may have.
     limits: Limits,
@@ -110,8 +110,8 @@ pub(super) struct StreamedContent {
     /// Computes the deadline for the next bytes of the content.
     pub(super) clock: ProgressClock,
     /// Since when the application has taken none of the decoded bytes; `None` if there are none.
-    owed_since: Option<Instant>,
-    /// Whether the application has not taken all decoded bytes: while it takes the others, the client owes nothing.
+    untaken_since: Option<Instant>,
+    /// Whether the application has not taken all decoded bytes. Then no timeout runs against the client.
     is_behind: bool,
 }
 
@@ -126,24 +126,24 @@ pub(super) enum ContentStatus {
 }
 
 impl StreamedContent {
-    /// Begins to receive the content that `framing` announces, up to `most` bytes. `is_awaited` is whether the client waits
+    /// Begins to receive the content that `framing` announces, up to `limit` bytes. `awaits_continue` is whether the client waits
     /// for a 100 response, and `now` the current time.
     ///
     /// # Errors
     ///
-    /// [`ParseError::BodyTooLarge`] if the announced length exceeds `most`.
+    /// [`ParseError::BodyTooLarge`] if the announced length exceeds `limit`.
     pub(super) fn new(
         framing: RequestFraming,
-        most: u64,
-        is_awaited: bool,
+        limit: u64,
+        awaits_continue: bool,
         limits: &Limits,
         now: Instant,
     ) -> Result<StreamedContent, ParseError> {
-        let limits = Limits { body_bytes: usize::try_from(most).unwrap_or(usize::MAX), ..limits.clone() };
+        let limits = Limits { body_bytes: usize::try_from(limit).unwrap_or(usize::MAX), ..limits.clone() };
         Ok(StreamedContent {
             framing,
             received_at: now,
-            is_awaited,
+            awaits_continue,
             decoder: BodyDecoder::new(framing.body, &limits)?,
             limits,
             ready: 0,
@@ -151,7 +151,7 @@ impl StreamedContent {
             is_complete: false,
             received: 0,
             clock: ProgressClock::start(0, now),
-            owed_since: None,
+            untaken_since: None,
             is_behind: false,
         })
     }
@@ -180,7 +180,7 @@ impl StreamedContent {
             self.limits.body_bytes = self.limits.body_bytes.saturating_sub(self.ready);
         }
         if self.ready > 0 {
-            self.owed_since.get_or_insert(now);
+            self.untaken_since.get_or_insert(now);
             return Ok(ContentStatus::Ready);
         }
         input.consume(std::mem::take(&mut self.framing_after));
@@ -200,13 +200,13 @@ impl StreamedContent {
         self.ready -= count;
         self.is_behind = self.ready > 0;
         if count > 0 {
-            self.owed_since = None;
+            self.untaken_since = None;
         }
     }
 
     /// Returns since when the application has taken none of the decoded bytes; `None` if there are none.
-    pub(super) fn owed_since(&self) -> Option<Instant> {
-        self.owed_since
+    pub(super) fn untaken_since(&self) -> Option<Instant> {
+        self.untaken_since
     }
 
     /// Returns the time by which the client must send more of the content, as [`Timeouts::body_idle`] and

@@ -36,7 +36,6 @@ pub(super) enum State {
     Discarding(Box<DiscardedBody>),
     /// A request is rejected, and the response to it is due. `method` is the method of the request: the response to
     /// HEAD has no body. If the method is unknown, `method` is one whose responses have bodies.
-    ///
     Rejecting { method: Method, head: RejectedHead },
     /// The connection is new, and exceeds the server's limit: the first step rejects it.
     OverLimit,
@@ -71,10 +70,10 @@ pub(super) enum Content {
     /// All of it, or there is none.
     Complete,
     /// None of it: it may have arrived, or the client is sending it. If the application takes it piece by piece, it may have
-    /// `most` bytes.
-    Arriving { most: u64 },
+    /// `limit` bytes.
+    Arriving { limit: u64 },
     /// The same, but the client waits for a 100 response before it sends any (RFC 9110 §10.1.1).
-    Withheld { most: u64 },
+    Withheld { limit: u64 },
 }
 
 impl Content {
@@ -84,18 +83,18 @@ impl Content {
         framing: &RequestFraming,
         input: &RecvBuf,
         head_len: usize,
-        most: u64,
+        limit: u64,
     ) -> Content {
-        if Content::is_awaited(framing, input, head_len) {
-            Content::Withheld { most }
+        if Content::awaits_continue(framing, input, head_len) {
+            Content::Withheld { limit }
         } else {
-            Content::Arriving { most }
+            Content::Arriving { limit }
         }
     }
 
     /// Returns whether the client waits for a 100 response before it sends the content. The arguments are those of
     /// [`after_head`](Content::after_head).
-    pub(super) fn is_awaited(framing: &RequestFraming, input: &RecvBuf, head_len: usize) -> bool {
+    pub(super) fn awaits_continue(framing: &RequestFraming, input: &RecvBuf, head_len: usize) -> bool {
         framing.expect_continue && input.unread().len() == head_len
     }
 }
