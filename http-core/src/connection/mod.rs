@@ -51,8 +51,10 @@
 //! ```
 
 mod content;
+mod head;
 mod progress;
 mod receiving;
+mod respond;
 mod state;
 mod step;
 
@@ -64,30 +66,17 @@ use crate::{
         recv_buf::{OutOfMemory, RecvBuf},
         send_queue::SendQueue,
     },
-    codec::{
-        encode,
-        framing::{BodyLength, RequestFraming, TargetStatus},
-        head::{MAX_LEADING_CRLF, ParseStatus},
-    },
-    message::{
-        rejection::{Rejected, Rejection, first_line},
-        request::Request,
-        response::Response,
-        upgrade::{OfferedProtocols, OnUpgrade},
-    },
+    message::{rejection::Rejection, upgrade::OfferedProtocols},
     types::{
-        clock::{Clock, deadline_after},
-        error::ParseError,
+        clock::deadline_after,
         limits::{Config, Timeouts},
-        method::{Method, Version},
-        status::Status,
+        method::Method,
     },
 };
 use progress::ProgressClock;
-use state::{Content, Event, RejectedHead, State};
+use state::{Event, RejectedHead, State};
 use std::{
     net::SocketAddr,
-    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -276,87 +265,6 @@ impl Connection {
         }
     }
 
-    /// Returns the step in [`State::Idle`]; `None` if the state has changed. The idle timeout runs from `since`. `removed`
-    /// is the number of bytes of empty lines removed since then.
-    #[inline]
-    fn poll_idle(&mut self, since: Instant, removed: usize, io: &mut Io<'_>) -> Option<Step> {
-        // The responses to pipelined requests are sent together, up to a number of bytes. A request behind a stream waits
-        // for its end, because the length of a stream is unknown.
-        if io.out.pending() >= self.config.limits.queued_bytes.max(1) || io.out.has_stream() {
-            return Some(self.flush(io));
-        }
-        if !io.input.is_empty() && !self.keep_alive_disabled {
-            if removed == 0 && !io.input.begins_with_line_end() {
-                return self.enter(Event::HeadStarted, State::Head { since: io.now });
-            }
-            return self.skip_empty_lines(io);
-        }
-        if !io.out.is_empty() {
-            return Some(self.flush(io));
-        }
-        if self.keep_alive_disabled {
-            return self.enter(Event::KeepAliveDisabled, State::Finishing { linger: false });
-        }
-        let deadline = deadline_after(since, self.config.timeouts.idle);
-        self.receive(io, deadline, CloseReason::ClientClosed, usize::MAX)
-    }
-
-    /// Removes the empty lines that may come before a head (RFC 9112 §2.2). Returns [`Step::Reject`] if there are more than
-    /// [`MAX_LEADING_CRLF`] before one head, or CR and LF are not in pairs. Otherwise returns `None`: the state has
-    /// changed, or the receive buffer is empty. The idle timeout continues.
-    #[cold]
-    fn skip_empty_lines(&mut self, io: &mut Io<'_>) -> Option<Step> {
-        let State::Idle { removed, .. } = &mut self.state else { return None };
-        *removed = io.input.skip_empty_lines(*removed, 2 * MAX_LEADING_CRLF);
-        if io.input.is_empty() {
-            None
-        } else if removed.is_multiple_of(2) && !io.input.begins_with_line_end() {
-            self.enter(Event::HeadStarted, State::Head { since: io.now })
-        } else {
-            Some(self.reject_malformed(ParseError::LineEnding, None, io.input, io.now))
-        }
-    }
-
-    /// Returns the step in [`State::Head`]; `None` if the state has changed. The timeout of the head runs from `since`.
-    #[inline]
-    fn poll_head(&mut self, since: Instant, io: &mut Io<'_>) -> Option<Step> {
-        let validated = match io.input.parse_head(&self.config.limits) {
-            Ok(ParseStatus::Partial) => {
-                let deadline = deadline_after(since, self.config.timeouts.head);
-                return self.flush_or_receive(io, deadline, usize::MAX);
-            }
-            Ok(ParseStatus::Complete(head_len)) => {
-                io.input.validate_head(self.config.schemes).map(|framing| (framing, head_len))
-            }
-            Err(error) => Err(error),
-        };
-        if let Ok((RequestFraming { upgrade: true, .. }, _)) = validated {
-            self.keep_offer(io.input);
-        }
-        match validated {
-            Ok((framing, head_len)) if framing.target != TargetStatus::Valid => {
-                Some(self.reject_target(framing, head_len, io.input, io.now))
-            }
-            Ok((framing, head_len)) if framing.body == BodyLength::Exact(0) => {
-                Some(self.complete_request(framing, head_len..head_len, head_len, Content::Complete, io.now))
-            }
-            Ok((framing, head_len)) => Some(self.begin_admitting(framing, head_len, io)),
-            Err(error) => Some(self.reject_malformed(error, None, io.input, io.now)),
-        }
-    }
-
-    /// Copies the protocols that the request at the front of `input` offers: its response may come when the request has
-    /// left the receive buffer.
-    #[cold]
-    fn keep_offer(&mut self, input: &RecvBuf) {
-        let (index, bytes) = (&input.index, input.unread());
-        let upgrade = index
-            .header_spans()
-            .iter()
-            .filter(|header| header.name.of(bytes).eq_ignore_ascii_case(b"Upgrade"));
-        self.offered = Some(Box::new(OfferedProtocols::new(upgrade.map(|header| header.value.of(bytes)))));
-    }
-
     /// Returns [`Step::Flush`] if responses are queued. Otherwise returns what [`receive`](Connection::receive) returns:
     /// more bytes of the request are needed.
     fn flush_or_receive(&mut self, io: &mut Io<'_>, deadline: Instant, expected: usize) -> Option<Step> {
@@ -423,234 +331,6 @@ impl Connection {
             }
         };
         Step::Flush
-    }
-
-    /// Returns [`Step::Request`] for a request, and sets the deadline of its response. The request has `len` bytes in the
-    /// receive buffer. The bytes in the range `body` are the decoded body. `content` is what has arrived of its content.
-    #[inline]
-    fn complete_request(
-        &mut self,
-        framing: RequestFraming,
-        body: Range<usize>,
-        len: usize,
-        content: Content,
-        now: Instant,
-    ) -> Step {
-        self.used = len;
-        self.deadline = deadline_after(now, self.config.timeouts.reply);
-        self.transition(
-            Event::RequestComplete,
-            State::AwaitingReply { framing, body, content, received_at: now },
-        );
-        Step::Request
-    }
-
-    /// Rejects a request because of `error`: changes the state, and returns [`Step::Reject`]. `framing` is `None` if
-    /// the error is in the head. `input` begins with the request.
-    #[cold]
-    fn reject_malformed(
-        &mut self,
-        error: ParseError,
-        framing: Option<RequestFraming>,
-        input: &RecvBuf,
-        now: Instant,
-    ) -> Step {
-        // This function takes `input` and `now`, because a reference to `Io` would keep all its fields out of
-        // registers.
-        self.begin_rejecting(framing, input, now);
-        Step::Reject(Rejection::Malformed(error))
-    }
-
-    /// Changes the state because the request at the front of `input` is malformed or too large. `framing` is `None` if its
-    /// head is not complete and valid.
-    fn begin_rejecting(&mut self, framing: Option<RequestFraming>, input: &RecvBuf, now: Instant) {
-        let method = input.index.method(input.unread());
-        let head = framing.map_or(RejectedHead::Invalid, |framing| RejectedHead::Valid(framing, now));
-        self.transition(Event::Malformed, State::Rejecting { method, head });
-    }
-
-    /// Rejects a request whose head is valid except for the path or the query of its target: changes the state, and returns
-    /// [`Step::Reject`]. The head has `head_len` bytes, at the front of `input`.
-    ///
-    /// The connection stays open after a redirect of a request without a body, because the end of the request is known. A body
-    /// is not received.
-    #[cold]
-    fn reject_target(
-        &mut self,
-        framing: RequestFraming,
-        head_len: usize,
-        input: &RecvBuf,
-        now: Instant,
-    ) -> Step {
-        if let TargetStatus::Malformed(error) = framing.target {
-            return self.reject_malformed(error, Some(framing), input, now);
-        }
-        // With `Withheld`, the connection closes. That must not depend on how much of a body has arrived.
-        let has_body = framing.body != BodyLength::Exact(0);
-        let content = if has_body { Content::Withheld { limit: 0 } } else { Content::Complete };
-        self.complete_request(framing, head_len..head_len, head_len, content, now);
-        Step::Reject(Rejection::TargetNotEncoded)
-    }
-
-    /// Returns the request that awaits its response.
-    ///
-    /// * After [`Step::Head`] and until the next poll, returns the request without its body.
-    /// * After [`Step::Request`] and until the next poll, returns the whole request. It has no body if the handler has
-    ///   chosen [`Admit::AtHead`](crate::Admit::AtHead).
-    /// * After a rejection and until [`respond`](Connection::respond), returns the request without its body, if its
-    ///   head is valid and still in the receive buffer. Returns `None` if the handler did not reply in time, or was
-    ///   receiving the content piece by piece.
-    /// * Otherwise returns `None`.
-    #[inline]
-    pub fn request<'b>(&self, input: &'b RecvBuf) -> Option<Request<'b>> {
-        let bytes = input.unread();
-        let (&framing, &received_at, body) = match &self.state {
-            State::AwaitingReply { framing, body, received_at, .. } if self.used > 0 => {
-                (framing, received_at, bytes.get(body.clone())?)
-            }
-            State::Admitting { framing, received_at, .. } => (framing, received_at, &[][..]),
-            State::Rejecting { head: RejectedHead::Valid(framing, received_at), .. } => {
-                (framing, received_at, &[][..])
-            }
-            _ => return None,
-        };
-        Some(Request {
-            index: &input.index,
-            bytes,
-            body,
-            framing,
-            received_at,
-            client_addr: self.client_addr,
-            extensions: None,
-        })
-    }
-
-    /// Queues the response to the last [`Step::Request`] or [`Step::Reject`] in `out`. While content is being received
-    /// piece by piece, the rest of it is then dropped, as after [`Admit::AtHead`](crate::Admit::AtHead). `clock`
-    /// supplies the `Server` and `Date` headers.
-    ///
-    /// # Errors
-    ///
-    /// [`Misuse::NoResponseDue`] if no response is due. Any other [`Misuse`] if the response cannot be sent. Then a
-    /// response is still due: call [`reject`](Connection::reject), and pass an error response.
-    #[inline]
-    pub fn respond(
-        &mut self,
-        mut response: Response,
-        out: &mut SendQueue,
-        clock: &Clock,
-    ) -> Result<(), Misuse> {
-        let (method, version, wants_keep_alive, content) = match &self.state {
-            State::AwaitingReply { framing, content, .. } => {
-                (framing.method, framing.version, framing.keep_alive, *content)
-            }
-            State::Receiving(content) => {
-                let framing = content.framing;
-                (framing.method, framing.version, framing.keep_alive, Content::Arriving { limit: 0 })
-            }
-            State::Rejecting { method, .. } => {
-                (*method, Version::Http11, false, Content::Arriving { limit: 0 })
-            }
-            _ => return Err(discard_response(response, Misuse::NoResponseDue)),
-        };
-        if let Err(misuse) = response.check(method) {
-            return Err(discard_response(response, misuse));
-        }
-        if response.status == Status::SWITCHING_PROTOCOLS {
-            return self.respond_upgrade(response, out, clock);
-        }
-        response.correct(method);
-        let body = encode::body_length(response.body.len(), version);
-        let can_keep_alive = wants_keep_alive
-            && !response.close
-            && !self.keep_alive_disabled
-            && body != BodyLength::UntilClose;
-        let is_complete = content == Content::Complete;
-        let discarded = if can_keep_alive && !is_complete { self.discarded_body(clock.now()) } else { None };
-        let keep_alive = can_keep_alive && (is_complete || discarded.is_some());
-        response.queue(method, body, keep_alive, out, clock);
-        if let Some(discarded) = discarded {
-            self.transition(Event::EarlyResponse, State::Discarding(discarded));
-        } else if keep_alive {
-            self.transition(Event::KeepAliveResponse, State::Idle { since: clock.now(), removed: 0 });
-        } else {
-            // A client that asked to close, and whose request is complete, sends no more. Any other client may be sending:
-            // closing at once would reset the connection, and the client could lose the response (RFC 9112 §9.6).
-            let linger = wants_keep_alive || !is_complete;
-            self.transition(Event::LastResponse, State::Finishing { linger });
-        }
-        Ok(())
-    }
-
-    /// Queues a 101, as [`respond`](Connection::respond) does.
-    #[cold]
-    fn respond_upgrade(
-        &mut self,
-        mut response: Response,
-        out: &mut SendQueue,
-        clock: &Clock,
-    ) -> Result<(), Misuse> {
-        let (framing, content) = match &self.state {
-            State::AwaitingReply { framing, content, .. } => (framing, *content),
-            State::Receiving(_) => return Err(discard_response(response, Misuse::UpgradeBeforeContent)),
-            _ => return Err(discard_response(response, Misuse::UpgradeNotRequested)),
-        };
-        let method = framing.method;
-        let offered = self.offered.as_deref().filter(|_| framing.upgrade);
-        match response.check_upgrade(offered, content == Content::Complete) {
-            Ok(take) => {
-                response.queue(method, BodyLength::Exact(0), false, out, clock);
-                self.transition(Event::UpgradeResponse, State::Upgrading(Some(take)));
-                Ok(())
-            }
-            Err(misuse) => Err(discard_response(response, misuse)),
-        }
-    }
-
-    /// Returns the function that takes over the connection, after [`Step::Upgrade`]. The receive buffer holds what the client
-    /// has sent after the head of its request. No other function of this connection may be called afterwards. Returns `None`
-    /// if the connection is not upgraded.
-    #[cold]
-    pub fn take_upgrade(&mut self) -> Option<OnUpgrade> {
-        let State::Upgrading(take) = &mut self.state else { return None };
-        let take = take.take();
-        self.transition(Event::HandedOver, State::Closed(CloseReason::Done));
-        take
-    }
-
-    /// Rejects the request that awaits its response, or whose head awaits [`admit`](Connection::admit), for example because
-    /// its handler has failed. Then pass an error response to [`respond`](Connection::respond): the connection closes after
-    /// it. Does nothing if there is no such request.
-    pub fn reject(&mut self) {
-        let (framing, head) = match &self.state {
-            State::AwaitingReply { framing, received_at, .. } if self.used > 0 => {
-                (framing, RejectedHead::Valid(*framing, *received_at))
-            }
-            State::AwaitingReply { framing, .. } => (framing, RejectedHead::Gone),
-            State::Admitting { framing, received_at, .. } => {
-                (framing, RejectedHead::Valid(*framing, *received_at))
-            }
-            State::Receiving(content) if self.used > 0 => {
-                (&content.framing, RejectedHead::Valid(content.framing, content.received_at))
-            }
-            State::Receiving(content) => (&content.framing, RejectedHead::Gone),
-            _ => return,
-        };
-        self.transition(Event::Rejected, State::Rejecting { method: framing.method, head });
-    }
-
-    /// Returns `reason` with the client's address and the rejected request, as far as they are known. `reason` is that
-    /// of [`Step::Reject`], of [`expire`](Connection::expire), or the engine's own after
-    /// [`reject`](Connection::reject). Call this before [`respond`](Connection::respond).
-    pub fn rejected<'b>(&self, reason: Rejection, input: &'b RecvBuf) -> Rejected<'b> {
-        let request_line = match (reason, &self.state) {
-            (
-                Rejection::Malformed(_) | Rejection::RequestTimeout,
-                State::Rejecting { head: RejectedHead::Invalid, .. },
-            ) => first_line(input.unread()),
-            _ => b"",
-        };
-        Rejected { reason, client_addr: self.client_addr, request: self.request(input), request_line }
     }
 
     /// Returns the client's address; `None` if the engine [has not set it](Connection::with_client_addr).
@@ -750,26 +430,9 @@ impl Connection {
         }
     }
 
-    /// Returns whether the response that is due, if it has this status, is sent with its body: a response to HEAD is not,
-    /// nor is a 204, a 205 or a 304. Returns false if no response is due.
-    pub fn sends_body(&self, status: Status) -> bool {
-        match &self.state {
-            State::AwaitingReply { framing, .. } => encode::carries_body(status, framing.method),
-            State::Rejecting { method, .. } => encode::carries_body(status, *method),
-            _ => false,
-        }
-    }
-
     /// Returns whether the connection awaits the response to a request, whose content it may be receiving piece by piece.
     /// Returns false if the request was rejected.
     pub fn is_awaiting_reply(&self) -> bool {
         matches!(self.state, State::AwaitingReply { .. } | State::Receiving(_))
     }
-}
-
-/// Drops a response that cannot be queued, and returns the reason.
-#[cold]
-fn discard_response(mut response: Response, misuse: Misuse) -> Misuse {
-    std::mem::take(response.body_mut()).discard_any();
-    misuse
 }
