@@ -147,7 +147,8 @@ impl Connection {
         Connection { state: State::OverLimit, ..Connection::new(config, now) }
     }
 
-    /// Sets the client's address, which [`Request::client_addr`] and [`Rejected::client_addr`] then contain.
+    /// Sets the client's address, which [`Request::client_addr`](crate::Request::client_addr)
+    /// and [`Rejected::client_addr`](crate::Rejected::client_addr) then contain.
     pub fn with_client_addr(self, client_addr: SocketAddr) -> Connection {
         Connection { client_addr: Some(client_addr), ..self }
     }

@@ -22,8 +22,8 @@ use crate::{
 impl Connection {
     /// Returns the request that awaits its response.
     ///
-    /// * After [`Step::Head`] and until the next poll, returns the request without its body.
-    /// * After [`Step::Request`] and until the next poll, returns the whole request. It has no body if the handler has
+    /// * After [`Step::Head`](crate::Step::Head) and until the next poll, returns the request without its body.
+    /// * After [`Step::Request`](crate::Step::Request) and until the next poll, returns the whole request. It has no body if the handler has
     ///   chosen [`Admit::AtHead`](crate::Admit::AtHead).
     /// * After a rejection and until [`respond`](Connection::respond), returns the request without its body, if its
     ///   head is valid and still in the receive buffer. Returns `None` if the handler did not reply in time, or was
@@ -53,7 +53,7 @@ impl Connection {
         })
     }
 
-    /// Queues the response to the last [`Step::Request`] or [`Step::Reject`] in `out`. While content is being received
+    /// Queues the response to the last [`Step::Request`](crate::Step::Request) or [`Step::Reject`](crate::Step::Reject) in `out`. While content is being received
     /// piece by piece, the rest of it is then dropped, as after [`Admit::AtHead`](crate::Admit::AtHead). `clock`
     /// supplies the `Server` and `Date` headers.
     ///
@@ -135,7 +135,7 @@ impl Connection {
         }
     }
 
-    /// Returns the function that takes over the connection, after [`Step::Upgrade`]. The receive buffer holds what the client
+    /// Returns the function that takes over the connection, after [`Step::Upgrade`](crate::Step::Upgrade). The receive buffer holds what the client
     /// has sent after the head of its request. No other function of this connection may be called afterwards. Returns `None`
     /// if the connection is not upgraded.
     #[cold]
@@ -168,7 +168,7 @@ impl Connection {
     }
 
     /// Returns `reason` with the client's address and the rejected request, as far as they are known. `reason` is that
-    /// of [`Step::Reject`], of [`expire`](Connection::expire), or the engine's own after
+    /// of [`Step::Reject`](crate::Step::Reject), of [`expire`](Connection::expire), or the engine's own after
     /// [`reject`](Connection::reject). Call this before [`respond`](Connection::respond).
     pub fn rejected<'b>(&self, reason: Rejection, input: &'b RecvBuf) -> Rejected<'b> {
         let request_line = match (reason, &self.state) {
