@@ -56,11 +56,12 @@ pub use semantics::{
     set_cookie::{SameSite, SetCookie},
 };
 pub use types::{
+    admit::Admit,
     cancellation::CancellationToken,
     clock::{Clock, deadline_after},
     error::{HeaderError, ParseError, io_cause},
     headers::{Headers, SharedHeaders},
-    limits::{Admit, Config, ConfigError, Limits, Timeouts},
+    limits::{Config, ConfigError, Limits, Timeouts},
     method::{Method, Schemes, Version},
     panic::{CatchDrop, Panicked, catch_panic, drop_caught},
     path,

@@ -12,7 +12,7 @@ use crate::{
     buffer::recv_buf::RecvBuf,
     codec::{encode, framing::RequestFraming},
     message::rejection::Rejection,
-    types::{clock::deadline_after, limits::Admit, method::Method},
+    types::{admit::Admit, clock::deadline_after, method::Method},
 };
 use std::time::Instant;
 

@@ -8,7 +8,7 @@ use crate::{
     buffer::recv_buf::RecvBuf,
     codec::framing::RequestFraming,
     message::upgrade::OnUpgrade,
-    types::{limits::Admit, method::Method},
+    types::{admit::Admit, method::Method},
 };
 use std::{ops::Range, time::Instant};
 

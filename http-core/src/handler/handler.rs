@@ -8,7 +8,7 @@
 use super::{into_reply::IntoReply, reply::Reply};
 use crate::{
     message::{rejection::Rejected, request::Request, response::Response},
-    types::limits::Admit,
+    types::admit::Admit,
 };
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 use super::{handler::Handler, reply::Reply};
 use crate::{
     message::{rejection::Rejected, request::Request, response::Response},
-    types::{limits::Admit, panic::drop_caught},
+    types::{admit::Admit, panic::drop_caught},
 };
 use std::sync::Arc;
 

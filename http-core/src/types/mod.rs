@@ -1,5 +1,6 @@
 //! Types and grammar that every other module uses. Imports no other module of this crate.
 
+pub mod admit;
 pub mod cancellation;
 pub mod chars;
 pub mod clock;

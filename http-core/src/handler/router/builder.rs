@@ -285,7 +285,7 @@ mod tests {
         handler::{middleware::Next, reply::Reply},
         message::{rejection::Rejected, response::Response},
         testing::TestRequest,
-        types::{limits::Admit, panic::PanicOnDrop, status::Status},
+        types::{admit::Admit, panic::PanicOnDrop, status::Status},
     };
 
     /// Does nothing.

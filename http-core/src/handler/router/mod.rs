@@ -7,7 +7,7 @@ mod tree;
 use super::{handler::Handler, middleware::Stack, reply::Reply};
 use crate::{
     message::{extensions::PathParameters, rejection::Rejected, request::Request, response::Response},
-    types::{limits::Admit, method::Method, panic::drop_caught, status::Status},
+    types::{admit::Admit, method::Method, panic::drop_caught, status::Status},
 };
 use pattern::RouteProblem;
 use tree::{Target, Tree};
