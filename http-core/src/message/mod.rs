@@ -9,5 +9,6 @@ pub mod rejection;
 pub mod request;
 mod request_content;
 pub mod response;
+mod response_sending;
 mod stated;
 pub mod upgrade;
