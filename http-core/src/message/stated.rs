@@ -48,7 +48,7 @@ impl Statements {
             "connection" if !grammar::list(value).all(is_connection_option) => Err(HeaderError::Reserved),
             "upgrade" if !is_protocol_list(value) => Err(HeaderError::Upgrade),
             "date" if !http_date::is_imf_fixdate(value) => Err(HeaderError::Date),
-            "trailer" if !grammar::list(value).all(is_token) => Err(HeaderError::Reserved),
+            "trailer" if !grammar::list(value).all(grammar::is_token) => Err(HeaderError::Reserved),
             "content-length" | "transfer-encoding" | "trailer" | "connection" | "upgrade" | "date"
             | "server" => {
                 self.lines.remove(name);
@@ -128,10 +128,6 @@ impl Statements {
     }
 }
 
-fn is_token(name: &[u8]) -> bool {
-    name.iter().copied().all(chars::is_token)
-}
-
 /// Returns whether a handler may set this option of Connection.
 fn is_connection_option(option: &[u8]) -> bool {
     option.eq_ignore_ascii_case(b"close") || option.eq_ignore_ascii_case(b"keep-alive")
@@ -139,7 +135,6 @@ fn is_connection_option(option: &[u8]) -> bool {
 
 /// Returns whether a handler may set Upgrade to this value: one or more protocols, each a name with or without a version.
 fn is_protocol_list(value: &[u8]) -> bool {
-    let is_token = |text: &[u8]| !text.is_empty() && text.iter().copied().all(chars::is_token);
-    let is_protocol = |protocol: &[u8]| protocol.splitn(2, |&byte| byte == b'/').all(is_token);
+    let is_protocol = |protocol: &[u8]| protocol.splitn(2, |&byte| byte == b'/').all(grammar::is_token);
     !value.is_empty() && value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).all(is_protocol)
 }

@@ -1,7 +1,7 @@
 //! The cookies that a server sets: the value of a `Set-Cookie` header (RFC 6265 §4.1, and its successor draft "6265bis" for
 //! SameSite, Partitioned and the prefixes of names).
 
-use crate::types::{chars, error::HeaderError, http_date};
+use crate::types::{error::HeaderError, grammar, http_date};
 use std::time::{Duration, SystemTime};
 
 /// The maximum number of bytes of name and value together. Browsers ignore larger cookies (6265bis §5.6).
@@ -183,7 +183,7 @@ impl SetCookie {
             || self.same_site == Some(SameSite::None);
         // RFC 6265 §4.1.1: the value may be quoted.
         let value = self.value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
-        if self.name.is_empty() || !self.name.bytes().all(chars::is_token) {
+        if !grammar::is_token(self.name.as_bytes()) {
             Err(HeaderError::CookieName)
         } else if !value.unwrap_or(&self.value).bytes().all(is_cookie_octet)
             || self.name.len() + self.value.len() > MAX_COOKIE_BYTES

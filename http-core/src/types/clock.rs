@@ -1,5 +1,6 @@
 //! The current time, which the engine passes in: the core never reads a clock.
 
+use super::http_date::LATEST;
 use httpdate::HttpDate;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -67,8 +68,7 @@ impl Clock {
     #[cold]
     fn format_date(&mut self, wall: SystemTime) {
         use std::io::Write;
-        // httpdate panics for years after 9999: write the epoch instead.
-        let is_writable = |since_epoch: &Duration| since_epoch.as_secs() <= 253_402_300_799;
+        let is_writable = |since_epoch: &Duration| since_epoch.as_secs() <= LATEST.as_secs();
         let since_epoch =
             wall.duration_since(SystemTime::UNIX_EPOCH).ok().filter(is_writable).unwrap_or_default();
         self.next_second =

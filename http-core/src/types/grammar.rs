@@ -36,6 +36,11 @@ pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
     Some(text.iter().fold(0, append))
 }
 
+/// Returns whether `text` is a token: not empty, and only characters that a token allows (RFC 9110 §5.6.2).
+pub(crate) fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().copied().all(chars::is_token)
+}
+
 /// Returns whether `text` begins with a percent-escape: `%` and two hexadecimal digits (RFC 3986 §2.1).
 pub(crate) fn begins_escape(text: &[u8]) -> bool {
     matches!(text, [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())

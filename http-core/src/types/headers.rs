@@ -1,6 +1,6 @@
 //! Header lines of a message to send: checked when they are added, and stored as the text that is sent.
 
-use super::{chars, error::HeaderError};
+use super::{chars, error::HeaderError, grammar};
 use std::{borrow::Cow, sync::Arc};
 
 /// The names of headers that cannot be added, because the library sets or forbids them. They delimit the message, control
@@ -107,7 +107,7 @@ impl Headers {
 
     /// Checks a header line, as [`append`](Headers::append) describes it.
     fn check(name: &str, value: &[u8]) -> Result<(), HeaderError> {
-        if name.is_empty() || !name.bytes().all(chars::is_token) {
+        if !grammar::is_token(name.as_bytes()) {
             return Err(HeaderError::Name);
         }
         if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
@@ -157,10 +157,7 @@ impl Headers {
 
     /// Removes all headers with a name that is also in `other`. Names are compared without case.
     pub(crate) fn remove_all(&mut self, other: &SharedHeaders) {
-        for line in other.as_bytes().split_inclusive(|&byte| byte == b'\n') {
-            let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
-            self.remove(str::from_utf8(name).unwrap_or_default());
-        }
+        other.iter().for_each(|(name, _)| self.remove(name));
     }
 
     /// Returns the lines as they are sent, each with its CRLF.

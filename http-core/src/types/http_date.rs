@@ -2,6 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// The last second of the year 9999, in seconds since 1970: httpdate panics at later times.
+pub(super) const LATEST: Duration = Duration::from_secs(253_402_300_799);
+
 /// The weekdays as the second format writes them. The others write the first three letters.
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
@@ -18,8 +21,6 @@ pub(crate) fn is_imf_fixdate(date: &[u8]) -> bool {
 /// Returns `time` in the format of [`is_imf_fixdate`], without the fraction of a second. A time before 1970 or after the year
 /// 9999 becomes the nearest one between.
 pub(crate) fn format(time: SystemTime) -> String {
-    /// The last second of the year 9999, after which httpdate panics.
-    const LATEST: Duration = Duration::from_secs(253_402_300_799);
     let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     httpdate::fmt_http_date(UNIX_EPOCH + since_epoch.min(LATEST))
 }
