@@ -1,9 +1,5 @@
 //! The interface of an application: a handler takes a request and returns a reply, which is a response or a way to get
 //! one later.
-//!
-//! A [`Rejection`](crate::Rejection) is the reason why the library makes a response itself, in place of the handler's:
-//! the request is malformed or over a limit, a timeout has expired, the server is overloaded, or the handler has
-//! failed.
 
 use super::{into_reply::IntoReply, reply::Reply};
 use crate::{

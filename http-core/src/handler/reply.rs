@@ -41,6 +41,22 @@ pub type Job = Box<dyn FnOnce(&CancellationToken) -> Response + Send>;
 pub type ReadJob = Box<dyn FnOnce(ContentReader) -> Response + Send>;
 
 /// What a handler returns: a response, or a way to get one later.
+///
+/// ```
+/// use http_core::{Reply, Request, Response, Status, testing::TestRequest};
+/// use std::time::Duration;
+///
+/// fn handler(request: &Request<'_>) -> Reply {
+///     match request.path() {
+///         "/now" => Response::text("at once").into(),
+///         "/later" => Reply::after(Duration::from_secs(1), || "a second later"),
+///         "/file" => Reply::offload(|| std::fs::read("data").map_err(|_| Status::NOT_FOUND)),
+///         _ => Response::error(Status::NOT_FOUND).into(),
+///     }
+/// }
+///
+/// assert_eq!(TestRequest::get("/later").run(&handler).text(), "a second later");
+/// ```
 #[non_exhaustive]
 #[must_use = "a reply takes effect only if the handler returns it"]
 pub enum Reply {
@@ -172,8 +188,8 @@ impl Reply {
     }
 
     /// Applies `change` to the response: at once if the reply is [`Reply::Now`], otherwise when the job, the
-    /// [`Responder`] or the [`Sink`] has produced the response. If the job or the sink panics, the responder is dropped without a response, or the
-    /// reply times out, `change` is not called.
+    /// [`Responder`] or the [`Sink`] has produced the response. `change` is not called if the job or the sink panics, the
+    /// responder is dropped without a response, or the reply times out.
     pub fn map(self, change: impl FnOnce(Response) -> Response + Send + 'static) -> Reply {
         match self {
             Reply::Now(response) => Reply::Now(change(response)),
@@ -188,8 +204,8 @@ impl Reply {
     }
 
     /// Takes the response from `fallback` if the job of [`Reply::After`], [`Reply::Offload`] or [`Reply::Read`] or the
-    /// [`Sink`] of [`Reply::Receive`] panics, or the [`Responder`] of [`Reply::Deferred`] is dropped without a response. Passes [`Rejection::HandlerPanicked`] to
-    /// `fallback` in both cases. Returns a [`Reply::Now`] unchanged.
+    /// [`Sink`] of [`Reply::Receive`] panics, or the [`Responder`] of [`Reply::Deferred`] is dropped without a response.
+    /// Passes [`Rejection::HandlerPanicked`] to `fallback` in each case. Returns a [`Reply::Now`] unchanged.
     ///
     /// If the handler itself or the function in [`Reply::Deferred`] panics, or the reply times out, the response is
     /// that of [`Handler::rejected`](crate::Handler::rejected) instead.

@@ -10,6 +10,25 @@ type Deliver = Box<dyn FnOnce(Result<Response, Rejection>) + Send>;
 
 /// Takes the response of a [`Reply::Deferred`](crate::Reply::Deferred), once and from any thread. If the responder is
 /// dropped without a response, the engine responds with 500.
+///
+/// ```
+/// use http_core::{Reply, Request, Responder, Response, testing::TestRequest};
+/// use std::{sync::mpsc, thread};
+///
+/// // One thread responds to all requests.
+/// let (sender, receiver) = mpsc::channel::<Responder>();
+/// thread::spawn(move || {
+///     for (number, responder) in receiver.into_iter().enumerate() {
+///         responder.respond(Response::text(format!("response number {number}")));
+///     }
+/// });
+/// let handler = move |_: &Request<'_>| {
+///     let sender = sender.clone();
+///     // If that thread has ended, this drops the responder, and the client gets 500.
+///     Reply::deferred(move |responder| _ = sender.send(responder))
+/// };
+/// assert_eq!(TestRequest::get("/").run(&handler).text(), "response number 0");
+/// ```
 pub struct Responder {
     /// The function to call with the response; `None` after the call.
     deliver: Option<Deliver>,

@@ -26,6 +26,19 @@ use std::{
 const READ_BYTES: usize = 16 * 1024;
 
 /// The body of a response.
+///
+/// Text and bytes become a body by `into`, which the methods of [`Response`](crate::Response) call:
+///
+/// ```
+/// use http_core::{Body, Response};
+///
+/// let page = Response::html("<!doctype html><title>Hello</title>");
+/// assert_eq!(page.body().len(), Some(35));
+/// let image = Response::of_type("image/gif", vec![0x47, 0x49, 0x46]);
+/// // Several parts, which are sent without being copied into one.
+/// let list = Body::Parts(vec!["[".into(), "1, 2".to_owned().into(), "]".into()]);
+/// assert_eq!(Response::json(list).body().len(), Some(6));
+/// ```
 #[derive(Default)]
 #[non_exhaustive]
 pub enum Body {

@@ -28,7 +28,7 @@ use std::{
 /// let (sender, body) = Body::channel(64 * 1024);
 /// thread::spawn(move || {
 ///     for step in 1..=10 {
-///         // Other work takes time here. A client that reads nothing for a minute is given up.
+///         // Other work takes time here. The thread ends when the client has left, or reads nothing for a minute.
 ///         if sender.send(format!("{step}0 %\n"), Duration::from_secs(60)).is_err() {
 ///             return;
 ///         }

@@ -1,4 +1,4 @@
-//! A complete request, borrowed from the receive buffer.
+//! A request, borrowed from the receive buffer.
 
 use super::{extensions::Link, upgrade::OfferedProtocols};
 use crate::{
@@ -13,7 +13,21 @@ use crate::{
 use core::net::SocketAddr;
 use std::{borrow::Cow, time::Instant};
 
-/// A complete request with a valid head. It borrows the receive buffer.
+/// A request with a valid head. It borrows the receive buffer; [`to_owned`](Request::to_owned) copies it.
+///
+/// ```
+/// use http_core::{Method, Request, Response, Status, testing::TestRequest};
+///
+/// fn handler(request: &Request<'_>) -> Result<String, Status> {
+///     let (Method::Get, "/greet") = (request.method(), request.path()) else { return Err(Status::NOT_FOUND) };
+///     let name = request.query_value("name").ok_or(Status::BAD_REQUEST)?;
+///     let language = request.header_text("Accept-Language").unwrap_or("en");
+///     Ok(if language.starts_with("de") { format!("Hallo {name}") } else { format!("Hello {name}") })
+/// }
+///
+/// let request = TestRequest::get("/greet?name=J%C3%BCrgen").header("Accept-Language", "de");
+/// assert_eq!(request.run(&handler).text(), "Hallo Jürgen");
+/// ```
 #[derive(Clone, Copy)]
 pub struct Request<'b> {
     /// The offsets of the method, the target and the headers in `bytes`.
@@ -225,7 +239,8 @@ impl<'b> Request<'b> {
         self.framing.conditional
     }
 
-    /// Returns the whole body, without chunk framing; an empty slice if the request has none.
+    /// Returns the whole body, without chunk framing; an empty slice if the request has none, or if its handler receives it
+    /// piece by piece ([`Admit::AtHead`](crate::Admit::AtHead)).
     pub fn body(&self) -> &'b [u8] {
         self.body
     }

@@ -36,7 +36,7 @@ use crate::{
 /// | header | what a handler may set |
 /// |---|---|
 /// | Content-Length | the length of the body. In a response to HEAD without a body, the length of the response to GET |
-/// | Transfer-Encoding | `chunked`, with a [`Body::Stream`] |
+/// | Transfer-Encoding | `chunked`, with a body of unknown length ([`Body::len`]) |
 /// | Connection | `close`, which is the same as [`with_close`](Response::with_close), or `keep-alive`, which has no effect |
 /// | Server, Date | any value, which is sent in place of the library's; Date in the format of RFC 9110 §5.6.7 |
 /// | Upgrade | the protocols of which the client may ask for one, or in a 101 the protocol that follows; `Connection: upgrade` is added |

@@ -73,7 +73,7 @@ pub struct Upgraded(Arc<UpgradedConnection>);
 pub struct OnUpgrade(CatchDrop<Box<dyn FnOnce(Upgraded) + Send>>);
 
 impl OnUpgrade {
-    /// Holds the function `take`.
+    /// Creates the value from the function `take`. A panic of the function's destructor is caught.
     pub fn new(take: impl FnOnce(Upgraded) + Send + 'static) -> OnUpgrade {
         OnUpgrade(CatchDrop::new(Box::new(take)))
     }

@@ -6,6 +6,9 @@
 /// It says how content is received, and never whether a request is allowed: [`Handler::handle`](crate::Handler::handle)
 /// responds to the request in every case.
 ///
+/// It is also a layer of middleware, which takes the content of all requests in the same way:
+/// `Router::builder().put("/upload", upload).wrap(Admit::AtHead)`.
+///
 /// ```
 /// use http_core::{Admit, Handler, Reply, Request, Response, Status, testing::TestRequest};
 ///

@@ -78,7 +78,7 @@ impl CancellationToken {
         let _ = catch_panic(callback);
     }
 
-    /// Cancels the token and its clones, for engines, unless it was released. There is no way back.
+    /// Cancels the token and its clones for good, for engines. Does nothing after [`release`](CancellationToken::release).
     pub fn cancel(&self) {
         let mut callbacks = self.callbacks();
         let Some(called) = callbacks.take() else { return };
@@ -89,7 +89,8 @@ impl CancellationToken {
         }
     }
 
-    /// Says that the engine has taken the response, for engines: the token can no longer be cancelled.
+    /// Makes later calls of [`cancel`](CancellationToken::cancel) do nothing, for engines that have taken the response.
+    /// Drops the functions of [`on_cancelled`](CancellationToken::on_cancelled) without a call.
     pub fn release(&self) {
         let callbacks = self.callbacks().take();
         callbacks.into_iter().flatten().for_each(drop_caught);

@@ -25,8 +25,8 @@ pub struct Limits {
     /// The maximum size of a head in bytes, with its request line and without CRLF CRLF at its end. A larger head is
     /// rejected with 431. A value above 65,535 counts as 65,535. The default of 32 KiB has room for large cookies.
     pub head_bytes: usize,
-    /// The maximum number of header lines. A head with more is rejected with 431. A value above
-    /// [`MAX_HEADERS`](crate::codec::head::MAX_HEADERS) counts as `MAX_HEADERS`. By default 100.
+    /// The maximum number of header lines. A head with more is rejected with 431. A value above 128
+    /// counts as 128. By default 100.
     pub headers: usize,
     /// The maximum size of a request body in bytes. A larger one is rejected with 413. The whole body is held in memory. A
     /// value that no buffer can hold counts as the largest that one can. By default 1 MiB.
@@ -131,6 +131,20 @@ impl Default for Timeouts {
 }
 
 /// The limits and timeouts of a connection, and what it serves.
+///
+/// ```
+/// use http_core::{Config, Connection, Schemes};
+/// use std::{sync::Arc, time::{Duration, Instant}};
+///
+/// let mut config = Config { schemes: Schemes::HttpAndHttps, ..Config::default() };
+/// config.limits.body_bytes = 10_000_000;
+/// config.timeouts.idle = Duration::from_secs(10);
+/// config.check()?;
+/// // All connections of a server share it.
+/// let config = Arc::new(config);
+/// let connection = Connection::new(Arc::clone(&config), Instant::now());
+/// # Ok::<(), http_core::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// The maximum sizes of what a connection makes the server hold.

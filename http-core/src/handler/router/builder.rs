@@ -12,8 +12,20 @@ use crate::{
 };
 use std::{collections::HashSet, fmt, io, sync::Arc};
 
-/// The routes of a [`Router`], which [`build`](RouterBuilder::build) checks. [`Router`] has the rules of paths, and an
-/// example.
+/// The routes of a [`Router`], which [`build`](RouterBuilder::build) checks. [`Router`] has the rules of paths.
+///
+/// ```
+/// use http_core::{Method, Request, Router, testing::TestRequest};
+///
+/// let routes = Router::builder()
+///     .get("/", |_| "start page")
+///     .post("/notes", |request| format!("a note of {} bytes", request.body().len()))
+///     .route(Method::Options, "/notes", |_: &Request<'_>| "notes")
+///     .prefix("/static", |request: &Request<'_>| format!("the file {}", request.path()));
+/// let router = routes.build()?;
+/// assert_eq!(TestRequest::get("/static/logo.png").run(&router).text(), "the file /static/logo.png");
+/// # Ok::<(), http_core::RouteError>(())
+/// ```
 #[derive(Default)]
 #[must_use = "a router is made by `build`"]
 pub struct RouterBuilder {
@@ -98,7 +110,9 @@ impl RouterBuilder {
     /// ```
     /// use http_core::{Request, Router};
     ///
-    /// let books = Router::builder().get("", |_| "all books").get("/{isbn}", |request| request.param("isbn").map(str::to_owned));
+    /// let books = Router::builder()
+    ///     .get("", |_| "all books")
+    ///     .get("/{isbn}", |request| request.param("isbn").map(str::to_owned));
     /// let api = Router::builder().nest("/books", books).body_limit(1000);
     /// let router = Router::builder().get("/", |_| "start page").nest("/api", api).build()?;
     /// # Ok::<(), http_core::RouteError>(())
@@ -114,9 +128,9 @@ impl RouterBuilder {
         self
     }
 
-    /// Adds a layer of middleware around the handlers of all routes added so far, the fallback included. Of the routes that
-    /// are added later, it sees no request. It sees [`param`](Request::param)s, and never a request that the router
-    /// replies to itself, for example with 404 or 405.
+    /// Adds a layer of middleware around the handlers of all routes added so far, the fallback included. It does not see
+    /// the requests of routes that are added later, nor those that the router replies to itself, for example with 404 or
+    /// 405. It can read the parameters of the path ([`Request::param`]).
     ///
     /// ```
     /// use http_core::{Middleware, Next, Reply, Request, Response, Router, Status};
