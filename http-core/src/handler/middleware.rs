@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// One layer of a [`Stack`], or of some routes of a router ([`RouterBuilder::wrap`](crate::RouterBuilder::wrap)). It wraps the
 /// inner layers and the handler, which [`Next`] calls.
 ///
-/// A layer hands on to them what it has found out by [`Request::with_extension`], which has an example with a user.
+/// A layer passes values to them, such as the user that it has authenticated, with [`Request::with_extension`].
 ///
 /// ```
 /// use http_core::{Middleware, Next, Reply, Request};

@@ -11,7 +11,7 @@ use std::{any::Any, sync::Arc};
 /// ```
 /// use http_core::{Middleware, Next, Reply, Request, Stack, testing::TestRequest};
 ///
-/// /// What a middleware finds out, and a handler uses.
+/// /// The user, whom the middleware authenticates and the handler greets.
 /// struct User(String);
 ///
 /// struct Login;
@@ -72,8 +72,8 @@ impl<'b> Request<'b> {
         Link::values(self.extensions).next()
     }
 
-    /// Attaches a value, which [`extension`](Request::extension) of the returned request finds by its type. Middleware so
-    /// hands on to the handler what it has found out. The value is borrowed: nothing is allocated.
+    /// Attaches a value, which [`extension`](Request::extension) of the returned request finds by its type. In this way,
+    /// middleware passes a value to the handler. The value is borrowed: nothing is allocated.
     ///
     /// ```
     /// use http_core::{Middleware, Next, Reply, Request, Response, Status};

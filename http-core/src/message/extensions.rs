@@ -1,4 +1,4 @@
-//! Values attached to a request: what middleware hands on to the handler, and the parameters of the path.
+//! Values attached to a request: those that middleware passes to the handler, and the parameters of the path.
 //!
 //! They are a chain of links. Each link borrows its value and the link before it, so that a request stays `Copy` and
 //! attaching a value allocates nothing. This module must not depend on requests.

@@ -44,8 +44,8 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// If the status is interim, the body cannot be sent, a header was set in vain, or the handler has stated another
-    /// length than that of the body.
+    /// If the status is interim, the body or a header cannot be sent, or the handler has stated another length than that of
+    /// the body.
     #[inline]
     pub(crate) fn check(&self, method: Method) -> Result<(), Misuse> {
         if self.status.is_interim() && self.status != Status::SWITCHING_PROTOCOLS {
@@ -57,7 +57,7 @@ impl Response {
         self.body.check()
     }
 
-    /// Checks what the handler has stated. Fails if a header was set in vain, or a statement disagrees with the body.
+    /// Checks what the handler has stated. Fails if a header cannot be sent, or a statement disagrees with the body.
     #[cold]
     fn check_statements(&self, statements: &Statements, method: Method) -> Result<(), Misuse> {
         let length = self.body.len();

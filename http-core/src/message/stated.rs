@@ -25,7 +25,7 @@ pub(super) struct Statements {
     /// Content-Length, Transfer-Encoding, Trailer, Connection, Upgrade, Server and Date as the handler has set them, each at
     /// most once.
     lines: Headers,
-    /// The first header that the handler has set in vain: the response cannot be sent.
+    /// The first header that the handler has set and that cannot be sent: the response cannot be sent either.
     misuse: Option<Misuse>,
     /// The function that takes over the connection after a 101.
     pub(super) on_upgrade: Option<OnUpgrade>,
@@ -74,7 +74,7 @@ impl Statements {
         self.lines.iter()
     }
 
-    /// Stores that the handler has set a header in vain. Only the first call has an effect.
+    /// Stores that the handler has set a header that cannot be sent. Only the first call has an effect.
     pub(super) fn add_misuse(&mut self, name: &str, reason: HeaderError) {
         self.misuse.get_or_insert_with(|| Misuse::Header { name: name.into(), reason });
     }
@@ -91,7 +91,7 @@ impl Statements {
     ///
     /// # Errors
     ///
-    /// If a header was set in vain, or a statement disagrees with what is sent.
+    /// If a header that was set cannot be sent, or a statement disagrees with what is sent.
     pub(super) fn check(&self, actual: Option<u64>, is_sent: bool) -> Result<(), Misuse> {
         if let Some(misuse) = &self.misuse {
             return Err(misuse.clone());

@@ -164,7 +164,7 @@ pub trait UpgradedTransport: Send + Sync {
     ///
     /// The timeout is zero.
     fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
-    /// Ends one direction or both. Reads and writes of that direction which wait return.
+    /// Ends one direction or both. Reads and writes that wait in that direction return.
     ///
     /// # Errors
     ///

@@ -59,9 +59,9 @@ pub struct SetCookie {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SameSite {
-    /// None: only requests of the cookie's own site carry it.
+    /// No request of another site carries it.
     Strict,
-    /// When the user follows a link from another site, the request carries it; others do not.
+    /// The request carries it when the user follows a link from another site. No other request of another site does.
     Lax,
     /// All requests carry it. The cookie must be [secure](SetCookie::with_secure).
     None,
@@ -109,7 +109,7 @@ impl SetCookie {
         SetCookie { domain: Some(domain.into()), ..self }
     }
 
-    /// Limits the life of the cookie, in whole seconds. Outranks [`with_expires`](SetCookie::with_expires).
+    /// Limits the life of the cookie, in whole seconds. Clients ignore [`with_expires`](SetCookie::with_expires) then.
     pub fn with_max_age(self, max_age: Duration) -> SetCookie {
         SetCookie { max_age: Some(max_age), ..self }
     }

@@ -41,7 +41,7 @@ struct Signal {
 }
 
 impl CancellationToken {
-    /// Returns whether the response is no longer wanted. Costs as much as reading a variable, so that a job may ask often.
+    /// Returns whether the response is no longer wanted. Reads one atomic variable: a job may call it often.
     #[inline]
     pub fn is_cancelled(&self) -> bool {
         self.signal.cancelled.load(Ordering::Relaxed)

@@ -1,4 +1,4 @@
-//! Finds the route of a path. It must not know handlers: it deals in their numbers.
+//! Finds the route of a path. It must not know handlers: it stores their numbers.
 //!
 //! Paths without parameters are in one hash map. The other ones are in a tree with a level for each segment. A look-up
 //! visits each node of the tree at most once, allocates nothing, and takes the same time for few and for many routes.

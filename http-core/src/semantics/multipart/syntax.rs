@@ -1,7 +1,7 @@
 //! The syntax of a form, which both ways to read it share: the delimiters, and the heads of the parts.
 //!
-//! Each function gets the bytes from some place of the form on, and says if it needs more of them. None looks at bytes
-//! twice because more have arrived, except at the head of a part.
+//! Each function takes the bytes of the form from some place on, and returns whether it needs more of them. When more have
+//! arrived, only the head of a part is examined again.
 
 use crate::{
     semantics::{
@@ -11,7 +11,7 @@ use crate::{
     types::{chars::is_header_value, error::error_enum, grammar::split_token},
 };
 
-/// The media type of a form whose content are parts.
+/// The media type of a form that consists of parts.
 pub(crate) const MEDIA_TYPE: &str = "multipart/form-data";
 
 /// The maximum number of parts in a form. A form with more is rejected with [`MultipartError::TooManyParts`]. A part of
@@ -146,7 +146,7 @@ impl Boundary {
     }
 
     /// Parses what follows a delimiter: the rest of its line, and the head of a part. `text` begins after the boundary.
-    /// Returns `None` if more text is needed. `is_all`: whether there is no more.
+    /// Returns `None` if more text is needed. `is_all` is whether `text` is all that is left of the form.
     ///
     /// # Errors
     ///
