@@ -71,6 +71,15 @@ pub enum Transmit<'q> {
 }
 
 /// The slices of one gathered write: 1 to 8. Dereferences to `[IoSlice]`.
+///
+/// ```
+/// use http_core::IoSlices;
+/// use std::io::{self, Write};
+///
+/// fn send(slices: &IoSlices<'_>, socket: &mut impl Write) -> io::Result<usize> {
+///     socket.write_vectored(slices)
+/// }
+/// ```
 #[derive(Debug)]
 pub struct IoSlices<'q> {
     /// The slices; only the first `count` are valid.

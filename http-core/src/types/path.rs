@@ -196,6 +196,19 @@ impl DecodedPath {
 /// A normalised path, relative to a root: `a/b`, or empty for the root itself.
 ///
 /// Equal paths name the same file. The bytes need not be UTF-8, like those of Unix file names.
+///
+/// ```
+/// use http_core::{Request, Status, path::RelativePath, testing::TestRequest};
+///
+/// /// Returns the name of the file below the document root that the request is for.
+/// fn file_name(request: &Request<'_>) -> Result<Vec<u8>, Status> {
+///     let path = RelativePath::new(request.path_bytes()).filter(|path| !path.is_hidden());
+///     Ok(path.ok_or(Status::NOT_FOUND)?.as_bytes().to_vec())
+/// }
+///
+/// assert_eq!(TestRequest::get("/a/./b%2ehtml").run(&file_name).text(), "a/b.html");
+/// assert_eq!(TestRequest::get("/.git/config").run(&file_name).status(), Status::NOT_FOUND);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RelativePath<'a> {
     /// The segments, joined by single slashes, without a slash at either end.
