@@ -75,7 +75,7 @@ impl RunReply for ThreadReply<'_> {
 /// What produces the outcome of a reply that has started.
 #[derive(Default)]
 pub(super) struct RunningReply {
-    /// The job of a [`Reply::After`].
+    /// The job of a `Reply::After`.
     pub(super) job: Option<CatchDrop<Job>>,
     /// Receives the outcome of any other reply.
     pub(super) outcome: Option<OutcomeReceiver>,

@@ -2,40 +2,17 @@
 //!
 //! A key names a connection for as long as the worker lives. Its generation ensures that a late response or event
 //! never reaches the next connection in the same slot.
-//!
-//! A turn is what the worker does for one connection without interruption: it receives, calls the handler and sends
-//! until the connection must wait, is closed, or has used up its budget and yields to the others.
 
-use super::{
-    completions::ConnectionWaker,
-    timers::{Scheduled, Timers},
-};
-use crate::{
-    admission::Permit,
-    drive::{Action, Driver, Outcome, RunReply, report_file, start_reply},
-    late::{LateReply, WaitsFor},
-    pool::{Pool, PoolFull, Pools},
-    transport::{Received, Transmitted, Transport},
-};
-use http_core::{
-    Buffers, Clock, Connection, Handler, Job, Rejection, Reply, Responder, catch_panic, drop_caught,
-};
+use super::timers::Scheduled;
+use crate::{admission::Permit, late::LateReply, transport::Transport};
+use http_core::{Buffers, Connection};
 use mio::{Interest, Registry, Token, unix::SourceFd};
 use std::{
     io,
     os::fd::{AsFd, AsRawFd},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-/// The maximum number of requests of one connection that the worker serves before it continues with other connections.
-/// So a client that pipelines does not delay the others.
-const REQUESTS_PER_TURN: u32 = 64;
-/// When the worker has sent about this many bytes for one connection and more are queued, it continues with other
-/// connections. So a fast download does not delay other clients.
-const BYTES_PER_TURN: u64 = 1024 * 1024;
-/// The maximum number of receives for one connection before the worker continues with other connections. So a client that
-/// sends without pause (whose bytes are dropped after the last response) does not delay the others.
-const RECEIVES_PER_TURN: u32 = 64;
 /// The number of idle connections that one search of [`Connections::longest_idle`] finds: those that have been idle for
 /// longest.
 const IDLE_CANDIDATES: usize = 64;
@@ -75,7 +52,7 @@ enum Watched {
 /// One connection of an event loop.
 #[derive(Debug)]
 pub(super) struct ClientConnection {
-    transport: Transport,
+    pub(super) transport: Transport,
     pub(super) conn: Connection,
     /// Counts the connection until it closes; `None` if it is refused and does not count.
     permit: Option<Permit>,
@@ -85,17 +62,15 @@ pub(super) struct ClientConnection {
     /// The events for which the connection is registered with epoll.
     watched: Watched,
     /// The last receive has emptied the socket. The next receive is useful only after epoll has reported new bytes.
-    socket_empty: bool,
+    pub(super) socket_empty: bool,
     /// The client has closed its sending side. epoll reports that only once, so the connection must keep receiving
     /// until it reaches the end of the stream.
-    half_closed: bool,
+    pub(super) half_closed: bool,
     /// Whether the connection is in the worker's queue of connections that have used up their budget.
     pub(super) yielded: bool,
-    /// The number of the second at whose end the worker checks the connection's deadline ([`Timers`]); `None` if no
-    /// check is scheduled.
+    /// The number of the second at whose end the worker checks the connection's deadline; `None` if no check is scheduled.
     pub(super) scheduled: Scheduled,
-    /// The reply whose outcome the connection awaits; `None` if it awaits none. [`Timers`] hold the job of a
-    /// [`Reply::After`].
+    /// The reply whose outcome the connection awaits; `None` if it awaits none. The timers hold the job of a `Reply::After`.
     pub(super) late: Option<Box<LateReply>>,
 }
 
@@ -182,162 +157,6 @@ impl ClientConnection {
         }
         self.watched = wanted;
         Ok(())
-    }
-}
-
-/// One turn of a connection: the worker receives, calls the handler and sends, until the connection must wait or close,
-/// or has used up its budget of requests ([`REQUESTS_PER_TURN`]) or bytes ([`BYTES_PER_TURN`]). The fields are what the
-/// worker needs for that.
-pub(super) struct Turn<'w> {
-    pub(super) client: &'w mut ClientConnection,
-    pub(super) buffers: &'w mut Buffers,
-    pub(super) handler: &'w dyn Handler,
-    pub(super) clock: &'w Clock,
-    /// The threads for what would block the event loop.
-    pub(super) pools: &'w Pools,
-    pub(super) timers: &'w mut Timers<Key>,
-    /// The connection's key, and where other threads send completions for it.
-    pub(super) waker: ConnectionWaker<'w, Key>,
-}
-
-impl Turn<'_> {
-    /// Receives, calls the handler and sends, until the connection must wait. Returns what the connection waits for
-    /// ([`Action::Receive`], [`Action::Send`] or [`Action::AwaitReply`]), or [`Action::Yield`] if its budget of
-    /// requests, receives or bytes is used up, or [`Action::Close`] if it must be closed.
-    #[inline]
-    pub(super) fn run(&mut self) -> Action {
-        let (mut budget, mut receives) = (REQUESTS_PER_TURN, RECEIVES_PER_TURN);
-        let mut blocked = false;
-        loop {
-            match self.driver().drive(&mut budget) {
-                Action::Receive if self.client.socket_empty => return Action::Receive,
-                Action::Receive if receives == 0 => return Action::Yield,
-                Action::Receive => match self.client.transport.receive(&mut self.buffers.input) {
-                    Ok(Received::Bytes { emptied }) => {
-                        receives -= 1;
-                        self.client.socket_empty = emptied && !self.client.half_closed;
-                    }
-                    Ok(Received::Eof) => self.client.conn.receive_eof(),
-                    Ok(Received::WouldBlock) => self.client.socket_empty = true,
-                    Err(_) => return Action::Close,
-                },
-                Action::Send if blocked => return Action::Send,
-                Action::Send => match self.client.transport.transmit(&mut self.buffers.out, BYTES_PER_TURN) {
-                    Ok(Transmitted::All) => {}
-                    // Drive once more: the protocol must see how many bytes the client has taken.
-                    Ok(Transmitted::WouldBlock | Transmitted::Pending) => blocked = true,
-                    Ok(Transmitted::BudgetSpent) => return Action::Yield,
-                    Ok(Transmitted::FileFailed(error)) => {
-                        report_file(&self.client.conn, error);
-                        return Action::Close;
-                    }
-                    Err(_) => return Action::Close,
-                },
-                Action::StartReply(reply) => {
-                    if self.start(reply) {
-                        budget = budget.saturating_sub(1);
-                        if budget == 0 {
-                            return Action::Yield;
-                        }
-                    }
-                }
-                Action::ShutdownWrite => {
-                    if self.client.transport.shutdown_write().is_err() {
-                        return Action::Close;
-                    }
-                }
-                action @ (Action::AwaitReply | Action::Yield | Action::Upgrade | Action::Close) => {
-                    return action;
-                }
-            }
-        }
-    }
-
-    /// Queues the response for `outcome`, the outcome of the connection's reply. Then continues as [`run`](Turn::run),
-    /// and returns what that returns. Ignores `outcome` if the connection no longer waits for it.
-    pub(super) fn run_completed(&mut self, outcome: Outcome) -> Action {
-        self.driver().complete(outcome);
-        self.run()
-    }
-
-    /// Starts a late reply. Returns whether its outcome was known at once; then queues the response.
-    #[cold]
-    fn start(&mut self, reply: Reply) -> bool {
-        let Some(mut late) = self.client.late.take() else {
-            drop_caught(reply);
-            return false;
-        };
-        let outcome = start_reply(reply, &mut late, self);
-        self.client.late = Some(late);
-        let is_known = outcome.is_some();
-        if let Some(outcome) = outcome {
-            self.driver().complete(outcome);
-        }
-        is_known
-    }
-
-    /// Handles a deadline that has passed: queues an error response or marks the connection for closing
-    /// ([`Driver::expire`]). Then continues as [`run`](Turn::run), and returns what that returns.
-    ///
-    /// If responses are queued, first tries to send them. If the client takes enough bytes to extend the deadline,
-    /// nothing expires.
-    pub(super) fn run_expired(&mut self) -> Action {
-        // See `ClientConnection::next_check`.
-        if !self.buffers.out.is_empty() {
-            let action = self.run();
-            let is_over = matches!(action, Action::Close | Action::Yield);
-            if is_over || self.client.conn.deadline() > self.clock.now() {
-                return action;
-            }
-        }
-        if let Some(late) = self.driver().expire() {
-            self.timers.cancel(&late.waits_for, self.waker.key);
-        }
-        self.run()
-    }
-
-    /// Borrows what [`Driver`] needs to advance the protocol: connection, buffers, handler and clock.
-    #[inline]
-    fn driver(&mut self) -> Driver<'_> {
-        Driver {
-            conn: &mut self.client.conn,
-            buffers: self.buffers,
-            handler: self.handler,
-            clock: self.clock,
-            streams: &self.waker,
-            late: &mut self.client.late,
-        }
-    }
-
-    /// Runs a job on a thread of `pool`.
-    fn run_job(&mut self, pool: &Pool, job: Job, late: &mut LateReply) -> Result<(), Rejection> {
-        let (sender, key, token) = (self.waker.completions.sender(), self.waker.key, late.token.clone());
-        let task = Box::new(move || sender.send(key, catch_panic(|| job(&token)).map_err(Rejection::from)));
-        let task = pool.submit(task).map_err(|PoolFull| Rejection::Overloaded)?;
-        late.waits_for = WaitsFor::Task(task);
-        Ok(())
-    }
-}
-
-/// No reply blocks the event loop: timers, pool threads and responders deliver the outcomes later.
-impl RunReply for Turn<'_> {
-    fn run_after(&mut self, delay: Duration, job: Job, late: &mut LateReply) {
-        let due = late.set_timer(self.clock.now(), delay);
-        self.timers.delay(due, self.waker.key, job);
-    }
-
-    fn offload(&mut self, job: Job, late: &mut LateReply) -> Result<(), Rejection> {
-        self.run_job(&self.pools.jobs, job, late)
-    }
-
-    fn stream(&mut self, job: Job, late: &mut LateReply) -> Result<(), Rejection> {
-        self.run_job(&self.pools.streaming, job, late)
-    }
-
-    fn responder(&mut self, late: &mut LateReply) -> Result<Responder, Rejection> {
-        let (sender, key) = (self.waker.completions.sender(), self.waker.key);
-        late.waits_for = WaitsFor::Responder;
-        Ok(Responder::new(late.token.clone(), move |outcome| sender.send(key, outcome)))
     }
 }
 
@@ -451,17 +270,8 @@ impl Connections {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{event_loop::completions::Completions, pool::Pool, shutdown::Shutdown, threads::Threads};
-    use http_core::{Request, Response, Step};
-    use http_testing::client::wait_for;
-    use std::{
-        fs::File,
-        io::{Read, Write},
-        os::unix::net::UnixStream,
-        sync::Arc,
-        thread,
-        time::SystemTime,
-    };
+    use http_core::{Clock, Step};
+    use std::{fs::File, sync::Arc, time::SystemTime};
 
     fn client() -> ClientConnection {
         let socket = File::open("/dev/null").expect("/dev/null").into();
@@ -496,41 +306,5 @@ mod tests {
         assert!(connections.get(first).is_none() && connections.remove(first).is_none());
         assert_eq!(Key::from_token(second.token()), second);
         assert_eq!((connections.len(), connections.keys()), (1, vec![second]));
-    }
-
-    /// The server drops what a refused client sends, and there may be no end of it.
-    #[test]
-    fn a_client_that_sends_without_pause_uses_up_its_turn() {
-        let (server, mut client) = UnixStream::pair().expect("sockets");
-        server.set_nonblocking(true).expect("a socket");
-        let (clock, poll) =
-            (Clock::new("test", Instant::now(), SystemTime::now()), mio::Poll::new().expect("epoll"));
-        let conn = Connection::over_limit(Arc::default(), clock.now());
-        let mut connection = ClientConnection::new(Transport::new(server.into(), false), conn, None);
-        let threads = Threads::new(256 * 1024, &Arc::new(Shutdown::new().expect("a descriptor")));
-        let completions = Completions::new(&poll, Token(0)).expect("a descriptor");
-        let pool = Pool::new("pool", 1, 1, &threads);
-        let mut turn = Turn {
-            client: &mut connection,
-            buffers: &mut Buffers::default(),
-            handler: &|_: &Request<'_>| Response::text("here"),
-            clock: &clock,
-            pools: &Pools { jobs: pool.clone(), streaming: pool.clone() },
-            timers: &mut Timers::new(clock.now()),
-            waker: ConnectionWaker {
-                key: Key { index: 0, generation: 0 },
-                completions: &completions,
-                streaming: &pool,
-            },
-        };
-        assert!(matches!(turn.run(), Action::Receive));
-        let mut response = String::new();
-        client.read_to_string(&mut response).expect("a response, and its end");
-        assert!(response.starts_with("HTTP/1.1 503 "), "{response}");
-        thread::spawn(move || while client.write_all(&[b'x'; 100_000]).is_ok() {});
-        wait_for("the end of a turn", || {
-            turn.client.socket_empty = false;
-            matches!(turn.run(), Action::Yield).then_some(())
-        });
     }
 }

@@ -9,6 +9,7 @@ mod connections;
 mod listeners;
 mod timers;
 mod transfers;
+mod turn;
 mod upgraded;
 mod worker;
 

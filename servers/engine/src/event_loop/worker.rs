@@ -5,10 +5,11 @@
 
 use super::{
     completions::{Completion, Completions, ConnectionWaker},
-    connections::{ClientConnection, Connections, Key, Turn},
+    connections::{ClientConnection, Connections, Key},
     listeners::{Listeners, MAX_LISTENERS},
     timers::Timers,
     transfers::{Transfer, Transfers},
+    turn::Turn,
     upgraded::UpgradedConnections,
 };
 use crate::{
