@@ -1,8 +1,8 @@
 //! How other threads reach an event loop: they send completions into a queue and wake the loop.
 //!
-//! A completion is the outcome of a late reply (the response, or why there is none), or the news that the source of a stream
-//! has more. `K` is the key of the connection.
+//! A completion says what has happened to a connection outside of the event loop ([`Completion`]).
 
+use super::connections::Key;
 use crate::{
     drive::Outcome,
     pool::{Pool, PoolFull, Task},
@@ -24,62 +24,62 @@ use std::{
 pub(super) enum Completion {
     /// The outcome of its reply is known.
     Reply(Outcome),
-    /// The source of its stream has called its waker.
+    /// The source of its stream has more bytes, or the job that reads its content has made room.
     Stream,
-    /// It was upgraded, and has ended.
+    /// The upgraded connection has ended.
     UpgradedEnd,
 }
 
 /// The queue of completions of one event loop.
-pub(super) struct Completions<K> {
-    queue: Receiver<Message<K>>,
+pub(super) struct Completions {
+    queue: Receiver<Message>,
     /// The sender that [`sender`](Completions::sender) clones.
-    sender: CompletionSender<K>,
+    sender: CompletionSender,
 }
 
 /// Sends completions to an event loop, from any thread.
 #[derive(Clone)]
-pub(super) struct CompletionSender<K> {
-    queue: Sender<Message<K>>,
+pub(super) struct CompletionSender {
+    queue: Sender<Message>,
     waker: Arc<Waker>,
 }
 
 /// An entry of the queue.
-enum Message<K> {
-    Reply(K, CatchDrop<Outcome>),
-    Stream(Arc<StreamWaker<K>>),
-    UpgradedEnd(K),
+enum Message {
+    Reply(Key, CatchDrop<Outcome>),
+    Stream(Arc<StreamWaker>),
+    UpgradedEnd(Key),
 }
 
 /// Makes the wakers of the connection `key`, and runs the tasks that wait for its client.
-pub(super) struct ConnectionWaker<'c, K> {
-    pub(super) key: K,
-    pub(super) completions: &'c Completions<K>,
+pub(super) struct ConnectionWaker<'c> {
+    pub(super) key: Key,
+    pub(super) completions: &'c Completions,
     pub(super) streaming: &'c Pool,
 }
 
-/// The waker of a stream. It is in the queue at most once, however often it is called.
-struct StreamWaker<K> {
-    key: K,
-    sender: CompletionSender<K>,
+/// The waker of a stream, or of the pipe to a job. It is in the queue at most once, however often it is called.
+struct StreamWaker {
+    key: Key,
+    sender: CompletionSender,
     /// Whether the waker is in the queue.
     queued: AtomicBool,
 }
 
-impl<K: Copy + Send + Sync + 'static> Completions<K> {
+impl Completions {
     /// Creates an empty queue. Each completion sent to the queue wakes `poll` with an event for `token`.
     ///
     /// # Errors
     ///
     /// The system has no descriptors left.
-    pub(super) fn new(poll: &Poll, token: Token) -> io::Result<Completions<K>> {
+    pub(super) fn new(poll: &Poll, token: Token) -> io::Result<Completions> {
         let (sender, queue) = channel();
         let waker = Arc::new(Waker::new(poll.registry(), token)?);
         Ok(Completions { queue, sender: CompletionSender { queue: sender, waker } })
     }
 
     /// Takes the next completion and the key of its connection. Does not wait: returns `None` if the queue is empty.
-    pub(super) fn next(&self) -> Option<(K, Completion)> {
+    pub(super) fn next(&self) -> Option<(Key, Completion)> {
         loop {
             match self.queue.try_recv().ok()? {
                 Message::Reply(key, outcome) => {
@@ -104,24 +104,24 @@ impl<K: Copy + Send + Sync + 'static> Completions<K> {
     }
 
     /// Returns a sender for this queue. Any thread may use it.
-    pub(super) fn sender(&self) -> CompletionSender<K> {
+    pub(super) fn sender(&self) -> CompletionSender {
         self.sender.clone()
     }
 }
 
-impl<K> CompletionSender<K> {
+impl CompletionSender {
     /// Queues the outcome of the reply for which the connection `key` waits, and wakes the event loop. Drops the
     /// outcome if the event loop has ended.
-    pub(super) fn send(&self, key: K, outcome: Outcome) {
+    pub(super) fn send(&self, key: Key, outcome: Outcome) {
         self.queue(Message::Reply(key, CatchDrop::new(outcome)));
     }
 
-    /// Queues the news that the upgraded connection `key` has ended, and wakes the event loop.
-    pub(super) fn send_end(&self, key: K) {
+    /// Queues [`Completion::UpgradedEnd`] of the connection `key`, and wakes the event loop.
+    pub(super) fn send_end(&self, key: Key) {
         self.queue(Message::UpgradedEnd(key));
     }
 
-    fn queue(&self, message: Message<K>) {
+    fn queue(&self, message: Message) {
         // If the event loop has ended, the connection is closed.
         if self.queue.send(message).is_ok() {
             let _ = self.waker.wake();
@@ -129,7 +129,7 @@ impl<K> CompletionSender<K> {
     }
 }
 
-impl<K: Copy + Send + Sync + 'static> StreamSupport for ConnectionWaker<'_, K> {
+impl StreamSupport for ConnectionWaker<'_> {
     fn waker(&self) -> io::Result<task::Waker> {
         let (key, sender) = (self.key, self.completions.sender());
         Ok(Arc::new(StreamWaker { key, sender, queued: AtomicBool::new(false) }).into())
@@ -140,7 +140,7 @@ impl<K: Copy + Send + Sync + 'static> StreamSupport for ConnectionWaker<'_, K> {
     }
 }
 
-impl<K: Copy + Send + Sync + 'static> Wake for StreamWaker<K> {
+impl Wake for StreamWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -163,11 +163,11 @@ mod tests {
         let completions = Completions::new(&poll, Token(0)).expect("an eventfd");
         let threads = Threads::new(256 * 1024, &Arc::new(Shutdown::new().expect("a descriptor")));
         let streaming = &Pool::new("streaming", 1, 0, &threads);
-        let waker =
-            ConnectionWaker { key: 7, completions: &completions, streaming }.waker().expect("a waker");
+        let key = Key::from_token(Token(7));
+        let waker = ConnectionWaker { key, completions: &completions, streaming }.waker().expect("a waker");
         for _ in 0..2 {
             (0..1_000).for_each(|_| waker.wake_by_ref());
-            assert!(matches!(completions.next(), Some((7, Completion::Stream))));
+            assert!(matches!(completions.next(), Some((woken, Completion::Stream)) if woken == key));
             assert!(completions.next().is_none());
         }
         drop(completions);

@@ -37,7 +37,7 @@ pub(super) struct Turn<'w> {
     pub(super) pools: &'w Pools,
     pub(super) timers: &'w mut Timers<Key>,
     /// The connection's key, and where other threads send completions for it.
-    pub(super) waker: ConnectionWaker<'w, Key>,
+    pub(super) waker: ConnectionWaker<'w>,
 }
 
 impl Turn<'_> {

@@ -2,48 +2,39 @@
 //!
 //! The event loop only knows of them, to end them at its shutdown. It must never read or write them.
 
-use super::completions::CompletionSender;
+use super::{completions::CompletionSender, connections::Key};
 use crate::{admission::Permit, transport::Transport};
 use http_core::CancellationToken;
 use std::{
     collections::HashMap,
-    hash::Hash,
     sync::{Arc, Weak},
 };
 
 /// The upgraded connections by key. Dropping it shuts all of them down.
-pub(super) struct UpgradedConnections<K> {
-    open: HashMap<K, (Weak<Transport>, CancellationToken)>,
-    has_begun_shutdown: bool,
+#[derive(Default)]
+pub(super) struct UpgradedConnections {
+    open: HashMap<Key, (Weak<Transport>, CancellationToken)>,
 }
 
-impl<K> Default for UpgradedConnections<K> {
-    fn default() -> UpgradedConnections<K> {
-        UpgradedConnections { open: HashMap::new(), has_begun_shutdown: false }
-    }
-}
-
-impl<K: Copy + Eq + Hash> UpgradedConnections<K> {
-    /// Adds a connection, and returns its socket, and the token that is cancelled at the shutdown. When the socket is
-    /// dropped, `sender` sends the news, and the caller must [`remove`](UpgradedConnections::remove) the connection.
-    /// `permit` counts it until then.
+impl UpgradedConnections {
+    /// Adds a connection. Returns its socket, and the token that [`begin_shutdown`](UpgradedConnections::begin_shutdown)
+    /// cancels. `permit` counts the connection until the socket is dropped: then `sender` sends
+    /// [`Completion::UpgradedEnd`](super::completions::Completion::UpgradedEnd), and the caller must
+    /// [`remove`](UpgradedConnections::remove) the connection.
     pub(super) fn insert(
         &mut self,
-        key: K,
+        key: Key,
         transport: Transport,
         permit: Option<Permit>,
-        sender: CompletionSender<K>,
-    ) -> (DetachedSocket<K>, CancellationToken) {
+        sender: CompletionSender,
+    ) -> (DetachedSocket, CancellationToken) {
         let (transport, token) = (Arc::new(transport), CancellationToken::default());
         self.open.insert(key, (Arc::downgrade(&transport), token.clone()));
-        if self.has_begun_shutdown {
-            token.cancel();
-        }
-        (DetachedSocket { transport, _permit: permit, _end: End { key, sender } }, token)
+        (DetachedSocket { transport, _permit: permit, _end: EndNotice { key, sender } }, token)
     }
 
     /// Removes a connection that has ended.
-    pub(super) fn remove(&mut self, key: K) {
+    pub(super) fn remove(&mut self, key: Key) {
         self.open.remove(&key);
     }
 
@@ -52,40 +43,40 @@ impl<K: Copy + Eq + Hash> UpgradedConnections<K> {
         self.open.is_empty()
     }
 
-    /// Cancels the tokens of all connections, and of those that are added later.
-    pub(super) fn begin_shutdown(&mut self) {
-        self.has_begun_shutdown = true;
+    /// Cancels the tokens of all connections.
+    pub(super) fn begin_shutdown(&self) {
         self.open.values().for_each(|(_, token)| token.cancel());
     }
 }
 
-impl<K> Drop for UpgradedConnections<K> {
+impl Drop for UpgradedConnections {
     fn drop(&mut self) {
         let open = self.open.values().filter_map(|(transport, _)| transport.upgrade());
         open.for_each(|transport| transport.shutdown_both());
     }
 }
 
-/// The socket of a connection that the event loop does not serve any more. The fields are dropped in their order.
-pub(super) struct DetachedSocket<K: Copy> {
+/// The socket of a connection that the event loop does not serve any more. The fields are dropped in their order: the event
+/// loop learns of the end when the socket is closed and the permit is free.
+pub(super) struct DetachedSocket {
     transport: Arc<Transport>,
     _permit: Option<Permit>,
-    _end: End<K>,
+    _end: EndNotice,
 }
 
-impl<K: Copy> AsRef<Transport> for DetachedSocket<K> {
+impl AsRef<Transport> for DetachedSocket {
     fn as_ref(&self) -> &Transport {
         &self.transport
     }
 }
 
-/// Tells the event loop, when it is dropped, that the connection has ended.
-struct End<K: Copy> {
-    key: K,
-    sender: CompletionSender<K>,
+/// Notifies the event loop, when it is dropped, that an upgraded connection has ended.
+struct EndNotice {
+    key: Key,
+    sender: CompletionSender,
 }
 
-impl<K: Copy> Drop for End<K> {
+impl Drop for EndNotice {
     fn drop(&mut self) {
         self.sender.send_end(self.key);
     }

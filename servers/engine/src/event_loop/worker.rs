@@ -78,11 +78,11 @@ pub(super) struct Worker {
     listeners: Listeners,
     connections: Connections,
     /// The connections that threads of the application serve.
-    upgraded: UpgradedConnections<Key>,
+    upgraded: UpgradedConnections,
     buffers: BufferPool,
     clock: Clock,
     timers: Timers<Key>,
-    completions: Completions<Key>,
+    completions: Completions,
     transfers: Transfers,
     /// Refused connections, the oldest first, and when each is closed at the latest. Some may be closed already.
     refused: VecDeque<(Instant, Key)>,
@@ -390,6 +390,9 @@ impl Worker {
         self.buffers.put(buffers);
         if let Ok((transport, mut conn, permit)) = client.detach(self.poll.registry()) {
             let (socket, token) = self.upgraded.insert(key, transport, permit, self.completions.sender());
+            if self.draining {
+                token.cancel();
+            }
             upgrade::hand_over(&mut conn, socket, received, token);
         }
     }
