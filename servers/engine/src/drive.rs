@@ -2,7 +2,7 @@
 //!
 //! Both engines use this. It does no I/O and never waits.
 
-use crate::{late::RequestLabel, stream::start_body, upgrade};
+use crate::{label::RequestLabel, stream::start_body, upgrade};
 use http_core::{
     Body, Buffers, Clock, CloseReason, Connection, Handler, IncompleteContent, Job, Misuse, Rejection, Reply,
     Request, Responder, Response, Status, Step, catch_panic, drop_caught, io_cause,

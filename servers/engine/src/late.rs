@@ -1,45 +1,17 @@
-//! A reply whose outcome the engine awaits, and the request that log messages are about.
+//! A reply whose outcome the engine awaits, and what it holds until then.
 
-use crate::pool::QueuedTask;
+use crate::{label::RequestLabel, pool::QueuedTask};
 use http_core::{
     CancellationToken, CatchDrop, ContentReader, ContentSender, IncompleteContent, Rejection, Sink,
 };
 use std::{
     fmt,
-    net::SocketAddr,
     time::{Duration, Instant},
 };
-
-/// The maximum length of a request target in a log message, in bytes.
-const MAX_TARGET: usize = 200;
 
 /// The longest delay of a [`Reply::After`](http_core::Reply::After). A longer delay is shortened to this, because adding it to
 /// an `Instant` could overflow.
 const MAX_DELAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-/// Names a request in a log message: its target and the client's address, as far as they are known.
-#[derive(Clone, Debug)]
-pub(crate) struct RequestLabel {
-    target: Option<Box<str>>,
-    client: Option<SocketAddr>,
-}
-
-impl RequestLabel {
-    pub(crate) fn new(target: Option<&str>, client: Option<SocketAddr>) -> RequestLabel {
-        let shorten = |target: &str| target.get(..MAX_TARGET).unwrap_or(target).into();
-        RequestLabel { target: target.map(shorten), client }
-    }
-}
-
-impl fmt::Display for RequestLabel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.target.as_deref().unwrap_or("a request"))?;
-        match self.client {
-            Some(client) => write!(f, " from {client}"),
-            None => f.write_str(" from an unknown client"),
-        }
-    }
-}
 
 /// What produces the outcome of a late reply.
 #[derive(Debug)]
@@ -144,24 +116,6 @@ impl Drop for LateReply {
         self.token.cancel();
         if let WaitsFor::Task(task) = &self.waits_for {
             task.cancel();
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_label_names_target_and_client() {
-        let client = "127.0.0.1:4711".parse().ok();
-        let long = "/".repeat(300);
-        for (target, client, expected) in [
-            (Some("/a?b"), client, "/a?b from 127.0.0.1:4711"),
-            (None, client, "a request from 127.0.0.1:4711"),
-            (Some(&*long), None, &(long[..200].to_owned() + " from an unknown client")),
-        ] {
-            assert_eq!(RequestLabel::new(target, client).to_string(), expected);
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod drive;
 mod event_loop;
 mod handlers;
 mod incoming;
+mod label;
 mod late;
 pub mod listener;
 mod pool;

@@ -1,7 +1,7 @@
 //! Bodies that are produced while they are sent, as the engines see them: a source starts with a waker, a reader gets a
 //! thread, and failures are logged.
 
-use crate::{late::RequestLabel, pool::Task};
+use crate::{label::RequestLabel, pool::Task};
 use http_core::{
     Body, BodySender, Chunk, ChunkSource, Headers, Rejection, catch_panic, drop_caught, io_cause,
 };

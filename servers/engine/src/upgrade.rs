@@ -2,7 +2,7 @@
 //!
 //! It must not send a 101 for which there is no thread: the thread is reserved before the response is queued.
 
-use crate::{late::RequestLabel, stream::StreamSupport, transport::Transport};
+use crate::{label::RequestLabel, stream::StreamSupport, transport::Transport};
 use http_core::{CancellationToken, Connection, OnUpgrade, Rejection, Upgraded, UpgradedTransport, io_cause};
 use rustix::net::sockopt::Timeout;
 use std::{io, net::Shutdown, sync::mpsc::channel, time::Duration};
