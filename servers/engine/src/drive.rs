@@ -4,12 +4,15 @@
 
 use crate::{label::RequestLabel, stream::start_body, upgrade};
 use http_core::{
-    Body, Buffers, Clock, CloseReason, Connection, Handler, IncompleteContent, Job, Misuse, Rejection, Reply,
-    Request, Responder, Response, Status, Step, catch_panic, drop_caught, io_cause,
+    Body, Buffers, Clock, CloseReason, Connection, Handler, IncompleteContent, Misuse, Rejection, Reply,
+    Request, Response, Status, Step, catch_panic, drop_caught, io_cause,
 };
-use std::{io, time::Duration};
+use std::io;
 
-pub use crate::{late::LateReply, stream::StreamSupport};
+pub use crate::{
+    late::{LateReply, Outcome},
+    stream::StreamSupport,
+};
 
 /// What the engine must do next for a connection.
 #[derive(Debug)]
@@ -33,9 +36,6 @@ pub enum Action {
     /// Close the socket.
     Close,
 }
-
-/// The outcome of a reply: the response, or the reason why there is none.
-pub type Outcome = Result<Response, Rejection>;
 
 /// Advances a connection between two system calls: polls its protocol state, calls the handler, queues the response.
 pub struct Driver<'d> {
@@ -271,62 +271,4 @@ pub(crate) fn report_file(conn: &Connection, error: Option<impl Into<io::Error>>
     let cause = error.map(|error| io_cause(&error.into()));
     let cause = cause.unwrap_or_else(|| "the file has become shorter".to_owned());
     log::warn!("cannot send the rest of a file to {label}: {cause}; closing the connection");
-}
-
-/// How an engine runs a reply that is not [`Reply::Now`]. A job is the function that produces the response.
-///
-/// Each method sets what `late` waits for. The engine gets the outcome (a response, or why there is none) later.
-pub(crate) trait RunReply {
-    /// Runs `job` after `delay`.
-    fn run_after(&mut self, delay: Duration, job: Job, late: &mut LateReply);
-    /// Runs `job`, which may block or compute for long, on a thread of a pool.
-    ///
-    /// # Errors
-    ///
-    /// The pool takes no more jobs, or the system has no descriptors left.
-    fn offload(&mut self, job: Job, late: &mut LateReply) -> Result<(), Rejection>;
-    /// Runs `job`, which waits for the client, on a streaming thread.
-    ///
-    /// # Errors
-    ///
-    /// All streaming threads are busy, or the system has no descriptors left.
-    fn stream(&mut self, job: Job, late: &mut LateReply) -> Result<(), Rejection>;
-    /// Creates the responder of a [`Reply::Deferred`]. The application may use the responder later, from any thread.
-    /// The responder passes the outcome to the engine.
-    ///
-    /// # Errors
-    ///
-    /// The system has no descriptors left.
-    fn responder(&mut self, late: &mut LateReply) -> Result<Responder, Rejection>;
-}
-
-/// Starts a reply with the methods of `run`. Returns the outcome (the response, or why there is none) if it is known on
-/// return. Returns `None` if the engine gets it later: from a timer, a pool thread or a responder.
-pub(crate) fn start_reply(reply: Reply, late: &mut LateReply, run: &mut impl RunReply) -> Option<Outcome> {
-    match reply {
-        Reply::Now(response) => Some(Ok(response)),
-        Reply::After(delay, job) => {
-            run.run_after(delay, job, late);
-            None
-        }
-        Reply::Offload(job) => run.offload(job, late).err().map(Err),
-        Reply::Deferred(start) => match run.responder(late) {
-            Ok(responder) => catch_panic(|| start(responder)).err().map(|panicked| Err(panicked.into())),
-            Err(reason) => {
-                drop_caught(start);
-                Some(Err(reason))
-            }
-        },
-        Reply::Read(job) => match late.reader.take() {
-            Some(reader) => run.stream(Box::new(|_| job(reader)), late).err().map(Err),
-            None => {
-                drop_caught(job);
-                Some(Err(Rejection::InvalidResponse))
-            }
-        },
-        unknown => {
-            drop_caught(unknown);
-            Some(Err(Rejection::InvalidResponse))
-        }
-    }
 }

@@ -1,17 +1,26 @@
-//! A reply whose outcome the engine awaits, and what it holds until then.
+//! Late replies: how a reply starts that is not [`Reply::Now`], and what belongs to it until its outcome is known.
+//!
+//! It never waits: a timer, a pool thread or a responder passes the outcome to the engine.
 
-use crate::{label::RequestLabel, pool::QueuedTask};
+use crate::{
+    label::RequestLabel,
+    pool::{Pool, Pools, QueuedTask},
+};
 use http_core::{
-    CancellationToken, CatchDrop, ContentReader, ContentSender, IncompleteContent, Rejection, Sink,
+    CancellationToken, CatchDrop, ContentReader, ContentSender, IncompleteContent, Job, Rejection, Reply,
+    Responder, Response, Sink, catch_panic, drop_caught,
 };
 use std::{
     fmt,
     time::{Duration, Instant},
 };
 
-/// The longest delay of a [`Reply::After`](http_core::Reply::After). A longer delay is shortened to this, because adding it to
+/// The longest delay of a [`Reply::After`]. A longer delay is shortened to this, because adding it to
 /// an `Instant` could overflow.
 const MAX_DELAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// The outcome of a reply: the response, or the reason why there is none.
+pub type Outcome = Result<Response, Rejection>;
 
 /// What produces the outcome of a late reply.
 #[derive(Debug)]
@@ -29,9 +38,9 @@ pub(crate) enum WaitsFor {
 /// What takes the content of a request as it comes. Dropping it tells the application that the rest will not come.
 #[derive(Debug)]
 pub(crate) enum ContentTarget {
-    /// The sink of a [`Reply::Receive`](http_core::Reply::Receive).
+    /// The sink of a [`Reply::Receive`].
     Sink(CatchDrop<SinkBox>),
-    /// The pipe to the job of a [`Reply::Read`](http_core::Reply::Read).
+    /// The pipe to the job of a [`Reply::Read`].
     Pipe(ContentSender),
 }
 
@@ -118,4 +127,85 @@ impl Drop for LateReply {
             task.cancel();
         }
     }
+}
+
+/// What an engine does to run a late reply. [`start_reply`] calls it.
+pub(crate) trait RunReply {
+    /// Returns the threads for jobs.
+    fn pools(&self) -> &Pools;
+
+    /// Makes `late` wait for a timer. The engine runs `job`, which produces the response, after `delay`.
+    fn run_after(&mut self, delay: Duration, job: Job, late: &mut LateReply);
+
+    /// Returns the function that passes the outcome of `late` to the engine. Any thread may call it.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::Overloaded`] if the system has no descriptors left.
+    fn sender(&mut self, late: &LateReply) -> Result<impl FnOnce(Outcome) + Send + 'static, Rejection>;
+}
+
+/// Starts a reply with the methods of `run`, and sets what `late` waits for. Returns the outcome if it is known on return:
+/// there is no thread or descriptor for the reply, for example. Returns `None` if the engine gets it later.
+pub(crate) fn start_reply(reply: Reply, late: &mut LateReply, run: &mut impl RunReply) -> Option<Outcome> {
+    let started = match reply {
+        Reply::Now(response) => return Some(Ok(response)),
+        Reply::After(delay, job) => {
+            run.run_after(delay, job, late);
+            Ok(())
+        }
+        Reply::Offload(job) => start_job(job, late, run, |pools| &pools.jobs),
+        Reply::Read(job) => match late.reader.take() {
+            Some(reader) => start_job(Box::new(|_| job(reader)), late, run, |pools| &pools.streaming),
+            None => {
+                drop_caught(job);
+                Err(Rejection::InvalidResponse)
+            }
+        },
+        Reply::Deferred(start) => match run.sender(late) {
+            Ok(send) => {
+                late.waits_for = WaitsFor::Responder;
+                let responder = Responder::new(late.token.clone(), send);
+                catch_panic(|| start(responder)).map_err(Rejection::from)
+            }
+            Err(reason) => {
+                drop_caught(start);
+                Err(reason)
+            }
+        },
+        unknown => {
+            drop_caught(unknown);
+            Err(Rejection::InvalidResponse)
+        }
+    };
+    started.err().map(Err)
+}
+
+/// Runs a job on a thread of the pool that `select` returns.
+///
+/// # Errors
+///
+/// [`Rejection::Overloaded`] if the pool takes no more jobs, or the system has no descriptors left.
+fn start_job(
+    job: Job,
+    late: &mut LateReply,
+    run: &mut impl RunReply,
+    select: fn(&Pools) -> &Pool,
+) -> Result<(), Rejection> {
+    let send = match run.sender(late) {
+        Ok(send) => send,
+        Err(reason) => {
+            drop_caught(job);
+            return Err(reason);
+        }
+    };
+    let token = late.token.clone();
+    let task = select(run.pools()).submit(Box::new(move || send(run_job(job, &token))))?;
+    late.waits_for = WaitsFor::Task(task);
+    Ok(())
+}
+
+/// Runs a job, and returns its outcome: its response, or that it has panicked.
+pub(crate) fn run_job(job: Job, token: &CancellationToken) -> Outcome {
+    catch_panic(|| job(token)).map_err(Rejection::from)
 }

@@ -1,7 +1,7 @@
 //! A thread pool for jobs that would block a connection's thread, with a bounded number of threads and a bounded queue.
 
 use crate::threads::Threads;
-use http_core::{CatchDrop, catch_panic};
+use http_core::{CatchDrop, Rejection, catch_panic};
 use std::{
     collections::VecDeque,
     fmt,
@@ -30,10 +30,6 @@ pub(crate) struct Pools {
 pub(crate) struct Pool {
     owner: Arc<Owner>,
 }
-
-/// The error of [`Pool::submit`]: the queue is full, or no thread could be started.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PoolFull;
 
 /// A task that was submitted to a pool.
 #[derive(Clone)]
@@ -91,8 +87,8 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// The queue is full, or no thread could be started. The task is dropped.
-    pub(crate) fn submit(&self, task: Task) -> Result<QueuedTask, PoolFull> {
+    /// [`Rejection::Overloaded`] if the queue is full, or no thread could be started. The task is dropped.
+    pub(crate) fn submit(&self, task: Task) -> Result<QueuedTask, Rejection> {
         let state = &self.owner.0;
         let task = QueuedTask::new(task);
         let mut queue = state.queue();
@@ -104,7 +100,7 @@ impl Pool {
                 queue.tasks.retain(|task| !task.is_cancelled());
             }
             if queue.threads == 0 || queue.tasks.len().saturating_sub(queue.waiting) >= state.max_queued {
-                return Err(PoolFull);
+                return Err(Rejection::Overloaded);
             }
         }
         queue.tasks.push_back(task.clone());
@@ -228,7 +224,7 @@ mod tests {
     }
 
     /// Submits a task that reports that it has run.
-    fn submit(pool: &Pool) -> Result<Receiver<()>, PoolFull> {
+    fn submit(pool: &Pool) -> Result<Receiver<()>, Rejection> {
         let (done, is_done) = channel();
         pool.submit(Box::new(move || done.send(()).expect("a receiver")))?;
         Ok(is_done)

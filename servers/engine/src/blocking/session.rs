@@ -10,18 +10,15 @@ use super::{
     wait::{ConnectionEvent, OutcomeReceiver},
 };
 use crate::{
-    drive::{Action, Driver, Outcome, report_file, start_reply},
+    drive::{Action, Driver, report_file},
     handlers::WorkerHandler,
-    late::{LateReply, WaitsFor},
+    late::{LateReply, Outcome, WaitsFor, run_job, start_reply},
     pool::Pools,
     shutdown::Shutdown,
     transport::{Awaited, Readiness, Received, Transmitted, Transport},
     upgrade,
 };
-use http_core::{
-    BufferPool, Buffers, CatchDrop, Clock, Connection, Rejection, Reply, Timeouts, catch_panic, drop_caught,
-    io_cause,
-};
+use http_core::{BufferPool, Buffers, CatchDrop, Clock, Connection, Reply, Timeouts, drop_caught, io_cause};
 use std::{
     io,
     os::fd::AsFd,
@@ -341,7 +338,7 @@ impl Session<'_> {
         // A job that is not due any more is dropped while it is still caught: its destructor may panic.
         match (running.job.filter(|_| due < deadline).and_then(CatchDrop::into_inner), &self.late) {
             (Some(job), Some(late)) => {
-                let outcome = catch_panic(|| job(&late.token)).map_err(Rejection::from);
+                let outcome = run_job(job, &late.token);
                 self.complete(buffers, outcome);
                 true
             }

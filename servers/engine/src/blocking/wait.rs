@@ -1,8 +1,8 @@
 //! How the thread of a connection waits for another thread: an eventfd that any thread can signal.
 
 use crate::{
-    drive::Outcome,
-    pool::{Pool, PoolFull, Task},
+    late::Outcome,
+    pool::{Pool, Task},
     stream::StreamSupport,
 };
 use http_core::{CatchDrop, Rejection};
@@ -120,7 +120,7 @@ impl StreamSupport for ConnectionEvent<'_> {
     }
 
     fn spawn(&self, task: Task) -> Result<(), Rejection> {
-        self.streaming.submit(task).map(drop).map_err(|PoolFull| Rejection::Overloaded)
+        self.streaming.submit(task).map(drop)
     }
 
     fn may_wait(&self) -> bool {

@@ -4,8 +4,8 @@
 
 use super::connections::Key;
 use crate::{
-    drive::Outcome,
-    pool::{Pool, PoolFull, Task},
+    late::Outcome,
+    pool::{Pool, Task},
     stream::StreamSupport,
 };
 use http_core::{CatchDrop, Rejection};
@@ -136,7 +136,7 @@ impl StreamSupport for ConnectionWaker<'_> {
     }
 
     fn spawn(&self, task: Task) -> Result<(), Rejection> {
-        self.streaming.submit(task).map(drop).map_err(|PoolFull| Rejection::Overloaded)
+        self.streaming.submit(task).map(drop)
     }
 }
 

@@ -7,12 +7,12 @@ use super::{
     timers::Timers,
 };
 use crate::{
-    drive::{Action, Driver, Outcome, RunReply, report_file, start_reply},
-    late::{LateReply, WaitsFor},
-    pool::{Pool, PoolFull, Pools},
+    drive::{Action, Driver, report_file},
+    late::{LateReply, Outcome, RunReply, start_reply},
+    pool::Pools,
     transport::{Received, Transmitted},
 };
-use http_core::{Buffers, Clock, Handler, Job, Rejection, Reply, Responder, catch_panic, drop_caught};
+use http_core::{Buffers, Clock, Handler, Job, Rejection, Reply, drop_caught};
 use std::time::Duration;
 
 /// The maximum number of requests of one connection that the worker serves before it continues with other connections.
@@ -148,36 +148,22 @@ impl Turn<'_> {
             late: &mut self.client.late,
         }
     }
-
-    /// Runs a job on a thread of `pool`.
-    fn run_job(&mut self, pool: &Pool, job: Job, late: &mut LateReply) -> Result<(), Rejection> {
-        let (sender, key, token) = (self.waker.completions.sender(), self.waker.key, late.token.clone());
-        let task = Box::new(move || sender.send(key, catch_panic(|| job(&token)).map_err(Rejection::from)));
-        let task = pool.submit(task).map_err(|PoolFull| Rejection::Overloaded)?;
-        late.waits_for = WaitsFor::Task(task);
-        Ok(())
-    }
 }
 
 /// No reply blocks the event loop: timers, pool threads and responders deliver the outcomes later.
 impl RunReply for Turn<'_> {
+    fn pools(&self) -> &Pools {
+        self.pools
+    }
+
     fn run_after(&mut self, delay: Duration, job: Job, late: &mut LateReply) {
         let due = late.set_timer(self.clock.now(), delay);
         self.timers.delay(due, self.waker.key, job);
     }
 
-    fn offload(&mut self, job: Job, late: &mut LateReply) -> Result<(), Rejection> {
-        self.run_job(&self.pools.jobs, job, late)
-    }
-
-    fn stream(&mut self, job: Job, late: &mut LateReply) -> Result<(), Rejection> {
-        self.run_job(&self.pools.streaming, job, late)
-    }
-
-    fn responder(&mut self, late: &mut LateReply) -> Result<Responder, Rejection> {
+    fn sender(&mut self, _: &LateReply) -> Result<impl FnOnce(Outcome) + Send + 'static, Rejection> {
         let (sender, key) = (self.waker.completions.sender(), self.waker.key);
-        late.waits_for = WaitsFor::Responder;
-        Ok(Responder::new(late.token.clone(), move |outcome| sender.send(key, outcome)))
+        Ok(move |outcome| sender.send(key, outcome))
     }
 }
 

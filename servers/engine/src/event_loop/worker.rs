@@ -14,8 +14,9 @@ use super::{
 };
 use crate::{
     admission::{AddressPermit, Admission, MAX_REFUSED, Permit, REFUSED_LINGER, SHORTAGE_EVICTIONS},
-    drive::{Action, Outcome},
+    drive::Action,
     handlers::WorkerHandler,
+    late::{Outcome, run_job},
     listener::{Accepted, Listener},
     pool::Pools,
     settings::Settings,
@@ -23,7 +24,7 @@ use crate::{
     transport::Transport,
     upgrade,
 };
-use http_core::{BufferPool, Buffers, Clock, Rejection, catch_panic, drop_caught, io_cause};
+use http_core::{BufferPool, Buffers, Clock, catch_panic, drop_caught, io_cause};
 use mio::{Events, Poll, Token, event::Event};
 use rustix::event::epoll;
 use std::{
@@ -435,8 +436,7 @@ impl Worker {
         while let Some((key, job)) = self.timers.take_job(now) {
             let late = self.connections.get(key).and_then(|client| client.late.as_ref());
             let token = late.map(|late| late.token.clone()).unwrap_or_default();
-            let outcome = catch_panic(|| job(&token)).map_err(Rejection::from);
-            self.resume(key, Wakeup::Completed(outcome));
+            self.resume(key, Wakeup::Completed(run_job(job, &token)));
         }
         while let Some((_, key)) = self.refused.front().copied().filter(|(end, _)| *end <= now) {
             self.refused.pop_front();
