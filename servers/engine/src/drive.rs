@@ -79,8 +79,13 @@ impl Driver<'_> {
                         Err(panicked) => self.fail(panicked.into()),
                     }
                 }
-                step @ (Step::Content | Step::ContentEnd) => {
-                    if let Some(action) = self.pass_content(step) {
+                Step::Content => {
+                    if let Some(action) = self.pass_content() {
+                        return action;
+                    }
+                }
+                Step::ContentEnd => {
+                    if let Some(action) = self.end_content() {
                         return action;
                     }
                 }

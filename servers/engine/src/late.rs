@@ -36,20 +36,19 @@ pub(crate) enum WaitsFor {
 }
 
 /// What takes the content of a request as it comes. Dropping it tells the application that the rest will not come.
-#[derive(Debug)]
 pub(crate) enum ContentTarget {
     /// The sink of a [`Reply::Receive`].
-    Sink(CatchDrop<SinkBox>),
+    Sink(CatchDrop<Box<dyn Sink>>),
     /// The pipe to the job of a [`Reply::Read`].
     Pipe(ContentSender),
 }
 
-/// The sink of an application.
-pub(crate) struct SinkBox(pub(crate) Box<dyn Sink>);
-
-impl fmt::Debug for SinkBox {
+impl fmt::Debug for ContentTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Sink")
+        f.write_str(match self {
+            ContentTarget::Sink(_) => "Sink",
+            ContentTarget::Pipe(_) => "Pipe",
+        })
     }
 }
 

@@ -4,15 +4,14 @@
 
 use crate::{
     drive::{Action, Driver},
-    late::{ContentTarget, LateReply, SinkBox},
+    late::{ContentTarget, LateReply, Outcome},
 };
 use http_core::{
-    CatchDrop, ContentReader, Panicked, Rejection, Reply, Response, Step, catch_panic, content_pipe,
-    drop_caught, io_cause,
+    CatchDrop, ContentReader, Rejection, Reply, Sink, catch_panic, content_pipe, drop_caught, io_cause,
 };
 
 impl Driver<'_> {
-    /// Begins a reply to the request that [`Step::Request`] has announced. Returns what the engine
+    /// Begins a reply to the request that [`Step::Request`](http_core::Step::Request) has announced. Returns what the engine
     /// must do; `None` if the driver can go on.
     #[cold]
     pub(crate) fn begin_reply(&mut self, reply: Reply) -> Option<Action> {
@@ -20,14 +19,15 @@ impl Driver<'_> {
         self.continue_reply(reply)
     }
 
-    /// Begins a reply to the request that `late` belongs to. The application may have got its content.
+    /// Begins a reply that the handler has returned, or a sink at the end of its content. Returns what the engine must do;
+    /// `None` if the driver can go on.
     fn continue_reply(&mut self, reply: Reply) -> Option<Action> {
         let begun = match reply {
             Reply::Now(response) => {
                 self.complete(Ok(response));
                 return None;
             }
-            Reply::Receive(sink) => self.begin_sink(CatchDrop::new(SinkBox(sink))),
+            Reply::Receive(sink) => self.begin_sink(CatchDrop::new(sink)),
             Reply::Read(job) => match self.open_pipe() {
                 Ok(()) => Ok(Some(Action::StartReply(Reply::Read(job)))),
                 Err(reason) => {
@@ -38,17 +38,17 @@ impl Driver<'_> {
             later => return Some(Action::StartReply(later)),
         };
         begun.unwrap_or_else(|reason| {
-            self.respond_rejected(reason);
+            self.fail(reason);
             None
         })
     }
 
-    /// Begins to push content to a sink. If the content is here, pushes all of it, and replies as the sink says.
+    /// Begins to push content to a sink. If all content has arrived, pushes it at once, and continues with the sink's reply.
     ///
     /// # Errors
     ///
-    /// The content is too long: the request is rejected.
-    fn begin_sink(&mut self, mut sink: CatchDrop<SinkBox>) -> Result<Option<Action>, Rejection> {
+    /// The content is too long.
+    fn begin_sink(&mut self, mut sink: SinkBox) -> Result<Option<Action>, Rejection> {
         match self.request_content()? {
             None => {
                 if let Some(late) = self.late {
@@ -56,18 +56,21 @@ impl Driver<'_> {
                 }
                 Ok(None)
             }
-            Some(content) => {
-                let written = if content.is_empty() { Ok(Ok(())) } else { write(&mut sink, &content) };
-                Ok(self.written(written, Some(sink)))
-            }
+            Some(content) => match write(&mut sink, &content) {
+                Ok(()) => Ok(self.finish_sink(sink)),
+                Err(outcome) => {
+                    self.complete(outcome);
+                    Ok(None)
+                }
+            },
         }
     }
 
-    /// Makes the pipe to a job that reads content, or a reader of the content if that is here.
+    /// Makes the reader for a job: the end of a pipe, or a reader of the whole content if that has arrived.
     ///
     /// # Errors
     ///
-    /// The content is too long, or the system has no descriptors left: the request is rejected.
+    /// The content is too long, or the system has no descriptors left.
     fn open_pipe(&mut self) -> Result<(), Rejection> {
         let length = self.conn.request(&self.buffers.input).and_then(|request| request.content_length());
         let content = self.request_content()?;
@@ -78,7 +81,6 @@ impl Driver<'_> {
                 let waker = self.streams.waker().map_err(|error| {
                     let cause = io_cause(&error);
                     log::error!("cannot receive the content of {}: {cause}; responding 503", late.label);
-                    self.conn.reject();
                     Rejection::Overloaded
                 })?;
                 let (sender, reader) = content_pipe(length, late.token.clone(), waker);
@@ -90,12 +92,12 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// Requests the content for the application. Returns `None` if it is passed on as it comes. Otherwise returns all of it:
-    /// nothing if the application has requested it before.
+    /// Requests the content for the application. Returns `None` if it arrives later: [`pass_content`](Driver::pass_content)
+    /// passes it on. Otherwise returns all of it; nothing if the application has requested it before.
     ///
     /// # Errors
     ///
-    /// The content is too long: the request is rejected.
+    /// The content is too long.
     fn request_content(&mut self) -> Result<Option<Vec<u8>>, Rejection> {
         let is_first = self.late.as_mut().is_some_and(|late| !std::mem::replace(&mut late.has_content, true));
         if !is_first {
@@ -108,63 +110,66 @@ impl Driver<'_> {
         Ok(Some(request.map(|request| request.body().to_vec()).unwrap_or_default()))
     }
 
-    /// Passes on the content that has arrived ([`Step::Content`]), or its end ([`Step::ContentEnd`]). Returns what the engine
-    /// must do; `None` if the driver can go on.
+    /// Passes on the content that has arrived ([`Step::Content`](http_core::Step::Content)). Returns what the engine must do;
+    /// `None` if the driver can go on.
     #[cold]
-    pub(crate) fn pass_content(&mut self, step: Step) -> Option<Action> {
-        let target = self.late.as_mut().map(|late| &mut late.content);
-        if step == Step::ContentEnd {
-            return match target?.take()? {
-                ContentTarget::Sink(sink) => self.written(Ok(Ok(())), Some(sink)),
-                ContentTarget::Pipe(sender) => {
-                    sender.finish();
-                    None
-                }
-            };
-        }
+    pub(crate) fn pass_content(&mut self) -> Option<Action> {
         let content = self.conn.content(&self.buffers.input);
-        let length = content.len();
-        let (written, count) = match target.and_then(Option::as_mut) {
-            Some(ContentTarget::Sink(sink)) => (write(sink, content), length),
-            Some(ContentTarget::Pipe(sender)) => (Ok(Ok(())), sender.send(content)),
-            None => (Ok(Ok(())), 0),
+        let (count, written) = match self.late.as_mut().and_then(|late| late.content.as_mut()) {
+            Some(ContentTarget::Sink(sink)) => (content.len(), write(sink, content)),
+            Some(ContentTarget::Pipe(sender)) => (sender.send(content), Ok(())),
+            None => (0, Ok(())),
         };
         self.conn.take_content(&mut self.buffers.input, count);
-        // The pipe is full, or its reader was dropped.
-        if count == 0 { Some(Action::AwaitReply) } else { self.written(written, None) }
-    }
-
-    /// Continues after a write into a sink: responds if the sink wants no more or has panicked. `complete` is the sink if it
-    /// has all content: then replies as it says.
-    fn written(&mut self, written: Written, complete: Option<CatchDrop<SinkBox>>) -> Option<Action> {
-        match (written, complete) {
-            (Ok(Ok(())), None) => None,
-            (Ok(Ok(())), Some(sink)) => {
-                let SinkBox(sink) = sink.into_inner()?;
-                match catch_panic(|| sink.finish()) {
-                    Ok(reply) => self.continue_reply(reply),
-                    Err(panicked) => {
-                        self.fail(panicked.into());
-                        None
-                    }
-                }
-            }
-            (Ok(Err(response)), _) => {
-                self.complete(Ok(response));
+        match written {
+            // The pipe is full, or its reader was dropped.
+            Ok(()) if count == 0 => Some(Action::AwaitReply),
+            Ok(()) => None,
+            Err(outcome) => {
+                self.complete(outcome);
                 None
             }
-            (Err(panicked), _) => {
-                self.fail(panicked.into());
+        }
+    }
+
+    /// Passes on the end of the content ([`Step::ContentEnd`](http_core::Step::ContentEnd)). Returns what the engine must do;
+    /// `None` if the driver can go on.
+    #[cold]
+    pub(crate) fn end_content(&mut self) -> Option<Action> {
+        match self.late.as_mut()?.content.take()? {
+            ContentTarget::Sink(sink) => self.finish_sink(sink),
+            ContentTarget::Pipe(sender) => {
+                sender.finish();
+                None
+            }
+        }
+    }
+
+    /// Continues with the reply of a sink that has got all content.
+    fn finish_sink(&mut self, sink: SinkBox) -> Option<Action> {
+        let sink = sink.into_inner()?;
+        match catch_panic(|| sink.finish()) {
+            Ok(reply) => self.continue_reply(reply),
+            Err(panicked) => {
+                self.complete(Err(panicked.into()));
                 None
             }
         }
     }
 }
 
-/// The result of a write into a sink, which may panic.
-type Written = Result<Result<(), Response>, Panicked>;
+/// The sink of an application.
+type SinkBox = CatchDrop<Box<dyn Sink>>;
 
-/// Writes into a sink.
-fn write(sink: &mut CatchDrop<SinkBox>, content: &[u8]) -> Written {
-    catch_panic(|| sink.get_mut().map_or(Ok(()), |sink| sink.0.write(content)))
+/// Writes content into a sink, unless it is empty.
+///
+/// # Errors
+///
+/// The outcome of the reply, if the sink wants no more content, or panics.
+fn write(sink: &mut SinkBox, content: &[u8]) -> Result<(), Outcome> {
+    let Some(sink) = sink.get_mut().filter(|_| !content.is_empty()) else { return Ok(()) };
+    match catch_panic(|| sink.write(content)) {
+        Ok(written) => written.map_err(Ok),
+        Err(panicked) => Err(Err(panicked.into())),
+    }
 }
