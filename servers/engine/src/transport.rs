@@ -9,12 +9,13 @@ use rustix::{
     fs::sendfile,
     io::{Errno, ioctl_fionbio, retry_on_intr},
     net::{
-        RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown,
+        self, RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg,
         sockopt::{Timeout, set_socket_timeout},
     },
 };
 use std::{
     io,
+    net::Shutdown,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -65,21 +66,21 @@ pub(crate) enum Transmitted {
     BudgetSpent,
 }
 
-/// What of the socket [`Transport::wait`] waits for.
+/// The state of the socket that [`Transport::wait`] waits for. Each wait also ends when the client has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Awaited {
-    /// Only that the client leaves.
+    /// None: only the descriptors count.
     Event,
-    /// Bytes, or the end of the client's sending side.
+    /// Bytes have arrived, or the client has closed its sending side.
     Input,
-    /// That it accepts bytes.
+    /// The send buffer has room.
     Room,
 }
 
 /// The result of [`Transport::wait`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Readiness {
-    /// What is awaited of the socket has come true, or one of the descriptors is readable.
+    /// The socket is in the awaited state, or one of the descriptors is readable.
     Ready,
     /// The client has left: it has reset the connection, or both directions are closed. A client that has only closed its
     /// sending side has not left.
@@ -275,15 +276,13 @@ impl Transport {
     /// # Errors
     ///
     /// The connection is broken.
-    pub(crate) fn shutdown(&self, how: std::net::Shutdown) -> io::Result<()> {
-        Ok(shutdown(
-            &self.socket,
-            match how {
-                std::net::Shutdown::Read => Shutdown::Read,
-                std::net::Shutdown::Write => Shutdown::Write,
-                std::net::Shutdown::Both => Shutdown::Both,
-            },
-        )?)
+    pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        let how = match how {
+            Shutdown::Read => net::Shutdown::Read,
+            Shutdown::Write => net::Shutdown::Write,
+            Shutdown::Both => net::Shutdown::Both,
+        };
+        Ok(net::shutdown(&self.socket, how)?)
     }
 
     /// Shuts down the sending side of the socket. The client then sees the end of the stream after the last response.
@@ -292,21 +291,21 @@ impl Transport {
     ///
     /// The connection is broken.
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
-        Ok(shutdown(&self.socket, Shutdown::Write)?)
+        self.shutdown(Shutdown::Write)
     }
 
     /// Shuts down the receiving side of the socket. A thread that waits in [`receive`](Transport::receive) gets the
     /// bytes that have arrived, and then [`Received::Eof`]. Any thread may call this.
     pub(crate) fn shutdown_read(&self) {
         // An error means that the connection is already broken: the receiving thread sees that too.
-        let _ = shutdown(&self.socket, Shutdown::Read);
+        let _ = self.shutdown(Shutdown::Read);
     }
 
     /// Shuts down both directions of the socket: every receive and send that waits on it returns, and no more bytes are
     /// sent. Any thread may call this.
     pub(crate) fn shutdown_both(&self) {
         // An error means that the connection is already broken.
-        let _ = shutdown(&self.socket, Shutdown::Both);
+        let _ = self.shutdown(Shutdown::Both);
     }
 
     /// Sets whether a receive waits.
@@ -325,8 +324,7 @@ impl Transport {
     ///
     /// The kernel rejects the socket option. (A broken connection is no error here: the next receive reports it.)
     pub(crate) fn set_receive_timeout(&self, timeout: Duration) -> io::Result<()> {
-        let timeout = timeout.max(Duration::from_millis(1));
-        Ok(set_socket_timeout(&self.socket, Timeout::Recv, Some(timeout))?)
+        self.set_timeout(Timeout::Recv, Some(timeout.max(Duration::from_millis(1))))
     }
 }
 
@@ -394,7 +392,7 @@ mod tests {
         let transport = Transport::new(server.into(), true);
         let wait = |awaited| transport.wait(awaited, [None, None], Duration::ZERO).expect("poll");
         assert_eq!((wait(Awaited::Event), wait(Awaited::Room)), (Readiness::TimedOut, Readiness::Ready));
-        client.shutdown(std::net::Shutdown::Write).expect("an open socket");
+        client.shutdown(Shutdown::Write).expect("an open socket");
         assert_eq!((wait(Awaited::Event), wait(Awaited::Room)), (Readiness::TimedOut, Readiness::Ready));
         drop(client);
         assert_eq!((wait(Awaited::Event), wait(Awaited::Room)), (Readiness::Left, Readiness::Left));
