@@ -1,6 +1,6 @@
-//! Requests as a loop: the program takes one exchange after another, and responds when it likes.
+//! Serves requests in a loop: the program takes one exchange after another, and responds when it likes.
 //!
-//! Built on the public interface alone: a handler puts each request, with its responder, into a bounded queue.
+//! A handler puts each request, with its responder, into a bounded queue. The engines know nothing of it.
 
 use crate::server::{Running, Server};
 use http_core::{Handler, IntoResponse, OwnedRequest, Reply, Request, Responder, Response, Status};
@@ -57,8 +57,8 @@ impl Server {
 /// # Limits
 ///
 /// The content of a request is in memory, up to [`Limits::body_bytes`](crate::Limits::body_bytes). Up to
-/// [`Settings::pool_queue`](crate::Settings::pool_queue) requests (at least one) wait in the queue; any other gets 503 at once. A request
-/// that has no response within [`Timeouts::reply`](crate::Timeouts::reply) gets 503, and leaves the queue.
+/// [`Settings::pool_queue`](crate::Settings::pool_queue) requests (at least one) wait in the queue; any other gets 503 at
+/// once. A request that has no response within [`Timeouts::reply`](crate::Timeouts::reply) gets 503, and leaves the queue.
 #[derive(Debug)]
 #[must_use = "dropping it stops the server"]
 pub struct Incoming {
@@ -80,16 +80,14 @@ impl Incoming {
     /// Returns the next request, and waits at most the time `timeout` for it. Returns `None` if the time is over, or the
     /// server has stopped.
     pub fn next_timeout(&self, timeout: Duration) -> Option<Exchange> {
-        let waits = |state: &mut State| !state.is_closed && !state.has_next();
-        let guard = self.queue.lock();
-        let waited = self.queue.changed.wait_timeout_while(guard, timeout, waits);
+        let queue = &self.queue;
+        let waited = queue.changed.wait_timeout_while(queue.lock(), timeout, State::must_wait);
         waited.unwrap_or_else(PoisonError::into_inner).0.take()
     }
 
     /// Returns the next request, and waits for it. Returns `None` when the server has stopped.
     fn wait_next(&self) -> Option<Exchange> {
-        let waits = |state: &mut State| !state.is_closed && !state.has_next();
-        let waited = self.queue.changed.wait_while(self.queue.lock(), waits);
+        let waited = self.queue.changed.wait_while(self.queue.lock(), State::must_wait);
         waited.unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -161,7 +159,7 @@ impl fmt::Debug for Exchange {
     }
 }
 
-/// The requests that wait for the loop.
+/// The queue of requests, which the handler and the loops share.
 #[derive(Default)]
 struct Queue {
     state: Mutex<State>,
@@ -171,6 +169,7 @@ struct Queue {
     capacity: usize,
 }
 
+/// What the lock of the queue guards.
 #[derive(Default)]
 struct State {
     exchanges: VecDeque<Exchange>,
@@ -199,7 +198,12 @@ impl Queue {
 }
 
 impl State {
-    /// Drops the first exchanges whose clients have left, and returns whether another one is there.
+    /// Returns whether a loop must wait: no request is in the queue, and the server has not stopped.
+    fn must_wait(&mut self) -> bool {
+        !self.is_closed && !self.has_next()
+    }
+
+    /// Drops exchanges at the front of the queue whose responses are no longer wanted. Returns whether another one is left.
     fn has_next(&mut self) -> bool {
         while self.exchanges.front().is_some_and(Exchange::is_closed) {
             self.exchanges.pop_front();
@@ -207,7 +211,7 @@ impl State {
         !self.exchanges.is_empty()
     }
 
-    /// Takes the first exchange whose client waits.
+    /// Takes the first exchange whose response is wanted; `None` if there is none.
     fn take(&mut self) -> Option<Exchange> {
         if self.has_next() { self.exchanges.pop_front() } else { None }
     }
