@@ -47,7 +47,7 @@ pub struct Driver<'d> {
     pub handler: &'d dyn Handler,
     /// The current time. The engine must update it after each wait.
     pub clock: &'d Clock,
-    /// What content and bodies need that are passed on while they are received or sent.
+    /// The wakers and threads for content and bodies that are passed on piece by piece.
     pub streams: &'d dyn StreamSupport,
     /// The reply that the connection awaits; `None` if it awaits none.
     pub late: &'d mut Option<Box<LateReply>>,

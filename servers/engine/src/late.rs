@@ -35,7 +35,7 @@ pub(crate) enum WaitsFor {
     Responder,
 }
 
-/// What takes the content of a request as it comes. Dropping it tells the application that the rest will not come.
+/// Where the content of a request goes as it comes. Dropping it tells the application that the rest will not come.
 pub(crate) enum ContentTarget {
     /// The sink of a [`Reply::Receive`].
     Sink(CatchDrop<Box<dyn Sink>>),
@@ -60,9 +60,9 @@ pub struct LateReply {
     pub(crate) token: CancellationToken,
     pub(crate) label: RequestLabel,
     pub(crate) waits_for: WaitsFor,
-    /// Whether the application has got the content, or takes it: it gets none again.
+    /// Whether the application has requested the content. A further request gets none.
     pub(crate) has_content: bool,
-    /// What takes the content of the request; `None` if nothing does (any more).
+    /// Where the content of the request goes as it comes; `None` if none is expected.
     pub(crate) content: Option<ContentTarget>,
     /// The other end of the pipe in `content`, until the job starts.
     pub(crate) reader: Option<ContentReader>,

@@ -1,5 +1,5 @@
-//! Bodies that are produced while they are sent, as the engines see them: a source starts with a waker, a reader gets a
-//! thread, and failures are logged.
+//! Prepares bodies that are produced while they are sent: a source gets a waker, a reader gets a thread, and failures are
+//! logged.
 
 use crate::{label::RequestLabel, pool::Task};
 use http_core::{
@@ -16,25 +16,25 @@ const READ_AHEAD: usize = 64 * 1024;
 /// The maximum number of bytes of one read.
 const READ_BYTES: usize = 32 * 1024;
 
-/// What an engine provides for the streams of one connection.
+/// The wakers and threads that an engine provides for content and bodies which one connection passes on piece by piece.
 #[doc(hidden)]
 pub trait StreamSupport {
-    /// Makes a waker, for the source of a stream: it makes the engine ask the source again. It does nothing after the
-    /// connection has ended.
+    /// Makes a waker for the source of a stream, or for the pipe to a job. When it is called, the engine asks the source
+    /// for more bytes, or offers the pipe more content. It does nothing after the connection has ended.
     ///
     /// # Errors
     ///
     /// The system has no descriptors left.
     fn waker(&self) -> io::Result<Waker>;
 
-    /// Runs a task, which may wait for the client, on a thread of its own.
+    /// Runs a task, which may wait for the client, on a streaming thread.
     ///
     /// # Errors
     ///
-    /// [`Rejection::Overloaded`] if all of these threads are busy.
+    /// [`Rejection::Overloaded`] if all streaming threads are busy.
     fn spawn(&self, task: Task) -> Result<(), Rejection>;
 
-    /// Returns whether the thread of the connection may wait for the client.
+    /// Returns whether the thread that drives the connection may wait for its client.
     fn may_wait(&self) -> bool {
         false
     }
@@ -56,7 +56,7 @@ impl StreamSupport for () {
 ///
 /// # Errors
 ///
-/// [`Rejection::Overloaded`] if the system has no descriptor for a waker, or all threads for readers are busy.
+/// [`Rejection::Overloaded`] if the system has no descriptor for a waker, or all streaming threads are busy.
 #[cold]
 pub(crate) fn start_body(
     body: Body,
@@ -91,8 +91,8 @@ pub(crate) fn start_body(
     }
 }
 
-/// Sends what `reader` reads. Ends when the reader does, and when the body is no longer wanted. A wait for the client ends
-/// when the engine closes its connection.
+/// Copies from `reader` to `sender`, until the reader is at its end or fails, or the body is no longer wanted. A wait for
+/// the client ends when the engine closes the connection.
 fn copy(mut reader: Box<dyn Read + Send>, sender: BodySender) {
     let copied = catch_panic(|| {
         let mut buffer = vec![0; READ_BYTES];

@@ -1,4 +1,5 @@
-//! Temporary directories, and the document root of the tests: every kind of name, file and link that a file server treats differently.
+//! Temporary directories, and the document root of the tests: every kind of name, file and link that a file server
+//! treats differently.
 
 use http_test_suite::fixtures;
 use rustix::fs::{CWD, FileType, Mode, mknodat};

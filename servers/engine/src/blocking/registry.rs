@@ -57,7 +57,7 @@ impl OpenConnection {
         self.permit().resume()
     }
 
-    /// Notes that the connection is upgraded. Returns the token that [`Registry::drain`] cancels.
+    /// Marks the connection as upgraded. Returns the token that [`Registry::drain`] cancels.
     pub(super) fn upgrade(&self) -> CancellationToken {
         self.upgraded.get_or_init(CancellationToken::default).clone()
     }
@@ -159,10 +159,10 @@ impl Registry {
         self.changed.notify_all();
     }
 
-    /// Waits for the shutdown to begin. Then cancels the tokens of upgraded connections, and closes the others as they become
-    /// idle, until `is_finished` returns true
-    /// or the grace period is over. After the grace period, shuts down the sockets of all connections, so that no receive
-    /// or send waits any longer: their threads end as soon as they are not in application code.
+    /// Waits for the shutdown to begin. Then cancels the tokens of upgraded connections, and closes the others as they
+    /// become idle, until `is_finished` returns true or the grace period is over. After the grace period, shuts down the
+    /// sockets of all connections, so that no receive or send waits any longer: their threads end as soon as they are not
+    /// in application code.
     ///
     /// `is_finished` must return whether all threads that serve connections have ended.
     ///

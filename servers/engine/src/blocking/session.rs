@@ -38,15 +38,6 @@ const BYTES_PER_TURN: u64 = 1024 * 1024;
 /// deadline counts from about the right time.
 const SEND_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a session that has queued responses waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Blocked {
-    /// Room in the socket's send buffer.
-    Socket,
-    /// The source of a stream.
-    Source,
-}
-
 /// How long an idle connection keeps its buffers. If its next request comes within this time, it is received without
 /// another system call; otherwise the thread frees the buffers and waits without them.
 const KEEP_BUFFERS: Duration = Duration::from_millis(250);
@@ -54,6 +45,15 @@ const KEEP_BUFFERS: Duration = Duration::from_millis(250);
 /// Returns the receive timeout of a socket that was just accepted.
 pub(super) fn first_receive_timeout(timeouts: &Timeouts) -> Duration {
     timeouts.idle.min(KEEP_BUFFERS)
+}
+
+/// What a session that has queued responses waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blocked {
+    /// Room in the socket's send buffer.
+    Socket,
+    /// The source of a stream.
+    Source,
 }
 
 /// A connection that a thread serves, and what the thread uses for that.
@@ -73,7 +73,7 @@ pub(super) struct Session<'t> {
     pub(super) receive_timeout: Option<Duration>,
     /// The reply that the connection awaits; `None` if it awaits none.
     pub(super) late: Option<Box<LateReply>>,
-    /// What produces its outcome; `None` if it has not started, or needs nothing but content.
+    /// What produces the outcome of `late`; `None` if the reply has not started, or is a sink that receives content.
     pub(super) running: Option<RunningReply>,
     /// Wakes this thread when a late reply has an outcome or takes more content, or the source of a stream has more.
     pub(super) event: ConnectionEvent<'t>,
@@ -275,7 +275,7 @@ impl Session<'_> {
         readiness != Readiness::Left
     }
 
-    /// Waits until `awaited` comes true of the socket, or [`event`](Session::event) is signalled (unless the session
+    /// Waits until the socket is in the state `awaited`, or [`event`](Session::event) is signalled (unless the session
     /// waits for room), or `deadline` passes, or the client has left. Also returns [`Readiness::Ready`] when the
     /// shutdown begins, and [`Readiness::Left`] when its grace period is over. Clears the event.
     fn wait(&self, awaited: Awaited, deadline: Instant) -> Readiness {
@@ -346,8 +346,8 @@ impl Session<'_> {
         }
     }
 
-    /// Receives content for a job that reads it. Waits until the client sends bytes or ends its stream, the outcome of the job
-    /// is known, or the connection's deadline passes.
+    /// Receives content for a job that reads it. Waits until the client sends bytes or ends its stream, the outcome of
+    /// the job is known, or the connection's deadline passes.
     ///
     /// Returns false if the connection is broken: it must be closed.
     fn receive_for_job(&mut self, buffers: &mut Buffers) -> bool {

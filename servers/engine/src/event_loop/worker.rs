@@ -383,7 +383,7 @@ impl Worker {
         }
     }
 
-    /// Passes a connection to the function that takes it over, which runs on another thread.
+    /// Passes an upgraded connection to the function that takes it over. The function runs on a streaming thread.
     #[cold]
     fn hand_over(&mut self, key: Key, buffers: Box<Buffers>) {
         let Some(client) = self.connections.remove(key) else { return };

@@ -22,7 +22,8 @@
 //! | [`chat`] | the example of a WebSocket server |
 //! | [`sigpipe`] | a host program in which SIGPIPE has its default action |
 //!
-//! [`app`] is the application of most tests; [`faults`] and [`source`] are parts of it. What every conformance case checks on both engines is not tested here again.
+//! [`app`] is the application of most tests; [`faults`] and [`source`] are parts of it. What every conformance case
+//! checks on both engines is not tested here again.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this whole crate is tests")]
 
