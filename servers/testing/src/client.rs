@@ -193,6 +193,17 @@ impl Client {
         });
     }
 
+    /// Waits until the bytes that have arrived end with `end`, within the first 4,096. Consumes none.
+    ///
+    /// Panics if they have not arrived after [`TIMEOUT`].
+    pub fn await_bytes(&self, end: &str) {
+        let mut start = [0; 4096];
+        wait_for(end, || {
+            let count = retry_on_eintr(|| self.stream.peek(&mut start)).expect("bytes of a response");
+            start[..count].ends_with(end.as_bytes()).then_some(())
+        });
+    }
+
     /// Returns whether bytes have arrived that were not read yet, or the server has closed the connection. Does not wait,
     /// and consumes no bytes.
     pub fn has_received(&self) -> bool {

@@ -142,15 +142,6 @@ fn on_closed(sender: &BodySender) -> Receiver<()> {
     is_closed
 }
 
-/// Waits until a response has arrived up to these bytes. Reads nothing of it.
-fn await_bytes(client: &Client, end: &str) {
-    let mut start = [0; 4096];
-    wait_for("bytes of a body", || {
-        let count = client.stream.peek(&mut start).expect("the start of a response");
-        start[..count].ends_with(end.as_bytes()).then_some(())
-    });
-}
-
 /// Waits until the reader is dropped.
 fn await_drop(reads: &Receiver<()>) {
     wait_for("the drop of a reader", || match reads.try_recv() {
@@ -166,7 +157,7 @@ http_testing::both_engines! {
         let closed = on_closed(&sender);
         for text in ["one", "three"] {
             assert_eq!(sender.try_send(text), Ok(()));
-            await_bytes(&client, &format!("{:x}\r\n{text}\r\n", text.len()));
+            client.await_bytes(&format!("{:x}\r\n{text}\r\n", text.len()));
         }
         sender.finish();
         assert_eq!(client.response().text(), "onethree");
@@ -181,7 +172,7 @@ http_testing::both_engines! {
         let mut trailers = Headers::default();
         trailers.append("X-Sum", "8").expect("a valid header");
         sender.finish_with(trailers);
-        await_bytes(&client, "\r\n\r\n0\r\nX-Sum: 8\r\n\r\n");
+        client.await_bytes("\r\n\r\n0\r\nX-Sum: 8\r\n\r\n");
     }
 
     fn a_sender_that_is_dropped_or_panics_breaks_the_body(engine: Engine) {
@@ -197,7 +188,7 @@ http_testing::both_engines! {
             let (mut client, sender) = streaming.open_channel();
             assert_eq!(sender.try_send("some"), Ok(()));
             end(sender);
-            await_bytes(&client, "\r\n4\r\nsome\r\n");
+            client.await_bytes("\r\n4\r\nsome\r\n");
             let error = client.try_response().expect_err("an incomplete response");
             assert!(error.contains("inside the body"), "{error}");
         }
@@ -210,7 +201,7 @@ http_testing::both_engines! {
             let (client, sender) = streaming.open_channel();
             if has_begun {
                 assert_eq!(sender.try_send("one"), Ok(()));
-                await_bytes(&client, "\r\n3\r\none\r\n");
+                client.await_bytes("\r\n3\r\none\r\n");
             }
             let closed = on_closed(&sender);
             assert!(!sender.is_closed());

@@ -35,13 +35,13 @@ fn start(engine: Engine, settings: Settings) -> TestApp {
     })
 }
 
-fn post(path: &str, headers: &str) -> String {
+pub fn post(path: &str, headers: &str) -> String {
     request("POST", path, headers)
 }
 
-const FIVE: &str = "Content-Length: 5\r\n";
-const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
-const EXPECT: &str = "Expect: 100-continue\r\nContent-Length: 5\r\n";
+pub const FIVE: &str = "Content-Length: 5\r\n";
+pub const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
+pub const EXPECT: &str = "Expect: 100-continue\r\nContent-Length: 5\r\n";
 
 http_testing::both_engines! {
     fn responds_at_the_head_and_then_drops_the_content(engine: Engine) {

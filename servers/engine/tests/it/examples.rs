@@ -1,7 +1,7 @@
 //! The examples of streams, on both engines: each does what its first lines say.
 
 use crate::{
-    client::{Client, get, request, wait_for},
+    client::{Client, get, request},
     server::{InProcessServer, settings},
 };
 use http_engine::Request;
@@ -17,15 +17,6 @@ mod sse;
 #[path = "../../examples/tail.rs"]
 mod tail;
 
-/// Waits until these bytes have arrived last. Reads nothing.
-fn await_bytes(client: &Client, end: &str) {
-    let mut start = [0; 4096];
-    wait_for(end, || {
-        let count = client.stream.peek(&mut start).expect("the start of a response");
-        start[..count].ends_with(end.as_bytes()).then_some(())
-    });
-}
-
 http_testing::both_engines! {
     fn an_event_reaches_all_listeners(engine: Engine) {
         let router = sse::router(&sse::Listeners::default()).expect("valid routes");
@@ -37,7 +28,7 @@ http_testing::both_engines! {
         for (message, event) in [("one", "data: one\n\n"), ("a\nb", "data: a\ndata: b\n\n")] {
             let headers = format!("Content-Length: {}\r\n", message.len());
             assert_eq!(client.fetch(request("POST", "/events", &headers) + message).status, 204);
-            listeners.iter().for_each(|listener| await_bytes(listener, &format!("{event}\r\n")));
+            listeners.iter().for_each(|listener| listener.await_bytes(&format!("{event}\r\n")));
         }
     }
 
@@ -53,9 +44,9 @@ http_testing::both_engines! {
         let path = file.path().to_owned();
         let server = InProcessServer::start(engine, settings(), move |_: &Request<'_>| tail::follow(&path));
         let client = Client::connect_and_send(server.address, get("/"));
-        await_bytes(&client, "\r\n6\r\nfirst\n\r\n");
+        client.await_bytes("\r\n6\r\nfirst\n\r\n");
         file.write_all(b"second\n").expect("room");
-        await_bytes(&client, "\r\n7\r\nsecond\n\r\n");
+        client.await_bytes("\r\n7\r\nsecond\n\r\n");
         client.reset();
     }
 }

@@ -5,7 +5,8 @@
 
 use crate::{
     app::settings_with,
-    client::{Client, TIMEOUT, get, request},
+    client::{Client, TIMEOUT, get},
+    content::{CHUNKED, EXPECT, FIVE, post},
     faults::fail,
     server::{InProcessServer, settings},
 };
@@ -204,10 +205,6 @@ impl TestServer {
     }
 }
 
-fn post(path: &str, headers: &str) -> String {
-    request("POST", path, headers)
-}
-
 /// Reads the response, and compares its status and whether the connection stays open.
 fn check_status(client: &mut Client, status: u16, keeps_alive: bool, what: &str) {
     let response = client.response();
@@ -222,10 +219,7 @@ fn expect_continue(client: &mut Client) {
     assert_eq!(received, CONTINUE);
 }
 
-const FIVE: &str = "Content-Length: 5\r\n";
-const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
 const CHUNKS: &str = "2\r\nab\r\n3;x=y\r\ncde\r\n0\r\nTrailer: x\r\n\r\n";
-const EXPECT: &str = "Expect: 100-continue\r\nContent-Length: 5\r\n";
 const ALL: [&str; 4] = ["/receive", "/receive/offload", "/receive/again", "/read"];
 
 http_testing::both_engines! {

@@ -2,7 +2,7 @@
 
 use crate::{
     app::{TestApp, check_open, settings_with},
-    client::{Client, get, request, wait_for},
+    client::{Client, get, request},
     faults::Event,
     server::settings,
 };
@@ -10,12 +10,7 @@ use std::time::Duration;
 
 /// Waits until a response has arrived up to this chunk. Reads nothing of it.
 fn await_chunk(client: &Client, text: &str) {
-    let chunk = format!("\r\n{:x}\r\n{text}\r\n", text.len());
-    let mut start = [0; 1024];
-    wait_for("a chunk", || {
-        let count = client.stream.peek(&mut start).expect("the start of a response");
-        start[..count].ends_with(chunk.as_bytes()).then_some(())
-    });
+    client.await_bytes(&format!("\r\n{:x}\r\n{text}\r\n", text.len()));
 }
 
 http_testing::both_engines! {
