@@ -6,7 +6,6 @@
 use crate::{
     app::echo,
     drive::Drive,
-    received::ReceivedResponse,
     script::Act::{self, DisableKeepAlive, End, Hold, Pass, Read, ReadAll, Reject, Release, Send},
 };
 use http_core::{Admit, Config, Rejection, Request};
@@ -47,9 +46,7 @@ fn run(acts: &[Act<'_>]) -> Drive {
 /// Runs the script, and compares the steps and the summaries of the responses.
 fn check(acts: &[Act<'_>], steps: &str, responses: &[&str]) -> Drive {
     let drive = run(acts);
-    assert_eq!(drive.steps.join(" "), steps, "{acts:?}");
-    let summaries: Vec<_> = drive.responses().iter().map(ReceivedResponse::summary).collect();
-    assert_eq!(summaries, responses, "{acts:?}");
+    drive.check(acts, steps, responses);
     drive
 }
 
@@ -65,7 +62,7 @@ fn responds_before_content_and_then_drops_it() {
         let head = post("/early", headers);
         let all = [&head, content, GET].concat();
         let drive = run(&[Send(&all), End]);
-        let summaries: Vec<_> = drive.responses().iter().map(ReceivedResponse::summary).collect();
+        let summaries = drive.summaries();
         assert_eq!(summaries, [EARLY, NEXT], "{headers}");
         assert!(drive.seen.iter().all(|request| request.body.is_empty()), "{headers}");
         if headers != EXPECT {

@@ -3,7 +3,6 @@
 use crate::{
     app::echo,
     drive::Drive,
-    received::ReceivedResponse,
     script::Act::{self, DisableKeepAlive, End, Hold, Pass, Read, ReadAll, Reject, Release, Send, Take},
 };
 use http_core::{Admit, Config, Limits, Rejection, Request};
@@ -27,9 +26,7 @@ fn run(acts: &[Act<'_>]) -> Drive {
 /// Runs the script, and compares the steps and the summaries of the responses.
 fn check(acts: &[Act<'_>], steps: &str, responses: &[&str]) -> Drive {
     let drive = run(acts);
-    assert_eq!(drive.steps.join(" "), steps, "{acts:?}");
-    let summaries: Vec<_> = drive.responses().iter().map(ReceivedResponse::summary).collect();
-    assert_eq!(summaries, responses, "{acts:?}");
+    drive.check(acts, steps, responses);
     drive
 }
 
@@ -150,7 +147,7 @@ fn an_early_response_drops_the_rest() {
                 &[Take(1), Send(&all[..at]), Send(&all[at..]), Take(1)],
             ] {
                 let drive = run(sizes);
-                let summaries: Vec<_> = drive.responses().iter().map(ReceivedResponse::summary).collect();
+                let summaries = drive.summaries();
                 assert_eq!(summaries, [TWO, NEXT], "{headers} split at {at}");
             }
         }

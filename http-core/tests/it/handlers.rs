@@ -166,8 +166,8 @@ fn file(offset: u64, len: u64) -> Reply {
     Response::new(Status::OK).with_body(FileSlice { file, offset, len }).into()
 }
 
-/// A source whose calls return one word after the other. A word that ends with `?` is followed by a wait, one that ends with
-/// `.` is the last one. `#` keeps the waker and never calls it, `-` drops it; `!` is an error.
+/// A source whose calls return the words of a text in order. After a word with `?` at its end, the source waits. A word
+/// with `.` at its end is the last one. `#` keeps the waker and never calls it, `-` drops it; `!` is an error.
 struct Script {
     results: std::str::Split<'static, char>,
     waker: Option<Waker>,

@@ -3,6 +3,7 @@
 use crate::{
     app::{AppReply, Chunks},
     drive::{Drive, SeenRequest},
+    received::ReceivedResponse,
     split::cases,
 };
 use http_core::{Body, Config, Headers, Response, Status, Version, testing::ReceivedRequest};
@@ -87,19 +88,14 @@ proptest! {
             AppReply::Now(response)
         })
         .writing(&writes);
-        drive.send(format!("GET / HTTP/1.{}\r\nHost: x\r\n\r\n", u8::from(!old)).as_bytes());
-        drive.end();
-        drive.run();
-
-        let responses = drive.responses();
-        prop_assert_eq!(responses.len(), 1);
-        prop_assert_eq!(responses[0].status, status);
-        prop_assert_eq!(&responses[0].body, &if kind == 4 { b"onetwo".to_vec() } else { content });
+        let response = exchange(&mut drive, old);
+        prop_assert_eq!(response.status, status);
+        prop_assert_eq!(&response.body, &if kind == 4 { b"onetwo".to_vec() } else { content });
         // The reader checks the headers that the library adds, except Allow, which every 405 must have.
         let added = ["Server", "Date", "Content-Length", "Transfer-Encoding", "Connection", "Allow"];
-        let read = responses[0].headers.iter().filter(|(name, _)| !added.contains(&name.as_str()));
+        let read = response.headers.iter().filter(|(name, _)| !added.contains(&name.as_str()));
         let expected = shared.iter().chain(&own);
-        prop_assert!(read.eq(expected), "{:?}", responses[0].headers);
+        prop_assert!(read.eq(expected), "{:?}", response.headers);
     }
 
     /// Whether it is sent in pieces by a channel, or read by a reader of known length or not, with sends of any size.
@@ -124,15 +120,20 @@ proptest! {
             }))
         })
         .writing(&writes);
-        drive.send(format!("GET / HTTP/1.{}\r\nHost: x\r\n\r\n", u8::from(!old)).as_bytes());
-        drive.end();
-        drive.run();
-        let responses = drive.responses();
-        prop_assert_eq!(responses.len(), 1);
-        prop_assert_eq!(&responses[0].body, &content);
+        let response = exchange(&mut drive, old);
+        prop_assert_eq!(&response.body, &content);
         let stated = (kind == 2).then(|| length.to_string().into_bytes());
-        prop_assert_eq!(responses[0].values("Content-Length").next(), stated.as_deref());
+        prop_assert_eq!(response.values("Content-Length").next(), stated.as_deref());
     }
+}
+
+/// Sends a GET, in HTTP/1.0 if `old`, and returns the only response.
+fn exchange(drive: &mut Drive, old: bool) -> ReceivedResponse {
+    drive.send(format!("GET / HTTP/1.{}\r\nHost: x\r\n\r\n", u8::from(!old)).as_bytes());
+    drive.end();
+    drive.run();
+    let [response] = <[ReceivedResponse; 1]>::try_from(drive.responses()).expect("one response");
+    response
 }
 
 /// Any target in origin form that handlers may see. Its path does not lead above the root.

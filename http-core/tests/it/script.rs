@@ -63,12 +63,20 @@ impl Drive {
             self.run();
         }
     }
+
+    /// Compares the steps and the summaries of the responses, after these actions.
+    pub fn check(&self, acts: &[Act<'_>], steps: &str, responses: &[&str]) {
+        assert_eq!(self.steps.join(" "), steps, "{acts:?}");
+        assert_eq!(self.summaries(), responses, "{acts:?}");
+    }
+
+    /// Returns a summary of each response.
+    pub fn summaries(&self) -> Vec<String> {
+        self.responses().iter().map(ReceivedResponse::summary).collect()
+    }
 }
 
 /// Runs the script, and compares the steps and the summaries of the responses.
 pub fn check(acts: &[Act<'_>], steps: &str, responses: &[&str]) {
-    let drive = run(Config::default(), acts);
-    assert_eq!(drive.steps.join(" "), steps, "{acts:?}");
-    let summaries: Vec<_> = drive.responses().iter().map(ReceivedResponse::summary).collect();
-    assert_eq!(summaries, responses, "{acts:?}");
+    run(Config::default(), acts).check(acts, steps, responses);
 }
