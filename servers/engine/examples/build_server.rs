@@ -24,7 +24,7 @@ const BUILDS: usize = 100;
 const UPLOAD: u64 = 16 << 20;
 const LOG: usize = 1 << 20;
 
-/// The log of a build, and who follows it.
+/// The log of a build, and the clients that follow it.
 #[derive(Default)]
 struct Log {
     text: Vec<u8>,
@@ -45,7 +45,7 @@ impl Build {
         let mut log = self.log();
         let text = &text[..text.len().min(LOG - log.text.len())];
         log.text.extend(text);
-        // Who does not take it has left: all of a log fits into the channel.
+        // A send fails only if the client has left: a channel has room for a whole log.
         log.followers.retain(|follower| follower.try_send(text).is_ok());
     }
 

@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-/// A running script. Dropping it ends the script.
+/// A running script, which [`Output`] ends when it is dropped.
 #[derive(Clone)]
 struct Script(Arc<Mutex<Child>>);
 

@@ -22,10 +22,10 @@ const FORM: &str = "<form action=/login method=post><input name=name placeholder
 const HOME: &str =
     "<a href=/private/>The private page</a> <form action=/logout method=post><button>Log out</button></form>";
 
-/// The name of a user, as middleware hands it on.
+/// The name of a user, which the middleware attaches to the request.
 struct User(String);
 
-/// Who is logged in, and since when, by the random text in the cookie.
+/// The users that are logged in, and the start of each session, by the random text in the cookie.
 #[derive(Clone, Default)]
 struct Sessions(Arc<Mutex<HashMap<String, (String, Instant)>>>);
 
@@ -62,7 +62,7 @@ impl Sessions {
     }
 }
 
-/// Sends everyone else to the form.
+/// Redirects a request without a session to the form.
 struct UsersOnly(Sessions);
 
 impl Middleware for UsersOnly {

@@ -12,10 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The time that the user has.
+/// How long the program waits for the user to log in.
 const TIME: Duration = Duration::from_secs(300);
 
-/// The time that the browser has to receive the page.
+/// How long the server waits for the browser to receive the page.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Waits for the redirect with this state, and returns its code.

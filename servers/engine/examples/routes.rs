@@ -19,10 +19,10 @@ use std::{
 /// The phone numbers by the names of their user and contact.
 pub type Contacts = Arc<Mutex<BTreeMap<(String, String), String>>>;
 
-/// The user who has logged in. A real program checks a password and signs the cookie.
+/// The name of the user, from the cookie. A real program checks a password and signs the cookie.
 struct User(String);
 
-/// Hands the user on to the handlers. Replies 401 without one.
+/// Passes the user to the handlers. Replies 401 to a request without the cookie.
 struct Login;
 
 impl Middleware for Login {

@@ -194,7 +194,7 @@ pub fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
 }
 
 /// Makes a listening TCP socket non-blocking, and sets the TCP options that accepted sockets inherit.
-/// [`Server::listen`](crate::Server::listen) does this for every TCP socket, also for one that [`bind`] has not created.
+/// [`Server::listen`](crate::Server::listen) does this for every TCP socket, whether [`bind`] has created it or not.
 ///
 /// # Errors
 ///

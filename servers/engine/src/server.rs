@@ -275,8 +275,9 @@ impl Running {
         self.stopper.clone()
     }
 
-    /// Replaces the handler of every worker by one that `make` makes for the worker's number. A request that an old handler
-    /// has received still gets the response of that handler. Does nothing if the server has stopped.
+    /// Replaces the handler of every worker. `make` makes the new handler of the worker with the given number (from 0).
+    /// A request that an old handler has received still gets the response of the old handler. Does nothing if the server
+    /// has stopped. On the server of an [`Incoming`](crate::Incoming), this ends the loops.
     pub fn replace_handlers(&self, make: impl FnMut(usize) -> Arc<dyn Handler>) {
         if let Some(handlers) = self.handlers.upgrade() {
             handlers.replace(make);

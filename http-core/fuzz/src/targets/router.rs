@@ -1,9 +1,9 @@
 //! A router chooses the handler that a scan of all routes chooses.
 //!
-//! Property: for any routes and any requests, building a router and routing do not panic. Among the routes that the router
-//! accepts, each request goes to the one that matches most precisely, segment by segment from left to right; its parameters are
-//! the segments of the path at their places. A request without a handler gets 404, 405, 501 or 204, and Allow lists what the
-//! route supports.
+//! Property: for any routes and any requests, building a router and routing do not panic. Each request goes to the most
+//! precise of the accepted routes that match its path: the segments are compared from left to right. Its parameters are
+//! the segments of the path at their places. A request without a handler gets 404, 405, 501 or 204, and Allow lists what
+//! the route supports.
 //!
 //! Input: routes, one a line, such as `GET /a/{b}`, `prefix /c` and `fallback`; an empty line; then requests, one a line, such
 //! as `GET /a/x`.
