@@ -186,6 +186,7 @@ impl Connection {
     pub fn sends_body(&self, status: Status) -> bool {
         match &self.state {
             State::AwaitingReply { framing, .. } => encode::carries_body(status, framing.method),
+            State::Receiving(content) => encode::carries_body(status, content.framing.method),
             State::Rejecting { method, .. } => encode::carries_body(status, *method),
             _ => false,
         }

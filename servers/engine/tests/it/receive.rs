@@ -11,11 +11,11 @@ use crate::{
     server::{InProcessServer, settings},
 };
 use http_engine::{
-    Admit, ContentReader, Engine, Handler, Middleware, Next, Rejected, Reply, Request, Response, Router,
-    Settings, Sink, Stack, Status,
+    Admit, Body, ContentReader, Engine, Handler, Middleware, Next, Rejected, Reply, Request, Response,
+    Router, Settings, Sink, Stack, Status,
 };
 use std::{
-    io::{ErrorKind, Read},
+    io::{self, ErrorKind, Read},
     sync::{
         Arc, Mutex,
         mpsc::{Receiver, Sender, channel},
@@ -54,6 +54,12 @@ impl Handler for Uploads {
 
     fn handle(&self, request: &Request<'_>) -> Reply {
         let events = self.events.clone();
+        let slow = SlowReader { text: b"early", events: events.clone(), permits: Arc::clone(&self.permits) };
+        let early = match request.path().rsplit_once("/early-") {
+            Some((_, "reader")) => Some(Body::reader(slow, None)),
+            Some((_, "channel")) => Some(slow.into_channel()),
+            _ => None,
+        };
         match request.path() {
             "/read" => Reply::read(move |content| read(content, &events)),
             "/read/reports" => Reply::read(move |content| {
@@ -65,6 +71,9 @@ impl Handler for Uploads {
                 let _ = content.read(&mut [0]);
                 Status::FORBIDDEN
             }),
+            "/read/early-reader" | "/read/early-channel" => {
+                Reply::read(move |_| early.map_or(Response::error(Status::NOT_FOUND), forbidden))
+            }
             "/read/panics" => Reply::read(|_| -> Response { fail() }),
             "/read/recovers" => {
                 Reply::read(|_| -> Response { fail() }).recover(|_| Response::error(Status::CONFLICT))
@@ -89,6 +98,7 @@ impl Handler for Uploads {
             path => match path.strip_prefix("/receive") {
                 Some(ending) => Reply::receive(TestSink {
                     ending: ending.to_owned(),
+                    early,
                     taken: Vec::new(),
                     events: Some(events),
                 }),
@@ -110,6 +120,41 @@ fn read(mut content: ContentReader, events: &Sender<UploadEvent>) -> Response {
     }
 }
 
+fn forbidden(body: Body) -> Response {
+    Response::new(Status::FORBIDDEN).with_body(body)
+}
+
+/// Reports its start, waits for a permit, and then reads as "early".
+struct SlowReader {
+    text: &'static [u8],
+    events: Sender<UploadEvent>,
+    permits: Arc<Mutex<Receiver<()>>>,
+}
+
+impl SlowReader {
+    /// Returns a body that gets the text from another thread.
+    fn into_channel(mut self) -> Body {
+        let (sender, body) = Body::channel(16);
+        thread::spawn(move || {
+            let mut text = [0; 5];
+            if self.read_exact(&mut text).is_ok() && sender.try_send(&text).is_ok() {
+                sender.finish();
+            }
+        });
+        body
+    }
+}
+
+impl Read for SlowReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.text.is_empty() {
+            let _ = self.events.send(UploadEvent::Started);
+            let _ = self.permits.lock().expect("no panic").recv_timeout(TIMEOUT);
+        }
+        self.text.read(buffer)
+    }
+}
+
 fn summary(bytes: &[u8]) -> Response {
     let last = &bytes[bytes.len().saturating_sub(5)..];
     Response::text(format!("{} {}", bytes.len(), last.escape_ascii()))
@@ -118,6 +163,8 @@ fn summary(bytes: &[u8]) -> Response {
 struct TestSink {
     /// The path after `/receive`.
     ending: String,
+    /// The body of a response to the first bytes.
+    early: Option<Body>,
     taken: Vec<u8>,
     /// `None` at the end of the content.
     events: Option<Sender<UploadEvent>>,
@@ -125,6 +172,10 @@ struct TestSink {
 
 impl Sink for TestSink {
     fn write(&mut self, data: &[u8]) -> Result<(), Response> {
+        if let Some(body) = self.early.take() {
+            self.events = None;
+            return Err(forbidden(body));
+        }
         match &*self.ending {
             "/early" => Err(Response::error(Status::FORBIDDEN)),
             "/panics" => fail(),
@@ -143,6 +194,7 @@ impl Sink for TestSink {
             "/offload" => Reply::offload(move || response),
             "/again" => Reply::receive(TestSink {
                 ending: String::new(),
+                early: None,
                 taken: std::mem::take(&mut self.taken),
                 events: None,
             }),
@@ -285,6 +337,25 @@ http_testing::both_engines! {
             client.send(post(path, "Content-Length: 3000000\r\n") + "abcde");
             check_status(&mut client, 403, false, path);
             client.finish();
+        }
+    }
+
+    /// The rest of the content comes after the response, which is a stream that waits for its source.
+    fn an_early_response_can_be_a_stream(engine: Engine) {
+        let app = TestServer::start(engine, settings_with(|settings| settings.workers = 1));
+        for path in ["/receive", "/read"] {
+            for ending in ["/early-reader", "/early-channel"] {
+                let what = format!("{path}{ending}");
+                let mut client = app.send(post(&what, FIVE) + "abcd");
+                app.expect(UploadEvent::Started);
+                // Another client is served meanwhile.
+                assert_eq!(app.server.connect().fetch(get("/other")).text(), "/other", "{what}");
+                app.permit.send(()).expect("a reader");
+                let response = client.response();
+                assert_eq!((response.status, &*response.text()), (403, "early"), "{what}");
+                client.send("e");
+                assert_eq!(client.fetch(get("/next")).text(), "/next", "{what}");
+            }
         }
     }
 
