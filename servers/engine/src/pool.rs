@@ -96,10 +96,11 @@ impl Pool {
         if queue.tasks.len() >= queue.waiting
             && !(queue.threads < state.max_threads && state.start_thread(&mut queue))
         {
-            if queue.tasks.len() - queue.waiting >= state.max_queued {
+            let max_tasks = queue.waiting.saturating_add(state.max_queued);
+            if queue.tasks.len() >= max_tasks {
                 queue.tasks.retain(|task| !task.is_cancelled());
             }
-            if queue.threads == 0 || queue.tasks.len().saturating_sub(queue.waiting) >= state.max_queued {
+            if queue.threads == 0 || queue.tasks.len() >= max_tasks {
                 return Err(Rejection::Overloaded);
             }
         }
@@ -242,6 +243,20 @@ mod tests {
                 is_done.recv().expect("the task runs");
             }
         }
+    }
+
+    #[test]
+    fn a_cancelled_task_leaves_its_thread_to_the_next() {
+        let pool = new_pool(1, 0);
+        {
+            // As if a thread waited that has not been woken yet.
+            let mut queue = pool.owner.0.queue();
+            (queue.threads, queue.waiting) = (1, 1);
+        }
+        let first = pool.submit(Box::new(|| ())).expect("a free thread");
+        assert!(submit(&pool).is_err());
+        first.cancel();
+        assert!(submit(&pool).is_ok());
     }
 
     #[test]
