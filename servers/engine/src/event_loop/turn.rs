@@ -125,7 +125,7 @@ impl Turn<'_> {
         // See `ClientConnection::next_check`.
         if !self.buffers.out.is_empty() {
             let action = self.run();
-            let is_over = matches!(action, Action::Close | Action::Yield);
+            let is_over = matches!(action, Action::Close | Action::Yield | Action::Upgrade);
             if is_over || self.client.conn.deadline() > self.clock.now() {
                 return action;
             }
@@ -185,39 +185,88 @@ mod tests {
         time::{Instant, SystemTime},
     };
 
+    /// A connection, and what its turns need.
+    struct Fixture {
+        connection: ClientConnection,
+        buffers: Buffers,
+        clock: Clock,
+        completions: Completions,
+        pool: Pool,
+        /// The client's end. Its peer is the server's.
+        client: UnixStream,
+        /// Wakes the completions.
+        _poll: mio::Poll,
+    }
+
+    impl Fixture {
+        fn new(connect: impl Fn(Instant) -> Connection) -> Fixture {
+            let (server, client) = UnixStream::pair().expect("sockets");
+            server.set_nonblocking(true).expect("a socket");
+            let clock = Clock::new("test", Instant::now(), SystemTime::now());
+            let poll = mio::Poll::new().expect("epoll");
+            let transport = Transport::new(server.into(), false);
+            let threads = Threads::new(256 * 1024, &Arc::new(Shutdown::new().expect("a descriptor")));
+            Fixture {
+                connection: ClientConnection::new(transport, connect(clock.now()), None),
+                buffers: Buffers::default(),
+                completions: Completions::new(&poll, Token(0)).expect("a descriptor"),
+                pool: Pool::new("pool", 1, 1, &threads),
+                clock,
+                client,
+                _poll: poll,
+            }
+        }
+
+        /// Calls `run` with a turn. The application accepts every upgrade.
+        fn turn(&mut self, run: fn(&mut Turn<'_>) -> Action) -> Action {
+            run(&mut Turn {
+                client: &mut self.connection,
+                buffers: &mut self.buffers,
+                handler: &|_: &Request<'_>| Response::switching_protocols("test").on_upgrade(drop),
+                clock: &self.clock,
+                pools: &Pools { jobs: self.pool.clone(), streaming: self.pool.clone() },
+                timers: &mut Timers::new(self.clock.now()),
+                waker: ConnectionWaker {
+                    key: Key::from_token(Token(0)),
+                    completions: &self.completions,
+                    streaming: &self.pool,
+                },
+            })
+        }
+    }
+
     /// The server drops what a refused client sends, and there may be no end of it.
     #[test]
     fn a_client_that_sends_without_pause_uses_up_its_turn() {
-        let (server, mut client) = UnixStream::pair().expect("sockets");
-        server.set_nonblocking(true).expect("a socket");
-        let (clock, poll) =
-            (Clock::new("test", Instant::now(), SystemTime::now()), mio::Poll::new().expect("epoll"));
-        let conn = Connection::over_limit(Arc::default(), clock.now());
-        let mut connection = ClientConnection::new(Transport::new(server.into(), false), conn, None);
-        let threads = Threads::new(256 * 1024, &Arc::new(Shutdown::new().expect("a descriptor")));
-        let completions = Completions::new(&poll, Token(0)).expect("a descriptor");
-        let pool = Pool::new("pool", 1, 1, &threads);
-        let mut turn = Turn {
-            client: &mut connection,
-            buffers: &mut Buffers::default(),
-            handler: &|_: &Request<'_>| Response::text("here"),
-            clock: &clock,
-            pools: &Pools { jobs: pool.clone(), streaming: pool.clone() },
-            timers: &mut Timers::new(clock.now()),
-            waker: ConnectionWaker {
-                key: Key::from_token(Token(0)),
-                completions: &completions,
-                streaming: &pool,
-            },
-        };
-        assert!(matches!(turn.run(), Action::Receive));
+        let mut fixture = Fixture::new(|now| Connection::over_limit(Arc::default(), now));
+        assert!(matches!(fixture.turn(|turn| turn.run()), Action::Receive));
+        let mut client = fixture.client.try_clone().expect("a descriptor");
         let mut response = String::new();
         client.read_to_string(&mut response).expect("a response, and its end");
         assert!(response.starts_with("HTTP/1.1 503 "), "{response}");
         thread::spawn(move || while client.write_all(&[b'x'; 100_000]).is_ok() {});
         wait_for("the end of a turn", || {
-            turn.client.socket_empty = false;
-            matches!(turn.run(), Action::Yield).then_some(())
+            fixture.connection.socket_empty = false;
+            matches!(fixture.turn(|turn| turn.run()), Action::Yield).then_some(())
         });
+    }
+
+    /// The client makes room for the 101 only when its deadline passes.
+    #[test]
+    fn an_upgrade_can_complete_at_its_deadline() {
+        let mut fixture = Fixture::new(|now| Connection::new(Arc::default(), now));
+        let transport = &fixture.connection.transport;
+        let mut earlier = 0;
+        while let Ok(count) = transport.write(&[0; 4096]) {
+            earlier += count;
+        }
+        fixture
+            .client
+            .write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: test\r\n\r\n")
+            .expect("room");
+        assert!(matches!(fixture.turn(|turn| turn.run()), Action::Send));
+        fixture.client.read_exact(&mut vec![0; earlier]).expect("the earlier bytes");
+        fixture.clock.update(fixture.connection.conn.deadline(), SystemTime::now);
+        assert!(matches!(fixture.turn(|turn| turn.run_expired()), Action::Upgrade));
     }
 }
