@@ -157,10 +157,14 @@ impl Driver<'_> {
 
     /// Handles a deadline of the connection that has passed. If the client has not sent its request in time, queues a
     /// 408. If the handler has not responded in time, queues a 503. Otherwise (an idle connection, a client that does
-    /// not read) marks the connection for closing. Does nothing if the deadline has not passed.
+    /// not read) marks the connection for closing. Does nothing if the deadline has not passed, or if a job has meanwhile
+    /// made room for more content.
     ///
     /// Returns the reply that the connection no longer awaits, if there was one. Call [`drive`](Driver::drive) afterwards.
     pub(crate) fn expire(&mut self) -> Option<Box<LateReply>> {
+        if self.late.is_some() && self.refill_pipe() {
+            return None;
+        }
         let reason = self.conn.expire(self.clock.now())?;
         let mut late = self.late.take();
         if let Some(late) = &mut late {

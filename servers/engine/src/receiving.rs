@@ -132,6 +132,13 @@ impl Driver<'_> {
         }
     }
 
+    /// Puts content that has arrived into the pipe to a job, and returns whether there was room. The pipe wakes the engine
+    /// only when it is half empty: a job that reads slowly has made room before that.
+    #[cold]
+    pub(crate) fn refill_pipe(&mut self) -> bool {
+        !self.conn.content(&self.buffers.input).is_empty() && self.pass_content().is_none()
+    }
+
     /// Passes on the end of the content ([`Step::ContentEnd`](http_core::Step::ContentEnd)). Returns what the engine must do;
     /// `None` if the driver can go on.
     #[cold]
@@ -171,5 +178,59 @@ fn write(sink: &mut SinkBox, content: &[u8]) -> Result<(), Outcome> {
     match catch_panic(|| sink.write(content)) {
         Ok(written) => written.map_err(Ok),
         Err(panicked) => Err(Err(panicked.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_core::{Admit, Buffers, Clock, Connection, Handler, Request, Response};
+    use std::{
+        io::Read,
+        sync::Arc,
+        time::{Instant, SystemTime},
+    };
+
+    struct Upload;
+
+    impl Handler for Upload {
+        fn admit(&self, _: &Request<'_>) -> Admit {
+            Admit::AtHead
+        }
+
+        fn handle(&self, _: &Request<'_>) -> Reply {
+            Reply::read(|_| Response::text("done"))
+        }
+    }
+
+    /// At the deadline, the job has read too little to wake the engine.
+    #[test]
+    fn a_job_that_reads_slowly_has_more_time() {
+        let mut clock = Clock::new("test", Instant::now(), SystemTime::now());
+        let mut conn = Connection::new(Arc::default(), clock.now());
+        let (mut buffers, mut late) = (Buffers::default(), None);
+        buffers.input.extend(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+        buffers.input.extend(&[b'x'; 100_000]);
+        let mut reader: Option<ContentReader> = None;
+        for (bytes_read, expires) in [(0, false), (1, false), (1, false), (0, true)] {
+            let mut read = vec![0; bytes_read];
+            reader.iter_mut().for_each(|reader| reader.read_exact(&mut read).expect("content"));
+            let mut driver = Driver {
+                conn: &mut conn,
+                buffers: &mut buffers,
+                handler: &Upload,
+                clock: &clock,
+                streams: &(),
+                late: &mut late,
+            };
+            assert_eq!(driver.expire().is_some(), expires, "the job has read {bytes_read} bytes");
+            let mut action = driver.drive(&mut u32::MAX.clone());
+            if let Action::StartReply(_) = action {
+                reader = driver.late.as_mut().and_then(|late| late.reader.take());
+                action = driver.drive(&mut u32::MAX.clone());
+            }
+            assert_eq!(matches!(action, Action::AwaitReply), !expires, "{action:?}");
+            clock.update(conn.deadline(), SystemTime::now);
+        }
     }
 }
