@@ -223,7 +223,7 @@ impl Driver<'_> {
     #[inline]
     fn queue(&mut self, response: Response) {
         if let Err(misuse) = self.conn.respond(response, &mut self.buffers.out, self.clock) {
-            report(&misuse);
+            report(&misuse, &self.request_label());
             self.fail(Rejection::InvalidResponse);
         }
     }
@@ -260,7 +260,7 @@ impl Driver<'_> {
             drop_caught(std::mem::replace(&mut response, rejected.response()));
         }
         if let Err(misuse) = self.conn.respond(response, &mut self.buffers.out, self.clock) {
-            report(&misuse);
+            report(&misuse, &self.label());
             // The default response is always valid.
             let _ = self.conn.respond(rejected.response(), &mut self.buffers.out, self.clock);
         }
@@ -269,8 +269,8 @@ impl Driver<'_> {
 
 /// Logs that a handler's response could not be sent.
 #[cold]
-fn report(misuse: &Misuse) {
-    log::error!("cannot send the handler's response: {misuse}; responding 500 instead");
+fn report(misuse: &Misuse, label: &RequestLabel) {
+    log::error!("cannot send the handler's response to {label}: {misuse}; responding 500 instead");
 }
 
 /// Logs that a response remains incomplete because of an error of its file, or because its file has become shorter (`None`).

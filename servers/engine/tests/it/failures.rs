@@ -86,8 +86,8 @@ http_testing::both_engines! {
         let file = |cause| {
             format!("cannot send the rest of a file to a request from CLIENT: {cause}; closing the connection")
         };
-        let invalid = |reason: &str| {
-            format!("cannot send the handler's response: {reason}; responding 500 instead")
+        let invalid = |path, reason: &str| {
+            format!("cannot send the handler's response to {path} from CLIENT: {reason}; responding 500 instead")
         };
         let forged = "header \"X-Forged\": a header value must not contain control characters";
         check(&TestApp::start(engine, Settings { workers: 1, ..with_reply_timeout() }).server, &[
@@ -102,9 +102,9 @@ http_testing::both_engines! {
             ("/dropped-elsewhere", Some(500), dropped("/dropped-elsewhere")),
             ("/fails-short", None, file("the file has become shorter")),
             ("/fails-unreadable", None, file("invalid argument")),
-            ("/fails-header", Some(500), invalid(forged)),
-            ("/fails-length", Some(500), invalid("header \"Content-Length\": is 7, but the body has 5 bytes")),
-            ("/fails-status", Some(500), invalid("status 102: only the library sends interim responses")),
+            ("/fails-header", Some(500), invalid("/fails-header", forged)),
+            ("/fails-length", Some(500), invalid("/fails-length", "header \"Content-Length\": is 7, but the body has 5 bytes")),
+            ("/fails-status", Some(500), invalid("/fails-status", "status 102: only the library sends interim responses")),
         ]);
     }
 
