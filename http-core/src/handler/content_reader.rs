@@ -188,12 +188,22 @@ impl ContentReader {
     /// assert_eq!(error, Err(ErrorKind::TimedOut));
     /// ```
     pub fn incomplete(content: Vec<u8>, reason: IncompleteContent) -> ContentReader {
-        let (end, waker) = (Some(Err(reason)), Waker::noop().clone());
-        ContentReader::new(content.into(), end, waker, None, CancellationToken::default())
+        ContentReader::ended(content, Err(reason), None, CancellationToken::default())
     }
 
-    /// Returns the length of the whole content, if the client has announced it (Content-Length); `None` if the content is
-    /// chunked.
+    /// Creates a reader that returns `content` and then ends as `end` says.
+    pub(crate) fn ended(
+        content: Vec<u8>,
+        end: Result<(), IncompleteContent>,
+        content_length: Option<u64>,
+        token: CancellationToken,
+    ) -> ContentReader {
+        ContentReader::new(content.into(), Some(end), Waker::noop().clone(), content_length, token)
+    }
+
+    /// Returns the length of the whole content, if it is known before the content is read: the client has announced it
+    /// (Content-Length), or all content is in memory ([`Admit::Buffer`](crate::Admit::Buffer)). Returns `None` if the content
+    /// comes in chunks.
     pub fn content_length(&self) -> Option<u64> {
         self.content_length
     }
@@ -214,13 +224,7 @@ impl From<Vec<u8>> for ContentReader {
     /// Creates a reader of content that has arrived completely.
     fn from(content: Vec<u8>) -> ContentReader {
         let length = Some(content.len() as u64);
-        ContentReader::new(
-            content.into(),
-            Some(Ok(())),
-            Waker::noop().clone(),
-            length,
-            CancellationToken::default(),
-        )
+        ContentReader::ended(content, Ok(()), length, CancellationToken::default())
     }
 }
 

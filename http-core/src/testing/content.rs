@@ -7,13 +7,21 @@ use crate::{
         sink::Sink,
     },
     message::{rejection::Rejection, response::Response},
-    types::panic::{Panicked, catch_panic, drop_caught},
+    types::{
+        cancellation::CancellationToken,
+        panic::{Panicked, catch_panic, drop_caught},
+    },
 };
 
 /// Takes content piece by piece. A job gets all of it at its end, because it runs on the thread of the test.
 pub(super) enum ContentTaker {
     Sink(Box<dyn Sink>),
-    Job(ReadJob, Vec<u8>),
+    Job {
+        job: ReadJob,
+        content: Vec<u8>,
+        /// The length of the whole content, if the job can know it.
+        length: Option<u64>,
+    },
 }
 
 impl ContentTaker {
@@ -22,7 +30,7 @@ impl ContentTaker {
         match self {
             _ if piece.is_empty() => Ok(Ok(())),
             ContentTaker::Sink(sink) => catch_panic(|| sink.write(piece)),
-            ContentTaker::Job(_, content) => {
+            ContentTaker::Job { content, .. } => {
                 content.extend_from_slice(piece);
                 Ok(Ok(()))
             }
@@ -33,8 +41,8 @@ impl ContentTaker {
     pub(super) fn finish(self) -> Result<Reply, Panicked> {
         match self {
             ContentTaker::Sink(sink) => catch_panic(|| sink.finish()),
-            ContentTaker::Job(job, content) => Ok(Reply::Offload(Box::new(move |token| {
-                job(ContentReader::from(content).with_token(token.clone()))
+            ContentTaker::Job { job, content, length } => Ok(Reply::Offload(Box::new(move |token| {
+                job(ContentReader::ended(content, Ok(()), length, token.clone()))
             }))),
         }
     }
@@ -44,13 +52,14 @@ impl ContentTaker {
     pub(super) fn fail(self, reason: Rejection) {
         match self {
             ContentTaker::Sink(sink) => drop_caught(sink),
-            ContentTaker::Job(job, content) => {
+            ContentTaker::Job { job, content, length } => {
                 let reason = match reason {
                     Rejection::Malformed(error) => IncompleteContent::Invalid(error),
                     Rejection::RequestTimeout => IncompleteContent::ClientTimeout,
                     _ => IncompleteContent::Aborted,
                 };
-                drop_caught(catch_panic(|| job(ContentReader::incomplete(content, reason))));
+                let reader = ContentReader::ended(content, Err(reason), length, CancellationToken::default());
+                drop_caught(catch_panic(|| job(reader)));
             }
         }
     }

@@ -168,8 +168,10 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
                     Err(panicked) => Err(panicked.into()),
                 }
             }
-            Reply::Receive(sink) => return self.receive(ContentTaker::Sink(sink)),
-            Reply::Read(job) => return self.receive(ContentTaker::Job(job, Vec::new())),
+            Reply::Receive(sink) => return self.receive(|_| ContentTaker::Sink(sink)),
+            Reply::Read(job) => {
+                return self.receive(|length| ContentTaker::Job { job, content: Vec::new(), length });
+            }
         };
         match outcome {
             Ok(response) => self.respond(response),
@@ -177,13 +179,17 @@ impl<'e, H: Handler + ?Sized> Exchange<'e, H> {
         }
     }
 
-    /// Begins to receive content. Passes it to `taker` at once if it has arrived.
-    fn receive(&mut self, mut taker: ContentTaker) {
+    /// Begins to receive content. `make_taker` makes what takes it, from the length of the content if that is known.
+    /// Passes the content on at once if it has arrived.
+    fn receive(&mut self, make_taker: impl FnOnce(Option<u64>) -> ContentTaker) {
+        let length = self.conn.request(&self.buffers.input).and_then(|request| request.content_length());
         match self.conn.receive_content(self.clock.now()) {
-            Ok(true) => self.taker = Some(taker),
+            Ok(true) => self.taker = Some(make_taker(length)),
             Ok(false) => {
-                let request = self.conn.request(&self.buffers.input);
-                match taker.write(request.map_or(b"", |request| request.body())) {
+                let content =
+                    self.conn.request(&self.buffers.input).map_or(&b""[..], |request| request.body());
+                let mut taker = make_taker(Some(content.len() as u64));
+                match taker.write(content) {
                     Ok(Ok(())) => self.finish(taker),
                     written => self.continue_content(written),
                 }

@@ -60,7 +60,7 @@ impl Handler for Every {
             "/at-head" => Response::error(Status::UNAUTHORIZED).into(),
             "/at-head/push" | "/push" => Reply::receive(Count(0)),
             "/at-head/read" | "/read" => Reply::read(|mut content| {
-                let mut text = String::new();
+                let mut text = format!("{:?} ", content.content_length());
                 match content.read_to_string(&mut text) {
                     Ok(_) => Response::text(text),
                     Err(_) => Response::error(Status::BAD_REQUEST),
@@ -91,15 +91,22 @@ http_testing::both_engines! {
             "/echo", "/after", "/offload", "/deferred", "/dropped", "/panics", "/invalid", "/no-content", "/close", "/reader",
             "/channel", "/at-head", "/at-head/push", "/at-head/read", "/push", "/read", "/missing", "/../above", "/|",
         ];
-        for (method, content) in [("GET", ""), ("HEAD", ""), ("POST", "content"), ("PUT", "no more!"), ("BREW", "")] {
+        let requests = [
+            ("GET", ""), ("HEAD", ""), ("POST", "content"), ("PUT", "no more!"), ("PATCH", "chunk"), ("BREW", ""),
+        ];
+        for (method, content) in requests {
             for path in paths {
-                let mut test = TestRequest::new(method, path);
-                let mut headers = String::new();
-                if !content.is_empty() {
-                    test = test.body(content);
-                    headers = format!("Content-Length: {}\r\n", content.len());
-                }
-                let expected = server.connect().fetch(request(method, path, &headers) + content);
+                let (test, length) = (TestRequest::new(method, path), content.len());
+                let (test, headers, sent) = match method {
+                    "PATCH" => (
+                        test.chunks([content]),
+                        "Transfer-Encoding: chunked\r\n".to_owned(),
+                        format!("{length}\r\n{content}\r\n0\r\n\r\n"),
+                    ),
+                    _ if content.is_empty() => (test, String::new(), String::new()),
+                    _ => (test.body(content), format!("Content-Length: {length}\r\n"), content.to_owned()),
+                };
+                let expected = server.connect().fetch(request(method, path, &headers) + &sent);
                 let actual = test.run(&Every);
                 assert_eq!((actual.status().code(), actual.body()), (expected.status, &*expected.body), "{test:?}");
                 assert_eq!(lines(actual.headers().as_bytes()), lines(&expected.head), "{test:?}");
