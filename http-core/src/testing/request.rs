@@ -95,6 +95,11 @@ impl TestRequest {
         TestRequest::new("PUT", target)
     }
 
+    /// Creates a PATCH request for this target.
+    pub fn patch(target: &str) -> TestRequest {
+        TestRequest::new("PATCH", target)
+    }
+
     /// Creates a DELETE request for this target.
     pub fn delete(target: &str) -> TestRequest {
         TestRequest::new("DELETE", target)

@@ -438,6 +438,17 @@ fn the_handler_sees_the_client_and_the_method() {
     check(&TestRequest::get("/client"), "200 None");
     let client_addr = ([192, 0, 2, 1], 80).into();
     check(&TestRequest::new("BREW", "/client").client_addr(client_addr), "200 Some(192.0.2.1:80)");
+    let method = |request: &Request<'_>| Response::text("").with_header("Method", request.method().as_str());
+    for (create, method_name) in [
+        (TestRequest::get as fn(&str) -> TestRequest, "GET"),
+        (TestRequest::head, "HEAD"),
+        (TestRequest::post, "POST"),
+        (TestRequest::put, "PUT"),
+        (TestRequest::delete, "DELETE"),
+        (TestRequest::patch, "PATCH"),
+    ] {
+        assert_eq!(create("/").run(&method).header("Method"), Some(method_name.as_bytes()));
+    }
 }
 
 #[test]
