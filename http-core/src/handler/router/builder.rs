@@ -185,7 +185,8 @@ impl RouterBuilder {
     /// assert_eq!(error.route(), "GET /users/{name}/photo");
     /// assert_eq!(
     ///     error.to_string(),
-    ///     "cannot add the route GET /users/{name}/photo: another route names the same parameter id: use one name",
+    ///     "cannot add the route GET /users/{name}/photo: an earlier route has the parameter id in place of name: \
+    ///      use one name",
     /// );
     /// ```
     pub fn build(mut self) -> Result<Router, RouteError> {
@@ -196,13 +197,17 @@ impl RouterBuilder {
         let prefixes = paths(|kind| *kind == RouteKind::Prefix);
         let is_hidden = |route: &Route| match route.kind {
             RouteKind::Method(method) => {
-                (method == Method::Connect).then_some("a CONNECT request has no path")
+                (method == Method::Connect).then_some("a CONNECT request has no path: use the fallback")
             }
             RouteKind::Prefix => {
                 let is_hidden = exact.contains(&route.path) && prefixes.contains(&format!("{}/", route.path));
-                is_hidden.then_some("other routes have this path and the prefix below it")
+                is_hidden.then_some(
+                    "other routes have this path and the prefix below it: remove this prefix or one of them",
+                )
             }
-            RouteKind::Fallback => prefixes.contains("/").then_some("the prefix / matches all paths"),
+            RouteKind::Fallback => prefixes
+                .contains("/")
+                .then_some("the prefix / matches all paths: remove the fallback or the prefix"),
         };
         let mut router = Router::default();
         self.routes.reverse();
@@ -333,19 +338,21 @@ mod tests {
             check(&format!("GET {path}"), &format!("GET {path}: the path must begin with a slash"));
         }
         for path in ["//", "/a//b", "/a/../b", "/.", "/a\0"] {
-            let problem = "no path is like this: remove empty segments, dot segments and NUL";
+            let problem = "no request has such a path: remove empty segments, dot segments and NUL";
             check(&format!("prefix {path}"), &format!("(prefix) {path}: {problem}"));
         }
-        check("GET /{*a}/b", "GET /{*a}/b: a wildcard must be the last segment");
-        check("GET /{*a}/", "GET /{*a}/: a wildcard must be the last segment");
+        for path in ["/{*a}/b", "/{*a}/"] {
+            let problem = "a wildcard matches the rest of the path: remove what follows it";
+            check(&format!("GET {path}"), &format!("GET {path}: {problem}"));
+        }
         check("prefix /{*a}", "(prefix) /{*a}: a prefix includes all paths below it: remove the wildcard");
-        check("GET /{a}/{b}/{a}", "GET /{a}/{b}/{a}: two parameters have the name a");
-        check("GET /{a}/{*a}", "GET /{a}/{*a}: two parameters have the name a");
+        check("GET /{a}/{b}/{a}", "GET /{a}/{b}/{a}: two parameters have the name a: rename one");
+        check("GET /{a}/{*a}", "GET /{a}/{*a}: two parameters have the name a: rename one");
     }
 
     #[test]
     fn rejects_routes_that_contradict_each_other() {
-        let duplicate = "there is such a route already";
+        let duplicate = "there is such a route already: remove or change one of them";
         check("GET /a,POST /a,GET /b,prefix /a,GET /a/", "");
         for route in ["GET /a", "POST /{a}", "GET /a/{*b}"] {
             check(&format!("{route},PUT /b,{route}"), &format!("{route}: {duplicate}"));
@@ -353,7 +360,7 @@ mod tests {
         check("prefix /a,prefix /a", &format!("(prefix) /a: {duplicate}"));
         check("prefix /a/,prefix /a/", &format!("(prefix) /a/: {duplicate}"));
         check("fallback,fallback", &format!("(fallback): {duplicate}"));
-        let other = "another route names the same parameter x: use one name";
+        let other = "an earlier route has the parameter x in place of y: use one name";
         check("GET /a/{x},POST /a/{y}", &format!("POST /a/{{y}}: {other}"));
         check("GET /a/{x}/b,prefix /a/{y}/c", &format!("(prefix) /a/{{y}}/c: {other}"));
         check("GET /a/{*x},POST /a/{*y}", &format!("POST /a/{{*y}}: {other}"));
@@ -362,14 +369,21 @@ mod tests {
 
     #[test]
     fn rejects_routes_that_no_request_can_reach() {
-        check("CONNECT /a", "CONNECT /a: no request can reach it: a CONNECT request has no path");
-        let hidden = "no request can reach it: other routes have this path and the prefix below it";
-        check("prefix /a,GET /a,prefix /a/", &format!("(prefix) /a: {hidden}"));
-        check("prefix /a/{b}/,GET /a/{b},prefix /a/{b}", &format!("(prefix) /a/{{b}}: {hidden}"));
+        let unreachable = "no request can reach it, because";
+        check(
+            "CONNECT /a",
+            &format!("CONNECT /a: {unreachable} a CONNECT request has no path: use the fallback"),
+        );
+        let hidden = "other routes have this path and the prefix below it: remove this prefix or one of them";
+        check("prefix /a,GET /a,prefix /a/", &format!("(prefix) /a: {unreachable} {hidden}"));
+        check(
+            "prefix /a/{b}/,GET /a/{b},prefix /a/{b}",
+            &format!("(prefix) /a/{{b}}: {unreachable} {hidden}"),
+        );
         check("prefix /a,prefix /a/", "");
         check("prefix /a,GET /a,GET /a/,GET /a/{*b}", "");
-        let hidden = "(fallback): no request can reach it: the prefix / matches all paths";
-        check("fallback,prefix /", hidden);
+        let hidden = "the prefix / matches all paths: remove the fallback or the prefix";
+        check("fallback,prefix /", &format!("(fallback): {unreachable} {hidden}"));
         check("fallback,prefix /a/", "");
     }
 

@@ -33,10 +33,13 @@ pub(super) enum RouteProblem {
     WildcardNotLast,
     WildcardInPrefix,
     RepeatedName(Box<str>),
-    /// The parameter has this other name in an earlier route.
-    OtherName(Box<str>),
+    /// The parameter has the name `known` in an earlier route.
+    OtherName {
+        name: Box<str>,
+        known: Box<str>,
+    },
     Duplicate,
-    /// All its requests go elsewhere, for this reason.
+    /// No request can reach it, for this reason, after which comes the remedy.
     Unreachable(&'static str),
 }
 
@@ -90,21 +93,25 @@ impl fmt::Display for RouteProblem {
         match self {
             RouteProblem::NoSlash => f.write_str("the path must begin with a slash"),
             RouteProblem::NotNormal => {
-                f.write_str("no path is like this: remove empty segments, dot segments and NUL")
+                f.write_str("no request has such a path: remove empty segments, dot segments and NUL")
             }
             RouteProblem::Braces => f.write_str(
                 "a segment with a brace must be {name} or {*name}, with a name of letters, digits and underscores",
             ),
-            RouteProblem::WildcardNotLast => f.write_str("a wildcard must be the last segment"),
+            RouteProblem::WildcardNotLast => {
+                f.write_str("a wildcard matches the rest of the path: remove what follows it")
+            }
             RouteProblem::WildcardInPrefix => {
                 f.write_str("a prefix includes all paths below it: remove the wildcard")
             }
-            RouteProblem::RepeatedName(name) => write!(f, "two parameters have the name {name}"),
-            RouteProblem::OtherName(name) => {
-                write!(f, "another route names the same parameter {name}: use one name")
+            RouteProblem::RepeatedName(name) => write!(f, "two parameters have the name {name}: rename one"),
+            RouteProblem::OtherName { name, known } => {
+                write!(f, "an earlier route has the parameter {known} in place of {name}: use one name")
             }
-            RouteProblem::Duplicate => f.write_str("there is such a route already"),
-            RouteProblem::Unreachable(reason) => write!(f, "no request can reach it: {reason}"),
+            RouteProblem::Duplicate => {
+                f.write_str("there is such a route already: remove or change one of them")
+            }
+            RouteProblem::Unreachable(reason) => write!(f, "no request can reach it, because {reason}"),
         }
     }
 }

@@ -147,7 +147,11 @@ impl Node {
 
 /// Fails if the same parameter has the other name `known` in an earlier route.
 fn check_name(known: &str, name: &str) -> Result<(), RouteProblem> {
-    if known == name { Ok(()) } else { Err(RouteProblem::OtherName(known.into())) }
+    if known == name {
+        Ok(())
+    } else {
+        Err(RouteProblem::OtherName { name: name.into(), known: known.into() })
+    }
 }
 
 /// Returns whether a parameter can have this value.
