@@ -28,7 +28,7 @@ pub use codec::{
 pub use connection::{CloseReason, Connection, Misuse, Step};
 pub use handler::{
     content_reader::{ContentReader, ContentSender, IncompleteContent, content_pipe},
-    handler::Handler,
+    handler::{Handler, HandlerFn},
     into_reply::{IntoReply, IntoResponse},
     middleware::{BodyLimit, Middleware, Next, Stack},
     reply::{Job, ReadJob, Reply},

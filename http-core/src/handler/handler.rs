@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// [`Reply`], text, a [`Status`](crate::Status), and an `Option` or `Result` of them. So are an `Arc` of a handler and a
 /// `Box<dyn Handler>`.
 ///
-/// The compiler infers the argument of a closure only where a method takes a `Fn(&Request) -> R`, such as
+/// The compiler infers the argument of a closure only where a method takes a [`HandlerFn`], such as
 /// [`RouterBuilder::get`](crate::RouterBuilder::get). Elsewhere, name its type: `|request: &Request<'_>| ...`.
 ///
 /// An engine does the I/O and calls the handler, possibly from several threads at once. On an event loop, a handler
@@ -66,6 +66,29 @@ pub trait Handler: Send + Sync {
         response
     }
 }
+
+/// Every `Fn(&Request) -> R`, and nothing else. A method that takes a `HandlerFn` lets the compiler infer the argument of a
+/// closure. For another [`Handler`], the compiler's message names the methods that take one:
+/// [`RouterBuilder::route`](crate::RouterBuilder::route), and `Server::serve_handler` of the engines.
+///
+/// ```
+/// use http_core::{HandlerFn, IntoReply, Status, testing::TestRequest};
+///
+/// fn status<R: IntoReply>(handler: impl HandlerFn<R> + Send + Sync) -> Status {
+///     TestRequest::get("/").run(&handler).status()
+/// }
+///
+/// assert_eq!(status(|request| request.header("Cookie").map(<[u8]>::to_vec)), Status::NOT_FOUND);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a function or closure that takes a `&Request`",
+    label = "expected a function or closure, such as `|request| ...`",
+    note = "to pass a `Handler`, use `route` instead of `get`, `post` and so on, and `serve_handler` instead of `serve`"
+)]
+pub trait HandlerFn<R>: Fn(&Request<'_>) -> R {}
+
+#[diagnostic::do_not_recommend]
+impl<F, R> HandlerFn<R> for F where F: Fn(&Request<'_>) -> R {}
 
 impl<F, R> Handler for F
 where

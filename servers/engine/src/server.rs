@@ -11,7 +11,7 @@ use crate::{
     shutdown::Shutdown,
     threads::Threads,
 };
-use http_core::{Handler, IntoReply, Limits, Request, Timeouts, io_cause};
+use http_core::{Handler, HandlerFn, IntoReply, Limits, Timeouts, io_cause};
 use std::{
     io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
@@ -69,8 +69,8 @@ impl Server {
     /// Creates a server on a listening socket: a [`TcpListener`] or a
     /// [`UnixListener`](std::os::unix::net::UnixListener). Makes the socket non-blocking. All event loops share it.
     ///
-    /// A connection to a Unix socket has no [`client_addr`](Request::client_addr), and no limit per client address applies
-    /// to it. The server does not remove the file of the socket.
+    /// A connection to a Unix socket has no [`client_addr`](http_core::Request::client_addr), and no limit per client address
+    /// applies to it. The server does not remove the file of the socket.
     ///
     /// ```
     /// use http_engine::Server;
@@ -152,7 +152,8 @@ impl Server {
         self
     }
 
-    /// Begins to serve with a closure, which all workers call.
+    /// Begins to serve with a function or closure, which all workers call. For a [`Handler`], such as a
+    /// [`Router`](http_core::Router), use [`serve_handler`](Server::serve_handler).
     ///
     /// ```no_run
     /// use http_engine::{Engine, Response, Server};
@@ -168,7 +169,7 @@ impl Server {
     /// See [`Server`].
     pub fn serve<F, R>(self, handle: F) -> io::Result<Running>
     where
-        F: Fn(&Request<'_>) -> R + Send + Sync + 'static,
+        F: HandlerFn<R> + Send + Sync + 'static,
         R: IntoReply,
     {
         self.serve_handler(handle)

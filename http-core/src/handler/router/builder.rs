@@ -3,11 +3,10 @@
 use super::{Router, pattern::RouteProblem};
 use crate::{
     handler::{
-        handler::Handler,
+        handler::{Handler, HandlerFn},
         into_reply::IntoReply,
         middleware::{BodyLimit, Middleware, Stack},
     },
-    message::request::Request,
     types::{method::Method, panic::drop_caught},
 };
 use std::{collections::HashSet, fmt, io, sync::Arc};
@@ -56,7 +55,7 @@ macro_rules! methods {
         $(#[$doc])*
         pub fn $name<F, R>(self, path: &str, handler: F) -> RouterBuilder
         where
-            F: Fn(&Request<'_>) -> R + Send + Sync + 'static,
+            F: HandlerFn<R> + Send + Sync + 'static,
             R: IntoReply,
         {
             self.route(Method::$method, path, handler)
@@ -130,7 +129,7 @@ impl RouterBuilder {
 
     /// Adds a layer of middleware around the handlers of all routes added so far, the fallback included. It does not see
     /// the requests of routes that are added later, nor those that the router replies to itself, for example with 404 or
-    /// 405. It can read the parameters of the path ([`Request::param`]).
+    /// 405. It can read the parameters of the path ([`Request::param`](crate::Request::param)).
     ///
     /// ```
     /// use http_core::{Middleware, Next, Reply, Request, Response, Router, Status};
@@ -302,7 +301,7 @@ mod tests {
     use super::*;
     use crate::{
         handler::{middleware::Next, reply::Reply},
-        message::{rejection::Rejected, response::Response},
+        message::{rejection::Rejected, request::Request, response::Response},
         testing::TestRequest,
         types::{admit::Admit, panic::PanicOnDrop, status::Status},
     };
