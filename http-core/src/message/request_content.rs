@@ -91,7 +91,7 @@ impl<'b> Request<'b> {
     pub fn multipart(
         &self,
     ) -> Result<impl Iterator<Item = Result<Part<'b>, MultipartError>> + use<'b>, MultipartError> {
-        multipart::parts(&self.content_type().ok_or(MultipartError::Type)?, self.body)
+        Ok(multipart::parts(self.body, self.multipart_boundary()?))
     }
 
     /// Returns the boundary of the form in the body, for a [`multipart::Reader`](crate::multipart::Reader) that reads the form

@@ -18,7 +18,7 @@ use crate::problem::{Format, HandlerResult, Problem};
 use base64::{display::Base64Display, prelude::BASE64_STANDARD};
 use http_engine::{
     MediaType, Reply, Request, Response, Status, form,
-    multipart::{self, MultipartError},
+    multipart::{self, Boundary, MultipartError},
 };
 use serde::{Serialize, Serializer, de::IgnoredAny};
 use std::{
@@ -268,7 +268,8 @@ struct FileSummary {
 /// with their values, and the files with their names, types and sizes in bytes. A malformed form is a 400.
 fn multipart_form(body: &[u8], media_type: &MediaType<'_>) -> Result<String, Problem> {
     let mut form = MultipartForm::default();
-    for part in multipart::parts(media_type, body).map_err(malformed_form)? {
+    let boundary = Boundary::of(media_type).map_err(malformed_form)?;
+    for part in multipart::parts(body, boundary) {
         let part = part.map_err(malformed_form)?;
         match part.file_name {
             None => form.fields.push(Field { name: part.name, value: utf8(part.content)? }),

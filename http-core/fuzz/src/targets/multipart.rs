@@ -39,14 +39,14 @@ pub fn check(data: &[u8]) {
 /// A part: name, file name, media type and content.
 type OwnedPart = (String, Option<String>, Option<String>, Vec<u8>);
 
-fn media_type() -> MediaType<'static> {
-    MediaType::parse(b"multipart/form-data; boundary=b").expect("a media type")
+fn boundary() -> Boundary {
+    let media_type = MediaType::parse(b"multipart/form-data; boundary=b").expect("a media type");
+    Boundary::of(&media_type).expect("a boundary")
 }
 
 /// Returns the parts, and the error that ends them, if there is one.
 fn in_memory(form: &[u8]) -> Vec<Result<OwnedPart, MultipartError>> {
-    let parts = multipart::parts(&media_type(), form).expect("a boundary");
-    parts
+    multipart::parts(form, boundary())
         .map(|part| {
             let part = part?;
             let media_type = part.media_type.map(|media_type| media_type.to_string());
@@ -58,7 +58,7 @@ fn in_memory(form: &[u8]) -> Vec<Result<OwnedPart, MultipartError>> {
 /// Returns the same for a form that arrives in pieces.
 fn streamed(form: &[u8], pieces: &[u8], read_size: usize) -> Vec<Result<OwnedPart, MultipartError>> {
     let source = Pieces { ends: plan::ends(pieces, form.len()).collect(), form, at: 0 };
-    let mut reader = Reader::new(source, Boundary::of(&media_type()).expect("a boundary"));
+    let mut reader = Reader::new(source, boundary());
     let mut items = Vec::new();
     loop {
         let item = next_part(&mut reader, read_size).map_err(|error| match error {

@@ -34,11 +34,11 @@
 //! A form in memory:
 //!
 //! ```
-//! use http_core::{MediaType, multipart};
+//! use http_core::{MediaType, multipart::{self, Boundary}};
 //!
 //! let media_type = MediaType::parse(b"multipart/form-data; boundary=x").ok_or("malformed")?;
 //! let content = b"--x\r\nContent-Disposition: form-data; name=\"city\"\r\n\r\nOslo\r\n--x--\r\n";
-//! let parts: Vec<_> = multipart::parts(&media_type, content)?.collect::<Result<_, _>>()?;
+//! let parts: Vec<_> = multipart::parts(content, Boundary::of(&media_type)?).collect::<Result<_, _>>()?;
 //! assert_eq!((parts[0].name.as_str(), parts[0].content), ("city", &b"Oslo"[..]));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

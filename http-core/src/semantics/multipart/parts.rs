@@ -8,11 +8,12 @@ use crate::semantics::media_type::MediaType;
 /// [`parts`] returns it; the [module](super) has an example.
 ///
 /// ```
-/// use http_core::{MediaType, multipart::{self, Part}};
+/// use http_core::{MediaType, multipart::{self, Boundary, Part}};
 ///
-/// let form = MediaType::parse(b"multipart/form-data; boundary=x").ok_or("malformed")?;
+/// let media_type = MediaType::parse(b"multipart/form-data; boundary=x").ok_or("malformed")?;
 /// let content = b"--x\r\nContent-Disposition: form-data; name=\"map\"; filename=\"oslo.txt\"\r\n\r\nOslo\r\n--x--\r\n";
-/// let Some(Ok(Part { name, file_name, content, .. })) = multipart::parts(&form, content)?.next() else {
+/// let mut parts = multipart::parts(content, Boundary::of(&media_type)?);
+/// let Some(Ok(Part { name, file_name, content, .. })) = parts.next() else {
 ///     return Err("no part".into());
 /// };
 /// assert_eq!((&*name, file_name.as_deref(), content), ("map", Some("oslo.txt"), &b"Oslo"[..]));
@@ -32,23 +33,15 @@ pub struct Part<'a> {
     pub content: &'a [u8],
 }
 
-/// Returns the parts of a form. `media_type` is the form's media type; its boundary is in each delimiter, the line
-/// between two parts. `content` is the whole form. Ignores the text before the first delimiter and after the last.
+/// Returns the parts of the form `content`; `boundary` separates them. Ignores the text before the first delimiter (the line
+/// with the boundary) and after the last.
 ///
-/// # Errors
-///
-/// [`MultipartError::Type`] if the media type is not `multipart/form-data`, and [`MultipartError::Boundary`] if it has no
-/// valid boundary. Any other error is an item of the iterator,
-/// which then ends. So a form is complete only if no item is an error.
-pub fn parts<'a>(
-    media_type: &MediaType<'_>,
-    content: &'a [u8],
-) -> Result<impl Iterator<Item = Result<Part<'a>, MultipartError>> + use<'a>, MultipartError> {
-    let boundary = Boundary::of(media_type)?;
+/// If the form is malformed, the error is the last item. So a form is complete only if no item is an error.
+pub fn parts(content: &[u8], boundary: Boundary) -> impl Iterator<Item = Result<Part<'_>, MultipartError>> {
     // The text after the next delimiter; `None` at the end of the form.
     let mut next = Some(boundary.split_first(content).ok_or(MultipartError::Start));
     let mut parts_left = MAX_PARTS;
-    Ok(std::iter::from_fn(move || {
+    std::iter::from_fn(move || {
         let part =
             next.take()?.and_then(|text| match boundary.section(text, true)?.ok_or(MultipartError::End)? {
                 Section::End => Ok(None),
@@ -61,7 +54,7 @@ pub fn parts<'a>(
                 }
             });
         part.transpose()
-    }))
+    })
 }
 
 #[cfg(test)]
@@ -95,13 +88,13 @@ mod tests {
     /// Reads a form that arrives in pieces of these sizes, and each part in pieces of `read_size`. Like those of [`parts`], the
     /// last item may be an error.
     fn streamed(
-        media_type: &MediaType<'_>,
+        boundary: Boundary,
         bytes: &[u8],
         sizes: &[usize],
         read_size: usize,
     ) -> Vec<Result<AnyPart, MultipartError>> {
         let source = PieceSource { bytes, sizes: sizes.iter().cycle(), is_interrupted: false };
-        let mut form = Reader::new(source, Boundary::of(media_type).expect("a boundary"));
+        let mut form = Reader::new(source, boundary);
         let mut items = Vec::new();
         loop {
             let item = next_streamed(&mut form, read_size);
@@ -147,13 +140,20 @@ mod tests {
         text.replace('\n', "\r\n").replace('␊', "\n").into_bytes()
     }
 
+    /// Returns the boundary of a form with this parameter `boundary`.
+    fn boundary(text: &str) -> Boundary {
+        let media_type = format!("multipart/form-data; boundary={text}");
+        Boundary::of(&MediaType::parse(media_type.as_bytes()).expect("a media type")).expect("a boundary")
+    }
+
     /// Returns the parts, or the first error. Checks that both readers find the same, also the parts before an error.
     fn read<'a>(media_type: &str, content: &'a [u8]) -> Result<Vec<Part<'a>>, MultipartError> {
         let media_type = MediaType::parse(media_type.as_bytes()).expect("a media type");
-        let items: Vec<_> = parts(&media_type, content)?.collect();
+        let boundary = Boundary::of(&media_type)?;
+        let items: Vec<_> = parts(content, boundary.clone()).collect();
         let expected: Vec<_> = items.iter().cloned().map(|item| item.map(owned)).collect();
         for (sizes, read_size) in [(&[usize::MAX][..], 1), (&[1], 100), (&[2, 7, 3000], 7)] {
-            let read = streamed(&media_type, content, sizes, read_size);
+            let read = streamed(boundary.clone(), content, sizes, read_size);
             // A part whose end is missing is an item of neither. One with a malformed end is an item of both.
             assert_eq!(read, expected, "by {sizes:?}: {}", content.escape_ascii());
         }
@@ -250,8 +250,7 @@ mod tests {
     #[test]
     fn stops_after_an_error() {
         let content = expand("--b\nX: 1\n\n1\n--b\nCD; name=a\n\n1\n--b--");
-        let media_type = MediaType::parse(b"multipart/form-data; boundary=b").expect("a media type");
-        let read: Vec<_> = parts(&media_type, &content).expect("a boundary").collect();
+        let read: Vec<_> = parts(&content, boundary("b")).collect();
         assert_eq!(read, [Err(MultipartError::Disposition)]);
     }
 
@@ -326,9 +325,8 @@ mod tests {
             prop_assume!(!format!("\r\n{content}").contains("\r\n--bb"));
             let part = ("a".to_owned(), None, content.into_bytes());
             let form = write("bb", &[part.clone(), part.clone()]);
-            let media_type = MediaType::parse(b"multipart/form-data; boundary=bb").expect("a media type");
             let expected = Ok((part.0, None, None, part.2));
-            prop_assert_eq!(streamed(&media_type, &form, &sizes, read_size), [expected.clone(), expected]);
+            prop_assert_eq!(streamed(boundary("bb"), &form, &sizes, read_size), [expected.clone(), expected]);
         }
 
         #[test]

@@ -108,7 +108,7 @@ pub enum ReadError {
 }
 
 impl<R: Read> Reader<R> {
-    /// Creates a reader of the form that `source` returns, whose parts this boundary separates.
+    /// Creates a reader of the form that `source` returns; `boundary` separates its parts.
     pub fn new(source: R, boundary: Boundary) -> Reader<R> {
         let mut buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
         // The first delimiter need not begin with CRLF if it begins the form.

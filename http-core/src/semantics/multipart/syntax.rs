@@ -30,10 +30,11 @@ error_enum! {
     /// The reason why a form cannot be split into its parts.
     ///
     /// ```
-    /// use http_core::{MediaType, multipart::{self, MultipartError}};
+    /// use http_core::{MediaType, multipart::{self, Boundary, MultipartError}};
     ///
-    /// let form = MediaType::parse(b"multipart/form-data; boundary=x").ok_or("malformed")?;
-    /// let mut parts = multipart::parts(&form, b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\nno end")?;
+    /// let media_type = MediaType::parse(b"multipart/form-data; boundary=x").ok_or("malformed")?;
+    /// let form = b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\nno end";
+    /// let mut parts = multipart::parts(form, Boundary::of(&media_type)?);
     /// assert_eq!(parts.next(), Some(Err(MultipartError::End)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
