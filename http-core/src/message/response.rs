@@ -17,6 +17,7 @@ use crate::{
         status::Status,
     },
 };
+use std::borrow::Borrow;
 
 /// A response to a request.
 ///
@@ -251,11 +252,11 @@ impl Response {
     /// use http_core::{Response, SetCookie};
     ///
     /// let session = SetCookie::new("session", "31d4d96e").with_path("/").with_http_only();
-    /// let response = Response::text("Welcome").with_cookie(&session).with_cookie(&SetCookie::removal("guest"));
+    /// let response = Response::text("Welcome").with_cookie(session).with_cookie(SetCookie::removal("guest"));
     /// assert_eq!(response.headers().filter(|(name, _)| *name == "Set-Cookie").count(), 2);
     /// ```
-    pub fn with_cookie(self, cookie: &SetCookie) -> Response {
-        match cookie.to_value() {
+    pub fn with_cookie(self, cookie: impl Borrow<SetCookie>) -> Response {
+        match cookie.borrow().to_value() {
             Ok(value) => self.append_header("Set-Cookie", value),
             Err(reason) => self.misused("Set-Cookie", reason),
         }

@@ -22,7 +22,7 @@ const MAX_ATTRIBUTE_BYTES: usize = 1024;
 ///     .with_same_site(SameSite::Lax)
 ///     .with_secure()
 ///     .with_http_only();
-/// let response = Response::text("Welcome").with_cookie(&cookie);
+/// let response = Response::text("Welcome").with_cookie(cookie);
 /// assert_eq!(
 ///     response.header("Set-Cookie"),
 ///     Some(&b"__Host-session=31d4d96e407aad42; Path=/; Max-Age=3600; Secure; HttpOnly; SameSite=Lax"[..]),

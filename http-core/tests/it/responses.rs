@@ -93,11 +93,11 @@ fn sends_cookies_and_the_name_of_a_download() {
     let end = "Content-Length: 1|Connection: keep-alive||x";
     let response = ok().with_body("x").with_attachment("a b.txt").with_attachment("c.txt");
     check("GET", response, &format!("200 OK|~|Content-Disposition: attachment; filename=\"c.txt\"|{end}"));
-    let response = ok().with_body("x").with_cookie(&SetCookie::new("a", "1").with_path("/"));
-    let response = response.with_cookie(&SetCookie::new("a", "2").with_http_only());
+    let response = ok().with_body("x").with_cookie(SetCookie::new("a", "1").with_path("/"));
+    let response = response.with_cookie(SetCookie::new("a", "2").with_http_only());
     check("GET", response, &format!("200 OK|~|Set-Cookie: a=1; Path=/|Set-Cookie: a=2; HttpOnly|{end}"));
     let reason = "a cookie's name must be a token";
-    check_misuse(ok().with_cookie(&SetCookie::new("a=", "")), &format!("header \"Set-Cookie\": {reason}"));
+    check_misuse(ok().with_cookie(SetCookie::new("a=", "")), &format!("header \"Set-Cookie\": {reason}"));
 }
 
 #[test]

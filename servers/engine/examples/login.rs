@@ -86,7 +86,7 @@ fn log_in(sessions: &Sessions, request: &Request<'_>) -> Result<Response, FormEr
         );
     }
     Ok(match sessions.begin(name.to_string(), request.received_at()) {
-        Ok(Some(cookie)) => Response::redirect(Status::SEE_OTHER, "/").with_cookie(&cookie),
+        Ok(Some(cookie)) => Response::redirect(Status::SEE_OTHER, "/").with_cookie(cookie),
         Ok(None) | Err(_) => Response::error(Status::SERVICE_UNAVAILABLE),
     })
 }
@@ -115,7 +115,7 @@ pub fn app() -> Result<Router, RouteError> {
         .post("/logout", move |request| {
             request.cookie("session").map(|id| logout.lock().remove(id));
             Response::redirect(Status::SEE_OTHER, "/")
-                .with_cookie(&SetCookie::removal("session").with_path("/"))
+                .with_cookie(SetCookie::removal("session").with_path("/"))
         })
         .nest("/private", private)
         .build()

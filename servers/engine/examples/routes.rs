@@ -61,7 +61,7 @@ fn login(request: &Request<'_>) -> Result<Response, Failure> {
     let name = field(request, "name")?;
     let name = name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "");
     let cookie = SetCookie::new("user", name).with_path("/").with_http_only();
-    Ok(Response::text("welcome\n").with_cookie(&cookie))
+    Ok(Response::text("welcome\n").with_cookie(cookie))
 }
 
 /// Returns the key of the contact in the path.
