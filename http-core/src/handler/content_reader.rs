@@ -202,8 +202,8 @@ impl ContentReader {
     }
 
     /// Returns the length of the whole content, if it is known before the content is read: the client has announced it
-    /// (Content-Length), or all content is in memory ([`Admit::Buffer`](crate::Admit::Buffer)). Returns `None` if the content
-    /// comes in chunks.
+    /// (Content-Length), or all content is in memory ([`Admit::Buffer`](crate::Admit::Buffer)). Otherwise returns
+    /// `None`: the content comes in chunks.
     pub fn content_length(&self) -> Option<u64> {
         self.content_length
     }

@@ -66,8 +66,8 @@ pub enum Body {
 }
 
 impl Body {
-    /// Creates a body that is sent while other threads produce it, and the sender for it. It is the way to send events, and
-    /// what takes long to compute.
+    /// Creates a body that is sent while other threads produce it, and the sender for it. Use it for events, and for
+    /// content that takes long to compute.
     ///
     /// The channel holds at most `capacity` bytes that the client has not received, or one message that is larger. It takes no
     /// memory for them before the first is sent. What is sent is passed to the client without delay.

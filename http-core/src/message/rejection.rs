@@ -46,8 +46,8 @@ impl Rejection {
         }
     }
 
-    /// Returns the library's response if nothing is known of the request: an error page, with Retry-After if the status is
-    /// 503. The connection closes after it. [`Rejected::response`] also knows where to redirect.
+    /// Returns the library's response to a request of which only this reason is known: an error page, with Retry-After
+    /// if the status is 503. The connection closes after it. [`Rejected::response`] also knows where to redirect.
     pub fn response(self) -> Response {
         let response = Response::error(self.status()).with_close();
         if self.status() == Status::SERVICE_UNAVAILABLE {

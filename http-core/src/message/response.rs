@@ -226,9 +226,9 @@ impl Response {
     /// Adds a header, and keeps earlier headers with the same name. For headers that may occur several times: Set-Cookie,
     /// and those whose value is a list, such as Vary, Link and Cache-Control (RFC 9110 §5.3).
     ///
-    /// If the header cannot be sent, the response becomes a 500, as for [`with_header`](Response::with_header). A header of which
-    /// a response has at most one is set, not added: those that the library writes, and those that are no list, such as
-    /// Content-Type, Location, ETag and Last-Modified.
+    /// If the header cannot be sent, the response becomes a 500, as for [`with_header`](Response::with_header). A
+    /// header of which a response has at most one is set, not added: those that the library writes, and those whose
+    /// value is not a list, such as Content-Type, Location, ETag and Last-Modified.
     pub fn append_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Response {
         let value = value.as_ref();
         let appended = match self.headers.append(name, value) {

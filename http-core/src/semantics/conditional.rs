@@ -34,7 +34,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Validators<'a> {
     /// The value of the `ETag` header of the representation, including the quotes and any `W/`; `None` if there is
-    /// none. A malformed value is a bug of the server: it matches nothing but itself, and may panic in a debug build.
+    /// none. A malformed value is a bug of the server: it matches nothing but itself, and a debug build may panic.
     pub etag: Option<&'a str>,
     /// The time in the `Last-Modified` header of the representation; `None` if there is none. Fractions of a second are
     /// ignored. A time before 1970 counts as `None`.

@@ -169,7 +169,7 @@ impl TestRequest {
     /// Sets the longest wait for another thread; 10 seconds by default. It bounds each wait for a
     /// [`Responder`](crate::Responder), after which the response is the 503 of
     /// [`Timeouts::reply`](crate::Timeouts::reply), and each wait for more of a stream, or for the end of an upgraded
-    /// connection, which is then incomplete.
+    /// connection, after which the response is incomplete ([`TestResponse::error`]).
     pub fn timeout(self, timeout: Duration) -> TestRequest {
         TestRequest { timeout, ..self }
     }

@@ -131,7 +131,7 @@ error_enum! {
         Name "a header name must be a token"
         /// The value contains CR, LF, NUL or another control character: header injection (RFC 9110 §5.5).
         Value "a header value must not contain control characters"
-        /// An application cannot set this header, or not this value of it: the library sets it, or never sends it.
+        /// An application cannot set this header, or not to this value: the library writes it, or never sends it.
         Reserved "only the library sets this header, or this value of it"
         /// The name of a cookie is empty or not a token (RFC 6265 §4.1.1).
         CookieName "a cookie's name must be a token"
@@ -149,7 +149,7 @@ error_enum! {
         ContentLength "Content-Length must be a decimal number"
         /// Upgrade is not a list of protocols, such as `websocket` or `IRC/6.9` (RFC 9110 §7.8).
         Upgrade "Upgrade must be a list of protocols, as name or name/version"
-        /// Date has another format than all senders must use (RFC 9110 §5.6.7).
+        /// Date does not have the format that senders must use (RFC 9110 §5.6.7).
         Date "Date must have the format of Sun, 06 Nov 1994 08:49:37 GMT"
     }
 }
@@ -177,10 +177,10 @@ pub enum Misuse {
     StreamInParts,
     /// The status is interim (1xx), and not 101. Only the library sends interim responses.
     InterimStatus(Status),
-    /// The status is 101, but the request does not ask in HTTP/1.1 for the protocol in the header Upgrade of the response
-    /// ([`Request::upgrades_to`](crate::Request::upgrades_to)).
+    /// The status is 101, but the request does not ask for the protocol in the response's header Upgrade, or is not
+    /// HTTP/1.1 ([`Request::upgrades_to`](crate::Request::upgrades_to)).
     UpgradeNotRequested,
-    /// The status is 101, but the content of the request is not received: the handler has chosen
+    /// The status is 101, but the content of the request has not been received: the handler has chosen
     /// [`Admit::AtHead`](crate::Admit::AtHead).
     UpgradeBeforeContent,
     /// The status is 101, but the response has no function that takes over the connection

@@ -28,8 +28,8 @@ pub struct Limits {
     /// The maximum number of header lines. A head with more is rejected with 431. A value above 128
     /// counts as 128. By default 100.
     pub headers: usize,
-    /// The maximum size of a request body in bytes. A larger one is rejected with 413. The whole body is held in memory. A
-    /// value that no buffer can hold counts as the largest that one can. By default 1 MiB.
+    /// The maximum size of a request body in bytes. A larger one is rejected with 413. The whole body is held in
+    /// memory. A value above the size of the largest possible buffer counts as that size. By default 1 MiB.
     pub body_bytes: usize,
     /// The maximum size in bytes of request content that is not held in memory, because the handler receives it piece by
     /// piece ([`Reply::Receive`](crate::Reply::Receive), [`Reply::Read`](crate::Reply::Read)). Larger content is rejected
@@ -82,13 +82,13 @@ pub struct Timeouts {
     /// The maximum time from the first byte of a head to its last byte. After this time, the request is rejected with
     /// 408. Bytes that arrive in between do not extend the time. By default 15 seconds.
     pub head: Duration,
-    /// The maximum time in which no byte of a request body arrives, before the body is complete. After this time, the
-    /// request is rejected with 408. By default 15 seconds.
+    /// The maximum time without a byte of a request body that is not complete. After this time, the request is rejected
+    /// with 408. By default 15 seconds.
     pub body_idle: Duration,
-    /// The bytes per second that a client must send of a body. Each `body_rate` bytes of the body pay for a second, from
-    /// the end of the head on. The request is rejected with 408 when the time paid for has been over for `body_idle`. A
-    /// client can pay for at most five seconds in advance, so that a fast beginning does not allow a slow end. A
-    /// `body_rate` of 0 counts as 1. By default 512.
+    /// The bytes per second that a client must send of a body. Each `body_rate` bytes of the body pay for a second,
+    /// from the end of the head on. The request is rejected with 408 when `body_idle` has passed since the end of the
+    /// time paid for. A client can pay for at most five seconds in advance, so that a fast beginning does not allow a
+    /// slow end. A `body_rate` of 0 counts as 1. By default 512.
     pub body_rate: u32,
     /// The maximum time from a complete request to its response. After this time, the request is rejected with 503.
     ///
@@ -102,9 +102,9 @@ pub struct Timeouts {
     /// [`ChunkSource`](crate::ChunkSource). By default 30 seconds.
     pub write_stall: Duration,
     /// The bytes per second that a client must read of its responses, until the send queue is empty. Each `send_rate`
-    /// bytes pay for a second, from the time on at which sending began. The connection is closed when the time paid for
-    /// has been over for `write_stall`. A client can pay for at most five seconds in advance. A `send_rate` of 0 counts as
-    /// 1. By default 512.
+    /// bytes pay for a second, from the moment when sending began. The connection is closed when `write_stall` has
+    /// passed since the end of the time paid for. A client can pay for at most five seconds in advance. A `send_rate`
+    /// of 0 counts as 1. By default 512.
     pub send_rate: u32,
     /// The maximum time between two requests on one connection, and before the first one. After this time, the
     /// connection is closed. By default 60 seconds.

@@ -87,12 +87,13 @@ impl<T> CatchDrop<T> {
         CatchDrop { value: Some(value) }
     }
 
-    /// Returns the value. It is always there; the `Option` spares this library a panic of its own.
+    /// Returns the value. The result is never `None`: the `Option` only avoids an `unwrap`.
     pub fn get_mut(&mut self) -> Option<&mut T> {
         self.value.as_mut()
     }
 
-    /// Returns the value and no longer guards it. It is always there; the `Option` spares this library a panic of its own.
+    /// Returns the value, and no longer catches panics of its destructor. Never `None`, as for
+    /// [`get_mut`](CatchDrop::get_mut).
     pub fn into_inner(mut self) -> Option<T> {
         self.value.take()
     }

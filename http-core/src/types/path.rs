@@ -56,8 +56,8 @@ error_enum! {
 ///
 /// # Errors
 ///
-/// See [`PathError`]. `path` then holds what is left if malformed escapes are kept as they are, and dot segments do not
-/// lead above the root.
+/// See [`PathError`]. `path` then holds what can be normalised: malformed escapes stay as they are, and a `..` that
+/// leads above the root is removed.
 pub fn normalize(raw: &[u8], path: &mut Vec<u8>) -> Result<(), PathError> {
     path.clear();
     path.reserve(raw.len() + 1);

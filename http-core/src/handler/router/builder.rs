@@ -170,7 +170,7 @@ impl RouterBuilder {
     /// The first route that is malformed, contradicts an earlier one, or can get no request:
     ///
     /// * the path does not begin with a slash, has an empty segment or a dot segment, or a malformed parameter;
-    /// * two parameters of the path have one name, or a wildcard is not its last segment;
+    /// * two parameters of the path have the same name, or a wildcard is not its last segment;
     /// * an earlier route has the same method and path, or is for the same prefix;
     /// * an earlier route has another name for a parameter at the same place, as in `/a/{x}` and `/a/{y}/b`;
     /// * the method is CONNECT, whose requests have no path;
@@ -258,7 +258,7 @@ impl fmt::Display for RouteKind {
     }
 }
 
-/// A route that a router cannot have: the error of [`RouterBuilder::build`], which has an example.
+/// The error of [`RouterBuilder::build`]: the first route that cannot be added, and why.
 ///
 /// ```
 /// use http_core::Router;

@@ -103,7 +103,7 @@ pub struct StreamedPart<'r, R> {
 pub enum ReadError {
     /// The form is malformed, or exceeds a limit.
     Malformed(MultipartError),
-    /// Its source could not be read, or, after `?`, something else could not be read or written.
+    /// The source of the form could not be read. If `?` has converted another I/O error, that one.
     Io(io::Error),
 }
 

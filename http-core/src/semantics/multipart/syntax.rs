@@ -14,8 +14,8 @@ use crate::{
 /// The media type of a form that consists of parts.
 pub(crate) const MEDIA_TYPE: &str = "multipart/form-data";
 
-/// The maximum number of parts in a form. A form with more is rejected with [`MultipartError::TooManyParts`]. A part of
-/// a few bytes costs the server more memory than the client sends.
+/// The maximum number of parts in a form. A form with more is rejected with [`MultipartError::TooManyParts`]. The limit
+/// exists because a part of a few bytes costs the server more memory than the client sends.
 pub const MAX_PARTS: usize = 1024;
 
 /// The maximum size in bytes of the headers of one part, without the CRLF of the last header. Larger headers are
